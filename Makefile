@@ -1,0 +1,26 @@
+# Two commands for a newcomer: `make demo` runs the whole pipeline, `make test` the whole test suite.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: environment demo test lint clean
+
+environment: $(VENV)/.complete
+
+# The stamp is written last, so that an interrupted installation is taken up again.
+$(VENV)/.complete: setup.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch $@
+
+test: environment lint
+	$(BIN)/python -m pytest
+
+lint: environment
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf demo build

@@ -1,0 +1,128 @@
+"""What every console command shares: options from a file, and errors in one sentence."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from phire.errors import InputError, WorkError
+
+
+class Command(click.Command):
+    """A click command with ``--config``, ``--overwrite`` and ``--quiet`` and kind errors."""
+
+    def __init__(self, *args: Any, overwrites: bool = True, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.context_settings.setdefault("show_default", True)
+        self.params.append(
+            click.Option(
+                ["--config"],
+                type=click.Path(dir_okay=False),
+                is_eager=True,
+                expose_value=False,
+                callback=_read_config,
+                help="YAML file whose keys are the option names; the command line wins.",
+            )
+        )
+        if overwrites:
+            self.params.append(
+                click.Option(
+                    ["--overwrite"], is_flag=True, help="Make the output anew if it exists."
+                )
+            )
+        self.params.append(
+            click.Option(["--quiet", "-q"], is_flag=True, help="Say nothing but errors.")
+        )
+
+    def invoke(self, ctx: click.Context) -> Any:
+        # Imported here because rich costs a tenth of a second that --help need not pay.
+        from phire import progress
+
+        with progress.quiet(ctx.params.pop("quiet")):
+            try:
+                return super().invoke(ctx)
+            except InputError as error:
+                _end(ctx, error, 2)
+            except WorkError as error:
+                _end(ctx, error, 1)
+            except OSError as error:
+                _end(ctx, error, 1)
+            except KeyboardInterrupt:
+                _end(ctx, "interrupted; the same command goes on from here or starts anew", 130)
+
+
+def _end(ctx: click.Context, message: object, status: int) -> None:
+    click.echo(f"{ctx.command_path}: {' '.join(str(message).split())}", err=True)
+    sys.exit(status)
+
+
+def _read_config(ctx: click.Context, parameter: click.Parameter, path: str | None) -> None:
+    if path is None:
+        return
+    import yaml
+
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise click.UsageError(f"--config {path}: {error.strerror}.") from None
+    except yaml.YAMLError as error:
+        raise click.UsageError(f"--config {path} is not YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise click.UsageError(f"--config {path} must hold `option: value` lines.")
+    names = {}
+    for option in ctx.command.params:
+        if isinstance(option, click.Option) and option.name not in ("config", "help"):
+            for written in option.opts:
+                if written.startswith("--"):
+                    names[written[2:]] = option
+            names[option.name] = option
+    known = sorted({o.opts[0][2:] for o in names.values() if o.opts[0].startswith("--")})
+    defaults = {}
+    for key, value in values.items():
+        option = names.get(str(key))
+        if option is None:
+            raise click.UsageError(
+                f"--config {path}: unknown option {key!r}; the options are {', '.join(known)}."
+            )
+        defaults[option.name] = _as_given(option, value)
+    ctx.default_map = {**(ctx.default_map or {}), **defaults}
+
+
+def _as_given(option: click.Option, value: Any) -> Any:
+    """A YAML value in the form that the command line would have given it.
+
+    A list stands for a repeated option, or for the commas of an option such as ``--patch``.
+    """
+    if isinstance(value, list) and not option.multiple and option.nargs == 1:
+        return ",".join(str(item) for item in value)
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, list):
+        return [str(item) for item in value]
+    return str(value)
+
+
+class CommaSeparated(click.ParamType):
+    """A list given as ``A,B,...``; each part converted by ``convert_part``."""
+
+    def __init__(
+        self, convert_part: Callable[[str], Any] = str, length: int | None = None, name: str = ""
+    ) -> None:
+        self.convert_part = convert_part
+        self.length = length
+        self.name = name or f"{convert_part.__name__},..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, tuple):
+            return value
+        try:
+            parts = tuple(self.convert_part(part.strip()) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a list of the form {self.name}.", param, ctx)
+        if self.length is not None and len(parts) != self.length:
+            self.fail(f"{value!r} has {len(parts)} parts instead of {self.length}.", param, ctx)
+        return parts

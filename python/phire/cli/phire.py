@@ -1,0 +1,40 @@
+"""``phire``: the subcommands that prepare, describe, predict and compare fields."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+SUBCOMMANDS = {
+    "simulate": "Simulate shallow water on the sphere and store its vorticity and divergence.",
+    "convert": "Convert NetCDF, Zarr or GRIB files to a field store.",
+    "join": "Join stores along time into one virtual store.",
+    "info": "Describe a store, records, a run, a metric or results.",
+    "predict": "Apply a trained generator to whole fields.",
+    "distance": "Measure the learned distance between fields.",
+    "import-metric": "Make a metric of a model folder of the original AtmoDist.",
+}
+
+
+class _Subcommands(click.Group):
+    """Subcommands that are imported only when they are called, so that --help answers at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(SUBCOMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in SUBCOMMANDS:
+            return None
+        module = importlib.import_module(f"phire.cli.{name.replace('-', '_')}")
+        return module.main
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(SUBCOMMANDS.items()))
+
+
+@click.group(cls=_Subcommands)
+@click.version_option(package_name="phire")
+def main() -> None:
+    """Gridded atmospheric fields: store, compare, downscale."""

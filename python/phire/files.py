@@ -1,0 +1,189 @@
+"""Outputs on disk: written whole or not at all, and never by two different commands.
+
+Everything phire writes is made under a temporary name beside its final one and renamed when it is
+whole. What it was made by is kept with it, so that the same command can be given again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import hashlib
+import importlib.metadata
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from phire.errors import InputError
+
+PARTIAL = ".partial"
+
+
+def partial_path(path: str | os.PathLike) -> Path:
+    """The temporary name beside ``path`` under which it is written."""
+    path = Path(path)
+    return path.with_name(f".{path.name}{PARTIAL}")
+
+
+def remove(path: str | os.PathLike) -> None:
+    """Removes a file or a whole directory, if it is there."""
+    path = Path(path)
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike, keep_partial: bool = False) -> Iterator[Path]:
+    """Yields a temporary path to write a file or a directory at; renames it when the block ends.
+
+    Args:
+        path: The final path. Its parent directories are made.
+        keep_partial: Leave what an earlier, interrupted writer left under the temporary name (for
+            work that can go on from there), also when the block raises. By default it is removed.
+
+    Yields:
+        The temporary path, in the same directory. The block makes a file or directory there.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = partial_path(path)
+    if not keep_partial:
+        remove(partial)
+    try:
+        yield partial
+    except BaseException:
+        if not keep_partial:
+            remove(partial)
+        raise
+    _flush(partial)
+    if path.is_dir():
+        remove(path)  # os.replace cannot put a directory over one that holds something
+    os.replace(partial, path)
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Writes a small text file whole or not at all."""
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | os.PathLike, value: Any) -> None:
+    """Writes a JSON file (indented, keys in the order given) whole or not at all."""
+    write_text(path, json.dumps(value, indent=2, default=plain) + "\n")
+
+
+def _flush(path: Path) -> None:
+    # A rename may reach the disk before the bytes do; a power cut would leave an empty file with
+    # its final name.
+    for file in [path] if path.is_file() else sorted(path.rglob("*")):
+        if file.is_file():
+            descriptor = os.open(file, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+def plain(value: Any) -> Any:
+    """The JSON and YAML form of an option's value: paths as strings, arrays and tuples as lists."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if hasattr(value, "tolist"):  # NumPy scalars and arrays
+        return value.tolist()
+    return value
+
+
+def differences(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Names the options in which two commands differ, as ``name: recorded, now wanted``."""
+    recorded, wanted = plain(recorded), plain(wanted)
+    return [
+        f"{name} was {recorded.get(name, 'not set')!r}, now {wanted.get(name, 'not set')!r}"
+        for name in sorted({*recorded, *wanted})
+        if recorded.get(name) != wanted.get(name)
+    ]
+
+
+def already_made(
+    path: str | os.PathLike,
+    recorded: Mapping[str, Any] | None,
+    options: Mapping[str, Any],
+    overwrite: bool = False,
+) -> bool:
+    """Whether an output exists and was made by the same options.
+
+    Args:
+        path: The output, with its final name.
+        recorded: The options kept with what is there, or None where something is there that phire
+            did not make by this kind of command. Not looked at when nothing is there.
+        options: The options of the command now given.
+        overwrite: Make it anew whatever is there.
+
+    Returns:
+        True where the output is there and the options are equal; False where nothing is there or
+        ``overwrite`` is set: then it has to be made. Nothing is removed by this function.
+
+    Raises:
+        InputError: Something else is there, or the same by other options; the message says which.
+    """
+    path = Path(path)
+    if overwrite or not os.path.lexists(path):
+        return False
+    if recorded is None:
+        raise InputError(
+            f"{path} exists and was not made by this command: name another output, or pass "
+            "--overwrite to replace it."
+        )
+    found = differences(recorded, options)
+    if found:
+        raise InputError(
+            f"{path} was made by other options ({'; '.join(found)}): name another output, or pass "
+            "--overwrite to make it anew."
+        )
+    return True
+
+
+def fingerprint(path: str | os.PathLike) -> str:
+    """A short hash of a file or directory that changes when its content does.
+
+    Of files larger than 4 MiB, the size and sixteen stretches spread over the file are hashed, so
+    that terabytes cost no more than megabytes.
+    """
+    path = Path(path)
+    digest = hashlib.sha256()
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    for file in files:
+        size = file.stat().st_size
+        digest.update(f"{file.relative_to(path) if file != path else ''}:{size}".encode())
+        with open(file, "rb") as stream:
+            if size <= 4 << 20:
+                digest.update(stream.read())
+            else:
+                for i in range(16):
+                    stream.seek(i * (size - (1 << 16)) // 15)
+                    digest.update(stream.read(1 << 16))
+    return digest.hexdigest()[:16]
+
+
+def provenance(options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Who made an output: the command line, the time, the versions, and the options as resolved."""
+    packages = ("phire", "numpy", "h5py", "tensorflow", "keras", "ducc0", "xarray", "dask")
+    versions = {"python": sys.version.split()[0]}
+    for package in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    made = {
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "versions": versions,
+    }
+    return made if options is None else {**made, "options": plain(options)}

@@ -1,0 +1,99 @@
+"""What a command says while it works: lines and a progress bar, on standard error."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+Item = TypeVar("Item")
+
+_quiet: contextvars.ContextVar[bool] = contextvars.ContextVar("quiet", default=False)
+
+
+@contextlib.contextmanager
+def quiet(silent: bool = True) -> Iterator[None]:
+    """Within the block, nothing is said and no bar is drawn."""
+    token = _quiet.set(silent)
+    try:
+        yield
+    finally:
+        _quiet.reset(token)
+
+
+def say(message: str) -> None:
+    """Prints a line for the user, unless the command was told to be quiet."""
+    if not _quiet.get():
+        Console(stderr=True, highlight=False, soft_wrap=True).print(message, markup=False)
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> str:
+        speed = task.finished_speed or task.speed
+        unit = task.fields.get("unit", "")
+        return "" if speed is None else f"{speed:,.1f} {unit}/s"
+
+
+@contextlib.contextmanager
+def progress_bar(
+    description: str, total: int | None, unit: str = "steps", start: int = 0
+) -> Iterator[Callable[..., None]]:
+    """Draws a bar with rate and time left; yields ``advance(n=1, text=None)``.
+
+    Args:
+        description: What is being done.
+        total: The number of units to come, or None if unknown.
+        unit: What is counted, for the rate.
+        start: Units that an earlier run did already.
+
+    Yields:
+        A function that advances the bar by ``n`` units and, given ``text``, shows it behind it.
+    """
+    console = Console(stderr=True)
+    # Without a terminal a bar would fill a log file with redrawn lines.
+    disabled = _quiet.get() or not console.is_terminal
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[text]}"),
+        console=console,
+        disable=disabled,
+    )
+    with bar:
+        task = bar.add_task(description, total=total, completed=start, unit=unit, text="")
+
+        def advance(n: int = 1, text: str | None = None) -> None:
+            bar.advance(task, n)
+            if text is not None:
+                bar.update(task, text=text)
+
+        yield advance
+
+
+def tracked(
+    items: Iterable[Item], description: str, total: int | None = None, unit: str = "steps"
+) -> Iterator[Item]:
+    """Iterates over ``items`` with a progress bar."""
+    if total is None and hasattr(items, "__len__"):
+        total = len(items)
+    with progress_bar(description, total, unit) as advance:
+        for item in items:
+            yield item
+            advance()

@@ -1,0 +1,79 @@
+"""Packaging of phire: ``pip install .`` installs the library and its console scripts."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+EXTRAS = {
+    "grib": ["cfgrib>=0.9.14", "eccodes>=2.37"],
+    "pyspharm": ["pyspharm>=1.0.9"],
+    "maps": ["cartopy>=0.23"],
+    "cuda": ["tensorflow[and-cuda]>=2.18"],
+}
+EXTRAS["test"] = [
+    *EXTRAS["grib"],
+    "gstools>=1.6",
+    "hypothesis>=6.100",
+    "import-linter>=2.0",
+    "pytest>=8",
+    "pytest-timeout>=2.3",
+    "ruff>=0.6",
+    "scikit-image>=0.24",
+    "scores>=2.0",
+    "scoringrules>=0.7",
+]
+
+COMMANDS = {
+    "phire": "phire",
+    "phire-data": "phire_data",
+    "phire-eval": "phire_eval",
+    "phire-train": "phire_train",
+    "rplearn-data": "rplearn_data",
+    "rplearn-eval": "rplearn_eval",
+    "rplearn-train": "rplearn_train",
+}
+
+setup(
+    name="phire",
+    version="0.1.0",
+    description=(
+        "Learned distances, super-resolution and honest statistics for gridded atmospheric fields"
+    ),
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    package_dir={"": "python"},
+    packages=find_packages("python"),
+    package_data={"phire": ["data/*"]},
+    install_requires=[
+        "click>=8.1",
+        "cftime>=1.6",
+        "dask[array,distributed]>=2024.8",
+        "ducc0>=0.36",
+        "h5netcdf>=1.3",
+        "h5py>=3.11",
+        "hdf5plugin>=5.0",
+        "keras>=3.5",
+        "matplotlib>=3.8",
+        "netCDF4>=1.6",
+        "numpy>=1.26",
+        "pandas>=2.2",
+        "POT>=0.9.4",
+        "pyshtools>=4.12",
+        "PyYAML>=6",
+        "rich>=13",
+        "scikit-learn>=1.4",
+        "scipy>=1.12",
+        "seaborn>=0.13",
+        "tensorflow>=2.18",
+        "xarray>=2024.7",
+        "zarr>=2.18",
+    ],
+    extras_require=EXTRAS,
+    entry_points={
+        "console_scripts": [
+            f"{name} = phire.cli.{module}:main" for name, module in COMMANDS.items()
+        ]
+    },
+)
