@@ -1,0 +1,90 @@
+"""The shell that every console command wears."""
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from phire import progress
+from phire.cli.common import Command, CommaSeparated
+from phire.errors import InputError, WorkError
+
+
+@pytest.fixture
+def command():
+    @click.command("toy", cls=Command)
+    @click.option("--patch", type=CommaSeparated(int, 2), default="160,160")
+    @click.option("--name", "names", multiple=True)
+    @click.option("--fail", default=None)
+    def toy(patch, names, fail, overwrite):
+        """A toy."""
+        failures = {
+            "input": InputError("a.h5 is not there:\n  name another."),
+            "work": WorkError("a worker was lost."),
+            "disk": OSError(28, "No space left on device", "out.h5"),
+        }
+        if fail:
+            raise failures[fail]
+        click.echo(f"{patch} {names} {overwrite}")
+        progress.say("said")
+
+    return toy
+
+
+def run(command, *arguments):
+    return CliRunner().invoke(command, arguments)
+
+
+def test_options_come_from_the_command_line(command):
+    result = run(command, "--patch", "8, 9", "--name", "a", "--name", "b", "--overwrite")
+    assert result.exit_code == 0
+    assert result.output.startswith("(8, 9) ('a', 'b') True\n")
+    assert "said" in result.output
+
+
+def test_quiet_says_nothing(command):
+    assert run(command, "--quiet").output == "(160, 160) () False\n"
+
+
+def test_options_come_from_a_file_and_the_command_line_wins(command, tmp_path):
+    config = tmp_path / "options.yaml"
+    config.write_text("patch: [4, 5]\nname: [a, b]\noverwrite: true\nquiet: true\n")
+    assert run(command, "--config", config).output == "(4, 5) ('a', 'b') True\n"
+    result = run(command, "--config", config, "--patch", "6,7")
+    assert result.output == "(6, 7) ('a', 'b') True\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("patches: 3\n", "unknown option 'patches'; the options are"),
+        ("patch: [1, 2, 3]\n", "has 3 parts instead of 2"),
+        ("- 3\n", "must hold"),
+        ("a: [\n", "is not YAML"),
+    ],
+)
+def test_a_wrong_file_is_named(command, tmp_path, text, said):
+    config = tmp_path / "options.yaml"
+    config.write_text(text)
+    result = run(command, "--config", config)
+    assert result.exit_code == 2
+    assert said in result.output
+
+
+def test_a_missing_file_is_named(command, tmp_path):
+    result = run(command, "--config", tmp_path / "none.yaml")
+    assert result.exit_code == 2
+    assert "none.yaml: No such file" in result.output
+
+
+@pytest.mark.parametrize(
+    ("fail", "status", "said"),
+    [
+        ("input", 2, "toy: a.h5 is not there: name another.\n"),
+        ("work", 1, "toy: a worker was lost.\n"),
+        ("disk", 1, "toy: [Errno 28] No space left on device: 'out.h5'\n"),
+    ],
+)
+def test_an_error_is_one_line_with_its_status(command, fail, status, said):
+    result = run(command, "--fail", fail)
+    assert result.exit_code == status
+    assert result.output == said

@@ -1,0 +1,101 @@
+"""Outputs are whole or absent, and never mixed up."""
+
+import json
+
+import numpy as np
+import pytest
+
+from phire import files
+from phire.errors import InputError
+
+
+def test_an_output_gets_its_name_when_it_is_whole(tmp_path):
+    path = tmp_path / "deep" / "output.txt"
+    with files.replacing(path) as partial:
+        partial.write_text("half")
+        assert not path.exists()
+    assert path.read_text() == "half"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_failure_leaves_nothing_and_spares_what_was_there(tmp_path):
+    path = tmp_path / "output.txt"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError), files.replacing(path) as partial:
+        partial.write_text("new")
+        raise ZeroDivisionError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_partial_work_is_kept_where_asked(tmp_path):
+    path = tmp_path / "output"
+    with pytest.raises(ZeroDivisionError), files.replacing(path, keep_partial=True) as partial:
+        partial.mkdir()
+        (partial / "a").write_text("1")
+        raise ZeroDivisionError
+    assert not path.exists()
+    with files.replacing(path, keep_partial=True) as partial:
+        assert (partial / "a").read_text() == "1"
+    assert (path / "a").read_text() == "1"
+
+
+def test_a_directory_replaces_a_directory(tmp_path):
+    path = tmp_path / "output"
+    for name in ("old", "new"):
+        with files.replacing(path) as partial:
+            partial.mkdir()
+            (partial / name).write_text(name)
+    assert [p.name for p in path.iterdir()] == ["new"]
+
+
+def test_the_same_options_are_known_again(tmp_path):
+    path = tmp_path / "output"
+    options = {"patch": (160, 160), "out": path, "seed": np.int64(3), "time": None}
+    assert not files.already_made(path, None, options)
+    path.write_text("")
+    recorded = json.loads(json.dumps(options, default=files.plain))
+    assert files.already_made(path, recorded, options)
+    assert not files.already_made(path, recorded, options, overwrite=True)
+
+
+def test_other_options_are_refused_and_named(tmp_path):
+    path = tmp_path / "output"
+    path.write_text("")
+    with pytest.raises(InputError, match=r"seed was 3, now 4; shards was 'not set', now 8"):
+        files.already_made(path, {"seed": 3}, {"seed": 4, "shards": 8})
+
+
+def test_a_foreign_output_is_refused(tmp_path):
+    path = tmp_path / "output"
+    path.write_text("")
+    with pytest.raises(InputError, match="was not made by this command"):
+        files.already_made(path, None, {})
+
+
+def test_a_fingerprint_changes_with_any_part_of_small_files(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"x" * 1000)
+    first = files.fingerprint(path)
+    path.write_bytes(b"x" * 999 + b"y")
+    assert files.fingerprint(path) != first
+
+
+def test_a_fingerprint_of_a_large_file_sees_both_ends(tmp_path):
+    path = tmp_path / "a"
+    content = bytearray(5 << 20)
+    path.write_bytes(content)
+    first = files.fingerprint(path)
+    content[-1] = 1
+    path.write_bytes(content)
+    last = files.fingerprint(path)
+    content[0] = 1
+    path.write_bytes(content)
+    assert len({first, last, files.fingerprint(path)}) == 3
+
+
+def test_a_fingerprint_of_a_directory_sees_names(tmp_path):
+    (tmp_path / "a").write_text("1")
+    first = files.fingerprint(tmp_path)
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert files.fingerprint(tmp_path) != first
