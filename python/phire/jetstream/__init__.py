@@ -1,0 +1,1 @@
+"""A downstream task: the latitude of the jet, told from learned features."""
