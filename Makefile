@@ -14,6 +14,9 @@ $(VENV)/.complete: setup.py
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	touch $@
 
+demo: environment
+	PATH="$(abspath $(BIN)):$$PATH" bash scripts/demo.sh demo
+
 test: environment lint
 	$(BIN)/python -m pytest
 
