@@ -1,0 +1,339 @@
+"""The geometry of a grid: where its points lie and what area each stands for."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ducc0
+import numpy as np
+
+from phire.errors import InputError
+
+EARTH_RADIUS = 6.3712e6
+"""Radius of the Earth in metres, as pyspharm and the ECMWF's models have it to four digits."""
+
+GEOMETRIES = {"driscoll-healy": "DH", "pole-to-pole": "CC", "cell-centred": "F1", "gaussian": "GL"}
+"""The global kinds of grid, with ducc0's name for the rings."""
+
+TOLERANCE = 2e-3
+"""Degrees by which stored coordinates may miss the ideal ones (GRIB rounds to 1e-3)."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Grid:
+    """A grid of rows of equal latitude and columns of equal longitude.
+
+    Attributes:
+        kind: One of :data:`GEOMETRIES` (the whole sphere), ``regional``, or ``pixels`` (no
+            coordinates: rows and columns are numbered).
+        latitudes: (H,) degrees north, in either order.
+        longitudes: (W,) degrees east, ascending without a jump; may run below 0 or above 360.
+    """
+
+    kind: str
+    latitudes: np.ndarray
+    longitudes: np.ndarray
+
+    def __post_init__(self) -> None:
+        for name in ("latitudes", "longitudes"):
+            values = np.array(getattr(self, name), dtype=np.float64)
+            values.setflags(write=False)
+            object.__setattr__(self, name, values)
+
+    # Constructors
+
+    @classmethod
+    def driscoll_healy(cls, rows: int, columns: int | None = None) -> Grid:
+        """Rows 90° … −90°+180°/H: the north pole, but not the south pole."""
+        return cls(
+            "driscoll-healy", _ideal_latitudes("driscoll-healy", rows), _circle(rows, columns)
+        )
+
+    @classmethod
+    def pole_to_pole(cls, rows: int, columns: int | None = None) -> Grid:
+        """Rows 90° … −90°, both poles (Clenshaw–Curtis)."""
+        columns = columns or 2 * (rows - 1)
+        return cls("pole-to-pole", _ideal_latitudes("pole-to-pole", rows), _circle(rows, columns))
+
+    @classmethod
+    def cell_centred(cls, rows: int, columns: int | None = None) -> Grid:
+        """Rows half a spacing off both poles (Fejér's first rule)."""
+        return cls("cell-centred", _ideal_latitudes("cell-centred", rows), _circle(rows, columns))
+
+    @classmethod
+    def gaussian(cls, rows: int, columns: int | None = None) -> Grid:
+        """Rows at the roots of the Legendre polynomial of degree H."""
+        return cls("gaussian", _ideal_latitudes("gaussian", rows), _circle(rows, columns))
+
+    @classmethod
+    def regional(cls, latitudes: Sequence[float], longitudes: Sequence[float]) -> Grid:
+        """A part of the sphere, or the whole with rows of no known quadrature."""
+        return cls("regional", latitudes, longitudes)
+
+    @classmethod
+    def pixels(cls, rows: int, columns: int) -> Grid:
+        """A grid without coordinates."""
+        return cls("pixels", np.arange(rows), np.arange(columns))
+
+    @classmethod
+    def bare(cls, rows: int, columns: int) -> Grid:
+        """What a store without coordinates means: W = 2H is Driscoll–Healy, else pixels."""
+        if columns == 2 * rows and rows % 2 == 0:
+            return cls.driscoll_healy(rows)
+        return cls.pixels(rows, columns)
+
+    @classmethod
+    def from_coordinates(cls, latitudes: Any, longitudes: Any) -> Grid:
+        """Recognises the kind of grid from its coordinates.
+
+        Args:
+            latitudes: (H,) degrees north, strictly monotonic.
+            longitudes: (W,) degrees east; a jump at the date line or at Greenwich is unwound.
+
+        Raises:
+            InputError: The coordinates are not one-dimensional, finite and monotonic.
+        """
+        latitudes = np.asarray(latitudes, dtype=np.float64)
+        longitudes = np.asarray(longitudes, dtype=np.float64)
+        for name, values in (("latitude", latitudes), ("longitude", longitudes)):
+            if values.ndim != 1 or not len(values):
+                raise InputError(
+                    f"{name} has {values.ndim} dimensions: phire takes grids whose latitudes and "
+                    "longitudes are one-dimensional; regrid the data first."
+                )
+            if not np.isfinite(values).all():
+                raise InputError(f"{name} holds values that are not finite: repair the file.")
+        steps = np.diff(latitudes)
+        if not ((steps > 0).all() or (steps < 0).all()):
+            raise InputError("the latitudes are not monotonic: sort the data along latitude first.")
+        if np.abs(latitudes).max() > 90 + TOLERANCE:
+            raise InputError("a latitude lies beyond the poles: coordinates must be in degrees.")
+        longitudes = np.rad2deg(np.unwrap(np.deg2rad(longitudes)))
+        if (np.diff(longitudes) <= 0).any():
+            raise InputError("the longitudes do not ascend eastward: sort the data first.")
+        if longitudes[0] >= 360 or longitudes[-1] < 0:
+            longitudes = longitudes - 360 * np.floor(longitudes[0] / 360)
+        grid = cls("regional", latitudes, longitudes)
+        if not grid.wraps:
+            return grid
+        southward = latitudes if grid.descending else latitudes[::-1]
+        for kind in GEOMETRIES:
+            ideal = _ideal_latitudes(kind, len(latitudes))
+            if np.abs(ideal - southward).max() < TOLERANCE:
+                # The exact rows: float32 coordinates would cost the transforms their precision.
+                ideal = ideal if grid.descending else ideal[::-1]
+                columns = longitudes[0] + 360 * np.arange(len(longitudes)) / len(longitudes)
+                return cls(kind, ideal, columns)
+        return grid
+
+    # Facts
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W)."""
+        return len(self.latitudes), len(self.longitudes)
+
+    @property
+    def is_global(self) -> bool:
+        """Whether the grid covers the sphere with a known quadrature."""
+        return self.kind in GEOMETRIES
+
+    @property
+    def has_coordinates(self) -> bool:
+        """Whether rows and columns have latitudes and longitudes."""
+        return self.kind != "pixels"
+
+    @property
+    def descending(self) -> bool:
+        """Whether the first row is the northernmost."""
+        return len(self.latitudes) < 2 or self.latitudes[0] > self.latitudes[-1]
+
+    @property
+    def spacing(self) -> tuple[float, float]:
+        """(mean distance of rows, of columns) in degrees; in pixels without coordinates."""
+        rows, columns = (
+            abs(float(values[-1] - values[0])) / (len(values) - 1) if len(values) > 1 else np.nan
+            for values in (self.latitudes, self.longitudes)
+        )
+        return rows, columns
+
+    @property
+    def wraps(self) -> bool:
+        """Whether the last column's eastern neighbour is the first."""
+        if not self.has_coordinates or len(self.longitudes) < 4:
+            return False
+        steps = np.diff(self.longitudes)
+        gap = 360 - (self.longitudes[-1] - self.longitudes[0])
+        width = max(TOLERANCE, 1e-3 * steps.mean())
+        return bool(np.ptp(steps) < 2 * width and abs(gap - steps.mean()) < len(steps) * width)
+
+    @property
+    def colatitudes(self) -> np.ndarray:
+        """(H,) radians from the north pole."""
+        return np.deg2rad(90 - self.latitudes)
+
+    def spacing_km(self, radius: float = EARTH_RADIUS) -> tuple[float, float]:
+        """(distance of rows, of columns at the middle latitude) in km.
+
+        Raises:
+            InputError: The grid has no coordinates.
+        """
+        self.require_coordinates("a distance in kilometres")
+        rows, columns = np.deg2rad(self.spacing) * radius / 1e3
+        middle = np.deg2rad(self.latitudes[[0, -1]].mean())
+        return float(rows), float(columns * np.cos(middle))
+
+    def require_coordinates(self, what: str) -> None:
+        """Refuses a grid of pixels where kilometres or degrees are needed.
+
+        Raises:
+            InputError: The grid has no coordinates.
+        """
+        if not self.has_coordinates:
+            raise InputError(
+                f"{what} needs coordinates, but the fields ({self.describe()}) have none: convert "
+                "them with `phire convert`, which keeps latitude and longitude."
+            )
+
+    def quadrature_weights(self) -> np.ndarray:
+        """(H,) weights of the rows of a global grid; they sum to 2, as ∫ sin θ dθ does.
+
+        Raises:
+            InputError: The grid is not global.
+        """
+        if not self.is_global:
+            raise InputError(f"{self.describe()} covers no sphere: it has no quadrature weights.")
+        weights = ducc0.sht.get_gridweights(GEOMETRIES[self.kind], self.shape[0]) / (2 * np.pi)
+        return weights if self.descending else weights[::-1]
+
+    def area_weights(self) -> np.ndarray:
+        """(H, 1) weights of mean 1: quadrature on global grids, cell areas on other ones.
+
+        A cell reaches half way to its neighbours (at the edges, as far outward as inward, but not
+        beyond the pole). Without coordinates all weights are 1.
+        """
+        if not self.has_coordinates:
+            weights = np.ones(self.shape[0])
+        elif self.is_global:
+            weights = self.quadrature_weights()
+        else:
+            edges = self.row_edges()
+            weights = np.abs(np.diff(np.sin(np.deg2rad(edges))))
+        return (weights / weights.mean())[:, None]
+
+    def row_edges(self) -> np.ndarray:
+        """(H+1,) latitudes half way between the rows, the outer ones clipped at the poles."""
+        latitudes = self.latitudes
+        if len(latitudes) == 1:
+            return np.array([latitudes[0] + 0.5, latitudes[0] - 0.5])
+        middle = (latitudes[1:] + latitudes[:-1]) / 2
+        first = 2 * latitudes[0] - middle[0]
+        last = 2 * latitudes[-1] - middle[-1]
+        return np.clip(np.concatenate([[first], middle, [last]]), -90, 90)
+
+    # Parts and places
+
+    def subgrid(self, rows: slice, columns: slice) -> Grid:
+        """The grid of a window; the whole grid where the window is the whole."""
+        latitudes, longitudes = self.latitudes[rows], self.longitudes[columns]
+        if (len(latitudes), len(longitudes)) == self.shape:
+            return self
+        kind = "regional" if self.has_coordinates else "pixels"
+        return Grid(kind, latitudes, longitudes)
+
+    def rows_between(self, south: float, north: float) -> slice:
+        """The rows with latitudes from ``south`` to ``north`` (degrees, both included).
+
+        Raises:
+            InputError: The grid has no coordinates, or no row lies there.
+        """
+        self.require_coordinates("a range of latitudes")
+        inside = np.flatnonzero(
+            (self.latitudes >= south - TOLERANCE) & (self.latitudes <= north + TOLERANCE)
+        )
+        if not len(inside):
+            raise InputError(f"no row of {self.describe()} lies between {south}° and {north}°.")
+        return slice(int(inside[0]), int(inside[-1]) + 1)
+
+    def columns_between(self, west: float, east: float) -> np.ndarray:
+        """Indices of the columns from ``west`` eastward to ``east`` (degrees, both included).
+
+        The range may run across the grid's seam: the indices then go on at 0. Equal bounds modulo
+        360 (such as −180, 180) mean all columns, from the first at or east of ``west``.
+
+        Raises:
+            InputError: The grid has no coordinates, or no column lies there.
+        """
+        self.require_coordinates("a range of longitudes")
+        width = (east - west) % 360 or 360.0
+        offset = (self.longitudes - west + TOLERANCE) % 360
+        inside = np.flatnonzero(offset <= width + 2 * TOLERANCE)
+        if not len(inside):
+            raise InputError(f"no column of {self.describe()} lies between {west}° and {east}°.")
+        # Eastward from `west`; a column 360° further east than another is the same place.
+        return inside[np.argsort(offset[inside], kind="stable")]
+
+    def nearest(self, latitude: Any, longitude: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Row and column of the grid points nearest to places (degrees; −180…180 or 0…360)."""
+        self.require_coordinates("a place")
+        latitude, longitude = np.asarray(latitude, float), np.asarray(longitude, float)
+        rows = np.abs(latitude[..., None] - self.latitudes).argmin(-1)
+        offset = (longitude[..., None] - self.longitudes + 180) % 360 - 180
+        return rows, np.abs(offset).argmin(-1)
+
+    # Comparison and text
+
+    def equals(self, other: Grid, tolerance: float = TOLERANCE) -> bool:
+        """Whether two grids have the same points."""
+        return (
+            self.shape == other.shape
+            and self.has_coordinates == other.has_coordinates
+            and np.allclose(self.latitudes, other.latitudes, rtol=0, atol=tolerance)
+            and np.allclose(
+                (self.longitudes - other.longitudes + 180) % 360, 180, rtol=0, atol=tolerance
+            )
+        )
+
+    def describe(self) -> str:
+        """The grid in words: ``driscoll-healy grid of 128 × 256 points``."""
+        text = f"{self.kind} grid of {self.shape[0]} × {self.shape[1]} points"
+        if self.kind != "regional":
+            return text
+        (first, last), (west, east) = self.latitudes[[0, -1]], self.longitudes[[0, -1]]
+        return f"{text}, {_degrees(first)}…{_degrees(last)} N, {_degrees(west)}…{_degrees(east)} E"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {
+            "kind": self.kind,
+            "latitudes": self.latitudes.tolist(),
+            "longitudes": self.longitudes.tolist(),
+        }
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Grid:
+        """The inverse of :meth:`to_dict`."""
+        return cls(value["kind"], value["latitudes"], value["longitudes"])
+
+
+def _circle(rows: int, columns: int | None) -> np.ndarray:
+    columns = columns or 2 * rows
+    return 360 * np.arange(columns) / columns
+
+
+def _degrees(value: float) -> str:
+    return f"{value:.4f}".rstrip("0").rstrip(".")
+
+
+def _ideal_latitudes(kind: str, rows: int) -> np.ndarray:
+    """(H,) latitudes from north to south."""
+    index = np.arange(rows)
+    if kind == "driscoll-healy":
+        return 90 - 180 * index / rows
+    if kind == "pole-to-pole":
+        return 90 - 180 * index / max(rows - 1, 1)
+    if kind == "cell-centred":
+        return 90 - 180 * (index + 0.5) / rows
+    return 90 - np.rad2deg(np.asarray(ducc0.misc.GL_thetas(rows)))

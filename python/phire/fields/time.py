@@ -1,0 +1,277 @@
+"""The time axis of a series of fields: exact integers in any CF calendar."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import cftime
+import numpy as np
+
+from phire.errors import InputError
+
+EPOCH = "1970-01-01 00:00:00"
+STANDARD = ("standard", "gregorian", "proleptic_gregorian")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TimeAxis:
+    """The times of a series of fields.
+
+    Attributes:
+        values: (n,) int64. Seconds since 1970-01-01 in ``calendar``, or plain step numbers.
+        calendar: A CF calendar, or None where the series only counts steps.
+    """
+
+    values: np.ndarray
+    calendar: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", np.asarray(self.values, dtype=np.int64))
+
+    @classmethod
+    def steps(cls, count: int) -> TimeAxis:
+        """An axis that counts ``count`` steps from 0, for a store without times."""
+        return cls(np.arange(count), None)
+
+    @classmethod
+    def from_coordinate(cls, coordinate: Any, calendar: str | None = None) -> TimeAxis:
+        """Takes datetime64, cftime objects or integers (steps).
+
+        Raises:
+            InputError: A time is missing, or the values are of another kind.
+        """
+        values = np.atleast_1d(np.asarray(coordinate))
+        if np.issubdtype(values.dtype, np.datetime64):
+            if np.isnat(values).any():
+                raise InputError("the time coordinate holds missing times: drop these fields.")
+            return cls(values.astype("datetime64[s]").astype(np.int64), "proleptic_gregorian")
+        if values.dtype == object and len(values) and isinstance(values.flat[0], cftime.datetime):
+            calendar = values.flat[0].calendar
+            seconds = cftime.date2num(values, f"seconds since {EPOCH}", calendar=calendar)
+            return cls(np.rint(np.asarray(seconds, dtype=np.float64)).astype(np.int64), calendar)
+        if np.issubdtype(values.dtype, np.integer):
+            return cls(values, calendar)
+        raise InputError(
+            f"the time coordinate is of type {values.dtype}: it must hold dates or step numbers."
+        )
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, TimeAxis)
+            and _canonical(self.calendar) == _canonical(other.calendar)
+            and np.array_equal(self.values, other.values)
+        )
+
+    __hash__ = None
+
+    def __getitem__(self, index: Any) -> TimeAxis:
+        return TimeAxis(np.atleast_1d(self.values[index]), self.calendar)
+
+    @property
+    def has_calendar(self) -> bool:
+        """Whether the values are dates."""
+        return self.calendar is not None
+
+    @property
+    def step(self) -> int | None:
+        """The most common distance of neighbours (the smallest of these), in seconds or steps."""
+        distances = np.diff(np.unique(self.values))
+        if not len(distances):
+            return None
+        found, counts = np.unique(distances, return_counts=True)
+        return int(found[np.argmax(counts)])
+
+    @property
+    def step_text(self) -> str:
+        """The step for people: ``3 h``, ``1 step``."""
+        step = self.step
+        if step is None:
+            return "a single time"
+        return duration_text(step) if self.has_calendar else f"{step} step{'s' * (step != 1)}"
+
+    def gaps(self) -> list[tuple[int, int]]:
+        """Where fields are missing: (index of the field before the gap, number of missing steps).
+
+        A distance that is no multiple of the step counts as the whole steps that fit in it.
+        """
+        step = self.step
+        if step is None:
+            return []
+        distances = np.diff(self.values)
+        return [
+            (int(i), max(int(-(-distances[i] // step)) - 1, 1))
+            for i in np.flatnonzero(distances > step)
+        ]
+
+    def repeated(self) -> np.ndarray:
+        """Indices of the fields whose time occurs more than once."""
+        _, inverse, counts = np.unique(self.values, return_inverse=True, return_counts=True)
+        return np.flatnonzero(counts[inverse] > 1)
+
+    @property
+    def increasing(self) -> bool:
+        """Whether each time lies after the one before."""
+        return bool((np.diff(self.values) > 0).all())
+
+    def partner(self, lag: int) -> np.ndarray:
+        """Index of the field that lies exactly ``lag`` steps later, for each field; -1 if none.
+
+        A time that occurs more than once has no partner and is none: which of its fields is meant
+        cannot be told.
+        """
+        found = np.full(len(self), -1, dtype=np.int64)
+        step = self.step
+        if step is None:
+            return found
+        order = np.argsort(self.values, kind="stable")
+        ordered = self.values[order]
+        wanted = self.values + lag * step
+        place = np.searchsorted(ordered, wanted)
+        inside = place < len(self)
+        hit = np.zeros(len(self), dtype=bool)
+        hit[inside] = ordered[place[inside]] == wanted[inside]
+        found[hit] = order[place[hit]]
+        repeated = self.repeated()
+        found[repeated] = -1
+        found[np.isin(found, repeated)] = -1
+        return found
+
+    def parse(self, text: str) -> int:
+        """A time given by a user (ISO date or date and time, or a step number) as a value.
+
+        Raises:
+            InputError: The text is none.
+        """
+        text = str(text).strip()
+        try:
+            if not self.has_calendar:
+                return int(text)
+            date, _, clock = text.replace("T", " ").rstrip("Z").partition(" ")
+            numbers = [int(part) for part in date.split("-")] + [
+                int(part) for part in clock.split(":") if part
+            ]
+            if not 1 <= len(numbers) <= 6:
+                raise ValueError
+            numbers[len(numbers) :] = [1, 1, 1, 0, 0, 0][len(numbers) :]
+            moment = cftime.datetime(*numbers, calendar=self.calendar)
+        except ValueError:
+            kind = (
+                f"an ISO date of the {self.calendar} calendar such as 2000-01-31 or 2000-01-31T06:00"
+                if self.has_calendar
+                else "a step number (this series has no dates)"
+            )
+            raise InputError(f"{text!r} is not a time: give {kind}.") from None
+        return int(round(cftime.date2num(moment, f"seconds since {EPOCH}", calendar=self.calendar)))
+
+    def select(self, start: str | None, stop: str | None) -> np.ndarray:
+        """Indices of the fields in the half-open range [start, stop).
+
+        Raises:
+            InputError: A bound is no time, or no field lies between them.
+        """
+        inside = np.ones(len(self), dtype=bool)
+        if start:
+            inside &= self.values >= self.parse(start)
+        if stop:
+            inside &= self.values < self.parse(stop)
+        if not inside.any():
+            raise InputError(
+                f"--time {start or ''},{stop or ''} holds none of the fields, which run from "
+                f"{self.format(0)} to {self.format(-1)}: the range is half-open, START,STOP."
+                if len(self)
+                else "there are no fields to select from."
+            )
+        return np.flatnonzero(inside)
+
+    def select_range(self, text: str | tuple[str | None, str | None] | None) -> np.ndarray:
+        """Indices of the fields in ``START,STOP`` (either may be empty; None: all)."""
+        if text is None:
+            return np.arange(len(self))
+        parts = text.split(",") if isinstance(text, str) else list(text)
+        if len(parts) != 2:
+            raise InputError(f"--time {text} is not of the form START,STOP.")
+        return self.select(*parts)
+
+    def dates(self) -> np.ndarray:
+        """The times as cftime objects. Needs a calendar."""
+        return cftime.num2date(
+            self.values,
+            f"seconds since {EPOCH}",
+            calendar=self.calendar,
+            only_use_cftime_datetimes=True,
+        )
+
+    def format(self, index: int) -> str:
+        """One time as text: ``2000-01-31T06:00`` or ``step 7``."""
+        if not self.has_calendar:
+            return f"step {int(self.values[index])}"
+        date = self[index].dates()[0]
+        return date.strftime("%Y-%m-%dT%H:%M:%S" if date.second else "%Y-%m-%dT%H:%M")
+
+    def months(self) -> np.ndarray:
+        """(n,) month of the year, 1…12. Needs a calendar."""
+        return np.array([date.month for date in self.dates()])
+
+    def hours(self) -> np.ndarray:
+        """(n,) hour of the day, 0…23. Needs a calendar."""
+        return self.values % 86400 // 3600
+
+    def to_coordinate(self) -> np.ndarray:
+        """The values as xarray wants them: datetime64[ns], cftime objects, or int64 steps."""
+        if not self.has_calendar:
+            return self.values
+        if self.calendar in STANDARD and (np.abs(self.values) < 9e9).all():
+            return self.values.astype("datetime64[s]").astype("datetime64[ns]")
+        return self.dates()
+
+    def to_cf(self) -> tuple[np.ndarray, dict[str, str]]:
+        """The values and attributes of a CF time variable."""
+        if not self.has_calendar:
+            return self.values, {"long_name": "step", "units": "1"}
+        attributes = {
+            "standard_name": "time",
+            "units": f"seconds since {EPOCH}",
+            "calendar": self.calendar,
+        }
+        return self.values, attributes
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {"values": self.values.tolist(), "calendar": self.calendar}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> TimeAxis:
+        """The inverse of :meth:`to_dict`."""
+        return cls(np.asarray(value["values"], dtype=np.int64), value["calendar"])
+
+
+def _canonical(calendar: str | None) -> str | None:
+    return "standard" if calendar in STANDARD else calendar
+
+
+def duration_text(seconds: int) -> str:
+    """A duration for people, in the largest unit that divides it: ``3 h``, ``30 min``."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds % length == 0 and (unit != "d" or seconds > 86400):
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
+
+
+def parse_duration(text: str) -> int:
+    """A duration such as ``3h``, ``30min``, ``2d`` or ``600s`` in seconds.
+
+    Raises:
+        InputError: The text is no duration.
+    """
+    lengths = {"d": 86400, "h": 3600, "min": 60, "m": 60, "s": 1}
+    stripped = str(text).replace(" ", "").lower()
+    for unit in sorted(lengths, key=len, reverse=True):
+        number = stripped.removesuffix(unit)
+        if number != stripped and number.isdigit() and int(number) > 0:
+            return int(number) * lengths[unit]
+    raise InputError(f"{text!r} is not a duration: write a number and d, h, min or s, such as 3h.")
