@@ -161,12 +161,13 @@ class TimeAxis:
             moment = cftime.datetime(*numbers, calendar=self.calendar)
         except ValueError:
             kind = (
-                f"an ISO date of the {self.calendar} calendar such as 2000-01-31 or 2000-01-31T06:00"
+                f"an ISO date ({self.calendar} calendar) such as 2000-01-31 or 2000-01-31T06:00"
                 if self.has_calendar
                 else "a step number (this series has no dates)"
             )
             raise InputError(f"{text!r} is not a time: give {kind}.") from None
-        return int(round(cftime.date2num(moment, f"seconds since {EPOCH}", calendar=self.calendar)))
+        seconds = cftime.date2num(moment, f"seconds since {EPOCH}", calendar=self.calendar)
+        return round(float(seconds))
 
     def select(self, start: str | None, stop: str | None) -> np.ndarray:
         """Indices of the fields in the half-open range [start, stop).

@@ -1,0 +1,159 @@
+"""Sources of fields: anything that has channels, a grid and times and can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import xarray as xr
+
+from phire.errors import InputError
+from phire.fields.grid import Grid
+from phire.fields.time import TimeAxis
+
+Times = slice | Sequence[int] | np.ndarray
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Fields over time: a store, a NetCDF file, a trained generator over a coarse source.
+
+    Attributes:
+        channels: Names of the channels.
+        units: Units of each channel; empty text where unknown.
+        grid: The horizontal grid.
+        time: The times of the fields.
+    """
+
+    channels: tuple[str, ...]
+    units: tuple[str, ...]
+    grid: Grid
+    time: TimeAxis
+
+    def read(self, times: Times) -> np.ndarray:
+        """Reads fields in physical units.
+
+        Args:
+            times: A slice, or indices into ``time``, in any order.
+
+        Returns:
+            (n, H, W, C) float32; missing values are NaN.
+        """
+        ...
+
+
+class ArraySource:
+    """Fields held in memory.
+
+    Args:
+        fields: (n, H, W, C) in physical units.
+        channels: Names of the channels; ``channel_0`` … if not given.
+        units: Units of each channel; unknown if not given.
+        grid: The grid; what a bare store of this shape means, if not given.
+        time: The times; steps if not given.
+
+    Raises:
+        InputError: The parts do not fit one another.
+    """
+
+    def __init__(
+        self,
+        fields: np.ndarray,
+        *,
+        channels: Sequence[str] | None = None,
+        units: Sequence[str] | None = None,
+        grid: Grid | None = None,
+        time: TimeAxis | None = None,
+    ) -> None:
+        fields = np.asarray(fields)
+        if fields.ndim != 4:
+            raise InputError(
+                f"the fields have {fields.ndim} dimensions: they must be (time, row, column, "
+                "channel)."
+            )
+        count, rows, columns, width = fields.shape
+        self.fields = fields
+        self.channels = tuple(channels or (f"channel_{c}" for c in range(width)))
+        self.units = tuple(units or ("",) * width)
+        self.grid = grid or Grid.bare(rows, columns)
+        self.time = time or TimeAxis.steps(count)
+        found = (len(self.time), *self.grid.shape, len(self.channels))
+        if found != fields.shape or len(self.units) != width:
+            raise InputError(
+                f"the fields have the shape {fields.shape}, their times, grid and channels "
+                f"{found}: these must be equal."
+            )
+
+    def read(self, times: Times) -> np.ndarray:
+        """Reads fields; see :class:`Source`."""
+        return np.asarray(self.fields[indices(times, len(self.time))], dtype=np.float32)
+
+
+def indices(times: Times, count: int) -> np.ndarray:
+    """The indices that a slice or a sequence of indices means in a series of ``count`` fields.
+
+    Raises:
+        IndexError: An index lies outside the series.
+    """
+    if isinstance(times, slice):
+        return np.arange(count)[times]
+    times = np.atleast_1d(np.asarray(times, dtype=np.int64))
+    if len(times) and (times.min() < -count or times.max() >= count):
+        raise IndexError(f"times {times.min()}…{times.max()} lie outside the {count} fields")
+    return times % max(count, 1)
+
+
+class TimeSelection:
+    """Some of a source's fields, as a source.
+
+    Args:
+        source: Any source.
+        times: Indices of the fields to keep, in the order wanted.
+    """
+
+    def __init__(self, source: Source, times: Times) -> None:
+        self.source = source
+        self.times = indices(times, len(source.time))
+        self.channels = source.channels
+        self.units = source.units
+        self.grid = source.grid
+        self.time = source.time[self.times]
+
+    def read(self, times: Times) -> np.ndarray:
+        """Reads fields; see :class:`Source`."""
+        return self.source.read(self.times[indices(times, len(self.times))])
+
+
+def to_dataset(source: Source, times: Times = slice(None)) -> xr.Dataset:
+    """Reads a source into an xarray dataset, one variable (time, latitude, longitude) a channel.
+
+    Fields without coordinates get the dimensions (time, row, column).
+    """
+    chosen = indices(times, len(source.time))
+    fields = source.read(chosen)
+    axis = source.time[chosen]
+    dimensions = ("time", "latitude", "longitude")
+    coordinates = {"time": ("time", axis.to_coordinate(), {"standard_name": "time"})}
+    if source.grid.has_coordinates:
+        coordinates |= grid_coordinates(source.grid)
+    else:
+        dimensions = ("time", "row", "column")
+    return xr.Dataset(
+        {
+            name: (dimensions, fields[..., c], {"units": unit} if unit else {})
+            for c, (name, unit) in enumerate(zip(source.channels, source.units))
+        },
+        coords=coordinates,
+    )
+
+
+def grid_coordinates(grid: Grid) -> dict[str, tuple[str, np.ndarray, dict[str, str]]]:
+    """The CF coordinates ``latitude`` and ``longitude`` of a grid, for xarray."""
+    return {
+        name: (name, values, {"standard_name": name, "units": f"degrees_{toward}"})
+        for name, values, toward in (
+            ("latitude", grid.latitudes, "north"),
+            ("longitude", grid.longitudes, "east"),
+        )
+    }
