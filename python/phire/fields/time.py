@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import cftime
@@ -56,6 +56,27 @@ class TimeAxis:
         raise InputError(
             f"the time coordinate is of type {values.dtype}: it must hold dates or step numbers."
         )
+
+    @classmethod
+    def from_cf(cls, values: Any, units: str, calendar: str = "standard") -> TimeAxis:
+        """Takes the values of a CF time variable with its units and calendar."""
+        dates = cftime.num2date(
+            np.asarray(values), units, calendar=calendar, only_use_cftime_datetimes=True
+        )
+        return cls.from_coordinate(dates)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[TimeAxis]) -> TimeAxis:
+        """Axes of one calendar, one after another.
+
+        Raises:
+            InputError: The calendars differ.
+        """
+        calendars = {_canonical(part.calendar) for part in parts}
+        if len(calendars) != 1:
+            names = ", ".join(sorted(str(calendar) for calendar in calendars))
+            raise InputError(f"the times are of different calendars: {names}.")
+        return cls(np.concatenate([part.values for part in parts]), parts[0].calendar)
 
     def __len__(self) -> int:
         return len(self.values)

@@ -1,0 +1,271 @@
+"""Normalisation of fields: z-score, or AtmoDist's log1p between two z-scores."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from phire import files
+from phire.errors import InputError
+from phire.fields.source import Source, Times, indices
+
+KINDS = ("log1p", "z", "none")
+ALPHA = 0.2
+
+
+@dataclasses.dataclass(frozen=True)
+class Normalization:
+    """An invertible map from physical units to numbers of about unit size, channel by channel.
+
+    ``z``: x ↦ (x − mean) / std. ``log1p``: the same, then x ↦ sign(x)·log(1 + alpha·\\|x\\|), then
+    the same with ``log_mean`` and ``log_std`` (Hoffmann & Lessig 2023, doi:10.1017/eds.2023.1).
+    ``none``: the identity.
+
+    Attributes:
+        kind: ``log1p``, ``z`` or ``none``.
+        channels: Names of the channels, in the order of the last axis.
+        mean, std: Moments of the physical values; kept for ``none`` too where they are known.
+        log_mean, log_std: Moments after the logarithm; None unless ``log1p``.
+        alpha: Steepness of the logarithm.
+    """
+
+    kind: str
+    channels: tuple[str, ...]
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    log_mean: tuple[float, ...] | None = None
+    log_std: tuple[float, ...] | None = None
+    alpha: float = ALPHA
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise InputError(
+                f"normalization {self.kind!r} is unknown: it must be one of {', '.join(KINDS)}."
+            )
+        object.__setattr__(self, "channels", tuple(self.channels))
+        needed = {"log1p": ("mean", "std", "log_mean", "log_std"), "z": ("mean", "std")}
+        for name in ("mean", "std", "log_mean", "log_std"):
+            values = getattr(self, name)
+            if values is None:
+                if name in needed.get(self.kind, ()):
+                    raise InputError(f"normalization {self.kind} needs {name}, which is missing.")
+                continue
+            values = tuple(float(value) for value in values)
+            object.__setattr__(self, name, values)
+            if len(values) != len(self.channels):
+                raise InputError(
+                    f"normalization has {len(values)} values of {name} for {len(self.channels)} "
+                    "channels."
+                )
+            if not np.isfinite(values).all() or ("std" in name and min(values) <= 0):
+                raise InputError(f"normalization has an impossible {name}: {values}.")
+
+    @classmethod
+    def identity(cls, channels: Sequence[str]) -> Normalization:
+        """The normalisation that changes nothing."""
+        return cls("none", tuple(channels))
+
+    def apply(self, x: Any, xp: Any = np) -> Any:
+        """Physical values to normalised ones.
+
+        Args:
+            x: (..., C) array, or tensor where ``xp`` is a namespace of its functions.
+            xp: A namespace with ``abs``, ``sign``, ``log1p`` (NumPy, ``keras.ops``).
+
+        Returns:
+            Values of the same shape and type.
+        """
+        if self.kind == "none":
+            return x
+        mean, std = self._constants(x, self.mean, self.std)
+        x = (x - mean) / std
+        if self.kind == "z":
+            return x
+        mean, std = self._constants(x, self.log_mean, self.log_std)
+        return (xp.sign(x) * xp.log1p(self.alpha * xp.abs(x)) - mean) / std
+
+    def invert(self, x: Any, xp: Any = np) -> Any:
+        """Normalised values to physical ones; the inverse of :meth:`apply`."""
+        if self.kind == "none":
+            return x
+        if self.kind == "log1p":
+            mean, std = self._constants(x, self.log_mean, self.log_std)
+            x = x * std + mean
+            x = xp.sign(x) * xp.expm1(xp.abs(x)) / self.alpha
+        mean, std = self._constants(x, self.mean, self.std)
+        return x * std + mean
+
+    def _constants(self, x: Any, *values: tuple[float, ...]) -> list[Any]:
+        # In the precision of NumPy arrays; tensors convert the constants themselves.
+        if isinstance(x, np.ndarray):
+            dtype = x.dtype if x.dtype.kind == "f" else np.float64
+            return [np.asarray(v, dtype=dtype) for v in values]
+        return [np.asarray(v, dtype="float32") for v in values]
+
+    def select(self, channels: Sequence[str]) -> Normalization:
+        """The normalisation of some of the channels, in the order given.
+
+        Raises:
+            InputError: A channel is not among these.
+        """
+        missing = [name for name in channels if name not in self.channels]
+        if missing:
+            raise InputError(
+                f"the statistics hold no channel {', '.join(missing)}: they are of "
+                f"{', '.join(self.channels)}."
+            )
+        places = [self.channels.index(name) for name in channels]
+        parts = {
+            name: None if values is None else tuple(values[p] for p in places)
+            for name in ("mean", "std", "log_mean", "log_std")
+            for values in [getattr(self, name)]
+        }
+        return dataclasses.replace(self, channels=tuple(channels), **parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Normalization:
+        """The inverse of :meth:`to_dict`.
+
+        Raises:
+            InputError: Something is missing or unknown.
+        """
+        names = {field.name for field in dataclasses.fields(cls)}
+        unknown = sorted(set(value) - names)
+        if unknown or not {"kind", "channels"} <= set(value):
+            raise InputError(
+                "this is no normalization: it must hold kind, channels, mean, std, log_mean, "
+                f"log_std and alpha, and holds {', '.join(value) or 'nothing'}."
+            )
+        return cls(**value)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes the JSON form to a file."""
+        files.write_json(path, self.to_dict())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Normalization:
+        """Reads what :meth:`save` wrote.
+
+        Raises:
+            InputError: The file is missing or holds something else.
+        """
+        try:
+            value = json.loads(Path(path).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise InputError(f"{path} does not exist: name a file of statistics.") from None
+        except (OSError, ValueError):
+            raise InputError(f"{path} is no file of statistics (JSON).") from None
+        try:
+            return cls.from_dict(value)
+        except (InputError, TypeError, AttributeError) as error:
+            raise InputError(f"{path}: {error}") from None
+
+
+def fit_normalization(
+    source: Source,
+    *,
+    kind: str = "log1p",
+    times: Times | None = None,
+    chunk: int | None = None,
+) -> Normalization:
+    """Fits the statistics of a normalisation to a source's fields.
+
+    The moments are plain ones over all values that are not missing (AtmoDist's, without area
+    weights), per channel and in float64. A dask graph reads the fields chunk by chunk; it runs on
+    the distributed client that is active (see :mod:`phire.fields.cluster`), else on threads.
+
+    Args:
+        source: The training data.
+        kind: ``log1p``, ``z`` or ``none``.
+        times: The fields to use; all if not given.
+        chunk: Fields read at once; by default about 64 MB of them.
+
+    Returns:
+        The normalisation; for ``none`` the mean and standard deviation are kept as facts.
+
+    Raises:
+        InputError: A channel has no value, an infinite one, or is constant.
+    """
+    chosen = indices(slice(None) if times is None else times, len(source.time))
+    if chunk is None:
+        rows, columns = source.grid.shape
+        chunk = max(1, int(64e6 / (4 * rows * columns * len(source.channels))))
+    parts = [chosen[i : i + chunk] for i in range(0, len(chosen), chunk)]
+    mean, std = _fit_moments(source, parts, None)
+    fitted = Normalization("z" if kind == "log1p" else kind, source.channels, mean, std)
+    if kind != "log1p":
+        return fitted
+    log_mean, log_std = _fit_moments(source, parts, fitted)
+    return Normalization("log1p", source.channels, mean, std, log_mean, log_std, ALPHA)
+
+
+def _fit_moments(
+    source: Source, parts: list[np.ndarray], fitted: Normalization | None
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    import dask
+
+    moments = dask.delayed(_moments)
+    merged = [moments(source, part, fitted) for part in parts]
+    merge = dask.delayed(_merge)
+    while len(merged) > 1:
+        # A tree, so that no step waits for all, in an order that no scheduler can change.
+        merged = [
+            merge(*merged[i : i + 2]) if i + 1 < len(merged) else merged[i]
+            for i in range(0, len(merged), 2)
+        ]
+    (count, mean, squares), *_ = dask.compute(merged[0])
+    for c, name in enumerate(source.channels):
+        if not count[c]:
+            raise InputError(f"channel {name} holds nothing but missing values.")
+        if not np.isfinite(mean[c]):
+            raise InputError(
+                f"channel {name} holds infinite values: mark them as missing (NaN) first."
+            )
+        if squares[c] <= 0:
+            raise InputError(f"channel {name} is constant: it cannot be normalised; leave it out.")
+    std = np.sqrt(squares / count)
+    return tuple(map(float, mean)), tuple(map(float, std))
+
+
+def _moments(
+    source: Source, times: np.ndarray, fitted: Normalization | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Count, mean and sum of squared deviations per channel of some fields."""
+    merged = None
+    for time in times:
+        values = source.read([time]).astype(np.float64).reshape(-1, len(source.channels))
+        if fitted is not None:
+            values = fitted.apply(values)
+            values = np.sign(values) * np.log1p(ALPHA * np.abs(values))
+        present = ~np.isnan(values)
+        if present.all():
+            count = np.full(values.shape[1], len(values))
+        else:
+            count = present.sum(0)
+            values = np.where(present, values, 0)
+        mean = values.sum(0) / np.maximum(count, 1)
+        deviations = np.where(present, values - mean, 0) if not present.all() else values - mean
+        part = count, mean, np.einsum("nc,nc->c", deviations, deviations)
+        merged = part if merged is None else _merge(merged, part)
+    return merged
+
+
+def _merge(a: tuple, b: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Joins the moments of two disjoint samples (Chan, Golub & LeVeque 1979)."""
+    (count_a, mean_a, squares_a), (count_b, mean_b, squares_b) = a, b
+    count = count_a + count_b
+    share = count_b / np.maximum(count, 1)
+    difference = mean_b - mean_a
+    mean = mean_a + difference * share
+    squares = squares_a + squares_b + difference**2 * count_a * share
+    return count, mean, squares

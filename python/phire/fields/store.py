@@ -1,0 +1,264 @@
+"""The field store: HDF5 with the dataset ``/data``, channel × time × row × column.
+
+One field a chunk, Blosc-compressed, with CF coordinates as dimension scales, so that
+``xarray.open_dataset(path, engine="h5netcdf")`` opens it. A file with nothing but ``/data`` is a
+store too: see :meth:`phire.fields.grid.Grid.bare`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import hdf5plugin
+import numpy as np
+
+from phire.errors import InputError
+from phire.fields.grid import Grid
+from phire.fields.source import Times, indices
+from phire.fields.time import EPOCH, TimeAxis
+
+DATASET = "data"
+DIMENSIONS = ("channel", "time", "latitude", "longitude")
+RECORD = "phire"
+"""The attribute of the file that holds, as JSON, what made it."""
+
+
+class FieldStore:
+    """A field store open for reading; a :class:`phire.fields.source.Source`.
+
+    It can be pickled: the file is opened again where it arrives.
+
+    Args:
+        path: The HDF5 file.
+
+    Attributes:
+        path: The file.
+        channels, units, grid, time: See :class:`phire.fields.source.Source`.
+
+    Raises:
+        InputError: The file is missing, is no HDF5 file, has no ``/data`` or one that is not
+            channel × time × row × column.
+    """
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        self.path = Path(path)
+        self._open()
+        data = self._data
+        channels, count, rows, columns = data.shape
+        self.time = self._read_time(count)
+        self.grid = self._read_grid(rows, columns)
+        bare = tuple(f"channel_{c}" for c in range(channels))
+        if "channel" in self._file:
+            bare = tuple(_text(name) for name in self._file["channel"][:])
+        elif channels == 2 and self.grid.kind == "driscoll-healy":
+            bare = ("divergence", "vorticity")  # AtmoDist's files
+        self.channels = bare
+        units = data.attrs.get("channel_units")
+        if units is not None:
+            self.units = tuple(_text(unit) for unit in units)
+        else:
+            self.units = tuple("s**-1" if c in ("divergence", "vorticity") else "" for c in bare)
+
+    def _open(self) -> None:
+        path = self.path
+        if not path.exists():
+            raise InputError(f"{path} does not exist: name a field store (HDF5 with /data).")
+        try:
+            self._file = h5py.File(path, "r")
+        except OSError:
+            raise InputError(
+                f"{path} is not an HDF5 file, or a damaged one: make a field store of other "
+                "formats with `phire convert`."
+            ) from None
+        data = self._file.get(DATASET)
+        if not isinstance(data, h5py.Dataset):
+            names = ", ".join(f"/{name}" for name in self._file) or "nothing"
+            self._file.close()
+            raise InputError(
+                f"{path} has no dataset /data (it holds {names}): make a field store of it with "
+                "`phire convert`."
+            )
+        if data.ndim != 4 or 0 in data.shape or data.dtype.kind not in "fiu":
+            shape, kind = data.shape, data.dtype
+            self._file.close()
+            raise InputError(
+                f"/data of {path} has the shape {shape} ({len(shape)} dimensions) and type {kind}: "
+                "it must hold numbers, channel × time × row × column."
+            )
+        self._data = data
+
+    def _read_time(self, count: int) -> TimeAxis:
+        if "time" not in self._file:
+            return TimeAxis.steps(count)
+        variable = self._file["time"]
+        units = _text(variable.attrs.get("units", "1"))
+        values = variable[:]
+        if " since " not in units:
+            return TimeAxis(values, None)
+        calendar = _text(variable.attrs.get("calendar", "standard"))
+        if units == f"seconds since {EPOCH}":
+            return TimeAxis(values, calendar)
+        return TimeAxis.from_cf(values, units, calendar)
+
+    def _read_grid(self, rows: int, columns: int) -> Grid:
+        if "latitude" not in self._file or "longitude" not in self._file:
+            return Grid.bare(rows, columns)
+        return Grid.from_coordinates(self._file["latitude"][:], self._file["longitude"][:])
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(C, T, H, W)."""
+        return self._data.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the stored values."""
+        return self._data.dtype
+
+    @property
+    def record(self) -> dict[str, Any] | None:
+        """What made the store (see :func:`phire.files.provenance`); None if phire did not."""
+        text = self._file.attrs.get(RECORD)
+        return None if text is None else json.loads(_text(text))
+
+    def read(self, times: Times) -> np.ndarray:
+        """Reads fields; see :class:`phire.fields.source.Source`."""
+        return self.read_window(times, slice(None), slice(None))
+
+    def read_window(self, times: Times, rows: slice, columns: slice) -> np.ndarray:
+        """Reads a window of fields: (n, h, w, C) float32."""
+        channels, count, height, width = self._data.shape
+        chosen = indices(times, count)
+        window = (range(height)[rows], range(width)[columns])
+        fields = np.empty((len(chosen), *map(len, window), channels), np.float32)
+        plane = np.empty(tuple(map(len, window)), np.float32)
+        for i, time in enumerate(chosen):
+            for channel in range(channels):
+                # One field is one chunk: decompressed once, converted on the way.
+                self._data.read_direct(plane, np.s_[channel, time, rows, columns])
+                fields[i, :, :, channel] = plane
+        return fields
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+    def __enter__(self) -> FieldStore:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k not in ("_file", "_data")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._open()
+
+
+def open_store(path: str | os.PathLike) -> FieldStore:
+    """Opens a field store for reading; see :class:`FieldStore`."""
+    return FieldStore(path)
+
+
+class StoreWriter:
+    """Writes a field store, field by field, growing along time.
+
+    Use it inside :func:`phire.files.replacing`: the file is a valid store only once it is closed.
+
+    Args:
+        path: The file to make.
+        channels: Names of the channels.
+        units: Units of each channel.
+        grid: The grid. Rows are stored as the grid orders them.
+        time: The times, if known beforehand; else each :meth:`append` brings its own.
+        dtype: float32 or float64.
+        record: What made the store, kept as JSON.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        *,
+        channels: Sequence[str],
+        units: Sequence[str],
+        grid: Grid,
+        time: TimeAxis | None = None,
+        dtype: str = "float32",
+        record: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._time = time
+        self._appended: list[TimeAxis] = []
+        self._count = 0
+        self._file = h5py.File(path, "w")
+        shape = (len(channels), 0, *grid.shape)
+        self._data = self._file.create_dataset(
+            DATASET,
+            shape=shape,
+            maxshape=(shape[0], None, *grid.shape),
+            chunks=(1, 1, *grid.shape),
+            dtype=dtype,
+            fillvalue=np.nan,
+            **hdf5plugin.Blosc(cname="lz4", clevel=5, shuffle=hdf5plugin.Blosc.SHUFFLE),
+        )
+        self._data.attrs["channel_units"] = [str(unit) for unit in units]
+        names = [str(channel) for channel in channels]
+        self._file["channel"] = np.array(names, dtype=h5py.string_dtype())
+        if grid.has_coordinates:
+            for name, values, toward in (
+                ("latitude", grid.latitudes, "north"),
+                ("longitude", grid.longitudes, "east"),
+            ):
+                self._file[name] = values
+                self._file[name].attrs["standard_name"] = name
+                self._file[name].attrs["units"] = f"degrees_{toward}"
+        self._file.attrs["Conventions"] = "CF-1.10"
+        if record is not None:
+            self._file.attrs[RECORD] = json.dumps(record)
+
+    def append(self, fields: np.ndarray, time: TimeAxis | None = None) -> None:
+        """Appends fields.
+
+        Args:
+            fields: (n, H, W, C).
+            time: Their times, where the writer was not given them beforehand.
+        """
+        count = len(fields)
+        self._data.resize(self._count + count, axis=1)
+        self._data[:, self._count : self._count + count] = np.moveaxis(fields, -1, 0)
+        self._count += count
+        if time is not None:
+            self._appended.append(time)
+
+    def close(self) -> None:
+        """Writes the coordinates and closes the file."""
+        time = self._time
+        if time is None:
+            time = TimeAxis.concatenate(self._appended) if self._appended else TimeAxis.steps(0)
+        values, attributes = time[: self._count].to_cf() if self._count else ([], {})
+        self._file["time"] = np.asarray(values, dtype=np.int64)
+        self._file["time"].attrs.update(attributes)
+        for axis, name in enumerate(DIMENSIONS):
+            if name in self._file:
+                self._file[name].make_scale(name)
+                self._data.dims[axis].attach_scale(self._file[name])
+        self._file.close()
+
+    def __enter__(self) -> StoreWriter:
+        return self
+
+    def __exit__(self, kind: type | None, *exception: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._file.close()
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
