@@ -1,0 +1,91 @@
+"""Scores of a predicted lag: how often it is right, and how far its probability can be trusted."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from phire.errors import InputError
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities of logits over the last axis."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    exponential = np.exp(shifted.astype(np.float64))
+    return exponential / exponential.sum(axis=-1, keepdims=True)
+
+
+def reliability(
+    probabilities: np.ndarray, labels: np.ndarray, *, bins: int = 15
+) -> tuple[xr.Dataset, float]:
+    """How often predictions come true, by the probability they were given.
+
+    Args:
+        probabilities: (n, classes).
+        labels: The true class, (n,), from 0.
+        bins: Number of equal bins of the probability of the predicted class.
+
+    Returns:
+        A dataset over ``bin`` (its middle) with ``confidence``, ``accuracy`` and ``count``; and the
+        expected calibration error, Σ count/n · |accuracy − confidence| (Guo et al. 2017,
+        https://arxiv.org/abs/1706.04599).
+
+    Raises:
+        InputError: No predictions.
+    """
+    if len(labels) == 0:
+        raise InputError("There are no predictions to judge: pass at least one.")
+    confidence = probabilities.max(axis=1)
+    correct = probabilities.argmax(axis=1) == labels
+    index = np.minimum((confidence * bins).astype(int), bins - 1)
+    count = np.bincount(index, minlength=bins)
+    with np.errstate(invalid="ignore"):
+        mean_confidence = np.bincount(index, confidence, bins) / count
+        accuracy = np.bincount(index, correct, bins) / count
+    error = float(np.nansum(count * np.abs(accuracy - mean_confidence)) / len(labels))
+    table = xr.Dataset(
+        {
+            "confidence": ("bin", mean_confidence),
+            "accuracy": ("bin", accuracy),
+            "count": ("bin", count),
+        },
+        coords={"bin": (np.arange(bins) + 0.5) / bins},
+    )
+    return table, error
+
+
+def lag_scores(logits: np.ndarray, labels: np.ndarray) -> xr.Dataset:
+    """Scores of a network that predicts the lag.
+
+    Args:
+        logits: (n, classes).
+        labels: True lags, (n,), counting from 1.
+
+    Returns:
+        Scalars ``cross_entropy`` (nats), ``accuracy``, ``top_3_accuracy``,
+        ``expected_calibration_error``; ``confusion(lag, predicted_lag)`` as counts; the reliability
+        table as ``reliability_accuracy``, ``reliability_confidence``, ``reliability_count`` (bin).
+    """
+    from sklearn.metrics import confusion_matrix, log_loss, top_k_accuracy_score
+
+    classes = logits.shape[1]
+    probabilities = softmax(logits)
+    truth = np.asarray(labels) - 1
+    every = np.arange(classes)
+    table, error = reliability(probabilities, truth)
+    # With three lags or fewer every one is among the first three.
+    top = top_k_accuracy_score(truth, logits, k=3, labels=every) if classes > 3 else 1.0
+    scores = xr.Dataset(
+        {
+            "cross_entropy": float(log_loss(truth, probabilities, labels=every)),
+            "accuracy": float((probabilities.argmax(axis=1) == truth).mean()),
+            "top_3_accuracy": float(top),
+            "expected_calibration_error": error,
+            "confusion": (
+                ("lag", "predicted_lag"),
+                confusion_matrix(truth, probabilities.argmax(axis=1), labels=every),
+            ),
+        },
+        coords={"lag": every + 1, "predicted_lag": every + 1},
+    )
+    return scores.merge(table.rename({name: f"reliability_{name}" for name in table.data_vars}))

@@ -1,0 +1,118 @@
+"""The Fréchet distance between the features of two sets of fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from phire.errors import InputError
+from phire.rplearn.metric import LearnedMetric
+
+
+@dataclass(frozen=True)
+class FrechetDistance:
+    """A Fréchet distance and what of it is owed to the smallness of the samples.
+
+    Attributes:
+        value: |μ₁−μ₂|² + tr(Σ₁ + Σ₂ − 2(Σ₁Σ₂)^½).
+        bias: What two samples of these sizes from one and the same distribution would give on
+            average, to first order in 1/n.
+        corrected: value − bias; around 0, also below it, where the sets do not differ.
+        samples: The sizes of the two sets.
+    """
+
+    value: float
+    bias: float
+    samples: tuple[int, int]
+
+    @property
+    def corrected(self) -> float:
+        """The value less its small-sample bias."""
+        return self.value - self.bias
+
+
+def frechet_distance(first: np.ndarray, second: np.ndarray) -> FrechetDistance:
+    """The Fréchet distance between Gaussians fitted to two sets of feature vectors.
+
+    Both means and covariances are estimated, so the plain value is biased upward: of two samples
+    of n and m vectors from one Gaussian with covariance eigenvalues λ it is on average
+    (1/n + 1/m) · [Σᵢ λᵢ + ½ Σᵢⱼ λᵢλⱼ(1+δᵢⱼ)/(λᵢ+λⱼ)] to first order (the second term from the
+    second-order expansion of the Bures distance, ½ Σ |Δᵢⱼ|²/(λᵢ+λⱼ)). With n not far above the
+    number of features that order no longer holds; take ten times as many fields as features.
+
+    Args:
+        first, second: Feature vectors, (n, F) and (m, F).
+
+    Returns:
+        The distance with its bias, the λ those of the pooled covariance (Heusel et al. 2017,
+        https://arxiv.org/abs/1706.08500; on the bias, Chong and Forsyth 2020,
+        https://arxiv.org/abs/1911.07023).
+
+    Raises:
+        InputError: Fewer than two vectors in a set, or sets of different length of vectors.
+    """
+    first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
+        raise InputError(
+            f"The features have the shapes {first.shape} and {second.shape}: pass (n, F) and "
+            "(m, F) with equal F."
+        )
+    n, m = len(first), len(second)
+    if min(n, m) < 2:
+        raise InputError(f"The sets hold {n} and {m} fields: at least two each are needed.")
+    gap = first.mean(axis=0) - second.mean(axis=0)
+    covariance_1 = np.atleast_2d(np.cov(first, rowvar=False))
+    covariance_2 = np.atleast_2d(np.cov(second, rowvar=False))
+    root = _root(covariance_1)
+    # tr (Σ₁Σ₂)^½ = tr (Σ₁^½ Σ₂ Σ₁^½)^½, and the latter is symmetric.
+    cross = np.sqrt(np.clip(np.linalg.eigvalsh(root @ covariance_2 @ root), 0, None)).sum()
+    value = gap @ gap + np.trace(covariance_1) + np.trace(covariance_2) - 2 * cross
+    pooled = ((n - 1) * covariance_1 + (m - 1) * covariance_2) / (n + m - 2)
+    bias = (1 / n + 1 / m) * _first_order_bias(np.linalg.eigvalsh(pooled))
+    return FrechetDistance(float(max(value, 0.0)), float(bias), (n, m))
+
+
+def _root(matrix: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+
+
+def _first_order_bias(eigenvalues: np.ndarray) -> float:
+    values = np.clip(eigenvalues, 0, None)
+    values = values[values > 1e-12 * max(values.max(), np.finfo(float).tiny)]
+    pairs = np.outer(values, values) / (values[:, None] + values[None, :])
+    return float(values.sum() + 0.5 * (pairs.sum() + np.trace(pairs)))
+
+
+def frechet_atmodist_distance(
+    metric: LearnedMetric,
+    first: Any,
+    second: Any,
+    *,
+    layer: str | None = None,
+    batch_size: int | None = None,
+) -> FrechetDistance:
+    """The Fréchet distance of a metric's features between two sets of fields.
+
+    A field's feature vector is the mean of the layer's features over the field, so that sets of
+    fields of different number, and not paired, can be compared.
+
+    Args:
+        metric: The learned metric.
+        first, second: Physical fields, (n, H, W, C) and (m, H, W, C), or xarray.
+        layer: Layer name; by default the metric's.
+        batch_size: Fields at once.
+
+    Returns:
+        The distance and its small-sample bias.
+
+    Raises:
+        InputError: Fields that the metric refuses, or fewer than two in a set.
+    """
+    vectors = [
+        metric.features(fields, layer=layer, batch_size=batch_size).mean(axis=(-3, -2))
+        for fields in (first, second)
+    ]
+    return frechet_distance(*[np.atleast_2d(v) for v in vectors])

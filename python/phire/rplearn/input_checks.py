@@ -1,0 +1,112 @@
+"""Checks of what goes into the learned metric, so that wrong units never become a number."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+
+from phire.errors import InputError
+from phire.fields.normalization import Normalization
+
+# Fields whose standard deviation or mean lies this many times off the training data's cannot be
+# the same quantity in the same units; weather alone does not do that.
+FACTOR = 20.0
+# Single values this many training standard deviations from the mean are possible, but worth a word.
+EXTREME = 30.0
+
+
+def check_channels(shape: Sequence[int | None], channels: Sequence[str], what: str) -> None:
+    """Refuses fields whose last axis is not the metric's channels.
+
+    Args:
+        shape: Shape of the fields; (..., H, W, C).
+        channels: The metric's channels.
+        what: What is checked, for the message.
+
+    Raises:
+        InputError: Fewer than three axes, or another number of channels.
+    """
+    if len(shape) < 3:
+        raise InputError(
+            f"{what} has the shape {tuple(shape)}: the metric takes fields of the shape (H, W, C) "
+            "or (n, H, W, C)."
+        )
+    if shape[-1] != len(channels):
+        raise InputError(
+            f"{what} has {shape[-1]} channels on its last axis, the metric was trained on "
+            f"{len(channels)} ({', '.join(channels)}): pass these, in this order."
+        )
+
+
+def check_units(
+    found: Sequence[str | None], units: Sequence[str], channels: Sequence[str], what: str
+) -> None:
+    """Refuses fields that name other units than the metric's; unnamed units pass.
+
+    Raises:
+        InputError: A channel names units that differ from the metric's.
+    """
+    for name, has, wanted in zip(channels, found, units):
+        if has and wanted and _canonical(has) != _canonical(wanted):
+            raise InputError(
+                f"{what} holds {name} in {has!r}, the metric was trained on {wanted!r}: convert "
+                "the field first."
+            )
+
+
+def _canonical(unit: str) -> str:
+    """Units without the liberties of writing: ``m s**-1``, ``m s^-1`` and ``m s-1`` are one."""
+    return " ".join(unit.replace("**", "").replace("^", "").replace("*", " ").split())
+
+
+def check_values(
+    fields: np.ndarray, normalization: Normalization, units: Sequence[str], what: str
+) -> None:
+    """Refuses missing values and fields in other units; warns of extremes.
+
+    Args:
+        fields: Physical fields of the shape (..., C).
+        normalization: The training data's mean and standard deviation per channel. Where it
+            knows none (records that came without), only missing values are refused.
+        units: Units per channel, for the message.
+        what: What is checked, for the message.
+
+    Raises:
+        InputError: NaN or infinite values; or the standard deviation of a channel over all of
+            ``fields`` is more than 20 times above or below the training data's; or its mean is
+            more than 20 training standard deviations away. A channel that is constant has no
+            standard deviation to judge, and passes by its mean.
+    """
+    for c, name in enumerate(normalization.channels):
+        values = np.asarray(fields[..., c], dtype=np.float64)
+        missing = values.size - int(np.isfinite(values).sum())
+        if missing:
+            raise InputError(
+                f"{what} holds {missing} missing or infinite values in {name}: fill them or leave "
+                "these fields out."
+            )
+        if normalization.mean is None or normalization.std is None:
+            continue
+        mean, std = normalization.mean[c], normalization.std[c]
+        unit = f" {units[c]}" if c < len(units) and units[c] else ""
+        own_mean, own_std = float(values.mean()), float(values.std())
+        constant = float(np.ptp(values)) <= 1e-6 * abs(own_mean)
+        if not constant and not 1 / FACTOR <= own_std / std <= FACTOR:
+            raise InputError(
+                f"{what}: the standard deviation of {name} is {own_std:.3g}, that of the metric's "
+                f"training data {std:.3g}{unit}: pass physical fields in these units."
+            )
+        if abs(own_mean - mean) > FACTOR * std:
+            raise InputError(
+                f"{what}: the mean of {name} is {own_mean:.6g}, that of the metric's training data "
+                f"{mean:.6g} ± {std:.3g}{unit}: pass physical fields in these units."
+            )
+        farthest = float(np.abs(values - mean).max()) / std
+        if farthest > EXTREME:
+            warnings.warn(
+                f"{what}: {name} reaches {farthest:.0f} standard deviations from the mean of the "
+                "metric's training data, beyond what the metric has seen.",
+                stacklevel=3,
+            )

@@ -1,0 +1,465 @@
+"""The learned metric: a frozen encoder that knows the fields it was trained on.
+
+d(x, y) = scale · mean over rows, columns and features of (f(x) − f(y))², f being the chosen layer
+of an encoder trained to tell how far two fields lie apart in time (Hoffmann and Lessig 2023,
+https://doi.org/10.1017/eds.2023.1).
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import xarray as xr
+
+from phire import files
+from phire.errors import InputError
+from phire.fields.normalization import Normalization
+from phire.rplearn.description import ENCODER_FILE, METRIC_FILE, read_metric_file
+from phire.rplearn.input_checks import check_channels, check_units, check_values
+
+# Pixels of one channel that go through the encoder at once: about 80 patches of 160×160.
+PIXELS_AT_ONCE = 2_000_000
+
+
+def any_size(encoder: keras.Model, layers: Sequence[str]) -> keras.Model:
+    """The encoder up to its deepest of ``layers``, taking fields of any height and width.
+
+    Args:
+        encoder: A functional model on (H, W, C), fully convolutional up to these layers.
+        layers: Names of its layers.
+
+    Returns:
+        A model named ``encoder`` with the same layer names and weights on (None, None, C).
+
+    Raises:
+        InputError: The encoder has no layer of that name.
+    """
+    names = {layer.name for layer in encoder.layers}
+    for layer in layers:
+        if layer not in names:
+            raise InputError(
+                f"The encoder has no layer {layer!r}: choose one of "
+                f"{', '.join(_blocks(encoder)) or ', '.join(sorted(names))}."
+            )
+    # Always one bare input, whichever structure the given model has.
+    outputs = [encoder.get_layer(name).output for name in layers]
+    encoder = keras.Model(encoder.inputs[0], outputs, name="encoder")
+    if any(size is not None for size in encoder.inputs[0].shape[1:3]):
+        channels = encoder.inputs[0].shape[-1]
+        free = keras.models.clone_model(
+            encoder, input_tensors=keras.Input((None, None, channels), name="fields")
+        )
+        free.set_weights(encoder.get_weights())
+        encoder = free
+    return encoder
+
+
+def _blocks(encoder: keras.Model) -> list[str]:
+    return [layer.name for layer in encoder.layers if layer.name.startswith("stage")]
+
+
+class LearnedMetric:
+    """A distance between fields in physical units.
+
+    Attributes:
+        encoder: Keras model on normalised fields of any size, (n, H, W, C). Frozen.
+        layer: Name of the layer whose features are compared.
+        scales: Per layer with a known scale, the factor that brings its mean squared feature
+            distance to the size of the pixel MSE of normalised fields.
+        scales_without_log1p: The same against the MSE of z-scored fields.
+        normalization: What brings physical fields to the encoder's space.
+        channels, units: Of the fields, in order.
+        patch: Height and width of the patches trained on, or None.
+        step: Seconds between the time steps that lags were counted in, or None.
+        classes: Number of lags told apart, or None.
+        scores: The scores it was chosen by.
+        made_of: Where it comes from: run, epoch, task.
+    """
+
+    def __init__(
+        self,
+        encoder: keras.Model,
+        *,
+        layer: str,
+        normalization: Normalization,
+        channels: Sequence[str],
+        units: Sequence[str] = (),
+        scales: Mapping[str, float] | None = None,
+        scales_without_log1p: Mapping[str, float] | None = None,
+        patch: Sequence[int] | None = None,
+        step: int | None = None,
+        classes: int | None = None,
+        scores: Mapping[str, Any] | None = None,
+        made_of: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Args as the attributes; ``encoder`` may have a fixed input size.
+
+        Raises:
+            InputError: A layer is not in the encoder, or the channels do not fit it.
+        """
+        self.scales = {name: float(value) for name, value in (scales or {layer: 1.0}).items()}
+        if layer not in self.scales:
+            raise InputError(
+                f"Layer {layer!r} has no scale: choose one of {', '.join(self.scales)}."
+            )
+        self.encoder = any_size(encoder, list(self.scales))
+        self.encoder.trainable = False
+        found = self.encoder.inputs[0].shape[-1]
+        if found != len(channels) or len(normalization.channels) != len(channels):
+            raise InputError(
+                f"The encoder takes {found} channels, the normalization holds "
+                f"{len(normalization.channels)} and the names are {len(channels)} "
+                f"({', '.join(channels)}): they must be the same."
+            )
+        self.layer = layer
+        self.normalization = normalization
+        self.channels = tuple(channels)
+        self.units = tuple(units) or ("",) * len(self.channels)
+        self.scales_without_log1p = dict(scales_without_log1p or {})
+        self.patch = tuple(patch) if patch else None
+        self.step = step
+        self.classes = classes
+        self.scores = dict(scores or {})
+        self.made_of = dict(made_of or {})
+        self._extractors: dict[tuple[str, ...], keras.Model] = {}
+
+    @property
+    def scale(self) -> float:
+        """The scale of the chosen layer."""
+        return self.scales[self.layer]
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers with a known scale, in the encoder's order."""
+        order = [layer.name for layer in self.encoder.layers]
+        return tuple(sorted(self.scales, key=order.index))
+
+    # ------------------------------------------------------------------ files
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> LearnedMetric:
+        """Loads a metric from its directory.
+
+        Raises:
+            InputError: ``path`` is missing or is no metric.
+        """
+        facts = read_metric_file(path)
+        encoder = keras.models.load_model(Path(path) / ENCODER_FILE, compile=False)
+        return cls._of_facts(facts, encoder)
+
+    def save(self, path: str | os.PathLike, *, overwrite: bool = False) -> None:
+        """Writes ``encoder.keras`` and ``metric.json`` into the directory ``path``.
+
+        Raises:
+            InputError: ``path`` exists and ``overwrite`` is not set.
+        """
+        if os.path.lexists(path) and not overwrite:
+            raise InputError(
+                f"{path} exists: name another directory, or pass overwrite=True to replace it."
+            )
+        with files.replacing(path) as partial:
+            self.write(partial)
+
+    def write(self, directory: Path) -> None:
+        """Writes the metric's two files into a directory that a caller renames when whole."""
+        directory.mkdir(parents=True, exist_ok=True)
+        self.encoder.save(directory / ENCODER_FILE)
+        files.write_json(directory / METRIC_FILE, self.facts())
+
+    def facts(self) -> dict[str, Any]:
+        """All that is not the network, as kept in ``metric.json``."""
+        return files.plain(
+            {
+                "layer": self.layer,
+                "scale": self.scale,
+                "scale_without_log1p": self.scales_without_log1p.get(self.layer),
+                "scales": self.scales,
+                "scales_without_log1p": self.scales_without_log1p,
+                "normalization": self.normalization.to_dict(),
+                "channels": self.channels,
+                "units": self.units,
+                "patch": self.patch,
+                "step": self.step,
+                "classes": self.classes,
+                "scores": self.scores,
+                "made_of": self.made_of,
+            }
+        )
+
+    @classmethod
+    def _of_facts(cls, facts: Mapping[str, Any], encoder: keras.Model) -> LearnedMetric:
+        known = {
+            key: value
+            for key, value in facts.items()
+            if key not in ("scale", "scale_without_log1p", "normalization")
+        }
+        return cls(encoder, normalization=Normalization.from_dict(facts["normalization"]), **known)
+
+    def get_config(self) -> dict[str, Any]:
+        """The whole metric, weights included, as JSON: a network saved with it needs no folder."""
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory) / ENCODER_FILE
+            self.encoder.save(path)
+            encoder = base64.b64encode(path.read_bytes()).decode("ascii")
+        return {"facts": self.facts(), "encoder": encoder}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> LearnedMetric:
+        """The metric that ``get_config`` described."""
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory) / ENCODER_FILE
+            path.write_bytes(base64.b64decode(config["encoder"]))
+            encoder = keras.models.load_model(path, compile=False)
+        return cls._of_facts(config["facts"], encoder)
+
+    # --------------------------------------------------------------- features
+
+    def extractor(self, layers: Sequence[str] | None = None) -> keras.Model:
+        """Keras model from normalised fields to a dict of the layers' features.
+
+        Args:
+            layers: Layer names; by default all with a known scale.
+
+        Raises:
+            InputError: The encoder has no such layer.
+        """
+        key = tuple(layers or self.layers)
+        if key not in self._extractors:
+            names = {layer.name for layer in self.encoder.layers}
+            for layer in key:
+                if layer not in names:
+                    raise InputError(
+                        f"The metric's encoder has no layer {layer!r}: choose one of "
+                        f"{', '.join(self.layers)}."
+                    )
+            model = keras.Model(
+                self.encoder.inputs[0], {name: self.encoder.get_layer(name).output for name in key}
+            )
+            model.trainable = False
+            self._extractors[key] = model
+        return self._extractors[key]
+
+    def normalise(
+        self, x: Any, *, normalization: Normalization | None = None, xp: Any = keras.ops
+    ) -> Any:
+        """Brings fields from the space that ``normalization`` says (None: physical) to the
+        encoder's; ``xp`` is the array namespace, keras.ops for tensors."""
+        if normalization is not None:
+            if normalization == self.normalization:
+                return x
+            x = normalization.invert(x, xp=xp)
+        return self.normalization.apply(x, xp=xp)
+
+    def features(
+        self,
+        x: Any,
+        *,
+        layer: str | None = None,
+        normalization: Normalization | None = None,
+        batch_size: int | None = None,
+    ) -> np.ndarray:
+        """Features of fields at one layer.
+
+        Args:
+            x: Fields, (n, H, W, C) or (H, W, C), array, xarray object, or tensor.
+            layer: Layer name; by default the metric's.
+            normalization: The space of ``x``; None means physical units.
+            batch_size: Fields at once; by default chosen by their size.
+
+        Returns:
+            float32 (n, h, w, F), or (h, w, F) for a single field.
+
+        Raises:
+            InputError: Another number of channels, missing values, other units.
+        """
+        layer = layer or self.layer
+        fields = _Fields(x, self, "x")
+        model = self.extractor((layer,))
+        parts = [
+            np.asarray(model.predict_on_batch(batch)[layer])
+            for batch in fields.batches(normalization, batch_size)
+        ]
+        result = np.concatenate(parts)
+        return result[0] if fields.single else result
+
+    # --------------------------------------------------------------- distance
+
+    def distance(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        spatial: bool = False,
+        per_layer: bool = False,
+        layer: str | None = None,
+        normalization: Normalization | None = None,
+        batch_size: int | None = None,
+    ) -> Any:
+        """The learned distance between fields, in the size of the pixel MSE of normalised fields.
+
+        Args:
+            x, y: Fields of equal shape: arrays or tensors (n, H, W, C) or (H, W, C); or xarray,
+                a DataArray with a dimension ``channel`` or a Dataset with a variable a channel.
+            spatial: A map over the layer's feature grid instead of its mean; the mean of the map
+                is the distance.
+            per_layer: A dict of the values of every layer with a known scale.
+            layer: A layer other than the metric's.
+            normalization: The space of ``x`` and ``y``; None means physical units.
+            batch_size: Fields at once; by default chosen by their size.
+
+        Returns:
+            float64 (n,), or with ``spatial`` (n, h, w); without the first axis for single fields;
+            for xarray with a time, a DataArray over it. With ``per_layer`` a dict of these.
+
+        Raises:
+            InputError: Shapes differ; another number of channels; missing values; other units.
+        """
+        layers = self.layers if per_layer else (layer or self.layer,)
+        for name in layers:
+            if name not in self.scales:
+                raise InputError(
+                    f"Layer {name!r} has no scale in this metric: choose one of "
+                    f"{', '.join(self.layers)}."
+                )
+        first, second = _Fields(x, self, "x"), _Fields(y, self, "y")
+        if first.shape != second.shape:
+            raise InputError(
+                f"x has the shape {first.shape}, y {second.shape}: pass fields of equal shape."
+            )
+        model = self.extractor(layers)
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in layers}
+        for a, b in zip(
+            first.batches(normalization, batch_size), second.batches(normalization, batch_size)
+        ):
+            features_a, features_b = model.predict_on_batch(a), model.predict_on_batch(b)
+            for name in layers:
+                difference = np.asarray(features_a[name], np.float64) - features_b[name]
+                values = np.mean(difference**2, axis=-1)
+                parts[name].append(
+                    self.scales[name] * (values if spatial else values.mean(axis=(1, 2)))
+                )
+        result = {name: first.dressed(np.concatenate(values)) for name, values in parts.items()}
+        return result if per_layer else result[layers[0]]
+
+
+class _Fields:
+    """Fields given in any of the accepted forms, checked and handed out in batches."""
+
+    def __init__(self, given: Any, metric: LearnedMetric, what: str) -> None:
+        self.metric, self.what = metric, what
+        self.times: xr.DataArray | None = None
+        if isinstance(given, (xr.Dataset, xr.DataArray)):
+            given = self._of_xarray(given)
+        elif not hasattr(given, "shape"):
+            given = np.asarray(given)
+        check_channels(given.shape, metric.channels, what)
+        self.single = len(given.shape) == 3
+        if len(given.shape) > 4:
+            raise InputError(
+                f"{what} has {len(given.shape)} axes: pass fields of the shape (n, H, W, C)."
+            )
+        self.fields = given[None] if self.single else given
+        self.shape = tuple(self.fields.shape)
+
+    def _of_xarray(self, given: xr.Dataset | xr.DataArray) -> Any:
+        channels = self.metric.channels
+        if isinstance(given, xr.Dataset):
+            missing = [name for name in channels if name not in given]
+            if missing:
+                raise InputError(
+                    f"{self.what} has no variable {missing[0]!r}: the metric needs "
+                    f"{', '.join(channels)}, the dataset holds {', '.join(map(str, given))}."
+                )
+            found = [given[name].attrs.get("units") for name in channels]
+            given = xr.concat(
+                [given[name].drop_vars("channel", errors="ignore") for name in channels],
+                dim="channel",
+                coords="minimal",
+                compat="override",
+            )
+        else:
+            if "channel" not in given.dims:
+                if len(channels) != 1:
+                    raise InputError(
+                        f"{self.what} has no dimension 'channel': pass a Dataset with the "
+                        f"variables {', '.join(channels)}, or stack them along it."
+                    )
+                given = given.expand_dims("channel")
+            elif "channel" in given.coords and given["channel"].dtype.kind in "UO":
+                missing = [name for name in channels if name not in given["channel"].values]
+                if missing:
+                    raise InputError(
+                        f"{self.what} has no channel {missing[0]!r}: the metric needs "
+                        f"{', '.join(channels)}."
+                    )
+                given = given.sel(channel=list(channels))
+            units = given.attrs.get("units")
+            found = [units] * len(channels)
+        check_units(found, self.metric.units, channels, self.what)
+        rows = [name for name in given.dims if name in ("latitude", "lat", "y")]
+        columns = [name for name in given.dims if name in ("longitude", "lon", "x")]
+        others = [name for name in given.dims if name not in (*rows, *columns, "channel")]
+        if len(rows) != 1 or len(columns) != 1 or len(others) > 1:
+            raise InputError(
+                f"{self.what} has the dimensions {', '.join(map(str, given.dims))}: it needs "
+                "latitude, longitude and at most one more beside channel."
+            )
+        if others:
+            self.times = given[others[0]]
+        return given.transpose(*others, rows[0], columns[0], "channel")
+
+    def batches(
+        self, normalization: Normalization | None, batch_size: int | None
+    ) -> Iterator[np.ndarray]:
+        """Yields normalised float32 batches; checks what each holds before it is used."""
+        metric = self.metric
+        n, height, width, _ = self.shape
+        size = batch_size or max(1, PIXELS_AT_ONCE // (height * width))
+        # What lies in memory is judged as a whole, what is read from disk, batch by batch.
+        whole = isinstance(self.fields, np.ndarray)
+        if whole:
+            check_values(
+                _physical(self.fields, normalization),
+                metric.normalization,
+                metric.units,
+                self.what,
+            )
+        for start in range(0, n, size):
+            part = _as_numpy(self.fields[start : start + size])
+            if not whole:
+                check_values(
+                    _physical(part, normalization), metric.normalization, metric.units, self.what
+                )
+            normalised = metric.normalise(part, normalization=normalization, xp=np)
+            yield np.asarray(normalised, dtype=np.float32)
+
+    def dressed(self, values: np.ndarray) -> Any:
+        """Values in the form that the fields came in."""
+        if self.times is not None:
+            name = self.times.dims[0]
+            return xr.DataArray(
+                values,
+                dims=(name, "row", "column")[: values.ndim],
+                coords={name: self.times} if name in self.times.coords else None,
+                name="learned_distance",
+            )
+        return values[0] if self.single else values
+
+
+def _as_numpy(part: Any) -> np.ndarray:
+    if isinstance(part, xr.DataArray):
+        return part.to_numpy()
+    return part if isinstance(part, np.ndarray) else np.asarray(keras.ops.convert_to_numpy(part))
+
+
+def _physical(fields: np.ndarray, normalization: Normalization | None) -> np.ndarray:
+    if normalization is None or normalization.kind == "none":
+        return fields
+    return normalization.invert(np.asarray(fields, np.float64), xp=np)

@@ -1,0 +1,213 @@
+"""Metrics made of a model folder of the original AtmoDist (sehoffmann/AtmoDist, Keras 2)."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+
+from phire import files, progress
+from phire.errors import InputError
+from phire.fields.normalization import Normalization
+from phire.rplearn.description import METRIC_FILE, describe_metric
+from phire.rplearn.metric import LearnedMetric
+
+# Of ERA5 divergence and vorticity on model level 120, 1979-1998: what the published networks were
+# trained on (Hoffmann and Lessig 2023, and the statistics in their code).
+PUBLISHED = Normalization(
+    kind="log1p",
+    channels=("divergence", "vorticity"),
+    mean=(1.9464334e-08, 2.0547947e-07),
+    std=(2.8568757e-05, 5.081943e-05),
+    log_mean=(0.0008821452, 0.00032483143),
+    log_std=(0.15794525, 0.16044095),
+)
+PUBLISHED_UNITS = ("s**-1", "s**-1")
+PUBLISHED_STEP = 3 * 3600
+
+
+def import_metric(
+    folder: str | os.PathLike,
+    output: str | os.PathLike,
+    *,
+    layer: int | None = None,
+    statistics: str | os.PathLike | None = None,
+    units: Sequence[str] | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Makes a metric of a model folder of the original AtmoDist.
+
+    Args:
+        folder: Holds ``encoder.json`` (a Keras 2 functional model), ``encoder_weights.hdf5`` and,
+            for each layer with a known scale, ``layerN_scale.txt``, N being the layer's place in
+            the model (196 is stage 4, 148 stage 3 in the published networks).
+        output: The metric's directory.
+        layer: N of the layer to compare; by default the deepest with a scale.
+        statistics: JSON file of the normalization trained with; by default the published one of
+            divergence and vorticity.
+        units: Units of the channels; by default s⁻¹ for the published normalization.
+        overwrite: Replace what stands at ``output``.
+
+    Raises:
+        InputError: A file of the folder is missing or does not fit the others; ``output`` was made
+            by something else.
+    """
+    folder, output = Path(folder), Path(output)
+    scales = _read_scales(folder)
+    options = {
+        "folder": str(folder.absolute()),
+        "fingerprint": files.fingerprint(folder),
+        "layer": layer,
+        "statistics": files.fingerprint(statistics) if statistics else None,
+        "units": list(units) if units else None,
+    }
+    facts = describe_metric(output)
+    recorded = None
+    if facts is not None:
+        made_of = json.loads((output / METRIC_FILE).read_text(encoding="utf-8"))["made_of"]
+        recorded = made_of.get("import_metric")
+    if files.already_made(output, recorded, options, overwrite):
+        progress.say(f"{output} is already made by this command.")
+        return
+    normalization = Normalization.load(statistics) if statistics else PUBLISHED
+    encoder, names = read_encoder(folder)
+    for index in scales:
+        if index >= len(names):
+            raise InputError(
+                f"{folder}/layer{index}_scale.txt names a layer beyond the {len(names)} of "
+                "encoder.json: give the scale of one of its layers."
+            )
+    if layer is not None and layer not in scales:
+        raise InputError(
+            f"--layer {layer}: {folder} holds scales of the layers "
+            f"{', '.join(map(str, sorted(scales)))}; choose one of these, or add "
+            f"layer{layer}_scale.txt."
+        )
+    metric = LearnedMetric(
+        encoder,
+        layer=names[max(scales) if layer is None else layer],
+        scales={names[index]: scale for index, scale in sorted(scales.items())},
+        normalization=normalization,
+        channels=normalization.channels,
+        units=units or (() if statistics else PUBLISHED_UNITS),
+        patch=[size for size in encoder.inputs[0].shape[1:3] if size] or None,
+        step=None if statistics else PUBLISHED_STEP,
+        made_of={"import_metric": options, "source": "sehoffmann/AtmoDist"},
+    )
+    with files.replacing(output) as partial:
+        metric.write(partial)
+
+
+def _read_scales(folder: Path) -> dict[int, float]:
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a directory: name a model folder of AtmoDist.")
+    for name in ("encoder.json", "encoder_weights.hdf5"):
+        if not (folder / name).is_file():
+            raise InputError(f"{folder} has no {name}: name a model folder of AtmoDist.")
+    scales = {}
+    for path in sorted(folder.glob("layer*_scale.txt")):
+        match = re.fullmatch(r"layer(\d+)_scale\.txt", path.name)
+        if match:
+            try:
+                scales[int(match[1])] = float(path.read_text(encoding="utf-8").split()[0])
+            except (ValueError, IndexError):
+                raise InputError(f"{path} must hold one number, the layer's scale.") from None
+    if not scales:
+        raise InputError(
+            f"{folder} has no layerN_scale.txt (such as layer196_scale.txt): write the layer's "
+            "scale there."
+        )
+    return scales
+
+
+def read_encoder(folder: Path) -> tuple[keras.Model, list[str]]:
+    """Builds the encoder of ``encoder.json`` and fills it from ``encoder_weights.hdf5``.
+
+    Returns:
+        The model and its layers' names in the order of the file, which ``layerN`` counts from 0.
+
+    Raises:
+        InputError: The files are not of the Keras 2 layout, or do not fit one another.
+    """
+    path = folder / "encoder.json"
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+        config = _modernised(description["config"])
+        names = [layer["config"]["name"] for layer in config["layers"]]
+        encoder = keras.Model.from_config(config)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path} is not a functional Keras 2 model that can be built ({error}): export it "
+            "again with model.to_json()."
+        ) from None
+    _fill(encoder, folder / "encoder_weights.hdf5")
+    return encoder, names
+
+
+def _modernised(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A Keras 2 model description as Keras 3 reads it; nothing of the mathematics changes."""
+    config = copy.deepcopy(dict(config))
+    for layer in config["layers"]:
+        inner = layer["config"]
+        inner.setdefault("name", layer.get("name"))
+        if isinstance(inner.get("axis"), list) and len(inner["axis"]) == 1:
+            inner["axis"] = inner["axis"][0]
+        if "batch_input_shape" in inner:
+            shape = inner.pop("batch_input_shape")
+            if layer["class_name"] == "InputLayer":
+                inner["batch_shape"] = shape
+        for outdated in ("ragged", "renorm", "virtual_batch_size", "fused"):
+            inner.pop(outdated, None)
+    return config
+
+
+def _fill(encoder: keras.Model, path: Path) -> None:
+    with h5py.File(path, "r") as file:
+        root = file["model_weights"] if "model_weights" in file else file
+        if "layer_names" not in root.attrs and "layer_names0" not in root.attrs:
+            raise InputError(
+                f"{path} has no layer_names: it is not a Keras 2 weights file, save the weights "
+                "again with model.save_weights('encoder_weights.hdf5')."
+            )
+        held = {name: root[name] for name in _names(root, "layer_names")}
+        for layer in encoder.layers:
+            if not layer.weights:
+                continue
+            if layer.name not in held:
+                raise InputError(f"{path} holds no weights of layer {layer.name!r}.")
+            group = held[layer.name]
+            weights = [np.asarray(group[name]) for name in _names(group, "weight_names")]
+            found = [array.shape for array in weights]
+            wanted = [tuple(variable.shape) for variable in layer.weights]
+            if found != wanted:
+                raise InputError(
+                    f"{path}: layer {layer.name!r} holds weights of the shapes {found}, "
+                    f"encoder.json needs {wanted}."
+                )
+            layer.set_weights(weights)
+
+
+def _names(group: h5py.Group, attribute: str) -> list[str]:
+    """A list attribute; Keras 2 split those larger than 64 KiB into numbered parts."""
+    parts = (
+        [group.attrs[attribute]]
+        if attribute in group.attrs
+        else [
+            group.attrs[f"{attribute}{i}"]
+            for i in range(len(group.attrs))
+            if f"{attribute}{i}" in group.attrs
+        ]
+    )
+    return [
+        name.decode("utf-8") if isinstance(name, bytes) else str(name)
+        for part in parts
+        for name in part
+    ]
