@@ -10,12 +10,17 @@ from typing import Any
 
 _PLACES = {
     "ContentLoss": "content_loss",
+    "FeatureSource": "field_features",
     "FrechetDistance": "frechet",
     "LearnedMetric": "metric",
+    "certainty_maps": "certainty",
     "describe_metric": "description",
+    "export_features": "field_features",
     "frechet_atmodist_distance": "frechet",
     "frechet_distance": "frechet",
     "import_metric": "original",
+    "measure_distances": "field_features",
+    "source_distance": "field_features",
 }
 
 __all__ = sorted(_PLACES)

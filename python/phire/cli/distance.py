@@ -1,0 +1,64 @@
+"""``phire distance``: the learned distance of fields in files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from phire.cli.common import Command
+
+
+@click.command("distance", cls=Command)
+@click.argument("metric", type=click.Path())
+@click.argument("truth", metavar="A", type=click.Path())
+@click.argument("candidates", metavar="B...", nargs=-1, required=True)
+@click.option("--out", "output", type=click.Path(), default=None, help="NetCDF file of the values.")
+@click.option(
+    "--map",
+    "map_output",
+    type=click.Path(),
+    default=None,
+    help="NetCDF file of maps of the distance, on the grid of the layer's features.",
+)
+@click.option("--layer", default=None, help="A layer other than the metric's, such as stage3.")
+@click.option(
+    "--frechet",
+    is_flag=True,
+    help="Also the Fréchet distance of the features of all fields, and its small-sample bias.",
+)
+def main(metric, truth, candidates, output, map_output, layer, frechet, overwrite):
+    """Print the learned distance of each B from A, a line a time, as CSV.
+
+    A and B are stores, NetCDF, Zarr or GRIB files of physical fields on one grid; B may be given
+    a name, NAME=FILE.
+    """
+    from phire.rplearn import measure_distances
+
+    named = dict(_named(candidate) for candidate in candidates)
+    if len(named) < len(candidates):
+        raise click.UsageError("Two of B have the same name: name them, NAME=FILE.")
+    distances = measure_distances(
+        metric,
+        truth,
+        named,
+        output=output,
+        map_output=map_output,
+        layer=layer,
+        frechet=frechet,
+        overwrite=overwrite,
+    )
+    table = distances["learned_distance"].transpose("time", "candidate").to_pandas()
+    click.echo(table.to_csv(float_format="%.6g"), nl=False)
+    mean = distances["learned_distance"].mean("time")
+    for name in named:
+        line = f"# {name}: mean {float(mean.sel(candidate=name)):.6g}"
+        if frechet:
+            of = distances.sel(candidate=name)
+            line += f", Fréchet {float(of.frechet):.6g}, bias {float(of.frechet_bias):.6g} of it"
+        click.echo(line)
+
+
+def _named(candidate: str) -> tuple[str, str]:
+    name, separator, path = candidate.partition("=")
+    return (name, path) if separator and name else (Path(candidate).stem, candidate)

@@ -1,0 +1,224 @@
+"""Where on the globe, in which season and at which hour a network tells the lag well."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from phire import files, progress
+from phire.errors import InputError
+from phire.fields.normalization import Normalization
+from phire.rplearn.calibration import softmax
+from phire.rplearn.results import already_made, write_results
+
+SEASONS = {"DJF": (12, 1, 2), "MAM": (3, 4, 5), "JJA": (6, 7, 8), "SON": (9, 10, 11)}
+MEASURES = ("probability", "accuracy", "top_3_accuracy", "entropy")
+
+
+def window_corners(length: int, patch: int, stride: int, wraps: bool) -> np.ndarray:
+    """First rows (or columns) of windows that slide over an axis.
+
+    Args:
+        length: Points on the axis.
+        patch: Points in a window.
+        stride: Points from one window to the next.
+        wraps: The axis closes a circle, so that windows may cross its end.
+
+    Raises:
+        InputError: The window is longer than the axis.
+    """
+    if patch > length:
+        raise InputError(
+            f"The network's patch of {patch} points is larger than the field of {length}: pass "
+            "larger fields."
+        )
+    return np.arange(0, length if wraps else length - patch + 1, stride)
+
+
+def lag_certainty(logits: np.ndarray, lag: int) -> np.ndarray:
+    """Certainty of predictions at a known lag.
+
+    Args:
+        logits: (..., classes).
+        lag: The true lag, from 1.
+
+    Returns:
+        (..., 4): probability of the true lag, 1 where it is the most probable, 1 where it is among
+        the first three, and the entropy of the probabilities in nats.
+    """
+    probabilities = softmax(logits)
+    own = probabilities[..., lag - 1]
+    rank = (probabilities > own[..., None]).sum(axis=-1)
+    entropy = -np.sum(probabilities * np.log(np.maximum(probabilities, 1e-300)), axis=-1)
+    return np.stack([own, rank == 0, rank < 3, entropy], axis=-1)
+
+
+def groups_of(time: Any) -> dict[str, np.ndarray]:
+    """Masks over times: ``all``, and where dates are known seasons and hours of the day (UTC)."""
+    groups = {"all": np.ones(len(time), bool)}
+    if time.calendar is None:
+        return groups
+    months, hours = np.asarray(time.months()), np.asarray(time.hours())
+    for season, held in SEASONS.items():
+        groups[season] = np.isin(months, held)
+    for hour in np.unique(hours):
+        groups[f"{int(hour):02d} UTC"] = hours == hour
+    return {name: mask for name, mask in groups.items() if mask.any()}
+
+
+def certainty_maps(
+    run: str | os.PathLike,
+    source: str | os.PathLike,
+    output: str | os.PathLike,
+    *,
+    lag: int,
+    epoch: str | int = "best",
+    stride: int | None = None,
+    time: str | None = None,
+    every: int = 1,
+    batch_size: int = 256,
+    overwrite: bool = False,
+) -> None:
+    """Maps of how surely a network tells one lag, by a window that slides over whole fields.
+
+    Args:
+        run: A run of rplearn-train on temporal distance.
+        source: Store, NetCDF, Zarr or GRIB file of physical fields.
+        output: NetCDF file: probability, accuracy, top_3_accuracy, entropy (group, latitude,
+            longitude) at the windows' centres, count (group). Groups are ``all`` and, where dates
+            are known, seasons and hours of the first field.
+        lag: Time steps between the two fields of a pair, 1 … classes.
+        epoch: ``best`` (as evaluated, else the last) or a number.
+        stride: Points from window to window; by default half a patch.
+        time: Half-open range START,STOP of first fields.
+        every: Use every so many-th field as a first one.
+        batch_size: Windows at once.
+        overwrite: Make it anew if it is there.
+
+    Raises:
+        InputError: No such run or source, channels, units or lag that do not fit; an output that
+            something else made.
+    """
+    from phire.fields import open_source
+    from phire.rplearn.runs import Representation
+
+    representation = Representation(run)
+    number = representation.chosen_epoch(epoch)
+    options = {
+        "run": str(Path(run).absolute()),
+        "epoch": number,
+        "source": str(Path(source).absolute()),
+        "fingerprint": files.fingerprint(source) if Path(source).exists() else None,
+        "lag": lag,
+        "stride": stride,
+        "time": time,
+        "every": every,
+    }
+    if already_made(output, options, overwrite):
+        progress.say(f"{output} is already made by this command.")
+        return
+    with open_source(source) as opened:
+        result = sliding_certainty(
+            representation.network(number),
+            opened,
+            normalization=representation.normalization,
+            places=representation.channel_places(opened, str(source)),
+            patch=representation.patch,
+            lag=lag,
+            stride=stride,
+            time=time,
+            every=every,
+            batch_size=batch_size,
+        )
+    write_results(result, output, options)
+
+
+def sliding_certainty(
+    network: Any,
+    source: Any,
+    *,
+    normalization: Normalization,
+    places: Sequence[int],
+    patch: tuple[int, int],
+    lag: int,
+    stride: int | None = None,
+    time: str | None = None,
+    every: int = 1,
+    batch_size: int = 256,
+) -> xr.Dataset:
+    """The maps of ``certainty_maps`` for a network and a source in memory."""
+    classes = network.outputs[0].shape[-1] if len(network.inputs) == 2 else 0
+    if not 1 <= lag <= classes:
+        raise InputError(
+            f"--lag {lag}: the network tells the lags 1 … {classes}; name one of these."
+            if classes
+            else "The network tells no lags: pass a run of the task temporal-distance."
+        )
+    grid = source.grid
+    height, width = grid.shape
+    steps = stride or max(1, min(patch) // 2)
+    rows = window_corners(height, patch[0], steps, False)
+    columns = window_corners(width, patch[1], steps, grid.wraps)
+    around = (columns[:, None] + np.arange(patch[1])) % width
+    partner = np.asarray(source.time.partner(lag))
+    starts = source.time.select_range(time)[::every]
+    starts = starts[partner[starts] >= 0]
+    if not len(starts):
+        raise InputError(
+            f"No two fields lie {lag} time steps apart in the chosen time: pass a longer series."
+        )
+    groups = {name: mask for name, mask in groups_of(source.time).items() if mask[starts].any()}
+    sums = {name: np.zeros((len(rows), len(columns), len(MEASURES))) for name in groups}
+
+    def windows(t: int) -> np.ndarray:
+        field = source.read([t])[0][..., places]
+        field = normalization.apply(field.astype(np.float64)).astype(np.float32)
+        if not np.isfinite(field).all():
+            raise InputError(
+                f"The field at {source.time.format(t)} holds missing values: fill them first."
+            )
+        cut = np.stack(
+            [field[row : row + patch[0]][:, columns_] for row in rows for columns_ in around]
+        )
+        return cut
+
+    for t in progress.tracked(starts, "certainty", len(starts), "fields"):
+        first, second = windows(int(t)), windows(int(partner[t]))
+        logits = np.concatenate(
+            [
+                np.asarray(
+                    network.predict_on_batch(
+                        [first[i : i + batch_size], second[i : i + batch_size]]
+                    ),
+                    np.float64,
+                )
+                for i in range(0, len(first), batch_size)
+            ]
+        )
+        certainty = lag_certainty(logits, lag).reshape(len(rows), len(columns), -1)
+        for name, mask in groups.items():
+            if mask[t]:
+                sums[name] += certainty
+    counts = {name: int(mask[starts].sum()) for name, mask in groups.items()}
+    values = np.stack([sums[name] / counts[name] for name in groups])
+    latitude = np.interp(rows + (patch[0] - 1) / 2, np.arange(height), grid.latitudes)
+    spacing = (grid.longitudes[-1] - grid.longitudes[0]) / (width - 1)
+    longitude = grid.longitudes[0] + spacing * (columns + (patch[1] - 1) / 2)
+    order = np.argsort(longitude % 360 if grid.wraps else longitude)
+    longitude = (longitude % 360 if grid.wraps else longitude)[order]
+    return xr.Dataset(
+        {
+            **{
+                name: (("group", "latitude", "longitude"), values[:, :, order, k])
+                for k, name in enumerate(MEASURES)
+            },
+            "count": ("group", list(counts.values())),
+        },
+        coords={"group": list(groups), "latitude": latitude, "longitude": longitude},
+        attrs={"lag": lag, "classes": classes, "patch": list(patch), "stride": steps},
+    )
