@@ -1,0 +1,54 @@
+"""Vorticity and divergence of wind by finite differences, for regional grids."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from phire.fields.grid import EARTH_RADIUS, Grid
+
+
+def wind_to_vorticity_divergence(
+    u: np.ndarray, v: np.ndarray, grid: Grid, radius: float = EARTH_RADIUS
+) -> tuple[np.ndarray, np.ndarray]:
+    """Relative vorticity and divergence of wind on a latitude–longitude grid.
+
+    ζ = (∂v/∂λ − ∂(u cos φ)/∂φ) / (a cos φ), δ = (∂u/∂λ + ∂(v cos φ)/∂φ) / (a cos φ), by centred
+    differences of second order (one-sided, of second order too, at the edges; around the circle
+    where the longitudes close it). A row on a pole, where the formulas are singular, gets the mean
+    of the row next to it.
+
+    Args:
+        u: (..., H, W) eastward wind, m/s.
+        v: (..., H, W) northward wind, m/s.
+        grid: A grid with coordinates.
+        radius: Radius of the sphere in metres.
+
+    Returns:
+        Vorticity and divergence, each (..., H, W) float64 in s⁻¹; missing where a neighbour is.
+
+    Raises:
+        InputError: The grid has no coordinates.
+    """
+    grid.require_coordinates("the vorticity of wind")
+    u, v = np.asarray(u, np.float64), np.asarray(v, np.float64)
+    latitude = np.deg2rad(grid.latitudes)
+    longitude = np.deg2rad(grid.longitudes)
+    cosine = np.cos(latitude)[:, None]
+
+    def along_longitude(field: np.ndarray) -> np.ndarray:
+        if not grid.wraps:
+            return np.gradient(field, longitude, axis=-1, edge_order=2)
+        spacing = 2 * np.pi / len(longitude)
+        return (np.roll(field, -1, -1) - np.roll(field, 1, -1)) / (2 * spacing)
+
+    def along_latitude(field: np.ndarray) -> np.ndarray:
+        return np.gradient(field, latitude, axis=-2, edge_order=2)
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        vorticity = (along_longitude(v) - along_latitude(u * cosine)) / (radius * cosine)
+        divergence = (along_longitude(u) + along_latitude(v * cosine)) / (radius * cosine)
+    for row, neighbour in ((0, 1), (-1, -2)):
+        if abs(abs(grid.latitudes[row]) - 90) < 1e-6:
+            for field in (vorticity, divergence):
+                field[..., row, :] = field[..., neighbour, :].mean(-1, keepdims=True)
+    return vorticity, divergence
