@@ -1,0 +1,158 @@
+"""Residual encoders: a patch in, feature maps out (AtmoDist; He et al. 2016)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from phire.errors import InputError
+from phire.networks.layers import BatchNormalization
+
+WEIGHT_DECAY = 1e-4
+EPSILON = 1.001e-5
+
+
+def convolution(
+    x: Any,
+    filters: int,
+    size: int,
+    stride: int = 1,
+    *,
+    bias: bool = False,
+    weight_decay: float = WEIGHT_DECAY,
+    name: str | None = None,
+) -> Any:
+    """A convolution with "same" padding, He-normal and with L2 weight decay."""
+    return keras.layers.Conv2D(
+        filters,
+        size,
+        stride,
+        padding="same",
+        use_bias=bias,
+        kernel_initializer="he_normal",
+        kernel_regularizer=keras.regularizers.L2(weight_decay) if weight_decay else None,
+        name=name,
+    )(x)
+
+
+def normalised(x: Any, *, activate: bool = True, name: str | None = None) -> Any:
+    """Batch normalisation, then ReLU."""
+    x = BatchNormalization(epsilon=EPSILON)(x)
+    return keras.layers.ReLU(name=name)(x) if activate else x
+
+
+def residual_block(
+    x: Any, filters: int, stride: int, weight_decay: float, name: str | None = None
+) -> Any:
+    """Two 3×3 convolutions and a shortcut, projected where the number of filters changes."""
+    shortcut = x
+    if x.shape[-1] != filters:
+        shortcut = convolution(x, filters, 1, stride, weight_decay=weight_decay)
+    elif stride != 1:
+        shortcut = keras.layers.MaxPooling2D(1, stride)(x)
+    x = normalised(convolution(x, filters, 3, stride, weight_decay=weight_decay))
+    x = normalised(convolution(x, filters, 3, weight_decay=weight_decay), activate=False)
+    return keras.layers.ReLU(name=name)(keras.layers.Add()([x, shortcut]))
+
+
+def residual_encoder(
+    input_shape: Sequence[int | None],
+    *,
+    stem_filters: int = 16,
+    stem_size: int = 8,
+    stem_stride: int = 2,
+    pool: bool = True,
+    filters: Sequence[int] = (16, 32, 64, 128),
+    blocks: Sequence[int] = (6, 6, 6, 6),
+    weight_decay: float = WEIGHT_DECAY,
+) -> keras.Model:
+    """AtmoDist's residual encoder (Hoffmann & Lessig 2023, doi:10.1017/eds.2023.1).
+
+    The defaults are its "resnet-small": 2,277,712 parameters for two channels.
+
+    Args:
+        input_shape: (H, W, C); H and W may be None.
+        stem_filters, stem_size, stem_stride: The first convolution.
+        pool: Whether a 3×3 max-pooling of stride 2 follows it.
+        filters: Filters of each stage; all but the first begin with stride 2.
+        blocks: Residual blocks of each stage.
+        weight_decay: L2 factor of all kernels.
+
+    Returns:
+        A model named ``encoder``; the layers ``stage1`` … hold the stages' outputs.
+    """
+    inputs = keras.Input(tuple(input_shape), name="fields")
+    x = convolution(
+        inputs, stem_filters, stem_size, stem_stride, bias=True, weight_decay=weight_decay
+    )
+    x = normalised(x)
+    if pool:
+        x = keras.layers.MaxPooling2D(3, 2, padding="same")(x)
+    for stage, (width, count) in enumerate(zip(filters, blocks), start=1):
+        for block in range(count):
+            stride = 2 if stage > 1 and block == 0 else 1
+            name = f"stage{stage}" if block == count - 1 else None
+            x = residual_block(x, width, stride, weight_decay, name)
+    return keras.Model(inputs, x, name="encoder")
+
+
+def resnet_101(
+    input_shape: Sequence[int | None], *, weight_decay: float = WEIGHT_DECAY
+) -> keras.Model:
+    """The ResNet-101 of keras.applications with weight decay, fused normalisation and our names."""
+    names = {
+        "conv2_block3_out": "stage1",
+        "conv3_block4_out": "stage2",
+        "conv4_block23_out": "stage3",
+        "conv5_block3_out": "stage4",
+    }
+    original = keras.applications.ResNet101(
+        include_top=False, weights=None, input_shape=tuple(input_shape)
+    )
+
+    def renamed(layer: keras.layers.Layer) -> keras.layers.Layer:
+        config = layer.get_config()
+        config["name"] = names.get(layer.name, layer.name)
+        if isinstance(layer, keras.layers.BatchNormalization):
+            return BatchNormalization.from_config(config)
+        if isinstance(layer, keras.layers.Conv2D):
+            config["kernel_initializer"] = "he_normal"
+            config["kernel_regularizer"] = keras.regularizers.L2(weight_decay)
+        return layer.__class__.from_config(config)
+
+    clone = keras.models.clone_model(original, clone_function=renamed)
+    return keras.Model(clone.inputs[0], clone.outputs[0], name="encoder")
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "resnet-small": {},
+    "resnet-18": {"stem_filters": 64, "filters": (64, 128, 256, 512), "blocks": (2, 2, 2, 2)},
+    # For patches of about 32×32 on a laptop: no pooling, so that the last stage keeps a map.
+    "tiny": {
+        "stem_size": 5,
+        "pool": False,
+        "filters": (16, 32, 64, 64),
+        "blocks": (1, 1, 1, 1),
+    },
+}
+ENCODERS = (*PRESETS, "resnet-101")
+
+
+def build_encoder(name: str, input_shape: Sequence[int | None], **overrides: Any) -> keras.Model:
+    """An encoder by name.
+
+    Args:
+        name: One of :data:`ENCODERS`.
+        input_shape: (H, W, C).
+        **overrides: Arguments of :func:`residual_encoder` that replace the preset's.
+
+    Raises:
+        InputError: The name is unknown.
+    """
+    if name == "resnet-101":
+        return resnet_101(input_shape, **overrides)
+    if name not in PRESETS:
+        raise InputError(f"network {name!r} is unknown: choose one of {', '.join(ENCODERS)}.")
+    return residual_encoder(input_shape, **{**PRESETS[name], **overrides})

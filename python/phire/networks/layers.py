@@ -1,0 +1,186 @@
+"""Layers that Keras lacks, or that can be faster on TensorFlow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="phire")
+class BatchNormalization(keras.layers.BatchNormalization):
+    """Batch normalisation over the last axis, by TensorFlow's fused kernel where that is at hand.
+
+    Keras computes mean, variance and result in separate passes over the batch; the fused kernel
+    does it in one, forward and backward.
+    """
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Normalises (B, H, W, C); see ``keras.layers.BatchNormalization``."""
+        fused = (
+            keras.backend.backend() == "tensorflow"
+            and mask is None
+            and len(inputs.shape) == 4
+            and self.scale
+            and self.center
+        )
+        if not fused:
+            return super().call(inputs, training=training, mask=mask)
+        import tensorflow as tf
+
+        # The kernel keeps statistics in float32 whatever the type of the inputs.
+        gamma, beta, mean, variance = (
+            tf.cast(v.value, tf.float32)
+            for v in (self.gamma, self.beta, self.moving_mean, self.moving_variance)
+        )
+        inputs = tf.cast(inputs, self.compute_dtype)
+        if not (training and self.trainable):
+            return tf.compat.v1.nn.fused_batch_norm(
+                inputs, gamma, beta, mean, variance, epsilon=self.epsilon, is_training=False
+            )[0]
+        outputs, batch_mean, batch_variance = tf.compat.v1.nn.fused_batch_norm(
+            inputs, gamma, beta, epsilon=self.epsilon, is_training=True
+        )
+        for moving, batch in (
+            (self.moving_mean, batch_mean),
+            (self.moving_variance, batch_variance),
+        ):
+            kept = moving.value * self.momentum
+            moving.assign(kept + tf.cast(batch, moving.dtype) * (1 - self.momentum))
+        return outputs
+
+
+@keras.saving.register_keras_serializable(package="phire")
+class PixelShuffle(keras.layers.Layer):
+    """Rearranges (B, H, W, C·r²) into (B, H·r, W·r, C) (Shi et al. 2016, arXiv:1609.05158).
+
+    Args:
+        factor: r.
+    """
+
+    def __init__(self, factor: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def call(self, inputs: Any) -> Any:
+        """Rearranges a batch."""
+        r = self.factor
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            return tf.nn.depth_to_space(inputs, r)
+        batch, height, width, channels = ops.shape(inputs)
+        x = ops.reshape(inputs, (batch, height, width, r, r, channels // r**2))
+        x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
+        return ops.reshape(x, (batch, height * r, width * r, channels // r**2))
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """(B, H·r, W·r, C)."""
+        batch, height, width, channels = input_shape
+        height, width = (None if n is None else n * self.factor for n in (height, width))
+        return batch, height, width, channels // self.factor**2
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        return {**super().get_config(), "factor": self.factor}
+
+
+@keras.saving.register_keras_serializable(package="phire")
+class CheckerboardFree(keras.initializers.Initializer):
+    """Initialises a convolution before a pixel shuffle so that it begins as nearest neighbours.
+
+    All r² filters that end in one pixel block start equal, so that nothing tells the pixels of a
+    block apart (ICNR, Aitken et al. 2017, arXiv:1707.02937).
+
+    Args:
+        factor: r of the pixel shuffle.
+        initializer: What initialises the filters that are shared.
+    """
+
+    def __init__(self, factor: int, initializer: Any = "glorot_uniform") -> None:
+        self.factor = factor
+        self.initializer = keras.initializers.get(initializer)
+
+    def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
+        """A kernel (h, w, C_in, C_out·r²)."""
+        *lead, outputs = shape
+        kernel = self.initializer((*lead, outputs // self.factor**2), dtype=dtype)
+        # The pixel shuffle takes the channel fastest: block pixel by block pixel, all channels.
+        return ops.tile(kernel, (1,) * len(lead) + (self.factor**2,))
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        initializer = keras.initializers.serialize(self.initializer)
+        return {"factor": self.factor, "initializer": initializer}
+
+
+@keras.saving.register_keras_serializable(package="phire")
+class PeriodicPadding(keras.layers.Layer):
+    """Pads columns around the circle of longitude and rows by zeros or by the edge.
+
+    Args:
+        size: Rows and columns to add on every side.
+    """
+
+    def __init__(self, size: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.size = size
+
+    def call(self, inputs: Any) -> Any:
+        """(B, H, W, C) → (B, H+2p, W+2p, C)."""
+        p = self.size
+        if not p:
+            return inputs
+        # `wrap` needs at least p columns; every network input has more.
+        x = ops.concatenate([inputs[:, :, -p:], inputs, inputs[:, :, :p]], axis=2)
+        return ops.pad(x, [[0, 0], [p, p], [0, 0], [0, 0]])
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """(B, H+2p, W+2p, C)."""
+        batch, height, width, channels = input_shape
+        height, width = (None if n is None else n + 2 * self.size for n in (height, width))
+        return batch, height, width, channels
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        return {**super().get_config(), "size": self.size}
+
+
+@keras.saving.register_keras_serializable(package="phire")
+class Conservation(keras.layers.Layer):
+    """Shifts each block of the fine field so that its mean equals the coarse pixel (exactly).
+
+    Additive downscaling constraint (Harder et al. 2023, JMLR 24, "Hard-constrained deep learning
+    for climate downscaling"). The blocks' means are plain ones, of the values as they are given: to
+    conserve physical means these must be physical or z-scores, not log1p-normalised.
+
+    Args:
+        scale: Pixels of a block along each side.
+    """
+
+    def __init__(self, scale: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.scale = scale
+
+    def call(self, fine: Any, coarse: Any) -> Any:
+        """(B, h·s, w·s, C) and (B, h, w, C) → (B, h·s, w·s, C)."""
+        means = ops.average_pool(fine, self.scale, self.scale, padding="valid")
+        difference = ops.cast(coarse, fine.dtype) - means
+        for axis in (1, 2):
+            difference = ops.repeat(difference, self.scale, axis=axis)
+        return fine + difference
+
+    def compute_output_shape(self, fine_shape: tuple, coarse_shape: tuple) -> tuple:
+        """The shape of the fine field."""
+        return fine_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        return {**super().get_config(), "scale": self.scale}
+
+
+def parameter_count(model: keras.Model) -> int:
+    """The number of weights of a network, trainable or not."""
+    return int(sum(np.prod(weight.shape) for weight in model.weights))
