@@ -1,0 +1,93 @@
+"""Decoders for the pretext tasks that reconstruct: features in, pixels out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from phire.networks.encoders import WEIGHT_DECAY, convolution, normalised, residual_block
+
+
+def spatial_mixing(x: Any, weight_decay: float = WEIGHT_DECAY) -> Any:
+    """A dense layer across all positions of a feature map, one and the same for every feature.
+
+    At the bottleneck it lets every position of the output know every position of the input.
+    """
+    height, width, features = x.shape[1:]
+    y = keras.layers.Reshape((height * width, features))(x)
+    y = keras.layers.Permute((2, 1))(y)
+    y = keras.layers.Dense(
+        height * width,
+        kernel_initializer="he_normal",
+        kernel_regularizer=keras.regularizers.L2(weight_decay) if weight_decay else None,
+        name="spatial_mixing",
+    )(y)
+    y = keras.layers.Permute((2, 1))(y)
+    return keras.layers.Reshape((height, width, features))(y)
+
+
+def residual_decoder(
+    feature_shape: Sequence[int],
+    output_shape: Sequence[int],
+    *,
+    filters: Sequence[int] = (16, 32, 64, 128),
+    blocks: Sequence[int] = (6, 6, 6, 6),
+    weight_decay: float = WEIGHT_DECAY,
+) -> keras.Model:
+    """The mirror image of the residual encoder, with bilinear upsampling (Hoffmann & Lessig 2023).
+
+    Args:
+        feature_shape: (h, w, F) of the encoder's last stage.
+        output_shape: (H, W, C) of the pixels, at least (h, w).
+        filters, blocks: Of the encoder's stages; gone through from the last to the first.
+        weight_decay: L2 factor of all kernels.
+
+    Returns:
+        A model named ``decoder``. After each stage the map doubles, until it has the output's size;
+        where doublings are left after the last stage, they go on with its filters.
+    """
+    inputs = keras.Input(tuple(feature_shape), name="features")
+    x = spatial_mixing(inputs, weight_decay)
+    height, width = feature_shape[:2]
+    rows, columns = output_shape[:2]
+    stages = list(zip(filters, blocks))[::-1]
+    while stages or (height, width) != (rows, columns):
+        width_of_stage, count = stages.pop(0) if stages else (filters[0], 1)
+        for _ in range(count):
+            x = residual_block(x, width_of_stage, 1, weight_decay)
+        if (height, width) != (rows, columns):
+            height, width = min(2 * height, rows), min(2 * width, columns)
+            x = keras.layers.Resizing(height, width, interpolation="bilinear")(x)
+    x = normalised(convolution(x, filters[0], 3, weight_decay=weight_decay))
+    pixels = keras.layers.Conv2D(
+        output_shape[2], 3, padding="same", dtype="float32", name="pixels"
+    )(x)
+    return keras.Model(inputs, pixels, name="decoder")
+
+
+def reconstruction_network(
+    encoder: keras.Model,
+    output_shape: Sequence[int],
+    *,
+    name: str,
+    filters: Sequence[int],
+    blocks: Sequence[int],
+) -> keras.Model:
+    """An encoder with a decoder behind it.
+
+    Args:
+        encoder: A model of one patch (H, W, C) of fixed size.
+        output_shape: (H, W, C) of what is reconstructed.
+        name: The network's name.
+        filters, blocks: Of the encoder's stages.
+
+    Returns:
+        A model of ``patch`` with the pixels as output; it holds ``encoder`` and ``decoder``.
+    """
+    patch = keras.Input(encoder.input_shape[1:], name="patch")
+    decoder = residual_decoder(
+        encoder.output_shape[1:], output_shape, filters=filters, blocks=blocks
+    )
+    return keras.Model(patch, decoder(encoder(patch)), name=name)
