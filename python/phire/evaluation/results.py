@@ -1,0 +1,87 @@
+"""Results on disk: where each number lies, and files that remember what they were made by.
+
+An evaluation leaves a folder ``OUT``::
+
+    OUT/truth/METRIC.nc                 the truth's own statistics
+    OUT/CANDIDATE/METRIC.nc             a candidate's, its comparison with the truth included
+    OUT/CANDIDATE/METRIC.REGION.nc      the same within a named region
+    OUT/summary.csv                     a row a candidate (and region): the table of scores
+    OUT/city_counts.csv                 cities at which a candidate is better than another
+    OUT/provenance.json                 command, versions and, under ``options``, all options
+    OUT/figures/, OUT/report.html       drawn from the files above alone
+
+Common to all files
+    Dimensions ``channel`` (text), ``time`` (CF, or step numbers), ``latitude``/``longitude`` in
+    degrees (``row``/``column`` where the fields have no coordinates). Units are in attributes.
+    Attributes of every file: ``metric``, ``candidate``, ``region`` ("" for the whole domain),
+    ``grid`` (in words), ``times`` (how many were used), ``scale`` (0 if not given) and
+    ``phire_options`` (JSON: what made it). Files with the comparison variables marked † are those
+    of candidates; the truth's lack these variables. Values that cannot be computed are NaN.
+
+``spectrum.nc`` on a global grid
+    ``kinetic_energy(degree)`` m² s⁻² (where vorticity and divergence, or u and v, are known),
+    ``variance(channel, degree)``, †``kinetic_energy_ratio(degree)``,
+    †``variance_ratio(channel, degree)``, †``coherence(channel, degree)``,
+    ``wavelength(degree)`` km. Attributes ``cutoff_degree`` (the coarse grid's, H/(2·scale); only
+    with a scale) and ``truncation`` (the truth's last degree above round-off).
+    † scalars ``kinetic_energy_log_error``, ``variance_log_error(channel)`` (log-spectral error)
+    and ``kinetic_energy_resolution``, ``variance_resolution(channel)`` (effective resolution, km).
+``spectrum.nc`` on a regional grid, and ``spectrum.REGION.nc``
+    The same over ``wavelength`` (km, descending; ``pixels`` where there are no coordinates)
+    instead of ``degree``, with ``wavenumber(wavelength)``, ``corner_variance(channel)`` and the
+    attribute ``cutoff_wavelength``; ``kinetic_energy`` only from u and v.
+``zonal_spectrum.nc``
+    ``variance(channel, band, wavenumber)`` along circles of latitude averaged over bands;
+    ``band`` is the band's middle latitude; †``variance_ratio``.
+``localized_spectrum.REGION.nc``
+    ``variance(channel, degree)`` within a cap around the region (multitaper), with
+    ``variance_error(channel, degree)``, †``variance_ratio``; attributes ``cap_latitude``,
+    ``cap_longitude``, ``cap_radius`` (degrees).
+``semivariogram.nc``
+    ``semivariogram(channel, lag)``, ``semivariogram_normalised(channel, lag)`` (by the truth's
+    variance), ``semivariogram_low``/``_high(channel, lag)`` (95 % bootstrap interval of the time
+    mean), ``semivariogram_zonal``/``_meridional(channel, lag)``, †``semivariogram_ratio``;
+    ``lag`` in km.
+``scores.nc`` (candidates only)
+    Each over ``(channel, time)``: ``rmse, mae, bias, correlation, anomaly_correlation, psnr, ssim,
+    total_variation_difference`` and ``NAME_smoothed`` (running mean); ``NAME_mean(channel)``, the
+    score of all times together.
+``maps.nc``
+    Over ``(channel, latitude, longitude)``: ``mean, std``; †``rmse, mae, bias, std_difference,
+    correlation`` (in time); ``count`` of the times with values.
+``distribution.nc``
+    ``density(channel, bin)`` at ``bin_centre(channel, bin)`` of width ``bin_width(channel)``;
+    ``quantile_value(channel, quantile)``; ``mean, std, minimum, maximum (channel)``;
+    †``wasserstein(channel)``, †``error_density(channel, error_bin)`` at
+    ``error_bin_centre(channel, error_bin)``. A Q–Q plot is ``quantile_value`` of a candidate
+    against the truth's.
+``cities.nc``
+    Coordinates of ``city`` (name): ``city_latitude, city_longitude, city_population, country``.
+    Over ``(channel, size, city)``: ``mean``, ``quantile_value(channel, size, city, quantile)``,
+    †``wasserstein``; ``size`` is 1, 2, 3 for 1×1, 2×2, 3×3 points.
+``fractions_skill_score.nc`` (candidates only)
+    ``fractions_skill_score(channel, quantile, window)``; ``window`` in points,
+    ``window_km(window)``, ``threshold(channel, quantile)`` in the channel's units.
+``high_pass.nc`` (candidates only)
+    ``exceedance(channel, degree, multiple)``: the share of the area where the error, high-passed
+    at ``degree``, exceeds ``multiple`` standard deviations of the high-passed truth; and
+    ``rmse(channel, degree)`` of the high-passed error.
+``ensemble.nc`` (candidates with members only)
+    ``crps, crps_fair, spread, error (channel, time)`` and ``NAME_mean(channel)``;
+    ``spread_skill_ratio(channel)``; ``rank_histogram(channel, rank)``;
+    ``binned_spread``/``binned_error(channel, spread_bin)``; ``forecast_probability``,
+    ``observed_frequency``, ``reliability_count`` over ``(channel, quantile, probability_bin)``
+    with ``threshold(channel, quantile)``.
+``learned.nc`` (candidates only)
+    ``learned_distance(time)``, ``learned_distance_smoothed(time)``, ``learned_distance_mean``,
+    and, where features are given, ``frechet_distance``.
+``projections.nc`` (candidates only)
+    Over ``(projection, component)`` — ``random``, ``principal`` —: ``wasserstein``; over
+    ``projection``: ``wasserstein_mean``, ``frechet``, ``rv_coefficient``.
+``samples.nc``
+    ``field(channel, time, latitude, longitude)`` of a few times for image panels; ``minimum`` and
+    ``maximum(channel)`` the truth's range to draw them in.
+
+``summary.csv`` has the columns ``candidate, region`` and numbers named as above; those of a channel
+as ``NAME:CHANNEL`` (such as ``rmse:vorticity``).
+"""
