@@ -8,12 +8,16 @@ order by order: (m=0, l=0…L), (m=1, l=1…L), …
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import ducc0
 import numpy as np
 
 from phire.errors import InputError
 from phire.fields.grid import EARTH_RADIUS, GEOMETRIES, Grid
+
+if TYPE_CHECKING:
+    from phire.fields.spherepack import Spherepack
 
 ENGINES = ("ducc0", "pyspharm")
 
@@ -49,14 +53,15 @@ class SphericalHarmonics:
         radius: Radius of the sphere in metres.
         threads: Threads to use; by default one a core.
         engine: ``ducc0``, or ``pyspharm`` (SPHEREPACK) to check one by the other; pyspharm takes
-            Gaussian, pole-to-pole (odd H) and cell-centred (even H) grids from 0° eastward.
+            Gaussian and pole-to-pole grids and computes in single precision.
 
     Attributes:
         degrees: (n,) degree l of each coefficient.
         orders: (n,) order m of each coefficient.
 
     Raises:
-        InputError: The grid is not global, or the truncation is beyond it.
+        InputError: The grid is not global, the truncation is beyond it, or pyspharm is asked for
+            and is not installed or does not know the grid.
     """
 
     def __init__(
@@ -89,9 +94,7 @@ class SphericalHarmonics:
         self._multiplicity = np.where(self.orders == 0, 1.0, 2.0)
         self._spharm = None
         if engine == "pyspharm":
-            from phire.fields.spherepack import Spherepack
-
-            self._spharm = Spherepack(grid, self.truncation, radius)
+            self._spharm = self._spherepack_on(grid)
 
     # Scalar fields
 
@@ -119,7 +122,7 @@ class SphericalHarmonics:
             (..., H, W) float64.
         """
         if self._spharm is not None:
-            return self._spharm.synthesise(coefficients)
+            return self._spherepack_on(grid).synthesise(coefficients)
         return self._synthesise(np.asarray(coefficients)[..., None, :], 0, grid)[..., 0, :, :]
 
     # Wind
@@ -157,7 +160,7 @@ class SphericalHarmonics:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Wind (u, v), each (..., H, W), of coefficients of vorticity and divergence (..., n)."""
         if self._spharm is not None:
-            return self._spharm.synthesise_wind(vorticity, divergence)
+            return self._spherepack_on(grid).synthesise_wind(vorticity, divergence)
         with np.errstate(divide="ignore"):
             factor = self.radius / np.sqrt(self.degrees * (self.degrees + 1.0))
         factor[self.degrees == 0] = 0  # wind has no mean vorticity or divergence
@@ -215,7 +218,14 @@ class SphericalHarmonics:
         coefficients[..., self.degrees >= degree] = 0
         return np.asarray(field, np.float64) - self.synthesise(coefficients)
 
-    # ducc0
+    # Engines
+
+    def _spherepack_on(self, grid: Grid | None) -> Spherepack:
+        from phire.fields.spherepack import Spherepack
+
+        if grid is None or (grid is self.grid and self._spharm is not None):
+            return self._spharm
+        return Spherepack(grid, self.truncation, self.radius)
 
     def _analyse(self, field: np.ndarray, spin: int) -> np.ndarray:
         """(..., [2,] H, W) → (..., 1 or 2, n)."""
