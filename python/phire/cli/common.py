@@ -126,3 +126,53 @@ class CommaSeparated(click.ParamType):
         if self.length is not None and len(parts) != self.length:
             self.fail(f"{value!r} has {len(parts)} parts instead of {self.length}.", param, ctx)
         return parts
+
+
+def sampling_options(function: Callable) -> Callable:
+    """The options that the commands which sample records share."""
+    options = [
+        click.option("--time", metavar="START,STOP", help="Times to use, half-open."),
+        click.option("--shards", type=int, default=8, help="Number of TFRecord files."),
+        click.option(
+            "--compression",
+            type=click.Choice(["none", "zlib", "gzip"]),
+            default="none",
+            help="Compression of the files.",
+        ),
+        click.option(
+            "--dtype",
+            type=click.Choice(["float32", "float16"]),
+            default="float32",
+            help="Type of the pixels.",
+        ),
+        click.option(
+            "--normalization",
+            type=click.Choice(["log1p", "z", "none"]),
+            default="log1p",
+            help="Normalisation of the pixels.",
+        ),
+        click.option(
+            "--statistics",
+            type=click.Path(),
+            help="Statistics to take (a JSON file or other records) instead of fitting them.",
+        ),
+        click.option(
+            "--missing",
+            type=click.Choice(["skip", "fill", "error"]),
+            default="skip",
+            help="Patches with missing values: not drawn, filled with the mean, or refused.",
+        ),
+        click.option("--seed", type=int, default=0, help="Seed of the draw."),
+        *cluster_options(),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def cluster_options() -> list[Callable]:
+    """``--workers`` and ``--scheduler``."""
+    return [
+        click.option("--workers", type=int, help="Processes to spread the work over."),
+        click.option("--scheduler", help="Address of a running dask cluster."),
+    ]

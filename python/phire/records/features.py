@@ -1,7 +1,7 @@
 """Records byte by byte: ``tf.train.Example`` messages in TFRecord framing.
 
 The features are AtmoDist's and PhIRE's. They are written without TensorFlow, so that a worker that
-cuts patches starts at once and the pixels go from the field to the file uncopied.
+cuts patches starts at once and the pixels are copied once on their way from the field to the file.
 
 TFRecord: length (uint64), masked CRC32C of the length, data, masked CRC32C of the data, all
 little-endian (tensorflow/core/lib/io/record_writer.h).
@@ -73,25 +73,25 @@ def pixel_head(name: str, size: int) -> bytes:
 def example(
     integers: Sequence[tuple[str, int]],
     floats: Sequence[tuple[str, float]],
-    pixels: Sequence[tuple[str, memoryview | bytes]],
-) -> list[memoryview | bytes]:
+    pixels: Sequence[tuple[str, bytes]],
+) -> list[bytes]:
     """A serialised ``tf.train.Example`` in pieces; the pixels are not copied."""
     head = b"".join(
         [integer_feature(*item) for item in integers] + [float_feature(*item) for item in floats]
     )
-    pieces: list[memoryview | bytes] = [head]
+    pieces: list[bytes] = [head]
     for name, data in pixels:
         pieces += [pixel_head(name, len(data)), data]
     length = sum(map(len, pieces))
     return [_field(1, length), *pieces]
 
 
-def framed(pieces: Sequence[memoryview | bytes]) -> list[memoryview | bytes]:
+def framed(pieces: Sequence[bytes]) -> list[bytes]:
     """A record in TFRecord framing, in pieces."""
     length = struct.pack("<Q", sum(map(len, pieces)))
     crc = 0
     for piece in pieces:
-        crc = google_crc32c.extend(crc, bytes(piece) if len(piece) < 1024 else piece)
+        crc = google_crc32c.extend(crc, piece)
     return [length, _masked(google_crc32c.value(length)), *pieces, _masked(crc)]
 
 

@@ -156,7 +156,11 @@ class Records:
     def _pixels(self, data: tf.Tensor, patch: tuple[int, int]) -> tf.Tensor:
         shape = (*patch, len(self.manifest.channels))
         dtype = tf.as_dtype(self.manifest.dtype)
-        flat = tf.io.decode_raw(data, dtype, fixed_length=int(np.prod(shape)) * dtype.size)
+        length = int(np.prod(shape)) * dtype.size
+        if dtype == tf.float16:  # decode_raw of fixed length knows no float16
+            flat = tf.bitcast(tf.io.decode_raw(data, tf.int16, fixed_length=length), dtype)
+        else:
+            flat = tf.io.decode_raw(data, dtype, fixed_length=length)
         pixels = tf.reshape(flat, (-1, *shape))
         if self.manifest.physical:
             pixels = self.manifest.normalization.apply(pixels, xp=_TensorMath)

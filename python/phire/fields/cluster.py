@@ -1,0 +1,108 @@
+"""Where the work on many fields runs: here, on processes of this machine, or on a cluster."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from phire import progress
+from phire.errors import InputError, WorkError
+
+
+@contextlib.contextmanager
+def cluster(workers: int | None = None, scheduler: str | None = None) -> Iterator[Any]:
+    """Opens a dask client for the block.
+
+    Args:
+        workers: Processes to start on this machine; None or 0 works in this process.
+        scheduler: Address of a cluster that runs already, such as ``tcp://host:8786``.
+
+    Yields:
+        A ``dask.distributed.Client``, or None to work in this process.
+
+    Raises:
+        InputError: Both are given, or the cluster does not answer.
+    """
+    if workers and scheduler:
+        raise InputError("--workers and --scheduler exclude one another: give one of them.")
+    if not workers and not scheduler:
+        yield None
+        return
+    import dask
+    from distributed import Client, LocalCluster
+
+    if scheduler:
+        try:
+            client = Client(scheduler, timeout="20s")
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"--scheduler {scheduler} does not answer ({error}): start a dask scheduler there."
+            ) from None
+        with client:
+            yield client
+        return
+    # Workers only read and cut; a nanny that restarts a lost one is all the safety they need.
+    with (
+        dask.config.set({"distributed.worker.daemon": False}),
+        LocalCluster(
+            n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as local,
+        Client(local) as client,
+    ):
+        yield client
+
+
+def run_tasks(
+    function: Callable[..., Any],
+    tasks: Sequence[tuple],
+    client: Any,
+    *,
+    description: str,
+    unit: str = "tasks",
+    sizes: Iterable[int] | None = None,
+) -> list[Any]:
+    """Calls ``function(*task)`` for every task, here or on a client's workers, with progress.
+
+    A task may run twice where a worker is lost: it must give the same result again.
+
+    Args:
+        function: What to call; importable where the workers run.
+        tasks: Its arguments.
+        client: As :func:`cluster` yields it.
+        description: What is being done.
+        unit: What is counted.
+        sizes: Units of each task; one each if not given.
+
+    Returns:
+        The results, in the order of the tasks.
+
+    Raises:
+        WorkError: Workers were lost again and again.
+    """
+    sizes = [1] * len(tasks) if sizes is None else list(sizes)
+    with progress.progress_bar(description, sum(sizes), unit) as advance:
+        results: list[Any] = [None] * len(tasks)
+        if client is None:
+            for i, task in enumerate(tasks):
+                results[i] = function(*task)
+                advance(sizes[i])
+            return results
+        from distributed import KilledWorker, as_completed
+
+        futures = {
+            client.submit(function, *task, pure=False, retries=5): i for i, task in enumerate(tasks)
+        }
+        try:
+            for future in as_completed(futures):
+                i = futures[future]
+                results[i] = future.result()
+                advance(sizes[i])
+        except KilledWorker as error:
+            raise WorkError(
+                f"workers were lost again and again while {description} ({error}): see their logs; "
+                "memory is the usual reason."
+            ) from None
+        finally:
+            client.cancel(list(futures))
+        return results
