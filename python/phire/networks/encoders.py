@@ -129,11 +129,15 @@ def resnet_101(
 PRESETS: dict[str, dict[str, Any]] = {
     "resnet-small": {},
     "resnet-18": {"stem_filters": 64, "filters": (64, 128, 256, 512), "blocks": (2, 2, 2, 2)},
-    # For patches of about 32×32 on a laptop: no pooling, so that the last stage keeps a map.
+    # For patches of about 32×32 on a laptop. The lag lies in small displacements: at full
+    # resolution at first, with half the filters, it is told far better at equal cost (50 % of held
+    # out pairs of the simulation, against 38 % with a first convolution of stride 2).
     "tiny": {
-        "stem_size": 5,
+        "stem_filters": 8,
+        "stem_size": 3,
+        "stem_stride": 1,
         "pool": False,
-        "filters": (16, 32, 64, 64),
+        "filters": (8, 16, 32, 64),
         "blocks": (1, 1, 1, 1),
     },
 }

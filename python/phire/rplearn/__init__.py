@@ -14,13 +14,16 @@ _PLACES = {
     "FrechetDistance": "frechet",
     "LearnedMetric": "metric",
     "certainty_maps": "certainty",
+    "compare_runs": "comparison",
     "describe_metric": "description",
+    "evaluate_representation": "evaluation",
     "export_features": "field_features",
     "frechet_atmodist_distance": "frechet",
     "frechet_distance": "frechet",
     "import_metric": "original",
     "measure_distances": "field_features",
     "source_distance": "field_features",
+    "train_representation": "training",
 }
 
 __all__ = sorted(_PLACES)

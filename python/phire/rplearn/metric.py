@@ -18,6 +18,7 @@ import keras
 import numpy as np
 import xarray as xr
 
+import phire.networks.layers  # noqa: F401  registers the layers that encoders are saved with
 from phire import files
 from phire.errors import InputError
 from phire.fields.normalization import Normalization

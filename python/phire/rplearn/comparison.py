@@ -1,0 +1,94 @@
+"""Several runs side by side: ablations over classes, tasks, networks and seeds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from phire import files
+from phire.errors import InputError
+
+
+def mean_lag_error(confusion: np.ndarray) -> float:
+    """Mean absolute difference, in steps, of predicted and true lag of a confusion matrix."""
+    lags = np.arange(len(confusion))
+    return float((np.abs(lags[:, None] - lags) * confusion).sum() / confusion.sum())
+
+
+def comparison_row(result: xr.Dataset) -> dict[str, float]:
+    """Scores of one epoch that can be compared between different numbers of classes.
+
+    Returns:
+        ``classes``, ``cross_entropy``, ``skill`` (1 − cross-entropy / ln classes: 0 for a guess, 1
+        for certainty), ``accuracy``, ``accuracy_over_chance``, ``top_3_accuracy``,
+        ``expected_calibration_error``, ``mean_lag_error`` (steps), and per layer ``spearman_…`` and
+        ``upper_rise_…``. What a task without lags has not, is left out.
+    """
+    row: dict[str, float] = {"classes": result.sizes["lag"]}
+    if "accuracy" in result:
+        entropy, accuracy = float(result["cross_entropy"]), float(result["accuracy"])
+        row |= {
+            "cross_entropy": entropy,
+            "skill": 1 - entropy / np.log(row["classes"]),
+            "accuracy": accuracy,
+            "accuracy_over_chance": accuracy * row["classes"],
+            "top_3_accuracy": float(result["top_3_accuracy"]),
+            "expected_calibration_error": float(result["expected_calibration_error"]),
+            "mean_lag_error": mean_lag_error(
+                result["confusion"].transpose("lag", "predicted_lag").to_numpy()
+            ),
+        }
+    for layer in result["layer"].values:
+        row[f"spearman_{layer}"] = float(result["spearman"].sel(layer=layer))
+        row[f"upper_rise_{layer}"] = float(result["upper_rise"].sel(layer=layer))
+    return row
+
+
+def compare_runs(
+    runs: Sequence[str | os.PathLike] | Mapping[str, str | os.PathLike],
+    output: str | os.PathLike | None = None,
+) -> pd.DataFrame:
+    """A table of the best epoch of several evaluated runs.
+
+    Args:
+        runs: Directories of runs that rplearn-eval has evaluated, or these by name.
+        output: CSV file to write.
+
+    Returns:
+        A line a run: name, task, network, epoch, and the scores of ``comparison_row``.
+
+    Raises:
+        InputError: A run is none, or has not been evaluated.
+    """
+    from phire.rplearn.runs import Representation
+
+    named = runs if isinstance(runs, Mapping) else {Path(run).name: run for run in runs}
+    if len(named) < len(runs):
+        raise InputError("Two runs have the same name: name them, NAME=RUN.")
+    rows = []
+    for name, path in named.items():
+        representation = Representation(path)
+        results = representation.evaluated()
+        if not results:
+            raise InputError(
+                f"{path} has not been evaluated: run `rplearn-eval {path} --records RECORDS` first."
+            )
+        best = representation.chosen_epoch("best")
+        rows.append(
+            {
+                "run": name,
+                "task": representation.task,
+                "network": representation.run.config["network"],
+                "epoch": best,
+                **comparison_row(results[best]),
+            }
+        )
+    table = pd.DataFrame(rows)
+    if output is not None:
+        files.write_text(output, table.to_csv(index=False))
+    return table

@@ -1,0 +1,346 @@
+"""Evaluation of a trained representation against the time between fields, and its metric."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from phire import files, progress
+from phire.errors import InputError
+from phire.fields.normalization import Normalization
+from phire.rplearn.calibration import lag_scores
+from phire.rplearn.description import METRIC_FILE, read_metric_file
+from phire.rplearn.lag_statistics import LagStatistics, add_scales, pixel_measures
+from phire.rplearn.results import already_made, read_results, write_results
+
+HISTOGRAM_BINS = 200
+SCORES = ("cross_entropy", "accuracy", "top_3_accuracy", "expected_calibration_error")
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Normalised pairs of patches, in the space that the network was trained in.
+
+    Attributes:
+        records: The records, as ``phire.records.open_records`` gives them.
+        normalization: Of the training data; pairs normalised otherwise are brought to it.
+        classes: Lags above this are left out.
+        batch_size: Pairs a batch.
+        batches: Only the first so many batches, or all.
+    """
+
+    records: Any
+    normalization: Normalization
+    classes: int
+    batch_size: int
+    batches: int | None
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Yields (first, second, label) batches in the order on disk."""
+        dataset = self.records.dataset(
+            self.batch_size, drop_remainder=False, classes=self.classes, limit=self.batches
+        )
+        own = self.records.manifest.normalization
+        for batch in dataset.as_numpy_iterator():
+            patches = [batch["first"], batch["second"]]
+            if own != self.normalization:
+                patches = [
+                    self.normalization.apply(own.invert(p.astype(np.float64))).astype(np.float32)
+                    for p in patches
+                ]
+            yield *patches, batch["label"]
+
+    def __len__(self) -> int:
+        """Number of batches."""
+        count = -(-self.records.count_classes(self.classes) // self.batch_size)
+        return count if self.batches is None else min(count, self.batches)
+
+
+def z_scored(normalised: np.ndarray, normalization: Normalization) -> np.ndarray:
+    """Normalised fields without the logarithm: physical minus mean over standard deviation."""
+    if normalization.kind != "log1p":
+        return normalised
+    physical = normalization.invert(normalised.astype(np.float64))
+    return (physical - np.array(normalization.mean)) / np.array(normalization.std)
+
+
+def evaluate_pixels(pairs: Pairs) -> xr.Dataset:
+    """Pixel measures against lag, and the histogram of the data.
+
+    Returns:
+        ``mean``, ``std`` (measure, lag) of l1, l2, 50 − PSNR and (1 − SSIM)/2 of normalised
+        patches, ``spearman``, ``upper_rise``, ``scale``, ``scale_without_log1p`` (measure),
+        ``count`` (lag), ``l2_without_log1p`` (lag): the squared difference of z-scored patches;
+        ``lowest``, ``highest`` (channel): the range used for PSNR and SSIM; ``density`` (space,
+        channel, value) of z-scored and of normalised values.
+    """
+    channels = len(pairs.normalization.channels)
+    lowest, highest = np.full(channels, np.inf), np.full(channels, -np.inf)
+    for first, second, _ in progress.tracked(pairs, "range of the data", len(pairs), "batches"):
+        for patch in (first, second):
+            lowest = np.minimum(lowest, patch.min(axis=(0, 1, 2)))
+            highest = np.maximum(highest, patch.max(axis=(0, 1, 2)))
+    statistics = LagStatistics(pairs.classes)
+    plain = LagStatistics(pairs.classes)
+    edges = np.linspace(-8, 8, HISTOGRAM_BINS + 1)
+    counts = np.zeros((2, channels, HISTOGRAM_BINS))
+    values = 0
+    for first, second, label in progress.tracked(pairs, "pixel measures", len(pairs), "batches"):
+        statistics.update(label, pixel_measures(first, second, lowest, highest))
+        plain_first, plain_second = (z_scored(x, pairs.normalization) for x in (first, second))
+        plain.update(label, {"l2": ((plain_first - plain_second) ** 2).mean(axis=(1, 2, 3))})
+        values += first[..., 0].size
+        for c in range(channels):
+            for k, patch in enumerate((plain_first, first)):
+                counts[k, c] += np.histogram(patch[..., c], edges)[0]
+    result = statistics.result()
+    result["l2_without_log1p"] = ("lag", plain.result()["mean"].to_numpy()[0])
+    result["lowest"], result["highest"] = ("channel", lowest), ("channel", highest)
+    result["density"] = (
+        ("space", "channel", "value"),
+        counts / max(values, 1) / (edges[1] - edges[0]),
+    )
+    result = result.assign_coords(
+        channel=list(pairs.normalization.channels),
+        space=["z-scored", "normalised"],
+        value=(edges[1:] + edges[:-1]) / 2,
+    )
+    return add_scales(result, result)
+
+
+def evaluate_network(network: Any, pairs: Pairs, pixels: xr.Dataset) -> xr.Dataset:
+    """Scores of one network and its feature distances against lag.
+
+    Args:
+        network: A Keras network of any pretext task, holding an encoder.
+        pairs: Held-out pairs.
+        pixels: What ``evaluate_pixels`` found for the same pairs.
+
+    Returns:
+        Over ``layer``: ``feature_distance_mean``, ``feature_distance_std`` (layer, lag) unscaled,
+        ``spearman``, ``upper_rise``, ``scale``, ``scale_without_log1p``, ``learned_mean`` and
+        ``learned_std`` (layer, lag): scaled; for networks that tell lags, all of ``lag_scores``.
+    """
+    from phire.rplearn.pair_model import PairModel
+
+    model = PairModel(network)
+    statistics = LagStatistics(pairs.classes)
+    logits, labels = [], []
+    for first, second, label in pairs:
+        predicted, distances = model(first, second)
+        statistics.update(label, distances)
+        labels.append(label)
+        if predicted is not None:
+            logits.append(predicted)
+    result = add_scales(statistics.result("layer"), pixels)
+    for name in ("mean", "std"):
+        result[f"learned_{name}"] = result[name] * result["scale"]
+    result = result.rename({"mean": "feature_distance_mean", "std": "feature_distance_std"})
+    if logits:
+        result = result.merge(lag_scores(np.concatenate(logits), np.concatenate(labels)))
+    return result
+
+
+def evaluate_representation(
+    run: str | os.PathLike,
+    *,
+    records: str | os.PathLike,
+    output: str | os.PathLike | None = None,
+    layer: str = "stage4",
+    epoch: str | int = "best",
+    batch_size: int = 128,
+    batches: int | None = None,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Evaluates a run's epochs on held-out pairs and makes the metric of the chosen one.
+
+    Writes ``pixels.nc``, ``epoch-NNNN.nc`` for each epoch and ``scores.csv`` into
+    ``RUN/evaluation``; what is there by the same options is kept. The metric gets the chosen
+    epoch's lag statistics as ``lag.nc``.
+
+    Args:
+        run: A run of rplearn-train.
+        records: Held-out pair records.
+        output: The metric's directory; None evaluates only.
+        layer: The encoder layer to compare, ``stage1`` … ``stage4``.
+        epoch: ``best`` (lowest cross-entropy; for tasks that predict no lag, the highest rank
+            correlation of the deepest layer's distance with lag), or a number: then only that one
+            is evaluated.
+        batch_size: Pairs at once.
+        batches: Evaluate on the first so many batches only; None means all.
+        overwrite: Evaluate anew and replace the metric.
+
+    Returns:
+        The scores of the chosen epoch, with ``epoch``.
+
+    Raises:
+        InputError: No run, records of other channels, units, step or fewer lags; an epoch or a
+            layer that is not there; an output that something else made.
+    """
+    from phire.records import open_records
+    from phire.rplearn.runs import Representation
+
+    run, records = Path(run), Path(records)
+    trained = Representation(run)
+    held = open_records(records)
+    check_pairs(held.manifest, trained, records)
+    epochs = trained.epochs if str(epoch) == "best" else [trained.chosen_epoch(epoch)]
+    if not epochs:
+        raise InputError(f"{run} has no finished epoch yet: train it first.")
+    options = {
+        "records": str(records.absolute()),
+        "fingerprint": files.fingerprint(records),
+        "batch_size": batch_size,
+        "batches": batches,
+    }
+    # Asked before the work, so that a name that is taken costs no hours.
+    made_by = {"run": str(run.absolute()), "epoch": str(epoch), "layer": layer, **options}
+    if output is not None and _metric_made(output, made_by, overwrite):
+        progress.say(f"{output} is already made by this command.")
+        return read_metric_file(output)["scores"]
+    pairs = Pairs(held, trained.normalization, trained.classes, batch_size, batches)
+    folder = run / "evaluation"
+    pixels = _kept(folder / "pixels.nc", options, overwrite, lambda: evaluate_pixels(pairs))
+    results = {}
+    with progress.progress_bar("evaluating epochs", len(epochs), "epochs") as advance:
+        for number in epochs:
+            results[number] = _kept(
+                folder / f"epoch-{number:04d}.nc",
+                {**options, "epoch": number},
+                overwrite,
+                lambda number=number: evaluate_network(trained.network(number), pairs, pixels),
+            )
+            advance(text=_short(results[number]))
+    files.write_text(folder / "scores.csv", score_table(results).to_csv(index=False))
+    chosen = _best(results)
+    scores = {
+        "epoch": chosen,
+        **{name: float(results[chosen][name]) for name in SCORES if name in results[chosen]},
+    }
+    progress.say(f"Epoch {chosen} of {run}: {_short(results[chosen])}")
+    if output is not None:
+        made_of = {"rplearn_eval": made_by, "task": trained.task, "epoch": chosen}
+        _write_metric(trained, results[chosen], pixels, scores, made_of, Path(output), layer)
+    return scores
+
+
+def check_pairs(manifest: Any, trained: Any, records: Path) -> None:
+    """Refuses records that are no pairs, or not like those that a run was trained on.
+
+    Raises:
+        InputError: The kind, channels, units, step or patch differ, or lags are missing.
+    """
+    if manifest.kind != "pairs":
+        raise InputError(f"{records} holds {manifest.kind} records: name pairs of rplearn-data.")
+    trained.check_fields(manifest.channels, manifest.units, str(records))
+    if manifest.step != trained.step and None not in (manifest.step, trained.step):
+        raise InputError(
+            f"{records} has a time step of {manifest.step}, the run was trained at "
+            f"{trained.step}: name records of the same step."
+        )
+    if tuple(manifest.patch) != trained.patch:
+        raise InputError(
+            f"{records} holds patches of {manifest.patch}, the run was trained on "
+            f"{trained.patch}: name records of the same patch."
+        )
+    if manifest.classes < trained.classes:
+        raise InputError(
+            f"{records} holds lags up to {manifest.classes}, the run tells {trained.classes}: make "
+            f"records with --classes {trained.classes}."
+        )
+
+
+def score_table(results: Mapping[int, xr.Dataset]) -> pd.DataFrame:
+    """One line an epoch: its scores, and the rank correlation of each layer's distance with lag."""
+    rows = []
+    for epoch, result in sorted(results.items()):
+        row: dict[str, Any] = {"epoch": epoch}
+        row |= {name: float(result[name]) for name in SCORES if name in result}
+        for layer in result["layer"].values:
+            row[f"spearman_{layer}"] = float(result["spearman"].sel(layer=layer))
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _kept(
+    path: Path, options: Mapping[str, Any], overwrite: bool, make: Callable[[], xr.Dataset]
+) -> xr.Dataset:
+    """A result file's contents; made first, if it is not there by the same options."""
+    if not already_made(path, options, overwrite):
+        write_results(make(), path, options)
+    return read_results(path)
+
+
+def _best(results: Mapping[int, xr.Dataset]) -> int:
+    """The epoch of the lowest cross-entropy; of tasks that predict no lag, the one whose deepest
+    layer's distance follows the lag best."""
+    if all("cross_entropy" in result for result in results.values()):
+        return min(results, key=lambda epoch: float(results[epoch]["cross_entropy"]))
+    return max(results, key=lambda epoch: float(results[epoch]["spearman"][-1]))
+
+
+def _short(result: xr.Dataset) -> str:
+    if "accuracy" not in result:
+        return f"rank correlation with lag {float(result['spearman'][-1]):.3f}"
+    return (
+        f"cross-entropy {float(result['cross_entropy']):.3f}, accuracy "
+        f"{float(result['accuracy']):.1%}, top 3 {float(result['top_3_accuracy']):.1%}"
+    )
+
+
+def _metric_made(output: str | os.PathLike, options: Mapping[str, Any], overwrite: bool) -> bool:
+    recorded = None
+    if (Path(output) / METRIC_FILE).is_file():
+        recorded = read_metric_file(output)["made_of"].get("rplearn_eval")
+    return files.already_made(output, recorded, options, overwrite)
+
+
+def _write_metric(
+    trained: Any,
+    result: xr.Dataset,
+    pixels: xr.Dataset,
+    scores: Mapping[str, Any],
+    made_of: Mapping[str, Any],
+    output: Path,
+    layer: str,
+) -> None:
+    from phire.rplearn.metric import LearnedMetric
+    from phire.rplearn.pair_model import encoder_of
+
+    layers = [str(name) for name in result["layer"].values]
+    if layer not in layers:
+        raise InputError(f"--layer {layer}: the encoder has the layers {', '.join(layers)}.")
+    scales = {
+        name: dict(zip(layers, result[name].values.tolist()))
+        for name in ("scale", "scale_without_log1p")
+    }
+    metric = LearnedMetric(
+        encoder_of(trained.network(made_of["epoch"])),
+        layer=layer,
+        scales=scales["scale"],
+        scales_without_log1p=scales["scale_without_log1p"],
+        normalization=trained.normalization,
+        channels=trained.channels,
+        units=trained.units,
+        patch=trained.patch,
+        step=trained.step,
+        classes=trained.classes,
+        scores={**scores, "spearman": float(result["spearman"].sel(layer=layer))},
+        made_of=made_of,
+    )
+    chosen = result.sel(layer=layer).drop_vars("layer")
+    table = pixels[["mean", "std", "scale", "scale_without_log1p", "spearman", "count"]].assign(
+        learned_mean=chosen["learned_mean"],
+        learned_std=chosen["learned_std"],
+        learned_spearman=chosen["spearman"],
+    )
+    with files.replacing(output) as partial:
+        metric.write(partial)
+        write_results(table, partial / "lag.nc", {})

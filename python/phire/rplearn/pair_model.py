@@ -1,0 +1,91 @@
+"""A trained network as the evaluation sees it: pairs in, logits and feature distances out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from phire.errors import InputError
+
+
+def stages(encoder: keras.Model) -> list[str]:
+    """Names of the encoder's stage outputs, in order."""
+    return [layer.name for layer in encoder.layers if layer.name.startswith("stage")]
+
+
+def encoder_of(network: keras.Model) -> keras.Model:
+    """The encoder within a pretext network.
+
+    Raises:
+        InputError: The network has none.
+    """
+    if network.name == "encoder":
+        return network
+    for layer in network.layers:
+        if layer.name == "encoder" and isinstance(layer, keras.Model):
+            return layer
+    raise InputError(
+        f"The network {network.name!r} holds no layer named 'encoder': pass a run of rplearn-train."
+    )
+
+
+class PairModel:
+    """Runs both patches of a pair through the encoder once, for features and for the lag."""
+
+    def __init__(self, network: keras.Model, layers: Sequence[str] | None = None) -> None:
+        """Args: a network of any pretext task; the layers whose distances are wanted (all stages).
+
+        Raises:
+            InputError: The encoder has no such layer.
+        """
+        self.network = network
+        encoder = encoder_of(network)
+        known = {layer.name for layer in encoder.layers}
+        self.layers = list(layers or stages(encoder))
+        for name in self.layers:
+            if name not in known:
+                raise InputError(
+                    f"The encoder has no layer {name!r}: choose among {', '.join(stages(encoder))}."
+                )
+        self.tells_lags = len(network.inputs) == 2
+        outputs = [encoder.get_layer(name).output for name in self.layers]
+        self._features = keras.Model(encoder.inputs[0], [*outputs, encoder.outputs[0]])
+        self._head = self._head_of(network, encoder) if self.tells_lags else None
+        self._forward = tf.function(self._run, reduce_retracing=True)
+
+    @staticmethod
+    def _head_of(network: keras.Model, encoder: keras.Model) -> keras.Model:
+        # What follows the encoder, as a model of the two feature maps: these are then computed
+        # once for the logits and for the distances.
+        features = {}
+        for layer in network.layers:
+            if layer is encoder or isinstance(layer, keras.layers.InputLayer):
+                continue
+            for tensor in keras.tree.flatten(layer.input):
+                if tensor._keras_history.operation is encoder:
+                    features[tensor._keras_history.node_index] = tensor
+        return keras.Model([features[index] for index in sorted(features)], network.outputs[0])
+
+    def _run(self, first: tf.Tensor, second: tf.Tensor) -> tuple:
+        *features_1, last_1 = self._features(first, training=False)
+        *features_2, last_2 = self._features(second, training=False)
+        distances = [
+            tf.reduce_mean(tf.square(tf.cast(a, tf.float32) - tf.cast(b, tf.float32)), [1, 2, 3])
+            for a, b in zip(features_1, features_2)
+        ]
+        logits = self._head([last_1, last_2], training=False) if self._head is not None else None
+        return logits, distances
+
+    def __call__(
+        self, first: tf.Tensor, second: tf.Tensor
+    ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+        """Returns logits (n, classes), or None where the task predicts no lag, and per layer the
+        mean squared feature distance (n,)."""
+        logits, distances = self._forward(first, second)
+        return (
+            None if logits is None else np.asarray(tf.cast(logits, tf.float32)),
+            {name: value.numpy() for name, value in zip(self.layers, distances)},
+        )

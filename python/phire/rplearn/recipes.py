@@ -1,0 +1,95 @@
+"""How networks are trained unless told otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from phire.errors import InputError
+
+OPTIMIZERS = ("sgd", "adam")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Defaults of training; these are the paper's (Hoffmann and Lessig 2023).
+
+    Attributes:
+        optimizer: ``sgd`` (momentum 0.9) or ``adam``.
+        learning_rate: At the beginning.
+        batch_size: Pairs a batch.
+        warm_up_epochs: Epochs on the first ``warm_up_batches`` batches, always the same ones; the
+            authors found that without these learning does not start.
+        warm_up_batches: Their number.
+        epochs: Epochs on everything, after the warm-up.
+        cool_down_epochs: Epochs at a tenth of the learning rate at the end, where training is too
+            short for the rate to fall by itself.
+        validate_every: Epochs between validations.
+        label_smoothing: Share of probability given to all lags alike.
+    """
+
+    optimizer: str = "sgd"
+    learning_rate: float = 0.1
+    batch_size: int = 128
+    warm_up_epochs: int = 20
+    warm_up_batches: int = 2000
+    epochs: int = 60
+    cool_down_epochs: int = 0
+    validate_every: int = 3
+    label_smoothing: float = 0.0
+
+
+# What a laptop trains in minutes: so small a network learns from the start, without a warm-up.
+RECIPES: Mapping[str, Recipe] = {
+    "tiny": Recipe(warm_up_epochs=0, epochs=3, cool_down_epochs=1, validate_every=1, batch_size=64),
+}
+
+
+def recipe_of(network: str) -> Recipe:
+    """The recipe of an encoder, by its name."""
+    return RECIPES.get(network, Recipe())
+
+
+def build_optimizer(
+    name: str, learning_rate: float, clip_norm: float
+) -> keras.optimizers.Optimizer:
+    """A new optimizer that clips each variable's gradient to a norm.
+
+    Raises:
+        InputError: The name is unknown.
+    """
+    if name == "sgd":
+        return keras.optimizers.SGD(learning_rate, momentum=0.9, clipnorm=clip_norm)
+    if name == "adam":
+        return keras.optimizers.Adam(learning_rate, clipnorm=clip_norm)
+    raise InputError(f"--optimizer {name}: choose one of {', '.join(OPTIMIZERS)}.")
+
+
+def parse_network_options(given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Arguments of an encoder as given to ``--network-option``: numbers and comma lists.
+
+    Raises:
+        InputError: A value is neither.
+    """
+    parsed: dict[str, Any] = {}
+    for name, value in (given or {}).items():
+        if not isinstance(value, str):
+            parsed[name] = value
+            continue
+        try:
+            numbers = [_number(part) for part in value.split(",")]
+        except ValueError:
+            raise InputError(
+                f"--network-option {name}={value}: give a number, or numbers with commas."
+            ) from None
+        parsed[name] = numbers if "," in value else numbers[0]
+    return parsed
+
+
+def _number(text: str) -> int | float | bool:
+    if text in ("true", "false"):
+        return text == "true"
+    return float(text) if "." in text or "e" in text else int(text)
