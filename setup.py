@@ -72,6 +72,7 @@ setup(
         "scikit-learn>=1.4",
         "scipy>=1.12",
         "seaborn>=0.13",
+        "tensorboard>=2.18",
         "tensorflow>=2.18",
         "xarray>=2024.7",
         "zarr>=2.18",

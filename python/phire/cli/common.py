@@ -48,7 +48,7 @@ class Command(click.Command):
             except InputError as error:
                 _end(ctx, error, 2)
             except WorkError as error:
-                _end(ctx, error, 1)
+                _end(ctx, error, getattr(error, "status", 1))
             except OSError as error:
                 _end(ctx, error, 1)
             except KeyboardInterrupt:

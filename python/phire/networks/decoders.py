@@ -58,8 +58,13 @@ def residual_decoder(
         for _ in range(count):
             x = residual_block(x, width_of_stage, 1, weight_decay)
         if (height, width) != (rows, columns):
-            height, width = min(2 * height, rows), min(2 * width, columns)
-            x = keras.layers.Resizing(height, width, interpolation="bilinear")(x)
+            # Not keras.layers.Resizing: where `training` is not given, it switches the layers
+            # after it to training.
+            x = keras.layers.UpSampling2D(2, interpolation="bilinear")(x)
+            surplus = max(2 * height - rows, 0), max(2 * width - columns, 0)
+            height, width = 2 * height - surplus[0], 2 * width - surplus[1]
+            if any(surplus):
+                x = keras.layers.Cropping2D([(n // 2, n - n // 2) for n in surplus])(x)
     x = normalised(convolution(x, filters[0], 3, weight_decay=weight_decay))
     pixels = keras.layers.Conv2D(
         output_shape[2], 3, padding="same", dtype="float32", name="pixels"

@@ -1,0 +1,36 @@
+"""The training loop, the run directory, checkpoints.
+
+The names are imported when they are used: describing a run needs no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_PLACES = {
+    "Objective": "objective",
+    "Phase": "loop",
+    "Run": "run",
+    "Terminated": "signals",
+    "describe_run": "run",
+    "for_float16": "devices",
+    "minimise": "objective",
+    "open_run": "run",
+    "reduce_and_apply": "objective",
+    "scaled": "objective",
+    "train": "loop",
+    "weight_decay": "objective",
+}
+
+__all__ = sorted(_PLACES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_PLACES]

@@ -1,0 +1,178 @@
+"""The run directory: what a training was asked for, how it went, and its networks."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from phire import files
+from phire.errors import InputError
+
+CONFIG = "config.yaml"
+PROVENANCE = "provenance.json"
+HISTORY = "training.csv"
+
+
+class Run:
+    """A run directory.
+
+    Attributes:
+        path: The directory.
+        config: Every option as resolved.
+    """
+
+    def __init__(self, path: Path, config: Mapping[str, Any]) -> None:
+        self.path = path
+        self.config = config
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Command, versions, and when it was completed."""
+        return json.loads((self.path / PROVENANCE).read_text(encoding="utf-8"))
+
+    @property
+    def completed(self) -> bool:
+        """Whether the training came to its end."""
+        return "completed" in self.provenance
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """One row an epoch; empty before the first."""
+        path = self.path / HISTORY
+        return pd.read_csv(path) if path.exists() else pd.DataFrame()
+
+    @property
+    def epochs(self) -> list[int]:
+        """Numbers of the epochs whose weights are kept, from 1."""
+        found = (self.path / "networks").glob("epoch-*")
+        return sorted(int(path.name.removeprefix("epoch-")) for path in found)
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch with the best value of what the run was told to monitor.
+
+        Raises:
+            InputError: No epoch has such a value.
+        """
+        monitor, history = self.config["monitor"], self.history
+        if monitor not in history or history[monitor].isna().all():
+            raise InputError(f"{self.path} has no epoch with {monitor}: name an epoch.")
+        last_phase = history[history["phase"] == history["phase"].iloc[-1]]
+        scored = last_phase if last_phase[monitor].notna().any() else history
+        return int(scored.loc[scored[monitor].idxmin(), "epoch"])
+
+    def network(self, name: str, epoch: int | str | None = None) -> Any:
+        """A network of the run.
+
+        Args:
+            name: Its name, such as ``generator``.
+            epoch: The end of this epoch, ``"best"``, or None for the end of training.
+
+        Returns:
+            The Keras model.
+
+        Raises:
+            InputError: There is none.
+        """
+        import keras
+
+        from phire.networks.layers import CUSTOM_LAYERS
+
+        networks = self.path / "networks"
+        if epoch is None:
+            path = networks / f"{name}.keras"
+            if not path.exists():
+                known = ", ".join(sorted(p.stem for p in networks.glob("*.keras")))
+                raise InputError(
+                    f"{self.path} has no network {name!r} (it has {known}): let the training end."
+                    if known
+                    else f"{self.path} is not trained to its end: give its command again."
+                )
+            return keras.saving.load_model(path, CUSTOM_LAYERS, compile=False)
+        epoch = self.best_epoch if epoch == "best" else int(epoch)
+        weights = networks / f"epoch-{epoch:04d}" / f"{name}.weights.h5"
+        if not weights.exists():
+            kept = ", ".join(map(str, self.epochs)) or "none"
+            raise InputError(
+                f"{self.path} keeps no network {name!r} of epoch {epoch}: kept are {kept}."
+            )
+        network = keras.models.model_from_json(
+            (networks / f"{name}.json").read_text(encoding="utf-8"), CUSTOM_LAYERS
+        )
+        network.load_weights(weights)
+        return network
+
+
+def open_run(path: str | os.PathLike) -> Run:
+    """Opens a run directory.
+
+    Raises:
+        InputError: It is none.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path} does not exist: name a run of rplearn-train or phire-train.")
+    if not ((path / CONFIG).is_file() and (path / PROVENANCE).is_file()):
+        raise InputError(f"{path} is no run: name a directory of rplearn-train or phire-train.")
+    return Run(path, yaml.safe_load((path / CONFIG).read_text(encoding="utf-8")))
+
+
+def prepare_run(
+    path: str | os.PathLike, options: Mapping[str, Any], overwrite: bool
+) -> tuple[Run, bool]:
+    """Makes a run directory, or opens one to go on.
+
+    Returns:
+        The run, and whether it was there already.
+
+    Raises:
+        InputError: The directory was made by other options or by something else.
+    """
+    path = Path(path)
+    recorded = None
+    if path.exists() and not overwrite:
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+        else:
+            try:
+                recorded = dict(open_run(path).config)
+            except InputError:
+                recorded = None
+    config = files.plain(options)
+    if files.already_made(path, recorded, config, overwrite):
+        return open_run(path), True
+    if path.exists():
+        files.remove(path)
+    with files.replacing(path) as partial:
+        (partial / "networks").mkdir(parents=True)
+        (partial / "checkpoints").mkdir()
+        (partial / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        (partial / PROVENANCE).write_text(
+            json.dumps(files.provenance(), indent=2) + "\n", encoding="utf-8"
+        )
+    return open_run(path), False
+
+
+def describe_run(path: str | os.PathLike) -> dict[str, Any] | None:
+    """Facts of a run for people; None if the path is none."""
+    try:
+        run = open_run(path)
+    except InputError:
+        return None
+    history = run.history
+    facts = {
+        "kind": "run",
+        "command": " ".join(run.provenance["command"]),
+        "state": "completed" if run.completed else "not completed",
+        "epochs": len(history),
+    }
+    if len(history):
+        shown = history.iloc[-1].dropna().to_dict()
+        facts |= {name: shown[name] for name in ("phase", "loss", "val_loss") if name in shown}
+    return facts
