@@ -8,20 +8,23 @@ time they are.
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 
 import numpy as np
 
 from phire import files, progress
-from phire.errors import InputError
+from phire.errors import InputError, WorkError
 from phire.fields.grid import EARTH_RADIUS, Grid
 from phire.fields.harmonics import SphericalHarmonics
 from phire.fields.store import FieldStore, StoreWriter
-from phire.fields.time import TimeAxis, parse_duration
+from phire.fields.time import TimeAxis, duration_text, parse_duration
 
 GRAVITY = 9.80616  # m s⁻²
 ROTATION = 7.292e-5  # s⁻¹
 DAY = 86400
+SMALLEST = 32
+"""Rows from which on the truncation lets some of the stirred degrees through."""
 CHANNELS = ("divergence", "vorticity")
 UNITS = ("s**-1", "s**-1")
 
@@ -65,9 +68,11 @@ class Integration:
         seed: Seed of the initial disturbance and of the stirring.
         parameters: Parameters of the flow.
         threads: Threads of the transforms.
+        interval: Seconds that the time step must divide.
 
     Attributes:
-        time_step: Seconds; 600 s at 128 rows, in proportion to the spacing.
+        time_step: Seconds; the largest that divides the interval and is stable: 600 s up to 128
+            rows, beyond in proportion to the spacing.
     """
 
     def __init__(
@@ -76,13 +81,15 @@ class Integration:
         seed: int,
         parameters: ShallowWater | None = None,
         threads: int | None = None,
+        interval: float = 3 * 3600,
     ) -> None:
         self.parameters = p = parameters or ShallowWater()
         self.grid = Grid.gaussian(rows)
         self.harmonics = h = SphericalHarmonics(
             self.grid, truncation=2 * rows // 3 - 1, threads=threads
         )
-        self.time_step = 600.0 * min(1.0, 128 / rows)
+        stable = 600.0 * min(1.0, 128 / rows)
+        self.time_step = interval / math.ceil(interval / stable)
         self._random = np.random.default_rng(seed)
         degree = h.degrees.astype(np.float64)
         self._laplacian = -degree * (degree + 1) / EARTH_RADIUS**2
@@ -148,7 +155,7 @@ class Integration:
         depth = GRAVITY * p.mean_depth
         half = dt / 2
         vorticity = before[0] + dt * explicit[0]
-        divergence = before[1] + dt * explicit[1] - half * self._laplacian * (before[2])
+        divergence = before[1] + dt * explicit[1] - half * self._laplacian * before[2]
         geopotential = before[2] + dt * explicit[2] - half * depth * before[1]
         divergence = (divergence - half * self._laplacian * geopotential) / (
             1 - half**2 * depth * self._laplacian
@@ -189,7 +196,7 @@ def simulate(
         output: The field store to make; its times start at 2000-01-01.
         days: Days to keep.
         resolution: Rows H of the Gaussian grid, H × 2H, truncated at 2H/3.
-        step: Time between stored fields, such as ``3h``; a whole number of time steps.
+        step: Time between stored fields, such as ``3h``.
         seed: Seed of the initial disturbance and of the stirring; the same seed gives the same
             fields.
         spin_up: Days to run before the first field is kept.
@@ -198,33 +205,30 @@ def simulate(
 
     Raises:
         InputError: An option is impossible, or the output was made by something else.
+        WorkError: The flow grew without bound.
     """
+    interval = parse_duration(step)
     options = {
         "days": float(days),
         "resolution": int(resolution),
-        "step": step,
+        "step": duration_text(interval),
         "seed": int(seed),
         "spin_up": float(spin_up),
     }
-    interval = parse_duration(step)
-    if resolution < 16 or resolution % 2:
-        raise InputError(f"--resolution {resolution} must be an even number of rows from 16 on.")
-    if spin_up < 0 or days * DAY < interval:
+    if resolution < SMALLEST or resolution % 2:
         raise InputError(
-            f"--days {days} and --spin-up {spin_up} must be positive, and a day count hold a step."
+            f"--resolution {resolution} must be an even number of rows from {SMALLEST} on: coarser "
+            "grids do not hold the eddies."
         )
-    integration = Integration(resolution, seed, threads=threads)
-    if interval % integration.time_step:
-        raise InputError(
-            f"--step {step} is no multiple of the time step of {integration.time_step:g} s that "
-            f"--resolution {resolution} needs."
-        )
-    recorded = None
-    if os.path.exists(output):
-        recorded = recorded_options(output)
+    if not days * DAY >= interval:
+        raise InputError(f"--days {days:g} is less than one --step of {step}: simulate longer.")
+    if not 0 <= spin_up < np.inf:
+        raise InputError(f"--spin-up {spin_up:g} must be a number of days from 0 on.")
+    recorded = recorded_options(output) if os.path.lexists(output) else None
     if files.already_made(output, recorded, options, overwrite):
         progress.say(f"{output} is already made by this command.")
         return
+    integration = Integration(resolution, seed, threads=threads, interval=interval)
     count = int(days * DAY // interval)
     start = 946684800  # 2000-01-01
     time = TimeAxis(start + interval * np.arange(count), "proleptic_gregorian")
@@ -239,7 +243,10 @@ def simulate(
     ):
         for i in range(-spin_up_intervals, count):
             if i >= 0:
-                writer.append(integration.fields()[None])
+                fields = integration.fields()
+                if not np.isfinite(fields).all():
+                    raise WorkError(f"the simulation grew without bound at {time.format(i)}.")
+                writer.append(fields[None])
             integration.run(interval)
             advance()
     progress.say(f"{output}: {count} fields, {step} apart, on a {integration.grid.describe()}.")
