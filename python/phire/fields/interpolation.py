@@ -145,7 +145,9 @@ def upsample(
             for fine, count in zip(fine_grid.shape, grid.shape)
         )
     weigh = {"nearest": _nearest, "bilinear": _linear, "bicubic": _cubic}[method]
-    rows, columns = _row_axis(grid, 2, repeat=True), _column_axis(grid, 2, repeat=True)
+    # The nearest row is one on this side of the pole: a block reaches up to it.
+    rows = _row_axis(grid, 2, repeat=True, across=method != "nearest")
+    columns = _column_axis(grid, 2, repeat=True)
     east = _matrix(weigh(columns, _column_positions(grid, longitudes)), columns.index)
     north = _matrix(weigh(rows, _row_positions(grid, latitudes)), np.arange(len(rows.index)))
     n, _, width, channels = coarse.shape
@@ -195,7 +197,7 @@ def _pixel_positions(fine: int, coarse: int, alignment: str) -> np.ndarray:
 # The nodes, continued
 
 
-def _row_axis(grid: Grid, ghosts: int, repeat: bool = False) -> _Axis:
+def _row_axis(grid: Grid, ghosts: int, repeat: bool = False, across: bool = True) -> _Axis:
     """The rows; across a pole where they come within one and a half spacings of it."""
     positions = _row_positions(grid, grid.latitudes)
     count = len(positions)
@@ -207,7 +209,7 @@ def _row_axis(grid: Grid, ghosts: int, repeat: bool = False) -> _Axis:
         inward = rows if end == 0 else rows[::-1]
         pole = -90 if end == 0 else 90
         gap = abs(pole - positions[end])
-        goes_on = bool(grid.wraps and gap <= reach)
+        goes_on = bool(across and grid.wraps and gap <= reach)
         closed.append(not goes_on)
         if goes_on:
             mirrored = inward[int(gap < TOLERANCE) :][:ghosts]
