@@ -176,3 +176,32 @@ def cluster_options() -> list[Callable]:
         click.option("--workers", type=int, help="Processes to spread the work over."),
         click.option("--scheduler", help="Address of a running dask cluster."),
     ]
+
+
+def training_options(function: Callable) -> Callable:
+    """The options that the commands which train share."""
+    options = [
+        click.option("--seed", type=int, default=0, help="Seed of weights and of the order."),
+        click.option(
+            "--devices",
+            type=click.Choice(["auto", "cpu", "gpu", "multiworker"]),
+            default="auto",
+            help="Where to train; several machines are named by TF_CONFIG.",
+        ),
+        click.option(
+            "--precision",
+            type=click.Choice(["float32", "bfloat16", "float16"]),
+            default="float32",
+            help="Type that the networks compute in.",
+        ),
+        click.option("--jit", is_flag=True, help="Compile the steps with XLA."),
+        click.option(
+            "--deterministic", is_flag=True, help="Same bits again, interrupted or not (CPU)."
+        ),
+        click.option(
+            "--checkpoint-minutes", type=float, default=10.0, help="Time between checkpoints."
+        ),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function

@@ -84,22 +84,30 @@ class Normalization:
         if self.kind == "none":
             return x
         mean, std = self._constants(x, self.mean, self.std)
-        x = (x - mean) / std
-        if self.kind == "z":
-            return x
-        mean, std = self._constants(x, self.log_mean, self.log_std)
-        return (xp.sign(x) * xp.log1p(self.alpha * xp.abs(x)) - mean) / std
+        return self.bent((x - mean) / std, xp)
 
     def invert(self, x: Any, xp: Any = np) -> Any:
         """Normalised values to physical ones; the inverse of :meth:`apply`."""
         if self.kind == "none":
             return x
-        if self.kind == "log1p":
-            mean, std = self._constants(x, self.log_mean, self.log_std)
-            x = x * std + mean
-            x = xp.sign(x) * xp.expm1(xp.abs(x)) / self.alpha
+        x = self.linear(x, xp)
         mean, std = self._constants(x, self.mean, self.std)
         return x * std + mean
+
+    def bent(self, x: Any, xp: Any = np) -> Any:
+        """From z-scores to normalised values: the part of :meth:`apply` that is not linear."""
+        if self.kind != "log1p":
+            return x
+        mean, std = self._constants(x, self.log_mean, self.log_std)
+        return (xp.sign(x) * xp.log1p(self.alpha * xp.abs(x)) - mean) / std
+
+    def linear(self, x: Any, xp: Any = np) -> Any:
+        """From normalised values to z-scores; the inverse of :meth:`bent`."""
+        if self.kind != "log1p":
+            return x
+        mean, std = self._constants(x, self.log_mean, self.log_std)
+        x = x * std + mean
+        return xp.sign(x) * xp.expm1(xp.abs(x)) / self.alpha
 
     def _constants(self, x: Any, *values: tuple[float, ...]) -> list[Any]:
         # In the precision of NumPy arrays; tensors convert the constants themselves.

@@ -27,6 +27,7 @@ def srgan_generator(
     upsampling: str = "subpixel",
     periodic: bool = False,
     conserve: bool = False,
+    normalization: Any = None,
     input_shape: tuple[int | None, int | None] = (None, None),
 ) -> keras.Model:
     """The SRGAN generator without batch normalisation.
@@ -45,6 +46,7 @@ def srgan_generator(
         periodic: Pad around the circle of longitude instead of by zeros; for whole global fields.
         conserve: Shift each block so that its mean equals the coarse pixel; see
             :class:`phire.networks.layers.Conservation`.
+        normalization: The fields' normalisation, for ``conserve``.
         input_shape: (H, W) of the coarse field, if fixed.
 
     Returns:
@@ -90,7 +92,7 @@ def srgan_generator(
         x = activate(x)
     x = conv(x, channels, kernel, dtype="float32", name="fine")
     if conserve:
-        x = Conservation(math.prod(factors), dtype="float32")(x, inputs)
+        x = Conservation(math.prod(factors), normalization, dtype="float32")(x, inputs)
     return keras.Model(inputs, x, name="generator")
 
 

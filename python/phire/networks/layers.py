@@ -8,6 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from phire.fields.normalization import Normalization
+
 
 @keras.saving.register_keras_serializable(package="phire")
 class BatchNormalization(keras.layers.BatchNormalization):
@@ -150,27 +152,36 @@ class PeriodicPadding(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="phire")
 class Conservation(keras.layers.Layer):
-    """Shifts each block of the fine field so that its mean equals the coarse pixel (exactly).
+    """Shifts each block of the fine field so that its mean equals the coarse pixel.
 
-    Additive downscaling constraint (Harder et al. 2023, JMLR 24, "Hard-constrained deep learning
-    for climate downscaling"). The blocks' means are plain ones, of the values as they are given: to
-    conserve physical means these must be physical or z-scores, not log1p-normalised.
+    The additive constraint of Harder et al. 2023 (JMLR 24, "Hard-constrained deep learning for
+    climate downscaling"). Means are plain ones of physical values: normalised fields are taken back
+    to these for it.
 
     Args:
         scale: Pixels of a block along each side.
+        normalization: The fields' :class:`phire.fields.normalization.Normalization`, or its
+            dictionary; None where they are linear in the physical values.
     """
 
-    def __init__(self, scale: int, **kwargs: Any) -> None:
+    def __init__(self, scale: int, normalization: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.scale = scale
+        if isinstance(normalization, dict):
+            normalization = Normalization.from_dict(normalization)
+        self.normalization = normalization
 
     def call(self, fine: Any, coarse: Any) -> Any:
         """(B, h·s, w·s, C) and (B, h, w, C) → (B, h·s, w·s, C)."""
-        means = ops.average_pool(fine, self.scale, self.scale, padding="valid")
-        difference = ops.cast(coarse, fine.dtype) - means
+        coarse = ops.cast(coarse, fine.dtype)
+        if self.normalization is not None:
+            # In standard deviations: physical values may be too small for float32 differences.
+            fine, coarse = (self.normalization.linear(x, xp=ops) for x in (fine, coarse))
+        difference = coarse - ops.average_pool(fine, self.scale, self.scale, padding="valid")
         for axis in (1, 2):
             difference = ops.repeat(difference, self.scale, axis=axis)
-        return fine + difference
+        fine = fine + difference
+        return fine if self.normalization is None else self.normalization.bent(fine, xp=ops)
 
     def compute_output_shape(self, fine_shape: tuple, coarse_shape: tuple) -> tuple:
         """The shape of the fine field."""
@@ -178,7 +189,8 @@ class Conservation(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments."""
-        return {**super().get_config(), "scale": self.scale}
+        normalization = self.normalization and self.normalization.to_dict()
+        return {**super().get_config(), "scale": self.scale, "normalization": normalization}
 
 
 CUSTOM_LAYERS = {

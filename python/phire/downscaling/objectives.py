@@ -1,0 +1,228 @@
+"""What trains a generator: its content, then its content and an adversary (SRGAN)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from phire.downscaling.content import Loss
+from phire.training import Objective, for_float16, reduce_and_apply, scaled
+
+PRETRAINING = "pretraining"
+TOO_STRONG = 0.46
+"""Below this discriminator loss the generator takes a second step (PhIRE's rule)."""
+TOO_WEAK = 0.6
+"""Above this discriminator loss the discriminator takes a second step; 0.693 is chance."""
+
+
+class SuperResolution(Objective):
+    """Content pretraining, then adversarial training with the balancing rule.
+
+    In the phase ``pretraining`` only the generator learns, by the pixel MSE. In every other phase
+    each step updates the discriminator, then the generator by
+    content + adversarial_weight · sigmoid cross-entropy. Where the discriminator's loss is below
+    0.46 the generator takes another step, where it is above 0.6 the discriminator does. The loss
+    that decides is that of the step's one shared forward pass.
+
+    Args:
+        generator: Low resolution to high resolution.
+        discriminator: High resolution to a logit; None trains on content alone.
+        content: ``content(truth, generated)``, both normalised, a scalar.
+        adversarial_weight: Weight of the adversarial part of the generator's loss.
+        pretraining_content: What to pretrain on.
+        average_decay: Decay of the moving average of the generator's weights, kept as the network
+            ``generator_average``; None keeps none.
+        validation_scores: Further scalars of (truth, generated) for validation, by name.
+    """
+
+    def __init__(
+        self,
+        generator: keras.Model,
+        discriminator: keras.Model | None,
+        content: Loss,
+        *,
+        adversarial_weight: float = 1e-3,
+        pretraining_content: Loss,
+        average_decay: float | None = None,
+        validation_scores: dict[str, Callable[[Any, Any], Any]] | None = None,
+    ) -> None:
+        self.generator, self.discriminator = generator, discriminator
+        self.content = content
+        self.pretraining_content = pretraining_content
+        self.adversarial_weight = adversarial_weight
+        self.validation_scores = validation_scores or {}
+        self.networks = {"generator": generator}
+        self.optimizers = {"generator": self._adam(generator)}
+        if discriminator is not None:
+            self.networks["discriminator"] = discriminator
+            self.optimizers["discriminator"] = self._adam(discriminator)
+        self.average_decay = average_decay
+        if average_decay is not None:
+            self.average = keras.models.clone_model(generator)
+            self.average.set_weights(generator.get_weights())
+            self.networks["generator_average"] = self.average
+        self.exported = tuple(name for name in self.networks)
+        self._adversarial = False
+
+    @staticmethod
+    def _adam(network: keras.Model) -> keras.optimizers.Optimizer:
+        optimizer = for_float16(keras.optimizers.Adam(1e-4))
+        optimizer.build(network.trainable_variables)
+        return optimizer
+
+    def begin(self, phase: str) -> None:
+        """Pretraining is on content alone; every other phase has the adversary."""
+        self._pretraining = phase == PRETRAINING
+        self._adversarial = not self._pretraining and self.discriminator is not None
+
+    # Steps
+
+    def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Updates by one batch of ``low`` and ``high``."""
+        scalars = self._adversarial_step(batch) if self._adversarial else self._content_step(batch)
+        if self.average_decay is not None:
+            self._average()
+        return scalars
+
+    def _content_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        content = self.pretraining_content if self._pretraining else self.content
+        with tf.GradientTape() as tape:
+            generated = self.generator(batch["low"], training=True)
+            loss = content(batch["high"], generated)
+            target = scaled(self.optimizers["generator"], loss)
+        self._apply("generator", tape, target)
+        return {"loss": loss, "content": loss}
+
+    def _adversarial_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        low, high = batch["low"], batch["high"]
+        # One forward pass of each network serves both updates: the generator's gradient is taken
+        # through the discriminator as it was before its own update.
+        with tf.GradientTape(persistent=True) as tape:
+            generated = self.generator(low, training=True)
+            real_logits, false_logits = self._judge(high, generated)
+            discriminator_loss = _discriminator_loss(real_logits, false_logits)
+            content = self.content(high, generated)
+            adversarial = _cross_entropy(tf.ones_like(false_logits), false_logits)
+            generator_loss = content + self.adversarial_weight * adversarial
+            targets = {
+                "discriminator": scaled(self.optimizers["discriminator"], discriminator_loss),
+                "generator": scaled(self.optimizers["generator"], generator_loss),
+            }
+        for name in ("discriminator", "generator"):
+            self._apply(name, tape, targets[name])
+        del tape
+        self._balance(low, high, discriminator_loss)
+        real, false = real_logits > 0, false_logits > 0
+        return {
+            "loss": generator_loss,
+            "content": content,
+            "adversarial": adversarial,
+            "discriminator": discriminator_loss,
+            "true_positive": _share(real),
+            "false_negative": _share(~real),
+            "false_positive": _share(false),
+            "true_negative": _share(~false),
+        }
+
+    def _balance(self, low: tf.Tensor, high: tf.Tensor, loss: tf.Tensor) -> None:
+        replicas = tf.distribute.get_replica_context()
+        if replicas.num_replicas_in_sync > 1:
+            # All must take the same branch: the updates within it wait for one another.
+            loss = replicas.all_reduce(tf.distribute.ReduceOp.MEAN, loss)
+
+        def generator_step() -> tf.Tensor:
+            with tf.GradientTape() as tape:
+                generated = self.generator(low, training=True)
+                logits = self.discriminator(generated, training=True)
+                total = self.content(high, generated) + self.adversarial_weight * _cross_entropy(
+                    tf.ones_like(logits), logits
+                )
+                target = scaled(self.optimizers["generator"], total)
+            self._apply("generator", tape, target)
+            return tf.constant(0)
+
+        def discriminator_step() -> tf.Tensor:
+            generated = self.generator(low, training=True)
+            with tf.GradientTape() as tape:
+                target = scaled(
+                    self.optimizers["discriminator"],
+                    _discriminator_loss(*self._judge(high, generated)),
+                )
+            self._apply("discriminator", tape, target)
+            return tf.constant(0)
+
+        def nothing() -> tf.Tensor:
+            return tf.constant(0)
+
+        tf.cond(loss < TOO_STRONG, generator_step, nothing)
+        tf.cond(loss > TOO_WEAK, discriminator_step, nothing)
+
+    def _judge(self, high: tf.Tensor, generated: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        # Together, for the discriminator knows no batch statistics: one pass of twice the size.
+        both = tf.concat([high, tf.cast(generated, high.dtype)], axis=0)
+        real, false = tf.split(self.discriminator(both, training=True), 2, axis=0)
+        return real, false
+
+    def _apply(self, name: str, tape: tf.GradientTape, target: tf.Tensor) -> None:
+        variables = self.networks[name].trainable_variables
+        gradients = tape.gradient(target, [variable.value for variable in variables])
+        reduce_and_apply(self.optimizers[name], gradients, variables)
+
+    def _average(self) -> None:
+        for kept, now in zip(self.average.weights, self.generator.weights):
+            kept.assign(self.average_decay * kept.value + (1 - self.average_decay) * now.value)
+
+    def validation_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Losses of a held-out batch; nothing is updated."""
+        low, high = batch["low"], batch["high"]
+        generated = self.generator(low, training=False)
+        pixel = tf.reduce_mean(tf.square(generated - high))
+        if not self._adversarial:
+            content = self.pretraining_content if self._pretraining else self.content
+            scalars = {"loss": content(high, generated), "mse": pixel}
+        else:
+            real, false = self._judge(high, generated)
+            content = self.content(high, generated)
+            adversarial = _cross_entropy(tf.ones_like(false), false)
+            scalars = {
+                "loss": content + self.adversarial_weight * adversarial,
+                "mse": pixel,
+                "content": content,
+                "adversarial": adversarial,
+                "discriminator": _discriminator_loss(real, false),
+                "true_positive": _share(real > 0),
+                "false_positive": _share(false > 0),
+            }
+        for name, score in self.validation_scores.items():
+            scalars[name] = score(high, generated)
+        return scalars
+
+    def panels(self, batch: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
+        """Low resolution, generated and true, side by side, of the first channel."""
+        low, high = batch["low"][:4], batch["high"][:4]
+        generated = self.generator(low, training=False)
+        size = high.shape[1:3]
+        nearest = tf.image.resize(low, size, method="nearest")
+        strip = tf.concat([nearest, generated, high], axis=2)[..., :1].numpy()
+        # Fixed by the truth, so that the panels of all epochs compare.
+        least, most = np.percentile(high[..., 0], [1, 99])
+        return {"low, generated, true": np.clip((strip - least) / (most - least), 0, 1)}
+
+
+def _cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels, logits))
+
+
+def _discriminator_loss(real: tf.Tensor, false: tf.Tensor) -> tf.Tensor:
+    """The mean over real and generated fields: 0.693 at chance."""
+    return 0.5 * (
+        _cross_entropy(tf.ones_like(real), real) + _cross_entropy(tf.zeros_like(false), false)
+    )
+
+
+def _share(condition: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_mean(tf.cast(condition, tf.float32))
