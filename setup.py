@@ -61,7 +61,7 @@ setup(
         "hdf5plugin>=5.0",
         "isal>=1.6",
         "keras>=3.5",
-        "matplotlib>=3.8",
+        "matplotlib>=3.10",
         "netCDF4>=1.6",
         "numpy>=1.26",
         "pandas>=2.2",

@@ -31,6 +31,13 @@ def test_decoder_reaches_any_size(features, output):
     assert decoder.name == "decoder"
 
 
+def test_a_call_without_training_is_inference():
+    keras.utils.set_random_seed(0)
+    decoder = residual_decoder((2, 2, 8), (11, 8, 1), filters=(4, 8), blocks=(1, 1))
+    x = np.random.default_rng(0).standard_normal((4, 2, 2, 8)).astype(np.float32)
+    np.testing.assert_array_equal(decoder(x), decoder(x, training=False))
+
+
 def test_reconstruction_network_holds_encoder_and_decoder_and_learns(tmp_path):
     keras.utils.set_random_seed(0)
     options = {"filters": (4, 8), "blocks": (1, 1)}

@@ -4,7 +4,12 @@ import keras
 import numpy as np
 import pytest
 
+from phire.fields.grid import Grid
 from phire.fields.normalization import Normalization
+from phire.fields.store import StoreWriter
+from phire.fields.time import TimeAxis
+from phire.records import write_pair_records
+from phire.rplearn import train_representation
 from phire.rplearn.metric import LearnedMetric
 
 CHANNELS, UNITS = ("vorticity", "temperature"), ("s**-1", "K")
@@ -59,3 +64,64 @@ def fields():
         return (MEAN + STD * values).astype(np.float32)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def flow_store(tmp_path_factory):
+    """Two channels carried east by one column a step, on a global grid, hourly."""
+    path = tmp_path_factory.mktemp("flow") / "flow.h5"
+    rng = np.random.default_rng(0)
+    grid = Grid.driscoll_healy(32)
+    wave = np.fft.rfftn(rng.standard_normal((32, 64, 2)), axes=(0, 1))
+    smooth = np.fft.irfftn(wave[:, :33], s=(32, 64), axes=(0, 1))
+    smooth = (smooth + np.roll(smooth, 1, 0) + np.roll(smooth, 1, 1)) / np.sqrt(3)
+    fields = MEAN + STD * np.stack([np.roll(smooth, t, axis=1) for t in range(60)])
+    time = TimeAxis(3600 * np.arange(60), "standard")
+    with StoreWriter(path, channels=CHANNELS, units=UNITS, grid=grid, time=time) as writer:
+        writer.append(fields.astype(np.float32))
+    return path
+
+
+@pytest.fixture(scope="session")
+def flow_pairs(flow_store, tmp_path_factory):
+    """Pairs of the first two thirds of the flow, and held-out ones of the rest."""
+    folder = tmp_path_factory.mktemp("pairs")
+    options = {"patch": (16, 16), "classes": 4, "latitudes": (-40, 40), "shards": 2}
+    write_pair_records(
+        flow_store, folder / "training", patches_per_field=10, time=",1970-01-02T16:00", **options
+    )
+    write_pair_records(
+        flow_store,
+        folder / "held-out",
+        patches_per_field=6,
+        time="1970-01-02T16:00,",
+        statistics=folder / "training",
+        **options,
+    )
+    return folder
+
+
+SMALL = {
+    "network": "tiny",
+    "network_options": {"filters": (4, 4, 4, 8), "stem_filters": 4},
+    "head_filters": 8,
+    "batch_size": 16,
+    "epochs": 2,
+    "cool_down_epochs": 0,
+    "devices": "cpu",
+}
+
+
+@pytest.fixture(scope="session")
+def flow_run(flow_pairs, tmp_path_factory):
+    """A trained run of two epochs after a warm-up of one."""
+    path = tmp_path_factory.mktemp("run") / "run"
+    train_representation(
+        flow_pairs / "training",
+        run=path,
+        validation=flow_pairs / "held-out",
+        warm_up_epochs=1,
+        warm_up_batches=5,
+        **SMALL,
+    )
+    return path

@@ -178,13 +178,15 @@ def evaluate_representation(
         overwrite: Evaluate anew and replace the metric.
 
     Returns:
-        The scores of the chosen epoch, with ``epoch``.
+        The scores of the chosen epoch, with ``epoch`` and ``spearman``, the rank correlation of the
+        layer's distance with lag.
 
     Raises:
         InputError: No run, records of other channels, units, step or fewer lags; an epoch or a
             layer that is not there; an output that something else made.
     """
     from phire.records import open_records
+    from phire.rplearn.pair_model import encoder_of, stages
     from phire.rplearn.runs import Representation
 
     run, records = Path(run), Path(records)
@@ -194,6 +196,9 @@ def evaluate_representation(
     epochs = trained.epochs if str(epoch) == "best" else [trained.chosen_epoch(epoch)]
     if not epochs:
         raise InputError(f"{run} has no finished epoch yet: train it first.")
+    layers = stages(encoder_of(trained.network(epochs[0])))
+    if layer not in layers:
+        raise InputError(f"--layer {layer}: the encoder has the layers {', '.join(layers)}.")
     options = {
         "records": str(records.absolute()),
         "fingerprint": files.fingerprint(records),
@@ -223,6 +228,7 @@ def evaluate_representation(
     scores = {
         "epoch": chosen,
         **{name: float(results[chosen][name]) for name in SCORES if name in results[chosen]},
+        "spearman": float(results[chosen]["spearman"].sel(layer=layer)),
     }
     progress.say(f"Epoch {chosen} of {run}: {_short(results[chosen])}")
     if output is not None:
@@ -315,8 +321,6 @@ def _write_metric(
     from phire.rplearn.pair_model import encoder_of
 
     layers = [str(name) for name in result["layer"].values]
-    if layer not in layers:
-        raise InputError(f"--layer {layer}: the encoder has the layers {', '.join(layers)}.")
     scales = {
         name: dict(zip(layers, result[name].values.tolist()))
         for name in ("scale", "scale_without_log1p")
@@ -332,7 +336,7 @@ def _write_metric(
         patch=trained.patch,
         step=trained.step,
         classes=trained.classes,
-        scores={**scores, "spearman": float(result["spearman"].sel(layer=layer))},
+        scores=scores,
         made_of=made_of,
     )
     chosen = result.sel(layer=layer).drop_vars("layer")

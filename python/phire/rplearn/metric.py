@@ -55,11 +55,19 @@ def any_size(encoder: keras.Model, layers: Sequence[str]) -> keras.Model:
     if any(size is not None for size in encoder.inputs[0].shape[1:3]):
         channels = encoder.inputs[0].shape[-1]
         free = keras.models.clone_model(
-            encoder, input_tensors=keras.Input((None, None, channels), name="fields")
+            encoder,
+            input_tensors=keras.Input((None, None, channels), name="fields"),
+            clone_function=_in_float32,
         )
         free.set_weights(encoder.get_weights())
         encoder = free
     return encoder
+
+
+def _in_float32(layer: keras.layers.Layer) -> keras.layers.Layer:
+    # Differences of features are small: a metric computes them in full precision, whatever the
+    # encoder was trained in.
+    return layer.__class__.from_config({**layer.get_config(), "dtype": "float32"})
 
 
 def _blocks(encoder: keras.Model) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from phire.errors import InputError
+from phire.training import for_float16
 
 OPTIMIZERS = ("sgd", "adam")
 
@@ -44,7 +45,7 @@ class Recipe:
 
 # What a laptop trains in minutes: so small a network learns from the start, without a warm-up.
 RECIPES: Mapping[str, Recipe] = {
-    "tiny": Recipe(warm_up_epochs=0, epochs=3, cool_down_epochs=1, validate_every=1, batch_size=64),
+    "tiny": Recipe(warm_up_epochs=0, epochs=3, cool_down_epochs=2, validate_every=1, batch_size=64),
 }
 
 
@@ -62,10 +63,12 @@ def build_optimizer(
         InputError: The name is unknown.
     """
     if name == "sgd":
-        return keras.optimizers.SGD(learning_rate, momentum=0.9, clipnorm=clip_norm)
-    if name == "adam":
-        return keras.optimizers.Adam(learning_rate, clipnorm=clip_norm)
-    raise InputError(f"--optimizer {name}: choose one of {', '.join(OPTIMIZERS)}.")
+        made = keras.optimizers.SGD(learning_rate, momentum=0.9, clipnorm=clip_norm)
+    elif name == "adam":
+        made = keras.optimizers.Adam(learning_rate, clipnorm=clip_norm)
+    else:
+        raise InputError(f"--optimizer {name}: choose one of {', '.join(OPTIMIZERS)}.")
+    return for_float16(made)
 
 
 def parse_network_options(given: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -1,0 +1,19 @@
+"""``rplearn-features``: raw representations of whole fields."""
+
+from __future__ import annotations
+
+import click
+
+from phire.cli.common import Command
+
+
+@click.command("rplearn-features", cls=Command)
+@click.argument("metric", type=click.Path())
+@click.argument("source", type=click.Path())
+@click.argument("output", type=click.Path())
+@click.option("--layer", default=None, help="A layer other than the metric's, such as stage3.")
+def main(metric, source, output, layer, overwrite):
+    """Write METRIC's features of SOURCE's fields to OUTPUT (.h5 store or .nc), a channel each."""
+    from phire.rplearn import export_features
+
+    export_features(metric, source, output, layer=layer, overwrite=overwrite)

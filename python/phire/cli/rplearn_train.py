@@ -1,0 +1,118 @@
+"""``rplearn-train``: train a representation on pairs of patches."""
+
+from __future__ import annotations
+
+import click
+
+from phire.cli.common import Command
+
+BY_NETWORK = "[default: by the network]"
+
+
+@click.command("rplearn-train", cls=Command)
+@click.argument("records", type=click.Path())
+@click.option("--validation", type=click.Path(), default=None, help="Held-out pair records.")
+@click.option("--out", "run", required=True, type=click.Path(), help="The run's directory.")
+@click.option(
+    "--task",
+    default="temporal-distance",
+    type=click.Choice(["temporal-distance", "autoencoder", "inpainting"]),
+    help="The pretext task.",
+)
+@click.option(
+    "--network",
+    default="resnet-small",
+    help="The encoder: resnet-small, resnet-18, resnet-101, or tiny for a laptop.",
+)
+@click.option(
+    "--network-option",
+    "network_options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An argument of the encoder, such as filters=16,32,64,128 or stem_filters=16.",
+)
+@click.option("--head-filters", type=int, default=128, help="Filters of the lag's head.")
+@click.option(
+    "--classes", type=int, default=None, help="Lags to tell apart; by default all in the records."
+)
+@click.option(
+    "--epochs", type=int, default=None, help=f"Epochs after the warm-up. {BY_NETWORK}: 60, tiny 3."
+)
+@click.option(
+    "--batch-size", type=int, default=None, help=f"Pairs a step. {BY_NETWORK}: 128, tiny 64."
+)
+@click.option(
+    "--optimizer",
+    type=click.Choice(["sgd", "adam"]),
+    default=None,
+    help=f"sgd has momentum 0.9. {BY_NETWORK}: sgd.",
+)
+@click.option(
+    "--learning-rate", type=float, default=None, help=f"At the beginning. {BY_NETWORK}: 0.1."
+)
+@click.option("--clip-norm", type=float, default=5.0, help="Largest norm of a variable's gradient.")
+@click.option(
+    "--label-smoothing",
+    type=float,
+    default=None,
+    help=f"Share of probability given to all lags alike. {BY_NETWORK}: 0.",
+)
+@click.option("--flips", is_flag=True, help="Mirror pairs at random, where data are few.")
+@click.option(
+    "--warm-up-epochs",
+    type=int,
+    default=None,
+    help=f"Epochs on one fixed set of batches before. {BY_NETWORK}: 20, tiny 0.",
+)
+@click.option(
+    "--warm-up-batches", type=int, default=None, help=f"Size of that set. {BY_NETWORK}: 2000."
+)
+@click.option(
+    "--cool-down-epochs",
+    type=int,
+    default=None,
+    help=f"Epochs at a tenth of the learning rate at the end. {BY_NETWORK}: 0, tiny 2.",
+)
+@click.option("--plateau-factor", type=float, default=0.1, help="Factor of the learning rate.")
+@click.option("--plateau-patience", type=int, default=8, help="Epochs to wait for progress.")
+@click.option("--plateau-threshold", type=float, default=0.04, help="Least fall of the loss.")
+@click.option("--lowest-learning-rate", type=float, default=1e-5, help="Floor of the rate.")
+@click.option(
+    "--validate-every",
+    type=int,
+    default=None,
+    help=f"Epochs between validations. {BY_NETWORK}: 3, tiny 1.",
+)
+@click.option(
+    "--metric",
+    type=click.Path(),
+    default=None,
+    help="For inpainting: a metric whose distance makes 0.9 of the loss.",
+)
+@click.option("--seed", type=int, default=0, help="Of the weights and the order of the data.")
+@click.option(
+    "--devices",
+    type=click.Choice(["auto", "cpu", "gpu", "multiworker"]),
+    default="auto",
+    help="Where to train; auto takes all GPUs there are, else the CPU.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16", "float16"]),
+    default="float32",
+    help="Precision of the network's arithmetic.",
+)
+@click.option("--jit", is_flag=True, help="Compile the training step with XLA.")
+@click.option("--deterministic", is_flag=True, help="Only operations that repeat bit by bit.")
+def main(records, network_options, overwrite, **options):
+    """Train an encoder on RECORDS of pairs; the same command continues an interrupted run."""
+    from phire.errors import InputError
+    from phire.rplearn import train_representation
+
+    given = {}
+    for option in network_options:
+        name, separator, value = option.partition("=")
+        if not separator:
+            raise InputError(f"--network-option {option}: write NAME=VALUE.")
+        given[name.replace("-", "_")] = value
+    train_representation(records, network_options=given, overwrite=overwrite, **options)

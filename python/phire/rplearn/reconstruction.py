@@ -1,0 +1,117 @@
+"""The pretext tasks that reconstruct: an autoencoder, and inpainting of a patch's centre."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import keras
+import tensorflow as tf
+
+from phire.errors import InputError
+from phire.rplearn.metric import LearnedMetric
+from phire.training.objective import Batch, Objective, Scalars, minimise, scaled, weight_decay
+
+FEATURE_WEIGHT = 0.9
+
+
+def hole_of(patch: tuple[int, int]) -> tuple[slice, slice]:
+    """Rows and columns of the central quarter of a patch: 40×40 of 160×160.
+
+    Raises:
+        InputError: The patch is smaller than four points.
+    """
+    if min(patch) < 4:
+        raise InputError(
+            f"Patches of {patch[0]}×{patch[1]} have no centre to inpaint: make records with "
+            "larger patches."
+        )
+    sizes = [length // 4 for length in patch]
+    starts = [(length - size) // 2 for length, size in zip(patch, sizes)]
+    return tuple(slice(start, start + size) for start, size in zip(starts, sizes))
+
+
+class Reconstruction(Objective):
+    """What both tasks share: one network from a patch to pixels, one loss, one optimizer."""
+
+    def __init__(self, network: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
+        self.network = network
+        self.networks = {network.name: network}
+        optimizer.build(network.trainable_variables)
+        self.optimizers = {"network": optimizer}
+        self.exported = (network.name,)
+
+    @abstractmethod
+    def losses(self, patch: tf.Tensor, training: bool) -> Scalars:
+        """Named losses of a batch; ``loss`` is what is minimised."""
+
+    def train_step(self, batch: Batch) -> Scalars:
+        """One step of gradient descent on the first patch of each pair."""
+        optimizer = self.optimizers["network"]
+        with tf.GradientTape() as tape:
+            found = self.losses(batch["first"], True)
+            loss = found["loss"] + weight_decay(self.network)
+            minimised = scaled(optimizer, loss)
+        minimise(tape, minimised, optimizer, self.network.trainable_variables)
+        return {**found, "loss": loss}
+
+    def validation_step(self, batch: Batch) -> Scalars:
+        """The losses of a batch, without weight decay."""
+        return self.losses(batch["first"], False)
+
+
+class Autoencoder(Reconstruction):
+    """Reconstructs a patch from its features; the loss is the mean squared error."""
+
+    def losses(self, patch: tf.Tensor, training: bool) -> Scalars:
+        """``loss``: the mean squared error of the normalised patch."""
+        made = tf.cast(self.network(patch, training=training), tf.float32)
+        return {"loss": tf.reduce_mean(tf.square(made - patch))}
+
+
+class Inpainting(Reconstruction):
+    """Reconstructs the central quarter of a patch from what surrounds it.
+
+    The loss is 0.9 · learned distance + 0.1 · mean squared error over the hole, the distance taken
+    between the patch and the patch with its hole filled; without a metric, the mean squared error.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        *,
+        metric: LearnedMetric | None = None,
+    ) -> None:
+        """Args: a network from a patch to its hole's pixels; its optimizer; a metric."""
+        super().__init__(network, optimizer)
+        self.metric = metric
+        patch = tuple(network.inputs[0].shape[1:3])
+        self.hole = hole_of(patch)
+        rows, columns = self.hole
+        self._border = [
+            [0, 0],
+            [rows.start, patch[0] - rows.stop],
+            [columns.start, patch[1] - columns.stop],
+            [0, 0],
+        ]
+        self._extractor = metric.extractor((metric.layer,)) if metric else None
+
+    def _inside(self, pixels: tf.Tensor) -> tf.Tensor:
+        """Pixels of the hole set into a patch of zeros."""
+        return tf.pad(pixels, self._border)
+
+    def losses(self, patch: tf.Tensor, training: bool) -> Scalars:
+        """``loss``, ``pixel_loss`` over the hole and, with a metric, ``learned_loss``."""
+        rows, columns = self.hole
+        truth = patch[:, rows, columns]
+        surroundings = patch - self._inside(truth)
+        made = tf.cast(self.network(surroundings, training=training), tf.float32)
+        pixel = tf.reduce_mean(tf.square(made - truth))
+        if self._extractor is None:
+            return {"loss": pixel, "pixel_loss": pixel}
+        layer = self.metric.layer
+        filled = surroundings + self._inside(made)
+        features = [self._extractor(x, training=False)[layer] for x in (patch, filled)]
+        learned = self.metric.scale * tf.reduce_mean(tf.square(features[0] - features[1]))
+        loss = FEATURE_WEIGHT * learned + (1 - FEATURE_WEIGHT) * pixel
+        return {"loss": loss, "pixel_loss": pixel, "learned_loss": learned}

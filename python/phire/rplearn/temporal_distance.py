@@ -1,0 +1,82 @@
+"""The pretext task of AtmoDist: how far apart in time do two patches lie?"""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from phire.training.objective import Batch, Objective, Scalars, minimise, scaled, weight_decay
+
+
+class TemporalDistance(Objective):
+    """Trains a siamese network to tell the lag of a pair by cross-entropy.
+
+    Its network is ``temporal_distance``, logits of [first, second]; its optimizer ``network``.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        *,
+        label_smoothing: float = 0.0,
+        flips: bool = False,
+    ) -> None:
+        """Args: the network and its optimizer; ``label_smoothing``, the share of probability given
+        to all lags alike; ``flips``, whether both patches of a pair are mirrored at random."""
+        self.network = network
+        self.networks = {"temporal_distance": network}
+        optimizer.build(network.trainable_variables)
+        self.optimizers = {"network": optimizer}
+        self.exported = ("temporal_distance",)
+        self.classes = network.outputs[0].shape[-1]
+        self.label_smoothing = label_smoothing
+        self.flips = flips
+
+    def train_step(self, batch: Batch) -> Scalars:
+        """One step of gradient descent; ``loss`` includes the weight decay."""
+        optimizer = self.optimizers["network"]
+        first, second = batch["first"], batch["second"]
+        if self.flips:
+            first, second = mirrored(first, second)
+        with tf.GradientTape() as tape:
+            logits = self.network([first, second], training=True)
+            truth = tf.one_hot(batch["label"] - 1, self.classes)
+            if self.label_smoothing:
+                truth = (1 - self.label_smoothing) * truth + self.label_smoothing / self.classes
+            entropy = tf.nn.softmax_cross_entropy_with_logits(truth, tf.cast(logits, tf.float32))
+            loss = tf.reduce_mean(entropy) + weight_decay(self.network)
+            minimised = scaled(optimizer, loss)
+        minimise(tape, minimised, optimizer, self.network.trainable_variables)
+        return {"loss": loss, **scores(logits, batch["label"])}
+
+    def validation_step(self, batch: Batch) -> Scalars:
+        """Cross-entropy (``loss``), accuracy and top-3 accuracy of a batch."""
+        logits = self.network([batch["first"], batch["second"]], training=False)
+        found = scores(logits, batch["label"])
+        return {"loss": found["cross_entropy"], **found}
+
+
+def scores(logits: tf.Tensor, label: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Cross-entropy, accuracy and top-3 accuracy of logits against lags counting from 1."""
+    logits = tf.cast(logits, tf.float32)
+    truth = tf.cast(label, tf.int32) - 1
+    entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(truth, logits)
+    return {
+        "cross_entropy": tf.reduce_mean(entropy),
+        "accuracy": _hits(truth, logits, 1),
+        "top_3_accuracy": _hits(truth, logits, 3),
+    }
+
+
+def _hits(truth: tf.Tensor, logits: tf.Tensor, k: int) -> tf.Tensor:
+    return tf.reduce_mean(tf.cast(tf.math.in_top_k(truth, logits, k), tf.float32))
+
+
+def mirrored(first: tf.Tensor, second: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Mirrors pairs at random, both patches of a pair alike, along rows and along columns."""
+    for axis in (1, 2):
+        chosen = tf.random.uniform([tf.shape(first)[0], 1, 1, 1]) < 0.5
+        first = tf.where(chosen, tf.reverse(first, [axis]), first)
+        second = tf.where(chosen, tf.reverse(second, [axis]), second)
+    return first, second
