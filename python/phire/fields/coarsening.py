@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from phire.errors import InputError
-from phire.fields.grid import Grid
+from phire.fields.grid import GEOMETRIES, Grid
 from phire.fields.source import Source, Times
 
 ALIGNMENTS = ("cell", "corner")
@@ -16,7 +16,12 @@ def remainder(grid: Grid, scale: int) -> tuple[int, int]:
     return grid.shape[0] % scale, grid.shape[1] % scale
 
 
-def _kept(grid: Grid, scale: int) -> tuple[slice, slice]:
+def kept_window(grid: Grid, scale: int) -> tuple[slice, slice]:
+    """The rows and columns of a fine grid that coarsening by ``scale`` keeps.
+
+    Raises:
+        InputError: The scale is larger than the grid.
+    """
     rows, columns = (size - size % scale for size in grid.shape)
     if not (rows and columns):
         raise InputError(
@@ -26,11 +31,6 @@ def _kept(grid: Grid, scale: int) -> tuple[slice, slice]:
     # The remainder is dropped at the south, wherever the south is.
     first = 0 if grid.descending else south
     return slice(first, first + rows), slice(0, columns)
-
-
-def kept_window(grid: Grid, scale: int) -> tuple[slice, slice]:
-    """The rows and columns of a fine grid that coarsening by ``scale`` keeps."""
-    return _kept(grid, scale)
 
 
 def coarsen_grid(grid: Grid, scale: int, alignment: str = "cell") -> Grid:
@@ -46,7 +46,7 @@ def coarsen_grid(grid: Grid, scale: int, alignment: str = "cell") -> Grid:
     Raises:
         InputError: The scale is larger than the grid, or the alignment unknown.
     """
-    rows, columns = _kept(grid, scale)
+    rows, columns = kept_window(grid, scale)
     if alignment not in ALIGNMENTS:
         raise InputError(f"alignment {alignment!r} must be one of {', '.join(ALIGNMENTS)}.")
     fine = grid.subgrid(rows, columns)
@@ -66,25 +66,60 @@ def coarsen_grid(grid: Grid, scale: int, alignment: str = "cell") -> Grid:
 def refine_grid(grid: Grid, scale: int, alignment: str = "cell") -> Grid:
     """The grid with ``scale`` × ``scale`` points for each of ``grid``'s; inverts coarsening.
 
-    Rows are spaced evenly within the (mean) spacing; what this puts beyond a pole is kept in
-    order just short of it.
+    Where a global grid of a known kind gives ``grid`` when coarsened, it is that one. Else rows and
+    columns lie evenly within the spacing around them; rows that this would put beyond a pole are
+    kept in order just short of it.
+
+    Args:
+        grid: The coarse grid.
+        scale: Fine points a coarse one along each side.
+        alignment: As of :func:`coarsen_grid`.
+
+    Raises:
+        InputError: The alignment is unknown.
     """
+    if alignment not in ALIGNMENTS:
+        raise InputError(f"alignment {alignment!r} must be one of {', '.join(ALIGNMENTS)}.")
     if scale == 1:
         return grid
     if not grid.has_coordinates:
         return Grid.pixels(grid.shape[0] * scale, grid.shape[1] * scale)
-    index = np.arange(scale) / scale
-    if alignment == "cell":
-        index = index - (scale - 1) / (2 * scale)
-    elif alignment != "corner":
-        raise InputError(f"alignment {alignment!r} must be one of {', '.join(ALIGNMENTS)}.")
+    offset = (scale - 1) / 2 if alignment == "cell" else 0
+    within = (np.arange(scale) - offset) / scale
     latitudes, longitudes = (
-        (values[:, None] + np.gradient(values)[:, None] * index).ravel()
-        if len(values) > 1
-        else values + index
+        (values[:, None] + _spacings(values)[:, None] * within).ravel()
         for values in (grid.latitudes, grid.longitudes)
     )
-    return Grid.from_coordinates(np.clip(latitudes, -90, 90), longitudes)
+    latitudes = _short_of_poles(latitudes)
+    if grid.wraps:
+        for kind in GEOMETRIES:
+            fine = Grid.of_kind(
+                kind, len(latitudes), longitudes, descending=latitudes[0] > latitudes[-1]
+            )
+            if coarsen_grid(fine, scale, alignment).equals(grid):
+                return fine
+    return Grid.from_coordinates(latitudes, longitudes)
+
+
+def _spacings(values: np.ndarray) -> np.ndarray:
+    """The distance between the neighbours of each value, halved."""
+    return np.gradient(values) if len(values) > 1 else np.ones(1)
+
+
+def _short_of_poles(latitudes: np.ndarray) -> np.ndarray:
+    """Latitudes with those beyond a pole put evenly between it and the last one before it."""
+    latitudes = latitudes.copy()
+    for pole in (90.0, -90.0):
+        beyond = np.flatnonzero(latitudes * np.sign(pole) > 90)
+        if not len(beyond):
+            continue
+        # Outermost first, whichever end of the rows they are at.
+        beyond = beyond if beyond[0] == 0 else beyond[::-1]
+        inner = latitudes[beyond[-1] + (1 if beyond[0] == 0 else -1)]
+        latitudes[beyond] = pole - (pole - inner) * np.arange(1, len(beyond) + 1) / (
+            len(beyond) + 1
+        )
+    return latitudes
 
 
 def block_mean(fields: np.ndarray, grid: Grid, scale: int) -> np.ndarray:
@@ -98,7 +133,7 @@ def block_mean(fields: np.ndarray, grid: Grid, scale: int) -> np.ndarray:
     Returns:
         (n, H // scale, W // scale, C) float32.
     """
-    rows, columns = _kept(grid, scale)
+    rows, columns = kept_window(grid, scale)
     weights = block_weights(grid, scale)
     kept = fields[:, rows, columns]
     n, height, width, channels = kept.shape
@@ -114,7 +149,7 @@ def block_weights(grid: Grid, scale: int) -> np.ndarray:
     On grids with a row on the pole the quadrature weight of that row may be 0; the cell's area is
     taken instead.
     """
-    rows, _ = _kept(grid, scale)
+    rows, _ = kept_window(grid, scale)
     if grid.has_coordinates:
         edges = np.sin(np.deg2rad(grid.row_edges()))
         weights = np.abs(np.diff(edges))
@@ -130,15 +165,16 @@ class CoarsenedSource:
     Args:
         source: The fine source.
         scale: Points of a block along each side.
+        alignment: Where the coarse points are said to lie; see :func:`coarsen_grid`.
     """
 
-    def __init__(self, source: Source, scale: int) -> None:
+    def __init__(self, source: Source, scale: int, alignment: str = "cell") -> None:
         self.source = source
         self.scale = scale
         self.channels = source.channels
         self.units = source.units
         self.time = source.time
-        self.grid = coarsen_grid(source.grid, scale)
+        self.grid = coarsen_grid(source.grid, scale, alignment)
 
     def read(self, times: Times) -> np.ndarray:
         """Reads fields; see :class:`phire.fields.source.Source`."""
@@ -155,7 +191,7 @@ class CroppedSource:
 
     def __init__(self, source: Source, scale: int) -> None:
         self.source = source
-        self.window = _kept(source.grid, scale)
+        self.window = kept_window(source.grid, scale)
         self.channels = source.channels
         self.units = source.units
         self.time = source.time

@@ -24,7 +24,8 @@ def wind_to_vorticity_divergence(
         radius: Radius of the sphere in metres.
 
     Returns:
-        Vorticity and divergence, each (..., H, W) float64 in s⁻¹; missing where a neighbour is.
+        Vorticity and divergence, each (..., H, W) float64 in s⁻¹; missing where the wind at the
+        point or at a neighbour that its difference uses is.
 
     Raises:
         InputError: The grid has no coordinates.
@@ -51,4 +52,6 @@ def wind_to_vorticity_divergence(
         if abs(abs(grid.latitudes[row]) - 90) < 1e-6:
             for field in (vorticity, divergence):
                 field[..., row, :] = field[..., neighbour, :].mean(-1, keepdims=True)
+    missing = np.isnan(u) | np.isnan(v)
+    vorticity[missing] = divergence[missing] = np.nan
     return vorticity, divergence

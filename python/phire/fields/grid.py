@@ -68,6 +68,14 @@ class Grid:
         return cls("gaussian", _ideal_latitudes("gaussian", rows), _circle(rows, columns))
 
     @classmethod
+    def of_kind(
+        cls, kind: str, rows: int, longitudes: Sequence[float], *, descending: bool = True
+    ) -> Grid:
+        """A global grid of a kind by name, with any longitudes that close the circle."""
+        latitudes = _ideal_latitudes(kind, rows)
+        return cls(kind, latitudes if descending else latitudes[::-1], longitudes)
+
+    @classmethod
     def regional(cls, latitudes: Sequence[float], longitudes: Sequence[float]) -> Grid:
         """A part of the sphere, or the whole with rows of no known quadrature."""
         return cls("regional", latitudes, longitudes)
