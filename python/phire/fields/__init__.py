@@ -1,0 +1,48 @@
+"""Gridded fields: grids, times, stores and files, transforms, normalisation; no machine learning.
+
+The names are imported when they are used, so that this package loads at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_PLACES = {
+    "ArraySource": "source",
+    "ChannelSelection": "selection",
+    "CoarsenedSource": "coarsening",
+    "DatasetSource": "dataset",
+    "FieldStore": "store",
+    "Grid": "grid",
+    "Normalization": "normalization",
+    "RegionSource": "selection",
+    "Source": "source",
+    "SphericalHarmonics": "harmonics",
+    "StoreWriter": "store",
+    "TimeAxis": "time",
+    "TimeSelection": "source",
+    "WindSource": "selection",
+    "convert": "conversion",
+    "describe_source": "description",
+    "describe_store": "description",
+    "fit_normalization": "normalization",
+    "join": "joining",
+    "open_source": "opening",
+    "open_store": "store",
+    "simulate": "shallow_water",
+    "to_dataset": "source",
+    "write_source": "output",
+}
+
+__all__ = sorted(_PLACES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_PLACES]

@@ -26,6 +26,8 @@ DATASET = "data"
 DIMENSIONS = ("channel", "time", "latitude", "longitude")
 RECORD = "phire"
 """The attribute of the file that holds, as JSON, what made it."""
+MISSING = "missing"
+"""The attribute of /data that holds how many values, and how many whole fields, are missing."""
 
 
 class FieldStore:
@@ -50,8 +52,12 @@ class FieldStore:
         self._open()
         data = self._data
         channels, count, rows, columns = data.shape
-        self.time = self._read_time(count)
-        self.grid = self._read_grid(rows, columns)
+        try:
+            self.time = self._read_time(count)
+            self.grid = self._read_grid(rows, columns)
+        except InputError as error:
+            self.close()
+            raise InputError(f"{self.path}: {error}") from None
         bare = tuple(f"channel_{c}" for c in range(channels))
         if "channel" in self._file:
             bare = tuple(_text(name) for name in self._file["channel"][:])
@@ -90,12 +96,29 @@ class FieldStore:
                 f"/data of {path} has the shape {shape} ({len(shape)} dimensions) and type {kind}: "
                 "it must hold numbers, channel × time × row × column."
             )
+        if data.is_virtual:
+            self._require_sources(data)
         self._data = data
+
+    def _require_sources(self, data: h5py.Dataset) -> None:
+        # HDF5 reads a part whose file is not there as missing values, without a word.
+        for source in data.virtual_sources():
+            if not (self.path.parent / source.file_name).exists():
+                self._file.close()
+                raise InputError(
+                    f"{self.path} is a virtual store of {source.file_name}, which is not there any "
+                    "more: put it back, or join anew with `phire join`."
+                )
 
     def _read_time(self, count: int) -> TimeAxis:
         if "time" not in self._file:
             return TimeAxis.steps(count)
         variable = self._file["time"]
+        if variable.shape != (count,):
+            raise InputError(
+                f"/time has the shape {variable.shape}, but /data holds {count} fields: give each "
+                "field its time."
+            )
         units = _text(variable.attrs.get("units", "1"))
         values = variable[:]
         if " since " not in units:
@@ -108,7 +131,13 @@ class FieldStore:
     def _read_grid(self, rows: int, columns: int) -> Grid:
         if "latitude" not in self._file or "longitude" not in self._file:
             return Grid.bare(rows, columns)
-        return Grid.from_coordinates(self._file["latitude"][:], self._file["longitude"][:])
+        latitudes, longitudes = self._file["latitude"][:], self._file["longitude"][:]
+        if (len(latitudes), len(longitudes)) != (rows, columns):
+            raise InputError(
+                f"/latitude and /longitude have {len(latitudes)} and {len(longitudes)} values, but "
+                f"/data has {rows} rows and {columns} columns: give each its coordinate."
+            )
+        return Grid.from_coordinates(latitudes, longitudes)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -125,6 +154,19 @@ class FieldStore:
         """What made the store (see :func:`phire.files.provenance`); None if phire did not."""
         text = self._file.attrs.get(RECORD)
         return None if text is None else json.loads(_text(text))
+
+    @property
+    def missing(self) -> tuple[int, int] | None:
+        """How many values are missing, and how many fields wholly; None where nobody counted."""
+        counts = self._data.attrs.get(MISSING)
+        return None if counts is None else (int(counts[0]), int(counts[1]))
+
+    @property
+    def parts(self) -> list[Path]:
+        """The stores that a virtual store is made of; none for any other."""
+        if not self._data.is_virtual:
+            return []
+        return [self.path.parent / source.file_name for source in self._data.virtual_sources()]
 
     def read(self, times: Times) -> np.ndarray:
         """Reads fields; see :class:`phire.fields.source.Source`."""
@@ -143,6 +185,13 @@ class FieldStore:
                 self._data.read_direct(plane, np.s_[channel, time, rows, columns])
                 fields[i, :, :, channel] = plane
         return fields
+
+    def read_planes(self, time: int) -> np.ndarray:
+        """Reads one field, channel by channel as it is stored: (C, H, W) float32."""
+        planes = np.empty((self.shape[0], *self.shape[2:]), np.float32)
+        for channel in range(len(planes)):
+            self._data.read_direct(planes, np.s_[channel, time], np.s_[channel])
+        return planes
 
     def close(self) -> None:
         """Closes the file."""
@@ -196,7 +245,8 @@ class StoreWriter:
         self._time = time
         self._appended: list[TimeAxis] = []
         self._count = 0
-        self._file = h5py.File(path, "w")
+        self._missing = np.zeros(2, np.int64)
+        self._file = open_for_writing(path)
         shape = (len(channels), 0, *grid.shape)
         self._data = self._file.create_dataset(
             DATASET,
@@ -207,18 +257,7 @@ class StoreWriter:
             fillvalue=np.nan,
             **hdf5plugin.Blosc(cname="lz4", clevel=5, shuffle=hdf5plugin.Blosc.SHUFFLE),
         )
-        self._data.attrs["channel_units"] = [str(unit) for unit in units]
-        names = [str(channel) for channel in channels]
-        self._file["channel"] = np.array(names, dtype=h5py.string_dtype())
-        if grid.has_coordinates:
-            for name, values, toward in (
-                ("latitude", grid.latitudes, "north"),
-                ("longitude", grid.longitudes, "east"),
-            ):
-                self._file[name] = values
-                self._file[name].attrs["standard_name"] = name
-                self._file[name].attrs["units"] = f"degrees_{toward}"
-        self._file.attrs["Conventions"] = "CF-1.10"
+        describe_data(self._file, channels, units, grid)
         if record is not None:
             self._file.attrs[RECORD] = json.dumps(record)
 
@@ -230,6 +269,9 @@ class StoreWriter:
             time: Their times, where the writer was not given them beforehand.
         """
         count = len(fields)
+        missing = np.isnan(fields)
+        if missing.any():
+            self._missing += missing.sum(), missing.all(axis=(1, 2)).sum()
         self._data.resize(self._count + count, axis=1)
         self._data[:, self._count : self._count + count] = np.moveaxis(fields, -1, 0)
         self._count += count
@@ -241,13 +283,8 @@ class StoreWriter:
         time = self._time
         if time is None:
             time = TimeAxis.concatenate(self._appended) if self._appended else TimeAxis.steps(0)
-        values, attributes = time[: self._count].to_cf() if self._count else ([], {})
-        self._file["time"] = np.asarray(values, dtype=np.int64)
-        self._file["time"].attrs.update(attributes)
-        for axis, name in enumerate(DIMENSIONS):
-            if name in self._file:
-                self._file[name].make_scale(name)
-                self._data.dims[axis].attach_scale(self._file[name])
+        self._data.attrs[MISSING] = self._missing
+        attach_time(self._file, time[: self._count] if self._count else TimeAxis.steps(0))
         self._file.close()
 
     def __enter__(self) -> StoreWriter:
@@ -258,6 +295,44 @@ class StoreWriter:
             self.close()
         else:
             self._file.close()
+
+
+def open_for_writing(path: str | os.PathLike) -> h5py.File:
+    """Opens a new HDF5 file; its attributes may be larger than the 64 KiB of the oldest format."""
+    return h5py.File(path, "w", libver=("v108", "latest"))
+
+
+def describe_data(
+    file: h5py.File, channels: Sequence[str], units: Sequence[str], grid: Grid
+) -> None:
+    """Writes the names, units and coordinates of ``/data``, all but its times."""
+    file[DATASET].attrs["channel_units"] = np.array(list(units), dtype=h5py.string_dtype())
+    for name, texts in (("channel", channels), ("channel_units", units)):
+        file[name] = np.array([str(text) for text in texts], dtype=h5py.string_dtype())
+    if grid.has_coordinates:
+        for name, values, toward in (
+            ("latitude", grid.latitudes, "north"),
+            ("longitude", grid.longitudes, "east"),
+        ):
+            file[name] = values
+            file[name].attrs["standard_name"] = name
+            file[name].attrs["units"] = f"degrees_{toward}"
+    else:
+        for name, size in zip(("row", "column"), grid.shape):
+            file[name] = np.arange(size)
+    file.attrs["Conventions"] = "CF-1.10"
+
+
+def attach_time(file: h5py.File, time: TimeAxis) -> None:
+    """Writes the times of ``/data`` and ties all its coordinates to its dimensions."""
+    values, attributes = time.to_cf()
+    file["time"] = np.asarray(values, dtype=np.int64)
+    file["time"].attrs.update(attributes)
+    horizontal = DIMENSIONS[2:] if "latitude" in file else ("row", "column")
+    for axis, name in enumerate((*DIMENSIONS[:2], *horizontal)):
+        file[name].make_scale(name)
+        file[DATASET].dims[axis].attach_scale(file[name])
+    file["channel_units"].dims[0].attach_scale(file["channel"])
 
 
 def _text(value: Any) -> str:

@@ -1,0 +1,50 @@
+"""``phire info``: what a file or directory of phire's holds."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+
+import click
+
+from phire.cli.common import Command
+
+DESCRIPTIONS = (
+    ("fields", "describe_store"),
+    ("records", "describe_records"),
+    ("training", "describe_run"),
+    ("rplearn", "describe_metric"),
+    ("evaluation", "describe_results"),
+    ("fields", "describe_source"),
+)
+"""The function of each room that knows its own files; the first that answers is printed."""
+
+
+@click.command("info", cls=Command, overwrites=False)
+@click.argument("path", type=click.Path())
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+def main(path, as_json):
+    """Describe PATH: a store, records, a run, a metric, results, or NetCDF, Zarr and GRIB."""
+    from phire import files
+    from phire.errors import InputError
+
+    if not os.path.lexists(path):
+        raise InputError(f"{path} does not exist: name a file or directory.")
+    for room, name in DESCRIPTIONS:
+        facts = getattr(importlib.import_module(f"phire.{room}"), name)(path)
+        if facts is not None:
+            break
+    else:
+        raise InputError(
+            f"{path} is nothing that phire knows: a store, records, a run, a metric, results, "
+            "NetCDF, Zarr or GRIB."
+        )
+    if as_json:
+        click.echo(json.dumps(files.plain(facts), indent=2, ensure_ascii=False))
+        return
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        lines = value if isinstance(value, (list, tuple)) and value else [value]
+        for i, line in enumerate(lines):
+            click.echo(f"{'' if i else name:<{width}}  {line}")

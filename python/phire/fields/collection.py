@@ -1,0 +1,183 @@
+"""Many files as one source: one per year, per day, per variable, or all at once."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from phire.errors import InputError
+from phire.fields.grid import Grid
+from phire.fields.selection import read_window
+from phire.fields.source import Source, Times, indices
+from phire.fields.time import TimeAxis
+
+OPEN_FILES = 8
+"""How many files are kept open at once."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Part:
+    """A file of a collection, known by its metadata; opened when it is read.
+
+    Attributes:
+        name: What errors call it: its path.
+        open: Opens it as a source; picklable.
+        channels, units, grid, time: Those of the source.
+        time_chunk: Fields that lie in one compressed chunk.
+    """
+
+    name: str
+    open: Callable[[], Source]
+    channels: tuple[str, ...]
+    units: tuple[str, ...]
+    grid: Grid
+    time: TimeAxis
+    time_chunk: int = 1
+
+    @classmethod
+    def of(cls, name: str, opener: Callable[[], Source], source: Source) -> Part:
+        """Notes what ``source`` holds, which ``opener`` opened."""
+        facts = (source.channels, source.units, source.grid, source.time)
+        return cls(name, opener, *facts, getattr(source, "time_chunk", 1))
+
+
+class CollectedSource:
+    """Files whose fields make one series, in the order of time.
+
+    Each channel's fields may be spread over files in time, and different channels may lie in
+    different files. Files are opened as they are read, a few at a time.
+
+    Args:
+        parts: The files, in any order.
+        channels: The channels wanted; by default all, as they first appear.
+
+    Raises:
+        InputError: A channel is in none of the files; grids, units or calendars differ between
+            files; the times of two channels differ.
+    """
+
+    def __init__(self, parts: Sequence[Part], channels: Sequence[str] | None = None) -> None:
+        self.parts = tuple(parts)
+        found = list(dict.fromkeys(name for part in parts for name in part.channels))
+        for channel in channels or ():
+            if channel not in found:
+                raise InputError(
+                    f"no file has the variable {channel!r}; there are {', '.join(found)}."
+                )
+        self.channels = tuple(channels or found)
+        first = self.parts[0]
+        units: dict[str, tuple[str, Part]] = {}
+        for part in self.parts:
+            if not part.grid.equals(first.grid):
+                raise InputError(
+                    f"{first.name} lies on a {first.grid.describe()}, but {part.name} on a "
+                    f"{part.grid.describe()}: convert files of one grid at a time."
+                )
+            for channel, unit in zip(part.channels, part.units):
+                known, where = units.setdefault(channel, (unit, part))
+                if unit != known:
+                    raise InputError(
+                        f"{channel} has the units {known!r} in {where.name}, but {unit!r} in "
+                        f"{part.name}: bring them to the same units first."
+                    )
+        self.units = tuple(units[channel][0] for channel in self.channels)
+        self.grid = first.grid
+        self._places: list[np.ndarray] = []
+        axes = [self._lay_out(channel) for channel in self.channels]
+        self.time = axes[0]
+        for channel, axis in zip(self.channels, axes):
+            if axis != self.time:
+                raise InputError(
+                    f"{self.channels[0]} and {channel} have different times "
+                    f"({_first_difference(self.time, axis)}): give files of the same times, or "
+                    "one variable."
+                )
+        self.time_chunk = max(part.time_chunk for part in self.parts)
+        self._opened: collections.OrderedDict[int, Source] = collections.OrderedDict()
+
+    def _lay_out(self, channel: str) -> TimeAxis:
+        """Sorts the fields of a channel by time; keeps which file and place each is at."""
+        holders = [i for i, part in enumerate(self.parts) if channel in part.channels]
+        if len(holders) > 1 and not all(self.parts[i].time.has_calendar for i in holders):
+            raise InputError(
+                f"{self.parts[holders[0]].name} and {self.parts[holders[1]].name} both hold "
+                f"{channel}, but no dates by which to order them: give one file, or files with "
+                "times."
+            )
+        axis = TimeAxis.concatenate([self.parts[i].time for i in holders])
+        places = np.concatenate(
+            [
+                np.stack([np.full(len(self.parts[i].time), i), np.arange(len(self.parts[i].time))])
+                for i in holders
+            ],
+            axis=1,
+        )
+        order = np.argsort(axis.values, kind="stable")
+        self._places.append(places[:, order])
+        return axis[order]
+
+    def read(self, times: Times) -> np.ndarray:
+        """Reads fields; see :class:`phire.fields.source.Source`."""
+        return self.read_window(times, slice(None), slice(None))
+
+    def read_window(self, times: Times, rows: slice, columns: slice) -> np.ndarray:
+        """Reads a window of fields: (n, h, w, C) float32."""
+        chosen = indices(times, len(self.time))
+        height, width = self.grid.shape
+        shape = (len(chosen), len(range(height)[rows]), len(range(width)[columns]))
+        fields = np.empty((*shape, len(self.channels)), np.float32)
+        wanted: dict[tuple[int, bytes, bytes], list[int]] = {}
+        for c, places in enumerate(self._places):
+            parts, local = places[:, chosen]
+            for i in dict.fromkeys(parts.tolist()):
+                # Channels of the same file at the same places are read together.
+                here = np.flatnonzero(parts == i)
+                wanted.setdefault((i, here.tobytes(), local[here].tobytes()), []).append(c)
+        for (i, here, local), group in wanted.items():
+            read = read_window(self._source(i), np.frombuffer(local, np.int64), rows, columns)
+            order = [self.parts[i].channels.index(self.channels[c]) for c in group]
+            fields[np.ix_(np.frombuffer(here, np.int64), *map(range, shape[1:]), group)] = read[
+                ..., order
+            ]
+        return fields
+
+    def _source(self, i: int) -> Source:
+        if i not in self._opened:
+            while len(self._opened) >= max(OPEN_FILES, len(self.channels)):
+                close(self._opened.popitem(last=False)[1])
+            self._opened[i] = self.parts[i].open()
+        self._opened.move_to_end(i)
+        return self._opened[i]
+
+    def close(self) -> None:
+        """Closes the files."""
+        while self._opened:
+            close(self._opened.popitem()[1])
+
+    def __enter__(self) -> CollectedSource:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_opened": collections.OrderedDict()}
+
+
+def close(source: Source) -> None:
+    """Closes a source that holds a file open."""
+    if hasattr(source, "close"):
+        source.close()
+
+
+def _first_difference(first: TimeAxis, second: TimeAxis) -> str:
+    only = np.setxor1d(first.values, second.values)
+    if not len(only):
+        return f"{len(first)} and {len(second)} fields, some at the same time"
+    where = first if only[0] in first.values else second
+    index = int(np.flatnonzero(where.values == only[0])[0])
+    return f"only one has {where.format(index)}, the first of {len(only)} such times"

@@ -1,0 +1,152 @@
+"""Facts of stores and of files in other formats, for people: what ``phire info`` prints."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from phire.errors import InputError
+from phire.fields import grib, opening
+from phire.fields.conversion import irregularities
+from phire.fields.dataset import LEVELS, DatasetSource, field_variables
+from phire.fields.grid import Grid
+from phire.fields.store import FieldStore
+from phire.fields.time import TimeAxis
+
+
+def describe_store(path: str | os.PathLike) -> dict[str, Any] | None:
+    """Facts of a field store; None where ``path`` is none.
+
+    Raises:
+        InputError: A store that is damaged.
+    """
+    path = Path(path)
+    if not path.is_file() or _format(path) != opening.STORE:
+        return None
+    with FieldStore(path) as store:
+        facts: dict[str, Any] = {
+            "kind": "virtual field store" if store.parts else "field store",
+            "channels": _channels(store.channels, store.units),
+            **_grid_facts(store.grid),
+            **_time_facts(store.time),
+            "type": str(store.dtype),
+            "size": _size(path.stat().st_size),
+        }
+        if store.parts:
+            facts["stores"] = [str(part) for part in store.parts]
+        if store.missing is not None:
+            values, fields = store.missing
+            share = values / np.prod(store.shape)
+            facts["missing values"] = f"{values:,} ({share:.3%}), {fields:,} fields wholly"
+        if store.record is not None:
+            facts["made by"] = " ".join(store.record.get("command", []))
+            facts["made at"] = store.record.get("created")
+            facts["phire"] = store.record.get("versions", {}).get("phire")
+        return {name: value for name, value in facts.items() if value not in (None, "")}
+
+
+def describe_source(path: str | os.PathLike) -> dict[str, Any] | None:
+    """Facts of a NetCDF, Zarr or GRIB file: what ``phire convert`` would find; None if it is none.
+
+    Raises:
+        InputError: The file is damaged.
+    """
+    path = Path(path)
+    kind = _format(path) if path.exists() else None
+    if kind in (None, opening.STORE):
+        return None
+    facts: dict[str, Any] = {"kind": f"{kind} file" if path.is_file() else f"{kind} directory"}
+    return facts | (_grib_facts(path) if kind == opening.GRIB else _dataset_facts(path))
+
+
+def _format(path: Path) -> str | None:
+    try:
+        return opening.format_of(path)
+    except InputError:
+        return None
+
+
+def _dataset_facts(path: Path) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    with contextlib.closing(opening.open_dataset(path)) as dataset:
+        for name in field_variables(dataset):
+            array = dataset[name]
+            shape = " × ".join(f"{dimension} {size}" for dimension, size in array.sizes.items())
+            unit = array.attrs.get("units", "units unknown")
+            facts[f"variable {name}"] = f"{shape} ({unit})"
+            for dimension in array.dims:
+                if dimension not in facts and dimension in array.coords:
+                    facts |= _level_facts(str(dimension), array.coords[dimension].values)
+        names = field_variables(dataset)
+        if names:
+            with contextlib.suppress(InputError):
+                level = None
+                for dimension in dataset[names[0]].dims:
+                    if f"{dimension}" in facts:
+                        level = float(dataset[dimension].values[0])
+                source = DatasetSource(dataset, variables=names[:1], level=level)
+                facts |= {**_grid_facts(source.grid), **_time_facts(source.time)}
+    return facts
+
+
+def _level_facts(dimension: str, values: np.ndarray) -> dict[str, Any]:
+    if dimension not in LEVELS or values.dtype.kind not in "fiu":
+        return {}
+    return {dimension: ", ".join(f"{value:g}" for value in values)}
+
+
+def _grib_facts(path: Path) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    messages = grib.scan(path)
+    for name in dict.fromkeys(message.variable for message in messages):
+        here = [message for message in messages if message.variable == name]
+        levels = sorted({(message.level_type, message.level) for message in here})
+        listed = ", ".join(f"{kind} {level:g}" for kind, level in levels)
+        kinds = "/".join(sorted({message.grid_type for message in here}))
+        facts[f"variable {name}"] = f"{len(here)} fields ({here[0].units}), {listed}, {kinds}"
+    first = [m for m in messages if m.variable == messages[0].variable]
+    first = [m for m in first if (m.level_type, m.level) == (first[0].level_type, first[0].level)]
+    time = TimeAxis(sorted(m.time for m in first), grib.CALENDAR)
+    with contextlib.suppress(InputError):
+        facts |= _grid_facts(grib.GribSource(path, messages=first).grid)
+    return facts | _time_facts(time)
+
+
+def _channels(channels: Sequence[str], units: Sequence[str]) -> str:
+    return ", ".join(f"{name} ({unit or 'units unknown'})" for name, unit in zip(channels, units))
+
+
+def _grid_facts(grid: Grid) -> dict[str, Any]:
+    facts: dict[str, Any] = {"grid": grid.describe()}
+    if grid.has_coordinates:
+        for name, values in (("latitudes", grid.latitudes), ("longitudes", grid.longitudes)):
+            facts[name] = f"{values[0]:.6g} … {values[-1]:.6g} degrees"
+        facts["spacing"] = "{:.4g} × {:.4g} degrees".format(*grid.spacing)
+    return facts
+
+
+def _time_facts(time: TimeAxis) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "fields": len(time),
+        "time": f"{time.format(0)} to {time.format(-1)}",
+        "step": time.step_text,
+        "calendar": time.calendar or "none: fields are counted",
+    }
+    if not time.increasing:
+        facts["order"] = "times do not ascend"
+    found = irregularities(time, most=20)
+    facts["gaps and repetitions"] = found or "none"
+    return facts
+
+
+def _size(count: int) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"

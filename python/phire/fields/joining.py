@@ -1,0 +1,143 @@
+"""Joining field stores along time into one virtual store, without copying."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from phire import files, progress
+from phire.errors import InputError
+from phire.fields.conversion import irregularities
+from phire.fields.output import already_made
+from phire.fields.store import (
+    DATASET,
+    MISSING,
+    RECORD,
+    FieldStore,
+    attach_time,
+    describe_data,
+    open_for_writing,
+)
+from phire.fields.time import TimeAxis
+
+
+def join(
+    stores: Sequence[str | os.PathLike], output: str | os.PathLike, *, overwrite: bool = False
+) -> None:
+    """Joins field stores along time into a virtual store (HDF5 virtual dataset).
+
+    The fields stay in the stores: these must remain where they are. Stores with dates are put in
+    the order of time; without, in the order given, and steps are counted on.
+
+    Args:
+        stores: Two or more stores of the same channels, units, grid and step.
+        output: The virtual store to make (.h5).
+        overwrite: Make the output anew.
+
+    Raises:
+        InputError: A store is none, or differs from the first in channels, units, grid, step or
+            calendar; two stores overlap in time; the output was made by something else.
+    """
+    paths = [Path(store) for store in stores]
+    if len(paths) < 2:
+        raise InputError("phire join needs two stores at least: name them before the output.")
+    if Path(output).suffix.lower() not in (".h5", ".hdf5"):
+        raise InputError(f"{output} must end with .h5: a virtual store is an HDF5 file.")
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        raise InputError(f"{missing[0]} does not exist: name field stores.")
+    for path in paths:
+        if os.path.lexists(output) and os.path.samefile(path, output):
+            raise InputError(f"{output} is one of the stores itself: name another output.")
+    options = {
+        "stores": [str(path.absolute()) for path in paths],
+        "fingerprints": [files.fingerprint(path) for path in paths],
+    }
+    if already_made(output, options, overwrite):
+        return
+    opened: list[FieldStore] = []
+    try:
+        for path in paths:
+            opened.append(FieldStore(path))
+        for store in opened[1:]:
+            _require_alike(opened[0], store)
+        ordered, time = _in_order(opened)
+        _write(ordered, time, Path(output), options)
+    finally:
+        for store in opened:
+            store.close()
+    progress.say(f"{output}: {len(time)} fields of {len(ordered)} stores, {time.step_text}.")
+    for line in irregularities(time):
+        progress.say(f"Note: {line}.")
+
+
+def _require_alike(first: FieldStore, other: FieldStore) -> None:
+    """Names the first thing in which two stores differ."""
+    facts = {
+        "channels": (first.channels, other.channels),
+        "units": (first.units, other.units),
+        "grid": (first.grid.describe(), other.grid.describe()),
+    }
+    if first.time.step is not None and other.time.step is not None:
+        facts["step"] = (first.time.step_text, other.time.step_text)
+    facts["times"] = tuple("dates" if s.time.has_calendar else "steps" for s in (first, other))
+    for name, (one, two) in facts.items():
+        if one != two:
+            one, two = (v if isinstance(v, str) else ", ".join(v) for v in (one, two))
+            raise InputError(
+                f"{first.path} and {other.path} differ in {name} ({one}; {two}): join stores of "
+                "the same."
+            )
+    if not first.grid.equals(other.grid):
+        raise InputError(
+            f"{first.path} and {other.path} differ in the latitudes or longitudes of their grids."
+        )
+
+
+def _in_order(stores: list[FieldStore]) -> tuple[list[FieldStore], TimeAxis]:
+    """The stores in the order of time, and their times together."""
+    for store in stores:
+        if not store.time.increasing:
+            raise InputError(
+                f"the times of {store.path} do not ascend: bring them in order with "
+                f"`phire convert {store.path} …` first."
+            )
+    if not stores[0].time.has_calendar:
+        return stores, TimeAxis.steps(sum(len(store.time) for store in stores))
+    ordered = sorted(stores, key=lambda store: int(store.time.values[0]))
+    for before, after in itertools.pairwise(ordered):
+        if after.time.values[0] <= before.time.values[-1]:
+            raise InputError(
+                f"{before.path} (to {before.time.format(-1)}) and {after.path} (from "
+                f"{after.time.format(0)}) overlap in time: cut one with `phire convert --time`."
+            )
+    return ordered, TimeAxis.concatenate([store.time for store in ordered])
+
+
+def _write(stores: list[FieldStore], time: TimeAxis, output: Path, options: dict) -> None:
+    channels, _, height, width = stores[0].shape
+    dtype = np.result_type(*(store.dtype for store in stores))
+    layout = h5py.VirtualLayout((channels, len(time), height, width), dtype)
+    start = 0
+    folder = output.absolute().parent
+    for store in stores:
+        stop = start + len(store.time)
+        # Relative to the virtual store where they lie below it, so that the folder can be moved.
+        path = store.path.absolute()
+        name = path.relative_to(folder) if path.is_relative_to(folder) else path
+        layout[:, start:stop] = h5py.VirtualSource(str(name), DATASET, store.shape, store.dtype)
+        start = stop
+    with files.replacing(output) as partial, open_for_writing(partial) as file:
+        data = file.create_virtual_dataset(DATASET, layout, fillvalue=np.nan)
+        counts = [store.missing for store in stores]
+        if None not in counts:
+            data.attrs[MISSING] = np.sum(counts, axis=0)
+        describe_data(file, stores[0].channels, stores[0].units, stores[0].grid)
+        file.attrs[RECORD] = json.dumps(files.provenance(options))
+        attach_time(file, time)

@@ -1,0 +1,256 @@
+"""Opening files of any format as sources: what a file is, is told from its first bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import glob
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import h5py
+import xarray as xr
+
+from phire import progress
+from phire.errors import InputError
+from phire.fields import grib
+from phire.fields.collection import CollectedSource, Part, close
+from phire.fields.dataset import DatasetSource, field_variables
+from phire.fields.grid import GEOMETRIES, Grid
+from phire.fields.selection import ChannelSelection
+from phire.fields.source import Source
+from phire.fields.store import DATASET, FieldStore
+
+Paths = str | os.PathLike | Sequence[str | os.PathLike]
+
+STORE, NETCDF, ZARR, GRIB = "field store", "NetCDF", "Zarr", "GRIB"
+
+
+def open_source(
+    paths: Paths,
+    variables: Sequence[str] | None = None,
+    *,
+    level: float | None = None,
+    grid: Grid | None = None,
+) -> Source:
+    """Opens a field store, NetCDF, Zarr or GRIB, or many of them, as one source.
+
+    Args:
+        paths: A file, a pattern such as ``era5_*.nc``, or several; one per year, per variable, per
+            day or all at once. Their fields are put in the order of time.
+        variables: Names of variables, a channel each; by default all.
+        level: The value of the level to read, where variables have several.
+        grid: The grid to synthesise spherical-harmonic coefficients of GRIB on.
+
+    Returns:
+        A :class:`phire.fields.source.Source`; it can be pickled, and closes as a context manager.
+
+    Raises:
+        InputError: A file is missing, of no format that phire reads, or lacks what is asked for;
+            the files differ in grid, units or times.
+    """
+    files = expand(paths)
+    if len(files) == 1 and format_of(files[0]) == STORE:
+        store = FieldStore(files[0])
+        if level is not None or grid is not None:
+            store.close()
+            raise InputError(
+                f"{files[0]} is a field store, which has no levels and no coefficients: leave out "
+                "--level and --grid."
+            )
+        return store if variables is None else OpenSelection(store, variables)
+    names: dict[str, None] = {}
+    parts: list[Part] = []
+    levels = spectral = False
+    for path in progress.tracked(files, "opening", unit="files") if len(files) > 8 else files:
+        opener, available = _opener(path, variables, level, grid)
+        names |= dict.fromkeys(available)
+        if opener is None:
+            continue
+        source = opener()
+        levels |= getattr(source, "has_levels", False)
+        spectral |= getattr(source, "spectral", False)
+        parts.append(Part.of(str(path), opener, source))
+        close(source)
+    missing = [v for v in variables or () if not any(v in part.channels for part in parts)]
+    where = str(files[0]) if len(files) == 1 else f"{len(files)} files ({files[0].name} …)"
+    if missing:
+        raise InputError(
+            f"{where} have no variable {missing[0]!r} of fields; there are {', '.join(names)}."
+            if len(files) > 1
+            else f"{where} has no variable {missing[0]!r} of fields; it has {', '.join(names)}."
+        )
+    if level is not None and not levels:
+        raise InputError(f"--level {level:g}: the variables of {where} have no levels to choose.")
+    if grid is not None and not spectral:
+        raise InputError(
+            f"--grid: {where} hold no spherical-harmonic coefficients to synthesise; gridded "
+            "fields keep their grid."
+        )
+    return CollectedSource(parts, variables)
+
+
+class OpenSelection(ChannelSelection):
+    """Some channels of a store; closing it closes the store."""
+
+    def __init__(self, store: FieldStore, channels: Sequence[str]) -> None:
+        try:
+            super().__init__(store, channels, name=str(store.path))
+        except InputError:
+            store.close()
+            raise
+
+    def __enter__(self) -> OpenSelection:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the store."""
+        self.source.close()
+
+
+def expand(paths: Paths) -> list[Path]:
+    """The files that paths and patterns name, without repetition.
+
+    Raises:
+        InputError: A file is missing, a pattern fits none, or nothing is named.
+    """
+    found: dict[Path, None] = {}
+    for path in [paths] if isinstance(paths, (str, os.PathLike)) else paths:
+        if os.path.exists(path):
+            found[Path(path)] = None
+        elif glob.has_magic(str(path)):
+            matches = sorted(glob.glob(str(path), recursive=True))
+            if not matches:
+                raise InputError(f"{path} fits no file: check the pattern.")
+            found |= dict.fromkeys(map(Path, matches))
+        else:
+            raise InputError(f"{path} does not exist: name a NetCDF, Zarr, GRIB or HDF5 file.")
+    if not found:
+        raise InputError("no source is named: name at least one file.")
+    return list(found)
+
+
+def format_of(path: str | os.PathLike) -> str:
+    """What a file is: :data:`STORE`, :data:`NETCDF`, :data:`ZARR` or :data:`GRIB`.
+
+    Raises:
+        InputError: None of these.
+    """
+    path = Path(path)
+    if path.is_dir():
+        if any((path / name).exists() for name in (".zgroup", ".zmetadata", "zarr.json")):
+            return ZARR
+        raise InputError(
+            f"{path} is a directory, but no Zarr store: name its files, such as {path}/*.nc."
+        )
+    try:
+        with open(path, "rb") as file:
+            head = file.read(1024)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}).") from None
+    if head.startswith(b"\x89HDF\r\n\x1a\n"):
+        return STORE if _is_store(path) else NETCDF
+    if head.startswith((b"CDF\x01", b"CDF\x02", b"CDF\x05")):
+        return NETCDF
+    if b"GRIB" in head:
+        return GRIB
+    raise InputError(f"{path} is none of NetCDF, Zarr, GRIB and HDF5: phire reads only these.")
+
+
+def _is_store(path: Path) -> bool:
+    """Whether an HDF5 file is a store rather than a NetCDF file (which may hold a ``data`` too)."""
+    try:
+        with h5py.File(path, "r") as file:
+            data = file.get(DATASET)
+            if not isinstance(data, h5py.Dataset):
+                # Without any dimension it is no NetCDF file either: the store says what lacks.
+                return not any(b"DIMENSION_SCALE" in _class(item) for item in file.values())
+            scales = data.dims[0].keys() if data.ndim else []
+            return "channel" in scales or not scales
+    except OSError:
+        return True  # a damaged file: the store says so
+
+
+def _class(item: h5py.Dataset | h5py.Group) -> bytes:
+    found = item.attrs.get("CLASS", b"")
+    return found if isinstance(found, bytes) else str(found).encode()
+
+
+def open_dataset(path: str | os.PathLike) -> xr.Dataset:
+    """Opens NetCDF or Zarr lazily with xarray, nothing cached.
+
+    Raises:
+        InputError: xarray cannot open it or decode its times.
+    """
+    zarr = format_of(path) == ZARR
+    try:
+        return xr.open_dataset(
+            path,
+            engine="zarr" if zarr else "netcdf4",
+            chunks=None,
+            cache=False,
+            decode_timedelta=False,
+        )
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise InputError(f"{path} cannot be opened by xarray: {error}") from None
+
+
+def _open_variables(path: Path, variables: Sequence[str], level: float | None) -> DatasetSource:
+    return DatasetSource(open_dataset(path), variables=variables, level=level, name=str(path))
+
+
+def _opener(
+    path: Path, variables: Sequence[str] | None, level: float | None, grid: Grid | None
+) -> tuple[functools.partial | None, list[str]]:
+    """How to open what a file has of the variables (None: it has none), and all that it has."""
+    kind = format_of(path)
+    if kind == GRIB:
+        messages = grib.scan(path)
+        available = list(dict.fromkeys(m.variable for m in messages))
+        known = {m.short_name for m in messages} | set(available)
+        here = available if variables is None else [v for v in variables if v in known]
+        opener = functools.partial(
+            grib.GribSource, path, variables=here, level=level, grid=grid, messages=messages
+        )
+    elif kind == STORE:
+        with FieldStore(path) as store:
+            available = list(store.channels)
+        here = available if variables is None else [v for v in variables if v in available]
+        opener = functools.partial(_open_store_channels, path, here)
+    else:
+        with contextlib.closing(open_dataset(path)) as dataset:
+            available = field_variables(dataset)
+            if not available:
+                raise InputError(
+                    f"{path} holds no variable with rows and columns (it has "
+                    f"{', '.join(map(str, dataset.variables)) or 'no variables'}): name a file of "
+                    "gridded fields."
+                )
+        here = available if variables is None else [v for v in variables if v in available]
+        opener = functools.partial(_open_variables, path, here, level)
+    return (opener if here else None), available
+
+
+def _open_store_channels(path: Path, channels: Sequence[str]) -> OpenSelection:
+    return OpenSelection(FieldStore(path), channels)
+
+
+def parse_grid(text: str) -> Grid:
+    """A global grid given as ``KIND:ROWS``, such as ``gaussian:320`` or ``pole-to-pole:721``.
+
+    Raises:
+        InputError: It is none.
+    """
+    kind, _, rows = str(text).partition(":")
+    if kind not in GEOMETRIES or not rows.isdigit() or int(rows) < 4:
+        raise InputError(
+            f"--grid {text} is not of the form KIND:ROWS, such as gaussian:320; the kinds are "
+            f"{', '.join(GEOMETRIES)}."
+        )
+    if kind == "driscoll-healy" and int(rows) % 2:
+        raise InputError(f"--grid {text}: a Driscoll–Healy grid has an even number of rows.")
+    return getattr(Grid, kind.replace("-", "_"))(int(rows))

@@ -1,0 +1,233 @@
+"""Writing any source to a file: field store, NetCDF or Zarr, a few fields at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import netCDF4
+import numpy as np
+
+from phire import files, progress
+from phire.errors import InputError
+from phire.fields.source import (
+    ArraySource,
+    Source,
+    Times,
+    TimeSelection,
+    grid_coordinates,
+    to_dataset,
+)
+from phire.fields.store import RECORD, FieldStore, StoreWriter
+
+BLOCK_BYTES = 64 << 20
+"""Bytes of float32 fields that are held at once; computing on them takes a few times as much."""
+
+CHUNK_BYTES = 256 << 20
+"""The same where the source's file keeps more fields in one compressed chunk."""
+
+SUFFIXES = {".h5": "h5", ".hdf5": "h5", ".nc": "nc", ".zarr": "zarr"}
+
+Append = Callable[[np.ndarray, int], None]
+
+
+def write_source(
+    source: Source,
+    output: str | os.PathLike,
+    *,
+    options: Mapping[str, Any] | None = None,
+    times: Times | None = None,
+    dtype: str = "float32",
+    overwrite: bool = False,
+    description: str = "writing",
+) -> None:
+    """Writes the fields of a source to a field store (.h5), CF NetCDF (.nc) or Zarr (.zarr).
+
+    Memory stays bounded whatever the length: some tens of megabytes of fields are held at once.
+    The output has its name only when it is whole; made already by the same options, it is left.
+
+    Args:
+        source: Any source.
+        output: The file (or, for Zarr, the directory) to make; its suffix tells the format.
+        options: What changes the result, kept with it; a second call with equal ones does nothing.
+        times: The fields to write; by default all.
+        dtype: float32 or float64.
+        overwrite: Make the output anew whatever is there.
+        description: What the progress bar says.
+
+    Raises:
+        InputError: The suffix is none of these, or the output was made by something else.
+    """
+    options = dict(options or {})
+    if already_made(output, options, overwrite):
+        return
+    chosen = source if times is None else TimeSelection(source, times)
+    record = files.provenance(options)
+    with (
+        files.replacing(output) as partial,
+        _writer(output, partial, chosen, dtype, record) as append,
+        progress.progress_bar(description, len(chosen.time), "fields") as advance,
+    ):
+        for block in blocks(source, len(chosen.time)):
+            append(chosen.read(block), block.start)
+            advance(block.stop - block.start)
+
+
+def blocks(source: Source, count: int) -> Iterator[slice]:
+    """Stretches of ``count`` fields small enough to hold in memory, whole chunks of the file."""
+    height, width = source.grid.shape
+    field = 4 * height * width * len(source.channels)
+    size = max(1, BLOCK_BYTES // field)
+    chunk = getattr(source, "time_chunk", 1)
+    if chunk > size:
+        size = min(chunk, max(1, CHUNK_BYTES // field))
+    else:
+        size -= size % chunk
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))
+
+
+def already_made(output: str | os.PathLike, options: Mapping[str, Any], overwrite: bool) -> bool:
+    """``files.already_made`` for what :func:`write_source` makes; says so where it is."""
+    output_format(output)
+    recorded = recorded_options(output) if os.path.lexists(output) and not overwrite else None
+    made = files.already_made(output, recorded, options, overwrite)
+    if made:
+        progress.say(f"{output} is already made by this command.")
+    return made
+
+
+def output_format(output: str | os.PathLike) -> str:
+    """The format that an output's suffix names: h5, nc or zarr.
+
+    Raises:
+        InputError: It names none.
+    """
+    suffix = Path(output).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise InputError(
+            f"{output} has the suffix {suffix or 'none'!r}: name an output that ends with .h5 (a "
+            "field store), .nc (NetCDF) or .zarr."
+        )
+    return SUFFIXES[suffix]
+
+
+def recorded_options(path: str | os.PathLike) -> dict[str, Any] | None:
+    """The options that fields on disk were made by; None where phire did not make them."""
+    path, record = Path(path), None
+    with contextlib.suppress(OSError, InputError, ValueError):
+        if path.is_dir():
+            import zarr
+
+            record = zarr.open_group(path, mode="r").attrs.get(RECORD)
+        else:
+            with h5py.File(path, "r") as file:
+                record = file.attrs.get(RECORD)
+    if record is None:
+        return None
+    return json.loads(record.decode() if isinstance(record, bytes) else str(record)).get("options")
+
+
+@contextlib.contextmanager
+def _writer(
+    output: str | os.PathLike, partial: Path, source: Source, dtype: str, record: Mapping[str, Any]
+) -> Iterator[Append]:
+    """Opens the output for the block; yields what appends fields from an index on."""
+    kind = output_format(output)
+    if kind == "h5":
+        with StoreWriter(
+            partial,
+            channels=source.channels,
+            units=source.units,
+            grid=source.grid,
+            time=source.time,
+            dtype=dtype,
+            record=record,
+        ) as writer:
+            yield lambda fields, start: writer.append(fields)
+    elif kind == "nc":
+        with contextlib.closing(_netcdf(partial, source, dtype, record)) as file:
+            yield lambda fields, start: _append_netcdf(file, source, fields, start)
+    else:
+        yield lambda fields, start: _append_zarr(partial, source, dtype, record, fields, start)
+
+
+def _netcdf(path: Path, source: Source, dtype: str, record: Mapping[str, Any]) -> netCDF4.Dataset:
+    """A CF NetCDF-4 file with coordinates and empty variables, one a channel."""
+    file = netCDF4.Dataset(path, "w", format="NETCDF4")
+    file.Conventions = "CF-1.10"
+    file.setncattr(RECORD, json.dumps(record))
+    values, attributes = source.time.to_cf()
+    coordinates = {"time": ("time", values, attributes)}
+    horizontal = ("row", "column")
+    if source.grid.has_coordinates:
+        horizontal = ("latitude", "longitude")
+        coordinates |= grid_coordinates(source.grid)
+    file.createDimension("time", None)
+    for name, size in zip(horizontal, source.grid.shape):
+        file.createDimension(name, size)
+    for name, (dimension, values, attributes) in coordinates.items():
+        variable = file.createVariable(name, values.dtype, (dimension,))
+        variable.setncatts(attributes)
+        variable[:] = values
+    for channel, unit in zip(source.channels, source.units):
+        variable = file.createVariable(
+            channel,
+            np.dtype(dtype),
+            ("time", *horizontal),
+            compression="zlib",
+            complevel=1,
+            chunksizes=(1, *source.grid.shape),
+            fill_value=np.nan,
+        )
+        if unit:
+            variable.units = unit
+    return file
+
+
+def _append_netcdf(file: netCDF4.Dataset, source: Source, fields: np.ndarray, start: int) -> None:
+    for c, channel in enumerate(source.channels):
+        file[channel][start : start + len(fields)] = fields[..., c]
+
+
+def _append_zarr(
+    path: Path,
+    source: Source,
+    dtype: str,
+    record: Mapping[str, Any],
+    fields: np.ndarray,
+    start: int,
+) -> None:
+    stop = start + len(fields)
+    block = ArraySource(
+        fields,
+        channels=source.channels,
+        units=source.units,
+        grid=source.grid,
+        time=source.time[start:stop],
+    )
+    dataset = to_dataset(block).astype(dtype)
+    if start:
+        dataset.to_zarr(path, append_dim="time", consolidated=False)
+        return
+    chunk = (1, *source.grid.shape)
+    encoding: dict[str, dict[str, Any]] = {name: {"chunks": chunk} for name in source.channels}
+    encoding["time"] = {"chunks": (max(1, len(source.time)),), "dtype": "int64"}
+    if source.time.has_calendar:
+        _, attributes = source.time.to_cf()
+        encoding["time"] |= {name: attributes[name] for name in ("units", "calendar")}
+    dataset.attrs = {"Conventions": "CF-1.10", RECORD: json.dumps(record)}
+    dataset.to_zarr(path, mode="w", encoding=encoding, consolidated=False)
+
+
+def missing_values(path: str | os.PathLike) -> tuple[int, int] | None:
+    """How many values, and how many whole fields, a written store lacks; None if not counted."""
+    if output_format(path) != "h5":
+        return None
+    with FieldStore(path) as store:
+        return store.missing
