@@ -1,0 +1,22 @@
+"""``phire predict``."""
+
+import click
+
+from phire.cli.common import Command
+
+
+@click.command("predict", cls=Command)
+@click.argument("run", type=click.Path())
+@click.argument("input", type=click.Path())
+@click.argument("output", type=click.Path())
+@click.option("--coarsen", type=int, help="Take fine fields and coarsen them by this first.")
+@click.option("--time", metavar="START,STOP", help="Times to use, half-open.")
+@click.option("--network", default="generator", help="generator, or generator_average if kept.")
+@click.option("--epoch", help="A number or best.  [default: the end of training]")
+@click.option("--tile", type=int, help="Largest side of a tile in coarse pixels.  [default: 128]")
+@click.option("--any-spacing", is_flag=True, help="Take input of another spacing than trained on.")
+def main(run, input, output, **options):
+    """Refine the coarse fields INPUT by the generator of RUN; write OUTPUT (.h5, .nc or .zarr)."""
+    from phire.downscaling import predict
+
+    predict(run, input, output, **options)

@@ -1,0 +1,281 @@
+"""Applying a trained generator to whole fields."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from phire import files
+from phire.downscaling.tiling import apply_in_tiles, spread
+from phire.errors import InputError
+from phire.fields import open_source, write_source
+from phire.fields.coarsening import CoarsenedSource, CroppedSource, refine_grid
+from phire.fields.grid import Grid
+from phire.fields.normalization import Normalization
+from phire.fields.source import Source, Times, TimeSelection, to_dataset
+
+TILE = 128
+SAME_SPACING = 0.05
+"""Share by which the spacing of the input may differ from that of the training data."""
+
+
+class TrainedGenerator:
+    """A generator with the facts of the fields that it was trained on.
+
+    Args:
+        run: A run of ``phire-train``.
+        network: ``generator`` or, where it was kept, ``generator_average``.
+        epoch: The end of this epoch, ``"best"``, or None for the end of training.
+
+    Raises:
+        InputError: ``run`` is none, or is not trained to its end.
+    """
+
+    def __init__(
+        self,
+        run: str | os.PathLike,
+        network: str = "generator",
+        epoch: int | str | None = None,
+    ) -> None:
+        from phire.networks.generators import receptive_radius
+        from phire.training import open_run
+
+        self.path = Path(run)
+        opened = open_run(run)
+        facts = opened.config.get("fields", {})
+        if "scale" not in facts or "architecture" not in opened.config:
+            raise InputError(f"{run} is a run of another command: name a run of phire-train.")
+        self.options = {"run": str(self.path.absolute()), "network": network, "epoch": epoch}
+        self.network = opened.network(network, epoch)
+        self.channels = tuple(facts["channels"])
+        self.units = tuple(facts["units"])
+        self.scale = int(facts["scale"])
+        self.alignment = facts["alignment"]
+        self.spacing = facts["spacing"]
+        self.normalization = Normalization.from_dict(facts["normalization"])
+        self.halo = receptive_radius(self.network)
+
+    def check(self, source: Source, what: str, any_spacing: bool = False) -> None:
+        """Refuses a coarse source of other channels, units or spacing.
+
+        Raises:
+            InputError: What differs.
+        """
+        if tuple(source.channels) != self.channels:
+            raise InputError(
+                f"{what} holds the channels {', '.join(source.channels)}; {self.path} was trained "
+                f"on {', '.join(self.channels)}: give these, in this order."
+            )
+        for name, has, wanted in zip(self.channels, source.units, self.units):
+            if has and wanted and has != wanted:
+                raise InputError(
+                    f"{what} holds {name} in {has}, {self.path} was trained on {wanted}: convert "
+                    "the units first."
+                )
+        if any_spacing or self.spacing is None or not source.grid.has_coordinates:
+            return
+        trained = [float(value) * self.scale for value in self.spacing]
+        for name, has, wanted in zip(("rows", "columns"), source.grid.spacing, trained):
+            if abs(has - wanted) > SAME_SPACING * wanted:
+                raise InputError(
+                    f"{what} has {name} {has:.4g}° apart, {self.path} was trained on "
+                    f"{wanted:.4g}°: give fields of that spacing (--coarsen makes them of "
+                    "fine ones), or pass --any-spacing."
+                )
+
+    def check_values(self, fields: np.ndarray, what: str) -> None:
+        """Refuses fields that cannot be in the units of the training data.
+
+        Args:
+            fields: (n, h, w, C); missing values are left out of the judgement.
+            what: What they are, for the message.
+
+        Raises:
+            InputError: Their mean or spread is far off the training data's.
+        """
+        from phire.rplearn.input_checks import check_values
+
+        present = np.isfinite(fields).all(-1)
+        if np.isinf(fields).any():
+            raise InputError(f"{what} holds infinite values: mark them as missing (NaN) first.")
+        if present.any():
+            check_values(fields[present][None, None], self.normalization, self.units, what)
+
+    def __call__(self, fields: np.ndarray, grid: Grid, tile: int | None = None) -> np.ndarray:
+        """Refines physical fields (n, h, w, C) to (n, h·s, w·s, C).
+
+        Missing values are masked out; whatever could depend on them is missing in the result.
+        """
+        missing = np.isnan(fields).any(-1)
+        normalised = self.normalization.apply(fields)
+        if missing.any():
+            normalised = np.where(missing[..., None], np.float32(0), normalised)
+        fine = apply_in_tiles(
+            self._run, normalised.astype(np.float32), grid,
+            scale=self.scale, halo=self.halo, tile=tile or TILE,
+        )  # fmt: skip
+        fine = self.normalization.invert(fine)
+        if missing.any():
+            wide = spread(missing, grid, self.halo)
+            fine[wide.repeat(self.scale, 1).repeat(self.scale, 2)] = np.nan
+        return fine
+
+    def _run(self, batch: np.ndarray) -> np.ndarray:
+        return np.asarray(self.network(batch, training=False))
+
+
+class PredictedSource:
+    """A trained generator over a coarse source, as a source.
+
+    Args:
+        run: A run of ``phire-train``, or a generator opened from one.
+        coarse: The coarse source.
+        fine_grid: The grid of the result, where it is known better than by refining the coarse one.
+        tile: Largest side of a tile in coarse pixels; memory grows with it.
+        any_spacing: Take input of another spacing than trained on.
+        name: What the coarse source is called in messages.
+
+    Raises:
+        InputError: The generator does not fit the source.
+    """
+
+    def __init__(
+        self,
+        run: str | os.PathLike | TrainedGenerator,
+        coarse: Source,
+        fine_grid: Grid | None = None,
+        *,
+        tile: int | None = None,
+        any_spacing: bool = False,
+        name: str = "the input",
+    ) -> None:
+        generator = run if isinstance(run, TrainedGenerator) else TrainedGenerator(run)
+        generator.check(coarse, name, any_spacing)
+        self.generator = generator
+        self.coarse = coarse
+        self.tile = tile
+        self.name = name
+        self.channels, self.units = generator.channels, coarse.units
+        self.time = coarse.time
+        if fine_grid is None and isinstance(coarse, CoarsenedSource):
+            # The grid that it came from is known exactly.
+            fine_grid = CroppedSource(coarse.source, coarse.scale).grid
+            if coarse.scale != generator.scale:
+                raise InputError(
+                    f"{name} is coarsened by {coarse.scale}, {generator.path} refines by "
+                    f"{generator.scale}: coarsen by that."
+                )
+        self.grid = fine_grid or refine_grid(coarse.grid, generator.scale, generator.alignment)
+        shape = tuple(size * generator.scale for size in coarse.grid.shape)
+        if self.grid.shape != shape:
+            raise InputError(
+                f"{generator.path} refines {coarse.grid.describe()} to {shape[0]} × {shape[1]} "
+                f"points, not to the {self.grid.describe()}."
+            )
+        self._checked = False
+
+    def read(self, times: Times) -> np.ndarray:
+        """Reads fields; see :class:`phire.fields.source.Source`."""
+        fields = self.coarse.read(times)
+        if not self._checked:
+            self.generator.check_values(fields, self.name)
+            self._checked = True
+        return self.generator(fields, self.coarse.grid, self.tile)
+
+
+class Downscaler:
+    """A trained generator for notebooks: xarray in, xarray out.
+
+    >>> fine = Downscaler.load("run")(xr.open_dataset("coarse.nc"))
+    """
+
+    def __init__(self, generator: TrainedGenerator) -> None:
+        self.generator = generator
+
+    @classmethod
+    def load(
+        cls, run: str | os.PathLike, network: str = "generator", epoch: int | str | None = None
+    ) -> Downscaler:
+        """Opens a run of ``phire-train``; see :class:`TrainedGenerator`."""
+        return cls(TrainedGenerator(run, network, epoch))
+
+    def __call__(
+        self, dataset: xr.Dataset, *, tile: int | None = None, any_spacing: bool = False
+    ) -> xr.Dataset:
+        """Refines the fields of a dataset.
+
+        Args:
+            dataset: One variable a channel, with time, latitude and longitude.
+            tile: Largest side of a tile in coarse pixels.
+            any_spacing: Take input of another spacing than trained on.
+
+        Returns:
+            The same variables in physical units on the finer grid.
+
+        Raises:
+            InputError: The dataset does not fit the generator.
+        """
+        from phire.fields import DatasetSource
+
+        source = DatasetSource(dataset, variables=self.generator.channels)
+        predicted = PredictedSource(
+            self.generator, source, tile=tile, any_spacing=any_spacing, name="the dataset"
+        )
+        return to_dataset(predicted)
+
+
+def predict(
+    run: str | os.PathLike,
+    input: str | os.PathLike,
+    output: str | os.PathLike,
+    *,
+    coarsen: int | None = None,
+    time: str | None = None,
+    network: str = "generator",
+    epoch: int | str | None = None,
+    tile: int | None = None,
+    any_spacing: bool = False,
+    overwrite: bool = False,
+) -> None:
+    """Applies a trained generator to whole fields of any size.
+
+    Args:
+        run: A run of ``phire-train``.
+        input: Coarse fields: a store, NetCDF, Zarr or GRIB file, or a pattern of several.
+        output: ``.h5`` (a store), ``.nc`` or ``.zarr``.
+        coarsen: Take fine fields and coarsen them by this first.
+        time: ``START,STOP``, half-open.
+        network: ``generator`` or ``generator_average``.
+        epoch: The end of this epoch, ``"best"``, or None for the end of training.
+        tile: Largest side of a tile in coarse pixels; memory grows with it.
+        any_spacing: Take input of another spacing than trained on.
+        overwrite: Make the output anew.
+
+    Raises:
+        InputError: The run or the input does not fit, or the output is something else's.
+    """
+    generator = TrainedGenerator(run, network, epoch)
+    options: dict[str, Any] = {
+        **generator.options,
+        "run_fingerprint": files.fingerprint(Path(run) / "networks" / f"{network}.keras")
+        if epoch is None
+        else None,
+        "input": os.path.abspath(input),
+        "coarsen": coarsen,
+        "time": time,
+        "tile": tile,
+        "any_spacing": any_spacing,
+    }
+    source = open_source(input, generator.channels)
+    if time is not None:
+        source = TimeSelection(source, source.time.select_range(time))
+    if coarsen is not None:
+        source = CoarsenedSource(source, coarsen)
+    predicted = PredictedSource(
+        generator, source, tile=tile, any_spacing=any_spacing, name=str(input)
+    )
+    write_source(predicted, output, options=options, overwrite=overwrite)
