@@ -1,7 +1,8 @@
 """Records byte by byte: ``tf.train.Example`` messages in TFRecord framing.
 
 The features are AtmoDist's and PhIRE's. They are written without TensorFlow, so that a worker that
-cuts patches starts at once and the pixels are copied once on their way from the field to the file.
+cuts patches starts at once, and in an order that puts the pixels last: where they lie in a record
+follows from its end alone.
 
 TFRecord: length (uint64), masked CRC32C of the length, data, masked CRC32C of the data, all
 little-endian (tensorflow/core/lib/io/record_writer.h).
@@ -9,8 +10,9 @@ little-endian (tensorflow/core/lib/io/record_writer.h).
 
 from __future__ import annotations
 
+import functools
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import google_crc32c
 import numpy as np
@@ -23,6 +25,8 @@ DOWNSCALING_PIXELS = ("data_LR", "data_HR")
 
 _BYTES, _FLOATS, _INTEGERS = 1, 2, 3  # field numbers of tf.train.Feature
 _CRC_MASK = 0xA282EAD8
+_FRAME = 12
+"""Bytes of the framing before the data; four follow it."""
 
 
 def varint(value: int) -> bytes:
@@ -51,17 +55,23 @@ def _entry(name: str, kind: int, content_length: int) -> bytes:
     return _field(1, entry_length) + key + value_head + list_head
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def integer_feature(name: str, value: int) -> bytes:
     """A map entry with one int64."""
-    packed = varint(int(value))
+    packed = varint(value)
     content = _field(1, len(packed)) + packed
     return _entry(name, _INTEGERS, len(content)) + content
 
 
+@functools.lru_cache(maxsize=64)
+def _float_head(name: str) -> bytes:
+    content_head = _field(1, 4)
+    return _entry(name, _FLOATS, len(content_head) + 4) + content_head
+
+
 def float_feature(name: str, value: float) -> bytes:
     """A map entry with one float."""
-    content = _field(1, 4) + struct.pack("<f", value)
-    return _entry(name, _FLOATS, len(content)) + content
+    return _float_head(name) + struct.pack("<f", value)
 
 
 def pixel_head(name: str, size: int) -> bytes:
@@ -70,38 +80,19 @@ def pixel_head(name: str, size: int) -> bytes:
     return _entry(name, _BYTES, len(content_head) + size) + content_head
 
 
-def example(
-    integers: Sequence[tuple[str, int]],
-    floats: Sequence[tuple[str, float]],
-    pixels: Sequence[tuple[str, bytes]],
-) -> list[bytes]:
-    """A serialised ``tf.train.Example`` in pieces; the pixels are not copied."""
-    head = b"".join(
-        [integer_feature(*item) for item in integers] + [float_feature(*item) for item in floats]
-    )
-    pieces: list[bytes] = [head]
-    for name, data in pixels:
-        pieces += [pixel_head(name, len(data)), data]
-    length = sum(map(len, pieces))
-    return [_field(1, length), *pieces]
+def pixel_places(pixels: Mapping[str, int]) -> np.ndarray:
+    """How far before a record's end each feature of pixels begins.
 
-
-def framed(pieces: Sequence[bytes]) -> list[bytes]:
-    """A record in TFRecord framing, in pieces."""
-    length = struct.pack("<Q", sum(map(len, pieces)))
-    crc = 0
-    for piece in pieces:
-        crc = google_crc32c.extend(crc, piece)
-    return [length, _masked(google_crc32c.value(length)), *pieces, _masked(crc)]
-
-
-def _masked(crc: int) -> bytes:
-    rotated = (crc >> 15 | crc << 17) & 0xFFFFFFFF
-    return struct.pack("<I", (rotated + _CRC_MASK) & 0xFFFFFFFF)
+    Args:
+        pixels: Bytes of each feature of pixels, in order.
+    """
+    sizes = [len(pixel_head(name, size)) + size for name, size in pixels.items()]
+    after = np.cumsum([0, *sizes[:0:-1]])[::-1]
+    return after + list(pixels.values()) + 4
 
 
 def record_lengths(
-    integers: dict[str, np.ndarray], floats: Sequence[str], pixels: dict[str, int]
+    integers: Mapping[str, np.ndarray], floats: Sequence[str], pixels: Mapping[str, int]
 ) -> np.ndarray:
     """Bytes of each framed record, without making it.
 
@@ -118,9 +109,65 @@ def record_lengths(
     lengths = np.full(len(next(iter(integers.values()))), length, dtype=np.int64)
     for name, values in integers.items():
         # The length changes with the number of 7-bit groups alone.
-        groups = np.maximum(1, -(-np.ceil(np.log2(np.maximum(values, 1) + 0.5)) // 7)).astype(int)
+        bounds = 1 << 7 * np.arange(1, 9)
         table = [len(integer_feature(name, (1 << 7 * g) - 1)) for g in range(1, 10)]
-        lengths += np.asarray(table)[groups - 1]
-    heads = np.array([len(_field(1, int(n))) for n in np.unique(lengths)])
-    lengths += heads[np.searchsorted(np.unique(lengths), lengths)]
-    return lengths + 16
+        lengths += np.asarray(table)[np.searchsorted(bounds, values, side="right")]
+    distinct, which = np.unique(lengths, return_inverse=True)
+    return lengths + np.array([len(_field(1, int(n))) for n in distinct])[which] + _FRAME + 4
+
+
+def record_head(
+    length: int,
+    integers: Sequence[tuple[str, int]],
+    floats: Sequence[tuple[str, float]],
+    first_pixels: bytes,
+) -> tuple[bytes, int]:
+    """What comes before the first pixels of a framed record.
+
+    Args:
+        length: Bytes of the framed record.
+        integers, floats: The features.
+        first_pixels: The :func:`pixel_head` of the first pixels.
+
+    Returns:
+        The bytes, and the CRC32C of those that are data.
+    """
+    body = b"".join(
+        [integer_feature(*item) for item in integers]
+        + [float_feature(*item) for item in floats]
+        + [first_pixels]
+    )
+    data = length - _FRAME - 4
+    inner = data - 1
+    while len(_field(1, inner)) + inner > data:
+        inner -= 1
+    body = _field(1, inner) + body
+    size = struct.pack("<Q", data)
+    frame = size + struct.pack("<I", int(masked(np.uint32(google_crc32c.value(size)))))
+    return frame + body, google_crc32c.value(body)
+
+
+def masked(crc: np.ndarray) -> np.ndarray:
+    """CRC32C values as TFRecords hold them; uint32."""
+    crc = np.asarray(crc).astype(np.uint64)
+    rotated = (crc >> 15 | crc << 17) & 0xFFFFFFFF
+    return ((rotated + _CRC_MASK) & 0xFFFFFFFF).astype(np.uint32)
+
+
+def joined_crc(first: np.ndarray, second: np.ndarray | int, length: int) -> np.ndarray:
+    """CRC32C of two stretches of bytes, one after another, from those of each.
+
+    A CRC is linear over GF(2): to append ``length`` bytes maps the first CRC by a matrix, whose 32
+    columns are the images of the single bits.
+
+    Args:
+        first, second: CRCs of the stretches, uint32.
+        length: Bytes of the second stretch.
+    """
+    zeros = bytes(length)
+    origin = google_crc32c.extend(0, zeros)
+    crc = np.broadcast_to(np.asarray(second, np.uint32), np.shape(first)).copy()
+    for bit in range(32):
+        image = np.uint32(google_crc32c.extend(1 << bit, zeros) ^ origin)
+        crc ^= np.where(np.asarray(first, np.uint32) >> np.uint32(bit) & 1, image, np.uint32(0))
+    return crc

@@ -13,18 +13,22 @@ import numpy as np
 
 from phire import files, progress
 from phire.errors import InputError
-from phire.fields.cluster import run_tasks
 from phire.fields.normalization import KINDS, Normalization, fit_normalization
-from phire.fields.source import Source
 from phire.fields.store import FieldStore
+from phire.fields.time import TimeAxis
 from phire.records import writing
+from phire.records.cutting import Cuts, Cutter, cut_fields
+from phire.records.layers import Layers
 from phire.records.manifest import NAME, Manifest, recorded_options
-from phire.records.sampling import Missing
+from phire.records.sampling import Blocked, PairPlan, PatchPlan, Window
+from phire.records.spreading import spread
+from phire.records.survey import Survey, refuse_missing, survey
 
+Plan = PairPlan | PatchPlan
 COMPRESSIONS = ("none", "zlib", "gzip")
 DTYPES = ("float32", "float16")
 MISSING = ("skip", "fill", "error")
-CHUNK_BYTES = 1 << 28
+CHUNK_BYTES = 1 << 25
 """Bytes of fields in one task: small enough to be lost, large enough not to be counted."""
 
 
@@ -47,6 +51,10 @@ def common_options(
             raise InputError(f"{name} {value} must be one of {', '.join(allowed)}.")
     if shards < 1:
         raise InputError(f"--shards {shards} must be at least 1.")
+    if dtype == "float16" and normalization == "none":
+        raise InputError(
+            "--dtype float16 holds numbers of unit size only: choose a --normalization, or float32."
+        )
     return {
         "store": str(store.path.absolute()),
         "fingerprint": files.fingerprint(store.path),
@@ -72,93 +80,8 @@ def check_patch(patch: Sequence[int]) -> tuple[int, int]:
     return int(patch[0]), int(patch[1])
 
 
-@dataclasses.dataclass(frozen=True)
-class Scan:
-    """What a first look at all fields found.
-
-    Attributes:
-        masks: (H, W) of each field with missing values, by its index.
-        absent: Indices of the fields that are missing wholly.
-    """
-
-    masks: Mapping[int, np.ndarray]
-    absent: np.ndarray
-
-
-def _look(source: Source, times: np.ndarray) -> list[tuple[int, np.ndarray | None, bool]]:
-    found = []
-    for time in times:
-        field = source.read([time])[0]
-        # One sum over the field tells whether anything in it is not finite.
-        if np.isfinite(field.sum(dtype=np.float64)):
-            continue
-        missing = np.isnan(field).any(-1)
-        infinite = bool(np.isinf(field).any())
-        found.append((int(time), np.packbits(missing), infinite))
-    return found
-
-
-def scan_missing(
-    source: Source, chosen: np.ndarray, missing: str, client: Any, path: object
-) -> Scan:
-    """Looks for missing and infinite values in the fields.
-
-    Raises:
-        InputError: There are infinite values, or missing ones and ``missing`` is ``error``.
-    """
-    parts = time_chunks(source, chosen)
-    looked = run_tasks(
-        _look, [(source, part) for part in parts], client,
-        description="looking for missing values", unit="fields", sizes=map(len, parts),
-    )  # fmt: skip
-    height, width = source.grid.shape
-    masks, absent = {}, []
-    for time, packed, infinite in (item for part in looked for item in part):
-        if infinite:
-            raise InputError(
-                f"{path} holds infinite values at {source.time.format(time)}: mark them as missing "
-                "(NaN) or repair them."
-            )
-        mask = np.unpackbits(packed, count=height * width).reshape(height, width).astype(bool)
-        if mask.all():
-            absent.append(time)
-        elif mask.any():
-            masks[time] = mask
-    affected = len(masks) + len(absent)
-    if affected and missing == "error":
-        first = source.time.format(min([*masks, *absent]))
-        raise InputError(
-            f"{path} has missing values in {affected} of {len(chosen)} fields (the first at "
-            f"{first}): pass --missing skip or --missing fill, or repair them."
-        )
-    if len(absent) == len(chosen):
-        raise InputError(f"{path}: all {len(chosen)} fields in range are missing wholly.")
-    return Scan(masks, np.array(absent, dtype=np.int64))
-
-
-def say_missing(scan: Scan, missing: str, count: int) -> dict[str, Any] | None:
-    """Tells the user what is done about missing values; returns it for the manifest."""
-    if not scan.masks and not len(scan.absent):
-        return None
-    done = (
-        "patches that touch them are not drawn"
-        if missing == "skip"
-        else "they are filled with the channel's mean"
-    )
-    progress.say(
-        f"{len(scan.masks)} of {count} fields have missing values: {done}; "
-        f"{len(scan.absent)} are missing wholly and count as gaps."
-    )
-    return {"fields": len(scan.masks), "absent": len(scan.absent), "done": done}
-
-
-def missing_of(scan: Scan, missing: str, wraps: bool) -> Missing | None:
-    """What the sampling has to avoid."""
-    return Missing(scan.masks, wraps) if scan.masks and missing == "skip" else None
-
-
 def get_normalization(
-    source: Source, kind: str, chosen: np.ndarray, statistics: str | os.PathLike | None
+    source: FieldStore, kind: str, chosen: np.ndarray, statistics: str | os.PathLike | None
 ) -> Normalization:
     """The normalisation of a file of statistics or of other records, else fitted to the fields.
 
@@ -166,7 +89,10 @@ def get_normalization(
         InputError: The file does not fit the fields.
     """
     if statistics is None:
-        return fit_normalization(source, kind=kind, times=chosen)
+        try:
+            return fit_normalization(source, kind=kind, times=chosen)
+        except InputError as error:
+            raise InputError(f"{source.path}: {error}") from None
     path = Path(statistics)
     found = (
         Manifest.load(path).normalization if (path / NAME).is_file() else Normalization.load(path)
@@ -180,13 +106,6 @@ def get_normalization(
     if kind == found.kind:
         return found
     return dataclasses.replace(found, kind=kind, log_mean=None, log_std=None)
-
-
-def time_chunks(source: Source, times: np.ndarray) -> list[np.ndarray]:
-    """Splits times into parts of about :data:`CHUNK_BYTES` of fields."""
-    rows, columns = source.grid.shape
-    size = max(1, CHUNK_BYTES // (4 * rows * columns * len(source.channels)))
-    return [times[i : i + size] for i in range(0, len(times), size)]
 
 
 @contextlib.contextmanager
@@ -204,30 +123,152 @@ def new_records(
         yield partial
 
 
-def write_shards(
-    directory: Path,
-    places: writing.Places,
-    function: Callable[..., None],
-    tasks: Sequence[tuple],
-    sizes: Sequence[int],
-    compression: str,
-    client: Any,
-) -> tuple[str, ...]:
-    """Writes all records: the tasks cut and place them, then the shards are compressed.
+def describe_gaps(time: TimeAxis) -> tuple[tuple[str, int], ...]:
+    """The gaps of a time axis as the manifest holds them: (time before, missing steps)."""
+    return tuple((time.format(index), count) for index, count in time.gaps())
 
-    Returns:
-        The shards' file names.
+
+@dataclasses.dataclass(frozen=True)
+class Draft:
+    """What a kind of records decides for itself.
+
+    Attributes:
+        layers: The fields.
+        place: Where patches may lie.
+        draw: Draws the plan, avoiding blocked patches and absent fields.
+        arrange: What the records of a plan hold and where their pixels come from.
+    """
+
+    layers: Layers
+    place: Window
+    draw: Callable[[Blocked | None, np.ndarray | None], Plan]
+    arrange: Callable[[Plan], tuple[writing.Contents, Cuts]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Made:
+    """Records that are written: their number, shards, normalisation, and what was missing."""
+
+    count: int
+    shards: tuple[str, ...]
+    normalization: Normalization
+    missing: dict[str, Any] | None
+
+
+def make_records(
+    directory: Path,
+    store: FieldStore,
+    chosen: np.ndarray,
+    draft: Draft,
+    options: Mapping[str, Any],
+    client: Any,
+) -> Made:
+    """Draws the plan, cuts the patches, writes the shards.
+
+    Args:
+        directory: The directory to write in.
+        store: The (high-resolution) fields.
+        chosen: Indices of those that may be used.
+        draft: What to draw and cut.
+        options: As :func:`common_options` gives them.
+        client: As :func:`phire.fields.cluster.cluster` yields it.
+
+    Raises:
+        InputError: Nothing can be drawn, or the fields do not suit the options.
+        WorkError: Workers were lost again and again.
     """
     directory = directory.absolute()  # workers may stand elsewhere
-    names = writing.shard_names(len(places.sizes))
-    writing.allocate(directory, names, places.sizes)
-    run_tasks(
-        function, [(directory, names, *task) for task in tasks], client,
-        description="writing records", unit="records", sizes=sizes,
-    )  # fmt: skip
-    if compression != "none":
-        run_tasks(
-            writing.compress, [(directory / name, compression) for name in names], client,
-            description="compressing", unit="shards",
+    missing = options["missing"]
+
+    def look() -> Survey:
+        return survey(
+            draft.layers, chosen, draft.place, time=store.time, path=store.path,
+            directory=directory, client=client,
         )  # fmt: skip
-    return names
+
+    noted = None
+    if missing == "error":
+        refuse_missing(look(), store.time, store.path, len(chosen))
+    fitted = get_normalization(store, options["normalization"], chosen, options["statistics"])
+    plan = draft.draw(None, None)
+    written = _write_pixels(directory, draft, plan, fitted, options, client, None)
+    if written is None:
+        # Values are missing after all: find out where, and draw anew.
+        found = look()
+        noted = found.note(missing, len(chosen))
+        plan = draft.draw(found.blocked if missing == "skip" else None, found.absent)
+        written = _write_pixels(directory, draft, plan, fitted, options, client, missing)
+    contents, places, crcs = written
+    names = writing.shard_names(options["shards"])
+    parts = np.array_split(np.arange(contents.count), -(-contents.count // 4096))
+    tasks = [
+        (directory, names, contents.part(part), places.shard[part], places.offset[part],
+         places.length[part], crcs[part])
+        for part in parts
+    ]  # fmt: skip
+    _run(writing.seal, tasks, client, "closing records", "records", list(map(len, parts)))
+    if options["compression"] != "none":
+        tasks = [(directory / name, options["compression"]) for name in names]
+        _run(writing.compress, tasks, client, "compressing", "shards", [1] * len(tasks))
+        writing.finish_compressed(directory, names)
+    return Made(contents.count, names, fitted, noted)
+
+
+def _run(
+    function: Callable, tasks: list, client: Any, description: str, unit: str, sizes: list
+) -> None:
+    for _ in spread(function, tasks, client, description=description, unit=unit, sizes=sizes):
+        pass
+
+
+def _write_pixels(
+    directory: Path,
+    draft: Draft,
+    plan: Plan,
+    normalization: Normalization,
+    options: Mapping[str, Any],
+    client: Any,
+    missing: str | None,
+) -> tuple[writing.Contents, writing.Places, np.ndarray] | None:
+    """Writes the pixels of all records; None if something was missing unexpectedly."""
+    contents, cuts = draft.arrange(plan)
+    places = writing.assign_places(contents, options["shards"], options["seed"])
+    names = writing.shard_names(options["shards"])
+    writing.allocate(directory, names, places.sizes)
+    fill = None
+    if missing == "fill":
+        if normalization.mean is None:
+            raise InputError(
+                "--missing fill needs the channels' means, which --statistics does not hold: leave "
+                "out --statistics to fit them."
+            )
+        fill = normalization.mean
+    cutter = Cutter(
+        draft.layers, normalization, options["dtype"], draft.place.wraps, fill,
+        surveyed=missing is not None,
+    )  # fmt: skip
+    cuts = cuts.part(np.argsort(cuts.time, kind="stable"))
+    layers = np.arange(len(draft.layers.layers))
+    feature = cuts.feature[:, None] + layers
+    offsets = places.pixel_offsets(contents)[cuts.record[:, None], feature]
+    shard = places.shard[cuts.record]
+    parts = _parts(cuts.time, draft.layers)
+    tasks = [(cutter, directory, names, cuts.part(p), shard[p], offsets[p]) for p in parts]
+    sizes = [len(np.unique(cuts.time[p])) for p in parts]
+    crcs = np.zeros((contents.count, len(contents.pixels)), np.uint32)
+    results = spread(
+        cut_fields, tasks, client, description="cutting patches", unit="fields", sizes=sizes
+    )
+    with contextlib.closing(results):
+        for part, found in zip(parts, results):
+            if found is None:
+                return None
+            crcs[cuts.record[part, None], feature[part]] = found
+    return contents, places, crcs
+
+
+def _parts(times: np.ndarray, layers: Layers) -> list[slice]:
+    """Splits sorted times where fields change, into parts of about :data:`CHUNK_BYTES`."""
+    size = max(1, CHUNK_BYTES // layers.field_bytes)
+    bounds = np.flatnonzero(np.diff(times, prepend=times[0] - 1))[::size]
+    return [slice(a, b) for a, b in zip(bounds, [*bounds[1:], len(times)])]

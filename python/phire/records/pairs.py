@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,12 +11,12 @@ from phire import files, progress
 from phire.errors import InputError
 from phire.fields.cluster import cluster
 from phire.fields.grid import Grid
-from phire.fields.normalization import Normalization
-from phire.fields.source import Source
-from phire.fields.store import open_store
+from phire.fields.store import FieldStore, open_store
 from phire.records import features, making, writing
+from phire.records.cutting import Cuts
+from phire.records.layers import OneResolution
 from phire.records.manifest import Manifest
-from phire.records.sampling import PairPlan, plan_pairs, window
+from phire.records.sampling import Blocked, PairPlan, plan_pairs, window
 
 
 def write_pair_records(
@@ -47,7 +45,8 @@ def write_pair_records(
         store: The field store.
         output: The directory of records to make.
         patch: (H, W) of the patches.
-        patches_per_field: Pairs that begin at each field.
+        patches_per_field: Pairs a field, on average: each field that a pair can begin at adds as
+            many.
         classes: The largest lag in steps; lags are uniform over 1…classes.
         latitudes: (south, north) of the patches' centres, degrees; without coordinates ignored.
         time: ``START,STOP``, half-open; both fields of a pair lie inside.
@@ -95,25 +94,27 @@ def write_pair_records(
             place = window(source.grid, patch, latitudes)
             if not source.grid.has_coordinates:
                 progress.say("--latitudes is ignored: the fields have no coordinates.")
-            with cluster(workers, scheduler) as client:
-                scan = making.scan_missing(source, chosen, missing, client, store)
-                noted = making.say_missing(scan, missing, len(chosen))
-                plan = plan_pairs(
-                    source.time, chosen, place, patch=patch, patches_per_field=patches_per_field,
-                    classes=classes, seed=seed, absent=scan.absent,
-                    missing=making.missing_of(scan, missing, place.wraps),
+
+            def draw(blocked: Blocked | None, absent: np.ndarray | None) -> PairPlan:
+                return plan_pairs(
+                    source.time, chosen, place, patches_per_field=patches_per_field,
+                    classes=classes, seed=seed, blocked=blocked, absent=absent,
                 )  # fmt: skip
-                present = np.setdiff1d(chosen, scan.absent)
-                fitted = making.get_normalization(source, normalization, present, statistics)
-                names = _write(partial, source, plan, fitted, options, client)
+
+            def arrange(plan: PairPlan) -> tuple[writing.Contents, Cuts]:
+                return arrange_pairs(plan, source, patch, classes, dtype)
+
+            draft = making.Draft(OneResolution(source, patch), place, draw, arrange)
+            with cluster(workers, scheduler) as client:
+                made = making.make_records(partial, source, chosen, draft, options, client)
             Manifest(
                 kind="pairs",
-                count=len(plan.label),
-                shards=names,
+                count=made.count,
+                shards=made.shards,
                 patch=patch,
                 channels=source.channels,
                 units=source.units,
-                normalization=fitted,
+                normalization=made.normalization,
                 dtype=dtype,
                 compression=compression,
                 classes=classes,
@@ -121,136 +122,69 @@ def write_pair_records(
                 calendar=source.time.calendar,
                 spacing=source.grid.spacing if source.grid.has_coordinates else None,
                 time=(source.time.format(chosen[0]), source.time.format(chosen[-1])),
-                gaps=tuple((source.time.format(i), n) for i, n in source.time.gaps()),
-                missing=noted,
+                gaps=making.describe_gaps(source.time[chosen]),
+                missing=made.missing,
                 options=files.plain(options),
                 provenance=files.provenance(),
             ).save(partial)
-    progress.say(f"{output}: {len(plan.label)} pairs of {len(present)} fields.")
+    progress.say(f"{output}: {made.count} pairs of {len(chosen)} fields.")
 
 
-def _write(
-    directory: Path,
-    source: Source,
-    plan: PairPlan,
-    normalization: Normalization,
-    options: dict[str, Any],
-    client: Any,
-) -> tuple[str, ...]:
-    height, width = options["patch"]
-    depth, count = len(source.channels), len(plan.label)
-    itemsize = np.dtype(options["dtype"]).itemsize
-    constants = {"T_max": options["classes"], "H": height, "W": width, "C": depth}
-    integers = {"label": plan.label, **{k: np.full(count, v) for k, v in constants.items()}}
-    size = height * width * depth * itemsize
-    places = writing.assign_places(
-        count, options["shards"], options["seed"], integers, "pairs",
+def arrange_pairs(
+    plan: PairPlan, source: FieldStore, patch: tuple[int, int], classes: int, dtype: str
+) -> tuple[writing.Contents, Cuts]:
+    """What the records of a plan hold and where their pixels come from.
+
+    Args:
+        plan: The pairs.
+        source: The fields.
+        patch: (H, W).
+        classes: The largest lag.
+        dtype: Of the stored pixels.
+    """
+    count, depth = len(plan.label), len(source.channels)
+    constants = {"T_max": classes, "H": patch[0], "W": patch[1], "C": depth}
+    integers = {
+        "index": plan.start,
+        "label": plan.label,
+        **{name: np.full(count, value) for name, value in constants.items()},
+    }
+    size = patch[0] * patch[1] * depth * np.dtype(dtype).itemsize
+    contents = writing.Contents(
+        integers,
+        dict(zip(features.PAIR_FLOATS, patch_edges(source.grid, plan.row, plan.column, patch))),
         dict.fromkeys(features.PAIR_PIXELS, size),
-    )  # fmt: skip
-    tasks, sizes = [], []
-    for part in making.time_chunks(source, np.unique(plan.start)):
-        mine = np.flatnonzero((plan.start >= part[0]) & (plan.start <= part[-1]))
-        columns = np.stack(
-            [plan.start, plan.end, plan.label, plan.row, plan.column, places.shard, places.offset,
-             places.index], axis=1,
-        )[mine]  # fmt: skip
-        tasks.append((source, columns, (height, width), normalization, options["dtype"], constants))
-        sizes.append(len(mine))
-    return making.write_shards(
-        directory, places, write_pairs, tasks, sizes, options["compression"], client
+    )
+    twice = np.arange(count)
+    return contents, Cuts(
+        time=np.concatenate([plan.start, plan.end]),
+        row=np.concatenate([plan.row, plan.row]),
+        column=np.concatenate([plan.column, plan.column]),
+        record=np.concatenate([twice, twice]),
+        feature=np.repeat([0, 1], count),
     )
 
 
-def write_pairs(
-    directory: Path,
-    names: Sequence[str],
-    source: Source,
-    samples: np.ndarray,
-    patch: tuple[int, int],
-    normalization: Normalization,
-    dtype: str,
-    constants: dict[str, int],
-) -> None:
-    """Cuts the pairs of a stretch of time and writes them to their places.
-
-    Each field is read once; a pair's first patch is held until its second field comes, so that
-    memory grows with the lag, not with the length.
+def patch_edges(
+    grid: Grid, row: np.ndarray, column: np.ndarray, patch: tuple[int, int]
+) -> list[np.ndarray]:
+    """Where patches lie, as AtmoDist's records say it.
 
     Args:
-        directory, names: The shards.
-        source: The fields.
-        samples: (n, 8): start, end, label, row, column, shard, offset, index.
+        grid: The grid.
+        row, column: (n,) first rows and columns.
         patch: (H, W).
-        normalization, dtype: Of the pixels.
-        constants: The integer features that are the same everywhere.
+
+    Returns:
+        Colatitude of the first row and longitude of the first column, then of the row and column
+        that would follow the patch; (n,) degrees. The second longitude lies east of the first and
+        may pass 360. Without coordinates, rows and columns.
     """
-    starting = _by_time(samples[:, 0])
-    ending = _by_time(samples[:, 1])
-    held: dict[int, bytes] = {}
-    with writing.ShardFiles(directory, names) as shards:
-        for time in np.unique(samples[:, :2]).tolist():
-            field = normalised_field(source, time, normalization, dtype, patch[1])
-            for i in ending.get(time, ()):
-                row, column = samples[i, 3:5]
-                second = field[row : row + patch[0], column : column + patch[1]]
-                pieces = _record(
-                    source.grid, samples[i], held.pop(i), second.tobytes(), patch,
-                    constants,
-                )  # fmt: skip
-                shards.write(int(samples[i, 5]), int(samples[i, 6]), pieces)
-            for i in starting.get(time, ()):
-                row, column = samples[i, 3:5]
-                held[i] = field[row : row + patch[0], column : column + patch[1]].tobytes()
-
-
-def _by_time(times: np.ndarray) -> dict[int, np.ndarray]:
-    order = np.argsort(times, kind="stable")
-    found, starts = np.unique(times[order], return_index=True)
-    return dict(zip(found.tolist(), np.split(order, starts[1:])))
-
-
-def normalised_field(
-    source: Source, time: int, normalization: Normalization, dtype: str, extra: int
-) -> np.ndarray:
-    """A field as it is stored in records: (H, W + extra, C), filled and normalised.
-
-    Args:
-        source, time: The field.
-        normalization, dtype: Of the pixels.
-        extra: Columns to go on beyond the last one on grids that close the circle.
-    """
-    field = normalization.apply(source.read([time])[0])
-    if normalization.kind == "none":
-        mean = normalization.mean or (0.0,) * field.shape[-1]
-        field = np.where(np.isnan(field), np.asarray(mean, field.dtype), field)
-    else:
-        # The mean is 0 after the z-score, and the log1p of it is what `apply` makes of the mean.
-        filling = normalization.apply(np.asarray(normalization.mean)).astype(field.dtype)
-        field = np.where(np.isnan(field), filling, field)
-    field = field.astype(dtype).astype(np.dtype(dtype).newbyteorder("<"), copy=False)
-    if source.grid.wraps and extra:
-        field = np.concatenate([field, field[:, :extra]], axis=1)
-    return np.ascontiguousarray(field)
-
-
-def _record(
-    grid: Grid,
-    sample: np.ndarray,
-    first: bytes,
-    second: bytes,
-    patch: tuple[int, int],
-    constants: dict[str, int],
-) -> list[memoryview | bytes]:
-    integers = [("index", int(sample[7])), ("label", int(sample[2])), *constants.items()]
-    row, column = int(sample[3]), int(sample[4])
-    if grid.has_coordinates:
-        last_row, last_column = row + patch[0] - 1, (column + patch[1] - 1) % grid.shape[1]
-        place = (
-            90 - grid.latitudes[row], grid.longitudes[column] % 360,
-            90 - grid.latitudes[last_row], grid.longitudes[last_column] % 360,
-        )  # fmt: skip
-    else:
-        place = (row, column, row + patch[0] - 1, column + patch[1] - 1)
-    floats = list(zip(features.PAIR_FLOATS, map(float, place)))
-    pixels = list(zip(features.PAIR_PIXELS, (first, second)))
-    return features.framed(features.example(integers, floats, pixels))
+    if not grid.has_coordinates:
+        return [row, column, row + patch[0], column + patch[1]]
+    colatitude = 90 - grid.latitudes
+    step = colatitude[-1] - colatitude[-2] if len(colatitude) > 1 else 0.0
+    colatitude = np.append(colatitude, colatitude[-1] + step)
+    west = grid.longitudes[column] % 360
+    width = patch[1] * (grid.spacing[1] if grid.shape[1] > 1 else 0.0)
+    return [colatitude[row], west, colatitude[row + patch[0]], west + width]

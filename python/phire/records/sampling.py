@@ -7,7 +7,7 @@ else.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable
 
 import numpy as np
 
@@ -32,7 +32,11 @@ class Window:
 
 
 def window(
-    grid: Grid, patch: tuple[int, int], latitudes: tuple[float, float] | None, multiple: int = 1
+    grid: Grid,
+    patch: tuple[int, int],
+    latitudes: tuple[float, float] | None,
+    *,
+    wraps: bool | None = None,
 ) -> Window:
     """Where patches of a size may lie.
 
@@ -40,8 +44,8 @@ def window(
         grid: The grid of the fields.
         patch: (H, W).
         latitudes: (south, north) between which the patch's centre lies; None allows all rows.
-        multiple: First rows and columns must be multiples of this (blocks of the low resolution);
-            the bounds returned are in these units.
+        wraps: Whether patches may run across the last column; by default where the grid closes the
+            circle.
 
     Raises:
         InputError: The patch is larger than the field, or the range of latitudes holds none.
@@ -65,48 +69,9 @@ def window(
                 f"the centres of these lie between {centre.min():.1f}° and {centre.max():.1f}°."
             )
         first, last = int(allowed[0]), int(allowed[-1])
-    first, last = -(-first // multiple), last // multiple
-    wraps = grid.wraps and width % multiple == 0
-    columns = width // multiple if wraps else (width - patch[1]) // multiple + 1
-    if last < first:
-        raise InputError(
-            f"no patch of {patch[0]} rows fits on rows that are multiples of {multiple}: choose a "
-            "smaller --patch or other --latitudes."
-        )
+    wraps = grid.wraps if wraps is None else wraps
+    columns = width if wraps else width - patch[1] + 1
     return Window((first, last), columns, wraps)
-
-
-class Missing:
-    """Where values are missing, to be asked by patch.
-
-    Args:
-        masks: By index of the field: (H, W) bool, True where any channel is missing.
-        wraps: Whether patches run across the last column.
-    """
-
-    def __init__(self, masks: Mapping[int, np.ndarray], wraps: bool) -> None:
-        self._sums = {}
-        for time, mask in masks.items():
-            if wraps:
-                mask = np.concatenate([mask, mask], axis=1)
-            total = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), np.int32)
-            np.cumsum(np.cumsum(mask, 0), 1, out=total[1:, 1:])
-            self._sums[time] = total
-
-    def touched(
-        self, times: np.ndarray, rows: np.ndarray, columns: np.ndarray, patch: tuple[int, int]
-    ) -> np.ndarray:
-        """(n,) bool: whether each patch holds a missing value."""
-        touched = np.zeros(len(times), bool)
-        for time, total in self._sums.items():
-            mine = np.flatnonzero(times == time)
-            top, left = rows[mine], columns[mine]
-            bottom, right = top + patch[0], left + patch[1]
-            count = (
-                total[bottom, right] - total[top, right] - total[bottom, left] + total[top, left]
-            )
-            touched[mine] = count > 0
-        return touched
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,8 +100,12 @@ class PatchPlan:
     column: np.ndarray
 
 
-ATTEMPTS = 200
-"""Draws before a field whose patches keep touching missing values is left with fewer."""
+Blocked = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+"""Tells of patches, by the indices of their fields and their first rows and columns (in the units
+of the :class:`Window`), whether they touch missing values."""
+
+ATTEMPTS = 1000
+"""Draws before a patch that keeps touching missing values is given up."""
 
 
 def plan_pairs(
@@ -144,28 +113,27 @@ def plan_pairs(
     chosen: np.ndarray,
     place: Window,
     *,
-    patch: tuple[int, int],
     patches_per_field: int,
     classes: int,
     seed: int,
-    missing: Missing | None = None,
+    blocked: Blocked | None = None,
     absent: np.ndarray | None = None,
 ) -> PairPlan:
-    """Draws pairs: for each field and patch a lag, uniform over 1…classes, and a position.
+    """Draws pairs: a lag, uniform over 1…classes, then a pair of fields of this lag, and a place.
 
-    A pair is drawn only from fields whose partners exist for every lag, exactly lag × step later
-    and within the range: so lags are uniform whatever the gaps. Where no field has all partners
-    (a series broken by many gaps), lags are drawn from those that each field has.
+    As many pairs are drawn as there are fields that a pair can begin at, times
+    ``patches_per_field``. Lags come first, so that they are uniform whatever the gaps and however
+    near the end; for each, the fields that have a partner exactly lag × step later (both usable)
+    are used equally often, give or take one.
 
     Args:
         time: The times of the source.
         chosen: Indices of the fields that may be used.
         place: Where patches may lie.
-        patch: (H, W).
-        patches_per_field: Pairs that begin at each field.
+        patches_per_field: Pairs a field, on average.
         classes: The largest lag.
         seed: The seed.
-        missing: Where values are missing.
+        blocked: Tells which patches touch missing values; these are drawn anew.
         absent: Indices of fields that are missing wholly.
 
     Raises:
@@ -180,50 +148,62 @@ def plan_pairs(
     usable[chosen] = True
     if absent is not None:
         usable[absent] = False
-    partners = np.stack([time.partner(lag) for lag in range(1, classes + 1)], axis=1)
-    partners = np.where(usable[:, None] & usable[partners] & (partners >= 0), partners, -1)
-    present = partners >= 0
-    anchors = np.flatnonzero(present.all(1))
-    if not len(anchors):
-        anchors = np.flatnonzero(present.any(1))
-    if not len(anchors):
+    partners = [time.partner(lag) for lag in range(1, classes + 1)]
+    starts = [np.flatnonzero(usable & (p >= 0) & usable[p]) for p in partners]
+    lags = np.array([lag for lag in range(classes) if len(starts[lag])], dtype=np.int64)
+    if not len(lags):
         raise InputError(
             f"no two of the {int(usable.sum())} usable fields lie 1…{classes} steps "
             f"({time.step_text}) apart: gaps, repeated times or missing fields leave no pair."
         )
     random = np.random.default_rng([seed, 1])
-    start = np.repeat(anchors, patches_per_field)
-    lags = _draw_lags(random, present[start])
-    end = partners[start, lags]
+    anchors = len(np.unique(np.concatenate(starts)))
+    lag = lags[random.integers(0, len(lags), anchors * patches_per_field)]
+    start = np.empty_like(lag)
+    for value in lags:
+        which = np.flatnonzero(lag == value)
+        rounds = range(-(-len(which) // len(starts[value])))
+        dealt = [random.permutation(starts[value]) for _ in rounds]
+        start[which] = np.concatenate(dealt)[: len(which)] if len(which) else ()
+    # Lags in the order of time: the plan's order decides nothing, but neighbours share fields.
+    order = np.lexsort((lag, start))
+    lag, start = lag[order], start[order]
+    table = np.stack(partners, axis=1)
+    end = table[start, lag]
     row, column = _draw_positions(random, place, len(start))
-    if missing is not None:
-        for _ in range(ATTEMPTS):
-            bad = missing.touched(start, row, column, patch)
-            bad |= missing.touched(end, row, column, patch)
-            if not bad.any():
+    if blocked is not None:
+        bad = np.arange(len(start))
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                # Anew from all pairs of fields of this lag: uniform over all that is allowed.
+                for value in np.unique(lag[bad]):
+                    which = bad[lag[bad] == value]
+                    start[which] = random.choice(starts[value], len(which))
+                end[bad] = table[start[bad], lag[bad]]
+                row[bad], column[bad] = _draw_positions(random, place, len(bad))
+            touched = blocked(start[bad], row[bad], column[bad])
+            touched |= blocked(end[bad], row[bad], column[bad])
+            bad = bad[touched]
+            if not len(bad):
                 break
-            again = np.flatnonzero(bad)
-            row[again], column[again] = _draw_positions(random, place, len(again))
-        else:
-            bad = missing.touched(start, row, column, patch)
-            bad |= missing.touched(end, row, column, patch)
-            start, end, lags, row, column = (a[~bad] for a in (start, end, lags, row, column))
+        start, end, lag, row, column = (
+            np.delete(values, bad) for values in (start, end, lag, row, column)
+        )
     if not len(start):
         raise InputError(
-            f"every patch of {patch[0]} × {patch[1]} touches missing values in one of its fields: "
-            "choose a smaller --patch, or --missing fill."
+            "every patch that was tried touches missing values in one of its two fields: choose a "
+            "smaller --patch, other --latitudes, or --missing fill."
         )
-    return PairPlan(start, end, lags + 1, row, column)
+    return PairPlan(start, end, lag + 1, row, column)
 
 
 def plan_patches(
     chosen: np.ndarray,
     place: Window,
     *,
-    patch: tuple[int, int],
     patches_per_field: int,
     seed: int,
-    missing: Missing | None = None,
+    blocked: Blocked | None = None,
     absent: np.ndarray | None = None,
 ) -> PatchPlan:
     """Draws patches with uniform positions from each field; see :func:`plan_pairs`."""
@@ -234,30 +214,21 @@ def plan_patches(
     random = np.random.default_rng([seed, 1])
     time = np.repeat(chosen, patches_per_field)
     row, column = _draw_positions(random, place, len(time))
-    if missing is not None:
-        for _ in range(ATTEMPTS):
-            again = np.flatnonzero(missing.touched(time, row, column, patch))
-            if not len(again):
+    if blocked is not None:
+        bad = np.arange(len(time))
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                row[bad], column[bad] = _draw_positions(random, place, len(bad))
+            bad = bad[blocked(time[bad], row[bad], column[bad])]
+            if not len(bad):
                 break
-            row[again], column[again] = _draw_positions(random, place, len(again))
-        else:
-            good = ~missing.touched(time, row, column, patch)
-            time, row, column = time[good], row[good], column[good]
+        time, row, column = (np.delete(values, bad) for values in (time, row, column))
     if not len(time):
         raise InputError(
-            f"every patch of {patch[0]} × {patch[1]} touches missing values: choose a smaller "
-            "--patch, or --missing fill."
+            "every patch that was tried touches missing values: choose a smaller --patch, other "
+            "--latitudes, or --missing fill."
         )
     return PatchPlan(time, row, column)
-
-
-def _draw_lags(random: np.random.Generator, present: np.ndarray) -> np.ndarray:
-    """(n,) lags from 0, uniform over those present in each row."""
-    counts = present.sum(1)
-    drawn = np.floor(random.random(len(present)) * counts).astype(np.int64)
-    if present.all():
-        return drawn
-    return np.argmax(np.cumsum(present, 1) == drawn[:, None] + 1, axis=1)
 
 
 def _draw_positions(

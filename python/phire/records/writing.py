@@ -1,71 +1,95 @@
 """Writing records into their places: each at an offset that is known before the first is cut.
 
-Every record's shard, place and length follow from the plan. So the fields are read once, in the
-order of time, by any number of workers, and each record goes straight to where it belongs; the
-bytes of the shards do not depend on who wrote them in what order.
+Every record's shard, place and length follow from the plan. So every field is read once, by any
+worker, and its patches go straight to where they belong; what stands around them (features,
+lengths, checksums) is written afterwards. The bytes of the shards do not depend on who wrote them
+in what order.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
+import struct
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+import google_crc32c
 import numpy as np
 
+from phire.errors import InputError, WorkError
 from phire.records import features
 
 BLOCK = 4 << 20
 
 
 @dataclasses.dataclass(frozen=True)
+class Contents:
+    """What records hold beside the values of their pixels.
+
+    Attributes:
+        integers: The integer features, (n,) each, in order.
+        floats: The float features, (n,) each.
+        pixels: Bytes of each feature of pixels.
+    """
+
+    integers: Mapping[str, np.ndarray]
+    floats: Mapping[str, np.ndarray]
+    pixels: Mapping[str, int]
+
+    @property
+    def count(self) -> int:
+        """Number of records."""
+        return len(next(iter(self.integers.values())))
+
+    def part(self, which: np.ndarray) -> Contents:
+        """Those of some of the records."""
+        return Contents(
+            {name: values[which] for name, values in self.integers.items()},
+            {name: values[which] for name, values in self.floats.items()},
+            self.pixels,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
 class Places:
-    """Where each record of a plan goes.
+    """Where each record goes.
 
     Attributes:
         shard: (n,) number of the shard.
-        offset: (n,) byte in the shard's uncompressed file.
+        offset: (n,) its first byte in the shard's uncompressed file.
+        length: (n,) bytes.
         sizes: (shards,) bytes of each shard.
-        index: (n,) running number over all shards.
     """
 
     shard: np.ndarray
     offset: np.ndarray
+    length: np.ndarray
     sizes: np.ndarray
-    index: np.ndarray
+
+    def pixel_offsets(self, contents: Contents) -> np.ndarray:
+        """(n, features of pixels): the first byte of each record's pixels."""
+        end = self.offset + self.length
+        return end[:, None] - features.pixel_places(contents.pixels)
 
 
-def assign_places(
-    count: int, shards: int, seed: int, integers: Mapping[str, np.ndarray], kind: str, pixels: Any
-) -> Places:
-    """Deals records out to shards in a seeded permutation.
-
-    Args:
-        count: Number of records.
-        shards: Number of shards.
-        seed: Seed of the permutation.
-        integers: The integer features but ``index``, (n,) each.
-        kind: ``pairs`` or ``downscaling``.
-        pixels: Bytes of each feature of pixels.
-    """
+def assign_places(contents: Contents, shards: int, seed: int) -> Places:
+    """Deals records out to shards in a seeded permutation."""
+    count = contents.count
     order = np.random.default_rng([seed, 2]).permutation(count)
-    # place[i]: where record i comes in the whole sequence; shards take consecutive stretches.
-    place = np.empty(count, np.int64)
-    place[order] = np.arange(count)
+    # rank[i]: where record i comes in the whole sequence; shards take consecutive stretches.
+    rank = np.empty(count, np.int64)
+    rank[order] = np.arange(count)
     bounds = np.linspace(0, count, shards + 1).round().astype(np.int64)
-    shard = np.searchsorted(bounds, place, side="right") - 1
-    floats = features.PAIR_FLOATS if kind == "pairs" else ()
-    lengths = features.record_lengths({"index": place, **integers}, floats, pixels)
-    ends = np.cumsum(lengths[order])
-    starts = ends - lengths[order]
-    base = np.concatenate([[0], ends])[bounds[:-1]]
+    shard = np.searchsorted(bounds, rank, side="right") - 1
+    length = features.record_lengths(contents.integers, list(contents.floats), contents.pixels)
+    ends = np.concatenate([[0], np.cumsum(length[order])])
+    base = ends[bounds[:-1]]
     offset = np.empty(count, np.int64)
-    offset[order] = starts - base[shard[order]]
-    sizes = np.diff(np.concatenate([[0], ends])[bounds])
-    return Places(shard, offset, sizes, place)
+    offset[order] = ends[:-1] - base[shard[order]]
+    return Places(shard, offset, length, np.diff(ends[bounds]))
 
 
 def shard_names(shards: int) -> tuple[str, ...]:
@@ -74,26 +98,43 @@ def shard_names(shards: int) -> tuple[str, ...]:
 
 
 def allocate(directory: Path, names: Sequence[str], sizes: np.ndarray) -> None:
-    """Makes the uncompressed shards at their full size, still empty."""
+    """Makes the uncompressed shards at their full size, still empty.
+
+    Raises:
+        InputError: The disk has not enough room for them.
+    """
+    wanted, free = int(sizes.sum()), shutil.disk_usage(directory).free
+    if wanted > free:
+        raise InputError(
+            f"the records take {wanted / 1e9:.1f} GB, but {directory.parent} has only "
+            f"{free / 1e9:.1f} GB left: choose another disk, fewer patches or --dtype float16."
+        )
     for name, size in zip(names, sizes):
         with open(directory / name, "wb") as stream:
             stream.truncate(int(size))
 
 
 class ShardFiles:
-    """The uncompressed shards, open for writing at any place."""
+    """The uncompressed shards, open for writing at any place.
+
+    Raises:
+        WorkError: This machine does not see them.
+    """
 
     def __init__(self, directory: Path, names: Sequence[str]) -> None:
-        self._descriptors = [os.open(directory / name, os.O_WRONLY) for name in names]
+        try:
+            self._descriptors = [os.open(directory / name, os.O_WRONLY) for name in names]
+        except FileNotFoundError:
+            raise WorkError(
+                f"a worker on {os.uname().nodename} does not see {directory}: all workers need the "
+                "file system on which the records are made."
+            ) from None
 
-    def write(self, shard: int, offset: int, pieces: Sequence[bytes]) -> None:
-        """Writes a framed record's pieces at its place."""
-        descriptor = self._descriptors[shard]
-        expected = sum(len(piece) for piece in pieces)
-        written = os.pwritev(descriptor, pieces, offset)
-        while written < expected:  # a signal or a file system may cut a write short
-            rest = b"".join(pieces)[written:]
-            written += os.pwrite(descriptor, rest, offset + written)
+    def write(self, shard: int, offset: int, data: bytes) -> None:
+        """Writes bytes at their place."""
+        written = os.pwrite(self._descriptors[shard], data, offset)
+        while written < len(data):  # a signal or a file system may cut a write short
+            written += os.pwrite(self._descriptors[shard], data[written:], offset + written)
 
     def __enter__(self) -> ShardFiles:
         return self
@@ -101,6 +142,49 @@ class ShardFiles:
     def __exit__(self, *exception: object) -> None:
         for descriptor in self._descriptors:
             os.close(descriptor)
+
+
+def seal(
+    directory: Path,
+    names: Sequence[str],
+    contents: Contents,
+    shard: np.ndarray,
+    offset: np.ndarray,
+    length: np.ndarray,
+    crcs: np.ndarray,
+) -> None:
+    """Writes what stands around the pixels of records: lengths, features, checksums.
+
+    Args:
+        directory, names: The shards.
+        contents: Of these records.
+        shard, offset, length: Their places.
+        crcs: (n, features of pixels) CRC32C of their pixels.
+    """
+    heads = [features.pixel_head(*item) for item in contents.pixels.items()]
+    back = features.pixel_places(contents.pixels)
+    integers = {name: values.tolist() for name, values in contents.integers.items()}
+    floats = {name: values.tolist() for name, values in contents.floats.items()}
+    places = list(zip(shard.tolist(), offset.tolist(), length.tolist()))
+    crc = np.empty(len(places), np.uint32)
+    with ShardFiles(directory, names) as files:
+        for i, (number, first, size) in enumerate(places):
+            head, crc[i] = features.record_head(
+                size,
+                [(name, values[i]) for name, values in integers.items()],
+                [(name, values[i]) for name, values in floats.items()],
+                heads[0],
+            )
+            files.write(number, first, head)
+            for pixel_head, distance in zip(heads[1:], back[1:].tolist()):
+                files.write(number, first + size - distance - len(pixel_head), pixel_head)
+        for feature, size in enumerate(contents.pixels.values()):
+            if feature:
+                head = heads[feature]
+                crc = features.joined_crc(crc, google_crc32c.value(head), len(head))
+            crc = features.joined_crc(crc, crcs[:, feature], size)
+        for (number, first, size), value in zip(places, features.masked(crc).tolist()):
+            files.write(number, first + size - 4, struct.pack("<I", value))
 
 
 def compress(path: str | os.PathLike, compression: str) -> None:
@@ -113,10 +197,19 @@ def compress(path: str | os.PathLike, compression: str) -> None:
 
     path = Path(path)
     packed = path.with_suffix(".packed")
+    if not path.exists() and packed.exists():
+        return
     window = zlib.MAX_WBITS | (16 if compression == "gzip" else 0)
     compressor = isal_zlib.compressobj(1, isal_zlib.DEFLATED, window)
     with open(path, "rb") as source, open(packed, "wb") as target:
         while block := source.read(BLOCK):
             target.write(compressor.compress(block))
         target.write(compressor.flush())
-    os.replace(packed, path)
+    path.unlink()
+
+
+def finish_compressed(directory: Path, names: Sequence[str]) -> None:
+    """Gives the compressed shards their names."""
+    for name in names:
+        path = directory / name
+        os.replace(path.with_suffix(".packed"), path)

@@ -1,0 +1,212 @@
+"""Where values are missing: which fields are concerned and which patches would touch them.
+
+A survey reads every field once. It is made only when a missing value was met, or when missing
+values are to be refused.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from phire import progress
+from phire.errors import InputError
+from phire.fields.time import TimeAxis
+from phire.records.layers import Layers, all_finite
+from phire.records.sampling import Window
+from phire.records.spreading import spread
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What one field was found to hold.
+
+    Attributes:
+        time: Its index.
+        state: ``partly`` or ``wholly`` missing, or ``infinite``.
+        blocked: Digest of the map of patches that touch missing values, if partly missing.
+    """
+
+    time: int
+    state: str
+    blocked: str = ""
+
+
+def look(
+    layers: Layers, place: Window, times: Sequence[int]
+) -> tuple[list[Found], dict[str, bytes]]:
+    """Looks at some fields.
+
+    Returns:
+        What was found in fields that are not whole, and the maps of blocked patches by digest:
+        one bit a place of ``place``, 1 where the patch there touches a missing value.
+    """
+    found, maps = [], {}
+    for time in times:
+        planes = layers.read(int(time))
+        if all(map(all_finite, planes)):
+            continue
+        if any(np.isinf(part).any() for part in planes):
+            found.append(Found(int(time), "infinite"))
+            continue
+        masks = [np.isnan(part).any(0) for part in planes]
+        if any(mask.all() for mask in masks):
+            found.append(Found(int(time), "wholly"))
+            continue
+        blocked = np.logical_or.reduce(
+            [touched(m, layer.patch, layer.step, place) for m, layer in zip(masks, layers.layers)]
+        )
+        packed = np.packbits(blocked).tobytes()
+        digest = hashlib.sha256(packed).hexdigest()
+        maps[digest] = packed
+        found.append(Found(int(time), "partly", digest))
+    return found, maps
+
+
+def touched(mask: np.ndarray, patch: tuple[int, int], step: int, place: Window) -> np.ndarray:
+    """Which patches touch a marked point.
+
+    Args:
+        mask: (H, W) bool.
+        patch: (H, W) of the patches.
+        step: Points of the mask for each row and column of ``place``.
+        place: Where patches may lie.
+
+    Returns:
+        (rows of ``place``, columns of ``place``) bool.
+    """
+    if place.wraps:
+        mask = np.concatenate([mask, mask[:, : patch[1]]], axis=1)
+    # Sums over all points above and to the left: four of them give the sum over a patch.
+    sums = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), np.int32)
+    np.cumsum(np.cumsum(mask, 0, dtype=np.int32), 1, out=sums[1:, 1:])
+    top = np.arange(place.rows[0], place.rows[1] + 1)[:, None] * step
+    left = np.arange(place.columns)[None] * step
+    bottom, right = top + patch[0], left + patch[1]
+    return sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left] > 0
+
+
+class Survey:
+    """What was found in all fields.
+
+    Attributes:
+        partly, wholly: Number of fields of which some or all is missing.
+        absent: Indices of the fields that are missing wholly.
+    """
+
+    def __init__(
+        self, found: Sequence[Found], maps: np.ndarray, digests: Sequence[str], place: Window
+    ) -> None:
+        rank = {digest: i for i, digest in enumerate(digests)}
+        self.absent = np.array([f.time for f in found if f.state == "wholly"], dtype=np.int64)
+        partly = [f for f in found if f.state == "partly"]
+        self.partly, self.wholly = len(partly), len(self.absent)
+        self.times = np.array([f.time for f in partly], dtype=np.int64)
+        self._rank = np.array([rank[f.blocked] for f in partly], dtype=np.int64)
+        self._maps = maps
+        self._place = place
+
+    def blocked(self, times: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Whether patches touch missing values; see :data:`phire.records.sampling.Blocked`."""
+        answer = np.zeros(len(times), bool)
+        if not len(self.times):
+            return answer
+        where = np.minimum(np.searchsorted(self.times, times), len(self.times) - 1)
+        mine = np.flatnonzero(self.times[where] == times)
+        bit = (rows[mine] - self._place.rows[0]) * self._place.columns + columns[mine]
+        byte = self._maps[self._rank[where[mine]], bit >> 3]
+        answer[mine] = byte >> (7 - (bit & 7)).astype(np.uint8) & 1
+        return answer
+
+    def note(self, missing: str, count: int) -> dict[str, Any]:
+        """Tells the user what is done about missing values; returns it for the manifest."""
+        done = "not drawn" if missing == "skip" else "filled with the channel's mean"
+        said = []
+        if self.partly:
+            what = (
+                "patches that touch them are not drawn" if missing == "skip" else f"they are {done}"
+            )
+            said.append(f"{self.partly} of {count} fields have missing values: {what}.")
+        if self.wholly:
+            said.append(
+                f"{self.wholly} of {count} fields are missing wholly and count as gaps in time."
+            )
+        if said:
+            progress.say(" ".join(said))
+        return {"policy": missing, "fields": self.partly, "absent": self.wholly}
+
+
+def survey(
+    layers: Layers,
+    chosen: np.ndarray,
+    place: Window,
+    *,
+    time: TimeAxis,
+    path: object,
+    directory: Path,
+    client: Any,
+) -> Survey:
+    """Looks for missing and infinite values in all fields.
+
+    Args:
+        layers: The fields.
+        chosen: Indices of the fields to look at.
+        place: Where patches may lie.
+        time: The times, for messages.
+        path: The store, for messages.
+        directory: Where the maps of blocked patches are kept until the end, in a file without name.
+        client: As :func:`phire.fields.cluster.cluster` yields it.
+
+    Raises:
+        InputError: There are infinite values, or nothing but missing ones.
+    """
+    parts = np.array_split(chosen, max(1, len(chosen) // 16))
+    found: list[Found] = []
+    digests: dict[str, None] = {}
+    size = -(-(place.rows[1] - place.rows[0] + 1) * place.columns // 8)
+    with tempfile.TemporaryFile(dir=directory) as file:
+        # Land and sea give one map for all times; clouds one for each: these may not fit memory.
+        for part, maps in spread(
+            look, [(layers, place, part) for part in parts], client,
+            description="looking for missing values", unit="fields", sizes=[len(p) for p in parts],
+        ):  # fmt: skip
+            found += part
+            for digest, packed in maps.items():
+                if digest not in digests:
+                    digests[digest] = None
+                    file.write(packed)
+        file.flush()
+        maps = np.zeros((0, size), np.uint8)
+        if digests:
+            maps = np.memmap(file, np.uint8, "r", shape=(len(digests), size))
+    found.sort(key=lambda item: item.time)
+    infinite = [item.time for item in found if item.state == "infinite"]
+    if infinite:
+        raise InputError(
+            f"{path} holds infinite values at {time.format(infinite[0])}: mark them as missing "
+            "(NaN) or repair them."
+        )
+    result = Survey(found, maps, list(digests), place)
+    if result.wholly == len(chosen):
+        raise InputError(f"{path}: all {len(chosen)} fields in range are missing wholly.")
+    return result
+
+
+def refuse_missing(result: Survey, time: TimeAxis, path: object, count: int) -> None:
+    """Refuses missing values.
+
+    Raises:
+        InputError: There are some.
+    """
+    if result.partly or result.wholly:
+        first = time.format(int(min([*result.times, *result.absent])))
+        raise InputError(
+            f"{path} has missing values in {result.partly + result.wholly} of {count} fields (the "
+            f"first at {first}): pass --missing skip or --missing fill, or repair them."
+        )
