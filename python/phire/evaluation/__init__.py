@@ -1,0 +1,38 @@
+"""Statistics of fields against a truth, with figures and a report.
+
+The names are loaded when first used: what needs none of the statistics starts without them.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+_HOMES = {
+    "STATISTICS": "families",
+    "EnsembleSource": "members",
+    "as_source": "members",
+    "coherence": "functions",
+    "describe_results": "results",
+    "distribution": "functions",
+    "evaluate": "runner",
+    "kinetic_energy_spectrum": "functions",
+    "maps": "functions",
+    "open_fields": "members",
+    "scores": "functions",
+    "semivariogram": "functions",
+    "statistic": "functions",
+    "summarise": "summary",
+    "variance_spectrum": "functions",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_HOMES]

@@ -82,6 +82,147 @@ Common to all files
     ``field(channel, time, latitude, longitude)`` of a few times for image panels; ``minimum`` and
     ``maximum(channel)`` the truth's range to draw them in.
 
-``summary.csv`` has the columns ``candidate, region`` and numbers named as above; those of a channel
-as ``NAME:CHANNEL`` (such as ``rmse:vorticity``).
+``summary.csv`` has the columns ``candidate, region`` and numbers named as above without ``_mean``;
+those of a channel as ``NAME:CHANNEL`` (such as ``rmse:vorticity``); from spectra
+``log_spectral_error:X`` and ``effective_resolution:X``, X a channel or ``kinetic_energy``.
 """
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from phire import files
+from phire.errors import InputError
+
+TRUTH = "truth"
+OPTIONS = "phire_options"
+PROVENANCE = "provenance.json"
+SUMMARY = "summary.csv"
+COMMAND = "evaluation"
+"""What ``provenance.json`` names as the kind of output."""
+
+
+def result_path(output: str | os.PathLike, candidate: str, metric: str, region: str = "") -> Path:
+    """Where a metric's result lies; ``truth`` is a candidate too."""
+    name = f"{metric}.{region}.nc" if region else f"{metric}.nc"
+    return Path(output) / candidate / name
+
+
+def write_result(
+    dataset: xr.Dataset,
+    path: str | os.PathLike,
+    options: Mapping[str, Any],
+    attributes: Mapping[str, Any],
+) -> None:
+    """Writes a result whole or not at all, with the options it was made by.
+
+    Args:
+        dataset: The result.
+        path: The file; see :func:`result_path`.
+        options: All that the numbers depend on.
+        attributes: Further attributes of the file.
+    """
+    dataset = dataset.assign_attrs({**attributes, OPTIONS: json.dumps(files.plain(options))})
+    # Fields compress well and need no more than their own precision.
+    encoding = {
+        name: {"zlib": True, "complevel": 1, "shuffle": True}
+        for name, variable in dataset.variables.items()
+        if variable.size > 4096 and variable.dtype.kind in "fi"
+    }
+    with files.replacing(path) as partial:
+        dataset.to_netcdf(partial, engine="h5netcdf", encoding=encoding)
+
+
+def read_result(path: str | os.PathLike) -> xr.Dataset:
+    """Reads a result into memory.
+
+    Raises:
+        InputError: There is none, or it is no NetCDF file.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{path} does not exist: name a file of results (NAME/METRIC.nc).")
+    try:
+        with xr.open_dataset(path, engine="h5netcdf") as dataset:
+            return dataset.load()
+    except OSError as error:
+        raise InputError(f"{path} is not a NetCDF file of results ({error}).") from None
+
+
+def recorded_options(path: str | os.PathLike) -> dict[str, Any] | None:
+    """The options that a file of results was made by; None where it is not there or not phire's."""
+    if not Path(path).is_file():
+        return None
+    try:
+        with xr.open_dataset(path, engine="h5netcdf") as dataset:
+            text = dataset.attrs.get(OPTIONS)
+    except OSError:
+        return None
+    return None if text is None else json.loads(text)
+
+
+def read_provenance(output: str | os.PathLike) -> dict[str, Any] | None:
+    """What a folder of results was made by; None where it is none."""
+    path = Path(output) / PROVENANCE
+    try:
+        provenance = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    known = isinstance(provenance, dict) and provenance.get("kind") == COMMAND
+    return provenance if known else None
+
+
+def describe_results(path: str | os.PathLike) -> dict[str, Any] | None:
+    """Describes a folder of results, or one file of them; None where it is neither.
+
+    Args:
+        path: ``OUT`` of ``phire-eval``, or a NetCDF file in it.
+    """
+    path = Path(path)
+    if path.is_file() and path.suffix == ".nc":
+        options = recorded_options(path)
+        if options is None or "metric" not in options:
+            return None
+        dataset = read_result(path)
+        return {
+            "kind": "evaluation result",
+            "candidate": str(dataset.attrs.get("candidate", "")),
+            "metric": options["metric"],
+            "region": str(dataset.attrs.get("region", "")) or "all",
+            "times": int(dataset.attrs.get("times", 0)),
+            "variables": ", ".join(map(str, dataset.data_vars)),
+        }
+    provenance = read_provenance(path) if path.is_dir() else None
+    if provenance is None:
+        return None
+    options = provenance["options"]
+    found = sorted(path.glob("*/*.nc"))
+    return {
+        "kind": "evaluation results",
+        "truth": _origin_text(options["truth"]),
+        "candidates": ", ".join(
+            f"{name} ({_origin_text(origin)})" for name, origin in options["candidates"].items()
+        ),
+        "times": "{} from {} to {}".format(*options["times"]),
+        "scale": options["scale"] or "not given",
+        "regions": ", ".join(options["regions"]) or "none",
+        "metrics": ", ".join(sorted({file.name.split(".")[0] for file in found})),
+        "files": len(found),
+        "report": str(path / "report.html") if (path / "report.html").is_file() else "not written",
+        "phire": provenance.get("versions", {}).get("phire", ""),
+    }
+
+
+def _origin_text(origin: Mapping[str, Any]) -> str:
+    return str(origin.get("path") or origin.get("spec") or origin.get("type") or "")
+
+
+def channels_of(dataset: xr.Dataset) -> list[str]:
+    """The channels of a result."""
+    return [str(name) for name in np.atleast_1d(dataset["channel"].values)]

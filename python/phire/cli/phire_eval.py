@@ -1,0 +1,158 @@
+"""``phire-eval``: statistics, figures and a report of candidates against the truth."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from phire.cli.common import Command, CommaSeparated
+
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
+
+
+class _Named(click.ParamType):
+    """NAME=VALUE."""
+
+    def __init__(self, value: str) -> None:
+        self.name = f"NAME={value}"
+
+    def convert(self, value, param, ctx):
+        if isinstance(value, tuple):
+            return value
+        name, separator, rest = value.partition("=")
+        if not (name and separator and rest):
+            self.fail(f"{value!r} is not of the form {self.name}.", param, ctx)
+        return name, rest
+
+
+@click.command("phire-eval", cls=Command)
+@click.argument("truth", type=click.Path())
+@click.option(
+    "--candidate",
+    "candidates",
+    type=_Named("SPEC"),
+    multiple=True,
+    help="What to evaluate: SPEC is a run of phire-train, a store, NetCDF or Zarr file of "
+    "predictions (a dimension `member` makes it an ensemble), or nearest, bilinear, bicubic.",
+)
+@click.option("--out", "output", type=click.Path(), required=True, help="Folder of results.")
+@click.option(
+    "--scale",
+    type=click.IntRange(1),
+    default=None,
+    help="How much coarser the coarse fields are; needed for runs and interpolations.",
+)
+@click.option(
+    "--metrics",
+    type=CommaSeparated(name="NAME,..."),
+    default=None,
+    help="Statistics to take; by default all that fit but the slow ones.",
+)
+@click.option(
+    "--region",
+    "regions",
+    type=_Named("N,W,S,E"),
+    multiple=True,
+    help="A part to evaluate too: a box in degrees, or a NetCDF file with a mask.",
+)
+@click.option("--time", "times", default=None, help="Only these times: START,STOP, half-open.")
+@click.option("--variables", type=CommaSeparated(name="NAME,..."), default=None,
+              help="Only these channels of the truth and of files of predictions.")  # fmt: skip
+@click.option(
+    "--climatology",
+    type=click.Path(),
+    default=None,
+    help="Fields to take anomalies from: 1, 12 (months), 365 or 366 (days); default: the truth's "
+    "mean.",
+)
+@click.option(
+    "--learned", type=click.Path(), default=None, help="Metric of rplearn-eval: learned distance."
+)
+@click.option("--pairs", type=click.IntRange(1), default=300, help="Pairs of points a lag a field.")
+@click.option(
+    "--lags", type=CommaSeparated(float, name="KM,..."), default=None, help="Of the semivariogram."
+)
+@click.option("--seed", type=int, default=0)
+@click.option(
+    "--chunk", type=click.IntRange(1), default=32, help="Times between snapshots of the work."
+)
+@click.option("--workers", type=click.IntRange(1), default=None, help="Processes to spread over.")
+@click.option("--scheduler", default=None, help="Address of a dask scheduler to spread over.")
+@click.option("--report/--no-report", default=True, help="Draw the figures, write the report.")
+def main(truth, candidates, output, climatology, learned, variables, lags, scale, **options):
+    """Evaluate candidates against TRUTH (a store, NetCDF, Zarr or GRIB file)."""
+    from phire import files
+    from phire.errors import InputError
+    from phire.evaluation import evaluate, open_fields
+    from phire.evaluation.accumulator import LAGS
+
+    named = dict(candidates)
+    if len(named) < len(candidates):
+        raise InputError("two of --candidate have the same name: name each differently.")
+    regions = dict(options.pop("regions"))
+    truth_source = open_fields(truth, variables)
+    sources = {
+        name: _open(name, spec, truth_source, scale, variables) for name, spec in named.items()
+    }
+    origins = {"truth": _origin(files, truth)}
+    origins |= {name: _origin(files, spec) for name, spec in named.items()}
+    if variables:
+        origins["truth"]["variables"] = list(variables)
+    functions = {}
+    if learned is not None:
+        from phire.rplearn import LearnedMetric
+
+        metric = LearnedMetric.load(learned)
+        functions["learned_distance"] = metric.distance
+        functions["learned_features"] = lambda fields: metric.features(fields).mean(axis=(1, 2))
+        origins["learned"] = _origin(files, learned)
+    if climatology is not None:
+        origins["climatology"] = _origin(files, climatology)
+        functions["climatology"] = open_fields(climatology, variables)
+    evaluate(
+        truth_source,
+        sources,
+        output,
+        regions=regions,
+        scale=scale,
+        lags=lags or LAGS,
+        origins=origins,
+        **functions,
+        **options,
+    )
+
+
+def _open(name, spec, truth, scale, variables):
+    """The source that ``--candidate NAME=SPEC`` means."""
+    from phire.errors import InputError
+    from phire.evaluation import open_fields
+    from phire.fields.coarsening import CoarsenedSource, CroppedSource
+
+    is_run = os.path.isdir(spec) and not os.path.exists(os.path.join(spec, ".zattrs")) and not (
+        os.path.exists(os.path.join(spec, "zarr.json"))
+    )  # fmt: skip
+    if spec not in INTERPOLATIONS and not is_run:
+        return open_fields(spec, variables)
+    if scale is None:
+        raise InputError(f"--candidate {name}={spec} needs --scale: how much coarser its input is.")
+    coarse = CoarsenedSource(truth, scale)
+    if is_run:
+        from phire.downscaling.prediction import PredictedSource
+
+        return PredictedSource(spec, coarse)
+    from phire.downscaling.interpolation import InterpolatedSource
+
+    return InterpolatedSource(coarse, CroppedSource(truth, scale).grid, spec)
+
+
+def _origin(files, spec):
+    """What is kept of where fields came from: the path and a hash of what is there."""
+    if spec in INTERPOLATIONS:
+        return {"spec": spec}
+    path = os.path.abspath(spec)
+    return {"path": path, "fingerprint": files.fingerprint(path)}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,321 @@
+"""What every statistic is: something that starts empty, takes fields, merges, and has a result.
+
+A statistic's state is a plain dict of arrays, so that it can be sent between processes, kept on
+disk and merged without knowing what it means: sums are added, series are joined. The empty state is
+the empty dict. ``merge`` is associative and commutative (to round-off), so that chunks of time may
+be taken in any grouping.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+import xarray as xr
+
+from phire.evaluation.domain import Domain
+from phire.evaluation.unit_text import common, squared
+from phire.fields.grid import EARTH_RADIUS, Grid
+from phire.fields.time import TimeAxis
+
+LAGS = (25.0, 50.0, 100.0, 200.0, 300.0, 500.0, 1000.0)
+"""Distances of the semivariogram by default, km."""
+
+State = dict[str, np.ndarray]
+Value = TypeVar("Value")
+
+
+class Batch:
+    """Some fields, with what has been computed from them so far.
+
+    Args:
+        fields: (n, H, W, C) in physical units; missing values are NaN.
+        times: (n,) places of the fields on the evaluation's time axis.
+
+    Attributes:
+        planes: (n, C, H, W) the same, contiguous.
+        times: (n,).
+    """
+
+    def __init__(self, fields: np.ndarray, times: np.ndarray) -> None:
+        self.planes = np.ascontiguousarray(np.moveaxis(np.asarray(fields), -1, 1))
+        self.times = np.asarray(times)
+        self._kept: dict[Any, Any] = {}
+
+    def __len__(self) -> int:
+        return len(self.planes)
+
+    def once(self, key: Any, compute: Callable[[], Value]) -> Value:
+        """The value kept under ``key``, computed when it is first asked for.
+
+        Statistics of several candidates, and several statistics of one field, share transforms
+        this way.
+        """
+        if key not in self._kept:
+            self._kept[key] = compute()
+        return self._kept[key]
+
+    @property
+    def fields(self) -> np.ndarray:
+        """(n, H, W, C), a view."""
+        return np.moveaxis(self.planes, 1, -1)
+
+    @property
+    def present(self) -> np.ndarray | None:
+        """(n, C, H, W) True where there is a value; None where there is one everywhere."""
+
+        def look() -> np.ndarray | None:
+            finite = np.isfinite(self.planes)
+            return None if finite.all() else finite
+
+        return self.once("present", look)
+
+
+class Ensemble(Batch):
+    """Fields with members; as a :class:`Batch` it is the ensemble's mean.
+
+    Args:
+        fields: (n, M, H, W, C).
+        times: (n,).
+
+    Attributes:
+        members: (n, M, C, H, W).
+    """
+
+    def __init__(self, fields: np.ndarray, times: np.ndarray) -> None:
+        super().__init__(fields.mean(1), times)
+        self.members = np.ascontiguousarray(np.moveaxis(fields, -1, 2))
+        self._batches = [Batch(fields[:, m], times) for m in range(fields.shape[1])]
+
+    def each(self) -> list[Batch]:
+        """A batch for each member."""
+        return self._batches
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Facts:
+    """What is known of the truth before the statistics begin, within one domain.
+
+    Attributes:
+        minimum, maximum: (C,) over all times and points.
+        mean: (C,) area-weighted, over all times.
+        variance: (C,) the time mean of the area-weighted variance in space.
+        total_variance: (C,) about ``mean``, over time and space.
+        sample: (k, C) values drawn evenly by area, for quantiles.
+        climatology: (G, C, H, W) means of the truth on the whole grid by group of times (of which
+            there may be one), or those of a given climatology; None where no statistic needs it.
+        groups: (T,) the group of each time.
+    """
+
+    minimum: np.ndarray
+    maximum: np.ndarray
+    mean: np.ndarray
+    variance: np.ndarray
+    total_variance: np.ndarray
+    sample: np.ndarray
+    climatology: np.ndarray | None = None
+    groups: np.ndarray | None = None
+
+    @property
+    def range(self) -> np.ndarray:
+        """(C,) maximum − minimum."""
+        return self.maximum - self.minimum
+
+    def quantiles(self, levels: Any) -> np.ndarray:
+        """(k, C) quantiles of the truth's values at ``levels`` (k,)."""
+        return np.nanquantile(self.sample, np.asarray(levels), axis=0)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Setting:
+    """All that a statistic needs to know besides the fields.
+
+    Attributes:
+        domain: Where it is taken.
+        channels, units: Of the fields.
+        time: The times evaluated.
+        facts: Of the truth, in this domain.
+        scale: How much coarser the coarse grid was; None if not given.
+        seed: Of every random draw.
+        radius: Of the sphere, m.
+        threads: That transforms may use.
+        lags: Of the semivariogram, km.
+        pairs: Of points for each lag and field.
+        learned: Callables that the statistics of learned features use, by name.
+    """
+
+    domain: Domain
+    channels: tuple[str, ...]
+    units: tuple[str, ...]
+    time: TimeAxis
+    facts: Facts | None = None
+    scale: int | None = None
+    seed: int = 0
+    radius: float = EARTH_RADIUS
+    threads: int = 1
+    lags: tuple[float, ...] = LAGS
+    pairs: int = 300
+    learned: Mapping[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
+
+    @property
+    def grid(self) -> Grid:
+        """The whole grid."""
+        return self.domain.grid
+
+
+class Statistic(abc.ABC):
+    """A statistic as an accumulator over time.
+
+    A subclass names itself, measures one batch (:meth:`measure`) and makes the result of a state;
+    how states join follows from their keys.
+
+    Args:
+        setting: Where and of what it is taken.
+
+    Attributes:
+        name: Of the statistic; its file is ``name.nc``.
+        series: Keys of the state that are joined along the first axis instead of added; such a
+            state must hold ``times``, by which results are ordered.
+        extremes: Keys of which the smallest (``minimum…``) or largest (``maximum…``) is kept.
+        of_truth: Whether the truth alone has a result.
+        ensemble: How members enter: each on its own (``each``), as the ensemble's mean (``mean``),
+            or all at once (``all``; then candidates without members have no result).
+        by_default: Whether it is taken where no metrics are named.
+        stays: Whether it must be taken in the process that was started, for what it calls cannot
+            be sent to others.
+    """
+
+    name: ClassVar[str]
+    series: ClassVar[tuple[str, ...]] = ()
+    extremes: ClassVar[tuple[str, ...]] = ()
+    of_truth: ClassVar[bool] = True
+    ensemble: ClassVar[str] = "each"
+    by_default: ClassVar[bool] = True
+    stays: ClassVar[bool] = False
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+        self.domain = setting.domain
+
+    @classmethod
+    def takes(cls, setting: Setting) -> bool:
+        """Whether the statistic is meant for such a domain: the whole grid, or regions."""
+        return True
+
+    @classmethod
+    def refusal(cls, setting: Setting) -> str | None:
+        """Why the statistic cannot be taken there, as a clause; None where it can."""
+        return None
+
+    def empty(self) -> State:
+        """The state of no fields."""
+        return {}
+
+    @abc.abstractmethod
+    def measure(self, truth: Batch, candidate: Batch | None) -> State:
+        """The state of one batch of fields.
+
+        Args:
+            truth: Fields of the truth.
+            candidate: Fields of a candidate at the same times; None to measure the truth itself.
+        """
+
+    @abc.abstractmethod
+    def result(self, state: State) -> xr.Dataset:
+        """The statistic of all fields that went into a state."""
+
+    def update(self, state: State, truth: Batch, candidate: Batch | None = None) -> State:
+        """The state with a batch added; the state given may be changed in place."""
+        return self._join(state, self.measure(truth, candidate), in_place=True)
+
+    def merge(self, first: State, second: State) -> State:
+        """The state of the fields of both; both are left as they are."""
+        return self._join(first, second, in_place=False)
+
+    def _join(self, first: State, second: State, in_place: bool) -> State:
+        if not first or not second:
+            return dict(first or second)
+        joined = {}
+        for key, value in second.items():
+            own = first[key]
+            if key in self.series:
+                joined[key] = np.concatenate([own, value])
+            elif key in self.extremes:
+                pick = np.fmin if key.startswith("minimum") else np.fmax
+                joined[key] = pick(own, value)
+            elif in_place and isinstance(own, np.ndarray) and own.ndim:
+                joined[key] = np.add(own, value, out=own)
+            else:
+                joined[key] = own + value
+        return joined
+
+    # What most results share
+
+    def coordinates(self, *names: str) -> dict[str, Any]:
+        """Coordinates by name: ``channel``, and those of the grid where it has any."""
+        grid = self.domain.window_grid
+        made = {
+            "channel": ("channel", np.array(self.setting.channels, dtype=object)),
+            "latitude": (
+                "latitude",
+                grid.latitudes,
+                {"standard_name": "latitude", "units": "degrees_north"},
+            ),
+            "longitude": (
+                "longitude",
+                grid.longitudes,
+                {"standard_name": "longitude", "units": "degrees_east"},
+            ),
+        }
+        if not grid.has_coordinates:
+            made = {"channel": made["channel"]}
+        return {name: made[name] for name in names if name in made}
+
+    @property
+    def plane_dimensions(self) -> tuple[str, str]:
+        """The names of the grid's dimensions."""
+        if self.domain.grid.has_coordinates:
+            return "latitude", "longitude"
+        return "row", "column"
+
+    def units(self) -> dict[str, str]:
+        """The attribute ``units``: those that all channels share, empty where they differ."""
+        return {"units": common(self.setting.units)}
+
+    def squared_units(self) -> dict[str, str]:
+        """The attribute ``units`` of squares of values."""
+        return {"units": squared(common(self.setting.units))}
+
+    def time_coordinate(self, times: np.ndarray) -> tuple[str, np.ndarray]:
+        """The coordinate ``time`` of some of the times."""
+        return "time", self.setting.time[times].to_coordinate()
+
+    def ordered(self, state: State) -> tuple[np.ndarray, State]:
+        """Times of a state with series, ascending, and its series in that order.
+
+        Values of one time that came more than once (members) are averaged.
+        """
+        times, place = np.unique(state["times"], return_inverse=True)
+        counts = np.bincount(place)
+        ordered = {}
+        for key in self.series:
+            if key == "times":
+                continue
+            values = np.asarray(state[key], dtype=np.float64)
+            sums = np.zeros((len(times), *values.shape[1:]))
+            np.add.at(sums, place, values)
+            ordered[key] = sums / counts.reshape(-1, *(1,) * (values.ndim - 1))
+        return times, ordered
+
+
+STATISTICS: dict[str, type[Statistic]] = {}
+"""All statistics by name."""
+
+
+def register(statistic: type[Statistic]) -> type[Statistic]:
+    """Makes a statistic known by its name; a decorator of its class."""
+    STATISTICS[statistic.name] = statistic
+    return statistic

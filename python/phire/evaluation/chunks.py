@@ -1,0 +1,213 @@
+"""Statistics over time chunk by chunk, here or on a cluster, so that a crash costs little."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import os
+import pickle
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from phire import files, progress
+from phire.errors import InputError, WorkError
+from phire.evaluation.accumulator import Batch, Ensemble, State, Statistic
+from phire.fields.cluster import cluster
+
+BATCH_BYTES = 64 << 20
+"""Fields of one source held at once."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """One statistic of one candidate.
+
+    Attributes:
+        key: What tells it from all others.
+        statistic: The accumulator.
+        candidate: The candidate's name; None for the truth itself.
+    """
+
+    key: Hashable
+    statistic: Statistic
+    candidate: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """All that a worker needs to take statistics of some times.
+
+    Attributes:
+        truth: A source.
+        candidates: Sources by name, on the truth's times.
+        tasks: What to take.
+    """
+
+    truth: Any
+    candidates: Mapping[str, Any]
+    tasks: tuple[Task, ...]
+
+    @property
+    def batch(self) -> int:
+        """Fields read at once."""
+        grid = self.truth.grid
+        members = max([1, *(getattr(c, "members", 0) for c in self.candidates.values())])
+        size = grid.shape[0] * grid.shape[1] * len(self.truth.channels) * 4 * members
+        return max(1, BATCH_BYTES // size)
+
+
+def measure_chunk(work: Work, times: np.ndarray) -> dict[Hashable, State]:
+    """The states of all tasks over some times."""
+    states = {task.key: task.statistic.empty() for task in work.tasks}
+    for truth, candidates in _read_ahead(work, times):
+        for task in work.tasks:
+            statistic, state = task.statistic, states[task.key]
+            if task.candidate is None:
+                states[task.key] = statistic.update(state, truth)
+                continue
+            for fields in _entering(statistic, candidates[task.candidate]):
+                state = statistic.update(state, truth, fields)
+            states[task.key] = state
+    return states
+
+
+def _entering(statistic: Statistic, candidate: Batch) -> list[Batch]:
+    """The fields of a candidate as a statistic wants them: each member, or their mean, or all."""
+    if isinstance(candidate, Ensemble):
+        return candidate.each() if statistic.ensemble == "each" else [candidate]
+    return [] if statistic.ensemble == "all" else [candidate]
+
+
+def _read_ahead(work: Work, times: np.ndarray) -> Iterator[tuple[Batch, dict[str, Batch]]]:
+    """Reads batch after batch, the next while the last is measured."""
+    needed = {task.candidate for task in work.tasks}
+    names = [name for name in work.candidates if name in needed]
+
+    def read(chosen: np.ndarray) -> tuple[Batch, dict[str, Batch]]:
+        truth = Batch(work.truth.read(chosen), chosen)
+        batches: dict[str, Batch] = {}
+        for name in names:
+            source = work.candidates[name]
+            if getattr(source, "members", 0):
+                batches[name] = Ensemble(source.read_members(chosen), chosen)
+            else:
+                batches[name] = Batch(source.read(chosen), chosen)
+        return truth, batches
+
+    parts = [times[i : i + work.batch] for i in range(0, len(times), work.batch)]
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(read, parts[0])
+        for following in [*parts[1:], None]:
+            batches = coming.result()
+            if following is not None:
+                coming = reader.submit(read, following)
+            yield batches
+
+
+def accumulate(
+    work: Work,
+    *,
+    chunk: int,
+    snapshot: Path | None = None,
+    identity: Any = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    description: str = "evaluating",
+) -> dict[Hashable, State]:
+    """The states of all tasks over all times, chunk by chunk.
+
+    Chunks are merged in the order of time wherever they were measured, so that the result does not
+    depend on the number of workers. After each, what has been merged is kept in ``snapshot``.
+
+    Args:
+        work: Sources and tasks.
+        chunk: Times of a chunk.
+        snapshot: A file to keep the states in until all is done, and to go on from.
+        identity: What the states depend on; a snapshot of another identity is ignored.
+        workers: Processes to start on this machine; None works in this one.
+        scheduler: Address of a dask scheduler.
+        description: For the progress bar.
+
+    Raises:
+        WorkError: Workers were lost again and again.
+    """
+    count = len(work.truth.time)
+    chunks = [np.arange(start, min(start + chunk, count)) for start in range(0, count, chunk)]
+    done, states = _read_snapshot(snapshot, (identity, chunk))
+    statistics = {task.key: task.statistic for task in work.tasks}
+    with (
+        cluster(workers, scheduler) as client,
+        progress.progress_bar(
+            description, count, "fields", start=sum(map(len, chunks[:done]))
+        ) as advance,
+    ):
+        for number, part in enumerate(_measured(work, chunks[done:], client), start=done):
+            for key, state in part.items():
+                states[key] = statistics[key].merge(states[key], state) if key in states else state
+            if snapshot is not None:
+                _write_snapshot(snapshot, (identity, chunk), number + 1, states)
+            advance(len(chunks[number]))
+    return states
+
+
+def _measured(
+    work: Work, chunks: Sequence[np.ndarray], client: Any
+) -> Iterator[dict[Hashable, State]]:
+    """The states of each chunk, in their order."""
+    if client is None:
+        for times in chunks:
+            yield measure_chunk(work, times)
+        return
+    from distributed import KilledWorker
+
+    shared = _sent(client, work)
+    waiting = collections.deque(chunks)
+    running: collections.deque = collections.deque()
+    # As many as keep all busy; more would pile up results in memory.
+    most = 2 * max(len(client.nthreads()), 1)
+    try:
+        while waiting or running:
+            while waiting and len(running) < most:
+                running.append(
+                    client.submit(measure_chunk, shared, waiting.popleft(), pure=False, retries=5)
+                )
+            yield running.popleft().result()
+    except KilledWorker as error:
+        raise WorkError(
+            f"workers were lost again and again while evaluating ({error}): see their logs; memory "
+            "is the usual reason, and fewer workers or a smaller --chunk need less."
+        ) from None
+    finally:
+        client.cancel([*running, shared])
+
+
+def _sent(client: Any, work: Work) -> Any:
+    try:
+        return client.scatter(work, broadcast=True)
+    except (TypeError, AttributeError, pickle.PicklingError) as error:
+        raise InputError(
+            f"a source or a metric cannot be sent to other processes ({error}): evaluate without "
+            "--workers, or `phire predict` first and evaluate the file."
+        ) from None
+
+
+def _read_snapshot(path: Path | None, identity: Any) -> tuple[int, dict[Hashable, State]]:
+    if path is None or not path.is_file():
+        return 0, {}
+    with open(path, "rb") as stream:
+        found, done, states = pickle.load(stream)
+    return (done, states) if found == identity else (0, {})
+
+
+def _write_snapshot(path: Path, identity: Any, done: int, states: Mapping[Hashable, State]) -> None:
+    with files.replacing(path) as partial, open(partial, "wb") as stream:
+        pickle.dump((identity, done, dict(states)), stream, protocol=pickle.HIGHEST_PROTOCOL)
+
+
+def default_threads(workers: int | None, scheduler: str | None) -> int:
+    """Threads for transforms: all cores, but one where work is spread over processes."""
+    return 1 if workers or scheduler else os.cpu_count() or 1

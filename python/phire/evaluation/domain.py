@@ -1,0 +1,224 @@
+"""The part of a grid that a statistic is taken over: all of it, a box, or where a mask says."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from phire.errors import InputError
+from phire.fields.grid import Grid
+
+NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_ +-]*$")
+"""What regions and candidates may be called: names become parts of file names."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Domain:
+    """A window of a grid with the weight of each of its points.
+
+    Attributes:
+        name: The region's name; empty for the whole grid.
+        grid: The whole grid.
+        rows: The rows of the window.
+        columns: (w,) the columns of the window; across the grid's seam they go on at 0.
+        weights: (h, w) or (h, 1) weights of the points, proportional to area, 0 outside a mask.
+        is_box: Whether no point of the window is masked out.
+    """
+
+    name: str
+    grid: Grid
+    rows: slice
+    columns: np.ndarray
+    weights: np.ndarray
+    is_box: bool = True
+
+    @classmethod
+    def whole(cls, grid: Grid) -> Domain:
+        """All of a grid."""
+        return cls("", grid, slice(0, grid.shape[0]), np.arange(grid.shape[1]), grid.area_weights())
+
+    @classmethod
+    def box(cls, name: str, grid: Grid, bounds: Sequence[float]) -> Domain:
+        """The points within bounds.
+
+        Args:
+            name: The region's name.
+            grid: The whole grid.
+            bounds: North, west, south, east in degrees; all included.
+
+        Raises:
+            InputError: The bounds are not four numbers in that order, or hold no points.
+        """
+        check_name(name, "--region")
+        values = tuple(float(value) for value in bounds)
+        if len(values) != 4 or not values[0] > values[2]:
+            raise InputError(
+                f"--region {name} is {bounds}: give NAME=NORTH,WEST,SOUTH,EAST in degrees, north "
+                "greater than south."
+            )
+        north, west, south, east = values
+        rows = grid.rows_between(south, north)
+        columns = grid.columns_between(west, east)
+        return cls(name, grid, rows, columns, grid.area_weights()[rows])
+
+    @classmethod
+    def masked(cls, name: str, grid: Grid, mask: np.ndarray) -> Domain:
+        """The points where a mask is not 0; fractions weigh accordingly.
+
+        Args:
+            name: The region's name.
+            grid: The whole grid.
+            mask: (H, W) numbers from 0 to 1, or booleans.
+
+        Raises:
+            InputError: The mask is of another shape, or nowhere above 0.
+        """
+        check_name(name, "--region")
+        mask = np.nan_to_num(np.asarray(mask, dtype=np.float64))
+        if mask.shape != grid.shape:
+            raise InputError(
+                f"the mask of region {name} has the shape {mask.shape}, the fields {grid.shape}: "
+                "it must lie on the truth's grid."
+            )
+        if (mask < 0).any() or not mask.any():
+            raise InputError(f"the mask of region {name} must hold values above 0 and none below.")
+        inside = np.flatnonzero(mask.any(1))
+        rows = slice(int(inside[0]), int(inside[-1]) + 1)
+        columns = _shortest_run(mask.any(0), grid.wraps)
+        weights = (mask * grid.area_weights())[rows][:, columns]
+        return cls(name, grid, rows, columns, weights, is_box=bool((weights > 0).all()))
+
+    @classmethod
+    def parse(cls, name: str, grid: Grid, region: Any) -> Domain:
+        """A box of four numbers, a mask (array), or a NetCDF file that holds one mask.
+
+        Raises:
+            InputError: It is none of these, or does not fit the grid.
+        """
+        if isinstance(region, (str, os.PathLike)):
+            parts = str(region).split(",")
+            if len(parts) == 4:
+                try:
+                    return cls.box(name, grid, [float(part) for part in parts])
+                except ValueError:
+                    pass
+            return cls.masked(name, grid, _read_mask(name, Path(region)))
+        if isinstance(region, xr.DataArray) or np.ndim(region) == 2:
+            return cls.masked(name, grid, np.asarray(region))
+        return cls.box(name, grid, region)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the window is the whole grid, without a mask."""
+        return not self.name
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(h, w) of the window."""
+        return self.rows.stop - self.rows.start, len(self.columns)
+
+    @property
+    def window_grid(self) -> Grid:
+        """The grid of the window; longitudes ascend across the whole grid's seam."""
+        if self.shape == self.grid.shape and self.columns[0] == 0:
+            return self.grid
+        latitudes = self.grid.latitudes[self.rows]
+        longitudes = self.grid.longitudes[self.columns]
+        if not self.grid.has_coordinates:
+            return Grid.pixels(*self.shape)
+        return Grid.regional(latitudes, np.rad2deg(np.unwrap(np.deg2rad(longitudes))))
+
+    def cut(self, planes: np.ndarray) -> np.ndarray:
+        """The window of arrays (..., H, W); a view where it is one."""
+        if self.shape == self.grid.shape and self.columns[0] == 0:
+            return planes
+        rows = planes[..., self.rows, :]
+        if np.all(np.diff(self.columns) == 1):
+            return rows[..., self.columns[0] : self.columns[-1] + 1]
+        return rows[..., self.columns]
+
+    def mean(self, values: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        """Area-weighted mean over the window.
+
+        Args:
+            values: (..., h, w); must be 0 where ``mask`` is False.
+            mask: (..., h, w) True where values count; everywhere if None.
+
+        Returns:
+            (...) float64; NaN where nothing counts.
+        """
+        return self._normalised(self.total(values), mask)
+
+    def mean_product(
+        self, first: np.ndarray, second: np.ndarray, mask: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Area-weighted mean of a product, without keeping the product; see :meth:`mean`."""
+        if self.weights.shape[1] == 1:
+            rows = np.einsum("...hw,...hw->...h", first, second, dtype=np.float64)
+            return self._normalised(rows @ self.weights[:, 0], mask)
+        return self.mean(np.multiply(first, second, dtype=np.float64), mask)
+
+    def total(self, values: np.ndarray) -> np.ndarray:
+        """Sum over the window of values (..., h, w) times the weights: (...) float64."""
+        if self.weights.shape[1] == 1:
+            return values.sum(-1, dtype=np.float64) @ self.weights[:, 0]
+        return np.einsum("...hw,hw->...", values, self.weights, dtype=np.float64)
+
+    @property
+    def total_weight(self) -> float:
+        """The sum of the weights of all points."""
+        return float(np.broadcast_to(self.weights, self.shape).sum())
+
+    def _normalised(self, sums: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+        if mask is None:
+            return sums / self.total_weight
+        weight = self.total(mask)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(weight > 0, sums / weight, np.nan)
+
+
+def check_name(name: str, option: str) -> None:
+    """Refuses names that could not be part of a file's name.
+
+    Raises:
+        InputError: The name holds other than letters, digits, blanks, ``_``, ``+`` and ``-``.
+    """
+    if not NAME.match(name):
+        raise InputError(
+            f"{option} has the name {name!r}: use letters, digits, blanks, _, + and - only, for "
+            "files are named after it."
+        )
+
+
+def _shortest_run(present: np.ndarray, wraps: bool) -> np.ndarray:
+    """The shortest run of columns, around the circle if it ``wraps``, that holds all present."""
+    places = np.flatnonzero(present)
+    if not wraps or len(places) == len(present):
+        return np.arange(places[0], places[-1] + 1)
+    gaps = np.diff(np.append(places, places[0] + len(present)))
+    widest = int(gaps.argmax())
+    start = places[(widest + 1) % len(places)]
+    return (start + np.arange(len(present) - gaps[widest] + 1)) % len(present)
+
+
+def _read_mask(name: str, path: Path) -> np.ndarray:
+    if not path.is_file():
+        raise InputError(
+            f"--region {name}: {path} is neither four numbers NORTH,WEST,SOUTH,EAST nor a NetCDF "
+            "file with a mask."
+        )
+    with xr.open_dataset(path) as dataset:
+        flat = [v for v in dataset.data_vars.values() if v.squeeze().ndim == 2]
+        if len(flat) != 1:
+            raise InputError(
+                f"--region {name}: {path} holds {len(flat)} variables over latitude and longitude: "
+                "it must hold the mask alone."
+            )
+        return np.asarray(flat[0].squeeze().values)

@@ -1,0 +1,171 @@
+"""Every statistic as a plain function on xarray, for notebooks.
+
+All functions take datasets with one variable a channel over (time,) latitude and longitude — or any
+:class:`phire.fields.source.Source` —, and return what the result files hold; the formulas stand at
+the classes that they name, the variables in :mod:`phire.evaluation.results`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from phire.errors import InputError
+from phire.evaluation.accumulator import LAGS, Setting
+from phire.evaluation.chunks import Task, Work, default_threads, measure_chunk
+from phire.evaluation.domain import Domain
+from phire.evaluation.families import STATISTICS
+from phire.evaluation.members import as_source
+from phire.evaluation.pairing import align
+from phire.evaluation.truth_climatology import climatology_of
+from phire.evaluation.truth_facts import MeanMap, TruthFacts
+from phire.fields.grid import EARTH_RADIUS
+
+
+def statistic(
+    name: str,
+    truth: Any,
+    candidate: Any = None,
+    *,
+    region: Any = None,
+    scale: int | None = None,
+    climatology: Any = None,
+    radius: float = EARTH_RADIUS,
+    lags: Sequence[float] = LAGS,
+    pairs: int = 300,
+    seed: int = 0,
+    threads: int | None = None,
+    learned: dict[str, Callable[..., Any]] | None = None,
+) -> xr.Dataset:
+    """Any statistic by its name, of the truth alone or of a candidate against it.
+
+    Args:
+        name: One of :data:`phire.evaluation.STATISTICS`.
+        truth: Fields.
+        candidate: Fields at the same points and times; with a dimension ``member`` an ensemble.
+        region: (north, west, south, east) in degrees or a mask; everywhere if None.
+        scale: How much coarser the coarse grid was; sets the cutoff of spectral scores.
+        climatology: One field, twelve or 365 to take anomalies from; the truth's mean if None.
+        radius: Of the sphere, m.
+        lags: Of semivariograms, km.
+        pairs: Of points for each lag and field.
+        seed: Of random draws.
+        threads: For transforms; one a core if None.
+        learned: ``distance`` and ``features``, as for :func:`evaluate`.
+
+    Returns:
+        The variables of ``NAME.nc``.
+
+    Raises:
+        InputError: The statistic is unknown, needs a candidate, or cannot be taken of such fields.
+    """
+    if name not in STATISTICS:
+        raise InputError(
+            f"statistic {name!r} is unknown: it must be one of {', '.join(STATISTICS)}."
+        )
+    kind = STATISTICS[name]
+    if candidate is None and not kind.of_truth:
+        raise InputError(f"{name} compares two fields: pass a candidate too.")
+    source = as_source(truth)
+    others = {} if candidate is None else {"candidate": as_source(candidate)}
+    aligned, placed = align(source, others, np.arange(len(source.time)))
+    grid = aligned.grid
+    domain = Domain.whole(grid) if region is None else Domain.parse("region", grid, region)
+    setting = Setting(
+        domain,
+        aligned.channels,
+        aligned.units,
+        aligned.time,
+        scale=scale,
+        seed=seed,
+        radius=radius,
+        threads=threads or default_threads(None, None),
+        lags=tuple(map(float, lags)),
+        pairs=pairs,
+        learned=learned or {},
+    )
+    reason = kind.refusal(setting)
+    if not kind.takes(setting):
+        reason = "it is taken in regions: pass one"
+    if kind.ensemble == "all" and not getattr(others.get("candidate"), "members", 0):
+        reason = "the candidate has no dimension `member`"
+    if reason is not None:
+        raise InputError(f"{name}: {reason}.")
+    looked = TruthFacts(setting), MeanMap(dataclasses.replace(setting, domain=Domain.whole(grid)))
+    times = np.arange(len(aligned.time))
+    tasks = tuple(Task(i, taker, None) for i, taker in enumerate(looked))
+    states = measure_chunk(Work(aligned, {}, tasks), times)
+    mean, groups = looked[1].result(states[1])["mean"].values[None], 0 * times
+    if climatology is not None:
+        mean, groups = climatology_of(as_source(climatology), aligned)
+    facts = dataclasses.replace(
+        looked[0].facts(states[0]), climatology=mean.astype(np.float32), groups=groups
+    )
+    taker = kind(dataclasses.replace(setting, facts=facts))
+    task = Task("it", taker, None if candidate is None else "candidate")
+    return taker.result(measure_chunk(Work(aligned, placed, (task,)), times)["it"])
+
+
+def kinetic_energy_spectrum(fields: Any, *, region: Any = None, **options: Any) -> xr.DataArray:
+    """Time-mean kinetic energy by degree (global grids) or wavelength (regional ones), m² s⁻².
+
+    E(l) = a² / (2 l(l+1)) · Σ_m (|ζ_lm|² + |δ_lm|²) (Lambert 1984,
+    doi:10.1080/07055900.1984.9649204), its sum the area mean of (u² + v²)/2; of wind components as
+    well as of vorticity and divergence. Regional: half the sum of the cosine spectra of u and v.
+
+    Args:
+        fields: With vorticity and divergence, or u and v.
+        region: A box (north, west, south, east); everywhere if None.
+        options: Of :func:`statistic`.
+
+    Raises:
+        InputError: No two channels are wind.
+    """
+    spectra = statistic("spectrum", fields, region=region, **options)
+    if "kinetic_energy" not in spectra:
+        raise InputError(
+            f"none of {', '.join(map(str, spectra['channel'].values))} make a wind: kinetic energy "
+            "needs u and v, or (on the whole sphere) vorticity and divergence."
+        )
+    return spectra["kinetic_energy"]
+
+
+def variance_spectrum(fields: Any, **options: Any) -> xr.DataArray:
+    """Time-mean variance by channel and degree, or wavelength; see :class:`spectra.Spectra`."""
+    return statistic("spectrum", fields, **options)["variance"]
+
+
+def coherence(truth: Any, candidate: Any, **options: Any) -> xr.DataArray:
+    """Spectral coherence by channel and degree, Σ Re(f g*) / √(Σ|f|² Σ|g|²); global grids only.
+
+    Raises:
+        InputError: The grid is not global.
+    """
+    spectra = statistic("spectrum", truth, candidate, **options)
+    if "coherence" not in spectra:
+        raise InputError("coherence by degree needs fields on a global grid.")
+    return spectra["coherence"]
+
+
+def semivariogram(fields: Any, candidate: Any = None, **options: Any) -> xr.Dataset:
+    """Semivariograms over (channel, lag): :class:`semivariograms.Semivariogram`."""
+    return statistic("semivariogram", fields, candidate, **options)
+
+
+def scores(truth: Any, candidate: Any, **options: Any) -> xr.Dataset:
+    """RMSE, MAE, bias, correlations, PSNR, SSIM by time: :class:`point_scores.Scores`."""
+    return statistic("scores", truth, candidate, **options)
+
+
+def maps(truth: Any, candidate: Any = None, **options: Any) -> xr.Dataset:
+    """Statistics in time at every point: :class:`point_maps.Maps`."""
+    return statistic("maps", truth, candidate, **options)
+
+
+def distribution(truth: Any, candidate: Any = None, **options: Any) -> xr.Dataset:
+    """Densities, quantiles and Wasserstein-1 distance: :class:`distributions.Distribution`."""
+    return statistic("distribution", truth, candidate, **options)

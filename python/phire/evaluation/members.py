@@ -1,0 +1,104 @@
+"""Ensembles as sources, and opening whatever holds fields or ensembles of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+
+from phire.errors import InputError
+from phire.fields.dataset import MEMBERS, DatasetSource
+from phire.fields.opening import NETCDF, ZARR, format_of, open_dataset, open_source
+from phire.fields.source import Source, Times
+
+
+class EnsembleSource:
+    """Members of an ensemble as one source, which reads as their mean.
+
+    Args:
+        sources: A source for each member, alike in all but the values.
+
+    Attributes:
+        members: How many there are.
+
+    Raises:
+        InputError: There are none, or they differ in grid, channels or times.
+    """
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        if not sources:
+            raise InputError("an ensemble needs at least one member.")
+        first = sources[0]
+        for source in sources[1:]:
+            if (
+                source.channels != first.channels
+                or source.time != first.time
+                or not source.grid.equals(first.grid)
+            ):
+                raise InputError("the members differ in grid, channels or times.")
+        self.sources = list(sources)
+        self.members = len(sources)
+        self.channels, self.units = first.channels, first.units
+        self.grid, self.time = first.grid, first.time
+
+    def read_members(self, times: Times) -> np.ndarray:
+        """Reads fields of all members: (n, M, H, W, C) float32."""
+        return np.stack([source.read(times) for source in self.sources], axis=1)
+
+    def read(self, times: Times) -> np.ndarray:
+        """Reads the ensemble's mean; see :class:`phire.fields.source.Source`."""
+        return self.read_members(times).mean(1)
+
+
+def open_fields(path: str | os.PathLike, variables: Sequence[str] | None = None) -> Source:
+    """Opens a store, NetCDF, Zarr or GRIB file; with a dimension of members, as an ensemble.
+
+    Args:
+        path: The file.
+        variables: Names of the channels to read; all by default.
+
+    Raises:
+        InputError: The file is missing, of no format that phire reads, or lacks a variable.
+    """
+    if os.path.exists(path) and format_of(path) in (NETCDF, ZARR):
+        dataset = open_dataset(path)
+        if member_dimension(dataset) is not None:
+            return as_source(dataset, variables, name=os.fspath(path))
+        dataset.close()
+    return open_source(path, variables)
+
+
+def member_dimension(dataset: xr.Dataset) -> str | None:
+    """The dimension along which a dataset holds several members; None where it holds none."""
+    for name in MEMBERS:
+        if dataset.sizes.get(name, 1) > 1:
+            return name
+    return None
+
+
+def as_source(
+    dataset: xr.Dataset | xr.DataArray | Source,
+    variables: Sequence[str] | None = None,
+    *,
+    name: str = "the dataset",
+) -> Source:
+    """xarray's fields as a source; a source is given back as it is.
+
+    Args:
+        dataset: Variables over (time,) latitude and longitude, and member where there are some.
+        variables: The variables to take, a channel each; by default all that are fields.
+        name: What errors call it.
+    """
+    if isinstance(dataset, xr.DataArray):
+        dataset = dataset.to_dataset(name=dataset.name or "field")
+    if not isinstance(dataset, xr.Dataset):
+        return dataset
+    if not {"time", "valid_time", "step"} & {*dataset.dims, *dataset.coords}:
+        dataset = dataset.expand_dims(time=[0])
+    dimension = member_dimension(dataset)
+    if dimension is None:
+        return DatasetSource(dataset, variables=variables, name=name)
+    parts = [dataset.isel({dimension: m}) for m in range(dataset.sizes[dimension])]
+    return EnsembleSource([DatasetSource(p, variables=variables, name=name) for p in parts])

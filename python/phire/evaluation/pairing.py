@@ -1,0 +1,188 @@
+"""Bringing candidates onto the truth's channels, grid and times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from phire.errors import InputError
+from phire.fields.grid import TOLERANCE, Grid
+from phire.fields.source import Source, Times, indices
+from phire.fields.time import TimeAxis
+
+
+class AlignedSource:
+    """A source read with chosen channels, rows, columns and times, in chosen order.
+
+    Args:
+        source: Any source; it may have ``members`` and ``read_members``.
+        channels: Places of the channels.
+        rows, columns: Places of rows and columns.
+        times: Places of the times.
+        grid: The grid of these rows and columns.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        channels: np.ndarray,
+        rows: np.ndarray,
+        columns: np.ndarray,
+        times: np.ndarray,
+        grid: Grid,
+    ) -> None:
+        self.source = source
+        self.grid = grid
+        self.time = source.time[times]
+        self.channels = tuple(source.channels[c] for c in channels)
+        self.units = tuple(source.units[c] for c in channels)
+        self.members = int(getattr(source, "members", 0))
+        self._times = times
+        self._take = [
+            None if np.array_equal(places, np.arange(size)) else places
+            for places, size in zip(
+                (rows, columns, channels), (*source.grid.shape, len(source.channels))
+            )
+        ]
+
+    def select(self, fields: np.ndarray) -> np.ndarray:
+        """The chosen rows, columns and channels of fields (..., H, W, C) of the source."""
+        for axis, places in zip((-3, -2, -1), self._take):
+            if places is not None:
+                fields = np.take(fields, places, axis=axis)
+        return fields
+
+    def read(self, times: Times) -> np.ndarray:
+        """Reads fields; see :class:`phire.fields.source.Source`."""
+        return self.select(self.source.read(self._times[indices(times, len(self._times))]))
+
+    def read_members(self, times: Times) -> np.ndarray:
+        """Reads fields of all members: (n, M, H, W, C)."""
+        chosen = self._times[indices(times, len(self._times))]
+        return self.select(self.source.read_members(chosen))
+
+
+def align(
+    truth: Source, candidates: Mapping[str, Source], times: np.ndarray
+) -> tuple[AlignedSource, dict[str, AlignedSource]]:
+    """Brings all onto the part of the truth's grid, and the times, that all of them have.
+
+    Candidates may lie on a window of the truth's grid (what coarsening leaves of it), run from
+    south to north or start at another longitude, hold channels in another order or more of them,
+    and more times. Where nothing names the channels of a candidate, they are taken in order.
+
+    Args:
+        truth: The truth.
+        candidates: By name.
+        times: Places of the truth's times to evaluate.
+
+    Returns:
+        Truth and candidates with equal channels, grids and times.
+
+    Raises:
+        InputError: A candidate lacks a channel, lies on other points, has other units, or has none
+            of the times.
+    """
+    rows, columns = (np.arange(size) for size in truth.grid.shape)
+    for name, candidate in candidates.items():
+        own_rows, own_columns = _window(truth.grid, candidate.grid, name)
+        rows, columns = np.intersect1d(rows, own_rows), _kept_order(columns, own_columns)
+        times = times[_common_times(truth.time[times], candidate.time, name) >= 0]
+        if not len(times):
+            raise InputError(
+                f"candidate {name} has none of the truth's times, which run from "
+                f"{truth.time.format(0)} to {truth.time.format(-1)}, its own from "
+                f"{candidate.time.format(0)} to {candidate.time.format(-1)}."
+            )
+    if not len(rows) or not len(columns):
+        raise InputError("the candidates have no points in common: evaluate them one by one.")
+    grid = _part(truth.grid, rows, columns)
+    all_channels = np.arange(len(truth.channels))
+    aligned = AlignedSource(truth, all_channels, rows, columns, times, grid)
+    placed = {}
+    for name, candidate in candidates.items():
+        channels = _channels(truth, candidate, name)
+        own_rows = _positions(grid.latitudes, candidate.grid.latitudes)
+        own_columns = _positions(grid.longitudes, candidate.grid.longitudes, grid.has_coordinates)
+        own_times = _common_times(aligned.time, candidate.time, name)
+        placed[name] = AlignedSource(candidate, channels, own_rows, own_columns, own_times, grid)
+    return aligned, placed
+
+
+def _channels(truth: Source, candidate: Source, name: str) -> np.ndarray:
+    bare = tuple(f"channel_{c}" for c in range(len(candidate.channels)))
+    if len(candidate.channels) == len(truth.channels) and (
+        candidate.channels == bare or truth.channels == bare
+    ):
+        return np.arange(len(bare))
+    missing = [channel for channel in truth.channels if channel not in candidate.channels]
+    if missing:
+        raise InputError(
+            f"candidate {name} has no channel {', '.join(missing)} (it has "
+            f"{', '.join(candidate.channels)}): rename its variables to the truth's."
+        )
+    places = np.array([candidate.channels.index(channel) for channel in truth.channels])
+    for channel, place, unit in zip(truth.channels, places, truth.units):
+        other = candidate.units[place]
+        if unit and other and _plain(unit) != _plain(other):
+            raise InputError(
+                f"candidate {name} has {channel} in {other!r}, the truth in {unit!r}: convert one "
+                "of them."
+            )
+    return places
+
+
+def _plain(unit: str) -> str:
+    """Units without the differences of spelling that do not matter."""
+    return unit.replace("**", "").replace("^", "").replace(" ", "").replace("1/s", "s-1")
+
+
+def _common_times(wanted: TimeAxis, own: TimeAxis, name: str) -> np.ndarray:
+    """The place among ``own`` of each time wanted; −1 where it is missing."""
+    if wanted.has_calendar != own.has_calendar:
+        if len(wanted) == len(own):
+            return np.arange(len(own))
+        raise InputError(
+            f"candidate {name} has {'no ' if wanted.has_calendar else ''}dates, the truth has "
+            f"{'some' if wanted.has_calendar else 'none'}, and they differ in length ({len(own)} "
+            f"and {len(wanted)}): give both dates."
+        )
+    values, first = np.unique(own.values, return_index=True)
+    place = np.clip(np.searchsorted(values, wanted.values), 0, len(values) - 1)
+    return np.where(values[place] == wanted.values, first[place], -1)
+
+
+def _window(grid: Grid, part: Grid, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """The rows and columns of ``grid`` on which all points of ``part`` lie."""
+    if grid.has_coordinates == part.has_coordinates:
+        rows = _positions(part.latitudes, grid.latitudes)
+        columns = _positions(part.longitudes, grid.longitudes, grid.has_coordinates)
+        if (rows >= 0).all() and (columns >= 0).all():
+            return rows, columns
+    raise InputError(
+        f"candidate {name} lies on a {part.describe()}, the truth on a {grid.describe()}: regrid "
+        "it to the truth's points, or choose the truth that it was made for."
+    )
+
+
+def _positions(wanted: np.ndarray, own: np.ndarray, circle: bool = False) -> np.ndarray:
+    """The place among ``own`` of each coordinate wanted; −1 where there is none."""
+    if not circle:
+        offset = np.abs(wanted[:, None] - own[None, :])
+    else:
+        offset = np.abs((wanted[:, None] - own[None, :] + 180) % 360 - 180)
+    place = offset.argmin(1)
+    return np.where(offset.min(1) <= TOLERANCE, place, -1)
+
+
+def _kept_order(columns: np.ndarray, others: np.ndarray) -> np.ndarray:
+    return columns[np.isin(columns, others)]
+
+
+def _part(grid: Grid, rows: np.ndarray, columns: np.ndarray) -> Grid:
+    if len(rows) == grid.shape[0] and len(columns) == grid.shape[1]:
+        return grid
+    if not grid.has_coordinates:
+        return Grid.pixels(len(rows), len(columns))
+    return Grid.from_coordinates(grid.latitudes[rows], grid.longitudes[columns])

@@ -1,0 +1,147 @@
+"""Spectra of rectangles: two-dimensional cosine transforms, binned by wavenumber."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from scipy import fft
+
+from phire.evaluation.accumulator import Batch, Setting, State, Statistic
+from phire.evaluation.spectral_scores import divided, effective_resolution, log_spectral_error
+from phire.evaluation.wind import find_wind
+from phire.fields.grid import Grid
+
+SMALLEST = 8
+"""Points along a side below which a spectrum says nothing."""
+
+
+class RegionalSpectra(Statistic):
+    """Time-mean spectra by wavelength (Denis, Côté & Laprise 2002).
+
+    The orthonormal 2-D cosine transform (type II) of a field has the variances F²(m, n) / N at the
+    wavenumbers k = √((m / 2Lx)² + (n / 2Ly)²), Lx and Ly the sides of the rectangle. They are
+    summed in bins as wide as the smallest wavenumber along the shorter side, up to the smaller of
+    the two Nyquist wavenumbers; ``corner_variance`` is what lies beyond. Together they are the
+    (unweighted) variance of the field (doi:10.1175/1520-0493(2002)130<1812:SDOTDA>2.0.CO;2).
+    """
+
+    name = "spectrum"
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        grid = self.domain.window_grid
+        self.bins, self.wavenumbers, self.nyquist = wavenumber_bins(grid, setting.radius)
+        wind = find_wind(setting.channels)
+        self.wind = wind if wind is not None and wind.kind == "components" else None
+
+    @classmethod
+    def refusal(cls, setting: Setting) -> str | None:
+        """A masked region has no rectangle to transform."""
+        if not setting.domain.is_box:
+            return "a spectrum needs a rectangle, not a mask"
+        if min(setting.domain.shape) < SMALLEST:
+            return f"a spectrum needs at least {SMALLEST} × {SMALLEST} points"
+        return None
+
+    def variance(self, batch: Batch) -> np.ndarray:
+        """(n, C, bins + 1) variances; the last is that of the corner. NaN: a value is missing."""
+
+        def compute() -> np.ndarray:
+            planes = self.domain.cut(batch.planes).astype(np.float64)
+            # Missing values make the whole transform missing, as they should.
+            power = fft.dctn(planes, axes=(-2, -1), norm="ortho", workers=self.setting.threads)
+            power = power**2 / (planes.shape[-1] * planes.shape[-2])
+            flat = power.reshape(*planes.shape[:2], -1)
+            count = len(self.wavenumbers) + 1
+            sums = np.empty((*planes.shape[:2], count))
+            for place in np.ndindex(*planes.shape[:2]):
+                # The mean has bin 0, which is dropped.
+                sums[place] = np.bincount(self.bins, flat[place], minlength=count + 1)[1:]
+            return sums
+
+        return batch.once(("regional variance", self.domain), compute)
+
+    def measure(self, truth: Batch, candidate: Batch | None) -> State:
+        """Sums of spectra over the fields without missing values."""
+        fields = truth if candidate is None else candidate
+        own, reference = self.variance(fields), self.variance(truth)
+        both = np.isfinite(own).all(-1) & np.isfinite(reference).all(-1)
+        return {
+            "compared": np.asarray(float(candidate is not None)),
+            "count": both.sum(0).astype(float),
+            "own": np.where(both[..., None], own, 0).sum(0),
+            "truth": np.where(both[..., None], reference, 0).sum(0),
+        }
+
+    def result(self, state: State) -> xr.Dataset:
+        """Time-mean spectra, their ratio to the truth, and the scores made of it."""
+        setting = self.setting
+        in_km = setting.grid.has_coordinates
+        unit = "km" if in_km else "pixels"
+        wavelength = 1 / self.wavenumbers
+        dataset = xr.Dataset(coords=self.coordinates("channel"))
+        dataset["wavelength"] = ("wavelength", wavelength, {"units": unit})
+        dataset["wavenumber"] = ("wavelength", self.wavenumbers, {"units": f"{unit}-1"})
+        inside = np.ones(len(wavelength), dtype=bool)
+        if setting.scale:
+            cutoff = setting.scale / self.nyquist
+            dataset.attrs["cutoff_wavelength"] = cutoff
+            inside = wavelength <= cutoff * (1 + 1e-9)
+        own = divided(state["own"], state["count"][:, None])
+        truth = divided(state["truth"], state["count"][:, None])
+        parts = {"variance": (("channel", "wavelength"), own, truth)}
+        if self.wind is not None:
+            pair = [self.wind.first, self.wind.second]
+            energies = (spectrum[pair].sum(0) / 2 for spectrum in (own, truth))
+            parts["kinetic_energy"] = (("wavelength",), *energies)
+        for name, (dimensions, spectrum, reference) in parts.items():
+            units = {"units": "m2 s-2"} if name == "kinetic_energy" else self.squared_units()
+            dataset[name] = (dimensions, spectrum[..., :-1], units)
+            if not state["compared"]:
+                continue
+            ratio = divided(spectrum, reference)[..., :-1]
+            dataset[f"{name}_ratio"] = (dimensions, ratio, {"units": "1"})
+            dataset[f"{name}_log_error"] = (
+                dimensions[:-1],
+                log_spectral_error(ratio, inside),
+                {"units": "1", "long_name": "mean |ln(E / E_truth)| beyond the coarse cutoff"},
+            )
+            dataset[f"{name}_resolution"] = (
+                dimensions[:-1],
+                effective_resolution(ratio, wavelength, np.ones(ratio.shape, dtype=bool)),
+                {"units": unit, "long_name": "shortest wavelength down to which E/E_truth >= 0.5"},
+            )
+        dataset["corner_variance"] = (
+            "channel",
+            own[:, -1],
+            self.squared_units()
+            | {"long_name": "variance at wavenumbers beyond Nyquist's along an axis"},
+        )
+        dataset["used_times"] = ("channel", state["count"])
+        return dataset
+
+
+def wavenumber_bins(grid: Grid, radius: float) -> tuple[np.ndarray, np.ndarray, float]:
+    """The bin of each component of the cosine transform, and the wavenumber of each bin.
+
+    Args:
+        grid: Of the rectangle, h × w points.
+        radius: Of the sphere, m.
+
+    Returns:
+        (h·w,) bins: 0 for the mean, 1…K for the wavenumbers, K+1 beyond; (K,) the middle
+        wavenumbers of bins, waves per km (per point where the grid has no coordinates); and the
+        smaller Nyquist wavenumber of the two axes.
+    """
+    height, width = grid.shape
+    dy, dx = grid.spacing_km(radius) if grid.has_coordinates else (1.0, 1.0)
+    down = np.arange(height) / (2 * height * dy)
+    across = np.arange(width) / (2 * width * dx)
+    wavenumber = np.hypot(down[:, None], across[None, :])
+    nyquist = 1 / (2 * max(dx, dy))
+    step = 1 / (2 * min(height * dy, width * dx))
+    count = max(int(np.floor(nyquist / step + 1e-9)), 1)
+    bins = np.clip(np.rint(wavenumber / step).astype(np.int64), 1, count)
+    bins[wavenumber > nyquist * (1 + 1e-9)] = count + 1
+    bins[0, 0] = 0
+    return bins.ravel(), step * np.arange(1, count + 1), float(nyquist)

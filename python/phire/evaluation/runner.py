@@ -1,0 +1,456 @@
+"""Evaluating candidates against the truth: all statistics in one pass through time."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from phire import files, progress
+from phire.errors import InputError
+from phire.evaluation.accumulator import LAGS, Facts, Setting
+from phire.evaluation.chunks import Task, Work, accumulate, default_threads
+from phire.evaluation.domain import Domain, check_name
+from phire.evaluation.families import DEFAULT, STATISTICS
+from phire.evaluation.pairing import AlignedSource, align
+from phire.evaluation.results import (
+    COMMAND,
+    PROVENANCE,
+    SUMMARY,
+    TRUTH,
+    read_provenance,
+    recorded_options,
+    result_path,
+    write_result,
+)
+from phire.evaluation.summary import summarise
+from phire.evaluation.truth_climatology import climatology_of
+from phire.evaluation.truth_facts import MeanMap, TruthFacts
+from phire.fields.coarsening import kept_window
+from phire.fields.source import Source
+
+REPORT = "report.html"
+CHUNK = 32
+"""Times between two snapshots of the work."""
+
+
+def evaluate(
+    truth: Source,
+    candidates: Mapping[str, Source],
+    output: str | os.PathLike,
+    *,
+    metrics: Sequence[str] | None = None,
+    scale: int | None = None,
+    regions: Mapping[str, Any] | None = None,
+    times: str | tuple[str | None, str | None] | None = None,
+    climatology: Source | None = None,
+    learned_distance: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
+    learned_features: Callable[[np.ndarray], np.ndarray] | None = None,
+    lags: Sequence[float] = LAGS,
+    pairs: int = 300,
+    origins: Mapping[str, Mapping[str, Any]] | None = None,
+    seed: int = 0,
+    chunk: int = CHUNK,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    report: bool = True,
+    overwrite: bool = False,
+) -> Path:
+    """Evaluates candidates against the truth and leaves a folder of results, figures and report.
+
+    Fields are streamed through time once (and the truth once before, for its range and mean).
+    Given again, the same call goes on where it stopped; candidates, metrics and regions may be
+    added to a folder, finished files are kept.
+
+    Args:
+        truth: The truth.
+        candidates: Sources by name, on the truth's grid or a window of it; with ``members`` and
+            ``read_members`` they are ensembles.
+        output: The folder; its layout is described in :mod:`phire.evaluation.results`.
+        metrics: Names of :data:`STATISTICS`; by default all that are fit for these fields, but the
+            slow ones (``localized_spectrum``).
+        scale: How much coarser the coarse grid was: sets the cutoff from which spectra are judged,
+            and drops the rows and columns that coarsening drops.
+        regions: By name, (north, west, south, east) in degrees, or a mask: an array on the truth's
+            grid or a NetCDF file of one.
+        times: ``START,STOP`` (half-open) or the pair of them; all by default.
+        climatology: Fields to take anomalies from: one, or one for each month, or one for each day
+            of the year; the truth's mean by default.
+        learned_distance: (truth, candidate), both (n, H, W, C) in physical units → (n,).
+        learned_features: (n, H, W, C) → (n, F), for the Fréchet distance.
+        lags: Of the semivariogram, km.
+        pairs: Of points for each lag and field.
+        origins: By source (``truth``, candidates, ``climatology``, ``learned``) what it was opened
+            from; it is kept with the results, and another one is refused. By default the source's
+            path, or its first and last field.
+        seed: Of every random draw.
+        chunk: Times between two snapshots of the work; a crash costs no more than these.
+        workers: Processes to spread chunks over.
+        scheduler: Address of a dask scheduler to spread chunks over.
+        report: Draw the figures and write the report.
+        overwrite: Make everything anew, whatever is there.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: Options or sources that do not fit, or a folder made by other options.
+    """
+    output = Path(output)
+    for name in candidates:
+        check_name(name, "--candidate")
+        if name in (TRUTH, "figures"):
+            raise InputError(f"--candidate {name}: the name is taken, choose another.")
+    regions = dict(regions or {})
+    origins = dict(origins or {})
+    origins.setdefault(TRUTH, _origin(truth))
+    truth_times = truth.time.select_range(times)
+    if scale is not None:
+        rows, columns = kept_window(truth.grid, scale)
+        truth = _Window(truth, rows, columns)
+    aligned, placed = align(truth, candidates, truth_times)
+    if len(aligned.time) < len(truth_times):
+        progress.say(
+            f"{len(aligned.time)} of {len(truth_times)} times are in all candidates: only these "
+            "are evaluated."
+        )
+    domains = [
+        Domain.whole(aligned.grid),
+        *(Domain.parse(name, aligned.grid, region) for name, region in regions.items()),
+    ]
+    learned = {
+        name: function
+        for name, function in (("distance", learned_distance), ("features", learned_features))
+        if function is not None
+    }
+    setting = Setting(
+        domains[0],
+        aligned.channels,
+        aligned.units,
+        aligned.time,
+        scale=scale,
+        seed=seed,
+        threads=default_threads(workers, scheduler),
+        lags=tuple(float(lag) for lag in lags),
+        pairs=int(pairs),
+        learned=learned,
+    )
+    settings = [dataclasses.replace(setting, domain=domain) for domain in domains]
+    names = _chosen_metrics(metrics, settings, placed)
+    base = {
+        "truth": origins[TRUTH],
+        "times": [len(aligned.time), aligned.time.format(0), aligned.time.format(-1)],
+        "grid": aligned.grid.describe(),
+        "scale": scale or 0,
+        "seed": seed,
+        "lags": list(setting.lags),
+        "pairs": setting.pairs,
+        "climatology": None
+        if climatology is None
+        else origins.get("climatology") or _origin(climatology),
+        "learned": origins.get("learned") or sorted(learned),
+    }
+    sources = {name: origins.get(name) or _origin(source) for name, source in candidates.items()}
+    places = {name: _region_text(region) for name, region in regions.items()}
+    folder = _Folder(output, base, sources, places)
+    folder.prepare(overwrite)
+    wanted = _units(names, settings, placed)
+    pending = [unit for unit in wanted if not folder.has(unit)]
+    if not pending and not folder.grew and folder.is_finished(report):
+        progress.say(f"{output} is already made by this command.")
+        return output
+    if len(pending) < len(wanted):
+        progress.say(f"{len(wanted) - len(pending)} of {len(wanted)} results are kept.")
+    if pending:
+        _take(pending, settings, aligned, placed, folder, climatology, chunk, workers, scheduler)
+    all_options = folder.record()
+    summarise(output, all_options["candidates"], all_options["regions"])
+    if report:
+        # Matplotlib is slow to import, and not needed by those who only want numbers.
+        from phire.evaluation.figures import draw_all
+        from phire.evaluation.report import write_report
+
+        draw_all(output)
+        write_report(output)
+    folder.finish()
+    return output
+
+
+@dataclasses.dataclass(frozen=True)
+class _Unit:
+    """One file of results."""
+
+    candidate: str  # or TRUTH
+    metric: str
+    region: str
+
+
+def _units(
+    names: Sequence[str], settings: Sequence[Setting], placed: Mapping[str, Any]
+) -> list[_Unit]:
+    units = []
+    for setting in settings:
+        for name in names:
+            statistic = STATISTICS[name]
+            if not statistic.takes(setting) or statistic.refusal(setting) is not None:
+                continue
+            if statistic.of_truth:
+                units.append(_Unit(TRUTH, name, setting.domain.name))
+            for candidate, source in placed.items():
+                if statistic.ensemble != "all" or source.members:
+                    units.append(_Unit(candidate, name, setting.domain.name))
+    return units
+
+
+def _chosen_metrics(
+    metrics: Sequence[str] | None, settings: Sequence[Setting], placed: Mapping[str, Any]
+) -> list[str]:
+    """The metrics asked for, each possible somewhere; or all those that are possible."""
+    unknown = [name for name in metrics or () if name not in STATISTICS]
+    if unknown:
+        raise InputError(
+            f"--metrics: {', '.join(unknown)} is unknown; the metrics are {', '.join(STATISTICS)}."
+        )
+    chosen, skipped = [], []
+    for name in metrics or DEFAULT:
+        statistic = STATISTICS[name]
+        reasons = [
+            "it is taken in regions, and none is named: add --region NAME=N,W,S,E"
+            if not statistic.takes(setting)
+            else statistic.refusal(setting)
+            for setting in settings
+        ]
+        reason = None if None in reasons else reasons[0]
+        if statistic.ensemble == "all" and not any(s.members for s in placed.values()):
+            reason = "no candidate has members"
+        if reason is None:
+            chosen.append(name)
+        elif metrics:
+            raise InputError(f"--metrics {name}: {reason}.")
+        elif statistic.ensemble != "all" and statistic.takes(settings[0]):
+            skipped.append(f"{name} ({reason})")
+    if skipped:
+        progress.say(f"Left out: {'; '.join(skipped)}.")
+    return chosen
+
+
+def _take(
+    pending: Sequence[_Unit],
+    settings: Sequence[Setting],
+    truth: AlignedSource,
+    placed: Mapping[str, AlignedSource],
+    folder: _Folder,
+    climatology: Source | None,
+    chunk: int,
+    workers: int | None,
+    scheduler: str | None,
+) -> None:
+    """Takes the pending statistics and writes their files."""
+    spread = {"chunk": chunk, "workers": workers, "scheduler": scheduler}
+    facts = _facts(settings, truth, folder, climatology, spread)
+    made: dict[tuple[str, str], Any] = {}
+    tasks = []
+    for unit in pending:
+        key = (unit.metric, unit.region)
+        if key not in made:
+            setting = next(s for s in settings if s.domain.name == unit.region)
+            setting = dataclasses.replace(setting, facts=facts[unit.region])
+            made[key] = STATISTICS[unit.metric](setting)
+        candidate = None if unit.candidate == TRUTH else unit.candidate
+        tasks.append(Task(unit, made[key], candidate))
+    # A network stays in this process, where its weights and its device are.
+    far = [task for task in tasks if not task.statistic.stays]
+    near = [task for task in tasks if task.statistic.stays]
+    if not (workers or scheduler):
+        far, near = tasks, []
+    for part, name, where in (
+        (far, "far", spread),
+        (near, "near", {"chunk": chunk}),
+    ):
+        if not part:
+            continue
+        states = accumulate(
+            Work(truth, dict(placed), tuple(part)),
+            snapshot=folder.progress / f"{name}.pickle",
+            identity=[folder.identity, [str(task.key) for task in part]],
+            **where,
+        )
+        for task in part:
+            if not states[task.key]:
+                progress.say(
+                    f"{task.key.metric} of {task.key.candidate}: no times with values; no file."
+                )
+                continue
+            folder.write(task.key, task.statistic.result(states[task.key]), truth)
+
+
+def _facts(
+    settings: Sequence[Setting],
+    truth: AlignedSource,
+    folder: _Folder,
+    climatology: Source | None,
+    spread: Mapping[str, Any],
+) -> dict[str, Facts]:
+    """The truth's facts in every domain, with the climatology for the whole grid."""
+    takers = {setting.domain.name: TruthFacts(setting) for setting in settings}
+    tasks = [Task(f"facts {name}", taker, None) for name, taker in takers.items()]
+    if climatology is None:
+        tasks.append(Task("mean map", MeanMap(settings[0]), None))
+    states = accumulate(
+        Work(truth, {}, tuple(tasks)),
+        snapshot=folder.progress / "facts.pickle",
+        identity=[folder.identity, [str(task.key) for task in tasks]],
+        description="looking at the truth",
+        **spread,
+    )
+    if climatology is None:
+        mean = MeanMap(settings[0]).result(states["mean map"])["mean"].values[None]
+        groups = np.zeros(len(truth.time), dtype=np.int64)
+    else:
+        mean, groups = climatology_of(climatology, truth)
+    mean = mean.astype(np.float32)
+    return {
+        name: dataclasses.replace(
+            taker.facts(states[f"facts {name}"]), climatology=mean, groups=groups
+        )
+        for name, taker in takers.items()
+    }
+
+
+class _Folder:
+    """The folder of results: what it was made by, what it holds already."""
+
+    def __init__(
+        self,
+        path: Path,
+        base: Mapping[str, Any],
+        candidates: Mapping[str, Any],
+        regions: Mapping[str, Any],
+    ) -> None:
+        self.path = path
+        self.base = files.plain(base)
+        self.candidates = files.plain(candidates)
+        self.regions = files.plain(regions)
+        self.progress = path / ".progress"
+        self.grew = False
+        text = repr(sorted({**self.base, **self.candidates, **self.regions}.items()))
+        self.identity = hashlib.sha256(text.encode()).hexdigest()
+
+    def prepare(self, overwrite: bool) -> None:
+        """Makes the folder, or checks that what is there was made by the same options.
+
+        Raises:
+            InputError: It was made by other options, or by something else.
+        """
+        found = read_provenance(self.path)
+        recorded = None if found is None else found["options"]
+        if recorded is not None and not overwrite:
+            # Candidates and regions may be added; those that are there must be the same.
+            wanted, there = dict(self.base), {k: recorded.get(k) for k in self.base}
+            for kind, own in (("candidate", self.candidates), ("region", self.regions)):
+                known = recorded.get(f"{kind}s", {})
+                self.grew |= any(name not in known for name in own)
+                for name in own:
+                    if name in known:
+                        wanted[f"{kind} {name}"], there[f"{kind} {name}"] = own[name], known[name]
+            files.already_made(self.path, there, wanted)
+            self.candidates = {**recorded.get("candidates", {}), **self.candidates}
+            self.regions = {**recorded.get("regions", {}), **self.regions}
+        elif self.path.is_dir() and not any(self.path.iterdir()):
+            pass  # an empty folder that someone made beforehand
+        else:
+            files.already_made(self.path, None, {}, overwrite)
+            files.remove(self.path)
+        self.path.mkdir(parents=True, exist_ok=True)
+        if found is None or overwrite or self.grew:
+            self.record()
+
+    def record(self) -> dict[str, Any]:
+        """Writes what the folder is made by; returns the options."""
+        options = {**self.base, "candidates": self.candidates, "regions": self.regions}
+        files.write_json(self.path / PROVENANCE, {"kind": COMMAND, **files.provenance(options)})
+        return options
+
+    def options_of(self, unit: _Unit) -> dict[str, Any]:
+        """All that the numbers of one file depend on."""
+        options = {"metric": unit.metric, **self.base}
+        if unit.candidate != TRUTH:
+            options["candidate"] = self.candidates[unit.candidate]
+        if unit.region:
+            options["region"] = self.regions[unit.region]
+        return files.plain(options)
+
+    def has(self, unit: _Unit) -> bool:
+        """Whether a file is there, made by these options.
+
+        Raises:
+            InputError: It was made by other options; the message names them.
+        """
+        path = result_path(self.path, unit.candidate, unit.metric, unit.region)
+        return files.already_made(path, recorded_options(path), self.options_of(unit))
+
+    def write(self, unit: _Unit, dataset: Any, truth: AlignedSource) -> None:
+        """Writes one file."""
+        path = result_path(self.path, unit.candidate, unit.metric, unit.region)
+        attributes = {
+            "metric": unit.metric,
+            "candidate": unit.candidate,
+            "region": unit.region,
+            "grid": truth.grid.describe(),
+            "times": len(truth.time),
+            "scale": self.base["scale"],
+            "Conventions": "CF-1.10",
+        }
+        write_result(dataset, path, self.options_of(unit), attributes)
+
+    def is_finished(self, report: bool) -> bool:
+        """Whether nothing is left to do."""
+        needed = [SUMMARY, *([REPORT] if report else [])]
+        return all((self.path / name).is_file() for name in needed)
+
+    def finish(self) -> None:
+        """Removes what was only kept to go on from."""
+        files.remove(self.progress)
+
+
+class _Window:
+    """A window of a source, as a source."""
+
+    def __init__(self, source: Source, rows: slice, columns: slice) -> None:
+        self.source = source
+        self.rows, self.columns = rows, columns
+        self.channels, self.units, self.time = source.channels, source.units, source.time
+        self.grid = source.grid.subgrid(rows, columns)
+
+    def read(self, times: Any) -> np.ndarray:
+        """Reads fields; see :class:`phire.fields.source.Source`."""
+        return self.source.read(times)[:, self.rows, self.columns]
+
+
+def _origin(source: Any) -> dict[str, Any]:
+    """What tells a source from another: its file, or its first and last field."""
+    inner = source
+    while not hasattr(inner, "path") and hasattr(inner, "source"):
+        inner = inner.source
+    digest = hashlib.sha256()
+    for field in source.read([0, len(source.time) - 1]):
+        digest.update(np.ascontiguousarray(field).tobytes())
+    origin = {"type": type(source).__name__, "fields": digest.hexdigest()[:16]}
+    if hasattr(inner, "path"):
+        path = Path(inner.path).absolute()
+        origin = {"path": str(path), **origin}
+    return origin
+
+
+def _region_text(region: Any) -> Any:
+    if isinstance(region, (str, os.PathLike)):
+        path = Path(region)
+        return [str(path.absolute()), files.fingerprint(path)] if path.is_file() else str(region)
+    if np.ndim(region) == 2:
+        return hashlib.sha256(np.ascontiguousarray(region).tobytes()).hexdigest()[:16]
+    return ",".join(f"{float(value):g}" for value in region)

@@ -1,0 +1,249 @@
+"""Semivariograms: how much fields differ between points some distance apart."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import xarray as xr
+
+from phire.evaluation.accumulator import Batch, Setting, State, Statistic, register
+from phire.evaluation.spectral_scores import divided, log_spectral_error
+from phire.fields.grid import TOLERANCE
+from phire.fields.interpolation import Interpolator
+
+DIRECTIONS = ("", "_zonal", "_meridional")
+REPLICATES = 1000
+"""Of the bootstrap."""
+
+ATTEMPTS = 50
+"""Azimuths tried for a partner that lies within a region's grid."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Pairs:
+    """Interpolation to the points of all pairs of one field: starts, then partners by direction."""
+
+    interpolator: Interpolator
+    shape: tuple[int, int]  # lags, pairs
+
+
+@register
+class Semivariogram(Statistic):
+    """γ(h) = ½ · mean (f(x) − f(x+h))² (Matheron 1963, doi:10.2113/gsecongeo.58.8.1246).
+
+    x is uniform over the domain, the azimuth uniform (or eastward/westward, northward/southward:
+    ``_zonal``, ``_meridional``), h the distance on a great circle; values by 6-point Lagrange
+    interpolation. Pairs are drawn anew for every time, the same for the truth and all candidates.
+    A partner may lie outside a region, but not outside the data. Lags below one grid spacing are
+    NaN.
+    """
+
+    name = "semivariogram"
+    series = ("times", "own", "truth", "pairs")
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self.lags = np.asarray(setting.lags, dtype=np.float64)
+
+    @classmethod
+    def refusal(cls, setting: Setting) -> str | None:
+        """Distances need coordinates."""
+        if not setting.grid.has_coordinates:
+            return "a distance in kilometres needs coordinates"
+        return None
+
+    def _pairs(self, time: int) -> _Pairs:
+        setting = self.setting
+        # By the time itself, not by its place: a longer series has the same pairs.
+        random = np.random.default_rng([setting.seed, int(setting.time.values[time]) % 2**63])
+        shape = (len(self.lags), setting.pairs)
+        start = self._places(random, shape)
+        distance = np.broadcast_to((self.lags * 1e3 / setting.radius)[:, None], shape)
+        ends = [self._partners(random, start, distance, direction) for direction in range(3)]
+        places = [np.stack([part.ravel() for part in pair]) for pair in (start, *ends)]
+        latitudes, longitudes = np.concatenate(places, axis=1)
+        return _Pairs(Interpolator(setting.grid, latitudes, longitudes), shape)
+
+    def _places(self, random: np.random.Generator, shape: tuple) -> tuple[np.ndarray, np.ndarray]:
+        """Latitudes and longitudes uniform over the domain."""
+        domain, grid = self.domain, self.domain.window_grid
+        rows, columns = grid.latitudes, grid.longitudes
+        if grid.wraps and grid.is_global:
+            south, north, west, east = -90.0, 90.0, 0.0, 360.0
+        else:
+            south, north, west, east = rows.min(), rows.max(), columns[0], columns[-1]
+            east += grid.spacing[1] if grid.wraps else 0
+        if domain.is_box:
+            sine = random.uniform(*np.sin(np.deg2rad([south, north])), shape)
+            return np.rad2deg(np.arcsin(sine)), random.uniform(west, east, shape)
+        weights = np.broadcast_to(domain.weights, domain.shape).ravel()
+        cells = random.choice(len(weights), shape, p=weights / weights.sum())
+        row, column = np.unravel_index(cells, domain.shape)
+        down, across = random.uniform(-0.5, 0.5, (2, *shape)) * np.reshape(grid.spacing, (2, 1, 1))
+        return np.clip(rows[row] + down, -90, 90), columns[column] + across
+
+    def _partners(
+        self, random: np.random.Generator, start: tuple, distance: np.ndarray, direction: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        def draw(count: int) -> np.ndarray:
+            if not direction:
+                return random.uniform(0, 2 * np.pi, count)
+            return np.pi * (random.integers(0, 2, count) + (0.5 if direction == 1 else 0))
+
+        latitude, longitude = (values.ravel() for values in start)
+        far = distance.ravel()
+        ends = destination(latitude, longitude, draw(far.size), far)
+        grid = self.setting.grid
+        if not (grid.is_global and grid.wraps):
+            # An azimuth is kept if it stays within the data, so pairs thin out nowhere but where
+            # no azimuth does.
+            for _ in range(ATTEMPTS):
+                outside = np.flatnonzero(~_within(grid, *ends))
+                if not len(outside):
+                    break
+                again = destination(
+                    latitude[outside], longitude[outside], draw(len(outside)), far[outside]
+                )
+                for values, drawn in zip(ends, again):
+                    values[outside] = drawn
+        return ends
+
+    def _squares(self, batch: Batch, truth: Batch, i: int) -> np.ndarray:
+        """(C, lags, pairs, directions) ½(f(x) − f(x+h))² of one field."""
+        time = int(truth.times[i])
+
+        def compute() -> np.ndarray:
+            pairs = truth.once(("pairs", self.domain, i), lambda: self._pairs(time))
+            # Channels as if they were times: each is contiguous then.
+            values = pairs.interpolator(batch.planes[i][..., None])[..., 0]
+            values = values.reshape(len(values), 4, *pairs.shape)
+            return np.moveaxis(0.5 * (values[:, 1:] - values[:, :1]) ** 2, 1, -1)
+
+        return batch.once(("squares", self.domain, i), compute)
+
+    def measure(self, truth: Batch, candidate: Batch | None) -> State:
+        """Sums of squared differences over the pairs with values in both fields, by time."""
+        fields = truth if candidate is None else candidate
+        own, reference, counts = [], [], []
+        for i in range(len(truth)):
+            mine, theirs = self._squares(fields, truth, i), self._squares(truth, truth, i)
+            both = np.isfinite(mine) & np.isfinite(theirs)
+            own.append(np.where(both, mine, 0).sum(2))
+            reference.append(np.where(both, theirs, 0).sum(2))
+            counts.append(both.sum(2))
+        return {
+            "times": truth.times,
+            "own": np.stack(own),
+            "truth": np.stack(reference),
+            "pairs": np.stack(counts),
+            "compared": np.asarray(float(candidate is not None)),
+        }
+
+    def result(self, state: State) -> xr.Dataset:
+        """Semivariograms over (channel, lag)."""
+        setting = self.setting
+        _, series = self.ordered(state)
+        own, truth, pairs = series["own"], series["truth"], series["pairs"]
+        resolved = self.lags >= setting.grid.spacing_km(setting.radius)[0] * (1 - 1e-6)
+        mean = np.where(resolved[:, None], divided(own.sum(0), pairs.sum(0)), np.nan)
+        reference = np.where(resolved[:, None], divided(truth.sum(0), pairs.sum(0)), np.nan)
+        dataset = xr.Dataset(coords=self.coordinates("channel"))
+        dataset["lag"] = ("lag", self.lags, {"units": "km", "long_name": "great-circle distance"})
+        units = self.squared_units()
+        dimensions = ("channel", "lag")
+        for d, direction in enumerate(DIRECTIONS):
+            dataset[f"semivariogram{direction}"] = (dimensions, mean[..., d], units)
+        dataset["semivariogram_normalised"] = (
+            dimensions,
+            divided(mean[..., 0], setting.facts.variance[:, None]),
+            {"units": "1", "long_name": "semivariogram divided by the truth's variance"},
+        )
+        low, high = bootstrap(own[..., 0], pairs[..., 0], setting.seed)
+        for name, bound in (("low", low), ("high", high)):
+            dataset[f"semivariogram_{name}"] = (
+                dimensions,
+                np.where(resolved, bound, np.nan),
+                units,
+            )
+        if state["compared"]:
+            dataset["semivariogram_ratio"] = (
+                dimensions,
+                divided(mean[..., 0], reference[..., 0]),
+                {"units": "1", "long_name": "semivariogram divided by the truth's"},
+            )
+            ratio = divided(mean[..., 0], reference[..., 0])
+            dataset["semivariogram_log_error"] = (
+                "channel",
+                log_spectral_error(ratio, np.isfinite(ratio)),
+                {"units": "1", "long_name": "mean |ln(semivariogram / truth's)| over the lags"},
+            )
+        dataset["pair_count"] = (dimensions, pairs[..., 0].sum(0))
+        return dataset
+
+
+def destination(
+    latitude: np.ndarray, longitude: np.ndarray, azimuth: np.ndarray, distance: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where a great circle leads.
+
+    Args:
+        latitude, longitude: Of the start, degrees.
+        azimuth: Of the circle at the start, radians clockwise from north.
+        distance: Angle to go, radians.
+
+    Returns:
+        Latitude and longitude, degrees.
+    """
+    phi = np.deg2rad(latitude)
+    sine = np.sin(phi) * np.cos(distance) + np.cos(phi) * np.sin(distance) * np.cos(azimuth)
+    sine = np.clip(sine, -1, 1)
+    east = np.arctan2(
+        np.sin(azimuth) * np.sin(distance) * np.cos(phi), np.cos(distance) - np.sin(phi) * sine
+    )
+    return np.rad2deg(np.arcsin(sine)), longitude + np.rad2deg(east)
+
+
+def bootstrap(
+    sums: np.ndarray, counts: np.ndarray, seed: int, level: float = 0.95
+) -> tuple[np.ndarray, np.ndarray]:
+    """Interval of Σ sums / Σ counts over times, by resampling blocks of consecutive times.
+
+    Blocks of ⌈T^⅓⌉ times (Künsch 1989, doi:10.1214/aos/1176347265) keep what neighbouring times
+    have in common.
+
+    Args:
+        sums: (T, ...).
+        counts: (T, ...).
+        seed: Of the resampling.
+        level: Of the interval.
+
+    Returns:
+        Lower and upper bounds (...); NaN for fewer than two times.
+    """
+    # Times without a pair (missing fields) are none.
+    used = counts.reshape(len(counts), -1).any(1)
+    sums, counts = sums[used], counts[used]
+    count = len(sums)
+    if count < 2:
+        return np.full(sums.shape[1:], np.nan), np.full(sums.shape[1:], np.nan)
+    random = np.random.default_rng([seed, 1])
+    length = int(np.ceil(count ** (1 / 3)))
+    blocks = -(-count // length)
+    starts = random.integers(0, count, (REPLICATES, blocks))
+    chosen = ((starts[..., None] + np.arange(length)) % count).reshape(REPLICATES, -1)[:, :count]
+    weights = np.zeros((REPLICATES, count))
+    np.add.at(weights, (np.arange(REPLICATES)[:, None], chosen), 1)
+    replicates = divided(np.tensordot(weights, sums, 1), np.tensordot(weights, counts, 1))
+    tail = (1 - level) / 2
+    low, high = np.quantile(replicates, [tail, 1 - tail], axis=0)
+    return low, high
+
+
+def _within(grid, latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
+    south, north = np.sort(grid.latitudes[[0, -1]])
+    inside = (latitude >= south - TOLERANCE) & (latitude <= north + TOLERANCE)
+    if grid.wraps:
+        return inside
+    offset = (longitude - grid.longitudes[0] + TOLERANCE) % 360
+    return inside & (offset <= np.ptp(grid.longitudes) + 2 * TOLERANCE)

@@ -1,0 +1,215 @@
+"""Spectra on the sphere: kinetic energy, variance of each channel, coherence with the truth."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from phire.evaluation.accumulator import Batch, Setting, State, Statistic, register
+from phire.evaluation.regional_spectra import RegionalSpectra
+from phire.evaluation.spectral_scores import (
+    divided,
+    effective_resolution,
+    log_spectral_error,
+    truncation,
+)
+from phire.evaluation.wind import find_wind
+from phire.fields.harmonics import SphericalHarmonics
+
+
+@register
+class Spectra(Statistic):
+    """Spectra by degree on global grids, by wavelength on regional ones and in regions."""
+
+    name = "spectrum"
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        globally = setting.domain.is_whole and setting.grid.is_global
+        self.kind = GlobalSpectra(setting) if globally else RegionalSpectra(setting)
+
+    @classmethod
+    def refusal(cls, setting: Setting) -> str | None:
+        """A masked region has no rectangle to transform."""
+        if setting.domain.is_whole and setting.grid.is_global:
+            return None
+        return RegionalSpectra.refusal(setting)
+
+    def measure(self, truth: Batch, candidate: Batch | None) -> State:
+        """Sums of spectra over the fields without missing values."""
+        return self.kind.measure(truth, candidate)
+
+    def result(self, state: State) -> xr.Dataset:
+        """Time-mean spectra, their ratio to the truth, and the scores made of it."""
+        return self.kind.result(state)
+
+
+class GlobalSpectra(Statistic):
+    """Time-mean spectra by degree.
+
+    Variance S(l) = Σ_m |f_lm|² (4π-normalised: Σ_l S = area mean of f²); kinetic energy
+    E(l) = a² / (2 l(l+1)) · Σ_m (|ζ_lm|² + |δ_lm|²); coherence Σ Re(f_lm g_lm*) / √(S_f S_g), the
+    sums over orders and times. A field with a missing value has no spectrum: its time is left out,
+    for the truth too wherever the two are compared.
+    """
+
+    name = "spectrum"
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self.harmonics = SphericalHarmonics(
+            setting.grid, radius=setting.radius, threads=setting.threads
+        )
+        self.wind = find_wind(setting.channels)
+
+    def coefficients(self, batch: Batch) -> np.ndarray:
+        """(n, C, k) coefficients; NaN where the field has a missing value."""
+
+        def compute() -> np.ndarray:
+            whole = _complete(batch)
+            shape = (*whole.shape, len(self.harmonics.degrees))
+            if whole.all():
+                return self.harmonics.analyse(batch.planes)
+            result = np.full(shape, np.nan, np.complex128)
+            result[whole] = self.harmonics.analyse(batch.planes[whole])
+            return result
+
+        return batch.once("coefficients", compute)
+
+    def variance(self, batch: Batch) -> np.ndarray:
+        """(n, C, L+1) variance by degree."""
+
+        def compute() -> np.ndarray:
+            return self.harmonics.sum_orders(_square(self.coefficients(batch)))
+
+        return batch.once("variance by degree", compute)
+
+    def kinetic_energy(self, batch: Batch) -> np.ndarray:
+        """(n, L+1) kinetic energy by degree."""
+
+        def compute() -> np.ndarray:
+            wind = self.wind
+            if wind.kind == "derivatives":
+                # The same squares of coefficients as the variances: only to be weighted anew.
+                sums = self.variance(batch)[:, wind.first] + self.variance(batch)[:, wind.second]
+                degree = np.arange(self.harmonics.truncation + 1)
+                sums[..., 1:] *= self.setting.radius**2 / (2.0 * degree[1:] * (degree[1:] + 1))
+                sums[..., 0] *= 0  # and stays missing where it is
+                return sums
+            whole = _complete(batch)[:, [wind.first, wind.second]].all(1)
+            result = np.full((len(batch), self.harmonics.truncation + 1), np.nan)
+            u, v = batch.planes[whole, wind.first], batch.planes[whole, wind.second]
+            if whole.any():
+                result[whole] = self.harmonics.kinetic_energy(*self.harmonics.analyse_wind(u, v))
+            return result
+
+        return batch.once("kinetic energy by degree", compute)
+
+    def measure(self, truth: Batch, candidate: Batch | None) -> State:
+        """Sums of spectra over the fields without missing values."""
+        fields = truth if candidate is None else candidate
+        own = self.variance(fields)
+        reference = self.variance(truth)
+        both = np.isfinite(own[..., 0]) & np.isfinite(reference[..., 0])
+        state = {
+            "count": both.sum(0).astype(float),
+            "own": _sum(own, both),
+            "truth": _sum(reference, both),
+        }
+        if candidate is not None:
+            cross = (self.coefficients(truth) * self.coefficients(candidate).conj()).real
+            state["cross"] = _sum(self.harmonics.sum_orders(np.nan_to_num(cross)), both)
+        if self.wind is not None:
+            own, reference = self.kinetic_energy(fields), self.kinetic_energy(truth)
+            both = np.isfinite(own[..., 0]) & np.isfinite(reference[..., 0])
+            state |= {
+                "energy_count": np.asarray(both.sum(), dtype=float),
+                "energy_own": _sum(own, both),
+                "energy_truth": _sum(reference, both),
+            }
+        return state
+
+    def result(self, state: State) -> xr.Dataset:
+        """Time-mean spectra, their ratio to the truth, and the scores made of it."""
+        setting = self.setting
+        degree = np.arange(self.harmonics.truncation + 1)
+        last = truncation(state["truth"], setting.grid.shape[0] * setting.grid.shape[1])
+        dataset = xr.Dataset(coords=self.coordinates("channel"))
+        dataset["degree"] = ("degree", degree, {"long_name": "spherical-harmonic degree"})
+        wavelength = wavelengths(degree, setting.radius)
+        dataset["wavelength"] = ("degree", wavelength, {"units": "km"})
+        dataset["truncation"] = (
+            "channel",
+            last,
+            {"long_name": "the truth's last degree above round-off"},
+        )
+        dataset.attrs["truncation"] = int(last.max())
+        first = 1
+        if setting.scale:
+            dataset.attrs["cutoff_degree"] = setting.grid.shape[0] / (2 * setting.scale)
+            first = dataset.attrs["cutoff_degree"]
+        compared = "cross" in state
+        parts = [("variance", ("channel", "degree"), state["count"][:, None], "", last[:, None])]
+        if self.wind is not None:
+            ends = max(last[self.wind.first], last[self.wind.second])
+            parts.append(("kinetic_energy", ("degree",), state["energy_count"], "energy_", ends))
+        for name, dimensions, count, prefix, end in parts:
+            units = {"units": "m2 s-2"} if prefix else self.squared_units()
+            spectrum = divided(state[f"{prefix}own"], count)
+            dataset[name] = (dimensions, spectrum, units)
+            if not compared:
+                continue
+            ratio = divided(state[f"{prefix}own"], state[f"{prefix}truth"])
+            ratio = np.where(degree <= end, ratio, np.nan)
+            dataset[f"{name}_ratio"] = (
+                dimensions,
+                ratio,
+                {"units": "1", "long_name": "spectrum divided by the truth's"},
+            )
+            inside = (degree >= first) & (degree <= end)
+            dataset[f"{name}_log_error"] = (
+                dimensions[:-1],
+                log_spectral_error(ratio, inside),
+                {"units": "1", "long_name": "mean |ln(E / E_truth)| beyond the coarse cutoff"},
+            )
+            dataset[f"{name}_resolution"] = (
+                dimensions[:-1],
+                effective_resolution(
+                    ratio[..., 1:],
+                    wavelength[1:],
+                    np.broadcast_to(degree <= end, ratio.shape)[..., 1:],
+                ),
+                {"units": "km", "long_name": "shortest wavelength down to which E/E_truth >= 0.5"},
+            )
+        if compared:
+            product = np.sqrt(state["own"] * state["truth"])
+            dataset["coherence"] = (
+                ("channel", "degree"),
+                np.where(degree <= last[:, None], divided(state["cross"], product), np.nan),
+                {"units": "1", "long_name": "spectral coherence with the truth"},
+            )
+        dataset["used_times"] = ("channel", state["count"])
+        return dataset
+
+
+def wavelengths(degree: np.ndarray, radius: float) -> np.ndarray:
+    """Wavelengths 2πa / √(l(l+1)) in km of degrees; infinite for degree 0."""
+    degree = np.asarray(degree, dtype=np.float64)
+    with np.errstate(divide="ignore"):
+        return 2 * np.pi * radius / 1e3 / np.sqrt(degree * (degree + 1))
+
+
+def _complete(batch: Batch) -> np.ndarray:
+    """(n, C) True for the fields without a missing value."""
+    if batch.present is None:
+        return np.ones(batch.planes.shape[:2], dtype=bool)
+    return batch.once("complete", lambda: batch.present.all((-2, -1)))
+
+
+def _square(values: np.ndarray) -> np.ndarray:
+    return values.real**2 + values.imag**2
+
+
+def _sum(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Sum over the first axis where the mask (as values, without the last axis) is True."""
+    return np.where(mask[..., None], values, 0).sum(0)

@@ -1,0 +1,108 @@
+"""What the statistics need to know of the truth beforehand: its range, moments and climatology."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from phire.evaluation.accumulator import Batch, Facts, Setting, State, Statistic
+
+SAMPLED = 2_000_000
+"""Values of each channel kept for quantiles, at most."""
+
+
+class TruthFacts(Statistic):
+    """Range, moments and a sample of the truth within a domain; see :class:`Facts`."""
+
+    name = "facts"
+    series = ("times", "sample")
+    extremes = ("minimum", "maximum")
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        weights = np.broadcast_to(self.domain.weights, self.domain.shape).ravel()
+        self._cumulative = np.cumsum(weights)
+        self._sampled = int(np.clip(SAMPLED // max(len(setting.time), 1), 20, 5000))
+
+    def measure(self, truth: Batch, candidate: Batch | None = None) -> State:
+        """Extremes, sums of means and squares by time, and some values drawn by area."""
+        domain = self.domain
+        planes = domain.cut(truth.planes)
+        mask = None if truth.present is None else domain.cut(truth.present)
+        filled = planes if mask is None else np.where(mask, planes, 0)
+        mean = domain.mean(filled, mask)
+        departures = planes - np.nan_to_num(mean)[..., None, None].astype(planes.dtype)
+        departures = departures if mask is None else np.where(mask, departures, 0)
+        variance = domain.mean_product(departures, departures, mask)
+        whole = np.isfinite(mean)
+        flat = planes.reshape(*planes.shape[:2], -1)
+        samples = []
+        for i, time in enumerate(truth.times):
+            value = int(self.setting.time.values[time]) % 2**63
+            random = np.random.default_rng([self.setting.seed, value, 2])
+            drawn = random.uniform(0, self._cumulative[-1], self._sampled)
+            places = np.searchsorted(self._cumulative, drawn, side="right")
+            samples.append(flat[i][:, np.minimum(places, flat.shape[-1] - 1)].T)
+        outside = domain.weights == 0
+        if outside.any():
+            planes = np.where(outside, np.nan, planes)
+        return {
+            "times": truth.times,
+            "sample": np.stack(samples),
+            "minimum": np.fmin.reduce(planes, axis=(0, 2, 3)).astype(np.float64),
+            "maximum": np.fmax.reduce(planes, axis=(0, 2, 3)).astype(np.float64),
+            "count": whole.sum(0).astype(float),
+            "mean": np.where(whole, mean, 0).sum(0),
+            "variance": np.where(whole, variance, 0).sum(0),
+            "square": np.where(whole, mean**2 + variance, 0).sum(0),
+        }
+
+    def facts(self, state: State) -> Facts:
+        """The facts of a state."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = state["mean"] / state["count"]
+            variance = state["variance"] / state["count"]
+            total = state["square"] / state["count"] - mean**2
+        order = np.argsort(state["times"], kind="stable")
+        sample = state["sample"][order].reshape(-1, len(mean))
+        return Facts(
+            state["minimum"], state["maximum"], mean, variance, np.maximum(total, variance), sample
+        )
+
+    def result(self, state: State) -> xr.Dataset:
+        """The facts as a dataset, without the sample."""
+        facts = self.facts(state)
+        return xr.Dataset(
+            {
+                name: ("channel", getattr(facts, name))
+                for name in ("minimum", "maximum", "mean", "variance", "total_variance")
+            },
+            coords=self.coordinates("channel"),
+        )
+
+
+class MeanMap(Statistic):
+    """The time mean of the truth at each point of the whole grid."""
+
+    name = "mean_map"
+
+    def measure(self, truth: Batch, candidate: Batch | None = None) -> State:
+        """Sums and counts by point."""
+        if truth.present is None:
+            count = np.full((1, 1, 1), float(len(truth)))
+            count = np.broadcast_to(count, (truth.planes.shape[1], *self.domain.shape)).copy()
+            return {"sum": truth.planes.sum(0, dtype=np.float64), "count": count}
+        filled = np.where(truth.present, truth.planes, 0)
+        return {
+            "sum": filled.sum(0, dtype=np.float64),
+            "count": truth.present.sum(0, dtype=np.float64),
+        }
+
+    def result(self, state: State) -> xr.Dataset:
+        """``mean(channel, …)``."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = state["sum"] / state["count"]
+        return xr.Dataset(
+            {"mean": (("channel", *self.plane_dimensions), mean)},
+            coords=self.coordinates("channel", *self.plane_dimensions),
+        )

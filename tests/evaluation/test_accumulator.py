@@ -1,0 +1,156 @@
+"""Every statistic, whatever it is: merging in any grouping, missing values, the truth's own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evaluation.made_fields import random_fields, setting_of
+from phire.evaluation.accumulator import Batch, Ensemble
+from phire.evaluation.domain import Domain
+from phire.evaluation.families import DEFAULT, STATISTICS
+from phire.fields.grid import Grid
+
+COUNT = 7
+GRID = Grid.gaussian(24)
+FIELDS = random_fields(GRID, COUNT, 2, seed=3).astype("f4")
+MEMBERS = np.stack(
+    [0.7 * FIELDS + 0.4 * random_fields(GRID, COUNT, 2, seed=m) for m in (4, 5, 6)], axis=1
+).astype("f4")
+BOX = Domain.box("europe", GRID, (70, -30, 20, 50))
+
+
+def features(fields):
+    """Something to stand for a network's features: means over quarters of the fields."""
+    n, rows, columns, channels = fields.shape
+    quarters = np.nan_to_num(fields).reshape(n, 2, rows // 2, 2, columns // 2, channels)
+    return quarters.mean((2, 4)).reshape(n, -1)
+
+
+LEARNED = {
+    "distance": lambda x, y: np.abs(features(x) - features(y)).mean(1),
+    "features": features,
+}
+
+
+def made(name, truth=FIELDS):
+    setting = setting_of(
+        truth,
+        GRID,
+        domain=None if name != "localized_spectrum" else BOX,
+        channels=("vorticity", "divergence"),
+        scale=4,
+        pairs=40,
+        lags=(1000.0, 2000.0),
+        learned=LEARNED,
+    )
+    return STATISTICS[name](setting)
+
+
+def entering(statistic, times, members=MEMBERS):
+    """What of the ensemble enters a statistic at some times."""
+    ensemble = Ensemble(members[times], times)
+    return ensemble.each() if statistic.ensemble == "each" else [ensemble]
+
+
+def state_of(statistic, times, truth=FIELDS):
+    state = statistic.empty()
+    batch = Batch(truth[times], times)
+    for fields in entering(statistic, times):
+        state = statistic.update(state, batch, fields)
+    return state
+
+
+def assert_equal(first, second):
+    assert set(first) == set(second)
+    for name in first.variables:
+        one, two = first[name].values, second[name].values
+        if one.dtype.kind not in "fc":
+            np.testing.assert_array_equal(one, two)
+            continue
+        size = np.nanmax(np.abs(np.where(np.isfinite(one), one, 0)), initial=0)
+        # Maps and samples are kept in single precision.
+        relative = 1e-10 if one.dtype == np.float64 else 2e-7
+        np.testing.assert_allclose(one, two, rtol=relative, atol=relative * size, err_msg=name)
+
+
+def grouped(statistic, parts, tree):
+    """Merges the states of parts pairwise, in the order that ``tree`` draws."""
+    states = [state_of(statistic, part) for part in parts] + [statistic.empty()]
+    while len(states) > 1:
+        i = tree.draw(st.integers(0, len(states) - 1))
+        first = states.pop(i)
+        j = tree.draw(st.integers(0, len(states) - 1))
+        second = states.pop(j)
+        states.append(statistic.merge(first, second))
+    return states[0]
+
+
+@pytest.mark.parametrize("name", STATISTICS)
+@settings(max_examples=5, deadline=None)
+@given(data=st.data())
+def test_merging_in_any_grouping_gives_the_same(name, data):
+    statistic = made(name)
+    order = np.array(data.draw(st.permutations(range(COUNT))))
+    cuts = sorted(data.draw(st.sets(st.integers(1, COUNT - 1), max_size=4)))
+    parts = np.split(order, cuts)
+    merged = statistic.result(grouped(statistic, parts, data))
+    at_once = statistic.result(state_of(statistic, np.arange(COUNT)))
+    assert_equal(merged, at_once)
+
+
+@pytest.mark.parametrize("name", STATISTICS)
+def test_merging_leaves_its_arguments_as_they_are(name):
+    statistic = made(name)
+    first, second = state_of(statistic, np.arange(3)), state_of(statistic, np.arange(3, COUNT))
+    kept = {key: np.array(value) for key, value in first.items()}
+    statistic.merge(first, second)
+    for key, value in kept.items():
+        np.testing.assert_array_equal(first[key], value)
+
+
+@pytest.mark.parametrize("name", [n for n in STATISTICS if STATISTICS[n].of_truth])
+def test_the_truth_has_a_result_that_no_candidate_changes(name):
+    statistic = made(name)
+    alone = statistic.result(
+        statistic.update(statistic.empty(), Batch(FIELDS, np.arange(COUNT)), None)
+    )
+    batch = Batch(FIELDS, np.arange(COUNT))
+    for fields in entering(statistic, np.arange(COUNT)):
+        statistic.measure(batch, fields)
+    after = statistic.result(statistic.update(statistic.empty(), batch, None))
+    assert_equal(alone, after)
+
+
+@pytest.mark.parametrize("name", [n for n in DEFAULT if n not in ("samples", "ensemble")])
+def test_missing_values_never_become_agreement(name):
+    """Fields that are missing altogether give no numbers, or leave the numbers to the others."""
+    statistic = made(name)
+    times = np.arange(COUNT)
+    holed = MEMBERS[:, 0].copy()
+    holed[2] = np.nan
+    some = statistic.update(statistic.empty(), Batch(FIELDS, times), Batch(holed, times))
+    kept = np.delete(times, 2)
+    without = statistic.update(
+        statistic.empty(), Batch(FIELDS[kept], kept), Batch(MEMBERS[kept, 0], kept)
+    )
+    first, second = statistic.result(some), statistic.result(without)
+    for variable in first.data_vars:
+        one, two = first[variable], second[variable]
+        if "time" in one.dims:
+            one = one.sel(time=two["time"])
+        if one.dtype.kind != "f" or "smoothed" in str(variable):
+            continue
+        xr.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", STATISTICS)
+def test_results_can_be_written_as_netcdf(name, tmp_path):
+    statistic = made(name)
+    result = statistic.result(state_of(statistic, np.arange(COUNT)))
+    result.to_netcdf(tmp_path / "it.nc", engine="h5netcdf")
+    with xr.open_dataset(tmp_path / "it.nc") as read:
+        assert set(read.data_vars) == set(result.data_vars)
