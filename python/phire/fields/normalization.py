@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from phire import files
-from phire.errors import InputError
+from phire import files, progress
+from phire.errors import InputError, WorkError
 from phire.fields.source import Source, Times, indices
 
 KINDS = ("log1p", "z", "none")
@@ -189,8 +189,9 @@ def fit_normalization(
     """Fits the statistics of a normalisation to a source's fields.
 
     The moments are plain ones over all values that are not missing (AtmoDist's, without area
-    weights), per channel and in float64. A dask graph reads the fields chunk by chunk; it runs on
-    the distributed client that is active (see :mod:`phire.fields.cluster`), else on threads.
+    weights), per channel and in float64. The fields are read chunk by
+    chunk through dask, on the distributed client that is active (see :mod:`phire.fields.cluster`),
+    else on threads; the result is the same to the last bit.
 
     Args:
         source: The training data.
@@ -203,6 +204,7 @@ def fit_normalization(
 
     Raises:
         InputError: A channel has no value, an infinite one, or is constant.
+        WorkError: Workers were lost again and again.
     """
     chosen = indices(slice(None) if times is None else times, len(source.time))
     if chunk is None:
@@ -220,18 +222,14 @@ def fit_normalization(
 def _fit_moments(
     source: Source, parts: list[np.ndarray], fitted: Normalization | None
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    import dask
-
-    moments = dask.delayed(_moments)
-    merged = [moments(source, part, fitted) for part in parts]
-    merge = dask.delayed(_merge)
+    merged = _each_part(source, parts, fitted)
     while len(merged) > 1:
-        # A tree, so that no step waits for all, in an order that no scheduler can change.
+        # A tree keeps rounding errors small; its order is of the parts, not of who was first.
         merged = [
-            merge(*merged[i : i + 2]) if i + 1 < len(merged) else merged[i]
+            _merge(*merged[i : i + 2]) if i + 1 < len(merged) else merged[i]
             for i in range(0, len(merged), 2)
         ]
-    (count, mean, squares), *_ = dask.compute(merged[0])
+    count, mean, squares = merged[0]
     for c, name in enumerate(source.channels):
         if not count[c]:
             raise InputError(f"channel {name} holds nothing but missing values.")
@@ -243,6 +241,37 @@ def _fit_moments(
             raise InputError(f"channel {name} is constant: it cannot be normalised; leave it out.")
     std = np.sqrt(squares / count)
     return tuple(map(float, mean)), tuple(map(float, std))
+
+
+def _each_part(
+    source: Source, parts: list[np.ndarray], fitted: Normalization | None
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """The moments of every part, in their order, from the active client or from threads."""
+    import dask
+    from dask.callbacks import Callback
+    from distributed import KilledWorker, as_completed, get_client
+
+    try:
+        client = get_client()
+    except ValueError:
+        client = None
+    moments = dask.delayed(_moments, pure=False)
+    tasks = [moments(source, part, fitted) for part in parts]
+    pass_name = "statistics" if fitted is None else "statistics after the logarithm"
+    with progress.progress_bar(pass_name, len(tasks), "chunks") as advance:
+        if client is None:
+            with Callback(posttask=lambda key, *_: advance()):
+                return list(dask.compute(*tasks, scheduler="threads"))
+        futures = client.compute(tasks, retries=5)
+        try:
+            for _ in as_completed(futures):
+                advance()
+            return client.gather(futures)
+        except KilledWorker as error:
+            raise WorkError(
+                f"workers were lost again and again while fitting the statistics ({error}): see "
+                "their logs; memory is the usual reason."
+            ) from None
 
 
 def _moments(
@@ -262,7 +291,10 @@ def _moments(
             count = present.sum(0)
             values = np.where(present, values, 0)
         mean = values.sum(0) / np.maximum(count, 1)
-        deviations = np.where(present, values - mean, 0) if not present.all() else values - mean
+        with np.errstate(invalid="ignore"):  # an infinite value is named once all are summed
+            deviations = values - mean
+        if not present.all():
+            deviations[~present] = 0
         part = count, mean, np.einsum("nc,nc->c", deviations, deviations)
         merged = part if merged is None else _merge(merged, part)
     return merged
@@ -273,7 +305,8 @@ def _merge(a: tuple, b: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     (count_a, mean_a, squares_a), (count_b, mean_b, squares_b) = a, b
     count = count_a + count_b
     share = count_b / np.maximum(count, 1)
-    difference = mean_b - mean_a
-    mean = mean_a + difference * share
-    squares = squares_a + squares_b + difference**2 * count_a * share
+    with np.errstate(invalid="ignore"):
+        difference = mean_b - mean_a
+        mean = mean_a + difference * share
+        squares = squares_a + squares_b + difference**2 * count_a * share
     return count, mean, squares
