@@ -72,6 +72,8 @@ def write_downscaling_records(
     patch = making.check_patch(patch)
     if scale < 2:
         raise InputError(f"--scale {scale} must be at least 2.")
+    if patches_per_field < 1:
+        raise InputError("--patches-per-field must be at least 1.")
     if alignment not in (None, *ALIGNMENTS):
         raise InputError(f"--alignment {alignment} must be one of {', '.join(ALIGNMENTS)}.")
     alignment = alignment or "cell"

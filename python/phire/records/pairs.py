@@ -86,12 +86,12 @@ def write_pair_records(
             if partial is None:
                 return
             chosen = source.time.select_range(time)
+            place = window(source.grid, patch, latitudes)
             if classes >= len(chosen):
                 raise InputError(
                     f"--classes {classes} needs more than {classes} time steps, but {store} has "
                     f"{len(chosen)} in range: choose fewer classes or more fields."
                 )
-            place = window(source.grid, patch, latitudes)
             if not source.grid.has_coordinates:
                 progress.say("--latitudes is ignored: the fields have no coordinates.")
 
