@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,6 +16,8 @@ from phire.fields.grid import Grid
 from phire.fields.harmonics import SphericalHarmonics
 from phire.fields.interpolation import METHODS, Interpolator, interpolate, upsample
 from spheres import KINDS, random_coefficients, sphere, spheres
+
+ARPEGE, AROME = "arpege_msl_NW_2018-05-01.grib", "arome_msl_NW_2018-05-01.grib"
 
 
 def smooth_field(grid: Grid, target: Grid, degree: int = 8) -> tuple[np.ndarray, np.ndarray]:
@@ -203,3 +208,32 @@ def test_what_does_not_fit_is_refused():
         upsample(fields, Grid.pixels(4, 8), sphere("gaussian", 8))
     with pytest.raises(InputError, match="alignment 'edge'"):
         upsample(fields, Grid.pixels(4, 8), Grid.pixels(8, 16), alignment="edge")
+
+
+@pytest.mark.parametrize("method", ["bilinear", "bicubic"])
+def test_arpege_pressure_on_the_points_of_arome(method):
+    folder = Path(os.environ.get("PHIRE_REALDATA", ""))
+    if not os.environ.get("PHIRE_REALDATA") or not (folder / ARPEGE).exists():
+        pytest.skip(f"PHIRE_REALDATA is unset or has no {ARPEGE}")
+    xarray = pytest.importorskip("xarray")
+    pytest.importorskip("cfgrib")
+    fields, grids = [], []
+    for name in (ARPEGE, AROME):
+        with xarray.open_dataset(
+            folder / name, engine="cfgrib", backend_kwargs={"indexpath": ""}
+        ) as data:
+            pressure = data[next(iter(data.data_vars))]
+            grids.append(Grid.from_coordinates(data["latitude"].values, data["longitude"].values))
+            fields.append(pressure.values[..., None])
+    coarse, fine = fields
+    found = upsample(coarse, *grids, method=method)
+    assert found.shape == fine.shape
+    # Every fourth point is a coarse one.
+    at_corners = found[:, ::4, ::4]
+    rows, columns = at_corners.shape[1:3]
+    np.testing.assert_allclose(at_corners, coarse[:, :rows, :columns], atol=0.5)
+    # Two models of one day: the interpolated pressure is no further from the fine one between
+    # the coarse points than on them.
+    error = np.sqrt(((found - fine) ** 2).mean())
+    on_points = np.sqrt(((coarse[:, :rows, :columns] - fine[:, ::4, ::4]) ** 2).mean())
+    assert error < 1.1 * on_points

@@ -17,6 +17,7 @@ from phire.fields.source import Source, Times, indices
 
 KINDS = ("log1p", "z", "none")
 ALPHA = 0.2
+_BLOCK = 1 << 15
 
 
 @dataclasses.dataclass(frozen=True)
@@ -280,24 +281,30 @@ def _moments(
     """Count, mean and sum of squared deviations per channel of some fields."""
     merged = None
     for time in times:
-        values = source.read([time]).astype(np.float64).reshape(-1, len(source.channels))
-        if fitted is not None:
-            values = fitted.apply(values)
-            values = np.sign(values) * np.log1p(ALPHA * np.abs(values))
-        present = ~np.isnan(values)
-        if present.all():
-            count = np.full(values.shape[1], len(values))
-        else:
-            count = present.sum(0)
-            values = np.where(present, values, 0)
-        mean = values.sum(0) / np.maximum(count, 1)
-        with np.errstate(invalid="ignore"):  # an infinite value is named once all are summed
-            deviations = values - mean
-        if not present.all():
-            deviations[~present] = 0
-        part = count, mean, np.einsum("nc,nc->c", deviations, deviations)
-        merged = part if merged is None else _merge(merged, part)
+        fields = source.read([time]).reshape(-1, len(source.channels))
+        # In blocks that stay in the processor's cache, one channel after another.
+        for start in range(0, len(fields), _BLOCK):
+            part = _block_moments(fields[start : start + _BLOCK].T.astype(np.float64), fitted)
+            merged = part if merged is None else _merge(merged, part)
     return merged
+
+
+def _block_moments(
+    values: np.ndarray, fitted: Normalization | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The moments of values (C, n), after the logarithm where ``fitted`` gives the z-scores."""
+    if fitted is not None:
+        values -= np.array(fitted.mean)[:, None]
+        values /= np.array(fitted.std)[:, None]
+        values = np.copysign(np.log1p(ALPHA * np.abs(values)), values)
+    missing = np.isnan(values)
+    count = values.shape[1] - missing.sum(1)
+    values[missing] = 0
+    mean = values.sum(1) / np.maximum(count, 1)
+    with np.errstate(invalid="ignore"):  # an infinite value is named once all are summed
+        values -= mean[:, None]
+    values[missing] = 0
+    return count, mean, np.einsum("cn,cn->c", values, values)
 
 
 def _merge(a: tuple, b: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
