@@ -10,7 +10,8 @@ from phire.cli.phire import SUBCOMMANDS
 
 HEAVY = ("tensorflow", "keras", "xarray", "dask", "matplotlib", "scipy", "h5py", "numpy")
 COMMANDS = ("phire", "phire_data", "phire_eval", "phire_train", "rplearn_data", "rplearn_eval")
-COMMANDS += ("rplearn_train",)
+COMMANDS += ("rplearn_train", "rplearn_probe", "rplearn_compare", "rplearn_certainty")
+COMMANDS += ("rplearn_features",)
 
 
 def loaded_after(code):
