@@ -4,6 +4,7 @@ import importlib
 import subprocess
 import sys
 
+import click
 import pytest
 
 from phire.cli.phire import SUBCOMMANDS
@@ -50,7 +51,8 @@ def test_help_of_a_subcommand_is_light(name):
 @pytest.mark.parametrize("module", [*COMMANDS, *(n.replace("-", "_") for n in SUBCOMMANDS)])
 def test_every_option_is_explained(module):
     command = importlib.import_module(f"phire.cli.{module}").main
-    unexplained = [p.name for p in command.params if hasattr(p, "help") and not p.help]
+    options = [p for p in command.params if isinstance(p, click.Option)]
+    unexplained = [option.name for option in options if not option.help]
     assert command.help
     assert not unexplained
 

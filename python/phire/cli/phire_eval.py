@@ -73,7 +73,7 @@ class _Named(click.ParamType):
 @click.option(
     "--lags", type=CommaSeparated(float, name="KM,..."), default=None, help="Of the semivariogram."
 )
-@click.option("--seed", type=int, default=0)
+@click.option("--seed", type=int, default=0, help="Seed of all random draws.")
 @click.option(
     "--chunk", type=click.IntRange(1), default=32, help="Times between snapshots of the work."
 )
