@@ -277,9 +277,17 @@ def _horizontal(array: xr.DataArray) -> tuple[Hashable, ...]:
     return ()
 
 
+def _located(array: xr.DataArray, dimensions: tuple[Hashable, ...]) -> bool:
+    """Whether dimensions called like pixels have latitudes and longitudes all the same."""
+    return all(
+        dimension in array.coords and _is(array.coords[dimension], kind)
+        for kind, dimension in zip(HORIZONTAL, dimensions)
+    )
+
+
 def _orientation(array: xr.DataArray) -> Orientation:
     down, across = _horizontal(array)
-    if (down, across) not in PIXELS:
+    if (down, across) not in PIXELS or _located(array, (down, across)):
         for dimension in (down, across):
             if dimension not in array.coords:
                 raise InputError(f"{array.name} has the dimension {dimension} without values.")

@@ -18,6 +18,7 @@ from phire.fields import grib
 from phire.fields.collection import CollectedSource, Part, close
 from phire.fields.dataset import DatasetSource, field_variables
 from phire.fields.grid import GEOMETRIES, Grid
+from phire.fields.output import CHANNELS
 from phire.fields.selection import ChannelSelection
 from phire.fields.source import Source
 from phire.fields.store import DATASET, FieldStore
@@ -186,17 +187,26 @@ def open_dataset(path: str | os.PathLike) -> xr.Dataset:
     Raises:
         InputError: xarray cannot open it or decode its times.
     """
+    options: dict[str, object] = {"engine": "netcdf4"}
     zarr = format_of(path) == ZARR
+    if zarr:
+        options = {"engine": "zarr", "consolidated": _is_consolidated(Path(path))}
     try:
-        return xr.open_dataset(
-            path,
-            engine="zarr" if zarr else "netcdf4",
-            chunks=None,
-            cache=False,
-            decode_timedelta=False,
-        )
+        dataset = xr.open_dataset(path, chunks=None, cache=False, decode_timedelta=False, **options)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise InputError(f"{path} cannot be opened by xarray: {error}") from None
+    if not zarr:
+        return dataset
+    # A directory has no order: that of the channels, where phire wrote it, else of the alphabet.
+    first = [name for name in dataset.attrs.get(CHANNELS, ()) if name in dataset.data_vars]
+    return dataset[first + sorted(set(dataset.data_vars) - set(first))]
+
+
+def _is_consolidated(path: Path) -> bool:
+    described = path / "zarr.json"
+    return (path / ".zmetadata").exists() or (
+        described.exists() and '"consolidated_metadata"' in described.read_text(encoding="utf-8")
+    )
 
 
 def _open_variables(path: Path, variables: Sequence[str], level: float | None) -> DatasetSource:

@@ -31,6 +31,9 @@ BLOCK_BYTES = 64 << 20
 CHUNK_BYTES = 256 << 20
 """The same where the source's file keeps more fields in one compressed chunk."""
 
+CHANNELS = "channels"
+"""The attribute of a Zarr group that keeps the order of the channels, which a directory has not."""
+
 SUFFIXES = {".h5": "h5", ".hdf5": "h5", ".nc": "nc", ".zarr": "zarr"}
 
 Append = Callable[[np.ndarray, int], None]
@@ -222,6 +225,7 @@ def _append_zarr(
         _, attributes = source.time.to_cf()
         encoding["time"] |= {name: attributes[name] for name in ("units", "calendar")}
     dataset.attrs = {"Conventions": "CF-1.10", RECORD: json.dumps(record)}
+    dataset.attrs[CHANNELS] = list(source.channels)
     dataset.to_zarr(path, mode="w", encoding=encoding, consolidated=False)
 
 
