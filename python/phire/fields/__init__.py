@@ -15,6 +15,7 @@ _PLACES = {
     "DatasetSource": "dataset",
     "FieldStore": "store",
     "Grid": "grid",
+    "Interpolator": "interpolation",
     "Normalization": "normalization",
     "RegionSource": "selection",
     "Source": "source",
@@ -23,6 +24,8 @@ _PLACES = {
     "TimeAxis": "time",
     "TimeSelection": "source",
     "WindSource": "selection",
+    "block_mean": "coarsening",
+    "coarsen_grid": "coarsening",
     "convert": "conversion",
     "describe_source": "description",
     "describe_store": "description",
@@ -30,8 +33,10 @@ _PLACES = {
     "join": "joining",
     "open_source": "opening",
     "open_store": "store",
+    "refine_grid": "coarsening",
     "simulate": "shallow_water",
     "to_dataset": "source",
+    "upsample": "interpolation",
     "write_source": "output",
 }
 
