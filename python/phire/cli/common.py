@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,10 +15,18 @@ from phire.errors import InputError, WorkError
 
 
 class Command(click.Command):
-    """A click command with ``--config``, ``--overwrite`` and ``--quiet`` and kind errors."""
+    """A click command with ``--config``, ``--overwrite`` and ``--quiet`` and kind errors.
 
-    def __init__(self, *args: Any, overwrites: bool = True, **kwargs: Any) -> None:
+    Args:
+        overwrites: Whether the command has an output, and so ``--overwrite``.
+        tensorflow: Whether it needs TensorFlow, which is then imported without its greetings.
+    """
+
+    def __init__(
+        self, *args: Any, overwrites: bool = True, tensorflow: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
+        self.tensorflow = tensorflow
         self.context_settings.setdefault("show_default", True)
         self.params.append(
             click.Option(
@@ -42,6 +52,8 @@ class Command(click.Command):
         # Imported here because rich costs a tenth of a second that --help need not pay.
         from phire import progress
 
+        if self.tensorflow:
+            _import_tensorflow()
         with progress.quiet(ctx.params.pop("quiet")):
             try:
                 return super().invoke(ctx)
@@ -53,6 +65,21 @@ class Command(click.Command):
                 _end(ctx, error, 1)
             except KeyboardInterrupt:
                 _end(ctx, "interrupted; the same command goes on from here or starts anew", 130)
+
+
+def _import_tensorflow() -> None:
+    """Imports TensorFlow without the lines that it writes to standard error from C++."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        importlib.import_module("tensorflow")
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _end(ctx: click.Context, message: object, status: int) -> None:

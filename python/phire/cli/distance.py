@@ -9,7 +9,7 @@ import click
 from phire.cli.common import Command
 
 
-@click.command("distance", cls=Command)
+@click.command("distance", cls=Command, tensorflow=True)
 @click.argument("metric", type=click.Path())
 @click.argument("truth", metavar="A", type=click.Path())
 @click.argument("candidates", metavar="B...", nargs=-1, required=True)

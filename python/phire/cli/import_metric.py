@@ -7,7 +7,7 @@ import click
 from phire.cli.common import Command, CommaSeparated
 
 
-@click.command("import-metric", cls=Command)
+@click.command("import-metric", cls=Command, tensorflow=True)
 @click.argument("folder", type=click.Path())
 @click.argument("output", metavar="METRIC", type=click.Path())
 @click.option(

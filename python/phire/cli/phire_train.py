@@ -5,7 +5,7 @@ import click
 from phire.cli.common import Command, CommaSeparated, training_options
 
 
-@click.command("phire-train", cls=Command)
+@click.command("phire-train", cls=Command, tensorflow=True)
 @click.argument("records", type=click.Path())
 @click.option("--out", required=True, type=click.Path(), help="The run directory to make.")
 @click.option("--validation", type=click.Path(), help="Records to validate on after each epoch.")

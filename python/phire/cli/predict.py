@@ -5,7 +5,7 @@ import click
 from phire.cli.common import Command
 
 
-@click.command("predict", cls=Command)
+@click.command("predict", cls=Command, tensorflow=True)
 @click.argument("run", type=click.Path())
 @click.argument("input", type=click.Path())
 @click.argument("output", type=click.Path())

@@ -7,7 +7,7 @@ import click
 from phire.cli.common import Command
 
 
-@click.command("rplearn-certainty", cls=Command)
+@click.command("rplearn-certainty", cls=Command, tensorflow=True)
 @click.argument("run", type=click.Path())
 @click.argument("source", type=click.Path())
 @click.option("--out", "output", required=True, type=click.Path(), help="NetCDF file of the maps.")

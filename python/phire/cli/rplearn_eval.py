@@ -7,7 +7,7 @@ import click
 from phire.cli.common import Command
 
 
-@click.command("rplearn-eval", cls=Command)
+@click.command("rplearn-eval", cls=Command, tensorflow=True)
 @click.argument("run", type=click.Path())
 @click.option("--records", required=True, type=click.Path(), help="Held-out pair records.")
 @click.option(

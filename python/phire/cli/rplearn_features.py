@@ -7,7 +7,7 @@ import click
 from phire.cli.common import Command
 
 
-@click.command("rplearn-features", cls=Command)
+@click.command("rplearn-features", cls=Command, tensorflow=True)
 @click.argument("metric", type=click.Path())
 @click.argument("source", type=click.Path())
 @click.argument("output", type=click.Path())

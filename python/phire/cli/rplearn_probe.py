@@ -7,7 +7,7 @@ import click
 from phire.cli.common import Command, CommaSeparated
 
 
-@click.command("rplearn-probe", cls=Command)
+@click.command("rplearn-probe", cls=Command, tensorflow=True)
 @click.argument("metric", type=click.Path())
 @click.argument("source", type=click.Path())
 @click.option("--out", "output", required=True, type=click.Path(), help="NetCDF file of results.")

@@ -9,7 +9,7 @@ from phire.cli.common import Command
 BY_NETWORK = "[default: by the network]"
 
 
-@click.command("rplearn-train", cls=Command)
+@click.command("rplearn-train", cls=Command, tensorflow=True)
 @click.argument("records", type=click.Path())
 @click.option("--validation", type=click.Path(), default=None, help="Held-out pair records.")
 @click.option("--out", "run", required=True, type=click.Path(), help="The run's directory.")
