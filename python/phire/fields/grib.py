@@ -27,6 +27,9 @@ CALENDAR = "proleptic_gregorian"
 SPECTRAL = "sh"
 GRIDDED = ("regular_ll", "regular_gg")
 
+COLUMN_LEVELS = ("isobaricInhPa", "isobaricInPa", "hybrid", "hybridPressure", "sigma", "theta")
+"""Kinds of levels of which --level chooses even where a file has but one (not 2 m, not surface)."""
+
 MISSING = -1e300
 """What ecCodes is told to put where the bitmap has no value."""
 
@@ -192,8 +195,7 @@ class GribSource:
         """The fields of one variable at one level, in the order of time."""
         levels = sorted({(m.level_type, m.level) for m in named})
         listed = ", ".join(f"{value:g} ({kind})" for kind, value in levels)
-        # A variable at the surface or the mean sea has no level to choose.
-        several = len(levels) > 1 or levels[0][1] != 0
+        several = len(levels) > 1 or levels[0][0] in COLUMN_LEVELS
         self.has_levels |= several
         if level is not None and several:
             hit = [key for key in levels if np.isclose(key[1], level)]

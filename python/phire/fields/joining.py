@@ -84,9 +84,9 @@ def _require_alike(first: FieldStore, other: FieldStore) -> None:
         "units": (first.units, other.units),
         "grid": (first.grid.describe(), other.grid.describe()),
     }
+    facts["times"] = tuple("dates" if s.time.has_calendar else "steps" for s in (first, other))
     if first.time.step is not None and other.time.step is not None:
         facts["step"] = (first.time.step_text, other.time.step_text)
-    facts["times"] = tuple("dates" if s.time.has_calendar else "steps" for s in (first, other))
     for name, (one, two) in facts.items():
         if one != two:
             one, two = (v if isinstance(v, str) else ", ".join(v) for v in (one, two))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import h5py
 import netCDF4
 import numpy as np
+import zarr
 
 from phire import files, progress
 from phire.errors import InputError
@@ -125,8 +127,6 @@ def recorded_options(path: str | os.PathLike) -> dict[str, Any] | None:
     path, record = Path(path), None
     with contextlib.suppress(OSError, InputError, ValueError):
         if path.is_dir():
-            import zarr
-
             record = zarr.open_group(path, mode="r").attrs.get(RECORD)
         else:
             with h5py.File(path, "r") as file:
@@ -158,6 +158,11 @@ def _writer(
             yield lambda fields, start: _append_netcdf(file, source, fields, start)
     else:
         yield lambda fields, start: _append_zarr(partial, source, dtype, record, fields, start)
+        with warnings.catch_warnings():
+            # Format 3 has no word on consolidated metadata yet; xarray reads them, and warns of
+            # stores without.
+            warnings.simplefilter("ignore")
+            zarr.consolidate_metadata(partial)
 
 
 def _netcdf(path: Path, source: Source, dtype: str, record: Mapping[str, Any]) -> netCDF4.Dataset:
@@ -215,6 +220,8 @@ def _append_zarr(
         time=source.time[start:stop],
     )
     dataset = to_dataset(block).astype(dtype)
+    dataset.attrs = {"Conventions": "CF-1.10", RECORD: json.dumps(record)}
+    dataset.attrs[CHANNELS] = list(source.channels)
     if start:
         dataset.to_zarr(path, append_dim="time", consolidated=False)
         return
@@ -224,8 +231,6 @@ def _append_zarr(
     if source.time.has_calendar:
         _, attributes = source.time.to_cf()
         encoding["time"] |= {name: attributes[name] for name in ("units", "calendar")}
-    dataset.attrs = {"Conventions": "CF-1.10", RECORD: json.dumps(record)}
-    dataset.attrs[CHANNELS] = list(source.channels)
     dataset.to_zarr(path, mode="w", encoding=encoding, consolidated=False)
 
 

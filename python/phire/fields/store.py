@@ -129,6 +129,8 @@ class FieldStore:
         return TimeAxis.from_cf(values, units, calendar)
 
     def _read_grid(self, rows: int, columns: int) -> Grid:
+        if "row" in self._file and "column" in self._file:
+            return Grid.pixels(rows, columns)
         if "latitude" not in self._file or "longitude" not in self._file:
             return Grid.bare(rows, columns)
         latitudes, longitudes = self._file["latitude"][:], self._file["longitude"][:]
