@@ -92,6 +92,16 @@ def test_row_features_keep_the_latitude(metric):
     np.testing.assert_allclose(features.reshape(3, 4, 2)[..., 0], expected, atol=1e-5)
 
 
+def test_row_features_of_a_sector(metric):
+    grid = Grid.regional(np.linspace(70, 0, 8), np.arange(16) * 5.0)
+    fields = np.random.default_rng(0).standard_normal((2, 8, 16, 1)) * 10 + 10
+    found = row_features(metric, fields, "stage2", grid=grid, sector=(0, 20))
+    # Features lie at 2.5, 12.5, 22.5 … degrees: two of them in the sector.
+    z = (fields[:, :, :4, 0] - 10) / 10
+    expected = z.reshape(2, 4, 2, 4).mean(axis=(2, 3))
+    np.testing.assert_allclose(found.reshape(2, 4, 2)[..., 0], expected, atol=1e-5)
+
+
 def test_random_metric_has_other_weights_of_the_same_shapes(metric):
     one, same, other = (random_metric(metric, seed=s) for s in (0, 0, 1))
     for a, b, c, d in zip(

@@ -19,8 +19,9 @@ from sklearn.preprocessing import StandardScaler
 
 from phire import files, progress
 from phire.errors import InputError
+from phire.fields.grid import Grid
 from phire.jetstream.index import DAY, jet_latitude
-from phire.rplearn.field_features import channel_places, chunks
+from phire.rplearn.field_features import channel_places, chunks, feature_grid
 from phire.rplearn.metric import LearnedMetric
 from phire.rplearn.results import already_made, write_results
 
@@ -88,10 +89,30 @@ def random_metric(metric: LearnedMetric, *, seed: int = 0) -> LearnedMetric:
     )
 
 
-def row_features(metric: LearnedMetric, fields: np.ndarray, layer: str) -> np.ndarray:
-    """Features averaged along each row of the feature map, (n, rows · features)."""
-    features = metric.features(fields, layer=layer).mean(axis=2)
-    return features.reshape(len(features), -1)
+def row_features(
+    metric: LearnedMetric,
+    fields: np.ndarray,
+    layer: str,
+    *,
+    grid: Grid | None = None,
+    sector: tuple[float, float] | None = None,
+) -> np.ndarray:
+    """Features averaged along each row of the feature map.
+
+    Args:
+        metric: The metric.
+        fields: (n, H, W, C), whole fields: the sector's features see what surrounds it.
+        layer: Layer name.
+        grid: Of the fields; needed for a sector.
+        sector: Western and eastern limit, degrees east; None means all columns.
+
+    Returns:
+        (n, rows · features).
+    """
+    features = metric.features(fields, layer=layer)
+    if sector is not None:
+        features = features[:, :, feature_grid(grid, features.shape[1:3]).columns_between(*sector)]
+    return features.mean(axis=2).reshape(len(features), -1)
 
 
 def probe(
@@ -172,7 +193,8 @@ def probe_jet(
         output: NetCDF file of the results.
         layer: A layer other than the metric's.
         wind: Channel of zonal wind; see ``sector_wind``.
-        sector: Western and eastern limit of the wind's mean; None the whole circle.
+        sector: Western and eastern limit of the wind's and the features' means, and of the fields
+            that go into the PCA; None the whole circle.
         band: Southern and northern limit of the search for the jet.
         cutoff_days, window_days: Of the Lanczos low-pass filter.
         held_out: Share of the series that is held out.
@@ -238,7 +260,7 @@ def probe_jet(
         gap = ~training & (days < days[training].max() + cutoff_days)
         times, training = times[~gap], training[~gap]
         representations = _representations(
-            loaded, opened, places, times, training, layer, components, seed
+            loaded, opened, places, times, training, layer, sector, components, seed
         )
         time = opened.time[times].to_coordinate()
     result = probe(representations, index[times], training)
@@ -256,17 +278,19 @@ def _representations(
     times: np.ndarray,
     training: np.ndarray,
     layer: str,
+    sector: tuple[float, float] | None,
     components: int,
     seed: int,
 ) -> dict[str, np.ndarray]:
     untrained = random_metric(metric, seed=seed)
+    columns = slice(None) if sector is None else source.grid.columns_between(*sector)
     learned, random, raw = [], [], []
     with progress.progress_bar("features", len(times), "fields") as advance:
         for part in chunks(source, times):
             fields = source.read(part)[..., places]
-            learned.append(row_features(metric, fields, layer))
-            random.append(row_features(untrained, fields, layer))
-            normalised = metric.normalise(fields, xp=np)
+            for held, one in ((learned, metric), (random, untrained)):
+                held.append(row_features(one, fields, layer, grid=source.grid, sector=sector))
+            normalised = metric.normalise(fields[:, :, columns], xp=np)
             raw.append(normalised.reshape(len(part), -1).astype(np.float32))
             advance(len(part))
     fields = np.concatenate(raw)
