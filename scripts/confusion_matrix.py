@@ -1,0 +1,54 @@
+#!/usr/bin/env python
+"""Draws the confusion matrix of predicted lags from an evaluation's result file."""
+
+import click
+import numpy as np
+
+from phire.cli.common import Command
+from phire.errors import InputError
+
+
+def draw(results, step_hours):
+    """A figure of the share of each predicted lag, row by row of the true lag."""
+    from phire.evaluation.figures.style import SEQUENTIAL, new_figure
+
+    if "confusion" not in results:
+        raise InputError("The results hold no confusion matrix: the task predicted no lag.")
+    counts = results["confusion"].transpose("lag", "predicted_lag").to_numpy().astype(float)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    lags = results["lag"].to_numpy() * (step_hours or 1)
+    figure = new_figure(5.2, 4.6)
+    axes = figure.subplots()
+    image = axes.imshow(share, origin="lower", cmap=SEQUENTIAL, vmin=0, vmax=share.max())
+    every = max(1, len(lags) // 12)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_ticks(np.arange(0, len(lags), every), [f"{lag:g}" for lag in lags[::every]])
+    unit = "h" if step_hours else "steps"
+    axes.set(xlabel=f"predicted lag ({unit})", ylabel=f"true lag ({unit})")
+    axes.set_title(
+        f"accuracy {float(results['accuracy']):.1%}, top 3 {float(results['top_3_accuracy']):.1%}"
+    )
+    axes.grid(False)
+    if len(lags) <= 12:
+        for i, row in enumerate(share):
+            for j, value in enumerate(row):
+                shade = "white" if value < 0.6 * share.max() else "black"
+                axes.text(j, i, f"{value:.0%}", ha="center", va="center", size=7, color=shade)
+    figure.colorbar(image, ax=axes, label="share of the true lag's pairs")
+    return figure
+
+
+@click.command(cls=Command, overwrites=False)
+@click.argument("results", type=click.Path())
+@click.argument("output", type=click.Path())
+@click.option("--step-hours", type=float, default=None, help="Hours of a time step, for the axes.")
+def main(results, output, step_hours):
+    """Draw the confusion matrix in RESULTS (RUN/evaluation/epoch-NNNN.nc) to OUTPUT."""
+    from phire.evaluation.figures.style import save_figure, styled
+    from phire.rplearn.results import read_results
+
+    save_figure(styled(draw)(read_results(results), step_hours), output)
+
+
+if __name__ == "__main__":
+    main()

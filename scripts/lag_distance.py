@@ -1,0 +1,60 @@
+#!/usr/bin/env python
+"""Draws how the learned distance and pixel measures grow with the time between fields."""
+
+import click
+
+from phire.cli.common import Command
+
+NAMES = {
+    "learned": "learned distance",
+    "l1": "mean absolute difference",
+    "l2": "mean squared difference",
+    "psnr": "50 − PSNR",
+    "ssim": "(1 − SSIM)/2",
+}
+
+
+def draw(results, step_hours):
+    """A panel a measure: mean and standard deviation against lag, scaled to the pixel MSE."""
+    from phire.evaluation.figures.style import candidate_styles, new_figure
+
+    measures = ["learned", *[str(name) for name in results["measure"].values]]
+    styles = candidate_styles(measures)
+    lags = results["lag"].to_numpy() * (step_hours or 1)
+    figure = new_figure(2.5 * len(measures), 2.9)
+    panels = figure.subplots(1, len(measures), sharex=True, squeeze=False)[0]
+    for axes, name in zip(panels, measures):
+        if name == "learned":
+            mean, spread, scale = results["learned_mean"], results["learned_std"], 1.0
+            correlation = float(results["learned_spearman"])
+        else:
+            of = results.sel(measure=name)
+            mean, spread, scale = of["mean"], of["std"], float(of["scale"])
+            correlation = float(of["spearman"])
+        mean, spread = scale * mean.to_numpy(), scale * spread.to_numpy()
+        style = styles[name]
+        axes.fill_between(
+            lags, mean - spread, mean + spread, color=style.colour, alpha=0.18, linewidth=0
+        )
+        axes.plot(lags, mean, marker=style.marker, markersize=3.5, **style.line())
+        axes.set_title(f"{NAMES.get(name, name)}\nrank correlation {correlation:.2f}", size=8.5)
+        axes.set_xlabel(f"lag ({'h' if step_hours else 'steps'})")
+        axes.set_ylim(bottom=0)
+    panels[0].set_ylabel("distance (pixel-MSE scale)")
+    return figure
+
+
+@click.command(cls=Command, overwrites=False)
+@click.argument("results", type=click.Path())
+@click.argument("output", type=click.Path())
+@click.option("--step-hours", type=float, default=None, help="Hours of a time step, for the axes.")
+def main(results, output, step_hours):
+    """Draw distance against lag in RESULTS (METRIC/lag.nc) to OUTPUT (.png, .pdf)."""
+    from phire.evaluation.figures.style import save_figure, styled
+    from phire.rplearn.results import read_results
+
+    save_figure(styled(draw)(read_results(results), step_hours), output)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+#!/usr/bin/env python
+"""Draws the training curves of a run, its warm-up shaded."""
+
+from pathlib import Path
+
+import click
+import pandas as pd
+
+from phire.cli.common import Command
+from phire.errors import InputError
+
+# Beside the loss, what a row of panels may show, with the label of its axis.
+PANELS = {
+    "cross_entropy": "cross-entropy (nats)",
+    "accuracy": "accuracy",
+    "top_3_accuracy": "top-3 accuracy",
+    "pixel_loss": "pixel loss",
+    "learned_loss": "learned loss",
+}
+
+
+def draw(history):
+    """A panel a score, training and validation against the epoch; side phases are shaded."""
+    from phire.evaluation.figures.style import candidate_styles, legend_below, new_figure
+
+    names = ["loss", *[name for name in PANELS if name in history]]
+    styles = candidate_styles(["training", "validation"])
+    figure = new_figure(3.1 * len(names), 3.1)
+    rows = figure.subplots(1, len(names), sharex=True, squeeze=False)[0]
+    drawn = ["training"]
+    for axes, name in zip(rows, names):
+        _shade(axes, history)
+        for label, column in (("training", name), ("validation", f"val_{name}")):
+            if column not in history or history[column].isna().all():
+                continue
+            known = history[history[column].notna()]
+            style = styles[label]
+            axes.plot(
+                known["epoch"], known[column], marker=style.marker, markersize=3, **style.line()
+            )
+            if label not in drawn:
+                drawn.append(label)
+        axes.set(xlabel="epoch", ylabel=PANELS.get(name, "loss"))
+        axes.set_xlim(0.5, history["epoch"].max() + 0.5)
+    legend_below(figure, drawn, styles, markers=True)
+    return figure
+
+
+def _shade(axes, history):
+    """Shades the epochs of every phase but the longest, and writes its name into it."""
+    longest = history["phase"].value_counts().idxmax()
+    for phase, rows in history.groupby("phase", sort=False):
+        if phase != longest:
+            first, last = rows["epoch"].min(), rows["epoch"].max()
+            axes.axvspan(first - 0.5, last + 0.5, color="#888888", alpha=0.16, linewidth=0)
+            axes.text(
+                (first + last) / 2,
+                0.98,
+                phase,
+                transform=axes.get_xaxis_transform(),
+                ha="center",
+                va="top",
+                size=7,
+                rotation=90 if last - first < 0.15 * len(history) else 0,
+            )
+
+
+@click.command(cls=Command, overwrites=False)
+@click.argument("run", type=click.Path())
+@click.argument("output", type=click.Path())
+def main(run, output):
+    """Draw RUN's training.csv to OUTPUT (.png, .pdf)."""
+    from phire.evaluation.figures.style import save_figure, styled
+
+    table = Path(run) / "training.csv"
+    if not table.is_file():
+        raise InputError(f"{run} has no training.csv: name a run that has finished an epoch.")
+    history = pd.read_csv(table)
+    missing = {"epoch", "phase", "loss"} - set(history)
+    if missing:
+        raise InputError(f"{table} has no column {', '.join(sorted(missing))}.")
+    save_figure(styled(draw)(history), output)
+
+
+if __name__ == "__main__":
+    main()
