@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import hdf5plugin
 import numpy as np
 
 from phire.errors import InputError
+from phire.fields.compression import BLOSC
 from phire.fields.grid import Grid
 from phire.fields.source import Times, indices
 from phire.fields.time import EPOCH, TimeAxis
@@ -257,7 +257,7 @@ class StoreWriter:
             chunks=(1, 1, *grid.shape),
             dtype=dtype,
             fillvalue=np.nan,
-            **hdf5plugin.Blosc(cname="lz4", clevel=5, shuffle=hdf5plugin.Blosc.SHUFFLE),
+            **BLOSC,
         )
         describe_data(self._file, channels, units, grid)
         if record is not None:
