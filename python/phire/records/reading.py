@@ -17,8 +17,9 @@ from phire.records import features
 from phire.records.manifest import NAME, Manifest
 
 _COMPRESSION = {"none": "", "zlib": "ZLIB", "gzip": "GZIP"}
-SHUFFLE_BYTES = 1 << 28
-"""Bytes of records that the shuffle buffer may hold; the order on disk is random already."""
+SHUFFLE_BYTES = 1 << 26
+"""Bytes of records that the shuffle buffer may hold. The order on disk is random already: it need
+only differ by epoch, and a larger buffer costs more time than the rest of reading."""
 
 
 class Records:
@@ -109,8 +110,11 @@ class Records:
         records = records.skip(skip * batch_size)
         if workers > 1:
             records = records.shard(workers, worker)
+        # Record by record, the pixels are copied once less than by parsing whole batches.
+        records = records.map(self._decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         batches = records.batch(batch_size // workers, drop_remainder=drop_remainder)
-        batches = batches.map(self._decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        if self.manifest.physical or self.manifest.dtype != "float32":
+            batches = batches.map(self._finish, tf.data.AUTOTUNE, deterministic=True)
         options = tf.data.Options()
         options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
         return batches.with_options(options).prefetch(2)
@@ -129,24 +133,24 @@ class Records:
         return tf.data.TFRecordDataset(
             names,
             compression_type=_COMPRESSION[self.manifest.compression],
-            buffer_size=8 << 20,
+            buffer_size=1 << 20,
             # Blocks of several shards at a time: the reader waits for no single file.
             num_parallel_reads=None if len(names) == 1 else min(4, len(names)),
         ).with_options(_deterministic())
 
-    def _decode(self, batch: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _decode(self, record: tf.Tensor) -> dict[str, tf.Tensor]:
         manifest = self.manifest
         one = {name: tf.io.FixedLenFeature([], tf.string) for name in _pixel_names(manifest.kind)}
         if manifest.kind == "pairs":
             one["label"] = tf.io.FixedLenFeature([], tf.int64)
             one |= {n: tf.io.FixedLenFeature([], tf.float32, -1.0) for n in features.PAIR_FLOATS}
-        parsed = tf.io.parse_example(batch, one)
+        parsed = tf.io.parse_single_example(record, one)
         if manifest.kind == "pairs":
             return {
                 "first": self._pixels(parsed["patch1"], manifest.patch),
                 "second": self._pixels(parsed["patch2"], manifest.patch),
                 "label": parsed["label"],
-                "position": tf.stack([parsed[name] for name in features.PAIR_FLOATS], axis=1),
+                "position": tf.stack([parsed[name] for name in features.PAIR_FLOATS]),
             }
         return {
             "low": self._pixels(parsed["data_LR"], manifest.low_patch),
@@ -161,10 +165,18 @@ class Records:
             flat = tf.bitcast(tf.io.decode_raw(data, tf.int16, fixed_length=length), dtype)
         else:
             flat = tf.io.decode_raw(data, dtype, fixed_length=length)
-        pixels = tf.reshape(flat, (-1, *shape))
-        if self.manifest.physical:
-            pixels = self.manifest.normalization.apply(pixels, xp=_TensorMath)
-        return tf.cast(pixels, tf.float32)
+        return tf.reshape(flat, shape)
+
+    def _finish(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Normalises physical values and makes all pixels float32."""
+        finished = dict(batch)
+        for name in ("first", "second", "low", "high"):
+            if name in batch:
+                pixels = batch[name]
+                if self.manifest.physical:
+                    pixels = self.manifest.normalization.apply(pixels, xp=_TensorMath)
+                finished[name] = tf.cast(pixels, tf.float32)
+        return finished
 
 
 class _TensorMath:
