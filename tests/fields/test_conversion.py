@@ -63,6 +63,17 @@ def test_rows_run_southward_and_the_channels_are_as_asked(source, tmp_path, said
     assert "8 fields, 6 h, 2000-01-01T00:00 to 2000-01-02T18:00" in said[0]
 
 
+def test_channels_are_renamed(source, tmp_path):
+    convert(source, tmp_path / "a.h5", variables=["east=u", "v"])
+    with open_store(tmp_path / "a.h5") as store:
+        assert store.channels == ("east", "v")
+        np.testing.assert_array_equal(store.read([0])[0, ..., 0], VALUES[0, ::-1, :, 0])
+    convert(source, tmp_path / "b.h5", variables=["north=v"], wind=("u", "v"))
+    with open_store(tmp_path / "b.h5") as store:
+        assert store.channels == ("divergence", "vorticity", "north")
+        np.testing.assert_array_equal(store.read([3])[0, ..., 2], VALUES[3, ::-1, :, 1])
+
+
 def test_time_is_half_open_and_a_region_may_cross_the_seam(source, tmp_path):
     convert(
         source,
@@ -171,12 +182,29 @@ def test_memory_is_bounded_whatever_the_length(tmp_path, monkeypatch):
     assert asked == [2, 2, 2, 2]
 
 
+def test_fields_that_share_a_compressed_chunk_are_read_together(tmp_path, monkeypatch):
+    monkeypatch.setattr(output, "BLOCK_BYTES", 2 * VALUES[0].nbytes)
+    asked = []
+    from phire.fields.collection import CollectedSource
+
+    read = CollectedSource.read
+    monkeypatch.setattr(
+        CollectedSource, "read", lambda self, t: asked.append(len(t)) or read(self, t)
+    )
+    encoding = {name: {"chunksizes": (4, 19, 36), "zlib": True} for name in "uv"}
+    dataset().to_netcdf(tmp_path / "a.nc", encoding=encoding)
+    convert(tmp_path / "a.nc", tmp_path / "a.h5", wind=("u", "v"), variables=["w=v"])
+    assert asked == [4, 4]
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         ({"variables": ["w"]}, "u, v"),
         ({"wind": ("u", "w")}, "'w'"),
         ({"wind": ("u", "u")}, "--wind u,u"),
+        ({"variables": ["u", "u"]}, "name of its own"),
+        ({"variables": ["vorticity=u"], "wind": ("u", "v")}, "name of its own"),
         ({"time": "2010-01-01,"}, "--time"),
         ({"region": (0, 0, 10, 10)}, "N,W,S,E"),
         ({"grid": "gaussian:16"}, "--grid"),

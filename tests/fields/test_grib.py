@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from phire.errors import InputError
-from phire.fields import Grid, describe_source, open_source
+from phire.fields import Grid, convert, describe_source, open_source, open_store
 from phire.fields.grib import scan
 
 eccodes = pytest.importorskip("eccodes", reason="ecCodes is not installed")
@@ -193,7 +193,7 @@ def test_a_gaussian_grid_is_recognised(tmp_path):
         np.testing.assert_allclose(source.read([0])[0, ..., 0], values, atol=1e-5)
 
 
-def harmonics_message(truncation, **coefficients):
+def harmonics_message(truncation, variable="t", level=1, **coefficients):
     """A message of spherical-harmonic coefficients {"l_m": value}, others zero."""
     values = np.zeros((truncation + 1) * (truncation + 2) // 2, complex)
     for name, value in coefficients.items():
@@ -201,7 +201,13 @@ def harmonics_message(truncation, **coefficients):
         place = sum(truncation + 1 - m for m in range(order)) + degree - order
         values[place] = value
     handle = eccodes.codes_grib_new_from_samples("sh_ml_grib2")
-    keys = {"J": truncation, "K": truncation, "M": truncation, "shortName": "t", "level": 1}
+    keys = {
+        "J": truncation,
+        "K": truncation,
+        "M": truncation,
+        "shortName": variable,
+        "level": level,
+    }
     keys |= {"packingType": "spectral_simple", "bitsPerValue": 24}
     for key, value in keys.items():
         eccodes.codes_set(handle, key, value)
@@ -228,6 +234,31 @@ def test_coefficients_against_legendre_functions_in_closed_form(tmp_path, grid):
     )
     with open_source(path, grid=grid) as source:
         np.testing.assert_allclose(source.read([0])[0, ..., 0], expected, rtol=2e-6)
+
+
+def test_vorticity_and_divergence_as_era5_keeps_them(tmp_path):
+    """Coefficients on model levels, channels named as AtmoDist names them."""
+    path = write(
+        tmp_path / "a.grib",
+        *(
+            harmonics_message(10, variable, level, **{"_1_0": value})
+            for variable, level, value in (("vo", 119, 9), ("vo", 120, 3), ("d", 120, 1))
+        ),
+    )
+    convert(
+        path,
+        tmp_path / "a.h5",
+        variables=["divergence=d", "vorticity=vo"],
+        level=120,
+        grid="driscoll-healy:24",
+    )
+    with open_store(tmp_path / "a.h5") as store:
+        assert store.channels == ("divergence", "vorticity")
+        assert store.units == ("s**-1", "s**-1")
+        assert store.grid.equals(Grid.driscoll_healy(24))
+        np.testing.assert_allclose(
+            store.read([0])[0, 6, 5], np.sqrt(3) * np.array([1, 3]) / np.sqrt(2), rtol=1e-6
+        )
 
 
 def test_a_coarse_grid_leaves_out_what_it_does_not_resolve(tmp_path):

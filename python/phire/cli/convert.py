@@ -12,8 +12,9 @@ from phire.cli.common import Command, CommaSeparated
 @click.argument("output", type=click.Path())
 @click.option(
     "--variables",
-    type=CommaSeparated(str, name="NAME,..."),
-    help="Variables to take, a channel each.  [default: all; with --wind none but the wind]",
+    type=CommaSeparated(str, name="NAME[=VARIABLE],..."),
+    help="Variables to take, a channel each, renamed where NAME= is given.  [default: all; with "
+    "--wind none but the wind]",
 )
 @click.option(
     "--wind",

@@ -140,6 +140,8 @@ class CollectedSource:
         for (i, here, local), group in wanted.items():
             read = read_window(self._source(i), np.frombuffer(local, np.int64), rows, columns)
             order = [self.parts[i].channels.index(self.channels[c]) for c in group]
+            if len(wanted) == 1:  # one file holds it all: nothing to put together
+                return read if order == list(range(read.shape[-1])) else read[..., order]
             fields[np.ix_(np.frombuffer(here, np.int64), *map(range, shape[1:]), group)] = read[
                 ..., order
             ]

@@ -14,8 +14,8 @@ from phire import files, progress
 from phire.errors import InputError
 from phire.fields import opening
 from phire.fields.output import already_made, missing_values, write_source
-from phire.fields.selection import RegionSource, WindSource
-from phire.fields.source import TimeSelection
+from phire.fields.selection import DERIVED, ChannelSelection, RegionSource, WindSource
+from phire.fields.source import Source
 from phire.fields.time import TimeAxis
 
 LISTED = 100
@@ -42,7 +42,8 @@ def convert(
     Args:
         sources: Files or patterns, one per year, per variable, per day or all at once.
         output: The store to make (.h5); with the suffix .nc or .zarr, NetCDF or Zarr.
-        variables: Names of variables, a channel each, in this order; by default all (with
+        variables: Names of variables, a channel each, in this order; ``NAME=VARIABLE`` gives the
+            channel another name (ERA5's ``divergence=d,vorticity=vo``). By default all (with
             ``wind``: none beside the wind).
         wind: Names of eastward and northward wind: the channels divergence and vorticity are made
             of it, spectrally on global grids, by differences on others; they come first.
@@ -74,31 +75,54 @@ def convert(
         return
     if wind is not None and (len(wind) != 2 or wind[0] == wind[1]):
         raise InputError(f"--wind {','.join(wind)}: name eastward and northward wind, U,V.")
-    wanted = variables if wind is None else list(dict.fromkeys((*wind, *(variables or ()))))
+    named = _named(variables, DERIVED if wind else ())
+    wanted = None if named is None else list(named.values())
+    if wind is not None:
+        wanted = list(dict.fromkeys((*wind, *(wanted or ()))))
     with opening.open_source(
         found, wanted, level=level, grid=None if grid is None else opening.parse_grid(grid)
     ) as source:
-        made = source
+        made: Source = source
         if wind is not None:
-            kept = list(variables or ())
-            made = WindSource(source, tuple(wind), kept=kept)
+            made = WindSource(source, tuple(wind), kept=list((named or {}).values()))
             if not source.grid.is_global:
                 progress.say(
                     "The grid is not global: divergence and vorticity are finite differences."
                 )
+        if named is not None:
+            names = (*(DERIVED if wind else ()), *named)
+            made = ChannelSelection(made, made.channels, names=names)
         if region is not None:
             made = RegionSource(made, region)
         times = source.time.select_range(time)
         order = np.argsort(source.time.values[times], kind="stable")
         times = times[order]
         write_source(
-            TimeSelection(made, times),
+            made,
             output,
             options=options,
+            times=times,
             overwrite=overwrite,
             description="converting",
         )
         _report(output, made.channels, made.grid.describe(), source.time[times])
+
+
+def _named(variables: Sequence[str] | None, taken: Sequence[str]) -> dict[str, str] | None:
+    """The variables by the names of their channels; ``taken`` are names of other channels."""
+    if variables is None:
+        return None
+    named: dict[str, str] = {}
+    for text in variables:
+        name, _, variable = text.rpartition("=")
+        name = name or variable
+        if name in named or name in taken or not variable:
+            raise InputError(
+                f"--variables {','.join(variables)}: give each channel a name of its own, NAME or "
+                "NAME=VARIABLE."
+            )
+        named[name] = variable
+    return named
 
 
 def _listed(texts: list[str]) -> Any:

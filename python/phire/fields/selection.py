@@ -20,6 +20,7 @@ class ChannelSelection:
     Args:
         source: Any source.
         channels: Names of its channels.
+        names: What to call them; by default as the source does.
         name: What errors call the source.
 
     Raises:
@@ -27,7 +28,12 @@ class ChannelSelection:
     """
 
     def __init__(
-        self, source: Source, channels: Sequence[str], *, name: str = "the source"
+        self,
+        source: Source,
+        channels: Sequence[str],
+        *,
+        names: Sequence[str] | None = None,
+        name: str = "the source",
     ) -> None:
         for channel in channels:
             if channel not in source.channels:
@@ -36,10 +42,15 @@ class ChannelSelection:
                 )
         self.source = source
         self._places = [source.channels.index(channel) for channel in channels]
-        self.channels = tuple(channels)
+        self.channels = tuple(names or channels)
         self.units = tuple(source.units[place] for place in self._places)
         self.grid = source.grid
         self.time = source.time
+
+    @property
+    def time_chunk(self) -> int:
+        """See :attr:`phire.fields.dataset.DatasetSource.time_chunk`."""
+        return getattr(self.source, "time_chunk", 1)
 
     def read(self, times: Times) -> np.ndarray:
         """Reads fields; see :class:`phire.fields.source.Source`."""
@@ -144,7 +155,7 @@ class WindSource:
     @property
     def time_chunk(self) -> int:
         """See :attr:`phire.fields.dataset.DatasetSource.time_chunk`."""
-        return getattr(self.source.source, "time_chunk", 1)
+        return self.source.time_chunk
 
     def read(self, times: Times) -> np.ndarray:
         """Reads fields; see :class:`phire.fields.source.Source`."""
