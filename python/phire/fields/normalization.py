@@ -284,7 +284,8 @@ def _moments(
         fields = source.read([time]).reshape(-1, len(source.channels))
         # In blocks that stay in the processor's cache, one channel after another.
         for start in range(0, len(fields), _BLOCK):
-            part = _block_moments(fields[start : start + _BLOCK].T.astype(np.float64), fitted)
+            block = fields[start : start + _BLOCK].T.astype(np.float64, order="C")
+            part = _block_moments(block, fitted)
             merged = part if merged is None else _merge(merged, part)
     return merged
 
@@ -298,12 +299,14 @@ def _block_moments(
         values /= np.array(fitted.std)[:, None]
         values = np.copysign(np.log1p(ALPHA * np.abs(values)), values)
     missing = np.isnan(values)
-    count = values.shape[1] - missing.sum(1)
-    values[missing] = 0
+    count = values.shape[1] - np.count_nonzero(missing, axis=1)
+    if count.min() < values.shape[1]:
+        values[missing] = 0
     mean = values.sum(1) / np.maximum(count, 1)
     with np.errstate(invalid="ignore"):  # an infinite value is named once all are summed
         values -= mean[:, None]
-    values[missing] = 0
+    if count.min() < values.shape[1]:
+        values[missing] = 0
     return count, mean, np.einsum("cn,cn->c", values, values)
 
 
