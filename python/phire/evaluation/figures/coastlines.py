@@ -1,0 +1,111 @@
+"""Coastlines under maps, where cartopy and its data are installed.
+
+cartopy fetches Natural Earth's shapefiles when they are first asked for. A figure must not wait for
+a network that may not be there, so only files that lie on this machine already are used.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+
+from phire import progress
+
+RESOLUTIONS = ("110m", "50m", "10m")
+"""Natural Earth's, coarse to fine: 1:110, 1:50 and 1:10 million."""
+
+
+def coastline_file(resolution: str) -> Path | None:
+    """The shapefile of coastlines that cartopy would use, or None where it is not installed."""
+    cartopy = importlib.util.find_spec("cartopy")
+    if cartopy is None or cartopy.origin is None:
+        return None
+    # cartopy.config names the same folders; importing it would load its projections, too.
+    own = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    folders = [Path(cartopy.origin).parent / "data", own / "cartopy"]
+    if os.environ.get("CARTOPY_DATA_DIR"):
+        folders.insert(0, Path(os.environ["CARTOPY_DATA_DIR"]))
+    for folder in folders:
+        path = folder / "shapefiles/natural_earth/physical" / f"ne_{resolution}_coastline.shp"
+        if path.is_file():
+            return path
+    return None
+
+
+def coastlines(resolution: str) -> tuple[np.ndarray, ...] | None:
+    """Coastlines as arrays (n, 2) of longitude −180…180 and latitude in degrees.
+
+    Args:
+        resolution: One of :data:`RESOLUTIONS`; another one is taken where it is not installed.
+
+    Returns:
+        The lines, or None where there are none on this machine.
+    """
+    for choice in (resolution, *RESOLUTIONS):
+        path = coastline_file(choice)
+        if path is not None:
+            return read_lines(path)
+    return None
+
+
+@functools.cache
+def read_lines(path: Path) -> tuple[np.ndarray, ...]:
+    """The lines of a shapefile, each (n, 2)."""
+    import shapefile  # pyshp, which cartopy itself reads with
+
+    lines = []
+    with shapefile.Reader(os.fspath(path)) as reader:
+        for shape in reader.iterShapes():
+            ends = [*shape.parts[1:], len(shape.points)]
+            for first, last in zip(shape.parts, ends):
+                lines.append(np.asarray(shape.points[first:last], dtype=float)[:, :2])
+    return tuple(lines)
+
+
+@functools.cache
+def say_once(message: str) -> None:
+    """Says something to the user, but not for every figure again."""
+    progress.say(message)
+
+
+def draw_coastlines(axes: Axes, extent: Sequence[float]) -> bool:
+    """Draws coastlines on axes of longitude and latitude.
+
+    Args:
+        axes: Axes whose coordinates are degrees east (0…360 or −180…180) and degrees north.
+        extent: West, east, south, north of what is shown, in degrees.
+
+    Returns:
+        Whether coastlines were drawn; where they were not, the user is told once why.
+    """
+    west, east, south, north = extent
+    width = east - west
+    lines = coastlines("110m" if width > 90 else "50m" if width > 20 else "10m")
+    if lines is None:
+        say_once(
+            "Maps are drawn without coastlines: cartopy or its Natural Earth shapefiles are not "
+            "installed (pip install 'phire[maps]', then cartopy_feature_download.py physical)."
+        )
+        return False
+    shown = []
+    for turn in (-360, 0, 360):
+        for line in lines:
+            moved = line + np.array([turn, 0.0])
+            if (
+                moved[:, 0].max() >= west
+                and moved[:, 0].min() <= east
+                and moved[:, 1].max() >= south
+                and moved[:, 1].min() <= north
+            ):
+                shown.append(moved)
+    axes.add_collection(
+        LineCollection(shown, colors="#333333", linewidths=0.5, zorder=3), autolim=False
+    )
+    return True

@@ -1,0 +1,265 @@
+"""Figures of distributions: densities, quantiles against quantiles, boxes, errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from phire.errors import InputError
+from phire.evaluation.figures.reading import Datasets, opened, units_of
+from phire.evaluation.figures.style import (
+    TRUTH,
+    Style,
+    candidate_styles,
+    labelled,
+    legend_below,
+    new_figure,
+    raised,
+    readable,
+    styled,
+)
+
+LEAST_DENSITY = 1e-6
+"""Of the greatest: below it a logarithmic axis would show single values only."""
+
+
+@styled
+def density_figure(
+    distributions: Datasets, *, channel: str, styles: Mapping[str, Style] | None = None
+) -> Figure:
+    """Draws kernel density estimates of a channel's values, linear and logarithmic.
+
+    Args:
+        distributions: By candidate, the truth under ``truth``: data sets or paths of
+            ``distribution.nc`` with ``density(channel, bin)`` at ``bin_centre(channel, bin)``.
+        channel: The channel.
+        styles: By candidate; by their order if None.
+
+    Returns:
+        The figure: left the bulk, right the tails on a logarithmic axis.
+
+    Raises:
+        InputError: No data set holds a density.
+    """
+    return _density_figure(
+        distributions,
+        channel,
+        styles,
+        density="density",
+        centre="bin_centre",
+        label=readable(channel),
+        title=f"Distribution of {readable(channel)}",
+    )
+
+
+@styled
+def error_figure(
+    distributions: Datasets, *, channel: str, styles: Mapping[str, Style] | None = None
+) -> Figure:
+    """Draws the densities of a channel's errors, candidate minus truth, linear and logarithmic.
+
+    Args:
+        distributions: As for :func:`density_figure`, with ``error_density(channel, error_bin)`` at
+            ``error_bin_centre(channel, error_bin)``.
+        channel: The channel.
+        styles: By candidate; by their order if None.
+
+    Raises:
+        InputError: No data set holds a density of errors.
+    """
+    return _density_figure(
+        distributions,
+        channel,
+        styles,
+        density="error_density",
+        centre="error_bin_centre",
+        label="candidate − truth",
+        title=f"Errors of {readable(channel)}",
+    )
+
+
+def _density_figure(
+    distributions: Datasets,
+    channel: str,
+    styles: Mapping[str, Style] | None,
+    *,
+    density: str,
+    centre: str,
+    label: str,
+    title: str,
+) -> Figure:
+    datasets = opened(distributions)
+    styles = styles or candidate_styles(datasets)
+    datasets = {name: dataset for name, dataset in datasets.items() if density in dataset}
+    if not datasets:
+        raise InputError(f"none of the distributions holds {density}: there is nothing to draw.")
+    curves = {}
+    for name, dataset in datasets.items():
+        # The outermost bins also hold all that lies beyond them: they are no density.
+        values = _of(dataset, centre, channel)[1:-1]
+        curves[name] = values, smooth_density(values, _of(dataset, density, channel)[1:-1])
+    units = units_of(next(iter(datasets.values())), centre, channel)
+    greatest = max(float(np.nanmax(curve)) for _, curve in curves.values())
+    figure = new_figure(9.5, 4.2)
+    left, right = figure.subplots(1, 2)
+    for axes, least in ((left, 2e-3), (right, LEAST_DENSITY)):
+        ends = []
+        for name, (values, curve) in curves.items():
+            axes.plot(values, np.where(curve > 0, curve, np.nan), **styles[name].line())
+            above = values[curve > least * greatest]
+            ends += [above.min(), above.max()] if len(above) else []
+        width = max(ends) - min(ends)
+        axes.set_xlim(min(ends) - 0.02 * width, max(ends) + 0.02 * width)
+        axes.set_xlabel(labelled(label, units))
+        if density == "error_density":
+            axes.axvline(0, color="#777777", linewidth=0.8, zorder=1)
+    left.set_ylim(bottom=0)
+    left.set_title("Bulk")
+    left.set_ylabel(labelled("Density", raised(units, -1)))
+    right.set_yscale("log")
+    right.set_ylim(LEAST_DENSITY * greatest, 2 * greatest)
+    right.set_title("Tails")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+    legend_below(figure, list(datasets), styles)
+    return figure
+
+
+def smooth_density(values: np.ndarray, density: np.ndarray) -> np.ndarray:
+    """A kernel density estimate from a histogram of narrow bins.
+
+    Args:
+        values: (n,) centres of bins of equal width.
+        density: (n,) their densities; missing ones count as none.
+
+    Returns:
+        (n,) the histogram folded with a Gaussian of one and a half bins: the bins' steps vanish,
+        nothing wider does. Its sum is that of the histogram, but for what leaves the ends.
+    """
+    offsets = np.arange(-6, 7)
+    kernel = np.exp(-0.5 * (offsets / 1.5) ** 2)
+    kernel /= kernel.sum()
+    if len(values) < len(kernel):
+        return np.nan_to_num(density)
+    return np.convolve(np.nan_to_num(density), kernel, mode="same")
+
+
+@styled
+def quantile_figure(
+    distributions: Datasets, *, channel: str, styles: Mapping[str, Style] | None = None
+) -> Figure:
+    """Draws quantiles of the candidates against the truth's (Q–Q), and their difference.
+
+    Args:
+        distributions: By candidate, the truth under ``truth``: data sets or paths of
+            ``distribution.nc`` with ``quantile_value(channel, quantile)``.
+        channel: The channel.
+        styles: By candidate; by their order if None.
+
+    Returns:
+        The figure: left quantile against quantile with the diagonal, right candidate minus truth.
+
+    Raises:
+        InputError: The truth's quantiles are not there.
+    """
+    datasets = opened(distributions)
+    styles = styles or candidate_styles(datasets)
+    if TRUTH not in datasets or "quantile_value" not in datasets[TRUTH]:
+        raise InputError("the truth's quantiles are not there: a Q–Q plot needs them.")
+    truth = _of(datasets[TRUTH], "quantile_value", channel)
+    levels = datasets[TRUTH]["quantile"].values
+    units = units_of(datasets[TRUTH], "quantile_value", channel)
+    figure = new_figure(9.5, 4.4)
+    left, right = figure.subplots(1, 2)
+    left.plot(truth[[0, -1]], truth[[0, -1]], color="black", linewidth=1, zorder=1)
+    right.axhline(0, color="black", linewidth=1, zorder=1)
+    names = []
+    for name, dataset in datasets.items():
+        if name == TRUTH or "quantile_value" not in dataset:
+            continue
+        names.append(name)
+        values = _of(dataset, "quantile_value", channel)
+        style = {**styles[name].line(), "linewidth": 1.2}
+        left.plot(truth, values, marker=styles[name].marker, ms=3.5, **style)
+        right.plot(truth, values - truth, marker=styles[name].marker, ms=3.5, **style)
+    label = labelled(f"Truth's quantiles of {readable(channel)}", units)
+    for axes in (left, right):
+        axes.set_xlabel(label)
+    left.set_ylabel(labelled("Candidate's quantiles", units))
+    left.set_title(f"Quantiles {levels.min():g} … {levels.max():g}")
+    right.set_ylabel(labelled("Candidate − truth", units))
+    right.set_title("Departure from the diagonal")
+    figure.suptitle(f"Quantiles of {readable(channel)}", x=0.01, ha="left", fontsize=12)
+    legend_below(figure, names, styles, markers=True)
+    return figure
+
+
+@styled
+def box_figure(
+    distributions: Datasets, *, channels: Sequence[str], styles: Mapping[str, Style] | None = None
+) -> Figure:
+    """Draws a box of quantiles for truth and candidates, a panel for each channel.
+
+    Args:
+        distributions: As for :func:`quantile_figure`.
+        channels: The channels.
+        styles: By candidate; by their order if None.
+
+    Returns:
+        The figure: boxes from the 25 % to the 75 % quantile, a line at the median, whiskers from
+        the 2 % to the 98 % quantile (or the nearest that are known).
+
+    Raises:
+        InputError: No data set holds quantiles.
+    """
+    datasets = opened(distributions)
+    styles = styles or candidate_styles(datasets)
+    datasets = {n: dataset for n, dataset in datasets.items() if "quantile_value" in dataset}
+    if not datasets:
+        raise InputError("none of the distributions holds quantiles: there is nothing to draw.")
+    height = 0.9 + 0.34 * len(datasets)
+    figure = new_figure(9.5, 0.5 + height * len(channels))
+    panels = figure.subplots(len(channels), 1, squeeze=False)[:, 0]
+    for axes, channel in zip(panels, channels):
+        for place, (name, dataset) in enumerate(datasets.items()):
+            _box(axes, place, dataset, channel, styles[name])
+        axes.set_yticks(range(len(datasets)), list(datasets))
+        axes.invert_yaxis()
+        axes.grid(axis="y", visible=False)
+        units = units_of(next(iter(datasets.values())), "quantile_value", channel)
+        axes.set_xlabel(labelled(readable(channel), units))
+    figure.suptitle(
+        "Quantiles: box 25–75 %, line 50 %, whiskers 2–98 %", x=0.01, ha="left", fontsize=12
+    )
+    return figure
+
+
+def _box(axes: Axes, place: int, dataset: xr.Dataset, channel: str, style: Style) -> None:
+    levels = np.asarray(dataset["quantile"].values, float)
+    values = _of(dataset, "quantile_value", channel)
+    low, first, median, third, high = np.interp((0.02, 0.25, 0.5, 0.75, 0.98), levels, values)
+    statistics = {"whislo": low, "q1": first, "med": median, "q3": third, "whishi": high}
+    line = {"color": style.colour, "linewidth": 1.4}
+    axes.bxp(
+        [{**statistics, "fliers": []}],
+        positions=[place],
+        widths=0.55,
+        orientation="horizontal",
+        showfliers=False,
+        manage_ticks=False,
+        patch_artist=True,
+        boxprops={"facecolor": style.colour + "33", "edgecolor": style.colour, "linewidth": 1.4},
+        medianprops={**line, "linewidth": 2.2},
+        whiskerprops=line,
+        capprops=line,
+    )
+
+
+def _of(dataset: xr.Dataset, variable: str, channel: str) -> np.ndarray:
+    array = dataset[variable]
+    if "channel" in array.dims:
+        array = array.sel(channel=channel)
+    return np.asarray(array.values, float)

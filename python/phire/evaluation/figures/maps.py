@@ -1,0 +1,100 @@
+"""Maps of time means, standard deviations and scores."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from phire.errors import InputError
+from phire.evaluation.definitions import HIGHER, Definition, definition
+from phire.evaluation.figures.images import (
+    Panel,
+    Range,
+    Row,
+    blocks,
+    columns_of,
+    error_range,
+    extent_of,
+    field_range,
+    image_rows,
+    rows_of,
+)
+from phire.evaluation.figures.reading import Datasets, opened, over_all_but, units_of
+from phire.evaluation.figures.style import SEQUENTIAL, TRUTH, labelled, readable, styled
+
+
+@styled
+def map_figure(
+    maps: Datasets, *, variable: str, channel: str | None = None, title: str | None = None
+) -> Figure:
+    """Draws a map of each candidate; where the truth has it too, also candidate minus truth.
+
+    Args:
+        maps: By candidate, data sets or paths with ``variable`` over rows, columns and perhaps
+            ``channel``.
+        variable: Such as ``mean``, ``standard_deviation``, ``bias`` or ``rmse``.
+        channel: The channel, for variables that have the dimension.
+        title: Above the figure.
+
+    Returns:
+        The figure: all maps of one kind share a range. Colours of a quantity that the truth has are
+        fixed by the truth; others span zero (or their least value) to the greatest of any.
+
+    Raises:
+        InputError: No data set holds the variable.
+    """
+    datasets = opened(maps)
+    images = {
+        name: _map(dataset[variable], channel)
+        for name, dataset in datasets.items()
+        if variable in dataset
+    }
+    if not images:
+        raise InputError(f"none of the data sets holds maps of {variable}: nothing to draw.")
+    some = next(iter(images.values()))
+    holder = next(dataset for dataset in datasets.values() if variable in dataset)
+    units = units_of(holder, variable, channel)
+    extent = extent_of(some)
+    truth = images.get(TRUTH)
+    if truth is not None:
+        colours = field_range(truth.values)
+        errors = {
+            name: image.copy(data=image.values - truth.values)
+            for name, image in images.items()
+            if name != TRUTH
+        }
+        error_colours = error_range([error.values for error in errors.values()], truth.values)
+    else:
+        colours = _score_range([image.values for image in images.values()], definition(variable))
+        errors = {}
+    known = definition(variable)
+    label = labelled(known.title, units)
+    rows = []
+    for block in blocks(list(images)):
+        upper = [Panel("Truth" if name == TRUTH else name, images[name]) for name in block]
+        rows.append(Row(tuple(upper), colours, label))
+        if errors and any(name in errors for name in block):
+            lower = [
+                Panel("minus truth", errors[name]) if name in errors else None for name in block
+            ]
+            rows.append(Row(tuple(lower), error_colours, labelled("difference", units)))
+    of = f" of {readable(channel)}" if channel else ""
+    return image_rows(rows, extent, title or f"{known.title}{of}, over time")
+
+
+def _map(array: xr.DataArray, channel: str | None) -> xr.DataArray:
+    if channel is not None and "channel" in array.dims:
+        array = array.sel(channel=channel)
+    return over_all_but(array, rows_of(array), columns_of(array)).astype(np.float64)
+
+
+def _score_range(values: list[np.ndarray], known: Definition) -> Range:
+    pooled = np.concatenate([value[np.isfinite(value)] for value in values])
+    if known.better == HIGHER and pooled.size and pooled.max() <= 1.001:
+        # A score that is perfect at 1, such as a correlation.
+        return Range(min(float(np.percentile(pooled, 1)), 0.999), 1.0, SEQUENTIAL, "min")
+    if pooled.size and pooled.min() < 0:
+        return error_range(values, np.full(1, np.nan))
+    high = float(np.percentile(pooled, 99)) if pooled.size else 1.0
+    return Range(0.0, high or 1.0, SEQUENTIAL, "max")

@@ -1,0 +1,157 @@
+"""Image panels: truth, coarse input and candidates side by side, with their errors."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from phire.errors import InputError
+from phire.evaluation.figures.images import (
+    Panel,
+    Row,
+    blocks,
+    columns_of,
+    error_range,
+    extent_of,
+    field_range,
+    has_coordinates,
+    image_rows,
+    rows_of,
+)
+from phire.evaluation.figures.reading import Datasets, opened, units_of
+from phire.evaluation.figures.style import TRUTH, labelled, number_digits, readable, styled
+
+TRUTH_TITLE = "Truth"
+COARSE = "coarse input"
+
+
+@styled
+def panel_figure(
+    fields: Datasets,
+    *,
+    variable: str = "field",
+    channel: str,
+    time: int = 0,
+    region: tuple[float, float, float, float] | None = None,
+    coarse: xr.DataArray | None = None,
+    title: str | None = None,
+) -> Figure:
+    """Draws one channel at one time: the fields above, candidate minus truth below.
+
+    Args:
+        fields: By candidate, the truth under ``truth``: data sets or paths with ``variable`` over
+            ``channel``, ``time``, ``latitude`` and ``longitude`` (and perhaps ``member``, of which
+            the first is drawn: a mean of members would look smoother than any of them).
+        variable: The name of the variable.
+        channel: The channel.
+        time: Which of the times kept, counted from 0.
+        region: North, west, south, east in degrees: only this part is drawn, and outlined on an
+            overview of the whole field. The whole field if None.
+        coarse: The input of the candidates (latitude, longitude), drawn beside the truth.
+        title: Above the figure.
+
+    Returns:
+        The figure. Colours are fixed by the truth; errors share one range about zero.
+
+    Raises:
+        InputError: The truth's fields are not there.
+    """
+    datasets = opened(fields)
+    if TRUTH not in datasets or variable not in datasets[TRUTH]:
+        raise InputError(f"the truth's {variable} is not among the fields: panels need it.")
+    truth = _image(datasets[TRUTH][variable], channel, time)
+    units = units_of(datasets[TRUTH], variable, channel)
+    images = {
+        name: _image(dataset[variable], channel, time)
+        for name, dataset in datasets.items()
+        if name != TRUTH and variable in dataset
+    }
+    whole = truth
+    extent = extent_of(truth)
+    if region is not None and has_coordinates(truth):
+        extent = _extent(region, extent)
+        truth = _window(truth, extent)
+        images = {name: _window(image, extent) for name, image in images.items()}
+        coarse = None if coarse is None else _window(coarse, extent, margin=1)
+    colours = field_range(truth.values)
+    errors = {name: image.copy(data=image.values - truth.values) for name, image in images.items()}
+    error_colours = error_range([error.values for error in errors.values()], truth.values)
+
+    label = labelled(readable(channel), units)
+    error_label = labelled("candidate − truth", units)
+    names = [TRUTH, *([COARSE] if coarse is not None else []), *images]
+    rows = []
+    for block in blocks(names):
+        upper: list[Panel | None] = []
+        lower: list[Panel | None] = []
+        for name in block:
+            if name == TRUTH:
+                upper.append(Panel(TRUTH_TITLE, truth))
+                lower.append(None)
+            elif name == COARSE and coarse is not None:
+                upper.append(Panel("Coarse input", coarse))
+                lower.append(None)
+            else:
+                upper.append(Panel(name, images[name]))
+                error = errors[name].values
+                rmse = float(np.sqrt(np.nanmean(error**2)))
+                lower.append(Panel(f"error, rms {number_digits(rmse, 3)}", errors[name]))
+        rows.append(Row(tuple(upper), colours, label))
+        if any(panel is not None for panel in lower):
+            rows.append(Row(tuple(lower), error_colours, error_label))
+    if region is not None and len(rows) > 1 and rows[1].panels[0] is None:
+        rows[1] = _with_overview(rows[1], whole, extent)
+    return image_rows(rows, extent, title or f"{readable(channel)}".capitalize())
+
+
+def _with_overview(row: Row, whole: xr.DataArray, extent: tuple[float, ...]) -> Row:
+    """Puts a picture of where the region lies into the errors' empty place under the truth."""
+    first = Panel(
+        "where it lies", whole, mark=extent, zoomed=False, colours=field_range(whole.values)
+    )
+    return Row((first, *row.panels[1:]), row.colours, row.label)
+
+
+def _image(array: xr.DataArray, channel: str, time: int) -> xr.DataArray:
+    if "channel" in array.dims:
+        array = array.sel(channel=channel)
+    keep = (rows_of(array), columns_of(array))
+    for dimension in array.dims:
+        if dimension not in keep:
+            array = array.isel({dimension: time if dimension == "time" else 0})
+    return array.transpose(*keep).astype(np.float64)
+
+
+def _extent(
+    region: tuple[float, float, float, float], whole: tuple[float, float, float, float]
+) -> tuple[float, float, float, float]:
+    """West, east, south, north of a region in the longitudes that the field counts in."""
+    north, west, south, east = region
+    width = (east - west) % 360 or 360.0
+    start = whole[0] + (west - whole[0]) % 360
+    if start >= whole[1]:
+        start = whole[0]
+    return start, start + width, south, north
+
+
+def _window(
+    image: xr.DataArray, extent: tuple[float, float, float, float], margin: int = 0
+) -> xr.DataArray:
+    """The part of an image within an extent, which may run across the field's seam."""
+    west, east, south, north = extent
+    row, column = rows_of(image), columns_of(image)
+    latitudes, longitudes = image[row].values, image[column].values
+    step = np.abs(np.diff(longitudes)).mean() if len(longitudes) > 1 else 0.0
+    if east > longitudes[-1] + step and longitudes[-1] - longitudes[0] + 2 * step > 360:
+        second = image.assign_coords({column: longitudes + 360})
+        image = xr.concat([image, second], column)
+        longitudes = image[column].values
+    height = np.abs(np.diff(latitudes)).mean() if len(latitudes) > 1 else 0.0
+    rows = (latitudes >= south - margin * height - 1e-6) & (
+        latitudes <= north + margin * height + 1e-6
+    )
+    columns = (longitudes >= west - margin * step - 1e-6) & (
+        longitudes <= east + margin * step + 1e-6
+    )
+    return image.isel({row: np.flatnonzero(rows), column: np.flatnonzero(columns)})

@@ -1,0 +1,204 @@
+"""Reading a folder of results for figures and report."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pandas as pd
+import xarray as xr
+
+from phire.errors import InputError
+from phire.evaluation.definitions import CHANNEL, SQUARED, definition
+from phire.evaluation.figures.style import Style, candidate_styles, raised
+from phire.evaluation.results import TRUTH
+
+Datasets: TypeAlias = Mapping[str, "xr.Dataset | str | os.PathLike"]
+"""One metric's results by candidate, the truth's under ``truth``."""
+
+FIGURES = "figures"
+
+
+def opened(datasets: Datasets) -> dict[str, xr.Dataset]:
+    """Loads what is given as paths; the truth comes first.
+
+    Raises:
+        InputError: A path does not exist, or nothing was given.
+    """
+    if not datasets:
+        raise InputError("no results were given: there is nothing to draw.")
+    names = sorted(datasets, key=lambda name: name != TRUTH)
+    return {name: _load(datasets[name]) for name in names}
+
+
+def _load(dataset: xr.Dataset | str | os.PathLike) -> xr.Dataset:
+    if isinstance(dataset, xr.Dataset):
+        return dataset
+    if not Path(dataset).is_file():
+        raise InputError(f"{os.fspath(dataset)} does not exist: name a NetCDF file of results.")
+    with xr.open_dataset(dataset) as file:
+        return file.load()
+
+
+class ResultsFolder:
+    """What an evaluation left in a folder.
+
+    Args:
+        path: The folder ``OUT`` of ``phire-eval``.
+
+    Raises:
+        InputError: The folder does not exist or holds no results.
+    """
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        self.path = Path(path)
+        if not self.path.is_dir():
+            raise InputError(
+                f"{self.path} is no folder of results: name what phire-eval was given as --out."
+            )
+        names = sorted(
+            folder.name
+            for folder in self.path.iterdir()
+            if folder.is_dir() and folder.name != FIGURES and any(folder.glob("*.nc"))
+        )
+        if not names:
+            raise InputError(
+                f"{self.path} holds no results (NAME/METRIC.nc): name a folder that "
+                "phire-eval made."
+            )
+        ordered = [name for name in self._recorded_order() if name in names]
+        rest = [name for name in names if name not in ordered and name != TRUTH]
+        self.candidates: tuple[str, ...] = (*(n for n in ordered if n != TRUTH), *rest)
+        """The candidates in the order in which they were given."""
+
+    def _recorded_order(self) -> list[str]:
+        candidates = self.options.get("candidates", {})
+        if isinstance(candidates, Mapping):
+            return list(candidates)
+        return [str(item).split("=")[0] for item in candidates]
+
+    @functools.cached_property
+    def provenance(self) -> dict[str, Any]:
+        """What the results were made by; empty where it was not kept."""
+        path = self.path / "provenance.json"
+        return json.loads(path.read_text("utf-8")) if path.is_file() else {}
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of the evaluation."""
+        return self.provenance.get("options") or {}
+
+    @property
+    def boxes(self) -> dict[str, tuple[float, float, float, float]]:
+        """The regions that are boxes: north, west, south, east in degrees, by name."""
+        found = {}
+        for name, box in (self.options.get("regions") or {}).items():
+            parts = box.split(",") if isinstance(box, str) else box
+            try:
+                north, west, south, east = (float(part) for part in parts)
+            except (TypeError, ValueError):
+                continue  # a mask: its outline is not known here
+            found[name] = (north, west, south, east)
+        return found
+
+    @property
+    def styles(self) -> dict[str, Style]:
+        """The style of each candidate, the same in all figures."""
+        return candidate_styles(self.candidates)
+
+    @functools.cached_property
+    def summary(self) -> pd.DataFrame | None:
+        """The table of scores, or None where there is none."""
+        path = self.path / "summary.csv"
+        return pd.read_csv(path) if path.is_file() else None
+
+    def regions_of(self, metric: str) -> list[str]:
+        """Where a metric was computed: ``""`` for the whole domain, then the named regions."""
+        found = {
+            file.name[len(metric) : -len(".nc")].removeprefix(".")
+            for candidate in (TRUTH, *self.candidates)
+            for file in (self.path / candidate).glob(f"{metric}*.nc")
+            if file.name[len(metric)] == "."
+        }
+        return sorted(found)
+
+    def metric(self, name: str, region: str = "") -> dict[str, xr.Dataset]:
+        """The results of one metric by candidate, the truth first; empty where there are none."""
+        file = f"{name}.{region}.nc" if region else f"{name}.nc"
+        return {
+            candidate: _load(path)
+            for candidate in (TRUTH, *self.candidates)
+            if (path := self.path / candidate / file).is_file()
+        }
+
+    def metrics(self) -> list[str]:
+        """The metrics for which there are results, over whole domains or regions."""
+        return sorted(
+            {
+                file.name.split(".")[0]
+                for candidate in (TRUTH, *self.candidates)
+                for file in (self.path / candidate).glob("*.nc")
+            }
+        )
+
+    @functools.cached_property
+    def channels(self) -> tuple[str, ...]:
+        """The channels of any metric, in order."""
+        found: dict[str, None] = {}
+        for metric in self.metrics():
+            data = self.metric(metric, self.regions_of(metric)[0])
+            found.update(dict.fromkeys(map(str, values_of(data, "channel"))))
+        return tuple(found)
+
+    @functools.cached_property
+    def _units(self) -> dict[tuple[str, str | None], str]:
+        found = {}
+        for metric in self.metrics():
+            for dataset in self.metric(metric, self.regions_of(metric)[0]).values():
+                for name, array in dataset.data_vars.items():
+                    for channel in values_of({"": dataset}, "channel") or [None]:
+                        known = channel if "channel" in array.dims else None
+                        found[str(name), known] = units_of(dataset, str(name), known)
+        return found
+
+    def units(self, variable: str, channel: str | None = None) -> str:
+        """The units of a number of the summary, from the results that it was taken from."""
+        units = definition(variable).units
+        if units not in (CHANNEL, SQUARED):
+            return units
+        for name in (variable, f"{variable}_mean", "field", "bin_centre"):
+            if (name, channel) in self._units:
+                return self._units[name, channel]
+        return ""
+
+
+def over_all_but(array: xr.DataArray, *dimensions: str) -> xr.DataArray:
+    """The mean over all other dimensions (times, members), missing values left out."""
+    others = [dimension for dimension in array.dims if dimension not in dimensions]
+    return array.mean(others, skipna=True) if others else array
+
+
+def values_of(datasets: Mapping[str, xr.Dataset], coordinate: str) -> list[Any]:
+    """The labels along a dimension (channels, regions) in any of the data sets, in order."""
+    for dataset in datasets.values():
+        if coordinate in dataset.dims and coordinate in dataset.coords:
+            return [value.item() for value in dataset[coordinate].values]
+    return []
+
+
+def units_of(dataset: xr.Dataset, variable: str, channel: str | None = None) -> str:
+    """The units of a variable, of one channel where channels differ; empty if not known."""
+    units = dataset[variable].attrs.get("units", "")
+    if isinstance(units, str):
+        if units or channel is None or "channel_units" not in dataset.variables:
+            return units
+        own = str(dataset["channel_units"].sel(channel=channel).item())
+        known = definition(variable).units
+        return {CHANNEL: own, SQUARED: raised(own, 2)}.get(known, known)
+    if channel is not None and "channel" in dataset.coords:
+        return str(list(units)[list(dataset["channel"].values).index(channel)])
+    return ""

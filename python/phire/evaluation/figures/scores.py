@@ -1,0 +1,166 @@
+"""Figures of scores over time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from phire.errors import InputError
+from phire.evaluation.definitions import definition
+from phire.evaluation.figures.reading import Datasets, opened, over_all_but, units_of
+from phire.evaluation.figures.style import (
+    TRUTH,
+    Style,
+    candidate_styles,
+    labelled,
+    legend_below,
+    new_figure,
+    pretty_units,
+    readable,
+    styled,
+)
+
+SMOOTHED = "_smoothed"
+"""The ending of a variable that holds the smoothed series of another."""
+
+
+@styled
+def score_figure(
+    scores: Datasets,
+    *,
+    channel: str | None = None,
+    variables: Sequence[str] | None = None,
+    styles: Mapping[str, Style] | None = None,
+    title: str | None = None,
+) -> Figure:
+    """Draws scores over time, a panel each: raw thin and pale, smoothed on top.
+
+    Args:
+        scores: By candidate, data sets or paths of ``scores.nc`` with variables over ``time`` and
+            perhaps ``channel``.
+        channel: The channel, for variables that have the dimension.
+        variables: What to draw; everything over time if None.
+        styles: By candidate; by their order if None.
+        title: Above the figure.
+
+    Returns:
+        The figure. Each panel's title says which direction is better.
+
+    Raises:
+        InputError: There is no series to draw.
+    """
+    datasets = opened(scores)
+    styles = styles or candidate_styles(datasets)
+    datasets = {name: dataset for name, dataset in datasets.items() if name != TRUTH}
+    variables = list(variables) if variables is not None else series_of(datasets, channel)
+    if not variables or not datasets:
+        raise InputError("none of the scores has the dimension time: there is nothing to draw.")
+    columns = min(len(variables), 3)
+    rows = math.ceil(len(variables) / columns)
+    figure = new_figure(max(1 + 3.6 * columns, 7), 0.9 + 2.3 * rows)
+    grid = figure.add_gridspec(rows, columns)
+    raw = False
+    shared: Axes | None = None
+    for i, variable in enumerate(variables):
+        axes = figure.add_subplot(grid[i // columns, i % columns], sharex=shared)
+        shared = shared or axes
+        units = ""
+        for name, dataset in datasets.items():
+            if variable not in dataset:
+                continue
+            series = _series(dataset[variable], channel)
+            units = units or units_of(dataset, variable, channel)
+            times, time_label = time_axis(series["time"])
+            style = styles[name]
+            values = series.values.astype(float)
+            if len(values) > 4:
+                raw = True
+                axes.plot(times, values, color=style.colour, linewidth=0.7, alpha=0.4)
+                if variable + SMOOTHED in dataset:
+                    smooth = _series(dataset[variable + SMOOTHED], channel).values
+                else:
+                    smooth = smoothed(values, _window(len(values)))
+                axes.plot(times, smooth, **style.line())
+            else:
+                axes.plot(times, values, marker=style.marker, **style.line())
+        known = definition(variable)
+        axes.set_title(known.title + (f"  ({known.direction})" if known.direction else ""))
+        axes.set_ylabel(pretty_units(units))
+        if known.better == "zero":
+            axes.axhline(0, color="#777777", linewidth=0.8, zorder=1)
+        if i + columns < len(variables):
+            axes.tick_params(labelbottom=False)
+        else:
+            axes.set_xlabel(time_label)
+            if time_label == "":
+                locator = AutoDateLocator(minticks=3, maxticks=6)
+                axes.xaxis.set_major_locator(locator)
+                axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    of = f" of {readable(channel)}" if channel else ""
+    figure.suptitle(title or f"Scores{of} over time", x=0.01, ha="left", fontsize=12)
+    thin = Line2D([], [], color="#888888", linewidth=0.7, label="each field (thick: running mean)")
+    legend_below(figure, list(datasets), styles, extra=[thin] if raw else [])
+    return figure
+
+
+def series_of(datasets: Mapping[str, xr.Dataset], channel: str | None) -> list[str]:
+    """The variables that are series in time, with the channel's dimension where one is named."""
+    found: dict[str, None] = {}
+    for dataset in datasets.values():
+        for name, array in dataset.data_vars.items():
+            spare = set(array.dims) - {"time", "channel", "member"}
+            if (
+                "time" in array.dims
+                and not spare
+                and not str(name).endswith(SMOOTHED)
+                and ("channel" in array.dims) == (channel is not None)
+                and np.issubdtype(array.dtype, np.number)
+            ):
+                found[str(name)] = None
+    return list(found)
+
+
+def smoothed(values: np.ndarray, window: int) -> np.ndarray:
+    """Centred running mean (n,) over ``window`` values that are there; shorter at the ends."""
+    kernel = np.ones(window)
+    there = np.isfinite(values)
+    total = np.convolve(np.where(there, values, 0.0), kernel, mode="same")
+    count = np.convolve(there.astype(float), kernel, mode="same")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(there, total / count, np.nan)
+
+
+def time_axis(time: xr.DataArray) -> tuple[np.ndarray, str]:
+    """Values to draw a time coordinate at, and a label; the label is empty for calendar dates.
+
+    Dates of calendars that no clock follows (360 days) are drawn as days since the first.
+    """
+    values = time.values
+    if np.issubdtype(values.dtype, np.datetime64):
+        return values, ""
+    if values.dtype == object and len(values) and hasattr(values[0], "calendar"):
+        first = values[0]
+        try:
+            return np.array([pd.Timestamp(value.isoformat()) for value in values], "M8[ns]"), ""
+        except ValueError:
+            days = np.array([(value - first).total_seconds() / 86400 for value in values])
+            return days, f"Days since {first.isoformat()[:10]} ({first.calendar})"
+    return np.asarray(values, float), labelled("Time step", time.attrs.get("units", ""))
+
+
+def _series(array: xr.DataArray, channel: str | None) -> xr.DataArray:
+    if channel is not None and "channel" in array.dims:
+        array = array.sel(channel=channel)
+    return over_all_but(array, "time")
+
+
+def _window(length: int) -> int:
+    return max(3, length // 20) | 1 if length > 8 else 1

@@ -1,0 +1,192 @@
+"""Figures of skill by scale and size: fractions skill score, large errors, projections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from phire.errors import InputError
+from phire.evaluation.figures.reading import Datasets, opened, units_of
+from phire.evaluation.figures.style import (
+    TRUTH,
+    Style,
+    candidate_styles,
+    labelled,
+    legend_below,
+    new_figure,
+    number_text,
+    plain_ticks,
+    pretty_units,
+    readable,
+    styled,
+)
+
+
+@styled
+def fractions_skill_figure(
+    scores: Datasets, *, channel: str, styles: Mapping[str, Style] | None = None
+) -> Figure:
+    """Draws the fractions skill score against the size of the square, a panel for a threshold.
+
+    Args:
+        scores: By candidate: data sets or paths with ``fractions_skill_score`` over ``channel``,
+            ``quantile`` and ``window``, perhaps ``window_km(window)``, ``threshold(channel,
+            quantile)``.
+        channel: The channel.
+        styles: By candidate; by their order if None.
+
+    Returns:
+        The figure; 1 is perfect, the dotted line at 0.5 the usual mark of what is useful for rare
+        events.
+
+    Raises:
+        InputError: No data set holds the score.
+    """
+    datasets = _with(scores, "fractions_skill_score")
+    styles = styles or candidate_styles(opened(scores))
+    some = next(iter(datasets.values()))
+    quantiles = some["quantile"].values
+    figure = new_figure(1 + 2.8 * len(quantiles), 3.6)
+    panels = figure.subplots(1, len(quantiles), sharey=True, squeeze=False)[0]
+    kilometres = "window_km" in some and np.isfinite(some["window_km"].values).all()
+    sizes = np.asarray(some["window_km" if kilometres else "window"].values, float)
+    for axes, quantile in zip(panels, quantiles):
+        axes.axhline(0.5, color="#777777", linewidth=0.8, dashes=(2, 2), zorder=1)
+        for name, dataset in datasets.items():
+            values = dataset["fractions_skill_score"].sel(channel=channel, quantile=quantile)
+            axes.plot(
+                sizes,
+                values.transpose("window").values,
+                marker=styles[name].marker,
+                ms=4,
+                **styles[name].line(),
+            )
+        heading = f"above the {100 * float(quantile):g} % quantile"
+        if "threshold" in some:
+            threshold = float(some["threshold"].sel(channel=channel, quantile=quantile))
+            units = pretty_units(units_of(some, "threshold", channel))
+            heading += f"\n({number_text(float(f'{threshold:.3g}'))} {units})"
+        axes.set_title(heading, fontsize=9)
+        axes.set_xscale("log")
+        limits = (sizes.min() / 1.2, sizes.max() * 1.2)
+        axes.set_xlim(*limits)
+        plain_ticks(axes.xaxis, limits, most=5)
+        axes.set_xlabel("Side of the square (km)" if kilometres else "Side of the square (points)")
+    panels[0].set_ylabel("Fractions skill score")
+    panels[0].set_ylim(top=1.02)
+    figure.suptitle(f"Fractions skill score of {readable(channel)}", x=0.01, ha="left", fontsize=12)
+    legend_below(figure, list(datasets), styles, markers=True)
+    return figure
+
+
+@styled
+def large_error_figure(
+    errors: Datasets, *, channel: str, styles: Mapping[str, Style] | None = None
+) -> Figure:
+    """Draws the share of the area with errors beyond multiples of the truth's deviation.
+
+    Args:
+        errors: By candidate: data sets or paths with ``exceedance`` over ``channel``, ``degree``
+            and ``multiple``.
+        channel: The channel.
+        styles: By candidate; by their order if None.
+
+    Returns:
+        The figure, a panel for each degree at which errors and truth were high-passed.
+
+    Raises:
+        InputError: No data set holds the counts.
+    """
+    datasets = _with(errors, "exceedance")
+    styles = styles or candidate_styles(opened(errors))
+    some = next(iter(datasets.values()))
+    degrees = some["degree"].values
+    figure = new_figure(1 + 2.8 * max(len(degrees), 2), 3.6)
+    panels = figure.subplots(1, len(degrees), sharey=True, squeeze=False)[0]
+    for axes, degree in zip(panels, degrees):
+        for name, dataset in datasets.items():
+            values = dataset["exceedance"].sel(channel=channel, degree=degree)
+            values = values.transpose("multiple").values
+            axes.plot(
+                dataset["multiple"].values,
+                np.where(values > 0, values, np.nan),
+                marker=styles[name].marker,
+                ms=4,
+                **styles[name].line(),
+            )
+        axes.set_title(f"degrees above {int(degree)}" if degree > 0 else "all degrees")
+        axes.set_xlabel("Error / deviation of the truth")
+        axes.set_yscale("log")
+    panels[0].set_ylabel("Share of the area beyond")
+    figure.suptitle(f"Large errors of {readable(channel)}", x=0.01, ha="left", fontsize=12)
+    legend_below(figure, list(datasets), styles, markers=True)
+    return figure
+
+
+@styled
+def projection_figure(
+    projections: Datasets, *, styles: Mapping[str, Style] | None = None
+) -> Figure:
+    """Draws the distances of projections of the fields: dots for candidates, a panel a distance.
+
+    Args:
+        projections: By candidate: data sets or paths with ``wasserstein_mean``, ``frechet`` and
+            ``rv_coefficient`` over ``projection``.
+        styles: By candidate; by their order if None.
+
+    Returns:
+        The figure. For the first two, further left is better; for the RV coefficient, which is 1
+        for fields that are alike, further right.
+
+    Raises:
+        InputError: No data set holds projections.
+    """
+    datasets = _with(projections, "wasserstein_mean")
+    styles = styles or candidate_styles(opened(projections))
+    some = next(iter(datasets.values()))
+    shown = [
+        (name, title)
+        for name, title in (
+            ("wasserstein_mean", "Wasserstein-1 distance ↓"),
+            ("frechet", "Fréchet distance ↓"),
+            ("rv_coefficient", "RV coefficient ↑"),
+        )
+        if name in some
+    ]
+    kinds = [str(kind) for kind in some["projection"].values]
+    figure = new_figure(1 + 3.2 * len(shown), 0.9 + len(kinds) * (0.5 + 0.2 * len(datasets)))
+    panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+    for axes, (variable, title) in zip(panels, shown):
+        for i, (name, dataset) in enumerate(datasets.items()):
+            shift = (i - (len(datasets) - 1) / 2) * 0.6 / len(datasets)
+            values = dataset[variable].transpose("projection").values
+            axes.plot(
+                values,
+                np.arange(len(kinds)) + shift,
+                linestyle="",
+                marker=styles[name].marker,
+                color=styles[name].colour,
+                ms=7,
+            )
+        axes.set_title(title)
+        axes.set_xlabel(labelled("", units_of(some, variable)).strip())
+        axes.set_yticks(range(len(kinds)), [f"{kind} projections" for kind in kinds])
+        axes.set_ylim(len(kinds) - 0.5, -0.5)
+        axes.set_xlim(left=0)
+        axes.grid(axis="y", visible=False)
+    figure.suptitle("Distances of projected fields", x=0.01, ha="left", fontsize=12)
+    legend_below(figure, list(datasets), styles, markers=True)
+    return figure
+
+
+def _with(datasets: Datasets, variable: str) -> dict:
+    found = {
+        name: dataset
+        for name, dataset in opened(datasets).items()
+        if name != TRUTH and variable in dataset
+    }
+    if not found:
+        raise InputError(f"none of the data sets holds {variable}: there is nothing to draw.")
+    return found

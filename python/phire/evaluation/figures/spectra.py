@@ -1,0 +1,374 @@
+"""Figures of energy and variance spectra, on the sphere and in regions."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from phire.errors import InputError
+from phire.evaluation.figures.reading import Datasets, opened, over_all_but, units_of
+from phire.evaluation.figures.style import (
+    TRUTH,
+    Style,
+    candidate_styles,
+    labelled,
+    legend_below,
+    mark_band,
+    new_figure,
+    plain_ticks,
+    readable,
+    styled,
+)
+from phire.fields.grid import EARTH_RADIUS
+
+SLOPES = ((-3.0, "−3"), (-5 / 3, "−5/3"))
+"""Slopes of kinetic energy: enstrophy cascade, and Nastrom & Gage's mesoscale."""
+
+# Vorticity and divergence are derivatives of the wind: their variance is l² times its energy.
+DERIVATIVE_SLOPES = ((-1.0, "−1 (energy −3)"), (1 / 3, "+1/3 (energy −5/3)"))
+
+RATIO_LIMITS = (0.02, 50.0)
+"""The ratio panel never shows more than this: an empty end would squeeze all else flat."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Axis:
+    """What a spectrum is drawn against."""
+
+    dimension: str
+    label: str
+    values: np.ndarray
+    wavelengths: bool  # km, drawn from long to short; else degrees
+
+
+@styled
+def spectrum_figure(
+    spectra: Datasets,
+    *,
+    variable: str = "kinetic_energy",
+    channel: str | None = None,
+    cutoff: float | None = None,
+    styles: Mapping[str, Style] | None = None,
+    radius: float = EARTH_RADIUS,
+    title: str | None = None,
+) -> Figure:
+    """Draws spectra of all candidates: whole, the short-wave end, and both relative to the truth.
+
+    Args:
+        spectra: By candidate, the truth under ``truth``: data sets or paths of ``spectrum.nc``,
+            with ``variable`` over ``degree``, or over ``wavelength`` in km.
+        variable: ``kinetic_energy`` or ``variance``.
+        channel: The channel, for variables that have the dimension.
+        cutoff: The shortest wave that the coarse grid resolves, marked by a line: a degree, or km
+            for regional spectra. Taken from the variable's data set's attributes
+            (``cutoff_degree``, ``cutoff_wavelength``) if None.
+        styles: By candidate; by their order if None.
+        radius: Radius of the sphere in m, for wavelengths 2πa/√(l(l+1)).
+        title: Above the figure; made from the variable if None.
+
+    Returns:
+        The figure: spectra above, their ratio to the truth below with the band 0.5 … 2; the whole
+        range left, the part from twice the cutoff's wavelength (else the last third of the
+        logarithmic axis) right.
+
+    Raises:
+        InputError: No data set holds the variable.
+    """
+    datasets = opened(spectra)
+    styles = styles or candidate_styles(datasets)
+    curves = {
+        name: _curve(dataset, variable, channel)
+        for name, dataset in datasets.items()
+        if variable in dataset
+    }
+    if not curves:
+        raise InputError(f"none of the spectra holds {variable}: there is nothing to draw.")
+    some = curves.get(TRUTH, next(iter(curves.values())))
+    holder = next(dataset for dataset in datasets.values() if variable in dataset)
+    axis = _axis(some, holder)
+    units = units_of(holder, variable, channel)
+    if cutoff is None:
+        key = "cutoff_wavelength" if axis.wavelengths else "cutoff_degree"
+        found = [dataset.attrs[key] for dataset in datasets.values() if key in dataset.attrs]
+        cutoff = float(found[0]) if found else None
+    truth = curves.get(TRUTH)
+
+    figure = new_figure(10, 5.8 if truth is not None else 4.4)
+    heights = [2.6, 1.25] if truth is not None else [1]
+    grid = figure.add_gridspec(len(heights), 2, height_ratios=heights, width_ratios=[1.25, 1])
+    whole = _limits(axis)
+    short = _short_end(axis, whole, cutoff)
+    for column, (limits, heading) in enumerate(((whole, "Whole range"), (short, "Short waves"))):
+        upper = figure.add_subplot(grid[0, column])
+        _draw_curves(upper, curves, axis, limits, styles, truth)
+        if column == 0 and truth is not None:
+            _draw_slopes(upper, truth, axis, channel or variable, units)
+        upper.set_title(heading)
+        _mark_cutoff(upper, cutoff, limits)
+        if axis.dimension == "degree":
+            _wavelength_axis(upper, limits, radius)
+        lowest = upper
+        if truth is not None:
+            upper.tick_params(labelbottom=False)
+            lowest = figure.add_subplot(grid[1, column], sharex=upper)
+            _draw_ratios(lowest, curves, axis, limits, styles, truth)
+            _mark_cutoff(lowest, cutoff, limits)
+        lowest.set_xlabel(axis.label)
+        if column == 0:
+            upper.set_ylabel(labelled(_quantity(variable, channel), units))
+            if truth is not None:
+                lowest.set_ylabel("Ratio to truth")
+    figure.suptitle(title or _title(variable, channel), x=0.01, ha="left", fontsize=12)
+    extra = []
+    if cutoff is not None:
+        extra.append(
+            Line2D([], [], color="#555555", linewidth=1, dashes=(1, 2), label="coarse grid's limit")
+        )
+    legend_below(figure, list(curves), styles, extra=extra)
+    return figure
+
+
+@styled
+def coherence_figure(
+    spectra: Datasets,
+    *,
+    channel: str,
+    cutoff: float | None = None,
+    styles: Mapping[str, Style] | None = None,
+    radius: float = EARTH_RADIUS,
+) -> Figure:
+    """Draws the spectral coherence of each candidate with the truth, by degree or wavelength.
+
+    Args:
+        spectra: By candidate, data sets or paths with ``coherence`` over ``channel`` and
+            ``degree`` (or ``wavelength`` in km).
+        channel: The channel.
+        cutoff: As for :func:`spectrum_figure`.
+        styles: By candidate; by their order if None.
+        radius: Radius of the sphere in m.
+
+    Returns:
+        The figure; 1 means that the waves of a degree have the truth's phases.
+
+    Raises:
+        InputError: No data set holds a coherence.
+    """
+    datasets = opened(spectra)
+    styles = styles or candidate_styles(datasets)
+    curves = {
+        name: _curve(dataset, "coherence", channel)
+        for name, dataset in datasets.items()
+        if "coherence" in dataset and name != TRUTH
+    }
+    if not curves:
+        raise InputError("none of the spectra holds a coherence: there is nothing to draw.")
+    axis = _axis(next(iter(curves.values())), next(iter(datasets.values())))
+    figure = new_figure(7.5, 4.2)
+    axes = figure.add_subplot()
+    limits = _limits(axis)
+    for name, curve in curves.items():
+        axes.plot(axis.values, curve.values, **styles[name].line())
+    axes.set_ylim(min(0.0, *(float(np.nanmin(curve)) for curve in curves.values())), 1.02)
+    _logarithmic(axes, limits)
+    if cutoff is None and not axis.wavelengths:
+        found = [d.attrs["cutoff_degree"] for d in datasets.values() if "cutoff_degree" in d.attrs]
+        cutoff = float(found[0]) if found else None
+    _mark_cutoff(axes, cutoff, limits)
+    axes.set_xlabel(axis.label)
+    axes.set_ylabel("Coherence with truth")
+    if axis.dimension == "degree":
+        _wavelength_axis(axes, limits, radius)
+    figure.suptitle(f"Spectral coherence: {readable(channel)}", x=0.01, ha="left", fontsize=12)
+    legend_below(figure, list(curves), styles)
+    return figure
+
+
+def _curve(dataset: xr.Dataset, variable: str, channel: str | None) -> xr.DataArray:
+    array = dataset[variable]
+    if channel is not None and "channel" in array.dims:
+        array = array.sel(channel=channel)
+    dimension = _dimension(array)
+    attributes = array.attrs
+    curve = over_all_but(array, dimension)
+    return curve.assign_attrs(attributes)
+
+
+def _dimension(array: xr.DataArray) -> str:
+    for dimension in ("degree", "wavelength", "wavenumber"):
+        if dimension in array.dims:
+            return dimension
+    raise InputError(
+        f"{array.name} has the dimensions {array.dims}: a spectrum needs degree, wavelength or "
+        "wavenumber."
+    )
+
+
+def _axis(curve: xr.DataArray, holder: xr.Dataset) -> _Axis:
+    dimension = curve.dims[0]
+    if dimension == "wavelength":
+        values = np.asarray(curve["wavelength"].values, dtype=float)
+        units = curve["wavelength"].attrs.get("units", "km")
+        return _Axis(dimension, labelled("Wavelength", units), values, True)
+    values = np.asarray(curve[dimension].values, dtype=float)
+    # Beyond the truth's last degree there is round-off, and what candidates make of it.
+    last = float(holder.attrs.get("truncation", np.inf))
+    label = "Degree $l$" if dimension == "degree" else "Zonal wavenumber"
+    return _Axis(dimension, label, np.where(values <= last, values, np.nan), False)
+
+
+def _limits(axis: _Axis) -> tuple[float, float]:
+    """The left and the right end of the axis: long waves left."""
+    values = axis.values[np.isfinite(axis.values) & (axis.values > 0)]
+    low, high = values.min(), values.max()
+    return (high, low) if axis.wavelengths else (max(low, 1.0), high)
+
+
+def _short_end(
+    axis: _Axis, whole: tuple[float, float], cutoff: float | None
+) -> tuple[float, float]:
+    left, right = whole
+    start = left ** (1 / 3) * right ** (2 / 3)
+    if cutoff is not None:
+        # From waves twice as long as the coarse grid's limit, where super-resolution begins to add.
+        start = cutoff * 2 if axis.wavelengths else cutoff / 2
+        start = min(start, left) if axis.wavelengths else max(start, left)
+    return start, right
+
+
+def _draw_curves(
+    axes: Axes,
+    curves: Mapping[str, xr.DataArray],
+    axis: _Axis,
+    limits: tuple[float, float],
+    styles: Mapping[str, Style],
+    truth: xr.DataArray | None,
+) -> None:
+    inside = _inside(axis, limits)
+    for name, curve in curves.items():
+        values = np.where(curve.values > 0, curve.values, np.nan)
+        axes.plot(axis.values, values, **styles[name].line())
+    shown = [truth] if truth is not None else list(curves.values())
+    values = np.concatenate([curve.values[inside] for curve in shown])
+    values = values[np.isfinite(values) & (values > 0)]
+    axes.set_yscale("log")
+    if len(values):
+        # The truth sets the range: smoothed candidates may fall by any number of decades.
+        others = np.concatenate([curve.values[inside] for curve in curves.values()])
+        others = others[np.isfinite(others) & (others > 0)]
+        low = max(values.min() / 30, others.min() / 1.5)
+        axes.set_ylim(low, max(values.max(), min(others.max(), 30 * values.max())) * 2)
+    _logarithmic(axes, limits)
+
+
+def _draw_ratios(
+    axes: Axes,
+    curves: Mapping[str, xr.DataArray],
+    axis: _Axis,
+    limits: tuple[float, float],
+    styles: Mapping[str, Style],
+    truth: xr.DataArray,
+) -> None:
+    inside = _inside(axis, limits)
+    low, high = 0.4, 2.5
+    mark_band(axes, 0.5, 2.0)
+    for name, curve in curves.items():
+        if name == TRUTH or curve.shape != truth.shape:
+            continue
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = curve.values / truth.values
+        ratio = np.where(np.isfinite(ratio) & (ratio > 0), ratio, np.nan)
+        axes.plot(axis.values, ratio, **styles[name].line())
+        if np.isfinite(ratio[inside]).any():
+            low = min(low, np.nanmin(ratio[inside]) / 1.2)
+            high = max(high, np.nanmax(ratio[inside]) * 1.2)
+    axes.set_yscale("log")
+    axes.set_ylim(max(low, RATIO_LIMITS[0]), min(high, RATIO_LIMITS[1]))
+    plain_ticks(axes.yaxis, axes.get_ylim(), most=6)
+    _logarithmic(axes, limits)
+
+
+def _draw_slopes(axes: Axes, truth: xr.DataArray, axis: _Axis, what: str, units: str) -> None:
+    derivative = units.replace(" ", "") in ("s-2", "s**-2", "s^-2", "1/s2")
+    derivative = derivative or any(word in what for word in ("vorticity", "divergence"))
+    # In waves per circle or per km; a wavelength falls as the wavenumber grows.
+    wavenumber = 1 / axis.values if axis.wavelengths else axis.values
+    good = np.isfinite(wavenumber) & (wavenumber > 0) & (truth.values > 0)
+    good &= np.isfinite(truth.values)
+    if good.sum() < 8:
+        return
+    wavenumber, energy, places = wavenumber[good], truth.values[good], axis.values[good]
+    order = np.argsort(wavenumber)
+    wavenumber, energy, places = wavenumber[order], energy[order], places[order]
+    span = np.log(wavenumber[-1] / wavenumber[0])
+    first = np.searchsorted(wavenumber, wavenumber[0] * np.exp(0.4 * span))
+    last = np.searchsorted(wavenumber, wavenumber[0] * np.exp(0.78 * span))
+    part = slice(first, max(last, first + 2))
+    shapes = [
+        ((wavenumber[part] / wavenumber[part][0]) ** slope, text)
+        for slope, text in (DERIVATIVE_SLOPES if derivative else SLOPES)
+    ]
+    # From one point, so far up that neither line crosses the truth that it is compared with.
+    start = 2.0 * max(np.max(energy[part] / shape) for shape, _ in shapes)
+    for shape, text in shapes:
+        axes.plot(places[part], start * shape, color="#8a8a8a", linewidth=1, zorder=1.5)
+        axes.annotate(
+            text,
+            (places[part][-1], start * shape[-1]),
+            xytext=(3, 0),
+            textcoords="offset points",
+            color="#555555",
+            fontsize=8,
+            va="center",
+        )
+    highest = start * max(shape.max() for shape, _ in shapes)
+    axes.set_ylim(top=max(axes.get_ylim()[1], 1.8 * highest))
+
+
+def _mark_cutoff(axes: Axes, cutoff: float | None, limits: tuple[float, float]) -> None:
+    if cutoff is not None and min(limits) <= cutoff <= max(limits):
+        axes.axvline(cutoff, color="#555555", linewidth=1, dashes=(1, 2), zorder=1.2)
+
+
+def _wavelength_axis(axes: Axes, limits: tuple[float, float], radius: float) -> None:
+    circumference = 2 * np.pi * radius / 1e3
+
+    # l(l+1) ≈ (l+½)²: within 1 % from degree 3, and invertible in closed form.
+    def wavelength(degree: Any) -> Any:
+        return circumference / (np.maximum(np.asarray(degree, float), 0) + 0.5)
+
+    def degree(kilometres: Any) -> Any:
+        return circumference / np.maximum(np.asarray(kilometres, float), 1e-9) - 0.5
+
+    upper = axes.secondary_xaxis("top", functions=(wavelength, degree))
+    upper.set_xlabel("Wavelength (km)", fontsize=8)
+    upper.tick_params(labelsize=8)
+    plain_ticks(upper.xaxis, tuple(wavelength(np.array(limits))), most=6)
+
+
+def _inside(axis: _Axis, limits: tuple[float, float]) -> np.ndarray:
+    return (axis.values >= min(limits) * 0.999) & (axis.values <= max(limits) * 1.001)
+
+
+def _logarithmic(axes: Axes, limits: tuple[float, float]) -> None:
+    axes.set_xscale("log")
+    axes.set_xlim(*limits)
+    plain_ticks(axes.xaxis, limits, most=8)
+
+
+def _quantity(variable: str, channel: str | None) -> str:
+    if variable == "kinetic_energy":
+        return "Kinetic energy per degree"
+    return f"Variance of {readable(channel)}" if channel else readable(variable).capitalize()
+
+
+def _title(variable: str, channel: str | None) -> str:
+    if variable == "kinetic_energy":
+        return "Kinetic energy spectrum"
+    return f"Spectrum of {readable(channel or variable)}"

@@ -1,0 +1,321 @@
+"""The look that all figures share: one colour, line and marker for a candidate everywhere.
+
+Colours are those of Okabe & Ito (2008), which people with any of the common colour deficiencies
+tell apart; the truth is black. Line styles and markers differ too, so that figures can be read in
+greyscale print.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+import math
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ParamSpec
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from phire.evaluation.results import TRUTH
+
+# Okabe & Ito's palette; yellow is darkened, for it is hardly seen on white paper, and Tol's wine is
+# the eighth. No two are nearer than 0.14 in RGB to any of the common colour deficiencies.
+COLOURS = (
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#C7B42E", "#882255",
+)  # fmt: skip
+DASHES: tuple[Any, ...] = (
+    "-",
+    (0, (5, 1.5)),
+    (0, (6, 1.5, 1.2, 1.5)),
+    (0, (1.3, 1.1)),
+    (0, (9, 2)),
+    (0, (6, 1.5, 1.2, 1.5, 1.2, 1.5)),
+    (0, (3, 2.5)),
+    (0, (9, 1.5, 3, 1.5)),
+)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+
+RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+
+SEQUENTIAL = "viridis"
+DIVERGING = "RdBu_r"
+
+_LOOK = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.formatter.useoffset": False,
+    "axes.formatter.limits": (-3, 4),
+    "axes.formatter.use_mathtext": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "lines.linewidth": 1.6,
+    "lines.dash_capstyle": "butt",
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "pdf.fonttype": 42,  # text stays text, as journals ask
+    "image.cmap": SEQUENTIAL,
+}
+
+Parameters = ParamSpec("Parameters")
+
+
+@dataclasses.dataclass(frozen=True)
+class Style:
+    """How a candidate is drawn.
+
+    Attributes:
+        colour: As ``#rrggbb``.
+        dashes: A line style of matplotlib.
+        marker: A marker of matplotlib.
+        width: Width of lines in points.
+        order: Drawing order; greater is nearer to the eye.
+    """
+
+    colour: str
+    dashes: Any
+    marker: str
+    width: float = 1.6
+    order: float = 2.5
+
+    def line(self) -> dict[str, Any]:
+        """Keyword arguments of a line without markers."""
+        return {
+            "color": self.colour,
+            "linestyle": self.dashes,
+            "linewidth": self.width,
+            "zorder": self.order,
+        }
+
+
+TRUTH_STYLE = Style("#000000", "-", "", width=2.2, order=2.2)
+
+
+def candidate_styles(names: Iterable[str]) -> dict[str, Style]:
+    """A style for each candidate, by its place among all candidates; the truth's is fixed.
+
+    Args:
+        names: All names of an evaluation, in one order for all figures; ``truth`` may be there.
+    """
+    styles = {TRUTH: TRUTH_STYLE}
+    for i, name in enumerate(name for name in names if name != TRUTH):
+        # Beyond eight the colours come again with other dashes and markers.
+        turn = i // len(COLOURS)
+        styles[name] = Style(
+            COLOURS[i % len(COLOURS)],
+            DASHES[(i + turn) % len(DASHES)],
+            MARKERS[(i + turn) % len(MARKERS)],
+        )
+    return styles
+
+
+def styled(draw: Callable[Parameters, Figure]) -> Callable[Parameters, Figure]:
+    """Draws within phire's look, whatever the caller's matplotlib settings are."""
+
+    @functools.wraps(draw)
+    def drawn(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Figure:
+        with matplotlib.rc_context(_LOOK):
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """A figure (inches) of its own, which no window system and no global list keeps."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06, wspace=0.04, hspace=0.04)
+    return figure
+
+
+def lay_out(figure: Figure) -> None:
+    """Places all panels for good, so that saving in several formats does not do it each time."""
+    with matplotlib.rc_context(_LOOK):
+        figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+
+
+def save_figure(
+    figure: Figure,
+    path: str | os.PathLike,
+    *,
+    dpi: int = 160,
+    description: str = "",
+) -> None:
+    """Saves a figure in the format that the path's ending names.
+
+    Args:
+        figure: What to save.
+        path: Ends in ``.png``, ``.pdf`` or ``.svg``.
+        dpi: Dots per inch of pixel formats, and of pixels within vector formats.
+        description: Kept in the file's metadata.
+    """
+    ending = os.path.splitext(os.fspath(path))[1].lower()
+    canvas, written, key = {
+        ".png": (FigureCanvasAgg, "print_png", "Description"),
+        ".pdf": (FigureCanvasPdf, "print_pdf", "Subject"),
+        ".svg": (FigureCanvasSVG, "print_svg", "Description"),
+    }[ending]
+    figure.set_dpi(dpi)
+    with matplotlib.rc_context(_LOOK):
+        # Not by savefig, which draws twice and takes half as long again.
+        getattr(canvas(figure), written)(path, metadata={key: description})
+
+
+def legend_below(
+    figure: Figure,
+    names: Sequence[str],
+    styles: Mapping[str, Style],
+    *,
+    extra: Sequence[Any] = (),
+    markers: bool = False,
+) -> None:
+    """Puts one legend under all panels, where it covers no data.
+
+    Args:
+        figure: The figure.
+        names: The candidates drawn.
+        styles: Their styles.
+        extra: Further handles with labels.
+        markers: Show the markers as well as the lines.
+    """
+    handles = [
+        Line2D(
+            [],
+            [],
+            label=name,
+            **styles[name].line(),
+            **({"marker": styles[name].marker, "markersize": 5} if markers else {}),
+        )
+        for name in names
+    ]
+    handles += list(extra)
+    if not handles:
+        return
+    # Characters take about a thirteenth of an inch; a line's sample and the gaps, most of an inch.
+    widths = [len(str(handle.get_label())) / 13 + 0.8 for handle in handles]
+    columns = len(handles)
+    while columns > 1 and _table_width(widths, columns) > figure.get_figwidth() - 0.3:
+        columns -= 1
+    # As even as the number of rows allows; matplotlib fills columns first, people read along rows.
+    columns = math.ceil(len(handles) / math.ceil(len(handles) / columns))
+    order = [i for column in range(columns) for i in range(column, len(handles), columns)]
+    figure.legend(
+        handles=[handles[i] for i in order],
+        loc="outside lower center",
+        ncols=columns,
+        handlelength=3.2,
+        columnspacing=1.8,
+    )
+
+
+def pretty_units(units: str) -> str:
+    """Units for a label: powers raised, ``m2 s-2`` → ``m² s⁻²``; dimensionless ones empty."""
+    text = str(units or "").strip().replace("**", "").replace("^", "")
+    if text in ("1", "-", "dimensionless"):
+        return ""
+    written, power = [], False
+    for i, letter in enumerate(text):
+        before = text[i - 1] if i else " "
+        starts_power = letter in "-0123456789" and (before.isalpha() or before == ")" or power)
+        if letter == "-" and not (i + 1 < len(text) and text[i + 1].isdigit()):
+            starts_power = False
+        power = starts_power
+        written.append(letter.translate(RAISED) if power else letter)
+    return "".join(written)
+
+
+def _table_width(widths: Sequence[float], columns: int) -> float:
+    """The width of a table that is filled along rows."""
+    return sum(max(widths[column::columns]) for column in range(columns))
+
+
+def raised(units: str, power: int) -> str:
+    """A power of units written as factors with powers: ``m s-1`` squared is ``m2 s-2``."""
+    factors = str(units or "").replace("**", "").replace("^", "").split()
+    if factors in ([], ["1"]):
+        return "".join(factors)
+    written = []
+    for factor in factors:
+        match = re.fullmatch(r"([^\d\-/]+)(-?\d+)?", factor)
+        if match is None:
+            return f"({units}){power}"
+        exponent = power * int(match[2] or 1)
+        written.append(match[1] if exponent == 1 else f"{match[1]}{exponent}")
+    return " ".join(written)
+
+
+def labelled(quantity: str, units: str) -> str:
+    """``quantity (units)``, or the quantity alone where it has no units."""
+    units = pretty_units(units)
+    return f"{quantity} ({units})" if units else quantity
+
+
+def readable(name: str) -> str:
+    """A variable's name as words: ``relative_vorticity`` → ``relative vorticity``."""
+    return str(name).replace("_", " ")
+
+
+def mark_band(axes: Axes, low: float, high: float) -> None:
+    """Marks the band ``low … high`` of the vertical axis as the one that is good."""
+    axes.axhspan(low, high, color="#009E73", alpha=0.10, linewidth=0, zorder=0.5)
+    for edge in (low, high):
+        axes.axhline(edge, color="#777777", linewidth=0.7, linestyle=(0, (2, 2)), zorder=1)
+    axes.axhline(1, color="#000000", linewidth=0.9, zorder=1)
+
+
+def plain_ticks(axis: Axis, limits: tuple[float, float], most: int) -> None:
+    """Ticks at round numbers written out, as many as a short logarithmic axis has room for."""
+    low, high = min(limits), max(limits)
+    span = math.log(high / low)
+    ticks: list[float] = []
+    for steps in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 1.5, 2, 3, 5), (1, 2, 5), (1, 3), (1,)):
+        decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        ticks = [step * 10.0**decade for decade in decades for step in steps]
+        ticks = [tick for tick in ticks if low * 0.999 <= tick <= high * 1.001]
+        gaps = [math.log(after / before) for before, after in itertools.pairwise(ticks)]
+        if len(ticks) <= most and (not gaps or min(gaps) > 0.07 * span):
+            break
+    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(number_text))
+
+
+def number_text(value: float, _: object = None) -> str:
+    """A round number for a tick: written out, or with a power of ten if far from one."""
+    if value == 0 or 1e-3 <= abs(value) < 1e6:
+        return f"{value:,.10g}"
+    mantissa, exponent = f"{value:.1e}".split("e")
+    mantissa = mantissa.removesuffix(".0")
+    factor = "" if mantissa == "1" else f"{mantissa}\\times"
+    return f"${factor}10^{{{int(exponent)}}}$"
+
+
+def number_digits(value: float, digits: int = 4) -> str:
+    """A number in plain text to so many significant digits: ``12.35``, ``1.2·10⁻⁵``."""
+    if value == 0 or 1e-3 <= abs(value) < 1e6:
+        decimals = digits - 1 - math.floor(math.log10(abs(value))) if value else digits - 1
+        return f"{value:,.{max(0, min(decimals, 6))}f}".replace("-", "−")
+    mantissa, exponent = f"{value:.{digits - 2}e}".split("e")
+    return f"{mantissa}·10{str(int(exponent)).translate(RAISED)}".replace("-", "−")

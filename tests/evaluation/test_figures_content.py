@@ -1,0 +1,416 @@
+"""What the figures show: values, ranges, colours, labels, against the results and closed forms."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from evaluation.synthetic import write_results
+from phire.errors import InputError
+from phire.evaluation.definitions import DEFINITIONS, definition
+from phire.evaluation.figures import coastlines
+from phire.evaluation.figures.cities import best_candidates
+from phire.evaluation.figures.distributions import quantile_figure, smooth_density
+from phire.evaluation.figures.images import error_range, field_range, latitude_text, longitude_text
+from phire.evaluation.figures.maps import map_figure
+from phire.evaluation.figures.panels import panel_figure
+from phire.evaluation.figures.plans import coarse_input
+from phire.evaluation.figures.scores import score_figure, smoothed, time_axis
+from phire.evaluation.figures.semivariogram import semivariogram_figure
+from phire.evaluation.figures.spectra import coherence_figure, spectrum_figure
+from phire.evaluation.figures.style import (
+    COLOURS,
+    candidate_styles,
+    number_digits,
+    number_text,
+    pretty_units,
+    raised,
+)
+
+
+def spectrum(exponent, size=1.0, **attributes):
+    degree = np.arange(128)
+    energy = size * np.where(degree > 0, np.maximum(degree, 1.0) ** exponent, 0)
+    return xr.Dataset(
+        {"kinetic_energy": ("degree", energy, {"units": "m2 s-2"})}, {"degree": degree}, attributes
+    )
+
+
+def lines_of(axes, colour):
+    return [line for line in axes.lines if line.get_color() == colour]
+
+
+def test_spectra_and_ratios_are_those_of_the_results():
+    truth, candidate = spectrum(-3), spectrum(-3, 0.4, cutoff_degree=32)
+    figure = spectrum_figure({"candidate": candidate, "truth": truth})
+    whole, ratio, short, short_ratio = figure.axes
+    colour = candidate_styles(["candidate"])["candidate"].colour
+    for axes in (whole, short):
+        (line,) = lines_of(axes, colour)
+        np.testing.assert_allclose(line.get_ydata()[1:], candidate["kinetic_energy"][1:])
+        np.testing.assert_array_equal(line.get_xdata(), np.arange(128))
+        assert axes.get_yscale() == axes.get_xscale() == "log"
+    for axes in (ratio, short_ratio):
+        (line,) = lines_of(axes, colour)
+        np.testing.assert_allclose(line.get_ydata()[1:], 0.4)
+        assert [line.get_xdata()[0] for line in axes.lines if line.get_xdata()[0] == 32]
+    assert whole.get_xlim() == (1, 127)
+    assert short.get_xlim() == (16, 127)
+    assert whole.get_ylabel() == "Kinetic energy per degree (m² s⁻²)"
+    assert {text.get_text() for text in figure.legends[0].get_texts()} == {
+        "truth", "candidate", "coarse grid's limit"
+    }  # fmt: skip
+
+
+def test_reference_slopes_have_their_slopes_and_cross_no_truth():
+    figure = spectrum_figure({"truth": spectrum(-2.2), "candidate": spectrum(-2.5)})
+    grey = lines_of(figure.axes[0], "#8a8a8a")
+    slopes = []
+    for line in grey:
+        x, y = np.log(line.get_xdata()), np.log(line.get_ydata())
+        slopes.append(np.polyfit(x, y, 1)[0])
+        assert (line.get_ydata() > line.get_xdata() ** -2.2).all()
+    assert slopes == pytest.approx([-3, -5 / 3])
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert texts == ["−3", "−5/3"]
+
+
+def test_vorticity_has_the_slopes_of_a_derivative():
+    data = spectrum(-1).rename(kinetic_energy="variance")
+    data["variance"].attrs["units"] = "s-2"
+    figure = spectrum_figure({"truth": data, "candidate": data}, variable="variance")
+    slopes = [
+        np.polyfit(np.log(line.get_xdata()), np.log(line.get_ydata()), 1)[0]
+        for line in lines_of(figure.axes[0], "#8a8a8a")
+    ]
+    assert slopes == pytest.approx([-1, 1 / 3])
+
+
+def test_upper_axis_tells_the_wavelength():
+    figure = spectrum_figure({"truth": spectrum(-3)})
+    figure.canvas.draw()
+    (upper,) = figure.axes[0].child_axes
+    right, left = sorted(upper.get_xlim())
+    circumference = 2 * np.pi * 6371.2
+    # Jeans' relation 2πa/√(l(l+1)), at degree 127; at degree 1 the axis is within 6 %.
+    assert right == pytest.approx(circumference / np.sqrt(127 * 128), rel=1e-4)
+    assert left == pytest.approx(circumference / np.sqrt(2), rel=0.06)
+    assert upper.get_xlabel() == "Wavelength (km)"
+
+
+def test_nothing_is_shown_beyond_the_truths_truncation():
+    data = spectrum(-3, truncation=85)
+    assert spectrum_figure({"truth": data}).axes[0].get_xlim() == (1, 85)
+
+
+def test_regional_spectra_run_from_long_to_short_waves():
+    wavelength = np.array([800.0, 400, 200, 100, 50])
+    data = xr.Dataset(
+        {"variance": (("channel", "wavelength"), wavelength[None] ** 2, {"units": "K2"})},
+        {"channel": ["t2m"], "wavelength": ("wavelength", wavelength, {"units": "km"})},
+        {"cutoff_wavelength": 200.0},
+    )
+    figure = spectrum_figure({"truth": data, "a": data}, variable="variance", channel="t2m")
+    assert figure.axes[0].get_xlim() == (800, 50)
+    assert figure.axes[2].get_xlim() == (400, 50)
+    assert figure.axes[1].get_xlabel() == "Wavelength (km)"
+    assert not figure.axes[0].child_axes
+    assert any(line.get_xdata()[0] == 200 for line in figure.axes[0].lines)
+
+
+def test_coherence_is_drawn_of_candidates_alone():
+    degree = np.arange(20)
+    data = xr.Dataset(
+        {"coherence": (("channel", "degree"), np.exp(-degree / 5.0)[None])},
+        {"channel": ["t"], "degree": degree},
+    )
+    figure = coherence_figure({"truth": spectrum(-3), "a": data}, channel="t")
+    (line,) = lines_of(figure.axes[0], COLOURS[0])
+    np.testing.assert_allclose(line.get_ydata(), np.exp(-degree / 5.0))
+    with pytest.raises(InputError, match="coherence"):
+        coherence_figure({"truth": spectrum(-3)}, channel="t")
+
+
+def test_lags_below_the_spacing_are_left_out():
+    lag = np.array([25.0, 50, 100, 200])
+    gamma = np.array([[np.nan, 1.0, 2, 3]])
+    data = xr.Dataset(
+        {
+            "semivariogram": (("channel", "lag"), gamma, {"units": "K2"}),
+            "semivariogram_normalised": (("channel", "lag"), gamma / 4),
+        },
+        {"channel": ["t"], "lag": ("lag", lag, {"units": "km"})},
+    )
+    figure = semivariogram_figure({"truth": data, "a": data * 0.5}, channel="t")
+    absolute, normalised, ratio = figure.axes
+    (line,) = lines_of(absolute, "#000000")
+    assert line.get_xdata().tolist() == [50, 100, 200]
+    assert line.get_ydata().tolist() == [1, 2, 3]
+    (line,) = lines_of(ratio, COLOURS[0])
+    np.testing.assert_allclose(line.get_ydata(), 0.5)
+    assert absolute.get_ylabel() == "Semivariance $\\gamma$ (K²)"
+    assert normalised.get_ylabel() == "$\\gamma$ / variance of truth"
+
+
+@pytest.fixture
+def fields():
+    """Truth and candidate on a global grid whose rows run northward."""
+    latitude, longitude = np.arange(-85.0, 90, 10), np.arange(0.0, 360, 10)
+    truth = np.sin(np.deg2rad(latitude))[:, None] + 0.3 * np.cos(np.deg2rad(longitude))
+    space = {"channel": ["t"], "time": [0], "latitude": latitude, "longitude": longitude}
+
+    def dataset(values):
+        dims = ("channel", "time", "latitude", "longitude")
+        return xr.Dataset({"field": (dims, values[None, None], {"units": "K"})}, space)
+
+    return {"truth": dataset(truth), "warm": dataset(truth + 0.25), "wild": dataset(5 * truth)}
+
+
+def panel(figure, title):
+    (axes,) = [axes for axes in figure.axes if axes.get_title(loc="left") == title]
+    return axes
+
+
+def test_panels_have_north_above_ranges_of_the_truth_and_errors_below(fields):
+    figure = panel_figure(fields, channel="t")
+    truth = fields["truth"]["field"].values[0, 0]
+    for name, values in (("Truth", truth), ("warm", truth + 0.25), ("wild", 5 * truth)):
+        axes = panel(figure, name)
+        np.testing.assert_allclose(axes.images[0].get_array(), values[::-1])
+        low, high = axes.images[0].get_clim()
+        assert -low == high == pytest.approx(np.abs(np.percentile(truth, (0.5, 99.5))).max())
+    errors = panel(figure, "error, rms 0.250").images[0]
+    np.testing.assert_allclose(errors.get_array(), 0.25)
+    # The failing candidate does not hide the good one: errors span two deviations of the truth.
+    assert errors.get_clim()[1] == pytest.approx(2 * truth.std())
+    labels = {axes.get_ylabel() for axes in figure.axes}
+    assert {"t (K)", "candidate − truth (K)"} <= labels
+
+
+def test_a_region_across_the_seam_is_cut_and_outlined(fields):
+    figure = panel_figure(fields, channel="t", region=(40, -25, -40, 25))
+    truth = fields["truth"]["field"].sel(channel="t").isel(time=0)
+    rows = truth.sel(latitude=slice(-40, 40)).values[::-1]
+    expected = np.concatenate([rows[:, 34:], rows[:, :3]], axis=1)  # 340°, 350°, 0°, 10°, 20°
+    axes = panel(figure, "Truth")
+    np.testing.assert_allclose(axes.images[0].get_array(), expected)
+    assert axes.get_xlim() == (335, 385)
+    overview = panel(figure, "where it lies")
+    assert overview.images[0].get_array().shape == truth.shape
+    boxes = [patch.get_bbox().bounds for patch in overview.patches]
+    assert (335, -40, 50, 80) in boxes and (-25, -40, 50, 80) in boxes
+
+
+def test_coarse_input_is_the_block_mean_of_the_truth(tmp_path):
+    results = write_results(tmp_path / "results", rows=16, times=5)
+    with xr.open_dataset(results / "truth" / "samples.nc") as truth:
+        coarse = coarse_input(truth, "vorticity", 1)
+        values = truth["field"].sel(channel="vorticity").isel(time=1).values
+        edges = np.deg2rad(np.clip(90 - 11.25 * (np.arange(17) - 0.5), -90, 90))
+        areas = np.abs(np.diff(np.sin(edges)))
+        weighted = (values * areas[:, None]).reshape(4, 4, 8, 4).sum((1, 3))
+        expected = weighted / (4 * areas.reshape(4, 4).sum(1))[:, None]
+        np.testing.assert_allclose(coarse.values, expected, rtol=1e-4, atol=1e-12)
+        assert coarse_input(truth.assign_attrs(scale=0), "vorticity", 0) is None
+
+
+def test_ranges_come_from_the_truth():
+    both = np.linspace(-3, 2, 2001)
+    assert (field_range(both).low, field_range(both).palette) == (-field_range(both).high, "RdBu_r")
+    warm = field_range(np.linspace(270, 290, 2001))
+    assert (warm.low, warm.high) == pytest.approx((270.1, 289.9))
+    assert warm.palette == "viridis"
+    with_gap = np.append(np.linspace(270, 290, 2001), np.nan)
+    assert field_range(with_gap) == warm
+    assert field_range(np.full(4, 5.0)).high > field_range(np.full(4, 5.0)).low
+    small = error_range([np.full(100, 0.1), np.full(100, -0.2)], both)
+    assert (small.low, small.high) == (-0.2, 0.2)
+
+
+def test_maps_show_candidate_minus_truth():
+    space = {"channel": ["t"], "latitude": [50.0, 51, 52], "longitude": [-2.0, -1, 0, 1]}
+    dims = ("channel", "latitude", "longitude")
+    truth = xr.Dataset({"mean": (dims, np.arange(12.0).reshape(1, 3, 4), {"units": "K"})}, space)
+    figure = map_figure({"truth": truth, "a": truth + 1.5}, variable="mean", channel="t")
+    np.testing.assert_allclose(panel(figure, "minus truth").images[0].get_array(), 1.5)
+    skill = xr.Dataset({"correlation": (dims, np.linspace(0.2, 1, 12).reshape(1, 3, 4))}, space)
+    figure = map_figure({"a": skill}, variable="correlation", channel="t")
+    assert figure.axes[0].images[0].get_clim()[1] == 1
+    with pytest.raises(InputError, match="rmse"):
+        map_figure({"truth": truth}, variable="rmse")
+
+
+def test_scores_are_drawn_raw_and_smoothed():
+    time = pd.date_range("2020-01-01", periods=30, freq="6h")
+    values = np.random.default_rng(0).normal(size=(1, 30))
+    data = xr.Dataset(
+        {"rmse": (("channel", "time"), values), "other": ("channel", [1.0])},
+        {"channel": ["t"], "time": time, "channel_units": ("channel", ["K"])},
+    )
+    figure = score_figure({"a": data}, channel="t")
+    (axes,) = figure.axes
+    raw, smooth = axes.lines
+    np.testing.assert_allclose(raw.get_ydata(), values[0])
+    np.testing.assert_allclose(smooth.get_ydata(), smoothed(values[0], 3))
+    assert axes.get_title(loc="left") == "Root mean square error  (↓)"
+    assert axes.get_ylabel() == "K"
+    own = data.assign(rmse_smoothed=data["rmse"] * 0)
+    assert not score_figure({"a": own}, channel="t").axes[0].lines[1].get_ydata().any()
+
+
+@pytest.mark.parametrize("window", [1, 3, 7])
+def test_running_mean_is_pandas(window):
+    values = np.random.default_rng(1).normal(size=40)
+    values[[3, 20, 21]] = np.nan
+    expected = (
+        pd.Series(values).rolling(window, center=True, min_periods=1).mean().to_numpy().copy()
+    )
+    expected[np.isnan(values)] = np.nan
+    np.testing.assert_allclose(smoothed(values, window), expected, atol=1e-12)
+
+
+def test_times_of_any_calendar():
+    days = xr.date_range("2000-02-28", periods=4, freq="D", calendar="360_day", use_cftime=True)
+    values, label = time_axis(xr.DataArray(days, dims="time"))
+    assert values.tolist() == [0, 1, 2, 3] and "360_day" in label
+    days = xr.date_range("2000-02-27", periods=4, freq="D", calendar="noleap", use_cftime=True)
+    values, label = time_axis(xr.DataArray(days, dims="time"))
+    assert label == "" and values[-1] == np.datetime64("2000-03-02")
+    values, label = time_axis(xr.DataArray([4, 5], dims="time"))
+    assert values.tolist() == [4, 5] and label == "Time step"
+
+
+def test_quantiles_are_drawn_against_the_truths():
+    quantile = [0.02, 0.5, 0.98]
+    truth = xr.Dataset(
+        {"quantile_value": (("channel", "quantile"), [[-1.0, 0, 2]], {"units": "K"})},
+        {"channel": ["t"], "quantile": quantile},
+    )
+    figure = quantile_figure({"truth": truth, "a": truth * 2}, channel="t")
+    left, right = figure.axes
+    (line,) = lines_of(left, COLOURS[0])
+    assert line.get_xdata().tolist() == [-1, 0, 2] and line.get_ydata().tolist() == [-2, 0, 4]
+    (line,) = lines_of(right, COLOURS[0])
+    assert line.get_ydata().tolist() == [-1, 0, 2]
+
+
+def test_smoothing_a_density_keeps_its_sum_mean_and_adds_little_variance():
+    values = np.linspace(-5, 5, 201)
+    density = np.exp(-0.5 * values**2) / np.sqrt(2 * np.pi)
+    smooth = smooth_density(values, density)
+    step = values[1] - values[0]
+    assert smooth.sum() * step == pytest.approx(1, abs=1e-5)
+    assert (smooth * values).sum() == pytest.approx(0, abs=1e-9)
+    assert (smooth * values**2).sum() * step == pytest.approx(1 + (1.5 * step) ** 2, rel=1e-3)
+
+
+def test_best_candidate_must_be_ahead_by_the_margin_of_all_others():
+    random = np.random.default_rng(2)
+    distances = random.uniform(0.5, 1, size=(3, 200))
+    distances[0, :5] = np.nan
+    found = best_candidates(distances)
+    for column, place in zip(distances.T, found):
+        ahead = [
+            i
+            for i in range(3)
+            if all(not column[j] <= column[i] / 0.9 for j in range(3) if j != i)
+            and np.isfinite(column[i])
+        ]
+        assert ahead == ([] if place < 0 else [place])
+    assert {-1, 0, 1, 2} == set(found.tolist())
+
+
+def test_candidates_are_told_apart_by_colour_deficient_eyes_and_in_grey():
+    styles = candidate_styles([f"c{i}" for i in range(8)])
+    drawn = [style for name, style in styles.items() if name != "truth"]
+    assert len({str(style.dashes) for style in drawn}) == 8
+    assert len({style.marker for style in drawn}) == 8
+    colours = np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in COLOURS])
+    linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+    # Viénot, Brettel & Mollon (1999): protanopes and deuteranopes, in linear RGB.
+    for matrix in (
+        [[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1]],
+        [[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]],
+    ):
+        seen = np.clip(linear @ np.array(matrix).T, 0, 1) ** (1 / 2.2)
+        apart = np.linalg.norm(seen[:, None] - seen[None], axis=-1) + 9 * np.eye(8)
+        assert apart.min() > 0.14
+    twelve = candidate_styles([f"c{i}" for i in range(12)])
+    looks = {(s.colour, str(s.dashes)) for s in twelve.values()}
+    assert len(looks) == 13
+
+
+@pytest.mark.parametrize(
+    "units, pretty, square, inverse",
+    [
+        ("s-1", "s⁻¹", "s-2", "s"),
+        ("m s-1", "m s⁻¹", "m2 s-2", "m-1 s"),
+        ("m s**-1", "m s⁻¹", "m2 s-2", "m-1 s"),
+        ("K", "K", "K2", "K-1"),
+        ("m2 s-2", "m² s⁻²", "m4 s-4", "m-2 s2"),
+        ("1", "", "1", "1"),
+        ("", "", "", ""),
+        ("kg kg-1", "kg kg⁻¹", "kg2 kg-2", "kg-1 kg"),
+    ],
+)
+def test_units(units, pretty, square, inverse):
+    assert pretty_units(units) == pretty
+    assert raised(units, 2) == square
+    assert raised(units, -1) == inverse
+
+
+def test_numbers_and_places_as_text():
+    assert number_text(1000) == "1,000" and number_text(0.05) == "0.05"
+    assert number_text(3e-10) == "$3\\times10^{-10}$" and number_text(1e-8) == "$10^{-8}$"
+    assert number_digits(12.3456) == "12.35" and number_digits(-0.5) == "−0.5000"
+    assert number_digits(1.234e-5) == "1.23·10⁻⁵" and number_digits(0.0) == "0.000"
+    assert longitude_text(286) == "74°W" and longitude_text(-180) == "180°"
+    assert longitude_text(0) == "0°" and longitude_text(450) == "90°E"
+    assert latitude_text(-33.5) == "33.5°S" and latitude_text(0) == "0°"
+
+
+def test_definitions_say_which_way_is_better():
+    assert definition("rmse").direction == "↓" and definition("ssim").direction == "↑"
+    assert definition("bias").direction == "→ 0" and definition("crps_mean").name == "crps"
+    unknown = definition("my_own_score")
+    assert (unknown.title, unknown.direction) == ("My own score", "")
+    assert all(known.title and known.formula for known in DEFINITIONS.values())
+
+
+@pytest.fixture
+def shapefile_folder(tmp_path, monkeypatch):
+    pytest.importorskip("cartopy", reason="coastlines need cartopy")
+    shapefile = pytest.importorskip("shapefile", reason="coastlines need pyshp")
+    folder = tmp_path / "shapefiles" / "natural_earth" / "physical"
+    folder.mkdir(parents=True)
+    with shapefile.Writer(str(folder / "ne_110m_coastline"), shapeType=3) as writer:
+        writer.field("name", "C")
+        writer.line([[(-20, 0), (-10, 10)], [(100, -5), (110, -15), (120, -5)]])
+        writer.record("two pieces of coast")
+    monkeypatch.setenv("CARTOPY_DATA_DIR", str(tmp_path))
+    coastlines.read_lines.cache_clear()
+    return tmp_path
+
+
+def test_coastlines_are_drawn_where_they_are_installed(shapefile_folder, fields):
+    lines = coastlines.coastlines("110m")
+    assert [line.tolist() for line in lines] == [
+        [[-20, 0], [-10, 10]], [[100, -5], [110, -15], [120, -5]]
+    ]  # fmt: skip
+    axes = panel(panel_figure(fields, channel="t"), "Truth")
+    (collection,) = axes.collections
+    places = [segment[:, 0].tolist() for segment in collection.get_segments()]
+    assert [340, 350] in places and [100, 110, 120] in places
+    assert axes.get_xlim() == (-5, 355)
+
+
+def test_without_coastlines_maps_are_drawn_and_the_user_is_told(
+    fields, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("CARTOPY_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    coastlines.say_once.cache_clear()
+    axes = panel(panel_figure(fields, channel="t"), "Truth")
+    assert not axes.collections and axes.images
+    said = capsys.readouterr().err
+    assert said.count("without coastlines") == 1
