@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from phire.fields.grid import TOLERANCE, Grid
+from phire.fields.grid import Grid
 
 
 def padded(
@@ -38,8 +38,8 @@ def padded(
     spacing = grid.spacing[0]
     # A row on the pole is its own mirror; rows half a spacing off it have one beyond.
     for side, distance in (("top", north), ("bottom", south)):
-        if distance > spacing * (1 + 1e-6) + TOLERANCE:
-            continue
+        if distance > 0.75 * spacing:
+            continue  # a row is missing between here and the pole: the edge stays one
         first = 1 if distance < spacing / 4 else 0
         mirrored = np.arange(first, first + reach) % height
         if side == "top":

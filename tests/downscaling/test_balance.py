@@ -1,0 +1,113 @@
+"""The balancing rule: who takes a second step, by the discriminator's loss."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from phire.downscaling.content import build_content
+from phire.downscaling.objectives import SuperResolution
+from phire.fields.normalization import Normalization
+from phire.networks.generators import srgan_generator
+
+FACTS = {
+    "normalization": Normalization.identity(("a",)),
+    "channels": ("a",),
+    "units": ("",),
+}
+
+
+def objective(logit_gap):
+    """An objective whose discriminator tells bright fields from dark ones by a fixed gap."""
+    inputs = keras.Input((8, 8, 1))
+    mean = keras.layers.GlobalAveragePooling2D()(inputs)
+    logits = keras.layers.Dense(1, kernel_initializer="ones")(mean)
+    discriminator = keras.Model(inputs, logits)
+    generator = srgan_generator(1, factors=(2,), filters=2, blocks=1, kernel=3)
+    for weight in generator.weights:
+        weight.assign(0 * weight)  # generates zeros
+    mse = build_content([(1.0, "mse")], **FACTS)
+    made = SuperResolution(generator, discriminator, mse, pretraining_content=mse)
+    made.begin("phase 1")
+    batch = {
+        "low": tf.zeros((4, 4, 4, 1)),
+        "high": tf.fill((4, 8, 8, 1), float(logit_gap)),
+    }
+    return made, batch
+
+
+def steps(made):
+    return {name: int(optimizer.iterations) for name, optimizer in made.optimizers.items()}
+
+
+@pytest.mark.parametrize(
+    ("gap", "expected"),
+    [
+        # Real logits are the gap, generated ones 0: the loss is (softplus(−gap) + ln 2) / 2.
+        (10.0, {"generator": 2, "discriminator": 1}),  # 0.347 < 0.46
+        (1.0, {"generator": 1, "discriminator": 1}),  # 0.503
+        (0.0, {"generator": 1, "discriminator": 2}),  # 0.693 > 0.6
+    ],
+)
+def test_the_weaker_one_takes_a_second_step(gap, expected):
+    made, batch = objective(gap)
+    scalars = tf.function(made.train_step)(batch)
+    loss = (np.log1p(np.exp(-gap)) + np.log(2)) / 2
+    assert float(scalars["discriminator"]) == pytest.approx(loss, rel=1e-5)
+    assert steps(made) == expected
+
+
+def test_pretraining_leaves_the_discriminator_alone():
+    made, batch = objective(1.0)
+    made.begin("pretraining")
+    before = [np.array(weight) for weight in made.discriminator.weights]
+    scalars = tf.function(made.train_step)(batch)
+    assert set(scalars) == {"loss", "content"}
+    assert steps(made) == {"generator": 1, "discriminator": 0}
+    for a, b in zip(before, made.discriminator.weights):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_step_equals_both_updates_done_by_hand():
+    made, batch = objective(1.0)
+    random = np.random.default_rng(0)
+    for weight in made.generator.weights:
+        weight.assign(0.05 * random.normal(size=weight.shape))
+    # Noise about the gap of 1: a discriminator's loss near 0.5, where no one steps twice.
+    batch = {
+        name: fields + tf.constant(random.normal(size=fields.shape), tf.float32)
+        for name, fields in batch.items()
+    }
+    start = {n: [np.array(w) for w in network.weights] for n, network in made.networks.items()}
+    scalars = made.train_step(batch)
+    assert 0.46 < float(scalars["discriminator"]) < 0.6
+    assert steps(made) == {"generator": 1, "discriminator": 1}
+    after = {n: [np.array(w) for w in network.weights] for n, network in made.networks.items()}
+    for name, network in made.networks.items():
+        for weight, value in zip(network.weights, start[name]):
+            weight.assign(value)
+    entropy = tf.nn.sigmoid_cross_entropy_with_logits
+    for name in ("discriminator", "generator"):
+        # Both gradients are those of the start.
+        with tf.GradientTape() as tape:
+            generated = made.generator(batch["low"])
+            real, false = made.discriminator(batch["high"]), made.discriminator(generated)
+            losses = {
+                "discriminator": tf.reduce_mean(
+                    tf.concat([entropy(tf.ones_like(real), real),
+                               entropy(tf.zeros_like(false), false)], 0)
+                ),
+                "generator": tf.reduce_mean((generated - batch["high"]) ** 2)
+                + 1e-3 * tf.reduce_mean(entropy(tf.ones_like(false), false)),
+            }  # fmt: skip
+        variables = made.networks[name].trainable_variables
+        gradients = tape.gradient(losses[name], [v.value for v in variables])
+        adam = keras.optimizers.Adam(1e-4)
+        adam.build(variables)
+        adam.apply(gradients, variables)
+        for weight, value in zip(made.networks[name].weights, after[name]):
+            np.testing.assert_allclose(weight, value, rtol=1e-5, atol=1e-7)
+        for weight, value in zip(made.networks[name].weights, start[name]):
+            weight.assign(value)

@@ -1,0 +1,181 @@
+"""Prediction: tiles without seams, around the globe, in physical units, or not at all."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from phire.downscaling import Downscaler, InterpolatedSource, PredictedSource, predict
+from phire.downscaling.prediction import TrainedGenerator
+from phire.downscaling.tiling import padded, spread
+from phire.errors import InputError
+from phire.fields import ArraySource, CoarsenedSource, Grid, open_store, to_dataset
+from phire.networks.generators import srgan_generator
+
+
+@pytest.fixture(scope="module")
+def generator(run):
+    return TrainedGenerator(run)
+
+
+@pytest.fixture(scope="module")
+def coarse(store):
+    return CoarsenedSource(open_store(store), 4)
+
+
+@pytest.mark.parametrize("tile", [3, 5, 8])
+def test_tiles_leave_no_trace(generator, coarse, tile, monkeypatch):
+    # A reach that is smaller than the field, so that tiles are real ones.
+    small = srgan_generator(2, factors=(2, 2), filters=4, blocks=0, kernel=3)
+    monkeypatch.setattr(generator, "network", small)
+    monkeypatch.setattr(generator, "halo", 4)
+    fields = coarse.read([0, 5])
+    whole = generator(fields, coarse.grid, 1000)
+    tiled = generator(fields, coarse.grid, tile)
+    np.testing.assert_allclose(tiled, whole, atol=1e-5 * whole.std())
+    region = Grid.regional(coarse.grid.latitudes[1:7], coarse.grid.longitudes[2:13])
+    fields = fields[:, 1:7, 2:13]
+    np.testing.assert_allclose(
+        generator(fields, region, tile), generator(fields, region, 1000), atol=1e-5 * whole.std()
+    )
+
+
+def test_there_is_no_seam_at_the_date_line(generator, coarse):
+    fields = coarse.read([3])
+    fine = generator(fields, coarse.grid)
+    rolled = generator(np.roll(fields, 5, axis=2), coarse.grid)
+    np.testing.assert_allclose(rolled, np.roll(fine, 20, axis=2), atol=1e-5 * fine.std())
+
+
+def test_beyond_a_pole_lies_the_other_side():
+    for grid in (Grid.cell_centred(6), Grid.pole_to_pole(7, 12), Grid.driscoll_healy(6)):
+        latitude = np.deg2rad(grid.latitudes)[:, None]
+        longitude = np.deg2rad(grid.longitudes)
+        # Smooth on the sphere: its continuation over the pole is that along the great circle.
+        x = np.cos(latitude) * np.cos(longitude)
+        y = np.cos(latitude) * np.sin(longitude)
+        field = np.stack([x, y], -1)[None]
+        extended, (top, bottom, left, right) = padded(field, grid, 2)
+        assert (left, right) == (2, 2)
+        assert top == 2
+        # A Driscoll–Healy grid ends a whole row short of the south pole.
+        assert bottom == (0 if grid.kind == "driscoll-healy" else 2)
+        step = np.deg2rad(grid.spacing[0])
+        start = latitude[0, 0] + step * top
+        rows = start - step * np.arange(extended.shape[1])
+        columns = longitude[0] + np.deg2rad(grid.spacing[1]) * np.arange(-2, extended.shape[2] - 2)
+        expected = np.cos(rows)[:, None] * np.cos(columns)
+        np.testing.assert_allclose(extended[0, ..., 0], expected, atol=1e-9)
+
+
+def test_a_region_is_not_continued():
+    grid = Grid.regional([50.0, 49, 48], [1.0, 2, 3, 4])
+    fields = np.ones((1, 3, 4, 1))
+    extended, added = padded(fields, grid, 2)
+    assert added == (0, 0, 0, 0)
+    assert extended.shape == fields.shape
+
+
+def test_missing_values_are_masked_and_never_spread(generator, coarse, monkeypatch):
+    small = srgan_generator(2, factors=(2, 2), filters=4, blocks=0, kernel=3)
+    monkeypatch.setattr(generator, "network", small)
+    monkeypatch.setattr(generator, "halo", 4)
+    fields = np.tile(coarse.read([0]), (1, 4, 4, 1))
+    grid = Grid.regional(np.linspace(60, 30, 32), np.linspace(0, 63, 64))
+    whole = generator(fields, grid)
+    holed = fields.copy()
+    holed[0, 10, 20, 1] = np.nan
+    fine = generator(holed, grid)
+    missing = np.isnan(fine).any(-1)[0]
+    expected = np.zeros((128, 256), bool)
+    expected[4 * 6 : 4 * 15, 4 * 16 : 4 * 25] = True
+    np.testing.assert_array_equal(missing, expected)
+    np.testing.assert_array_equal(fine[0][~expected], whole[0][~expected])
+
+
+def test_the_halo_of_a_missing_value_runs_around_the_globe():
+    grid = Grid.cell_centred(8, 16)
+    mask = np.zeros((1, 8, 16), bool)
+    mask[0, 4, 0] = True
+    wide = spread(mask, grid, 2)
+    assert wide[0, 2:7].any(0).tolist() == [True] * 3 + [False] * 11 + [True] * 2
+    mask[:] = False
+    mask[0, 0, 3] = True
+    assert spread(mask, grid, 2)[0, 0, 3 + 8]  # across the pole
+
+
+def test_the_source_is_on_the_fine_grid_in_physical_units(run, store, coarse):
+    truth = open_store(store)
+    predicted = PredictedSource(run, coarse)
+    assert predicted.grid.equals(truth.grid)
+    assert predicted.units == truth.units
+    fields = predicted.read([0, 1])
+    assert fields.dtype == np.float32
+    error = np.sqrt(((fields - truth.read([0, 1])) ** 2).mean())
+    assert error < truth.read([0]).std()
+
+
+@pytest.mark.parametrize("ending", ["h5", "nc", "zarr"])
+def test_the_command_writes_every_format(run, store, tmp_path, ending, capsys):
+    output = tmp_path / f"fine.{ending}"
+    options = {"coarsen": 4, "time": "2000-01-01,2000-01-02"}
+    predict(run, store, output, **options)
+    predict(run, store, output, **options)
+    assert "already" in capsys.readouterr().err
+    with pytest.raises(InputError, match="tile"):
+        predict(run, store, output, tile=3, **options)
+    engine = {"h5": "h5netcdf", "nc": "netcdf4", "zarr": "zarr"}[ending]
+    with xr.open_dataset(output, engine=engine) as dataset:
+        truth = open_store(store)
+        np.testing.assert_allclose(dataset["latitude"], truth.grid.latitudes, atol=1e-9)
+        assert dataset.sizes["time"] == 8
+        assert str(dataset["time"].values[1]).startswith("2000-01-01T03")
+        fields = dataset["vorticity"] if ending != "h5" else dataset["data"][1]
+        expected = PredictedSource(run, CoarsenedSource(truth, 4)).read(range(8))
+        np.testing.assert_allclose(fields.values, expected[..., 1], rtol=1e-5, atol=1e-11)
+        if ending != "h5":
+            assert fields.attrs["units"] == "s**-1"
+
+
+def test_from_xarray_to_xarray(run, coarse):
+    dataset = to_dataset(coarse, [0, 1])
+    fine = Downscaler.load(run)(dataset)
+    assert fine["vorticity"].dims == ("time", "latitude", "longitude")
+    assert fine["vorticity"].shape == (2, 32, 64)
+    np.testing.assert_allclose(
+        fine["vorticity"], PredictedSource(run, coarse).read([0, 1])[..., 1], rtol=1e-4, atol=1e-9
+    )
+
+
+def changed(coarse, **parts):
+    facts = {"channels": coarse.channels, "units": coarse.units, "grid": coarse.grid}
+    fields = parts.pop("fields", coarse.read([0]))
+    return ArraySource(fields, **{**facts, **parts})
+
+
+def test_what_does_not_fit_is_named(run, coarse):
+    with pytest.raises(InputError, match="holds the channels a, b"):
+        PredictedSource(run, changed(coarse, channels=("a", "b")))
+    with pytest.raises(InputError, match="holds divergence in d-1"):
+        PredictedSource(run, changed(coarse, units=("d-1", "s**-1")))
+    finer = changed(coarse, grid=Grid.regional(np.linspace(60, 40, 8), np.linspace(0, 40, 16)))
+    with pytest.raises(InputError, match="--any-spacing"):
+        PredictedSource(run, finer)
+    assert PredictedSource(run, finer, any_spacing=True).read([0]).shape == (1, 32, 64, 2)
+    with pytest.raises(InputError, match="standard deviation of divergence"):
+        PredictedSource(run, changed(coarse, fields=1e5 * coarse.read([0]))).read([0])
+    with pytest.raises(InputError, match="coarsened by 2"):
+        PredictedSource(run, CoarsenedSource(coarse.source, 2), any_spacing=True)
+
+
+def test_interpolated_sources_come_near_the_truth(store, coarse):
+    truth = open_store(store)
+    errors = {}
+    for method in ("nearest", "bilinear", "bicubic"):
+        source = InterpolatedSource(coarse, truth.grid, method)
+        assert source.grid is truth.grid
+        errors[method] = float(np.sqrt(((source.read([0]) - truth.read([0])) ** 2).mean()))
+    assert errors["bicubic"] < errors["bilinear"] < errors["nearest"]
+    with pytest.raises(InputError, match="'spline'"):
+        InterpolatedSource(coarse, truth.grid, "spline")

@@ -1,0 +1,126 @@
+"""Training generators: phases, contents, what is shared and what is refused."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from phire.downscaling import train_generator
+from phire.downscaling.content import parse_content
+from phire.downscaling.spectrum_score import log_spectral_error
+from phire.errors import InputError
+from phire.training import open_run
+
+
+def test_a_run_has_its_phases_and_networks(run):
+    opened = open_run(run)
+    assert list(opened.history["phase"]) == ["pretraining", "phase 1"]
+    adversarial = opened.history.iloc[1]
+    assert adversarial["true_positive"] + adversarial["false_negative"] == pytest.approx(1)
+    assert adversarial["false_positive"] + adversarial["true_negative"] == pytest.approx(1)
+    expected = adversarial["content"] + 1e-3 * adversarial["adversarial"]
+    assert adversarial["loss"] == pytest.approx(expected, rel=1e-4)
+    assert opened.config["fields"]["scale"] == 4
+    assert {path.stem for path in (run / "networks").glob("*.keras")} == {
+        "generator",
+        "discriminator",
+    }
+
+
+def test_validation_average_and_selection(records, options, tmp_path):
+    run = train_generator(
+        records, tmp_path / "run", validation=records, average_decay=0.9, select="spectrum",
+        **{**options, "epochs": (2,)},
+    )  # fmt: skip
+    scores = run.history["val_log_spectral_error"]
+    assert np.isfinite(scores).all()
+    assert run.best_epoch == 2 + int(scores[1:].argmin())
+    generator, average = run.network("generator"), run.network("generator_average")
+    difference = [
+        np.abs(a - b).max() for a, b in zip(generator.get_weights(), average.get_weights())
+    ]
+    assert 0 < max(difference) < 0.1
+
+
+def test_a_shared_pretraining_gives_the_same_start(records, options, tmp_path):
+    first = train_generator(
+        records, tmp_path / "first", **{**options, "epochs": (), "learning_rates": ()}
+    )
+    second = train_generator(
+        records, tmp_path / "second", pretrained=first.path, content="mae", **options
+    )
+    assert list(second.history["phase"]) == ["phase 1"]
+    start = first.network("generator").get_weights()
+    after = second.network("generator").get_weights()
+    # One epoch of six steps at 1e-4 moves Adam's weights by 1e-4 a step, twice where balanced.
+    assert max(np.abs(a - b).max() for a, b in zip(start, after)) < 2e-3
+
+
+def test_without_an_adversary_there_is_no_discriminator(records, options, tmp_path):
+    run = train_generator(records, tmp_path / "run", adversarial_weight=0, **options)
+    assert "discriminator" not in run.history
+    assert not (run.path / "networks" / "discriminator.keras").exists()
+
+
+@pytest.mark.skipif(
+    not os.environ.get("PHIRE_REALDATA"),
+    reason="PHIRE_REALDATA does not name the folder of real files",
+)
+def test_phires_own_records_are_trained_on_as_they_are(tmp_path):
+    records = Path(os.environ["PHIRE_REALDATA"]) / "phire_wind_LR.tfrecord"
+    run = train_generator(
+        records, tmp_path / "run", network="srgan-small", filters=4, blocks=1, factors=(2, 5),
+        pretrain_epochs=12, pretrain_rate=3e-3, epochs=(1,), learning_rates=(1e-4,), batch_size=5,
+    )  # fmt: skip
+    history = run.history
+    assert history["loss"][11] < 0.9 * history["loss"][0]
+    fields = run.config["fields"]
+    assert fields["scale"] == 10
+    # Wind in m/s, normalised by the reader.
+    assert fields["normalization"]["kind"] == "z"
+    assert run.network("generator").output_shape == (None, None, None, 2)
+
+
+def test_contents_are_parsed():
+    assert parse_content("mse") == [(1.0, "mse")]
+    assert parse_content("0.9*runs/metric + 1e-1*mae") == [(0.9, "runs/metric"), (0.1, "mae")]
+    with pytest.raises(InputError, match="positive"):
+        parse_content("-1*mse")
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"learning_rates": (1e-4, 1e-5)}, "--learning-rates has 2 rates for the 1 phases"),
+        ({"factors": (2, 3)}, "multiply to 6, but the records have the scale 4"),
+        ({"network": "esrgan"}, "--network esrgan is unknown"),
+        ({"batch_size": 1000}, "--batch-size 1000 is larger"),
+        ({"select": "spectrum"}, "needs --validation"),
+        ({"content": "nowhere"}, "nowhere"),
+        ({"average_decay": 1.5}, "between 0 and 1"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(records, options, tmp_path, changed, said):
+    with pytest.raises(InputError, match=said):
+        train_generator(records, tmp_path / "run", **{**options, **changed})
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_pretrained_generator_of_another_size_is_refused(records, options, run, tmp_path):
+    with pytest.raises(InputError, match="another architecture"):
+        train_generator(records, tmp_path / "run", pretrained=run, **{**options, "filters": 6})
+
+
+def test_the_log_spectral_error_of_a_known_ratio():
+    random = np.random.default_rng(0)
+    truth = random.normal(size=(64, 16, 16, 2)).astype("f4")
+    assert float(log_spectral_error(truth, truth, 4)) == 0
+    # Half the amplitude is a quarter of the variance at every wavenumber.
+    assert float(log_spectral_error(truth, truth / 2, 4)) == pytest.approx(np.log(4), rel=1e-4)
+    # What lies below the coarse grid's cutoff does not count.
+    mean = tf.reduce_mean(truth, [1, 2], keepdims=True)
+    assert float(log_spectral_error(truth, truth + 5 * mean, 4)) == pytest.approx(0, abs=1e-4)
