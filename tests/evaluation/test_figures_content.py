@@ -13,8 +13,7 @@ from phire.evaluation.figures.cities import best_candidates
 from phire.evaluation.figures.distributions import quantile_figure, smooth_density
 from phire.evaluation.figures.images import error_range, field_range, latitude_text, longitude_text
 from phire.evaluation.figures.maps import map_figure
-from phire.evaluation.figures.panels import panel_figure
-from phire.evaluation.figures.plans import coarse_input
+from phire.evaluation.figures.panels import coarse_input, panel_figure
 from phire.evaluation.figures.scores import score_figure, smoothed, time_axis
 from phire.evaluation.figures.semivariogram import semivariogram_figure
 from phire.evaluation.figures.spectra import coherence_figure, spectrum_figure

@@ -319,3 +319,10 @@ def blocks(names: Sequence[str], most: int = 5) -> list[list[str]]:
     count = math.ceil(len(names) / most)
     size = math.ceil(len(names) / max(count, 1))
     return [list(names[i : i + size]) for i in range(0, len(names), size)]
+
+
+def is_global(array: xr.DataArray) -> bool:
+    """Whether an image shows the whole Earth."""
+    longitudes = array[columns_of(array)].values
+    latitudes = array[rows_of(array)].values
+    return bool(np.ptp(longitudes) > 340 and np.ptp(latitudes) > 160)

@@ -21,6 +21,8 @@ from phire.evaluation.figures.images import (
 )
 from phire.evaluation.figures.reading import Datasets, opened, units_of
 from phire.evaluation.figures.style import TRUTH, labelled, number_digits, readable, styled
+from phire.fields.coarsening import block_mean, coarsen_grid
+from phire.fields.grid import Grid
 
 TRUTH_TITLE = "Truth"
 COARSE = "coarse input"
@@ -155,3 +157,48 @@ def _window(
         longitudes <= east + margin * step + 1e-6
     )
     return image.isel({row: np.flatnonzero(rows), column: np.flatnonzero(columns)})
+
+
+def coarse_input(truth: xr.Dataset, channel: str, time: int) -> xr.DataArray | None:
+    """What the candidates were made from: the truth's block means, by the scale of the evaluation.
+
+    Args:
+        truth: The truth's ``samples.nc``, its attribute ``scale`` being 0 where none was given.
+        channel: The channel.
+        time: Which of the times kept.
+
+    Returns:
+        The coarse field with its coordinates, or None without a scale.
+    """
+    scale = int(truth.attrs.get("scale", 0))
+    if scale < 2:
+        return None
+    field = truth["field"].sel(channel=channel)
+    field = field.isel(
+        {d: time if d == "time" else 0 for d in field.dims if d in ("time", "member")}
+    )
+    row, column = rows_of(field), columns_of(field)
+    field = field.transpose(row, column)
+    if has_coordinates(field):
+        grid = Grid.from_coordinates(field[row].values, field[column].values)
+    else:
+        grid = Grid.pixels(*field.shape)
+    if min(grid.shape) < scale:
+        return None
+    coarse = block_mean(field.values[None, :, :, None], grid, scale)[0, :, :, 0]
+    points = coarsen_grid(grid, scale)
+    return xr.DataArray(
+        coarse, dims=(row, column), coords={row: points.latitudes, column: points.longitudes}
+    )
+
+
+def time_text(array: xr.DataArray, time: int) -> str:
+    """The time of a panel as the end of a title: ``, 2000-05-25 12:00``; empty without times."""
+    if "time" not in array.dims or "time" not in array.coords:
+        return ""
+    value = array["time"].values[time]
+    if np.issubdtype(array["time"].dtype, np.datetime64):
+        return f", {np.datetime_as_string(value, unit='m').replace('T', ' ')}"
+    if hasattr(value, "isoformat"):
+        return f", {value.isoformat()[:16].replace('T', ' ')}"
+    return f", step {value}"

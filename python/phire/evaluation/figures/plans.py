@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import xarray as xr
 from matplotlib.figure import Figure
 
 from phire.evaluation.definitions import definition
@@ -20,9 +19,9 @@ from phire.evaluation.figures.distributions import (
     quantile_figure,
 )
 from phire.evaluation.figures.ensembles import ensemble_figure, reliability_figure
-from phire.evaluation.figures.images import columns_of, has_coordinates, rows_of
+from phire.evaluation.figures.images import has_coordinates, is_global
 from phire.evaluation.figures.maps import map_figure
-from phire.evaluation.figures.panels import panel_figure
+from phire.evaluation.figures.panels import coarse_input, panel_figure, time_text
 from phire.evaluation.figures.reading import ResultsFolder, values_of
 from phire.evaluation.figures.scores import score_figure, series_of
 from phire.evaluation.figures.semivariogram import direction_figure, semivariogram_figure
@@ -33,8 +32,6 @@ from phire.evaluation.figures.skill import (
 )
 from phire.evaluation.figures.spectra import coherence_figure, spectrum_figure
 from phire.evaluation.figures.style import TRUTH, readable
-from phire.fields.coarsening import block_mean, coarsen_grid
-from phire.fields.grid import Grid
 
 GROUPS = {
     "spectra": "Spectra",
@@ -197,7 +194,7 @@ def _panels(folder: ResultsFolder) -> Iterator[Plan]:
         return
     truth = data[TRUTH]["field"]
     regions = folder.boxes
-    if not regions and has_coordinates(truth) and _is_global(truth):
+    if not regions and has_coordinates(truth) and is_global(truth):
         regions = ZOOMS
     caption = (
         "Above: truth, coarse input and candidates, in colours fixed by the truth. Below: "
@@ -205,7 +202,7 @@ def _panels(folder: ResultsFolder) -> Iterator[Plan]:
     )
     for channel in values_of(data, "channel"):
         for time in range(min(truth.sizes.get("time", 1), MOST_TIMES)):
-            when = _when(truth, time)
+            when = time_text(truth, time)
             coarse = coarse_input(data[TRUTH], channel, time)
             draw = functools.partial(panel_figure, data, channel=channel, time=time, coarse=coarse)
             title = f"{_capital(channel)}{when}"
@@ -225,39 +222,6 @@ def _panels(folder: ResultsFolder) -> Iterator[Plan]:
                     caption + " The rectangle shows where the region lies.",
                     functools.partial(draw, region=box, title=title),
                 )
-
-
-def coarse_input(truth: xr.Dataset, channel: str, time: int) -> xr.DataArray | None:
-    """What the candidates were made from: the truth's block means, by the scale of the evaluation.
-
-    Args:
-        truth: The truth's ``samples.nc``, its attribute ``scale`` being 0 where none was given.
-        channel: The channel.
-        time: Which of the times kept.
-
-    Returns:
-        The coarse field with its coordinates, or None without a scale.
-    """
-    scale = int(truth.attrs.get("scale", 0))
-    if scale < 2:
-        return None
-    field = truth["field"].sel(channel=channel)
-    field = field.isel(
-        {d: time if d == "time" else 0 for d in field.dims if d in ("time", "member")}
-    )
-    row, column = rows_of(field), columns_of(field)
-    field = field.transpose(row, column)
-    if has_coordinates(field):
-        grid = Grid.from_coordinates(field[row].values, field[column].values)
-    else:
-        grid = Grid.pixels(*field.shape)
-    if min(grid.shape) < scale:
-        return None
-    coarse = block_mean(field.values[None, :, :, None], grid, scale)[0, :, :, 0]
-    points = coarsen_grid(grid, scale)
-    return xr.DataArray(
-        coarse, dims=(row, column), coords={row: points.latitudes, column: points.longitudes}
-    )
 
 
 def _scores(folder: ResultsFolder) -> Iterator[Plan]:
@@ -456,20 +420,3 @@ def _in(region: str) -> str:
 def _capital(channel: str) -> str:
     text = readable(channel)
     return text[:1].upper() + text[1:] if len(text) > 3 else text
-
-
-def _is_global(array: xr.DataArray) -> bool:
-    longitudes = array[columns_of(array)].values
-    latitudes = array[rows_of(array)].values
-    return bool(np.ptp(longitudes) > 340 and np.ptp(latitudes) > 160)
-
-
-def _when(array: xr.DataArray, time: int) -> str:
-    if "time" not in array.dims or "time" not in array.coords:
-        return ""
-    value = array["time"].values[time]
-    if np.issubdtype(array["time"].dtype, np.datetime64):
-        return f", {np.datetime_as_string(value, unit='m').replace('T', ' ')}"
-    if hasattr(value, "isoformat"):
-        return f", {value.isoformat()[:16].replace('T', ' ')}"
-    return f", step {value}"
