@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import h5py
@@ -65,11 +64,10 @@ def open_source(
     parts: list[Part] = []
     levels = spectral = False
     for path in progress.tracked(files, "opening", unit="files") if len(files) > 8 else files:
-        opener, available = _opener(path, variables, level, grid)
+        opener, source, available = _open_file(path, variables, level, grid)
         names |= dict.fromkeys(available)
-        if opener is None:
+        if source is None:
             continue
-        source = opener()
         levels |= getattr(source, "has_levels", False)
         spectral |= getattr(source, "spectral", False)
         parts.append(Part.of(str(path), opener, source))
@@ -209,40 +207,57 @@ def _is_consolidated(path: Path) -> bool:
     )
 
 
-def _open_variables(path: Path, variables: Sequence[str], level: float | None) -> DatasetSource:
-    return DatasetSource(open_dataset(path), variables=variables, level=level, name=str(path))
-
-
-def _opener(
+def _open_file(
     path: Path, variables: Sequence[str] | None, level: float | None, grid: Grid | None
-) -> tuple[functools.partial | None, list[str]]:
-    """How to open what a file has of the variables (None: it has none), and all that it has."""
+) -> tuple[Callable[[], Source], Source | None, list[str]]:
+    """What a file has of the variables (None: nothing), how to open it again, and all it has."""
     kind = format_of(path)
     if kind == GRIB:
         messages = grib.scan(path)
         available = list(dict.fromkeys(m.variable for m in messages))
-        known = {m.short_name for m in messages} | set(available)
-        here = available if variables is None else [v for v in variables if v in known]
+        here = _present(variables, available, {m.short_name for m in messages})
         opener = functools.partial(
             grib.GribSource, path, variables=here, level=level, grid=grid, messages=messages
         )
-    elif kind == STORE:
-        with FieldStore(path) as store:
-            available = list(store.channels)
-        here = available if variables is None else [v for v in variables if v in available]
-        opener = functools.partial(_open_store_channels, path, here)
-    else:
-        with contextlib.closing(open_dataset(path)) as dataset:
-            available = field_variables(dataset)
-            if not available:
-                raise InputError(
-                    f"{path} holds no variable with rows and columns (it has "
-                    f"{', '.join(map(str, dataset.variables)) or 'no variables'}): name a file of "
-                    "gridded fields."
-                )
-        here = available if variables is None else [v for v in variables if v in available]
-        opener = functools.partial(_open_variables, path, here, level)
-    return (opener if here else None), available
+        return opener, opener() if here else None, available
+    if kind == STORE:
+        store = FieldStore(path)
+        available = list(store.channels)
+        here = _present(variables, available)
+        if not here:
+            store.close()
+        source = OpenSelection(store, here) if here else None
+        return functools.partial(_open_store_channels, path, here), source, available
+    dataset = open_dataset(path)
+    available = field_variables(dataset)
+    if not available:
+        dataset.close()
+        raise InputError(
+            f"{path} holds no variable with rows and columns (it has "
+            f"{', '.join(map(str, dataset.variables)) or 'no variables'}): name a file of "
+            "gridded fields."
+        )
+    here = _present(variables, available)
+    opener = functools.partial(_open_variables, path, here, level)
+    return opener, _of_dataset(dataset, path, here, level) if here else None, available
+
+
+def _present(
+    variables: Sequence[str] | None, available: list[str], aliases: set[str] = frozenset()
+) -> list[str]:
+    if variables is None:
+        return available
+    return [name for name in variables if name in available or name in aliases]
+
+
+def _open_variables(path: Path, variables: Sequence[str], level: float | None) -> DatasetSource:
+    return _of_dataset(open_dataset(path), path, variables, level)
+
+
+def _of_dataset(
+    dataset: xr.Dataset, path: Path, variables: Sequence[str], level: float | None
+) -> DatasetSource:
+    return DatasetSource(dataset, variables=variables, level=level, name=str(path))
 
 
 def _open_store_channels(path: Path, channels: Sequence[str]) -> OpenSelection:
