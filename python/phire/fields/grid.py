@@ -10,6 +10,7 @@ import ducc0
 import numpy as np
 
 from phire.errors import InputError
+from phire.fields import native_libraries  # noqa: F401
 
 EARTH_RADIUS = 6.3712e6
 """Radius of the Earth in metres, as pyspharm and the ECMWF's models have it to four digits."""
