@@ -8,21 +8,29 @@ from __future__ import annotations
 import importlib
 
 _HOMES = {
-    "STATISTICS": "families",
     "EnsembleSource": "members",
+    "STATISTICS": "families",
     "as_source": "members",
+    "cities_distribution": "functions",
     "coherence": "functions",
     "describe_results": "results",
     "distribution": "functions",
+    "ensemble_scores": "functions",
     "evaluate": "runner",
+    "fractions_skill_score": "functions",
+    "high_pass_errors": "functions",
     "kinetic_energy_spectrum": "functions",
+    "learned_distance": "functions",
+    "localized_spectrum": "functions",
     "maps": "functions",
     "open_fields": "members",
+    "projection_distances": "functions",
     "scores": "functions",
     "semivariogram": "functions",
     "statistic": "functions",
     "summarise": "summary",
     "variance_spectrum": "functions",
+    "zonal_spectrum": "functions",
 }
 
 __all__ = sorted(_HOMES)

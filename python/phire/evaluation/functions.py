@@ -169,3 +169,64 @@ def maps(truth: Any, candidate: Any = None, **options: Any) -> xr.Dataset:
 def distribution(truth: Any, candidate: Any = None, **options: Any) -> xr.Dataset:
     """Densities, quantiles and Wasserstein-1 distance: :class:`distributions.Distribution`."""
     return statistic("distribution", truth, candidate, **options)
+
+
+def cities_distribution(truth: Any, candidate: Any = None, **options: Any) -> xr.Dataset:
+    """Distributions at cities: :class:`city_statistics.Cities`."""
+    return statistic("cities", truth, candidate, **options)
+
+
+def fractions_skill_score(truth: Any, candidate: Any, **options: Any) -> xr.Dataset:
+    """FSS by quantile and window: :class:`fractions_skill.FractionsSkillScore`."""
+    return statistic("fractions_skill_score", truth, candidate, **options)
+
+
+def high_pass_errors(truth: Any, candidate: Any, **options: Any) -> xr.Dataset:
+    """Shares of large errors in high degrees: :class:`high_pass.HighPass`."""
+    return statistic("high_pass", truth, candidate, **options)
+
+
+def zonal_spectrum(fields: Any, candidate: Any = None, **options: Any) -> xr.Dataset:
+    """Variance by zonal wavenumber and band: :class:`zonal_spectra.ZonalSpectra`."""
+    return statistic("zonal_spectrum", fields, candidate, **options)
+
+
+def localized_spectrum(
+    fields: Any, candidate: Any = None, *, region: Any, **options: Any
+) -> xr.Dataset:
+    """Multitaper spectrum of a cap: :class:`localized_spectra.LocalizedSpectra`."""
+    return statistic("localized_spectrum", fields, candidate, region=region, **options)
+
+
+def ensemble_scores(truth: Any, candidate: Any, **options: Any) -> xr.Dataset:
+    """CRPS, spread–skill, ranks, reliability; the candidate with a dimension ``member``.
+
+    See :class:`ensembles.EnsembleScores`.
+    """
+    return statistic("ensemble", truth, candidate, **options)
+
+
+def learned_distance(
+    truth: Any,
+    candidate: Any,
+    *,
+    distance: Callable[..., Any] | None = None,
+    features: Callable[..., Any] | None = None,
+    **options: Any,
+) -> xr.Dataset:
+    """Learned distance by time, Fréchet distance: :class:`learned_distances.LearnedDistances`.
+
+    Args:
+        truth, candidate: Fields.
+        distance: (truth, candidate), both (n, H, W, C) in physical units → (n,).
+        features: (n, H, W, C) → (n, F).
+        options: Of :func:`statistic`.
+    """
+    given = {"distance": distance, "features": features}
+    learned = {name: function for name, function in given.items() if function is not None}
+    return statistic("learned", truth, candidate, learned=learned, **options)
+
+
+def projection_distances(truth: Any, candidate: Any, **options: Any) -> xr.Dataset:
+    """Distances of random and principal projections: :class:`projections.Projections`."""
+    return statistic("projections", truth, candidate, **options)

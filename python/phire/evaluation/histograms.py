@@ -77,12 +77,11 @@ def quantiles(histogram: np.ndarray, edges: np.ndarray, levels: np.ndarray) -> n
     total = histogram.sum()
     if not total > 0:
         return np.full(len(levels), np.nan)
-    cumulative = np.concatenate([[0], np.cumsum(histogram)]) / total
-    # Empty bins would make steps of the cumulative distribution ambiguous.
-    kept = np.concatenate([[True], histogram > 0])
-    first = max(int(np.argmax(histogram > 0)), 0)
-    kept[0], kept[first] = first == 0, True
-    return np.interp(levels, cumulative[kept], edges[kept])
+    # Without the empty bins at the upper end, where the distribution has reached 1 already.
+    last = len(histogram) - int(np.argmax(histogram[::-1] > 0))
+    cumulative = np.concatenate([[0], np.cumsum(histogram[:last])]) / total
+    cumulative[-1] = 1
+    return np.interp(levels, cumulative, edges[: last + 1])
 
 
 def wasserstein(first: np.ndarray, second: np.ndarray, width: np.ndarray) -> np.ndarray:

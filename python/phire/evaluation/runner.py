@@ -15,6 +15,7 @@ from phire import files, progress
 from phire.errors import InputError
 from phire.evaluation.accumulator import LAGS, Facts, Setting
 from phire.evaluation.chunks import Task, Work, accumulate, default_threads
+from phire.evaluation.city_statistics import count_cities
 from phire.evaluation.domain import Domain, check_name
 from phire.evaluation.families import DEFAULT, STATISTICS
 from phire.evaluation.pairing import AlignedSource, align
@@ -170,6 +171,7 @@ def evaluate(
         _take(pending, settings, aligned, placed, folder, climatology, chunk, workers, scheduler)
     all_options = folder.record()
     summarise(output, all_options["candidates"], all_options["regions"])
+    count_cities(output, all_options["candidates"])
     if report:
         # Matplotlib is slow to import, and not needed by those who only want numbers.
         from phire.evaluation.figures import draw_all

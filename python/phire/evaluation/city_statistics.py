@@ -1,0 +1,175 @@
+"""Distributions at cities: where people live, in squares of one to nine grid points."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from phire import files
+from phire.evaluation.accumulator import Batch, Setting, State, Statistic, register
+from phire.evaluation.cities import cities_within, neighbourhoods
+from phire.evaluation.histograms import Bins, quantiles, wasserstein
+from phire.evaluation.results import read_result, result_path
+from phire.evaluation.spectral_scores import divided
+
+SIZES = (1, 2, 3)
+LEVELS = (0.02, 0.09, 0.25, 0.5, 0.75, 0.91, 0.98)
+BINS = 2048
+"""From half a range below the truth's minimum to half a range above its maximum."""
+
+CITY_COUNTS = "city_counts.csv"
+
+MARGIN = 0.1
+"""By how much a distance must be smaller for a candidate to be better at a city."""
+
+
+@register
+class Cities(Statistic):
+    """Quantiles and Wasserstein-1 distance of the values around each city, over time.
+
+    The values of all points of a square (1×1, 2×2, 3×3) go into one distribution.
+    """
+
+    name = "cities"
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        facts = setting.facts
+        half = facts.range / 2
+        self.bins = Bins.between(facts.minimum - half, facts.maximum + half, BINS)
+        self.cities = _cities(setting)
+        self.squares = [
+            neighbourhoods(setting.grid, self.cities, size=size)
+            for size in SIZES
+            if size <= min(setting.grid.shape)
+        ]
+
+    @classmethod
+    def refusal(cls, setting: Setting) -> str | None:
+        """Cities need coordinates, and must lie within the domain."""
+        if not setting.grid.has_coordinates:
+            return "finding cities needs coordinates"
+        return None if _cities(setting) else "no city of the list lies within the fields"
+
+    def measure(self, truth: Batch, candidate: Batch | None) -> State:
+        """Histograms (C, sizes, cities, bins), and sums of the values."""
+        fields = truth if candidate is None else candidate
+        shape = (truth.planes.shape[1], len(self.squares), len(self.cities))
+        state = {"truth": np.zeros((*shape, BINS)), "sum": np.zeros(shape)}
+        if candidate is not None:
+            state["own"] = np.zeros((*shape, BINS))
+        for s, (rows, columns) in enumerate(self.squares):
+            theirs, own = (batch.planes[..., rows, columns] for batch in (truth, fields))
+            both = np.isfinite(theirs) & np.isfinite(own)
+            for c in range(shape[0]):
+                inside = both[:, c]
+                city = np.nonzero(inside)[1]
+                for key, values in (("truth", theirs), ("own", own)):
+                    if key in state:
+                        chosen = values[:, c][inside]
+                        flat = city * BINS + self.bins.places(chosen, c)
+                        counts = np.bincount(flat, minlength=shape[2] * BINS)
+                        state[key][c, s] += counts.reshape(shape[2], BINS)
+                sums = np.bincount(city, own[:, c][inside].astype(np.float64), minlength=shape[2])
+                state["sum"][c, s] += sums
+        return state
+
+    def result(self, state: State) -> xr.Dataset:
+        """Over (channel, size, city)."""
+        own = state.get("own", state["truth"])
+        dimensions = ("channel", "size", "city")
+        dataset = xr.Dataset(coords=self.coordinates("channel"))
+        dataset["size"] = ("size", np.array(SIZES[: len(self.squares)]))
+        dataset["city"] = ("city", np.array([city.name for city in self.cities], dtype=object))
+        for name, values in (
+            ("city_latitude", [city.latitude for city in self.cities]),
+            ("city_longitude", [city.longitude for city in self.cities]),
+            ("city_population", [city.population for city in self.cities]),
+            ("country", np.array([city.country for city in self.cities], dtype=object)),
+        ):
+            dataset = dataset.assign_coords({name: ("city", np.asarray(values))})
+        dataset["quantile"] = ("quantile", np.array(LEVELS))
+        units = self.units()
+        dataset["mean"] = (dimensions, divided(state["sum"], own.sum(-1)), units)
+        values = np.empty((*own.shape[:-1], len(LEVELS)))
+        for place in np.ndindex(*own.shape[:-1]):
+            values[place] = quantiles(own[place], self.bins.edges[place[0]], np.array(LEVELS))
+        dataset["quantile_value"] = ((*dimensions, "quantile"), values, units)
+        if "own" in state:
+            distance = wasserstein(own, state["truth"], self.bins.width[:, None, None])
+            dataset["wasserstein"] = (dimensions, distance, units)
+            dataset["wasserstein_median"] = (
+                "channel",
+                np.nanmedian(distance[:, 0], axis=-1),
+                units,
+            )
+        return dataset
+
+
+def _cities(setting: Setting) -> tuple:
+    found = cities_within(setting.grid)
+    if setting.domain.is_whole:
+        return found
+    window = np.zeros(setting.grid.shape, dtype=bool)
+    weights = np.broadcast_to(setting.domain.weights > 0, setting.domain.shape)
+    window[
+        np.ix_(np.arange(setting.grid.shape[0])[setting.domain.rows], setting.domain.columns)
+    ] = weights
+    places = [setting.grid.nearest(city.latitude, city.longitude) for city in found]
+    return tuple(city for city, place in zip(found, places) if window[place])
+
+
+def count_cities(
+    output: str | os.PathLike, candidates: Mapping[str, object], margin: float = MARGIN
+) -> pd.DataFrame | None:
+    """Counts the cities at which a candidate is nearer to the truth than another.
+
+    A candidate is better at a city where its Wasserstein-1 distance is smaller by more than
+    ``margin`` of the other's, worse where the other's is, equal elsewhere.
+
+    Args:
+        output: The folder of results; ``city_counts.csv`` is written there.
+        candidates: Their names, in order.
+        margin: A part of 1.
+
+    Returns:
+        A row a pair of candidates, channel and size: ``candidate, other, channel, size, better,
+        equal, worse``; None where cities were not evaluated.
+    """
+    found = {
+        name: read_result(path)["wasserstein"]
+        for name in candidates
+        if (path := result_path(output, name, "cities")).is_file()
+    }
+    rows = []
+    for name, own in found.items():
+        for other, theirs in found.items():
+            if other == name:
+                continue
+            better = (own < (1 - margin) * theirs).sum("city")
+            worse = (theirs < (1 - margin) * own).sum("city")
+            known = (np.isfinite(own) & np.isfinite(theirs)).sum("city")
+            for channel in own["channel"].values:
+                for size in own["size"].values:
+                    at = {"channel": channel, "size": size}
+                    counts = [int(values.sel(at)) for values in (better, worse, known)]
+                    rows.append(
+                        {
+                            "candidate": name,
+                            "other": other,
+                            **at,
+                            "better": counts[0],
+                            "equal": counts[2] - counts[0] - counts[1],
+                            "worse": counts[1],
+                        }
+                    )
+    if not rows:
+        return None
+    table = pd.DataFrame(rows)
+    files.write_text(Path(output) / CITY_COUNTS, table.to_csv(index=False))
+    return table

@@ -1,0 +1,184 @@
+"""Ensembles: whether the truth looks like one of the members."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic, register
+from phire.evaluation.point_scores import smoothed, smoothing_window
+from phire.evaluation.spectral_scores import divided
+
+QUANTILES = (0.05, 0.5, 0.9, 0.95, 0.99)
+"""Of the truth: events are values above them."""
+
+SPREAD_BINS = 20
+
+NAMES = ("crps", "crps_fair", "spread", "error")
+
+
+@register
+class EnsembleScores(Statistic):
+    """CRPS, spread and skill, rank histogram, reliability; weighted by area.
+
+    CRPS = E|X − y| − ½ E|X − X′| over the members, X′ a member drawn anew (plain) or another one
+    (fair; Ferro 2014, doi:10.1002/qj.2270). ``spread`` is the root of the mean variance of members
+    (n − 1), ``error`` the RMSE of their mean, ``spread_skill_ratio`` √((M+1)/M)·spread/error
+    (Fortin et al. 2014, doi:10.1175/JHM-D-14-0008.1): 1 where the members are like the truth.
+    Points missing in the truth or a member are left out.
+    """
+
+    name = "ensemble"
+    series = ("times", "means")
+    of_truth = False
+    ensemble = "all"
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self.thresholds = setting.facts.quantiles(QUANTILES)
+        # From a thousandth of the truth's standard deviation to ten of them.
+        std = np.sqrt(setting.facts.total_variance)
+        self._edges = np.geomspace(1e-3, 10, SPREAD_BINS - 1)[:, None] * std
+
+    def measure(self, truth: Batch, candidate: Batch | None) -> State:
+        """Means by time, and weights by rank, by spread and by forecast probability."""
+        if not isinstance(candidate, Ensemble):
+            return {}
+        domain = self.domain
+        observed = domain.cut(truth.planes)
+        members = domain.cut(candidate.members)
+        size = members.shape[1]
+        mask = np.isfinite(observed) & np.isfinite(members).all(1)
+        mask = None if mask.all() else mask
+        if mask is not None:
+            observed = np.where(mask, observed, 0)
+            members = np.where(mask[:, None], members, 0)
+        ordered = np.sort(members, axis=1)
+        error = ordered.mean(1) - observed
+        variance = ordered.var(1, ddof=1) if size > 1 else np.zeros_like(observed)
+        distance = np.abs(ordered - observed[:, None]).mean(1)
+        # Σ_ij |x_i − x_j| = 2 Σ_i (2i − M − 1) x_(i), the members in order.
+        factors = 2.0 * np.arange(1, size + 1) - size - 1
+        among = 2 * np.einsum("nmchw,m->nchw", ordered, factors.astype(ordered.dtype))
+        fair = among / (2 * size * (size - 1)) if size > 1 else np.full_like(among, np.nan)
+        means = [
+            domain.mean(_masked(distance - among / (2 * size**2), mask), mask),
+            domain.mean(_masked(distance - fair, mask), mask),
+            domain.mean(_masked(variance, mask), mask),
+            domain.mean_product(error, error, mask),
+        ]
+        weights = np.broadcast_to(domain.weights, observed.shape)
+        weights = weights if mask is None else weights * mask
+        state = {
+            "times": truth.times,
+            "means": np.stack(means, -1),
+            "size": np.asarray(float(size)),
+            "batches": np.asarray(1.0),
+            "rank": self._ranks(observed, members, weights),
+        }
+        return (
+            state
+            | self._by_spread(variance, error, weights)
+            | self._reliability(observed, members, weights)
+        )
+
+    def _ranks(self, observed: np.ndarray, members: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """(C, M+1) weight of each rank; where members equal the truth it is shared out evenly."""
+        size = members.shape[1]
+        below = (members < observed[:, None]).sum(1)
+        equal = (members == observed[:, None]).sum(1)
+        total = np.zeros((observed.shape[1], size + 1))
+        for c in range(len(total)):
+            for ties in np.unique(equal[:, c]):
+                at = equal[:, c] == ties
+                share = weights[:, c][at] / (ties + 1)
+                for step in range(int(ties) + 1):
+                    total[c] += np.bincount(below[:, c][at] + step, share, minlength=size + 1)
+        return total
+
+    def _by_spread(self, variance: np.ndarray, error: np.ndarray, weights: np.ndarray) -> State:
+        shape = (variance.shape[1], SPREAD_BINS)
+        state = {key: np.zeros(shape) for key in ("spread_weight", "spread_sum", "error_sum")}
+        for c in range(shape[0]):
+            place = np.searchsorted(self._edges[:, c], np.sqrt(variance[:, c])).ravel()
+            w = weights[:, c].ravel()
+            for key, values in (
+                ("spread_weight", w),
+                ("spread_sum", w * variance[:, c].ravel()),
+                ("error_sum", w * error[:, c].ravel() ** 2),
+            ):
+                state[key][c] = np.bincount(place, values, minlength=SPREAD_BINS)
+        return state
+
+    def _reliability(self, observed: np.ndarray, members: np.ndarray, weights: np.ndarray) -> State:
+        size = members.shape[1]
+        shape = (observed.shape[1], len(QUANTILES), size + 1)
+        state = {"forecasts": np.zeros(shape), "events": np.zeros(shape)}
+        for c, q in np.ndindex(*shape[:2]):
+            threshold = self.thresholds[q, c]
+            votes = (members[:, :, c] > threshold).sum(1).ravel()
+            w = weights[:, c].ravel()
+            happened = (observed[:, c] > threshold).ravel()
+            state["forecasts"][c, q] = np.bincount(votes, w, minlength=size + 1)
+            state["events"][c, q] = np.bincount(votes, w * happened, minlength=size + 1)
+        return state
+
+    def result(self, state: State) -> xr.Dataset:
+        """Scores by time, and the histograms."""
+        times, ordered = self.ordered(state)
+        size = round(float(state["size"] / state["batches"]))
+        crps, fair, variance, square = np.moveaxis(ordered["means"], -1, 0)
+        values = {
+            "crps": crps,
+            "crps_fair": fair,
+            "spread": np.sqrt(variance),
+            "error": np.sqrt(square),
+        }
+        together = {
+            "crps": np.nanmean(crps, 0),
+            "crps_fair": np.nanmean(fair, 0),
+            "spread": np.sqrt(np.nanmean(variance, 0)),
+            "error": np.sqrt(np.nanmean(square, 0)),
+        }
+        dataset = xr.Dataset(coords=self.coordinates("channel"), attrs={"members": size})
+        dataset["time"] = self.time_coordinate(times)
+        units = self.units()
+        for name in NAMES:
+            dataset[name] = (("channel", "time"), values[name].T, units)
+            smooth = smoothed(values[name], smoothing_window(len(times)))
+            dataset[f"{name}_smoothed"] = (("channel", "time"), smooth.T, units)
+            dataset[f"{name}_mean"] = ("channel", together[name], units)
+        ratio = np.sqrt((size + 1) / size) * divided(together["spread"], together["error"])
+        dataset["spread_skill_ratio"] = ("channel", ratio, {"units": "1"})
+        ranks = state["rank"] / state["rank"].sum(-1, keepdims=True)
+        dataset["rank_histogram"] = (("channel", "rank"), ranks, {"units": "1"})
+        weight = state["spread_weight"]
+        for name, key in (("binned_spread", "spread_sum"), ("binned_error", "error_sum")):
+            value = np.sqrt(divided(state[key], weight))
+            dataset[name] = (("channel", "spread_bin"), value, units)
+        dataset["binned_weight"] = (
+            ("channel", "spread_bin"),
+            weight / weight.sum(-1, keepdims=True),
+        )
+        dataset["quantile"] = ("quantile", np.array(QUANTILES))
+        dimensions = ("channel", "quantile", "probability_bin")
+        probability = np.broadcast_to(np.arange(size + 1) / size, state["forecasts"].shape)
+        dataset["forecast_probability"] = (dimensions, probability.copy(), {"units": "1"})
+        dataset["observed_frequency"] = (
+            dimensions,
+            divided(state["events"], state["forecasts"]),
+            {"units": "1"},
+        )
+        share = divided(state["forecasts"], state["forecasts"].sum(-1, keepdims=True))
+        dataset["reliability_count"] = (
+            dimensions,
+            share,
+            {"units": "1", "long_name": "share of the area and times with this probability"},
+        )
+        dataset["threshold"] = (("channel", "quantile"), self.thresholds.T, units)
+        dataset["channel_units"] = ("channel", np.array(self.setting.units, dtype=object))
+        return dataset
+
+
+def _masked(values: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+    return values if mask is None else np.where(mask, values, 0)

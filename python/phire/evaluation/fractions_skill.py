@@ -1,0 +1,103 @@
+"""Fractions skill score: whether a candidate has as many extremes in about the right places."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from phire.evaluation.accumulator import Batch, Setting, State, Statistic, register
+from phire.evaluation.point_scores import joint_mask
+
+QUANTILES = (0.9, 0.95, 0.99)
+WINDOWS = (1, 3, 5, 9, 17, 33)
+CENTRES = 500_000
+"""Windows looked at in a field, about; of larger fields every second or third in each direction."""
+
+
+@register
+class FractionsSkillScore(Statistic):
+    """FSS = 1 − Σ (p − q)² / (Σ p² + Σ q²) (Roberts & Lean 2008, doi:10.1175/2007MWR2123.1).
+
+    p and q are the fractions of a square of n × n points where candidate and truth exceed a
+    quantile of the truth; sums run over squares (weighted by area) and times. Squares reach across
+    the seam of longitudes; what lies outside the fields, or is missing in either, exceeds nothing.
+    """
+
+    name = "fractions_skill_score"
+    of_truth = False
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self.thresholds = setting.facts.quantiles(QUANTILES)
+        self.windows = [size for size in WINDOWS if size <= min(self.domain.shape)]
+        points = self.domain.shape[0] * self.domain.shape[1]
+        self.stride = max(1, int(np.sqrt(points / CENTRES)))
+
+    def measure(self, truth: Batch, candidate: Batch | None) -> State:
+        """Sums of squares of differences and of fractions: (C, quantiles, windows, 2)."""
+        if candidate is None:
+            return {}
+        domain = self.domain
+        mask = joint_mask(domain, truth, candidate)
+        planes = [domain.cut(batch.planes) for batch in (truth, candidate)]
+        sums = np.zeros((truth.planes.shape[1], len(QUANTILES), len(self.windows), 2))
+        weights = np.broadcast_to(domain.weights, domain.shape)
+        weights = np.ascontiguousarray(weights[:: self.stride, :: self.stride])
+        for i, c, q in np.ndindex(len(truth), *sums.shape[:2]):
+            threshold = self.thresholds[q, c]
+            inside = True if mask is None else mask[i, c]
+
+            def of_truth(i=i, c=c, threshold=threshold, inside=inside) -> np.ndarray:
+                return self._counts((planes[0][i, c] > threshold) & inside)
+
+            # Without holes the truth's counts serve all candidates.
+            key = ("exceedance", domain, i, c, q)
+            theirs = truth.once(key, of_truth) if mask is None else of_truth()
+            own = self._counts((planes[1][i, c] > threshold) & inside)
+            for w, size in enumerate(self.windows):
+                p, o = self._fractions(own, size), self._fractions(theirs, size)
+                difference = p - o
+                sums[c, q, w, 0] += np.einsum("hw,hw,hw->", difference, difference, weights)
+                sums[c, q, w, 1] += np.einsum("hw,hw,hw->", p, p, weights)
+                sums[c, q, w, 1] += np.einsum("hw,hw,hw->", o, o, weights)
+        return {"sums": sums}
+
+    def _counts(self, exceeds: np.ndarray) -> np.ndarray:
+        """Counts over all rectangles from the corner: (h + 2p + 1, w + 2p + 1), p the margin."""
+        margin = max(self.windows) // 2
+        mode = "wrap" if self.domain.window_grid.wraps else "constant"
+        padded = np.pad(exceeds, ((0, 0), (margin, margin)), mode=mode)
+        padded = np.pad(padded, ((margin + 1, margin), (1, 0)))
+        return padded.cumsum(0, dtype=np.int32).cumsum(1, dtype=np.int32)
+
+    def _fractions(self, counts: np.ndarray, size: int) -> np.ndarray:
+        """(h, w) fractions of the squares around every ``stride``-th point."""
+        margin, half = max(self.windows) // 2, size // 2
+        height, width = self.domain.shape
+        low, high = margin - half, margin + half + 1
+        rows = [slice(start, start + height, self.stride) for start in (low, high)]
+        columns = [slice(start, start + width, self.stride) for start in (low, high)]
+        total = counts[rows[1], columns[1]] - counts[rows[0], columns[1]]
+        total -= counts[rows[1], columns[0]]
+        total += counts[rows[0], columns[0]]
+        return total * (1.0 / size**2)
+
+    def result(self, state: State) -> xr.Dataset:
+        """Over (channel, quantile, window)."""
+        sums = state["sums"]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            score = np.where(sums[..., 1] > 0, 1 - sums[..., 0] / sums[..., 1], np.nan)
+        dataset = xr.Dataset(coords=self.coordinates("channel"))
+        dataset["quantile"] = ("quantile", np.array(QUANTILES))
+        dataset["window"] = ("window", np.array(self.windows), {"units": "points"})
+        dataset["fractions_skill_score"] = (
+            ("channel", "quantile", "window"),
+            score,
+            {"units": "1", "long_name": "fractions skill score"},
+        )
+        dataset["fractions_skill_score_mean"] = ("channel", np.nanmean(score, axis=(1, 2)))
+        dataset["threshold"] = (("channel", "quantile"), self.thresholds.T, self.units())
+        if self.setting.grid.has_coordinates:
+            spacing = self.setting.grid.spacing_km(self.setting.radius)[0]
+            dataset["window_km"] = ("window", spacing * np.array(self.windows), {"units": "km"})
+        return dataset

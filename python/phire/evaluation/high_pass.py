@@ -1,0 +1,87 @@
+"""Large errors in small scales: what is left of the error without its long waves."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from phire.evaluation.accumulator import Batch, Setting, State, Statistic, register
+from phire.evaluation.spectra import GlobalSpectra
+from phire.evaluation.spectral_scores import divided
+
+MULTIPLES = (1.0, 2.0, 3.0, 4.0, 5.0)
+
+
+@register
+class HighPass(Statistic):
+    """How often the error, without degrees below a given one, is large; and its RMSE.
+
+    Large is more than a multiple of the standard deviation that the truth has, at that time, in
+    the same degrees. The degrees are the coarse grid's cutoff H/(2·scale) (a quarter of the
+    largest where no scale is given) and twice that. Shares are of area.
+    """
+
+    name = "high_pass"
+    of_truth = False
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self.spectra = GlobalSpectra(setting)
+        last = self.spectra.harmonics.truncation
+        first = setting.grid.shape[0] // (2 * setting.scale) if setting.scale else last // 4
+        first = max(1, min(first, last))
+        self.degrees = [first, 2 * first] if 2 * first <= 0.9 * last else [first]
+
+    @classmethod
+    def refusal(cls, setting: Setting) -> str | None:
+        """Degrees need the whole sphere."""
+        if not setting.grid.is_global:
+            return "a high-pass at a degree needs fields on a global grid"
+        return None
+
+    def measure(self, truth: Batch, candidate: Batch | None) -> State:
+        """Sums over time of the shares and of the mean squares."""
+        if candidate is None:
+            return {}
+        domain, harmonics = self.domain, self.spectra.harmonics
+        coefficients = self.spectra.coefficients(candidate) - self.spectra.coefficients(truth)
+        variance = self.spectra.variance(truth)
+        channels = truth.planes.shape[1]
+        state = {
+            "count": np.zeros(channels),
+            "share": np.zeros((channels, len(self.degrees), len(MULTIPLES))),
+            "square": np.zeros((channels, len(self.degrees))),
+        }
+        whole = np.isfinite(coefficients[..., 0])
+        state["count"] += whole.sum(0)
+        for i, c in zip(*np.nonzero(whole)):
+            for d, degree in enumerate(self.degrees):
+
+                def synthesise(i=i, c=c, degree=degree) -> np.ndarray:
+                    kept = np.where(harmonics.degrees >= degree, coefficients[i, c], 0)
+                    return np.abs(harmonics.synthesise(kept).astype(np.float32))
+
+                # Once for the whole and all regions; truths differ by batch, so this is the pair's.
+                error = candidate.once(("high-pass error", i, c, degree), synthesise)
+                error = domain.cut(error)
+                std = np.sqrt(variance[i, c, degree:].sum())
+                state["square"][c, d] += domain.mean_product(error, error)
+                shares = [domain.mean(error > multiple * std) for multiple in MULTIPLES]
+                state["share"][c, d] += shares
+        return state
+
+    def result(self, state: State) -> xr.Dataset:
+        """``exceedance(channel, degree, multiple)`` and ``rmse(channel, degree)``."""
+        count = state["count"]
+        dataset = xr.Dataset(coords=self.coordinates("channel"))
+        dataset["degree"] = ("degree", np.array(self.degrees))
+        dataset["multiple"] = ("multiple", np.array(MULTIPLES))
+        dataset["exceedance"] = (
+            ("channel", "degree", "multiple"),
+            divided(state["share"], count[:, None, None]),
+            {"units": "1", "long_name": "share of the area with larger errors"},
+        )
+        rmse = np.sqrt(divided(state["square"], count[:, None]))
+        dataset["rmse"] = (("channel", "degree"), rmse, self.units())
+        dataset["rmse_mean"] = ("channel", rmse[:, 0], self.units())
+        return dataset

@@ -1,0 +1,132 @@
+"""Distances that a trained network tells, by time and between all fields at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from phire.evaluation.accumulator import Batch, Setting, State, Statistic, register
+from phire.evaluation.point_scores import smoothed, smoothing_window
+
+
+@register
+class LearnedDistances(Statistic):
+    """The learned distance of each field from the truth's, and the Fréchet distance of features.
+
+    The callables come with the setting: ``distance(truth, candidate)`` → (n,), and
+    ``features(fields)`` → (n, F); both take fields (n, H, W, C) in physical units. Fields with a
+    missing value have neither. Of an ensemble, members are taken each.
+    """
+
+    name = "learned"
+    series = ("times", "distance")
+    of_truth = False
+    stays = True
+
+    @classmethod
+    def takes(cls, setting: Setting) -> bool:
+        """The whole fields only: a network sees no weights."""
+        return setting.domain.is_whole
+
+    @classmethod
+    def refusal(cls, setting: Setting) -> str | None:
+        """Something must have been learned."""
+        return None if setting.learned else "no learned metric is given (--learned METRIC)"
+
+    def _features(self, batch: Batch, kept: np.ndarray) -> np.ndarray:
+        def compute() -> np.ndarray:
+            fields = np.ascontiguousarray(batch.fields[kept])
+            return np.asarray(self.setting.learned["features"](fields), dtype=np.float64)
+
+        return batch.once(("features", kept.tobytes()), compute)
+
+    def measure(self, truth: Batch, candidate: Batch | None) -> State:
+        """Distances by time; sums of features and of their products."""
+        if candidate is None:
+            return {}
+        kept = np.ones(len(truth), dtype=bool)
+        for batch in (truth, candidate):
+            if batch.present is not None:
+                kept &= batch.present.all((1, 2, 3))
+        state: State = {"times": truth.times, "distance": np.full(len(truth), np.nan)}
+        if not kept.any():
+            return {}
+        learned = self.setting.learned
+        if "distance" in learned:
+            fields = (np.ascontiguousarray(batch.fields[kept]) for batch in (truth, candidate))
+            state["distance"][kept] = np.asarray(learned["distance"](*fields), dtype=np.float64)
+        if "features" in learned:
+            for key, batch in (("truth", truth), ("own", candidate)):
+                features = self._features(batch, kept)
+                mean = features.mean(0)
+                state[f"{key}_mean"] = mean
+                state[f"{key}_scatter"] = (features - mean).T @ (features - mean)
+            state["count"] = np.asarray(float(kept.sum()))
+        return state
+
+    def _join(self, first: State, second: State, in_place: bool) -> State:
+        joined = super()._join(first, second, in_place=False)
+        if "count" not in joined or "count" not in first or "count" not in second:
+            return joined
+        share = second["count"] / joined["count"]
+        for key in ("truth", "own"):
+            # Chan, Golub & LeVeque (1979): no difference of large sums.
+            gap = second[f"{key}_mean"] - first[f"{key}_mean"]
+            joined[f"{key}_mean"] = first[f"{key}_mean"] + gap * share
+            joined[f"{key}_scatter"] += np.outer(gap, gap) * first["count"] * share
+        return joined
+
+    def result(self, state: State) -> xr.Dataset:
+        """``learned_distance(time)``, its mean, and ``frechet_distance``."""
+        times, ordered = self.ordered(state)
+        distance = ordered["distance"]
+        dataset = xr.Dataset()
+        dataset["time"] = self.time_coordinate(times)
+        if np.isfinite(distance).any():
+            units = {"units": "1", "long_name": "learned distance from the truth"}
+            dataset["learned_distance"] = ("time", distance, units)
+            smooth = smoothed(distance, smoothing_window(len(times)))
+            dataset["learned_distance_smoothed"] = ("time", smooth, units)
+            dataset["learned_distance_mean"] = ((), np.nanmean(distance), units)
+        if "count" in state and state["count"] >= 2:
+            moments = [_moments(state, key) for key in ("truth", "own")]
+            dataset["frechet_distance"] = (
+                (),
+                frechet_distance(*moments[0], *moments[1]),
+                {"units": "1", "long_name": "Fréchet distance of learned features"},
+            )
+        return dataset
+
+
+def frechet_distance(
+    first_mean: np.ndarray,
+    first_covariance: np.ndarray,
+    second_mean: np.ndarray,
+    second_covariance: np.ndarray,
+) -> float:
+    """|μ₁ − μ₂|² + tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½) (Dowson & Landau 1982).
+
+    Args:
+        first_mean, second_mean: (F,).
+        first_covariance, second_covariance: (F, F).
+
+    Returns:
+        The squared Fréchet (Wasserstein-2) distance of Gaussians with these moments
+        (doi:10.1016/0047-259X(82)90077-X).
+    """
+    values, vectors = np.linalg.eigh(first_covariance)
+    root = (vectors * np.sqrt(_above_round_off(values))) @ vectors.T
+    # The symmetric form has the same trace, and real eigenvalues.
+    inner = np.linalg.eigvalsh(root @ second_covariance @ root)
+    trace = np.trace(first_covariance) + np.trace(second_covariance)
+    trace -= 2 * np.sqrt(_above_round_off(inner)).sum()
+    return float(max(np.sum((first_mean - second_mean) ** 2) + trace, 0))
+
+
+def _moments(state: State, key: str) -> tuple[np.ndarray, np.ndarray]:
+    return state[f"{key}_mean"], state[f"{key}_scatter"] / (float(state["count"]) - 1)
+
+
+def _above_round_off(eigenvalues: np.ndarray) -> np.ndarray:
+    """Eigenvalues with round-off put to 0: its root would not be small."""
+    return np.where(eigenvalues > 1e-12 * eigenvalues.max(initial=0), eigenvalues, 0)

@@ -1,0 +1,153 @@
+"""Spectra of a part of the sphere: multitaper estimates in a cap, with pyshtools' tapers."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from phire.evaluation.accumulator import Batch, Setting, State, Statistic, register
+from phire.evaluation.spectral_scores import divided
+from phire.fields.harmonics import SphericalHarmonics, largest_degree
+
+TAPERS = 8
+"""Used at most: those with at least 99 % of their power within the cap."""
+
+
+@register
+class LocalizedSpectra(Statistic):
+    """Multitaper spectrum in the spherical cap around a region (Wieczorek & Simons 2005).
+
+    Tapers are the band-limited functions best concentrated in the cap, of unit power; the estimate
+    is the mean of the spectra of the tapered fields (doi:10.1111/j.1365-246X.2005.02687.x). Degrees
+    closer to the largest than the tapers' bandwidth are left out.
+    """
+
+    name = "localized_spectrum"
+    by_default = False
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self.latitude, self.longitude, self.radius = enclosing_cap(setting)
+        self.harmonics = SphericalHarmonics(setting.grid, threads=setting.threads)
+        self.tapers, self.bandwidth = tapers(
+            self.harmonics, self.latitude, self.longitude, self.radius
+        )
+
+    @classmethod
+    def takes(cls, setting: Setting) -> bool:
+        """Regions only."""
+        return not setting.domain.is_whole
+
+    @classmethod
+    def refusal(cls, setting: Setting) -> str | None:
+        """Harmonics need the whole sphere, and tapers room in it."""
+        if not setting.grid.is_global:
+            return "a localized spectrum needs fields on a global grid"
+        radius = enclosing_cap(setting)[2]
+        if bandwidth(radius) * 2 > largest_degree(setting.grid):
+            return f"a cap of {radius:.1f} degrees is too small for the grid"
+        return None
+
+    def _spectra(self, batch: Batch) -> np.ndarray:
+        """(n, C, tapers, L+1) spectra of tapered fields."""
+
+        def compute() -> np.ndarray:
+            kept = self.harmonics.truncation + 1 - self.bandwidth
+            spectra = np.empty((*batch.planes.shape[:2], len(self.tapers), kept))
+            for place in np.ndindex(*spectra.shape[:2]):
+                # Where a value is missing, all spectra are: transforms leave no number.
+                tapered = self.tapers * batch.planes[place].astype(np.float64)
+                spectra[place] = self.harmonics.degree_spectrum(tapered)[:, :kept]
+            return spectra
+
+        return batch.once(("localized", self.domain), compute)
+
+    def measure(self, truth: Batch, candidate: Batch | None) -> State:
+        """Sums over time of the spectra by taper."""
+        own, theirs = self._spectra(truth if candidate is None else candidate), self._spectra(truth)
+        both = np.isfinite(own).all((-1, -2)) & np.isfinite(theirs).all((-1, -2))
+        at = both[..., None, None]
+        return {
+            "compared": np.asarray(float(candidate is not None)),
+            "count": both.sum(0).astype(float),
+            "own": np.where(at, own, 0).sum(0),
+            "truth": np.where(at, theirs, 0).sum(0),
+        }
+
+    def result(self, state: State) -> xr.Dataset:
+        """``variance(channel, degree)``, its standard error and its ratio to the truth."""
+        own = divided(state["own"], state["count"][:, None, None])
+        dataset = xr.Dataset(coords=self.coordinates("channel"))
+        dataset["degree"] = ("degree", np.arange(own.shape[-1]))
+        dimensions = ("channel", "degree")
+        dataset["variance"] = (dimensions, own.mean(1), self.squared_units())
+        error = (
+            own.std(1, ddof=1) / np.sqrt(own.shape[1]) if own.shape[1] > 1 else own[:, 0] * np.nan
+        )
+        dataset["variance_error"] = (dimensions, error, self.squared_units())
+        if state["compared"]:
+            ratio = divided(state["own"].mean(1), state["truth"].mean(1))
+            dataset["variance_ratio"] = (dimensions, ratio, {"units": "1"})
+        dataset.attrs |= {
+            "cap_latitude": self.latitude,
+            "cap_longitude": self.longitude,
+            "cap_radius": self.radius,
+            "tapers": len(self.tapers),
+            "bandwidth": self.bandwidth,
+        }
+        return dataset
+
+
+def enclosing_cap(setting: Setting) -> tuple[float, float, float]:
+    """Centre (degrees north and east) and radius (degrees) of the cap around a domain."""
+    domain = setting.domain
+    grid = domain.window_grid
+    inside = np.broadcast_to(domain.weights > 0, domain.shape)
+    latitude, longitude = np.meshgrid(
+        np.deg2rad(grid.latitudes), np.deg2rad(grid.longitudes), indexing="ij"
+    )
+    points = np.stack(
+        [
+            np.cos(latitude) * np.cos(longitude),
+            np.cos(latitude) * np.sin(longitude),
+            np.sin(latitude),
+        ]
+    )[:, inside]
+    weights = np.broadcast_to(domain.weights, domain.shape)[inside]
+    centre = points @ weights
+    centre /= np.linalg.norm(centre)
+    angle = np.rad2deg(np.arccos(np.clip(centre @ points, -1, 1).min()))
+    return (
+        float(np.rad2deg(np.arcsin(centre[2]))),
+        float(np.rad2deg(np.arctan2(centre[1], centre[0]))),
+        float(min(max(angle, 1.0), 90.0)),
+    )
+
+
+def bandwidth(radius: float) -> int:
+    """The tapers' largest degree: with it about five of them are concentrated in the cap."""
+    # Shannon number (L + 1)² (1 − cos θ) / 2 ≈ 10, of which about half are concentrated well.
+    return max(2, int(np.ceil(np.sqrt(20 / (1 - np.cos(np.deg2rad(radius)))))) - 1)
+
+
+def tapers(
+    harmonics: SphericalHarmonics, latitude: float, longitude: float, radius: float
+) -> tuple[np.ndarray, int]:
+    """Tapers on the grid: (k, H, W), of mean square 1, and their bandwidth."""
+    import pyshtools
+
+    width = bandwidth(radius)
+    concentrated = np.asarray(pyshtools.SHWindow.from_cap(radius, width).eigenvalues) > 0.99
+    count = int(np.clip(concentrated.sum(), 1, TAPERS))
+    window = pyshtools.SHWindow.from_cap(radius, width, clat=latitude, clon=longitude, nwin=count)
+    fields = []
+    for k in range(count):
+        real = window.to_shcoeffs(k).coeffs
+        coefficients = np.zeros(len(harmonics.degrees), np.complex128)
+        held = harmonics.degrees <= width
+        degree, order = harmonics.degrees[held], harmonics.orders[held]
+        # pyshtools keeps cosines and sines without the phase (−1)^m that the grid's have.
+        factor = np.where(order == 0, 1.0, (-1.0) ** order / np.sqrt(2))
+        coefficients[held] = factor * (real[0][degree, order] - 1j * real[1][degree, order])
+        fields.append(harmonics.synthesise(coefficients))
+    return np.stack(fields), width

@@ -1,0 +1,140 @@
+"""Distances between sets of whole fields, seen through few numbers a field."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from scipy import stats
+
+from phire.evaluation.accumulator import Batch, Setting, State, Statistic, register
+from phire.evaluation.learned_distances import frechet_distance
+
+SKETCH = 256
+"""Random projections of each field."""
+
+COMPONENTS = 8
+"""Projections compared: the first random ones, and as many principal components."""
+
+
+@register
+class Projections(Statistic):
+    """Wasserstein-1, Fréchet and RV distances of random and principal projections of fields.
+
+    A field, standardised by the truth's mean and standard deviation and weighted by the root of
+    area, is projected on 256 random vectors of signs with disjoint supports (a count sketch, which
+    keeps inner products: Charikar et al. 2004, doi:10.1016/S0304-3975(03)00400-6). Principal
+    components are those of the truth's sketches. Distances are in standard deviations of the
+    truth's projections. The RV coefficient is tr(S₁₂ S₂₁) / √(tr S₁₁² · tr S₂₂²) of the paired
+    projections (Robert & Escoufier 1976, doi:10.2307/2347233): 1 where they agree. Fields with a
+    missing value are left out; of an ensemble, the mean is taken.
+    """
+
+    name = "projections"
+    series = ("times", "truth", "own")
+    of_truth = False
+    ensemble = "mean"
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        channels = len(setting.channels)
+        self._shape = (channels, *self.domain.shape)
+        weights = np.broadcast_to(self.domain.weights, self.domain.shape)
+        self._scale = np.sqrt(weights / weights.sum() * SKETCH / channels).astype(np.float32)
+        std = np.sqrt(setting.facts.total_variance)
+        self._std = np.where(std > 0, std, 1).astype(np.float32)
+
+    def _hashes(self) -> tuple[np.ndarray, np.ndarray]:
+        """For each value of a field its projection and its sign, as the seed draws them."""
+        random = np.random.default_rng([self.setting.seed, 3])
+        size = int(np.prod(self._shape))
+        places = random.integers(0, SKETCH, size, dtype=np.uint16)
+        signs = random.integers(0, 2, size, dtype=np.int8) * np.int8(2) - np.int8(1)
+        return places.astype(np.intp), signs.reshape(self._shape).astype(np.float32)
+
+    def __getstate__(self) -> dict:
+        # Drawn again where it arrives: smaller to send than the numbers.
+        return {key: value for key, value in self.__dict__.items() if key != "_drawn"}
+
+    def _sketches(self, batch: Batch) -> np.ndarray:
+        """(n, SKETCH); NaN where a value is missing."""
+
+        def compute() -> np.ndarray:
+            if not hasattr(self, "_drawn"):
+                self._drawn = self._hashes()
+            places, signs = self._drawn
+            mean = self.setting.facts.mean[:, None, None].astype(np.float32)
+            sketches = np.empty((len(batch), SKETCH))
+            for i, planes in enumerate(batch.planes):
+                departures = (self.domain.cut(planes) - mean) / self._std[:, None, None]
+                departures *= self._scale
+                departures *= signs
+                sketches[i] = np.bincount(places, departures.ravel(), minlength=SKETCH)
+            return sketches
+
+        return batch.once(("sketches", self.domain), compute)
+
+    def measure(self, truth: Batch, candidate: Batch | None) -> State:
+        """The sketches of the fields without missing values."""
+        if candidate is None:
+            return {}
+        own, theirs = self._sketches(candidate), self._sketches(truth)
+        kept = np.isfinite(own).all(1) & np.isfinite(theirs).all(1)
+        if not kept.any():
+            return {}
+        return {"times": truth.times[kept], "truth": theirs[kept], "own": own[kept]}
+
+    def result(self, state: State) -> xr.Dataset:
+        """Distances over (projection, component) and over projection."""
+        _, ordered = self.ordered(state)
+        theirs, own = ordered["truth"], ordered["own"]
+        count = min(COMPONENTS, len(theirs), SKETCH)
+        mean = theirs.mean(0)
+        _, _, vectors = np.linalg.svd(theirs - mean, full_matrices=False)
+        components = {
+            "random": (theirs[:, :count], own[:, :count]),
+            "principal": ((theirs - mean) @ vectors[:count].T, (own - mean) @ vectors[:count].T),
+        }
+        distances, frechet, coefficients = [], [], []
+        for first, second in components.values():
+            std = first.std(0)
+            std = np.where(std > 1e-6 * max(std.max(), 1e-300), std, np.nan)
+            first, second = first / std, second / std
+            distances.append(
+                [
+                    stats.wasserstein_distance(a, b) if np.isfinite(a).all() else np.nan
+                    for a, b in zip(first.T, second.T)
+                ]
+            )
+            known = np.isfinite(std)
+            frechet.append(_frechet(first[:, known], second[:, known]))
+            coefficients.append(rv_coefficient(first[:, known], second[:, known]))
+        dataset = xr.Dataset()
+        dataset["projection"] = ("projection", np.array(list(components), dtype=object))
+        dataset["component"] = ("component", np.arange(1, count + 1))
+        units = {"units": "1", "long_name": "in standard deviations of the truth's projections"}
+        dataset["wasserstein"] = (("projection", "component"), np.array(distances), units)
+        dataset["wasserstein_mean"] = ("projection", _row_means(np.array(distances)), units)
+        dataset["frechet"] = ("projection", np.array(frechet), {"units": "1"})
+        dataset["rv_coefficient"] = ("projection", np.array(coefficients), {"units": "1"})
+        return dataset
+
+
+def rv_coefficient(first: np.ndarray, second: np.ndarray) -> float:
+    """RV coefficient of paired samples (n, p) and (n, q); NaN without variance."""
+    first, second = first - first.mean(0), second - second.mean(0)
+    between = np.sum((first.T @ second) ** 2)
+    within = np.sum((first.T @ first) ** 2) * np.sum((second.T @ second) ** 2)
+    return float(between / np.sqrt(within)) if within > 0 else float("nan")
+
+
+def _frechet(first: np.ndarray, second: np.ndarray) -> float:
+    if len(first) < 2 or not first.shape[1]:
+        return float("nan")
+    moments = [(s.mean(0), np.atleast_2d(np.cov(s, rowvar=False))) for s in (first, second)]
+    return frechet_distance(*moments[0], *moments[1])
+
+
+def _row_means(values: np.ndarray) -> np.ndarray:
+    present = np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        return np.where(present, values, 0).sum(-1) / present.sum(-1)

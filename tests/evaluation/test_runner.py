@@ -1,0 +1,300 @@
+"""Evaluating into a folder: what it holds, going on, refusing, workers, alignment."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from evaluation.made_fields import random_fields
+from phire.errors import InputError
+from phire.evaluation import EnsembleSource, describe_results, evaluate
+from phire.evaluation import chunks as chunks_module
+from phire.evaluation.results import recorded_options, result_path
+from phire.fields.grid import Grid
+from phire.fields.source import ArraySource
+from phire.fields.time import TimeAxis
+
+COUNT = 9
+GRID = Grid.gaussian(32)
+CHANNELS, UNITS = ("vorticity", "divergence"), ("s**-1", "s**-1")
+TIME = TimeAxis(np.arange(COUNT) * 10800 + 946684800, "standard")
+TRUTH = random_fields(GRID, COUNT, 2, seed=1).astype("f4")
+FEW = ("spectrum", "scores", "distribution")
+
+
+def source(fields, **changes):
+    facts = {"channels": CHANNELS, "units": UNITS, "grid": GRID, "time": TIME} | changes
+    return ArraySource(fields, **facts)
+
+
+def candidates():
+    return {
+        "smooth": source((0.7 * TRUTH).astype("f4")),
+        "noisy": source((TRUTH + 0.3 * random_fields(GRID, COUNT, 2, seed=2)).astype("f4")),
+    }
+
+
+def run(output, *, metrics=FEW, own=None, **options):
+    options = {"scale": 4, "report": False} | options
+    return evaluate(source(TRUTH), own or candidates(), output, metrics=metrics, **options)
+
+
+def numbers(output):
+    """All numbers of a folder by file and variable."""
+    found = {}
+    for path in sorted(output.glob("*/*.nc")):
+        with xr.open_dataset(path) as dataset:
+            for name, values in dataset.load().data_vars.items():
+                if values.dtype.kind == "f":
+                    found[f"{path.parent.name}/{path.name}:{name}"] = values.values
+    return found
+
+
+def assert_same(first, second, rtol=1e-10):
+    one, two = numbers(first), numbers(second)
+    assert one.keys() == two.keys()
+    for key, value in one.items():
+        np.testing.assert_allclose(value, two[key], rtol=rtol, atol=1e-12, err_msg=key)
+
+
+def test_a_folder_holds_what_its_layout_says(tmp_path):
+    out = run(tmp_path / "out", metrics=None, regions={"europe": (70, -20, 20, 50)})
+    for name in ("truth", "smooth", "noisy"):
+        for metric in ("spectrum", "semivariogram", "maps", "distribution", "samples", "cities"):
+            for region in ("", "europe"):
+                assert result_path(out, name, metric, region).is_file(), (name, metric, region)
+    assert not result_path(out, "truth", "scores").exists()
+    with xr.open_dataset(out / "smooth" / "spectrum.nc") as spectrum:
+        assert spectrum["kinetic_energy"].dims == ("degree",)
+        assert spectrum["variance"].dims == ("channel", "degree")
+        assert spectrum.attrs["candidate"] == "smooth"
+        assert spectrum.attrs["scale"] == 4
+        np.testing.assert_allclose(spectrum["kinetic_energy_ratio"][1:], 0.49, rtol=1e-4)
+    with xr.open_dataset(out / "smooth" / "spectrum.europe.nc") as spectrum:
+        assert spectrum["variance"].dims == ("channel", "wavelength")
+        assert spectrum.attrs["region"] == "europe"
+    with xr.open_dataset(out / "noisy" / "scores.nc") as scores:
+        assert scores["rmse"].dims == ("channel", "time")
+        np.testing.assert_array_equal(scores["time"].values, TIME.to_coordinate())
+    summary = pd.read_csv(out / "summary.csv", keep_default_na=False)
+    assert list(summary["candidate"]) == ["smooth", "smooth", "noisy", "noisy"]
+    assert list(summary["region"]) == ["", "europe"] * 2
+    error = float(summary["log_spectral_error:kinetic_energy"][0])
+    assert error == pytest.approx(abs(np.log(0.49)), rel=1e-4)
+    assert float(summary["psnr:vorticity"][0]) < float(summary["psnr:vorticity"][2])
+    counts = pd.read_csv(out / "city_counts.csv")
+    assert (counts[["better", "equal", "worse"]].sum(axis=1) > 50).all()
+    assert not (out / ".progress").exists()
+    described = describe_results(out)
+    assert described["regions"] == "europe" and described["scale"] == 4
+    assert describe_results(out / "noisy" / "scores.nc")["metric"] == "scores"
+    assert describe_results(tmp_path) is None
+
+
+def test_chunks_and_workers_change_nothing(tmp_path):
+    run(tmp_path / "one")
+    run(tmp_path / "two", chunk=2)
+    assert_same(tmp_path / "one", tmp_path / "two")
+
+
+@pytest.mark.slow
+def test_a_cluster_gives_the_same(tmp_path):
+    run(tmp_path / "one", chunk=2)
+    run(tmp_path / "two", chunk=2, workers=2)
+    assert_same(tmp_path / "one", tmp_path / "two")
+
+
+def test_the_same_again_is_done_already(tmp_path, capsys):
+    run(tmp_path / "out")
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nc")}
+    run(tmp_path / "out")
+    assert "already made" in capsys.readouterr().err
+    assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nc")}
+
+
+def test_more_metrics_candidates_and_regions_are_added(tmp_path, capsys):
+    run(tmp_path / "out", own={"smooth": candidates()["smooth"]})
+    kept = (tmp_path / "out" / "smooth" / "scores.nc").stat().st_mtime_ns
+    run(tmp_path / "out", metrics=(*FEW, "maps"), regions={"north": (90, 0, 30, 359)})
+    assert "are kept" in capsys.readouterr().err
+    assert (tmp_path / "out" / "smooth" / "scores.nc").stat().st_mtime_ns == kept
+    run(tmp_path / "all", metrics=(*FEW, "maps"), regions={"north": (90, 0, 30, 359)})
+    assert_same(tmp_path / "out", tmp_path / "all")
+    assert set(pd.read_csv(tmp_path / "out" / "summary.csv")["candidate"]) == {"smooth", "noisy"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"scale": 8}, "scale was 4, now 8"),
+        ({"seed": 1}, "seed was 0, now 1"),
+        ({"pairs": 10}, "pairs was 300, now 10"),
+        ({"times": ("2000-01-01", "2000-01-02")}, "times"),
+        ({"own": {"smooth": source(TRUTH)}}, "candidate smooth"),
+    ],
+)
+def test_other_options_are_refused_and_named(tmp_path, changes, named):
+    run(tmp_path / "out")
+    with pytest.raises(InputError, match=named):
+        run(tmp_path / "out", **changes)
+    run(tmp_path / "out", overwrite=True, **changes)
+
+
+def test_a_region_of_other_bounds_is_refused(tmp_path):
+    run(tmp_path / "out", regions={"here": (60, 0, 0, 90)})
+    with pytest.raises(InputError, match="region here"):
+        run(tmp_path / "out", regions={"here": (60, 0, 10, 90)})
+
+
+def test_a_foreign_folder_is_refused_and_left(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").write_text("precious")
+    with pytest.raises(InputError, match="not made by this command"):
+        run(tmp_path / "out")
+    assert (tmp_path / "out" / "thesis.tex").read_text() == "precious"
+
+
+def test_a_foreign_file_of_a_result_is_refused(tmp_path):
+    run(tmp_path / "out")
+    path = tmp_path / "out" / "smooth" / "maps.nc"
+    xr.Dataset({"a": 1}).to_netcdf(path)
+    with pytest.raises(InputError, match=r"maps\.nc"):
+        run(tmp_path / "out", metrics=(*FEW, "maps"))
+
+
+def test_a_crash_loses_one_chunk_at_most(tmp_path, monkeypatch):
+    seen = []
+    measure = chunks_module.measure_chunk
+
+    def failing(work, times):
+        if len(work.candidates):
+            seen.append(int(times[0]))
+            if len(seen) == 3:
+                raise KeyboardInterrupt
+        return measure(work, times)
+
+    monkeypatch.setattr(chunks_module, "measure_chunk", failing)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "out", chunk=2)
+    assert seen == [0, 2, 4]
+    assert not list(tmp_path.glob("out/*/*.nc"))
+    run(tmp_path / "out", chunk=2)
+    assert seen == [0, 2, 4, 4, 6, 8]
+    monkeypatch.undo()
+    run(tmp_path / "whole", chunk=2)
+    assert_same(tmp_path / "out", tmp_path / "whole")
+
+
+def test_a_candidate_on_a_turned_grid_in_other_order_is_brought_in_line(tmp_path):
+    fields = candidates()["noisy"].fields
+    turned = Grid.from_coordinates(GRID.latitudes[::-1], GRID.longitudes - 180)
+    other = np.roll(fields, 32, axis=2)[:, ::-1, :, ::-1]
+    longer = np.concatenate([other, other[:2]])
+    time = TimeAxis(np.append(TIME.values, TIME.values[-1] + [1, 2]), "standard")
+    moved = source(longer, grid=turned, channels=CHANNELS[::-1], time=time)
+    run(tmp_path / "one", own={"a": candidates()["noisy"]})
+    run(tmp_path / "two", own={"a": moved})
+    assert_same(tmp_path / "one", tmp_path / "two", rtol=1e-6)
+
+
+def test_only_the_times_that_all_have_are_evaluated(tmp_path, capsys):
+    short = source(TRUTH[2:6], time=TIME[2:6])
+    out = run(tmp_path / "out", own={"short": short, **candidates()})
+    assert "4 of 9 times" in capsys.readouterr().err
+    assert json.loads((out / "provenance.json").read_text())["options"]["times"][0] == 4
+    with xr.open_dataset(out / "noisy" / "scores.nc") as scores:
+        assert scores.sizes["time"] == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"channels": ("u", "v")}, "no channel vorticity"),
+        ({"units": ("K", "K")}, "'K'"),
+        ({"grid": Grid.cell_centred(32)}, "regrid"),
+        ({"time": TimeAxis(TIME.values + 60, "standard")}, "none of the truth's times"),
+        ({"time": TimeAxis.steps(COUNT)}, None),
+    ],
+)
+def test_candidates_that_do_not_fit_are_refused(tmp_path, changes, named):
+    own = {"odd": source(TRUTH, **changes)}
+    if named is None:
+        run(tmp_path / "out", own=own)
+        return
+    with pytest.raises(InputError, match=named) as raised:
+        run(tmp_path / "out", own=own)
+    assert "odd" in str(raised.value)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"metrics": ("rmse",)}, "rmse is unknown"),
+        ({"metrics": ("learned",)}, "learned"),
+        ({"metrics": ("ensemble",)}, "members"),
+        ({"metrics": ("localized_spectrum",)}, "region"),
+        ({"regions": {"a/b": (60, 0, 0, 90)}}, "a/b"),
+        ({"regions": {"a": (0, 0, 60, 90)}}, "NORTH"),
+        ({"regions": {"a": "missing.nc"}}, "missing.nc"),
+        ({"own": {"truth": source(TRUTH)}}, "taken"),
+    ],
+)
+def test_mistakes_are_named_before_anything_is_made(tmp_path, options, named):
+    with pytest.raises(InputError, match=named):
+        run(tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_scale_that_leaves_a_remainder_crops_the_truth(tmp_path):
+    grid = Grid.regional(np.linspace(58, 50, 33), np.linspace(-10, 2, 49))
+    fields = np.random.default_rng(0).normal(size=(3, 33, 49, 2)).astype("f4")
+    facts = {"grid": grid, "time": TIME[:3]}
+    part = {"grid": grid.subgrid(slice(0, 32), slice(0, 48)), "time": TIME[:3]}
+    evaluate(source(fields, **facts), {"same": source(fields[:, :32, :48], **part)},
+             tmp_path / "out", metrics=("scores", "samples"), scale=4, report=False)  # fmt: skip
+    with xr.open_dataset(tmp_path / "out" / "same" / "scores.nc") as scores:
+        np.testing.assert_array_equal(scores["rmse"], 0)
+    with xr.open_dataset(tmp_path / "out" / "truth" / "samples.nc") as samples:
+        assert samples["field"].shape == (2, 3, 32, 48)
+
+
+def test_ensembles_and_a_learned_distance(tmp_path):
+    members = [candidates()["noisy"], candidates()["smooth"]]
+    out = run(
+        tmp_path / "out",
+        own={"both": EnsembleSource(members)},
+        metrics=("ensemble", "learned", "spectrum"),
+        learned_distance=lambda x, y: ((x - y) ** 2).mean((1, 2, 3)),
+        learned_features=lambda x: x[:, ::8, 0, 0],
+    )
+    with xr.open_dataset(out / "both" / "learned.nc") as learned:
+        expected = [((m.fields - TRUTH) ** 2).mean((1, 2, 3)) for m in members]
+        np.testing.assert_allclose(learned["learned_distance"], np.mean(expected, 0), rtol=1e-5)
+        assert learned["frechet_distance"] > 0
+    with xr.open_dataset(out / "both" / "ensemble.nc") as ensemble:
+        assert ensemble["crps"].shape == (2, COUNT)
+
+
+def test_a_monthly_climatology(tmp_path):
+    monthly = np.zeros((12, *GRID.shape, 2), "f4")
+    monthly[0] = TRUTH.mean(0)
+    climatology = source(monthly, time=TimeAxis.steps(12))
+    run(tmp_path / "own", metrics=("scores",))
+    run(tmp_path / "given", metrics=("scores",), climatology=climatology)
+    assert_same(tmp_path / "own", tmp_path / "given", rtol=1e-5)
+    with pytest.raises(InputError, match="5 fields"):
+        run(tmp_path / "five", climatology=source(TRUTH[:5], time=TIME[:5]))
+
+
+def test_files_remember_what_they_were_made_by(tmp_path):
+    out = run(tmp_path / "out")
+    options = recorded_options(out / "noisy" / "scores.nc")
+    assert options["metric"] == "scores" and options["scale"] == 4
+    assert options["candidate"]["type"] == "ArraySource"
+    (tmp_path / "no.nc").write_text("nothing")
+    assert recorded_options(tmp_path / "no.nc") is None
