@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
 # The whole pipeline on simulated data, fields to report: simulation, records, learned distance,
-# two generators, evaluation. Every command goes on where it was interrupted, or says that it is done,
-# so that the script can be started again at any time.
+# two generators, evaluation. Every command goes on where it was interrupted, or says that it is
+# done, so that the script can be started again at any time.
 #
 #   scripts/demo.sh [DIRECTORY]        default: demo
 set -euo pipefail
 demo="${1:-demo}"
 mkdir -p "$demo"
-export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-3}"
 
 run() {
     printf '\n\033[1m$ %s\033[0m\n' "$*"
@@ -17,31 +16,33 @@ run() {
 run phire simulate "$demo/simulation.h5" --days 160 --resolution 128 --step 3h --seed 0
 run phire info "$demo/simulation.h5"
 
-# The first 140 days train, the last 15 are held out; five days between them keep them independent.
+# The first 140 days train, the last 15 are held out; five days between keep them apart.
 train=2000-01-01,2000-05-20
 held_out=2000-05-25,2000-06-09
 
-# The learned distance: records of pairs, a network that tells the lag, the metric.
+# The learned distance: pairs of patches, a network that tells how far apart in time they are, and
+# what it had to see for that.
 pairs=(--patch 32,32 --classes 8 --latitudes -70,70)
-run rplearn-data "$demo/simulation.h5" "$demo/pairs" --time "$train" --patches-per-field 40 "${pairs[@]}"
+run rplearn-data "$demo/simulation.h5" "$demo/pairs" --time "$train" --patches-per-field 50 "${pairs[@]}"
 run rplearn-data "$demo/simulation.h5" "$demo/pairs-held-out" --time "$held_out" \
     --patches-per-field 40 --statistics "$demo/pairs" "${pairs[@]}"
 run rplearn-train "$demo/pairs" --validation "$demo/pairs-held-out" --out "$demo/representation" \
-    --network tiny --classes 8 --epochs 4
-run rplearn-eval "$demo/representation" --records "$demo/pairs-held-out" --epoch best \
-    --out "$demo/metric"
+    --network tiny --epochs 2 --cool-down-epochs 1
+run rplearn-eval "$demo/representation" --records "$demo/pairs-held-out" --out "$demo/metric"
 
 # Two generators, four times finer: content by mean squared error, and by the learned distance.
 run phire-data "$demo/simulation.h5" "$demo/patches" --time "$train" --patch 64,64 --scale 4 \
     --patches-per-field 4 --statistics "$demo/pairs"
 for content in mse "$demo/metric"; do
-    name="generator-$(basename "$content")"
-    run phire-train "$demo/patches" --out "$demo/$name" --network srgan-small --content "$content"
+    run phire-train "$demo/patches" --out "$demo/generator-$(basename "$content")" \
+        --network srgan-small --content "$content" --batch-size 16 \
+        --pretrain-epochs 1 --epochs 2,1 --learning-rates 1e-4,1e-5
 done
 
 run phire-eval "$demo/simulation.h5" --time "$held_out" --scale 4 --out "$demo/results" \
+    --learned "$demo/metric" \
     --candidate "bicubic=bicubic" \
-    --candidate "mse + adversarial=$demo/generator-mse" \
+    --candidate "MSE + adversarial=$demo/generator-mse" \
     --candidate "learned + adversarial=$demo/generator-metric"
 
 printf '\nThe report: %s\n' "$(cd "$demo" && pwd)/results/report.html"

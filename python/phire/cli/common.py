@@ -53,7 +53,7 @@ class Command(click.Command):
         from phire import progress
 
         if self.tensorflow:
-            _import_tensorflow()
+            import_tensorflow()
         with progress.quiet(ctx.params.pop("quiet")):
             try:
                 return super().invoke(ctx)
@@ -67,9 +67,9 @@ class Command(click.Command):
                 _end(ctx, "interrupted; the same command goes on from here or starts anew", 130)
 
 
-def _import_tensorflow() -> None:
+def import_tensorflow() -> None:
     """Imports TensorFlow without the lines that it writes to standard error from C++."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -6,7 +6,7 @@ import os
 
 import click
 
-from phire.cli.common import Command, CommaSeparated
+from phire.cli.common import Command, CommaSeparated, import_tensorflow
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 
@@ -101,6 +101,7 @@ def main(truth, candidates, output, climatology, learned, variables, lags, scale
         origins["truth"]["variables"] = list(variables)
     functions = {}
     if learned is not None:
+        import_tensorflow()
         from phire.rplearn import LearnedMetric
 
         metric = LearnedMetric.load(learned)
@@ -138,6 +139,7 @@ def _open(name, spec, truth, scale, variables):
         raise InputError(f"--candidate {name}={spec} needs --scale: how much coarser its input is.")
     coarse = CoarsenedSource(truth, scale)
     if is_run:
+        import_tensorflow()
         from phire.downscaling.prediction import PredictedSource
 
         return PredictedSource(spec, coarse)
