@@ -1,0 +1,162 @@
+"""Killed in the middle, every long command completes when it is given again.
+
+And nothing that has its final name was ever partial: while a command works, its output is not
+there; the moment it is there, it is whole.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import h5py
+import numpy as np
+import pytest
+
+from phire.files import PARTIAL
+from pipeline import run, start
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A store of 240 small fields with a time axis, and the records and runs made of it."""
+    folder = tmp_path_factory.mktemp("interruption")
+    random = np.random.default_rng(0)
+    # Waves that travel eastward, so that there is something to learn.
+    longitude = np.linspace(0, 2 * np.pi, 128, endpoint=False)
+    latitude = np.linspace(0, np.pi, 64)
+    data = np.empty((2, 240, 64, 128), "f4")
+    for t in range(240):
+        for c in range(2):
+            data[c, t] = 1e-5 * (
+                np.sin(latitude)[:, None] * np.sin((3 + c) * (longitude - 0.05 * t))
+                + 0.1 * random.normal(size=(64, 128))
+            )
+    with h5py.File(folder / "store.h5", "w") as file:
+        file["data"] = data
+    return folder
+
+
+def kill_in_the_middle(command, output, begun):
+    """Starts ``command``, kills it once ``begun()`` holds, and checks that ``output`` is absent."""
+    process = start(*command)
+    deadline = time.monotonic() + 300
+    while not begun():
+        assert process.poll() is None, f"ended too early:\n{process.communicate()[0]}"
+        assert time.monotonic() < deadline, "never began to write"
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    printed, _ = process.communicate()
+    assert process.returncode == -signal.SIGKILL, printed
+    assert not output.exists(), "an output had its final name before it was whole"
+
+
+def partial_exists(output):
+    return lambda: any(output.parent.glob(f".{output.name}{PARTIAL}*"))
+
+
+def completes(command, output):
+    run(*command)
+    assert output.exists()
+    assert not list(output.parent.glob(f".{output.name}{PARTIAL}*"))
+    assert "already" in run(*command)  # and a third time there is nothing to do
+
+
+def test_simulate(folder):
+    output = folder / "simulated.h5"
+    command = ("phire", "simulate", output, "--days", 4, "--resolution", 64, "--spin-up", 2)
+    kill_in_the_middle(command, output, partial_exists(output))
+    completes(command, output)
+    with h5py.File(output) as file:
+        assert file["data"].shape == (2, 32, 64, 128)
+        assert np.isfinite(file["data"][:]).all()
+        assert (file["data"][:].std(axis=(0, 2, 3)) > 0).all()
+
+
+def test_convert(folder):
+    import xarray as xr
+
+    values = np.random.default_rng(1).normal(size=(400, 91, 180)).astype("f4")
+    coordinates = {
+        "time": np.arange(400) * np.timedelta64(1, "h") + np.datetime64("2000-01-01", "ns"),
+        "latitude": np.linspace(90, -90, 91),
+        "longitude": np.arange(0, 360, 2.0),
+    }
+    dataset = xr.Dataset({"t": (("time", "latitude", "longitude"), values)}, coordinates)
+    dataset.to_netcdf(folder / "source.nc")
+    output = folder / "converted.h5"
+    command = ("phire", "convert", folder / "source.nc", output, "--variables", "t")
+    kill_in_the_middle(command, output, partial_exists(output))
+    completes(command, output)
+    with h5py.File(output) as file:
+        np.testing.assert_array_equal(file["data"][0], values)
+
+
+def test_pair_records(folder):
+    from phire.records import open_records
+
+    output = folder / "pairs"
+    command = ("rplearn-data", folder / "store.h5", output, "--patch", "32,32",
+               "--patches-per-field", 40, "--classes", 4, "--shards", 2,
+               "--compression", "zlib")  # fmt: skip
+    kill_in_the_middle(command, output, partial_exists(output))
+    completes(command, output)
+    records = open_records(output)
+    read = sum(len(batch["label"]) for batch in records.dataset(64, drop_remainder=False))
+    assert read == records.count == records.manifest.count
+
+
+def test_downscaling_records(folder):
+    output = folder / "patches"
+    command = ("phire-data", folder / "store.h5", output, "--patch", "32,32", "--scale", 4,
+               "--patches-per-field", 20, "--shards", 2, "--compression", "zlib")  # fmt: skip
+    kill_in_the_middle(command, output, partial_exists(output))
+    completes(command, output)
+
+
+def kill_while_training(command, out):
+    """Kills a training run after its first checkpoint; the network must not be there yet."""
+    network = out / "networks"
+    kill_in_the_middle(command, network / "encoder.keras", lambda: any(out.glob("checkpoints/*")))
+    assert not list(network.glob("*.keras"))
+    run(*command)
+    assert list(network.glob("*.keras"))
+    assert "already" in run(*command)
+
+
+def test_training_and_evaluation(folder):
+    if not (folder / "pairs").exists():
+        test_pair_records(folder)
+    representation = folder / "representation"
+    command = ("rplearn-train", folder / "pairs", "--validation", folder / "pairs",
+               "--out", representation, "--network", "tiny", "--classes", 4, "--epochs", 3,
+               "--warm-up-epochs", 0, "--cool-down-epochs", 0, "--batch-size", 32)  # fmt: skip
+    kill_while_training(command, representation)
+    metric = folder / "metric"
+    command = ("rplearn-eval", representation, "--records", folder / "pairs", "--out", metric)
+    run(*command)
+    assert "already" in run(*command)
+
+
+def test_generator_prediction_and_report(folder):
+    if not (folder / "patches").exists():
+        test_downscaling_records(folder)
+    generator = folder / "generator"
+    command = ("phire-train", folder / "patches", "--out", generator, "--network", "srgan-small",
+               "--pretrain-epochs", 1, "--epochs", "1", "--learning-rates", "1e-4",
+               "--batch-size", 16)  # fmt: skip
+    kill_while_training(command, generator)
+    fine = folder / "fine.h5"
+    command = ("phire", "predict", generator, folder / "store.h5", fine, "--coarsen", 4)
+    kill_in_the_middle(command, fine, partial_exists(fine))
+    completes(command, fine)
+    results = folder / "results"
+    command = ("phire-eval", folder / "store.h5", "--scale", 4, "--out", results,
+               "--candidate", "bicubic=bicubic", "--candidate", f"file={fine}")  # fmt: skip
+    kill_in_the_middle(command, results / "report.html", lambda: any(results.glob("truth/*.nc")))
+    run(*command)
+    assert (results / "report.html").exists()
+    assert "already" in run(*command)
