@@ -14,6 +14,9 @@ from phire.fields.normalization import Normalization
 from phire.records.layers import Layers, all_finite
 from phire.records.writing import ShardFiles
 
+BLOCK_VALUES = 1 << 15
+"""Values that are normalised at once."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Cuts:
@@ -96,11 +99,15 @@ class Cutter:
         width = planes.shape[2]
         shape = planes.shape[1], width + extra, len(planes)
         pixels = np.empty(shape, np.dtype(self.dtype).newbyteorder("<"))
+        # Some rows at a time, so that what is between stays in the processor's cache.
+        rows = max(1, BLOCK_VALUES // width)
         for c, name in enumerate(self.normalization.channels):
             part = self.normalization.select([name])
-            values = np.ascontiguousarray(planes[c])[..., None]
-            with np.errstate(invalid="ignore"):
-                pixels[:, :width, c] = part.apply(values)[..., 0]
+            for first in range(0, planes.shape[1], rows):
+                block = slice(first, first + rows)
+                values = np.ascontiguousarray(planes[c, block])[..., None]
+                with np.errstate(invalid="ignore"):
+                    pixels[block, :width, c] = part.apply(values)[..., 0]
         pixels[:, width:] = pixels[:, :extra]
         return pixels
 

@@ -97,6 +97,7 @@ class Survey:
 
     Attributes:
         partly, wholly: Number of fields of which some or all is missing.
+        times: Indices of the fields of which some is missing, ascending.
         absent: Indices of the fields that are missing wholly.
     """
 
