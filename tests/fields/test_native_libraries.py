@@ -22,3 +22,14 @@ def test_a_process_that_reads_grib_and_projects_ends_well(later):
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+
+
+def test_a_notebook_that_opened_a_file_before_importing_phire_ends_well():
+    if importlib.util.find_spec("cfgrib") is None or importlib.util.find_spec("pyproj") is None:
+        pytest.skip("cfgrib or pyproj is not installed")
+    script = (
+        "import sys, xarray; xarray.backends.list_engines(); assert 'gribapi' in sys.modules; "
+        "import phire.fields.grid; print('done')"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
