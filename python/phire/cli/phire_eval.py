@@ -107,9 +107,9 @@ def main(truth, candidates, output, climatology, learned, variables, lags, scale
         metric = LearnedMetric.load(learned)
         functions["learned_distance"] = metric.distance
         functions["learned_features"] = lambda fields: metric.features(fields).mean(axis=(1, 2))
-        origins["learned"] = _origin(files, learned)
+        origins["--learned"] = _origin(files, learned)
     if climatology is not None:
-        origins["climatology"] = _origin(files, climatology)
+        origins["--climatology"] = _origin(files, climatology)
         functions["climatology"] = open_fields(climatology, variables)
     evaluate(
         truth_source,

@@ -86,7 +86,7 @@ def evaluate(
         learned_features: (n, H, W, C) → (n, F), for the Fréchet distance.
         lags: Of the semivariogram, km.
         pairs: Of points for each lag and field.
-        origins: By source (``truth``, candidates, ``climatology``, ``learned``) what it was opened
+        origins: By source (``truth``, candidates, ``--climatology``, ``--learned``) what it was opened
             from; it is kept with the results, and another one is refused. By default the source's
             path, or its first and last field.
         seed: Of every random draw.
@@ -153,8 +153,8 @@ def evaluate(
         "pairs": setting.pairs,
         "climatology": None
         if climatology is None
-        else origins.get("climatology") or _origin(climatology),
-        "learned": origins.get("learned") or sorted(learned),
+        else origins.get("--climatology") or _origin(climatology),
+        "learned": origins.get("--learned") or sorted(learned),
     }
     sources = {name: origins.get(name) or _origin(source) for name, source in candidates.items()}
     places = {name: _region_text(region) for name, region in regions.items()}
