@@ -12,9 +12,11 @@ EXTRAS = {
 }
 EXTRAS["test"] = [
     *EXTRAS["grib"],
+    *EXTRAS["maps"],
     "gstools>=1.6",
     "hypothesis>=6.100",
     "import-linter>=2.0",
+    "jax>=0.4.30",
     "pytest>=8",
     "pytest-timeout>=2.3",
     "ruff>=0.6",

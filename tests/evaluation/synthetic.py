@@ -102,6 +102,18 @@ def write_results(
             },
             cutoff_degree=cutoff,
         )
+        bands = np.array([-45.0, 45.0])
+        save(
+            "zonal_spectrum",
+            {
+                "variance": (
+                    ("channel", "band", "wavenumber"),
+                    np.stack([power[:, 1:], 1.2 * power[:, 1:]], axis=1),
+                    squares,
+                )
+            },
+            {"channel": list(channels), "band": bands, "wavenumber": level[1:].astype(int)},
+        )
         # Semivariogram: the closed form of an exponential model is enough for a picture.
         smooth = max(0.0, candidates.get(name, 0.0))
         gamma = 1 - np.exp(-((lags / 400) ** (1 + 0.3 * smooth)))
@@ -260,7 +272,8 @@ def write_results(
                 for channel in channels:
                     row[f"{variable}:{channel}"] = float(means[variable].sel(channel=channel))
             row["learned_distance"] = 0.1 + abs(candidates[name])
-            row["kinetic_energy_log_error"] = abs(candidates[name])
+            row["log_spectral_error:kinetic_energy"] = abs(candidates[name])
+            row["rv_coefficient:random"] = 1 / (1 + abs(candidates[name]))
             rows_of_table.append(row)
     names = list(rows_of_table[0])
     lines = [",".join(names)]

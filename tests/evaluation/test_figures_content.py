@@ -16,7 +16,7 @@ from phire.evaluation.figures.maps import map_figure
 from phire.evaluation.figures.panels import coarse_input, panel_figure
 from phire.evaluation.figures.scores import score_figure, smoothed, time_axis
 from phire.evaluation.figures.semivariogram import semivariogram_figure
-from phire.evaluation.figures.spectra import coherence_figure, spectrum_figure
+from phire.evaluation.figures.spectra import coherence_figure, spectrum_figure, zonal_figure
 from phire.evaluation.figures.style import (
     COLOURS,
     candidate_styles,
@@ -100,6 +100,29 @@ def test_upper_axis_tells_the_wavelength():
 def test_nothing_is_shown_beyond_the_truths_truncation():
     data = spectrum(-3, truncation=85)
     assert spectrum_figure({"truth": data}).axes[0].get_xlim() == (1, 85)
+
+
+def test_round_off_is_not_shown():
+    """A truth without a truncation attribute that ends in what single precision leaves."""
+    data = spectrum(-3)
+    data["kinetic_energy"][100:] = 1e-16
+    assert spectrum_figure({"truth": data}).axes[0].get_xlim() == (1, 99)
+
+
+def test_zonal_spectra_have_a_panel_a_band_from_north_to_south():
+    wavenumber = np.arange(1, 20)
+    variance = wavenumber**-2.0 * np.array([[[1.0], [2.0], [3.0]]])
+    data = xr.Dataset(
+        {"variance": (("channel", "band", "wavenumber"), variance, {"units": "K2"})},
+        {"channel": ["t"], "band": [-60.0, 0, 60], "wavenumber": wavenumber},
+    )
+    figure = zonal_figure({"truth": data, "a": data * 0.5}, channel="t")
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles == ["around 60°N", "around 0°", "around 60°S"]
+    for axes, size in zip(figure.axes, (3, 2, 1)):
+        (line,) = lines_of(axes, COLOURS[0])
+        np.testing.assert_allclose(line.get_ydata(), 0.5 * size * wavenumber**-2.0)
+    assert figure.axes[0].get_ylabel() == "Variance (K²)"
 
 
 def test_regional_spectra_run_from_long_to_short_waves():

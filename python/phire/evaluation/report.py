@@ -9,6 +9,7 @@ import importlib.resources
 import json
 import math
 import os
+import re
 import shlex
 import struct
 from collections.abc import Iterator, Mapping, Sequence
@@ -142,17 +143,17 @@ def _score_table(folder: ResultsFolder, table: pd.DataFrame) -> str:
     candidates += [name for name in table.index if name not in candidates]
     head = "".join(f'<th scope="col">{_key(folder, name)}{_text(name)}</th>' for name in candidates)
     body = []
-    for channel, columns in _columns(folder, table).items():
-        if channel:
+    for heading, columns in _columns(folder, table).items():
+        if heading:
             body.append(
                 f'<tr class="group"><th scope="rowgroup" colspan="{len(candidates) + 1}">'
-                f"{_text(readable(channel))}</th></tr>"
+                f"{_text(readable(heading))}</th></tr>"
             )
         for column in columns:
             known = column.known
             values = np.array([table.loc[name, column.name] for name in candidates], dtype=float)
             best = best_of(values, known)
-            units = pretty_units(folder.units(known.name, channel or None))
+            units = pretty_units(folder.units(known.name, column.channel or None))
             cells = "".join(
                 f'<td class="best" title="best">{_number(value)}</td>'
                 if i in best
@@ -183,19 +184,20 @@ class _Column:
 
 
 def _columns(folder: ResultsFolder, table: pd.DataFrame) -> dict[str, list[_Column]]:
-    """The numeric columns by channel; those of no channel come first."""
-    channels = {*folder.channels, "kinetic_energy"}
-    found: dict[str, list[_Column]] = {"": []}
+    """The numeric columns under their headings: of no channel, kinetic energy, the channels."""
+    found: dict[str, list[_Column]] = {"": [], "kinetic_energy": []}
+    found |= {channel: [] for channel in folder.channels}
     for column in table.columns:
         values = pd.to_numeric(table[column], errors="coerce")
         if column in ("region", "candidate") or values.isna().all():
             continue
         name, *labels = str(column).split(":")
-        channel = labels.pop(0) if labels and labels[0] in channels else ""
+        channel = labels.pop(0) if labels and labels[0] in found else ""
+        heading = channel or ("other numbers" if labels else "")
         known = definition(name)
         title = known.title + (f", {', '.join(map(readable, labels))}" if labels else "")
-        found.setdefault(channel, []).append(_Column(str(column), known, channel, title))
-    return {channel: columns for channel, columns in found.items() if columns}
+        found.setdefault(heading, []).append(_Column(str(column), known, channel, title))
+    return {heading: columns for heading, columns in found.items() if columns}
 
 
 def best_of(values: np.ndarray, known: Definition) -> set[int]:
@@ -206,7 +208,7 @@ def best_of(values: np.ndarray, known: Definition) -> set[int]:
         known: The score's definition.
 
     Returns:
-        The places; none where no direction is better or fewer than two candidates have a value.
+        The places; none where no direction is better or all who have a value are equal.
     """
     if not known.better or np.isfinite(values).sum() < 2:
         return set()
@@ -217,11 +219,12 @@ def best_of(values: np.ndarray, known: Definition) -> set[int]:
         "one": np.abs(values - 1),
     }[known.better]
     least = _number(values[int(np.nanargmin(distance))])
-    return {
+    best = {
         i
         for i, value in enumerate(values)
         if np.isfinite(value) and (_number(value) == least or distance[i] == np.nanmin(distance))
     }
+    return best if len(best) < np.isfinite(values).sum() else set()
 
 
 def _key(folder: ResultsFolder, name: str) -> str:
@@ -301,7 +304,7 @@ def _definitions(folder: ResultsFolder, groups: Mapping[str, Any]) -> str:
         better = f" {_capital(_way(known))}." if known.better else ""
         units = pretty_units(known.units)
         items.append(
-            f"<div><dt>{_text(known.title)}</dt><dd>{_text(known.formula)}."
+            f"<div><dt>{_text(known.title)}</dt><dd>{_text(_sentence(known.formula))}."
             f"{' Units: ' + _text(units) + '.' if units else ''}{better}"
             + (f'<br><span class="source">{_text(known.source)}</span>' if known.source else "")
             + "</dd></div>"
@@ -336,6 +339,11 @@ def _provenance(folder: ResultsFolder) -> str:
 def _number(value: float) -> str:
     """Four significant digits for people; an en dash where there is no value."""
     return "–" if not math.isfinite(value) else number_digits(value)
+
+
+def _sentence(text: str) -> str:
+    """With a capital where it begins with a word, not with a symbol."""
+    return _capital(text) if re.match(r"[a-z]{3,}\b", text) else text
 
 
 def _capital(text: str) -> str:

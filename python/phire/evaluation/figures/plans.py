@@ -30,7 +30,7 @@ from phire.evaluation.figures.skill import (
     large_error_figure,
     projection_figure,
 )
-from phire.evaluation.figures.spectra import coherence_figure, spectrum_figure
+from phire.evaluation.figures.spectra import coherence_figure, spectrum_figure, zonal_figure
 from phire.evaluation.figures.style import TRUTH, readable
 
 GROUPS = {
@@ -139,24 +139,13 @@ def _spectra(folder: ResultsFolder) -> Iterator[Plan]:
                     )
     data = folder.metric("zonal_spectrum")
     for channel in values_of(data, "channel"):
-        for band in values_of(data, "band"):
-            side = "N" if band > 0 else "S" if band < 0 else ""
-            text = f"around {abs(band):g}°{side}"
-            title = f"Zonal spectrum of {readable(channel)} {text}"
-            yield Plan(
-                _name("zonal_spectrum", channel, f"{abs(band):g}{side}"),
-                "spectra",
-                title,
-                "Waves along circles of latitude, averaged over a band. Read as the other spectra.",
-                functools.partial(
-                    spectrum_figure,
-                    {name: dataset.sel(band=band) for name, dataset in data.items()},
-                    variable="variance",
-                    channel=channel,
-                    styles=folder.styles,
-                    title=title,
-                ),
-            )
+        yield Plan(
+            _name("zonal-spectrum", channel),
+            "spectra",
+            f"Zonal spectra of {readable(channel)}",
+            "Waves along circles of latitude, averaged over bands. Read as the other spectra.",
+            functools.partial(zonal_figure, data, channel=channel, styles=folder.styles),
+        )
 
 
 def _semivariograms(folder: ResultsFolder) -> Iterator[Plan]:

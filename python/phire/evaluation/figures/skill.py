@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from phire.errors import InputError
 from phire.evaluation.figures.reading import Datasets, opened, units_of
@@ -13,7 +14,6 @@ from phire.evaluation.figures.style import (
     TRUTH,
     Style,
     candidate_styles,
-    labelled,
     legend_below,
     new_figure,
     number_text,
@@ -118,6 +118,7 @@ def large_error_figure(
             )
         axes.set_title(f"degrees above {int(degree)}" if degree > 0 else "all degrees")
         axes.set_xlabel("Error / deviation of the truth")
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.set_yscale("log")
     panels[0].set_ylabel("Share of the area beyond")
     figure.suptitle(f"Large errors of {readable(channel)}", x=0.01, ha="left", fontsize=12)
@@ -171,10 +172,10 @@ def projection_figure(
                 ms=7,
             )
         axes.set_title(title)
-        axes.set_xlabel(labelled("", units_of(some, variable)).strip())
+        greatest = max(float(dataset[variable].max()) for dataset in datasets.values())
         axes.set_yticks(range(len(kinds)), [f"{kind} projections" for kind in kinds])
         axes.set_ylim(len(kinds) - 0.5, -0.5)
-        axes.set_xlim(left=0)
+        axes.set_xlim(0, 1.08 * greatest if greatest > 0 else 1)
         axes.grid(axis="y", visible=False)
     figure.suptitle("Distances of projected fields", x=0.01, ha="left", fontsize=12)
     legend_below(figure, list(datasets), styles, markers=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from phire.errors import InputError
+from phire.evaluation.figures.images import latitude_text
 from phire.evaluation.figures.reading import Datasets, opened, over_all_but, units_of
 from phire.evaluation.figures.style import (
     TRUTH,
@@ -33,6 +35,9 @@ SLOPES = ((-3.0, "−3"), (-5 / 3, "−5/3"))
 
 # Vorticity and divergence are derivatives of the wind: their variance is l² times its energy.
 DERIVATIVE_SLOPES = ((-1.0, "−1 (energy −3)"), (1 / 3, "+1/3 (energy −5/3)"))
+
+ROUND_OFF = 1e-13
+"""Of the greatest: less than this in a spectrum is what single precision leaves of nothing."""
 
 RATIO_LIMITS = (0.02, 50.0)
 """The ratio panel never shows more than this: an empty end would squeeze all else flat."""
@@ -190,6 +195,54 @@ def coherence_figure(
     return figure
 
 
+@styled
+def zonal_figure(
+    spectra: Datasets,
+    *,
+    channel: str,
+    styles: Mapping[str, Style] | None = None,
+) -> Figure:
+    """Draws spectra along circles of latitude, a panel for each band.
+
+    Args:
+        spectra: By candidate: data sets or paths with ``variance`` over ``channel``, ``band``
+            (degrees north) and ``wavenumber``.
+        channel: The channel.
+        styles: By candidate; by their order if None.
+
+    Raises:
+        InputError: No data set holds bands.
+    """
+    datasets = opened(spectra)
+    styles = styles or candidate_styles(datasets)
+    datasets = {name: dataset for name, dataset in datasets.items() if "band" in dataset.dims}
+    if not datasets:
+        raise InputError("none of the spectra is known in bands of latitude: nothing to draw.")
+    some = next(iter(datasets.values()))
+    bands = sorted(some["band"].values.tolist(), reverse=True)
+    columns = min(len(bands), 3)
+    rows = math.ceil(len(bands) / columns)
+    figure = new_figure(1 + 3.3 * columns, 1 + 2.7 * rows)
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in panels[len(bands) :]:
+        axes.set_axis_off()
+    for i, (axes, band) in enumerate(zip(panels, bands)):
+        curves = {
+            name: _curve(dataset.sel(band=band), "variance", channel)
+            for name, dataset in datasets.items()
+        }
+        axis = _axis(curves.get(TRUTH, next(iter(curves.values()))), some)
+        _draw_curves(axes, curves, axis, _limits(axis), styles, curves.get(TRUTH))
+        axes.set_title(f"around {latitude_text(band)}")
+        if i + columns >= len(bands):
+            axes.set_xlabel(axis.label)
+        if i % columns == 0:
+            axes.set_ylabel(labelled("Variance", units_of(some, "variance", channel)))
+    figure.suptitle(f"Zonal spectra of {readable(channel)}", x=0.01, ha="left", fontsize=12)
+    legend_below(figure, list(datasets), styles)
+    return figure
+
+
 def _curve(dataset: xr.Dataset, variable: str, channel: str | None) -> xr.DataArray:
     array = dataset[variable]
     if channel is not None and "channel" in array.dims:
@@ -219,6 +272,8 @@ def _axis(curve: xr.DataArray, holder: xr.Dataset) -> _Axis:
     values = np.asarray(curve[dimension].values, dtype=float)
     # Beyond the truth's last degree there is round-off, and what candidates make of it.
     last = float(holder.attrs.get("truncation", np.inf))
+    above = values[curve.values > ROUND_OFF * np.nanmax(curve.values)]
+    last = min(last, above.max()) if len(above) else last
     label = "Degree $l$" if dimension == "degree" else "Zonal wavenumber"
     return _Axis(dimension, label, np.where(values <= last, values, np.nan), False)
 
