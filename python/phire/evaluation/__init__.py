@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 
 _HOMES = {
+    "City": "cities",
     "EnsembleSource": "members",
     "STATISTICS": "families",
     "as_source": "members",
@@ -15,6 +16,7 @@ _HOMES = {
     "coherence": "functions",
     "describe_results": "results",
     "distribution": "functions",
+    "draw_all": "figures",
     "ensemble_scores": "functions",
     "evaluate": "runner",
     "fractions_skill_score": "functions",
@@ -25,11 +27,13 @@ _HOMES = {
     "maps": "functions",
     "open_fields": "members",
     "projection_distances": "functions",
+    "read_cities": "cities",
     "scores": "functions",
     "semivariogram": "functions",
     "statistic": "functions",
     "summarise": "summary",
     "variance_spectrum": "functions",
+    "write_report": "report",
     "zonal_spectrum": "functions",
 }
 
