@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar
 
@@ -44,6 +45,8 @@ class Batch:
         self.planes = np.ascontiguousarray(np.moveaxis(np.asarray(fields), -1, 1))
         self.times = np.asarray(times)
         self._kept: dict[Any, Any] = {}
+        self._locks: dict[Any, threading.RLock] = {}
+        self._guard = threading.Lock()
 
     def __len__(self) -> int:
         return len(self.planes)
@@ -52,11 +55,14 @@ class Batch:
         """The value kept under ``key``, computed when it is first asked for.
 
         Statistics of several candidates, and several statistics of one field, share transforms
-        this way.
+        this way, also when they run in several threads.
         """
-        if key not in self._kept:
-            self._kept[key] = compute()
-        return self._kept[key]
+        with self._guard:
+            lock = self._locks.setdefault(key, threading.RLock())
+        with lock:
+            if key not in self._kept:
+                self._kept[key] = compute()
+            return self._kept[key]
 
     @property
     def fields(self) -> np.ndarray:
@@ -144,6 +150,7 @@ class Setting:
         threads: That transforms may use.
         lags: Of the semivariogram, km.
         pairs: Of points for each lag and field.
+        directional: Whether semivariograms are taken along the directions too.
         learned: Callables that the statistics of learned features use, by name.
     """
 
@@ -158,6 +165,7 @@ class Setting:
     threads: int = 1
     lags: tuple[float, ...] = LAGS
     pairs: int = 300
+    directional: bool = True
     learned: Mapping[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import os
 import pickle
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -63,16 +64,27 @@ class Work:
 def measure_chunk(work: Work, times: np.ndarray) -> dict[Hashable, State]:
     """The states of all tasks over some times."""
     states = {task.key: task.statistic.empty() for task in work.tasks}
-    for truth, candidates in _read_ahead(work, times):
-        for task in work.tasks:
-            statistic, state = task.statistic, states[task.key]
-            if task.candidate is None:
-                states[task.key] = statistic.update(state, truth)
-                continue
-            for fields in _entering(statistic, candidates[task.candidate]):
-                state = statistic.update(state, truth, fields)
-            states[task.key] = state
+    threads = max([1, *(task.statistic.setting.threads for task in work.tasks)])
+    with ThreadPoolExecutor(threads) as pool:
+        for truth, candidates in _read_ahead(work, times):
+            # Networks run where they were made.
+            taken = functools.partial(_updated, states, truth, candidates)
+            near = {task.key: taken(task) for task in work.tasks if task.statistic.stays}
+            far = [task for task in work.tasks if not task.statistic.stays]
+            states |= near | dict(zip([task.key for task in far], pool.map(taken, far)))
     return states
+
+
+def _updated(
+    states: Mapping[Hashable, State], truth: Batch, candidates: Mapping[str, Batch], task: Task
+) -> State:
+    """The state of a task with a batch added."""
+    statistic, state = task.statistic, states[task.key]
+    if task.candidate is None:
+        return statistic.update(state, truth)
+    for fields in _entering(statistic, candidates[task.candidate]):
+        state = statistic.update(state, truth, fields)
+    return state
 
 
 def _entering(statistic: Statistic, candidate: Batch) -> list[Batch]:

@@ -95,6 +95,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import xarray as xr
 
@@ -137,7 +138,7 @@ def write_result(
         if variable.size > 4096 and variable.dtype.kind in "fi"
     }
     with files.replacing(path) as partial:
-        dataset.to_netcdf(partial, engine="h5netcdf", encoding=encoding)
+        dataset.to_netcdf(partial, engine="netcdf4", encoding=encoding)
 
 
 def read_result(path: str | os.PathLike) -> xr.Dataset:
@@ -149,19 +150,20 @@ def read_result(path: str | os.PathLike) -> xr.Dataset:
     if not Path(path).is_file():
         raise InputError(f"{path} does not exist: name a file of results (NAME/METRIC.nc).")
     try:
-        with xr.open_dataset(path, engine="h5netcdf") as dataset:
+        with xr.open_dataset(path, engine="netcdf4") as dataset:
             return dataset.load()
     except OSError as error:
         raise InputError(f"{path} is not a NetCDF file of results ({error}).") from None
 
 
 def recorded_options(path: str | os.PathLike) -> dict[str, Any] | None:
-    """The options that a file of results was made by; None where it is not there or not phire's."""
+    """The options a file of results was made by; None where it is not there or not phire's."""
     if not Path(path).is_file():
         return None
     try:
-        with xr.open_dataset(path, engine="h5netcdf") as dataset:
-            text = dataset.attrs.get(OPTIONS)
+        # Without xarray: this is asked of every file before anything is begun.
+        with h5py.File(path, "r") as file:
+            text = file.attrs.get(OPTIONS)
     except OSError:
         return None
     return None if text is None else json.loads(text)

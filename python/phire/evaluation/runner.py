@@ -86,9 +86,9 @@ def evaluate(
         learned_features: (n, H, W, C) → (n, F), for the Fréchet distance.
         lags: Of the semivariogram, km.
         pairs: Of points for each lag and field.
-        origins: By source (``truth``, candidates, ``--climatology``, ``--learned``) what it was opened
-            from; it is kept with the results, and another one is refused. By default the source's
-            path, or its first and last field.
+        origins: By source (``truth``, candidates, ``--climatology``, ``--learned``) what it was
+            opened from; it is kept with the results, and another one is refused. By default the
+            source's path, or its first and last field.
         seed: Of every random draw.
         chunk: Times between two snapshots of the work; a crash costs no more than these.
         workers: Processes to spread chunks over.

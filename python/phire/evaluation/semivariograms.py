@@ -45,6 +45,7 @@ class Semivariogram(Statistic):
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
         self.lags = np.asarray(setting.lags, dtype=np.float64)
+        self.directions = DIRECTIONS if setting.directional else DIRECTIONS[:1]
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
@@ -60,7 +61,10 @@ class Semivariogram(Statistic):
         shape = (len(self.lags), setting.pairs)
         start = self._places(random, shape)
         distance = np.broadcast_to((self.lags * 1e3 / setting.radius)[:, None], shape)
-        ends = [self._partners(random, start, distance, direction) for direction in range(3)]
+        ends = [
+            self._partners(random, start, distance, direction)
+            for direction in range(len(self.directions))
+        ]
         places = [np.stack([part.ravel() for part in pair]) for pair in (start, *ends)]
         latitudes, longitudes = np.concatenate(places, axis=1)
         return _Pairs(Interpolator(setting.grid, latitudes, longitudes), shape)
@@ -117,7 +121,7 @@ class Semivariogram(Statistic):
             pairs = truth.once(("pairs", self.domain, i), lambda: self._pairs(time))
             # Channels as if they were times: each is contiguous then.
             values = pairs.interpolator(batch.planes[i][..., None])[..., 0]
-            values = values.reshape(len(values), 4, *pairs.shape)
+            values = values.reshape(len(values), -1, *pairs.shape)
             return np.moveaxis(0.5 * (values[:, 1:] - values[:, :1]) ** 2, 1, -1)
 
         return batch.once(("squares", self.domain, i), compute)
@@ -152,7 +156,7 @@ class Semivariogram(Statistic):
         dataset["lag"] = ("lag", self.lags, {"units": "km", "long_name": "great-circle distance"})
         units = self.squared_units()
         dimensions = ("channel", "lag")
-        for d, direction in enumerate(DIRECTIONS):
+        for d, direction in enumerate(self.directions):
             dataset[f"semivariogram{direction}"] = (dimensions, mean[..., d], units)
         dataset["semivariogram_normalised"] = (
             dimensions,

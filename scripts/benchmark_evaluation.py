@@ -1,0 +1,177 @@
+#!/usr/bin/env python
+"""Times the statistics on fields of the size of ERA5 at 0.14 degrees, and prints their shares.
+
+    scripts/benchmark_evaluation.py [--rows 1280] [--repeat 3] [--threads 2] [--pyspharm]
+
+The fields are random, of a red spectrum, on the Driscoll–Healy grid with twice as many columns.
+Times are the smallest of the repetitions, in seconds a field of two channels; truth and candidate
+are both measured where a statistic compares them, the transforms that statistics share counted at
+the first that needs them. With --pyspharm the classic route, pyspharm with stored Legendre
+functions, is timed too, on the Gaussian grid: it takes minutes and 13 GB at full size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import resource
+import time
+
+import numpy as np
+
+from phire.evaluation.accumulator import Batch, Setting
+from phire.evaluation.chunks import Task, Work, measure_chunk
+from phire.evaluation.domain import Domain
+from phire.evaluation.families import DEFAULT, STATISTICS
+from phire.evaluation.truth_facts import MeanMap, TruthFacts
+from phire.fields.grid import Grid
+from phire.fields.harmonics import SphericalHarmonics
+from phire.fields.source import ArraySource
+from phire.fields.time import TimeAxis
+
+CHANNELS = ("vorticity", "divergence")
+
+
+def random_fields(grid: Grid, seed: int, threads: int) -> np.ndarray:
+    """(1, H, W, 2) float32 fields whose variance falls as degree⁻³."""
+    harmonics = SphericalHarmonics(grid, threads=threads)
+    random = np.random.default_rng(seed)
+    shape = (2, len(harmonics.degrees))
+    coefficients = random.normal(size=shape) + 1j * random.normal(size=shape)
+    coefficients[:, harmonics.orders == 0] = coefficients[:, harmonics.orders == 0].real
+    coefficients *= 1e-5 / (1.0 + harmonics.degrees) ** 2
+    return np.moveaxis(harmonics.synthesise(coefficients), 0, -1)[None].astype(np.float32)
+
+
+def smallest(repeat: int, function) -> float:
+    """The shortest of several runs, in seconds."""
+    times = []
+    for _ in range(repeat):
+        begun = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - begun)
+    return min(times)
+
+
+def prepared(truth: np.ndarray, grid: Grid, threads: int) -> Setting:
+    """A setting with the facts of the truth."""
+    setting = Setting(Domain.whole(grid), CHANNELS, ("s**-1",) * 2, TimeAxis.steps(1), scale=4,
+                      threads=threads)  # fmt: skip
+    batch = Batch(truth, np.array([0]))
+    facts = TruthFacts(setting)
+    mean = MeanMap(setting).result(MeanMap(setting).measure(batch))["mean"].values[None]
+    return dataclasses.replace(
+        setting,
+        facts=dataclasses.replace(
+            facts.facts(facts.measure(batch)),
+            climatology=0.9 * mean.astype(np.float32),
+            groups=np.zeros(1, dtype=np.int64),
+        ),
+    )
+
+
+def whole_set(setting: Setting, truth: np.ndarray, candidate: np.ndarray) -> dict[str, float]:
+    """Seconds of each statistic of the default set, in the order of an evaluation."""
+    takers = {
+        name: STATISTICS[name](setting)
+        for name in DEFAULT
+        if STATISTICS[name].ensemble != "all" and STATISTICS[name].refusal(setting) is None
+    }
+    states = {}
+    seconds = {}
+    for field in range(2):  # the first draws hashes and plans, the second is a later field
+        times = np.array([0])
+        begun = time.perf_counter()
+        batches = Batch(truth, times), Batch(candidate, times)
+        seconds["arrange in memory"] = time.perf_counter() - begun
+        for name, taker in takers.items():
+            begun = time.perf_counter()
+            if taker.of_truth:
+                key = (name, "truth")
+                states[key] = taker.update(states.get(key, {}), batches[0])
+            states[name] = taker.update(states.get(name, {}), *batches)
+            seconds[name] = time.perf_counter() - begun
+        del field
+    return seconds
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rows", type=int, default=1280)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--pyspharm", action="store_true")
+    options = parser.parse_args()
+    grid = Grid.driscoll_healy(options.rows)
+    print(f"fields of two channels, {grid.describe()}, {options.threads} threads")
+    truth = random_fields(grid, 0, options.threads)
+    candidate = (0.9 * truth + 0.1 * random_fields(grid, 1, options.threads)).astype(np.float32)
+    setting = prepared(truth, grid, options.threads)
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    spectra = STATISTICS["spectrum"](setting)
+    spectra_time = smallest(
+        options.repeat, lambda: spectra.measure(Batch(truth, np.array([0])), None)
+    )
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"spectra (kinetic energy and both channels)    {spectra_time:8.3f} s   (goal 0.15)")
+    print(f"  peak memory of the process                  {peak:8.0f} MB  ({before:.0f} before)")
+
+    pairs = STATISTICS["semivariogram"](setting)
+    isotropic = STATISTICS["semivariogram"](dataclasses.replace(setting, directional=False))
+    for name, taker in (("isotropic", isotropic), ("with both directions", pairs)):
+        # A batch keeps what it has computed: each is measured once.
+        batches = iter([Batch(truth, np.array([0])) for _ in range(3 * options.repeat)])
+        seconds = smallest(
+            3 * options.repeat,
+            lambda taker=taker, batches=batches: taker.measure(next(batches), None),
+        )
+        print(f"semivariogram, 300 pairs x 7 lags, {name:20} {seconds:.4f} s"
+              + ("   (goal 0.02)" if name == "isotropic" else ""))  # fmt: skip
+
+    runs = [whole_set(setting, truth, candidate) for _ in range(options.repeat)]
+    seconds = {name: min(run[name] for run in runs) for name in runs[0]}
+    total = sum(seconds.values())
+    source = ArraySource(np.repeat(truth, 6, 0), channels=CHANNELS, grid=grid)
+    other = ArraySource(np.repeat(candidate, 6, 0), channels=CHANNELS, grid=grid)
+    setting = dataclasses.replace(setting, time=source.time, facts=dataclasses.replace(
+        setting.facts, groups=np.zeros(6, dtype=np.int64)))  # fmt: skip
+    tasks = []
+    for name in [name for name in seconds if name in STATISTICS]:
+        taker = STATISTICS[name](setting)
+        tasks.append(Task(name, taker, "candidate"))
+        if taker.of_truth:
+            tasks.append(Task((name, "truth"), taker, None))
+    work = Work(source, {"candidate": other}, tuple(tasks))
+    # The difference of two lengths is what a further field costs. On a busy machine the processor
+    # time tells more than the clock.
+    begun = time.process_time()
+    measure_chunk(work, np.arange(2))
+    used = time.process_time()
+    measure_chunk(work, np.arange(6))
+    processor = (time.process_time() - used - (used - begun)) / 4
+    lengths = [
+        smallest(options.repeat, lambda n=n: measure_chunk(work, np.arange(n))) for n in (2, 6)
+    ]
+    wall = (lengths[1] - lengths[0]) / 4
+    print(f"default set, truth and one candidate          {wall:8.3f} s   (goal 1.5)")
+    print(f"  processor time, all threads                 {processor:8.3f} s")
+    print(f"  one statistic after another                 {total:8.3f} s")
+    for name, value in sorted(seconds.items(), key=lambda item: -item[1]):
+        print(f"  {name:30} {value:8.3f} s  {100 * value / total:5.1f} %")
+
+    if options.pyspharm:
+        gaussian = Grid.gaussian(options.rows)
+        fields = random_fields(gaussian, 0, options.threads)[0]
+        begun = time.perf_counter()
+        harmonics = SphericalHarmonics(gaussian, engine="pyspharm")
+        harmonics.analyse(fields[..., 0])
+        first = time.perf_counter() - begun
+        later = smallest(1, lambda: [harmonics.analyse(fields[..., c]) for c in range(2)])
+        print(f"pyspharm: {first:.1f} s to begin, {later:.2f} s a field of two channels, "
+              f"{later / spectra_time:.0f} times as long")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
