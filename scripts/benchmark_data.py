@@ -6,7 +6,8 @@ Makes a store of random smooth fields (Blosc-lz4, a field a chunk) and prints, i
 for rplearn-data and phire-data, pairs a second, MB/s, peak memory and the ratio to the floor; then
 the rate at which records are read back as tf.data, beside a bare TFRecordDataset.
 
-Every measurement runs in a process of its own, so that its peak memory is its own.
+Every measurement runs in a process of its own, so that its peak memory is its own. Core-seconds
+(processor time of all threads) tell more than time does on a machine that others use too.
 """
 
 from __future__ import annotations
@@ -54,6 +55,20 @@ def make_store(path: Path, fields: int, rows: int) -> None:
             writer.append(field)
 
 
+class Clock:
+    """Time and processor time since it was made."""
+
+    def __init__(self) -> None:
+        self.begun, self.cores_begun = time.perf_counter(), time.process_time()
+
+    def read(self) -> dict:
+        """``seconds``, and ``cores``: seconds of all threads of this process together."""
+        return {
+            "seconds": time.perf_counter() - self.begun,
+            "cores": time.process_time() - self.cores_begun,
+        }
+
+
 def floor(store: str, size: int, output: str) -> dict:
     """Reads every field once with h5py, then writes ``size`` bytes to one file."""
     import h5py
@@ -61,33 +76,32 @@ def floor(store: str, size: int, output: str) -> dict:
     import numpy as np
 
     block = np.random.default_rng(0).bytes(410_000)
-    begun = time.perf_counter()
+    clock = Clock()
     with h5py.File(store) as file:
         data = file["data"]
         for field in range(data.shape[1]):
             data[:, field]
-    read = time.perf_counter() - begun
+    read = clock.read()["seconds"]
     with open(output, "wb", buffering=0) as stream:
         left = size
         while left > 0:
             left -= stream.write(block[:left])
-    seconds = time.perf_counter() - begun
+    result = clock.read()
     os.remove(output)
-    return {"seconds": seconds, "read": read}
+    return {**result, "read": read}
 
 
 def make(kind: str, store: str, output: str, options: dict) -> dict:
     """Makes records."""
-    from phire import progress
+    from phire import files, progress
     from phire.records import Manifest, write_downscaling_records, write_pair_records
 
     function = write_pair_records if kind == "pairs" else write_downscaling_records
-    begun = time.perf_counter()
+    files.remove(output)
+    clock = Clock()
     with progress.quiet():
         function(store, output, **options)
-    seconds = time.perf_counter() - begun
-    manifest = Manifest.load(output)
-    return {"seconds": seconds, "count": manifest.count}
+    return {**clock.read(), "count": Manifest.load(output).count}
 
 
 def statistics(store: str, output: str) -> dict:
@@ -130,8 +144,8 @@ def read_back(directory: str, batch_size: int) -> dict:
     def bare() -> float:
         begun = time.perf_counter()
         tf.data.TFRecordDataset(names).reduce(
-            tf.constant(0, tf.int64), lambda n, record: n + tf.cast(tf.strings.length(record), n.dtype)
-        ).numpy()  # fmt: skip
+            tf.constant(0), lambda n, record: n + tf.strings.length(record)
+        ).numpy()
         return time.perf_counter() - begun
 
     def decoded(epoch: int) -> float:
@@ -171,8 +185,10 @@ def line(name: str, result: dict, size: int, base: dict | None = None) -> None:
     seconds, count = result["seconds"], result["count"]
     text = f"{name:34} {seconds:7.2f} s {count / seconds:8.0f} records/s"
     text += f" {size / seconds / 1e6:7.0f} MB/s {result['memory']:6.2f} GB"
+    text += f" {result['cores']:6.2f} core-seconds"
     if base is not None:
-        text += f" {seconds / base['seconds']:6.2f} × floor"
+        text += f"; {seconds / base['seconds']:.2f} × floor in time"
+        text += f", {result['cores'] / base['cores']:.2f} × in core-seconds"
     print(text, flush=True)
 
 
@@ -205,7 +221,7 @@ def measure(folder: Path, fields: int, rows: int, workers: int | None, repeat: i
     print(f"{'statistics (log1p)':34} {result['seconds']:7.2f} s {result['memory']:36.2f} GB")
     for kind, options in (("pairs", PAIRS), ("downscaling", PATCHES)):
         command = "rplearn-data" if kind == "pairs" else "phire-data"
-        options = {**options, "workers": workers, "statistics": fitted, "overwrite": True}
+        options = {**options, "workers": workers, "statistics": fitted}
         made = {}
         variants = [("none", "float32"), ("none", "float16"), ("zlib", "float32")]
         if kind == "downscaling":
@@ -219,7 +235,10 @@ def measure(folder: Path, fields: int, rows: int, workers: int | None, repeat: i
             if compression == "none":
                 base = best("floor", store=store, size=size, output=str(folder / "floor"))
                 text = f"floor ({base['read']:.2f} s to read)"
-                print(f"{text:34} {base['seconds']:7.2f} s {size / 1e6:8.0f} MB to write")
+                print(
+                    f"{text:34} {base['seconds']:7.2f} s {size / 1e6:8.0f} MB to write "
+                    f"{base['cores']:.2f} core-seconds"
+                )
             line(f"{command} {compression} {dtype}", result, size, base)
             made[compression, dtype] = result
             if (compression, dtype) == ("none", "float32"):
