@@ -18,7 +18,7 @@ demo: environment
 	PATH="$(abspath $(BIN)):$$PATH" bash scripts/demo.sh demo
 
 test: environment lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: environment
 	$(BIN)/ruff check .

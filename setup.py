@@ -19,6 +19,7 @@ EXTRAS["test"] = [
     "jax>=0.4.30",
     "pytest>=8",
     "pytest-timeout>=2.3",
+    "pytest-xdist>=3.5",
     "ruff>=0.6",
     "scikit-image>=0.24",
     "scores>=2.0",
