@@ -306,3 +306,16 @@ def test_files_remember_what_they_were_made_by(made, tmp_path):
     assert options["candidate"]["type"] == "ArraySource"
     (tmp_path / "no.nc").write_text("nothing")
     assert recorded_options(tmp_path / "no.nc") is None
+
+
+def test_every_second_point_is_no_window(tmp_path):
+    coarse = Grid.from_coordinates(GRID.latitudes[::2], GRID.longitudes[::2])
+    own = {"coarse": source(TRUTH[:, ::2, ::2], grid=coarse)}
+    with pytest.raises(InputError, match="regrid"):
+        run(tmp_path / "out", own=own)
+
+
+def test_the_truth_alone(tmp_path):
+    out = evaluate(source(TRUTH), {}, tmp_path / "out", metrics=("spectrum",))
+    assert (out / "truth" / "spectrum.nc").is_file()
+    assert (out / "report.html").is_file()

@@ -130,22 +130,23 @@ def _open(name, spec, truth, scale, variables):
     from phire.evaluation import open_fields
     from phire.fields.coarsening import CoarsenedSource, CroppedSource
 
-    is_run = os.path.isdir(spec) and not os.path.exists(os.path.join(spec, ".zattrs")) and not (
-        os.path.exists(os.path.join(spec, "zarr.json"))
-    )  # fmt: skip
+    zarr = any(
+        os.path.exists(os.path.join(spec, n)) for n in (".zgroup", ".zmetadata", "zarr.json")
+    )
+    is_run = os.path.isdir(spec) and not zarr
     if spec not in INTERPOLATIONS and not is_run:
         return open_fields(spec, variables)
     if scale is None:
         raise InputError(f"--candidate {name}={spec} needs --scale: how much coarser its input is.")
-    coarse = CoarsenedSource(truth, scale)
+    coarse, fine_grid = CoarsenedSource(truth, scale), CroppedSource(truth, scale).grid
     if is_run:
         import_tensorflow()
         from phire.downscaling.prediction import PredictedSource
 
-        return PredictedSource(spec, coarse)
+        return PredictedSource(spec, coarse, fine_grid, name="the coarsened truth")
     from phire.downscaling.interpolation import InterpolatedSource
 
-    return InterpolatedSource(coarse, CroppedSource(truth, scale).grid, spec)
+    return InterpolatedSource(coarse, fine_grid, spec)
 
 
 def _origin(files, spec):

@@ -68,7 +68,7 @@ def align(
 ) -> tuple[AlignedSource, dict[str, AlignedSource]]:
     """Brings all onto the part of the truth's grid, and the times, that all of them have.
 
-    Candidates may lie on a window of the truth's grid (what coarsening leaves of it), run from
+    Candidates may lie on a window of the truth's grid or reach beyond it, run from
     south to north or start at another longitude, hold channels in another order or more of them,
     and more times. Where nothing names the channels of a candidate, they are taken in order.
 
@@ -87,7 +87,9 @@ def align(
     rows, columns = (np.arange(size) for size in truth.grid.shape)
     for name, candidate in candidates.items():
         own_rows, own_columns = _window(truth.grid, candidate.grid, name)
-        rows, columns = np.intersect1d(rows, own_rows), _kept_order(columns, own_columns)
+        rows, columns = (
+            kept[np.isin(kept, own)] for kept, own in ((rows, own_rows), (columns, own_columns))
+        )
         times = times[_common_times(truth.time[times], candidate.time, name) >= 0]
         if not len(times):
             raise InputError(
@@ -154,12 +156,26 @@ def _common_times(wanted: TimeAxis, own: TimeAxis, name: str) -> np.ndarray:
 
 
 def _window(grid: Grid, part: Grid, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """The rows and columns of ``grid`` on which all points of ``part`` lie."""
+    """The rows and columns of ``grid`` that ``part`` has too.
+
+    Along each axis the one must lie within the other, point on point and without gaps.
+    """
     if grid.has_coordinates == part.has_coordinates:
-        rows = _positions(part.latitudes, grid.latitudes)
-        columns = _positions(part.longitudes, grid.longitudes, grid.has_coordinates)
-        if (rows >= 0).all() and (columns >= 0).all():
-            return rows, columns
+        found = []
+        for own, other, circle in (
+            (grid.latitudes, part.latitudes, False),
+            (grid.longitudes, part.longitudes, grid.has_coordinates),
+        ):
+            places = _positions(own, other, circle)
+            common = np.flatnonzero(places >= 0)
+            steps = np.diff(places[common])
+            if circle:
+                steps = steps % len(other)
+            touching = (np.abs(steps) == 1).all()
+            if touching and len(common) in (len(own), len(other)):
+                found.append(common)
+        if len(found) == 2:
+            return found[0], found[1]
     raise InputError(
         f"candidate {name} lies on a {part.describe()}, the truth on a {grid.describe()}: regrid "
         "it to the truth's points, or choose the truth that it was made for."
@@ -174,10 +190,6 @@ def _positions(wanted: np.ndarray, own: np.ndarray, circle: bool = False) -> np.
         offset = np.abs((wanted[:, None] - own[None, :] + 180) % 360 - 180)
     place = offset.argmin(1)
     return np.where(offset.min(1) <= TOLERANCE, place, -1)
-
-
-def _kept_order(columns: np.ndarray, others: np.ndarray) -> np.ndarray:
-    return columns[np.isin(columns, others)]
 
 
 def _part(grid: Grid, rows: np.ndarray, columns: np.ndarray) -> Grid:
