@@ -168,10 +168,9 @@ def _window(grid: Grid, part: Grid, name: str) -> tuple[np.ndarray, np.ndarray]:
         ):
             places = _positions(own, other, circle)
             common = np.flatnonzero(places >= 0)
-            steps = np.diff(places[common])
-            if circle:
-                steps = steps % len(other)
-            touching = (np.abs(steps) == 1).all()
+            touching = _without_gaps(common, len(own) if circle else 0) and _without_gaps(
+                places[common], len(other) if circle else 0
+            )
             if touching and len(common) in (len(own), len(other)):
                 found.append(common)
         if len(found) == 2:
@@ -180,6 +179,17 @@ def _window(grid: Grid, part: Grid, name: str) -> tuple[np.ndarray, np.ndarray]:
         f"candidate {name} lies on a {part.describe()}, the truth on a {grid.describe()}: regrid "
         "it to the truth's points, or choose the truth that it was made for."
     )
+
+
+def _without_gaps(places: np.ndarray, turn: int) -> bool:
+    """Whether each place is next to the one before; around a circle of ``turn`` places, if any.
+
+    One gap is no gap on a circle: there the run begins.
+    """
+    steps = np.diff(places)
+    if not turn:
+        return bool((np.abs(steps) == 1).all())
+    return int((steps % turn != 1).sum()) <= 1
 
 
 def _positions(wanted: np.ndarray, own: np.ndarray, circle: bool = False) -> np.ndarray:

@@ -81,7 +81,8 @@ def summarise(
             if len(row) > 2:
                 rows.append(row)
     table = pd.DataFrame(rows, columns=["candidate", "region"] if not rows else None)
-    table = table.dropna(axis="columns", how="all")
+    if rows:
+        table = table.dropna(axis="columns", how="all")
     files.write_text(Path(output) / SUMMARY, table.to_csv(index=False, float_format="%.8g"))
     return table
 
