@@ -138,6 +138,84 @@ def test_the_command_writes_every_format(run, store, tmp_path, ending, capsys):
             assert fields.attrs["units"] == "s**-1"
 
 
+def test_an_interrupted_prediction_goes_on(run, store, tmp_path, monkeypatch):
+    monkeypatch.setattr("phire.fields.output.BLOCK_BYTES", 4 * 32 * 64 * 2 * 5)  # five fields
+    read = PredictedSource.read
+    blocks = []
+
+    def counted(self, times):
+        if len(blocks) == 2:
+            raise KeyboardInterrupt
+        blocks.append(times.start)
+        return read(self, times)
+
+    monkeypatch.setattr(PredictedSource, "read", counted)
+    output = tmp_path / "fine.h5"
+    options = {"coarsen": 4, "time": "2000-01-01,2000-01-03"}
+    with pytest.raises(KeyboardInterrupt):
+        predict(run, store, output, **options)
+    assert not output.exists()
+    monkeypatch.setattr(PredictedSource, "read", read)
+    monkeypatch.setattr(
+        PredictedSource, "read", lambda self, times: blocks.append(times.start) or read(self, times)
+    )
+    predict(run, store, output, **options)
+    assert blocks == [0, 5, 10, 15]
+    assert [path.name for path in tmp_path.iterdir()] == ["fine.h5"]
+    predict(run, store, tmp_path / "again.h5", **options)
+    fields = open_store(output).read(slice(None))
+    np.testing.assert_array_equal(fields, open_store(tmp_path / "again.h5").read(slice(None)))
+
+
+def test_blocks_of_another_prediction_are_not_taken(run, store, tmp_path, monkeypatch):
+    monkeypatch.setattr("phire.fields.output.BLOCK_BYTES", 4 * 32 * 64 * 2 * 5)
+    read = PredictedSource.read
+
+    def interrupted(self, times):
+        if times.start:
+            raise KeyboardInterrupt
+        return read(self, times)
+
+    output = tmp_path / "fine.h5"
+    with monkeypatch.context() as context, pytest.raises(KeyboardInterrupt):
+        context.setattr(PredictedSource, "read", interrupted)
+        predict(run, store, output, coarsen=4, time="2000-01-01,2000-01-02")
+    predict(run, store, output, coarsen=4, time="2000-01-02,2000-01-03")
+    predict(run, store, tmp_path / "other.h5", coarsen=4, time="2000-01-02,2000-01-03")
+    fields = open_store(output).read(slice(None))
+    np.testing.assert_array_equal(fields, open_store(tmp_path / "other.h5").read(slice(None)))
+
+
+def test_several_files_are_predicted_in_the_order_of_time(run, coarse, tmp_path):
+    to_dataset(coarse, slice(4, 8)).to_netcdf(tmp_path / "a.nc")
+    to_dataset(coarse, slice(0, 4)).to_netcdf(tmp_path / "b.nc")
+    predict(run, tmp_path / "?.nc", tmp_path / "fine.zarr")
+    with xr.open_zarr(tmp_path / "fine.zarr") as dataset:
+        expected = PredictedSource(run, coarse).read(slice(0, 8))
+        np.testing.assert_allclose(dataset["divergence"], expected[..., 0], rtol=1e-5, atol=1e-11)
+
+
+def test_memory_is_bounded_by_the_tile(generator, coarse, monkeypatch):
+    sizes = []
+
+    def network(batch, training):
+        sizes.append(batch.shape[:3])
+        return np.zeros((*batch.shape[:1], 4 * batch.shape[1], 4 * batch.shape[2], 2), "f4")
+
+    monkeypatch.setattr(generator, "network", network)
+    monkeypatch.setattr(generator, "halo", 2)
+    generator(coarse.read(slice(0, 24)), coarse.grid, 4)
+    assert len(sizes) > 8
+    assert max(n * h * w for n, h, w in sizes) <= 8 * 8
+
+
+def test_a_periodic_generator_takes_no_region(generator, coarse, monkeypatch):
+    monkeypatch.setattr(generator, "periodic", True)
+    region = Grid.regional(coarse.grid.latitudes, coarse.grid.longitudes[:8])
+    with pytest.raises(InputError, match="--periodic"):
+        generator.check(changed(coarse, fields=coarse.read([0])[:, :, :8], grid=region), "it")
+
+
 def test_from_xarray_to_xarray(run, coarse):
     dataset = to_dataset(coarse, [0, 1])
     fine = Downscaler.load(run)(dataset)

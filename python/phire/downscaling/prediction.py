@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ import numpy as np
 import xarray as xr
 
 from phire import files
+from phire.downscaling.resuming import kept
 from phire.downscaling.tiling import apply_in_tiles, spread
 from phire.errors import InputError
 from phire.fields import open_source, write_source
 from phire.fields.coarsening import CoarsenedSource, CroppedSource, refine_grid
 from phire.fields.grid import Grid
 from phire.fields.normalization import Normalization
+from phire.fields.opening import expand
 from phire.fields.source import Source, Times, TimeSelection, to_dataset
 
 TILE = 128
@@ -49,8 +52,8 @@ class TrainedGenerator:
         facts = opened.config.get("fields", {})
         if "scale" not in facts or "architecture" not in opened.config:
             raise InputError(f"{run} is a run of another command: name a run of phire-train.")
-        self.options = {"run": str(self.path.absolute()), "network": network, "epoch": epoch}
         self.network = opened.network(network, epoch)
+        self.periodic = bool(opened.config["architecture"].get("periodic"))
         self.channels = tuple(facts["channels"])
         self.units = tuple(facts["units"])
         self.scale = int(facts["scale"])
@@ -58,6 +61,13 @@ class TrainedGenerator:
         self.spacing = facts["spacing"]
         self.normalization = Normalization.from_dict(facts["normalization"])
         self.halo = receptive_radius(self.network)
+
+    def fingerprint(self) -> str:
+        """A short hash of the weights."""
+        digest = hashlib.sha256()
+        for weight in self.network.get_weights():
+            digest.update(np.ascontiguousarray(weight))
+        return digest.hexdigest()[:16]
 
     def check(self, source: Source, what: str, any_spacing: bool = False) -> None:
         """Refuses a coarse source of other channels, units or spacing.
@@ -76,6 +86,11 @@ class TrainedGenerator:
                     f"{what} holds {name} in {has}, {self.path} was trained on {wanted}: convert "
                     "the units first."
                 )
+        if self.periodic and not source.grid.wraps:
+            raise InputError(
+                f"{what} lies on a {source.grid.describe()}, {self.path} was trained with "
+                "--periodic: give fields all around the globe, or train without."
+            )
         if any_spacing or self.spacing is None or not source.grid.has_coordinates:
             return
         trained = [float(value) * self.scale for value in self.spacing]
@@ -243,6 +258,8 @@ def predict(
 ) -> None:
     """Applies a trained generator to whole fields of any size.
 
+    Interrupted, the same call goes on after the fields that were done.
+
     Args:
         run: A run of ``phire-train``.
         input: Coarse fields: a store, NetCDF, Zarr or GRIB file, or a pattern of several.
@@ -259,12 +276,14 @@ def predict(
         InputError: The run or the input does not fit, or the output is something else's.
     """
     generator = TrainedGenerator(run, network, epoch)
+    inputs = expand(input)
     options: dict[str, Any] = {
-        **generator.options,
-        "run_fingerprint": files.fingerprint(Path(run) / "networks" / f"{network}.keras")
-        if epoch is None
-        else None,
-        "input": os.path.abspath(input),
+        "run": os.path.abspath(run),
+        "network": network,
+        "epoch": epoch,
+        "weights_fingerprint": generator.fingerprint(),
+        "input": [os.path.abspath(path) for path in inputs],
+        "input_fingerprints": [files.fingerprint(path) for path in inputs],
         "coarsen": coarsen,
         "time": time,
         "tile": tile,
@@ -278,4 +297,5 @@ def predict(
     predicted = PredictedSource(
         generator, source, tile=tile, any_spacing=any_spacing, name=str(input)
     )
-    write_source(predicted, output, options=options, overwrite=overwrite)
+    with kept(predicted, output, options) as source:
+        write_source(source, output, options=options, overwrite=overwrite, description="predicting")

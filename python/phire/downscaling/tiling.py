@@ -96,13 +96,18 @@ def apply_in_tiles(
                     inner, (top, left), (full_height, full_width)
                 )
             ]
-            result = network(extended[:, slice(*outer[0]), slice(*outer[1])])
+            outside = extended[:, slice(*outer[0]), slice(*outer[1])]
             cut = [
                 slice((start + before - edge[0]) * scale, (stop + before - edge[0]) * scale)
                 for (start, stop), before, edge in zip(inner, (top, left), outer)
             ]
             target = [slice(start * scale, stop * scale) for start, stop in inner]
-            fine[:, target[0], target[1]] = result[:, cut[0], cut[1]]
+            # Many small fields at once, but never more than one full tile.
+            together = max(1, (tile + 2 * halo) ** 2 // (outside.shape[1] * outside.shape[2]))
+            for first in range(0, n, together):
+                some = slice(first, first + together)
+                result = network(outside[some])
+                fine[some, target[0], target[1]] = result[:, cut[0], cut[1]]
     return fine
 
 
