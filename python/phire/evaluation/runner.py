@@ -18,16 +18,10 @@ from phire.evaluation.chunks import Task, Work, accumulate, default_threads
 from phire.evaluation.city_statistics import count_cities
 from phire.evaluation.domain import Domain, check_name
 from phire.evaluation.families import DEFAULT, STATISTICS
+from phire.evaluation.folder import Folder, Unit
 from phire.evaluation.pairing import AlignedSource, align
 from phire.evaluation.results import (
-    COMMAND,
-    PROVENANCE,
-    SUMMARY,
     TRUTH,
-    read_provenance,
-    recorded_options,
-    result_path,
-    write_result,
 )
 from phire.evaluation.summary import summarise
 from phire.evaluation.truth_climatology import climatology_of
@@ -35,7 +29,6 @@ from phire.evaluation.truth_facts import MeanMap, TruthFacts
 from phire.fields.coarsening import kept_window
 from phire.fields.source import Source
 
-REPORT = "report.html"
 CHUNK = 32
 """Times between two snapshots of the work."""
 
@@ -158,7 +151,7 @@ def evaluate(
     }
     sources = {name: origins.get(name) or _origin(source) for name, source in candidates.items()}
     places = {name: _region_text(region) for name, region in regions.items()}
-    folder = _Folder(output, base, sources, places)
+    folder = Folder(output, base, sources, places)
     folder.prepare(overwrite)
     wanted = _units(names, settings, placed)
     pending = [unit for unit in wanted if not folder.has(unit)]
@@ -183,18 +176,9 @@ def evaluate(
     return output
 
 
-@dataclasses.dataclass(frozen=True)
-class _Unit:
-    """One file of results."""
-
-    candidate: str  # or TRUTH
-    metric: str
-    region: str
-
-
 def _units(
     names: Sequence[str], settings: Sequence[Setting], placed: Mapping[str, Any]
-) -> list[_Unit]:
+) -> list[Unit]:
     units = []
     for setting in settings:
         for name in names:
@@ -202,10 +186,10 @@ def _units(
             if not statistic.takes(setting) or statistic.refusal(setting) is not None:
                 continue
             if statistic.of_truth:
-                units.append(_Unit(TRUTH, name, setting.domain.name))
+                units.append(Unit(TRUTH, name, setting.domain.name))
             for candidate, source in placed.items():
                 if statistic.ensemble != "all" or source.members:
-                    units.append(_Unit(candidate, name, setting.domain.name))
+                    units.append(Unit(candidate, name, setting.domain.name))
     return units
 
 
@@ -242,11 +226,11 @@ def _chosen_metrics(
 
 
 def _take(
-    pending: Sequence[_Unit],
+    pending: Sequence[Unit],
     settings: Sequence[Setting],
     truth: AlignedSource,
     placed: Mapping[str, AlignedSource],
-    folder: _Folder,
+    folder: Folder,
     climatology: Source | None,
     chunk: int,
     workers: int | None,
@@ -294,7 +278,7 @@ def _take(
 def _facts(
     settings: Sequence[Setting],
     truth: AlignedSource,
-    folder: _Folder,
+    folder: Folder,
     climatology: Source | None,
     spread: Mapping[str, Any],
 ) -> dict[str, Facts]:
@@ -322,102 +306,6 @@ def _facts(
         )
         for name, taker in takers.items()
     }
-
-
-class _Folder:
-    """The folder of results: what it was made by, what it holds already."""
-
-    def __init__(
-        self,
-        path: Path,
-        base: Mapping[str, Any],
-        candidates: Mapping[str, Any],
-        regions: Mapping[str, Any],
-    ) -> None:
-        self.path = path
-        self.base = files.plain(base)
-        self.candidates = files.plain(candidates)
-        self.regions = files.plain(regions)
-        self.progress = path / ".progress"
-        self.grew = False
-        text = repr(sorted({**self.base, **self.candidates, **self.regions}.items()))
-        self.identity = hashlib.sha256(text.encode()).hexdigest()
-
-    def prepare(self, overwrite: bool) -> None:
-        """Makes the folder, or checks that what is there was made by the same options.
-
-        Raises:
-            InputError: It was made by other options, or by something else.
-        """
-        found = read_provenance(self.path)
-        recorded = None if found is None else found["options"]
-        if recorded is not None and not overwrite:
-            # Candidates and regions may be added; those that are there must be the same.
-            wanted, there = dict(self.base), {k: recorded.get(k) for k in self.base}
-            for kind, own in (("candidate", self.candidates), ("region", self.regions)):
-                known = recorded.get(f"{kind}s", {})
-                self.grew |= any(name not in known for name in own)
-                for name in own:
-                    if name in known:
-                        wanted[f"{kind} {name}"], there[f"{kind} {name}"] = own[name], known[name]
-            files.already_made(self.path, there, wanted)
-            self.candidates = {**recorded.get("candidates", {}), **self.candidates}
-            self.regions = {**recorded.get("regions", {}), **self.regions}
-        elif self.path.is_dir() and not any(self.path.iterdir()):
-            pass  # an empty folder that someone made beforehand
-        else:
-            files.already_made(self.path, None, {}, overwrite)
-            files.remove(self.path)
-        self.path.mkdir(parents=True, exist_ok=True)
-        if found is None or overwrite or self.grew:
-            self.record()
-
-    def record(self) -> dict[str, Any]:
-        """Writes what the folder is made by; returns the options."""
-        options = {**self.base, "candidates": self.candidates, "regions": self.regions}
-        files.write_json(self.path / PROVENANCE, {"kind": COMMAND, **files.provenance(options)})
-        return options
-
-    def options_of(self, unit: _Unit) -> dict[str, Any]:
-        """All that the numbers of one file depend on."""
-        options = {"metric": unit.metric, **self.base}
-        if unit.candidate != TRUTH:
-            options["candidate"] = self.candidates[unit.candidate]
-        if unit.region:
-            options["region"] = self.regions[unit.region]
-        return files.plain(options)
-
-    def has(self, unit: _Unit) -> bool:
-        """Whether a file is there, made by these options.
-
-        Raises:
-            InputError: It was made by other options; the message names them.
-        """
-        path = result_path(self.path, unit.candidate, unit.metric, unit.region)
-        return files.already_made(path, recorded_options(path), self.options_of(unit))
-
-    def write(self, unit: _Unit, dataset: Any, truth: AlignedSource) -> None:
-        """Writes one file."""
-        path = result_path(self.path, unit.candidate, unit.metric, unit.region)
-        attributes = {
-            "metric": unit.metric,
-            "candidate": unit.candidate,
-            "region": unit.region,
-            "grid": truth.grid.describe(),
-            "times": len(truth.time),
-            "scale": self.base["scale"],
-            "Conventions": "CF-1.10",
-        }
-        write_result(dataset, path, self.options_of(unit), attributes)
-
-    def is_finished(self, report: bool) -> bool:
-        """Whether nothing is left to do."""
-        needed = [SUMMARY, *([REPORT] if report else [])]
-        return all((self.path / name).is_file() for name in needed)
-
-    def finish(self) -> None:
-        """Removes what was only kept to go on from."""
-        files.remove(self.progress)
 
 
 class _Window:

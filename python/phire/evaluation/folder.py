@@ -1,0 +1,130 @@
+"""The folder of an evaluation: what it was made by, which results it holds already."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from phire import files
+from phire.evaluation.pairing import AlignedSource
+from phire.evaluation.results import (
+    COMMAND,
+    PROVENANCE,
+    SUMMARY,
+    TRUTH,
+    read_provenance,
+    recorded_options,
+    result_path,
+    write_result,
+)
+
+REPORT = "report.html"
+
+
+@dataclasses.dataclass(frozen=True)
+class Unit:
+    """One file of results: a metric of a candidate, or of the truth, in a region."""
+
+    candidate: str  # or TRUTH
+    metric: str
+    region: str
+
+
+class Folder:
+    """The folder of results: what it was made by, what it holds already."""
+
+    def __init__(
+        self,
+        path: Path,
+        base: Mapping[str, Any],
+        candidates: Mapping[str, Any],
+        regions: Mapping[str, Any],
+    ) -> None:
+        self.path = path
+        self.base = files.plain(base)
+        self.candidates = files.plain(candidates)
+        self.regions = files.plain(regions)
+        self.progress = path / ".progress"
+        self.grew = False
+        text = json.dumps([self.base, self.candidates, self.regions], sort_keys=True)
+        self.identity = hashlib.sha256(text.encode()).hexdigest()
+
+    def prepare(self, overwrite: bool) -> None:
+        """Makes the folder, or checks that what is there was made by the same options.
+
+        Raises:
+            InputError: It was made by other options, or by something else.
+        """
+        found = read_provenance(self.path)
+        recorded = None if found is None else found["options"]
+        if recorded is not None and not overwrite:
+            # Candidates and regions may be added; those that are there must be the same.
+            wanted, there = dict(self.base), {k: recorded.get(k) for k in self.base}
+            for kind, own in (("candidate", self.candidates), ("region", self.regions)):
+                known = recorded.get(f"{kind}s", {})
+                self.grew |= any(name not in known for name in own)
+                for name in own:
+                    if name in known:
+                        wanted[f"{kind} {name}"], there[f"{kind} {name}"] = own[name], known[name]
+            files.already_made(self.path, there, wanted)
+            self.candidates = {**recorded.get("candidates", {}), **self.candidates}
+            self.regions = {**recorded.get("regions", {}), **self.regions}
+        elif self.path.is_dir() and not any(self.path.iterdir()):
+            pass  # an empty folder that someone made beforehand
+        else:
+            files.already_made(self.path, None, {}, overwrite)
+            files.remove(self.path)
+        self.path.mkdir(parents=True, exist_ok=True)
+        if found is None or overwrite or self.grew:
+            self.record()
+
+    def record(self) -> dict[str, Any]:
+        """Writes what the folder is made by; returns the options."""
+        options = {**self.base, "candidates": self.candidates, "regions": self.regions}
+        files.write_json(self.path / PROVENANCE, {"kind": COMMAND, **files.provenance(options)})
+        return options
+
+    def options_of(self, unit: Unit) -> dict[str, Any]:
+        """All that the numbers of one file depend on."""
+        options = {"metric": unit.metric, **self.base}
+        if unit.candidate != TRUTH:
+            options["candidate"] = self.candidates[unit.candidate]
+        if unit.region:
+            options["region"] = self.regions[unit.region]
+        return files.plain(options)
+
+    def has(self, unit: Unit) -> bool:
+        """Whether a file is there, made by these options.
+
+        Raises:
+            InputError: It was made by other options; the message names them.
+        """
+        path = result_path(self.path, unit.candidate, unit.metric, unit.region)
+        return files.already_made(path, recorded_options(path), self.options_of(unit))
+
+    def write(self, unit: Unit, dataset: Any, truth: AlignedSource) -> None:
+        """Writes one file."""
+        path = result_path(self.path, unit.candidate, unit.metric, unit.region)
+        attributes = {
+            "metric": unit.metric,
+            "candidate": unit.candidate,
+            "region": unit.region,
+            "grid": truth.grid.describe(),
+            "times": len(truth.time),
+            "scale": self.base["scale"],
+            "Conventions": "CF-1.10",
+        }
+        write_result(dataset, path, self.options_of(unit), attributes)
+
+    def is_finished(self, report: bool) -> bool:
+        """Whether nothing is left to do."""
+        needed = [SUMMARY, *([REPORT] if report else [])]
+        return all((self.path / name).is_file() for name in needed)
+
+    def finish(self) -> None:
+        """Removes what was only kept to go on from."""
+        files.remove(self.progress)
