@@ -53,7 +53,7 @@ def steps(made):
 )
 def test_the_weaker_one_takes_a_second_step(gap, expected):
     made, batch = objective(gap)
-    scalars = tf.function(made.train_step)(batch)
+    scalars = tf.function(made.whole_step)(batch)
     loss = (np.log1p(np.exp(-gap)) + np.log(2)) / 2
     assert float(scalars["discriminator"]) == pytest.approx(loss, rel=1e-5)
     assert steps(made) == expected
@@ -63,7 +63,7 @@ def test_pretraining_leaves_the_discriminator_alone():
     made, batch = objective(1.0)
     made.begin("pretraining")
     before = [np.array(weight) for weight in made.discriminator.weights]
-    scalars = tf.function(made.train_step)(batch)
+    scalars = tf.function(made.whole_step)(batch)
     assert set(scalars) == {"loss", "content"}
     assert steps(made) == {"generator": 1, "discriminator": 0}
     for a, b in zip(before, made.discriminator.weights):
@@ -81,7 +81,7 @@ def test_a_step_equals_both_updates_done_by_hand():
         for name, fields in batch.items()
     }
     start = {n: [np.array(w) for w in network.weights] for n, network in made.networks.items()}
-    scalars = made.train_step(batch)
+    scalars = made.whole_step(batch)
     assert 0.46 < float(scalars["discriminator"]) < 0.6
     assert steps(made) == {"generator": 1, "discriminator": 1}
     after = {n: [np.array(w) for w in network.weights] for n, network in made.networks.items()}

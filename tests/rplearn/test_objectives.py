@@ -85,14 +85,18 @@ def test_temporal_distance_learns_and_validates():
     weights = [np.array(w) for w in objective.network.get_weights()]
     found = objective.validation_step(batch)
     assert float(found["loss"]) == float(found["cross_entropy"])
+    confusion = found["confusion"].numpy()
+    told = np.asarray(objective.network([batch["first"], batch["second"]])).argmax(-1)
+    for true, lag in zip(np.asarray(batch["label"]) - 1, told):
+        confusion[true, lag] -= 1
+    assert not confusion.any()
     for old, new in zip(weights, objective.network.get_weights()):
         np.testing.assert_array_equal(old, new)
 
 
 def test_both_patches_of_a_pair_are_mirrored_alike():
     first = tf.reshape(tf.range(6 * 4 * 5, dtype=tf.float32), (6, 4, 5, 1))
-    tf.random.set_seed(1)
-    a, b = mirrored(first, 10 * first)
+    a, b = mirrored(first, 10 * first, tf.constant([1, 2]))
     np.testing.assert_array_equal(10 * a, b)
     kinds = set()
     for given, found in zip(first.numpy(), a.numpy()):
@@ -170,3 +174,16 @@ def test_inpainting_with_a_metric_weighs_features_and_pixels(metric):
     objective.train_step({"first": tf.constant(patch)})
     for old, new in zip(before, metric.encoder.get_weights()):
         np.testing.assert_array_equal(old, new)
+
+
+def test_the_panel_shows_shares_of_each_true_lag():
+    objective = temporal()
+    counts = np.zeros((objective.classes, objective.classes), np.int32)
+    counts[0, :2] = [3, 1]
+    image = objective.panels({}, {"confusion": counts})["confusion"]
+    width = image.shape[1] // objective.classes
+    cells = image[0, ::width, ::width, 0]
+    expected = np.zeros(counts.shape)
+    expected[0, :2] = [0.75, 0.25]
+    np.testing.assert_allclose(cells, expected)
+    assert objective.panels({}, {}) == {}

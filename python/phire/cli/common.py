@@ -228,6 +228,9 @@ def training_options(function: Callable) -> Callable:
         click.option(
             "--checkpoint-minutes", type=float, default=10.0, help="Time between checkpoints."
         ),
+        click.option(
+            "--checkpoint-steps", type=int, help="Steps between checkpoints, instead of a time."
+        ),
     ]
     for option in reversed(options):
         function = option(function)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from phire.cli.common import Command
+from phire.cli.common import Command, training_options
 
 BY_NETWORK = "[default: by the network]"
 
@@ -89,21 +89,7 @@ BY_NETWORK = "[default: by the network]"
     default=None,
     help="For inpainting: a metric whose distance makes 0.9 of the loss.",
 )
-@click.option("--seed", type=int, default=0, help="Of the weights and the order of the data.")
-@click.option(
-    "--devices",
-    type=click.Choice(["auto", "cpu", "gpu", "multiworker"]),
-    default="auto",
-    help="Where to train; auto takes all GPUs there are, else the CPU.",
-)
-@click.option(
-    "--precision",
-    type=click.Choice(["float32", "bfloat16", "float16"]),
-    default="float32",
-    help="Precision of the network's arithmetic.",
-)
-@click.option("--jit", is_flag=True, help="Compile the training step with XLA.")
-@click.option("--deterministic", is_flag=True, help="Only operations that repeat bit by bit.")
+@training_options
 def main(records, network_options, overwrite, **options):
     """Train an encoder on RECORDS of pairs; the same command continues an interrupted run."""
     from phire.errors import InputError

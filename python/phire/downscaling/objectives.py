@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -10,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from phire.downscaling.content import Loss
-from phire.training import Objective, for_float16, reduce_and_apply, scaled
+from phire.training import FurtherStep, Objective, for_float16, reduce_and_apply, scaled
+from phire.training.objective import Batch
 
 PRETRAINING = "pretraining"
 TOO_STRONG = 0.46
@@ -83,10 +84,7 @@ class SuperResolution(Objective):
 
     def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Updates by one batch of ``low`` and ``high``."""
-        scalars = self._adversarial_step(batch) if self._adversarial else self._content_step(batch)
-        if self.average_decay is not None:
-            self._average()
-        return scalars
+        return self._adversarial_step(batch) if self._adversarial else self._content_step(batch)
 
     def _content_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         content = self.pretraining_content if self._pretraining else self.content
@@ -115,7 +113,6 @@ class SuperResolution(Objective):
         for name in ("discriminator", "generator"):
             self._apply(name, tape, targets[name])
         del tape
-        self._balance(low, high, discriminator_loss)
         real, false = real_logits > 0, false_logits > 0
         return {
             "loss": generator_loss,
@@ -128,38 +125,33 @@ class SuperResolution(Objective):
             "true_negative": _share(~false),
         }
 
-    def _balance(self, low: tf.Tensor, high: tf.Tensor, loss: tf.Tensor) -> None:
-        replicas = tf.distribute.get_replica_context()
-        if replicas.num_replicas_in_sync > 1:
-            # All must take the same branch: the updates within it wait for one another.
-            loss = replicas.all_reduce(tf.distribute.ReduceOp.MEAN, loss)
+    def further_steps(self) -> list[FurtherStep]:
+        """The balancing rule, by which who is behind takes another step; then the average."""
+        steps = []
+        if self._adversarial:
+            steps += [
+                FurtherStep(lambda x: x["discriminator"] < TOO_STRONG, self._generator_again),
+                FurtherStep(lambda x: x["discriminator"] > TOO_WEAK, self._discriminator_again),
+            ]
+        if self.average_decay is not None:
+            steps.append(FurtherStep(lambda x: tf.constant(True), lambda batch: self._average()))
+        return steps
 
-        def generator_step() -> tf.Tensor:
-            with tf.GradientTape() as tape:
-                generated = self.generator(low, training=True)
-                logits = self.discriminator(generated, training=True)
-                total = self.content(high, generated) + self.adversarial_weight * _cross_entropy(
-                    tf.ones_like(logits), logits
-                )
-                target = scaled(self.optimizers["generator"], total)
-            self._apply("generator", tape, target)
-            return tf.constant(0)
+    def _generator_again(self, batch: Batch) -> None:
+        with tf.GradientTape() as tape:
+            generated = self.generator(batch["low"], training=True)
+            logits = self.discriminator(generated, training=True)
+            loss = self.content(batch["high"], generated)
+            loss += self.adversarial_weight * _cross_entropy(tf.ones_like(logits), logits)
+            target = scaled(self.optimizers["generator"], loss)
+        self._apply("generator", tape, target)
 
-        def discriminator_step() -> tf.Tensor:
-            generated = self.generator(low, training=True)
-            with tf.GradientTape() as tape:
-                target = scaled(
-                    self.optimizers["discriminator"],
-                    _discriminator_loss(*self._judge(high, generated)),
-                )
-            self._apply("discriminator", tape, target)
-            return tf.constant(0)
-
-        def nothing() -> tf.Tensor:
-            return tf.constant(0)
-
-        tf.cond(loss < TOO_STRONG, generator_step, nothing)
-        tf.cond(loss > TOO_WEAK, discriminator_step, nothing)
+    def _discriminator_again(self, batch: Batch) -> None:
+        generated = self.generator(batch["low"], training=True)
+        with tf.GradientTape() as tape:
+            loss = _discriminator_loss(*self._judge(batch["high"], generated))
+            target = scaled(self.optimizers["discriminator"], loss)
+        self._apply("discriminator", tape, target)
 
     def _judge(self, high: tf.Tensor, generated: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         # Together, for the discriminator knows no batch statistics: one pass of twice the size.
@@ -201,7 +193,7 @@ class SuperResolution(Objective):
             scalars[name] = score(high, generated)
         return scalars
 
-    def panels(self, batch: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
+    def panels(self, batch: Batch, totals: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Low resolution, generated and true, side by side, of the first channel."""
         low, high = batch["low"][:4], batch["high"][:4]
         generated = self.generator(low, training=False)

@@ -16,7 +16,7 @@ from phire.downscaling.spectrum_score import log_spectral_error
 from phire.errors import InputError
 from phire.networks import discriminators, generators
 from phire.records import Records, open_records
-from phire.training import Phase, Run, open_run, train
+from phire.training import Phase, Run, choose_strategy, open_run, train
 
 SELECTIONS = {"loss": "val_loss", "spectrum": "val_log_spectral_error", "distance": "val_distance"}
 
@@ -52,6 +52,7 @@ def train_generator(
     jit: bool = False,
     deterministic: bool = False,
     checkpoint_minutes: float = 10.0,
+    checkpoint_steps: int | None = None,
     overwrite: bool = False,
 ) -> Run:
     """Trains a super-resolution generator on downscaling records.
@@ -85,8 +86,8 @@ def train_generator(
             ``distance`` (learned; needs a metric in ``content``).
         normalization, statistics: For bare TFRecord files; see
             :func:`phire.records.open_records`.
-        seed, devices, precision, jit, deterministic, checkpoint_minutes, overwrite: See
-            :func:`phire.training.train`.
+        seed, devices, precision, jit, deterministic, checkpoint_minutes, checkpoint_steps,
+            overwrite: See :func:`phire.training.train`.
 
     Returns:
         The run.
@@ -106,6 +107,7 @@ def train_generator(
         raise InputError(f"--adversarial-weight {adversarial_weight} must not be negative.")
     if average_decay is not None and not 0 < average_decay < 1:
         raise InputError(f"--average-decay {average_decay} must lie between 0 and 1.")
+    choose_strategy(devices)  # several machines meet before anything else is done
     opened = _open(records, normalization, statistics)
     held_out = None if validation is None else _open(validation, normalization, statistics)
     if held_out is not None:
@@ -228,6 +230,7 @@ def train_generator(
         jit=jit,
         deterministic=deterministic,
         checkpoint_minutes=checkpoint_minutes,
+        checkpoint_steps=checkpoint_steps,
         overwrite=overwrite,
     )
 

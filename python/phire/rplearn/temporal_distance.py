@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import keras
+import numpy as np
 import tensorflow as tf
 
 from phire.training.objective import Batch, Objective, Scalars, minimise, scaled, weight_decay
@@ -38,7 +41,7 @@ class TemporalDistance(Objective):
         optimizer = self.optimizers["network"]
         first, second = batch["first"], batch["second"]
         if self.flips:
-            first, second = mirrored(first, second)
+            first, second = mirrored(first, second, self.random_seed())
         with tf.GradientTape() as tape:
             logits = self.network([first, second], training=True)
             truth = tf.one_hot(batch["label"] - 1, self.classes)
@@ -51,10 +54,26 @@ class TemporalDistance(Objective):
         return {"loss": loss, **scores(logits, batch["label"])}
 
     def validation_step(self, batch: Batch) -> Scalars:
-        """Cross-entropy (``loss``), accuracy and top-3 accuracy of a batch."""
+        """Cross-entropy (``loss``), accuracy and top-3 accuracy of a batch; its confusion matrix.
+
+        ``confusion`` counts the pairs of each true lag (rows) by the lag told (columns).
+        """
         logits = self.network([batch["first"], batch["second"]], training=False)
         found = scores(logits, batch["label"])
-        return {"loss": found["cross_entropy"], **found}
+        confusion = tf.math.confusion_matrix(
+            batch["label"] - 1, tf.argmax(logits, axis=-1), self.classes
+        )
+        return {"loss": found["cross_entropy"], **found, "confusion": confusion}
+
+    def panels(self, batch: Batch, totals: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The confusion matrix over all validation pairs, its rows scaled to sum to one."""
+        if "confusion" not in totals:
+            return {}
+        counts = totals["confusion"].astype(np.float32)
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        width = max(1, 256 // self.classes)  # of a cell, for an image that can be read
+        image = np.kron(shares, np.ones((width, width), np.float32))
+        return {"confusion": image[None, ..., None]}
 
 
 def scores(logits: tf.Tensor, label: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -73,10 +92,18 @@ def _hits(truth: tf.Tensor, logits: tf.Tensor, k: int) -> tf.Tensor:
     return tf.reduce_mean(tf.cast(tf.math.in_top_k(truth, logits, k), tf.float32))
 
 
-def mirrored(first: tf.Tensor, second: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mirrors pairs at random, both patches of a pair alike, along rows and along columns."""
+def mirrored(
+    first: tf.Tensor, second: tf.Tensor, seed: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Mirrors pairs at random, both patches of a pair alike, along rows and along columns.
+
+    Args:
+        first, second: (B, H, W, C).
+        seed: (2,) integers; the same seed mirrors the same pairs.
+    """
     for axis in (1, 2):
-        chosen = tf.random.uniform([tf.shape(first)[0], 1, 1, 1]) < 0.5
+        own = tf.bitwise.bitwise_xor(seed, [0, axis << 28])
+        chosen = tf.random.stateless_uniform([tf.shape(first)[0], 1, 1, 1], own) < 0.5
         first = tf.where(chosen, tf.reverse(first, [axis]), first)
         second = tf.where(chosen, tf.reverse(second, [axis]), second)
     return first, second

@@ -49,6 +49,8 @@ def train_representation(
     precision: str = "float32",
     jit: bool = False,
     deterministic: bool = False,
+    checkpoint_minutes: float = 10.0,
+    checkpoint_steps: int | None = None,
     overwrite: bool = False,
 ) -> None:
     """Trains an encoder on a pretext task; the same call continues an interrupted run.
@@ -79,14 +81,15 @@ def train_representation(
         validate_every: Epochs between validations.
         metric: For inpainting: a metric whose distance makes 0.9 of the loss.
         seed: Of the weights and the order of the data.
-        devices, precision, jit, deterministic: See ``phire.training.train``.
+        devices, precision, jit, deterministic, checkpoint_minutes, checkpoint_steps: See
+            ``phire.training.train``.
         overwrite: Start anew.
 
     Raises:
         InputError: Records, options or a run that do not fit; the message says which.
     """
     from phire.records import open_records
-    from phire.training import Phase, train
+    from phire.training import Phase, choose_strategy, train
 
     recipe = recipe_of(network)
     chosen = {
@@ -114,6 +117,7 @@ def train_representation(
                 f"--label-smoothing is for temporal-distance: leave it out for {task}."
             )
         chosen["label_smoothing"] = 0.0
+    choose_strategy(devices)  # several machines meet before anything else is done
     opened = open_records(records)
     manifest = opened.manifest
     if manifest.kind != "pairs":
@@ -258,6 +262,8 @@ def train_representation(
         precision=precision,
         jit=jit,
         deterministic=deterministic,
+        checkpoint_minutes=checkpoint_minutes,
+        checkpoint_steps=checkpoint_steps,
     )
 
 

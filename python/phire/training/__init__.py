@@ -9,11 +9,13 @@ import importlib
 from typing import Any
 
 _PLACES = {
+    "FurtherStep": "objective",
     "Objective": "objective",
     "Phase": "loop",
     "Run": "run",
     "Terminated": "signals",
     "describe_run": "run",
+    "choose_strategy": "devices",
     "for_float16": "devices",
     "minimise": "objective",
     "open_run": "run",

@@ -14,6 +14,8 @@ from phire.errors import WorkError
 from phire.training.objective import Objective
 
 STATE = "state.json"
+BEST = "best"
+"""A file with the name of the checkpoint of the best epoch."""
 
 
 class Checkpoints:
@@ -26,7 +28,7 @@ class Checkpoints:
         directory: Where they lie.
         objective: Its networks and optimizers are kept.
         keep: How many to keep.
-        chief: Whether this process writes; the others only take part in reading the variables.
+        chief: Whether this process writes.
     """
 
     def __init__(
@@ -35,40 +37,55 @@ class Checkpoints:
         self.directory = directory
         self.keep = keep
         self.chief = chief
+        # By their variables: Keras does not show all of an optimizer (the scale of the loss) to
+        # TensorFlow's tracking.
+        kept = {
+            **objective.networks,
+            **{f"{n} optimizer": o for n, o in objective.optimizers.items()},
+        }
         self._checkpoint = tf.train.Checkpoint(
-            **{f"network_{name}": network for name, network in objective.networks.items()},
-            **{f"optimizer_{name}": one for name, one in objective.optimizers.items()},
+            **{
+                name.replace(" ", "_"): [variable.value for variable in one.variables]
+                for name, one in kept.items()
+            }
         )
 
     def saved(self) -> list[Path]:
         """The checkpoints there are, oldest first."""
         return sorted(path for path in self.directory.glob("step-*") if path.is_dir())
 
-    def save(self, step: int, state: dict[str, Any]) -> None:
+    def save(self, step: int, state: dict[str, Any], best: bool = False) -> None:
         """Saves the objective and ``state`` (JSON).
+
+        Args:
+            step: Its number.
+            state: What else goes on.
+            best: Whether this is the best so far; it is kept until a better one comes.
 
         Raises:
             WorkError: The disk is full or gone; the checkpoints before are untouched.
         """
-        path = self.directory / f"step-{step:09d}"
         if not self.chief:
-            path = path.with_name(f".{path.name}-worker")
+            return
+        path = self.directory / f"step-{step:09d}"
         try:
             with files.replacing(path) as partial:
                 partial.mkdir()
                 self._checkpoint.write(str(partial / "variables"))
                 (partial / STATE).write_text(json.dumps(state), encoding="utf-8")
+            if best:
+                files.write_text(self.directory / BEST, path.name)
         except (OSError, tf.errors.OpError) as error:
             raise WorkError(
                 f"the checkpoint of step {step} could not be written to {self.directory} "
                 f"({str(error).splitlines()[0]}): make room and give the same command again; it "
                 "goes on from the checkpoint before."
             ) from None
-        if not self.chief:
-            files.remove(path)
-            return
+        marker = self.directory / BEST
+        spared = marker.read_text(encoding="utf-8") if marker.exists() else ""
         for old in self.saved()[: -self.keep]:
-            files.remove(old)
+            if old.name != spared:
+                files.remove(old)
 
     def restore(self) -> dict[str, Any] | None:
         """Restores the newest checkpoint that can be read.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 
@@ -19,25 +20,21 @@ PRECISIONS = {
 
 
 def choose_strategy(devices: str) -> tf.distribute.Strategy:
-    """The strategy for ``--devices``.
+    """The strategy for ``--devices``, one and the same for all of the process.
 
     ``auto``: several machines where TF_CONFIG names them, else all GPUs, else the CPU. ``gpu``: all
-    GPUs of this machine.
+    GPUs of this machine. With several machines it waits for the others, and it must be called
+    before any other operation of TensorFlow.
 
     Raises:
         InputError: The devices asked for are not there.
     """
-    if devices not in DEVICES:
-        raise InputError(f"--devices {devices} must be one of {', '.join(DEVICES)}.")
-    several = len(_workers()) > 1
-    if devices == "auto":
-        devices = "multiworker" if several else "gpu" if _gpus() else "cpu"
+    return _strategy(_resolved(devices))
+
+
+@functools.cache
+def _strategy(devices: str) -> tf.distribute.Strategy:
     if devices == "multiworker":
-        if not several:
-            raise InputError(
-                "--devices multiworker needs TF_CONFIG in the environment, naming the workers: "
-                '{"cluster": {"worker": ["host:port", …]}, "task": {"type": "worker", "index": 0}}.'
-            )
         return tf.distribute.MultiWorkerMirroredStrategy()
     if devices == "gpu":
         gpus = _gpus()
@@ -51,26 +48,83 @@ def choose_strategy(devices: str) -> tf.distribute.Strategy:
     return tf.distribute.OneDeviceStrategy("/cpu:0")
 
 
+def _resolved(devices: str) -> str:
+    if devices not in DEVICES:
+        raise InputError(f"--devices {devices} must be one of {', '.join(DEVICES)}.")
+    several = len(_workers()) > 1
+    if devices == "auto":
+        return "multiworker" if several else "gpu" if _gpus() else "cpu"
+    if devices == "multiworker" and not several:
+        raise InputError(
+            "--devices multiworker needs TF_CONFIG in the environment, naming the workers: "
+            '{"cluster": {"worker": ["host:port", …]}, "task": {"type": "worker", "index": 0}}.'
+        )
+    return devices
+
+
 def _gpus() -> list:
     return tf.config.list_physical_devices("GPU")
 
 
-def _workers() -> list[str]:
+def _workers() -> list[tuple[str, int]]:
+    """Type and index of all processes that TF_CONFIG names, the chief first."""
     text = os.environ.get("TF_CONFIG", "").strip()
     if not text:
         return []
     try:
-        return list(json.loads(text)["cluster"]["worker"])
-    except (ValueError, KeyError, TypeError):
+        facts = json.loads(text)
+        facts["task"]["type"], int(facts["task"]["index"])
+        cluster = facts["cluster"]
+        return [
+            (kind, index)
+            for kind in ("chief", "worker")
+            for index in range(len(cluster.get(kind, [])))
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise InputError(
-            f"TF_CONFIG in the environment names no cluster of workers: {text}"
+            f"TF_CONFIG in the environment names no cluster of workers and task of this one: {text}"
         ) from None
 
 
-def is_chief(strategy: tf.distribute.Strategy) -> bool:
+def is_chief(devices: str) -> bool:
     """Whether this process writes the outputs."""
-    resolver = strategy.cluster_resolver
-    return resolver is None or not resolver.task_type or resolver.task_id in (None, 0)
+    if _resolved(devices) != "multiworker":
+        return True
+    task = json.loads(os.environ["TF_CONFIG"])["task"]
+    return (task["type"], int(task["index"])) == _workers()[0]
+
+
+class Agreement:
+    """Numbers that all processes must have alike, so that they do the same at the same time."""
+
+    def __init__(self, strategy: tf.distribute.Strategy, chief: bool) -> None:
+        self.chief = chief
+        self.processes = getattr(strategy.extended, "_num_workers", 1)
+        self._strategy = strategy
+        self._sum = tf.function(self._reduce)
+
+    def _reduce(self, values: tf.Tensor) -> tf.Tensor:
+        def within(values: tf.Tensor) -> tf.Tensor:
+            replicas = tf.distribute.get_replica_context()
+            # A copy, for an argument has no device yet.
+            return replicas.all_reduce(tf.distribute.ReduceOp.MEAN, tf.identity(values))
+
+        summed = self._strategy.run(within, args=(values,))
+        return self._strategy.experimental_local_results(summed)[0]
+
+    def mean(self, *values: float) -> list[float]:
+        """The means over all processes; waits for them."""
+        if self.processes == 1:
+            return list(values)
+        return self._sum(tf.constant(values, tf.float32)).numpy().tolist()
+
+    def any(self, condition: bool) -> bool:
+        """Whether it holds on any process; waits for them."""
+        return self.mean(float(condition))[0] > 0
+
+    def wait(self) -> None:
+        """Waits until all processes are here."""
+        self.mean(0.0)
 
 
 def set_precision(precision: str) -> None:

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-import pandas as pd
 import tensorflow as tf
 
-from phire import files, progress
-from phire.errors import WorkError
+from phire import progress
+from phire.errors import InputError, WorkError
 from phire.training import devices as placement
 from phire.training.checkpoints import Checkpoints
-from phire.training.objective import Objective
-from phire.training.plateau import ReduceOnPlateau
-from phire.training.run import HISTORY, PROVENANCE, Run, prepare_run
+from phire.training.objective import Objective, learning_rate_of
+from phire.training.outputs import Outputs
+from phire.training.plateau import Patience, ReduceOnPlateau
+from phire.training.run import Run, look_at_run, open_run, prepare_run
 from phire.training.signals import Terminated, TerminationNotice
-from phire.training.stepping import Stepper
+from phire.training.stepping import Stepper, Taken
 
 Batches = Callable[[int, int, tuple[int, int]], tf.data.Dataset]
 
@@ -46,6 +45,8 @@ class Phase:
         reduce_on_plateau: Arguments of :class:`phire.training.plateau.ReduceOnPlateau`, by
             optimizer.
         validate_every: Validate after every n-th epoch and after the last one.
+        stop_early: Arguments of :class:`phire.training.plateau.Patience`; by default all epochs are
+            trained.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Phase:
     learning_rates: Mapping[str, float] | None = None
     reduce_on_plateau: Mapping[str, Mapping[str, Any]] | None = None
     validate_every: int = 1
+    stop_early: Mapping[str, Any] | None = None
 
 
 def train(
@@ -71,11 +73,16 @@ def train(
     jit: bool = False,
     deterministic: bool = False,
     checkpoint_minutes: float = 10.0,
+    checkpoint_steps: int | None = None,
     keep: int = 3,
     keep_epochs: bool = True,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
     overwrite: bool = False,
 ) -> Run:
     """Trains an objective through its phases, or goes on where an earlier call was interrupted.
+
+    On several machines each runs the same command, with TF_CONFIG in its environment and the run
+    directory on a file system that all share; only the chief writes.
 
     Args:
         build: Makes the objective; called once, inside the strategy's scope.
@@ -85,15 +92,19 @@ def train(
             others is refused.
         validation: ``validation((workers, worker))`` gives the batches to validate on.
         monitor: The column of ``training.csv`` whose least value is the best epoch.
-        seed: Seed of initial weights and of stochastic layers.
+        seed: Seed of initial weights and of what the steps draw.
         devices: ``auto``, ``cpu``, ``gpu`` or ``multiworker``.
         precision: ``float32``, ``bfloat16`` or ``float16``.
-        jit: Compile the step with XLA.
+        jit: Compile the step with XLA; on one device.
         deterministic: Use deterministic kernels: on the CPU an interrupted run then ends with the
             same bits as an uninterrupted one.
         checkpoint_minutes: Time between checkpoints; one is written after every epoch as well.
-        keep: Checkpoints to keep.
+        checkpoint_steps: Steps between checkpoints, instead of a time.
+        keep: Newest checkpoints to keep, beside that of the best epoch.
         keep_epochs: Keep the exported networks' weights of every epoch.
+        callbacks: Keras callbacks of one's own, told of the beginning and end of training and of
+            each epoch (``logs`` is the epoch's row of ``training.csv``); ``stop_training`` on the
+            model they are given, the first exported network, ends the phase.
         overwrite: Start anew whatever is there.
 
     Returns:
@@ -105,29 +116,36 @@ def train(
         Terminated: SIGTERM came; a checkpoint is saved.
     """
     options = {**options, "monitor": monitor, "seed": seed, "precision": precision}
-    opened, existed = prepare_run(run, options, overwrite)
-    if opened.completed:
+    if keep < 1:
+        raise InputError(f"{keep} checkpoints to keep: keep one at least.")
+    chief = placement.is_chief(devices)
+    opened = prepare_run(run, options, overwrite) if chief else look_at_run(run, options, overwrite)
+    if opened is not None and opened.completed:
         progress.say(f"{run} is already trained by this command.")
         return opened
-    placement.prepare_process(precision, seed, deterministic)
     strategy = placement.choose_strategy(devices)
-    with strategy.scope():
-        objective = build()
-    training = _Training(
-        objective, list(phases), opened, strategy, validation, jit=jit, keep=keep,
-        keep_epochs=keep_epochs, checkpoint_seconds=60 * checkpoint_minutes,
-    )  # fmt: skip
-    if existed:
+    placement.prepare_process(precision, seed, deterministic)
+    try:
+        agreement = placement.Agreement(strategy, chief)
+        agreement.wait()  # for the chief to have made the directory
+        opened = opened or open_run(run)
+        with strategy.scope():
+            objective = build()
+        training = _Training(
+            objective, list(phases), opened, Stepper(objective, strategy, jit, seed), agreement,
+            validation, keep=keep, keep_epochs=keep_epochs, callbacks=callbacks,
+            checkpoint_seconds=60 * checkpoint_minutes, checkpoint_steps=checkpoint_steps,
+        )  # fmt: skip
         training.resume()
-    with TerminationNotice() as notice:
-        try:
+        with TerminationNotice() as notice:
             training.go(notice)
-        except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
-            raise WorkError(
-                f"another worker was lost ({str(error).splitlines()[0]}): start all workers with "
-                "the same command; training goes on from the last checkpoint."
-            ) from None
-    training.finish()
+        training.finish()
+        agreement.wait()
+    except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
+        raise WorkError(
+            f"another worker was lost ({str(error).splitlines()[0]}): start all workers with "
+            "the same command; training goes on from the last checkpoint."
+        ) from None
     return opened
 
 
@@ -147,6 +165,7 @@ class _State:
     sums: dict[str, float] = dataclasses.field(default_factory=dict)
     history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     plateaus: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    patience: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 class _Training:
@@ -157,98 +176,149 @@ class _Training:
         objective: Objective,
         phases: list[Phase],
         run: Run,
-        strategy: tf.distribute.Strategy,
+        stepper: Stepper,
+        agreement: placement.Agreement,
         validation: Callable[[tuple[int, int]], tf.data.Dataset] | None,
         *,
-        jit: bool,
         keep: int,
         keep_epochs: bool,
+        callbacks: Sequence[keras.callbacks.Callback],
         checkpoint_seconds: float,
+        checkpoint_steps: int | None,
     ) -> None:
         self.objective = objective
         self.phases = phases
-        self.run = run
-        self.chief = placement.is_chief(strategy)
-        self.stepper = Stepper(objective, strategy, jit)
+        self.stepper = stepper
+        self.agreement = agreement
         self.validation = validation
         self.keep_epochs = keep_epochs
         self.checkpoint_seconds = checkpoint_seconds
-        self.checkpoints = Checkpoints(run.path / "checkpoints", objective, keep, self.chief)
+        self.checkpoint_steps = checkpoint_steps
+        self.checkpoints = Checkpoints(
+            run.path / "checkpoints", objective, keep, chief=agreement.chief
+        )
+        self.outputs = Outputs(run, objective)
         self.state = _State()
-        self.networks = run.path / "networks"
+        self.model = objective.networks[objective.exported[0]]
+        self.model.stop_training = False
+        self.callbacks = keras.callbacks.CallbackList(list(callbacks), model=self.model)
         self._saved_at = time.monotonic()
-        self._writer = None
-        if self.chief:
-            for name in objective.exported:
-                path = self.networks / f"{name}.json"
-                if not path.exists():
-                    files.write_text(path, objective.networks[name].to_json())
+        self._saved_step = 0
+        if agreement.chief:
+            self.outputs.write_architectures()
 
     def resume(self) -> None:
         """Takes up the newest checkpoint, if there is one."""
         state = self.checkpoints.restore()
         if state is not None:
             self.state = _State(**state)
+            self._saved_step = self.state.total_steps
             progress.say(
-                f"{self.run.path}: going on from step {self.state.total_steps} "
+                f"{self.outputs.run.path}: going on from step {self.state.total_steps} "
                 f"(epoch {self.state.total_epochs + 1})."
             )
 
     def go(self, notice: TerminationNotice) -> None:
         """Runs all that is left of the phases."""
         state = self.state
+        self.callbacks.on_train_begin()
         while state.phase < len(self.phases):
             phase = self.phases[state.phase]
             self.objective.begin(phase.name)
             self.stepper.retrace()
             if state.epoch == 0 and state.step == 0:
                 self._begin(phase)
-            while state.epoch < phase.epochs:
+            number = state.phase
+            while state.phase == number:
                 self._epoch(phase, notice)
-            state.phase, state.epoch = state.phase + 1, 0
-            self.save()
+        self.callbacks.on_train_end()
 
     def _begin(self, phase: Phase) -> None:
-        self.state.plateaus = {}
+        self.state.plateaus, self.state.patience = {}, {}
+        self.model.stop_training = False
         for name, rate in (phase.learning_rates or {}).items():
             self.objective.optimizers[name].learning_rate = rate
 
     def _epoch(self, phase: Phase, notice: TerminationNotice) -> None:
         state = self.state
+        if state.step == 0:
+            self.callbacks.on_epoch_begin(state.total_epochs)
         batches = self.stepper.iterator(lambda shard: phase.batches(state.epoch, state.step, shard))
         title = f"{phase.name} {state.epoch + 1}/{phase.epochs}"
         chunk = 1
         with progress.progress_bar(title, phase.steps, "steps", state.step) as advance:
             while state.step < phase.steps:
-                count = min(chunk, phase.steps - state.step)
+                count = min(chunk, phase.steps - state.step, self._steps_to_checkpoint())
                 begun = time.monotonic()
-                sums, bad = self.stepper.train(batches, count)
-                taken = time.monotonic() - begun
-                if bad is not None:
-                    self._stop_not_finite(phase, state.step + bad)
-                for name, value in sums.items():
+                taken = self._take(phase, batches, count)
+                now = time.monotonic()
+                seconds, unsaved, told = self.agreement.mean(
+                    now - begun, now - self._saved_at, float(notice.received)
+                )
+                for name, value in taken.sums.items():
                     state.sums[name] = state.sums.get(name, 0.0) + value
                 state.step += count
                 state.total_steps += count
-                state.seconds += taken
+                state.seconds += seconds
                 advance(count, self._text())
-                chunk = int(np.clip(CHUNK_SECONDS * count / taken, 1, 4 * chunk))
-                if notice.received:
+                chunk = int(np.clip(CHUNK_SECONDS * count / seconds, 1, 4 * chunk))
+                if told:
+                    self._end_terminated()
+                due = (
+                    unsaved > self.checkpoint_seconds
+                    if self.checkpoint_steps is None
+                    else self._steps_to_checkpoint() == 0
+                )
+                if due and state.step < phase.steps:  # else the end of the epoch saves
                     self.save()
-                    raise Terminated(
-                        f"terminated; saved step {state.total_steps}. The same command goes on "
-                        "from there."
-                    )
-                if time.monotonic() - self._saved_at > self.checkpoint_seconds:
-                    self.save()
-        self._end_epoch(phase)
+        self._end_epoch(phase, notice)
+
+    def _steps_to_checkpoint(self) -> int:
+        if self.checkpoint_steps is None:
+            return sys.maxsize
+        return self.checkpoint_steps - (self.state.total_steps - self._saved_step)
+
+    def _take(self, phase: Phase, batches: Any, count: int) -> Taken:
+        state = self.state
+        try:
+            taken = self.stepper.train(batches, state.total_steps, count)
+        except (tf.errors.OutOfRangeError, StopIteration):
+            raise WorkError(
+                f"the batches of epoch {state.total_epochs + 1} ({phase.name}) ended between step "
+                f"{state.step} and {state.step + count}, {phase.steps} were announced: the records "
+                "are not what they were."
+            ) from None
+        except tf.errors.DataLossError as error:
+            raise WorkError(
+                f"a record cannot be read ({str(error).splitlines()[0]}): make the records anew; "
+                "training goes on from the last checkpoint."
+            ) from None
+        if taken.broken:
+            step = state.step + taken.steps - 1
+            if self.agreement.chief:
+                batch = next(iter(phase.batches(state.epoch, step, (1, 0))))
+                self.outputs.write_failure(batch)
+            raise WorkError(
+                f"{' and '.join(taken.broken)} not finite at step {step + 1} of epoch "
+                f"{state.total_epochs + 1} ({phase.name}), batch {step} of {phase.steps}: the "
+                f"batch and the networks after it are in {self.outputs.failure}; try a smaller "
+                "learning rate or --precision float32."
+            )
+        return taken
 
     def _text(self) -> str:
         step = max(self.state.step, 1)
         return "  ".join(f"{name} {value / step:.4g}" for name, value in self.state.sums.items())
 
-    def _end_epoch(self, phase: Phase) -> None:
+    def _end_terminated(self) -> None:
+        self.save()
+        raise Terminated(
+            f"terminated; saved step {self.state.total_steps}. The same command goes on from there."
+        )
+
+    def _end_epoch(self, phase: Phase, notice: TerminationNotice) -> None:
         state = self.state
+        self.stepper.unite()
         row: dict[str, Any] = {
             "epoch": state.total_epochs + 1,
             "phase": phase.name,
@@ -257,109 +327,66 @@ class _Training:
         }
         row |= {name: value / phase.steps for name, value in state.sums.items()}
         last = state.epoch + 1 == phase.epochs
+        totals: dict[str, np.ndarray] = {}
         if self.validation is not None and (last or (state.epoch + 1) % phase.validate_every == 0):
-            scores = self.stepper.validate(self.validation)
+            alone = self.agreement.processes == 1
+            found = self.stepper.validate(self.validation, lambda: alone and notice.received)
+            if found is None:
+                self._end_terminated()  # before the end of the epoch, which is done anew
+            scores, totals = found
             row |= {f"val_{name}": value for name, value in scores.items()}
         for name, optimizer in self.objective.optimizers.items():
-            row[f"learning_rate_{name}"] = float(optimizer.learning_rate)
+            row[f"learning_rate_{name}"] = learning_rate_of(optimizer)
         self._reduce_on_plateau(phase, row)
+        self.callbacks.on_epoch_end(state.total_epochs, dict(row))
+        stop = self._stops_early(phase, row) or self.agreement.any(self.model.stop_training)
         state.history.append(row)
         state.epoch += 1
         state.total_epochs += 1
-        state.step, state.seconds, state.sums = 0, 0.0, {}
-        if self.chief:
-            self._log(row)
+        if self.agreement.chief:
+            steps = phase.steps / max(row["seconds"], 1e-9)
+            self.outputs.write_row(state.history, f"{steps:.2f} steps/s")
+            if self.validation is not None:
+                self.outputs.write_panels(self.validation, totals, state.total_epochs)
             if self.keep_epochs:
-                self._keep_epoch()
-        self.save()
+                self.outputs.keep_epoch(state.total_epochs)
+        state.step, state.seconds, state.sums = 0, 0.0, {}
+        if last or stop:
+            state.phase, state.epoch = state.phase + 1, 0
+        self.save(best=self.outputs.is_best(state.history))
 
     def _reduce_on_plateau(self, phase: Phase, row: Mapping[str, Any]) -> None:
         for name, arguments in (phase.reduce_on_plateau or {}).items():
             plateau = ReduceOnPlateau(**arguments, **self.state.plateaus.get(name, {}))
             optimizer = self.objective.optimizers[name]
-            rate = plateau.after_epoch(row, float(optimizer.learning_rate))
+            rate = plateau.lowered(row, learning_rate_of(optimizer))
             if rate is not None:
                 optimizer.learning_rate = rate
                 progress.say(f"{plateau.monitor} is on a plateau: learning rate now {rate:.3g}.")
             self.state.plateaus[name] = plateau.state()
 
-    def _log(self, row: Mapping[str, Any]) -> None:
-        shown = [f"{k} {v:.4g}" for k, v in row.items() if isinstance(v, float) and k != "seconds"]
-        rate = f"{self.phases[self.state.phase].steps / max(row['seconds'], 1e-9):.2f} steps/s"
-        progress.say(f"epoch {row['epoch']} ({row['phase']}): {', '.join(shown)}, {rate}")
-        table = pd.DataFrame(self.state.history)
-        with files.replacing(self.run.path / HISTORY) as partial:
-            table.to_csv(partial, index=False)
-        if self._writer is None:
-            self._writer = tf.summary.create_file_writer(str(self.run.path / "tensorboard"))
-        with self._writer.as_default(step=row["epoch"]):
-            for name, value in row.items():
-                if isinstance(value, float):
-                    tf.summary.scalar(name, value)
-            if self.validation is not None:
-                batch = next(iter(self.validation((1, 0))))
-                for name, image in self.objective.panels(batch).items():
-                    tf.summary.image(name, image, max_outputs=4)
-        self._writer.flush()
+    def _stops_early(self, phase: Phase, row: Mapping[str, Any]) -> bool:
+        if phase.stop_early is None:
+            return False
+        patience = Patience(**phase.stop_early, **self.state.patience)
+        ended = patience.after_epoch(row)
+        self.state.patience = patience.state()
+        if ended:
+            progress.say(
+                f"{patience.monitor} has not fallen for {patience.patience} epochs: "
+                f"{phase.name} ends."
+            )
+        return ended
 
-    def _keep_epoch(self) -> None:
-        with files.replacing(self.networks / f"epoch-{self.state.total_epochs:04d}") as partial:
-            partial.mkdir()
-            for name in self.objective.exported:
-                self.objective.networks[name].save_weights(partial / f"{name}.weights.h5")
-
-    def _stop_not_finite(self, phase: Phase, step: int) -> None:
-        state = self.state
-        batch = next(iter(phase.batches(state.epoch, step, (1, 0))))
-        path = self.run.path / "failure"
-        with files.replacing(path) as partial:
-            partial.mkdir()
-            np.savez(partial / "batch.npz", **{k: v.numpy() for k, v in batch.items()})
-            for name, network in self.objective.networks.items():
-                network.save_weights(partial / f"{name}.weights.h5")
-        raise WorkError(
-            f"a loss is not finite at step {step + 1} of epoch {state.total_epochs + 1} "
-            f"({phase.name}), batch {step} of {phase.steps}: the batch and the networks after it "
-            f"are in {path}; try a smaller learning rate or --precision float32."
-        )
-
-    def save(self) -> None:
+    def save(self, best: bool = False) -> None:
         """Saves a checkpoint of now."""
-        self.checkpoints.save(self.state.total_steps, dataclasses.asdict(self.state))
+        self.stepper.unite()
+        self.checkpoints.save(self.state.total_steps, dataclasses.asdict(self.state), best)
         self._saved_at = time.monotonic()
+        self._saved_step = self.state.total_steps
 
     def finish(self) -> None:
         """Writes the trained networks and marks the run as completed."""
-        if not self.chief:
-            return
-        for name in self.objective.exported:
-            path = self.networks / f"{name}.keras"
-            with files.replacing(path) as partial:
-                # Keras demands the ending.
-                whole = partial.with_name(f"{partial.name}.keras")
-                _in_float32(self.objective.networks[name]).save(whole)
-                os.replace(whole, partial)
-        provenance = self.run.provenance
-        provenance["completed"] = files.provenance()["created"]
-        files.write_json(Path(self.run.path) / PROVENANCE, provenance)
-        progress.say(f"{self.run.path}: trained for {self.state.total_epochs} epochs.")
-
-
-def _in_float32(network: keras.Model) -> keras.Model:
-    """The network to save: computing in float32, whatever it was trained in."""
-    if keras.config.dtype_policy().name == "float32":
-        return network
-
-    def plain(config: Any) -> Any:
-        if isinstance(config, dict):
-            if config.get("class_name") == "DTypePolicy":
-                return {**config, "config": {"name": "float32"}}
-            return {key: plain(value) for key, value in config.items()}
-        return [plain(item) for item in config] if isinstance(config, list) else config
-
-    from phire.networks.layers import CUSTOM_LAYERS
-
-    text = json.dumps(plain(json.loads(network.to_json())))
-    copy = keras.models.model_from_json(text, CUSTOM_LAYERS)
-    copy.set_weights(network.get_weights())
-    return copy
+        if self.agreement.chief:
+            self.outputs.complete()
+            progress.say(f"{self.outputs.run.path}: trained for {self.state.total_epochs} epochs.")

@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from phire.errors import WorkError
+
 Batch = Mapping[str, tf.Tensor]
 Scalars = dict[str, tf.Tensor]
+
+REDUCTION = "_all_reduce_sum_gradients"
+"""Keras's own reduction, within ``Optimizer.apply`` and after clipping."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FurtherStep:
+    """An update that follows a train step where a condition holds.
+
+    Attributes:
+        condition: Of the train step's scalars (means over the replicas), a boolean tensor.
+        step: Takes the step's batch.
+    """
+
+    condition: Callable[[Scalars], tf.Tensor]
+    step: Callable[[Batch], None]
+
+
+def _taken(step: Callable[[Batch], None], batch: Batch) -> tf.Tensor:
+    step(batch)
+    return tf.constant(True)
 
 
 class Objective:
@@ -31,6 +56,8 @@ class Objective:
     optimizers: dict[str, keras.optimizers.Optimizer]
     exported: tuple[str, ...]
 
+    _seed: tf.Tensor | None = None
+
     def begin(self, phase: str) -> None:
         """Called before the first step of each phase; the steps are traced anew after it."""
 
@@ -38,13 +65,50 @@ class Objective:
         """Updates the networks by one batch; returns scalars, ``loss`` among them."""
         raise TypeError(f"{type(self).__name__} has no train_step")
 
+    def further_steps(self) -> Sequence[FurtherStep]:
+        """Further updates by the same batch, each taken where its condition holds.
+
+        They are apart from :meth:`train_step`, for on several devices TensorFlow reduces no
+        gradients within a condition that the replicas compute.
+        """
+        return ()
+
+    def whole_step(self, batch: Batch) -> Scalars:
+        """:meth:`train_step` and the further steps that are due, on one device."""
+        scalars = self.train_step(batch)
+        for further in self.further_steps():
+            tf.cond(
+                further.condition(scalars),
+                functools.partial(_taken, further.step, batch),
+                lambda: tf.constant(False),
+            )
+        return scalars
+
     def validation_step(self, batch: Batch) -> Scalars:
-        """Scalars of a batch that is not trained on; ``loss`` among them."""
+        """Scalars of a batch that is not trained on; ``loss`` among them.
+
+        Tensors of higher rank (a confusion matrix) are summed over the batches, for :meth:`panels`.
+        """
         raise TypeError(f"{type(self).__name__} has no validation_step")
 
-    def panels(self, batch: Batch) -> dict[str, np.ndarray]:
-        """Images (n, h, w, 1 or 3) in 0…1 that show the state after an epoch, by title."""
+    def panels(self, batch: Batch, totals: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Images (n, h, w, 1 or 3) in 0…1 that show the state after an epoch, by title.
+
+        Args:
+            batch: The first validation batch.
+            totals: What :meth:`validation_step` returned beside scalars, summed.
+        """
         return {}
+
+    def random_seed(self) -> tf.Tensor:
+        """The seed (2,) int32 of all that a train step draws, for ``tf.random.stateless_*``.
+
+        Within the loop it is made of the training's seed, the replica and the number of the step,
+        so that a resumed training draws what an uninterrupted one would have drawn.
+        """
+        if self._seed is None:
+            return tf.random.uniform((2,), maxval=2**31 - 1, dtype=tf.int32)
+        return self._seed
 
 
 def weight_decay(network: keras.Model) -> tf.Tensor:
@@ -81,17 +145,23 @@ def reduce_and_apply(
     """Averages gradients over the replicas, then clips and applies them.
 
     Keras clips each replica's gradients and sums afterwards, which is another update than that of
-    one device on the whole batch. So they are averaged here first; the sum that Keras still takes
-    is one of equal parts.
+    one device on the whole batch.
     """
     replicas = tf.distribute.get_replica_context()
-    count = replicas.num_replicas_in_sync
-    if count == 1:
-        optimizer.apply(gradients, variables)
-        return
-    mean = replicas.all_reduce(tf.distribute.ReduceOp.MEAN, list(gradients))
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
-    if inner.clipnorm:
-        # Here, for Keras would clip the n-th part that it is given.
-        mean = [tf.clip_by_norm(gradient, inner.clipnorm) for gradient in mean]
-    optimizer.apply([gradient / count for gradient in mean], variables)
+    if replicas.num_replicas_in_sync > 1:
+        gradients = replicas.all_reduce(tf.distribute.ReduceOp.MEAN, list(gradients))
+        inner = getattr(optimizer, "inner_optimizer", optimizer)
+        if not hasattr(inner, REDUCTION):
+            raise WorkError(
+                f"Keras {keras.__version__} reduces gradients in a way that phire does not know: "
+                "train on one device, or with Keras 3.15."
+            )
+        # They are reduced: what is left to Keras is to unscale, clip and apply them.
+        setattr(inner, REDUCTION, list)
+    optimizer.apply(gradients, variables)
+
+
+def learning_rate_of(optimizer: keras.optimizers.Optimizer) -> float:
+    """The learning rate now, under any strategy."""
+    rate = optimizer.learning_rate
+    return float(tf.convert_to_tensor(getattr(rate, "value", rate)))

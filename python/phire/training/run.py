@@ -123,40 +123,43 @@ def open_run(path: str | os.PathLike) -> Run:
     return Run(path, yaml.safe_load((path / CONFIG).read_text(encoding="utf-8")))
 
 
-def prepare_run(
-    path: str | os.PathLike, options: Mapping[str, Any], overwrite: bool
-) -> tuple[Run, bool]:
-    """Makes a run directory, or opens one to go on.
-
-    Returns:
-        The run, and whether it was there already.
+def look_at_run(path: str | os.PathLike, options: Mapping[str, Any], overwrite: bool) -> Run | None:
+    """The run that is there, if the same options made it; None where there is none yet.
 
     Raises:
         InputError: The directory was made by other options or by something else.
     """
     path = Path(path)
-    recorded = None
-    if path.exists() and not overwrite:
-        if path.is_dir() and not any(path.iterdir()):
-            path.rmdir()
-        else:
-            try:
-                recorded = dict(open_run(path).config)
-            except InputError:
-                recorded = None
-    config = files.plain(options)
-    if files.already_made(path, recorded, config, overwrite):
-        return open_run(path), True
-    if path.exists():
-        files.remove(path)
+    if overwrite or not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return None
+    try:
+        recorded = dict(open_run(path).config)
+    except InputError:
+        recorded = None
+    files.already_made(path, recorded, files.plain(options))
+    return open_run(path)
+
+
+def prepare_run(path: str | os.PathLike, options: Mapping[str, Any], overwrite: bool) -> Run:
+    """Makes a run directory, or opens one to go on.
+
+    Raises:
+        InputError: The directory was made by other options or by something else.
+    """
+    path = Path(path)
+    found = look_at_run(path, options, overwrite)
+    if found is not None:
+        return found
     with files.replacing(path) as partial:
         (partial / "networks").mkdir(parents=True)
         (partial / "checkpoints").mkdir()
-        (partial / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        (partial / CONFIG).write_text(
+            yaml.safe_dump(files.plain(options), sort_keys=False), encoding="utf-8"
+        )
         (partial / PROVENANCE).write_text(
             json.dumps(files.provenance(), indent=2) + "\n", encoding="utf-8"
         )
-    return open_run(path), False
+    return open_run(path)
 
 
 def describe_run(path: str | os.PathLike) -> dict[str, Any] | None:

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
+from phire.errors import InputError
 from phire.training.objective import Batch, Objective, Scalars
 
+SHARED_OUT = tf.distribute.ReduceOp.MEAN
 
-def not_finite(scalars: Scalars) -> tf.Tensor:
-    """Whether any of the scalars is NaN or infinite."""
-    values = tf.stack([tf.cast(value, tf.float32) for value in scalars.values()])
-    return tf.reduce_any(~tf.math.is_finite(values))
+
+@dataclasses.dataclass(frozen=True)
+class Taken:
+    """What some steps gave.
+
+    Attributes:
+        steps: How many were taken; the last one is the first that was not finite, if any.
+        sums: The scalars, summed over the steps and averaged over the replicas.
+        broken: Names of the scalars that were not finite.
+    """
+
+    steps: int
+    sums: dict[str, float]
+    broken: tuple[str, ...]
 
 
 class Stepper:
@@ -23,37 +37,70 @@ class Stepper:
         objective: What is trained.
         strategy: Where.
         jit: Compile the step with XLA.
+        seed: Seed of what the steps draw.
+
+    Raises:
+        InputError: ``jit`` on several devices, whose reductions XLA cannot compile everywhere.
     """
 
-    def __init__(self, objective: Objective, strategy: tf.distribute.Strategy, jit: bool) -> None:
+    def __init__(
+        self, objective: Objective, strategy: tf.distribute.Strategy, jit: bool, seed: int = 0
+    ) -> None:
+        if jit and strategy.num_replicas_in_sync > 1:
+            raise InputError("--jit works on one device: leave it out, or choose --devices cpu.")
         self.objective = objective
         self.strategy = strategy
         self.jit = jit
+        self.seed = seed
         self.retrace()
 
     def retrace(self) -> None:
         """Forgets the graphs: the objective does something else from now on."""
-        train_step = tf.function(self.objective.train_step, jit_compile=self.jit or None)
+        names: list[str] = []
+        alone = self.strategy.num_replicas_in_sync == 1
+        update = self.objective.whole_step if alone else self.objective.train_step
 
-        def one(iterator: Iterator[Batch]) -> Scalars:
-            scalars = self.strategy.run(train_step, args=(next(iterator),))
-            return {
-                name: self.strategy.reduce(
-                    tf.distribute.ReduceOp.MEAN, tf.nest.map_structure(_float32, value), axis=None
-                )
-                for name, value in scalars.items()
-            }
+        def step(batch: Batch, number: tf.Tensor) -> tf.Tensor:
+            replicas = tf.distribute.get_replica_context()
+            replica = tf.cast(replicas.replica_id_in_sync_group, tf.int32)
+            self.objective._seed = tf.stack([self.seed + 7919 * replica, number])
+            try:
+                scalars = update(batch)
+            finally:
+                self.objective._seed = None
+            names[:] = scalars
+            values = tf.stack([tf.cast(value, tf.float32) for value in scalars.values()])
+            if replicas.num_replicas_in_sync > 1:
+                # One reduction for all of them.
+                values = replicas.all_reduce(SHARED_OUT, values)
+            return values
 
-        def several(iterator: Iterator[Batch], count: tf.Tensor) -> tuple[Scalars, tf.Tensor]:
-            # The sums stay on the device; only they and the first bad step come back to Python.
-            sums = one(iterator)
-            bad = tf.where(not_finite(sums), 0, -1)
-            for i in tf.range(1, count):
-                scalars = one(iterator)
-                bad = tf.where((bad < 0) & not_finite(scalars), i, bad)
-                sums = {name: sums[name] + scalars[name] for name in sums}
-            return sums, bad
+        graph = tf.function(step, jit_compile=self.jit or None)
 
+        further_steps = [] if alone else list(self.objective.further_steps())
+
+        def one(iterator: Iterator[Batch], number: tf.Tensor) -> tf.Tensor:
+            batch = next(iterator)
+            values = self.strategy.run(graph, args=(batch, number))
+            values = self.strategy.experimental_local_results(values)[0]
+            for further in further_steps:
+                scalars = dict(zip(names, tf.unstack(values, num=len(names))))
+                if further.condition(scalars):
+                    self.strategy.run(further.step, args=(batch,))
+            return values
+
+        def several(
+            iterator: Iterator[Batch], first: tf.Tensor, count: tf.Tensor
+        ) -> tuple[tf.Tensor, tf.Tensor]:
+            # The sums stay on the device; only they and the number of steps come back to Python.
+            sums = one(iterator, first)
+            taken = tf.constant(1)
+            while taken < count and tf.reduce_all(tf.math.is_finite(sums)):
+                sums += one(iterator, first + taken)
+                taken += 1
+            return sums, taken
+
+        self._names = names
         self._several = tf.function(several, reduce_retracing=True)
         self._validation_step = tf.function(self.objective.validation_step)
 
@@ -84,31 +131,72 @@ class Stepper:
 
         return iter(self.strategy.distribute_datasets_from_function(of_worker))
 
-    def train(self, iterator: Iterator[Batch], count: int) -> tuple[dict[str, float], int | None]:
-        """Takes ``count`` steps.
+    def train(self, iterator: Iterator[Batch], first: int, count: int) -> Taken:
+        """Takes ``count`` steps, or fewer where a scalar is not finite.
 
-        Returns:
-            The sums of the scalars over the steps, and the first step (from 0) with one that is
-            not finite, or None.
+        Args:
+            iterator: Of :meth:`iterator`.
+            first: Number of the first of these steps, from the beginning of the training.
+            count: How many.
         """
-        sums, bad = self._several(iterator, tf.constant(count))
-        bad = int(bad)
-        return {name: float(value) for name, value in sums.items()}, None if bad < 0 else bad
+        sums, taken = self._several(iterator, tf.constant(first), tf.constant(count))
+        named = dict(zip(self._names, map(float, sums.numpy())))
+        broken = tuple(name for name, value in named.items() if not np.isfinite(value))
+        return Taken(int(taken), named, broken)
 
-    def validate(self, batches: Callable[[tuple[int, int]], tf.data.Dataset]) -> dict[str, float]:
-        """Averages of the validation scalars, each batch by its size.
+    def validate(
+        self,
+        batches: Callable[[tuple[int, int]], tf.data.Dataset],
+        stop: Callable[[], bool] = lambda: False,
+    ) -> tuple[dict[str, float], dict[str, np.ndarray]] | None:
+        """Averages of the validation scalars, each batch by its size, and sums of all else.
 
         Every process validates on everything: the scores are the same on all.
+
+        Args:
+            batches: As for :meth:`iterator`.
+            stop: Asked between batches.
+
+        Returns:
+            The averages and the sums; None if it was stopped.
         """
         sums: dict[str, Any] = {}
+        totals: dict[str, Any] = {}
         count = 0
         for batch in batches((1, 0)):
+            if stop():
+                return None
             size = int(next(iter(batch.values())).shape[0])
             count += size
-            for name, value in self._validation_step(batch).items():
-                sums[name] = sums.get(name, 0.0) + size * value
-        return {name: float(value) / max(count, 1) for name, value in sums.items()}
+            found: Scalars = self._validation_step(batch)
+            for name, value in found.items():
+                if value.shape.rank:
+                    totals[name] = totals.get(name, 0) + value
+                else:
+                    sums[name] = sums.get(name, 0.0) + size * tf.cast(value, tf.float32)
+        return (
+            {name: float(value) / max(count, 1) for name, value in sums.items()},
+            {name: value.numpy() for name, value in totals.items()},
+        )
 
+    def unite(self) -> None:
+        """Averages over the replicas what they keep each for itself: the batch statistics."""
+        if self.strategy.num_replicas_in_sync == 1:
+            return
+        variables = [
+            variable.value
+            for network in self.objective.networks.values()
+            for variable in network.non_trainable_variables
+            if tf.as_dtype(variable.dtype).is_floating
+        ]
+        if not variables:
+            return
 
-def _float32(value: tf.Tensor) -> tf.Tensor:
-    return tf.cast(value, tf.float32)
+        def average() -> None:
+            means = tf.distribute.get_replica_context().all_reduce(
+                SHARED_OUT, [tf.identity(variable) for variable in variables]
+            )
+            for variable, mean in zip(variables, means):
+                variable.assign(mean)
+
+        tf.function(lambda: self.strategy.run(average))()
