@@ -1,0 +1,91 @@
+"""Networks saved under TensorFlow compute the same under Keras's JAX backend."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import keras
+import numpy as np
+import pytest
+
+from phire.fields import Normalization
+from phire.networks.encoders import build_encoder
+from phire.networks.generators import srgan_generator
+
+READER = textwrap.dedent(
+    """
+    import sys
+
+    import jax
+    import keras
+    import numpy as np
+
+    from phire.networks.layers import CUSTOM_LAYERS
+
+    assert keras.backend.backend() == "jax"
+    assert "tensorflow" not in sys.modules
+    folder = sys.argv[1]
+    given = np.load(f"{folder}/inputs.npz")
+    outputs = {}
+    for name in given:
+        network = keras.saving.load_model(f"{folder}/{name}.keras", CUSTOM_LAYERS, compile=False)
+        computed = jax.jit(lambda x, network=network: network(x, training=False))(given[name])
+        outputs[name] = np.asarray(computed)
+    np.savez(f"{folder}/outputs.npz", **outputs)
+    """
+)
+
+
+def with_random_statistics(network, random):
+    """Weights away from their initial values: means of 0 and variances of 1 would hide much."""
+    for variable in network.weights:
+        value = np.asarray(variable)
+        noise = random.normal(scale=0.05, size=value.shape)
+        variable.assign(value + (np.abs(noise) if "variance" in variable.path else noise))
+    return network
+
+
+@pytest.fixture(scope="module")
+def under_both(tmp_path_factory):
+    """Outputs under TensorFlow and under JAX, by the network's name."""
+    assert keras.backend.backend() == "tensorflow"
+    random = np.random.default_rng(0)
+    keras.utils.set_random_seed(0)
+    folder = tmp_path_factory.mktemp("portable")
+    normalization = Normalization(
+        "log1p", ("a", "b"), mean=(0.1, -0.2), std=(1.5, 0.5), log_mean=(0.0, 0.1),
+        log_std=(0.8, 0.6),
+    )  # fmt: skip
+    networks = {
+        "encoder": build_encoder("resnet-small", (32, 32, 2), blocks=(2, 1, 1, 1)),
+        "generator": srgan_generator(2, filters=8, blocks=2),
+        "resizing": srgan_generator(
+            2, filters=8, blocks=1, upsampling="resize", periodic=True,
+            conserve=True, normalization=normalization,
+        ),
+    }  # fmt: skip
+    sizes = {"encoder": (3, 32, 32, 2), "generator": (2, 12, 10, 2), "resizing": (2, 6, 12, 2)}
+    inputs = {name: random.normal(size=size).astype("f4") for name, size in sizes.items()}
+    outputs = {}
+    for name, network in networks.items():
+        with_random_statistics(network, random).save(folder / f"{name}.keras")
+        outputs[name] = np.asarray(network(inputs[name], training=False))
+    np.savez(folder / "inputs.npz", **inputs)
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    ended = subprocess.run(
+        [sys.executable, "-c", READER, str(folder)],
+        env=environment, capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    return outputs, dict(np.load(folder / "outputs.npz"))
+
+
+@pytest.mark.parametrize("name", ["encoder", "generator", "resizing"])
+def test_outputs_under_jax_are_those_under_tensorflow(under_both, name):
+    here, there = (outputs[name] for outputs in under_both)
+    assert there.shape == here.shape
+    assert np.std(here) > 1e-2  # and there is something to compare
+    np.testing.assert_allclose(there, here, atol=1e-5 * max(1.0, np.abs(here).max()), rtol=0)
