@@ -100,7 +100,7 @@ def test_pair_records(folder):
 
     output = folder / "pairs"
     command = ("rplearn-data", folder / "store.h5", output, "--patch", "32,32",
-               "--patches-per-field", 40, "--classes", 4, "--shards", 2,
+               "--patches-per-field", 20, "--classes", 4, "--shards", 2,
                "--compression", "zlib")  # fmt: skip
     kill_in_the_middle(command, output, partial_exists(output))
     completes(command, output)
@@ -112,7 +112,7 @@ def test_pair_records(folder):
 def test_downscaling_records(folder):
     output = folder / "patches"
     command = ("phire-data", folder / "store.h5", output, "--patch", "32,32", "--scale", 4,
-               "--patches-per-field", 20, "--shards", 2, "--compression", "zlib")  # fmt: skip
+               "--patches-per-field", 10, "--shards", 2, "--compression", "zlib")  # fmt: skip
     kill_in_the_middle(command, output, partial_exists(output))
     completes(command, output)
 
@@ -132,8 +132,8 @@ def test_training_and_evaluation(folder):
         test_pair_records(folder)
     representation = folder / "representation"
     command = ("rplearn-train", folder / "pairs", "--validation", folder / "pairs",
-               "--out", representation, "--network", "tiny", "--classes", 4, "--epochs", 3,
-               "--warm-up-epochs", 0, "--cool-down-epochs", 0, "--batch-size", 32)  # fmt: skip
+               "--out", representation, "--network", "tiny", "--classes", 4, "--epochs", 2,
+               "--warm-up-epochs", 0, "--cool-down-epochs", 0, "--batch-size", 64)  # fmt: skip
     kill_while_training(command, representation)
     metric = folder / "metric"
     command = ("rplearn-eval", representation, "--records", folder / "pairs", "--out", metric)
@@ -147,7 +147,7 @@ def test_generator_prediction_and_report(folder):
     generator = folder / "generator"
     command = ("phire-train", folder / "patches", "--out", generator, "--network", "srgan-small",
                "--pretrain-epochs", 1, "--epochs", "1", "--learning-rates", "1e-4",
-               "--batch-size", 16)  # fmt: skip
+               "--batch-size", 32)  # fmt: skip
     kill_while_training(command, generator)
     fine = folder / "fine.h5"
     command = ("phire", "predict", generator, folder / "store.h5", fine, "--coarsen", 4)
