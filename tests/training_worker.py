@@ -1,11 +1,13 @@
 """One worker of a cluster, named by TF_CONFIG: ``python training_worker.py KIND RUN [SECONDS]``.
 
+Without TF_CONFIG it trains alone on two devices, halves of the CPU in the place of GPUs.
 Trains one of :data:`OBJECTIVES` for ten epochs of one step, so that the run's history holds every
 step's losses. With SECONDS each batch takes so long to come, and epochs go on for ever.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 
@@ -73,9 +75,17 @@ def main(kind, run, seconds=None):
     import tensorflow as tf
 
     from phire.training import Phase, choose_strategy, train
+    from phire.training import devices as placement
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
-    choose_strategy("multiworker")
+    devices = "multiworker" if "TF_CONFIG" in os.environ else "gpu"
+    if devices == "gpu":
+        halves = [tf.config.LogicalDeviceConfiguration()] * 2
+        tf.config.set_logical_device_configuration(
+            tf.config.list_physical_devices("CPU")[0], halves
+        )
+        placement._gpus = lambda: tf.config.list_logical_devices("CPU")
+    choose_strategy(devices)
 
     def batches(epoch, skip, shard):
         def come():
@@ -98,7 +108,7 @@ def main(kind, run, seconds=None):
             [phase],
             run=run,
             options={},
-            devices="multiworker",
+            devices=devices,
             monitor="loss",
             keep_epochs=seconds is None,
         )

@@ -1,4 +1,4 @@
-"""Several processes train together as one does, and end together when one is lost."""
+"""Several processes, or devices of one, train as one does, and end together when one is lost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import tensorflow as tf
 from phire.errors import InputError
 from phire.training import open_run
 from phire.training.devices import choose_strategy, is_chief
-from training_worker import OBJECTIVES, RATES, STEPS, batch
+from training_worker import BATCH, OBJECTIVES, RATES, STEPS, batch
 
 WORKER = Path(__file__).resolve().parents[1] / "training_worker.py"
 
@@ -65,12 +65,16 @@ def ended(processes, timeout=240):
     return printed, [process.returncode for process in processes]
 
 
-def halves(kind, number):
+WORKERS_HALVES = (slice(0, None, 2), slice(1, None, 2))
+DEVICES_HALVES = (slice(0, BATCH // 2), slice(BATCH // 2, None))
+
+
+def split(kind, number, halves):
     whole = batch(kind, number)
-    return [{n: tf.constant(v[i::2]) for n, v in whole.items()} for i in range(2)]
+    return [{name: tf.constant(v[half]) for name, v in whole.items()} for half in halves]
 
 
-def temporal_alone(network):
+def temporal_alone(halves, network):
     """Ten steps on averaged gradients of both halves, each with its own batch statistics."""
     objective = OBJECTIVES["temporal"]()
     objective.network.set_weights(network.get_weights())
@@ -79,7 +83,7 @@ def temporal_alone(network):
     losses = []
     for number in range(STEPS):
         gradients, found = [], []
-        for half in halves("temporal", number):
+        for half in split("temporal", number, halves):
             with tf.GradientTape() as tape:
                 logits = objective.network([half["first"], half["second"]], training=True)
                 entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(half["label"] - 1, logits)
@@ -91,7 +95,7 @@ def temporal_alone(network):
     return {"loss": losses}, [objective.network]
 
 
-def adversarial_alone(generator, discriminator):
+def adversarial_alone(halves, generator, discriminator):
     """Ten steps on both halves; the networks know no batch statistics."""
     objective = OBJECTIVES["adversarial"]()
     objective.generator.set_weights(generator.get_weights())
@@ -115,7 +119,7 @@ def adversarial_alone(generator, discriminator):
     def gradients(number, names):
         sums = {name: None for name in names}
         means = dict.fromkeys(("discriminator", "generator"), 0.0)
-        for half in halves("adversarial", number):
+        for half in split("adversarial", number, halves):
             with tf.GradientTape(persistent=True) as tape:
                 found = losses(half)
             for name in means:
@@ -148,14 +152,29 @@ def adversarial_alone(generator, discriminator):
 def test_two_workers_train_as_one_on_averaged_gradients(kind, tmp_path):
     printed, statuses = ended(start(kind, tmp_path / "run"))
     assert statuses == [0, 0], printed
-    run = open_run(tmp_path / "run")
+    compare_with_one(kind, open_run(tmp_path / "run"), WORKERS_HALVES)
+
+
+@pytest.mark.parametrize("kind", sorted(OBJECTIVES))
+def test_two_devices_of_a_process_train_as_one_on_averaged_gradients(kind, tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CONFIG"}
+    started = subprocess.Popen(
+        [sys.executable, str(WORKER), kind, str(tmp_path / "run")],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    printed, statuses = ended([started])
+    assert statuses == [0], printed
+    compare_with_one(kind, open_run(tmp_path / "run"), DEVICES_HALVES)
+
+
+def compare_with_one(kind, run, halves):
     assert run.completed
     history = run.history
     assert len(history) == STEPS
     keras.utils.set_random_seed(0)
     fresh = OBJECTIVES[kind]()  # the seed of the run: its initial weights
     alone = temporal_alone if kind == "temporal" else adversarial_alone
-    rows, networks = alone(*(fresh.networks[name] for name in fresh.exported))
+    rows, networks = alone(halves, *(fresh.networks[name] for name in fresh.exported))
     for name, values in rows.items():
         np.testing.assert_allclose(history[name], values, atol=1e-5, rtol=1e-5)
     for name, network in zip(fresh.exported, networks):
