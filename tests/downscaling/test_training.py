@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from phire.downscaling import train_generator
+from phire.downscaling import PredictedSource, train_generator
 from phire.downscaling.content import parse_content
 from phire.downscaling.spectrum_score import log_spectral_error
 from phire.errors import InputError
+from phire.fields import ArraySource, CoarsenedSource, open_store
+from phire.records import write_downscaling_records
 from phire.training import open_run
 
 
@@ -60,6 +62,33 @@ def test_a_shared_pretraining_gives_the_same_start(records, options, tmp_path):
     assert max(np.abs(a - b).max() for a, b in zip(start, after)) < 2e-3
 
 
+def test_whole_fields_may_be_periodic_and_conserved(store, tmp_path):
+    records = tmp_path / "whole"
+    write_downscaling_records(
+        store, records, whole_fields=True, scale=4, shards=1, normalization="log1p"
+    )
+    run = train_generator(
+        records, tmp_path / "run", network="srgan-small", filters=4, blocks=1, periodic=True,
+        conserve=True, upsampling="resize", pretrain_epochs=1, epochs=(1,), learning_rates=(1e-4,),
+        batch_size=8,
+    )  # fmt: skip
+    assert np.isfinite(run.history["loss"]).all()
+    truth = open_store(store)
+    coarse = CoarsenedSource(truth, 4)
+    fine = PredictedSource(run.path, coarse).read([2, 7])
+    # The layer keeps plain means of blocks; the coarse fields are weighted ones.
+    means = fine.reshape(2, 8, 4, 16, 4, 2).mean((2, 4))
+    np.testing.assert_allclose(means, coarse.read([2, 7]), atol=1e-4 * fine.std())
+    rolled = ArraySource(
+        np.roll(coarse.read([2]), 3, axis=2),
+        channels=truth.channels, units=truth.units, grid=coarse.grid,
+    )  # fmt: skip
+    np.testing.assert_allclose(
+        PredictedSource(run.path, rolled).read([0]), np.roll(fine[:1], 12, axis=2),
+        atol=1e-4 * fine.std(),
+    )  # fmt: skip
+
+
 def test_without_an_adversary_there_is_no_discriminator(records, options, tmp_path):
     run = train_generator(records, tmp_path / "run", adversarial_weight=0, **options)
     assert "discriminator" not in run.history
@@ -102,6 +131,7 @@ def test_contents_are_parsed():
         ({"select": "spectrum"}, "needs --validation"),
         ({"content": "nowhere"}, "nowhere"),
         ({"average_decay": 1.5}, "between 0 and 1"),
+        ({"periodic": True}, "--periodic needs patches all around the globe"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(records, options, tmp_path, changed, said):

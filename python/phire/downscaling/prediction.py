@@ -52,6 +52,8 @@ class TrainedGenerator:
         facts = opened.config.get("fields", {})
         if "scale" not in facts or "architecture" not in opened.config:
             raise InputError(f"{run} is a run of another command: name a run of phire-train.")
+        if not (epoch is None or epoch == "best" or str(epoch).isdigit()):
+            raise InputError(f"--epoch {epoch} must be a number or `best`.")
         self.network = opened.network(network, epoch)
         self.periodic = bool(opened.config["architecture"].get("periodic"))
         self.channels = tuple(facts["channels"])
@@ -280,7 +282,7 @@ def predict(
     options: dict[str, Any] = {
         "run": os.path.abspath(run),
         "network": network,
-        "epoch": epoch,
+        "epoch": epoch if epoch is None else str(epoch),
         "weights_fingerprint": generator.fingerprint(),
         "input": [os.path.abspath(path) for path in inputs],
         "input_fingerprints": [files.fingerprint(path) for path in inputs],

@@ -16,6 +16,7 @@ from phire.downscaling.spectrum_score import log_spectral_error
 from phire.errors import InputError
 from phire.networks import discriminators, generators
 from phire.records import Records, open_records
+from phire.records.manifest import Manifest
 from phire.training import Phase, Run, choose_strategy, open_run, train
 
 SELECTIONS = {"loss": "val_loss", "spectrum": "val_log_spectral_error", "distance": "val_distance"}
@@ -118,6 +119,12 @@ def train_generator(
         raise InputError(
             f"--batch-size {batch_size} is larger than {records}, which holds {opened.count} "
             "records."
+        )
+    if periodic and not _all_around(manifest):
+        raise InputError(
+            f"--periodic needs patches all around the globe, those of {records} are "
+            f"{manifest.patch[0]} × {manifest.patch[1]} points: make records of a global grid with "
+            "--whole-fields."
         )
     if network not in generators.GENERATORS:
         raise InputError(
@@ -271,6 +278,14 @@ def _check_alike(records: Records, validation: Records) -> None:
                 f"--validation {validation.path} has another {name} than {records.path} "
                 f"({theirs} instead of {mine}): {hint}."
             )
+
+
+def _all_around(manifest: Manifest) -> bool:
+    """Whether the patches close the circle of longitude."""
+    if manifest.spacing is None:
+        return False
+    width = manifest.patch[1] * manifest.spacing[1]
+    return abs(width - 360) < 0.5 * manifest.spacing[1]
 
 
 def _factors(scale: int, factors: Sequence[int] | None) -> tuple[int, ...]:

@@ -1,0 +1,100 @@
+"""``phire-train`` and ``phire predict``, as a user gives them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+import yaml
+from click.testing import CliRunner
+
+from phire.cli import phire, phire_train
+from phire.fields import Grid, StoreWriter, TimeAxis
+from phire.records import write_downscaling_records
+from phire.training import open_run
+
+STEPS = ("--network", "srgan-small", "--filters", 4, "--blocks", 1, "--pretrain-epochs", 1,
+         "--epochs", "1", "--learning-rates", "1e-4", "--batch-size", 8)  # fmt: skip
+
+
+def run(module, *arguments, status=0):
+    result = CliRunner().invoke(module.main, [str(argument) for argument in arguments])
+    assert result.exit_code == status, result.output
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A store of a region, its records, and a generator trained on them."""
+    folder = tmp_path_factory.mktemp("downscaling")
+    random = np.random.default_rng(0)
+    with StoreWriter(
+        folder / "t2m.h5",
+        channels=["t2m"],
+        units=["K"],
+        grid=Grid.regional(60 - 0.25 * np.arange(25), 0.25 * np.arange(36)),
+        time=TimeAxis(951782400 + 3600 * np.arange(16), "standard"),
+    ) as writer:
+        writer.append((280 + 5 * random.normal(size=(16, 25, 36, 1))).astype("f4"))
+    write_downscaling_records(
+        folder / "t2m.h5", folder / "records", patch=(12, 12), scale=3, patches_per_field=2,
+        shards=1, normalization="z",
+    )  # fmt: skip
+    run(phire_train, folder / "records", "--out", folder / "run", *STEPS)
+    return folder
+
+
+def test_a_region_is_refined_in_physical_units(folder, tmp_path):
+    output = tmp_path / "fine.nc"
+    options = ("--coarsen", 3, "--time", "2000-02-29T04,2000-02-29T10", "--tile", 5)
+    said = run(phire, "predict", folder / "run", folder / "t2m.h5", output, *options)
+    with xr.open_dataset(output) as dataset:
+        # The remainder of one row is dropped at the south.
+        assert dict(dataset["t2m"].sizes) == {"time": 6, "latitude": 24, "longitude": 36}
+        np.testing.assert_allclose(dataset["latitude"], 60 - 0.25 * np.arange(24))
+        assert str(dataset["time"].values[0]).startswith("2000-02-29T04")
+        assert dataset["t2m"].attrs["units"] == "K"
+        assert abs(float(dataset["t2m"].mean()) - 280) < 5
+    said = run(phire, "predict", folder / "run", folder / "t2m.h5", output, *options)
+    assert "already" in said
+
+
+def test_the_best_epoch_and_its_number_give_the_same(folder, tmp_path):
+    best = open_run(folder / "run").best_epoch
+    for epoch in ("best", best):
+        run(phire, "predict", folder / "run", folder / "t2m.h5", tmp_path / f"{epoch}.nc",
+            "--coarsen", 3, "--epoch", epoch)  # fmt: skip
+    with xr.open_dataset(tmp_path / "best.nc") as a, xr.open_dataset(tmp_path / f"{best}.nc") as b:
+        np.testing.assert_array_equal(a["t2m"], b["t2m"])
+    for epoch, message in ((9, "epoch 9"), ("last", "--epoch last")):
+        said = run(phire, "predict", folder / "run", folder / "t2m.h5", tmp_path / "other.nc",
+                   "--coarsen", 3, "--epoch", epoch, status=2)  # fmt: skip
+        assert message in said
+
+
+def test_fields_as_fine_as_the_trained_ones_are_refused(folder, tmp_path):
+    arguments = ("predict", folder / "run", folder / "t2m.h5", tmp_path / "fine.nc")
+    said = run(phire, *arguments, status=2)
+    assert "0.25°" in said
+    assert "--any-spacing" in said
+    assert not (tmp_path / "fine.nc").exists()
+    run(phire, *arguments, "--any-spacing", "--time", "2000-02-29T00,2000-02-29T01")
+    with xr.open_dataset(tmp_path / "fine.nc") as dataset:
+        assert dataset["t2m"].shape == (1, 75, 108)
+
+
+def test_training_takes_its_options_from_a_file(folder, tmp_path):
+    options = {"network": "srgan-small", "filters": 4, "blocks": 1, "pretrain-epochs": 0,
+               "epochs": [1, 1], "learning-rates": [1e-4, 1e-5], "batch-size": 8,
+               "factors": [3], "content": "0.5*mse+0.5*mae", "average-decay": 0.9}  # fmt: skip
+    (tmp_path / "options.yaml").write_text(yaml.safe_dump(options))
+    arguments = (folder / "records", "--out", tmp_path / "run")
+    run(phire_train, *arguments, "--config", tmp_path / "options.yaml")
+    made = open_run(tmp_path / "run")
+    assert list(made.history["phase"]) == ["phase 1", "phase 2"]
+    assert list(made.history["learning_rate_generator"]) == pytest.approx([1e-4, 1e-5])
+    said = run(phire_train, *arguments, "--config", tmp_path / "options.yaml",
+               "--content", "mse", status=2)  # fmt: skip
+    assert "content was '0.5*mse+0.5*mae', now 'mse'" in said
+    run(phire, "predict", tmp_path / "run", folder / "t2m.h5", tmp_path / "fine.h5",
+        "--coarsen", 3, "--network", "generator_average")  # fmt: skip
