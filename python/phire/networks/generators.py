@@ -9,7 +9,13 @@ from typing import Any
 import keras
 
 from phire.errors import InputError
-from phire.networks.layers import CheckerboardFree, Conservation, PeriodicPadding, PixelShuffle
+from phire.networks.layers import (
+    CheckerboardFree,
+    Conservation,
+    FewFilterConvolution,
+    PeriodicPadding,
+    PixelShuffle,
+)
 
 SLOPE = 0.2
 """Slope of the leaky ReLUs below zero."""
@@ -62,14 +68,17 @@ def srgan_generator(
         raise InputError(f"factors {list(factors)} must be whole numbers from 1 on.")
 
     def conv(
-        x: Any, width: int, size: int, initializer: Any = "glorot_uniform", **more: Any
+        x: Any,
+        width: int,
+        size: int,
+        initializer: Any = "glorot_uniform",
+        kind: type[keras.layers.Conv2D] = keras.layers.Conv2D,
+        **more: Any,
     ) -> Any:
         if periodic:
             x = PeriodicPadding(size // 2)(x)
         padding = "valid" if periodic else "same"
-        layer = keras.layers.Conv2D(
-            width, size, padding=padding, kernel_initializer=initializer, **more
-        )
+        layer = kind(width, size, padding=padding, kernel_initializer=initializer, **more)
         return layer(x)
 
     def activate(x: Any) -> Any:
@@ -90,7 +99,7 @@ def srgan_generator(
             x = keras.layers.UpSampling2D(r, interpolation="nearest")(x)
             x = conv(x, filters, 3)
         x = activate(x)
-    x = conv(x, channels, kernel, dtype="float32", name="fine")
+    x = conv(x, channels, kernel, kind=FewFilterConvolution, dtype="float32", name="fine")
     if conserve:
         x = Conservation(math.prod(factors), normalization, dtype="float32")(x, inputs)
     return keras.Model(inputs, x, name="generator")

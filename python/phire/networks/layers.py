@@ -55,6 +55,73 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 
 @keras.saving.register_keras_serializable(package="phire")
+class FewFilterConvolution(keras.layers.Conv2D):
+    """A convolution of stride 1 to few channels, as in a generator's last layer.
+
+    The kernels for it work on sixteen channels at once, most of which are then for nothing. So on
+    TensorFlow blocks of pixels are taken for channels, in and out, and the weights are arranged for
+    them: a 9×9 convolution of 64 channels to 2 becomes a 3×3 one of 1024 to 32 on a grid of a
+    quarter of the points. Weights and results are those of ``keras.layers.Conv2D``.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """(B, H, W, C) → (B, H, W, filters)."""
+        block = self._block(inputs)
+        if block is None:
+            return super().call(inputs)
+        import tensorflow as tf
+
+        kernel = self._arranged(tf.cast(self.kernel.value, self.compute_dtype), block)
+        x = tf.nn.space_to_depth(tf.cast(inputs, self.compute_dtype), block)
+        x = tf.nn.depth_to_space(tf.nn.conv2d(x, kernel, 1, "SAME"), block)
+        if self.use_bias:
+            x = tf.nn.bias_add(x, tf.cast(self.bias.value, x.dtype))
+        return self.activation(x)
+
+    def _block(self, inputs: Any) -> int | None:
+        """Side of the blocks, or None where the plain convolution serves as well."""
+        suited = (
+            keras.backend.backend() == "tensorflow"
+            and self.padding == "same"
+            and self.filters <= 4
+            and self.strides == (1, 1)
+            and self.dilation_rate == (1, 1)
+            and self.groups == 1
+            and min(self.kernel_size) >= 5
+            and all(size % 2 == 1 for size in self.kernel_size)
+            and getattr(self, "lora_rank", None) is None
+        )
+        height, width = inputs.shape[1:3]
+        if not suited or height is None or width is None:
+            return None
+        return next((n for n in (4, 2) if height % n == 0 and width % n == 0), None)
+
+    def _arranged(self, kernel: Any, block: int) -> Any:
+        """The kernel (k, l, C, F) as one between blocks (K, L, n·n·C, n·n·F)."""
+        import tensorflow as tf
+
+        channels, filters = kernel.shape[2:]
+        rows, columns = (_taps(size, block) for size in self.kernel_size)
+        kernel = tf.einsum(
+            "biat,djeu,tuco->bdijcaeo",
+            *(tf.constant(taps, kernel.dtype) for taps in (rows, columns)),
+            kernel,
+        )
+        return tf.reshape(
+            kernel, (len(rows), len(columns), block**2 * channels, block**2 * filters)
+        )
+
+
+def _taps(size: int, block: int) -> np.ndarray:
+    """Which tap of a kernel joins an input to an output pixel (block, input, output, tap)."""
+    reach = size // 2
+    blocks = -(-reach // block)
+    at = block * (np.arange(2 * blocks + 1) - blocks)[:, None] + np.arange(block)
+    between = at[..., None] - np.arange(block) + reach
+    return (between[..., None] == np.arange(size)).astype("f4")
+
+
+@keras.saving.register_keras_serializable(package="phire")
 class PixelShuffle(keras.layers.Layer):
     """Rearranges (B, H, W, C·r²) into (B, H·r, W·r, C) (Shi et al. 2016, arXiv:1609.05158).
 
@@ -195,7 +262,14 @@ class Conservation(keras.layers.Layer):
 
 CUSTOM_LAYERS = {
     f"phire>{one.__name__}": one
-    for one in (BatchNormalization, PixelShuffle, CheckerboardFree, PeriodicPadding, Conservation)
+    for one in (
+        BatchNormalization,
+        FewFilterConvolution,
+        PixelShuffle,
+        CheckerboardFree,
+        PeriodicPadding,
+        Conservation,
+    )
 }
 """What Keras must know to load a saved network."""
 
