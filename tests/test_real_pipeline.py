@@ -54,7 +54,8 @@ def folder(tmp_path_factory):
     run("rplearn-eval", folder / "representation", "--records", folder / "pairs-held-out",
         "--epoch", "best", "--out", folder / "metric")  # fmt: skip
     run("phire-data", store, folder / "patches", "--time", TRAINING, "--patch", "32,32",
-        "--scale", 4, "--patches-per-field", 4, "--statistics", folder / "pairs")  # fmt: skip
+        "--scale", 4, "--patches-per-field", 4, "--normalization", "z",
+        "--statistics", folder / "pairs")  # fmt: skip
     run("phire-train", folder / "patches", "--out", folder / "generator",
         "--network", "srgan-small", "--content", folder / "metric", "--pretrain-epochs", 1,
         "--epochs", "1", "--learning-rates", "1e-4", "--batch-size", 16)  # fmt: skip
