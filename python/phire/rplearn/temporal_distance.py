@@ -92,9 +92,7 @@ def _hits(truth: tf.Tensor, logits: tf.Tensor, k: int) -> tf.Tensor:
     return tf.reduce_mean(tf.cast(tf.math.in_top_k(truth, logits, k), tf.float32))
 
 
-def mirrored(
-    first: tf.Tensor, second: tf.Tensor, seed: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
+def mirrored(first: tf.Tensor, second: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Mirrors pairs at random, both patches of a pair alike, along rows and along columns.
 
     Args:
