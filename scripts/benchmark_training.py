@@ -1,0 +1,249 @@
+"""How fast training is: the bare step, the loop that reads records, and their ratio.
+
+The bare step is network, gradient and update on one batch held in memory, in a graph of its own.
+The loop is phire.training's on TFRecords, with its metrics, progress and checkpoints. Both are run
+alternately, block by block, so that what else the machine does falls on both alike; the ratio is
+the median over the blocks. The CPU seconds of the process are shown beside the time: on a busy
+machine they tell what a step costs.
+
+The adversarial step is measured as one update of each network; after that, a training from its
+beginning with the balancing rule, whose second steps are counted.
+
+    python scripts/benchmark_training.py                                # both, float32
+    python scripts/benchmark_training.py --case srgan --precision bfloat16
+    python scripts/benchmark_training.py --case resnet --trace trace/   # and a profile
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from phire.errors import InputError
+from phire.fields import Grid, StoreWriter, TimeAxis
+from phire.records import open_records, write_downscaling_records, write_pair_records
+from phire.training import Objective
+from phire.training.devices import choose_strategy, prepare_process
+from phire.training.stepping import Stepper
+
+CLASSES = 23
+
+
+def write_store(path: Path, rows: int) -> Path:
+    """Sixty-four fields of smooth waves and noise, divergence and vorticity."""
+    random = np.random.default_rng(0)
+    grid = Grid.cell_centred(rows)
+    time_axis = TimeAxis(np.arange(64) * 10_800, "standard")
+    longitude = np.deg2rad(grid.longitudes)
+    with StoreWriter(
+        path,
+        channels=["divergence", "vorticity"],
+        units=["s**-1"] * 2,
+        grid=grid,
+        time=time_axis,
+    ) as writer:
+        for t in range(64):
+            waves = [np.sin(k * longitude - 0.1 * t * k) for k in (3, 5)]
+            noise = random.normal(size=(1, *grid.shape, 2))
+            writer.append((1e-5 * (np.stack(waves, -1)[None, None] + 0.3 * noise)).astype("f4"))
+    return path
+
+
+def resnet(folder: Path, batch_size: int, precision: str) -> tuple[Callable, Callable]:
+    """AtmoDist's network at the paper's size: how to build it, and its batches."""
+    from phire.rplearn.recipes import build_optimizer
+    from phire.rplearn.training import build_objective
+
+    store = write_store(folder / "pairs.h5", 320)
+    path = folder / "pairs"
+    write_pair_records(
+        store, path, patch=(160, 160), patches_per_field=20, classes=CLASSES, shards=4
+    )
+    records = open_records(path)
+
+    def build() -> Objective:
+        return build_objective(
+            "temporal-distance",
+            "resnet-small",
+            input_shape=(160, 160, 2),
+            classes=CLASSES,
+            optimizer=build_optimizer("sgd", 0.1, 5.0),
+            network_options={},
+        )
+
+    return build, lambda epoch: records.dataset(batch_size, seed=0, epoch=epoch)
+
+
+def srgan(folder: Path, batch_size: int, precision: str) -> tuple[Callable, Callable]:
+    """The SRGAN at the paper's size, 24×24 → 96×96: how to build it, and its batches."""
+    from phire.downscaling.content import build_content
+    from phire.downscaling.objectives import SuperResolution
+    from phire.networks.discriminators import srgan_discriminator
+    from phire.networks.generators import srgan_generator
+
+    store = write_store(folder / "fields.h5", 192)
+    path = folder / "patches"
+    write_downscaling_records(store, path, patch=(96, 96), scale=4, patches_per_field=20, shards=4)
+    records = open_records(path)
+    manifest = records.manifest
+
+    def build() -> Objective:
+        content = build_content(
+            [(1.0, "mse")],
+            normalization=manifest.normalization,
+            channels=manifest.channels,
+            units=manifest.units,
+        )
+        return SuperResolution(
+            srgan_generator(2),
+            srgan_discriminator((96, 96, 2)),
+            content,
+            pretraining_content=content,
+        )
+
+    return build, lambda epoch: records.dataset(batch_size, seed=0, epoch=epoch)
+
+
+CASES = {"resnet": (resnet, 32), "srgan": (srgan, 16)}
+
+
+class Clock:
+    """Seconds of the wall and of the process's CPU, a step."""
+
+    def __init__(self) -> None:
+        self.wall: list[float] = []
+        self.cpu: list[float] = []
+
+    def time(self, steps: int, work: Callable[[], object]) -> None:
+        """Times ``steps`` steps that ``work`` takes."""
+        begun, used = time.perf_counter(), time.process_time()
+        work()
+        self.wall.append((time.perf_counter() - begun) / steps)
+        self.cpu.append((time.process_time() - used) / steps)
+
+    def text(self, batch_size: int) -> str:
+        """The medians in words."""
+        wall = statistics.median(self.wall)
+        return (
+            f"{wall:7.3f} s a step ({batch_size / wall:6.1f} samples/s), "
+            f"{statistics.median(self.cpu):6.3f} CPU s"
+        )
+
+
+def forever(batches: Callable[[int], tf.data.Dataset]) -> tf.data.Dataset:
+    """All epochs, one after another, each read anew."""
+    return tf.data.Dataset.range(1_000_000).flat_map(lambda _: batches(0))
+
+
+def measure(case: str, options: argparse.Namespace) -> None:
+    """Prints the bare step, the loop and their ratio of a case."""
+    make, batch_size = CASES[case]
+    batch_size = options.batch_size or batch_size
+    with tempfile.TemporaryDirectory() as folder:
+        build, batches = make(Path(folder), batch_size, options.precision)
+        prepare_process(options.precision, 0, False)
+        strategy = choose_strategy(options.devices)
+        with strategy.scope():
+            objective = build()
+        objective.begin("phase 1")
+        further_steps = objective.further_steps
+        # A second step is due or not by the batch: bare step and loop would not do the same.
+        objective.further_steps = lambda: ()
+        held = next(iter(batches(0)))
+        bare_step = tf.function(objective.whole_step, jit_compile=options.jit or None)
+        stepper = Stepper(objective, strategy, options.jit)
+        iterator = stepper.iterator(lambda shard: forever(batches))
+        steps = options.steps
+
+        def bare() -> None:
+            for _ in range(steps):
+                scalars = bare_step(held)
+            float(scalars["loss"])
+
+        taken = 0
+
+        def loop() -> None:
+            nonlocal taken
+            found = stepper.train(iterator, taken, steps)
+            if found.broken:
+                raise InputError(f"{case}: {', '.join(found.broken)} not finite.")
+            taken += steps
+
+        bare_clock, loop_clock = Clock(), Clock()
+        bare()  # traces, and warms up
+        loop()
+        for block in range(options.blocks):
+            for clock, work in ((bare_clock, bare), (loop_clock, loop))[:: 1 if block % 2 else -1]:
+                clock.time(steps, work)
+        ratio = statistics.median(a / b for a, b in zip(bare_clock.wall, loop_clock.wall))
+        used = statistics.median(a / b for a, b in zip(bare_clock.cpu, loop_clock.cpu))
+        name = f"{case}, batch {batch_size}, {options.precision}{', XLA' if options.jit else ''}"
+        print(f"{name}: {options.blocks} blocks of {steps} steps")
+        print(f"  bare step  {bare_clock.text(batch_size)}")
+        print(f"  loop       {loop_clock.text(batch_size)}")
+        print(f"  the loop reaches {ratio:.1%} of the bare step's rate ({used:.1%} by CPU time)")
+        objective.further_steps = further_steps
+        if objective.further_steps():
+            measure_balanced(build, strategy, batches, batch_size, options)
+        if options.trace:
+            tf.profiler.experimental.start(str(options.trace))
+            bare()
+            tf.profiler.experimental.stop()
+            print(f"  profile in {options.trace}")
+
+
+def measure_balanced(
+    build: Callable[[], Objective],
+    strategy: tf.distribute.Strategy,
+    batches: Callable[[int], tf.data.Dataset],
+    batch_size: int,
+    options: argparse.Namespace,
+) -> None:
+    """Prints what the loop takes from fresh weights on, with the second steps that are due."""
+    with strategy.scope():
+        objective = build()
+    objective.begin("phase 1")
+    stepper = Stepper(objective, strategy, options.jit)
+    iterator = stepper.iterator(lambda shard: forever(batches))
+    stepper.train(iterator, 0, 1)
+    clock = Clock()
+    for block in range(options.blocks):
+        first = 1 + block * options.steps
+        clock.time(options.steps, functools.partial(stepper.train, iterator, first, options.steps))
+    steps = 1 + options.blocks * options.steps
+    more = {name: int(one.iterations) - steps for name, one in objective.optimizers.items()}
+    counted = " and ".join(f"{count} of the {name}" for name, count in more.items())
+    wall, cpu = statistics.mean(clock.wall), statistics.mean(clock.cpu)
+    print(
+        f"  with the balancing rule, first {steps} steps: {wall:.3f} s a step on average, "
+        f"{cpu:.3f} CPU s; second steps: {counted}"
+    )
+
+
+def main() -> None:
+    """Reads the options and measures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--case", choices=[*CASES, "both"], default="both")
+    parser.add_argument("--precision", choices=["float32", "bfloat16", "float16"],
+                        default="float32")  # fmt: skip
+    parser.add_argument("--devices", choices=["auto", "cpu", "gpu"], default="auto")
+    parser.add_argument("--jit", action="store_true", help="compile the step with XLA")
+    parser.add_argument("--batch-size", type=int, help="by default 32 and 16")
+    parser.add_argument("--steps", type=int, default=10, help="steps of a block")
+    parser.add_argument("--blocks", type=int, default=5)
+    parser.add_argument("--trace", type=Path, help="write a profile for TensorBoard there")
+    options = parser.parse_args()
+    for case in CASES if options.case == "both" else [options.case]:
+        measure(case, options)
+
+
+if __name__ == "__main__":
+    main()
