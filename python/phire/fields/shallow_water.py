@@ -222,6 +222,10 @@ def simulate(
         )
     if not days * DAY >= interval:
         raise InputError(f"--days {days:g} is less than one --step of {step}: simulate longer.")
+    if seed < 0:
+        raise InputError(f"--seed {seed} must be a whole number from 0 on.")
+    if threads is not None and threads < 1:
+        raise InputError(f"--threads {threads} must be at least 1.")
     if not 0 <= spin_up < np.inf:
         raise InputError(f"--spin-up {spin_up:g} must be a number of days from 0 on.")
     recorded = recorded_options(output) if os.path.lexists(output) else None
