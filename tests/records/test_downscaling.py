@@ -133,11 +133,12 @@ def test_an_explicit_low_resolution_on_the_corners(tmp_path, region, capsys):
         ({"scale": 2, "patch": (8, 12), "alignment": "corner"}, "its spacing is 4 and 4 times"),
     ],
 )
-def test_a_low_resolution_that_lies_elsewhere(tmp_path, region, options, said):
+def test_a_low_resolution_that_lies_elsewhere(tmp_path, region, options, said, capsys):
     corner_pair(tmp_path, region)
     with pytest.raises(InputError, match=said):
         write(tmp_path / "high.h5", tmp_path / "out", low=tmp_path / "low.h5", **options)
     assert not (tmp_path / "out").exists()
+    assert not capsys.readouterr().err
 
 
 def test_resolutions_of_other_channels_or_times(tmp_path, region):

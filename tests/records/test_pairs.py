@@ -185,6 +185,14 @@ def test_workers_change_no_byte_and_one_may_be_lost(tmp_path, sphere, monkeypatc
     assert shard_bytes(tmp_path / "here") == shard_bytes(tmp_path / "there")
 
 
+def test_more_shards_than_files_are_kept_open(tmp_path, sphere, monkeypatch):
+    make_store(tmp_path / "store.h5", grid=sphere)
+    write(tmp_path / "store.h5", tmp_path / "a", shards=7)
+    monkeypatch.setattr("phire.records.writing.OPEN_FILES", 2)
+    write(tmp_path / "store.h5", tmp_path / "b", shards=7)
+    assert shard_bytes(tmp_path / "a") == shard_bytes(tmp_path / "b")
+
+
 def test_every_shard_holds_samples_of_the_whole_period(tmp_path, sphere):
     make_store(tmp_path / "store.h5", grid=sphere)
     write(tmp_path / "store.h5", tmp_path / "out", patches_per_field=20)
@@ -345,6 +353,9 @@ def test_what_an_interrupted_run_left_is_replaced(tmp_path, sphere):
         ({"dtype": "float16", "normalization": "none"}, "--dtype float16"),
         ({"time": "1990-01-01,1991-01-01"}, "--time"),
         ({"workers": 2, "scheduler": "tcp://localhost:1"}, "exclude"),
+        ({"workers": -1}, "--workers -1"),
+        ({"seed": -1}, "--seed -1"),
+        ({"shards": 5000}, "--shards 5000"),
         ({"statistics": "none.json"}, "none.json does not exist"),
     ],
 )
@@ -364,6 +375,36 @@ def test_a_disk_that_is_too_small(tmp_path, sphere, monkeypatch):
     with pytest.raises(InputError, match=r"0\.0 GB left"):
         write(tmp_path / "store.h5", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("output", ["store.h5", "."])
+def test_no_input_is_replaced(tmp_path, sphere, output):
+    make_store(tmp_path / "store.h5", grid=sphere)
+    with pytest.raises(InputError, match=r"store\.h5, which is read: name another output"):
+        write(tmp_path / "store.h5", tmp_path / output, overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["store.h5"]
+
+
+def test_a_file_in_the_way_of_records(tmp_path, sphere):
+    make_store(tmp_path / "store.h5", grid=sphere)
+    (tmp_path / "notes").write_text("mine")
+    with pytest.raises(InputError, match="not made by this command"):
+        write(tmp_path / "store.h5", tmp_path / "notes")
+    assert (tmp_path / "notes").read_text() == "mine"
+
+
+def test_what_is_said_of_records(tmp_path, sphere):
+    def change(fields):
+        fields[3] = np.nan
+        fields[4, 5, 6] = np.nan
+
+    make_store(tmp_path / "store.h5", grid=sphere, change=change)
+    write(tmp_path / "store.h5", tmp_path / "out", seed=5)
+    facts = describe_records(tmp_path / "out")
+    assert facts["step"] == "3 h"
+    assert facts["missing values"] == "in 1 fields, 1 more wholly (--missing skip)"
+    assert facts["made from"] == str(tmp_path / "store.h5")
+    assert facts["seed"] == 5
 
 
 def test_the_manifest_is_plain_json(tmp_path, sphere):

@@ -26,6 +26,8 @@ def cluster(workers: int | None = None, scheduler: str | None = None) -> Iterato
     """
     if workers and scheduler:
         raise InputError("--workers and --scheduler exclude one another: give one of them.")
+    if workers is not None and workers < 0:
+        raise InputError(f"--workers {workers} must be a number of processes, 0 for none.")
     if not workers and not scheduler:
         yield None
         return

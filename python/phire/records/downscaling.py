@@ -106,12 +106,6 @@ def write_downscaling_records(
         if partial is None:
             return
         chosen = high.time.select_range(time)
-        rest = remainder(high.grid, scale)
-        if any(rest):
-            progress.say(
-                f"{rest[0]} rows at the south and {rest[1]} columns at the east are dropped: "
-                f"{high.grid.shape[0]} × {high.grid.shape[1]} is no multiple of {scale}."
-            )
         coarse = coarsen_grid(high.grid, scale, alignment)
         explicit = {}
         if low is not None:
@@ -135,6 +129,12 @@ def write_downscaling_records(
             # In points of the low resolution: patches begin where its blocks begin.
             closes = high.grid.wraps and coarse.shape[1] * scale == high.grid.shape[1]
             place = window(coarse, (patch[0] // scale, patch[1] // scale), latitudes, wraps=closes)
+        rest = remainder(high.grid, scale)
+        if any(rest):
+            progress.say(
+                f"{rest[0]} rows at the south and {rest[1]} columns at the east are dropped: "
+                f"{high.grid.shape[0]} × {high.grid.shape[1]} is no multiple of {scale}."
+            )
         if latitudes is not None and not high.grid.has_coordinates:
             progress.say("--latitudes is ignored: the fields have no coordinates.")
 

@@ -51,6 +51,8 @@ def common_options(
             raise InputError(f"{name} {value} must be one of {', '.join(allowed)}.")
     if shards < 1:
         raise InputError(f"--shards {shards} must be at least 1.")
+    if seed < 0:
+        raise InputError(f"--seed {seed} must be a whole number from 0 on.")
     if dtype == "float16" and normalization == "none":
         raise InputError(
             "--dtype float16 holds numbers of unit size only: choose a --normalization, or float32."
@@ -112,7 +114,16 @@ def get_normalization(
 def new_records(
     output: str | os.PathLike, options: Mapping[str, Any], overwrite: bool
 ) -> Iterator[Path | None]:
-    """Yields the temporary directory to write records in; None where they are made already."""
+    """Yields the temporary directory to write records in; None where they are made already.
+
+    Raises:
+        InputError: The output is one of the inputs, or something else made it.
+    """
+    for name in ("store", "low", "statistics"):
+        source = options.get(name)
+        given = None if source is None else Path(source).resolve()
+        if given and Path(output).resolve() in (given, *given.parents):
+            raise InputError(f"{output} is or holds {source}, which is read: name another output.")
     recorded = recorded_options(output) if Path(output).exists() else None
     if files.already_made(output, recorded, options, overwrite):
         progress.say(f"{output} is already made by this command.")
@@ -232,6 +243,11 @@ def _write_pixels(
 ) -> tuple[writing.Contents, writing.Places, np.ndarray] | None:
     """Writes the pixels of all records; None if something was missing unexpectedly."""
     contents, cuts = draft.arrange(plan)
+    if options["shards"] > contents.count:
+        raise InputError(
+            f"--shards {options['shards']} is more than the {contents.count} records: choose fewer "
+            "shards, so that each holds some."
+        )
     places = writing.assign_places(contents, options["shards"], options["seed"])
     names = writing.shard_names(options["shards"])
     writing.allocate(directory, names, places.sizes)

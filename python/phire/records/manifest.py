@@ -12,6 +12,7 @@ from typing import Any
 from phire import files
 from phire.errors import InputError
 from phire.fields.normalization import Normalization
+from phire.fields.time import duration_text
 
 NAME = "records.json"
 KINDS = ("pairs", "downscaling")
@@ -95,7 +96,7 @@ class Manifest:
                     value[name] = tuple(value[name])
             value["gaps"] = tuple((time, count) for time, count in value["gaps"])
             return cls(**value)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise InputError(
                 f"{directory} has no {NAME}: name a directory that rplearn-data or phire-data made."
             ) from None
@@ -127,12 +128,31 @@ def describe_records(path: str | os.PathLike) -> dict[str, Any] | None:
         "patch": " × ".join(map(str, manifest.patch)),
         "classes": manifest.classes,
         "scale": manifest.scale,
-        "step": manifest.step,
+        "step": _step_text(manifest),
         "time": None if manifest.time is None else f"{manifest.time[0]} to {manifest.time[1]}",
         "gaps": "; ".join(f"{n} steps after {t}" for t, n in manifest.gaps) or None,
+        "missing values": _missing_text(manifest.missing),
         "normalization": manifest.normalization.kind,
         "dtype": manifest.dtype,
         "compression": manifest.compression,
+        "low resolution": manifest.pooling,
         "alignment": manifest.alignment,
+        "seed": (manifest.options or {}).get("seed"),
+        "made from": (manifest.options or {}).get("store"),
     }
     return {name: value for name, value in facts.items() if value is not None}
+
+
+def _step_text(manifest: Manifest) -> str | None:
+    if manifest.step is None:
+        return None
+    return duration_text(manifest.step) if manifest.calendar else f"{manifest.step} (no dates)"
+
+
+def _missing_text(missing: Mapping[str, Any] | None) -> str | None:
+    if not missing:
+        return None
+    return (
+        f"in {missing['fields']} fields, {missing['absent']} more wholly (--missing "
+        f"{missing['policy']})"
+    )

@@ -114,33 +114,51 @@ def allocate(directory: Path, names: Sequence[str], sizes: np.ndarray) -> None:
             stream.truncate(int(size))
 
 
-class ShardFiles:
-    """The uncompressed shards, open for writing at any place.
+OPEN_FILES = 64
+"""Shards that a task keeps open: systems allow a process 1024 files, and tasks run side by side."""
 
-    Raises:
-        WorkError: This machine does not see them.
+
+class ShardFiles:
+    """The uncompressed shards, to be written to at any place.
+
+    They are opened when they are first written to; of many, those last opened stay open.
     """
 
     def __init__(self, directory: Path, names: Sequence[str]) -> None:
-        try:
-            self._descriptors = [os.open(directory / name, os.O_WRONLY) for name in names]
-        except FileNotFoundError:
-            raise WorkError(
-                f"a worker on {os.uname().nodename} does not see {directory}: all workers need the "
-                "file system on which the records are made."
-            ) from None
+        self._directory = directory
+        self._names = names
+        self._descriptors: dict[int, int] = {}
+
+    def _descriptor(self, shard: int) -> int:
+        if shard not in self._descriptors:
+            if len(self._descriptors) >= OPEN_FILES:
+                os.close(self._descriptors.pop(next(iter(self._descriptors))))
+            try:
+                descriptor = os.open(self._directory / self._names[shard], os.O_WRONLY)
+            except FileNotFoundError:
+                raise WorkError(
+                    f"a worker on {os.uname().nodename} does not see {self._directory}: all "
+                    "workers need the file system on which the records are made."
+                ) from None
+            self._descriptors[shard] = descriptor
+        return self._descriptors[shard]
 
     def write(self, shard: int, offset: int, data: bytes) -> None:
-        """Writes bytes at their place."""
-        written = os.pwrite(self._descriptors[shard], data, offset)
+        """Writes bytes at their place.
+
+        Raises:
+            WorkError: This machine does not see the shard.
+        """
+        descriptor = self._descriptor(shard)
+        written = os.pwrite(descriptor, data, offset)
         while written < len(data):  # a signal or a file system may cut a write short
-            written += os.pwrite(self._descriptors[shard], data[written:], offset + written)
+            written += os.pwrite(descriptor, data[written:], offset + written)
 
     def __enter__(self) -> ShardFiles:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        for descriptor in self._descriptors:
+        for descriptor in self._descriptors.values():
             os.close(descriptor)
 
 
