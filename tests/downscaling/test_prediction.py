@@ -216,6 +216,27 @@ def test_a_periodic_generator_takes_no_region(generator, coarse, monkeypatch):
         generator.check(changed(coarse, fields=coarse.read([0])[:, :, :8], grid=region), "it")
 
 
+def test_an_interpolation_is_written_like_a_prediction(run, store, coarse, tmp_path):
+    truth = open_store(store)
+    expected = InterpolatedSource(coarse, truth.grid, "bilinear").read(slice(0, 8))
+    time = "2000-01-01,2000-01-02"
+    predict("bilinear", store, tmp_path / "of-fine.nc", coarsen=4, time=time)
+    to_dataset(coarse).to_netcdf(tmp_path / "coarse.nc")
+    predict("bilinear", tmp_path / "coarse.nc", tmp_path / "of-coarse.nc", scale=4, time=time)
+    for name in ("of-fine.nc", "of-coarse.nc"):
+        with xr.open_dataset(tmp_path / name) as dataset:
+            np.testing.assert_allclose(dataset["vorticity"], expected[..., 1], atol=1e-9)
+    for options, message in (
+        ({}, "needs --scale"),
+        ({"scale": 4, "coarsen": 4}, "--scale is that of --coarsen"),
+        ({"scale": 4, "tile": 8}, "--tile is of generators"),
+    ):
+        with pytest.raises(InputError, match=message):
+            predict("bicubic", store, tmp_path / "refused.nc", **options)
+    with pytest.raises(InputError, match="--scale is kept in the run"):
+        predict(run, store, tmp_path / "refused.nc", scale=4)
+
+
 def test_from_xarray_to_xarray(run, coarse):
     dataset = to_dataset(coarse, [0, 1])
     fine = Downscaler.load(run)(dataset)

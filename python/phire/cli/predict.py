@@ -15,8 +15,17 @@ from phire.cli.common import Command
 @click.option("--epoch", help="A number or best.  [default: the end of training]")
 @click.option("--tile", type=int, help="Largest side of a tile in coarse pixels.  [default: 128]")
 @click.option("--any-spacing", is_flag=True, help="Take input of another spacing than trained on.")
+@click.option("--scale", type=int, help="Interpolations: how much finer the output is.")
+@click.option(
+    "--alignment",
+    type=click.Choice(["cell", "corner"]),
+    help="Interpolations: coarse points are centres of blocks or their first points.",
+)
 def main(run, input, output, **options):
-    """Refine the coarse fields INPUT by the generator of RUN; write OUTPUT (.h5, .nc or .zarr)."""
+    """Refine the coarse fields INPUT by the generator of RUN; write OUTPUT (.h5, .nc or .zarr).
+
+    For RUN also nearest, bilinear or bicubic: an interpolation to compare with.
+    """
     from phire.downscaling import predict
 
     predict(run, input, output, **options)

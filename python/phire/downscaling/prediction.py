@@ -11,12 +11,14 @@ import numpy as np
 import xarray as xr
 
 from phire import files
+from phire.downscaling.interpolation import InterpolatedSource
 from phire.downscaling.resuming import kept
 from phire.downscaling.tiling import apply_in_tiles, spread
 from phire.errors import InputError
 from phire.fields import open_source, write_source
 from phire.fields.coarsening import CoarsenedSource, CroppedSource, refine_grid
 from phire.fields.grid import Grid
+from phire.fields.interpolation import METHODS
 from phire.fields.normalization import Normalization
 from phire.fields.opening import expand
 from phire.fields.source import Source, Times, TimeSelection, to_dataset
@@ -256,14 +258,16 @@ def predict(
     epoch: int | str | None = None,
     tile: int | None = None,
     any_spacing: bool = False,
+    scale: int | None = None,
+    alignment: str | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Applies a trained generator to whole fields of any size.
+    """Applies a trained generator, or an interpolation, to whole fields of any size.
 
     Interrupted, the same call goes on after the fields that were done.
 
     Args:
-        run: A run of ``phire-train``.
+        run: A run of ``phire-train``; or ``nearest``, ``bilinear``, ``bicubic``.
         input: Coarse fields: a store, NetCDF, Zarr or GRIB file, or a pattern of several.
         output: ``.h5`` (a store), ``.nc`` or ``.zarr``.
         coarsen: Take fine fields and coarsen them by this first.
@@ -272,32 +276,73 @@ def predict(
         epoch: The end of this epoch, ``"best"``, or None for the end of training.
         tile: Largest side of a tile in coarse pixels; memory grows with it.
         any_spacing: Take input of another spacing than trained on.
+        scale: For interpolations of coarse input: how much finer the output is.
+        alignment: For these: whether coarse points are centres of blocks of fine ones (``cell``,
+            the default) or their first points (``corner``).
         overwrite: Make the output anew.
 
     Raises:
         InputError: The run or the input does not fit, or the output is something else's.
     """
-    generator = TrainedGenerator(run, network, epoch)
     inputs = expand(input)
     options: dict[str, Any] = {
-        "run": os.path.abspath(run),
-        "network": network,
-        "epoch": epoch if epoch is None else str(epoch),
-        "weights_fingerprint": generator.fingerprint(),
         "input": [os.path.abspath(path) for path in inputs],
         "input_fingerprints": [files.fingerprint(path) for path in inputs],
         "coarsen": coarsen,
         "time": time,
-        "tile": tile,
-        "any_spacing": any_spacing,
     }
-    source = open_source(input, generator.channels)
-    if time is not None:
-        source = TimeSelection(source, source.time.select_range(time))
-    if coarsen is not None:
-        source = CoarsenedSource(source, coarsen)
-    predicted = PredictedSource(
-        generator, source, tile=tile, any_spacing=any_spacing, name=str(input)
-    )
+    if str(run) in METHODS:
+        chosen = {"network": network != "generator", "epoch": epoch, "tile": tile,
+                  "any-spacing": any_spacing}  # fmt: skip
+        _refuse(chosen, f"is of generators, not of {run} interpolation")
+        source = _opened(input, None, time, coarsen)
+        predicted, facts = _interpolated(source, str(run), scale, alignment)
+        options |= facts
+    else:
+        _refuse({"scale": scale, "alignment": alignment}, "is kept in the run of a generator")
+        generator = TrainedGenerator(run, network, epoch)
+        source = _opened(input, generator.channels, time, coarsen)
+        predicted = PredictedSource(
+            generator, source, tile=tile, any_spacing=any_spacing, name=str(input)
+        )
+        options |= {
+            "run": os.path.abspath(run),
+            "network": network,
+            "epoch": epoch if epoch is None else str(epoch),
+            "weights_fingerprint": generator.fingerprint(),
+            "tile": tile,
+            "any_spacing": any_spacing,
+        }
     with kept(predicted, output, options) as source:
         write_source(source, output, options=options, overwrite=overwrite, description="predicting")
+
+
+def _refuse(options: dict[str, Any], reason: str) -> None:
+    for name, value in options.items():
+        if value:
+            raise InputError(f"--{name} {reason}: leave it out.")
+
+
+def _opened(
+    input: str | os.PathLike, channels: tuple[str, ...] | None, time: str | None, scale: int | None
+) -> Source:
+    source = open_source(input, channels)
+    if time is not None:
+        source = TimeSelection(source, source.time.select_range(time))
+    return source if scale is None else CoarsenedSource(source, scale)
+
+
+def _interpolated(
+    source: Source, method: str, scale: int | None, alignment: str | None
+) -> tuple[InterpolatedSource, dict[str, Any]]:
+    """An interpolation of a source, and the options that it depends on."""
+    alignment = alignment or "cell"
+    if isinstance(source, CoarsenedSource):
+        _refuse({"scale": scale}, "is that of --coarsen")
+        fine_grid = CroppedSource(source.source, source.scale).grid
+    elif scale is None:
+        raise InputError(f"{method} interpolation needs --scale: how much finer the output is.")
+    else:
+        fine_grid = refine_grid(source.grid, scale, alignment)
+    facts = {"interpolation": method, "scale": scale, "alignment": alignment}
+    return InterpolatedSource(source, fine_grid, method, alignment), facts
