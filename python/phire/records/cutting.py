@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,6 +61,11 @@ class Cutter:
     fill: tuple[float, ...] | None = None
     surveyed: bool = False
 
+    @functools.cached_property
+    def _parts(self) -> list[Normalization]:
+        """The normalisation of each channel."""
+        return [self.normalization.select([name]) for name in self.normalization.channels]
+
     def patches(
         self, planes: np.ndarray, patch: tuple[int, int], places: np.ndarray
     ) -> list[bytes]:
@@ -101,8 +107,7 @@ class Cutter:
         pixels = np.empty(shape, np.dtype(self.dtype).newbyteorder("<"))
         # Some rows at a time, so that what is between stays in the processor's cache.
         rows = max(1, BLOCK_VALUES // width)
-        for c, name in enumerate(self.normalization.channels):
-            part = self.normalization.select([name])
+        for c, part in enumerate(self._parts):
             for first in range(0, planes.shape[1], rows):
                 block = slice(first, first + rows)
                 values = np.ascontiguousarray(planes[c, block])[..., None]
