@@ -55,7 +55,7 @@ class Variant:
 VARIANTS = (
     Variant("MSE", "mse", adversarial_weight=0.0),
     Variant("MSE + adversarial", "mse"),
-    Variant("learned + adversarial", "METRIC"),
+    Variant("learned + adversarial", "METRIC", layers=("stage1", "stage2", "stage3", "stage4")),
 )
 
 
