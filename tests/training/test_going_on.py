@@ -128,6 +128,9 @@ def test_keras_callbacks_are_told_and_may_end_a_phase(tmp_path):
     heard = []
 
     class Listener(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            heard.append(("train begins", self.model.name))
+
         def on_epoch_begin(self, epoch, logs=None):
             heard.append(("begin", epoch))
 
@@ -135,11 +138,44 @@ def test_keras_callbacks_are_told_and_may_end_a_phase(tmp_path):
             heard.append(("end", epoch, sorted(logs)))
             self.model.stop_training = epoch == 1
 
-    run = train(Line, [Phase("only", 5, points, 40)], run=tmp_path / "run", options={},
-                callbacks=[Listener()], monitor="loss")  # fmt: skip
+        def on_train_end(self, logs=None):
+            heard.append(("train ends",))
+
+    own = [
+        Listener(),
+        keras.callbacks.CSVLogger(tmp_path / "own.csv"),
+        keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}-{learning_rate_line:.2f}.keras"),
+    ]
+    run = train(Line, [Phase("only", 5, points, 40, {"line": 0.05})], run=tmp_path / "run",
+                options={}, callbacks=own, monitor="loss")  # fmt: skip
     assert len(run.history) == 2
-    columns = ["epoch", "learning_rate_line", "loss", "phase", "seconds", "step"]
-    assert heard == [("begin", 0), ("end", 0, columns), ("begin", 1), ("end", 1, columns)]
+    names = ["learning_rate_line", "loss", "seconds"]
+    assert heard == [
+        ("train begins", "line"),
+        ("begin", 0), ("end", 0, names), ("begin", 1), ("end", 1, names),
+        ("train ends",),
+    ]  # fmt: skip
+    assert len((tmp_path / "own.csv").read_text().splitlines()) == 3
+    assert sorted(path.name for path in tmp_path.glob("*.keras")) == [
+        "1-0.05.keras",
+        "2-0.05.keras",
+    ]
+
+
+def test_callbacks_begin_the_epoch_that_is_gone_on_with(tmp_path):
+    heard = []
+
+    class Listener(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            heard.append(epoch)
+
+    options = {"options": {}, "checkpoint_steps": 10}
+    with pytest.raises(WorkError, match="the records are not what they were"):
+        broken = Phase("only", 1, functools.partial(cut, 25), 40)
+        train(Line, [broken], run=tmp_path / "run", **options)
+    train(Line, [Phase("only", 1, points, 40)], run=tmp_path / "run", callbacks=[Listener()],
+          **options)  # fmt: skip
+    assert heard == [0]
 
 
 def test_a_notice_while_validating_is_answered_at_once(tmp_path):

@@ -103,8 +103,11 @@ def train(
         keep: Newest checkpoints to keep, beside that of the best epoch.
         keep_epochs: Keep the exported networks' weights of every epoch.
         callbacks: Keras callbacks of one's own, told of the beginning and end of training and of
-            each epoch (``logs`` is the epoch's row of ``training.csv``); ``stop_training`` on the
-            model they are given, the first exported network, ends the phase.
+            each epoch (``logs`` are the epoch's numbers in ``training.csv``); ``stop_training`` on
+            the model they are given, the first exported network, ends the phase. No checkpoint
+            keeps what they count, so after an interruption they begin anew: plateaus and early
+            stopping are the phases' matter. The model has no optimizer, for an objective may have
+            several.
         overwrite: Start anew whatever is there.
 
     Returns:
@@ -241,8 +244,8 @@ class _Training:
 
     def _epoch(self, phase: Phase, notice: TerminationNotice) -> None:
         state = self.state
-        if state.step == 0:
-            self.callbacks.on_epoch_begin(state.total_epochs)
+        # Also where the epoch is gone on with: what a callback begins it has in no checkpoint.
+        self.callbacks.on_epoch_begin(state.total_epochs)
         batches = self.stepper.iterator(lambda shard: phase.batches(state.epoch, state.step, shard))
         title = f"{phase.name} {state.epoch + 1}/{phase.epochs}"
         chunk = 1
@@ -338,7 +341,9 @@ class _Training:
         for name, optimizer in self.objective.optimizers.items():
             row[f"learning_rate_{name}"] = learning_rate_of(optimizer)
         self._reduce_on_plateau(phase, row)
-        self.callbacks.on_epoch_end(state.total_epochs, dict(row))
+        # Without the number of the epoch, which Keras hands on beside the logs.
+        logs = {k: v for k, v in row.items() if isinstance(v, float)}
+        self.callbacks.on_epoch_end(state.total_epochs, logs)
         stop = self._stops_early(phase, row) or self.agreement.any(self.model.stop_training)
         state.history.append(row)
         state.epoch += 1

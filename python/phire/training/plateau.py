@@ -1,4 +1,8 @@
-"""What ends or slows a training where a loss no longer falls."""
+"""What ends or slows a training where a loss no longer falls.
+
+Keras's callbacks of the same rules keep what they count to themselves, where no checkpoint finds
+it: a resumed training would wait anew, and end with other weights than an uninterrupted one.
+"""
 
 from __future__ import annotations
 
