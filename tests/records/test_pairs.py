@@ -115,8 +115,9 @@ def test_statistics_are_taken_from_a_file_or_from_other_records(tmp_path, sphere
     first = write(store, tmp_path / "a", statistics=tmp_path / "statistics.json", **options)
     second = write(store, tmp_path / "b", statistics=tmp_path / "a", **options)
     assert first.normalization == second.normalization == given
-    with pytest.raises(InputError, match="log1p"):
-        write(store, tmp_path / "c", statistics=tmp_path / "a")
+    assert write(store, tmp_path / "d", statistics=tmp_path / "a").normalization == given
+    with pytest.raises(InputError, match="normalization z, --normalization is log1p: leave out"):
+        write(store, tmp_path / "c", statistics=tmp_path / "a", normalization="log1p")
     make_store(tmp_path / "other.h5", grid=sphere, channels=("u", "v"))
     with pytest.raises(InputError, match="no channel u, v"):
         write(tmp_path / "other.h5", tmp_path / "c", statistics=tmp_path / "a", **options)
@@ -205,6 +206,15 @@ def test_every_shard_holds_samples_of_the_whole_period(tmp_path, sphere):
         assert abs(np.corrcoef(starts, np.arange(len(starts)))[0, 1]) < 0.2
 
 
+def test_repeated_times_are_stated(tmp_path, sphere):
+    make_store(tmp_path / "store.h5", grid=sphere, steps=[0, 1, 2, 3, 3, 3, 4, 5, 6, 7])
+    manifest = write(tmp_path / "store.h5", tmp_path / "out", classes=2)
+    with open_store(tmp_path / "store.h5") as store:
+        assert manifest.repeated == (store.time.format(3),)
+        assert describe_records(tmp_path / "out")["repeated times"] == store.time.format(3)
+    assert not {3, 4, 5} & {record["index"] for record in read(tmp_path / "out")}
+
+
 def test_gaps_are_kept_and_no_pair_crosses_them_wrongly(tmp_path, sphere):
     steps = [t for t in range(30) if t not in (9, 10, 20)]
     make_store(tmp_path / "store.h5", grid=sphere, steps=steps)
@@ -212,6 +222,7 @@ def test_gaps_are_kept_and_no_pair_crosses_them_wrongly(tmp_path, sphere):
     with open_store(tmp_path / "store.h5") as store:
         assert manifest.gaps == ((store.time.format(8), 2), (store.time.format(17), 1))
     assert "2 steps after" in describe_records(tmp_path / "out")["gaps"]
+    assert "repeated times" not in describe_records(tmp_path / "out")
     fields = make_store(tmp_path / "again.h5", grid=sphere, steps=steps)
     for record in read(tmp_path / "out"):
         start = steps[record["index"]]

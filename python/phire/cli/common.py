@@ -175,8 +175,7 @@ def sampling_options(function: Callable) -> Callable:
         click.option(
             "--normalization",
             type=click.Choice(["log1p", "z", "none"]),
-            default="log1p",
-            help="Normalisation of the pixels.",
+            help="Normalisation of the pixels.  [default: that of --statistics, else log1p]",
         ),
         click.option(
             "--statistics",

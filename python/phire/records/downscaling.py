@@ -37,7 +37,7 @@ def write_downscaling_records(
     shards: int = 8,
     compression: str = "none",
     dtype: str = "float32",
-    normalization: str = "log1p",
+    normalization: str | None = None,
     statistics: str | os.PathLike | None = None,
     missing: str = "skip",
     seed: int = 0,
@@ -152,25 +152,11 @@ def write_downscaling_records(
             made = making.make_records(partial, high, chosen, draft, options, client)
         Manifest(
             kind="downscaling",
-            count=made.count,
-            shards=made.shards,
             patch=patch,
-            channels=high.channels,
-            units=high.units,
-            normalization=made.normalization,
-            dtype=dtype,
-            compression=compression,
             scale=scale,
-            step=high.time.step,
-            calendar=high.time.calendar,
-            spacing=high.grid.spacing if high.grid.has_coordinates else None,
             pooling="explicit" if low is not None else "area-mean",
             alignment=alignment,
-            time=(high.time.format(chosen[0]), high.time.format(chosen[-1])),
-            gaps=making.describe_gaps(high.time[chosen]),
-            missing=made.missing,
-            options=files.plain(options),
-            provenance=files.provenance(),
+            **making.common_facts(high, chosen, made, options),
         ).save(partial)
     progress.say(f"{output}: {made.count} records of {len(chosen)} fields.")
 

@@ -15,7 +15,6 @@ from phire import files, progress
 from phire.errors import InputError
 from phire.fields.normalization import KINDS, Normalization, fit_normalization
 from phire.fields.store import FieldStore
-from phire.fields.time import TimeAxis
 from phire.records import writing
 from phire.records.cutting import Cuts, Cutter, cut_fields
 from phire.records.layers import Layers
@@ -33,14 +32,18 @@ CHUNK_BYTES = 1 << 25
 
 
 def common_options(
-    store: FieldStore, *, shards: int, compression: str, dtype: str, normalization: str,
+    store: FieldStore, *, shards: int, compression: str, dtype: str, normalization: str | None,
     missing: str, statistics: Any, seed: int, time: Any,
 ) -> dict[str, Any]:  # fmt: skip
     """The options that both kinds of records share, checked, as they are recorded.
 
+    Without a ``normalization`` it is that of the ``statistics``, else log1p.
+
     Raises:
         InputError: An option is impossible.
     """
+    if normalization is None:
+        normalization = "log1p" if statistics is None else _load_statistics(statistics).kind
     for name, value, allowed in (
         ("--compression", compression, COMPRESSIONS),
         ("--dtype", dtype, DTYPES),
@@ -95,19 +98,22 @@ def get_normalization(
             return fit_normalization(source, kind=kind, times=chosen)
         except InputError as error:
             raise InputError(f"{source.path}: {error}") from None
-    path = Path(statistics)
-    found = (
-        Manifest.load(path).normalization if (path / NAME).is_file() else Normalization.load(path)
-    )
-    found = found.select(source.channels)
+    found = _load_statistics(statistics).select(source.channels)
     if kind not in (found.kind, "none") and not (kind == "z" and found.mean):
         raise InputError(
-            f"--statistics {path} holds the normalization {found.kind}, --normalization is {kind}: "
-            "give the same, or leave out --statistics to fit it."
+            f"--statistics {statistics} holds the normalization {found.kind}, --normalization is "
+            f"{kind}: leave out --normalization to take that, or --statistics to fit another."
         )
     if kind == found.kind:
         return found
     return dataclasses.replace(found, kind=kind, log_mean=None, log_std=None)
+
+
+def _load_statistics(path: str | os.PathLike) -> Normalization:
+    """The normalisation that a file of statistics or a directory of records holds."""
+    if (Path(path) / NAME).is_file():
+        return Manifest.load(path).normalization
+    return Normalization.load(path)
 
 
 @contextlib.contextmanager
@@ -132,11 +138,6 @@ def new_records(
     with files.replacing(output) as partial:
         partial.mkdir()
         yield partial
-
-
-def describe_gaps(time: TimeAxis) -> tuple[tuple[str, int], ...]:
-    """The gaps of a time axis as the manifest holds them: (time before, missing steps)."""
-    return tuple((time.format(index), count) for index, count in time.gaps())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,6 +165,39 @@ class Made:
     shards: tuple[str, ...]
     normalization: Normalization
     missing: dict[str, Any] | None
+
+
+def common_facts(
+    store: FieldStore, chosen: np.ndarray, made: Made, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What both kinds of records state in their manifest, by the names of its attributes.
+
+    Args:
+        store: The (high-resolution) fields.
+        chosen: Indices of those that were in range.
+        made: What was written.
+        options: All options.
+    """
+    time = store.time[chosen]
+    repeated = dict.fromkeys(time.format(int(index)) for index in time.repeated())
+    return {
+        "count": made.count,
+        "shards": made.shards,
+        "channels": store.channels,
+        "units": store.units,
+        "normalization": made.normalization,
+        "dtype": options["dtype"],
+        "compression": options["compression"],
+        "step": store.time.step,
+        "calendar": store.time.calendar,
+        "spacing": store.grid.spacing if store.grid.has_coordinates else None,
+        "time": (time.format(0), time.format(-1)),
+        "gaps": tuple((time.format(index), count) for index, count in time.gaps()),
+        "repeated": tuple(repeated),
+        "missing": made.missing,
+        "options": files.plain(options),
+        "provenance": files.provenance(),
+    }
 
 
 def make_records(

@@ -41,6 +41,7 @@ class Manifest:
         alignment: Downscaling: ``cell`` or ``corner``.
         time: First and last time, as text.
         gaps: Gaps of the source in this range: [time before, missing steps].
+        repeated: Times that occur more than once in this range.
         missing: What was done about missing values, and how many fields have some.
         options: The options that made the records.
         provenance: Command and versions.
@@ -65,6 +66,7 @@ class Manifest:
     alignment: str | None = None
     time: tuple[str, str] | None = None
     gaps: tuple[tuple[str, int], ...] = ()
+    repeated: tuple[str, ...] = ()
     missing: Mapping[str, Any] | None = None
     options: Mapping[str, Any] | None = None
     provenance: Mapping[str, Any] | None = None
@@ -91,8 +93,8 @@ class Manifest:
         try:
             value = json.loads(path.read_text(encoding="utf-8"))
             value["normalization"] = Normalization.from_dict(value["normalization"])
-            for name in ("shards", "patch", "channels", "units", "spacing", "time"):
-                if value[name] is not None:
+            for name in ("shards", "patch", "channels", "units", "spacing", "time", "repeated"):
+                if value.get(name) is not None:
                     value[name] = tuple(value[name])
             value["gaps"] = tuple((time, count) for time, count in value["gaps"])
             return cls(**value)
@@ -131,6 +133,7 @@ def describe_records(path: str | os.PathLike) -> dict[str, Any] | None:
         "step": _step_text(manifest),
         "time": None if manifest.time is None else f"{manifest.time[0]} to {manifest.time[1]}",
         "gaps": "; ".join(f"{n} steps after {t}" for t, n in manifest.gaps) or None,
+        "repeated times": ", ".join(manifest.repeated) or None,
         "missing values": _missing_text(manifest.missing),
         "normalization": manifest.normalization.kind,
         "dtype": manifest.dtype,

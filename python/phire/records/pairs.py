@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from phire import files, progress
+from phire import progress
 from phire.errors import InputError
 from phire.fields.cluster import cluster
 from phire.fields.grid import Grid
@@ -31,7 +31,7 @@ def write_pair_records(
     shards: int = 8,
     compression: str = "none",
     dtype: str = "float32",
-    normalization: str = "log1p",
+    normalization: str | None = None,
     statistics: str | os.PathLike | None = None,
     missing: str = "skip",
     seed: int = 0,
@@ -53,7 +53,7 @@ def write_pair_records(
         shards: Number of TFRecord files; each holds samples of the whole period.
         compression: ``none``, ``zlib`` or ``gzip``.
         dtype: ``float32`` or ``float16``.
-        normalization: ``log1p``, ``z`` or ``none``.
+        normalization: ``log1p``, ``z`` or ``none``; by default that of ``statistics``, else log1p.
         statistics: A file of statistics or a directory of records whose statistics to take
             instead of fitting them.
         missing: ``skip``: patches that touch missing values are not drawn; ``fill``: filled with
@@ -109,23 +109,9 @@ def write_pair_records(
                 made = making.make_records(partial, source, chosen, draft, options, client)
             Manifest(
                 kind="pairs",
-                count=made.count,
-                shards=made.shards,
                 patch=patch,
-                channels=source.channels,
-                units=source.units,
-                normalization=made.normalization,
-                dtype=dtype,
-                compression=compression,
                 classes=classes,
-                step=source.time.step,
-                calendar=source.time.calendar,
-                spacing=source.grid.spacing if source.grid.has_coordinates else None,
-                time=(source.time.format(chosen[0]), source.time.format(chosen[-1])),
-                gaps=making.describe_gaps(source.time[chosen]),
-                missing=made.missing,
-                options=files.plain(options),
-                provenance=files.provenance(),
+                **making.common_facts(source, chosen, made, options),
             ).save(partial)
     progress.say(f"{output}: {made.count} pairs of {len(chosen)} fields.")
 
