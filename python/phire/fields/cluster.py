@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ def cluster(workers: int | None = None, scheduler: str | None = None) -> Iterato
 
     Raises:
         InputError: Both are given, or the cluster does not answer.
+        WorkError: The scheduler was lost during the block.
     """
     if workers and scheduler:
         raise InputError("--workers and --scheduler exclude one another: give one of them.")
@@ -41,7 +43,7 @@ def cluster(workers: int | None = None, scheduler: str | None = None) -> Iterato
             raise InputError(
                 f"--scheduler {scheduler} does not answer ({error}): start a dask scheduler there."
             ) from None
-        with client:
+        with client, _naming_a_lost_scheduler(scheduler):
             yield client
         return
     # Workers only read and cut; a nanny that restarts a lost one is all the safety they need.
@@ -53,6 +55,26 @@ def cluster(workers: int | None = None, scheduler: str | None = None) -> Iterato
         Client(local) as client,
     ):
         yield client
+
+
+@contextlib.contextmanager
+def _naming_a_lost_scheduler(address: str) -> Iterator[None]:
+    from distributed.client import FutureCancelledError
+    from distributed.comm import CommClosedError
+
+    # The client writes tracebacks of its attempts to reconnect.
+    logger = logging.getLogger("distributed.client")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    except (FutureCancelledError, CommClosedError):
+        raise WorkError(
+            f"the scheduler {address} was lost: see its log, start it again and give the same "
+            "command."
+        ) from None
+    finally:
+        logger.setLevel(level)
 
 
 def run_tasks(

@@ -77,9 +77,13 @@ class FieldStore:
         try:
             self._file = h5py.File(path, "r")
         except OSError:
+            if h5py.is_hdf5(path):
+                raise InputError(
+                    f"{path} is damaged or was cut short: fetch or make it again."
+                ) from None
             raise InputError(
-                f"{path} is not an HDF5 file, or a damaged one: make a field store of other "
-                "formats with `phire convert`."
+                f"{path} is not an HDF5 file: make a field store of other formats with "
+                "`phire convert`."
             ) from None
         data = self._file.get(DATASET)
         if not isinstance(data, h5py.Dataset):

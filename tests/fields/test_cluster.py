@@ -1,0 +1,54 @@
+"""Working on clusters that others started."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from phire.errors import WorkError
+from phire.fields.cluster import cluster, run_tasks
+
+
+def start(*command):
+    """A part of a dask cluster as a process of its own, on threads that suffice for a test."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "distributed.cli." + command[0], *command[1:]],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+@pytest.fixture
+def port():
+    """A port that nothing listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def kill_at(task, pid, folder):
+    """A short task; that of number 1 kills a process."""
+    (folder / str(task)).touch()
+    if task == 1:
+        os.kill(pid, 9)
+    time.sleep(0.2)
+
+
+def test_a_lost_scheduler_is_named(tmp_path, port):
+    address = f"tcp://127.0.0.1:{port}"
+    scheduler = start("dask_scheduler", "--port", str(port), "--no-dashboard")
+    worker = start("dask_worker", address, "--nthreads", "1", "--no-dashboard", "--no-nanny")
+    tasks = [(task, scheduler.pid, tmp_path) for task in range(50)]
+    try:
+        with pytest.raises(WorkError, match=f"the scheduler {address} was lost: .* same command"):
+            with cluster(scheduler=address) as client:
+                run_tasks(kill_at, tasks, client, description="waiting")
+    finally:
+        for process in (scheduler, worker):
+            process.kill()
+            process.wait()
+    assert (tmp_path / "1").exists()
+    assert not (tmp_path / "49").exists()
