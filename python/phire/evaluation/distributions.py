@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import xarray as xr
 
@@ -37,16 +39,17 @@ class Distribution(Statistic):
         reach = 3 * np.sqrt(facts.total_variance)
         self.error_bins = Bins.between(-reach, reach, ERROR_BINS)
         self._weights = np.broadcast_to(self.domain.weights, self.domain.shape).copy()
+        self._bands = self.domain.bands()
 
     def _histogram(self, bins: Bins, planes: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
         """(C, bins) of (n, C, h, w)."""
         total = np.zeros((planes.shape[1], bins.count))
-        for i, c in np.ndindex(*planes.shape[:2]):
-            if mask is None:
-                total[c] += bins.histogram(planes[i, c], c, self._weights)
-            else:
-                inside = mask[i, c]
-                total[c] += bins.histogram(planes[i, c][inside], c, self._weights[inside])
+        for (i, c), rows in itertools.product(np.ndindex(*planes.shape[:2]), self._bands):
+            values, weights = planes[i, c, rows], self._weights[rows]
+            if mask is not None:
+                inside = mask[i, c, rows]
+                values, weights = values[inside], weights[inside]
+            total[c] += bins.histogram(values, c, weights)
         return total
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
@@ -67,28 +70,38 @@ class Distribution(Statistic):
             state["own"] = self._histogram(self.bins, own, mask)
             error = own - theirs
             state["error"] = self._histogram(self.error_bins, error, mask)
-        filled = own if mask is None else np.where(mask, own, np.nan)
-        centre = np.asarray(self.setting.facts.mean, own.dtype)[:, None, None]
-        centred = own - centre if mask is None else np.where(mask, own - centre, 0)
-        outside = domain.weights == 0
-        if outside.any():
-            filled = np.where(outside, np.nan, filled)
-        return state | {
-            "minimum": np.fmin.reduce(filled, axis=(0, 2, 3)).astype(np.float64),
-            "maximum": np.fmax.reduce(filled, axis=(0, 2, 3)).astype(np.float64),
-            "sum": domain.total(centred).sum(0),
-            "square": (domain.total(centred**2) if mask is not None else self._square(centred)).sum(
-                0
-            ),
-            "weight": (
-                np.full(own.shape[1], len(own) * domain.total_weight)
-                if mask is None
-                else domain.total(mask).sum(0)
-            ),
-        }
+        return state | self._moments(own, mask)
 
-    def _square(self, centred: np.ndarray) -> np.ndarray:
-        return self.domain.mean_product(centred, centred) * self.domain.total_weight
+    def _moments(self, own: np.ndarray, mask: np.ndarray | None) -> State:
+        """Extremes, and weighted sums of departures from the truth's mean and of their squares."""
+        domain = self.domain
+        channels = own.shape[1]
+        minimum, maximum = np.full(channels, np.nan), np.full(channels, np.nan)
+        total, square = np.zeros(channels), np.zeros(channels)
+        inside = None if (domain.weights > 0).all() else domain.weights > 0
+        for (i, c), rows in itertools.product(np.ndindex(*own.shape[:2]), domain.bands()):
+            band = own[i, c, rows]
+            centred = np.subtract(band, self.setting.facts.mean[c], dtype=np.float64)
+            if mask is not None:
+                centred = np.where(mask[i, c, rows], centred, 0)
+                band = np.where(mask[i, c, rows], band, np.nan)
+            if inside is not None:
+                band = np.where(inside[rows], band, np.nan)
+            minimum[c] = np.fmin(minimum[c], np.fmin.reduce(band, axis=None))
+            maximum[c] = np.fmax(maximum[c], np.fmax.reduce(band, axis=None))
+            total[c] += domain.total(centred, rows)
+            square[c] += domain.total_product(centred, centred, rows)
+        if mask is None:
+            weight = np.full(channels, len(own) * domain.total_weight)
+        else:
+            weight = domain.total(mask).sum(0)
+        return {
+            "minimum": minimum,
+            "maximum": maximum,
+            "sum": total,
+            "square": square,
+            "weight": weight,
+        }
 
     def result(self, state: State) -> xr.Dataset:
         """Densities, quantiles, moments, and the distance to the truth."""

@@ -18,6 +18,9 @@ from phire.fields.grid import Grid
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_ +-]*$")
 """What regions and candidates may be called: names become parts of file names."""
 
+BAND_POINTS = 1 << 16
+"""Points of a band of rows: so few that some arrays of them stay in a core's cache."""
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Domain:
@@ -160,16 +163,35 @@ class Domain:
         self, first: np.ndarray, second: np.ndarray, mask: np.ndarray | None = None
     ) -> np.ndarray:
         """Area-weighted mean of a product, without keeping the product; see :meth:`mean`."""
-        if self.weights.shape[1] == 1:
-            rows = np.einsum("...hw,...hw->...h", first, second, dtype=np.float64)
-            return self._normalised(rows @ self.weights[:, 0], mask)
-        return self.mean(np.multiply(first, second, dtype=np.float64), mask)
+        return self._normalised(self.total_product(first, second), mask)
 
-    def total(self, values: np.ndarray) -> np.ndarray:
-        """Sum over the window of values (..., h, w) times the weights: (...) float64."""
-        if self.weights.shape[1] == 1:
-            return values.sum(-1, dtype=np.float64) @ self.weights[:, 0]
-        return np.einsum("...hw,hw->...", values, self.weights, dtype=np.float64)
+    def total(self, values: np.ndarray, rows: slice = slice(None)) -> np.ndarray:
+        """Sum over some rows of the window of values (..., h, w) times the weights: (...) float64.
+
+        Args:
+            values: Those of the rows.
+            rows: Of the window; all by default.
+        """
+        weights = self.weights[rows]
+        if weights.shape[1] == 1:
+            return values.sum(-1, dtype=np.float64) @ weights[:, 0]
+        return np.einsum("...hw,hw->...", values, weights, dtype=np.float64)
+
+    def total_product(
+        self, first: np.ndarray, second: np.ndarray, rows: slice = slice(None)
+    ) -> np.ndarray:
+        """The same of a product, which is not kept."""
+        weights = self.weights[rows]
+        if weights.shape[1] == 1:
+            sums = np.einsum("...hw,...hw->...h", first, second, dtype=np.float64)
+            return sums @ weights[:, 0]
+        return self.total(np.multiply(first, second, dtype=np.float64), rows)
+
+    def bands(self) -> list[slice]:
+        """Runs of the window's rows, of about :data:`BAND_POINTS` points each."""
+        height, width = self.shape
+        step = max(1, BAND_POINTS // width)
+        return [slice(top, min(top + step, height)) for top in range(0, height, step)]
 
     @property
     def total_weight(self) -> float:

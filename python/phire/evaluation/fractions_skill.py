@@ -42,47 +42,53 @@ class FractionsSkillScore(Statistic):
         planes = [domain.cut(batch.planes) for batch in (truth, candidate)]
         sums = np.zeros((truth.planes.shape[1], len(QUANTILES), len(self.windows), 2))
         weights = np.broadcast_to(domain.weights, domain.shape)
-        weights = np.ascontiguousarray(weights[:: self.stride, :: self.stride])
+        weights = np.ascontiguousarray(weights[:: self.stride, :: self.stride], np.float64)
         for i, c, q in np.ndindex(len(truth), *sums.shape[:2]):
             threshold = self.thresholds[q, c]
             inside = True if mask is None else mask[i, c]
 
-            def of_truth(i=i, c=c, threshold=threshold, inside=inside) -> np.ndarray:
+            def of_truth(i=i, c=c, threshold=threshold, inside=inside) -> list[np.ndarray]:
                 return self._counts((planes[0][i, c] > threshold) & inside)
 
             # Without holes the truth's counts serve all candidates.
             key = ("exceedance", domain, i, c, q)
             theirs = truth.once(key, of_truth) if mask is None else of_truth()
             own = self._counts((planes[1][i, c] > threshold) & inside)
-            for w, size in enumerate(self.windows):
-                p, o = self._fractions(own, size), self._fractions(theirs, size)
-                difference = p - o
-                sums[c, q, w, 0] += np.einsum("hw,hw,hw->", difference, difference, weights)
-                sums[c, q, w, 1] += np.einsum("hw,hw,hw->", p, p, weights)
-                sums[c, q, w, 1] += np.einsum("hw,hw,hw->", o, o, weights)
-        return {"sums": sums}
+            for w, (p, o) in enumerate(zip(own, theirs)):
+                # Sums of squares as exact whole numbers, made fractions at the end.
+                p, o = p.astype(np.float64), o.astype(np.float64)
+                squares = (p - o) ** 2, p * p + o * o
+                sums[c, q, w] += [np.einsum("hw,hw->", square, weights) for square in squares]
+        return {"sums": sums / np.array(self.windows, float)[:, None] ** 4}
 
-    def _counts(self, exceeds: np.ndarray) -> np.ndarray:
-        """Counts over all rectangles from the corner: (h + 2p + 1, w + 2p + 1), p the margin."""
-        margin = max(self.windows) // 2
-        mode = "wrap" if self.domain.window_grid.wraps else "constant"
-        padded = np.pad(exceeds, ((0, 0), (margin, margin)), mode=mode)
-        padded = np.pad(padded, ((margin + 1, margin), (1, 0)))
-        counts = padded.astype(np.int32)
-        np.cumsum(counts, axis=1, out=counts)
-        return np.cumsum(counts, axis=0, out=counts)
-
-    def _fractions(self, counts: np.ndarray, size: int) -> np.ndarray:
-        """(h, w) fractions of the squares around every ``stride``-th point."""
-        margin, half = max(self.windows) // 2, size // 2
+    def _counts(self, exceeds: np.ndarray) -> list[np.ndarray]:
+        """(h, w) points that exceed in squares of each size around every ``stride``-th point."""
+        margin, stride = max(self.windows) // 2, self.stride
         height, width = self.domain.shape
-        low, high = margin - half, margin + half + 1
-        rows = [slice(start, start + height, self.stride) for start in (low, high)]
-        columns = [slice(start, start + width, self.stride) for start in (low, high)]
-        total = counts[rows[1], columns[1]] - counts[rows[0], columns[1]]
-        total -= counts[rows[1], columns[0]]
-        total += counts[rows[0], columns[0]]
-        return total * (1.0 / size**2)
+        padded = np.zeros((height + 2 * margin, width + 2 * margin), np.uint16)
+        inner = padded[margin : margin + height]
+        inner[:, margin : margin + width] = exceeds
+        if self.domain.window_grid.wraps:
+            inner[:, :margin] = exceeds[:, width - margin :]
+            inner[:, margin + width :] = exceeds[:, :margin]
+        counts = []
+        # Each size adds rows to the last; sums along a row wrap at 2¹⁶, their differences do not.
+        sums = np.zeros((len(range(0, height, stride)), padded.shape[1] + 1), np.uint16)
+        columns, added = sums[:, 1:], []
+        for size in self.windows:
+            half = size // 2
+            for offset in range(-half, half + 1):
+                if offset not in added:
+                    start = margin + offset
+                    columns += padded[start : start + height : stride]
+                    added.append(offset)
+            running = np.cumsum(sums, axis=1, dtype=np.uint16)
+            low, high = (
+                running[:, start : start + width : stride]
+                for start in (margin - half, margin + half + 1)
+            )
+            counts.append(high - low)
+        return counts
 
     def result(self, state: State) -> xr.Dataset:
         """Over (channel, quantile, window)."""

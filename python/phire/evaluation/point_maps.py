@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import xarray as xr
 
 from phire.evaluation.accumulator import Batch, State, Statistic, register
 from phire.evaluation.point_scores import joint_mask
 from phire.evaluation.spectral_scores import divided
+
+OF_TRUTH = ("truth", "truth_square")
+OF_PAIR = ("own", "own_square", "product", "absolute")
+"""The sums over time that are kept at each point."""
 
 
 @register
@@ -18,42 +24,42 @@ class Maps(Statistic):
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
         """Sums over time of departures from the truth's mean, their squares and products."""
+        return self.update({}, truth, candidate)
+
+    def update(self, state: State, truth: Batch, candidate: Batch | None = None) -> State:
+        """The state with a batch added: rows after rows, for maps of sums outgrow the cache."""
         domain = self.domain
         mask = joint_mask(domain, truth, candidate or truth)
-        centre = np.asarray(self.setting.facts.mean, truth.planes.dtype)[:, None, None]
-
-        def centred(batch: Batch) -> np.ndarray:
-            departures = batch.once(
-                ("departures", domain), lambda: domain.cut(batch.planes) - centre
-            )
-            return departures if mask is None else np.where(mask, departures, 0)
-
-        def sums_of_truth() -> dict[str, np.ndarray]:
-            return {"truth": _sum(theirs), "truth_square": _product(theirs, theirs)}
-
-        theirs = centred(truth)
-        if mask is None:
-            shape = theirs.shape[1:]
-            count = np.full(shape, float(len(truth)))
-            state = dict(truth.once(("map sums", domain), sums_of_truth))
-        else:
-            count = mask.sum(0, dtype=np.float64)
-            state = sums_of_truth()
-        # The sums are shared by candidates: updates in place must not reach them.
-        state = {key: value.copy() for key, value in state.items()} | {"count": count}
-        if candidate is None:
-            return state
-        own = centred(candidate)
-        return state | {
-            "own": _sum(own),
-            "own_square": _product(own, own),
-            "product": _product(own, theirs),
-            "absolute": _sum(np.abs(own - theirs)),
-        }
+        theirs = domain.cut(truth.planes)
+        own = None if candidate is None else domain.cut(candidate.planes)
+        shape = theirs.shape[1:]
+        names = OF_TRUTH if candidate is None else OF_TRUTH + OF_PAIR
+        state = dict(state) or {name: np.zeros(shape) for name in names}
+        # Where nothing is missing, the count of a channel's times is that of all its points.
+        count = np.full((shape[0], 1, 1), float(len(truth)))
+        count = count if mask is None else mask.sum(0, dtype=np.float64)
+        state["count"] = state["count"] + count if "count" in state else count
+        for c, rows in itertools.product(range(shape[0]), domain.bands()):
+            sums = [state[name][c, rows] for name in names]
+            centre = self.setting.facts.mean[c]
+            for i in range(len(theirs)):
+                present = None if mask is None else mask[i, c, rows]
+                first = _departures(theirs[i, c, rows], centre, present)
+                sums[0] += first
+                if own is not None:
+                    second = _departures(own[i, c, rows], centre, present)
+                    product = first * second
+                    sums[2] += second
+                    sums[4] += product
+                    sums[3] += np.multiply(second, second, out=product)
+                    second -= first
+                    sums[5] += np.abs(second, out=second)
+                sums[1] += np.multiply(first, first, out=first)
+        return state
 
     def result(self, state: State) -> xr.Dataset:
         """Maps over (channel, latitude, longitude)."""
-        count = state["count"]
+        count = np.broadcast_to(state["count"], state["truth"].shape)
         prefix = "own" if "own" in state else "truth"
         centre = self.setting.facts.mean[:, None, None]
         mean, std = _moments(state[prefix], state[f"{prefix}_square"], count)
@@ -92,16 +98,10 @@ class Maps(Statistic):
         return np.abs(self.domain.window_grid.latitudes[:, None]) > 90 - 1e-6
 
 
-def _sum(values: np.ndarray) -> np.ndarray:
-    return values.sum(0, dtype=np.float64)
-
-
-def _product(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    # Field by field: a sum over few long arrays is what einsum does worst.
-    total = np.multiply(first[0], second[0], dtype=np.float64)
-    for one, two in zip(first[1:], second[1:]):
-        total += np.multiply(one, two, dtype=np.float64)
-    return total
+def _departures(field: np.ndarray, centre: float, present: np.ndarray | None) -> np.ndarray:
+    """A field minus a constant, in double precision; 0 where it is missing."""
+    departures = np.subtract(field, centre, dtype=np.float64)
+    return departures if present is None else np.where(present, departures, 0.0)
 
 
 def _moments(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 import xarray as xr
 
@@ -52,50 +54,97 @@ class Scores(Statistic):
         """Means of the error and of products, per time and channel."""
         if candidate is None:
             return {}
-        domain, facts = self.domain, self.setting.facts
+        domain = self.domain
         mask = joint_mask(domain, truth, candidate)
-        # About the truth's mean, products lose nothing in single precision.
-        centre = np.asarray(facts.mean, truth.planes.dtype)[:, None, None]
-        centred = truth.once(("centred", domain), lambda: domain.cut(truth.planes) - centre)
-        error = domain.cut(candidate.planes) - domain.cut(truth.planes)
-        if mask is not None:
-            centred, error = np.where(mask, centred, 0), np.where(mask, error, 0)
-        absolute = np.abs(error)
+        theirs, own = domain.cut(truth.planes), domain.cut(candidate.planes)
 
-        def own() -> list[np.ndarray]:
-            return [domain.mean(centred, mask), domain.mean_product(centred, centred, mask)]
+        def of_truth() -> tuple[np.ndarray, ...]:
+            return self._moments(truth, theirs, mask)
 
         # Where nothing is missing, the truth's own moments are the same for all candidates.
-        moments = own() if mask is not None else truth.once(("moments", domain), own)
-        sums = [
-            domain.mean(error, mask),
-            domain.mean(absolute, mask),
-            domain.mean_product(error, error, mask),
-            *moments,
-            domain.mean_product(centred, error, mask),
-        ]
+        alone = truth.once(("moments", domain), of_truth) if mask is None else of_truth()
+        moments, departure, variation = alone
+        error, product, own_variation = self._errors(truth, theirs, own, mask)
+        weight = domain.total_weight if mask is None else domain.total(mask)[..., None]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            sums = np.concatenate([error, moments, product[..., :1]], -1) / weight
+            of_candidate = departure + 2 * product[..., 1] + error[..., 2]
+            anomaly = (departure + product[..., 1]) / np.sqrt(departure * of_candidate)
+            difference = (own_variation - variation) / np.reshape(weight, np.shape(weight)[:2])
         return {
             "times": truth.times,
-            "sums": np.stack(sums, -1),
-            "anomaly": self._anomaly(truth, error, mask),
+            "sums": np.where(weight > 0, sums, np.nan),
+            "anomaly": anomaly,
             "ssim": self._similarity(truth, candidate, mask),
-            "variation": self._variation(truth, error, centred, mask),
+            "variation": difference,
         }
 
-    def _anomaly(self, truth: Batch, error: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-        domain, facts = self.domain, self.setting.facts
+    def _bands(
+        self, planes: np.ndarray, mask: np.ndarray | None
+    ) -> Iterator[tuple[tuple[int, int], slice, np.ndarray | None]]:
+        """Place (field, channel), rows and mask of all bands of rows of (n, C, h, w)."""
+        for place in np.ndindex(*planes.shape[:2]):
+            for rows in self.domain.bands():
+                yield place, rows, None if mask is None else mask[place][rows]
+
+    def _departures(self, truth: Batch, theirs: np.ndarray) -> Callable[..., np.ndarray]:
+        """How to take a band of the truth's departures from the climatology; NaN without one."""
+        facts = self.setting.facts
         if facts.climatology is None:
-            return np.full(error.shape[:2], np.nan)
-        climatology = facts.climatology[facts.groups[truth.times]]
-        departure = domain.cut(truth.planes) - domain.cut(climatology)
-        if mask is not None:
-            departure = np.where(mask, departure, 0)
-        square = domain.mean_product(departure, departure, mask)
-        product = domain.mean_product(departure, error, mask)
-        error_square = domain.mean_product(error, error, mask)
-        of_candidate = square + 2 * product + error_square
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return (square + product) / np.sqrt(square * of_candidate)
+            return lambda place, rows: np.full_like(theirs[place][rows], np.nan, np.float64)
+        climatology = self.domain.cut(facts.climatology)
+        groups = facts.groups[truth.times]
+
+        def taken(place: tuple[int, int], rows: slice) -> np.ndarray:
+            i, c = place
+            return np.subtract(theirs[i, c, rows], climatology[groups[i], c, rows], dtype=float)
+
+        return taken
+
+    def _moments(
+        self, truth: Batch, theirs: np.ndarray, mask: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Weighted sums over the truth: (n, C, 2) of its departures from the mean and their
+        squares, (n, C) of squared departures from the climatology, (n, C) total variation."""
+        domain, shape = self.domain, theirs.shape[:2]
+        moments, departure = np.zeros((*shape, 2)), np.zeros(shape)
+        anomalies = self._departures(truth, theirs)
+        # About the truth's mean, so that the variance loses nothing.
+        centre = self.setting.facts.mean
+        for place, rows, present in self._bands(theirs, mask):
+            centred = _filled(theirs[place][rows] - centre[place[1]], present)
+            moments[place] += (
+                domain.total(centred, rows),
+                domain.total_product(centred, centred, rows),
+            )
+            anomaly = _filled(anomalies(place, rows), present)
+            departure[place] += domain.total_product(anomaly, anomaly, rows)
+        return moments, departure, self._variation(theirs, mask)
+
+    def _errors(
+        self, truth: Batch, theirs: np.ndarray, own: np.ndarray, mask: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Weighted sums over the error: (n, C, 3) of itself, its size and its square, (n, C, 2) of
+        its products with the truth's departures, and (n, C) the candidate's total variation."""
+        domain, shape = self.domain, theirs.shape[:2]
+        sums, products = np.zeros((*shape, 3)), np.zeros((*shape, 2))
+        anomalies = self._departures(truth, theirs)
+        centre = self.setting.facts.mean
+        for place, rows, present in self._bands(theirs, mask):
+            first = theirs[place][rows]
+            error = _filled(np.subtract(own[place][rows], first, dtype=np.float64), present)
+            centred = _filled(first - centre[place[1]], present)
+            anomaly = _filled(anomalies(place, rows), present)
+            products[place] += (
+                domain.total_product(centred, error, rows),
+                domain.total_product(anomaly, error, rows),
+            )
+            sums[place] += (
+                domain.total(error, rows),
+                domain.total(np.abs(error, out=centred), rows),
+                domain.total_product(error, error, rows),
+            )
+        return sums, products, self._variation(own, mask)
 
     def _similarity(self, truth: Batch, candidate: Batch, mask: np.ndarray | None) -> np.ndarray:
         domain = self.domain
@@ -125,40 +174,27 @@ class Scores(Statistic):
                 values[i, c] = np.average(similarity, weights=weights)
         return values
 
-    def _variation(
-        self, truth: Batch, error: np.ndarray, centred: np.ndarray, mask: np.ndarray | None
-    ) -> np.ndarray:
-        """Total variation of the candidate minus the truth's, over the same pairs of neighbours."""
-        if mask is None:
-            own = truth.once(("variation", self.domain), lambda: self._total(centred, None))
-        else:
-            own = self._total(centred, mask)
-        return self._total(centred + error, mask) - own
-
-    def _total(self, planes: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+    def _variation(self, planes: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+        """(n, C) weighted sums of |differences of neighbours| of (n, C, h, w), both of a pair
+        present; a pair has the mean weight of its two."""
         domain = self.domain
-        weights = np.broadcast_to(domain.weights, domain.shape)
         total = np.zeros(planes.shape[:2])
-        east = np.abs(planes[..., 1:] - planes[..., :-1])
-        south = np.abs(planes[..., 1:, :] - planes[..., :-1, :])
-        if mask is not None:
-            east = east * (mask[..., 1:] & mask[..., :-1])
-            south = south * (mask[..., 1:, :] & mask[..., :-1, :])
-        if domain.weights.shape[1] == 1:
-            rows = domain.weights[:, 0]
-            total += east.sum(-1, dtype=np.float64) @ rows
-            total += south.sum(-1, dtype=np.float64) @ ((rows[1:] + rows[:-1]) / 2)
-        else:
-            total += np.einsum("nchw,hw->nc", east, (weights[:, 1:] + weights[:, :-1]) / 2)
-            total += np.einsum("nchw,hw->nc", south, (weights[1:] + weights[:-1]) / 2)
-        if domain.window_grid.wraps:
-            across = np.abs(planes[..., 0] - planes[..., -1])
+        wraps, last = domain.window_grid.wraps, domain.shape[0] - 1
+        for place, rows, present in self._bands(planes, mask):
+            weights = domain.weights[rows]
+            field = planes[place][rows].astype(np.float64)
+            east = np.abs(np.diff(field, append=field[:, :1] if wraps else field[:, -1:]))
+            if present is not None:
+                east = np.where(present & np.roll(present, -1, axis=1), east, 0)
+            beside = weights if weights.shape[1] == 1 else (weights + np.roll(weights, -1, 1)) / 2
+            total[place] += _weighted(east, beside)
+            below = slice(rows.start + 1, min(rows.stop, last) + 1)
+            upper = slice(rows.start, below.stop - 1)
+            south = np.abs(np.subtract(planes[place][below], planes[place][upper], dtype=float))
             if mask is not None:
-                across = across * (mask[..., 0] & mask[..., -1])
-            total += across @ ((weights[:, 0] + weights[:, -1]) / 2)
-        weight = domain.total_weight if mask is None else domain.total(mask)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return total / weight
+                south = np.where(mask[place][below] & mask[place][upper], south, 0)
+            total[place] += _weighted(south, (domain.weights[below] + domain.weights[upper]) / 2)
+        return total
 
     def result(self, state: State) -> xr.Dataset:
         """Each score over (channel, time), its running mean, and of all times together."""
@@ -204,6 +240,18 @@ class Scores(Statistic):
             dataset[f"{name}_mean"] = ("channel", together[name], attributes)
         dataset["channel_units"] = ("channel", np.array(self.setting.units, dtype=object))
         return dataset
+
+
+def _filled(values: np.ndarray, present: np.ndarray | None) -> np.ndarray:
+    """Values (h, w), 0 where they are missing."""
+    return values if present is None else np.where(present, values, 0)
+
+
+def _weighted(values: np.ndarray, weights: np.ndarray) -> float:
+    """Sum of values (h, w) times weights (h, w) or (h, 1)."""
+    if weights.shape[1] == 1:
+        return float(values.sum(-1) @ weights[:, 0])
+    return float(np.einsum("hw,hw->", values, weights))
 
 
 def joint_mask(domain, truth: Batch, candidate: Batch) -> np.ndarray | None:

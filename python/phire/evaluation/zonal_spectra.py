@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import xarray as xr
 from scipy import fft
 
 from phire.evaluation.accumulator import Batch, Setting, State, Statistic, register
+from phire.evaluation.point_scores import joint_mask
 from phire.evaluation.spectral_scores import divided
 
 EDGES = np.array([-90.0, -60, -30, 0, 30, 60, 90])
@@ -43,34 +46,40 @@ class ZonalSpectra(Statistic):
         """Rows must close the circle."""
         return None if setting.grid.wraps else "a zonal spectrum needs whole circles of latitude"
 
-    def _rows(self, batch: Batch) -> np.ndarray:
-        """(n, C, H, M+1) variances of rows."""
-
-        def compute() -> np.ndarray:
-            width = batch.planes.shape[-1]
-            coefficients = fft.rfft(batch.planes, axis=-1, workers=self.setting.threads) / width
-            power = coefficients.real**2 + coefficients.imag**2
+    def _summed(self, batch: Batch, complete: np.ndarray) -> np.ndarray:
+        """(C, bands, M+1) weighted sums of the variances of complete rows (n, C, H)."""
+        width = batch.planes.shape[-1]
+        total = np.zeros((complete.shape[1], len(self.bands), width // 2 + 1))
+        for (i, c), rows in itertools.product(np.ndindex(*complete.shape[:2]), self.domain.bands()):
+            coefficients = fft.rfft(batch.planes[i, c, rows], axis=-1)
+            power = coefficients.real.astype(np.float64) ** 2 + coefficients.imag**2.0
             power[..., 1 : (width + 1) // 2] *= 2
-            return power
-
-        return batch.once("zonal variance", compute)
+            kept = complete[i, c, rows]
+            power[~kept] = 0
+            total[c] += (self._weights[:, rows] * kept) @ power
+        return total / width**2
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
         """Weighted sums over the rows of each band: (C, bands, M+1)."""
-        own = self._rows(truth if candidate is None else candidate)
-        theirs = self._rows(truth)
-        both = np.isfinite(own[..., 0]) & np.isfinite(theirs[..., 0])
+        fields = truth if candidate is None else candidate
+        mask = joint_mask(self.domain, truth, fields)
+        if mask is None:
+            both = np.ones(truth.planes.shape[:-1], dtype=bool)
+        else:
+            both = mask.all(-1)
 
-        def summed(rows: np.ndarray) -> np.ndarray:
-            kept = rows if both.all() else np.where(both[..., None], rows, 0)
-            return np.matmul(self._weights, kept.sum(0, dtype=np.float64))
+        def summed(batch: Batch) -> np.ndarray:
+            if mask is not None:
+                return self._summed(batch, both)
+            sums = batch.once("zonal variance", lambda: self._summed(batch, both))
+            return sums.copy()  # a state may be changed in place
 
         state = {
             "weight": np.einsum("nch,bh->cb", both, self._weights),
-            "truth": summed(theirs),
+            "truth": summed(truth),
         }
         if candidate is not None:
-            state["own"] = summed(own)
+            state["own"] = summed(candidate)
         return state
 
     def result(self, state: State) -> xr.Dataset:
