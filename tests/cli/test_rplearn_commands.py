@@ -195,8 +195,8 @@ def test_probe(tmp_path):
         *("--window-days", 5, "--cutoff-days", 3, "--components", 5, "-q"),
     )
     rows = list(csv.DictReader(io.StringIO(printed)))
-    assert [row["representation"] for row in rows] == ["learned", "pca", "random", "mean"]
-    assert float(rows[0]["r2"]) > 0.5 > float(rows[3]["r2"])
+    assert [row["representation"] for row in rows] == ["learned", "pca", "random", "rows", "mean"]
+    assert float(rows[0]["r2"]) > 0.5 > float(rows[4]["r2"])
 
 
 def test_import_of_what_is_no_model_folder(tmp_path):

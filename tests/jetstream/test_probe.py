@@ -12,8 +12,20 @@ from phire.fields.normalization import Normalization
 from phire.fields.source import ArraySource
 from phire.fields.store import StoreWriter
 from phire.fields.time import TimeAxis
-from phire.jetstream.index import DAY
-from phire.jetstream.probe import probe, probe_jet, random_metric, row_features, sector_wind
+from phire.jetstream.index import DAY, low_pass
+from phire.jetstream.probe import (
+    cut_sectors,
+    integral_time,
+    probe,
+    probe_jet,
+    r2_range,
+    random_metric,
+    row_features,
+    rows_touching,
+    sector_wind,
+    sector_winds,
+    time_folds,
+)
 from phire.rplearn.metric import LearnedMetric
 
 
@@ -42,6 +54,73 @@ def test_unknown_targets_are_left_out():
     assert float(result["r2"][0]) > 0.99
     with pytest.raises(InputError, match="0 to judge"):
         probe({"a": features}, target, np.ones(100, bool))
+
+
+def test_of_several_forms_the_one_that_validates_best_is_taken():
+    rng = np.random.default_rng(3)
+    features = rng.standard_normal((300, 60))
+    target = features[:, 0] + features[:, 1] + 0.3 * rng.standard_normal(300)
+    forms = [features[:, :count] for count in (1, 2, 60)]
+    result = probe({"some": forms}, target, np.arange(300) < 200)
+    assert int(result["features"][0]) == 2
+
+
+def test_folds_are_stretches_of_time_with_a_gap_around_them():
+    days = np.tile(np.arange(100.0), 2)
+    folds = time_folds(days, 7.0)
+    assert sorted(np.concatenate([held for _, held in folds])) == list(range(200))
+    for fitted, held in folds:
+        assert np.abs(days[fitted][:, None] - days[held]).min() >= 7
+        assert np.ptp(days[held]) < 20
+    assert time_folds(np.arange(5.0), 50.0) == []
+    with pytest.raises(InputError, match="too few to keep 90 days"):
+        probe({"a": np.zeros((60, 1))}, np.zeros(60), np.arange(60) < 40, gap=90)
+
+
+def test_integral_time_of_a_process_of_known_memory():
+    rng = np.random.default_rng(4)
+    values = np.zeros((20, 4000))
+    for k in range(1, 4000):
+        values[:, k] = 0.8 * values[:, k - 1] + rng.standard_normal(20)
+    # 1 + 2 Σ 0.8^k = 9 steps.
+    assert integral_time(values, 0.5) == pytest.approx(4.5, rel=0.15)
+    assert integral_time(rng.standard_normal((5, 4000)), 1.0) == pytest.approx(1, abs=0.1)
+
+
+def test_the_range_of_r2_covers_it_and_narrows_with_samples():
+    rng = np.random.default_rng(5)
+    widths = []
+    for count in (100, 3000):
+        target = rng.standard_normal(count)
+        prediction = target + rng.standard_normal(count)
+        low, high = r2_range(target, prediction, np.arange(count, dtype=float), 10.0)
+        assert low < 1 - ((target - prediction) ** 2).mean() / target.var() < high
+        widths.append(high - low)
+    assert widths[1] < widths[0] / 3
+
+
+def test_rows_that_touch_the_band():
+    inside = np.zeros(16, bool)
+    inside[5:9] = True
+    assert list(rows_touching(4, inside)) == [1, 2]
+    assert list(rows_touching(16, inside)) == [5, 6, 7, 8]
+
+
+def test_sectors_share_no_column_and_have_equal_widths():
+    grid = Grid.gaussian(32)
+    cut = cut_sectors(grid, None, 6)
+    columns = [grid.columns_between(*one) for one in cut]
+    assert {len(one) for one in columns} == {10}
+    assert len(np.unique(np.concatenate(columns))) == 60
+    source = ArraySource(
+        np.random.default_rng(0).standard_normal((2, 32, 64, 1)), channels=("u",), grid=grid
+    )
+    winds = sector_winds(source, cut)
+    assert winds.shape == (6, 2, 32)
+    np.testing.assert_allclose(winds[2], sector_wind(source, sector=cut[2]))
+    assert cut_sectors(grid, (0, 90), 1) == [(0, 90)]
+    with pytest.raises(InputError, match="--sectors 40"):
+        cut_sectors(grid, None, 40)
 
 
 def test_sector_wind_from_vorticity_and_divergence_is_the_wind():
@@ -129,7 +208,7 @@ def test_probe_of_a_store_end_to_end(metric, tmp_path):
     metric.save(tmp_path / "metric")
     arguments = {"window_days": 21, "components": 10, "every_hours": 24}
     result = probe_jet(tmp_path / "metric", tmp_path / "u.h5", tmp_path / "probe.nc", **arguments)
-    assert list(result.representation.values) == ["learned", "pca", "random", "mean"]
+    assert list(result.representation.values) == ["learned", "pca", "random", "rows", "mean"]
     assert float(result["r2"].sel(representation="learned")) > 0.8
     assert float(result["r2"].sel(representation="mean")) <= 0
     assert (
@@ -156,3 +235,59 @@ def test_probe_of_a_store_end_to_end(metric, tmp_path):
             tmp_path / "probe.nc",
             **{**arguments, "components": 9},
         )
+
+
+def write_jets(path, latitude, days, noise, rng):
+    """A store of zonal wind: a jet at ``latitude`` (time, longitude)."""
+    grid = Grid.regional(np.linspace(80, 10, 32), np.arange(latitude.shape[1]) * 5.0)
+    u = 30 * np.exp(-(((grid.latitudes[:, None] - latitude[:, None]) / 15) ** 2))
+    u = u + noise * rng.standard_normal(u.shape)
+    time = TimeAxis((days * DAY).astype(int), "standard")
+    with StoreWriter(path, channels=("u",), units=("m s**-1",), grid=grid, time=time) as writer:
+        writer.append(u[..., None].astype(np.float32))
+
+
+def test_each_sector_is_a_series_of_samples(metric, tmp_path):
+    rng = np.random.default_rng(6)
+    days = np.arange(0, 160, 0.5)
+    wander = np.stack([np.sin(2 * np.pi * days / period) for period in (30, 47)], axis=1)
+    write_jets(tmp_path / "u.h5", 45 + 5 * np.repeat(wander, 8, axis=1), days, 2, rng)
+    metric.save(tmp_path / "metric")
+    arguments = {"window_days": 21, "components": 10, "every_hours": 12}
+    result = probe_jet(
+        tmp_path / "metric", tmp_path / "u.h5", tmp_path / "two.nc", sectors=2, **arguments
+    )
+    assert result["prediction"].dims == ("representation", "sector", "time")
+    index = result["jet_latitude"]
+    correlation = np.corrcoef(index[0], np.interp(_days(result), days, wander[:, 0]))[0, 1]
+    assert correlation > 0.97
+    assert abs(np.corrcoef(index[0], index[1])[0, 1]) < 0.5
+    assert float(result["r2"].sel(representation="rows")) > 0.8
+    share = float(result["samples_judged"] / result["samples_fitted"])
+    training = result["training"].values.astype(bool)
+    assert share == pytest.approx((~training).sum() / training.sum())
+    assert (result["r2_low"] < result["r2_high"])[:-1].all()
+
+
+def test_noise_of_single_fields_is_filtered_out_of_the_predictors(metric, tmp_path):
+    rng = np.random.default_rng(7)
+    days = np.arange(0, 200, 0.5)
+    wander = low_pass(rng.standard_normal(2000), DAY // 2, cutoff_days=25, window_days=61)
+    wander = wander[np.isfinite(wander)][: len(days)]
+    latitude = 45 + 3 * (wander / wander.std())[:, None] + np.zeros(16)
+    write_jets(tmp_path / "u.h5", latitude, days, 25, rng)
+    metric.save(tmp_path / "metric")
+    found = {
+        how: float(
+            probe_jet(
+                tmp_path / "metric", tmp_path / "u.h5", tmp_path / f"{how}.nc", window_days=21,
+                predictors=how,
+            )["r2"].sel(representation="rows")
+        )
+        for how in ("low-pass", "instantaneous")
+    }  # fmt: skip
+    assert found["low-pass"] > found["instantaneous"] + 0.05
+
+
+def _days(result):
+    return (result.time - np.datetime64("1970-01-01")) / np.timedelta64(1, "D")

@@ -24,10 +24,23 @@ from phire.cli.common import Command, CommaSeparated
     help="W,E: degrees east between which the wind is averaged; by default all around.",
 )
 @click.option(
+    "--sectors",
+    type=int,
+    default=1,
+    help="Cut these into so many sectors, all samples of one regression: for fields whose "
+    "statistics are alike along the latitude circle.",
+)
+@click.option(
     "--band",
     type=CommaSeparated(float, 2),
     default="15,75",
-    help="S,N: degrees north between which the jet is sought.",
+    help="S,N: degrees north between which the jet is sought and the predictors lie.",
+)
+@click.option(
+    "--predictors",
+    type=click.Choice(["low-pass", "instantaneous"]),
+    default="low-pass",
+    help="Features through the index's own filter, or as they are.",
 )
 @click.option("--cutoff-days", type=float, default=10.0, help="Cut-off of the Lanczos filter.")
 @click.option("--window-days", type=float, default=61.0, help="Width of the Lanczos filter.")
@@ -39,13 +52,25 @@ def main(metric, source, output, overwrite, **options):
     """Predict the jet-latitude index from features of METRIC over SOURCE.
 
     The index is that of Woollings et al. (2010): zonal mean of low-level zonal wind, low-pass
-    filtered, latitude of the maximum. Learned features, principal components of the raw fields and
-    a random encoder's features are compared by ridge regression on held-out time.
+    filtered, latitude of the maximum. Learned features, principal components of the raw fields, a
+    random encoder's features and the raw fields' row means, all through the same filter, are
+    compared by ridge regression on held-out time. R² is given with its 5th and 95th percentile
+    when stretches of the held-out time are drawn again.
     """
+    from phire import progress
     from phire.jetstream import probe_jet
 
     result = probe_jet(metric, source, output, overwrite=overwrite, **options)
-    click.echo("representation,r2,mean_absolute_error")
+    progress.say(
+        f"The index varies by {float(result['index_std']):.2f}° (standard deviation) and remembers "
+        f"{float(result['index_memory']):.1f} days: about {float(result['samples_fitted']):.0f} "
+        f"independent samples to fit on, {float(result['samples_judged']):.0f} to judge by."
+    )
+    click.echo("representation,r2,r2_low,r2_high,mean_absolute_error,features")
     for name in result["representation"].values:
-        row = result.sel(representation=name)
-        click.echo(f"{name},{float(row['r2']):.3f},{float(row['mean_absolute_error']):.2f}")
+        row = {key: float(value) for key, value in result.sel(representation=name).items()
+               if not value.dims}  # fmt: skip
+        click.echo(
+            f"{name},{row['r2']:.3f},{row['r2_low']:.3f},{row['r2_high']:.3f},"
+            f"{row['mean_absolute_error']:.3f},{row['features']:.0f}"
+        )
