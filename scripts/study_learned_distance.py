@@ -1,0 +1,370 @@
+#!/usr/bin/env python
+"""How well the learned distance follows time, beside pixel measures, and what its features know.
+
+Simulates the shallow-water flow, trains the learned distance on it from several seeds, chooses the
+epochs on one period and measures on another that nothing was chosen by: how often the lag is told,
+how the distances grow with lag, up to three times the largest lag trained on. Then it predicts the
+latitudes of the jets of another simulation from the features. Draws the tables and the figure of
+docs/results.md.
+
+Every step goes on where it was interrupted: give the same command again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import click
+
+from phire.cli.common import Command
+
+MEASURES = {
+    "stage4": "learned, stage 4",
+    "stage3": "learned, stage 3",
+    "stage2": "learned, stage 2",
+    "stage1": "learned, stage 1",
+    "untrained": "stage 4, untrained",
+    "l2": "mean squared difference",
+    "l1": "mean absolute difference",
+    "ssim": "(1 − SSIM)/2",
+    "psnr": "50 − PSNR",
+}
+"""What is compared, in the order of the tables."""
+DRAWN = ("stage4", "untrained", "l2", "ssim")
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """What a study is made of; kept in ``study.json``, and another one is refused.
+
+    Attributes:
+        resolution: Rows of the simulation's grid.
+        days: Simulated days in all: training, validation and test, ``gap`` days between them.
+        validation_days: Days to choose the epoch on.
+        test_days: Days to measure on.
+        gap: Days left out between two parts.
+        patch: Side of the pairs' patches.
+        classes: Lags of 3 hours to tell apart.
+        far: Distances are measured up to so many times the largest lag.
+        pairs_per_field: Pairs of each field to train on.
+        held_out_pairs: Pairs of each field to validate and to test on.
+        network: The encoder.
+        epochs: At the recipe's learning rate.
+        cool_down_epochs: At a tenth of it.
+        seeds: Trainings.
+    """
+
+    resolution: int = 128
+    days: int = 230
+    validation_days: int = 15
+    test_days: int = 25
+    gap: int = 5
+    patch: int = 32
+    classes: int = 8
+    far: int = 3
+    pairs_per_field: int = 40
+    held_out_pairs: int = 40
+    network: str = "tiny"
+    epochs: int = 2
+    cool_down_epochs: int = 1
+    seeds: int = 3
+
+    def times(self, part: str) -> str:
+        """START,STOP of ``training``, ``validation`` or ``test``."""
+        import numpy as np
+
+        test = self.days - self.test_days
+        validation = test - self.gap - self.validation_days
+        spans = {
+            "training": (0, validation - self.gap),
+            "validation": (validation, test - self.gap),
+            "test": (test, self.days),
+        }
+        first = np.datetime64("2000-01-01")
+        start, stop = spans[part]
+        return f"{first + start},{first + stop}"
+
+
+def prepare(setup: Setup, folder: Path) -> None:
+    """Makes the simulation and the pairs of its parts."""
+    from phire.fields.shallow_water import simulate
+    from phire.records import write_pair_records
+
+    store = folder / "simulation.h5"
+    simulate(store, days=setup.days, resolution=setup.resolution, step="3h", seed=0)
+    far = setup.far * setup.classes
+    for seed, (name, part, number, classes) in enumerate(
+        (
+            ("pairs", "training", setup.pairs_per_field, setup.classes),
+            ("pairs-validation", "validation", setup.held_out_pairs, setup.classes),
+            ("pairs-test", "test", setup.held_out_pairs, setup.classes),
+            ("pairs-far", "test", setup.held_out_pairs, far),
+        )
+    ):
+        write_pair_records(
+            store, folder / name, time=setup.times(part), patch=(setup.patch, setup.patch),
+            classes=classes, latitudes=(-70, 70), patches_per_field=number, seed=seed,
+            statistics=None if part == "training" else folder / "pairs",
+        )  # fmt: skip
+
+
+def train_seed(setup: Setup, folder: Path, seed: int) -> Path:
+    """Trains a network, and makes the metric of the epoch that the validation period chooses."""
+    from phire.rplearn import evaluate_representation, train_representation
+
+    of_seed = folder / f"seed-{seed}"
+    train_representation(
+        folder / "pairs", run=of_seed / "run", validation=folder / "pairs-validation",
+        network=setup.network, epochs=setup.epochs, cool_down_epochs=setup.cool_down_epochs,
+        seed=seed,
+    )  # fmt: skip
+    evaluate_representation(
+        of_seed / "run", records=folder / "pairs-validation", output=of_seed / "metric"
+    )
+    return of_seed
+
+
+def measure_pairs(setup: Setup, folder: Path, seed: int):
+    """What the chosen epoch makes of the test pairs; kept in ``seed-N/test.nc``.
+
+    Returns:
+        Over ``measure``: ``spearman`` and ``upper_rise`` over the lags trained on,
+        ``spearman_far`` and ``upper_rise_far`` over all; ``mean``, ``std`` (measure, lag), lags up
+        to the farthest; ``accuracy``, ``top_3_accuracy``, ``cross_entropy``,
+        ``expected_calibration_error``, ``mean_lag_error`` (steps) and ``epoch``.
+    """
+    import keras
+    import xarray as xr
+
+    from phire.records import open_records
+    from phire.rplearn.comparison import comparison_row
+    from phire.rplearn.evaluation import Pairs, evaluate_network, evaluate_pixels
+    from phire.rplearn.results import already_made, read_results, write_results
+    from phire.rplearn.runs import Representation
+
+    path = folder / f"seed-{seed}" / "test.nc"
+    run = Representation(folder / f"seed-{seed}" / "run")
+    epoch = run.chosen_epoch("best")
+    options = {"epoch": epoch, **dataclasses.asdict(setup)}
+    if already_made(path, options, False):
+        return read_results(path)
+    network = run.network(epoch)
+    keras.utils.set_random_seed(seed)
+    untrained = keras.models.clone_model(network)
+
+    parts = {}
+    for name, classes in (("test", setup.classes), ("far", setup.far * setup.classes)):
+        records = open_records(folder / f"pairs-{name}")
+        pairs = Pairs(records, run.normalization, classes, 128, None)
+        pixels = evaluate_pixels(pairs)
+        learned = evaluate_network(
+            network if name == "test" else _distances(network), pairs, pixels
+        )
+        random = evaluate_network(_distances(untrained), pairs, pixels).sel(layer=["stage4"])
+        of_layers = [
+            learned[["feature_distance_mean", "feature_distance_std", "spearman", "upper_rise"]],
+            random[["feature_distance_mean", "feature_distance_std", "spearman", "upper_rise"]],
+        ]
+        of_layers[1] = of_layers[1].assign_coords(layer=["untrained"])
+        renamed = [
+            one.rename(layer="measure", feature_distance_mean="mean", feature_distance_std="std")
+            for one in of_layers
+        ]
+        pixels = pixels[["mean", "std", "spearman", "upper_rise"]]
+        parts[name] = xr.concat([*renamed, pixels], "measure"), learned
+    near, far = parts["test"][0], parts["far"][0]
+    row = comparison_row(parts["test"][1])
+    names = (
+        "accuracy", "top_3_accuracy", "cross_entropy", "expected_calibration_error",
+        "mean_lag_error",
+    )  # fmt: skip
+    result = far.rename(spearman="spearman_far", upper_rise="upper_rise_far").assign(
+        spearman=near["spearman"], upper_rise=near["upper_rise"], epoch=epoch,
+        **{name: row[name] for name in names},
+    )  # fmt: skip
+    write_results(result, path, options)
+    return result
+
+
+def _distances(network):
+    """The encoder of a network: it gives distances at any lag, and tells none."""
+    from phire.rplearn.pair_model import encoder_of
+
+    return encoder_of(network)
+
+
+def score_rows(seed: int, result) -> list[dict[str, object]]:
+    """The numbers of a seed as rows of ``scores.csv``: seed, measure, quantity, value."""
+    of_network = (
+        "epoch", "accuracy", "top_3_accuracy", "cross_entropy", "expected_calibration_error",
+        "mean_lag_error",
+    )  # fmt: skip
+    rows = [
+        {"seed": seed, "measure": "lag", "quantity": name, "value": float(result[name])}
+        for name in of_network
+    ]
+    for measure in result["measure"].values:
+        of = result.sel(measure=measure)
+        for name in ("spearman", "upper_rise", "spearman_far", "upper_rise_far"):
+            rows.append(
+                {"seed": seed, "measure": measure, "quantity": name, "value": float(of[name])}
+            )
+        for lag in result["lag"].values:
+            for name in ("mean", "std"):
+                value = float(of[name].sel(lag=lag))
+                quantity = f"{name}_{lag * 3}h"
+                rows.append(
+                    {"seed": seed, "measure": measure, "quantity": quantity, "value": value}
+                )
+    return rows
+
+
+def with_spread(values: Sequence[float], digits: int = 3, factor: float = 1.0) -> str:
+    """Mean ± half the range."""
+    values = [factor * value for value in values]
+    mean, spread = sum(values) / len(values), (max(values) - min(values)) / 2
+    several = f" ± {spread:.{digits}f}" if spread > 1e-9 * abs(mean) else ""
+    return f"{mean:.{digits}f}{several}"
+
+
+def write_tables(setup: Setup, results: Sequence, docs: Path) -> None:
+    """Writes ``scores.csv`` and ``scores.md``, mean ± half range over the seeds."""
+    import pandas as pd
+
+    from phire import files
+
+    table = pd.DataFrame(
+        [row for seed, result in enumerate(results) for row in score_rows(seed, result)]
+    )
+    files.write_text(docs / "scores.csv", table.to_csv(index=False, float_format="%.6g"))
+
+    def cell(name: str, measure: str | None = None, **how) -> str:
+        of = [one if measure is None else one.sel(measure=measure) for one in results]
+        return with_spread([float(one[name]) for one in of], **how)
+
+    near, far = 3 * setup.classes, 3 * setup.far * setup.classes
+    lines = [
+        "| | top 1 (%) | top 3 (%) | cross-entropy | calibration error (%) | mean error (h) |",
+        "|---|---|---|---|---|---|",
+        f"| {setup.classes} lags of 3 h, chance {100 / setup.classes:.1f} and "
+        f"{300 / setup.classes:.1f} | {cell('accuracy', digits=1, factor=100)} | "
+        f"{cell('top_3_accuracy', digits=1, factor=100)} | {cell('cross_entropy')} | "
+        f"{cell('expected_calibration_error', digits=1, factor=100)} | "
+        f"{cell('mean_lag_error', digits=2, factor=3)} |",
+        "",
+        f"| distance | rank correlation, 3–{near} h | rise {near // 2 + 3}–{near} h (%) | "
+        f"rank correlation, 3–{far} h | rise {far // 2 + 3}–{far} h (%) |",
+        "|---|---|---|---|---|",
+    ]
+    for measure, name in MEASURES.items():
+        cells = (
+            cell("spearman", measure), cell("upper_rise", measure, digits=1, factor=100),
+            cell("spearman_far", measure), cell("upper_rise_far", measure, digits=1, factor=100),
+        )  # fmt: skip
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    hours = [hour for hour in (3, 6, 12, 18, 24, 36, 48, 60, 72) if hour <= far]
+    lines += [
+        "",
+        f"| mean distance, that at {near} h = 1 | " + " | ".join(f"{h} h" for h in hours) + " |",
+        "|---" * (len(hours) + 1) + "|",
+    ]
+    for measure, name in MEASURES.items():
+        of = [one["mean"].sel(measure=measure) for one in results]
+        of = [one / one.sel(lag=setup.classes) for one in of]
+        cells = [with_spread([float(one.sel(lag=h // 3)) for one in of], digits=2) for h in hours]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    files.write_text(docs / "scores.md", "\n".join(lines) + "\n")
+
+
+def draw_distances(setup: Setup, results: Sequence):
+    """Mean and standard deviation over pairs of each distance, relative to that at the largest lag
+    trained on; a thin line a seed."""
+    import numpy as np
+
+    from phire.evaluation.figures.style import candidate_styles, new_figure
+
+    styles = candidate_styles(DRAWN)
+    figure = new_figure(2.7 * len(DRAWN), 3.0)
+    panels = figure.subplots(1, len(DRAWN), sharex=True, sharey=True, squeeze=False)[0]
+    hours = 3 * results[0]["lag"].to_numpy()
+    for axes, name in zip(panels, DRAWN):
+        style = styles[name]
+        of = [one.sel(measure=name) for one in results]
+        units = [float(one["mean"].sel(lag=setup.classes)) for one in of]
+        means = np.stack([one["mean"].to_numpy() / unit for one, unit in zip(of, units)])
+        spread = np.mean([one["std"].to_numpy() / unit for one, unit in zip(of, units)], axis=0)
+        mean = means.mean(axis=0)
+        axes.fill_between(
+            hours, mean - spread, mean + spread, color=style.colour, alpha=0.18, linewidth=0
+        )
+        for one in means:
+            axes.plot(hours, one, color=style.colour, linewidth=0.7)
+        axes.plot(hours, mean, marker=style.marker, markersize=3, **style.line())
+        axes.axvline(3 * setup.classes, color="#999999", linewidth=0.8)
+        correlation = np.mean([float(one["spearman_far"]) for one in of])
+        axes.set_title(f"{MEASURES[name]}\nrank correlation {correlation:.2f}", size=8.5)
+        axes.set_xlabel("lag (h)")
+        axes.set_xticks(range(0, int(hours[-1]) + 1, 12 if hours[-1] <= 72 else 24))
+    panels[0].set_ylim(bottom=0)
+    panels[0].set_ylabel(f"distance, mean at {3 * setup.classes} h = 1")
+    return figure
+
+
+def study(setup: Setup, folder: str | os.PathLike, docs: str | os.PathLike) -> None:
+    """Does the whole study in ``folder`` and writes its tables and figure to ``docs``."""
+    from phire import files
+    from phire.errors import InputError
+    from phire.evaluation.figures.style import save_figure, styled
+
+    folder, docs = Path(folder), Path(docs)
+    plan = folder / "study.json"
+    options = files.plain(dataclasses.asdict(setup))
+    recorded: Mapping | None = json.loads(plan.read_text()) if plan.exists() else None
+    found = files.differences(recorded, options) if recorded else []
+    if found:
+        raise InputError(
+            f"{folder} holds another study ({'; '.join(found)}): name another folder for this one."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    files.write_json(plan, options)
+    docs.mkdir(parents=True, exist_ok=True)
+    prepare(setup, folder)
+    results = []
+    for seed in range(setup.seeds):
+        train_seed(setup, folder, seed)
+        results.append(measure_pairs(setup, folder, seed))
+        # What is known so far, so that an interrupted study has its numbers too.
+        write_tables(setup, results, docs)
+        with files.replacing(docs / "distances.png") as partial:
+            whole = partial.with_suffix(".png")
+            save_figure(styled(draw_distances)(setup, results), whole)
+            os.replace(whole, partial)
+
+
+@click.command(cls=Command, overwrites=False, tensorflow=True)
+@click.argument("folder", type=click.Path())
+@click.option("--docs", type=click.Path(), default="docs/learned_distance", help="Tables, figure.")
+@click.option("--resolution", type=int, help="Rows of the simulation.  [default: 128]")
+@click.option("--days", type=int, help="Days of simulation.  [default: 230]")
+@click.option("--validation-days", type=int, help="Days to choose epochs on.  [default: 15]")
+@click.option("--test-days", type=int, help="Days to measure on.  [default: 25]")
+@click.option("--patch", type=int, help="Side of the patches.  [default: 32]")
+@click.option("--classes", type=int, help="Lags of 3 h to tell apart.  [default: 8]")
+@click.option("--pairs-per-field", type=int, help="Pairs to train on, a field.  [default: 40]")
+@click.option("--held-out-pairs", type=int, help="Pairs to judge by, a field.  [default: 40]")
+@click.option("--network", help="The encoder.  [default: tiny]")
+@click.option("--epochs", type=int, help="At the recipe's learning rate.  [default: 2]")
+@click.option("--cool-down-epochs", type=int, help="At a tenth of it.  [default: 1]")
+@click.option("--seeds", type=int, help="Trainings.  [default: 3]")
+def main(folder, docs, **options):
+    """Train the learned distance in FOLDER from several seeds and measure it on held-out time."""
+    given = {name: value for name, value in options.items() if value is not None}
+    study(Setup(**given), folder, docs)
+
+
+if __name__ == "__main__":
+    main()
