@@ -191,8 +191,7 @@ def signed_log1p(x: Any, alpha: float, xp: Any = np) -> Any:
         return xp.sign(x) * xp.log1p(alpha * xp.abs(x))
     y = alpha * np.abs(x)
     u = 1 + y
-    with np.errstate(invalid="ignore"):  # infinite values become NaN
-        return np.copysign(np.log(u) + (y - (u - 1)) / u, x)
+    return np.copysign(np.log(u) + (y - (u - 1)) / u, x)
 
 
 def fit_normalization(
@@ -312,7 +311,8 @@ def _block_moments(
     if fitted is not None:
         values -= np.array(fitted.mean)[:, None]
         values /= np.array(fitted.std)[:, None]
-        values = signed_log1p(values, ALPHA)
+        with np.errstate(invalid="ignore"):  # infinite values are refused already
+            values = signed_log1p(values, ALPHA)
     missing = np.isnan(values)
     count = values.shape[1] - np.count_nonzero(missing, axis=1)
     if count.min() < values.shape[1]:

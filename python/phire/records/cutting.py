@@ -77,21 +77,23 @@ class Cutter:
             places: (n, 2) first rows and columns.
         """
         height, width = patch
-        whole = len(places) * height * width > planes[0].size
-        if whole:
+        if len(places) * height * width > planes[0].size:
             pixels = self.normalised(planes, width if self.wraps else 0)
-        cut = []
-        for row, column in places.tolist():
-            if whole:
-                piece = pixels[row : row + height, column : column + width]
-            else:
-                piece = planes[:, row : row + height, column : column + width]
-                if column + width > planes.shape[2]:
-                    rest = planes[:, row : row + height, : column + width - planes.shape[2]]
-                    piece = np.concatenate([piece, rest], axis=2)
-                piece = self.normalised(piece)
-            cut.append(piece.tobytes())
-        return cut
+            return [
+                pixels[row : row + height, column : column + width].tobytes()
+                for row, column in places.tolist()
+            ]
+        # One below another, so that they are normalised together.
+        stack = np.empty((len(planes), len(places) * height, width), planes.dtype)
+        for i, (row, column) in enumerate(places.tolist()):
+            piece = planes[:, row : row + height, column : column + width]
+            target = stack[:, i * height : (i + 1) * height]
+            target[:, :, : piece.shape[2]] = piece
+            if piece.shape[2] < width:
+                rest = planes[:, row : row + height, : width - piece.shape[2]]
+                target[:, :, piece.shape[2] :] = rest
+        pixels = self.normalised(stack)
+        return [pixels[i * height : (i + 1) * height].tobytes() for i in range(len(places))]
 
     def normalised(self, planes: np.ndarray, extra: int = 0) -> np.ndarray:
         """(H, W + extra, C) as stored, from (C, H, W) physical values.
