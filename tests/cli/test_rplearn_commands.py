@@ -82,6 +82,37 @@ def test_train_and_eval_make_a_metric(folder):
     assert "write NAME=VALUE" in said
 
 
+def test_the_chosen_epoch_is_judged_on_other_pairs(folder, tmp_path):
+    write_pair_records(
+        folder / "b.h5", tmp_path / "other", patch=(12, 12), classes=3, patches_per_field=3,
+        shards=1, statistics=folder / "pairs",
+    )  # fmt: skip
+    arguments = (folder / "run", "--records", folder / "pairs", "--layer", "stage2")
+    metric = tmp_path / "metric"
+    said = run(rplearn_eval, *arguments, "--test", tmp_path / "other", "--out", metric)
+    assert f"On {tmp_path / 'other'}: cross-entropy" in said
+    facts = json.loads((metric / "metric.json").read_text())
+    scores = facts["scores"]
+    assert scores["test"]["cross_entropy"] != scores["cross_entropy"]
+    # The scale is still that of the pairs that chose.
+    assert facts["scale"] == json.loads((folder / "metric" / "metric.json").read_text())["scale"]
+    evaluation = folder / "run" / "evaluation"
+    with open(evaluation / "test-distances.csv") as lines:
+        rows = list(csv.DictReader(lines))
+    assert [row["distance"] for row in rows][-4:] == ["l1", "l2", "psnr", "ssim"]
+    (layer,) = (row for row in rows if row["distance"] == "stage2")
+    assert float(layer["rank_correlation"]) == pytest.approx(scores["test"]["spearman"])
+    with xr.open_dataset(metric / "lag.nc", engine="h5netcdf") as lags:
+        with xr.open_dataset(evaluation / "test-pixels.nc", engine="h5netcdf") as pixels:
+            np.testing.assert_array_equal(lags["count"], pixels["count"])
+        assert float(lags["learned_spearman"]) == pytest.approx(scores["test"]["spearman"])
+    assert "already made" in run(
+        rplearn_eval, *arguments, "--test", tmp_path / "other", "--out", metric
+    )
+    said = run(rplearn_eval, *arguments, "--test", folder / "pairs", status=2)
+    assert "the records that the epoch is chosen by" in said
+
+
 def test_distance_prints_a_line_a_time(folder):
     printed = run(distance, folder / "metric", folder / "a.h5", f"noisy={folder / 'b.h5'}", "-q")
     lines = [line for line in printed.splitlines() if not line.startswith("#")]

@@ -9,7 +9,13 @@ from phire.cli.common import Command
 
 @click.command("rplearn-eval", cls=Command, tensorflow=True)
 @click.argument("run", type=click.Path())
-@click.option("--records", required=True, type=click.Path(), help="Held-out pair records.")
+@click.option("--records", required=True, type=click.Path(), help="Held-out pairs, to choose by.")
+@click.option(
+    "--test",
+    type=click.Path(),
+    default=None,
+    help="Pair records of another period, to judge the chosen epoch by.",
+)
 @click.option(
     "--out", "output", type=click.Path(), default=None, help="The metric's directory to write."
 )
@@ -22,7 +28,9 @@ from phire.cli.common import Command
 def main(run, records, output, overwrite, **options):
     """Evaluate each epoch of RUN and export the best as a metric.
 
-    Scores, confusion matrices and distances against lag go to RUN/evaluation.
+    Scores, confusion matrices and distances against lag go to RUN/evaluation. An epoch chosen by
+    its scores on some pairs looks better on these than it is: for scores to report, name pairs of
+    another period with --test.
     """
     from phire.rplearn import evaluate_representation
 

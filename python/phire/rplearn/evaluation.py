@@ -152,6 +152,7 @@ def evaluate_representation(
     run: str | os.PathLike,
     *,
     records: str | os.PathLike,
+    test: str | os.PathLike | None = None,
     output: str | os.PathLike | None = None,
     layer: str = "stage4",
     epoch: str | int = "best",
@@ -161,13 +162,19 @@ def evaluate_representation(
 ) -> dict[str, Any]:
     """Evaluates a run's epochs on held-out pairs and makes the metric of the chosen one.
 
-    Writes ``pixels.nc``, ``epoch-NNNN.nc`` for each epoch and ``scores.csv`` into
-    ``RUN/evaluation``; what is there by the same options is kept. The metric gets the chosen
-    epoch's lag statistics as ``lag.nc``.
+    Writes ``pixels.nc``, ``epoch-NNNN.nc`` for each epoch, ``scores.csv`` and, of the chosen epoch,
+    ``distances.csv`` (``distance_table``) into ``RUN/evaluation``; what is there by the same
+    options is kept. The metric gets the chosen epoch's lag statistics as ``lag.nc``.
+
+    An epoch chosen by its scores on some pairs looks better on these than it is. With ``test``
+    the chosen one is judged on others, which nothing was chosen by: the same files, named
+    ``test-…``, and the metric's ``lag.nc`` and ``test`` scores are then of these. Its scale stays
+    that of ``records``.
 
     Args:
         run: A run of rplearn-train.
-        records: Held-out pair records.
+        records: Held-out pair records, to choose the epoch by.
+        test: More of them, of another period, to judge the chosen epoch by.
         output: The metric's directory; None evaluates only.
         layer: The encoder layer to compare, ``stage1`` … ``stage4``.
         epoch: ``best`` (lowest cross-entropy; for tasks that predict no lag, the highest rank
@@ -179,7 +186,7 @@ def evaluate_representation(
 
     Returns:
         The scores of the chosen epoch, with ``epoch`` and ``spearman``, the rank correlation of the
-        layer's distance with lag.
+        layer's distance with lag; with ``test`` the same on these under ``test``.
 
     Raises:
         InputError: No run, records of other channels, units, step or fewer lags; an epoch or a
@@ -199,14 +206,23 @@ def evaluate_representation(
     layers = stages(encoder_of(trained.network(epochs[0])))
     if layer not in layers:
         raise InputError(f"--layer {layer}: the encoder has the layers {', '.join(layers)}.")
+    how = {"batch_size": batch_size, "batches": batches}
     options = {
-        "records": str(records.absolute()),
-        "fingerprint": files.fingerprint(records),
-        "batch_size": batch_size,
-        "batches": batches,
-    }
+        "records": str(records.absolute()), "fingerprint": files.fingerprint(records), **how
+    }  # fmt: skip
+    test_options = None
+    if test is not None:
+        tested = open_records(test)
+        check_pairs(tested.manifest, trained, Path(test))
+        test_options = {
+            "records": str(Path(test).absolute()), "fingerprint": files.fingerprint(test), **how
+        }  # fmt: skip
+        if test_options == options:
+            raise InputError(f"--test {test} are the records that the epoch is chosen by.")
     # Asked before the work, so that a name that is taken costs no hours.
     made_by = {"run": str(run.absolute()), "epoch": str(epoch), "layer": layer, **options}
+    if test_options is not None:
+        made_by["test"] = test_options
     if output is not None and _metric_made(output, made_by, overwrite):
         progress.say(f"{output} is already made by this command.")
         return read_metric_file(output)["scores"]
@@ -225,15 +241,31 @@ def evaluate_representation(
             advance(text=_short(results[number]))
     files.write_text(folder / "scores.csv", score_table(results).to_csv(index=False))
     chosen = _best(results)
-    scores = {
-        "epoch": chosen,
-        **{name: float(results[chosen][name]) for name in SCORES if name in results[chosen]},
-        "spearman": float(results[chosen]["spearman"].sel(layer=layer)),
-    }
+    scores = {"epoch": chosen, **_scores(results[chosen], layer)}
     progress.say(f"Epoch {chosen} of {run}: {_short(results[chosen])}")
+    distances = distance_table(results[chosen], pixels)
+    files.write_text(folder / "distances.csv", distances.to_csv(index=False))
+    judged, judged_pixels = results[chosen], pixels
+    if test_options is not None:
+        pairs = Pairs(tested, trained.normalization, trained.classes, batch_size, batches)
+        judged_pixels = _kept(
+            folder / "test-pixels.nc", test_options, overwrite, lambda: evaluate_pixels(pairs)
+        )
+        judged = _kept(
+            folder / f"test-epoch-{chosen:04d}.nc",
+            {**test_options, "epoch": chosen},
+            overwrite,
+            lambda: evaluate_network(trained.network(chosen), pairs, judged_pixels),
+        )
+        scores["test"] = _scores(judged, layer)
+        progress.say(f"On {test}: {_short(judged)}")
+        distances = distance_table(judged, judged_pixels)
+        files.write_text(folder / "test-distances.csv", distances.to_csv(index=False))
     if output is not None:
         made_of = {"rplearn_eval": made_by, "task": trained.task, "epoch": chosen}
-        _write_metric(trained, results[chosen], pixels, scores, made_of, Path(output), layer)
+        _write_metric(
+            trained, results[chosen], judged, judged_pixels, scores, made_of, Path(output), layer
+        )
     return scores
 
 
@@ -275,6 +307,28 @@ def score_table(results: Mapping[int, xr.Dataset]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def distance_table(result: xr.Dataset, pixels: xr.Dataset) -> pd.DataFrame:
+    """One line a distance, each layer's and each pixel measure's: ``distance``,
+    ``rank_correlation`` with lag over the pairs, ``upper_rise`` (``LagStatistics``)."""
+    rows = [
+        {
+            "distance": str(name),
+            "rank_correlation": float(of["spearman"].sel({dimension: name})),
+            "upper_rise": float(of["upper_rise"].sel({dimension: name})),
+        }
+        for of, dimension in ((result, "layer"), (pixels, "measure"))
+        for name in of[dimension].values
+    ]
+    return pd.DataFrame(rows)
+
+
+def _scores(result: xr.Dataset, layer: str) -> dict[str, float]:
+    return {
+        **{name: float(result[name]) for name in SCORES if name in result},
+        "spearman": float(result["spearman"].sel(layer=layer)),
+    }
+
+
 def _kept(
     path: Path, options: Mapping[str, Any], overwrite: bool, make: Callable[[], xr.Dataset]
 ) -> xr.Dataset:
@@ -311,6 +365,7 @@ def _metric_made(output: str | os.PathLike, options: Mapping[str, Any], overwrit
 def _write_metric(
     trained: Any,
     result: xr.Dataset,
+    judged: xr.Dataset,
     pixels: xr.Dataset,
     scores: Mapping[str, Any],
     made_of: Mapping[str, Any],
@@ -339,10 +394,11 @@ def _write_metric(
         scores=scores,
         made_of=made_of,
     )
-    chosen = result.sel(layer=layer).drop_vars("layer")
+    chosen = judged.sel(layer=layer).drop_vars("layer")
+    scale = scales["scale"][layer]
     table = pixels[["mean", "std", "scale", "scale_without_log1p", "spearman", "count"]].assign(
-        learned_mean=chosen["learned_mean"],
-        learned_std=chosen["learned_std"],
+        learned_mean=scale * chosen["feature_distance_mean"],
+        learned_std=scale * chosen["feature_distance_std"],
         learned_spearman=chosen["spearman"],
     )
     with files.replacing(output) as partial:

@@ -54,7 +54,9 @@ class PairModel:
         outputs = [encoder.get_layer(name).output for name in self.layers]
         self._features = keras.Model(encoder.inputs[0], [*outputs, encoder.outputs[0]])
         self._head = self._head_of(network, encoder) if self.tells_lags else None
-        self._forward = tf.function(self._run, reduce_retracing=True)
+        # One trace for batches of any size, also the last, smaller one.
+        patches = tf.TensorSpec((None, *encoder.inputs[0].shape[1:]), tf.float32)
+        self._forward = tf.function(self._run, input_signature=(patches, patches))
 
     @staticmethod
     def _head_of(network: keras.Model, encoder: keras.Model) -> keras.Model:
