@@ -92,6 +92,8 @@ def test_ranges_that_hold_nothing_or_are_none_are_refused(text):
 def test_a_date_that_the_calendar_lacks_is_refused():
     with pytest.raises(InputError, match="noleap"):
         axis(0, calendar="noleap").parse("2000-02-29")
+    with pytest.raises(InputError, match="'0' is not a time: give an ISO date"):
+        axis(0, calendar="standard").parse("0")
     assert axis(0, calendar="360_day").parse("1970-02-30") == 59 * 86400
 
 

@@ -180,6 +180,8 @@ class TimeAxis:
                 raise ValueError
             numbers[len(numbers) :] = [1, 1, 1, 0, 0, 0][len(numbers) :]
             moment = cftime.datetime(*numbers, calendar=self.calendar)
+            # Only this refuses a year 0 where the calendar has none.
+            seconds = cftime.date2num(moment, f"seconds since {EPOCH}", calendar=self.calendar)
         except ValueError:
             kind = (
                 f"an ISO date ({self.calendar} calendar) such as 2000-01-31 or 2000-01-31T06:00"
@@ -187,7 +189,6 @@ class TimeAxis:
                 else "a step number (this series has no dates)"
             )
             raise InputError(f"{text!r} is not a time: give {kind}.") from None
-        seconds = cftime.date2num(moment, f"seconds since {EPOCH}", calendar=self.calendar)
         return round(float(seconds))
 
     def select(self, start: str | None, stop: str | None) -> np.ndarray:
