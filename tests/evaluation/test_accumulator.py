@@ -90,7 +90,7 @@ def grouped(statistic, parts, tree):
 
 
 @pytest.mark.parametrize("name", STATISTICS)
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(data=st.data())
 def test_merging_in_any_grouping_gives_the_same(name, data):
     statistic = made(name)

@@ -35,7 +35,7 @@ def assemble(integers, floats, pixels):
     return record
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     index=st.integers(0, 2**40),
     label=st.integers(1, 2**20),
