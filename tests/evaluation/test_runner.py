@@ -315,6 +315,14 @@ def test_every_second_point_is_no_window(tmp_path):
         run(tmp_path / "out", own=own)
 
 
+def test_the_user_is_told_of_kinetic_energy_that_a_region_cannot_have(tmp_path, capsys):
+    run(tmp_path / "out", metrics=["spectrum"], regions={"west": (60, 0, -60, 170)})
+    told = capsys.readouterr().err
+    assert told.count("no kinetic energy") == 1 and "in west: there it needs u and v" in told
+    with xr.open_dataset(result_path(tmp_path / "out", "noisy", "spectrum", "west")) as regional:
+        assert "kinetic_energy" not in regional and "variance" in regional
+
+
 def test_the_truth_alone(tmp_path):
     out = evaluate(source(TRUTH), {}, tmp_path / "out", metrics=("spectrum",))
     assert (out / "truth" / "spectrum.nc").is_file()

@@ -218,6 +218,11 @@ class Statistic(abc.ABC):
         """Why the statistic cannot be taken there, as a clause; None where it can."""
         return None
 
+    @classmethod
+    def omission(cls, setting: Setting) -> str | None:
+        """What of the result cannot be had there and why, as a clause; None where all can."""
+        return None
+
     def empty(self) -> State:
         """The state of no fields."""
         return {}

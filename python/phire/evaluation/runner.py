@@ -220,6 +220,10 @@ def _chosen_metrics(
             raise InputError(f"--metrics {name}: {reason}.")
         elif statistic.ensemble != "all" and statistic.takes(settings[0]):
             skipped.append(f"{name} ({reason})")
+    for setting in settings:
+        for kind in (STATISTICS[name] for name in chosen):
+            if kind.takes(setting) and not kind.refusal(setting) and kind.omission(setting):
+                progress.say(f"{kind.name}: {kind.omission(setting)}.")
     if skipped:
         progress.say(f"Left out: {'; '.join(skipped)}.")
     return chosen

@@ -35,6 +35,16 @@ class Spectra(Statistic):
             return None
         return RegionalSpectra.refusal(setting)
 
+    @classmethod
+    def omission(cls, setting: Setting) -> str | None:
+        """Vorticity and divergence make a wind on the whole sphere alone."""
+        wind = find_wind(setting.channels)
+        globally = setting.domain.is_whole and setting.grid.is_global
+        if globally or wind is None or wind.kind == "components":
+            return None
+        where = "on a regional grid" if setting.domain.is_whole else f"in {setting.domain.name}"
+        return f"no kinetic energy {where}: there it needs u and v, not vorticity and divergence"
+
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
         """Sums of spectra over the fields without missing values."""
         return self.kind.measure(truth, candidate)
