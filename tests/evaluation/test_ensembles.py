@@ -71,6 +71,22 @@ def test_the_rank_histogram_is_flat_where_the_truth_is_like_the_members(ensemble
     np.testing.assert_allclose(result["rank_histogram"], 1 / 7, atol=0.06)
 
 
+def test_the_rank_histogram_equals_that_of_scores(ensemble):
+    probability = pytest.importorskip("scores.probability")
+    truth, members = ensemble
+    grid = Grid.pixels(*GRID.shape)  # where all points weigh the same
+    taken = STATISTICS["ensemble"](setting_of(truth, grid))
+    times = np.arange(len(truth))
+    result = taken.result(taken.measure(Batch(truth, times), Ensemble(members, times)))
+    expected = probability.rank_histogram(
+        xr.DataArray(members[..., 0], dims=("time", "member", "y", "x")),
+        xr.DataArray(truth[..., 0], dims=("time", "y", "x")),
+        "member",
+    )
+    assert np.ptp(expected.values) > 0.001
+    np.testing.assert_allclose(result["rank_histogram"][0], expected, rtol=1e-6)
+
+
 def test_ranks_by_hand_and_with_ties():
     grid = Grid.pixels(1, 4)
     truth = np.array([0.0, 1.5, 5.0, 2.0])[None, None, :, None]
