@@ -35,6 +35,18 @@ MEASURES = {
 }
 """What is compared, in the order of the tables."""
 DRAWN = ("stage4", "untrained", "l2", "ssim")
+PROBE_DAYS = 365
+"""Days of the other simulation whose jets' latitudes are predicted."""
+PROBE_SECTORS = 6
+"""The flow is forced alike all around: each sector of 60° is a series of samples."""
+PROBE_BANDS = {"northern jet": (15.0, 75.0), "southern jet": (-75.0, -15.0)}
+PROBED = {
+    "learned": "learned, stage 4",
+    "random": "stage 4, untrained",
+    "pca": "principal components of the fields",
+    "rows": "row means of the fields",
+    "mean": "training mean",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -280,6 +292,59 @@ def write_tables(setup: Setup, results: Sequence, docs: Path) -> None:
     files.write_text(docs / "scores.md", "\n".join(lines) + "\n")
 
 
+def probe_all(setup: Setup, folder: Path, docs: Path, days: int = PROBE_DAYS) -> None:
+    """Predicts the latitudes of the jets of a simulation that no metric has seen; writes
+    ``probe.csv`` and ``probe.md``."""
+    import numpy as np
+    import pandas as pd
+
+    from phire import files
+    from phire.fields.shallow_water import simulate
+    from phire.jetstream import probe_jet
+
+    store = folder / "probe.h5"
+    simulate(store, days=days, resolution=setup.resolution, step="12h", seed=1)
+    rows, facts = [], []
+    for seed in range(setup.seeds):
+        for jet, band in PROBE_BANDS.items():
+            output = folder / f"seed-{seed}" / f"probe-{jet.split()[0]}.nc"
+            result = probe_jet(
+                folder / f"seed-{seed}" / "metric", store, output, band=band,
+                sectors=PROBE_SECTORS, every_hours=12, seed=seed,
+            )  # fmt: skip
+            if seed == 0:
+                of = {name: float(result[name]) for name in (
+                    "index_std", "index_memory", "samples_fitted", "samples_judged"
+                )}  # fmt: skip
+                facts.append(
+                    f"{jet}: the index varies by {of['index_std']:.2f}° (standard deviation) and "
+                    f"remembers {of['index_memory']:.1f} days; about {of['samples_fitted']:.0f} "
+                    f"independent samples to fit on, {of['samples_judged']:.0f} to judge by."
+                )
+            names = ("r2", "r2_low", "r2_high", "mean_absolute_error", "features")
+            for name in result["representation"].values:
+                of = result.sel(representation=name)
+                rows.append(
+                    {"seed": seed, "jet": jet, "representation": name}
+                    | {key: float(of[key]) for key in names}
+                )
+    table = pd.DataFrame(rows)
+    files.write_text(docs / "probe.csv", table.to_csv(index=False, float_format="%.6g"))
+    lines = [
+        "| | " + " | ".join(f"R², {jet} | error (°)" for jet in PROBE_BANDS) + " |",
+        "|---" * (1 + 2 * len(PROBE_BANDS)) + "|",
+    ]
+    for name, title in PROBED.items():
+        cells = [title]
+        for jet in PROBE_BANDS:
+            of = table[(table["representation"] == name) & (table["jet"] == jet)]
+            spread = f"{np.mean(of['r2_low']):.2f} … {np.mean(of['r2_high']):.2f}"
+            cells.append(f"{with_spread(list(of['r2']), digits=2)} ({spread})")
+            cells.append(with_spread(list(of["mean_absolute_error"]), digits=2))
+        lines.append("| " + " | ".join(cells) + " |")
+    files.write_text(docs / "probe.md", "\n".join([*lines, "", *facts]) + "\n")
+
+
 def draw_distances(setup: Setup, results: Sequence):
     """Mean and standard deviation over pairs of each distance, relative to that at the largest lag
     trained on; a thin line a seed."""
@@ -314,8 +379,17 @@ def draw_distances(setup: Setup, results: Sequence):
     return figure
 
 
-def study(setup: Setup, folder: str | os.PathLike, docs: str | os.PathLike) -> None:
-    """Does the whole study in ``folder`` and writes its tables and figure to ``docs``."""
+def study(
+    setup: Setup,
+    folder: str | os.PathLike,
+    docs: str | os.PathLike,
+    *,
+    probe_days: int = PROBE_DAYS,
+) -> None:
+    """Does the whole study in ``folder`` and writes its tables and figure to ``docs``.
+
+    ``probe_days`` is the length of the simulation that is probed; 0 probes none.
+    """
     from phire import files
     from phire.errors import InputError
     from phire.evaluation.figures.style import save_figure, styled
@@ -343,6 +417,8 @@ def study(setup: Setup, folder: str | os.PathLike, docs: str | os.PathLike) -> N
             whole = partial.with_suffix(".png")
             save_figure(styled(draw_distances)(setup, results), whole)
             os.replace(whole, partial)
+    if probe_days:
+        probe_all(setup, folder, docs, probe_days)
 
 
 @click.command(cls=Command, overwrites=False, tensorflow=True)
@@ -360,10 +436,13 @@ def study(setup: Setup, folder: str | os.PathLike, docs: str | os.PathLike) -> N
 @click.option("--epochs", type=int, help="At the recipe's learning rate.  [default: 2]")
 @click.option("--cool-down-epochs", type=int, help="At a tenth of it.  [default: 1]")
 @click.option("--seeds", type=int, help="Trainings.  [default: 3]")
-def main(folder, docs, **options):
+@click.option(
+    "--probe-days", type=int, default=PROBE_DAYS, help="Days of simulation to probe; 0 for none."
+)
+def main(folder, docs, probe_days, **options):
     """Train the learned distance in FOLDER from several seeds and measure it on held-out time."""
     given = {name: value for name, value in options.items() if value is not None}
-    study(Setup(**given), folder, docs)
+    study(Setup(**given), folder, docs, probe_days=probe_days)
 
 
 if __name__ == "__main__":
