@@ -16,7 +16,7 @@ from evaluation.synthetic import CANDIDATES, write_results
 from phire.errors import InputError
 from phire.evaluation.definitions import Definition, definition
 from phire.evaluation.figures import draw_all
-from phire.evaluation.report import best_of, write_report
+from phire.evaluation.report import _lighter, best_of, write_report
 
 BROWSER = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (
@@ -94,11 +94,31 @@ def test_every_figure_is_there_with_words_for_those_who_do_not_see_it(results, p
     images = page.all("img")
     assert len(images) == len(entries)
     for entry, image in zip(entries, images):
-        content = base64.b64decode(image["src"].removeprefix("data:image/png;base64,"))
-        with Image.open(io.BytesIO(content)) as decoded:
-            assert decoded.size == (int(image["width"]), int(image["height"]))
+        kind, content = image["src"].removeprefix("data:image/").split(";base64,")
+        original = results / "figures" / f"{entry['name']}.png"
+        content = base64.b64decode(content)
+        assert len(content) <= original.stat().st_size
+        with Image.open(io.BytesIO(content)) as decoded, Image.open(original) as drawn:
+            assert decoded.format.lower() == kind
+            assert decoded.size == drawn.size == (int(image["width"]), int(image["height"]))
         assert entry["title"] in image["alt"] and entry["caption"] in image["alt"]
         assert entry["caption"] in page.text
+
+
+def test_heavy_figures_become_light_and_look_the_same():
+    rows, columns = np.mgrid[:300, :400]
+    noise = np.random.default_rng(0).normal(size=(300, 400, 3))
+    image = np.stack([rows / 2, columns / 2, 100 + 20 * np.sin(rows / 9)], -1) + 4 * noise
+    stream = io.BytesIO()
+    Image.fromarray(np.clip(image, 0, 255).astype(np.uint8)).save(stream, "PNG")
+    kind, content = _lighter(stream.getvalue())
+    assert kind == "webp" and len(content) < stream.tell() / 5
+    with Image.open(io.BytesIO(content)) as decoded:
+        error = np.asarray(decoded.convert("RGB"), float) - np.clip(image, 0, 255)
+    assert np.sqrt((error**2).mean()) < 8
+    light = io.BytesIO()
+    Image.new("RGB", (50, 50)).save(light, "PNG")
+    assert _lighter(light.getvalue()) == ("png", light.getvalue())
 
 
 def test_links_lead_somewhere(page):
