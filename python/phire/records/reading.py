@@ -18,7 +18,7 @@ from phire.records.manifest import NAME, Manifest
 from phire.records.spreading import available_cores
 
 _COMPRESSION = {"none": "", "zlib": "ZLIB", "gzip": "GZIP"}
-SHUFFLE_BYTES = 1 << 26
+SHUFFLE_BYTES = 1 << 25
 """Bytes of records that the shuffle buffer may hold. The order on disk is random already: it need
 only differ by epoch, and a larger buffer costs more time than the rest of reading."""
 
