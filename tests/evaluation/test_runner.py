@@ -12,7 +12,7 @@ import xarray as xr
 
 from evaluation.made_fields import random_fields
 from phire.errors import InputError
-from phire.evaluation import EnsembleSource, describe_results, evaluate
+from phire.evaluation import EnsembleSource, describe_results, evaluate, open_fields
 from phire.evaluation import chunks as chunks_module
 from phire.evaluation.results import recorded_options, result_path
 from phire.fields.grid import Grid
@@ -298,6 +298,30 @@ def test_a_monthly_climatology(tmp_path):
     assert_same(tmp_path / "own", tmp_path / "given", rtol=1e-5)
     with pytest.raises(InputError, match="5 fields"):
         run(tmp_path / "five", climatology=source(TRUTH[:5], time=TIME[:5]))
+
+
+@pytest.mark.parametrize("dimension", [None, "month", "dayofyear"])
+def test_climatologies_as_xarray_leaves_them(tmp_path, dimension):
+    """``mean("time")`` and ``groupby("time.month").mean()`` keep no time axis."""
+    fields = {c: (("latitude", "longitude"), TRUTH.mean(0)[..., k], {"units": UNITS[k]})
+              for k, c in enumerate(CHANNELS)}  # fmt: skip
+    places = {"latitude": GRID.latitudes, "longitude": GRID.longitudes}
+    climatology = xr.Dataset(fields, coords=places)
+    if dimension:
+        count = {"month": 12, "dayofyear": 366}[dimension]
+        factor = xr.DataArray(np.arange(count) == 0, coords={dimension: 1 + np.arange(count)})
+        with xr.set_options(keep_attrs=True):
+            climatology = (
+                (climatology * factor).astype("f4").isel({dimension: slice(None, None, -1)})
+            )
+    climatology.to_netcdf(tmp_path / "climatology.nc")
+    run(tmp_path / "own", metrics=("scores",))
+    given = open_fields(tmp_path / "climatology.nc")
+    run(tmp_path / "given", metrics=("scores",), climatology=given)
+    if dimension != "dayofyear":  # of which there are two in these times
+        assert_same(tmp_path / "own", tmp_path / "given", rtol=1e-5)
+    with xr.open_dataset(tmp_path / "given" / "noisy" / "scores.nc") as scores:
+        assert np.isfinite(scores["anomaly_correlation"]).all()
 
 
 def test_files_remember_what_they_were_made_by(made, tmp_path):

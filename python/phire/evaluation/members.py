@@ -13,6 +13,11 @@ from phire.fields.dataset import MEMBERS, DatasetSource
 from phire.fields.opening import NETCDF, ZARR, format_of, open_dataset, open_source
 from phire.fields.source import Source, Times
 
+CLIMATOLOGICAL = ("month", "dayofyear")
+"""Dimensions of climatologies as ``groupby("time.month").mean()`` leaves them."""
+
+_TIMES = {"time", "valid_time", "step"}
+
 
 class EnsembleSource:
     """Members of an ensemble as one source, which reads as their mean.
@@ -64,7 +69,8 @@ def open_fields(path: str | os.PathLike, variables: Sequence[str] | None = None)
     """
     if os.path.exists(path) and format_of(path) in (NETCDF, ZARR):
         dataset = open_dataset(path)
-        if member_dimension(dataset) is not None:
+        timeless = not _TIMES & {*dataset.dims, *dataset.coords}
+        if timeless or member_dimension(dataset) is not None:
             return as_source(dataset, variables, name=os.fspath(path))
         dataset.close()
     return open_source(path, variables)
@@ -95,8 +101,12 @@ def as_source(
         dataset = dataset.to_dataset(name=dataset.name or "field")
     if not isinstance(dataset, xr.Dataset):
         return dataset
-    if not {"time", "valid_time", "step"} & {*dataset.dims, *dataset.coords}:
-        dataset = dataset.expand_dims(time=[0])
+    if not _TIMES & {*dataset.dims, *dataset.coords}:
+        season = next((name for name in CLIMATOLOGICAL if name in dataset.dims), None)
+        if season is None:
+            dataset = dataset.expand_dims(time=[0])
+        else:
+            dataset = dataset.sortby(season).rename({season: "time"})
     dimension = member_dimension(dataset)
     if dimension is None:
         return DatasetSource(dataset, variables=variables, name=name)
