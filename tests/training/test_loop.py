@@ -14,6 +14,7 @@ import tensorflow as tf
 from phire.errors import InputError, WorkError
 from phire.training import Phase, Terminated, open_run, train
 from phire.training import loop as loop_module
+from phire.training import outputs as outputs_module
 from toy_objective import Line, points
 
 
@@ -151,6 +152,52 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, phases, monkeypatch)
     monkeypatch.undo()
     run = train(Line, phases[:1], run=tmp_path / "run", options={}, deterministic=True)
     for a, b in zip(weights(open_run(tmp_path / "whole")), weights(run)):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    "option", [{"checkpoint_steps": 0}, {"checkpoint_minutes": -1.0}, {"seed": -1}, {"keep": 0}]
+)
+def test_options_without_meaning_are_refused(tmp_path, phases, option):
+    with pytest.raises(InputError, match=r"must|keep one at least"):
+        train(Line, phases, run=tmp_path / "run", options={}, **option)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("epochs, steps", [(-1, 40), (0, 40), (1, 0)])
+def test_a_phase_without_an_end_or_a_step_is_refused(tmp_path, epochs, steps):
+    phase = Phase("only", epochs, points, steps)
+    with pytest.raises(InputError, match=r"only: .* both must be one at least"):
+        train(Line, [phase], run=tmp_path / "run", options={})
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("place", ["replacing", "posix_fallocate"])
+def test_a_full_disk_at_the_end_of_an_epoch(tmp_path, phases, monkeypatch, place):
+    whole = train(Line, phases[:1], run=tmp_path / "whole", options={}, deterministic=True)
+    module = {"replacing": outputs_module.files, "posix_fallocate": outputs_module.os}[place]
+    plain = getattr(module, place)
+
+    history = tmp_path / "run" / "training.csv"
+
+    def full(path, *arguments):
+        # The history of the second epoch, or its weights.
+        begun = history.exists() and len(open_run(tmp_path / "run").history) == 1
+        if begun and place == "replacing" and path == history:
+            raise OSError(28, "No space left on device")
+        if history.exists() and place == "posix_fallocate":
+            raise OSError(28, "No space left on device")
+        return plain(path, *arguments)
+
+    monkeypatch.setattr(module, place, full)
+    said = r"run could not be written to \(No space left on device\): make room .* same command"
+    with pytest.raises(WorkError, match=said) as caught:
+        train(Line, phases[:1], run=tmp_path / "run", options={}, deterministic=True)
+    assert not hasattr(caught.value, "status")  # so it is 1
+    monkeypatch.undo()
+    run = train(Line, phases[:1], run=tmp_path / "run", options={}, deterministic=True)
+    assert list(run.history["step"]) == [40, 80]
+    for a, b in zip(weights(whole), weights(run)):
         np.testing.assert_array_equal(a, b)
 
 

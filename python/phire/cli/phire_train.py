@@ -15,8 +15,14 @@ from phire.cli.common import Command, CommaSeparated, training_options
     type=CommaSeparated(int, name="R,..."),
     help="Upsampling factors.  [default: prime factors of the scale]",
 )
-@click.option("--filters", type=int, help="Width of the generator.  [default: the network's]")
-@click.option("--blocks", type=int, help="Residual blocks of it.  [default: the network's]")
+@click.option(
+    "--filters",
+    type=click.IntRange(min=1),
+    help="Width of the generator.  [default: the network's]",
+)
+@click.option(
+    "--blocks", type=click.IntRange(min=0), help="Residual blocks of it.  [default: the network's]"
+)
 @click.option(
     "--upsampling",
     type=click.Choice(["subpixel", "resize"]),
@@ -41,7 +47,12 @@ from phire.cli.common import Command, CommaSeparated, training_options
     default=1e-3,
     help="Weight of the adversarial loss; 0: none.",
 )
-@click.option("--pretrain-epochs", type=int, default=5, help="Epochs on the pixel MSE alone.")
+@click.option(
+    "--pretrain-epochs",
+    type=click.IntRange(min=0),
+    default=5,
+    help="Epochs on the pixel MSE alone.",
+)
 @click.option("--pretrain-rate", type=float, default=1e-4, help="Their learning rate.")
 @click.option("--pretrained", type=click.Path(), help="A run whose generator to start from.")
 @click.option(
@@ -56,7 +67,7 @@ from phire.cli.common import Command, CommaSeparated, training_options
     default="1e-4,1e-5",
     help="Learning rate of each of them.",
 )
-@click.option("--batch-size", type=int, default=64, help="Patches of a batch.")
+@click.option("--batch-size", type=click.IntRange(min=1), default=64, help="Patches of a batch.")
 @click.option(
     "--average-decay", type=float, help="Keep a moving average of the generator's weights."
 )

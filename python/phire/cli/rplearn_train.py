@@ -31,15 +31,23 @@ BY_NETWORK = "[default: by the network]"
     metavar="NAME=VALUE",
     help="An argument of the encoder, such as filters=16,32,64,128 or stem_filters=16.",
 )
-@click.option("--head-filters", type=int, default=128, help="Filters of the lag's head.")
+@click.option(
+    "--head-filters", type=click.IntRange(min=1), default=128, help="Filters of the lag's head."
+)
 @click.option(
     "--classes", type=int, default=None, help="Lags to tell apart; by default all in the records."
 )
 @click.option(
-    "--epochs", type=int, default=None, help=f"Epochs after the warm-up. {BY_NETWORK}: 60, tiny 3."
+    "--epochs",
+    type=click.IntRange(min=1),
+    default=None,
+    help=f"Epochs after the warm-up. {BY_NETWORK}: 60, tiny 3.",
 )
 @click.option(
-    "--batch-size", type=int, default=None, help=f"Pairs a step. {BY_NETWORK}: 128, tiny 64."
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=None,
+    help=f"Pairs a step. {BY_NETWORK}: 128, tiny 64.",
 )
 @click.option(
     "--optimizer",
@@ -48,38 +56,51 @@ BY_NETWORK = "[default: by the network]"
     help=f"sgd has momentum 0.9. {BY_NETWORK}: sgd.",
 )
 @click.option(
-    "--learning-rate", type=float, default=None, help=f"At the beginning. {BY_NETWORK}: 0.1."
+    "--learning-rate",
+    type=click.FloatRange(min=0, min_open=True),
+    default=None,
+    help=f"At the beginning. {BY_NETWORK}: 0.1.",
 )
-@click.option("--clip-norm", type=float, default=5.0, help="Largest norm of a variable's gradient.")
+@click.option(
+    "--clip-norm",
+    type=click.FloatRange(min=0, min_open=True),
+    default=5.0,
+    help="Largest norm of a variable's gradient.",
+)
 @click.option(
     "--label-smoothing",
-    type=float,
+    type=click.FloatRange(0, 1),
     default=None,
     help=f"Share of probability given to all lags alike. {BY_NETWORK}: 0.",
 )
 @click.option("--flips", is_flag=True, help="Mirror pairs at random, where data are few.")
 @click.option(
     "--warm-up-epochs",
-    type=int,
+    type=click.IntRange(min=0),
     default=None,
     help=f"Epochs on one fixed set of batches before. {BY_NETWORK}: 20, tiny 0.",
 )
 @click.option(
-    "--warm-up-batches", type=int, default=None, help=f"Size of that set. {BY_NETWORK}: 2000."
+    "--warm-up-batches",
+    type=click.IntRange(min=1),
+    default=None,
+    help=f"Size of that set. {BY_NETWORK}: 2000.",
 )
 @click.option(
     "--cool-down-epochs",
-    type=int,
+    type=click.IntRange(min=0),
     default=None,
     help=f"Epochs at a tenth of the learning rate at the end. {BY_NETWORK}: 0, tiny 2.",
 )
 @click.option("--plateau-factor", type=float, default=0.1, help="Factor of the learning rate.")
-@click.option("--plateau-patience", type=int, default=8, help="Epochs to wait for progress.")
+@click.option(
+    "--plateau-patience", type=click.IntRange(min=1), default=8, help="Epochs to wait for progress."
+)
 @click.option("--plateau-threshold", type=float, default=0.04, help="Least fall of the loss.")
 @click.option("--lowest-learning-rate", type=float, default=1e-5, help="Floor of the rate.")
 @click.option(
     "--validate-every",
-    type=int,
+    type=click.IntRange(min=1),
     default=None,
     help=f"Epochs between validations. {BY_NETWORK}: 3, tiny 1.",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -76,10 +77,12 @@ class Checkpoints:
             if best:
                 files.write_text(self.directory / BEST, path.name)
         except (OSError, tf.errors.OpError) as error:
+            # Without TensorFlow's names of nodes before and after it.
+            reason = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", str(error).splitlines()[0]).strip()
             raise WorkError(
                 f"the checkpoint of step {step} could not be written to {self.directory} "
-                f"({str(error).splitlines()[0]}): make room and give the same command again; it "
-                "goes on from the checkpoint before."
+                f"({reason}): make room and give the same command again; it goes on from the "
+                "checkpoint before."
             ) from None
         marker = self.directory / BEST
         spared = marker.read_text(encoding="utf-8") if marker.exists() else ""

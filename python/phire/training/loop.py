@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -121,6 +122,18 @@ def train(
     options = {**options, "monitor": monitor, "seed": seed, "precision": precision}
     if keep < 1:
         raise InputError(f"{keep} checkpoints to keep: keep one at least.")
+    if checkpoint_steps is not None and checkpoint_steps < 1:
+        raise InputError(f"--checkpoint-steps {checkpoint_steps} must be one at least.")
+    if not checkpoint_minutes >= 0:
+        raise InputError(f"--checkpoint-minutes {checkpoint_minutes} must not be negative.")
+    if not 0 <= seed < 2**31:
+        raise InputError(f"--seed {seed} must be a whole number from 0 to {2**31 - 1}.")
+    for phase in phases:
+        if phase.epochs < 1 or phase.steps < 1:
+            raise InputError(
+                f"{phase.name}: {phase.epochs} epochs of {phase.steps} batches; both must be one "
+                "at least."
+            )
     chief = placement.is_chief(devices)
     opened = prepare_run(run, options, overwrite) if chief else look_at_run(run, options, overwrite)
     if opened is not None and opened.completed:
@@ -208,7 +221,8 @@ class _Training:
         self._saved_at = time.monotonic()
         self._saved_step = 0
         if agreement.chief:
-            self.outputs.write_architectures()
+            with self._writing():
+                self.outputs.write_architectures()
 
     def resume(self) -> None:
         """Takes up the newest checkpoint, if there is one."""
@@ -350,11 +364,12 @@ class _Training:
         state.total_epochs += 1
         if self.agreement.chief:
             steps = phase.steps / max(row["seconds"], 1e-9)
-            self.outputs.write_row(state.history, f"{steps:.2f} steps/s")
-            if self.validation is not None:
-                self.outputs.write_panels(self.validation, totals, state.total_epochs)
-            if self.keep_epochs:
-                self.outputs.keep_epoch(state.total_epochs)
+            with self._writing():
+                self.outputs.write_row(state.history, f"{steps:.2f} steps/s")
+                if self.validation is not None:
+                    self.outputs.write_panels(self.validation, totals, state.total_epochs)
+                if self.keep_epochs:
+                    self.outputs.keep_epoch(state.total_epochs)
         state.step, state.seconds, state.sums = 0, 0.0, {}
         if last or stop:
             state.phase, state.epoch = state.phase + 1, 0
@@ -390,8 +405,19 @@ class _Training:
         self._saved_at = time.monotonic()
         self._saved_step = self.state.total_steps
 
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise WorkError(
+                f"{self.outputs.run.path} could not be written to ({error.strerror or error}): "
+                "make room and give the same command again; it goes on from the last checkpoint."
+            ) from None
+
     def finish(self) -> None:
         """Writes the trained networks and marks the run as completed."""
         if self.agreement.chief:
-            self.outputs.complete()
+            with self._writing():
+                self.outputs.complete()
             progress.say(f"{self.outputs.run.path}: trained for {self.state.total_epochs} epochs.")

@@ -84,7 +84,7 @@ class Outputs:
         with files.replacing(self._networks / f"epoch-{epoch:04d}") as partial:
             partial.mkdir()
             for name in self._objective.exported:
-                self._objective.networks[name].save_weights(partial / f"{name}.weights.h5")
+                _save_weights(self._objective.networks[name], partial / f"{name}.weights.h5")
 
     def write_failure(self, batch: Batch) -> None:
         """Keeps the batch of a step that failed, and the networks after it."""
@@ -92,7 +92,7 @@ class Outputs:
             partial.mkdir()
             np.savez(partial / "batch.npz", **{k: v.numpy() for k, v in batch.items()})
             for name, network in self._objective.networks.items():
-                network.save_weights(partial / f"{name}.weights.h5")
+                _save_weights(network, partial / f"{name}.weights.h5")
 
     def complete(self) -> None:
         """Writes the trained networks and marks the run as completed."""
@@ -106,6 +106,16 @@ class Outputs:
         provenance = self.run.provenance
         provenance["completed"] = files.provenance()["created"]
         files.write_json(Path(self.run.path) / PROVENANCE, provenance)
+
+
+def _save_weights(network: keras.Model, path: Path) -> None:
+    # Where HDF5 finds the disk full it cannot close its file, and the process may crash at its end:
+    # make sure of the room before.
+    size = 2**16 + sum(4096 + 4 * int(np.prod(weight.shape)) for weight in network.weights)
+    with open(path, "wb") as file:
+        if hasattr(os, "posix_fallocate"):  # not on macOS
+            os.posix_fallocate(file.fileno(), 0, size)
+    network.save_weights(path)
 
 
 def in_float32(network: keras.Model) -> keras.Model:
