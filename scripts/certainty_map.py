@@ -25,15 +25,18 @@ def draw(results, group):
     figure = new_figure(9.0, 5.0)
     for axes, (name, title) in zip(figure.subplots(2, 2).flat, NAMES.items()):
         image = axes.pcolormesh(
-            results["longitude"], results["latitude"], chosen[name], cmap=SEQUENTIAL, shading="auto"
-        )
+            results["longitude"], results["latitude"], chosen[name], cmap=SEQUENTIAL,
+            shading="auto", vmin=0, vmax=float(chosen[name].max()) or 1.0,
+        )  # fmt: skip
         axes.set_title(title)
         axes.grid(False)
         figure.colorbar(image, ax=axes, pad=0.02)
         axes.set(xlabel="longitude (° east)", ylabel="latitude (° north)")
         axes.label_outer()
     lag, count = results.attrs["lag"], int(chosen["count"])
-    figure.suptitle(f"lag of {lag} steps, {group}, {count} pairs of fields", size=10)
+    span = "all times" if group == "all" else group
+    steps, pairs = ("step" if lag == 1 else "steps"), ("pair" if count == 1 else "pairs")
+    figure.suptitle(f"lag of {lag} {steps}, {span}, {count} {pairs} of fields", size=10)
     return figure
 
 

@@ -30,6 +30,9 @@ def draw(results, step_hours):
         )
         curves.plot(lags, mean / top, marker=style.marker, markersize=4, **style.line())
     curves.set(xlabel=f"lag ({'h' if step_hours else 'steps'})", ylabel="distance / largest mean")
+    every = -(-len(lags) // 6)
+    curves.set_xticks(lags[every - 1 :: every])
+    curves.set_ylim(bottom=0)
     curves.set_title("mean ± standard deviation")
     values = [float(result["learned_spearman"]) for result in results.values()]
     bars.barh(range(len(values)), values, color=[styles[name].colour for name in results])

@@ -40,6 +40,8 @@ def draw(results, step_hours):
         axes.set_title(f"{NAMES.get(name, name)}\nrank correlation {correlation:.2f}", size=8.5)
         axes.set_xlabel(f"lag ({'h' if step_hours else 'steps'})")
         axes.set_ylim(bottom=0)
+        every = -(-len(lags) // 6)
+        axes.set_xticks(lags[every - 1 :: every])
     panels[0].set_ylabel("distance (pixel-MSE scale)")
     return figure
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
 from phire.cli.common import Command
 from phire.errors import InputError
@@ -42,12 +43,13 @@ def draw(history):
                 drawn.append(label)
         axes.set(xlabel="epoch", ylabel=PANELS.get(name, "loss"))
         axes.set_xlim(0.5, history["epoch"].max() + 0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     legend_below(figure, drawn, styles, markers=True)
     return figure
 
 
 def _shade(axes, history):
-    """Shades the epochs of every phase but the longest, and writes its name into it."""
+    """Shades the epochs of every phase but the longest, and writes its name above."""
     longest = history["phase"].value_counts().idxmax()
     for phase, rows in history.groupby("phase", sort=False):
         if phase != longest:
@@ -55,13 +57,12 @@ def _shade(axes, history):
             axes.axvspan(first - 0.5, last + 0.5, color="#888888", alpha=0.16, linewidth=0)
             axes.text(
                 (first + last) / 2,
-                0.98,
+                1.01,
                 phase,
                 transform=axes.get_xaxis_transform(),
                 ha="center",
-                va="top",
+                va="bottom",
                 size=7,
-                rotation=90 if last - first < 0.15 * len(history) else 0,
             )
 
 

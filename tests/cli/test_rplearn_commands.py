@@ -25,7 +25,7 @@ from phire.fields.grid import Grid
 from phire.fields.normalization import Normalization
 from phire.fields.time import TimeAxis
 from phire.records import write_pair_records
-from phire.rplearn import LearnedMetric
+from phire.rplearn import LearnedMetric, describe_metric
 
 
 def run(module, *arguments, status=0):
@@ -106,6 +106,9 @@ def test_the_chosen_epoch_is_judged_on_other_pairs(folder, tmp_path):
         with xr.open_dataset(evaluation / "test-pixels.nc", engine="h5netcdf") as pixels:
             np.testing.assert_array_equal(lags["count"], pixels["count"])
         assert float(lags["learned_spearman"]) == pytest.approx(scores["test"]["spearman"])
+    described = describe_metric(metric)
+    assert described["patch"] == "12 × 12"
+    assert described["test scores"].startswith("cross-entropy")
     assert "already made" in run(
         rplearn_eval, *arguments, "--test", tmp_path / "other", "--out", metric
     )

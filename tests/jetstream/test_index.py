@@ -81,5 +81,5 @@ def test_jet_latitude_follows_a_slow_jet_and_not_fast_waves():
 def test_short_series_and_narrow_bands_are_refused():
     with pytest.raises(InputError, match="shorter than the filter's window of 61 days"):
         low_pass(np.zeros(100), STEP)
-    with pytest.raises(InputError, match="holds 1 rows"):
+    with pytest.raises(InputError, match="holds 1 of the grid's rows"):
         jet_latitude(np.zeros((400, 3)), np.array([10.0, 40.0, 80.0]), STEP)

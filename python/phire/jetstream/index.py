@@ -113,7 +113,7 @@ def jet_latitude(
     rows = np.flatnonzero((latitudes >= south) & (latitudes <= north))
     if len(rows) < 3:
         raise InputError(
-            f"The band {south:g}..{north:g}° holds {len(rows)} rows of the grid, which spans "
+            f"The band {south:g}..{north:g}° holds {len(rows)} of the grid's rows, which span "
             f"{np.min(latitudes):g}..{np.max(latitudes):g}°: name a band with at least three."
         )
     filtered = low_pass(

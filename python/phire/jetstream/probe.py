@@ -296,6 +296,8 @@ def probe(
     for candidates in representations.values():
         models = []
         for features in [candidates] if isinstance(candidates, np.ndarray) else candidates:
+            # In float32 the smallest penalties leave near-singular matrices.
+            features = np.asarray(features, np.float64)
             ridge = RidgeCV(ALPHAS, cv=folds, scoring="neg_mean_squared_error")
             model = make_pipeline(StandardScaler(), ridge).fit(features[fit], target[fit])
             models.append((ridge.best_score_, model, features))

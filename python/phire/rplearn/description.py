@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,22 @@ def describe_metric(path: str | os.PathLike) -> dict[str, Any] | None:
         "layers": ", ".join(facts["scales"]),
         "scale": facts["scale"],
         "normalization": facts["normalization"]["kind"],
-        "patch": facts.get("patch"),
+        "patch": " × ".join(str(size) for size in facts.get("patch") or ()) or None,
         "step": facts.get("step"),
         "classes": facts.get("classes"),
-        "scores": facts.get("scores") or {},
+        **_scores(facts.get("scores") or {}),
     }
+
+
+def _scores(scores: Mapping[str, Any]) -> dict[str, str]:
+    """The scores a metric was chosen by, and those on test records, a line each."""
+    found = {"scores": ", ".join(_score(*one) for one in scores.items() if one[0] != "test")}
+    if scores.get("test"):
+        found["test scores"] = ", ".join(_score(*one) for one in scores["test"].items())
+    return {name: text for name, text in found.items() if text}
+
+
+def _score(name: str, value: Any) -> str:
+    readable = name.replace("top_3", "top-3").replace("cross_entropy", "cross-entropy")
+    readable = readable.replace("spearman", "rank correlation with lag").replace("_", " ")
+    return f"{readable} {value:.4g}" if isinstance(value, float) else f"{readable} {value}"
