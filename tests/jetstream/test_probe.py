@@ -24,6 +24,7 @@ from phire.jetstream.probe import (
     rows_touching,
     sector_wind,
     sector_winds,
+    standardised,
     time_folds,
 )
 from phire.rplearn.metric import LearnedMetric
@@ -63,6 +64,17 @@ def test_of_several_forms_the_one_that_validates_best_is_taken():
     forms = [features[:, :count] for count in (1, 2, 60)]
     result = probe({"some": forms}, target, np.arange(300) < 200)
     assert int(result["features"][0]) == 2
+
+
+def test_a_feature_that_was_still_while_fitting_does_not_outweigh_the_others():
+    rng = np.random.default_rng(8)
+    features = rng.standard_normal((300, 3))
+    fit = np.arange(300) < 200
+    features[:, 2] = np.where(fit, 1e-19 * features[:, 2], features[:, 2])
+    target = features[:, 0] + 0.1 * rng.standard_normal(300)
+    assert float(probe({"a": features}, target, fit)["r2"][0]) > 0.95
+    np.testing.assert_allclose(standardised(features, fit)[fit][:, :2].std(axis=0), 1)
+    assert (standardised(np.ones((4, 2)), np.ones(4, bool)) == 0).all()
 
 
 def test_folds_are_stretches_of_time_with_a_gap_around_them():

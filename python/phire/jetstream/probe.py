@@ -20,8 +20,6 @@ import xarray as xr
 from sklearn.decomposition import PCA
 from sklearn.linear_model import RidgeCV
 from sklearn.metrics import mean_absolute_error, r2_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from phire import files, progress
 from phire.errors import InputError
@@ -202,6 +200,16 @@ def integral_time(values: np.ndarray, interval: float) -> float:
     return interval * total
 
 
+def standardised(features: np.ndarray, fit: np.ndarray) -> np.ndarray:
+    """Features less their mean over the samples ``fit``, over their standard deviation there.
+
+    A feature that hardly varies there may do so elsewhere, and would then outweigh all others: the
+    standard deviation counts as a thousandth of the greatest one's at least.
+    """
+    mean, std = features[fit].mean(axis=0), features[fit].std(axis=0)
+    return (features - mean) / (np.maximum(std, 1e-3 * std.max()) if std.max() > 0 else 1.0)
+
+
 def time_folds(
     days: np.ndarray, gap: float, count: int = FOLDS
 ) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -297,10 +305,10 @@ def probe(
         models = []
         for features in [candidates] if isinstance(candidates, np.ndarray) else candidates:
             # In float32 the smallest penalties leave near-singular matrices.
-            features = np.asarray(features, np.float64)
+            features = standardised(np.asarray(features, np.float64), fit)
             ridge = RidgeCV(ALPHAS, cv=folds, scoring="neg_mean_squared_error")
-            model = make_pipeline(StandardScaler(), ridge).fit(features[fit], target[fit])
-            models.append((ridge.best_score_, model, features))
+            ridge.fit(features[fit], target[fit])
+            models.append((ridge.best_score_, ridge, features))
         _, model, features = max(models, key=lambda one: one[0])
         prediction = model.predict(features)
         predictions.append(prediction)
@@ -311,7 +319,7 @@ def probe(
                 low,
                 high,
                 mean_absolute_error(target[judge], prediction[judge]),
-                float(model[-1].alpha_),
+                float(model.alpha_),
                 features.shape[1],
             )
         )

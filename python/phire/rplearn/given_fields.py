@@ -46,6 +46,9 @@ class Fields:
         self.shape = tuple(self.fields.shape)
 
     def _of_xarray(self, given: xr.Dataset | xr.DataArray) -> Any:
+        # A store that xarray opened is read only now, and is Blosc-compressed.
+        import phire.fields.compression  # noqa: F401
+
         channels = self.metric.channels
         if isinstance(given, xr.Dataset):
             missing = [name for name in channels if name not in given]

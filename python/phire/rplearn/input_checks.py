@@ -34,8 +34,9 @@ def check_channels(shape: Sequence[int | None], channels: Sequence[str], what: s
             "or (n, H, W, C)."
         )
     if shape[-1] != len(channels):
+        noun = "channel" if shape[-1] == 1 else "channels"
         raise InputError(
-            f"{what} has {shape[-1]} channels on its last axis, the metric was trained on "
+            f"{what} has {shape[-1]} {noun} on its last axis, the metric was trained on "
             f"{len(channels)} ({', '.join(channels)}): pass these, in this order."
         )
 

@@ -135,6 +135,12 @@ class LearnedMetric:
         self.made_of = dict(made_of or {})
         self._extractors: dict[tuple[str, ...], keras.Model] = {}
 
+    def __repr__(self) -> str:
+        return (
+            f"LearnedMetric({', '.join(self.channels)}; {self.layer} of {', '.join(self.layers)}; "
+            f"scale {self.scale:.4g})"
+        )
+
     @property
     def scale(self) -> float:
         """The scale of the chosen layer."""
