@@ -33,7 +33,7 @@ REPORT = "report.html"
 LIGHT = 40_000
 """Bytes of a PNG file that is put into the report as it is."""
 
-WEBP_QUALITY = 85
+WEBP_QUALITY = 75
 """At which neither lettering nor colours differ visibly from the PNG file."""
 
 
