@@ -127,6 +127,57 @@ def kill_while_training(command, out):
     assert "already" in run(*command)
 
 
+def noticed_while_training(command, out):
+    """Sends SIGTERM to a training that saved a checkpoint in the middle; returns what it said."""
+    process = start(*command, "--out", out)
+    deadline = time.monotonic() + 300
+    while not any(out.glob("checkpoints/step-*")):
+        assert process.poll() is None, f"ended too early:\n{process.communicate()[0]}"
+        assert time.monotonic() < deadline, "never saved a checkpoint"
+        time.sleep(0.005)
+    process.send_signal(signal.SIGTERM)
+    printed, _ = process.communicate()
+    assert process.returncode == 128 + signal.SIGTERM, printed
+    return printed
+
+
+TRAININGS = {
+    "rplearn-train": (
+        "pairs", test_pair_records, "temporal_distance",
+        ("--network", "tiny", "--network-option", "filters=2,2,4,4", "--head-filters", 4,
+         "--classes", 4, "--epochs", 1, "--cool-down-epochs", 0, "--batch-size", 64),
+    ),
+    "phire-train": (
+        "patches", test_downscaling_records, "generator",
+        ("--network", "srgan-small", "--filters", 4, "--blocks", 1, "--pretrain-epochs", 0,
+         "--epochs", 1, "--learning-rates", "1e-3", "--batch-size", 32),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_after_a_notice_the_same_training_command_ends_with_the_same_bits(folder, name):
+    from phire.training import open_run
+
+    records, make, network, options = TRAININGS[name]
+    if not (folder / records).exists():
+        make(folder)
+    command = (name, folder / records, *options, "--deterministic", "--checkpoint-steps", 15)
+    parts, whole = folder / f"{name} parts", folder / f"{name} whole"
+    printed = noticed_while_training(command, parts)
+    assert "The same command goes on from there" in printed
+    newest = max(path.name for path in parts.glob("checkpoints/step-*"))
+    step = int(newest.removeprefix("step-"))
+    assert f"saved step {step}" in printed
+    assert not open_run(parts).epochs  # it came in the middle of the only epoch
+    assert f"going on from step {step}" in run(*command, "--out", parts)
+    run(*command, "--out", whole)
+    networks = [open_run(out).network(network).get_weights() for out in (parts, whole)]
+    for a, b in zip(*networks):
+        np.testing.assert_array_equal(a, b)
+    assert open_run(parts).history["step"].iloc[-1] > step
+
+
 def test_training_and_evaluation(folder):
     if not (folder / "pairs").exists():
         test_pair_records(folder)
