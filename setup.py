@@ -65,6 +65,7 @@ setup(
         "isal>=1.6",
         "keras>=3.5",
         "matplotlib>=3.10",
+        "pillow>=10",
         "netCDF4>=1.6",
         "numpy>=1.26",
         "pandas>=2.2",

@@ -132,6 +132,7 @@ def test_contents_are_parsed():
         ({"content": "nowhere"}, "nowhere"),
         ({"average_decay": 1.5}, "between 0 and 1"),
         ({"periodic": True}, "--periodic needs patches all around the globe"),
+        ({"layers": ["stage1"]}, "--layers needs a metric in --content, which is mse"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(records, options, tmp_path, changed, said):

@@ -138,6 +138,8 @@ def train_generator(
     metrics = [name for _, name in parts if name not in contents.PIXEL]
     for metric in metrics:
         contents.open_metric(metric, manifest.channels, manifest.units)
+    if layers is not None and not metrics:
+        raise InputError(f"--layers needs a metric in --content, which is {content}: leave it out.")
     if select == "distance" and not metrics:
         raise InputError("--select distance needs a metric in --content.")
     start = None if pretrained is None else open_run(pretrained).network("generator")
