@@ -59,7 +59,7 @@ def test_a_plain_keras_model_trains_with_it_and_survives_saving(
 
 
 def test_wrong_use_is_refused(metric, fields):
-    with pytest.raises(InputError, match="has 1 channels"):
+    with pytest.raises(InputError, match="has 1 channel"):
         ContentLoss(metric)(fields()[..., :1], fields()[..., :1])
     with pytest.raises(InputError, match="no scale"):
         ContentLoss(metric, layers=("convolution",))

@@ -90,4 +90,4 @@ def test_sources_that_do_not_fit_are_refused(metric, fields):
     refused(source(fields(2), [0, 1], on=shifted), "different grids")
     refused(source(fields(2), [5, 6]), "no time in common")
     refused(ArraySource(fields(3), channels=CHANNELS, units=UNITS), "different grids|3 fields")
-    refused(ArraySource(fields(2)[..., :1]), "holds 1 channels")
+    refused(ArraySource(fields(2)[..., :1]), "holds 1 channel,")

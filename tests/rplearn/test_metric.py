@@ -145,7 +145,7 @@ def test_what_is_no_metric_is_refused(metric, tmp_path):
 
 def test_wrong_shapes_are_refused(metric, fields):
     x = fields()
-    with pytest.raises(InputError, match=r"has 1 channels .* trained on 2"):
+    with pytest.raises(InputError, match=r"has 1 channel .* trained on 2"):
         metric.distance(x[..., :1], x[..., :1])
     with pytest.raises(InputError, match="equal shape"):
         metric.distance(x, x[:2])

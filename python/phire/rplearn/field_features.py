@@ -34,8 +34,9 @@ def channel_places(metric: LearnedMetric, source: Any, what: str) -> list[int]:
     names = list(source.channels)
     if all(name == f"channel_{i}" for i, name in enumerate(names)):
         if len(names) != len(metric.channels):
+            noun = "channel" if len(names) == 1 else "channels"
             raise InputError(
-                f"{what} holds {len(names)} channels, the metric was trained on "
+                f"{what} holds {len(names)} {noun}, the metric was trained on "
                 f"{len(metric.channels)} ({', '.join(metric.channels)})."
             )
         return list(range(len(names)))
