@@ -176,12 +176,10 @@ class TimeAxis:
             numbers = [int(part) for part in date.split("-")] + [
                 int(part) for part in clock.split(":") if part
             ]
-            if not 1 <= len(numbers) <= 6:
+            if not 1 <= len(numbers) <= 6 or numbers[0] == 0:  # CF knows no year 0
                 raise ValueError
             numbers[len(numbers) :] = [1, 1, 1, 0, 0, 0][len(numbers) :]
             moment = cftime.datetime(*numbers, calendar=self.calendar)
-            # Only this refuses a year 0 where the calendar has none.
-            seconds = cftime.date2num(moment, f"seconds since {EPOCH}", calendar=self.calendar)
         except ValueError:
             kind = (
                 f"an ISO date ({self.calendar} calendar) such as 2000-01-31 or 2000-01-31T06:00"
@@ -189,6 +187,7 @@ class TimeAxis:
                 else "a step number (this series has no dates)"
             )
             raise InputError(f"{text!r} is not a time: give {kind}.") from None
+        seconds = cftime.date2num(moment, f"seconds since {EPOCH}", calendar=self.calendar)
         return round(float(seconds))
 
     def select(self, start: str | None, stop: str | None) -> np.ndarray:
