@@ -65,7 +65,8 @@ def test_the_same_command_again_is_done_and_another_is_refused(flow_run, flow_pa
 def test_evaluation_writes_each_epoch_and_the_metric(evaluated, flow_run, flow_store):
     scores, path = evaluated
     written = sorted(p.name for p in (flow_run / "evaluation").iterdir())
-    assert written == ["epoch-0001.nc", "epoch-0002.nc", "epoch-0003.nc", "pixels.nc", "scores.csv"]
+    epochs = ["epoch-0001.nc", "epoch-0002.nc", "epoch-0003.nc"]
+    assert written == ["distances.csv", *epochs, "pixels.nc", "scores.csv"]
     table = pd.read_csv(flow_run / "evaluation" / "scores.csv")
     assert scores["epoch"] == table.loc[table["cross_entropy"].idxmin(), "epoch"]
     facts = json.loads((path / "metric.json").read_text())
