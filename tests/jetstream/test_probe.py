@@ -13,20 +13,9 @@ from phire.fields.source import ArraySource
 from phire.fields.store import StoreWriter
 from phire.fields.time import TimeAxis
 from phire.jetstream.index import DAY, low_pass
-from phire.jetstream.probe import (
-    cut_sectors,
-    integral_time,
-    probe,
-    probe_jet,
-    r2_range,
-    random_metric,
-    row_features,
-    rows_touching,
-    sector_wind,
-    sector_winds,
-    standardised,
-    time_folds,
-)
+from phire.jetstream.probe import probe_jet, random_metric, row_means, rows_touching
+from phire.jetstream.regression import integral_time, probe, r2_range, standardised, time_folds
+from phire.jetstream.sectors import cut_sectors, sector_winds
 from phire.rplearn.metric import LearnedMetric
 
 
@@ -129,7 +118,7 @@ def test_sectors_share_no_column_and_have_equal_widths():
     )
     winds = sector_winds(source, cut)
     assert winds.shape == (6, 2, 32)
-    np.testing.assert_allclose(winds[2], sector_wind(source, sector=cut[2]))
+    np.testing.assert_allclose(winds[2], sector_winds(source, [cut[2]])[0])
     assert cut_sectors(grid, (0, 90), 1) == [(0, 90)]
     with pytest.raises(InputError, match="--sectors 40"):
         cut_sectors(grid, None, 40)
@@ -143,19 +132,21 @@ def test_sector_wind_from_vorticity_and_divergence_is_the_wind():
     v = 3 * np.cos(latitude) * np.cos(2 * longitude)
     vorticity, divergence = SphericalHarmonics(grid).wind_to_vorticity_divergence(u, v)
     fields = np.stack([vorticity, divergence], axis=-1)[None]
-    made = sector_wind(ArraySource(fields, channels=("vorticity", "divergence"), grid=grid))
-    np.testing.assert_allclose(made[0], u.mean(axis=1), atol=1e-3)
+    made = sector_winds(
+        ArraySource(fields, channels=("vorticity", "divergence"), grid=grid), [None]
+    )
+    np.testing.assert_allclose(made[0, 0], u.mean(axis=1), atol=1e-3)
     direct = ArraySource(u[None, :, :, None], channels=("wind",), grid=grid)
-    east = sector_wind(direct, wind="wind", sector=(0, 90))
-    np.testing.assert_allclose(east[0], u[:, grid.longitudes <= 90].mean(axis=1), atol=1e-5)
+    east = sector_winds(direct, [(0, 90)], wind="wind")
+    np.testing.assert_allclose(east[0, 0], u[:, grid.longitudes <= 90].mean(axis=1), atol=1e-5)
 
 
 def test_sector_wind_of_a_source_without_wind_is_refused():
     source = ArraySource(np.zeros((1, 8, 16, 1)), channels=("temperature",))
     with pytest.raises(InputError, match="neither zonal wind"):
-        sector_wind(source)
+        sector_winds(source, [None])
     with pytest.raises(InputError, match="no channel 'v'"):
-        sector_wind(source, wind="v")
+        sector_winds(source, [None], wind="v")
 
 
 @pytest.fixture
@@ -177,7 +168,7 @@ def metric():
 
 def test_row_features_keep_the_latitude(metric):
     fields = np.random.default_rng(0).standard_normal((3, 8, 16, 1)) * 10 + 10
-    features = row_features(metric, fields, "stage2")
+    features = row_means(metric.features(fields, layer="stage2"), None, [None])[0]
     z = (fields[..., 0] - 10) / 10
     expected = z.reshape(3, 4, 2, 16).mean(axis=(2, 3))
     np.testing.assert_allclose(features.reshape(3, 4, 2)[..., 0], expected, atol=1e-5)
@@ -186,7 +177,7 @@ def test_row_features_keep_the_latitude(metric):
 def test_row_features_of_a_sector(metric):
     grid = Grid.regional(np.linspace(70, 0, 8), np.arange(16) * 5.0)
     fields = np.random.default_rng(0).standard_normal((2, 8, 16, 1)) * 10 + 10
-    found = row_features(metric, fields, "stage2", grid=grid, sector=(0, 20))
+    found = row_means(metric.features(fields, layer="stage2"), grid, [(0, 20)])[0]
     # Features lie at 2.5, 12.5, 22.5 … degrees: two of them in the sector.
     z = (fields[:, :, :4, 0] - 10) / 10
     expected = z.reshape(2, 4, 2, 4).mean(axis=(2, 3))

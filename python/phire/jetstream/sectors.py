@@ -1,0 +1,88 @@
+"""Sectors of longitude, and the zonal wind averaged over them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from phire import progress
+from phire.errors import InputError
+from phire.fields.grid import Grid
+from phire.rplearn.field_features import chunks
+
+
+def sector_winds(
+    source: Any, sectors: Sequence[tuple[float, float] | None], *, wind: str | None = None
+) -> np.ndarray:
+    """Zonal wind averaged over sectors of longitude, from one pass over the fields.
+
+    Args:
+        source: Fields with a channel of zonal wind, or global vorticity and divergence.
+        sectors: Western and eastern limits, degrees east; None means the whole circle.
+        wind: Name of the channel of zonal wind; by default ``u`` where there is one, else the wind
+            is made from ``vorticity`` and ``divergence``.
+
+    Returns:
+        (sector, time, latitude) m/s.
+
+    Raises:
+        InputError: The source holds no wind, or nothing that it could be made from.
+    """
+    names = list(source.channels)
+    if wind is None and "u" in names:
+        wind = "u"
+    if wind is not None and wind not in names:
+        raise InputError(f"The source has no channel {wind!r}; it holds {', '.join(names)}.")
+    if wind is None and not ({"vorticity", "divergence"} <= set(names) and source.grid.is_global):
+        raise InputError(
+            "The source holds neither zonal wind (u) nor vorticity and divergence on a global "
+            "grid: name the channel of zonal wind with --wind."
+        )
+    columns = [columns_of(source.grid, sector) for sector in sectors]
+    if wind is None:
+        from phire.fields.harmonics import SphericalHarmonics
+
+        harmonics = SphericalHarmonics(source.grid)
+        rotation, stretch = names.index("vorticity"), names.index("divergence")
+    rows = []
+    times = np.arange(len(source.time))
+    with progress.progress_bar("zonal wind", len(times), "fields") as advance:
+        for part in chunks(source, times):
+            fields = source.read(part)
+            if wind is None:
+                u, _ = harmonics.vorticity_divergence_to_wind(
+                    fields[..., rotation], fields[..., stretch]
+                )
+            else:
+                u = fields[..., names.index(wind)]
+            u = np.asarray(u, np.float64)
+            rows.append(np.stack([u[..., some].mean(axis=-1) for some in columns]))
+            advance(len(part))
+    return np.concatenate(rows, axis=1)
+
+
+def columns_of(grid: Grid, sector: tuple[float, float] | None) -> Any:
+    """What to index a sector's columns with; all of them for None."""
+    return slice(None) if sector is None else grid.columns_between(*sector)
+
+
+def cut_sectors(
+    grid: Grid, sector: tuple[float, float] | None, count: int
+) -> list[tuple[float, float] | None]:
+    """Cuts a sector, or the whole width of the grid, into equal ones that share no column.
+
+    Raises:
+        InputError: Under two columns would be left to each.
+    """
+    if count == 1:
+        return [sector]
+    columns = np.arange(grid.shape[1])[columns_of(grid, sector)]
+    width = len(columns) // count
+    if width < 2:
+        raise InputError(
+            f"--sectors {count}: {len(columns)} columns cannot be cut into so many: name fewer."
+        )
+    parts = [columns[k * width : (k + 1) * width] for k in range(count)]
+    return [(float(grid.longitudes[p[0]]), float(grid.longitudes[p[-1]])) for p in parts]
