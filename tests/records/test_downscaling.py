@@ -84,8 +84,13 @@ def test_a_circle_that_is_no_multiple_does_not_wrap(tmp_path):
     grid = Grid.driscoll_healy(16, 30)
     fields = make_store(tmp_path / "store.h5", grid=grid)
     manifest = write(tmp_path / "store.h5", tmp_path / "out", patches_per_field=20)
-    for record in read(tmp_path / "out"):
-        find(record["high"], manifest.normalization.apply(fields[record["index"]]), False)
+    columns = [
+        find(record["high"], manifest.normalization.apply(fields[record["index"]]), False)[1]
+        for record in read(tmp_path / "out")
+    ]
+    assert len(columns) == manifest.count
+    # Two columns at the end belong to no block.
+    assert max(columns) + manifest.patch[1] == 28
 
 
 def test_whole_fields(tmp_path, region):

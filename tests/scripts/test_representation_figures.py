@@ -1,8 +1,5 @@
 """The figure scripts of the learned metric: each draws what its result file holds."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,22 +7,15 @@ import xarray as xr
 from click.testing import CliRunner
 from matplotlib.image import imread
 
+from loading import load_script
 from phire.rplearn.calibration import lag_scores
 from phire.rplearn.results import write_results
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
 LAGS = np.arange(1, 9)
 
 
-def load(name):
-    specification = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
-
 def run(name, *arguments, status=0):
-    result = CliRunner().invoke(load(name).main, [str(argument) for argument in arguments])
+    result = CliRunner().invoke(load_script(name).main, [str(argument) for argument in arguments])
     assert result.exit_code == status, result.output
     return result.output
 
@@ -73,7 +63,7 @@ def test_confusion_matrix(score_file, tmp_path):
 
 def test_confusion_matrix_shows_the_share_of_each_true_lag(score_file):
     with xr.open_dataset(score_file, engine="h5netcdf") as results:
-        figure = load("confusion_matrix").draw(results.load(), 3)
+        figure = load_script("confusion_matrix").draw(results.load(), 3)
     share = figure.axes[0].images[0].get_array()
     np.testing.assert_allclose(share.sum(axis=1), 1)
     assert figure.axes[0].get_xlabel() == "predicted lag (h)"
@@ -88,7 +78,7 @@ def test_distance_against_lag(lag_file, tmp_path):
 
 def test_distance_against_lag_is_drawn_to_scale(lag_file):
     with xr.open_dataset(lag_file, engine="h5netcdf") as results:
-        figure = load("lag_distance").draw(results.load(), None)
+        figure = load_script("lag_distance").draw(results.load(), None)
     assert len(figure.axes) == 5
     np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), LAGS)
     np.testing.assert_allclose(figure.axes[4].lines[0].get_ydata(), 2.0 * 4 * np.sqrt(LAGS))
@@ -174,7 +164,7 @@ def test_training_curves(history, tmp_path):
 
 
 def test_training_curves_shade_the_warm_up(history):
-    figure = load("training_curves").draw(history)
+    figure = load_script("training_curves").draw(history)
     loss, accuracy = figure.axes
     (shade,) = loss.patches
     assert (shade.get_x(), shade.get_x() + shade.get_width()) == (0.5, 3.5)

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 from matplotlib.image import imread
 
+from loading import load_script
 from phire.errors import InputError
-
-SCRIPT = Path(__file__).parents[2] / "scripts" / "study_content_loss.py"
 
 
 @pytest.fixture(scope="module")
 def script():
-    specification = importlib.util.spec_from_file_location("study_content_loss", SCRIPT)
-    module = importlib.util.module_from_spec(specification)
-    # Dataclasses look their module up.
-    sys.modules["study_content_loss"] = module
-    specification.loader.exec_module(module)
-    yield module
-    del sys.modules["study_content_loss"]
+    return load_script("study_content_loss")
 
 
 def write_results(folder, ratio):
