@@ -24,7 +24,7 @@ from phire.cli.common import Command
 
 SCALE = 4
 PHASES = (6, 2)
-"""Epochs at 1e-4 and at 1e-5 after the pretraining."""
+"""Epochs at the learning rate and at a tenth of it, after the pretraining."""
 PRETRAINING = 2
 BATCH = 16
 METRICS = ("scores", "spectrum", "semivariogram", "distribution", "learned", "samples")
@@ -70,6 +70,7 @@ class Setup:
         held_out_days: Days to evaluate on.
         patch: Side of the fine patches.
         network: The generator.
+        rate: Learning rate; the last epochs take a tenth of it.
         encoder: The encoder of the learned distance.
         layer: The layer of it that is compared.
         pair_patch: Side of the patches whose lag it tells.
@@ -84,6 +85,7 @@ class Setup:
     held_out_days: int = 10
     patch: int = 96
     network: str = "srgan-small"
+    rate: float = 1e-4
     encoder: str = "tiny"
     layer: str = "stage4"
     pair_patch: int = 32
@@ -160,9 +162,10 @@ def train_variant(
         layers=variant.layers,
         adversarial_weight=variant.adversarial_weight,
         pretrain_epochs=0 if pretrained is None and epochs else PRETRAINING,
+        pretrain_rate=setup.rate,
         pretrained=pretrained,
         epochs=epochs,
-        learning_rates=(1e-4, 1e-5)[: len(epochs)],
+        learning_rates=(setup.rate, setup.rate / 10)[: len(epochs)],
         batch_size=BATCH,
         seed=seed,
     )
@@ -423,6 +426,7 @@ def study(setup: Setup, folder: str | os.PathLike, docs: str | os.PathLike) -> N
 @click.option("--held-out-days", type=int, help="Days to evaluate on.  [default: 10]")
 @click.option("--patch", type=int, help="Side of the fine patches.  [default: 96]")
 @click.option("--network", help="The generator.  [default: srgan-small]")
+@click.option("--rate", type=float, help="Learning rate.  [default: 1e-4]")
 @click.option("--encoder", help="Encoder of the learned distance.  [default: tiny]")
 @click.option("--layer", help="The layer of it that is compared.  [default: stage4]")
 @click.option("--pair-patch", type=int, help="Side of the pairs' patches.  [default: 32]")

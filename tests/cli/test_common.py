@@ -59,7 +59,7 @@ def test_options_come_from_a_file_and_the_command_line_wins(command, tmp_path):
         ("patches: 3\n", "unknown option 'patches'; the options are"),
         ("patch: [1, 2, 3]\n", "has 3 parts instead of 2"),
         ("- 3\n", "must hold"),
-        ("a: [\n", "is not YAML"),
+        ("a: [\n", "line 2 is not YAML"),
     ],
 )
 def test_a_wrong_file_is_named(command, tmp_path, text, said):
@@ -68,6 +68,7 @@ def test_a_wrong_file_is_named(command, tmp_path, text, said):
     result = run(command, "--config", config)
     assert result.exit_code == 2
     assert said in result.output
+    assert len(result.output.splitlines()) == 1
 
 
 def test_a_missing_file_is_named(command, tmp_path):

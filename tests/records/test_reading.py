@@ -11,7 +11,12 @@ import tensorflow as tf
 
 from phire.errors import InputError
 from phire.fields.normalization import Normalization
-from phire.records import open_records, write_downscaling_records, write_pair_records
+from phire.records import (
+    describe_records,
+    open_records,
+    write_downscaling_records,
+    write_pair_records,
+)
 from records.stores import make_store
 
 
@@ -186,6 +191,14 @@ def test_records_that_phire_wrote():
     np.testing.assert_allclose(batch["high"].std((0, 1, 2)), 1, atol=1e-4)
     physical = manifest.normalization.invert(batch["high"])
     assert 1 < np.abs(physical).mean() < 20  # wind in m/s
+    facts = describe_records(path)
+    assert (facts["records"], facts["patch"]) == (5, "100 × 100")
+    assert "applied while reading" in facts["normalization"]
+
+
+def test_an_empty_batch_is_refused(made):
+    with pytest.raises(InputError, match="--batch-size 0"):
+        open_records(made / "pairs").steps(0)
 
 
 @pytest.mark.parametrize(

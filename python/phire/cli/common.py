@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -48,6 +48,12 @@ class Command(click.Command):
             click.Option(["--quiet", "-q"], is_flag=True, help="Say nothing but errors.")
         )
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            _end(ctx, f"{error.format_message()} See {ctx.command_path} --help.", 2)
+
     def invoke(self, ctx: click.Context) -> Any:
         # Imported here because rich costs a tenth of a second that --help need not pay.
         from phire import progress
@@ -82,7 +88,7 @@ def import_tensorflow() -> None:
         os.close(nowhere)
 
 
-def _end(ctx: click.Context, message: object, status: int) -> None:
+def _end(ctx: click.Context, message: object, status: int) -> NoReturn:
     click.echo(f"{ctx.command_path}: {' '.join(str(message).split())}", err=True)
     sys.exit(status)
 
@@ -97,7 +103,10 @@ def _read_config(ctx: click.Context, parameter: click.Parameter, path: str | Non
     except OSError as error:
         raise click.UsageError(f"--config {path}: {error.strerror}.") from None
     except yaml.YAMLError as error:
-        raise click.UsageError(f"--config {path} is not YAML: {error}") from None
+        mark = getattr(error, "problem_mark", None)
+        where = "" if mark is None else f", line {mark.line + 1}"
+        problem = getattr(error, "problem", None) or "it cannot be read"
+        raise click.UsageError(f"--config {path}{where} is not YAML: {problem}.") from None
     if not isinstance(values, dict):
         raise click.UsageError(f"--config {path} must hold `option: value` lines.")
     names = {}

@@ -8,7 +8,7 @@ import os
 
 import click
 
-from phire.cli.common import Command
+from phire.cli.common import Command, import_tensorflow
 
 DESCRIPTIONS = (
     ("fields", "describe_store"),
@@ -28,9 +28,12 @@ def main(path, as_json):
     """Describe PATH: a store, records, a run, a metric, results, or NetCDF, Zarr and GRIB."""
     from phire import files
     from phire.errors import InputError
+    from phire.records import are_bare_records
 
     if not os.path.lexists(path):
         raise InputError(f"{path} does not exist: name a file or directory.")
+    if are_bare_records(path):
+        import_tensorflow()
     for room, name in DESCRIPTIONS:
         facts = getattr(importlib.import_module(f"phire.{room}"), name)(path)
         if facts is not None:

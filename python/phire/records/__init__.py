@@ -11,7 +11,8 @@ from typing import Any
 _PLACES = {
     "Manifest": "manifest",
     "Records": "reading",
-    "describe_records": "manifest",
+    "are_bare_records": "describing",
+    "describe_records": "describing",
     "open_records": "reading",
     "write_downscaling_records": "downscaling",
     "write_pair_records": "pairs",

@@ -12,7 +12,6 @@ from typing import Any
 from phire import files
 from phire.errors import InputError
 from phire.fields.normalization import Normalization
-from phire.fields.time import duration_text
 
 NAME = "records.json"
 KINDS = ("pairs", "downscaling")
@@ -112,50 +111,3 @@ def recorded_options(directory: str | os.PathLike) -> dict[str, Any] | None:
         return dict(Manifest.load(directory).options or {})
     except InputError:
         return None
-
-
-def describe_records(path: str | os.PathLike) -> dict[str, Any] | None:
-    """Facts of a directory of records for people; None if it is none."""
-    if not (Path(path) / NAME).is_file():
-        return None
-    manifest = Manifest.load(path)
-    facts = {
-        "kind": f"{manifest.kind} records",
-        "records": manifest.count,
-        "shards": len(manifest.shards),
-        "channels": ", ".join(
-            f"{name} ({unit or 'units unknown'})"
-            for name, unit in zip(manifest.channels, manifest.units)
-        ),
-        "patch": " × ".join(map(str, manifest.patch)),
-        "classes": manifest.classes,
-        "scale": manifest.scale,
-        "step": _step_text(manifest),
-        "time": None if manifest.time is None else f"{manifest.time[0]} to {manifest.time[1]}",
-        "gaps": "; ".join(f"{n} steps after {t}" for t, n in manifest.gaps) or None,
-        "repeated times": ", ".join(manifest.repeated) or None,
-        "missing values": _missing_text(manifest.missing),
-        "normalization": manifest.normalization.kind,
-        "dtype": manifest.dtype,
-        "compression": manifest.compression,
-        "low resolution": manifest.pooling,
-        "alignment": manifest.alignment,
-        "seed": (manifest.options or {}).get("seed"),
-        "made from": (manifest.options or {}).get("store"),
-    }
-    return {name: value for name, value in facts.items() if value is not None}
-
-
-def _step_text(manifest: Manifest) -> str | None:
-    if manifest.step is None:
-        return None
-    return duration_text(manifest.step) if manifest.calendar else f"{manifest.step} (no dates)"
-
-
-def _missing_text(missing: Mapping[str, Any] | None) -> str | None:
-    if not missing:
-        return None
-    return (
-        f"in {missing['fields']} fields, {missing['absent']} more wholly (--missing "
-        f"{missing['policy']})"
-    )

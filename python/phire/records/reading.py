@@ -45,7 +45,12 @@ class Records:
         """Whole batches in an epoch, ``limit`` at most.
 
         With ``classes`` given to :meth:`dataset` fewer come; see :meth:`count_classes`.
+
+        Raises:
+            InputError: The batch is empty.
         """
+        if batch_size < 1:
+            raise InputError(f"--batch-size {batch_size} must be at least 1.")
         steps = self.count // batch_size
         return steps if limit is None else min(steps, limit)
 

@@ -1,0 +1,84 @@
+"""Describing records to people."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from phire.fields.time import duration_text
+from phire.records.manifest import NAME, Manifest
+
+
+def describe_records(path: str | os.PathLike) -> dict[str, Any] | None:
+    """Facts of records, a directory's or bare TFRecord files', for people; None if it is none.
+
+    Raises:
+        InputError: The records are damaged, or of a kind that is not known.
+    """
+    path = Path(path)
+    if (path / NAME).is_file():
+        manifest = Manifest.load(path)
+    elif are_bare_records(path):
+        from phire.records.reading import open_records  # needs TensorFlow
+
+        manifest = open_records(path).manifest
+    else:
+        return None
+    facts = {
+        "kind": f"{manifest.kind} records",
+        "records": manifest.count,
+        "shards": len(manifest.shards),
+        "channels": ", ".join(
+            f"{name} ({unit or 'units unknown'})"
+            for name, unit in zip(manifest.channels, manifest.units)
+        ),
+        "patch": " × ".join(map(str, manifest.patch)),
+        "classes": manifest.classes,
+        "scale": manifest.scale,
+        "step": _step_text(manifest),
+        "time": None if manifest.time is None else f"{manifest.time[0]} to {manifest.time[1]}",
+        "gaps": "; ".join(f"{n} steps after {t}" for t, n in manifest.gaps) or None,
+        "repeated times": ", ".join(manifest.repeated) or None,
+        "missing values": _missing_text(manifest.missing),
+        "normalization": _normalization_text(manifest),
+        "dtype": manifest.dtype,
+        "compression": manifest.compression,
+        "low resolution": manifest.pooling,
+        "alignment": manifest.alignment,
+        "seed": (manifest.options or {}).get("seed"),
+        "made from": (manifest.options or {}).get("store"),
+    }
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def are_bare_records(path: str | os.PathLike) -> bool:
+    """Whether these are TFRecord files without a manifest, by their names."""
+    path = Path(path)
+    if (path / NAME).is_file():
+        return False
+    if path.is_dir():
+        return any(path.glob("*.tfrecord*"))
+    return ".tfrecord" in path.name
+
+
+def _normalization_text(manifest: Manifest) -> str:
+    if manifest.physical:
+        return f"{manifest.normalization.kind}, applied while reading: the file holds other values"
+    return manifest.normalization.kind
+
+
+def _step_text(manifest: Manifest) -> str | None:
+    if manifest.step is None:
+        return None
+    return duration_text(manifest.step) if manifest.calendar else f"{manifest.step} (no dates)"
+
+
+def _missing_text(missing: Mapping[str, Any] | None) -> str | None:
+    if not missing:
+        return None
+    return (
+        f"in {missing['fields']} fields, {missing['absent']} more wholly (--missing "
+        f"{missing['policy']})"
+    )
