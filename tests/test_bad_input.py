@@ -214,6 +214,19 @@ def test_info_of_what_phire_does_not_know(tmp_path):
     assert "damaged" in refused("phire info", tmp_path / "a.tfrecord")
 
 
+@pytest.mark.parametrize(
+    ("command", "arguments", "said"),
+    [
+        ("phire", ["nosuch"], "No such command 'nosuch'"),
+        ("phire", ["--nosuch"], "No such option"),
+        ("phire distance", ["metric", "a.nc", "b.nc", "c/b.nc"], "Two of B have the same name"),
+        ("phire info", [], "Missing argument 'PATH'"),
+    ],
+)
+def test_wrong_usage_is_one_sentence(command, arguments, said):
+    assert said in refused(command, *arguments)
+
+
 COMMANDS = {
     "rplearn-data": ("a.h5", "out"),
     "phire-data": ("a.h5", "out"),

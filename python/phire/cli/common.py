@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
@@ -49,10 +50,8 @@ class Command(click.Command):
         )
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        try:
+        with usage_in_one_sentence(ctx):
             return super().parse_args(ctx, args)
-        except click.UsageError as error:
-            _end(ctx, f"{error.format_message()} See {ctx.command_path} --help.", 2)
 
     def invoke(self, ctx: click.Context) -> Any:
         # Imported here because rich costs a tenth of a second that --help need not pay.
@@ -73,6 +72,15 @@ class Command(click.Command):
                 _end(ctx, "interrupted; the same command goes on from here or starts anew", 130)
 
 
+@contextlib.contextmanager
+def usage_in_one_sentence(ctx: click.Context) -> Iterator[None]:
+    """Ends the command at a mistake of usage, without click's three lines around it."""
+    try:
+        yield
+    except click.UsageError as error:
+        _end(ctx, f"{error.format_message()} See {ctx.command_path} --help.", 2)
+
+
 def import_tensorflow() -> None:
     """Imports TensorFlow without the lines that it writes to standard error from C++."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -88,7 +96,7 @@ def import_tensorflow() -> None:
         os.close(nowhere)
 
 
-def _end(ctx: click.Context, message: object, status: int) -> NoReturn:
+def _end(ctx: click.Context, message: object, status: int) -> None:
     click.echo(f"{ctx.command_path}: {' '.join(str(message).split())}", err=True)
     sys.exit(status)
 

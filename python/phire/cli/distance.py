@@ -33,11 +33,12 @@ def main(metric, truth, candidates, output, map_output, layer, frechet, overwrit
     A and B are stores, NetCDF, Zarr or GRIB files of physical fields on one grid; B may be given
     a name, NAME=FILE.
     """
+    from phire.errors import InputError
     from phire.rplearn import measure_distances
 
     named = dict(_named(candidate) for candidate in candidates)
     if len(named) < len(candidates):
-        raise click.UsageError("Two of B have the same name: name them, NAME=FILE.")
+        raise InputError("Two of B have the same name: name them, NAME=FILE.")
     distances = measure_distances(
         metric,
         truth,

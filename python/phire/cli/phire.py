@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib
+from typing import Any
 
 import click
+
+from phire.cli.common import usage_in_one_sentence
 
 SUBCOMMANDS = {
     "simulate": "Simulate shallow water on the sphere and store its vorticity and divergence.",
@@ -19,6 +22,16 @@ SUBCOMMANDS = {
 
 class _Subcommands(click.Group):
     """Subcommands that are imported only when they are called, so that --help answers at once."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args:
+            return super().parse_args(ctx, args)  # prints the help
+        with usage_in_one_sentence(ctx):
+            return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        with usage_in_one_sentence(ctx):
+            return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(SUBCOMMANDS)

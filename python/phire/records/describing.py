@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from phire.fields.time import duration_text
-from phire.records.manifest import NAME, Manifest
+from phire.records.manifest import BARE, NAME, Manifest
 
 
 def describe_records(path: str | os.PathLike) -> dict[str, Any] | None:
@@ -58,9 +58,7 @@ def are_bare_records(path: str | os.PathLike) -> bool:
     path = Path(path)
     if (path / NAME).is_file():
         return False
-    if path.is_dir():
-        return any(path.glob("*.tfrecord*"))
-    return ".tfrecord" in path.name
+    return any(path.glob(BARE)) if path.is_dir() else path.match(BARE)
 
 
 def _normalization_text(manifest: Manifest) -> str:

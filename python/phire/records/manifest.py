@@ -14,6 +14,8 @@ from phire.errors import InputError
 from phire.fields.normalization import Normalization
 
 NAME = "records.json"
+BARE = "*.tfrecord*"
+"""Names of TFRecord files that come without a manifest."""
 KINDS = ("pairs", "downscaling")
 
 

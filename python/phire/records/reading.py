@@ -14,7 +14,7 @@ import tensorflow as tf
 from phire.errors import InputError
 from phire.fields.normalization import Normalization
 from phire.records import features
-from phire.records.manifest import NAME, Manifest
+from phire.records.manifest import BARE, NAME, Manifest
 from phire.records.spreading import available_cores
 
 _COMPRESSION = {"none": "", "zlib": "ZLIB", "gzip": "GZIP"}
@@ -262,7 +262,7 @@ def open_records(
 def _open_bare(
     path: Path, normalization: str | None, statistics: str | os.PathLike | None
 ) -> Records:
-    names = [path] if path.is_file() else sorted(path.glob("*.tfrecord*"))
+    names = [path] if path.is_file() else sorted(path.glob(BARE))
     if not names:
         raise InputError(
             f"{path} holds neither {NAME} nor *.tfrecord files: name records of rplearn-data or "
