@@ -34,10 +34,11 @@ def test_which_layers_carry_a_bias():
     assert inner[0].use_bias
     assert not any(layer.use_bias for layer in inner[1:])
     assert not network.get_layer("logits").use_bias
-    # One projection where the filters change: three of them, each of stride 2.
+    # One projection where the filters change: three of them, none with a stride (oneDNN would
+    # write beyond the gradient of a kernel of few filters, see residual_block).
     projections = [layer for layer in inner if layer.kernel_size == (1, 1)]
     assert [layer.filters for layer in projections] == [32, 64, 128]
-    assert all(layer.strides == (2, 2) for layer in projections)
+    assert all(layer.strides == (1, 1) for layer in projections)
 
 
 def test_resnet_18_has_the_standard_blocks():

@@ -17,7 +17,7 @@ from phire.fields.source import Source, Times, indices
 
 KINDS = ("log1p", "z", "none")
 ALPHA = 0.2
-_BLOCK = 1 << 15
+_BLOCK = 1 << 17  # values of a channel; with fewer, threads wait for Python's lock
 
 
 @dataclasses.dataclass(frozen=True)

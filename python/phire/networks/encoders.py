@@ -48,10 +48,13 @@ def residual_block(
 ) -> Any:
     """Two 3×3 convolutions and a shortcut, projected where the number of filters changes."""
     shortcut = x
+    if stride != 1:
+        # Thinned out before it is projected, not by a stride of the projection: the gradient of
+        # such kernels of few filters is written beyond its end by oneDNN on AVX2 processors
+        # (jit_avx2_1x1_convolution_bwd_weights_t; TensorFlow 2.21).
+        shortcut = keras.layers.MaxPooling2D(1, stride)(shortcut)
     if x.shape[-1] != filters:
-        shortcut = convolution(x, filters, 1, stride, weight_decay=weight_decay)
-    elif stride != 1:
-        shortcut = keras.layers.MaxPooling2D(1, stride)(x)
+        shortcut = convolution(shortcut, filters, 1, weight_decay=weight_decay)
     x = normalised(convolution(x, filters, 3, stride, weight_decay=weight_decay))
     x = normalised(convolution(x, filters, 3, weight_decay=weight_decay), activate=False)
     return keras.layers.ReLU(name=name)(keras.layers.Add()([x, shortcut]))
