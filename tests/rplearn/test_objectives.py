@@ -47,6 +47,15 @@ def test_scores_of_known_logits():
     assert float(found["top_3_accuracy"]) == 0.5
 
 
+def test_a_network_that_tells_nothing_hits_nothing_by_ties():
+    """As for a lag told by argmax: of equal logits the first class is the one that is told."""
+    found = scores(tf.zeros((8, 8)), tf.range(1, 9, dtype=tf.int64))
+    assert float(found["accuracy"]) == 1 / 8
+    assert float(found["top_3_accuracy"]) == 3 / 8
+    of_two = scores(tf.zeros((2, 2)), tf.constant([1, 2], tf.int64))
+    assert (float(of_two["accuracy"]), float(of_two["top_3_accuracy"])) == (1 / 2, 1)
+
+
 def test_a_step_of_temporal_distance_is_sgd_on_the_cross_entropy():
     objective = temporal()
     batch = brightening(8)
