@@ -13,6 +13,7 @@ Every step goes on where it was interrupted: give the same command again.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -40,9 +41,12 @@ PROBE_DAYS = 365
 PROBE_SECTORS = 6
 """The flow is forced alike all around: each sector of 60° is a series of samples."""
 PROBE_BANDS = {"northern jet": (15.0, 75.0), "southern jet": (-75.0, -15.0)}
+PROBED_LAYERS = ("stage1", "stage4")
 PROBED = {
-    "learned": "learned, stage 4",
-    "random": "stage 4, untrained",
+    "learned stage1": "learned, stage 1",
+    "random stage1": "stage 1, untrained",
+    "learned stage4": "learned, stage 4",
+    "random stage4": "stage 4, untrained",
     "pca": "principal components of the fields",
     "rows": "row means of the fields",
     "mean": "training mean",
@@ -305,29 +309,36 @@ def probe_all(setup: Setup, folder: Path, docs: Path, days: int = PROBE_DAYS) ->
     store = folder / "probe.h5"
     simulate(store, days=days, resolution=setup.resolution, step="12h", seed=1)
     rows, facts = [], []
-    for seed in range(setup.seeds):
-        for jet, band in PROBE_BANDS.items():
-            output = folder / f"seed-{seed}" / f"probe-{jet.split()[0]}.nc"
-            result = probe_jet(
-                folder / f"seed-{seed}" / "metric", store, output, band=band,
-                sectors=PROBE_SECTORS, every_hours=12, seed=seed,
-            )  # fmt: skip
-            if seed == 0:
-                of = {name: float(result[name]) for name in (
-                    "index_std", "index_memory", "samples_fitted", "samples_judged"
-                )}  # fmt: skip
-                facts.append(
-                    f"{jet}: the index varies by {of['index_std']:.2f}° (standard deviation) and "
-                    f"remembers {of['index_memory']:.1f} days; about {of['samples_fitted']:.0f} "
-                    f"independent samples to fit on, {of['samples_judged']:.0f} to judge by."
-                )
-            names = ("r2", "r2_low", "r2_high", "mean_absolute_error", "features")
-            for name in result["representation"].values:
-                of = result.sel(representation=name)
-                rows.append(
-                    {"seed": seed, "jet": jet, "representation": name}
-                    | {key: float(of[key]) for key in names}
-                )
+    for seed, (jet, band), layer in itertools.product(
+        range(setup.seeds), PROBE_BANDS.items(), PROBED_LAYERS
+    ):
+        of_seed = folder / f"seed-{seed}"
+        result = probe_jet(
+            of_seed / "metric", store, of_seed / f"probe-{jet.split()[0]}-{layer}.nc",
+            band=band, sectors=PROBE_SECTORS, every_hours=12, seed=seed, layer=layer,
+        )  # fmt: skip
+        if seed == 0 and layer == PROBED_LAYERS[0]:
+            of = {name: float(result[name]) for name in (
+                "index_std", "index_memory", "samples_fitted", "samples_judged"
+            )}  # fmt: skip
+            facts.append(
+                f"{jet}: the index varies by {of['index_std']:.2f}° (standard deviation) and "
+                f"remembers {of['index_memory']:.1f} days; about {of['samples_fitted']:.0f} "
+                f"independent samples to fit on, {of['samples_judged']:.0f} to judge by."
+            )
+        names = ("r2", "r2_low", "r2_high", "mean_absolute_error", "features")
+        for name in result["representation"].values:
+            if name in ("learned", "random"):
+                title = f"{name} {layer}"
+            elif layer == PROBED_LAYERS[0]:
+                title = str(name)
+            else:
+                continue  # the fields are the same for every layer
+            of = result.sel(representation=name)
+            rows.append(
+                {"seed": seed, "jet": jet, "representation": title}
+                | {key: float(of[key]) for key in names}
+            )
     table = pd.DataFrame(rows)
     files.write_text(docs / "probe.csv", table.to_csv(index=False, float_format="%.6g"))
     lines = [

@@ -46,7 +46,7 @@ def test_a_run_warms_up_on_fixed_batches_and_then_trains_on_all(flow_run):
     assert steps[0] == 5 and steps[1] == steps[2] > 15
     assert {"loss", "accuracy", "top_3_accuracy", "val_loss", "val_accuracy"} <= set(history)
     config = yaml.safe_load((flow_run / "config.yaml").read_text())
-    assert config["optimizer"] == "sgd" and config["learning_rate"] == 0.1
+    assert config["optimizer"] == "adam" and config["learning_rate"] == 1e-3
     assert config["fields"]["channels"] == ["vorticity", "temperature"]
 
 
@@ -56,7 +56,7 @@ def test_the_same_command_again_is_done_and_another_is_refused(flow_run, flow_pa
     held = {"validation": flow_pairs / "held-out"}
     train_representation(flow_pairs / "training", run=flow_run, **held, **arguments)
     assert (flow_run / "training.csv").stat().st_mtime_ns == before
-    with pytest.raises(InputError, match=r"learning_rate was 0\.1, now 0\.2"):
+    with pytest.raises(InputError, match=r"learning_rate was 0\.001, now 0\.2"):
         train_representation(
             flow_pairs / "training", run=flow_run, learning_rate=0.2, **held, **arguments
         )

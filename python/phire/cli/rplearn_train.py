@@ -53,13 +53,13 @@ BY_NETWORK = "[default: by the network]"
     "--optimizer",
     type=click.Choice(["sgd", "adam"]),
     default=None,
-    help=f"sgd has momentum 0.9. {BY_NETWORK}: sgd.",
+    help=f"sgd has momentum 0.9. {BY_NETWORK}: sgd, tiny adam.",
 )
 @click.option(
     "--learning-rate",
     type=click.FloatRange(min=0, min_open=True),
     default=None,
-    help=f"At the beginning. {BY_NETWORK}: 0.1.",
+    help="At the beginning. [default: by the optimizer]: sgd 0.1, adam 0.001.",
 )
 @click.option(
     "--clip-norm",

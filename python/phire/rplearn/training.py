@@ -13,7 +13,7 @@ from phire import files
 from phire.errors import InputError
 from phire.fields.normalization import Normalization
 from phire.rplearn.description import read_metric_file
-from phire.rplearn.recipes import build_optimizer, parse_network_options, recipe_of
+from phire.rplearn.recipes import LEARNING_RATES, build_optimizer, parse_network_options, recipe_of
 
 TASKS = ("temporal-distance", "autoencoder", "inpainting")
 
@@ -68,7 +68,7 @@ def train_representation(
             other options that are None by default.
         batch_size: Pairs a step, over all devices.
         optimizer: ``sgd`` (momentum 0.9) or ``adam``.
-        learning_rate: At the beginning.
+        learning_rate: At the beginning; None takes the optimizer's (0.1 for sgd, 0.001 for adam).
         clip_norm: Each variable's gradient is clipped to this norm.
         label_smoothing: Share of probability given to all lags alike.
         flips: Mirror pairs at random, as augmentation where data are few.
@@ -98,7 +98,6 @@ def train_representation(
             ("epochs", epochs),
             ("batch_size", batch_size),
             ("optimizer", optimizer),
-            ("learning_rate", learning_rate),
             ("label_smoothing", label_smoothing),
             ("warm_up_epochs", warm_up_epochs),
             ("warm_up_batches", warm_up_batches),
@@ -106,6 +105,9 @@ def train_representation(
             ("validate_every", validate_every),
         )
     }
+    chosen["learning_rate"] = (
+        LEARNING_RATES.get(chosen["optimizer"]) if learning_rate is None else learning_rate
+    )
     overrides = parse_network_options(network_options)
     if task not in TASKS:
         raise InputError(f"--task {task}: choose one of {', '.join(TASKS)}.")
