@@ -24,6 +24,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from phire.cli.common import import_tensorflow
+
+import_tensorflow()  # as the commands do
+
 import numpy as np
 import tensorflow as tf
 

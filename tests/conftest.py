@@ -1,12 +1,11 @@
 """What all tests share."""
 
-import os
-
 from hypothesis import HealthCheck, settings
+
+from phire.cli.common import choose_kernels
 
 # Nothing fails for being slow: the machines that run the tests are shared.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
-# As the commands set it (phire.cli.common), before anything imports TensorFlow.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+choose_kernels()  # before anything imports TensorFlow

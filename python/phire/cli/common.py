@@ -9,7 +9,7 @@ import platform
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -82,15 +82,20 @@ def usage_in_one_sentence(ctx: click.Context) -> Iterator[None]:
         _end(ctx, f"{error.format_message()} See {ctx.command_path} --help.", 2)
 
 
-def import_tensorflow() -> None:
-    """Imports TensorFlow without the lines that it writes to standard error from C++.
+def choose_kernels() -> None:
+    """Has TensorFlow, which must not be imported yet, take oneDNN's convolutions.
 
-    Its convolutions are oneDNN's, which TensorFlow by itself takes on AVX-512 processors only: on
-    others they train resnet-small twice as fast (docs/performance.md).
+    By itself it takes them on x86 processors with AVX-512 only: on others they train resnet-small
+    twice as fast (docs/performance.md).
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if platform.machine().lower() in ("x86_64", "amd64"):
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+
+def import_tensorflow() -> None:
+    """Imports TensorFlow without the lines that it writes to standard error from C++."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    choose_kernels()
     sys.stderr.flush()
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -103,7 +108,7 @@ def import_tensorflow() -> None:
         os.close(nowhere)
 
 
-def _end(ctx: click.Context, message: object, status: int) -> None:
+def _end(ctx: click.Context, message: object, status: int) -> NoReturn:
     click.echo(f"{ctx.command_path}: {' '.join(str(message).split())}", err=True)
     sys.exit(status)
 

@@ -11,13 +11,9 @@ from pathlib import Path
 import google_crc32c
 import numpy as np
 
-from phire.fields.normalization import Normalization
+from phire.fields.normalization import BLOCK, Normalization
 from phire.records.layers import Layers, all_finite
 from phire.records.writing import ShardFiles
-
-BLOCK_VALUES = 1 << 17
-"""Values that are normalised at once: fewer would stay nearer in the cache, but then threads spend
-their time on handing Python's lock to each other (a fourth of it with 2^15)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +105,7 @@ class Cutter:
         shape = planes.shape[1], width + extra, len(planes)
         pixels = np.empty(shape, np.dtype(self.dtype).newbyteorder("<"))
         # Some rows at a time, so that what is between stays in the processor's cache.
-        rows = max(1, BLOCK_VALUES // width)
+        rows = max(1, BLOCK // width)
         for c, part in enumerate(self._parts):
             for first in range(0, planes.shape[1], rows):
                 block = slice(first, first + rows)
