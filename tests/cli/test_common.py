@@ -1,5 +1,7 @@
 """The shell that every console command wears."""
 
+import warnings
+
 import click
 import pytest
 from click.testing import CliRunner
@@ -24,6 +26,8 @@ def command():
         }
         if fail:
             raise failures[fail]
+        if "odd" in names:
+            warnings.warn("a value\nis odd.", stacklevel=1)
         click.echo(f"{patch} {names} {overwrite}")
         progress.say("said")
 
@@ -43,6 +47,15 @@ def test_options_come_from_the_command_line(command):
 
 def test_quiet_says_nothing(command):
     assert run(command, "--quiet").output == "(160, 160) () False\n"
+
+
+def test_a_warning_is_one_line_without_the_code_it_comes_from(command):
+    shown = warnings.showwarning
+    result = run(command, "--name", "odd")
+    assert result.exit_code == 0
+    assert result.stderr.splitlines()[0] == "toy: warning: a value is odd."
+    assert "test_common.py" not in result.output
+    assert warnings.showwarning is shown
 
 
 def test_options_come_from_a_file_and_the_command_line_wins(command, tmp_path):

@@ -7,6 +7,7 @@ import importlib
 import os
 import platform
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -60,7 +61,7 @@ class Command(click.Command):
 
         if self.tensorflow:
             import_tensorflow()
-        with progress.quiet(ctx.params.pop("quiet")):
+        with progress.quiet(ctx.params.pop("quiet")), _warnings_in_one_line(ctx):
             try:
                 return super().invoke(ctx)
             except InputError as error:
@@ -80,6 +81,18 @@ def usage_in_one_sentence(ctx: click.Context) -> Iterator[None]:
         yield
     except click.UsageError as error:
         _end(ctx, f"{error.format_message()} See {ctx.command_path} --help.", 2)
+
+
+@contextlib.contextmanager
+def _warnings_in_one_line(ctx: click.Context) -> Iterator[None]:
+    """Shows warnings as a command does, without the line of code that they come from."""
+
+    def show(message: Warning | str, category: type[Warning], *where: object) -> None:
+        click.echo(f"{ctx.command_path}: warning: {' '.join(str(message).split())}", err=True)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 def choose_kernels() -> None:
