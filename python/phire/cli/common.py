@@ -68,6 +68,8 @@ class Command(click.Command):
                 _end(ctx, error, 2)
             except WorkError as error:
                 _end(ctx, error, getattr(error, "status", 1))
+            except BrokenPipeError:
+                raise  # whoever reads has enough, such as head; click ends quietly
             except OSError as error:
                 _end(ctx, error, 1)
             except KeyboardInterrupt:
