@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -15,7 +17,7 @@ from phire.downscaling.spectrum_score import log_spectral_error
 from phire.errors import InputError
 from phire.fields import ArraySource, CoarsenedSource, open_store
 from phire.records import write_downscaling_records
-from phire.training import open_run
+from phire.training import open_run, take_over_optimizer
 
 
 def test_a_run_has_its_phases_and_networks(run):
@@ -60,6 +62,26 @@ def test_a_shared_pretraining_gives_the_same_start(records, options, tmp_path):
     after = second.network("generator").get_weights()
     # One epoch of six steps at 1e-4 moves Adam's weights by 1e-4 a step, twice where balanced.
     assert max(np.abs(a - b).max() for a, b in zip(start, after)) < 2e-3
+
+
+def test_a_shared_pretraining_hands_on_adams_state(records, options, tmp_path, capsys):
+    first = train_generator(
+        records, tmp_path / "first", **{**options, "epochs": (), "learning_rates": ()}
+    )
+    alone = {**options, "adversarial_weight": 0}
+    second = train_generator(records, tmp_path / "second", pretrained=first.path, **alone)
+    steps = [run.history["step"].iloc[-1] for run in (first, second)]
+    optimizer = keras.optimizers.Adam()
+    optimizer.build(second.network("generator").trainable_variables)
+    assert take_over_optimizer(optimizer, second.path / "checkpoints", "generator")
+    assert int(optimizer.iterations) == sum(steps)
+    assert "anew" not in capsys.readouterr().err
+
+    shutil.rmtree(first.path / "checkpoints")
+    third = train_generator(records, tmp_path / "third", pretrained=first.path, **alone)
+    assert "its moments begin anew" in capsys.readouterr().err
+    assert take_over_optimizer(optimizer, third.path / "checkpoints", "generator")
+    assert int(optimizer.iterations) == third.history["step"].iloc[-1]
 
 
 def test_whole_fields_may_be_periodic_and_conserved(store, tmp_path):

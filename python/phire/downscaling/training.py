@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from phire import files
+from phire import files, progress
 from phire.downscaling import content as contents
 from phire.downscaling.objectives import PRETRAINING, SuperResolution
 from phire.downscaling.spectrum_score import log_spectral_error
@@ -17,7 +17,14 @@ from phire.errors import InputError
 from phire.networks import discriminators, generators
 from phire.records import Records, open_records
 from phire.records.manifest import Manifest
-from phire.training import Phase, Run, choose_strategy, open_run, train
+from phire.training import (
+    Phase,
+    Run,
+    choose_strategy,
+    open_run,
+    take_over_optimizer,
+    train,
+)
 
 SELECTIONS = {"loss": "val_loss", "spectrum": "val_log_spectral_error", "distance": "val_distance"}
 
@@ -77,7 +84,8 @@ def train_generator(
         adversarial_weight: Weight of the adversarial loss; 0 trains on content alone.
         pretrain_epochs: Epochs on the pixel MSE alone.
         pretrain_rate: Their learning rate.
-        pretrained: A run whose generator to start from; its pretraining is shared.
+        pretrained: A run whose generator to start from, with the state of its optimizer; its
+            pretraining is shared.
         epochs: Epochs of each phase after pretraining.
         learning_rates: Adam's learning rate in each of these.
         batch_size: Patches of a (global) batch.
@@ -174,7 +182,7 @@ def train_generator(
             scores["distance"] = contents.build_content(
                 [(1.0, metric) for metric in metrics], layers=layers, **facts
             )
-        return SuperResolution(
+        objective = SuperResolution(
             generator,
             discriminator,
             contents.build_content(parts, layers=layers, **facts),
@@ -183,6 +191,15 @@ def train_generator(
             average_decay=average_decay,
             validation_scores=scores,
         )
+        if pretrained is not None:
+            checkpoints = Path(pretrained) / "checkpoints"
+            optimizer = objective.optimizers["generator"]
+            if not take_over_optimizer(optimizer, checkpoints, "generator"):
+                progress.say(
+                    f"{checkpoints} holds no state of Adam that fits: its moments begin anew, and "
+                    "the first steps will throw the generator off for a while."
+                )
+        return objective
 
     phases = []
     for name, count, rate in [

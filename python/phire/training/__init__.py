@@ -21,6 +21,7 @@ _PLACES = {
     "open_run": "run",
     "reduce_and_apply": "objective",
     "scaled": "objective",
+    "take_over_optimizer": "checkpoints",
     "train": "loop",
     "weight_decay": "objective",
 }

@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from phire import files
@@ -42,7 +43,7 @@ class Checkpoints:
         # TensorFlow's tracking.
         kept = {
             **objective.networks,
-            **{f"{n} optimizer": o for n, o in objective.optimizers.items()},
+            **{_optimizer_key(n): o for n, o in objective.optimizers.items()},
         }
         self._checkpoint = tf.train.Checkpoint(
             **{
@@ -53,7 +54,7 @@ class Checkpoints:
 
     def saved(self) -> list[Path]:
         """The checkpoints there are, oldest first."""
-        return sorted(path for path in self.directory.glob("step-*") if path.is_dir())
+        return _saved(self.directory)
 
     def save(self, step: int, state: dict[str, Any], best: bool = False) -> None:
         """Saves the objective and ``state`` (JSON).
@@ -113,3 +114,41 @@ class Checkpoints:
                     stacklevel=2,
                 )
         return None
+
+
+def take_over_optimizer(optimizer: keras.optimizers.Optimizer, directory: Path, name: str) -> bool:
+    """Gives an optimizer the state that another run's had: its moments and its count of steps.
+
+    Adam's first steps from nothing move every weight by the whole learning rate at once, which
+    throws a trained deep network far off.
+
+    Args:
+        optimizer: Built for variables like those of the other one.
+        directory: The other run's checkpoints.
+        name: The other one's name in its objective.
+
+    Returns:
+        Whether there was a checkpoint with such a state; otherwise nothing is changed.
+    """
+    for path in reversed(_saved(directory)):
+        try:
+            reader = tf.train.load_checkpoint(str(path / "variables"))
+            values = [
+                reader.get_tensor(f"{_optimizer_key(name)}/{i}/.ATTRIBUTES/VARIABLE_VALUE")
+                for i in range(len(optimizer.variables))
+            ]
+        except (ValueError, RuntimeError, tf.errors.OpError):
+            continue
+        if all(v.shape == tuple(w.shape) for v, w in zip(values, optimizer.variables)):
+            for variable, value in zip(optimizer.variables, values):
+                variable.assign(value)
+            return True
+    return False
+
+
+def _optimizer_key(name: str) -> str:
+    return f"{name.replace(' ', '_')}_optimizer"
+
+
+def _saved(directory: Path) -> list[Path]:
+    return sorted(path for path in directory.glob("step-*") if path.is_dir())
