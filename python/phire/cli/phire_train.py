@@ -54,12 +54,16 @@ from phire.cli.common import Command, CommaSeparated, training_options
     help="Epochs on the pixel MSE alone.",
 )
 @click.option("--pretrain-rate", type=float, default=1e-4, help="Their learning rate.")
-@click.option("--pretrained", type=click.Path(), help="A run whose generator to start from.")
+@click.option(
+    "--pretrained",
+    type=click.Path(),
+    help="A run whose generator to start from, with its Adam's state.",
+)
 @click.option(
     "--epochs",
     type=CommaSeparated(int, name="N,..."),
     default="15,5",
-    help="Epochs of each phase that follows.",
+    help="Epochs of each phase that follows; 0, with one learning rate, pretrains alone.",
 )
 @click.option(
     "--learning-rates",
