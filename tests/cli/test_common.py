@@ -1,5 +1,6 @@
 """The shell that every console command wears."""
 
+import errno
 import warnings
 
 import click
@@ -22,6 +23,7 @@ def command():
         failures = {
             "input": InputError("a.h5 is not there:\n  name another."),
             "work": WorkError("a worker was lost."),
+            "reader": BrokenPipeError(errno.EPIPE, "Broken pipe"),
             "disk": OSError(28, "No space left on device", "out.h5"),
         }
         if fail:
@@ -47,6 +49,12 @@ def test_options_come_from_the_command_line(command):
 
 def test_quiet_says_nothing(command):
     assert run(command, "--quiet").output == "(160, 160) () False\n"
+
+
+def test_a_reader_that_has_enough_is_no_error_to_tell(command):
+    result = run(command, "--fail", "reader")
+    assert result.exit_code == 1
+    assert result.output == ""
 
 
 def test_a_warning_is_one_line_without_the_code_it_comes_from(command):

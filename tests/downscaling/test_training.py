@@ -73,14 +73,14 @@ def test_a_shared_pretraining_hands_on_adams_state(records, options, tmp_path, c
     steps = [run.history["step"].iloc[-1] for run in (first, second)]
     optimizer = keras.optimizers.Adam()
     optimizer.build(second.network("generator").trainable_variables)
-    assert take_over_optimizer(optimizer, second.path / "checkpoints", "generator")
+    assert take_over_optimizer(optimizer, second.checkpoints, "generator")
     assert int(optimizer.iterations) == sum(steps)
     assert "anew" not in capsys.readouterr().err
 
-    shutil.rmtree(first.path / "checkpoints")
+    shutil.rmtree(first.checkpoints)
     third = train_generator(records, tmp_path / "third", pretrained=first.path, **alone)
     assert "its moments begin anew" in capsys.readouterr().err
-    assert take_over_optimizer(optimizer, third.path / "checkpoints", "generator")
+    assert take_over_optimizer(optimizer, third.checkpoints, "generator")
     assert int(optimizer.iterations) == third.history["step"].iloc[-1]
 
 

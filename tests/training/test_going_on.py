@@ -11,7 +11,8 @@ import pytest
 import tensorflow as tf
 
 from phire.errors import InputError, WorkError
-from phire.training import Phase, Terminated, open_run, train
+from phire.training import Phase, Terminated, open_run, take_over_optimizer, train
+from phire.training.checkpoints import Checkpoints
 from phire.training.plateau import Patience, ReduceOnPlateau
 from toy_objective import Line, points
 
@@ -46,6 +47,25 @@ def test_what_a_step_draws_is_the_same_after_a_resumption(tmp_path):
     np.testing.assert_allclose(losses, expected_losses, rtol=1e-6)  # summed in other parts
     for a, b in zip(weights, expected):
         np.testing.assert_array_equal(a, b)
+
+
+def test_an_optimizer_takes_over_what_another_one_remembers(tmp_path):
+    trained, fresh = Line(), Line()
+    for batch in points(0).take(5):
+        trained.train_step(batch)
+    Checkpoints(tmp_path, trained, keep=1).save(5, {})
+    before = [np.array(variable) for variable in fresh.optimizer.variables]
+    assert not take_over_optimizer(fresh.optimizer, tmp_path, "circle")
+    larger = keras.optimizers.SGD(0.05, momentum=0.9)
+    larger.build([keras.Variable(np.zeros((2, 2))) for _ in fresh.network.trainable_variables])
+    assert not take_over_optimizer(larger, tmp_path, "line")
+    for variable, value in zip(fresh.optimizer.variables, before):
+        np.testing.assert_array_equal(variable, value)
+
+    assert take_over_optimizer(fresh.optimizer, tmp_path, "line")
+    for mine, theirs in zip(fresh.optimizer.variables, trained.optimizer.variables):
+        np.testing.assert_array_equal(mine, theirs)
+    assert max(np.abs(np.array(one)).max() for one in fresh.optimizer.variables[2:]) > 0
 
 
 def test_the_scale_of_a_float16_loss_is_kept(tmp_path):

@@ -150,7 +150,8 @@ def train_generator(
         raise InputError(f"--layers needs a metric in --content, which is {content}: leave it out.")
     if select == "distance" and not metrics:
         raise InputError("--select distance needs a metric in --content.")
-    start = None if pretrained is None else open_run(pretrained).network("generator")
+    source = None if pretrained is None else open_run(pretrained)
+    start = None if source is None else source.network("generator")
 
     overrides = {"filters": filters, "blocks": blocks}
     architecture = {
@@ -191,13 +192,12 @@ def train_generator(
             average_decay=average_decay,
             validation_scores=scores,
         )
-        if pretrained is not None:
-            checkpoints = Path(pretrained) / "checkpoints"
+        if source is not None:
             optimizer = objective.optimizers["generator"]
-            if not take_over_optimizer(optimizer, checkpoints, "generator"):
+            if not take_over_optimizer(optimizer, source.checkpoints, "generator"):
                 progress.say(
-                    f"{checkpoints} holds no state of Adam that fits: its moments begin anew, and "
-                    "the first steps will throw the generator off for a while."
+                    f"{source.checkpoints} holds no state of Adam that fits: its moments begin "
+                    "anew, and the first steps will throw the generator off for a while."
                 )
         return objective
 

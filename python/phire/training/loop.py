@@ -210,9 +210,7 @@ class _Training:
         self.keep_epochs = keep_epochs
         self.checkpoint_seconds = checkpoint_seconds
         self.checkpoint_steps = checkpoint_steps
-        self.checkpoints = Checkpoints(
-            run.path / "checkpoints", objective, keep, chief=agreement.chief
-        )
+        self.checkpoints = Checkpoints(run.checkpoints, objective, keep, chief=agreement.chief)
         self.outputs = Outputs(run, objective)
         self.state = _State()
         self.model = objective.networks[objective.exported[0]]

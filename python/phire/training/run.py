@@ -17,6 +17,7 @@ from phire.errors import InputError
 CONFIG = "config.yaml"
 PROVENANCE = "provenance.json"
 HISTORY = "training.csv"
+CHECKPOINTS = "checkpoints"
 
 
 class Run:
@@ -46,6 +47,11 @@ class Run:
         """One row an epoch; empty before the first."""
         path = self.path / HISTORY
         return pd.read_csv(path) if path.exists() else pd.DataFrame()
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the checkpoints lie."""
+        return self.path / CHECKPOINTS
 
     @property
     def epochs(self) -> list[int]:
@@ -152,7 +158,7 @@ def prepare_run(path: str | os.PathLike, options: Mapping[str, Any], overwrite: 
         return found
     with files.replacing(path) as partial:
         (partial / "networks").mkdir(parents=True)
-        (partial / "checkpoints").mkdir()
+        (partial / CHECKPOINTS).mkdir()
         (partial / CONFIG).write_text(
             yaml.safe_dump(files.plain(options), sort_keys=False), encoding="utf-8"
         )
