@@ -1,6 +1,9 @@
 """Outputs are whole or absent, and never mixed up."""
 
+import errno
 import json
+import os
+import threading
 
 import numpy as np
 import pytest
@@ -99,3 +102,37 @@ def test_a_fingerprint_of_a_directory_sees_names(tmp_path):
     first = files.fingerprint(tmp_path)
     (tmp_path / "a").rename(tmp_path / "b")
     assert files.fingerprint(tmp_path) != first
+
+
+def test_files_go_to_the_disk_while_they_are_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "FLUSHED_EVERY", 1e-3)
+    paths = [tmp_path / "a", tmp_path / "b"]
+    for path in paths:
+        path.write_bytes(b"1")
+    synced, both = [], threading.Event()
+
+    def fsync(descriptor: int) -> None:
+        synced.append(os.path.samestat(os.fstat(descriptor), paths[0].stat()))
+        if {True, False} <= set(synced):
+            both.set()
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with files.flushing(paths):
+        assert both.wait(30)
+
+
+def test_a_disk_that_fails_meanwhile_is_reported(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "FLUSHED_EVERY", 1e-3)
+    path = tmp_path / "a"
+    path.write_bytes(b"1")
+    failed = threading.Event()
+
+    def fsync(descriptor: int) -> None:
+        failed.set()
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match="Input/output error"), files.flushing([path]):
+        assert failed.wait(30)
+    with pytest.raises(KeyError, match="the block's own"), files.flushing([path]):
+        raise KeyError("the block's own")

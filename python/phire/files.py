@@ -6,6 +6,7 @@ whole. What it was made by is kept with it, so that the same command can be give
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import datetime
 import hashlib
@@ -14,13 +15,16 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from phire.errors import InputError
 
 PARTIAL = ".partial"
+FLUSHED_EVERY = 0.05
+"""Seconds between two flushes of :func:`flushing`."""
 
 
 def partial_path(path: str | os.PathLike) -> Path:
@@ -88,6 +92,32 @@ def _flush(path: Path) -> None:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
+
+
+@contextlib.contextmanager
+def flushing(paths: Sequence[str | os.PathLike]) -> Iterator[None]:
+    """Sends to the disk, beside the block, what it writes to files that are there already.
+
+    :func:`replacing` has little left to wait for then.
+
+    Raises:
+        OSError: The disk failed, or is full.
+    """
+    done = threading.Event()
+
+    def flush() -> None:
+        while not done.wait(FLUSHED_EVERY):
+            for path in paths:
+                if not done.is_set():
+                    _flush(Path(path))
+
+    with concurrent.futures.ThreadPoolExecutor(1) as executor:
+        flushed = executor.submit(flush)
+        try:
+            yield
+        finally:
+            done.set()
+        flushed.result()
 
 
 def plain(value: Any) -> Any:

@@ -132,6 +132,34 @@ def test_the_order_of_values_is_kept(low, high):
     assert (one <= other) == (low <= high) or np.isclose(low, high)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_planes_are_normalised_block_by_block_as_log1p_says(kind, dtype, monkeypatch):
+    monkeypatch.setattr("phire.fields.normalization.BLOCK", 25)  # three rows of seven at a time
+    fields = skewed(1)[0].astype(dtype)
+    fields[2, 3, 1] = np.nan
+    normalization = fit_normalization(source(skewed()), kind=kind)
+    mean, std, log_mean, log_std = expected_moments(skewed())
+    expected = fields.astype(np.float64)
+    if kind != "none":
+        expected = (expected - mean) / std
+    if kind == "log1p":
+        expected = np.sign(expected) * np.log1p(ALPHA * np.abs(expected))
+        expected = (expected - log_mean) / log_std
+    out = np.zeros((6, 9, 2), "<f4")  # wider than the field, as for patches across the date line
+    normalization.apply_planes(np.moveaxis(fields, -1, 0), out[:, :7])
+    # Rounding of the value as it comes is a part of the standard deviation.
+    tolerance = {"rtol": 1e-6, "atol": 4e-6 if dtype == np.float32 else 1e-6}
+    np.testing.assert_allclose(out[:, :7], expected, **tolerance)
+    assert not out[:, 7:].any()
+    np.testing.assert_array_equal(normalization.apply(fields).astype(np.float32), out[:, :7])
+
+
+def test_no_values_are_normalised_to_none():
+    normalization = fit_normalization(source(skewed()))
+    assert normalization.apply(np.empty((0, 6, 7, 2), np.float32)).shape == (0, 6, 7, 2)
+
+
 def test_tensors_and_arrays_agree():
     keras = pytest.importorskip("keras")
     fields = skewed()

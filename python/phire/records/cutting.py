@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import google_crc32c
 import numpy as np
 
-from phire.fields.normalization import BLOCK, Normalization
+from phire.fields.normalization import Normalization
 from phire.records.layers import Layers, all_finite
 from phire.records.writing import ShardFiles
 
@@ -58,11 +57,6 @@ class Cutter:
     fill: tuple[float, ...] | None = None
     surveyed: bool = False
 
-    @functools.cached_property
-    def _parts(self) -> list[Normalization]:
-        """The normalisation of each channel."""
-        return [self.normalization.select([name]) for name in self.normalization.channels]
-
     def patches(
         self, planes: np.ndarray, patch: tuple[int, int], places: np.ndarray
     ) -> list[bytes]:
@@ -95,8 +89,6 @@ class Cutter:
     def normalised(self, planes: np.ndarray, extra: int = 0) -> np.ndarray:
         """(H, W + extra, C) as stored, from (C, H, W) physical values.
 
-        Channel by channel: with channels last every operation would run over a handful of values.
-
         Args:
             planes: (C, H, W).
             extra: Columns to go on with beyond the last one, from the first.
@@ -104,14 +96,7 @@ class Cutter:
         width = planes.shape[2]
         shape = planes.shape[1], width + extra, len(planes)
         pixels = np.empty(shape, np.dtype(self.dtype).newbyteorder("<"))
-        # Some rows at a time, so that what is between stays in the processor's cache.
-        rows = max(1, BLOCK // width)
-        for c, part in enumerate(self._parts):
-            for first in range(0, planes.shape[1], rows):
-                block = slice(first, first + rows)
-                values = np.ascontiguousarray(planes[c, block])[..., None]
-                with np.errstate(invalid="ignore"):
-                    pixels[block, :width, c] = part.apply(values)[..., 0]
+        self.normalization.apply_planes(planes, pixels[:, :width])
         pixels[:, width:] = pixels[:, :extra]
         return pixels
 

@@ -309,7 +309,9 @@ def _write_pixels(
     results = spread(
         cut_fields, tasks, client, description="cutting patches", unit="fields", sizes=sizes
     )
-    with contextlib.closing(results):
+    # Shards that are still to be compressed are not kept.
+    kept = names if options["compression"] == "none" else ()
+    with files.flushing([directory / name for name in kept]), contextlib.closing(results):
         for part, found in zip(parts, results):
             if found is None:
                 return None
