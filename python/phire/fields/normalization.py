@@ -343,25 +343,26 @@ def _moments(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Count, mean and sum of squared deviations per channel of some fields."""
     merged = None
+    # In blocks that stay in the processor's cache, in memory that is used again and again.
+    work = np.empty((2, len(source.channels), BLOCK // 2))
     for time in times:
         fields = source.read([time]).reshape(-1, len(source.channels))
-        # In blocks that stay in the processor's cache, one channel after another.
-        for start in range(0, len(fields), BLOCK):
-            block = fields[start : start + BLOCK].T.astype(np.float64, order="C")
-            part = _block_moments(block, fitted)
+        for start in range(0, len(fields), work.shape[-1]):
+            block = fields[start : start + work.shape[-1]].T
+            values, rest = work[..., : block.shape[1]]
+            values[...] = block
+            if fitted is not None:
+                values -= np.array(fitted.mean)[:, None]
+                values /= np.array(fitted.std)[:, None]
+                with np.errstate(invalid="ignore"):  # infinite values are refused already
+                    bend(values, ALPHA, rest)
+            part = _block_moments(values)
             merged = part if merged is None else _merge(merged, part)
     return merged
 
 
-def _block_moments(
-    values: np.ndarray, fitted: Normalization | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The moments of values (C, n), after the logarithm where ``fitted`` gives the z-scores."""
-    if fitted is not None:
-        values -= np.array(fitted.mean)[:, None]
-        values /= np.array(fitted.std)[:, None]
-        with np.errstate(invalid="ignore"):  # infinite values are refused already
-            bend(values, ALPHA, np.empty_like(values))
+def _block_moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The moments of values (C, n), which are overwritten."""
     missing = np.isnan(values)
     count = values.shape[1] - np.count_nonzero(missing, axis=1)
     if count.min() < values.shape[1]:
