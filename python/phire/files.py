@@ -23,7 +23,7 @@ from typing import Any
 from phire.errors import InputError
 
 PARTIAL = ".partial"
-FLUSHED_EVERY = 0.05
+FLUSHED_EVERY = 0.2
 """Seconds between two flushes of :func:`flushing`."""
 
 
@@ -98,7 +98,8 @@ def _flush(path: Path) -> None:
 def flushing(paths: Sequence[str | os.PathLike]) -> Iterator[None]:
     """Sends to the disk, beside the block, what it writes to files that are there already.
 
-    :func:`replacing` has little left to wait for then.
+    :func:`replacing` has little left to wait for then; the system by itself begins only when a
+    tenth of the memory waits for the disk.
 
     Raises:
         OSError: The disk failed, or is full.

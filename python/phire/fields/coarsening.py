@@ -134,10 +134,22 @@ def block_mean(fields: np.ndarray, grid: Grid, scale: int) -> np.ndarray:
         (n, H // scale, W // scale, C) float32.
     """
     rows, columns = kept_window(grid, scale)
-    weights = block_weights(grid, scale)
-    kept = fields[:, rows, columns]
+    return weighted_block_mean(fields[:, rows, columns], block_weights(grid, scale))
+
+
+def weighted_block_mean(fields: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Means over blocks of rows with weights of their own.
+
+    Args:
+        fields: (n, H, W, C).
+        weights: (H // scale, scale) of the rows within each row of blocks.
+
+    Returns:
+        (n, H // scale, W // scale, C) float32.
+    """
+    scale = weights.shape[1]
     # Column by column, row by row of the blocks: long, even strides.
-    means = sum(kept[:, :, i::scale].astype(np.float64) for i in range(scale)) / scale
+    means = sum(fields[:, :, i::scale].astype(np.float64) for i in range(scale)) / scale
     means = sum(means[:, i::scale] * weights[:, i, None, None] for i in range(scale))
     return means.astype(np.float32)
 

@@ -11,7 +11,7 @@ import google_crc32c
 import numpy as np
 
 from phire.fields.normalization import Normalization
-from phire.records.layers import Layers, all_finite
+from phire.records.layers import Layers, Resolution
 from phire.records.writing import ShardFiles
 
 
@@ -57,33 +57,22 @@ class Cutter:
     fill: tuple[float, ...] | None = None
     surveyed: bool = False
 
-    def patches(
-        self, planes: np.ndarray, patch: tuple[int, int], places: np.ndarray
-    ) -> list[bytes]:
+    def patches(self, field: Resolution, patch: tuple[int, int], places: np.ndarray) -> list[bytes]:
         """The bytes of patches of a field, H×W×C little-endian.
 
         Args:
-            planes: (C, H, W) physical values.
+            field: Physical values.
             patch: (H, W).
             places: (n, 2) first rows and columns.
         """
         height, width = patch
-        if len(places) * height * width > planes[0].size:
-            pixels = self.normalised(planes, width if self.wraps else 0)
+        if len(places) * height * width > field.shape[1] * field.shape[2]:
+            pixels = self.normalised(field.whole(), width if self.wraps else 0)
             return [
                 pixels[row : row + height, column : column + width].tobytes()
                 for row, column in places.tolist()
             ]
-        # One below another, so that they are normalised together.
-        stack = np.empty((len(planes), len(places) * height, width), planes.dtype)
-        for i, (row, column) in enumerate(places.tolist()):
-            piece = planes[:, row : row + height, column : column + width]
-            target = stack[:, i * height : (i + 1) * height]
-            target[:, :, : piece.shape[2]] = piece
-            if piece.shape[2] < width:
-                rest = planes[:, row : row + height, : width - piece.shape[2]]
-                target[:, :, piece.shape[2] :] = rest
-        pixels = self.normalised(stack)
+        pixels = self.normalised(field.patches(patch, places))
         return [pixels[i * height : (i + 1) * height].tobytes() for i in range(len(places))]
 
     def normalised(self, planes: np.ndarray, extra: int = 0) -> np.ndarray:
@@ -124,11 +113,11 @@ def cut_fields(
     with ShardFiles(directory, names) as files:
         for first, last in itertools.pairwise(bounds.tolist()):
             fields = cutter.layers.read(int(cuts.time[first]), fill)
-            if not cutter.surveyed and not all(map(all_finite, fields)):
+            if not cutter.surveyed and not all(field.finite for field in fields):
                 return None
-            for number, (layer, planes) in enumerate(zip(cutter.layers.layers, fields)):
+            for number, (layer, field) in enumerate(zip(cutter.layers.layers, fields)):
                 places = np.stack([cuts.row[first:last], cuts.column[first:last]], axis=1)
-                patches = cutter.patches(planes, layer.patch, places * layer.step)
+                patches = cutter.patches(field, layer.patch, places * layer.step)
                 for i, pixels in zip(range(first, last), patches):
                     crcs[i, number] = google_crc32c.value(pixels)
                     files.write(int(shard[i]), int(offsets[i, number]), pixels)

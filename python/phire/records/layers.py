@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from phire.fields.coarsening import block_mean, kept_window
+from phire.fields.coarsening import block_weights, kept_window, weighted_block_mean
 from phire.fields.store import FieldStore
 
 
@@ -25,6 +25,90 @@ class Layer:
 
     patch: tuple[int, int]
     step: int = 1
+
+
+class Planes:
+    """One resolution of a field.
+
+    Args:
+        values: (C, H, W) physical, float32.
+
+    Attributes:
+        shape: C, H and W.
+    """
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.shape = values.shape
+        self._values = values
+
+    def whole(self) -> np.ndarray:
+        """(C, H, W) values."""
+        return self._values
+
+    def patches(self, patch: tuple[int, int], places: np.ndarray) -> np.ndarray:
+        """Cuts patches, one below another; beyond the last column they go on with the first.
+
+        Args:
+            patch: (H, W).
+            places: (n, 2) first rows and columns.
+
+        Returns:
+            (C, n · H, W) values.
+        """
+        height, width = patch
+        stack = np.empty((self.shape[0], len(places) * height, width), self._values.dtype)
+        for i, (row, column) in enumerate(places.tolist()):
+            band = self._values[:, row : row + height]
+            piece = band[:, :, column : column + width]
+            target = stack[:, i * height : (i + 1) * height]
+            target[:, :, : piece.shape[2]] = piece
+            target[:, :, piece.shape[2] :] = band[:, :, : width - piece.shape[2]]
+        return stack
+
+    @functools.cached_property
+    def finite(self) -> bool:
+        """Whether no value is missing or infinite."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            # A sum passes on what is not finite; only if it is not must one look closer.
+            return bool(np.isfinite(self._values.sum()) or np.isfinite(self._values).all())
+
+
+class BlockMeans:
+    """The block means of a resolution; only those of the patches are worked out, where they do.
+
+    Args:
+        fine: The resolution.
+        weights: (H // scale, scale) of its rows, see
+            :func:`~phire.fields.coarsening.block_weights`.
+
+    Attributes:
+        shape: C, H and W.
+    """
+
+    def __init__(self, fine: Planes, weights: np.ndarray) -> None:
+        self._fine = fine
+        self._weights = weights
+        self._scale = weights.shape[1]
+        channels, _, width = fine.shape
+        self.shape = channels, len(weights), width // self._scale
+
+    def whole(self) -> np.ndarray:
+        """(C, H, W) values; missing where a value of the block is."""
+        planes = self._fine.whole()[:, None, :, :, None]
+        # One by one: the sums are in float64.
+        return np.stack([weighted_block_mean(p, self._weights)[0, :, :, 0] for p in planes])
+
+    def patches(self, patch: tuple[int, int], places: np.ndarray) -> np.ndarray:
+        """See :meth:`Planes.patches`."""
+        size = patch[0] * self._scale, patch[1] * self._scale
+        stack = self._fine.patches(size, places * self._scale)
+        rows = places[:, :1] + np.arange(patch[0])
+        return weighted_block_mean(stack[..., None], self._weights[rows.ravel()])[..., 0]
+
+    @property
+    def finite(self) -> bool:
+        """Whether no value is missing or infinite."""
+        return self._fine.finite
 
 
 class StoreReference:
@@ -54,6 +138,9 @@ def _opened(path: str, stamp: tuple[int, int]) -> FieldStore:
     return FieldStore(path)
 
 
+Resolution = Planes | BlockMeans
+
+
 class OneResolution:
     """Fields as they are in a store.
 
@@ -71,7 +158,7 @@ class OneResolution:
         self.field_bytes = _field_bytes(store)
         self._store = StoreReference(store)
 
-    def read(self, time: int, fill: np.ndarray | None = None) -> list[np.ndarray]:
+    def read(self, time: int, fill: np.ndarray | None = None) -> list[Resolution]:
         """Reads one field.
 
         Args:
@@ -79,9 +166,9 @@ class OneResolution:
             fill: (C,) values to put where one is missing; None leaves NaN.
 
         Returns:
-            (C, H, W) float32 for each layer.
+            The values of each layer.
         """
-        return [_filled(self._store.get().read_planes(time), fill)]
+        return [Planes(_filled(self._store.get().read_planes(time), fill))]
 
 
 class TwoResolutions:
@@ -113,25 +200,25 @@ class TwoResolutions:
         low_patch = patch[0] // scale, patch[1] // scale
         self.layers = (Layer(low_patch), Layer(patch, scale))
         self.field_bytes = _field_bytes(store)
-        self._grid = store.grid
-        self._scale = scale
+        self._kept = kept_window(store.grid, scale)
+        self._weights = block_weights(store.grid, scale)
         self._high = StoreReference(store)
         self._low = None if low is None else StoreReference(low)
         self._low_window = low_window
         self._low_times = low_times
 
-    def read(self, time: int, fill: np.ndarray | None = None) -> list[np.ndarray]:
+    def read(self, time: int, fill: np.ndarray | None = None) -> list[Resolution]:
         """Reads one field at both resolutions, low first; see :meth:`OneResolution.read`."""
-        high = _filled(self._high.get().read_planes(time), fill)
-        rows, columns = kept_window(self._grid, self._scale)
+        rows, columns = self._kept
+        high = _filled(self._high.get().read_planes(time), fill)[:, rows, columns]
         if self._low is None:
-            low = [block_mean(plane[None, :, :, None], self._grid, self._scale) for plane in high]
-            return [np.stack([plane[0, :, :, 0] for plane in low]), high[:, rows, columns]]
+            fine = Planes(high)
+            return [BlockMeans(fine, self._weights), fine]
         low = self._low.get().read_planes(int(self._low_times[time]))
         low = _filled(low[:, self._low_window[0], self._low_window[1]], fill)
         # The low resolution may end a block earlier than the high one.
-        size = [n * self._scale for n in low.shape[1:]]
-        return [low, high[:, rows, columns][:, : size[0], : size[1]]]
+        height, width = (n * self._weights.shape[1] for n in low.shape[1:])
+        return [Planes(low), Planes(high[:, :height, :width])]
 
 
 Layers = OneResolution | TwoResolutions
@@ -145,10 +232,3 @@ def _filled(planes: np.ndarray, fill: np.ndarray | None) -> np.ndarray:
     if fill is None:
         return planes
     return np.where(np.isnan(planes), np.asarray(fill, planes.dtype)[:, None, None], planes)
-
-
-def all_finite(planes: np.ndarray) -> bool:
-    """Whether no value is missing or infinite."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        # A sum passes on what is not finite; only if it is not must one look closer.
-        return bool(np.isfinite(planes.sum()) or np.isfinite(planes).all())

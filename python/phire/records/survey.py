@@ -18,7 +18,7 @@ import numpy as np
 from phire import progress
 from phire.errors import InputError
 from phire.fields.time import TimeAxis
-from phire.records.layers import Layers, all_finite
+from phire.records.layers import Layers
 from phire.records.sampling import Window
 from phire.records.spreading import spread
 
@@ -49,9 +49,10 @@ def look(
     """
     found, maps = [], {}
     for time in times:
-        planes = layers.read(int(time))
-        if all(map(all_finite, planes)):
+        fields = layers.read(int(time))
+        if all(field.finite for field in fields):
             continue
+        planes = [field.whole() for field in fields]
         if any(np.isinf(part).any() for part in planes):
             found.append(Found(int(time), "infinite"))
             continue
