@@ -78,7 +78,7 @@ def test_options_come_from_a_file_and_the_command_line_wins(command, tmp_path):
     ("text", "said"),
     [
         ("patches: 3\n", "unknown option 'patches'; the options are"),
-        ("patch: [1, 2, 3]\n", "has 3 parts instead of 2"),
+        ("patch: [1, 2, 3]\n", "'1,2,3' is not of the form int,int"),
         ("- 3\n", "must hold"),
         ("a: [\n", "line 2 is not YAML"),
     ],

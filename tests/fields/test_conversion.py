@@ -111,8 +111,8 @@ def test_gaps_repetitions_and_missing_values_are_named(tmp_path, said):
     convert(tmp_path / "a.nc", tmp_path / "a.h5")
     text = "\n".join(said)
     assert "1 gap in time, 1 step missing (1 after 2000-01-01T12:00)" in text
-    assert "1 time occur more than once (2000-01-01T06:00)" in text
-    assert f"{2 * 19 * 36 + 1:,} values are missing (NaN), 2 fields wholly" in text
+    assert "1 time occurs more than once (2000-01-01T06:00)" in text
+    assert f"{2 * 19 * 36 + 1:,} values are missing (NaN), 1 field wholly" in text
     with open_store(tmp_path / "a.h5") as store:
         np.testing.assert_array_equal(store.read(slice(None))[4:, ::-1], values[[4, 5, 6, 7]])
 

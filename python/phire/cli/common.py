@@ -185,17 +185,19 @@ class CommaSeparated(click.ParamType):
     ) -> None:
         self.convert_part = convert_part
         self.length = length
-        self.name = name or f"{convert_part.__name__},..."
+        part = convert_part.__name__
+        self.name = name or (",".join([part] * length) if length else f"{part},...")
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if isinstance(value, tuple):
             return value
+        form = getattr(param, "metavar", None) or self.name
         try:
             parts = tuple(self.convert_part(part.strip()) for part in str(value).split(","))
         except ValueError:
-            self.fail(f"{value!r} is not a list of the form {self.name}.", param, ctx)
-        if self.length is not None and len(parts) != self.length:
-            self.fail(f"{value!r} has {len(parts)} parts instead of {self.length}.", param, ctx)
+            parts = None
+        if parts is None or self.length not in (None, len(parts)):
+            self.fail(f"{value!r} is not of the form {form}.", param, ctx)
         return parts
 
 

@@ -145,7 +145,8 @@ def _report(output: str | os.PathLike, channels: Sequence[str], grid: str, time:
     missing = missing_values(Path(output)) or (0, 0)
     if missing[0]:
         progress.say(
-            f"Note: {missing[0]:,} values are missing (NaN), {missing[1]:,} fields wholly."
+            f"Note: {missing[0]:,} value{'s are' if missing[0] > 1 else ' is'} missing (NaN), "
+            f"{missing[1]:,} field{'s' * (missing[1] != 1)} wholly."
         )
 
 
@@ -164,7 +165,7 @@ def irregularities(time: TimeAxis, most: int = 5) -> list[str]:
     if len(repeated):
         names = list(dict.fromkeys(time.format(int(i)) for i in repeated))
         lines.append(
-            f"{len(names)} time{'s' * (len(names) > 1)} occur more than once "
+            f"{len(names)} time{'s occur' if len(names) > 1 else ' occurs'} more than once "
             f"({', '.join(names[:most])}{' …' if len(names) > most else ''}): pairs are not drawn "
             "there"
         )

@@ -42,7 +42,9 @@ def describe_store(path: str | os.PathLike) -> dict[str, Any] | None:
         if store.missing is not None:
             values, fields = store.missing
             share = values / np.prod(store.shape)
-            facts["missing values"] = f"{values:,} ({share:.3%}), {fields:,} fields wholly"
+            facts["missing values"] = (
+                f"{values:,} ({share:.3%}), {fields:,} field{'s' * (fields != 1)} wholly"
+            )
         if store.record is not None:
             facts["made by"] = " ".join(store.record.get("command", []))
             facts["made at"] = store.record.get("created")

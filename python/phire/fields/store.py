@@ -27,7 +27,7 @@ DIMENSIONS = ("channel", "time", "latitude", "longitude")
 RECORD = "phire"
 """The attribute of the file that holds, as JSON, what made it."""
 MISSING = "missing"
-"""The attribute of /data that holds how many values, and how many whole fields, are missing."""
+"""The attribute of /data that holds how many values are missing, and how many fields wholly."""
 
 
 class FieldStore:
@@ -163,7 +163,10 @@ class FieldStore:
 
     @property
     def missing(self) -> tuple[int, int] | None:
-        """How many values are missing, and how many fields wholly; None where nobody counted."""
+        """How many values are missing, and in how many fields everywhere; None if nobody counted.
+
+        A field misses a point where any of its channels does.
+        """
         counts = self._data.attrs.get(MISSING)
         return None if counts is None else (int(counts[0]), int(counts[1]))
 
@@ -277,7 +280,7 @@ class StoreWriter:
         count = len(fields)
         missing = np.isnan(fields)
         if missing.any():
-            self._missing += missing.sum(), missing.all(axis=(1, 2)).sum()
+            self._missing += missing.sum(), missing.any(axis=3).all(axis=(1, 2)).sum()
         self._data.resize(self._count + count, axis=1)
         self._data[:, self._count : self._count + count] = np.moveaxis(fields, -1, 0)
         self._count += count

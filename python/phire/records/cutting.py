@@ -67,10 +67,12 @@ class Cutter:
         """
         height, width = patch
         if len(places) * height * width > field.shape[1] * field.shape[2]:
-            pixels = self.normalised(field.whole(), width if self.wraps else 0)
+            first = places[:, 0].min()
+            rows = slice(first, places[:, 0].max() + height)
+            pixels = self.normalised(field.whole()[:, rows], width if self.wraps else 0)
             return [
                 pixels[row : row + height, column : column + width].tobytes()
-                for row, column in places.tolist()
+                for row, column in (places - [first, 0]).tolist()
             ]
         pixels = self.normalised(field.patches(patch, places))
         return [pixels[i * height : (i + 1) * height].tobytes() for i in range(len(places))]
