@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from phire.fields.coarsening import block_mean, block_weights
 from phire.fields.grid import Grid
-from phire.records.layers import BlockMeans, Planes
+from phire.records.planes import BlockMeans, Planes
 
 
 @st.composite
