@@ -137,14 +137,20 @@ def record_head(
         + [float_feature(*item) for item in floats]
         + [first_pixels]
     )
-    data = length - _FRAME - 4
+    frame, features = _framing(length - _FRAME - 4)
+    body = features + body
+    return frame + body, google_crc32c.value(body)
+
+
+@functools.lru_cache(maxsize=1024)
+def _framing(data: int) -> tuple[bytes, bytes]:
+    """The framing before so many bytes of data, and the head of the field that they are."""
     inner = data - 1
     while len(_field(1, inner)) + inner > data:
         inner -= 1
-    body = _field(1, inner) + body
     size = struct.pack("<Q", data)
-    frame = size + struct.pack("<I", int(masked(np.uint32(google_crc32c.value(size)))))
-    return frame + body, google_crc32c.value(body)
+    crc = masked(np.uint32(google_crc32c.value(size)))
+    return size + struct.pack("<I", int(crc)), _field(1, inner)
 
 
 def masked(crc: np.ndarray) -> np.ndarray:
