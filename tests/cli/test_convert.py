@@ -74,8 +74,8 @@ def test_options_from_a_file(tmp_path):
         (["--variables", "w"], "no variable 'w' of fields; it has u, v"),
         (["--level", "300"], "no level 300"),
         (["--level", "850", "--time", "2001-01-01,2002-01-01"], "--time"),
-        (["--level", "850", "--wind", "u"], "instead of 2"),
-        (["--level", "850", "--region", "1,2,3"], "instead of 4"),
+        (["--level", "850", "--wind", "u"], "is not of the form U,V"),
+        (["--level", "850", "--region", "1,2,3"], "is not of the form N,W,S,E"),
     ],
 )
 def test_mistakes_get_one_sentence_and_status_2(tmp_path, options, said):

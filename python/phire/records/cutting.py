@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import google_crc32c
@@ -58,8 +58,12 @@ class Cutter:
     fill: tuple[float, ...] | None = None
     surveyed: bool = False
 
-    def patches(self, field: Resolution, patch: tuple[int, int], places: np.ndarray) -> list[bytes]:
-        """The bytes of patches of a field, H×W×C little-endian.
+    def patches(
+        self, field: Resolution, patch: tuple[int, int], places: np.ndarray
+    ) -> Iterator[bytes]:
+        """Yields the bytes of patches of a field, H×W×C little-endian.
+
+        One by one: what follows finds each still in the processor's cache.
 
         Args:
             field: Physical values.
@@ -71,12 +75,12 @@ class Cutter:
             first = places[:, 0].min()
             rows = slice(first, places[:, 0].max() + height)
             pixels = self.normalised(field.whole()[:, rows], width if self.wraps else 0)
-            return [
-                pixels[row : row + height, column : column + width].tobytes()
-                for row, column in (places - [first, 0]).tolist()
-            ]
-        pixels = self.normalised(field.patches(patch, places))
-        return [pixels[i * height : (i + 1) * height].tobytes() for i in range(len(places))]
+            places = places - [first, 0]
+        else:
+            pixels = self.normalised(field.patches(patch, places))
+            places = np.stack([np.arange(len(places)) * height, np.zeros(len(places), int)], 1)
+        for row, column in places.tolist():
+            yield pixels[row : row + height, column : column + width].tobytes()
 
     def normalised(self, planes: np.ndarray, extra: int = 0) -> np.ndarray:
         """(H, W + extra, C) as stored, from (C, H, W) physical values.
