@@ -155,6 +155,12 @@ def test_planes_are_normalised_block_by_block_as_log1p_says(kind, dtype, monkeyp
     np.testing.assert_array_equal(normalization.apply(fields).astype(np.float32), out[:, :7])
 
 
+def test_an_array_of_other_channels_is_refused():
+    normalization = fit_normalization(source(skewed()))
+    with pytest.raises(ValueError, match=r"\(6, 4\) does not end with 2 channels"):
+        normalization.apply(np.zeros((6, 4), np.float32))
+
+
 def test_no_values_are_normalised_to_none():
     normalization = fit_normalization(source(skewed()))
     assert normalization.apply(np.empty((0, 6, 7, 2), np.float32)).shape == (0, 6, 7, 2)

@@ -84,12 +84,17 @@ class Normalization:
 
         Returns:
             Values of the same shape and type.
+
+        Raises:
+            ValueError: The last axis of an array does not hold these channels.
         """
         if self.kind == "none":
             return x
-        if isinstance(x, np.ndarray):
-            result = np.empty(x.shape, _float_type(x))
+        if xp is np:
             count = len(self.channels)
+            if x.shape[-1] != count:
+                raise ValueError(f"an array of shape {x.shape} does not end with {count} channels")
+            result = np.empty(x.shape, _float_type(x))
             self.apply_planes(x.reshape(-1, count).T, result.reshape(-1, count))
             return result
         mean, std = self._constants(x, self.mean, self.std)
