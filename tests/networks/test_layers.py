@@ -44,13 +44,29 @@ def test_a_convolution_to_few_channels_is_kerass(size, shape, filters):
         np.testing.assert_allclose(mine, keras_own, atol=3e-6 * scale)
 
 
+@pytest.mark.parametrize("options", [{}, {"padding": "valid"}, {"strides": 2}])
+@pytest.mark.parametrize("size", [4, 5])
+@pytest.mark.parametrize("shape", [(None, None), (9, 12), (10, 12)])
+def test_so_is_one_of_unknown_size_and_of_other_padding(size, options, shape):
+    """Of even kernels and strides, Keras's own is taken."""
+    layers = [kind(2, size, **options) for kind in (FewFilterConvolution, keras.layers.Conv2D)]
+    inputs = keras.Input((*shape, 3))
+    models = [keras.Model(inputs, layer(inputs)) for layer in layers]
+    models[1].set_weights(models[0].get_weights())
+    x = np.random.default_rng(0).normal(size=(2, shape[0] or 9, 12, 3)).astype("f4")
+    mine, keras_own = (model.predict_on_batch(x) for model in models)
+    assert models[0].output_shape == models[1].output_shape
+    np.testing.assert_allclose(mine, keras_own, atol=1e-5)
+
+
 def test_it_takes_blocks_where_they_fit_and_only_there():
     layer, _ = pair(9, 2)
     blocks = {shape: layer._block(tf.zeros((1, *shape, 3))) for shape in [(8, 4), (6, 8), (5, 8)]}
-    assert blocks == {(8, 4): 4, (6, 8): 2, (5, 8): None}
-    assert layer._block(keras.KerasTensor((None, None, None, 3))) is None
-    assert pair(3, 2)[0]._block(tf.zeros((1, 8, 8, 3))) is None
-    assert pair(9, 8)[0]._block(tf.zeros((1, 8, 8, 3))) is None
+    assert blocks == {(8, 4): 2, (6, 8): 2, (5, 8): 1}
+    assert layer._block(keras.KerasTensor((None, None, None, 3))) == 1
+    assert pair(9, 1)[0]._block(tf.zeros((1, 8, 4, 3))) == 4
+    assert layer._suited()
+    assert not any(pair(*other)[0]._suited() for other in [(3, 2), (9, 8), (6, 2)])
 
 
 def test_it_is_saved_and_loaded(tmp_path):

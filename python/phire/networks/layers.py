@@ -58,31 +58,53 @@ class BatchNormalization(keras.layers.BatchNormalization):
 class FewFilterConvolution(keras.layers.Conv2D):
     """A convolution of stride 1 to few channels, as in a generator's last layer.
 
-    The kernels for it work on sixteen channels at once, most of which are then for nothing. So on
-    TensorFlow blocks of pixels are taken for channels, in and out, and the weights are arranged for
-    them: a 9×9 convolution of 64 channels to 2 becomes a 3×3 one of 1024 to 32 on a grid of a
-    quarter of the points. Weights and results are those of ``keras.layers.Conv2D``.
+    The kernels for it work on eight or sixteen channels at once, most of which are then for
+    nothing, and on a single large image oneDNN falls back to ones that take a hundred times as
+    long. So on TensorFlow without a GPU
+
+    - blocks of pixels are taken for channels, in and out, and the weights are arranged for them: a
+      9×9 convolution of 64 channels to 2 becomes a 5×5 one of 256 to 8 on half the rows and
+      columns;
+    - it is worked out as the gradient of the convolution from the few channels to the many, which
+      is the same sum and has kernels that are fast at any size.
+
+    Weights and results are those of ``keras.layers.Conv2D``.
     """
 
     def call(self, inputs: Any) -> Any:
-        """(B, H, W, C) → (B, H, W, filters)."""
-        block = self._block(inputs)
-        if block is None:
+        """(B, H, W, C) → (B, H, W, filters), less the kernel's reach where padding is valid."""
+        if not self._suited():
             return super().call(inputs)
         import tensorflow as tf
 
+        block = self._block(inputs)
+        x = tf.cast(inputs, self.compute_dtype)
         kernel = self._arranged(tf.cast(self.kernel.value, self.compute_dtype), block)
-        x = tf.nn.space_to_depth(tf.cast(inputs, self.compute_dtype), block)
-        x = tf.nn.depth_to_space(tf.nn.conv2d(x, kernel, 1, "SAME"), block)
+        if block > 1:
+            x = tf.nn.space_to_depth(x, block)
+        mirrored = tf.transpose(kernel[::-1, ::-1], (0, 1, 3, 2))
+        shape = tf.concat([tf.shape(x)[:3], [block**2 * self.filters]], 0)
+        x = tf.nn.conv2d_transpose(x, mirrored, shape, 1, "SAME")
+        if block > 1:
+            x = tf.nn.depth_to_space(x, block)
+        x = tf.ensure_shape(x, (*inputs.shape[:3], self.filters))
+        if self.padding == "valid":
+            rows, columns = (slice(size // 2, -(size // 2)) for size in self.kernel_size)
+            x = x[:, rows, columns]
         if self.use_bias:
             x = tf.nn.bias_add(x, tf.cast(self.bias.value, x.dtype))
         return self.activation(x)
 
-    def _block(self, inputs: Any) -> int | None:
-        """Side of the blocks, or None where the plain convolution serves as well."""
-        suited = (
-            keras.backend.backend() == "tensorflow"
-            and self.padding == "same"
+    def _suited(self) -> bool:
+        """Whether the plain convolution would be slower."""
+        if keras.backend.backend() != "tensorflow":
+            return False
+        import tensorflow as tf
+
+        return (
+            not tf.config.get_visible_devices("GPU")
+            and self.data_format == "channels_last"
+            and self.padding in ("same", "valid")
             and self.filters <= 4
             and self.strides == (1, 1)
             and self.dilation_rate == (1, 1)
@@ -91,13 +113,19 @@ class FewFilterConvolution(keras.layers.Conv2D):
             and all(size % 2 == 1 for size in self.kernel_size)
             and getattr(self, "lora_rank", None) is None
         )
+
+    def _block(self, inputs: Any) -> int:
+        """Side of the blocks: as large as fills the kernels, where the image divides into them."""
         height, width = inputs.shape[1:3]
-        if not suited or height is None or width is None:
-            return None
-        return next((n for n in (4, 2) if height % n == 0 and width % n == 0), None)
+        if height is None or width is None:
+            return 1
+        sizes = (4, 2) if self.filters == 1 else (2,)
+        return next((n for n in sizes if height % n == 0 and width % n == 0), 1)
 
     def _arranged(self, kernel: Any, block: int) -> Any:
         """The kernel (k, l, C, F) as one between blocks (K, L, n·n·C, n·n·F)."""
+        if block == 1:
+            return kernel
         import tensorflow as tf
 
         channels, filters = kernel.shape[2:]
