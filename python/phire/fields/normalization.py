@@ -241,7 +241,11 @@ def bend(x: np.ndarray, alpha: float, work: np.ndarray) -> None:
     work *= alpha
     work += 1
     np.log(work, out=work)
-    np.copysign(work, x, out=x)
+    # NumPy's copysign takes one value after another too: the signs are taken as bits.
+    bits = np.dtype(f"u{x.itemsize}")
+    signs, sizes = x.view(bits), work.view(bits)
+    signs &= np.array(1 << 8 * x.itemsize - 1, bits)
+    signs |= sizes
 
 
 def _float_type(values: np.ndarray) -> np.dtype:

@@ -116,14 +116,10 @@ class Records:
         records = records.skip(skip * batch_size)
         if workers > 1:
             records = records.shard(workers, worker)
-        # Record by record, the pixels are copied once less than by parsing whole batches. As many
-        # calls as there are cores: AUTOTUNE's search for the number costs small records a third.
-        records = records.map(
-            self._decode, num_parallel_calls=available_cores(), deterministic=True
+        # A few calls keep up with any disk; more would hold a batch each.
+        batches = records.batch(batch_size // workers, drop_remainder=drop_remainder).map(
+            self._decode, num_parallel_calls=min(4, available_cores()), deterministic=True
         )
-        batches = records.batch(batch_size // workers, drop_remainder=drop_remainder)
-        if self.manifest.physical or self.manifest.dtype != "float32":
-            batches = batches.map(self._finish, tf.data.AUTOTUNE, deterministic=True)
         options = tf.data.Options()
         options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
         return batches.with_options(options).prefetch(2)
@@ -147,19 +143,22 @@ class Records:
             num_parallel_reads=None if len(names) == 1 else min(4, len(names)),
         ).with_options(_deterministic())
 
-    def _decode(self, record: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _decode(self, records: tf.Tensor) -> dict[str, tf.Tensor]:
+        """A batch of serialised records, (n,), as :meth:`dataset` gives it."""
         manifest = self.manifest
-        one = {name: tf.io.FixedLenFeature([], tf.string) for name in _pixel_names(manifest.kind)}
+        wanted = {
+            name: tf.io.FixedLenFeature([], tf.string) for name in _pixel_names(manifest.kind)
+        }
         if manifest.kind == "pairs":
-            one["label"] = tf.io.FixedLenFeature([], tf.int64)
-            one |= {n: tf.io.FixedLenFeature([], tf.float32, -1.0) for n in features.PAIR_FLOATS}
-        parsed = tf.io.parse_single_example(record, one)
+            wanted["label"] = tf.io.FixedLenFeature([], tf.int64)
+            wanted |= {n: tf.io.FixedLenFeature([], tf.float32, -1.0) for n in features.PAIR_FLOATS}
+        parsed = tf.io.parse_example(records, wanted)
         if manifest.kind == "pairs":
             return {
                 "first": self._pixels(parsed["patch1"], manifest.patch),
                 "second": self._pixels(parsed["patch2"], manifest.patch),
                 "label": parsed["label"],
-                "position": tf.stack([parsed[name] for name in features.PAIR_FLOATS]),
+                "position": tf.stack([parsed[name] for name in features.PAIR_FLOATS], axis=1),
             }
         return {
             "low": self._pixels(parsed["data_LR"], manifest.low_patch),
@@ -167,6 +166,7 @@ class Records:
         }
 
     def _pixels(self, data: tf.Tensor, patch: tuple[int, int]) -> tf.Tensor:
+        """(n,) bytes as normalised (n, H, W, C) float32."""
         shape = (*patch, len(self.manifest.channels))
         dtype = tf.as_dtype(self.manifest.dtype)
         length = int(np.prod(shape)) * dtype.size
@@ -174,18 +174,10 @@ class Records:
             flat = tf.bitcast(tf.io.decode_raw(data, tf.int16, fixed_length=length), dtype)
         else:
             flat = tf.io.decode_raw(data, dtype, fixed_length=length)
-        return tf.reshape(flat, shape)
-
-    def _finish(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Normalises physical values and makes all pixels float32."""
-        finished = dict(batch)
-        for name in ("first", "second", "low", "high"):
-            if name in batch:
-                pixels = batch[name]
-                if self.manifest.physical:
-                    pixels = self.manifest.normalization.apply(pixels, xp=_TensorMath)
-                finished[name] = tf.cast(pixels, tf.float32)
-        return finished
+        pixels = tf.reshape(flat, (data.shape[0] or -1, *shape))
+        if self.manifest.physical:
+            pixels = self.manifest.normalization.apply(pixels, xp=_TensorMath)
+        return tf.cast(pixels, tf.float32)
 
 
 class _TensorMath:
