@@ -26,7 +26,6 @@ SCALE = 4
 PHASES = (6, 2)
 """Epochs at the learning rate and at a tenth of it, after the pretraining."""
 PRETRAINING = 2
-BATCH = 16
 METRICS = ("scores", "spectrum", "semivariogram", "distribution", "learned", "samples")
 
 
@@ -44,7 +43,7 @@ class Variant:
     name: str
     content: str
     layers: tuple[str, ...] | None = None
-    adversarial_weight: float = 1e-3
+    adversarial_weight: float = 5e-3
 
     @property
     def slug(self) -> str:
@@ -70,6 +69,8 @@ class Setup:
         held_out_days: Days to evaluate on.
         patch: Side of the fine patches.
         network: The generator.
+        upsampling: Its upsampling.
+        batch_size: Patches of a step.
         rate: Learning rate; the last epochs take a tenth of it.
         encoder: The encoder of the learned distance.
         layer: The layer of it that is compared.
@@ -85,6 +86,8 @@ class Setup:
     held_out_days: int = 10
     patch: int = 96
     network: str = "srgan-small"
+    upsampling: str = "resize"
+    batch_size: int = 4
     rate: float = 1e-4
     encoder: str = "tiny"
     layer: str = "stage4"
@@ -158,6 +161,7 @@ def train_variant(
         run,
         validation=validation,
         network=setup.network,
+        upsampling=setup.upsampling,
         content=variant.content.replace("METRIC", str(folder / "metric")),
         layers=variant.layers,
         adversarial_weight=variant.adversarial_weight,
@@ -166,7 +170,7 @@ def train_variant(
         pretrained=pretrained,
         epochs=epochs,
         learning_rates=(setup.rate, setup.rate / 10)[: len(epochs)],
-        batch_size=BATCH,
+        batch_size=setup.batch_size,
         seed=seed,
     )
 
@@ -187,7 +191,7 @@ def patches_per_field(setup: Setup, folder: Path) -> int:
     pretraining = min(seconds.values()) * PRETRAINING
     a_step = setup.seeds * (pretraining + sum(PHASES) * sum(seconds.values()))
     steps = 60 * setup.budget / a_step
-    return max(1, round(steps * BATCH / (8 * setup.days)))
+    return max(1, round(steps * setup.batch_size / (8 * setup.days)))
 
 
 def train_all(setup: Setup, folder: Path, patches: int) -> dict[int, dict[str, Path]]:
@@ -426,6 +430,8 @@ def study(setup: Setup, folder: str | os.PathLike, docs: str | os.PathLike) -> N
 @click.option("--held-out-days", type=int, help="Days to evaluate on.  [default: 10]")
 @click.option("--patch", type=int, help="Side of the fine patches.  [default: 96]")
 @click.option("--network", help="The generator.  [default: srgan-small]")
+@click.option("--upsampling", help="Its upsampling.  [default: resize]")
+@click.option("--batch-size", type=int, help="Patches of a step.  [default: 4]")
 @click.option("--rate", type=float, help="Learning rate.  [default: 1e-4]")
 @click.option("--encoder", help="Encoder of the learned distance.  [default: tiny]")
 @click.option("--layer", help="The layer of it that is compared.  [default: stage4]")

@@ -43,6 +43,28 @@ def test_partial_work_is_kept_where_asked(tmp_path):
     assert (path / "a").read_text() == "1"
 
 
+def test_a_place_where_nothing_can_be_made_is_named(tmp_path, monkeypatch):
+    (tmp_path / "text").write_text("hello")
+    with pytest.raises(InputError, match=r"text/a/b\.nc cannot be made .*text is a file"):
+        files.write_text(tmp_path / "text" / "a" / "b.nc", "")
+
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files.Path, "touch", refuse)
+        with pytest.raises(InputError, match=r"b\.nc cannot be made \(permission denied\)"):
+            files.write_text(tmp_path / "b.nc", "")
+
+    def fill(path):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(files.Path, "touch", fill)
+    with pytest.raises(OSError, match="No space left"):
+        files.write_text(tmp_path / "b.nc", "")
+    assert [path.name for path in tmp_path.iterdir()] == ["text"]
+
+
 def test_a_directory_replaces_a_directory(tmp_path):
     path = tmp_path / "output"
     for name in ("old", "new"):

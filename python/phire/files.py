@@ -9,6 +9,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import datetime
+import errno
 import hashlib
 import importlib.metadata
 import json
@@ -23,6 +24,8 @@ from typing import Any
 from phire.errors import InputError
 
 PARTIAL = ".partial"
+_NO_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOENT)
+"""Errors of a place where nothing can be made."""
 FLUSHED_EVERY = 0.2
 """Seconds between two flushes of :func:`flushing`."""
 
@@ -53,12 +56,26 @@ def replacing(path: str | os.PathLike, keep_partial: bool = False) -> Iterator[P
 
     Yields:
         The temporary path, in the same directory. The block makes a file or directory there.
+
+    Raises:
+        InputError: Nothing can be made in that place.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = partial_path(path)
-    if not keep_partial:
-        remove(partial)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not keep_partial:
+            remove(partial)
+        if not partial.exists():
+            # Libraries that write files tell little of why they cannot.
+            partial.touch()
+            partial.unlink()
+    except OSError as error:
+        if error.errno not in _NO_PLACE:
+            raise
+        file = next((str(parent) for parent in path.parents if parent.is_file()), None)
+        reason = error.strerror.lower() if file is None else f"{file} is a file"
+        raise InputError(f"{path} cannot be made ({reason}): name another output.") from None
     try:
         yield partial
     except BaseException:

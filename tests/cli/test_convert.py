@@ -97,7 +97,7 @@ def test_join_and_info(tmp_path):
     facts = json.loads(phire("info", tmp_path / "all.h5", "--json"))
     assert facts["fields"] == 10
     output = phire("join", tmp_path / "a.h5", tmp_path / "a.h5", tmp_path / "c.h5", status=2)
-    assert "overlap" in output
+    assert "two different stores" in output
 
 
 def test_info_of_other_formats_says_what_can_be_converted(tmp_path):

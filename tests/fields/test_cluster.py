@@ -52,3 +52,12 @@ def test_a_lost_scheduler_is_named(tmp_path, port):
             process.wait()
     assert (tmp_path / "1").exists()
     assert not (tmp_path / "49").exists()
+
+
+def test_processes_that_do_not_start_are_named(monkeypatch):
+    def fail(**options):
+        raise RuntimeError("Nanny failed to start.")
+
+    monkeypatch.setattr("distributed.LocalCluster", fail)
+    with pytest.raises(WorkError, match=r"--workers 2 did not start .Nanny"), cluster(workers=2):
+        pass

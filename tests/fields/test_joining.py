@@ -110,7 +110,8 @@ def test_the_output_protocol(years, tmp_path, said):
         ({"grid": Grid.regional(np.arange(6), np.arange(12))}, "grid"),
         ({"values": 2 * HOURS}, r"step \(6 h; 12 h\)"),
         ({"calendar": None, "values": np.arange(12)}, r"times \(dates; steps\)"),
-        ({"calendar": "360_day"}, "360_day"),
+        ({"calendar": "360_day"}, r"calendar \(standard; 360_day\)"),
+        ({"calendar": "360_day", "values": 2 * HOURS}, r"calendar \(.*\), step \(6 h; 12 h\)"),
         ({"values": HOURS - 6 * 3600}, "overlap"),
         ({"values": -HOURS}, "do not ascend"),
     ],
@@ -123,9 +124,16 @@ def test_what_differs_is_named(tmp_path, other, said):
     assert not (tmp_path / "all.h5").exists()
 
 
+def test_patterns_are_expanded(years, tmp_path):
+    join([f"{tmp_path}/[ab].h5", years[0]], tmp_path / "all.h5")
+    with open_store(tmp_path / "all.h5") as store:
+        np.testing.assert_array_equal(store.read(slice(None)), FIELDS)
+
+
 def test_stores_that_are_none(years, tmp_path):
     for stores, output, said in (
-        (years[:1], "all.h5", "two stores"),
+        (years[:1], "all.h5", "two different stores"),
+        (years[:1] * 2, "all.h5", "two different stores"),
         ([*years, tmp_path / "d.h5"], "all.h5", "d.h5 does not exist"),
         (years, "all.nc", "must end with .h5"),
         (years, "a.h5", "itself"),

@@ -206,6 +206,13 @@ def test_every_shard_holds_samples_of_the_whole_period(tmp_path, sphere):
         assert abs(np.corrcoef(starts, np.arange(len(starts)))[0, 1]) < 0.2
 
 
+def test_lags_that_no_pair_has_are_named(tmp_path, sphere, capsys):
+    make_store(tmp_path / "store.h5", grid=sphere, steps=[*range(0, 16, 4), *range(1, 17, 4)])
+    write(tmp_path / "store.h5", tmp_path / "out", classes=5)
+    assert "no two fields lie 2 steps" in capsys.readouterr().err
+    assert {record["label"] for record in read(tmp_path / "out")} == {1, 3, 4, 5}
+
+
 def test_repeated_times_are_stated(tmp_path, sphere):
     make_store(tmp_path / "store.h5", grid=sphere, steps=[0, 1, 2, 3, 3, 3, 4, 5, 6, 7])
     manifest = write(tmp_path / "store.h5", tmp_path / "out", classes=2)

@@ -147,9 +147,10 @@ def test_a_patch_larger_than_the_field(sphere, patch, said):
         window(sphere, patch, None)
 
 
-def test_latitudes_that_hold_no_patch(sphere):
-    with pytest.raises(InputError, match="--latitudes 88,90"):
-        window(sphere, (4, 4), (88, 90))
+@pytest.mark.parametrize("latitudes, said", [((88, 90), "88,90 holds"), ((60, -60), "-60,60")])
+def test_latitudes_that_hold_no_patch(sphere, latitudes, said):
+    with pytest.raises(InputError, match=f"--latitudes .*{said}"):
+        window(sphere, (4, 4), latitudes)
 
 
 @pytest.mark.parametrize("place, step", [(PLACE, 1), (Window((1, 5), 12, False), 2)])

@@ -24,7 +24,7 @@ def cluster(workers: int | None = None, scheduler: str | None = None) -> Iterato
 
     Raises:
         InputError: Both are given, or the cluster does not answer.
-        WorkError: The scheduler was lost during the block.
+        WorkError: Processes did not start, or the scheduler was lost during the block.
     """
     if workers and scheduler:
         raise InputError("--workers and --scheduler exclude one another: give one of them.")
@@ -47,13 +47,18 @@ def cluster(workers: int | None = None, scheduler: str | None = None) -> Iterato
             yield client
         return
     # Workers only read and cut; a nanny that restarts a lost one is all the safety they need.
-    with (
-        dask.config.set({"distributed.worker.daemon": False}),
-        LocalCluster(
-            n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None
-        ) as local,
-        Client(local) as client,
-    ):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(dask.config.set({"distributed.worker.daemon": False}))
+        try:
+            local = LocalCluster(
+                n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None
+            )
+            client = stack.enter_context(Client(stack.enter_context(local)))
+        except (OSError, RuntimeError) as error:
+            raise WorkError(
+                f"the processes of --workers {workers} did not start ({error}): give the same "
+                "command again, or fewer."
+            ) from None
         yield client
 
 

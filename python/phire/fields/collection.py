@@ -108,6 +108,13 @@ class CollectedSource:
                 f"{channel}, but no dates by which to order them: give one file, or files with "
                 "times."
             )
+        first, *others = (self.parts[i] for i in holders)
+        for part in others:
+            if not part.time.shares_calendar(first.time):
+                raise InputError(
+                    f"{first.name} and {part.name} have different calendars "
+                    f"({first.time.calendar}; {part.time.calendar}): convert them apart."
+                )
         axis = TimeAxis.concatenate([self.parts[i].time for i in holders])
         places = np.concatenate(
             [

@@ -14,6 +14,7 @@ import numpy as np
 from phire import files, progress
 from phire.errors import InputError
 from phire.fields.conversion import irregularities
+from phire.fields.opening import expand
 from phire.fields.output import already_made
 from phire.fields.store import (
     DATASET,
@@ -36,7 +37,7 @@ def join(
     the order of time; without, in the order given, and steps are counted on.
 
     Args:
-        stores: Two or more stores of the same channels, units, grid and step.
+        stores: Two or more stores of the same channels, units, grid and step; patterns too.
         output: The virtual store to make (.h5).
         overwrite: Make the output anew.
 
@@ -44,14 +45,11 @@ def join(
         InputError: A store is none, or differs from the first in channels, units, grid, step or
             calendar; two stores overlap in time; the output was made by something else.
     """
-    paths = [Path(store) for store in stores]
+    paths = expand(stores)
     if len(paths) < 2:
-        raise InputError("phire join needs two stores at least: name them before the output.")
+        raise InputError("two different stores at least are needed: name them before the output.")
     if Path(output).suffix.lower() not in (".h5", ".hdf5"):
         raise InputError(f"{output} must end with .h5: a virtual store is an HDF5 file.")
-    missing = [path for path in paths if not path.exists()]
-    if missing:
-        raise InputError(f"{missing[0]} does not exist: name field stores.")
     for path in paths:
         if os.path.lexists(output) and os.path.samefile(path, output):
             raise InputError(f"{output} is one of the stores itself: name another output.")
@@ -78,22 +76,27 @@ def join(
 
 
 def _require_alike(first: FieldStore, other: FieldStore) -> None:
-    """Names the first thing in which two stores differ."""
+    """Names the things in which two stores differ."""
     facts = {
         "channels": (first.channels, other.channels),
         "units": (first.units, other.units),
         "grid": (first.grid.describe(), other.grid.describe()),
     }
     facts["times"] = tuple("dates" if s.time.has_calendar else "steps" for s in (first, other))
+    if first.time.has_calendar and not first.time.shares_calendar(other.time):
+        facts["calendar"] = (first.time.calendar, str(other.time.calendar))
     if first.time.step is not None and other.time.step is not None:
         facts["step"] = (first.time.step_text, other.time.step_text)
-    for name, (one, two) in facts.items():
-        if one != two:
-            one, two = (v if isinstance(v, str) else ", ".join(v) for v in (one, two))
-            raise InputError(
-                f"{first.path} and {other.path} differ in {name} ({one}; {two}): join stores of "
-                "the same."
-            )
+    differing = [
+        f"{name} ({'; '.join(v if isinstance(v, str) else ', '.join(v) for v in values)})"
+        for name, values in facts.items()
+        if values[0] != values[1]
+    ]
+    if differing:
+        raise InputError(
+            f"{first.path} and {other.path} differ in {', '.join(differing)}: join stores of the "
+            "same."
+        )
     if not first.grid.equals(other.grid):
         raise InputError(
             f"{first.path} and {other.path} differ in the latitudes or longitudes of their grids."

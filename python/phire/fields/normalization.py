@@ -305,7 +305,10 @@ def _fit_moments(
     count, mean, squares = merged[0]
     for c, name in enumerate(source.channels):
         if not count[c]:
-            raise InputError(f"channel {name} holds nothing but missing values.")
+            raise InputError(
+                f"channel {name} holds nothing but missing values: leave it out, or choose other "
+                "times."
+            )
         if not np.isfinite(mean[c]):
             raise InputError(
                 f"channel {name} holds infinite values: mark them as missing (NaN) first."

@@ -83,8 +83,9 @@ def open_source(
     if level is not None and not levels:
         raise InputError(f"--level {level:g}: the variables of {where} have no levels to choose.")
     if grid is not None and not spectral:
+        have = "has" if len(files) == 1 else "have"
         raise InputError(
-            f"--grid: {where} hold no spherical-harmonic coefficients to synthesise; gridded "
+            f"--grid: {where} {have} no spherical-harmonic coefficients to synthesise; gridded "
             "fields keep their grid."
         )
     return CollectedSource(parts, variables)

@@ -115,9 +115,10 @@ def output_format(output: str | os.PathLike) -> str:
     """
     suffix = Path(output).suffix.lower()
     if suffix not in SUFFIXES:
+        has = f"the suffix {suffix!r}" if suffix else "no suffix"
         raise InputError(
-            f"{output} has the suffix {suffix or 'none'!r}: name an output that ends with .h5 (a "
-            "field store), .nc (NetCDF) or .zarr."
+            f"{output} has {has}: name an output that ends with .h5 (a field store), .nc (NetCDF) "
+            "or .zarr."
         )
     return SUFFIXES[suffix]
 

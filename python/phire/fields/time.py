@@ -72,9 +72,8 @@ class TimeAxis:
         Raises:
             InputError: The calendars differ.
         """
-        calendars = {_canonical(part.calendar) for part in parts}
-        if len(calendars) != 1:
-            names = ", ".join(sorted(str(calendar) for calendar in calendars))
+        if not all(part.shares_calendar(parts[0]) for part in parts):
+            names = ", ".join(sorted({str(part.calendar) for part in parts}))
             raise InputError(f"the times are of different calendars: {names}.")
         return cls(np.concatenate([part.values for part in parts]), parts[0].calendar)
 
@@ -84,7 +83,7 @@ class TimeAxis:
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, TimeAxis)
-            and _canonical(self.calendar) == _canonical(other.calendar)
+            and self.shares_calendar(other)
             and np.array_equal(self.values, other.values)
         )
 
@@ -92,6 +91,10 @@ class TimeAxis:
 
     def __getitem__(self, index: Any) -> TimeAxis:
         return TimeAxis(np.atleast_1d(self.values[index]), self.calendar)
+
+    def shares_calendar(self, other: TimeAxis) -> bool:
+        """Whether the values of both mean the same dates."""
+        return _canonical(self.calendar) == _canonical(other.calendar)
 
     @property
     def has_calendar(self) -> bool:
@@ -196,11 +199,14 @@ class TimeAxis:
         Raises:
             InputError: A bound is no time, or no field lies between them.
         """
+        first, end = (self.parse(bound) if bound else None for bound in (start, stop))
+        if first is not None and end is not None and first >= end:
+            raise InputError(f"--time {start},{stop} ends before it begins: give START,STOP.")
         inside = np.ones(len(self), dtype=bool)
-        if start:
-            inside &= self.values >= self.parse(start)
-        if stop:
-            inside &= self.values < self.parse(stop)
+        if first is not None:
+            inside &= self.values >= first
+        if end is not None:
+            inside &= self.values < end
         if not inside.any():
             raise InputError(
                 f"--time {start or ''},{stop or ''} holds none of the fields, which run from "

@@ -16,7 +16,7 @@ from phire.records import features, making, writing
 from phire.records.cutting import Cuts
 from phire.records.layers import OneResolution
 from phire.records.manifest import Manifest
-from phire.records.sampling import Blocked, PairPlan, plan_pairs, window
+from phire.records.sampling import Blocked, PairPlan, empty_classes, plan_pairs, window
 
 
 def write_pair_records(
@@ -94,6 +94,14 @@ def write_pair_records(
                 )
             if not source.grid.has_coordinates:
                 progress.say("--latitudes is ignored: the fields have no coordinates.")
+
+            empty = empty_classes(source.time, chosen, classes)
+            if 0 < len(empty) < classes:
+                progress.say(
+                    f"Note: no two fields lie {', '.join(map(str, empty))} steps "
+                    f"({source.time.step_text}) apart: the pairs are of the other "
+                    f"{classes - len(empty)} lags alone."
+                )
 
             def draw(blocked: Blocked | None, absent: np.ndarray | None) -> PairPlan:
                 return plan_pairs(

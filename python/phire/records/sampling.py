@@ -48,8 +48,14 @@ def window(
             circle.
 
     Raises:
-        InputError: The patch is larger than the field, or the range of latitudes holds none.
+        InputError: The patch is larger than the field, or the range of latitudes is none or holds
+            no patch.
     """
+    if latitudes is not None and latitudes[0] > latitudes[1]:
+        raise InputError(
+            f"--latitudes {latitudes[0]:g},{latitudes[1]:g} must be SOUTH,NORTH: "
+            f"{latitudes[1]:g},{latitudes[0]:g}."
+        )
     height, width = grid.shape
     if patch[0] > height or patch[1] > width:
         raise InputError(
@@ -62,7 +68,7 @@ def window(
         # The centre lies half way between the two middle rows of a patch of even height.
         low, high = starts + (patch[0] - 1) // 2, starts + patch[0] // 2
         centre = (grid.latitudes[low] + grid.latitudes[high]) / 2
-        allowed = np.flatnonzero((centre >= min(latitudes)) & (centre <= max(latitudes)))
+        allowed = np.flatnonzero((centre >= latitudes[0]) & (centre <= latitudes[1]))
         if not len(allowed):
             raise InputError(
                 f"--latitudes {latitudes[0]:g},{latitudes[1]:g} holds no patch of {patch[0]} rows: "
@@ -148,8 +154,7 @@ def plan_pairs(
     usable[chosen] = True
     if absent is not None:
         usable[absent] = False
-    partners = [time.partner(lag) for lag in range(1, classes + 1)]
-    starts = [np.flatnonzero(usable & (p >= 0) & usable[p]) for p in partners]
+    partners, starts = _partners(time, usable, classes)
     lags = np.array([lag for lag in range(classes) if len(starts[lag])], dtype=np.int64)
     if not len(lags):
         raise InputError(
@@ -195,6 +200,22 @@ def plan_pairs(
             "smaller --patch, other --latitudes, or --missing fill."
         )
     return PairPlan(start, end, lag + 1, row, column)
+
+
+def empty_classes(time: TimeAxis, chosen: np.ndarray, classes: int) -> list[int]:
+    """The lags among 1…classes at which no two of the chosen fields lie."""
+    usable = np.zeros(len(time), bool)
+    usable[chosen] = True
+    starts = _partners(time, usable, classes)[1]
+    return [lag for lag, which in enumerate(starts, 1) if not len(which)]
+
+
+def _partners(
+    time: TimeAxis, usable: np.ndarray, classes: int
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """For each lag every field's partner, and the fields that have a usable one."""
+    partners = [time.partner(lag) for lag in range(1, classes + 1)]
+    return partners, [np.flatnonzero(usable & (p >= 0) & usable[p]) for p in partners]
 
 
 def plan_patches(
