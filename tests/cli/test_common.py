@@ -89,7 +89,16 @@ def test_a_wrong_file_is_named(command, tmp_path, text, said):
     result = run(command, "--config", config)
     assert result.exit_code == 2
     assert said in result.output
+    assert str(config) in result.output
     assert len(result.output.splitlines()) == 1
+
+
+def test_what_the_command_line_gets_wrong_is_not_put_on_the_file(command, tmp_path):
+    config = tmp_path / "options.yaml"
+    config.write_text("patch: [1, 2, 3]\n")
+    result = run(command, "--config", config, "--patch", "x")
+    assert result.exit_code == 2
+    assert "--config" not in result.output
 
 
 def test_a_missing_file_is_named(command, tmp_path):

@@ -16,6 +16,9 @@ import click
 
 from phire.errors import InputError, WorkError
 
+CONFIG = "phire.config"
+"""Where a context keeps the path of its ``--config``."""
+
 
 class Command(click.Command):
     """A click command with ``--config``, ``--overwrite`` and ``--quiet`` and kind errors.
@@ -82,7 +85,18 @@ def usage_in_one_sentence(ctx: click.Context) -> Iterator[None]:
     try:
         yield
     except click.UsageError as error:
-        _end(ctx, f"{error.format_message()} See {ctx.command_path} --help.", 2)
+        _end(
+            ctx, f"{_origin(ctx, error)}{error.format_message()} See {ctx.command_path} --help.", 2
+        )
+
+
+def _origin(ctx: click.Context, error: click.UsageError) -> str:
+    """The file that a refused value comes from, where that is not the command line."""
+    parameter = getattr(error, "param", None)
+    source = None if parameter is None else ctx.get_parameter_source(parameter.name)
+    if source is not click.core.ParameterSource.DEFAULT_MAP:
+        return ""
+    return f"--config {ctx.meta[CONFIG]}: "
 
 
 @contextlib.contextmanager
@@ -160,6 +174,7 @@ def _read_config(ctx: click.Context, parameter: click.Parameter, path: str | Non
                 f"--config {path}: unknown option {key!r}; the options are {', '.join(known)}."
             )
         defaults[option.name] = _as_given(option, value)
+    ctx.meta[CONFIG] = path
     ctx.default_map = {**(ctx.default_map or {}), **defaults}
 
 

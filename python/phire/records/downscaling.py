@@ -132,8 +132,8 @@ def write_downscaling_records(
         rest = remainder(high.grid, scale)
         if any(rest):
             progress.say(
-                f"{high.grid.shape[0]} × {high.grid.shape[1]} is no multiple of {scale}: dropped "
-                f"are rows at the south, {rest[0]}, and columns at the east, {rest[1]}."
+                f"Note: {high.grid.shape[0]} × {high.grid.shape[1]} is no multiple of {scale}: the "
+                f"last {rest[0]} rows at the south and {rest[1]} columns at the east are dropped."
             )
         if latitudes is not None and not high.grid.has_coordinates:
             progress.say("--latitudes is ignored: the fields have no coordinates.")
