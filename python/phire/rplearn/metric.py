@@ -21,6 +21,7 @@ import phire.networks.layers  # noqa: F401  registers the layers that encoders a
 from phire import files
 from phire.errors import InputError
 from phire.fields.normalization import Normalization
+from phire.networks.folding import folded
 from phire.rplearn.description import ENCODER_FILE, METRIC_FILE, read_metric_file
 from phire.rplearn.given_fields import Fields
 
@@ -250,11 +251,8 @@ class LearnedMetric:
                         f"The metric's encoder has no layer {layer!r}: choose one of "
                         f"{', '.join(self.layers)}."
                     )
-            model = keras.Model(
-                self.encoder.inputs[0], {name: self.encoder.get_layer(name).output for name in key}
-            )
-            model.trainable = False
-            self._extractors[key] = model
+            outputs = {name: self.encoder.get_layer(name).output for name in key}
+            self._extractors[key] = folded(keras.Model(self.encoder.inputs[0], outputs))
         return self._extractors[key]
 
     def normalise(

@@ -1,0 +1,60 @@
+"""Networks for inference: batch normalisation worked into the convolutions before it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+
+def folded(network: keras.Model) -> keras.Model:
+    """A frozen copy in which no batch normalisation follows a convolution.
+
+    With fixed statistics y = γ (w∗x + b − μ) / √(σ² + ε) + β is a convolution itself. That saves a
+    pass over the features, and its gradient; and for a batch of one, TensorFlow would hand both
+    together to a kernel of oneDNN that takes ten to thirty times as long as two samples do.
+
+    Args:
+        network: A functional model; it is left as it is.
+
+    Returns:
+        A model of the same inputs, outputs and layer names (a folded normalisation is a
+        convolution of its name), equal to rounding.
+    """
+    convolutions: dict[int, tuple[keras.layers.Conv2D, Any]] = {}
+
+    def call(layer: keras.layers.Layer, *args: Any, **kwargs: Any) -> Any:
+        found = convolutions.get(id(args[0])) if args else None
+        if found is not None and isinstance(layer, keras.layers.BatchNormalization):
+            convolution, inputs = found
+            config = convolution.get_config()
+            config.update(name=layer.name, use_bias=True, kernel_regularizer=None)
+            both = keras.layers.Conv2D.from_config(config)
+            outputs = both(inputs)
+            both.set_weights(_product(network, convolution.name, layer.name))
+            return outputs
+        outputs = layer(*args, **kwargs)
+        if layer.weights:
+            layer.set_weights(network.get_layer(layer.name).get_weights())
+        if type(layer) is keras.layers.Conv2D and layer.activation is keras.activations.linear:
+            convolutions[id(outputs)] = (layer, args[0])
+        return outputs
+
+    copy = keras.models.clone_model(network, call_function=call)
+    copy.trainable = False
+    return copy
+
+
+def _product(network: keras.Model, convolution: str, normalization: str) -> list[np.ndarray]:
+    """Kernel and bias of a convolution and the normalisation after it."""
+    first, second = (network.get_layer(name) for name in (convolution, normalization))
+
+    def of(layer: keras.layers.Layer, name: str, default: float) -> np.ndarray:
+        weight = getattr(layer, name, None)
+        value = default if weight is None else keras.ops.convert_to_numpy(weight)
+        return np.asarray(value, np.float64)
+
+    factor = of(second, "gamma", 1) / np.sqrt(of(second, "moving_variance", 1) + second.epsilon)
+    shift = of(second, "beta", 0) - factor * of(second, "moving_mean", 0)
+    return [of(first, "kernel", 0) * factor, of(first, "bias", 0) * factor + shift]
