@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,7 @@ class TrainedGenerator:
         self.spacing = facts["spacing"]
         self.normalization = Normalization.from_dict(facts["normalization"])
         self.halo = receptive_radius(self.network)
+        self._graphs: dict[tuple[int, ...], Callable[[np.ndarray], Any]] = {}
 
     def fingerprint(self) -> str:
         """A short hash of the weights."""
@@ -144,7 +147,16 @@ class TrainedGenerator:
         return fine
 
     def _run(self, batch: np.ndarray) -> np.ndarray:
-        return np.asarray(self.network(batch, training=False))
+        import tensorflow as tf
+
+        # A graph a shape: it frees features as soon as they are used, which Keras does not do when
+        # a network is called, and the last convolution is arranged by the size of the image.
+        if batch.shape not in self._graphs:
+            signature = [tf.TensorSpec(batch.shape)]
+            self._graphs[batch.shape] = tf.function(
+                functools.partial(self.network, training=False), input_signature=signature
+            )
+        return self._graphs[batch.shape](batch).numpy()
 
 
 class PredictedSource:
