@@ -81,6 +81,10 @@ def test_the_parts_of_the_simulation_lie_apart(script):
     assert setup.times("held out") == "2000-02-05,2000-02-07"
 
 
+def test_every_variant_has_a_folder_of_its_own(script):
+    assert len({variant.slug for variant in script.VARIANTS}) == len(script.VARIANTS)
+
+
 def test_variants_are_read_from_a_file(script, tmp_path):
     path = tmp_path / "variants.yaml"
     path.write_text("- {name: deep and flat, content: 0.9*METRIC+0.1*mse, layers: [stage1]}\n")
@@ -96,11 +100,11 @@ def test_variants_are_read_from_a_file(script, tmp_path):
 def test_a_small_study_as_a_whole(script, tmp_path, capsys):
     setup = script.Setup(
         budget=0.02, resolution=32, days=4, held_out_days=1, patch=16, pair_patch=16,
-        pairs_per_field=4, seeds=1, variants=(script.VARIANTS[2],),
+        pairs_per_field=4, seeds=1, variants=script.VARIANTS[-1:],
     )  # fmt: skip
     script.study(setup, tmp_path / "study", tmp_path / "docs")
     table = pd.read_csv(tmp_path / "docs" / "scores.csv")
-    assert list(table["candidate"]) == ["bicubic", "learned + adversarial"]
+    assert list(table["candidate"]) == ["bicubic", "learned + 4 adversarial"]
     assert np.isfinite(table["rmse"]).all()
     assert imread(tmp_path / "docs" / "ratios.png").std() > 0
     capsys.readouterr()
