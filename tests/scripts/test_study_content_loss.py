@@ -100,7 +100,7 @@ def test_variants_are_read_from_a_file(script, tmp_path):
 def test_a_small_study_as_a_whole(script, tmp_path, capsys):
     setup = script.Setup(
         budget=0.02, resolution=32, days=4, held_out_days=1, patch=16, pair_patch=16,
-        pairs_per_field=4, seeds=1, variants=script.VARIANTS[-1:],
+        pairs_per_field=4, seeds=1, batch_size=4, variants=script.VARIANTS[-1:],
     )  # fmt: skip
     script.study(setup, tmp_path / "study", tmp_path / "docs")
     table = pd.read_csv(tmp_path / "docs" / "scores.csv")
