@@ -14,6 +14,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import shlex
 import shutil
 import sys
 import threading
@@ -235,3 +236,8 @@ def provenance(options: Mapping[str, Any] | None = None) -> dict[str, Any]:
         "versions": versions,
     }
     return made if options is None else {**made, "options": plain(options)}
+
+
+def history(record: Mapping[str, Any]) -> str:
+    """The CF attribute ``history`` of an output: when it was made, and by which command."""
+    return f"{record['created']}: {shlex.join(record['command'])}"

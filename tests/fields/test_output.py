@@ -62,6 +62,19 @@ def test_xarray_reads_cf_variables(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
+def test_the_history_says_which_command_made_it(tmp_path, suffix, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["/bin/phire", "predict", "a b.nc"])
+    write_source(example(), tmp_path / f"a.{suffix}")
+    engine = {"h5": "h5netcdf"}.get(suffix)
+    with xr.open_dataset(tmp_path / f"a.{suffix}", engine=engine, decode_times=False) as dataset:
+        when, command = dataset.attrs["history"].split(": ", 1)
+    assert np.datetime64("now") - np.datetime64(when.removesuffix("+00:00")) < np.timedelta64(
+        1, "h"
+    )
+    assert command == "phire predict 'a b.nc'"
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_the_same_command_again_does_nothing_and_another_is_refused(tmp_path, suffix):
     path = tmp_path / f"a.{suffix}"
     write_source(example(), path, options={"seed": 1})

@@ -170,6 +170,7 @@ def _netcdf(path: Path, source: Source, dtype: str, record: Mapping[str, Any]) -
     """A CF NetCDF-4 file with coordinates and empty variables, one a channel."""
     file = netCDF4.Dataset(path, "w", format="NETCDF4")
     file.Conventions = "CF-1.10"
+    file.history = files.history(record)
     file.setncattr(RECORD, json.dumps(record))
     values, attributes = source.time.to_cf()
     coordinates = {"time": ("time", values, attributes)}
@@ -221,7 +222,11 @@ def _append_zarr(
         time=source.time[start:stop],
     )
     dataset = to_dataset(block).astype(dtype)
-    dataset.attrs = {"Conventions": "CF-1.10", RECORD: json.dumps(record)}
+    dataset.attrs = {
+        "Conventions": "CF-1.10",
+        "history": files.history(record),
+        RECORD: json.dumps(record),
+    }
     dataset.attrs[CHANNELS] = list(source.channels)
     if start:
         dataset.to_zarr(path, append_dim="time", consolidated=False)

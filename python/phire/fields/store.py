@@ -16,6 +16,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from phire import files
 from phire.errors import InputError
 from phire.fields.compression import BLOSC
 from phire.fields.grid import Grid
@@ -269,6 +270,8 @@ class StoreWriter:
         describe_data(self._file, channels, units, grid)
         if record is not None:
             self._file.attrs[RECORD] = json.dumps(record)
+            if {"created", "command"} <= record.keys():
+                self._file.attrs["history"] = files.history(record)
 
     def append(self, fields: np.ndarray, time: TimeAxis | None = None) -> None:
         """Appends fields.
