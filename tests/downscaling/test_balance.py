@@ -111,3 +111,35 @@ def test_a_step_equals_both_updates_done_by_hand():
             np.testing.assert_allclose(weight, value, rtol=1e-5, atol=1e-7)
         for weight, value in zip(made.networks[name].weights, start[name]):
             weight.assign(value)
+
+
+def test_the_second_step_of_the_discriminator_is_of_the_same_fields():
+    made, batch = objective(0.0)
+    random = np.random.default_rng(0)
+    for weight in made.generator.weights:
+        weight.assign(0.05 * random.normal(size=weight.shape))
+    batch = {
+        name: tf.constant(random.normal(size=fields.shape), tf.float32)
+        for name, fields in batch.items()
+    }
+    variables = made.discriminator.trainable_variables
+    start = [np.array(variable) for variable in variables]
+    generated = tf.constant(made.generator(batch["low"]))
+    scalars = made.whole_step(batch)
+    assert float(scalars["discriminator"]) > 0.6
+    assert "generated" not in scalars  # it is no scalar to log
+    assert steps(made) == {"generator": 1, "discriminator": 2}
+    after = [np.array(variable) for variable in variables]
+    for variable, value in zip(variables, start):
+        variable.assign(value)
+    adam = keras.optimizers.Adam(1e-4)
+    adam.build(variables)
+    for _ in range(2):
+        with tf.GradientTape() as tape:
+            real, false = made.discriminator(batch["high"]), made.discriminator(generated)
+            logits = tf.concat([real, false], 0)
+            labels = tf.concat([tf.ones_like(real), tf.zeros_like(false)], 0)
+            loss = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels, logits))
+        adam.apply(tape.gradient(loss, [v.value for v in variables]), variables)
+    for variable, value in zip(variables, after):
+        np.testing.assert_allclose(variable, value, rtol=1e-6, atol=1e-8)

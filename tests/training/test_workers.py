@@ -104,8 +104,7 @@ def adversarial_alone(halves, generator, discriminator):
         objective.optimizers[name].learning_rate = rate
     variables = {n: network.trainable_variables for n, network in objective.networks.items()}
 
-    def losses(half):
-        generated = objective.generator(half["low"], training=True)
+    def losses(half, generated):
         real = objective.discriminator(half["high"], training=True)
         false = objective.discriminator(generated, training=True)
         entropy = tf.nn.sigmoid_cross_entropy_with_logits
@@ -116,32 +115,39 @@ def adversarial_alone(halves, generator, discriminator):
         content = tf.reduce_mean(tf.square(generated - half["high"]))
         return {"discriminator": judged, "generator": content + 1e-3 * fooled}
 
-    def gradients(number, names):
+    def gradients(number, names, generated=None):
+        """``generated``: the fields of each half, where the generator is not run for them."""
         sums = {name: None for name in names}
         means = dict.fromkeys(("discriminator", "generator"), 0.0)
-        for half in split("adversarial", number, halves):
+        fields = []
+        for one, half in enumerate(split("adversarial", number, halves)):
             with tf.GradientTape(persistent=True) as tape:
-                found = losses(half)
+                if generated is None:
+                    fields.append(objective.generator(half["low"], training=True))
+                else:
+                    fields.append(generated[one])
+                found = losses(half, fields[one])
             for name in means:
                 means[name] += float(found[name]) / 2
             for name in names:
                 part = tape.gradient(found[name], [v.value for v in variables[name]])
                 before = sums[name]
                 sums[name] = part if before is None else [a + b for a, b in zip(before, part)]
-        return means, {name: [g / 2 for g in parts] for name, parts in sums.items()}
+        return means, {name: [g / 2 for g in parts] for name, parts in sums.items()}, fields
 
     rows = {"loss": [], "discriminator": []}
     for number in range(STEPS):
-        means, averaged = gradients(number, ["discriminator", "generator"])
+        means, averaged, generated = gradients(number, ["discriminator", "generator"])
         for name in averaged:
             objective.optimizers[name].apply(averaged[name], variables[name])
         again = None
         if means["discriminator"] < 0.46:
             again = "generator"
+            _, averaged, _ = gradients(number, [again])
         elif means["discriminator"] > 0.6:
             again = "discriminator"
+            _, averaged, _ = gradients(number, [again], generated)
         if again:
-            _, averaged = gradients(number, [again])
             objective.optimizers[again].apply(averaged[again], variables[again])
         rows["loss"].append(means["generator"])
         rows["discriminator"].append(means["discriminator"])

@@ -27,7 +27,8 @@ class SuperResolution(Objective):
     each step updates the discriminator, then the generator by
     content + adversarial_weight · sigmoid cross-entropy. Where the discriminator's loss is below
     0.46 the generator takes another step, where it is above 0.6 the discriminator does. The loss
-    that decides is that of the step's one shared forward pass.
+    that decides is that of the step's one shared forward pass, and so are the generated fields that
+    the discriminator's second step is of.
 
     Args:
         generator: Low resolution to high resolution.
@@ -123,6 +124,7 @@ class SuperResolution(Objective):
             "false_negative": _share(~real),
             "false_positive": _share(false),
             "true_negative": _share(~false),
+            "generated": generated,
         }
 
     def further_steps(self) -> list[FurtherStep]:
@@ -147,9 +149,8 @@ class SuperResolution(Objective):
         self._apply("generator", tape, target)
 
     def _discriminator_again(self, batch: Batch) -> None:
-        generated = self.generator(batch["low"], training=True)
         with tf.GradientTape() as tape:
-            loss = _discriminator_loss(*self._judge(batch["high"], generated))
+            loss = _discriminator_loss(*self._judge(batch["high"], batch["generated"]))
             target = scaled(self.optimizers["discriminator"], loss)
         self._apply("discriminator", tape, target)
 

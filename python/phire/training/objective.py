@@ -26,7 +26,7 @@ class FurtherStep:
 
     Attributes:
         condition: Of the train step's scalars (means over the replicas), a boolean tensor.
-        step: Takes the step's batch.
+        step: Takes the step's batch, with what else the train step has returned for it.
     """
 
     condition: Callable[[Scalars], tf.Tensor]
@@ -61,8 +61,12 @@ class Objective:
     def begin(self, phase: str) -> None:
         """Called before the first step of each phase; the steps are traced anew after it."""
 
-    def train_step(self, batch: Batch) -> Scalars:
-        """Updates the networks by one batch; returns scalars, ``loss`` among them."""
+    def train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
+        """Updates the networks by one batch; returns scalars, ``loss`` among them.
+
+        Tensors of higher rank join the batch for :meth:`further_steps`, which then need not compute
+        them again.
+        """
         raise TypeError(f"{type(self).__name__} has no train_step")
 
     def further_steps(self) -> Sequence[FurtherStep]:
@@ -75,11 +79,11 @@ class Objective:
 
     def whole_step(self, batch: Batch) -> Scalars:
         """:meth:`train_step` and the further steps that are due, on one device."""
-        scalars = self.train_step(batch)
+        scalars, shared = scalars_apart(self.train_step(batch))
         for further in self.further_steps():
             tf.cond(
                 further.condition(scalars),
-                functools.partial(_taken, further.step, batch),
+                functools.partial(_taken, further.step, {**batch, **shared}),
                 lambda: tf.constant(False),
             )
         return scalars
@@ -109,6 +113,12 @@ class Objective:
         if self._seed is None:
             return tf.random.uniform((2,), maxval=2**31 - 1, dtype=tf.int32)
         return self._seed
+
+
+def scalars_apart(found: Mapping[str, tf.Tensor]) -> tuple[Scalars, dict[str, tf.Tensor]]:
+    """What a step returned: its scalars, and the tensors of higher rank."""
+    scalars = {name: value for name, value in found.items() if value.shape.rank == 0}
+    return scalars, {name: value for name, value in found.items() if name not in scalars}
 
 
 def weight_decay(network: keras.Model) -> tf.Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from phire.errors import InputError
-from phire.training.objective import Batch, Objective, Scalars
+from phire.training.objective import Batch, Objective, scalars_apart
 
 SHARED_OUT = tf.distribute.ReduceOp.MEAN
 
@@ -60,12 +60,12 @@ class Stepper:
         alone = self.strategy.num_replicas_in_sync == 1
         update = self.objective.whole_step if alone else self.objective.train_step
 
-        def step(batch: Batch, number: tf.Tensor) -> tf.Tensor:
+        def step(batch: Batch, number: tf.Tensor) -> tuple[tf.Tensor, Batch]:
             replicas = tf.distribute.get_replica_context()
             replica = tf.cast(replicas.replica_id_in_sync_group, tf.int32)
             self.objective._seed = tf.stack([self.seed + 7919 * replica, number])
             try:
-                scalars = update(batch)
+                scalars, shared = scalars_apart(update(batch))
             finally:
                 self.objective._seed = None
             names[:] = scalars
@@ -73,7 +73,7 @@ class Stepper:
             if replicas.num_replicas_in_sync > 1:
                 # One reduction for all of them.
                 values = replicas.all_reduce(SHARED_OUT, values)
-            return values
+            return values, shared
 
         graph = tf.function(step, jit_compile=self.jit or None)
 
@@ -81,12 +81,12 @@ class Stepper:
 
         def one(iterator: Iterator[Batch], number: tf.Tensor) -> tf.Tensor:
             batch = next(iterator)
-            values = self.strategy.run(graph, args=(batch, number))
+            values, shared = self.strategy.run(graph, args=(batch, number))
             values = self.strategy.experimental_local_results(values)[0]
             for further in further_steps:
                 scalars = dict(zip(names, tf.unstack(values, num=len(names))))
                 if further.condition(scalars):
-                    self.strategy.run(further.step, args=(batch,))
+                    self.strategy.run(further.step, args=({**batch, **shared},))
             return values
 
         def several(
@@ -168,12 +168,11 @@ class Stepper:
                 return None
             size = int(next(iter(batch.values())).shape[0])
             count += size
-            found: Scalars = self._validation_step(batch)
-            for name, value in found.items():
-                if value.shape.rank:
-                    totals[name] = totals.get(name, 0) + value
-                else:
-                    sums[name] = sums.get(name, 0.0) + size * tf.cast(value, tf.float32)
+            scalars, others = scalars_apart(self._validation_step(batch))
+            for name, value in scalars.items():
+                sums[name] = sums.get(name, 0.0) + size * tf.cast(value, tf.float32)
+            for name, value in others.items():
+                totals[name] = totals.get(name, 0) + value
         return (
             {name: float(value) / max(count, 1) for name, value in sums.items()},
             {name: value.numpy() for name, value in totals.items()},
