@@ -18,6 +18,8 @@ from phire.training.objective import Objective
 STATE = "state.json"
 BEST = "best"
 """A file with the name of the checkpoint of the best epoch."""
+UNREADABLE = (OSError, ValueError, RuntimeError, LookupError, tf.errors.OpError)
+"""What TensorFlow raises on damaged checkpoints; an IndexError where a tensor is cut off."""
 
 
 class Checkpoints:
@@ -107,7 +109,7 @@ class Checkpoints:
                 status = self._checkpoint.read(str(path / "variables"))
                 status.assert_existing_objects_matched()
                 return state
-            except (OSError, ValueError, RuntimeError, AssertionError, tf.errors.OpError) as error:
+            except (*UNREADABLE, AssertionError) as error:
                 warnings.warn(
                     f"the checkpoint {path} cannot be read ({str(error).splitlines()[0]}): going "
                     "back to the one before.",
@@ -137,7 +139,7 @@ def take_over_optimizer(optimizer: keras.optimizers.Optimizer, directory: Path, 
                 reader.get_tensor(f"{_optimizer_key(name)}/{i}/.ATTRIBUTES/VARIABLE_VALUE")
                 for i in range(len(optimizer.variables))
             ]
-        except (ValueError, RuntimeError, tf.errors.OpError):
+        except UNREADABLE:
             continue
         if all(v.shape == tuple(w.shape) for v, w in zip(values, optimizer.variables)):
             for variable, value in zip(optimizer.variables, values):
