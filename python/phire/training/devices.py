@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from phire.errors import InputError
+from phire.training.determinism import enable_determinism
 
 DEVICES = ("auto", "cpu", "gpu", "multiworker")
 PRECISIONS = {
@@ -143,7 +144,7 @@ def prepare_process(precision: str, seed: int, deterministic: bool) -> None:
     keras.utils.set_random_seed(seed)
     set_precision(precision)
     if deterministic:
-        tf.config.experimental.enable_op_determinism()
+        enable_determinism()
 
 
 def for_float16(
