@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from phire.downscaling.content import Loss
+from phire.errors import InputError
 from phire.training import FurtherStep, Objective, for_float16, reduce_and_apply, scaled
 from phire.training.objective import Batch
 
@@ -32,13 +33,17 @@ class SuperResolution(Objective):
 
     Args:
         generator: Low resolution to high resolution.
-        discriminator: High resolution to a logit; None trains on content alone.
+        discriminator: High resolution to a logit, each field by itself (no batch normalisation);
+            None trains on content alone.
         content: ``content(truth, generated)``, both normalised, a scalar.
         adversarial_weight: Weight of the adversarial part of the generator's loss.
         pretraining_content: What to pretrain on.
         average_decay: Decay of the moving average of the generator's weights, kept as the network
             ``generator_average``; None keeps none.
         validation_scores: Further scalars of (truth, generated) for validation, by name.
+
+    Raises:
+        InputError: The discriminator has a batch normalisation.
     """
 
     def __init__(
@@ -60,6 +65,11 @@ class SuperResolution(Objective):
         self.networks = {"generator": generator}
         self.optimizers = {"generator": self._adam(generator)}
         if discriminator is not None:
+            if any(isinstance(x, keras.layers.BatchNormalization) for x in discriminator.layers):
+                raise InputError(
+                    f"the discriminator {discriminator.name!r} normalises over its batch, but must "
+                    "judge each field by itself: build it without batch normalisation."
+                )
             self.networks["discriminator"] = discriminator
             self.optimizers["discriminator"] = self._adam(discriminator)
         self.average_decay = average_decay
@@ -98,25 +108,43 @@ class SuperResolution(Objective):
 
     def _adversarial_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         low, high = batch["low"], batch["high"]
+        discriminator, generator = (self.optimizers[n] for n in ("discriminator", "generator"))
         # One forward pass of each network serves both updates: the generator's gradient is taken
         # through the discriminator as it was before its own update.
-        with tf.GradientTape(persistent=True) as tape:
+        with tf.GradientTape() as generator_tape:
             generated = self.generator(low, training=True)
-            real_logits, false_logits = self._judge(high, generated)
-            discriminator_loss = _discriminator_loss(real_logits, false_logits)
             content = self.content(high, generated)
+            scaled_content = scaled(generator, content)
+        with tf.GradientTape(persistent=True) as discriminator_tape:
+            fields = tf.concat([tf.cast(high, generated.dtype), generated], 0)
+            discriminator_tape.watch(fields)
+            logits = self.discriminator(fields, training=True)
+        with tf.GradientTape(persistent=True) as loss_tape:
+            loss_tape.watch(logits)
+            real_logits, false_logits = tf.split(logits, 2)
+            discriminator_loss = _discriminator_loss(real_logits, false_logits)
             adversarial = _cross_entropy(tf.ones_like(false_logits), false_logits)
-            generator_loss = content + self.adversarial_weight * adversarial
-            targets = {
-                "discriminator": scaled(self.optimizers["discriminator"], discriminator_loss),
-                "generator": scaled(self.optimizers["generator"], generator_loss),
-            }
-        for name in ("discriminator", "generator"):
-            self._apply(name, tape, targets[name])
-        del tape
+            scaled_discriminator = scaled(discriminator, discriminator_loss)
+            scaled_adversarial = scaled(generator, self.adversarial_weight * adversarial)
+        gradients, through = self._back_through_discriminator(
+            discriminator_tape,
+            logits,
+            fields,
+            loss_tape.gradient(scaled_discriminator, logits),
+            loss_tape.gradient(scaled_adversarial, logits),
+        )
+        del discriminator_tape, loss_tape
+        variables = self.generator.trainable_variables
+        generator_gradients = generator_tape.gradient(
+            [scaled_content, generated],
+            [variable.value for variable in variables],
+            output_gradients=[tf.ones_like(scaled_content), tf.split(through, 2)[1]],
+        )
+        reduce_and_apply(discriminator, gradients, self.discriminator.trainable_variables)
+        reduce_and_apply(generator, generator_gradients, variables)
         real, false = real_logits > 0, false_logits > 0
         return {
-            "loss": generator_loss,
+            "loss": content + self.adversarial_weight * adversarial,
             "content": content,
             "adversarial": adversarial,
             "discriminator": discriminator_loss,
@@ -154,12 +182,43 @@ class SuperResolution(Objective):
             target = scaled(self.optimizers["discriminator"], loss)
         self._apply("discriminator", tape, target)
 
+    def _back_through_discriminator(
+        self,
+        tape: tf.GradientTape,
+        logits: tf.Tensor,
+        fields: tf.Tensor,
+        of_discriminator: tf.Tensor,
+        of_generator: tf.Tensor,
+    ) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """Gradients of one loss by the discriminator's variables, and of another by the fields.
+
+        A logit is of one field alone, so the way back is one factor a field times the same
+        gradient: it is gone once, with the discriminator's factors, and the fields' part is then
+        multiplied by the quotient of both.
+
+        Args:
+            tape: Persistent; recorded ``logits`` of ``fields``.
+            logits: (B, 1).
+            fields: (B, H, W, C).
+            of_discriminator: Gradient (B, 1) by the logits of the loss for the variables.
+            of_generator: Gradient (B, 1) by the logits of the loss for the fields.
+        """
+        variables = [variable.value for variable in self.discriminator.trainable_variables]
+        if self.discriminator.compute_dtype == "float16":
+            # Its range is too small for what goes back where the discriminator is sure.
+            gradients = tape.gradient(logits, variables, output_gradients=of_discriminator)
+            return gradients, tape.gradient(logits, fields, output_gradients=of_generator)
+        # So far below what any step can see that only the quotient needs it.
+        factors = tf.where(tf.abs(of_discriminator) < 1e-20, 1e-20, of_discriminator)
+        *gradients, through = tape.gradient(logits, [*variables, fields], output_gradients=factors)
+        quotients = tf.cast(of_generator / factors, through.dtype)
+        return gradients, through * tf.reshape(quotients, [-1, 1, 1, 1])
+
     def _judge(self, high: tf.Tensor, generated: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Logits of the true and of the generated fields."""
-        # Two passes of half the size: the discriminator knows no batch statistics, and the
-        # generator's gradient then goes back through the generated half alone.
-        generated = tf.cast(generated, high.dtype)
-        return self.discriminator(high, training=True), self.discriminator(generated, training=True)
+        """Logits of the true and of the generated fields, in one pass."""
+        fields = tf.concat([tf.cast(high, generated.dtype), generated], 0)
+        real, false = tf.split(self.discriminator(fields, training=True), 2)
+        return real, false
 
     def _apply(self, name: str, tape: tf.GradientTape, target: tf.Tensor) -> None:
         variables = self.networks[name].trainable_variables
