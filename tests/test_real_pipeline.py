@@ -70,7 +70,10 @@ def folder(tmp_path_factory):
 def test_the_metric_tells_lags_apart_on_held_out_days(folder):
     metric = json.loads((folder / "metric" / "metric.json").read_text())
     assert metric["classes"] == CLASSES
-    assert metric["scores"]["accuracy"] >= 1.6 / CLASSES
+    # Five seeds gave 0.18 to 0.22 and 0.60 to 0.64. By chance it is 0.125, with a standard error of
+    # 0.008, and 0: these limits lie far from both, whatever a processor's rounding makes of it.
+    assert metric["scores"]["accuracy"] >= 1.3 / CLASSES
+    assert metric["scores"]["spearman"] >= 0.5
 
 
 def test_the_learned_distance_rises_with_lag(folder):
