@@ -50,7 +50,7 @@ def folder(tmp_path_factory):
         "--patches-per-field", 8, "--statistics", folder / "pairs", *pairs)  # fmt: skip
     run("rplearn-train", folder / "pairs", "--validation", folder / "pairs-held-out",
         "--out", folder / "representation", "--network", "tiny", "--classes", CLASSES,
-        "--epochs", 4)  # fmt: skip
+        "--epochs", 4, "--flips")  # fmt: skip
     run("rplearn-eval", folder / "representation", "--records", folder / "pairs-held-out",
         "--epoch", "best", "--out", folder / "metric")  # fmt: skip
     run("phire-data", store, folder / "patches", "--time", TRAINING, "--patch", "32,32",
@@ -70,9 +70,8 @@ def folder(tmp_path_factory):
 def test_the_metric_tells_lags_apart_on_held_out_days(folder):
     metric = json.loads((folder / "metric" / "metric.json").read_text())
     assert metric["classes"] == CLASSES
-    # Five seeds gave 0.18 to 0.22 and 0.60 to 0.64. By chance it is 0.125, with a standard error of
-    # 0.008, and 0: these limits lie far from both, whatever a processor's rounding makes of it.
-    assert metric["scores"]["accuracy"] >= 1.3 / CLASSES
+    # Chance is 0.125, with a standard error of 0.008, and 0.
+    assert metric["scores"]["accuracy"] >= 1.6 / CLASSES
     assert metric["scores"]["spearman"] >= 0.5
 
 
