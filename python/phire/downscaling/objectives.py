@@ -116,7 +116,7 @@ class SuperResolution(Objective):
             content = self.content(high, generated)
             scaled_content = scaled(generator, content)
         with tf.GradientTape(persistent=True) as discriminator_tape:
-            fields = tf.concat([tf.cast(high, generated.dtype), generated], 0)
+            fields = _together(high, generated)
             discriminator_tape.watch(fields)
             logits = self.discriminator(fields, training=True)
         with tf.GradientTape(persistent=True) as loss_tape:
@@ -216,8 +216,8 @@ class SuperResolution(Objective):
 
     def _judge(self, high: tf.Tensor, generated: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Logits of the true and of the generated fields, in one pass."""
-        fields = tf.concat([tf.cast(high, generated.dtype), generated], 0)
-        real, false = tf.split(self.discriminator(fields, training=True), 2)
+        logits = self.discriminator(_together(high, generated), training=True)
+        real, false = tf.split(logits, 2)
         return real, false
 
     def _apply(self, name: str, tape: tf.GradientTape, target: tf.Tensor) -> None:
@@ -264,6 +264,11 @@ class SuperResolution(Objective):
         # Fixed by the truth, so that the panels of all epochs compare.
         least, most = np.percentile(high[..., 0], [1, 99])
         return {"low, generated, true": np.clip((strip - least) / (most - least), 0, 1)}
+
+
+def _together(high: tf.Tensor, generated: tf.Tensor) -> tf.Tensor:
+    """The true and the generated fields as one batch."""
+    return tf.concat([tf.cast(high, generated.dtype), generated], 0)
 
 
 def _cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
