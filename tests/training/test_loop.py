@@ -125,7 +125,7 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_batch(tmp_path):
     poisoned = functools.partial(points, poisoned=8 * 17 + 3)
     phase = Phase("first", 1, poisoned, 40, {"line": 0.05})
     with pytest.raises(
-        WorkError, match=r"loss not finite at step 18 of epoch 1 \(first\), batch 17"
+        WorkError, match=r"loss not finite at step 18 of epoch 1 \(first\), batch 18 of 40:"
     ):
         train(Line, [phase], run=tmp_path / "run", options={})
     batch = np.load(tmp_path / "run" / "failure" / "batch.npz")

@@ -315,7 +315,7 @@ class _Training:
                 self.outputs.write_failure(batch)
             raise WorkError(
                 f"{' and '.join(taken.broken)} not finite at step {step + 1} of epoch "
-                f"{state.total_epochs + 1} ({phase.name}), batch {step} of {phase.steps}: the "
+                f"{state.total_epochs + 1} ({phase.name}), batch {step + 1} of {phase.steps}: the "
                 f"batch and the networks after it are in {self.outputs.failure}; try a smaller "
                 "learning rate or --precision float32."
             )
