@@ -158,8 +158,9 @@ def train(
         training.finish()
         agreement.wait()
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
+        reason = str(error).strip().split("\n\n")[-1].partition("\n")[0]  # below the graph's trace
         raise WorkError(
-            f"another worker was lost ({str(error).splitlines()[0]}): start all workers with "
+            f"another worker was lost ({reason.rstrip(':')}): start all workers with "
             "the same command; training goes on from the last checkpoint."
         ) from None
     return opened
