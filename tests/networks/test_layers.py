@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from phire.networks.layers import FewFilterConvolution
+from phire.networks.layers import FewFilterConvolution, LeakyReLU, PixelShuffle
 
 
 def pair(size, filters, channels=3):
@@ -77,3 +77,63 @@ def test_it_is_saved_and_loaded(tmp_path):
     x = np.random.default_rng(0).normal(size=(1, 8, 8, 3)).astype("f4")
     np.testing.assert_array_equal(model(x), loaded(x))
     assert isinstance(loaded.layers[-1], FewFilterConvolution)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("block", [2, 3])
+def test_pixels_just_shuffled_are_taken_as_the_blocks_that_they_were(block, dtype):
+    """In a graph only; without one, and where the blocks are others, they are made again."""
+    inputs = keras.Input((6, 4, 3 * block**2))
+    x = keras.layers.Conv2D(3 * block**2, 3, padding="same", dtype=dtype)(inputs)
+    shuffled = PixelShuffle(block, dtype=dtype)(x)
+    model = keras.Model(inputs, FewFilterConvolution(2, 5, padding="same")(shuffled))
+    x = tf.constant(np.random.default_rng(0).normal(size=(2, 6, 4, 3 * block**2)), tf.float32)
+
+    def outputs_and_gradients(x):
+        with tf.GradientTape() as tape:
+            outputs = model(x)
+            target = tf.reduce_sum(outputs**2)
+        return [outputs, *tape.gradient(target, [v.value for v in model.trainable_variables])]
+
+    forward = tf.function(model).get_concrete_function(x).graph
+    assert ("SpaceToDepth" in {op.type for op in forward.get_operations()}) == (block == 3)
+    for mine, made_again in zip(tf.function(outputs_and_gradients)(x), outputs_and_gradients(x)):
+        scale = float(tf.reduce_max(tf.abs(made_again)))
+        tolerance = 1e-5 if dtype == "float32" else 0.02
+        np.testing.assert_allclose(mine, made_again, atol=tolerance * scale)
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.2, 1.5])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_leaky_relu_and_its_gradient_are_kerass(slope, dtype):
+    random = np.random.default_rng(0)
+    x = tf.constant([*random.normal(size=100), 0.0], dtype)
+    weights = tf.constant(random.normal(size=101), dtype)
+    found = []
+    for kind in (LeakyReLU, keras.layers.LeakyReLU):
+        layer = kind(negative_slope=slope, dtype=dtype)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            outputs = layer(x)
+            target = tf.reduce_sum(weights * outputs)
+        found.append((outputs, tape.gradient(target, x)))
+    for mine, keras_own in zip(*found):
+        np.testing.assert_array_equal(mine, keras_own)
+
+
+def test_a_convolution_and_its_activation_need_not_keep_what_lies_between():
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3)(inputs)
+    model = keras.Model(inputs, LeakyReLU(negative_slope=0.2)(x))
+
+    @tf.function
+    def gradients(x):
+        with tf.GradientTape() as tape:
+            target = tf.reduce_sum(model(x) ** 2)
+        return tape.gradient(target, [v.value for v in model.trainable_variables])
+
+    graph = gradients.get_concrete_function(tf.zeros((1, 8, 8, 3))).graph
+    (activation,) = (op for op in graph.get_operations() if op.type == "LeakyRelu")
+    assert "LeakyReluGrad" not in {op.type for op in activation.inputs[0].consumers()}
+    (gradient,) = (op for op in graph.get_operations() if op.type == "LeakyReluGrad")
+    assert gradient.inputs[1].op is activation

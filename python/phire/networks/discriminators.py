@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from phire.networks.generators import SLOPE
+from phire.networks.layers import LeakyReLU
 
 
 def srgan_discriminator(
@@ -31,7 +32,7 @@ def srgan_discriminator(
     """
 
     def activate(x: Any) -> Any:
-        return keras.layers.LeakyReLU(negative_slope=SLOPE)(x)
+        return LeakyReLU(negative_slope=SLOPE)(x)
 
     inputs = x = keras.Input(tuple(input_shape), name="fine")
     for width in filters:

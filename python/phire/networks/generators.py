@@ -13,6 +13,7 @@ from phire.networks.layers import (
     CheckerboardFree,
     Conservation,
     FewFilterConvolution,
+    LeakyReLU,
     PeriodicPadding,
     PixelShuffle,
 )
@@ -82,7 +83,7 @@ def srgan_generator(
         return layer(x)
 
     def activate(x: Any) -> Any:
-        return keras.layers.LeakyReLU(negative_slope=SLOPE)(x)
+        return LeakyReLU(negative_slope=SLOPE)(x)
 
     inputs = keras.Input((*input_shape, channels), name="coarse")
     x = start = activate(conv(inputs, filters, kernel))
@@ -94,11 +95,12 @@ def srgan_generator(
         if r == 1:
             continue
         if upsampling == "subpixel":
-            x = PixelShuffle(r)(conv(x, filters * r**2, 3, CheckerboardFree(r)))
+            # Activated before the shuffle, which is the same, so that nothing lies between it and
+            # the last convolution.
+            x = PixelShuffle(r)(activate(conv(x, filters * r**2, 3, CheckerboardFree(r))))
         else:
             x = keras.layers.UpSampling2D(r, interpolation="nearest")(x)
-            x = conv(x, filters, 3)
-        x = activate(x)
+            x = activate(conv(x, filters, 3))
     x = conv(x, channels, kernel, kind=FewFilterConvolution, dtype="float32", name="fine")
     if conserve:
         x = Conservation(math.prod(factors), normalization, dtype="float32")(x, inputs)

@@ -55,6 +55,30 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 
 @keras.saving.register_keras_serializable(package="phire")
+class LeakyReLU(keras.layers.LeakyReLU):
+    """A leaky ReLU whose gradient is worked out from what came out, not from what went in.
+
+    Both have the same sign. So nothing else reads what went in, and TensorFlow need not keep it: a
+    convolution and its activation become one kernel in training, too.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Activates a tensor of any shape."""
+        if keras.backend.backend() != "tensorflow":
+            return super().call(inputs)
+        import tensorflow as tf
+
+        slope = float(self.negative_slope)
+
+        @tf.custom_gradient
+        def activate(x: Any) -> Any:
+            y = tf.nn.leaky_relu(x, slope)
+            return y, lambda dy: tf.raw_ops.LeakyReluGrad(gradients=dy, features=y, alpha=slope)
+
+        return activate(inputs)
+
+
+@keras.saving.register_keras_serializable(package="phire")
 class FewFilterConvolution(keras.layers.Conv2D):
     """A convolution of stride 1 to few channels, as in a generator's last layer.
 
@@ -78,10 +102,9 @@ class FewFilterConvolution(keras.layers.Conv2D):
         import tensorflow as tf
 
         block = self._block(inputs)
-        x = tf.cast(inputs, self.compute_dtype)
+        x = inputs if block == 1 else _in_blocks(inputs, block)
+        x = tf.cast(x, self.compute_dtype)
         kernel = self._arranged(tf.cast(self.kernel.value, self.compute_dtype), block)
-        if block > 1:
-            x = tf.nn.space_to_depth(x, block)
         mirrored = tf.transpose(kernel[::-1, ::-1], (0, 1, 3, 2))
         shape = tf.concat([tf.shape(x)[:3], [block**2 * self.filters]], 0)
         x = tf.nn.conv2d_transpose(x, mirrored, shape, 1, "SAME")
@@ -138,6 +161,23 @@ class FewFilterConvolution(keras.layers.Conv2D):
         return tf.reshape(
             kernel, (len(rows), len(columns), block**2 * channels, block**2 * filters)
         )
+
+
+def _in_blocks(x: Any, block: int) -> Any:
+    """Blocks of pixels (B, H, W, C) as channels (B, H/n, W/n, n·n·C).
+
+    Where a graph has just shuffled such channels into pixels, these are taken: there and back again
+    would cost two passes over the generator's largest features, and two more for the gradient.
+    """
+    import tensorflow as tf
+
+    shuffled = x
+    while tf.is_symbolic_tensor(shuffled) and shuffled.op.type == "Cast":  # mixed precision
+        shuffled = shuffled.op.inputs[0]
+    if tf.is_symbolic_tensor(shuffled) and shuffled.op.type == "DepthToSpace":
+        if shuffled.op.get_attr("block_size") == block:
+            return tf.cast(shuffled.op.inputs[0], x.dtype)
+    return tf.nn.space_to_depth(x, block)
 
 
 def _taps(size: int, block: int) -> np.ndarray:
@@ -292,6 +332,7 @@ CUSTOM_LAYERS = {
     f"phire>{one.__name__}": one
     for one in (
         BatchNormalization,
+        LeakyReLU,
         FewFilterConvolution,
         PixelShuffle,
         CheckerboardFree,
