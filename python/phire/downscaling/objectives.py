@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from phire.downscaling.content import Loss
 from phire.errors import InputError
-from phire.training import FurtherStep, Objective, for_float16, reduce_and_apply, scaled
+from phire.training import Adam, FurtherStep, Objective, for_float16, reduce_and_apply, scaled
 from phire.training.objective import Batch
 
 PRETRAINING = "pretraining"
@@ -82,7 +82,7 @@ class SuperResolution(Objective):
 
     @staticmethod
     def _adam(network: keras.Model) -> keras.optimizers.Optimizer:
-        optimizer = for_float16(keras.optimizers.Adam(1e-4))
+        optimizer = for_float16(Adam(1e-4))
         optimizer.build(network.trainable_variables)
         return optimizer
 

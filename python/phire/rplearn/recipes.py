@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from phire.errors import InputError
-from phire.training import for_float16
+from phire.training import Adam, for_float16
 
 LEARNING_RATES = {"sgd": 0.1, "adam": 1e-3}
 """Where each optimizer begins, unless told otherwise."""
@@ -70,7 +70,7 @@ def build_optimizer(
     if name == "sgd":
         made = keras.optimizers.SGD(learning_rate, momentum=0.9, clipnorm=clip_norm)
     elif name == "adam":
-        made = keras.optimizers.Adam(learning_rate, clipnorm=clip_norm)
+        made = Adam(learning_rate, clipnorm=clip_norm)
     else:
         raise InputError(f"--optimizer {name}: choose one of {', '.join(LEARNING_RATES)}.")
     return for_float16(made)

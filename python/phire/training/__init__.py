@@ -9,6 +9,7 @@ import importlib
 from typing import Any
 
 _PLACES = {
+    "Adam": "optimizers",
     "FurtherStep": "objective",
     "Objective": "objective",
     "Phase": "loop",
