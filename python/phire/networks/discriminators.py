@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from phire.networks.generators import SLOPE
-from phire.networks.layers import LeakyReLU
+from phire.networks.layers import LeakyReLU, ManyInputDense
 
 
 def srgan_discriminator(
@@ -39,7 +39,7 @@ def srgan_discriminator(
         for stride in (1, 2):
             x = activate(keras.layers.Conv2D(width, 3, stride, padding="same")(x))
     x = keras.layers.Flatten()(x)
-    x = activate(keras.layers.Dense(dense)(x))
+    x = activate(ManyInputDense(dense)(x))
     logits = keras.layers.Dense(1, dtype="float32", name="logits")(x)
     return keras.Model(inputs, logits, name="discriminator")
 

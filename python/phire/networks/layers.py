@@ -79,6 +79,36 @@ class LeakyReLU(keras.layers.LeakyReLU):
 
 
 @keras.saving.register_keras_serializable(package="phire")
+class ManyInputDense(keras.layers.Dense):
+    """A dense layer of a batch far smaller than its inputs and units.
+
+    On a processor TensorFlow takes three times as long for the gradient of a few rows times large
+    transposed weights as for that of the weights times a few columns, which is the same transposed.
+    Weights and results are those of ``keras.layers.Dense``.
+    """
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """(B, inputs) → (B, units)."""
+        if not _on_processor() or len(inputs.shape) != 2 or getattr(self, "lora_rank", None):
+            return super().call(inputs, training=training)
+        import tensorflow as tf
+
+        @tf.custom_gradient
+        def multiply(x: Any, kernel: Any) -> Any:
+            def gradient(dy: Any) -> Any:
+                of_inputs = tf.transpose(tf.matmul(kernel, dy, transpose_b=True))
+                return of_inputs, tf.matmul(x, dy, transpose_a=True)
+
+            return tf.matmul(x, kernel), gradient
+
+        x = tf.cast(inputs, self.compute_dtype)
+        y = multiply(x, tf.cast(self.kernel.value, self.compute_dtype))
+        if self.use_bias:
+            y = tf.nn.bias_add(y, tf.cast(self.bias.value, y.dtype))
+        return self.activation(y)
+
+
+@keras.saving.register_keras_serializable(package="phire")
 class FewFilterConvolution(keras.layers.Conv2D):
     """A convolution of stride 1 to few channels, as in a generator's last layer.
 
@@ -120,12 +150,8 @@ class FewFilterConvolution(keras.layers.Conv2D):
 
     def _suited(self) -> bool:
         """Whether the plain convolution would be slower."""
-        if keras.backend.backend() != "tensorflow":
-            return False
-        import tensorflow as tf
-
         return (
-            not tf.config.get_visible_devices("GPU")
+            _on_processor()
             and self.data_format == "channels_last"
             and self.padding in ("same", "valid")
             and self.filters <= 4
@@ -161,6 +187,15 @@ class FewFilterConvolution(keras.layers.Conv2D):
         return tf.reshape(
             kernel, (len(rows), len(columns), block**2 * channels, block**2 * filters)
         )
+
+
+def _on_processor() -> bool:
+    """Whether TensorFlow computes here, without a GPU."""
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return not tf.config.get_visible_devices("GPU")
 
 
 def _in_blocks(x: Any, block: int) -> Any:
@@ -333,6 +368,7 @@ CUSTOM_LAYERS = {
     for one in (
         BatchNormalization,
         LeakyReLU,
+        ManyInputDense,
         FewFilterConvolution,
         PixelShuffle,
         CheckerboardFree,
