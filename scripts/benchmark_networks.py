@@ -24,10 +24,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from phire.networks.custom_layers import custom_layers
 from phire.networks.discriminators import srgan_discriminator
 from phire.networks.encoders import build_encoder
 from phire.networks.generators import build_generator
-from phire.networks.layers import CUSTOM_LAYERS
 from phire.networks.temporal import temporal_distance_network
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
@@ -226,7 +226,7 @@ def prepared(case: str, options: argparse.Namespace) -> tuple[Callable[[], Any],
     def network(path: str | None, fresh: Callable[[], keras.Model]) -> keras.Model:
         if path is None:
             return fresh()
-        return keras.saving.load_model(path, CUSTOM_LAYERS, compile=False)
+        return keras.saving.load_model(path, custom_layers(), compile=False)
 
     pairs, patches = options.batch_sizes
     if case in ("encoder", "temporal-distance"):

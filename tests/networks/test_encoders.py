@@ -8,8 +8,9 @@ import pytest
 import tensorflow as tf
 
 from phire.errors import InputError
+from phire.networks.custom_layers import custom_layers
 from phire.networks.encoders import ENCODERS, build_encoder
-from phire.networks.layers import CUSTOM_LAYERS, BatchNormalization, parameter_count
+from phire.networks.layers import BatchNormalization, parameter_count
 from phire.networks.temporal import temporal_distance_network
 
 RANDOM = np.random.default_rng(0)
@@ -68,7 +69,7 @@ def test_an_encoder_is_saved_and_loaded(name, tmp_path):
     x = RANDOM.normal(size=(3, 32, 32, 2)).astype("f4")
     encoder(x, training=True)  # moves the batch statistics
     encoder.save(tmp_path / "encoder.keras")
-    loaded = keras.saving.load_model(tmp_path / "encoder.keras", CUSTOM_LAYERS)
+    loaded = keras.saving.load_model(tmp_path / "encoder.keras", custom_layers())
     np.testing.assert_array_equal(encoder(x, training=False), loaded(x, training=False))
     assert [layer.name for layer in loaded.layers] == [layer.name for layer in encoder.layers]
 

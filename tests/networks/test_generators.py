@@ -8,9 +8,10 @@ import pytest
 
 from phire.errors import InputError
 from phire.fields.normalization import Normalization
+from phire.networks.custom_layers import custom_layers
 from phire.networks.discriminators import srgan_discriminator
 from phire.networks.generators import build_generator, receptive_radius, srgan_generator
-from phire.networks.layers import CUSTOM_LAYERS, Conservation, PixelShuffle
+from phire.networks.layers import Conservation, PixelShuffle
 
 RANDOM = np.random.default_rng(0)
 
@@ -51,7 +52,7 @@ def test_any_factors(factors, scale, upsampling, tmp_path):
     fine = network(x)
     assert fine.shape == (2, 5 * scale, 7 * scale, 2)
     network.save(tmp_path / "generator.keras")
-    loaded = keras.saving.load_model(tmp_path / "generator.keras", CUSTOM_LAYERS)
+    loaded = keras.saving.load_model(tmp_path / "generator.keras", custom_layers())
     np.testing.assert_array_equal(loaded(x), fine)
 
 
@@ -99,7 +100,7 @@ def test_conservation_keeps_the_physical_block_means(normalization):
 def test_conservation_is_saved_with_its_normalization(tmp_path):
     network = small(conserve=True, normalization=LOG1P)
     network.save(tmp_path / "generator.keras")
-    loaded = keras.saving.load_model(tmp_path / "generator.keras", CUSTOM_LAYERS)
+    loaded = keras.saving.load_model(tmp_path / "generator.keras", custom_layers())
     x = noise(1, 4, 4, 2)
     np.testing.assert_array_equal(loaded(x), network(x))
     layer = next(layer for layer in loaded.layers if isinstance(layer, Conservation))

@@ -23,7 +23,7 @@ READER = textwrap.dedent(
     import keras
     import numpy as np
 
-    from phire.networks.layers import CUSTOM_LAYERS
+    from phire.networks.custom_layers import custom_layers
 
     assert keras.backend.backend() == "jax"
     assert "tensorflow" not in sys.modules
@@ -31,7 +31,7 @@ READER = textwrap.dedent(
     given = np.load(f"{folder}/inputs.npz")
     outputs = {}
     for name in given:
-        network = keras.saving.load_model(f"{folder}/{name}.keras", CUSTOM_LAYERS, compile=False)
+        network = keras.saving.load_model(f"{folder}/{name}.keras", custom_layers(), compile=False)
         computed = jax.jit(lambda x, network=network: network(x, training=False))(given[name])
         outputs[name] = np.asarray(computed)
     np.savez(f"{folder}/outputs.npz", **outputs)

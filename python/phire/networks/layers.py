@@ -363,22 +363,6 @@ class Conservation(keras.layers.Layer):
         return {**super().get_config(), "scale": self.scale, "normalization": normalization}
 
 
-CUSTOM_LAYERS = {
-    f"phire>{one.__name__}": one
-    for one in (
-        BatchNormalization,
-        LeakyReLU,
-        ManyInputDense,
-        FewFilterConvolution,
-        PixelShuffle,
-        CheckerboardFree,
-        PeriodicPadding,
-        Conservation,
-    )
-}
-"""What Keras must know to load a saved network."""
-
-
 def parameter_count(model: keras.Model) -> int:
     """The number of weights of a network, trainable or not."""
     return int(sum(np.prod(weight.shape) for weight in model.weights))

@@ -14,7 +14,7 @@ import pandas as pd
 import tensorflow as tf
 
 from phire import files, progress
-from phire.networks.layers import CUSTOM_LAYERS
+from phire.networks.custom_layers import custom_layers
 from phire.training.objective import Batch, Objective
 from phire.training.run import HISTORY, PROVENANCE, Run
 
@@ -131,6 +131,6 @@ def in_float32(network: keras.Model) -> keras.Model:
         return [plain(item) for item in config] if isinstance(config, list) else config
 
     text = json.dumps(plain(json.loads(network.to_json())))
-    copy = keras.models.model_from_json(text, CUSTOM_LAYERS)
+    copy = keras.models.model_from_json(text, custom_layers())
     copy.set_weights(network.get_weights())
     return copy

@@ -88,7 +88,7 @@ class Run:
         """
         import keras
 
-        from phire.networks.layers import CUSTOM_LAYERS
+        from phire.networks.custom_layers import custom_layers
 
         networks = self.path / "networks"
         if epoch is None:
@@ -100,7 +100,7 @@ class Run:
                     if known
                     else f"{self.path} is not trained to its end: give its command again."
                 )
-            return keras.saving.load_model(path, CUSTOM_LAYERS, compile=False)
+            return keras.saving.load_model(path, custom_layers(), compile=False)
         epoch = self.best_epoch if epoch == "best" else int(epoch)
         weights = networks / f"epoch-{epoch:04d}" / f"{name}.weights.h5"
         if not weights.exists():
@@ -109,7 +109,7 @@ class Run:
                 f"{self.path} keeps no network {name!r} of epoch {epoch}: kept are {kept}."
             )
         network = keras.models.model_from_json(
-            (networks / f"{name}.json").read_text(encoding="utf-8"), CUSTOM_LAYERS
+            (networks / f"{name}.json").read_text(encoding="utf-8"), custom_layers()
         )
         network.load_weights(weights)
         return network

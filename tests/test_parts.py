@@ -1,0 +1,111 @@
+"""Registries of parts: reading choices, finding parts without importing them, kind errors."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from phire.errors import InputError
+from phire.parts import Registry, parse, split_outside_brackets
+
+
+@pytest.fixture
+def registry(tmp_path, monkeypatch):
+    """A registry over a package with one module in a subpackage that must not be imported."""
+    package = tmp_path / "made_up" / "deeper"
+    package.mkdir(parents=True)
+    (tmp_path / "made_up" / "__init__.py").write_text("")
+    (package / "__init__.py").write_text("")
+    (package / "one.py").write_text(
+        textwrap.dedent(
+            '''
+            from made_up_registry import shape
+
+            @shape("circle")
+            @shape("dot", radius=0.1)
+            def circle(size, *, radius=1.0, filled=False, parts=(1, 2)):
+                """Draws a circle."""
+                return size, radius, filled, parts
+
+            @shape("wave")
+            def wave(size, *, length, **more):
+                return size, length, more
+            '''
+        )
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    module = type(sys)("made_up_registry")
+    module.shape = Registry("shape", "made_up")
+    monkeypatch.setitem(sys.modules, "made_up_registry", module)
+    yield module.shape
+    for name in [name for name in sys.modules if name.split(".")[0] == "made_up"]:
+        del sys.modules[name]
+    from phire import parts
+
+    parts._parts_in_source.cache_clear()
+
+
+def test_parts_are_found_without_importing_their_modules(registry):
+    found = registry.parts()
+    assert list(found) == ["circle", "dot", "wave"]
+    assert found["dot"].options == {"radius": 0.1, "filled": False, "parts": (1, 2)}
+    assert found["circle"].docstring == "Draws a circle."
+    assert "made_up.deeper.one" not in sys.modules
+
+
+def test_a_part_is_built_with_presets_and_options(registry):
+    assert registry.build("dot,filled,parts=[3,4]", 7) == (7, 0.1, True, [3, 4])
+    assert registry.build({"name": "circle", "radius": 2}, 7) == (7, 2, False, (1, 2))
+    assert registry.build("circle", 7, options={"radius": 3}) == (7, 3, False, (1, 2))
+
+
+def test_a_part_that_takes_more_gets_more(registry):
+    assert registry.build("wave,length=2,colour=red", 1) == (1, 2, {"colour": "red"})
+
+
+def test_unknown_names_and_options_are_told_with_what_there_is(registry):
+    with pytest.raises(InputError, match=r"shape 'square' is unknown: .*circle, dot, wave"):
+        registry.build("square", 1)
+    with pytest.raises(InputError, match=r"no option 'width': it has radius=1\.0, filled=false"):
+        registry.build("circle,width=3", 1)
+    with pytest.raises(InputError, match="needs the option length"):
+        registry.build("wave", 1)
+
+
+def test_parts_registered_outside_the_package_count(registry):
+    @registry("blob")
+    def blob(size, *, mass=3):
+        return size * mass
+
+    assert registry.build("blob,mass=4", 2) == 8
+
+
+def test_values_are_read_as_yaml():
+    assert parse("a,b=1,c=1e-3,d=x,e=[1,2],f,g-h=null") == (
+        "a", {"b": 1, "c": 1e-3, "d": "x", "e": [1, 2], "f": True, "g_h": None},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["", "b=1", ",b=1"])
+def test_a_choice_without_a_name_is_refused(text):
+    with pytest.raises(InputError, match="name"):
+        parse(text)
+
+
+@given(st.lists(st.text("ab=[]", max_size=4).filter(lambda t: t.count("[") == t.count("]"))))
+def test_splitting_keeps_every_character(pieces):
+    text = ",".join(pieces)
+    assert ",".join(split_outside_brackets(text)) == text
+
+
+def test_network_names_need_no_keras():
+    script = (
+        "import sys; from phire.networks import network; "
+        "network.parts(); assert 'keras' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
