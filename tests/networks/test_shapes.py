@@ -19,7 +19,7 @@ def test_the_scale_follows_from_sizes_less_the_margin():
     [
         ((None, None, 1), (None, None, 1), None, "scale must be given"),
         ((4, 4, 1), (16, 12, 1), None, "scale must be given"),
-        ((4, 4, 1), (16, 16, 1), 2, "not 4"),
+        ((4, 4, 1), (16, 16, 1), 2, "not times 4"),
         ((4, 4, 1), (10, 10, 1), None, "one whole scale"),
     ],
 )

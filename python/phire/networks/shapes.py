@@ -61,10 +61,10 @@ class Shapes:
             raise InputError(
                 f"scale must be given: low {low[:2]} and high {high[:2]} do not state one."
             )
-        scale = ratios.pop() if scale is None else scale
-        if scale != math.floor(scale) or scale < 1 or any(ratio != scale for ratio in ratios):
+        scale = min(ratios) if scale is None else scale
+        if scale != math.floor(scale) or scale < 1 or ratios - {scale}:
             raise InputError(
                 f"high {high[:2]} must be low {low[:2]} less a margin of {margin} on each side, "
-                f"times one whole scale{'' if not ratios else f', not {scale:g}'}."
+                f"times one whole scale, not times {max(ratios, default=scale):g}."
             )
         return cls(tuple(low), tuple(high), int(scale), margin=margin, **more)
