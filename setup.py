@@ -55,6 +55,7 @@ setup(
     package_data={"phire": ["data/*"]},
     install_requires=[
         "click>=8.1",
+        "cf-xarray>=0.9",
         "cftime>=1.6",
         "dask[array,distributed]>=2024.8",
         "ducc0>=0.36",
@@ -66,6 +67,7 @@ setup(
         "keras>=3.5",
         "matplotlib>=3.10",
         "pillow>=10",
+        "pint>=0.24",
         "netCDF4>=1.6",
         "numpy>=1.26",
         "pandas>=2.2",

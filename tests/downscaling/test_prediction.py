@@ -258,7 +258,7 @@ def changed(coarse, **parts):
 def test_what_does_not_fit_is_named(run, coarse):
     with pytest.raises(InputError, match="holds the channels a, b"):
         PredictedSource(run, changed(coarse, channels=("a", "b")))
-    with pytest.raises(InputError, match="holds divergence in d-1"):
+    with pytest.raises(InputError, match="holds divergence in 'd-1'"):
         PredictedSource(run, changed(coarse, units=("d-1", "s**-1")))
     finer = changed(coarse, grid=Grid.regional(np.linspace(60, 40, 8), np.linspace(0, 40, 16)))
     with pytest.raises(InputError, match="--any-spacing"):

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from phire.errors import InputError
 from phire.fields.normalization import Normalization
+from phire.fields.units import difference
 
 PIXEL = ("mse", "mae")
 
@@ -100,12 +101,12 @@ def open_metric(path: str | os.PathLike, channels: Sequence[str], units: Sequenc
             f"--content {path} is a metric of {', '.join(metric.channels)}, the records hold "
             f"{', '.join(channels)}: train a metric on the same channels."
         )
-    for name, has, wanted in zip(channels, units, metric.units):
-        if has and wanted and has != wanted:
-            raise InputError(
-                f"--content {path} takes {name} in {wanted}, the records hold it in {has}: convert "
-                "the fields first."
-            )
+    different = difference(channels, units, metric.units)
+    if different:
+        raise InputError(
+            f"--content {path}: the records hold {different} as the metric takes it: convert the "
+            "fields first."
+        )
     return metric
 
 

@@ -17,7 +17,7 @@ from phire.downscaling.interpolation import InterpolatedSource
 from phire.downscaling.resuming import kept
 from phire.downscaling.tiling import apply_in_tiles, spread
 from phire.errors import InputError
-from phire.fields import open_source, write_source
+from phire.fields import open_source, units, write_source
 from phire.fields.coarsening import CoarsenedSource, CroppedSource, refine_grid
 from phire.fields.grid import Grid
 from phire.fields.interpolation import METHODS
@@ -87,12 +87,11 @@ class TrainedGenerator:
                 f"{what} holds the channels {', '.join(source.channels)}; {self.path} was trained "
                 f"on {', '.join(self.channels)}: give these, in this order."
             )
-        for name, has, wanted in zip(self.channels, source.units, self.units):
-            if has and wanted and has != wanted:
-                raise InputError(
-                    f"{what} holds {name} in {has}, {self.path} was trained on {wanted}: convert "
-                    "the units first."
-                )
+        difference = units.difference(self.channels, source.units, self.units)
+        if difference:
+            raise InputError(
+                f"{what} holds {difference} as {self.path} was trained on: convert the units first."
+            )
         if self.periodic and not source.grid.wraps:
             raise InputError(
                 f"{what} lies on a {source.grid.describe()}, {self.path} was trained with "

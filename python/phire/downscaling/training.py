@@ -14,6 +14,7 @@ from phire.downscaling import content as contents
 from phire.downscaling.objectives import PRETRAINING, SuperResolution
 from phire.downscaling.spectrum_score import log_spectral_error
 from phire.errors import InputError
+from phire.fields.units import difference
 from phire.networks import discriminators, generators
 from phire.records import Records, open_records
 from phire.records.manifest import Manifest
@@ -287,6 +288,8 @@ def _open(
 def _check_alike(records: Records, validation: Records) -> None:
     for name in ("channels", "units", "scale", "patch", "normalization"):
         mine, theirs = getattr(records.manifest, name), getattr(validation.manifest, name)
+        if name == "units" and difference(validation.manifest.channels, theirs, mine) is None:
+            continue
         if mine != theirs:
             hint = (
                 "make them with --statistics RECORDS"

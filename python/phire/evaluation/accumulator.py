@@ -18,9 +18,10 @@ import numpy as np
 import xarray as xr
 
 from phire.evaluation.domain import Domain
-from phire.evaluation.unit_text import common, squared
+from phire.evaluation.unit_text import common
 from phire.fields.grid import EARTH_RADIUS, Grid
 from phire.fields.time import TimeAxis
+from phire.fields.units import power
 
 LAGS = (25.0, 50.0, 100.0, 200.0, 300.0, 500.0, 1000.0)
 """Distances of the semivariogram by default, km."""
@@ -300,7 +301,7 @@ class Statistic(abc.ABC):
 
     def squared_units(self) -> dict[str, str]:
         """The attribute ``units`` of squares of values."""
-        return {"units": squared(common(self.setting.units))}
+        return {"units": power(common(self.setting.units), 2)}
 
     def time_coordinate(self, times: np.ndarray) -> tuple[str, np.ndarray]:
         """The coordinate ``time`` of some of the times."""

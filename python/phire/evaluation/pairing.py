@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from phire.errors import InputError
+from phire.fields import units
 from phire.fields.grid import TOLERANCE, Grid
 from phire.fields.source import Source, Times, indices
 from phire.fields.time import TimeAxis
@@ -125,19 +126,11 @@ def _channels(truth: Source, candidate: Source, name: str) -> np.ndarray:
             f"{', '.join(candidate.channels)}): rename its variables to the truth's."
         )
     places = np.array([candidate.channels.index(channel) for channel in truth.channels])
-    for channel, place, unit in zip(truth.channels, places, truth.units):
-        other = candidate.units[place]
-        if unit and other and _plain(unit) != _plain(other):
-            raise InputError(
-                f"candidate {name} has {channel} in {other!r}, the truth in {unit!r}: convert one "
-                "of them."
-            )
+    found = [candidate.units[place] for place in places]
+    difference = units.difference(truth.channels, found, truth.units)
+    if difference:
+        raise InputError(f"candidate {name} has {difference} as the truth: convert one of them.")
     return places
-
-
-def _plain(unit: str) -> str:
-    """Units without the differences of spelling that do not matter."""
-    return unit.replace("**", "").replace("^", "").replace(" ", "").replace("1/s", "s-1")
 
 
 def _common_times(wanted: TimeAxis, own: TimeAxis, name: str) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from phire.errors import InputError
+from phire.fields import units
 from phire.fields.grid import Grid
 from phire.fields.selection import read_window
 from phire.fields.source import Source, Times, indices
@@ -70,7 +71,7 @@ class CollectedSource:
                 )
         self.channels = tuple(channels or found)
         first = self.parts[0]
-        units: dict[str, tuple[str, Part]] = {}
+        known: dict[str, tuple[str, Part]] = {}
         for part in self.parts:
             if not part.grid.equals(first.grid):
                 raise InputError(
@@ -78,13 +79,14 @@ class CollectedSource:
                     f"{part.grid.describe()}: convert files of one grid at a time."
                 )
             for channel, unit in zip(part.channels, part.units):
-                known, where = units.setdefault(channel, (unit, part))
-                if unit != known:
+                first_unit, where = known.setdefault(channel, (unit, part))
+                difference = units.difference([channel], [unit], [first_unit])
+                if difference:
                     raise InputError(
-                        f"{channel} has the units {known!r} in {where.name}, but {unit!r} in "
-                        f"{part.name}: bring them to the same units first."
+                        f"{part.name} has {difference} as {where.name}: bring them to the same "
+                        "units first."
                     )
-        self.units = tuple(units[channel][0] for channel in self.channels)
+        self.units = tuple(known[channel][0] for channel in self.channels)
         self.grid = first.grid
         self._places: list[np.ndarray] = []
         axes = [self._lay_out(channel) for channel in self.channels]

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from phire.errors import InputError
+from phire.fields import units
 from phire.fields.grid import Grid
 from phire.fields.orientation import Orientation
 from phire.fields.source import Times, indices
@@ -92,7 +93,11 @@ class DatasetSource:
         self._arrays: list[xr.DataArray] = []
         for variable in self.channels:
             self._arrays.append(self._chosen(dataset[variable], level))
-        self.units = tuple(str(array.attrs.get("units", "")) for array in self._arrays)
+        self._read_as = [
+            units.in_kelvin(str(array.attrs.get("units", "")), array.attrs)
+            for array in self._arrays
+        ]
+        self.units = tuple(rule.units for rule in self._read_as)
         first = self._arrays[0]
         try:
             self._time_dimensions, self.time = _times(first)
@@ -200,6 +205,7 @@ class DatasetSource:
                 if VERSIONS in part.dims:
                     values = _first_present(values)
                 fields[place, ..., c] = self._orientation.turned(values)
+            self._read_as[c].apply(fields[..., c])
         return fields
 
     def _at(self, array: xr.DataArray, chosen: np.ndarray) -> Any:

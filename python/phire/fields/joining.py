@@ -13,6 +13,7 @@ import numpy as np
 
 from phire import files, progress
 from phire.errors import InputError
+from phire.fields import units
 from phire.fields.conversion import irregularities
 from phire.fields.opening import expand
 from phire.fields.output import already_made
@@ -79,7 +80,6 @@ def _require_alike(first: FieldStore, other: FieldStore) -> None:
     """Names the things in which two stores differ."""
     facts = {
         "channels": (first.channels, other.channels),
-        "units": (first.units, other.units),
         "grid": (first.grid.describe(), other.grid.describe()),
     }
     facts["times"] = tuple("dates" if s.time.has_calendar else "steps" for s in (first, other))
@@ -92,6 +92,9 @@ def _require_alike(first: FieldStore, other: FieldStore) -> None:
         for name, values in facts.items()
         if values[0] != values[1]
     ]
+    difference = units.difference(other.channels, other.units, first.units)
+    if difference and "channels" not in {text.partition(" ")[0] for text in differing}:
+        differing.append(f"units ({difference})")
     if differing:
         raise InputError(
             f"{first.path} and {other.path} differ in {', '.join(differing)}: join stores of the "

@@ -18,6 +18,7 @@ import numpy as np
 
 from phire import files
 from phire.errors import InputError
+from phire.fields import units
 from phire.fields.compression import BLOSC
 from phire.fields.grid import Grid
 from phire.fields.source import Times, indices
@@ -65,11 +66,11 @@ class FieldStore:
         elif channels == 2 and self.grid.kind == "driscoll-healy":
             bare = ("divergence", "vorticity")  # AtmoDist's files
         self.channels = bare
-        units = data.attrs.get("channel_units")
-        if units is not None:
-            self.units = tuple(_text(unit) for unit in units)
-        else:
-            self.units = tuple("s**-1" if c in ("divergence", "vorticity") else "" for c in bare)
+        stated = data.attrs.get("channel_units")
+        if stated is None:
+            stated = ["s**-1" if c in ("divergence", "vorticity") else "" for c in bare]
+        self._read_as = [units.in_kelvin(_text(unit)) for unit in stated]
+        self.units = tuple(rule.units for rule in self._read_as)
 
     def _open(self) -> None:
         path = self.path
@@ -194,6 +195,8 @@ class FieldStore:
                 # One field is one chunk: decompressed once, converted on the way.
                 self._data.read_direct(plane, np.s_[channel, time, rows, columns])
                 fields[i, :, :, channel] = plane
+        for channel, rule in enumerate(self._read_as):
+            rule.apply(fields[..., channel])
         return fields
 
     def read_planes(self, time: int) -> np.ndarray:
@@ -201,6 +204,7 @@ class FieldStore:
         planes = np.empty((self.shape[0], *self.shape[2:]), np.float32)
         for channel in range(len(planes)):
             self._data.read_direct(planes, np.s_[channel, time], np.s_[channel])
+            self._read_as[channel].apply(planes[channel])
         return planes
 
     def close(self) -> None:

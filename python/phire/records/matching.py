@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 
 from phire.errors import InputError
+from phire.fields import units
 from phire.fields.coarsening import ALIGNMENTS, coarsen_grid
 from phire.fields.grid import Grid
 from phire.fields.store import FieldStore
@@ -41,7 +42,8 @@ def match_low(low: FieldStore, high: FieldStore, scale: int, alignment: str) -> 
     Raises:
         InputError: The two do not fit; the message says in what.
     """
-    if low.channels != high.channels or low.units != high.units:
+    different = units.difference(high.channels, low.units, high.units)
+    if low.channels != high.channels or different:
         raise InputError(
             f"--low {low.path} holds {_content(low)}, {high.path} holds {_content(high)}: both "
             "must hold the same channels in the same units."

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from phire.errors import InputError
+from phire.fields import units
 from phire.fields.normalization import Normalization
 
 # Fields whose standard deviation or mean lies this many times off the training data's cannot be
@@ -42,24 +43,18 @@ def check_channels(shape: Sequence[int | None], channels: Sequence[str], what: s
 
 
 def check_units(
-    found: Sequence[str | None], units: Sequence[str], channels: Sequence[str], what: str
+    found: Sequence[str | None], wanted: Sequence[str], channels: Sequence[str], what: str
 ) -> None:
     """Refuses fields that name other units than the metric's; unnamed units pass.
 
     Raises:
         InputError: A channel names units that differ from the metric's.
     """
-    for name, has, wanted in zip(channels, found, units):
-        if has and wanted and _canonical(has) != _canonical(wanted):
-            raise InputError(
-                f"{what} holds {name} in {has!r}, the metric was trained on {wanted!r}: convert "
-                "the field first."
-            )
-
-
-def _canonical(unit: str) -> str:
-    """Units without the liberties of writing: ``m s**-1``, ``m s^-1`` and ``m s-1`` are one."""
-    return " ".join(unit.replace("**", "").replace("^", "").replace("*", " ").split())
+    difference = units.difference(channels, found, wanted)
+    if difference:
+        raise InputError(
+            f"{what} holds {difference} as the metric was trained on: convert the field first."
+        )
 
 
 def check_values(

@@ -12,6 +12,7 @@ import keras
 from phire import files
 from phire.errors import InputError
 from phire.fields.normalization import Normalization
+from phire.fields.units import difference
 from phire.rplearn.description import read_metric_file
 from phire.rplearn.recipes import LEARNING_RATES, build_optimizer, parse_network_options, recipe_of
 
@@ -278,6 +279,8 @@ def _open_validation(validation: str | os.PathLike | None, manifest: Any, classe
     found = held.manifest
     for name in ("kind", "channels", "units", "patch", "step"):
         here, there = getattr(found, name), getattr(manifest, name)
+        if name == "units" and difference(found.channels, here, there) is None:
+            continue
         if here != there:
             raise InputError(
                 f"--validation {validation} has the {name} {here}, the training records {there}: "

@@ -18,10 +18,10 @@ from phire.evaluation.figures.style import (
     labelled,
     legend_below,
     new_figure,
-    raised,
     readable,
     styled,
 )
+from phire.fields.units import power
 
 LEAST_DENSITY = 1e-6
 """Of the greatest: below it a logarithmic axis would show single values only."""
@@ -119,7 +119,7 @@ def _density_figure(
             axes.axvline(0, color="#777777", linewidth=0.8, zorder=1)
     left.set_ylim(bottom=0)
     left.set_title("Bulk")
-    left.set_ylabel(labelled("Density", raised(units, -1)))
+    left.set_ylabel(labelled("Density", power(units, -1)))
     right.set_yscale("log")
     right.set_ylim(LEAST_DENSITY * greatest, 2 * greatest)
     right.set_title("Tails")

@@ -14,8 +14,9 @@ import xarray as xr
 
 from phire.errors import InputError
 from phire.evaluation.definitions import CHANNEL, SQUARED, definition
-from phire.evaluation.figures.style import Style, candidate_styles, raised
+from phire.evaluation.figures.style import Style, candidate_styles
 from phire.evaluation.results import TRUTH
+from phire.fields.units import power
 
 Datasets: TypeAlias = Mapping[str, "xr.Dataset | str | os.PathLike"]
 """One metric's results by candidate, the truth's under ``truth``."""
@@ -198,7 +199,7 @@ def units_of(dataset: xr.Dataset, variable: str, channel: str | None = None) -> 
             return units
         own = str(dataset["channel_units"].sel(channel=channel).item())
         known = definition(variable).units
-        return {CHANNEL: own, SQUARED: raised(own, 2)}.get(known, known)
+        return {CHANNEL: own, SQUARED: power(own, 2)}.get(known, known)
     if channel is not None and "channel" in dataset.coords:
         return str(list(units)[list(dataset["channel"].values).index(channel)])
     return ""

@@ -12,7 +12,6 @@ import functools
 import itertools
 import math
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ParamSpec
 
@@ -249,21 +248,6 @@ def pretty_units(units: str) -> str:
 def _table_width(widths: Sequence[float], columns: int) -> float:
     """The width of a table that is filled along rows."""
     return sum(max(widths[column::columns]) for column in range(columns))
-
-
-def raised(units: str, power: int) -> str:
-    """A power of units written as factors with powers: ``m s-1`` squared is ``m2 s-2``."""
-    factors = str(units or "").replace("**", "").replace("^", "").split()
-    if factors in ([], ["1"]):
-        return "".join(factors)
-    written = []
-    for factor in factors:
-        match = re.fullmatch(r"([^\d\-/]+)(-?\d+)?", factor)
-        if match is None:
-            return f"({units}){power}"
-        exponent = power * int(match[2] or 1)
-        written.append(match[1] if exponent == 1 else f"{match[1]}{exponent}")
-    return " ".join(written)
 
 
 def labelled(quantity: str, units: str) -> str:
