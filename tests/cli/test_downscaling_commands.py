@@ -48,6 +48,7 @@ def test_a_region_is_refined_in_physical_units(folder, tmp_path):
     output = tmp_path / "fine.nc"
     options = ("--coarsen", 3, "--time", "2000-02-29T04,2000-02-29T10", "--tile", 5)
     said = run(phire, "predict", folder / "run", folder / "t2m.h5", output, *options)
+    assert "6 fields of 24 × 36 points, t2m, one member; none missing" in said
     with xr.open_dataset(output) as dataset:
         # The remainder of one row is dropped at the south.
         assert dict(dataset["t2m"].sizes) == {"time": 6, "latitude": 24, "longitude": 36}
@@ -57,6 +58,27 @@ def test_a_region_is_refined_in_physical_units(folder, tmp_path):
         assert abs(float(dataset["t2m"].mean()) - 280) < 5
     said = run(phire, "predict", folder / "run", folder / "t2m.h5", output, *options)
     assert "already" in said
+
+
+def test_missing_input_and_a_bound_are_options(folder, tmp_path):
+    with xr.open_dataset(folder / "t2m.h5", engine="h5netcdf") as opened:
+        dataset = opened["data"].isel(channel=0, drop=True).to_dataset(name="t2m").load()
+    dataset["t2m"].attrs["units"] = "K"
+    dataset["t2m"][:, 4, 7] = np.nan
+    dataset.to_netcdf(tmp_path / "holed.nc")
+    for fill in ("nearest", "mean"):
+        output = tmp_path / f"{fill}.nc"
+        said = run(phire, "predict", folder / "run", tmp_path / "holed.nc", output,
+                   "--coarsen", 3, "--fill", fill, "--minimum", 281)  # fmt: skip
+        assert "1.04 % of the values are missing" in said  # 1 of 96 blocks
+        with xr.open_dataset(output) as fine:
+            gone = np.isnan(fine["t2m"].values)
+            assert gone[:, 3:6, 6:9].all() and gone.sum() == 16 * 9
+            assert float(fine["t2m"].min()) == 281
+            assert fine.attrs["minimum"] == 281
+    said = run(phire, "predict", "bicubic", folder / "t2m.h5", tmp_path / "other.nc",
+               "--coarsen", 3, "--minimum", 0, status=2)  # fmt: skip
+    assert "--minimum is of generators" in said
 
 
 def test_the_best_epoch_and_its_number_give_the_same(folder, tmp_path):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 import xarray as xr
 
 from phire.downscaling import Downscaler, InterpolatedSource, PredictedSource, predict
 from phire.downscaling.prediction import TrainedGenerator
-from phire.downscaling.tiling import padded, spread
+from phire.downscaling.tiling import padded
 from phire.errors import InputError
 from phire.fields import ArraySource, CoarsenedSource, Grid, open_store, to_dataset
 from phire.networks.generators import srgan_generator
@@ -78,33 +80,108 @@ def test_a_region_is_not_continued():
     assert extended.shape == fields.shape
 
 
-def test_missing_values_are_masked_and_never_spread(generator, coarse, monkeypatch):
+@pytest.mark.parametrize("fill", ["nearest", "mean"])
+def test_missing_input_is_missing_in_its_own_blocks_only(run, coarse, fill):
+    holed = coarse.read(slice(0, 2))
+    holed[0, 2, 5, 1] = np.nan
+    holed[1, 6:, :3] = np.nan
+    fine = PredictedSource(run, changed(coarse, fields=holed), fill=fill).read([0, 1])
+    expected = np.isnan(holed).any(-1).repeat(4, 1).repeat(4, 2)
+    np.testing.assert_array_equal(np.isnan(fine), np.stack([expected] * 2, -1))
+
+
+def test_missing_input_is_filled_as_asked(run, generator, coarse):
+    holed = coarse.read([0])
+    holed[0, 2, 5, 1] = np.nan
+    means = generator.normalization.mean
+    for fill, values in (("nearest", holed[0, [1, 3, 2, 2], [5, 5, 4, 6], 1]), ("mean", means[1:])):
+        made = PredictedSource(run, changed(coarse, fields=holed), fill=fill).read([0])
+        found = []
+        for value in values:
+            filled = holed.copy()
+            filled[0, 2, 5, 1] = value
+            found.append(PredictedSource(run, changed(coarse, fields=filled)).read([0]))
+        present = ~np.isnan(made)
+        assert any(np.array_equal(made[present], one[present]) for one in found)
+
+
+@pytest.mark.parametrize("tile", [3, 5])
+def test_missing_input_leaves_no_trace_of_tiles(generator, coarse, tile, monkeypatch):
     small = srgan_generator(2, factors=(2, 2), filters=4, blocks=0, kernel=3)
     monkeypatch.setattr(generator, "network", small)
     monkeypatch.setattr(generator, "_graphs", {})
     monkeypatch.setattr(generator, "halo", 4)
-    fields = np.tile(coarse.read([0]), (1, 4, 4, 1))
-    grid = Grid.regional(np.linspace(60, 30, 32), np.linspace(0, 63, 64))
-    whole = generator(fields, grid)
-    holed = fields.copy()
-    holed[0, 10, 20, 1] = np.nan
-    fine = generator(holed, grid)
-    missing = np.isnan(fine).any(-1)[0]
-    expected = np.zeros((128, 256), bool)
-    expected[4 * 6 : 4 * 15, 4 * 16 : 4 * 25] = True
-    np.testing.assert_array_equal(missing, expected)
-    np.testing.assert_array_equal(fine[0][~expected], whole[0][~expected])
+    fields = coarse.read([0, 5])
+    # A hole larger than a tile.
+    fields[0, 1:7, 4:13] = np.nan
+    fields[1, :, 0] = np.nan
+    whole, tiled = (generator(fields, coarse.grid, size) for size in (1000, tile))
+    np.testing.assert_array_equal(np.isnan(whole), np.isnan(tiled))
+    np.testing.assert_allclose(tiled, whole, atol=1e-5 * np.nanstd(whole))
 
 
-def test_the_halo_of_a_missing_value_runs_around_the_globe():
-    grid = Grid.cell_centred(8, 16)
-    mask = np.zeros((1, 8, 16), bool)
-    mask[0, 4, 0] = True
-    wide = spread(mask, grid, 2)
-    assert wide[0, 2:7].any(0).tolist() == [True] * 3 + [False] * 11 + [True] * 2
-    mask[:] = False
-    mask[0, 0, 3] = True
-    assert spread(mask, grid, 2)[0, 0, 3 + 8]  # across the pole
+def test_rain_is_bounded_and_says_so(run, store, coarse, tmp_path):
+    plain = PredictedSource(run, coarse).read([0])
+    assert (plain < 0).any()
+    bounded = PredictedSource(run, coarse, minimum=0).read([0])
+    np.testing.assert_array_equal(bounded, np.maximum(plain, 0))
+    for ending, engine in (("h5", "h5netcdf"), ("nc", "netcdf4"), ("zarr", "zarr")):
+        output = tmp_path / f"fine.{ending}"
+        predict(run, store, output, coarsen=4, time=",2000-01-01T03", minimum=0)
+        with xr.open_dataset(output, engine=engine) as dataset:
+            assert dataset.attrs["minimum"] == 0
+            assert "Values below 0 were set to 0." in dataset.attrs["comment"]
+            assert "filled by the nearest valid value" in dataset.attrs["comment"]
+
+
+def test_the_end_says_what_was_written(run, store, coarse, tmp_path, capsys):
+    dataset = to_dataset(coarse, [0, 1])
+    dataset["vorticity"][0, 0, 0] = np.nan
+    dataset.to_netcdf(tmp_path / "coarse.nc")
+    predict(run, tmp_path / "coarse.nc", tmp_path / "fine.nc")
+    said = capsys.readouterr().err
+    # 1 of 2 · 8 · 16 blocks.
+    assert "fine.nc: 2 fields of 32 × 64 points, divergence, vorticity, one member" in said
+    assert "0.391 % of the values are missing" in said
+    predict(run, store, tmp_path / "whole.nc", coarsen=4, time=",2000-01-01T03")
+    assert "1 field of 32 × 64 points, divergence, vorticity, one member; none missing" in (
+        capsys.readouterr().err
+    )
+
+
+@pytest.fixture(scope="module")
+def corner_run(run, tmp_path_factory):
+    """The run as if it had been trained on coarse points at the first points of blocks."""
+    path = tmp_path_factory.mktemp("corner") / "run"
+    shutil.copytree(run, path)
+    config = (path / "config.yaml").read_text()
+    assert config.count("alignment: cell") == 1
+    (path / "config.yaml").write_text(config.replace("alignment: cell", "alignment: corner"))
+    return path
+
+
+def test_block_means_at_corners_are_refused(corner_run, store, coarse, tmp_path):
+    with pytest.raises(InputError, match=r"waves.h5 holds block means.*without --coarsen"):
+        predict(corner_run, store, tmp_path / "fine.nc", coarsen=4)
+    grid = open_store(store).grid
+    with pytest.raises(InputError, match=r"--alignment corner"):
+        PredictedSource(corner_run, coarse, grid)  # as phire-eval does
+    with pytest.raises(InputError, match=r"--alignment corner .*--coarsen"):
+        predict("bicubic", store, tmp_path / "fine.nc", coarsen=4, alignment="corner")
+    assert not list(tmp_path.iterdir())
+
+
+def test_points_at_corners_are_refined_from_there(corner_run, store, coarse, tmp_path):
+    fine = open_store(store).grid
+    corners = Grid.from_coordinates(fine.latitudes[::4], fine.longitudes[::4])
+    to_dataset(changed(coarse, grid=corners)).to_netcdf(tmp_path / "coarse.nc")
+    predict(corner_run, tmp_path / "coarse.nc", tmp_path / "fine.nc")
+    with xr.open_dataset(tmp_path / "fine.nc") as dataset:
+        np.testing.assert_allclose(dataset["latitude"], fine.latitudes, atol=1e-9)
+        np.testing.assert_allclose(dataset["longitude"], fine.longitudes, atol=1e-9)
+    # A grid for the result on which the coarse points are no corners.
+    with pytest.raises(InputError, match="corner"):
+        PredictedSource(corner_run, changed(coarse), fine)
 
 
 def test_the_source_is_on_the_fine_grid_in_physical_units(run, store, coarse):
@@ -249,10 +326,18 @@ def test_from_xarray_to_xarray(run, coarse):
     )
 
 
+def test_what_is_no_dataset_is_named(run, coarse):
+    array = to_dataset(coarse, [0])["vorticity"]
+    with pytest.raises(InputError, match=r"a DataArray: .* divergence, vorticity"):
+        Downscaler.load(run)(array)
+    with pytest.raises(InputError, match=r"not a DataArray: .*Downscaler.load"):
+        Downscaler(array)
+
+
 def changed(coarse, **parts):
     facts = {"channels": coarse.channels, "units": coarse.units, "grid": coarse.grid}
-    fields = parts.pop("fields", coarse.read([0]))
-    return ArraySource(fields, **{**facts, **parts})
+    fields = parts.pop("fields", None)
+    return ArraySource(coarse.read([0]) if fields is None else fields, **{**facts, **parts})
 
 
 def test_what_does_not_fit_is_named(run, coarse):
@@ -266,6 +351,12 @@ def test_what_does_not_fit_is_named(run, coarse):
     assert PredictedSource(run, finer, any_spacing=True).read([0]).shape == (1, 32, 64, 2)
     with pytest.raises(InputError, match="standard deviation of divergence"):
         PredictedSource(run, changed(coarse, fields=1e5 * coarse.read([0]))).read([0])
+    with pytest.raises(InputError, match=r"of the training data of .*run"):
+        PredictedSource(run, changed(coarse, fields=1 + coarse.read([0]))).read([0])
+    with pytest.raises(InputError, match="coarse source holds no fields"):
+        PredictedSource(run, changed(coarse, fields=coarse.read([])), name="the coarse source")
+    with pytest.raises(InputError, match="no fields to refine"):
+        TrainedGenerator(run)(coarse.read([]), coarse.grid)
     with pytest.raises(InputError, match="coarsened by 2"):
         PredictedSource(run, CoarsenedSource(coarse.source, 2), any_spacing=True)
 

@@ -17,8 +17,10 @@ from phire.fields.coarsening import (
     block_mean,
     block_weights,
     coarsen_grid,
+    kept_window,
     refine_grid,
     remainder,
+    with_block_means,
 )
 from phire.fields.grid import Grid
 from phire.fields.source import ArraySource, Source
@@ -172,8 +174,23 @@ def test_sources_are_coarsened_and_cropped():
     np.testing.assert_array_equal(cropped.read([3, 1]), fields[[3, 1], :8, :8])
     np.testing.assert_array_equal(coarse.read([3, 1]), block_mean(fields[[3, 1]], grid, 4))
     np.testing.assert_array_equal(coarse.read([0]), block_mean(cropped.read([0]), cropped.grid, 4))
-    corner = CoarsenedSource(source, 4, alignment="corner")
-    np.testing.assert_array_equal(corner.grid.latitudes, [9, 5])
+
+
+@pytest.mark.parametrize("grid", [Grid.pole_to_pole(73, 144), Grid.gaussian(32), Grid.pixels(9, 8)])
+def test_block_means_are_restored_to_the_last_bits(grid):
+    random = np.random.default_rng(0)
+    rows, columns = kept_window(grid, 4)
+    fine_grid = grid.subgrid(rows, columns)
+    fine = (101325 + 1000 * random.normal(size=(2, *fine_grid.shape, 1))).astype(np.float32)
+    height, width = fine_grid.shape
+    coarse = 101325 + 1000 * random.normal(size=(2, height // 4, width // 4, 1))
+    coarse = coarse.astype(np.float32)
+    made = with_block_means(fine, coarse, fine_grid, 4)
+    assert made.dtype == np.float32
+    np.testing.assert_allclose(block_mean(made, fine_grid, 4), coarse, rtol=1.2e-7)
+    # Within a block all points are shifted alike.
+    shift = (made - fine).reshape(2, height // 4, 4, width // 4, 4)
+    assert np.ptp(shift, axis=(2, 4)).max() < 0.05
 
 
 def test_what_cannot_be_coarsened_is_refused():

@@ -143,7 +143,9 @@ def _open(name, spec, truth, scale, variables):
         import_tensorflow()
         from phire.downscaling.prediction import PredictedSource
 
-        return PredictedSource(spec, coarse, fine_grid, name="the coarsened truth")
+        return PredictedSource(
+            spec, coarse, fine_grid, name=f"candidate {name}: the coarsened truth"
+        )
     from phire.downscaling.interpolation import InterpolatedSource
 
     return InterpolatedSource(coarse, fine_grid, spec)

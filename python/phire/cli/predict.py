@@ -21,6 +21,19 @@ from phire.cli.common import Command
     type=click.Choice(["cell", "corner"]),
     help="Interpolations: coarse points are centres of blocks or their first points.",
 )
+@click.option(
+    "--fill",
+    type=click.Choice(["nearest", "mean"]),
+    default="nearest",
+    help="Runs: what stands for missing input, the nearest valid value or the channel's mean; its "
+    "own blocks are missing in the output.",
+)
+@click.option(
+    "--minimum",
+    type=float,
+    help="Runs: the least physical value of the output, such as 0 for rain; lower ones are set to "
+    "it.",
+)
 def main(run, input, output, **options):
     """Refine the coarse fields INPUT by the generator of RUN; write OUTPUT (.h5, .nc or .zarr).
 

@@ -2,160 +2,25 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import os
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from phire import files
+from phire.downscaling.filling import Filler
 from phire.downscaling.interpolation import InterpolatedSource
 from phire.downscaling.resuming import kept
-from phire.downscaling.tiling import apply_in_tiles, spread
+from phire.downscaling.trained_generator import TrainedGenerator
+from phire.downscaling.written import CountedSource, notes
 from phire.errors import InputError
-from phire.fields import open_source, units, write_source
-from phire.fields.coarsening import CoarsenedSource, CroppedSource, refine_grid
+from phire.fields import open_source, write_source
+from phire.fields.coarsening import CoarsenedSource, CroppedSource, coarsen_grid, refine_grid
 from phire.fields.grid import Grid
 from phire.fields.interpolation import METHODS
-from phire.fields.normalization import Normalization
 from phire.fields.opening import expand
 from phire.fields.source import Source, Times, TimeSelection, to_dataset
-
-TILE = 128
-SAME_SPACING = 0.05
-"""Share by which the spacing of the input may differ from that of the training data."""
-
-
-class TrainedGenerator:
-    """A generator with the facts of the fields that it was trained on.
-
-    Args:
-        run: A run of ``phire-train``.
-        network: ``generator`` or, where it was kept, ``generator_average``.
-        epoch: The end of this epoch, ``"best"``, or None for the end of training.
-
-    Raises:
-        InputError: ``run`` is none, or is not trained to its end.
-    """
-
-    def __init__(
-        self,
-        run: str | os.PathLike,
-        network: str = "generator",
-        epoch: int | str | None = None,
-    ) -> None:
-        from phire.networks.generators import receptive_radius
-        from phire.training import open_run
-
-        self.path = Path(run)
-        opened = open_run(run)
-        facts = opened.config.get("fields", {})
-        if "scale" not in facts or "architecture" not in opened.config:
-            raise InputError(f"{run} is a run of another command: name a run of phire-train.")
-        if not (epoch is None or epoch == "best" or str(epoch).isdigit()):
-            raise InputError(f"--epoch {epoch} must be a number or `best`.")
-        self.network = opened.network(network, epoch)
-        self.periodic = bool(opened.config["architecture"].get("periodic"))
-        self.channels = tuple(facts["channels"])
-        self.units = tuple(facts["units"])
-        self.scale = int(facts["scale"])
-        self.alignment = facts["alignment"]
-        self.spacing = facts["spacing"]
-        self.normalization = Normalization.from_dict(facts["normalization"])
-        self.halo = receptive_radius(self.network)
-        self._graphs: dict[tuple[int, ...], Callable[[np.ndarray], Any]] = {}
-
-    def fingerprint(self) -> str:
-        """A short hash of the weights."""
-        digest = hashlib.sha256()
-        for weight in self.network.get_weights():
-            digest.update(np.ascontiguousarray(weight))
-        return digest.hexdigest()[:16]
-
-    def check(self, source: Source, what: str, any_spacing: bool = False) -> None:
-        """Refuses a coarse source of other channels, units or spacing.
-
-        Raises:
-            InputError: What differs.
-        """
-        if tuple(source.channels) != self.channels:
-            raise InputError(
-                f"{what} holds the channels {', '.join(source.channels)}; {self.path} was trained "
-                f"on {', '.join(self.channels)}: give these, in this order."
-            )
-        difference = units.difference(self.channels, source.units, self.units)
-        if difference:
-            raise InputError(
-                f"{what} holds {difference} as {self.path} was trained on: convert the units first."
-            )
-        if self.periodic and not source.grid.wraps:
-            raise InputError(
-                f"{what} lies on a {source.grid.describe()}, {self.path} was trained with "
-                "--periodic: give fields all around the globe, or train without."
-            )
-        if any_spacing or self.spacing is None or not source.grid.has_coordinates:
-            return
-        trained = [float(value) * self.scale for value in self.spacing]
-        for name, has, wanted in zip(("rows", "columns"), source.grid.spacing, trained):
-            if abs(has - wanted) > SAME_SPACING * wanted:
-                raise InputError(
-                    f"{what} has {name} {has:.4g}° apart, {self.path} was trained on "
-                    f"{wanted:.4g}°: give fields of that spacing (--coarsen makes them of "
-                    "fine ones), or pass --any-spacing."
-                )
-
-    def check_values(self, fields: np.ndarray, what: str) -> None:
-        """Refuses fields that cannot be in the units of the training data.
-
-        Args:
-            fields: (n, h, w, C); missing values are left out of the judgement.
-            what: What they are, for the message.
-
-        Raises:
-            InputError: Their mean or spread is far off the training data's.
-        """
-        from phire.rplearn.input_checks import check_values
-
-        present = np.isfinite(fields).all(-1)
-        if np.isinf(fields).any():
-            raise InputError(f"{what} holds infinite values: mark them as missing (NaN) first.")
-        if present.any():
-            check_values(fields[present][None, None], self.normalization, self.units, what)
-
-    def __call__(self, fields: np.ndarray, grid: Grid, tile: int | None = None) -> np.ndarray:
-        """Refines physical fields (n, h, w, C) to (n, h·s, w·s, C).
-
-        Missing values are masked out; whatever could depend on them is missing in the result.
-        """
-        missing = np.isnan(fields).any(-1)
-        normalised = self.normalization.apply(fields)
-        if missing.any():
-            normalised = np.where(missing[..., None], np.float32(0), normalised)
-        fine = apply_in_tiles(
-            self._run, normalised.astype(np.float32), grid,
-            scale=self.scale, halo=self.halo, tile=tile or TILE,
-        )  # fmt: skip
-        fine = self.normalization.invert(fine)
-        if missing.any():
-            wide = spread(missing, grid, self.halo)
-            fine[wide.repeat(self.scale, 1).repeat(self.scale, 2)] = np.nan
-        return fine
-
-    def _run(self, batch: np.ndarray) -> np.ndarray:
-        import tensorflow as tf
-
-        # A graph a shape: it frees features as soon as they are used, which Keras does not do when
-        # a network is called, and the last convolution is arranged by the size of the image.
-        if batch.shape not in self._graphs:
-            signature = [tf.TensorSpec(batch.shape)]
-            self._graphs[batch.shape] = tf.function(
-                functools.partial(self.network, training=False), input_signature=signature
-            )
-        return self._graphs[batch.shape](batch).numpy()
 
 
 class PredictedSource:
@@ -167,10 +32,11 @@ class PredictedSource:
         fine_grid: The grid of the result, where it is known better than by refining the coarse one.
         tile: Largest side of a tile in coarse pixels; memory grows with it.
         any_spacing: Take input of another spacing than trained on.
+        fill, minimum: See :meth:`TrainedGenerator.__call__`.
         name: What the coarse source is called in messages.
 
     Raises:
-        InputError: The generator does not fit the source.
+        InputError: The generator does not fit the source, or the source holds no fields.
     """
 
     def __init__(
@@ -181,13 +47,19 @@ class PredictedSource:
         *,
         tile: int | None = None,
         any_spacing: bool = False,
+        fill: str = "nearest",
+        minimum: float | None = None,
         name: str = "the input",
     ) -> None:
         generator = run if isinstance(run, TrainedGenerator) else TrainedGenerator(run)
         generator.check(coarse, name, any_spacing)
+        if not len(coarse.time):
+            raise InputError(f"{name} holds no fields: choose at least one time.")
+        Filler(fill, generator.normalization.mean)  # refuses before anything is read
         self.generator = generator
         self.coarse = coarse
         self.tile = tile
+        self.fill, self.minimum = fill, minimum
         self.name = name
         self.channels, self.units = generator.channels, coarse.units
         self.time = coarse.time
@@ -199,6 +71,7 @@ class PredictedSource:
                     f"{name} is coarsened by {coarse.scale}, {generator.path} refines by "
                     f"{generator.scale}: coarsen by that."
                 )
+        _check_alignment(generator, coarse, fine_grid, name)
         self.grid = fine_grid or refine_grid(coarse.grid, generator.scale, generator.alignment)
         shape = tuple(size * generator.scale for size in coarse.grid.shape)
         if self.grid.shape != shape:
@@ -214,7 +87,30 @@ class PredictedSource:
         if not self._checked:
             self.generator.check_values(fields, self.name)
             self._checked = True
-        return self.generator(fields, self.coarse.grid, self.tile)
+        return self.generator(
+            fields, self.coarse.grid, self.tile,
+            fine_grid=self.grid, fill=self.fill, minimum=self.minimum,
+        )  # fmt: skip
+
+
+def _check_alignment(
+    generator: TrainedGenerator, coarse: Source, fine_grid: Grid | None, name: str
+) -> None:
+    """Refuses coarse points that lie otherwise in their blocks than those trained on."""
+    if isinstance(coarse, CoarsenedSource) and generator.alignment == "corner":
+        raise InputError(
+            f"{name} holds block means, which stand for the centres of their blocks; "
+            f"{generator.path} was trained with --alignment corner, on the first points of blocks: "
+            "give coarse fields that lie there to `phire predict`, without --coarsen."
+        )
+    if fine_grid is None or not fine_grid.has_coordinates:
+        return
+    expected = coarsen_grid(fine_grid, generator.scale, generator.alignment)
+    if expected.shape == coarse.grid.shape and not expected.equals(coarse.grid):
+        raise InputError(
+            f"{name} ({coarse.grid.describe()}) does not lie on the {generator.alignment}s of "
+            f"blocks of the {fine_grid.describe()}, as {generator.path} was trained on."
+        )
 
 
 class Downscaler:
@@ -224,6 +120,11 @@ class Downscaler:
     """
 
     def __init__(self, generator: TrainedGenerator) -> None:
+        if not isinstance(generator, TrainedGenerator):
+            raise InputError(
+                f"Downscaler takes a trained generator, not a {type(generator).__name__}: open one "
+                "by Downscaler.load(RUN), then call it with a dataset."
+            )
         self.generator = generator
 
     @classmethod
@@ -234,7 +135,13 @@ class Downscaler:
         return cls(TrainedGenerator(run, network, epoch))
 
     def __call__(
-        self, dataset: xr.Dataset, *, tile: int | None = None, any_spacing: bool = False
+        self,
+        dataset: xr.Dataset,
+        *,
+        tile: int | None = None,
+        any_spacing: bool = False,
+        fill: str = "nearest",
+        minimum: float | None = None,
     ) -> xr.Dataset:
         """Refines the fields of a dataset.
 
@@ -242,6 +149,7 @@ class Downscaler:
             dataset: One variable a channel, with time, latitude and longitude.
             tile: Largest side of a tile in coarse pixels.
             any_spacing: Take input of another spacing than trained on.
+            fill, minimum: See :meth:`TrainedGenerator.__call__`.
 
         Returns:
             The same variables in physical units on the finer grid.
@@ -251,10 +159,17 @@ class Downscaler:
         """
         from phire.fields import DatasetSource
 
+        if not isinstance(dataset, xr.Dataset):
+            raise InputError(
+                f"the fields to refine are a {type(dataset).__name__}: pass an xarray Dataset with "
+                f"the variables {', '.join(self.generator.channels)} (of a DataArray, "
+                "array.to_dataset(name=...) makes one)."
+            )
         source = DatasetSource(dataset, variables=self.generator.channels)
         predicted = PredictedSource(
-            self.generator, source, tile=tile, any_spacing=any_spacing, name="the dataset"
-        )
+            self.generator, source, tile=tile, any_spacing=any_spacing, fill=fill, minimum=minimum,
+            name="the dataset",
+        )  # fmt: skip
         return to_dataset(predicted)
 
 
@@ -271,6 +186,8 @@ def predict(
     any_spacing: bool = False,
     scale: int | None = None,
     alignment: str | None = None,
+    fill: str = "nearest",
+    minimum: float | None = None,
     overwrite: bool = False,
 ) -> None:
     """Applies a trained generator, or an interpolation, to whole fields of any size.
@@ -290,6 +207,11 @@ def predict(
         scale: For interpolations of coarse input: how much finer the output is.
         alignment: For these: whether coarse points are centres of blocks of fine ones (``cell``,
             the default) or their first points (``corner``).
+        fill: Stand-in for missing input: ``nearest`` (the nearest valid value) or ``mean`` (the
+            channel's mean in the training data). The blocks of points that had none are missing in
+            the output.
+        minimum: The least physical value in the output, such as 0 for rain: lower ones are set to
+            it. None for no such bound.
         overwrite: Make the output anew.
 
     Raises:
@@ -301,21 +223,25 @@ def predict(
         "input_fingerprints": [files.fingerprint(path) for path in inputs],
         "coarsen": coarsen,
         "time": time,
+        "minimum": minimum,
     }
     if str(run) in METHODS:
         chosen = {"network": network != "generator", "epoch": epoch, "tile": tile,
-                  "any-spacing": any_spacing}  # fmt: skip
+                  "any-spacing": any_spacing, "fill": fill != "nearest",
+                  "minimum": minimum is not None}  # fmt: skip
         _refuse(chosen, f"is of generators, not of {run} interpolation")
         source = _opened(input, None, time, coarsen)
         predicted, facts = _interpolated(source, str(run), scale, alignment)
         options |= facts
+        written = {}
     else:
         _refuse({"scale": scale, "alignment": alignment}, "is kept in the run of a generator")
         generator = TrainedGenerator(run, network, epoch)
         source = _opened(input, generator.channels, time, coarsen)
         predicted = PredictedSource(
-            generator, source, tile=tile, any_spacing=any_spacing, name=str(input)
-        )
+            generator, source, tile=tile, any_spacing=any_spacing, fill=fill, minimum=minimum,
+            name=str(input),
+        )  # fmt: skip
         options |= {
             "run": os.path.abspath(run),
             "network": network,
@@ -323,9 +249,16 @@ def predict(
             "weights_fingerprint": generator.fingerprint(),
             "tile": tile,
             "any_spacing": any_spacing,
+            "fill": fill,
         }
+        written = notes(fill, minimum, generator.conserves)
     with kept(predicted, output, options) as source:
-        write_source(source, output, options=options, overwrite=overwrite, description="predicting")
+        counted = CountedSource(source)
+        write_source(
+            counted, output, options=options, overwrite=overwrite, description="predicting",
+            attributes=written,
+        )  # fmt: skip
+    counted.say(output)
 
 
 def _refuse(options: dict[str, Any], reason: str) -> None:
@@ -350,6 +283,11 @@ def _interpolated(
     alignment = alignment or "cell"
     if isinstance(source, CoarsenedSource):
         _refuse({"scale": scale}, "is that of --coarsen")
+        if alignment == "corner":
+            raise InputError(
+                "--alignment corner does not go with --coarsen: a block mean stands for its "
+                "block's centre."
+            )
         fine_grid = CroppedSource(source.source, source.scale).grid
     elif scale is None:
         raise InputError(f"{method} interpolation needs --scale: how much finer the output is.")

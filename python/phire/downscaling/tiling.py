@@ -117,14 +117,3 @@ def apply_in_tiles(
             for (i, _, cut, target), result in zip(some, network(batch)):
                 fine[i][target] = result[cut]
     return fine
-
-
-def spread(mask: np.ndarray, grid: Grid, halo: int) -> np.ndarray:
-    """Coarse pixels whose result depends on a masked one: (n, h, w) → (n, h, w)."""
-    from scipy.ndimage import maximum_filter
-
-    extended, (top, bottom, left, right) = padded(mask[..., None], grid, halo)
-    size = 2 * halo + 1
-    wide = maximum_filter(extended[..., 0], size=(1, size, size), mode="constant", cval=0)
-    rows = slice(top, wide.shape[1] - bottom)
-    return wide[:, rows, slice(left, wide.shape[2] - right)]

@@ -137,21 +137,47 @@ def block_mean(fields: np.ndarray, grid: Grid, scale: int) -> np.ndarray:
     return weighted_block_mean(fields[:, rows, columns], block_weights(grid, scale))
 
 
-def weighted_block_mean(fields: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def weighted_block_mean(
+    fields: np.ndarray, weights: np.ndarray, dtype: type = np.float32
+) -> np.ndarray:
     """Means over blocks of rows with weights of their own.
 
     Args:
         fields: (n, H, W, C).
         weights: (H // scale, scale) of the rows within each row of blocks.
+        dtype: Type of the result; the sums are float64.
 
     Returns:
-        (n, H // scale, W // scale, C) float32.
+        (n, H // scale, W // scale, C).
     """
     scale = weights.shape[1]
     # Column by column, row by row of the blocks: long, even strides.
     means = sum(fields[:, :, i::scale].astype(np.float64) for i in range(scale)) / scale
     means = sum(means[:, i::scale] * weights[:, i, None, None] for i in range(scale))
-    return means.astype(np.float32)
+    return means.astype(dtype)
+
+
+def with_block_means(fine: np.ndarray, coarse: np.ndarray, grid: Grid, scale: int) -> np.ndarray:
+    """Shifts every block of fine fields so that its area-weighted mean is the coarse value.
+
+    Args:
+        fine: (n, h·scale, w·scale, C) in physical units.
+        coarse: (n, h, w, C), the means to have.
+        grid: The grid of ``fine``.
+        scale: Points of a block along each side.
+
+    Returns:
+        (n, h·scale, w·scale, C) float32, whose :func:`block_mean` is ``coarse`` up to the rounding
+        of float32: means and shifts are float64.
+    """
+    weights = block_weights(grid, scale)
+    shifted = np.empty(fine.shape, np.float32)
+    for i, field in enumerate(fine):
+        shift = (
+            coarse[i].astype(np.float64) - weighted_block_mean(field[None], weights, np.float64)[0]
+        )
+        shifted[i] = field + shift.repeat(scale, 0).repeat(scale, 1)
+    return shifted
 
 
 def block_weights(grid: Grid, scale: int) -> np.ndarray:
@@ -176,16 +202,16 @@ class CoarsenedSource:
     Args:
         source: The fine source.
         scale: Points of a block along each side.
-        alignment: Where the coarse points are said to lie; see :func:`coarsen_grid`.
     """
 
-    def __init__(self, source: Source, scale: int, alignment: str = "cell") -> None:
+    def __init__(self, source: Source, scale: int) -> None:
         self.source = source
         self.scale = scale
         self.channels = source.channels
         self.units = source.units
         self.time = source.time
-        self.grid = coarsen_grid(source.grid, scale, alignment)
+        # A block mean stands for the centre of its block, never for a corner.
+        self.grid = coarsen_grid(source.grid, scale, "cell")
 
     def read(self, times: Times) -> np.ndarray:
         """Reads fields; see :class:`phire.fields.source.Source`."""

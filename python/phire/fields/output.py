@@ -50,6 +50,7 @@ def write_source(
     dtype: str = "float32",
     overwrite: bool = False,
     description: str = "writing",
+    attributes: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes the fields of a source to a field store (.h5), CF NetCDF (.nc) or Zarr (.zarr).
 
@@ -64,6 +65,7 @@ def write_source(
         dtype: float32 or float64.
         overwrite: Make the output anew whatever is there.
         description: What the progress bar says.
+        attributes: Further attributes of the file, such as a CF ``comment``.
 
     Raises:
         InputError: The suffix is none of these, or the output was made by something else.
@@ -75,7 +77,7 @@ def write_source(
     record = files.provenance(options)
     with (
         files.replacing(output) as partial,
-        _writer(output, partial, chosen, dtype, record) as append,
+        _writer(output, partial, chosen, dtype, record, dict(attributes or {})) as append,
         progress.progress_bar(description, len(chosen.time), "fields") as advance,
     ):
         for block in blocks(source, len(chosen.time)):
@@ -139,7 +141,12 @@ def recorded_options(path: str | os.PathLike) -> dict[str, Any] | None:
 
 @contextlib.contextmanager
 def _writer(
-    output: str | os.PathLike, partial: Path, source: Source, dtype: str, record: Mapping[str, Any]
+    output: str | os.PathLike,
+    partial: Path,
+    source: Source,
+    dtype: str,
+    record: Mapping[str, Any],
+    attributes: Mapping[str, Any],
 ) -> Iterator[Append]:
     """Opens the output for the block; yields what appends fields from an index on."""
     kind = output_format(output)
@@ -152,13 +159,16 @@ def _writer(
             time=source.time,
             dtype=dtype,
             record=record,
+            attributes=attributes,
         ) as writer:
             yield lambda fields, start: writer.append(fields)
     elif kind == "nc":
         with contextlib.closing(_netcdf(partial, source, dtype, record)) as file:
+            file.setncatts(attributes)
             yield lambda fields, start: _append_netcdf(file, source, fields, start)
     else:
-        yield lambda fields, start: _append_zarr(partial, source, dtype, record, fields, start)
+        more = {**_described(record), **attributes}
+        yield lambda fields, start: _append_zarr(partial, source, dtype, more, fields, start)
         with warnings.catch_warnings():
             # Format 3 has no word on consolidated metadata yet; xarray reads them, and warns of
             # stores without.
@@ -166,12 +176,19 @@ def _writer(
             zarr.consolidate_metadata(partial)
 
 
+def _described(record: Mapping[str, Any]) -> dict[str, str]:
+    """Attributes that say what made a file."""
+    return {
+        "Conventions": "CF-1.10",
+        "history": files.history(record),
+        RECORD: json.dumps(record),
+    }
+
+
 def _netcdf(path: Path, source: Source, dtype: str, record: Mapping[str, Any]) -> netCDF4.Dataset:
     """A CF NetCDF-4 file with coordinates and empty variables, one a channel."""
     file = netCDF4.Dataset(path, "w", format="NETCDF4")
-    file.Conventions = "CF-1.10"
-    file.history = files.history(record)
-    file.setncattr(RECORD, json.dumps(record))
+    file.setncatts(_described(record))
     values, attributes = source.time.to_cf()
     coordinates = {"time": ("time", values, attributes)}
     horizontal = ("row", "column")
@@ -209,7 +226,7 @@ def _append_zarr(
     path: Path,
     source: Source,
     dtype: str,
-    record: Mapping[str, Any],
+    attributes: Mapping[str, Any],
     fields: np.ndarray,
     start: int,
 ) -> None:
@@ -222,12 +239,7 @@ def _append_zarr(
         time=source.time[start:stop],
     )
     dataset = to_dataset(block).astype(dtype)
-    dataset.attrs = {
-        "Conventions": "CF-1.10",
-        "history": files.history(record),
-        RECORD: json.dumps(record),
-    }
-    dataset.attrs[CHANNELS] = list(source.channels)
+    dataset.attrs = {**attributes, CHANNELS: list(source.channels)}
     if start:
         dataset.to_zarr(path, append_dim="time", consolidated=False)
         return

@@ -243,6 +243,7 @@ class StoreWriter:
         time: The times, if known beforehand; else each :meth:`append` brings its own.
         dtype: float32 or float64.
         record: What made the store, kept as JSON.
+        attributes: Further attributes of the file.
     """
 
     def __init__(
@@ -255,6 +256,7 @@ class StoreWriter:
         time: TimeAxis | None = None,
         dtype: str = "float32",
         record: Mapping[str, Any] | None = None,
+        attributes: Mapping[str, Any] | None = None,
     ) -> None:
         self._time = time
         self._appended: list[TimeAxis] = []
@@ -276,6 +278,7 @@ class StoreWriter:
             self._file.attrs[RECORD] = json.dumps(record)
             if {"created", "command"} <= record.keys():
                 self._file.attrs["history"] = files.history(record)
+        self._file.attrs.update(attributes or {})
 
     def append(self, fields: np.ndarray, time: TimeAxis | None = None) -> None:
         """Appends fields.

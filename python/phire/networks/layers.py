@@ -326,7 +326,8 @@ class Conservation(keras.layers.Layer):
 
     The additive constraint of Harder et al. 2023 (JMLR 24, "Hard-constrained deep learning for
     climate downscaling"). Means are plain ones of physical values: normalised fields are taken back
-    to these for it.
+    to these for it. A patch does not know its latitudes; prediction, which does, restores the
+    area-weighted means (:func:`phire.fields.coarsening.with_block_means`).
 
     Args:
         scale: Pixels of a block along each side.

@@ -58,7 +58,11 @@ def check_units(
 
 
 def check_values(
-    fields: np.ndarray, normalization: Normalization, units: Sequence[str], what: str
+    fields: np.ndarray,
+    normalization: Normalization,
+    units: Sequence[str],
+    what: str,
+    trained: str = "the metric's training data",
 ) -> None:
     """Refuses missing values and fields in other units; warns of extremes.
 
@@ -68,6 +72,7 @@ def check_values(
             knows none (records that came without), only missing values are refused.
         units: Units per channel, for the message.
         what: What is checked, for the message.
+        trained: The training data in the message.
 
     Raises:
         InputError: NaN or infinite values; or the standard deviation of a channel over all of
@@ -91,18 +96,18 @@ def check_values(
         constant = float(np.ptp(values)) <= 1e-6 * abs(own_mean)
         if not constant and not 1 / FACTOR <= own_std / std <= FACTOR:
             raise InputError(
-                f"{what}: the standard deviation of {name} is {own_std:.3g}, that of the metric's "
-                f"training data {std:.3g}{unit}: pass physical fields in these units."
+                f"{what}: the standard deviation of {name} is {own_std:.3g}, that of "
+                f"{trained} {std:.3g}{unit}: pass physical fields in these units."
             )
         if abs(own_mean - mean) > FACTOR * std:
             raise InputError(
-                f"{what}: the mean of {name} is {own_mean:.6g}, that of the metric's training data "
+                f"{what}: the mean of {name} is {own_mean:.6g}, that of {trained} "
                 f"{mean:.6g} ± {std:.3g}{unit}: pass physical fields in these units."
             )
         farthest = float(np.abs(values - mean).max()) / std
         if farthest > EXTREME:
             warnings.warn(
-                f"{what}: {name} reaches {farthest:.0f} standard deviations from the mean of the "
-                "metric's training data, beyond what the metric has seen.",
+                f"{what}: {name} reaches {farthest:.0f} standard deviations from the mean of "
+                f"{trained}, beyond what the network has seen.",
                 stacklevel=3,
             )

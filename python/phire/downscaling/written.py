@@ -1,0 +1,73 @@
+"""What a prediction says of its output: notes kept with it, and a line at the end."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from phire import progress
+from phire.fields.source import Source, Times
+
+
+def notes(fill: str, minimum: float | None, conserves: bool) -> dict[str, Any]:
+    """Attributes of the output that say how missing input and a bound were dealt with.
+
+    Args:
+        fill: ``nearest`` or ``mean``.
+        minimum: The least physical value, or None.
+        conserves: The generator keeps block means, which a bound changes.
+
+    Returns:
+        ``comment`` in words and, where there is a bound, the number ``minimum``.
+    """
+    value = {"nearest": "nearest valid value", "mean": "channel's mean"}[fill]
+    text = (
+        f"Missing input was filled by the {value} for the network; blocks whose own input was "
+        "missing are missing."
+    )
+    if minimum is None:
+        return {"comment": text}
+    text += f" Values below {minimum:g} were set to {minimum:g}."
+    if conserves:
+        text += " This raises the block means that the network keeps."
+    return {"comment": text, "minimum": float(minimum)}
+
+
+class CountedSource:
+    """A source that counts what is read of it.
+
+    Args:
+        source: The source.
+
+    Attributes:
+        values: Number of values read.
+        missing: Number of these that were missing.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.channels, self.units = source.channels, source.units
+        self.grid, self.time = source.grid, source.time
+        self.values = self.missing = 0
+
+    def read(self, times: Times) -> np.ndarray:
+        """Reads fields; see :class:`phire.fields.source.Source`."""
+        fields = self.source.read(times)
+        self.values += fields.size
+        self.missing += int(np.isnan(fields).sum())
+        return fields
+
+    def say(self, output: str | os.PathLike) -> None:
+        """Says what was written to a file; nothing where nothing was read."""
+        if not self.values:
+            return
+        height, width = self.grid.shape
+        count = len(self.time)
+        share = self.missing / self.values
+        progress.say(
+            f"{output}: {count} field{'s' * (count != 1)} of {height} × {width} points, "
+            f"{', '.join(self.channels)}, one member; "
+            + (f"{100 * share:.3g} % of the values are missing." if share else "none missing.")
+        )
