@@ -8,9 +8,10 @@ import xarray as xr
 
 from evaluation.made_fields import random_fields, setting_of
 from phire.errors import InputError
-from phire.evaluation import EnsembleSource, ensemble_scores, learned_distance, statistic
+from phire.evaluation import ensemble_scores, learned_distance, statistic
 from phire.evaluation.accumulator import Batch, Ensemble
 from phire.evaluation.families import STATISTICS
+from phire.fields import EnsembleSource
 from phire.fields.grid import Grid
 from phire.fields.source import ArraySource
 

@@ -12,9 +12,10 @@ import xarray as xr
 
 from evaluation.made_fields import random_fields
 from phire.errors import InputError
-from phire.evaluation import EnsembleSource, describe_results, evaluate, open_fields
 from phire.evaluation import chunks as chunks_module
+from phire.evaluation import describe_results, evaluate
 from phire.evaluation.results import recorded_options, result_path
+from phire.fields import EnsembleSource, open_fields
 from phire.fields.grid import Grid
 from phire.fields.source import ArraySource
 from phire.fields.time import TimeAxis

@@ -288,7 +288,7 @@ def test_functions_take_xarray():
     reason="PHIRE_REALDATA does not name the folder of real files",
 )
 def test_the_wind_at_200_hpa_has_a_slope_near_minus_three():
-    from phire.evaluation import open_fields
+    from phire.fields import open_fields
 
     source = open_fields(Path(REALDATA) / "ifs_uv_200hPa_0p5deg.grib")
     energy = kinetic_energy_spectrum(source)

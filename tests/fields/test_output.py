@@ -9,7 +9,17 @@ import xarray as xr
 
 from phire import files
 from phire.errors import InputError
-from phire.fields import ArraySource, Grid, TimeAxis, open_source, output, write_source
+from phire.fields import (
+    ArraySource,
+    EnsembleSource,
+    Grid,
+    TimeAxis,
+    open_fields,
+    open_source,
+    output,
+    to_dataset,
+    write_source,
+)
 
 RANDOM = np.random.default_rng(0)
 SUFFIXES = ["h5", "nc", "zarr"]
@@ -140,3 +150,24 @@ def test_blocks_are_whole_chunks_and_bounded(monkeypatch):
     assert sizes(12, 8, 16) == [12, 8]
     assert sizes(100, 8, 16) == [16, 4]
     assert sizes(1, 0, 16) == [1] * 20
+
+
+@pytest.mark.parametrize("suffix", ["nc", "zarr"])
+def test_members_are_written_and_read(tmp_path, suffix):
+    members = [example() for _ in range(3)]
+    ensemble = EnsembleSource(members)
+    write_source(ensemble, tmp_path / f"a.{suffix}", times=[1, 2, 4, 6])
+    with xr.open_dataset(tmp_path / f"a.{suffix}") as dataset:
+        assert dataset["t"].dims == ("member", "time", "latitude", "longitude")
+        assert dataset["member"].attrs["standard_name"] == "realization"
+    read = open_fields(tmp_path / f"a.{suffix}")
+    assert read.members == 3
+    expected = np.stack([member.fields[[1, 2, 4, 6]] for member in members], axis=1)
+    np.testing.assert_array_equal(read.read_members(slice(None)), expected)
+    np.testing.assert_array_equal(to_dataset(read)["w"].values, np.moveaxis(expected[..., 0], 1, 0))
+
+
+def test_a_store_of_members_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"3 members: .*\.nc or \.zarr"):
+        write_source(EnsembleSource([example()] * 3), tmp_path / "a.h5")
+    assert not list(tmp_path.iterdir())

@@ -84,8 +84,9 @@ def main(truth, candidates, output, climatology, learned, variables, lags, scale
     """Evaluate candidates against TRUTH (a store, NetCDF, Zarr or GRIB file)."""
     from phire import files
     from phire.errors import InputError
-    from phire.evaluation import evaluate, open_fields
+    from phire.evaluation import evaluate
     from phire.evaluation.accumulator import LAGS
+    from phire.fields import open_fields
 
     named = dict(candidates)
     if len(named) < len(candidates):
@@ -127,7 +128,7 @@ def main(truth, candidates, output, climatology, learned, variables, lags, scale
 def _open(name, spec, truth, scale, variables):
     """The source that ``--candidate NAME=SPEC`` means."""
     from phire.errors import InputError
-    from phire.evaluation import open_fields
+    from phire.fields import open_fields
     from phire.fields.coarsening import CoarsenedSource, CroppedSource
 
     zarr = any(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from phire import files
-from phire.fields.source import Source, Times
+from phire.fields.source import Source, Times, member_count, read_members
 
 
 class KeptSource:
@@ -30,17 +30,25 @@ class KeptSource:
         self.identity = json.dumps(files.plain(identity), sort_keys=True)
         self.channels, self.units = source.channels, source.units
         self.grid, self.time = source.grid, source.time
+        self.members = member_count(source)
 
     def read(self, times: Times) -> np.ndarray:
-        """Reads fields; a block (a slice) that was read before comes from the folder."""
+        """Reads fields, of an ensemble their mean; see :meth:`read_members`."""
+        return self.read_members(times).mean(1)
+
+    def read_members(self, times: Times) -> np.ndarray:
+        """Reads fields of all members, (n, M, H, W, C).
+
+        A block (a slice) that was read before comes from the folder.
+        """
         if not isinstance(times, slice):
-            return self.source.read(times)
+            return read_members(self.source, times)
         start, stop, _ = times.indices(len(self.time))
         path = self.folder / f"{start:08d}-{stop:08d}.npy"
         self._prepare()
         if path.exists():
             return np.load(path)
-        fields = self.source.read(times)
+        fields = read_members(self.source, times)
         with files.replacing(path) as partial, open(partial, "wb") as stream:
             np.save(stream, fields)
         return fields

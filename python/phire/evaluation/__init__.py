@@ -9,9 +9,7 @@ import importlib
 
 _HOMES = {
     "City": "cities",
-    "EnsembleSource": "members",
     "STATISTICS": "families",
-    "as_source": "members",
     "cities_distribution": "functions",
     "coherence": "functions",
     "describe_results": "results",
@@ -25,7 +23,6 @@ _HOMES = {
     "learned_distance": "functions",
     "localized_spectrum": "functions",
     "maps": "functions",
-    "open_fields": "members",
     "projection_distances": "functions",
     "read_cities": "cities",
     "scores": "functions",

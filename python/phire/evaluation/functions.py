@@ -19,10 +19,10 @@ from phire.evaluation.accumulator import LAGS, Setting
 from phire.evaluation.chunks import Task, Work, default_threads, measure_chunk
 from phire.evaluation.domain import Domain
 from phire.evaluation.families import STATISTICS
-from phire.evaluation.members import as_source
 from phire.evaluation.pairing import align
 from phire.evaluation.truth_climatology import climatology_of
 from phire.evaluation.truth_facts import MeanMap, TruthFacts
+from phire.fields.ensemble import as_source
 from phire.fields.grid import EARTH_RADIUS
 
 

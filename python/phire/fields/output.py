@@ -18,12 +18,14 @@ import zarr
 from phire import files, progress
 from phire.errors import InputError
 from phire.fields.source import (
-    ArraySource,
     Source,
     Times,
     TimeSelection,
     grid_coordinates,
-    to_dataset,
+    member_coordinate,
+    member_count,
+    members_to_dataset,
+    read_members,
 )
 from phire.fields.store import RECORD, FieldStore, StoreWriter
 
@@ -56,9 +58,10 @@ def write_source(
 
     Memory stays bounded whatever the length: some tens of megabytes of fields are held at once.
     The output has its name only when it is whole; made already by the same options, it is left.
+    Members of an ensemble are written along a dimension ``member``, which a field store has not.
 
     Args:
-        source: Any source.
+        source: Any source, an ensemble too.
         output: The file (or, for Zarr, the directory) to make; its suffix tells the format.
         options: What changes the result, kept with it; a second call with equal ones does nothing.
         times: The fields to write; by default all.
@@ -70,6 +73,11 @@ def write_source(
     Raises:
         InputError: The suffix is none of these, or the output was made by something else.
     """
+    if member_count(source) > 1 and output_format(output) == "h5":
+        raise InputError(
+            f"{output}: a field store holds one field a time, the source has {source.members} "
+            "members: name an output that ends with .nc or .zarr."
+        )
     options = dict(options or {})
     if already_made(output, options, overwrite):
         return
@@ -81,14 +89,14 @@ def write_source(
         progress.progress_bar(description, len(chosen.time), "fields") as advance,
     ):
         for block in blocks(source, len(chosen.time)):
-            append(chosen.read(block), block.start)
+            append(np.moveaxis(read_members(chosen, block), 1, 0), block.start)
             advance(block.stop - block.start)
 
 
 def blocks(source: Source, count: int) -> Iterator[slice]:
     """Stretches of ``count`` fields small enough to hold in memory, whole chunks of the file."""
     height, width = source.grid.shape
-    field = 4 * height * width * len(source.channels)
+    field = 4 * height * width * len(source.channels) * member_count(source)
     size = max(1, BLOCK_BYTES // field)
     chunk = getattr(source, "time_chunk", 1)
     if chunk > size:
@@ -148,7 +156,7 @@ def _writer(
     record: Mapping[str, Any],
     attributes: Mapping[str, Any],
 ) -> Iterator[Append]:
-    """Opens the output for the block; yields what appends fields from an index on."""
+    """Opens the output; yields what appends fields (M, n, H, W, C) from a time index on."""
     kind = output_format(output)
     if kind == "h5":
         with StoreWriter(
@@ -161,7 +169,7 @@ def _writer(
             record=record,
             attributes=attributes,
         ) as writer:
-            yield lambda fields, start: writer.append(fields)
+            yield lambda fields, start: writer.append(fields[0])
     elif kind == "nc":
         with contextlib.closing(_netcdf(partial, source, dtype, record)) as file:
             file.setncatts(attributes)
@@ -195,6 +203,13 @@ def _netcdf(path: Path, source: Source, dtype: str, record: Mapping[str, Any]) -
     if source.grid.has_coordinates:
         horizontal = ("latitude", "longitude")
         coordinates |= grid_coordinates(source.grid)
+    dimensions = ("time", *horizontal)
+    chunks = (1, *source.grid.shape)
+    members = member_count(source)
+    if members > 1:
+        coordinates |= member_coordinate(members)
+        dimensions, chunks = ("member", *dimensions), (1, *chunks)
+        file.createDimension("member", members)
     file.createDimension("time", None)
     for name, size in zip(horizontal, source.grid.shape):
         file.createDimension(name, size)
@@ -206,10 +221,10 @@ def _netcdf(path: Path, source: Source, dtype: str, record: Mapping[str, Any]) -
         variable = file.createVariable(
             channel,
             np.dtype(dtype),
-            ("time", *horizontal),
+            dimensions,
             compression="zlib",
             complevel=1,
-            chunksizes=(1, *source.grid.shape),
+            chunksizes=chunks,
             fill_value=np.nan,
         )
         if unit:
@@ -218,8 +233,12 @@ def _netcdf(path: Path, source: Source, dtype: str, record: Mapping[str, Any]) -
 
 
 def _append_netcdf(file: netCDF4.Dataset, source: Source, fields: np.ndarray, start: int) -> None:
+    times = slice(start, start + fields.shape[1])
     for c, channel in enumerate(source.channels):
-        file[channel][start : start + len(fields)] = fields[..., c]
+        if len(fields) == 1:
+            file[channel][times] = fields[0, ..., c]
+        else:
+            file[channel][:, times] = fields[..., c]
 
 
 def _append_zarr(
@@ -230,20 +249,13 @@ def _append_zarr(
     fields: np.ndarray,
     start: int,
 ) -> None:
-    stop = start + len(fields)
-    block = ArraySource(
-        fields,
-        channels=source.channels,
-        units=source.units,
-        grid=source.grid,
-        time=source.time[start:stop],
-    )
-    dataset = to_dataset(block).astype(dtype)
+    times = source.time[start : start + fields.shape[1]]
+    dataset = members_to_dataset(fields, source, times).astype(dtype)
     dataset.attrs = {**attributes, CHANNELS: list(source.channels)}
     if start:
         dataset.to_zarr(path, append_dim="time", consolidated=False)
         return
-    chunk = (1, *source.grid.shape)
+    chunk = (*(1,) * (fields.ndim - 3 - (len(fields) == 1)), *source.grid.shape)
     encoding: dict[str, dict[str, Any]] = {name: {"chunks": chunk} for name in source.channels}
     encoding["time"] = {"chunks": (max(1, len(source.time)),), "dtype": "int64"}
     if source.time.has_calendar:

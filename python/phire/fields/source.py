@@ -43,6 +43,33 @@ class Source(Protocol):
         ...
 
 
+@runtime_checkable
+class MemberSource(Source, Protocol):
+    """Source of an ensemble, whose ``read`` gives the mean of its members.
+
+    Attributes:
+        members: Number of members.
+    """
+
+    members: int
+
+    def read_members(self, times: Times) -> np.ndarray:
+        """Reads fields of all members in physical units: (n, M, H, W, C) float32."""
+        ...
+
+
+def member_count(source: Source) -> int:
+    """Returns the number of members of a source; 1 where it is no ensemble."""
+    return getattr(source, "members", 1)
+
+
+def read_members(source: Source, times: Times) -> np.ndarray:
+    """Reads fields of all members, (n, M, H, W, C); M is 1 where the source is no ensemble."""
+    if member_count(source) == 1:
+        return source.read(times)[:, None]
+    return source.read_members(times)
+
+
 class ArraySource:
     """Fields held in memory.
 
@@ -120,25 +147,47 @@ class TimeSelection:
         self.grid = source.grid
         self.time = source.time[self.times]
 
+        self.members = member_count(source)
+
     def read(self, times: Times) -> np.ndarray:
         """Reads fields; see :class:`Source`."""
         return self.source.read(self.times[indices(times, len(self.times))])
+
+    def read_members(self, times: Times) -> np.ndarray:
+        """Reads fields of all members; see :class:`MemberSource`."""
+        return read_members(self.source, self.times[indices(times, len(self.times))])
 
 
 def to_dataset(source: Source, times: Times = slice(None)) -> xr.Dataset:
     """Reads a source into an xarray dataset, one variable (time, latitude, longitude) a channel.
 
-    Fields without coordinates get the dimensions (time, row, column).
+    Fields without coordinates get the dimensions (time, row, column); those of an ensemble have the
+    dimension ``member`` before these.
     """
     chosen = indices(times, len(source.time))
-    fields = source.read(chosen)
-    axis = source.time[chosen]
+    fields = np.moveaxis(read_members(source, chosen), 1, 0)
+    return members_to_dataset(fields, source, source.time[chosen])
+
+
+def members_to_dataset(fields: np.ndarray, source: Source, axis: TimeAxis) -> xr.Dataset:
+    """Labels fields with a source's channels, grid and members; see :func:`to_dataset`.
+
+    Args:
+        fields: (M, n, H, W, C).
+        source: The source that they come from.
+        axis: Their n times.
+    """
     dimensions = ("time", "latitude", "longitude")
     coordinates = {"time": ("time", axis.to_coordinate(), {"standard_name": "time"})}
     if source.grid.has_coordinates:
         coordinates |= grid_coordinates(source.grid)
     else:
         dimensions = ("time", "row", "column")
+    if member_count(source) == 1:
+        fields = fields[0]
+    else:
+        dimensions = ("member", *dimensions)
+        coordinates |= member_coordinate(source.members)
     return xr.Dataset(
         {
             name: (dimensions, fields[..., c], {"units": unit} if unit else {})
@@ -146,6 +195,11 @@ def to_dataset(source: Source, times: Times = slice(None)) -> xr.Dataset:
         },
         coords=coordinates,
     )
+
+
+def member_coordinate(count: int) -> dict[str, tuple[str, np.ndarray, dict[str, str]]]:
+    """Returns the CF coordinate ``member`` of an ensemble, counted from 0, for xarray."""
+    return {"member": ("member", np.arange(count), {"standard_name": "realization", "units": "1"})}
 
 
 def grid_coordinates(grid: Grid) -> dict[str, tuple[str, np.ndarray, dict[str, str]]]:

@@ -1,4 +1,4 @@
-"""Ensembles as sources, and opening whatever holds fields or ensembles of them."""
+"""Ensembles as sources, and opening files that hold fields or members of an ensemble."""
 
 from __future__ import annotations
 
