@@ -17,8 +17,10 @@ from phire.evaluation import describe_results, evaluate
 from phire.evaluation.results import recorded_options, result_path
 from phire.fields import EnsembleSource, open_fields
 from phire.fields.grid import Grid
+from phire.fields.harmonics import SphericalHarmonics
 from phire.fields.source import ArraySource
 from phire.fields.time import TimeAxis
+from spheres import random_coefficients
 
 COUNT = 9
 GRID = Grid.gaussian(32)
@@ -271,6 +273,54 @@ def test_a_scale_that_leaves_a_remainder_crops_the_truth(tmp_path):
         np.testing.assert_array_equal(scores["rmse"], 0)
     with xr.open_dataset(tmp_path / "out" / "truth" / "samples.nc") as samples:
         assert samples["field"].shape == (2, 3, 32, 48)
+
+
+@pytest.fixture(scope="module")
+def winds():
+    """Truth and a smoother candidate, u and v on 73 rows from pole to pole."""
+    grid = Grid.pole_to_pole(73)
+    harmonics = SphericalHarmonics(grid, threads=1)
+    coefficients = random_coefficients(harmonics, 4).reshape(2, 2, -1) / (1 + harmonics.degrees)
+    factors = (1.0, 1 / (1 + (harmonics.degrees / 20) ** 2))
+    return grid, *(
+        np.stack(harmonics.synthesise_wind(*np.moveaxis(coefficients * factor, 1, 0)), -1)
+        for factor in factors
+    )
+
+
+@pytest.mark.parametrize("means", ["scale", "candidate", "both", "ascending"])
+def test_the_globe_without_its_last_row_is_the_globe(winds, tmp_path, means):
+    grid, truth, candidate = winds
+    facts = {"channels": ("u", "v"), "units": ("m s**-1",) * 2, "time": TIME[:2]}
+    part = Grid.from_coordinates(grid.latitudes[:-1], grid.longitudes)
+    assert part.kind == "driscoll-healy"  # by its rows alone
+
+    def evaluated(name, first, second, first_grid, second_grid, **options):
+        out = evaluate(
+            source(first, grid=first_grid, **facts),
+            {"smooth": source(second, grid=second_grid, **facts)},
+            tmp_path / name, metrics=("spectrum", "high_pass"), report=False, **options,
+        )  # fmt: skip
+        return pd.read_csv(out / "summary.csv").iloc[0]
+
+    scale = {} if means in ("candidate", "both") else {"scale": 4}
+    whole = evaluated("whole", truth, candidate, grid, grid, **scale)
+    if means == "scale":
+        found = evaluated("other", truth, candidate, grid, grid)  # no scale
+    elif means == "candidate":
+        found = evaluated("other", truth, candidate[:, :-1], grid, part)
+    elif means == "both":
+        found = evaluated("other", truth[:, :-1], candidate[:, :-1], part, part)
+    else:
+        turned = Grid.from_coordinates(part.latitudes[::-1], part.longitudes)
+        found = evaluated("other", truth, candidate[:, -2::-1], grid, turned, **scale)
+    for name in ("log_spectral_error_all", "effective_resolution", "coherent_resolution"):
+        key = f"{name}:kinetic_energy"
+        assert found[key] == pytest.approx(whole[key], rel=2e-3), key
+    if means != "scale":
+        same = ("log_spectral_error:kinetic_energy", "high_pass_rmse:u", "log_spectral_error:v")
+        for key in same:
+            assert found[key] == pytest.approx(whole[key], rel=5e-3), key
 
 
 def test_ensembles_and_a_learned_distance(tmp_path):

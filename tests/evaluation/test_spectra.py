@@ -14,11 +14,13 @@ from phire.evaluation import kinetic_energy_spectrum, statistic
 from phire.evaluation.domain import Domain
 from phire.evaluation.families import STATISTICS
 from phire.evaluation.regional_spectra import wavenumber_bins
+from phire.evaluation.spectra import wavelengths
 from phire.evaluation.spectral_scores import effective_resolution, log_spectral_error, truncation
 from phire.evaluation.wind import find_wind
 from phire.fields.grid import EARTH_RADIUS, Grid
 from phire.fields.harmonics import SphericalHarmonics
 from phire.fields.source import ArraySource
+from spheres import random_coefficients
 
 REALDATA = os.environ.get("PHIRE_REALDATA")
 
@@ -113,6 +115,66 @@ def test_ratio_error_and_resolution_of_a_candidate_that_lacks_short_waves():
     assert result["variance_resolution"].item() == pytest.approx(wavelength)
 
 
+def test_noise_resolves_nothing():
+    grid = Grid.gaussian(32)
+    truth = random_fields(grid, 30, 2, seed=1)
+    noise = random_fields(grid, 30, 2, seed=2, spectrum=lambda degree: 0.004 * (2 * degree + 1))
+    noisy = spectra(truth, grid, truth + noise, channels=("u", "v"))
+    # Ratios rise beyond 2 where the noise has the truth's variance; there it is half coherent.
+    ratio = noisy["variance_ratio"][0].values
+    last = int(np.argmax(ratio[1:] > 2))
+    for name in ("variance_resolution", "kinetic_energy_resolution"):
+        found = np.atleast_1d(noisy[name])[0]
+        assert found == pytest.approx(wavelengths(last, EARTH_RADIUS), rel=0.3)
+    assert noisy["kinetic_energy_coherence"].dims == ("degree",)
+    apart = spectra(truth, grid, random_fields(grid, 30, 2, seed=3), channels=("u", "v"))
+    assert (apart["variance_resolution"] < 2000).all()  # the energy is right everywhere
+    for name in ("coherent_resolution", "kinetic_energy_coherent_resolution"):
+        assert not (apart[name] < 20000).any()  # the waves lie nowhere where the truth's do
+
+
+def test_the_coherence_of_energy_is_that_of_both_channels():
+    grid = Grid.gaussian(32)
+    truth = random_fields(grid, 60, 2, seed=1)
+    candidate = 0.6 * truth + 0.8 * random_fields(grid, 60, 2, seed=2)
+    for channels in (("u", "v"), ("vorticity", "divergence")):
+        found = spectra(truth, grid, candidate, channels=channels)["kinetic_energy_coherence"]
+        np.testing.assert_allclose(found[5:30], 0.6, atol=0.12)
+        same = spectra(truth, grid, 3 * truth, channels=channels)["kinetic_energy_coherence"]
+        np.testing.assert_allclose(same[1:], 1, atol=1e-9)
+        assert np.isnan(same[0])
+
+
+@pytest.mark.parametrize(("rows", "scale", "tolerance"), [(73, 4, 2e-3), (361, 8, 1e-4)])
+def test_rows_that_a_scale_drops_take_no_energy_away(rows, scale, tolerance):
+    grid = Grid.pole_to_pole(rows)
+    harmonics = SphericalHarmonics(grid, threads=1)
+    coefficients = random_coefficients(harmonics, 2) / (1 + harmonics.degrees)
+    wind = np.stack(harmonics.synthesise_wind(*coefficients), -1)[None]
+    smooth = coefficients * np.where(harmonics.degrees > rows // 4, 0.6, 1)
+    closed = harmonics.kinetic_energy(*smooth)
+    candidate = np.stack(harmonics.synthesise_wind(*smooth), -1)[None]
+    part = grid.subgrid(slice(0, rows - 1), slice(None))
+    options = {"channels": ("u", "v"), "scale": scale}
+    whole = spectra(wind, grid, candidate, **options)
+    cut = spectra(wind[:, :-1], part, candidate[:, :-1], **options)
+    assert cut.sizes == whole.sizes and cut.attrs == whole.attrs
+    for found in (whole, cut):
+        errors = np.abs(np.log(found["kinetic_energy"].values[1:] / closed[1:]))
+        assert errors.mean() < tolerance
+    for name in ("kinetic_energy_log_error", "kinetic_energy_log_error_all"):
+        np.testing.assert_allclose(cut[name], whole[name], rtol=tolerance)
+
+
+def test_the_error_of_all_waves_does_not_depend_on_the_scale(pair):
+    grid, truth, candidate = pair
+    with_scale = spectra(truth, grid, candidate, scale=4)
+    without = spectra(truth, grid, candidate)
+    for name in ("variance_log_error_all", "variance_resolution", "coherence"):
+        np.testing.assert_array_equal(with_scale[name], without[name])
+    np.testing.assert_array_equal(without["variance_log_error"], without["variance_log_error_all"])
+
+
 def test_the_error_stops_at_the_truths_own_truncation():
     grid = Grid.gaussian(48)
     truth = random_fields(grid, 2, 1, truncation=30).astype("f4")
@@ -130,10 +192,11 @@ def test_truncation_of_nothing_and_of_all():
 
 def test_scores_of_spectra_of_known_ratio():
     ratio = np.array([1, 1, 0.4, 0.9, 0.1])
-    wavelengths = np.array([100.0, 50, 33, 25, 20])
+    lengths = np.array([100.0, 50, 33, 25, 20])
     everywhere = np.ones(5, bool)
-    assert effective_resolution(ratio, wavelengths, everywhere) == 50
-    assert np.isnan(effective_resolution(0.1 * ratio, wavelengths, everywhere))
+    assert effective_resolution(ratio, lengths, everywhere) == 50
+    assert np.isnan(effective_resolution(0.1 * ratio, lengths, everywhere))
+    assert effective_resolution(1 / ratio, lengths, everywhere) == 50
     assert log_spectral_error(np.array([np.e, 1 / np.e]), np.ones(2, bool)) == pytest.approx(1)
     assert np.isnan(log_spectral_error(np.ones(2), np.zeros(2, bool)))
 
@@ -191,6 +254,19 @@ def test_the_regional_cutoff_is_the_coarse_grids_nyquist_wavelength():
     result = spectra(fields, Grid.pixels(32, 48), 0.5 * fields, scale=4)
     assert result.attrs["cutoff_wavelength"] == pytest.approx(8)
     np.testing.assert_allclose(result["variance_log_error"], np.log(4))
+
+
+def test_regional_coherence_is_the_correlation_of_the_waves():
+    random = np.random.default_rng(4)
+    truth, noise = random.normal(size=(2, 60, 32, 48, 2))
+    options = {"channels": ("u", "v")}
+    found = spectra(truth, Grid.pixels(32, 48), 0.6 * truth + 0.8 * noise, **options)
+    for name in ("coherence", "kinetic_energy_coherence"):
+        np.testing.assert_allclose(found[name][..., 2:], 0.6, atol=0.1)
+    opposite = spectra(truth, Grid.pixels(32, 48), -truth, **options)
+    np.testing.assert_allclose(opposite["coherence"], -1)
+    assert np.isnan(opposite["coherent_resolution"]).all()
+    assert (opposite["variance_resolution"] == opposite["wavelength"].min()).all()
 
 
 def test_a_field_with_a_missing_value_leaves_only_its_own_time_out():

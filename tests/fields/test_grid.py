@@ -56,6 +56,44 @@ def test_other_grids_are_regional():
     assert half.kind == "regional"
 
 
+@pytest.mark.parametrize("ascending", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "rows", "kept"),
+    [
+        ("pole-to-pole", 721, slice(0, 720)),
+        ("pole-to-pole", 361, slice(1, 360)),
+        ("pole-to-pole", 73, slice(0, 70)),
+        ("cell-centred", 90, slice(2, 88)),
+        ("gaussian", 64, slice(0, 62)),
+    ],
+)
+def test_a_grid_that_lacks_polar_rows_is_still_the_sphere(kind, rows, kept, ascending):
+    whole = sphere(kind, rows, ascending=ascending)
+    part = whole.subgrid(kept, slice(None))
+    assert part.kind == "regional" and part.is_sphere and not part.is_global
+    found = part.completion
+    assert found.grid.kind == kind and found.grid.equals(whole)
+    assert found.rows == kept and found.missing == rows - part.shape[0]
+    np.testing.assert_allclose(part.quadrature_weights(), whole.quadrature_weights()[kept])
+    middles = (whole.latitudes[1:] + whole.latitudes[:-1]) / 2
+    edges = np.sin(np.deg2rad([whole.latitudes[0], *middles, whole.latitudes[-1]]))
+    edges[[0, -1]] = np.sign(edges[[0, -1]])
+    outside = 1 - abs(edges[kept.stop] - edges[kept.start]) / 2
+    assert found.missing_area == pytest.approx(outside, rel=1e-6)
+    assert 0 < found.missing_area < 0.005
+    assert f"all but {found.missing} rows of a {kind} grid of {rows} ×" in part.describe()
+
+
+def test_what_lacks_more_is_no_sphere():
+    whole = Grid.pole_to_pole(73)
+    assert whole.completion.missing == 0
+    assert whole.subgrid(slice(0, 69), slice(None)).completion is None  # 10 degrees are missing
+    assert whole.subgrid(slice(0, 72), slice(0, 140)).completion is None
+    uneven = Grid.regional(np.linspace(89, -88.3, 70), whole.longitudes)
+    assert uneven.completion is None
+    assert Grid.pixels(72, 144).completion is None
+
+
 def test_longitudes_across_greenwich_are_unwound():
     grid = Grid.from_coordinates([50, 49], [358, 359, 0, 1, 2])
     np.testing.assert_allclose(grid.longitudes, [358, 359, 360, 361, 362])

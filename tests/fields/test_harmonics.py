@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from phire.errors import InputError
 from phire.fields.grid import EARTH_RADIUS, Grid
-from phire.fields.harmonics import SphericalHarmonics, largest_degree
+from phire.fields.harmonics import SphericalHarmonics, complete_rows, largest_degree
 from spheres import KINDS, area_mean, random_coefficients, sphere, spheres
 
 SETTINGS = settings(max_examples=30, deadline=None)
@@ -54,6 +54,53 @@ def test_every_degree_up_to_the_largest_is_resolved(kind, rows, degree):
     coefficients = random_coefficients(harmonics, 1)
     found = harmonics.analyse(harmonics.synthesise(coefficients))
     np.testing.assert_allclose(found, coefficients, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "kept", "tolerance"),
+    [
+        ("pole-to-pole", 721, slice(0, 720), 1e-4),  # ERA5 at a scale that leaves one row
+        ("pole-to-pole", 361, slice(0, 360), 1e-4),
+        ("pole-to-pole", 73, slice(1, 72), 2e-3),
+        ("gaussian", 64, slice(1, 64), 5e-3),
+        ("pole-to-pole", 73, slice(0, 70), 2e-2),
+    ],
+)
+def test_spectra_hardly_miss_a_few_polar_rows(kind, rows, kept, tolerance):
+    whole = sphere(kind, rows)
+    part = whole.subgrid(kept, slice(None))
+    made, cut = SphericalHarmonics(whole), SphericalHarmonics(part)
+    assert cut.truncation == made.truncation == largest_degree(part)
+    coefficients = random_coefficients(made, 2)
+    field = made.synthesise(coefficients)
+    np.testing.assert_array_equal(cut.synthesise(coefficients), field[:, kept])
+    u, v = made.synthesise_wind(*coefficients)
+    for expected, found in (
+        (made.degree_spectrum(field), cut.degree_spectrum(field[:, kept])),
+        (
+            made.kinetic_energy(*coefficients),
+            cut.kinetic_energy(*cut.analyse_wind(u[kept], v[kept])),
+        ),
+    ):
+        errors = np.abs(np.log(found[..., 1:] / expected[..., 1:]))
+        assert errors.mean() < tolerance
+        assert errors.max() < 30 * tolerance
+
+
+@pytest.mark.parametrize("ascending", [False, True])
+def test_missing_polar_rows_are_filled_across_the_pole(ascending):
+    whole = sphere("pole-to-pole", 37, ascending=ascending, west=20.0)
+    made = SphericalHarmonics(whole, truncation=6)
+    coefficients = random_coefficients(made, 2)
+    scalar = made.synthesise(coefficients[:1])
+    wind = np.stack(made.synthesise_wind(*coefficients))
+    kept = slice(1, 36)
+    completion = whole.subgrid(kept, slice(None)).completion
+    for fields, spin in ((scalar, 0), (wind, 1)):
+        filled = complete_rows(fields[:, kept], completion, spin)
+        np.testing.assert_array_equal(filled[:, kept], fields[:, kept])
+        np.testing.assert_allclose(filled, fields, atol=1e-3 * np.abs(fields).max())
+    assert complete_rows(scalar, whole.completion) is scalar
 
 
 @SETTINGS

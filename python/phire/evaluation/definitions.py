@@ -82,9 +82,21 @@ _DEFINITIONS = (
         "1", LOWER,
     ),
     Definition(
+        "log_spectral_error_all", "Log-spectral error of all waves",
+        "mean |ln(E / E_truth)| of time-mean spectra, over all degrees (or wavelengths) to the "
+        "truth's truncation; does not depend on the scale given",
+        "1", LOWER,
+    ),
+    Definition(
         "effective_resolution", "Effective resolution",
-        "the shortest wavelength down to which E / E_truth stays at 0.5 or more", "km", LOWER,
-        "after Skamarock (2004), doi:10.1175/MWR2830.1",
+        "the shortest wavelength down to which E / E_truth stays within 0.5 … 2; says nothing of "
+        "where the waves lie: read it beside the coherent resolution",
+        "km", LOWER, "after Skamarock (2004), doi:10.1175/MWR2830.1",
+    ),
+    Definition(
+        "coherent_resolution", "Coherent resolution",
+        "the shortest wavelength down to which the spectral coherence with the truth stays at 0.5 "
+        "or more", "km", LOWER,
     ),
     Definition(
         "kinetic_energy", "Kinetic energy spectrum",
@@ -103,7 +115,9 @@ _DEFINITIONS = (
     ),
     Definition(
         "coherence", "Spectral coherence",
-        "Re Σₘ fₗₘ g*ₗₘ / √(Σₘ |fₗₘ|² · Σₘ |gₗₘ|²) per degree l, f candidate, g truth", "1", HIGHER,
+        "Re Σₘ fₗₘ g*ₗₘ / √(Σₘ |fₗₘ|² · Σₘ |gₗₘ|²) per degree l (in regions per bin of the cosine "
+        "transform), f candidate, g truth; of kinetic energy, vorticity and divergence together",
+        "1", HIGHER,
     ),
     Definition(
         "semivariogram", "Semivariogram",

@@ -140,15 +140,11 @@ def variance_spectrum(fields: Any, **options: Any) -> xr.DataArray:
 
 
 def coherence(truth: Any, candidate: Any, **options: Any) -> xr.DataArray:
-    """Spectral coherence by channel and degree, Σ Re(f g*) / √(Σ|f|² Σ|g|²); global grids only.
+    """Spectral coherence by channel and degree (global grids) or wavelength (regional ones).
 
-    Raises:
-        InputError: The grid is not global.
+    Σ Re(f g*) / √(Σ|f|² Σ|g|²), the sums over orders, or over a bin of the cosine transform.
     """
-    spectra = statistic("spectrum", truth, candidate, **options)
-    if "coherence" not in spectra:
-        raise InputError("coherence by degree needs fields on a global grid.")
-    return spectra["coherence"]
+    return statistic("spectrum", truth, candidate, **options)["coherence"]
 
 
 def semivariogram(fields: Any, candidate: Any = None, **options: Any) -> xr.Dataset:

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from phire.evaluation.accumulator import Batch, Setting, State, Statistic, register
-from phire.evaluation.spectra import GlobalSpectra
+from phire.evaluation.spectra import GlobalSpectra, cutoff_degree
 from phire.evaluation.spectral_scores import divided
 
 MULTIPLES = (1.0, 2.0, 3.0, 4.0, 5.0)
@@ -28,14 +28,14 @@ class HighPass(Statistic):
         super().__init__(setting)
         self.spectra = GlobalSpectra(setting)
         last = self.spectra.harmonics.truncation
-        first = setting.grid.shape[0] // (2 * setting.scale) if setting.scale else last // 4
+        first = int(cutoff_degree(setting)) if setting.scale else last // 4
         first = max(1, min(first, last))
         self.degrees = [first, 2 * first] if 2 * first <= 0.9 * last else [first]
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
         """Degrees need the whole sphere."""
-        if not setting.grid.is_global:
+        if not setting.grid.is_sphere:
             return "a high-pass at a degree needs fields on a global grid"
         return None
 

@@ -41,7 +41,7 @@ class LocalizedSpectra(Statistic):
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
         """Harmonics need the whole sphere, and tapers room in it."""
-        if not setting.grid.is_global:
+        if not setting.grid.is_sphere:
             return "a localized spectrum needs fields on a global grid"
         radius = enclosing_cap(setting)[2]
         if bandwidth(radius) * 2 > largest_degree(setting.grid):

@@ -9,8 +9,13 @@ import numpy as np
 from phire.errors import InputError
 from phire.fields import units
 from phire.fields.grid import TOLERANCE, Grid
+from phire.fields.harmonics import SphericalHarmonics, largest_degree
 from phire.fields.source import Source, Times, indices
 from phire.fields.time import TimeAxis
+
+FINER = 1e-6
+"""Share of the variance beyond a Driscoll–Healy grid's last degree that tells of a finer grid; the
+filled polar row of a field that is of such a grid adds less than 1e-7."""
 
 
 class AlignedSource:
@@ -103,6 +108,8 @@ def align(
     grid = _part(truth.grid, rows, columns)
     all_channels = np.arange(len(truth.channels))
     aligned = AlignedSource(truth, all_channels, rows, columns, times, grid)
+    if grid.kind == "driscoll-healy" and _holds_more_than_driscoll_healy(aligned):
+        grid = aligned.grid = Grid.regional(grid.latitudes, grid.longitudes)
     placed = {}
     for name, candidate in candidates.items():
         channels = _channels(truth, candidate, name)
@@ -200,4 +207,24 @@ def _part(grid: Grid, rows: np.ndarray, columns: np.ndarray) -> Grid:
         return grid
     if not grid.has_coordinates:
         return Grid.pixels(len(rows), len(columns))
-    return Grid.from_coordinates(grid.latitudes[rows], grid.longitudes[columns])
+    part = Grid.from_coordinates(grid.latitudes[rows], grid.longitudes[columns])
+    if part.is_global and not part.shape == grid.shape:
+        # 720 of 721 rows are rows of a Driscoll–Healy grid, too, which resolves half the degrees.
+        part = Grid.regional(part.latitudes, part.longitudes)
+    return part
+
+
+def _holds_more_than_driscoll_healy(truth: AlignedSource) -> bool:
+    """Whether the first field has waves that a Driscoll–Healy grid of its rows does not resolve.
+
+    The rows of such a grid are also those of a pole-to-pole grid without its last one, as 720 of
+    ERA5's 721 are. Nothing but the fields tells the two apart.
+    """
+    rows = Grid.regional(truth.grid.latitudes, truth.grid.longitudes)
+    if not rows.is_sphere:
+        return False
+    field = np.moveaxis(truth.read([0])[0], -1, 0)
+    field = field[np.isfinite(field).all((1, 2))]
+    spectrum = SphericalHarmonics(rows).degree_spectrum(field)
+    finer = spectrum[:, largest_degree(truth.grid) + 1 :].sum(-1)
+    return bool((finer > FINER * spectrum[:, 1:].sum(-1)).any())

@@ -7,7 +7,7 @@ import xarray as xr
 from scipy import fft
 
 from phire.evaluation.accumulator import Batch, Setting, State, Statistic
-from phire.evaluation.spectral_scores import divided, effective_resolution, log_spectral_error
+from phire.evaluation.spectral_scores import comparison, divided, in_dimensions
 from phire.evaluation.wind import find_wind
 from phire.fields.grid import Grid
 
@@ -43,35 +43,46 @@ class RegionalSpectra(Statistic):
             return f"a spectrum needs at least {SMALLEST} × {SMALLEST} points"
         return None
 
-    def variance(self, batch: Batch) -> np.ndarray:
-        """(n, C, bins + 1) variances; the last is that of the corner. NaN: a value is missing."""
+    def transform(self, batch: Batch) -> np.ndarray:
+        """(n, C, h·w) components of the cosine transform over √N. NaN: a value is missing."""
 
         def compute() -> np.ndarray:
             planes = self.domain.cut(batch.planes).astype(np.float64)
             # Missing values make the whole transform missing, as they should.
-            power = fft.dctn(planes, axes=(-2, -1), norm="ortho", workers=self.setting.threads)
-            power = power**2 / (planes.shape[-1] * planes.shape[-2])
-            flat = power.reshape(*planes.shape[:2], -1)
-            count = len(self.wavenumbers) + 1
-            sums = np.empty((*planes.shape[:2], count))
-            for place in np.ndindex(*planes.shape[:2]):
-                # The mean has bin 0, which is dropped.
-                sums[place] = np.bincount(self.bins, flat[place], minlength=count + 1)[1:]
-            return sums
+            waves = fft.dctn(planes, axes=(-2, -1), norm="ortho", workers=self.setting.threads)
+            return (waves / np.sqrt(planes[0, 0].size)).reshape(*planes.shape[:2], -1)
 
-        return batch.once(("regional variance", self.domain), compute)
+        return batch.once(("cosine transform", self.domain), compute)
+
+    def binned(self, products: np.ndarray) -> np.ndarray:
+        """(n, C, bins + 1) sums of products (n, C, h·w) of components; the last is the corner's."""
+        count = len(self.wavenumbers) + 1
+        sums = np.empty((*products.shape[:2], count))
+        for place in np.ndindex(*products.shape[:2]):
+            # The mean has bin 0, which is dropped.
+            sums[place] = np.bincount(self.bins, products[place], minlength=count + 1)[1:]
+        return sums
+
+    def variance(self, batch: Batch) -> np.ndarray:
+        """(n, C, bins + 1) variances; the last is that of the corner. NaN: a value is missing."""
+        return batch.once(
+            ("regional variance", self.domain), lambda: self.binned(self.transform(batch) ** 2)
+        )
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
         """Sums of spectra over the fields without missing values."""
         fields = truth if candidate is None else candidate
         own, reference = self.variance(fields), self.variance(truth)
         both = np.isfinite(own).all(-1) & np.isfinite(reference).all(-1)
-        return {
-            "compared": np.asarray(float(candidate is not None)),
+        state = {
             "count": both.sum(0).astype(float),
             "own": np.where(both[..., None], own, 0).sum(0),
             "truth": np.where(both[..., None], reference, 0).sum(0),
         }
+        if candidate is not None:
+            cross = self.binned(self.transform(truth) * self.transform(candidate))
+            state["cross"] = np.where(both[..., None], cross, 0).sum(0)
+        return state
 
     def result(self, state: State) -> xr.Dataset:
         """Time-mean spectra, their ratio to the truth, and the scores made of it."""
@@ -87,33 +98,25 @@ class RegionalSpectra(Statistic):
             cutoff = setting.scale / self.nyquist
             dataset.attrs["cutoff_wavelength"] = cutoff
             inside = wavelength <= cutoff * (1 + 1e-9)
-        own = divided(state["own"], state["count"][:, None])
-        truth = divided(state["truth"], state["count"][:, None])
-        parts = {"variance": (("channel", "wavelength"), own, truth)}
+        sums = {key: state[key][:, :-1] for key in ("own", "truth", "cross") if key in state}
+        count = state["count"][:, None]
+        parts = {"variance": (("channel", "wavelength"), sums, count)}
         if self.wind is not None:
             pair = [self.wind.first, self.wind.second]
-            energies = (spectrum[pair].sum(0) / 2 for spectrum in (own, truth))
-            parts["kinetic_energy"] = (("wavelength",), *energies)
-        for name, (dimensions, spectrum, reference) in parts.items():
+            energies = {key: values[pair].sum(0) / 2 for key, values in sums.items()}
+            parts["kinetic_energy"] = (("wavelength",), energies, state["count"][pair].min())
+        for name, (dimensions, spectra, times) in parts.items():
             units = {"units": "m2 s-2"} if name == "kinetic_energy" else self.squared_units()
-            dataset[name] = (dimensions, spectrum[..., :-1], units)
-            if not state["compared"]:
-                continue
-            ratio = divided(spectrum, reference)[..., :-1]
-            dataset[f"{name}_ratio"] = (dimensions, ratio, {"units": "1"})
-            dataset[f"{name}_log_error"] = (
-                dimensions[:-1],
-                log_spectral_error(ratio, inside),
-                {"units": "1", "long_name": "mean |ln(E / E_truth)| beyond the coarse cutoff"},
-            )
-            dataset[f"{name}_resolution"] = (
-                dimensions[:-1],
-                effective_resolution(ratio, wavelength, np.ones(ratio.shape, dtype=bool)),
-                {"units": unit, "long_name": "shortest wavelength down to which E/E_truth >= 0.5"},
-            )
+            dataset[name] = (dimensions, divided(spectra["own"], times), units)
+            if "cross" in spectra:
+                known = spectra["truth"] > 0
+                compared = comparison(name, **spectra, wavelengths=wavelength, known=known,
+                                      beyond=inside)  # fmt: skip
+                dataset = dataset.assign(in_dimensions(compared, dimensions, unit))
+        corner = divided(state["own"][:, -1], state["count"])
         dataset["corner_variance"] = (
             "channel",
-            own[:, -1],
+            corner,
             self.squared_units()
             | {"long_name": "variance at wavenumbers beyond Nyquist's along an axis"},
         )

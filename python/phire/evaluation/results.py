@@ -22,10 +22,13 @@ Common to all files
     ``kinetic_energy(degree)`` m² s⁻² (where vorticity and divergence, or u and v, are known),
     ``variance(channel, degree)``, †``kinetic_energy_ratio(degree)``,
     †``variance_ratio(channel, degree)``, †``coherence(channel, degree)``,
-    ``wavelength(degree)`` km. Attributes ``cutoff_degree`` (the coarse grid's, H/(2·scale); only
-    with a scale) and ``truncation`` (the truth's last degree above round-off).
-    † scalars ``kinetic_energy_log_error``, ``variance_log_error(channel)`` (log-spectral error)
-    and ``kinetic_energy_resolution``, ``variance_resolution(channel)`` (effective resolution, km).
+    †``kinetic_energy_coherence(degree)``, ``wavelength(degree)`` km. Attributes ``cutoff_degree``
+    (the coarse grid's, H/(2·scale); only with a scale) and ``truncation`` (the truth's last degree
+    above round-off). Rows about the poles that the fields lack are filled beforehand.
+    † scalars ``kinetic_energy_log_error``, ``variance_log_error(channel)`` (log-spectral error
+    beyond the cutoff), the same with ``_all`` at the end (of all degrees, whatever the scale);
+    ``kinetic_energy_resolution``, ``variance_resolution(channel)`` (effective resolution, km);
+    ``kinetic_energy_coherent_resolution``, ``coherent_resolution(channel)`` (km).
 ``spectrum.nc`` on a regional grid, and ``spectrum.REGION.nc``
     The same over ``wavelength`` (km, descending; ``pixels`` where there are no coordinates)
     instead of ``degree``, with ``wavenumber(wavelength)``, ``corner_variance(channel)`` and the

@@ -68,8 +68,8 @@ def evaluate(
         output: The folder; its layout is described in :mod:`phire.evaluation.results`.
         metrics: Names of :data:`STATISTICS`; by default all that are fit for these fields, but the
             slow ones (``localized_spectrum``).
-        scale: How much coarser the coarse grid was: sets the cutoff from which spectra are judged,
-            and drops the rows and columns that coarsening drops.
+        scale: How much coarser the coarse grid was: sets the cutoff from which spectra are judged.
+            Rows and columns that coarsening drops are evaluated where all candidates have them.
         regions: By name, (north, west, south, east) in degrees, or a mask: an array on the truth's
             grid or a NetCDF file of one.
         times: ``START,STOP`` (half-open) or the pair of them; all by default.
@@ -105,8 +105,7 @@ def evaluate(
     origins.setdefault(TRUTH, _origin(truth))
     truth_times = truth.time.select_range(times)
     if scale is not None:
-        rows, columns = kept_window(truth.grid, scale)
-        truth = _Window(truth, rows, columns)
+        kept_window(truth.grid, scale)  # refuses a scale beyond the grid
     aligned, placed = align(truth, candidates, truth_times)
     if len(aligned.time) < len(truth_times):
         progress.say(
@@ -310,20 +309,6 @@ def _facts(
         )
         for name, taker in takers.items()
     }
-
-
-class _Window:
-    """A window of a source, as a source."""
-
-    def __init__(self, source: Source, rows: slice, columns: slice) -> None:
-        self.source = source
-        self.rows, self.columns = rows, columns
-        self.channels, self.units, self.time = source.channels, source.units, source.time
-        self.grid = source.grid.subgrid(rows, columns)
-
-    def read(self, times: Any) -> np.ndarray:
-        """Reads fields; see :class:`phire.fields.source.Source`."""
-        return self.source.read(times)[:, self.rows, self.columns]
 
 
 def _origin(source: Any) -> dict[str, Any]:

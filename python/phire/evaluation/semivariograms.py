@@ -73,7 +73,7 @@ class Semivariogram(Statistic):
         """Latitudes and longitudes uniform over the domain."""
         domain, grid = self.domain, self.domain.window_grid
         rows, columns = grid.latitudes, grid.longitudes
-        if grid.wraps and grid.is_global:
+        if grid.is_sphere:
             south, north, west, east = -90.0, 90.0, 0.0, 360.0
         else:
             south, north, west, east = rows.min(), rows.max(), columns[0], columns[-1]
@@ -99,7 +99,7 @@ class Semivariogram(Statistic):
         far = distance.ravel()
         ends = destination(latitude, longitude, draw(far.size), far)
         grid = self.setting.grid
-        if not (grid.is_global and grid.wraps):
+        if not grid.is_sphere:
             # An azimuth is kept if it stays within the data, so pairs thin out nowhere but where
             # no azimuth does.
             for _ in range(ATTEMPTS):

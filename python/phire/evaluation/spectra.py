@@ -7,13 +7,8 @@ import xarray as xr
 
 from phire.evaluation.accumulator import Batch, Setting, State, Statistic, register
 from phire.evaluation.regional_spectra import RegionalSpectra
-from phire.evaluation.spectral_scores import (
-    divided,
-    effective_resolution,
-    log_spectral_error,
-    truncation,
-)
-from phire.evaluation.wind import find_wind
+from phire.evaluation.spectral_scores import comparison, divided, in_dimensions, truncation
+from phire.evaluation.wind import find_wind, is_component
 from phire.fields.harmonics import SphericalHarmonics
 
 
@@ -25,13 +20,13 @@ class Spectra(Statistic):
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
-        globally = setting.domain.is_whole and setting.grid.is_global
+        globally = setting.domain.is_whole and setting.grid.is_sphere
         self.kind = GlobalSpectra(setting) if globally else RegionalSpectra(setting)
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
         """A masked region has no rectangle to transform."""
-        if setting.domain.is_whole and setting.grid.is_global:
+        if setting.domain.is_whole and setting.grid.is_sphere:
             return None
         return RegionalSpectra.refusal(setting)
 
@@ -39,7 +34,7 @@ class Spectra(Statistic):
     def omission(cls, setting: Setting) -> str | None:
         """Vorticity and divergence make a wind on the whole sphere alone."""
         wind = find_wind(setting.channels)
-        globally = setting.domain.is_whole and setting.grid.is_global
+        globally = setting.domain.is_whole and setting.grid.is_sphere
         if globally or wind is None or wind.kind == "components":
             return None
         where = "on a regional grid" if setting.domain.is_whole else f"in {setting.domain.name}"
@@ -78,10 +73,11 @@ class GlobalSpectra(Statistic):
         def compute() -> np.ndarray:
             whole = _complete(batch)
             shape = (*whole.shape, len(self.harmonics.degrees))
-            if whole.all():
-                return self.harmonics.analyse(batch.planes)
             result = np.full(shape, np.nan, np.complex128)
-            result[whole] = self.harmonics.analyse(batch.planes[whole])
+            for c, channel in enumerate(self.setting.channels):
+                times = whole[:, c]
+                fields, component = batch.planes[times, c], is_component(channel)
+                result[times, c] = self.harmonics.analyse(fields, component=component)
             return result
 
         return batch.once("coefficients", compute)
@@ -94,24 +90,31 @@ class GlobalSpectra(Statistic):
 
         return batch.once("variance by degree", compute)
 
-    def kinetic_energy(self, batch: Batch) -> np.ndarray:
-        """(n, L+1) kinetic energy by degree."""
+    def wind_coefficients(self, batch: Batch) -> np.ndarray:
+        """(n, 2, k) coefficients of vorticity and divergence; NaN where a value is missing."""
+        wind = self.wind
+        pair = [wind.first, wind.second]
+        if wind.kind == "derivatives":
+            return self.coefficients(batch)[:, pair]
 
         def compute() -> np.ndarray:
-            wind = self.wind
-            if wind.kind == "derivatives":
-                # The same squares of coefficients as the variances: only to be weighted anew.
-                sums = self.variance(batch)[:, wind.first] + self.variance(batch)[:, wind.second]
-                degree = np.arange(self.harmonics.truncation + 1)
-                sums[..., 1:] *= self.setting.radius**2 / (2.0 * degree[1:] * (degree[1:] + 1))
-                sums[..., 0] *= 0  # and stays missing where it is
-                return sums
-            whole = _complete(batch)[:, [wind.first, wind.second]].all(1)
-            result = np.full((len(batch), self.harmonics.truncation + 1), np.nan)
-            u, v = batch.planes[whole, wind.first], batch.planes[whole, wind.second]
+            whole = _complete(batch)[:, pair].all(1)
+            result = np.full((len(batch), 2, len(self.harmonics.degrees)), np.nan, np.complex128)
             if whole.any():
-                result[whole] = self.harmonics.kinetic_energy(*self.harmonics.analyse_wind(u, v))
+                u, v = (batch.planes[whole, place] for place in pair)
+                result[whole] = np.stack(self.harmonics.analyse_wind(u, v), axis=1)
             return result
+
+        return batch.once("wind coefficients", compute)
+
+    def kinetic_energy(self, batch: Batch) -> np.ndarray:
+        """(n, L+1) kinetic energy by degree; NaN where a value is missing."""
+
+        def compute() -> np.ndarray:
+            vorticity, divergence = np.moveaxis(self.wind_coefficients(batch), 1, 0)
+            energy = self.harmonics.kinetic_energy(vorticity, divergence)
+            energy[np.isnan(vorticity[:, 0])] = np.nan  # degree 0 as well
+            return energy
 
         return batch.once("kinetic energy by degree", compute)
 
@@ -137,6 +140,11 @@ class GlobalSpectra(Statistic):
                 "energy_own": _sum(own, both),
                 "energy_truth": _sum(reference, both),
             }
+            if candidate is not None:
+                pair = [self.wind_coefficients(batch) for batch in (truth, candidate)]
+                cross = (pair[0] * pair[1].conj()).real.sum(1)
+                cross = self.harmonics.weighted_by_energy(self.harmonics.sum_orders(cross))
+                state["energy_cross"] = _sum(cross, both)
         return state
 
     def result(self, state: State) -> xr.Dataset:
@@ -156,50 +164,30 @@ class GlobalSpectra(Statistic):
         dataset.attrs["truncation"] = int(last.max())
         first = 1
         if setting.scale:
-            dataset.attrs["cutoff_degree"] = setting.grid.shape[0] / (2 * setting.scale)
-            first = dataset.attrs["cutoff_degree"]
-        compared = "cross" in state
-        parts = [("variance", ("channel", "degree"), state["count"][:, None], "", last[:, None])]
+            dataset.attrs["cutoff_degree"] = first = cutoff_degree(setting)
+        spectra = {"variance": (("channel", "degree"), state["count"][:, None], "", last[:, None])}
         if self.wind is not None:
             ends = max(last[self.wind.first], last[self.wind.second])
-            parts.append(("kinetic_energy", ("degree",), state["energy_count"], "energy_", ends))
-        for name, dimensions, count, prefix, end in parts:
+            spectra["kinetic_energy"] = (("degree",), state["energy_count"], "energy_", ends)
+        for name, (dimensions, count, prefix, end) in spectra.items():
             units = {"units": "m2 s-2"} if prefix else self.squared_units()
-            spectrum = divided(state[f"{prefix}own"], count)
-            dataset[name] = (dimensions, spectrum, units)
-            if not compared:
-                continue
-            ratio = divided(state[f"{prefix}own"], state[f"{prefix}truth"])
-            ratio = np.where(degree <= end, ratio, np.nan)
-            dataset[f"{name}_ratio"] = (
-                dimensions,
-                ratio,
-                {"units": "1", "long_name": "spectrum divided by the truth's"},
-            )
-            inside = (degree >= first) & (degree <= end)
-            dataset[f"{name}_log_error"] = (
-                dimensions[:-1],
-                log_spectral_error(ratio, inside),
-                {"units": "1", "long_name": "mean |ln(E / E_truth)| beyond the coarse cutoff"},
-            )
-            dataset[f"{name}_resolution"] = (
-                dimensions[:-1],
-                effective_resolution(
-                    ratio[..., 1:],
-                    wavelength[1:],
-                    np.broadcast_to(degree <= end, ratio.shape)[..., 1:],
-                ),
-                {"units": "km", "long_name": "shortest wavelength down to which E/E_truth >= 0.5"},
-            )
-        if compared:
-            product = np.sqrt(state["own"] * state["truth"])
-            dataset["coherence"] = (
-                ("channel", "degree"),
-                np.where(degree <= last[:, None], divided(state["cross"], product), np.nan),
-                {"units": "1", "long_name": "spectral coherence with the truth"},
-            )
+            own, truth = state[f"{prefix}own"], state[f"{prefix}truth"]
+            dataset[name] = (dimensions, divided(own, count), units)
+            if "cross" in state:
+                cross = state[f"{prefix}cross"]
+                known, beyond = degree <= end, degree >= first
+                compared = comparison(name, own, truth, cross, wavelength, known, beyond)
+                dataset = dataset.assign(in_dimensions(compared, dimensions, "km"))
         dataset["used_times"] = ("channel", state["count"])
         return dataset
+
+
+def cutoff_degree(setting: Setting) -> float:
+    """The degree H/(2·scale) of the coarse grid's shortest waves, H the rows of the whole sphere.
+
+    A remainder of rows, which coarsening drops, does not count.
+    """
+    return setting.grid.completion.grid.shape[0] // setting.scale / 2
 
 
 def wavelengths(degree: np.ndarray, radius: float) -> np.ndarray:

@@ -4,6 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+MEANINGS = {
+    "_ratio": "spectrum divided by the truth's",
+    "_log_error": "mean |ln(E / E_truth)| beyond the coarse cutoff",
+    "_log_error_all": "mean |ln(E / E_truth)| of all waves",
+    "coherent_resolution": "shortest wavelength down to which the coherence is at least 0.5",
+    "_resolution": "shortest wavelength down to which E/E_truth is within 0.5 … 2",
+    "coherence": "spectral coherence with the truth",
+}
+"""What a comparison of spectra tells, by the ending of its name."""
+
 ROUND_OFF = 2.0**-25
 """Relative standard size of what rounding to single precision adds, at most."""
 
@@ -27,7 +37,9 @@ def log_spectral_error(ratio: np.ndarray, inside: np.ndarray) -> np.ndarray:
 def effective_resolution(
     ratio: np.ndarray, wavelengths: np.ndarray, inside: np.ndarray
 ) -> np.ndarray:
-    """The shortest wavelength down to which E / E_truth stays at least ½.
+    """The shortest wavelength down to which E / E_truth stays within ½ … 2.
+
+    Too much energy counts like too little: noise resolves nothing.
 
     Args:
         ratio: (..., L) by descending wavelength.
@@ -37,9 +49,34 @@ def effective_resolution(
     Returns:
         (...) a wavelength; NaN where not even the longest wave holds.
     """
-    inside = np.broadcast_to(inside, ratio.shape)
     with np.errstate(invalid="ignore"):
-        holds = np.logical_and.accumulate((ratio >= 0.5) | ~inside, axis=-1) & inside
+        return shortest_wave((ratio >= 0.5) & (ratio <= 2), wavelengths, inside)
+
+
+def coherent_resolution(
+    coherence: np.ndarray, wavelengths: np.ndarray, inside: np.ndarray
+) -> np.ndarray:
+    """The shortest wavelength down to which the coherence with the truth stays at ½ or more.
+
+    Args and result as of :func:`effective_resolution`, with ``coherence`` (..., L).
+    """
+    with np.errstate(invalid="ignore"):
+        return shortest_wave(coherence >= 0.5, wavelengths, inside)
+
+
+def shortest_wave(good: np.ndarray, wavelengths: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """The shortest wavelength (...) before the first of descending ones that is not ``good``.
+
+    Args:
+        good: (..., L) by descending wavelength.
+        wavelengths: (L,) descending.
+        inside: (..., L) or (L,) True for those that count; others are passed over.
+
+    Returns:
+        (...) NaN where not even the longest wave is good.
+    """
+    inside = np.broadcast_to(inside, good.shape)
+    holds = np.logical_and.accumulate(good | ~inside, axis=-1) & inside
     return np.where(holds, wavelengths, np.inf).min(-1, where=holds, initial=np.inf) + np.where(
         holds.any(-1), 0, np.nan
     )
@@ -68,3 +105,60 @@ def divided(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """A quotient, NaN where the denominator is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(denominator != 0, numerator / denominator, np.nan)
+
+
+def comparison(
+    name: str,
+    own: np.ndarray,
+    truth: np.ndarray,
+    cross: np.ndarray,
+    wavelengths: np.ndarray,
+    known: np.ndarray,
+    beyond: np.ndarray,
+) -> dict[str, np.ndarray]:
+    """What is told of a candidate's spectrum beside the truth's.
+
+    Args:
+        name: The variable's name, which the results' names begin with.
+        own, truth: (..., L) sums of the spectra over time.
+        cross: (..., L) sums of the cross-spectrum.
+        wavelengths: (L,) descending.
+        known: (..., L) True where the truth has a spectrum.
+        beyond: (L,) True beyond the coarse grid's cutoff.
+
+    Returns:
+        By name: ratio and coherence (..., L), NaN where not ``known``; log-spectral errors beyond
+        the cutoff and of all waves, effective and coherent resolution, each (...).
+    """
+    known = np.broadcast_to(known, own.shape)
+    ratio = np.where(known, divided(own, truth), np.nan)
+    coherence = np.where(known, divided(cross, np.sqrt(own * truth)), np.nan)
+    scored = known & np.isfinite(wavelengths)  # without the mean
+    prefix = "" if name == "variance" else f"{name}_"
+    return {
+        f"{name}_ratio": ratio,
+        f"{name}_log_error": log_spectral_error(ratio, scored & beyond),
+        f"{name}_log_error_all": log_spectral_error(ratio, scored),
+        f"{name}_resolution": effective_resolution(ratio, wavelengths, scored),
+        f"{prefix}coherence": coherence,
+        f"{prefix}coherent_resolution": coherent_resolution(coherence, wavelengths, scored),
+    }
+
+
+def in_dimensions(
+    compared: dict[str, np.ndarray], dimensions: tuple[str, ...], length: str
+) -> dict[str, tuple]:
+    """The results of :func:`comparison` as variables of a dataset.
+
+    Args:
+        compared: The results.
+        dimensions: Of the spectra; the last is that of the waves.
+        length: Units of wavelengths.
+    """
+    told = {}
+    for name, values in compared.items():
+        ending = next(e for e in MEANINGS if name.endswith(e))
+        units = length if ending.endswith("resolution") else "1"
+        kept = dimensions if ending in ("_ratio", "coherence") else dimensions[:-1]
+        told[name] = (kept, values, {"units": units, "long_name": MEANINGS[ending]})
+    return told

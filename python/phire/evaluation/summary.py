@@ -30,8 +30,12 @@ SCALARS = {
     "spectrum": (
         ("kinetic_energy_log_error", "log_spectral_error:kinetic_energy"),
         ("variance_log_error", "log_spectral_error"),
+        ("kinetic_energy_log_error_all", "log_spectral_error_all:kinetic_energy"),
+        ("variance_log_error_all", "log_spectral_error_all"),
         ("kinetic_energy_resolution", "effective_resolution:kinetic_energy"),
         ("variance_resolution", "effective_resolution"),
+        ("kinetic_energy_coherent_resolution", "coherent_resolution:kinetic_energy"),
+        ("coherent_resolution", "coherent_resolution"),
     ),
     "semivariogram": (("semivariogram_log_error", "semivariogram_log_error"),),
     "distribution": (("wasserstein", "wasserstein"),),

@@ -51,6 +51,11 @@ def find_wind(channels: Sequence[str]) -> WindChannels | None:
     return None
 
 
+def is_component(channel: str) -> bool:
+    """Whether a channel is a component of wind, by its name."""
+    return any(_ending(channel, known) is not None for known in (EASTWARD, NORTHWARD))
+
+
 def _ending(name: str, known: Sequence[str]) -> str | None:
     """What follows a known name: "" or a level; with the place of the name among its kin."""
     lowered = name.lower()

@@ -85,7 +85,7 @@ def convert(
         made: Source = source
         if wind is not None:
             made = WindSource(source, tuple(wind), kept=list((named or {}).values()))
-            if not source.grid.is_global:
+            if not source.grid.is_sphere:
                 progress.say(
                     "The grid is not global: divergence and vorticity are finite differences."
                 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,42 @@ GEOMETRIES = {"driscoll-healy": "DH", "pole-to-pole": "CC", "cell-centred": "F1"
 
 TOLERANCE = 2e-3
 """Degrees by which stored coordinates may miss the ideal ones (GRIB rounds to 1e-3)."""
+
+POLAR_GAP = 8.0
+"""Degrees about a pole within which a grid may lack rows and still be the whole sphere; a cap of
+this radius is half a per cent of the sphere."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Completion:
+    """Global grid that the rows of another grid belong to.
+
+    Attributes:
+        grid: The global grid, in the same order of latitudes and with the same columns.
+        before: Number of its rows before the first one that is there.
+        after: Number of its rows after the last one that is there.
+    """
+
+    grid: Grid
+    before: int
+    after: int
+
+    @property
+    def missing(self) -> int:
+        """Number of rows that are not there."""
+        return self.before + self.after
+
+    @property
+    def rows(self) -> slice:
+        """The rows of the global grid that are there."""
+        return slice(self.before, self.grid.shape[0] - self.after)
+
+    @property
+    def missing_area(self) -> float:
+        """Share of the sphere that the missing rows stand for."""
+        edges = np.sin(np.deg2rad(self.grid.row_edges()))
+        edges[[0, -1]] = np.sign(edges[[0, -1]])  # the outermost cells reach the poles
+        return float(1 - abs(edges[self.rows.stop] - edges[self.rows.start]) / 2)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -149,6 +186,33 @@ class Grid:
         """Whether the grid covers the sphere with a known quadrature."""
         return self.kind in GEOMETRIES
 
+    @functools.cached_property
+    def completion(self) -> Completion | None:
+        """The global grid that these rows belong to; None where they leave too much out.
+
+        Rows may be missing within :data:`POLAR_GAP` degrees of either pole, as where a crop or a
+        coarsening drops the last of 721 rows; columns must close the circle.
+        """
+        if self.is_global:
+            return Completion(self, 0, 0)
+        rows = len(self.latitudes)
+        southward = self.latitudes if self.descending else self.latitudes[::-1]
+        if not self.wraps or rows < 4 or max(90 - southward[0], 90 + southward[-1]) > POLAR_GAP:
+            return None
+        for kind in ("pole-to-pole", "cell-centred", "gaussian"):
+            for whole, north in _possible_rows(kind, southward):
+                ideal = _ideal_latitudes(kind, whole)[north : north + rows]
+                if np.abs(ideal - southward).max() < TOLERANCE:
+                    grid = Grid.of_kind(kind, whole, self.longitudes, descending=self.descending)
+                    gaps = north, whole - rows - north
+                    return Completion(grid, *(gaps if self.descending else gaps[::-1]))
+        return None
+
+    @property
+    def is_sphere(self) -> bool:
+        """Whether the grid is global, but for a few rows about the poles at most."""
+        return self.completion is not None
+
     @property
     def has_coordinates(self) -> bool:
         """Whether rows and columns have latitudes and longitudes."""
@@ -209,13 +273,17 @@ class Grid:
     def quadrature_weights(self) -> np.ndarray:
         """(H,) weights of the rows of a global grid; they sum to 2, as ∫ sin θ dθ does.
 
+        Where rows about the poles are missing, the others keep the weights that they have in the
+        global grid, and the sum is less by the missing rows' share.
+
         Raises:
             InputError: The grid is not global.
         """
-        if not self.is_global:
+        if self.completion is None:
             raise InputError(f"{self.describe()} covers no sphere: it has no quadrature weights.")
-        weights = ducc0.sht.get_gridweights(GEOMETRIES[self.kind], self.shape[0]) / (2 * np.pi)
-        return weights if self.descending else weights[::-1]
+        whole = self.completion.grid
+        weights = ducc0.sht.get_gridweights(GEOMETRIES[whole.kind], whole.shape[0]) / (2 * np.pi)
+        return (weights if self.descending else weights[::-1])[self.completion.rows]
 
     def area_weights(self) -> np.ndarray:
         """(H, 1) weights of mean 1: quadrature on global grids, cell areas on other ones.
@@ -225,7 +293,7 @@ class Grid:
         """
         if not self.has_coordinates:
             weights = np.ones(self.shape[0])
-        elif self.is_global:
+        elif self.is_sphere:
             weights = self.quadrature_weights()
         else:
             edges = self.row_edges()
@@ -310,6 +378,9 @@ class Grid:
         text = f"{self.kind} grid of {self.shape[0]} × {self.shape[1]} points"
         if self.kind != "regional":
             return text
+        if self.is_sphere:
+            whole = self.completion.grid
+            return f"{text}, all but {self.completion.missing} rows of a {whole.describe()}"
         (first, last), (west, east) = self.latitudes[[0, -1]], self.longitudes[[0, -1]]
         return f"{text}, {_degrees(first)}…{_degrees(last)} N, {_degrees(west)}…{_degrees(east)} E"
 
@@ -325,6 +396,30 @@ class Grid:
     def from_dict(cls, value: Mapping[str, Any]) -> Grid:
         """The inverse of :meth:`to_dict`."""
         return cls(value["kind"], value["latitudes"], value["longitudes"])
+
+
+def _possible_rows(kind: str, southward: np.ndarray) -> list[tuple[int, int]]:
+    """Numbers of rows of a global grid that may hold given ones, with the rows north of these.
+
+    Args:
+        kind: One of :data:`GEOMETRIES`.
+        southward: (H,) latitudes from north to south.
+    """
+    rows = len(southward)
+    step = (southward[0] - southward[-1]) / (rows - 1)
+    if kind == "gaussian":
+        most = rows + 2 * int(np.ceil(POLAR_GAP / step))
+        found = []
+        for whole in range(rows, most + 1):
+            north = int(np.abs(_ideal_latitudes(kind, whole) - southward[0]).argmin())
+            if north + rows <= whole:
+                found.append((whole, north))
+        return found
+    half = 0.5 if kind == "cell-centred" else 0.0
+    # Rows lie at (index + half) steps from the pole.
+    north = round((90 - southward[0]) / step - half)
+    south = round((90 + southward[-1]) / step - half)
+    return [(north + rows + south, north)] if min(north, south) >= 0 else []
 
 
 def _circle(rows: int, columns: int | None) -> np.ndarray:

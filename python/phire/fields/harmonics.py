@@ -1,4 +1,4 @@
-"""Spherical harmonics on global grids, by ducc0.
+"""Spherical harmonics on global grids, and on those that lack a few polar rows, by ducc0.
 
 Coefficients are 4π-normalised, so that the squares of a field's coefficients sum to its area mean
 square, and carry the Condon–Shortley phase (−1)^m. Of real fields only the orders m ≥ 0 are kept,
@@ -14,27 +14,35 @@ import ducc0
 import numpy as np
 
 from phire.errors import InputError
-from phire.fields.grid import EARTH_RADIUS, GEOMETRIES, Grid
+from phire.fields.grid import EARTH_RADIUS, GEOMETRIES, Completion, Grid
 
 if TYPE_CHECKING:
     from phire.fields.spherepack import Spherepack
 
 ENGINES = ("ducc0", "pyspharm")
 
+POLAR_NODES = 8
+"""Rows beside a gap about a pole from which the missing ones are filled, at least."""
+
+SPLINE = 3
+"""Degree of the spline that fills them."""
+
 
 def largest_degree(grid: Grid) -> int:
     """The largest degree that a global grid resolves.
 
-    Driscoll–Healy H/2−1, Gaussian and cell-centred (Fejér) H−1, pole-to-pole H−2.
+    Driscoll–Healy H/2−1, Gaussian and cell-centred (Fejér) H−1, pole-to-pole H−2. A grid that
+    lacks rows about the poles resolves what the complete one does.
 
     Raises:
         InputError: The grid is not global.
     """
-    if not grid.is_global:
+    if grid.completion is None:
         raise InputError(
             f"the fields lie on a {grid.describe()}, which is none of the global grids "
             f"({', '.join(GEOMETRIES)}): spherical harmonics need one of these."
         )
+    grid = grid.completion.grid
     rows = grid.shape[0]
     return {
         "driscoll-healy": rows // 2 - 1,
@@ -46,6 +54,11 @@ def largest_degree(grid: Grid) -> int:
 
 class SphericalHarmonics:
     """Transforms between a global grid and spherical-harmonic coefficients.
+
+    Rows that a grid lacks about a pole (see :class:`phire.fields.grid.Completion`) are filled along
+    the meridians across the pole before a field is analysed. Measured on band-limited fields of
+    spectra l⁻¹ and l⁻³: without the last of 721 or 361 rows ln S(l) is off by 3e-5 on average and
+    by 2e-3 at most, without the last of 73 by 1e-3, without three of 73 by 1e-2 on average.
 
     Args:
         grid: A global grid, in either order of latitudes.
@@ -98,18 +111,20 @@ class SphericalHarmonics:
 
     # Scalar fields
 
-    def analyse(self, field: np.ndarray) -> np.ndarray:
+    def analyse(self, field: np.ndarray, *, component: bool = False) -> np.ndarray:
         """Coefficients of scalar fields.
 
         Args:
             field: (..., H, W) real.
+            component: The field is a component of wind, which changes its sign across a pole. Only
+                the filling of missing polar rows depends on it.
 
         Returns:
             (..., n) complex128.
         """
         if self._spharm is not None:
             return self._spharm.analyse(np.asarray(field, np.float64))
-        return self._analyse(field, spin=0)[..., 0, :]
+        return self._analyse(field, spin=0, across=int(component))[..., 0, :]
 
     def synthesise(self, coefficients: np.ndarray, grid: Grid | None = None) -> np.ndarray:
         """Scalar fields of coefficients.
@@ -151,7 +166,7 @@ class SphericalHarmonics:
             return self._spharm.analyse_wind(np.asarray(u, np.float64), np.asarray(v, np.float64))
         # ducc0's components point along colatitude (southward) and longitude (eastward).
         both = np.stack(np.broadcast_arrays(-np.asarray(v), np.asarray(u)), axis=-3)
-        gradient, curl = np.moveaxis(self._analyse(both, spin=1), -2, 0)
+        gradient, curl = np.moveaxis(self._analyse(both, spin=1, across=1), -2, 0)
         factor = np.sqrt(self.degrees * (self.degrees + 1.0)) / self.radius
         return -curl * factor, -gradient * factor
 
@@ -200,10 +215,15 @@ class SphericalHarmonics:
     def kinetic_energy(self, vorticity: np.ndarray, divergence: np.ndarray) -> np.ndarray:
         """The kinetic-energy spectrum (..., L+1) of coefficients (..., n)."""
         squares = self.sum_orders(np.abs(vorticity) ** 2 + np.abs(divergence) ** 2)
+        return self.weighted_by_energy(squares)
+
+    def weighted_by_energy(self, squares: np.ndarray) -> np.ndarray:
+        """Sums (..., L+1) of vorticity's and divergence's squares as energy: a² / (2 l(l+1))."""
         degree = np.arange(self.truncation + 1)
-        squares[..., 1:] *= self.radius**2 / (2.0 * degree[1:] * (degree[1:] + 1))
-        squares[..., 0] = 0
-        return squares
+        energy = np.zeros_like(squares)
+        factor = self.radius**2 / (2.0 * degree[1:] * (degree[1:] + 1))
+        energy[..., 1:] = squares[..., 1:] * factor
+        return energy
 
     def cross_spectrum(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Covariance of two scalar fields by degree: Σ_m Re(f_lm g_lm*), (..., L+1)."""
@@ -227,20 +247,22 @@ class SphericalHarmonics:
             return self._spharm
         return Spherepack(grid, self.truncation, self.radius)
 
-    def _analyse(self, field: np.ndarray, spin: int) -> np.ndarray:
+    def _analyse(self, field: np.ndarray, spin: int, across: int) -> np.ndarray:
         """(..., [2,] H, W) → (..., 1 or 2, n)."""
         components = 2 if spin else 1
         field = np.asarray(field, np.float64)
         lead = field.shape[: -3 if spin else -2]
         maps = field.reshape(-1, components, *self.grid.shape)
         result = np.empty((len(maps), components, len(self.degrees)), np.complex128)
+        completion = self.grid.completion
         for one, coefficients in zip(maps, result):
+            one = complete_rows(one, completion, across)
             coefficients[:] = ducc0.sht.analysis_2d(
                 map=np.ascontiguousarray(one if self.grid.descending else one[:, ::-1]),
                 spin=spin,
                 lmax=self.truncation,
                 mmax=self._order_limit,
-                geometry=GEOMETRIES[self.grid.kind],
+                geometry=GEOMETRIES[completion.grid.kind],
                 phi0=np.deg2rad(self.grid.longitudes[0]),
                 nthreads=self.threads,
             )
@@ -251,7 +273,8 @@ class SphericalHarmonics:
     def _synthesise(self, coefficients: np.ndarray, spin: int, grid: Grid | None) -> np.ndarray:
         """(..., 1 or 2, n) → (..., 1 or 2, H, W)."""
         grid = self.grid if grid is None else grid
-        if not grid.is_global:
+        completion = grid.completion
+        if completion is None:
             raise InputError(f"cannot synthesise on a {grid.describe()}: it must be global.")
         lead, components = coefficients.shape[:-2], coefficients.shape[-2]
         flat = np.asarray(coefficients, np.complex128).reshape(-1, components, len(self.degrees))
@@ -262,11 +285,75 @@ class SphericalHarmonics:
                 spin=spin,
                 lmax=self.truncation,
                 mmax=self._order_limit,
-                geometry=GEOMETRIES[grid.kind],
-                ntheta=grid.shape[0],
+                geometry=GEOMETRIES[completion.grid.kind],
+                ntheta=completion.grid.shape[0],
                 nphi=grid.shape[1],
                 phi0=np.deg2rad(grid.longitudes[0]),
                 nthreads=self.threads,
             )
-            maps[:] = synthesised if grid.descending else synthesised[:, ::-1]
+            synthesised = synthesised if grid.descending else synthesised[:, ::-1]
+            maps[:] = synthesised[:, completion.rows]
         return result.reshape(*lead, components, *grid.shape)
+
+
+def complete_rows(maps: np.ndarray, completion: Completion, spin: int = 0) -> np.ndarray:
+    """Fields with the rows that they lack about the poles, filled along the meridians.
+
+    Each zonal wave is a function of the distance from the pole that is even or odd, for beyond the
+    pole lies the meridian of the other side. The missing rows are those of the spline through the
+    rows beside the gap, which joins them smoothly.
+
+    Args:
+        maps: (k, H, W) scalars, or components of wind.
+        completion: Where the H rows belong.
+        spin: 0 for scalars, 1 for components of wind, which change their sign across a pole.
+
+    Returns:
+        (k, H', W) on ``completion.grid``; ``maps`` itself where no row is missing.
+    """
+    if not completion.missing:
+        return maps
+    whole = np.empty((len(maps), *completion.grid.shape))
+    whole[:, completion.rows] = maps
+    colatitudes = completion.grid.colatitudes
+    distances = np.minimum(colatitudes, np.pi - colatitudes)
+    for gap, inward in ((completion.before, 1), (completion.after, -1)):
+        if not gap:
+            continue
+        # Views whose first rows are the missing ones.
+        view, distance = whole[:, ::inward], distances[::inward]
+        nodes = slice(gap, min(2 * gap + POLAR_NODES, maps.shape[1]))
+        waves = np.fft.rfft(view[:, nodes], axis=-1)
+        odd = (np.arange(waves.shape[-1]) + spin) % 2 == 1
+        filled = np.empty((len(maps), gap, waves.shape[-1]), np.complex128)
+        for parity in (False, True):
+            weights = _spline_weights(distance[nodes], distance[:gap], parity)
+            filled[..., odd == parity] = np.einsum(
+                "gn,knm->kgm", weights, waves[..., odd == parity]
+            )
+        view[:, :gap] = np.fft.irfft(filled, n=maps.shape[-1], axis=-1)
+    return whole
+
+
+def _spline_weights(nodes: np.ndarray, places: np.ndarray, odd: bool) -> np.ndarray:
+    """Weights (places, nodes) of the even or odd spline through values at nodes.
+
+    The natural spline of degree :data:`SPLINE` in its radial form: Σ cᵢ |x − xᵢ|ⁿ and a polynomial
+    of degree (n − 1)/2, through the nodes and their mirror images.
+    """
+    scale = nodes[1] - nodes[0]
+    nodes, places = nodes / scale, places / scale
+    sign = -1 if odd else 1
+    powers = np.arange(int(odd), (SPLINE + 1) // 2, 2)
+
+    def kernel(x: np.ndarray) -> np.ndarray:
+        apart, mirrored = np.abs(x[:, None] - nodes), np.abs(x[:, None] + nodes)
+        return apart**SPLINE + sign * mirrored**SPLINE
+
+    count, terms = len(nodes), len(powers)
+    system = np.zeros((count + terms, count + terms))
+    system[:count, :count] = kernel(nodes)
+    system[:count, count:] = nodes[:, None] ** powers
+    system[count:, :count] = system[:count, count:].T
+    right = np.concatenate([kernel(places), places[:, None] ** powers], axis=1)
+    return np.linalg.solve(system, right.T)[:count].T

@@ -142,7 +142,7 @@ class WindSource:
         self.time = source.time
         self.radius = radius
         self._harmonics = None
-        if self.grid.is_global:
+        if self.grid.is_sphere:
             from phire.fields.harmonics import SphericalHarmonics
 
             self._harmonics = SphericalHarmonics(self.grid, radius=radius)

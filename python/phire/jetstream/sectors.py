@@ -35,7 +35,7 @@ def sector_winds(
         wind = "u"
     if wind is not None and wind not in names:
         raise InputError(f"The source has no channel {wind!r}; it holds {', '.join(names)}.")
-    if wind is None and not ({"vorticity", "divergence"} <= set(names) and source.grid.is_global):
+    if wind is None and not ({"vorticity", "divergence"} <= set(names) and source.grid.is_sphere):
         raise InputError(
             "The source holds neither zonal wind (u) nor vorticity and divergence on a global "
             "grid: name the channel of zonal wind with --wind."

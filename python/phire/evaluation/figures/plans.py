@@ -124,12 +124,18 @@ def _spectra(folder: ResultsFolder) -> Iterator[Plan]:
                     caption,
                     functools.partial(draw, variable="variance", channel=channel, title=title),
                 )
-            if any("coherence" in dataset for dataset in data.values()):
-                for channel in values_of(data, "channel"):
+            for variable, channels in (
+                ("kinetic_energy_coherence", [None]),
+                ("coherence", values_of(data, "channel")),
+            ):
+                if not any(variable in dataset for dataset in data.values()):
+                    continue
+                for channel in channels:
+                    what = readable(channel or "kinetic energy")
                     yield Plan(
-                        _name("coherence", channel, region),
+                        _name("coherence", channel or "kinetic-energy", region),
                         "spectra",
-                        f"Spectral coherence of {readable(channel)}{of}",
+                        f"Spectral coherence of {what}{of}",
                         "1 means that waves of this length lie where the truth's do, 0 that they "
                         "lie anywhere. Detail with the right energy but without coherence is "
                         "plausible, not right.",

@@ -99,10 +99,7 @@ def spectrum_figure(
     holder = next(dataset for dataset in datasets.values() if variable in dataset)
     axis = _axis(some, holder)
     units = units_of(holder, variable, channel)
-    if cutoff is None:
-        key = "cutoff_wavelength" if axis.wavelengths else "cutoff_degree"
-        found = [dataset.attrs[key] for dataset in datasets.values() if key in dataset.attrs]
-        cutoff = float(found[0]) if found else None
+    cutoff = _cutoff(datasets, axis) if cutoff is None else cutoff
     truth = curves.get(TRUTH)
 
     figure = new_figure(10, 5.8 if truth is not None else 4.4)
@@ -144,7 +141,7 @@ def spectrum_figure(
 def coherence_figure(
     spectra: Datasets,
     *,
-    channel: str,
+    channel: str | None,
     cutoff: float | None = None,
     styles: Mapping[str, Style] | None = None,
     radius: float = EARTH_RADIUS,
@@ -154,7 +151,7 @@ def coherence_figure(
     Args:
         spectra: By candidate, data sets or paths with ``coherence`` over ``channel`` and
             ``degree`` (or ``wavelength`` in km).
-        channel: The channel.
+        channel: The channel; that of kinetic energy, ``kinetic_energy_coherence``, if None.
         cutoff: As for :func:`spectrum_figure`.
         styles: By candidate; by their order if None.
         radius: Radius of the sphere in m.
@@ -167,10 +164,11 @@ def coherence_figure(
     """
     datasets = opened(spectra)
     styles = styles or candidate_styles(datasets)
+    variable = "kinetic_energy_coherence" if channel is None else "coherence"
     curves = {
-        name: _curve(dataset, "coherence", channel)
+        name: _curve(dataset, variable, channel)
         for name, dataset in datasets.items()
-        if "coherence" in dataset and name != TRUTH
+        if variable in dataset and name != TRUTH
     }
     if not curves:
         raise InputError("none of the spectra holds a coherence: there is nothing to draw.")
@@ -180,17 +178,18 @@ def coherence_figure(
     limits = _limits(axis)
     for name, curve in curves.items():
         axes.plot(axis.values, curve.values, **styles[name].line())
-    axes.set_ylim(min(0.0, *(float(np.nanmin(curve)) for curve in curves.values())), 1.02)
+    # The line that the coherent resolution is told by.
+    axes.axhline(0.5, color="#777777", linewidth=0.7, linestyle=(0, (2, 2)), zorder=1)
+    values = np.concatenate([curve.values for curve in curves.values()])
+    axes.set_ylim(min(0.0, float(np.nanmin(values, initial=0.0))), 1.02)
     _logarithmic(axes, limits)
-    if cutoff is None and not axis.wavelengths:
-        found = [d.attrs["cutoff_degree"] for d in datasets.values() if "cutoff_degree" in d.attrs]
-        cutoff = float(found[0]) if found else None
-    _mark_cutoff(axes, cutoff, limits)
+    _mark_cutoff(axes, _cutoff(datasets, axis) if cutoff is None else cutoff, limits)
     axes.set_xlabel(axis.label)
     axes.set_ylabel("Coherence with truth")
     if axis.dimension == "degree":
         _wavelength_axis(axes, limits, radius)
-    figure.suptitle(f"Spectral coherence: {readable(channel)}", x=0.01, ha="left", fontsize=12)
+    of = readable(channel or "kinetic energy")
+    figure.suptitle(f"Spectral coherence: {of}", x=0.01, ha="left", fontsize=12)
     legend_below(figure, list(curves), styles)
     return figure
 
@@ -276,6 +275,13 @@ def _axis(curve: xr.DataArray, holder: xr.Dataset) -> _Axis:
     last = min(last, above.max()) if len(above) else last
     label = "Degree $l$" if dimension == "degree" else "Zonal wavenumber"
     return _Axis(dimension, label, np.where(values <= last, values, np.nan), False)
+
+
+def _cutoff(datasets: Mapping[str, xr.Dataset], axis: _Axis) -> float | None:
+    """The coarse grid's limit, from the results' attributes."""
+    key = "cutoff_wavelength" if axis.wavelengths else "cutoff_degree"
+    found = [dataset.attrs[key] for dataset in datasets.values() if key in dataset.attrs]
+    return float(found[0]) if found else None
 
 
 def _limits(axis: _Axis) -> tuple[float, float]:
