@@ -54,7 +54,9 @@ def cross_validated_penalty(inputs: np.ndarray, targets: np.ndarray, folds: int 
     for train, test in KFold(folds).split(inputs):
         for number, penalty in enumerate(PENALTIES):
             model = Ridge(penalty).fit(inputs[train], targets[train])
-            errors[number] += np.square(model.predict(inputs[test]) - targets[test]).sum()
+            errors[number] += np.square(
+                model.predict(inputs[test]).reshape(targets[test].shape) - targets[test]
+            ).sum()
     return PENALTIES[int(errors.argmin())]
 
 
@@ -77,6 +79,7 @@ def regress(
     known = targets[:, present]
     penalty = cross_validated_penalty(scaled[train], known[train])
     found = Ridge(penalty).fit(scaled[train], known[train]).predict(scaled[~train])
+    found = found.reshape(-1, known.shape[1])  # scikit-learn drops the axis of a single target
     predictions = np.full((int((~train).sum()), targets.shape[1]), np.nan, np.float32)
     predictions[:, present] = found if minimum is None else np.maximum(found, minimum)
     return predictions, penalty
