@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,7 @@ def assign_formula_weights(
     names: Sequence[tuple[str, Sequence[int]]],
     find: Callable[[str], Any],
     variables: Sequence[Any],
+    shuffled: Mapping[str, int] | None = None,
 ) -> None:
     """Sets all variables of a network or layer by the formula.
 
@@ -67,6 +68,8 @@ def assign_formula_weights(
         find: Returns the Keras layer for a module's name (``conv`` of ``conv.weight``), or the
             variable for the name of a parameter that is neither weight nor bias.
         variables: All variables; each has to be set exactly once.
+        shuffled: Factors of pixel shuffles by the names of the convolutions before them: PyTorch
+            orders their channels (c, i, j), phire (i, j, c).
     """
     unset = {id(one): one.path for one in variables}
     for j, (name, shape) in enumerate(names):
@@ -74,6 +77,10 @@ def assign_formula_weights(
         plain = parameter in dict(PARAMETERS)
         target = variable(find(module), parameter) if plain else find(name)
         value = in_keras_layout(formula_value(j, name, shape))
+        if module in (shuffled or {}):
+            square = shuffled[module] ** 2
+            split = value.reshape(*value.shape[:-1], -1, square)
+            value = np.swapaxes(split, -1, -2).reshape(value.shape)
         if value.shape != target.shape:  # trailing axes of length one
             assert value.squeeze().shape == tuple(target.shape), name
             value = value.squeeze()

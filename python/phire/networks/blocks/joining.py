@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from phire.errors import InputError
+from phire.networks.blocks.interpolation import METHODS, Interpolation
 from phire.networks.shapes import Shapes
 
 
@@ -99,3 +100,73 @@ def scaled_and_shifted_by_time(x: Any, inputs: dict[str, Any], name: str = "time
 def without_margin(x: Any, points: int) -> Any:
     """Crops a number of points from every side."""
     return keras.layers.Cropping2D(points)(x) if points else x
+
+
+@keras.saving.register_keras_serializable(package="phire")
+class CroppedToCoarse(keras.layers.Layer):
+    """Cuts a padded fine field (B, H, W, C) down to what a coarse one (B, h, w, ·) covers.
+
+    Args:
+        scale: Fine points to a coarse one.
+        margin: Coarse points to leave off on every side of the coarse field.
+    """
+
+    def __init__(self, scale: int, margin: int = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.scale = scale
+        self.margin = margin
+
+    def call(self, fine: Any, coarse: Any) -> Any:
+        """Cuts a batch of fields that share their first point."""
+        height, width = ops.shape(coarse)[1:3]
+        s, m = self.scale, self.margin
+        return fine[:, m * s : (height - m) * s, m * s : (width - m) * s]
+
+    def compute_output_shape(self, fine_shape: tuple, coarse_shape: tuple) -> tuple:
+        """(B, (h − 2·margin)·scale, (w − 2·margin)·scale, C)."""
+        sizes = (
+            None if n is None else (n - 2 * self.margin) * self.scale for n in coarse_shape[1:3]
+        )
+        return fine_shape[0], *sizes, fine_shape[-1]
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        return {**super().get_config(), "scale": self.scale, "margin": self.margin}
+
+
+def interpolated_low(inputs: dict[str, Any], shapes: Shapes, method: str, a: float = -0.5) -> Any:
+    """Interpolates ``low`` to the fine grid and crops its margin, (B, H, W, C of ``low``)."""
+    x = Interpolation(shapes.scale, method, a, dtype="float32")(inputs["low"])
+    return without_margin(x, shapes.margin * shapes.scale)
+
+
+def added_to_interpolated(
+    x: Any, inputs: dict[str, Any], shapes: Shapes, method: str, a: float = -0.5
+) -> Any:
+    """Adds ``low``, interpolated, to a network's output; with ``method="none"`` returns that.
+
+    Where the targets are of other number than the channels of ``low``, a 1×1 convolution, which
+    learns which of them to start from, takes these to the targets.
+
+    Raises:
+        InputError: The method is unknown.
+    """
+    if method == "none":
+        return x
+    if method not in METHODS:
+        raise InputError(f"add {method!r} must be one of none, {', '.join(METHODS)}.")
+    start = interpolated_low(inputs, shapes, method, a)
+    if shapes.low[2] != shapes.high[2]:
+        start = keras.layers.Conv2D(shapes.high[2], 1, name="interpolated_to_targets")(start)
+    return keras.layers.Add(name="added", dtype="float32")([x, start])
+
+
+def prime_factors(scale: int) -> tuple[int, ...]:
+    """Returns the factors of a scale in ascending order: 12 → 2, 2, 3; 1 → none."""
+    factors, divisor = [], 2
+    while scale > 1:
+        while scale % divisor == 0:
+            factors.append(divisor)
+            scale //= divisor
+        divisor += 1
+    return tuple(factors)

@@ -1,0 +1,279 @@
+"""Swin2SR: a transformer of shifted windows (Conde et al. 2022, arXiv:2209.11345)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from phire.errors import InputError
+from phire.networks.blocks.joining import (
+    CroppedToCoarse,
+    EdgePadding,
+    added_to_interpolated,
+    fine_maps,
+    interpolated_low,
+    named_inputs,
+    prime_factors,
+    refuse_window,
+    scaled_and_shifted_by_time,
+    with_fine_maps_coarsened,
+    without_margin,
+)
+from phire.networks.blocks.output import Fine
+from phire.networks.blocks.window_attention import (
+    ReflectedToMultiple,
+    WindowAttention,
+    trunc_normal,
+)
+from phire.networks.layers import PixelShuffle
+from phire.networks.registry import network
+from phire.networks.shapes import Shapes
+
+UPSAMPLINGS = ("pixelshuffle", "pixelshuffledirect", "nearest+conv", "pixelshuffle-aux", "none")
+RESIDUALS = ("1conv", "3conv")
+EPSILON = 1e-5
+"""Added to variances by layer normalisation, as PyTorch has it."""
+
+
+@network("swin2sr")
+def swin2sr(
+    shapes: Shapes,
+    *,
+    filters: int = 180,
+    depths: Sequence[int] = (6, 6, 6, 6, 6, 6),
+    heads: int | Sequence[int] = 6,
+    window_size: int = 8,
+    mlp_ratio: float = 2.0,
+    residual: str = "1conv",
+    drop_path: float = 0.1,
+    upsampling: str = "pixelshuffle",
+    upsampling_filters: int = 64,
+    add: str = "none",
+) -> keras.Model:
+    """Swin2SR for any whole scale and any field size.
+
+    3×3 convolution → 1×1 convolution and layer norm → stages of attention layers, each with a
+    convolution and a skip → layer norm, 3×3 convolution, long skip → upsampling. The field is
+    continued by reflection to whole windows. Block means of static and auxiliary maps join the
+    coarse input; the maps themselves join the upsampled features before two last convolutions.
+    Time covariates scale and shift the features before each stage.
+
+    Args:
+        shapes: Shapes of a sample; no window of time steps.
+        filters: Width of the transformer.
+        depths: Attention layers of each stage; every second one is shifted by half a window.
+        heads: Attention heads of each stage, or of all; they divide ``filters``.
+        window_size: Side of the attention windows in coarse points.
+        mlp_ratio: Hidden width of the layers' perceptrons, in widths.
+        residual: Convolutions that end a stage: ``1conv`` or ``3conv`` (narrow, fewer weights).
+        drop_path: Share of samples that skip the last layer in training; it grows from 0 by depth.
+        upsampling: ``pixelshuffle`` (a convolution and shuffle for each prime factor of the scale),
+            ``pixelshuffledirect`` (one for all), ``nearest+conv``, ``pixelshuffle-aux`` (through a
+            coarse field of the target's channels, plus features of the bicubic field), ``none``
+            (scale 1).
+        upsampling_filters: Width of the fine features.
+        add: Interpolation of ``low`` that the network adds to: none, nearest, bilinear, bicubic.
+
+    Raises:
+        InputError: An option is impossible, or the records have a window of time steps.
+    """
+    refuse_window(shapes, "swin2sr")
+    heads = (heads,) * len(depths) if isinstance(heads, int) else tuple(heads)
+    _check(shapes, filters, depths, heads, window_size, residual, upsampling)
+    inputs = named_inputs(shapes)
+    x = with_fine_maps_coarsened(inputs, shapes)
+    x = ReflectedToMultiple(window_size)(x)
+    x = swin_features(
+        x, inputs, filters=filters, depths=depths, heads=heads, window=window_size,
+        mlp_ratio=mlp_ratio, residual=residual, drop_path=drop_path,
+    )  # fmt: skip
+    x = _upsampled(x, inputs, shapes, upsampling, upsampling_filters)
+    x = added_to_interpolated(x, inputs, shapes, add)
+    # The places of the windows count from the field's corner, so tiles would have other ones.
+    return keras.Model(inputs, Fine(None)(x), name="swin2sr")
+
+
+def _check(
+    shapes: Shapes,
+    filters: int,
+    depths: Sequence[int],
+    heads: Sequence[int],
+    window: int,
+    residual: str,
+    upsampling: str,
+) -> None:
+    if len(heads) != len(depths):
+        raise InputError(f"heads {list(heads)} must be one number, or one for each of depths.")
+    if any(filters % n for n in heads):
+        raise InputError(f"filters {filters} must be a multiple of the heads {list(heads)}.")
+    if window < 2:
+        raise InputError(f"window_size {window} must be 2 points or more.")
+    if residual not in RESIDUALS:
+        raise InputError(f"residual {residual!r} must be one of {', '.join(RESIDUALS)}.")
+    if upsampling not in UPSAMPLINGS:
+        raise InputError(f"upsampling {upsampling!r} must be one of {', '.join(UPSAMPLINGS)}.")
+    if upsampling == "none" and shapes.scale > 1:
+        raise InputError(
+            f"upsampling none is for scale 1, but the scale is {shapes.scale}: choose one of "
+            f"{', '.join(UPSAMPLINGS[:-1])}."
+        )
+
+
+def swin_features(
+    x: Any,
+    inputs: dict[str, Any],
+    *,
+    filters: int,
+    depths: Sequence[int],
+    heads: Sequence[int],
+    window: int,
+    mlp_ratio: float = 2.0,
+    residual: str = "1conv",
+    drop_path: float = 0.1,
+) -> Any:
+    """Adds the transformer of Swin2SR, (B, h, w, ·) → (B, h, w, filters).
+
+    h and w are multiples of the window; ``inputs`` may hold ``time``. See :func:`swin2sr`.
+    """
+    stem = convolution(filters, 3, name="stem")(x)
+    x = convolution(filters, 1, name="embedding")(stem)
+    x = _layer_norm("embedding_norm")(x)
+    rates = iter(np.linspace(0, drop_path, sum(depths)).tolist())
+    for i, (depth, count) in enumerate(zip(depths, heads)):
+        x = start = scaled_and_shifted_by_time(x, inputs, f"stage{i}_time")
+        for j in range(depth):
+            shift = 0 if j % 2 == 0 else window // 2
+            x = swin_layer(
+                x, heads=count, window=window, shift=shift, mlp_ratio=mlp_ratio,
+                drop_path=next(rates), name=f"stage{i}_layer{j}",
+            )  # fmt: skip
+        x = _stage_end(x, filters, residual, f"stage{i}")
+        x = keras.layers.Add(name=f"stage{i}_skip")([x, start])
+    x = _layer_norm("body_norm")(x)
+    return keras.layers.Add(name="body")([convolution(filters, 3, name="after_body")(x), stem])
+
+
+def swin_layer(
+    x: Any,
+    *,
+    heads: int,
+    window: int,
+    shift: int,
+    mlp_ratio: float = 2.0,
+    drop_path: float = 0.0,
+    name: str,
+) -> Any:
+    """Adds one attention layer: attention and perceptron, each normalised after, with a skip."""
+    filters = x.shape[-1]
+    y = WindowAttention(heads, window, shift, name=f"{name}_attention")(x)
+    y = _layer_norm(f"{name}_attention_norm")(y)
+    x = keras.layers.Add()([x, _dropped(y, drop_path)])
+    y = _dense(round(mlp_ratio * filters), name=f"{name}_hidden")(x)
+    y = keras.layers.Activation(_exact_gelu)(y)
+    y = _layer_norm(f"{name}_output_norm")(_dense(filters, name=f"{name}_output")(y))
+    return keras.layers.Add()([x, _dropped(y, drop_path)])
+
+
+@keras.saving.register_keras_serializable(package="phire")
+def _exact_gelu(x: Any) -> Any:
+    """GELU by the error function; Keras's name ``gelu`` stands for an approximation."""
+    return keras.activations.gelu(x, approximate=False)
+
+
+def convolution(filters: int, size: int, **more: Any) -> keras.layers.Conv2D:
+    """Returns a convolution that keeps the field's size, initialised as in Swin2SR."""
+    return keras.layers.Conv2D(
+        filters, size, padding="same", kernel_initializer=trunc_normal(), **more
+    )
+
+
+def _dense(units: int, name: str) -> keras.layers.Dense:
+    return keras.layers.Dense(units, kernel_initializer=trunc_normal(), name=name)
+
+
+def _layer_norm(name: str) -> keras.layers.LayerNormalization:
+    return keras.layers.LayerNormalization(epsilon=EPSILON, name=name)
+
+
+def _leaky(slope: float) -> keras.layers.Layer:
+    return keras.layers.LeakyReLU(negative_slope=slope)
+
+
+def _dropped(x: Any, rate: float) -> Any:
+    """Leaves a branch out for whole samples (stochastic depth, arXiv:1603.09382)."""
+    return keras.layers.Dropout(rate, noise_shape=(None, 1, 1, 1))(x) if rate else x
+
+
+def _stage_end(x: Any, filters: int, residual: str, name: str) -> Any:
+    if residual == "3conv":
+        x = _leaky(0.2)(convolution(filters // 4, 3, name=f"{name}_narrow")(x))
+        x = _leaky(0.2)(convolution(filters // 4, 1, name=f"{name}_middle")(x))
+    x = convolution(filters, 3, name=f"{name}_conv")(x)
+    return convolution(filters, 1, name=f"{name}_embedding")(x)
+
+
+def _upsampled(
+    x: Any, inputs: dict[str, Any], shapes: Shapes, upsampling: str, filters: int
+) -> Any:
+    """Takes coarse features, padded and with the margin, to the targets."""
+    targets = shapes.high[2]
+    if upsampling == "pixelshuffledirect":
+        x = convolution(targets * shapes.scale**2, 3, name="before_upsampling")(x)
+        x = PixelShuffle(shapes.scale)(x)
+    elif upsampling != "none":
+        x = _leaky(0.01)(convolution(filters, 3, name="before_upsampling")(x))
+        if upsampling == "pixelshuffle-aux":
+            x = convolution(targets, 3, name="auxiliary_field")(x)
+            x = _leaky(0.01)(convolution(filters, 3, name="after_auxiliary_field")(x))
+        x = pixels_by_factors(x, shapes.scale, filters, nearest=upsampling == "nearest+conv")
+        if upsampling == "pixelshuffle-aux":
+            x = CroppedToCoarse(shapes.scale, shapes.margin)(x, inputs["low"])
+            start = interpolated_low(inputs, shapes, "bicubic")
+            x = keras.layers.Add()([x, convolution(filters, 3, name="bicubic")(start)])
+            return last_convolutions(x, inputs, shapes, filters)
+        if upsampling == "nearest+conv":
+            x = _leaky(0.2)(convolution(filters, 3, name="fine_features")(x))
+    if upsampling == "pixelshuffledirect" and not fine_maps(inputs):
+        return CroppedToCoarse(shapes.scale, shapes.margin)(x, inputs["low"])
+    # One coarse point of the margin is left, so that the last convolutions see what is beyond.
+    kept = min(shapes.margin, 1)
+    x = CroppedToCoarse(shapes.scale, shapes.margin - kept)(x, inputs["low"])
+    return last_convolutions(x, inputs, shapes, filters, kept * shapes.scale)
+
+
+def pixels_by_factors(x: Any, scale: int, filters: int, nearest: bool = False) -> Any:
+    """Enlarges features by each prime factor of a scale, by a convolution and pixel shuffle.
+
+    With ``nearest``, by nearest neighbours, a convolution and a leaky ReLU of slope 0.2.
+    """
+    for i, factor in enumerate(prime_factors(scale)):
+        if nearest:
+            x = keras.layers.UpSampling2D(factor, interpolation="nearest")(x)
+            x = _leaky(0.2)(convolution(filters, 3, name=f"upsampling{i}")(x))
+        else:
+            x = convolution(filters * factor**2, 3, name=f"upsampling{i}")(x)
+            x = PixelShuffle(factor)(x)
+    return x
+
+
+def last_convolutions(
+    x: Any, inputs: dict[str, Any], shapes: Shapes, filters: int, beyond: int = 0
+) -> Any:
+    """Joins the fine maps to fine features and takes them to the targets.
+
+    Args:
+        x: Features, with ``beyond`` fine points on every side of the targets, which are cropped.
+        inputs, shapes: The network's.
+        filters: Width of the convolution over features and maps; without maps it is left out.
+        beyond: See x.
+    """
+    maps = fine_maps(inputs)
+    if maps:
+        maps = [EdgePadding(beyond)(one) if beyond else one for one in maps]
+        x = keras.layers.Concatenate(name="features_and_maps")([x, *maps])
+        x = _leaky(0.2)(convolution(filters, 3, name="joined")(x))
+    x = convolution(shapes.high[2], 3, name="to_targets")(x)
+    return without_margin(x, beyond)
