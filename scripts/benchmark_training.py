@@ -102,9 +102,9 @@ def srgan(folder: Path, batch_size: int, precision: str) -> tuple[Callable, Call
     def build() -> Objective:
         content = build_content(
             [(1.0, "mse")],
-            normalization=manifest.normalization,
-            channels=manifest.channels,
-            units=manifest.units,
+            normalization=manifest.schema.normalization,
+            channels=manifest.schema.channels,
+            units=manifest.schema.units,
         )
         return SuperResolution(
             srgan_generator(2),

@@ -61,8 +61,12 @@ def test_the_low_resolution_is_the_mean_of_the_high_one(tmp_path, sphere, region
     }
     fields = make_store(tmp_path / "store.h5", grid=grids[grid])
     manifest = write(tmp_path / "store.h5", tmp_path / "out")
-    normalization = manifest.normalization
-    assert (manifest.pooling, manifest.alignment, manifest.scale) == ("area-mean", "cell", 4)
+    normalization = manifest.schema.normalization
+    assert (manifest.schema.pooling, manifest.schema.alignment, manifest.schema.scale) == (
+        "area-mean",
+        "cell",
+        4,
+    )
     with open_store(tmp_path / "store.h5") as store:
         coarse = normalization.apply(CoarsenedSource(store, 4).read(slice(None)))
     wrapped = 0
@@ -85,22 +89,22 @@ def test_a_circle_that_is_no_multiple_does_not_wrap(tmp_path):
     fields = make_store(tmp_path / "store.h5", grid=grid)
     manifest = write(tmp_path / "store.h5", tmp_path / "out", patches_per_field=20)
     columns = [
-        find(record["high"], manifest.normalization.apply(fields[record["index"]]), False)[1]
+        find(record["high"], manifest.schema.normalization.apply(fields[record["index"]]), False)[1]
         for record in read(tmp_path / "out")
     ]
     assert len(columns) == manifest.count
     # Two columns at the end belong to no block.
-    assert max(columns) + manifest.patch[1] == 28
+    assert max(columns) + manifest.schema.patch[1] == 28
 
 
 def test_whole_fields(tmp_path, region):
     fields = make_store(tmp_path / "store.h5", grid=region)
     manifest = write(tmp_path / "store.h5", tmp_path / "out", whole_fields=True)
-    assert manifest.patch == (20, 24)
-    assert manifest.low_patch == (5, 6)
+    assert manifest.schema.patch == (20, 24)
+    assert manifest.schema.low_patch == (5, 6)
     seen = set()
     for record in read(tmp_path / "out"):
-        wanted = manifest.normalization.apply(fields[record["index"]])
+        wanted = manifest.schema.normalization.apply(fields[record["index"]])
         assert np.array_equal(record["high"], wanted)
         seen.add(int(record["index"]))
     assert seen == set(range(24))
@@ -119,14 +123,16 @@ def test_an_explicit_low_resolution_on_the_corners(tmp_path, region, capsys):
     manifest = write(
         tmp_path / "high.h5", tmp_path / "out", low=tmp_path / "low.h5", alignment="corner"
     )
-    assert (manifest.pooling, manifest.alignment) == ("explicit", "corner")
+    assert (manifest.schema.pooling, manifest.schema.alignment) == ("explicit", "corner")
     assert "13 of 24 fields are left out" in capsys.readouterr().err
     times = set()
     for record in read(tmp_path / "out"):
         time = int(record["index"])
         times.add(time)
-        row, column = find(record["low"], manifest.normalization.apply(low[(time - 2) // 2]), False)
-        place = find(record["high"], manifest.normalization.apply(high[time]), False)
+        row, column = find(
+            record["low"], manifest.schema.normalization.apply(low[(time - 2) // 2]), False
+        )
+        place = find(record["high"], manifest.schema.normalization.apply(high[time]), False)
         assert place == (4 * row, 4 * column)
     assert times == set(range(2, 24, 2))
 
@@ -178,7 +184,9 @@ def test_missing_values_of_either_resolution_are_avoided_or_filled(tmp_path, reg
         assert np.isfinite(record["low"]).all()
         assert np.isfinite(record["high"]).all()
     manifest = write(tmp_path / "high.h5", tmp_path / "filled", missing="fill", **options)
-    filled = manifest.normalization.apply(np.array(manifest.normalization.mean, np.float32))
+    filled = manifest.schema.normalization.apply(
+        np.array(manifest.schema.normalization.mean, np.float32)
+    )
     highs = [r["high"] for r in read(tmp_path / "filled") if r["index"] == 3]
     assert any((high[..., 0] == filled[0]).any() for high in highs)
     assert all(np.isfinite(high).all() for high in highs)
@@ -191,13 +199,13 @@ def test_a_mean_over_filled_values_is_taken_after_filling(tmp_path, region):
 
     make_store(tmp_path / "store.h5", grid=region, change=spoil)
     manifest = write(tmp_path / "store.h5", tmp_path / "out", missing="fill", whole_fields=True)
-    mean = manifest.normalization.mean[0]
+    mean = manifest.schema.normalization.mean[0]
     for record in read(tmp_path / "out"):
         if record["index"] == 3:
-            physical = manifest.normalization.invert(record["low"])
+            physical = manifest.schema.normalization.invert(record["low"])
             assert physical[0, 0, 0] == pytest.approx(mean, rel=1e-4)
             weights = np.cos(np.deg2rad(region.latitudes[4:8]))
-            block = manifest.normalization.invert(record["high"])[4:8, 4:8, 0]
+            block = manifest.schema.normalization.invert(record["high"])[4:8, 4:8, 0]
             assert block[0, 0] == pytest.approx(mean, rel=1e-4)
             wanted = np.average(block.mean(1), weights=weights)
             assert physical[1, 1, 0] == pytest.approx(wanted, rel=1e-4)

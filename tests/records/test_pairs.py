@@ -50,7 +50,9 @@ def read(directory):
                 record = {k: v[i] for k, v in parsed.items()}
                 for name in ("patch1", "patch2"):
                     pixels = np.frombuffer(record[name], np.dtype(manifest.dtype))
-                    record[name] = pixels.reshape(*manifest.patch, len(manifest.channels))
+                    record[name] = pixels.reshape(
+                        *manifest.schema.patch, len(manifest.schema.channels)
+                    )
                 records.append({"shard": shard, **record})
     assert len(records) == manifest.count
     return records
@@ -66,7 +68,7 @@ def test_records_hold_the_patches_that_they_name(tmp_path, sphere, normalization
     fields = make_store(tmp_path / "store.h5", grid=sphere)
     manifest = write(tmp_path / "store.h5", tmp_path / "out", normalization=normalization)
     assert manifest.count == 6 * 23
-    assert manifest.normalization.kind == normalization
+    assert manifest.schema.normalization.kind == normalization
     wrapped = 0
     for record in read(tmp_path / "out"):
         # The colatitude counts from the north pole, the longitude from 0: AtmoDist's convention.
@@ -78,7 +80,9 @@ def test_records_hold_the_patches_that_they_name(tmp_path, sphere, normalization
         assert 1 <= lag <= record["T_max"] == 5
         assert (record["H"], record["W"], record["C"]) == (4, 6, 2)
         for name, t in (("patch1", start), ("patch2", start + lag)):
-            wanted = expected(fields, manifest.normalization, t, int(row), int(column), (4, 6))
+            wanted = expected(
+                fields, manifest.schema.normalization, t, int(row), int(column), (4, 6)
+            )
             assert np.array_equal(record[name], wanted.astype(np.float32))
     assert wrapped > 0
 
@@ -90,13 +94,15 @@ def test_a_field_of_few_patches_is_normalised_alike(tmp_path):
     manifest = write(tmp_path / "store.h5", tmp_path / "out", patches_per_field=1)
     for record in read(tmp_path / "out"):
         row, column = round(record["lat_start"] / 180 * 64), round(record["long_start"] / 360 * 128)
-        wanted = expected(fields, manifest.normalization, record["index"], row, column, (4, 6))
+        wanted = expected(
+            fields, manifest.schema.normalization, record["index"], row, column, (4, 6)
+        )
         assert np.array_equal(record["patch1"], wanted)
 
 
 def test_statistics_are_those_of_numpy(tmp_path, sphere):
     fields = make_store(tmp_path / "store.h5", grid=sphere).astype(np.float64)
-    fitted = write(tmp_path / "store.h5", tmp_path / "out").normalization
+    fitted = write(tmp_path / "store.h5", tmp_path / "out").schema.normalization
     mean, std = fields.mean((0, 1, 2)), fields.std((0, 1, 2))
     scaled = (fields - mean) / std
     logarithm = np.sign(scaled) * np.log1p(0.2 * np.abs(scaled))
@@ -114,8 +120,8 @@ def test_statistics_are_taken_from_a_file_or_from_other_records(tmp_path, sphere
     options = {"normalization": "z"}
     first = write(store, tmp_path / "a", statistics=tmp_path / "statistics.json", **options)
     second = write(store, tmp_path / "b", statistics=tmp_path / "a", **options)
-    assert first.normalization == second.normalization == given
-    assert write(store, tmp_path / "d", statistics=tmp_path / "a").normalization == given
+    assert first.schema.normalization == second.schema.normalization == given
+    assert write(store, tmp_path / "d", statistics=tmp_path / "a").schema.normalization == given
     with pytest.raises(InputError, match="normalization z, --normalization is log1p: leave out"):
         write(store, tmp_path / "c", statistics=tmp_path / "a", normalization="log1p")
     make_store(tmp_path / "other.h5", grid=sphere, channels=("u", "v"))
@@ -235,7 +241,7 @@ def test_gaps_are_kept_and_no_pair_crosses_them_wrongly(tmp_path, sphere):
         start = steps[record["index"]]
         end = steps.index(start + record["label"])
         row, column = round(record["lat_start"] * 16 / 180), round(record["long_start"] * 32 / 360)
-        wanted = expected(fields, manifest.normalization, end, row, column, (4, 6))
+        wanted = expected(fields, manifest.schema.normalization, end, row, column, (4, 6))
         assert np.array_equal(record["patch2"], wanted)
 
 
@@ -263,7 +269,9 @@ def test_missing_values_are_filled_with_the_mean(tmp_path, sphere):
     manifest = write(
         tmp_path / "store.h5", tmp_path / "out", patches_per_field=30, missing="fill",
     )  # fmt: skip
-    filled = manifest.normalization.apply(np.array(manifest.normalization.mean, np.float32))
+    filled = manifest.schema.normalization.apply(
+        np.array(manifest.schema.normalization.mean, np.float32)
+    )
     seen = 0
     for record in read(tmp_path / "out"):
         row, column = round(record["lat_start"] * 16 / 180), round(record["long_start"] * 32 / 360)
@@ -309,7 +317,7 @@ def test_without_coordinates_rows_and_columns_are_kept(tmp_path, capsys):
         file["data"] = np.random.default_rng(0).normal(size=(1, 12, 20, 24)).astype("f4")
     manifest = write(tmp_path / "bare.h5", tmp_path / "out")
     assert "--latitudes is ignored" in capsys.readouterr().err
-    assert manifest.spacing is None
+    assert manifest.schema.spacing is None
     records = read(tmp_path / "out")
     assert max(record["lat_end"] for record in records) <= 20
     assert max(record["long_end"] for record in records) <= 24
@@ -322,7 +330,9 @@ def test_longitudes_west_of_greenwich_count_from_0(tmp_path, region):
         assert 350 <= record["long_start"] < 356
         row = round((record["lat_start"] - 30) / 0.25)
         column = round((record["long_start"] - 350) / 0.25)
-        wanted = expected(fields, manifest.normalization, record["index"], row, column, (4, 6))
+        wanted = expected(
+            fields, manifest.schema.normalization, record["index"], row, column, (4, 6)
+        )
         assert np.array_equal(record["patch1"], wanted)
 
 
@@ -429,9 +439,9 @@ def test_the_manifest_is_plain_json(tmp_path, sphere):
     make_store(tmp_path / "store.h5", grid=sphere)
     manifest = write(tmp_path / "store.h5", tmp_path / "out")
     value = json.loads((tmp_path / "out" / "records.json").read_text())
-    assert value["kind"] == "pairs"
-    assert value["channels"] == ["divergence", "vorticity"]
-    assert value["step"] == 3 * 3600
+    assert value["schema"]["kind"] == "pairs"
+    assert value["schema"]["arrays"]["first"]["channels"] == ["divergence", "vorticity"]
+    assert value["schema"]["step"] == 3 * 3600
     assert value["options"]["patch"] == [4, 6]
     assert value["provenance"]["versions"]["numpy"] == np.__version__
-    assert manifest.units == ("s**-1", "s**-1")
+    assert manifest.schema.units == ("s**-1", "s**-1")

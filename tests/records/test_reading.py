@@ -130,13 +130,17 @@ def test_atmodists_bare_files(made, tmp_path):
     whole = open_records(made / "pairs")
     bare = open_records(tmp_path / "bare")
     manifest = bare.manifest
-    assert (manifest.kind, manifest.patch, manifest.classes) == ("pairs", (4, 6), 5)
+    assert (manifest.schema.kind, manifest.schema.patch, manifest.schema.classes) == (
+        "pairs",
+        (4, 6),
+        5,
+    )
     assert bare.count == whole.count
-    assert manifest.channels == ("channel_0", "channel_1")
+    assert manifest.schema.channels == ("channel_0", "channel_1")
     assert np.array_equal(together(batches(whole)), together(batches(bare)))
-    whole.manifest.normalization.save(tmp_path / "statistics.json")
+    whole.manifest.schema.normalization.save(tmp_path / "statistics.json")
     named = open_records(tmp_path / "bare", statistics=tmp_path / "statistics.json")
-    assert named.manifest.channels == ("divergence", "vorticity")
+    assert named.manifest.schema.channels == ("divergence", "vorticity")
     assert np.array_equal(together(batches(whole)), together(batches(named)))
 
 
@@ -161,8 +165,8 @@ def test_bare_physical_values_are_normalised(tmp_path, compression):
     values = np.random.default_rng(0).normal(5, 3, size=(7, 4, 6, 2))
     write_bare(tmp_path / "wind.tfrecord", values, compression)
     records = open_records(tmp_path / "wind.tfrecord")
-    assert (records.manifest.scale, records.manifest.dtype) == (2, "float64")
-    fitted = records.manifest.normalization
+    assert (records.manifest.schema.scale, records.manifest.dtype) == (2, "float64")
+    fitted = records.manifest.schema.normalization
     np.testing.assert_allclose(fitted.mean, values.mean((0, 1, 2)), rtol=1e-6)
     np.testing.assert_allclose(fitted.std, values.std((0, 1, 2)), rtol=1e-6)
     (batch,) = batches(records, 7)
@@ -176,7 +180,7 @@ def test_bare_physical_values_are_normalised(tmp_path, compression):
     )
     (batch,) = batches(named, 7)
     np.testing.assert_allclose(batch["high"], given.apply(values), rtol=1e-4, atol=1e-5)
-    assert named.manifest.channels == ("u", "v")
+    assert named.manifest.schema.channels == ("u", "v")
 
 
 @pytest.mark.skipif("PHIRE_REALDATA" not in os.environ, reason="PHIRE_REALDATA is not set")
@@ -184,12 +188,20 @@ def test_records_that_phire_wrote():
     path = Path(os.environ["PHIRE_REALDATA"]) / "phire_wind_LR.tfrecord"
     records = open_records(path)
     manifest = records.manifest
-    assert (records.count, manifest.patch, manifest.low_patch) == (5, (100, 100), (10, 10))
-    assert (manifest.scale, manifest.dtype, manifest.kind) == (10, "float64", "downscaling")
+    assert (records.count, manifest.schema.patch, manifest.schema.low_patch) == (
+        5,
+        (100, 100),
+        (10, 10),
+    )
+    assert (manifest.schema.scale, manifest.dtype, manifest.schema.kind) == (
+        10,
+        "float64",
+        "downscaling",
+    )
     (batch,) = batches(records, 5)
     np.testing.assert_allclose(batch["high"].mean((0, 1, 2)), 0, atol=1e-4)
     np.testing.assert_allclose(batch["high"].std((0, 1, 2)), 1, atol=1e-4)
-    physical = manifest.normalization.invert(batch["high"])
+    physical = manifest.schema.normalization.invert(batch["high"])
     assert 1 < np.abs(physical).mean() < 20  # wind in m/s
     facts = describe_records(path)
     assert (facts["records"], facts["patch"]) == (5, "100 × 100")

@@ -31,7 +31,7 @@ class ArrayRecords:
     def __init__(self, first, second, label, normalization):
         self.arrays = {"first": first, "second": second, "label": label}
         self.count = len(label)
-        self.manifest = SimpleNamespace(normalization=normalization)
+        self.manifest = SimpleNamespace(schema=SimpleNamespace(normalization=normalization))
 
     def count_classes(self, classes):
         return int((self.arrays["label"] <= classes).sum())

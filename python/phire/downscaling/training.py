@@ -17,7 +17,7 @@ from phire.errors import InputError
 from phire.fields.units import difference
 from phire.networks import discriminators, generators
 from phire.records import Records, open_records
-from phire.records.manifest import Manifest
+from phire.records.schema import SampleSchema
 from phire.training import (
     Phase,
     Run,
@@ -122,17 +122,17 @@ def train_generator(
     held_out = None if validation is None else _open(validation, normalization, statistics)
     if held_out is not None:
         _check_alike(opened, held_out)
-    manifest = opened.manifest
-    factors = _factors(manifest.scale, factors)
+    schema = opened.manifest.schema
+    factors = _factors(schema.scale, factors)
     if batch_size > opened.count:
         raise InputError(
             f"--batch-size {batch_size} is larger than {records}, which holds {opened.count} "
             "records."
         )
-    if periodic and not _all_around(manifest):
+    if periodic and not _all_around(schema):
         raise InputError(
             f"--periodic needs patches all around the globe, those of {records} are "
-            f"{manifest.patch[0]} × {manifest.patch[1]} points: make records of a global grid with "
+            f"{schema.patch[0]} × {schema.patch[1]} points: make records of a global grid with "
             "--whole-fields."
         )
     if network not in generators.GENERATORS:
@@ -146,7 +146,7 @@ def train_generator(
     parts = contents.parse_content(content)
     metrics = [name for _, name in parts if name not in contents.PIXEL]
     for metric in metrics:
-        contents.open_metric(metric, manifest.channels, manifest.units)
+        contents.open_metric(metric, schema.channels, schema.units)
     if layers is not None and not metrics:
         raise InputError(f"--layers needs a metric in --content, which is {content}: leave it out.")
     if select == "distance" and not metrics:
@@ -165,21 +165,25 @@ def train_generator(
 
     def build() -> SuperResolution:
         generator = generators.build_generator(
-            network, len(manifest.channels), **architecture, normalization=manifest.normalization
+            network,
+            len(schema.channels),
+            **architecture,
+            normalization=schema.normalization,
         )
         if start is not None:
             _start_from(generator, start, pretrained)
         discriminator = None
         if adversarial_weight:
             discriminator = discriminators.srgan_discriminator(
-                (*manifest.patch, len(manifest.channels)), **discriminators.PRESETS[network]
+                (*schema.patch, len(schema.channels)),
+                **discriminators.PRESETS[network],
             )
         facts = {
-            "normalization": manifest.normalization,
-            "channels": manifest.channels,
-            "units": manifest.units,
+            "normalization": schema.normalization,
+            "channels": schema.channels,
+            "units": schema.units,
         }
-        scores = {"log_spectral_error": functools.partial(log_spectral_error, scale=manifest.scale)}
+        scores = {"log_spectral_error": functools.partial(log_spectral_error, scale=schema.scale)}
         if metrics:
             scores["distance"] = contents.build_content(
                 [(1.0, metric) for metric in metrics], layers=layers, **facts
@@ -232,14 +236,14 @@ def train_generator(
         "batch_size": batch_size,
         "average_decay": average_decay,
         "fields": {
-            "channels": list(manifest.channels),
-            "units": list(manifest.units),
-            "patch": list(manifest.patch),
-            "scale": manifest.scale,
-            "pooling": manifest.pooling or "unknown",
-            "alignment": manifest.alignment or "cell",
-            "spacing": None if manifest.spacing is None else list(manifest.spacing),
-            "normalization": manifest.normalization.to_dict(),
+            "channels": list(schema.channels),
+            "units": list(schema.units),
+            "patch": list(schema.patch),
+            "scale": schema.scale,
+            "pooling": schema.pooling or "unknown",
+            "alignment": schema.alignment or "cell",
+            "spacing": None if schema.spacing is None else list(schema.spacing),
+            "normalization": schema.normalization.to_dict(),
         },
     }
     return train(
@@ -278,17 +282,16 @@ def _open(
     path: str | os.PathLike, normalization: str | None, statistics: str | os.PathLike | None
 ) -> Records:
     opened = open_records(path, normalization=normalization, statistics=statistics)
-    if opened.manifest.kind != "downscaling":
-        raise InputError(
-            f"{path} holds {opened.manifest.kind} records: name downscaling records of phire-data."
-        )
+    kind = opened.schema.kind
+    if kind != "downscaling":
+        raise InputError(f"{path} holds {kind} records: name downscaling records of phire-data.")
     return opened
 
 
 def _check_alike(records: Records, validation: Records) -> None:
     for name in ("channels", "units", "scale", "patch", "normalization"):
-        mine, theirs = getattr(records.manifest, name), getattr(validation.manifest, name)
-        if name == "units" and difference(validation.manifest.channels, theirs, mine) is None:
+        mine, theirs = (getattr(r.schema, name) for r in (records, validation))
+        if name == "units" and difference(validation.schema.channels, theirs, mine) is None:
             continue
         if mine != theirs:
             hint = (
@@ -302,12 +305,12 @@ def _check_alike(records: Records, validation: Records) -> None:
             )
 
 
-def _all_around(manifest: Manifest) -> bool:
+def _all_around(schema: SampleSchema) -> bool:
     """Whether the patches close the circle of longitude."""
-    if manifest.spacing is None:
+    if schema.spacing is None:
         return False
-    width = manifest.patch[1] * manifest.spacing[1]
-    return abs(width - 360) < 0.5 * manifest.spacing[1]
+    width = schema.patch[1] * schema.spacing[1]
+    return abs(width - 360) < 0.5 * schema.spacing[1]
 
 
 def _factors(scale: int, factors: Sequence[int] | None) -> tuple[int, ...]:

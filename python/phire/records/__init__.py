@@ -11,6 +11,8 @@ from typing import Any
 _PLACES = {
     "Manifest": "manifest",
     "Records": "reading",
+    "SampleArray": "schema",
+    "SampleSchema": "schema",
     "are_bare_records": "describing",
     "describe_records": "describing",
     "open_records": "reading",

@@ -27,16 +27,16 @@ def describe_records(path: str | os.PathLike) -> dict[str, Any] | None:
     else:
         return None
     facts = {
-        "kind": f"{manifest.kind} records",
+        "kind": f"{manifest.schema.kind} records",
         "records": manifest.count,
         "shards": len(manifest.shards),
         "channels": ", ".join(
             f"{name} ({unit or 'units unknown'})"
-            for name, unit in zip(manifest.channels, manifest.units)
+            for name, unit in zip(manifest.schema.channels, manifest.schema.units)
         ),
-        "patch": " × ".join(map(str, manifest.patch)),
-        "classes": manifest.classes,
-        "scale": manifest.scale,
+        "patch": " × ".join(map(str, manifest.schema.patch)),
+        "classes": manifest.schema.classes,
+        "scale": manifest.schema.scale,
         "step": _step_text(manifest),
         "time": None if manifest.time is None else f"{manifest.time[0]} to {manifest.time[1]}",
         "gaps": "; ".join(f"{n} steps after {t}" for t, n in manifest.gaps) or None,
@@ -45,8 +45,8 @@ def describe_records(path: str | os.PathLike) -> dict[str, Any] | None:
         "normalization": _normalization_text(manifest),
         "dtype": manifest.dtype,
         "compression": manifest.compression,
-        "low resolution": manifest.pooling,
-        "alignment": manifest.alignment,
+        "low resolution": manifest.schema.pooling,
+        "alignment": manifest.schema.alignment,
         "seed": (manifest.options or {}).get("seed"),
         "made from": (manifest.options or {}).get("store"),
     }
@@ -62,15 +62,17 @@ def are_bare_records(path: str | os.PathLike) -> bool:
 
 
 def _normalization_text(manifest: Manifest) -> str:
+    kind = manifest.schema.normalization.kind
     if manifest.physical:
-        return f"{manifest.normalization.kind}, applied while reading: the file holds other values"
-    return manifest.normalization.kind
+        return f"{kind}, applied while reading: the file holds other values"
+    return kind
 
 
 def _step_text(manifest: Manifest) -> str | None:
-    if manifest.step is None:
+    step = manifest.schema.step
+    if step is None:
         return None
-    return duration_text(manifest.step) if manifest.calendar else f"{manifest.step} (no dates)"
+    return duration_text(step) if manifest.schema.calendar else f"{step} (no dates)"
 
 
 def _missing_text(missing: Mapping[str, Any] | None) -> str | None:

@@ -20,6 +20,7 @@ from phire.records.layers import TwoResolutions
 from phire.records.manifest import Manifest
 from phire.records.matching import match_low
 from phire.records.sampling import Blocked, PatchPlan, Window, plan_patches, window
+from phire.records.schema import DOWNSCALING, SampleArray, SampleSchema
 
 
 def write_downscaling_records(
@@ -150,12 +151,24 @@ def write_downscaling_records(
         draft = making.Draft(TwoResolutions(high, patch, scale, **explicit), place, draw, arrange)
         with cluster(workers, scheduler) as client:
             made = making.make_records(partial, high, chosen, draft, options, client)
+        low_array, high_array = (
+            SampleArray(
+                high.channels, high.units, (*size, len(high.channels)),
+                grid.spacing if grid.has_coordinates else None, normalization=made.normalization,
+            )
+            for size, grid in (((patch[0] // scale, patch[1] // scale), coarse), (patch, high.grid))
+        )  # fmt: skip
         Manifest(
-            kind="downscaling",
-            patch=patch,
-            scale=scale,
-            pooling="explicit" if low is not None else "area-mean",
-            alignment=alignment,
+            schema=SampleSchema(
+                DOWNSCALING,
+                {"low": low_array, "high": high_array},
+                scale=scale,
+                pooling="explicit" if low is not None else "area-mean",
+                alignment=alignment,
+                domain=high.grid,
+                step=high.time.step,
+                calendar=high.time.calendar,
+            ),
             **making.common_facts(high, chosen, made, options),
         ).save(partial)
     progress.say(f"{output}: {made.count} records of {len(chosen)} fields.")

@@ -22,6 +22,8 @@ PAIR_FLOATS = ("lat_start", "long_start", "lat_end", "long_end")
 PAIR_PIXELS = ("patch1", "patch2")
 DOWNSCALING_INTEGERS = ("index", "h_LR", "w_LR", "h_HR", "w_HR", "c")
 DOWNSCALING_PIXELS = ("data_LR", "data_HR")
+PIXELS = {"first": "patch1", "second": "patch2", "low": "data_LR", "high": "data_HR"}
+"""Feature of pixels that holds each array of a sample."""
 
 _BYTES, _FLOATS, _INTEGERS = 1, 2, 3  # field numbers of tf.train.Feature
 _CRC_MASK = 0xA282EAD8

@@ -112,7 +112,7 @@ def get_normalization(
 def _load_statistics(path: str | os.PathLike) -> Normalization:
     """The normalisation that a file of statistics or a directory of records holds."""
     if (Path(path) / NAME).is_file():
-        return Manifest.load(path).normalization
+        return Manifest.load(path).schema.normalization
     return Normalization.load(path)
 
 
@@ -130,7 +130,7 @@ def new_records(
         given = None if source is None else Path(source).resolve()
         if given and Path(output).resolve() in (given, *given.parents):
             raise InputError(f"{output} is or holds {source}, which is read: name another output.")
-    recorded = recorded_options(output) if Path(output).exists() else None
+    recorded = None if overwrite or not Path(output).exists() else recorded_options(output)
     if files.already_made(output, recorded, options, overwrite):
         progress.say(f"{output} is already made by this command.")
         yield None
@@ -183,14 +183,8 @@ def common_facts(
     return {
         "count": made.count,
         "shards": made.shards,
-        "channels": store.channels,
-        "units": store.units,
-        "normalization": made.normalization,
         "dtype": options["dtype"],
         "compression": options["compression"],
-        "step": store.time.step,
-        "calendar": store.time.calendar,
-        "spacing": store.grid.spacing if store.grid.has_coordinates else None,
         "time": (time.format(0), time.format(-1)),
         "gaps": tuple((time.format(index), count) for index, count in time.gaps()),
         "repeated": tuple(repeated),

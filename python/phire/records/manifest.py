@@ -5,18 +5,30 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from phire import files
 from phire.errors import InputError
-from phire.fields.normalization import Normalization
+from phire.records.schema import SampleSchema
 
 NAME = "records.json"
 BARE = "*.tfrecord*"
 """Names of TFRecord files that come without a manifest."""
-KINDS = ("pairs", "downscaling")
+
+
+class EarlierRecordsError(InputError):
+    """Records whose manifest states no schema, because an earlier version of phire made them."""
+
+    def __init__(self, directory: str | os.PathLike, value: Mapping[str, Any]) -> None:
+        command = (value.get("provenance") or {}).get("command")
+        again = "rplearn-data or phire-data" if not command else f"`{shlex.join(command)}`"
+        super().__init__(
+            f"{directory} was made by an earlier version of phire, whose {NAME} states no schema "
+            f"of the samples: make the records again, by {again} with --overwrite."
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,22 +36,11 @@ class Manifest:
     """The facts of a set of records.
 
     Attributes:
-        kind: ``pairs`` or ``downscaling``.
+        schema: The arrays of a sample.
         count: Number of records.
         shards: File names, in order.
-        patch: (H, W) of the pixels; of the high resolution, for downscaling.
-        channels, units: Of the last axis.
-        normalization: What turned physical values into the stored ones.
-        dtype: Of the stored pixels.
+        dtype: Type of the stored pixels.
         compression: ``none``, ``zlib`` or ``gzip``.
-        classes: Pairs: the largest label; labels count steps from 1.
-        scale: Downscaling: high over low resolution.
-        step: Time step, seconds (steps without a calendar).
-        calendar: CF calendar of the times, if any.
-        spacing: (rows, columns) spacing of the stored (high-resolution) pixels, degrees; None
-            without coordinates.
-        pooling: Downscaling: how the low resolution came about, ``area-mean`` or ``explicit``.
-        alignment: Downscaling: ``cell`` or ``corner``.
         time: First and last time, as text.
         gaps: Gaps of the source in this range: [time before, missing steps].
         repeated: Times that occur more than once in this range.
@@ -49,22 +50,11 @@ class Manifest:
         physical: The stored pixels are in physical units, to be normalised by the reader.
     """
 
-    kind: str
+    schema: SampleSchema
     count: int
     shards: tuple[str, ...]
-    patch: tuple[int, int]
-    channels: tuple[str, ...]
-    units: tuple[str, ...]
-    normalization: Normalization
     dtype: str = "float32"
     compression: str = "none"
-    classes: int | None = None
-    scale: int | None = None
-    step: int | None = None
-    calendar: str | None = None
-    spacing: tuple[float, float] | None = None
-    pooling: str | None = None
-    alignment: str | None = None
     time: tuple[str, str] | None = None
     gaps: tuple[tuple[str, int], ...] = ()
     repeated: tuple[str, ...] = ()
@@ -73,28 +63,25 @@ class Manifest:
     provenance: Mapping[str, Any] | None = None
     physical: bool = False
 
-    @property
-    def low_patch(self) -> tuple[int, int]:
-        """(h, w) of the low resolution."""
-        return self.patch[0] // self.scale, self.patch[1] // self.scale
-
     def save(self, directory: str | os.PathLike) -> None:
         """Writes the manifest into a directory of records."""
-        value = dataclasses.asdict(self)
-        files.write_json(Path(directory) / NAME, value)
+        value = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        files.write_json(Path(directory) / NAME, {**value, "schema": self.schema.to_dict()})
 
     @classmethod
     def load(cls, directory: str | os.PathLike) -> Manifest:
         """Reads the manifest of a directory of records.
 
         Raises:
-            InputError: There is none, or it is damaged.
+            InputError: There is none, it is damaged, or an earlier version of phire wrote it.
         """
         path = Path(directory) / NAME
         try:
             value = json.loads(path.read_text(encoding="utf-8"))
-            value["normalization"] = Normalization.from_dict(value["normalization"])
-            for name in ("shards", "patch", "channels", "units", "spacing", "time", "repeated"):
+            if "schema" not in value and "kind" in value:
+                raise EarlierRecordsError(directory, value)
+            value["schema"] = SampleSchema.from_dict(value["schema"])
+            for name in ("shards", "time", "repeated"):
                 if value.get(name) is not None:
                     value[name] = tuple(value[name])
             value["gaps"] = tuple((time, count) for time, count in value["gaps"])
@@ -103,7 +90,9 @@ class Manifest:
             raise InputError(
                 f"{directory} has no {NAME}: name a directory that rplearn-data or phire-data made."
             ) from None
-        except (ValueError, KeyError, TypeError) as error:
+        except EarlierRecordsError:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path} is damaged ({error}): make the records anew.") from None
 
 
@@ -111,5 +100,7 @@ def recorded_options(directory: str | os.PathLike) -> dict[str, Any] | None:
     """The options that a directory of records was made by; None for anything else."""
     try:
         return dict(Manifest.load(directory).options or {})
+    except EarlierRecordsError:
+        raise
     except InputError:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 
@@ -11,12 +12,14 @@ from phire import progress
 from phire.errors import InputError
 from phire.fields.cluster import cluster
 from phire.fields.grid import Grid
+from phire.fields.normalization import Normalization
 from phire.fields.store import FieldStore, open_store
 from phire.records import features, making, writing
 from phire.records.cutting import Cuts
 from phire.records.layers import OneResolution
 from phire.records.manifest import Manifest
 from phire.records.sampling import Blocked, PairPlan, empty_classes, plan_pairs, window
+from phire.records.schema import PAIRS, SampleArray, SampleSchema
 
 
 def write_pair_records(
@@ -116,12 +119,59 @@ def write_pair_records(
             with cluster(workers, scheduler) as client:
                 made = making.make_records(partial, source, chosen, draft, options, client)
             Manifest(
-                kind="pairs",
-                patch=patch,
-                classes=classes,
+                schema=pair_schema(
+                    source.channels,
+                    source.units,
+                    patch,
+                    classes,
+                    made.normalization,
+                    grid=source.grid,
+                    step=source.time.step,
+                    calendar=source.time.calendar,
+                ),
                 **making.common_facts(source, chosen, made, options),
             ).save(partial)
     progress.say(f"{output}: {made.count} pairs of {len(chosen)} fields.")
+
+
+def pair_schema(
+    channels: Sequence[str],
+    units: Sequence[str],
+    patch: tuple[int, int],
+    classes: int,
+    normalization: Normalization,
+    *,
+    grid: Grid | None = None,
+    step: int | None = None,
+    calendar: str | None = None,
+) -> SampleSchema:
+    """Returns the schema of pairs.
+
+    Args:
+        channels, units: Those of the fields.
+        patch: (H, W).
+        classes: The largest lag.
+        normalization: What was applied to the pixels.
+        grid: Grid of the fields; None where it is not known.
+        step, calendar: Of the times; None where they are not known.
+    """
+    spacing = grid.spacing if grid is not None and grid.has_coordinates else None
+    first = SampleArray(
+        channels, units, (*patch, len(channels)), spacing, normalization=normalization
+    )
+    return SampleSchema(
+        PAIRS,
+        {
+            "first": first,
+            "second": dataclasses.replace(first, offsets=tuple(range(1, classes + 1))),
+            "label": SampleArray(("lag",), ("step",), ()),
+            "position": SampleArray(features.PAIR_FLOATS, ("degrees",) * 4, (4,)),
+        },
+        classes=classes,
+        domain=grid,
+        step=step,
+        calendar=calendar,
+    )
 
 
 def arrange_pairs(

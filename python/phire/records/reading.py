@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
+import math
 import os
-import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from phire.errors import InputError
-from phire.fields.normalization import Normalization
 from phire.records import features
-from phire.records.manifest import BARE, NAME, Manifest
+from phire.records.manifest import NAME, Manifest
+from phire.records.schema import PAIRS, SampleArray, SampleSchema
 from phire.records.spreading import available_cores
 
-_COMPRESSION = {"none": "", "zlib": "ZLIB", "gzip": "GZIP"}
+TF_COMPRESSION = {"none": "", "zlib": "ZLIB", "gzip": "GZIP"}
 SHUFFLE_BYTES = 1 << 25
 """Bytes of records that the shuffle buffer may hold. The order on disk is random already: it need
 only differ by epoch, and a larger buffer costs more time than the rest of reading."""
@@ -35,6 +33,11 @@ class Records:
         self.path = path
         self.manifest = manifest
         self._shards = shards
+
+    @property
+    def schema(self) -> SampleSchema:
+        """The arrays of a sample."""
+        return self.manifest.schema
 
     @property
     def count(self) -> int:
@@ -56,9 +59,9 @@ class Records:
 
     def count_classes(self, classes: int | None) -> int:
         """The number of records with a label up to ``classes``."""
-        if classes is None or classes >= (self.manifest.classes or 0):
+        if classes is None or classes >= (self.schema.classes or 0):
             return self.count
-        labels = self._raw(None, 0).batch(256).map(_labels)
+        labels = self._raw(None, 0).batch(256).map(read_labels)
         return int(sum(int((batch <= classes).sum()) for batch in labels.as_numpy_iterator()))
 
     def dataset(
@@ -101,7 +104,7 @@ class Records:
                 "multiple."
             )
         keep = None
-        if classes is not None and self.manifest.classes and classes < self.manifest.classes:
+        if classes is not None and self.schema.classes and classes < self.schema.classes:
             keep = classes
         records = self._raw(None if limit else seed, epoch)
         if keep is not None:
@@ -125,11 +128,9 @@ class Records:
         return batches.with_options(options).prefetch(2)
 
     def _record_bytes(self) -> int:
-        manifest = self.manifest
-        pixels = (
-            np.prod(manifest.patch) * len(manifest.channels) * np.dtype(manifest.dtype).itemsize
-        )
-        return int(2 * pixels) + 256
+        names = features.PIXELS.keys() & self.schema.arrays.keys()
+        values = sum(math.prod(self.schema.arrays[name].shape) for name in names)
+        return values * np.dtype(self.manifest.dtype).itemsize + 256
 
     def _raw(self, seed: int | None, epoch: int) -> tf.data.Dataset:
         names = list(self._shards)
@@ -137,7 +138,7 @@ class Records:
             np.random.default_rng([seed, epoch]).shuffle(names)
         return tf.data.TFRecordDataset(
             names,
-            compression_type=_COMPRESSION[self.manifest.compression],
+            compression_type=TF_COMPRESSION[self.manifest.compression],
             buffer_size=1 << 20,
             # Blocks of several shards at a time: the reader waits for no single file.
             num_parallel_reads=None if len(names) == 1 else min(4, len(names)),
@@ -145,38 +146,32 @@ class Records:
 
     def _decode(self, records: tf.Tensor) -> dict[str, tf.Tensor]:
         """A batch of serialised records, (n,), as :meth:`dataset` gives it."""
-        manifest = self.manifest
-        wanted = {
-            name: tf.io.FixedLenFeature([], tf.string) for name in _pixel_names(manifest.kind)
-        }
-        if manifest.kind == "pairs":
+        arrays = self.schema.arrays
+        pixels = [name for name in features.PIXELS if name in arrays]
+        wanted = {features.PIXELS[name]: tf.io.FixedLenFeature([], tf.string) for name in pixels}
+        if self.schema.kind == PAIRS:
             wanted["label"] = tf.io.FixedLenFeature([], tf.int64)
             wanted |= {n: tf.io.FixedLenFeature([], tf.float32, -1.0) for n in features.PAIR_FLOATS}
         parsed = tf.io.parse_example(records, wanted)
-        if manifest.kind == "pairs":
-            return {
-                "first": self._pixels(parsed["patch1"], manifest.patch),
-                "second": self._pixels(parsed["patch2"], manifest.patch),
-                "label": parsed["label"],
-                "position": tf.stack([parsed[name] for name in features.PAIR_FLOATS], axis=1),
-            }
-        return {
-            "low": self._pixels(parsed["data_LR"], manifest.low_patch),
-            "high": self._pixels(parsed["data_HR"], manifest.patch),
+        sample = {
+            name: self._pixels(parsed[features.PIXELS[name]], arrays[name]) for name in pixels
         }
+        if self.schema.kind == PAIRS:
+            sample["label"] = parsed["label"]
+            sample["position"] = tf.stack([parsed[name] for name in features.PAIR_FLOATS], axis=1)
+        return sample
 
-    def _pixels(self, data: tf.Tensor, patch: tuple[int, int]) -> tf.Tensor:
-        """(n,) bytes as normalised (n, H, W, C) float32."""
-        shape = (*patch, len(self.manifest.channels))
+    def _pixels(self, data: tf.Tensor, array: SampleArray) -> tf.Tensor:
+        """(n,) bytes as normalised (n, …, H, W, C) float32."""
         dtype = tf.as_dtype(self.manifest.dtype)
-        length = int(np.prod(shape)) * dtype.size
+        length = math.prod(array.shape) * dtype.size
         if dtype == tf.float16:  # decode_raw of fixed length knows no float16
             flat = tf.bitcast(tf.io.decode_raw(data, tf.int16, fixed_length=length), dtype)
         else:
             flat = tf.io.decode_raw(data, dtype, fixed_length=length)
-        pixels = tf.reshape(flat, (data.shape[0] or -1, *shape))
+        pixels = tf.reshape(flat, (data.shape[0] or -1, *array.shape))
         if self.manifest.physical:
-            pixels = self.manifest.normalization.apply(pixels, xp=_TensorMath)
+            pixels = array.normalization.apply(pixels, xp=_TensorMath)
         return tf.cast(pixels, tf.float32)
 
 
@@ -196,17 +191,14 @@ def _mix(seed: int, epoch: int) -> int:
     return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0] & 0x7FFFFFFF)
 
 
-def _pixel_names(kind: str) -> tuple[str, ...]:
-    return features.PAIR_PIXELS if kind == "pairs" else features.DOWNSCALING_PIXELS
-
-
 def _label(record: tf.Tensor) -> tf.Tensor:
     return tf.io.parse_single_example(record, {"label": tf.io.FixedLenFeature([], tf.int64)})[
         "label"
     ]
 
 
-def _labels(records: tf.Tensor) -> tf.Tensor:
+def read_labels(records: tf.Tensor) -> tf.Tensor:
+    """Labels (n,) of serialised pairs (n,)."""
     return tf.io.parse_example(records, {"label": tf.io.FixedLenFeature([], tf.int64)})["label"]
 
 
@@ -248,119 +240,6 @@ def open_records(
             if not Path(shard).is_file():
                 raise InputError(f"{shard} is missing: make the records anew.")
         return Records(path, manifest, shards)
-    return _open_bare(path, normalization, statistics)
+    from phire.records.bare import open_bare  # reads them by way of this module
 
-
-def _open_bare(
-    path: Path, normalization: str | None, statistics: str | os.PathLike | None
-) -> Records:
-    names = [path] if path.is_file() else sorted(path.glob(BARE))
-    if not names:
-        raise InputError(
-            f"{path} holds neither {NAME} nor *.tfrecord files: name records of rplearn-data or "
-            "phire-data."
-        )
-    shards = [str(name) for name in names]
-    compression = sniff_compression(names[0])
-    raw = tf.data.TFRecordDataset(shards, compression_type=_COMPRESSION[compression])
-    try:
-        first = tf.train.Example.FromString(next(raw.as_numpy_iterator()))
-        count = int(raw.reduce(np.int64(0), lambda n, _: n + 1).numpy())
-    except (StopIteration, tf.errors.OpError, ValueError):
-        raise InputError(f"{path} is no TFRecord file, or an empty or damaged one.") from None
-    facts = _facts(first, path)
-    channels = tuple(f"channel_{c}" for c in range(facts.pop("depth")))
-    physical = facts["dtype"] == "float64" if normalization is None else normalization == "z"
-    if normalization not in (None, "z", "none"):
-        raise InputError(f"--normalization {normalization} must be z or none for bare records.")
-    manifest = Manifest(
-        count=count,
-        shards=tuple(name.name for name in names),
-        channels=channels,
-        units=("",) * len(channels),
-        normalization=Normalization.identity(channels),
-        compression=compression,
-        **facts,
-    )
-    if facts["kind"] == "pairs":
-        labels = raw.batch(256).map(_labels).as_numpy_iterator()
-        manifest = dataclasses.replace(manifest, classes=int(max(batch.max() for batch in labels)))
-    if statistics is not None:
-        fitted = Normalization.load(statistics)
-        if len(fitted.channels) != len(channels):
-            raise InputError(
-                f"{statistics} holds {len(fitted.channels)} channels, {path} {len(channels)}."
-            )
-        manifest = dataclasses.replace(manifest, channels=fitted.channels, normalization=fitted)
-    elif physical:
-        fitted = _fit(Records(path, manifest, shards))
-        manifest = dataclasses.replace(manifest, normalization=fitted)
-    return Records(path, dataclasses.replace(manifest, physical=physical), shards)
-
-
-def _fit(records: Records) -> Normalization:
-    """The z-score of bare records of physical values."""
-    name = "first" if records.manifest.kind == "pairs" else "high"
-    count, total, squares = 0, 0.0, 0.0
-    for batch in records.dataset(1, drop_remainder=False).as_numpy_iterator():
-        values = batch[name].astype(np.float64).reshape(-1, len(records.manifest.channels))
-        count += len(values)
-        total = total + values.sum(0)
-        squares = squares + (values**2).sum(0)
-    mean = total / count
-    std = np.sqrt(squares / count - mean**2)
-    return Normalization("z", records.manifest.channels, tuple(mean), tuple(std))
-
-
-def _facts(first: tf.train.Example, path: Path) -> dict[str, Any]:
-    """Kind, patch, scale and dtype that the first record tells."""
-    found = first.features.feature
-
-    def integer(name: str) -> int:
-        return int(found[name].int64_list.value[0])
-
-    def dtype(name: str, values: int) -> str:
-        size = len(found[name].bytes_list.value[0]) / values
-        kinds = {2: "float16", 4: "float32", 8: "float64"}
-        if size not in kinds:
-            raise InputError(
-                f"{path}: {name} holds {size:g} bytes a pixel, which is no float16, float32 or "
-                "float64."
-            )
-        return kinds[size]
-
-    if set(features.PAIR_PIXELS) <= set(found):
-        height, width, depth = (integer(name) for name in ("H", "W", "C"))
-        facts = {"kind": "pairs", "patch": (height, width), "depth": depth}
-        return {**facts, "dtype": dtype("patch1", height * width * depth)}
-    if set(features.DOWNSCALING_PIXELS) <= set(found):
-        low, high = ((integer(f"h_{r}"), integer(f"w_{r}")) for r in ("LR", "HR"))
-        depth = integer("c")
-        if high[0] % low[0] or high[0] // low[0] != high[1] / low[1]:
-            raise InputError(f"{path}: {high} is no whole multiple of {low}.")
-        return {
-            "kind": "downscaling",
-            "patch": high,
-            "scale": high[0] // low[0],
-            "depth": depth,
-            "dtype": dtype("data_HR", high[0] * high[1] * depth),
-        }
-    raise InputError(
-        f"{path} holds records with the features {', '.join(sorted(found))}: these are neither "
-        "AtmoDist's pairs nor PhIRE's downscaling records."
-    )
-
-
-def sniff_compression(path: str | os.PathLike) -> str:
-    """``none``, ``zlib`` or ``gzip``, by the first bytes of a TFRecord file."""
-    with open(path, "rb") as stream:
-        head = stream.read(12)
-    if head[:2] == b"\x1f\x8b":
-        return "gzip"
-    if len(head) > 1 and head[0] == 0x78 and (head[0] * 256 + head[1]) % 31 == 0:
-        try:
-            zlib.decompressobj().decompress(head)
-            return "zlib"
-        except zlib.error:
-            return "none"
-    return "none"
+    return open_bare(path, normalization, statistics)

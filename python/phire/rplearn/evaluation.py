@@ -47,7 +47,7 @@ class Pairs:
         dataset = self.records.dataset(
             self.batch_size, drop_remainder=False, classes=self.classes, limit=self.batches
         )
-        own = self.records.manifest.normalization
+        own = self.records.manifest.schema.normalization
         for batch in dataset.as_numpy_iterator():
             patches = [batch["first"], batch["second"]]
             if own != self.normalization:
@@ -199,7 +199,7 @@ def evaluate_representation(
     run, records = Path(run), Path(records)
     trained = Representation(run)
     held = open_records(records)
-    check_pairs(held.manifest, trained, records)
+    check_pairs(held.manifest.schema, trained, records)
     epochs = trained.epochs if str(epoch) == "best" else [trained.chosen_epoch(epoch)]
     if not epochs:
         raise InputError(f"{run} has no finished epoch yet: train it first.")
@@ -213,7 +213,7 @@ def evaluate_representation(
     test_options = None
     if test is not None:
         tested = open_records(test)
-        check_pairs(tested.manifest, trained, Path(test))
+        check_pairs(tested.manifest.schema, trained, Path(test))
         test_options = {
             "records": str(Path(test).absolute()), "fingerprint": files.fingerprint(test), **how
         }  # fmt: skip
@@ -269,28 +269,28 @@ def evaluate_representation(
     return scores
 
 
-def check_pairs(manifest: Any, trained: Any, records: Path) -> None:
+def check_pairs(schema: Any, trained: Any, records: Path) -> None:
     """Refuses records that are no pairs, or not like those that a run was trained on.
 
     Raises:
         InputError: The kind, channels, units, step or patch differ, or lags are missing.
     """
-    if manifest.kind != "pairs":
-        raise InputError(f"{records} holds {manifest.kind} records: name pairs of rplearn-data.")
-    trained.check_fields(manifest.channels, manifest.units, str(records))
-    if manifest.step != trained.step and None not in (manifest.step, trained.step):
+    if schema.kind != "pairs":
+        raise InputError(f"{records} holds {schema.kind} records: name pairs of rplearn-data.")
+    trained.check_fields(schema.channels, schema.units, str(records))
+    if schema.step != trained.step and None not in (schema.step, trained.step):
         raise InputError(
-            f"{records} has a time step of {manifest.step}, the run was trained at "
+            f"{records} has a time step of {schema.step}, the run was trained at "
             f"{trained.step}: name records of the same step."
         )
-    if tuple(manifest.patch) != trained.patch:
+    if tuple(schema.patch) != trained.patch:
         raise InputError(
-            f"{records} holds patches of {manifest.patch}, the run was trained on "
+            f"{records} holds patches of {schema.patch}, the run was trained on "
             f"{trained.patch}: name records of the same patch."
         )
-    if manifest.classes < trained.classes:
+    if schema.classes < trained.classes:
         raise InputError(
-            f"{records} holds lags up to {manifest.classes}, the run tells {trained.classes}: make "
+            f"{records} holds lags up to {schema.classes}, the run tells {trained.classes}: make "
             f"records with --classes {trained.classes}."
         )
 

@@ -122,14 +122,14 @@ def train_representation(
         chosen["label_smoothing"] = 0.0
     choose_strategy(devices)  # several machines meet before anything else is done
     opened = open_records(records)
-    manifest = opened.manifest
-    if manifest.kind != "pairs":
-        raise InputError(f"{records} holds {manifest.kind} records: name pairs of rplearn-data.")
-    classes = classes or manifest.classes
-    if not 2 <= classes <= manifest.classes:
+    schema = opened.manifest.schema
+    if schema.kind != "pairs":
+        raise InputError(f"{records} holds {schema.kind} records: name pairs of rplearn-data.")
+    classes = classes or schema.classes
+    if not 2 <= classes <= schema.classes:
         raise InputError(
-            f"--classes {classes}: {records} holds the lags 1 … {manifest.classes}; name a number "
-            f"from 2 to {manifest.classes}, or make records with more."
+            f"--classes {classes}: {records} holds the lags 1 … {schema.classes}; name a number "
+            f"from 2 to {schema.classes}, or make records with more."
         )
     count = opened.count_classes(classes)
     size = chosen["batch_size"]
@@ -138,20 +138,20 @@ def train_representation(
             f"{records} holds {count} pairs with lags up to {classes}, fewer than a batch of "
             f"{size}: make more, or pass a smaller --batch-size."
         )
-    held = _open_validation(validation, manifest, classes)
+    held = _open_validation(validation, schema, classes)
     # Mistakes in what is built must show before a run directory is made.
-    input_shape = (*manifest.patch, len(manifest.channels))
+    input_shape = (*schema.patch, len(schema.channels))
     build_optimizer(chosen["optimizer"], chosen["learning_rate"], clip_norm)
     make_encoder(network, input_shape, overrides)
     if metric is not None:
-        _open_metric(metric, manifest.channels)
+        _open_metric(metric, schema.channels)
     facts = {
-        "channels": manifest.channels,
-        "units": manifest.units,
-        "patch": manifest.patch,
-        "step": manifest.step,
+        "channels": schema.channels,
+        "units": schema.units,
+        "patch": schema.patch,
+        "step": schema.step,
         "classes": classes,
-        "normalization": manifest.normalization.to_dict(),
+        "normalization": schema.normalization.to_dict(),
     }
     options = {
         "records": str(Path(records).absolute()),
@@ -248,8 +248,8 @@ def train_representation(
     def validation_batches(shard: tuple[int, int]) -> Any:
         return renormalised(
             held.dataset(size, shard=shard, classes=classes),
-            held.manifest.normalization,
-            manifest.normalization,
+            held.manifest.schema.normalization,
+            schema.normalization,
         )
 
     train(
@@ -270,15 +270,15 @@ def train_representation(
     )
 
 
-def _open_validation(validation: str | os.PathLike | None, manifest: Any, classes: int) -> Any:
+def _open_validation(validation: str | os.PathLike | None, schema: Any, classes: int) -> Any:
     if validation is None:
         return None
     from phire.records import open_records
 
     held = open_records(validation)
-    found = held.manifest
+    found = held.manifest.schema
     for name in ("kind", "channels", "units", "patch", "step"):
-        here, there = getattr(found, name), getattr(manifest, name)
+        here, there = getattr(found, name), getattr(schema, name)
         if name == "units" and difference(found.channels, here, there) is None:
             continue
         if here != there:
