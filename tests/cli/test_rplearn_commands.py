@@ -148,7 +148,7 @@ def test_distance_writes_values_and_maps(folder, tmp_path):
     arguments = (folder / "metric", folder / "a.h5", folder / "b.h5", f"same={folder / 'a.h5'}")
     outputs = ("--out", tmp_path / "d.nc", "--map", tmp_path / "map.nc", "--frechet")
     printed = run(distance, *arguments, *outputs)
-    assert "Fréchet" in printed and "bias" in printed
+    assert "Fréchet" in printed and "so few fields of one climate would have" in printed
     with xr.open_dataset(tmp_path / "map.nc", engine="h5netcdf") as maps:
         assert list(maps.candidate.values) == ["b", "same"]
         mean = maps["learned_distance_map"].mean(("latitude", "longitude"))
@@ -163,6 +163,45 @@ def test_distance_writes_values_and_maps(folder, tmp_path):
     assert "same name" in said
     said = run(distance, folder / "pairs", folder / "a.h5", folder / "b.h5", status=2)
     assert "is not a metric" in said
+
+
+@pytest.fixture
+def holed(folder, tmp_path):
+    """The second store with one missing point at 05 UTC."""
+    from phire.fields import open_store
+
+    path = tmp_path / "holed.h5"
+    with open_store(folder / "b.h5") as store:
+        fields = store.read(slice(None))
+        fields[5, 2, 3] = np.nan
+        with StoreWriter(
+            path, channels=store.channels, units=store.units, grid=store.grid, time=store.time
+        ) as writer:
+            writer.append(fields)
+    return path
+
+
+def test_fields_with_missing_values_are_left_out(folder, holed, tmp_path):
+    hours = ("--time", "1970-01-01T04,1970-01-01T08")
+    said = run(distance, folder / "metric", folder / "a.h5", holed, *hours)
+    rows = [line.split(",") for line in said.splitlines() if line.startswith("1970")]
+    assert [row[0][11:13] for row in rows] == ["04", "05", "06", "07"]
+    assert [row[1] == "" for row in rows] == [False, True, False, False]
+    assert f"1 of 4 fields of {holed} and {folder / 'a.h5'} have missing values" in said
+
+    output = tmp_path / "features.h5"
+    said = run(rplearn_features, folder / "metric", holed, output, *hours)
+    assert f"1 of 4 fields of {holed} have missing values" in said
+    with xr.open_dataset(output, engine="h5netcdf") as features:
+        gone = np.isnan(features["data"]).all(("channel", "latitude", "longitude"))
+        assert gone.values.tolist() == [False, True, False, False]
+
+    output = tmp_path / "certainty.nc"
+    said = run(rplearn_certainty, folder / "run", holed, "--out", output, "--lag", 2, *hours)
+    assert f"1 of 4 pairs of fields of {holed} have missing values" in said
+    said = run(distance, folder / "metric", folder / "a.h5", holed,
+               "--time", "1970-01-01T05,1970-01-01T06", status=2)  # fmt: skip
+    assert f"none of 1 field of {holed}" in said
 
 
 def test_features_become_a_store(folder, tmp_path):

@@ -182,6 +182,27 @@ def test_a_learned_distance_is_whatever_the_callable_says(ensemble):
         learned_distance(theirs, own)
 
 
+def test_a_network_sees_fields_from_the_north(ensemble):
+    truth, members = ensemble
+    seen = []
+
+    def distance(x, y):
+        seen.append((x, y))
+        return np.zeros(len(x))
+
+    southward = Grid.regional(np.sort(GRID.latitudes)[::-1], GRID.longitudes)
+    northward = Grid.regional(np.sort(GRID.latitudes), GRID.longitudes)
+    own = ArraySource(members[:, 0], grid=southward)
+    for theirs in (
+        ArraySource(truth, grid=southward),
+        ArraySource(truth[:, ::-1], grid=northward),
+    ):
+        learned_distance(theirs, own, distance=distance)
+        x, y = seen.pop()
+        np.testing.assert_array_equal(x, truth.astype("f4"))
+        np.testing.assert_array_equal(y, members[:, 0].astype("f4"))
+
+
 def test_the_frechet_distance_of_features_that_differ_by_a_shift():
     random = np.random.default_rng(0)
     truth = random.normal(size=(60, *GRID.shape, 1)).astype("f4")

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import xarray as xr
 
 from phire.errors import InputError
 from phire.fields.grid import Grid
@@ -106,6 +107,38 @@ def test_seasons_and_hours_are_told_apart(network):
     assert maps["probability"].sel(group="12 UTC").min() > 0.3
 
 
+def test_pairs_with_missing_values_are_left_out(network, capsys):
+    time = TimeAxis(np.arange(0, 4 * DAY, DAY), "standard")
+    fields = np.zeros((4, 8, 8, 1)) + 3 * np.arange(4)[:, None, None, None]
+    holed = fields.copy()
+    holed[3, 2, 2] = np.nan
+    arguments = {"normalization": normalization(), "places": [0], "patch": (4, 4), "lag": 1}
+    found = sliding_certainty(network, ArraySource(holed, time=time), name="a.h5", **arguments)
+    assert "1 of 3 pairs of fields of a.h5 have missing values and are left out" in (
+        capsys.readouterr().err
+    )
+    whole = sliding_certainty(network, ArraySource(fields[:3], time=time[:3]), **arguments)
+    xr.testing.assert_equal(found, whole)
+    assert found["count"].values.tolist() == [2, 2, 2]
+
+
+def test_fields_from_the_south_are_turned(network):
+    rise = np.zeros((8, 8, 1))
+    rise[:4] = 2.0  # the north
+    fields = rise * np.arange(3)[:, None, None, None]
+    northward = 43 + np.arange(8.0)
+    arguments = {"normalization": normalization(), "places": [0], "patch": (4, 4), "lag": 1}
+    maps = [
+        sliding_certainty(
+            network,
+            ArraySource(values, grid=Grid.regional(latitudes, np.arange(8.0))),
+            **arguments,
+        )
+        for values, latitudes in ((fields, northward[::-1]), (fields[:, ::-1], northward))
+    ]
+    xr.testing.assert_equal(*maps)
+
+
 def test_what_cannot_be_mapped_is_refused(network):
     source = ArraySource(np.zeros((3, 4, 4, 1)))
     arguments = {"normalization": normalization(), "places": [0], "patch": (4, 4)}
@@ -114,5 +147,5 @@ def test_what_cannot_be_mapped_is_refused(network):
     with pytest.raises(InputError, match="No two fields lie 3"):
         sliding_certainty(network, source, lag=3, **arguments)
     holes = ArraySource(np.full((3, 4, 4, 1), np.nan))
-    with pytest.raises(InputError, match="missing values"):
-        sliding_certainty(network, holes, lag=1, **arguments)
+    with pytest.raises(InputError, match=r"All 2 pairs of fields of a\.h5 have missing values"):
+        sliding_certainty(network, holes, lag=1, name="a.h5", **arguments)

@@ -85,9 +85,62 @@ def test_sources_that_do_not_fit_are_refused(metric, fields):
 
     refused(source(fields(2), [0, 1], ("vorticity", "pressure")), "no channel 'temperature'")
     refused(source(fields(2), [0, 1], units=("s-1", "degC")), "temperature in 'degC'")
-    refused(source(fields(2, 20, 16), [0, 1]), "bring them to one grid")
+    coarser = Grid.regional(60 - np.arange(16), -10 + np.arange(16))
+    refused(source(fields(2), [0, 1], on=coarser), r"candidate b\.h5 lies on a .* regrid it")
     shifted = Grid.regional(61 - 0.5 * np.arange(16), -10 + 0.5 * np.arange(16))
-    refused(source(fields(2), [0, 1], on=shifted), "different grids")
-    refused(source(fields(2), [5, 6]), "no time in common")
-    refused(ArraySource(fields(3), channels=CHANNELS, units=UNITS), "different grids|3 fields")
+    refused(source(fields(2), [0, 1], on=shifted), "regrid it")
+    refused(source(fields(2), [5, 6]), r"candidate b\.h5 has none of the truth's times")
+    bare = ArraySource(fields(3), channels=CHANNELS, units=UNITS, grid=grid(16, 16))
+    refused(bare, r"candidate b\.h5 has no dates")
     refused(ArraySource(fields(2)[..., :1]), "holds 1 channel,")
+    warm = fields(2) + np.float32([0, 300])
+    refused(source(warm, [0, 1]), r"b\.h5: the mean of temperature")
+    refused(source(np.full((2, 16, 16, 2), np.nan), [0, 1]), r"none of 2 fields of b\.h5 and a\.h5")
+    with pytest.raises(InputError, match="holds none of the fields"):
+        source_distance(metric, truth, truth, time="1980-01-01,1981-01-01")
+
+
+def test_fields_with_missing_values_are_left_out(metric, fields, capsys, monkeypatch):
+    monkeypatch.setattr(field_features, "READ_AT_ONCE", 2 * 16 * 32 * 2 * 4)  # two fields
+    a, b = fields(6, 16, 32, seed=1), fields(6, 16, 32, seed=2)
+    expected = metric.distance(a, b)
+    a[1, 3, 4, 0] = np.nan
+    b[4:] = np.nan
+    truth, other = source(a, np.arange(6)), source(b, np.arange(6))
+    found = source_distance(metric, truth, other, spatial=True, frechet=True, names=("a", "b"))
+    assert "3 of 6 fields of b and a have missing values and are left out" in (
+        capsys.readouterr().err
+    )
+    kept = [0, 2, 3]
+    assert np.isnan(found["learned_distance"]).values.tolist() == [0, 1, 0, 0, 1, 1]
+    np.testing.assert_allclose(found["learned_distance"][kept], expected[kept], rtol=1e-5)
+    alone = source_distance(metric, source(a[kept], kept), source(b[kept], kept), frechet=True)
+    np.testing.assert_allclose(found["frechet"], alone["frechet"], rtol=1e-6)
+    part = source_distance(metric, truth, other, time="1970-01-01T02,1970-01-01T04")
+    np.testing.assert_allclose(part["learned_distance"], expected[2:4], rtol=1e-5)
+
+
+def test_rows_from_the_south_are_turned(metric, fields):
+    a, b = fields(2, 16, 32, seed=1), fields(2, 16, 32, seed=2)
+    northward = Grid.regional(grid().latitudes[::-1], grid().longitudes)
+    expected = source_distance(metric, source(a, [0, 1]), source(b, [0, 1]), spatial=True)
+    turned = source(b[:, ::-1], [0, 1], on=northward)
+    for truth in (source(a, [0, 1]), source(a[:, ::-1], [0, 1], on=northward)):
+        found = source_distance(metric, truth, turned, spatial=True)
+        np.testing.assert_allclose(
+            found["learned_distance_map"], expected["learned_distance_map"], rtol=1e-4, atol=1e-5
+        )
+        np.testing.assert_array_equal(found["latitude"], expected["latitude"])
+    features = FeatureSource(metric, turned)
+    np.testing.assert_allclose(features.read([1]), metric.features(b[1:]), rtol=1e-5)
+    assert features.grid.descending
+
+
+def test_features_of_fields_with_missing_values_are_missing(metric, fields):
+    values = fields(3, 16, 32)
+    expected = metric.features(values)
+    values[0, 1, 1, 1] = np.nan
+    features = FeatureSource(metric, source(values, np.arange(3)))
+    found = features.read(slice(None))
+    assert features.skipped == 1 and np.isnan(found[0]).all()
+    np.testing.assert_allclose(found[1:], expected[1:], rtol=1e-5, atol=1e-6)

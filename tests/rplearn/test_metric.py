@@ -233,3 +233,95 @@ def test_without_known_statistics_only_missing_values_are_refused(fields):
     check_values(1e9 * fields(), unknown, ("", ""), "x")
     with pytest.raises(InputError, match="missing"):
         check_values(fields() * np.nan, unknown, ("", ""), "x")
+
+
+def labelled(values, latitudes, hours=None):
+    """Fields (n, H, W, 2) as a dataset with coordinates."""
+    n, _, width, _ = values.shape
+    hours = np.arange(n) if hours is None else np.asarray(hours)
+    dimensions = ("time", "latitude", "longitude")
+    return xr.Dataset(
+        {
+            "temperature": (dimensions, values[..., 1], {"units": "K"}),
+            "vorticity": (dimensions, values[..., 0], {"units": "s**-1"}),
+        },
+        coords={
+            "time": np.datetime64("2020-01-01", "ns") + hours * np.timedelta64(1, "h"),
+            "latitude": latitudes,
+            "longitude": 5 + 0.5 * np.arange(width),
+        },
+    )
+
+
+SOUTHWARD = 60 - 0.5 * np.arange(16)
+
+
+def test_xarray_is_aligned_by_its_coordinates(metric, fields):
+    x, y = fields(4, seed=1), fields(4, seed=2)
+    expected = metric.distance(x, y)
+    turned = labelled(y[:, ::-1], SOUTHWARD[::-1])
+    found = metric.distance(labelled(x, SOUTHWARD), turned)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    # Both turned: the encoder sees north up all the same.
+    found = metric.distance(labelled(x[:, ::-1], SOUTHWARD[::-1]), turned)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    np.testing.assert_array_equal(metric.features(turned), metric.features(y))
+    # Times in another order, one of them missing, one too many.
+    shuffled = labelled(y[[3, 0, 2]], SOUTHWARD, [3, 9, 2])
+    found = metric.distance(labelled(x, SOUTHWARD), shuffled)
+    assert found.dims == ("time",)
+    assert found["time"].dt.hour.values.tolist() == [2, 3]
+    np.testing.assert_allclose(found, expected[2:], rtol=1e-5)
+    with pytest.raises(InputError, match="none of the truth's times"):
+        metric.distance(labelled(x, SOUTHWARD), labelled(y, SOUTHWARD, np.arange(20, 24)))
+    with pytest.raises(InputError, match="regrid"):
+        metric.distance(labelled(x, SOUTHWARD), labelled(y, SOUTHWARD - 0.2))
+
+
+def test_a_map_has_coordinates(metric, fields):
+    x, y = fields(2, seed=1), fields(2, seed=2)
+    pair = labelled(x, SOUTHWARD), labelled(y[:, ::-1], SOUTHWARD[::-1])
+    found = metric.distance(*pair, spatial=True)
+    assert found.dims == ("time", "latitude", "longitude")
+    np.testing.assert_allclose(found, metric.distance(x, y, spatial=True), rtol=1e-4)
+    np.testing.assert_allclose(found["latitude"], 60 - 0.5 * np.array([1.5, 5.5, 9.5, 13.5]))
+    np.testing.assert_allclose(found["longitude"][:2], 5 + 0.5 * np.array([1.5, 5.5]))
+    one = [dataset.isel(time=0) for dataset in pair]
+    np.testing.assert_allclose(metric.distance(*one), metric.distance(x[0], y[0]), rtol=1e-5)
+    found = metric.distance(*one, spatial=True, per_layer=True)["stage1"]
+    assert found.dims == ("latitude", "longitude") and found.attrs["layer"] == "stage1"
+
+
+def test_single_fields_of_two_times_are_compared(metric, fields):
+    x = fields(3)
+    dataset = labelled(x, SOUTHWARD)
+    found = metric.distance(dataset.isel(time=0), dataset.isel(time=2))
+    np.testing.assert_allclose(found, metric.distance(x[0], x[2]), rtol=1e-5)
+    with pytest.raises(InputError, match="a single field, the other a series"):
+        metric.distance(dataset.isel(time=0), dataset)
+    # Without the coordinate, series are compared by position.
+    earlier, later = dataset.isel(time=slice(0, 2)), dataset.isel(time=slice(1, 3))
+    found = metric.distance(earlier.drop_vars("time"), later.drop_vars("time"))
+    np.testing.assert_allclose(found, metric.distance(x[:2], x[1:]), rtol=1e-5)
+
+
+def test_other_dimensions_keep_their_names(metric, fields):
+    x, y = fields(3, seed=1), fields(3, seed=2)
+    names = [d.drop_vars("time").rename(time="city") for d in (labelled(x, SOUTHWARD),
+                                                               labelled(y, SOUTHWARD))]  # fmt: skip
+    named = [d.assign_coords(city=["a", "b", "c"]) for d in names]
+    found = metric.distance(*named)
+    np.testing.assert_allclose(found, metric.distance(x, y), rtol=1e-5)
+    assert found["city"].values.tolist() == ["a", "b", "c"]
+
+
+def test_what_cannot_be_compared_is_named(metric, fields):
+    x = fields(3)
+    with pytest.raises(InputError, match="x holds no fields"):
+        metric.distance(x[:0], x[:0])
+    with pytest.raises(InputError, match="x holds no fields"):
+        metric.features(labelled(x, SOUTHWARD).isel(time=slice(0, 0)))
+    with pytest.raises(InputError, match="pass both as xarray"):
+        metric.distance(labelled(x, SOUTHWARD), x)
+    with pytest.raises(InputError, match=r"b\.nc: the mean of temperature"):
+        metric.distance(x, x - np.float32([0, 273]), names=("a.nc", "b.nc"))

@@ -27,11 +27,12 @@ from phire.cli.common import Command
     is_flag=True,
     help="Also the Fréchet distance of the features of all fields, and its small-sample bias.",
 )
-def main(metric, truth, candidates, output, map_output, layer, frechet, overwrite):
+@click.option("--time", default=None, metavar="START,STOP", help="Times to compare, half-open.")
+def main(metric, truth, candidates, output, map_output, layer, frechet, time, overwrite):
     """Print the learned distance of each B from A, a line a time, as CSV.
 
     A and B are stores, NetCDF, Zarr or GRIB files of physical fields on one grid; B may be given
-    a name, NAME=FILE.
+    a name, NAME=FILE. Times at which one of both has missing values are left out.
     """
     from phire.errors import InputError
     from phire.rplearn import measure_distances
@@ -47,6 +48,7 @@ def main(metric, truth, candidates, output, map_output, layer, frechet, overwrit
         map_output=map_output,
         layer=layer,
         frechet=frechet,
+        time=time,
         overwrite=overwrite,
     )
     table = distances["learned_distance"].transpose("time", "candidate").to_pandas()
@@ -56,7 +58,10 @@ def main(metric, truth, candidates, output, map_output, layer, frechet, overwrit
         line = f"# {name}: mean {float(mean.sel(candidate=name)):.6g}"
         if frechet:
             of = distances.sel(candidate=name)
-            line += f", Fréchet {float(of.frechet):.6g}, bias {float(of.frechet_bias):.6g} of it"
+            line += (
+                f", Fréchet {float(of.frechet):.6g} (so few fields of one climate would have "
+                f"{float(of.frechet_bias):.3g} on average)"
+            )
         click.echo(line)
 
 

@@ -12,8 +12,12 @@ from phire.cli.common import Command
 @click.argument("source", type=click.Path())
 @click.argument("output", type=click.Path())
 @click.option("--layer", default=None, help="A layer other than the metric's, such as stage3.")
-def main(metric, source, output, layer, overwrite):
-    """Write METRIC's features of SOURCE's fields to OUTPUT (.h5 store or .nc), a channel each."""
+@click.option("--time", default=None, metavar="START,STOP", help="Times to use, half-open.")
+def main(metric, source, output, layer, time, overwrite):
+    """Write METRIC's features of SOURCE's fields to OUTPUT (.h5 store or .nc), a channel each.
+
+    Fields with missing values have missing features.
+    """
     from phire.rplearn import export_features
 
-    export_features(metric, source, output, layer=layer, overwrite=overwrite)
+    export_features(metric, source, output, layer=layer, time=time, overwrite=overwrite)

@@ -35,10 +35,17 @@ class LearnedDistances(Statistic):
 
     def _features(self, batch: Batch, kept: np.ndarray) -> np.ndarray:
         def compute() -> np.ndarray:
-            fields = np.ascontiguousarray(batch.fields[kept])
+            fields = self._northward(batch.fields[kept])
             return np.asarray(self.setting.learned["features"](fields), dtype=np.float64)
 
         return batch.once(("features", kept.tobytes()), compute)
+
+    def _northward(self, fields: np.ndarray) -> np.ndarray:
+        """Fields (n, H, W, C) with the first row in the north, as networks are trained."""
+        grid = self.setting.domain.grid
+        if grid.has_coordinates and not grid.descending:
+            fields = fields[:, ::-1]
+        return np.ascontiguousarray(fields)
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
         """Distances by time; sums of features and of their products."""
@@ -53,7 +60,7 @@ class LearnedDistances(Statistic):
             return {}
         learned = self.setting.learned
         if "distance" in learned:
-            fields = (np.ascontiguousarray(batch.fields[kept]) for batch in (truth, candidate))
+            fields = (self._northward(batch.fields[kept]) for batch in (truth, candidate))
             state["distance"][kept] = np.asarray(learned["distance"](*fields), dtype=np.float64)
         if "features" in learned:
             for key, batch in (("truth", truth), ("own", candidate)):

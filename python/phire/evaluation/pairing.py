@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -67,6 +67,22 @@ class AlignedSource:
         """Reads fields of all members: (n, M, H, W, C)."""
         chosen = self._times[indices(times, len(self._times))]
         return self.select(self.source.read_members(chosen))
+
+
+def north_up(source: Source, channels: Sequence[int] | None = None) -> AlignedSource:
+    """A source read with its rows from north to south, as networks are trained.
+
+    Args:
+        source: Any source; without coordinates its rows stay as they are.
+        channels: Places of the channels to read, in the order wanted; all by default.
+    """
+    grid = source.grid
+    rows, columns = (np.arange(size) for size in grid.shape)
+    if grid.has_coordinates and not grid.descending:
+        rows = rows[::-1]
+        grid = Grid.from_coordinates(grid.latitudes[::-1], grid.longitudes)
+    places = np.arange(len(source.channels)) if channels is None else np.asarray(channels)
+    return AlignedSource(source, places, rows, columns, np.arange(len(source.time)), grid)
 
 
 def align(

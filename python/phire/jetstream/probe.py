@@ -20,6 +20,7 @@ from sklearn.decomposition import PCA
 
 from phire import files, progress
 from phire.errors import InputError
+from phire.evaluation.pairing import north_up
 from phire.fields.grid import Grid
 from phire.jetstream.index import DAY, jet_latitude, low_pass
 from phire.jetstream.regression import integral_time, probe
@@ -173,7 +174,8 @@ def probe_jet(
         raise InputError(f"--sectors {sectors}: name at least one.")
     loaded = LearnedMetric.load(metric)
     layer = layer or loaded.layer
-    with open_source(source) as opened:
+    with open_source(source) as file:
+        opened = north_up(file)
         places = channel_places(loaded, opened, str(source))
         step = opened.time.step
         if not opened.time.has_calendar or step is None or opened.time.gaps():

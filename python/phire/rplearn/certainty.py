@@ -12,6 +12,7 @@ import xarray as xr
 
 from phire import files, progress
 from phire.errors import InputError
+from phire.evaluation.pairing import north_up
 from phire.fields.normalization import Normalization
 from phire.rplearn.calibration import softmax
 from phire.rplearn.results import already_made, write_results
@@ -134,6 +135,7 @@ def certainty_maps(
             time=time,
             every=every,
             batch_size=batch_size,
+            name=str(source),
         )
     write_results(result, output, options)
 
@@ -150,8 +152,12 @@ def sliding_certainty(
     time: str | None = None,
     every: int = 1,
     batch_size: int = 256,
+    name: str = "the source",
 ) -> xr.Dataset:
-    """The maps of ``certainty_maps`` for a network and a source in memory."""
+    """The maps of ``certainty_maps`` for a network and a source in memory.
+
+    Fields are read from north to south. Pairs with a missing value are left out and counted aloud.
+    """
     classes = network.outputs[0].shape[-1] if len(network.inputs) == 2 else 0
     if not 1 <= lag <= classes:
         raise InputError(
@@ -159,6 +165,7 @@ def sliding_certainty(
             if classes
             else "The network tells no lags: pass a run of the task temporal-distance."
         )
+    source = north_up(source, places)
     grid = source.grid
     height, width = grid.shape
     steps = stride or max(1, min(patch) // 2)
@@ -172,53 +179,64 @@ def sliding_certainty(
         raise InputError(
             f"No two fields lie {lag} time steps apart in the chosen time: pass a longer series."
         )
-    groups = {name: mask for name, mask in groups_of(source.time).items() if mask[starts].any()}
-    sums = {name: np.zeros((len(rows), len(columns), len(MEASURES))) for name in groups}
-
-    def windows(t: int) -> np.ndarray:
-        field = source.read([t])[0][..., places]
-        field = normalization.apply(field.astype(np.float64)).astype(np.float32)
-        if not np.isfinite(field).all():
-            raise InputError(
-                f"The field at {source.time.format(t)} holds missing values: fill them first."
-            )
-        cut = np.stack(
-            [field[row : row + patch[0]][:, columns_] for row in rows for columns_ in around]
-        )
-        return cut
-
+    groups = groups_of(source.time)
+    sums: dict[str, np.ndarray] = {}
+    counts: dict[str, int] = {}
+    skipped = 0
     for t in progress.tracked(starts, "certainty", len(starts), "fields"):
-        first, second = windows(int(t)), windows(int(partner[t]))
-        logits = np.concatenate(
-            [
-                np.asarray(
-                    network.predict_on_batch(
-                        [first[i : i + batch_size], second[i : i + batch_size]]
-                    ),
-                    np.float64,
-                )
-                for i in range(0, len(first), batch_size)
-            ]
+        fields = source.read([int(t), int(partner[t])])
+        if not np.isfinite(fields).all():
+            skipped += 1
+            continue
+        fields = normalization.apply(fields.astype(np.float64)).astype(np.float32)
+        first, second = (
+            np.stack([one[row : row + patch[0]][:, some] for row in rows for some in around])
+            for one in fields
         )
-        certainty = lag_certainty(logits, lag).reshape(len(rows), len(columns), -1)
-        for name, mask in groups.items():
+        certainty = lag_certainty(_logits(network, first, second, batch_size), lag)
+        for group, mask in groups.items():
             if mask[t]:
-                sums[name] += certainty
-    counts = {name: int(mask[starts].sum()) for name, mask in groups.items()}
-    values = np.stack([sums[name] / counts[name] for name in groups])
+                sums[group] = sums.get(group, 0) + certainty
+                counts[group] = counts.get(group, 0) + 1
+    _say_skipped(skipped, len(starts), name)
+    groups = [group for group in groups if group in counts]
+    values = np.stack([sums[group] / counts[group] for group in groups])
+    values = values.reshape(len(groups), len(rows), len(columns), -1)
     latitude = np.interp(rows + (patch[0] - 1) / 2, np.arange(height), grid.latitudes)
     spacing = (grid.longitudes[-1] - grid.longitudes[0]) / (width - 1)
     longitude = grid.longitudes[0] + spacing * (columns + (patch[1] - 1) / 2)
-    order = np.argsort(longitude % 360 if grid.wraps else longitude)
-    longitude = (longitude % 360 if grid.wraps else longitude)[order]
+    longitude = longitude % 360 if grid.wraps else longitude
+    order = np.argsort(longitude)
+    dimensions = ("group", "latitude", "longitude")
+    maps = {name: (dimensions, values[:, :, order, k]) for k, name in enumerate(MEASURES)}
     return xr.Dataset(
-        {
-            **{
-                name: (("group", "latitude", "longitude"), values[:, :, order, k])
-                for k, name in enumerate(MEASURES)
-            },
-            "count": ("group", list(counts.values())),
-        },
-        coords={"group": list(groups), "latitude": latitude, "longitude": longitude},
+        {**maps, "count": ("group", [counts[group] for group in groups])},
+        coords={"group": groups, "latitude": latitude, "longitude": longitude[order]},
         attrs={"lag": lag, "classes": classes, "patch": list(patch), "stride": steps},
     )
+
+
+def _logits(network: Any, first: np.ndarray, second: np.ndarray, batch_size: int) -> np.ndarray:
+    """(windows, classes) float64 logits of pairs of windows."""
+    parts = [
+        network.predict_on_batch([first[i : i + batch_size], second[i : i + batch_size]])
+        for i in range(0, len(first), batch_size)
+    ]
+    return np.concatenate([np.asarray(part, np.float64) for part in parts])
+
+
+def _say_skipped(skipped: int, count: int, name: str) -> None:
+    """Says how many pairs were left out.
+
+    Raises:
+        InputError: All of them were.
+    """
+    if skipped == count:
+        raise InputError(
+            f"All {skipped} pairs of fields of {name} have missing values: fill them first, or "
+            "choose a region without gaps."
+        )
+    if skipped:
+        progress.say(
+            f"{skipped} of {count} pairs of fields of {name} have missing values and are left out."
+        )

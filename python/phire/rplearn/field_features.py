@@ -12,12 +12,13 @@ import xarray as xr
 
 from phire import files, progress
 from phire.errors import InputError
-from phire.fields.grid import Grid
-from phire.fields.time import STANDARD
+from phire.evaluation.pairing import align, north_up
+from phire.fields.source import Source, TimeSelection
 from phire.rplearn.frechet import frechet_distance
 from phire.rplearn.input_checks import check_units
 from phire.rplearn.metric import LearnedMetric
 from phire.rplearn.results import already_made, read_results, write_results
+from phire.rplearn.xarray_fields import feature_grid
 
 # Bytes of fields read at once.
 READ_AT_ONCE = 64 << 20
@@ -60,34 +61,6 @@ def chunks(source: Any, times: Sequence[int]) -> Iterator[np.ndarray]:
         yield np.asarray(times[start : start + size])
 
 
-def common_times(truth: Any, candidate: Any, what: str) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of the times that two sources have in common.
-
-    Sources without dates are paired in order, and must be equally long.
-
-    Raises:
-        InputError: No common times, different calendars or lengths.
-    """
-    a, b = truth.time, candidate.time
-    if a.calendar is None or b.calendar is None:
-        if len(a) != len(b):
-            raise InputError(
-                f"{what} holds {len(b)} fields and the truth {len(a)}, without dates to pair them "
-                "by: pass files of equal length."
-            )
-        return np.arange(len(a)), np.arange(len(b))
-    if a.calendar != b.calendar and not {a.calendar, b.calendar} <= set(STANDARD):
-        raise InputError(
-            f"{what} has the calendar {b.calendar}, the truth {a.calendar}: convert one of them."
-        )
-    shared, first, second = np.intersect1d(a.values, b.values, return_indices=True)
-    if not len(shared):
-        raise InputError(
-            f"{what} and the truth have no time in common ({b.format(0)} … and {a.format(0)} …)."
-        )
-    return first, second
-
-
 def source_distance(
     metric: LearnedMetric,
     truth: Any,
@@ -96,16 +69,21 @@ def source_distance(
     layer: str | None = None,
     spatial: bool = False,
     frechet: bool = False,
+    time: str | None = None,
     names: tuple[str, str] = ("the truth", "the candidate"),
 ) -> xr.Dataset:
     """The learned distance between two sources of fields at their common times.
 
+    Both are aligned as in an evaluation (:func:`phire.evaluation.pairing.align`) and read from
+    north to south. Times at which either has a missing value get none, and are counted aloud.
+
     Args:
         metric: The learned metric.
-        truth, candidate: Sources of fields on equal grids.
+        truth, candidate: Sources of fields; the candidate may lie on a window of the truth's grid.
         layer: A layer other than the metric's.
         spatial: Also a map on the layer's feature grid.
         frechet: Also the Fréchet distance of their features.
+        time: Half-open range ``START,STOP`` of the truth's times.
         names: Of the two, for messages.
 
     Returns:
@@ -114,45 +92,31 @@ def source_distance(
         to the samples' size.
 
     Raises:
-        InputError: Channels, units, grids or times that do not fit.
+        InputError: Channels, units, grids or times that do not fit, or no complete field.
     """
-    places = [
-        channel_places(metric, source, name) for source, name in zip((truth, candidate), names)
-    ]
-    if truth.grid.shape != candidate.grid.shape:
-        raise InputError(
-            f"{names[0]} has fields of {truth.grid.shape}, {names[1]} of "
-            f"{candidate.grid.shape}: bring them to one grid."
-        )
-    if (
-        truth.grid.has_coordinates
-        and candidate.grid.has_coordinates
-        and not truth.grid.equals(candidate.grid, 1e-3)
-    ):
-        raise InputError(
-            f"{names[0]} and {names[1]} lie on different grids ({truth.grid.describe()}; "
-            f"{candidate.grid.describe()}): bring them to one grid."
-        )
     layer = layer or metric.layer
-    first, second = common_times(truth, candidate, names[1])
+    pair = _aligned(metric, truth, candidate, time, names)
     values, vectors = [], ([], [])
-    total = progress.progress_bar(f"distance of {names[1]}", len(first), "fields")
-    with total as advance:
-        start = 0
-        for part in chunks(truth, first):
-            other = second[start : start + len(part)]
-            start += len(part)
-            a = truth.read(part)[..., places[0]]
-            b = candidate.read(other)[..., places[1]]
-            values.append(metric.distance(a, b, layer=layer, spatial=spatial))
-            if frechet:
-                for held, fields in zip(vectors, (a, b)):
-                    held.append(metric.features(fields, layer=layer).mean(axis=(1, 2)))
+    count = len(pair[0].time)
+    with progress.progress_bar(f"distance of {names[1]}", count, "fields") as advance:
+        for part in chunks(pair[0], np.arange(count)):
+            both = [source.read(part) for source in pair]
+            kept = complete(both[0]) & complete(both[1])
+            both = [fields[kept] for fields in both]
+            if kept.any():
+                found = metric.distance(*both, layer=layer, spatial=spatial, names=names)
+                values.append((kept, found))
+            else:
+                values.append((kept, None))
+            if frechet and kept.any():
+                for held, fields, name in zip(vectors, both, names):
+                    features = metric.features(fields, layer=layer, name=name)
+                    held.append(features.mean(axis=(1, 2)))
             advance(len(part))
-    found = np.concatenate(values)
-    result = xr.Dataset(coords={"time": truth.time.to_coordinate()[first]})
+    found = _with_gaps(values, f"{names[1]} and {names[0]}")
+    result = xr.Dataset(coords={"time": pair[0].time.to_coordinate()})
     if spatial:
-        grid = feature_grid(truth.grid, found.shape[1:])
+        grid = feature_grid(pair[0].grid, found.shape[1:])
         result["learned_distance_map"] = (("time", "latitude", "longitude"), found)
         result = result.assign_coords(latitude=grid.latitudes, longitude=grid.longitudes)
         found = found.mean(axis=(1, 2))
@@ -164,46 +128,111 @@ def source_distance(
     return result
 
 
-def feature_grid(grid: Grid, shape: tuple[int, int]) -> Grid:
-    """The grid of a layer's features: each at the middle of the stretch of rows and columns that
-    it stands for.
+def complete(fields: np.ndarray) -> np.ndarray:
+    """(n,) True for the fields (n, H, W, C) without a missing value."""
+    return ~np.isnan(fields).any(axis=(1, 2, 3))
 
-    Args:
-        grid: Of the fields.
-        shape: Rows and columns of the feature map.
+
+def _aligned(
+    metric: LearnedMetric, truth: Any, candidate: Any, time: str | None, names: tuple[str, str]
+) -> tuple[Source, Source]:
+    """The metric's channels of both at common times and points, north up."""
+    first, second = (
+        north_up(source, channel_places(metric, source, name))
+        for source, name in zip((truth, candidate), names)
+    )
+    wanted = first.time.select_range(time)
+    first, placed = align(first, {names[1]: second}, wanted)
+    if len(first.time) < len(wanted):
+        progress.say(
+            f"{len(first.time)} of the {len(wanted)} times of {names[0]} are in {names[1]}: only "
+            "these are compared."
+        )
+    if first.grid.shape != truth.grid.shape:
+        progress.say(
+            f"{names[0]} and {names[1]} share a {first.grid.describe()}: only this part is "
+            "compared."
+        )
+    return first, placed[names[1]]
+
+
+def _with_gaps(parts: Sequence[tuple[np.ndarray, np.ndarray | None]], names: str) -> np.ndarray:
+    """Values of the complete fields of all parts, NaN between them; says how many lack.
+
+    Raises:
+        InputError: No field is complete.
     """
-    axes = []
-    for values, count in zip((grid.latitudes, grid.longitudes), shape):
-        middle = (np.arange(count) + 0.5) * len(values) / count - 0.5
-        axes.append(np.interp(middle, np.arange(len(values)), values))
-    return Grid.regional(*axes) if grid.has_coordinates else Grid.pixels(*shape)
+    shape = next((values.shape[1:] for _, values in parts if values is not None), None)
+    count = sum(len(kept) for kept, _ in parts)
+    if shape is None:
+        raise InputError(
+            f"none of {count} field{'s' * (count != 1)} of {names} is complete: the network needs "
+            "fields without missing values, so fill them or choose a region without gaps."
+        )
+    joined = np.full((count, *shape), np.nan)
+    start = 0
+    for kept, values in parts:
+        if values is not None:
+            joined[start : start + len(kept)][kept] = values
+        start += len(kept)
+    skipped = count - sum(int(kept.sum()) for kept, _ in parts)
+    if skipped:
+        progress.say(
+            f"{skipped} of {count} fields of {names} have missing values and are left out."
+        )
+    return joined
 
 
 class FeatureSource:
-    """A source whose channels are the features of another source's fields at one layer."""
+    """A source whose channels are the features of another source's fields at one layer.
 
-    def __init__(self, metric: LearnedMetric, source: Any, *, layer: str | None = None) -> None:
-        """Args: the metric; physical fields; a layer other than the metric's.
+    Fields are read from north to south. The features of a field with a missing value are missing.
 
-        Raises:
-            InputError: Channels or units of the source are not the metric's.
-        """
-        self.metric, self.source = metric, source
+    Args:
+        metric: The learned metric.
+        source: Physical fields.
+        layer: A layer other than the metric's.
+        name: The source in messages.
+
+    Attributes:
+        channels, units, grid, time: See :class:`phire.fields.source.Source`.
+        skipped: Number of fields read that had a missing value.
+
+    Raises:
+        InputError: Channels or units of the source are not the metric's.
+    """
+
+    def __init__(
+        self,
+        metric: LearnedMetric,
+        source: Any,
+        *,
+        layer: str | None = None,
+        name: str = "the source",
+    ) -> None:
+        self.metric, self.name = metric, name
+        self.source = north_up(source, channel_places(metric, source, name))
         self.layer = layer or metric.layer
-        self._places = channel_places(metric, source, "the source")
-        one = self._features([0])
-        count = one.shape[-1]
+        self.skipped = 0
+        # Of a field of zeros: the first one may be incomplete.
+        empty = np.zeros((1, *self.source.grid.shape, len(metric.channels)), np.float32)
+        features = metric.extractor((self.layer,)).predict_on_batch(empty)[self.layer]
+        self._shape = features.shape[1:]
+        count = self._shape[-1]
         self.channels = tuple(f"{self.layer}_{i:0{len(str(count - 1))}d}" for i in range(count))
         self.units = ("1",) * count
-        self.grid = feature_grid(source.grid, one.shape[1:3])
+        self.grid = feature_grid(self.source.grid, self._shape[:2])
         self.time = source.time
-
-    def _features(self, times: Any) -> np.ndarray:
-        return self.metric.features(self.source.read(times)[..., self._places], layer=self.layer)
 
     def read(self, times: Any) -> np.ndarray:
         """Features at the times asked for, float32 (n, h, w, F)."""
-        return self._features(times)
+        fields = self.source.read(times)
+        kept = complete(fields)
+        self.skipped += int((~kept).sum())
+        features = np.full((len(fields), *self._shape), np.nan, np.float32)
+        if kept.any():
+            features[kept] = self.metric.features(fields[kept], layer=self.layer, name=self.name)
+        return features
 
 
 def export_features(
@@ -212,15 +241,19 @@ def export_features(
     output: str | os.PathLike,
     *,
     layer: str | None = None,
+    time: str | None = None,
     overwrite: bool = False,
 ) -> None:
     """Writes the raw representations of whole fields to a store, a channel a feature.
+
+    Fields with a missing value have missing features; how many these are is said at the end.
 
     Args:
         metric: A metric's directory.
         source: A store, NetCDF, Zarr or GRIB file of physical fields.
         output: The store (``.h5``) or NetCDF (``.nc``) file to write, coordinates kept.
         layer: A layer other than the metric's.
+        time: Half-open range ``START,STOP``.
         overwrite: Make it anew if it is there.
 
     Raises:
@@ -234,11 +267,18 @@ def export_features(
         "source": str(Path(source).absolute()),
         "source_fingerprint": files.fingerprint(source) if Path(source).exists() else None,
         "layer": layer,
+        "time": time,
     }
     loaded = LearnedMetric.load(metric)
     with open_source(source) as opened:
-        features = FeatureSource(loaded, opened, layer=layer)
+        chosen = TimeSelection(opened, opened.time.select_range(time))
+        features = FeatureSource(loaded, chosen, layer=layer, name=str(source))
         write_source(features, output, options=options, overwrite=overwrite)
+    if features.skipped:
+        progress.say(
+            f"{features.skipped} of {len(features.time)} fields of {source} have missing values: "
+            "their features are missing."
+        )
 
 
 def measure_distances(
@@ -250,6 +290,7 @@ def measure_distances(
     map_output: str | os.PathLike | None = None,
     layer: str | None = None,
     frechet: bool = False,
+    time: str | None = None,
     overwrite: bool = False,
 ) -> xr.Dataset:
     """The learned distance of every candidate from the truth, a value per time.
@@ -262,10 +303,12 @@ def measure_distances(
         map_output: The same, with ``learned_distance_map(candidate, time, latitude, longitude)``.
         layer: A layer other than the metric's.
         frechet: Also the Fréchet distance of features between each candidate and the truth.
+        time: Half-open range ``START,STOP``.
         overwrite: Replace the outputs.
 
     Returns:
-        ``learned_distance(candidate, time)``, NaN where a candidate lacks a time; where asked for,
+        ``learned_distance(candidate, time)``, NaN where a candidate lacks a time or a field has
+        missing values; where asked for,
         ``frechet(candidate)`` and ``frechet_bias(candidate)``.
 
     Raises:
@@ -283,6 +326,7 @@ def measure_distances(
         ],
         "layer": layer,
         "frechet": frechet,
+        "time": time,
     }
     outputs = [path for path in (output, map_output) if path is not None]
     wanted = [path for path in outputs if not already_made(path, options, overwrite)]
@@ -304,6 +348,7 @@ def measure_distances(
                         layer=layer,
                         spatial=map_output in wanted,
                         frechet=frechet,
+                        time=time,
                         names=(str(truth), str(path)),
                     )
                 )

@@ -12,6 +12,7 @@ import xarray as xr
 from phire.errors import InputError
 from phire.fields.normalization import Normalization
 from phire.rplearn.input_checks import check_channels, check_units, check_values
+from phire.rplearn.xarray_fields import XarrayFields, open_xarray, pair
 
 if TYPE_CHECKING:
     from phire.rplearn.metric import LearnedMetric
@@ -23,77 +24,75 @@ PIXELS_AT_ONCE = 2_000_000
 class Fields:
     """Fields given in any of the accepted forms.
 
+    Args:
+        given: An array or tensor (n, H, W, C) or (H, W, C), or :class:`XarrayFields`.
+        metric: The metric that they are for.
+        what: Their name in messages.
+
     Attributes:
         shape: (n, H, W, C).
-        single: Whether one field was given, without the first axis.
-        times: The coordinate that the result is given over, for xarray.
+        single: True for one field, given without the first axis.
+        labelled: The fields of an xarray object; None for arrays.
+
+    Raises:
+        InputError: Another number of axes, channels or none at all.
     """
 
     def __init__(self, given: Any, metric: LearnedMetric, what: str) -> None:
         self.metric, self.what = metric, what
-        self.times: xr.DataArray | None = None
-        if isinstance(given, (xr.Dataset, xr.DataArray)):
-            given = self._of_xarray(given)
-        elif not hasattr(given, "shape"):
-            given = np.asarray(given)
-        check_channels(given.shape, metric.channels, what)
-        self.single = len(given.shape) == 3
-        if len(given.shape) > 4:
-            raise InputError(
-                f"{what} has {len(given.shape)} axes: pass fields of the shape (n, H, W, C)."
-            )
-        self.fields = given[None] if self.single else given
-        self.shape = tuple(self.fields.shape)
-
-    def _of_xarray(self, given: xr.Dataset | xr.DataArray) -> Any:
-        # A store that xarray opened is read only now, and is Blosc-compressed.
-        import phire.fields.compression  # noqa: F401
-
-        channels = self.metric.channels
-        if isinstance(given, xr.Dataset):
-            missing = [name for name in channels if name not in given]
-            if missing:
-                raise InputError(
-                    f"{self.what} has no variable {missing[0]!r}: the metric needs "
-                    f"{', '.join(channels)}, the dataset holds {', '.join(map(str, given))}."
-                )
-            found = [given[name].attrs.get("units") for name in channels]
-            given = xr.concat(
-                [given[name].drop_vars("channel", errors="ignore") for name in channels],
-                dim="channel",
-                coords="minimal",
-                compat="override",
-            )
+        self.labelled = given if isinstance(given, XarrayFields) else None
+        if self.labelled is not None:
+            source = self.labelled.source
+            self.single = self.labelled.dimension is None
+            self.shape = (len(source.time), *source.grid.shape, len(source.channels))
         else:
-            if "channel" not in given.dims:
-                if len(channels) != 1:
-                    raise InputError(
-                        f"{self.what} has no dimension 'channel': pass a Dataset with the "
-                        f"variables {', '.join(channels)}, or stack them along it."
-                    )
-                given = given.expand_dims("channel")
-            elif "channel" in given.coords and given["channel"].dtype.kind in "UO":
-                missing = [name for name in channels if name not in given["channel"].values]
-                if missing:
-                    raise InputError(
-                        f"{self.what} has no channel {missing[0]!r}: the metric needs "
-                        f"{', '.join(channels)}."
-                    )
-                given = given.sel(channel=list(channels))
-            units = given.attrs.get("units")
-            found = [units] * len(channels)
-        check_units(found, self.metric.units, channels, self.what)
-        rows = [name for name in given.dims if name in ("latitude", "lat", "y")]
-        columns = [name for name in given.dims if name in ("longitude", "lon", "x")]
-        others = [name for name in given.dims if name not in (*rows, *columns, "channel")]
-        if len(rows) != 1 or len(columns) != 1 or len(others) > 1:
+            given = given if hasattr(given, "shape") else np.asarray(given)
+            check_channels(given.shape, metric.channels, what)
+            self.single = len(given.shape) == 3
+            if len(given.shape) > 4:
+                raise InputError(
+                    f"{what} has {len(given.shape)} axes: pass fields of the shape (n, H, W, C)."
+                )
+            self.fields = given[None] if self.single else given
+            self.shape = tuple(self.fields.shape)
+        if not self.shape[0]:
+            raise InputError(f"{what} holds no fields: its first axis has the length 0.")
+
+    @classmethod
+    def of(cls, given: Any, metric: LearnedMetric, what: str) -> Fields:
+        """Fields in whatever form they were given; xarray's are read from the north.
+
+        Raises:
+            InputError: They do not fit the metric.
+        """
+        if isinstance(given, (xr.Dataset, xr.DataArray)):
+            given = _of_xarray(given, metric, what)
+        return cls(given, metric, what)
+
+    @classmethod
+    def pair(
+        cls, x: Any, y: Any, metric: LearnedMetric, names: tuple[str, str]
+    ) -> tuple[Fields, Fields]:
+        """Two lots of fields to compare: xarray's by their coordinates, arrays by position.
+
+        Raises:
+            InputError: They do not fit the metric or one another.
+        """
+        labelled = [isinstance(one, (xr.Dataset, xr.DataArray)) for one in (x, y)]
+        if any(labelled) and not all(labelled):
             raise InputError(
-                f"{self.what} has the dimensions {', '.join(map(str, given.dims))}: it needs "
-                "latitude, longitude and at most one more beside channel."
+                f"one of {names[0]} and {names[1]} is of xarray, the other an array without "
+                "coordinates: pass both as xarray objects, or both as arrays."
             )
-        if others:
-            self.times = given[others[0]]
-        return given.transpose(*others, rows[0], columns[0], "channel")
+        if all(labelled):
+            x, y = pair(*(_of_xarray(one, metric, name) for one, name in zip((x, y), names)))
+        first, second = cls(x, metric, names[0]), cls(y, metric, names[1])
+        if first.shape != second.shape:
+            raise InputError(
+                f"{names[0]} has the shape {first.shape}, {names[1]} {second.shape}: pass fields "
+                "of equal shape."
+            )
+        return first, second
 
     def batches(
         self, normalization: Normalization | None, batch_size: int | None
@@ -103,40 +102,39 @@ class Fields:
         n, height, width, _ = self.shape
         size = batch_size or max(1, PIXELS_AT_ONCE // (height * width))
         # What lies in memory is judged as a whole, what is read from disk, batch by batch.
-        whole = isinstance(self.fields, np.ndarray)
+        whole = self.labelled is None and isinstance(self.fields, np.ndarray)
         if whole:
-            check_values(
-                _physical(self.fields, normalization),
-                metric.normalization,
-                metric.units,
-                self.what,
-            )
+            self._check(self.fields, normalization)
         for start in range(0, n, size):
-            part = _as_numpy(self.fields[start : start + size])
+            part = self._read(slice(start, start + size))
             if not whole:
-                check_values(
-                    _physical(part, normalization), metric.normalization, metric.units, self.what
-                )
+                self._check(part, normalization)
             normalised = metric.normalise(part, normalization=normalization, xp=np)
             yield np.asarray(normalised, dtype=np.float32)
 
-    def dressed(self, values: np.ndarray) -> Any:
-        """Values in the form that the fields came in."""
-        if self.times is not None:
-            name = self.times.dims[0]
-            return xr.DataArray(
-                values,
-                dims=(name, "row", "column")[: values.ndim],
-                coords={name: self.times} if name in self.times.coords else None,
-                name="learned_distance",
-            )
+    def _read(self, part: slice) -> np.ndarray:
+        if self.labelled is not None:
+            return self.labelled.source.read(part)
+        fields = self.fields[part]
+        if isinstance(fields, np.ndarray):
+            return fields
+        return np.asarray(keras.ops.convert_to_numpy(fields))
+
+    def _check(self, fields: np.ndarray, normalization: Normalization | None) -> None:
+        physical = _physical(fields, normalization)
+        check_values(physical, self.metric.normalization, self.metric.units, self.what)
+
+    def dressed(self, values: np.ndarray, layer: str) -> Any:
+        """Values (n,) or (n, h, w) of a layer in the form that the fields came in."""
+        if self.labelled is not None:
+            return self.labelled.array(values, layer)
         return values[0] if self.single else values
 
 
-def _as_numpy(part: Any) -> np.ndarray:
-    if isinstance(part, xr.DataArray):
-        return part.to_numpy()
-    return part if isinstance(part, np.ndarray) else np.asarray(keras.ops.convert_to_numpy(part))
+def _of_xarray(given: Any, metric: LearnedMetric, what: str) -> XarrayFields:
+    opened = open_xarray(given, metric.channels, what)
+    check_units(opened.source.units, metric.units, metric.channels, what)
+    return opened
 
 
 def _physical(fields: np.ndarray, normalization: Normalization | None) -> np.ndarray:

@@ -273,23 +273,26 @@ class LearnedMetric:
         layer: str | None = None,
         normalization: Normalization | None = None,
         batch_size: int | None = None,
+        name: str = "x",
     ) -> np.ndarray:
         """Features of fields at one layer.
 
         Args:
-            x: Fields, (n, H, W, C) or (H, W, C), array, xarray object, or tensor.
+            x: Fields, (n, H, W, C) or (H, W, C), array, xarray object, or tensor. Rows of arrays
+                and tensors run from north to south; those of xarray objects are read so.
             layer: Layer name; by default the metric's.
             normalization: The space of ``x``; None means physical units.
             batch_size: Fields at once; by default chosen by their size.
+            name: Name of ``x`` in messages.
 
         Returns:
             float32 (n, h, w, F), or (h, w, F) for a single field.
 
         Raises:
-            InputError: Another number of channels, missing values, other units.
+            InputError: No fields, another number of channels, missing values, other units.
         """
         layer = layer or self.layer
-        fields = Fields(x, self, "x")
+        fields = Fields.of(x, self, name)
         model = self.extractor((layer,))
         parts = [
             np.asarray(model.predict_on_batch(batch)[layer])
@@ -310,25 +313,32 @@ class LearnedMetric:
         layer: str | None = None,
         normalization: Normalization | None = None,
         batch_size: int | None = None,
+        names: tuple[str, str] = ("x", "y"),
     ) -> Any:
         """The learned distance between fields, in the size of the pixel MSE of normalised fields.
 
         Args:
-            x, y: Fields of equal shape: arrays or tensors (n, H, W, C) or (H, W, C); or xarray,
-                a DataArray with a dimension ``channel`` or a Dataset with a variable a channel.
+            x, y: Fields: arrays or tensors of equal shape (n, H, W, C) or (H, W, C), compared by
+                position, rows from north to south; or xarray, a DataArray with a dimension
+                ``channel`` or a Dataset with a variable a channel, aligned by the coordinates of
+                time, latitude and longitude as in :func:`phire.evaluation.scores`, ``x`` being the
+                truth. Without a coordinate they are compared by position along that dimension.
             spatial: A map over the layer's feature grid instead of its mean; the mean of the map
                 is the distance.
             per_layer: A dict of the values of every layer with a known scale.
             layer: A layer other than the metric's.
             normalization: The space of ``x`` and ``y``; None means physical units.
             batch_size: Fields at once; by default chosen by their size.
+            names: Names of ``x`` and ``y`` in messages.
 
         Returns:
             float64 (n,), or with ``spatial`` (n, h, w); without the first axis for single fields;
-            for xarray with a time, a DataArray over it. With ``per_layer`` a dict of these.
+            for xarray a DataArray over the times in common, and with ``spatial`` over the
+            latitudes and longitudes of the features too. With ``per_layer`` a dict of these.
 
         Raises:
-            InputError: Shapes differ; another number of channels; missing values; other units.
+            InputError: Shapes, times or points differ; no fields; another number of channels;
+                missing values; other units.
         """
         layers = self.layers if per_layer else (layer or self.layer,)
         for name in layers:
@@ -337,11 +347,7 @@ class LearnedMetric:
                     f"Layer {name!r} has no scale in this metric: choose one of "
                     f"{', '.join(self.layers)}."
                 )
-        first, second = Fields(x, self, "x"), Fields(y, self, "y")
-        if first.shape != second.shape:
-            raise InputError(
-                f"x has the shape {first.shape}, y {second.shape}: pass fields of equal shape."
-            )
+        first, second = Fields.pair(x, y, self, names)
         model = self.extractor(layers)
         parts: dict[str, list[np.ndarray]] = {name: [] for name in layers}
         for a, b in zip(
@@ -354,5 +360,7 @@ class LearnedMetric:
                 parts[name].append(
                     self.scales[name] * (values if spatial else values.mean(axis=(1, 2)))
                 )
-        result = {name: first.dressed(np.concatenate(values)) for name, values in parts.items()}
+        result = {
+            name: first.dressed(np.concatenate(values), name) for name, values in parts.items()
+        }
         return result if per_layer else result[layers[0]]
