@@ -213,3 +213,9 @@ def test_the_frechet_distance_of_features_that_differ_by_a_shift():
     theirs, own = ArraySource(truth, grid=GRID), ArraySource(truth + 2, grid=GRID)
     result = learned_distance(theirs, own, features=features)
     assert result["frechet_distance"].item() == pytest.approx(3 * 2**2, rel=1e-4)
+
+
+def test_an_array_without_coordinates_is_refused_in_words():
+    fields = np.zeros((2, 3, 4, 1))
+    with pytest.raises(InputError, match=r"is a ndarray, which has no coordinates: .*ArraySource"):
+        statistic("scores", fields, fields)

@@ -96,11 +96,20 @@ def as_source(
         dataset: Variables over (time,) latitude and longitude, and member where there are some.
         variables: The variables to take, a channel each; by default all that are fields.
         name: What errors call it.
+
+    Raises:
+        InputError: It is none of these.
     """
     if isinstance(dataset, xr.DataArray):
         dataset = dataset.to_dataset(name=dataset.name or "field")
     if not isinstance(dataset, xr.Dataset):
-        return dataset
+        if isinstance(dataset, Source):
+            return dataset
+        raise InputError(
+            f"{name} is a {type(dataset).__name__}, which has no coordinates: pass an xarray "
+            "Dataset or DataArray over time, latitude and longitude, or "
+            "phire.fields.ArraySource(values, grid=…) of an array (time, row, column, channel)."
+        )
     if not _TIMES & {*dataset.dims, *dataset.coords}:
         season = next((name for name in CLIMATOLOGICAL if name in dataset.dims), None)
         if season is None:

@@ -11,8 +11,8 @@ import xarray as xr
 
 from phire import progress
 from phire.errors import InputError
-from phire.evaluation.members import as_source
 from phire.evaluation.pairing import align, north_up
+from phire.fields.ensemble import as_source
 from phire.fields.grid import Grid
 from phire.fields.source import Source
 
