@@ -106,7 +106,7 @@ def conv_baseline(
         with_fine_maps_coarsened(inputs, shapes)
     )
     x = scaled_and_shifted_by_time(x, inputs)
-    factors = prime_factors(shapes.scale)
+    factors = prime_factors(shapes.scale) or (1,)
     x = without_margin(_enlarged(x, factors, shapes.high[2], filters), shapes.margin * shapes.scale)
     reach = 0
     if fine_maps(inputs):
@@ -163,8 +163,8 @@ def _deepr_swin2sr(
 
 
 def _powers(shapes: Shapes) -> tuple[int, ...]:
-    """Returns as many twos as reach the scale."""
-    return (2,) * max(math.ceil(math.log2(shapes.scale)), 0)
+    """Returns as many twos as reach the scale; a one at scale 1."""
+    return (2,) * math.ceil(math.log2(shapes.scale)) or (1,)
 
 
 def _surplus_convolved(inputs: dict[str, Any], shapes: Shapes, filters: int) -> Any:
@@ -173,7 +173,7 @@ def _surplus_convolved(inputs: dict[str, Any], shapes: Shapes, filters: int) -> 
     Raises:
         InputError: Sizes are not fixed, or the target is no multiple of 2ⁿ.
     """
-    factor = 2 ** len(_powers(shapes))
+    factor = math.prod(_powers(shapes))
     sizes = shapes.low[:2] + shapes.high[:2]
     if None in sizes:
         raise InputError("preset deepr needs records of one size: its first kernel depends on it.")
