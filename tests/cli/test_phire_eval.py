@@ -91,3 +91,30 @@ def test_mistakes_are_named(folder, tmp_path, arguments, named):
     assert named in said
     assert "Traceback" not in said
     assert not (tmp_path / "out").exists()
+
+
+def test_a_field_without_a_time_axis_is_one_instant(folder, tmp_path):
+    with xr.open_dataset(folder / "truth.nc") as truth:
+        truth.isel(time=0, drop=True).to_netcdf(tmp_path / "truth.nc")
+        truth.isel(time=0, drop=True).to_netcdf(tmp_path / "still.nc")
+        truth.isel(time=[0]).to_netcdf(tmp_path / "dated.nc")
+    command = [tmp_path / "truth.nc", "--out", tmp_path / "out", "--metrics", "scores"]
+    for name in ("still", "dated"):
+        command += ["--candidate", f"{name}={tmp_path / name}.nc"]
+    called(*command)
+    summary = pd.read_csv(tmp_path / "out" / "summary.csv")
+    assert summary["rmse:t2m"].tolist() == [0, 0]
+
+
+def test_wind_is_named(folder, tmp_path):
+    with xr.open_dataset(folder / "truth.nc") as truth:
+        for name in ("west", "south"):
+            truth[name] = truth["t2m"].assign_attrs(units="m s-1")
+        truth.to_netcdf(tmp_path / "wind.nc")
+    command = [tmp_path / "wind.nc", "--out", tmp_path / "out", "--metrics", "spectrum"]
+    called(*command, "--wind", "west,south", "--no-report")
+    with xr.open_dataset(tmp_path / "out" / "truth" / "spectrum.nc") as spectrum:
+        assert "kinetic_energy" in spectrum
+    told = called(*command[:1], "--out", tmp_path / "bad", "--wind", "west,t2m", status=2)
+    assert "t2m is in 'K'" in told and not (tmp_path / "bad").exists()
+    assert "U,V" in called(*command, "--wind", "west", status=2)

@@ -8,10 +8,11 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluation.made_fields import random_fields, setting_of
+from evaluation.made_fields import random_fields, setting_of, take
 from phire.evaluation.accumulator import Batch, Ensemble
 from phire.evaluation.domain import Domain
 from phire.evaluation.families import DEFAULT, STATISTICS
+from phire.evaluation.notes import Values, of_values
 from phire.fields.grid import Grid
 
 COUNT = 7
@@ -145,6 +146,46 @@ def test_missing_values_never_become_agreement(name):
         if one.dtype.kind != "f" or "smoothed" in str(variable):
             continue
         xr.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+@pytest.mark.parametrize("which", ["truth", "candidate"])
+def test_infinite_values_are_missing_values(pair, which, value):
+    grid, truth, candidate = pair
+    fields = {"truth": truth, "candidate": candidate}
+    results = []
+    for bad in (value, np.nan):
+        given = {name: array.copy() for name, array in fields.items()}
+        given[which][2, 5:7, 10, 0] = bad
+        setting = setting_of(given["truth"], grid)
+        results.append(
+            [
+                take(STATISTICS[name](setting), given["truth"], given["candidate"])
+                for name in ("scores", "distribution", "spectrum", "maps")
+            ]
+        )
+    for infinite, missing in zip(*results):
+        xr.testing.assert_identical(infinite, missing)
+    assert (results[0][0]["rmse"] > 0).all() and np.isfinite(results[0][0]["psnr"]).all()
+
+
+def test_infinite_values_are_counted(pair):
+    grid, truth, candidate = pair
+    truth, candidate = truth.copy(), candidate.copy()
+    truth[0, :2, 3, 1] = np.inf
+    truth[1, 0, 0, 0] = candidate[0, 0, 0, 0] = np.nan
+    counts = Values(setting_of(truth, grid))
+    times = np.arange(len(truth))
+    state = counts.measure(Batch(truth, times), None)
+    assert state["infinite"].tolist() == [0, 2] and state["missing"].tolist() == [1, 0]
+    assert state["whole"].tolist() == [5, 5] and (state["fields"] == 6).all()
+    told = list(of_values("truth", ("u", "v"), state))
+    assert len(told) == 2
+    assert "lacks 0.0081 % of the values of u" in told[0] and "5 of 6 fields" in told[0]
+    assert "2 infinite values of v: they count as missing" in told[1]
+    members = np.stack([truth, candidate], axis=1)
+    assert Ensemble(members, times).infinite.tolist() == [0, 2]
+    assert not np.isinf(Ensemble(members, times).members).any()
 
 
 @pytest.mark.parametrize("name", STATISTICS)

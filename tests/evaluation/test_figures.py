@@ -15,6 +15,7 @@ from PIL import Image
 
 from evaluation.synthetic import CANDIDATES, many, write_results
 from phire.errors import InputError
+from phire.evaluation import write_report
 from phire.evaluation.figures import draw_all, figure_names
 from phire.evaluation.figures.plans import plans
 from phire.evaluation.figures.reading import ResultsFolder
@@ -182,6 +183,24 @@ def test_some_figures_are_redrawn_elsewhere_by_the_script(results, tmp_path):
     said = CliRunner().invoke(command, [str(tmp_path / "nowhere")])
     assert said.exit_code == 2 and "no folder of results" in said.output
     assert "redraw" in CliRunner().invoke(command, ["--help"]).output.lower()
+
+
+def test_a_figure_that_fails_is_named_and_the_others_are_drawn(tmp_path, monkeypatch, capsys):
+    results = write_results(tmp_path / "results", rows=16, times=5, channels=("vorticity",))
+
+    def broken(*arguments, **options):
+        raise ValueError("no such palette")
+
+    monkeypatch.setattr("phire.evaluation.figures.plans.box_figure", broken)
+    paths = draw_all(results, formats=["png"], dpi=30)
+    told = " ".join(capsys.readouterr().err.split())
+    assert "The figure boxes could not be drawn (ValueError: no such palette)." in told
+    assert len(paths) == len(figure_names(results)) - 1
+    report = write_report(results).read_text()
+    assert (
+        "<li>The figure Quantiles could not be drawn (ValueError: no such palette).</li>" in report
+    )
+    assert 'id="boxes"' not in report and 'id="quantiles-vorticity"' in report
 
 
 def test_mistakes_are_named(results, tmp_path):

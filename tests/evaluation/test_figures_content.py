@@ -381,6 +381,11 @@ def test_units(units, pretty, square, inverse):
     assert power(units, -1) == inverse
 
 
+def test_numbers_that_are_none_as_text():
+    assert number_digits(float("nan")) == "–"
+    assert number_digits(-np.inf) == "−∞"
+
+
 def test_numbers_and_places_as_text():
     assert number_text(1000) == "1,000" and number_text(0.05) == "0.05"
     assert number_text(3e-10) == "$3\\times10^{-10}$" and number_text(1e-8) == "$10^{-8}$"

@@ -402,3 +402,92 @@ def test_the_truth_alone(tmp_path):
     out = evaluate(source(TRUTH), {}, tmp_path / "out", metrics=("spectrum",))
     assert (out / "truth" / "spectrum.nc").is_file()
     assert (out / "report.html").is_file()
+
+
+def notes_of(out):
+    return json.loads((out / "provenance.json").read_text())["notes"]
+
+
+def test_what_is_left_out_is_told_once_and_kept_in_the_report(tmp_path, capsys):
+    fields = np.random.default_rng(0).normal(size=(3, 33, 49, 2)).astype("f4")
+    fields[1, 20, 20, 0] = np.nan
+    fields[2, 3, 3, 1] = np.inf
+    grid = Grid.regional(np.linspace(58, 50, 33), np.linspace(-10, 2, 49))
+    names = {"channels": ("pr", "tas"), "units": ("mm", "K")}
+    part = {"grid": grid.subgrid(slice(0, 32), slice(0, 48)), "time": TIME[:2], **names}
+    arguments = (
+        source(fields, grid=grid, time=TIME[:3], **names),
+        {"small": source(fields[:2, :32, :48], **part)},
+        tmp_path / "out",
+    )
+    options = {
+        "metrics": ("scores", "spectrum", "learned"),
+        "regions": {"town": (56, -9, 55, -8)},
+        "learned_distance": lambda x, y: ((x - y) ** 2).mean((1, 2, 3)),
+    }
+    evaluate(*arguments, **options)
+    told = " ".join(capsys.readouterr().err.split())
+    report = (tmp_path / "out" / "report.html").read_text()
+    expected = (
+        "2 of 3 times are in all candidates",
+        "32 of 33 rows and 48 of 49 columns of the truth are evaluated (58…50.25 N, -10…1.75 E)",
+        "candidate small has no others",
+        "not in regions: learned",
+        "o kinetic energy: no two of the channels (pr, tas) are known as wind; name them by --wind",
+        "n town: no spectrum, a spectrum needs at least 8 × 8 points",
+        "n town: no structural similarity, whose windows are of 7 × 7 points",
+        "he truth lacks 0.033 % of the values of pr: spectra are taken of the 1 of 2 fields",
+    )
+    for text in expected:
+        assert told.count(text) == 1, text
+        assert report.count(text) == 1, text
+    evaluate(*arguments, **options)  # again: all is there
+    assert "lacks" not in capsys.readouterr().err
+    # A candidate more: the notes that are there stay, and are not told again.
+    arguments[1]["other"] = arguments[1]["small"]
+    evaluate(*arguments, **options, report=False)
+    assert "pr, tas" not in capsys.readouterr().err
+    assert sum("of the channels (pr, tas)" in note for note in notes_of(tmp_path / "out")) == 1
+
+
+def test_infinite_values_are_told_and_score_as_missing(tmp_path, capsys):
+    fields, other = TRUTH.copy(), candidates()
+    fields[3, 4, 5, 0] = np.inf
+    out = evaluate(source(fields), other, tmp_path / "out", metrics=("scores",), report=False)
+    assert "The truth has 1 infinite value of vorticity" in capsys.readouterr().err
+    summary = pd.read_csv(out / "summary.csv")
+    assert (summary["rmse:vorticity"] > 0).all() and np.isfinite(summary["psnr:vorticity"]).all()
+
+
+def test_a_missing_row_of_the_globe_is_named(winds, tmp_path, capsys):
+    grid, truth, candidate = winds
+    facts = {"channels": ("u", "v"), "units": ("m s**-1",) * 2, "time": TIME[:2]}
+    part = grid.subgrid(slice(0, 72), slice(None))
+    evaluate(
+        source(truth, grid=grid, **facts),
+        {"smooth": source(candidate[:, :-1], grid=part, **facts)},
+        tmp_path / "out", metrics=("scores",), scale=4, report=False,
+    )  # fmt: skip
+    told = capsys.readouterr().err
+    assert "72 of 73 rows of the truth are evaluated" in told
+    assert "1 of the globe's 73 rows, 0.012 % of its area, is not among the fields" in told
+
+
+def test_wind_channels_can_be_named(tmp_path):
+    names = {"channels": ("west", "south"), "units": ("m s**-1",) * 2}
+    arguments = source(TRUTH, **names), {"same": source(0.5 * TRUTH, **names)}, tmp_path / "out"
+    out = evaluate(*arguments, metrics=("spectrum",), wind=("west", "south"), report=False)
+    with xr.open_dataset(out / "same" / "spectrum.nc") as spectrum:
+        np.testing.assert_allclose(spectrum["kinetic_energy_ratio"][1:], 0.25, rtol=1e-4)
+    with pytest.raises(InputError, match="wind"):
+        evaluate(*arguments, metrics=("spectrum",), report=False)
+
+
+def test_a_field_missing_at_a_sample_time_spoils_nothing(tmp_path):
+    """Three of nine times are drawn as images: 1, 4 and 7."""
+    fields = TRUTH.copy()
+    fields[4] = np.nan
+    out = evaluate(source(fields), candidates(), tmp_path / "out", metrics=("scores", "samples"))
+    assert (out / "report.html").is_file()
+    assert "could not be drawn" not in (out / "report.html").read_text()
+    assert (out / "figures" / "panels-vorticity-2.png").is_file()

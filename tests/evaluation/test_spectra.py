@@ -10,13 +10,14 @@ import pytest
 import xarray as xr
 
 from evaluation.made_fields import random_fields, setting_of, take
+from phire.errors import InputError
 from phire.evaluation import kinetic_energy_spectrum, statistic
 from phire.evaluation.domain import Domain
 from phire.evaluation.families import STATISTICS
 from phire.evaluation.regional_spectra import wavenumber_bins
 from phire.evaluation.spectra import wavelengths
 from phire.evaluation.spectral_scores import effective_resolution, log_spectral_error, truncation
-from phire.evaluation.wind import find_wind
+from phire.evaluation.wind import find_wind, is_component
 from phire.fields.grid import EARTH_RADIUS, Grid
 from phire.fields.harmonics import SphericalHarmonics
 from phire.fields.source import ArraySource
@@ -289,6 +290,42 @@ def test_wind_is_found_by_its_names():
     assert find_wind(("u10", "v")) is None
     assert find_wind(("u", "v", "divergence", "vorticity")).kind == "derivatives"
     assert find_wind(("temperature", "humidity")) is None
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("uwnd", "vwnd"), ("u500", "v500"), ("U500", "V500"), ("u10", "v10"), ("10u", "10v"),
+        ("u_component_of_wind", "v_component_of_wind"), ("ugrd850mb", "vgrd850mb"),
+        ("UGRD_500mb", "VGRD_500mb"), ("wind_u_10m", "wind_v_10m"), ("ua850", "va850"),
+    ],
+)  # fmt: skip
+def test_wind_is_found_by_common_names(names):
+    found = find_wind(("t", *names[::-1]))
+    assert (found.kind, found.first, found.second) == ("components", 2, 1)
+    assert find_wind(names, ("K", "K")) is None
+    assert is_component(names[0]) and is_component(names[1]) and not is_component("t")
+
+
+def test_wind_is_found_by_standard_names_and_units():
+    assert find_wind(("a", "b"), standard_names=("northward_wind", "eastward_wind")).first == 1
+    standard = ("eastward_wind", "eastward_wind", "northward_wind")
+    assert find_wind(("x500", "x850", "y850"), standard_names=standard).first == 1
+    derivatives = ("divergence_of_wind", "atmosphere_relative_vorticity")
+    assert find_wind(("a", "b"), standard_names=derivatives).kind == "derivatives"
+    speeds = ("m/s", "m s**-1")
+    assert find_wind(("ubot", "vbot"), speeds).second == 1
+    assert find_wind(("ubot", "vbot"), ("kg", "kg")) is None
+    assert find_wind(("ubot", "vbot")) is None
+
+
+def test_wind_is_named_by_the_user():
+    found = find_wind(("west", "south", "u", "v"), ("m/s",) * 4, named=("west", "south"))
+    assert (found.first, found.second) == (0, 1)
+    with pytest.raises(InputError, match=r"--wind a,u.*among the channels u, v"):
+        find_wind(("u", "v"), named=("a", "u"))
+    with pytest.raises(InputError, match="u is in 'knot'"):
+        find_wind(("u", "v"), ("knot", "knot"), named=("u", "v"))
 
 
 def test_zonal_spectra_sum_to_the_mean_square_of_each_band():

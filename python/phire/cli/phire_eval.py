@@ -60,6 +60,13 @@ class _Named(click.ParamType):
 @click.option("--variables", type=CommaSeparated(name="NAME,..."), default=None,
               help="Only these channels of the truth and of files of predictions.")  # fmt: skip
 @click.option(
+    "--wind",
+    type=CommaSeparated(length=2, name="U,V"),
+    default=None,
+    help="The eastward and northward wind that kinetic energy is taken of; by default they are "
+    "told by standard names, names and units.",
+)
+@click.option(
     "--climatology",
     type=click.Path(),
     default=None,

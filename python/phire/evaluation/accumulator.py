@@ -19,6 +19,7 @@ import xarray as xr
 
 from phire.evaluation.domain import Domain
 from phire.evaluation.unit_text import common
+from phire.evaluation.wind import WindChannels, find_wind
 from phire.fields.grid import EARTH_RADIUS, Grid
 from phire.fields.time import TimeAxis
 from phire.fields.units import power
@@ -34,16 +35,18 @@ class Batch:
     """Some fields, with what has been computed from them so far.
 
     Args:
-        fields: (n, H, W, C) in physical units; missing values are NaN.
+        fields: (n, H, W, C) in physical units; missing values are NaN, infinite ones become NaN.
         times: (n,) places of the fields on the evaluation's time axis.
 
     Attributes:
         planes: (n, C, H, W) the same, contiguous.
         times: (n,).
+        infinite: (C,) number of values that were infinite.
     """
 
     def __init__(self, fields: np.ndarray, times: np.ndarray) -> None:
-        self.planes = np.ascontiguousarray(np.moveaxis(np.asarray(fields), -1, 1))
+        planes = np.ascontiguousarray(np.moveaxis(np.asarray(fields), -1, 1))
+        self.planes, self.infinite = without_infinities(planes, 1)
         self.times = np.asarray(times)
         self._kept: dict[Any, Any] = {}
         self._locks: dict[Any, threading.RLock] = {}
@@ -81,6 +84,18 @@ class Batch:
         return self.once("present", look)
 
 
+def without_infinities(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """Values with NaN for infinite ones, and the number of these along an axis of channels.
+
+    An infinite value is no value: one would make means and ranges infinite, and scores NaN or 0.
+    """
+    infinite = np.isinf(values)
+    if not infinite.any():
+        return values, np.zeros(values.shape[axis], dtype=np.int64)
+    others = tuple(i for i in range(values.ndim) if i != axis % values.ndim)
+    return np.where(infinite, np.nan, values).astype(values.dtype), infinite.sum(others)
+
+
 class Ensemble(Batch):
     """Fields with members; as a :class:`Batch` it is the ensemble's mean.
 
@@ -93,7 +108,9 @@ class Ensemble(Batch):
     """
 
     def __init__(self, fields: np.ndarray, times: np.ndarray) -> None:
+        fields, infinite = without_infinities(np.asarray(fields), -1)
         super().__init__(fields.mean(1), times)
+        self.infinite = infinite
         self.members = np.ascontiguousarray(np.moveaxis(fields, -1, 2))
         self._batches = [Batch(fields[:, m], times) for m in range(fields.shape[1])]
 
@@ -152,6 +169,8 @@ class Setting:
         lags: Of the semivariogram, km.
         pairs: Of points for each lag and field.
         directional: Whether semivariograms are taken along the directions too.
+        named_wind: The channels that are the eastward and northward wind; else they are looked for.
+        standard_names: CF standard names of the channels, empty where not known.
         learned: Callables that the statistics of learned features use, by name.
     """
 
@@ -167,12 +186,19 @@ class Setting:
     lags: tuple[float, ...] = LAGS
     pairs: int = 300
     directional: bool = True
+    named_wind: tuple[str, str] | None = None
+    standard_names: tuple[str, ...] | None = None
     learned: Mapping[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
 
     @property
     def grid(self) -> Grid:
         """The whole grid."""
         return self.domain.grid
+
+    @property
+    def wind(self) -> WindChannels | None:
+        """The channels that kinetic energy is taken of; None where there are none."""
+        return find_wind(self.channels, self.units, self.standard_names, self.named_wind)
 
 
 class Statistic(abc.ABC):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from phire import files
+from phire import files, progress
 from phire.evaluation.pairing import AlignedSource
 from phire.evaluation.results import (
     COMMAND,
@@ -23,6 +23,9 @@ from phire.evaluation.results import (
 )
 
 REPORT = "report.html"
+
+NOTES = "notes"
+"""Where ``provenance.json`` keeps what the user was told."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Folder:
         self.base = files.plain(base)
         self.candidates = files.plain(candidates)
         self.regions = files.plain(regions)
+        self.notes: list[str] = []
         self.progress = path / ".progress"
         self.grew = False
         text = json.dumps([self.base, self.candidates, self.regions], sort_keys=True)
@@ -73,6 +77,7 @@ class Folder:
             files.already_made(self.path, there, wanted)
             self.candidates = {**recorded.get("candidates", {}), **self.candidates}
             self.regions = {**recorded.get("regions", {}), **self.regions}
+            self.notes = list(found.get(NOTES, ()))
         elif self.path.is_dir() and not any(self.path.iterdir()):
             pass  # an empty folder that someone made beforehand
         else:
@@ -85,8 +90,16 @@ class Folder:
     def record(self) -> dict[str, Any]:
         """Writes what the folder is made by; returns the options."""
         options = {**self.base, "candidates": self.candidates, "regions": self.regions}
-        files.write_json(self.path / PROVENANCE, {"kind": COMMAND, **files.provenance(options)})
+        made = {"kind": COMMAND, **files.provenance(options), NOTES: self.notes}
+        files.write_json(self.path / PROVENANCE, made)
         return options
+
+    def note(self, notes: Iterable[str]) -> None:
+        """Tells notes, each once, and keeps them for the report."""
+        for note in notes:
+            if note not in self.notes:
+                self.notes.append(note)
+                progress.say(f"{note[:1].upper()}{note[1:]}.")
 
     def options_of(self, unit: Unit) -> dict[str, Any]:
         """All that the numbers of one file depend on."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from phire.errors import InputError
+from phire.evaluation.wind import is_component
 from phire.fields import units
 from phire.fields.grid import TOLERANCE, Grid
 from phire.fields.harmonics import SphericalHarmonics, largest_degree
@@ -43,6 +44,8 @@ class AlignedSource:
         self.time = source.time[times]
         self.channels = tuple(source.channels[c] for c in channels)
         self.units = tuple(source.units[c] for c in channels)
+        names = getattr(source, "standard_names", ("",) * len(source.channels))
+        self.standard_names = tuple(names[c] for c in channels)
         self.members = int(getattr(source, "members", 0))
         self._times = times
         self._take = [
@@ -197,6 +200,12 @@ def _window(grid: Grid, part: Grid, name: str) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
+def covered(grid: Grid, part: Grid, name: str) -> tuple[int, int]:
+    """Number of rows and columns of ``grid`` that the grid of candidate ``name`` has too."""
+    rows, columns = _window(grid, part, name)
+    return len(rows), len(columns)
+
+
 def _without_gaps(places: np.ndarray, turn: int) -> bool:
     """Whether each place is next to the one before; around a circle of ``turn`` places, if any.
 
@@ -239,8 +248,11 @@ def _holds_more_than_driscoll_healy(truth: AlignedSource) -> bool:
     rows = Grid.regional(truth.grid.latitudes, truth.grid.longitudes)
     if not rows.is_sphere:
         return False
-    field = np.moveaxis(truth.read([0])[0], -1, 0)
-    field = field[np.isfinite(field).all((1, 2))]
-    spectrum = SphericalHarmonics(rows).degree_spectrum(field)
-    finer = spectrum[:, largest_degree(truth.grid) + 1 :].sum(-1)
-    return bool((finer > FINER * spectrum[:, 1:].sum(-1)).any())
+    harmonics, last = SphericalHarmonics(rows), largest_degree(truth.grid)
+    for channel, field in zip(truth.channels, np.moveaxis(truth.read([0])[0], -1, 0)):
+        if np.isfinite(field).all():
+            waves = harmonics.analyse(field, component=is_component(channel))
+            spectrum = harmonics.sum_orders(np.abs(waves) ** 2)
+            if spectrum[last + 1 :].sum() > FINER * spectrum[1:].sum():
+                return True
+    return False

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, State, Statistic, register
+from phire.evaluation.accumulator import Batch, Setting, State, Statistic, register
 from phire.evaluation.similarity import WINDOW, structural_similarity
 
 NAMES = (
@@ -49,6 +49,13 @@ class Scores(Statistic):
     series = ("times", "sums", "anomaly", "ssim", "variation")
     of_truth = False
     ensemble = "mean"
+
+    @classmethod
+    def omission(cls, setting: Setting) -> str | None:
+        """Structural similarity needs room for a window."""
+        if min(setting.domain.shape) >= WINDOW:
+            return None
+        return f"no structural similarity, whose windows are of {WINDOW} × {WINDOW} points"
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
         """Means of the error and of products, per time and channel."""

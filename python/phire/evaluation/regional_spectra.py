@@ -8,7 +8,6 @@ from scipy import fft
 
 from phire.evaluation.accumulator import Batch, Setting, State, Statistic
 from phire.evaluation.spectral_scores import comparison, divided, in_dimensions
-from phire.evaluation.wind import find_wind
 from phire.fields.grid import Grid
 
 SMALLEST = 8
@@ -31,7 +30,7 @@ class RegionalSpectra(Statistic):
         super().__init__(setting)
         grid = self.domain.window_grid
         self.bins, self.wavenumbers, self.nyquist = wavenumber_bins(grid, setting.radius)
-        wind = find_wind(setting.channels)
+        wind = setting.wind
         self.wind = wind if wind is not None and wind.kind == "components" else None
 
     @classmethod

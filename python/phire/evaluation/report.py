@@ -86,6 +86,7 @@ def _page(folder: ResultsFolder, entries: Sequence[Mapping[str, str]]) -> Iterat
         f"{' against ' + _text(truth) if truth else ''}</p>\n"
     )
     yield _facts(folder)
+    yield _notes(folder, entries)
     links = "".join(f'<a href="#{key}">{_text(name)}</a>' for key, name in sections.items())
     yield f'<nav aria-label="Sections">{links}</nav>\n</header>\n<main>\n'
     yield '<section id="scores">\n<h2>Scores</h2>\n'
@@ -125,6 +126,20 @@ def _facts(folder: ResultsFolder) -> str:
         if value not in (None, "")
     )
     return f'<dl class="facts">{shown}</dl>\n'
+
+
+def _notes(folder: ResultsFolder, entries: Sequence[Mapping[str, str]]) -> str:
+    """What was left out, and the figures that could not be drawn."""
+    notes = [str(note) for note in folder.provenance.get("notes", ())]
+    notes += [
+        f"the figure {entry['title']} could not be drawn ({entry['failed']})"
+        for entry in entries
+        if entry.get("failed")
+    ]
+    if not notes:
+        return ""
+    items = "".join(f"<li>{_text(_capital(note))}.</li>\n" for note in notes)
+    return f'<section id="notes">\n<h2>Notes</h2>\n<ul class="notes">\n{items}</ul>\n</section>\n'
 
 
 def _scores(folder: ResultsFolder) -> Iterator[str]:
@@ -251,7 +266,7 @@ def _way(known: Definition) -> str:
 
 def _figure(folder: ResultsFolder, entry: Mapping[str, str]) -> str:
     path = folder.path / FIGURES / f"{entry['name']}.png"
-    if not path.is_file():
+    if entry.get("failed") or not path.is_file():
         return ""
     content = path.read_bytes()
     width, height, density = _png_size(content)

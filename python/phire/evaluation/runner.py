@@ -13,6 +13,7 @@ import numpy as np
 
 from phire import files, progress
 from phire.errors import InputError
+from phire.evaluation import notes
 from phire.evaluation.accumulator import LAGS, Facts, Setting
 from phire.evaluation.chunks import Task, Work, accumulate, default_threads
 from phire.evaluation.city_statistics import count_cities
@@ -45,6 +46,7 @@ def evaluate(
     climatology: Source | None = None,
     learned_distance: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
     learned_features: Callable[[np.ndarray], np.ndarray] | None = None,
+    wind: tuple[str, str] | None = None,
     lags: Sequence[float] = LAGS,
     pairs: int = 300,
     origins: Mapping[str, Mapping[str, Any]] | None = None,
@@ -77,6 +79,8 @@ def evaluate(
             of the year; the truth's mean by default.
         learned_distance: (truth, candidate), both (n, H, W, C) in physical units → (n,).
         learned_features: (n, H, W, C) → (n, F), for the Fréchet distance.
+        wind: The channels that are the eastward and northward wind, in m/s, for kinetic energy; by
+            default they are told by standard names, names and units.
         lags: Of the semivariogram, km.
         pairs: Of points for each lag and field.
         origins: By source (``truth``, candidates, ``--climatology``, ``--learned``) what it was
@@ -107,11 +111,6 @@ def evaluate(
     if scale is not None:
         kept_window(truth.grid, scale)  # refuses a scale beyond the grid
     aligned, placed = align(truth, candidates, truth_times)
-    if len(aligned.time) < len(truth_times):
-        progress.say(
-            f"{len(aligned.time)} of {len(truth_times)} times are in all candidates: only these "
-            "are evaluated."
-        )
     domains = [
         Domain.whole(aligned.grid),
         *(Domain.parse(name, aligned.grid, region) for name, region in regions.items()),
@@ -132,9 +131,16 @@ def evaluate(
         lags=tuple(float(lag) for lag in lags),
         pairs=int(pairs),
         learned=learned,
+        named_wind=None if wind is None else tuple(wind),
+        standard_names=aligned.standard_names,
     )
     settings = [dataclasses.replace(setting, domain=domain) for domain in domains]
-    names = _chosen_metrics(metrics, settings, placed)
+    names, skipped = _chosen_metrics(metrics, settings, placed)
+    told = [
+        *notes.of_times(len(aligned.time), len(truth_times)),
+        *notes.of_window(truth, aligned, candidates),
+        *notes.of_statistics([STATISTICS[name] for name in names], settings, skipped),
+    ]
     base = {
         "truth": origins[TRUTH],
         "times": [len(aligned.time), aligned.time.format(0), aligned.time.format(-1)],
@@ -150,6 +156,8 @@ def evaluate(
     }
     sources = {name: origins.get(name) or _origin(source) for name, source in candidates.items()}
     places = {name: _region_text(region) for name, region in regions.items()}
+    if wind is not None:
+        base["wind"] = list(wind)
     folder = Folder(output, base, sources, places)
     folder.prepare(overwrite)
     wanted = _units(names, settings, placed)
@@ -157,6 +165,7 @@ def evaluate(
     if not pending and not folder.grew and folder.is_finished(report):
         progress.say(f"{output} is already made by this command.")
         return output
+    folder.note(told)
     if len(pending) < len(wanted):
         progress.say(f"{len(wanted) - len(pending)} of {len(wanted)} results are kept.")
     if pending:
@@ -194,8 +203,9 @@ def _units(
 
 def _chosen_metrics(
     metrics: Sequence[str] | None, settings: Sequence[Setting], placed: Mapping[str, Any]
-) -> list[str]:
-    """The metrics asked for, each possible somewhere; or all those that are possible."""
+) -> tuple[list[str], list[str]]:
+    """The metrics asked for, each possible somewhere, or all those that are possible; and the
+    others with the reasons."""
     unknown = [name for name in metrics or () if name not in STATISTICS]
     if unknown:
         raise InputError(
@@ -219,13 +229,7 @@ def _chosen_metrics(
             raise InputError(f"--metrics {name}: {reason}.")
         elif statistic.ensemble != "all" and statistic.takes(settings[0]):
             skipped.append(f"{name} ({reason})")
-    for setting in settings:
-        for kind in (STATISTICS[name] for name in chosen):
-            if kind.takes(setting) and not kind.refusal(setting) and kind.omission(setting):
-                progress.say(f"{kind.name}: {kind.omission(setting)}.")
-    if skipped:
-        progress.say(f"Left out: {'; '.join(skipped)}.")
-    return chosen
+    return chosen, skipped
 
 
 def _take(
@@ -250,8 +254,10 @@ def _take(
             setting = next(s for s in settings if s.domain.name == unit.region)
             setting = dataclasses.replace(setting, facts=facts[unit.region])
             made[key] = STATISTICS[unit.metric](setting)
-        candidate = None if unit.candidate == TRUTH else unit.candidate
-        tasks.append(Task(unit, made[key], candidate))
+        tasks.append(Task(unit, made[key], _task_candidate(unit)))
+    counted = {TRUTH: None} | {unit.candidate: None for unit in pending}
+    for unit in (Unit(name, notes.Values.name, "") for name in counted):
+        tasks.append(Task(unit, notes.Values(settings[0]), _task_candidate(unit)))
     # A network stays in this process, where its weights and its device are.
     far = [task for task in tasks if not task.statistic.stays]
     near = [task for task in tasks if task.statistic.stays]
@@ -270,12 +276,20 @@ def _take(
             **where,
         )
         for task in part:
+            if task.key.metric == notes.Values.name:
+                told = notes.of_values(task.key.candidate, truth.channels, states[task.key])
+                folder.note(told)
+                continue
             if not states[task.key]:
                 progress.say(
                     f"{task.key.metric} of {task.key.candidate}: no times with values; no file."
                 )
                 continue
             folder.write(task.key, task.statistic.result(states[task.key]), truth)
+
+
+def _task_candidate(unit: Unit) -> str | None:
+    return None if unit.candidate == TRUTH else unit.candidate
 
 
 def _facts(

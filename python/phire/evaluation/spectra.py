@@ -8,7 +8,7 @@ import xarray as xr
 from phire.evaluation.accumulator import Batch, Setting, State, Statistic, register
 from phire.evaluation.regional_spectra import RegionalSpectra
 from phire.evaluation.spectral_scores import comparison, divided, in_dimensions, truncation
-from phire.evaluation.wind import find_wind, is_component
+from phire.evaluation.wind import is_component
 from phire.fields.harmonics import SphericalHarmonics
 
 
@@ -32,10 +32,16 @@ class Spectra(Statistic):
 
     @classmethod
     def omission(cls, setting: Setting) -> str | None:
-        """Vorticity and divergence make a wind on the whole sphere alone."""
-        wind = find_wind(setting.channels)
+        """Kinetic energy needs wind, and that of its derivatives the whole sphere."""
+        wind = setting.wind
+        if wind is None:
+            names = ", ".join(setting.channels)
+            return (
+                f"no kinetic energy: no two of the channels ({names}) are known as wind; name "
+                "them by --wind U,V"
+            )
         globally = setting.domain.is_whole and setting.grid.is_sphere
-        if globally or wind is None or wind.kind == "components":
+        if globally or wind.kind == "components":
             return None
         where = "on a regional grid" if setting.domain.is_whole else f"in {setting.domain.name}"
         return f"no kinetic energy {where}: there it needs u and v, not vorticity and divergence"
@@ -65,7 +71,7 @@ class GlobalSpectra(Statistic):
         self.harmonics = SphericalHarmonics(
             setting.grid, radius=setting.radius, threads=setting.threads
         )
-        self.wind = find_wind(setting.channels)
+        self.wind = setting.wind
 
     def coefficients(self, batch: Batch) -> np.ndarray:
         """(n, C, k) coefficients; NaN where the field has a missing value."""
@@ -76,7 +82,13 @@ class GlobalSpectra(Statistic):
             result = np.full(shape, np.nan, np.complex128)
             for c, channel in enumerate(self.setting.channels):
                 times = whole[:, c]
-                fields, component = batch.planes[times, c], is_component(channel)
+                wind = self.wind
+                component = is_component(channel) or (
+                    wind is not None
+                    and wind.kind == "components"
+                    and c in (wind.first, wind.second)
+                )
+                fields = batch.planes[times, c]
                 result[times, c] = self.harmonics.analyse(fields, component=component)
             return result
 

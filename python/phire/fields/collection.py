@@ -29,6 +29,7 @@ class Part:
         open: Opens it as a source; picklable.
         channels, units, grid, time: Those of the source.
         time_chunk: Fields that lie in one compressed chunk.
+        standard_names: CF standard names of the channels; empty where the source has none.
     """
 
     name: str
@@ -38,12 +39,14 @@ class Part:
     grid: Grid
     time: TimeAxis
     time_chunk: int = 1
+    standard_names: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, name: str, opener: Callable[[], Source], source: Source) -> Part:
         """Notes what ``source`` holds, which ``opener`` opened."""
         facts = (source.channels, source.units, source.grid, source.time)
-        return cls(name, opener, *facts, getattr(source, "time_chunk", 1))
+        chunk, standard = getattr(source, "time_chunk", 1), getattr(source, "standard_names", ())
+        return cls(name, opener, *facts, chunk, standard)
 
 
 class CollectedSource:
@@ -87,6 +90,12 @@ class CollectedSource:
                         "units first."
                     )
         self.units = tuple(known[channel][0] for channel in self.channels)
+        standard = {
+            channel: name
+            for part in self.parts
+            for channel, name in zip(part.channels, part.standard_names)
+        }
+        self.standard_names = tuple(standard.get(channel, "") for channel in self.channels)
         self.grid = first.grid
         self._places: list[np.ndarray] = []
         axes = [self._lay_out(channel) for channel in self.channels]

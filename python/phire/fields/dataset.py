@@ -58,6 +58,7 @@ class DatasetSource:
 
     Attributes:
         channels, units, grid, time: See :class:`phire.fields.source.Source`.
+        standard_names: CF standard name of each channel; empty where it has none.
         has_levels: Whether a variable has a level that could be chosen.
 
     Raises:
@@ -98,6 +99,9 @@ class DatasetSource:
             for array in self._arrays
         ]
         self.units = tuple(rule.units for rule in self._read_as)
+        self.standard_names = tuple(
+            str(array.attrs.get("standard_name", "")) for array in self._arrays
+        )
         first = self._arrays[0]
         try:
             self._time_dimensions, self.time = _times(first)

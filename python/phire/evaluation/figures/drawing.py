@@ -10,7 +10,7 @@ from pathlib import Path
 
 from phire import files, progress
 from phire.errors import InputError
-from phire.evaluation.figures.plans import plans
+from phire.evaluation.figures.plans import Plan, plans
 from phire.evaluation.figures.reading import FIGURES, ResultsFolder
 from phire.evaluation.figures.style import lay_out, save_figure
 
@@ -38,7 +38,8 @@ def draw_all(
         output: Where to put them; ``OUT/figures`` if None.
 
     Returns:
-        The files written, each whole. A metric that was not computed gives no figure.
+        The files written, each whole. A metric that was not computed gives no figure; a figure
+        that fails is told, and named in the report.
 
     Raises:
         InputError: No folder of results, an unknown format, or a name that fits no figure.
@@ -55,24 +56,38 @@ def draw_all(
                 raise InputError(f"{results} gives no figure {name}: the figures are {known}.")
         found = [plan for plan in found if any(fnmatch.fnmatch(plan.name, n) for n in names)]
     target = folder.path / FIGURES if output is None else Path(output)
-    written = []
+    written, failed = [], {}
     for plan in progress.tracked(found, "Drawing figures", unit="figures"):
-        figure = plan.draw()
-        lay_out(figure)
-        for form in formats:
-            path = target / f"{plan.name}.{form}"
-            with files.replacing(path) as partial:
-                # The ending tells matplotlib the format; the temporary name has another one.
-                drawn = partial.with_name(f"{partial.name}.{form}")
-                save_figure(figure, drawn, dpi=dpi, description=plan.title)
-                os.replace(drawn, partial)
-            written.append(path)
+        try:
+            written += _draw(plan, target, formats, dpi)
+        except OSError:
+            raise  # a full disk is no fault of the figure
+        except Exception as error:  # the numbers stand, whatever a figure comes upon
+            failed[plan.name] = f"{type(error).__name__}: {error}"
+            progress.say(f"The figure {plan.name} could not be drawn ({failed[plan.name]}).")
     if names is None:
         entries = [
             {"name": plan.name, "group": plan.group, "title": plan.title, "caption": plan.caption}
+            | ({"failed": failed[plan.name]} if plan.name in failed else {})
             for plan in found
         ]
         files.write_text(target / INDEX, json.dumps(entries, indent=2, ensure_ascii=False) + "\n")
+    return written
+
+
+def _draw(plan: Plan, target: Path, formats: Sequence[str], dpi: int) -> list[Path]:
+    """Draws one figure in all formats; returns its files."""
+    figure = plan.draw()
+    lay_out(figure)
+    written = []
+    for form in formats:
+        path = target / f"{plan.name}.{form}"
+        with files.replacing(path) as partial:
+            # The ending tells matplotlib the format; the temporary name has another one.
+            drawn = partial.with_name(f"{partial.name}.{form}")
+            save_figure(figure, drawn, dpi=dpi, description=plan.title)
+            os.replace(drawn, partial)
+        written.append(path)
     return written
 
 

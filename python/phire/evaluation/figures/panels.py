@@ -96,15 +96,20 @@ def panel_figure(
                 lower.append(None)
             else:
                 upper.append(Panel(name, images[name]))
-                error = errors[name].values
-                rmse = float(np.sqrt(np.nanmean(error**2)))
-                lower.append(Panel(f"error, rms {number_digits(rmse, 3)}", errors[name]))
+                lower.append(Panel(_error_title(errors[name].values), errors[name]))
         rows.append(Row(tuple(upper), colours, label))
         if any(panel is not None for panel in lower):
             rows.append(Row(tuple(lower), error_colours, error_label))
     if region is not None and len(rows) > 1 and rows[1].panels[0] is None:
         rows[1] = _with_overview(rows[1], whole, extent)
     return image_rows(rows, extent, title or f"{readable(channel)}".capitalize())
+
+
+def _error_title(error: np.ndarray) -> str:
+    known = error[np.isfinite(error)]
+    if not len(known):
+        return "error, no values"
+    return f"error, rms {number_digits(float(np.sqrt(np.mean(known**2))), 3)}"
 
 
 def _with_overview(row: Row, whole: xr.DataArray, extent: tuple[float, ...]) -> Row:

@@ -297,7 +297,12 @@ def number_text(value: float, _: object = None) -> str:
 
 
 def number_digits(value: float, digits: int = 4) -> str:
-    """A number in plain text to so many significant digits: ``12.35``, ``1.2·10⁻⁵``."""
+    """A number in plain text to so many significant digits: ``12.35``, ``1.2·10⁻⁵``.
+
+    A missing value is an en dash, an infinite one ``∞``.
+    """
+    if not math.isfinite(value):
+        return "–" if math.isnan(value) else "∞" if value > 0 else "−∞"
     if value == 0 or 1e-3 <= abs(value) < 1e6:
         decimals = digits - 1 - math.floor(math.log10(abs(value))) if value else digits - 1
         return f"{value:,.{max(0, min(decimals, 6))}f}".replace("-", "−")

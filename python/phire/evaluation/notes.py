@@ -1,0 +1,155 @@
+"""Notes of an evaluation: what was left out, and why, each told once to the user and the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from phire.evaluation.accumulator import Batch, Setting, State, Statistic
+from phire.evaluation.pairing import AlignedSource, covered
+from phire.evaluation.results import TRUTH
+from phire.fields.grid import Grid
+from phire.fields.source import Source
+
+
+class Values(Statistic):
+    """Counts of missing and infinite values and of fields without any, by channel.
+
+    They are counted for the notes alone and have no file.
+    """
+
+    name = "values"
+    ensemble = "mean"
+
+    def measure(self, truth: Batch, candidate: Batch | None) -> State:
+        """Counts of a batch."""
+        fields = truth if candidate is None else candidate
+        present, infinite = fields.present, fields.infinite
+        points = fields.planes[0, 0].size * len(fields)
+        if present is None:
+            missing, whole = np.zeros(len(infinite)), np.full(len(infinite), len(fields))
+        else:
+            missing = points - np.count_nonzero(present, axis=(0, 2, 3))
+            whole = present.all((2, 3)).sum(0)
+        return {
+            "infinite": infinite.astype(float),
+            "missing": missing - infinite,
+            "whole": whole.astype(float),
+            "fields": np.full(len(infinite), float(len(fields))),
+            "points": np.full(len(infinite), float(points)),
+        }
+
+    def result(self, state: State) -> Any:
+        """Refused: the counts make notes, not a file."""
+        raise NotImplementedError
+
+
+def of_times(found: int, wanted: int) -> Iterable[str]:
+    """Tells that candidates lack some of the truth's times."""
+    if found < wanted:
+        yield f"{found} of {wanted} times are in all candidates: only these are evaluated"
+
+
+def of_window(
+    truth: Source, aligned: AlignedSource, candidates: Mapping[str, Source]
+) -> Iterable[str]:
+    """Tells which part of the truth's grid the candidates leave, and if it is still the globe."""
+    whole, part = truth.grid, aligned.grid
+    if part.shape != whole.shape:
+        less = [
+            name
+            for name, source in candidates.items()
+            if covered(whole, source.grid, name) != whole.shape
+        ]
+        lost = [
+            f"{there} of {all_} {axis}"
+            for there, all_, axis in zip(part.shape, whole.shape, ("rows", "columns"))
+            if there < all_
+        ]
+        yield (
+            f"{' and '.join(lost)} of the truth are evaluated{_extent(part)}: "
+            f"{_listed('candidate', less)} no others"
+        )
+    completion = part.completion
+    if completion is not None and completion.missing:
+        rows = "row" if completion.missing == 1 else "rows"
+        yield (
+            f"{completion.missing} of the globe's {completion.grid.shape[0]} rows, "
+            f"{100 * completion.missing_area:.2g} % of its area, "
+            f"{'is' if completion.missing == 1 else 'are'} not among the fields: scores are taken "
+            f"without the {rows}, spectra of the whole sphere, the {rows} filled across the pole"
+        )
+    elif completion is None and whole.is_sphere:
+        yield "what all candidates have is no globe: its spectra are those of a region"
+
+
+def _extent(grid: Grid) -> str:
+    if not grid.has_coordinates:
+        return ""
+    (first, last), (west, east) = grid.latitudes[[0, -1]], grid.longitudes[[0, -1]]
+    return f" ({first:g}…{last:g} N, {west:g}…{east:g} E)"
+
+
+def _listed(kind: str, names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return f"{kind} {names[0]} has"
+    return f"{kind}s {', '.join(names)} have"
+
+
+def of_statistics(
+    chosen: Sequence[type[Statistic]], settings: Sequence[Setting], skipped: Sequence[str]
+) -> Iterable[str]:
+    """Tells which statistics are left out, everywhere or in some regions.
+
+    Args:
+        chosen: The statistics that are taken.
+        settings: Of the whole domain, then of the regions.
+        skipped: Names and reasons of those that could be taken nowhere.
+    """
+    for text in skipped:
+        yield f"left out: {text}"
+    regions = settings[1:]
+    if regions:
+        names = [kind.name for kind in chosen if not any(kind.takes(s) for s in regions)]
+        if names:
+            yield f"taken of the whole fields only, not in regions: {', '.join(names)}"
+    for setting in settings:
+        where = f"in {setting.domain.name}: " if setting.domain.name else ""
+        for kind in chosen:
+            reason = kind.refusal(setting) if kind.takes(setting) else None
+            if reason is not None:
+                yield f"{where}no {kind.name.replace('_', ' ')}, {reason}"
+            elif kind.takes(setting) and kind.omission(setting):
+                yield f"{where}{kind.omission(setting)}"
+
+
+def of_values(name: str, channels: Sequence[str], state: State) -> Iterable[str]:
+    """Tells the infinite and the missing values of a source, and if no field is whole.
+
+    Args:
+        name: ``truth`` or the candidate's name.
+        channels: Names of the channels.
+        state: The state of :class:`Values`.
+    """
+    who = "the truth" if name == TRUTH else f"candidate {name}"
+    for c, channel in enumerate(channels):
+        infinite, missing, points = (state[key][c] for key in ("infinite", "missing", "points"))
+        if infinite:
+            yield (
+                f"{who} has {infinite:,.0f} infinite value{'s' if infinite > 1 else ''} of "
+                f"{channel}: they count as missing"
+            )
+        if not missing:
+            continue
+        share = f"{100 * missing / points:.2g} %"
+        whole, fields = int(state["whole"][c]), int(state["fields"][c])
+        consequence = (
+            "no field is whole, so there are no spectra of it; a --region without missing values "
+            "has them"
+            if not whole
+            else f"spectra are taken of the {whole} of {fields} fields without any"
+        )
+        if whole < fields:
+            yield f"{who} lacks {share} of the values of {channel}: {consequence}"
