@@ -24,10 +24,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from phire.networks import Shapes, build, discriminator
+from phire.networks import encoder as encoders
 from phire.networks.custom_layers import custom_layers
-from phire.networks.discriminators import srgan_discriminator
-from phire.networks.encoders import build_encoder
-from phire.networks.generators import build_generator
 from phire.networks.temporal import temporal_distance_network
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
@@ -160,9 +159,10 @@ def temporal_distance(encoder: keras.Model, batch: int) -> Callable[[], Any]:
 
 def srgan(generator: keras.Model, batch: int) -> Callable[[], Any]:
     """The SRGAN's step on ``batch`` patches: one update of each network."""
-    channels = generator.input_shape[-1]
+    channels = generator.output_shape[-1]
+    shapes = Shapes((24, 24, channels), (96, 96, channels), 4)
     networks = {
-        "discriminator": srgan_discriminator((96, 96, channels)),
+        "discriminator": discriminator.build("srgan", shapes, False),
         "generator": generator,
     }
     optimizers = {name: keras.optimizers.Adam(1e-4) for name in networks}
@@ -174,8 +174,8 @@ def srgan(generator: keras.Model, batch: int) -> Callable[[], Any]:
 
     def losses(call: Call, batch: list) -> dict[str, Any]:
         low, high = batch
-        generated = call("generator", low)
-        real, false = call("discriminator", high), call("discriminator", generated)
+        generated = call("generator", {"low": low})
+        real, false = (call("discriminator", {"fine": x}) for x in (high, generated))
         content = ops.mean(ops.square(generated - high))
         return {
             "discriminator": 0.5 * (entropy(real, 1.0) + entropy(false, 0.0)),
@@ -230,16 +230,16 @@ def prepared(case: str, options: argparse.Namespace) -> tuple[Callable[[], Any],
 
     pairs, patches = options.batch_sizes
     if case in ("encoder", "temporal-distance"):
-        encoder = network(options.encoder, lambda: build_encoder("resnet-small", (160, 160, 2)))
+        encoder = network(options.encoder, lambda: encoders.build("resnet-small", (160, 160, 2)))
         if case == "temporal-distance":
             return temporal_distance(encoder, pairs), pairs
         forward, held = forward_pass(encoder), noise((pairs, *encoder.input_shape[1:]), 0)
         return lambda: forward(held), pairs
-    generator = network(options.generator, lambda: build_generator("srgan", 2))
+    generator = network(options.generator, lambda: build("srgan", (24, 24, 2), (96, 96, 2)))
     if case == "srgan":
         return srgan(generator, patches), patches
     forward = forward_pass(generator)
-    held = noise((patches, 24, 24, generator.input_shape[-1]), 0)
+    held = {"low": noise((patches, 24, 24, generator.output_shape[-1]), 0)}
     return lambda: forward(held), patches
 
 

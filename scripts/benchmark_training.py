@@ -90,14 +90,14 @@ def srgan(folder: Path, batch_size: int, precision: str) -> tuple[Callable, Call
     """The SRGAN at the paper's size, 24×24 → 96×96: how to build it, and its batches."""
     from phire.downscaling.content import build_content
     from phire.downscaling.objectives import SuperResolution
-    from phire.networks.discriminators import srgan_discriminator
-    from phire.networks.generators import srgan_generator
+    from phire.networks import Shapes, discriminator, network
 
     store = write_store(folder / "fields.h5", 192)
     path = folder / "patches"
     write_downscaling_records(store, path, patch=(96, 96), scale=4, patches_per_field=20, shards=4)
     records = open_records(path)
     manifest = records.manifest
+    shapes = Shapes((24, 24, 2), (96, 96, 2), 4)
 
     def build() -> Objective:
         content = build_content(
@@ -107,8 +107,8 @@ def srgan(folder: Path, batch_size: int, precision: str) -> tuple[Callable, Call
             units=manifest.schema.units,
         )
         return SuperResolution(
-            srgan_generator(2),
-            srgan_discriminator((96, 96, 2)),
+            network.build("srgan", shapes),
+            discriminator.build("srgan", shapes, False),
             content,
             pretraining_content=content,
         )

@@ -26,9 +26,12 @@ def registry(tmp_path, monkeypatch):
             '''
             from made_up_registry import shape
 
+            RADIUS = 0.1
+            SIZES: tuple = (1, 2)
+
             @shape("circle")
-            @shape("dot", radius=0.1)
-            def circle(size, *, radius=1.0, filled=False, parts=(1, 2)):
+            @shape("dot", radius=RADIUS)
+            def circle(size, *, radius=1.0, filled=False, parts=SIZES):
                 """Draws a circle."""
                 return size, radius, filled, parts
 
@@ -56,6 +59,24 @@ def test_parts_are_found_without_importing_their_modules(registry):
     assert found["dot"].options == {"radius": 0.1, "filled": False, "parts": (1, 2)}
     assert found["circle"].docstring == "Draws a circle."
     assert "made_up.deeper.one" not in sys.modules
+
+
+def test_a_default_that_is_no_literal_is_refused(registry, tmp_path):
+    (tmp_path / "made_up" / "two.py").write_text(
+        "@shape('star')\ndef star(size, *, points=len('abc')):\n    pass\n"
+    )
+    with pytest.raises(ValueError, match=r"\"len\('abc'\)\" is no literal"):
+        registry.parts()
+
+
+def test_parts_of_several_packages_are_one_kind(registry, tmp_path):
+    other = tmp_path / "made_up_too"
+    other.mkdir()
+    (other / "__init__.py").write_text("")
+    (other / "star.py").write_text("@shape('star')\ndef star(size):\n    pass\n")
+    assert list(Registry("shape", "made_up", "made_up_too").parts()) == [
+        "circle", "dot", "star", "wave",
+    ]  # fmt: skip
 
 
 def test_a_part_is_built_with_presets_and_options(registry):

@@ -22,11 +22,11 @@ BATCH = 8
 
 def temporal_distance():
     """AtmoDist's objective on a small siamese network."""
-    from phire.networks.encoders import build_encoder
+    from phire.networks import encoder as encoders
     from phire.networks.temporal import temporal_distance_network
     from phire.rplearn.temporal_distance import TemporalDistance
 
-    encoder = build_encoder("tiny", (16, 16, 1), filters=(4, 8), blocks=(1, 1))
+    encoder = encoders.build("tiny", (16, 16, 1), options={"filters": (4, 8), "blocks": (1, 1)})
     network = temporal_distance_network(encoder, 4, head_filters=8)
     # A norm that is exceeded: whether clipping comes before or after the reduction then shows.
     return TemporalDistance(network, keras.optimizers.SGD(0.1, momentum=0.9, clipnorm=0.3))
@@ -37,8 +37,7 @@ def adversarial():
     from phire.downscaling.content import build_content
     from phire.downscaling.objectives import SuperResolution
     from phire.fields.normalization import Normalization
-    from phire.networks.discriminators import srgan_discriminator
-    from phire.networks.generators import srgan_generator
+    from phire.networks import Shapes, discriminator, network
 
     mse = build_content(
         [(1.0, "mse")],
@@ -46,9 +45,10 @@ def adversarial():
         channels=("a",),
         units=("",),
     )
+    shapes = Shapes((8, 8, 1), (16, 16, 1), 2)
     return SuperResolution(
-        srgan_generator(1, factors=(2,), filters=4, blocks=1, kernel=3),
-        srgan_discriminator((16, 16, 1), filters=(4, 8), dense=8),
+        network.build("srgan,filters=4,blocks=1,kernel=3", shapes),
+        discriminator.build("srgan,filters=[4,8],dense=8", shapes, False),
         mse,
         pretraining_content=mse,
     )

@@ -62,12 +62,12 @@ class Registry:
 
     Args:
         kind: Name of the decorator, as in ``@network(…)``, and of the parts in messages.
-        package: Package whose modules, those of its subpackages included, define the parts.
+        *packages: Packages whose modules, those of their subpackages included, define the parts.
     """
 
-    def __init__(self, kind: str, package: str) -> None:
+    def __init__(self, kind: str, *packages: str) -> None:
         self.kind = kind
-        self.package = package
+        self.packages = packages
         self._functions: dict[str, tuple[Callable, dict[str, Any]]] = {}
 
     def __call__(self, name: str, **presets: Any) -> Callable[[Callable], Callable]:
@@ -88,7 +88,11 @@ class Registry:
 
     def parts(self) -> dict[str, Part]:
         """Returns all parts by name, in alphabetical order; imports none of them."""
-        found = {part.name: part for part in _parts_in_source(self.kind, self.package)}
+        found = {
+            part.name: part
+            for package in self.packages
+            for part in _parts_in_source(self.kind, package)
+        }
         for name, (function, presets) in self._functions.items():
             if name not in found:  # registered outside the package
                 found[name] = _part_of_function(name, function, presets)
@@ -230,21 +234,34 @@ def _parts_in_source(kind: str, package: str) -> tuple[Part, ...]:
             tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
             names = path.relative_to(folder).with_suffix("").parts
             module = ".".join([package, *(name for name in names if name != "__init__")])
+            constants = _constants(tree)
             for node in tree.body:
                 if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-                    found += _parts_of_node(kind, module, node)
+                    found += _parts_of_node(kind, module, node, constants)
     return tuple(found)
 
 
-def _parts_of_node(kind: str, module: str, node: ast.FunctionDef | ast.ClassDef) -> list[Part]:
+def _constants(tree: ast.Module) -> dict[str, ast.expr]:
+    """Returns what a module assigns to single names, as ``RATE = 1e-4`` does."""
+    found = {}
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(targets[0], ast.Name):
+            found[targets[0].id] = node.value
+    return found
+
+
+def _parts_of_node(
+    kind: str, module: str, node: ast.FunctionDef | ast.ClassDef, constants: dict[str, ast.expr]
+) -> list[Part]:
     found = []
     for decorator in node.decorator_list:
         if not (isinstance(decorator, ast.Call) and _called_name(decorator.func) == kind):
             continue
-        presets = {word.arg: _literal(word.value) for word in decorator.keywords}
-        defaults, takes_more = _defaults_of_node(node)
+        presets = {word.arg: _literal(word.value, constants) for word in decorator.keywords}
+        defaults, takes_more = _defaults_of_node(node, constants)
         options = {**defaults, **presets}
-        name = _literal(decorator.args[0])
+        name = _literal(decorator.args[0], constants)
         text = inspect.cleandoc(ast.get_docstring(node) or "")
         found.append(Part(name, module, node.name, options, takes_more, presets, text))
     return found
@@ -254,15 +271,25 @@ def _called_name(node: ast.expr) -> str:
     return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
 
 
-def _literal(node: ast.expr) -> Any:
-    """Returns the value of a literal; the text of any other expression."""
+def _literal(node: ast.expr, constants: Mapping[str, ast.expr]) -> Any:
+    """Returns the value of a literal, or of a name that the module assigns a literal to.
+
+    Raises:
+        ValueError: It is another expression: only importing the module would tell its value.
+    """
+    if isinstance(node, ast.Name) and node.id in constants:
+        node = constants[node.id]
     try:
         return ast.literal_eval(node)
     except ValueError:
-        return ast.unparse(node)
+        raise ValueError(
+            f"{ast.unparse(node)!r} is no literal: defaults of parts are read from their source"
+        ) from None
 
 
-def _defaults_of_node(node: ast.FunctionDef | ast.ClassDef) -> tuple[dict[str, Any], bool]:
+def _defaults_of_node(
+    node: ast.FunctionDef | ast.ClassDef, constants: Mapping[str, ast.expr]
+) -> tuple[dict[str, Any], bool]:
     """Returns the keyword-only arguments with their defaults, and whether more are taken."""
     if isinstance(node, ast.ClassDef):
         inits = [n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
@@ -270,7 +297,9 @@ def _defaults_of_node(node: ast.FunctionDef | ast.ClassDef) -> tuple[dict[str, A
             return {}, False
         node = inits[0]
     pairs = zip(node.args.kwonlyargs, node.args.kw_defaults)
-    defaults = {word.arg: REQUIRED if value is None else _literal(value) for word, value in pairs}
+    defaults = {
+        word.arg: REQUIRED if value is None else _literal(value, constants) for word, value in pairs
+    }
     return defaults, node.args.kwarg is not None
 
 

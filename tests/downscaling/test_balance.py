@@ -10,7 +10,7 @@ import tensorflow as tf
 from phire.downscaling.content import build_content
 from phire.downscaling.objectives import SuperResolution
 from phire.fields.normalization import Normalization
-from phire.networks.generators import srgan_generator
+from phire.networks import build
 
 FACTS = {
     "normalization": Normalization.identity(("a",)),
@@ -21,11 +21,11 @@ FACTS = {
 
 def objective(logit_gap):
     """An objective whose discriminator tells bright fields from dark ones by a fixed gap."""
-    inputs = keras.Input((8, 8, 1))
+    inputs = keras.Input((8, 8, 1), name="fine")
     mean = keras.layers.GlobalAveragePooling2D()(inputs)
     logits = keras.layers.Dense(1, kernel_initializer="ones")(mean)
-    discriminator = keras.Model(inputs, logits)
-    generator = srgan_generator(1, factors=(2,), filters=2, blocks=1, kernel=3)
+    discriminator = keras.Model({"fine": inputs}, logits)
+    generator = build("srgan,filters=2,blocks=1,kernel=3", (4, 4, 1), (8, 8, 1))
     for weight in generator.weights:
         weight.assign(0 * weight)  # generates zeros
     mse = build_content([(1.0, "mse")], **FACTS)
@@ -92,8 +92,11 @@ def test_a_step_equals_both_updates_done_by_hand():
     for name in ("discriminator", "generator"):
         # Both gradients are those of the start.
         with tf.GradientTape() as tape:
-            generated = made.generator(batch["low"])
-            real, false = made.discriminator(batch["high"]), made.discriminator(generated)
+            generated = made.generator({"low": batch["low"]})
+            real, false = (
+                made.discriminator({"fine": batch["high"]}),
+                made.discriminator({"fine": generated}),
+            )
             losses = {
                 "discriminator": tf.reduce_mean(
                     tf.concat([entropy(tf.ones_like(real), real),
@@ -124,7 +127,7 @@ def test_the_second_step_of_the_discriminator_is_of_the_same_fields():
     }
     variables = made.discriminator.trainable_variables
     start = [np.array(variable) for variable in variables]
-    generated = tf.constant(made.generator(batch["low"]))
+    generated = tf.constant(made.generator({"low": batch["low"]}))
     scalars = made.whole_step(batch)
     assert float(scalars["discriminator"]) > 0.6
     assert "generated" not in scalars  # it is no scalar to log
@@ -136,7 +139,10 @@ def test_the_second_step_of_the_discriminator_is_of_the_same_fields():
     adam.build(variables)
     for _ in range(2):
         with tf.GradientTape() as tape:
-            real, false = made.discriminator(batch["high"]), made.discriminator(generated)
+            real, false = (
+                made.discriminator({"fine": batch["high"]}),
+                made.discriminator({"fine": generated}),
+            )
             logits = tf.concat([real, false], 0)
             labels = tf.concat([tf.ones_like(real), tf.zeros_like(false)], 0)
             loss = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels, logits))

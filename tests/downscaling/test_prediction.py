@@ -13,7 +13,7 @@ from phire.downscaling.prediction import TrainedGenerator
 from phire.downscaling.tiling import padded
 from phire.errors import InputError
 from phire.fields import ArraySource, CoarsenedSource, Grid, open_store, to_dataset
-from phire.networks.generators import srgan_generator
+from phire.networks import build
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def coarse(store):
 @pytest.mark.parametrize("tile", [3, 5, 8])
 def test_tiles_leave_no_trace(generator, coarse, tile, monkeypatch):
     # A reach that is smaller than the field, so that tiles are real ones.
-    small = srgan_generator(2, factors=(2, 2), filters=4, blocks=0, kernel=3)
+    small = build("srgan,filters=4,blocks=0,kernel=3", (None, None, 2), (None, None, 2), scale=4)
     monkeypatch.setattr(generator, "network", small)
     monkeypatch.setattr(generator, "_graphs", {})
     monkeypatch.setattr(generator, "halo", 4)
@@ -107,7 +107,7 @@ def test_missing_input_is_filled_as_asked(run, generator, coarse):
 
 @pytest.mark.parametrize("tile", [3, 5])
 def test_missing_input_leaves_no_trace_of_tiles(generator, coarse, tile, monkeypatch):
-    small = srgan_generator(2, factors=(2, 2), filters=4, blocks=0, kernel=3)
+    small = build("srgan,filters=4,blocks=0,kernel=3", (None, None, 2), (None, None, 2), scale=4)
     monkeypatch.setattr(generator, "network", small)
     monkeypatch.setattr(generator, "_graphs", {})
     monkeypatch.setattr(generator, "halo", 4)

@@ -9,11 +9,12 @@ import tensorflow as tf
 
 from phire.downscaling.objectives import SuperResolution
 from phire.errors import InputError
-from phire.networks.discriminators import srgan_discriminator
-from phire.networks.generators import srgan_generator
+from phire.networks import Shapes, network
+from phire.networks import discriminator as discriminators
 from phire.training import for_float16
 
 WEIGHT = 0.5
+SHAPES = Shapes((4, 4, 1), (8, 8, 1), 2)
 TOLERANCES = {"float32": 2e-5, "mixed_bfloat16": 0.05, "mixed_float16": 0.01}
 
 
@@ -31,8 +32,8 @@ def content(truth, generated):
 def objective(logit):
     """Small networks with plain gradient descent, and logits about a number."""
     keras.utils.set_random_seed(1)
-    discriminator = srgan_discriminator((8, 8, 1), filters=(4,), dense=8)
-    generator = srgan_generator(1, factors=(2,), filters=4, blocks=1, kernel=5)
+    discriminator = discriminators.build("srgan,filters=[4],dense=8", SHAPES, False)
+    generator = network.build("srgan,filters=4,blocks=1,kernel=5", SHAPES)
     made = SuperResolution(
         generator,
         discriminator,
@@ -41,9 +42,9 @@ def objective(logit):
         pretraining_content=content,
     )
     discriminator.get_layer("logits").bias.assign([logit])
-    for name, network in made.networks.items():
+    for name, one in made.networks.items():
         optimizer = for_float16(keras.optimizers.SGD(1.0))
-        optimizer.build(network.trainable_variables)
+        optimizer.build(one.trainable_variables)
         made.optimizers[name] = optimizer
     made.begin("phase 1")
     random = np.random.default_rng(2)
@@ -57,10 +58,13 @@ def apart(made, batch):
     """Both networks' gradients, each by passes of its own."""
     cross_entropy = tf.nn.sigmoid_cross_entropy_with_logits
     gradients = {}
-    for name, network in made.networks.items():
+    for name, one in made.networks.items():
         with tf.GradientTape() as tape:
-            generated = made.generator(batch["low"])
-            real, false = made.discriminator(batch["high"]), made.discriminator(generated)
+            generated = made.generator({"low": batch["low"]})
+            real, false = (
+                made.discriminator({"fine": batch["high"]}),
+                made.discriminator({"fine": generated}),
+            )
             if name == "discriminator":
                 wrong = cross_entropy(tf.zeros_like(false), false)
                 right = cross_entropy(tf.ones_like(real), real)
@@ -70,7 +74,7 @@ def apart(made, batch):
                 loss = content(batch["high"], generated) + WEIGHT * tf.reduce_mean(fooled)
             # As float16 is trained: what goes back would vanish in it otherwise.
             loss = loss * 2.0**10
-        found = tape.gradient(loss, [variable.value for variable in network.trainable_variables])
+        found = tape.gradient(loss, [variable.value for variable in one.trainable_variables])
         gradients[name] = [np.array(tf.cast(x, tf.float32)) / 2.0**10 for x in found]
     return gradients
 
@@ -82,25 +86,23 @@ def test_both_gradients_are_those_of_separate_passes(precision, logit):
     made, batch = objective(logit)
     expected = apart(made, batch)
     before = {
-        name: [np.array(variable) for variable in network.trainable_variables]
-        for name, network in made.networks.items()
+        name: [np.array(variable) for variable in one.trainable_variables]
+        for name, one in made.networks.items()
     }
     made.train_step(batch)
-    for name, network in made.networks.items():
+    for name, one in made.networks.items():
         whole = max(np.abs(gradient).max() for gradient in expected[name])
         assert whole > 1e-3
-        for variable, start, gradient in zip(
-            network.trainable_variables, before[name], expected[name]
-        ):
+        for variable, start, gradient in zip(one.trainable_variables, before[name], expected[name]):
             np.testing.assert_allclose(
                 start - np.array(variable), gradient, atol=TOLERANCES[precision] * whole, rtol=0
             )
 
 
 def test_a_discriminator_that_normalises_over_its_batch_is_refused():
-    inputs = keras.Input((8, 8, 1))
+    inputs = keras.Input((8, 8, 1), name="fine")
     x = keras.layers.BatchNormalization()(keras.layers.Flatten()(inputs))
-    discriminator = keras.Model(inputs, keras.layers.Dense(1)(x))
-    generator = srgan_generator(1, factors=(2,), filters=4, blocks=1, kernel=5)
+    discriminator = keras.Model({"fine": inputs}, keras.layers.Dense(1)(x))
+    generator = network.build("srgan,filters=4,blocks=1,kernel=5", SHAPES)
     with pytest.raises(InputError, match="each field by itself"):
         SuperResolution(generator, discriminator, content, pretraining_content=content)

@@ -150,7 +150,7 @@ def test_contents_are_parsed():
     [
         ({"learning_rates": (1e-4, 1e-5)}, "--learning-rates has 2 rates for the 1 phases"),
         ({"factors": (2, 3)}, "multiply to 6, but the records have the scale 4"),
-        ({"network": "esrgan"}, "--network esrgan is unknown"),
+        ({"network": "esrgan"}, "network 'esrgan' is unknown"),
         ({"batch_size": 1000}, "--batch-size 1000 is larger"),
         ({"select": "spectrum"}, "needs --validation"),
         ({"content": "nowhere"}, "nowhere"),

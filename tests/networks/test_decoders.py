@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
+from phire.networks import encoder as encoders
 from phire.networks.decoders import reconstruction_network, residual_decoder, spatial_mixing
-from phire.networks.encoders import build_encoder
 
 
 def test_spatial_mixing_is_one_matrix_over_positions():
@@ -41,7 +41,7 @@ def test_a_call_without_training_is_inference():
 def test_reconstruction_network_holds_encoder_and_decoder_and_learns(tmp_path):
     keras.utils.set_random_seed(0)
     options = {"filters": (4, 8), "blocks": (1, 1)}
-    encoder = build_encoder("tiny", (16, 16, 1), stem_filters=4, **options)
+    encoder = encoders.build("tiny", (16, 16, 1), options={"stem_filters": 4, **options})
     network = reconstruction_network(encoder, (16, 16, 1), name="autoencoder", **options)
     assert {"encoder", "decoder"} <= {layer.name for layer in network.layers}
     rows = np.linspace(-1, 1, 16)[None, :, None, None]

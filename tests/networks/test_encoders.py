@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from phire.errors import InputError
+from phire.networks import encoder as encoders
 from phire.networks.custom_layers import custom_layers
-from phire.networks.encoders import ENCODERS, build_encoder
 from phire.networks.layers import BatchNormalization, parameter_count
 from phire.networks.temporal import temporal_distance_network
 
@@ -17,7 +17,7 @@ RANDOM = np.random.default_rng(0)
 
 
 def test_resnet_small_has_the_papers_size():
-    encoder = build_encoder("resnet-small", (160, 160, 2))
+    encoder = encoders.build("resnet-small", (160, 160, 2))
     network = temporal_distance_network(encoder, 23)
     assert parameter_count(encoder) == 2_277_712
     assert parameter_count(network) == 2_747_856
@@ -27,7 +27,7 @@ def test_resnet_small_has_the_papers_size():
 
 
 def test_which_layers_carry_a_bias():
-    encoder = build_encoder("resnet-small", (160, 160, 2))
+    encoder = encoders.build("resnet-small", (160, 160, 2))
     network = temporal_distance_network(encoder, 23)
     own = [layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D)]
     inner = [layer for layer in encoder.layers if isinstance(layer, keras.layers.Conv2D)]
@@ -43,14 +43,14 @@ def test_which_layers_carry_a_bias():
 
 
 def test_resnet_18_has_the_standard_blocks():
-    encoder = build_encoder("resnet-18", (160, 160, 2))
+    encoder = encoders.build("resnet-18", (160, 160, 2))
     # He et al. 2016: 11.2 million without the classifier, with three channels and a 7×7 stem.
     assert parameter_count(encoder) == pytest.approx(11.18e6, rel=0.01)
     assert encoder.output_shape == (None, 5, 5, 512)
 
 
 def test_resnet_101_is_that_of_keras_applications():
-    encoder = build_encoder("resnet-101", (64, 64, 3))
+    encoder = encoders.build("resnet-101", (64, 64, 3))
     original = keras.applications.ResNet101(
         include_top=False, weights=None, input_shape=(64, 64, 3)
     )
@@ -63,9 +63,9 @@ def test_resnet_101_is_that_of_keras_applications():
     )
 
 
-@pytest.mark.parametrize("name", sorted(set(ENCODERS) - {"resnet-101"}))
+@pytest.mark.parametrize("name", sorted(set(encoders.parts()) - {"resnet-101"}))
 def test_an_encoder_is_saved_and_loaded(name, tmp_path):
-    encoder = build_encoder(name, (32, 32, 2))
+    encoder = encoders.build(name, (32, 32, 2))
     x = RANDOM.normal(size=(3, 32, 32, 2)).astype("f4")
     encoder(x, training=True)  # moves the batch statistics
     encoder.save(tmp_path / "encoder.keras")
@@ -75,8 +75,21 @@ def test_an_encoder_is_saved_and_loaded(name, tmp_path):
 
 
 def test_an_unknown_encoder_is_named():
-    with pytest.raises(InputError, match="'resnet-5' is unknown: choose one of resnet-small"):
-        build_encoder("resnet-5", (32, 32, 2))
+    with pytest.raises(InputError, match="'resnet-5' is unknown: choose one of resnet-101"):
+        encoders.build("resnet-5", (32, 32, 2))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"filters": (4, 4), "blocks": (1,)}, "give as many of both"),
+        ({"stem_filters": 0}, "no number below 1"),
+        ({"colour": 1}, "encoder tiny has no option 'colour': it has stem_filters=8"),
+    ],
+)
+def test_options_that_an_encoder_cannot_have_are_named(options, said):
+    with pytest.raises(InputError, match=said):
+        encoders.build("tiny", (32, 32, 2), options=options)
 
 
 def test_fused_normalisation_equals_keras_own():

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from phire.networks.encoders import build_encoder
+from phire.networks import encoder as encoders
 from phire.networks.folding import folded
 
 
@@ -23,7 +23,7 @@ def fields(channels=2, size=32):
 
 @pytest.mark.parametrize("name", ["tiny", "resnet-small", "resnet-101"])
 def test_gives_what_the_encoder_gives_at_every_stage(name):
-    encoder = with_statistics(build_encoder(name, (None, None, 2)))
+    encoder = with_statistics(encoders.build(name, (None, None, 2)))
     stages = {stage: encoder.get_layer(stage).output for stage in ("stage1", "stage4")}
     before = [w.copy() for w in encoder.get_weights()]
     network = keras.Model(encoder.inputs[0], stages)

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from phire.fields import Normalization
-from phire.networks.encoders import build_encoder
-from phire.networks.generators import srgan_generator
+from phire.networks import build
+from phire.networks import encoder as encoders
+from phire.networks.blocks.conservation import conserving
 
 READER = textwrap.dedent(
     """
@@ -30,10 +31,10 @@ READER = textwrap.dedent(
     folder = sys.argv[1]
     given = np.load(f"{folder}/inputs.npz")
     outputs = {}
-    for name in given:
+    for name in sorted({key.split(".")[0] for key in given}):
         network = keras.saving.load_model(f"{folder}/{name}.keras", custom_layers(), compile=False)
-        computed = jax.jit(lambda x, network=network: network(x, training=False))(given[name])
-        outputs[name] = np.asarray(computed)
+        inputs = {k.split(".")[1]: given[k] for k in given if k.startswith(name + ".")}
+        outputs[name] = np.asarray(network(inputs.get("fields", inputs), training=False))
     np.savez(f"{folder}/outputs.npz", **outputs)
     """
 )
@@ -59,20 +60,34 @@ def under_both(tmp_path_factory):
         "log1p", ("a", "b"), mean=(0.1, -0.2), std=(1.5, 0.5), log_mean=(0.0, 0.1),
         log_std=(0.8, 0.6),
     )  # fmt: skip
+    free = (None, None, 2)
     networks = {
-        "encoder": build_encoder("resnet-small", (32, 32, 2), blocks=(2, 1, 1, 1)),
-        "generator": srgan_generator(2, filters=8, blocks=2),
-        "resizing": srgan_generator(
-            2, filters=8, blocks=1, upsampling="resize", periodic=True,
-            conserve=True, normalization=normalization,
+        "encoder": encoders.build(
+            "resnet-small", (32, 32, 2), options={"blocks": (2, 1, 1, 1)}
         ),
+        "generator": build("srgan", free, free, scale=4, filters=8, blocks=2),
+        "resizing": conserving(
+            build("srgan", free, free, scale=4, filters=8, blocks=1, upsampling="resize",
+                  periodic=True),
+            4, normalization, normalization,
+        ),
+        "dropping": build("srgan", free, free, scale=2, filters=8, blocks=1, static=1, time=2,
+                          margin=1, dropout=0.2, dropout_kind="mcgaussiandrop"),
     }  # fmt: skip
-    sizes = {"encoder": (3, 32, 32, 2), "generator": (2, 12, 10, 2), "resizing": (2, 6, 12, 2)}
-    inputs = {name: random.normal(size=size).astype("f4") for name, size in sizes.items()}
-    outputs = {}
+    sizes = {
+        "encoder": {"fields": (3, 32, 32, 2)},
+        "generator": {"low": (2, 12, 10, 2)},
+        "resizing": {"low": (2, 6, 12, 2)},
+        "dropping": {"low": (2, 8, 9, 2), "static": (2, 12, 14, 1), "time": (2, 2)},
+    }
+    inputs, outputs = {}, {}
     for name, network in networks.items():
+        arrays = {key: random.normal(size=size).astype("f4") for key, size in sizes[name].items()}
+        if name == "dropping":
+            arrays |= {key: random.integers(0, 999, (2, 2), "i4") for key in ("seed", "position")}
         with_random_statistics(network, random).save(folder / f"{name}.keras")
-        outputs[name] = np.asarray(network(inputs[name], training=False))
+        outputs[name] = np.asarray(network(arrays.get("fields", arrays), training=False))
+        inputs |= {f"{name}.{key}": value for key, value in arrays.items()}
     np.savez(folder / "inputs.npz", **inputs)
     environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     ended = subprocess.run(
@@ -83,7 +98,7 @@ def under_both(tmp_path_factory):
     return outputs, dict(np.load(folder / "outputs.npz"))
 
 
-@pytest.mark.parametrize("name", ["encoder", "generator", "resizing"])
+@pytest.mark.parametrize("name", ["encoder", "generator", "resizing", "dropping"])
 def test_outputs_under_jax_are_those_under_tensorflow(under_both, name):
     here, there = (outputs[name] for outputs in under_both)
     assert there.shape == here.shape

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from phire.errors import InputError
 from phire.fields.normalization import Normalization
-from phire.networks.encoders import build_encoder
+from phire.networks import encoder as encoders
 from phire.networks.temporal import temporal_distance_network
 from phire.rplearn.evaluation import (
     Pairs,
@@ -58,7 +58,7 @@ def made(count=96, classes=4, size=16, channels=2, normalization=LOG1P, seed=0, 
 @pytest.fixture(scope="module")
 def network():
     keras.utils.set_random_seed(0)
-    encoder = build_encoder("tiny", (16, 16, 2))
+    encoder = encoders.build("tiny", (16, 16, 2))
     return temporal_distance_network(encoder, 4, head_filters=8)
 
 

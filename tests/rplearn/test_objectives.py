@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 from phire.errors import InputError
+from phire.networks import encoder as encoders
 from phire.networks.decoders import reconstruction_network
-from phire.networks.encoders import build_encoder
 from phire.networks.temporal import temporal_distance_network
 from phire.rplearn.reconstruction import Autoencoder, Inpainting, hole_of
 from phire.rplearn.temporal_distance import TemporalDistance, mirrored, scores
@@ -17,7 +17,7 @@ SMALL = {"filters": (4, 8), "blocks": (1, 1)}
 
 def encoder(channels=1, size=16):
     keras.utils.set_random_seed(0)
-    return build_encoder("tiny", (size, size, channels), **SMALL)
+    return encoders.build("tiny", (size, size, channels), options=SMALL)
 
 
 def brightening(count=64, classes=4, seed=0):

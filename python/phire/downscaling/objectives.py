@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from phire.downscaling.content import Loss
+from phire.downscaling.inputs import network_inputs
 from phire.errors import InputError
 from phire.training import Adam, FurtherStep, Objective, for_float16, reduce_and_apply, scaled
 from phire.training.objective import Batch
@@ -100,25 +101,25 @@ class SuperResolution(Objective):
     def _content_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         content = self.pretraining_content if self._pretraining else self.content
         with tf.GradientTape() as tape:
-            generated = self.generator(batch["low"], training=True)
+            generated = self.generator(network_inputs(self.generator, batch), training=True)
             loss = content(batch["high"], generated)
             target = scaled(self.optimizers["generator"], loss)
         self._apply("generator", tape, target)
         return {"loss": loss, "content": loss}
 
     def _adversarial_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        low, high = batch["low"], batch["high"]
+        high = batch["high"]
         discriminator, generator = (self.optimizers[n] for n in ("discriminator", "generator"))
         # One forward pass of each network serves both updates: the generator's gradient is taken
         # through the discriminator as it was before its own update.
         with tf.GradientTape() as generator_tape:
-            generated = self.generator(low, training=True)
+            generated = self.generator(network_inputs(self.generator, batch), training=True)
             content = self.content(high, generated)
             scaled_content = scaled(generator, content)
         with tf.GradientTape(persistent=True) as discriminator_tape:
             fields = _together(high, generated)
             discriminator_tape.watch(fields)
-            logits = self.discriminator(fields, training=True)
+            logits = self.discriminator({"fine": fields}, training=True)
         with tf.GradientTape(persistent=True) as loss_tape:
             loss_tape.watch(logits)
             real_logits, false_logits = tf.split(logits, 2)
@@ -169,8 +170,8 @@ class SuperResolution(Objective):
 
     def _generator_again(self, batch: Batch) -> None:
         with tf.GradientTape() as tape:
-            generated = self.generator(batch["low"], training=True)
-            logits = self.discriminator(generated, training=True)
+            generated = self.generator(network_inputs(self.generator, batch), training=True)
+            logits = self.discriminator({"fine": generated}, training=True)
             loss = self.content(batch["high"], generated)
             loss += self.adversarial_weight * _cross_entropy(tf.ones_like(logits), logits)
             target = scaled(self.optimizers["generator"], loss)
@@ -216,7 +217,7 @@ class SuperResolution(Objective):
 
     def _judge(self, high: tf.Tensor, generated: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Logits of the true and of the generated fields, in one pass."""
-        logits = self.discriminator(_together(high, generated), training=True)
+        logits = self.discriminator({"fine": _together(high, generated)}, training=True)
         real, false = tf.split(logits, 2)
         return real, false
 
@@ -231,8 +232,8 @@ class SuperResolution(Objective):
 
     def validation_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Losses of a held-out batch; nothing is updated."""
-        low, high = batch["low"], batch["high"]
-        generated = self.generator(low, training=False)
+        high = batch["high"]
+        generated = self.generator(network_inputs(self.generator, batch), training=False)
         pixel = tf.reduce_mean(tf.square(generated - high))
         if not self._adversarial:
             content = self.pretraining_content if self._pretraining else self.content
@@ -256,8 +257,9 @@ class SuperResolution(Objective):
 
     def panels(self, batch: Batch, totals: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Low resolution, generated and true, side by side, of the first channel."""
-        low, high = batch["low"][:4], batch["high"][:4]
-        generated = self.generator(low, training=False)
+        batch = {name: value[:4] for name, value in batch.items()}
+        low, high = batch["low"], batch["high"]
+        generated = self.generator(network_inputs(self.generator, batch), training=False)
         size = high.shape[1:3]
         nearest = tf.image.resize(low, size, method="nearest")
         strip = tf.concat([nearest, generated, high], axis=2)[..., :1].numpy()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import os
 from collections.abc import Callable
@@ -43,7 +42,7 @@ class TrainedGenerator:
         network: str = "generator",
         epoch: int | str | None = None,
     ) -> None:
-        from phire.networks.generators import receptive_radius
+        from phire.networks.blocks.output import halo_of
         from phire.training import open_run
 
         self.path = Path(run)
@@ -62,7 +61,7 @@ class TrainedGenerator:
         self.alignment = facts["alignment"]
         self.spacing = facts["spacing"]
         self.normalization = Normalization.from_dict(facts["normalization"])
-        self.halo = receptive_radius(self.network)
+        self.halo = halo_of(self.network)
         self._graphs: dict[tuple[int, ...], Callable[[np.ndarray], Any]] = {}
 
     def fingerprint(self) -> str:
@@ -178,6 +177,6 @@ class TrainedGenerator:
         if batch.shape not in self._graphs:
             signature = [tf.TensorSpec(batch.shape)]
             self._graphs[batch.shape] = tf.function(
-                functools.partial(self.network, training=False), input_signature=signature
+                lambda low: self.network({"low": low}, training=False), input_signature=signature
             )
         return self._graphs[batch.shape](batch).numpy()

@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from phire import files, progress
+from phire import files, networks, progress
 from phire.downscaling import content as contents
 from phire.downscaling.objectives import PRETRAINING, SuperResolution
 from phire.downscaling.spectrum_score import log_spectral_error
 from phire.errors import InputError
 from phire.fields.units import difference
-from phire.networks import discriminators, generators
+from phire.networks import Shapes
+from phire.networks.blocks.conservation import conserving
 from phire.records import Records, open_records
 from phire.records.schema import SampleSchema
 from phire.training import (
@@ -135,10 +136,7 @@ def train_generator(
             f"{schema.patch[0]} × {schema.patch[1]} points: make records of a global grid with "
             "--whole-fields."
         )
-    if network not in generators.GENERATORS:
-        raise InputError(
-            f"--network {network} is unknown: choose one of {', '.join(generators.GENERATORS)}."
-        )
+    networks.network.part(network)
     if select not in SELECTIONS:
         raise InputError(f"--select {select} must be one of {', '.join(SELECTIONS)}.")
     if select != "loss" and validation is None:
@@ -164,20 +162,18 @@ def train_generator(
     }
 
     def build() -> SuperResolution:
-        generator = generators.build_generator(
-            network,
-            len(schema.channels),
-            **architecture,
-            normalization=schema.normalization,
-        )
+        channels = len(schema.channels)
+        shapes = Shapes.of((*schema.low_patch, channels), (*schema.patch, channels))
+        own = {k: v for k, v in architecture.items() if k != "conserve"}
+        generator = networks.network.build(network, shapes, options=own)
+        if conserve:
+            both = schema.normalization, schema.normalization
+            generator = conserving(generator, shapes.scale, *both)
         if start is not None:
             _start_from(generator, start, pretrained)
         discriminator = None
         if adversarial_weight:
-            discriminator = discriminators.srgan_discriminator(
-                (*schema.patch, len(schema.channels)),
-                **discriminators.PRESETS[network],
-            )
+            discriminator = networks.discriminator.build(network, shapes, False)
         facts = {
             "normalization": schema.normalization,
             "channels": schema.channels,

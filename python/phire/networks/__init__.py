@@ -1,6 +1,6 @@
 """Keras architectures, chosen by name: encoders, generators, denoisers and discriminators."""
 
-from phire.networks.registry import build, network
+from phire.networks.registry import build, discriminator, encoder, network
 from phire.networks.shapes import Shapes
 
-__all__ = ["Shapes", "build", "network"]
+__all__ = ["Shapes", "build", "discriminator", "encoder", "network"]

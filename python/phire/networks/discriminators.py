@@ -7,34 +7,53 @@ from typing import Any
 
 import keras
 
-from phire.networks.generators import SLOPE
+from phire.errors import InputError
+from phire.networks.blocks.joining import refuse_window
 from phire.networks.layers import LeakyReLU, ManyInputDense
+from phire.networks.registry import discriminator
+from phire.networks.shapes import Shapes
+from phire.networks.srgan import SLOPE
 
 
+@discriminator("srgan-small", filters=(16, 32, 64), dense=128)
+@discriminator("srgan")
 def srgan_discriminator(
-    input_shape: Sequence[int],
+    shapes: Shapes,
+    masked: bool = False,
     *,
     filters: Sequence[int] = (32, 64, 128, 256),
     dense: int = 1024,
 ) -> keras.Model:
-    """The SRGAN discriminator without batch normalisation.
+    """Builds the SRGAN discriminator without batch normalisation.
 
     For each width two 3×3 convolutions, the second of stride 2, each with leaky ReLU; then a dense
     layer with leaky ReLU and one logit.
 
     Args:
-        input_shape: (H, W, C) of the fine patches.
+        shapes: Shapes of the sample; the fine patches' size must be known.
+        masked: Take the mask ``valid`` beside the fields, as further channels.
         filters: Width of each pair of convolutions.
         dense: Width of the dense layer.
 
     Returns:
-        A model named ``discriminator``: (B, H, W, C) → (B, 1) logits, float32.
+        A model named ``discriminator`` of the inputs ``fine`` (B, H, W, C) and, where masked,
+        ``valid`` of the same shape; its output is (B, 1) logits, float32.
+
+    Raises:
+        InputError: The size of the patches is unknown, or they have a window.
     """
+    refuse_window(shapes, "srgan's discriminator")
+    if None in shapes.high:
+        raise InputError("the discriminator needs patches of one size: sample with --patch.")
+    names = ("fine", "valid") if masked else ("fine",)
+    inputs = {name: keras.Input(shapes.high, name=name) for name in names}
+    x = inputs["fine"]
+    if masked:
+        x = keras.layers.Concatenate()([x, inputs["valid"]])
 
     def activate(x: Any) -> Any:
         return LeakyReLU(negative_slope=SLOPE)(x)
 
-    inputs = x = keras.Input(tuple(input_shape), name="fine")
     for width in filters:
         for stride in (1, 2):
             x = activate(keras.layers.Conv2D(width, 3, stride, padding="same")(x))
@@ -42,10 +61,3 @@ def srgan_discriminator(
     x = activate(ManyInputDense(dense)(x))
     logits = keras.layers.Dense(1, dtype="float32", name="logits")(x)
     return keras.Model(inputs, logits, name="discriminator")
-
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "srgan": {},
-    "srgan-small": {"filters": (16, 32, 64), "dense": 128},
-}
-"""Arguments of the discriminator that goes with each generator."""

@@ -8,8 +8,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from phire.fields.normalization import Normalization
-
 
 @keras.saving.register_keras_serializable(package="phire")
 class BatchNormalization(keras.layers.BatchNormalization):
@@ -318,50 +316,6 @@ class PeriodicPadding(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """The arguments."""
         return {**super().get_config(), "size": self.size}
-
-
-@keras.saving.register_keras_serializable(package="phire")
-class Conservation(keras.layers.Layer):
-    """Shifts each block of the fine field so that its mean equals the coarse pixel.
-
-    The additive constraint of Harder et al. 2023 (JMLR 24, "Hard-constrained deep learning for
-    climate downscaling"). Means are plain ones of physical values: normalised fields are taken back
-    to these for it. A patch does not know its latitudes; prediction, which does, restores the
-    area-weighted means (:func:`phire.fields.coarsening.with_block_means`).
-
-    Args:
-        scale: Pixels of a block along each side.
-        normalization: The fields' :class:`phire.fields.normalization.Normalization`, or its
-            dictionary; None where they are linear in the physical values.
-    """
-
-    def __init__(self, scale: int, normalization: Any = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.scale = scale
-        if isinstance(normalization, dict):
-            normalization = Normalization.from_dict(normalization)
-        self.normalization = normalization
-
-    def call(self, fine: Any, coarse: Any) -> Any:
-        """(B, h·s, w·s, C) and (B, h, w, C) → (B, h·s, w·s, C)."""
-        coarse = ops.cast(coarse, fine.dtype)
-        if self.normalization is not None:
-            # In standard deviations: physical values may be too small for float32 differences.
-            fine, coarse = (self.normalization.linear(x, xp=ops) for x in (fine, coarse))
-        difference = coarse - ops.average_pool(fine, self.scale, self.scale, padding="valid")
-        for axis in (1, 2):
-            difference = ops.repeat(difference, self.scale, axis=axis)
-        fine = fine + difference
-        return fine if self.normalization is None else self.normalization.bent(fine, xp=ops)
-
-    def compute_output_shape(self, fine_shape: tuple, coarse_shape: tuple) -> tuple:
-        """The shape of the fine field."""
-        return fine_shape
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments."""
-        normalization = self.normalization and self.normalization.to_dict()
-        return {**super().get_config(), "scale": self.scale, "normalization": normalization}
 
 
 def parameter_count(model: keras.Model) -> int:

@@ -3,8 +3,10 @@
 A builder is a function ``(shapes, **options) -> keras.Model`` in a module of this package,
 decorated with :data:`network`. Its inputs are named as the arrays of a sample that it uses
 (``low``, ``static``, ``auxiliary``, ``time``, ``position``; a denoiser's also ``noisy`` and
-``noise_level``, a stochastic generator's ``noise``), and its output comes from a layer named
-``fine`` that declares the halo: see :class:`phire.networks.blocks.output.Fine`.
+``noise_level``), and its output comes from a layer named ``fine`` that declares the halo: see
+:class:`phire.networks.blocks.output.Fine`. A stochastic generator has an input ``noise``
+(B, H, W, N) of standard normal numbers, or ``seed`` (B, 2) and ``position`` for Monte Carlo
+dropout: see :mod:`phire.networks.blocks.dropout`.
 """
 
 from __future__ import annotations
@@ -19,6 +21,15 @@ if TYPE_CHECKING:
 
 network = Registry("network", "phire.networks")
 """All network builders by name."""
+
+encoder = Registry("encoder", "phire.networks")
+"""All encoders by name: functions ``(input_shape, **options) -> keras.Model`` whose layers
+``stage1`` … hold the stages' features."""
+
+discriminator = Registry("discriminator", "phire.networks")
+"""All discriminators by name: functions ``(shapes, masked, **options) -> keras.Model`` of the
+inputs ``fine``, ``valid`` where masked, and of what else of the sample they use; their output is
+(B, 1) logits."""
 
 
 def build(

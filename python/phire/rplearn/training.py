@@ -61,7 +61,7 @@ def train_representation(
         run: The run's directory.
         validation: Held-out pair records, for losses during training.
         task: One of ``TASKS``.
-        network: Name of the encoder, see ``phire.networks.ENCODERS``.
+        network: Name of the encoder, as ``phire parts encoder`` lists them.
         network_options: Arguments of the encoder that replace its preset's.
         head_filters: Filters of the two convolutions that tell the lag.
         classes: Lags to tell apart, 1 … classes; by default all in the records.
@@ -368,10 +368,10 @@ def make_encoder(
     Raises:
         InputError: An unknown name, or options that it does not have.
     """
-    from phire.networks.encoders import build_encoder
+    from phire.networks import encoder
 
     try:
-        return build_encoder(network, input_shape, **options)
+        return encoder.build(network, input_shape, options=options)
     except (TypeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
@@ -391,7 +391,7 @@ def _open_metric(metric: str | os.PathLike, channels: tuple[str, ...]) -> None:
 
 
 def _blocks(network: str, stages: int) -> list[int]:
-    from phire.networks.encoders import PRESETS
+    from phire.networks import encoder
 
-    # ResNet-101's bottlenecks are deeper than they are wide; one block each mirrors its stages.
-    return list(PRESETS.get(network, {}).get("blocks", (6,) * stages))
+    # ResNet-101's bottlenecks are deeper than they are wide; six blocks mirror each of its stages.
+    return list(encoder.part(network).options.get("blocks", (6,) * stages))

@@ -41,8 +41,16 @@ class EdgePadding(keras.layers.Layer):
         return {**super().get_config(), "size": self.size}
 
 
-def named_inputs(shapes: Shapes) -> dict[str, Any]:
-    """Returns the Keras inputs of single fields that shapes state, by their names in a sample."""
+def named_inputs(shapes: Shapes, noise: int = 0) -> dict[str, Any]:
+    """Returns the Keras inputs of single fields that shapes state, by their names in a sample.
+
+    Args:
+        shapes: Shapes of the sample.
+        noise: Channels of the input ``noise``, standard normal numbers on the fine grid, which the
+            objective or the prediction draws; 0 for none.
+    """
+    if noise < 0:
+        raise InputError(f"noise {noise} must be a number of channels, 0 for none.")
     fine = shapes.high[:2]
     given = {"low": shapes.low}
     if shapes.static:
@@ -51,6 +59,8 @@ def named_inputs(shapes: Shapes) -> dict[str, Any]:
         given["auxiliary"] = (*fine, shapes.auxiliary)
     if shapes.time:
         given["time"] = (shapes.time,)
+    if noise:
+        given["noise"] = (*fine, noise)
     return {name: keras.Input(shape, name=name) for name, shape in given.items()}
 
 
@@ -64,8 +74,8 @@ def refuse_window(shapes: Shapes, name: str) -> None:
 
 
 def fine_maps(inputs: dict[str, Any]) -> list[Any]:
-    """Returns the inputs on the fine grid, in the order static, auxiliary."""
-    return [inputs[name] for name in ("static", "auxiliary") if name in inputs]
+    """Returns the inputs on the fine grid, in the order static, auxiliary, noise."""
+    return [inputs[name] for name in ("static", "auxiliary", "noise") if name in inputs]
 
 
 def with_fine_maps_coarsened(inputs: dict[str, Any], shapes: Shapes) -> Any:

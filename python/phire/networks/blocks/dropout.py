@@ -1,0 +1,170 @@
+"""Dropout in training, and Monte Carlo dropout whose masks belong to places of the domain."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+from keras import ops
+
+from phire.errors import InputError
+
+TRAINING = ("vanilla", "gaussian", "spatial")
+"""Kinds that drop while training only."""
+MONTE_CARLO = {"mcdrop": "vanilla", "mcgaussiandrop": "gaussian", "mcspatialdrop": "spatial"}
+"""Kinds that drop always, so that every seed gives another ensemble member (DL4DS's names)."""
+KINDS = (*TRAINING, *MONTE_CARLO)
+
+
+def check_dropout(rate: float, kind: str) -> None:
+    """Refuses an impossible dropout.
+
+    Raises:
+        InputError: The kind is unknown, or the rate is not in [0, 1).
+    """
+    if kind not in KINDS:
+        raise InputError(f"dropout_kind {kind!r} is unknown: choose one of {', '.join(KINDS)}.")
+    if isinstance(rate, bool) or not 0 <= rate < 1:
+        raise InputError(f"dropout {rate} must be a share from 0 to below 1.")
+
+
+def dropout_inputs(rate: float, kind: str) -> dict[str, Any]:
+    """Returns the inputs that Monte Carlo dropout needs, by name; none for other dropout.
+
+    ``seed`` (B, 2) are the two random integers of an ensemble member, ``position`` (B, 2) row and
+    column of the patch's first fine point in the domain.
+    """
+    check_dropout(rate, kind)
+    if not rate or kind in TRAINING:
+        return {}
+    return {name: keras.Input((2,), name=name, dtype="int32") for name in ("seed", "position")}
+
+
+def dropout(
+    x: Any,
+    rate: float,
+    kind: str,
+    inputs: Mapping[str, Any] | None = None,
+    *,
+    step: int = 1,
+    margin: int = 0,
+    name: str | None = None,
+) -> Any:
+    """Applies dropout to features; returns them as they are where the rate is 0.
+
+    Args:
+        x: (B, H, W, C) or (B, T, H, W, C).
+        rate: Share of values (of channels, for spatial kinds) that become 0; for Gaussian kinds the
+            features are multiplied by normal numbers of mean 1 and variance rate / (1 − rate).
+        kind: One of :data:`KINDS`.
+        inputs: The network's inputs, :func:`dropout_inputs` among them; for Monte Carlo kinds.
+        step: Fine points to one point of ``x``.
+        margin: Points of ``x`` before the patch's first.
+        name: Name of the layer; Monte Carlo masks of layers of different names are independent.
+
+    Raises:
+        InputError: See :func:`check_dropout`.
+    """
+    check_dropout(rate, kind)
+    if not rate:
+        return x
+    if kind in MONTE_CARLO:
+        layer = MonteCarloDropout(rate, MONTE_CARLO[kind], step=step, margin=margin, name=name)
+        return layer(x, inputs["seed"], inputs["position"])
+    spatial = keras.layers.SpatialDropout3D if len(x.shape) == 5 else keras.layers.SpatialDropout2D
+    layers = dict(zip(TRAINING, (keras.layers.Dropout, keras.layers.GaussianDropout, spatial)))
+    return layers[kind](rate, name=name)(x)
+
+
+@keras.saving.register_keras_serializable(package="phire")
+class MonteCarloDropout(keras.layers.Layer):
+    """Dropout that is always on, by random numbers that are a function of seed and place.
+
+    A generator of random numbers would give a field cut into tiles, or a training that is resumed,
+    other masks. Here the mask is a hash (the finalizer of MurmurHash3, Appleby 2008) of the seed,
+    the layer's name, the point's row and column in the domain, and the channel. Gal & Ghahramani
+    2016 (arXiv:1506.02142) give the use of dropout in prediction.
+
+    Args:
+        rate: As for :func:`dropout`.
+        kind: ``vanilla``, ``gaussian`` or ``spatial``.
+        step: Fine points to one point of the features.
+        margin: Points of the features before the patch's first.
+    """
+
+    def __init__(
+        self, rate: float, kind: str, *, step: int = 1, margin: int = 0, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.rate = rate
+        self.kind = kind
+        self.step = step
+        self.margin = margin
+
+    def call(self, inputs: Any, seed: Any, position: Any) -> Any:
+        """Drops values of (B, H, W, C) or (B, T, H, W, C), given ``seed`` and ``position``."""
+        numbers = self._hashes(inputs, seed, position)
+        uniform = _uniform(numbers)
+        if self.kind == "gaussian":
+            other = _uniform(_mixed(numbers + _integer(0x68E31DA4)))
+            # Box and Muller's transform; 1 − u lies in (0, 1].
+            normal = ops.sqrt(-2 * ops.log(1 - uniform)) * ops.cos(2 * math.pi * other)
+            factors = 1 + math.sqrt(self.rate / (1 - self.rate)) * normal
+        else:
+            factors = ops.cast(uniform >= self.rate, "float32") / (1 - self.rate)
+        return inputs * ops.cast(factors, inputs.dtype)
+
+    def _hashes(self, inputs: Any, seed: Any, position: Any) -> Any:
+        """Random integers, one a value, or for ``spatial`` one a channel of a sample."""
+        rank = len(inputs.shape)
+        shape = ops.shape(inputs)
+
+        def along(values: Any, axis: int) -> Any:
+            return ops.reshape(values, [-1 if i == axis else 1 for i in range(rank)])
+
+        first, second = (along(ops.cast(seed[:, i], "int32"), 0) for i in (0, 1))
+        numbers = _mixed(_mixed(first + _integer(zlib.crc32(self.name.encode()))) + second)
+        if self.kind != "spatial":
+            for i, (axis, prime) in enumerate(zip((-3, -2), (0x9E3779B1, 0x85EBCA77))):
+                start = along(ops.cast(position[:, i], "int32") // self.step - self.margin, 0)
+                count = along(ops.arange(shape[axis], dtype="int32"), rank + axis)
+                numbers = _mixed(numbers + (start + count) * _integer(prime))
+            if rank == 5:
+                steps = along(ops.arange(shape[1], dtype="int32"), 1)
+                numbers = _mixed(numbers + steps * _integer(0xC2B2AE3D))
+        channels = along(ops.arange(shape[-1], dtype="int32"), rank - 1)
+        return _mixed(numbers + channels * _integer(0x27D4EB2F))
+
+    def compute_output_shape(self, input_shape: Any, *others: Any) -> Any:
+        """The shape of the features."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        own = {name: getattr(self, name) for name in ("rate", "kind", "step", "margin")}
+        return {**super().get_config(), **own}
+
+
+def _integer(unsigned: int) -> int:
+    """Returns the int32 of the same bits as an unsigned 32-bit constant."""
+    return unsigned - 2**32 if unsigned >= 2**31 else unsigned
+
+
+def _shifted(x: Any, bits: int) -> Any:
+    """Shifts int32 to the right, zeros moving in."""
+    return ops.bitwise_and(ops.right_shift(x, bits), (1 << (32 - bits)) - 1)
+
+
+def _mixed(x: Any) -> Any:
+    """Mixes the bits of int32 so that each changes half of the others."""
+    x = ops.bitwise_xor(x, _shifted(x, 16)) * _integer(0x85EBCA6B)
+    x = ops.bitwise_xor(x, _shifted(x, 13)) * _integer(0xC2B2AE35)
+    return ops.bitwise_xor(x, _shifted(x, 16))
+
+
+def _uniform(x: Any) -> Any:
+    """Returns the upper 24 bits of int32 as float32 in [0, 1)."""
+    return ops.cast(_shifted(x, 8), "float32") * 2.0**-24

@@ -1,0 +1,230 @@
+"""What every registered network must keep to, checked at a small size.
+
+A new network is checked as soon as it is registered: with its options in :data:`SMALL`, or without
+where its defaults are small. Its own tests stand beside this.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from phire.networks import Shapes, network
+from phire.networks.blocks.output import halo_of
+from phire.networks.custom_layers import custom_layers
+
+PLAIN = Shapes((8, 10, 2), (16, 20, 1), 2)
+"""Coarse fields alone, at ×2."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One network at a small size.
+
+    Attributes:
+        name: Name of the network.
+        options: Options that make it small.
+        shapes: Shapes to build it with.
+        slack: Coarse points by which its declared halo may exceed the measured one.
+        idle: Weights, by a part of their path, whose gradient is 0 at the beginning.
+    """
+
+    name: str
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    shapes: Shapes = PLAIN
+    slack: int = 1
+    idle: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """What the test is called."""
+        options = ",".join(f"{key}={value}" for key, value in self.options.items())
+        return f"{self.name}-{options}-{'-'.join(self.inputs)}"
+
+    @property
+    def inputs(self) -> list[str]:
+        """Names of the optional arrays of the sample."""
+        return [n for n in ("static", "auxiliary", "time", "margin") if getattr(self.shapes, n)]
+
+
+EVERYTHING = Shapes((10, 12, 3), (18, 24, 2), 3, static=2, auxiliary=1, time=2, margin=2)
+"""Predictors, maps, covariates and a margin, at ×3, with other channels out than in."""
+
+ALIGNED = Shapes((8, 8, 2), (16, 16, 2), 2, static=1, time=2)
+"""As many channels out as in, so that what is interpolated can be added."""
+
+SMALL: dict[str, list[Case]] = {
+    "conv-baseline": [Case("conv-baseline", {"filters": (6, 4)}, ALIGNED)],
+    "conv-swin2sr": [Case("conv-swin2sr", {"filters": 8, "depths": (4,), "heads": 2,
+                                           "window_size": 8}, ALIGNED)],
+    "deepesd": [Case("deepesd", {"filters": (6, 4, 2)})],
+    "fsrcnn": [Case("fsrcnn", {"filters": 6, "narrow": 4, "blocks": 1}, ALIGNED)],
+    "srgan": [
+        Case("srgan", {"filters": 4, "blocks": 1, "kernel": 3}),
+        Case("srgan", {"filters": 4, "blocks": 2, "kernel": 5, "upsampling": "resize"},
+             Shapes((8, 8, 2), (32, 32, 2), 4)),
+        Case("srgan", {"filters": 4, "blocks": 1, "kernel": 3}, EVERYTHING),
+        Case("srgan", {"filters": 4, "blocks": 1, "kernel": 3, "noise": 2, "dropout": 0.3,
+                       "dropout_kind": "mcgaussiandrop"}, EVERYTHING),
+    ],
+    "swin2sr": [
+        Case("swin2sr", {"filters": 8, "depths": (4,), "heads": 2, "window_size": 8,
+                         "upsampling_filters": 4}, ALIGNED),
+    ],
+    "srgan-small": [
+        Case("srgan-small", {"filters": 4, "blocks": 1, "dropout": 0.3, "dropout_kind": "mcdrop"}),
+        Case("srgan-small", {"filters": 4, "blocks": 1, "dropout": 0.3,
+                             "dropout_kind": "spatial"}),
+    ],
+}  # fmt: skip
+"""Cases by the name of the network."""
+
+
+def cases() -> Iterator[Case]:
+    """All cases of all registered networks, one with the defaults where none is stated."""
+    for name in network.parts():
+        yield from SMALL.get(name, [Case(name)])
+
+
+def build(case: Case, shapes: Shapes | None = None) -> keras.Model:
+    """Builds the network of a case, from the same first weights each time."""
+    keras.utils.set_random_seed(1)
+    return network.build(case.name, shapes or case.shapes, options=case.options)
+
+
+def sample(model: keras.Model, case: Case, batch: int = 2, seed: int = 0) -> dict[str, tf.Tensor]:
+    """Random arrays for every input of a network.
+
+    Sizes that the network leaves free are those of the case's shapes.
+    """
+    random = np.random.default_rng(seed)
+    arrays = {}
+    for name, tensor in inputs_of(model).items():
+        known = case.shapes.low if name == "low" else case.shapes.high
+        if case.shapes.window is not None:
+            known = (case.shapes.window, *known)
+        shape = [a if a is not None else b for a, b in zip(tensor.shape[1:], known)]
+        if name in ("seed", "position"):
+            arrays[name] = random.integers(0, 99, (batch, 2)).astype("int32")
+        elif name == "noise_level":
+            arrays[name] = random.uniform(0.5, 2, (batch, *shape)).astype("float32")
+        else:
+            arrays[name] = random.normal(size=(batch, *shape)).astype("float32")
+    return {name: tf.constant(value) for name, value in arrays.items()}
+
+
+def inputs_of(model: keras.Model) -> dict[str, Any]:
+    """Inputs of a network by name."""
+    return {tensor.name: tensor for tensor in model.inputs}
+
+
+def check_inputs_and_output(model: keras.Model, case: Case) -> None:
+    """The inputs are the sample's, all named arrays among them; the output is fine and float32."""
+    known = {"low", "static", "auxiliary", "time", "position", "noise", "seed", "noisy",
+             "noise_level"}  # fmt: skip
+    assert set(inputs_of(model)) <= known
+    assert {"low", *case.inputs} - {"margin"} <= set(inputs_of(model))
+    lead = () if case.shapes.window is None else (case.shapes.window,)
+    fine = model(sample(model, case), training=False)
+    assert fine.shape == (2, *lead, *case.shapes.high)
+    assert fine.dtype == tf.float32
+    assert np.isfinite(fine).all()
+    assert model.output_names == ["fine"]
+
+
+def check_gradients(model: keras.Model, case: Case) -> None:
+    """Every weight has a finite gradient, and all but idle ones one that is not zero."""
+    inputs = sample(model, case)
+    with tf.GradientTape() as tape:
+        fine = model(inputs, training=True)
+        weights = np.random.default_rng(3).normal(size=fine.shape).astype("float32")
+        loss = tf.reduce_sum(fine * weights)
+    variables = model.trainable_variables
+    for variable, gradient in zip(variables, tape.gradient(loss, [v.value for v in variables])):
+        assert gradient is not None, variable.path
+        gradient = np.asarray(tf.convert_to_tensor(gradient))
+        assert np.isfinite(gradient).all(), variable.path
+        if not any(part in variable.path for part in case.idle):
+            assert np.abs(gradient).max() > 0, variable.path
+
+
+def check_saving(model: keras.Model, case: Case, folder: Any) -> None:
+    """A saved network computes the same and declares the same halo."""
+    model.save(folder / "network.keras")
+    loaded = keras.saving.load_model(folder / "network.keras", custom_layers(), compile=False)
+    inputs = sample(model, case)
+    expected = model(inputs, training=False)
+    np.testing.assert_allclose(loaded(inputs, training=False), expected, rtol=1e-6, atol=1e-6)
+    assert halo_of(loaded) == halo_of(model)
+
+
+def randomise(model: keras.Model) -> None:
+    """Moves all weights by random numbers, so that nothing is switched off or too faint to see.
+
+    Layers of which a network would else be the identity at first do then show their reach.
+    """
+    random = np.random.default_rng(5)
+    for variable in model.trainable_variables:
+        value = np.asarray(variable)
+        variable.assign(value + 0.2 * random.normal(size=value.shape).astype(value.dtype))
+
+
+def measured_halo(model: keras.Model, case: Case, shapes: Shapes) -> int:
+    """Largest distance, in coarse points, at which one coarse point changes an output.
+
+    Args:
+        model: Built with ``shapes``.
+        case: Its case.
+        shapes: A field larger than twice the declared halo.
+    """
+    randomise(model)
+    inputs = sample(model, dataclasses.replace(case, shapes=shapes), batch=1)
+    s, m = shapes.scale, shapes.margin
+    rows, columns = (size // s for size in shapes.high[:2])
+    reach = 0
+    # A point in the middle and its neighbour: strides and shuffles treat places differently.
+    for row, column in ((rows // 2, columns // 2), (rows // 2 - 1, columns // 2 - 1)):
+        low = inputs["low"].numpy()
+        low[..., row + m, column + m, :] += 30
+        changed = model({**inputs, "low": tf.constant(low)}, training=False)
+        difference = np.abs(changed - model(inputs, training=False)).max(axis=-1)
+        difference = difference.reshape(-1, *difference.shape[-2:]).max(axis=0)
+        where = np.argwhere(difference > 0) // s
+        reach = max(reach, int(np.abs(where - (row, column)).max()))
+    return reach
+
+
+def check_halo(case: Case) -> None:
+    """What the network declares holds, and is not far too wide."""
+    declared = halo_of(build(case))
+    if declared is None:
+        check_whole_field(case)
+        return
+    half = declared + 3
+    low, high = 2 * half + 1, (2 * half + 1) * case.shapes.scale
+    shapes = dataclasses.replace(
+        case.shapes,
+        low=(*[low + 2 * case.shapes.margin] * 2, *case.shapes.low[2:]),
+        high=(high, high, *case.shapes.high[2:]),
+    )
+    model = build(case, shapes)
+    measured = measured_halo(model, case, shapes)
+    assert measured <= declared <= measured + case.slack
+
+
+def check_whole_field(case: Case) -> None:
+    """A network without a halo depends on a corner everywhere."""
+    model = build(case)
+    randomise(model)
+    inputs = sample(model, case, batch=1)
+    low = inputs["low"].numpy()
+    low[..., case.shapes.margin, case.shapes.margin, :] += 30
+    changed = model({**inputs, "low": tf.constant(low)}, training=False)
+    difference = np.abs(changed - model(inputs, training=False)).max(axis=-1)
+    far = difference[..., -1, -1]
+    assert far.max() > 0
