@@ -120,6 +120,16 @@ def test_missing_input_leaves_no_trace_of_tiles(generator, coarse, tile, monkeyp
     np.testing.assert_allclose(tiled, whole, atol=1e-5 * np.nanstd(whole))
 
 
+@pytest.mark.parametrize("method", ["nearest", "bilinear", "bicubic"])
+def test_interpolations_have_values_where_networks_have(run, coarse, method):
+    holed = coarse.read([0])
+    holed[0, 2, 5, 1] = np.nan
+    source = changed(coarse, fields=holed)
+    predicted = PredictedSource(run, source)
+    found = InterpolatedSource(source, predicted.grid, method).read([0])
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(predicted.read([0])))
+
+
 def test_rain_is_bounded_and_says_so(run, store, coarse, tmp_path):
     plain = PredictedSource(run, coarse).read([0])
     assert (plain < 0).any()

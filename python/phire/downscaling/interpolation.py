@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from phire.downscaling.filling import Filler, mark_missing
 from phire.errors import InputError
 from phire.fields.grid import Grid
 from phire.fields.interpolation import METHODS, upsample
@@ -36,11 +37,13 @@ class InterpolatedSource:
         self.grid = fine_grid
 
     def read(self, times: Times) -> np.ndarray:
-        """Reads fields; see :class:`phire.fields.source.Source`."""
-        return upsample(
-            self.coarse.read(times),
-            self.coarse.grid,
-            self.grid,
-            method=self.method,
-            alignment=self.alignment,
+        """Reads fields; see :class:`phire.fields.source.Source`.
+
+        Missing coarse values are filled as for a network, so that both have values at the same
+        points.
+        """
+        filled, missing = Filler("nearest")(self.coarse.read(times), self.coarse.grid)
+        fine = upsample(
+            filled, self.coarse.grid, self.grid, method=self.method, alignment=self.alignment
         )
+        return mark_missing(fine, missing)
