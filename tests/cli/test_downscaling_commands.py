@@ -8,7 +8,7 @@ import xarray as xr
 import yaml
 from click.testing import CliRunner
 
-from phire.cli import phire, phire_train
+from phire.cli import phire, phire_eval, phire_train
 from phire.fields import Grid, StoreWriter, TimeAxis
 from phire.records import write_downscaling_records
 from phire.training import open_run
@@ -79,6 +79,25 @@ def test_missing_input_and_a_bound_are_options(folder, tmp_path):
     said = run(phire, "predict", "bicubic", folder / "t2m.h5", tmp_path / "other.nc",
                "--coarsen", 3, "--minimum", 0, status=2)  # fmt: skip
     assert "--minimum is of generators" in said
+
+
+def test_a_bound_is_told_by_the_evaluation(folder, tmp_path):
+    truth, hours = folder / "t2m.h5", ("--time", "2000-02-29T00,2000-02-29T04")
+    run(phire, "predict", folder / "run", truth, tmp_path / "file.nc", "--coarsen", 3,
+        "--minimum", 281, *hours)  # fmt: skip
+    arguments = (truth, *hours, "--scale", 3, "--metrics", "maps", "--candidate",
+                 f"file={tmp_path / 'file.nc'}")  # fmt: skip
+    out = tmp_path / "results"
+    said = run(phire_eval, *arguments, "--candidate", f"run={folder / 'run'}", "--out", out,
+               "--minimum", 281)  # fmt: skip
+    report = " ".join((out / "report.html").read_text().split())
+    for name in ("run", "file"):
+        note = f"andidate {name} was predicted with values below 281 set to 281"
+        assert note in said and note in report
+        with xr.open_dataset(out / name / "maps.nc") as maps:
+            assert float(maps["mean"].min()) >= 281
+    said = run(phire_eval, *arguments, "--out", tmp_path / "other", "--minimum", 0, status=2)
+    assert "--minimum is of candidates that are runs" in said
 
 
 def test_the_best_epoch_and_its_number_give_the_same(folder, tmp_path):

@@ -80,6 +80,13 @@ class _Named(click.ParamType):
 @click.option(
     "--lags", type=CommaSeparated(float, name="KM,..."), default=None, help="Of the semivariogram."
 )
+@click.option(
+    "--minimum",
+    type=float,
+    default=None,
+    help="Candidates that are runs: the least physical value, such as 0 for rain; lower ones are "
+    "set to it.",
+)
 @click.option("--seed", type=int, default=0, help="Seed of all random draws.")
 @click.option(
     "--chunk", type=click.IntRange(1), default=32, help="Times between snapshots of the work."
@@ -87,7 +94,9 @@ class _Named(click.ParamType):
 @click.option("--workers", type=click.IntRange(1), default=None, help="Processes to spread over.")
 @click.option("--scheduler", default=None, help="Address of a dask scheduler to spread over.")
 @click.option("--report/--no-report", default=True, help="Draw the figures, write the report.")
-def main(truth, candidates, output, climatology, learned, variables, lags, scale, **options):
+def main(
+    truth, candidates, output, climatology, learned, variables, lags, scale, minimum, **options
+):
     """Evaluate candidates against TRUTH (a store, NetCDF, Zarr or GRIB file)."""
     from phire import files
     from phire.errors import InputError
@@ -98,13 +107,16 @@ def main(truth, candidates, output, climatology, learned, variables, lags, scale
     named = dict(candidates)
     if len(named) < len(candidates):
         raise InputError("two of --candidate have the same name: name each differently.")
+    if minimum is not None and not any(_is_run(spec) for spec in named.values()):
+        raise InputError("--minimum is of candidates that are runs, and none is: leave it out.")
     regions = dict(options.pop("regions"))
     truth_source = open_fields(truth, variables)
     sources = {
-        name: _open(name, spec, truth_source, scale, variables) for name, spec in named.items()
+        name: _open(name, spec, truth_source, scale, variables, minimum)
+        for name, spec in named.items()
     }
     origins = {"truth": _origin(files, truth)}
-    origins |= {name: _origin(files, spec) for name, spec in named.items()}
+    origins |= {name: _origin(files, spec, minimum) for name, spec in named.items()}
     if variables:
         origins["truth"]["variables"] = list(variables)
     functions = {}
@@ -132,16 +144,19 @@ def main(truth, candidates, output, climatology, learned, variables, lags, scale
     )
 
 
-def _open(name, spec, truth, scale, variables):
+def _is_run(spec):
+    """Tells if a candidate is a directory that is no Zarr store."""
+    zarr = (".zgroup", ".zmetadata", "zarr.json")
+    return os.path.isdir(spec) and not any(os.path.exists(os.path.join(spec, n)) for n in zarr)
+
+
+def _open(name, spec, truth, scale, variables, minimum):
     """The source that ``--candidate NAME=SPEC`` means."""
     from phire.errors import InputError
     from phire.fields import open_fields
     from phire.fields.coarsening import CoarsenedSource, CroppedSource
 
-    zarr = any(
-        os.path.exists(os.path.join(spec, n)) for n in (".zgroup", ".zmetadata", "zarr.json")
-    )
-    is_run = os.path.isdir(spec) and not zarr
+    is_run = _is_run(spec)
     if spec not in INTERPOLATIONS and not is_run:
         return open_fields(spec, variables)
     if scale is None:
@@ -151,20 +166,25 @@ def _open(name, spec, truth, scale, variables):
         import_tensorflow()
         from phire.downscaling.prediction import PredictedSource
 
-        return PredictedSource(
-            spec, coarse, fine_grid, name=f"candidate {name}: the coarsened truth"
-        )
+        what = f"candidate {name}: the coarsened truth"
+        return PredictedSource(spec, coarse, fine_grid, minimum=minimum, name=what)
     from phire.downscaling.interpolation import InterpolatedSource
 
     return InterpolatedSource(coarse, fine_grid, spec)
 
 
-def _origin(files, spec):
-    """What is kept of where fields came from: the path and a hash of what is there."""
+def _origin(files, spec, minimum=None):
+    """What is kept of where fields came from: the path, a hash of what is there, and the bound
+    that a prediction was set to."""
     if spec in INTERPOLATIONS:
         return {"spec": spec}
     path = os.path.abspath(spec)
-    return {"path": path, "fingerprint": files.fingerprint(path)}
+    origin = {"path": path, "fingerprint": files.fingerprint(path)}
+    if not _is_run(spec):
+        from phire.fields.output import recorded_options
+
+        minimum = (recorded_options(path) or {}).get("minimum")
+    return origin if minimum is None else {**origin, "minimum": minimum}
 
 
 if __name__ == "__main__":

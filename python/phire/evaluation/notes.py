@@ -52,6 +52,18 @@ def of_times(found: int, wanted: int) -> Iterable[str]:
         yield f"{found} of {wanted} times are in all candidates: only these are evaluated"
 
 
+def of_bounds(origins: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
+    """Tells which sources had values below a bound set to it when they were predicted.
+
+    Args:
+        origins: What the sources were opened from, by name; ``minimum`` where there was a bound.
+    """
+    for name, origin in origins.items():
+        bound = origin.get("minimum")
+        if bound is not None:
+            yield f"candidate {name} was predicted with values below {bound:g} set to {bound:g}"
+
+
 def of_window(
     truth: Source, aligned: AlignedSource, candidates: Mapping[str, Source]
 ) -> Iterable[str]:

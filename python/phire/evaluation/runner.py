@@ -84,7 +84,8 @@ def evaluate(
         lags: Of the semivariogram, km.
         pairs: Of points for each lag and field.
         origins: By source (``truth``, candidates, ``--climatology``, ``--learned``) what it was
-            opened from; it is kept with the results, and another one is refused. By default the
+            opened from (``minimum``: the bound that a prediction was set to); it is kept with the
+            results, and another one is refused. By default the
             source's path, or its first and last field.
         seed: Of every random draw.
         chunk: Times between two snapshots of the work; a crash costs no more than these.
@@ -137,6 +138,7 @@ def evaluate(
     settings = [dataclasses.replace(setting, domain=domain) for domain in domains]
     names, skipped = _chosen_metrics(metrics, settings, placed)
     told = [
+        *notes.of_bounds({name: origins.get(name, {}) for name in candidates}),
         *notes.of_times(len(aligned.time), len(truth_times)),
         *notes.of_window(truth, aligned, candidates),
         *notes.of_statistics([STATISTICS[name] for name in names], settings, skipped),
