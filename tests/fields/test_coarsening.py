@@ -20,6 +20,7 @@ from phire.fields.coarsening import (
     kept_window,
     refine_grid,
     remainder,
+    remainder_note,
     with_block_means,
 )
 from phire.fields.grid import Grid
@@ -191,6 +192,14 @@ def test_block_means_are_restored_to_the_last_bits(grid):
     # Within a block all points are shifted alike.
     shift = (made - fine).reshape(2, height // 4, 4, width // 4, 4)
     assert np.ptp(shift, axis=(2, 4)).max() < 0.05
+
+
+def test_what_coarsening_drops_is_named():
+    assert remainder_note(Grid.pixels(8, 12), 4) is None
+    note = remainder_note(Grid.pole_to_pole(721, 1442), 4)
+    assert (
+        "721 × 1442 is no multiple of 4: the last row at the south and the last 2 columns" in note
+    )
 
 
 def test_what_cannot_be_coarsened_is_refused():

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from phire import files
+from phire import files, progress
 from phire.downscaling.filling import Filler
 from phire.downscaling.interpolation import InterpolatedSource
 from phire.downscaling.resuming import kept
@@ -16,7 +16,13 @@ from phire.downscaling.trained_generator import TrainedGenerator
 from phire.downscaling.written import CountedSource, notes
 from phire.errors import InputError
 from phire.fields import open_source, write_source
-from phire.fields.coarsening import CoarsenedSource, CroppedSource, coarsen_grid, refine_grid
+from phire.fields.coarsening import (
+    CoarsenedSource,
+    CroppedSource,
+    coarsen_grid,
+    refine_grid,
+    remainder_note,
+)
 from phire.fields.grid import Grid
 from phire.fields.interpolation import METHODS
 from phire.fields.opening import expand
@@ -273,7 +279,12 @@ def _opened(
     source = open_source(input, channels)
     if time is not None:
         source = TimeSelection(source, source.time.select_range(time))
-    return source if scale is None else CoarsenedSource(source, scale)
+    if scale is None:
+        return source
+    coarsened, dropped = CoarsenedSource(source, scale), remainder_note(source.grid, scale)
+    if dropped is not None:
+        progress.say(dropped)
+    return coarsened
 
 
 def _interpolated(

@@ -16,6 +16,22 @@ def remainder(grid: Grid, scale: int) -> tuple[int, int]:
     return grid.shape[0] % scale, grid.shape[1] % scale
 
 
+def remainder_note(grid: Grid, scale: int) -> str | None:
+    """A sentence on the rows and columns that coarsening drops; None where it drops none."""
+    rest = remainder(grid, scale)
+    if not any(rest):
+        return None
+    parts = [
+        f"the last {name if count == 1 else f'{count} {name}s'} at the {side}"
+        for count, name, side in zip(rest, ("row", "column"), ("south", "east"))
+        if count
+    ]
+    return (
+        f"Note: {grid.shape[0]} × {grid.shape[1]} is no multiple of {scale}: "
+        f"{' and '.join(parts)} {'is' if sum(rest) == 1 else 'are'} dropped."
+    )
+
+
 def kept_window(grid: Grid, scale: int) -> tuple[slice, slice]:
     """The rows and columns of a fine grid that coarsening by ``scale`` keeps.
 

@@ -12,7 +12,7 @@ import numpy as np
 from phire import files, progress
 from phire.errors import InputError
 from phire.fields.cluster import cluster
-from phire.fields.coarsening import ALIGNMENTS, coarsen_grid, remainder
+from phire.fields.coarsening import ALIGNMENTS, coarsen_grid, remainder_note
 from phire.fields.store import open_store
 from phire.records import features, making, writing
 from phire.records.cutting import Cuts
@@ -130,12 +130,9 @@ def write_downscaling_records(
             # In points of the low resolution: patches begin where its blocks begin.
             closes = high.grid.wraps and coarse.shape[1] * scale == high.grid.shape[1]
             place = window(coarse, (patch[0] // scale, patch[1] // scale), latitudes, wraps=closes)
-        rest = remainder(high.grid, scale)
-        if any(rest):
-            progress.say(
-                f"Note: {high.grid.shape[0]} × {high.grid.shape[1]} is no multiple of {scale}: the "
-                f"last {rest[0]} rows at the south and {rest[1]} columns at the east are dropped."
-            )
+        dropped = remainder_note(high.grid, scale)
+        if dropped is not None:
+            progress.say(dropped)
         if latitudes is not None and not high.grid.has_coordinates:
             progress.say("--latitudes is ignored: the fields have no coordinates.")
 
