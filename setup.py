@@ -64,7 +64,7 @@ setup(
         "h5py>=3.11",
         "hdf5plugin>=5.0",
         "isal>=1.6",
-        "keras>=3.8",
+        "keras>=3.9",
         "matplotlib>=3.10",
         "pillow>=10",
         "pint>=0.24",

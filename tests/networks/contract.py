@@ -58,6 +58,9 @@ EVERYTHING = Shapes((10, 12, 3), (18, 24, 2), 3, static=2, auxiliary=1, time=2, 
 ALIGNED = Shapes((8, 8, 2), (16, 16, 2), 2, static=1, time=2)
 """As many channels out as in, so that what is interpolated can be added."""
 
+UNET: dict[str, Any] = {"widths": [4, 8], "blocks": 1, "groups": 2, "zero_init": False}
+"""A small U-Net of which nothing begins as zero."""
+
 SMALL: dict[str, list[Case]] = {
     "conv-baseline": [Case("conv-baseline", {"filters": (6, 4)}, ALIGNED)],
     "conv-swin2sr": [Case("conv-swin2sr", {"filters": 8, "depths": (4,), "heads": 2,
@@ -81,6 +84,16 @@ SMALL: dict[str, list[Case]] = {
         Case("srgan-small", {"filters": 4, "blocks": 1, "dropout": 0.3,
                              "dropout_kind": "spatial"}),
     ],
+    "unet": [
+        Case("unet", UNET, EVERYTHING),
+        Case("unet", {**UNET, "normalization": "rms", "skips": "levels"}, slack=4),
+    ],
+    "unet-small": [Case("unet-small", {**UNET, "denoiser": True})],
+    "unet-adm": [Case("unet-adm", UNET | {"heads": 2, "cascade": 2}, ALIGNED)],
+    "unet2d": [Case("unet2d", UNET | {"attention": [1]}, EVERYTHING)],
+    "unet2d-condition": [Case("unet2d-condition", UNET | {"heads": 2, "token_width": 6}, ALIGNED)],
+    "unet-deepr": [Case("unet-deepr", UNET | {"attention": [1]})],
+    "songunet": [Case("songunet", UNET | {"stem": 4})],
 }  # fmt: skip
 """Cases by the name of the network."""
 

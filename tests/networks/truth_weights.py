@@ -75,8 +75,11 @@ def assign_formula_weights(
     for j, (name, shape) in enumerate(names):
         module, _, parameter = name.rpartition(".")
         plain = parameter in dict(PARAMETERS)
-        target = variable(find(module), parameter) if plain else find(name)
-        value = in_keras_layout(formula_value(j, name, shape))
+        found = find(module if plain else name)
+        target = variable(found, parameter) if plain else found
+        value = formula_value(j, name, shape)
+        if not hasattr(found, "embeddings"):  # tables are (rows, width) in both
+            value = in_keras_layout(value)
         if module in (shuffled or {}):
             square = shuffled[module] ** 2
             split = value.reshape(*value.shape[:-1], -1, square)

@@ -1,0 +1,297 @@
+"""Embeddings of the noise level and of the time covariates, computed in float32."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from phire.errors import InputError
+
+NOISE_KINDS = ("fourier", "positional", "log")
+TIME_KINDS = ("class", "positional", "timestep", "cyclical")
+LEAST_LEVEL = 1e-12
+"""Noise levels below it count as it where their logarithm is embedded."""
+
+
+class _Float32(keras.layers.Layer):
+    """Layer without compute precision of its own: sines of 500 radians need float32."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{**kwargs, "dtype": "float32"})
+
+
+@keras.saving.register_keras_serializable(package="phire")
+class Sinusoids(_Float32):
+    """Cosines and sines of values (…,) at geometric frequencies: (…, width).
+
+    The i-th of the n = width // 2 frequencies is period^(−i/n), in the order cosines, sines (Ho et
+    al. 2020 as in diffusers); ``sine_first`` has sines, cosines and period^(−i/(n − 1)) (Vaswani et
+    al. 2017 as in tensor2tensor). An odd width ends with a zero.
+
+    Args:
+        width: Length of the embedding.
+        period: Radians per unit fall from 1 to about 1/period.
+        sine_first: See above.
+    """
+
+    def __init__(
+        self, width: int, period: float = 1e4, sine_first: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.width = width
+        self.period = period
+        self.sine_first = sine_first
+
+    def call(self, inputs: Any) -> Any:
+        """Embeds a batch of values."""
+        count = self.width // 2
+        last = max(count - self.sine_first, 1)
+        frequencies = np.exp(-math.log(self.period) * np.arange(count) / last).astype("float32")
+        angles = ops.cast(inputs, "float32")[..., None] * frequencies
+        parts = [ops.cos(angles), ops.sin(angles)]
+        parts = parts[::-1] if self.sine_first else parts
+        if self.width % 2:
+            parts.append(ops.zeros_like(angles[..., :1]))
+        return ops.concatenate(parts, axis=-1)
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """(…, width)."""
+        return (*input_shape, self.width)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        return {
+            **super().get_config(), "width": self.width, "period": self.period,
+            "sine_first": self.sine_first,
+        }  # fmt: skip
+
+
+@keras.saving.register_keras_serializable(package="phire")
+class FourierFeatures(_Float32):
+    """Sines and cosines of 2π·w·x at frozen random frequencies w ~ N(0, scale²).
+
+    Source: Tancik et al. 2020, arXiv:2006.10739.
+
+    Args:
+        frequencies: Number of frequencies.
+        scale: Standard deviation of the frequencies.
+        seed: Seed of the frequencies.
+    """
+
+    def __init__(self, frequencies: int, scale: float = 1.0, seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.frequencies = frequencies
+        self.scale = scale
+        self.seed = seed
+
+    def build(self, input_shape: tuple) -> None:
+        """Draws the frequencies."""
+        self.frequency = self.add_weight(
+            shape=(self.frequencies,), trainable=False, name="frequency",
+            initializer=keras.initializers.RandomNormal(0, self.scale, seed=self.seed),
+        )  # fmt: skip
+
+    def call(self, inputs: Any) -> Any:
+        """Embeds (B,)."""
+        angles = 2 * math.pi * ops.cast(inputs, "float32")[..., None] * self.frequency
+        return ops.concatenate([ops.sin(angles), ops.cos(angles)], axis=-1)
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """(B, 2·frequencies)."""
+        return (*input_shape, 2 * self.frequencies)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        return {
+            **super().get_config(), "frequencies": self.frequencies, "scale": self.scale,
+            "seed": self.seed,
+        }  # fmt: skip
+
+
+@keras.saving.register_keras_serializable(package="phire")
+class LogLevel(_Float32):
+    """Natural logarithm of noise levels (B,), times a factor.
+
+    Args:
+        factor: ¼ gives EDM's c_noise.
+    """
+
+    def __init__(self, factor: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def call(self, inputs: Any) -> Any:
+        """Scales a batch of levels."""
+        level = ops.maximum(ops.cast(inputs, "float32"), LEAST_LEVEL)
+        return self.factor * ops.log(level)
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """(B,)."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        return {**super().get_config(), "factor": self.factor}
+
+
+@keras.saving.register_keras_serializable(package="phire")
+class Covariate(_Float32):
+    """One column of the covariates (B, K), as value or as class.
+
+    Args:
+        index: Column.
+        classes: None for the value; else the number of classes that ⌊value⌋ is counted round.
+    """
+
+    def __init__(self, index: int, classes: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.index = index
+        self.classes = classes
+
+    def call(self, inputs: Any) -> Any:
+        """(B, K) → (B,)."""
+        value = ops.cast(inputs, "float32")[:, self.index]
+        return value if self.classes is None else ops.mod(ops.floor(value), self.classes)
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """(B,)."""
+        return input_shape[:1]
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        return {**super().get_config(), "index": self.index, "classes": self.classes}
+
+
+@keras.saving.register_keras_serializable(package="phire")
+class Cycles(_Float32):
+    """Cosine and sine of every covariate's phase within its period: (B, K) → (B, 2·K).
+
+    Args:
+        periods: Period of each covariate, in its own unit.
+    """
+
+    def __init__(self, periods: Sequence[float], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.periods = tuple(periods)
+
+    def call(self, inputs: Any) -> Any:
+        """Embeds a batch; the cosines come first."""
+        factors = 2 * math.pi / np.asarray(self.periods, "float32")
+        angles = ops.cast(inputs, "float32") * factors
+        return ops.concatenate([ops.cos(angles), ops.sin(angles)], axis=-1)
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """(B, 2·K)."""
+        return input_shape[0], 2 * len(self.periods)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        return {**super().get_config(), "periods": self.periods}
+
+
+@keras.saving.register_keras_serializable(package="phire")
+class CovariateTokens(_Float32):
+    """Tokens for cross-attention: one for each covariate, (B, K) → (B, K, width), without weights.
+
+    A token is the sinusoids of the value up to its period, plus those of its index.
+
+    Args:
+        width: Length of a token.
+        periods: Period of each covariate, in its own unit.
+    """
+
+    def __init__(self, width: int, periods: Sequence[float], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.width = width
+        self.periods = tuple(periods)
+        self._embeddings = [Sinusoids(width, period, sine_first=True) for period in periods]
+        self._index = Sinusoids(width, sine_first=True)
+
+    def call(self, inputs: Any) -> Any:
+        """Embeds a batch."""
+        values = ops.cast(inputs, "float32")
+        tokens = [embed(values[:, k]) for k, embed in enumerate(self._embeddings)]
+        places = self._index(ops.arange(len(self.periods), dtype="float32"))
+        return ops.stack(tokens, axis=1) + places
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """(B, K, width)."""
+        return (*input_shape, self.width)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        return {**super().get_config(), "width": self.width, "periods": self.periods}
+
+
+def embed_noise_level(
+    level: Any, kind: str, width: int, output: int, *, sine_first: bool, fourier_scale: float
+) -> Any:
+    """Embeds noise levels (B,) to (B, output): features, then two dense layers with SiLU between.
+
+    Args:
+        level: σ, or the number of a time step.
+        kind: ``fourier`` (random frequencies of ln σ), ``positional`` (sinusoids of the level
+            itself), ``log`` (sinusoids of ¼ ln σ).
+        width: Number of frequencies of ``fourier``; length of the sinusoids.
+        output: Length of the embedding.
+        sine_first: See :class:`Sinusoids`.
+        fourier_scale: Standard deviation of the random frequencies.
+
+    Raises:
+        InputError: The kind is unknown.
+    """
+    if kind not in NOISE_KINDS:
+        raise InputError(f"noise_embedding {kind!r} must be one of {', '.join(NOISE_KINDS)}.")
+    if kind != "positional":
+        factor = 1.0 if kind == "fourier" else 0.25
+        level = LogLevel(factor, name="log_noise_level")(level)
+    if kind == "fourier":
+        features = FourierFeatures(width, fourier_scale, name="noise_features")(level)
+    else:
+        features = Sinusoids(width, sine_first=sine_first, name="noise_features")(level)
+    return two_dense(features, output, "noise_embedding")
+
+
+def embed_time(time: Any, kind: str, width: int, output: int, periods: Sequence[float]) -> list:
+    """Embeds covariates (B, K); the embeddings, each (B, output), are to be summed.
+
+    Args:
+        time: Values of the covariates, each in the unit of its period.
+        kind: ``class``: a table of one row for every whole value within the period; ``positional``:
+            sinusoids up to the period, without weights; ``timestep``: sinusoids of ``width`` and
+            two dense layers; ``cyclical``: cosine and sine of the phase of all, two dense layers.
+        width: Length of the sinusoids of ``timestep``.
+        output: Length of an embedding.
+        periods: Period of each covariate.
+
+    Raises:
+        InputError: The kind is unknown.
+    """
+    if kind == "cyclical":
+        return [two_dense(Cycles(periods, name="time_features")(time), output, "time_embedding")]
+    if kind not in TIME_KINDS:
+        raise InputError(f"time_embedding {kind!r} must be one of {', '.join(TIME_KINDS)}.")
+    embeddings = []
+    for k, period in enumerate(periods):
+        name = f"time_{k}_embedding"
+        rows = math.ceil(period)
+        value = Covariate(k, rows if kind == "class" else None, name=f"time_{k}")(time)
+        if kind == "class":
+            embeddings.append(layers.Embedding(rows, output, name=name)(value))
+        elif kind == "positional":
+            embeddings.append(Sinusoids(output, period, sine_first=True, name=name)(value))
+        else:
+            features = Sinusoids(width, name=f"time_{k}_features")(value)
+            embeddings.append(two_dense(features, output, name))
+    return embeddings
+
+
+def two_dense(x: Any, output: int, name: str) -> Any:
+    """Applies a dense layer, SiLU and a dense layer, both of ``output`` units."""
+    x = layers.Dense(output, activation="silu", name=f"{name}_1")(x)
+    return layers.Dense(output, name=f"{name}_2")(x)

@@ -1,0 +1,146 @@
+"""Attention of every point to all points of a field, or to tokens beside it.
+
+Memory is linear in the number of points: queries are worked through in chunks, and the way back
+computes each chunk's weights again instead of keeping them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+CHUNK_VALUES = 2**25
+"""Attention weights held at once: 128 MiB in float32."""
+
+
+def attend(query: Any, key: Any, value: Any) -> Any:
+    """Returns softmax(q·kᵀ/√d)·v, in chunks of queries where all weights would exceed a bound.
+
+    Args:
+        query: (B, Q, heads, d).
+        key, value: (B, K, heads, d).
+
+    Returns:
+        (B, Q, heads, d).
+    """
+    batch, queries, heads, width = ops.shape(query)
+    weights_of_query = batch * heads * ops.shape(key)[1]
+    known = isinstance(queries, int) and isinstance(weights_of_query, int)
+    if known and queries * weights_of_query <= CHUNK_VALUES:
+        return ops.dot_product_attention(query, key, value)
+    size = CHUNK_VALUES // weights_of_query
+    size = max(min(size, queries), 1) if known else ops.clip(size, 1, queries)
+    count = -(-queries // size)
+    query = ops.pad(query, [[0, 0], [0, count * size - queries], [0, 0], [0, 0]])
+    chunks = ops.transpose(
+        ops.reshape(query, (batch, count, size, heads, width)), (1, 0, 2, 3, 4)
+    )  # fmt: skip
+    one = keras.remat(ops.dot_product_attention)
+    chunks = ops.map(lambda chunk: one(chunk, key, value), chunks)
+    joined = ops.reshape(
+        ops.transpose(chunks, (1, 0, 2, 3, 4)), (batch, count * size, heads, width)
+    )  # fmt: skip
+    return joined[:, :queries]
+
+
+@keras.saving.register_keras_serializable(package="phire")
+class FieldAttention(keras.layers.Layer):
+    """Multi-head self-attention of the points of (B, H, W, C), with biases; no residual.
+
+    Args:
+        heads: Number of heads, a divisor of C.
+        output_initializer: Initial weights of the projection of the heads' results.
+    """
+
+    def __init__(
+        self, heads: int, output_initializer: str = "glorot_uniform", **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.heads = heads
+        self.output_initializer = output_initializer
+
+    def build(self, inputs_shape: tuple) -> None:
+        """Makes the projections ``query_key_value`` and ``output_projection``."""
+        channels = inputs_shape[-1]
+        self.query_key_value = keras.layers.Dense(
+            3 * channels, name="query_key_value", dtype=self.dtype_policy
+        )
+        self.output_projection = keras.layers.Dense(
+            channels, kernel_initializer=self.output_initializer, name="output_projection",
+            dtype=self.dtype_policy,
+        )  # fmt: skip
+        self.query_key_value.build(inputs_shape)
+        self.output_projection.build(inputs_shape)
+
+    def call(self, inputs: Any) -> Any:
+        """(B, H, W, C) → (B, H, W, C)."""
+        batch, height, width, channels = ops.shape(inputs)
+        x = self.query_key_value(ops.reshape(inputs, (batch, height * width, channels)))
+        x = ops.reshape(x, (batch, height * width, 3, self.heads, channels // self.heads))
+        x = attend(x[:, :, 0], x[:, :, 1], x[:, :, 2])
+        x = self.output_projection(ops.reshape(x, (batch, height * width, channels)))
+        return ops.reshape(x, (batch, height, width, channels))
+
+    def compute_output_shape(self, inputs_shape: tuple) -> tuple:
+        """(B, H, W, C)."""
+        return inputs_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        return {
+            **super().get_config(), "heads": self.heads,
+            "output_initializer": self.output_initializer,
+        }  # fmt: skip
+
+
+@keras.saving.register_keras_serializable(package="phire")
+class TokenAttention(keras.layers.Layer):
+    """Attention of (B, …, C) to tokens (B, L, D), or to itself; only the output has a bias.
+
+    Args:
+        heads: Number of heads, a divisor of C.
+    """
+
+    def __init__(self, heads: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.heads = heads
+
+    def build(self, inputs_shape: tuple, tokens_shape: tuple | None = None) -> None:
+        """Makes the four projections."""
+        channels = inputs_shape[-1]
+        sources = {
+            "query": inputs_shape, "key": tokens_shape or inputs_shape,
+            "value": tokens_shape or inputs_shape, "output_projection": inputs_shape,
+        }  # fmt: skip
+        for name, shape in sources.items():
+            projection = keras.layers.Dense(
+                channels, use_bias=name == "output_projection", name=name, dtype=self.dtype_policy
+            )
+            projection.build(shape)
+            setattr(self, name, projection)
+
+    def call(self, inputs: Any, tokens: Any = None) -> Any:
+        """(B, …, C), (B, L, D) → (B, …, C)."""
+        source = inputs if tokens is None else tokens
+        query, key, value = (
+            self._in_heads(project(x))
+            for project, x in ((self.query, inputs), (self.key, source), (self.value, source))
+        )
+        x = attend(query, key, value)
+        return self.output_projection(ops.reshape(x, ops.shape(inputs)))
+
+    def _in_heads(self, x: Any) -> Any:
+        batch, *sizes, channels = ops.shape(x)
+        count = math.prod(sizes)
+        return ops.reshape(x, (batch, count, self.heads, channels // self.heads))
+
+    def compute_output_shape(self, inputs_shape: tuple, tokens_shape: Any = None) -> tuple:
+        """(B, …, C)."""
+        return inputs_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        return {**super().get_config(), "heads": self.heads}

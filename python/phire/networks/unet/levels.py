@@ -1,0 +1,221 @@
+"""Residual blocks, attention and resampling of a U-Net, put together level by level."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+from typing import Any
+
+from keras import layers
+
+from phire.errors import InputError
+from phire.networks.blocks.field_norm import FieldNorm
+from phire.networks.blocks.global_attention import FieldAttention, TokenAttention
+
+DOWNSAMPLING = ("conv", "average", "resnet")
+UPSAMPLING = ("nearest", "transposed", "resnet")
+
+
+class Levels:
+    """The way down, the middle and the way up, on tensors of Keras's functional interface.
+
+    Level 0 is the finest. With the option ``skips=all`` every result on the way down (the first
+    convolution's, each block's, each downsampling's) is joined to one block on the way up, last in,
+    first out; with ``levels`` the last block's of each level but the coarsest.
+
+    Args:
+        options: Options of :func:`phire.networks.unet.presets.unet`, checked.
+        widths: Channels of each level.
+        attention: Levels whose blocks are followed by attention.
+        embedding: (B, E), or None where nothing is embedded.
+        tokens: (B, L, D) for cross-attention, or None for self-attention alone.
+
+    Attributes:
+        reach: Points of the finest level that an output depends on along each axis, at most,
+            by convolutions and resampling alone.
+    """
+
+    def __init__(
+        self, options: SimpleNamespace, widths: list[int], attention: frozenset[int],
+        embedding: Any, tokens: Any,
+    ) -> None:  # fmt: skip
+        self.options = options
+        self.widths = widths
+        self.attention = attention
+        self.tokens = tokens
+        self.embedding = embedding
+        if embedding is not None:
+            self.embedding = layers.Activation("silu", name="embedding_activation")(embedding)
+        self.reach = 0
+
+    def __call__(self, x: Any, stem: int, outputs: int, coarser: list[Any] = ()) -> Any:
+        """Returns (B, H, W, outputs); H and W have to be multiples of 2^(levels − 1).
+
+        Args:
+            x: Joined inputs, (B, H, W, C).
+            stem: Channels of the first convolution.
+            outputs: Channels of the last convolution.
+            coarser: Conditions that are joined to the input of each coarser level, finest first.
+        """
+        x = self._convolution(x, stem, 0, "first_convolution")
+        last = len(self.widths) - 1
+        skips = [[x]]
+        for level in range(last + 1):
+            if level:
+                x = self._down(x, level - 1)
+                skips.append([x])
+            for block in range(self.options.blocks):
+                name = f"down_{level}_block_{block}"
+                if level and not block and coarser:
+                    x = layers.Concatenate(name=f"{name}_conditions")([x, coarser[level - 1]])
+                x = self._residual(x, self.widths[level], level, name)
+                x = self._attention(x, name) if level in self.attention else x
+                skips[level].append(x)
+        x = self._residual(x, self.widths[last], last, "middle_0")
+        if self.options.middle_attention:
+            x = self._attention(x, "middle")
+        x = self._residual(x, self.widths[last], last, "middle_1")
+        all_joined = self.options.skips == "all"
+        for level in range(last if all_joined else last - 1, -1, -1):
+            if level < last:
+                x = self._up(x, level + 1)
+            x = self._up_level(x, level, skips[level] if all_joined else skips[level][-1:])
+        x = self._activated(FieldNorm(*self._norm, name="last_norm")(x), "last")
+        return self._convolution(x, outputs, 0, "last_convolution", last=True)
+
+    def _up_level(self, x: Any, level: int, skips: list[Any]) -> Any:
+        """Joins the skips of a level, last first, each to the input of a block."""
+        options = self.options
+        skips = list(skips)
+        blocks = max(len(skips), options.blocks)
+        for block in range(blocks):
+            ends = block == blocks - 1
+            narrow = ends and level and options.up_widths == "next"
+            name = f"up_{level}_block_{block}"
+            if skips:
+                x = layers.Concatenate(name=f"{name}_joined")([x, skips.pop()])
+            x = self._residual(x, self.widths[level - 1 if narrow else level], level, name)
+            if level in self.attention and (ends or options.up_attention == "all"):
+                x = self._attention(x, name)
+        return x
+
+    @property
+    def _norm(self) -> tuple[str, int]:
+        return self.options.normalization, self.options.groups
+
+    def _activated(self, x: Any, name: str) -> Any:
+        return layers.Activation(self.options.activation, name=f"{name}_activation")(x)
+
+    def _convolution(self, x: Any, width: int, level: int, name: str, *, last: bool = False) -> Any:
+        """3×3 convolution; ``last`` of a branch begins with zeros where the options say so."""
+        self.reach += 2**level
+        start = "zeros" if last and self.options.zero_init else "glorot_uniform"
+        return layers.Conv2D(width, 3, padding="same", kernel_initializer=start, name=name)(x)
+
+    def _residual(self, x: Any, width: int, level: int, name: str, resample: Any = None) -> Any:
+        """Adds normalised, activated convolutions to x, with the embedding between them.
+
+        Args:
+            x: (B, H, W, C).
+            width: Channels of the result.
+            level: Level of the convolutions.
+            name: Beginning of the layers' names.
+            resample: Layer that both branches pass before their first convolution.
+        """
+        options = self.options
+        h = self._activated(FieldNorm(*self._norm, name=f"{name}_norm_1")(x), f"{name}_1")
+        if resample is not None:
+            h, x = resample(h), resample(x)
+        h = self._convolution(h, width, level, f"{name}_convolution_1")
+        norm = FieldNorm(*self._norm, name=f"{name}_norm_2")
+        if self.embedding is None:
+            h = norm(h)
+        else:
+            units = width * (2 if options.scale_shift else 1)
+            given = layers.Dense(units, name=f"{name}_embedding")(self.embedding)
+            if options.scale_shift:
+                h = norm(h, given)
+            else:
+                h = norm(h + layers.Reshape((1, 1, width), name=f"{name}_shift")(given))
+        h = self._activated(h, f"{name}_2")
+        if options.dropout:
+            h = layers.Dropout(options.dropout, name=f"{name}_dropout")(h)
+        h = self._convolution(h, width, level, f"{name}_convolution_2", last=True)
+        if x.shape[-1] != width or (resample is not None and options.resample_projection):
+            x = layers.Conv2D(width, 1, name=f"{name}_shortcut")(x)
+        return self._sum(x, h, name)
+
+    def _sum(self, x: Any, h: Any, name: str) -> Any:
+        x = layers.Add(name=f"{name}_sum")([x, h])
+        return x / math.sqrt(2) if self.options.half_variance else x
+
+    def _heads(self, channels: int, name: str) -> int:
+        if self.options.head_channels:
+            return max(channels // self.options.head_channels, 1)
+        if channels % self.options.heads:
+            raise InputError(
+                f"heads {self.options.heads} must divide the {channels} channels of {name}."
+            )
+        return self.options.heads
+
+    def _attention(self, x: Any, name: str) -> Any:
+        """Adds attention to x: of the field alone, or a transformer block with cross-attention."""
+        channels = x.shape[-1]
+        heads = self._heads(channels, name)
+        h = x
+        placed = ("all",) if name == "middle" else ("all", "levels")
+        if self.options.attention_norm in placed:
+            h = FieldNorm(*self._norm, name=f"{name}_attention_norm")(x)
+        if self.tokens is not None:
+            return layers.Add(name=f"{name}_attention_sum")(
+                [x, self._transformer(h, heads, f"{name}_transformer")]
+            )
+        start = "zeros" if self.options.zero_init else "glorot_uniform"
+        h = FieldAttention(heads, start, name=f"{name}_attention")(h)
+        return self._sum(x, h, f"{name}_attention")
+
+    def _transformer(self, x: Any, heads: int, name: str) -> Any:
+        """Self-attention, cross-attention to the tokens and a gated MLP, between projections."""
+        channels = x.shape[-1]
+        x = layers.Dense(channels, name=f"{name}_in")(x)
+        for part in ("self_attention", "cross_attention"):
+            h = layers.LayerNormalization(epsilon=1e-5, name=f"{name}_{part}_norm")(x)
+            attention = TokenAttention(heads, name=f"{name}_{part}")
+            x = x + (attention(h) if part == "self_attention" else attention(h, self.tokens))
+        h = layers.LayerNormalization(epsilon=1e-5, name=f"{name}_mlp_norm")(x)
+        h = layers.Dense(8 * channels, name=f"{name}_mlp_1")(h)
+        gate = layers.Activation("gelu", name=f"{name}_gate")(h[..., 4 * channels :])
+        x = x + layers.Dense(channels, name=f"{name}_mlp_2")(h[..., : 4 * channels] * gate)
+        start = "zeros" if self.options.zero_init else "glorot_uniform"
+        return layers.Dense(channels, kernel_initializer=start, name=f"{name}_out")(x)
+
+    def _down(self, x: Any, level: int) -> Any:
+        kind = of_level(self.options.downsampling, level)
+        name = f"down_{level}_sampling"
+        self.reach += 2**level
+        if kind == "average":
+            return layers.AveragePooling2D(2, name=name)(x)
+        if kind == "resnet":
+            pool = layers.AveragePooling2D(2, name=f"{name}_pooling")
+            return self._residual(x, x.shape[-1], level + 1, name, pool)
+        # As in PyTorch, zeros stand before the first row and column: "same" puts them last.
+        x = layers.ZeroPadding2D(((1, 0), (1, 0)), name=f"{name}_padding")(x)
+        return layers.Conv2D(x.shape[-1], 3, strides=2, name=name)(x)
+
+    def _up(self, x: Any, level: int) -> Any:
+        kind = of_level(self.options.upsampling, level - 1)
+        name = f"up_{level}_sampling"
+        self.reach += 2**level
+        if kind == "transposed":
+            return layers.Conv2DTranspose(
+                x.shape[-1], 4, strides=2, padding="same", name=name
+            )(x)  # fmt: skip
+        double = layers.UpSampling2D(2, name=f"{name}_nearest")
+        if kind == "resnet":
+            return self._residual(x, x.shape[-1], level - 1, name, double)
+        return self._convolution(double(x), x.shape[-1], level - 1, name)
+
+
+def of_level(choice: str | list[str], level: int) -> str:
+    """Returns the choice of a level: the one for all, or that of a list, finest level first."""
+    return choice if isinstance(choice, str) else choice[level]

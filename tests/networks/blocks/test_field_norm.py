@@ -1,0 +1,50 @@
+"""Normalisations against Keras's own and closed forms."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from phire.networks.blocks.field_norm import FieldNorm
+
+FIELD = np.random.default_rng(0).normal(3, 2, size=(2, 5, 4, 12)).astype("f4")
+MODULATION = np.random.default_rng(1).normal(size=(2, 24)).astype("f4")
+
+
+def with_weights(layer, given):
+    """Gives gamma and beta away from 1 and 0."""
+    layer.build(given.shape)
+    random = np.random.default_rng(2)
+    layer.set_weights([random.normal(1, 0.2, w.shape) for w in layer.get_weights()])
+    return layer
+
+
+@pytest.mark.parametrize("groups, divides", [(4, 4), (12, 12), (8, 4)])
+def test_group_is_that_of_keras_by_the_common_divisor(groups, divides):
+    layer = with_weights(FieldNorm("group", groups), FIELD)
+    keras_layer = keras.layers.GroupNormalization(divides, epsilon=1e-5)
+    keras_layer.build(FIELD.shape)
+    keras_layer.set_weights(layer.get_weights())
+    np.testing.assert_allclose(layer(FIELD), keras_layer(FIELD), atol=2e-5)
+
+
+@pytest.mark.parametrize("kind", ["group", "rms", "none"])
+def test_the_embedding_scales_and_shifts_the_result(kind):
+    layer = with_weights(FieldNorm(kind, 4), FIELD)
+    plain = np.asarray(layer(FIELD))
+    scale, shift = (m[:, None, None] for m in np.split(MODULATION, 2, axis=-1))
+    np.testing.assert_allclose(layer(FIELD, MODULATION), plain * (1 + scale) + shift, atol=1e-4)
+
+
+def test_rms_divides_each_point():
+    layer = with_weights(FieldNorm("rms"), FIELD)
+    expected = FIELD / np.sqrt((FIELD**2).mean(-1, keepdims=True) + 1e-5) * layer.get_weights()[0]
+    np.testing.assert_allclose(layer(FIELD), expected, atol=1e-5)
+
+
+def test_statistics_are_of_float32_under_mixed_precision():
+    layer = with_weights(FieldNorm("group", 4, dtype="mixed_bfloat16"), FIELD)
+    exact = with_weights(FieldNorm("group", 4), FIELD)
+    error = np.asarray(layer(FIELD), "f4") - np.asarray(exact(FIELD))
+    assert layer(FIELD).dtype == "bfloat16" and np.abs(error).max() < 0.05
