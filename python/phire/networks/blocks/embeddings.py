@@ -49,15 +49,7 @@ class Sinusoids(_Float32):
 
     def call(self, inputs: Any) -> Any:
         """Embeds a batch of values."""
-        count = self.width // 2
-        last = max(count - self.sine_first, 1)
-        frequencies = np.exp(-math.log(self.period) * np.arange(count) / last).astype("float32")
-        angles = ops.cast(inputs, "float32")[..., None] * frequencies
-        parts = [ops.cos(angles), ops.sin(angles)]
-        parts = parts[::-1] if self.sine_first else parts
-        if self.width % 2:
-            parts.append(ops.zeros_like(angles[..., :1]))
-        return ops.concatenate(parts, axis=-1)
+        return sinusoids(inputs, self.width, self.period, self.sine_first)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         """(…, width)."""
@@ -69,6 +61,19 @@ class Sinusoids(_Float32):
             **super().get_config(), "width": self.width, "period": self.period,
             "sine_first": self.sine_first,
         }  # fmt: skip
+
+
+def sinusoids(values: Any, width: int, period: float = 1e4, sine_first: bool = False) -> Any:
+    """Returns cosines and sines of values as :class:`Sinusoids` states them."""
+    count = width // 2
+    last = max(count - sine_first, 1)
+    frequencies = np.exp(-math.log(period) * np.arange(count) / last).astype("float32")
+    angles = ops.cast(values, "float32")[..., None] * frequencies
+    parts = [ops.cos(angles), ops.sin(angles)]
+    parts = parts[::-1] if sine_first else parts
+    if width % 2:
+        parts.append(ops.zeros_like(angles[..., :1]))
+    return ops.concatenate(parts, axis=-1)
 
 
 @keras.saving.register_keras_serializable(package="phire")
@@ -209,14 +214,16 @@ class CovariateTokens(_Float32):
         super().__init__(**kwargs)
         self.width = width
         self.periods = tuple(periods)
-        self._embeddings = [Sinusoids(width, period, sine_first=True) for period in periods]
-        self._index = Sinusoids(width, sine_first=True)
 
     def call(self, inputs: Any) -> Any:
         """Embeds a batch."""
         values = ops.cast(inputs, "float32")
-        tokens = [embed(values[:, k]) for k, embed in enumerate(self._embeddings)]
-        places = self._index(ops.arange(len(self.periods), dtype="float32"))
+        tokens = [
+            sinusoids(values[:, k], self.width, period, sine_first=True)
+            for k, period in enumerate(self.periods)
+        ]
+        places = np.arange(len(self.periods), dtype="float32")
+        places = sinusoids(places, self.width, sine_first=True)
         return ops.stack(tokens, axis=1) + places
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
