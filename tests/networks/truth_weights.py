@@ -84,9 +84,9 @@ def assign_formula_weights(
             square = shuffled[module] ** 2
             split = value.reshape(*value.shape[:-1], -1, square)
             value = np.swapaxes(split, -1, -2).reshape(value.shape)
-        if value.shape != target.shape:  # trailing axes of length one
-            assert value.squeeze().shape == tuple(target.shape), name
-            value = value.squeeze()
+        if value.shape != target.shape:  # axes of length one more or less
+            assert value.squeeze().shape == tuple(n for n in target.shape if n != 1), name
+            value = value.reshape(target.shape)
         target.assign(value)
         assert unset.pop(id(target), None), f"{name} sets a variable that is set or unknown"
     assert not unset, f"not set: {list(unset.values())}"

@@ -12,7 +12,7 @@ from phire.errors import InputError
 from phire.networks.blocks.field_norm import FieldNorm
 from phire.networks.blocks.global_attention import FieldAttention, TokenAttention
 
-DOWNSAMPLING = ("conv", "average", "resnet")
+DOWNSAMPLING = ("conv", "conv-after", "average", "resnet")
 UPSAMPLING = ("nearest", "transposed", "resnet")
 
 
@@ -57,31 +57,31 @@ class Levels:
             outputs: Channels of the last convolution.
             coarser: Conditions that are joined to the input of each coarser level, finest first.
         """
-        x = self._convolution(x, stem, 0, "first_convolution")
+        x = self.convolution(x, stem, 0, "first_convolution")
         last = len(self.widths) - 1
         skips = [[x]]
         for level in range(last + 1):
             if level:
-                x = self._down(x, level - 1)
+                x = self.down(x, level - 1)
                 skips.append([x])
             for block in range(self.options.blocks):
                 name = f"down_{level}_block_{block}"
                 if level and not block and coarser:
                     x = layers.Concatenate(name=f"{name}_conditions")([x, coarser[level - 1]])
-                x = self._residual(x, self.widths[level], level, name)
-                x = self._attention(x, name) if level in self.attention else x
+                x = self.residual(x, self.widths[level], level, name)
+                x = self.attend(x, name) if level in self.attention else x
                 skips[level].append(x)
-        x = self._residual(x, self.widths[last], last, "middle_0")
+        x = self.residual(x, self.widths[last], last, "middle_0")
         if self.options.middle_attention:
-            x = self._attention(x, "middle")
-        x = self._residual(x, self.widths[last], last, "middle_1")
+            x = self.attend(x, "middle")
+        x = self.residual(x, self.widths[last], last, "middle_1")
         all_joined = self.options.skips == "all"
         for level in range(last if all_joined else last - 1, -1, -1):
             if level < last:
-                x = self._up(x, level + 1)
+                x = self.up(x, level + 1)
             x = self._up_level(x, level, skips[level] if all_joined else skips[level][-1:])
-        x = self._activated(FieldNorm(*self._norm, name="last_norm")(x), "last")
-        return self._convolution(x, outputs, 0, "last_convolution", last=True)
+        x = self.activated(FieldNorm(*self.norm, name="last_norm")(x), "last")
+        return self.convolution(x, outputs, 0, "last_convolution", last=True)
 
     def _up_level(self, x: Any, level: int, skips: list[Any]) -> Any:
         """Joins the skips of a level, last first, each to the input of a block."""
@@ -94,25 +94,26 @@ class Levels:
             name = f"up_{level}_block_{block}"
             if skips:
                 x = layers.Concatenate(name=f"{name}_joined")([x, skips.pop()])
-            x = self._residual(x, self.widths[level - 1 if narrow else level], level, name)
+            x = self.residual(x, self.widths[level - 1 if narrow else level], level, name)
             if level in self.attention and (ends or options.up_attention == "all"):
-                x = self._attention(x, name)
+                x = self.attend(x, name)
         return x
 
     @property
-    def _norm(self) -> tuple[str, int]:
-        return self.options.normalization, self.options.groups
+    def norm(self) -> tuple[str, int, float]:
+        """Arguments of every normalisation."""
+        return self.options.normalization, self.options.groups, self.options.epsilon
 
-    def _activated(self, x: Any, name: str) -> Any:
+    def activated(self, x: Any, name: str) -> Any:
         return layers.Activation(self.options.activation, name=f"{name}_activation")(x)
 
-    def _convolution(self, x: Any, width: int, level: int, name: str, *, last: bool = False) -> Any:
+    def convolution(self, x: Any, width: int, level: int, name: str, *, last: bool = False) -> Any:
         """3×3 convolution; ``last`` of a branch begins with zeros where the options say so."""
         self.reach += 2**level
         start = "zeros" if last and self.options.zero_init else "glorot_uniform"
         return layers.Conv2D(width, 3, padding="same", kernel_initializer=start, name=name)(x)
 
-    def _residual(self, x: Any, width: int, level: int, name: str, resample: Any = None) -> Any:
+    def residual(self, x: Any, width: int, level: int, name: str, resample: Any = None) -> Any:
         """Adds normalised, activated convolutions to x, with the embedding between them.
 
         Args:
@@ -123,11 +124,11 @@ class Levels:
             resample: Layer that both branches pass before their first convolution.
         """
         options = self.options
-        h = self._activated(FieldNorm(*self._norm, name=f"{name}_norm_1")(x), f"{name}_1")
+        h = self.activated(FieldNorm(*self.norm, name=f"{name}_norm_1")(x), f"{name}_1")
         if resample is not None:
             h, x = resample(h), resample(x)
-        h = self._convolution(h, width, level, f"{name}_convolution_1")
-        norm = FieldNorm(*self._norm, name=f"{name}_norm_2")
+        h = self.convolution(h, width, level, f"{name}_convolution_1")
+        norm = FieldNorm(*self.norm, name=f"{name}_norm_2")
         if self.embedding is None:
             h = norm(h)
         else:
@@ -137,10 +138,10 @@ class Levels:
                 h = norm(h, given)
             else:
                 h = norm(h + layers.Reshape((1, 1, width), name=f"{name}_shift")(given))
-        h = self._activated(h, f"{name}_2")
+        h = self.activated(h, f"{name}_2")
         if options.dropout:
             h = layers.Dropout(options.dropout, name=f"{name}_dropout")(h)
-        h = self._convolution(h, width, level, f"{name}_convolution_2", last=True)
+        h = self.convolution(h, width, level, f"{name}_convolution_2", last=True)
         if x.shape[-1] != width or (resample is not None and options.resample_projection):
             x = layers.Conv2D(width, 1, name=f"{name}_shortcut")(x)
         return self._sum(x, h, name)
@@ -158,14 +159,14 @@ class Levels:
             )
         return self.options.heads
 
-    def _attention(self, x: Any, name: str) -> Any:
+    def attend(self, x: Any, name: str) -> Any:
         """Adds attention to x: of the field alone, or a transformer block with cross-attention."""
         channels = x.shape[-1]
         heads = self._heads(channels, name)
         h = x
         placed = ("all",) if name == "middle" else ("all", "levels")
         if self.options.attention_norm in placed:
-            h = FieldNorm(*self._norm, name=f"{name}_attention_norm")(x)
+            h = FieldNorm(*self.norm, name=f"{name}_attention_norm")(x)
         if self.tokens is not None:
             return layers.Add(name=f"{name}_attention_sum")(
                 [x, self._transformer(h, heads, f"{name}_transformer")]
@@ -189,7 +190,7 @@ class Levels:
         start = "zeros" if self.options.zero_init else "glorot_uniform"
         return layers.Dense(channels, kernel_initializer=start, name=f"{name}_out")(x)
 
-    def _down(self, x: Any, level: int) -> Any:
+    def down(self, x: Any, level: int) -> Any:
         kind = of_level(self.options.downsampling, level)
         name = f"down_{level}_sampling"
         self.reach += 2**level
@@ -197,12 +198,14 @@ class Levels:
             return layers.AveragePooling2D(2, name=name)(x)
         if kind == "resnet":
             pool = layers.AveragePooling2D(2, name=f"{name}_pooling")
-            return self._residual(x, x.shape[-1], level + 1, name, pool)
+            return self.residual(x, x.shape[-1], level + 1, name, pool)
+        if kind == "conv-after":
+            return layers.Conv2D(x.shape[-1], 3, strides=2, padding="same", name=name)(x)
         # As in PyTorch, zeros stand before the first row and column: "same" puts them last.
         x = layers.ZeroPadding2D(((1, 0), (1, 0)), name=f"{name}_padding")(x)
         return layers.Conv2D(x.shape[-1], 3, strides=2, name=name)(x)
 
-    def _up(self, x: Any, level: int) -> Any:
+    def up(self, x: Any, level: int) -> Any:
         kind = of_level(self.options.upsampling, level - 1)
         name = f"up_{level}_sampling"
         self.reach += 2**level
@@ -212,8 +215,8 @@ class Levels:
             )(x)  # fmt: skip
         double = layers.UpSampling2D(2, name=f"{name}_nearest")
         if kind == "resnet":
-            return self._residual(x, x.shape[-1], level - 1, name, double)
-        return self._convolution(double(x), x.shape[-1], level - 1, name)
+            return self.residual(x, x.shape[-1], level - 1, name, double)
+        return self.convolution(double(x), x.shape[-1], level - 1, name)
 
 
 def of_level(choice: str | list[str], level: int) -> str:

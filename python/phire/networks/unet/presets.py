@@ -51,6 +51,7 @@ from phire.networks.unet.levels import DOWNSAMPLING, UPSAMPLING, Levels
     "songunet", denoiser=True, widths=[256, 256, 256], stem=128, blocks=4, attention=[1],
     up_attention="last", middle_attention=True, scale_shift=False, noise_embedding="log",
     sine_first=True, downsampling="resnet", upsampling="resnet", resample_projection=True,
+    epsilon=1e-6,
     half_variance=True, dropout=0.1,
 )  # fmt: skip
 def unet(
@@ -64,6 +65,7 @@ def unet(
     blocks: int = 2,
     normalization: str = "group",
     groups: int = 32,
+    epsilon: float = 1e-5,
     scale_shift: bool = True,
     activation: str = "silu",
     dropout: float = 0.0,
@@ -116,6 +118,7 @@ def unet(
             ``skips=all``.
         normalization: ``group``, ``rms`` (over the channels of a point) or ``none``.
         groups: Groups of channels, or their greatest common divisor where they do not divide them.
+        epsilon: Added to the variance in normalisations.
         scale_shift: The embedding scales and shifts after a block's second normalisation; else it
             is added before.
         activation: Name of a Keras activation.
@@ -132,7 +135,8 @@ def unet(
         head_channels: Channels of a head, which then replace ``heads``.
         token_width: Length of the covariates' tokens for cross-attention; 0 without. Attention then
             becomes a transformer block. Without covariates the one token is zeros.
-        downsampling: ``conv`` (stride 2), ``average`` or ``resnet`` (a residual block that pools),
+        downsampling: ``conv`` (stride 2, zeros before the first row and column), ``conv-after``
+            (zeros after the last ones), ``average`` or ``resnet`` (a residual block that pools),
             or a list of them, finest level first.
         upsampling: ``nearest`` (and a convolution), ``transposed`` or ``resnet``, or a list.
         resample_projection: Residual blocks that resample have a 1×1 convolution on the shortcut.
