@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from phire.networks.blocks.field_norm import FieldNorm
 
@@ -27,6 +28,34 @@ def test_group_is_that_of_keras_by_the_common_divisor(groups, divides):
     keras_layer.build(FIELD.shape)
     keras_layer.set_weights(layer.get_weights())
     np.testing.assert_allclose(layer(FIELD), keras_layer(FIELD), atol=2e-5)
+    weight = np.random.default_rng(3).normal(size=FIELD.shape).astype("f4")
+    field = tf.constant(FIELD)
+    gradients = []
+    for one in (layer, keras_layer):
+        with tf.GradientTape() as tape:
+            tape.watch(field)
+            loss = tf.reduce_sum(one(field) * weight)
+        gradients.append(tape.gradient(loss, [field, one.gamma.value, one.beta.value]))
+    for found, expected in zip(*gradients):
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_gradients_with_an_embedding_are_those_of_finite_differences():
+    layer = with_weights(FieldNorm("group", 4), FIELD)
+    random = np.random.default_rng(4)
+    direction = [random.normal(size=a.shape).astype("f4") for a in (FIELD, MODULATION)]
+    weight = random.normal(size=FIELD.shape)
+    given = [tf.constant(FIELD), tf.constant(MODULATION)]
+    with tf.GradientTape() as tape:
+        tape.watch(given)
+        loss = tf.reduce_sum(layer(*given) * weight.astype("f4"))
+    slope = sum(np.sum(g * d) for g, d in zip(tape.gradient(loss, given), direction))
+
+    def along(step):
+        moved = [a + step * d for a, d in zip((FIELD, MODULATION), direction)]
+        return np.sum(np.asarray(layer(*moved), "f8") * weight)
+
+    np.testing.assert_allclose((along(0.01) - along(-0.01)) / 0.02, slope, rtol=2e-3)
 
 
 @pytest.mark.parametrize("kind", ["group", "rms", "none"])
