@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,16 @@ class Checkpoints:
         objective: Its networks and optimizers are kept.
         keep: How many to keep.
         chief: Whether this process writes.
+        more: Further variables to keep, by a name for each list.
     """
 
     def __init__(
-        self, directory: Path, objective: Objective, keep: int, chief: bool = True
+        self,
+        directory: Path,
+        objective: Objective,
+        keep: int,
+        chief: bool = True,
+        more: Mapping[str, Sequence[keras.Variable]] | None = None,
     ) -> None:
         self.directory = directory
         self.keep = keep
@@ -44,13 +51,14 @@ class Checkpoints:
         # By their variables: Keras does not show all of an optimizer (the scale of the loss) to
         # TensorFlow's tracking.
         kept = {
-            **objective.networks,
-            **{_optimizer_key(n): o for n, o in objective.optimizers.items()},
+            **{name: network.variables for name, network in objective.networks.items()},
+            **{_optimizer_key(n): o.variables for n, o in objective.optimizers.items()},
+            **(more or {}),
         }
         self._checkpoint = tf.train.Checkpoint(
             **{
-                name.replace(" ", "_"): [variable.value for variable in one.variables]
-                for name, one in kept.items()
+                name.replace(" ", "_"): [variable.value for variable in variables]
+                for name, variables in kept.items()
             }
         )
 

@@ -17,47 +17,20 @@ import tensorflow as tf
 from phire import progress
 from phire.errors import InputError, WorkError
 from phire.training import devices as placement
+from phire.training.averaging import WeightAverage
 from phire.training.checkpoints import Checkpoints
+from phire.training.clipping import set_clipping
 from phire.training.objective import Objective, learning_rate_of
 from phire.training.outputs import Outputs
+from phire.training.phase import Phase
 from phire.training.plateau import Patience, ReduceOnPlateau
 from phire.training.run import Run, look_at_run, open_run, prepare_run
 from phire.training.signals import Terminated, TerminationNotice
 from phire.training.stepping import Stepper, Taken
 
-Batches = Callable[[int, int, tuple[int, int]], tf.data.Dataset]
-
 CHUNK_SECONDS = 1.0
 """Steps run inside one call of a graph for about this long: long enough that Python costs nothing,
 short enough that a notice is answered at once."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Phase:
-    """A stretch of a training: some epochs in one way.
-
-    Attributes:
-        name: Shown, logged, and given to ``Objective.begin``.
-        epochs: How many.
-        batches: ``batches(epoch, skip, (workers, worker))`` gives the epoch's batches from
-            ``skip`` on, for one worker; ``epoch`` counts from 0 within the phase.
-        steps: Batches an epoch.
-        learning_rates: Of the optimizers, by name, at the phase's beginning.
-        reduce_on_plateau: Arguments of :class:`phire.training.plateau.ReduceOnPlateau`, by
-            optimizer.
-        validate_every: Validate after every n-th epoch and after the last one.
-        stop_early: Arguments of :class:`phire.training.plateau.Patience`; by default all epochs are
-            trained.
-    """
-
-    name: str
-    epochs: int
-    batches: Batches
-    steps: int
-    learning_rates: Mapping[str, float] | None = None
-    reduce_on_plateau: Mapping[str, Mapping[str, Any]] | None = None
-    validate_every: int = 1
-    stop_early: Mapping[str, Any] | None = None
 
 
 def train(
@@ -68,6 +41,10 @@ def train(
     options: Mapping[str, Any],
     validation: Callable[[tuple[int, int]], tf.data.Dataset] | None = None,
     monitor: str = "val_loss",
+    ema: float | None = None,
+    clip_norm: float | None = None,
+    clip_variable_norm: float | None = None,
+    clip_value: float | None = None,
     seed: int = 0,
     devices: str = "auto",
     precision: str = "float32",
@@ -86,13 +63,18 @@ def train(
     directory on a file system that all share; only the chief writes.
 
     Args:
-        build: Makes the objective; called once, inside the strategy's scope.
+        build: Makes the objective; called once, inside the strategy's scope and before the run
+            directory is made, so that a mistake in it leaves nothing behind.
         phases: The phases, in order.
         run: The run directory.
         options: Every option that shapes the result, kept as ``config.yaml``; a directory made by
             others is refused.
         validation: ``validation((workers, worker))`` gives the batches to validate on.
         monitor: The column of ``training.csv`` whose least value is the best epoch.
+        ema: Decay of a moving average of the exported networks' weights, which validation and the
+            finished networks are of; None for none.
+        clip_norm, clip_variable_norm, clip_value: See
+            :func:`phire.training.clipping.set_clipping`.
         seed: Seed of initial weights and of what the steps draw.
         devices: ``auto``, ``cpu``, ``gpu`` or ``multiworker``.
         precision: ``float32``, ``bfloat16`` or ``float16``.
@@ -119,7 +101,11 @@ def train(
         WorkError: A loss was not finite, the disk is full, or a worker was lost.
         Terminated: SIGTERM came; a checkpoint is saved.
     """
-    options = {**options, "monitor": monitor, "seed": seed, "precision": precision}
+    clipping = {"norm": clip_norm, "variable_norm": clip_variable_norm, "value": clip_value}
+    options = {
+        **options, "ema": ema, "clip": clipping, "monitor": monitor, "seed": seed,
+        "precision": precision,
+    }  # fmt: skip
     if keep < 1:
         raise InputError(f"{keep} checkpoints to keep: keep one at least.")
     if checkpoint_steps is not None and checkpoint_steps < 1:
@@ -135,7 +121,7 @@ def train(
                 "at least."
             )
     chief = placement.is_chief(devices)
-    opened = prepare_run(run, options, overwrite) if chief else look_at_run(run, options, overwrite)
+    opened = look_at_run(run, options, overwrite)
     if opened is not None and opened.completed:
         progress.say(f"{run} is already trained by this command.")
         return opened
@@ -143,13 +129,18 @@ def train(
     placement.prepare_process(precision, seed, deterministic)
     try:
         agreement = placement.Agreement(strategy, chief)
-        agreement.wait()  # for the chief to have made the directory
-        opened = opened or open_run(run)
         with strategy.scope():
             objective = build()
+            averaged = [objective.networks[name] for name in objective.exported]
+            average = None if ema is None else WeightAverage(averaged, ema)
+        set_clipping(objective.optimizers.values(), **clipping)
+        if chief:
+            opened = prepare_run(run, options, overwrite)
+        agreement.wait()  # for the chief to have made the directory
+        opened = opened or open_run(run)
         training = _Training(
-            objective, list(phases), opened, Stepper(objective, strategy, jit, seed), agreement,
-            validation, keep=keep, keep_epochs=keep_epochs, callbacks=callbacks,
+            objective, list(phases), opened, Stepper(objective, strategy, jit, seed, average),
+            agreement, validation, keep=keep, keep_epochs=keep_epochs, callbacks=callbacks,
             checkpoint_seconds=60 * checkpoint_minutes, checkpoint_steps=checkpoint_steps,
         )  # fmt: skip
         training.resume()
@@ -211,7 +202,9 @@ class _Training:
         self.keep_epochs = keep_epochs
         self.checkpoint_seconds = checkpoint_seconds
         self.checkpoint_steps = checkpoint_steps
-        self.checkpoints = Checkpoints(run.checkpoints, objective, keep, chief=agreement.chief)
+        self.average = stepper.average
+        more = {} if self.average is None else {"average": self.average.variables}
+        self.checkpoints = Checkpoints(run.checkpoints, objective, keep, agreement.chief, more)
         self.outputs = Outputs(run, objective)
         self.state = _State()
         self.model = objective.networks[objective.exported[0]]
@@ -241,7 +234,7 @@ class _Training:
         while state.phase < len(self.phases):
             phase = self.phases[state.phase]
             self.objective.begin(phase.name)
-            self.stepper.retrace()
+            self.stepper.retrace(phase.factor, phase.learning_rates or {})
             if state.epoch == 0 and state.step == 0:
                 self._begin(phase)
             number = state.phase
@@ -297,7 +290,8 @@ class _Training:
     def _take(self, phase: Phase, batches: Any, count: int) -> Taken:
         state = self.state
         try:
-            taken = self.stepper.train(batches, state.total_steps, count)
+            within = state.epoch * phase.steps + state.step
+            taken = self.stepper.train(batches, state.total_steps, count, within)
         except (tf.errors.OutOfRangeError, StopIteration):
             raise WorkError(
                 f"the batches of epoch {state.total_epochs + 1} ({phase.name}) ended between step "
@@ -346,7 +340,8 @@ class _Training:
         totals: dict[str, np.ndarray] = {}
         if self.validation is not None and (last or (state.epoch + 1) % phase.validate_every == 0):
             alone = self.agreement.processes == 1
-            found = self.stepper.validate(self.validation, lambda: alone and notice.received)
+            with self._averaged():
+                found = self.stepper.validate(self.validation, lambda: alone and notice.received)
             if found is None:
                 self._end_terminated()  # before the end of the epoch, which is done anew
             scores, totals = found
@@ -363,7 +358,7 @@ class _Training:
         state.total_epochs += 1
         if self.agreement.chief:
             steps = phase.steps / max(row["seconds"], 1e-9)
-            with self._writing():
+            with self._writing(), self._averaged():
                 self.outputs.write_row(state.history, f"{steps:.2f} steps/s")
                 if self.validation is not None:
                     self.outputs.write_panels(self.validation, totals, state.total_epochs)
@@ -404,6 +399,10 @@ class _Training:
         self._saved_at = time.monotonic()
         self._saved_step = self.state.total_steps
 
+    def _averaged(self) -> contextlib.AbstractContextManager[None]:
+        """The exported networks with their average weights, where these are kept."""
+        return contextlib.nullcontext() if self.average is None else self.average.applied()
+
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         try:
@@ -417,6 +416,6 @@ class _Training:
     def finish(self) -> None:
         """Writes the trained networks and marks the run as completed."""
         if self.agreement.chief:
-            with self._writing():
+            with self._writing(), self._averaged():
                 self.outputs.complete()
             progress.say(f"{self.outputs.run.path}: trained for {self.state.total_epochs} epochs.")

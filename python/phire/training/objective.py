@@ -105,10 +105,11 @@ class Objective:
         return {}
 
     def random_seed(self) -> tf.Tensor:
-        """The seed (2,) int32 of all that a train step draws, for ``tf.random.stateless_*``.
+        """Returns the seed (2,) int32 of all that a step draws, for ``tf.random.stateless_*``.
 
-        Within the loop it is made of the training's seed, the replica and the number of the step,
-        so that a resumed training draws what an uninterrupted one would have drawn.
+        Within the loop it is made of the training's seed, the replica and the number of the step
+        (in validation: of the batch), so that a resumed training draws what an uninterrupted one
+        would have drawn.
         """
         if self._seed is None:
             return tf.random.uniform((2,), maxval=2**31 - 1, dtype=tf.int32)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from phire.errors import InputError
-from phire.training.objective import Batch, Objective, scalars_apart
+from phire.training.averaging import WeightAverage
+from phire.training.objective import Batch, Objective, Scalars, scalars_apart
 
+VALIDATION = 0x5EED_0000
+"""Keeps random numbers of validation apart from those of the training's first steps."""
 SHARED_OUT = tf.distribute.ReduceOp.MEAN
 
 
@@ -38,13 +41,19 @@ class Stepper:
         strategy: Where.
         jit: Compile the step with XLA.
         seed: Seed of what the steps draw.
+        average: EMA that every step updates; None for none.
 
     Raises:
         InputError: ``jit`` on several devices, whose reductions XLA cannot compile everywhere.
     """
 
     def __init__(
-        self, objective: Objective, strategy: tf.distribute.Strategy, jit: bool, seed: int = 0
+        self,
+        objective: Objective,
+        strategy: tf.distribute.Strategy,
+        jit: bool,
+        seed: int = 0,
+        average: WeightAverage | None = None,
     ) -> None:
         if jit and strategy.num_replicas_in_sync > 1:
             raise InputError("--jit works on one device: leave it out, or choose --devices cpu.")
@@ -52,10 +61,20 @@ class Stepper:
         self.strategy = strategy
         self.jit = jit
         self.seed = seed
+        self.average = average
         self.retrace()
 
-    def retrace(self) -> None:
-        """Forgets the graphs: the objective does something else from now on."""
+    def retrace(
+        self,
+        factor: Callable[[tf.Tensor], tf.Tensor] | None = None,
+        rates: Mapping[str, float] | None = None,
+    ) -> None:
+        """Forgets the graphs: the objective does something else from now on.
+
+        Args:
+            factor: Factor of the learning rates by the step; None for none.
+            rates: Learning rates, by the optimizer's name, that it multiplies.
+        """
         names: list[str] = []
         alone = self.strategy.num_replicas_in_sync == 1
         update = self.objective.whole_step if alone else self.objective.train_step
@@ -79,30 +98,44 @@ class Stepper:
 
         further_steps = [] if alone else list(self.objective.further_steps())
 
-        def one(iterator: Iterator[Batch], number: tf.Tensor) -> tf.Tensor:
+        def one(iterator: Iterator[Batch], number: tf.Tensor, within: tf.Tensor) -> tf.Tensor:
             batch = next(iterator)
+            if factor is not None:
+                for name, rate in (rates or {}).items():
+                    now = rate * factor(tf.cast(within, tf.float32))
+                    self.objective.optimizers[name].learning_rate.assign(now)
             values, shared = self.strategy.run(graph, args=(batch, number))
             values = self.strategy.experimental_local_results(values)[0]
             for further in further_steps:
                 scalars = dict(zip(names, tf.unstack(values, num=len(names))))
                 if further.condition(scalars):
                     self.strategy.run(further.step, args=({**batch, **shared},))
+            if self.average is not None:
+                self.strategy.run(self.average.update, args=(number,))
             return values
 
         def several(
-            iterator: Iterator[Batch], first: tf.Tensor, count: tf.Tensor
+            iterator: Iterator[Batch], first: tf.Tensor, count: tf.Tensor, within: tf.Tensor
         ) -> tuple[tf.Tensor, tf.Tensor]:
             # The sums stay on the device; only they and the number of steps come back to Python.
-            sums = one(iterator, first)
+            sums = one(iterator, first, within)
             taken = tf.constant(1)
             while taken < count and tf.reduce_all(tf.math.is_finite(sums)):
-                sums += one(iterator, first + taken)
+                sums += one(iterator, first + taken, within + taken)
                 taken += 1
             return sums, taken
 
         self._names = names
         self._several = tf.function(several, reduce_retracing=True)
-        self._validation_step = tf.function(self.objective.validation_step)
+
+        def validation_step(batch: Batch, number: tf.Tensor) -> Scalars:
+            self.objective._seed = tf.stack([self.seed ^ VALIDATION, number])
+            try:
+                return self.objective.validation_step(batch)
+            finally:
+                self.objective._seed = None
+
+        self._validation_step = tf.function(validation_step)
 
     def iterator(self, batches: Callable[[tuple[int, int]], tf.data.Dataset]) -> Iterator[Batch]:
         """Iterates over a dataset, split over the replicas.
@@ -131,15 +164,18 @@ class Stepper:
 
         return iter(self.strategy.distribute_datasets_from_function(of_worker))
 
-    def train(self, iterator: Iterator[Batch], first: int, count: int) -> Taken:
+    def train(self, iterator: Iterator[Batch], first: int, count: int, within: int = 0) -> Taken:
         """Takes ``count`` steps, or fewer where a scalar is not finite.
 
         Args:
             iterator: Of :meth:`iterator`.
             first: Number of the first of these steps, from the beginning of the training.
             count: How many.
+            within: Number of the first of them from the beginning of the phase.
         """
-        sums, taken = self._several(iterator, tf.constant(first), tf.constant(count))
+        sums, taken = self._several(
+            iterator, tf.constant(first), tf.constant(count), tf.constant(within)
+        )
         named = dict(zip(self._names, map(float, sums.numpy())))
         broken = tuple(name for name, value in named.items() if not np.isfinite(value))
         return Taken(int(taken), named, broken)
@@ -151,7 +187,9 @@ class Stepper:
     ) -> tuple[dict[str, float], dict[str, np.ndarray]] | None:
         """Averages of the validation scalars, each batch by its size, and sums of all else.
 
-        Every process validates on everything: the scores are the same on all.
+        Every process validates on everything: the scores are the same on all. What the objective
+        draws is a function of the seed and of the batch's number, so that all epochs are judged by
+        the same random numbers, and a resumed training judges them alike.
 
         Args:
             batches: As for :meth:`iterator`.
@@ -163,12 +201,12 @@ class Stepper:
         sums: dict[str, Any] = {}
         totals: dict[str, Any] = {}
         count = 0
-        for batch in batches((1, 0)):
+        for number, batch in enumerate(batches((1, 0))):
             if stop():
                 return None
             size = int(next(iter(batch.values())).shape[0])
             count += size
-            scalars, others = scalars_apart(self._validation_step(batch))
+            scalars, others = scalars_apart(self._validation_step(batch, tf.constant(number)))
             for name, value in scalars.items():
                 sums[name] = sums.get(name, 0.0) + size * tf.cast(value, tf.float32)
             for name, value in others.items():

@@ -1,0 +1,73 @@
+"""Exponential moving average (EMA) of a network's weights while it trains."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import keras
+import tensorflow as tf
+
+from phire.errors import InputError
+
+
+class WeightAverage:
+    """EMA of the weights of networks, which validation and the finished run use.
+
+    After step n (from 1) the average becomes d·average + (1 − d)·weights with
+    d = min(decay, (1 + n) / (10 + n)), so that the first, random weights are soon forgotten (as in
+    ``tf.train.ExponentialMovingAverage`` with ``num_updates``).
+
+    Args:
+        networks: The networks; made inside the strategy's scope.
+        decay: Decay of a step, such as 0.999.
+
+    Raises:
+        InputError: The decay is not between 0 and 1.
+    """
+
+    def __init__(self, networks: list[keras.Model], decay: float) -> None:
+        if not 0 < decay < 1:
+            raise InputError(f"--ema {decay} must lie between 0 and 1.")
+        self.decay = decay
+        self._weights = [weight for network in networks for weight in network.weights]
+        self._averages = [
+            # All replicas make the same update.
+            keras.Variable(
+                tf.identity(weight.value), dtype=weight.dtype, trainable=False, name=f"average_{i}",
+                aggregation="only_first_replica",
+            )
+            for i, weight in enumerate(self._weights)
+        ]  # fmt: skip
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """The averages, for checkpoints."""
+        return self._averages
+
+    def update(self, step: tf.Tensor) -> None:
+        """Takes the weights after a step into the average.
+
+        Args:
+            step: Number of the step, from 0.
+        """
+        n = tf.cast(step, tf.float32) + 1
+        decay = tf.minimum(self.decay, (1 + n) / (10 + n))
+        for average, weight in zip(self._averages, self._weights):
+            if not tf.as_dtype(weight.dtype).is_floating:
+                average.assign(weight.value)
+                continue
+            d = tf.cast(decay, average.dtype)
+            average.assign(d * average.value + (1 - d) * tf.cast(weight.value, average.dtype))
+
+    @contextlib.contextmanager
+    def applied(self) -> Iterator[None]:
+        """Puts the averages in the networks' place within the block; the weights come back."""
+        kept = [tf.identity(weight.value) for weight in self._weights]
+        for average, weight in zip(self._averages, self._weights):
+            weight.assign(average.value)
+        try:
+            yield
+        finally:
+            for value, weight in zip(kept, self._weights):
+                weight.assign(value)
