@@ -388,7 +388,7 @@ def test_numbers_that_are_none_as_text():
 
 def test_numbers_and_places_as_text():
     assert number_text(1000) == "1,000" and number_text(0.05) == "0.05"
-    assert number_text(3e-10) == "$3\\times10^{-10}$" and number_text(1e-8) == "$10^{-8}$"
+    assert number_text(3e-10) == "3·10⁻¹⁰" and number_text(1e-8) == "10⁻⁸"
     assert number_digits(12.3456) == "12.35" and number_digits(-0.5) == "−0.5000"
     assert number_digits(1.234e-5) == "1.23·10⁻⁵" and number_digits(0.0) == "0.000"
     assert longitude_text(286) == "74°W" and longitude_text(-180) == "180°"

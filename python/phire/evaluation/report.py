@@ -291,7 +291,7 @@ def _lighter(content: bytes) -> tuple[str, bytes]:
     if len(content) > LIGHT and features.check("webp"):
         stream = io.BytesIO()
         with Image.open(io.BytesIO(content)) as image:
-            image.convert("RGB").save(stream, "WEBP", quality=WEBP_QUALITY, method=4)
+            image.convert("RGB").save(stream, "WEBP", quality=WEBP_QUALITY, method=2)
         if stream.tell() < len(content):
             return "webp", stream.getvalue()
     return "png", content
