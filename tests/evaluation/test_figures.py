@@ -19,6 +19,7 @@ from phire.evaluation import write_report
 from phire.evaluation.figures import draw_all, figure_names
 from phire.evaluation.figures.plans import plans
 from phire.evaluation.figures.reading import ResultsFolder
+from phire.evaluation.figures.style import lay_out, new_figure
 
 
 @pytest.fixture(scope="module")
@@ -201,6 +202,19 @@ def test_a_figure_that_fails_is_named_and_the_others_are_drawn(tmp_path, monkeyp
         "<li>The figure Quantiles could not be drawn (ValueError: no such palette).</li>" in report
     )
     assert 'id="boxes"' not in report and 'id="quantiles-vorticity"' in report
+
+
+def test_tick_labels_need_no_mathtext():
+    figure = new_figure(6, 3)
+    logarithmic, linear = figure.subplots(1, 2)
+    logarithmic.plot([1, 2], [1e-9, 3e-4])
+    logarithmic.set_yscale("log")
+    linear.plot([1, 2], [1e-9, 3e-9])
+    lay_out(figure)
+    labels = [text.get_text() for text in logarithmic.get_yticklabels(which="both")]
+    assert "10⁻⁷" in labels and not any("$" in label for label in labels)
+    assert not any("$" in text.get_text() for text in linear.get_yticklabels())
+    assert linear.yaxis.get_offset_text().get_text() == "×10⁻⁹"
 
 
 def test_mistakes_are_named(results, tmp_path):
