@@ -20,9 +20,9 @@ import time
 import numpy as np
 
 from phire.evaluation.accumulator import Batch, Setting
+from phire.evaluation.catalogue import default_names, statistics
 from phire.evaluation.chunks import Task, Work, measure_chunk
 from phire.evaluation.domain import Domain
-from phire.evaluation.families import DEFAULT, STATISTICS
 from phire.evaluation.truth_facts import MeanMap, TruthFacts
 from phire.fields.grid import Grid
 from phire.fields.harmonics import SphericalHarmonics
@@ -73,9 +73,9 @@ def prepared(truth: np.ndarray, grid: Grid, threads: int) -> Setting:
 def whole_set(setting: Setting, truth: np.ndarray, candidate: np.ndarray) -> dict[str, float]:
     """Seconds of each statistic of the default set, in the order of an evaluation."""
     takers = {
-        name: STATISTICS[name](setting)
-        for name in DEFAULT
-        if STATISTICS[name].ensemble != "all" and STATISTICS[name].refusal(setting) is None
+        name: statistics()[name](setting)
+        for name in default_names()
+        if statistics()[name].ensemble != "all" and statistics()[name].refusal(setting) is None
     }
     states = {}
     seconds = {}
@@ -110,7 +110,7 @@ def main() -> None:
     setting = prepared(truth, grid, options.threads)
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    spectra = STATISTICS["spectrum"](setting)
+    spectra = statistics()["spectrum"](setting)
     spectra_time = smallest(
         options.repeat, lambda: spectra.measure(Batch(truth, np.array([0])), None)
     )
@@ -118,8 +118,8 @@ def main() -> None:
     print(f"spectra (kinetic energy and both channels)    {spectra_time:8.3f} s   (goal 0.15)")
     print(f"  peak memory of the process                  {peak:8.0f} MB  ({before:.0f} before)")
 
-    pairs = STATISTICS["semivariogram"](setting)
-    isotropic = STATISTICS["semivariogram"](dataclasses.replace(setting, directional=False))
+    pairs = statistics()["semivariogram"](setting)
+    isotropic = statistics()["semivariogram"](dataclasses.replace(setting, directional=False))
     for name, taker in (("isotropic", isotropic), ("with both directions", pairs)):
         # A batch keeps what it has computed: each is measured once.
         batches = iter([Batch(truth, np.array([0])) for _ in range(3 * options.repeat)])
@@ -138,8 +138,8 @@ def main() -> None:
     setting = dataclasses.replace(setting, time=source.time, facts=dataclasses.replace(
         setting.facts, groups=np.zeros(6, dtype=np.int64)))  # fmt: skip
     tasks = []
-    for name in [name for name in seconds if name in STATISTICS]:
-        taker = STATISTICS[name](setting)
+    for name in [name for name in seconds if name in statistics()]:
+        taker = statistics()[name](setting)
         tasks.append(Task(name, taker, "candidate"))
         if taker.of_truth:
             tasks.append(Task((name, "truth"), taker, None))

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from evaluation.made_fields import random_fields, setting_of, take
 from phire.evaluation.accumulator import Batch, Ensemble
+from phire.evaluation.catalogue import default_names, statistics
 from phire.evaluation.domain import Domain
-from phire.evaluation.families import DEFAULT, STATISTICS
 from phire.evaluation.notes import Values, of_values
 from phire.fields.grid import Grid
 
@@ -48,7 +48,7 @@ def made(name, truth=FIELDS):
         lags=(1000.0, 2000.0),
         learned=LEARNED,
     )
-    return STATISTICS[name](setting)
+    return statistics()[name](setting)
 
 
 def entering(statistic, times, members=MEMBERS):
@@ -90,7 +90,7 @@ def grouped(statistic, parts, tree):
     return states[0]
 
 
-@pytest.mark.parametrize("name", STATISTICS)
+@pytest.mark.parametrize("name", statistics())
 @settings(max_examples=5)
 @given(data=st.data())
 def test_merging_in_any_grouping_gives_the_same(name, data):
@@ -103,7 +103,7 @@ def test_merging_in_any_grouping_gives_the_same(name, data):
     assert_equal(merged, at_once)
 
 
-@pytest.mark.parametrize("name", STATISTICS)
+@pytest.mark.parametrize("name", statistics())
 def test_merging_leaves_its_arguments_as_they_are(name):
     statistic = made(name)
     first, second = state_of(statistic, np.arange(3)), state_of(statistic, np.arange(3, COUNT))
@@ -113,7 +113,7 @@ def test_merging_leaves_its_arguments_as_they_are(name):
         np.testing.assert_array_equal(first[key], value)
 
 
-@pytest.mark.parametrize("name", [n for n in STATISTICS if STATISTICS[n].of_truth])
+@pytest.mark.parametrize("name", [n for n in statistics() if statistics()[n].of_truth])
 def test_the_truth_has_a_result_that_no_candidate_changes(name):
     statistic = made(name)
     alone = statistic.result(
@@ -126,7 +126,7 @@ def test_the_truth_has_a_result_that_no_candidate_changes(name):
     assert_equal(alone, after)
 
 
-@pytest.mark.parametrize("name", [n for n in DEFAULT if n not in ("samples", "ensemble")])
+@pytest.mark.parametrize("name", [n for n in default_names() if n not in ("samples", "ensemble")])
 def test_missing_values_never_become_agreement(name):
     """Fields that are missing altogether give no numbers, or leave the numbers to the others."""
     statistic = made(name)
@@ -160,7 +160,7 @@ def test_infinite_values_are_missing_values(pair, which, value):
         setting = setting_of(given["truth"], grid)
         results.append(
             [
-                take(STATISTICS[name](setting), given["truth"], given["candidate"])
+                take(statistics()[name](setting), given["truth"], given["candidate"])
                 for name in ("scores", "distribution", "spectrum", "maps")
             ]
         )
@@ -188,7 +188,7 @@ def test_infinite_values_are_counted(pair):
     assert not np.isinf(Ensemble(members, times).members).any()
 
 
-@pytest.mark.parametrize("name", STATISTICS)
+@pytest.mark.parametrize("name", statistics())
 def test_results_can_be_written_as_netcdf(name, tmp_path):
     statistic = made(name)
     result = statistic.result(state_of(statistic, np.arange(COUNT)))

@@ -8,9 +8,9 @@ import xarray as xr
 from scipy import stats
 
 from evaluation.made_fields import random_fields, setting_of, take
+from phire.evaluation.catalogue import statistics
 from phire.evaluation.cities import cities_within, neighbourhood
 from phire.evaluation.domain import Domain
-from phire.evaluation.families import STATISTICS
 from phire.evaluation.histograms import Bins, quantiles, wasserstein
 from phire.evaluation.learned_distances import frechet_distance
 from phire.evaluation.projections import rv_coefficient
@@ -25,7 +25,7 @@ def skewed(seed, shape=(4, 60, 80, 2)):
 
 
 def taken(name, truth, candidate=None, grid=PIXELS, **options):
-    return take(STATISTICS[name](setting_of(truth, grid, **options)), truth, candidate)
+    return take(statistics()[name](setting_of(truth, grid, **options)), truth, candidate)
 
 
 def test_quantiles_and_moments_equal_numpy():

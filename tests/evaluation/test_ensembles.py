@@ -8,9 +8,9 @@ import xarray as xr
 
 from evaluation.made_fields import random_fields, setting_of
 from phire.errors import InputError
-from phire.evaluation import ensemble_scores, learned_distance, statistic
+from phire.evaluation import ensemble_scores, learned_distance, measure
 from phire.evaluation.accumulator import Batch, Ensemble
-from phire.evaluation.families import STATISTICS
+from phire.evaluation.catalogue import statistics
 from phire.fields import EnsembleSource
 from phire.fields.grid import Grid
 from phire.fields.source import ArraySource
@@ -34,7 +34,7 @@ def ensemble():
 
 
 def scored(truth, members):
-    taken = STATISTICS["ensemble"](setting_of(truth, GRID))
+    taken = statistics()["ensemble"](setting_of(truth, GRID))
     times = np.arange(len(truth))
     state = taken.update(taken.empty(), Batch(truth, times), Ensemble(members, times))
     return taken.result(state)
@@ -76,7 +76,7 @@ def test_the_rank_histogram_equals_that_of_scores(ensemble):
     probability = pytest.importorskip("scores.probability")
     truth, members = ensemble
     grid = Grid.pixels(*GRID.shape)  # where all points weigh the same
-    taken = STATISTICS["ensemble"](setting_of(truth, grid))
+    taken = statistics()["ensemble"](setting_of(truth, grid))
     times = np.arange(len(truth))
     result = taken.result(taken.measure(Batch(truth, times), Ensemble(members, times)))
     expected = probability.rank_histogram(
@@ -92,7 +92,7 @@ def test_ranks_by_hand_and_with_ties():
     grid = Grid.pixels(1, 4)
     truth = np.array([0.0, 1.5, 5.0, 2.0])[None, None, :, None]
     members = np.broadcast_to(np.array([1.0, 2.0, 3.0])[None, :, None, None, None], (1, 3, 1, 4, 1))
-    taken = STATISTICS["ensemble"](setting_of(truth, grid))
+    taken = statistics()["ensemble"](setting_of(truth, grid))
     state = taken.measure(Batch(truth, [0]), Ensemble(members, np.array([0])))
     # 0 is below all, 1.5 above one, 5 above all, 2 ties with the second: half and half.
     np.testing.assert_allclose(state["rank"][0], [1, 1.5, 0.5, 1])
@@ -142,11 +142,11 @@ def test_a_dimension_member_makes_an_ensemble(ensemble):
     np.testing.assert_allclose(result["crps"], scored(truth, members)["crps"], rtol=1e-6)
     mean = own.mean("member")
     np.testing.assert_allclose(
-        statistic("scores", theirs, own)["rmse"], statistic("scores", theirs, mean)["rmse"],
+        measure("scores", theirs, own)["rmse"], measure("scores", theirs, mean)["rmse"],
         rtol=1e-5,
     )  # fmt: skip
     # Texture is that of the members, not of their mean.
-    spectra = [statistic("spectrum", theirs, c)["variance"][0, 10] for c in (own, mean)]
+    spectra = [measure("spectrum", theirs, c)["variance"][0, 10] for c in (own, mean)]
     assert spectra[0] > 1.2 * spectra[1]
     with pytest.raises(InputError, match="member"):
         ensemble_scores(theirs, mean)
@@ -218,4 +218,4 @@ def test_the_frechet_distance_of_features_that_differ_by_a_shift():
 def test_an_array_without_coordinates_is_refused_in_words():
     fields = np.zeros((2, 3, 4, 1))
     with pytest.raises(InputError, match=r"is a ndarray, which has no coordinates: .*ArraySource"):
-        statistic("scores", fields, fields)
+        measure("scores", fields, fields)

@@ -7,7 +7,7 @@ import xarray as xr
 
 from evaluation.synthetic import write_results
 from phire.errors import InputError
-from phire.evaluation.definitions import DEFINITIONS, definition
+from phire.evaluation.catalogue import definition, statistics
 from phire.evaluation.figures import coastlines
 from phire.evaluation.figures.cities import best_candidates
 from phire.evaluation.figures.distributions import quantile_figure, smooth_density
@@ -401,7 +401,9 @@ def test_definitions_say_which_way_is_better():
     assert definition("bias").direction == "→ 0" and definition("crps_mean").name == "crps"
     unknown = definition("my_own_score")
     assert (unknown.title, unknown.direction) == ("My own score", "")
-    assert all(known.title and known.formula for known in DEFINITIONS.values())
+    known = [item for one in statistics().values() for item in one.definitions]
+    assert len({item.name for item in known}) == len(known) > 30
+    assert all(item.title and item.formula for item in known)
 
 
 @pytest.fixture

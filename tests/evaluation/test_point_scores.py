@@ -7,15 +7,15 @@ import pytest
 from skimage.metrics import structural_similarity as skimage_similarity
 
 from evaluation.made_fields import random_fields, setting_of, take
+from phire.evaluation.catalogue import statistics
 from phire.evaluation.domain import Domain
-from phire.evaluation.families import STATISTICS
 from phire.evaluation.point_scores import smoothed, smoothing_window
 from phire.evaluation.similarity import structural_similarity
 from phire.fields.grid import Grid
 
 
 def scored(truth, candidate, grid, **options):
-    return take(STATISTICS["scores"](setting_of(truth, grid, **options)), truth, candidate)
+    return take(statistics()["scores"](setting_of(truth, grid, **options)), truth, candidate)
 
 
 def weights_of(grid):
@@ -163,7 +163,7 @@ def test_a_box_gives_the_scores_of_the_window(pair):
 
 def test_maps_equal_numpy(pair):
     grid, truth, candidate = pair
-    result = take(STATISTICS["maps"](setting_of(truth, grid)), truth, candidate)
+    result = take(statistics()["maps"](setting_of(truth, grid)), truth, candidate)
     error = candidate.astype(float) - truth
     expected = {
         "mean": candidate.mean(0),
@@ -187,7 +187,7 @@ def test_a_hole_leaves_the_maps_outside_it():
     truth, candidate = random_fields(grid, 5, 1, seed=1), random_fields(grid, 5, 1, seed=2)
     holed = candidate.copy()
     holed[1, 3:5, 4:8] = np.nan
-    statistic = STATISTICS["maps"](setting_of(truth, grid))
+    statistic = statistics()["maps"](setting_of(truth, grid))
     first, second = take(statistic, truth, candidate), take(statistic, truth, holed)
     outside = np.ones(grid.shape, bool)
     outside[3:5, 4:8] = False

@@ -14,7 +14,8 @@ from PIL import Image
 
 from evaluation.synthetic import CANDIDATES, write_results
 from phire.errors import InputError
-from phire.evaluation.definitions import Definition, definition
+from phire.evaluation.catalogue import definition
+from phire.evaluation.definitions import Definition
 from phire.evaluation.figures import draw_all
 from phire.evaluation.report import _lighter, best_of, write_report
 

@@ -9,8 +9,8 @@ from scipy.special import eval_legendre
 from evaluation.made_fields import random_fields, setting_of, take
 from phire.errors import InputError
 from phire.evaluation import semivariogram
+from phire.evaluation.catalogue import statistics
 from phire.evaluation.domain import Domain
-from phire.evaluation.families import STATISTICS
 from phire.evaluation.semivariograms import bootstrap, destination
 from phire.fields.grid import EARTH_RADIUS, Grid
 from phire.fields.harmonics import SphericalHarmonics
@@ -23,7 +23,7 @@ LAGS = (650.0, 1000.0, 2000.0, 5000.0)
 
 def taken(truth, candidate=None, grid=GRID, **options):
     options = {"lags": LAGS, "pairs": 500, **options}
-    return take(STATISTICS["semivariogram"](setting_of(truth, grid, **options)), truth, candidate)
+    return take(statistics()["semivariogram"](setting_of(truth, grid, **options)), truth, candidate)
 
 
 def closed_form(variance, lags):

@@ -11,9 +11,9 @@ import xarray as xr
 
 from evaluation.made_fields import random_fields, setting_of, take
 from phire.errors import InputError
-from phire.evaluation import kinetic_energy_spectrum, statistic
+from phire.evaluation import kinetic_energy_spectrum, measure
+from phire.evaluation.catalogue import statistics
 from phire.evaluation.domain import Domain
-from phire.evaluation.families import STATISTICS
 from phire.evaluation.regional_spectra import wavenumber_bins
 from phire.evaluation.spectra import wavelengths
 from phire.evaluation.spectral_scores import effective_resolution, log_spectral_error, truncation
@@ -27,7 +27,7 @@ REALDATA = os.environ.get("PHIRE_REALDATA")
 
 
 def spectra(truth, grid, candidate=None, **options):
-    return take(STATISTICS["spectrum"](setting_of(truth, grid, **options)), truth, candidate)
+    return take(statistics()["spectrum"](setting_of(truth, grid, **options)), truth, candidate)
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "driscoll_healy", "cell_centred", "pole_to_pole"])
@@ -331,7 +331,7 @@ def test_wind_is_named_by_the_user():
 def test_zonal_spectra_sum_to_the_mean_square_of_each_band():
     grid = Grid.gaussian(32)
     fields = random_fields(grid, 2, 1)
-    result = statistic("zonal_spectrum", ArraySource(fields, grid=grid))
+    result = measure("zonal_spectrum", ArraySource(fields, grid=grid))
     fields = fields.astype("f4").astype(float)
     for band in result["band"].values:
         rows = np.abs(grid.latitudes - band) < 15
@@ -345,7 +345,7 @@ def test_zonal_spectrum_of_one_wave():
     grid = Grid.gaussian(32)
     wave = 3 * np.cos(5 * np.deg2rad(grid.longitudes))
     fields = np.broadcast_to(wave, grid.shape)[None, ..., None]
-    result = statistic("zonal_spectrum", ArraySource(fields, grid=grid))["variance"].squeeze()
+    result = measure("zonal_spectrum", ArraySource(fields, grid=grid))["variance"].squeeze()
     np.testing.assert_allclose(result.sel(wavenumber=5), 4.5, rtol=1e-5)
     np.testing.assert_allclose(result.drop_sel(wavenumber=5), 0, atol=1e-8)
 
@@ -356,7 +356,7 @@ def test_localized_spectra_equal_pyshtools():
     grid = Grid.driscoll_healy(64)
     fields = random_fields(grid, 1, 1, truncation=28)
     setting = setting_of(fields, grid, domain=Domain.box("box", grid, (75, -40, 15, 60)))
-    taken = STATISTICS["localized_spectrum"](setting)
+    taken = statistics()["localized_spectrum"](setting)
     result = take(taken, fields)
     window = pyshtools.SHWindow.from_cap(
         taken.radius, taken.bandwidth, clat=taken.latitude, clon=taken.longitude,
@@ -373,7 +373,7 @@ def test_localized_spectra_are_unbiased_for_a_homogeneous_field():
     grid = Grid.driscoll_healy(64)
     fields = random_fields(grid, 30, 1, spectrum=lambda degree: (2.0 * degree + 1) / 1000)
     setting = setting_of(fields, grid, domain=Domain.box("box", grid, (60, 0, 0, 60)))
-    result = take(STATISTICS["localized_spectrum"](setting), fields)
+    result = take(statistics()["localized_spectrum"](setting), fields)
     degree = np.arange(result.sizes["degree"])[8:18]
     np.testing.assert_allclose(result["variance"][0, 8:18].sum(), ((2 * degree + 1) / 1000).sum(),
                                rtol=0.1)  # fmt: skip

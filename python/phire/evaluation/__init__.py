@@ -1,47 +1,41 @@
 """Statistics of fields against a truth, with figures and a report.
 
-The names are loaded when first used: what needs none of the statistics starts without them.
+The names are loaded when first used: what needs none of the statistics starts without them. Each
+registered statistic is a function here, too.
 """
 
 from __future__ import annotations
 
 import importlib
 
+from phire.evaluation.registry import function_names
+
 _HOMES = {
     "City": "cities",
-    "STATISTICS": "families",
-    "cities_distribution": "functions",
     "coherence": "functions",
     "describe_results": "results",
-    "distribution": "functions",
     "draw_all": "figures",
-    "ensemble_scores": "functions",
     "evaluate": "runner",
-    "fractions_skill_score": "functions",
-    "high_pass_errors": "functions",
     "kinetic_energy_spectrum": "functions",
     "learned_distance": "functions",
-    "localized_spectrum": "functions",
-    "maps": "functions",
-    "projection_distances": "functions",
+    "measure": "functions",
     "read_cities": "cities",
-    "scores": "functions",
-    "semivariogram": "functions",
-    "statistic": "functions",
+    "statistics": "catalogue",
     "summarise": "summary",
     "variance_spectrum": "functions",
     "write_report": "report",
-    "zonal_spectrum": "functions",
 }
 
-__all__ = sorted(_HOMES)
+__all__ = sorted({*_HOMES, *function_names()})
 
 
 def __getattr__(name: str) -> object:
+    if name in function_names():
+        return importlib.import_module(f"{__name__}.functions").function_of(function_names()[name])
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *_HOMES]
+    return [*globals(), *__all__]

@@ -11,18 +11,23 @@ from __future__ import annotations
 import abc
 import dataclasses
 import threading
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 import xarray as xr
 
+from phire.evaluation.definitions import Definition
 from phire.evaluation.domain import Domain
 from phire.evaluation.unit_text import common
 from phire.evaluation.wind import WindChannels, find_wind
 from phire.fields.grid import EARTH_RADIUS, Grid
 from phire.fields.time import TimeAxis
 from phire.fields.units import power
+
+if TYPE_CHECKING:
+    from phire.evaluation.figures.plan import Plan
+    from phire.evaluation.figures.reading import ResultsFolder
 
 LAGS = (25.0, 50.0, 100.0, 200.0, 300.0, 500.0, 1000.0)
 """Distances of the semivariogram by default, km."""
@@ -221,9 +226,18 @@ class Statistic(abc.ABC):
         by_default: Whether it is taken where no metrics are named.
         stays: Whether it must be taken in the process that was started, for what it calls cannot
             be sent to others.
+        title: What its figures over time are called; the name in words if empty.
+        order: Place in lists of the statistics; a later one stands behind.
+        definitions: Meaning of each variable of the result that people look at.
+        summary: Pairs of a scalar variable of the result (with or without channels) and of its
+            name in the table of scores.
     """
 
     name: ClassVar[str]
+    title: ClassVar[str] = ""
+    order: ClassVar[int] = 1000
+    definitions: ClassVar[tuple[Definition, ...]] = ()
+    summary: ClassVar[tuple[tuple[str, str], ...]] = ()
     series: ClassVar[tuple[str, ...]] = ()
     extremes: ClassVar[tuple[str, ...]] = ()
     of_truth: ClassVar[bool] = True
@@ -249,6 +263,17 @@ class Statistic(abc.ABC):
     def omission(cls, setting: Setting) -> str | None:
         """What of the result cannot be had there and why, as a clause; None where all can."""
         return None
+
+    @classmethod
+    def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
+        """Yields the figures that a folder of results gives of the statistic.
+
+        By default each variable over ``time`` is drawn, a panel a variable and a figure a channel
+        and region.
+        """
+        from phire.evaluation.figures.scores import time_series_plans
+
+        return time_series_plans(folder, cls.name, cls.title or cls.name.replace("_", " "))
 
     def empty(self) -> State:
         """The state of no fields."""
@@ -349,13 +374,3 @@ class Statistic(abc.ABC):
             np.add.at(sums, place, values)
             ordered[key] = sums / counts.reshape(-1, *(1,) * (values.ndim - 1))
         return times, ordered
-
-
-STATISTICS: dict[str, type[Statistic]] = {}
-"""All statistics by name."""
-
-
-def register(statistic: type[Statistic]) -> type[Statistic]:
-    """Makes a statistic known by its name; a decorator of its class."""
-    STATISTICS[statistic.name] = statistic
-    return statistic

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from phire import files
-from phire.evaluation.accumulator import Batch, Setting, State, Statistic, register
+from phire.evaluation.accumulator import Batch, Setting, State, Statistic
 from phire.evaluation.cities import cities_within, neighbourhoods
+from phire.evaluation.definitions import CHANNEL, LOWER, Definition
 from phire.evaluation.histograms import Bins, quantiles, wasserstein
+from phire.evaluation.registry import statistic
 from phire.evaluation.results import read_result, result_path
 from phire.evaluation.spectral_scores import divided
+
+if TYPE_CHECKING:
+    from phire.evaluation.figures.plan import Plan
+    from phire.evaluation.figures.reading import ResultsFolder
 
 SIZES = (1, 2, 3)
 LEVELS = (0.02, 0.09, 0.25, 0.5, 0.75, 0.91, 0.98)
@@ -28,14 +36,25 @@ MARGIN = 0.1
 """By how much a distance must be smaller for a candidate to be better at a city."""
 
 
-@register
+VARIABLES = (
+    Definition(
+        "city_wasserstein", "Wasserstein-1 distance at cities",
+        "median over the cities of the Wasserstein-1 distance of the values there", CHANNEL, LOWER,
+    ),
+)  # fmt: skip
+"""Variables of the result that people look at."""
+
+
+@statistic("cities", function="cities_distribution")
 class Cities(Statistic):
     """Quantiles and Wasserstein-1 distance of the values around each city, over time.
 
     The values of all points of a square (1×1, 2×2, 3×3) go into one distribution.
     """
 
-    name = "cities"
+    order = 60
+    definitions = VARIABLES
+    summary = (("wasserstein_median", "city_wasserstein"),)
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
@@ -109,6 +128,41 @@ class Cities(Statistic):
                 units,
             )
         return dataset
+
+    @classmethod
+    def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
+        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        from phire.evaluation.figures.cities import city_distance_figure, city_map_figure
+        from phire.evaluation.figures.plan import Plan, figure_name
+        from phire.evaluation.figures.reading import values_of
+        from phire.evaluation.figures.style import readable
+
+        data = folder.metric("cities")
+        if not any("wasserstein" in dataset for dataset in data.values()):
+            return
+        sizes = [int(size) for size in np.atleast_1d(values_of(data, "size"))]
+        for channel in values_of(data, "channel"):
+            yield Plan(
+                figure_name("cities", channel),
+                "cities",
+                f"Distances of the distributions of {readable(channel)} at cities",
+                "Share of the cities at which the Wasserstein-1 distance to the truth lies below a "
+                "value, for the nearest grid point and squares around it: further left is better.",
+                functools.partial(
+                    city_distance_figure, data, channel=channel, styles=folder.styles
+                ),
+            )
+            for size in sizes[:1]:
+                yield Plan(
+                    figure_name("cities-map", channel, f"{size}x{size}"),
+                    "cities",
+                    f"Best candidate for {readable(channel)} at each city",
+                    "The colour is that of the candidate whose distribution is the nearest to the "
+                    "truth's by more than 10 %; grey where none is.",
+                    functools.partial(
+                        city_map_figure, data, channel=channel, size=size, styles=folder.styles
+                    ),
+                )
 
 
 def _cities(setting: Setting) -> tuple:

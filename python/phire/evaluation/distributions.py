@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Setting, State, Statistic, register
+from phire.evaluation.accumulator import Batch, Setting, State, Statistic
+from phire.evaluation.definitions import CHANNEL, LOWER, Definition
 from phire.evaluation.histograms import LEVELS, Bins, quantiles, wasserstein
 from phire.evaluation.point_scores import joint_mask
+from phire.evaluation.registry import statistic
 from phire.evaluation.spectral_scores import divided
+
+if TYPE_CHECKING:
+    from phire.evaluation.figures.plan import Plan
+    from phire.evaluation.figures.reading import ResultsFolder
 
 FINE = 16384
 """Bins from one range below the truth's minimum to one above its maximum."""
@@ -21,7 +30,17 @@ COARSE = 1024
 ERROR_BINS = 1001
 
 
-@register
+VARIABLES = (
+    Definition(
+        "wasserstein", "Wasserstein-1 distance",
+        "∫ |F(v) − G(v)| dv, F and G the distribution functions of candidate and truth", CHANNEL,
+        LOWER, "Villani (2009), doi:10.1007/978-3-540-71050-9",
+    ),
+)  # fmt: skip
+"""Variables of the result that people look at."""
+
+
+@statistic("distribution")
 class Distribution(Statistic):
     """Area-weighted distribution of values over points and times.
 
@@ -29,7 +48,9 @@ class Distribution(Statistic):
     the truth's range.
     """
 
-    name = "distribution"
+    order = 50
+    definitions = VARIABLES
+    summary = (("wasserstein", "wasserstein"),)
     extremes = ("minimum", "maximum")
 
     def __init__(self, setting: Setting) -> None:
@@ -139,3 +160,64 @@ class Distribution(Statistic):
             dataset["error_bin_centre"] = (("channel", "error_bin"), centres, units)
         dataset["channel_units"] = ("channel", np.array(self.setting.units, dtype=object))
         return dataset
+
+    @classmethod
+    def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
+        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        from phire.evaluation.figures.distributions import (
+            box_figure,
+            density_figure,
+            error_figure,
+            quantile_figure,
+        )
+        from phire.evaluation.figures.plan import Plan, figure_name, in_region
+        from phire.evaluation.figures.reading import values_of
+        from phire.evaluation.figures.style import TRUTH, readable
+
+        for region in folder.regions_of("distribution"):
+            data = folder.metric("distribution", region)
+            channels = values_of(data, "channel")
+            variables = {name for dataset in data.values() for name in dataset.data_vars}
+            for channel in channels:
+                of = f"{readable(channel)}{in_region(region)}"
+                if "density" in variables:
+                    yield Plan(
+                        figure_name("distribution", channel, region),
+                        "distributions",
+                        f"Distribution of {of}",
+                        "How often each value occurs: left the bulk, right the tails on a "
+                        "logarithmic axis. Smoothing shows as missing tails.",
+                        functools.partial(
+                            density_figure, data, channel=channel, styles=folder.styles
+                        ),
+                    )
+                if "quantile_value" in data.get(TRUTH, ()):
+                    yield Plan(
+                        figure_name("quantiles", channel, region),
+                        "distributions",
+                        f"Quantiles of {of} against the truth's",
+                        "On the diagonal (left) and on zero (right) candidate and truth have the "
+                        "same distribution. A slope below the diagonal's means too few extremes.",
+                        functools.partial(
+                            quantile_figure, data, channel=channel, styles=folder.styles
+                        ),
+                    )
+                if "error_density" in variables:
+                    yield Plan(
+                        figure_name("errors", channel, region),
+                        "distributions",
+                        f"Errors of {of}",
+                        "How often each error (candidate minus truth) occurs: narrow and centred "
+                        "on zero is good; the right panel shows the large ones.",
+                        functools.partial(
+                            error_figure, data, channel=channel, styles=folder.styles
+                        ),
+                    )
+            if "quantile_value" in variables:
+                yield Plan(
+                    figure_name("boxes", region),
+                    "distributions",
+                    f"Quantiles{in_region(region)}",
+                    "Box: 25–75 %, thick line: median, whiskers: 2–98 %.",
+                    functools.partial(box_figure, data, channels=channels, styles=folder.styles),
+                )

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic, register
+from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
+from phire.evaluation.definitions import CHANNEL, LOWER, ONE, Definition
 from phire.evaluation.point_scores import smoothed, smoothing_window
+from phire.evaluation.registry import statistic
 from phire.evaluation.spectral_scores import divided
+
+if TYPE_CHECKING:
+    from phire.evaluation.figures.plan import Plan
+    from phire.evaluation.figures.reading import ResultsFolder
 
 QUANTILES = (0.05, 0.5, 0.9, 0.95, 0.99)
 """Of the truth: events are values above them."""
@@ -17,7 +27,31 @@ SPREAD_BINS = 20
 NAMES = ("crps", "crps_fair", "spread", "error")
 
 
-@register
+VARIABLES = (
+    Definition(
+        "crps", "Continuous ranked probability score",
+        "∫ (F(v) − 1[v ≥ y])² dv, F the ensemble's distribution function", CHANNEL, LOWER,
+        "Hersbach (2000), doi:10.1175/1520-0434(2000)015<0559:DOTCRP>2.0.CO;2",
+    ),
+    Definition(
+        "crps_fair", "Fair continuous ranked probability score",
+        "the score of an ensemble of infinitely many members, estimated from those there are",
+        CHANNEL, LOWER, "Ferro (2014), doi:10.1002/qj.2270",
+    ),
+    Definition(
+        "spread", "Spread", "root of the mean variance of the members, corrected for their number",
+        CHANNEL,
+    ),
+    Definition("error", "Error of the ensemble mean", "√⟨w (mean − y)²⟩", CHANNEL, LOWER),
+    Definition(
+        "spread_skill_ratio", "Spread–skill ratio", "spread / error of the ensemble mean", "1", ONE,
+        "Fortin et al. (2014), doi:10.1175/JHM-D-14-0008.1",
+    ),
+)  # fmt: skip
+"""Variables of the result that people look at."""
+
+
+@statistic("ensemble", function="ensemble_scores")
 class EnsembleScores(Statistic):
     """CRPS, spread and skill, rank histogram, reliability; weighted by area.
 
@@ -28,7 +62,14 @@ class EnsembleScores(Statistic):
     Points missing in the truth or a member are left out.
     """
 
-    name = "ensemble"
+    order = 110
+    title = "Ensemble scores"
+    definitions = VARIABLES
+    summary = (
+        ("crps_mean", "crps"),
+        ("crps_fair_mean", "crps_fair"),
+        ("spread_skill_ratio", "spread_skill_ratio"),
+    )
     series = ("times", "means")
     of_truth = False
     ensemble = "all"
@@ -178,6 +219,38 @@ class EnsembleScores(Statistic):
         dataset["threshold"] = (("channel", "quantile"), self.thresholds.T, units)
         dataset["channel_units"] = ("channel", np.array(self.setting.units, dtype=object))
         return dataset
+
+    @classmethod
+    def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
+        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        from phire.evaluation.figures.ensembles import ensemble_figure, reliability_figure
+        from phire.evaluation.figures.plan import Plan, figure_name
+        from phire.evaluation.figures.reading import values_of
+        from phire.evaluation.figures.style import readable
+
+        yield from super().figures(folder)
+        data = folder.metric("ensemble")
+        variables = {name for dataset in data.values() for name in dataset.data_vars}
+        for channel in values_of(data, "channel"):
+            if "rank_histogram" in variables:
+                yield Plan(
+                    figure_name("ensemble", channel),
+                    "ensembles",
+                    f"Spread and ranks of ensembles of {readable(channel)}",
+                    "Left: on the diagonal the spread tells the error. Right: a flat line means "
+                    "that the truth is like a member; a U means too little spread.",
+                    functools.partial(ensemble_figure, data, channel=channel, styles=folder.styles),
+                )
+            if "observed_frequency" in variables:
+                yield Plan(
+                    figure_name("reliability", channel),
+                    "ensembles",
+                    f"Reliability of ensembles of {readable(channel)}",
+                    "On the diagonal, events occur as often as they were given probability.",
+                    functools.partial(
+                        reliability_figure, data, channel=channel, styles=folder.styles
+                    ),
+                )
 
 
 def _masked(values: np.ndarray, mask: np.ndarray | None) -> np.ndarray:

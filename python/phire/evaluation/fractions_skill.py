@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Setting, State, Statistic, register
+from phire.evaluation.accumulator import Batch, Setting, State, Statistic
+from phire.evaluation.definitions import HIGHER, Definition
 from phire.evaluation.point_scores import joint_mask
+from phire.evaluation.registry import statistic
+
+if TYPE_CHECKING:
+    from phire.evaluation.figures.plan import Plan
+    from phire.evaluation.figures.reading import ResultsFolder
 
 QUANTILES = (0.9, 0.95, 0.99)
 WINDOWS = (1, 3, 5, 9, 17, 33)
@@ -14,7 +24,17 @@ CENTRES = 200_000
 """Windows looked at in a field, about: of larger ones, those around every few rows and columns."""
 
 
-@register
+VARIABLES = (
+    Definition(
+        "fractions_skill_score", "Fractions skill score",
+        "1 − Σ (pₓ − p_y)² / Σ (pₓ² + p_y²), p the fraction of a square beyond a threshold", "1",
+        HIGHER, "Roberts & Lean (2008), doi:10.1175/2007MWR2123.1",
+    ),
+)  # fmt: skip
+"""Variables of the result that people look at."""
+
+
+@statistic("fractions_skill_score")
 class FractionsSkillScore(Statistic):
     """FSS = 1 − Σ (p − q)² / (Σ p² + Σ q²) (Roberts & Lean 2008, doi:10.1175/2007MWR2123.1).
 
@@ -23,7 +43,9 @@ class FractionsSkillScore(Statistic):
     the seam of longitudes; what lies outside the fields, or is missing in either, exceeds nothing.
     """
 
-    name = "fractions_skill_score"
+    order = 70
+    definitions = VARIABLES
+    summary = (("fractions_skill_score_mean", "fractions_skill_score"),)
     of_truth = False
 
     def __init__(self, setting: Setting) -> None:
@@ -109,3 +131,29 @@ class FractionsSkillScore(Statistic):
             spacing = self.setting.grid.spacing_km(self.setting.radius)[0]
             dataset["window_km"] = ("window", spacing * np.array(self.windows), {"units": "km"})
         return dataset
+
+    @classmethod
+    def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
+        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        from phire.evaluation.figures.plan import Plan, figure_name
+        from phire.evaluation.figures.reading import values_of
+        from phire.evaluation.figures.skill import fractions_skill_figure
+        from phire.evaluation.figures.style import readable
+
+        data = folder.metric(cls.name)
+        if not any("fractions_skill_score" in dataset for dataset in data.values()):
+            return
+        caption = (
+            "Whether extremes occur in about the right place: 1 is perfect; larger squares forgive "
+            "larger displacement. Dotted: 0.5."
+        )
+        for channel in values_of(data, "channel"):
+            yield Plan(
+                figure_name(cls.name, channel),
+                "skill",
+                f"Fractions skill score of {readable(channel)}",
+                caption,
+                functools.partial(
+                    fractions_skill_figure, data, channel=channel, styles=folder.styles
+                ),
+            )

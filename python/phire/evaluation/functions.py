@@ -1,13 +1,15 @@
-"""Every statistic as a plain function on xarray, for notebooks.
+"""Statistics as plain functions on xarray, for notebooks.
 
-All functions take datasets with one variable a channel over (time,) latitude and longitude — or any
-:class:`phire.fields.source.Source` —, and return what the result files hold; the formulas stand at
-the classes that they name, the variables in :mod:`phire.evaluation.results`.
+All functions take datasets with one variable a channel over (time,) latitude and longitude, or any
+:class:`phire.fields.source.Source`, and return what the result files hold. Most functions come of
+the registered statistics (:func:`function_of`); those written out here return one variable of a
+result, or take arguments of their own.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,9 +18,9 @@ import xarray as xr
 
 from phire.errors import InputError
 from phire.evaluation.accumulator import LAGS, Setting
+from phire.evaluation.catalogue import statistics
 from phire.evaluation.chunks import Task, Work, default_threads, measure_chunk
 from phire.evaluation.domain import Domain
-from phire.evaluation.families import STATISTICS
 from phire.evaluation.pairing import align
 from phire.evaluation.truth_climatology import climatology_of
 from phire.evaluation.truth_facts import MeanMap, TruthFacts
@@ -26,7 +28,7 @@ from phire.fields.ensemble import as_source
 from phire.fields.grid import EARTH_RADIUS
 
 
-def statistic(
+def measure(
     name: str,
     truth: Any,
     candidate: Any = None,
@@ -44,7 +46,7 @@ def statistic(
     """Any statistic by its name, of the truth alone or of a candidate against it.
 
     Args:
-        name: One of :data:`phire.evaluation.STATISTICS`.
+        name: Name of a statistic, as ``phire parts statistic`` lists them.
         truth: Fields.
         candidate: Fields at the same points and times; with a dimension ``member`` an ensemble.
         region: (north, west, south, east) in degrees or a mask; everywhere if None.
@@ -63,11 +65,11 @@ def statistic(
     Raises:
         InputError: The statistic is unknown, needs a candidate, or cannot be taken of such fields.
     """
-    if name not in STATISTICS:
+    if name not in statistics():
         raise InputError(
-            f"statistic {name!r} is unknown: it must be one of {', '.join(STATISTICS)}."
+            f"statistic {name!r} is unknown: it must be one of {', '.join(statistics())}."
         )
-    kind = STATISTICS[name]
+    kind = statistics()[name]
     if candidate is None and not kind.of_truth:
         raise InputError(f"{name} compares two fields: pass a candidate too.")
     source = as_source(truth)
@@ -120,12 +122,12 @@ def kinetic_energy_spectrum(fields: Any, *, region: Any = None, **options: Any) 
     Args:
         fields: With vorticity and divergence, or u and v.
         region: A box (north, west, south, east); everywhere if None.
-        options: Of :func:`statistic`.
+        options: Of :func:`measure`.
 
     Raises:
         InputError: No two channels are wind.
     """
-    spectra = statistic("spectrum", fields, region=region, **options)
+    spectra = measure("spectrum", fields, region=region, **options)
     if "kinetic_energy" not in spectra:
         raise InputError(
             f"none of {', '.join(map(str, spectra['channel'].values))} make a wind: kinetic energy "
@@ -136,7 +138,7 @@ def kinetic_energy_spectrum(fields: Any, *, region: Any = None, **options: Any) 
 
 def variance_spectrum(fields: Any, **options: Any) -> xr.DataArray:
     """Time-mean variance by channel and degree, or wavelength; see :class:`spectra.Spectra`."""
-    return statistic("spectrum", fields, **options)["variance"]
+    return measure("spectrum", fields, **options)["variance"]
 
 
 def coherence(truth: Any, candidate: Any, **options: Any) -> xr.DataArray:
@@ -144,62 +146,7 @@ def coherence(truth: Any, candidate: Any, **options: Any) -> xr.DataArray:
 
     Σ Re(f g*) / √(Σ|f|² Σ|g|²), the sums over orders, or over a bin of the cosine transform.
     """
-    return statistic("spectrum", truth, candidate, **options)["coherence"]
-
-
-def semivariogram(fields: Any, candidate: Any = None, **options: Any) -> xr.Dataset:
-    """Semivariograms over (channel, lag): :class:`semivariograms.Semivariogram`."""
-    return statistic("semivariogram", fields, candidate, **options)
-
-
-def scores(truth: Any, candidate: Any, **options: Any) -> xr.Dataset:
-    """RMSE, MAE, bias, correlations, PSNR, SSIM by time: :class:`point_scores.Scores`."""
-    return statistic("scores", truth, candidate, **options)
-
-
-def maps(truth: Any, candidate: Any = None, **options: Any) -> xr.Dataset:
-    """Statistics in time at every point: :class:`point_maps.Maps`."""
-    return statistic("maps", truth, candidate, **options)
-
-
-def distribution(truth: Any, candidate: Any = None, **options: Any) -> xr.Dataset:
-    """Densities, quantiles and Wasserstein-1 distance: :class:`distributions.Distribution`."""
-    return statistic("distribution", truth, candidate, **options)
-
-
-def cities_distribution(truth: Any, candidate: Any = None, **options: Any) -> xr.Dataset:
-    """Distributions at cities: :class:`city_statistics.Cities`."""
-    return statistic("cities", truth, candidate, **options)
-
-
-def fractions_skill_score(truth: Any, candidate: Any, **options: Any) -> xr.Dataset:
-    """FSS by quantile and window: :class:`fractions_skill.FractionsSkillScore`."""
-    return statistic("fractions_skill_score", truth, candidate, **options)
-
-
-def high_pass_errors(truth: Any, candidate: Any, **options: Any) -> xr.Dataset:
-    """Shares of large errors in high degrees: :class:`high_pass.HighPass`."""
-    return statistic("high_pass", truth, candidate, **options)
-
-
-def zonal_spectrum(fields: Any, candidate: Any = None, **options: Any) -> xr.Dataset:
-    """Variance by zonal wavenumber and band: :class:`zonal_spectra.ZonalSpectra`."""
-    return statistic("zonal_spectrum", fields, candidate, **options)
-
-
-def localized_spectrum(
-    fields: Any, candidate: Any = None, *, region: Any, **options: Any
-) -> xr.Dataset:
-    """Multitaper spectrum of a cap: :class:`localized_spectra.LocalizedSpectra`."""
-    return statistic("localized_spectrum", fields, candidate, region=region, **options)
-
-
-def ensemble_scores(truth: Any, candidate: Any, **options: Any) -> xr.Dataset:
-    """CRPS, spread–skill, ranks, reliability; the candidate with a dimension ``member``.
-
-    See :class:`ensembles.EnsembleScores`.
-    """
-    return statistic("ensemble", truth, candidate, **options)
+    return measure("spectrum", truth, candidate, **options)["coherence"]
 
 
 def learned_distance(
@@ -216,13 +163,29 @@ def learned_distance(
         truth, candidate: Fields.
         distance: (truth, candidate), both (n, H, W, C) in physical units → (n,).
         features: (n, H, W, C) → (n, F).
-        options: Of :func:`statistic`.
+        options: Of :func:`measure`.
     """
     given = {"distance": distance, "features": features}
     learned = {name: function for name, function in given.items() if function is not None}
-    return statistic("learned", truth, candidate, learned=learned, **options)
+    return measure("learned", truth, candidate, learned=learned, **options)
 
 
-def projection_distances(truth: Any, candidate: Any, **options: Any) -> xr.Dataset:
-    """Distances of random and principal projections: :class:`projections.Projections`."""
-    return statistic("projections", truth, candidate, **options)
+def function_of(name: str) -> Callable[..., xr.Dataset]:
+    """Returns the function that takes a statistic, documented by the statistic's class.
+
+    Args:
+        name: Name of the statistic.
+
+    Returns:
+        A function ``(truth, candidate=None, **options)``, the options being those of
+        :func:`measure`; it returns the variables of ``NAME.nc``.
+    """
+    kind = statistics()[name]
+
+    def take(truth: Any, candidate: Any = None, **options: Any) -> xr.Dataset:
+        return measure(name, truth, candidate, **options)
+
+    meanings = "".join(f"\n    {item.name}: {item.formula}" for item in kind.definitions)
+    take.__name__ = take.__qualname__ = name
+    take.__doc__ = inspect.getdoc(kind) + (f"\n\nVariables:{meanings}" if meanings else "")
+    return take

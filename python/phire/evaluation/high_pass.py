@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Setting, State, Statistic, register
+from phire.evaluation.accumulator import Batch, Setting, State, Statistic
+from phire.evaluation.definitions import CHANNEL, LOWER, Definition
+from phire.evaluation.registry import statistic
 from phire.evaluation.spectra import GlobalSpectra, cutoff_degree
 from phire.evaluation.spectral_scores import divided
+
+if TYPE_CHECKING:
+    from phire.evaluation.figures.plan import Plan
+    from phire.evaluation.figures.reading import ResultsFolder
 
 MULTIPLES = (1.0, 2.0, 3.0, 4.0, 5.0)
 
 
-@register
+VARIABLES = (
+    Definition(
+        "high_pass_rmse", "Root mean square error of small scales",
+        "√⟨w (x − y)²⟩ after a high-pass at spherical-harmonic degrees", CHANNEL, LOWER,
+    ),
+    Definition(
+        "exceedance", "Large errors",
+        "share of the area where the error, high-passed at a degree, exceeds a multiple of the "
+        "standard deviation of the high-passed truth",
+        "1", LOWER,
+    ),
+)  # fmt: skip
+"""Variables of the result that people look at."""
+
+
+@statistic("high_pass", function="high_pass_errors")
 class HighPass(Statistic):
     """How often the error, without degrees below a given one, is large; and its RMSE.
 
@@ -21,7 +46,9 @@ class HighPass(Statistic):
     largest where no scale is given) and twice that. Shares are of area.
     """
 
-    name = "high_pass"
+    order = 80
+    definitions = VARIABLES
+    summary = (("rmse_mean", "high_pass_rmse"),)
     of_truth = False
 
     def __init__(self, setting: Setting) -> None:
@@ -96,3 +123,27 @@ class HighPass(Statistic):
         dataset["rmse"] = (("channel", "degree"), rmse, self.units())
         dataset["rmse_mean"] = ("channel", rmse[:, 0], self.units())
         return dataset
+
+    @classmethod
+    def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
+        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        from phire.evaluation.figures.plan import Plan, figure_name
+        from phire.evaluation.figures.reading import values_of
+        from phire.evaluation.figures.skill import large_error_figure
+        from phire.evaluation.figures.style import readable
+
+        data = folder.metric(cls.name)
+        if not any("exceedance" in dataset for dataset in data.values()):
+            return
+        caption = (
+            "The share of the area where the error of the small scales exceeds a multiple of the "
+            "truth's standard deviation; lower is better."
+        )
+        for channel in values_of(data, "channel"):
+            yield Plan(
+                figure_name(cls.name, channel),
+                "skill",
+                f"Large errors of {readable(channel)}",
+                caption,
+                functools.partial(large_error_figure, data, channel=channel, styles=folder.styles),
+            )

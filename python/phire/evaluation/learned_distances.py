@@ -5,11 +5,28 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Setting, State, Statistic, register
+from phire.evaluation.accumulator import Batch, Setting, State, Statistic
+from phire.evaluation.definitions import LOWER, Definition
 from phire.evaluation.point_scores import smoothed, smoothing_window
+from phire.evaluation.registry import statistic
+
+VARIABLES = (
+    Definition(
+        "learned_distance", "Learned distance",
+        "scale · mean (f(x) − f(y))² over the feature maps f of a network that learned to tell how "
+        "far apart in time two fields are",
+        "1", LOWER, "Hoffmann & Lessig (2023), arXiv:2202.01897",
+    ),
+    Definition(
+        "frechet_distance", "Fréchet distance of features",
+        "|μₓ − μ_y|² + tr(Cₓ + C_y − 2 (Cₓ C_y)^½) of the learned features' means and covariances",
+        "1", LOWER, "Heusel et al. (2017), arXiv:1706.08500",
+    ),
+)  # fmt: skip
+"""Variables of the result that people look at."""
 
 
-@register
+@statistic("learned", function="learned_distances")
 class LearnedDistances(Statistic):
     """The learned distance of each field from the truth's, and the Fréchet distance of features.
 
@@ -18,7 +35,13 @@ class LearnedDistances(Statistic):
     missing value have neither. Of an ensemble, members are taken each.
     """
 
-    name = "learned"
+    order = 120
+    title = "Learned distance"
+    definitions = VARIABLES
+    summary = (
+        ("learned_distance_mean", "learned_distance"),
+        ("frechet_distance", "frechet_distance"),
+    )
     series = ("times", "distance")
     of_truth = False
     stays = True

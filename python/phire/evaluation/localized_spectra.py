@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Setting, State, Statistic, register
+from phire.evaluation.accumulator import Batch, Setting, State, Statistic
+from phire.evaluation.registry import statistic
+from phire.evaluation.spectra import spectrum_plans
 from phire.evaluation.spectral_scores import divided
 from phire.fields.harmonics import SphericalHarmonics, largest_degree
+
+if TYPE_CHECKING:
+    from phire.evaluation.figures.plan import Plan
+    from phire.evaluation.figures.reading import ResultsFolder
 
 TAPERS = 8
 """Used at most: those with at least 99 % of their power within the cap."""
 
 
-@register
+@statistic("localized_spectrum")
 class LocalizedSpectra(Statistic):
     """Multitaper spectrum in the spherical cap around a region (Wieczorek & Simons 2005).
 
@@ -22,7 +31,7 @@ class LocalizedSpectra(Statistic):
     closer to the largest than the tapers' bandwidth are left out.
     """
 
-    name = "localized_spectrum"
+    order = 100
     by_default = False
 
     def __init__(self, setting: Setting) -> None:
@@ -96,6 +105,12 @@ class LocalizedSpectra(Statistic):
             "bandwidth": self.bandwidth,
         }
         return dataset
+
+    @classmethod
+    def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
+        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+
+        yield from spectrum_plans(folder, cls.name)
 
 
 def enclosing_cap(setting: Setting) -> tuple[float, float, float]:

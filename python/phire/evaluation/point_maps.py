@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, State, Statistic, register
+from phire.evaluation.accumulator import Batch, State, Statistic
+from phire.evaluation.definitions import CHANNEL, Definition
 from phire.evaluation.point_scores import joint_mask
+from phire.evaluation.registry import statistic
 from phire.evaluation.spectral_scores import divided
+
+if TYPE_CHECKING:
+    from phire.evaluation.figures.plan import Plan
+    from phire.evaluation.figures.reading import ResultsFolder
 
 OF_TRUTH = ("truth", "truth_square")
 OF_PAIR = ("own", "own_square", "product", "absolute")
 """The sums over time that are kept at each point."""
 
 
-@register
+VARIABLES = (
+    Definition("mean", "Mean", "mean over the times evaluated", CHANNEL),
+    Definition("std", "Standard deviation", "over the times evaluated", CHANNEL),
+)  # fmt: skip
+"""Variables of the result that people look at."""
+
+
+@statistic("maps")
 class Maps(Statistic):
     """Mean and standard deviation in time, and of the error RMSE, MAE, bias and correlation."""
 
-    name = "maps"
+    order = 40
+    definitions = VARIABLES
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
         """Sums over time of departures from the truth's mean, their squares and products."""
@@ -96,6 +113,38 @@ class Maps(Statistic):
         if not self.domain.grid.has_coordinates:
             return np.zeros((self.domain.shape[0], 1), dtype=bool)
         return np.abs(self.domain.window_grid.latitudes[:, None]) > 90 - 1e-6
+
+    @classmethod
+    def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
+        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        from phire.evaluation.catalogue import definition
+        from phire.evaluation.figures.maps import map_figure
+        from phire.evaluation.figures.plan import Plan, figure_name
+        from phire.evaluation.figures.reading import values_of
+        from phire.evaluation.figures.style import readable
+
+        data = folder.metric("maps")
+        captions = {
+            "mean": "Above: means over time. Below: candidate minus truth, that is the bias.",
+            "std": "Above: standard deviations over time. Below: candidate minus truth; blue "
+            "means too little variability.",
+            "rmse": "Where each candidate errs most; all share one range.",
+            "correlation": "Correlation in time with the truth at each place.",
+        }
+        for channel in values_of(data, "channel"):
+            for variable, caption in captions.items():
+                if not any(variable in dataset for dataset in data.values()):
+                    continue
+                title = f"{definition(variable).title} of {readable(channel)} over time"
+                yield Plan(
+                    figure_name("map", variable, channel),
+                    "maps",
+                    title,
+                    caption,
+                    functools.partial(
+                        map_figure, data, variable=variable, channel=channel, title=title
+                    ),
+                )
 
 
 def _departures(field: np.ndarray, centre: float, present: np.ndarray | None) -> np.ndarray:

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Setting, State, Statistic, register
+from phire.evaluation.accumulator import Batch, Setting, State, Statistic
+from phire.evaluation.definitions import CHANNEL, HIGHER, LOWER, SQUARED, ZERO, Definition
+from phire.evaluation.registry import statistic
 from phire.evaluation.similarity import WINDOW, structural_similarity
 
 NAMES = (
@@ -37,7 +39,43 @@ DEFINITIONS = {
 IN_UNITS = ("rmse", "mae", "bias", "total_variation_difference")
 
 
-@register
+VARIABLES = (
+    Definition(
+        "rmse", "Root mean square error", "√⟨w (x − y)²⟩", CHANNEL, LOWER,
+        "Wilks (2011), Statistical Methods in the Atmospheric Sciences, ch. 8",
+    ),
+    Definition("mse", "Mean square error", "⟨w (x − y)²⟩", SQUARED, LOWER),
+    Definition("mae", "Mean absolute error", "⟨w |x − y|⟩", CHANNEL, LOWER),
+    Definition("bias", "Bias", "⟨w (x − y)⟩", CHANNEL, ZERO),
+    Definition(
+        "correlation", "Correlation",
+        "⟨w x′y′⟩ / √(⟨w x′²⟩ ⟨w y′²⟩), primes: departures from the field's own mean", "1", HIGHER,
+    ),
+    Definition(
+        "anomaly_correlation", "Anomaly correlation",
+        "⟨w x′y′⟩ / √(⟨w x′²⟩ ⟨w y′²⟩), primes: departures from the climatology", "1", HIGHER,
+        "Murphy & Epstein (1989), doi:10.1175/1520-0493(1989)117<0572:SSACCI>2.0.CO;2",
+    ),
+    Definition(
+        "psnr", "Peak signal-to-noise ratio",
+        "20 log₁₀(R / RMSE), R the range of the truth over the whole evaluation", "dB", HIGHER,
+    ),
+    Definition(
+        "ssim", "Structural similarity",
+        "mean of (2 μₓμ_y + c₁)(2 σₓ_y + c₂) / ((μₓ² + μ_y² + c₁)(σₓ² + σ_y² + c₂)) over windows; "
+        "c₁ = (0.01 R)², c₂ = (0.03 R)², R the range of the truth",
+        "1", HIGHER, "Wang et al. (2004), doi:10.1109/TIP.2003.819861",
+    ),
+    Definition(
+        "total_variation_difference", "Difference of total variation",
+        "TV(x) − TV(y), TV(f) = ⟨|∂f/∂rows| + |∂f/∂columns|⟩ over neighbouring grid points",
+        CHANNEL, ZERO, "Rudin, Osher & Fatemi (1992), doi:10.1016/0167-2789(92)90242-F",
+    ),
+)  # fmt: skip
+"""Variables of the result that people look at."""
+
+
+@statistic("scores")
 class Scores(Statistic):
     """RMSE, MAE, bias, correlations, PSNR, SSIM and total-variation difference by time.
 
@@ -45,7 +83,19 @@ class Scores(Statistic):
     mean is scored.
     """
 
-    name = "scores"
+    order = 30
+    title = "Scores"
+    definitions = VARIABLES
+    summary = (
+        ("rmse_mean", "rmse"),
+        ("mae_mean", "mae"),
+        ("bias_mean", "bias"),
+        ("correlation_mean", "correlation"),
+        ("anomaly_correlation_mean", "anomaly_correlation"),
+        ("psnr_mean", "psnr"),
+        ("ssim_mean", "ssim"),
+        ("total_variation_difference_mean", "total_variation_difference"),
+    )
     series = ("times", "sums", "anomaly", "ssim", "variation")
     of_truth = False
     ensemble = "mean"

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import numpy as np
 import xarray as xr
 from scipy import stats
 
-from phire.evaluation.accumulator import Batch, Setting, State, Statistic, register
+from phire.evaluation.accumulator import Batch, Setting, State, Statistic
+from phire.evaluation.definitions import HIGHER, LOWER, Definition
 from phire.evaluation.learned_distances import frechet_distance
+from phire.evaluation.registry import statistic
+
+if TYPE_CHECKING:
+    from phire.evaluation.figures.plan import Plan
+    from phire.evaluation.figures.reading import ResultsFolder
 
 SKETCH = 256
 """Random projections of each field."""
@@ -16,7 +26,25 @@ COMPONENTS = 8
 """Projections compared: the first random ones, and as many principal components."""
 
 
-@register
+VARIABLES = (
+    Definition(
+        "projected_wasserstein", "Wasserstein-1 distance of projections",
+        "mean Wasserstein-1 distance of the fields projected on single directions", "1", LOWER,
+    ),
+    Definition(
+        "projected_frechet", "Fréchet distance of projections",
+        "Fréchet distance of the normal distributions fitted to the projected fields", "1", LOWER,
+    ),
+    Definition(
+        "rv_coefficient", "RV coefficient",
+        "tr(S_xy S_yx) / √(tr(S_xx²) tr(S_yy²)), S the covariances of the projected fields", "1",
+        HIGHER, "Robert & Escoufier (1976), doi:10.2307/2347233",
+    ),
+)  # fmt: skip
+"""Variables of the result that people look at."""
+
+
+@statistic("projections", function="projection_distances")
 class Projections(Statistic):
     """Wasserstein-1, Fréchet and RV distances of random and principal projections of fields.
 
@@ -29,7 +57,13 @@ class Projections(Statistic):
     missing value are left out; of an ensemble, the mean is taken.
     """
 
-    name = "projections"
+    order = 130
+    definitions = VARIABLES
+    summary = (
+        ("wasserstein_mean", "projected_wasserstein"),
+        ("frechet", "projected_frechet"),
+        ("rv_coefficient", "rv_coefficient"),
+    )
     series = ("times", "truth", "own")
     of_truth = False
     ensemble = "mean"
@@ -117,6 +151,23 @@ class Projections(Statistic):
         dataset["frechet"] = ("projection", np.array(frechet), {"units": "1"})
         dataset["rv_coefficient"] = ("projection", np.array(coefficients), {"units": "1"})
         return dataset
+
+    @classmethod
+    def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
+        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        from phire.evaluation.figures.plan import Plan
+        from phire.evaluation.figures.skill import projection_figure
+
+        data = folder.metric("projections")
+        if any("wasserstein_mean" in dataset for dataset in data.values()):
+            yield Plan(
+                "projections",
+                "skill",
+                "Distances of projected fields",
+                "Fields projected on random directions and on the truth's principal components: "
+                "distances of what remains.",
+                functools.partial(projection_figure, data, styles=folder.styles),
+            )
 
 
 def rv_coefficient(first: np.ndarray, second: np.ndarray) -> float:

@@ -22,7 +22,8 @@ import pandas as pd
 from PIL import Image, features
 
 from phire import files
-from phire.evaluation.definitions import DEFINITIONS, Definition, definition
+from phire.evaluation.catalogue import definition
+from phire.evaluation.definitions import Definition
 from phire.evaluation.figures.drawing import INDEX, draw_all
 from phire.evaluation.figures.plans import GROUPS
 from phire.evaluation.figures.reading import FIGURES, ResultsFolder
@@ -333,7 +334,7 @@ def _definitions(folder: ResultsFolder, groups: Mapping[str, Any]) -> str:
             names.update({column.known.name: None for column in columns})
     for metric in folder.metrics():
         for dataset in folder.metric(metric).values():
-            names.update({str(name): None for name in dataset.data_vars if name in DEFINITIONS})
+            names.update({definition(str(name)).name: None for name in dataset.data_vars})
     items = []
     for name in names:
         known = definition(name)

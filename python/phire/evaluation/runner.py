@@ -15,10 +15,10 @@ from phire import files, progress
 from phire.errors import InputError
 from phire.evaluation import notes
 from phire.evaluation.accumulator import LAGS, Facts, Setting
+from phire.evaluation.catalogue import default_names, statistics
 from phire.evaluation.chunks import Task, Work, accumulate, default_threads
 from phire.evaluation.city_statistics import count_cities
 from phire.evaluation.domain import Domain, check_name
-from phire.evaluation.families import DEFAULT, STATISTICS
 from phire.evaluation.folder import Folder, Unit
 from phire.evaluation.pairing import AlignedSource, align
 from phire.evaluation.results import (
@@ -68,8 +68,8 @@ def evaluate(
         candidates: Sources by name, on the truth's grid or a window of it; with ``members`` and
             ``read_members`` they are ensembles.
         output: The folder; its layout is described in :mod:`phire.evaluation.results`.
-        metrics: Names of :data:`STATISTICS`; by default all that are fit for these fields, but the
-            slow ones (``localized_spectrum``).
+        metrics: Names of statistics (``phire parts statistic``); by default all that
+            are fit for these fields, but the slow ones (``localized_spectrum``).
         scale: How much coarser the coarse grid was: sets the cutoff from which spectra are judged.
             Rows and columns that coarsening drops are evaluated where all candidates have them.
         regions: By name, (north, west, south, east) in degrees, or a mask: an array on the truth's
@@ -141,7 +141,7 @@ def evaluate(
         *notes.of_bounds({name: origins.get(name, {}) for name in candidates}),
         *notes.of_times(len(aligned.time), len(truth_times)),
         *notes.of_window(truth, aligned, candidates),
-        *notes.of_statistics([STATISTICS[name] for name in names], settings, skipped),
+        *notes.of_statistics([statistics()[name] for name in names], settings, skipped),
     ]
     base = {
         "truth": origins[TRUTH],
@@ -192,7 +192,7 @@ def _units(
     units = []
     for setting in settings:
         for name in names:
-            statistic = STATISTICS[name]
+            statistic = statistics()[name]
             if not statistic.takes(setting) or statistic.refusal(setting) is not None:
                 continue
             if statistic.of_truth:
@@ -208,14 +208,15 @@ def _chosen_metrics(
 ) -> tuple[list[str], list[str]]:
     """The metrics asked for, each possible somewhere, or all those that are possible; and the
     others with the reasons."""
-    unknown = [name for name in metrics or () if name not in STATISTICS]
+    unknown = [name for name in metrics or () if name not in statistics()]
     if unknown:
         raise InputError(
-            f"--metrics: {', '.join(unknown)} is unknown; the metrics are {', '.join(STATISTICS)}."
+            f"--metrics: {', '.join(unknown)} is unknown; the metrics are "
+            f"{', '.join(statistics())}."
         )
     chosen, skipped = [], []
-    for name in metrics or DEFAULT:
-        statistic = STATISTICS[name]
+    for name in metrics or default_names():
+        statistic = statistics()[name]
         reasons = [
             "it is taken in regions, and none is named: add --region NAME=N,W,S,E"
             if not statistic.takes(setting)
@@ -255,7 +256,7 @@ def _take(
         if key not in made:
             setting = next(s for s in settings if s.domain.name == unit.region)
             setting = dataclasses.replace(setting, facts=facts[unit.region])
-            made[key] = STATISTICS[unit.metric](setting)
+            made[key] = statistics()[unit.metric](setting)
         tasks.append(Task(unit, made[key], _task_candidate(unit)))
     counted = {TRUTH: None} | {unit.candidate: None for unit in pending}
     for unit in (Unit(name, notes.Values.name, "") for name in counted):

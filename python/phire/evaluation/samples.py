@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Setting, State, Statistic, register
+from phire.evaluation.accumulator import Batch, Setting, State, Statistic
+from phire.evaluation.registry import statistic
+
+if TYPE_CHECKING:
+    from phire.evaluation.figures.plan import Plan
+    from phire.evaluation.figures.reading import ResultsFolder
+
+ZOOMS = {
+    "North Atlantic": (65.0, -70.0, 30.0, -10.0),
+    "East Asia": (52.0, 100.0, 17.0, 160.0),
+    "Southern Ocean": (-35.0, 20.0, -65.0, 80.0),
+}
+"""Regions (north, west, south, east) shown of global fields where the evaluation named none."""
+
+MOST_TIMES = 3
+"""Whole fields are drawn at no more than this many of the times kept."""
 
 KEPT = 3
 """Times kept: evenly spread, away from the ends."""
 
 
-@register
+@statistic("samples", function="sample_fields")
 class Samples(Statistic):
     """The fields themselves at a few times; of an ensemble, its first member's."""
 
-    name = "samples"
+    order = 140
     series = ("times", "fields")
 
     def __init__(self, setting: Setting) -> None:
@@ -47,3 +66,48 @@ class Samples(Statistic):
         dataset["maximum"] = ("channel", high, {"long_name": "99.9 % quantile of the truth"})
         dataset["channel_units"] = ("channel", np.array(self.setting.units, dtype=object))
         return dataset
+
+    @classmethod
+    def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
+        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        from phire.evaluation.figures.images import has_coordinates, is_global
+        from phire.evaluation.figures.panels import coarse_input, panel_figure, time_text
+        from phire.evaluation.figures.plan import Plan, capitalised, figure_name
+        from phire.evaluation.figures.reading import values_of
+        from phire.evaluation.figures.style import TRUTH
+
+        data = folder.metric("samples")
+        if TRUTH not in data or "field" not in data[TRUTH]:
+            return
+        truth = data[TRUTH]["field"]
+        regions = folder.boxes
+        if not regions and has_coordinates(truth) and is_global(truth):
+            regions = ZOOMS
+        caption = (
+            "Above: truth, coarse input and candidates, in colours fixed by the truth. Below: "
+            "candidate minus truth; all errors share one range."
+        )
+        for channel in values_of(data, "channel"):
+            for time in range(min(truth.sizes.get("time", 1), MOST_TIMES)):
+                when = time_text(truth, time)
+                coarse = coarse_input(data[TRUTH], channel, time)
+                draw = functools.partial(
+                    panel_figure, data, channel=channel, time=time, coarse=coarse
+                )
+                title = f"{capitalised(channel)}{when}"
+                number = f"{time + 1}" if time else ""
+                yield Plan(
+                    figure_name("panels", channel, number), "panels", title, caption,
+                    functools.partial(draw, title=title),
+                )  # fmt: skip
+                if time:
+                    continue
+                for region, box in regions.items():
+                    title = f"{capitalised(channel)}, {region}{when}"
+                    yield Plan(
+                        figure_name("panels", channel, region),
+                        "panels",
+                        title,
+                        caption + " The rectangle shows where the region lies.",
+                        functools.partial(draw, region=box, title=title),
+                    )

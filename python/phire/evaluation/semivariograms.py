@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Setting, State, Statistic, register
+from phire.evaluation.accumulator import Batch, Setting, State, Statistic
+from phire.evaluation.definitions import LOWER, SQUARED, Definition
+from phire.evaluation.registry import statistic
 from phire.evaluation.spectral_scores import divided, log_spectral_error
 from phire.fields.grid import TOLERANCE
 from phire.fields.interpolation import Interpolator
+
+if TYPE_CHECKING:
+    from phire.evaluation.figures.plan import Plan
+    from phire.evaluation.figures.reading import ResultsFolder
 
 DIRECTIONS = ("", "_zonal", "_meridional")
 REPLICATES = 1000
@@ -28,7 +37,28 @@ class _Pairs:
     shape: tuple[int, int]  # lags, pairs
 
 
-@register
+VARIABLES = (
+    Definition(
+        "semivariogram", "Semivariogram",
+        "γ(h) = ½ mean (f(x) − f(x + h))² over pairs at great-circle distance h; x uniform on the "
+        "sphere (or region), azimuth uniform, values by local six-point Lagrange interpolation; "
+        "the same pairs for truth and all candidates",
+        SQUARED, "", "Matheron (1963), doi:10.2113/gsecongeo.58.8.1246",
+    ),
+    Definition(
+        "semivariogram_normalised", "Normalised semivariogram",
+        "γ(h) divided by the truth's variance; tends to 1 where the field no longer correlates",
+        "1",
+    ),
+    Definition(
+        "semivariogram_log_error", "Log-semivariogram error",
+        "mean |ln(γ / γ_truth)| over the lags", "1", LOWER,
+    ),
+)  # fmt: skip
+"""Variables of the result that people look at."""
+
+
+@statistic("semivariogram")
 class Semivariogram(Statistic):
     """γ(h) = ½ · mean (f(x) − f(x+h))² (Matheron 1963, doi:10.2113/gsecongeo.58.8.1246).
 
@@ -39,7 +69,9 @@ class Semivariogram(Statistic):
     NaN.
     """
 
-    name = "semivariogram"
+    order = 20
+    definitions = VARIABLES
+    summary = (("semivariogram_log_error", "semivariogram_log_error"),)
     series = ("times", "own", "truth", "pairs")
 
     def __init__(self, setting: Setting) -> None:
@@ -184,6 +216,49 @@ class Semivariogram(Statistic):
             )
         dataset["pair_count"] = (dimensions, pairs[..., 0].sum(0))
         return dataset
+
+    @classmethod
+    def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
+        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        from phire.evaluation.figures.plan import Plan, figure_name, in_region
+        from phire.evaluation.figures.reading import values_of
+        from phire.evaluation.figures.semivariogram import direction_figure, semivariogram_figure
+        from phire.evaluation.figures.style import readable
+
+        for region in folder.regions_of("semivariogram"):
+            data = folder.metric("semivariogram", region)
+            for channel in values_of(data, "channel"):
+                title = f"Semivariogram of {readable(channel)}{in_region(region)}"
+                yield Plan(
+                    figure_name("semivariogram", channel, region),
+                    "semivariograms",
+                    title,
+                    "How much two places differ with the distance between them. Too low at short "
+                    "distances means too smooth; shaded: 95 % interval where it was computed.",
+                    functools.partial(
+                        semivariogram_figure,
+                        data,
+                        channel=channel,
+                        styles=folder.styles,
+                        title=title,
+                    ),
+                )
+                if any("semivariogram_zonal" in dataset for dataset in data.values()):
+                    title = f"Semivariogram of {readable(channel)} by direction{in_region(region)}"
+                    yield Plan(
+                        figure_name("semivariogram-direction", channel, region),
+                        "semivariograms",
+                        title,
+                        "As before, for pairs that lie east and west, or north and south, of each "
+                        "other: a candidate should have the truth's anisotropy, too.",
+                        functools.partial(
+                            direction_figure,
+                            data,
+                            channel=channel,
+                            styles=folder.styles,
+                            title=title,
+                        ),
+                    )
 
 
 def destination(

@@ -2,21 +2,91 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Setting, State, Statistic, register
+from phire.evaluation.accumulator import Batch, Setting, State, Statistic
+from phire.evaluation.definitions import HIGHER, LOWER, SQUARED, Definition
 from phire.evaluation.regional_spectra import RegionalSpectra
+from phire.evaluation.registry import statistic
 from phire.evaluation.spectral_scores import comparison, divided, in_dimensions, truncation
 from phire.evaluation.wind import is_component
 from phire.fields.harmonics import SphericalHarmonics
 
+if TYPE_CHECKING:
+    from phire.evaluation.figures.plan import Plan
+    from phire.evaluation.figures.reading import ResultsFolder
 
-@register
+
+VARIABLES = (
+    Definition(
+        "log_spectral_error", "Log-spectral error",
+        "mean |ln(E / E_truth)| of time-mean spectra, over the degrees from the coarse grid's "
+        "cutoff H/(2·scale) to the truth's truncation (regional: the same in wavelength)",
+        "1", LOWER,
+    ),
+    Definition(
+        "log_spectral_error_all", "Log-spectral error of all waves",
+        "mean |ln(E / E_truth)| of time-mean spectra, over all degrees (or wavelengths) to the "
+        "truth's truncation; does not depend on the scale given",
+        "1", LOWER,
+    ),
+    Definition(
+        "effective_resolution", "Effective resolution",
+        "the shortest wavelength down to which E / E_truth stays within 0.5 … 2; says nothing of "
+        "where the waves lie: read it beside the coherent resolution",
+        "km", LOWER, "after Skamarock (2004), doi:10.1175/MWR2830.1",
+    ),
+    Definition(
+        "coherent_resolution", "Coherent resolution",
+        "the shortest wavelength down to which the spectral coherence with the truth stays at 0.5 "
+        "or more", "km", LOWER,
+    ),
+    Definition(
+        "kinetic_energy", "Kinetic energy spectrum",
+        "E(l) = a²/(2 l(l+1)) Σₘ (|ζₗₘ|² + |δₗₘ|²), ζ vorticity, δ divergence, a = 6.3712·10⁶ m; "
+        "its sum over degrees is the area mean of (u² + v²)/2",
+        "m2 s-2", "",
+        "Koshyk & Hamilton (2001), doi:10.1175/1520-0469(2001)058<0329:THKESA>2.0.CO;2",
+    ),
+    Definition(
+        "variance", "Spectrum",
+        "S(l) = Σₘ |fₗₘ|² with 4π-normalised harmonics; its sum over degrees is the area mean of "
+        "f². In regions: variance of the bins of a 2-D cosine transform up to Nyquist's wavenumber "
+        "along an axis; the corners beyond it are kept as corner_variance",
+        SQUARED, "",
+        "Denis et al. (2002), doi:10.1175/1520-0493(2002)130<1812:SDOTDA>2.0.CO;2",
+    ),
+    Definition(
+        "coherence", "Spectral coherence",
+        "Re Σₘ fₗₘ g*ₗₘ / √(Σₘ |fₗₘ|² · Σₘ |gₗₘ|²) per degree l (in regions per bin of the cosine "
+        "transform), f candidate, g truth; of kinetic energy, vorticity and divergence together",
+        "1", HIGHER,
+    ),
+)  # fmt: skip
+"""Variables of the result that people look at."""
+
+
+@statistic("spectrum")
 class Spectra(Statistic):
     """Spectra by degree on global grids, by wavelength on regional ones and in regions."""
 
-    name = "spectrum"
+    order = 10
+    definitions = VARIABLES
+    summary = (
+        ("kinetic_energy_log_error", "log_spectral_error:kinetic_energy"),
+        ("variance_log_error", "log_spectral_error"),
+        ("kinetic_energy_log_error_all", "log_spectral_error_all:kinetic_energy"),
+        ("variance_log_error_all", "log_spectral_error_all"),
+        ("kinetic_energy_resolution", "effective_resolution:kinetic_energy"),
+        ("variance_resolution", "effective_resolution"),
+        ("kinetic_energy_coherent_resolution", "coherent_resolution:kinetic_energy"),
+        ("coherent_resolution", "coherent_resolution"),
+    )
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
@@ -53,6 +123,12 @@ class Spectra(Statistic):
     def result(self, state: State) -> xr.Dataset:
         """Time-mean spectra, their ratio to the truth, and the scores made of it."""
         return self.kind.result(state)
+
+    @classmethod
+    def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
+        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+
+        yield from spectrum_plans(folder, cls.name)
 
 
 class GlobalSpectra(Statistic):
@@ -223,3 +299,59 @@ def _square(values: np.ndarray) -> np.ndarray:
 def _sum(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Sum over the first axis where the mask (as values, without the last axis) is True."""
     return np.where(mask[..., None], values, 0).sum(0)
+
+
+def spectrum_plans(folder: ResultsFolder, metric: str) -> Iterator[Plan]:
+    """Yields the figures of spectra of one metric, by region and channel."""
+    from phire.evaluation.figures.plan import Plan, figure_name, in_region
+    from phire.evaluation.figures.reading import values_of
+    from phire.evaluation.figures.spectra import coherence_figure, spectrum_figure
+    from phire.evaluation.figures.style import readable
+
+    for region in folder.regions_of(metric):
+        data = folder.metric(metric, region)
+        of = in_region(region) + (" (multitaper)" if metric == "localized_spectrum" else "")
+        draw = functools.partial(spectrum_figure, data, styles=folder.styles)
+        caption = (
+            "Black is the truth; a candidate that follows it has the right amount of detail at "
+            "every scale. Below: ratio to the truth; the shaded band is 0.5 … 2. Right: the "
+            "short waves, where super-resolution has to add what the coarse grid (dotted line) "
+            "does not hold. Grey lines: reference slopes."
+        )
+        if any("kinetic_energy" in dataset for dataset in data.values()):
+            title = f"Kinetic energy spectrum{of}"
+            yield Plan(
+                figure_name(metric, "kinetic-energy", region),
+                "spectra",
+                title,
+                caption,
+                functools.partial(draw, variable="kinetic_energy", title=title),
+            )
+        for channel in values_of(data, "channel"):
+            title = f"Spectrum of {readable(channel)}{of}"
+            yield Plan(
+                figure_name(metric, channel, region),
+                "spectra",
+                title,
+                caption,
+                functools.partial(draw, variable="variance", channel=channel, title=title),
+            )
+        for variable, channels in (
+            ("kinetic_energy_coherence", [None]),
+            ("coherence", values_of(data, "channel")),
+        ):
+            if not any(variable in dataset for dataset in data.values()):
+                continue
+            for channel in channels:
+                what = readable(channel or "kinetic energy")
+                yield Plan(
+                    figure_name("coherence", channel or "kinetic-energy", region),
+                    "spectra",
+                    f"Spectral coherence of {what}{of}",
+                    "1 means that waves of this length lie where the truth's do, 0 that they "
+                    "lie anywhere. Detail with the right energy but without coherence is "
+                    "plausible, not right.",
+                    functools.partial(
+                        coherence_figure, data, channel=channel, styles=folder.styles
+                    ),
+                )

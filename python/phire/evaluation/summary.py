@@ -11,53 +11,8 @@ import pandas as pd
 import xarray as xr
 
 from phire import files
+from phire.evaluation.catalogue import statistics
 from phire.evaluation.results import SUMMARY, read_result, result_path
-
-SCALARS = {
-    "scores": tuple(
-        (f"{name}_mean", name)
-        for name in (
-            "rmse",
-            "mae",
-            "bias",
-            "correlation",
-            "anomaly_correlation",
-            "psnr",
-            "ssim",
-            "total_variation_difference",
-        )
-    ),
-    "spectrum": (
-        ("kinetic_energy_log_error", "log_spectral_error:kinetic_energy"),
-        ("variance_log_error", "log_spectral_error"),
-        ("kinetic_energy_log_error_all", "log_spectral_error_all:kinetic_energy"),
-        ("variance_log_error_all", "log_spectral_error_all"),
-        ("kinetic_energy_resolution", "effective_resolution:kinetic_energy"),
-        ("variance_resolution", "effective_resolution"),
-        ("kinetic_energy_coherent_resolution", "coherent_resolution:kinetic_energy"),
-        ("coherent_resolution", "coherent_resolution"),
-    ),
-    "semivariogram": (("semivariogram_log_error", "semivariogram_log_error"),),
-    "distribution": (("wasserstein", "wasserstein"),),
-    "cities": (("wasserstein_median", "city_wasserstein"),),
-    "fractions_skill_score": (("fractions_skill_score_mean", "fractions_skill_score"),),
-    "high_pass": (("rmse_mean", "high_pass_rmse"),),
-    "ensemble": (
-        ("crps_mean", "crps"),
-        ("crps_fair_mean", "crps_fair"),
-        ("spread_skill_ratio", "spread_skill_ratio"),
-    ),
-    "learned": (
-        ("learned_distance_mean", "learned_distance"),
-        ("frechet_distance", "frechet_distance"),
-    ),
-    "projections": (
-        ("wasserstein_mean", "projected_wasserstein"),
-        ("frechet", "projected_frechet"),
-        ("rv_coefficient", "rv_coefficient"),
-    ),
-}
-"""By metric, the variables that go into the table, and the names they have there."""
 
 
 def summarise(
@@ -78,10 +33,10 @@ def summarise(
     for candidate in candidates:
         for region in ("", *regions):
             row: dict[str, object] = {"candidate": candidate, "region": region}
-            for metric, names in SCALARS.items():
+            for metric, one in statistics().items():
                 path = result_path(output, candidate, metric, region)
                 if path.is_file():
-                    row |= dict(_numbers(read_result(path), names))
+                    row |= dict(_numbers(read_result(path), one.summary))
             if len(row) > 2:
                 rows.append(row)
     table = pd.DataFrame(rows, columns=["candidate", "region"] if not rows else None)

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 from scipy import fft
 
-from phire.evaluation.accumulator import Batch, Setting, State, Statistic, register
+from phire.evaluation.accumulator import Batch, Setting, State, Statistic
 from phire.evaluation.point_scores import joint_mask
+from phire.evaluation.registry import statistic
 from phire.evaluation.spectral_scores import divided
+
+if TYPE_CHECKING:
+    from phire.evaluation.figures.plan import Plan
+    from phire.evaluation.figures.reading import ResultsFolder
 
 EDGES = np.array([-90.0, -60, -30, 0, 30, 60, 90])
 """Of the bands, degrees north."""
 
 
-@register
+@statistic("zonal_spectrum")
 class ZonalSpectra(Statistic):
     """Variance by zonal wavenumber, area-weighted over bands of latitude.
 
@@ -25,7 +33,7 @@ class ZonalSpectra(Statistic):
     of f². Rows with a missing value are left out.
     """
 
-    name = "zonal_spectrum"
+    order = 90
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
@@ -96,3 +104,21 @@ class ZonalSpectra(Statistic):
             ratio = divided(own, state["truth"])
             dataset["variance_ratio"] = (dimensions, ratio, {"units": "1"})
         return dataset
+
+    @classmethod
+    def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
+        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        from phire.evaluation.figures.plan import Plan, figure_name
+        from phire.evaluation.figures.reading import values_of
+        from phire.evaluation.figures.spectra import zonal_figure
+        from phire.evaluation.figures.style import readable
+
+        data = folder.metric("zonal_spectrum")
+        for channel in values_of(data, "channel"):
+            yield Plan(
+                figure_name("zonal-spectrum", channel),
+                "spectra",
+                f"Zonal spectra of {readable(channel)}",
+                "Waves along circles of latitude, averaged over bands. Read as the other spectra.",
+                functools.partial(zonal_figure, data, channel=channel, styles=folder.styles),
+            )

@@ -7,7 +7,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from phire.errors import InputError
-from phire.evaluation.definitions import HIGHER, Definition, definition
+from phire.evaluation.catalogue import definition
+from phire.evaluation.definitions import HIGHER, Definition
 from phire.evaluation.figures.images import (
     Panel,
     Range,

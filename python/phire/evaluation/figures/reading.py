@@ -13,7 +13,8 @@ import pandas as pd
 import xarray as xr
 
 from phire.errors import InputError
-from phire.evaluation.definitions import CHANNEL, SQUARED, definition
+from phire.evaluation.catalogue import definition
+from phire.evaluation.definitions import CHANNEL, SQUARED
 from phire.evaluation.figures.style import Style, candidate_styles
 from phire.evaluation.results import TRUTH
 from phire.fields.units import power

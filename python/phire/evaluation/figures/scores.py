@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,8 +15,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from phire.errors import InputError
-from phire.evaluation.definitions import definition
-from phire.evaluation.figures.reading import Datasets, opened, over_all_but, units_of
+from phire.evaluation.catalogue import definition
+from phire.evaluation.figures.plan import Plan, figure_name, in_region
+from phire.evaluation.figures.reading import (
+    Datasets,
+    ResultsFolder,
+    opened,
+    over_all_but,
+    units_of,
+    values_of,
+)
 from phire.evaluation.figures.style import (
     TRUTH,
     Style,
@@ -164,3 +173,34 @@ def _series(array: xr.DataArray, channel: str | None) -> xr.DataArray:
 
 def _window(length: int) -> int:
     return max(3, length // 20) | 1 if length > 8 else 1
+
+
+def time_series_plans(folder: ResultsFolder, metric: str, title: str) -> Iterator[Plan]:
+    """Yields a figure a region and channel of the variables over time of a metric.
+
+    Args:
+        folder: Folder of results.
+        metric: Name of the statistic.
+        title: What its figures are called.
+    """
+    caption = (
+        "Thin: each field; thick: running mean. The arrow at each panel says which direction is "
+        "better. Pixel scores punish detail that is slightly displaced twice; read them beside the "
+        "spectra."
+    )
+    for region in folder.regions_of(metric):
+        data = folder.metric(metric, region)
+        for channel in [*values_of(data, "channel"), None]:
+            if not series_of(data, channel):
+                continue
+            of = f" of {readable(channel)}" if channel is not None else ""
+            whole = f"{title}{of} over time{in_region(region)}"
+            yield Plan(
+                figure_name(metric, "time", channel or "", region),
+                "scores",
+                whole,
+                caption,
+                functools.partial(
+                    score_figure, data, channel=channel, styles=folder.styles, title=whole
+                ),
+            )

@@ -1,0 +1,34 @@
+"""All statistics of the package with their definitions, in the order in which they are listed."""
+
+from __future__ import annotations
+
+import functools
+
+from phire.evaluation.accumulator import Statistic
+from phire.evaluation.definitions import Definition
+from phire.evaluation.registry import registry
+
+
+@functools.cache
+def statistics() -> dict[str, type[Statistic]]:
+    """Returns all statistics by name, in the order of their attribute ``order``."""
+    found = [registry.function(name) for name in registry.parts()]
+    return {one.name: one for one in sorted(found, key=lambda one: (one.order, one.name))}
+
+
+def default_names() -> tuple[str, ...]:
+    """Returns the names of the statistics that are taken if none are named."""
+    return tuple(name for name, one in statistics().items() if one.by_default)
+
+
+@functools.cache
+def _definitions() -> dict[str, Definition]:
+    return {item.name: item for one in statistics().values() for item in one.definitions}
+
+
+def definition(name: str) -> Definition:
+    """Returns the meaning of a variable; of an unknown one, its name in words and no direction."""
+    for known in (name, name.removesuffix("_mean")):
+        if known in _definitions():
+            return _definitions()[known]
+    return Definition(name, name.replace("_", " ").capitalize(), "")
