@@ -1,0 +1,84 @@
+"""A new statistic is one class: table, figure, report and Python function come of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+import phire.evaluation
+from phire.evaluation import catalogue, evaluate, registry
+from phire.evaluation.accumulator import Statistic
+from phire.evaluation.definitions import CHANNEL, LOWER, Definition
+from phire.fields import ArraySource, Grid
+
+RANDOM = np.random.default_rng(0)
+
+
+@pytest.fixture
+def largest_error():
+    """A statistic registered for one test."""
+
+    @registry.statistic("largest_error")
+    class LargestError(Statistic):
+        """Largest absolute error of each field."""
+
+        title = "Largest error"
+        definitions = (
+            Definition("largest_error", "Largest error", "max |x − y|", CHANNEL, LOWER, "made up"),
+        )
+        summary = (("largest_error_mean", "largest_error"),)
+        series = ("times", "largest")
+        of_truth = False
+
+        def measure(self, truth, candidate):
+            if candidate is None:
+                return {}
+            error = np.abs(candidate.planes - truth.planes)
+            return {"times": truth.times, "largest": error.max((-2, -1))}
+
+        def result(self, state):
+            times, series = self.ordered(state)
+            dataset = xr.Dataset(coords=self.coordinates("channel"))
+            dataset["time"] = self.time_coordinate(times)
+            dataset["largest_error"] = (("channel", "time"), series["largest"].T, self.units())
+            dataset["largest_error_mean"] = ("channel", series["largest"].mean(0), self.units())
+            return dataset
+
+    for cached in (catalogue.statistics, catalogue._definitions):
+        cached.cache_clear()
+    yield LargestError
+    del registry.registry._functions["largest_error"]
+    for cached in (catalogue.statistics, catalogue._definitions):
+        cached.cache_clear()
+
+
+def test_a_new_statistic_is_one_class(tmp_path, largest_error):
+    fields = RANDOM.normal(size=(4, 6, 12, 1)).astype("f4")
+    other = fields + RANDOM.normal(size=fields.shape).astype("f4")
+    sources = [ArraySource(one, grid=Grid.gaussian(6), units=["K"]) for one in (fields, other)]
+    expected = np.abs(other - fields).max((1, 2)).mean()
+
+    evaluate(sources[0], {"other": sources[1]}, tmp_path, metrics=["largest_error"])
+    table = pd.read_csv(tmp_path / "summary.csv")
+    assert table["largest_error:channel_0"].item() == pytest.approx(expected, rel=1e-5)
+    assert (tmp_path / "figures" / "largest-error-time-channel-0.png").is_file()
+    report = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Max |x − y|" in report and "made up" in report
+
+    found = phire.evaluation.largest_error(*sources)
+    assert found["largest_error_mean"].item() == pytest.approx(expected, rel=1e-5)
+    assert "max |x − y|" in phire.evaluation.largest_error.__doc__
+
+
+def test_every_number_of_the_table_is_defined():
+    for one in catalogue.statistics().values():
+        for _, name in one.summary:
+            assert catalogue.definition(name.split(":")[0]).formula, name
+
+
+def test_names_are_listed_without_importing_the_statistics():
+    assert {"scores", "spectrum", "ensemble_scores", "kinetic_energy_spectrum"} <= set(
+        phire.evaluation.__all__
+    )
