@@ -107,7 +107,7 @@ class WindowAttention(keras.layers.Layer):
         # One product for all three is faster than three.
         kernel = ops.concatenate([self.query_kernel, self.key_kernel, self.value_kernel], axis=1)
         offset = ops.concatenate(
-            [self.query_bias, ops.zeros_like(self.query_bias), self.value_bias], axis=0
+            [self.query_bias, ops.zeros((channels,), x.dtype), self.value_bias], axis=0
         )
         qkv = ops.matmul(x, kernel) + offset
         windows, tokens = ops.shape(x)[1:3]
