@@ -24,6 +24,7 @@ EXTRAS["test"] = [
     "scikit-image>=0.24",
     "scores>=2.0",
     "scoringrules>=0.7",
+    "xarray-regrid>=0.4",
 ]
 
 COMMANDS = {

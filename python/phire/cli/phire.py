@@ -12,6 +12,7 @@ from phire.cli.common import usage_in_one_sentence
 SUBCOMMANDS = {
     "simulate": "Simulate shallow water on the sphere and store its vorticity and divergence.",
     "convert": "Convert NetCDF, Zarr or GRIB files to a field store.",
+    "regrid": "Bring fields to another grid.",
     "join": "Join stores along time into one virtual store.",
     "info": "Describe a store, records, a run, a metric or results.",
     "predict": "Apply a trained generator to whole fields.",

@@ -312,6 +312,23 @@ def _orientation(array: xr.DataArray) -> Orientation:
     return Orientation(Grid.pixels(array.sizes[down], array.sizes[across]))
 
 
+def dataset_grid(dataset: xr.Dataset) -> Grid | None:
+    """Returns the grid of a dataset's fields, else of its coordinates; None where it has neither.
+
+    Raises:
+        InputError: The coordinates make no grid.
+    """
+    for name in field_variables(dataset):
+        return _orientation(dataset[name]).grid
+    axes = [
+        next((c for c in dataset.coords.values() if c.ndim == 1 and _is(c, kind)), None)
+        for kind in HORIZONTAL
+    ]
+    if any(axis is None for axis in axes):
+        return None
+    return Orientation.of_coordinates(*(axis.values for axis in axes)).grid
+
+
 def _validity(array: xr.DataArray) -> tuple[xr.DataArray | None, xr.DataArray | None]:
     """The coordinates of valid time and of the lead time to add to it; None where there is none."""
     coordinates = array.coords

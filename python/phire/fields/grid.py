@@ -302,13 +302,14 @@ class Grid:
 
     def row_edges(self) -> np.ndarray:
         """(H+1,) latitudes half way between the rows, the outer ones clipped at the poles."""
-        latitudes = self.latitudes
-        if len(latitudes) == 1:
-            return np.array([latitudes[0] + 0.5, latitudes[0] - 0.5])
-        middle = (latitudes[1:] + latitudes[:-1]) / 2
-        first = 2 * latitudes[0] - middle[0]
-        last = 2 * latitudes[-1] - middle[-1]
-        return np.clip(np.concatenate([[first], middle, [last]]), -90, 90)
+        return np.clip(_edges(self.latitudes, -0.5), -90, 90)
+
+    def column_edges(self) -> np.ndarray:
+        """(W+1,) longitudes half way between the columns, the outer ones as far outward."""
+        edges = _edges(self.longitudes, 0.5)
+        if self.wraps:
+            edges[-1] = edges[0] + 360
+        return edges
 
     # Parts and places
 
@@ -396,6 +397,14 @@ class Grid:
     def from_dict(cls, value: Mapping[str, Any]) -> Grid:
         """The inverse of :meth:`to_dict`."""
         return cls(value["kind"], value["latitudes"], value["longitudes"])
+
+
+def _edges(values: np.ndarray, half: float) -> np.ndarray:
+    """(n+1,) edges half way between values; ``half`` is the half width of a single one."""
+    if len(values) == 1:
+        return values + np.array([-half, half])
+    middle = (values[1:] + values[:-1]) / 2
+    return np.concatenate([[2 * values[0] - middle[0]], middle, [2 * values[-1] - middle[-1]]])
 
 
 def _possible_rows(kind: str, southward: np.ndarray) -> list[tuple[int, int]]:

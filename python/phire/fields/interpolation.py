@@ -14,6 +14,7 @@ import scipy.sparse
 from phire.errors import InputError
 from phire.fields.coarsening import ALIGNMENTS
 from phire.fields.grid import TOLERANCE, Grid
+from phire.fields.linear_maps import AxisProduct, SeparableMap
 
 METHODS = ("nearest", "bilinear", "bicubic")
 STENCIL = 6
@@ -144,29 +145,67 @@ def upsample(
             _pixel_positions(fine, count, alignment)
             for fine, count in zip(fine_grid.shape, grid.shape)
         )
+    return interpolation_map(grid, latitudes, longitudes, method, dtype=np.float32)(coarse)
+
+
+def interpolation_map(
+    grid: Grid,
+    latitudes: np.ndarray,
+    longitudes: np.ndarray,
+    method: str,
+    *,
+    dtype: type = np.float64,
+) -> SeparableMap:
+    """Builds the map that interpolates fields to rows and columns of places.
+
+    Args:
+        grid: The grid of the fields.
+        latitudes: (H,) of the places; without coordinates rows.
+        longitudes: (W,) of the places; without coordinates columns.
+        method: As of :func:`upsample`.
+        dtype: Type of the computation.
+    """
     weigh = {"nearest": _nearest, "bilinear": _linear, "bicubic": _cubic}[method]
     # The nearest row is one on this side of the pole: a block reaches up to it.
     rows = _row_axis(grid, 2, repeat=True, across=method != "nearest")
     columns = _column_axis(grid, 2, repeat=True)
-    east = _matrix(weigh(columns, _column_positions(grid, longitudes)), columns.index)
-    north = _matrix(weigh(rows, _row_positions(grid, latitudes)), np.arange(len(rows.index)))
-    n, _, width, channels = coarse.shape
+    weights = weigh(rows, _row_positions(grid, latitudes))
 
-    def along_columns(matrix: scipy.sparse.csr_array, fields: np.ndarray) -> np.ndarray:
-        """(w, h, n, C) → (h, n, W, C)."""
-        result = matrix @ fields.reshape(width, -1)
-        return result.reshape(-1, *fields.shape[1:]).transpose(1, 2, 0, 3)
+    def along_columns(places: np.ndarray) -> scipy.sparse.csr_array:
+        return _matrix(weigh(columns, _column_positions(grid, places)), columns.index)
 
-    # A sparse matrix acts on the first axis.
-    fields = np.asarray(coarse, np.float32).transpose(2, 1, 0, 3)
-    extended = along_columns(east, fields)[rows.index]
-    beyond = np.flatnonzero(rows.opposite)
-    if len(beyond):
-        turned = _matrix(weigh(columns, _column_positions(grid, longitudes + 180)), columns.index)
-        extended[beyond] = along_columns(turned, fields[:, rows.index[beyond]])
-    fine = north @ extended.reshape(len(extended), -1)
-    fine = fine.reshape(-1, n, len(longitudes), channels)
-    return np.ascontiguousarray(fine.transpose(1, 0, 2, 3))
+    products = [
+        AxisProduct(_matrix(weights, rows.index, ~rows.opposite), along_columns(longitudes))
+    ]
+    if rows.opposite.any():
+        beyond = _matrix(weights, rows.index, rows.opposite)
+        products.append(AxisProduct(beyond, along_columns(longitudes + 180)))
+    return SeparableMap(products, dtype)
+
+
+def within_grid(
+    grid: Grid, latitudes: np.ndarray, longitudes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Tells which rows (H,) and columns (W,) of places lie in the cells of a grid.
+
+    A cell reaches half way to the neighbours, the outermost ones as far outward as inward; rows
+    that come up to a pole reach it.
+    """
+    south, north = np.sort(grid.row_edges()[[0, -1]])
+    southern, northern = _row_axis(grid, 2).closed
+    if grid.descending:
+        southern, northern = northern, southern
+    rows = np.ones(len(latitudes), bool)
+    if southern:
+        rows &= latitudes >= south - TOLERANCE
+    if northern:
+        rows &= latitudes <= north + TOLERANCE
+    columns = np.ones(len(longitudes), bool)
+    if not grid.wraps:
+        west, east = grid.column_edges()[[0, -1]]
+        places = _column_positions(grid, longitudes)
+        columns = (places >= west - TOLERANCE) & (places <= east + TOLERANCE)
+    return rows, columns
 
 
 # Places along an axis
@@ -313,14 +352,23 @@ def _cubic(axis: _Axis, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return before - 1, np.stack(weights, axis=1)
 
 
-def _matrix(weighted: tuple[np.ndarray, np.ndarray], index: np.ndarray) -> scipy.sparse.csr_array:
-    """(k, nodes' values) of first nodes and weights; ``index``: where a node's value is held."""
+def _matrix(
+    weighted: tuple[np.ndarray, np.ndarray], index: np.ndarray, chosen: np.ndarray | None = None
+) -> scipy.sparse.csr_array:
+    """Lays the weights of nodes out as a matrix (places, rows or columns of the grid).
+
+    Args:
+        weighted: First node (k,) and weights (k, points) of every place.
+        index: (m,) row or column that holds a node's value.
+        chosen: (m,) the nodes to take; by default all.
+    """
     first, weights = weighted
-    count, points = weights.shape
-    columns = index[first[:, None] + np.arange(points)]
-    # Weights that are nothing would make a missing neighbour spread.
+    nodes = first[:, None] + np.arange(weights.shape[1])
+    # Weights of rounding would let a missing neighbour count.
     used = np.abs(weights) > 1e-9
+    if chosen is not None:
+        used &= chosen[nodes]
     return scipy.sparse.csr_array(
-        (weights[used].astype(np.float32), (np.nonzero(used)[0], columns[used])),
-        shape=(count, int(index.max()) + 1),
+        (weights[used], (np.nonzero(used)[0], index[nodes[used]])),
+        shape=(len(weights), int(index.max()) + 1),
     )

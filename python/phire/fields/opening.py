@@ -9,13 +9,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import h5py
+import numpy as np
 import xarray as xr
 
 from phire import progress
 from phire.errors import InputError
 from phire.fields import grib
 from phire.fields.collection import CollectedSource, Part, close
-from phire.fields.dataset import DatasetSource, field_variables
+from phire.fields.dataset import DatasetSource, dataset_grid, field_variables
 from phire.fields.grid import GEOMETRIES, Grid
 from phire.fields.output import CHANNELS
 from phire.fields.selection import ChannelSelection
@@ -280,3 +281,78 @@ def parse_grid(text: str) -> Grid:
     if kind == "driscoll-healy" and int(rows) % 2:
         raise InputError(f"--grid {text}: a Driscoll–Healy grid has an even number of rows.")
     return getattr(Grid, kind.replace("-", "_"))(int(rows))
+
+
+def target_grid(text: str, source: Grid) -> Grid:
+    """Builds the grid to regrid to from words.
+
+    Args:
+        text: ``KIND:ROWS`` as of :func:`parse_grid`; or ``degrees:STEP``, rows and columns every
+            STEP degrees over the extent of ``source``; or ``degrees:STEP:N,W,S,E`` over this
+            region. The first row lies at N, the first column at W.
+        source: The grid of the fields.
+
+    Raises:
+        InputError: The text has neither form, or ``source`` has no extent in degrees.
+    """
+    kind, *parts = str(text).split(":")
+    if kind != "degrees":
+        return parse_grid(text)
+    numbers = [_numbers(part) for part in parts]
+    step = numbers[0][0] if numbers and len(numbers[0]) == 1 else 0.0
+    bounds = numbers[1] if len(numbers) == 2 else []
+    if not step > 0 or (len(parts), len(bounds)) not in ((1, 0), (2, 4)):
+        raise InputError(
+            f"--grid {text} is not of the form KIND:ROWS, degrees:STEP or degrees:STEP:N,W,S,E, "
+            "such as gaussian:320, degrees:0.25 or degrees:0.25:60,-10,40,20."
+        )
+    if not bounds:
+        source.require_coordinates(f"--grid {text}")
+        if source.is_sphere:
+            bounds = [90, float(source.longitudes[0]), -90, float(source.longitudes[0])]
+        else:
+            latitudes = np.sort(source.latitudes)[[-1, 0]]
+            bounds = np.ravel([latitudes, source.longitudes[[0, -1]]], "F").tolist()
+    north, west, south, east = bounds
+    width = (east - west) % 360 or 360.0
+    if not -90 <= south < north <= 90:
+        raise InputError(f"--grid {text}: the order is N,W,S,E, in degrees, N north of S.")
+    # A last point within a thousandth of a step of the bound is on it.
+    rows, columns = (int(np.floor(extent / step + 1e-3)) + 1 for extent in (north - south, width))
+    if (columns - 1) * step > 360 - 1e-3 * step:
+        columns -= 1
+    return Grid.from_coordinates(north - step * np.arange(rows), west + step * np.arange(columns))
+
+
+def grid_of_file(path: str | os.PathLike) -> Grid:
+    """Returns the grid that the fields of a file lie on; they need no times.
+
+    Raises:
+        InputError: The file is missing or of no format that phire reads, or holds no grid.
+    """
+    (path,) = expand(path)[:1]
+    if format_of(path) in (NETCDF, ZARR):
+        with open_dataset(path) as dataset:
+            try:
+                grid = dataset_grid(dataset)
+            except InputError as error:
+                raise InputError(f"{path}: {error}") from None
+    elif format_of(path) == GRIB:
+        grid = grib.GribSource(path, messages=grib.scan(path)[:1]).grid
+    else:
+        with FieldStore(path) as store:
+            grid = store.grid
+    if grid is None or not grid.has_coordinates:
+        raise InputError(
+            f"{path} has no grid: name a file of fields with latitudes and longitudes."
+        )
+    return grid
+
+
+def _numbers(text: str) -> list[float]:
+    """The numbers of a list with commas; none where a part is no finite number."""
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        return []
+    return values if np.isfinite(values).all() else []

@@ -1,0 +1,276 @@
+"""Regridding: fields brought from one grid to another, file to file or as a source."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from phire import files, progress
+from phire.errors import InputError
+from phire.fields import opening
+from phire.fields.collection import close
+from phire.fields.ensemble import open_fields
+from phire.fields.grid import Grid
+from phire.fields.interpolation import interpolation_map, within_grid
+from phire.fields.linear_maps import AxisProduct, SeparableMap, overlaps
+from phire.fields.output import already_made, blocks, write_source
+from phire.fields.source import Source, Times, indices, member_count, read_members
+
+METHODS = ("conservative", "bilinear", "nearest", "bicubic")
+
+ROUNDING = 1e-6
+"""Share of a cell by which sums of weights may miss the exact one."""
+
+
+class Regridder:
+    """Brings fields from one grid to another, by weights computed once.
+
+    ``conservative`` is the mean over a cell of the values of the first grid's cells, weighted by
+    the areas that they share (first order; P. W. Jones 1999, Monthly Weather Review 127, 2204).
+    ``bilinear`` and ``bicubic`` interpolate in latitude and longitude, around the circle
+    and across the poles; see :func:`phire.fields.interpolation.upsample`. ``nearest`` takes the
+    value of the nearest row and column.
+
+    Missing values (NaN, infinite) have no weight, and the other weights are scaled to sum to 1;
+    where the valid share of the weights is less than ``least_valid`` the result is NaN. A bicubic
+    value with a missing point is bilinear. Outside the first grid's cells the result is NaN.
+
+    Args:
+        grid: The grid of the fields.
+        target: The grid to bring them to.
+        method: One of :data:`METHODS`.
+        least_valid: Least share of the weights, 0 to 1, on valid values.
+        extrapolate: Whether interpolation goes on beyond the outermost cells, with the values of
+            the outermost points.
+
+    Attributes:
+        covered: (H', W') share of each target cell, for interpolation 0 or 1, that lies on the
+            first grid.
+
+    Raises:
+        InputError: The method is unknown, a grid has no coordinates, or the grids do not overlap.
+    """
+
+    def __init__(
+        self,
+        grid: Grid,
+        target: Grid,
+        method: str = "conservative",
+        *,
+        least_valid: float = 0.5,
+        extrapolate: bool = False,
+    ) -> None:
+        if method not in METHODS:
+            raise InputError(f"--method {method} must be one of {', '.join(METHODS)}.")
+        if not 0 <= least_valid <= 1:
+            raise InputError(f"--least-valid {least_valid:g} is a share: from 0 to 1.")
+        for one in (grid, target):
+            one.require_coordinates("regridding")
+        self.grid, self.target, self.method = grid, target, method
+        self._least = max(least_valid - ROUNDING, ROUNDING)
+        if method == "conservative":
+            self._map, self.covered = _conservative(grid, target)
+        else:
+            places = (target.latitudes, target.longitudes)
+            self._map = interpolation_map(grid, *places, method)
+            rows, columns = within_grid(grid, *places)
+            self.covered = np.outer(rows, columns).astype(np.float64)
+        if not self.covered.any():
+            raise InputError(
+                f"the grids do not overlap: the fields lie on a {grid.describe()}, the grid wanted "
+                f"is a {target.describe()}."
+            )
+        if extrapolate and method != "conservative":
+            self.covered = np.ones(target.shape)
+        self._without_missing = None
+        if method == "bicubic":
+            self._without_missing = Regridder(
+                grid, target, "bilinear", least_valid=least_valid, extrapolate=extrapolate
+            )
+
+    def __call__(self, fields: np.ndarray) -> np.ndarray:
+        """Returns fields (n, H, W, C) on the target grid, (n, H', W', C) float32."""
+        regridded = np.empty((len(fields), *self.target.shape, fields.shape[-1]), np.float32)
+        for i, field in enumerate(fields):
+            regridded[i] = self._regridded(field[None])[0]
+        return regridded
+
+    def _regridded(self, field: np.ndarray) -> np.ndarray:
+        valid = np.isfinite(field)
+        covered = self.covered[:, :, None]
+        if valid.all():
+            return _renormalised(self._map(field), covered, self._least)
+        if self._without_missing is not None:
+            smooth = self._map(np.where(valid, field, np.nan))
+            return np.where(
+                np.isfinite(smooth) & (covered > 0), smooth, self._without_missing(field)
+            )
+        # Interpolation's weights sum to 1 outside the grid too.
+        share = self._map(valid.astype(np.float32)) * (covered > 0)
+        return _renormalised(self._map(np.where(valid, field, 0)), share, self._least)
+
+
+def _renormalised(values: np.ndarray, share: np.ndarray, least: float) -> np.ndarray:
+    """Divides sums of weighted values by the weights' sums; NaN where these are below ``least``."""
+    if share.min() > 1 - 1e-12:
+        return values
+    return np.divide(values, share, out=np.full(values.shape, np.nan), where=share >= least)
+
+
+def _conservative(grid: Grid, target: Grid) -> tuple[SeparableMap, np.ndarray]:
+    """The map by shared areas, and the share of each target cell that the grid covers."""
+    rows = overlaps(*(np.sin(np.deg2rad(_row_bounds(g))) for g in (grid, target)))
+    columns = overlaps(grid.column_edges(), target.column_edges(), turn=360.0)
+    covered = np.outer(*(np.asarray(one.sum(axis=1)) for one in (rows, columns)))
+    return SeparableMap([AxisProduct(rows, columns)]), covered
+
+
+def _row_bounds(grid: Grid) -> np.ndarray:
+    """(H + 1,) latitudes between the rows; the outer cells of a whole sphere reach the poles."""
+    edges = grid.row_edges()
+    if grid.is_global:
+        edges[[0, -1]] = 90 * np.sign(edges[[0, -1]])
+    return edges
+
+
+class RegriddedSource:
+    """A source brought to another grid; an ensemble member by member.
+
+    Args:
+        source: Any source whose grid has coordinates.
+        target: The grid to bring its fields to.
+        method: One of :data:`METHODS`.
+        least_valid: Least share of the weights, 0 to 1, on valid values.
+
+    Raises:
+        InputError: See :class:`Regridder`.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        target: Grid,
+        method: str = "conservative",
+        *,
+        least_valid: float = 0.5,
+    ) -> None:
+        self.source = source
+        self.regridder = Regridder(source.grid, target, method, least_valid=least_valid)
+        self.grid = target
+        self.channels = source.channels
+        self.units = source.units
+        self.time = source.time
+        self.members = member_count(source)
+
+    @property
+    def time_chunk(self) -> int:
+        """See :attr:`phire.fields.dataset.DatasetSource.time_chunk`."""
+        return getattr(self.source, "time_chunk", 1)
+
+    def read(self, times: Times) -> np.ndarray:
+        """Reads fields; see :class:`phire.fields.source.Source`."""
+        fields = self.read_members(times)
+        return fields[:, 0] if self.members == 1 else fields.mean(1)
+
+    def read_members(self, times: Times) -> np.ndarray:
+        """Reads fields of all members; see :class:`phire.fields.source.MemberSource`."""
+        chosen = indices(times, len(self.time))
+        shape = (len(chosen), self.members, *self.grid.shape, len(self.channels))
+        fields = np.empty(shape, np.float32)
+        # Many fields of a small target would be many more bytes of a large source.
+        for block in blocks(self.source, len(chosen)):
+            read = read_members(self.source, chosen[block])
+            flat = read.reshape(-1, *read.shape[2:])
+            fields[block] = self.regridder(flat).reshape(-1, *shape[1:])
+        return fields
+
+
+def regrid(
+    source: str | os.PathLike,
+    output: str | os.PathLike,
+    *,
+    like: str | os.PathLike | None = None,
+    grid: str | None = None,
+    method: str = "conservative",
+    least_valid: float = 0.5,
+    variables: Sequence[str] | None = None,
+    level: float | None = None,
+    time: str | tuple[str | None, str | None] | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Regrids the fields of a file; members of an ensemble too.
+
+    Memory stays bounded whatever the length.
+
+    Args:
+        source: A field store, NetCDF, Zarr or GRIB.
+        output: The store to make (.h5); with the suffix .nc or .zarr, NetCDF or Zarr.
+        like: A file whose grid to take.
+        grid: The grid in words instead; see :func:`phire.fields.opening.target_grid`.
+        method: One of :data:`METHODS`.
+        least_valid: Least share of the weights, 0 to 1, on valid values.
+        variables: Names of the variables to take; by default all.
+        level: The level to read, where variables have several.
+        time: Half-open range START,STOP.
+        overwrite: Make the output anew.
+
+    Raises:
+        InputError: What is asked for is not there, the grids do not overlap, or the output was
+            made by something else.
+    """
+    if (like is None) == (grid is None):
+        raise InputError("name the grid wanted by --like FILE or by --grid SPEC, one of them.")
+    options = {
+        "source": os.path.abspath(source),
+        "fingerprint": files.fingerprint(opening.expand(source)[0]),
+        "like": None if like is None else os.path.abspath(like),
+        "like_fingerprint": None if like is None else files.fingerprint(opening.expand(like)[0]),
+        "grid": grid,
+        "method": method,
+        "least_valid": least_valid,
+        "variables": None if variables is None else list(variables),
+        "level": level,
+        "time": time,
+    }
+    for path in (source, like):
+        if path is not None and os.path.lexists(output) and os.path.samefile(path, output):
+            raise InputError(f"{output} is read itself: name another output.")
+    if already_made(output, options, overwrite):
+        return
+    if level is None:
+        fields = open_fields(source, variables)
+    else:
+        fields = opening.open_source(source, variables, level=level)
+    try:
+        if like is None:
+            target = opening.target_grid(grid, fields.grid)
+        else:
+            target = opening.grid_of_file(like)
+        try:
+            made = RegriddedSource(fields, target, method, least_valid=least_valid)
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from None
+        _note_outside(made.regridder)
+        times = fields.time.select_range(time)
+        write_source(
+            made,
+            output,
+            options=options,
+            times=times,
+            overwrite=overwrite,
+            description="regridding",
+        )
+    finally:
+        close(fields)
+    progress.say(f"{output}: {len(times)} fields on a {target.describe()}, {method}.")
+
+
+def _note_outside(regridder: Regridder) -> None:
+    outside = int((regridder.covered == 0).sum())
+    if outside:
+        progress.say(
+            f"Note: {outside:,} of {regridder.covered.size:,} points of the grid lie outside the "
+            "fields: they are missing (NaN)."
+        )
