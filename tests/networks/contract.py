@@ -61,12 +61,21 @@ ALIGNED = Shapes((8, 8, 2), (16, 16, 2), 2, static=1, time=2)
 UNET: dict[str, Any] = {"widths": [4, 8], "blocks": 1, "groups": 2, "zero_init": False}
 """A small U-Net of which nothing begins as zero."""
 
+SWIN: dict[str, Any] = {"filters": 8, "depths": (4,), "heads": 2, "window_size": 8}
+"""A small Swin2SR whose shifted windows join a whole small field."""
+
+DEEPR = Shapes((10, 12, 3), (24, 32, 2), 4, static=2, auxiliary=1, time=2, margin=2)
+"""Everything, for a network that enlarges by powers of two."""
+
 SMALL: dict[str, list[Case]] = {
-    "conv-baseline": [Case("conv-baseline", {"filters": (6, 4)}, ALIGNED)],
-    "conv-swin2sr": [Case("conv-swin2sr", {"filters": 8, "depths": (4,), "heads": 2,
-                                           "window_size": 8}, ALIGNED)],
-    "deepesd": [Case("deepesd", {"filters": (6, 4, 2)})],
-    "fsrcnn": [Case("fsrcnn", {"filters": 6, "narrow": 4, "blocks": 1}, ALIGNED)],
+    "conv-baseline": [Case("conv-baseline", {"filters": (6, 4)}, shapes)
+                      for shapes in (ALIGNED, EVERYTHING)],
+    "conv-swin2sr": [Case("conv-swin2sr", SWIN, ALIGNED),
+                     Case("conv-swin2sr", {**SWIN, "preset": "deepr"}, DEEPR)],
+    "deepesd": [Case("deepesd", {"filters": (6, 4, 2)}, EVERYTHING),
+                Case("deepesd", {"filters": (6, 4, 2), "points": [0, 7, 319]})],
+    "fsrcnn": [Case("fsrcnn", {"filters": 6, "narrow": 4, "blocks": 1}, shapes)
+               for shapes in (ALIGNED, EVERYTHING)],
     "srgan": [
         Case("srgan", {"filters": 4, "blocks": 1, "kernel": 3}),
         Case("srgan", {"filters": 4, "blocks": 2, "kernel": 5, "upsampling": "resize"},
@@ -75,10 +84,11 @@ SMALL: dict[str, list[Case]] = {
         Case("srgan", {"filters": 4, "blocks": 1, "kernel": 3, "noise": 2, "dropout": 0.3,
                        "dropout_kind": "mcgaussiandrop"}, EVERYTHING),
     ],
-    "swin2sr": [
-        Case("swin2sr", {"filters": 8, "depths": (4,), "heads": 2, "window_size": 8,
-                         "upsampling_filters": 4}, ALIGNED),
-    ],
+    "swin2sr": [Case("swin2sr", {**SWIN, "upsampling_filters": 4, "upsampling": upsampling}, shapes)
+                for upsampling, shapes in (("pixelshuffle", ALIGNED), ("pixelshuffle", EVERYTHING),
+                                           ("pixelshuffledirect", EVERYTHING),
+                                           ("nearest+conv", EVERYTHING),
+                                           ("pixelshuffle-aux", EVERYTHING))],
     "srgan-small": [
         Case("srgan-small", {"filters": 4, "blocks": 1, "dropout": 0.3, "dropout_kind": "mcdrop"}),
         Case("srgan-small", {"filters": 4, "blocks": 1, "dropout": 0.3,
