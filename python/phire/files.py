@@ -14,6 +14,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -22,11 +23,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from phire.errors import InputError
+from phire import interruption
+from phire.errors import InputError, WorkError
 
 PARTIAL = ".partial"
 _NO_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOENT)
 """Errors of a place where nothing can be made."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of a disk that takes no more: full, above a quota, or above the size of files allowed."""
+_CUT_SHORT = re.compile(r"\d+ requested and \d+ written")
+"""What NumPy says, without an error number, where the disk is full."""
 FLUSHED_EVERY = 0.2
 """Seconds between two flushes of :func:`flushing`."""
 
@@ -60,6 +66,8 @@ def replacing(path: str | os.PathLike, keep_partial: bool = False) -> Iterator[P
 
     Raises:
         InputError: Nothing can be made in that place.
+        DiskFull: The disk is full.
+        Interrupted: A signal came that something within the block swallowed.
     """
     path = Path(path)
     partial = partial_path(path)
@@ -69,8 +77,9 @@ def replacing(path: str | os.PathLike, keep_partial: bool = False) -> Iterator[P
             remove(partial)
         if not partial.exists():
             # Libraries that write files tell little of why they cannot.
-            partial.touch()
-            partial.unlink()
+            with interruption.deferred():
+                partial.touch()
+                partial.unlink()
     except OSError as error:
         if error.errno not in _NO_PLACE:
             raise
@@ -79,14 +88,51 @@ def replacing(path: str | os.PathLike, keep_partial: bool = False) -> Iterator[P
         raise InputError(f"{path} cannot be made ({reason}): name another output.") from None
     try:
         yield partial
-    except BaseException:
+        _flush(partial)
+        interruption.check()
+        with interruption.deferred():
+            if path.is_dir():
+                remove(path)  # os.replace cannot put a directory over one that holds something
+            os.replace(partial, path)
+    except BaseException as error:
         if not keep_partial:
-            remove(partial)
+            with interruption.deferred(raises=False):
+                remove(partial)
+        if disk_is_full(error):
+            raise DiskFull(path) from error
         raise
-    _flush(partial)
-    if path.is_dir():
-        remove(path)  # os.replace cannot put a directory over one that holds something
-    os.replace(partial, path)
+
+
+class DiskFull(WorkError):
+    """The disk took no more.
+
+    Args:
+        path: The output that was being written.
+    """
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        super().__init__(
+            f"{path} could not be written, the disk is full: free some space there and give the "
+            "same command again, or name an output elsewhere."
+        )
+
+
+def disk_is_full(error: BaseException | None) -> bool:
+    """Tells if an exception, or one that led to it, comes of a full disk.
+
+    Libraries that write files tell it in their own ways: by an error number, or in words only.
+    """
+    while error is not None:
+        text = str(error)
+        if (
+            isinstance(error, DiskFull)
+            or getattr(error, "errno", None) in _FULL
+            or (isinstance(error, OSError) and _CUT_SHORT.search(text))
+            or any(os.strerror(number) in text for number in _FULL)
+        ):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
@@ -241,3 +287,12 @@ def provenance(options: Mapping[str, Any] | None = None) -> dict[str, Any]:
 def history(record: Mapping[str, Any]) -> str:
     """The CF attribute ``history`` of an output: when it was made, and by which command."""
     return f"{record['created']}: {shlex.join(record['command'])}"
+
+
+def size_text(count: int) -> str:
+    """A number of bytes for people: ``6.29 MB``."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"

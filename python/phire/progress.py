@@ -19,6 +19,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from phire import interruption
+
 Item = TypeVar("Item")
 
 _quiet: contextvars.ContextVar[bool] = contextvars.ContextVar("quiet", default=False)
@@ -80,6 +82,7 @@ def progress_bar(
         task = bar.add_task(description, total=total, completed=start, unit=unit, text="")
 
         def advance(n: int = 1, text: str | None = None) -> None:
+            interruption.check()
             bar.advance(task, n)
             if text is not None:
                 bar.update(task, text=text)

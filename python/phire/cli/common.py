@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import os
 import platform
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -14,13 +15,30 @@ from typing import Any, NoReturn
 
 import click
 
+from phire import interruption
 from phire.errors import InputError, WorkError
 
 CONFIG = "phire.config"
 """Where a context keeps the path of its ``--config``."""
 
 
-class Command(click.Command):
+class Interruptible(click.Command):
+    """A click command that ends with status 130 or 143 whenever SIGINT or SIGTERM comes."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        with interruption.noticed():
+            try:
+                made = super().main(*args, **kwargs)
+                interruption.check()
+                return made
+            except BaseException:
+                # The signal may have broken off anything: an import, click's own clean-up.
+                if interruption.received() is None:
+                    raise
+                sys.exit(128 + interruption.received())
+
+
+class Command(Interruptible):
     """A click command with ``--config``, ``--overwrite`` and ``--quiet`` and kind errors.
 
     Args:
@@ -66,17 +84,34 @@ class Command(click.Command):
             import_tensorflow()
         with progress.quiet(ctx.params.pop("quiet")), _warnings_in_one_line(ctx):
             try:
-                return super().invoke(ctx)
-            except InputError as error:
-                _end(ctx, error, 2)
-            except WorkError as error:
-                _end(ctx, error, getattr(error, "status", 1))
-            except BrokenPipeError:
-                raise  # whoever reads has enough, such as head; click ends quietly
-            except OSError as error:
-                _end(ctx, error, 1)
-            except KeyboardInterrupt:
-                _end(ctx, "interrupted; the same command goes on from here or starts anew", 130)
+                made = super().invoke(ctx)
+                interruption.check()
+                return made
+            except BaseException as error:
+                _end_in_words(ctx, error)
+                raise
+
+
+def _end_in_words(ctx: click.Context, error: BaseException) -> None:
+    """Ends the command with one sentence; returns where the error is phire's own fault."""
+    from phire import files
+
+    number = interruption.received()
+    if number is not None or isinstance(error, KeyboardInterrupt):
+        # An exception that a library made of the interruption says less than that.
+        _end(ctx, interruption.MESSAGE, 128 + (number or signal.SIGINT))
+    if isinstance(error, InputError):
+        _end(ctx, error, 2)
+    if isinstance(error, WorkError):
+        _end(ctx, error, getattr(error, "status", 1))
+    if isinstance(error, BrokenPipeError):
+        return  # whoever reads has enough, such as head; click ends quietly
+    if isinstance(error, OSError) and error.filename is not None:
+        _end(ctx, error, 1)
+    if files.disk_is_full(error):
+        _end(ctx, files.DiskFull("the output"), 1)
+    if isinstance(error, OSError):
+        _end(ctx, error, 1)
 
 
 @contextlib.contextmanager
@@ -130,7 +165,9 @@ def import_tensorflow() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
-        importlib.import_module("tensorflow")
+        # It aborts where an exception passes through its C++; nothing is there yet to clean up.
+        with interruption.leaving(f"{interruption.MESSAGE}\n", kept):
+            importlib.import_module("tensorflow")
     finally:
         os.dup2(kept, 2)
         os.close(kept)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from phire.cli.common import usage_in_one_sentence
+from phire.cli.common import Interruptible, usage_in_one_sentence
 
 SUBCOMMANDS = {
     "simulate": "Simulate shallow water on the sphere and store its vorticity and divergence.",
@@ -21,7 +21,7 @@ SUBCOMMANDS = {
 }
 
 
-class _Subcommands(click.Group):
+class _Subcommands(Interruptible, click.Group):
     """Subcommands that are imported only when they are called, so that --help answers at once."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

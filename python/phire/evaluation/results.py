@@ -104,6 +104,7 @@ import xarray as xr
 
 from phire import files
 from phire.errors import InputError
+from phire.fields.guarded_file import write_netcdf
 
 TRUTH = "truth"
 OPTIONS = "phire_options"
@@ -141,7 +142,7 @@ def write_result(
         if variable.size > 4096 and variable.dtype.kind in "fi"
     }
     with files.replacing(path) as partial:
-        dataset.to_netcdf(partial, engine="netcdf4", encoding=encoding)
+        write_netcdf(dataset, partial, encoding)
 
 
 def read_result(path: str | os.PathLike) -> xr.Dataset:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from phire import files
 from phire.errors import InputError
 from phire.fields import grib, opening
 from phire.fields.conversion import irregularities
@@ -35,7 +36,7 @@ def describe_store(path: str | os.PathLike) -> dict[str, Any] | None:
             **_grid_facts(store.grid),
             **_time_facts(store.time),
             "type": str(store.dtype),
-            "size": _size(path.stat().st_size),
+            "size": files.size_text(path.stat().st_size),
         }
         if store.parts:
             facts["stores"] = [str(part) for part in store.parts]
@@ -144,11 +145,3 @@ def _time_facts(time: TimeAxis) -> dict[str, Any]:
     found = irregularities(time, most=20)
     facts["gaps and repetitions"] = found or "none"
     return facts
-
-
-def _size(count: int) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} TB"

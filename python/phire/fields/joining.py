@@ -11,10 +11,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from phire import files, progress
+from phire import files, interruption, progress
 from phire.errors import InputError
 from phire.fields import units
 from phire.fields.conversion import irregularities
+from phire.fields.guarded_file import GuardedHDF5
 from phire.fields.opening import expand
 from phire.fields.output import already_made
 from phire.fields.store import (
@@ -24,7 +25,6 @@ from phire.fields.store import (
     FieldStore,
     attach_time,
     describe_data,
-    open_for_writing,
 )
 from phire.fields.time import TimeAxis
 
@@ -139,7 +139,10 @@ def _write(stores: list[FieldStore], time: TimeAxis, output: Path, options: dict
         name = path.relative_to(folder) if path.is_relative_to(folder) else path
         layout[:, start:stop] = h5py.VirtualSource(str(name), DATASET, store.shape, store.dtype)
         start = stop
-    with files.replacing(output) as partial, open_for_writing(partial) as file:
+    with (
+        files.replacing(output) as partial,
+        interruption.undisturbed(GuardedHDF5, partial) as file,
+    ):
         data = file.create_virtual_dataset(DATASET, layout, fillvalue=np.nan)
         counts = [store.missing for store in stores]
         if None not in counts:

@@ -10,21 +10,23 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import h5netcdf
 import h5py
-import netCDF4
 import numpy as np
+import xarray as xr
 import zarr
 
-from phire import files, progress
+from phire import files, interruption, progress
 from phire.errors import InputError
+from phire.fields.guarded_file import GuardedHDF5
 from phire.fields.source import (
     Source,
     Times,
     TimeSelection,
+    field_coordinates,
     grid_coordinates,
     member_coordinate,
     member_count,
-    members_to_dataset,
     read_members,
 )
 from phire.fields.store import RECORD, FieldStore, StoreWriter
@@ -85,11 +87,17 @@ def write_source(
     record = files.provenance(options)
     with (
         files.replacing(output) as partial,
-        _writer(output, partial, chosen, dtype, record, dict(attributes or {})) as append,
+        interruption.undisturbed(
+            _writer, output, partial, chosen, dtype, record, dict(attributes or {})
+        ) as append,
         progress.progress_bar(description, len(chosen.time), "fields") as advance,
     ):
         for block in blocks(source, len(chosen.time)):
-            append(np.moveaxis(read_members(chosen, block), 1, 0), block.start)
+            fields = np.moveaxis(read_members(chosen, block), 1, 0)
+            # Broken off within a write, HDF5 and Zarr's threads would leave a file that cannot be
+            # closed or removed.
+            with interruption.deferred():
+                append(fields, block.start)
             advance(block.stop - block.start)
 
 
@@ -171,12 +179,13 @@ def _writer(
         ) as writer:
             yield lambda fields, start: writer.append(fields[0])
     elif kind == "nc":
-        with contextlib.closing(_netcdf(partial, source, dtype, record)) as file:
-            file.setncatts(attributes)
-            yield lambda fields, start: _append_netcdf(file, source, fields, start)
+        attributes = {**_described(record), **attributes}
+        with GuardedHDF5(partial, in_order=True) as guarded:
+            with _netcdf(guarded, source, dtype, attributes) as file:
+                yield lambda fields, start: _append_netcdf(file, source, fields, start)
     else:
-        more = {**_described(record), **attributes}
-        yield lambda fields, start: _append_zarr(partial, source, dtype, more, fields, start)
+        group = _zarr(partial, source, dtype, {**_described(record), **attributes})
+        yield lambda fields, start: _append_zarr(group, source, fields, start)
         with warnings.catch_warnings():
             # Format 3 has no word on consolidated metadata yet; xarray reads them, and warns of
             # stores without.
@@ -193,10 +202,12 @@ def _described(record: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _netcdf(path: Path, source: Source, dtype: str, record: Mapping[str, Any]) -> netCDF4.Dataset:
+def _netcdf(
+    guarded: GuardedHDF5, source: Source, dtype: str, attributes: Mapping[str, Any]
+) -> h5netcdf.File:
     """A CF NetCDF-4 file with coordinates and empty variables, one a channel."""
-    file = netCDF4.Dataset(path, "w", format="NETCDF4")
-    file.setncatts(_described(record))
+    file = h5netcdf.File(guarded, "a")
+    file.attrs.update(attributes)
     values, attributes = source.time.to_cf()
     coordinates = {"time": ("time", values, attributes)}
     horizontal = ("row", "column")
@@ -209,30 +220,32 @@ def _netcdf(path: Path, source: Source, dtype: str, record: Mapping[str, Any]) -
     if members > 1:
         coordinates |= member_coordinate(members)
         dimensions, chunks = ("member", *dimensions), (1, *chunks)
-        file.createDimension("member", members)
-    file.createDimension("time", None)
+        file.dimensions["member"] = members
+    file.dimensions["time"] = None
+    file.resize_dimension("time", len(values))
     for name, size in zip(horizontal, source.grid.shape):
-        file.createDimension(name, size)
+        file.dimensions[name] = size
     for name, (dimension, values, attributes) in coordinates.items():
-        variable = file.createVariable(name, values.dtype, (dimension,))
-        variable.setncatts(attributes)
+        variable = file.create_variable(name, (dimension,), values.dtype)
+        variable.attrs.update(attributes)
         variable[:] = values
     for channel, unit in zip(source.channels, source.units):
-        variable = file.createVariable(
+        variable = file.create_variable(
             channel,
-            np.dtype(dtype),
             dimensions,
-            compression="zlib",
-            complevel=1,
-            chunksizes=chunks,
-            fill_value=np.nan,
+            np.dtype(dtype),
+            compression="gzip",
+            compression_opts=1,
+            shuffle=True,
+            chunks=chunks,
+            fillvalue=np.dtype(dtype).type(np.nan),
         )
         if unit:
-            variable.units = unit
+            variable.attrs["units"] = unit
     return file
 
 
-def _append_netcdf(file: netCDF4.Dataset, source: Source, fields: np.ndarray, start: int) -> None:
+def _append_netcdf(file: h5netcdf.File, source: Source, fields: np.ndarray, start: int) -> None:
     times = slice(start, start + fields.shape[1])
     for c, channel in enumerate(source.channels):
         if len(fields) == 1:
@@ -241,27 +254,36 @@ def _append_netcdf(file: netCDF4.Dataset, source: Source, fields: np.ndarray, st
             file[channel][:, times] = fields[..., c]
 
 
-def _append_zarr(
-    path: Path,
-    source: Source,
-    dtype: str,
-    attributes: Mapping[str, Any],
-    fields: np.ndarray,
-    start: int,
-) -> None:
-    times = source.time[start : start + fields.shape[1]]
-    dataset = members_to_dataset(fields, source, times).astype(dtype)
-    dataset.attrs = {**attributes, CHANNELS: list(source.channels)}
-    if start:
-        dataset.to_zarr(path, append_dim="time", consolidated=False)
-        return
-    chunk = (*(1,) * (fields.ndim - 3 - (len(fields) == 1)), *source.grid.shape)
+def _zarr(path: Path, source: Source, dtype: str, attributes: Mapping[str, Any]) -> zarr.Group:
+    """A Zarr group with coordinates and empty arrays, one a channel."""
+    import dask.array
+
+    dimensions, coordinates = field_coordinates(source, source.time)
+    shape = (len(source.time), *source.grid.shape)
+    chunk = (1, *source.grid.shape)
+    if member_count(source) > 1:
+        shape, chunk = (source.members, *shape), (1, *chunk)
+    empty = dask.array.full(shape, np.nan, chunks=-1, dtype=dtype)  # described, never written
+    variables = {
+        name: (dimensions, empty, {"units": unit} if unit else {})
+        for name, unit in zip(source.channels, source.units)
+    }
+    dataset = xr.Dataset(variables, coordinates, {**attributes, CHANNELS: list(source.channels)})
     encoding: dict[str, dict[str, Any]] = {name: {"chunks": chunk} for name in source.channels}
     encoding["time"] = {"chunks": (max(1, len(source.time)),), "dtype": "int64"}
     if source.time.has_calendar:
-        _, attributes = source.time.to_cf()
-        encoding["time"] |= {name: attributes[name] for name in ("units", "calendar")}
-    dataset.to_zarr(path, mode="w", encoding=encoding, consolidated=False)
+        _, cf = source.time.to_cf()
+        encoding["time"] |= {name: cf[name] for name in ("units", "calendar")}
+    dataset.to_zarr(path, mode="w", encoding=encoding, compute=False, consolidated=False)
+    return zarr.open_group(path, mode="r+")
+
+
+def _append_zarr(group: zarr.Group, source: Source, fields: np.ndarray, start: int) -> None:
+    # One chunk at a time: Zarr writes several at once in threads, which go on when one has failed.
+    for c, channel in enumerate(source.channels):
+        for member, time in np.ndindex(fields.shape[:2]):
+            place = (start + time,) if len(fields) == 1 else (member, start + time)
+            group[channel][place] = fields[member, time, ..., c]
 
 
 def missing_values(path: str | os.PathLike) -> tuple[int, int] | None:

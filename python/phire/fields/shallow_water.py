@@ -13,7 +13,7 @@ import os
 
 import numpy as np
 
-from phire import files, progress
+from phire import files, interruption, progress
 from phire.errors import InputError, WorkError
 from phire.fields.grid import EARTH_RADIUS, Grid
 from phire.fields.harmonics import SphericalHarmonics
@@ -240,8 +240,14 @@ def simulate(
     record = files.provenance(options)
     with (
         files.replacing(output) as partial,
-        StoreWriter(
-            partial, channels=CHANNELS, units=UNITS, grid=integration.grid, time=time, record=record
+        interruption.undisturbed(
+            StoreWriter,
+            partial,
+            channels=CHANNELS,
+            units=UNITS,
+            grid=integration.grid,
+            time=time,
+            record=record,
         ) as writer,
         progress.progress_bar("simulating", spin_up_intervals + count, "fields") as advance,
     ):
@@ -250,7 +256,8 @@ def simulate(
                 fields = integration.fields()
                 if not np.isfinite(fields).all():
                     raise WorkError(f"the simulation grew without bound at {time.format(i)}.")
-                writer.append(fields[None])
+                with interruption.deferred():
+                    writer.append(fields[None])
             integration.run(interval)
             advance()
     progress.say(f"{output}: {count} fields, {step} apart, on a {integration.grid.describe()}.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import xarray as xr
@@ -166,28 +166,9 @@ def to_dataset(source: Source, times: Times = slice(None)) -> xr.Dataset:
     """
     chosen = indices(times, len(source.time))
     fields = np.moveaxis(read_members(source, chosen), 1, 0)
-    return members_to_dataset(fields, source, source.time[chosen])
-
-
-def members_to_dataset(fields: np.ndarray, source: Source, axis: TimeAxis) -> xr.Dataset:
-    """Labels fields with a source's channels, grid and members; see :func:`to_dataset`.
-
-    Args:
-        fields: (M, n, H, W, C).
-        source: The source that they come from.
-        axis: Their n times.
-    """
-    dimensions = ("time", "latitude", "longitude")
-    coordinates = {"time": ("time", axis.to_coordinate(), {"standard_name": "time"})}
-    if source.grid.has_coordinates:
-        coordinates |= grid_coordinates(source.grid)
-    else:
-        dimensions = ("time", "row", "column")
     if member_count(source) == 1:
         fields = fields[0]
-    else:
-        dimensions = ("member", *dimensions)
-        coordinates |= member_coordinate(source.members)
+    dimensions, coordinates = field_coordinates(source, source.time[chosen])
     return xr.Dataset(
         {
             name: (dimensions, fields[..., c], {"units": unit} if unit else {})
@@ -195,6 +176,19 @@ def members_to_dataset(fields: np.ndarray, source: Source, axis: TimeAxis) -> xr
         },
         coords=coordinates,
     )
+
+
+def field_coordinates(source: Source, time: TimeAxis) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """The dimensions of a source's fields at some times, and their coordinates, for xarray."""
+    dimensions, coordinates = ("time", "row", "column"), {}
+    if source.grid.has_coordinates:
+        dimensions = ("time", "latitude", "longitude")
+        coordinates = grid_coordinates(source.grid)
+    if member_count(source) > 1:
+        dimensions = ("member", *dimensions)
+        coordinates |= member_coordinate(source.members)
+    times = ("time", time.to_coordinate(), {"standard_name": "time"})
+    return dimensions, {"time": times, **coordinates}
 
 
 def member_coordinate(count: int) -> dict[str, tuple[str, np.ndarray, dict[str, str]]]:

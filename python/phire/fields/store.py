@@ -21,6 +21,7 @@ from phire.errors import InputError
 from phire.fields import units
 from phire.fields.compression import BLOSC
 from phire.fields.grid import Grid
+from phire.fields.guarded_file import GuardedHDF5
 from phire.fields.source import Times, indices
 from phire.fields.time import EPOCH, TimeAxis
 
@@ -262,7 +263,7 @@ class StoreWriter:
         self._appended: list[TimeAxis] = []
         self._count = 0
         self._missing = np.zeros(2, np.int64)
-        self._file = open_for_writing(path)
+        self._file = GuardedHDF5(path)
         shape = (len(channels), 0, *grid.shape)
         self._data = self._file.create_dataset(
             DATASET,
@@ -293,6 +294,7 @@ class StoreWriter:
             self._missing += missing.sum(), missing.any(axis=3).all(axis=(1, 2)).sum()
         self._data.resize(self._count + count, axis=1)
         self._data[:, self._count : self._count + count] = np.moveaxis(fields, -1, 0)
+        self._file.check()
         self._count += count
         if time is not None:
             self._appended.append(time)
@@ -314,11 +316,6 @@ class StoreWriter:
             self.close()
         else:
             self._file.close()
-
-
-def open_for_writing(path: str | os.PathLike) -> h5py.File:
-    """Opens a new HDF5 file; its attributes may be larger than the 64 KiB of the oldest format."""
-    return h5py.File(path, "w", libver=("v108", "latest"))
 
 
 def describe_data(

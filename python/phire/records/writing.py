@@ -20,6 +20,7 @@ import google_crc32c
 import numpy as np
 
 from phire.errors import InputError, WorkError
+from phire.files import size_text
 from phire.records import features
 
 BLOCK = 4 << 20
@@ -106,8 +107,8 @@ def allocate(directory: Path, names: Sequence[str], sizes: np.ndarray) -> None:
     wanted, free = int(sizes.sum()), shutil.disk_usage(directory).free
     if wanted > free:
         raise InputError(
-            f"the records take {wanted / 1e9:.1f} GB, but {directory.parent} has only "
-            f"{free / 1e9:.1f} GB left: choose another disk, fewer patches or --dtype float16."
+            f"the records take {size_text(wanted)}, but {directory.parent} has only "
+            f"{size_text(free)} left: choose another disk, fewer patches or --dtype float16."
         )
     for name, size in zip(names, sizes):
         with open(directory / name, "wb") as stream:

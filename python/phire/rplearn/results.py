@@ -12,6 +12,7 @@ import xarray as xr
 
 from phire import files
 from phire.errors import InputError
+from phire.fields.guarded_file import write_netcdf
 
 OPTIONS = "phire_options"
 
@@ -20,7 +21,7 @@ def write_results(results: xr.Dataset, path: str | os.PathLike, options: Mapping
     """Writes a dataset whole or not at all, with the options it was made by as an attribute."""
     results = results.assign_attrs({OPTIONS: json.dumps(files.plain(options))})
     with files.replacing(path) as partial:
-        results.to_netcdf(partial, engine="h5netcdf")
+        write_netcdf(results, partial)
 
 
 def read_results(path: str | os.PathLike) -> xr.Dataset:
