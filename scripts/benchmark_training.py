@@ -89,7 +89,7 @@ def resnet(folder: Path, batch_size: int, precision: str) -> tuple[Callable, Cal
 def srgan(folder: Path, batch_size: int, precision: str) -> tuple[Callable, Callable]:
     """The SRGAN at the paper's size, 24×24 → 96×96: how to build it, and its batches."""
     from phire.downscaling.content import build_content
-    from phire.downscaling.objectives import SuperResolution
+    from phire.downscaling.objectives.srgan import SuperResolution
     from phire.networks import Shapes, discriminator, network
 
     store = write_store(folder / "fields.h5", 192)

@@ -33,10 +33,11 @@ run rplearn-eval "$demo/representation" --records "$demo/pairs-held-out" --out "
 # Two generators, four times finer: content by mean squared error, and by the learned distance.
 run phire-data "$demo/simulation.h5" "$demo/patches" --time "$train" --patch 64,64 --scale 4 \
     --patches-per-field 4 --statistics "$demo/pairs"
-schedule=(--network srgan-small --batch-size 16 --pretrain-epochs 1 --epochs 2,1 --learning-rates 1e-4,1e-5)
-run phire-train "$demo/patches" --out "$demo/generator-mse" --content mse "${schedule[@]}"
-run phire-train "$demo/patches" --out "$demo/generator-learned" --content "$demo/metric" \
-    --layers stage1,stage2,stage3,stage4 "${schedule[@]}"
+schedule=(--network srgan-small --batch-size 16 --epochs 2,1 --learning-rates 1e-4,1e-5)
+run phire-train "$demo/patches" --out "$demo/generator-mse" --objective srgan,pretrain_epochs=1 \
+    "${schedule[@]}"
+run phire-train "$demo/patches" --out "$demo/generator-learned" "${schedule[@]}" \
+    --objective "srgan,content=$demo/metric,layers=[stage1,stage2,stage3,stage4],pretrain_epochs=1"
 
 run phire-eval "$demo/simulation.h5" --time "$held_out" --scale 4 --out "$demo/results" \
     --learned "$demo/metric" \

@@ -35,7 +35,7 @@ class Variant:
 
     Attributes:
         name: What it is called in the table.
-        content: ``--content``; ``METRIC`` in it stands for the study's metric.
+        content: Content of the objective; ``METRIC`` in it stands for the study's metric.
         layers: Layers of the metric; its own by default.
         adversarial_weight: 0 trains without an adversary.
     """
@@ -159,17 +159,22 @@ def train_variant(
     """Trains one generator."""
     from phire.downscaling import train_generator
 
+    objective = {
+        "name": "srgan" if variant.adversarial_weight else "content",
+        "content": variant.content.replace("METRIC", str(folder / "metric")),
+        "layers": variant.layers and list(variant.layers),
+        "pretrain_epochs": 0 if pretrained is None and epochs else PRETRAINING,
+        "pretrain_rate": setup.rate,
+    }
+    if variant.adversarial_weight:
+        objective["weight"] = variant.adversarial_weight
     train_generator(
         records,
         run,
         validation=validation,
         network=setup.network,
-        upsampling=setup.upsampling,
-        content=variant.content.replace("METRIC", str(folder / "metric")),
-        layers=variant.layers,
-        adversarial_weight=variant.adversarial_weight,
-        pretrain_epochs=0 if pretrained is None and epochs else PRETRAINING,
-        pretrain_rate=setup.rate,
+        network_options={"upsampling": setup.upsampling},
+        objective=objective,
         pretrained=pretrained,
         epochs=epochs,
         learning_rates=(setup.rate, setup.rate / 10)[: len(epochs)],

@@ -187,7 +187,8 @@ def test_a_metric_that_is_none(patches, tmp_path):
     (tmp_path / "folder").mkdir()
     for metric in ("none", "folder"):
         said = refused("phire-train", patches, "--out", tmp_path / "run",
-                       "--content", tmp_path / metric, "--batch-size", 16)  # fmt: skip
+                       "--objective", f"content,content={tmp_path / metric}",
+                       "--batch-size", 16)  # fmt: skip
         assert metric in said
     assert not (tmp_path / "run").exists()
 

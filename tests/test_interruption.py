@@ -159,7 +159,7 @@ TRAININGS = {
     ),
     "phire-train": (
         "patches", test_downscaling_records, "generator",
-        ("--network", "srgan-small", "--filters", 4, "--blocks", 1, "--pretrain-epochs", 0,
+        ("--network", "srgan-small,filters=4,blocks=1", "--objective", "srgan,pretrain_epochs=0",
          "--epochs", 1, "--learning-rates", "1e-3", "--batch-size", 32),
     ),
 }  # fmt: skip
@@ -207,8 +207,8 @@ def test_generator_prediction_and_report(folder):
         test_downscaling_records(folder)
     generator = folder / "generator"
     command = ("phire-train", folder / "patches", "--out", generator, "--network", "srgan-small",
-               "--pretrain-epochs", 1, "--epochs", "1", "--learning-rates", "1e-4",
-               "--batch-size", 32)  # fmt: skip
+               "--objective", "srgan,pretrain_epochs=1", "--epochs", "1",
+               "--learning-rates", "1e-4", "--batch-size", 32)  # fmt: skip
     kill_while_training(command, generator)
     fine = folder / "fine.h5"
     command = ("phire", "predict", generator, folder / "store.h5", fine, "--coarsen", 4)

@@ -57,7 +57,8 @@ def folder(tmp_path_factory):
         "--scale", 4, "--patches-per-field", 4, "--normalization", "z",
         "--statistics", folder / "pairs")  # fmt: skip
     run("phire-train", folder / "patches", "--out", folder / "generator",
-        "--network", "srgan-small", "--content", folder / "metric", "--pretrain-epochs", 1,
+        "--network", "srgan-small",
+        "--objective", f"srgan,content={folder / 'metric'},pretrain_epochs=1",
         "--epochs", "1", "--learning-rates", "1e-4", "--batch-size", 16)  # fmt: skip
     run("phire", "predict", folder / "generator", store, folder / "fine.nc", "--coarsen", 4,
         "--time", HELD_OUT)  # fmt: skip

@@ -35,7 +35,7 @@ def temporal_distance():
 def adversarial():
     """The SRGAN's objective on small networks."""
     from phire.downscaling.content import build_content
-    from phire.downscaling.objectives import SuperResolution
+    from phire.downscaling.objectives.srgan import SuperResolution
     from phire.fields.normalization import Normalization
     from phire.networks import Shapes, discriminator, network
 

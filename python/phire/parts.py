@@ -69,6 +69,7 @@ class Registry:
         self.kind = kind
         self.packages = packages
         self._functions: dict[str, tuple[Callable, dict[str, Any]]] = {}
+        self._elsewhere: tuple[str, ...] = ()
 
     def __call__(self, name: str, **presets: Any) -> Callable[[Callable], Callable]:
         """Returns the decorator that registers a function under ``name``.
@@ -86,6 +87,13 @@ class Registry:
 
         return register
 
+    def within(self, package: str) -> Registry:
+        """Returns the registry of those parts that one of the packages defines."""
+        chosen = Registry(self.kind, package)
+        chosen._functions = self._functions
+        chosen._elsewhere = tuple(name for name in self.packages if name != package)
+        return chosen
+
     def parts(self) -> dict[str, Part]:
         """Returns all parts by name, in alphabetical order; imports none of them."""
         found = {
@@ -94,7 +102,8 @@ class Registry:
             for part in _parts_in_source(self.kind, package)
         }
         for name, (function, presets) in self._functions.items():
-            if name not in found:  # registered outside the package
+            # Registered outside the packages.
+            if name not in found and not function.__module__.startswith(self._elsewhere):
                 found[name] = _part_of_function(name, function, presets)
         return dict(sorted(found.items()))
 

@@ -13,7 +13,7 @@ from phire.fields import Grid, StoreWriter, TimeAxis
 from phire.records import write_downscaling_records
 from phire.training import open_run
 
-STEPS = ("--network", "srgan-small", "--filters", 4, "--blocks", 1, "--pretrain-epochs", 1,
+STEPS = ("--network", "srgan-small,filters=4,blocks=1", "--objective", "srgan,pretrain_epochs=1",
          "--epochs", "1", "--learning-rates", "1e-4", "--batch-size", 8)  # fmt: skip
 
 
@@ -126,17 +126,40 @@ def test_fields_as_fine_as_the_trained_ones_are_refused(folder, tmp_path):
 
 
 def test_training_takes_its_options_from_a_file(folder, tmp_path):
-    options = {"network": "srgan-small", "filters": 4, "blocks": 1, "pretrain-epochs": 0,
-               "epochs": [1, 1], "learning-rates": [1e-4, 1e-5], "batch-size": 8,
-               "factors": [3], "content": "0.5*mse+0.5*mae", "average-decay": 0.9}  # fmt: skip
+    options = {"network": {"name": "srgan-small", "filters": 4, "blocks": 1, "factors": [3]},
+               "objective": "srgan,content=0.5*mse+0.5*mae,pretrain_epochs=0",
+               "schedule": {"name": "cosine", "warmup": 2}, "ema": 0.9, "clip-norm": 1,
+               "epochs": [1, 1], "learning-rates": [1e-4, 1e-5], "batch-size": 8}  # fmt: skip
     (tmp_path / "options.yaml").write_text(yaml.safe_dump(options))
     arguments = (folder / "records", "--out", tmp_path / "run")
     run(phire_train, *arguments, "--config", tmp_path / "options.yaml")
     made = open_run(tmp_path / "run")
     assert list(made.history["phase"]) == ["phase 1", "phase 2"]
-    assert list(made.history["learning_rate_generator"]) == pytest.approx([1e-4, 1e-5])
+    # Of the last of four steps an epoch; the fall begins at the third of eight.
+    shares = [(1 + np.cos(np.pi * (step - 2) / 6)) / 2 for step in (3, 7)]
+    assert list(made.history["learning_rate_generator"]) == pytest.approx(
+        [1e-4 * shares[0], 1e-5 * shares[1]]
+    )
+    assert made.config["network"]["filters"] == 4
+    assert (made.config["ema"], made.config["clip"]["norm"]) == (0.9, 1)
     said = run(phire_train, *arguments, "--config", tmp_path / "options.yaml",
-               "--content", "mse", status=2)  # fmt: skip
-    assert "content was '0.5*mse+0.5*mae', now 'mse'" in said
+               "--objective", "content", status=2)  # fmt: skip
+    assert "objective was" in said
     run(phire, "predict", tmp_path / "run", folder / "t2m.h5", tmp_path / "fine.h5",
-        "--coarsen", 3, "--network", "generator_average")  # fmt: skip
+        "--coarsen", 3)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (("--network", "esrgan"), "network 'esrgan' is unknown: choose one of"),
+        (("--network", "srgan,attention"), "network srgan has no option 'attention'"),
+        (("--objective", "temporal-distance"), "objective 'temporal-distance' is unknown"),
+        (("--objective", "content,weight=1"), "objective content has no option 'weight'"),
+        (("--schedule", "cosine,heat=2"), "schedule cosine has no option 'heat'"),
+    ],
+)
+def test_an_unknown_part_is_refused_before_tensorflow_is_loaded(option, said, monkeypatch):
+    monkeypatch.setattr("phire.cli.common.import_tensorflow", None)  # a call would fail
+    printed = run(phire_train, "nowhere", "--out", "run", *option, status=2)
+    assert said in printed

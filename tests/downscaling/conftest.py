@@ -50,11 +50,8 @@ def records(store):
 def options():
     """Options of a training that takes seconds."""
     return {
-        "network": "srgan-small",
-        "filters": 4,
-        "blocks": 1,
-        "pretrain_epochs": 1,
-        "pretrain_rate": 1e-3,
+        "network": "srgan-small,filters=4,blocks=1",
+        "objective": "srgan,pretrain_epochs=1,pretrain_rate=1e-3",
         "epochs": (1,),
         "learning_rates": (1e-4,),
         "batch_size": 16,

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from phire.downscaling.content import build_content
-from phire.downscaling.objectives import SuperResolution
+from phire.downscaling.objectives.srgan import SuperResolution
 from phire.fields.normalization import Normalization
 from phire.networks import build
 

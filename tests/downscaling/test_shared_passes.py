@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from phire.downscaling.objectives import SuperResolution
+from phire.downscaling.objectives.srgan import SuperResolution
 from phire.errors import InputError
 from phire.networks import Shapes, network
 from phire.networks import discriminator as discriminators
@@ -25,7 +25,7 @@ def precision(request):
     keras.config.set_dtype_policy("float32")
 
 
-def content(truth, generated):
+def content(truth, generated, valid=None):
     return tf.reduce_mean(tf.square(truth - generated))
 
 

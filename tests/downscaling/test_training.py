@@ -38,17 +38,18 @@ def test_a_run_has_its_phases_and_networks(run):
 
 def test_validation_average_and_selection(records, options, tmp_path):
     run = train_generator(
-        records, tmp_path / "run", validation=records, average_decay=0.9, select="spectrum",
+        records, tmp_path / "run", validation=records, ema=0.9, select="spectrum",
         **{**options, "epochs": (2,)},
     )  # fmt: skip
     scores = run.history["val_log_spectral_error"]
     assert np.isfinite(scores).all()
     assert run.best_epoch == 2 + int(scores[1:].argmin())
-    generator, average = run.network("generator"), run.network("generator_average")
-    difference = [
-        np.abs(a - b).max() for a, b in zip(generator.get_weights(), average.get_weights())
-    ]
-    assert 0 < max(difference) < 0.1
+    without = train_generator(
+        records, tmp_path / "without", validation=records, **{**options, "epochs": (2,)}
+    )
+    weights = [one.network("generator").get_weights() for one in (run, without)]
+    assert 0 < max(np.abs(a - b).max() for a, b in zip(*weights)) < 0.1
+    assert scores[1] != without.history["val_log_spectral_error"][1]
 
 
 def test_a_shared_pretraining_gives_the_same_start(records, options, tmp_path):
@@ -56,7 +57,10 @@ def test_a_shared_pretraining_gives_the_same_start(records, options, tmp_path):
         records, tmp_path / "first", **{**options, "epochs": (), "learning_rates": ()}
     )
     second = train_generator(
-        records, tmp_path / "second", pretrained=first.path, content="mae", **options
+        records,
+        tmp_path / "second",
+        pretrained=first.path,
+        **{**options, "objective": "srgan,content=mae"},
     )
     assert list(second.history["phase"]) == ["phase 1"]
     start = first.network("generator").get_weights()
@@ -69,7 +73,7 @@ def test_a_shared_pretraining_hands_on_adams_state(records, options, tmp_path, c
     first = train_generator(
         records, tmp_path / "first", **{**options, "epochs": (), "learning_rates": ()}
     )
-    alone = {**options, "adversarial_weight": 0}
+    alone = {**options, "objective": "content"}
     second = train_generator(records, tmp_path / "second", pretrained=first.path, **alone)
     steps = [run.history["step"].iloc[-1] for run in (first, second)]
     optimizer = keras.optimizers.Adam()
@@ -91,9 +95,9 @@ def test_whole_fields_may_be_periodic_and_conserved(store, tmp_path):
         store, records, whole_fields=True, scale=4, shards=1, normalization="log1p"
     )
     run = train_generator(
-        records, tmp_path / "run", network="srgan-small", filters=4, blocks=1, periodic=True,
-        conserve=True, upsampling="resize", pretrain_epochs=1, epochs=(1,), learning_rates=(1e-4,),
-        batch_size=8,
+        records, tmp_path / "run", conserve=True, epochs=(1,), learning_rates=(1e-4,), batch_size=8,
+        network="srgan-small,filters=4,blocks=1,periodic,upsampling=resize",
+        objective="srgan,pretrain_epochs=1",
     )  # fmt: skip
     assert np.isfinite(run.history["loss"]).all()
     truth = open_store(store)
@@ -114,7 +118,7 @@ def test_whole_fields_may_be_periodic_and_conserved(store, tmp_path):
 
 
 def test_without_an_adversary_there_is_no_discriminator(records, options, tmp_path):
-    run = train_generator(records, tmp_path / "run", adversarial_weight=0, **options)
+    run = train_generator(records, tmp_path / "run", **{**options, "objective": "content"})
     assert "discriminator" not in run.history
     assert not (run.path / "networks" / "discriminator.keras").exists()
 
@@ -126,8 +130,9 @@ def test_without_an_adversary_there_is_no_discriminator(records, options, tmp_pa
 def test_phires_own_records_are_trained_on_as_they_are(tmp_path):
     records = Path(os.environ["PHIRE_REALDATA"]) / "phire_wind_LR.tfrecord"
     run = train_generator(
-        records, tmp_path / "run", network="srgan-small", filters=4, blocks=1, factors=(2, 5),
-        pretrain_epochs=12, pretrain_rate=3e-3, epochs=(1,), learning_rates=(1e-4,), batch_size=5,
+        records, tmp_path / "run", network="srgan-small,filters=4,blocks=1,factors=[2,5]",
+        objective="srgan,pretrain_epochs=12,pretrain_rate=3e-3",
+        epochs=(1,), learning_rates=(1e-4,), batch_size=5,
     )  # fmt: skip
     history = run.history
     assert history["loss"][11] < 0.9 * history["loss"][0]
@@ -149,25 +154,33 @@ def test_contents_are_parsed():
     ("changed", "said"),
     [
         ({"learning_rates": (1e-4, 1e-5)}, "--learning-rates has 2 rates for the 1 phases"),
-        ({"factors": (2, 3)}, "multiply to 6, but the records have the scale 4"),
+        ({"network_options": {"factors": (2, 3)}}, "whose product is the scale 4"),
         ({"network": "esrgan"}, "network 'esrgan' is unknown"),
         ({"batch_size": 1000}, "--batch-size 1000 is larger"),
         ({"select": "spectrum"}, "needs --validation"),
-        ({"content": "nowhere"}, "nowhere"),
-        ({"average_decay": 1.5}, "between 0 and 1"),
-        ({"periodic": True}, "--periodic needs patches all around the globe"),
-        ({"layers": ["stage1"]}, "--layers needs a metric in --content, which is mse"),
+        ({"objective": "content,content=nowhere"}, "nowhere"),
+        ({"ema": 1.5}, "between 0 and 1"),
+        ({"network_options": {"periodic": True}}, "periodic needs patches all around the globe"),
+        ({"objective": "content,layers=[stage1]"}, "layers=stage1 needs a metric in content"),
+        ({"objective": "srgan,weight=0"}, "weight=0 must be positive"),
+        ({"objective": "content,weight=1"}, "objective content has no option 'weight'"),
+        ({"objective": "srgan,discriminator=wgan"}, "discriminator 'wgan' is unknown"),
+        ({"network_options": {"dropout": 0.1, "dropout_kind": "x"}}, "dropout_kind 'x' is unknown"),
+        ({"schedule": "cosine,warmup=9999"}, "a warm-up of 9999 steps does not fit"),
+        ({"select": "distance", "validation": True}, "--select distance needs a metric"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(records, options, tmp_path, changed, said):
     with pytest.raises(InputError, match=said):
+        changed = {k: records if v is True else v for k, v in changed.items()}
         train_generator(records, tmp_path / "run", **{**options, **changed})
     assert not (tmp_path / "run").exists()
 
 
 def test_a_pretrained_generator_of_another_size_is_refused(records, options, run, tmp_path):
     with pytest.raises(InputError, match="another architecture"):
-        train_generator(records, tmp_path / "run", pretrained=run, **{**options, "filters": 6})
+        train_generator(records, tmp_path / "run", pretrained=run,
+                        **{**options, "network": "srgan-small,filters=6,blocks=1"})  # fmt: skip
 
 
 def test_the_log_spectral_error_of_a_known_ratio():

@@ -220,6 +220,8 @@ def _as_given(option: click.Option, value: Any) -> Any:
 
     A list stands for a repeated option, or for the commas of an option such as ``--patch``.
     """
+    if isinstance(value, dict):
+        return value  # a part and its options
     if isinstance(value, list) and not option.multiple and option.nargs == 1:
         return ",".join(str(item) for item in value)
     if isinstance(value, bool) or value is None:
@@ -305,6 +307,9 @@ def cluster_options() -> list[Callable]:
 def training_options(function: Callable) -> Callable:
     """The options that the commands which train share."""
     options = [
+        click.option("--ema", type=float, help="Decay of a moving average of the weights."),
+        click.option("--clip-norm", type=float, help="Largest norm of all gradients together."),
+        click.option("--clip-value", type=float, help="Largest component of a gradient."),
         click.option("--seed", type=int, default=0, help="Seed of weights and of the order."),
         click.option(
             "--devices",

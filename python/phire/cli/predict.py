@@ -11,7 +11,7 @@ from phire.cli.common import Command
 @click.argument("output", type=click.Path())
 @click.option("--coarsen", type=int, help="Take fine fields and coarsen them by this first.")
 @click.option("--time", metavar="START,STOP", help="Times to use, half-open.")
-@click.option("--network", default="generator", help="generator, or generator_average if kept.")
+@click.option("--network", default="generator", help="Name of the network in the run.")
 @click.option("--epoch", help="A number or best.  [default: the end of training]")
 @click.option("--tile", type=int, help="Largest side of a tile in coarse pixels.  [default: 128]")
 @click.option("--any-spacing", is_flag=True, help="Take input of another spacing than trained on.")

@@ -12,7 +12,7 @@ _PLACES = {
     "Downscaler": "prediction",
     "InterpolatedSource": "interpolation",
     "PredictedSource": "prediction",
-    "SuperResolution": "objectives",
+    "SuperResolution": "objectives.srgan",
     "predict": "prediction",
     "train_generator": "training",
 }

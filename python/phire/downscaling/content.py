@@ -15,7 +15,8 @@ from phire.fields.units import difference
 
 PIXEL = ("mse", "mae")
 
-Loss = Callable[[Any, Any], Any]
+Loss = Callable[[Any, Any, Any], Any]
+"""``loss(truth, generated, valid)`` of fields (B, …, C), 0 where ``valid`` is 0; it may be None."""
 
 
 def parse_content(text: str) -> list[tuple[float, str]]:
@@ -35,6 +36,11 @@ def parse_content(text: str) -> list[tuple[float, str]]:
         weight = 1.0 if match[1] is None else _weight(match[1], text)
         parts.append((weight, match[2]))
     return parts
+
+
+def metrics_of(text: str) -> list[str]:
+    """Returns the directories of metrics that a content names."""
+    return [name for _, name in parse_content(text) if name not in PIXEL]
 
 
 def _weight(number: str, text: str) -> float:
@@ -66,25 +72,40 @@ def build_content(
     Raises:
         InputError: A metric is none, or is one of other channels or units.
     """
+    if layers is not None and all(name in PIXEL for _, name in parts):
+        raise InputError(
+            f"layers={','.join(layers)} needs a metric in content, which is "
+            f"{'+'.join(name for _, name in parts)}: leave it out."
+        )
     losses = []
     for weight, name in parts:
         if name in PIXEL:
-            losses.append((weight, _mse if name == "mse" else _mae))
+            losses.append((weight, mse if name == "mse" else mae))
         else:
             losses.append((weight, _learned(name, normalization, channels, units, layers)))
 
-    def content(truth: tf.Tensor, generated: tf.Tensor) -> tf.Tensor:
-        return tf.add_n([weight * loss(truth, generated) for weight, loss in losses])
+    def content(truth: tf.Tensor, generated: tf.Tensor, valid: Any = None) -> tf.Tensor:
+        return tf.add_n([weight * loss(truth, generated, valid) for weight, loss in losses])
 
     return content
 
 
-def _mse(truth: tf.Tensor, generated: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_mean(tf.square(generated - truth))
+def mse(truth: tf.Tensor, generated: tf.Tensor, valid: Any = None) -> tf.Tensor:
+    """Returns the mean squared error over valid values."""
+    return _mean(tf.square(generated - truth), valid)
 
 
-def _mae(truth: tf.Tensor, generated: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_mean(tf.abs(generated - truth))
+def mae(truth: tf.Tensor, generated: tf.Tensor, valid: Any = None) -> tf.Tensor:
+    """Returns the mean absolute error over valid values."""
+    return _mean(tf.abs(generated - truth), valid)
+
+
+def _mean(errors: tf.Tensor, valid: Any) -> tf.Tensor:
+    """Mean over valid values; 0 of none."""
+    if valid is None:
+        return tf.reduce_mean(errors)
+    valid = tf.cast(valid, errors.dtype)
+    return tf.reduce_sum(errors * valid) / tf.maximum(tf.reduce_sum(valid), 1)
 
 
 def open_metric(path: str | os.PathLike, channels: Sequence[str], units: Sequence[str]) -> Any:
@@ -122,7 +143,8 @@ def _learned(
     metric = open_metric(path, channels, units)
     loss = ContentLoss(metric, normalization=normalization, layers=layers)
 
-    def learned(truth: tf.Tensor, generated: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_mean(loss.call(truth, generated))
+    def learned(truth: tf.Tensor, generated: tf.Tensor, valid: Any) -> tf.Tensor:
+        fields = (tf.reshape(x, (-1, *x.shape[-3:])) for x in (truth, generated))
+        return tf.reduce_mean(loss.call(*fields))
 
     return learned

@@ -206,7 +206,7 @@ def predict(
         output: ``.h5`` (a store), ``.nc`` or ``.zarr``.
         coarsen: Take fine fields and coarsen them by this first.
         time: ``START,STOP``, half-open.
-        network: ``generator`` or ``generator_average``.
+        network: Name of the network in the run.
         epoch: The end of this epoch, ``"best"``, or None for the end of training.
         tile: Largest side of a tile in coarse pixels; memory grows with it.
         any_spacing: Take input of another spacing than trained on.

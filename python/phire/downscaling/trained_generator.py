@@ -29,7 +29,7 @@ class TrainedGenerator:
 
     Args:
         run: A run of ``phire-train``.
-        network: ``generator`` or, where it was kept, ``generator_average``.
+        network: Name of the network in the run.
         epoch: The end of this epoch, ``"best"``, or None for the end of training.
 
     Raises:
@@ -48,13 +48,13 @@ class TrainedGenerator:
         self.path = Path(run)
         opened = open_run(run)
         facts = opened.config.get("fields", {})
-        if "scale" not in facts or "architecture" not in opened.config:
+        if "scale" not in facts or "network" not in opened.config:
             raise InputError(f"{run} is a run of another command: name a run of phire-train.")
         if not (epoch is None or epoch == "best" or str(epoch).isdigit()):
             raise InputError(f"--epoch {epoch} must be a number or `best`.")
         self.network = opened.network(network, epoch)
-        self.periodic = bool(opened.config["architecture"].get("periodic"))
-        self.conserves = bool(opened.config["architecture"].get("conserve"))
+        self.periodic = bool(opened.config["network"].get("periodic"))
+        self.conserves = bool(opened.config.get("conserve"))
         self.channels = tuple(facts["channels"])
         self.units = tuple(facts["units"])
         self.scale = int(facts["scale"])
@@ -90,7 +90,7 @@ class TrainedGenerator:
         if self.periodic and not source.grid.wraps:
             raise InputError(
                 f"{what} lies on a {source.grid.describe()}, {self.path} was trained with "
-                "--periodic: give fields all around the globe, or train without."
+                "periodic: give fields all around the globe, or train without."
             )
         if any_spacing or self.spacing is None or not source.grid.has_coordinates:
             return

@@ -234,7 +234,7 @@ class _Training:
         while state.phase < len(self.phases):
             phase = self.phases[state.phase]
             self.objective.begin(phase.name)
-            self.stepper.retrace(phase.factor, phase.learning_rates or {})
+            self.stepper.retrace(phase.factor, phase.rates(self.objective.optimizers))
             if state.epoch == 0 and state.step == 0:
                 self._begin(phase)
             number = state.phase
@@ -245,7 +245,7 @@ class _Training:
     def _begin(self, phase: Phase) -> None:
         self.state.plateaus, self.state.patience = {}, {}
         self.model.stop_training = False
-        for name, rate in (phase.learning_rates or {}).items():
+        for name, rate in phase.rates(self.objective.optimizers).items():
             self.objective.optimizers[name].learning_rate = rate
 
     def _epoch(self, phase: Phase, notice: TerminationNotice) -> None:
@@ -370,7 +370,7 @@ class _Training:
         self.save(best=self.outputs.is_best(state.history))
 
     def _reduce_on_plateau(self, phase: Phase, row: Mapping[str, Any]) -> None:
-        for name, arguments in (phase.reduce_on_plateau or {}).items():
+        for name, arguments in phase.plateaus(self.objective.optimizers).items():
             plateau = ReduceOnPlateau(**arguments, **self.state.plateaus.get(name, {}))
             optimizer = self.objective.optimizers[name]
             rate = plateau.lowered(row, learning_rate_of(optimizer))

@@ -1,0 +1,58 @@
+"""Options that choose a part by name: ``--network NAME,key=value``."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from phire.errors import InputError
+
+if TYPE_CHECKING:
+    from phire.parts import Registry
+
+REGISTRIES = {
+    "network": ("phire.networks.registry", "network"),
+    "encoder": ("phire.networks.registry", "encoder"),
+    "discriminator": ("phire.networks.registry", "discriminator"),
+    "objective": ("phire.training.registry", "objective"),
+    "schedule": ("phire.training.registry", "schedule"),
+}
+"""Module and name of the registry of each kind of part."""
+
+
+def registry_of(kind: str) -> Registry:
+    """Returns the registry of a kind of parts, without importing any of them."""
+    module, name = REGISTRIES[kind]
+    return getattr(importlib.import_module(module), name)
+
+
+class PartChoice(click.ParamType):
+    """A part with its options, ``NAME,key=value,flag``, or a mapping in a file of options.
+
+    An unknown name or option is refused before anything heavy is imported.
+
+    Args:
+        kind: Kind of the part.
+        package: Only parts that this package defines.
+    """
+
+    name = "NAME,key=value,..."
+
+    def __init__(self, kind: str, package: str | None = None) -> None:
+        self.kind = kind
+        self.package = package
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from phire.parts import parse
+
+        registry = registry_of(self.kind)
+        if self.package is not None:
+            registry = registry.within(self.package)
+        try:
+            registry.resolve(value)
+            name, options = parse(value)
+        except InputError as error:
+            self.fail(str(error), param, ctx)
+        return {"name": name, **options}

@@ -1,0 +1,7 @@
+"""Objectives: what trains a generator. One file each, found by name.
+
+An objective is a function ``(task, **options)`` decorated with
+:data:`phire.training.registry.objective`, which returns a :class:`phire.training.Objective`. Where
+it has the options ``pretrain_epochs`` and ``pretrain_rate``, training begins with a phase called
+``pretraining`` of these; files that an option ``content`` names are fingerprinted in the run.
+"""

@@ -1,0 +1,22 @@
+"""Shapes of networks by the schema of records."""
+
+from __future__ import annotations
+
+from phire.networks import Shapes
+from phire.records.schema import SampleSchema
+
+
+def shapes_of(schema: SampleSchema) -> Shapes:
+    """Returns the shapes of a schema's arrays, as a network builder takes them."""
+    channels = {name: array.shape[-1] for name, array in schema.arrays.items() if array.shape}
+    return Shapes.of(
+        (*schema.low_patch, channels["low"]),
+        (*schema.patch, channels["high"]),
+        scale=schema.scale,
+        static=channels.get("static", 0),
+        auxiliary=channels.get("auxiliary", 0),
+        time=channels.get("time", 0),
+        window=schema.window,
+        margin=schema.margin,
+        domain=None if schema.domain is None else tuple(schema.domain.shape),
+    )
