@@ -18,6 +18,9 @@ REGISTRIES = {
     "discriminator": ("phire.networks.registry", "discriminator"),
     "objective": ("phire.training.registry", "objective"),
     "schedule": ("phire.training.registry", "schedule"),
+    "sampler": ("phire.downscaling.samplers.registry", "sampler"),
+    "noise-schedule": ("phire.downscaling.samplers.registry", "schedule"),
+    "statistic": ("phire.evaluation.registry", "registry"),
 }
 """Module and name of the registry of each kind of part."""
 
