@@ -33,6 +33,9 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors of a disk that takes no more: full, above a quota, or above the size of files allowed."""
 _CUT_SHORT = re.compile(r"\d+ requested and \d+ written")
 """What NumPy says, without an error number, where the disk is full."""
+_INPUTS = ("sources", "stores", "folder", "records", "store", "path", "metric", "truth", "source",
+           "candidates", "run")  # fmt: skip
+"""Options that name a command's main inputs, in the order of their fingerprints."""
 FLUSHED_EVERY = 0.2
 """Seconds between two flushes of :func:`flushing`."""
 
@@ -199,13 +202,67 @@ def plain(value: Any) -> Any:
 
 
 def differences(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Names the options in which two commands differ, as ``name: recorded, now wanted``."""
-    recorded, wanted = plain(recorded), plain(wanted)
-    return [
-        f"{name} was {recorded.get(name, 'not set')!r}, now {wanted.get(name, 'not set')!r}"
-        for name in sorted({*recorded, *wanted})
-        if recorded.get(name) != wanted.get(name)
-    ]
+    """Names the options in which two commands differ, as ``name was recorded, now wanted``.
+
+    Paths are equal where they lead to the same place. Fingerprints are told by the files that they
+    are of: an option ``X_fingerprint`` belongs to ``X``, one without ``X`` to the main input.
+    """
+    recorded, wanted = _canonical(plain(recorded)), _canonical(plain(wanted))
+    found = []
+    for name in sorted({*recorded, *wanted}):
+        was, now = recorded.get(name, "not set"), wanted.get(name, "not set")
+        if was == now:
+            continue
+        if "fingerprint" in name:
+            found += _changed(name, recorded, wanted)
+        elif isinstance(was, dict) and isinstance(now, dict):
+            found += [
+                text if "content of" in text else f"{name}: {text}"
+                for text in differences(was, now)
+            ]
+        else:
+            found.append(f"{name} was {was!r}, now {now!r}")
+    if not found and recorded != wanted:
+        found.append("the content of an input has changed")
+    return found
+
+
+def _canonical(value: Any) -> Any:
+    """A plain value with absolute paths free of ``..`` and links."""
+    if isinstance(value, dict):
+        return {_canonical(key): _canonical(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_canonical(item) for item in value]
+    if isinstance(value, str) and os.path.isabs(value) and "\n" not in value:
+        return os.path.realpath(value)
+    return value
+
+
+def _changed(name: str, recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Names the files whose fingerprints differ; none where other paths were given, too."""
+    was, now = recorded.get(name), wanted.get(name)
+    if isinstance(was, dict) and isinstance(now, dict) and "digest" not in now:
+        paths = [path for path in now if was.get(path, now[path]) != now[path]]
+    else:
+        of = re.sub("_?fingerprints?$", "", name)
+        owners = [owner for owner in ([of] if of in wanted else _INPUTS) if owner in wanted]
+        if any(recorded.get(owner) != wanted[owner] for owner in owners):
+            return []
+        paths = _texts([wanted[owner] for owner in owners])
+        if isinstance(was, list) and isinstance(now, list) and len(was) == len(now) == len(paths):
+            paths = [path for path, a, b in zip(paths, was, now) if a != b]
+    return [f"the content of {path} has changed" for path in paths]
+
+
+def _texts(value: Any) -> list[str]:
+    """The texts in lists and dictionaries of texts, in order."""
+    if isinstance(value, dict) and "digest" in value:  # many paths, kept by their ends
+        return [f"one of {value['count']} files ({value['first']} … {value['last']})"]
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return [text for item in value for text in _texts(item)]
+    return [str(value)]
 
 
 def already_made(

@@ -178,7 +178,7 @@ def _origin(files, spec, minimum=None):
     that a prediction was set to."""
     if spec in INTERPOLATIONS:
         return {"spec": spec}
-    path = os.path.abspath(spec)
+    path = os.path.realpath(spec)
     origin = {"path": path, "fingerprint": files.fingerprint(path)}
     if not _is_run(spec):
         from phire.fields.output import recorded_options

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
@@ -41,6 +42,13 @@ def parse_content(text: str) -> list[tuple[float, str]]:
 def metrics_of(text: str) -> list[str]:
     """Returns the directories of metrics that a content names."""
     return [name for _, name in parse_content(text) if name not in PIXEL]
+
+
+def content_text(parts: Sequence[tuple[float, str]]) -> str:
+    """The text of :func:`parse_content`'s parts, with metrics by their whole paths."""
+    return "+".join(
+        f"{weight:g}*{name if name in PIXEL else Path(name).resolve()}" for weight, name in parts
+    )
 
 
 def _weight(number: str, text: str) -> float:

@@ -225,7 +225,7 @@ def predict(
     """
     inputs = expand(input)
     options: dict[str, Any] = {
-        "input": [os.path.abspath(path) for path in inputs],
+        "input": [os.path.realpath(path) for path in inputs],
         "input_fingerprints": [files.fingerprint(path) for path in inputs],
         "coarsen": coarsen,
         "time": time,
@@ -249,7 +249,7 @@ def predict(
             name=str(input),
         )  # fmt: skip
         options |= {
-            "run": os.path.abspath(run),
+            "run": os.path.realpath(run),
             "network": network,
             "epoch": epoch if epoch is None else str(epoch),
             "weights_fingerprint": generator.fingerprint(),

@@ -104,6 +104,10 @@ def train_generator(
     schema = opened.schema
     _check_periodic(network_options, schema, records)
     metrics = contents.metrics_of(objective_options.get("content") or "mse")
+    if metrics:  # from another folder, the same metric has another relative path
+        content = contents.content_text(contents.parse_content(objective_options["content"]))
+        objective_options = {**objective_options, "content": content}
+        metrics = contents.metrics_of(content)
     _check_selection(select, validation, metrics)
     source = None if pretrained is None else open_run(pretrained)
     start = None if source is None else source.network("generator").get_weights()
@@ -157,7 +161,7 @@ def _named(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _absolute(path: str | os.PathLike | None) -> str | None:
-    return None if path is None else str(Path(path).absolute())
+    return None if path is None else str(Path(path).resolve())
 
 
 def _check_lengths(

@@ -338,7 +338,7 @@ def _origin(source: Any) -> dict[str, Any]:
         digest.update(np.ascontiguousarray(field).tobytes())
     origin = {"type": type(source).__name__, "fields": digest.hexdigest()[:16]}
     if hasattr(inner, "path"):
-        path = Path(inner.path).absolute()
+        path = Path(inner.path).resolve()
         origin = {"path": str(path), **origin}
     return origin
 
@@ -346,7 +346,7 @@ def _origin(source: Any) -> dict[str, Any]:
 def _region_text(region: Any) -> Any:
     if isinstance(region, (str, os.PathLike)):
         path = Path(region)
-        return [str(path.absolute()), files.fingerprint(path)] if path.is_file() else str(region)
+        return [str(path.resolve()), files.fingerprint(path)] if path.is_file() else str(region)
     if np.ndim(region) == 2:
         return hashlib.sha256(np.ascontiguousarray(region).tobytes()).hexdigest()[:16]
     return ",".join(f"{float(value):g}" for value in region)

@@ -62,7 +62,7 @@ def convert(
         if os.path.lexists(output) and os.path.samefile(path, output):
             raise InputError(f"{output} is a source itself: name another output.")
     options = {
-        "sources": _listed([str(path.absolute()) for path in found]),
+        "sources": _listed([str(path.resolve()) for path in found]),
         "fingerprints": _listed([files.fingerprint(path) for path in found]),
         "variables": None if variables is None else list(variables),
         "wind": None if wind is None else list(wind),

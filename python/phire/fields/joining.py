@@ -55,7 +55,7 @@ def join(
         if os.path.lexists(output) and os.path.samefile(path, output):
             raise InputError(f"{output} is one of the stores itself: name another output.")
     options = {
-        "stores": [str(path.absolute()) for path in paths],
+        "stores": [str(path.resolve()) for path in paths],
         "fingerprints": [files.fingerprint(path) for path in paths],
     }
     if already_made(output, options, overwrite):
@@ -131,11 +131,11 @@ def _write(stores: list[FieldStore], time: TimeAxis, output: Path, options: dict
     dtype = np.result_type(*(store.dtype for store in stores))
     layout = h5py.VirtualLayout((channels, len(time), height, width), dtype)
     start = 0
-    folder = output.absolute().parent
+    folder = output.resolve().parent
     for store in stores:
         stop = start + len(store.time)
         # Relative to the virtual store where they lie below it, so that the folder can be moved.
-        path = store.path.absolute()
+        path = store.path.resolve()
         name = path.relative_to(folder) if path.is_relative_to(folder) else path
         layout[:, start:stop] = h5py.VirtualSource(str(name), DATASET, store.shape, store.dtype)
         start = stop

@@ -223,9 +223,9 @@ def regrid(
     if (like is None) == (grid is None):
         raise InputError("name the grid wanted by --like FILE or by --grid SPEC, one of them.")
     options = {
-        "source": os.path.abspath(source),
+        "source": os.path.realpath(source),
         "fingerprint": files.fingerprint(opening.expand(source)[0]),
-        "like": None if like is None else os.path.abspath(like),
+        "like": None if like is None else os.path.realpath(like),
         "like_fingerprint": None if like is None else files.fingerprint(opening.expand(like)[0]),
         "grid": grid,
         "method": method,

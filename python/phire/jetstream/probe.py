@@ -143,8 +143,8 @@ def probe_jet(
     from phire.fields import open_source
 
     options = {
-        "metric": str(Path(metric).absolute()),
-        "source": str(Path(source).absolute()),
+        "metric": str(Path(metric).resolve()),
+        "source": str(Path(source).resolve()),
         "fingerprints": [
             files.fingerprint(path) if Path(path).exists() else None for path in (metric, source)
         ],

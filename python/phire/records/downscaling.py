@@ -98,7 +98,7 @@ def write_downscaling_records(
             "scale": scale,
             "patches_per_field": None if whole_fields else patches_per_field,
             "whole_fields": whole_fields,
-            "low": None if low is None else str(Path(low).absolute()),
+            "low": None if low is None else str(Path(low).resolve()),
             "low_fingerprint": None if low is None else files.fingerprint(low),
             "alignment": alignment,
             "latitudes": None if latitudes is None else tuple(latitudes),

@@ -38,7 +38,7 @@ class StoreReference:
     def __init__(self, store: FieldStore) -> None:
         self._store: FieldStore | None = store
         status = os.stat(store.path)
-        self._path = str(Path(store.path).absolute())
+        self._path = str(Path(store.path).resolve())
         self._stamp = (status.st_size, status.st_mtime_ns)
 
     def get(self) -> FieldStore:

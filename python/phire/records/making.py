@@ -61,14 +61,14 @@ def common_options(
             "--dtype float16 holds numbers of unit size only: choose a --normalization, or float32."
         )
     return {
-        "store": str(store.path.absolute()),
+        "store": str(store.path.resolve()),
         "fingerprint": files.fingerprint(store.path),
         "shards": shards,
         "compression": compression,
         "dtype": dtype,
         "normalization": normalization,
         "missing": missing,
-        "statistics": None if statistics is None else str(Path(statistics).absolute()),
+        "statistics": None if statistics is None else str(Path(statistics).resolve()),
         "seed": seed,
         "time": ",".join(time) if isinstance(time, (tuple, list)) else time,
     }
@@ -216,7 +216,7 @@ def make_records(
         InputError: Nothing can be drawn, or the fields do not suit the options.
         WorkError: Workers were lost again and again.
     """
-    directory = directory.absolute()  # workers may stand elsewhere
+    directory = directory.resolve()  # workers may stand elsewhere
     missing = options["missing"]
 
     def look() -> Survey:

@@ -111,9 +111,9 @@ def certainty_maps(
     representation = Representation(run)
     number = representation.chosen_epoch(epoch)
     options = {
-        "run": str(Path(run).absolute()),
+        "run": str(Path(run).resolve()),
         "epoch": number,
-        "source": str(Path(source).absolute()),
+        "source": str(Path(source).resolve()),
         "fingerprint": files.fingerprint(source) if Path(source).exists() else None,
         "lag": lag,
         "stride": stride,

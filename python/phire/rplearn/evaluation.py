@@ -208,19 +208,19 @@ def evaluate_representation(
         raise InputError(f"--layer {layer}: the encoder has the layers {', '.join(layers)}.")
     how = {"batch_size": batch_size, "batches": batches}
     options = {
-        "records": str(records.absolute()), "fingerprint": files.fingerprint(records), **how
+        "records": str(records.resolve()), "fingerprint": files.fingerprint(records), **how
     }  # fmt: skip
     test_options = None
     if test is not None:
         tested = open_records(test)
         check_pairs(tested.manifest.schema, trained, Path(test))
         test_options = {
-            "records": str(Path(test).absolute()), "fingerprint": files.fingerprint(test), **how
+            "records": str(Path(test).resolve()), "fingerprint": files.fingerprint(test), **how
         }  # fmt: skip
         if test_options == options:
             raise InputError(f"--test {test} are the records that the epoch is chosen by.")
     # Asked before the work, so that a name that is taken costs no hours.
-    made_by = {"run": str(run.absolute()), "epoch": str(epoch), "layer": layer, **options}
+    made_by = {"run": str(run.resolve()), "epoch": str(epoch), "layer": layer, **options}
     if test_options is not None:
         made_by["test"] = test_options
     if output is not None and _metric_made(output, made_by, overwrite):

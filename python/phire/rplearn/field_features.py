@@ -262,9 +262,9 @@ def export_features(
     from phire.fields import open_source, write_source
 
     options = {
-        "metric": str(Path(metric).absolute()),
+        "metric": str(Path(metric).resolve()),
         "metric_fingerprint": files.fingerprint(metric) if Path(metric).exists() else None,
-        "source": str(Path(source).absolute()),
+        "source": str(Path(source).resolve()),
         "source_fingerprint": files.fingerprint(source) if Path(source).exists() else None,
         "layer": layer,
         "time": time,
@@ -317,9 +317,9 @@ def measure_distances(
     from phire.fields import open_source
 
     options = {
-        "metric": str(Path(metric).absolute()),
-        "truth": str(Path(truth).absolute()),
-        "candidates": {name: str(Path(path).absolute()) for name, path in candidates.items()},
+        "metric": str(Path(metric).resolve()),
+        "truth": str(Path(truth).resolve()),
+        "candidates": {name: str(Path(path).resolve()) for name, path in candidates.items()},
         "fingerprints": [
             files.fingerprint(path) if Path(path).exists() else None
             for path in (metric, truth, *candidates.values())

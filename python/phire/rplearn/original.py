@@ -63,10 +63,11 @@ def import_metric(
     folder, output = Path(folder), Path(output)
     scales = _read_scales(folder)
     options = {
-        "folder": str(folder.absolute()),
+        "folder": str(folder.resolve()),
         "fingerprint": files.fingerprint(folder),
         "layer": layer,
-        "statistics": files.fingerprint(statistics) if statistics else None,
+        "statistics": str(Path(statistics).resolve()) if statistics else None,
+        "statistics_fingerprint": files.fingerprint(statistics) if statistics else None,
         "units": list(units) if units else None,
     }
     facts = describe_metric(output)

@@ -154,9 +154,9 @@ def train_representation(
         "normalization": schema.normalization.to_dict(),
     }
     options = {
-        "records": str(Path(records).absolute()),
+        "records": str(Path(records).resolve()),
         "records_fingerprint": files.fingerprint(records),
-        "validation": str(Path(validation).absolute()) if validation else None,
+        "validation": str(Path(validation).resolve()) if validation else None,
         "validation_fingerprint": files.fingerprint(validation) if validation else None,
         "task": task,
         "network": network,
@@ -170,7 +170,8 @@ def train_representation(
         "plateau_patience": plateau_patience,
         "plateau_threshold": plateau_threshold,
         "lowest_learning_rate": lowest_learning_rate,
-        "metric": files.fingerprint(metric) if metric else None,
+        "metric": str(Path(metric).resolve()) if metric else None,
+        "metric_fingerprint": files.fingerprint(metric) if metric else None,
         "fields": facts,
     }
 
