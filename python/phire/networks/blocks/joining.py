@@ -41,27 +41,32 @@ class EdgePadding(keras.layers.Layer):
         return {**super().get_config(), "size": self.size}
 
 
-def named_inputs(shapes: Shapes, noise: int = 0) -> dict[str, Any]:
-    """Returns the Keras inputs of single fields that shapes state, by their names in a sample.
+def named_inputs(shapes: Shapes, noise: int = 0, *, position: bool = False) -> dict[str, Any]:
+    """Returns the Keras inputs that shapes state, by their names in a sample.
 
     Args:
-        shapes: Shapes of the sample.
+        shapes: Shapes of the sample; with a window, ``low`` and ``auxiliary`` have a time axis.
         noise: Channels of the input ``noise``, standard normal numbers on the fine grid, which the
             objective or the prediction draws; 0 for none.
+        position: Whether the network also reads the place of the patch in the domain.
     """
     if noise < 0:
         raise InputError(f"noise {noise} must be a number of channels, 0 for none.")
     fine = shapes.high[:2]
-    given = {"low": shapes.low}
+    steps = () if shapes.window is None else (shapes.window,)
+    given = {"low": (*steps, *shapes.low)}
     if shapes.static:
         given["static"] = (*fine, shapes.static)
     if shapes.auxiliary:
-        given["auxiliary"] = (*fine, shapes.auxiliary)
+        given["auxiliary"] = (*steps, *fine, shapes.auxiliary)
     if shapes.time:
         given["time"] = (shapes.time,)
     if noise:
         given["noise"] = (*fine, noise)
-    return {name: keras.Input(shape, name=name) for name, shape in given.items()}
+    inputs = {name: keras.Input(shape, name=name) for name, shape in given.items()}
+    if position:
+        inputs["position"] = keras.Input((2,), dtype="int32", name="position")
+    return inputs
 
 
 def refuse_window(shapes: Shapes, name: str) -> None:

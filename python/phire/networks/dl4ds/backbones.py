@@ -1,0 +1,66 @@
+"""Backbones of single fields: a first convolution, blocks and the join of both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from phire.networks.dl4ds.convolution_blocks import (
+    activated,
+    convnext_block,
+    convolution_block,
+    dense_block,
+    dropped,
+    residual_block,
+    transition,
+)
+from phire.networks.dl4ds.style import Style
+
+BACKBONES = ("convnet", "resnet", "densenet", "convnext")
+
+
+def convolutional_backbone(x: Any, kind: str, style: Style, condition: Callable[[Any], Any]) -> Any:
+    """Returns features (B, H, W, width) of a field.
+
+    First convolution – blocks – 3×3 convolution and dropout (not convnext) – join: convnet none,
+    resnet and convnext sum, densenet concatenation. All blocks are ``style.filters`` wide; DL4DS's
+    grow to i·filters in block i, and its last width is theirs.
+
+    Args:
+        x: Inputs (B, H, W, C).
+        kind: One of :data:`BACKBONES`.
+        style: Options of the blocks.
+        condition: Scales and shifts the first features by the time covariates.
+    """
+    x = condition(keras.layers.Conv2D(style.filters, style.kernel, padding="same")(x))
+    y = x
+    for number in range(1, style.blocks + 1):
+        width = style.filters * number if style.reference else style.filters
+        y = _block(y, kind, width, style)
+    if kind != "convnext":
+        y = activated(keras.layers.Conv2D(width, 3, padding="same")(y), style.activation)
+        y = dropped(y, style)
+    return _joined(x, y, kind, width, style)
+
+
+def _block(x: Any, kind: str, width: int, style: Style) -> Any:
+    if kind == "convnet":
+        return convolution_block(x, width, style)
+    if kind == "resnet":
+        return residual_block(x, width, style)
+    if kind == "densenet":
+        x = dense_block(x, width, style)
+        return transition(x, x.shape[-1] // 2)
+    return convnext_block(x, width, style)
+
+
+def _joined(x: Any, y: Any, kind: str, width: int, style: Style) -> Any:
+    if kind == "convnet":
+        return y
+    if kind == "densenet":
+        return transition(keras.layers.Concatenate()([x, y]), width, style.activation)
+    if style.reference or x.shape[-1] != width:
+        x = transition(x, width, style.activation)
+    return keras.layers.Add()([x, y])

@@ -1,0 +1,205 @@
+"""Builders of the families convnet, resnet, densenet and convnext."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from phire.networks.blocks.joining import refuse_window
+from phire.networks.dl4ds.backbones import convolutional_backbone
+from phire.networks.dl4ds.frames import (
+    added_channels,
+    conditioned,
+    fine_network,
+    for_all_frames,
+    frames_of,
+    inputs_of,
+    joined_input,
+    maps_of,
+    with_interpolated_field,
+)
+from phire.networks.dl4ds.output_module import (
+    features_of_maps,
+    targets_as_dl4ds,
+    targets_of_features,
+    with_local_features,
+)
+from phire.networks.dl4ds.recurrent import RECURRENT_BACKBONES, recurrent_backbone
+from phire.networks.dl4ds.style import PRESETS, Style, check_activation, check_choice
+from phire.networks.dl4ds.time_axis import BatchToTime, TimeToBatch
+from phire.networks.dl4ds.upsampling import UPSAMPLINGS, enlarged, enlarged_as_dl4ds, step_factors
+from phire.networks.registry import network
+from phire.networks.shapes import Shapes
+
+
+@network("convnet", backbone="convnet")
+@network("resnet", backbone="resnet")
+@network("densenet", backbone="densenet")
+@network("convnext", backbone="convnext", normalization="layer", activation="gelu")
+def dl4ds_network(
+    shapes: Shapes,
+    *,
+    backbone: str = "resnet",
+    upsampling: str = "subpixel",
+    filters: int = 32,
+    blocks: int = 6,
+    normalization: str = "none",
+    attention: bool = False,
+    localized: bool = False,
+    dropout: float = 0.0,
+    dropout_kind: str = "vanilla",
+    activation: str = "relu",
+    output_activation: str = "linear",
+    add: str = "none",
+    add_channels: Sequence[int] | None = None,
+    interpolation: str = "bilinear",
+    factors: Sequence[int] | None = None,
+    separable: bool = False,
+    checkerboard_free: bool = True,
+    preset: str = "none",
+) -> keras.Model:
+    """Convolutional network of DL4DS's families; with a window its recurrent counterpart.
+
+    First convolution – blocks – join – upsampling – [locally connected block] – [fine maps] –
+    convolutions to the targets. Fine maps (``static``, ``auxiliary``) enter twice: coarsened by
+    block means beside ``low``, and on the fine grid before the last convolutions. ``time`` scales
+    and shifts the first features. With a window the blocks are convolutional LSTMs (not convnext),
+    and all T frames come out.
+
+    Args:
+        shapes: Shapes of a sample.
+        backbone: ``convnet``, ``resnet``, ``densenet`` or ``convnext``; the network's name sets it.
+        upsampling: ``pre`` (``low`` is interpolated first), ``subpixel``, ``resize`` or
+            ``transposed`` (after the blocks).
+        filters: Width; with the preset block i is i·filters wide.
+        blocks: Number of blocks; recurrent networks have one more.
+        normalization: ``none``, ``batch``, ``layer`` or ``group``, after every convolution of a
+            block.
+        attention: Channel attention in every block; the halo is then the whole field.
+        localized: Two channels more by a linear map of its own at each point of the domain, which
+            the patch's ``position`` finds.
+        dropout: Rate, within blocks and after them.
+        dropout_kind: ``vanilla``, ``gaussian`` or ``spatial`` in training alone; ``mc``,
+            ``mc-gaussian`` or ``mc-spatial`` in prediction, too.
+        activation: Activation inside, by its name in Keras.
+        output_activation: Activation of the output, such as relu for rain; of the sum with ``add``.
+        add: ``bilinear`` or ``bicubic``: the output is added to that interpolation of ``low``.
+        add_channels: Numbers of the targets' channels in ``low``, from 0; None means the first.
+        interpolation: ``nearest``, ``bilinear`` or ``bicubic``, of ``pre`` and ``resize``.
+        factors: Upsampling steps, such as [2, 5]; None means the prime factors of the scale, and
+            one step for ``resize``.
+        separable: Depthwise separable convolutions within blocks.
+        checkerboard_free: Initialise upsampling layers so that the fine points of a coarse one
+            begin equal.
+        preset: ``dl4ds`` for DL4DS's blocks and parameter counts, with the output through as many
+            channels as there are targets and attention before it; its recurrent networks see no
+            coarsened maps. ``none`` for phire's own.
+
+    Raises:
+        InputError: An option is unknown or does not fit the shapes.
+    """
+    check_choice("upsampling", upsampling, UPSAMPLINGS)
+    check_choice("preset", preset, PRESETS)
+    check_activation("output_activation", output_activation)
+    if backbone not in RECURRENT_BACKBONES:
+        refuse_window(shapes, backbone)
+    reference = preset == "dl4ds"
+    style = Style(
+        filters, blocks, activation, normalization, attention, dropout, dropout_kind, separable,
+        checkerboard_free and not reference, reference, 7 if backbone == "convnext" else 3,
+        shapes.window,
+    )  # fmt: skip
+    plan = _Plan(
+        shapes, backbone, upsampling, localized, interpolation, output_activation, style,
+        step_factors(shapes.scale, upsampling, factors),
+    )  # fmt: skip
+    channels = added_channels(shapes, add, add_channels)
+    inputs = inputs_of(shapes, localized)
+    x = _upsampled(_features(inputs, plan), plan)
+    x = (_targets_as_dl4ds if reference else _targets)(x, inputs, plan)
+    x = with_interpolated_field(x, inputs, shapes, add, channels)
+    return fine_network(x, inputs, shapes, backbone, "linear" if reference else output_activation)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Plan:
+    """Choices of one network, checked."""
+
+    shapes: Shapes
+    backbone: str
+    upsampling: str
+    localized: bool
+    interpolation: str
+    output_activation: str
+    style: Style
+    factors: list[int]
+
+
+def _features(inputs: dict[str, Any], plan: _Plan) -> Any:
+    """Returns the backbone's features of all frames, coarse or with ``pre`` fine."""
+    window = plan.shapes.window
+    x = joined_input(
+        inputs, plan.shapes, plan.upsampling, plan.interpolation,
+        with_maps=window is None or not plan.style.reference,
+    )  # fmt: skip
+
+    def condition(features: Any) -> Any:
+        return conditioned(features, inputs, window)
+
+    if window is None:
+        return convolutional_backbone(x, plan.backbone, plan.style, condition)
+    x = BatchToTime(window)(x)
+    return TimeToBatch()(recurrent_backbone(x, plan.backbone, plan.style, condition))
+
+
+def _upsampled(x: Any, plan: _Plan) -> Any:
+    if plan.upsampling == "pre":
+        return x
+    if plan.style.reference:
+        return enlarged_as_dl4ds(
+            x, plan.upsampling, plan.shapes.scale, plan.interpolation, plan.style, x.shape[-1]
+        )
+    return enlarged(x, plan.upsampling, plan.factors, plan.interpolation, plan.style)
+
+
+def _with_local_features(x: Any, inputs: dict[str, Any], plan: _Plan) -> Any:
+    if not plan.localized:
+        return x
+    shapes = plan.shapes
+    position = frames_of(inputs, shapes.window)["position"]
+    margin = shapes.margin * shapes.scale
+    return with_local_features(x, position, shapes.domain, margin, plan.style)
+
+
+def _with_maps(x: Any, inputs: dict[str, Any], plan: _Plan, filters: int, style: Style) -> Any:
+    maps = maps_of(inputs, plan.shapes)
+    if maps is None:
+        return x
+    maps = features_of_maps(maps, plan.backbone, filters, style)
+    maps = for_all_frames(maps, inputs, plan.shapes.window)
+    return keras.layers.Concatenate()([x, maps])
+
+
+def _targets(x: Any, inputs: dict[str, Any], plan: _Plan) -> Any:
+    """Returns the targets (B·T, H, W, Ct) before the output's activation."""
+    x = _with_local_features(x, inputs, plan)
+    x = _with_maps(x, inputs, plan, plan.style.filters, plan.style.but(attention=False))
+    return targets_of_features(x, plan.shapes.high[2], plan.style)
+
+
+def _targets_as_dl4ds(x: Any, inputs: dict[str, Any], plan: _Plan) -> Any:
+    """Returns the targets as DL4DS does, whose recurrent networks join in another order."""
+    style, targets, activation = plan.style, plan.shapes.high[2], plan.output_activation
+    if style.window is None:
+        width = x.shape[-1]
+        x = _with_local_features(x, inputs, plan)
+        x = _with_maps(x, inputs, plan, width, style.but(attention=False))
+        return targets_as_dl4ds(x, targets, style.filters, style, activation)
+    maps_style = style.but(normalization="none", window=None)
+    x = _with_maps(x, inputs, plan, style.filters, maps_style)
+    x = _with_local_features(x, inputs, plan)
+    narrowed = style.filters if plan.upsampling == "pre" else x.shape[-1] // 2
+    return targets_as_dl4ds(x, targets, narrowed, style, activation)

@@ -1,0 +1,150 @@
+"""From a sample's inputs to single frames, and from frames to the output ``fine``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from phire.errors import InputError
+from phire.networks.blocks.interpolation import Interpolation
+from phire.networks.blocks.joining import (
+    EdgePadding,
+    fine_maps,
+    named_inputs,
+    scaled_and_shifted_by_time,
+    with_fine_maps_coarsened,
+    without_margin,
+)
+from phire.networks.blocks.output import Fine
+from phire.networks.blocks.receptive_field import halo_of_graph
+from phire.networks.dl4ds.convolution_blocks import activated
+from phire.networks.dl4ds.style import check_choice
+from phire.networks.dl4ds.time_axis import BatchToTime, RepeatOverTime, TimeToBatch
+from phire.networks.shapes import Shapes
+
+ADDITIONS = ("none", "bilinear", "bicubic")
+
+
+def inputs_of(shapes: Shapes, localized: bool) -> dict[str, Any]:
+    """Returns the Keras inputs by their names in a sample.
+
+    Raises:
+        InputError: The network is localized and the shapes state no domain.
+    """
+    if localized and shapes.domain is None:
+        raise InputError(
+            "localized needs a domain, the rows and columns of the whole fine grid: give domain=, "
+            "or use records that state it."
+        )
+    return named_inputs(shapes, position=localized)
+
+
+def frames_of(inputs: dict[str, Any], window: int | None) -> dict[str, Any]:
+    """Returns the inputs with time steps as samples (B·T, …); without a window as they are."""
+    if window is None:
+        return inputs
+    sequences = ("low", "auxiliary")
+    return {
+        name: TimeToBatch()(x) if name in sequences else RepeatOverTime(window)(x)
+        for name, x in inputs.items()
+    }
+
+
+def maps_of(inputs: dict[str, Any], shapes: Shapes) -> Any:
+    """Returns the inputs on the fine grid as one tensor, continued over the margin.
+
+    Returns:
+        (B, H, W, C), with predictors in time (B·T, H, W, C); None without fine inputs.
+    """
+    frames = frames_of(inputs, shapes.window) if "auxiliary" in inputs else inputs
+    maps = fine_maps(frames)
+    if not maps:
+        return None
+    x = maps[0] if len(maps) == 1 else keras.layers.Concatenate()(maps)
+    margin = shapes.margin * shapes.scale
+    return EdgePadding(margin)(x) if margin else x
+
+
+def for_all_frames(x: Any, inputs: dict[str, Any], window: int | None) -> Any:
+    """Repeats what was worked out of static maps alone for the frames of a window."""
+    return x if window is None or "auxiliary" in inputs else RepeatOverTime(window)(x)
+
+
+def joined_input(
+    inputs: dict[str, Any], shapes: Shapes, upsampling: str, interpolation: str, with_maps: bool
+) -> Any:
+    """Returns the frames that a backbone reads: coarse ones, with ``pre`` interpolated ones.
+
+    Args:
+        inputs: The Keras inputs by name.
+        shapes: Their shapes.
+        upsampling: Upsampling of the network.
+        interpolation: Method of ``pre``.
+        with_maps: Whether fine maps are joined to ``low``: coarsened by block means, with ``pre``
+            as they are.
+    """
+    frames = frames_of(inputs, shapes.window)
+    if upsampling != "pre":
+        return with_fine_maps_coarsened(frames, shapes) if with_maps else frames["low"]
+    x = frames["low"]
+    if shapes.scale > 1:
+        x = Interpolation(shapes.scale, interpolation)(x)
+    maps = maps_of(inputs, shapes) if with_maps else None
+    if maps is None:
+        return x
+    return keras.layers.Concatenate()([x, for_all_frames(maps, inputs, shapes.window)])
+
+
+def conditioned(x: Any, inputs: dict[str, Any], window: int | None) -> Any:
+    """Scales and shifts features (B, H, W, C), or (B, T, H, W, C), by the time covariates."""
+    if window is None or "time" not in inputs:
+        return scaled_and_shifted_by_time(x, inputs)
+    x = scaled_and_shifted_by_time(TimeToBatch()(x), frames_of(inputs, window))
+    return BatchToTime(window)(x)
+
+
+def added_channels(shapes: Shapes, add: str, channels: Sequence[int] | None) -> list[int] | None:
+    """Returns the channels of ``low`` that hold the targets; None where nothing is added.
+
+    Raises:
+        InputError: ``add`` is unknown, or the channels do not fit.
+    """
+    check_choice("add", add, ADDITIONS)
+    inputs, targets = shapes.low[2], shapes.high[2]
+    if add == "none":
+        if channels is not None:
+            raise InputError("add_channels needs add=bilinear or add=bicubic.")
+        return None
+    found = list(range(targets)) if channels is None else list(channels)
+    if len(found) != targets or any(number not in range(inputs) for number in found):
+        raise InputError(
+            f"add={add} needs the {targets} targets among the {inputs} channels of low, not "
+            f"channels {found}: give add_channels, one number from 0 for each target, or add=none."
+        )
+    return found
+
+
+def with_interpolated_field(
+    x: Any, inputs: dict[str, Any], shapes: Shapes, add: str, channels: list[int] | None
+) -> Any:
+    """Adds the interpolated channels of ``low`` to targets (B, H, W, C)."""
+    if channels is None:
+        return x
+    low = frames_of({"low": inputs["low"]}, shapes.window)["low"]
+    if channels != list(range(shapes.low[2])):
+        low = keras.ops.take(low, channels, axis=-1)
+    return keras.layers.Add(dtype="float32")([x, Interpolation(shapes.scale, add)(low)])
+
+
+def fine_network(
+    x: Any, inputs: dict[str, Any], shapes: Shapes, name: str, activation: str = "linear"
+) -> keras.Model:
+    """Returns the network of frames (B, H, W, Ct) with the margin cropped and its halo stated."""
+    x = activated(x, activation)
+    x = without_margin(x, shapes.margin * shapes.scale)
+    if shapes.window is not None:
+        x = BatchToTime(shapes.window)(x)
+    halo = halo_of_graph(inputs, x, shapes.scale, shapes.window)
+    return keras.Model(inputs, Fine(halo)(x), name=name)

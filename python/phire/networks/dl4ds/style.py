@@ -1,0 +1,82 @@
+"""Options that all blocks of a network share, checked in one place."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+
+from phire.errors import InputError
+from phire.networks.dl4ds.dropout import KINDS
+
+NORMALIZATIONS = ("none", "batch", "layer", "group")
+PRESETS = ("none", "dl4ds")
+
+
+@dataclasses.dataclass(frozen=True)
+class Style:
+    """Options of the blocks of one network.
+
+    Attributes:
+        filters: Width of the first convolution.
+        blocks: Number of blocks.
+        activation: Activation inside the blocks, by its name in Keras.
+        normalization: One of :data:`NORMALIZATIONS`.
+        attention: Whether blocks end in channel attention.
+        dropout: Rate, from 0 to below 1.
+        dropout_kind: One of :data:`phire.networks.dl4ds.dropout.KINDS`.
+        separable: Whether the blocks' convolutions are depthwise separable.
+        checkerboard_free: Whether upsampling layers begin without checkerboard.
+        reference: Whether blocks are DL4DS's own, with its unused weights.
+        kernel: Size of the first convolution and of DL4DS's last ones.
+        window: Time steps of a sample; None for single fields.
+    """
+
+    filters: int
+    blocks: int
+    activation: str = "relu"
+    normalization: str = "none"
+    attention: bool = False
+    dropout: float = 0.0
+    dropout_kind: str = "vanilla"
+    separable: bool = False
+    checkerboard_free: bool = False
+    reference: bool = False
+    kernel: int = 3
+    window: int | None = None
+
+    def __post_init__(self) -> None:
+        check_choice("normalization", self.normalization, NORMALIZATIONS)
+        check_choice("dropout_kind", self.dropout_kind, KINDS)
+        check_activation("activation", self.activation)
+        for name in ("filters", "blocks"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise InputError(f"{name} {value!r} must be a whole number from 1 on.")
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"dropout {self.dropout!r} must be a rate from 0 to below 1.")
+
+    def but(self, **changes: Any) -> Style:
+        """Returns a copy with other values."""
+        return dataclasses.replace(self, **changes)
+
+
+def check_choice(option: str, value: Any, choices: Iterable[str]) -> None:
+    """Raises an InputError that lists the choices where an option is none of them."""
+    if value not in choices:
+        raise InputError(f"{option} {value!r} is unknown: choose one of {', '.join(choices)}.")
+
+
+def check_activation(option: str, value: Any) -> None:
+    """Raises an InputError where Keras has no activation of a name."""
+    try:
+        known = isinstance(value, str) and callable(keras.activations.get(value))
+    except ValueError:
+        known = False
+    if not known:
+        raise InputError(
+            f"{option} {value!r} is unknown: give the name of an activation of Keras, such as "
+            "relu, elu, gelu, selu, leaky_relu, tanh or linear."
+        )

@@ -1,0 +1,71 @@
+"""Layers that turn the time steps of a sample into samples and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="phire")
+class TimeToBatch(keras.layers.Layer):
+    """Rearranges (B, T, H, W, C) into (B·T, H, W, C), for layers of single fields."""
+
+    def call(self, inputs: Any) -> Any:
+        """Rearranges a batch."""
+        return ops.reshape(inputs, (-1, *ops.shape(inputs)[2:]))
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        batch, window, *rest = input_shape
+        return None if batch is None else batch * window, *rest
+
+
+@keras.saving.register_keras_serializable(package="phire")
+class BatchToTime(keras.layers.Layer):
+    """Rearranges (B·T, H, W, C) into (B, T, H, W, C).
+
+    Args:
+        window: T.
+    """
+
+    def __init__(self, window: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.window = window
+
+    def call(self, inputs: Any) -> Any:
+        """Rearranges a batch."""
+        return ops.reshape(inputs, (-1, self.window, *ops.shape(inputs)[1:]))
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        batch, *rest = input_shape
+        return None if batch is None else batch // self.window, self.window, *rest
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments."""
+        return {**super().get_config(), "window": self.window}
+
+
+@keras.saving.register_keras_serializable(package="phire")
+class RepeatOverTime(keras.layers.Layer):
+    """Repeats each sample (B, …) for the time steps of a window: (B·T, …), T fastest.
+
+    Args:
+        window: T.
+    """
+
+    def __init__(self, window: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.window = window
+
+    def call(self, inputs: Any) -> Any:
+        """Repeats a batch."""
+        return ops.repeat(inputs, self.window, axis=0)
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        batch, *rest = input_shape
+        return None if batch is None else batch * self.window, *rest
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments."""
+        return {**super().get_config(), "window": self.window}

@@ -1,0 +1,176 @@
+"""U-Net of DL4DS on interpolated fields."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from phire.errors import InputError
+from phire.networks.blocks.joining import refuse_window, scaled_and_shifted_by_time
+from phire.networks.dl4ds.convolution_blocks import convolution_block, dropped
+from phire.networks.dl4ds.frames import (
+    added_channels,
+    fine_network,
+    inputs_of,
+    joined_input,
+    maps_of,
+    with_interpolated_field,
+)
+from phire.networks.dl4ds.output_module import (
+    features_of_maps,
+    targets_as_dl4ds,
+    with_local_features,
+)
+from phire.networks.dl4ds.style import Style, check_activation, check_choice
+from phire.networks.dl4ds.upsampling import UPSAMPLINGS, enlarged_as_dl4ds
+from phire.networks.registry import network
+from phire.networks.shapes import Shapes
+
+
+@network("unet-dl4ds")
+def unet_dl4ds(
+    shapes: Shapes,
+    *,
+    upsampling: str = "pre",
+    filters: int = 32,
+    blocks: int = 4,
+    width_cap: int = 256,
+    decoder_upsampling: str = "resize",
+    normalization: str = "none",
+    attention: bool = False,
+    localized: bool = False,
+    dropout: float = 0.0,
+    dropout_kind: str = "vanilla",
+    activation: str = "relu",
+    output_activation: str = "linear",
+    add: str = "none",
+    add_channels: Sequence[int] | None = None,
+    interpolation: str = "bilinear",
+    separable: bool = False,
+    checkerboard_free: bool = True,
+) -> keras.Model:
+    """U-Net of DL4DS: ``low`` is interpolated to the fine grid and joined to the fine maps.
+
+    Encoder of ``blocks`` convolution blocks with 2×2 max pooling, bottleneck, decoder with skips,
+    and DL4DS's output: its blocks and parameter counts. A field that 2^blocks does not divide is
+    continued at its south and east edge and cropped afterwards. ``time`` scales and shifts the
+    bottleneck's features. Dropout acts in the encoder, too. The halo is the whole field.
+
+    Args:
+        shapes: Shapes of a sample, without a window.
+        upsampling: ``pre`` alone.
+        filters: Width of the first block; it doubles from block to block.
+        blocks: Depth; lowered where less than 2×2 points would be left.
+        width_cap: Largest width.
+        decoder_upsampling: ``resize``, ``subpixel`` or ``transposed``, by 2.
+        normalization, attention, localized, dropout, dropout_kind, activation, add, add_channels,
+            interpolation, separable: See
+            :func:`phire.networks.dl4ds.families.dl4ds_network`.
+        output_activation: Activation of both last convolutions, before ``add``.
+        checkerboard_free: Initialise decoder upsamplings without checkerboard.
+
+    Raises:
+        InputError: An option is unknown or does not fit the shapes.
+    """
+    refuse_window(shapes, "unet-dl4ds")
+    if upsampling != "pre":
+        raise InputError(f"network unet-dl4ds has upsampling=pre alone, not {upsampling!r}.")
+    check_choice("decoder_upsampling", decoder_upsampling, UPSAMPLINGS[1:])
+    check_activation("output_activation", output_activation)
+    style = Style(
+        filters, blocks, activation, normalization, attention, dropout, dropout_kind, separable,
+        checkerboard_free, reference=True,
+    )  # fmt: skip
+    channels = added_channels(shapes, add, add_channels)
+    inputs = inputs_of(shapes, localized)
+    fine = joined_input(inputs, shapes, "pre", interpolation, with_maps=True)
+    depth = _depth(fine.shape[1:3], blocks)
+    widths = [min(filters * 2**number, width_cap) for number in range(depth + 1)]
+    x = _encoded_and_decoded(
+        Continuation(2**depth)(fine), widths, decoder_upsampling, interpolation, style,
+        lambda features: scaled_and_shifted_by_time(features, inputs),
+    )  # fmt: skip
+    x = dropped(CropLike()(x, fine), style)
+    margin = shapes.margin * shapes.scale
+    if localized:
+        x = with_local_features(x, inputs["position"], shapes.domain, margin, style)
+    maps = maps_of(inputs, shapes)
+    if maps is not None:
+        maps = features_of_maps(maps, "unet", filters, style.but(attention=False))
+        x = keras.layers.Concatenate()([x, maps])
+    x = targets_as_dl4ds(x, shapes.high[2], filters, style, output_activation)
+    x = with_interpolated_field(x, inputs, shapes, add, channels)
+    return fine_network(x, inputs, shapes, "unet-dl4ds")
+
+
+def _depth(size: tuple[int | None, int | None], blocks: int) -> int:
+    """Returns the depth at which at least 2×2 points are left; ``blocks`` for any size."""
+    smallest = min((n for n in size if n is not None), default=None)
+    if smallest is None:
+        return blocks
+    return max(1, min(blocks, smallest.bit_length() - 2))
+
+
+def _encoded_and_decoded(
+    x: Any, widths: list[int], upsampling: str, interpolation: str, style: Style, condition: Any
+) -> Any:
+    *encoder, bottleneck = widths
+    skips = []
+    for width in encoder:
+        skips.append(convolution_block(x, width, style))
+        x = keras.layers.MaxPooling2D(2)(skips[-1])
+    x = convolution_block(x, bottleneck, style.but(normalization="none", attention=False))
+    x = condition(x)
+    for width, skip in zip(reversed(encoder), reversed(skips)):
+        x = enlarged_as_dl4ds(x, upsampling, 2, interpolation, style, width)
+        x = keras.layers.Concatenate()([skip, x])
+        x = convolution_block(x, width, style)
+    return x
+
+
+@keras.saving.register_keras_serializable(package="phire")
+class Continuation(keras.layers.Layer):
+    """Repeats the last row and column until a number divides the size.
+
+    Args:
+        divisor: The number.
+    """
+
+    def __init__(self, divisor: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.divisor = divisor
+
+    def call(self, inputs: Any) -> Any:
+        """(B, H, W, C) → (B, H', W', C)."""
+        x = inputs
+        for axis in (1, 2):
+            size = ops.shape(inputs)[axis]
+            whole = -(-size // self.divisor) * self.divisor
+            place = ops.minimum(ops.arange(whole, dtype="int32"), size - 1)
+            x = ops.take(x, place, axis=axis)
+        return x
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        batch, *size, channels = input_shape
+        whole = (n and -(-n // self.divisor) * self.divisor for n in size)
+        return batch, *whole, channels
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments."""
+        return {**super().get_config(), "divisor": self.divisor}
+
+
+@keras.saving.register_keras_serializable(package="phire")
+class CropLike(keras.layers.Layer):
+    """Crops the last rows and columns of one field to the size of another."""
+
+    def call(self, inputs: Any, like: Any) -> Any:
+        """(B, H', W', C) and (B, H, W, …) → (B, H, W, C)."""
+        _, height, width, _ = ops.shape(like)
+        return inputs[:, :height, :width]
+
+    def compute_output_shape(self, inputs_shape: tuple, like_shape: tuple) -> tuple:
+        return inputs_shape[0], *like_shape[1:3], inputs_shape[3]
