@@ -8,8 +8,10 @@ from typing import Any
 
 import keras
 
+from phire.errors import InputError
 from phire.networks.blocks.joining import refuse_window
 from phire.networks.dl4ds.backbones import convolutional_backbone
+from phire.networks.dl4ds.convolution_blocks import transition
 from phire.networks.dl4ds.frames import (
     added_channels,
     conditioned,
@@ -90,10 +92,10 @@ def dl4ds_network(
         add_channels: Numbers of the targets' channels in ``low``, from 0; None means the first.
         interpolation: ``nearest``, ``bilinear`` or ``bicubic``, of ``pre`` and ``resize``.
         factors: Upsampling steps, such as [2, 5]; None means the prime factors of the scale, and
-            one step for ``resize``.
+            one step for ``resize``; with the preset DL4DS's steps.
         separable: Depthwise separable convolutions within blocks.
         checkerboard_free: Initialise upsampling layers so that the fine points of a coarse one
-            begin equal.
+            begin equal; DL4DS's do not.
         preset: ``dl4ds`` for DL4DS's blocks and parameter counts, with the output through as many
             channels as there are targets and attention before it; its recurrent networks see no
             coarsened maps. ``none`` for phire's own.
@@ -107,9 +109,11 @@ def dl4ds_network(
     if backbone not in RECURRENT_BACKBONES:
         refuse_window(shapes, backbone)
     reference = preset == "dl4ds"
+    if reference and factors is not None:
+        raise InputError("preset=dl4ds has upsampling steps of its own: leave out factors.")
     style = Style(
         filters, blocks, activation, normalization, attention, dropout, dropout_kind, separable,
-        checkerboard_free and not reference, reference, 7 if backbone == "convnext" else 3,
+        checkerboard_free, reference, 7 if backbone == "convnext" else 3,
         shapes.window,
     )  # fmt: skip
     plan = _Plan(
@@ -156,13 +160,18 @@ def _features(inputs: dict[str, Any], plan: _Plan) -> Any:
 
 
 def _upsampled(x: Any, plan: _Plan) -> Any:
-    if plan.upsampling == "pre":
+    upsampling, interpolation, style = plan.upsampling, plan.interpolation, plan.style
+    if upsampling == "pre":
         return x
-    if plan.style.reference:
-        return enlarged_as_dl4ds(
-            x, plan.upsampling, plan.shapes.scale, plan.interpolation, plan.style, x.shape[-1]
-        )
-    return enlarged(x, plan.upsampling, plan.factors, plan.interpolation, plan.style)
+    if not style.reference:
+        return enlarged(x, upsampling, plan.factors, interpolation, style)
+    width, activation = x.shape[-1], "linear"
+    if upsampling == "transposed" and style.window is None:
+        activation = style.activation
+        x = transition(x, style.filters, activation)
+    return enlarged_as_dl4ds(
+        x, upsampling, plan.shapes.scale, interpolation, style, width, activation
+    )
 
 
 def _with_local_features(x: Any, inputs: dict[str, Any], plan: _Plan) -> Any:

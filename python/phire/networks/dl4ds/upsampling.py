@@ -12,7 +12,7 @@ from keras import ops
 
 from phire.errors import InputError
 from phire.networks.blocks.interpolation import Interpolation
-from phire.networks.dl4ds.convolution_blocks import activated, transition
+from phire.networks.dl4ds.convolution_blocks import activated
 from phire.networks.dl4ds.style import Style
 from phire.networks.layers import CheckerboardFree, PixelShuffle
 
@@ -79,15 +79,21 @@ def enlarged(
 
 
 def enlarged_as_dl4ds(
-    x: Any, upsampling: str, scale: int, interpolation: str, style: Style, channels: int
+    x: Any,
+    upsampling: str,
+    scale: int,
+    interpolation: str,
+    style: Style,
+    channels: int,
+    activation: str = "linear",
 ) -> Any:
     """Enlarges features (B, h, w, C) to (B, h·s, w·s, channels) as DL4DS does.
 
     ``subpixel``: scales 2, 4, 8, 10, 20 by steps of 2 and 5 and any other in one, without
     activation; steps of equal factor share one convolution. ``resize``: one step. ``transposed``:
     2, 4 and 8 by steps of 2, the second and third of which share their weights, any other in one;
-    before it a transition to ``style.filters`` with a window of None. DL4DS fails at scale 4,
-    where it enlarges 16 times; here scale 4 has its two steps of 2.
+    ``activation`` follows every step but the first of 2. DL4DS fails at scale 4, where it enlarges
+    16 times; here scale 4 has its two steps of 2.
     """
     if scale == 1:
         return x
@@ -100,10 +106,6 @@ def enlarged_as_dl4ds(
         for r in steps:
             x = PixelShuffle(r)(layers[r](x))
         return x
-    activation = "linear"
-    if style.window is None:
-        x = transition(x, style.filters, style.activation)
-        activation = style.activation
     if scale not in (2, 4, 8):
         return _transposed(channels, KERNEL, scale, activation, style)(x)
     x = _transposed(channels, KERNEL, 2, "linear", style)(x)
@@ -152,6 +154,8 @@ class EqualSubPixels(keras.initializers.Initializer):
         first = (shape[0] - self.stride) // 2  # rows that padding "same" cuts off
         offsets = (np.arange(shape[0]) - first) // self.stride
         whole = np.bincount(offsets - offsets[0])[offsets - offsets[0]] == self.stride
+        if not whole.any():  # a kernel narrower than the stride, as DL4DS's from scale 10 on
+            return self.initializer(shape, dtype=dtype)
         place = np.where(whole, offsets - offsets[whole][0], 0)
         number = place.max() + 1
         kernel = self.initializer((number, number, *shape[2:]), dtype=dtype)
