@@ -76,6 +76,21 @@ SMALL: dict[str, list[Case]] = {
                 Case("deepesd", {"filters": (6, 4, 2), "points": [0, 7, 319]})],
     "fsrcnn": [Case("fsrcnn", {"filters": 6, "narrow": 4, "blocks": 1}, shapes)
                for shapes in (ALIGNED, EVERYTHING)],
+DL4DS: dict[str, Any] = {"filters": 4, "blocks": 1, "activation": "gelu"}
+"""A small network of DL4DS's families."""
+
+SMALL: dict[str, list[Case]] = {
+    "conv-baseline": [Case("conv-baseline", {"filters": (6, 4)}, ALIGNED)],
+    "conv-swin2sr": [Case("conv-swin2sr", {"filters": 8, "depths": (4,), "heads": 2,
+                                           "window_size": 8}, ALIGNED)],
+    "convnet": [Case("convnet", {**DL4DS, "add": "bilinear"}, ALIGNED)],
+    "resnet": [Case("resnet", {**DL4DS, "filters": 32, "attention": True}, EVERYTHING)],
+    "densenet": [Case("densenet", {**DL4DS, "upsampling": "pre", "normalization": "batch"},
+                      EVERYTHING)],
+    "convnext": [Case("convnext", {**DL4DS, "upsampling": "transposed"})],
+    "unet-dl4ds": [Case("unet-dl4ds", {**DL4DS, "blocks": 2}, EVERYTHING)],
+    "deepesd": [Case("deepesd", {"filters": (6, 4, 2)})],
+    "fsrcnn": [Case("fsrcnn", {"filters": 6, "narrow": 4, "blocks": 1}, ALIGNED)],
     "srgan": [
         Case("srgan", {"filters": 4, "blocks": 1, "kernel": 3}),
         Case("srgan", {"filters": 4, "blocks": 2, "kernel": 5, "upsampling": "resize"},

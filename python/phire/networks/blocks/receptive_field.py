@@ -21,8 +21,8 @@ POINTWISE = {
 }  # fmt: skip
 """Operations that move no information between points; padding and cropping are of whole coarse
 points, which are counted from the patch."""
-GLOBAL = {"Continuation", "GlobalAveragePooling2D", "GroupNormalization", "Mean"}
-"""Operations after which points depend on the whole field, or as for ``Continuation``, before
+GLOBAL = {"GlobalAveragePooling2D", "GroupNormalization", "Mean", "PadToMultiple"}
+"""Operations after which points depend on the whole field, or as for ``PadToMultiple``, before
 pooling, on where the field begins and ends."""
 
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-from keras import ops
 
 from phire.errors import InputError
 from phire.networks.blocks.joining import refuse_window, scaled_and_shifted_by_time
+from phire.networks.blocks.multiples import CropLike, PadToMultiple
 from phire.networks.dl4ds.convolution_blocks import convolution_block, dropped
 from phire.networks.dl4ds.frames import (
     added_channels,
@@ -90,7 +90,7 @@ def unet_dl4ds(
     depth = _depth(fine.shape[1:3], blocks)
     widths = [min(filters * 2**number, width_cap) for number in range(depth + 1)]
     x = _encoded_and_decoded(
-        Continuation(2**depth)(fine), widths, decoder_upsampling, interpolation, style,
+        PadToMultiple(2**depth)(fine), widths, decoder_upsampling, interpolation, style,
         lambda features: scaled_and_shifted_by_time(features, inputs),
     )  # fmt: skip
     x = dropped(CropLike()(x, fine), style)
@@ -129,48 +129,3 @@ def _encoded_and_decoded(
         x = keras.layers.Concatenate()([skip, x])
         x = convolution_block(x, width, style)
     return x
-
-
-@keras.saving.register_keras_serializable(package="phire")
-class Continuation(keras.layers.Layer):
-    """Repeats the last row and column until a number divides the size.
-
-    Args:
-        divisor: The number.
-    """
-
-    def __init__(self, divisor: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.divisor = divisor
-
-    def call(self, inputs: Any) -> Any:
-        """(B, H, W, C) → (B, H', W', C)."""
-        x = inputs
-        for axis in (1, 2):
-            size = ops.shape(inputs)[axis]
-            whole = -(-size // self.divisor) * self.divisor
-            place = ops.minimum(ops.arange(whole, dtype="int32"), size - 1)
-            x = ops.take(x, place, axis=axis)
-        return x
-
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
-        batch, *size, channels = input_shape
-        whole = (n and -(-n // self.divisor) * self.divisor for n in size)
-        return batch, *whole, channels
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the arguments."""
-        return {**super().get_config(), "divisor": self.divisor}
-
-
-@keras.saving.register_keras_serializable(package="phire")
-class CropLike(keras.layers.Layer):
-    """Crops the last rows and columns of one field to the size of another."""
-
-    def call(self, inputs: Any, like: Any) -> Any:
-        """(B, H', W', C) and (B, H, W, …) → (B, H, W, C)."""
-        _, height, width, _ = ops.shape(like)
-        return inputs[:, :height, :width]
-
-    def compute_output_shape(self, inputs_shape: tuple, like_shape: tuple) -> tuple:
-        return inputs_shape[0], *like_shape[1:3], inputs_shape[3]
