@@ -67,30 +67,22 @@ SWIN: dict[str, Any] = {"filters": 8, "depths": (4,), "heads": 2, "window_size":
 DEEPR = Shapes((10, 12, 3), (24, 32, 2), 4, static=2, auxiliary=1, time=2, margin=2)
 """Everything, for a network that enlarges by powers of two."""
 
+DL4DS: dict[str, Any] = {"filters": 4, "blocks": 1, "activation": "gelu"}
+"""A small network of DL4DS's families."""
+
 SMALL: dict[str, list[Case]] = {
     "conv-baseline": [Case("conv-baseline", {"filters": (6, 4)}, shapes)
                       for shapes in (ALIGNED, EVERYTHING)],
     "conv-swin2sr": [Case("conv-swin2sr", SWIN, ALIGNED),
                      Case("conv-swin2sr", {**SWIN, "preset": "deepr"}, DEEPR)],
+    "convnet": [Case("convnet", {**DL4DS, "add": "bilinear"}, ALIGNED)],
+    "convnext": [Case("convnext", {**DL4DS, "upsampling": "transposed"})],
     "deepesd": [Case("deepesd", {"filters": (6, 4, 2)}, EVERYTHING),
                 Case("deepesd", {"filters": (6, 4, 2), "points": [0, 7, 319]})],
-    "fsrcnn": [Case("fsrcnn", {"filters": 6, "narrow": 4, "blocks": 1}, shapes)
-               for shapes in (ALIGNED, EVERYTHING)],
-DL4DS: dict[str, Any] = {"filters": 4, "blocks": 1, "activation": "gelu"}
-"""A small network of DL4DS's families."""
-
-SMALL: dict[str, list[Case]] = {
-    "conv-baseline": [Case("conv-baseline", {"filters": (6, 4)}, ALIGNED)],
-    "conv-swin2sr": [Case("conv-swin2sr", {"filters": 8, "depths": (4,), "heads": 2,
-                                           "window_size": 8}, ALIGNED)],
-    "convnet": [Case("convnet", {**DL4DS, "add": "bilinear"}, ALIGNED)],
-    "resnet": [Case("resnet", {**DL4DS, "filters": 32, "attention": True}, EVERYTHING)],
     "densenet": [Case("densenet", {**DL4DS, "upsampling": "pre", "normalization": "batch"},
                       EVERYTHING)],
-    "convnext": [Case("convnext", {**DL4DS, "upsampling": "transposed"})],
-    "unet-dl4ds": [Case("unet-dl4ds", {**DL4DS, "blocks": 2}, EVERYTHING)],
-    "deepesd": [Case("deepesd", {"filters": (6, 4, 2)})],
-    "fsrcnn": [Case("fsrcnn", {"filters": 6, "narrow": 4, "blocks": 1}, ALIGNED)],
+    "fsrcnn": [Case("fsrcnn", {"filters": 6, "narrow": 4, "blocks": 1}, shapes)
+               for shapes in (ALIGNED, EVERYTHING)],
     "srgan": [
         Case("srgan", {"filters": 4, "blocks": 1, "kernel": 3}),
         Case("srgan", {"filters": 4, "blocks": 2, "kernel": 5, "upsampling": "resize"},
@@ -118,6 +110,8 @@ SMALL: dict[str, list[Case]] = {
     "unet2d": [Case("unet2d", UNET | {"attention": [1]}, EVERYTHING)],
     "unet2d-condition": [Case("unet2d-condition", UNET | {"heads": 2, "token_width": 6}, ALIGNED)],
     "unet-deepr": [Case("unet-deepr", UNET | {"attention": [1]})],
+    "resnet": [Case("resnet", {**DL4DS, "filters": 32, "attention": True}, EVERYTHING)],
+    "unet-dl4ds": [Case("unet-dl4ds", {**DL4DS, "blocks": 2}, EVERYTHING)],
     "songunet": [Case("songunet", UNET | {"stem": 4})],
 }  # fmt: skip
 """Cases by the name of the network."""
