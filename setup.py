@@ -73,6 +73,7 @@ setup(
         "numpy>=1.26",
         "pandas>=2.2",
         "POT>=0.9.4",
+        "pyproj>=3.6",
         "pyshtools>=4.12",
         "PyYAML>=6",
         "rich>=13",

@@ -199,7 +199,6 @@ def test_pixels():
 
 
 MEMBERS = RANDOM.normal(size=(4, 10, 5, 6)).astype("f4")
-CURVED = {"lat": (("y", "x"), np.ones((5, 6)), {"units": "degrees_north"})}
 
 
 @pytest.mark.parametrize(
@@ -209,7 +208,6 @@ CURVED = {"lat": (("y", "x"), np.ones((5, 6)), {"units": "degrees_north"})}
         (dataset(VALUES[0], ("latitude", "longitude")), {}, "no time axis"),
         (xr.Dataset({"a": ("x", [1.0])}), {}, "rows and columns"),
         (dataset(MEMBERS, ("time", "number", "latitude", "longitude")), {}, "10 members"),
-        (xr.Dataset({"t": (("time", "y", "x"), VALUES)}, {"time": TIMES} | CURVED), {}, "curvi"),
         (dataset(latitude=[1.0, 3, 2, 4, 5]), {}, "monotonic"),
         (dataset().drop_vars("latitude"), {}, "latitude"),
         (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from phire.errors import InputError
+from phire.fields.curvilinear import CurvilinearGrid
 from phire.fields.grid import GEOMETRIES, Grid
 from phire.fields.source import Source, Times
 
@@ -68,6 +69,8 @@ def coarsen_grid(grid: Grid, scale: int, alignment: str = "cell") -> Grid:
     fine = grid.subgrid(rows, columns)
     if scale == 1:
         return fine
+    if isinstance(fine, CurvilinearGrid):
+        return fine.coarsened(scale, alignment)
     latitudes, longitudes = fine.latitudes, fine.longitudes
     if alignment == "corner":
         latitudes, longitudes = latitudes[::scale], longitudes[::scale]
@@ -98,6 +101,8 @@ def refine_grid(grid: Grid, scale: int, alignment: str = "cell") -> Grid:
         raise InputError(f"alignment {alignment!r} must be one of {', '.join(ALIGNMENTS)}.")
     if scale == 1:
         return grid
+    if isinstance(grid, CurvilinearGrid):
+        return grid.refined(scale, alignment)
     if not grid.has_coordinates:
         return Grid.pixels(grid.shape[0] * scale, grid.shape[1] * scale)
     offset = (scale - 1) / 2 if alignment == "cell" else 0

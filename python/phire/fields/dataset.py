@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,15 +11,16 @@ import xarray as xr
 from phire.errors import InputError
 from phire.fields import units
 from phire.fields.grid import Grid
+from phire.fields.horizontal_coordinates import (
+    HORIZONTAL,
+    curvilinear_grid,
+    is_horizontal,
+    projected_dimensions,
+    with_horizontal_coordinates,
+)
 from phire.fields.orientation import Orientation
 from phire.fields.source import Times, indices
 from phire.fields.time import TimeAxis
-
-HORIZONTAL = {
-    "latitude": ("latitude", "lat", "degrees_north", "degree_north"),
-    "longitude": ("longitude", "lon", "degrees_east", "degree_east"),
-}
-"""Names of the horizontal coordinates, and units that tell them."""
 
 PIXELS = (("row", "column"), ("y", "x"))
 """Names of horizontal dimensions without coordinates."""
@@ -74,7 +75,7 @@ class DatasetSource:
         level: float | None = None,
         name: str = "the dataset",
     ) -> None:
-        self.dataset = dataset
+        self.dataset = dataset = with_horizontal_coordinates(dataset)
         self.name = name
         found = field_variables(dataset)
         for variable in variables or ():
@@ -105,11 +106,11 @@ class DatasetSource:
         first = self._arrays[0]
         try:
             self._time_dimensions, self.time = _times(first)
-            self._orientation = _orientation(first)
+            self._orientation = orientation_of(first, dataset.attrs)
             for array in self._arrays[1:]:
                 if _times(array)[1] != self.time:
                     raise InputError(f"{first.name} and {array.name} have different times.")
-                if not _orientation(array).grid.equals(self.grid):
+                if not orientation_of(array, dataset.attrs).grid.equals(self.grid):
                     raise InputError(f"{first.name} and {array.name} are on different grids.")
         except InputError as error:
             raise InputError(f"{name}: {error}") from None
@@ -251,6 +252,7 @@ def field_variables(dataset: xr.Dataset) -> list[str]:
 
     A variable without time is left out where others have one (a land–sea mask beside winds).
     """
+    dataset = with_horizontal_coordinates(dataset)
     fields = [
         str(name)
         for name, array in dataset.data_vars.items()
@@ -260,15 +262,6 @@ def field_variables(dataset: xr.Dataset) -> list[str]:
     return moving or fields
 
 
-def _is(array: xr.DataArray, kind: str) -> bool:
-    attributes = array.attrs
-    return (
-        str(array.name).lower() in HORIZONTAL[kind][:2]
-        or attributes.get("standard_name") == kind
-        or str(attributes.get("units", "")).lower() in HORIZONTAL[kind][2:]
-    )
-
-
 def _horizontal(array: xr.DataArray) -> tuple[Hashable, ...]:
     """The dimensions of rows and columns; fewer than two where the array has none."""
     found = []
@@ -276,11 +269,14 @@ def _horizontal(array: xr.DataArray) -> tuple[Hashable, ...]:
         for dimension in array.dims:
             coordinate = array.coords.get(dimension)
             named = str(dimension).lower() in HORIZONTAL[kind][:2]
-            if (coordinate is not None and _is(coordinate, kind)) or named:
+            if (coordinate is not None and is_horizontal(coordinate, kind)) or named:
                 found.append(dimension)
                 break
     if len(found) == 2:
         return tuple(found)
+    pair = projected_dimensions(array)
+    if pair:
+        return pair
     for pair in PIXELS:
         if set(pair) <= set(array.dims):
             return pair
@@ -288,28 +284,34 @@ def _horizontal(array: xr.DataArray) -> tuple[Hashable, ...]:
 
 
 def _located(array: xr.DataArray, dimensions: tuple[Hashable, ...]) -> bool:
-    """Whether dimensions called like pixels have latitudes and longitudes all the same."""
+    """Whether dimensions have latitudes and longitudes of their own."""
     return all(
-        dimension in array.coords and _is(array.coords[dimension], kind)
+        (dimension in array.coords and is_horizontal(array.coords[dimension], kind))
+        or str(dimension).lower() in HORIZONTAL[kind][:2]
         for kind, dimension in zip(HORIZONTAL, dimensions)
     )
 
 
-def _orientation(array: xr.DataArray) -> Orientation:
+def orientation_of(array: xr.DataArray, attributes: Mapping[Hashable, Any]) -> Orientation:
+    """Finds the grid of a variable, and how its file orders rows and columns.
+
+    Args:
+        array: The variable.
+        attributes: Those of its file, which may state a projection.
+
+    Raises:
+        InputError: The coordinates make no grid.
+    """
     down, across = _horizontal(array)
-    if (down, across) not in PIXELS or _located(array, (down, across)):
-        for dimension in (down, across):
-            if dimension not in array.coords:
-                raise InputError(f"{array.name} has the dimension {dimension} without values.")
-        return Orientation.of_coordinates(array.coords[down].values, array.coords[across].values)
-    for kind in HORIZONTAL:
-        for coordinate in array.coords.values():
-            if coordinate.ndim == 2 and _is(coordinate, kind):
-                raise InputError(
-                    f"{array.name} lies on a curvilinear grid ({coordinate.name} has two "
-                    "dimensions): regrid it to latitudes and longitudes first."
-                )
-    return Orientation(Grid.pixels(array.sizes[down], array.sizes[across]))
+    if not _located(array, (down, across)):
+        grid = curvilinear_grid(array, (down, across), attributes)
+        if grid is None:
+            return Orientation(Grid.pixels(array.sizes[down], array.sizes[across]))
+        return Orientation.of_curvilinear(grid)
+    for dimension in (down, across):
+        if dimension not in array.coords:
+            raise InputError(f"{array.name} has the dimension {dimension} without values.")
+    return Orientation.of_coordinates(array.coords[down].values, array.coords[across].values)
 
 
 def dataset_grid(dataset: xr.Dataset) -> Grid | None:
@@ -318,10 +320,11 @@ def dataset_grid(dataset: xr.Dataset) -> Grid | None:
     Raises:
         InputError: The coordinates make no grid.
     """
+    dataset = with_horizontal_coordinates(dataset)
     for name in field_variables(dataset):
-        return _orientation(dataset[name]).grid
+        return orientation_of(dataset[name], dataset.attrs).grid
     axes = [
-        next((c for c in dataset.coords.values() if c.ndim == 1 and _is(c, kind)), None)
+        next((c for c in dataset.coords.values() if c.ndim == 1 and is_horizontal(c, kind)), None)
         for kind in HORIZONTAL
     ]
     if any(axis is None for axis in axes):

@@ -130,6 +130,9 @@ def _grid_facts(grid: Grid) -> dict[str, Any]:
         for name, values in (("latitudes", grid.latitudes), ("longitudes", grid.longitudes)):
             facts[name] = f"{values[0]:.6g} … {values[-1]:.6g} degrees"
         facts["spacing"] = "{:.4g} × {:.4g} degrees".format(*grid.spacing)
+    elif grid.has_points:
+        for name, values in zip(("latitudes", "longitudes"), grid.points()):
+            facts[name] = f"{values.min():.6g} … {values.max():.6g} degrees"
     return facts
 
 

@@ -64,8 +64,9 @@ class Grid:
     """A grid of rows of equal latitude and columns of equal longitude.
 
     Attributes:
-        kind: One of :data:`GEOMETRIES` (the whole sphere), ``regional``, or ``pixels`` (no
-            coordinates: rows and columns are numbered).
+        kind: One of :data:`GEOMETRIES` (the whole sphere), ``regional``, ``pixels`` (no
+            coordinates: rows and columns are numbered), or ``curvilinear`` (see
+            :class:`phire.fields.curvilinear.CurvilinearGrid`).
         latitudes: (H,) degrees north, in either order.
         longitudes: (W,) degrees east, ascending without a jump; may run below 0 or above 360.
     """
@@ -216,7 +217,26 @@ class Grid:
     @property
     def has_coordinates(self) -> bool:
         """Whether rows and columns have latitudes and longitudes."""
-        return self.kind != "pixels"
+        return self.kind not in ("pixels", "curvilinear")
+
+    @property
+    def has_points(self) -> bool:
+        """Whether the latitudes and longitudes of the points are known."""
+        return self.has_coordinates
+
+    @property
+    def has_distances(self) -> bool:
+        """Whether distances in km between points are known."""
+        return self.has_coordinates
+
+    def points(self) -> tuple[np.ndarray, np.ndarray]:
+        """Latitudes and longitudes (H, W) of the points, degrees.
+
+        Raises:
+            InputError: The grid has no coordinates.
+        """
+        self.require_coordinates("a place")
+        return tuple(np.meshgrid(self.latitudes, self.longitudes, indexing="ij"))
 
     @property
     def descending(self) -> bool:
@@ -366,7 +386,8 @@ class Grid:
     def equals(self, other: Grid, tolerance: float = TOLERANCE) -> bool:
         """Whether two grids have the same points."""
         return (
-            self.shape == other.shape
+            type(self) is type(other)
+            and self.shape == other.shape
             and self.has_coordinates == other.has_coordinates
             and np.allclose(self.latitudes, other.latitudes, rtol=0, atol=tolerance)
             and np.allclose(

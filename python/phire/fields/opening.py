@@ -342,9 +342,10 @@ def grid_of_file(path: str | os.PathLike) -> Grid:
     else:
         with FieldStore(path) as store:
             grid = store.grid
-    if grid is None or not grid.has_coordinates:
+    if grid is None or not grid.has_points:
         raise InputError(
-            f"{path} has no grid: name a file of fields with latitudes and longitudes."
+            f"{path} has no grid: name a file of fields with latitudes and longitudes, or with a "
+            "projection."
         )
     return grid
 

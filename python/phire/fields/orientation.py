@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from phire.fields.curvilinear import CurvilinearGrid
 from phire.fields.grid import TOLERANCE, Grid
 
 
@@ -49,6 +50,16 @@ class Orientation:
             longitudes[::-1] if flip_columns else longitudes,
         )
         return cls(grid, bool(flip_rows), flip_columns)
+
+    @classmethod
+    def of_curvilinear(cls, grid: CurvilinearGrid) -> Orientation:
+        """Finds the orientation of a projected or curvilinear grid as its file has it."""
+        flip_rows = grid.shape[0] > 1 and not grid.descending
+        flip_columns = grid.stated_points is None and len(grid.x) > 1 and grid.x[0] > grid.x[-1]
+        turned = grid.subgrid(
+            *(slice(None, None, -1 if f else 1) for f in (flip_rows, flip_columns))
+        )
+        return cls(turned, flip_rows, bool(flip_columns))
 
     def file_rows(self, rows: slice, count: int) -> slice:
         """The file's rows, of ``count``, that hold the grid's ``rows`` (contiguous)."""

@@ -23,8 +23,10 @@ from phire.fields.source import (
     Source,
     Times,
     TimeSelection,
+    field_attributes,
     field_coordinates,
     grid_coordinates,
+    horizontal_names,
     member_coordinate,
     member_count,
     read_members,
@@ -210,10 +212,8 @@ def _netcdf(
     file.attrs.update(attributes)
     values, attributes = source.time.to_cf()
     coordinates = {"time": ("time", values, attributes)}
-    horizontal = ("row", "column")
-    if source.grid.has_coordinates:
-        horizontal = ("latitude", "longitude")
-        coordinates |= grid_coordinates(source.grid)
+    horizontal = horizontal_names(source.grid)
+    coordinates |= grid_coordinates(source.grid)
     dimensions = ("time", *horizontal)
     chunks = (1, *source.grid.shape)
     members = member_count(source)
@@ -226,9 +226,10 @@ def _netcdf(
     for name, size in zip(horizontal, source.grid.shape):
         file.dimensions[name] = size
     for name, (dimension, values, attributes) in coordinates.items():
-        variable = file.create_variable(name, (dimension,), values.dtype)
+        along = (dimension,) if isinstance(dimension, str) else dimension
+        variable = file.create_variable(name, along, values.dtype)
         variable.attrs.update(attributes)
-        variable[:] = values
+        variable[...] = values
     for channel, unit in zip(source.channels, source.units):
         variable = file.create_variable(
             channel,
@@ -240,8 +241,9 @@ def _netcdf(
             chunks=chunks,
             fillvalue=np.dtype(dtype).type(np.nan),
         )
-        if unit:
-            variable.attrs["units"] = unit
+        variable.attrs.update(field_attributes(source.grid, unit))
+        if "latitude" in coordinates and "latitude" not in horizontal:
+            variable.attrs["coordinates"] = "latitude longitude"
     return file
 
 
@@ -265,7 +267,7 @@ def _zarr(path: Path, source: Source, dtype: str, attributes: Mapping[str, Any])
         shape, chunk = (source.members, *shape), (1, *chunk)
     empty = dask.array.full(shape, np.nan, chunks=-1, dtype=dtype)  # described, never written
     variables = {
-        name: (dimensions, empty, {"units": unit} if unit else {})
+        name: (dimensions, empty, field_attributes(source.grid, unit))
         for name, unit in zip(source.channels, source.units)
     }
     dataset = xr.Dataset(variables, coordinates, {**attributes, CHANNELS: list(source.channels)})

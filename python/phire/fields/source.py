@@ -9,8 +9,12 @@ import numpy as np
 import xarray as xr
 
 from phire.errors import InputError
+from phire.fields.curvilinear import CurvilinearGrid
 from phire.fields.grid import Grid
 from phire.fields.time import TimeAxis
+
+MAPPING = "crs"
+"""Name of the variable that states a projection."""
 
 Times = slice | Sequence[int] | np.ndarray
 
@@ -171,7 +175,7 @@ def to_dataset(source: Source, times: Times = slice(None)) -> xr.Dataset:
     dimensions, coordinates = field_coordinates(source, source.time[chosen])
     return xr.Dataset(
         {
-            name: (dimensions, fields[..., c], {"units": unit} if unit else {})
+            name: (dimensions, fields[..., c], field_attributes(source.grid, unit))
             for c, (name, unit) in enumerate(zip(source.channels, source.units))
         },
         coords=coordinates,
@@ -180,10 +184,8 @@ def to_dataset(source: Source, times: Times = slice(None)) -> xr.Dataset:
 
 def field_coordinates(source: Source, time: TimeAxis) -> tuple[tuple[str, ...], dict[str, Any]]:
     """The dimensions of a source's fields at some times, and their coordinates, for xarray."""
-    dimensions, coordinates = ("time", "row", "column"), {}
-    if source.grid.has_coordinates:
-        dimensions = ("time", "latitude", "longitude")
-        coordinates = grid_coordinates(source.grid)
+    dimensions = ("time", *horizontal_names(source.grid))
+    coordinates = grid_coordinates(source.grid)
     if member_count(source) > 1:
         dimensions = ("member", *dimensions)
         coordinates |= member_coordinate(source.members)
@@ -196,12 +198,44 @@ def member_coordinate(count: int) -> dict[str, tuple[str, np.ndarray, dict[str, 
     return {"member": ("member", np.arange(count), {"standard_name": "realization", "units": "1"})}
 
 
-def grid_coordinates(grid: Grid) -> dict[str, tuple[str, np.ndarray, dict[str, str]]]:
-    """The CF coordinates ``latitude`` and ``longitude`` of a grid, for xarray."""
-    return {
-        name: (name, values, {"standard_name": name, "units": f"degrees_{toward}"})
-        for name, values, toward in (
-            ("latitude", grid.latitudes, "north"),
-            ("longitude", grid.longitudes, "east"),
-        )
+def horizontal_names(grid: Grid) -> tuple[str, str]:
+    """Returns the names of the dimensions of rows and columns as files have them."""
+    if grid.has_coordinates:
+        return "latitude", "longitude"
+    return ("y", "x") if grid.has_distances else ("row", "column")
+
+
+def grid_coordinates(grid: Grid) -> dict[str, tuple[Any, np.ndarray, dict[str, Any]]]:
+    """The CF coordinates of a grid, for xarray: dimensions, values and attributes by name.
+
+    These are ``latitude`` and ``longitude``; on projected and rotated grids ``y``, ``x``, both of
+    the former with two dimensions, and the ``grid_mapping`` :data:`MAPPING` where the projection is
+    stated; none on grids of pixels.
+    """
+    places = {
+        name: {"standard_name": name, "units": f"degrees_{toward}"}
+        for name, toward in (("latitude", "north"), ("longitude", "east"))
     }
+    if grid.has_coordinates:
+        values = (grid.latitudes, grid.longitudes)
+        return {name: (name, v, places[name]) for name, v in zip(places, values)}
+    if not isinstance(grid, CurvilinearGrid):
+        return {}
+    coordinates: dict[str, tuple[Any, np.ndarray, dict[str, Any]]] = {
+        name: (name, values, attributes)
+        for name, values, attributes in zip("yx", (grid.y, grid.x), grid.axis_attributes())
+    }
+    if grid.has_points:
+        for (name, attributes), values in zip(places.items(), grid.points()):
+            coordinates[name] = (("y", "x"), values, attributes)
+    if grid.projection:
+        coordinates[MAPPING] = ((), np.array(0), grid.cf_mapping())
+    return coordinates
+
+
+def field_attributes(grid: Grid, unit: str) -> dict[str, str]:
+    """Returns the attributes of a variable of fields: its units and its ``grid_mapping``."""
+    attributes = {"units": unit} if unit else {}
+    if getattr(grid, "projection", ""):
+        attributes["grid_mapping"] = MAPPING
+    return attributes

@@ -20,9 +20,17 @@ from phire import files
 from phire.errors import InputError
 from phire.fields import units
 from phire.fields.compression import BLOSC
+from phire.fields.curvilinear import DEGREES, CurvilinearGrid
 from phire.fields.grid import Grid
 from phire.fields.guarded_file import GuardedHDF5
-from phire.fields.source import Times, indices
+from phire.fields.source import (
+    MAPPING,
+    Times,
+    field_attributes,
+    grid_coordinates,
+    horizontal_names,
+    indices,
+)
 from phire.fields.time import EPOCH, TimeAxis
 
 DATASET = "data"
@@ -138,6 +146,8 @@ class FieldStore:
     def _read_grid(self, rows: int, columns: int) -> Grid:
         if "row" in self._file and "column" in self._file:
             return Grid.pixels(rows, columns)
+        if "y" in self._file and "x" in self._file:
+            return self._read_curvilinear(rows, columns)
         if "latitude" not in self._file or "longitude" not in self._file:
             return Grid.bare(rows, columns)
         latitudes, longitudes = self._file["latitude"][:], self._file["longitude"][:]
@@ -147,6 +157,21 @@ class FieldStore:
                 f"/data has {rows} rows and {columns} columns: give each its coordinate."
             )
         return Grid.from_coordinates(latitudes, longitudes)
+
+    def _read_curvilinear(self, rows: int, columns: int) -> Grid:
+        y, x = self._file["y"][:], self._file["x"][:]
+        if (len(y), len(x)) != (rows, columns):
+            raise InputError(
+                f"/y and /x have {len(y)} and {len(x)} values, but /data has {rows} rows and "
+                f"{columns} columns: give each its coordinate."
+            )
+        if _text(self._file["y"].attrs.get("units", "")) in ("m", DEGREES):
+            mapping = self._file.get(MAPPING)
+            stated = "" if mapping is None else _text(mapping.attrs.get("crs_wkt", ""))
+            return CurvilinearGrid.projected(y, x, stated)
+        if not all(name in self._file for name in DIMENSIONS[2:]):
+            return Grid.pixels(rows, columns)
+        return CurvilinearGrid.of_points(*(self._file[name][:] for name in DIMENSIONS[2:]))
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -325,17 +350,13 @@ def describe_data(
     file[DATASET].attrs["channel_units"] = np.array(list(units), dtype=h5py.string_dtype())
     for name, texts in (("channel", channels), ("channel_units", units)):
         file[name] = np.array([str(text) for text in texts], dtype=h5py.string_dtype())
-    if grid.has_coordinates:
-        for name, values, toward in (
-            ("latitude", grid.latitudes, "north"),
-            ("longitude", grid.longitudes, "east"),
-        ):
-            file[name] = values
-            file[name].attrs["standard_name"] = name
-            file[name].attrs["units"] = f"degrees_{toward}"
-    else:
-        for name, size in zip(("row", "column"), grid.shape):
+    for name, (_, values, attributes) in grid_coordinates(grid).items():
+        file[name] = values
+        file[name].attrs.update(attributes)
+    if not grid.has_distances:
+        for name, size in zip(horizontal_names(grid), grid.shape):
             file[name] = np.arange(size)
+    file[DATASET].attrs.update(field_attributes(grid, ""))
     file.attrs["Conventions"] = "CF-1.10"
 
 
@@ -344,10 +365,17 @@ def attach_time(file: h5py.File, time: TimeAxis) -> None:
     values, attributes = time.to_cf()
     file["time"] = np.asarray(values, dtype=np.int64)
     file["time"].attrs.update(attributes)
-    horizontal = DIMENSIONS[2:] if "latitude" in file else ("row", "column")
+    horizontal = next(
+        pair for pair in (("y", "x"), DIMENSIONS[2:], ("row", "column")) if pair[0] in file
+    )
     for axis, name in enumerate((*DIMENSIONS[:2], *horizontal)):
         file[name].make_scale(name)
         file[DATASET].dims[axis].attach_scale(file[name])
+    for name in DIMENSIONS[2:]:
+        if horizontal == ("y", "x") and name in file:
+            for axis, dimension in enumerate(horizontal):
+                file[name].dims[axis].attach_scale(file[dimension])
+            file[DATASET].attrs["coordinates"] = " ".join(DIMENSIONS[2:])
     file["channel_units"].dims[0].attach_scale(file["channel"])
 
 

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from phire.fields.curvilinear import grid_from_dict
 from phire.fields.grid import Grid
 from phire.fields.normalization import Normalization
 
@@ -143,4 +144,4 @@ class SampleSchema:
         """Inverts :meth:`to_dict`."""
         domain = value.get("domain")
         arrays = {name: SampleArray.from_dict(array) for name, array in value["arrays"].items()}
-        return cls(**{**value, "arrays": arrays, "domain": domain and Grid.from_dict(domain)})
+        return cls(**{**value, "arrays": arrays, "domain": domain and grid_from_dict(domain)})

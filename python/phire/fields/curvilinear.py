@@ -1,0 +1,391 @@
+"""Grids whose rows and columns are no parallels and meridians: projected, rotated, curvilinear."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from phire.errors import InputError
+from phire.fields.great_circle import (
+    angle,
+    latitudes_longitudes,
+    quadrilateral_areas,
+    unit_vectors,
+)
+from phire.fields.grid import EARTH_RADIUS, TOLERANCE, Grid
+
+KIND = "curvilinear"
+
+DEGREES = "degrees"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CurvilinearGrid(Grid):
+    """A grid of rows and columns of equal y and x, or of points of any latitudes and longitudes.
+
+    Its rows and columns have no latitudes and longitudes of their own: what needs these treats it
+    as a grid of pixels or refuses it, and ``latitudes`` and ``longitudes`` number the rows and
+    columns. Its points have them: see :meth:`points`.
+
+    Attributes:
+        y: (H,) coordinates of the rows, metres (degrees on a rotated grid).
+        x: (W,) coordinates of the columns.
+        projection: The projection as WKT, PROJ text or anything that pyproj reads; empty where it
+            is not stated.
+        stated_points: (2, H, W) latitudes and longitudes in degrees, where a file states these
+            alone; None where they follow from the projection.
+    """
+
+    y: np.ndarray = None
+    x: np.ndarray = None
+    projection: str = ""
+    stated_points: np.ndarray | None = None
+
+    @classmethod
+    def projected(cls, y: Any, x: Any, projection: Any) -> CurvilinearGrid:
+        """A grid of even or uneven rows and columns of a projection or of a rotated pole.
+
+        Args:
+            y: (H,) metres, or degrees of a rotated pole.
+            x: (W,).
+            projection: Anything that pyproj's ``CRS`` reads; empty where it is not known.
+
+        Raises:
+            InputError: The coordinates do not ascend or descend, or pyproj does not know the
+                projection.
+        """
+        y, x = np.array(y, np.float64), np.array(x, np.float64)
+        for name, values in (("y", y), ("x", x)):
+            steps = np.diff(values)
+            if values.ndim != 1 or not ((steps > 0).all() or (steps < 0).all()):
+                raise InputError(f"the coordinate {name} is not monotonic: sort the data first.")
+        text = _crs(projection).to_wkt() if projection else ""
+        return cls(KIND, np.arange(len(y)), np.arange(len(x)), y, x, text)
+
+    @classmethod
+    def of_points(cls, latitudes: Any, longitudes: Any) -> CurvilinearGrid:
+        """A grid of points (H, W) of any latitudes and longitudes, degrees.
+
+        Raises:
+            InputError: A coordinate is not finite, or no latitude.
+        """
+        points = np.array([latitudes, longitudes], np.float64)
+        if not np.isfinite(points).all():
+            raise InputError(
+                "the two-dimensional latitudes or longitudes hold values that are not finite: "
+                "repair the file."
+            )
+        if np.abs(points[0]).max() > 90 + TOLERANCE:
+            raise InputError("a latitude lies beyond the poles: coordinates must be in degrees.")
+        y, x = (np.arange(size, dtype=np.float64) for size in points.shape[1:])
+        return cls(KIND, y, x, y, x, "", points)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Without what is computed on demand: pyproj's objects need not travel.
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    # Facts
+
+    @functools.cached_property
+    def crs(self) -> Any:
+        """The projection as pyproj's ``CRS``."""
+        return _crs(self.projection)
+
+    @property
+    def has_points(self) -> bool:
+        """Whether the latitudes and longitudes of the points are known."""
+        return bool(self.projection) or self.stated_points is not None
+
+    @property
+    def has_distances(self) -> bool:
+        """Whether distances between points are known: by ``y`` and ``x`` at least."""
+        return True
+
+    @functools.cached_property
+    def is_rotated(self) -> bool:
+        """Whether ``y`` and ``x`` are latitudes and longitudes about another pole."""
+        return bool(self.projection) and self.crs.is_geographic
+
+    @property
+    def descending(self) -> bool:
+        """Whether the first row is the northernmost."""
+        if self.stated_points is not None:
+            middle = self.stated_points[0][:, self.shape[1] // 2]
+            return bool(middle[0] > middle[-1])
+        return len(self.y) < 2 or bool(self.y[0] > self.y[-1])
+
+    def require_coordinates(self, what: str) -> None:
+        """Refuses: rows and columns have no latitudes and longitudes of their own.
+
+        Raises:
+            InputError: Always.
+        """
+        raise InputError(
+            f"{what} needs rows of equal latitude, but the fields lie on a {self.describe()}: "
+            "bring them to latitudes and longitudes with `phire regrid` first."
+        )
+
+    def points(self) -> tuple[np.ndarray, np.ndarray]:
+        """Latitudes and longitudes (H, W) of the points, degrees.
+
+        Raises:
+            InputError: The file states neither a projection nor these.
+        """
+        if self.stated_points is not None:
+            return tuple(self.stated_points)
+        return self._points
+
+    @functools.cached_property
+    def _points(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.places(*np.meshgrid(self.y, self.x, indexing="ij"))
+
+    def places(self, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Latitudes and longitudes of places given by the projection's coordinates."""
+        self._require_projection()
+        longitude, latitude = self._transformer.transform(x / self._unit, y / self._unit)
+        return latitude, longitude
+
+    def row_column(self, latitudes: Any, longitudes: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Fractional rows and columns of places (...,) in degrees; NaN where there are none.
+
+        By the projection where it is known, else by Newton's steps from the nearest point.
+        """
+        latitudes, longitudes = np.broadcast_arrays(latitudes, longitudes)
+        if self.stated_points is not None:
+            return _inverse_bilinear(self._vectors, unit_vectors(latitudes, longitudes))
+        self._require_projection()
+        x, y = self._transformer.transform(longitudes, latitudes, direction="INVERSE")
+        if self.is_rotated:
+            x = self.x.mean() + (x - self.x.mean() + 180) % 360 - 180
+        return tuple(
+            _fractional(values * self._unit, axis) for values, axis in ((y, self.y), (x, self.x))
+        )
+
+    @functools.cached_property
+    def _transformer(self) -> Any:
+        import pyproj
+
+        crs = self.crs
+        base = crs.source_crs or crs.geodetic_crs
+        return pyproj.Transformer.from_crs(crs, base, always_xy=True)
+
+    @functools.cached_property
+    def _unit(self) -> float:
+        """Metres in one unit of the projection; 1 on a rotated grid, in degrees."""
+        return 1.0 if self.is_rotated else self.crs.axis_info[0].unit_conversion_factor
+
+    @functools.cached_property
+    def _vectors(self) -> np.ndarray:
+        """(H, W, 3) unit vectors of the points."""
+        return unit_vectors(*self.points())
+
+    def _require_projection(self) -> None:
+        if not self.projection:
+            raise InputError(
+                f"the points of a {self.describe()} are not known: the file must state its "
+                "projection (CF grid_mapping, or the attribute proj4) or two-dimensional latitudes "
+                "and longitudes."
+            )
+
+    def spacing_km(self, radius: float = EARTH_RADIUS) -> tuple[float, float]:
+        """(distance of rows, of columns) in km: means over the grid; of ``y``, ``x`` if no more."""
+        if not self.has_points:
+            return tuple(float(np.abs(np.diff(v)).mean()) / 1e3 for v in (self.y, self.x))
+        vectors = self._vectors
+        down, across = angle(vectors[1:], vectors[:-1]), angle(vectors[:, 1:], vectors[:, :-1])
+        return float(down.mean()) * radius / 1e3, float(across.mean()) * radius / 1e3
+
+    def corners(self) -> np.ndarray:
+        """(H+1, W+1, 3) unit vectors of the cells' corners, half way between the points."""
+        if self.stated_points is not None:
+            return _between(_between(self._vectors, 0), 1)
+        edges = np.meshgrid(_between(self.y, 0), _between(self.x, 0), indexing="ij")
+        return unit_vectors(*self.places(*edges))
+
+    def cell_areas(self, radius: float = EARTH_RADIUS) -> np.ndarray:
+        """(H, W) areas of the cells on a sphere, m²."""
+        return quadrilateral_areas(self.corners(), radius)
+
+    # Parts, comparison and text
+
+    def subgrid(self, rows: slice, columns: slice) -> CurvilinearGrid:
+        """The grid of a window."""
+        if self.stated_points is not None:
+            return self.of_points(*self.stated_points[:, rows, columns])
+        return self.projected(self.y[rows], self.x[columns], self.projection)
+
+    def coarsened(self, scale: int, alignment: str) -> CurvilinearGrid:
+        """The grid of blocks of ``scale`` × ``scale`` points, of which none is left over."""
+        if self.stated_points is None:
+            axes = (v.reshape(-1, scale) for v in (self.y, self.x))
+            y, x = (v[:, 0] if alignment == "corner" else v.mean(1) for v in axes)
+            return self.projected(y, x, self.projection)
+        height, width = self.shape
+        blocks = self._vectors.reshape(height // scale, scale, width // scale, scale, 3)
+        means = blocks[:, 0, :, 0] if alignment == "corner" else blocks.mean((1, 3))
+        return self.of_points(*latitudes_longitudes(means))
+
+    def refined(self, scale: int, alignment: str) -> CurvilinearGrid:
+        """The grid with ``scale`` × ``scale`` points for each; inverts :meth:`coarsened`."""
+        offset = (scale - 1) / 2 if alignment == "cell" else 0.0
+        rows, columns = ((np.arange(n * scale) - offset) / scale for n in self.shape)
+        if self.stated_points is None:
+            y, x = _at(self.y, rows), _at(self.x, columns)
+            return self.projected(y, x, self.projection)
+        vectors = _at(np.moveaxis(_at(self._vectors, rows), 1, 0), columns)
+        return self.of_points(*latitudes_longitudes(np.moveaxis(vectors, 0, 1)))
+
+    def equals(self, other: Grid, tolerance: float = TOLERANCE) -> bool:
+        """Whether two grids have the same points."""
+        if not isinstance(other, CurvilinearGrid) or self.shape != other.shape:
+            return False
+        if self.has_points and other.has_points:
+            apart = angle(self._vectors, other._vectors)
+            return bool(np.rad2deg(apart).max() < tolerance)
+        return (
+            self.has_points == other.has_points
+            and np.allclose(self.y, other.y)
+            and np.allclose(self.x, other.x)
+        )
+
+    @property
+    def projection_name(self) -> str:
+        """The CF name of the projection in words; empty where it is not stated."""
+        return self.cf_mapping().get("grid_mapping_name", "projected").replace("_", " ")
+
+    def cf_mapping(self) -> dict[str, Any]:
+        """Attributes of a CF ``grid_mapping`` variable; none where no projection is stated."""
+        if not self.projection:
+            return {}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what CF cannot say, its WKT does
+            return self.crs.to_cf()
+
+    def axis_attributes(self) -> tuple[dict[str, str], dict[str, str]]:
+        """CF attributes of the coordinates ``y`` and ``x``."""
+        if self.stated_points is not None:
+            return {"units": "1", "long_name": "row"}, {"units": "1", "long_name": "column"}
+        if self.is_rotated:
+            names, unit = ("grid_latitude", "grid_longitude"), "degrees"
+        else:
+            names, unit = ("projection_y_coordinate", "projection_x_coordinate"), "m"
+        return tuple({"standard_name": name, "units": unit} for name in names)
+
+    def describe(self) -> str:
+        """The grid in words: ``polar stereographic grid of 512 × 512 points, 1 km``."""
+        name = "curvilinear"
+        if self.stated_points is None:
+            name = self.projection_name if self.projection else "projected"
+        text = f"{name} grid of {self.shape[0]} × {self.shape[1]} points"
+        if min(self.shape) > 1:
+            text += ", {:.3g} × {:.3g} km".format(*self.spacing_km())
+        return text if self.has_points else f"{text}, of no stated projection"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        value: dict[str, Any] = {"kind": KIND}
+        if self.stated_points is not None:
+            return {**value, "points": self.stated_points.tolist()}
+        return value | {"y": self.y.tolist(), "x": self.x.tolist(), "projection": self.projection}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> CurvilinearGrid:
+        """The inverse of :meth:`to_dict`."""
+        if "points" in value:
+            return cls.of_points(*value["points"])
+        return cls.projected(value["y"], value["x"], value["projection"])
+
+
+def grid_from_dict(value: Mapping[str, Any]) -> Grid:
+    """A grid of any kind from its JSON form."""
+    return (CurvilinearGrid if value["kind"] == KIND else Grid).from_dict(value)
+
+
+@functools.lru_cache(maxsize=16)
+def _crs(projection: Any) -> Any:
+    import pyproj
+
+    try:
+        return pyproj.CRS.from_user_input(projection)
+    except pyproj.exceptions.CRSError as error:
+        raise InputError(
+            f"the projection {str(projection)[:80]!r} is none that pyproj knows ({error}); import "
+            "phire before a file is opened with xarray, which may load another PROJ."
+        ) from None
+
+
+def _between(values: np.ndarray, axis: int) -> np.ndarray:
+    """Values half way between neighbours along an axis, one more; outward as far as inward."""
+    values = np.moveaxis(values, axis, 0)
+    middle = (values[1:] + values[:-1]) / 2
+    edges = np.concatenate([[2 * values[0] - middle[0]], middle, [2 * values[-1] - middle[-1]]])
+    edges = np.moveaxis(edges, 0, axis)
+    return edges if edges.ndim == 1 else edges / np.linalg.norm(edges, axis=-1, keepdims=True)
+
+
+def _at(values: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Values at fractional indices along the first axis; beyond the ends linearly on."""
+    if len(values) == 1:
+        return np.repeat(values, len(positions), axis=0)
+    before = np.clip(np.floor(positions).astype(int), 0, len(values) - 2)
+    way = (positions - before).reshape(-1, *(1,) * (values.ndim - 1))
+    return (1 - way) * values[before] + way * values[before + 1]
+
+
+def _fractional(values: np.ndarray, axis: np.ndarray) -> np.ndarray:
+    """Fractional indices of values along a monotonic axis; beyond its ends linearly on."""
+    values = np.where(np.isfinite(values), values, np.nan)
+    if len(axis) == 1:
+        return np.where(values == axis[0], 0.0, np.nan)
+    sign = 1 if axis[0] < axis[-1] else -1
+    before = np.clip(np.searchsorted(sign * axis, sign * values, "right") - 1, 0, len(axis) - 2)
+    return before + (values - axis[before]) / (axis[before + 1] - axis[before])
+
+
+def _inverse_bilinear(
+    vectors: np.ndarray, places: np.ndarray, steps: int = 8
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fractional rows and columns of places among points, by Newton's method.
+
+    The points' unit vectors are interpolated bilinearly; the nearest point is the first guess.
+
+    Args:
+        vectors: (H, W, 3) of the points.
+        places: (..., 3) unit vectors.
+        steps: Number of Newton's steps; they converge quadratically within a cell.
+    """
+    import scipy.spatial
+
+    height, width = vectors.shape[:2]
+    flat = places.reshape(-1, 3)
+    spacing = max(np.linalg.norm(np.diff(vectors, axis=axis), axis=-1).max() for axis in (0, 1))
+    distance, nearest = scipy.spatial.cKDTree(vectors.reshape(-1, 3)).query(flat)
+    row, column = (index.astype(np.float64) for index in np.divmod(nearest, width))
+    guess = np.stack([row, column])
+    for _ in range(steps):
+        i = np.clip(np.floor(row), 0, height - 2).astype(int)
+        j = np.clip(np.floor(column), 0, width - 2).astype(int)
+        a, b = (row - i)[:, None], (column - j)[:, None]
+        north = (1 - b) * vectors[i, j] + b * vectors[i, j + 1]
+        south = (1 - b) * vectors[i + 1, j] + b * vectors[i + 1, j + 1]
+        down = south - north
+        across = (1 - a) * (vectors[i, j + 1] - vectors[i, j]) + a * (
+            vectors[i + 1, j + 1] - vectors[i + 1, j]
+        )
+        # The ray through the place meets the plane of the cell: three equations, of which the
+        # third unknown is the ray's length.
+        matrix = np.stack([down, across, -flat], axis=-1)
+        middle = (1 - a) * north + a * south
+        with np.errstate(all="ignore"):
+            solved = np.linalg.solve(matrix, -middle[..., None])[..., 0]
+        # A place far outside must not run away before it is told to be outside.
+        row = np.clip(row + solved[:, 0], guess[0] - 2, guess[0] + 2)
+        column = np.clip(column + solved[:, 1], guess[1] - 2, guess[1] + 2)
+    shape = places.shape[:-1]
+    row[distance > 2 * spacing] = np.nan
+    return row.reshape(shape), column.reshape(shape)

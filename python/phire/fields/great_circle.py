@@ -1,0 +1,72 @@
+"""Great circles of the sphere: unit vectors, distances, areas of polygons."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from phire.fields.grid import EARTH_RADIUS
+
+
+def unit_vectors(latitudes: np.ndarray, longitudes: np.ndarray) -> np.ndarray:
+    """Returns (..., 3) vectors from the centre of the sphere to places in degrees."""
+    latitude, longitude = np.deg2rad(latitudes), np.deg2rad(longitudes)
+    return np.stack(
+        [
+            np.cos(latitude) * np.cos(longitude),
+            np.cos(latitude) * np.sin(longitude),
+            np.sin(latitude) + 0 * longitude,
+        ],
+        axis=-1,
+    )
+
+
+def latitudes_longitudes(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the places (...,) in degrees that vectors (..., 3) of any length point at."""
+    x, y, z = np.moveaxis(vectors, -1, 0)
+    return np.rad2deg(np.arctan2(z, np.hypot(x, y))), np.rad2deg(np.arctan2(y, x))
+
+
+def angle(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Returns the angles (...,) in radians between unit vectors, exact for small ones too."""
+    return np.arctan2(
+        np.linalg.norm(np.cross(first, second), axis=-1), (first * second).sum(axis=-1)
+    )
+
+
+def great_circle_distance(
+    latitude: np.ndarray,
+    longitude: np.ndarray,
+    other_latitude: np.ndarray,
+    other_longitude: np.ndarray,
+    radius: float = EARTH_RADIUS,
+) -> np.ndarray:
+    """Returns the distances between places in degrees, in the units of ``radius`` (metres)."""
+    return radius * angle(
+        unit_vectors(latitude, longitude), unit_vectors(other_latitude, other_longitude)
+    )
+
+
+def quadrilateral_areas(corners: np.ndarray, radius: float = EARTH_RADIUS) -> np.ndarray:
+    """Areas of the cells between corners, whose sides are arcs of great circles.
+
+    Each is two triangles, by tan(E/2) = a·(b×c) / (1 + a·b + b·c + c·a) (Eriksson 1990,
+    doi:10.2307/2691141).
+
+    Args:
+        corners: (H+1, W+1, 3) unit vectors.
+        radius: Radius of the sphere in metres.
+
+    Returns:
+        (H, W) areas in m².
+    """
+    a, b, c, d = corners[:-1, :-1], corners[:-1, 1:], corners[1:, 1:], corners[1:, :-1]
+    return radius**2 * np.abs(_excess(a, b, c) + _excess(a, c, d))
+
+
+def _excess(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
+    def dot(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        return (first * second).sum(axis=-1)
+
+    # Differences first: the product of three nearly parallel vectors would cancel.
+    volume = dot(a, np.cross(b - a, c - a))
+    return 2 * np.arctan2(volume, 1 + dot(a, b) + dot(b, c) + dot(c, a))

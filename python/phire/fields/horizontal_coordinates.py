@@ -1,0 +1,166 @@
+"""Horizontal coordinates of xarray's variables: names, CF attributes, projections."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from phire.errors import InputError
+from phire.fields.curvilinear import CurvilinearGrid
+
+HORIZONTAL = {
+    "latitude": ("latitude", "lat", "degrees_north", "degree_north"),
+    "longitude": ("longitude", "lon", "degrees_east", "degree_east"),
+}
+"""Names of the horizontal coordinates, and units that tell them."""
+
+PROJECTED = (
+    ("projection_y_coordinate", "projection_x_coordinate"),
+    ("grid_latitude", "grid_longitude"),
+)
+"""CF standard names of the coordinates of projected and of rotated grids."""
+
+METRES = {"m": 1.0, "metre": 1.0, "metres": 1.0, "meter": 1.0, "meters": 1.0, "km": 1e3,
+          "kilometre": 1e3, "kilometres": 1e3, "kilometer": 1e3, "kilometers": 1e3}  # fmt: skip
+
+DEGREES = ("degrees", "degree", "degrees_north", "degrees_east")
+
+PROJ_TEXT = ("proj4", "proj4_params", "proj4text", "crs_wkt", "spatial_ref")
+"""Attributes of variables or files that hold a projection as text."""
+
+
+def is_horizontal(array: xr.DataArray, kind: str) -> bool:
+    """Tells by name, standard name or units if a variable holds latitudes (or longitudes)."""
+    attributes = array.attrs
+    return (
+        str(array.name).lower() in HORIZONTAL[kind][:2]
+        or attributes.get("standard_name") == kind
+        or str(attributes.get("units", "")).lower() in HORIZONTAL[kind][2:]
+    )
+
+
+def with_horizontal_coordinates(dataset: xr.Dataset) -> xr.Dataset:
+    """Makes coordinates of two-dimensional latitudes, longitudes and of grid mappings.
+
+    Files that do not name them in an attribute ``coordinates`` give them as variables.
+    """
+    mappings = {
+        str({**array.encoding, **array.attrs}.get("grid_mapping", ""))
+        for array in dataset.data_vars.values()
+    }
+    found = [
+        name
+        for name, array in dataset.data_vars.items()
+        if (array.ndim == 2 and _is_point_coordinate(array)) or str(name) in mappings
+    ]
+    return dataset.set_coords(found) if found else dataset
+
+
+def _is_point_coordinate(array: xr.DataArray) -> bool:
+    return any(
+        str(array.name).lower() in HORIZONTAL[kind][:2] or array.attrs.get("standard_name") == kind
+        for kind in HORIZONTAL
+    )
+
+
+def projected_dimensions(array: xr.DataArray) -> tuple[Hashable, ...]:
+    """The dimensions of rows and columns of a projected, rotated or curvilinear grid; else ()."""
+    for names in PROJECTED:
+        found = [
+            dimension
+            for name in names
+            for dimension in array.dims
+            if dimension in array.coords
+            and array.coords[dimension].attrs.get("standard_name") == name
+        ]
+        if len(found) == 2:
+            return tuple(found)
+    points = _point_coordinates(array)
+    return points[0].dims if points else ()
+
+
+def _point_coordinates(array: xr.DataArray) -> list[xr.DataArray]:
+    """Two-dimensional latitudes and longitudes of a variable; none where it lacks either."""
+    found = []
+    for kind in HORIZONTAL:
+        for coordinate in array.coords.values():
+            if (
+                coordinate.ndim == 2
+                and is_horizontal(coordinate, kind)
+                and set(coordinate.dims) <= set(array.dims)
+            ):
+                found.append(coordinate)
+                break
+    return found if len(found) == 2 else []
+
+
+def curvilinear_grid(
+    array: xr.DataArray, dimensions: tuple[Hashable, ...], attributes: Mapping[Hashable, Any]
+) -> CurvilinearGrid | None:
+    """Reads the grid of a variable without latitudes and longitudes along its dimensions.
+
+    Args:
+        array: The variable.
+        dimensions: Its dimensions of rows and columns.
+        attributes: Those of its file.
+
+    Returns:
+        The grid in the file's order; None where neither lengths nor places are stated.
+
+    Raises:
+        InputError: The coordinates or the projection make no grid.
+    """
+    projection = _projection(array, attributes)
+    points = _point_coordinates(array)
+    axes = [_axis(array, dimension) for dimension in dimensions]
+    if all(axis is not None for axis in axes):
+        values, units = zip(*axes)
+        # Degrees about an unknown pole are no lengths.
+        if projection or not (points or "degrees" in units):
+            return CurvilinearGrid.projected(*values, projection)
+    if not points:
+        return None
+    return CurvilinearGrid.of_points(*(c.transpose(*dimensions).values for c in points))
+
+
+def _axis(array: xr.DataArray, dimension: Hashable) -> tuple[np.ndarray, str] | None:
+    """Values in metres or degrees, and which of both; None where it is neither."""
+    if dimension not in array.coords:
+        return None
+    coordinate = array.coords[dimension]
+    unit = str(coordinate.attrs.get("units", ""))
+    if unit in METRES:
+        return np.asarray(coordinate.values, np.float64) * METRES[unit], "m"
+    if unit in DEGREES and coordinate.attrs.get("standard_name") in PROJECTED[1]:
+        return np.asarray(coordinate.values, np.float64), "degrees"
+    return None
+
+
+def _projection(array: xr.DataArray, attributes: Mapping[Hashable, Any]) -> Any:
+    """What states the projection: a CF mapping, else a text; empty where nothing does."""
+    stated: dict[Hashable, Any] = {}
+    name = str({**array.encoding, **array.attrs}.get("grid_mapping", "")).split(":")[0]
+    if name:
+        if name not in array.coords:
+            raise InputError(
+                f"{array.name} names the grid_mapping {name!r}, which the file does not have: add "
+                "it, or remove the attribute."
+            )
+        import pyproj
+
+        stated = dict(array.coords[name].attrs)
+        if "grid_mapping_name" in stated or "crs_wkt" in stated:
+            try:
+                return pyproj.CRS.from_cf(stated)
+            except (KeyError, pyproj.exceptions.CRSError) as error:
+                raise InputError(
+                    f"the grid_mapping {name!r} states no projection: {error}"
+                ) from None
+    for place in (stated, array.attrs, attributes):
+        for key in PROJ_TEXT:
+            if place.get(key):
+                return str(place[key])
+    return ""
