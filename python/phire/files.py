@@ -36,6 +36,7 @@ _CUT_SHORT = re.compile(r"\d+ requested and \d+ written")
 _INPUTS = ("sources", "stores", "folder", "records", "store", "path", "metric", "truth", "source",
            "candidates", "run")  # fmt: skip
 """Options that name a command's main inputs, in the order of their fingerprints."""
+_CONTENT = "the content of "
 FLUSHED_EVERY = 0.2
 """Seconds between two flushes of :func:`flushing`."""
 
@@ -215,15 +216,14 @@ def differences(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[
             continue
         if "fingerprint" in name:
             found += _changed(name, recorded, wanted)
-        elif isinstance(was, dict) and isinstance(now, dict):
-            found += [
-                text if "content of" in text else f"{name}: {text}"
-                for text in differences(was, now)
-            ]
-        else:
-            found.append(f"{name} was {was!r}, now {now!r}")
+            continue
+        inside = []
+        if isinstance(was, dict) and isinstance(now, dict):
+            inside = differences(was, now)
+        only_content = inside and all(text.startswith(_CONTENT) for text in inside)
+        found += inside if only_content else [f"{name} was {was!r}, now {now!r}"]
     if not found and recorded != wanted:
-        found.append("the content of an input has changed")
+        found.append(f"{_CONTENT}an input has changed")
     return found
 
 
@@ -251,7 +251,7 @@ def _changed(name: str, recorded: Mapping[str, Any], wanted: Mapping[str, Any]) 
         paths = _texts([wanted[owner] for owner in owners])
         if isinstance(was, list) and isinstance(now, list) and len(was) == len(now) == len(paths):
             paths = [path for path, a, b in zip(paths, was, now) if a != b]
-    return [f"the content of {path} has changed" for path in paths]
+    return [f"{_CONTENT}{path} has changed" for path in paths]
 
 
 def _texts(value: Any) -> list[str]:
