@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -163,3 +165,13 @@ def test_an_unknown_part_is_refused_before_tensorflow_is_loaded(option, said, mo
     monkeypatch.setattr("phire.cli.common.import_tensorflow", None)  # a call would fail
     printed = run(phire_train, "nowhere", "--out", "run", *option, status=2)
     assert said in printed
+
+
+def test_a_damaged_record_ends_training_with_its_name(folder, tmp_path):
+    shutil.copytree(folder / "records", tmp_path / "records")
+    (shard,) = (tmp_path / "records").glob("*.tfrecord")
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 255
+    shard.write_bytes(data)
+    said = run(phire_train, tmp_path / "records", "--out", tmp_path / "run", *STEPS, status=1)
+    assert f"{shard}: record " in said and "make the records again" in said

@@ -17,7 +17,7 @@ from phire.errors import InputError
 from phire.fields.units import difference
 from phire.networks import network as networks
 from phire.parts import Specification
-from phire.records import Records, open_records
+from phire.records import Records, naming_damage, open_records
 from phire.records.schema import SampleSchema
 from phire.training import (
     Phase,
@@ -138,17 +138,18 @@ def train_generator(
             _take_over(made, source)
         return made
 
-    run = train(
-        build,
-        phases,
-        run=out,
-        options=given,
-        validation=held_out and functools.partial(_validation_batches, held_out, batch_size),
-        monitor="loss" if held_out is None else SELECTIONS[select],
-        seed=seed,
-        devices=devices,
-        **loop,
-    )
+    with naming_damage(opened, held_out):
+        run = train(
+            build,
+            phases,
+            run=out,
+            options=given,
+            validation=held_out and functools.partial(_validation_batches, held_out, batch_size),
+            monitor="loss" if held_out is None else SELECTIONS[select],
+            seed=seed,
+            devices=devices,
+            **loop,
+        )
     statics = Path(records) / "static.h5"
     if statics.exists() and not (run.path / statics.name).exists():
         with files.replacing(run.path / statics.name) as partial:

@@ -15,6 +15,8 @@ _PLACES = {
     "SampleSchema": "schema",
     "are_bare_records": "describing",
     "describe_records": "describing",
+    "find_damage": "damage",
+    "naming_damage": "damage",
     "open_records": "reading",
     "write_downscaling_records": "downscaling",
     "write_pair_records": "pairs",

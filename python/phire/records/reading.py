@@ -27,12 +27,13 @@ class Records:
     Attributes:
         path: The directory or file.
         manifest: Its facts; of bare TFRecord files, those that the first record tells.
+        shards: Its files.
     """
 
     def __init__(self, path: Path, manifest: Manifest, shards: list[str]) -> None:
         self.path = path
         self.manifest = manifest
-        self._shards = shards
+        self.shards = shards
 
     @property
     def schema(self) -> SampleSchema:
@@ -121,7 +122,7 @@ class Records:
             records = records.shard(workers, worker)
         # A few calls keep up with any disk; more would hold a batch each.
         batches = records.batch(batch_size // workers, drop_remainder=drop_remainder).map(
-            self._decode, num_parallel_calls=min(4, available_cores()), deterministic=True
+            self.decode, num_parallel_calls=min(4, available_cores()), deterministic=True
         )
         options = tf.data.Options()
         options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
@@ -133,7 +134,7 @@ class Records:
         return values * np.dtype(self.manifest.dtype).itemsize + 256
 
     def _raw(self, seed: int | None, epoch: int) -> tf.data.Dataset:
-        names = list(self._shards)
+        names = list(self.shards)
         if seed is not None:
             np.random.default_rng([seed, epoch]).shuffle(names)
         return tf.data.TFRecordDataset(
@@ -144,7 +145,7 @@ class Records:
             num_parallel_reads=None if len(names) == 1 else min(4, len(names)),
         ).with_options(_deterministic())
 
-    def _decode(self, records: tf.Tensor) -> dict[str, tf.Tensor]:
+    def decode(self, records: tf.Tensor) -> dict[str, tf.Tensor]:
         """A batch of serialised records, (n,), as :meth:`dataset` gives it."""
         arrays = self.schema.arrays
         pixels = [name for name in features.PIXELS if name in arrays]

@@ -48,14 +48,17 @@ class Pairs:
             self.batch_size, drop_remainder=False, classes=self.classes, limit=self.batches
         )
         own = self.records.manifest.schema.normalization
-        for batch in dataset.as_numpy_iterator():
-            patches = [batch["first"], batch["second"]]
-            if own != self.normalization:
-                patches = [
-                    self.normalization.apply(own.invert(p.astype(np.float64))).astype(np.float32)
-                    for p in patches
-                ]
-            yield *patches, batch["label"]
+        from phire.records import naming_damage
+
+        with naming_damage(self.records):
+            for batch in dataset.as_numpy_iterator():
+                patches = [batch["first"], batch["second"]]
+                if own != self.normalization:
+                    patches = [
+                        self.normalization.apply(own.invert(p.astype(np.float64))).astype("f4")
+                        for p in patches
+                    ]
+                yield *patches, batch["label"]
 
     def __len__(self) -> int:
         """Number of batches."""

@@ -89,7 +89,7 @@ def train_representation(
     Raises:
         InputError: Records, options or a run that do not fit; the message says which.
     """
-    from phire.records import open_records
+    from phire.records import naming_damage, open_records
     from phire.training import Phase, choose_strategy, train
 
     recipe = recipe_of(network)
@@ -253,22 +253,23 @@ def train_representation(
             schema.normalization,
         )
 
-    train(
-        build,
-        phases,
-        run=run,
-        options=options,
-        validation=validation_batches if held is not None else None,
-        monitor="loss" if held is None else "val_loss",
-        seed=seed,
-        overwrite=overwrite,
-        devices=devices,
-        precision=precision,
-        jit=jit,
-        deterministic=deterministic,
-        checkpoint_minutes=checkpoint_minutes,
-        checkpoint_steps=checkpoint_steps,
-    )
+    with naming_damage(opened, held):
+        train(
+            build,
+            phases,
+            run=run,
+            options=options,
+            validation=validation_batches if held is not None else None,
+            monitor="loss" if held is None else "val_loss",
+            seed=seed,
+            overwrite=overwrite,
+            devices=devices,
+            precision=precision,
+            jit=jit,
+            deterministic=deterministic,
+            checkpoint_minutes=checkpoint_minutes,
+            checkpoint_steps=checkpoint_steps,
+        )
 
 
 def _open_validation(validation: str | os.PathLike | None, schema: Any, classes: int) -> Any:

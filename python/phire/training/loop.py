@@ -302,7 +302,7 @@ class _Training:
             raise WorkError(
                 f"a record cannot be read ({str(error).splitlines()[0]}): make the records anew; "
                 "training goes on from the last checkpoint."
-            ) from None
+            ) from error
         if taken.broken:
             step = state.step + taken.steps - 1
             if self.agreement.chief:

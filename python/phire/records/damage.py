@@ -1,0 +1,80 @@
+"""Damaged records: which file, which record, and how to get it back."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from phire.errors import WorkError
+from phire.records.reading import TF_COMPRESSION, Records
+
+_REASONS = {
+    "truncated": "the file was cut short",
+    "corrupted": "its checksum is wrong",
+    "inflate": "it cannot be unpacked",
+}
+"""What signs in TensorFlow's messages mean."""
+_OTHER = "its arrays have other names or sizes"
+
+
+@contextlib.contextmanager
+def naming_damage(*read: Records | None) -> Iterator[None]:
+    """Within the block, an error of TensorFlow that a damaged record causes names its file.
+
+    TensorFlow's own messages name neither file nor record, and come from wherever the batch was
+    used first.
+
+    Args:
+        read: The records that the block reads; None counts for none.
+
+    Raises:
+        WorkError: A record is damaged.
+    """
+    try:
+        yield
+    except (tf.errors.OpError, WorkError) as error:
+        for records in read:
+            found = None if records is None else find_damage(records)
+            if found is not None:
+                raise WorkError(found) from error
+        raise
+
+
+def find_damage(records: Records) -> str | None:
+    """Reads all records once; names the first that is damaged, and the remedy.
+
+    Returns:
+        A sentence; None where every record can be read and none is missing.
+    """
+    count = 0
+    for shard in records.shards:
+        place = 0
+        try:
+            raw = tf.data.TFRecordDataset(
+                [shard], compression_type=TF_COMPRESSION[records.manifest.compression]
+            )
+            for record in raw:
+                records.decode(record[None])
+                place += 1
+        except tf.errors.OpError as error:
+            text = str(error)
+            reason = next((said for sign, said in _REASONS.items() if sign in text), _OTHER)
+            return f"{shard}: record {place + 1} is damaged ({reason}): {_remedy(records)}"
+        count += place
+    if count < records.count:
+        return (
+            f"{records.path} holds {count:,} records, of {records.count:,} that were written: "
+            f"{_remedy(records)}"
+        )
+    return None
+
+
+def _remedy(records: Records) -> str:
+    command = (records.manifest.provenance or {}).get("command")
+    if not command:
+        return "fetch or make the records again, then give the same command."
+    text = shlex.join(command)
+    return f"make the records again with `{text} --overwrite`, then give the same command."
