@@ -9,10 +9,12 @@ import pytest
 import xarray as xr
 
 from phire.downscaling import Downscaler, InterpolatedSource, PredictedSource, predict
-from phire.downscaling.prediction import TrainedGenerator
-from phire.downscaling.tiling import padded
+from phire.downscaling.tiling import Extension
+from phire.downscaling.trained_generator import TrainedGenerator
+from phire.downscaling.whole_fields import WholeFields
 from phire.errors import InputError
 from phire.fields import ArraySource, CoarsenedSource, Grid, open_store, to_dataset
+from phire.fields.coarsening import refine_grid
 from phire.networks import build
 
 
@@ -26,6 +28,12 @@ def coarse(store):
     return CoarsenedSource(open_store(store), 4)
 
 
+def refined(generator, fields, grid, tile=None):
+    """The fine fields of physical coarse ones."""
+    whole = WholeFields(fields, grid, refine_grid(grid, 4), np.arange(len(fields)))
+    return generator(whole, tile)[0]
+
+
 @pytest.mark.parametrize("tile", [3, 5, 8])
 def test_tiles_leave_no_trace(generator, coarse, tile, monkeypatch):
     # A reach that is smaller than the field, so that tiles are real ones.
@@ -34,20 +42,22 @@ def test_tiles_leave_no_trace(generator, coarse, tile, monkeypatch):
     monkeypatch.setattr(generator, "_graphs", {})
     monkeypatch.setattr(generator, "halo", 4)
     fields = coarse.read([0, 5])
-    whole = generator(fields, coarse.grid, 1000)
-    tiled = generator(fields, coarse.grid, tile)
+    whole = refined(generator, fields, coarse.grid, 1000)
+    tiled = refined(generator, fields, coarse.grid, tile)
     np.testing.assert_allclose(tiled, whole, atol=1e-5 * whole.std())
     region = Grid.regional(coarse.grid.latitudes[1:7], coarse.grid.longitudes[2:13])
     fields = fields[:, 1:7, 2:13]
     np.testing.assert_allclose(
-        generator(fields, region, tile), generator(fields, region, 1000), atol=1e-5 * whole.std()
-    )
+        refined(generator, fields, region, tile),
+        refined(generator, fields, region, 1000),
+        atol=1e-5 * whole.std(),
+    )  # fmt: skip
 
 
 def test_there_is_no_seam_at_the_date_line(generator, coarse):
     fields = coarse.read([3])
-    fine = generator(fields, coarse.grid)
-    rolled = generator(np.roll(fields, 5, axis=2), coarse.grid)
+    fine = refined(generator, fields, coarse.grid)
+    rolled = refined(generator, np.roll(fields, 5, axis=2), coarse.grid)
     np.testing.assert_allclose(rolled, np.roll(fine, 20, axis=2), atol=1e-5 * fine.std())
 
 
@@ -59,8 +69,9 @@ def test_beyond_a_pole_lies_the_other_side():
         x = np.cos(latitude) * np.cos(longitude)
         y = np.cos(latitude) * np.sin(longitude)
         field = np.stack([x, y], -1)[None]
-        extended, (top, bottom, left, right) = padded(field, grid, 2)
-        assert (left, right) == (2, 2)
+        extension = Extension.of(grid, 2)
+        extended, top, bottom = extension(field), extension.top, extension.bottom
+        assert (extension.left, extension.right) == (2, 2)
         assert top == 2
         # A Driscoll–Healy grid ends a whole row short of the south pole.
         assert bottom == (0 if grid.kind == "driscoll-healy" else 2)
@@ -75,9 +86,7 @@ def test_beyond_a_pole_lies_the_other_side():
 def test_a_region_is_not_continued():
     grid = Grid.regional([50.0, 49, 48], [1.0, 2, 3, 4])
     fields = np.ones((1, 3, 4, 1))
-    extended, added = padded(fields, grid, 2)
-    assert added == (0, 0, 0, 0)
-    assert extended.shape == fields.shape
+    assert Extension.of(grid, 2)(fields).shape == fields.shape
 
 
 @pytest.mark.parametrize("fill", ["nearest", "mean"])
@@ -115,7 +124,7 @@ def test_missing_input_leaves_no_trace_of_tiles(generator, coarse, tile, monkeyp
     # A hole larger than a tile.
     fields[0, 1:7, 4:13] = np.nan
     fields[1, :, 0] = np.nan
-    whole, tiled = (generator(fields, coarse.grid, size) for size in (1000, tile))
+    whole, tiled = (refined(generator, fields, coarse.grid, size) for size in (1000, tile))
     np.testing.assert_array_equal(np.isnan(whole), np.isnan(tiled))
     np.testing.assert_allclose(tiled, whole, atol=1e-5 * np.nanstd(whole))
 
@@ -288,12 +297,13 @@ def test_memory_is_bounded_by_the_tile(generator, coarse, monkeypatch):
     sizes = []
 
     def run(batch):
+        batch = batch["low"]
         sizes.append(batch.shape[:3])
         return np.zeros((*batch.shape[:1], 4 * batch.shape[1], 4 * batch.shape[2], 2), "f4")
 
     monkeypatch.setattr(generator, "_run", run)
     monkeypatch.setattr(generator, "halo", 2)
-    generator(coarse.read(slice(0, 24)), coarse.grid, 4)
+    refined(generator, coarse.read(slice(0, 24)), coarse.grid, 4)
     assert len(sizes) > 8
     assert max(n * h * w for n, h, w in sizes) <= 2 * 8 * 8
 
@@ -302,7 +312,7 @@ def test_a_periodic_generator_takes_no_region(generator, coarse, monkeypatch):
     monkeypatch.setattr(generator, "periodic", True)
     region = Grid.regional(coarse.grid.latitudes, coarse.grid.longitudes[:8])
     with pytest.raises(InputError, match="with periodic"):
-        generator.check(changed(coarse, fields=coarse.read([0])[:, :, :8], grid=region), "it")
+        PredictedSource(generator, changed(coarse, fields=coarse.read([0])[:, :, :8], grid=region))
 
 
 def test_an_interpolation_is_written_like_a_prediction(run, store, coarse, tmp_path):
@@ -366,7 +376,7 @@ def test_what_does_not_fit_is_named(run, coarse):
     with pytest.raises(InputError, match="coarse source holds no fields"):
         PredictedSource(run, changed(coarse, fields=coarse.read([])), name="the coarse source")
     with pytest.raises(InputError, match="no fields to refine"):
-        TrainedGenerator(run)(coarse.read([]), coarse.grid)
+        refined(TrainedGenerator(run), coarse.read([]), coarse.grid)
     with pytest.raises(InputError, match="coarsened by 2"):
         PredictedSource(run, CoarsenedSource(coarse.source, 2), any_spacing=True)
 

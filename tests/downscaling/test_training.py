@@ -18,6 +18,7 @@ from phire.errors import InputError
 from phire.fields import ArraySource, CoarsenedSource, open_store
 from phire.fields.coarsening import block_mean
 from phire.records import write_downscaling_records
+from phire.records.schema import SampleSchema
 from phire.training import open_run, take_over_optimizer
 
 
@@ -29,7 +30,7 @@ def test_a_run_has_its_phases_and_networks(run):
     assert adversarial["false_positive"] + adversarial["true_negative"] == pytest.approx(1)
     expected = adversarial["content"] + 1e-3 * adversarial["adversarial"]
     assert adversarial["loss"] == pytest.approx(expected, rel=1e-4)
-    assert opened.config["fields"]["scale"] == 4
+    assert opened.config["schema"]["scale"] == 4
     assert {path.stem for path in (run / "networks").glob("*.keras")} == {
         "generator",
         "discriminator",
@@ -136,10 +137,10 @@ def test_phires_own_records_are_trained_on_as_they_are(tmp_path):
     )  # fmt: skip
     history = run.history
     assert history["loss"][11] < 0.9 * history["loss"][0]
-    fields = run.config["fields"]
-    assert fields["scale"] == 10
+    schema = SampleSchema.from_dict(run.config["schema"])
+    assert schema.scale == 10
     # Wind in m/s, normalised by the reader.
-    assert fields["normalization"]["kind"] == "z"
+    assert schema.normalization.kind == "z"
     assert run.network("generator").output_shape == (None, None, None, 2)
 
 

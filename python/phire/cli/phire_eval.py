@@ -87,6 +87,12 @@ class _Named(click.ParamType):
     help="Candidates that are runs: the least physical value, such as 0 for rain; lower ones are "
     "set to it.",
 )
+@click.option(
+    "--members",
+    type=click.IntRange(1),
+    default=None,
+    help="Candidates that are stochastic runs: members of the ensemble.  [default: 1]",
+)
 @click.option("--seed", type=int, default=0, help="Seed of all random draws.")
 @click.option(
     "--chunk", type=click.IntRange(1), default=32, help="Times between snapshots of the work."
@@ -95,8 +101,9 @@ class _Named(click.ParamType):
 @click.option("--scheduler", default=None, help="Address of a dask scheduler to spread over.")
 @click.option("--report/--no-report", default=True, help="Draw the figures, write the report.")
 def main(
-    truth, candidates, output, climatology, learned, variables, lags, scale, minimum, **options
-):
+    truth, candidates, output, climatology, learned, variables, lags, scale, minimum, members,
+    **options,
+):  # fmt: skip
     """Evaluate candidates against TRUTH (a store, NetCDF, Zarr or GRIB file)."""
     from phire import files
     from phire.errors import InputError
@@ -107,16 +114,23 @@ def main(
     named = dict(candidates)
     if len(named) < len(candidates):
         raise InputError("two of --candidate have the same name: name each differently.")
-    if minimum is not None and not any(_is_run(spec) for spec in named.values()):
-        raise InputError("--minimum is of candidates that are runs, and none is: leave it out.")
+    for option, value in (("--minimum", minimum), ("--members", members)):
+        if value is not None and not any(_is_run(spec) for spec in named.values()):
+            raise InputError(f"{option} is of candidates that are runs, and none is: leave it out.")
+    of_runs = {"minimum": minimum, "members": members, "seed": options["seed"]}
     regions = dict(options.pop("regions"))
     truth_source = open_fields(truth, variables)
     sources = {
-        name: _open(name, spec, truth_source, scale, variables, minimum)
+        name: _open(name, spec, truth_source, scale, variables, of_runs)
         for name, spec in named.items()
     }
+    if (members or 1) > 1 and all(getattr(s, "members", 1) == 1 for s in sources.values()):
+        raise InputError(
+            f"--members {members} is of stochastic runs, but every candidate is deterministic: "
+            "leave it out, or train a network with noise or Monte Carlo dropout."
+        )
     origins = {"truth": _origin(files, truth)}
-    origins |= {name: _origin(files, spec, minimum) for name, spec in named.items()}
+    origins |= {name: _origin(files, spec, minimum, members) for name, spec in named.items()}
     if variables:
         origins["truth"]["variables"] = list(variables)
     functions = {}
@@ -150,7 +164,7 @@ def _is_run(spec):
     return os.path.isdir(spec) and not any(os.path.exists(os.path.join(spec, n)) for n in zarr)
 
 
-def _open(name, spec, truth, scale, variables, minimum):
+def _open(name, spec, truth, scale, variables, of_runs):
     """The source that ``--candidate NAME=SPEC`` means."""
     from phire.errors import InputError
     from phire.fields import open_fields
@@ -164,18 +178,23 @@ def _open(name, spec, truth, scale, variables, minimum):
     coarse, fine_grid = CoarsenedSource(truth, scale), CroppedSource(truth, scale).grid
     if is_run:
         import_tensorflow()
-        from phire.downscaling.prediction import PredictedSource
+        from phire.downscaling.predicted_source import PredictedSource
+        from phire.downscaling.trained_generator import TrainedGenerator
 
+        generator = TrainedGenerator(spec)
+        if not generator.stochastic:
+            # Of several candidates only the stochastic ones have members.
+            of_runs = {"minimum": of_runs["minimum"]}
         what = f"candidate {name}: the coarsened truth"
-        return PredictedSource(spec, coarse, fine_grid, minimum=minimum, name=what)
+        return PredictedSource(generator, coarse, fine_grid, name=what, **of_runs)
     from phire.downscaling.interpolation import InterpolatedSource
 
     return InterpolatedSource(coarse, fine_grid, spec)
 
 
-def _origin(files, spec, minimum=None):
-    """What is kept of where fields came from: the path, a hash of what is there, and the bound
-    that a prediction was set to."""
+def _origin(files, spec, minimum=None, members=None):
+    """What is kept of where fields came from: the path, a hash of what is there, the bound that a
+    prediction was set to, and its members."""
     if spec in INTERPOLATIONS:
         return {"spec": spec}
     path = os.path.realpath(spec)
@@ -184,6 +203,8 @@ def _origin(files, spec, minimum=None):
         from phire.fields.output import recorded_options
 
         minimum = (recorded_options(path) or {}).get("minimum")
+    elif members is not None:
+        origin["members"] = members
     return origin if minimum is None else {**origin, "minimum": minimum}
 
 

@@ -34,6 +34,8 @@ from phire.cli.common import Command
     help="Runs: the least physical value of the output, such as 0 for rain; lower ones are set to "
     "it.",
 )
+@click.option("--seed", type=int, help="Stochastic runs: seed of the random numbers.  [default: 0]")
+@click.option("--members", type=int, help="Stochastic runs: members of the ensemble.  [default: 1]")
 def main(run, input, output, **options):
     """Refine the coarse fields INPUT by the generator of RUN; write OUTPUT (.h5, .nc or .zarr).
 

@@ -9,9 +9,9 @@ import importlib
 from typing import Any
 
 _PLACES = {
-    "Downscaler": "prediction",
+    "Downscaler": "downscaler",
     "InterpolatedSource": "interpolation",
-    "PredictedSource": "prediction",
+    "PredictedSource": "predicted_source",
     "SuperResolution": "objectives.srgan",
     "predict": "prediction",
     "train_generator": "training",

@@ -1,16 +1,13 @@
-"""Applying a trained generator to whole fields."""
+"""Prediction of files: what ``phire predict`` does."""
 
 from __future__ import annotations
 
 import os
 from typing import Any
 
-import numpy as np
-import xarray as xr
-
 from phire import files, progress
-from phire.downscaling.filling import Filler
 from phire.downscaling.interpolation import InterpolatedSource
+from phire.downscaling.predicted_source import PredictedSource
 from phire.downscaling.resuming import kept
 from phire.downscaling.trained_generator import TrainedGenerator
 from phire.downscaling.written import CountedSource, notes
@@ -19,164 +16,12 @@ from phire.fields import open_source, write_source
 from phire.fields.coarsening import (
     CoarsenedSource,
     CroppedSource,
-    coarsen_grid,
     refine_grid,
     remainder_note,
 )
-from phire.fields.grid import Grid
 from phire.fields.interpolation import METHODS
 from phire.fields.opening import expand
-from phire.fields.source import Source, Times, TimeSelection, to_dataset
-
-
-class PredictedSource:
-    """A trained generator over a coarse source, as a source.
-
-    Args:
-        run: A run of ``phire-train``, or a generator opened from one.
-        coarse: The coarse source.
-        fine_grid: The grid of the result, where it is known better than by refining the coarse one.
-        tile: Largest side of a tile in coarse pixels; memory grows with it.
-        any_spacing: Take input of another spacing than trained on.
-        fill, minimum: See :meth:`TrainedGenerator.__call__`.
-        name: What the coarse source is called in messages.
-
-    Raises:
-        InputError: The generator does not fit the source, or the source holds no fields.
-    """
-
-    def __init__(
-        self,
-        run: str | os.PathLike | TrainedGenerator,
-        coarse: Source,
-        fine_grid: Grid | None = None,
-        *,
-        tile: int | None = None,
-        any_spacing: bool = False,
-        fill: str = "nearest",
-        minimum: float | None = None,
-        name: str = "the input",
-    ) -> None:
-        generator = run if isinstance(run, TrainedGenerator) else TrainedGenerator(run)
-        generator.check(coarse, name, any_spacing)
-        if not len(coarse.time):
-            raise InputError(f"{name} holds no fields: choose at least one time.")
-        Filler(fill, generator.normalization.mean)  # refuses before anything is read
-        self.generator = generator
-        self.coarse = coarse
-        self.tile = tile
-        self.fill, self.minimum = fill, minimum
-        self.name = name
-        self.channels, self.units = generator.channels, coarse.units
-        self.time = coarse.time
-        if fine_grid is None and isinstance(coarse, CoarsenedSource):
-            # The grid that it came from is known exactly.
-            fine_grid = CroppedSource(coarse.source, coarse.scale).grid
-            if coarse.scale != generator.scale:
-                raise InputError(
-                    f"{name} is coarsened by {coarse.scale}, {generator.path} refines by "
-                    f"{generator.scale}: coarsen by that."
-                )
-        _check_alignment(generator, coarse, fine_grid, name)
-        self.grid = fine_grid or refine_grid(coarse.grid, generator.scale, generator.alignment)
-        shape = tuple(size * generator.scale for size in coarse.grid.shape)
-        if self.grid.shape != shape:
-            raise InputError(
-                f"{generator.path} refines {coarse.grid.describe()} to {shape[0]} × {shape[1]} "
-                f"points, not to the {self.grid.describe()}."
-            )
-        self._checked = False
-
-    def read(self, times: Times) -> np.ndarray:
-        """Reads fields; see :class:`phire.fields.source.Source`."""
-        fields = self.coarse.read(times)
-        if not self._checked:
-            self.generator.check_values(fields, self.name)
-            self._checked = True
-        return self.generator(
-            fields, self.coarse.grid, self.tile,
-            fine_grid=self.grid, fill=self.fill, minimum=self.minimum,
-        )  # fmt: skip
-
-
-def _check_alignment(
-    generator: TrainedGenerator, coarse: Source, fine_grid: Grid | None, name: str
-) -> None:
-    """Refuses coarse points that lie otherwise in their blocks than those trained on."""
-    if isinstance(coarse, CoarsenedSource) and generator.alignment == "corner":
-        raise InputError(
-            f"{name} holds block means, which stand for the centres of their blocks; "
-            f"{generator.path} was trained with --alignment corner, on the first points of blocks: "
-            "give coarse fields that lie there to `phire predict`, without --coarsen."
-        )
-    if fine_grid is None or not fine_grid.has_coordinates:
-        return
-    expected = coarsen_grid(fine_grid, generator.scale, generator.alignment)
-    if expected.shape == coarse.grid.shape and not expected.equals(coarse.grid):
-        raise InputError(
-            f"{name} ({coarse.grid.describe()}) does not lie on the {generator.alignment}s of "
-            f"blocks of the {fine_grid.describe()}, as {generator.path} was trained on."
-        )
-
-
-class Downscaler:
-    """A trained generator for notebooks: xarray in, xarray out.
-
-    >>> fine = Downscaler.load("run")(xr.open_dataset("coarse.nc"))
-    """
-
-    def __init__(self, generator: TrainedGenerator) -> None:
-        if not isinstance(generator, TrainedGenerator):
-            raise InputError(
-                f"Downscaler takes a trained generator, not a {type(generator).__name__}: open one "
-                "by Downscaler.load(RUN), then call it with a dataset."
-            )
-        self.generator = generator
-
-    @classmethod
-    def load(
-        cls, run: str | os.PathLike, network: str = "generator", epoch: int | str | None = None
-    ) -> Downscaler:
-        """Opens a run of ``phire-train``; see :class:`TrainedGenerator`."""
-        return cls(TrainedGenerator(run, network, epoch))
-
-    def __call__(
-        self,
-        dataset: xr.Dataset,
-        *,
-        tile: int | None = None,
-        any_spacing: bool = False,
-        fill: str = "nearest",
-        minimum: float | None = None,
-    ) -> xr.Dataset:
-        """Refines the fields of a dataset.
-
-        Args:
-            dataset: One variable a channel, with time, latitude and longitude.
-            tile: Largest side of a tile in coarse pixels.
-            any_spacing: Take input of another spacing than trained on.
-            fill, minimum: See :meth:`TrainedGenerator.__call__`.
-
-        Returns:
-            The same variables in physical units on the finer grid.
-
-        Raises:
-            InputError: The dataset does not fit the generator.
-        """
-        from phire.fields import DatasetSource
-
-        if not isinstance(dataset, xr.Dataset):
-            raise InputError(
-                f"the fields to refine are a {type(dataset).__name__}: pass an xarray Dataset with "
-                f"the variables {', '.join(self.generator.channels)} (of a DataArray, "
-                "array.to_dataset(name=...) makes one)."
-            )
-        source = DatasetSource(dataset, variables=self.generator.channels)
-        predicted = PredictedSource(
-            self.generator, source, tile=tile, any_spacing=any_spacing, fill=fill, minimum=minimum,
-            name="the dataset",
-        )  # fmt: skip
-        return to_dataset(predicted)
+from phire.fields.source import Source, TimeSelection
 
 
 def predict(
@@ -194,6 +39,8 @@ def predict(
     alignment: str | None = None,
     fill: str = "nearest",
     minimum: float | None = None,
+    seed: int | None = None,
+    members: int | None = None,
     overwrite: bool = False,
 ) -> None:
     """Applies a trained generator, or an interpolation, to whole fields of any size.
@@ -218,6 +65,10 @@ def predict(
             the output.
         minimum: The least physical value in the output, such as 0 for rain: lower ones are set to
             it. None for no such bound.
+        seed: Seed of a stochastic generator's random numbers; 0 by default. They are those of seed,
+            time and member, whatever the tiles.
+        members: Members of a stochastic generator's ensemble, written along the dimension
+            ``member``; 1 by default.
         overwrite: Make the output anew.
 
     Raises:
@@ -234,7 +85,8 @@ def predict(
     if str(run) in METHODS:
         chosen = {"network": network != "generator", "epoch": epoch, "tile": tile,
                   "any-spacing": any_spacing, "fill": fill != "nearest",
-                  "minimum": minimum is not None}  # fmt: skip
+                  "minimum": minimum is not None, "seed": seed is not None,
+                  "members": members is not None}  # fmt: skip
         _refuse(chosen, f"is of generators, not of {run} interpolation")
         source = _opened(input, None, time, coarsen)
         predicted, facts = _interpolated(source, str(run), scale, alignment)
@@ -243,10 +95,10 @@ def predict(
     else:
         _refuse({"scale": scale, "alignment": alignment}, "is kept in the run of a generator")
         generator = TrainedGenerator(run, network, epoch)
-        source = _opened(input, generator.channels, time, coarsen)
+        source = _opened(input, generator.low.channels, time, coarsen)
         predicted = PredictedSource(
             generator, source, tile=tile, any_spacing=any_spacing, fill=fill, minimum=minimum,
-            name=str(input),
+            seed=seed, members=members, name=str(input),
         )  # fmt: skip
         options |= {
             "run": os.path.realpath(run),
@@ -256,6 +108,8 @@ def predict(
             "tile": tile,
             "any_spacing": any_spacing,
             "fill": fill,
+            "seed": predicted.seed,
+            "members": predicted.members,
         }
         written = notes(fill, minimum, generator.conserves)
     with kept(predicted, output, options) as source:

@@ -3,70 +3,139 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from phire.fields.grid import Grid
 
+Network = Callable[[dict[str, np.ndarray]], np.ndarray]
 
-def padded(
-    fields: np.ndarray, grid: Grid, halo: int
-) -> tuple[np.ndarray, tuple[int, int, int, int]]:
-    """Continues fields beyond their edges where the globe goes on.
+
+@dataclasses.dataclass(frozen=True)
+class Extension:
+    """Continuation of fields beyond their edges where the globe goes on.
 
     Around the circle of longitude where the grid closes it, and across the poles where its rows
-    come up to them (the row beyond is one on this side, half way around). A region is left as it
-    is: at its edges the network sees the zeros that it saw at the edges of its training patches.
+    come up to them (the row beyond is one on this side, half way around).
+
+    Attributes:
+        rows: (h + top + bottom,) rows of the fields that the extended ones show.
+        opposite: The same, True where they are seen half way around.
+        columns: (w + left + right,) columns.
+        top, bottom, left, right: Rows and columns added on each side.
+    """
+
+    rows: np.ndarray
+    opposite: np.ndarray
+    columns: np.ndarray
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @classmethod
+    def of(cls, grid: Grid, size: int) -> Extension:
+        """Extends the globe by some rows and columns, a region by none.
+
+        Args:
+            grid: The grid of the fields.
+            size: Rows and columns to add on each side.
+        """
+        height, width = grid.shape
+        rows, opposite = np.arange(height), np.zeros(height, bool)
+        if not grid.wraps or not size:
+            return cls(rows, opposite, np.arange(width), 0, 0, 0, 0)
+        top = bottom = 0
+        reach = min(size, height - 1)
+        north, south = (90 - abs(grid.latitudes[i]) for i in (0, -1))
+        spacing = grid.spacing[0]
+        # A row on the pole is its own mirror; rows half a spacing off it have one beyond.
+        for side, distance in (("top", north), ("bottom", south)):
+            if distance > 0.75 * spacing:
+                continue  # a row is missing between here and the pole: the edge stays one
+            first = 1 if distance < spacing / 4 else 0
+            mirrored = np.arange(first, first + reach) % height
+            if side == "top":
+                rows = np.concatenate([mirrored[::-1], rows])
+                opposite = np.concatenate([np.ones(reach, bool), opposite])
+                top = reach
+            else:
+                rows = np.concatenate([rows, height - 1 - mirrored])
+                opposite = np.concatenate([opposite, np.ones(reach, bool)])
+                bottom = reach
+        columns = np.arange(-size, width + size) % width
+        return cls(rows, opposite, columns, top, bottom, size, size)
+
+    def without(self, margin: int) -> Extension:
+        """The same with fewer rows and columns on the sides that have some."""
+        top, bottom, left, right = (
+            max(n - margin, 0) for n in (self.top, self.bottom, self.left, self.right)
+        )
+        rows = slice(self.top - top, len(self.rows) - (self.bottom - bottom))
+        columns = self.columns[self.left - left : len(self.columns) - (self.right - right)]
+        return Extension(
+            self.rows[rows], self.opposite[rows], columns, top, bottom, left, right
+        )  # fmt: skip
+
+    def __call__(self, fields: np.ndarray, scale: int = 1) -> np.ndarray:
+        """Extends fields (…, h·scale, w·scale, C), block by block where they are finer."""
+        if not (self.top or self.bottom or self.left or self.right):
+            return fields
+        within = np.arange(scale)
+        # Beyond a pole a block's rows come in the opposite order.
+        rows = np.concatenate(
+            [
+                row * scale + (within[::-1] if across else within)
+                for row, across in zip(self.rows, self.opposite)
+            ]
+        )
+        opposite = self.opposite.repeat(scale)
+        columns = (self.columns[:, None] * scale + within).ravel()
+        extended = fields[..., rows, :, :][..., columns, :]
+        if opposite.any():
+            width = fields.shape[-2]
+            turned = (columns + width // scale // 2 * scale) % width
+            extended[..., opposite, :, :] = fields[..., rows[opposite], :, :][..., turned, :]
+        return extended
+
+
+def with_margin(low: np.ndarray, grid: Grid, margin: int) -> np.ndarray:
+    """Adds coarse points of context on every side: the globe's, else the nearest at the edge.
 
     Args:
-        fields: (n, h, w, C).
+        low: (…, h, w, C) without missing values.
         grid: Their grid.
-        halo: Rows and columns to add.
-
-    Returns:
-        The fields, and what was added at the top, bottom, left and right.
+        margin: Rows and columns to add.
     """
-    if not grid.wraps or not halo:
-        return fields, (0, 0, 0, 0)
-    height, width = grid.shape
-    columns = np.arange(-halo, width + halo) % width
-    top = bottom = 0
-    rows = np.arange(height)
-    opposite = np.zeros(height, bool)
-    reach = min(halo, height - 1)
-    north, south = (90 - abs(grid.latitudes[i]) for i in (0, -1))
-    spacing = grid.spacing[0]
-    # A row on the pole is its own mirror; rows half a spacing off it have one beyond.
-    for side, distance in (("top", north), ("bottom", south)):
-        if distance > 0.75 * spacing:
-            continue  # a row is missing between here and the pole: the edge stays one
-        first = 1 if distance < spacing / 4 else 0
-        mirrored = np.arange(first, first + reach) % height
-        if side == "top":
-            rows = np.concatenate([mirrored[::-1], rows])
-            opposite = np.concatenate([np.ones(reach, bool), opposite])
-            top = reach
-        else:
-            rows = np.concatenate([rows, height - 1 - mirrored])
-            opposite = np.concatenate([opposite, np.ones(reach, bool)])
-            bottom = reach
-    extended = fields[:, rows][:, :, columns]
-    if opposite.any():
-        across = fields[:, rows[opposite]][:, :, (columns + width // 2) % width]
-        extended[:, opposite] = across
-    return extended, (top, bottom, halo, halo)
+    if not margin:
+        return low
+    extension = Extension.of(grid, margin)
+    low = extension(low)
+    lacking = [
+        (max(0, margin - before), max(0, margin - after))
+        for before, after in (
+            (extension.top, extension.bottom), (extension.left, extension.right),
+        )
+    ]  # fmt: skip
+    return np.pad(low, [(0, 0)] * (low.ndim - 3) + [*lacking, (0, 0)], mode="edge")
 
 
 def apply_in_tiles(
-    network: Callable[[np.ndarray], np.ndarray],
-    fields: np.ndarray,
+    network: Network,
+    low: np.ndarray,
     grid: Grid,
     *,
     scale: int,
-    halo: int,
+    halo: int | None,
     tile: int,
+    fine: Mapping[str, np.ndarray] | None = None,
+    constant: Mapping[str, np.ndarray] | None = None,
+    margin: int = 0,
+    position: tuple[int, int] | None = None,
+    channels: int | None = None,
 ) -> np.ndarray:
     """Applies a network that refines by ``scale`` to fields of any size.
 
@@ -75,45 +144,123 @@ def apply_in_tiles(
     and both see the same edge.
 
     Args:
-        network: (n, h, w, C) → (n, h·scale, w·scale, C).
-        fields: (n, h, w, C).
-        grid: Their grid.
+        network: Arrays by name, of one batch of tiles, → (B, H, W, C).
+        low: (n, …, h + 2·margin, w + 2·margin, Cl), normalised.
+        grid: The coarse grid, h × w.
         scale: Refinement.
-        halo: Coarse pixels.
+        halo: Coarse pixels; None takes each field as one tile.
         tile: Largest side of a tile without its halo, coarse pixels.
+        fine: Further maps (n, …, h·scale, w·scale, Ca) by name.
+        constant: Arrays (n, …) by name that are the same for all tiles of a field.
+        margin: Coarse points of context around ``low``.
+        position: Row and column of the first fine point in the domain, to be passed on for each
+            tile as the array ``position``; None where it is not needed.
+        channels: Channels of the output; by default those of ``low``.
 
     Returns:
         (n, h·scale, w·scale, C) float32.
     """
-    extended, (top, _, left, _) = padded(fields, grid, halo)
-    n, height, width, channels = fields.shape
-    full_height, full_width = extended.shape[1:3]
-    tiles = collections.defaultdict(list)
+    height, width = grid.shape
+    if halo is None:
+        halo, tile = 0, max(height, width)
+    extension = Extension.of(grid, halo + margin if halo else 0)
+    context = extension.without(margin)
+    low = _extended_low(low, extension, context, margin)
+    maps = {name: context(array, scale) for name, array in (fine or {}).items()}
+    # (rows, columns) of the extended fields without their margin.
+    full = tuple(size - 2 * margin for size in low.shape[-3:-1])
+    first = context.top, context.left
+    groups = collections.defaultdict(list)
     for row in range(0, height, tile):
         for column in range(0, width, tile):
             inner = (row, min(row + tile, height)), (column, min(column + tile, width))
-            outer = [
-                (max(start + before - halo, 0), min(stop + before + halo, full))
-                for (start, stop), before, full in zip(
-                    inner, (top, left), (full_height, full_width)
-                )
-            ]
-            cut = tuple(
-                slice((start + before - edge[0]) * scale, (stop + before - edge[0]) * scale)
-                for (start, stop), before, edge in zip(inner, (top, left), outer)
-            )
-            target = tuple(slice(start * scale, stop * scale) for start, stop in inner)
-            outside = tuple(slice(*edge) for edge in outer)
-            shape = tuple(stop - start for start, stop in outer)
-            tiles[shape] += [(i, outside, cut, target) for i in range(n)]
-    fine = np.empty((n, height * scale, width * scale, channels), np.float32)
-    for shape, alike in tiles.items():
+            one = _Tile.of(inner, first, full, halo, scale)
+            groups[one.shape] += [(i, one) for i in range(len(low))]
+    result = np.empty(
+        (len(low), height * scale, width * scale, channels or low.shape[-1]), np.float32
+    )
+    for shape, alike in groups.items():
         # Many small ones at once, but never more than two full ones; never one by one where that
         # can be helped, for the convolutions of a single image take twice as long on a CPU.
         together = max(2, (tile + 2 * halo) ** 2 // math.prod(shape))
-        for first in range(0, len(alike), together):
-            some = alike[first : first + together]
-            batch = np.stack([extended[i][outside] for i, outside, _, _ in some])
-            for (i, _, cut, target), result in zip(some, network(batch)):
-                fine[i][target] = result[cut]
-    return fine
+        for start in range(0, len(alike), together):
+            some = alike[start : start + together]
+            batch = {"low": np.stack([low[(i, ..., *one.coarse(margin))] for i, one in some])}
+            for name, array in maps.items():
+                batch[name] = np.stack([array[(i, ..., *one.fine(scale))] for i, one in some])
+            for name, array in (constant or {}).items():
+                batch[name] = np.stack([array[i] for i, _ in some])
+            if position is not None:
+                batch["position"] = np.array(
+                    [one.position(position, first, scale) for _, one in some], np.int32
+                )
+            for (i, one), made in zip(some, network(batch)):
+                result[(i, *one.target)] = made[one.cut]
+    return result
+
+
+def _extended_low(
+    low: np.ndarray, extension: Extension, context: Extension, margin: int
+) -> np.ndarray:
+    """Extends coarse fields with their margin to the rows and columns of ``context`` with it."""
+    if not margin:
+        return extension(low)
+    if not extension.right:
+        return low  # a region, or the globe without a halo
+    extended = extension(low[..., margin:-margin, margin:-margin, :])
+    # Beyond a pole that the rows do not reach lies only the margin that was given.
+    lacking = [
+        margin - (extension.top - context.top), margin - (extension.bottom - context.bottom)
+    ]  # fmt: skip
+    return np.pad(extended, [(0, 0)] * (low.ndim - 3) + [lacking, (0, 0), (0, 0)], mode="edge")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Tile:
+    """Place of a tile, in coarse points of the extended fields.
+
+    Attributes:
+        outer: First and last row, first and last column, the halo included.
+        cut: The part of the network's output that it keeps.
+        target: Where this goes in the fine field.
+    """
+
+    outer: tuple[tuple[int, int], tuple[int, int]]
+    cut: tuple[slice, slice]
+    target: tuple[slice, slice]
+
+    @classmethod
+    def of(
+        cls,
+        inner: tuple[tuple[int, int], tuple[int, int]],
+        first: tuple[int, int],
+        full: tuple[int, int],
+        halo: int,
+        scale: int,
+    ) -> _Tile:
+        outer = tuple(
+            (max(start + before - halo, 0), min(stop + before + halo, size))
+            for (start, stop), before, size in zip(inner, first, full)
+        )
+        cut = tuple(
+            slice((start + before - edge[0]) * scale, (stop + before - edge[0]) * scale)
+            for (start, stop), before, edge in zip(inner, first, outer)
+        )
+        return cls(outer, cut, tuple(slice(a * scale, b * scale) for a, b in inner))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(stop - start for start, stop in self.outer)
+
+    def coarse(self, margin: int) -> tuple[slice, slice, slice]:
+        return (*(slice(a, b + 2 * margin) for a, b in self.outer), slice(None))
+
+    def fine(self, scale: int) -> tuple[slice, slice, slice]:
+        return (*(slice(a * scale, b * scale) for a, b in self.outer), slice(None))
+
+    def position(
+        self, origin: tuple[int, int], first: tuple[int, int], scale: int
+    ) -> tuple[int, ...]:
+        return tuple(
+            o + (edge[0] - before) * scale for o, edge, before in zip(origin, self.outer, first)
+        )

@@ -1,4 +1,4 @@
-"""A trained generator with the facts of the fields that it was trained on."""
+"""A trained generator with the schema of the samples that it was trained on."""
 
 from __future__ import annotations
 
@@ -11,26 +11,33 @@ from typing import Any
 import numpy as np
 
 from phire.downscaling.filling import Filler, mark_missing
-from phire.downscaling.tiling import apply_in_tiles
+from phire.downscaling.random_inputs import draw_dropout_seed, draw_noise, is_stochastic
+from phire.downscaling.tiling import apply_in_tiles, with_margin
+from phire.downscaling.whole_fields import WholeFields
 from phire.errors import InputError
-from phire.fields import units
-from phire.fields.coarsening import refine_grid, with_block_means
-from phire.fields.grid import Grid
-from phire.fields.normalization import Normalization
-from phire.fields.source import Source
+from phire.fields.coarsening import with_block_means
+from phire.records.schema import SampleSchema
 
 TILE = 128
-SAME_SPACING = 0.05
-"""Share by which the spacing of the input may differ from that of the training data."""
 
 
 class TrainedGenerator:
-    """A generator with the facts of the fields that it was trained on.
+    """A generator with the schema of the samples that it was trained on.
 
     Args:
         run: A run of ``phire-train``.
         network: Name of the network in the run.
         epoch: The end of this epoch, ``"best"``, or None for the end of training.
+
+    Attributes:
+        schema: The samples' arrays.
+        inputs: The files that the records were made of, by the names of phire-data's options.
+        channels, units, normalization: Of the targets.
+        periodic: The network pads around the circle of longitude.
+        conserves: It keeps block means.
+        low: The array ``low`` of the schema.
+        halo: Coarse points that an output depends on; None for the whole field.
+        stochastic: The network reads random numbers, so that members differ.
 
     Raises:
         InputError: ``run`` is none, or is not trained to its end.
@@ -42,27 +49,34 @@ class TrainedGenerator:
         network: str = "generator",
         epoch: int | str | None = None,
     ) -> None:
+        from phire.networks.blocks.conservation import Conservation
         from phire.networks.blocks.output import halo_of
+        from phire.networks.layers import PeriodicPadding
         from phire.training import open_run
 
         self.path = Path(run)
         opened = open_run(run)
-        facts = opened.config.get("fields", {})
-        if "scale" not in facts or "network" not in opened.config:
-            raise InputError(f"{run} is a run of another command: name a run of phire-train.")
+        config = opened.config
+        if "schema" not in config or "network" not in config:
+            raise InputError(
+                f"{run} is a run of another command, or of an earlier version of phire, which kept "
+                "no schema: name a run of phire-train, or train again."
+            )
         if not (epoch is None or epoch == "best" or str(epoch).isdigit()):
             raise InputError(f"--epoch {epoch} must be a number or `best`.")
         self.network = opened.network(network, epoch)
-        self.periodic = bool(opened.config["network"].get("periodic"))
-        self.conserves = bool(opened.config.get("conserve"))
-        self.channels = tuple(facts["channels"])
-        self.units = tuple(facts["units"])
-        self.scale = int(facts["scale"])
-        self.alignment = facts["alignment"]
-        self.spacing = facts["spacing"]
-        self.normalization = Normalization.from_dict(facts["normalization"])
+        self.periodic = any(isinstance(x, PeriodicPadding) for x in self.network.layers)
+        self.conserves = any(isinstance(x, Conservation) for x in self.network.layers)
+        self.schema = SampleSchema.from_dict(config["schema"])
+        self.inputs: dict[str, Any] = dict(config.get("inputs") or {})
+        self.low = self.schema.arrays["low"]
+        self.channels, self.units = self.schema.channels, self.schema.units
+        self.normalization = self.schema.normalization
+        self.scale = int(self.schema.scale)
+        self.alignment = self.schema.alignment or "cell"
         self.halo = halo_of(self.network)
-        self._graphs: dict[tuple[int, ...], Callable[[np.ndarray], Any]] = {}
+        self.stochastic = is_stochastic(self.network)
+        self._graphs: dict[tuple, Callable[[dict], Any]] = {}
 
     def fingerprint(self) -> str:
         """A short hash of the weights."""
@@ -71,43 +85,11 @@ class TrainedGenerator:
             digest.update(np.ascontiguousarray(weight))
         return digest.hexdigest()[:16]
 
-    def check(self, source: Source, what: str, any_spacing: bool = False) -> None:
-        """Refuses a coarse source of other channels, units or spacing.
-
-        Raises:
-            InputError: What differs.
-        """
-        if tuple(source.channels) != self.channels:
-            raise InputError(
-                f"{what} holds the channels {', '.join(source.channels)}; {self.path} was trained "
-                f"on {', '.join(self.channels)}: give these, in this order."
-            )
-        difference = units.difference(self.channels, source.units, self.units)
-        if difference:
-            raise InputError(
-                f"{what} holds {difference} as {self.path} was trained on: convert the units first."
-            )
-        if self.periodic and not source.grid.wraps:
-            raise InputError(
-                f"{what} lies on a {source.grid.describe()}, {self.path} was trained with "
-                "periodic: give fields all around the globe, or train without."
-            )
-        if any_spacing or self.spacing is None or not source.grid.has_coordinates:
-            return
-        trained = [float(value) * self.scale for value in self.spacing]
-        for name, has, wanted in zip(("rows", "columns"), source.grid.spacing, trained):
-            if abs(has - wanted) > SAME_SPACING * wanted:
-                raise InputError(
-                    f"{what} has {name} {has:.4g}° apart, {self.path} was trained on "
-                    f"{wanted:.4g}°: give fields of that spacing (--coarsen makes them of "
-                    "fine ones), or pass --any-spacing."
-                )
-
     def check_values(self, fields: np.ndarray, what: str) -> None:
-        """Refuses fields that cannot be in the units of the training data.
+        """Refuses coarse fields that cannot be in the units of the training data.
 
         Args:
-            fields: (n, h, w, C); missing values are left out of the judgement.
+            fields: (…, Cl); missing values are left out of the judgement.
             what: What they are, for the message.
 
         Raises:
@@ -120,63 +102,163 @@ class TrainedGenerator:
             raise InputError(f"{what} holds infinite values: mark them as missing (NaN) first.")
         if present.any():
             check_values(
-                fields[present][None, None], self.normalization, self.units, what,
+                fields[present][None, None], self.low.normalization, self.low.units, what,
                 trained=f"the training data of {self.path}",
             )  # fmt: skip
 
     def __call__(
         self,
-        fields: np.ndarray,
-        grid: Grid,
+        fields: WholeFields,
         tile: int | None = None,
         *,
-        fine_grid: Grid | None = None,
         fill: str = "nearest",
         minimum: float | None = None,
+        seed: int = 0,
+        members: int = 1,
     ) -> np.ndarray:
-        """Refines physical fields.
+        """Predicts the fine fields of whole samples, in physical units.
 
-        Missing values are filled for the network before the fields are cut into tiles; the blocks
-        of points with a missing channel are missing in the result, and only these.
+        Missing coarse values are filled for the network before the fields are cut into tiles; the
+        blocks of points with a missing channel are missing in the result, and only these. Random
+        numbers are those of (seed, time, member), laid out over the whole field.
 
         Args:
-            fields: (n, h, w, C).
-            grid: Their grid.
+            fields: The samples.
             tile: Largest side of a tile in coarse pixels.
-            fine_grid: The grid of the result; by default ``grid`` refined.
             fill: See :class:`phire.downscaling.filling.Filler`.
             minimum: The least physical value: lower ones are set to it. None for no such bound.
+            seed: Seed of the random numbers.
+            members: Number of members.
 
         Returns:
-            (n, h·s, w·s, C) float32. Of a generator trained with ``conserve`` the area-weighted
-            block means are those of the filled input.
+            (members, n, h·s, w·s, C) float32. Of a generator trained with ``conserve`` the
+            area-weighted block means are those of the filled input.
 
         Raises:
-            InputError: There are no fields, or ``fill`` is unknown.
+            InputError: There are no fields, ``fill`` is unknown, or several members are asked of a
+                deterministic generator.
         """
-        if not len(fields):
+        if not len(fields.low):
             raise InputError("there are no fields to refine: the first axis has the length 0.")
-        filled, missing = Filler(fill, self.normalization.mean)(fields, grid)
-        fine = apply_in_tiles(
-            self._run, self.normalization.apply(filled).astype(np.float32), grid,
-            scale=self.scale, halo=self.halo, tile=tile or TILE,
-        )  # fmt: skip
-        fine = self.normalization.invert(fine)
-        if self.conserves:
-            fine_grid = fine_grid or refine_grid(grid, self.scale, self.alignment)
-            fine = with_block_means(fine, filled, fine_grid, self.scale)
-        if minimum is not None:
-            np.maximum(fine, np.float32(minimum), out=fine)
-        return mark_missing(fine, missing)
+        self.check_members(members)
+        filled, missing = self._filled(fields, fill)
+        low = self._with_context(filled, fields)
+        low = self.low.normalization.apply(low).astype(np.float32)
+        fine, constant = self._further_arrays(fields)
+        made = []
+        for member in range(members):
+            result = self._member(fields, low, fine, constant, tile or TILE, seed, member)
+            result = self.normalization.invert(result)
+            if self.conserves:
+                result = self._conserved(result, fields, filled)
+            if minimum is not None:
+                np.maximum(result, np.float32(minimum), out=result)
+            made.append(mark_missing(result, missing))
+        return np.stack(made)
 
-    def _run(self, batch: np.ndarray) -> np.ndarray:
+    def check_members(self, members: int) -> None:
+        """Refuses an impossible number of members.
+
+        Raises:
+            InputError: It is not positive, or several are asked of a deterministic generator.
+        """
+        if members < 1:
+            raise InputError(f"--members {members} must be at least 1.")
+        if members > 1 and not self.stochastic:
+            raise InputError(
+                f"--members {members} needs a stochastic generator, but {self.path} is "
+                "deterministic: leave it out, or train a network with noise or Monte Carlo dropout."
+            )
+
+    def _filled(self, fields: WholeFields, fill: str) -> tuple[np.ndarray, np.ndarray]:
+        """Coarse fields without missing values, and (n, h, w) True where a block had some."""
+        filler = Filler(fill, self.low.normalization.mean)
+        flat = fields.low.reshape(-1, *fields.low.shape[-3:])
+        filled, missing = filler(flat, fields.coarse)
+        filled = filled.reshape(fields.low.shape)
+        missing = missing.reshape(*fields.low.shape[:-1], 1)
+        return filled, fields.inner(fields.asked(missing))[..., 0]
+
+    def _with_context(self, low: np.ndarray, fields: WholeFields) -> np.ndarray:
+        """Coarse fields with the margin on every side: theirs, else the nearest there is."""
+        margin = self.schema.margin
+        if not margin:
+            return fields.inner(low)
+        if not any(map(any, fields.context)):
+            return with_margin(low, fields.coarse, margin)
+        lacking = [(margin - before, margin - after) for before, after in fields.context]
+        return np.pad(low, [(0, 0)] * (low.ndim - 3) + [*lacking, (0, 0)], mode="edge")
+
+    def _further_arrays(
+        self, fields: WholeFields
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Normalised fine maps, and what is the same all over a field."""
+        fine, constant = {}, {}
+        names = {*self.network.input}
+        for name in names & {"static", "auxiliary"}:
+            array = getattr(fields, name)
+            values = self.schema.arrays[name].normalization.apply(array).astype(np.float32)
+            values = np.nan_to_num(values, copy=False)  # as records hold what is missing
+            if name == "static":
+                values = np.broadcast_to(values, (len(fields.low), *values.shape))
+            fine[name] = values
+        if "time" in names:
+            constant["time"] = fields.time
+        if fields.step is not None:
+            constant["step"] = fields.step
+        return fine, constant
+
+    def _member(
+        self,
+        fields: WholeFields,
+        low: np.ndarray,
+        fine: dict[str, np.ndarray],
+        constant: dict[str, np.ndarray],
+        tile: int,
+        seed: int,
+        member: int,
+    ) -> np.ndarray:
+        """One member, normalised: (n, H, W, C)."""
+        inputs = self.network.input
+        fine, constant = dict(fine), dict(constant)
+        if "noise" in inputs:
+            shape = (*fields.fine.shape, inputs["noise"].shape[-1])
+            fine["noise"] = np.stack([draw_noise(seed, t, member, shape) for t in fields.times])
+        if "seed" in inputs:
+            seeds = [draw_dropout_seed(seed, t, member) for t in fields.times]
+            constant["seed"] = np.stack(seeds)
+        return apply_in_tiles(
+            self._run, low, fields.coarse,
+            scale=self.scale, halo=self.halo, tile=tile, fine=fine, constant=constant,
+            margin=self.schema.margin, channels=len(self.channels),
+            position=fields.position if "position" in inputs else None,
+        )  # fmt: skip
+
+    def _conserved(self, fine: np.ndarray, fields: WholeFields, filled: np.ndarray) -> np.ndarray:
+        """Fields whose block means are the coarse input, for the channels that both have."""
+        names = [name for name in self.channels if name in self.low.channels]
+        low = [self.low.channels.index(name) for name in names]
+        high = [self.channels.index(name) for name in names]
+        coarse = fields.inner(fields.asked(filled))[..., low]
+        fine[..., high] = with_block_means(fine[..., high], coarse, fields.fine, self.scale)
+        return fine
+
+    def _run(self, batch: dict[str, np.ndarray]) -> np.ndarray:
         import tensorflow as tf
 
+        step = batch.pop("step", None)
         # A graph a shape: it frees features as soon as they are used, which Keras does not do when
         # a network is called, and the last convolution is arranged by the size of the image.
-        if batch.shape not in self._graphs:
-            signature = [tf.TensorSpec(batch.shape)]
-            self._graphs[batch.shape] = tf.function(
-                lambda low: self.network({"low": low}, training=False), input_signature=signature
+        key = tuple((name, array.shape) for name, array in sorted(batch.items()))
+        if key not in self._graphs:
+            signature = {
+                name: tf.TensorSpec(array.shape, tf.as_dtype(array.dtype))
+                for name, array in batch.items()
+            }
+            self._graphs[key] = tf.function(
+                lambda arrays: self.network(arrays, training=False), input_signature=[signature]
             )
-        return self._graphs[batch.shape](batch).numpy()
+        made = self._graphs[key](batch).numpy()
+        if step is None or made.ndim == 4:
+            return made
+        return made[np.arange(len(made)), step]

@@ -12,6 +12,7 @@ from typing import Any
 from phire import files, progress
 from phire.downscaling import content as contents
 from phire.downscaling.objectives.supervised import PRETRAINING
+from phire.downscaling.run_inputs import recorded_inputs
 from phire.downscaling.task import Task
 from phire.errors import InputError
 from phire.fields.units import difference
@@ -125,8 +126,8 @@ def train_generator(
         "batch_size": batch_size,
         "conserve": conserve,
         "pretrained": _absolute(pretrained),
-        "fields": _facts(schema),
         "schema": schema.to_dict(),
+        "inputs": recorded_inputs(opened.manifest),
     }
     if source is not None:
         objective_options = {**objective_options, "pretrain_epochs": 0}
@@ -199,20 +200,6 @@ def _check_selection(
         raise InputError(f"--select {select} needs --validation.")
     if select == "distance" and not metrics:
         raise InputError("--select distance needs a metric in the objective's content.")
-
-
-def _facts(schema: SampleSchema) -> dict[str, Any]:
-    """What prediction and the report read of the targets."""
-    return {
-        "channels": list(schema.channels),
-        "units": list(schema.units),
-        "patch": list(schema.patch),
-        "scale": schema.scale,
-        "pooling": schema.pooling or "unknown",
-        "alignment": schema.alignment or "cell",
-        "spacing": None if schema.spacing is None else list(schema.spacing),
-        "normalization": schema.normalization.to_dict(),
-    }
 
 
 def _phases(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from phire import progress
-from phire.fields.source import Source, Times
+from phire.fields.source import Source, Times, member_count, read_members
 
 
 def notes(fill: str, minimum: float | None, conserves: bool) -> dict[str, Any]:
@@ -50,11 +50,16 @@ class CountedSource:
         self.source = source
         self.channels, self.units = source.channels, source.units
         self.grid, self.time = source.grid, source.time
+        self.members = member_count(source)
         self.values = self.missing = 0
 
     def read(self, times: Times) -> np.ndarray:
-        """Reads fields; see :class:`phire.fields.source.Source`."""
-        fields = self.source.read(times)
+        """Reads fields, of an ensemble their mean; see :class:`phire.fields.source.Source`."""
+        return self.read_members(times).mean(1)
+
+    def read_members(self, times: Times) -> np.ndarray:
+        """Reads fields of all members; see :class:`phire.fields.source.MemberSource`."""
+        fields = read_members(self.source, times)
         self.values += fields.size
         self.missing += int(np.isnan(fields).sum())
         return fields
@@ -65,9 +70,10 @@ class CountedSource:
             return
         height, width = self.grid.shape
         count = len(self.time)
+        members = "one member" if self.members == 1 else f"{self.members} members"
         share = self.missing / self.values
         progress.say(
             f"{output}: {count} field{'s' * (count != 1)} of {height} × {width} points, "
-            f"{', '.join(self.channels)}, one member; "
+            f"{', '.join(self.channels)}, {members}; "
             + (f"{100 * share:.3g} % of the values are missing." if share else "none missing.")
         )

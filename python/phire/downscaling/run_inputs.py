@@ -1,0 +1,19 @@
+"""Inputs that a run keeps: the files that its records were made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from phire.records.manifest import Manifest
+
+INPUTS = (
+    "store", "targets", "low", "predictors", "coarse_targets", "auxiliary", "static", "stations",
+    "regrid",
+)  # fmt: skip
+"""Options of phire-data that name inputs, or say how they are brought to the blocks."""
+
+
+def recorded_inputs(manifest: Manifest) -> dict[str, Any]:
+    """Returns what records were made of, by the names of phire-data's options."""
+    options = manifest.options or {}
+    return {name: options[name] for name in INPUTS if options.get(name)}
