@@ -14,11 +14,31 @@ from phire.networks.blocks.interpolation import REACH, phase_weights
 FINE_INPUTS = ("static", "auxiliary", "noise", "noisy")
 """Inputs of a sample on the fine grid."""
 POINTWISE = {
-    "Activation", "Add", "BatchNormalization", "BatchToTime", "Concatenate", "Cropping2D", "Dense",
-    "EdgePadding", "FieldDropout", "Fine", "GetItem", "LayerNormalization", "LocallyConnected",
-    "Multiply", "RepeatOverTime", "Reshape", "Subtract", "Take", "TimeToBatch",
+    "Activation",
+    "Add",
+    "BatchNormalization",
+    "BatchToTime",
+    "Concatenate",
+    "Cropping2D",
+    "Dense",
+    "Dropout",
+    "EdgePadding",
+    "Fine",
+    "GaussianDropout",
+    "GetItem",
+    "LayerNormalization",
+    "LocallyConnected",
+    "MonteCarloDropout",
+    "Multiply",
+    "RepeatOverTime",
+    "Reshape",
+    "SpatialDropout2D",
+    "SpatialDropout3D",
+    "Subtract",
+    "Take",
+    "TimeToBatch",
     "UnusedNormalization",
-}  # fmt: skip
+}
 """Operations that move no information between points; padding and cropping are of whole coarse
 points, which are counted from the patch."""
 GLOBAL = {"GlobalAveragePooling2D", "GroupNormalization", "Mean", "PadToMultiple"}

@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-from phire.networks.dl4ds.dropout import FieldDropout
+from phire.networks.blocks.dropout import MONTE_CARLO, dropout
 from phire.networks.dl4ds.style import Style
 from phire.networks.dl4ds.time_axis import BatchToTime, TimeToBatch
 from phire.networks.layers import BatchNormalization
@@ -51,8 +51,17 @@ def _unique(name: str) -> str:
 
 
 def dropped(x: Any, style: Style) -> Any:
-    """Applies the style's dropout."""
-    return FieldDropout(style.dropout, style.dropout_kind)(x) if style.dropout else x
+    """Applies the style's dropout to (B, H, W, C), (B·T, H, W, C) or (B, T, H, W, C)."""
+    if not style.dropout:
+        return x
+    # Monte Carlo masks have the random integers of a sample, not of a frame.
+    frames = style.window is not None and len(x.shape) == 4 and style.dropout_kind in MONTE_CARLO
+    x = BatchToTime(style.window)(x) if frames else x
+    x = dropout(
+        x, style.dropout, style.dropout_kind, style.inputs, step=style.step, margin=style.margin,
+        name=f"dropout_{next(style.numbers)}",
+    )  # fmt: skip
+    return TimeToBatch()(x) if frames else x
 
 
 def channel_attention(x: Any, style: Style) -> Any:

@@ -21,7 +21,6 @@ from phire.networks.dl4ds.frames import (
     inputs_of,
     joined_input,
     maps_of,
-    with_interpolated_field,
 )
 from phire.networks.dl4ds.output_module import (
     features_of_maps,
@@ -84,8 +83,8 @@ def dl4ds_network(
         localized: Two channels more by a linear map of its own at each point of the domain, which
             the patch's ``position`` finds.
         dropout: Rate, within blocks and after them.
-        dropout_kind: ``vanilla``, ``gaussian`` or ``spatial`` in training alone; ``mc``,
-            ``mc-gaussian`` or ``mc-spatial`` in prediction, too.
+        dropout_kind: ``vanilla``, ``gaussian`` or ``spatial`` in training alone; ``mcdrop``,
+            ``mcgaussiandrop`` or ``mcspatialdrop`` in prediction, too, by the input ``seed``.
         activation: Activation inside, by its name in Keras.
         output_activation: Activation of the output, such as relu for rain; of the sum with ``add``.
         add: ``bilinear`` or ``bicubic``: the output is added to that interpolation of ``low``.
@@ -111,21 +110,23 @@ def dl4ds_network(
     reference = preset == "dl4ds"
     if reference and factors is not None:
         raise InputError("preset=dl4ds has upsampling steps of its own: leave out factors.")
+    inputs = inputs_of(shapes, localized, dropout, dropout_kind)
     style = Style(
         filters, blocks, activation, normalization, attention, dropout, dropout_kind, separable,
         checkerboard_free, reference, 7 if backbone == "convnext" else 3,
-        shapes.window,
+        shapes.window, inputs, shapes.scale, shapes.margin,
     )  # fmt: skip
     plan = _Plan(
         shapes, backbone, upsampling, localized, interpolation, output_activation, style,
         step_factors(shapes.scale, upsampling, factors),
     )  # fmt: skip
     channels = added_channels(shapes, add, add_channels)
-    inputs = inputs_of(shapes, localized)
     x = _upsampled(_features(inputs, plan), plan)
     x = (_targets_as_dl4ds if reference else _targets)(x, inputs, plan)
-    x = with_interpolated_field(x, inputs, shapes, add, channels)
-    return fine_network(x, inputs, shapes, backbone, "linear" if reference else output_activation)
+    return fine_network(
+        x, inputs, shapes, backbone, add=add, channels=channels,
+        activation="linear" if reference else output_activation,
+    )  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,6 +142,11 @@ class _Plan:
     style: Style
     factors: list[int]
 
+    @property
+    def fine_style(self) -> Style:
+        """Style of features on the fine grid."""
+        return self.style.but(step=1, margin=self.shapes.margin * self.shapes.scale)
+
 
 def _features(inputs: dict[str, Any], plan: _Plan) -> Any:
     """Returns the backbone's features of all frames, coarse or with ``pre`` fine."""
@@ -153,10 +159,11 @@ def _features(inputs: dict[str, Any], plan: _Plan) -> Any:
     def condition(features: Any) -> Any:
         return conditioned(features, inputs, window)
 
+    style = plan.fine_style if plan.upsampling == "pre" else plan.style
     if window is None:
-        return convolutional_backbone(x, plan.backbone, plan.style, condition)
+        return convolutional_backbone(x, plan.backbone, style, condition)
     x = BatchToTime(window)(x)
-    return TimeToBatch()(recurrent_backbone(x, plan.backbone, plan.style, condition))
+    return TimeToBatch()(recurrent_backbone(x, plan.backbone, style, condition))
 
 
 def _upsampled(x: Any, plan: _Plan) -> Any:
@@ -195,13 +202,14 @@ def _with_maps(x: Any, inputs: dict[str, Any], plan: _Plan, filters: int, style:
 def _targets(x: Any, inputs: dict[str, Any], plan: _Plan) -> Any:
     """Returns the targets (B·T, H, W, Ct) before the output's activation."""
     x = _with_local_features(x, inputs, plan)
-    x = _with_maps(x, inputs, plan, plan.style.filters, plan.style.but(attention=False))
-    return targets_of_features(x, plan.shapes.high[2], plan.style)
+    style = plan.fine_style
+    x = _with_maps(x, inputs, plan, style.filters, style.but(attention=False))
+    return targets_of_features(x, plan.shapes.high[2], style)
 
 
 def _targets_as_dl4ds(x: Any, inputs: dict[str, Any], plan: _Plan) -> Any:
     """Returns the targets as DL4DS does, whose recurrent networks join in another order."""
-    style, targets, activation = plan.style, plan.shapes.high[2], plan.output_activation
+    style, targets, activation = plan.fine_style, plan.shapes.high[2], plan.output_activation
     if style.window is None:
         width = x.shape[-1]
         x = _with_local_features(x, inputs, plan)

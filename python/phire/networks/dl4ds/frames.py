@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 
 from phire.errors import InputError
+from phire.networks.blocks.dropout import dropout_inputs
 from phire.networks.blocks.interpolation import Interpolation
 from phire.networks.blocks.joining import (
     EdgePadding,
     fine_maps,
+    interpolated_low,
     named_inputs,
     scaled_and_shifted_by_time,
     with_fine_maps_coarsened,
@@ -27,8 +30,10 @@ from phire.networks.shapes import Shapes
 ADDITIONS = ("none", "bilinear", "bicubic")
 
 
-def inputs_of(shapes: Shapes, localized: bool) -> dict[str, Any]:
-    """Returns the Keras inputs by their names in a sample.
+def inputs_of(
+    shapes: Shapes, localized: bool, dropout: float = 0.0, dropout_kind: str = "vanilla"
+) -> dict[str, Any]:
+    """Returns the Keras inputs, fields of any size, by their names in a sample.
 
     Raises:
         InputError: The network is localized and the shapes state no domain.
@@ -38,7 +43,10 @@ def inputs_of(shapes: Shapes, localized: bool) -> dict[str, Any]:
             "localized needs a domain, the rows and columns of the whole fine grid: give domain=, "
             "or use records that state it."
         )
-    return named_inputs(shapes, position=localized)
+    free = dataclasses.replace(
+        shapes, low=(None, None, shapes.low[2]), high=(None, None, shapes.high[2])
+    )
+    return named_inputs(free, position=localized) | dropout_inputs(dropout, dropout_kind)
 
 
 def frames_of(inputs: dict[str, Any], window: int | None) -> dict[str, Any]:
@@ -126,24 +134,32 @@ def added_channels(shapes: Shapes, add: str, channels: Sequence[int] | None) -> 
     return found
 
 
-def with_interpolated_field(
-    x: Any, inputs: dict[str, Any], shapes: Shapes, add: str, channels: list[int] | None
-) -> Any:
-    """Adds the interpolated channels of ``low`` to targets (B, H, W, C)."""
-    if channels is None:
-        return x
-    low = frames_of({"low": inputs["low"]}, shapes.window)["low"]
-    if channels != list(range(shapes.low[2])):
-        low = keras.ops.take(low, channels, axis=-1)
-    return keras.layers.Add(dtype="float32")([x, Interpolation(shapes.scale, add)(low)])
-
-
 def fine_network(
-    x: Any, inputs: dict[str, Any], shapes: Shapes, name: str, activation: str = "linear"
+    x: Any,
+    inputs: dict[str, Any],
+    shapes: Shapes,
+    name: str,
+    *,
+    add: str = "none",
+    channels: list[int] | None = None,
+    activation: str = "linear",
 ) -> keras.Model:
-    """Returns the network of frames (B, H, W, Ct) with the margin cropped and its halo stated."""
-    x = activated(x, activation)
+    """Returns the network of targets (B, H, W, Ct), with the margin cropped and its halo stated.
+
+    Args:
+        x: Targets of all frames.
+        inputs, shapes, name: Inputs, shapes and name of the network.
+        add, channels: Interpolation and numbers of the channels of ``low`` that are added.
+        activation: Activation of the sum.
+    """
     x = without_margin(x, shapes.margin * shapes.scale)
+    if channels is not None:
+        low = frames_of({"low": inputs["low"]}, shapes.window)["low"]
+        if channels != list(range(shapes.low[2])):
+            low = keras.ops.take(low, channels, axis=-1)
+        start = interpolated_low({"low": low}, shapes, add)
+        x = keras.layers.Add(dtype="float32")([x, start])
+    x = activated(x, activation)
     if shapes.window is not None:
         x = BatchToTime(shapes.window)(x)
     halo = halo_of_graph(inputs, x, shapes.scale, shapes.window)

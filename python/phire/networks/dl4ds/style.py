@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
 
 from phire.errors import InputError
-from phire.networks.dl4ds.dropout import KINDS
+from phire.networks.blocks.dropout import check_dropout
 
 NORMALIZATIONS = ("none", "batch", "layer", "group")
 PRESETS = ("none", "dl4ds")
@@ -26,12 +27,16 @@ class Style:
         normalization: One of :data:`NORMALIZATIONS`.
         attention: Whether blocks end in channel attention.
         dropout: Rate, from 0 to below 1.
-        dropout_kind: One of :data:`phire.networks.dl4ds.dropout.KINDS`.
+        dropout_kind: One of :data:`phire.networks.blocks.dropout.KINDS`.
         separable: Whether the blocks' convolutions are depthwise separable.
         checkerboard_free: Whether upsampling layers begin without checkerboard.
         reference: Whether blocks are DL4DS's own, with its unused weights.
         kernel: Size of the first convolution and of DL4DS's last ones.
         window: Time steps of a sample; None for single fields.
+        inputs: The network's inputs by name; Monte Carlo dropout reads ``seed`` and ``position``.
+        step: Fine points to one point of the features.
+        margin: Points of the features before the patch's first.
+        numbers: Counts the dropout layers, whose names their random numbers depend on.
     """
 
     filters: int
@@ -46,17 +51,19 @@ class Style:
     reference: bool = False
     kernel: int = 3
     window: int | None = None
+    inputs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    step: int = 1
+    margin: int = 0
+    numbers: Iterator[int] = dataclasses.field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
         check_choice("normalization", self.normalization, NORMALIZATIONS)
-        check_choice("dropout_kind", self.dropout_kind, KINDS)
         check_activation("activation", self.activation)
         for name in ("filters", "blocks"):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise InputError(f"{name} {value!r} must be a whole number from 1 on.")
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"dropout {self.dropout!r} must be a rate from 0 to below 1.")
+        check_dropout(self.dropout, self.dropout_kind)
 
     def but(self, **changes: Any) -> Style:
         """Returns a copy with other values."""

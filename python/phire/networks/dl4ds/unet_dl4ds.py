@@ -17,7 +17,6 @@ from phire.networks.dl4ds.frames import (
     inputs_of,
     joined_input,
     maps_of,
-    with_interpolated_field,
 )
 from phire.networks.dl4ds.output_module import (
     features_of_maps,
@@ -80,21 +79,21 @@ def unet_dl4ds(
         raise InputError(f"network unet-dl4ds has upsampling=pre alone, not {upsampling!r}.")
     check_choice("decoder_upsampling", decoder_upsampling, UPSAMPLINGS[1:])
     check_activation("output_activation", output_activation)
+    inputs = inputs_of(shapes, localized, dropout, dropout_kind)
+    margin = shapes.margin * shapes.scale
     style = Style(
         filters, blocks, activation, normalization, attention, dropout, dropout_kind, separable,
-        checkerboard_free, reference=True,
+        checkerboard_free, reference=True, inputs=inputs, margin=margin,
     )  # fmt: skip
     channels = added_channels(shapes, add, add_channels)
-    inputs = inputs_of(shapes, localized)
     fine = joined_input(inputs, shapes, "pre", interpolation, with_maps=True)
-    depth = _depth(fine.shape[1:3], blocks)
+    depth = _depth([size and size + 2 * margin for size in shapes.high[:2]], blocks)
     widths = [min(filters * 2**number, width_cap) for number in range(depth + 1)]
     x = _encoded_and_decoded(
         PadToMultiple(2**depth)(fine), widths, decoder_upsampling, interpolation, style,
         lambda features: scaled_and_shifted_by_time(features, inputs),
     )  # fmt: skip
     x = dropped(CropLike()(x, fine), style)
-    margin = shapes.margin * shapes.scale
     if localized:
         x = with_local_features(x, inputs["position"], shapes.domain, margin, style)
     maps = maps_of(inputs, shapes)
@@ -102,11 +101,10 @@ def unet_dl4ds(
         maps = features_of_maps(maps, "unet", filters, style.but(attention=False))
         x = keras.layers.Concatenate()([x, maps])
     x = targets_as_dl4ds(x, shapes.high[2], filters, style, output_activation)
-    x = with_interpolated_field(x, inputs, shapes, add, channels)
-    return fine_network(x, inputs, shapes, "unet-dl4ds")
+    return fine_network(x, inputs, shapes, "unet-dl4ds", add=add, channels=channels)
 
 
-def _depth(size: tuple[int | None, int | None], blocks: int) -> int:
+def _depth(size: Sequence[int | None], blocks: int) -> int:
     """Returns the depth at which at least 2×2 points are left; ``blocks`` for any size."""
     smallest = min((n for n in size if n is not None), default=None)
     if smallest is None:
@@ -118,14 +116,15 @@ def _encoded_and_decoded(
     x: Any, widths: list[int], upsampling: str, interpolation: str, style: Style, condition: Any
 ) -> Any:
     *encoder, bottleneck = widths
+    styles = [style.but(step=2**n, margin=style.margin // 2**n) for n in range(len(widths))]
     skips = []
-    for width in encoder:
-        skips.append(convolution_block(x, width, style))
+    for width, level in zip(encoder, styles):
+        skips.append(convolution_block(x, width, level))
         x = keras.layers.MaxPooling2D(2)(skips[-1])
-    x = convolution_block(x, bottleneck, style.but(normalization="none", attention=False))
+    x = convolution_block(x, bottleneck, styles[-1].but(normalization="none", attention=False))
     x = condition(x)
-    for width, skip in zip(reversed(encoder), reversed(skips)):
+    for width, skip, level in zip(encoder[::-1], skips[::-1], styles[-2::-1]):
         x = enlarged_as_dl4ds(x, upsampling, 2, interpolation, style, width)
         x = keras.layers.Concatenate()([skip, x])
-        x = convolution_block(x, width, style)
+        x = convolution_block(x, width, level)
     return x

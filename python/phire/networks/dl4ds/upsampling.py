@@ -12,6 +12,7 @@ from keras import ops
 
 from phire.errors import InputError
 from phire.networks.blocks.interpolation import Interpolation
+from phire.networks.blocks.joining import prime_factors
 from phire.networks.dl4ds.convolution_blocks import activated
 from phire.networks.dl4ds.style import Style
 from phire.networks.layers import CheckerboardFree, PixelShuffle
@@ -30,23 +31,13 @@ def step_factors(scale: int, upsampling: str, factors: Sequence[int] | None) -> 
         InputError: The factors' product is not the scale, or nothing is upsampled in the network.
     """
     if factors is None:
-        return [scale] if upsampling == "resize" else _prime_factors(scale)
+        return [scale] if upsampling == "resize" else list(prime_factors(scale))
     if upsampling == "pre":
         raise InputError("factors need an upsampling other than pre: subpixel, resize, transposed.")
     factors = [factors] if isinstance(factors, int) else list(factors)
     if math.prod(factors) != scale or any(r < 1 for r in factors):
         raise InputError(f"factors {factors} must have the product {scale}, the scale.")
     return factors
-
-
-def _prime_factors(number: int) -> list[int]:
-    found, divisor = [], 2
-    while number > 1:
-        while number % divisor == 0:
-            found.append(divisor)
-            number //= divisor
-        divisor += 1
-    return found
 
 
 def enlarged(
