@@ -64,7 +64,9 @@ def write_store(path: Path, rows: int) -> Path:
 def resnet(folder: Path, batch_size: int, precision: str) -> tuple[Callable, Callable]:
     """AtmoDist's network at the paper's size: how to build it, and its batches."""
     from phire.rplearn.recipes import build_optimizer
-    from phire.rplearn.training import build_objective
+    from phire.rplearn.task import Task
+    from phire.rplearn.training import objectives
+    from phire.training import set_clipping
 
     store = write_store(folder / "pairs.h5", 320)
     path = folder / "pairs"
@@ -72,16 +74,13 @@ def resnet(folder: Path, batch_size: int, precision: str) -> tuple[Callable, Cal
         store, path, patch=(160, 160), patches_per_field=20, classes=CLASSES, shards=4
     )
     records = open_records(path)
+    task = Task((160, 160, 2), CLASSES, ("divergence", "vorticity"), "resnet-small", {},
+                functools.partial(build_optimizer, "sgd", 0.1))  # fmt: skip
 
     def build() -> Objective:
-        return build_objective(
-            "temporal-distance",
-            "resnet-small",
-            input_shape=(160, 160, 2),
-            classes=CLASSES,
-            optimizer=build_optimizer("sgd", 0.1, 5.0),
-            network_options={},
-        )
+        made = objectives.build("temporal-distance", task)
+        set_clipping(made.optimizers.values(), variable_norm=5.0)
+        return made
 
     return build, lambda epoch: records.dataset(batch_size, seed=0, epoch=epoch)
 

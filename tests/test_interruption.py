@@ -154,7 +154,7 @@ def noticed_while_training(command, out):
 TRAININGS = {
     "rplearn-train": (
         "pairs", test_pair_records, "temporal_distance",
-        ("--network", "tiny", "--network-option", "filters=2,2,4,4", "--head-filters", 4,
+        ("--network", "tiny,filters=[2,2,4,4]", "--objective", "temporal-distance,head_filters=4",
          "--classes", 4, "--epochs", 1, "--cool-down-epochs", 0, "--batch-size", 64),
     ),
     "phire-train": (

@@ -74,15 +74,18 @@ def test_parts_of_several_packages_are_one_kind(registry, tmp_path):
     other.mkdir()
     (other / "__init__.py").write_text("")
     (other / "star.py").write_text("@shape('star')\ndef star(size):\n    pass\n")
-    assert list(Registry("shape", "made_up", "made_up_too").parts()) == [
-        "circle", "dot", "star", "wave",
-    ]  # fmt: skip
+    both = Registry("shape", "made_up", "made_up_too")
+    assert list(both.parts()) == ["circle", "dot", "star", "wave"]
+    assert list(both.within("made_up_too").parts()) == ["star"]
 
 
 def test_a_part_is_built_with_presets_and_options(registry):
     assert registry.build("dot,filled,parts=[3,4]", 7) == (7, 0.1, True, [3, 4])
     assert registry.build({"name": "circle", "radius": 2}, 7) == (7, 2, False, (1, 2))
     assert registry.build("circle", 7, options={"radius": 3}) == (7, 3, False, (1, 2))
+    assert registry.mapping("dot") == {
+        "name": "dot", "radius": 0.1, "filled": False, "parts": (1, 2),
+    }  # fmt: skip
 
 
 def test_a_part_that_takes_more_gets_more(registry):

@@ -50,7 +50,7 @@ def folder(tmp_path_factory):
         "--patches-per-field", 8, "--statistics", folder / "pairs", *pairs)  # fmt: skip
     run("rplearn-train", folder / "pairs", "--validation", folder / "pairs-held-out",
         "--out", folder / "representation", "--network", "tiny", "--classes", CLASSES,
-        "--epochs", 4, "--flips")  # fmt: skip
+        "--epochs", 4, "--objective", "temporal-distance,flips")  # fmt: skip
     run("rplearn-eval", folder / "representation", "--records", folder / "pairs-held-out",
         "--epoch", "best", "--out", folder / "metric")  # fmt: skip
     run("phire-data", store, folder / "patches", "--time", TRAINING, "--patch", "32,32",

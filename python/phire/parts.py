@@ -148,6 +148,15 @@ class Registry:
             raise InputError(f"{self.kind} {name} needs the option {missing[0]}.")
         return name, resolved
 
+    def mapping(self, specification: Specification) -> dict[str, Any]:
+        """Returns a choice as a mapping of all its options, the key ``name`` first.
+
+        Raises:
+            InputError: See :meth:`resolve`.
+        """
+        name, options = self.resolve(specification)
+        return {"name": name, **options}
+
     def build(
         self,
         specification: Specification,

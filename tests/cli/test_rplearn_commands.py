@@ -57,9 +57,10 @@ def folder(tmp_path_factory):
     run(
         rplearn_train,
         folder / "pairs",
-        *("--validation", folder / "pairs", "--out", folder / "run", "--network", "tiny"),
+        *("--validation", folder / "pairs", "--out", folder / "run", "--network"),
+        "tiny,filters=[4,4,4,4]",
         *("--epochs", 1, "--cool-down-epochs", 0, "--batch-size", 16, "--devices", "cpu"),
-        *("--network-option", "filters=4,4,4,4", "--head-filters", 4, "--quiet"),
+        *("--objective", "temporal-distance,head_filters=4", "--quiet"),
     )
     run(
         rplearn_eval,
@@ -73,13 +74,13 @@ def test_train_and_eval_make_a_metric(folder):
     facts = json.loads((folder / "metric" / "metric.json").read_text())
     assert facts["layer"] == "stage2" and facts["classes"] == 3
     said = run(rplearn_train, folder / "pairs", "--out", folder / "run", status=2)
-    assert "was made by other options" in said and "network was 'tiny'" in said
+    assert "was made by other options" in said and "network was" in said
     said = run(
         rplearn_train,
-        *(folder / "pairs", "--out", folder / "x", "--network-option", "filters"),
+        *(folder / "pairs", "--out", folder / "x", "--network", "tiny,filtres=4"),
         status=2,
     )
-    assert "write NAME=VALUE" in said
+    assert "encoder tiny has no option 'filtres'" in said
 
 
 def test_the_chosen_epoch_is_judged_on_other_pairs(folder, tmp_path):

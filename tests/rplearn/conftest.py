@@ -104,7 +104,7 @@ def flow_pairs(flow_store, tmp_path_factory):
 SMALL = {
     "network": "tiny",
     "network_options": {"filters": (4, 4, 4, 8), "stem_filters": 4},
-    "head_filters": 8,
+    "objective": "temporal-distance,head_filters=8",
     "batch_size": 16,
     "epochs": 2,
     "cool_down_epochs": 0,

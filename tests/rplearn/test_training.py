@@ -1,5 +1,6 @@
 """Training a representation from records to a metric, on a flow that is carried along."""
 
+import functools
 import json
 
 import numpy as np
@@ -13,14 +14,15 @@ from phire.errors import InputError
 from phire.fields.normalization import Normalization
 from phire.fields.store import open_store
 from phire.rplearn import LearnedMetric, compare_runs, evaluate_representation, train_representation
-from phire.rplearn.recipes import Recipe, build_optimizer, parse_network_options, recipe_of
+from phire.rplearn.recipes import Recipe, build_optimizer, recipe_of
 from phire.rplearn.runs import Representation
-from phire.rplearn.training import build_objective, renormalised
+from phire.rplearn.task import Task
+from phire.rplearn.training import objectives, renormalised
 
 SMALL = {
     "network": "tiny",
     "network_options": {"filters": (4, 4, 4, 8), "stem_filters": 4},
-    "head_filters": 8,
+    "objective": "temporal-distance,head_filters=8",
     "batch_size": 16,
     "epochs": 1,
     "warm_up_epochs": 0,
@@ -47,6 +49,7 @@ def test_a_run_warms_up_on_fixed_batches_and_then_trains_on_all(flow_run):
     assert {"loss", "accuracy", "top_3_accuracy", "val_loss", "val_accuracy"} <= set(history)
     config = yaml.safe_load((flow_run / "config.yaml").read_text())
     assert config["optimizer"] == "adam" and config["learning_rate"] == 1e-3
+    assert config["clip"] == {"norm": None, "variable_norm": 5.0, "value": None}
     assert config["fields"]["channels"] == ["vorticity", "temperature"]
 
 
@@ -141,7 +144,8 @@ def test_comparison_of_runs(evaluated, flow_run, tmp_path):
 
 @pytest.mark.parametrize("task", ["autoencoder", "inpainting"])
 def test_tasks_without_lags_train_and_become_metrics(task, flow_pairs, tmp_path):
-    train_representation(flow_pairs / "training", run=tmp_path / "run", task=task, **SMALL)
+    train_representation(flow_pairs / "training", run=tmp_path / "run",
+                         **{**SMALL, "objective": task})  # fmt: skip
     scores = evaluate_representation(
         tmp_path / "run", records=flow_pairs / "held-out", output=tmp_path / "metric", batch_size=32
     )
@@ -159,12 +163,18 @@ def test_training_data_and_options_that_do_not_fit_are_refused(flow_pairs, tmp_p
 
     refused("holds the lags 1 … 4", classes=5)
     refused("fewer than a batch of 4096", batch_size=4096)
-    refused("--task colour", task="colour")
+    refused("objective 'colour' is unknown: choose one of autoencoder", objective="colour")
+    refused("objective 'srgan' is unknown", objective="srgan")
     refused("encoder 'huge' is unknown", network="huge")
     refused("encoder tiny has no option 'colour'", network_options={"colour": 1})
     refused("--optimizer rmsprop", optimizer="rmsprop")
-    refused("--metric is for the task inpainting", metric=tmp_path)
-    refused("--label-smoothing is for temporal-distance", task="autoencoder", label_smoothing=0.1)
+    refused("objective autoencoder has no option 'metric'", objective="autoencoder,metric=x")
+    refused("label_smoothing=2 lie between 0 and 1", objective_options={"label_smoothing": 2})
+    refused("clip in one way", clip_norm=1.0, clip_value=1.0)
+    refused(
+        "objective autoencoder has no option 'label_smoothing'",
+        objective="autoencoder,label_smoothing=0.1",
+    )
     refused("does not exist", validation=tmp_path / "nothing")
 
 
@@ -176,16 +186,10 @@ def test_fewer_classes_than_the_records_hold(flow_pairs, tmp_path):
 
 
 def test_resnet_small_of_the_paper_has_its_parameters():
-    objective = build_objective(
-        "temporal-distance",
-        "resnet-small",
-        input_shape=(160, 160, 2),
-        classes=23,
-        optimizer=build_optimizer("sgd", 0.1, 5.0),
-        network_options={},
-    )
+    task = Task((160, 160, 2), 23, ("a", "b"), "resnet-small", {},
+                functools.partial(build_optimizer, "sgd", 0.1))  # fmt: skip
+    objective = objectives.build("temporal-distance", task)
     assert objective.network.count_params() == 2_747_856
-    assert objective.optimizers["network"].clipnorm == 5
     assert objective.optimizers["network"].momentum == 0.9
 
 
@@ -193,18 +197,6 @@ def test_recipes_are_the_papers_but_for_tiny():
     assert recipe_of("resnet-18") == Recipe()
     assert (Recipe().warm_up_epochs, Recipe().warm_up_batches, Recipe().epochs) == (20, 2000, 60)
     assert recipe_of("tiny").warm_up_epochs == 0
-
-
-def test_network_options_are_numbers():
-    given = {"filters": "4,8", "stem_filters": "4", "pool": "false", "weight_decay": "1e-3"}
-    assert parse_network_options(given) == {
-        "filters": [4, 8],
-        "stem_filters": 4,
-        "pool": False,
-        "weight_decay": 0.001,
-    }
-    with pytest.raises(InputError, match="give a number"):
-        parse_network_options({"filters": "many"})
 
 
 def test_validation_of_another_normalization_is_brought_to_the_training_one():

@@ -120,7 +120,7 @@ def train_generator(
         "network": {"name": network, **network_options},
         "objective": {"name": objective, **objective_options},
         "metric_fingerprints": {metric: files.fingerprint(metric) for metric in metrics},
-        "schedule": _named(*schedules.resolve(schedule)),
+        "schedule": schedules.mapping(schedule),
         "epochs": list(epochs),
         "learning_rates": list(learning_rates),
         "batch_size": batch_size,
@@ -156,10 +156,6 @@ def train_generator(
         with files.replacing(run.path / statics.name) as partial:
             shutil.copy(statics, partial)
     return run
-
-
-def _named(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    return {"name": name, **options}
 
 
 def _absolute(path: str | os.PathLike | None) -> str | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 
 from phire.errors import InputError
 from phire.training import Adam, for_float16
 
+CLIP_NORM = 5.0
+"""Largest norm of each variable's gradient, unless told otherwise."""
 LEARNING_RATES = {"sgd": 0.1, "adam": 1e-3}
 """Where each optimizer begins, unless told otherwise."""
 
@@ -31,7 +32,6 @@ class Recipe:
         cool_down_epochs: Epochs at a tenth of the learning rate at the end, where training is too
             short for the rate to fall by itself.
         validate_every: Epochs between validations.
-        label_smoothing: Share of probability given to all lags alike.
     """
 
     optimizer: str = "sgd"
@@ -41,7 +41,6 @@ class Recipe:
     epochs: int = 60
     cool_down_epochs: int = 0
     validate_every: int = 3
-    label_smoothing: float = 0.0
 
 
 # What a laptop trains in minutes. Adam has it learn from the start, without a warm-up; gradient
@@ -59,45 +58,16 @@ def recipe_of(network: str) -> Recipe:
     return RECIPES.get(network, Recipe())
 
 
-def build_optimizer(
-    name: str, learning_rate: float, clip_norm: float
-) -> keras.optimizers.Optimizer:
-    """A new optimizer that clips each variable's gradient to a norm.
+def build_optimizer(name: str, learning_rate: float) -> keras.optimizers.Optimizer:
+    """Returns a new optimizer.
 
     Raises:
         InputError: The name is unknown.
     """
     if name == "sgd":
-        made = keras.optimizers.SGD(learning_rate, momentum=0.9, clipnorm=clip_norm)
+        made = keras.optimizers.SGD(learning_rate, momentum=0.9)
     elif name == "adam":
-        made = Adam(learning_rate, clipnorm=clip_norm)
+        made = Adam(learning_rate)
     else:
         raise InputError(f"--optimizer {name}: choose one of {', '.join(LEARNING_RATES)}.")
     return for_float16(made)
-
-
-def parse_network_options(given: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Arguments of an encoder as given to ``--network-option``: numbers and comma lists.
-
-    Raises:
-        InputError: A value is neither.
-    """
-    parsed: dict[str, Any] = {}
-    for name, value in (given or {}).items():
-        if not isinstance(value, str):
-            parsed[name] = value
-            continue
-        try:
-            numbers = [_number(part) for part in value.split(",")]
-        except ValueError:
-            raise InputError(
-                f"--network-option {name}={value}: give a number, or numbers with commas."
-            ) from None
-        parsed[name] = numbers if "," in value else numbers[0]
-    return parsed
-
-
-def _number(text: str) -> int | float | bool:
-    if text in ("true", "false"):
-        return text == "true"
-    return float(text) if "." in text or "e" in text else int(text)

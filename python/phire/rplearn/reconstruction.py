@@ -8,10 +8,50 @@ import keras
 import tensorflow as tf
 
 from phire.errors import InputError
+from phire.networks.decoders import reconstruction_network
+from phire.rplearn.description import read_metric_file
 from phire.rplearn.metric import LearnedMetric
+from phire.rplearn.task import Task
 from phire.training.objective import Batch, Objective, Scalars, minimise, scaled, weight_decay
+from phire.training.registry import objective
 
 FEATURE_WEIGHT = 0.9
+
+
+@objective("autoencoder")
+def autoencoder_objective(task: Task) -> Autoencoder:
+    """Trains an encoder by reconstructing patches from its features."""
+    encoder = task.build_encoder()
+    network = reconstruction_network(
+        encoder, task.input_shape, name="autoencoder", **task.mirror(encoder)
+    )
+    return Autoencoder(network, task.optimizer())
+
+
+@objective("inpainting")
+def inpainting_objective(task: Task, *, metric: str | None = None) -> Inpainting:
+    """Trains an encoder by filling the central quarter of patches.
+
+    Args:
+        task: Encoder and pairs.
+        metric: Directory of a metric of the same channels, whose distance makes 0.9 of the loss.
+
+    Raises:
+        InputError: The metric is of other channels, or the patches are too small.
+    """
+    if metric is not None:
+        held = read_metric_file(metric)["channels"]
+        if tuple(held) != tuple(task.channels):
+            raise InputError(
+                f"metric {metric} was trained on {', '.join(held)}, the records hold "
+                f"{', '.join(task.channels)}: name a metric of the same channels."
+            )
+    encoder = task.build_encoder()
+    shape = (*(part.stop - part.start for part in hole_of(task.input_shape[:2])),
+             task.input_shape[2])  # fmt: skip
+    network = reconstruction_network(encoder, shape, name="inpainting", **task.mirror(encoder))
+    loaded = None if metric is None else LearnedMetric.load(metric)
+    return Inpainting(network, task.optimizer(), metric=loaded)
 
 
 def hole_of(patch: tuple[int, int]) -> tuple[slice, slice]:

@@ -15,6 +15,9 @@ from phire.rplearn.input_checks import check_units
 from phire.rplearn.results import read_results
 from phire.training import open_run
 
+TASKS = ("temporal-distance", "autoencoder", "inpainting")
+"""Names of the objectives that train an encoder."""
+
 
 class Representation:
     """A trained pretext network with the facts of the fields that it was trained on.
@@ -35,19 +38,19 @@ class Representation:
         self.path = Path(path)
         self.run = open_run(self.path)
         config: Mapping[str, Any] = self.run.config
-        if "task" not in config or "fields" not in config:
+        if config.get("objective", {}).get("name") not in TASKS or "fields" not in config:
             raise InputError(
                 f"{self.path} is a run of another command: name one that rplearn-train made."
             )
         facts = config["fields"]
-        self.task = config["task"]
+        self.task = config["objective"]["name"]
         self.channels = tuple(facts["channels"])
         self.units = tuple(facts["units"])
         self.patch = tuple(facts["patch"])
         self.step = facts["step"]
         self.classes = facts["classes"]
         self.normalization = Normalization.from_dict(facts["normalization"])
-        self.network_name = config["task"].replace("-", "_")
+        self.network_name = self.task.replace("-", "_")
 
     @property
     def epochs(self) -> list[int]:

@@ -8,7 +8,37 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from phire.errors import InputError
+from phire.networks.temporal import temporal_distance_network
+from phire.rplearn.task import Task
 from phire.training.objective import Batch, Objective, Scalars, minimise, scaled, weight_decay
+from phire.training.registry import objective
+
+
+@objective("temporal-distance")
+def temporal_distance_objective(
+    task: Task, *, head_filters: int = 128, label_smoothing: float = 0.0, flips: bool = False
+) -> TemporalDistance:
+    """Trains an encoder to tell how far apart in time two patches are (AtmoDist).
+
+    Args:
+        task: Encoder and pairs.
+        head_filters: Filters of the two convolutions that tell the lag.
+        label_smoothing: Share of probability given to all lags alike.
+        flips: Mirror pairs at random, as augmentation where data are few.
+
+    Raises:
+        InputError: An option is impossible.
+    """
+    if head_filters < 1 or not 0 <= label_smoothing <= 1:
+        raise InputError(
+            f"objective temporal-distance: head_filters={head_filters} must be one at least, and "
+            f"label_smoothing={label_smoothing} lie between 0 and 1."
+        )
+    network = temporal_distance_network(
+        task.build_encoder(), task.classes, head_filters=head_filters
+    )
+    return TemporalDistance(network, task.optimizer(), label_smoothing=label_smoothing, flips=flips)
 
 
 class TemporalDistance(Objective):
