@@ -272,5 +272,5 @@ def test_fields_without_coordinates_and_without_a_calendar(tmp_path):
     assert "step 3" in figure.get_suptitle()
     shown = {axes.get_title(loc="left"): axes for axes in figure.axes}
     mean = truth[0, 0].reshape(3, 4, 5, 4).mean((1, 3))
-    np.testing.assert_allclose(shown["Coarse input"].images[0].get_array(), mean, atol=1e-6)
+    np.testing.assert_allclose(shown["Truth, 4 × 4 means"].images[0].get_array(), mean, atol=1e-6)
     assert "step" in found["scores-time-channel-0"].draw().axes[0].get_xlabel().lower()

@@ -11,15 +11,22 @@ from phire.evaluation.catalogue import definition, statistics
 from phire.evaluation.figures import coastlines
 from phire.evaluation.figures.cities import best_candidates
 from phire.evaluation.figures.distributions import quantile_figure, smooth_density
-from phire.evaluation.figures.images import error_range, field_range, latitude_text, longitude_text
+from phire.evaluation.figures.images import (
+    error_range,
+    extent_of,
+    field_range,
+    latitude_text,
+    longitude_text,
+)
 from phire.evaluation.figures.maps import map_figure
 from phire.evaluation.figures.panels import coarse_input, panel_figure
 from phire.evaluation.figures.scores import score_figure, smoothed, time_axis
-from phire.evaluation.figures.semivariogram import semivariogram_figure
+from phire.evaluation.figures.semivariogram import direction_figure, semivariogram_figure
 from phire.evaluation.figures.spectra import coherence_figure, spectrum_figure, zonal_figure
 from phire.evaluation.figures.style import (
     COLOURS,
     candidate_styles,
+    heading,
     number_digits,
     number_text,
     pretty_units,
@@ -234,6 +241,58 @@ def test_coarse_input_is_the_block_mean_of_the_truth(tmp_path):
         expected = weighted / (4 * areas.reshape(4, 4).sum(1))[:, None]
         np.testing.assert_allclose(coarse.values, expected, rtol=1e-4, atol=1e-12)
         assert coarse_input(truth.assign_attrs(scale=0), "vorticity", 0) is None
+        # No more is said of it than what it is: candidates may have had another input.
+        assert coarse.attrs["title"] == "Truth, 4 × 4 means"
+
+
+def test_the_coarse_image_of_pixels_covers_the_fine_one():
+    values = np.arange(48.0).reshape(1, 1, 6, 8)
+    fields = xr.Dataset(
+        {"field": (("channel", "time", "row", "column"), values)},
+        {"channel": ["rain"], "time": [0]},
+        {"scale": 2},
+    )
+    coarse = coarse_input(fields, "rain", 0)
+    assert coarse.shape == (3, 4) and coarse.values[0, 0] == values[0, 0, :2, :2].mean()
+    assert extent_of(coarse) == extent_of(fields["field"][0, 0]) == (-0.5, 7.5, 5.5, -0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("relative_vorticity", "Relative vorticity"), ("u500", "u500"), ("U500", "U500"),
+        ("slp", "slp"), ("10m_wind", "10m wind"), ("uwnd", "uwnd"), ("tempK", "tempK"),
+    ],
+)  # fmt: skip
+def test_symbols_of_channels_are_written_as_in_the_files(name, expected):
+    assert heading(name) == expected
+
+
+def test_directions_share_limits_that_hold_all_curves():
+    lag = np.array([50.0, 100, 200])
+    across, along = np.array([[1.0, 2, 3]]), np.array([[100.0, 200, 900]])
+    data = xr.Dataset(
+        {
+            "semivariogram": (("channel", "lag"), across, {"units": "K2"}),
+            "semivariogram_zonal": (("channel", "lag"), along),
+            "semivariogram_meridional": (("channel", "lag"), across),
+        },
+        {"channel": ["t"], "lag": ("lag", lag, {"units": "km"})},
+    )
+    figure = direction_figure({"truth": data, "a": data * 0.5}, channel="t")
+    for axes in figure.axes:
+        low, high = axes.get_ylim()
+        assert low < 0.5 and high > 900
+
+
+def test_flat_spectra_have_no_reference_slopes():
+    """Lines as steep as −3 beside a flat spectrum would take the panel for themselves."""
+    degree = np.arange(200)
+    spectrum = {"variance": (("channel", "degree"), np.ones((1, 200)), {"units": "mm2"})}
+    flat = xr.Dataset(spectrum, {"channel": ["rain"], "degree": degree})
+    figure = spectrum_figure({"truth": flat}, variable="variance", channel="rain")
+    assert not [text for text in figure.axes[0].texts if "−3" in text.get_text()]
+    assert figure.axes[0].get_ylim()[1] < 100
 
 
 def test_ranges_come_from_the_truth():
@@ -324,6 +383,18 @@ def test_smoothing_a_density_keeps_its_sum_mean_and_adds_little_variance():
     assert smooth.sum() * step == pytest.approx(1, abs=1e-5)
     assert (smooth * values).sum() == pytest.approx(0, abs=1e-9)
     assert (smooth * values**2).sum() * step == pytest.approx(1 + (1.5 * step) ** 2, rel=1e-3)
+
+
+def test_smoothing_carries_no_density_beyond_the_values():
+    values = np.linspace(-1, 9, 201)
+    density = np.where(values >= 0, np.exp(-values), 0)
+    smooth = smooth_density(values, density, (0.0, 9.0))
+    assert (smooth[values < -1e-9] == 0).all() and (smooth[values >= 0] > 0).all()
+    assert smooth.sum() == pytest.approx(density.sum(), rel=1e-5)
+    assert (smooth_density(values, density)[values < -1e-9] > 0).any()
+    # All values in a few bins: nothing is smoothed.
+    spike = np.where(values == values[20], 1.0, 0)
+    np.testing.assert_array_equal(smooth_density(values, spike, (0.0, 0.0)), spike)
 
 
 def test_best_candidate_must_be_ahead_by_the_margin_of_all_others():

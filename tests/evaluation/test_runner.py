@@ -14,6 +14,7 @@ from evaluation.made_fields import random_fields
 from phire.errors import InputError
 from phire.evaluation import chunks as chunks_module
 from phire.evaluation import describe_results, evaluate
+from phire.evaluation.figures.reading import units_of
 from phire.evaluation.results import recorded_options, result_path
 from phire.fields import EnsembleSource, open_fields
 from phire.fields.grid import Grid
@@ -229,6 +230,7 @@ def test_only_the_times_that_all_have_are_evaluated(tmp_path, capsys):
         ({"units": ("K", "K")}, "'K'"),
         ({"grid": Grid.cell_centred(32)}, "regrid"),
         ({"time": TimeAxis(TIME.values + 60, "standard")}, "none of the truth's times"),
+        ({"time": TimeAxis(TIME.values + 60, "noleap")}, r"in the calendar standard.*in noleap"),
         ({"time": TimeAxis.steps(COUNT)}, None),
     ],
 )
@@ -253,6 +255,11 @@ def test_candidates_that_do_not_fit_are_refused(tmp_path, changes, named):
         ({"regions": {"a/b": (60, 0, 0, 90)}}, "a/b"),
         ({"regions": {"a": (0, 0, 60, 90)}}, "NORTH"),
         ({"regions": {"a": "missing.nc"}}, "missing.nc"),
+        ({"regions": {"a": "0,0,60,90"}}, "--region a=0,0,60,90: give NAME=NORTH"),
+        (
+            {"regions": {"a": "89.9,0,89,9"}},
+            "--region a=89.9,0,89,9 lies outside the data: no row",
+        ),
         ({"own": {"truth": source(TRUTH)}}, "taken"),
     ],
 )
@@ -393,7 +400,10 @@ def test_every_second_point_is_no_window(tmp_path):
 def test_the_user_is_told_of_kinetic_energy_that_a_region_cannot_have(tmp_path, capsys):
     run(tmp_path / "out", metrics=["spectrum"], regions={"west": (60, 0, -60, 170)})
     told = capsys.readouterr().err
-    assert told.count("no kinetic energy") == 1 and "in west: there it needs u and v" in told
+    assert (
+        told.count("no kinetic energy") == 1
+        and "n west: no kinetic energy, which needs u and v there" in told
+    )
     with xr.open_dataset(result_path(tmp_path / "out", "noisy", "spectrum", "west")) as regional:
         assert "kinetic_energy" not in regional and "variance" in regional
 
@@ -491,3 +501,47 @@ def test_a_field_missing_at_a_sample_time_spoils_nothing(tmp_path):
     assert (out / "report.html").is_file()
     assert "could not be drawn" not in (out / "report.html").read_text()
     assert (out / "figures" / "panels-vorticity-2.png").is_file()
+
+
+def test_fields_of_which_none_is_whole_give_no_blank_figures_and_no_warnings(tmp_path, recwarn):
+    fields = TRUTH.copy()
+    fields[:, 3, 4, 0] = np.nan
+    fields[:, :, :, 1] = np.nan
+    out = evaluate(source(fields), candidates(), tmp_path / "out", regions={"a": (40, 10, -40, 90)})
+    leaks = [str(w.message) for w in recwarn if "slice" in str(w.message)]
+    assert not leaks
+    drawn = {path.stem for path in (out / "figures").glob("*.png")}
+    assert not {name for name in drawn if name.startswith(("spectrum", "coherence"))} - {
+        "spectrum-vorticity-a", "coherence-vorticity-a",
+    }  # fmt: skip
+    assert "spectrum-vorticity-a" in drawn and "panels-vorticity" in drawn
+    report = (out / "report.html").read_text()
+    assert "values of vorticity: no field is whole, so there are no spectra of it" in report
+    assert "could not be drawn" not in report
+
+
+def test_one_instant_gives_no_figures_of_variation_in_time(tmp_path):
+    facts = {"time": TIME[:1]}
+    out = evaluate(
+        source(TRUTH[:1], **facts),
+        {"near": source(0.9 * TRUTH[:1], **facts)},
+        tmp_path / "out", metrics=("maps", "projections", "scores"),
+    )  # fmt: skip
+    drawn = {path.stem for path in (out / "figures").glob("*.png")}
+    assert "map-mean-vorticity" in drawn and "scores-time-vorticity" in drawn
+    assert not {"map-std-vorticity", "map-correlation-vorticity", "projections"} & drawn
+
+
+def test_results_hold_the_units_of_each_channel(tmp_path):
+    names = {"channels": ("pr", "tas"), "units": ("mm", "K")}
+    out = evaluate(
+        source(TRUTH, **names), {"a": source(0.9 * TRUTH, **names)}, tmp_path / "out",
+        metrics=("semivariogram", "samples", "cities"), report=False,
+    )  # fmt: skip
+    for metric, variable, expected in (
+        ("semivariogram", "semivariogram", "mm2"),
+        ("samples", "field", "mm"),
+        ("cities", "wasserstein", "mm"),
+    ):
+        with xr.open_dataset(out / "a" / f"{metric}.nc") as dataset:
+            assert units_of(dataset, variable, "pr") == expected

@@ -19,6 +19,7 @@ import xarray as xr
 
 from phire.evaluation.definitions import Definition
 from phire.evaluation.domain import Domain
+from phire.evaluation.nan_statistics import quantile_of_present
 from phire.evaluation.unit_text import common
 from phire.evaluation.wind import WindChannels, find_wind
 from phire.fields.grid import EARTH_RADIUS, Grid
@@ -155,7 +156,7 @@ class Facts:
 
     def quantiles(self, levels: Any) -> np.ndarray:
         """(k, C) quantiles of the truth's values at ``levels`` (k,)."""
-        return np.nanquantile(self.sample, np.asarray(levels), axis=0)
+        return quantile_of_present(self.sample, np.asarray(levels), axis=0)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -287,6 +288,14 @@ class Statistic(abc.ABC):
             truth: Fields of the truth.
             candidate: Fields of a candidate at the same times; None to measure the truth itself.
         """
+
+    def described(self, state: State) -> xr.Dataset:
+        """The result, with the units of each channel as ``channel_units(channel)``."""
+        dataset = self.result(state)
+        if "channel" in dataset.dims:
+            units = np.array(self.setting.units, dtype=object)
+            dataset["channel_units"] = ("channel", units)
+        return dataset
 
     @abc.abstractmethod
     def result(self, state: State) -> xr.Dataset:

@@ -17,6 +17,7 @@ from phire.evaluation.accumulator import Batch, Setting, State, Statistic
 from phire.evaluation.cities import cities_within, neighbourhoods
 from phire.evaluation.definitions import CHANNEL, LOWER, Definition
 from phire.evaluation.histograms import Bins, quantiles, wasserstein
+from phire.evaluation.nan_statistics import median_of_present
 from phire.evaluation.registry import statistic
 from phire.evaluation.results import read_result, result_path
 from phire.evaluation.spectral_scores import divided
@@ -124,7 +125,7 @@ class Cities(Statistic):
             dataset["wasserstein"] = (dimensions, distance, units)
             dataset["wasserstein_median"] = (
                 "channel",
-                np.nanmedian(distance[:, 0], axis=-1),
+                median_of_present(distance[:, 0], axis=-1),
                 units,
             )
         return dataset
@@ -132,13 +133,17 @@ class Cities(Statistic):
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures that a folder of results gives; see :class:`Statistic`."""
-        from phire.evaluation.figures.cities import city_distance_figure, city_map_figure
+        from phire.evaluation.figures.cities import (
+            cities_with_values,
+            city_distance_figure,
+            city_map_figure,
+        )
         from phire.evaluation.figures.plan import Plan, figure_name
-        from phire.evaluation.figures.reading import values_of
+        from phire.evaluation.figures.reading import has_values, values_of
         from phire.evaluation.figures.style import readable
 
         data = folder.metric("cities")
-        if not any("wasserstein" in dataset for dataset in data.values()):
+        if not has_values(data, "wasserstein"):
             return
         sizes = [int(size) for size in np.atleast_1d(values_of(data, "size"))]
         for channel in values_of(data, "channel"):
@@ -152,7 +157,8 @@ class Cities(Statistic):
                     city_distance_figure, data, channel=channel, styles=folder.styles
                 ),
             )
-            for size in sizes[:1]:
+            # A map of one city says no more than the table does.
+            for size in sizes[:1] if cities_with_values(data, channel, sizes[0]) > 1 else []:
                 yield Plan(
                     figure_name("cities-map", channel, f"{size}x{size}"),
                     "cities",

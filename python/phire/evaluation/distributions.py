@@ -158,7 +158,6 @@ class Distribution(Statistic):
             dataset["error_density"] = (("channel", "error_bin"), density)
             centres = self.error_bins.centres
             dataset["error_bin_centre"] = (("channel", "error_bin"), centres, units)
-        dataset["channel_units"] = ("channel", np.array(self.setting.units, dtype=object))
         return dataset
 
     @classmethod
@@ -171,7 +170,7 @@ class Distribution(Statistic):
             quantile_figure,
         )
         from phire.evaluation.figures.plan import Plan, figure_name, in_region
-        from phire.evaluation.figures.reading import values_of
+        from phire.evaluation.figures.reading import has_values, values_of
         from phire.evaluation.figures.style import TRUTH, readable
 
         for region in folder.regions_of("distribution"):
@@ -180,7 +179,7 @@ class Distribution(Statistic):
             variables = {name for dataset in data.values() for name in dataset.data_vars}
             for channel in channels:
                 of = f"{readable(channel)}{in_region(region)}"
-                if "density" in variables:
+                if has_values(data, "density", channel):
                     yield Plan(
                         figure_name("distribution", channel, region),
                         "distributions",
@@ -191,7 +190,7 @@ class Distribution(Statistic):
                             density_figure, data, channel=channel, styles=folder.styles
                         ),
                     )
-                if "quantile_value" in data.get(TRUTH, ()):
+                if has_values({TRUTH: data.get(TRUTH, {})}, "quantile_value", channel):
                     yield Plan(
                         figure_name("quantiles", channel, region),
                         "distributions",
@@ -202,7 +201,7 @@ class Distribution(Statistic):
                             quantile_figure, data, channel=channel, styles=folder.styles
                         ),
                     )
-                if "error_density" in variables:
+                if has_values(data, "error_density", channel):
                     yield Plan(
                         figure_name("errors", channel, region),
                         "distributions",

@@ -61,14 +61,18 @@ class Domain:
         """
         check_name(name, "--region")
         values = tuple(float(value) for value in bounds)
+        given = ",".join(f"{value:g}" for value in values)
         if len(values) != 4 or not values[0] > values[2]:
             raise InputError(
-                f"--region {name} is {bounds}: give NAME=NORTH,WEST,SOUTH,EAST in degrees, north "
+                f"--region {name}={given}: give NAME=NORTH,WEST,SOUTH,EAST in degrees, north "
                 "greater than south."
             )
         north, west, south, east = values
-        rows = grid.rows_between(south, north)
-        columns = grid.columns_between(west, east)
+        try:
+            rows = grid.rows_between(south, north)
+            columns = grid.columns_between(west, east)
+        except InputError as error:
+            raise InputError(f"--region {name}={given} lies outside the data: {error}") from None
         return cls(name, grid, rows, columns, grid.area_weights()[rows])
 
     @classmethod
@@ -106,12 +110,9 @@ class Domain:
             InputError: It is none of these, or does not fit the grid.
         """
         if isinstance(region, (str, os.PathLike)):
-            parts = str(region).split(",")
-            if len(parts) == 4:
-                try:
-                    return cls.box(name, grid, [float(part) for part in parts])
-                except ValueError:
-                    pass
+            bounds = _four_numbers(str(region))
+            if bounds is not None:
+                return cls.box(name, grid, bounds)
             return cls.masked(name, grid, _read_mask(name, Path(region)))
         if isinstance(region, xr.DataArray) or np.ndim(region) == 2:
             return cls.masked(name, grid, np.asarray(region))
@@ -217,6 +218,15 @@ def check_name(name: str, option: str) -> None:
             f"{option} has the name {name!r}: use letters, digits, blanks, _, + and - only, for "
             "files are named after it."
         )
+
+
+def _four_numbers(text: str) -> list[float] | None:
+    """The numbers of ``N,W,S,E``; None where the text is something else."""
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        return None
+    return numbers if len(numbers) == 4 else None
 
 
 def _shortest_run(present: np.ndarray, wraps: bool) -> np.ndarray:

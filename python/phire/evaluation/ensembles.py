@@ -11,6 +11,7 @@ import xarray as xr
 
 from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
 from phire.evaluation.definitions import CHANNEL, LOWER, ONE, Definition
+from phire.evaluation.nan_statistics import mean_of_present
 from phire.evaluation.point_scores import smoothed, smoothing_window
 from phire.evaluation.registry import statistic
 from phire.evaluation.spectral_scores import divided
@@ -176,10 +177,10 @@ class EnsembleScores(Statistic):
             "error": np.sqrt(square),
         }
         together = {
-            "crps": np.nanmean(crps, 0),
-            "crps_fair": np.nanmean(fair, 0),
-            "spread": np.sqrt(np.nanmean(variance, 0)),
-            "error": np.sqrt(np.nanmean(square, 0)),
+            "crps": mean_of_present(crps, 0),
+            "crps_fair": mean_of_present(fair, 0),
+            "spread": np.sqrt(mean_of_present(variance, 0)),
+            "error": np.sqrt(mean_of_present(square, 0)),
         }
         dataset = xr.Dataset(coords=self.coordinates("channel"), attrs={"members": size})
         dataset["time"] = self.time_coordinate(times)
@@ -217,7 +218,6 @@ class EnsembleScores(Statistic):
             {"units": "1", "long_name": "share of the area and times with this probability"},
         )
         dataset["threshold"] = (("channel", "quantile"), self.thresholds.T, units)
-        dataset["channel_units"] = ("channel", np.array(self.setting.units, dtype=object))
         return dataset
 
     @classmethod

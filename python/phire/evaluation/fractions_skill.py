@@ -11,6 +11,7 @@ import xarray as xr
 
 from phire.evaluation.accumulator import Batch, Setting, State, Statistic
 from phire.evaluation.definitions import HIGHER, Definition
+from phire.evaluation.nan_statistics import mean_of_present
 from phire.evaluation.point_scores import joint_mask
 from phire.evaluation.registry import statistic
 
@@ -125,7 +126,7 @@ class FractionsSkillScore(Statistic):
             score,
             {"units": "1", "long_name": "fractions skill score"},
         )
-        dataset["fractions_skill_score_mean"] = ("channel", np.nanmean(score, axis=(1, 2)))
+        dataset["fractions_skill_score_mean"] = ("channel", mean_of_present(score, axis=(1, 2)))
         dataset["threshold"] = (("channel", "quantile"), self.thresholds.T, self.units())
         if self.setting.grid.has_coordinates:
             spacing = self.setting.grid.spacing_km(self.setting.radius)[0]
@@ -136,7 +137,7 @@ class FractionsSkillScore(Statistic):
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures that a folder of results gives; see :class:`Statistic`."""
         from phire.evaluation.figures.plan import Plan, figure_name
-        from phire.evaluation.figures.reading import values_of
+        from phire.evaluation.figures.reading import has_values, values_of
         from phire.evaluation.figures.skill import fractions_skill_figure
         from phire.evaluation.figures.style import readable
 
@@ -148,6 +149,8 @@ class FractionsSkillScore(Statistic):
             "larger displacement. Dotted: 0.5."
         )
         for channel in values_of(data, "channel"):
+            if not has_values(data, "fractions_skill_score", channel):
+                continue
             yield Plan(
                 figure_name(cls.name, channel),
                 "skill",

@@ -109,7 +109,7 @@ def measure(
     )
     taker = kind(dataclasses.replace(setting, facts=facts))
     task = Task("it", taker, None if candidate is None else "candidate")
-    return taker.result(measure_chunk(Work(aligned, placed, (task,)), times)["it"])
+    return taker.described(measure_chunk(Work(aligned, placed, (task,)), times)["it"])
 
 
 def kinetic_energy_spectrum(fields: Any, *, region: Any = None, **options: Any) -> xr.DataArray:

@@ -128,7 +128,7 @@ class HighPass(Statistic):
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures that a folder of results gives; see :class:`Statistic`."""
         from phire.evaluation.figures.plan import Plan, figure_name
-        from phire.evaluation.figures.reading import values_of
+        from phire.evaluation.figures.reading import has_values, values_of
         from phire.evaluation.figures.skill import large_error_figure
         from phire.evaluation.figures.style import readable
 
@@ -140,6 +140,8 @@ class HighPass(Statistic):
             "truth's standard deviation; lower is better."
         )
         for channel in values_of(data, "channel"):
+            if not has_values(data, "exceedance", channel):
+                continue
             yield Plan(
                 figure_name(cls.name, channel),
                 "skill",

@@ -7,6 +7,7 @@ import xarray as xr
 
 from phire.evaluation.accumulator import Batch, Setting, State, Statistic
 from phire.evaluation.definitions import LOWER, Definition
+from phire.evaluation.nan_statistics import mean_of_present
 from phire.evaluation.point_scores import smoothed, smoothing_window
 from phire.evaluation.registry import statistic
 
@@ -117,7 +118,7 @@ class LearnedDistances(Statistic):
             dataset["learned_distance"] = ("time", distance, units)
             smooth = smoothed(distance, smoothing_window(len(times)))
             dataset["learned_distance_smoothed"] = ("time", smooth, units)
-            dataset["learned_distance_mean"] = ((), np.nanmean(distance), units)
+            dataset["learned_distance_mean"] = ((), mean_of_present(distance), units)
         if "count" in state and state["count"] >= 2:
             moments = [_moments(state, key) for key in ("truth", "own")]
             dataset["frechet_distance"] = (

@@ -137,13 +137,16 @@ def of_statistics(
                 yield f"{where}{kind.omission(setting)}"
 
 
-def of_values(name: str, channels: Sequence[str], state: State) -> Iterable[str]:
+def of_values(
+    name: str, channels: Sequence[str], state: State, truth: State | None = None
+) -> Iterable[str]:
     """Tells the infinite and the missing values of a source, and if no field is whole.
 
     Args:
         name: ``truth`` or the candidate's name.
         channels: Names of the channels.
         state: The state of :class:`Values`.
+        truth: The truth's; a candidate that lacks no more than it is not named.
     """
     who = "the truth" if name == TRUTH else f"candidate {name}"
     for c, channel in enumerate(channels):
@@ -153,9 +156,10 @@ def of_values(name: str, channels: Sequence[str], state: State) -> Iterable[str]
                 f"{who} has {infinite:,.0f} infinite value{'s' if infinite > 1 else ''} of "
                 f"{channel}: they count as missing"
             )
-        if not missing:
+        if missing <= (0 if truth is None else truth["missing"][c]):
             continue
-        share = f"{100 * missing / points:.2g} %"
+        percent = 100 * missing / points
+        share = f"{percent:.2g} %" if percent < 10 else f"{percent:.0f} %"
         whole, fields = int(state["whole"][c]), int(state["fields"][c])
         consequence = (
             "no field is whole, so there are no spectra of it; a --region without missing values "

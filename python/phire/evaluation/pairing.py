@@ -117,11 +117,7 @@ def align(
         )
         times = times[_common_times(truth.time[times], candidate.time, name) >= 0]
         if not len(times):
-            raise InputError(
-                f"candidate {name} has none of the truth's times, which run from "
-                f"{truth.time.format(0)} to {truth.time.format(-1)}, its own from "
-                f"{candidate.time.format(0)} to {candidate.time.format(-1)}."
-            )
+            raise InputError(_no_common_times(truth.time, candidate.time, name))
     if not len(rows) or not len(columns):
         raise InputError("the candidates have no points in common: evaluate them one by one.")
     grid = _part(truth.grid, rows, columns)
@@ -172,6 +168,22 @@ def _common_times(wanted: TimeAxis, own: TimeAxis, name: str) -> np.ndarray:
     values, first = np.unique(own.values, return_index=True)
     place = np.clip(np.searchsorted(values, wanted.values), 0, len(values) - 1)
     return np.where(values[place] == wanted.values, first[place], -1)
+
+
+def _no_common_times(wanted: TimeAxis, own: TimeAxis, name: str) -> str:
+    """The message where a candidate has none of the truth's times: calendars, hours or years."""
+    ranges = (
+        f"{wanted.format(0)} to {wanted.format(-1)}, its own from {own.format(0)} to "
+        f"{own.format(-1)}"
+    )
+    text = f"candidate {name} has none of the truth's times, which run from {ranges}"
+    if not wanted.shares_calendar(own):
+        return (
+            f"{text}: the truth counts them in the calendar {wanted.calendar}, the candidate in "
+            f"{own.calendar}; convert one to the other's calendar, such as by xarray's "
+            "convert_calendar."
+        )
+    return f"{text}: choose files of the same times."
 
 
 def _window(grid: Grid, part: Grid, name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -105,7 +105,6 @@ class Maps(Statistic):
             values = np.where(outside & ~self._on_pole(), np.nan, values)
             dataset[name] = (dimensions, values.astype(np.float32), attributes)
         dataset["count"] = (dimensions, count.astype(np.int32))
-        dataset["channel_units"] = ("channel", np.array(self.setting.units, dtype=object))
         return dataset
 
     def _on_pole(self) -> np.ndarray:
@@ -120,7 +119,7 @@ class Maps(Statistic):
         from phire.evaluation.catalogue import definition
         from phire.evaluation.figures.maps import map_figure
         from phire.evaluation.figures.plan import Plan, figure_name
-        from phire.evaluation.figures.reading import values_of
+        from phire.evaluation.figures.reading import has_values, values_of
         from phire.evaluation.figures.style import readable
 
         data = folder.metric("maps")
@@ -133,7 +132,8 @@ class Maps(Statistic):
         }
         for channel in values_of(data, "channel"):
             for variable, caption in captions.items():
-                if not any(variable in dataset for dataset in data.values()):
+                times = min(int(dataset.attrs.get("times", 2)) for dataset in data.values())
+                if not has_values(data, variable, channel) or (variable == "std" and times < 2):
                     continue
                 title = f"{definition(variable).title} of {readable(channel)} over time"
                 yield Plan(

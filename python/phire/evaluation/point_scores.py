@@ -295,7 +295,6 @@ class Scores(Statistic):
                 attributes | {"running_mean": f"{window} times"},
             )
             dataset[f"{name}_mean"] = ("channel", together[name], attributes)
-        dataset["channel_units"] = ("channel", np.array(self.setting.units, dtype=object))
         return dataset
 
 

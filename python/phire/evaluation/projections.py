@@ -156,10 +156,11 @@ class Projections(Statistic):
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures that a folder of results gives; see :class:`Statistic`."""
         from phire.evaluation.figures.plan import Plan
+        from phire.evaluation.figures.reading import has_values
         from phire.evaluation.figures.skill import projection_figure
 
         data = folder.metric("projections")
-        if any("wasserstein_mean" in dataset for dataset in data.values()):
+        if has_values(data, "wasserstein_mean"):
             yield Plan(
                 "projections",
                 "skill",

@@ -280,15 +280,17 @@ def _take(
         )
         for task in part:
             if task.key.metric == notes.Values.name:
-                told = notes.of_values(task.key.candidate, truth.channels, states[task.key])
+                name, beside = task.key.candidate, states[Unit(TRUTH, notes.Values.name, "")]
+                beside = None if name == TRUTH else beside
+                told = notes.of_values(name, truth.channels, states[task.key], beside)
                 folder.note(told)
                 continue
             if not states[task.key]:
-                progress.say(
-                    f"{task.key.metric} of {task.key.candidate}: no times with values; no file."
-                )
+                where = f" in {task.key.region}" if task.key.region else ""
+                folder.note([f"no {task.key.metric} of {task.key.candidate}{where}: no time has "
+                             "fields without missing values"])  # fmt: skip
                 continue
-            folder.write(task.key, task.statistic.result(states[task.key]), truth)
+            folder.write(task.key, task.statistic.described(states[task.key]), truth)
 
 
 def _task_candidate(unit: Unit) -> str | None:

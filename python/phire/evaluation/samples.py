@@ -64,7 +64,6 @@ class Samples(Statistic):
         low, high = facts.quantiles((0.001, 0.999))
         dataset["minimum"] = ("channel", low, {"long_name": "0.1 % quantile of the truth"})
         dataset["maximum"] = ("channel", high, {"long_name": "99.9 % quantile of the truth"})
-        dataset["channel_units"] = ("channel", np.array(self.setting.units, dtype=object))
         return dataset
 
     @classmethod
@@ -72,9 +71,9 @@ class Samples(Statistic):
         """Yields the figures that a folder of results gives; see :class:`Statistic`."""
         from phire.evaluation.figures.images import has_coordinates, is_global
         from phire.evaluation.figures.panels import coarse_input, panel_figure, time_text
-        from phire.evaluation.figures.plan import Plan, capitalised, figure_name
+        from phire.evaluation.figures.plan import Plan, figure_name
         from phire.evaluation.figures.reading import values_of
-        from phire.evaluation.figures.style import TRUTH
+        from phire.evaluation.figures.style import TRUTH, heading
 
         data = folder.metric("samples")
         if TRUTH not in data or "field" not in data[TRUTH]:
@@ -84,8 +83,9 @@ class Samples(Statistic):
         if not regions and has_coordinates(truth) and is_global(truth):
             regions = ZOOMS
         caption = (
-            "Above: truth, coarse input and candidates, in colours fixed by the truth. Below: "
-            "candidate minus truth; all errors share one range."
+            "Above: truth, its block means (what runs and interpolations are given; candidates "
+            "made elsewhere may have had another input) and candidates, in colours fixed by the "
+            "truth. Below: candidate minus truth; all errors share one range."
         )
         for channel in values_of(data, "channel"):
             for time in range(min(truth.sizes.get("time", 1), MOST_TIMES)):
@@ -94,7 +94,7 @@ class Samples(Statistic):
                 draw = functools.partial(
                     panel_figure, data, channel=channel, time=time, coarse=coarse
                 )
-                title = f"{capitalised(channel)}{when}"
+                title = f"{heading(channel)}{when}"
                 number = f"{time + 1}" if time else ""
                 yield Plan(
                     figure_name("panels", channel, number), "panels", title, caption,
@@ -103,7 +103,7 @@ class Samples(Statistic):
                 if time:
                     continue
                 for region, box in regions.items():
-                    title = f"{capitalised(channel)}, {region}{when}"
+                    title = f"{heading(channel)}, {region}{when}"
                     yield Plan(
                         figure_name("panels", channel, region),
                         "panels",

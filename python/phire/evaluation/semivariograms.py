@@ -221,13 +221,15 @@ class Semivariogram(Statistic):
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures that a folder of results gives; see :class:`Statistic`."""
         from phire.evaluation.figures.plan import Plan, figure_name, in_region
-        from phire.evaluation.figures.reading import values_of
+        from phire.evaluation.figures.reading import has_values, values_of
         from phire.evaluation.figures.semivariogram import direction_figure, semivariogram_figure
         from phire.evaluation.figures.style import readable
 
         for region in folder.regions_of("semivariogram"):
             data = folder.metric("semivariogram", region)
             for channel in values_of(data, "channel"):
+                if not has_values(data, "semivariogram", channel):
+                    continue
                 title = f"Semivariogram of {readable(channel)}{in_region(region)}"
                 yield Plan(
                     figure_name("semivariogram", channel, region),
@@ -243,7 +245,7 @@ class Semivariogram(Statistic):
                         title=title,
                     ),
                 )
-                if any("semivariogram_zonal" in dataset for dataset in data.values()):
+                if has_values(data, "semivariogram_zonal", channel):
                     title = f"Semivariogram of {readable(channel)} by direction{in_region(region)}"
                     yield Plan(
                         figure_name("semivariogram-direction", channel, region),

@@ -113,8 +113,7 @@ class Spectra(Statistic):
         globally = setting.domain.is_whole and setting.grid.is_sphere
         if globally or wind.kind == "components":
             return None
-        where = "on a regional grid" if setting.domain.is_whole else f"in {setting.domain.name}"
-        return f"no kinetic energy {where}: there it needs u and v, not vorticity and divergence"
+        return "no kinetic energy, which needs u and v there, not vorticity and divergence"
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
         """Sums of spectra over the fields without missing values."""
@@ -304,7 +303,7 @@ def _sum(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
 def spectrum_plans(folder: ResultsFolder, metric: str) -> Iterator[Plan]:
     """Yields the figures of spectra of one metric, by region and channel."""
     from phire.evaluation.figures.plan import Plan, figure_name, in_region
-    from phire.evaluation.figures.reading import values_of
+    from phire.evaluation.figures.reading import has_values, values_of
     from phire.evaluation.figures.spectra import coherence_figure, spectrum_figure
     from phire.evaluation.figures.style import readable
 
@@ -318,7 +317,7 @@ def spectrum_plans(folder: ResultsFolder, metric: str) -> Iterator[Plan]:
             "short waves, where super-resolution has to add what the coarse grid (dotted line) "
             "does not hold. Grey lines: reference slopes."
         )
-        if any("kinetic_energy" in dataset for dataset in data.values()):
+        if has_values(data, "kinetic_energy"):
             title = f"Kinetic energy spectrum{of}"
             yield Plan(
                 figure_name(metric, "kinetic-energy", region),
@@ -328,6 +327,8 @@ def spectrum_plans(folder: ResultsFolder, metric: str) -> Iterator[Plan]:
                 functools.partial(draw, variable="kinetic_energy", title=title),
             )
         for channel in values_of(data, "channel"):
+            if not has_values(data, "variance", channel):
+                continue  # every field has missing values, as the notes say
             title = f"Spectrum of {readable(channel)}{of}"
             yield Plan(
                 figure_name(metric, channel, region),
@@ -340,9 +341,9 @@ def spectrum_plans(folder: ResultsFolder, metric: str) -> Iterator[Plan]:
             ("kinetic_energy_coherence", [None]),
             ("coherence", values_of(data, "channel")),
         ):
-            if not any(variable in dataset for dataset in data.values()):
-                continue
             for channel in channels:
+                if not has_values(data, variable, channel):
+                    continue
                 what = readable(channel or "kinetic energy")
                 yield Plan(
                     figure_name("coherence", channel or "kinetic-energy", region),

@@ -109,12 +109,14 @@ class ZonalSpectra(Statistic):
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures that a folder of results gives; see :class:`Statistic`."""
         from phire.evaluation.figures.plan import Plan, figure_name
-        from phire.evaluation.figures.reading import values_of
+        from phire.evaluation.figures.reading import has_values, values_of
         from phire.evaluation.figures.spectra import zonal_figure
         from phire.evaluation.figures.style import readable
 
         data = folder.metric("zonal_spectrum")
         for channel in values_of(data, "channel"):
+            if not has_values(data, "variance", channel):
+                continue
             yield Plan(
                 figure_name("zonal-spectrum", channel),
                 "spectra",

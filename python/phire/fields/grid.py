@@ -402,7 +402,9 @@ class Grid:
             return text
         if self.is_sphere:
             whole = self.completion.grid
-            return f"{text}, all but {self.completion.missing} rows of a {whole.describe()}"
+            missing = self.completion.missing
+            rows = "row" if missing == 1 else "rows"
+            return f"{text}, all but {missing} {rows} of a {whole.describe()}"
         (first, last), (west, east) = self.latitudes[[0, -1]], self.longitudes[[0, -1]]
         return f"{text}, {_degrees(first)}…{_degrees(last)} N, {_degrees(west)}…{_degrees(east)} E"
 

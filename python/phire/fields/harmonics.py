@@ -252,7 +252,7 @@ class SphericalHarmonics:
         components = 2 if spin else 1
         field = np.asarray(field, np.float64)
         lead = field.shape[: -3 if spin else -2]
-        maps = field.reshape(-1, components, *self.grid.shape)
+        maps = field.reshape(int(np.prod(lead)), components, *self.grid.shape)
         result = np.empty((len(maps), components, len(self.degrees)), np.complex128)
         completion = self.grid.completion
         for one, coefficients in zip(maps, result):
@@ -268,7 +268,7 @@ class SphericalHarmonics:
             )
         # ducc0's harmonics are orthonormal.
         result /= np.sqrt(4 * np.pi)
-        return result.reshape(*lead, components, -1)
+        return result.reshape(*lead, components, len(self.degrees))
 
     def _synthesise(self, coefficients: np.ndarray, spin: int, grid: Grid | None) -> np.ndarray:
         """(..., 1 or 2, n) → (..., 1 or 2, H, W)."""

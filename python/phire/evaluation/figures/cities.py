@@ -70,6 +70,9 @@ def city_map_figure(
     latitudes = np.asarray(some["city_latitude"].values, float)
     longitudes = (np.asarray(some["city_longitude"].values, float) + 180) % 360 - 180
     table = np.stack([distances[name] for name in names])
+    known = np.isfinite(table).any(0)
+    some, table = some.isel(city=known), table[:, known]
+    latitudes, longitudes = latitudes[known], longitudes[known]
     units = units_of(some, "wasserstein", channel)
 
     extent = _extent(latitudes, longitudes)
@@ -80,7 +83,7 @@ def city_map_figure(
     axes = figure.add_subplot()
     handles = []
     if len(names) == 1:
-        largest = np.nanmax(table[0]) or 1.0
+        largest = np.max(table[0], where=np.isfinite(table[0]), initial=0.0) or 1.0
         area = 20 + 160 * np.nan_to_num(table[0]) / largest
         _scatter(axes, longitudes, latitudes, area, styles[names[0]].colour, "o")
         for share in (0.25, 1.0):
@@ -162,6 +165,12 @@ def city_distance_figure(
     figure.suptitle(f"Cities: distance of {readable(channel)}", x=0.01, ha="left", fontsize=12)
     legend_below(figure, names, styles)
     return figure
+
+
+def cities_with_values(cities: Mapping[str, xr.Dataset], channel: str, size: int) -> int:
+    """Number of cities at which a candidate has a distance."""
+    distances = _distances(cities, channel, size)
+    return int(np.isfinite(np.stack(list(distances.values()))).any(0).sum())
 
 
 def best_candidates(distances: np.ndarray, margin: float = MARGIN) -> np.ndarray:

@@ -101,9 +101,13 @@ def _density_figure(
     for name, dataset in datasets.items():
         # The outermost bins also hold all that lies beyond them: they are no density.
         values = _of(dataset, centre, channel)[1:-1]
-        curves[name] = values, smooth_density(values, _of(dataset, density, channel)[1:-1])
+        bounds = None
+        if density == "density" and {"minimum", "maximum"} <= set(dataset):
+            bounds = tuple(float(_of(dataset, end, channel)) for end in ("minimum", "maximum"))
+        heights = _of(dataset, density, channel)[1:-1]
+        curves[name] = values, smooth_density(values, heights, bounds)
     units = units_of(next(iter(datasets.values())), centre, channel)
-    greatest = max(float(np.nanmax(curve)) for _, curve in curves.values())
+    greatest = max(float(np.max(curve, initial=0)) for _, curve in curves.values())
     figure = new_figure(9.5, 4.2)
     left, right = figure.subplots(1, 2)
     for axes, least in ((left, 2e-3), (right, LEAST_DENSITY)):
@@ -128,12 +132,16 @@ def _density_figure(
     return figure
 
 
-def smooth_density(values: np.ndarray, density: np.ndarray) -> np.ndarray:
+def smooth_density(
+    values: np.ndarray, density: np.ndarray, bounds: tuple[float, float] | None = None
+) -> np.ndarray:
     """A kernel density estimate from a histogram of narrow bins.
 
     Args:
         values: (n,) centres of bins of equal width.
         density: (n,) their densities; missing ones count as none.
+        bounds: Least and greatest value that occur: what the smoothing would carry beyond them is
+            mirrored back, so that rain has no density below zero.
 
     Returns:
         (n,) the histogram folded with a Gaussian of one and a half bins: the bins' steps vanish,
@@ -144,7 +152,20 @@ def smooth_density(values: np.ndarray, density: np.ndarray) -> np.ndarray:
     kernel /= kernel.sum()
     if len(values) < len(kernel):
         return np.nan_to_num(density)
-    return np.convolve(np.nan_to_num(density), kernel, mode="same")
+    smooth = np.convolve(np.nan_to_num(density), kernel, mode="same")
+    if bounds is None or not np.isfinite(bounds).all():
+        return smooth
+    first, last = (int(np.abs(values - bound).argmin()) for bound in bounds)
+    if last - first < len(kernel):
+        return np.nan_to_num(density)  # all values lie in a few bins, which smoothing would hide
+    reach = len(kernel) // 2
+    for edge, inward in ((first, 1), (last, -1)):
+        outside = [p for p in range(edge - inward, edge - inward * (reach + 1), -inward)
+                   if 0 <= p < len(smooth)]  # fmt: skip
+        for step, place in enumerate(outside):
+            smooth[edge + inward * step] += smooth[place]
+            smooth[place] = 0
+    return smooth
 
 
 @styled

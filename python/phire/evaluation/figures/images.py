@@ -101,6 +101,11 @@ def extent_of(array: xr.DataArray) -> tuple[float, float, float, float]:
     """
     row, column = rows_of(array), columns_of(array)
     height, width = array.sizes[row], array.sizes[column]
+    if row in ("y", "row") and row in array.coords and array.attrs.get("of_pixels"):
+        # A coarse image, whose rows and columns are counted in the fine one's pixels.
+        half = array.attrs["of_pixels"] / 2
+        down, across = array[row].values, array[column].values
+        return across[0] - half, across[-1] + half, down[-1] + half, down[0] - half
     if row not in array.coords or row in ("y", "row"):
         return -0.5, width - 0.5, height - 0.5, -0.5
     latitudes, longitudes = array[row].values, array[column].values

@@ -20,12 +20,12 @@ from phire.evaluation.figures.images import (
     rows_of,
 )
 from phire.evaluation.figures.reading import Datasets, opened, units_of
-from phire.evaluation.figures.style import TRUTH, labelled, number_digits, readable, styled
+from phire.evaluation.figures.style import TRUTH, heading, labelled, number_digits, readable, styled
 from phire.fields.coarsening import block_mean, coarsen_grid
 from phire.fields.grid import Grid
 
 TRUTH_TITLE = "Truth"
-COARSE = "coarse input"
+COARSE = "Coarse input"
 
 
 @styled
@@ -92,7 +92,7 @@ def panel_figure(
                 upper.append(Panel(TRUTH_TITLE, truth))
                 lower.append(None)
             elif name == COARSE and coarse is not None:
-                upper.append(Panel("Coarse input", coarse))
+                upper.append(Panel(str(coarse.attrs.get("title", COARSE)), coarse))
                 lower.append(None)
             else:
                 upper.append(Panel(name, images[name]))
@@ -102,7 +102,7 @@ def panel_figure(
             rows.append(Row(tuple(lower), error_colours, error_label))
     if region is not None and len(rows) > 1 and rows[1].panels[0] is None:
         rows[1] = _with_overview(rows[1], whole, extent)
-    return image_rows(rows, extent, title or f"{readable(channel)}".capitalize())
+    return image_rows(rows, extent, title or heading(channel))
 
 
 def _error_title(error: np.ndarray) -> str:
@@ -165,7 +165,7 @@ def _window(
 
 
 def coarse_input(truth: xr.Dataset, channel: str, time: int) -> xr.DataArray | None:
-    """What the candidates were made from: the truth's block means, by the scale of the evaluation.
+    """The truth's block means by the scale of the evaluation, which runs and interpolations get.
 
     Args:
         truth: The truth's ``samples.nc``, its attribute ``scale`` being 0 where none was given.
@@ -191,9 +191,15 @@ def coarse_input(truth: xr.Dataset, channel: str, time: int) -> xr.DataArray | N
     if min(grid.shape) < scale:
         return None
     coarse = block_mean(field.values[None, :, :, None], grid, scale)[0, :, :, 0]
-    points = coarsen_grid(grid, scale)
+    attributes: dict[str, object] = {"title": f"Truth, {scale} × {scale} means"}
+    if has_coordinates(field):
+        points = coarsen_grid(grid, scale)
+        down, across = points.latitudes, points.longitudes
+    else:
+        down, across = (scale * np.arange(size) + (scale - 1) / 2 for size in coarse.shape)
+        attributes["of_pixels"] = scale
     return xr.DataArray(
-        coarse, dims=(row, column), coords={row: points.latitudes, column: points.longitudes}
+        coarse, dims=(row, column), coords={row: down, column: across}, attrs=attributes
     )
 
 

@@ -8,8 +8,6 @@ from collections.abc import Callable
 
 from matplotlib.figure import Figure
 
-from phire.evaluation.figures.style import readable
-
 GROUPS = {
     "spectra": "Spectra",
     "semivariograms": "Semivariograms",
@@ -52,9 +50,3 @@ def figure_name(*parts: str) -> str:
 def in_region(region: str) -> str:
     """Returns the end of a title that names the region; empty for the whole domain."""
     return f", {region}" if region else ""
-
-
-def capitalised(channel: str) -> str:
-    """Returns a channel's name as the beginning of a title; short names keep their letters."""
-    text = readable(channel)
-    return text[:1].upper() + text[1:] if len(text) > 3 else text

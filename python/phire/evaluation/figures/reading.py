@@ -192,6 +192,21 @@ def values_of(datasets: Mapping[str, xr.Dataset], coordinate: str) -> list[Any]:
     return []
 
 
+def has_values(
+    datasets: Mapping[str, xr.Dataset], variable: str, channel: str | None = None
+) -> bool:
+    """Whether any of the data sets holds a value of a variable, of one channel if it is named."""
+    for dataset in datasets.values():
+        if variable not in dataset:
+            continue
+        array = dataset[variable]
+        if channel is not None and "channel" in array.dims:
+            array = array.sel(channel=channel)
+        if bool(array.notnull().any()):
+            return True
+    return False
+
+
 def units_of(dataset: xr.Dataset, variable: str, channel: str | None = None) -> str:
     """The units of a variable, of one channel where channels differ; empty if not known."""
     units = dataset[variable].attrs.get("units", "")
@@ -199,7 +214,8 @@ def units_of(dataset: xr.Dataset, variable: str, channel: str | None = None) -> 
         if units or channel is None or "channel_units" not in dataset.variables:
             return units
         own = str(dataset["channel_units"].sel(channel=channel).item())
-        known = definition(variable).units
+        # Results that are not defined by name (fields, quantiles, bins) are in the channel's units.
+        known = definition(variable).units or CHANNEL
         return {CHANNEL: own, SQUARED: power(own, 2)}.get(known, known)
     if channel is not None and "channel" in dataset.coords:
         return str(list(units)[list(dataset["channel"].values).index(channel)])

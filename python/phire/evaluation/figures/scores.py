@@ -20,6 +20,7 @@ from phire.evaluation.figures.plan import Plan, figure_name, in_region
 from phire.evaluation.figures.reading import (
     Datasets,
     ResultsFolder,
+    has_values,
     opened,
     over_all_but,
     units_of,
@@ -121,7 +122,8 @@ def score_figure(
 
 
 def series_of(datasets: Mapping[str, xr.Dataset], channel: str | None) -> list[str]:
-    """The variables that are series in time, with the channel's dimension where one is named."""
+    """The variables that are series in time and have values, with the channel's dimension where
+    one is named."""
     found: dict[str, None] = {}
     for dataset in datasets.values():
         for name, array in dataset.data_vars.items():
@@ -132,6 +134,7 @@ def series_of(datasets: Mapping[str, xr.Dataset], channel: str | None) -> list[s
                 and not str(name).endswith(SMOOTHED)
                 and ("channel" in array.dims) == (channel is not None)
                 and np.issubdtype(array.dtype, np.number)
+                and has_values({"": dataset}, str(name), channel)
             ):
                 found[str(name)] = None
     return list(found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -120,6 +120,7 @@ def direction_figure(
     for axes, (variable, heading) in zip(panels, variables.items()):
         _draw_curves(axes, datasets, variable, channel, styles)
         axes.set_title(heading)
+    _share_heights(panels)
     some = next(iter(datasets.values()))
     panels[0].set_ylabel(labelled("Semivariance $\\gamma$", units_of(some, ABSOLUTE, channel)))
     text = title or f"Semivariogram of {readable(channel)} by direction"
@@ -148,12 +149,25 @@ def _draw_curves(
         heights.append(values)
     _lag_axis(axes, np.concatenate(lags), units)
     axes.set_yscale("log")
-    everything = np.concatenate(heights)
-    if len(everything):
-        limits = (everything.min() / 1.3, everything.max() * 1.3)
-        axes.set_ylim(*limits)
-        if limits[1] / limits[0] < 200:
-            plain_ticks(axes.yaxis, limits, most=7)
+    _set_heights(axes, np.concatenate(heights))
+
+
+def _set_heights(axes: Axes, heights: np.ndarray) -> None:
+    """Limits and ticks of a logarithmic axis that holds all heights."""
+    if not len(heights):
+        return
+    limits = (heights.min() / 1.3, heights.max() * 1.3)
+    axes.set_ylim(*limits)
+    if limits[1] / limits[0] < 200:
+        plain_ticks(axes.yaxis, limits, most=7)
+
+
+def _share_heights(panels: Sequence[Axes]) -> None:
+    """Gives all panels the limits that hold the lines of each."""
+    lines = [np.asarray(line.get_ydata(), float) for axes in panels for line in axes.get_lines()]
+    heights = np.concatenate([np.empty(0), *lines])
+    for axes in panels:
+        _set_heights(axes, heights)
 
 
 def _draw_ratios(

@@ -377,6 +377,8 @@ def _draw_slopes(axes: Axes, truth: xr.DataArray, axis: _Axis, what: str, units:
     ]
     # From one point, so far up that neither line crosses the truth that it is compared with.
     start = 2.0 * max(np.max(energy[part] / shape) for shape, _ in shapes)
+    if start * max(shape.max() for shape, _ in shapes) > 30 * np.max(energy):
+        return  # the spectrum is so flat that the slopes would take the panel for themselves
     for shape, text in shapes:
         axes.plot(places[part], start * shape, color="#8a8a8a", linewidth=1, zorder=1.5)
         axes.annotate(

@@ -178,15 +178,15 @@ class PlainLogFormatter(LogFormatterSciNotation):
 
 def lay_out(figure: Figure) -> None:
     """Places all panels for good, so that saving in several formats does not do it each time."""
-    for axes in figure.axes:
-        for axis in (axes.xaxis, axes.yaxis):
-            if type(axis.get_major_formatter()) is ScalarFormatter:
-                axis.set_major_formatter(PlainScalarFormatter())
-            if type(axis.get_major_formatter()) is LogFormatterSciNotation:
-                axis.set_major_formatter(PlainLogFormatter())
-            if type(axis.get_minor_formatter()) is LogFormatterSciNotation:
-                axis.set_minor_formatter(PlainLogFormatter(minor_thresholds=(1, 0.4)))
     with matplotlib.rc_context(_LOOK):
+        for axes in figure.axes:
+            for axis in (axes.xaxis, axes.yaxis):
+                if type(axis.get_major_formatter()) is ScalarFormatter:
+                    axis.set_major_formatter(PlainScalarFormatter())
+                if type(axis.get_major_formatter()) is LogFormatterSciNotation:
+                    axis.set_major_formatter(PlainLogFormatter())
+                if type(axis.get_minor_formatter()) is LogFormatterSciNotation:
+                    axis.set_minor_formatter(PlainLogFormatter(minor_thresholds=(1, 0.4)))
         figure.draw_without_rendering()
     figure.set_layout_engine("none")
 
@@ -297,6 +297,16 @@ def labelled(quantity: str, units: str) -> str:
 def readable(name: str) -> str:
     """A variable's name as words: ``relative_vorticity`` → ``relative vorticity``."""
     return str(name).replace("_", " ")
+
+
+def heading(channel: str) -> str:
+    """A channel's name at the beginning of a line: words get a capital, symbols stay as they are.
+
+    ``relative_vorticity`` → ``Relative vorticity``, but ``u500`` and ``slp`` as in the files.
+    """
+    text = readable(channel)
+    is_word = text.replace(" ", "").isalpha() and len(text) > 5 and text.islower()
+    return text[:1].upper() + text[1:] if is_word else text
 
 
 def mark_band(axes: Axes, low: float, high: float) -> None:
