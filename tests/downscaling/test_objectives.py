@@ -7,56 +7,22 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from complete_samples import DOMAIN, batch, schema
 from phire.downscaling.inputs import network_inputs
 from phire.downscaling.shapes import shapes_of
 from phire.downscaling.task import Task
 from phire.downscaling.training import objectives
 from phire.errors import InputError
-from phire.fields.grid import Grid
 from phire.fields.normalization import Normalization
 from phire.networks import Shapes
 from phire.networks import network as networks
 from phire.records.schema import DOWNSCALING, SampleArray, SampleSchema
 from phire.training.stepping import Stepper
 
-DOMAIN = Grid.regional(np.linspace(60, 50, 40), np.linspace(0, 10, 48))
-SHAPES = {
-    "low": ("psl", "tas"), "high": ("tas",), "static": ("orography", "lsm"),
-    "auxiliary": ("station",), "time": ("sine", "cosine"), "valid": ("tas",),
-}  # fmt: skip
-SIZES = {"low": (6, 6), "time": (), "static": (8, 8), "auxiliary": (8, 8), "high": (8, 8),
-         "valid": (8, 8)}  # fmt: skip
-
-
-def schema():
-    arrays = {
-        name: SampleArray(
-            channels, ("",) * len(channels), (*SIZES[name], len(channels)),
-            normalization=Normalization(
-                "z", channels, (1.0,) * len(channels), (2.0,) * len(channels)
-            ),
-        )
-        for name, channels in SHAPES.items()
-    }  # fmt: skip
-    arrays["position"] = SampleArray(("row", "column"), ("", ""), (2,))
-    return SampleSchema(DOWNSCALING, arrays, scale=2, margin=1, domain=DOMAIN)
-
 
 def task(conserve=False, **options):
     small = {"filters": 4, "blocks": 1, "kernel": 3, **options}
     return Task(schema(), *networks.resolve("srgan", small), conserve=conserve)
-
-
-def batch(poison=0.0):
-    random = np.random.default_rng(0)
-    arrays = {
-        name: random.normal(size=(4, *SIZES[name], len(channels))).astype("f4")
-        for name, channels in SHAPES.items()
-    }
-    arrays["valid"] = (arrays["valid"] > -0.3).astype("f4")
-    arrays["high"] = np.where(arrays["valid"] > 0, arrays["high"], np.float32(poison))
-    arrays["position"] = random.integers(0, 30, (4, 2)).astype("i4")
-    return {name: tf.constant(value) for name, value in arrays.items()}
 
 
 def built(specification, **options):

@@ -100,7 +100,7 @@ def test_weights_of_the_output_and_of_the_denoised_field_are_one_loss():
 def test_quantiles_draw_the_distribution():
     drawn = lognormal_sigma(np.array([0.1, 0.5, 0.9]), -0.8, 1.3)
     np.testing.assert_allclose(norm.cdf((np.log(drawn) + 0.8) / 1.3), [0.1, 0.5, 0.9])
-    np.testing.assert_allclose(log_uniform_sigma([0, 0.5, 1], 0.01, 100), [0.01, 1, 100])
+    np.testing.assert_allclose(log_uniform_sigma(np.array([0, 0.5, 1]), 0.01, 100), [0.01, 1, 100])
 
 
 def test_impossible_ones_are_named():

@@ -17,6 +17,9 @@ from phire.errors import InputError
 BETA_MIN, BETA_D = 0.1, 19.9
 """Noise rate at t = 0 and its growth to t = 1 in the variance-preserving process."""
 
+DENOISERS = ("edm", "flow", "vp")
+"""Objectives that train a denoiser."""
+
 WEIGHTS = ("edm", "soft-min-snr", "snr")
 
 
@@ -56,6 +59,40 @@ def vp_scalings(sigma: Any, steps: int = 1000, xp: Any = np) -> Scalings:
     return Scalings(one, -sigma, (1 + sigma**2) ** -0.5, (steps - 1) * vp_time(sigma, xp=xp))
 
 
+def flow_scalings(sigma: Any) -> Scalings:
+    """Returns the factors of a rectified flow in σ's form (Liu et al. 2022, arXiv:2209.03003).
+
+    At time t a flow is (1 − t)·clean + t·noise, and its network gives the velocity noise − clean.
+    Divided by 1 − t that is clean + σ·noise with σ = t/(1 − t), so that c_skip = c_in = 1/(1 + σ)
+    and c_out = −σ/(1 + σ). The network is told σ, whose logarithm is the logit of t.
+
+    Args:
+        sigma: Standard deviation of the noise; that of the data does not matter.
+    """
+    into = 1 / (1 + sigma)
+    return Scalings(into, -sigma * into, into, sigma)
+
+
+def unit_scalings(kind: str, sigma: Any, xp: Any = np) -> Scalings:
+    """Returns the factors of an objective's denoiser for data of unit standard deviation.
+
+    ``noise`` is what the network is told: σ itself, whose logarithm networks take on their own, for
+    ``edm`` and ``flow``, the time in steps for ``vp``.
+
+    Raises:
+        InputError: No objective of a denoiser has the name.
+    """
+    if kind == "edm":
+        return edm_scalings(sigma, 1.0, xp)._replace(noise=sigma)
+    if kind == "flow":
+        return flow_scalings(sigma)
+    if kind == "vp":
+        return vp_scalings(sigma, xp=xp)
+    raise InputError(
+        f"objective {kind} trains no denoiser: samplers are for {', '.join(DENOISERS)}."
+    )
+
+
 def output_weight(kind: str, sigma: Any, sigma_data: Any = 0.5) -> Any:
     """Returns the weight of the squared error of the network's output F.
 
@@ -84,7 +121,10 @@ def denoised_weight(kind: str, sigma: Any, sigma_data: Any = 0.5) -> Any:
     )
 
 
-def lognormal_sigma(quantile: Any, mean: float = -1.2, std: float = 1.2) -> np.ndarray:
+def lognormal_sigma(
+    quantile: Any, mean: float = -1.2, std: float = 1.2, xp: Any = np,
+    ndtri: Any = scipy.special.ndtri,
+) -> Any:  # fmt: skip
     """Returns noise levels whose logarithm is normal, by their quantiles in (0, 1).
 
     Uniform random quantiles draw levels for training, even ones give a fixed set for validation.
@@ -92,18 +132,20 @@ def lognormal_sigma(quantile: Any, mean: float = -1.2, std: float = 1.2) -> np.n
     Args:
         quantile: Shares of levels below.
         mean, std: Of ln σ; ``P_mean`` and ``P_std`` of EDM.
+        xp: See the module.
+        ndtri: Inverse of the normal distribution for what ``xp`` works on.
     """
-    return np.exp(mean + std * scipy.special.ndtri(quantile))
+    return xp.exp(mean + std * ndtri(quantile))
 
 
-def log_uniform_sigma(quantile: Any, sigma_min: float, sigma_max: float) -> np.ndarray:
+def log_uniform_sigma(quantile: Any, sigma_min: float, sigma_max: float) -> Any:
     """Returns noise levels whose logarithm is uniform, by their quantiles in [0, 1].
 
     Raises:
         InputError: ``sigma_min`` is not between 0 and ``sigma_max``.
     """
     check_sigma_range(sigma_min, sigma_max)
-    return sigma_min * (sigma_max / sigma_min) ** np.asarray(quantile, float)
+    return sigma_min * (sigma_max / sigma_min) ** quantile
 
 
 def vp_sigma(time: Any, beta_min: float = BETA_MIN, beta_d: float = BETA_D, xp: Any = np) -> Any:

@@ -62,14 +62,19 @@ class Task:
         """Normalization of the targets."""
         return self.schema.normalization
 
-    def build_network(self) -> keras.Model:
+    def build_network(self, **options: Any) -> keras.Model:
         """Builds the network; inside the strategy's scope.
+
+        Args:
+            **options: Options of the network that the objective fixes.
 
         Raises:
             InputError: An option does not fit the records, or the weights to start from do not fit
                 the network.
         """
-        made = networks.build(self.network, self.shapes, options=self.network_options)
+        made = networks.build(
+            self.network, self.shapes, options={**self.network_options, **options}
+        )
         if self.conserve:
             low = self.schema.arrays["low"].normalization
             made = conserving(

@@ -11,6 +11,7 @@ from typing import Any
 
 from phire import files, progress
 from phire.downscaling import content as contents
+from phire.downscaling.diffusion_target import with_measured_scales
 from phire.downscaling.objectives.supervised import PRETRAINING
 from phire.downscaling.run_inputs import recorded_inputs
 from phire.downscaling.task import Task
@@ -109,7 +110,10 @@ def train_generator(
         content = contents.content_text(contents.parse_content(objective_options["content"]))
         objective_options = {**objective_options, "content": content}
         metrics = contents.metrics_of(content)
-    _check_selection(select, validation, metrics)
+    _check_selection(select, validation, metrics, "content" in objective_options)
+    objective_options = with_measured_scales(objective_options, schema, opened)
+    if loop.get("ema") is None:
+        loop["ema"] = objective_options.get("ema")
     source = None if pretrained is None else open_run(pretrained)
     start = None if source is None else source.network("generator").get_weights()
     task = Task(schema, network, network_options, conserve, start, str(pretrained))
@@ -188,12 +192,16 @@ def _check_periodic(
 
 
 def _check_selection(
-    select: str, validation: str | os.PathLike | None, metrics: Sequence[str]
+    select: str, validation: str | os.PathLike | None, metrics: Sequence[str], has_content: bool
 ) -> None:
     if select not in SELECTIONS:
         raise InputError(f"--select {select} must be one of {', '.join(SELECTIONS)}.")
     if select != "loss" and validation is None:
         raise InputError(f"--select {select} needs --validation.")
+    if select == "spectrum" and not has_content:
+        raise InputError(
+            "--select spectrum is of objectives with a content: of others choose --select loss."
+        )
     if select == "distance" and not metrics:
         raise InputError("--select distance needs a metric in the objective's content.")
 

@@ -1,0 +1,174 @@
+"""Target of a diffusion: the fine field or its residual, each channel of unit size."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from phire.downscaling.preconditioning import check_sigma_range
+from phire.downscaling.samplers import mode_variances, sigma_range
+from phire.errors import InputError
+from phire.networks.blocks.interpolation import Interpolation
+from phire.records.schema import SampleSchema
+
+TARGETS = ("residual", "field")
+MEASURED = ("sigma_data", "sigma_min", "sigma_max")
+"""Options of an objective that are measured on the records where they are not given."""
+SAMPLES = 256
+"""Samples that they are measured on, evenly from the records' order on disk."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class DiffusionTarget:
+    """Map between normalised fine fields and the numbers that noise is added to.
+
+    ``residual`` subtracts the coarse field, brought to the fine normalization and interpolated by
+    cubic convolution, from every channel that ``low`` has, too; the other channels stay fields.
+    Then each channel is divided by ``sigma_data``, its root mean square, so that one noise level
+    means the same for all.
+
+    Attributes:
+        schema: Schema of the records.
+        kind: ``residual`` or ``field``.
+        sigma_data: One number a channel.
+
+    Raises:
+        InputError: The kind is unknown, ``low`` has none of the targets' channels, or there is
+            another number of ``sigma_data``.
+    """
+
+    schema: SampleSchema
+    kind: str
+    sigma_data: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if self.kind not in TARGETS:
+            raise InputError(f"target={self.kind} must be one of {', '.join(TARGETS)}.")
+        channels, sigma = self.schema.channels, self.sigma_data
+        if np.shape(sigma) != (len(channels),) or not np.isfinite(sigma).all() or min(sigma) <= 0:
+            raise InputError(
+                f"sigma_data={np.ravel(sigma).tolist()} must be one positive number for each of "
+                f"{', '.join(channels)}."
+            )
+        if self.kind == "residual" and not self.shared:
+            low = self.schema.arrays["low"].channels
+            raise InputError(
+                f"target=residual: low ({', '.join(low)}) has none of the targets "
+                f"({', '.join(channels)}) to subtract: choose target=field."
+            )
+
+    @property
+    def shared(self) -> list[str]:
+        """Targets that ``low`` has, too."""
+        low = self.schema.arrays["low"].channels
+        return [name for name in self.schema.channels if name in low]
+
+    def base(self, low: Any) -> Any:
+        """Returns the normalised field that is subtracted, (B, H, W, C); zero where none is.
+
+        Args:
+            low: (B, h, w, Cl) normalised, the schema's margin included.
+        """
+        ops, channels = keras.ops, self.schema.channels
+        shared = self.shared if self.kind == "residual" else []
+        if not shared:
+            return 0.0
+        array = self.schema.arrays["low"]
+        places = [array.channels.index(name) for name in shared]
+        coarse = ops.take(ops.cast(low, "float32"), places, axis=-1)
+        fine_space = self.schema.normalization.select(shared)
+        if array.normalization is not None:
+            physical = array.normalization.select(shared)
+            if physical != fine_space:
+                coarse = fine_space.apply(physical.invert(coarse, xp=ops), xp=ops)
+        scale, border = self.schema.scale, self.schema.margin * self.schema.scale
+        fine = Interpolation(scale, dtype="float32")(coarse)
+        if border:
+            fine = fine[:, border:-border, border:-border]
+        none = ops.zeros_like(fine[..., :1])
+        return ops.concatenate(
+            [
+                fine[..., shared.index(c) : shared.index(c) + 1] if c in shared else none
+                for c in channels
+            ],
+            axis=-1,
+        )
+
+    def scaled(self, high: Any, low: Any) -> Any:
+        """Returns the target of unit size of normalised fields."""
+        return (high - self.base(low)) / np.float32(self.sigma_data)
+
+    def fields(self, scaled: Any, low: Any) -> Any:
+        """Inverts :meth:`scaled`."""
+        return scaled * np.float32(self.sigma_data) + self.base(low)
+
+
+def with_measured_scales(
+    options: Mapping[str, Any], schema: SampleSchema, records: Any
+) -> dict[str, Any]:
+    """Fills in those of :data:`MEASURED` that are among an objective's options and None.
+
+    ``sigma_data`` is the root mean square of each channel's target over valid points; the noise
+    levels for sampling come from the spectrum of the scaled target
+    (:func:`phire.downscaling.samplers.sigma_range`), but within four standard deviations of the
+    levels trained on, where ``p_mean`` and ``p_std`` state these.
+
+    Args:
+        options: Options of the objective; returned as they are without ``sigma_data``.
+        schema: Schema of the records.
+        records: Records to measure on, with a method ``dataset``.
+
+    Raises:
+        InputError: See :class:`DiffusionTarget`; ``sigma_min`` is not below ``sigma_max``; a target
+            is zero everywhere.
+    """
+    found = dict(options)
+    if "sigma_data" not in found:
+        return found
+    given = found["sigma_data"]
+    if isinstance(given, int | float):
+        given = [given] * len(schema.channels)
+    target = DiffusionTarget(schema, found["target"], tuple(given or [1.0] * len(schema.channels)))
+    if None not in (found["sigma_min"], found["sigma_max"]):
+        check_sigma_range(found["sigma_min"], found["sigma_max"])
+    if given and None not in (found["sigma_min"], found["sigma_max"]):
+        return found | {"sigma_data": list(given)}
+    scaled, valid = _some_targets(target, records)
+    if not given:
+        squares = (scaled**2).sum((0, 1, 2)) / np.maximum(valid.sum((0, 1, 2)), 1)
+        given = [float(f"{value:.6g}") for value in np.sqrt(squares)]
+        if min(given) <= 0:
+            zero = schema.channels[int(np.argmin(given))]
+            raise InputError(f"the target {zero} is zero in the records: leave it out.")
+        scaled = scaled / np.asarray(given)
+    least, most = sigma_range(mode_variances(scaled))
+    if "p_mean" in found:
+        ends = np.exp(found["p_mean"] + 4 * found["p_std"] * np.array([-1, 1]))
+        least, most = max(least, ends[0]), min(most, ends[1])
+    for name, value in (("sigma_min", least), ("sigma_max", most)):
+        if found[name] is None:
+            found[name] = float(f"{value:.6g}")
+    check_sigma_range(found["sigma_min"], found["sigma_max"])
+    return found | {"sigma_data": list(given)}
+
+
+def _some_targets(target: DiffusionTarget, records: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Targets (n, H, W, C) float64, 0 where invalid, and where they are valid."""
+    size = min(16, records.count)
+    stride = max(1, records.count // size // (SAMPLES // 16))
+    fields, masks = [], []
+    for number, batch in enumerate(records.dataset(size)):
+        if number % stride:
+            continue
+        high = np.asarray(batch["high"])
+        valid = np.asarray(batch["valid"]) > 0 if "valid" in batch else np.ones(high.shape, bool)
+        scaled = np.asarray(target.scaled(np.where(valid, high, 0), batch["low"]), np.float64)
+        fields.append(np.where(valid, scaled, 0))
+        masks.append(valid)
+        if len(fields) * size >= SAMPLES:
+            break
+    return np.concatenate(fields), np.concatenate(masks)

@@ -1,0 +1,157 @@
+"""Training of a denoiser: noise is added to the target, the network finds it again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from phire.downscaling.diffusion_target import DiffusionTarget
+from phire.downscaling.inputs import network_inputs
+from phire.downscaling.objectives.supervised import Supervised
+from phire.downscaling.preconditioning import Scalings
+from phire.downscaling.task import Task
+from phire.errors import InputError
+from phire.networks import network as networks
+from phire.training import Objective, minimise, scaled
+from phire.training.objective import Batch
+
+BINS = 4
+"""Bins of noise levels, of equal share in training, whose losses are logged apart."""
+
+
+def build_denoiser(task: Task, objective: str) -> keras.Model:
+    """Builds the task's network as a denoiser.
+
+    Raises:
+        InputError: The network cannot be one, or the task conserves block means.
+    """
+    if "denoiser" not in networks.part(task.network).options:
+        able = [name for name, part in networks.parts().items() if "denoiser" in part.options]
+        raise InputError(
+            f"objective {objective} needs a network that can denoise, which {task.network} cannot: "
+            f"choose one of {', '.join(able)}."
+        )
+    if task.conserve:
+        raise InputError(
+            f"--conserve is of generators: a denoiser of the objective {objective} gives no field "
+            "whose means could be kept; leave it out."
+        )
+    return task.build_network(denoiser=True)
+
+
+def channel_weights(task: Task, weights: Sequence[float] | None) -> np.ndarray:
+    """Returns a positive weight for each target; 1 by default.
+
+    Raises:
+        InputError: There is another number of them, or one is not positive.
+    """
+    found = np.ones(len(task.channels)) if weights is None else np.asarray(weights, float)
+    if found.shape != (len(task.channels),) or not found.min() > 0:
+        raise InputError(
+            f"channel_weights={np.ravel(found).tolist()} must be one positive number for each of "
+            f"{', '.join(task.channels)}."
+        )
+    return found
+
+
+class DenoiserTraining(Objective):
+    """Trains F in D(x; σ) = c_skip·x + c_out·F(c_in·x; c_noise), x = target + σ·noise.
+
+    The loss is the mean over valid points of w·(F − (target − c_skip·x)/c_out)². Levels of a batch
+    are stratified: sample i of B has a quantile in [i/B, (i + 1)/B), drawn in training, the middle
+    in validation, so that every epoch is judged at the same levels. ``loss_sigma_1`` … are the
+    losses of samples in quarters of the levels, the smallest first, estimated without bias at any
+    batch size; their mean is ``loss``.
+
+    Args:
+        generator: Network with the inputs ``noisy`` and ``noise_level``.
+        target: Target of unit size.
+        levels: ``levels(quantile)`` returns σ (B,).
+        scalings: ``scalings(sigma)``.
+        weight: ``weight(sigma)`` of the squared error of F.
+        channel_weights: One a channel.
+    """
+
+    def __init__(
+        self,
+        generator: keras.Model,
+        target: DiffusionTarget,
+        *,
+        levels: Callable[[Any], Any],
+        scalings: Callable[[Any], Scalings],
+        weight: Callable[[Any], Any],
+        channel_weights: np.ndarray,
+    ) -> None:
+        self.generator = generator
+        self.target = target
+        self.levels, self.scalings, self.weight = levels, scalings, weight
+        self.channel_weights = np.float32(channel_weights / np.mean(channel_weights))
+        self.networks = {"generator": generator}
+        self.optimizers = {"generator": Supervised._adam(generator)}
+        self.exported = ("generator",)
+
+    def losses(self, batch: Batch, quantile: tf.Tensor, training: bool) -> tf.Tensor:
+        """Returns the loss of each sample, (B,), at levels of these quantiles."""
+        high, valid = Supervised.truth(batch), batch.get("valid")
+        clean = self.target.scaled(high, batch["low"])
+        if valid is not None:
+            clean = tf.where(tf.cast(valid, tf.bool), clean, 0)
+        sigma = tf.cast(self.levels(quantile), tf.float32)
+        seed = self.random_seed()
+        noise = tf.random.stateless_normal(
+            tf.shape(clean), tf.bitwise.bitwise_xor(seed, [0, 1 << 20])
+        )
+        by_point = tf.reshape(sigma, (-1, 1, 1, 1))
+        noisy = clean + by_point * noise
+        factors = self.scalings(by_point)
+        inputs = {
+            **batch,
+            "noisy": factors.into * noisy,
+            "noise_level": tf.reshape(factors.noise, (-1,)),
+        }
+        output = self.generator(network_inputs(self.generator, inputs, seed), training=training)
+        errors = tf.square(output - (clean - factors.skip * noisy) / factors.out)
+        errors *= self.channel_weights
+        weight = self.weight(sigma)
+        if valid is None:
+            return weight * tf.reduce_mean(errors, (1, 2, 3))
+        valid = tf.cast(valid, errors.dtype)
+        count = tf.maximum(tf.reduce_sum(valid, (1, 2, 3)), 1)
+        return weight * tf.reduce_sum(errors * valid, (1, 2, 3)) / count
+
+    def _quantiles(self, batch: Batch, within: tf.Tensor | float) -> tf.Tensor:
+        size = tf.shape(batch["high"])[0]
+        quantile = (tf.cast(tf.range(size), tf.float32) + within) / tf.cast(size, tf.float32)
+        return tf.clip_by_value(quantile, 1e-6, 1 - 1e-6)
+
+    def train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
+        """Updates the network by one batch."""
+        optimizer = self.optimizers["generator"]
+        size = tf.shape(batch["high"])[0]
+        seed = tf.bitwise.bitwise_xor(self.random_seed(), [0, 2 << 20])
+        quantile = self._quantiles(batch, tf.random.stateless_uniform([size], seed))
+        with tf.GradientTape() as tape:
+            losses = self.losses(batch, quantile, training=True)
+            loss = tf.reduce_mean(losses)
+            goal = scaled(optimizer, loss)
+        minimise(tape, goal, optimizer, self.generator.trainable_variables)
+        return {"loss": loss, **_binned(losses, quantile)}
+
+    def validation_step(self, batch: Batch) -> dict[str, tf.Tensor]:
+        """Losses of a held-out batch at fixed levels and noise; nothing is updated."""
+        quantile = self._quantiles(batch, 0.5)
+        losses = self.losses(batch, quantile, training=False)
+        return {"loss": tf.reduce_mean(losses), **_binned(losses, quantile)}
+
+
+def _binned(losses: tf.Tensor, quantile: tf.Tensor) -> Mapping[str, tf.Tensor]:
+    """Means over each bin's samples, taken over the number that it has on average."""
+    place = tf.cast(quantile * BINS, tf.int32)
+    return {
+        f"loss_sigma_{i + 1}": BINS * tf.reduce_mean(tf.where(place == i, losses, 0))
+        for i in range(BINS)
+    }
