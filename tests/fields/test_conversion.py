@@ -12,6 +12,7 @@ import xarray as xr
 from phire import files
 from phire.errors import InputError
 from phire.fields import conversion, convert, open_store, output
+from phire.fields.description import describe_store
 
 REALDATA = os.environ.get("PHIRE_REALDATA")
 real = pytest.mark.skipif(
@@ -294,3 +295,14 @@ def test_hdf5_of_a_converted_file_is_one_field_a_chunk(tmp_path):
     with h5py.File(tmp_path / "a.h5") as file:
         assert file["data"].chunks == (1, 1, 33, 49)
         assert [name.decode() for name in file["channel"]] == ["2t"]
+
+
+def test_infinite_values_are_counted_beside_missing_ones(tmp_path, said):
+    values = VALUES.copy()
+    values[0, 0, 0, 0], values[1, 0, 1, 0], values[2, 0, 0, 0] = np.nan, np.inf, -np.inf
+    dataset(values=values).to_netcdf(tmp_path / "a.nc")
+    convert(tmp_path / "a.nc", tmp_path / "a.h5", variables=["u"])
+    assert any("2 values are infinite" in line for line in said)
+    with open_store(tmp_path / "a.h5") as store:
+        assert (store.missing[0], store.infinite) == (1, 2)
+    assert describe_store(tmp_path / "a.h5")["infinite values"].startswith("2 (")

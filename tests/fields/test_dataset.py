@@ -205,7 +205,6 @@ MEMBERS = RANDOM.normal(size=(4, 10, 5, 6)).astype("f4")
     ("data", "options", "said"),
     [
         (dataset(), {"variables": ["u"]}, "no variable 'u'"),
-        (dataset(VALUES[0], ("latitude", "longitude")), {}, "no time axis"),
         (xr.Dataset({"a": ("x", [1.0])}), {}, "rows and columns"),
         (dataset(MEMBERS, ("time", "number", "latitude", "longitude")), {}, "10 members"),
         (dataset(latitude=[1.0, 3, 2, 4, 5]), {}, "monotonic"),

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phire.errors import InputError
+from phire.fields import time as phire_time
 from phire.fields.time import EPOCH, TimeAxis, duration_text, parse_duration
 
 HOUR = 3600
@@ -127,3 +128,42 @@ def test_durations_are_read_and_written():
         with pytest.raises(InputError, match="duration"):
             parse_duration(text)
     assert EPOCH.startswith("1970")
+
+
+@pytest.mark.parametrize("unit, seconds", [("days", 86400), ("hours", 3600)])
+@pytest.mark.parametrize("step", [3600, 10800, 86400])
+def test_times_of_few_digits_are_rounded_to_what_they_mean(unit, seconds, step):
+    exact = step * np.arange(200) + 3600 * 24 * 365 * 110
+    values = (exact / seconds).astype("f4")
+    axis = TimeAxis.from_cf(values, f"{unit} since 1900-01-01", "noleap")
+    assert axis.step == step
+    assert not axis.gaps()
+    assert set(np.diff(axis.values)) == {step}
+
+
+def test_times_of_few_digits_stay_where_no_step_is_plausible():
+    values = np.cumsum(np.random.default_rng(0).uniform(0.05, 0.2, 50)).astype("f4") + 40000
+    axis = TimeAxis.from_cf(values, "days since 1900-01-01", "standard")
+    exact = TimeAxis.from_cf(values.astype("f8"), "days since 1900-01-01", "standard")
+    assert axis == exact
+
+
+def test_times_in_a_file_of_32_bit_days(tmp_path, capsys):
+    import xarray as xr
+
+    from phire.fields import open_source
+
+    hours = np.arange(48) / 24 + 40000
+    dataset = xr.Dataset(
+        {"t": (("time", "latitude", "longitude"), np.zeros((48, 3, 4), "f4"))},
+        {
+            "time": ("time", hours.astype("f4"), {"units": "days since 1900-01-01"}),
+            "latitude": [2.0, 1, 0],
+            "longitude": [0.0, 1, 2, 3],
+        },
+    )
+    dataset.to_netcdf(tmp_path / "a.nc")
+    phire_time._say_rounded.cache_clear()
+    with open_source(tmp_path / "a.nc") as source:
+        assert (source.time.step, source.time.gaps()) == (3600, [])
+    assert "rounded to whole 1 h" in " ".join(capsys.readouterr().err.split())

@@ -22,6 +22,7 @@ from phire.cli.common import Command, CommaSeparated
     help="Names of eastward and northward wind, to make divergence and vorticity of.",
 )
 @click.option("--level", type=float, help="Level to take, where variables have several.")
+@click.option("--member", type=int, help="Member to take, where the source is an ensemble.")
 @click.option("--time", metavar="START,STOP", help="Times to take, half-open.")
 @click.option(
     "--region",

@@ -13,7 +13,7 @@ import numpy as np
 from phire import files, progress
 from phire.errors import InputError
 from phire.fields import opening
-from phire.fields.output import already_made, missing_values, write_source
+from phire.fields.output import already_made, unusable_values, write_source
 from phire.fields.selection import DERIVED, ChannelSelection, RegionSource, WindSource
 from phire.fields.source import Source
 from phire.fields.time import TimeAxis
@@ -29,6 +29,7 @@ def convert(
     variables: Sequence[str] | None = None,
     wind: tuple[str, str] | None = None,
     level: float | None = None,
+    member: int | None = None,
     time: str | tuple[str | None, str | None] | None = None,
     region: Sequence[float] | None = None,
     grid: str | None = None,
@@ -48,6 +49,7 @@ def convert(
         wind: Names of eastward and northward wind: the channels divergence and vorticity are made
             of it, spectrally on global grids, by differences on others; they come first.
         level: The level to read, where variables have several.
+        member: The number of the ensemble's member to read, where variables have several.
         time: Half-open range START,STOP.
         region: (north, west, south, east), degrees.
         grid: The grid to synthesise spherical-harmonic coefficients on: ``gaussian:320``.
@@ -67,6 +69,7 @@ def convert(
         "variables": None if variables is None else list(variables),
         "wind": None if wind is None else list(wind),
         "level": level,
+        **({} if member is None else {"member": member}),
         "time": time,
         "region": None if region is None else list(region),
         "grid": grid,
@@ -80,7 +83,11 @@ def convert(
     if wind is not None:
         wanted = list(dict.fromkeys((*wind, *(wanted or ()))))
     with opening.open_source(
-        found, wanted, level=level, grid=None if grid is None else opening.parse_grid(grid)
+        found,
+        wanted,
+        level=level,
+        member=member,
+        grid=None if grid is None else opening.parse_grid(grid),
     ) as source:
         made: Source = source
         if wind is not None:
@@ -142,11 +149,16 @@ def _report(output: str | os.PathLike, channels: Sequence[str], grid: str, time:
     )
     for line in irregularities(time):
         progress.say(f"Note: {line}.")
-    missing = missing_values(Path(output)) or (0, 0)
-    if missing[0]:
+    missing, wholly, infinite = unusable_values(Path(output))
+    if missing:
         progress.say(
-            f"Note: {missing[0]:,} value{'s are' if missing[0] > 1 else ' is'} missing (NaN), "
-            f"{missing[1]:,} field{'s' * (missing[1] != 1)} wholly."
+            f"Note: {missing:,} value{'s are' if missing > 1 else ' is'} missing (NaN), "
+            f"{wholly:,} field{'s' * (wholly != 1)} wholly."
+        )
+    if infinite:
+        progress.say(
+            f"Note: {infinite:,} value{'s are' if infinite > 1 else ' is'} infinite: no training, "
+            "statistic or score can use them."
         )
 
 

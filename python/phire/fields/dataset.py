@@ -10,6 +10,7 @@ import xarray as xr
 
 from phire.errors import InputError
 from phire.fields import units
+from phire.fields.further_dimensions import choose, has_further
 from phire.fields.grid import Grid
 from phire.fields.horizontal_coordinates import (
     HORIZONTAL,
@@ -20,29 +21,13 @@ from phire.fields.horizontal_coordinates import (
 )
 from phire.fields.orientation import Orientation
 from phire.fields.source import Times, indices
-from phire.fields.time import TimeAxis
+from phire.fields.time_coordinate import time_dimensions, times_of
 
 PIXELS = (("row", "column"), ("y", "x"))
 """Names of horizontal dimensions without coordinates."""
 
-LEVELS = (
-    "level", "lev", "plev", "pressure", "pressure_level", "model_level", "hybrid", "isobaricInhPa",
-    "height", "heightAboveGround", "depth", "altitude",
-)  # fmt: skip
-
-PRESSURE_LEVELS = LEVELS[:8]
-
 VERSIONS = "expver"
 """ERA5 and its preliminary ERA5T side by side: where one has values, the other has none."""
-
-MEMBERS = ("number", "member", "realization", "ensemble")
-
-LEAD_TIMES = ("step", "leadtime", "lead_time", "prediction_timedelta")
-
-SECONDS = {
-    "days": 86400.0, "hours": 3600.0, "minutes": 60.0, "seconds": 1.0, "milliseconds": 1e-3,
-    "microseconds": 1e-6, "nanoseconds": 1e-9,
-}  # fmt: skip
 
 
 class DatasetSource:
@@ -55,12 +40,14 @@ class DatasetSource:
         dataset: Anything ``xarray.open_dataset`` gives, lazy or not.
         variables: The variables to read, a channel each; by default all that are fields.
         level: The value of the level coordinate to read, where variables have one.
+        member: The member of an ensemble to read, where variables have several.
         name: What errors call the dataset.
 
     Attributes:
         channels, units, grid, time: See :class:`phire.fields.source.Source`.
         standard_names: CF standard name of each channel; empty where it has none.
-        has_levels: Whether a variable has a level that could be chosen.
+        has_levels: A variable has a level that could be chosen.
+        has_members: A variable has members that could be chosen.
 
     Raises:
         InputError: A variable, level or time axis is not there; the variables differ in grid or
@@ -73,11 +60,12 @@ class DatasetSource:
         *,
         variables: Sequence[str] | None = None,
         level: float | None = None,
+        member: int | None = None,
         name: str = "the dataset",
     ) -> None:
         self.dataset = dataset = with_horizontal_coordinates(dataset)
         self.name = name
-        found = field_variables(dataset)
+        found = field_variables(dataset, variables)
         for variable in variables or ():
             if variable not in found:
                 raise InputError(
@@ -91,10 +79,15 @@ class DatasetSource:
                 f"{', '.join(map(str, dataset.variables)) or 'no variables'}): name a file of "
                 "gridded fields."
             )
-        self.has_levels = False
-        self._arrays: list[xr.DataArray] = []
-        for variable in self.channels:
-            self._arrays.append(self._chosen(dataset[variable], level))
+        kept = {
+            v: (*time_dimensions(dataset[v]), *_horizontal(dataset[v]), VERSIONS) for v in found
+        }
+        others = [v for v in found if not has_further(dataset[v], kept[v])]
+        choices = {"level": level, "member": member, "others": others, "name": name}
+        chosen = [choose(dataset[v], kept=kept[v], **choices) for v in self.channels]
+        self._arrays = [array for array, _ in chosen]
+        self.has_levels = any("level" in found for _, found in chosen)
+        self.has_members = any("member" in found for _, found in chosen)
         self._read_as = [
             units.in_kelvin(str(array.attrs.get("units", "")), array.attrs)
             for array in self._arrays
@@ -105,10 +98,10 @@ class DatasetSource:
         )
         first = self._arrays[0]
         try:
-            self._time_dimensions, self.time = _times(first)
+            self._time_dimensions, self.time = times_of(first)
             self._orientation = orientation_of(first, dataset.attrs)
             for array in self._arrays[1:]:
-                if _times(array)[1] != self.time:
+                if times_of(array)[1] != self.time:
                     raise InputError(f"{first.name} and {array.name} have different times.")
                 if not orientation_of(array, dataset.attrs).grid.equals(self.grid):
                     raise InputError(f"{first.name} and {array.name} are on different grids.")
@@ -131,61 +124,6 @@ class DatasetSource:
         """Fields that lie in one compressed chunk of the file: reading fewer costs as much."""
         sizes = self._arrays[0].encoding.get("preferred_chunks", {})
         return int(sizes.get(self._time_dimensions[-1], 1)) if self._time_dimensions else 1
-
-    def _chosen(self, array: xr.DataArray, level: float | None) -> xr.DataArray:
-        """The array at one level, without dimensions of one element."""
-        kept = (*_time_dimensions(array), *_horizontal(array), VERSIONS)
-        levels = False
-        for dimension in array.dims:
-            if dimension in kept:
-                continue
-            values = array.coords[dimension].values if dimension in array.coords else None
-            size = array.sizes[dimension]
-            if dimension in MEMBERS or (size == 1 and dimension not in LEVELS):
-                if size > 1:
-                    raise InputError(
-                        f"{self.name}: {array.name} holds {size} members along {dimension}: write "
-                        "one of them to a file of its own first."
-                    )
-                array = array.isel({dimension: 0})
-            else:
-                levels = True
-                place = self._level_place(array, dimension, values, level)
-                array = array.isel({dimension: place})
-        for name in PRESSURE_LEVELS:
-            # One level, without a dimension: it must be the one asked for all the same.
-            if not levels and name in array.coords and array.coords[name].ndim == 0:
-                levels = True
-                self._level_place(array, name, array.coords[name].values[None], level)
-        self.has_levels |= levels
-        return array
-
-    def _level_place(
-        self, array: xr.DataArray, dimension: Hashable, values: Any, level: float | None
-    ) -> int:
-        size = 1 if values is None else len(values)
-        if level is None and size == 1:
-            return 0
-        if values is None:
-            size = array.sizes[dimension]
-            raise InputError(
-                f"{self.name}: {array.name} has {size} elements along {dimension}, which has no "
-                "coordinate to choose by: write the one you need to a file of its own first."
-            )
-        listed = ", ".join(f"{value:g}" for value in values)
-        if level is None:
-            raise InputError(
-                f"{self.name}: {array.name} has {size} levels along {dimension}: choose one by "
-                f"--level, of {listed}."
-            )
-        factor = 100 if array.coords[dimension].attrs.get("units") == "Pa" else 1
-        for wanted in (level, level * factor):
-            hit = np.flatnonzero(np.isclose(values.astype(float), wanted, rtol=1e-6))
-            if len(hit):
-                return int(hit[0])
-        raise InputError(
-            f"{self.name}: {array.name} has no level {level:g} along {dimension}, only {listed}."
-        )
 
     def read(self, times: Times) -> np.ndarray:
         """Reads fields; see :class:`phire.fields.source.Source`."""
@@ -247,10 +185,11 @@ def _first_present(versions: np.ndarray) -> np.ndarray:
     return merged
 
 
-def field_variables(dataset: xr.Dataset) -> list[str]:
+def field_variables(dataset: xr.Dataset, wanted: Sequence[str] | None = None) -> list[str]:
     """The names of the variables that are fields: numbers over rows, columns and time.
 
-    A variable without time is left out where others have one (a land–sea mask beside winds).
+    A variable without time is left out where others have one (a land–sea mask beside winds), unless
+    all that are wanted are such.
     """
     dataset = with_horizontal_coordinates(dataset)
     fields = [
@@ -258,7 +197,10 @@ def field_variables(dataset: xr.Dataset) -> list[str]:
         for name, array in dataset.data_vars.items()
         if array.dtype.kind in "fiu" and len(_horizontal(array)) == 2
     ]
-    moving = [name for name in fields if _time_dimensions(dataset[name])]
+    moving = [name for name in fields if time_dimensions(dataset[name])]
+    still = [name for name in fields if name not in moving]
+    if wanted and set(wanted) <= set(still):
+        return still
     return moving or fields
 
 
@@ -330,86 +272,6 @@ def dataset_grid(dataset: xr.Dataset) -> Grid | None:
     if any(axis is None for axis in axes):
         return None
     return Orientation.of_coordinates(*(axis.values for axis in axes)).grid
-
-
-def _validity(array: xr.DataArray) -> tuple[xr.DataArray | None, xr.DataArray | None]:
-    """The coordinates of valid time and of the lead time to add to it; None where there is none."""
-    coordinates = array.coords
-    if "valid_time" in coordinates:
-        return coordinates["valid_time"], None
-    lead = next(
-        (
-            c
-            for name, c in coordinates.items()
-            if name in LEAD_TIMES or c.attrs.get("standard_name") == "forecast_period"
-        ),
-        None,
-    )
-    for standard in ("time", "forecast_reference_time"):
-        for coordinate in coordinates.values():
-            if coordinate.attrs.get("standard_name") == standard and coordinate.ndim < 3:
-                return coordinate, lead
-    for name in ("time", "t", "forecast_reference_time"):
-        if name in coordinates:
-            return coordinates[name], lead
-    for dimension in array.dims:
-        if dimension in coordinates and coordinates[dimension].dtype.kind in "M":
-            return coordinates[dimension], lead
-    return None, lead
-
-
-def _time_dimensions(array: xr.DataArray) -> tuple[Hashable, ...]:
-    valid, lead = _validity(array)
-    found: list[Hashable] = []
-    for coordinate in (valid, lead):
-        for dimension in () if coordinate is None else coordinate.dims:
-            if dimension not in found and dimension in array.dims:
-                found.append(dimension)
-    if not found:
-        found = [d for d in array.dims if str(d).lower() in ("time", "valid_time")]
-    return tuple(found)
-
-
-def _times(array: xr.DataArray) -> tuple[tuple[Hashable, ...], TimeAxis]:
-    """The dimensions along time, outermost first, and the times laid out along them."""
-    dimensions = _time_dimensions(array)
-    valid, lead = _validity(array)
-    if valid is None:
-        if dimensions:  # a dimension by the name of time, without values: its fields are counted
-            return dimensions, TimeAxis.steps(array.sizes[dimensions[0]])
-        raise InputError(
-            f"{array.name} has no time axis (its dimensions are "
-            f"{', '.join(map(str, array.dims))}): give it a coordinate `time`."
-        )
-    shape = tuple(array.sizes[dimension] for dimension in dimensions)
-    axis = TimeAxis.from_coordinate(_whole(valid.values).ravel())
-    seconds = xr.DataArray(axis.values.reshape(valid.shape), dims=valid.dims)
-    if lead is not None:
-        seconds = seconds + xr.DataArray(_lead_seconds(lead), dims=lead.dims)
-    layout = xr.DataArray(np.zeros(shape, np.int64), dims=dimensions)
-    return dimensions, TimeAxis((layout + seconds).transpose(*dimensions).values.ravel(),
-                                axis.calendar)  # fmt: skip
-
-
-def _whole(values: np.ndarray) -> np.ndarray:
-    """Step numbers that a file keeps as floating-point numbers, as integers."""
-    if values.dtype.kind == "f" and np.isfinite(values).all() and (values % 1 == 0).all():
-        return values.astype(np.int64)
-    return values
-
-
-def _lead_seconds(lead: xr.DataArray) -> np.ndarray:
-    """A lead time in whole seconds."""
-    if lead.dtype.kind == "m":
-        return lead.values.astype("timedelta64[s]").astype(np.int64)
-    units = str(lead.attrs.get("units", "")).lower()
-    for name, length in SECONDS.items():
-        if units in (name, name[:-1], {"hours": "h", "seconds": "s"}.get(name)):
-            return np.rint(np.asarray(lead.values, np.float64) * length).astype(np.int64)
-    raise InputError(
-        f"the lead time {lead.name} has the units {units or 'none'!r}: it must be in one of "
-        f"{', '.join(SECONDS)}."
-    )
 
 
 def _as_slice(chosen: np.ndarray) -> slice | np.ndarray:

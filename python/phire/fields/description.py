@@ -14,7 +14,8 @@ from phire import files
 from phire.errors import InputError
 from phire.fields import grib, opening
 from phire.fields.conversion import irregularities
-from phire.fields.dataset import LEVELS, DatasetSource, field_variables
+from phire.fields.dataset import DatasetSource, field_variables
+from phire.fields.further_dimensions import LEVELS
 from phire.fields.grid import Grid
 from phire.fields.store import FieldStore
 from phire.fields.time import TimeAxis
@@ -46,6 +47,9 @@ def describe_store(path: str | os.PathLike) -> dict[str, Any] | None:
             facts["missing values"] = (
                 f"{values:,} ({share:.3%}), {fields:,} field{'s' * (fields != 1)} wholly"
             )
+        if store.infinite:
+            share = store.infinite / np.prod(store.shape)
+            facts["infinite values"] = f"{store.infinite:,} ({share:.3%})"
         if store.record is not None:
             facts["made by"] = " ".join(store.record.get("command", []))
             facts["made at"] = store.record.get("created")

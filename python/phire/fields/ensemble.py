@@ -9,7 +9,8 @@ import numpy as np
 import xarray as xr
 
 from phire.errors import InputError
-from phire.fields.dataset import MEMBERS, DatasetSource
+from phire.fields.dataset import DatasetSource
+from phire.fields.further_dimensions import MEMBERS
 from phire.fields.opening import NETCDF, ZARR, format_of, open_dataset, open_source
 from phire.fields.source import Source, Times
 

@@ -144,12 +144,14 @@ class GribSource:
         path: The file.
         variables: CF names or short names, a channel each (named as given here); by default all.
         level: The level to read, where a variable has several.
+        member: The number of the ensemble's member to read, where a variable has several.
         grid: The grid to synthesise spherical-harmonic coefficients on.
         messages: What :func:`scan` gave, where that is known already.
 
     Attributes:
         channels, units, grid, time: See :class:`phire.fields.source.Source`.
-        has_levels: Whether a variable has a level that could be chosen.
+        has_levels: A variable has a level that could be chosen.
+        has_members: A variable has members that could be chosen.
         spectral: Whether a variable is kept as spherical-harmonic coefficients.
 
     Raises:
@@ -163,6 +165,7 @@ class GribSource:
         *,
         variables: Sequence[str] | None = None,
         level: float | None = None,
+        member: int | None = None,
         grid: Grid | None = None,
         messages: Sequence[Message] | None = None,
     ) -> None:
@@ -170,7 +173,8 @@ class GribSource:
         messages = scan(path) if messages is None else list(messages)
         known = list(dict.fromkeys(message.variable for message in messages))
         self.channels = tuple(variables or known)
-        self.has_levels = False
+        self.has_levels = self.has_members = False
+        self._member = member
         self._fields: list[list[Message]] = []
         for channel in self.channels:
             named = [m for m in messages if channel in (m.variable, m.short_name)]
@@ -213,11 +217,15 @@ class GribSource:
                 f"{listed}."
             )
         members = sorted({m.member for m in named})
-        if len(members) > 1:
+        self.has_members |= len(members) > 1
+        if len(members) > 1 and self._member not in members:
+            has = "" if self._member is None else f" and no member {self._member}"
             raise InputError(
-                f"{self.path}: {channel} holds {len(members)} ensemble members: write one of them "
-                "to a file of its own first."
+                f"{self.path}: {channel} holds {len(members)} ensemble members{has}: choose one by "
+                f"--member, of {', '.join(map(str, members))}."
             )
+        if len(members) > 1:
+            named = [m for m in named if m.member == self._member]
         if len({m.geometry for m in named}) > 1:
             raise InputError(f"{self.path}: the fields of {channel} lie on different grids.")
         return sorted(named, key=lambda m: m.time)

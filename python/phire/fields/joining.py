@@ -20,6 +20,7 @@ from phire.fields.opening import expand
 from phire.fields.output import already_made
 from phire.fields.store import (
     DATASET,
+    INFINITE,
     MISSING,
     RECORD,
     FieldStore,
@@ -147,6 +148,9 @@ def _write(stores: list[FieldStore], time: TimeAxis, output: Path, options: dict
         counts = [store.missing for store in stores]
         if None not in counts:
             data.attrs[MISSING] = np.sum(counts, axis=0)
+        infinite = [store.infinite for store in stores]
+        if None not in infinite:
+            data.attrs[INFINITE] = sum(infinite)
         describe_data(file, stores[0].channels, stores[0].units, stores[0].grid)
         file.attrs[RECORD] = json.dumps(files.provenance(options))
         attach_time(file, time)

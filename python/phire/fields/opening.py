@@ -33,6 +33,7 @@ def open_source(
     variables: Sequence[str] | None = None,
     *,
     level: float | None = None,
+    member: int | None = None,
     grid: Grid | None = None,
 ) -> Source:
     """Opens a field store, NetCDF, Zarr or GRIB, or many of them, as one source.
@@ -42,6 +43,7 @@ def open_source(
             day or all at once. Their fields are put in the order of time.
         variables: Names of variables, a channel each; by default all.
         level: The value of the level to read, where variables have several.
+        member: The number of the ensemble's member to read, where variables have several.
         grid: The grid to synthesise spherical-harmonic coefficients of GRIB on.
 
     Returns:
@@ -54,22 +56,23 @@ def open_source(
     files = expand(paths)
     if len(files) == 1 and format_of(files[0]) == STORE:
         store = FieldStore(files[0])
-        if level is not None or grid is not None:
+        if level is not None or member is not None or grid is not None:
             store.close()
             raise InputError(
-                f"{files[0]} is a field store, which has no levels and no coefficients: leave out "
-                "--level and --grid."
+                f"{files[0]} is a field store, which has no levels, members and coefficients: "
+                "leave out --level, --member and --grid."
             )
         return store if variables is None else OpenSelection(store, variables)
     names: dict[str, None] = {}
     parts: list[Part] = []
-    levels = spectral = False
+    levels = members = spectral = False
     for path in progress.tracked(files, "opening", unit="files") if len(files) > 8 else files:
-        opener, source, available = _open_file(path, variables, level, grid)
+        opener, source, available = _open_file(path, variables, level, member, grid)
         names |= dict.fromkeys(available)
         if source is None:
             continue
         levels |= getattr(source, "has_levels", False)
+        members |= getattr(source, "has_members", False)
         spectral |= getattr(source, "spectral", False)
         parts.append(Part.of(str(path), opener, source))
         close(source)
@@ -83,6 +86,8 @@ def open_source(
         )
     if level is not None and not levels:
         raise InputError(f"--level {level:g}: the variables of {where} have no levels to choose.")
+    if member is not None and not members:
+        raise InputError(f"--member {member}: the variables of {where} have no members to choose.")
     if grid is not None and not spectral:
         have = "has" if len(files) == 1 else "have"
         raise InputError(
@@ -210,7 +215,11 @@ def _is_consolidated(path: Path) -> bool:
 
 
 def _open_file(
-    path: Path, variables: Sequence[str] | None, level: float | None, grid: Grid | None
+    path: Path,
+    variables: Sequence[str] | None,
+    level: float | None,
+    member: int | None,
+    grid: Grid | None,
 ) -> tuple[Callable[[], Source], Source | None, list[str]]:
     """What a file has of the variables (None: nothing), how to open it again, and all it has."""
     kind = format_of(path)
@@ -219,7 +228,13 @@ def _open_file(
         available = list(dict.fromkeys(m.variable for m in messages))
         here = _present(variables, available, {m.short_name for m in messages})
         opener = functools.partial(
-            grib.GribSource, path, variables=here, level=level, grid=grid, messages=messages
+            grib.GribSource,
+            path,
+            variables=here,
+            level=level,
+            member=member,
+            grid=grid,
+            messages=messages,
         )
         return opener, opener() if here else None, available
     if kind == STORE:
@@ -231,7 +246,7 @@ def _open_file(
         source = OpenSelection(store, here) if here else None
         return functools.partial(_open_store_channels, path, here), source, available
     dataset = open_dataset(path)
-    available = field_variables(dataset)
+    available = field_variables(dataset, variables)
     if not available:
         dataset.close()
         raise InputError(
@@ -240,8 +255,8 @@ def _open_file(
             "gridded fields."
         )
     here = _present(variables, available)
-    opener = functools.partial(_open_variables, path, here, level)
-    return opener, _of_dataset(dataset, path, here, level) if here else None, available
+    opener = functools.partial(_open_variables, path, here, level, member)
+    return opener, _of_dataset(dataset, path, here, level, member) if here else None, available
 
 
 def _present(
@@ -252,14 +267,20 @@ def _present(
     return [name for name in variables if name in available or name in aliases]
 
 
-def _open_variables(path: Path, variables: Sequence[str], level: float | None) -> DatasetSource:
-    return _of_dataset(open_dataset(path), path, variables, level)
+def _open_variables(
+    path: Path, variables: Sequence[str], level: float | None, member: int | None
+) -> DatasetSource:
+    return _of_dataset(open_dataset(path), path, variables, level, member)
 
 
 def _of_dataset(
-    dataset: xr.Dataset, path: Path, variables: Sequence[str], level: float | None
+    dataset: xr.Dataset,
+    path: Path,
+    variables: Sequence[str],
+    level: float | None,
+    member: int | None,
 ) -> DatasetSource:
-    return DatasetSource(dataset, variables=variables, level=level, name=str(path))
+    return DatasetSource(dataset, variables=variables, level=level, member=member, name=str(path))
 
 
 def _open_store_channels(path: Path, channels: Sequence[str]) -> OpenSelection:

@@ -288,9 +288,12 @@ def _append_zarr(group: zarr.Group, source: Source, fields: np.ndarray, start: i
             group[channel][place] = fields[member, time, ..., c]
 
 
-def missing_values(path: str | os.PathLike) -> tuple[int, int] | None:
-    """How many values, and how many whole fields, a written store lacks; None if not counted."""
+def unusable_values(path: str | os.PathLike) -> tuple[int, int, int]:
+    """How many values and how many whole fields a written store lacks, and how many are infinite.
+
+    Of NetCDF and Zarr, which are not counted, zeros.
+    """
     if output_format(path) != "h5":
-        return None
+        return 0, 0, 0
     with FieldStore(path) as store:
-        return store.missing
+        return (*(store.missing or (0, 0)), store.infinite or 0)

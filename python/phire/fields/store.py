@@ -37,6 +37,8 @@ DATASET = "data"
 DIMENSIONS = ("channel", "time", "latitude", "longitude")
 RECORD = "phire"
 """The attribute of the file that holds, as JSON, what made it."""
+INFINITE = "infinite"
+"""The attribute of /data that holds how many values are infinite."""
 MISSING = "missing"
 """The attribute of /data that holds how many values are missing, and how many fields wholly."""
 
@@ -199,6 +201,12 @@ class FieldStore:
         return None if counts is None else (int(counts[0]), int(counts[1]))
 
     @property
+    def infinite(self) -> int | None:
+        """Number of infinite values; None if nobody counted."""
+        count = self._data.attrs.get(INFINITE)
+        return None if count is None else int(count)
+
+    @property
     def parts(self) -> list[Path]:
         """The stores that a virtual store is made of; none for any other."""
         if not self._data.is_virtual:
@@ -288,6 +296,7 @@ class StoreWriter:
         self._appended: list[TimeAxis] = []
         self._count = 0
         self._missing = np.zeros(2, np.int64)
+        self._infinite = 0
         self._file = GuardedHDF5(path)
         shape = (len(channels), 0, *grid.shape)
         self._data = self._file.create_dataset(
@@ -314,9 +323,11 @@ class StoreWriter:
             time: Their times, where the writer was not given them beforehand.
         """
         count = len(fields)
-        missing = np.isnan(fields)
-        if missing.any():
+        finite = np.isfinite(fields)
+        if not finite.all():
+            missing = np.isnan(fields)
             self._missing += missing.sum(), missing.any(axis=3).all(axis=(1, 2)).sum()
+            self._infinite += int((~finite & ~missing).sum())
         self._data.resize(self._count + count, axis=1)
         self._data[:, self._count : self._count + count] = np.moveaxis(fields, -1, 0)
         self._file.check()
@@ -330,6 +341,7 @@ class StoreWriter:
         if time is None:
             time = TimeAxis.concatenate(self._appended) if self._appended else TimeAxis.steps(0)
         self._data.attrs[MISSING] = self._missing
+        self._data.attrs[INFINITE] = self._infinite
         attach_time(self._file, time[: self._count] if self._count else TimeAxis.steps(0))
         self._file.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ import numpy as np
 from phire.errors import InputError
 
 EPOCH = "1970-01-01 00:00:00"
+ROUND_UNITS = (86400, 43200, 21600, 10800, 3600, 1800, 900, 600, 300, 60, 1)
+"""Seconds of the steps that series have."""
 STANDARD = ("standard", "gregorian", "proleptic_gregorian")
 
 
@@ -59,11 +62,16 @@ class TimeAxis:
 
     @classmethod
     def from_cf(cls, values: Any, units: str, calendar: str = "standard") -> TimeAxis:
-        """Takes the values of a CF time variable with its units and calendar."""
+        """Takes the values of a CF time variable with its units and calendar.
+
+        Values of 32-bit floating-point type are rounded as :meth:`rounded` does.
+        """
         dates = cftime.num2date(
             np.asarray(values), units, calendar=calendar, only_use_cftime_datetimes=True
         )
-        return cls.from_coordinate(dates)
+        axis = cls.from_coordinate(dates)
+        precision = float_precision(np.asarray(values), units)
+        return axis.rounded(precision) if precision else axis
 
     @classmethod
     def concatenate(cls, parts: Sequence[TimeAxis]) -> TimeAxis:
@@ -100,6 +108,32 @@ class TimeAxis:
     def has_calendar(self) -> bool:
         """Whether the values are dates."""
         return self.calendar is not None
+
+    def rounded(self, precision: float) -> TimeAxis:
+        """Times of too few digits on the largest whole unit that all of them fit.
+
+        A file that counts days since 1900 in 32-bit floating-point numbers knows the minute only:
+        its hours come out as 3375 s and 3713 s.
+
+        Args:
+            precision: Seconds to which the values are exact.
+
+        Returns:
+            The values rounded to whole days, 12, 6, 3 hours, … seconds; as they are where no unit
+            well above ``precision`` fits, or two times would become one.
+        """
+        count = len(np.unique(self.values))
+        for unit in ROUND_UNITS:
+            rounded = np.rint(self.values / unit).astype(np.int64) * unit
+            if (
+                unit >= 4 * precision
+                and np.abs(rounded - self.values).max() <= precision + 1
+                and len(np.unique(rounded)) == count
+            ):
+                if (rounded != self.values).any():
+                    _say_rounded(precision, unit)
+                return TimeAxis(rounded, self.calendar)
+        return self
 
     @property
     def step(self) -> int | None:
@@ -280,6 +314,31 @@ class TimeAxis:
 
 def _canonical(calendar: str | None) -> str | None:
     return "standard" if calendar in STANDARD else calendar
+
+
+def float_precision(values: np.ndarray, units: str) -> float:
+    """Seconds to which times are exact that a file keeps as 32-bit numbers; 0 for other types.
+
+    Args:
+        values: The numbers as the file keeps them.
+        units: Their CF units, such as ``days since 1900-01-01``.
+    """
+    unit = units.partition(" since ")[0].strip().lower().removesuffix("s")
+    length = {"day": 86400, "d": 86400, "hour": 3600, "h": 3600, "hr": 3600, "minute": 60,
+              "min": 60, "second": 1, "": 1, "sec": 1}.get(unit)  # fmt: skip
+    if values.dtype != np.float32 or length is None or not values.size:
+        return 0.0
+    return float(np.spacing(np.abs(values).max())) * length
+
+
+@functools.cache  # once a command, however many files are opened
+def _say_rounded(precision: float, unit: int) -> None:
+    from phire import progress
+
+    progress.say(
+        f"Note: times are kept as 32-bit floating-point numbers, exact to {precision:.0f} s: they "
+        f"are rounded to whole {duration_text(unit)}."
+    )
 
 
 def duration_text(seconds: int) -> str:

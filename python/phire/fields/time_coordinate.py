@@ -1,0 +1,113 @@
+"""Times of xarray variables: which coordinate is valid time, which is lead time, how exact."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import cftime
+import numpy as np
+import xarray as xr
+
+from phire.errors import InputError
+from phire.fields.time import TimeAxis, float_precision
+
+LEAD_TIMES = ("step", "leadtime", "lead_time", "prediction_timedelta")
+
+SECONDS = {
+    "days": 86400.0, "hours": 3600.0, "minutes": 60.0, "seconds": 1.0, "milliseconds": 1e-3,
+    "microseconds": 1e-6, "nanoseconds": 1e-9,
+}  # fmt: skip
+
+
+def _validity(array: xr.DataArray) -> tuple[xr.DataArray | None, xr.DataArray | None]:
+    """The coordinates of valid time and of the lead time to add to it; None where there is none."""
+    coordinates = array.coords
+    if "valid_time" in coordinates:
+        return coordinates["valid_time"], None
+    lead = next(
+        (
+            c
+            for name, c in coordinates.items()
+            if name in LEAD_TIMES or c.attrs.get("standard_name") == "forecast_period"
+        ),
+        None,
+    )
+    for standard in ("time", "forecast_reference_time"):
+        for coordinate in coordinates.values():
+            if coordinate.attrs.get("standard_name") == standard and coordinate.ndim < 3:
+                return coordinate, lead
+    for name in ("time", "t", "forecast_reference_time"):
+        if name in coordinates:
+            return coordinates[name], lead
+    for dimension in array.dims:
+        if dimension in coordinates and coordinates[dimension].dtype.kind in "M":
+            return coordinates[dimension], lead
+    return None, lead
+
+
+def time_dimensions(array: xr.DataArray) -> tuple[Hashable, ...]:
+    valid, lead = _validity(array)
+    found: list[Hashable] = []
+    for coordinate in (valid, lead):
+        for dimension in () if coordinate is None else coordinate.dims:
+            if dimension not in found and dimension in array.dims:
+                found.append(dimension)
+    if not found:
+        found = [d for d in array.dims if str(d).lower() in ("time", "valid_time")]
+    return tuple(found)
+
+
+def times_of(array: xr.DataArray) -> tuple[tuple[Hashable, ...], TimeAxis]:
+    """The dimensions along time, outermost first, and the times laid out along them.
+
+    A field without any time is one instant. Times that a file keeps as 32-bit floating-point
+    numbers, which is too few digits for most, are rounded as :meth:`TimeAxis.rounded` does.
+    """
+    dimensions = time_dimensions(array)
+    valid, lead = _validity(array)
+    if valid is None:
+        if dimensions:  # a dimension by the name of time, without values: its fields are counted
+            return dimensions, TimeAxis.steps(array.sizes[dimensions[0]])
+        return (), TimeAxis.steps(1)
+    shape = tuple(array.sizes[dimension] for dimension in dimensions)
+    axis = TimeAxis.from_coordinate(_whole(valid.values).ravel())
+    precision = _precision(valid, axis)
+    if precision:
+        axis = axis.rounded(precision)
+    seconds = xr.DataArray(axis.values.reshape(valid.shape), dims=valid.dims)
+    if lead is not None:
+        seconds = seconds + xr.DataArray(_lead_seconds(lead), dims=lead.dims)
+    layout = xr.DataArray(np.zeros(shape, np.int64), dims=dimensions)
+    return dimensions, TimeAxis((layout + seconds).transpose(*dimensions).values.ravel(),
+                                axis.calendar)  # fmt: skip
+
+
+def _whole(values: np.ndarray) -> np.ndarray:
+    """Step numbers that a file keeps as floating-point numbers, as integers."""
+    if values.dtype.kind == "f" and np.isfinite(values).all() and (values % 1 == 0).all():
+        return values.astype(np.int64)
+    return values
+
+
+def _lead_seconds(lead: xr.DataArray) -> np.ndarray:
+    """A lead time in whole seconds."""
+    if lead.dtype.kind == "m":
+        return lead.values.astype("timedelta64[s]").astype(np.int64)
+    units = str(lead.attrs.get("units", "")).lower()
+    for name, length in SECONDS.items():
+        if units in (name, name[:-1], {"hours": "h", "seconds": "s"}.get(name)):
+            return np.rint(np.asarray(lead.values, np.float64) * length).astype(np.int64)
+    raise InputError(
+        f"the lead time {lead.name} has the units {units or 'none'!r}: it must be in one of "
+        f"{', '.join(SECONDS)}."
+    )
+
+
+def _precision(coordinate: xr.DataArray, axis: TimeAxis) -> float:
+    """Seconds to which a decoded time coordinate is exact; 0 where it was kept exactly."""
+    encoding = coordinate.encoding
+    if encoding.get("dtype") != np.float32 or not axis.has_calendar:
+        return 0.0
+    units = str(encoding.get("units", ""))
+    kept = cftime.date2num(axis[[0, -1]].dates(), units, calendar=axis.calendar)
+    return float_precision(np.asarray(kept, np.float32), units)
