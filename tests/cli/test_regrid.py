@@ -98,3 +98,27 @@ def test_mistakes_get_one_sentence_and_leave_nothing(tmp_path, fine, options, sa
     assert said in output[0]
     assert sorted(tmp_path.iterdir()) == before
     assert "is read itself" in phire("regrid", fine, fine, "--grid", "degrees:1", status=2)
+
+
+def test_a_projected_file_and_one_that_states_no_projection(tmp_path):
+    km = {"units": "km"}
+    names = ("projection_y_coordinate", "projection_x_coordinate")
+    coordinates = {
+        name: (name, np.arange(20.0) * 10, km | {"standard_name": standard})
+        for name, standard in zip("yx", names)
+    }
+    time = pd.date_range("2001-01-01", periods=2)
+    data = xr.Dataset({"t": (("time", "y", "x"), np.ones((2, 20, 20)))}, coordinates)
+    data = data.assign_coords(time=time)
+    data.to_netcdf(tmp_path / "plain.nc")
+    data.attrs["proj4"] = "+proj=laea +lat_0=50 +lon_0=10"
+    data.to_netcdf(tmp_path / "stated.nc")
+    phire("regrid", tmp_path / "stated.nc", tmp_path / "a.h5", "--grid", "degrees:0.5")
+    with open_store(tmp_path / "a.h5") as store:
+        assert (store.grid.latitudes[[0, -1]] == [51.5, 50]).all()
+        field = store.read([0])
+        assert np.nanmax(np.abs(field - 1)) < 1e-6
+        assert np.isfinite(field).mean() > 0.8
+    for grid in (("--grid", "degrees:0.5"), ("--like", tmp_path / "stated.nc")):
+        said = phire("regrid", tmp_path / "plain.nc", tmp_path / "b.h5", *grid, status=2)
+        assert "must state its projection" in said

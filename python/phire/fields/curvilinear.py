@@ -150,6 +150,19 @@ class CurvilinearGrid(Grid):
         longitude, latitude = self._transformer.transform(x / self._unit, y / self._unit)
         return latitude, longitude
 
+    def places_within(self, rows: Any, columns: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Latitudes and longitudes of places (...,) at fractional rows and columns."""
+        rows, columns = np.broadcast_arrays(rows, columns)
+        if self.stated_points is None:
+            y, x = _at(self.y, rows.ravel()), _at(self.x, columns.ravel())
+            return self.places(y.reshape(rows.shape), x.reshape(rows.shape))
+        i = np.clip(np.floor(rows), 0, self.shape[0] - 2).astype(int)
+        j = np.clip(np.floor(columns), 0, self.shape[1] - 2).astype(int)
+        down, across = (rows - i)[..., None], (columns - j)[..., None]
+        north = (1 - across) * self._vectors[i, j] + across * self._vectors[i, j + 1]
+        south = (1 - across) * self._vectors[i + 1, j] + across * self._vectors[i + 1, j + 1]
+        return latitudes_longitudes((1 - down) * north + down * south)
+
     def row_column(self, latitudes: Any, longitudes: Any) -> tuple[np.ndarray, np.ndarray]:
         """Fractional rows and columns of places (...,) in degrees; NaN where there are none.
 

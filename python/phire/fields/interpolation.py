@@ -7,6 +7,7 @@ rows come up to them: beyond a pole lies the same row again, 180° of longitude 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import scipy.sparse
@@ -14,7 +15,7 @@ import scipy.sparse
 from phire.errors import InputError
 from phire.fields.coarsening import ALIGNMENTS
 from phire.fields.grid import TOLERANCE, Grid
-from phire.fields.linear_maps import AxisProduct, SeparableMap
+from phire.fields.linear_maps import AxisProduct, MatrixMap, SeparableMap
 
 METHODS = ("nearest", "bilinear", "bicubic")
 STENCIL = 6
@@ -56,23 +57,9 @@ class Interpolator:
         latitudes = np.atleast_1d(np.asarray(latitudes, np.float64))
         longitudes = np.atleast_1d(np.asarray(longitudes, np.float64))
         self.grid = grid
-        rows, columns = _row_axis(grid, STENCIL), _column_axis(grid, STENCIL)
-        first, row_weights = _lagrange(rows, _row_positions(grid, latitudes))
-        stencil = first[:, None] + np.arange(row_weights.shape[1])
-        opposite = rows.opposite[stencil][:, :, None]
-        straight = self._columns(columns, longitudes)
-        beyond = self._columns(columns, longitudes + 180) if rows.opposite.any() else straight
-        index, weights = (np.where(opposite, b, a) for a, b in zip(straight, beyond))
-        index = rows.index[stencil][:, :, None] * grid.shape[1] + index
-        weights = row_weights[:, :, None] * weights
-        self._index = index.reshape(len(latitudes), -1)
-        self._weights = weights.reshape(len(latitudes), 1, -1)
-
-    def _columns(self, axis: _Axis, longitudes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Columns and weights, both (k, 1, points)."""
-        first, weights = _lagrange(axis, _column_positions(self.grid, longitudes))
-        stencil = first[:, None] + np.arange(weights.shape[1])
-        return axis.index[stencil][:, None], weights[:, None]
+        axes = _row_axis(grid, STENCIL), _column_axis(grid, STENCIL)
+        self._index, weights = _stencils(grid, latitudes, longitudes, _lagrange, *axes)
+        self._weights = weights[:, None]
 
     def __call__(self, fields: np.ndarray) -> np.ndarray:
         """Values at the places.
@@ -181,6 +168,74 @@ def interpolation_map(
         beyond = _matrix(weights, rows.index, rows.opposite)
         products.append(AxisProduct(beyond, along_columns(longitudes + 180)))
     return SeparableMap(products, dtype)
+
+
+def scattered_map(
+    grid: Grid, latitudes: np.ndarray, longitudes: np.ndarray, method: str
+) -> tuple[MatrixMap, np.ndarray]:
+    """Builds the map that interpolates fields to scattered places.
+
+    Args:
+        grid: The grid of the fields; on a curvilinear one rows and columns are interpolated along.
+        latitudes: (H', W') of the places, degrees.
+        longitudes: (H', W').
+        method: As of :func:`upsample`.
+
+    Returns:
+        The map, and (H', W') booleans: the places that lie in the grid's cells.
+    """
+    shape = latitudes.shape
+    latitudes, longitudes = latitudes.ravel(), longitudes.ravel()
+    if grid.has_coordinates:
+        inside = np.logical_and(*within_grid(grid, latitudes, longitudes))
+    else:
+        latitudes, longitudes = grid.row_column(latitudes, longitudes)
+        inside = np.logical_and(
+            *(
+                (places >= -0.5) & (places <= size - 0.5)  # NaN is outside
+                for places, size in zip((latitudes, longitudes), grid.shape)
+            )
+        )
+        latitudes, longitudes = (np.nan_to_num(places) for places in (latitudes, longitudes))
+        grid = Grid.pixels(*grid.shape)
+    rows = _row_axis(grid, 2, repeat=True, across=method != "nearest")
+    weigh = {"nearest": _nearest, "bilinear": _linear, "bicubic": _cubic}[method]
+    index, weights = _stencils(
+        grid, latitudes, longitudes, weigh, rows, _column_axis(grid, 2, repeat=True)
+    )
+    weights[~inside] = 0
+    used = np.abs(weights) > 1e-9
+    matrix = scipy.sparse.csr_array(
+        (weights[used], (np.nonzero(used)[0], index[used])),
+        shape=(len(index), grid.shape[0] * grid.shape[1]),
+    )
+    return MatrixMap(matrix, shape), inside.reshape(shape)
+
+
+def _stencils(
+    grid: Grid,
+    latitudes: np.ndarray,
+    longitudes: np.ndarray,
+    weigh: Callable[[_Axis, np.ndarray], tuple[np.ndarray, np.ndarray]],
+    rows: _Axis,
+    columns: _Axis,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Points of the grid, as row · W + column, and their weights for places, each (k, points)."""
+
+    def along_columns(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        first, weights = weigh(columns, _column_positions(grid, places))
+        stencil = first[:, None] + np.arange(weights.shape[1])
+        return columns.index[stencil][:, None], weights[:, None]
+
+    first, row_weights = weigh(rows, _row_positions(grid, latitudes))
+    stencil = first[:, None] + np.arange(row_weights.shape[1])
+    opposite = rows.opposite[stencil][:, :, None]
+    straight = along_columns(longitudes)
+    beyond = along_columns(longitudes + 180) if rows.opposite.any() else straight
+    index, weights = (np.where(opposite, b, a) for a, b in zip(straight, beyond))
+    index = rows.index[stencil][:, :, None] * grid.shape[1] + index
+    weights = row_weights[:, :, None] * weights
+    return index.reshape(len(latitudes), -1), weights.reshape(len(latitudes), -1)
 
 
 def within_grid(

@@ -65,6 +65,25 @@ class SeparableMap:
         return mapped
 
 
+class MatrixMap:
+    """Map between grids by one sparse matrix over all their points.
+
+    Args:
+        matrix: (H'·W', H·W) weights.
+        shape: (H', W').
+    """
+
+    def __init__(self, matrix: scipy.sparse.csr_array, shape: tuple[int, int]) -> None:
+        self.matrix = matrix
+        self.shape = shape
+
+    def __call__(self, fields: np.ndarray) -> np.ndarray:
+        """Maps fields (n, H, W, C) to (n, H', W', C); NaN where a value with a weight is NaN."""
+        channels = fields.shape[-1]
+        mapped = [self.matrix @ f.reshape(-1, channels).astype(np.float64) for f in fields]
+        return np.stack(mapped).reshape(-1, *self.shape, channels)
+
+
 def _cast(product: AxisProduct, dtype: type) -> AxisProduct:
     return AxisProduct(product.rows.astype(dtype), product.columns.astype(dtype))
 

@@ -17,6 +17,7 @@ from phire.errors import InputError
 from phire.fields import grib
 from phire.fields.collection import CollectedSource, Part, close
 from phire.fields.dataset import DatasetSource, dataset_grid, field_variables
+from phire.fields.great_circle import latitudes_longitudes, unit_vectors
 from phire.fields.grid import GEOMETRIES, Grid
 from phire.fields.output import CHANNELS
 from phire.fields.selection import ChannelSelection
@@ -328,12 +329,7 @@ def target_grid(text: str, source: Grid) -> Grid:
             "such as gaussian:320, degrees:0.25 or degrees:0.25:60,-10,40,20."
         )
     if not bounds:
-        source.require_coordinates(f"--grid {text}")
-        if source.is_sphere:
-            bounds = [90, float(source.longitudes[0]), -90, float(source.longitudes[0])]
-        else:
-            latitudes = np.sort(source.latitudes)[[-1, 0]]
-            bounds = np.ravel([latitudes, source.longitudes[[0, -1]]], "F").tolist()
+        bounds = _extent(source, step)
     north, west, south, east = bounds
     width = (east - west) % 360 or 360.0
     if not -90 <= south < north <= 90:
@@ -343,6 +339,27 @@ def target_grid(text: str, source: Grid) -> Grid:
     if (columns - 1) * step > 360 - 1e-3 * step:
         columns -= 1
     return Grid.from_coordinates(north - step * np.arange(rows), west + step * np.arange(columns))
+
+
+def _extent(grid: Grid, step: float) -> list[float]:
+    """North, west, south, east of a grid; multiples of ``step`` where its rows are no parallels."""
+    if grid.is_sphere:
+        return [90.0, float(grid.longitudes[0]), -90.0, float(grid.longitudes[0])]
+    if grid.has_coordinates:
+        south, north = np.sort(grid.latitudes[[0, -1]])
+        return [float(v) for v in (north, grid.longitudes[0], south, grid.longitudes[-1])]
+    latitudes, longitudes = grid.points()
+    middle = latitudes_longitudes(unit_vectors(latitudes, longitudes).mean((0, 1)))[1]
+    longitudes = middle + (longitudes - middle + 180) % 360 - 180
+    north, west = latitudes.max(), longitudes.min()
+    south, east = latitudes.min(), longitudes.max()
+    for pole in (90.0, -90.0):
+        inside = [0 <= p <= n - 1 for p, n in zip(grid.row_column(pole, 0.0), grid.shape)]
+        if all(inside):
+            north, south = max(north, pole), min(south, pole)
+            west, east = 0.0, 360.0
+    down, up = np.ceil(np.array([south, west]) / step), np.floor(np.array([north, east]) / step)
+    return [float(v * step) for v in (up[0], down[1], down[0], up[1])]
 
 
 def grid_of_file(path: str | os.PathLike) -> Grid:

@@ -11,10 +11,11 @@ from phire import files, progress
 from phire.errors import InputError
 from phire.fields import opening
 from phire.fields.collection import close
+from phire.fields.conservative_maps import conservative_map, parts_map
 from phire.fields.ensemble import open_fields
 from phire.fields.grid import Grid
-from phire.fields.interpolation import interpolation_map, within_grid
-from phire.fields.linear_maps import AxisProduct, SeparableMap, overlaps
+from phire.fields.interpolation import interpolation_map, scattered_map, within_grid
+from phire.fields.linear_maps import MatrixMap, SeparableMap
 from phire.fields.output import already_made, blocks, write_source
 from phire.fields.source import Source, Times, indices, member_count, read_members
 
@@ -29,9 +30,11 @@ class Regridder:
 
     ``conservative`` is the mean over a cell of the values of the first grid's cells, weighted by
     the areas that they share (first order; P. W. Jones 1999, Monthly Weather Review 127, 2204).
-    ``bilinear`` and ``bicubic`` interpolate in latitude and longitude, around the circle
-    and across the poles; see :func:`phire.fields.interpolation.upsample`. ``nearest`` takes the
-    value of the nearest row and column.
+    Where a grid is projected, rotated or curvilinear, the shared areas are those of parts of
+    cells; see :func:`phire.fields.conservative_maps.parts_map`. ``bilinear`` and ``bicubic``
+    interpolate in latitude and longitude, around the circle and across the poles, or along the rows
+    and columns of a projected grid; see :func:`phire.fields.interpolation.upsample`. ``nearest``
+    takes the value of the nearest row and column.
 
     Missing values (NaN, infinite) have no weight, and the other weights are scaled to sum to 1;
     where the valid share of the weights is less than ``least_valid`` the result is NaN. A bicubic
@@ -42,8 +45,8 @@ class Regridder:
         target: The grid to bring them to.
         method: One of :data:`METHODS`.
         least_valid: Least share of the weights, 0 to 1, on valid values.
-        extrapolate: Whether interpolation goes on beyond the outermost cells, with the values of
-            the outermost points.
+        extrapolate: Whether interpolation from latitudes and longitudes goes on beyond the
+            outermost cells, with the values of the outermost points.
 
     Attributes:
         covered: (H', W') share of each target cell, for interpolation 0 or 1, that lies on the
@@ -67,22 +70,17 @@ class Regridder:
         if not 0 <= least_valid <= 1:
             raise InputError(f"--least-valid {least_valid:g} is a share: from 0 to 1.")
         for one in (grid, target):
-            one.require_coordinates("regridding")
+            if not one.has_points:
+                one.points()  # says why
         self.grid, self.target, self.method = grid, target, method
         self._least = max(least_valid - ROUNDING, ROUNDING)
-        if method == "conservative":
-            self._map, self.covered = _conservative(grid, target)
-        else:
-            places = (target.latitudes, target.longitudes)
-            self._map = interpolation_map(grid, *places, method)
-            rows, columns = within_grid(grid, *places)
-            self.covered = np.outer(rows, columns).astype(np.float64)
+        self._map, self.covered = _weights(grid, target, method)
         if not self.covered.any():
             raise InputError(
                 f"the grids do not overlap: the fields lie on a {grid.describe()}, the grid wanted "
                 f"is a {target.describe()}."
             )
-        if extrapolate and method != "conservative":
+        if extrapolate and method != "conservative" and grid.has_coordinates:
             self.covered = np.ones(target.shape)
         self._without_missing = None
         if method == "bicubic":
@@ -112,27 +110,24 @@ class Regridder:
         return _renormalised(self._map(np.where(valid, field, 0)), share, self._least)
 
 
+def _weights(grid: Grid, target: Grid, method: str) -> tuple[SeparableMap | MatrixMap, np.ndarray]:
+    """The map between two grids, and the share of each target cell that the first grid covers."""
+    separable = grid.has_coordinates and target.has_coordinates
+    if method == "conservative":
+        return (conservative_map if separable else parts_map)(grid, target)
+    if not separable:
+        weights, inside = scattered_map(grid, *target.points(), method)
+        return weights, inside.astype(np.float64)
+    places = (target.latitudes, target.longitudes)
+    rows, columns = within_grid(grid, *places)
+    return interpolation_map(grid, *places, method), np.outer(rows, columns).astype(np.float64)
+
+
 def _renormalised(values: np.ndarray, share: np.ndarray, least: float) -> np.ndarray:
     """Divides sums of weighted values by the weights' sums; NaN where these are below ``least``."""
     if share.min() > 1 - 1e-12:
         return values
     return np.divide(values, share, out=np.full(values.shape, np.nan), where=share >= least)
-
-
-def _conservative(grid: Grid, target: Grid) -> tuple[SeparableMap, np.ndarray]:
-    """The map by shared areas, and the share of each target cell that the grid covers."""
-    rows = overlaps(*(np.sin(np.deg2rad(_row_bounds(g))) for g in (grid, target)))
-    columns = overlaps(grid.column_edges(), target.column_edges(), turn=360.0)
-    covered = np.outer(*(np.asarray(one.sum(axis=1)) for one in (rows, columns)))
-    return SeparableMap([AxisProduct(rows, columns)]), covered
-
-
-def _row_bounds(grid: Grid) -> np.ndarray:
-    """(H + 1,) latitudes between the rows; the outer cells of a whole sphere reach the poles."""
-    edges = grid.row_edges()
-    if grid.is_global:
-        edges[[0, -1]] = 90 * np.sign(edges[[0, -1]])
-    return edges
 
 
 class RegriddedSource:

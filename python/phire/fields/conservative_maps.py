@@ -1,0 +1,197 @@
+"""Conservative maps between grids: means over cells by the areas that cells share."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse
+import scipy.spatial
+
+from phire.errors import InputError
+from phire.fields.curvilinear import CurvilinearGrid
+from phire.fields.great_circle import unit_vectors
+from phire.fields.grid import Grid
+from phire.fields.linear_maps import AxisProduct, MatrixMap, SeparableMap, overlaps
+
+PARTS = 6
+"""Parts along each side of the smaller of a cell and a target cell, on average."""
+
+FITTINGS = 300
+"""Most steps of the fitting of areas; it ends before, once no area is off by :data:`MISFIT`."""
+
+MISFIT = 1e-4
+
+_BLOCK = 1 << 21
+"""Parts placed at once."""
+
+_MOST = 1 << 29
+"""Parts beyond which the work would take an hour."""
+
+
+def conservative_map(grid: Grid, target: Grid) -> tuple[SeparableMap, np.ndarray]:
+    """Builds the map by shared areas between grids of rows and columns of equal coordinates.
+
+    Returns:
+        The map to means over the cells of ``target``, where these are covered, and (H', W') the
+        share of each that ``grid`` covers.
+    """
+    rows = overlaps(*(np.sin(np.deg2rad(_row_bounds(g))) for g in (grid, target)))
+    columns = overlaps(grid.column_edges(), target.column_edges(), turn=360.0)
+    covered = np.outer(*(np.asarray(one.sum(axis=1)) for one in (rows, columns)))
+    return SeparableMap([AxisProduct(rows, columns)]), covered
+
+
+def parts_map(grid: Grid, target: Grid) -> tuple[MatrixMap, np.ndarray]:
+    """Builds the map by shared areas between any grids whose points are known.
+
+    Each cell is cut into parts of equal area, and each part is counted to the target cell that its
+    centre lies in. The shares are then scaled, cell by cell in turns (iterative proportional
+    fitting), until cells that lie wholly within the other grid share all of their area: constants
+    stay constant and integrals are kept, to about 1e-3. A target cell without any part has the
+    value at its point.
+
+    Returns:
+        See :func:`conservative_map`; the covered share is that of the parts' areas, and may exceed
+        1 by a few per cent.
+
+    Raises:
+        InputError: ``grid`` is so much coarser than ``target`` that the parts are too many.
+    """
+    ratio = np.array(grid.spacing_km()) / np.array(target.spacing_km())
+    parts = max(2, int(np.ceil(PARTS * np.nan_to_num(ratio).max())))
+    areas, target_areas = cell_areas(grid), cell_areas(target)
+    near = np.flatnonzero(_near(grid, target))
+    if len(near) * parts**2 > _MOST:
+        raise InputError(
+            f"the {target.describe()} is {ratio.max():.0f} times finer than the fields: means over "
+            "its cells are no better than interpolation; choose the method bilinear."
+        )
+    shape = (target_areas.size, areas.size)
+    matrix = scipy.sparse.csr_array(shape)
+    whole = np.zeros(areas.size, bool)
+    step = max(1, _BLOCK // parts**2)
+    for start in range(0, len(near), step):
+        cells = near[start : start + step]
+        index = _cell_of(target, *_parts(grid, cells, parts))
+        inside = index >= 0
+        whole[cells] = inside.all(1)
+        source = np.broadcast_to(cells[:, None], index.shape)[inside]
+        share = areas.ravel()[source] / parts**2
+        matrix += scipy.sparse.coo_array((share, (index[inside], source)), shape=shape).tocsr()
+    _fit(matrix, target_areas.ravel(), areas.ravel(), _inside(target, grid), whole)
+    matrix = (scipy.sparse.diags_array(1 / target_areas.ravel()) @ matrix).tocsr()
+    covered = np.asarray(matrix.sum(axis=1)).reshape(target.shape)
+    # Meridians converge: near a pole a cell may be too narrow for any part's centre.
+    empty = np.argwhere(covered == 0)
+    source = _cell_of(grid, *(p[tuple(empty.T)] for p in target.points()))
+    cells = np.ravel_multi_index(tuple(empty[source >= 0].T), target.shape)
+    source = source[source >= 0]
+    matrix += scipy.sparse.coo_array((np.ones(len(cells)), (cells, source)), shape=shape).tocsr()
+    covered.ravel()[cells] = 1
+    return MatrixMap(matrix, target.shape), covered
+
+
+def _fit(
+    matrix: scipy.sparse.csr_array,
+    row_sums: np.ndarray,
+    column_sums: np.ndarray,
+    rows: np.ndarray,
+    columns: np.ndarray,
+) -> None:
+    """Scales rows and columns of a matrix in turns to given sums, in place.
+
+    Args:
+        matrix: (m, n) areas shared by cells.
+        row_sums: (m,) areas of the cells of rows.
+        column_sums: (n,)
+        rows: (m,) the rows to scale; others are of cells that are covered in part.
+        columns: (n,) the columns to scale.
+    """
+    of_row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    for _ in range(FITTINGS):
+        misfit = 0.0
+        for place, wanted, chosen in (
+            (matrix.indices, column_sums, columns), (of_row, row_sums, rows)
+        ):  # fmt: skip
+            found = np.bincount(place, matrix.data, minlength=len(wanted))
+            scale = np.divide(wanted, found, out=np.ones(len(wanted)), where=chosen & (found > 0))
+            matrix.data *= scale[place]
+            misfit = max(misfit, float(np.abs(scale - 1).max()))
+        if misfit < MISFIT:
+            break
+
+
+def _inside(grid: Grid, other: Grid) -> np.ndarray:
+    """(H·W,) whether the cells of a grid lie wholly within another, by their corners."""
+    near = 1 - 1e-6
+    cells = np.arange(grid.shape[0] * grid.shape[1])
+    down, across = (part.ravel() for part in np.meshgrid([1 - near, near], [1 - near, near]))
+    return (_cell_of(other, *_places(grid, cells, down, across)) >= 0).all(1)
+
+
+def cell_areas(grid: Grid) -> np.ndarray:
+    """Returns the areas (H, W) of a grid's cells on the unit sphere."""
+    if isinstance(grid, CurvilinearGrid):
+        return grid.cell_areas(1.0)
+    heights = np.abs(np.diff(np.sin(np.deg2rad(_row_bounds(grid)))))
+    return np.outer(heights, np.deg2rad(np.diff(grid.column_edges())))
+
+
+def _row_bounds(grid: Grid) -> np.ndarray:
+    """(H + 1,) latitudes between the rows; the outer cells of a whole sphere reach the poles."""
+    edges = grid.row_edges()
+    if grid.is_global:
+        edges[[0, -1]] = 90 * np.sign(edges[[0, -1]])
+    return edges
+
+
+def _near(grid: Grid, target: Grid) -> np.ndarray:
+    """(H·W,) whether a cell may share area with one of the target's."""
+    tree = scipy.spatial.cKDTree(unit_vectors(*target.points()).reshape(-1, 3))
+    reach = 2 * (_longest(grid) + _longest(target))
+    points = unit_vectors(*grid.points()).reshape(-1, 3)
+    return np.isfinite(tree.query(points, distance_upper_bound=max(reach, 1e-6))[0])
+
+
+def _longest(grid: Grid) -> float:
+    """The longest distance of neighbouring points on the unit sphere."""
+    vectors = unit_vectors(*grid.points())
+    steps = [np.linalg.norm(np.diff(vectors, axis=axis), axis=-1) for axis in (0, 1)]
+    return max(float(step.max()) for step in steps if step.size)
+
+
+def _parts(grid: Grid, cells: np.ndarray, parts: int) -> tuple[np.ndarray, np.ndarray]:
+    """Latitudes and longitudes (n, parts²) of the centres of cells' parts of equal area."""
+    within = (np.arange(parts) + 0.5) / parts
+    down, across = (part.ravel() for part in np.meshgrid(within, within, indexing="ij"))
+    return _places(grid, cells, down, across)
+
+
+def _places(
+    grid: Grid, cells: np.ndarray, down: np.ndarray, across: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Latitudes and longitudes (n, k) at shares (k,) of the way down and across cells."""
+    row, column = np.divmod(cells, grid.shape[1])
+
+    def along(edges: np.ndarray, cell: np.ndarray, part: np.ndarray) -> np.ndarray:
+        return edges[cell][:, None] * (1 - part) + edges[cell + 1][:, None] * part
+
+    if isinstance(grid, CurvilinearGrid):
+        return grid.places_within(row[:, None] + down - 0.5, column[:, None] + across - 0.5)
+    sine = along(np.sin(np.deg2rad(_row_bounds(grid))), row, down)
+    return np.rad2deg(np.arcsin(sine)), along(grid.column_edges(), column, across)
+
+
+def _cell_of(grid: Grid, latitudes: np.ndarray, longitudes: np.ndarray) -> np.ndarray:
+    """Index, row · W + column, of the cells that places lie in; −1 where in none."""
+    if isinstance(grid, CurvilinearGrid):
+        row, column = (np.floor(p + 0.5) for p in grid.row_column(latitudes, longitudes))
+    else:
+        bounds, edges = _row_bounds(grid), grid.column_edges()
+        sign = -1 if grid.descending else 1
+        row = np.searchsorted(sign * bounds, sign * latitudes, side="right") - 1
+        east = edges[0] + (longitudes - edges[0]) % 360
+        column = np.searchsorted(edges, east, side="right") - 1
+    inside = (row >= 0) & (row < grid.shape[0]) & (column >= 0) & (column < grid.shape[1])
+    return np.where(inside, np.nan_to_num(row) * grid.shape[1] + np.nan_to_num(column), -1).astype(
+        np.int64
+    )
