@@ -194,6 +194,7 @@ READER = textwrap.dedent(
 )
 
 
+@pytest.mark.slow
 def test_outputs_under_jax(tmp_path):
     place = {"position": np.array([[2, 4]], "i4"), "seed": np.array([[5, 6]], "i4")}
     networks = [
