@@ -89,7 +89,8 @@ def evaluate(
             source's path, or its first and last field.
         seed: Of every random draw.
         chunk: Times between two snapshots of the work; a crash costs no more than these.
-        workers: Processes to spread chunks over.
+        workers: Processes to spread chunks over; slower than the threads of one process on one
+            machine, as the user is told.
         scheduler: Address of a dask scheduler to spread chunks over.
         report: Draw the figures and write the report.
         overwrite: Make everything anew, whatever is there.
@@ -170,6 +171,12 @@ def evaluate(
     folder.note(told)
     if len(pending) < len(wanted):
         progress.say(f"{len(wanted) - len(pending)} of {len(wanted)} results are kept.")
+    if pending and workers:
+        progress.say(
+            f"workers={workers}: without it one process takes the statistics in as many threads as "
+            "there are cores. Processes on one machine were slower when measured, for they send "
+            "each other whole maps; several machines are reached by a scheduler."
+        )
     if pending:
         _take(pending, settings, aligned, placed, folder, climatology, chunk, workers, scheduler)
     all_options = folder.record()
