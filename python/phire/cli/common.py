@@ -167,7 +167,10 @@ def import_tensorflow() -> None:
     try:
         # It aborts where an exception passes through its C++; nothing is there yet to clean up.
         with interruption.leaving(f"{interruption.MESSAGE}\n", kept):
-            importlib.import_module("tensorflow")
+            tensorflow = importlib.import_module("tensorflow")
+            tensorflow.config.list_physical_devices("GPU")  # CUDA says what it lacks
+        # Retracing is meant where shapes differ; nothing else of it is for users.
+        tensorflow.get_logger().setLevel("ERROR")
     finally:
         os.dup2(kept, 2)
         os.close(kept)
