@@ -136,7 +136,8 @@ class Domain:
         latitudes = self.grid.latitudes[self.rows]
         longitudes = self.grid.longitudes[self.columns]
         if not self.grid.has_coordinates:
-            return Grid.pixels(*self.shape)
+            columns = slice(int(self.columns[0]), int(self.columns[-1]) + 1)
+            return self.grid.subgrid(self.rows, columns)
         return Grid.regional(latitudes, np.rad2deg(np.unwrap(np.deg2rad(longitudes))))
 
     def cut(self, planes: np.ndarray) -> np.ndarray:

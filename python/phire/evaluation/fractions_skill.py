@@ -128,7 +128,7 @@ class FractionsSkillScore(Statistic):
         )
         dataset["fractions_skill_score_mean"] = ("channel", mean_of_present(score, axis=(1, 2)))
         dataset["threshold"] = (("channel", "quantile"), self.thresholds.T, self.units())
-        if self.setting.grid.has_coordinates:
+        if self.setting.grid.has_distances:
             spacing = self.setting.grid.spacing_km(self.setting.radius)[0]
             dataset["window_km"] = ("window", spacing * np.array(self.windows), {"units": "km"})
         return dataset

@@ -9,6 +9,7 @@ import numpy as np
 from phire.errors import InputError
 from phire.evaluation.wind import is_component
 from phire.fields import units
+from phire.fields.curvilinear import CurvilinearGrid
 from phire.fields.grid import TOLERANCE, Grid
 from phire.fields.harmonics import SphericalHarmonics, largest_degree
 from phire.fields.source import Source, Times, indices
@@ -191,7 +192,9 @@ def _window(grid: Grid, part: Grid, name: str) -> tuple[np.ndarray, np.ndarray]:
 
     Along each axis the one must lie within the other, point on point and without gaps.
     """
-    if grid.has_coordinates == part.has_coordinates:
+    # Rows and columns of two projected grids are numbered alike wherever they lie.
+    projected = isinstance(grid, CurvilinearGrid) and isinstance(part, CurvilinearGrid)
+    if grid.has_coordinates == part.has_coordinates and not (projected and not grid.equals(part)):
         found = []
         for own, other, circle in (
             (grid.latitudes, part.latitudes, False),
@@ -243,7 +246,8 @@ def _part(grid: Grid, rows: np.ndarray, columns: np.ndarray) -> Grid:
     if len(rows) == grid.shape[0] and len(columns) == grid.shape[1]:
         return grid
     if not grid.has_coordinates:
-        return Grid.pixels(len(rows), len(columns))
+        window = (slice(int(part[0]), int(part[-1]) + 1) for part in (rows, columns))
+        return grid.subgrid(*window)
     part = Grid.from_coordinates(grid.latitudes[rows], grid.longitudes[columns])
     if part.is_global and not part.shape == grid.shape:
         # 720 of 721 rows are rows of a Driscoll–Healy grid, too, which resolves half the degrees.

@@ -86,7 +86,7 @@ class RegionalSpectra(Statistic):
     def result(self, state: State) -> xr.Dataset:
         """Time-mean spectra, their ratio to the truth, and the scores made of it."""
         setting = self.setting
-        in_km = setting.grid.has_coordinates
+        in_km = setting.grid.has_distances
         unit = "km" if in_km else "pixels"
         wavelength = 1 / self.wavenumbers
         dataset = xr.Dataset(coords=self.coordinates("channel"))
@@ -132,11 +132,11 @@ def wavenumber_bins(grid: Grid, radius: float) -> tuple[np.ndarray, np.ndarray, 
 
     Returns:
         (h·w,) bins: 0 for the mean, 1…K for the wavenumbers, K+1 beyond; (K,) the middle
-        wavenumbers of bins, waves per km (per point where the grid has no coordinates); and the
+        wavenumbers of bins, waves per km (per point where the grid has no distances); and the
         smaller Nyquist wavenumber of the two axes.
     """
     height, width = grid.shape
-    dy, dx = grid.spacing_km(radius) if grid.has_coordinates else (1.0, 1.0)
+    dy, dx = grid.spacing_km(radius) if grid.has_distances else (1.0, 1.0)
     down = np.arange(height) / (2 * height * dy)
     across = np.arange(width) / (2 * width * dx)
     wavenumber = np.hypot(down[:, None], across[None, :])

@@ -1,0 +1,54 @@
+"""Evaluation of fields on a projected grid: distances in km, other grids refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from phire.errors import InputError
+from phire.evaluation import evaluate
+from phire.fields.curvilinear import CurvilinearGrid
+from phire.fields.grid import EARTH_RADIUS, Grid
+from phire.fields.source import ArraySource
+
+CONIC = f"+proj=lcc +lat_1=46 +lat_2=50 +lat_0=48 +lon_0=8 +R={EARTH_RADIUS}"
+WAVES = 8
+
+
+def grid(shift=0.0):
+    axis = 10e3 * (np.arange(48) - 23.5)
+    return CurvilinearGrid.projected(axis[::-1], axis + shift, CONIC)
+
+
+def source(on, noise=0.0):
+    """A wave of 8 half periods across 48 points: 2 · 480 km / 8 = 120 km long."""
+    wave = np.cos(np.pi * WAVES * (np.arange(48) + 0.5) / 48)
+    fields = np.broadcast_to(wave, (3, 48, 48))[..., None].copy()
+    fields += noise * np.random.default_rng(0).normal(size=fields.shape)
+    return ArraySource(fields.astype("f4"), channels=["t"], units=["K"], grid=on)
+
+
+def test_wavelengths_are_in_km_and_masks_make_windows(tmp_path):
+    mask = np.zeros((48, 48))
+    mask[4:28, 12:36] = 1
+    folder = evaluate(
+        source(grid()), {"same": source(grid(), 0.1)}, tmp_path / "out",
+        metrics=["spectrum", "scores"], regions={"box": mask}, report=False,
+    )  # fmt: skip
+    for name, longest in (("spectrum", 960), ("spectrum.box", 480)):
+        with xr.open_dataset(folder / "truth" / f"{name}.nc") as data:
+            assert data.wavelength.attrs["units"] == "km"
+            wavelength = data.wavelength.values
+            peak = wavelength[int(data.variance[0].values.argmax())]
+        assert peak == pytest.approx(120, rel=0.01)
+        assert wavelength.max() == pytest.approx(longest, rel=0.01)
+        # The two spacings differ a little: the last bin ends before the longer one's Nyquist.
+        assert 19.9 < wavelength.min() < 21
+
+
+def test_another_projected_grid_of_the_same_shape_is_refused(tmp_path):
+    for other in (grid(shift=5e3), Grid.regional(np.arange(48), np.arange(48))):
+        with pytest.raises(InputError, match="lies on a"):
+            evaluate(source(grid()), {"other": source(other)}, tmp_path / "out",
+                     metrics=["scores"], report=False)  # fmt: skip
