@@ -12,19 +12,13 @@ import numpy as np
 
 from phire.errors import InputError
 from phire.fields import native_libraries  # noqa: F401
+from phire.fields.global_rows import GEOMETRIES, POLAR_GAP, ideal_latitudes, possible_rows
 
 EARTH_RADIUS = 6.3712e6
 """Radius of the Earth in metres, as pyspharm and the ECMWF's models have it to four digits."""
 
-GEOMETRIES = {"driscoll-healy": "DH", "pole-to-pole": "CC", "cell-centred": "F1", "gaussian": "GL"}
-"""The global kinds of grid, with ducc0's name for the rings."""
-
 TOLERANCE = 2e-3
 """Degrees by which stored coordinates may miss the ideal ones (GRIB rounds to 1e-3)."""
-
-POLAR_GAP = 8.0
-"""Degrees about a pole within which a grid may lack rows and still be the whole sphere; a cap of
-this radius is half a per cent of the sphere."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,31 +81,31 @@ class Grid:
     def driscoll_healy(cls, rows: int, columns: int | None = None) -> Grid:
         """Rows 90° … −90°+180°/H: the north pole, but not the south pole."""
         return cls(
-            "driscoll-healy", _ideal_latitudes("driscoll-healy", rows), _circle(rows, columns)
+            "driscoll-healy", ideal_latitudes("driscoll-healy", rows), _circle(rows, columns)
         )
 
     @classmethod
     def pole_to_pole(cls, rows: int, columns: int | None = None) -> Grid:
         """Rows 90° … −90°, both poles (Clenshaw–Curtis)."""
         columns = columns or 2 * (rows - 1)
-        return cls("pole-to-pole", _ideal_latitudes("pole-to-pole", rows), _circle(rows, columns))
+        return cls("pole-to-pole", ideal_latitudes("pole-to-pole", rows), _circle(rows, columns))
 
     @classmethod
     def cell_centred(cls, rows: int, columns: int | None = None) -> Grid:
         """Rows half a spacing off both poles (Fejér's first rule)."""
-        return cls("cell-centred", _ideal_latitudes("cell-centred", rows), _circle(rows, columns))
+        return cls("cell-centred", ideal_latitudes("cell-centred", rows), _circle(rows, columns))
 
     @classmethod
     def gaussian(cls, rows: int, columns: int | None = None) -> Grid:
         """Rows at the roots of the Legendre polynomial of degree H."""
-        return cls("gaussian", _ideal_latitudes("gaussian", rows), _circle(rows, columns))
+        return cls("gaussian", ideal_latitudes("gaussian", rows), _circle(rows, columns))
 
     @classmethod
     def of_kind(
         cls, kind: str, rows: int, longitudes: Sequence[float], *, descending: bool = True
     ) -> Grid:
         """A global grid of a kind by name, with any longitudes that close the circle."""
-        latitudes = _ideal_latitudes(kind, rows)
+        latitudes = ideal_latitudes(kind, rows)
         return cls(kind, latitudes if descending else latitudes[::-1], longitudes)
 
     @classmethod
@@ -167,7 +161,7 @@ class Grid:
             return grid
         southward = latitudes if grid.descending else latitudes[::-1]
         for kind in GEOMETRIES:
-            ideal = _ideal_latitudes(kind, len(latitudes))
+            ideal = ideal_latitudes(kind, len(latitudes))
             if np.abs(ideal - southward).max() < TOLERANCE:
                 # The exact rows: float32 coordinates would cost the transforms their precision.
                 ideal = ideal if grid.descending else ideal[::-1]
@@ -201,8 +195,8 @@ class Grid:
         if not self.wraps or rows < 4 or max(90 - southward[0], 90 + southward[-1]) > POLAR_GAP:
             return None
         for kind in ("pole-to-pole", "cell-centred", "gaussian"):
-            for whole, north in _possible_rows(kind, southward):
-                ideal = _ideal_latitudes(kind, whole)[north : north + rows]
+            for whole, north in possible_rows(kind, southward):
+                ideal = ideal_latitudes(kind, whole)[north : north + rows]
                 if np.abs(ideal - southward).max() < TOLERANCE:
                     grid = Grid.of_kind(kind, whole, self.longitudes, descending=self.descending)
                     gaps = north, whole - rows - north
@@ -430,30 +424,6 @@ def _edges(values: np.ndarray, half: float) -> np.ndarray:
     return np.concatenate([[2 * values[0] - middle[0]], middle, [2 * values[-1] - middle[-1]]])
 
 
-def _possible_rows(kind: str, southward: np.ndarray) -> list[tuple[int, int]]:
-    """Numbers of rows of a global grid that may hold given ones, with the rows north of these.
-
-    Args:
-        kind: One of :data:`GEOMETRIES`.
-        southward: (H,) latitudes from north to south.
-    """
-    rows = len(southward)
-    step = (southward[0] - southward[-1]) / (rows - 1)
-    if kind == "gaussian":
-        most = rows + 2 * int(np.ceil(POLAR_GAP / step))
-        found = []
-        for whole in range(rows, most + 1):
-            north = int(np.abs(_ideal_latitudes(kind, whole) - southward[0]).argmin())
-            if north + rows <= whole:
-                found.append((whole, north))
-        return found
-    half = 0.5 if kind == "cell-centred" else 0.0
-    # Rows lie at (index + half) steps from the pole.
-    north = round((90 - southward[0]) / step - half)
-    south = round((90 + southward[-1]) / step - half)
-    return [(north + rows + south, north)] if min(north, south) >= 0 else []
-
-
 def _circle(rows: int, columns: int | None) -> np.ndarray:
     columns = columns or 2 * rows
     return 360 * np.arange(columns) / columns
@@ -461,15 +431,3 @@ def _circle(rows: int, columns: int | None) -> np.ndarray:
 
 def _degrees(value: float) -> str:
     return f"{value:.4f}".rstrip("0").rstrip(".")
-
-
-def _ideal_latitudes(kind: str, rows: int) -> np.ndarray:
-    """(H,) latitudes from north to south."""
-    index = np.arange(rows)
-    if kind == "driscoll-healy":
-        return 90 - 180 * index / rows
-    if kind == "pole-to-pole":
-        return 90 - 180 * index / max(rows - 1, 1)
-    if kind == "cell-centred":
-        return 90 - 180 * (index + 0.5) / rows
-    return 90 - np.rad2deg(np.asarray(ducc0.misc.GL_thetas(rows)))
