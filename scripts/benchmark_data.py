@@ -106,7 +106,7 @@ def make(kind: str, store: str, output: str, options: dict) -> dict:
 
 def statistics(store: str, output: str) -> dict:
     """Fits the statistics of log1p normalisation."""
-    from phire.fields.normalization import fit_normalization
+    from phire.fields.normalization_fit import fit_normalization
     from phire.fields.store import open_store
 
     begun = time.perf_counter()

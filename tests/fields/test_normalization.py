@@ -11,12 +11,15 @@ from hypothesis import strategies as st
 
 from phire.errors import InputError
 from phire.fields.grid import Grid
-from phire.fields.normalization import ALPHA, KINDS, Normalization, fit_normalization
+from phire.fields.normalization import ALPHA, KINDS, Normalization
+from phire.fields.normalization_fit import fit_normalization
 from phire.fields.source import ArraySource
 from phire.fields.store import StoreWriter, open_store
 from phire.fields.time import TimeAxis
 
 NUMBERS = st.floats(-1e6, 1e6)
+SIGNED = ("log1p", "z", "none")
+"""The kinds whose formulas run over all channels at once."""
 
 
 def source(fields: np.ndarray) -> ArraySource:
@@ -112,7 +115,7 @@ def test_offsets_much_larger_than_the_spread_are_harmless():
 
 @settings(max_examples=50, deadline=None)
 @given(
-    kind=st.sampled_from(KINDS),
+    kind=st.sampled_from(SIGNED),
     mean=st.floats(-100, 100),
     std=st.floats(0.1, 100),
     values=st.lists(NUMBERS, min_size=1, max_size=20),
@@ -132,7 +135,7 @@ def test_the_order_of_values_is_kept(low, high):
     assert (one <= other) == (low <= high) or np.isclose(low, high)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SIGNED)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_planes_are_normalised_block_by_block_as_log1p_says(kind, dtype, monkeypatch):
     monkeypatch.setattr("phire.fields.normalization.BLOCK", 25)  # three rows of seven at a time
@@ -220,8 +223,8 @@ def test_channels_without_statistics_are_named(change, message):
 
 
 def test_what_is_no_normalisation_is_refused(tmp_path):
-    with pytest.raises(InputError, match="'minmax' is unknown"):
-        Normalization("minmax", ("x",))
+    with pytest.raises(InputError, match="'median' is unknown"):
+        Normalization("median", ("x",))
     with pytest.raises(InputError, match="log1p needs log_mean"):
         Normalization("log1p", ("x",), (0,), (1,))
     with pytest.raises(InputError, match="2 values of mean for 1 channels"):

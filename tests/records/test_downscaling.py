@@ -137,19 +137,20 @@ def test_an_explicit_low_resolution_on_the_corners(tmp_path, region, capsys):
     assert times == set(range(2, 24, 2))
 
 
-@pytest.mark.parametrize(
-    "options, said",
-    [
-        ({}, "give --alignment corner"),
-        ({"scale": 2, "patch": (8, 12), "alignment": "corner"}, "its spacing is 4 and 4 times"),
-    ],
-)
-def test_a_low_resolution_that_lies_elsewhere(tmp_path, region, options, said, capsys):
+def test_the_alignment_is_that_of_the_coarse_input(tmp_path, region, capsys):
     corner_pair(tmp_path, region)
-    with pytest.raises(InputError, match=said):
-        write(tmp_path / "high.h5", tmp_path / "out", low=tmp_path / "low.h5", **options)
-    assert not (tmp_path / "out").exists()
-    assert not capsys.readouterr().err
+    manifest = write(tmp_path / "high.h5", tmp_path / "out", low=tmp_path / "low.h5")
+    assert manifest.schema.alignment == "corner"
+    assert "interpolation" not in capsys.readouterr().err
+    manifest = write(
+        tmp_path / "high.h5", tmp_path / "cell", low=tmp_path / "low.h5", alignment="cell"
+    )
+    assert manifest.schema.alignment == "cell"
+    said = capsys.readouterr().err
+    assert "brought to the grid of 4 × 4 blocks by bilinear interpolation" in said
+    assert "its spacing is 1 and 1 times theirs" in said
+    with pytest.raises(InputError, match=r"does not cover .* 0\.123° in the south"):
+        write(tmp_path / "high.h5", tmp_path / "finer", low=tmp_path / "low.h5", scale=2)
 
 
 def test_resolutions_of_other_channels_or_times(tmp_path, region):
@@ -161,7 +162,7 @@ def test_resolutions_of_other_channels_or_times(tmp_path, region):
         tmp_path / "low.h5", channels=("u", "v"),
         grid=Grid.regional(region.latitudes[::4], region.longitudes[::4]),
     )  # fmt: skip
-    with pytest.raises(InputError, match="the same channels in the same units"):
+    with pytest.raises(InputError, match=r"low.h5 has no channel 'divergence'; it has u, v"):
         write(tmp_path / "high.h5", tmp_path / "out", **options)
 
 

@@ -37,7 +37,7 @@ def assemble(integers, floats, pixels):
 
 @settings(max_examples=30)
 @given(
-    index=st.integers(0, 2**40),
+    index=st.integers(-(2**62), 2**40),
     label=st.integers(1, 2**20),
     place=st.floats(-1000, 1000, width=32),
     first=st.binary(min_size=1, max_size=40000),
@@ -60,7 +60,9 @@ def test_tensorflow_reads_what_was_put_together(
     assert found["b"].bytes_list.value[0] == second
 
 
-@pytest.mark.parametrize("value", [0, 1, 127, 128, 16383, 16384, 2**21 - 1, 2**21, 2**35])
+@pytest.mark.parametrize(
+    "value", [0, 1, 127, 128, 16383, 16384, 2**21 - 1, 2**21, 2**35, 2**62, -1, -(2**40)]
+)
 def test_lengths_follow_from_the_values(value):
     (length,) = features.record_lengths({"index": np.array([value])}, [], {"a": 5})
     example = tf.train.Example()

@@ -7,8 +7,9 @@ from scipy import stats
 from phire.errors import InputError
 from phire.fields.grid import Grid
 from phire.fields.time import TimeAxis
-from phire.records.sampling import Window, plan_pairs, plan_patches, window
-from phire.records.survey import touched
+from phire.records.layers import Layer
+from phire.records.sampling import Window, plan_pairs, plan_patches, window, windows
+from phire.records.survey import too_many
 
 
 def axis(steps):
@@ -111,7 +112,7 @@ def test_patches_of_each_field_lie_uniformly_where_nothing_is_missing():
         return columns == 5
 
     plan = plan_patches(
-        np.arange(4, 44), PLACE, patches_per_field=60, seed=0, blocked=blocked,
+        TimeAxis.steps(50), np.arange(4, 44), PLACE, patches_per_field=60, seed=0, blocked=blocked,
         absent=np.array([7]),
     )  # fmt: skip
     found, counts = np.unique(plan.time, return_counts=True)
@@ -153,14 +154,34 @@ def test_latitudes_that_hold_no_patch(sphere, latitudes, said):
         window(sphere, (4, 4), latitudes)
 
 
-@pytest.mark.parametrize("place, step", [(PLACE, 1), (Window((1, 5), 12, False), 2)])
-def test_touched_equals_brute_force(place, step):
-    random = np.random.default_rng(0)
-    mask = random.random((20, 32)) < 0.01
-    patch = (4, 6)
-    answer = touched(mask, patch, step, place)
+@pytest.mark.parametrize(
+    "place, layer",
+    [
+        (PLACE, Layer("high", (4, 6))),
+        (Window((1, 5), 12, False), Layer("high", (4, 6), 2)),
+        (Window((2, 10), 32, True), Layer("low", (4, 6), 1, (-2, -2))),
+        (Window((1, 7), 9, False, 2), Layer("high", (4, 6), 2, (1, -1))),
+    ],
+)
+@pytest.mark.parametrize("allowed", [0, 2])
+def test_patches_with_too_many_marks_are_those_of_brute_force(place, layer, allowed):
+    mask = np.random.default_rng(0).random((20, 32)) < (0.1 if allowed else 0.01)
+    answer = too_many(mask, layer, place, allowed)
+    assert answer.shape == (place.rows[1] - place.rows[0] + 1, place.columns)
     for row in range(place.rows[0], place.rows[1] + 1):
-        for column in range(place.columns):
-            columns = (column * step + np.arange(6)) % 32
-            part = mask[row * step : row * step + 4][:, columns]
-            assert answer[row - place.rows[0], column] == part.any()
+        for i in range(place.columns):
+            ((first, left),) = layer.places(np.array([[row, place.first + i]]), 32, place.wraps)
+            part = mask[first : first + 4][:, (left + np.arange(6)) % 32]
+            assert answer[row - place.rows[0], i] == (part.sum() > allowed)
+    assert 0 < answer.mean() < 1
+
+
+def test_windows_never_cross_a_gap():
+    time = TimeAxis(np.array([0, 1, 2, 3, 6, 7, 8, 20]))
+    usable = np.ones(8, bool)
+    usable[1] = False
+    assert windows(time, usable, 1)[:, 0].tolist() == [0, 2, 3, 4, 5, 6, 7]
+    assert windows(time, usable, 2).tolist() == [[2, 3], [4, 5], [5, 6]]
+    assert windows(time, usable, 3).tolist() == [[4, 5, 6]]
+    with pytest.raises(InputError, match=r"--window 4 .* the longest has 3 fields"):
+        windows(time, usable, 4)

@@ -27,7 +27,7 @@ def normalizations(draw, channels):
     positive = st.floats(1e-6, 1e6)
     return Normalization(
         draw(st.sampled_from(KINDS)), channels, values(NUMBERS), values(positive), values(NUMBERS),
-        values(positive),
+        values(positive), minimum=values(st.floats(-9, 0)), maximum=values(st.floats(1, 9)),
     )  # fmt: skip
 
 

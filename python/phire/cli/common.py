@@ -258,8 +258,13 @@ class CommaSeparated(click.ParamType):
         return parts
 
 
-def sampling_options(function: Callable) -> Callable:
-    """The options that the commands which sample records share."""
+def sampling_options(masks: bool = False) -> Callable:
+    """Options that the commands which sample records share, as a decorator.
+
+    Args:
+        masks: The records can mark missing values.
+    """
+    policies = ["skip", "fill", "error", *(["mask"] if masks else [])]
     options = [
         click.option("--time", metavar="START,STOP", help="Times to use, half-open."),
         click.option("--shards", type=int, default=8, help="Number of TFRecord files."),
@@ -277,8 +282,9 @@ def sampling_options(function: Callable) -> Callable:
         ),
         click.option(
             "--normalization",
-            type=click.Choice(["log1p", "z", "none"]),
-            help="Normalisation of the pixels.  [default: that of --statistics, else log1p]",
+            metavar="KIND,NAME=KIND...",
+            help="Of log1p, z, minmax, log:EPS, sqrt, none, for all and for channels by name.  "
+            "[default: that of --statistics, else log1p]",
         ),
         click.option(
             "--statistics",
@@ -287,16 +293,21 @@ def sampling_options(function: Callable) -> Callable:
         ),
         click.option(
             "--missing",
-            type=click.Choice(["skip", "fill", "error"]),
+            type=click.Choice(policies),
             default="skip",
-            help="Patches with missing values: not drawn, filled with the mean, or refused.",
+            help="Patches with missing values: not drawn, filled with the mean, or refused"
+            + (", or drawn with a mask." if masks else "."),
         ),
         click.option("--seed", type=int, default=0, help="Seed of the draw."),
         *cluster_options(),
     ]
-    for option in reversed(options):
-        function = option(function)
-    return function
+
+    def decorate(function: Callable) -> Callable:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
 
 
 def cluster_options() -> list[Callable]:

@@ -4,30 +4,65 @@ import click
 
 from phire.cli.common import Command, CommaSeparated, sampling_options
 
+FILE = "FILE[:NAMES]"
+
 
 @click.command("phire-data", cls=Command)
-@click.argument("store", type=click.Path())
+@click.argument("store", metavar="HIGH", type=click.Path())
 @click.argument("records", type=click.Path())
+@click.option(
+    "--targets", type=CommaSeparated(), help="Channels of HIGH to predict.  [default: all]"
+)
+@click.option("--low", metavar=FILE, help="Targets at low resolution.  [default: block means]")
+@click.option(
+    "--predictors", metavar=FILE, multiple=True, help="Further coarse fields; may be repeated."
+)
+@click.option(
+    "--coarse-targets", is_flag=True, help="Block means of the targets before --predictors."
+)
+@click.option(
+    "--static", metavar=FILE, multiple=True, help="Maps on the fine grid; may be repeated."
+)
+@click.option(
+    "--auxiliary", metavar=FILE, multiple=True, help="Predictors in time on the fine grid."
+)
+@click.option("--stations", metavar="FILE.csv", help="Observations, a row a station and time.")
+@click.option(
+    "--withhold-stations", type=float, default=0.2,
+    help="Share of the stations never shown, and of the others hidden in each field.",
+)  # fmt: skip
+@click.option(
+    "--covariates", type=CommaSeparated(), default=(), help="Of hour, day: sine and cosine of each."
+)
 @click.option("--patch", type=CommaSeparated(int, 2, "H,W"), default="96,96", help="Patch size.")
 @click.option("--scale", type=int, default=4, help="High over low resolution.")
 @click.option("--patches-per-field", type=int, default=20, help="Patches of each field.")
 @click.option("--whole-fields", is_flag=True, help="One record a field, of all of it.")
+@click.option("--margin", type=int, default=0, help="Coarse points of context around a patch.")
 @click.option(
-    "--low", type=click.Path(), help="Store of the low resolution, if it is not the mean."
+    "--window", type=int, help="Fields of a sample, a step apart.  [default: no axis of time]"
 )
 @click.option(
     "--alignment",
     type=click.Choice(["cell", "corner"]),
-    help="Where a low-resolution point lies in its block.  [default: cell]",
+    help="Where a coarse point lies in its block.  [default: as the first input does, else cell]",
 )
+@click.option(
+    "--regrid", type=click.Choice(["bilinear", "conservative"]), default="bilinear",
+    help="How coarse input off the blocks is brought to them.",
+)  # fmt: skip
 @click.option(
     "--latitudes",
     type=CommaSeparated(float, 2, "SOUTH,NORTH"),
     help="Where the patches' centres lie, degrees.  [default: everywhere]",
 )
-@sampling_options
+@click.option(
+    "--least-valid", type=float, default=0.5,
+    help="Share of a patch's targets that must be present with --missing mask.",
+)  # fmt: skip
+@sampling_options(masks=True)
 def main(store, records, **options):
-    """Sample patches at two resolutions from STORE into the directory RECORDS."""
+    """Sample patches at two resolutions from HIGH into the directory RECORDS."""
     from phire.records import write_downscaling_records
 
     write_downscaling_records(store, records, **options)

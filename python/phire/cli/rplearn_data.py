@@ -17,7 +17,7 @@ from phire.cli.common import Command, CommaSeparated, sampling_options
     default="-60,60",
     help="Where the patches' centres lie, degrees.",
 )
-@sampling_options
+@sampling_options()
 def main(store, records, **options):
     """Sample pairs of patches from STORE into the directory RECORDS."""
     from phire.records import write_pair_records

@@ -33,7 +33,7 @@ _PLACES = {
     "convert": "conversion",
     "describe_source": "description",
     "describe_store": "description",
-    "fit_normalization": "normalization",
+    "fit_normalization": "normalization_fit",
     "join": "joining",
     "member_count": "source",
     "open_fields": "ensemble",

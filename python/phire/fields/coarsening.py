@@ -178,6 +178,20 @@ def weighted_block_mean(
     return means.astype(dtype)
 
 
+def present_block_mean(fields: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Means of the points present in each block, missing only where none is.
+
+    Arguments and result are those of :func:`weighted_block_mean`.
+    """
+    present = np.isfinite(fields)
+    if present.all():
+        return weighted_block_mean(fields, weights)
+    share = weighted_block_mean(present, weights, np.float64)
+    total = weighted_block_mean(np.where(present, fields, 0), weights, np.float64)
+    means = np.divide(total, share, out=np.full_like(total, np.nan), where=share > 1e-9)
+    return means.astype(np.float32)
+
+
 def with_block_means(fine: np.ndarray, coarse: np.ndarray, grid: Grid, scale: int) -> np.ndarray:
     """Shifts every block of fine fields so that its area-weighted mean is the coarse value.
 

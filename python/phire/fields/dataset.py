@@ -80,7 +80,8 @@ class DatasetSource:
                 "gridded fields."
             )
         kept = {
-            v: (*time_dimensions(dataset[v]), *_horizontal(dataset[v]), VERSIONS) for v in found
+            v: (*time_dimensions(dataset[v]), *horizontal_dimensions(dataset[v]), VERSIONS)
+            for v in found
         }
         others = [v for v in found if not has_further(dataset[v], kept[v])]
         choices = {"level": level, "member": member, "others": others, "name": name}
@@ -108,7 +109,11 @@ class DatasetSource:
         except InputError as error:
             raise InputError(f"{name}: {error}") from None
         for array in self._arrays:
-            left = set(array.dims) - {*self._time_dimensions, *_horizontal(array), VERSIONS}
+            left = set(array.dims) - {
+                *self._time_dimensions,
+                *horizontal_dimensions(array),
+                VERSIONS,
+            }
             if left:
                 raise InputError(
                     f"{name}: {array.name} has the further dimension {sorted(map(str, left))}."
@@ -136,7 +141,7 @@ class DatasetSource:
         shape = (len(chosen), len(range(height)[rows]), len(range(width)[columns]))
         fields = np.empty((*shape, len(self._arrays)), np.float32)
         for c, array in enumerate(self._arrays):
-            down, across = _horizontal(array)
+            down, across = horizontal_dimensions(array)
             window = array.isel(
                 {
                     down: self._orientation.file_rows(rows, array.sizes[down]),
@@ -195,7 +200,7 @@ def field_variables(dataset: xr.Dataset, wanted: Sequence[str] | None = None) ->
     fields = [
         str(name)
         for name, array in dataset.data_vars.items()
-        if array.dtype.kind in "fiu" and len(_horizontal(array)) == 2
+        if array.dtype.kind in "fiu" and len(horizontal_dimensions(array)) == 2
     ]
     moving = [name for name in fields if time_dimensions(dataset[name])]
     still = [name for name in fields if name not in moving]
@@ -204,7 +209,7 @@ def field_variables(dataset: xr.Dataset, wanted: Sequence[str] | None = None) ->
     return moving or fields
 
 
-def _horizontal(array: xr.DataArray) -> tuple[Hashable, ...]:
+def horizontal_dimensions(array: xr.DataArray) -> tuple[Hashable, ...]:
     """The dimensions of rows and columns; fewer than two where the array has none."""
     found = []
     for kind in HORIZONTAL:
@@ -244,7 +249,7 @@ def orientation_of(array: xr.DataArray, attributes: Mapping[Hashable, Any]) -> O
     Raises:
         InputError: The coordinates make no grid.
     """
-    down, across = _horizontal(array)
+    down, across = horizontal_dimensions(array)
     if not _located(array, (down, across)):
         grid = curvilinear_grid(array, (down, across), attributes)
         if grid is None:

@@ -1,4 +1,4 @@
-"""Normalisation of fields: z-score, or AtmoDist's log1p between two z-scores."""
+"""Normalization of fields: invertible maps to numbers of about unit size, channel by channel."""
 
 from __future__ import annotations
 
@@ -12,31 +12,41 @@ from typing import Any
 
 import numpy as np
 
-from phire import files, progress
-from phire.errors import InputError, WorkError
-from phire.fields.source import Source, Times, indices
+from phire import files
+from phire.errors import InputError
 
-KINDS = ("log1p", "z", "none")
+KINDS = ("log1p", "z", "minmax", "sqrt", "none")
+"""The kinds that stand for themselves; beside them there is ``log:EPS``."""
+FORMS = "log1p, z, minmax, log:EPS, sqrt or none"
+LOGARITHM = "log:"
 ALPHA = 0.2
 BLOCK = 1 << 17
 """Values of a channel that are worked on at once: fewer would stay nearer in the cache, but then
 threads spend their time on handing Python's lock to each other (a fourth of it with 2^15)."""
+
+_MOMENTS = ("mean", "std", "log_mean", "log_std", "minimum", "maximum")
 
 
 @dataclasses.dataclass(frozen=True)
 class Normalization:
     """An invertible map from physical units to numbers of about unit size, channel by channel.
 
-    ``z``: x ↦ (x − mean) / std. ``log1p``: the same, then x ↦ sign(x)·log(1 + alpha·\\|x\\|), then
-    the same with ``log_mean`` and ``log_std`` (Hoffmann & Lessig 2023, doi:10.1017/eds.2023.1).
-    ``none``: the identity.
+    - ``z``: x ↦ (x − mean) / std.
+    - ``log1p``: the same, then x ↦ sign(x)·log(1 + alpha·\\|x\\|), then the same with ``log_mean``
+      and ``log_std`` (Hoffmann & Lessig 2023, doi:10.1017/eds.2023.1).
+    - ``minmax``: the range ``minimum`` … ``maximum`` to −1 … 1.
+    - ``log:EPS``: x ↦ log(x + EPS), then the z-score with ``log_mean`` and ``log_std``; for what
+      is never negative, such as rain. Values below 0 count as 0.
+    - ``sqrt``: x ↦ √x, then likewise.
+    - ``none``: the identity.
 
     Attributes:
-        kind: ``log1p``, ``z`` or ``none``.
+        kind: The kind of all channels, or those of each, separated by commas.
         channels: Names of the channels, in the order of the last axis.
-        mean, std: Moments of the physical values; kept for ``none`` too where they are known.
-        log_mean, log_std: Moments after the logarithm; None unless ``log1p``.
-        alpha: Steepness of the logarithm.
+        mean, std: Moments of the physical values; kept for other kinds too where they are known.
+        log_mean, log_std: Moments after the logarithm or the root (0 and 1 of channels without).
+        alpha: Steepness of ``log1p``.
+        minimum, maximum: Range of the physical values, for ``minmax`` (0 and 1 of other channels).
     """
 
     kind: str
@@ -46,19 +56,28 @@ class Normalization:
     log_mean: tuple[float, ...] | None = None
     log_std: tuple[float, ...] | None = None
     alpha: float = ALPHA
+    minimum: tuple[float, ...] | None = None
+    maximum: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise InputError(
-                f"normalization {self.kind!r} is unknown: it must be one of {', '.join(KINDS)}."
-            )
         object.__setattr__(self, "channels", tuple(self.channels))
-        needed = {"log1p": ("mean", "std", "log_mean", "log_std"), "z": ("mean", "std")}
-        for name in ("mean", "std", "log_mean", "log_std"):
+        kinds = str(self.kind).split(",")
+        for kind in kinds:
+            check_kind(kind)
+        if len(kinds) not in (1, len(self.channels)):
+            raise InputError(
+                f"normalization has {len(kinds)} kinds for {len(self.channels)} channels."
+            )
+        object.__setattr__(self, "kind", kinds[0] if len(set(kinds)) == 1 else ",".join(kinds))
+        needed = set().union(*(_needed(kind) for kind in kinds))
+        for name in _MOMENTS:
             values = getattr(self, name)
             if values is None:
-                if name in needed.get(self.kind, ()):
+                if name in needed:
                     raise InputError(f"normalization {self.kind} needs {name}, which is missing.")
+                continue
+            if name not in needed and name not in ("mean", "std"):
+                object.__setattr__(self, name, None)
                 continue
             values = tuple(float(value) for value in values)
             object.__setattr__(self, name, values)
@@ -69,6 +88,20 @@ class Normalization:
                 )
             if not np.isfinite(values).all() or ("std" in name and min(values) <= 0):
                 raise InputError(f"normalization has an impossible {name}: {values}.")
+        for c, kind in enumerate(self.kinds):
+            if kind == "minmax" and self.minimum[c] >= self.maximum[c]:
+                raise InputError(f"normalization has no range for {self.channels[c]}.")
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kind of each channel."""
+        kinds = tuple(self.kind.split(","))
+        return kinds * len(self.channels) if len(kinds) == 1 else kinds
+
+    @property
+    def _vectorised(self) -> bool:
+        """All channels are of one kind whose formula runs over all of them at once."""
+        return self.kind in ("z", "log1p", "none")
 
     @classmethod
     def identity(cls, channels: Sequence[str]) -> Normalization:
@@ -80,7 +113,7 @@ class Normalization:
 
         Args:
             x: (..., C) array, or tensor where ``xp`` is a namespace of its functions.
-            xp: A namespace with ``abs``, ``sign``, ``log1p`` (NumPy, ``keras.ops``).
+            xp: A namespace of its functions, such as NumPy or ``keras.ops``.
 
         Returns:
             Values of the same shape and type.
@@ -97,8 +130,57 @@ class Normalization:
             result = np.empty(x.shape, _float_type(x))
             self.apply_planes(x.reshape(-1, count).T, result.reshape(-1, count))
             return result
+        if not self._vectorised:
+            return self._each(x, xp, self._forward)
         mean, std = self._constants(x, self.mean, self.std)
         return self.bent((x - mean) / std, xp)
+
+    def _each(self, x: Any, xp: Any, function: Any) -> Any:
+        """``function`` of every channel, which is given its number, values and namespace."""
+        parts = [function(c, x[..., c], xp) for c in range(len(self.channels))]
+        return xp.stack(parts, axis=-1)
+
+    def _forward(self, c: int, x: Any, xp: Any) -> Any:
+        """Normalised values of one channel."""
+        kind = self.kinds[c]
+        if kind == "none":
+            return x
+        if kind == "minmax":
+            middle, reach = self._range(c)
+            return (x - middle) / reach
+        if kind in ("z", "log1p"):
+            scores = (x - self.mean[c]) / self.std[c]
+            if kind == "z":
+                return scores
+            curve = xp.sign(scores) * xp.log1p(self.alpha * xp.abs(scores))
+        elif kind == "sqrt":
+            curve = xp.sqrt(xp.maximum(x, 0.0))
+        else:
+            curve = xp.log(xp.maximum(x, 0.0) + epsilon(kind))
+        return (curve - self.log_mean[c]) / self.log_std[c]
+
+    def _backward(self, c: int, x: Any, xp: Any) -> Any:
+        """Physical values of one channel; the inverse of :meth:`_forward`."""
+        kind = self.kinds[c]
+        if kind == "none":
+            return x
+        if kind == "minmax":
+            middle, reach = self._range(c)
+            return x * reach + middle
+        if kind in ("sqrt", "z", "log1p"):
+            if kind != "z":
+                x = x * self.log_std[c] + self.log_mean[c]
+            if kind == "sqrt":
+                return xp.square(xp.maximum(x, 0.0))
+            if kind == "log1p":
+                x = xp.sign(x) * xp.expm1(xp.abs(x)) / self.alpha
+            return x * self.std[c] + self.mean[c]
+        return xp.maximum(xp.exp(x * self.log_std[c] + self.log_mean[c]) - epsilon(kind), 0.0)
+
+    def _range(self, c: int) -> tuple[float, float]:
+        """Middle of a channel's range, and half its width."""
+        low, high = self.minimum[c], self.maximum[c]
+        return (low + high) / 2, (high - low) / 2
 
     def apply_planes(self, planes: np.ndarray, out: np.ndarray) -> None:
         """What :meth:`apply` does, from channels first to channels last.
@@ -116,17 +198,20 @@ class Normalization:
         work = np.empty((2, rows, *planes.shape[2:]), dtype)
         moments = [self.mean, self.std, self.log_mean, self.log_std]
         with np.errstate(invalid="ignore"):  # infinite values are for the caller to find
-            for c, plane in enumerate(planes):
+            for c, (kind, plane) in enumerate(zip(self.kinds, planes)):
+                if kind not in ("z", "log1p", "none"):
+                    out[..., c] = self._forward(c, plane, np)
+                    continue
                 mean, std, log_mean, log_std = (m and dtype.type(m[c]) for m in moments)
                 for first in range(0, len(plane), rows):
                     values = plane[first : first + rows]
                     target = out[first : first + rows, ..., c]
-                    if self.kind == "none":
+                    if kind == "none":
                         target[...] = values
                         continue
                     scores, rest = work[:, : len(values)]
                     np.subtract(values, mean, out=scores)
-                    if self.kind == "z":
+                    if kind == "z":
                         np.divide(scores, std, out=target, casting="same_kind")
                         continue
                     scores /= std
@@ -138,24 +223,44 @@ class Normalization:
         """Normalised values to physical ones; the inverse of :meth:`apply`."""
         if self.kind == "none":
             return x
+        if not self._vectorised:
+            return self._each(x, xp, self._backward)
         x = self.linear(x, xp)
         mean, std = self._constants(x, self.mean, self.std)
         return x * std + mean
 
     def bent(self, x: Any, xp: Any = np) -> Any:
-        """From z-scores to normalised values: the part of :meth:`apply` that is not linear."""
+        """From values that are linear in the physical ones to normalised ones.
+
+        Of channels with a logarithm or a root these are z-scores; of all others they are the
+        normalised values themselves.
+        """
+        if not self._vectorised:
+            return self._each(x, xp, self._bent)
         if self.kind != "log1p":
             return x
         mean, std = self._constants(x, self.log_mean, self.log_std)
         return (xp.sign(x) * xp.log1p(self.alpha * xp.abs(x)) - mean) / std
 
     def linear(self, x: Any, xp: Any = np) -> Any:
-        """From normalised values to z-scores; the inverse of :meth:`bent`."""
+        """From normalised values to values linear in the physical ones; inverts :meth:`bent`."""
+        if not self._vectorised:
+            return self._each(x, xp, self._linear)
         if self.kind != "log1p":
             return x
         mean, std = self._constants(x, self.log_mean, self.log_std)
         x = x * std + mean
         return xp.sign(x) * xp.expm1(xp.abs(x)) / self.alpha
+
+    def _bent(self, c: int, x: Any, xp: Any) -> Any:
+        if self.kinds[c] in ("z", "minmax", "none"):
+            return x
+        return self._forward(c, x * self.std[c] + self.mean[c], xp)
+
+    def _linear(self, c: int, x: Any, xp: Any) -> Any:
+        if self.kinds[c] in ("z", "minmax", "none"):
+            return x
+        return (self._backward(c, x, xp) - self.mean[c]) / self.std[c]
 
     def _constants(self, x: Any, *values: tuple[float, ...]) -> list[Any]:
         # In the precision of NumPy arrays; tensors convert the constants themselves.
@@ -178,10 +283,27 @@ class Normalization:
         places = [self.channels.index(name) for name in channels]
         parts = {
             name: None if values is None else tuple(values[p] for p in places)
-            for name in ("mean", "std", "log_mean", "log_std")
+            for name in _MOMENTS
             for values in [getattr(self, name)]
         }
-        return dataclasses.replace(self, channels=tuple(channels), **parts)
+        kind = ",".join(self.kinds[place] for place in places)
+        return dataclasses.replace(self, kind=kind, channels=tuple(channels), **parts)
+
+    def with_kinds(self, kinds: Sequence[str]) -> Normalization:
+        """The same statistics under other kinds.
+
+        Raises:
+            InputError: The statistics lack what a kind needs; they hold what a logarithm or root
+                needs for the very kind they were fitted for alone.
+        """
+        for name, old, new in zip(self.channels, self.kinds, kinds):
+            if new not in (old, "none", "z"):
+                raise InputError(
+                    f"the statistics hold the normalization {old} of {name}, which cannot become "
+                    f"{new}: leave out --normalization to take that, or --statistics to fit "
+                    "another."
+                )
+        return dataclasses.replace(self, kind=",".join(kinds))
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
@@ -226,6 +348,82 @@ class Normalization:
             raise InputError(f"{path}: {error}") from None
 
 
+def joined(parts: Sequence[Normalization]) -> Normalization:
+    """The normalization of several groups of channels, one after another."""
+    if len(parts) == 1:
+        return parts[0]
+    blank = dict(zip(_MOMENTS, (0.0, 1.0) * 3))
+    moments = {}
+    for name in _MOMENTS:
+        values = [getattr(part, name) for part in parts]
+        if values.count(None) == len(values):
+            continue
+        moments[name] = [
+            value
+            for part, found in zip(parts, values)
+            for value in ([blank[name]] * len(part.channels) if found is None else found)
+        ]
+    kind = ",".join(kind for part in parts for kind in part.kinds)
+    return Normalization(kind, tuple(c for part in parts for c in part.channels), **moments)
+
+
+def check_kind(kind: str) -> None:
+    """Refuses a kind that is unknown.
+
+    Raises:
+        InputError: It is; the message lists the kinds.
+    """
+    if kind in KINDS:
+        return
+    try:
+        if kind.startswith(LOGARITHM) and 0 < epsilon(kind) < math.inf:
+            return
+    except ValueError:
+        pass
+    raise InputError(f"normalization {kind!r} is unknown: it must be {FORMS}, with EPS above 0.")
+
+
+def epsilon(kind: str) -> float:
+    """EPS of ``log:EPS``."""
+    return float(kind.removeprefix(LOGARITHM))
+
+
+def parse_kinds(text: str, channels: Sequence[str]) -> tuple[str, ...]:
+    """The kind of each channel that a text such as ``z,pr=log:0.1`` states.
+
+    Args:
+        text: A kind for all channels, and ``NAME=KIND`` for those that differ; without the former
+            the others are ``log1p``.
+        channels: Names of the channels.
+
+    Raises:
+        InputError: A kind or a channel is unknown.
+    """
+    kinds = dict.fromkeys(channels, "log1p")
+    for place, part in enumerate(str(text).split(",")):
+        name, equals, kind = part.strip().rpartition("=")
+        check_kind(kind)
+        if not equals and not place:
+            kinds = dict.fromkeys(channels, kind)
+        elif name in kinds:
+            kinds[name] = kind
+        else:
+            raise InputError(
+                f"--normalization {text}: {part.strip()!r} names no channel; these are "
+                f"{', '.join(channels)}, each given as NAME=KIND after a kind for all."
+            )
+    return tuple(kinds.values())
+
+
+def _needed(kind: str) -> tuple[str, ...]:
+    """Moments without which a kind cannot be applied or made linear."""
+    if kind == "none":
+        return ()
+    if kind == "minmax":
+        return ("minimum", "maximum")
+    return ("mean", "std") if kind == "z" else ("mean", "std", "log_mean", "log_std")
+
+
 def bend(x: np.ndarray, alpha: float, work: np.ndarray) -> None:
     """x ↦ sign(x)·log(1 + alpha·\\|x\\|), in place; right to the rounding of 1.
 
@@ -250,150 +448,3 @@ def bend(x: np.ndarray, alpha: float, work: np.ndarray) -> None:
 
 def _float_type(values: np.ndarray) -> np.dtype:
     return values.dtype if values.dtype.kind == "f" else np.dtype(np.float64)
-
-
-def fit_normalization(
-    source: Source,
-    *,
-    kind: str = "log1p",
-    times: Times | None = None,
-    chunk: int | None = None,
-) -> Normalization:
-    """Fits the statistics of a normalisation to a source's fields.
-
-    The moments are plain ones over all values that are not missing (AtmoDist's, without area
-    weights), per channel and in float64. The fields are read chunk by
-    chunk through dask, on the distributed client that is active (see :mod:`phire.fields.cluster`),
-    else on threads; the result is the same to the last bit.
-
-    Args:
-        source: The training data.
-        kind: ``log1p``, ``z`` or ``none``.
-        times: The fields to use; all if not given.
-        chunk: Fields read at once; by default about 64 MB of them.
-
-    Returns:
-        The normalisation; for ``none`` the mean and standard deviation are kept as facts.
-
-    Raises:
-        InputError: A channel has no value, an infinite one, or is constant.
-        WorkError: Workers were lost again and again.
-    """
-    chosen = indices(slice(None) if times is None else times, len(source.time))
-    if chunk is None:
-        rows, columns = source.grid.shape
-        chunk = max(1, int(64e6 / (4 * rows * columns * len(source.channels))))
-    parts = [chosen[i : i + chunk] for i in range(0, len(chosen), chunk)]
-    mean, std = _fit_moments(source, parts, None)
-    fitted = Normalization("z" if kind == "log1p" else kind, source.channels, mean, std)
-    if kind != "log1p":
-        return fitted
-    log_mean, log_std = _fit_moments(source, parts, fitted)
-    return Normalization("log1p", source.channels, mean, std, log_mean, log_std, ALPHA)
-
-
-def _fit_moments(
-    source: Source, parts: list[np.ndarray], fitted: Normalization | None
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    merged = _each_part(source, parts, fitted)
-    while len(merged) > 1:
-        # A tree keeps rounding errors small; its order is of the parts, not of who was first.
-        merged = [
-            _merge(*merged[i : i + 2]) if i + 1 < len(merged) else merged[i]
-            for i in range(0, len(merged), 2)
-        ]
-    count, mean, squares = merged[0]
-    for c, name in enumerate(source.channels):
-        if not count[c]:
-            raise InputError(
-                f"channel {name} holds nothing but missing values: leave it out, or choose other "
-                "times."
-            )
-        if not np.isfinite(mean[c]):
-            raise InputError(
-                f"channel {name} holds infinite values: mark them as missing (NaN) first."
-            )
-        if squares[c] <= 0:
-            raise InputError(f"channel {name} is constant: it cannot be normalised; leave it out.")
-    std = np.sqrt(squares / count)
-    return tuple(map(float, mean)), tuple(map(float, std))
-
-
-def _each_part(
-    source: Source, parts: list[np.ndarray], fitted: Normalization | None
-) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """The moments of every part, in their order, from the active client or from threads."""
-    import dask
-    from dask.callbacks import Callback
-    from distributed import KilledWorker, as_completed, get_client
-
-    try:
-        client = get_client()
-    except ValueError:
-        client = None
-    moments = dask.delayed(_moments, pure=False)
-    tasks = [moments(source, part, fitted) for part in parts]
-    pass_name = "statistics" if fitted is None else "statistics after the logarithm"
-    with progress.progress_bar(pass_name, len(tasks), "chunks") as advance:
-        if client is None:
-            with Callback(posttask=lambda key, *_: advance()):
-                return list(dask.compute(*tasks, scheduler="threads"))
-        futures = client.compute(tasks, retries=5)
-        try:
-            for _ in as_completed(futures):
-                advance()
-            return client.gather(futures)
-        except KilledWorker as error:
-            raise WorkError(
-                f"workers were lost again and again while fitting the statistics ({error}): see "
-                "their logs; memory is the usual reason."
-            ) from None
-
-
-def _moments(
-    source: Source, times: np.ndarray, fitted: Normalization | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Count, mean and sum of squared deviations per channel of some fields."""
-    merged = None
-    # In blocks that stay in the processor's cache, in memory that is used again and again.
-    work = np.empty((2, len(source.channels), BLOCK // 2))
-    for time in times:
-        fields = source.read([time]).reshape(-1, len(source.channels))
-        for start in range(0, len(fields), work.shape[-1]):
-            block = fields[start : start + work.shape[-1]].T
-            values, rest = work[..., : block.shape[1]]
-            values[...] = block
-            if fitted is not None:
-                values -= np.array(fitted.mean)[:, None]
-                values /= np.array(fitted.std)[:, None]
-                with np.errstate(invalid="ignore"):  # infinite values are refused already
-                    bend(values, ALPHA, rest)
-            part = _block_moments(values)
-            merged = part if merged is None else _merge(merged, part)
-    return merged
-
-
-def _block_moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The moments of values (C, n), which are overwritten."""
-    missing = np.isnan(values)
-    count = values.shape[1] - np.count_nonzero(missing, axis=1)
-    if count.min() < values.shape[1]:
-        values[missing] = 0
-    mean = values.sum(1) / np.maximum(count, 1)
-    with np.errstate(invalid="ignore"):  # an infinite value is named once all are summed
-        values -= mean[:, None]
-    if count.min() < values.shape[1]:
-        values[missing] = 0
-    return count, mean, np.einsum("cn,cn->c", values, values)
-
-
-def _merge(a: tuple, b: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Joins the moments of two disjoint samples (Chan, Golub & LeVeque 1979)."""
-    (count_a, mean_a, squares_a), (count_b, mean_b, squares_b) = a, b
-    count = count_a + count_b
-    share = count_b / np.maximum(count, 1)
-    with np.errstate(invalid="ignore"):
-        difference = mean_b - mean_a
-        mean = mean_a + difference * share
-        squares = squares_a + squares_b + difference**2 * count_a * share
-    return count, mean, squares

@@ -233,12 +233,17 @@ class FieldStore:
             rule.apply(fields[..., channel])
         return fields
 
-    def read_planes(self, time: int) -> np.ndarray:
-        """Reads one field, channel by channel as it is stored: (C, H, W) float32."""
-        planes = np.empty((self.shape[0], *self.shape[2:]), np.float32)
-        for channel in range(len(planes)):
-            self._data.read_direct(planes, np.s_[channel, time], np.s_[channel])
-            self._read_as[channel].apply(planes[channel])
+    def read_planes(self, time: int, channels: Sequence[int] | None = None) -> np.ndarray:
+        """Reads one field, channel by channel as it is stored: (C, H, W) float32.
+
+        Args:
+            time: Its index.
+            channels: Places of the channels to read; all by default.
+        """
+        channels = range(self.shape[0]) if channels is None else channels
+        planes = np.empty((len(channels), *self.shape[2:]), np.float32)
+        for place, channel in enumerate(channels):
+            self._data.read_direct(planes, np.s_[channel, time], np.s_[place])
         return planes
 
     def close(self) -> None:

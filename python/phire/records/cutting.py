@@ -11,7 +11,7 @@ import google_crc32c
 import numpy as np
 
 from phire.fields.normalization import Normalization
-from phire.records.layers import Layers
+from phire.records.layers import Fill, Layers
 from phire.records.planes import Resolution
 from phire.records.writing import ShardFiles
 
@@ -24,14 +24,14 @@ class Cuts:
         time: Index of the field.
         row, column: First row and column, in the units of the plan.
         record: Number of the record in the plan.
-        feature: Which feature of pixels the first layer's patch becomes; the next layer's the next.
+        segment: Which stretch of its feature of pixels the first layer's patch becomes.
     """
 
     time: np.ndarray
     row: np.ndarray
     column: np.ndarray
     record: np.ndarray
-    feature: np.ndarray
+    segment: np.ndarray
 
     def part(self, which: np.ndarray | slice) -> Cuts:
         """Some of them."""
@@ -44,57 +44,74 @@ class Cutter:
 
     Attributes:
         layers: The fields.
-        normalization: Applied to the pixels.
+        normalizations: Applied to the pixels of each layer; None to those of bits.
         dtype: Of the stored pixels.
         wraps: Patches may run across the last column, on to the first.
-        fill: (C,) put where values are missing; None where patches avoid these.
+        fill: Put where values of a channel are missing; None where patches avoid these, or where
+            they are masked.
         surveyed: Missing values are expected; otherwise work stops at the first.
+        mask: Missing values become 0 after the normalization.
     """
 
     layers: Layers
-    normalization: Normalization
+    normalizations: tuple[Normalization | None, ...]
     dtype: str
     wraps: bool
-    fill: tuple[float, ...] | None = None
+    fill: Fill | None = None
     surveyed: bool = False
+    mask: bool = False
 
-    def patches(
-        self, field: Resolution, patch: tuple[int, int], places: np.ndarray
-    ) -> Iterator[bytes]:
+    def patches(self, number: int, field: Resolution, places: np.ndarray) -> Iterator[bytes]:
         """Yields the bytes of patches of a field, H×W×C little-endian.
 
         One by one: what follows finds each still in the processor's cache.
 
         Args:
-            field: Physical values.
-            patch: (H, W).
-            places: (n, 2) first rows and columns.
+            number: Of the layer.
+            field: Its physical values.
+            places: (n, 2) first rows and columns of the plan.
         """
-        height, width = patch
+        layer = self.layers.layers[number]
+        height, width = layer.patch
+        places = layer.places(places, field.shape[2], self.wraps)
+        pack = _bits if layer.bits else np.ndarray.tobytes
         if len(places) * height * width > field.shape[1] * field.shape[2]:
             first = places[:, 0].min()
             rows = slice(first, places[:, 0].max() + height)
-            pixels = self.normalised(field.whole()[:, rows], width if self.wraps else 0)
+            pixels = self.pixels(number, field.whole()[:, rows], width if self.wraps else 0)
             places = places - [first, 0]
         else:
-            pixels = self.normalised(field.patches(patch, places))
+            pixels = self.pixels(number, field.patches(layer.patch, places))
             places = np.stack([np.arange(len(places)) * height, np.zeros(len(places), int)], 1)
         for row, column in places.tolist():
-            yield pixels[row : row + height, column : column + width].tobytes()
+            yield pack(pixels[row : row + height, column : column + width])
 
-    def normalised(self, planes: np.ndarray, extra: int = 0) -> np.ndarray:
+    def pixels(self, number: int, planes: np.ndarray, extra: int = 0) -> np.ndarray:
         """(H, W + extra, C) as stored, from (C, H, W) physical values.
 
         Args:
+            number: Of the layer.
             planes: (C, H, W).
             extra: Columns to go on with beyond the last one, from the first.
         """
         width = planes.shape[2]
         shape = planes.shape[1], width + extra, len(planes)
-        pixels = np.empty(shape, np.dtype(self.dtype).newbyteorder("<"))
-        self.normalization.apply_planes(planes, pixels[:, :width])
+        layer = self.layers.layers[number]
+        if layer.bits:
+            pixels = np.empty(shape, bool)
+            pixels[:, :width] = np.isfinite(np.moveaxis(planes, 0, -1))
+        else:
+            pixels = np.empty(shape, np.dtype(self.dtype).newbyteorder("<"))
+            self.normalizations[number].apply_planes(planes, pixels[:, :width])
+            if self.mask or layer.strict is not None:
+                pixels[:, :width][np.isnan(pixels[:, :width])] = 0
         pixels[:, width:] = pixels[:, :extra]
         return pixels
+
+
+def _bits(values: np.ndarray) -> bytes:
+    """One bit a value, the first in the highest bit of the first byte."""
+    return np.packbits(values).tobytes()
 
 
 def cut_fields(
@@ -115,16 +132,15 @@ def cut_fields(
         was met unexpectedly.
     """
     crcs = np.empty(offsets.shape, np.uint32)
-    fill = None if cutter.fill is None else np.asarray(cutter.fill)
     bounds = np.flatnonzero(np.diff(cuts.time, prepend=-1, append=-1))
     with ShardFiles(directory, names) as files:
         for first, last in itertools.pairwise(bounds.tolist()):
-            fields = cutter.layers.read(int(cuts.time[first]), fill)
+            fields = cutter.layers.read(int(cuts.time[first]), cutter.fill)
             if not cutter.surveyed and not all(field.finite for field in fields):
                 return None
-            for number, (layer, field) in enumerate(zip(cutter.layers.layers, fields)):
-                places = np.stack([cuts.row[first:last], cuts.column[first:last]], axis=1)
-                patches = cutter.patches(field, layer.patch, places * layer.step)
+            places = np.stack([cuts.row[first:last], cuts.column[first:last]], axis=1)
+            for number, field in enumerate(fields):
+                patches = cutter.patches(number, field, places)
                 for i, pixels in zip(range(first, last), patches):
                     crcs[i, number] = google_crc32c.value(pixels)
                     files.write(int(shard[i]), int(offsets[i, number]), pixels)

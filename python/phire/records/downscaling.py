@@ -1,4 +1,4 @@
-"""Downscaling records: the same patch at a low and at a high resolution (PhIRE's features)."""
+"""Downscaling records: the same patch at a low and at a high resolution, with further inputs."""
 
 from __future__ import annotations
 
@@ -6,33 +6,46 @@ import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from phire import files, progress
 from phire.errors import InputError
 from phire.fields.cluster import cluster
-from phire.fields.coarsening import ALIGNMENTS, coarsen_grid, remainder_note
-from phire.fields.store import open_store
-from phire.records import features, making, writing
-from phire.records.cutting import Cuts
-from phire.records.layers import TwoResolutions
+from phire.fields.coarsening import ALIGNMENTS, remainder_note
+from phire.fields.covariates import check_covariates
+from phire.fields.units import difference
+from phire.records import making
+from phire.records.downscaling_samples import Inputs, Samples, Shape
+from phire.records.inputs import InputFile, split_names
 from phire.records.manifest import Manifest
-from phire.records.matching import match_low
-from phire.records.sampling import Blocked, PatchPlan, Window, plan_patches, window
-from phire.records.schema import DOWNSCALING, SampleArray, SampleSchema
+from phire.records.matching import METHODS
+from phire.records.statics import write_statics
+
+MISSING = (*making.MISSING, "mask")
+Paths = Sequence[str | os.PathLike]
 
 
 def write_downscaling_records(
     store: str | os.PathLike,
     output: str | os.PathLike,
     *,
+    targets: Sequence[str] | None = None,
+    low: str | os.PathLike | None = None,
+    predictors: Paths = (),
+    coarse_targets: bool = False,
+    static: Paths = (),
+    auxiliary: Paths = (),
+    stations: str | os.PathLike | None = None,
+    withhold_stations: float = 0.2,
+    covariates: Sequence[str] = (),
     patch: Sequence[int] = (96, 96),
     scale: int = 4,
     patches_per_field: int = 20,
     whole_fields: bool = False,
-    low: str | os.PathLike | None = None,
+    margin: int = 0,
+    window: int | None = None,
     alignment: str | None = None,
+    regrid: str = "bilinear",
     latitudes: Sequence[float] | None = None,
     time: str | Sequence[str | None] | None = None,
     shards: int = 8,
@@ -41,159 +54,212 @@ def write_downscaling_records(
     normalization: str | None = None,
     statistics: str | os.PathLike | None = None,
     missing: str = "skip",
+    least_valid: float = 0.5,
     seed: int = 0,
     workers: int | None = None,
     scheduler: str | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Samples patches at two resolutions from a store into TFRecords (PhIRE's features).
+    """Samples patches at two resolutions into TFRecords (PhIRE's features, and further ones).
 
-    The low resolution is the area-weighted block mean of the physical values, or comes from a
-    second store. Both are normalised alike afterwards.
+    ``high`` are the targets. ``low`` holds, in this order: the targets at low resolution (those of
+    ``low``, else area-weighted block means of the targets; with ``predictors`` alone none, unless
+    ``coarse_targets``), then the predictors. Inputs are field stores, NetCDF, Zarr or GRIB, each
+    ``FILE`` or ``FILE:NAME,NAME``; fields are matched by their times.
 
     Args:
-        store: The field store of the high resolution.
+        store: The fields at high resolution.
         output: The directory of records to make.
+        targets: Names of the channels to predict; all by default.
+        low: The targets at low resolution.
+        predictors: Further coarse fields, of any variables.
+        coarse_targets: Block means of the targets go before the predictors.
+        static: Maps on the fine grid.
+        auxiliary: Predictors in time on the fine grid.
+        stations: CSV of observations, a row a station and time: ``station, time, latitude,
+            longitude`` and a column for each variable.
+        withhold_stations: Share of the stations that is never an input, named in the manifest; of
+            the others the same share is hidden in each field.
+        covariates: ``hour`` of the day and ``day`` of the year, each as sine and cosine.
         patch: (H, W) of the high-resolution patches; multiples of ``scale``.
         scale: Ratio of the resolutions.
-        patches_per_field: Patches of each field.
+        patches_per_field: Patches of each field, or of each window of fields.
         whole_fields: One record a field instead, of all of it (what is left over at the south and
             east is dropped).
-        low: A field store of the low resolution.
+        margin: Coarse points of context on each side of ``low``.
+        window: Fields of a sample, one step after another without a gap; the last is the sample's
+            time. By default samples have no axis of time.
         alignment: ``cell`` (a coarse point is the centre of its block) or ``corner`` (its first
-            point). By default cell; corner only goes with ``low``.
+            point). By default that of the first coarse input that lies on either.
+        regrid: ``bilinear`` or ``conservative``, for coarse inputs that do not lie on the blocks.
         latitudes: (south, north) of the patches' centres, degrees; all by default.
-        time, shards, compression, dtype, normalization, statistics, missing, seed, workers,
-            scheduler, overwrite: As for :func:`phire.records.write_pair_records`.
+        missing: As for :func:`phire.records.write_pair_records`, or ``mask``: the targets present
+            are marked by ``valid``, and what is missing is 0 after normalization.
+        least_valid: Share of a patch's targets that must be present where they are masked.
+        normalization: A kind for all channels, and others by name: ``z,pr=log:0.1``; see
+            :class:`phire.fields.normalization.Normalization`. Maps are ``z`` unless named.
+        time, shards, compression, dtype, statistics, seed, workers, scheduler, overwrite: As for
+            :func:`phire.records.write_pair_records`.
 
     Raises:
         InputError: An option does not fit the fields, or no patch can be drawn.
         WorkError: Workers were lost again and again.
     """
-    patch = making.check_patch(patch)
+    shape = Shape(
+        None if whole_fields else making.check_patch(patch), scale, alignment, margin, window,
+        regrid, None if latitudes is None else tuple(latitudes), tuple(covariates),
+        withhold_stations, seed,
+    )  # fmt: skip
+    _check_options(shape, patches_per_field, least_valid, low, predictors, coarse_targets)
+    with contextlib.ExitStack() as stack:
+        inputs = _open_inputs(
+            stack, store, targets, low, predictors, coarse_targets, static, auxiliary, stations
+        )
+        high = inputs.high
+        options = making.common_options(
+            high, shards=shards, compression=compression, dtype=dtype,
+            normalization=normalization, missing=missing, statistics=statistics, seed=seed,
+            time=time, policies=MISSING,
+        )  # fmt: skip
+        options |= _recorded(inputs, shape, patches_per_field, least_valid)
+        partial = stack.enter_context(making.new_records(output, options, overwrite))
+        if partial is None:
+            return
+        check_covariates(shape.covariates, high.time)
+        samples = Samples(inputs, shape, high.time.select_range(time))
+        _note_remainder(high, shape)
+        draft = samples.draft(options, least_valid=least_valid)
+        with cluster(workers, scheduler) as client:
+            made = making.make_records(partial, high, samples.chosen, draft, options, client)
+        if samples.maps is not None:
+            write_statics(partial, samples.maps)
+        facts = making.common_facts(high, samples.chosen, made, options)
+        if samples.stations is not None:
+            facts["withheld_stations"] = samples.stations.withheld
+        Manifest(schema=samples.schema(made), **facts).save(partial)
+    progress.say(f"{output}: {made.count} records of {len(samples.chosen)} fields.")
+
+
+def _check_options(
+    shape: Shape, patches_per_field: int, least_valid: float, low: Any, predictors: Paths,
+    coarse_targets: bool,
+) -> None:  # fmt: skip
+    """Refuses impossible options."""
+    patch, scale = shape.patch, shape.scale
     if scale < 2:
         raise InputError(f"--scale {scale} must be at least 2.")
     if patches_per_field < 1:
         raise InputError("--patches-per-field must be at least 1.")
-    if alignment not in (None, *ALIGNMENTS):
-        raise InputError(f"--alignment {alignment} must be one of {', '.join(ALIGNMENTS)}.")
-    alignment = alignment or "cell"
-    if alignment == "corner" and low is None:
+    if shape.margin < 0:
+        raise InputError(f"--margin {shape.margin} must be a whole number from 0 on.")
+    if shape.window is not None and shape.window < 1:
+        raise InputError(f"--window {shape.window} must be at least 1.")
+    if not 0 < least_valid <= 1:
+        raise InputError(f"--least-valid {least_valid:g} must be a share above 0, at most 1.")
+    if shape.alignment not in (None, *ALIGNMENTS):
+        raise InputError(f"--alignment {shape.alignment} must be one of {', '.join(ALIGNMENTS)}.")
+    if shape.regrid not in METHODS:
+        raise InputError(f"--regrid {shape.regrid} must be one of {', '.join(METHODS)}.")
+    if coarse_targets and (low is not None or not predictors):
         raise InputError(
-            "--alignment corner needs --low: a block mean stands for its block's centre."
+            "--coarse-targets adds block means to --predictors: without these they are there "
+            "anyway, and with --low its fields take their place."
         )
-    if not whole_fields and (patch[0] % scale or patch[1] % scale):
+    if shape.alignment == "corner" and low is None and (coarse_targets or not predictors):
+        raise InputError(
+            "--alignment corner needs --low or --predictors: a block mean stands for its block's "
+            "centre."
+        )
+    if patch is not None and (patch[0] % scale or patch[1] % scale):
         raise InputError(
             f"--patch {patch[0]},{patch[1]} is no multiple of --scale {scale}: choose one."
         )
-    with contextlib.ExitStack() as stack:
-        high = stack.enter_context(open_store(store))
-        options = making.common_options(
-            high, shards=shards, compression=compression, dtype=dtype,
-            normalization=normalization, missing=missing, statistics=statistics, seed=seed,
-            time=time,
-        )  # fmt: skip
-        options |= {
-            "patch": None if whole_fields else patch,
-            "scale": scale,
-            "patches_per_field": None if whole_fields else patches_per_field,
-            "whole_fields": whole_fields,
-            "low": None if low is None else str(Path(low).resolve()),
-            "low_fingerprint": None if low is None else files.fingerprint(low),
-            "alignment": alignment,
-            "latitudes": None if latitudes is None else tuple(latitudes),
-        }
-        partial = stack.enter_context(making.new_records(output, options, overwrite))
-        if partial is None:
-            return
-        chosen = high.time.select_range(time)
-        coarse = coarsen_grid(high.grid, scale, alignment)
-        explicit = {}
-        if low is not None:
-            low_store = stack.enter_context(open_store(low))
-            match = match_low(low_store, high, scale, alignment)
-            matched = chosen[match.times[chosen] >= 0]
-            if not len(matched):
-                raise InputError(f"--low {low} has none of the times in range.")
-            if len(matched) < len(chosen):
-                progress.say(
-                    f"{len(chosen) - len(matched)} of {len(chosen)} fields are left out: {low} has "
-                    "none of their time."
-                )
-            chosen, coarse = matched, match.grid
-            explicit = {"low": low_store, "low_window": match.window, "low_times": match.times}
-        if whole_fields:
-            patch = coarse.shape[0] * scale, coarse.shape[1] * scale
-            place = Window((0, 0), 1, False)
-        else:
-            window(high.grid, patch, None)  # says how large the fields are
-            # In points of the low resolution: patches begin where its blocks begin.
-            closes = high.grid.wraps and coarse.shape[1] * scale == high.grid.shape[1]
-            place = window(coarse, (patch[0] // scale, patch[1] // scale), latitudes, wraps=closes)
-        dropped = remainder_note(high.grid, scale)
-        if dropped is not None:
-            progress.say(dropped)
-        if latitudes is not None and not high.grid.has_coordinates:
-            progress.say("--latitudes is ignored: the fields have no coordinates.")
 
-        def draw(blocked: Blocked | None, absent: np.ndarray | None) -> PatchPlan:
-            return plan_patches(
-                chosen, place, patches_per_field=1 if whole_fields else patches_per_field,
-                seed=seed, blocked=blocked, absent=absent,
-            )  # fmt: skip
 
-        def arrange(plan: PatchPlan) -> tuple[writing.Contents, Cuts]:
-            return arrange_patches(plan, patch, scale, len(high.channels), dtype)
+def _open_inputs(
+    stack: contextlib.ExitStack, store: Any, targets: Sequence[str] | None, low: Any,
+    predictors: Paths, coarse_targets: bool, static: Paths, auxiliary: Paths, stations: Any,
+) -> Inputs:  # fmt: skip
+    """Opens the files, to be closed with the stack."""
 
-        draft = making.Draft(TwoResolutions(high, patch, scale, **explicit), place, draw, arrange)
-        with cluster(workers, scheduler) as client:
-            made = making.make_records(partial, high, chosen, draft, options, client)
-        low_array, high_array = (
-            SampleArray(
-                high.channels, high.units, (*size, len(high.channels)),
-                grid.spacing if grid.has_coordinates else None, normalization=made.normalization,
+    def opened(text: Any, option: str, names: Sequence[str] | None = None) -> InputFile:
+        return stack.enter_context(InputFile(text, option, names))
+
+    if targets and split_names(store)[1]:
+        raise InputError(f"--targets names the channels of {store} again: name them once.")
+    high = opened(store, "--targets" if targets else "", targets)
+    coarse = []
+    if low is not None:
+        file = opened(low, "--low", high.channels)
+        if set(file.channels) != set(high.channels):
+            raise InputError(
+                f"{file} gives {', '.join(file.channels)}, the targets are "
+                f"{', '.join(high.channels)}: --low holds the targets at low resolution, in the "
+                "same units; give other variables as --predictors."
             )
-            for size, grid in (((patch[0] // scale, patch[1] // scale), coarse), (patch, high.grid))
-        )  # fmt: skip
-        Manifest(
-            schema=SampleSchema(
-                DOWNSCALING,
-                {"low": low_array, "high": high_array},
-                scale=scale,
-                pooling="explicit" if low is not None else "area-mean",
-                alignment=alignment,
-                domain=high.grid,
-                step=high.time.step,
-                calendar=high.time.calendar,
-            ),
-            **making.common_facts(high, chosen, made, options),
-        ).save(partial)
-    progress.say(f"{output}: {made.count} records of {len(chosen)} fields.")
-
-
-def arrange_patches(
-    plan: PatchPlan, patch: tuple[int, int], scale: int, depth: int, dtype: str
-) -> tuple[writing.Contents, Cuts]:
-    """What the records of a plan hold and where their pixels come from.
-
-    Args:
-        plan: The patches.
-        patch: (H, W) of the high resolution.
-        scale: Ratio of the resolutions.
-        depth: Number of channels.
-        dtype: Of the stored pixels.
-    """
-    count = len(plan.time)
-    low_patch = patch[0] // scale, patch[1] // scale
-    constants = zip(features.DOWNSCALING_INTEGERS[1:], (*low_patch, *patch, depth), strict=True)
-    itemsize = np.dtype(dtype).itemsize
-    contents = writing.Contents(
-        {"index": plan.time, **{name: np.full(count, value) for name, value in constants}},
-        {},
-        {
-            name: size[0] * size[1] * depth * itemsize
-            for name, size in zip(features.DOWNSCALING_PIXELS, (low_patch, patch))
-        },
+        coarse.append(stack.enter_context(file.select(high.channels)))
+        found = difference(high.channels, coarse[0].units, high.units)
+        if found is not None:
+            raise InputError(
+                f"{file} holds {found} as in {high.path}: bring it to the same units with `phire "
+                "convert`."
+            )
+    coarse += [opened(text, "--predictors") for text in predictors]
+    return Inputs(
+        high=high,
+        low=tuple(coarse),
+        coarsened=low is None and (coarse_targets or not predictors),
+        auxiliary=tuple(opened(text, "--auxiliary") for text in auxiliary),
+        static=tuple(map(str, static)),
+        stations=None if stations is None else str(stations),
     )
-    number = np.arange(count)
-    return contents, Cuts(plan.time, plan.row, plan.column, number, np.zeros(count, np.int64))
+
+
+def _recorded(
+    inputs: Inputs, shape: Shape, patches_per_field: int, least_valid: float
+) -> dict[str, Any]:
+    """The options of downscaling alone, as they are recorded."""
+    plain = [split_names(text) for text in inputs.static]
+    for path in [path for path, _ in plain] + ([inputs.stations] if inputs.stations else []):
+        if not Path(path).exists():
+            raise InputError(f"{path} does not exist: name a file for --static or --stations.")
+    static = [
+        f"{Path(path).resolve()}{'' if names is None else ':' + ','.join(names)}"
+        for path, names in plain
+    ]
+    stations = None if inputs.stations is None else str(Path(inputs.stations).resolve())
+    whole = shape.patch is None
+    return {
+        "targets": inputs.high.channels,
+        "low": [file.recorded for file in inputs.low if file.option == "--low"],
+        "predictors": [file.recorded for file in inputs.low if file.option != "--low"],
+        "coarse_targets": inputs.coarsened,
+        "auxiliary": [file.recorded for file in inputs.auxiliary],
+        "static": static,
+        "stations": stations,
+        "fingerprints": [
+            *(file.fingerprint for file in (*inputs.low, *inputs.auxiliary)),
+            *(files.fingerprint(path) for path, _ in plain),
+            *([files.fingerprint(stations)] if stations else []),
+        ],
+        "patch": shape.patch,
+        "scale": shape.scale,
+        "patches_per_field": None if whole else patches_per_field,
+        "whole_fields": whole,
+        "margin": shape.margin,
+        "window": shape.window,
+        "alignment": shape.alignment,
+        "regrid": shape.regrid,
+        "latitudes": shape.latitudes,
+        "covariates": shape.covariates,
+        "withhold_stations": shape.withhold_stations if stations else None,
+        "least_valid": least_valid,
+    }
+
+
+def _note_remainder(high: InputFile, shape: Shape) -> None:
+    dropped = remainder_note(high.grid, shape.scale)
+    if dropped is not None:
+        progress.say(dropped)
+    if shape.latitudes is not None and not high.grid.has_coordinates:
+        progress.say("--latitudes is ignored: the fields have no coordinates.")

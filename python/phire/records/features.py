@@ -22,7 +22,10 @@ PAIR_FLOATS = ("lat_start", "long_start", "lat_end", "long_end")
 PAIR_PIXELS = ("patch1", "patch2")
 DOWNSCALING_INTEGERS = ("index", "h_LR", "w_LR", "h_HR", "w_HR", "c")
 DOWNSCALING_PIXELS = ("data_LR", "data_HR")
-PIXELS = {"first": "patch1", "second": "patch2", "low": "data_LR", "high": "data_HR"}
+PIXELS = {
+    "first": "patch1", "second": "patch2", "low": "data_LR", "high": "data_HR",
+    "auxiliary": "auxiliary", "valid": "valid",
+}  # fmt: skip
 """Feature of pixels that holds each array of a sample."""
 
 _BYTES, _FLOATS, _INTEGERS = 1, 2, 3  # field numbers of tf.train.Feature
@@ -32,7 +35,8 @@ _FRAME = 12
 
 
 def varint(value: int) -> bytes:
-    """A protobuf base-128 integer; ``value`` must not be negative."""
+    """A protobuf base-128 integer of 64 bits; negative ones in two's complement."""
+    value &= (1 << 64) - 1
     encoded = bytearray()
     while value > 0x7F:
         encoded.append(value & 0x7F | 0x80)
@@ -111,9 +115,10 @@ def record_lengths(
     lengths = np.full(len(next(iter(integers.values()))), length, dtype=np.int64)
     for name, values in integers.items():
         # The length changes with the number of 7-bit groups alone.
-        bounds = 1 << 7 * np.arange(1, 9)
-        table = [len(integer_feature(name, (1 << 7 * g) - 1)) for g in range(1, 10)]
-        lengths += np.asarray(table)[np.searchsorted(bounds, values, side="right")]
+        bounds = np.uint64(1) << np.uint64(7) * np.arange(1, 10, dtype=np.uint64)
+        table = [len(integer_feature(name, (1 << 7 * g) - 1)) for g in range(1, 11)]
+        bits = np.asarray(values).astype(np.int64).view(np.uint64)
+        lengths += np.asarray(table)[np.searchsorted(bounds, bits, side="right")]
     distinct, which = np.unique(lengths, return_inverse=True)
     return lengths + np.array([len(_field(1, int(n))) for n in distinct])[which] + _FRAME + 4
 

@@ -1,148 +1,189 @@
-"""The fields that records are cut from, resolution by resolution."""
+"""Fields that records are cut from, array by array of a sample."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-import os
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from phire.fields.coarsening import block_weights, kept_window
-from phire.fields.store import FieldStore
+from phire.records.inputs import InputFile
+from phire.records.matching import CoarsePart, Points
 from phire.records.planes import BlockMeans, Planes, Resolution
+from phire.records.stations import Stations
+
+Fill = Mapping[str, float]
+"""Values to put where a channel is missing."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """One resolution of the patches.
+    """One array of the patches.
 
     Attributes:
-        patch: (H, W) of the patches.
+        name: Of the sample's array.
+        patch: (H, W) of the patches, a margin included.
         step: Its points for each row and column that the plan counts.
+        origin: Its row and column at which the patch of place (0, 0) begins; columns count around
+            where the fields close the circle.
+        strict: Leading channels whose missing values count; None counts all of them. The others
+            are missing by nature, as between stations.
+        bits: Stored is, one bit a value, where values are present.
     """
 
+    name: str
     patch: tuple[int, int]
     step: int = 1
+    origin: tuple[int, int] = (0, 0)
+    strict: int | None = None
+    bits: bool = False
 
+    def places(self, places: np.ndarray, columns: int, wraps: bool) -> np.ndarray:
+        """(n, 2) first rows and columns of its patches, for places of the plan.
 
-class StoreReference:
-    """A store that travels to workers as its path, and is opened once by each.
-
-    Args:
-        store: The open store.
-    """
-
-    def __init__(self, store: FieldStore) -> None:
-        self._store: FieldStore | None = store
-        status = os.stat(store.path)
-        self._path = str(Path(store.path).resolve())
-        self._stamp = (status.st_size, status.st_mtime_ns)
-
-    def get(self) -> FieldStore:
-        """The store."""
-        return self._store or _opened(self._path, self._stamp)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_store": None}
-
-
-@functools.lru_cache(maxsize=4)
-def _opened(path: str, stamp: tuple[int, int]) -> FieldStore:
-    # The stamp is part of the key: a worker may outlive a store that is made anew.
-    return FieldStore(path)
+        Args:
+            places: (n, 2).
+            columns: Of its fields.
+            wraps: Whether these close the circle.
+        """
+        places = places * self.step + np.array(self.origin)
+        if wraps:
+            places[:, 1] %= columns
+        return places
 
 
 class OneResolution:
-    """Fields as they are in a store.
+    """Fields as they are in a file.
 
     Args:
-        store: The store.
+        file: The fields.
         patch: (H, W) of the patches to cut.
 
     Attributes:
-        layers: The one resolution.
+        layers: The one array.
         field_bytes: Bytes of a field in memory.
     """
 
-    def __init__(self, store: FieldStore, patch: tuple[int, int]) -> None:
-        self.layers = (Layer(patch),)
-        self.field_bytes = _field_bytes(store)
-        self._store = StoreReference(store)
+    def __init__(self, file: InputFile, patch: tuple[int, int]) -> None:
+        self.layers = (Layer("first", patch),)
+        self.field_bytes = file.field_bytes
+        self._file = file
 
-    def read(self, time: int, fill: np.ndarray | None = None) -> list[Resolution]:
+    def read(self, time: int, fill: Fill | None = None) -> list[Resolution]:
         """Reads one field.
 
         Args:
             time: Its index.
-            fill: (C,) values to put where one is missing; None leaves NaN.
+            fill: Values to put where some are missing; None leaves NaN.
 
         Returns:
             The values of each layer.
         """
-        return [Planes(_filled(self._store.get().read_planes(time), fill))]
+        return [Planes(filled(self._file.read_planes(time), self._file.channels, fill))]
 
 
-class TwoResolutions:
-    """Fields at a low and a high resolution: block means, or from two stores.
-
-    Args:
-        store: The store of the high resolution.
-        patch: (H, W) of its patches.
-        scale: Ratio of the resolutions.
-        low: The store of the low resolution; None takes block means.
-        low_window: The rows and columns of ``low`` that lie on blocks.
-        low_times: Index in ``low`` of each field of ``store``; -1 where there is none.
+@dataclasses.dataclass(frozen=True)
+class FinePart:
+    """An input on the fine grid; a :class:`phire.fields.source.Source`.
 
     Attributes:
-        layers: The low and the high resolution.
-        field_bytes: Bytes of a field of the high resolution in memory.
+        file: The input.
+        grid: The fine grid.
+        points: Its rows and columns that lie on it.
     """
 
-    def __init__(
-        self,
-        store: FieldStore,
-        patch: tuple[int, int],
-        scale: int,
-        *,
-        low: FieldStore | None = None,
-        low_window: tuple[slice, slice] | None = None,
-        low_times: np.ndarray | None = None,
-    ) -> None:
-        low_patch = patch[0] // scale, patch[1] // scale
-        self.layers = (Layer(low_patch), Layer(patch, scale))
-        self.field_bytes = _field_bytes(store)
-        self._kept = kept_window(store.grid, scale)
-        self._weights = block_weights(store.grid, scale)
-        self._high = StoreReference(store)
-        self._low = None if low is None else StoreReference(low)
-        self._low_window = low_window
-        self._low_times = low_times
+    file: InputFile
+    grid: object
+    points: Points
 
-    def read(self, time: int, fill: np.ndarray | None = None) -> list[Resolution]:
-        """Reads one field at both resolutions, low first; see :meth:`OneResolution.read`."""
-        rows, columns = self._kept
-        high = _filled(self._high.get().read_planes(time), fill)[:, rows, columns]
-        if self._low is None:
-            fine = Planes(high)
-            return [BlockMeans(fine, self._weights), fine]
-        low = self._low.get().read_planes(int(self._low_times[time]))
-        low = _filled(low[:, self._low_window[0], self._low_window[1]], fill)
-        # The low resolution may end a block earlier than the high one.
-        height, width = (n * self._weights.shape[1] for n in low.shape[1:])
-        return [Planes(low), Planes(high[:, :height, :width])]
+    channels = property(lambda self: self.file.channels)
+    units = property(lambda self: self.file.units)
+    time = property(lambda self: self.file.time)
+
+    def read(self, times: Sequence[int]) -> np.ndarray:
+        """Reads fields; see :class:`phire.fields.source.Source`."""
+        return self.file.read(times)[:, self.points[0][:, None], self.points[1]]
+
+    def read_planes(self, time: int) -> np.ndarray:
+        """Reads one field, channels first: (C, H, W) float32."""
+        return self.file.read_planes(time)[:, self.points[0][:, None], self.points[1]]
 
 
-Layers = OneResolution | TwoResolutions
+@dataclasses.dataclass(frozen=True)
+class Timed:
+    """A part with the index of its field for each fine field, -1 where there is none."""
+
+    part: CoarsePart | FinePart
+    times: np.ndarray
 
 
-def _field_bytes(store: FieldStore) -> int:
-    return 4 * store.shape[0] * store.shape[2] * store.shape[3]
+@dataclasses.dataclass(frozen=True)
+class SampleFields:
+    """Fields of downscaling samples: ``low``, perhaps ``auxiliary``, ``high``, perhaps ``valid``.
+
+    Attributes:
+        layers: The arrays, in this order.
+        high: The fine fields.
+        window: Their rows and columns that make the domain.
+        weights: (rows of blocks, scale) of the fine rows in each block.
+        coarsened: Coarsened targets are the first channels of ``low``.
+        low, auxiliary: Further inputs of these arrays.
+        stations: Observations, the last channels of ``auxiliary``.
+        mask: Missing values are marked rather than avoided: the mean over a block is that of the
+            points present.
+    """
+
+    layers: tuple[Layer, ...]
+    high: InputFile
+    window: tuple[slice, slice]
+    weights: np.ndarray
+    coarsened: bool
+    low: tuple[Timed, ...] = ()
+    auxiliary: tuple[Timed, ...] = ()
+    stations: Stations | None = None
+    mask: bool = False
+
+    @property
+    def field_bytes(self) -> int:
+        """Bytes of a field of all inputs in memory."""
+        parts = [self.high, *(timed.part.file for timed in (*self.low, *self.auxiliary))]
+        return sum(part.field_bytes for part in parts)
+
+    def read(self, time: int, fill: Fill | None = None) -> list[Resolution]:
+        """Reads one field of each array; see :meth:`OneResolution.read`."""
+        rows, columns = self.window
+        values = self.high.read_planes(time)[:, rows, columns]
+        fine = Planes(filled(values, self.high.channels, fill))
+        means = BlockMeans(fine, self.weights, self.mask) if self.coarsened else None
+        fields = [means if means and not self.low else _joined(means, self.low, time, fill)]
+        if any(layer.name == "auxiliary" for layer in self.layers):
+            extra = [] if self.stations is None else [self.stations.read_planes(time)]
+            strict = sum(len(timed.part.channels) for timed in self.auxiliary)
+            fields.append(_joined(None, self.auxiliary, time, fill, extra, strict))
+        fields.append(fine)
+        if self.mask:
+            fields.append(fine)
+        return fields
 
 
-def _filled(planes: np.ndarray, fill: np.ndarray | None) -> np.ndarray:
+def _joined(
+    means: BlockMeans | None, parts: Sequence[Timed], time: int, fill: Fill | None,
+    extra: Sequence[np.ndarray] = (), strict: int | None = None,
+) -> Planes:  # fmt: skip
+    planes = [] if means is None else [means.whole()]
+    for timed in parts:
+        values = timed.part.read_planes(int(timed.times[time]))
+        planes.append(filled(values, timed.part.channels, fill))
+    planes += extra
+    return Planes(planes[0] if len(planes) == 1 else np.concatenate(planes), strict)
+
+
+Layers = OneResolution | SampleFields
+
+
+def filled(planes: np.ndarray, channels: Sequence[str], fill: Fill | None) -> np.ndarray:
+    """Planes (C, H, W) with values put where some are missing."""
     if fill is None:
         return planes
-    return np.where(np.isnan(planes), np.asarray(fill, planes.dtype)[:, None, None], planes)
+    values = np.array([fill[name] for name in channels], planes.dtype)
+    return np.where(np.isnan(planes), values[:, None, None], planes)

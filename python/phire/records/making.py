@@ -13,11 +13,13 @@ import numpy as np
 
 from phire import files, progress
 from phire.errors import InputError
-from phire.fields.normalization import KINDS, Normalization, fit_normalization
-from phire.fields.store import FieldStore
+from phire.fields.normalization import Normalization, joined, parse_kinds
+from phire.fields.normalization_fit import fit_normalization
+from phire.fields.source import Source
 from phire.records import writing
 from phire.records.cutting import Cuts, Cutter, cut_fields
-from phire.records.layers import Layers
+from phire.records.inputs import InputFile, split_names
+from phire.records.layers import Layer, Layers
 from phire.records.manifest import NAME, Manifest, recorded_options
 from phire.records.sampling import Blocked, PairPlan, PatchPlan, Window
 from phire.records.spreading import spread
@@ -27,13 +29,14 @@ Plan = PairPlan | PatchPlan
 COMPRESSIONS = ("none", "zlib", "gzip")
 DTYPES = ("float32", "float16")
 MISSING = ("skip", "fill", "error")
+"""What can be done about missing values in records of either kind."""
 CHUNK_BYTES = 1 << 25
 """Bytes of fields in one task: small enough to be lost, large enough not to be counted."""
 
 
 def common_options(
-    store: FieldStore, *, shards: int, compression: str, dtype: str, normalization: str | None,
-    missing: str, statistics: Any, seed: int, time: Any,
+    store: InputFile, *, shards: int, compression: str, dtype: str, normalization: str | None,
+    missing: str, statistics: Any, seed: int, time: Any, policies: Sequence[str],
 ) -> dict[str, Any]:  # fmt: skip
     """The options that both kinds of records share, checked, as they are recorded.
 
@@ -42,13 +45,10 @@ def common_options(
     Raises:
         InputError: An option is impossible.
     """
-    if normalization is None:
-        normalization = "log1p" if statistics is None else _load_statistics(statistics).kind
     for name, value, allowed in (
         ("--compression", compression, COMPRESSIONS),
         ("--dtype", dtype, DTYPES),
-        ("--normalization", normalization, KINDS),
-        ("--missing", missing, MISSING),
+        ("--missing", missing, policies),
     ):
         if value not in allowed:
             raise InputError(f"{name} {value} must be one of {', '.join(allowed)}.")
@@ -56,21 +56,19 @@ def common_options(
         raise InputError(f"--shards {shards} must be at least 1.")
     if seed < 0:
         raise InputError(f"--seed {seed} must be a whole number from 0 on.")
-    if dtype == "float16" and normalization == "none":
-        raise InputError(
-            "--dtype float16 holds numbers of unit size only: choose a --normalization, or float32."
-        )
     return {
-        "store": str(store.path.resolve()),
-        "fingerprint": files.fingerprint(store.path),
+        "store": store.recorded,
+        "fingerprint": store.fingerprint,
         "shards": shards,
         "compression": compression,
         "dtype": dtype,
-        "normalization": normalization,
+        "normalization": normalization or ("log1p" if statistics is None else None),
         "missing": missing,
         "statistics": None if statistics is None else str(Path(statistics).resolve()),
         "seed": seed,
-        "time": ",".join(time) if isinstance(time, (tuple, list)) else time,
+        "time": ",".join(bound or "" for bound in time)
+        if isinstance(time, (tuple, list))
+        else time,
     }
 
 
@@ -85,35 +83,91 @@ def check_patch(patch: Sequence[int]) -> tuple[int, int]:
     return int(patch[0]), int(patch[1])
 
 
+@dataclasses.dataclass(frozen=True)
+class Sampled:
+    """Channels to fit a normalization to.
+
+    Attributes:
+        source: Their fields, in physical units.
+        times: Indices of the fields to fit it to.
+        name: What errors call them.
+        default: Kind where the user names none; None for log1p.
+    """
+
+    source: Source
+    times: np.ndarray
+    name: str
+    default: str | None = None
+
+
 def get_normalization(
-    source: FieldStore, kind: str, chosen: np.ndarray, statistics: str | os.PathLike | None
+    parts: Sequence[Sampled], kinds: str | None, statistics: str | os.PathLike | None
 ) -> Normalization:
-    """The normalisation of a file of statistics or of other records, else fitted to the fields.
+    """The normalization of all channels: of a file of statistics or other records, else fitted.
+
+    Args:
+        parts: The channels; no name occurs twice.
+        kinds: See :func:`phire.fields.normalization.parse_kinds`; None takes those of
+            ``statistics``.
+        statistics: The file or directory.
 
     Raises:
-        InputError: The file does not fit the fields.
+        InputError: A kind is impossible, or the file does not fit the fields.
     """
+    names = [name for part in parts for name in part.source.channels]
     if statistics is None:
-        try:
-            return fit_normalization(source, kind=kind, times=chosen)
-        except InputError as error:
-            raise InputError(f"{source.path}: {error}") from None
-    found = _load_statistics(statistics).select(source.channels)
-    if kind not in (found.kind, "none") and not (kind == "z" and found.mean):
+        default = [
+            f"{name}={part.default}"
+            for part in parts if part.default
+            for name in part.source.channels
+        ]  # fmt: skip
+        wanted = dict(zip(names, parse_kinds(",".join([kinds, *default]), names)))
+        wanted |= _named(kinds, names)
+        fitted = []
+        for part in parts:
+            chosen = [wanted[name] for name in part.source.channels]
+            try:
+                fitted.append(fit_normalization(part.source, kind=chosen, times=part.times))
+            except InputError as error:
+                raise InputError(f"{part.name}: {error}") from None
+        return joined(fitted)
+    try:
+        found = _load_statistics(statistics).select(names)
+        return found if kinds is None else found.with_kinds(parse_kinds(kinds, names))
+    except InputError as error:
+        raise InputError(f"--statistics {statistics}: {error}") from None
+
+
+def _named(kinds: str, names: Sequence[str]) -> dict[str, str]:
+    """The kinds of channels that a text names one by one."""
+    parsed = dict(zip(names, parse_kinds(kinds, names)))
+    listed = {part.partition("=")[0].strip() for part in kinds.split(",") if "=" in part}
+    return {name: kind for name, kind in parsed.items() if name in listed}
+
+
+def check_dtype(dtype: str, normalization: Normalization) -> None:
+    """Refuses float16 for physical values.
+
+    Raises:
+        InputError: A channel is not normalised.
+    """
+    plain = [c for c, kind in zip(normalization.channels, normalization.kinds) if kind == "none"]
+    if dtype == "float16" and plain:
         raise InputError(
-            f"--statistics {statistics} holds the normalization {found.kind}, --normalization is "
-            f"{kind}: leave out --normalization to take that, or --statistics to fit another."
+            f"--dtype float16 holds numbers of unit size only, and {', '.join(plain)} would not "
+            "be normalised: choose a --normalization, or float32."
         )
-    if kind == found.kind:
-        return found
-    return dataclasses.replace(found, kind=kind, log_mean=None, log_std=None)
 
 
 def _load_statistics(path: str | os.PathLike) -> Normalization:
-    """The normalisation that a file of statistics or a directory of records holds."""
-    if (Path(path) / NAME).is_file():
-        return Manifest.load(path).schema.normalization
-    return Normalization.load(path)
+    """The normalization that a file of statistics holds, or all arrays of other records."""
+    if not (Path(path) / NAME).is_file():
+        return Normalization.load(path)
+    found: dict[str, Normalization] = {}
+    for array in Manifest.load(path).schema.arrays.values():
+        for name in array.channels if array.normalization else ():
+            found.setdefault(name, array.normalization.select([name]))
+    return joined(list(found.values()))
 
 
 @contextlib.contextmanager
@@ -125,10 +179,9 @@ def new_records(
     Raises:
         InputError: The output is one of the inputs, or something else made it.
     """
-    for name in ("store", "low", "statistics"):
-        source = options.get(name)
-        given = None if source is None else Path(source).resolve()
-        if given and Path(output).resolve() in (given, *given.parents):
+    for source in _inputs(options):
+        given = Path(source).resolve()
+        if Path(output).resolve() in (given, *given.parents):
             raise InputError(f"{output} is or holds {source}, which is read: name another output.")
     recorded = None if overwrite or not Path(output).exists() else recorded_options(output)
     if files.already_made(output, recorded, options, overwrite):
@@ -140,6 +193,14 @@ def new_records(
         yield partial
 
 
+def _inputs(options: Mapping[str, Any]) -> Iterator[str]:
+    """Paths that options name as inputs."""
+    for name in ("store", "low", "predictors", "static", "auxiliary", "stations", "statistics"):
+        values = options.get(name) or ()
+        for value in [values] if isinstance(values, str) else values:
+            yield split_names(value)[0]
+
+
 @dataclasses.dataclass(frozen=True)
 class Draft:
     """What a kind of records decides for itself.
@@ -149,26 +210,41 @@ class Draft:
         place: Where patches may lie.
         draw: Draws the plan, avoiding blocked patches and absent fields.
         arrange: What the records of a plan hold and where their pixels come from.
+        fit: The normalizations of the layers; None of bits.
+        masked: The same with missing values marked; None where they cannot be.
+        least_valid: Share of a patch's targets that must be present where values are masked.
     """
 
     layers: Layers
     place: Window
     draw: Callable[[Blocked | None, np.ndarray | None], Plan]
     arrange: Callable[[Plan], tuple[writing.Contents, Cuts]]
+    fit: Callable[[], Mapping[str, Normalization]]
+    masked: Callable[[], Draft] | None = None
+    least_valid: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Made:
-    """Records that are written: their number, shards, normalisation, and what was missing."""
+    """Records that are written.
+
+    Attributes:
+        count: Their number.
+        shards: Their files.
+        layers: The arrays of pixels.
+        normalizations: Of each array.
+        missing: What was missing.
+    """
 
     count: int
     shards: tuple[str, ...]
-    normalization: Normalization
+    layers: tuple[Layer, ...]
+    normalizations: Mapping[str, Normalization]
     missing: dict[str, Any] | None
 
 
 def common_facts(
-    store: FieldStore, chosen: np.ndarray, made: Made, options: Mapping[str, Any]
+    store: InputFile, chosen: np.ndarray, made: Made, options: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What both kinds of records state in their manifest, by the names of its attributes.
 
@@ -196,7 +272,7 @@ def common_facts(
 
 def make_records(
     directory: Path,
-    store: FieldStore,
+    store: InputFile,
     chosen: np.ndarray,
     draft: Draft,
     options: Mapping[str, Any],
@@ -219,23 +295,25 @@ def make_records(
     directory = directory.resolve()  # workers may stand elsewhere
     missing = options["missing"]
 
-    def look() -> Survey:
+    def look(draft: Draft) -> Survey:
         return survey(
             draft.layers, chosen, draft.place, time=store.time, path=store.path,
-            directory=directory, client=client,
+            directory=directory, client=client, least_valid=draft.least_valid,
         )  # fmt: skip
 
     noted = None
     if missing == "error":
-        refuse_missing(look(), store.time, store.path, len(chosen))
-    fitted = get_normalization(store, options["normalization"], chosen, options["statistics"])
+        refuse_missing(look(draft), store.time, store.path, len(chosen))
+    fitted = draft.fit()
     plan = draft.draw(None, None)
     written = _write_pixels(directory, draft, plan, fitted, options, client, None)
     if written is None:
         # Values are missing after all: find out where, and draw anew.
-        found = look()
+        if missing == "mask":
+            draft = draft.masked()
+        found = look(draft)
         noted = found.note(missing, len(chosen))
-        plan = draft.draw(found.blocked if missing == "skip" else None, found.absent)
+        plan = draft.draw(None if missing == "fill" else found.blocked, found.absent)
         written = _write_pixels(directory, draft, plan, fitted, options, client, missing)
     contents, places, crcs = written
     names = writing.shard_names(options["shards"])
@@ -250,7 +328,7 @@ def make_records(
         tasks = [(directory / name, options["compression"]) for name in names]
         _run(writing.compress, tasks, client, "compressing", "shards", [1] * len(tasks))
         writing.finish_compressed(directory, names)
-    return Made(contents.count, names, fitted, noted)
+    return Made(contents.count, names, draft.layers.layers, fitted, noted)
 
 
 def _run(
@@ -264,7 +342,7 @@ def _write_pixels(
     directory: Path,
     draft: Draft,
     plan: Plan,
-    normalization: Normalization,
+    fitted: Mapping[str, Normalization],
     options: Mapping[str, Any],
     client: Any,
     missing: str | None,
@@ -279,27 +357,20 @@ def _write_pixels(
     places = writing.assign_places(contents, options["shards"], options["seed"])
     names = writing.shard_names(options["shards"])
     writing.allocate(directory, names, places.sizes)
-    fill = None
-    if missing == "fill":
-        if normalization.mean is None:
-            raise InputError(
-                "--missing fill needs the channels' means, which --statistics does not hold: leave "
-                "out --statistics to fit them."
-            )
-        fill = normalization.mean
     cutter = Cutter(
-        draft.layers, normalization, options["dtype"], draft.place.wraps, fill,
-        surveyed=missing is not None,
+        draft.layers, tuple(fitted.get(layer.name) for layer in draft.layers.layers),
+        options["dtype"], draft.place.wraps, _fill(fitted) if missing == "fill" else None,
+        surveyed=missing is not None, mask=missing == "mask",
     )  # fmt: skip
     cuts = cuts.part(np.argsort(cuts.time, kind="stable"))
     layers = np.arange(len(draft.layers.layers))
-    feature = cuts.feature[:, None] + layers
-    offsets = places.pixel_offsets(contents)[cuts.record[:, None], feature]
+    segment = cuts.segment[:, None] + layers * contents.segments
+    offsets = places.segment_offsets(contents)[cuts.record[:, None], segment]
     shard = places.shard[cuts.record]
     parts = _parts(cuts.time, draft.layers)
     tasks = [(cutter, directory, names, cuts.part(p), shard[p], offsets[p]) for p in parts]
     sizes = [len(np.unique(cuts.time[p])) for p in parts]
-    crcs = np.zeros((contents.count, len(contents.pixels)), np.uint32)
+    crcs = np.zeros((contents.count, len(contents.pixels) * contents.segments), np.uint32)
     results = spread(
         cut_fields, tasks, client, description="cutting patches", unit="fields", sizes=sizes
     )
@@ -309,8 +380,25 @@ def _write_pixels(
         for part, found in zip(parts, results):
             if found is None:
                 return None
-            crcs[cuts.record[part, None], feature[part]] = found
+            crcs[cuts.record[part, None], segment[part]] = found
     return contents, places, crcs
+
+
+def _fill(fitted: Mapping[str, Normalization]) -> dict[str, float]:
+    """The mean of every channel.
+
+    Raises:
+        InputError: The statistics do not hold it.
+    """
+    found: dict[str, float] = {}
+    for normalization in fitted.values():
+        if normalization.mean is None:
+            raise InputError(
+                "--missing fill needs the channels' means, which --statistics does not hold: leave "
+                "out --statistics to fit them."
+            )
+        found |= dict(zip(normalization.channels, normalization.mean))
+    return found
 
 
 def _parts(times: np.ndarray, layers: Layers) -> list[slice]:

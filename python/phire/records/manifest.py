@@ -45,6 +45,8 @@ class Manifest:
         gaps: Gaps of the source in this range: [time before, missing steps].
         repeated: Times that occur more than once in this range.
         missing: What was done about missing values, and how many fields have some.
+        withheld_stations: Stations that are no input, so that one can score there: name, latitude,
+            longitude.
         options: The options that made the records.
         provenance: Command and versions.
         physical: The stored pixels are in physical units, to be normalised by the reader.
@@ -59,6 +61,7 @@ class Manifest:
     gaps: tuple[tuple[str, int], ...] = ()
     repeated: tuple[str, ...] = ()
     missing: Mapping[str, Any] | None = None
+    withheld_stations: tuple[tuple[str, float, float], ...] = ()
     options: Mapping[str, Any] | None = None
     provenance: Mapping[str, Any] | None = None
     physical: bool = False
@@ -84,6 +87,7 @@ class Manifest:
             for name in ("shards", "time", "repeated"):
                 if value.get(name) is not None:
                     value[name] = tuple(value[name])
+            value["withheld_stations"] = tuple(map(tuple, value["withheld_stations"]))
             value["gaps"] = tuple((time, count) for time, count in value["gaps"])
             return cls(**value)
         except (FileNotFoundError, NotADirectoryError):

@@ -1,127 +1,377 @@
-"""Explicit pairs: finding where and when a low resolution lies on the blocks of a high one."""
+"""Matching inputs to the fine fields: in time, on the fine grid, on the grid of its blocks."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
+from phire import progress
 from phire.errors import InputError
-from phire.fields import units
 from phire.fields.coarsening import ALIGNMENTS, coarsen_grid
-from phire.fields.grid import Grid
-from phire.fields.store import FieldStore
+from phire.fields.grid import TOLERANCE, Grid
+from phire.fields.regridding import Regridder
+from phire.records.inputs import InputFile
+
+METHODS = ("bilinear", "conservative")
+"""How a coarse input can be brought to the grid of the blocks."""
 
 SAME_PLACE = 0.02
-"""Share of the low resolution's spacing by which its points may miss their places."""
+"""Share of a grid's spacing by which its points may miss their places."""
+
+Points = tuple[np.ndarray, np.ndarray]
+
+
+def matching_points(grid: Grid, wanted: Grid) -> Points | None:
+    """Rows and columns of a grid that are those of another; None where one is not there.
+
+    Without coordinates the sizes alone tell.
+    """
+    if grid.has_coordinates != wanted.has_coordinates:
+        return None
+    if not grid.has_coordinates:
+        same = grid.shape == wanted.shape
+        return (np.arange(grid.shape[0]), np.arange(grid.shape[1])) if same else None
+    rows, columns = (_found(*axes) for axes in _axes(grid, wanted))
+    return None if (rows < 0).any() or (columns < 0).any() else (rows, columns)
+
+
+def fine_points(grid: Grid, fine: Grid, window: tuple[slice, slice]) -> Points | None:
+    """Rows and columns of a grid that are those of a window of the fine one; None if it lacks one.
+
+    With coordinates a grid may hold more or fewer points around; without, its size tells.
+    """
+    if fine.has_coordinates:
+        return matching_points(grid, fine.subgrid(*window))
+    points = matching_points(grid, fine)
+    return None if points is None else (points[0][window[0]], points[1][window[1]])
+
+
+def _axes(grid: Grid, wanted: Grid) -> list[tuple[np.ndarray, np.ndarray, float, float]]:
+    """For rows and columns: coordinates, wanted ones, the turn, and how near is the same."""
+    near = [max(TOLERANCE, SAME_PLACE * s) if np.isfinite(s) else TOLERANCE for s in grid.spacing]
+    return [
+        (grid.latitudes, wanted.latitudes, 0.0, near[0]),
+        (grid.longitudes, wanted.longitudes, 360.0, near[1]),
+    ]
+
+
+def _found(values: np.ndarray, wanted: np.ndarray, turn: float, near: float) -> np.ndarray:
+    """(len(wanted),) index of each wanted coordinate; -1 where there is none."""
+    order = np.argsort(values)
+    base = values[order]
+    if turn:
+        base = np.concatenate([base - turn, base, base + turn])
+        order = np.tile(order, 3)
+        wanted = base[len(values)] + (wanted - base[len(values)]) % turn
+    right = np.clip(np.searchsorted(base, wanted), 1, len(base) - 1) if len(base) > 1 else 0
+    left = np.maximum(right - 1, 0)
+    nearest = np.where(np.abs(base[left] - wanted) < np.abs(base[right] - wanted), left, right)
+    return np.where(np.abs(base[nearest] - wanted) <= near, order[nearest], -1)
 
 
 @dataclasses.dataclass(frozen=True)
-class Match:
-    """Where and when a low resolution lies on the blocks of a high one.
+class CoarseGrid:
+    """The coarse grid of blocks, with what lies around it.
 
     Attributes:
-        window: Its rows and columns that do, beginning at the first block.
-        grid: Their grid.
-        times: (fields of the high resolution,) index of its field of the same time; -1 for none.
+        grid: All its points: blocks, and those beyond that every coarse input covers.
+        blocks: (rows, columns) of blocks that every coarse input covers, from the first one.
+        before: Rows and columns of ``grid`` before the first block.
+        after: Rows and columns after the last one.
+        alignment: ``cell`` or ``corner``.
     """
 
-    window: tuple[slice, slice]
     grid: Grid
-    times: np.ndarray
+    blocks: tuple[int, int]
+    before: tuple[int, int]
+    after: tuple[int, int]
+    alignment: str
 
 
-def match_low(low: FieldStore, high: FieldStore, scale: int, alignment: str) -> Match:
-    """Matches a low to a high resolution.
+@dataclasses.dataclass(frozen=True)
+class CoarsePart:
+    """A coarse input on the :class:`CoarseGrid`; a :class:`phire.fields.source.Source`.
+
+    Attributes:
+        file: The input.
+        grid: The grid.
+        points: Its rows and columns there; None where it has to be regridded.
+        regrid: Brings it there otherwise.
+    """
+
+    file: InputFile
+    grid: Grid
+    points: Points | None
+    regrid: Regridder | None
+
+    channels = property(lambda self: self.file.channels)
+    units = property(lambda self: self.file.units)
+    time = property(lambda self: self.file.time)
+
+    def read(self, times: Sequence[int]) -> np.ndarray:
+        """Reads fields; see :class:`phire.fields.source.Source`."""
+        fields = self.file.read(times)
+        if self.points is None:
+            return self.regrid(fields)
+        return fields[:, self.points[0][:, None], self.points[1]]
+
+    def read_planes(self, time: int) -> np.ndarray:
+        """Reads one field, channels first: (C, h, w) float32."""
+        if self.points is None:
+            return np.ascontiguousarray(np.moveaxis(self.read([time])[0], -1, 0))
+        return self.file.read_planes(time)[:, self.points[0][:, None], self.points[1]]
+
+
+def coarse_grid(
+    inputs: Sequence[InputFile], high: InputFile, scale: int, alignment: str | None, margin: int,
+    coarsened: bool,
+) -> CoarseGrid:  # fmt: skip
+    """The coarse grid that all inputs cover.
 
     Args:
-        low, high: The stores.
-        scale: Ratio of their spacings.
-        alignment: ``cell`` or ``corner``.
+        inputs: The coarse inputs.
+        high: The fine fields.
+        scale: Ratio of the resolutions.
+        alignment: ``cell`` or ``corner``; by default where the first input lies that lies on
+            either, else ``cell``.
+        margin: Coarse points of context that are wanted on each side.
+        coarsened: Coarsened targets are among the coarse channels: nothing lies beyond these.
 
     Raises:
-        InputError: The two do not fit; the message says in what.
+        InputError: An input does not cover the fine fields, or lies on pixels of another number.
     """
-    different = units.difference(high.channels, low.units, high.units)
-    if low.channels != high.channels or different:
-        raise InputError(
-            f"--low {low.path} holds {_content(low)}, {high.path} holds {_content(high)}: both "
-            "must hold the same channels in the same units."
+    if alignment is None:
+        found = [
+            name
+            for file in inputs
+            for name in ALIGNMENTS
+            if _reach(file, coarsen_grid(high.grid, scale, name)) is not None
+        ]
+        alignment = found[0] if found else "cell"
+    wanted = coarsen_grid(high.grid, scale, alignment)
+    blocks = np.array(wanted.shape)
+    for file in inputs:
+        blocks = np.minimum(blocks, _covered_blocks(file, high, wanted, scale))
+    if (blocks < wanted.shape).any():
+        progress.say(
+            f"Note: the coarse input ends {wanted.shape[0] - blocks[0]} rows and "
+            f"{wanted.shape[1] - blocks[1]} columns of blocks before {high.path} does: the fine "
+            "points beyond are left out."
         )
-    if low.grid.has_coordinates != high.grid.has_coordinates:
-        raise InputError(
-            f"--low {low.path} ({low.grid.describe()}) and {high.path} ({high.grid.describe()}) "
-            "must both have coordinates, or neither."
-        )
-    found = _common_window(low.grid, high.grid, scale, alignment)
-    if found is None:
-        raise InputError(
-            f"--low {low.path} ({low.grid.describe()}) does not lie on the {alignment}s of {scale} "
-            f"× {scale} blocks of {high.path} ({high.grid.describe()}): "
-            f"{_remedy(low.grid, high.grid, scale, alignment)}."
-        )
-    return Match(found, low.grid.subgrid(*found), _common_times(low, high))
+    wanted = wanted.subgrid(slice(0, blocks[0]), slice(0, blocks[1]))
+    closes = high.grid.wraps and blocks[1] * scale == high.grid.shape[1]
+    spacing = [s * scale for s in high.grid.spacing]
+    reaches = np.zeros((2, 2), int)
+    if margin and high.grid.has_coordinates and not coarsened:
+        reaches[:] = margin
+        reaches[1] = 0 if closes else margin
+        outer = _extended(wanted, spacing, reaches)
+        for file in inputs:
+            reaches = np.minimum(reaches, _beyond(file, outer, reaches))
+    grid = _extended(wanted, spacing, reaches) if reaches.any() else wanted
+    before, after = ((int(reaches[0, i]), int(reaches[1, i])) for i in (0, 1))
+    return CoarseGrid(grid, tuple(map(int, blocks)), before, after, alignment)
 
 
-def _content(store: FieldStore) -> str:
-    return ", ".join(f"{n} ({u or 'units unknown'})" for n, u in zip(store.channels, store.units))
+def coarse_part(file: InputFile, coarse: CoarseGrid, method: str, coarse_scale: int) -> CoarsePart:
+    """An input on the coarse grid: as it is where it lies on it, else regridded, which is said.
 
-
-def _common_window(low: Grid, high: Grid, scale: int, alignment: str) -> tuple[slice, slice] | None:
-    wanted = coarsen_grid(high, scale, alignment)
-    if not low.has_coordinates:
-        # Without coordinates the sizes alone tell: whole blocks, perhaps one that is cut short.
-        cut_short = [(n // scale, -(-n // scale)) for n in high.shape]
-        if any(n not in sizes for n, sizes in zip(low.shape, cut_short)):
-            return None
-        return slice(0, wanted.shape[0]), slice(0, wanted.shape[1])
-    rows = _common(low.latitudes, wanted.latitudes)
-    columns = _common(low.longitudes, wanted.longitudes)
-    return None if rows is None or columns is None else (rows, columns)
-
-
-def _common(low: np.ndarray, wanted: np.ndarray) -> slice | None:
-    """The stretch of ``low`` that equals the beginning of ``wanted``."""
-    if len(low) < 2 or len(wanted) < 2:
-        return None
-    near = SAME_PLACE * abs(low[1] - low[0])
-    start = np.flatnonzero(np.abs(low - wanted[0]) < near)
-    if not len(start):
-        return None
-    count = min(len(low) - start[0], len(wanted))
-    stretch = slice(int(start[0]), int(start[0] + count))
-    return stretch if (np.abs(low[stretch] - wanted[:count]) < near).all() else None
-
-
-def _remedy(low: Grid, high: Grid, scale: int, alignment: str) -> str:
-    (other,) = (name for name in ALIGNMENTS if name != alignment)
-    if _common_window(low, high, scale, other) is not None:
-        return f"they lie on the {other}s, so give --alignment {other}"
-    ratios = np.array(low.spacing) / np.array(high.spacing)
-    if not low.has_coordinates:
-        ratios = np.array(high.shape) / np.array(low.shape)
-    text = " and ".join(f"{ratio:.4g}" for ratio in ratios)
-    return (
-        f"its spacing is {text} times as wide (rows and columns), so check --scale, the corner at "
-        "which both begin and the order of rows, or regrid one of them"
+    Args:
+        file: The input.
+        coarse: The grid.
+        method: ``bilinear`` or ``conservative``.
+        coarse_scale: Fine points to a block, for the message.
+    """
+    if method not in METHODS:
+        raise InputError(f"--regrid {method} must be one of {', '.join(METHODS)}.")
+    points = _pixel_points(file, coarse) or matching_points(file.grid, coarse.grid)
+    if points is not None:
+        return CoarsePart(file, coarse.grid, points, None)
+    ratio = np.array(file.grid.spacing) / np.array(coarse.grid.spacing)
+    progress.say(
+        f"{file} ({file.grid.describe()}) is brought to the grid of {coarse_scale} × "
+        f"{coarse_scale} blocks by {method} interpolation (its spacing is {ratio[0]:.3g} and "
+        f"{ratio[1]:.3g} times theirs)."
+        if method == "bilinear"
+        else f"{file} ({file.grid.describe()}) is brought to the grid of {coarse_scale} × "
+        f"{coarse_scale} blocks by conservative regridding."
+    )
+    return CoarsePart(
+        file, coarse.grid, None, Regridder(file.grid, coarse.grid, method, extrapolate=True)
     )
 
 
-def _common_times(low: FieldStore, high: FieldStore) -> np.ndarray:
+def _pixel_points(file: InputFile, coarse: CoarseGrid) -> Points | None:
+    """Without coordinates, the first points, where a block cut short may follow them."""
+    if file.grid.has_coordinates or coarse.grid.has_coordinates:
+        return None
+    return tuple(np.arange(n) for n in coarse.grid.shape)
+
+
+def _reach(file: InputFile, wanted: Grid) -> tuple[int, int] | None:
+    """How many rows and columns of a grid an input holds, from the first on.
+
+    One may be missing at the end: a model's coarse grid may end a block before its fine one. None
+    where more are, or where the input lies on other points.
+    """
+    if not (file.grid.has_coordinates and wanted.has_coordinates):
+        return None
+    counts = []
+    for values, places, turn, near in _axes(file.grid, wanted):
+        found = _found(values, places, turn, near) >= 0
+        counts.append(len(found) if found.all() else int(np.argmin(found)))
+    near = all(n >= max(size - 1, 1) for n, size in zip(counts, wanted.shape))
+    return tuple(counts) if near else None
+
+
+def _covered_blocks(file: InputFile, high: InputFile, wanted: Grid, scale: int) -> tuple[int, int]:
+    """Rows and columns of blocks that an input covers, from the first on."""
+    if file.grid.has_coordinates != high.grid.has_coordinates:
+        raise InputError(
+            f"{file} ({file.grid.describe()}) and {high.path} ({high.grid.describe()}) must both "
+            "have coordinates, or neither."
+        )
+    if not high.grid.has_coordinates:
+        # Without coordinates the sizes alone tell: whole blocks, perhaps one that is cut short.
+        allowed = [(n // scale, -(-n // scale)) for n in high.grid.shape]
+        if all(n in sizes for n, sizes in zip(file.grid.shape, allowed)):
+            return wanted.shape
+        ratio = np.array(high.grid.shape) / np.array(file.grid.shape)
+        raise InputError(
+            f"{file} ({file.grid.describe()}) has no point for each {scale} × {scale} block of "
+            f"{high.path} ({high.grid.describe()}), which has {ratio[0]:.4g} and {ratio[1]:.4g} "
+            "times its rows and columns: check --scale, or give both coordinates."
+        )
+    reach = _reach(file, wanted)
+    if reach is not None:
+        return reach
+    short = _shortfall(file.grid, wanted)
+    if any(short.values()):
+        missing = " and ".join(f"{v:.4g}° in the {side}" for side, v in short.items() if v)
+        raise InputError(
+            f"{file} ({file.grid.describe()}) does not cover the fine fields {high.path} "
+            f"({high.grid.describe()}): {missing} is missing; cut the fine fields with `phire "
+            f"convert --region {_region(file.grid)}`, or give a larger file."
+        )
+    return wanted.shape
+
+
+def _shortfall(grid: Grid, wanted: Grid) -> dict[str, float]:
+    """Degrees by which the outermost points of a grid lie outside another's cells."""
+    rows, columns = (0 if np.isnan(s) else s / 2 + TOLERANCE for s in grid.spacing)
+    north, south = grid.latitudes.max() + rows, grid.latitudes.min() - rows
+    short = {
+        "north": max(0.0, wanted.latitudes.max() - north),
+        "south": max(0.0, south - wanted.latitudes.min()),
+    }
+    if grid.wraps:
+        return short
+    middle = grid.longitudes[[0, -1]].mean()
+    shift = middle + (wanted.longitudes[[0, -1]].mean() - middle + 180) % 360 - 180
+    places = wanted.longitudes - wanted.longitudes[[0, -1]].mean() + shift
+    short["west"] = max(0.0, grid.longitudes[0] - columns - places[0])
+    short["east"] = max(0.0, places[-1] - grid.longitudes[-1] - columns)
+    return short
+
+
+def _region(grid: Grid) -> str:
+    """The bounds of a grid's cells, as ``--region`` takes them."""
+    rows, columns = (0 if np.isnan(s) else s / 2 for s in grid.spacing)
+    bounds = (
+        min(90, grid.latitudes.max() + rows), grid.longitudes[0] - columns,
+        max(-90, grid.latitudes.min() - rows), grid.longitudes[-1] + columns,
+    )  # fmt: skip
+    return ",".join(f"{bound:.6g}" for bound in bounds)
+
+
+def _extended(wanted: Grid, spacing: Sequence[float], reaches: np.ndarray) -> Grid:
+    """A grid with points added before and after its rows and columns.
+
+    Args:
+        wanted: The grid.
+        spacing: Spacing of the points to add.
+        reaches: (2, 2) rows before and after, columns before and after.
+    """
+    axes = []
+    for values, width, (before, after) in zip(
+        (wanted.latitudes, wanted.longitudes), spacing, reaches
+    ):
+        step = values[1] - values[0] if len(values) > 1 else width
+        last = values[-1] - values[-2] if len(values) > 1 else width
+        if len(values) == 1 and values is wanted.latitudes:
+            step, last = -step, -last
+        head = values[0] - step * np.arange(before, 0, -1)
+        tail = values[-1] + last * np.arange(1, after + 1)
+        axes.append(np.concatenate([head, values, tail]))
+    return Grid.regional(*axes)
+
+
+def _beyond(file: InputFile, outer: Grid, reaches: np.ndarray) -> np.ndarray:
+    """(2, 2) points before and after the rows and columns of blocks that an input covers.
+
+    Args:
+        file: The input.
+        outer: The blocks with all points around them that are asked for.
+        reaches: (2, 2) how many these are.
+    """
+    found = np.zeros((2, 2), int)
+    aligned = matching_aligned(file.grid, outer, reaches)
+    rows, columns = (0 if np.isnan(s) else s / 2 + TOLERANCE for s in file.grid.spacing)
+    for axis, (values, places) in enumerate(
+        ((file.grid.latitudes, outer.latitudes), (file.grid.longitudes, outer.longitudes))
+    ):
+        if aligned is not None:
+            inside = aligned[axis]
+        elif axis:
+            middle = values[[0, -1]].mean()
+            places = middle + (places - middle + 180) % 360 - 180
+            inside = np.abs(places - middle) <= np.ptp(values) / 2 + columns
+            inside |= file.grid.wraps
+        else:
+            inside = (places <= values.max() + rows) & (places >= values.min() - rows)
+            inside &= np.abs(places) <= 90
+        before, after = reaches[axis]
+        head, tail = inside[:before][::-1], inside[len(inside) - after :]
+        found[axis] = [np.cumprod(part).sum() if len(part) else 0 for part in (head, tail)]
+    return found
+
+
+def matching_aligned(grid: Grid, outer: Grid, reaches: np.ndarray) -> list[np.ndarray] | None:
+    """Which rows and columns a grid has of an extended one; None where it lacks inner ones."""
+    held = []
+    for (values, places, turn, near), (before, after) in zip(_axes(grid, outer), reaches):
+        found = _found(values, places, turn, near) >= 0
+        if not found[before : len(found) - after].all():
+            return None
+        held.append(found)
+    return held
+
+
+def common_times(file: InputFile, high: InputFile) -> np.ndarray:
+    """(fine fields,) index of an input's field of the same time; -1 where it has none.
+
+    Raises:
+        InputError: Times occur twice, or none is common.
+    """
     times = np.full(len(high.time), -1, dtype=np.int64)
-    calendars = {high.time.has_calendar, low.time.has_calendar}
-    if calendars == {True} or calendars == {False}:
-        for axis in (low.time, high.time):
+    if high.time.has_calendar == file.time.has_calendar:
+        for axis in (file.time, high.time):
             if len(axis.repeated()):
                 raise InputError(
-                    "a time occurs more than once, so that fields of the two resolutions cannot be "
-                    f"matched ({axis.format(int(axis.repeated()[0]))}): drop the repetition."
+                    f"a time occurs more than once, so that the fields of {file} and {high.path} "
+                    f"cannot be matched ({axis.format(int(axis.repeated()[0]))}): drop the "
+                    "repetition."
                 )
-        _, mine, theirs = np.intersect1d(low.time.values, high.time.values, return_indices=True)
-        times[theirs] = mine
+        if high.time.shares_calendar(file.time):
+            _, mine, theirs = np.intersect1d(
+                file.time.values, high.time.values, return_indices=True
+            )
+            times[theirs] = mine
     if (times < 0).all():
         raise InputError(
-            f"--low {low.path} ({low.time.format(0)} to {low.time.format(-1)}) and {high.path} "
+            f"{file} ({file.time.format(0)} to {file.time.format(-1)}) and {high.path} "
             f"({high.time.format(0)} to {high.time.format(-1)}) have no time in common."
         )
     return times

@@ -13,9 +13,9 @@ from phire.errors import InputError
 from phire.fields.cluster import cluster
 from phire.fields.grid import Grid
 from phire.fields.normalization import Normalization
-from phire.fields.store import FieldStore, open_store
 from phire.records import features, making, writing
 from phire.records.cutting import Cuts
+from phire.records.inputs import InputFile
 from phire.records.layers import OneResolution
 from phire.records.manifest import Manifest
 from phire.records.sampling import Blocked, PairPlan, empty_classes, plan_pairs, window
@@ -73,11 +73,11 @@ def write_pair_records(
     patch = making.check_patch(patch)
     if patches_per_field < 1 or classes < 1:
         raise InputError("--patches-per-field and --classes must be at least 1.")
-    with open_store(store) as source:
+    with InputFile(store) as source:
         options = making.common_options(
             source, shards=shards, compression=compression, dtype=dtype,
             normalization=normalization, missing=missing, statistics=statistics, seed=seed,
-            time=time,
+            time=time, policies=making.MISSING,
         )  # fmt: skip
         options |= {
             "patch": patch,
@@ -115,7 +115,13 @@ def write_pair_records(
             def arrange(plan: PairPlan) -> tuple[writing.Contents, Cuts]:
                 return arrange_pairs(plan, source, patch, classes, dtype)
 
-            draft = making.Draft(OneResolution(source, patch), place, draw, arrange)
+            def fit() -> dict[str, Normalization]:
+                parts = [making.Sampled(source, chosen, str(store))]
+                fitted = making.get_normalization(parts, options["normalization"], statistics)
+                making.check_dtype(dtype, fitted)
+                return {"first": fitted}
+
+            draft = making.Draft(OneResolution(source, patch), place, draw, arrange, fit)
             with cluster(workers, scheduler) as client:
                 made = making.make_records(partial, source, chosen, draft, options, client)
             Manifest(
@@ -124,7 +130,7 @@ def write_pair_records(
                     source.units,
                     patch,
                     classes,
-                    made.normalization,
+                    made.normalizations["first"],
                     grid=source.grid,
                     step=source.time.step,
                     calendar=source.time.calendar,
@@ -175,7 +181,7 @@ def pair_schema(
 
 
 def arrange_pairs(
-    plan: PairPlan, source: FieldStore, patch: tuple[int, int], classes: int, dtype: str
+    plan: PairPlan, source: InputFile, patch: tuple[int, int], classes: int, dtype: str
 ) -> tuple[writing.Contents, Cuts]:
     """What the records of a plan hold and where their pixels come from.
 
@@ -205,7 +211,7 @@ def arrange_pairs(
         row=np.concatenate([plan.row, plan.row]),
         column=np.concatenate([plan.column, plan.column]),
         record=np.concatenate([twice, twice]),
-        feature=np.repeat([0, 1], count),
+        segment=np.repeat([0, 1], count),
     )
 
 

@@ -6,7 +6,7 @@ import functools
 
 import numpy as np
 
-from phire.fields.coarsening import weighted_block_mean
+from phire.fields.coarsening import present_block_mean, weighted_block_mean
 
 
 class Planes:
@@ -14,14 +14,16 @@ class Planes:
 
     Args:
         values: (C, H, W) physical, float32.
+        strict: Leading channels that :attr:`finite` looks at; all by default.
 
     Attributes:
         shape: C, H and W.
     """
 
-    def __init__(self, values: np.ndarray) -> None:
+    def __init__(self, values: np.ndarray, strict: int | None = None) -> None:
         self.shape = values.shape
         self._values = values
+        self._strict = strict
 
     def whole(self) -> np.ndarray:
         """(C, H, W) values."""
@@ -52,7 +54,8 @@ class Planes:
         """Whether no value is missing or infinite."""
         with np.errstate(over="ignore", invalid="ignore"):
             # A sum passes on what is not finite; only if it is not must one look closer.
-            return bool(np.isfinite(self._values.sum()) or np.isfinite(self._values).all())
+            values = self._values[: self._strict]
+            return bool(np.isfinite(values.sum()) or np.isfinite(values).all())
 
 
 class BlockMeans:
@@ -62,30 +65,33 @@ class BlockMeans:
         fine: The resolution.
         weights: (H // scale, scale) of its rows, see
             :func:`~phire.fields.coarsening.block_weights`.
+        skip_missing: The mean over a block is that of the points present, missing only where all
+            are; by default it is missing where one is.
 
     Attributes:
         shape: C, H and W.
     """
 
-    def __init__(self, fine: Planes, weights: np.ndarray) -> None:
+    def __init__(self, fine: Planes, weights: np.ndarray, skip_missing: bool = False) -> None:
         self._fine = fine
+        self._mean = present_block_mean if skip_missing else weighted_block_mean
         self._weights = weights
         self._scale = weights.shape[1]
         channels, _, width = fine.shape
         self.shape = channels, len(weights), width // self._scale
 
     def whole(self) -> np.ndarray:
-        """(C, H, W) values; missing where a value of the block is."""
+        """(C, H, W) values."""
         planes = self._fine.whole()[:, None, :, :, None]
         # One by one: the sums are in float64.
-        return np.stack([weighted_block_mean(p, self._weights)[0, :, :, 0] for p in planes])
+        return np.stack([self._mean(p, self._weights)[0, :, :, 0] for p in planes])
 
     def patches(self, patch: tuple[int, int], places: np.ndarray) -> np.ndarray:
         """See :meth:`Planes.patches`."""
         size = patch[0] * self._scale, patch[1] * self._scale
         stack = self._fine.patches(size, places * self._scale)
         rows = places[:, :1] + np.arange(patch[0])
-        return weighted_block_mean(stack[..., None], self._weights[rows.ravel()])[..., 0]
+        return self._mean(stack[..., None], self._weights[rows.ravel()])[..., 0]
 
     @property
     def finite(self) -> bool:

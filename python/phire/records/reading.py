@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from pathlib import Path
@@ -10,10 +11,12 @@ import numpy as np
 import tensorflow as tf
 
 from phire.errors import InputError
+from phire.fields.covariates import covariates, patch_longitudes
 from phire.records import features
 from phire.records.manifest import NAME, Manifest
-from phire.records.schema import PAIRS, SampleArray, SampleSchema
+from phire.records.schema import DOWNSCALING, PAIRS, SampleArray, SampleSchema
 from phire.records.spreading import available_cores
+from phire.records.statics import load_statics
 
 TF_COMPRESSION = {"none": "", "zlib": "ZLIB", "gzip": "GZIP"}
 SHUFFLE_BYTES = 1 << 25
@@ -93,7 +96,9 @@ class Records:
         Returns:
             A dataset of dictionaries. Pairs: ``first``, ``second`` (B, H, W, C) float32 and
             normalised, ``label`` (B,) int64 from 1, ``position`` (B, 4) float32 (colatitude and
-            longitude of both, degrees). Downscaling: ``low`` and ``high``.
+            longitude of both, degrees). Downscaling: the arrays of the schema, ``low`` and
+            ``high`` at least, by the names, shapes and normalizations that it states: float32,
+            ``position`` int32.
 
         Raises:
             InputError: The batch does not split over the workers.
@@ -153,14 +158,49 @@ class Records:
         if self.schema.kind == PAIRS:
             wanted["label"] = tf.io.FixedLenFeature([], tf.int64)
             wanted |= {n: tf.io.FixedLenFeature([], tf.float32, -1.0) for n in features.PAIR_FLOATS}
+        elif "position" in arrays:
+            wanted |= {n: tf.io.FixedLenFeature([], tf.int64) for n in ("row", "column", "time")}
         parsed = tf.io.parse_example(records, wanted)
         sample = {
-            name: self._pixels(parsed[features.PIXELS[name]], arrays[name]) for name in pixels
+            name: (_unpacked if name == "valid" else self._pixels)(
+                parsed[features.PIXELS[name]], arrays[name]
+            )
+            for name in pixels
         }
+        if "position" in arrays and self.schema.kind == DOWNSCALING:
+            sample |= self._placed(parsed)
         if self.schema.kind == PAIRS:
             sample["label"] = parsed["label"]
             sample["position"] = tf.stack([parsed[name] for name in features.PAIR_FLOATS], axis=1)
         return sample
+
+    def _placed(self, parsed: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """``position``, and ``static`` and ``time`` where the schema has them."""
+        arrays = self.schema.arrays
+        position = tf.stack([parsed["row"], parsed["column"]], axis=1)
+        sample = {"position": tf.cast(position, tf.int32)}
+        if "static" in arrays:
+            rows, columns = self.schema.domain.shape
+            down = (position[:, :1] + np.arange(self.schema.patch[0])) % rows
+            across = (position[:, 1:] + np.arange(self.schema.patch[1])) % columns
+            places = down[:, :, None] * columns + across[:, None]
+            sample["static"] = tf.gather(self._maps, places)
+        if "time" in arrays:
+            channels = arrays["time"].channels
+            values = tf.numpy_function(
+                functools.partial(_covariates, self.schema),
+                [parsed["time"], parsed["column"]], tf.float32, stateful=False,
+            )  # fmt: skip
+            sample["time"] = tf.ensure_shape(values, (None, len(channels)))
+        return sample
+
+    @functools.cached_property
+    def _maps(self) -> tf.Tensor:
+        """(H · W, maps) normalised, 0 where one is missing."""
+        array = self.schema.arrays["static"]
+        maps = array.normalization.apply(load_statics(self.path, array.channels))
+        with tf.init_scope():
+            return tf.constant(np.nan_to_num(maps).reshape(-1, maps.shape[-1]), tf.float32)
 
     def _pixels(self, data: tf.Tensor, array: SampleArray) -> tf.Tensor:
         """(n,) bytes as normalised (n, …, H, W, C) float32."""
@@ -176,10 +216,34 @@ class Records:
         return tf.cast(pixels, tf.float32)
 
 
+def _unpacked(data: tf.Tensor, array: SampleArray) -> tf.Tensor:
+    """(n,) bytes of one bit a value, each step in whole bytes, as (n, …, H, W, C) float32."""
+    values = math.prod(array.shape[-3:])
+    size = -(-values // 8)
+    steps = math.prod(array.shape[:-3])
+    flat = tf.io.decode_raw(data, tf.uint8, fixed_length=steps * size)
+    shifts = tf.constant(np.arange(7, -1, -1), tf.uint8)
+    bits = tf.bitwise.right_shift(tf.reshape(flat, (-1, steps, size, 1)), shifts)
+    bits = tf.bitwise.bitwise_and(bits, tf.constant(1, tf.uint8))
+    bits = tf.reshape(bits, (-1, steps, 8 * size))[..., :values]
+    return tf.cast(tf.reshape(bits, (data.shape[0] or -1, *array.shape)), tf.float32)
+
+
+def _covariates(schema: SampleSchema, times: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """The covariates of samples whose patches begin at some columns: (n, K) float32."""
+    names = [name.removesuffix("_sine") for name in schema.arrays["time"].channels[::2]]
+    longitudes = None
+    if schema.domain is not None and schema.domain.has_coordinates:
+        longitudes = patch_longitudes(schema.domain, columns, schema.patch[1])
+    return covariates(times, schema.calendar, names, longitudes)
+
+
 class _TensorMath:
     """What a normalisation needs, on tensors of any float type."""
 
     abs, sign, log1p, expm1 = tf.abs, tf.sign, tf.math.log1p, tf.math.expm1
+    log, exp, sqrt, square = tf.math.log, tf.exp, tf.sqrt, tf.square
+    maximum, stack = tf.maximum, tf.stack
 
 
 def _deterministic() -> tf.data.Options:

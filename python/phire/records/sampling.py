@@ -22,13 +22,14 @@ class Window:
 
     Attributes:
         rows: First and last first row (inclusive).
-        columns: Number of first columns, from 0.
+        columns: Number of first columns, from ``first``.
         wraps: Whether a patch may run across the last column.
     """
 
     rows: tuple[int, int]
     columns: int
     wraps: bool
+    first: int = 0
 
 
 def window(
@@ -99,11 +100,18 @@ class PairPlan:
 
 @dataclasses.dataclass(frozen=True)
 class PatchPlan:
-    """Patches: (n,) arrays of the field's index, first row and first column."""
+    """Patches: (n,) arrays of the field's index, first row and first column.
+
+    Attributes:
+        time: Index of the field; of a window, of its last.
+        row, column: The patch's first row and column.
+        steps: (n, T) indices of all fields of the window, the last of which is ``time``.
+    """
 
     time: np.ndarray
     row: np.ndarray
     column: np.ndarray
+    steps: np.ndarray
 
 
 Blocked = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
@@ -218,42 +226,90 @@ def _partners(
     return partners, [np.flatnonzero(usable & (p >= 0) & usable[p]) for p in partners]
 
 
+def windows(time: TimeAxis, usable: np.ndarray, length: int) -> np.ndarray:
+    """The windows of fields, one step after another without a gap.
+
+    Args:
+        time: The times.
+        usable: (n,) bool, the fields that may be used.
+        length: Fields of a window.
+
+    Returns:
+        (m, length) indices.
+
+    Raises:
+        InputError: There is none; the message says how long the longest stretch is.
+    """
+    if length == 1:
+        return np.flatnonzero(usable)[:, None]
+    following = time.partner(1)
+    steps = np.flatnonzero(usable)[:, None]
+    longest = 0
+    while len(steps):
+        longest = steps.shape[1]
+        if longest == length:
+            return steps
+        after = following[steps[:, -1]]
+        kept = (after >= 0) & usable[after]
+        steps = np.concatenate([steps, after[:, None]], axis=1)[kept]
+    raise InputError(
+        f"--window {length} is longer than any stretch of fields without a gap: the longest has "
+        f"{longest} fields, {time.step_text} apart; choose a shorter window."
+    )
+
+
 def plan_patches(
+    time: TimeAxis,
     chosen: np.ndarray,
     place: Window,
     *,
     patches_per_field: int,
     seed: int,
+    window: int = 1,
     blocked: Blocked | None = None,
     absent: np.ndarray | None = None,
 ) -> PatchPlan:
-    """Draws patches with uniform positions from each field; see :func:`plan_pairs`."""
+    """Draws patches with uniform positions from each field or window of fields.
+
+    Args:
+        time: The times of the source.
+        chosen, place, patches_per_field, seed, blocked, absent: See :func:`plan_pairs`.
+        window: Fields of a sample, one step after another.
+
+    Raises:
+        InputError: No patch can be drawn; the message says why.
+    """
     if absent is not None:
         chosen = np.setdiff1d(chosen, absent)
     if not len(chosen):
         raise InputError("every field in range is missing wholly: there is nothing to draw from.")
+    usable = np.zeros(len(time), bool)
+    usable[chosen] = True
     random = np.random.default_rng([seed, 1])
-    time = np.repeat(chosen, patches_per_field)
-    row, column = _draw_positions(random, place, len(time))
+    steps = np.repeat(windows(time, usable, window), patches_per_field, axis=0)
+    row, column = _draw_positions(random, place, len(steps))
     if blocked is not None:
-        bad = np.arange(len(time))
+        bad = np.arange(len(steps))
         for attempt in range(ATTEMPTS):
             if attempt:
                 row[bad], column[bad] = _draw_positions(random, place, len(bad))
-            bad = bad[blocked(time[bad], row[bad], column[bad])]
+            touched = np.zeros(len(bad), bool)
+            for i in range(window):
+                touched |= blocked(steps[bad, i], row[bad], column[bad])
+            bad = bad[touched]
             if not len(bad):
                 break
-        time, row, column = (np.delete(values, bad) for values in (time, row, column))
-    if not len(time):
+        steps, row, column = (np.delete(values, bad, axis=0) for values in (steps, row, column))
+    if not len(steps):
         raise InputError(
-            "every patch that was tried touches missing values: choose a smaller --patch, other "
-            "--latitudes, or --missing fill."
+            "of every patch that was tried too much is missing: choose a smaller --patch, other "
+            "--latitudes, --missing fill, or --missing mask with a smaller --least-valid."
         )
-    return PatchPlan(time, row, column)
+    return PatchPlan(steps[:, -1], row, column, steps)
 
 
 def _draw_positions(
     random: np.random.Generator, place: Window, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
     rows = random.integers(place.rows[0], place.rows[1] + 1, count)
-    return rows, random.integers(0, place.columns, count)
+    return rows, random.integers(place.first, place.first + place.columns, count)

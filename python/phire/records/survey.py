@@ -18,7 +18,7 @@ import numpy as np
 from phire import progress
 from phire.errors import InputError
 from phire.fields.time import TimeAxis
-from phire.records.layers import Layers
+from phire.records.layers import Layer, Layers
 from phire.records.sampling import Window
 from phire.records.spreading import spread
 
@@ -39,29 +39,47 @@ class Found:
 
 
 def look(
-    layers: Layers, place: Window, times: Sequence[int]
+    layers: Layers, place: Window, times: Sequence[int], least_valid: float | None = None
 ) -> tuple[list[Found], dict[str, bytes]]:
     """Looks at some fields.
 
+    Args:
+        layers: The fields.
+        place: Where patches may lie.
+        times: Indices of the fields.
+        least_valid: Share of a patch's targets that must be present; by default all values of all
+            layers must be.
+
     Returns:
         What was found in fields that are not whole, and the maps of blocked patches by digest:
-        one bit a place of ``place``, 1 where the patch there touches a missing value.
+        one bit a place of ``place``, 1 where too much is missing of the patch there.
     """
     found, maps = [], {}
     for time in times:
         fields = layers.read(int(time))
         if all(field.finite for field in fields):
             continue
-        planes = [field.whole() for field in fields]
+        planes = [f.whole()[: layer.strict] for f, layer in zip(fields, layers.layers)]
         if any(np.isinf(part).any() for part in planes):
             found.append(Found(int(time), "infinite"))
             continue
-        masks = [np.isnan(part).any(0) for part in planes]
-        if any(mask.all() for mask in masks):
+        if least_valid is None:
+            parts = [(x, layer) for x, layer in zip(planes, layers.layers) if len(x)]
+            allowed = dict.fromkeys((layer.name for _, layer in parts), 0)
+        else:
+            parts = [(x, layer) for x, layer in zip(planes, layers.layers) if layer.name == "high"]
+            ((targets, layer),) = parts
+            values = len(targets) * layer.patch[0] * layer.patch[1]
+            allowed = {"high": int(np.floor((1 - least_valid) * values + 1e-6))}
+        missing = [np.isnan(x) for x, _ in parts]
+        if any(x.all() if least_valid else x.any(0).all() for x in missing):
             found.append(Found(int(time), "wholly"))
             continue
         blocked = np.logical_or.reduce(
-            [touched(m, layer.patch, layer.step, place) for m, layer in zip(masks, layers.layers)]
+            [
+                too_many(x.sum(0), layer, place, allowed[layer.name])
+                for x, (_, layer) in zip(missing, parts)
+            ]
         )
         packed = np.packbits(blocked).tobytes()
         digest = hashlib.sha256(packed).hexdigest()
@@ -70,27 +88,32 @@ def look(
     return found, maps
 
 
-def touched(mask: np.ndarray, patch: tuple[int, int], step: int, place: Window) -> np.ndarray:
-    """Which patches touch a marked point.
+def too_many(counts: np.ndarray, layer: Layer, place: Window, allowed: int = 0) -> np.ndarray:
+    """Which patches of a layer hold more marks than are allowed.
 
     Args:
-        mask: (H, W) bool.
-        patch: (H, W) of the patches.
-        step: Points of the mask for each row and column of ``place``.
+        counts: (H, W) marks at each point.
+        layer: The layer.
         place: Where patches may lie.
+        allowed: Marks that a patch may hold.
 
     Returns:
         (rows of ``place``, columns of ``place``) bool.
     """
+    height, width = layer.patch
     if place.wraps:
-        mask = np.concatenate([mask, mask[:, : patch[1]]], axis=1)
+        # The patch of the last place may reach a whole patch beyond, or begin before the first.
+        counts = np.concatenate([counts, counts[:, :width]], axis=1)
     # Sums over all points above and to the left: four of them give the sum over a patch.
-    sums = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), np.int32)
-    np.cumsum(np.cumsum(mask, 0, dtype=np.int32), 1, out=sums[1:, 1:])
-    top = np.arange(place.rows[0], place.rows[1] + 1)[:, None] * step
-    left = np.arange(place.columns)[None] * step
-    bottom, right = top + patch[0], left + patch[1]
-    return sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left] > 0
+    sums = np.zeros((counts.shape[0] + 1, counts.shape[1] + 1), np.int32)
+    np.cumsum(np.cumsum(counts, 0, dtype=np.int32), 1, out=sums[1:, 1:])
+    top = np.arange(place.rows[0], place.rows[1] + 1)[:, None] * layer.step + layer.origin[0]
+    left = np.arange(place.first, place.first + place.columns)[None] * layer.step + layer.origin[1]
+    if place.wraps:
+        left %= counts.shape[1] - width
+    bottom, right = top + height, left + width
+    found = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
+    return found > allowed
 
 
 class Survey:
@@ -115,25 +138,27 @@ class Survey:
         self._place = place
 
     def blocked(self, times: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Whether patches touch missing values; see :data:`phire.records.sampling.Blocked`."""
+        """Whether too much is missing of patches; see :data:`phire.records.sampling.Blocked`."""
         answer = np.zeros(len(times), bool)
         if not len(self.times):
             return answer
         where = np.minimum(np.searchsorted(self.times, times), len(self.times) - 1)
         mine = np.flatnonzero(self.times[where] == times)
-        bit = (rows[mine] - self._place.rows[0]) * self._place.columns + columns[mine]
+        bit = (rows[mine] - self._place.rows[0]) * self._place.columns
+        bit += columns[mine] - self._place.first
         byte = self._maps[self._rank[where[mine]], bit >> 3]
         answer[mine] = byte >> (7 - (bit & 7)).astype(np.uint8) & 1
         return answer
 
     def note(self, missing: str, count: int) -> dict[str, Any]:
         """Tells the user what is done about missing values; returns it for the manifest."""
-        done = "not drawn" if missing == "skip" else "filled with the channel's mean"
         said = []
         if self.partly:
-            what = (
-                "patches that touch them are not drawn" if missing == "skip" else f"they are {done}"
-            )
+            what = {
+                "skip": "patches that touch them are not drawn",
+                "fill": "they are filled with the channel's mean",
+                "mask": "they are masked, and patches that hold too few others are not drawn",
+            }[missing]
             said.append(f"{self.partly} of {count} fields have missing values: {what}.")
         if self.wholly:
             said.append(
@@ -153,6 +178,7 @@ def survey(
     path: object,
     directory: Path,
     client: Any,
+    least_valid: float | None = None,
 ) -> Survey:
     """Looks for missing and infinite values in all fields.
 
@@ -164,6 +190,7 @@ def survey(
         path: The store, for messages.
         directory: Where the maps of blocked patches are kept until the end, in a file without name.
         client: As :func:`phire.fields.cluster.cluster` yields it.
+        least_valid: See :func:`look`.
 
     Raises:
         InputError: There are infinite values, or nothing but missing ones.
@@ -175,7 +202,7 @@ def survey(
     with tempfile.TemporaryFile(dir=directory) as file:
         # Land and sea give one map for all times; clouds one for each: these may not fit memory.
         for part, maps in spread(
-            look, [(layers, place, part) for part in parts], client,
+            look, [(layers, place, part, least_valid) for part in parts], client,
             description="looking for missing values", unit="fields", sizes=[len(p) for p in parts],
         ):  # fmt: skip
             found += part

@@ -34,11 +34,13 @@ class Contents:
         integers: The integer features, (n,) each, in order.
         floats: The float features, (n,) each.
         pixels: Bytes of each feature of pixels.
+        segments: Stretches of equal length that a feature of pixels is written in: time steps.
     """
 
     integers: Mapping[str, np.ndarray]
     floats: Mapping[str, np.ndarray]
     pixels: Mapping[str, int]
+    segments: int = 1
 
     @property
     def count(self) -> int:
@@ -51,6 +53,7 @@ class Contents:
             {name: values[which] for name, values in self.integers.items()},
             {name: values[which] for name, values in self.floats.items()},
             self.pixels,
+            self.segments,
         )
 
 
@@ -70,10 +73,13 @@ class Places:
     length: np.ndarray
     sizes: np.ndarray
 
-    def pixel_offsets(self, contents: Contents) -> np.ndarray:
-        """(n, features of pixels): the first byte of each record's pixels."""
+    def segment_offsets(self, contents: Contents) -> np.ndarray:
+        """(n, features of pixels × segments): the first byte of each stretch of pixels."""
         end = self.offset + self.length
-        return end[:, None] - features.pixel_places(contents.pixels)
+        sizes = np.array(list(contents.pixels.values())) // contents.segments
+        within = sizes[:, None] * np.arange(contents.segments)
+        begin = within - features.pixel_places(contents.pixels)[:, None]
+        return end[:, None] + begin.ravel()
 
 
 def assign_places(contents: Contents, shards: int, seed: int) -> Places:
@@ -178,7 +184,7 @@ def seal(
         directory, names: The shards.
         contents: Of these records.
         shard, offset, length: Their places.
-        crcs: (n, features of pixels) CRC32C of their pixels.
+        crcs: (n, features of pixels × segments) CRC32C of their pixels.
     """
     heads = [features.pixel_head(*item) for item in contents.pixels.items()]
     back = features.pixel_places(contents.pixels)
@@ -201,7 +207,8 @@ def seal(
             if feature:
                 head = heads[feature]
                 crc = features.joined_crc(crc, google_crc32c.value(head), len(head))
-            crc = features.joined_crc(crc, crcs[:, feature], size)
+            for segment in range(feature * contents.segments, (feature + 1) * contents.segments):
+                crc = features.joined_crc(crc, crcs[:, segment], size // contents.segments)
         for (number, first, size), value in zip(places, features.masked(crc).tolist()):
             files.write(number, first + size - 4, struct.pack("<I", value))
 

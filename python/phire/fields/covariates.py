@@ -1,0 +1,104 @@
+"""Covariates of time: hour of the day and day of the year as points on a circle."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import cftime
+import numpy as np
+
+from phire.errors import InputError
+from phire.fields.grid import Grid
+from phire.fields.time import EPOCH, TimeAxis
+
+COVARIATES = ("hour", "day")
+DAY = 86400
+
+
+def covariate_channels(names: Sequence[str]) -> tuple[str, ...]:
+    """Names of the channels of covariates: the sine and the cosine of each."""
+    return tuple(f"{name}_{part}" for name in names for part in ("sine", "cosine"))
+
+
+def check_covariates(names: Sequence[str], time: TimeAxis) -> None:
+    """Refuses covariates that are unknown or that the times cannot give.
+
+    Raises:
+        InputError: One is unknown or named twice, or the times have no dates.
+    """
+    for name in names:
+        if name not in COVARIATES:
+            raise InputError(
+                f"--covariates {name} is unknown: choose from {', '.join(COVARIATES)}."
+            )
+    if len(set(names)) < len(names):
+        raise InputError(f"--covariates {','.join(names)} names one twice: name each once.")
+    if names and not time.has_calendar:
+        raise InputError(
+            f"--covariates {','.join(names)} needs dates, but the fields only count steps: "
+            "convert them from a file that has times, or leave the covariates out."
+        )
+
+
+def covariates(
+    values: np.ndarray,
+    calendar: str,
+    names: Sequence[str],
+    longitudes: np.ndarray | None = None,
+) -> np.ndarray:
+    """Sine and cosine of the phase of the day and of the year.
+
+    The phase of the day is that of the local mean solar time where a longitude is given (UTC plus
+    1 h for 15° east), else of the calendar's own clock. The phase of the year is the part of it
+    that has passed, by the length that this very year has in its calendar.
+
+    Args:
+        values: (n,) int64 seconds since 1970-01-01 in the calendar.
+        calendar: A CF calendar.
+        names: Of :data:`COVARIATES`.
+        longitudes: (n,) degrees east, NaN where unknown; None if all are.
+
+    Returns:
+        (n, 2 · names) float32, in the order of :func:`covariate_channels`.
+    """
+    values = np.asarray(values, np.int64)
+    phases = []
+    for name in names:
+        if name == "hour":
+            phase = values % DAY / DAY
+            if longitudes is not None:
+                phase = phase + np.nan_to_num(longitudes) / 360
+        else:
+            bounds = _years(int(values.min()), int(values.max()), calendar)
+            year = np.searchsorted(bounds, values, side="right") - 1
+            phase = (values - bounds[year]) / (bounds[year + 1] - bounds[year])
+        phases += [np.sin(2 * np.pi * phase), np.cos(2 * np.pi * phase)]
+    return np.stack(phases, axis=-1).astype(np.float32)
+
+
+@functools.lru_cache(maxsize=64)
+def _years(first: int, last: int, calendar: str) -> np.ndarray:
+    """Seconds at which the years begin that hold two times, and the one after."""
+    units = f"seconds since {EPOCH}"
+    years = [d.year for d in cftime.num2date([first, last], units, calendar=calendar)]
+    # CF's calendars know no year 0, except those that do.
+    starts = [cftime.datetime(y, 1, 1, calendar=calendar) for y in _around(*years, calendar)]
+    return np.rint(cftime.date2num(starts, units, calendar=calendar)).astype(np.int64)
+
+
+def _around(first: int, last: int, calendar: str) -> list[int]:
+    has_zero = cftime.datetime(1, 1, 1, calendar=calendar).has_year_zero
+    return [year for year in range(first, last + 2) if year or has_zero]
+
+
+def patch_longitudes(grid: Grid, columns: np.ndarray, width: int) -> np.ndarray:
+    """Longitude of the middle of patches: (n,) degrees east.
+
+    Args:
+        grid: The fine grid; patches may run across its last column where it closes the circle.
+        columns: (n,) first columns.
+        width: Columns of a patch.
+    """
+    spacing = grid.spacing[1] if grid.shape[1] > 1 else 0.0
+    return grid.longitudes[np.asarray(columns)] + spacing * (width - 1) / 2

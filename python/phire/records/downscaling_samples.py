@@ -1,0 +1,423 @@
+"""Samples of downscaling: which arrays they have, where their patches lie, what they hold."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from phire import progress
+from phire.errors import InputError
+from phire.fields.coarsening import block_weights, kept_window
+from phire.fields.covariates import covariate_channels
+from phire.fields.grid import Grid
+from phire.fields.normalization import Normalization, joined
+from phire.fields.selection import ChannelSelection
+from phire.fields.source import ArraySource
+from phire.fields.units import difference
+from phire.records import features, writing
+from phire.records.cutting import Cuts
+from phire.records.inputs import InputFile
+from phire.records.layers import FinePart, Layer, SampleFields, Timed
+from phire.records.making import Draft, Made, Sampled, check_dtype, get_normalization
+from phire.records.matching import CoarseGrid, coarse_grid, coarse_part, common_times, fine_points
+from phire.records.sampling import Blocked, PatchPlan, Window, plan_patches, window
+from phire.records.schema import DOWNSCALING, SampleArray, SampleSchema
+from phire.records.statics import read_static
+from phire.records.stations import MASK, PREFIX, Stations, read_stations
+
+
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+    """Files that samples are made of.
+
+    Attributes:
+        high: The fine fields, the targets alone.
+        low: The coarse inputs, in the order of their channels.
+        coarsened: Coarsened targets are the first channels of ``low``.
+        auxiliary: Predictors in time on the fine grid.
+        static: Maps, each ``FILE[:NAMES]``.
+        stations: Table of observations.
+    """
+
+    high: InputFile
+    low: tuple[InputFile, ...] = ()
+    coarsened: bool = True
+    auxiliary: tuple[InputFile, ...] = ()
+    static: tuple[str, ...] = ()
+    stations: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """Options of the samples' shape; see :func:`phire.records.write_downscaling_records`."""
+
+    patch: tuple[int, int] | None
+    scale: int
+    alignment: str | None = None
+    margin: int = 0
+    window: int | None = None
+    regrid: str = "bilinear"
+    latitudes: tuple[float, float] | None = None
+    covariates: tuple[str, ...] = ()
+    withhold_stations: float = 0.2
+    seed: int = 0
+
+
+class Samples:
+    """Samples of downscaling, drawn from inputs.
+
+    Args:
+        inputs: The files.
+        shape: The shape of the samples; without a patch, whole fields.
+        chosen: Indices of the fine fields in range.
+
+    Attributes:
+        chosen: Those of which every input has the time.
+        domain: Grid of the fine points that patches are cut from.
+        place: Where patches may lie, in blocks.
+        maps: The static maps on ``domain``; None without.
+        stations: Observations; None without.
+
+    Raises:
+        InputError: Inputs do not fit one another, or no patch fits them.
+    """
+
+    def __init__(self, inputs: Inputs, shape: Shape, chosen: np.ndarray) -> None:
+        self.inputs, self.shape = inputs, shape
+        high, scale = inputs.high, shape.scale
+        self.coarse = coarse_grid(
+            inputs.low, high, scale, shape.alignment, shape.margin, inputs.coarsened
+        )
+        rows, columns = kept_window(high.grid, scale)
+        size = [n * scale for n in self.coarse.blocks]
+        self.window = (
+            slice(rows.start, rows.start + size[0]), slice(columns.start, columns.start + size[1])
+        )  # fmt: skip
+        self.domain = high.grid.subgrid(*self.window)
+        closes = high.grid.wraps and size[1] == high.grid.shape[1]
+        self.patch, self.place = _patch_and_place(shape, self.coarse, closes)
+        self.low = tuple(
+            Timed(coarse_part(f, self.coarse, shape.regrid, scale), common_times(f, high))
+            for f in inputs.low
+        )
+        self.auxiliary = tuple(self._fine_part(file) for file in inputs.auxiliary)
+        self.chosen = _common(chosen, (*self.low, *self.auxiliary), high)
+        self.maps = self._read_maps()
+        self.stations: Stations | None = None
+        if inputs.stations is not None:
+            self.stations = read_stations(
+                inputs.stations, self.domain, high.time, withhold=shape.withhold_stations,
+                seed=shape.seed,
+            )  # fmt: skip
+        self._check_names()
+
+    def _fine_part(self, file: InputFile) -> Timed:
+        high = self.inputs.high
+        points = fine_points(file.grid, high.grid, self.window)
+        if points is None:
+            raise InputError(
+                f"{file} lies on a {file.grid.describe()}, not on the points of {high.path} "
+                f"({self.domain.describe()}): regrid it to these, or give it as --predictors."
+            )
+        return Timed(FinePart(file, self.domain, points), common_times(file, high))
+
+    def _read_maps(self) -> ArraySource | None:
+        high = self.inputs.high
+        found = [
+            read_static(
+                text, lambda grid: fine_points(grid, high.grid, self.window), self.domain,
+                fine=high.path,
+            )
+            for text in self.inputs.static
+        ]  # fmt: skip
+        if not found:
+            return None
+        return ArraySource(
+            np.concatenate([maps.read([0]) for maps in found], axis=-1),
+            channels=[name for maps in found for name in maps.channels],
+            units=[unit for maps in found for unit in maps.units],
+            grid=self.domain,
+        )
+
+    def _check_names(self) -> None:
+        """Refuses a channel given twice, and a target in other units among ``low``."""
+        high = self.inputs.high
+        low = list(high.channels) if self.inputs.coarsened else []
+        others = [] if self.maps is None else list(self.maps.channels)
+        for timed in self.low:
+            low += timed.part.channels
+            both = [c for c in timed.part.channels if c in high.channels]
+            units = dict(zip(timed.part.channels, timed.part.units))
+            wanted = dict(zip(high.channels, high.units))
+            found = difference(both, [units[c] for c in both], [wanted[c] for c in both])
+            if found is not None:
+                raise InputError(
+                    f"{timed.part.file} holds {found} as in {high.path}: bring it to these units "
+                    "with `phire convert` or leave it out."
+                )
+        others += [name for timed in self.auxiliary for name in timed.part.channels]
+        others += [] if self.stations is None else list(self.stations.channels)
+        for names in (low, [*others, *(set(low) | set(high.channels))]):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise InputError(
+                    f"the channel {twice[0]} is given twice: name the channels of each file as "
+                    "FILE:NAMES, without it in one of them."
+                )
+
+    # Fields, drawing and arranging
+
+    def draft(self, options: dict, *, masked: bool = False, least_valid: float = 0.5) -> Draft:
+        """What to draw and cut; see :class:`phire.records.making.Draft`."""
+        fields = self.fields(masked)
+        shape = self.shape
+        steps = shape.window or 1
+        per_field = options["patches_per_field"] or 1
+
+        def draw(blocked: Blocked | None, absent: np.ndarray | None) -> PatchPlan:
+            return plan_patches(
+                self.inputs.high.time, self.chosen, self.place, patches_per_field=per_field,
+                seed=shape.seed, window=steps, blocked=blocked, absent=absent,
+            )  # fmt: skip
+
+        def arrange(plan: PatchPlan) -> tuple[writing.Contents, Cuts]:
+            return self.arrange(plan, fields.layers, options["dtype"])
+
+        def fit() -> dict[str, Normalization]:
+            return self.fit(options["normalization"], options["statistics"], options["dtype"])
+
+        return Draft(
+            fields, self.place, draw, arrange, fit,
+            masked=lambda: self.draft(options, masked=True, least_valid=least_valid),
+            least_valid=least_valid if masked else None,
+        )  # fmt: skip
+
+    def fields(self, masked: bool) -> SampleFields:
+        """The arrays of pixels and what they are read from."""
+        scale, margin, before = self.shape.scale, self.shape.margin, self.coarse.before
+        low_patch = tuple(n // scale + 2 * margin for n in self.patch)
+        origin = before[0] - margin, before[1] - margin
+        layers = [Layer("low", low_patch, 1, origin)]
+        if self.auxiliary or self.stations is not None:
+            strict = sum(len(timed.part.channels) for timed in self.auxiliary)
+            layers.append(
+                Layer("auxiliary", self.patch, scale, strict=strict if self.stations else None)
+            )
+        layers.append(Layer("high", self.patch, scale))
+        if masked:
+            layers.append(Layer("valid", self.patch, scale, strict=0, bits=True))
+        weights = block_weights(self.inputs.high.grid, scale)[: self.coarse.blocks[0]]
+        return SampleFields(
+            tuple(layers), self.inputs.high, self.window, weights, self.inputs.coarsened, self.low,
+            self.auxiliary, self.stations, masked,
+        )  # fmt: skip
+
+    def arrange(
+        self, plan: PatchPlan, layers: Sequence[Layer], dtype: str
+    ) -> tuple[writing.Contents, Cuts]:
+        """What the records of a plan hold and where their pixels come from.
+
+        Args:
+            plan: The patches.
+            layers: The arrays of pixels.
+            dtype: Of the stored pixels.
+        """
+        count, steps = plan.steps.shape
+        channels = {name: len(found) for name, (found, _) in self.channels().items()}
+        sizes = {layer.name: layer.patch for layer in layers}
+        constants = (*sizes["low"], *sizes["high"], channels["high"])
+        integers = {
+            "index": plan.time,
+            **{
+                name: np.full(count, value)
+                for name, value in zip(features.DOWNSCALING_INTEGERS[1:], constants, strict=True)
+            },
+            "c_LR": np.full(count, channels["low"]),
+            "row": plan.row * self.shape.scale,
+            "column": plan.column * self.shape.scale,
+            "time": self.inputs.high.time.values[plan.time],
+        }
+        pixels = {}
+        for layer in layers:
+            values = layer.patch[0] * layer.patch[1]
+            values *= channels["high" if layer.bits else layer.name]
+            size = -(-values // 8) if layer.bits else values * np.dtype(dtype).itemsize
+            pixels[features.PIXELS[layer.name]] = steps * size
+        contents = writing.Contents(integers, {}, pixels, steps)
+        return contents, Cuts(
+            time=plan.steps.T.ravel(),
+            row=np.tile(plan.row, steps),
+            column=np.tile(plan.column, steps),
+            record=np.tile(np.arange(count), steps),
+            segment=np.repeat(np.arange(steps), count),
+        )
+
+    # Channels and their normalization
+
+    def channels(self) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+        """Channels and units of each array of pixels."""
+        high = self.inputs.high
+        targets = dict(zip(high.channels, high.units))
+        low = dict(targets) if self.inputs.coarsened else {}
+        for timed in self.low:
+            low |= zip(timed.part.channels, timed.part.units)
+        auxiliary: dict[str, str] = {}
+        for timed in self.auxiliary:
+            auxiliary |= zip(timed.part.channels, timed.part.units)
+        for name in () if self.stations is None else self.stations.variables:
+            auxiliary |= {f"{PREFIX}{name}": targets.get(name, ""), f"{PREFIX}{name}{MASK}": "1"}
+        found = {"low": low, "auxiliary": auxiliary, "high": targets}
+        return {name: (tuple(part), tuple(part.values())) for name, part in found.items() if part}
+
+    def fit(
+        self, kinds: str | None, statistics: str | None, dtype: str
+    ) -> dict[str, Normalization]:
+        """The normalization of every array.
+
+        A channel of ``low`` named as a target is normalised as the target is, and so are stations'
+        values of a target.
+        """
+        high = self.inputs.high
+        parts = [Sampled(high, self.chosen, str(high.path))]
+        for timed in (*self.low, *self.auxiliary):
+            names = [name for name in timed.part.channels if name not in high.channels]
+            if names:
+                source = ChannelSelection(timed.part, names)
+                parts.append(Sampled(source, timed.times[self.chosen], str(timed.part.file)))
+        parts += self._sampled_stations()
+        if self.maps is not None:
+            parts.append(Sampled(self.maps, np.zeros(1, int), "--static", default="z"))
+        pool = get_normalization(parts, kinds, statistics)
+        fitted = {}
+        for name, (channels, _) in self.channels().items():
+            fitted[name] = joined([self._of_channel(pool, channel) for channel in channels])
+            if name != "auxiliary" or self.stations is None:
+                check_dtype(dtype, fitted[name])
+        if self.maps is not None:
+            fitted["static"] = pool.select(self.maps.channels)
+        return fitted
+
+    def _sampled_stations(self) -> list[Sampled]:
+        if self.stations is None:
+            return []
+        names = [n for n in self.stations.variables if n not in self.inputs.high.channels]
+        if not names:
+            return []
+        rows = np.isin(self.stations.time, self.chosen)
+        places = [self.stations.variables.index(name) for name in names]
+        values = self.stations.values[rows][:, None, None, places]
+        source = ArraySource(
+            values, channels=[f"{PREFIX}{n}" for n in names], grid=Grid.pixels(1, 1)
+        )
+        return [Sampled(source, np.arange(len(values)), f"--stations {self.inputs.stations}")]
+
+    def _of_channel(self, pool: Normalization, channel: str) -> Normalization:
+        if channel in pool.channels:
+            return pool.select([channel])
+        if channel.endswith(MASK):
+            return Normalization.identity([channel])
+        target = pool.select([channel.removeprefix(PREFIX)])
+        return dataclasses.replace(target, channels=(channel,))
+
+    def schema(self, made: Made) -> SampleSchema:
+        """The schema of the records made."""
+        steps = self.shape.window
+        offsets = tuple(range(1 - (steps or 1), 1))
+        lead = () if steps is None else (steps,)
+        spacing = self.domain.spacing if self.domain.has_coordinates else None
+        coarse = spacing and tuple(s * self.shape.scale for s in spacing)
+        channels = self.channels()
+        arrays = {}
+        for layer in made.layers:
+            names, units = channels["high" if layer.bits else layer.name]
+            arrays[layer.name] = SampleArray(
+                names, ("1",) * len(names) if layer.bits else units,
+                (*lead, *layer.patch, len(names)), coarse if layer.name == "low" else spacing,
+                offsets, made.normalizations.get(layer.name),
+            )  # fmt: skip
+        if self.maps is not None:
+            names, units = self.maps.channels, self.maps.units
+            arrays["static"] = SampleArray(
+                names, units, (*self.patch, len(names)), spacing,
+                normalization=made.normalizations["static"],
+            )  # fmt: skip
+        if self.shape.covariates:
+            names = covariate_channels(self.shape.covariates)
+            arrays["time"] = SampleArray(names, ("1",) * len(names), (len(names),))
+        arrays["position"] = SampleArray(("row", "column"), ("1", "1"), (2,))
+        time = self.inputs.high.time
+        return SampleSchema(
+            DOWNSCALING, arrays, scale=self.shape.scale, alignment=self.coarse.alignment,
+            pooling="area-mean" if self.inputs.coarsened else "explicit",
+            margin=self.shape.margin, window=steps, domain=self.domain, step=time.step,
+            calendar=time.calendar,
+        )  # fmt: skip
+
+
+def _patch_and_place(
+    shape: Shape, coarse: CoarseGrid, closes: bool
+) -> tuple[tuple[int, int], Window]:
+    """(H, W) of the patches, and where they may lie in blocks.
+
+    Raises:
+        InputError: No patch fits.
+    """
+    scale, margin, blocks = shape.scale, shape.margin, coarse.blocks
+    lack = [(max(0, margin - b), max(0, margin - a)) for b, a in zip(coarse.before, coarse.after)]
+    if closes:
+        lack[1] = (0, 0)
+    first = lack[0][0], lack[1][0]
+    room = blocks[0] - sum(lack[0]), blocks[1] - sum(lack[1])
+    if shape.patch is None:
+        if closes and margin:
+            raise InputError(
+                f"--margin {margin} goes with patches only where the fields close the circle: "
+                "leave out --whole-fields."
+            )
+        if min(room) < 1:
+            raise InputError(f"--margin {margin} leaves nothing of {blocks} blocks: take less.")
+        if room != tuple(blocks):
+            progress.say(
+                f"Note: of {blocks[0]} × {blocks[1]} blocks those with a whole margin around them "
+                f"are used, {room[0]} × {room[1]}: no coarse input reaches further out."
+            )
+        place = Window((first[0], first[0]), 1, False, first[1])
+        return (room[0] * scale, room[1] * scale), place
+    size = shape.patch[0] // scale, shape.patch[1] // scale
+    if size[0] > room[0] or size[1] + (2 * margin if closes else 0) > room[1]:
+        context = f" beside a margin of {margin} coarse points" if margin else ""
+        raise InputError(
+            f"--patch {shape.patch[0]},{shape.patch[1]} is larger than the fields of "
+            f"{blocks[0] * scale} × {blocks[1] * scale} points{context}: choose a smaller one."
+        )
+    rows, columns = (slice(b, b + n) for b, n in zip(coarse.before, blocks))
+    found = window(coarse.grid.subgrid(rows, columns), size, shape.latitudes, wraps=closes)
+    bounds = max(found.rows[0], first[0]), min(found.rows[1], first[0] + room[0] - size[0])
+    if bounds[0] > bounds[1]:
+        raise InputError(
+            f"--margin {margin} leaves no room for a patch between --latitudes: take less."
+        )
+    width = found.columns if closes else room[1] - size[1] + 1
+    return shape.patch, Window(bounds, width, closes, first[1])
+
+
+def _common(chosen: np.ndarray, parts: Sequence[Timed], high: InputFile) -> np.ndarray:
+    """The chosen fields of which every input has the time; says how many are left out.
+
+    Raises:
+        InputError: None is left.
+    """
+    for timed in parts:
+        held = chosen[timed.times[chosen] >= 0]
+        if not len(held):
+            raise InputError(f"{timed.part.file} has none of the times in range.")
+        if len(held) < len(chosen):
+            lacking = chosen[timed.times[chosen] < 0]
+            progress.say(
+                f"{len(lacking)} of {len(chosen)} fields are left out: {timed.part.file} has none "
+                f"of their time (the first is {high.time.format(int(lacking[0]))})."
+            )
+        chosen = held
+    return chosen
