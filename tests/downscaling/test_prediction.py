@@ -361,7 +361,7 @@ def changed(coarse, **parts):
 
 
 def test_what_does_not_fit_is_named(run, coarse):
-    with pytest.raises(InputError, match="holds the channels a, b"):
+    with pytest.raises(InputError, match="reads divergence, vorticity, which nothing gives"):
         PredictedSource(run, changed(coarse, channels=("a", "b")))
     with pytest.raises(InputError, match="holds divergence in 'd-1'"):
         PredictedSource(run, changed(coarse, units=("d-1", "s**-1")))

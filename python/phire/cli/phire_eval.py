@@ -186,7 +186,9 @@ def _open(name, spec, truth, scale, variables, of_runs):
             # Of several candidates only the stochastic ones have members.
             of_runs = {"minimum": of_runs["minimum"]}
         what = f"candidate {name}: the coarsened truth"
-        return PredictedSource(generator, coarse, fine_grid, name=what, **of_runs)
+        return PredictedSource(
+            generator, coarse, fine_grid, recorded_first=True, name=what, **of_runs
+        )
     from phire.downscaling.interpolation import InterpolatedSource
 
     return InterpolatedSource(coarse, fine_grid, spec)

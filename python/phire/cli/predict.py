@@ -36,6 +36,19 @@ from phire.cli.common import Command
 )
 @click.option("--seed", type=int, help="Stochastic runs: seed of the random numbers.  [default: 0]")
 @click.option("--members", type=int, help="Stochastic runs: members of the ensemble.  [default: 1]")
+@click.option(
+    "--predictors", metavar="FILE[:NAMES]", multiple=True,
+    help="Runs: further coarse fields; may be repeated.  [default: those of the records]",
+)  # fmt: skip
+@click.option(
+    "--static", metavar="FILE[:NAMES]", multiple=True,
+    help="Runs: maps on the fine grid.  [default: those that the run keeps]",
+)  # fmt: skip
+@click.option(
+    "--auxiliary", metavar="FILE[:NAMES]", multiple=True,
+    help="Runs: predictors in time on the fine grid.  [default: those of the records]",
+)  # fmt: skip
+@click.option("--stations", metavar="FILE.csv", help="Runs: observations of stations.")
 def main(run, input, output, **options):
     """Refine the coarse fields INPUT by the generator of RUN; write OUTPUT (.h5, .nc or .zarr).
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from typing import Any
 
 import xarray as xr
 
@@ -33,6 +35,42 @@ class Downscaler:
         """Opens a run of ``phire-train``; see :class:`TrainedGenerator`."""
         return cls(TrainedGenerator(run, network, epoch))
 
+    @classmethod
+    def fit(
+        cls,
+        fine: xr.Dataset,
+        *,
+        out: str | os.PathLike,
+        low: xr.Dataset | None = None,
+        predictors: xr.Dataset | Sequence[xr.Dataset] = (),
+        static: xr.Dataset | Sequence[xr.Dataset] = (),
+        auxiliary: xr.Dataset | Sequence[xr.Dataset] = (),
+        **options: Any,
+    ) -> Downscaler:
+        """Trains a generator on xarray data.
+
+        >>> model = Downscaler.fit(fine, low=coarse, static=maps, scale=5, out="run")
+        >>> ensemble = model(coarse_tomorrow, members=16)
+
+        Args:
+            fine: The targets, or with ``targets=[...]`` among others.
+            out: The run directory to make. Data and records lie in a temporary folder beside it
+                while it trains.
+            low: The targets at low resolution; by default block means of ``fine``.
+            predictors: Further coarse fields, one dataset or several.
+            static: Maps on the fine grid, likewise.
+            auxiliary: Predictors in time on the fine grid, likewise.
+            **options: Those of :func:`phire.records.write_downscaling_records` (as of phire-data)
+                and of :func:`phire.downscaling.train_generator` (as of phire-train).
+
+        Raises:
+            InputError: An option is unknown or the data do not fit.
+        """
+        from phire.downscaling.fitting import fit
+
+        given = {"low": low, "predictors": predictors, "static": static, "auxiliary": auxiliary}
+        return cls.load(fit(fine, out, given, options).path)
+
     def __call__(
         self,
         dataset: xr.Dataset,
@@ -43,6 +81,10 @@ class Downscaler:
         minimum: float | None = None,
         seed: int | None = None,
         members: int | None = None,
+        predictors: xr.Dataset | Sequence[xr.Dataset] = (),
+        static: xr.Dataset | Sequence[xr.Dataset] = (),
+        auxiliary: xr.Dataset | Sequence[xr.Dataset] = (),
+        stations: str | os.PathLike | None = None,
     ) -> xr.Dataset:
         """Refines the fields of a dataset.
 
@@ -53,6 +95,11 @@ class Downscaler:
             fill, minimum: See :meth:`TrainedGenerator.__call__`.
             seed: Seed of a stochastic generator's random numbers; 0 by default.
             members: Members of a stochastic generator's ensemble; 1 by default.
+            predictors: Further coarse fields, one dataset or several, for channels that ``dataset``
+                lacks.
+            static: Maps on the fine grid, likewise; by default those of the run.
+            auxiliary, stations: Predictors in time on the fine grid, likewise, and a CSV of
+                observations.
 
         Returns:
             The targets in physical units on the finer grid, with the dimension ``member`` where
@@ -69,9 +116,16 @@ class Downscaler:
                 f"the variables {', '.join(self.generator.low.channels)} (of a DataArray, "
                 "array.to_dataset(name=...) makes one)."
             )
-        source = DatasetSource(dataset, variables=self.generator.low.channels)
+        wanted = [name for name in self.generator.low.channels if name in dataset]
+        source = DatasetSource(dataset, variables=wanted or self.generator.low.channels)
         predicted = PredictedSource(
             self.generator, source, tile=tile, any_spacing=any_spacing, fill=fill, minimum=minimum,
-            seed=seed, members=members, name="the dataset",
+            seed=seed, members=members, predictors=several(predictors), static=several(static),
+            auxiliary=several(auxiliary), stations=stations, name="the dataset",
         )  # fmt: skip
         return to_dataset(predicted)
+
+
+def several(datasets: xr.Dataset | Sequence[xr.Dataset]) -> list[xr.Dataset]:
+    """Returns a list of datasets, of one alone too."""
+    return [datasets] if isinstance(datasets, (xr.Dataset, xr.DataArray)) else list(datasets)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+from collections.abc import Sequence
 
 import numpy as np
 
+from phire import progress
 from phire.downscaling.filling import Filler
+from phire.downscaling.sample_parts import Asked, Further, Given, Part, find_parts, is_bound
+from phire.downscaling.sample_sources import SampleSources
 from phire.downscaling.trained_generator import TrainedGenerator
 from phire.downscaling.whole_fields import WholeFields
 from phire.errors import InputError
-from phire.fields import units
 from phire.fields.coarsening import CoarsenedSource, CroppedSource, coarsen_grid, refine_grid
 from phire.fields.grid import Grid
 from phire.fields.source import Source, Times, indices
+from phire.records.matching import coarse_grid
 
 SAME_SPACING = 0.05
 """Share by which the spacing of the input may differ from that of the training data."""
@@ -31,6 +36,10 @@ class PredictedSource:
         fill, minimum: See :meth:`TrainedGenerator.__call__`.
         seed: Seed of a stochastic generator's random numbers; 0 by default.
         members: Members of a stochastic generator's ensemble; 1 by default.
+        predictors, static, auxiliary, stations: Further inputs; see
+            :class:`phire.downscaling.sample_sources.Further`. Channels that nothing gives come
+            from the files that the records were made of, maps from the run.
+        recorded_first: Where ``low`` was made of files of its own, these go before ``coarse``.
         name: What the coarse source is called in messages.
 
     Raises:
@@ -49,10 +58,14 @@ class PredictedSource:
         minimum: float | None = None,
         seed: int | None = None,
         members: int | None = None,
+        predictors: Sequence[Given] = (),
+        static: Sequence[Given] = (),
+        auxiliary: Sequence[Given] = (),
+        stations: str | os.PathLike | None = None,
+        recorded_first: bool = False,
         name: str = "the input",
     ) -> None:
         generator = run if isinstance(run, TrainedGenerator) else TrainedGenerator(run)
-        _check_source(generator, coarse, name, any_spacing)
         if not len(coarse.time):
             raise InputError(f"{name} holds no fields: choose at least one time.")
         Filler(fill, generator.low.normalization.mean)  # refuses before anything is read
@@ -65,13 +78,15 @@ class PredictedSource:
             )
         self.seed = check_seed(seed)
         self.generator = generator
-        self.coarse = coarse
         self.tile = tile
         self.fill, self.minimum = fill, minimum
         self.name = name
         self.channels, self.units = generator.channels, generator.units
         self.time = coarse.time
-        self.grid = _fine_grid(generator, coarse, fine_grid, name)
+        further = Further(predictors, static, auxiliary, stations)
+        first = Part(coarse, name, tuple(coarse.channels))
+        self.sources = _sources(generator, first, fine_grid, further, any_spacing, recorded_first)
+        self.grid = self.sources.fine
         self._checked = False
 
     def read(self, times: Times) -> np.ndarray:
@@ -82,11 +97,10 @@ class PredictedSource:
     def read_members(self, times: Times) -> np.ndarray:
         """Reads fields of all members; see :class:`phire.fields.source.MemberSource`."""
         chosen = indices(times, len(self.time))
-        low = self.coarse.read(chosen)
+        fields = self.sources.read(chosen)
         if not self._checked:
-            self.generator.check_values(low, self.name)
+            self.generator.check_values(fields.low, self.name)
             self._checked = True
-        fields = WholeFields(low, self.coarse.grid, self.grid, self.time.values[chosen])
         made = self.generator(
             fields, self.tile, fill=self.fill, minimum=self.minimum, seed=self.seed,
             members=self.members,
@@ -105,57 +119,117 @@ def check_seed(seed: int | None) -> int:
     return seed or 0
 
 
-def _check_source(
-    generator: TrainedGenerator, source: Source, what: str, any_spacing: bool = False
-) -> None:
-    """Refuses a coarse source of other channels, units or spacing.
+class _OneInput:
+    """A single coarse input that is refined point by point, wherever it lies."""
 
-    Raises:
-        InputError: What differs.
-    """
-    low = generator.low
-    if tuple(source.channels) != low.channels:
+    def __init__(self, part: Part, channels: Sequence[str], fine: Grid) -> None:
+        self.fine = fine
+        self._part = dataclasses.replace(part, wanted=tuple(channels))
+
+    def read(self, chosen: np.ndarray) -> WholeFields:
+        """Reads whole fields."""
+        part = self._part
+        return WholeFields(part.read(chosen), part.grid, self.fine, part.time.values[chosen])
+
+
+def _sources(
+    generator: TrainedGenerator, first: Part, fine_grid: Grid | None, further: Further,
+    any_spacing: bool, recorded_first: bool,
+) -> SampleSources | _OneInput:  # fmt: skip
+    """Sources of all that the generator reads."""
+    coarse = first.source
+    explicit = recorded_first and generator.schema.pooling == "explicit"
+    given = further.predictors, "--predictors", first.time
+    if explicit and {*generator.low.channels} <= {*coarse.channels} and not further.predictors:
+        try:
+            parts = find_parts(generator, "low", None, *given)
+        except InputError as error:
+            progress.say(f"{first.name} stands for the coarse input of the records: {error}")
+            parts = find_parts(generator, "low", first, *given)
+    else:
+        parts = find_parts(generator, "low", None if explicit else first, *given)
+    if generator.periodic and not coarse.grid.wraps:
         raise InputError(
-            f"{what} holds the channels {', '.join(source.channels)}; {generator.path} was trained "
-            f"on {', '.join(low.channels)}: give these, in this order."
-        )
-    difference = units.difference(low.channels, source.units, low.units)
-    if difference:
-        raise InputError(
-            f"{what} holds {difference} as {generator.path} was trained on: convert the units "
-            "first."
-        )
-    if generator.periodic and not source.grid.wraps:
-        raise InputError(
-            f"{what} lies on a {source.grid.describe()}, {generator.path} was trained with "
+            f"{first.name} lies on a {coarse.grid.describe()}, {generator.path} was trained with "
             "periodic: give fields all around the globe, or train without."
         )
-    spacing = generator.schema.spacing
-    if any_spacing or spacing is None or not source.grid.has_coordinates:
-        return
-    trained = [float(value) * generator.scale for value in spacing]
-    for name, has, wanted in zip(("rows", "columns"), source.grid.spacing, trained):
-        if abs(has - wanted) > SAME_SPACING * wanted:
+    if any(part.source is coarse for part in parts):
+        _check_alignment(generator, coarse, fine_grid, first.name)
+        fine_grid = _coarsened_from(generator, coarse, fine_grid, first.name)
+    if not is_bound(generator, parts, first):
+        _refuse_further(generator, further)
+        note = None if any_spacing else _spacing_note(generator, coarse.grid, first.name)
+        if note is None:
+            fine = _refined(generator, coarse, fine_grid)
+            return _OneInput(first, generator.low.channels, fine)
+        if isinstance(coarse, CoarsenedSource) or generator.schema.pooling != "explicit":
+            raise InputError(note)
+    fine = fine_grid or _bound_grid(generator, first, parts, any_spacing)
+    return SampleSources(generator, first, parts, fine, further)
+
+
+def _refuse_further(generator: TrainedGenerator, further: Further) -> None:
+    """Refuses inputs that the generator does not read."""
+    for name in ("static", "auxiliary", "stations"):
+        if getattr(further, name):
             raise InputError(
+                f"{generator.path} reads {', '.join(sorted(generator.network.input))} alone: leave "
+                f"out --{name}."
+            )
+
+
+def _bound_grid(
+    generator: TrainedGenerator, first: Part, parts: Sequence[Part], any_spacing: bool
+) -> Grid:
+    """The fine grid of a prediction from several inputs: the run's domain where they cover it."""
+    domain = generator.schema.domain
+    refined = refine_grid(first.grid, generator.scale, generator.alignment)
+    if domain is None or not domain.has_coordinates:
+        return refined
+    asked = Asked(domain, first.time, str(generator.path))
+    try:
+        with progress.quiet(True):
+            coarse_grid(parts, asked, generator.scale, generator.alignment, 0, False)
+    except InputError:
+        # Another place than trained on, where its main input lies on points of the same spacing.
+        if not any_spacing and _spacing_note(generator, first.grid, first.name) is not None:
+            raise
+        return refined
+    return domain
+
+
+def _spacing_note(generator: TrainedGenerator, grid: Grid, what: str) -> str | None:
+    """A sentence on the spacing of coarse input where it is another than trained on."""
+    spacing = generator.schema.spacing
+    if spacing is None or not grid.has_coordinates:
+        return None
+    trained = [float(value) * generator.scale for value in spacing]
+    for name, has, wanted in zip(("rows", "columns"), grid.spacing, trained):
+        if abs(has - wanted) > SAME_SPACING * wanted:
+            return (
                 f"{what} has {name} {has:.4g}° apart, {generator.path} was trained on "
                 f"{wanted:.4g}°: give fields of that spacing (--coarsen makes them of "
                 "fine ones), or pass --any-spacing."
             )
+    return None
 
 
-def _fine_grid(
+def _coarsened_from(
     generator: TrainedGenerator, coarse: Source, fine_grid: Grid | None, name: str
-) -> Grid:
-    """The grid of the result, with what does not fit it refused."""
-    if fine_grid is None and isinstance(coarse, CoarsenedSource):
-        # The grid that it came from is known exactly.
-        fine_grid = CroppedSource(coarse.source, coarse.scale).grid
-        if coarse.scale != generator.scale:
-            raise InputError(
-                f"{name} is coarsened by {coarse.scale}, {generator.path} refines by "
-                f"{generator.scale}: coarsen by that."
-            )
-    _check_alignment(generator, coarse, fine_grid, name)
+) -> Grid | None:
+    """The fine grid, known exactly where the input is coarsened from it."""
+    if fine_grid is not None or not isinstance(coarse, CoarsenedSource):
+        return fine_grid
+    if coarse.scale != generator.scale:
+        raise InputError(
+            f"{name} is coarsened by {coarse.scale}, {generator.path} refines by "
+            f"{generator.scale}: coarsen by that."
+        )
+    return CroppedSource(coarse.source, coarse.scale).grid
+
+
+def _refined(generator: TrainedGenerator, coarse: Source, fine_grid: Grid | None) -> Grid:
+    """The grid of the result of a single input."""
     grid = fine_grid or refine_grid(coarse.grid, generator.scale, generator.alignment)
     shape = tuple(size * generator.scale for size in coarse.grid.shape)
     if grid.shape != shape:

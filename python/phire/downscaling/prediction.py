@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from phire import files, progress
@@ -22,6 +24,7 @@ from phire.fields.coarsening import (
 from phire.fields.interpolation import METHODS
 from phire.fields.opening import expand
 from phire.fields.source import Source, TimeSelection
+from phire.records.inputs import split_names
 
 
 def predict(
@@ -41,6 +44,10 @@ def predict(
     minimum: float | None = None,
     seed: int | None = None,
     members: int | None = None,
+    predictors: Sequence[str | os.PathLike] = (),
+    static: Sequence[str | os.PathLike] = (),
+    auxiliary: Sequence[str | os.PathLike] = (),
+    stations: str | os.PathLike | None = None,
     overwrite: bool = False,
 ) -> None:
     """Applies a trained generator, or an interpolation, to whole fields of any size.
@@ -69,12 +76,18 @@ def predict(
             time and member, whatever the tiles.
         members: Members of a stochastic generator's ensemble, written along the dimension
             ``member``; 1 by default.
+        predictors: Further coarse fields, each ``FILE[:NAMES]``. A channel that neither these nor
+            the input give comes from the file that the records were made of.
+        static: Maps on the fine grid, likewise; by default those of the run.
+        auxiliary, stations: Predictors in time on the fine grid, and a table of observations; by
+            default those that the records were made of.
         overwrite: Make the output anew.
 
     Raises:
         InputError: The run or the input does not fit, or the output is something else's.
     """
-    inputs = expand(input)
+    path, names = split_names(input)
+    inputs = expand(path)
     options: dict[str, Any] = {
         "input": [os.path.realpath(path) for path in inputs],
         "input_fingerprints": [files.fingerprint(path) for path in inputs],
@@ -86,19 +99,21 @@ def predict(
         chosen = {"network": network != "generator", "epoch": epoch, "tile": tile,
                   "any-spacing": any_spacing, "fill": fill != "nearest",
                   "minimum": minimum is not None, "seed": seed is not None,
-                  "members": members is not None}  # fmt: skip
+                  "members": members is not None, "predictors": predictors, "static": static,
+                  "auxiliary": auxiliary, "stations": stations}  # fmt: skip
         _refuse(chosen, f"is of generators, not of {run} interpolation")
-        source = _opened(input, None, time, coarsen)
+        source = _opened(path, names, time, coarsen)
         predicted, facts = _interpolated(source, str(run), scale, alignment)
         options |= facts
         written = {}
     else:
         _refuse({"scale": scale, "alignment": alignment}, "is kept in the run of a generator")
         generator = TrainedGenerator(run, network, epoch)
-        source = _opened(input, generator.low.channels, time, coarsen)
+        source = _opened(path, names or _channels(path, generator), time, coarsen)
         predicted = PredictedSource(
             generator, source, tile=tile, any_spacing=any_spacing, fill=fill, minimum=minimum,
-            seed=seed, members=members, name=str(input),
+            seed=seed, members=members, predictors=predictors, static=static, auxiliary=auxiliary,
+            stations=stations, name=path,
         )  # fmt: skip
         options |= {
             "run": os.path.realpath(run),
@@ -110,6 +125,18 @@ def predict(
             "fill": fill,
             "seed": predicted.seed,
             "members": predicted.members,
+            "further": {
+                name: {
+                    os.path.realpath(split_names(one)[0]): files.fingerprint(split_names(one)[0])
+                    for one in given
+                }
+                for name, given in (
+                    ("predictors", predictors),
+                    ("static", static),
+                    ("auxiliary", auxiliary),
+                    ("stations", [stations] if stations else []),
+                )
+            },
         }
         written = notes(fill, minimum, generator.conserves)
     with kept(predicted, output, options) as source:
@@ -139,6 +166,13 @@ def _opened(
     if dropped is not None:
         progress.say(dropped)
     return coarsened
+
+
+def _channels(path: str, generator: TrainedGenerator) -> tuple[str, ...] | None:
+    """The coarse channels of a run that a file holds; None for all that it holds."""
+    with contextlib.closing(open_source(path)) as source:
+        found = tuple(name for name in generator.low.channels if name in source.channels)
+    return found or None
 
 
 def _interpolated(

@@ -8,7 +8,7 @@ from phire.records.manifest import Manifest
 
 INPUTS = (
     "store", "targets", "low", "predictors", "coarse_targets", "auxiliary", "static", "stations",
-    "regrid",
+    "regrid", "withhold_stations", "seed",
 )  # fmt: skip
 """Options of phire-data that name inputs, or say how they are brought to the blocks."""
 

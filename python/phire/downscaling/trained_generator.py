@@ -259,6 +259,6 @@ class TrainedGenerator:
                 lambda arrays: self.network(arrays, training=False), input_signature=[signature]
             )
         made = self._graphs[key](batch).numpy()
-        if step is None or made.ndim == 4:
+        if step is None:
             return made
         return made[np.arange(len(made)), step]

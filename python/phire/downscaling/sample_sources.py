@@ -1,0 +1,281 @@
+"""Sources of a sample's arrays: what a trained generator reads, whole fields at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from phire.downscaling.sample_parts import (
+    Asked,
+    Further,
+    Given,
+    Part,
+    find_parts,
+    indices_of_times,
+)
+from phire.downscaling.trained_generator import TrainedGenerator
+from phire.downscaling.whole_fields import WholeFields
+from phire.downscaling.windows import windows
+from phire.errors import InputError
+from phire.fields import units
+from phire.fields.covariates import check_covariates, covariates, patch_longitudes
+from phire.fields.ensemble import as_source
+from phire.fields.grid import Grid
+from phire.fields.source import ArraySource, Source
+from phire.records.inputs import split_names
+from phire.records.matching import (
+    CoarseGrid,
+    coarse_grid,
+    coarse_part,
+    matching_points,
+)
+from phire.records.statics import load_statics, read_static
+from phire.records.stations import PREFIX, read_stations
+
+
+class SampleSources:
+    """Whole fields of every array that a generator reads.
+
+    Args:
+        generator: The trained generator.
+        first: The main input; its times are those asked for.
+        parts: A source for each channel of ``low``; see :func:`find_parts`.
+        fine: The fine grid to predict.
+        further: Inputs beside it.
+
+    Attributes:
+        fine: The fine grid that the coarse input covers.
+
+    Raises:
+        InputError: An input does not fit the run.
+    """
+
+    def __init__(
+        self,
+        generator: TrainedGenerator,
+        first: Part,
+        parts: Sequence[Part],
+        fine: Grid,
+        further: Further,
+    ) -> None:
+        schema = generator.schema
+        self.generator, self.time = generator, first.time
+        asked = Asked(fine, first.time, str(generator.path))
+        self.blocks: CoarseGrid = coarse_grid(
+            parts, asked, generator.scale, generator.alignment, schema.margin, False
+        )
+        height, width = self.blocks.blocks
+        self.fine = fine.subgrid(
+            slice(0, height * generator.scale), slice(0, width * generator.scale)
+        )
+        method = generator.inputs.get("regrid") or "bilinear"
+        self._low = [
+            (
+                coarse_part(part, self.blocks, method, generator.scale),
+                indices_of_times(part, first.time),
+                part,
+            )
+            for part in parts
+        ]
+        self.position = self._position()
+        self._static = self._read_static(further.static)
+        self._auxiliary, self._stations = self._open_auxiliary(further)
+        self._names = self._covariates()
+
+    def _position(self) -> tuple[int, int]:
+        domain = self.generator.schema.domain
+        points = None if domain is None else matching_points(domain, self.fine)
+        if points is not None:
+            return int(points[0][0]), int(points[1][0])
+        inputs = self.generator.network.input
+        if "position" in inputs and "seed" not in inputs:
+            raise InputError(
+                f"{self.generator.path} has weights for each point of the {domain.describe()} that "
+                f"it was trained on, but the input covers the {self.fine.describe()}: give input "
+                "there."
+            )
+        return 0, 0
+
+    def _read_static(self, given: Sequence[Given]) -> np.ndarray | None:
+        """(H, W, Cs) maps in the order of the schema."""
+        generator = self.generator
+        if "static" not in generator.network.input:
+            if given:
+                raise InputError(f"{generator.path} reads no maps: leave out --static.")
+            return None
+        array = generator.schema.arrays["static"]
+        maps: dict[str, np.ndarray] = {}
+        for one in given:
+            source = self._map_source(one)
+            foreign = [name for name in source.channels if name not in array.channels]
+            both = [name for name in source.channels if name in array.channels]
+            if not both or (foreign and isinstance(one, str) and split_names(one)[1]):
+                raise InputError(
+                    f"--static {one} gives {', '.join(source.channels)}; {generator.path} reads "
+                    f"{', '.join(array.channels)}: name these as FILE:NAMES."
+                )
+            has = [source.units[source.channels.index(name)] for name in both]
+            found = units.difference(
+                both, has, [array.units[array.channels.index(name)] for name in both]
+            )
+            if found:
+                raise InputError(
+                    f"--static {one} holds {found} as {generator.path} was trained on: convert the "
+                    "units first."
+                )
+            field = source.read([0])[0]
+            maps |= {name: field[..., source.channels.index(name)] for name in both}
+        lacking = [name for name in array.channels if name not in maps]
+        if lacking:
+            maps |= self._recorded_maps(lacking)
+        return np.stack([maps[name] for name in array.channels], axis=-1)
+
+    def _map_source(self, one: Given) -> Source:
+        if isinstance(one, (str, os.PathLike)):
+            return read_static(
+                os.fspath(one), lambda grid: matching_points(grid, self.fine), self.fine,
+                fine="the prediction",
+            )  # fmt: skip
+        source = as_source(one, name="the dataset of static")
+        points = matching_points(source.grid, self.fine)
+        if points is None:
+            raise InputError(
+                f"the dataset of static lies on a {source.grid.describe()}, not on the points of "
+                f"the prediction ({self.fine.describe()}): regrid it to these first."
+            )
+        part = Part(source, "static", tuple(source.channels))
+        fields = part.read([0])[:, points[0][:, None], points[1]]
+        return ArraySource(fields, channels=source.channels, units=source.units, grid=self.fine)
+
+    def _recorded_maps(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """The maps that the run keeps, on the fine grid."""
+        generator = self.generator
+        domain = generator.schema.domain
+        points = matching_points(domain, self.fine)
+        if points is None:
+            raise InputError(
+                f"{generator.path} keeps {', '.join(names)} on the {domain.describe()} that it was "
+                f"trained on, the input covers the {self.fine.describe()}: give --static "
+                f"FILE:{','.join(names)} there."
+            )
+        try:
+            kept = load_statics(generator.path, names)
+        except InputError:
+            raise InputError(
+                f"{generator.path} reads the maps {', '.join(names)}, which it does not keep: give "
+                f"--static FILE:{','.join(names)}."
+            ) from None
+        kept = kept[points[0][:, None], points[1]]
+        return {name: kept[..., i] for i, name in enumerate(names)}
+
+    def _open_auxiliary(self, further: Further) -> tuple[list[tuple], Any]:
+        generator = self.generator
+        if "auxiliary" not in generator.network.input:
+            if further.auxiliary or further.stations:
+                raise InputError(
+                    f"{generator.path} reads no auxiliary fields: leave out --auxiliary and "
+                    "--stations."
+                )
+            return [], None
+        parts = find_parts(
+            generator, "auxiliary", None, further.auxiliary, "--auxiliary", self.time
+        )
+        opened = []
+        for part in parts:
+            points = matching_points(part.grid, self.fine)
+            if points is None:
+                raise InputError(
+                    f"{part.name} lies on a {part.grid.describe()}, not on the points of the "
+                    f"prediction ({self.fine.describe()}): regrid it to these first."
+                )
+            opened.append((part, points, indices_of_times(part, self.time)))
+        channels = generator.schema.arrays["auxiliary"].channels
+        if not any(name.startswith(PREFIX) for name in channels):
+            return opened, None
+        recorded = generator.inputs.get("stations")
+        path = further.stations or recorded
+        if path is None or not os.path.exists(path):
+            raise InputError(
+                f"{generator.path} reads observations of stations: give --stations FILE.csv."
+            )
+        # Of the records' own table the same stations stay unseen, to be scored at.
+        same = recorded is not None and os.path.realpath(path) == os.path.realpath(recorded)
+        share = generator.inputs.get("withhold_stations") or 0.0
+        stations = read_stations(
+            os.fspath(path), self.fine, self.time,
+            withhold=share if same else 0.0, seed=generator.inputs.get("seed") or 0,
+        )  # fmt: skip
+        return opened, dataclasses.replace(stations, hidden=0.0)
+
+    def _covariates(self) -> list[str]:
+        if "time" not in self.generator.network.input:
+            return []
+        channels = self.generator.schema.arrays["time"].channels
+        names = [name.removesuffix("_sine") for name in channels[::2]]
+        check_covariates(names, self.time)
+        return names
+
+    def read(self, chosen: np.ndarray) -> WholeFields:
+        """Reads whole fields.
+
+        Args:
+            chosen: (n,) indices of the times asked for.
+        """
+        start, step = windows(self.time, chosen, self.generator.schema.window,
+                              self.generator.schema.step)  # fmt: skip
+        needed = start[:, None] + np.arange(self.generator.schema.window or 1)
+        low = self._gathered(needed, self._read_low)
+        auxiliary = None
+        if "auxiliary" in self.generator.network.input:
+            auxiliary = self._gathered(needed, self._read_auxiliary)
+        if self.generator.schema.window is None:
+            low, step = low[:, 0], None
+            auxiliary = None if auxiliary is None else auxiliary[:, 0]
+        before, after, (height, width) = self.blocks.before, self.blocks.after, self.blocks.blocks
+        coarse = self.blocks.grid.subgrid(
+            slice(before[0], before[0] + height), slice(before[1], before[1] + width)
+        )
+        last = self.time.values[needed[:, -1]]
+        return WholeFields(
+            low, coarse, self.fine, self.time.values[chosen],
+            context=((before[0], after[0]), (before[1], after[1])),
+            static=self._static, auxiliary=auxiliary, time=self._read_time(last), step=step,
+            position=self.position,
+        )  # fmt: skip
+
+    @staticmethod
+    def _gathered(needed: np.ndarray, read: Any) -> np.ndarray:
+        """(n, T, …) of fields that are read once each."""
+        unique, places = np.unique(needed, return_inverse=True)
+        return read(unique)[places.reshape(needed.shape)]
+
+    def _read_low(self, times: np.ndarray) -> np.ndarray:
+        found: dict[str, np.ndarray] = {}
+        for part, indices, origin in self._low:
+            fields = part.read(indices[times])
+            found |= {name: fields[..., i] for i, name in enumerate(origin.wanted)}
+        channels = self.generator.low.channels
+        return np.stack([found[name] for name in channels], axis=-1)
+
+    def _read_auxiliary(self, times: np.ndarray) -> np.ndarray:
+        found: dict[str, np.ndarray] = {}
+        for part, points, indices in self._auxiliary:
+            fields = part.read(indices[times])[:, points[0][:, None], points[1]]
+            found |= {name: fields[..., i] for i, name in enumerate(part.wanted)}
+        if self._stations is not None:
+            planes = np.stack([self._stations.read_planes(int(t)) for t in times])
+            found |= {name: planes[:, i] for i, name in enumerate(self._stations.channels)}
+        channels = self.generator.schema.arrays["auxiliary"].channels
+        return np.stack([found[name] for name in channels], axis=-1)
+
+    def _read_time(self, values: np.ndarray) -> np.ndarray | None:
+        if not self._names:
+            return None
+        longitudes = None
+        if self.fine.has_coordinates:
+            longitudes = patch_longitudes(self.fine, np.zeros(len(values), int), self.fine.shape[1])
+        return covariates(values, self.time.calendar, self._names, longitudes)
