@@ -12,12 +12,13 @@ import xarray as xr
 
 from phire.errors import InputError
 from phire.fields.compression import BLOSC
-from phire.fields.dataset import DatasetSource, horizontal_dimensions, time_dimensions
+from phire.fields.dataset import DatasetSource, horizontal_dimensions
 from phire.fields.grid import Grid
 from phire.fields.guarded_file import GuardedHDF5
 from phire.fields.opening import NETCDF, STORE, ZARR, format_of, open_dataset
 from phire.fields.source import ArraySource, Source
 from phire.fields.store import FieldStore
+from phire.fields.time_coordinate import time_dimensions
 from phire.records.inputs import InputFile, split_names
 from phire.records.matching import Points
 
