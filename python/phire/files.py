@@ -189,6 +189,27 @@ def flushing(paths: Sequence[str | os.PathLike]) -> Iterator[None]:
         flushed.result()
 
 
+class Stated(str):
+    """A fact in words for people, with the number or list that programs read.
+
+    Args:
+        text: The words.
+        value: The value, in a form that JSON has.
+    """
+
+    value: Any
+
+    def __new__(cls, text: str, value: Any) -> Stated:
+        stated = super().__new__(cls, text)
+        stated.value = value
+        return stated
+
+
+def size_stated(sizes: Sequence[int]) -> Stated:
+    """Sizes of an array: ``32 × 32``."""
+    return Stated(" × ".join(map(str, sizes)), [int(size) for size in sizes])
+
+
 def plain(value: Any) -> Any:
     """The JSON and YAML form of an option's value: paths as strings, arrays and tuples as lists."""
     if isinstance(value, Mapping):

@@ -23,7 +23,9 @@ DESCRIPTIONS = (
 
 @click.command("info", cls=Command, overwrites=False)
 @click.argument("path", type=click.Path())
-@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON for programs."
+)
 def main(path, as_json):
     """Describe PATH: a store, records, a run, a metric, results, or NetCDF, Zarr and GRIB."""
     from phire import files
@@ -44,7 +46,8 @@ def main(path, as_json):
             "NetCDF, Zarr or GRIB."
         )
     if as_json:
-        click.echo(json.dumps(files.plain(facts), indent=2, ensure_ascii=False))
+        values = {name: getattr(value, "value", value) for name, value in facts.items()}
+        click.echo(json.dumps(files.plain(values), indent=2, ensure_ascii=False))
         return
     width = max(map(len, facts))
     for name, value in facts.items():

@@ -37,19 +37,16 @@ def describe_store(path: str | os.PathLike) -> dict[str, Any] | None:
             **_grid_facts(store.grid),
             **_time_facts(store.time),
             "type": str(store.dtype),
-            "size": files.size_text(path.stat().st_size),
+            "size": files.Stated(files.size_text(path.stat().st_size), path.stat().st_size),
         }
         if store.parts:
             facts["stores"] = [str(part) for part in store.parts]
         if store.missing is not None:
             values, fields = store.missing
-            share = values / np.prod(store.shape)
-            facts["missing values"] = (
-                f"{values:,} ({share:.3%}), {fields:,} field{'s' * (fields != 1)} wholly"
-            )
-        if store.infinite:
-            share = store.infinite / np.prod(store.shape)
-            facts["infinite values"] = f"{store.infinite:,} ({share:.3%})"
+            facts["missing values"] = _counted(values, store.shape)
+            facts["fields missing wholly"] = fields
+        if store.infinite is not None:
+            facts["infinite values"] = _counted(store.infinite, store.shape)
         if store.record is not None:
             facts["made by"] = " ".join(store.record.get("command", []))
             facts["made at"] = store.record.get("created")
@@ -124,6 +121,14 @@ def _grib_facts(path: Path) -> dict[str, Any]:
     return facts | _time_facts(time)
 
 
+def _counted(count: int, shape: Sequence[int]) -> files.Stated:
+    return files.Stated(f"{count:,} ({count / np.prod(shape):.3%})", count)
+
+
+def _range(first: float, last: float) -> files.Stated:
+    return files.Stated(f"{first:.6g} … {last:.6g} degrees", [float(first), float(last)])
+
+
 def _channels(channels: Sequence[str], units: Sequence[str]) -> str:
     return ", ".join(f"{name} ({unit or 'units unknown'})" for name, unit in zip(channels, units))
 
@@ -132,11 +137,12 @@ def _grid_facts(grid: Grid) -> dict[str, Any]:
     facts: dict[str, Any] = {"grid": grid.describe()}
     if grid.has_coordinates:
         for name, values in (("latitudes", grid.latitudes), ("longitudes", grid.longitudes)):
-            facts[name] = f"{values[0]:.6g} … {values[-1]:.6g} degrees"
-        facts["spacing"] = "{:.4g} × {:.4g} degrees".format(*grid.spacing)
+            facts[name] = _range(values[0], values[-1])
+        text = "{:.4g} × {:.4g} degrees".format(*grid.spacing)
+        facts["spacing"] = files.Stated(text, [float(value) for value in grid.spacing])
     elif grid.has_points:
         for name, values in zip(("latitudes", "longitudes"), grid.points()):
-            facts[name] = f"{values.min():.6g} … {values.max():.6g} degrees"
+            facts[name] = _range(values.min(), values.max())
     return facts
 
 

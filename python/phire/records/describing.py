@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from phire.fields.time import duration_text
+from phire.files import size_stated
 from phire.records.manifest import BARE, NAME, Manifest
 
 
@@ -34,7 +35,7 @@ def describe_records(path: str | os.PathLike) -> dict[str, Any] | None:
             f"{name} ({unit or 'units unknown'})"
             for name, unit in zip(manifest.schema.channels, manifest.schema.units)
         ),
-        "patch": " × ".join(map(str, manifest.schema.patch)),
+        "patch": size_stated(manifest.schema.patch),
         "classes": manifest.schema.classes,
         "scale": manifest.schema.scale,
         "step": _step_text(manifest),

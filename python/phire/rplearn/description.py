@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from phire.errors import InputError
+from phire.fields.time import duration_text
+from phire.files import size_stated
 
 METRIC_FILE = "metric.json"
 ENCODER_FILE = "encoder.keras"
@@ -65,11 +67,18 @@ def describe_metric(path: str | os.PathLike) -> dict[str, Any] | None:
         "layers": ", ".join(facts["scales"]),
         "scale": facts["scale"],
         "normalization": facts["normalization"]["kind"],
-        "patch": " × ".join(str(size) for size in facts.get("patch") or ()) or None,
-        "step": facts.get("step"),
+        "patch": facts.get("patch") and size_stated(facts["patch"]),
+        "step": _step_text(facts.get("step")),
         "classes": facts.get("classes"),
         **_scores(facts.get("scores") or {}),
     }
+
+
+def _step_text(step: int | None) -> str | None:
+    """A duration; of records without dates, whose steps are counted, their number."""
+    if step is None or step < 60:
+        return None if step is None else f"{step} (no dates)"
+    return duration_text(step)
 
 
 def _scores(scores: Mapping[str, Any]) -> dict[str, str]:
