@@ -56,6 +56,12 @@ def test_a_place_where_nothing_can_be_made_is_named(tmp_path, monkeypatch):
         with pytest.raises(InputError, match=r"b\.nc cannot be made \(permission denied\)"):
             files.write_text(tmp_path / "b.nc", "")
 
+    with monkeypatch.context() as patched:
+        patched.setattr(files.Path, "touch", refuse)
+        with pytest.raises(InputError, match=r"results cannot be made \(permission denied\)"):
+            files.require_place(tmp_path / "results")
+    assert not (tmp_path / "results").exists()
+
     def fill(path):
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 

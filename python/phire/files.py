@@ -56,6 +56,35 @@ def remove(path: str | os.PathLike) -> None:
         path.unlink(missing_ok=True)
 
 
+def require_place(path: str | os.PathLike, keep_partial: bool = False) -> None:
+    """Checks that an output can be made, before work is spent on it; makes its parent directories.
+
+    Args:
+        path: The final path.
+        keep_partial: As :func:`replacing` takes it.
+
+    Raises:
+        InputError: Nothing can be made in that place.
+    """
+    path = Path(path)
+    partial = partial_path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not keep_partial:
+            remove(partial)
+        if not partial.exists():
+            # Libraries that write files tell little of why they cannot.
+            with interruption.deferred():
+                partial.touch()
+                partial.unlink()
+    except OSError as error:
+        if error.errno not in _NO_PLACE:
+            raise
+        file = next((str(parent) for parent in path.parents if parent.is_file()), None)
+        reason = error.strerror.lower() if file is None else f"{file} is a file"
+        raise InputError(f"{path} cannot be made ({reason}): name another output.") from None
+
+
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike, keep_partial: bool = False) -> Iterator[Path]:
     """Yields a temporary path to write a file or a directory at; renames it when the block ends.
@@ -75,21 +104,7 @@ def replacing(path: str | os.PathLike, keep_partial: bool = False) -> Iterator[P
     """
     path = Path(path)
     partial = partial_path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not keep_partial:
-            remove(partial)
-        if not partial.exists():
-            # Libraries that write files tell little of why they cannot.
-            with interruption.deferred():
-                partial.touch()
-                partial.unlink()
-    except OSError as error:
-        if error.errno not in _NO_PLACE:
-            raise
-        file = next((str(parent) for parent in path.parents if parent.is_file()), None)
-        reason = error.strerror.lower() if file is None else f"{file} is a file"
-        raise InputError(f"{path} cannot be made ({reason}): name another output.") from None
+    require_place(path, keep_partial)
     try:
         yield partial
         _flush(partial)

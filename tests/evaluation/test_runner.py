@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -546,3 +548,15 @@ def test_results_hold_the_units_of_each_channel(tmp_path):
     ):
         with xr.open_dataset(out / "a" / f"{metric}.nc") as dataset:
             assert units_of(dataset, variable, "pr") == expected
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path, monkeypatch):
+    from phire.evaluation.folder import Folder
+
+    def refuse(path):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    with pytest.raises(InputError, match=r"results cannot be made \(read-only file system\)"):
+        Folder(tmp_path / "results", {}, {}, {}).prepare(False)
+    assert not list(tmp_path.iterdir())

@@ -23,9 +23,7 @@ DESCRIPTIONS = (
 
 @click.command("info", cls=Command, overwrites=False)
 @click.argument("path", type=click.Path())
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print JSON for programs."
-)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 def main(path, as_json):
     """Describe PATH: a store, records, a run, a metric, results, or NetCDF, Zarr and GRIB."""
     from phire import files

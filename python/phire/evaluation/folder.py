@@ -83,7 +83,8 @@ class Folder:
         else:
             files.already_made(self.path, None, {}, overwrite)
             files.remove(self.path)
-        self.path.mkdir(parents=True, exist_ok=True)
+        files.require_place(self.path)
+        self.path.mkdir(exist_ok=True)
         if found is None or overwrite or self.grew:
             self.record()
 

@@ -229,6 +229,8 @@ def evaluate_representation(
     if output is not None and _metric_made(output, made_by, overwrite):
         progress.say(f"{output} is already made by this command.")
         return read_metric_file(output)["scores"]
+    if output is not None:
+        files.require_place(output)
     pairs = Pairs(held, trained.normalization, trained.classes, batch_size, batches)
     folder = run / "evaluation"
     pixels = _kept(folder / "pixels.nc", options, overwrite, lambda: evaluate_pixels(pairs))
