@@ -61,3 +61,26 @@ def test_fields_and_evaluation_need_no_tensorflow():
     lines = loaded_after("import phire.fields, phire.evaluation")
     assert "tensorflow" not in lines[-1]
     assert "keras" not in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "said"),
+    [
+        (
+            "phire_train",
+            ["none", "--out", "run"],
+            "none does not exist: name records of phire-data",
+        ),
+        ("phire_train", [".", "--out", "r", "--epochz", "1"], "No such option"),
+        ("rplearn_train", ["none", "--out", "r", "--classes", "3"], "none does not exist"),
+        ("rplearn_eval", ["none", "--records", ".", "--out", "r"], "none does not exist"),
+    ],
+)
+def test_mistakes_of_usage_are_told_before_tensorflow_is_loaded(module, arguments, said):
+    code = f"from phire.cli.{module} import main\nimport sys\n" + (
+        f"try:\n    main({arguments!r}, prog_name='x')\nexcept SystemExit as end:\n"
+        "    print(end.code, 'tensorflow' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "2 False"
+    assert said in done.stderr

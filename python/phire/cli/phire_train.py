@@ -2,14 +2,18 @@
 
 import click
 
-from phire.cli.common import Command, CommaSeparated, training_options
+from phire.cli.common import Command, CommaSeparated, InputPath, training_options
 from phire.cli.part_choice import PartChoice
 
 
 @click.command("phire-train", cls=Command, tensorflow=True)
-@click.argument("records", type=click.Path())
+@click.argument("records", type=InputPath("records of phire-data"))
 @click.option("--out", required=True, type=click.Path(), help="The run directory to make.")
-@click.option("--validation", type=click.Path(), help="Records to validate on after each epoch.")
+@click.option(
+    "--validation",
+    type=InputPath("records of phire-data"),
+    help="Records to validate on after each epoch.",
+)
 @click.option(
     "--network",
     type=PartChoice("network"),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from phire.cli.common import Command
+from phire.cli.common import Command, InputPath
 
 
 @click.command("rplearn-certainty", cls=Command, tensorflow=True)
-@click.argument("run", type=click.Path())
+@click.argument("run", type=InputPath("a run of rplearn-train"))
 @click.argument("source", type=click.Path())
 @click.option("--out", "output", required=True, type=click.Path(), help="NetCDF file of the maps.")
 @click.option("--lag", type=int, required=True, help="Time steps between the fields of a pair.")

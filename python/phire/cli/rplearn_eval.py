@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import click
 
-from phire.cli.common import Command
+from phire.cli.common import Command, InputPath
 
 
 @click.command("rplearn-eval", cls=Command, tensorflow=True)
-@click.argument("run", type=click.Path())
-@click.option("--records", required=True, type=click.Path(), help="Held-out pairs, to choose by.")
+@click.argument("run", type=InputPath("a run of rplearn-train"))
+@click.option(
+    "--records",
+    required=True,
+    type=InputPath("records of rplearn-data"),
+    help="Held-out pairs, to choose by.",
+)
 @click.option(
     "--test",
     type=click.Path(),

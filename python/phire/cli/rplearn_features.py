@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from phire.cli.common import Command
+from phire.cli.common import Command, InputPath
 
 
 @click.command("rplearn-features", cls=Command, tensorflow=True)
-@click.argument("metric", type=click.Path())
+@click.argument("metric", type=InputPath("a metric of rplearn-eval"))
 @click.argument("source", type=click.Path())
 @click.argument("output", type=click.Path())
 @click.option("--layer", default=None, help="A layer other than the metric's, such as stage3.")

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import click
 
-from phire.cli.common import Command, training_options
+from phire.cli.common import Command, InputPath, training_options
 from phire.cli.part_choice import PartChoice
 
 BY_NETWORK = "[default: by the network]"
 
 
 @click.command("rplearn-train", cls=Command, tensorflow=True)
-@click.argument("records", type=click.Path())
-@click.option("--validation", type=click.Path(), default=None, help="Held-out pair records.")
+@click.argument("records", type=InputPath("records of rplearn-data"))
+@click.option(
+    "--validation",
+    type=InputPath("records of rplearn-data"),
+    default=None,
+    help="Held-out pair records.",
+)
 @click.option("--out", "run", required=True, type=click.Path(), help="The run's directory.")
 @click.option(
     "--network",
