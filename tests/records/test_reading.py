@@ -181,6 +181,11 @@ def test_bare_physical_values_are_normalised(tmp_path, compression):
     (batch,) = batches(named, 7)
     np.testing.assert_allclose(batch["high"], given.apply(values), rtol=1e-4, atol=1e-5)
     assert named.manifest.schema.channels == ("u", "v")
+    named = open_records(tmp_path / "wind.tfrecord", channels=["ua", "va"])
+    assert named.schema.channels == named.schema.normalization.channels == ("ua", "va")
+    assert named.schema.normalization.mean == fitted.mean
+    with pytest.raises(InputError, match=r"--channels ua: .* holds 2 channels"):
+        open_records(tmp_path / "wind.tfrecord", channels=["ua"])
 
 
 @pytest.mark.skipif("PHIRE_REALDATA" not in os.environ, reason="PHIRE_REALDATA is not set")

@@ -63,6 +63,11 @@ from phire.cli.part_choice import PartChoice
     help="Bare TFRecord files: what they hold needs.",
 )
 @click.option("--statistics", type=click.Path(), help="Bare TFRecord files: a file of statistics.")
+@click.option(
+    "--channels",
+    type=CommaSeparated(name="NAME,..."),
+    help="Bare TFRecord files: names of their channels.",
+)
 @training_options
 def main(records, out, **options):
     """Train a network on the downscaling records RECORDS."""

@@ -58,6 +58,7 @@ def train_generator(
     select: str = "loss",
     normalization: str | None = None,
     statistics: str | os.PathLike | None = None,
+    channels: Sequence[str] | None = None,
     seed: int = 0,
     devices: str = "auto",
     **loop: Any,
@@ -86,7 +87,7 @@ def train_generator(
             pretraining is shared.
         select: What the best epoch has the least of: ``loss``, ``spectrum`` (log-spectral error) or
             ``distance`` (learned; needs a metric in the objective's content).
-        normalization, statistics: For bare TFRecord files; see
+        normalization, statistics, channels: For bare TFRecord files; see
             :func:`phire.records.open_records`.
         seed, devices, **loop: See :func:`phire.training.train`: ``ema``, ``clip_norm``,
             ``precision``, ``jit``, ``deterministic``, ``overwrite`` ….
@@ -102,7 +103,8 @@ def train_generator(
     objective, objective_options = objectives.resolve(objective, objective_options)
     _check_lengths(epochs, learning_rates, objective_options)
     choose_strategy(devices)  # before any other operation of TensorFlow
-    opened, held_out = _open_both(records, validation, normalization, statistics, batch_size)
+    bare = {"normalization": normalization, "statistics": statistics, "channels": channels}
+    opened, held_out = _open_both(records, validation, bare, batch_size)
     schema = opened.schema
     _check_periodic(network_options, schema, records)
     metrics = contents.metrics_of(objective_options.get("content") or "mse")
@@ -246,12 +248,12 @@ def _validation_batches(records: Records, batch_size: int, shard: tuple[int, int
 
 
 def _open_both(
-    records: str | os.PathLike, validation: str | os.PathLike | None, normalization: str | None,
-    statistics: str | os.PathLike | None, batch_size: int,
+    records: str | os.PathLike, validation: str | os.PathLike | None, bare: Mapping[str, Any],
+    batch_size: int,
 ) -> tuple[Records, Records | None]:  # fmt: skip
     """The records and those to validate on, which must be alike."""
-    opened = _open(records, normalization, statistics)
-    held_out = None if validation is None else _open(validation, normalization, statistics)
+    opened = _open(records, bare)
+    held_out = None if validation is None else _open(validation, bare)
     if held_out is not None:
         _check_alike(opened, held_out)
     if batch_size > opened.count:
@@ -262,10 +264,8 @@ def _open_both(
     return opened, held_out
 
 
-def _open(
-    path: str | os.PathLike, normalization: str | None, statistics: str | os.PathLike | None
-) -> Records:
-    opened = open_records(path, normalization=normalization, statistics=statistics)
+def _open(path: str | os.PathLike, bare: Mapping[str, Any]) -> Records:
+    opened = open_records(path, **bare)
     kind = opened.schema.kind
     if kind != "downscaling":
         raise InputError(f"{path} holds {kind} records: name downscaling records of phire-data.")

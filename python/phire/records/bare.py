@@ -6,6 +6,7 @@ import dataclasses
 import math
 import os
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,10 @@ from phire.records.schema import DOWNSCALING, TARGET, SampleArray, SampleSchema
 
 
 def open_bare(
-    path: Path, normalization: str | None, statistics: str | os.PathLike | None
+    path: Path,
+    normalization: str | None,
+    statistics: str | os.PathLike | None,
+    channels: Sequence[str] | None = None,
 ) -> Records:
     """Opens bare TFRecord files; see :func:`phire.records.reading.open_records`."""
     names = [path] if path.is_file() else sorted(path.glob(BARE))
@@ -59,7 +63,20 @@ def open_bare(
         manifest = _normalised(manifest, fitted)
     elif physical:
         manifest = _normalised(manifest, _fit(Records(path, manifest, shards)))
+    if channels is not None:
+        manifest = _named(manifest, tuple(channels), path)
     return Records(path, dataclasses.replace(manifest, physical=physical), shards)
+
+
+def _named(manifest: Manifest, channels: tuple[str, ...], path: Path) -> Manifest:
+    """The manifest with channels by the names given."""
+    count = len(manifest.schema.channels)
+    if len(set(channels)) != len(channels) or len(channels) != count:
+        raise InputError(
+            f"--channels {','.join(channels)}: {path} holds {count} channels, name each once."
+        )
+    fitted = manifest.schema.normalization
+    return _normalised(manifest, dataclasses.replace(fitted, channels=channels))
 
 
 def _normalised(manifest: Manifest, fitted: Normalization) -> Manifest:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -272,6 +273,7 @@ def open_records(
     *,
     normalization: str | None = None,
     statistics: str | os.PathLike | None = None,
+    channels: Sequence[str] | None = None,
 ) -> Records:
     """Opens a directory of records, or bare TFRecord files of AtmoDist or PhIRE.
 
@@ -282,6 +284,8 @@ def open_records(
             By default float64 is taken for physical and float32 for normalised.
         statistics: Bare files only: a file of statistics; for ``z`` they are fitted to the records
             if not given.
+        channels: Bare files only: names of their channels; by default those of ``statistics``,
+            else ``channel_0`` ….
 
     Returns:
         The records.
@@ -294,10 +298,10 @@ def open_records(
     if not path.exists():
         raise InputError(f"{path} does not exist: name records of rplearn-data or phire-data.")
     if (path / NAME).is_file():
-        if normalization is not None or statistics is not None:
+        if normalization is not None or statistics is not None or channels is not None:
             raise InputError(
-                f"{path} states its normalization in {NAME}: leave out --normalization and "
-                "--statistics, which are for bare TFRecord files."
+                f"{path} states its channels and normalization in {NAME}: leave out "
+                "--normalization, --statistics and --channels, which are for bare TFRecord files."
             )
         manifest = Manifest.load(path)
         shards = [str(path / name) for name in manifest.shards]
@@ -307,4 +311,4 @@ def open_records(
         return Records(path, manifest, shards)
     from phire.records.bare import open_bare  # reads them by way of this module
 
-    return open_bare(path, normalization, statistics)
+    return open_bare(path, normalization, statistics, channels)
