@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from scipy.ndimage import uniform_filter
 
 from evaluation.made_fields import random_fields, setting_of, take
 from phire.errors import InputError
@@ -18,6 +19,7 @@ from phire.evaluation.regional_spectra import wavenumber_bins
 from phire.evaluation.spectra import wavelengths
 from phire.evaluation.spectral_scores import effective_resolution, log_spectral_error, truncation
 from phire.evaluation.wind import find_wind, is_component
+from phire.fields import open_fields
 from phire.fields.grid import EARTH_RADIUS, Grid
 from phire.fields.harmonics import SphericalHarmonics
 from phire.fields.source import ArraySource
@@ -184,6 +186,32 @@ def test_the_error_stops_at_the_truths_own_truncation():
     assert result["truncation"].item() == 30
     assert np.isnan(result["variance_ratio"][0, 31:]).all()
     assert np.isfinite(result["variance_log_error"])
+
+
+def test_the_truncation_is_the_cliff_of_a_packed_spectral_field():
+    """Packing leaves noise far above round-off beyond the truncation of the model."""
+    degree = np.arange(360.0)
+    steep = 1 / (1 + degree) ** 3
+    assert truncation(steep, 361 * 720) == 359
+    assert truncation(1 / (1 + degree) ** 9, 10**12) > 100  # however steep a spectrum is
+    packed = np.where(degree <= 240, steep, 1e-13 * (2 * degree + 1))
+    packed[0] = 1e4  # the mean belongs to no spectrum
+    assert truncation(packed, 361 * 720) == 240
+    assert truncation(np.stack([steep, packed]), 361 * 720).tolist() == [359, 240]
+
+
+@pytest.mark.skipif(not REALDATA, reason="PHIRE_REALDATA is not set")
+def test_real_wind_without_its_last_row_has_the_same_errors():
+    source = open_fields(Path(REALDATA) / "ifs_uv_200hPa_0p5deg.grib")
+    wind = source.read([0]).astype(float)
+    smooth = uniform_filter(wind, (0, 3, 3, 0), mode=("nearest", "nearest", "wrap", "nearest"))
+    part = source.grid.subgrid(slice(0, 360), slice(None))
+    options = {"channels": ("u", "v"), "scale": 4}
+    whole = spectra(wind, source.grid, smooth, **options)
+    cut = spectra(wind[:, :-1], part, smooth[:, :-1], **options)
+    assert whole.attrs["truncation"] == cut.attrs["truncation"] < 330
+    for name in ("kinetic_energy_log_error", "kinetic_energy_log_error_all", "variance_log_error"):
+        np.testing.assert_allclose(cut[name], whole[name], rtol=1e-4)
 
 
 def test_truncation_of_nothing_and_of_all():

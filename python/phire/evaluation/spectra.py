@@ -254,7 +254,8 @@ class GlobalSpectra(Statistic):
             dataset.attrs["cutoff_degree"] = first = cutoff_degree(setting)
         spectra = {"variance": (("channel", "degree"), state["count"][:, None], "", last[:, None])}
         if self.wind is not None:
-            ends = max(last[self.wind.first], last[self.wind.second])
+            ends = truncation(state["energy_truth"], setting.grid.shape[0] * setting.grid.shape[1])
+            ends = min(ends, max(last[self.wind.first], last[self.wind.second]))
             spectra["kinetic_energy"] = (("degree",), state["energy_count"], "energy_", ends)
         for name, (dimensions, count, prefix, end) in spectra.items():
             units = {"units": "m2 s-2"} if prefix else self.squared_units()

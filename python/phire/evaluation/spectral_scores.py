@@ -14,6 +14,9 @@ MEANINGS = {
 }
 """What a comparison of spectra tells, by the ending of its name."""
 
+CLIFF, STEEPEST = 1e-2, 12
+"""Share of the energy expected by a spectrum of l⁻¹² below which a degree is beyond a cliff."""
+
 ROUND_OFF = 2.0**-25
 """Relative standard size of what rounding to single precision adds, at most."""
 
@@ -83,10 +86,12 @@ def shortest_wave(good: np.ndarray, wavelengths: np.ndarray, inside: np.ndarray)
 
 
 def truncation(variance: np.ndarray, points: int) -> np.ndarray:
-    """The last degree whose variance stands out from the round-off of single precision.
+    """The last degree whose variance stands out from round-off and is not beyond a cliff.
 
-    Rounding adds noise that is white over the grid: of a mean square S it makes S ε² (2l+1) / N at
-    degree l, N being the number of points.
+    Rounding to single precision adds noise that is white over the grid: of a mean square S it makes
+    S ε² (2l+1) / N at degree l, N being the number of points. Fields of a spectral model that were
+    packed hold more noise than that beyond the model's truncation, where the spectrum falls as off
+    a cliff.
 
     Args:
         variance: (..., L+1) by degree.
@@ -97,8 +102,28 @@ def truncation(variance: np.ndarray, points: int) -> np.ndarray:
     """
     degree = np.arange(variance.shape[-1])
     noise = variance.sum(-1, keepdims=True) * ROUND_OFF**2 * (2 * degree + 1) / points
-    above = variance > 100 * noise
+    above = (variance > 100 * noise) & ~_beyond_a_cliff(variance)
     return np.where(above.any(-1), degree[-1] - above[..., ::-1].argmax(-1), 0)
+
+
+def _beyond_a_cliff(variance: np.ndarray) -> np.ndarray:
+    """True for degrees from which on all is :data:`CLIFF` times less than l⁻¹² would leave.
+
+    Args:
+        variance: (..., L+1) by degree.
+
+    Returns:
+        (..., L+1).
+    """
+    degree = np.arange(1.0, variance.shape[-1] + 1)
+    # max over l' < l of E(l') (l'/l)^12, in logarithms, for l^12 exceeds what numbers hold.
+    with np.errstate(divide="ignore"):
+        size = np.log(variance)
+        size[..., 0] = -np.inf  # the mean, which belongs to no spectrum
+    raised = np.maximum.accumulate(size + STEEPEST * np.log(degree), axis=-1)
+    expected = raised - STEEPEST * np.log(degree)
+    rest = np.maximum.accumulate(size[..., ::-1], axis=-1)[..., ::-1]
+    return np.logical_or.accumulate(rest < expected + np.log(CLIFF), axis=-1)
 
 
 def divided(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
