@@ -175,7 +175,10 @@ def _is_store(path: Path) -> bool:
             data = file.get(DATASET)
             if not isinstance(data, h5py.Dataset):
                 # Without any dimension it is no NetCDF file either: the store says what lacks.
-                return not any(b"DIMENSION_SCALE" in _class(item) for item in file.values())
+                # All at once: the iterator of h5py holds its lock while it is suspended, and another
+                # thread that collects it as garbage waits for that lock for ever.
+                items = list(file.values())
+                return not any(b"DIMENSION_SCALE" in _class(item) for item in items)
             scales = data.dims[0].keys() if data.ndim else []
             return "channel" in scales or not scales
     except OSError:
