@@ -1,0 +1,166 @@
+"""Sampling of whole fields: tiles, batches, seeds, exactness on a linear denoiser."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from complete_samples import schema
+from phire.downscaling import samplers
+from phire.downscaling.denoising import DenoisedFields, choose_sampler, tiles_along
+from phire.errors import InputError
+from phire.networks import Shapes
+from phire.networks import network as networks
+from phire.networks.blocks.output import Fine
+from phire.records.schema import SampleSchema
+
+OBJECTIVE = {"name": "edm", "target": "residual", "sigma_data": [0.5], "sigma_min": 0.05,
+             "sigma_max": 10.0}  # fmt: skip
+
+
+def without_margin(margin=0):
+    one = schema()
+    arrays = {name: one.arrays[name] for name in ("low", "high")}
+    size = 4 + 2 * margin
+    arrays["low"] = dataclasses.replace(arrays["low"], shape=(size, size, 2))
+    return SampleSchema("downscaling", arrays, scale=2, margin=margin, domain=one.domain)
+
+
+def network(normalization="none", margin=0):
+    keras.utils.set_random_seed(4)
+    made = networks.build(
+        f"unet,widths=[4],blocks=1,groups=2,zero_init=false,denoiser,normalization={normalization}",
+        Shapes((None, None, 2), (None, None, 1), 2, margin=margin),
+    )
+    for weight in made.trainable_weights:
+        weight.assign(0.3 * keras.random.normal(weight.shape, seed=len(weight.path)))
+    return made
+
+
+def inputs(margin=0, count=2):
+    low = np.random.default_rng(1).normal(size=(count, 10, 16, 2)).astype("f4")
+    if margin:
+        low = np.pad(low, ((0, 0), (margin, margin), (0, 0), (0, 0)), mode="edge")
+        low = np.pad(low, ((0, 0), (0, 0), (margin, margin), (0, 0)), mode="wrap")
+    return {"low": low}
+
+
+def sampled(made, tile=8, sampler="dpmpp-2m,steps=4", margin=0, overlap=None, **options):
+    fields = DenoisedFields(
+        made, without_margin(margin), OBJECTIVE, sampler, tile=tile, overlap=overlap
+    )
+    given = {"seed": 3, "times": [0, 21600], "members": [0, 1, 2], "closed": True, **options}
+    return fields.sample(inputs(margin), **given)
+
+
+@pytest.fixture(scope="module")
+def convolutional():
+    return network()
+
+
+@pytest.mark.parametrize("closed", [False, True])
+@pytest.mark.parametrize(
+    ("count", "tile", "overlap"), [(10, 4, 2), (10, 30, 3), (7, 3, 0), (5, 5, 2)]
+)
+def test_weights_of_tiles_add_up_to_one(closed, count, tile, overlap):
+    tiling = tiles_along(count, tile, overlap, 0, 3, closed)
+    total = np.zeros(count * 3)
+    for start, weights in zip(tiling.starts, tiling.weights):
+        np.add.at(total, np.arange(start * 3, (start + tiling.size) * 3) % (count * 3), weights)
+    np.testing.assert_allclose(total, 1)
+    assert tiling.weights.min() >= 0
+
+
+@pytest.mark.parametrize("sampler", ["dpmpp-2m,steps=4", "ancestral,steps=3"])
+def test_batches_members_and_times_change_nothing(convolutional, sampler):
+    whole = sampled(convolutional, sampler=sampler)
+    assert whole.shape == (3, 2, 20, 32, 1)
+    np.testing.assert_array_equal(sampled(convolutional, sampler=sampler, together=1), whole)
+    alone = DenoisedFields(convolutional, without_margin(), OBJECTIVE, sampler, tile=8).sample(
+        {"low": inputs()["low"][1:]}, seed=3, times=[21600], members=[2], closed=True
+    )
+    np.testing.assert_array_equal(alone[0, 0], whole[2, 1])
+    assert np.abs(whole[0] - whole[1]).min() > 0
+    assert np.abs(sampled(convolutional, sampler=sampler, seed=4) - whole).mean() > 0.01
+
+
+@pytest.mark.parametrize("margin", [0, 2])
+def test_tiles_that_overlap_by_the_halo_change_nothing(margin):
+    made = network(margin=margin)
+    halo = made.get_layer("fine").halo
+    assert halo is not None
+    results = [
+        sampled(made, tile=tile, margin=margin, overlap=2 * halo + 2, members=[0], times=[0, 1])
+        for tile in (2 * halo + 4, 40)
+    ]
+    assert np.abs(results[0]).max() > 0.5
+    np.testing.assert_allclose(*results, atol=2e-4)
+
+
+def test_a_taper_keeps_tiles_of_group_normalisation_close():
+    made = network("group")
+    small, large = (sampled(made, tile=tile, members=[0], times=[0, 1]) for tile in (8, 12))
+    assert np.sqrt(np.mean((small - large) ** 2)) < 0.15 * small.std()
+
+
+def test_longitude_has_no_seam(convolutional):
+    turned = inputs()["low"]
+    fields = DenoisedFields(convolutional, without_margin(), OBJECTIVE, "euler,steps=3", tile=16)
+    jumps = []
+    for closed in (True, False):
+        fine = fields.sample(
+            {"low": turned * 0}, seed=0, times=[0, 1], members=range(8), closed=closed
+        )
+        rough = np.abs(fine[..., 1:, 0] - fine[..., :-1, 0]).mean()
+        jumps.append(np.abs(fine[..., 0, 0] - fine[..., -1, 0]).mean() / rough)
+    assert abs(jumps[0] - 1) < 0.15
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Zeros(keras.layers.Layer):
+    def call(self, inputs):
+        return keras.ops.zeros_like(inputs)
+
+
+def test_an_untrained_network_scales_the_noise_by_the_known_factor():
+    """D = c_skip·x integrates like the exact Gaussian of unit data, mode for mode."""
+    low, noisy = (
+        keras.Input((None, None, 2), name="low"),
+        keras.Input((None, None, 1), name="noisy"),
+    )
+    level = keras.Input((), name="noise_level")
+    made = keras.Model({"low": low, "noisy": noisy, "noise_level": level}, Fine(0)(Zeros()(noisy)))
+    found = sampled(made, sampler="dpmpp-2m,steps=20", members=range(20))
+    base = DenoisedFields(made, without_margin(), OBJECTIVE)._base(inputs()["low"], True)
+    sigmas = samplers.schedule("exponential", 20, sigma_min=0.05, sigma_max=10.0)
+    factor = samplers.integrate(lambda x, s: x / (s**2 + 1), np.float64(10.0), sigmas)
+    assert (found - base).std() == pytest.approx(0.5 * factor, rel=0.01)
+    assert factor == pytest.approx(1, rel=0.05)
+
+
+ERRORS = {
+    "objective": ("heun", {"name": "energy"}, "was trained by energy: leave --sampler out"),
+    "levels": ("ddim", {}, "sampler ddim is for the objective ddpm"),
+    "range": ("euler,sigma_min=20", {}, "sigma_min 20 must be above 0 and below sigma_max 10"),
+    "option": ("euler,speed=2", {}, "--sampler euler has no option 'speed': it has steps"),
+    "steps": ("euler,steps=0", {}, "steps=0: steps must be a number from 1 on"),
+    "name": ("rk4", {}, "sampler 'rk4' is unknown"),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_mistakes_are_told(name):
+    specification, other, message = ERRORS[name]
+    with pytest.raises(InputError, match=message):
+        choose_sampler(specification, OBJECTIVE | other)
+
+
+def test_a_choice_is_resolved():
+    choice = choose_sampler("heun,steps=10,churn=5,schedule=karras,rho=5", OBJECTIVE)
+    assert (choice.name, choice.steps, choice.options["churn"]) == ("heun", 10, 5)
+    assert choice.schedule_options == {"sigma_min": 0.05, "sigma_max": 10.0, "rho": 5}
+    assert choose_sampler("", OBJECTIVE).name == "dpmpp-2m"
+    assert choose_sampler("ab2-angle,schedule=angle", OBJECTIVE).options["sigma_data"] == 1
