@@ -100,16 +100,16 @@ def build_content(
 
 def mse(truth: tf.Tensor, generated: tf.Tensor, valid: Any = None) -> tf.Tensor:
     """Returns the mean squared error over valid values."""
-    return _mean(tf.square(generated - truth), valid)
+    return mean(tf.square(generated - truth), valid)
 
 
 def mae(truth: tf.Tensor, generated: tf.Tensor, valid: Any = None) -> tf.Tensor:
     """Returns the mean absolute error over valid values."""
-    return _mean(tf.abs(generated - truth), valid)
+    return mean(tf.abs(generated - truth), valid)
 
 
-def _mean(errors: tf.Tensor, valid: Any) -> tf.Tensor:
-    """Mean over valid values; 0 of none."""
+def mean(errors: tf.Tensor, valid: Any) -> tf.Tensor:
+    """Returns the mean over valid values; 0 of none."""
     if valid is None:
         return tf.reduce_mean(errors)
     valid = tf.cast(valid, errors.dtype)
