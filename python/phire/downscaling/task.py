@@ -62,19 +62,22 @@ class Task:
         """Normalization of the targets."""
         return self.schema.normalization
 
-    def build_network(self, **options: Any) -> keras.Model:
+    def build_network(self, *, any_size: bool = False, **options: Any) -> keras.Model:
         """Builds the network; inside the strategy's scope.
 
         Args:
+            any_size: Leave rows and columns open, so that it takes other sizes than the records'.
             **options: Options of the network that the objective fixes.
 
         Raises:
             InputError: An option does not fit the records, or the weights to start from do not fit
                 the network.
         """
-        made = networks.build(
-            self.network, self.shapes, options={**self.network_options, **options}
-        )
+        shapes = self.shapes
+        if any_size:
+            low, high = ((None, None, size[2]) for size in (shapes.low, shapes.high))
+            shapes = dataclasses.replace(shapes, low=low, high=high)
+        made = networks.build(self.network, shapes, options={**self.network_options, **options})
         if self.conserve:
             low = self.schema.arrays["low"].normalization
             made = conserving(

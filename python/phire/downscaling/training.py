@@ -112,7 +112,8 @@ def train_generator(
         content = contents.content_text(contents.parse_content(objective_options["content"]))
         objective_options = {**objective_options, "content": content}
         metrics = contents.metrics_of(content)
-    _check_selection(select, validation, metrics, "content" in objective_options)
+    kernel = [objective_options["metric"]] if objective_options.get("metric") else []
+    _check_selection(select, validation, metrics, denoises="sigma_data" in objective_options)
     objective_options = with_measured_scales(objective_options, schema, opened)
     if loop.get("ema") is None:
         loop["ema"] = objective_options.get("ema")
@@ -125,7 +126,7 @@ def train_generator(
         "validation": _absolute(validation),
         "network": {"name": network, **network_options},
         "objective": {"name": objective, **objective_options},
-        "metric_fingerprints": {metric: files.fingerprint(metric) for metric in metrics},
+        "metric_fingerprints": {path: files.fingerprint(path) for path in [*metrics, *kernel]},
         "schedule": schedules.mapping(schedule),
         "epochs": list(epochs),
         "learning_rates": list(learning_rates),
@@ -194,15 +195,16 @@ def _check_periodic(
 
 
 def _check_selection(
-    select: str, validation: str | os.PathLike | None, metrics: Sequence[str], has_content: bool
+    select: str, validation: str | os.PathLike | None, metrics: Sequence[str], denoises: bool
 ) -> None:
     if select not in SELECTIONS:
         raise InputError(f"--select {select} must be one of {', '.join(SELECTIONS)}.")
     if select != "loss" and validation is None:
         raise InputError(f"--select {select} needs --validation.")
-    if select == "spectrum" and not has_content:
+    if select == "spectrum" and denoises:
         raise InputError(
-            "--select spectrum is of objectives with a content: of others choose --select loss."
+            "--select spectrum is of objectives that generate fields: for a denoiser choose "
+            "--select loss."
         )
     if select == "distance" and not metrics:
         raise InputError("--select distance needs a metric in the objective's content.")

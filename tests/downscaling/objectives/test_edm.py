@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from complete_samples import batch, schema
 from phire.downscaling import train_generator
+from phire.downscaling.denoising import DenoisedFields
 from phire.downscaling.diffusion_target import DiffusionTarget, with_measured_scales
 from phire.downscaling.samplers import mode_variances, sigma_range
 from phire.downscaling.task import Task
@@ -19,6 +20,7 @@ from phire.downscaling.training import objectives
 from phire.errors import InputError
 from phire.networks import network as networks
 from phire.records import open_records
+from phire.records.schema import SampleSchema
 from phire.training import open_run
 from phire.training.stepping import Stepper
 
@@ -142,7 +144,13 @@ def test_a_run_keeps_the_scales_and_averages_weights(records, tmp_path):
     assert len(kept["sigma_data"]) == 2 and 0 < kept["sigma_min"] < kept["sigma_max"]
     assert run.config["ema"] == 0.999
     assert {"val_loss", "val_loss_sigma_1", "loss_sigma_4"} <= set(run.history)
-    assert {"noisy", "noise_level"} <= set(run.network("generator").input)
+    network = run.network("generator")
+    schema_kept = SampleSchema.from_dict(run.config["schema"])
+    for tile in (4, 6):  # one that it was trained on, and another
+        fields = DenoisedFields(network, schema_kept, kept, "euler,steps=2", tile=tile)
+        low = np.zeros((1, 8, 16, 2), np.float32)
+        fine = fields.sample({"low": low}, seed=0, times=[0], members=[0, 1], closed=True)
+        assert fine.shape == (2, 1, 32, 64, 2) and np.isfinite(fine).all() and fine.std() > 0
     train_generator(records, out, **options)  # the same options: it is done
 
 
@@ -181,6 +189,6 @@ def test_a_residual_of_channels_that_low_lacks_is_told(records):
 
 
 def test_the_spectrum_cannot_select_a_denoiser(records, tmp_path):
-    with pytest.raises(InputError, match="--select spectrum is of objectives with a content"):
+    with pytest.raises(InputError, match="--select spectrum is of objectives that generate"):
         train_generator(records, tmp_path / "run", network=NETWORK, objective="edm",
                         validation=records, select="spectrum", batch_size=16)  # fmt: skip

@@ -21,7 +21,9 @@ from phire.downscaling.energy_score import (
 from phire.downscaling.task import Task
 from phire.downscaling.training import objectives
 from phire.errors import InputError
+from phire.fields.normalization import Normalization
 from phire.networks import network as networks
+from phire.rplearn import LearnedMetric
 from phire.training.stepping import Stepper
 
 NETWORK = "unet,widths=[4,8],blocks=1,groups=2,noise=2"
@@ -132,6 +134,27 @@ def test_it_learns_the_spread_of_noise():
     scores = stepper.validate(lambda shard: batches(shard).take(4))[0]
     assert 0.5 < scores["variance"] < 1.6
     assert scores["crps"] < 0.65
+
+
+def test_the_learned_metric_is_a_kernel(tmp_path):
+    """Features that are the field itself: the score is that of whole fields as vectors."""
+    image = keras.Input((None, None, 1))
+    features = keras.layers.Conv2D(1, 1, use_bias=False, name="stage1")(image)
+    encoder = keras.Model(image, features)
+    encoder.get_layer("stage1").set_weights([np.ones((1, 1, 1, 1))])
+    LearnedMetric(
+        encoder, layer="stage1", scales={"stage1": 4.0}, channels=("tas",), units=("",),
+        normalization=Normalization("z", ("tas",), (1.0,), (2.0,)), patch=(8, 8), step=3600,
+        classes=3, scores={"accuracy": 0.6},
+    ).save(tmp_path / "metric")  # fmt: skip
+    made = built(f"energy,crps=0,differences=0,metric={tmp_path / 'metric'},pools=1,beta=1.5")
+    truth, *members = map(tf.constant, fields(4))
+    found = made.score(truth, members, None)
+    forecast = np.stack([np.reshape(x, (2, 64)) for x in [truth, *members]])
+    norms = np.sqrt(4 * ((forecast[:, None] - forecast[None]) ** 2).mean(-1)) ** 1.5
+    expected = norms[0, 1:].mean() - norms[1:, 1:].sum((0, 1)).mean() / 2 / (3 * 2)
+    assert float(found["learned"]) == float(found["loss"]) == pytest.approx(expected, rel=1e-4)
+    assert set(made.whole_step(batch())) == {"loss", "learned"}
 
 
 ERRORS = {

@@ -187,9 +187,7 @@ class EnergyTraining(Supervised):
                 whole = tf.cast(pooled(valid, None, self.patch_size)[0] > 0, truth.dtype)
             found["patches"] = contents.mean(fair_energy_score(self.patch, truth, members), whole)
         if self.weights["learned"] and self.learned is not None:
-            found["learned"] = tf.reducecontents.mean(
-                fair_energy_score(self.learned, truth, members)
-            )
+            found["learned"] = tf.reduce_mean(fair_energy_score(self.learned, truth, members))
         loss = tf.add_n([self.weights[name] * value for name, value in found.items()])
         return {"loss": loss, **found}
 
