@@ -175,8 +175,8 @@ def _is_store(path: Path) -> bool:
             data = file.get(DATASET)
             if not isinstance(data, h5py.Dataset):
                 # Without any dimension it is no NetCDF file either: the store says what lacks.
-                # All at once: the iterator of h5py holds its lock while it is suspended, and another
-                # thread that collects it as garbage waits for that lock for ever.
+                # All at once: a suspended iterator of h5py holds its lock, and another
+                # thread that collects it as garbage would wait for that lock for ever.
                 items = list(file.values())
                 return not any(b"DIMENSION_SCALE" in _class(item) for item in items)
             scales = data.dims[0].keys() if data.ndim else []
