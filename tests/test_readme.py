@@ -15,7 +15,10 @@ COMMANDS = [line for line in BLOCK.splitlines() if line and not line.startswith(
 
 
 @pytest.mark.parametrize("line", COMMANDS, ids=[line.split(" --")[0] for line in COMMANDS])
-def test_a_command_of_the_readme_is_understood(line):
+def test_a_command_of_the_readme_is_understood(line, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for made in ("pairs", "pairs-test", "representation", "metric", "patches", "generator"):
+        (tmp_path / made).mkdir()
     name, *arguments = shlex.split(line)
     if name == "phire":
         name, *arguments = arguments

@@ -207,5 +207,5 @@ def test_the_description_names_gaps_and_missing_values(tmp_path):
     assert facts["gaps and repetitions"] == [
         "1 gap in time, 1 step missing (1 after 1970-01-01T03:00)"
     ]
-    assert facts["missing values"].startswith("72 (12.500%), 1 field wholly")
+    assert (facts["missing values"], facts["fields missing wholly"]) == ("72 (12.500%)", 1)
     assert describe_store(tmp_path) is None

@@ -244,6 +244,7 @@ class FieldStore:
         planes = np.empty((len(channels), *self.shape[2:]), np.float32)
         for place, channel in enumerate(channels):
             self._data.read_direct(planes, np.s_[channel, time], np.s_[place])
+            self._read_as[channel].apply(planes[place])
         return planes
 
     def close(self) -> None:
