@@ -35,6 +35,11 @@ from phire.cli.common import Command
     "it.",
 )
 @click.option("--seed", type=int, help="Stochastic runs: seed of the random numbers.  [default: 0]")
+@click.option(
+    "--sampler",
+    metavar="NAME,KEY=VALUE,...",
+    help="Denoisers: how to sample, such as dpmpp-2m,steps=20: phire parts sampler.",
+)
 @click.option("--members", type=int, help="Stochastic runs: members of the ensemble.  [default: 1]")
 @click.option(
     "--predictors", metavar="FILE[:NAMES]", multiple=True,

@@ -44,6 +44,7 @@ def predict(
     minimum: float | None = None,
     seed: int | None = None,
     members: int | None = None,
+    sampler: str | None = None,
     predictors: Sequence[str | os.PathLike] = (),
     static: Sequence[str | os.PathLike] = (),
     auxiliary: Sequence[str | os.PathLike] = (),
@@ -76,6 +77,9 @@ def predict(
             time and member, whatever the tiles.
         members: Members of a stochastic generator's ensemble, written along the dimension
             ``member``; 1 by default.
+        sampler: Sampler of a run that trained a denoiser, as ``NAME,steps=…,schedule=…``; by
+            default the one of the least error of spread, with the noise levels measured in
+            training.
         predictors: Further coarse fields, each ``FILE[:NAMES]``. A channel that neither these nor
             the input give comes from the file that the records were made of.
         static: Maps on the fine grid, likewise; by default those of the run.
@@ -99,7 +103,8 @@ def predict(
         chosen = {"network": network != "generator", "epoch": epoch, "tile": tile,
                   "any-spacing": any_spacing, "fill": fill != "nearest",
                   "minimum": minimum is not None, "seed": seed is not None,
-                  "members": members is not None, "predictors": predictors, "static": static,
+                  "members": members is not None, "sampler": sampler,
+                  "predictors": predictors, "static": static,
                   "auxiliary": auxiliary, "stations": stations}  # fmt: skip
         _refuse(chosen, f"is of generators, not of {run} interpolation")
         source = _opened(path, names, time, coarsen)
@@ -108,7 +113,7 @@ def predict(
         written = {}
     else:
         _refuse({"scale": scale, "alignment": alignment}, "is kept in the run of a generator")
-        generator = TrainedGenerator(run, network, epoch)
+        generator = TrainedGenerator(run, network, epoch, sampler)
         source = _opened(path, names or _channels(path, generator), time, coarsen)
         predicted = PredictedSource(
             generator, source, tile=tile, any_spacing=any_spacing, fill=fill, minimum=minimum,
@@ -125,6 +130,7 @@ def predict(
             "fill": fill,
             "seed": predicted.seed,
             "members": predicted.members,
+            "sampler": None if generator.sampler is None else vars(generator.sampler),
             "further": {
                 name: {
                     os.path.realpath(split_names(one)[0]): files.fingerprint(split_names(one)[0])

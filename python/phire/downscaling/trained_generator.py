@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from phire.downscaling.denoising import DenoisedFields, choose_sampler
 from phire.downscaling.filling import Filler, mark_missing
 from phire.downscaling.random_inputs import draw_dropout_seed, draw_noise, is_stochastic
 from phire.downscaling.tiling import apply_in_tiles, with_margin
 from phire.downscaling.whole_fields import WholeFields
 from phire.errors import InputError
 from phire.fields.coarsening import with_block_means
+from phire.parts import Specification
 from phire.records.schema import SampleSchema
 
 TILE = 128
@@ -28,6 +30,9 @@ class TrainedGenerator:
         run: A run of ``phire-train``.
         network: Name of the network in the run.
         epoch: The end of this epoch, ``"best"``, or None for the end of training.
+        sampler: Of a denoiser, how it samples: ``NAME,steps=…,…``, see
+            :func:`phire.downscaling.denoising.choose_sampler`; by default the one of the least
+            error of spread.
 
     Attributes:
         schema: The samples' arrays.
@@ -38,9 +43,10 @@ class TrainedGenerator:
         low: The array ``low`` of the schema.
         halo: Coarse points that an output depends on; None for the whole field.
         stochastic: The network reads random numbers, so that members differ.
+        sampler: The sampler of a denoiser with its options as resolved; None of a generator.
 
     Raises:
-        InputError: ``run`` is none, or is not trained to its end.
+        InputError: ``run`` is none, or is not trained to its end; the sampler does not fit it.
     """
 
     def __init__(
@@ -48,6 +54,7 @@ class TrainedGenerator:
         run: str | os.PathLike,
         network: str = "generator",
         epoch: int | str | None = None,
+        sampler: Specification | None = None,
     ) -> None:
         from phire.networks.blocks.conservation import Conservation
         from phire.networks.blocks.output import halo_of
@@ -75,8 +82,14 @@ class TrainedGenerator:
         self.scale = int(self.schema.scale)
         self.alignment = self.schema.alignment or "cell"
         self.halo = halo_of(self.network)
-        self.stochastic = is_stochastic(self.network)
+        self.sampler = None
+        if sampler is not None or "noisy" in self.network.input:
+            self.sampler = choose_sampler(sampler or "", config["objective"])
+        self.stochastic = self.sampler is not None or is_stochastic(self.network)
+        self._objective = config["objective"]
+        self._sampler_given = sampler or ""
         self._graphs: dict[tuple, Callable[[dict], Any]] = {}
+        self._denoisers: dict[int | None, DenoisedFields] = {}
 
     def fingerprint(self) -> str:
         """A short hash of the weights."""
@@ -147,7 +160,10 @@ class TrainedGenerator:
         fine, constant = self._further_arrays(fields)
         made = []
         for member in range(members):
-            result = self._member(fields, low, fine, constant, tile or TILE, seed, member)
+            if self.sampler is not None:
+                result = self._sampled(fields, low, fine, constant, tile, seed, member)
+            else:
+                result = self._member(fields, low, fine, constant, tile or TILE, seed, member)
             result = self.normalization.invert(result)
             if self.conserves:
                 result = self._conserved(result, fields, filled)
@@ -233,6 +249,28 @@ class TrainedGenerator:
             margin=self.schema.margin, channels=len(self.channels),
             position=fields.position if "position" in inputs else None,
         )  # fmt: skip
+
+    def _sampled(
+        self,
+        fields: WholeFields,
+        low: np.ndarray,
+        fine: dict[str, np.ndarray],
+        constant: dict[str, np.ndarray],
+        tile: int | None,
+        seed: int,
+        member: int,
+    ) -> np.ndarray:
+        """One member of a denoiser, normalised: (n, H, W, C)."""
+        if tile not in self._denoisers:
+            self._denoisers[tile] = DenoisedFields(
+                self.network, self.schema, self._objective, self._sampler_given, tile=tile
+            )
+        position = np.tile(np.int32(fields.position), (len(low), 1))
+        made = self._denoisers[tile].sample(
+            {"low": low, **fine, **constant, "position": position},
+            seed=seed, times=fields.times, members=[member], closed=fields.coarse.wraps,
+        )  # fmt: skip
+        return made[0]
 
     def _conserved(self, fine: np.ndarray, fields: WholeFields, filled: np.ndarray) -> np.ndarray:
         """Fields whose block means are the coarse input, for the channels that both have."""

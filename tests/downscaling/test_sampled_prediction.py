@@ -1,0 +1,66 @@
+"""Runs of denoisers predict whole fields by phire predict, with members and a chosen sampler."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from phire.downscaling import predict, train_generator
+from phire.errors import InputError
+from phire.fields import open_store
+
+NETWORK = "unet,widths=[4,8],blocks=1,groups=2"
+
+
+@pytest.fixture(scope="module")
+def denoiser(records, tmp_path_factory):
+    """A run of the objective edm, trained for one epoch."""
+    path = tmp_path_factory.mktemp("denoiser") / "run"
+    train_generator(
+        records, path, network=NETWORK, objective="edm", epochs=(1,), learning_rates=(1e-3,),
+        batch_size=16,
+    )  # fmt: skip
+    return path
+
+
+def test_members_are_sampled_and_resampled_alike(denoiser, store, tmp_path):
+    with open_store(store) as opened:
+        time = f"{opened.time.format(0)},{opened.time.format(3)}"
+    options = {"coarsen": 4, "time": time, "members": 2, "sampler": "euler,steps=2"}
+    predict(denoiser, store, tmp_path / "a.nc", **options)
+    predict(denoiser, store, tmp_path / "b.nc", **{**options, "members": 1})
+    with xr.open_dataset(tmp_path / "a.nc") as both, xr.open_dataset(tmp_path / "b.nc") as first:
+        for name in first.data_vars:
+            assert both[name].dims[:2] == ("member", "time")
+            assert np.isfinite(both[name]).all()
+            np.testing.assert_array_equal(both[name][0], first[name])
+            assert float(abs(both[name][0] - both[name][1]).max()) > 0
+
+
+def test_another_sampler_gives_other_fields(denoiser, store, tmp_path):
+    with open_store(store) as opened:
+        time = f"{opened.time.format(0)},{opened.time.format(1)}"
+    for name, sampler in {"two": "euler,steps=2", "default": None}.items():
+        predict(denoiser, store, tmp_path / f"{name}.nc", coarsen=4, time=time, sampler=sampler)
+    with (
+        xr.open_dataset(tmp_path / "two.nc") as two,
+        xr.open_dataset(tmp_path / "default.nc") as default,
+    ):
+        assert any(float(abs(two[name] - default[name]).max()) > 0 for name in two.data_vars)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "message"),
+    [("eular", "sampler 'eular' is unknown"), ("ddim", "ddim is for the objective ddpm"),
+     ("heun,sigma_min=3,sigma_max=2", "sigma_min 3 must be")],
+)  # fmt: skip
+def test_samplers_that_do_not_fit_are_refused(denoiser, store, tmp_path, sampler, message):
+    with pytest.raises(InputError, match=message):
+        predict(denoiser, store, tmp_path / "a.nc", coarsen=4, sampler=sampler)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_sampler_of_a_generator_is_refused(run, store, tmp_path):
+    with pytest.raises(InputError, match="leave --sampler out"):
+        predict(run, store, tmp_path / "a.nc", coarsen=4, sampler="heun")
