@@ -121,6 +121,7 @@ def write_downscaling_records(
             normalization=normalization, missing=missing, statistics=statistics, seed=seed,
             time=time, policies=MISSING,
         )  # fmt: skip
+        making.check_workers((high, *inputs.low, *inputs.auxiliary), workers, scheduler)
         options |= _recorded(inputs, shape, patches_per_field, least_valid)
         partial = stack.enter_context(making.new_records(output, options, overwrite))
         if partial is None:

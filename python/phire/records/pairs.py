@@ -79,6 +79,7 @@ def write_pair_records(
             normalization=normalization, missing=missing, statistics=statistics, seed=seed,
             time=time, policies=making.MISSING,
         )  # fmt: skip
+        making.check_workers([source], workers, scheduler)
         options |= {
             "patch": patch,
             "patches_per_field": patches_per_field,
