@@ -97,7 +97,7 @@ class InputFile:
         """Refuses any other format where several processes read.
 
         A process of a dask cluster that opens NetCDF now and then stops for ever, as seen in one of
-        ten runs with netCDF4 1.7 and distributed 2025; stores do not.
+        ten runs with netCDF4 1.7.5 and distributed 2026.8; stores do not.
 
         Raises:
             InputError: The file is no field store.
