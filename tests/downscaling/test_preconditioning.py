@@ -53,7 +53,7 @@ def test_scalings_are_those_of_the_truth():
     for level, numbers in vp["preconditioning"].items():
         expected = [numbers[name] for name in ("c_skip", "c_out", "c_in")]
         np.testing.assert_allclose(vp_scalings(float(level.partition("=")[2]))[:3], expected)
-    quantiles = stated["training_sigma_quantiles"]
+    quantiles = {name: np.array(q) for name, q in stated["training_sigma_quantiles"].items()}
     for name, drawn in (
         ("edm_-1.2_1.2", lognormal_sigma(quantiles["q"])),
         ("corrdiff_0_1.2", lognormal_sigma(quantiles["q"], 0, 1.2)),

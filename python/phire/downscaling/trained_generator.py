@@ -85,8 +85,8 @@ class TrainedGenerator:
         self.sampler = None
         if sampler is not None or "noisy" in self.network.input:
             self.sampler = choose_sampler(sampler or "", config["objective"])
+            self._objective = config["objective"]
         self.stochastic = self.sampler is not None or is_stochastic(self.network)
-        self._objective = config["objective"]
         self._sampler_given = sampler or ""
         self._graphs: dict[tuple, Callable[[dict], Any]] = {}
         self._denoisers: dict[int | None, DenoisedFields] = {}
