@@ -42,8 +42,8 @@ class Values(Statistic):
         }
 
     def result(self, state: State) -> Any:
-        """Refused: the counts make notes, not a file."""
-        raise NotImplementedError
+        """Refuses: the counts make notes, not a file of results."""
+        raise TypeError("counts of values make notes, not a file of results")
 
 
 def of_times(found: int, wanted: int) -> Iterable[str]:
