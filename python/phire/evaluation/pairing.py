@@ -47,7 +47,9 @@ class AlignedSource:
         self.units = tuple(source.units[c] for c in channels)
         names = getattr(source, "standard_names", ("",) * len(source.channels))
         self.standard_names = tuple(names[c] for c in channels)
-        self.members = int(getattr(source, "members", 0))
+        members = int(getattr(source, "members", 0))
+        # A single member has no spread: it is judged as a deterministic field.
+        self.members = members if members > 1 else 0
         self._times = times
         self._take = [
             None if np.array_equal(places, np.arange(size)) else places
