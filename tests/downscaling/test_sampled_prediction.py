@@ -7,8 +7,11 @@ import pytest
 import xarray as xr
 
 from phire.downscaling import predict, train_generator
+from phire.downscaling.predicted_source import PredictedSource
+from phire.downscaling.trained_generator import TrainedGenerator
 from phire.errors import InputError
 from phire.fields import open_store
+from phire.fields.coarsening import CoarsenedSource, block_mean
 
 NETWORK = "unet,widths=[4,8],blocks=1,groups=2"
 
@@ -38,6 +41,23 @@ def test_members_are_sampled_and_resampled_alike(denoiser, store, tmp_path):
             assert float(abs(both[name][0] - both[name][1]).max()) > 0
 
 
+def test_every_member_has_the_coarse_means(denoiser, store, tmp_path):
+    time = "2000-01-01,2000-01-01T06"
+    options = {"coarsen": 4, "time": time, "members": 2, "sampler": "euler,steps=2"}
+    predict(denoiser, store, tmp_path / "free.nc", **options)
+    predict(denoiser, store, tmp_path / "held.nc", consistency="mean", **options)
+    with open_store(store) as opened:
+        coarse = block_mean(opened.read([0, 1]), opened.grid, 4)
+        found = {}
+        for name in ("free", "held"):
+            with xr.open_dataset(tmp_path / f"{name}.nc") as dataset:
+                members = np.stack([dataset[c].values for c in opened.channels], -1)
+                found[name] = [block_mean(fields, opened.grid, 4) for fields in members]
+    for means in found["held"]:
+        np.testing.assert_allclose(means, coarse, atol=1e-5 * np.abs(coarse).max())
+    assert np.abs(np.array(found["free"]) - coarse).max() > 0.1 * np.abs(coarse).max()
+
+
 def test_another_sampler_gives_other_fields(denoiser, store, tmp_path):
     with open_store(store) as opened:
         time = f"{opened.time.format(0)},{opened.time.format(1)}"
@@ -59,6 +79,25 @@ def test_samplers_that_do_not_fit_are_refused(denoiser, store, tmp_path, sampler
     with pytest.raises(InputError, match=message):
         predict(denoiser, store, tmp_path / "a.nc", coarsen=4, sampler=sampler)
     assert not list(tmp_path.iterdir())
+
+
+def test_means_of_an_unknown_kind_are_refused(run, store):
+    with pytest.raises(InputError, match="--consistency sum must be one of mean"):
+        PredictedSource(run, CoarsenedSource(open_store(store), 4), consistency="sum")
+
+
+def test_a_run_without_a_shared_channel_has_no_means_to_keep(run, monkeypatch):
+    generator = TrainedGenerator(run)
+    monkeypatch.setattr(generator, "channels", ("rain",))
+    with pytest.raises(InputError, match="makes rain of divergence, vorticity: leave it out"):
+        generator.check_consistency("mean")
+
+
+def test_corners_of_blocks_are_no_means(run, monkeypatch):
+    generator = TrainedGenerator(run)
+    monkeypatch.setattr(generator, "alignment", "corner")
+    with pytest.raises(InputError, match="--alignment corner: leave it out"):
+        generator.check_consistency("mean")
 
 
 def test_a_sampler_of_a_generator_is_refused(run, store, tmp_path):

@@ -194,6 +194,24 @@ def test_block_means_are_restored_to_the_last_bits(grid):
     assert np.ptp(shift, axis=(2, 4)).max() < 0.05
 
 
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 2**31), minimum=st.sampled_from([-2.0, 0.0, 3.0]))
+def test_rain_of_given_block_means_is_not_negative(seed, minimum):
+    random = np.random.default_rng(seed)
+    grid = Grid.cell_centred(12)
+    fine = random.normal(minimum, 1, (2, 12, 24, 2)).astype(np.float32)
+    fine[:, :4, :4] = minimum - 1  # a dry block, which may have to get some rain
+    coarse = random.normal(minimum, 1, (2, 3, 6, 2)).astype(np.float32)
+    made = with_block_means(fine, coarse, grid, 4, minimum)
+    assert made.min() >= minimum
+    np.testing.assert_allclose(
+        block_mean(made, grid, 4), np.maximum(coarse, minimum), rtol=1e-6, atol=1e-6
+    )
+    # Dry points stay dry where the block has rain.
+    dry = np.repeat(np.repeat((fine > minimum).reshape(2, 3, 4, 6, 4, 2).any((2, 4)), 4, 1), 4, 2)
+    assert (made[dry & (fine <= minimum)] == minimum).all()
+
+
 def test_what_coarsening_drops_is_named():
     assert remainder_note(Grid.pixels(8, 12), 4) is None
     note = remainder_note(Grid.pole_to_pole(721, 1442), 4)

@@ -34,6 +34,11 @@ from phire.cli.common import Command
     help="Runs: the least physical value of the output, such as 0 for rain; lower ones are set to "
     "it.",
 )
+@click.option(
+    "--consistency",
+    type=click.Choice(["mean"]),
+    help="Runs: give every member the coarse field's block means.",
+)
 @click.option("--seed", type=int, help="Stochastic runs: seed of the random numbers.  [default: 0]")
 @click.option(
     "--sampler",

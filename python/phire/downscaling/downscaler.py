@@ -79,6 +79,7 @@ class Downscaler:
         any_spacing: bool = False,
         fill: str = "nearest",
         minimum: float | None = None,
+        consistency: str | None = None,
         seed: int | None = None,
         members: int | None = None,
         predictors: xr.Dataset | Sequence[xr.Dataset] = (),
@@ -92,7 +93,7 @@ class Downscaler:
             dataset: One variable a channel, with time, latitude and longitude.
             tile: Largest side of a tile in coarse pixels.
             any_spacing: Take input of another spacing than trained on.
-            fill, minimum: See :meth:`TrainedGenerator.__call__`.
+            fill, minimum, consistency: See :meth:`TrainedGenerator.__call__`.
             seed: Seed of a stochastic generator's random numbers; 0 by default.
             members: Members of a stochastic generator's ensemble; 1 by default.
             predictors: Further coarse fields, one dataset or several, for channels that ``dataset``
@@ -120,8 +121,9 @@ class Downscaler:
         source = DatasetSource(dataset, variables=wanted or self.generator.low.channels)
         predicted = PredictedSource(
             self.generator, source, tile=tile, any_spacing=any_spacing, fill=fill, minimum=minimum,
-            seed=seed, members=members, predictors=several(predictors), static=several(static),
-            auxiliary=several(auxiliary), stations=stations, name="the dataset",
+            consistency=consistency, seed=seed, members=members, predictors=several(predictors),
+            static=several(static), auxiliary=several(auxiliary), stations=stations,
+            name="the dataset",
         )  # fmt: skip
         return to_dataset(predicted)
 

@@ -33,7 +33,7 @@ class PredictedSource:
         fine_grid: The grid of the result, where it is known better than by refining the coarse one.
         tile: Largest side of a tile in coarse pixels; memory grows with it.
         any_spacing: Take input of another spacing than trained on.
-        fill, minimum: See :meth:`TrainedGenerator.__call__`.
+        fill, minimum, consistency: See :meth:`TrainedGenerator.__call__`.
         seed: Seed of a stochastic generator's random numbers; 0 by default.
         members: Members of a stochastic generator's ensemble; 1 by default.
         predictors, static, auxiliary, stations: Further inputs; see
@@ -56,6 +56,7 @@ class PredictedSource:
         any_spacing: bool = False,
         fill: str = "nearest",
         minimum: float | None = None,
+        consistency: str | None = None,
         seed: int | None = None,
         members: int | None = None,
         predictors: Sequence[Given] = (),
@@ -77,9 +78,10 @@ class PredictedSource:
                 "leave it out."
             )
         self.seed = check_seed(seed)
+        generator.check_consistency(consistency)
         self.generator = generator
         self.tile = tile
-        self.fill, self.minimum = fill, minimum
+        self.fill, self.minimum, self.consistency = fill, minimum, consistency
         self.name = name
         self.channels, self.units = generator.channels, generator.units
         self.time = coarse.time
@@ -102,8 +104,8 @@ class PredictedSource:
             self.generator.check_values(fields.low, self.name)
             self._checked = True
         made = self.generator(
-            fields, self.tile, fill=self.fill, minimum=self.minimum, seed=self.seed,
-            members=self.members,
+            fields, self.tile, fill=self.fill, minimum=self.minimum,
+            consistency=self.consistency, seed=self.seed, members=self.members,
         )  # fmt: skip
         return np.moveaxis(made, 0, 1)
 

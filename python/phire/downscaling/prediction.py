@@ -42,6 +42,7 @@ def predict(
     alignment: str | None = None,
     fill: str = "nearest",
     minimum: float | None = None,
+    consistency: str | None = None,
     seed: int | None = None,
     members: int | None = None,
     sampler: str | None = None,
@@ -73,6 +74,8 @@ def predict(
             the output.
         minimum: The least physical value in the output, such as 0 for rain: lower ones are set to
             it. None for no such bound.
+        consistency: ``mean`` gives every member the coarse field's area-weighted block means, for
+            the channels that both sides have; values stay at ``minimum`` or above.
         seed: Seed of a stochastic generator's random numbers; 0 by default. They are those of seed,
             time and member, whatever the tiles.
         members: Members of a stochastic generator's ensemble, written along the dimension
@@ -98,12 +101,13 @@ def predict(
         "coarsen": coarsen,
         "time": time,
         "minimum": minimum,
+        "consistency": consistency,
     }
     if str(run) in METHODS:
         chosen = {"network": network != "generator", "epoch": epoch, "tile": tile,
                   "any-spacing": any_spacing, "fill": fill != "nearest",
-                  "minimum": minimum is not None, "seed": seed is not None,
-                  "members": members is not None, "sampler": sampler,
+                  "minimum": minimum is not None, "consistency": consistency,
+                  "seed": seed is not None, "members": members is not None, "sampler": sampler,
                   "predictors": predictors, "static": static,
                   "auxiliary": auxiliary, "stations": stations}  # fmt: skip
         _refuse(chosen, f"is of generators, not of {run} interpolation")
@@ -117,8 +121,8 @@ def predict(
         source = _opened(path, names or _channels(path, generator), time, coarsen)
         predicted = PredictedSource(
             generator, source, tile=tile, any_spacing=any_spacing, fill=fill, minimum=minimum,
-            seed=seed, members=members, predictors=predictors, static=static, auxiliary=auxiliary,
-            stations=stations, name=path,
+            consistency=consistency, seed=seed, members=members, predictors=predictors,
+            static=static, auxiliary=auxiliary, stations=stations, name=path,
         )  # fmt: skip
         options |= {
             "run": os.path.realpath(run),
@@ -144,7 +148,7 @@ def predict(
                 )
             },
         }
-        written = notes(fill, minimum, generator.conserves)
+        written = notes(fill, minimum, bool(generator.conserves or consistency))
     with kept(predicted, output, options) as source:
         counted = CountedSource(source)
         write_source(

@@ -22,6 +22,9 @@ from phire.records.schema import SampleSchema
 
 TILE = 128
 
+CONSISTENCIES = ("mean",)
+"""Properties of the coarse field that members can be given exactly."""
+
 
 class TrainedGenerator:
     """A generator with the schema of the samples that it was trained on.
@@ -126,6 +129,7 @@ class TrainedGenerator:
         *,
         fill: str = "nearest",
         minimum: float | None = None,
+        consistency: str | None = None,
         seed: int = 0,
         members: int = 1,
     ) -> np.ndarray:
@@ -140,20 +144,24 @@ class TrainedGenerator:
             tile: Largest side of a tile in coarse pixels.
             fill: See :class:`phire.downscaling.filling.Filler`.
             minimum: The least physical value: lower ones are set to it. None for no such bound.
+            consistency: ``mean`` gives every member the coarse field's block means, for the
+                channels that both sides have; None leaves the network's.
             seed: Seed of the random numbers.
             members: Number of members.
 
         Returns:
-            (members, n, h·s, w·s, C) float32. Of a generator trained with ``conserve`` the
-            area-weighted block means are those of the filled input.
+            (members, n, h·s, w·s, C) float32. With ``consistency``, and of a generator trained with
+            ``conserve``, the area-weighted block means are those of the filled input, or
+            ``minimum`` where these are below it.
 
         Raises:
-            InputError: There are no fields, ``fill`` is unknown, or several members are asked of a
-                deterministic generator.
+            InputError: There are no fields, ``fill`` is unknown, several members are asked of a
+                deterministic generator, or ``consistency`` does not fit the run.
         """
         if not len(fields.low):
             raise InputError("there are no fields to refine: the first axis has the length 0.")
         self.check_members(members)
+        self.check_consistency(consistency)
         filled, missing = self._filled(fields, fill)
         low = self._with_context(filled, fields)
         low = self.low.normalization.apply(low).astype(np.float32)
@@ -165,10 +173,10 @@ class TrainedGenerator:
             else:
                 result = self._member(fields, low, fine, constant, tile or TILE, seed, member)
             result = self.normalization.invert(result)
-            if self.conserves:
-                result = self._conserved(result, fields, filled)
             if minimum is not None:
                 np.maximum(result, np.float32(minimum), out=result)
+            if self.conserves or consistency:
+                result = self._conserved(result, fields, filled, minimum)
             made.append(mark_missing(result, missing))
         return np.stack(made)
 
@@ -184,6 +192,31 @@ class TrainedGenerator:
             raise InputError(
                 f"--members {members} needs a stochastic generator, but {self.path} is "
                 "deterministic: leave it out, or train a network with noise or Monte Carlo dropout."
+            )
+
+    def check_consistency(self, consistency: str | None) -> None:
+        """Refuses a consistency with the coarse fields that the run cannot have.
+
+        Raises:
+            InputError: It is unknown, no channel is on both sides, or the coarse points are no
+                means of blocks.
+        """
+        if consistency is None:
+            return
+        if consistency not in CONSISTENCIES:
+            raise InputError(
+                f"--consistency {consistency} must be one of {', '.join(CONSISTENCIES)}."
+            )
+        if not {*self.channels} & {*self.low.channels}:
+            raise InputError(
+                f"--consistency {consistency} needs a target that is a coarse channel, too, but "
+                f"{self.path} makes {', '.join(self.channels)} of {', '.join(self.low.channels)}: "
+                "leave it out."
+            )
+        if self.alignment != "cell":
+            raise InputError(
+                f"--consistency {consistency} is of coarse values that are means of blocks, but "
+                f"{self.path} was trained with --alignment {self.alignment}: leave it out."
             )
 
     def _filled(self, fields: WholeFields, fill: str) -> tuple[np.ndarray, np.ndarray]:
@@ -272,13 +305,17 @@ class TrainedGenerator:
         )  # fmt: skip
         return made[0]
 
-    def _conserved(self, fine: np.ndarray, fields: WholeFields, filled: np.ndarray) -> np.ndarray:
+    def _conserved(
+        self, fine: np.ndarray, fields: WholeFields, filled: np.ndarray, minimum: float | None
+    ) -> np.ndarray:
         """Fields whose block means are the coarse input, for the channels that both have."""
         names = [name for name in self.channels if name in self.low.channels]
         low = [self.low.channels.index(name) for name in names]
         high = [self.channels.index(name) for name in names]
         coarse = fields.inner(fields.asked(filled))[..., low]
-        fine[..., high] = with_block_means(fine[..., high], coarse, fields.fine, self.scale)
+        fine[..., high] = with_block_means(
+            fine[..., high], coarse, fields.fine, self.scale, minimum
+        )
         return fine
 
     def _run(self, batch: dict[str, np.ndarray]) -> np.ndarray:

@@ -17,7 +17,7 @@ def notes(fill: str, minimum: float | None, conserves: bool) -> dict[str, Any]:
     Args:
         fill: ``nearest`` or ``mean``.
         minimum: The least physical value, or None.
-        conserves: The generator keeps block means, which a bound changes.
+        conserves: Block means are those of the coarse input.
 
     Returns:
         ``comment`` in words and, where there is a bound, the number ``minimum``.
@@ -27,11 +27,11 @@ def notes(fill: str, minimum: float | None, conserves: bool) -> dict[str, Any]:
         f"Missing input was filled by the {value} for the network; blocks whose own input was "
         "missing are missing."
     )
+    if conserves:
+        text += " Block means are those of the coarse input."
     if minimum is None:
         return {"comment": text}
     text += f" Values below {minimum:g} were set to {minimum:g}."
-    if conserves:
-        text += " This raises the block means that the network keeps."
     return {"comment": text, "minimum": float(minimum)}
 
 
