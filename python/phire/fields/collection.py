@@ -14,7 +14,7 @@ from phire.fields import units
 from phire.fields.grid import Grid
 from phire.fields.selection import read_window
 from phire.fields.source import Source, Times, indices
-from phire.fields.time import TimeAxis
+from phire.fields.time import UNKNOWN, TimeAxis
 
 OPEN_FILES = 8
 """How many files are kept open at once."""
@@ -30,6 +30,7 @@ class Part:
         channels, units, grid, time: Those of the source.
         time_chunk: Fields that lie in one compressed chunk.
         standard_names: CF standard names of the channels; empty where the source has none.
+        interval_starts: (n, C) seconds at which accumulations begin; None where not stated.
     """
 
     name: str
@@ -40,13 +41,15 @@ class Part:
     time: TimeAxis
     time_chunk: int = 1
     standard_names: tuple[str, ...] = ()
+    interval_starts: np.ndarray | None = None
 
     @classmethod
     def of(cls, name: str, opener: Callable[[], Source], source: Source) -> Part:
         """Notes what ``source`` holds, which ``opener`` opened."""
         facts = (source.channels, source.units, source.grid, source.time)
         chunk, standard = getattr(source, "time_chunk", 1), getattr(source, "standard_names", ())
-        return cls(name, opener, *facts, chunk, standard)
+        starts = getattr(source, "interval_starts", None)
+        return cls(name, opener, *facts, chunk, standard, starts)
 
 
 class CollectedSource:
@@ -137,6 +140,19 @@ class CollectedSource:
         order = np.argsort(axis.values, kind="stable")
         self._places.append(places[:, order])
         return axis[order]
+
+    @property
+    def interval_starts(self) -> np.ndarray:
+        """(n, C) seconds at which the interval of an accumulation begins; UNKNOWN if not stated."""
+        starts = np.full((len(self.time), len(self.channels)), UNKNOWN)
+        for c, (channel, places) in enumerate(zip(self.channels, self._places)):
+            for i in np.unique(places[0]):
+                part = self.parts[i]
+                if part.interval_starts is not None:
+                    here = places[0] == i
+                    own = part.interval_starts[:, part.channels.index(channel)]
+                    starts[here, c] = own[places[1, here]]
+        return starts
 
     def read(self, times: Times) -> np.ndarray:
         """Reads fields; see :class:`phire.fields.source.Source`."""

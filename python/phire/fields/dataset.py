@@ -21,7 +21,13 @@ from phire.fields.horizontal_coordinates import (
 )
 from phire.fields.orientation import Orientation
 from phire.fields.source import Times, indices
-from phire.fields.time_coordinate import time_dimensions, times_of
+from phire.fields.time import UNKNOWN
+from phire.fields.time_coordinate import (
+    interval_starts_of,
+    time_bounds,
+    time_dimensions,
+    times_of,
+)
 
 PIXELS = (("row", "column"), ("y", "x"))
 """Names of horizontal dimensions without coordinates."""
@@ -118,6 +124,13 @@ class DatasetSource:
                 raise InputError(
                     f"{name}: {array.name} has the further dimension {sorted(map(str, left))}."
                 )
+
+    @property
+    def interval_starts(self) -> np.ndarray:
+        """(n, C) seconds at which the interval of an accumulation begins; UNKNOWN if not stated."""
+        starts = [interval_starts_of(a, time_bounds(a, self.dataset)) for a in self._arrays]
+        unknown = np.full(len(self.time), UNKNOWN)
+        return np.stack([unknown if s is None else s for s in starts], axis=1)
 
     @property
     def grid(self) -> Grid:

@@ -30,6 +30,9 @@ GRIDDED = ("regular_ll", "regular_gg")
 COLUMN_LEVELS = ("isobaricInhPa", "isobaricInPa", "hybrid", "hybridPressure", "sigma", "theta")
 """Kinds of levels of which --level chooses even where a file has but one (not 2 m, not surface)."""
 
+STEP_SECONDS = {0: 60, 1: 3600, 2: 86400, 10: 10800, 11: 21600, 12: 43200, 13: 1, 254: 1}
+"""Seconds of GRIB's units of time (code table 4.4; 254 is the second of GRIB 1)."""
+
 MISSING = -1e300
 """What ecCodes is told to put where the bitmap has no value."""
 
@@ -47,6 +50,8 @@ class Message:
         level_type, level: Such as ``isobaricInhPa``, 500.
         member: Number of the ensemble member.
         time: Validity, seconds since 1970.
+        start: Start of the interval that an accumulation stands for (GRIB's ``startStep``), of
+            instants the forecast's start; seconds since 1970.
         geometry: A digest of the section that describes the grid.
         grid_type: ecCodes' name, such as ``regular_ll`` or ``sh``.
     """
@@ -60,6 +65,7 @@ class Message:
     level: float
     member: int
     time: int
+    start: int
     geometry: str
     grid_type: str
 
@@ -119,9 +125,9 @@ def _header(codes: Any, handle: int, before: list[Message]) -> Message:
     if short_name == "unknown":
         short_name = f"param{get('paramId', 0)}"
     variable = get("cfVarName", "unknown")
-    date, clock = divmod(get("validityDate"), 100), divmod(get("validityTime"), 100)
-    moment = cftime.datetime(date[0] // 100, date[0] % 100, date[1], *clock, calendar=CALENDAR)
-    seconds = cftime.date2num(moment, f"seconds since {EPOCH}", calendar=CALENDAR)
+    start = _seconds(get("dataDate"), get("dataTime"))
+    if get("stepType", "instant") != "instant":
+        start += get("startStep", 0) * STEP_SECONDS.get(get("stepUnits", 1), 3600)
     return Message(
         offset=offset,
         part=part,
@@ -131,10 +137,18 @@ def _header(codes: Any, handle: int, before: list[Message]) -> Message:
         level_type=get("typeOfLevel", "unknown"),
         level=get("level", 0),
         member=get("number", 0) or 0,
-        time=round(float(seconds)),
+        time=_seconds(get("validityDate"), get("validityTime")),
+        start=start,
         geometry=f"{get('gridType')} {get('md5GridSection', '')}",
         grid_type=get("gridType", "unknown"),
     )
+
+
+def _seconds(date: int, clock: int) -> int:
+    """Seconds since 1970 of a date YYYYMMDD and a clock time HHMM."""
+    days, hours = divmod(date, 100), divmod(clock, 100)
+    moment = cftime.datetime(days[0] // 100, days[0] % 100, days[1], *hours, calendar=CALENDAR)
+    return round(float(cftime.date2num(moment, f"seconds since {EPOCH}", calendar=CALENDAR)))
 
 
 class GribSource:
@@ -153,6 +167,7 @@ class GribSource:
         has_levels: A variable has a level that could be chosen.
         has_members: A variable has members that could be chosen.
         spectral: Whether a variable is kept as spherical-harmonic coefficients.
+        interval_starts: (n, C) seconds at which the interval of an accumulation begins.
 
     Raises:
         InputError: A variable or level is not there; there are several levels or members; grids or
@@ -191,6 +206,7 @@ class GribSource:
                     f"{path}: {self.channels[0]} and {channel} have different times: choose "
                     "--variables that have the same."
                 )
+        self.interval_starts = np.array([[m.start for m in series] for series in self._fields]).T
         self.spectral = any(series[0].grid_type == SPECTRAL for series in self._fields)
         self._wanted_grid = grid
         self.grid = self._common_grid()

@@ -15,6 +15,8 @@ from phire.errors import InputError
 EPOCH = "1970-01-01 00:00:00"
 ROUND_UNITS = (86400, 43200, 21600, 10800, 3600, 1800, 900, 600, 300, 60, 1)
 """Seconds of the steps that series have."""
+UNKNOWN = int(np.iinfo(np.int64).min)
+"""A time that a file does not state."""
 STANDARD = ("standard", "gregorian", "proleptic_gregorian")
 
 

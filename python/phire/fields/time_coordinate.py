@@ -82,6 +82,57 @@ def times_of(array: xr.DataArray) -> tuple[tuple[Hashable, ...], TimeAxis]:
                                 axis.calendar)  # fmt: skip
 
 
+def interval_starts_of(array: xr.DataArray, bounds: xr.DataArray | None) -> np.ndarray | None:
+    """The start of the interval that each field's accumulation stands for.
+
+    Args:
+        array: The variable.
+        bounds: The CF bounds of its times, where the file has them.
+
+    Returns:
+        (n,) seconds as of :func:`times_of`: the lower bounds of the times, else the start of the
+        forecast; None where the file states neither.
+    """
+    dimensions = time_dimensions(array)
+    if not dimensions:
+        return None
+    stated = None
+    if bounds is not None and bounds.ndim == 2:
+        stated = bounds[:, 0]
+    else:
+        valid, lead = _validity(array)
+        if lead is not None:
+            stated = valid
+        elif "valid_time" in array.coords:
+            stated = next(
+                (
+                    array.coords[name]
+                    for name in ("forecast_reference_time", "time")
+                    if name in array.coords and array.coords[name].dtype == valid.dtype
+                ),
+                None,
+            )
+    if stated is None or not set(stated.dims) <= set(dimensions):
+        return None
+    try:
+        axis = TimeAxis.from_coordinate(np.ravel(stated.values))
+    except InputError:
+        return None
+    seconds = xr.DataArray(axis.values.reshape(stated.shape), dims=stated.dims)
+    shape = tuple(array.sizes[dimension] for dimension in dimensions)
+    layout = xr.DataArray(np.zeros(shape, np.int64), dims=dimensions)
+    return (layout + seconds).transpose(*dimensions).values.ravel()
+
+
+def time_bounds(array: xr.DataArray, dataset: xr.Dataset) -> xr.DataArray | None:
+    """The CF bounds of a variable's times; None where the file has none."""
+    valid, lead = _validity(array)
+    if valid is None or lead is not None:
+        return None
+    name = valid.attrs.get("bounds", valid.encoding.get("bounds"))
+    return dataset[name] if name in dataset.variables else None
+
+
 def _whole(values: np.ndarray) -> np.ndarray:
     """Step numbers that a file keeps as floating-point numbers, as integers."""
     if values.dtype.kind == "f" and np.isfinite(values).all() and (values % 1 == 0).all():

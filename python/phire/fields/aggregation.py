@@ -1,0 +1,255 @@
+"""Aggregation in time: means, sums and extremes over hours, days, months or years."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+
+import cftime
+import numpy as np
+
+from phire.errors import InputError
+from phire.fields.source import Source, Times, indices
+from phire.fields.time import EPOCH, TimeAxis, duration_text, parse_duration
+
+STATISTICS = ("mean", "sum", "max", "min")
+
+MONTHS = {"month": 1, "season": 3, "year": 12}
+"""Months in the periods of the calendar; seasons begin in March, June, September, December."""
+
+_PERIOD = re.compile(r"^(\d*)(month|season|year)s?$")
+
+
+@dataclasses.dataclass(frozen=True)
+class Aggregation:
+    """Periods, and the statistic of each channel over them.
+
+    Attributes:
+        period: The period in words, such as ``1D`` or ``month``.
+        seconds: Length of the period; 0 where it counts months.
+        months: Length of the period in months; 0 where it counts seconds.
+        statistic: One of :data:`STATISTICS`, of channels without their own.
+        channels: Statistics of channels by name.
+        offset: Seconds after midnight at which periods begin.
+    """
+
+    period: str
+    seconds: int
+    months: int
+    statistic: str
+    channels: Mapping[str, str]
+    offset: int = 0
+
+    @classmethod
+    def parse(cls, text: str, offset: str | None = None) -> Aggregation:
+        """Reads ``PERIOD:STATISTIC`` with ``,NAME=STATISTIC`` for channels by name.
+
+        Args:
+            text: Such as ``1D:mean``, ``6h:mean,tp=sum`` or ``month:max``.
+            offset: The periods' start after midnight, a duration such as ``6h``.
+
+        Raises:
+            InputError: The text has another form.
+        """
+        period, _, rest = str(text).partition(":")
+        parts = [part.strip() for part in rest.split(",")]
+        named = [part.partition("=") for part in parts[1:]]
+        statistics = [parts[0], *(statistic for _, _, statistic in named)]
+        if not set(statistics) <= set(STATISTICS) or not all(name for name, _, _ in named):
+            raise InputError(
+                f"--every {text} is not of the form PERIOD:STATISTIC,NAME=STATISTIC..., such as "
+                f"1D:mean or 6h:mean,tp=sum; the statistics are {', '.join(STATISTICS)}."
+            )
+        shift = parse_duration(offset) if offset else 0
+        match = _PERIOD.match(period.strip().lower())
+        if match:
+            seconds, months = 0, int(match[1] or 1) * MONTHS[match[2]]
+        else:
+            seconds, months = parse_duration(period), 0
+        if not 0 < months <= 12 and not seconds:
+            raise InputError(f"--every {text}: a period of the calendar has 1 to 12 months.")
+        if months and 12 % months:
+            raise InputError(f"--every {text}: a year is no multiple of {months} months.")
+        channels = {name.strip(): statistic for name, _, statistic in named}
+        return cls(period.strip(), seconds, months, parts[0], channels, shift)
+
+    def statistic_of(self, channel: str) -> str:
+        """The statistic of a channel."""
+        return self.channels.get(channel, self.statistic)
+
+    def starts(self, time: TimeAxis, interval_end: bool = False) -> np.ndarray:
+        """(n,) starts of the periods that the times belong to, seconds as in ``time``.
+
+        Args:
+            time: The times.
+            interval_end: Whether a time ends the interval that its field stands for: a time at a
+                period's end belongs to this period then, one at its start to the one before.
+        """
+        shifted = time.values - self.offset - int(interval_end)
+        if self.seconds:
+            return shifted // self.seconds * self.seconds + self.offset
+        dates = TimeAxis(shifted, time.calendar).dates()
+        # Seasons begin with the meteorological year, a month before the calendar's quarters.
+        early = int(self.months == 3)
+        count = np.array([12 * d.year + d.month - 1 + early for d in dates])
+        return _month_starts(count // self.months * self.months - early, time) + self.offset
+
+    def stops(self, starts: np.ndarray, time: TimeAxis) -> np.ndarray:
+        """(n,) ends of periods given by their starts."""
+        if self.seconds:
+            return starts + self.seconds
+        dates = TimeAxis(starts - self.offset, time.calendar).dates()
+        count = np.array([12 * d.year + d.month - 1 for d in dates]) + self.months
+        return _month_starts(count, time) + self.offset
+
+
+def _month_starts(count: np.ndarray, time: TimeAxis) -> np.ndarray:
+    """Seconds at which months begin that are counted from January of the year 0."""
+    unique, places = np.unique(count, return_inverse=True)
+    dates = [
+        cftime.datetime(int(c) // 12, int(c) % 12 + 1, 1, calendar=time.calendar) for c in unique
+    ]
+    seconds = cftime.date2num(dates, f"seconds since {EPOCH}", calendar=time.calendar)
+    return np.rint(np.asarray(seconds, np.float64)).astype(np.int64)[places]
+
+
+class AggregatedSource:
+    """Statistics of a source's fields over periods, each of which is labelled by its start.
+
+    A period counts where each of its steps has exactly one field. A value is missing where it is
+    missing at any step. Sums keep the units: they are for amounts per step, not for rates.
+
+    Args:
+        source: Any source with dates.
+        aggregation: Periods and statistics.
+        interval_end: Channels whose times end the interval that a field stands for, as those of
+            hourly amounts of rain do: a day then takes the fields after its start up to the one at
+            its end.
+        name: What errors call the source.
+
+    Attributes:
+        incomplete: Starts of the periods that are left out.
+
+    Raises:
+        InputError: The source has no dates or but one, its step does not divide the period, a
+            named channel is not there, or no period is complete.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        aggregation: Aggregation,
+        *,
+        interval_end: Sequence[str] = (),
+        name: str = "the source",
+    ) -> None:
+        self.source = source
+        self.aggregation = aggregation
+        self.channels, self.units, self.grid = source.channels, source.units, source.grid
+        self.standard_names = getattr(source, "standard_names", ("",) * len(self.channels))
+        _check_step(source.time, aggregation, name)
+        at_end = np.array([channel in interval_end for channel in self.channels])
+        starts = {end: aggregation.starts(source.time, end) for end in map(bool, set(at_end))}
+        found = np.unique(np.concatenate(list(starts.values())))
+        whole = found
+        for end, own in starts.items():
+            whole = np.intersect1d(whole, _complete(source.time, own, aggregation, end))
+        self.incomplete = TimeAxis(np.setdiff1d(found, whole), source.time.calendar)
+        self.time = TimeAxis(whole, source.time.calendar)
+        if not len(whole):
+            raise InputError(
+                f"no period of {aggregation.period} is complete in {name}, which runs from "
+                f"{source.time.format(0)} to {source.time.format(-1)} every "
+                f"{source.time.step_text}."
+            )
+        # (fields, channels) number of the period that each field of a channel belongs to.
+        self._period = np.full((len(source.time), len(self.channels)), -1)
+        for c, end in enumerate(at_end):
+            place = np.searchsorted(whole, starts[bool(end)])
+            place[place == len(whole)] = 0
+            inside = whole[place] == starts[bool(end)]
+            self._period[inside, c] = place[inside]
+
+    def read(self, times: Times) -> np.ndarray:
+        """Reads aggregated fields; see :class:`phire.fields.source.Source`."""
+        from phire.fields.output import blocks
+
+        chosen = indices(times, len(self.time))
+        slot = np.full(len(self.time) + 1, -1)  # the last one is of fields outside all periods
+        slot[chosen] = np.arange(len(chosen))
+        slots = slot[self._period]
+        needed = np.flatnonzero((slots >= 0).any(1))
+        total = np.zeros((len(chosen), *self.grid.shape, len(self.channels)))
+        count = np.zeros((len(chosen), len(self.channels)), int)
+        for block in blocks(self.source, len(needed)):
+            fields = self.source.read(needed[block])
+            for field, places in zip(fields, slots[needed[block]]):
+                for c, place in enumerate(places):
+                    if place >= 0:
+                        self._add(total[place, ..., c], field[..., c], c, count[place, c])
+                        count[place, c] += 1
+        for c, channel in enumerate(self.channels):
+            if self.aggregation.statistic_of(channel) == "mean":
+                total[..., c] /= count[:, c, None, None]
+        # An index that is asked for twice has its fields in the last of its places.
+        return total[slot[chosen]].astype(np.float32)
+
+    def _add(self, total: np.ndarray, field: np.ndarray, c: int, count: int) -> None:
+        """Adds a field of a channel to the statistic of a period, in place."""
+        statistic = self.aggregation.statistic_of(self.channels[c])
+        if count == 0:
+            total[...] = field
+        elif statistic in ("mean", "sum"):
+            total += field
+        else:
+            (np.maximum if statistic == "max" else np.minimum)(total, field, out=total)
+
+    def close(self) -> None:
+        """Closes the source."""
+        if hasattr(self.source, "close"):
+            self.source.close()
+
+    def note(self, most: int = 5) -> str | None:
+        """Names the incomplete periods in a sentence; None where there are none."""
+        count = len(self.incomplete)
+        if not count:
+            return None
+        places = ", ".join(self.incomplete.format(i) for i in range(min(count, most)))
+        return (
+            f"{count} of {count + len(self.time)} periods of {self.aggregation.period} "
+            f"{'are' if count > 1 else 'is'} incomplete and left out "
+            f"({places}{' …' if count > most else ''})"
+        )
+
+
+def _check_step(time: TimeAxis, aggregation: Aggregation, name: str) -> None:
+    """Refuses times that make no whole periods."""
+    if not time.has_calendar:
+        raise InputError(f"--every needs dates, but {name} only counts steps: leave it out.")
+    step = time.step
+    if step is None:
+        raise InputError(f"--every: {name} holds a single time, which fills no period.")
+    if aggregation.seconds % step:
+        relation = "shorter than" if aggregation.seconds < step else "no multiple of"
+        raise InputError(
+            f"--every {aggregation.period} is {relation} the step of {name}, {duration_text(step)}."
+        )
+
+
+def _complete(
+    time: TimeAxis, starts: np.ndarray, aggregation: Aggregation, interval_end: bool
+) -> np.ndarray:
+    """Starts of the periods of which each step has one field."""
+    order = np.argsort(time.values, kind="stable")
+    values, starts = time.values[order], starts[order]
+    found, first, count = np.unique(starts, return_index=True, return_counts=True)
+    stops = aggregation.stops(found, time)
+    last = values[first + count - 1]
+    # Times of a step each, from within the first step to within the last one.
+    irregular = np.zeros(len(values), bool)
+    irregular[1:] = (np.diff(values) != time.step) & (starts[1:] == starts[:-1])
+    regular = np.add.reduceat(irregular, first) == 0
+    early = values[first] - found - int(interval_end) < time.step
+    late = stops - last + int(interval_end) <= time.step
+    return found[regular & early & late]

@@ -1,0 +1,143 @@
+"""Rates of what forecasts accumulate since their start, such as rain and radiation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from phire.errors import InputError
+from phire.fields.source import Source, Times, indices
+from phire.fields.time import UNKNOWN, parse_duration
+from phire.fields.units import WATER_EQUIVALENT
+
+class RateSource:
+    """Mean rates per second over the steps of channels that accumulate.
+
+    The rate at a time is the growth since the field before it of the same accumulation, over the
+    time between both; of the first field, its value over the time since the start. It stands for
+    the interval that ends at its time. Differences may be slightly negative where a file packs
+    values coarsely.
+
+    Args:
+        source: Any source with dates.
+        channels: The channels that accumulate, each with the seconds after which its accumulation
+            begins anew, counted from 00 UTC (86400 for ERA5-Land); None takes the starts that the
+            file states: forecast times of GRIB, lead times or bounds of times of NetCDF.
+        name: What errors call the source.
+
+    Attributes:
+        interval_end: The channels of rates, whose times end their interval.
+        left_out: Number of fields that are left out because no interval ends at them.
+
+    Raises:
+        InputError: A channel is not there, the file states no start, or there are no dates.
+    """
+
+    def __init__(
+        self, source: Source, channels: Mapping[str, int | None], *, name: str = "the source"
+    ) -> None:
+        for channel in channels:
+            if channel not in source.channels:
+                raise InputError(
+                    f"--deaccumulate {channel}: {name} has no such channel; it has "
+                    f"{', '.join(source.channels)}."
+                )
+        if not source.time.has_calendar:
+            raise InputError(f"--deaccumulate needs dates, but {name} only counts steps.")
+        self.source, self.grid = source, source.grid
+        self.channels = source.channels
+        self.units = tuple(
+            _rate_units(unit) if channel in channels else unit
+            for channel, unit in zip(source.channels, source.units)
+        )
+        self.interval_end = tuple(channels)
+        self._places = [source.channels.index(channel) for channel in channels]
+        spans = [
+            _intervals(source.time.values, _starts(source, c, reset, name))
+            for c, reset in zip(self._places, channels.values())
+        ]
+        # An accumulation of no length, as at step 0 of a forecast, has no rate.
+        kept = np.flatnonzero(np.all([length > 0 for _, length in spans], axis=0))
+        if not len(kept):
+            raise InputError(f"--deaccumulate: no interval of time ends at a field of {name}.")
+        self.left_out = len(source.time) - len(kept)
+        self._times = kept
+        self._before = [before[kept] for before, _ in spans]
+        self._length = [length[kept] for _, length in spans]
+        self.time = source.time[kept]
+        self.time_chunk = getattr(source, "time_chunk", 1)
+
+    def read(self, times: Times) -> np.ndarray:
+        """Reads fields; see :class:`phire.fields.source.Source`."""
+        chosen = indices(times, len(self.time))
+        own = self._times[chosen]
+        earlier = [before[chosen] for before in self._before]
+        needed = np.unique(np.concatenate([own, *earlier]))
+        needed = needed[needed >= 0]
+        read = self.source.read(needed)
+        fields = read[np.searchsorted(needed, own)]
+        for c, before, length in zip(self._places, earlier, self._length):
+            amount = fields[..., c].astype(np.float64)
+            later = before >= 0
+            amount[later] -= read[np.searchsorted(needed, before[later]), ..., c]
+            fields[..., c] = amount / length[chosen][:, None, None]
+        return fields
+
+    def close(self) -> None:
+        """Closes the source."""
+        if hasattr(self.source, "close"):
+            self.source.close()
+
+
+def parse_deaccumulation(texts: Sequence[str]) -> dict[str, int | None]:
+    """Reads ``NAME`` or ``NAME=DURATION`` of channels that accumulate.
+
+    Returns:
+        Seconds after which an accumulation begins anew, by channel; None where the file states it.
+
+    Raises:
+        InputError: A text has another form.
+    """
+    found: dict[str, int | None] = {}
+    for text in texts:
+        name, equals, duration = (part.strip() for part in text.partition("="))
+        if not name or name in found:
+            raise InputError(f"--deaccumulate {','.join(texts)}: name each channel once.")
+        found[name] = parse_duration(duration) if equals else None
+    return found
+
+
+def _starts(source: Source, c: int, reset: int | None, name: str) -> np.ndarray:
+    """(n,) seconds at which the accumulation of a channel's fields begins."""
+    if reset is not None:
+        return (source.time.values - 1) // reset * reset
+    stated = getattr(source, "interval_starts", None)
+    if stated is None or (stated[:, c] == UNKNOWN).any():
+        channel = source.channels[c]
+        raise InputError(
+            f"--deaccumulate {channel}: {name} does not state when the accumulation begins (it has "
+            "no forecast steps and no bounds of time): give the time after which it begins anew, "
+            f"counted from 00 UTC, such as {channel}=24h."
+        )
+    return stated[:, c]
+
+
+def _intervals(times: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Index of the field before each in its accumulation (−1: its start), and the seconds since."""
+    order = np.lexsort((times, starts))
+    before = np.full(len(times), -1)
+    length = times - starts
+    same = starts[order][1:] == starts[order][:-1]
+    later, earlier = order[1:][same], order[:-1][same]
+    positive = times[earlier] > starts[earlier]
+    later, earlier = later[positive], earlier[positive]
+    before[later] = earlier
+    length[later] = times[later] - times[earlier]
+    return before, length
+
+
+def _rate_units(unit: str) -> str:
+    """Units per second; unknown ones stay unknown."""
+    return f"{unit.removesuffix(WATER_EQUIVALENT)} s-1" if unit else ""
+
