@@ -64,9 +64,9 @@ def test_equals_pandas(start, count, every, statistic, offset, interval_end):
 
 def test_each_channel_has_its_statistic_and_its_side_of_the_interval():
     source = series(hourly("2000-01-01", 49), "tp")
-    found = AggregatedSource(
-        source, Aggregation.parse("1D:max,p=sum"), interval_end=["p"]
-    ).read([1, 0, 1])
+    found = AggregatedSource(source, Aggregation.parse("1D:max,p=sum"), interval_end=["p"]).read(
+        [1, 0, 1]
+    )
     days = [slice(0, 24), slice(24, 48)]
     for place, day in zip((1, 0, 2), (0, 1, 1)):
         hours = source.fields[days[day]]

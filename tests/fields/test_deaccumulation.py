@@ -21,13 +21,13 @@ RATES = np.random.default_rng(0).gamma(0.5, 1e-4, (2, 6, 4, 5))
 COORDINATES = {"lat": [40.0, 30, 20, 10], "lon": np.arange(5.0)}
 
 
-def check(source, rates=RATES.reshape(12, 4, 5)):
+def check(source):
     found = RateSource(source, {"tp": None})
     assert found.units[0] == "mm s-1"
     assert found.interval_end == ("tp",)
     assert [found.time.format(i) for i in (0, -1)] == ["2000-01-01T01:00", "2000-01-01T12:00"]
     fields = found.read(slice(None))[..., found.channels.index("tp")]
-    np.testing.assert_allclose(fields, rates, rtol=1e-3, atol=1e-8)
+    np.testing.assert_allclose(fields, RATES.reshape(12, 4, 5), rtol=1e-3, atol=1e-8)
     shuffled = found.read([7, 2, 7])[..., found.channels.index("tp")]
     np.testing.assert_array_equal(shuffled, fields[[7, 2, 7]])
     return found
@@ -57,9 +57,7 @@ def test_forecasts_by_start_and_lead_time(tmp_path, first):
     with open_source(tmp_path / "a.nc") as source:
         found = check(source)
         assert found.left_out == 2 * (1 - first)
-        np.testing.assert_allclose(
-            found.read([8])[0, ..., 1], amounts([3])[1, 0] + 280, rtol=1e-6
-        )
+        np.testing.assert_allclose(found.read([8])[0, ..., 1], amounts([3])[1, 0] + 280, rtol=1e-6)
 
 
 def test_forecasts_of_grib_in_two_files(tmp_path):

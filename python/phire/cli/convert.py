@@ -29,16 +29,53 @@ from phire.cli.common import Command, CommaSeparated
     type=CommaSeparated(float, 4, "N,W,S,E"),
     help="Region to take, in degrees; it may run across the grid's seam.",
 )
+@click.option("--like", type=click.Path(), help="File whose grid to bring all channels to.")
 @click.option(
     "--grid",
-    metavar="KIND:ROWS",
-    help="Grid for spherical-harmonic coefficients, such as gaussian:320.",
+    metavar="SPEC",
+    help="Grid to bring all channels to, as of phire regrid; spherical-harmonic coefficients need "
+    "KIND:ROWS, such as gaussian:320.",
+)
+@click.option(
+    "--method",
+    type=click.Choice(["conservative", "bilinear", "nearest", "bicubic"]),
+    default="conservative",
+    help="Of regridding.",
+)
+@click.option(
+    "--least-valid",
+    type=float,
+    default=0.5,
+    help="Least share of the weights on values that are not missing, of regridding.",
+)
+@click.option(
+    "--every",
+    metavar="PERIOD:STATISTIC[,NAME=STATISTIC...]",
+    help="Aggregate in time, such as 1D:mean, 6h:mean,tp=sum or month:max; of mean, sum, max, min.",
+)
+@click.option("--offset", metavar="DURATION", help="Start of the periods after 00 UTC, such as 6h.")
+@click.option(
+    "--interval-end",
+    type=CommaSeparated(str, name="NAME,..."),
+    help="Channels whose times end the interval that a field stands for, such as hourly rain.",
+)
+@click.option(
+    "--deaccumulate",
+    type=CommaSeparated(str, name="NAME[=DURATION],..."),
+    help="Channels that accumulate since the start of a forecast, to become rates per second; "
+    "DURATION where they begin anew at fixed times (24h: at 00 UTC).",
+)
+@click.option(
+    "--units",
+    type=CommaSeparated(str, name="NAME=UNITS,..."),
+    help="Units to convert channels to.",
 )
 def main(sources, output, **options):
     """Convert NetCDF, Zarr or GRIB to the field store OUTPUT (.h5; .nc and .zarr are written too).
 
     SOURCE may be many files or a quoted pattern: one per year, per variable, per day, or all at
-    once.
+    once; FILE:NAMES takes some of its variables. Channels on different grids are brought to that
+    of --like or --grid, those at different times to the times that all have.
     """
     from phire.fields import convert
 

@@ -10,7 +10,7 @@ import cftime
 import numpy as np
 
 from phire.errors import InputError
-from phire.fields.source import Source, Times, indices
+from phire.fields.source import Source, Times, close, indices
 from phire.fields.time import EPOCH, TimeAxis, duration_text, parse_duration
 
 STATISTICS = ("mean", "sum", "max", "min")
@@ -207,8 +207,7 @@ class AggregatedSource:
 
     def close(self) -> None:
         """Closes the source."""
-        if hasattr(self.source, "close"):
-            self.source.close()
+        close(self.source)
 
     def note(self, most: int = 5) -> str | None:
         """Names the incomplete periods in a sentence; None where there are none."""

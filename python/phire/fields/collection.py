@@ -13,7 +13,7 @@ from phire.errors import InputError
 from phire.fields import units
 from phire.fields.grid import Grid
 from phire.fields.selection import read_window
-from phire.fields.source import Source, Times, indices
+from phire.fields.source import Source, Times, close, indices
 from phire.fields.time import UNKNOWN, TimeAxis
 
 OPEN_FILES = 8
@@ -31,6 +31,7 @@ class Part:
         time_chunk: Fields that lie in one compressed chunk.
         standard_names: CF standard names of the channels; empty where the source has none.
         interval_starts: (n, C) seconds at which accumulations begin; None where not stated.
+        has_levels, has_members, spectral: See :class:`phire.fields.grib.GribSource`.
     """
 
     name: str
@@ -42,6 +43,9 @@ class Part:
     time_chunk: int = 1
     standard_names: tuple[str, ...] = ()
     interval_starts: np.ndarray | None = None
+    has_levels: bool = False
+    has_members: bool = False
+    spectral: bool = False
 
     @classmethod
     def of(cls, name: str, opener: Callable[[], Source], source: Source) -> Part:
@@ -49,7 +53,8 @@ class Part:
         facts = (source.channels, source.units, source.grid, source.time)
         chunk, standard = getattr(source, "time_chunk", 1), getattr(source, "standard_names", ())
         starts = getattr(source, "interval_starts", None)
-        return cls(name, opener, *facts, chunk, standard, starts)
+        flags = (getattr(source, n, False) for n in ("has_levels", "has_members", "spectral"))
+        return cls(name, opener, *facts, chunk, standard, starts, *flags)
 
 
 class CollectedSource:
@@ -202,12 +207,6 @@ class CollectedSource:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_opened": collections.OrderedDict()}
-
-
-def close(source: Source) -> None:
-    """Closes a source that holds a file open."""
-    if hasattr(source, "close"):
-        source.close()
 
 
 def _first_difference(first: TimeAxis, second: TimeAxis) -> str:

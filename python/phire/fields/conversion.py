@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from phire import files, progress
 from phire.errors import InputError
 from phire.fields import opening
+from phire.fields.aggregation import Aggregation
+from phire.fields.assembly import Recipe, assemble
+from phire.fields.collection import Part
+from phire.fields.deaccumulation import parse_deaccumulation
+from phire.fields.grid import Grid
 from phire.fields.output import already_made, unusable_values, write_source
-from phire.fields.selection import DERIVED, ChannelSelection, RegionSource, WindSource
-from phire.fields.source import Source
+from phire.fields.selection import DERIVED, RegionSource
+from phire.fields.source import close
 from phire.fields.time import TimeAxis
 
 LISTED = 100
@@ -32,16 +37,28 @@ def convert(
     member: int | None = None,
     time: str | tuple[str | None, str | None] | None = None,
     region: Sequence[float] | None = None,
+    like: str | os.PathLike | None = None,
     grid: str | None = None,
+    method: str = "conservative",
+    least_valid: float = 0.5,
+    every: str | None = None,
+    offset: str | None = None,
+    interval_end: Sequence[str] | None = None,
+    deaccumulate: Sequence[str] | None = None,
+    units: Sequence[str] | None = None,
     overwrite: bool = False,
 ) -> None:
     """Converts NetCDF, Zarr, GRIB or field stores to one field store.
 
     Rows are written from north to south, longitudes ascending, fields in the order of time; what
-    is missing is NaN. Memory stays bounded whatever the length.
+    is missing is NaN. Memory stays bounded whatever the length. Channels that lie in different
+    files on different grids or at different times are brought together at the times that all of
+    them have. Wind is transformed on its own grid; then come rates, units, aggregation in time,
+    regridding, and the region.
 
     Args:
-        sources: Files or patterns, one per year, per variable, per day or all at once.
+        sources: Files or patterns, one per year, per variable, per day or all at once; each may
+            end with ``:NAMES``, the variables to take of it (``NAME=VARIABLE`` renames).
         output: The store to make (.h5); with the suffix .nc or .zarr, NetCDF or Zarr.
         variables: Names of variables, a channel each, in this order; ``NAME=VARIABLE`` gives the
             channel another name (ERA5's ``divergence=d,vorticity=vo``). By default all (with
@@ -50,60 +67,50 @@ def convert(
             of it, spectrally on global grids, by differences on others; they come first.
         level: The level to read, where variables have several.
         member: The number of the ensemble's member to read, where variables have several.
-        time: Half-open range START,STOP.
+        time: Half-open range START,STOP; of aggregated fields the periods that begin in it.
         region: (north, west, south, east), degrees.
-        grid: The grid to synthesise spherical-harmonic coefficients on: ``gaussian:320``.
+        like: A file whose grid to bring all channels to.
+        grid: The grid in words instead; see :func:`phire.fields.opening.target_grid`.
+            Spherical-harmonic coefficients are synthesised on it: ``gaussian:320``.
+        method: Of regridding, one of :data:`phire.fields.regridding.METHODS`.
+        least_valid: Least share of the weights, 0 to 1, on valid values.
+        every: Periods and statistics; see :meth:`phire.fields.aggregation.Aggregation.parse`.
+        offset: The periods' start after 00 UTC, such as ``6h``.
+        interval_end: Channels whose times end the interval that a field stands for.
+        deaccumulate: Channels that accumulate, to become rates; see
+            :func:`phire.fields.deaccumulation.parse_deaccumulation`.
+        units: ``NAME=UNITS`` of channels to convert.
         overwrite: Make the output anew.
 
     Raises:
         InputError: What is asked for is not there, files do not fit one another, or the output was
             made by something else.
     """
-    found = opening.expand(sources)
-    for path in found:
-        if os.path.lexists(output) and os.path.samefile(path, output):
-            raise InputError(f"{output} is a source itself: name another output.")
-    options = {
-        "sources": _listed([str(path.resolve()) for path in found]),
-        "fingerprints": _listed([files.fingerprint(path) for path in found]),
-        "variables": None if variables is None else list(variables),
-        "wind": None if wind is None else list(wind),
-        "level": level,
-        **({} if member is None else {"member": member}),
-        "time": time,
-        "region": None if region is None else list(region),
-        "grid": grid,
-    }
+    given = {name: value for name, value in locals().items() if name not in ("sources", "output")}
+    requests = [opening.split_names(source) for source in _as_list(sources)]
+    options = _recorded(requests, output, given)
     if already_made(output, options, overwrite):
         return
-    if wind is not None and (len(wind) != 2 or wind[0] == wind[1]):
-        raise InputError(f"--wind {','.join(wind)}: name eastward and northward wind, U,V.")
-    named = _named(variables, DERIVED if wind else ())
-    wanted = None if named is None else list(named.values())
-    if wind is not None:
-        wanted = list(dict.fromkeys((*wind, *(wanted or ()))))
-    with opening.open_source(
-        found,
-        wanted,
-        level=level,
-        member=member,
-        grid=None if grid is None else opening.parse_grid(grid),
-    ) as source:
-        made: Source = source
-        if wind is not None:
-            made = WindSource(source, tuple(wind), kept=list((named or {}).values()))
-            if not source.grid.is_sphere:
-                progress.say(
-                    "The grid is not global: divergence and vorticity are finite differences."
-                )
-        if named is not None:
-            names = (*(DERIVED if wind else ()), *named)
-            made = ChannelSelection(made, made.channels, names=names)
+    if offset is not None and every is None:
+        raise InputError(f"--offset {offset} shifts the periods of --every: give both.")
+    recipe = Recipe(
+        variables=_named(variables, DERIVED if wind else ()),
+        wind=_wind(wind),
+        rates=parse_deaccumulation(deaccumulate or ()),
+        units=_units(units or ()),
+        aggregation=None if every is None else Aggregation.parse(every, offset),
+        interval_end=interval_end or (),
+        grid=_target(like, grid),
+        method=method,
+        least_valid=least_valid,
+    )
+    parts = _parts(requests, recipe, level, member)
+    with contextlib.ExitStack() as stack:
+        made, notes = assemble(parts, recipe)
+        stack.callback(close, made)
         if region is not None:
             made = RegionSource(made, region)
-        times = source.time.select_range(time)
-        order = np.argsort(source.time.values[times], kind="stable")
-        times = times[order]
+        times = made.time.select_range(time)
         write_source(
             made,
             output,
@@ -112,10 +119,116 @@ def convert(
             overwrite=overwrite,
             description="converting",
         )
-        _report(output, made.channels, made.grid.describe(), source.time[times])
+        for line in notes:
+            progress.say(f"Note: {line}.")
+        _report(output, made.channels, made.grid.describe(), made.time[times])
 
 
-def _named(variables: Sequence[str] | None, taken: Sequence[str]) -> dict[str, str] | None:
+RECORDED = ("variables", "wind", "level", "time", "region", "grid")
+"""Options that every output records; of others those that are not at their defaults."""
+
+DEFAULTS = {"method": "conservative", "least_valid": 0.5, "overwrite": False}
+
+
+def _recorded(
+    requests: Sequence[tuple[str, Sequence[str] | None]],
+    output: str | os.PathLike,
+    given: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What an output is made by, to be kept with it.
+
+    Raises:
+        InputError: A source is missing, or is the output itself.
+    """
+    found = [path for text, _ in requests for path in opening.expand(text)]
+    like = given["like"]
+    for path in found if like is None else (*found, Path(like)):
+        if os.path.lexists(output) and os.path.exists(path) and os.path.samefile(path, output):
+            raise InputError(f"{output} is a source itself: name another output.")
+    options: dict[str, Any] = {
+        "sources": _listed([str(path.resolve()) for path in found]),
+        "fingerprints": _listed([files.fingerprint(path) for path in found]),
+    }
+    for name, value in given.items():
+        if name in RECORDED or (value is not None and value != DEFAULTS.get(name)):
+            options[name] = list(value) if isinstance(value, tuple) and name != "time" else value
+    options.pop("overwrite", None)
+    names = {text: list(names) for text, names in requests if names is not None}
+    if names:
+        options["names"] = names
+    if like is not None:
+        (path,) = opening.expand(like)[:1]
+        options |= {"like": str(path.resolve()), "like_fingerprint": files.fingerprint(path)}
+    return options
+
+
+def _as_list(sources: opening.Paths) -> list[str | os.PathLike]:
+    return [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
+
+
+def _wind(wind: Sequence[str] | None) -> tuple[str, str] | None:
+    if wind is not None and (len(wind) != 2 or wind[0] == wind[1]):
+        raise InputError(f"--wind {','.join(wind)}: name eastward and northward wind, U,V.")
+    return None if wind is None else (wind[0], wind[1])
+
+
+def _target(like: str | os.PathLike | None, grid: str | None) -> Grid | str | None:
+    """The grid wanted: of a file, of a kind that needs no source, or words."""
+    if like is not None and grid is not None:
+        raise InputError("name the grid wanted by --like FILE or by --grid SPEC, one of them.")
+    if like is not None:
+        return opening.grid_of_file(like)
+    if grid is None or grid.startswith("degrees"):
+        return grid
+    return opening.parse_grid(grid)
+
+
+def _parts(
+    requests: Sequence[tuple[str, Sequence[str] | None]],
+    recipe: Recipe,
+    level: float | None,
+    member: int | None,
+) -> list[Part]:
+    """The metadata of all files; channels that a request renames have their new names."""
+    synthesis = recipe.grid if isinstance(recipe.grid, Grid) and recipe.grid.is_global else None
+    choices = {"level": level, "member": member, "grid": synthesis}
+    if all(names is None for _, names in requests):
+        found = [file for path, _ in requests for file in opening.expand(path)]
+        parts = opening.open_parts(list(dict.fromkeys(found)), recipe.wanted, **choices)
+    else:
+        parts = [part for request in requests for part in _request_parts(*request, choices)]
+    opening.check_choices(parts, level=level, member=member)
+    return parts
+
+
+def _request_parts(
+    path: str, names: Sequence[str] | None, choices: Mapping[str, Any]
+) -> list[Part]:
+    """The metadata of the files of ``FILE:NAMES``."""
+    if names is None:
+        return opening.open_parts(opening.expand(path), **choices)
+    if not names:
+        raise InputError(f"{path}: name the variables to take after the colon, FILE:NAMES.")
+    named = _named(names, (), option=f"{path}:")
+    new = {variable: name for name, variable in named.items()}
+    return [
+        dataclasses.replace(part, channels=tuple(new[channel] for channel in part.channels))
+        for part in opening.open_parts(opening.expand(path), list(new), **choices)
+    ]
+
+
+def _units(texts: Sequence[str]) -> dict[str, str]:
+    """Units to convert channels to, of texts ``NAME=UNITS``."""
+    found = dict(text.partition("=")[::2] for text in texts)
+    for name, unit in found.items():
+        if not name.strip() or not unit.strip():
+            raise InputError(f"--units {','.join(texts)} is not of the form NAME=UNITS.")
+    return {name.strip(): unit.strip() for name, unit in found.items()}
+
+
+def _named(
+    variables: Sequence[str] | None, taken: Sequence[str], option: str = "--variables "
+) -> dict[str, str] | None:
     """The variables by the names of their channels; ``taken`` are names of other channels."""
     if variables is None:
         return None
@@ -125,7 +238,7 @@ def _named(variables: Sequence[str] | None, taken: Sequence[str]) -> dict[str, s
         name = name or variable
         if name in named or name in taken or not variable:
             raise InputError(
-                f"--variables {','.join(variables)}: give each channel a name of its own, NAME or "
+                f"{option}{','.join(variables)}: give each channel a name of its own, NAME or "
                 "NAME=VARIABLE."
             )
         named[name] = variable

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from phire.errors import InputError
-from phire.fields.source import Source, Times, indices
+from phire.fields.source import Source, Times, close, indices
 from phire.fields.time import UNKNOWN, parse_duration
 from phire.fields.units import WATER_EQUIVALENT
+
 
 class RateSource:
     """Mean rates per second over the steps of channels that accumulate.
@@ -86,8 +87,7 @@ class RateSource:
 
     def close(self) -> None:
         """Closes the source."""
-        if hasattr(self.source, "close"):
-            self.source.close()
+        close(self.source)
 
 
 def parse_deaccumulation(texts: Sequence[str]) -> dict[str, int | None]:
@@ -140,4 +140,3 @@ def _intervals(times: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.nd
 def _rate_units(unit: str) -> str:
     """Units per second; unknown ones stay unknown."""
     return f"{unit.removesuffix(WATER_EQUIVALENT)} s-1" if unit else ""
-

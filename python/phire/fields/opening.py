@@ -15,13 +15,13 @@ import xarray as xr
 from phire import progress
 from phire.errors import InputError
 from phire.fields import grib
-from phire.fields.collection import CollectedSource, Part, close
+from phire.fields.collection import CollectedSource, Part
 from phire.fields.dataset import DatasetSource, dataset_grid, field_variables
 from phire.fields.great_circle import latitudes_longitudes, unit_vectors
 from phire.fields.grid import GEOMETRIES, Grid
 from phire.fields.output import CHANNELS
 from phire.fields.selection import ChannelSelection
-from phire.fields.source import Source
+from phire.fields.source import Source, close
 from phire.fields.store import DATASET, FieldStore
 
 Paths = str | os.PathLike | Sequence[str | os.PathLike]
@@ -64,38 +64,68 @@ def open_source(
                 "leave out --level, --member and --grid."
             )
         return store if variables is None else OpenSelection(store, variables)
+    parts = open_parts(files, variables, level=level, member=member, grid=grid)
+    check_choices(parts, level=level, member=member, grid=grid)
+    return CollectedSource(parts, variables)
+
+
+def open_parts(
+    files: Sequence[Path],
+    variables: Sequence[str] | None = None,
+    *,
+    level: float | None = None,
+    member: int | None = None,
+    grid: Grid | None = None,
+) -> list[Part]:
+    """Reads the metadata of files that hold some of the variables; see :func:`open_source`.
+
+    Raises:
+        InputError: No file has one of the variables, or a file cannot be read.
+    """
     names: dict[str, None] = {}
     parts: list[Part] = []
-    levels = members = spectral = False
     for path in progress.tracked(files, "opening", unit="files") if len(files) > 8 else files:
         opener, source, available = _open_file(path, variables, level, member, grid)
         names |= dict.fromkeys(available)
         if source is None:
             continue
-        levels |= getattr(source, "has_levels", False)
-        members |= getattr(source, "has_members", False)
-        spectral |= getattr(source, "spectral", False)
         parts.append(Part.of(str(path), opener, source))
         close(source)
     missing = [v for v in variables or () if not any(v in part.channels for part in parts)]
-    where = str(files[0]) if len(files) == 1 else f"{len(files)} files ({files[0].name} …)"
     if missing:
+        several = len(files) > 1
+        where = f"{len(files)} files ({files[0].name} …) have" if several else f"{files[0]} has"
         raise InputError(
-            f"{where} have no variable {missing[0]!r} of fields; there are {', '.join(names)}."
-            if len(files) > 1
-            else f"{where} has no variable {missing[0]!r} of fields; it has {', '.join(names)}."
+            f"{where} no variable {missing[0]!r} of fields; "
+            f"{'there are' if several else 'it has'} {', '.join(names)}."
         )
-    if level is not None and not levels:
+    return parts
+
+
+def check_choices(
+    parts: Sequence[Part],
+    *,
+    level: float | None = None,
+    member: int | None = None,
+    grid: Grid | None = None,
+) -> None:
+    """Refuses a level, a member or a grid of coefficients that no file has a use for.
+
+    Raises:
+        InputError: It is so.
+    """
+    first = Path(parts[0].name)
+    several = len(parts) > 1
+    where = f"{len(parts)} files ({first.name} …)" if several else str(first)
+    if level is not None and not any(part.has_levels for part in parts):
         raise InputError(f"--level {level:g}: the variables of {where} have no levels to choose.")
-    if member is not None and not members:
+    if member is not None and not any(part.has_members for part in parts):
         raise InputError(f"--member {member}: the variables of {where} have no members to choose.")
-    if grid is not None and not spectral:
-        have = "has" if len(files) == 1 else "have"
+    if grid is not None and not any(part.spectral for part in parts):
         raise InputError(
-            f"--grid: {where} {have} no spherical-harmonic coefficients to synthesise; gridded "
-            "fields keep their grid."
+            f"--grid: {where} {'have' if several else 'has'} no spherical-harmonic coefficients to "
+            "synthesise; gridded fields keep their grid."
         )
-    return CollectedSource(parts, variables)
 
 
 class OpenSelection(ChannelSelection):
@@ -117,6 +147,15 @@ class OpenSelection(ChannelSelection):
     def close(self) -> None:
         """Closes the store."""
         self.source.close()
+
+
+def split_names(text: str | os.PathLike) -> tuple[str, tuple[str, ...] | None]:
+    """The path and the names of ``FILE[:NAMES]``."""
+    path = os.fspath(text)
+    head, colon, names = path.rpartition(":")
+    if os.path.exists(path) or not colon or os.sep in names or not head:
+        return path, None
+    return head, tuple(name.strip() for name in names.split(",") if name.strip())
 
 
 def expand(paths: Paths) -> list[Path]:

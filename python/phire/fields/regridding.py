@@ -10,14 +10,13 @@ import numpy as np
 from phire import files, progress
 from phire.errors import InputError
 from phire.fields import opening
-from phire.fields.collection import close
 from phire.fields.conservative_maps import conservative_map, parts_map
 from phire.fields.ensemble import open_fields
 from phire.fields.grid import Grid
 from phire.fields.interpolation import interpolation_map, scattered_map, within_grid
 from phire.fields.linear_maps import MatrixMap, SeparableMap
 from phire.fields.output import already_made, blocks, write_source
-from phire.fields.source import Source, Times, indices, member_count, read_members
+from phire.fields.source import Source, Times, close, indices, member_count, read_members
 
 METHODS = ("conservative", "bilinear", "nearest", "bicubic")
 
@@ -164,6 +163,10 @@ class RegriddedSource:
         """See :attr:`phire.fields.dataset.DatasetSource.time_chunk`."""
         return getattr(self.source, "time_chunk", 1)
 
+    def close(self) -> None:
+        """Closes the source."""
+        close(self.source)
+
     def read(self, times: Times) -> np.ndarray:
         """Reads fields; see :class:`phire.fields.source.Source`."""
         fields = self.read_members(times)
@@ -247,7 +250,7 @@ def regrid(
             made = RegriddedSource(fields, target, method, least_valid=least_valid)
         except InputError as error:
             raise InputError(f"{source}: {error}") from None
-        _note_outside(made.regridder)
+        note_outside(made.regridder)
         times = fields.time.select_range(time)
         write_source(
             made,
@@ -262,7 +265,8 @@ def regrid(
     progress.say(f"{output}: {len(times)} fields on a {target.describe()}, {method}.")
 
 
-def _note_outside(regridder: Regridder) -> None:
+def note_outside(regridder: Regridder) -> None:
+    """Says how many points of the target grid the fields do not reach."""
     outside = int((regridder.covered == 0).sum())
     if outside:
         progress.say(

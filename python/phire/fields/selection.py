@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from phire.errors import InputError
+from phire.fields import units
 from phire.fields.grid import EARTH_RADIUS, Grid
-from phire.fields.source import Source, Times, indices
+from phire.fields.source import Source, Times, close, indices
 
 DERIVED = ("divergence", "vorticity")
 """The channels that wind is turned into, in AtmoDist's order."""
@@ -52,6 +53,12 @@ class ChannelSelection:
         """See :attr:`phire.fields.dataset.DatasetSource.time_chunk`."""
         return getattr(self.source, "time_chunk", 1)
 
+    @property
+    def interval_starts(self) -> np.ndarray | None:
+        """See :attr:`phire.fields.dataset.DatasetSource.interval_starts`."""
+        starts = getattr(self.source, "interval_starts", None)
+        return None if starts is None else starts[:, self._places]
+
     def read(self, times: Times) -> np.ndarray:
         """Reads fields; see :class:`phire.fields.source.Source`."""
         return self.source.read(times)[..., self._places]
@@ -59,6 +66,53 @@ class ChannelSelection:
     def read_window(self, times: Times, rows: slice, columns: slice) -> np.ndarray:
         """Reads a window of fields: (n, h, w, C) float32."""
         return read_window(self.source, times, rows, columns)[..., self._places]
+
+    def close(self) -> None:
+        """Closes the source."""
+        close(self.source)
+
+
+class ConvertedUnits:
+    """A source with some channels in other units.
+
+    Args:
+        source: Any source.
+        wanted: Units by channel.
+        name: What errors call the source.
+
+    Raises:
+        InputError: A channel's units are unknown or cannot be converted to those wanted.
+    """
+
+    def __init__(
+        self, source: Source, wanted: Mapping[str, str], *, name: str = "the source"
+    ) -> None:
+        self.source = source
+        self.channels, self.grid, self.time = source.channels, source.grid, source.time
+        self.time_chunk = getattr(source, "time_chunk", 1)
+        self._rules = {}
+        self.units = tuple(wanted.get(c, unit) for c, unit in zip(source.channels, source.units))
+        for c, (channel, unit) in enumerate(zip(source.channels, source.units)):
+            if channel not in wanted:
+                continue
+            found = units.conversion(unit, wanted[channel]) if unit else None
+            if found is None:
+                raise InputError(
+                    f"--units {channel}={wanted[channel]}: {name} has {channel} in "
+                    f"{unit or 'unknown units'}, which do not convert to that."
+                )
+            self._rules[c] = units.Conversion(wanted[channel], *found)
+
+    def read(self, times: Times) -> np.ndarray:
+        """Reads fields; see :class:`phire.fields.source.Source`."""
+        fields = self.source.read(times)
+        for c, rule in self._rules.items():
+            rule.apply(fields[..., c])
+        return fields
+
+    def close(self) -> None:
+        """Closes the source."""
+        close(self.source)
 
 
 class RegionSource:
@@ -164,6 +218,10 @@ class WindSource:
             vorticity, divergence = self._derived(one[..., 0], one[..., 1])
             one[..., 0], one[..., 1] = divergence, vorticity
         return fields
+
+    def close(self) -> None:
+        """Closes the source."""
+        close(self.source)
 
     def _derived(self, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         from phire.fields.differences import wind_to_vorticity_divergence

@@ -74,6 +74,12 @@ def read_members(source: Source, times: Times) -> np.ndarray:
     return source.read_members(times)
 
 
+def close(source: Source) -> None:
+    """Closes a source that holds a file open."""
+    if hasattr(source, "close"):
+        source.close()
+
+
 class ArraySource:
     """Fields held in memory.
 

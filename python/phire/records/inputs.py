@@ -13,7 +13,7 @@ import numpy as np
 
 from phire import files
 from phire.errors import InputError
-from phire.fields.opening import STORE, expand, format_of, open_source
+from phire.fields.opening import STORE, expand, format_of, open_source, split_names
 from phire.fields.source import ArraySource, Source, Times
 from phire.fields.store import FieldStore
 
@@ -23,15 +23,6 @@ field costs milliseconds."""
 
 _READING = threading.Lock()
 """Taken while a file is opened or, if no store, read: netCDF's library is not safe with threads."""
-
-
-def split_names(text: str | os.PathLike) -> tuple[str, tuple[str, ...] | None]:
-    """The path and the names of ``FILE[:NAMES]``."""
-    path = os.fspath(text)
-    head, colon, names = path.rpartition(":")
-    if os.path.exists(path) or not colon or os.sep in names or not head:
-        return path, None
-    return head, tuple(name.strip() for name in names.split(",") if name.strip())
 
 
 class InputFile:

@@ -1,0 +1,155 @@
+"""Merging of channels that lie in different files, on different grids, at different times."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from phire.errors import InputError
+from phire.fields.collection import CollectedSource, Part
+from phire.fields.selection import ChannelSelection
+from phire.fields.source import Source, Times, close, indices
+from phire.fields.time import TimeAxis
+
+
+def collect_groups(
+    parts: Sequence[Part], channels: Sequence[str] | None = None
+) -> list[CollectedSource]:
+    """Puts the channels of files together that share a grid and all times.
+
+    Args:
+        parts: The files.
+        channels: The channels wanted; by default all, as they first appear.
+
+    Returns:
+        A source for each group of channels; one where all share a grid and times.
+
+    Raises:
+        InputError: The files of one channel differ in grid, units or calendar, or none has a
+            channel.
+    """
+    found = list(dict.fromkeys(name for part in parts for name in part.channels))
+    groups: list[tuple[CollectedSource, list[str]]] = []
+    for channel in channels or found:
+        holders = [part for part in parts if channel in part.channels]
+        if not holders:
+            raise InputError(f"no file has the variable {channel!r}; there are {', '.join(found)}.")
+        for part in holders[1:]:
+            if not part.grid.equals(holders[0].grid):
+                raise InputError(
+                    f"{channel} lies on two grids, in {holders[0].name} on a "
+                    f"{holders[0].grid.describe()}, in {part.name} on a {part.grid.describe()}: "
+                    f"give them names of their own, FILE:NEW={channel}."
+                )
+        own = CollectedSource(holders, [channel])
+        for source, names in groups:
+            if source.time == own.time and source.grid.equals(own.grid):
+                names.append(channel)
+                break
+        else:
+            groups.append((own, [channel]))
+    return [
+        CollectedSource([p for p in parts if set(names) & set(p.channels)], names)
+        for _, names in groups
+    ]
+
+
+class MergedSource:
+    """Channels of several sources on one grid, at the times that all of them have.
+
+    Args:
+        sources: The sources; each closes with this one.
+        names: What errors and notes call them.
+
+    Raises:
+        InputError: The grids or calendars differ, a channel is in two sources, or a source has a
+            time twice or none in common with the others.
+    """
+
+    def __init__(self, sources: Sequence[Source], names: Sequence[str]) -> None:
+        first = sources[0]
+        for source, name in zip(sources[1:], names[1:]):
+            if not source.grid.equals(first.grid):
+                raise InputError(
+                    f"{names[0]} lies on a {first.grid.describe()}, but {name} on a "
+                    f"{source.grid.describe()}: name the grid to bring both to by --like FILE or "
+                    "--grid SPEC."
+                )
+            if not source.time.shares_calendar(first.time):
+                raise InputError(
+                    f"{names[0]} and {name} have different calendars ({first.time.calendar}; "
+                    f"{source.time.calendar}): their times cannot be matched."
+                )
+        self.sources, self.names = list(sources), list(names)
+        self.grid = first.grid
+        self.channels = tuple(channel for source in sources for channel in source.channels)
+        self.units = tuple(unit for source in sources for unit in source.units)
+        self.time, self._times = _common_times(sources, names)
+        self.time_chunk = max(getattr(source, "time_chunk", 1) for source in sources)
+
+    def read(self, times: Times) -> np.ndarray:
+        """Reads fields; see :class:`phire.fields.source.Source`."""
+        chosen = indices(times, len(self.time))
+        fields = np.empty((len(chosen), *self.grid.shape, len(self.channels)), np.float32)
+        start = 0
+        for source, places in zip(self.sources, self._times):
+            stop = start + len(source.channels)
+            fields[..., start:stop] = source.read(places[chosen])
+            start = stop
+        return fields
+
+    def notes(self) -> list[str]:
+        """Names the times that are left out because another source lacks them."""
+        lines = []
+        for source, name, places in zip(self.sources, self.names, self._times):
+            rest = np.setdiff1d(np.arange(len(source.time)), places)
+            if len(rest):
+                ends = dict.fromkeys(source.time.format(int(i)) for i in rest[[0, -1]])
+                lines.append(
+                    f"{len(rest)} of {len(source.time)} times of {name} are left out because "
+                    f"another source lacks them ({' … '.join(ends)})"
+                )
+        return lines
+
+    def close(self) -> None:
+        """Closes the sources."""
+        for source in self.sources:
+            close(source)
+
+
+def _common_times(
+    sources: Sequence[Source], names: Sequence[str]
+) -> tuple[TimeAxis, list[np.ndarray]]:
+    """The times that all sources have, and the places of these in each."""
+    if len(sources) == 1:
+        order = np.argsort(sources[0].time.values, kind="stable")
+        return sources[0].time[order], [order]
+    common = sources[0].time.values
+    for source, name in zip(sources, names):
+        repeated = source.time.repeated()
+        if len(repeated):
+            raise InputError(
+                f"{name} has the time {source.time.format(int(repeated[0]))} more than once, so "
+                "that its fields cannot be matched: drop the repetition."
+            )
+        common = np.intersect1d(common, source.time.values)
+    if not len(common):
+        spans = "; ".join(
+            f"{name} from {s.time.format(0)} to {s.time.format(-1)} every {s.time.step_text}"
+            for s, name in zip(sources, names)
+        )
+        raise InputError(
+            f"the sources have no time in common ({spans}): choose files of the same period, or "
+            "bring them to one step by --every."
+        )
+    places = []
+    for source in sources:
+        order = np.argsort(source.time.values)
+        places.append(order[np.searchsorted(source.time.values[order], common)])
+    return TimeAxis(common, sources[0].time.calendar), places
+
+
+def in_order(source: Source, channels: Sequence[str]) -> Source:
+    """The source with its channels in an order given."""
+    return source if source.channels == tuple(channels) else ChannelSelection(source, channels)
