@@ -407,8 +407,8 @@ def sea(tmp_path):
         ({"static": ["none.nc"]}, "none.nc does not exist"),
         (
             {"predictors": [lambda p: coarse_file(p, "psl", step=0.9, cut=6)[0]]},
-            r"--predictors .* does not cover .*: 2\.8\d+° in the south is missing; .*"
-            r"--region 47\.45,-12\.45,",
+            r"--predictors .* does not cover .*: 2\.8\d+° in the south is missing, more than a "
+            r"coarse point of 1° × 1°; .*--region 47\.45,-12\.45,",
         ),
         (
             {"predictors": [lambda p: coarse_file(p, "psl", time=TimeAxis(HOURS.values + 7))[0]]},

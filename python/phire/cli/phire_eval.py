@@ -182,6 +182,8 @@ def _open(name, spec, truth, scale, variables, of_runs):
         from phire.downscaling.trained_generator import TrainedGenerator
 
         generator = TrainedGenerator(spec)
+        if any(generator.schema.padding):
+            fine_grid = truth.grid
         if not generator.stochastic:
             # Of several candidates only the stochastic ones have members.
             of_runs = {"minimum": of_runs["minimum"]}

@@ -15,8 +15,15 @@ from phire.downscaling.sample_sources import SampleSources
 from phire.downscaling.trained_generator import TrainedGenerator
 from phire.downscaling.whole_fields import WholeFields
 from phire.errors import InputError
-from phire.fields.coarsening import CoarsenedSource, CroppedSource, coarsen_grid, refine_grid
+from phire.fields.coarsening import (
+    CoarsenedSource,
+    CroppedSource,
+    coarsen_grid,
+    kept_window,
+    refine_grid,
+)
 from phire.fields.grid import Grid
+from phire.fields.padding import padded_grid, padding
 from phire.fields.source import Source, Times, indices
 from phire.records.matching import coarse_grid
 
@@ -88,7 +95,7 @@ class PredictedSource:
         further = Further(predictors, static, auxiliary, stations)
         first = Part(coarse, name, tuple(coarse.channels))
         self.sources = _sources(generator, first, fine_grid, further, any_spacing, recorded_first)
-        self.grid = self.sources.fine
+        self.grid = self.sources.asked
         self._checked = False
 
     def read(self, times: Times) -> np.ndarray:
@@ -107,7 +114,8 @@ class PredictedSource:
             fields, self.tile, fill=self.fill, minimum=self.minimum,
             consistency=self.consistency, seed=self.seed, members=self.members,
         )  # fmt: skip
-        return np.moveaxis(made, 0, 1)
+        height, width = self.grid.shape
+        return np.moveaxis(made, 0, 1)[:, :, :height, :width]
 
 
 def check_seed(seed: int | None) -> int:
@@ -125,7 +133,7 @@ class _OneInput:
     """A single coarse input that is refined point by point, wherever it lies."""
 
     def __init__(self, part: Part, channels: Sequence[str], fine: Grid) -> None:
-        self.fine = fine
+        self.fine = self.asked = fine
         self._part = dataclasses.replace(part, wanted=tuple(channels))
 
     def read(self, chosen: np.ndarray) -> WholeFields:
@@ -162,6 +170,8 @@ def _sources(
         _refuse_further(generator, further)
         note = None if any_spacing else _spacing_note(generator, coarse.grid, first.name)
         if note is None:
+            if fine_grid is not None:
+                fine_grid = fine_grid.subgrid(*kept_window(fine_grid, generator.scale))
             fine = _refined(generator, coarse, fine_grid)
             return _OneInput(first, generator.low.channels, fine)
         if isinstance(coarse, CoarsenedSource) or generator.schema.pooling != "explicit":
@@ -184,11 +194,13 @@ def _bound_grid(
     generator: TrainedGenerator, first: Part, parts: Sequence[Part], any_spacing: bool
 ) -> Grid:
     """The fine grid of a prediction from several inputs: the run's domain where they cover it."""
-    domain = generator.schema.domain
+    domain = generator.schema.unpadded_domain
     refined = refine_grid(first.grid, generator.scale, generator.alignment)
     if domain is None or not domain.has_coordinates:
-        return refined
-    asked = Asked(domain, first.time, str(generator.path))
+        padded = any(generator.schema.padding) and refined.shape == generator.schema.domain.shape
+        return domain if padded else refined
+    complete = padded_grid(domain, padding(domain, generator.scale))
+    asked = Asked(complete, first.time, str(generator.path))
     try:
         with progress.quiet(True):
             coarse_grid(parts, asked, generator.scale, generator.alignment, 0, False)

@@ -25,12 +25,15 @@ from phire.fields import units
 from phire.fields.covariates import check_covariates, covariates, patch_longitudes
 from phire.fields.ensemble import as_source
 from phire.fields.grid import Grid
+from phire.fields.padding import padded_grid, padding
 from phire.fields.source import ArraySource, Source
 from phire.records.inputs import split_names
 from phire.records.matching import (
     CoarseGrid,
+    Points,
     coarse_grid,
     coarse_part,
+    fine_points,
     matching_points,
 )
 from phire.records.statics import load_statics, read_static
@@ -44,11 +47,12 @@ class SampleSources:
         generator: The trained generator.
         first: The main input; its times are those asked for.
         parts: A source for each channel of ``low``; see :func:`find_parts`.
-        fine: The fine grid to predict.
+        fine: The fine grid to predict; its last blocks may be incomplete.
         further: Inputs beside it.
 
     Attributes:
-        fine: The fine grid that the coarse input covers.
+        fine: Grid of the blocks that the coarse input covers, all of them complete.
+        asked: The part of it that was asked for.
 
     Raises:
         InputError: An input does not fit the run.
@@ -64,14 +68,15 @@ class SampleSources:
     ) -> None:
         schema = generator.schema
         self.generator, self.time = generator, first.time
-        asked = Asked(fine, first.time, str(generator.path))
+        complete = padded_grid(fine, padding(fine, generator.scale))
+        asked = Asked(complete, first.time, str(generator.path))
         self.blocks: CoarseGrid = coarse_grid(
             parts, asked, generator.scale, generator.alignment, schema.margin, False
         )
         height, width = self.blocks.blocks
-        self.fine = fine.subgrid(
-            slice(0, height * generator.scale), slice(0, width * generator.scale)
-        )
+        size = height * generator.scale, width * generator.scale
+        self.fine = complete.subgrid(*(slice(0, n) for n in size))
+        self.asked = fine.subgrid(*(slice(0, n) for n in size))
         method = generator.inputs.get("regrid") or "bilinear"
         self._low = [
             (
@@ -85,6 +90,11 @@ class SampleSources:
         self._static = self._read_static(further.static)
         self._auxiliary, self._stations = self._open_auxiliary(further)
         self._names = self._covariates()
+
+    def _fine_points(self, grid: Grid) -> Points | None:
+        """Rows and columns of a grid that are those of :attr:`fine`; None if it lacks one."""
+        height, width = self.fine.shape
+        return fine_points(grid, self.asked, (slice(0, height), slice(0, width)))
 
     def _position(self) -> tuple[int, int]:
         domain = self.generator.schema.domain
@@ -137,11 +147,10 @@ class SampleSources:
     def _map_source(self, one: Given) -> Source:
         if isinstance(one, (str, os.PathLike)):
             return read_static(
-                os.fspath(one), lambda grid: matching_points(grid, self.fine), self.fine,
-                fine="the prediction",
+                os.fspath(one), self._fine_points, self.fine, fine="the prediction",
             )  # fmt: skip
         source = as_source(one, name="the dataset of static")
-        points = matching_points(source.grid, self.fine)
+        points = self._fine_points(source.grid)
         if points is None:
             raise InputError(
                 f"the dataset of static lies on a {source.grid.describe()}, not on the points of "
@@ -186,7 +195,7 @@ class SampleSources:
         )
         opened = []
         for part in parts:
-            points = matching_points(part.grid, self.fine)
+            points = self._fine_points(part.grid)
             if points is None:
                 raise InputError(
                     f"{part.name} lies on a {part.grid.describe()}, not on the points of the "

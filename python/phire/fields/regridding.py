@@ -44,8 +44,8 @@ class Regridder:
         target: The grid to bring them to.
         method: One of :data:`METHODS`.
         least_valid: Least share of the weights, 0 to 1, on valid values.
-        extrapolate: Whether interpolation from latitudes and longitudes goes on beyond the
-            outermost cells, with the values of the outermost points.
+        extrapolate: Fields on latitudes and longitudes go on beyond their outermost cells, with
+            the values of the outermost points.
 
     Attributes:
         covered: (H', W') share of each target cell, for interpolation 0 or 1, that lies on the
@@ -79,9 +79,12 @@ class Regridder:
                 f"the grids do not overlap: the fields lie on a {grid.describe()}, the grid wanted "
                 f"is a {target.describe()}."
             )
-        if extrapolate and method != "conservative" and grid.has_coordinates:
-            self.covered = np.ones(target.shape)
-        self._without_missing = None
+        self._without_missing = self._nearest = None
+        if extrapolate and grid.has_coordinates:
+            if method == "conservative":
+                self._nearest = Regridder(grid, target, "nearest", extrapolate=True)
+            else:
+                self.covered = np.ones(target.shape)
         if method == "bicubic":
             self._without_missing = Regridder(
                 grid, target, "bilinear", least_valid=least_valid, extrapolate=extrapolate
@@ -92,6 +95,9 @@ class Regridder:
         regridded = np.empty((len(fields), *self.target.shape, fields.shape[-1]), np.float32)
         for i, field in enumerate(fields):
             regridded[i] = self._regridded(field[None])[0]
+        if self._nearest is not None:
+            outside = self.covered < self._least
+            regridded[:, outside] = self._nearest(fields)[:, outside]
         return regridded
 
     def _regridded(self, field: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from phire.errors import InputError
 from phire.fields.cluster import cluster
 from phire.fields.coarsening import ALIGNMENTS, remainder_note
 from phire.fields.covariates import check_covariates
+from phire.fields.padding import padding, padding_note
 from phire.fields.units import difference
 from phire.records import making
 from phire.records.downscaling_samples import Inputs, Samples, Shape
@@ -84,8 +85,7 @@ def write_downscaling_records(
         patch: (H, W) of the high-resolution patches; multiples of ``scale``.
         scale: Ratio of the resolutions.
         patches_per_field: Patches of each field, or of each window of fields.
-        whole_fields: One record a field instead, of all of it (what is left over at the south and
-            east is dropped).
+        whole_fields: One record a field instead, of all of it.
         margin: Coarse points of context on each side of ``low``.
         window: Fields of a sample, one step after another without a gap; the last is the sample's
             time. By default samples have no axis of time.
@@ -94,7 +94,10 @@ def write_downscaling_records(
         regrid: ``bilinear`` or ``conservative``, for coarse inputs that do not lie on the blocks.
         latitudes: (south, north) of the patches' centres, degrees; all by default.
         missing: As for :func:`phire.records.write_pair_records`, or ``mask``: the targets present
-            are marked by ``valid``, and what is missing is 0 after normalization.
+            are marked by ``valid``, and what is missing is 0 after normalization. Of a fine grid
+            that is no multiple of ``scale`` the remainder at the south and east is dropped; with
+            ``mask``, where no block means are wanted, the last blocks are completed by points that
+            are not valid instead.
         least_valid: Share of a patch's targets that must be present where they are masked.
         normalization: A kind for all channels, and others by name: ``z,pr=log:0.1``; see
             :class:`phire.fields.normalization.Normalization`. Maps are ``z`` unless named.
@@ -108,7 +111,7 @@ def write_downscaling_records(
     shape = Shape(
         None if whole_fields else making.check_patch(patch), scale, alignment, margin, window,
         regrid, None if latitudes is None else tuple(latitudes), tuple(covariates),
-        withhold_stations, seed,
+        withhold_stations, seed, pad=missing == "mask",
     )  # fmt: skip
     _check_options(shape, patches_per_field, least_valid, low, predictors, coarse_targets)
     with contextlib.ExitStack() as stack:
@@ -128,7 +131,7 @@ def write_downscaling_records(
             return
         check_covariates(shape.covariates, high.time)
         samples = Samples(inputs, shape, high.time.select_range(time))
-        _note_remainder(high, shape)
+        _note_remainder(samples)
         draft = samples.draft(options, least_valid=least_valid)
         with cluster(workers, scheduler) as client:
             made = making.make_records(partial, high, samples.chosen, draft, options, client)
@@ -258,9 +261,16 @@ def _recorded(
     }
 
 
-def _note_remainder(high: InputFile, shape: Shape) -> None:
-    dropped = remainder_note(high.grid, shape.scale)
-    if dropped is not None:
-        progress.say(dropped)
+def _note_remainder(samples: Samples) -> None:
+    """Says what became of a fine grid that is no multiple of the scale."""
+    high, shape = samples.inputs.high, samples.shape
+    added = padding_note(high.grid, shape.scale, samples.padding)
+    dropped = remainder_note(samples.fine.grid, shape.scale)
+    for note in (added, dropped):
+        if note is not None:
+            progress.say(note)
+    could_pad = not (shape.pad or samples.inputs.coarsened) and any(padding(high.grid, shape.scale))
+    if dropped is not None and could_pad:
+        progress.say("Pass --missing mask to keep them: blocks may then end beyond the fine grid.")
     if shape.latitudes is not None and not high.grid.has_coordinates:
         progress.say("--latitudes is ignored: the fields have no coordinates.")

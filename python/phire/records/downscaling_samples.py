@@ -13,13 +13,14 @@ from phire.fields.coarsening import block_weights, kept_window
 from phire.fields.covariates import covariate_channels
 from phire.fields.grid import Grid
 from phire.fields.normalization import Normalization, joined
+from phire.fields.padding import padded_grid, padding
 from phire.fields.selection import ChannelSelection
 from phire.fields.source import ArraySource
 from phire.fields.units import difference
 from phire.records import features, writing
 from phire.records.cutting import Cuts
 from phire.records.inputs import InputFile
-from phire.records.layers import FinePart, Layer, SampleFields, Timed
+from phire.records.layers import FinePart, Layer, PaddedInput, SampleFields, Timed
 from phire.records.making import Draft, Made, Sampled, check_dtype, get_normalization
 from phire.records.matching import CoarseGrid, coarse_grid, coarse_part, common_times, fine_points
 from phire.records.sampling import Blocked, PatchPlan, Window, plan_patches, window
@@ -51,7 +52,11 @@ class Inputs:
 
 @dataclasses.dataclass(frozen=True)
 class Shape:
-    """Options of the samples' shape; see :func:`phire.records.write_downscaling_records`."""
+    """Options of the samples' shape; see :func:`phire.records.write_downscaling_records`.
+
+    ``pad`` completes the last blocks of a fine grid that is no multiple of ``scale`` by points
+    without a target, where all coarse channels come from files of their own.
+    """
 
     patch: tuple[int, int] | None
     scale: int
@@ -63,6 +68,7 @@ class Shape:
     covariates: tuple[str, ...] = ()
     withhold_stations: float = 0.2
     seed: int = 0
+    pad: bool = False
 
 
 class Samples:
@@ -87,15 +93,16 @@ class Samples:
     def __init__(self, inputs: Inputs, shape: Shape, chosen: np.ndarray) -> None:
         self.inputs, self.shape = inputs, shape
         high, scale = inputs.high, shape.scale
+        self.fine = PaddedInput(high, padded_grid(high.grid, _padding(inputs, shape)))
         self.coarse = coarse_grid(
-            inputs.low, high, scale, shape.alignment, shape.margin, inputs.coarsened
+            inputs.low, self.fine, scale, shape.alignment, shape.margin, inputs.coarsened
         )
-        rows, columns = kept_window(high.grid, scale)
+        rows, columns = kept_window(self.fine.grid, scale)
         size = [n * scale for n in self.coarse.blocks]
         self.window = (
             slice(rows.start, rows.start + size[0]), slice(columns.start, columns.start + size[1])
         )  # fmt: skip
-        self.domain = high.grid.subgrid(*self.window)
+        self.domain = self.fine.grid.subgrid(*self.window)
         closes = high.grid.wraps and size[1] == high.grid.shape[1]
         self.patch, self.place = _patch_and_place(shape, self.coarse, closes)
         self.low = tuple(
@@ -167,6 +174,14 @@ class Samples:
                     "FILE:NAMES, without it in one of them."
                 )
 
+    @property
+    def padding(self) -> tuple[int, int]:
+        """Rows and columns of the domain after the last ones of the fine fields."""
+        rows, columns = (
+            max(0, part.stop - size) for part, size in zip(self.window, self.inputs.high.grid.shape)
+        )
+        return rows, columns
+
     # Fields, drawing and arranging
 
     def draft(self, options: dict, *, masked: bool = False, least_valid: float = 0.5) -> Draft:
@@ -208,9 +223,9 @@ class Samples:
         layers.append(Layer("high", self.patch, scale))
         if masked:
             layers.append(Layer("valid", self.patch, scale, strict=0, bits=True))
-        weights = block_weights(self.inputs.high.grid, scale)[: self.coarse.blocks[0]]
+        weights = block_weights(self.fine.grid, scale)[: self.coarse.blocks[0]]
         return SampleFields(
-            tuple(layers), self.inputs.high, self.window, weights, self.inputs.coarsened, self.low,
+            tuple(layers), self.fine, self.window, weights, self.inputs.coarsened, self.low,
             self.auxiliary, self.stations, masked,
         )  # fmt: skip
 
@@ -351,9 +366,25 @@ class Samples:
         return SampleSchema(
             DOWNSCALING, arrays, scale=self.shape.scale, alignment=self.coarse.alignment,
             pooling="area-mean" if self.inputs.coarsened else "explicit",
-            margin=self.shape.margin, window=steps, domain=self.domain, step=time.step,
-            calendar=time.calendar,
+            margin=self.shape.margin, window=steps, domain=self.domain, padding=self.padding,
+            step=time.step, calendar=time.calendar,
         )  # fmt: skip
+
+
+def _padding(inputs: Inputs, shape: Shape) -> tuple[int, int]:
+    """Rows and columns that complete the last blocks of the fine grid.
+
+    Without coordinates only where every coarse input has a point for the last blocks.
+    """
+    grid, scale = inputs.high.grid, shape.scale
+    if not shape.pad or inputs.coarsened or min(grid.shape) < scale:
+        return 0, 0
+    rows, columns = padding(grid, scale)
+    if not grid.has_coordinates:
+        wanted = [-(-size // scale) for size in grid.shape]
+        reached = [all(f.grid.shape[axis] >= wanted[axis] for f in inputs.low) for axis in (0, 1)]
+        rows, columns = rows * reached[0], columns * reached[1]
+    return rows, columns
 
 
 def _patch_and_place(

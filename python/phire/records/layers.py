@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from phire.fields.grid import Grid
 from phire.records.inputs import InputFile
 from phire.records.matching import CoarsePart, Points
 from phire.records.planes import BlockMeans, Planes, Resolution
@@ -83,6 +84,33 @@ class OneResolution:
 
 
 @dataclasses.dataclass(frozen=True)
+class PaddedInput:
+    """The fine fields, missing at the rows and columns that complete the last blocks.
+
+    Attributes:
+        file: The fields.
+        grid: Their grid with these rows and columns after the last ones.
+    """
+
+    file: InputFile
+    grid: Grid
+
+    path = property(lambda self: self.file.path)
+    channels = property(lambda self: self.file.channels)
+    time = property(lambda self: self.file.time)
+    field_bytes = property(lambda self: self.file.field_bytes)
+
+    def read_planes(self, time: int) -> np.ndarray:
+        """Reads one field, channels first: (C, H, W) float32."""
+        planes = self.file.read_planes(time)
+        added = [n - size for n, size in zip(self.grid.shape, planes.shape[1:])]
+        if not any(added):
+            return planes
+        widths = [(0, 0), (0, added[0]), (0, added[1])]
+        return np.pad(planes, widths, constant_values=np.nan)
+
+
+@dataclasses.dataclass(frozen=True)
 class FinePart:
     """An input on the fine grid; a :class:`phire.fields.source.Source`.
 
@@ -134,7 +162,7 @@ class SampleFields:
     """
 
     layers: tuple[Layer, ...]
-    high: InputFile
+    high: PaddedInput
     window: tuple[slice, slice]
     weights: np.ndarray
     coarsened: bool

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -40,12 +40,22 @@ def matching_points(grid: Grid, wanted: Grid) -> Points | None:
 def fine_points(grid: Grid, fine: Grid, window: tuple[slice, slice]) -> Points | None:
     """Rows and columns of a grid that are those of a window of the fine one; None if it lacks one.
 
-    With coordinates a grid may hold more or fewer points around; without, its size tells.
+    With coordinates a grid may hold more or fewer points around; without, its size tells. Where the
+    window reaches beyond the fine grid, the padding, the last row and column are repeated.
     """
+    inside = tuple(slice(s.start, min(s.stop, n)) for s, n in zip(window, fine.shape))
     if fine.has_coordinates:
-        return matching_points(grid, fine.subgrid(*window))
-    points = matching_points(grid, fine)
-    return None if points is None else (points[0][window[0]], points[1][window[1]])
+        points = matching_points(grid, fine.subgrid(*inside))
+    else:
+        points = matching_points(grid, fine)
+        points = points and (points[0][inside[0]], points[1][inside[1]])
+    if points is None:
+        return None
+    rows, columns = (
+        np.pad(places, (0, s.stop - i.stop), mode="edge")
+        for places, s, i in zip(points, window, inside)
+    )
+    return rows, columns
 
 
 def _axes(grid: Grid, wanted: Grid) -> list[tuple[np.ndarray, np.ndarray, float, float]]:
@@ -76,7 +86,8 @@ class CoarseGrid:
     """The coarse grid of blocks, with what lies around it.
 
     Attributes:
-        grid: All its points: blocks, and those beyond that every coarse input covers.
+        grid: All its points: blocks, and those beyond that every coarse input covers, or misses by
+            a block at most.
         blocks: (rows, columns) of blocks that every coarse input covers, from the first one.
         before: Rows and columns of ``grid`` before the first block.
         after: Rows and columns after the last one.
@@ -128,7 +139,7 @@ def coarse_grid(
     inputs: Sequence[InputFile], high: InputFile, scale: int, alignment: str | None, margin: int,
     coarsened: bool,
 ) -> CoarseGrid:  # fmt: skip
-    """The coarse grid that all inputs cover.
+    """Returns the coarse grid that all inputs cover, each perhaps but for a block at its edges.
 
     Args:
         inputs: The coarse inputs.
@@ -140,7 +151,8 @@ def coarse_grid(
         coarsened: Coarsened targets are among the coarse channels: nothing lies beyond these.
 
     Raises:
-        InputError: An input does not cover the fine fields, or lies on pixels of another number.
+        InputError: More than a block of the fine fields is not covered by an input, or an input
+            lies on pixels of another number.
     """
     if alignment is None:
         found = [
@@ -169,14 +181,16 @@ def coarse_grid(
         reaches[1] = 0 if closes else margin
         outer = _extended(wanted, spacing, reaches)
         for file in inputs:
-            reaches = np.minimum(reaches, _beyond(file, outer, reaches))
+            reaches = np.minimum(reaches, _beyond(file, outer, reaches, spacing))
     grid = _extended(wanted, spacing, reaches) if reaches.any() else wanted
     before, after = ((int(reaches[0, i]), int(reaches[1, i])) for i in (0, 1))
     return CoarseGrid(grid, tuple(map(int, blocks)), before, after, alignment)
 
 
 def coarse_part(file: InputFile, coarse: CoarseGrid, method: str, coarse_scale: int) -> CoarsePart:
-    """An input on the coarse grid: as it is where it lies on it, else regridded, which is said.
+    """Returns an input on the coarse grid: as it is where it lies on it, else regridded.
+
+    Beyond its outermost cells its nearest values are taken. Both are said.
 
     Args:
         file: The input.
@@ -186,7 +200,10 @@ def coarse_part(file: InputFile, coarse: CoarseGrid, method: str, coarse_scale: 
     """
     if method not in METHODS:
         raise InputError(f"--regrid {method} must be one of {', '.join(METHODS)}.")
-    points = _pixel_points(file, coarse) or matching_points(file.grid, coarse.grid)
+    note = _extrapolation_note(file, coarse.grid)
+    if note is not None:
+        progress.say(note)
+    points = _pixel_points(file, coarse) or _aligned_points(file.grid, coarse.grid)
     if points is not None:
         return CoarsePart(file, coarse.grid, points, None)
     ratio = np.array(file.grid.spacing) / np.array(coarse.grid.spacing)
@@ -201,6 +218,53 @@ def coarse_part(file: InputFile, coarse: CoarseGrid, method: str, coarse_scale: 
     return CoarsePart(
         file, coarse.grid, None, Regridder(file.grid, coarse.grid, method, extrapolate=True)
     )
+
+
+def _aligned_points(grid: Grid, wanted: Grid) -> Points | None:
+    """Rows and columns of a grid that are those of another, the outermost ones for those beyond.
+
+    None where the grid lies on other points.
+    """
+    if not (grid.has_coordinates and wanted.has_coordinates):
+        return None
+    aligned = []
+    for values, places, turn, near in _axes(grid, wanted):
+        found = _found(values, places, turn, near)
+        held = np.flatnonzero(found >= 0)
+        if not len(held):
+            return None
+        inner = found[held[0] : held[-1] + 1]
+        beyond = held[0], len(found) - 1 - held[-1]
+        same_order = (values[-1] > values[0]) == (places[-1] > places[0])
+        ends = (0, len(values) - 1) if same_order else (len(values) - 1, 0)
+        # Points without a partner lie beyond the outermost ones; else a few coincide by chance.
+        if (inner < 0).any() or any(n and i != e for n, i, e in zip(beyond, inner[[0, -1]], ends)):
+            return None
+        aligned.append(np.pad(inner, beyond, mode="edge"))
+    return aligned[0], aligned[1]
+
+
+def _extrapolation_note(file: InputFile, wanted: Grid) -> str | None:
+    """A sentence on how far an input ends before the points that are wanted; None if it does not.
+
+    Args:
+        file: The input.
+        wanted: The coarse grid.
+    """
+    if not (file.grid.has_coordinates and wanted.has_coordinates):
+        return None
+    short = _sides(_shortfall(file.grid, wanted))
+    if not short:
+        return None
+    return (
+        f"Note: {file} ends {short} before the outermost coarse points: its nearest values stand "
+        "there."
+    )
+
+
+def _sides(short: Mapping[str, float]) -> str:
+    """Degrees in words: ``0.5° in the south and 1° in the east``; empty where all are 0."""
+    return " and ".join(f"{value:.4g}° in the {side}" for side, value in short.items() if value)
 
 
 def _pixel_points(file: InputFile, coarse: CoarseGrid) -> Points | None:
@@ -248,12 +312,13 @@ def _covered_blocks(file: InputFile, high: InputFile, wanted: Grid, scale: int) 
     if reach is not None:
         return reach
     short = _shortfall(file.grid, wanted)
-    if any(short.values()):
-        missing = " and ".join(f"{v:.4g}° in the {side}" for side, v in short.items() if v)
+    blocks = [s * scale for s in high.grid.spacing]
+    if any(short[side] > blocks[side in ("west", "east")] + TOLERANCE for side in short):
         raise InputError(
             f"{file} ({file.grid.describe()}) does not cover the fine fields {high.path} "
-            f"({high.grid.describe()}): {missing} is missing; cut the fine fields with `phire "
-            f"convert --region {_region(file.grid)}`, or give a larger file."
+            f"({high.grid.describe()}): {_sides(short)} is missing, more than a coarse point of "
+            f"{blocks[0]:.4g}° × {blocks[1]:.4g}°; cut the fine fields with `phire convert "
+            f"--region {_region(file.grid)}`, or give a larger file."
         )
     return wanted.shape
 
@@ -308,23 +373,28 @@ def _extended(wanted: Grid, spacing: Sequence[float], reaches: np.ndarray) -> Gr
     return Grid.regional(*axes)
 
 
-def _beyond(file: InputFile, outer: Grid, reaches: np.ndarray) -> np.ndarray:
-    """(2, 2) points before and after the rows and columns of blocks that an input covers.
+def _beyond(
+    file: InputFile, outer: Grid, reaches: np.ndarray, blocks: Sequence[float]
+) -> np.ndarray:
+    """(2, 2) points before and after the rows and columns of blocks that an input reaches.
+
+    It reaches a block further than its outermost cells, by its nearest values.
 
     Args:
         file: The input.
         outer: The blocks with all points around them that are asked for.
         reaches: (2, 2) how many these are.
+        blocks: Height and width of a block, degrees.
     """
     found = np.zeros((2, 2), int)
-    aligned = matching_aligned(file.grid, outer, reaches)
-    rows, columns = (0 if np.isnan(s) else s / 2 + TOLERANCE for s in file.grid.spacing)
+    rows, columns = (
+        (0 if np.isnan(s) else s / 2) + block + TOLERANCE
+        for s, block in zip(file.grid.spacing, blocks)
+    )
     for axis, (values, places) in enumerate(
         ((file.grid.latitudes, outer.latitudes), (file.grid.longitudes, outer.longitudes))
     ):
-        if aligned is not None:
-            inside = aligned[axis]
-        elif axis:
+        if axis:
             middle = values[[0, -1]].mean()
             places = middle + (places - middle + 180) % 360 - 180
             inside = np.abs(places - middle) <= np.ptp(values) / 2 + columns
@@ -336,17 +406,6 @@ def _beyond(file: InputFile, outer: Grid, reaches: np.ndarray) -> np.ndarray:
         head, tail = inside[:before][::-1], inside[len(inside) - after :]
         found[axis] = [np.cumprod(part).sum() if len(part) else 0 for part in (head, tail)]
     return found
-
-
-def matching_aligned(grid: Grid, outer: Grid, reaches: np.ndarray) -> list[np.ndarray] | None:
-    """Which rows and columns a grid has of an extended one; None where it lacks inner ones."""
-    held = []
-    for (values, places, turn, near), (before, after) in zip(_axes(grid, outer), reaches):
-        found = _found(values, places, turn, near) >= 0
-        if not found[before : len(found) - after].all():
-            return None
-        held.append(found)
-    return held
 
 
 def common_times(file: InputFile, high: InputFile) -> np.ndarray:

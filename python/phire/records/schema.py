@@ -77,6 +77,8 @@ class SampleSchema:
         margin: Coarse points of context on each side of ``low``.
         window: Time steps of ``low``, ``high`` and ``auxiliary``; None for single fields.
         domain: Grid of all fine points that patches are cut from, to which ``position`` refers.
+        padding: Rows and columns at the end of ``domain`` that complete its last blocks: no fine
+            field has them, and ``valid`` is 0 there.
         step: Time step in seconds (in steps without a calendar).
         calendar: CF calendar of the times; None without dates.
     """
@@ -90,6 +92,7 @@ class SampleSchema:
     margin: int = 0
     window: int | None = None
     domain: Grid | None = None
+    padding: tuple[int, int] = (0, 0)
     step: int | None = None
     calendar: str | None = None
 
@@ -129,6 +132,15 @@ class SampleSchema:
         return self.arrays["low"].shape[-3:-1]
 
     @property
+    def unpadded_domain(self) -> Grid | None:
+        """The part of :attr:`domain` that the fine fields have."""
+        if self.domain is None or not any(self.padding):
+            return self.domain
+        return self.domain.subgrid(
+            *(slice(0, size - n) for size, n in zip(self.domain.shape, self.padding))
+        )
+
+    @property
     def spacing(self) -> tuple[float, float] | None:
         """Spacing of :attr:`target`."""
         return self.target.spacing
@@ -144,4 +156,6 @@ class SampleSchema:
         """Inverts :meth:`to_dict`."""
         domain = value.get("domain")
         arrays = {name: SampleArray.from_dict(array) for name, array in value["arrays"].items()}
-        return cls(**{**value, "arrays": arrays, "domain": domain and grid_from_dict(domain)})
+        padding = tuple(value.get("padding", (0, 0)))  # records of before it have none
+        domain = domain and grid_from_dict(domain)
+        return cls(**{**value, "arrays": arrays, "domain": domain, "padding": padding})

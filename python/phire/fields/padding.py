@@ -1,0 +1,69 @@
+"""Padding of a fine grid to whole blocks, by points without a target after its last ones."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from phire.fields.curvilinear import CurvilinearGrid
+from phire.fields.grid import Grid
+
+
+def padding(grid: Grid, scale: int) -> tuple[int, int]:
+    """Returns how many rows and columns complete the last blocks of ``scale`` × ``scale`` points.
+
+    Args:
+        grid: The fine grid.
+        scale: Points of a block along each side.
+
+    Returns:
+        (rows, columns) to add after the last ones; 0 along an axis that divides, for rows that
+        would lie beyond a pole, for columns that close the circle, and on projected grids.
+    """
+    if isinstance(grid, CurvilinearGrid):
+        return 0, 0
+    rows, columns = (-size % scale for size in grid.shape)
+    if not grid.has_coordinates:
+        return rows, columns
+    if grid.wraps or len(grid.longitudes) < 2:
+        columns = 0
+    if len(grid.latitudes) < 2 or np.abs(_continued(grid.latitudes, rows)).max() > 90:
+        rows = 0
+    return rows, columns
+
+
+def padded_grid(grid: Grid, added: tuple[int, int]) -> Grid:
+    """Returns the grid with rows and columns added at its last spacing.
+
+    Args:
+        grid: The fine grid.
+        added: (rows, columns) as :func:`padding` gives them.
+    """
+    if not any(added):
+        return grid
+    if not grid.has_coordinates:
+        return Grid.pixels(*(size + n for size, n in zip(grid.shape, added)))
+    return Grid.regional(
+        *(_continued(values, n) for values, n in zip((grid.latitudes, grid.longitudes), added))
+    )
+
+
+def padding_note(grid: Grid, scale: int, added: tuple[int, int]) -> str | None:
+    """Returns a sentence on the rows and columns added; None without any."""
+    if not any(added):
+        return None
+    south = "south" if grid.descending else "north"
+    parts = [
+        f"{count} {name}{'s' * (count > 1)} at the {side}"
+        for count, name, side in zip(added, ("row", "column"), (south, "east"))
+        if count
+    ]
+    return (
+        f"Note: {grid.shape[0]} × {grid.shape[1]} is no multiple of {scale}: "
+        f"{' and '.join(parts)} {'is' if sum(added) == 1 else 'are'} added, without targets."
+    )
+
+
+def _continued(values: np.ndarray, count: int) -> np.ndarray:
+    """Coordinates with ``count`` more at their last spacing."""
+    step = values[-1] - values[-2] if len(values) > 1 else 0.0
+    return np.concatenate([values, values[-1] + step * np.arange(1, count + 1)])
