@@ -70,6 +70,19 @@ from phire.cli.common import Command, CommaSeparated
     type=CommaSeparated(str, name="NAME=UNITS,..."),
     help="Units to convert channels to.",
 )
+@click.option(
+    "--static",
+    multiple=True,
+    metavar="FILE[:NAMES]",
+    help="Static maps to bring to the output's grid and keep with it; may be repeated.",
+)
+@click.option(
+    "--static-derived",
+    type=CommaSeparated(str, name="NAME[=MAP],..."),
+    default=(),
+    help="Further static maps: latitude, sine_longitude, cosine_longitude, slope=MAP (of heights), "
+    "coast_distance=MAP (of a land mask).",
+)
 def main(sources, output, **options):
     """Convert NetCDF, Zarr or GRIB to the field store OUTPUT (.h5; .nc and .zarr are written too).
 

@@ -21,6 +21,7 @@ from phire.fields.grid import Grid
 from phire.fields.output import already_made, unusable_values, write_source
 from phire.fields.selection import DERIVED, RegionSource
 from phire.fields.source import close
+from phire.fields.static_maps import maps_on_grid
 from phire.fields.time import TimeAxis
 
 LISTED = 100
@@ -46,6 +47,8 @@ def convert(
     interval_end: Sequence[str] | None = None,
     deaccumulate: Sequence[str] | None = None,
     units: Sequence[str] | None = None,
+    static: Sequence[str] = (),
+    static_derived: Sequence[str] = (),
     overwrite: bool = False,
 ) -> None:
     """Converts NetCDF, Zarr, GRIB or field stores to one field store.
@@ -80,6 +83,8 @@ def convert(
         deaccumulate: Channels that accumulate, to become rates; see
             :func:`phire.fields.deaccumulation.parse_deaccumulation`.
         units: ``NAME=UNITS`` of channels to convert.
+        static: ``FILE:NAMES`` of static maps, to be brought to the output's grid and kept with it.
+        static_derived: Further static maps; see :func:`phire.fields.static_maps.maps_on_grid`.
         overwrite: Make the output anew.
 
     Raises:
@@ -111,6 +116,9 @@ def convert(
         if region is not None:
             made = RegionSource(made, region)
         times = made.time.select_range(time)
+        maps = maps_on_grid(
+            static, static_derived, made.grid, method=method, least_valid=least_valid
+        )
         write_source(
             made,
             output,
@@ -118,6 +126,7 @@ def convert(
             times=times,
             overwrite=overwrite,
             description="converting",
+            static=maps,
         )
         for line in notes:
             progress.say(f"Note: {line}.")
@@ -150,9 +159,15 @@ def _recorded(
         "fingerprints": _listed([files.fingerprint(path) for path in found]),
     }
     for name, value in given.items():
-        if name in RECORDED or (value is not None and value != DEFAULTS.get(name)):
+        is_default = value is None or value == () or value == DEFAULTS.get(name)
+        if name in RECORDED or not is_default:
             options[name] = list(value) if isinstance(value, tuple) and name != "time" else value
     options.pop("overwrite", None)
+    maps = [
+        path for text in given["static"] for path in opening.expand(opening.split_names(text)[0])
+    ]
+    if maps:
+        options["static_fingerprints"] = [files.fingerprint(path) for path in maps]
     names = {text: list(names) for text, names in requests if names is not None}
     if names:
         options["names"] = names

@@ -36,6 +36,7 @@ def describe_store(path: str | os.PathLike) -> dict[str, Any] | None:
             "channels": _channels(store.channels, store.units),
             **_grid_facts(store.grid),
             **_time_facts(store.time),
+            "static maps": _channels(store.static_maps, store.static_maps.values()),
             "type": str(store.dtype),
             "size": files.Stated(files.size_text(path.stat().st_size), path.stat().st_size),
         }

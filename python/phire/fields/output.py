@@ -57,6 +57,7 @@ def write_source(
     overwrite: bool = False,
     description: str = "writing",
     attributes: Mapping[str, Any] | None = None,
+    static: Source | None = None,
 ) -> None:
     """Writes the fields of a source to a field store (.h5), CF NetCDF (.nc) or Zarr (.zarr).
 
@@ -73,6 +74,8 @@ def write_source(
         overwrite: Make the output anew whatever is there.
         description: What the progress bar says.
         attributes: Further attributes of the file, such as a CF ``comment``.
+        static: Static maps on the same grid, a source of one field: under ``/static`` of a store,
+            variables without time of NetCDF and Zarr.
 
     Raises:
         InputError: The suffix is none of these, or the output was made by something else.
@@ -90,7 +93,7 @@ def write_source(
     with (
         files.replacing(output) as partial,
         interruption.undisturbed(
-            _writer, output, partial, chosen, dtype, record, dict(attributes or {})
+            _writer, output, partial, chosen, dtype, record, dict(attributes or {}), static
         ) as append,
         progress.progress_bar(description, len(chosen.time), "fields") as advance,
     ):
@@ -165,6 +168,7 @@ def _writer(
     dtype: str,
     record: Mapping[str, Any],
     attributes: Mapping[str, Any],
+    static: Source | None,
 ) -> Iterator[Append]:
     """Opens the output; yields what appends fields (M, n, H, W, C) from a time index on."""
     kind = output_format(output)
@@ -178,15 +182,20 @@ def _writer(
             dtype=dtype,
             record=record,
             attributes=attributes,
+            static=static,
         ) as writer:
             yield lambda fields, start: writer.append(fields[0])
     elif kind == "nc":
         attributes = {**_described(record), **attributes}
         with GuardedHDF5(partial, in_order=True) as guarded:
             with _netcdf(guarded, source, dtype, attributes) as file:
+                for name, values, described in _map_variables(static, source):
+                    variable = file.create_variable(name, horizontal_names(source.grid), np.float32)
+                    variable.attrs.update(described)
+                    variable[...] = values
                 yield lambda fields, start: _append_netcdf(file, source, fields, start)
     else:
-        group = _zarr(partial, source, dtype, {**_described(record), **attributes})
+        group = _zarr(partial, source, dtype, {**_described(record), **attributes}, static)
         yield lambda fields, start: _append_zarr(group, source, fields, start)
         with warnings.catch_warnings():
             # Format 3 has no word on consolidated metadata yet; xarray reads them, and warns of
@@ -256,8 +265,32 @@ def _append_netcdf(file: h5netcdf.File, source: Source, fields: np.ndarray, star
             file[channel][:, times] = fields[..., c]
 
 
-def _zarr(path: Path, source: Source, dtype: str, attributes: Mapping[str, Any]) -> zarr.Group:
-    """A Zarr group with coordinates and empty arrays, one a channel."""
+def _map_variables(
+    static: Source | None, source: Source
+) -> Iterator[tuple[str, np.ndarray, dict[str, str]]]:
+    """Names, values (H, W) and attributes of static maps."""
+    if static is None:
+        return
+    fields = static.read([0])[0]
+    for c, (name, unit) in enumerate(zip(static.channels, static.units)):
+        if name in source.channels:
+            raise InputError(f"a static map and a channel are both called {name}: rename one.")
+        if name in (*horizontal_names(source.grid), "latitude", "longitude"):
+            raise InputError(
+                f"{name} is a coordinate of NetCDF and Zarr files: leave out the static map of "
+                "this name, or write a store (.h5)."
+            )
+        yield name, fields[..., c], field_attributes(source.grid, unit)
+
+
+def _zarr(
+    path: Path,
+    source: Source,
+    dtype: str,
+    attributes: Mapping[str, Any],
+    static: Source | None = None,
+) -> zarr.Group:
+    """A Zarr group with coordinates, static maps and empty arrays, one a channel."""
     import dask.array
 
     dimensions, coordinates = field_coordinates(source, source.time)
@@ -277,6 +310,12 @@ def _zarr(path: Path, source: Source, dtype: str, attributes: Mapping[str, Any])
         _, cf = source.time.to_cf()
         encoding["time"] |= {name: cf[name] for name in ("units", "calendar")}
     dataset.to_zarr(path, mode="w", encoding=encoding, compute=False, consolidated=False)
+    maps = {
+        name: (horizontal_names(source.grid), values, described)
+        for name, values, described in _map_variables(static, source)
+    }
+    if maps:
+        xr.Dataset(maps).to_zarr(path, mode="a", consolidated=False)
     return zarr.open_group(path, mode="r+")
 
 

@@ -25,6 +25,7 @@ from phire.fields.grid import Grid
 from phire.fields.guarded_file import GuardedHDF5
 from phire.fields.source import (
     MAPPING,
+    Source,
     Times,
     field_attributes,
     grid_coordinates,
@@ -35,6 +36,8 @@ from phire.fields.time import EPOCH, TimeAxis
 
 DATASET = "data"
 DIMENSIONS = ("channel", "time", "latitude", "longitude")
+STATIC = "static"
+"""The group of static maps, (row, column) each."""
 RECORD = "phire"
 """The attribute of the file that holds, as JSON, what made it."""
 INFINITE = "infinite"
@@ -207,6 +210,14 @@ class FieldStore:
         return None if count is None else int(count)
 
     @property
+    def static_maps(self) -> dict[str, str]:
+        """Units of the static maps under ``/static``, by name."""
+        group = self._file.get(STATIC)
+        if not isinstance(group, h5py.Group):
+            return {}
+        return {name: _text(group[name].attrs.get("units", "")) for name in group}
+
+    @property
     def parts(self) -> list[Path]:
         """The stores that a virtual store is made of; none for any other."""
         if not self._data.is_virtual:
@@ -284,6 +295,7 @@ class StoreWriter:
         dtype: float32 or float64.
         record: What made the store, kept as JSON.
         attributes: Further attributes of the file.
+        static: Static maps, a source of one field on the same grid.
     """
 
     def __init__(
@@ -297,8 +309,10 @@ class StoreWriter:
         dtype: str = "float32",
         record: Mapping[str, Any] | None = None,
         attributes: Mapping[str, Any] | None = None,
+        static: Source | None = None,
     ) -> None:
         self._time = time
+        self._static = static
         self._appended: list[TimeAxis] = []
         self._count = 0
         self._missing = np.zeros(2, np.int64)
@@ -349,6 +363,8 @@ class StoreWriter:
         self._data.attrs[MISSING] = self._missing
         self._data.attrs[INFINITE] = self._infinite
         attach_time(self._file, time[: self._count] if self._count else TimeAxis.steps(0))
+        if self._static is not None:
+            write_static_maps(self._file, self._static)
         self._file.close()
 
     def __enter__(self) -> StoreWriter:
@@ -395,6 +411,21 @@ def attach_time(file: h5py.File, time: TimeAxis) -> None:
                 file[name].dims[axis].attach_scale(file[dimension])
             file[DATASET].attrs["coordinates"] = " ".join(DIMENSIONS[2:])
     file["channel_units"].dims[0].attach_scale(file["channel"])
+
+
+def write_static_maps(file: h5py.File, maps: Source) -> None:
+    """Writes maps, a source of one field, under ``/static`` of a store or of a file of their own.
+
+    Where the file has coordinates, they are tied to the maps.
+    """
+    fields = maps.read([0])[0]
+    group = file.create_group(STATIC, track_order=True)
+    for c, (name, unit) in enumerate(zip(maps.channels, maps.units)):
+        group.create_dataset(name, data=fields[..., c], chunks=fields.shape[:2], **BLOSC)
+        group[name].attrs["units"] = unit
+        for axis, dimension in enumerate(horizontal_names(maps.grid)):
+            if dimension in file:
+                group[name].dims[axis].attach_scale(file[dimension])
 
 
 def _text(value: Any) -> str:

@@ -1,0 +1,265 @@
+"""Static maps: read from any file, brought to a grid, and derived from coordinates and maps."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+import scipy.spatial
+import xarray as xr
+
+from phire.errors import InputError
+from phire.fields.dataset import DatasetSource, horizontal_dimensions
+from phire.fields.great_circle import unit_vectors
+from phire.fields.grid import EARTH_RADIUS, Grid
+from phire.fields.opening import (
+    NETCDF,
+    STORE,
+    ZARR,
+    format_of,
+    open_dataset,
+    open_source,
+    split_names,
+)
+from phire.fields.regridding import RegriddedSource
+from phire.fields.source import ArraySource, Source
+from phire.fields.store import STATIC, FieldStore
+from phire.fields.surface_metric import SurfaceMetric
+from phire.fields.time_coordinate import time_dimensions
+
+FROM_COORDINATES = ("latitude", "sine_longitude", "cosine_longitude")
+FROM_MAPS = ("slope", "coast_distance")
+
+LAND = 0.5
+"""Share of land from which a point counts as land."""
+
+
+def open_maps(path: str, names: Sequence[str] | None, option: str = "--static") -> Source:
+    """Opens the maps of a file as a source of one time, which closes as a context manager.
+
+    Taken are variables without time, or with one time; of a store also its ``/static`` maps.
+
+    Args:
+        path: A store, NetCDF, Zarr or GRIB.
+        names: Names of the maps; by default all.
+        option: What the user gave the file by, for messages.
+
+    Raises:
+        InputError: The file is missing or has no such map, or one with several times.
+    """
+    where = f"{option} {path}"
+    if not Path(path).exists():
+        raise InputError(f"{where} does not exist: name a store, NetCDF or Zarr of maps.")
+    kind = format_of(path)
+    if kind in (NETCDF, ZARR):
+        return _of_dataset(path, names, where)
+    if kind == STORE:
+        maps = _stored_maps(path, names)
+        if maps is not None:
+            return maps
+    try:
+        source = open_source(path, names)
+    except InputError as error:
+        raise InputError(f"{option}: {error}") from None
+    if len(source.time) > 1:
+        with source:
+            raise InputError(
+                f"{where} has {len(source.time)} times ({', '.join(source.channels)}): a static "
+                "map has none, or one; give what changes in time as --auxiliary."
+            )
+    return source
+
+
+class _Maps(ArraySource):
+    """Maps in memory, closing as files do."""
+
+    def __enter__(self) -> _Maps:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Nothing is open."""
+
+
+def _of_dataset(path: str, names: Sequence[str] | None, where: str) -> DatasetSource:
+    dataset = open_dataset(path)
+    with contextlib.ExitStack() as stack:
+        stack.callback(dataset.close)
+        found = {
+            str(name): array
+            for name, array in dataset.data_vars.items()
+            if array.dtype.kind in "fiu" and len(horizontal_dimensions(array)) == 2
+        }
+        for name in names or ():
+            if name not in found:
+                raise InputError(
+                    f"{where} has no map {name!r}; it has {', '.join(found) or 'none'}."
+                )
+        if names is None:
+            still = [name for name, array in found.items() if _times(array) <= 1]
+            names = still or list(found)
+        if not names:
+            raise InputError(f"{where} holds no map (a variable with rows and columns).")
+        maps = {name: _without_time(found[name], where) for name in names}
+        source = DatasetSource(xr.Dataset(maps, attrs=dataset.attrs), name=path)
+        stack.pop_all()
+    return source
+
+
+def _without_time(array: xr.DataArray, where: str) -> xr.DataArray:
+    """A map with a time of its own, which is none."""
+    if _times(array) > 1:
+        raise InputError(
+            f"{where}: {array.name} has {_times(array)} times: a static map has none, or one; give "
+            "what changes in time as --auxiliary."
+        )
+    dimensions = time_dimensions(array)
+    array = array.isel(dict.fromkeys(dimensions, 0))
+    mapping = {**array.encoding, **array.attrs}.get("grid_mapping")
+    scalars = [c for c, v in array.coords.items() if v.ndim == 0 and c != mapping]
+    return array.drop_vars(scalars).expand_dims(time=np.zeros(1, np.int64))
+
+
+def _times(array: xr.DataArray) -> int:
+    return int(np.prod([array.sizes[dimension] for dimension in time_dimensions(array)]))
+
+
+def _stored_maps(path: str, names: Sequence[str] | None) -> _Maps | None:
+    """The maps under ``/static`` of a store; None where these are not meant."""
+    with FieldStore(path) as store, h5py.File(path, "r") as file:
+        group = file.get(STATIC)
+        if not isinstance(group, h5py.Group) or (names and any(n not in group for n in names)):
+            return None
+        names = tuple(names or group)
+        units = [str(group[name].attrs.get("units", "")) for name in names]
+        fields = np.stack([group[name][...] for name in names], axis=-1)[None]
+        return _Maps(fields, channels=names, units=units, grid=store.grid)
+
+
+def maps_on_grid(
+    texts: Sequence[str],
+    derived: Sequence[str],
+    grid: Grid,
+    *,
+    method: str = "conservative",
+    least_valid: float = 0.5,
+) -> ArraySource | None:
+    """Reads maps, brings them to a grid and derives further ones.
+
+    Args:
+        texts: ``FILE:NAMES`` each.
+        derived: Of ``latitude`` (degrees), ``sine_longitude``, ``cosine_longitude``,
+            ``slope=MAP`` (metres per metre, of heights in m) and ``coast_distance=MAP`` (km from
+            the nearest point of the other kind, negative at sea; of shares of land).
+        grid: The grid.
+        method: Of regridding maps that lie on another grid.
+        least_valid: Least share of the weights, 0 to 1, on valid values.
+
+    Returns:
+        A source of one field, (1, H, W, maps); None where no map is asked for.
+
+    Raises:
+        InputError: A file has no such map, a derived map is unknown, or names occur twice.
+    """
+    maps: dict[str, tuple[np.ndarray, str]] = {}
+    masks: dict[str, tuple[np.ndarray, Grid]] = {}
+    wanted_masks = {text.partition("=")[2] for text in derived if text.startswith("coast")}
+    for text in texts:
+        path, names = split_names(text)
+        with open_maps(path, names) as source:
+            for name in wanted_masks & set(source.channels):
+                masks[name] = source.read([0])[0, ..., source.channels.index(name)], source.grid
+            try:
+                here = source
+                if not source.grid.equals(grid):
+                    here = RegriddedSource(source, grid, method, least_valid=least_valid)
+            except InputError as error:
+                raise InputError(f"--static {path}: {error}") from None
+            fields = here.read([0])[0]
+            for c, name in enumerate(source.channels):
+                _add(maps, name, fields[..., c], source.units[c])
+                if np.isnan(fields[..., c]).all():
+                    raise InputError(f"--static {path}: {name} is missing on the whole grid.")
+    for text in derived:
+        name, _, of = (part.strip() for part in text.partition("="))
+        _add(maps, name, *_derived(name, of, grid, maps, masks))
+    if not maps:
+        return None
+    fields = np.stack([values for values, _ in maps.values()], axis=-1)[None]
+    units = [unit for _, unit in maps.values()]
+    return ArraySource(fields, channels=list(maps), units=units, grid=grid)
+
+
+def _add(maps: dict[str, tuple[np.ndarray, str]], name: str, values: np.ndarray, unit: str) -> None:
+    if name in maps:
+        raise InputError(f"two static maps are called {name}: leave one out.")
+    maps[name] = values, unit
+
+
+def _derived(
+    name: str,
+    of: str,
+    grid: Grid,
+    maps: dict[str, tuple[np.ndarray, str]],
+    masks: dict[str, tuple[np.ndarray, Grid]],
+) -> tuple[np.ndarray, str]:
+    """A derived map and its units."""
+    known = ", ".join((*FROM_COORDINATES, *(f"{n}=MAP" for n in FROM_MAPS)))
+    if name not in (*FROM_COORDINATES, *FROM_MAPS) or (name in FROM_MAPS) != bool(of):
+        given = f"{name}={of}" if of else name
+        raise InputError(f"--static-derived {given} is none of {known}.")
+    if name in FROM_COORDINATES:
+        latitudes, longitudes = grid.points()
+        if name == "latitude":
+            return latitudes, "degrees_north"
+        function = np.sin if name == "sine_longitude" else np.cos
+        return function(np.deg2rad(longitudes)), "1"
+    if of not in maps:
+        raise InputError(
+            f"--static-derived {name}={of}: there is no map {of!r}; name it by --static FILE:{of}."
+        )
+    if name == "slope":
+        return SurfaceMetric.of(grid).slope(maps[of][0].astype(np.float64)), "1"
+    return coast_distance(maps[of][0], grid, *masks[of]), "km"
+
+
+def coast_distance(
+    land: np.ndarray,
+    grid: Grid,
+    mask: np.ndarray | None = None,
+    mask_grid: Grid | None = None,
+    radius: float = EARTH_RADIUS,
+) -> np.ndarray:
+    """Great-circle distance from each point to the nearest point of the other kind.
+
+    Args:
+        land: (H, W) share of land, 0 to 1; points from :data:`LAND` on are land.
+        grid: Its grid.
+        mask: A share of land on a larger or finer grid, whose points make the coast; by default
+            ``land``.
+        mask_grid: Its grid.
+        radius: Radius of the sphere in metres.
+
+    Returns:
+        (H, W) km, positive on land and negative at sea; NaN where ``land`` is.
+
+    Raises:
+        InputError: The mask is all land or all sea.
+    """
+    mask, mask_grid = (land, grid) if mask is None else (mask, mask_grid)
+    is_land, points = land >= LAND, unit_vectors(*grid.points())
+    present = np.isfinite(mask)
+    others = unit_vectors(*mask_grid.points())
+    found = np.full(grid.shape, np.nan)
+    for kind, sign in ((True, 1), (False, -1)):
+        own = (is_land == kind) & np.isfinite(land)
+        other = others[present & ((mask >= LAND) != kind)]
+        if not len(other):
+            raise InputError(
+                f"the land mask holds {'no sea' if kind else 'no land'}: it has no coast."
+            )
+        chord, _ = scipy.spatial.cKDTree(other).query(points[own])
+        found[own] = sign * 2 * np.arcsin(np.minimum(chord / 2, 1)) * radius / 1e3
+    return found
