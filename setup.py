@@ -17,6 +17,7 @@ EXTRAS["test"] = [
     "hypothesis>=6.100",
     "import-linter>=2.0",
     "jax>=0.4.30",
+    "pysteps>=1.10",
     "pytest>=8",
     "pytest-timeout>=2.3",
     "pytest-xdist>=3.5",

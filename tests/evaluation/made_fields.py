@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from phire.evaluation.accumulator import Batch, Setting
+from phire.evaluation.accumulator import Batch, Ensemble, Setting
 from phire.evaluation.domain import Domain
 from phire.evaluation.truth_facts import MeanMap, TruthFacts
 from phire.fields.harmonics import SphericalHarmonics
@@ -53,8 +53,34 @@ def setting_of(truth, grid, *, domain=None, channels=None, seed=0, **changes):
 
 
 def take(statistic, truth, candidate=None):
-    """The result of a statistic over whole arrays of fields."""
+    """The result of a statistic over whole arrays of fields; of five axes an ensemble."""
     times = np.arange(len(truth))
     theirs = Batch(truth, times)
-    own = None if candidate is None else Batch(candidate, times)
+    kind = Ensemble if np.ndim(candidate) == 5 else Batch
+    own = None if candidate is None else kind(candidate, times)
     return statistic.result(statistic.update(statistic.empty(), theirs, own))
+
+
+def rainy_ensemble():
+    """Rain-like truth (4, 16, 16, 1) and members (4, 5, 16, 16, 1) in closed form.
+
+    The fields of which shared/diffusion lists the scores of independent implementations:
+    f(t, m)[i, j] = 4 max(.3 + sin(.7i + .31j + 1.3t + .9m) + .6 cos(.23i (1 + .05m) − .9j + .7t)
+    + .35 sin(1.9i + 2.3j (1 + .02m) + 2.1m), 0)²; m = 0 is the truth.
+    """
+    t, m, i, j = np.ogrid[:4, :6, :16, :16]
+    wave = (
+        0.3
+        + np.sin(0.7 * i + 0.31 * j + 1.3 * t + 0.9 * m)
+        + 0.6 * np.cos(0.23 * i * (1 + 0.05 * m) - 0.9 * j + 0.7 * t)
+        + 0.35 * np.sin(1.9 * i + 2.3 * j * (1 + 0.02 * m) + 2.1 * m)
+    )
+    fields = (4 * np.maximum(wave, 0) ** 2)[..., None]
+    return fields[:, 0], fields[:, 1:]
+
+
+def white_ensemble(grid, *, seed=0, times=5, members=6, channels=1):
+    """Truth (n, H, W, C) and members (n, M, H, W, C) of independent normal numbers, alike."""
+    random = np.random.default_rng(seed)
+    fields = random.normal(size=(times, members + 1, *grid.shape, channels))
+    return fields[:, 0], fields[:, 1:]

@@ -214,18 +214,18 @@ def write_results(
             {"learned_distance": ("time", rmse.sum(0) / sizes.sum()), "frechet_distance": 3.0},
             {"time": time},
         )
-        quantiles, windows = np.array([0.9, 0.99]), np.array([1, 3, 9, 27])
+        windows = np.array([1, 3, 9, 27])
         skill = 1 - np.exp(-windows / 3.0 / (1 + smooth)) * np.ones((len(channels), 2, 1))
         save(
             "fractions_skill_score",
             {
-                "fractions_skill_score": (("channel", "quantile", "window"), skill),
+                "fractions_skill_score": (("channel", "event", "window"), skill),
                 "threshold": (
-                    ("channel", "quantile"), np.outer(sizes, [1.3, 2.3]), each
+                    ("channel", "event"), np.outer(sizes, [1.3, 2.3]), each
                 ),
                 "window_km": ("window", windows * 417.0, {"units": "km"}),
             },
-            {"channel": list(channels), "quantile": quantiles, "window": windows},
+            {"channel": list(channels), "event": ["90 %", "> 2"], "window": windows},
         )  # fmt: skip
         multiples = np.arange(1, 8)
         beyond = np.exp(-multiples / (0.4 + 0.3 * smooth)) * np.ones((len(channels), 2, 1))
@@ -255,12 +255,19 @@ def write_results(
                     ("channel", "rank"),
                     1 + smooth * np.linspace(-1, 1, 11) ** 2 * np.ones((len(channels), 1)),
                 ),
-                "forecast_probability": (("channel", "quantile", "probability_bin"), probability),
+            },
+            {"channel": list(channels), "time": time},
+        )  # fmt: skip
+        save(
+            "probability",
+            {
+                "threshold": (("channel", "event"), np.outer(sizes, [1.3, 2.3]), each),
+                "forecast_probability": (("channel", "event", "probability_bin"), probability),
                 "observed_frequency": (
-                    ("channel", "quantile", "probability_bin"), probability ** (1 + 0.3 * smooth)
+                    ("channel", "event", "probability_bin"), probability ** (1 + 0.3 * smooth)
                 ),
             },
-            {"channel": list(channels), "time": time, "quantile": quantiles},
+            {"channel": list(channels), "event": ["90 %", "> 2"]},
         )  # fmt: skip
 
     rows_of_table = []

@@ -126,17 +126,18 @@ def test_the_truth_has_a_result_that_no_candidate_changes(name):
     assert_equal(alone, after)
 
 
-@pytest.mark.parametrize("name", [n for n in default_names() if n not in ("samples", "ensemble")])
+@pytest.mark.parametrize("name", [n for n in default_names() if n != "samples"])
 def test_missing_values_never_become_agreement(name):
     """Fields that are missing altogether give no numbers, or leave the numbers to the others."""
     statistic = made(name)
     times = np.arange(COUNT)
-    holed = MEMBERS[:, 0].copy()
+    kind, fields = (Ensemble, MEMBERS) if statistic.ensemble == "all" else (Batch, MEMBERS[:, 0])
+    holed = fields.copy()
     holed[2] = np.nan
-    some = statistic.update(statistic.empty(), Batch(FIELDS, times), Batch(holed, times))
+    some = statistic.update(statistic.empty(), Batch(FIELDS, times), kind(holed, times))
     kept = np.delete(times, 2)
     without = statistic.update(
-        statistic.empty(), Batch(FIELDS[kept], kept), Batch(MEMBERS[kept, 0], kept)
+        statistic.empty(), Batch(FIELDS[kept], kept), kind(fields[kept], kept)
     )
     first, second = statistic.result(some), statistic.result(without)
     for variable in first.data_vars:

@@ -139,8 +139,8 @@ def test_fractions_skill_score_equals_that_of_scores():
     arrays = [
         xr.DataArray(fields[..., 0], dims=("time", "y", "x")) for fields in (candidate, truth)
     ]
-    for quantile in (0.9, 0.95):
-        threshold = result["threshold"].sel(quantile=quantile).item()
+    for event in ("90 %", "95 %"):
+        threshold = result["threshold"].sel(event=event).item()
         for window in (1, 3, 9):
             expected = spatial.fss_2d(
                 *arrays,
@@ -150,7 +150,7 @@ def test_fractions_skill_score_equals_that_of_scores():
                 zero_padding=True,
                 threshold_operator=np.greater,
             )
-            own = result["fractions_skill_score"].sel(quantile=quantile, window=window).item()
+            own = result["fractions_skill_score"].sel(event=event, window=window).item()
             # Theirs takes no windows around the outermost points, for even windows' sake.
             assert own == pytest.approx(float(expected), abs=0.01)
 
@@ -160,7 +160,7 @@ def test_fractions_skill_score_by_brute_force():
     truth, candidate = random_fields(grid, 2, 1, seed=1), random_fields(grid, 2, 1, seed=2)
     result = taken("fractions_skill_score", truth, candidate, grid)
     weights = np.broadcast_to(grid.area_weights(), grid.shape)
-    threshold = result["threshold"].sel(quantile=0.9).item()
+    threshold = result["threshold"].sel(event="90 %").item()
 
     def fractions(field, size):
         exceeds = np.pad((field > threshold).astype(float), ((0, 0), (size // 2,) * 2), "wrap")
@@ -173,7 +173,7 @@ def test_fractions_skill_score_by_brute_force():
             np.stack([fractions(f, size) for f in fields[..., 0]]) for fields in (candidate, truth)
         )
         expected = 1 - (weights * (p - q) ** 2).sum() / (weights * (p**2 + q**2)).sum()
-        own = result["fractions_skill_score"].sel(quantile=0.9, window=size).item()
+        own = result["fractions_skill_score"].sel(event="90 %", window=size).item()
         assert own == pytest.approx(expected, rel=1e-9)
 
 

@@ -98,22 +98,6 @@ def test_ranks_by_hand_and_with_ties():
     np.testing.assert_allclose(state["rank"][0], [1, 1.5, 0.5, 1])
 
 
-def test_reliability_by_brute_force(ensemble):
-    truth, members = ensemble
-    result = scored(truth, members)
-    threshold = result["threshold"].sel(quantile=0.9).item()
-    votes = (members[..., 0] > threshold).sum(1)
-    happened = truth[..., 0] > threshold
-    weights = np.broadcast_to(WEIGHTS, votes.shape)
-    for count in range(7):
-        at = votes == count
-        found = result.sel(quantile=0.9).isel(channel=0, probability_bin=count)
-        assert found["forecast_probability"].item() == pytest.approx(count / 6)
-        expected = (weights[at] * happened[at]).sum() / weights[at].sum()
-        assert found["observed_frequency"].item() == pytest.approx(expected)
-        assert found["reliability_count"].item() == pytest.approx(weights[at].sum() / 5)
-
-
 def test_points_missing_in_a_member_are_left_out(ensemble):
     truth, members = ensemble
     holed = members.copy()

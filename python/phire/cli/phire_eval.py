@@ -26,6 +26,20 @@ class _Named(click.ParamType):
         return name, rest
 
 
+class _Thresholds(_Named):
+    """CHANNEL=VALUE,VALUE,..."""
+
+    def __init__(self) -> None:
+        super().__init__("VALUE,...")
+        self.name = "CHANNEL=VALUE,..."
+
+    def convert(self, value, param, ctx):
+        if isinstance(value, tuple):
+            return value
+        channel, numbers = super().convert(value, param, ctx)
+        return channel, CommaSeparated(float).convert(numbers, param, ctx)
+
+
 @click.command("phire-eval", cls=Command)
 @click.argument("truth", type=click.Path())
 @click.option(
@@ -76,6 +90,13 @@ class _Named(click.ParamType):
 @click.option(
     "--learned", type=click.Path(), default=None, help="Metric of rplearn-eval: learned distance."
 )
+@click.option(
+    "--thresholds",
+    type=_Thresholds(),
+    multiple=True,
+    help="Values of a channel, in its units, above which events are counted, besides the truth's "
+    "quantiles; such as pr=1,5,20.",
+)
 @click.option("--pairs", type=click.IntRange(1), default=300, help="Pairs of points a lag a field.")
 @click.option(
     "--lags", type=CommaSeparated(float, name="KM,..."), default=None, help="Of the semivariogram."
@@ -119,6 +140,7 @@ def main(
             raise InputError(f"{option} is of candidates that are runs, and none is: leave it out.")
     of_runs = {"minimum": minimum, "members": members, "seed": options["seed"]}
     regions = dict(options.pop("regions"))
+    options["thresholds"] = dict(options["thresholds"])
     truth_source = open_fields(truth, variables)
     sources = {
         name: _open(name, spec, truth_source, scale, variables, of_runs)

@@ -178,6 +178,7 @@ class Setting:
         named_wind: The channels that are the eastward and northward wind; else they are looked for.
         standard_names: CF standard names of the channels, empty where not known.
         learned: Callables that the statistics of learned features use, by name.
+        thresholds: Of events, in the units of each channel named.
     """
 
     domain: Domain
@@ -195,6 +196,7 @@ class Setting:
     named_wind: tuple[str, str] | None = None
     standard_names: tuple[str, ...] | None = None
     learned: Mapping[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
+    thresholds: Mapping[str, tuple[float, ...]] = dataclasses.field(default_factory=dict)
 
     @property
     def grid(self) -> Grid:

@@ -27,8 +27,12 @@ def _definitions() -> dict[str, Definition]:
 
 
 def definition(name: str) -> Definition:
-    """Returns the meaning of a variable; of an unknown one, its name in words and no direction."""
-    for known in (name, name.removesuffix("_mean")):
+    """Returns the meaning of a variable; of an unknown one, its name in words and no direction.
+
+    The mean over time, and the least and greatest over members, mean what the variable does.
+    """
+    base = name.removesuffix("_low").removesuffix("_high").removesuffix("_mean")
+    for known in (name, name.removesuffix("_mean"), base):
         if known in _definitions():
             return _definitions()[known]
     return Definition(name, name.replace("_", " ").capitalize(), "")

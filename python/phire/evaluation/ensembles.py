@@ -11,6 +11,7 @@ import xarray as xr
 
 from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
 from phire.evaluation.definitions import CHANNEL, LOWER, ONE, Definition
+from phire.evaluation.member_fields import crps, member_fields
 from phire.evaluation.nan_statistics import mean_of_present
 from phire.evaluation.point_scores import smoothed, smoothing_window
 from phire.evaluation.registry import statistic
@@ -19,9 +20,6 @@ from phire.evaluation.spectral_scores import divided
 if TYPE_CHECKING:
     from phire.evaluation.figures.plan import Plan
     from phire.evaluation.figures.reading import ResultsFolder
-
-QUANTILES = (0.05, 0.5, 0.9, 0.95, 0.99)
-"""Of the truth: events are values above them."""
 
 SPREAD_BINS = 20
 
@@ -54,7 +52,7 @@ VARIABLES = (
 
 @statistic("ensemble", function="ensemble_scores")
 class EnsembleScores(Statistic):
-    """CRPS, spread and skill, rank histogram, reliability; weighted by area.
+    """CRPS, spread and skill, rank histogram; weighted by area.
 
     CRPS = E|X − y| − ½ E|X − X′| over the members, X′ a member drawn anew (plain) or another one
     (fair; Ferro 2014, doi:10.1002/qj.2270). ``spread`` is the root of the mean variance of members
@@ -77,52 +75,33 @@ class EnsembleScores(Statistic):
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
-        self.thresholds = setting.facts.quantiles(QUANTILES)
         # From a thousandth of the truth's standard deviation to ten of them.
         std = np.sqrt(setting.facts.total_variance)
         self._edges = np.geomspace(1e-3, 10, SPREAD_BINS - 1)[:, None] * std
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Means by time, and weights by rank, by spread and by forecast probability."""
+        """Means by time, and weights by rank and by spread."""
         if not isinstance(candidate, Ensemble):
             return {}
         domain = self.domain
-        observed = domain.cut(truth.planes)
-        members = domain.cut(candidate.members)
-        size = members.shape[1]
-        mask = np.isfinite(observed) & np.isfinite(members).all(1)
-        mask = None if mask.all() else mask
-        if mask is not None:
-            observed = np.where(mask, observed, 0)
-            members = np.where(mask[:, None], members, 0)
-        ordered = np.sort(members, axis=1)
-        error = ordered.mean(1) - observed
-        variance = ordered.var(1, ddof=1) if size > 1 else np.zeros_like(observed)
-        distance = np.abs(ordered - observed[:, None]).mean(1)
-        # Σ_ij |x_i − x_j| = 2 Σ_i (2i − M − 1) x_(i), the members in order.
-        factors = 2.0 * np.arange(1, size + 1) - size - 1
-        among = 2 * np.einsum("nmchw,m->nchw", ordered, factors.astype(ordered.dtype))
-        fair = among / (2 * size * (size - 1)) if size > 1 else np.full_like(among, np.nan)
+        fields = member_fields(domain, truth, candidate)
+        plain, fair = crps(fields.observed, fields.ordered)
+        error = fields.members.mean(1) - fields.observed
+        several = fields.size > 1
+        variance = fields.members.var(1, ddof=1) if several else np.zeros_like(fields.observed)
         means = [
-            domain.mean(_masked(distance - among / (2 * size**2), mask), mask),
-            domain.mean(_masked(distance - fair, mask), mask),
-            domain.mean(_masked(variance, mask), mask),
-            domain.mean_product(error, error, mask),
+            fields.mean(plain),
+            fields.mean(fair),
+            fields.mean(variance),
+            domain.mean_product(error, error, fields.mask),
         ]
-        weights = np.broadcast_to(domain.weights, observed.shape)
-        weights = weights if mask is None else weights * mask
-        state = {
+        return {
             "times": truth.times,
             "means": np.stack(means, -1),
-            "size": np.asarray(float(size)),
+            "size": np.asarray(float(fields.size)),
             "batches": np.asarray(1.0),
-            "rank": self._ranks(observed, members, weights),
-        }
-        return (
-            state
-            | self._by_spread(variance, error, weights)
-            | self._reliability(observed, members, weights)
-        )
+            "rank": self._ranks(fields.observed, fields.members, fields.weights),
+        } | self._by_spread(variance, error, fields.weights)
 
     def _ranks(self, observed: np.ndarray, members: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """(C, M+1) weight of each rank; where members equal the truth it is shared out evenly."""
@@ -150,19 +129,6 @@ class EnsembleScores(Statistic):
                 ("error_sum", w * error[:, c].ravel() ** 2),
             ):
                 state[key][c] = np.bincount(place, values, minlength=SPREAD_BINS)
-        return state
-
-    def _reliability(self, observed: np.ndarray, members: np.ndarray, weights: np.ndarray) -> State:
-        size = members.shape[1]
-        shape = (observed.shape[1], len(QUANTILES), size + 1)
-        state = {"forecasts": np.zeros(shape), "events": np.zeros(shape)}
-        for c, q in np.ndindex(*shape[:2]):
-            threshold = self.thresholds[q, c]
-            votes = (members[:, :, c] > threshold).sum(1).ravel()
-            w = weights[:, c].ravel()
-            happened = (observed[:, c] > threshold).ravel()
-            state["forecasts"][c, q] = np.bincount(votes, w, minlength=size + 1)
-            state["events"][c, q] = np.bincount(votes, w * happened, minlength=size + 1)
         return state
 
     def result(self, state: State) -> xr.Dataset:
@@ -202,28 +168,12 @@ class EnsembleScores(Statistic):
             ("channel", "spread_bin"),
             weight / weight.sum(-1, keepdims=True),
         )
-        dataset["quantile"] = ("quantile", np.array(QUANTILES))
-        dimensions = ("channel", "quantile", "probability_bin")
-        probability = np.broadcast_to(np.arange(size + 1) / size, state["forecasts"].shape)
-        dataset["forecast_probability"] = (dimensions, probability.copy(), {"units": "1"})
-        dataset["observed_frequency"] = (
-            dimensions,
-            divided(state["events"], state["forecasts"]),
-            {"units": "1"},
-        )
-        share = divided(state["forecasts"], state["forecasts"].sum(-1, keepdims=True))
-        dataset["reliability_count"] = (
-            dimensions,
-            share,
-            {"units": "1", "long_name": "share of the area and times with this probability"},
-        )
-        dataset["threshold"] = (("channel", "quantile"), self.thresholds.T, units)
         return dataset
 
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures that a folder of results gives; see :class:`Statistic`."""
-        from phire.evaluation.figures.ensembles import ensemble_figure, reliability_figure
+        from phire.evaluation.figures.ensembles import ensemble_figure
         from phire.evaluation.figures.plan import Plan, figure_name
         from phire.evaluation.figures.reading import values_of
         from phire.evaluation.figures.style import readable
@@ -241,17 +191,3 @@ class EnsembleScores(Statistic):
                     "that the truth is like a member; a U means too little spread.",
                     functools.partial(ensemble_figure, data, channel=channel, styles=folder.styles),
                 )
-            if "observed_frequency" in variables:
-                yield Plan(
-                    figure_name("reliability", channel),
-                    "ensembles",
-                    f"Reliability of ensembles of {readable(channel)}",
-                    "On the diagonal, events occur as often as they were given probability.",
-                    functools.partial(
-                        reliability_figure, data, channel=channel, styles=folder.styles
-                    ),
-                )
-
-
-def _masked(values: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    return values if mask is None else np.where(mask, values, 0)

@@ -11,6 +11,7 @@ import xarray as xr
 
 from phire.evaluation.accumulator import Batch, Setting, State, Statistic
 from phire.evaluation.definitions import HIGHER, Definition
+from phire.evaluation.events import Events
 from phire.evaluation.nan_statistics import mean_of_present
 from phire.evaluation.point_scores import joint_mask
 from phire.evaluation.registry import statistic
@@ -40,8 +41,9 @@ class FractionsSkillScore(Statistic):
     """FSS = 1 − Σ (p − q)² / (Σ p² + Σ q²) (Roberts & Lean 2008, doi:10.1175/2007MWR2123.1).
 
     p and q are the fractions of a square of n × n points where candidate and truth exceed a
-    quantile of the truth; sums run over squares (weighted by area) and times. Squares reach across
-    the seam of longitudes; what lies outside the fields, or is missing in either, exceeds nothing.
+    quantile of the truth, or a threshold given in units; sums run over squares (weighted by area)
+    and times. Squares reach across the seam of longitudes; what lies outside the fields, or is
+    missing in either, exceeds nothing.
     """
 
     order = 70
@@ -51,23 +53,25 @@ class FractionsSkillScore(Statistic):
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
-        self.thresholds = setting.facts.quantiles(QUANTILES)
+        self.events = Events.of(setting, QUANTILES)
         self.windows = [size for size in WINDOWS if size <= min(self.domain.shape)]
         points = self.domain.shape[0] * self.domain.shape[1]
         self.stride = max(1, int(np.sqrt(points / CENTRES)))
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Sums of squares of differences and of fractions: (C, quantiles, windows, 2)."""
+        """Sums of squares of differences and of fractions: (C, events, windows, 2)."""
         if candidate is None:
             return {}
         domain = self.domain
         mask = joint_mask(domain, truth, candidate)
         planes = [domain.cut(batch.planes) for batch in (truth, candidate)]
-        sums = np.zeros((truth.planes.shape[1], len(QUANTILES), len(self.windows), 2))
+        sums = np.zeros((truth.planes.shape[1], len(self.events), len(self.windows), 2))
         weights = np.broadcast_to(domain.weights, domain.shape)
         weights = np.ascontiguousarray(weights[:: self.stride, :: self.stride], np.float64)
         for i, c, q in np.ndindex(len(truth), *sums.shape[:2]):
-            threshold = self.thresholds[q, c]
+            threshold = self.events.limits[q, c]
+            if np.isnan(threshold):
+                continue
             inside = True if mask is None else mask[i, c]
 
             def of_truth(i=i, c=c, threshold=threshold, inside=inside) -> list[np.ndarray]:
@@ -114,20 +118,19 @@ class FractionsSkillScore(Statistic):
         return counts
 
     def result(self, state: State) -> xr.Dataset:
-        """Over (channel, quantile, window)."""
+        """Over (channel, event, window)."""
         sums = state["sums"]
         with np.errstate(invalid="ignore", divide="ignore"):
             score = np.where(sums[..., 1] > 0, 1 - sums[..., 0] / sums[..., 1], np.nan)
         dataset = xr.Dataset(coords=self.coordinates("channel"))
-        dataset["quantile"] = ("quantile", np.array(QUANTILES))
+        self.events.add_to(dataset, self.units())
         dataset["window"] = ("window", np.array(self.windows), {"units": "points"})
         dataset["fractions_skill_score"] = (
-            ("channel", "quantile", "window"),
+            ("channel", "event", "window"),
             score,
             {"units": "1", "long_name": "fractions skill score"},
         )
         dataset["fractions_skill_score_mean"] = ("channel", mean_of_present(score, axis=(1, 2)))
-        dataset["threshold"] = (("channel", "quantile"), self.thresholds.T, self.units())
         if self.setting.grid.has_distances:
             spacing = self.setting.grid.spacing_km(self.setting.radius)[0]
             dataset["window_km"] = ("window", spacing * np.array(self.windows), {"units": "km"})

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,7 @@ def measure(
     seed: int = 0,
     threads: int | None = None,
     learned: dict[str, Callable[..., Any]] | None = None,
+    thresholds: Mapping[str, Sequence[float]] | None = None,
 ) -> xr.Dataset:
     """Any statistic by its name, of the truth alone or of a candidate against it.
 
@@ -58,6 +59,7 @@ def measure(
         seed: Of random draws.
         threads: For transforms; one a core if None.
         learned: ``distance`` and ``features``, as for :func:`evaluate`.
+        thresholds: By channel, values in its units above which events are counted.
 
     Returns:
         The variables of ``NAME.nc``.
@@ -89,6 +91,7 @@ def measure(
         lags=tuple(map(float, lags)),
         pairs=pairs,
         learned=learned or {},
+        thresholds={channel: tuple(found) for channel, found in (thresholds or {}).items()},
     )
     reason = kind.refusal(setting)
     if not kind.takes(setting):

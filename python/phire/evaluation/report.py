@@ -34,6 +34,9 @@ REPORT = "report.html"
 LIGHT = 40_000
 """Bytes of a PNG file that is put into the report as it is."""
 
+ENDS = ("_low", "_high")
+"""Endings of the least and greatest over members, or of the ends of an interval."""
+
 WEBP_QUALITY = 75
 """At which neither lettering nor colours differ visibly from the PNG file."""
 
@@ -178,10 +181,11 @@ def _score_table(folder: ResultsFolder, table: pd.DataFrame) -> str:
             values = np.array([table.loc[name, column.name] for name in candidates], dtype=float)
             best = best_of(values, known)
             units = pretty_units(folder.units(known.name, column.channel or None))
+            ranges = [_range(table, name, column) for name in candidates]
             cells = "".join(
-                f'<td class="best" title="best">{_number(value)}</td>'
+                f'<td class="best" title="best">{_number(value)}{ranges[i]}</td>'
                 if i in best
-                else f"<td>{_number(value)}</td>"
+                else f"<td>{_number(value)}{ranges[i]}</td>"
                 for i, value in enumerate(values)
             )
             body.append(
@@ -195,6 +199,18 @@ def _score_table(folder: ResultsFolder, table: pd.DataFrame) -> str:
         f'<table class="scores">\n<thead><tr><th scope="col">Score</th>{head}</tr></thead>\n'
         f"<tbody>\n{chr(10).join(body)}\n</tbody></table></div>\n"
     )
+
+
+def _range(table: pd.DataFrame, candidate: str, column: _Column) -> str:
+    """The columns ``NAME_low`` and ``NAME_high`` beside a number; empty where there are none."""
+    base, separator, labels = column.name.partition(":")
+    ends = [f"{base}{end}{separator}{labels}" for end in ENDS]
+    if not all(end in table for end in ends):
+        return ""
+    low, high = (float(table.loc[candidate, end]) for end in ends)
+    if not math.isfinite(low + high):
+        return ""
+    return f' <span class="range">({_number(low)} … {_number(high)})</span>'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -211,11 +227,14 @@ def _columns(folder: ResultsFolder, table: pd.DataFrame) -> dict[str, list[_Colu
     """The numeric columns under their headings: of no channel, kinetic energy, the channels."""
     found: dict[str, list[_Column]] = {"": [], "kinetic_energy": []}
     found |= {channel: [] for channel in folder.channels}
+    bases = {str(column).split(":")[0] for column in table.columns}
     for column in table.columns:
         values = pd.to_numeric(table[column], errors="coerce")
         if column in ("region", "candidate") or values.isna().all():
             continue
         name, *labels = str(column).split(":")
+        if name.endswith(ENDS) and name.rsplit("_", 1)[0] in bases:
+            continue  # shown behind the number that it is an end of
         channel = labels.pop(0) if labels and labels[0] in found else ""
         heading = channel or ("other numbers" if labels else "")
         known = definition(name)

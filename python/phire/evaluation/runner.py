@@ -47,6 +47,7 @@ def evaluate(
     learned_distance: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
     learned_features: Callable[[np.ndarray], np.ndarray] | None = None,
     wind: tuple[str, str] | None = None,
+    thresholds: Mapping[str, Sequence[float]] | None = None,
     lags: Sequence[float] = LAGS,
     pairs: int = 300,
     origins: Mapping[str, Mapping[str, Any]] | None = None,
@@ -81,6 +82,8 @@ def evaluate(
         learned_features: (n, H, W, C) → (n, F), for the Fréchet distance.
         wind: The channels that are the eastward and northward wind, in m/s, for kinetic energy; by
             default they are told by standard names, names and units.
+        thresholds: By channel, values in its units above which events are counted, besides the
+            quantiles of the truth.
         lags: Of the semivariogram, km.
         pairs: Of points for each lag and field.
         origins: By source (``truth``, candidates, ``--climatology``, ``--learned``) what it was
@@ -135,6 +138,7 @@ def evaluate(
         learned=learned,
         named_wind=None if wind is None else tuple(wind),
         standard_names=aligned.standard_names,
+        thresholds=_checked_thresholds(thresholds or {}, aligned.channels),
     )
     settings = [dataclasses.replace(setting, domain=domain) for domain in domains]
     names, skipped = _chosen_metrics(metrics, settings, placed)
@@ -161,6 +165,8 @@ def evaluate(
     places = {name: _region_text(region) for name, region in regions.items()}
     if wind is not None:
         base["wind"] = list(wind)
+    if setting.thresholds:
+        base["thresholds"] = {name: list(found) for name, found in setting.thresholds.items()}
     folder = Folder(output, base, sources, places)
     folder.prepare(overwrite)
     wanted = _units(names, settings, placed)
@@ -191,6 +197,18 @@ def evaluate(
         write_report(output)
     folder.finish()
     return output
+
+
+def _checked_thresholds(
+    thresholds: Mapping[str, Sequence[float]], channels: Sequence[str]
+) -> dict[str, tuple[float, ...]]:
+    """Returns the thresholds in ascending order; refuses those of unknown channels."""
+    for name in thresholds:
+        if name not in channels:
+            raise InputError(
+                f"--thresholds {name}: the truth has no such channel; it has {', '.join(channels)}."
+            )
+    return {name: tuple(sorted(map(float, set(found)))) for name, found in thresholds.items()}
 
 
 def _units(

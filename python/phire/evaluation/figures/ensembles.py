@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from phire.errors import InputError
-from phire.evaluation.figures.reading import Datasets, opened, units_of
+from phire.evaluation.figures.reading import Datasets, event_heading, opened, units_of
 from phire.evaluation.figures.style import (
     TRUTH,
     Style,
@@ -82,13 +82,14 @@ def ensemble_figure(
 
 @styled
 def reliability_figure(
-    ensembles: Datasets, *, channel: str, styles: Mapping[str, Style] | None = None
+    probabilities: Datasets, *, channel: str, styles: Mapping[str, Style] | None = None
 ) -> Figure:
-    """Draws observed frequency against forecast probability, a panel for a threshold.
+    """Draws observed frequency against forecast probability, a panel for an event.
 
     Args:
-        ensembles: By candidate: data sets or paths with ``forecast_probability`` and
-            ``observed_frequency`` over ``channel``, ``quantile`` and ``probability_bin``.
+        probabilities: By candidate: data sets or paths of ``probability.nc`` with
+            ``forecast_probability`` and ``observed_frequency`` over ``channel``, ``event`` and
+            ``probability_bin``, and ``threshold(channel, event)``.
         channel: The channel.
         styles: By candidate; by their order if None.
 
@@ -98,35 +99,90 @@ def reliability_figure(
     Raises:
         InputError: No data set holds the frequencies.
     """
+    axes = ("forecast_probability", "Forecast probability"), (
+        "observed_frequency", "Observed frequency",
+    )  # fmt: skip
+    return _event_figure(probabilities, channel, styles, *axes, title="Reliability")
+
+
+@styled
+def operating_figure(
+    probabilities: Datasets, *, channel: str, styles: Mapping[str, Style] | None = None
+) -> Figure:
+    """Draws relative operating curves, a panel for an event.
+
+    Args:
+        probabilities: By candidate: data sets or paths of ``probability.nc`` with ``hit_rate`` and
+            ``false_alarm_rate`` over ``channel``, ``event`` and ``votes``, ``roc_area`` and
+            ``threshold`` over ``channel`` and ``event``.
+        channel: The channel.
+        styles: By candidate; by their order if None.
+
+    Returns:
+        The figure; the area under each curve stands in its panel.
+
+    Raises:
+        InputError: No data set holds the rates.
+    """
+    axes = ("false_alarm_rate", "False-alarm rate"), ("hit_rate", "Hit rate")
+    return _event_figure(
+        probabilities, channel, styles, *axes, title="Relative operating curves", area="roc_area"
+    )
+
+
+def _event_figure(
+    results: Datasets,
+    channel: str,
+    styles: Mapping[str, Style] | None,
+    across: tuple[str, str],
+    up: tuple[str, str],
+    *,
+    title: str,
+    area: str = "",
+) -> Figure:
+    """Draws unit squares, a panel for an event, with the diagonal.
+
+    Args:
+        results: Data sets or paths by candidate.
+        channel: The channel.
+        styles: By candidate; by their order if None.
+        across, up: Variable and label of each axis.
+        title: Before the channel's name.
+        area: Variable over ``channel`` and ``event`` that is written into the panels.
+    """
     datasets = {
         name: dataset
-        for name, dataset in opened(ensembles).items()
-        if name != TRUTH and "observed_frequency" in dataset
+        for name, dataset in opened(results).items()
+        if name != TRUTH and up[0] in dataset
     }
     if not datasets:
-        raise InputError("none of the data sets holds observed frequencies: nothing to draw.")
-    styles = styles or candidate_styles(opened(ensembles))
+        raise InputError(f"none of the data sets holds {up[0]}: there is nothing to draw.")
+    styles = styles or candidate_styles(opened(results))
     some = next(iter(datasets.values()))
-    quantiles = some["quantile"].values
-    figure = new_figure(1 + 2.9 * len(quantiles), 3.9)
-    panels = figure.subplots(1, len(quantiles), sharey=True, squeeze=False)[0]
-    for axes, quantile in zip(panels, quantiles):
+    limits = some["threshold"].sel(channel=channel)
+    events = [event for event in some["event"].values if limits.sel(event=event).notnull()]
+    columns = min(len(events), 4)
+    rows = -(-len(events) // columns)
+    figure = new_figure(1 + 2.5 * columns, 0.8 + 3 * rows)
+    grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    for axes in grid.ravel()[len(events) :]:
+        axes.set_visible(False)
+    for axes, event in zip(grid.ravel(), events):
         axes.plot([0, 1], [0, 1], color="black", linewidth=1, zorder=1)
-        for name, dataset in datasets.items():
-            here = dataset.sel(channel=channel, quantile=quantile)
-            axes.plot(
-                here["forecast_probability"].values,
-                here["observed_frequency"].values,
-                marker=styles[name].marker,
-                ms=4,
-                **styles[name].line(),
-            )
-        axes.set_title(f"above the {100 * float(quantile):g} % quantile", fontsize=9)
-        axes.set_xlabel("Forecast probability")
+        for i, (name, dataset) in enumerate(datasets.items()):
+            here = dataset.sel(channel=channel, event=event)
+            x, y = (here[variable].values for variable, _ in (across, up))
+            axes.plot(x, y, marker=styles[name].marker, ms=4, **styles[name].line())
+            if area:
+                text, place = f"{float(here[area]):.3f}", (0.97, 0.04 + 0.09 * i)
+                axes.text(*place, text, color=styles[name].colour, ha="right", fontsize=8)
+        axes.set_title(event_heading(some, channel, event), fontsize=9)
+        axes.set_xlabel(across[1])
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1)
         axes.set_aspect("equal")
-    panels[0].set_ylabel("Observed frequency")
-    figure.suptitle(f"Reliability of {readable(channel)}", x=0.01, ha="left", fontsize=12)
+    for axes in grid[:, 0]:
+        axes.set_ylabel(up[1])
+    figure.suptitle(f"{title} of {readable(channel)}", x=0.01, ha="left", fontsize=12)
     legend_below(figure, list(datasets), styles, markers=True)
     return figure

@@ -15,7 +15,7 @@ import xarray as xr
 from phire.errors import InputError
 from phire.evaluation.catalogue import definition
 from phire.evaluation.definitions import CHANNEL, SQUARED
-from phire.evaluation.figures.style import Style, candidate_styles
+from phire.evaluation.figures.style import Style, candidate_styles, number_text, pretty_units
 from phire.evaluation.results import TRUTH
 from phire.fields.units import power
 
@@ -220,3 +220,13 @@ def units_of(dataset: xr.Dataset, variable: str, channel: str | None = None) -> 
     if channel is not None and "channel" in dataset.coords:
         return str(list(units)[list(dataset["channel"].values).index(channel)])
     return ""
+
+
+def event_heading(dataset: xr.Dataset, channel: str, event: str) -> str:
+    """Returns the words for an event: ``above the 90 % quantile (3.2 mm)``, ``above 5 mm``."""
+    limit = float(dataset["threshold"].sel(channel=channel, event=event))
+    units = pretty_units(units_of(dataset, "threshold", channel))
+    text = f"{number_text(float(f'{limit:.3g}'))} {units}"
+    if event.startswith(">"):
+        return f"above {text.strip()}"
+    return f"above the {event} quantile\n({text.strip()})"

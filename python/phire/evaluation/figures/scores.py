@@ -41,6 +41,9 @@ from phire.evaluation.figures.style import (
 SMOOTHED = "_smoothed"
 """The ending of a variable that holds the smoothed series of another."""
 
+LOW, HIGH = "_low", "_high"
+"""The endings of variables that hold the least and greatest over members of another."""
+
 
 @styled
 def score_figure(
@@ -101,6 +104,9 @@ def score_figure(
                 axes.plot(times, smooth, **style.line())
             else:
                 axes.plot(times, values, marker=style.marker, **style.line())
+            if variable + LOW in dataset:
+                edges = [_series(dataset[variable + end], channel).values for end in (LOW, HIGH)]
+                axes.fill_between(times, *edges, color=style.colour, alpha=0.15, linewidth=0)
         known = definition(variable)
         axes.set_title(known.title + (f"  ({known.direction})" if known.direction else ""))
         axes.set_ylabel(pretty_units(units))
@@ -131,7 +137,7 @@ def series_of(datasets: Mapping[str, xr.Dataset], channel: str | None) -> list[s
             if (
                 "time" in array.dims
                 and not spare
-                and not str(name).endswith(SMOOTHED)
+                and not str(name).endswith((SMOOTHED, LOW, HIGH))
                 and ("channel" in array.dims) == (channel is not None)
                 and np.issubdtype(array.dtype, np.number)
                 and has_values({"": dataset}, str(name), channel)

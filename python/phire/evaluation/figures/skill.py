@@ -9,16 +9,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from phire.errors import InputError
-from phire.evaluation.figures.reading import Datasets, opened, units_of
+from phire.evaluation.figures.reading import Datasets, event_heading, opened
 from phire.evaluation.figures.style import (
     TRUTH,
     Style,
     candidate_styles,
     legend_below,
     new_figure,
-    number_text,
     plain_ticks,
-    pretty_units,
     readable,
     styled,
 )
@@ -32,8 +30,7 @@ def fractions_skill_figure(
 
     Args:
         scores: By candidate: data sets or paths with ``fractions_skill_score`` over ``channel``,
-            ``quantile`` and ``window``, perhaps ``window_km(window)``, ``threshold(channel,
-            quantile)``.
+            ``event`` and ``window``, ``threshold(channel, event)``, perhaps ``window_km(window)``.
         channel: The channel.
         styles: By candidate; by their order if None.
 
@@ -47,15 +44,16 @@ def fractions_skill_figure(
     datasets = _with(scores, "fractions_skill_score")
     styles = styles or candidate_styles(opened(scores))
     some = next(iter(datasets.values()))
-    quantiles = some["quantile"].values
-    figure = new_figure(1 + 2.8 * len(quantiles), 3.6)
-    panels = figure.subplots(1, len(quantiles), sharey=True, squeeze=False)[0]
+    limits = some["threshold"].sel(channel=channel)
+    events = [event for event in some["event"].values if limits.sel(event=event).notnull()]
+    figure = new_figure(1 + 2.8 * len(events), 3.6)
+    panels = figure.subplots(1, len(events), sharey=True, squeeze=False)[0]
     kilometres = "window_km" in some and np.isfinite(some["window_km"].values).all()
     sizes = np.asarray(some["window_km" if kilometres else "window"].values, float)
-    for axes, quantile in zip(panels, quantiles):
+    for axes, event in zip(panels, events):
         axes.axhline(0.5, color="#777777", linewidth=0.8, dashes=(2, 2), zorder=1)
         for name, dataset in datasets.items():
-            values = dataset["fractions_skill_score"].sel(channel=channel, quantile=quantile)
+            values = dataset["fractions_skill_score"].sel(channel=channel, event=event)
             axes.plot(
                 sizes,
                 values.transpose("window").values,
@@ -63,11 +61,7 @@ def fractions_skill_figure(
                 ms=4,
                 **styles[name].line(),
             )
-        heading = f"above the {100 * float(quantile):g} % quantile"
-        if "threshold" in some:
-            threshold = float(some["threshold"].sel(channel=channel, quantile=quantile))
-            units = pretty_units(units_of(some, "threshold", channel))
-            heading += f"\n({number_text(float(f'{threshold:.3g}'))} {units})"
+        heading = event_heading(some, channel, event)
         axes.set_title(heading, fontsize=9)
         axes.set_xscale("log")
         limits = (sizes.min() / 1.2, sizes.max() * 1.2)

@@ -1,0 +1,188 @@
+"""Probabilities of events: Brier score and its parts, reliability, relative operating curve."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
+from phire.evaluation.definitions import HIGHER, LOWER, Definition
+from phire.evaluation.events import Events
+from phire.evaluation.member_fields import member_fields
+from phire.evaluation.nan_statistics import mean_of_present
+from phire.evaluation.registry import statistic
+from phire.evaluation.spectral_scores import divided
+
+if TYPE_CHECKING:
+    from phire.evaluation.figures.plan import Plan
+    from phire.evaluation.figures.reading import ResultsFolder
+
+QUANTILES = (0.05, 0.5, 0.9, 0.95, 0.99)
+"""Of the truth: events are values above them."""
+
+VARIABLES = (
+    Definition(
+        "brier_score", "Brier score", "⟨w (p − o)²⟩, p the share of members with the event, o = 1 "
+        "where the truth has it; = reliability − resolution + uncertainty", "1", LOWER,
+        "Brier (1950), doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2",
+    ),
+    Definition(
+        "brier_reliability", "Reliability part of the Brier score",
+        "Σₖ fₖ (pₖ − ōₖ)², fₖ the share of the area and times with probability pₖ, ōₖ the observed "
+        "frequency there", "1", LOWER,
+        "Murphy (1973), doi:10.1175/1520-0450(1973)012<0595:ANVPOT>2.0.CO;2",
+    ),
+    Definition(
+        "brier_resolution", "Resolution part of the Brier score", "Σₖ fₖ (ōₖ − ō)²", "1", HIGHER,
+        "Murphy (1973), doi:10.1175/1520-0450(1973)012<0595:ANVPOT>2.0.CO;2",
+    ),
+    Definition(
+        "brier_uncertainty", "Uncertainty part of the Brier score", "ō (1 − ō)", "1", "",
+        "Murphy (1973), doi:10.1175/1520-0450(1973)012<0595:ANVPOT>2.0.CO;2",
+    ),
+    Definition(
+        "brier_skill_score", "Brier skill score", "1 − Brier score / ō (1 − ō)", "1", HIGHER,
+        "Wilks (2011), Statistical Methods in the Atmospheric Sciences, ch. 8",
+    ),
+    Definition(
+        "roc_area", "Area under the relative operating curve",
+        "∫ hit rate d(false-alarm rate), both over the share of members needed for a warning; 0.5: "
+        "no skill", "1", HIGHER, "Mason (1982), Aust. Met. Mag. 30, 291–303",
+    ),
+    Definition(
+        "expected_calibration_error", "Expected calibration error", "Σₖ fₖ |pₖ − ōₖ|", "1", LOWER,
+        "Naeini et al. (2015), doi:10.1609/aaai.v29i1.9602",
+    ),
+)  # fmt: skip
+"""Variables of the result that people look at."""
+
+
+@statistic("probability", function="probability_scores")
+class EventProbabilities(Statistic):
+    """Brier score with its parts, ROC and reliability of the share of members above thresholds.
+
+    Events are values above quantiles of the truth and above the thresholds given in units. The
+    decomposition is exact, for an ensemble of M members has only M + 1 probabilities.
+    """
+
+    order = 111
+    definitions = VARIABLES
+    summary = (
+        ("brier_skill_score", "brier_skill_score"),
+        ("roc_area_mean", "roc_area"),
+        ("expected_calibration_error_mean", "expected_calibration_error"),
+    )
+    of_truth = False
+    ensemble = "all"
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self.events = Events.of(setting, QUANTILES)
+
+    def measure(self, truth: Batch, candidate: Batch | None) -> State:
+        """Weights by probability, of all points and of those with the event: (C, E, M + 1)."""
+        if not isinstance(candidate, Ensemble):
+            return {}
+        fields = member_fields(self.domain, truth, candidate)
+        shape = (fields.observed.shape[1], len(self.events), fields.size + 1)
+        state = {"forecasts": np.zeros(shape), "events": np.zeros(shape)}
+        for c, e in np.ndindex(*shape[:2]):
+            limit = self.events.limits[e, c]
+            votes = (fields.members[:, :, c] > limit).sum(1).ravel()
+            weights = fields.weights[:, c].ravel()
+            happened = (fields.observed[:, c] > limit).ravel()
+            for key, counted in (("forecasts", weights), ("events", weights * happened)):
+                state[key][c, e] = np.bincount(votes, counted, minlength=shape[2])
+        return state
+
+    def result(self, state: State) -> xr.Dataset:
+        """Scores over (channel, event), and the curves over the probabilities."""
+        forecasts, events = state["forecasts"], state["events"]
+        forecasts = np.where(np.isfinite(self.events.limits.T)[..., None], forecasts, np.nan)
+        size = forecasts.shape[-1] - 1
+        probability = np.arange(size + 1) / size
+        total = forecasts.sum(-1)
+        share = divided(forecasts, total[..., None])
+        frequency = divided(events, forecasts)
+        base = divided(events.sum(-1), total)
+        # A probability that never occurred has no observed frequency, and weighs nothing.
+        gap = np.where(forecasts > 0, probability - np.nan_to_num(frequency), 0)
+        gain = np.where(forecasts > 0, np.nan_to_num(frequency) - base[..., None], 0)
+        parts = {
+            "brier_reliability": (share * gap**2).sum(-1),
+            "brier_resolution": (share * gain**2).sum(-1),
+            "brier_uncertainty": base * (1 - base),
+            "expected_calibration_error": (share * np.abs(gap)).sum(-1),
+        }
+        brier = parts["brier_reliability"] - parts["brier_resolution"] + parts["brier_uncertainty"]
+        hits, alarms = operating_curve(forecasts, events)
+        parts |= {
+            "brier_score": brier,
+            "brier_skill_score": 1 - divided(brier, parts["brier_uncertainty"]),
+            "roc_area": -np.trapezoid(hits, alarms, axis=-1),
+        }
+        dataset = xr.Dataset(coords=self.coordinates("channel"), attrs={"members": size})
+        self.events.add_to(dataset, self.units())
+        for name, values in parts.items():
+            dataset[name] = (("channel", "event"), values, {"units": "1"})
+            dataset[f"{name}_mean"] = ("channel", mean_of_present(values, 1), {"units": "1"})
+        for name, dimension, values in (
+            ("forecast_probability", "probability_bin",
+             np.broadcast_to(probability, forecasts.shape).copy()),
+            ("observed_frequency", "probability_bin", frequency),
+            ("forecast_share", "probability_bin", share),
+            ("hit_rate", "votes", hits),
+            ("false_alarm_rate", "votes", alarms),
+        ):  # fmt: skip
+            dataset[name] = (("channel", "event", dimension), values, {"units": "1"})
+        return dataset
+
+    @classmethod
+    def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
+        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        from phire.evaluation.figures.ensembles import operating_figure, reliability_figure
+        from phire.evaluation.figures.plan import Plan, figure_name
+        from phire.evaluation.figures.reading import has_values, values_of
+        from phire.evaluation.figures.style import readable
+
+        data = folder.metric(cls.name)
+        for channel in values_of(data, "channel"):
+            for variable, name, title, caption, draw in (
+                ("observed_frequency", "reliability", "Reliability of ensembles",
+                 "On the diagonal, events occur as often as they were given probability.",
+                 reliability_figure),
+                ("hit_rate", "roc", "Relative operating curves",
+                 "Hits against false alarms as fewer members are needed for a warning: the nearer "
+                 "to the upper left, the better events are told from others. Says nothing of "
+                 "calibration.", operating_figure),
+            ):  # fmt: skip
+                if has_values(data, variable, channel):
+                    yield Plan(
+                        figure_name(name, channel),
+                        "ensembles",
+                        f"{title} of {readable(channel)}",
+                        caption,
+                        functools.partial(draw, data, channel=channel, styles=folder.styles),
+                    )
+
+
+def operating_curve(forecasts: np.ndarray, events: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns hit rate and false-alarm rate of warnings by at least k = 0 … M + 1 members.
+
+    Args:
+        forecasts: (..., M + 1) weight of points by number of members with the event.
+        events: (..., M + 1) weight of those at which it happened.
+
+    Returns:
+        Two arrays (..., M + 2), descending from 1 to 0; NaN where no event, or nothing else, is.
+    """
+    rates = []
+    for counted in (events, forecasts - events):
+        above = np.cumsum(counted[..., ::-1], axis=-1)[..., ::-1]
+        above = np.concatenate([above, np.zeros_like(above[..., :1])], axis=-1)
+        rates.append(divided(above, above[..., :1]))
+    return rates[0], rates[1]

@@ -1,0 +1,48 @@
+"""Events: values above quantiles of the truth, and above thresholds in the channels' units."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+
+from phire.evaluation.accumulator import Setting
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Events:
+    """Thresholds of each channel, by label.
+
+    Attributes:
+        labels: ``90 %`` for a quantile of the truth, ``> 5`` for a threshold in units.
+        limits: (E, C) the thresholds; NaN where a channel has no such threshold.
+    """
+
+    labels: tuple[str, ...]
+    limits: np.ndarray
+
+    @classmethod
+    def of(cls, setting: Setting, quantiles: Sequence[float]) -> Events:
+        """Returns the events above quantiles of the truth and above ``setting.thresholds``.
+
+        Args:
+            setting: Its facts hold the truth's quantiles.
+            quantiles: Levels between 0 and 1.
+        """
+        given = sorted({value for values in setting.thresholds.values() for value in values})
+        limits = np.full((len(given), len(setting.channels)), np.nan)
+        for channel, values in setting.thresholds.items():
+            for value in values:
+                limits[given.index(value), setting.channels.index(channel)] = value
+        labels = [f"{100 * level:g} %" for level in quantiles] + [f"> {v:g}" for v in given]
+        return cls(tuple(labels), np.concatenate([setting.facts.quantiles(quantiles), limits]))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def add_to(self, dataset: xr.Dataset, units: dict[str, str]) -> None:
+        """Adds the coordinate ``event`` and ``threshold(channel, event)`` to a dataset."""
+        dataset["event"] = ("event", np.array(self.labels, dtype=object))
+        dataset["threshold"] = (("channel", "event"), self.limits.T, units)

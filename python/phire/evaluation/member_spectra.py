@@ -1,0 +1,140 @@
+"""Spectra of members and of their mean; spread and error of an ensemble by scale."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
+from phire.evaluation.definitions import ONE, SQUARED, Definition
+from phire.evaluation.registry import statistic
+from phire.evaluation.spectra import Spectra, wavelengths
+from phire.evaluation.spectral_scores import divided
+
+if TYPE_CHECKING:
+    from phire.evaluation.figures.plan import Plan
+    from phire.evaluation.figures.reading import ResultsFolder
+
+VARIABLES = (
+    Definition(
+        "member_variance", "Spectrum of the members", "the mean of the members' spectra", SQUARED,
+    ),
+    Definition(
+        "mean_variance", "Spectrum of the ensemble mean",
+        "of the mean of the members: what they do not agree on is missing", SQUARED,
+    ),
+    Definition(
+        "spectral_spread_skill_ratio", "Spread–skill ratio by scale",
+        "√((M + 1)/M · Σ|fₘ − f̄|²/(M − 1) / |f̄ − g|²) over the components of a band, f the "
+        "members, f̄ their mean, g the truth; the sums over times", "1", ONE,
+        "Fortin et al. (2014), doi:10.1175/JHM-D-14-0008.1, by spectral band",
+    ),
+)  # fmt: skip
+"""Variables of the result that people look at."""
+
+
+@statistic("ensemble_spectrum")
+class MemberSpectra(Statistic):
+    """Spectra of the members, of their mean and of the truth, and spread–skill ratio by band.
+
+    By degree on global grids, by wavelength of a cosine transform elsewhere, as ``spectrum``.
+    Times with a missing value are left out.
+    """
+
+    order = 116
+    definitions = VARIABLES
+    of_truth = False
+    ensemble = "all"
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self.kind = Spectra(setting).kind
+        self.globally = hasattr(self.kind, "harmonics")
+
+    @classmethod
+    def refusal(cls, setting: Setting) -> str | None:
+        """As of the spectrum."""
+        return Spectra.refusal(setting)
+
+    def _bands(self, components: np.ndarray) -> np.ndarray:
+        """(n, C, K) sums over the bands of squared components (n, C, k)."""
+        squares = components.real**2 + components.imag**2
+        if self.globally:
+            return self.kind.harmonics.sum_orders(squares)
+        return self.kind.binned(squares)[..., :-1]
+
+    def measure(self, truth: Batch, candidate: Batch | None) -> State:
+        """Sums over times of spectra: of truth, mean, error, spread (C, K), members (M, C, K)."""
+        if not isinstance(candidate, Ensemble):
+            return {}
+        transform = self.kind.coefficients if self.globally else self.kind.transform
+        observed = transform(truth)
+        members = [transform(member) for member in candidate.each()]
+        mean = sum(members) / len(members)
+        whole = np.isfinite(observed[..., 0]) & np.isfinite(mean[..., 0])
+
+        def total(components: np.ndarray) -> np.ndarray:
+            bands = self._bands(np.where(whole[..., None], components, 0))
+            return bands.sum(0)
+
+        return {
+            "count": whole.sum(0).astype(float),
+            "truth": total(observed),
+            "mean": total(mean),
+            "error": total(mean - observed),
+            "spread": sum(total(member - mean) for member in members) / (len(members) - 1),
+            "members": np.stack([total(member) for member in members]),
+        }
+
+    def result(self, state: State) -> xr.Dataset:
+        """Spectra over (channel, wavelength) and the spread–skill ratio."""
+        radius = self.setting.radius
+        if self.globally:
+            degree = np.arange(1, self.kind.harmonics.truncation + 1)
+            wavelength, unit, first = wavelengths(degree, radius), "km", 1
+        else:
+            wavelength, first = 1 / self.kind.wavenumbers, 0
+            unit = "km" if self.setting.grid.has_distances else "pixels"
+        count = state["count"][:, None]
+        size = len(state["members"])
+        dataset = xr.Dataset(coords=self.coordinates("channel"), attrs={"members": size})
+        dataset["wavelength"] = ("wavelength", wavelength, {"units": unit})
+        members = divided(state["members"], count)
+        for name, values in (
+            ("truth_variance", divided(state["truth"], count)),
+            ("mean_variance", divided(state["mean"], count)),
+            ("member_variance", members.mean(0)),
+            ("member_variance_low", members.min(0)),
+            ("member_variance_high", members.max(0)),
+        ):
+            dataset[name] = (("channel", "wavelength"), values[:, first:], self.squared_units())
+        ratio = np.sqrt((size + 1) / size * divided(state["spread"], state["error"]))
+        dataset["spectral_spread_skill_ratio"] = (
+            ("channel", "wavelength"), ratio[:, first:], {"units": "1"}
+        )  # fmt: skip
+        return dataset
+
+    @classmethod
+    def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
+        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        from phire.evaluation.figures.curves import Panel, channel_plans
+
+        shared = {"along": "wavelength", "x_label": "Wavelength", "falling": True}
+        panels = [
+            Panel("Members (band: all of them)", "member_variance", y_label="Variance",
+                  logarithmic="both", band=("member_variance_low", "member_variance_high"),
+                  truth="truth_variance", **shared),
+            Panel("Ensemble mean", "mean_variance", y_label="Variance", logarithmic="both",
+                  truth="truth_variance", **shared),
+            Panel("Spread–skill ratio (→ 1)", "spectral_spread_skill_ratio",
+                  y_label="Spread / error", logarithmic="both", reference=1.0, **shared),
+        ]  # fmt: skip
+        yield from channel_plans(
+            folder, cls.name, panels, "ensembles", "Spectra of members and of their mean",
+            "Members should follow the truth (black) at all scales; their mean lacks what they do "
+            "not agree on. Right: at 1 the spread tells the error at that scale; below, members "
+            "are too much alike.",
+        )  # fmt: skip

@@ -1,0 +1,165 @@
+"""Energy score and variogram score of patches: scores of many points at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
+from phire.evaluation.definitions import CHANNEL, LOWER, Definition
+from phire.evaluation.member_fields import member_fields
+from phire.evaluation.nan_statistics import mean_of_present
+from phire.evaluation.registry import statistic
+
+SIDE = 8
+"""Points along a side of a patch."""
+
+PATCHES = 256
+"""Patches of a field, at most; of more, those at even distances."""
+
+ORDER = 0.5
+"""Of the variogram score: the power of differences."""
+
+VARIABLES = (
+    Definition(
+        "energy_score", "Energy score of patches",
+        "E‖X − y‖ − ½ E‖X − X′‖ of patches of 8 × 8 points, ‖·‖ the root of the area-weighted mean "
+        "square over the patch",
+        CHANNEL, LOWER, "Gneiting & Raftery (2007), doi:10.1198/016214506000001437",
+    ),
+    Definition(
+        "energy_score_fair", "Fair energy score of patches",
+        "the same, X′ one of the other members", CHANNEL, LOWER,
+        "Ferro (2014), doi:10.1002/qj.2270",
+    ),
+    Definition(
+        "variogram_score", "Variogram score of patches",
+        "mean over pairs of points i, j of a patch of (|yᵢ − yⱼ|^½ − E|Xᵢ − Xⱼ|^½)²", CHANNEL,
+        LOWER,
+        "Scheuerer & Hamill (2015), doi:10.1175/MWR-D-14-00269.1",
+    ),
+)  # fmt: skip
+"""Variables of the result that people look at."""
+
+
+@statistic("patch_scores")
+class PatchScores(Statistic):
+    """Energy and variogram scores of patches of 8 × 8 points, of each channel, by time.
+
+    The CRPS judges each point alone; these judge the dependence between points, too. A patch
+    with a missing value is left out; patches are weighted by area.
+    """
+
+    order = 113
+    title = "Scores of patches"
+    definitions = VARIABLES
+    summary = (
+        ("energy_score_fair_mean", "energy_score_fair"),
+        ("variogram_score_mean", "variogram_score"),
+    )
+    series = ("times", "scores")
+    of_truth = False
+    ensemble = "all"
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        height, width = self.domain.shape
+        self.side = min(SIDE, height, width)
+        rows = np.arange(0, height - self.side + 1, self.side)
+        columns = np.arange(0, width - self.side + 1, self.side)
+        step = max(1, int(np.ceil(np.sqrt(len(rows) * len(columns) / PATCHES))))
+        corners = np.meshgrid(rows[::step], columns[::step], indexing="ij")
+        inside = np.indices((self.side, self.side)).reshape(2, -1)
+        self._rows, self._columns = (
+            corner.reshape(-1, 1) + offset for corner, offset in zip(corners, inside)
+        )
+        weights = np.broadcast_to(self.domain.weights, self.domain.shape)
+        self._weights = weights[self._rows, self._columns].astype(np.float64)
+
+    @classmethod
+    def refusal(cls, setting: Setting) -> str | None:
+        """A patch holds two points at least."""
+        if min(setting.domain.shape) < 2:
+            return "patches need at least 2 × 2 points"
+        return None
+
+    def measure(self, truth: Batch, candidate: Batch | None) -> State:
+        """Scores by time: (n, C, 3), plain and fair energy score and variogram score."""
+        if not isinstance(candidate, Ensemble):
+            return {}
+        fields = member_fields(self.domain, truth, candidate)
+        scores = np.full((*fields.observed.shape[:2], 3), np.nan)
+        for i, c in np.ndindex(*scores.shape[:2]):
+            whole = (self._weights > 0).all(1)
+            if fields.mask is not None:
+                whole &= fields.mask[i, c][self._rows, self._columns].all(1)
+            if not whole.any():
+                continue
+            rows, columns = self._rows[whole], self._columns[whole]
+            observed = fields.observed[i, c][rows, columns].astype(np.float64)
+            members = fields.members[i, :, c][:, rows, columns].astype(np.float64)
+            weights = self._weights[whole]
+            area = weights.sum(1)
+            found = (
+                *energy_scores(observed, members, weights / area[:, None]),
+                variogram_score(observed, members),
+            )
+            scores[i, c] = [np.average(values, weights=area) for values in found]
+        return {"times": truth.times, "scores": scores}
+
+    def result(self, state: State) -> xr.Dataset:
+        """Each score over (channel, time) and its mean."""
+        times, ordered = self.ordered(state)
+        dataset = xr.Dataset(coords=self.coordinates("channel"))
+        dataset["time"] = self.time_coordinate(times)
+        for name, values in zip(
+            ("energy_score", "energy_score_fair", "variogram_score"),
+            np.moveaxis(ordered["scores"], -1, 0),
+        ):
+            # Squares of square roots have the channel's units, too.
+            dataset[name] = (("channel", "time"), values.T, self.units())
+            dataset[f"{name}_mean"] = ("channel", mean_of_present(values, 0), self.units())
+        dataset.attrs["patch"] = self.side
+        return dataset
+
+
+def energy_scores(
+    observed: np.ndarray, members: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the energy score of patches, plain and fair.
+
+    Args:
+        observed: (p, k) values of each patch.
+        members: (M, p, k).
+        weights: (p, k) weights of the points, of sum 1 in each patch.
+
+    Returns:
+        Two arrays (p,); the fair score of a single member is NaN.
+    """
+    size = len(members)
+    root = np.sqrt(weights)
+    observed, members = observed * root, members * root
+    distance = np.sqrt(((members - observed) ** 2).sum(-1)).mean(0)
+    among = np.zeros(len(observed))
+    for m in range(1, size):
+        among += 2 * np.sqrt(((members[m:] - members[:-m]) ** 2).sum(-1)).sum(0)
+    fair = among / (2 * size * (size - 1)) if size > 1 else np.full_like(among, np.nan)
+    return distance - among / (2 * size**2), distance - fair
+
+
+def variogram_score(observed: np.ndarray, members: np.ndarray) -> np.ndarray:
+    """Returns the variogram score (p,) of patches, the mean over pairs of different points.
+
+    Args:
+        observed: (p, k) values of each patch.
+        members: (M, p, k).
+    """
+    points = observed.shape[1]
+    total = np.zeros(len(observed))
+    for first in range(points - 1):
+        theirs = np.abs(observed[:, first + 1 :] - observed[:, first : first + 1]) ** ORDER
+        own = np.zeros_like(theirs)
+        for member in members:
+            own += np.abs(member[:, first + 1 :] - member[:, first : first + 1]) ** ORDER
+        total += ((theirs - own / len(members)) ** 2).sum(1)
+    return total / (points * (points - 1) / 2)

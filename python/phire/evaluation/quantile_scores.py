@@ -1,0 +1,96 @@
+"""Quantile (pinball) scores of the quantiles of an ensemble."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from phire.evaluation.accumulator import Batch, Ensemble, State, Statistic
+from phire.evaluation.definitions import CHANNEL, LOWER, Definition
+from phire.evaluation.member_fields import member_fields
+from phire.evaluation.nan_statistics import mean_of_present
+from phire.evaluation.registry import statistic
+from phire.evaluation.spectral_scores import divided
+
+if TYPE_CHECKING:
+    from phire.evaluation.figures.plan import Plan
+    from phire.evaluation.figures.reading import ResultsFolder
+
+LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
+
+VARIABLES = (
+    Definition(
+        "quantile_score", "Quantile score",
+        "⟨w max(τ (y − q), (τ − 1)(y − q))⟩, q the quantile τ of the members, linear between them",
+        CHANNEL, LOWER, "Koenker & Bassett (1978), doi:10.2307/1913643",
+    ),
+    Definition(
+        "quantile_coverage", "Share of the truth below a quantile",
+        "⟨w 1[y ≤ q]⟩; equal to τ where ensembles are calibrated", "1", "",
+    ),
+)  # fmt: skip
+"""Variables of the result that people look at."""
+
+
+@statistic("quantile_score")
+class QuantileScore(Statistic):
+    """Pinball loss of the members' quantiles, and the share of the truth below them."""
+
+    order = 115
+    definitions = VARIABLES
+    summary = (("quantile_score_mean", "quantile_score"),)
+    of_truth = False
+    ensemble = "all"
+
+    def measure(self, truth: Batch, candidate: Batch | None) -> State:
+        """Sums of weighted losses and of weights below the quantiles: (C, levels)."""
+        if not isinstance(candidate, Ensemble):
+            return {}
+        fields = member_fields(self.domain, truth, candidate)
+        shape = (fields.observed.shape[1], len(LEVELS))
+        state = {"loss": np.zeros(shape), "below": np.zeros(shape)}
+        for k, level in enumerate(LEVELS):
+            place = level * (fields.size - 1)
+            low = int(place)
+            high = min(low + 1, fields.size - 1)
+            quantile = fields.ordered[:, low] + (place - low) * (
+                fields.ordered[:, high] - fields.ordered[:, low]
+            )
+            above = fields.observed - quantile
+            loss = np.maximum(level * above, (level - 1) * above)
+            for key, values in (("loss", loss), ("below", above <= 0)):
+                state[key][:, k] = np.einsum("nchw,nchw->c", values, fields.weights)
+        state["weight"] = fields.weights.sum((0, 2, 3), dtype=np.float64)
+        return state
+
+    def result(self, state: State) -> xr.Dataset:
+        """``quantile_score`` and ``quantile_coverage`` over (channel, level)."""
+        dataset = xr.Dataset(coords=self.coordinates("channel"))
+        dataset["level"] = ("level", np.array(LEVELS))
+        weight = state["weight"][:, None]
+        loss = divided(state["loss"], weight)
+        dataset["quantile_score"] = (("channel", "level"), loss, self.units())
+        dataset["quantile_score_mean"] = ("channel", mean_of_present(loss, 1), self.units())
+        below = divided(state["below"], weight)
+        dataset["quantile_coverage"] = (("channel", "level"), below, {"units": "1"})
+        return dataset
+
+    @classmethod
+    def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
+        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        from phire.evaluation.figures.curves import Panel, channel_plans
+
+        panels = [
+            Panel("Quantile score (↓)", "quantile_score", "level", "Level τ", "Quantile score",
+                  from_zero=True),
+            Panel("Calibration", "quantile_coverage", "level", "Level τ",
+                  "Share of the truth below", reference="diagonal"),
+        ]  # fmt: skip
+        yield from channel_plans(
+            folder, cls.name, panels, "ensembles", "Quantile scores",
+            "Left: the loss of the members' quantiles. Right: on the diagonal as much of the truth "
+            "lies below a quantile as should.",
+        )  # fmt: skip

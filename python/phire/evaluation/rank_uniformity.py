@@ -1,0 +1,146 @@
+"""Ranks of the truth among members with ties broken at random, and the PIT histogram."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from phire.evaluation.accumulator import Batch, Ensemble, State, Statistic
+from phire.evaluation.definitions import LOWER, ONE, ZERO, Definition
+from phire.evaluation.member_fields import member_fields
+from phire.evaluation.registry import statistic
+from phire.evaluation.spectral_scores import divided
+
+if TYPE_CHECKING:
+    from phire.evaluation.figures.plan import Plan
+    from phire.evaluation.figures.reading import ResultsFolder
+
+BINS = 20
+
+VARIABLES = (
+    Definition(
+        "rank_error", "Error of the rank histogram",
+        "Σₖ |fₖ − 1/(M + 1)|, fₖ the share of rank k; 0: flat", "1", LOWER,
+        "Delle Monache et al. (2006), doi:10.1029/2005JD006917",
+    ),
+    Definition(
+        "rank_delta", "Departure of the rank histogram from what sampling gives",
+        "Σₖ (sₖ − N/(M+1))² · (M+1)/(N M), sₖ the number of points of rank k, N all points; 1 "
+        "where ranks are equally likely and points independent", "1", ONE,
+        "Candille & Talagrand (2005), doi:10.1256/qj.04.71",
+    ),
+    Definition(
+        "calibration_bias", "Bias of ranks",
+        "∫ (C(u) − u) du, C the cumulative rank histogram; above 0: the members lie too high", "1",
+        ZERO,
+    ),
+    Definition(
+        "calibration_error", "Calibration error of ranks", "∫ (C(u) − u)² du", "1", LOWER,
+    ),
+    Definition(
+        "pit_histogram", "Histogram of the probability integral transform",
+        "share of u = (ranks below + a uniform number) / (M + 1) in 20 equal bins, over 1/20", "1",
+        "", "Gneiting, Balabdaoui & Raftery (2007), doi:10.1111/j.1467-9868.2007.00587.x",
+    ),
+)  # fmt: skip
+"""Variables of the result that people look at."""
+
+
+@statistic("rank_uniformity")
+class RankUniformity(Statistic):
+    """Rank histogram with ties broken at random, its error against flatness, and the PIT histogram.
+
+    Where the truth equals members, as dry points of rain do, its rank is drawn evenly from the
+    ranks that it shares (Hamill & Colucci 1998); draws depend on the seed and the time alone.
+    """
+
+    order = 114
+    definitions = VARIABLES
+    summary = (
+        ("rank_error", "rank_error"),
+        ("rank_delta", "rank_delta"),
+        ("calibration_bias", "calibration_bias"),
+        ("calibration_error", "calibration_error"),
+    )
+    of_truth = False
+    ensemble = "all"
+
+    def measure(self, truth: Batch, candidate: Batch | None) -> State:
+        """Weights and numbers of points by rank, and weights by bin of the PIT."""
+        if not isinstance(candidate, Ensemble):
+            return {}
+        fields = member_fields(self.domain, truth, candidate)
+        channels, size = fields.observed.shape[1], fields.size
+        below = (fields.members < fields.observed[:, None]).sum(1)
+        equal = (fields.members == fields.observed[:, None]).sum(1)
+        state = {key: np.zeros((channels, size + 1)) for key in ("rank", "points")}
+        state["pit"] = np.zeros((channels, BINS))
+        for i, time in enumerate(truth.times):
+            value = int(self.setting.time.values[time]) % 2**63
+            random = np.random.default_rng([self.setting.seed, value, 3])
+            place = random.random(below.shape[1:]) * (equal[i] + 1) + below[i]
+            for c in range(channels):
+                weights = fields.weights[i, c].ravel()
+                rank = place[c].astype(np.intp).ravel()
+                transform = (place[c] * (BINS / (size + 1))).astype(np.intp).ravel()
+                state["rank"][c] += np.bincount(rank, weights, minlength=size + 1)
+                state["points"][c] += np.bincount(rank[weights > 0], minlength=size + 1)
+                state["pit"][c] += np.bincount(transform, weights, minlength=BINS)
+        return state
+
+    def result(self, state: State) -> xr.Dataset:
+        """Histograms by channel, and what tells them from flat ones."""
+        dataset = xr.Dataset(coords=self.coordinates("channel"))
+        share = divided(state["rank"], state["rank"].sum(-1, keepdims=True))
+        bias, error = calibration(share)
+        points, ranks = state["points"], share.shape[-1]
+        number = points.sum(-1, keepdims=True)
+        departure = ((points - number / ranks) ** 2).sum(-1)
+        for name, values in (
+            ("rank_error", np.abs(share - 1 / ranks).sum(-1)),
+            ("rank_delta", divided(departure * ranks, number[:, 0] * (ranks - 1))),
+            ("calibration_bias", bias),
+            ("calibration_error", error),
+        ):
+            dataset[name] = ("channel", values, {"units": "1"})
+        dataset["rank_histogram"] = (("channel", "rank"), share, {"units": "1"})
+        level = divided(state["pit"], state["pit"].sum(-1, keepdims=True)) * BINS
+        dataset["probability"] = ("probability", (np.arange(BINS) + 0.5) / BINS)
+        dataset["pit_histogram"] = (("channel", "probability"), level, {"units": "1"})
+        return dataset
+
+    @classmethod
+    def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
+        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        from phire.evaluation.figures.curves import Panel, channel_plans
+
+        panel = Panel(
+            "",
+            "pit_histogram",
+            "probability",
+            "Probability integral transform of the truth",
+            "Frequency relative to a flat histogram",
+            reference=1.0,
+            from_zero=True,
+        )
+        yield from channel_plans(
+            folder, cls.name, [panel], "ensembles", "PIT histogram",
+            "Flat where the truth is like a member; a U means too little spread, a slope a bias. "
+            "Equal values, as of dry points, are ranked at random.",
+        )  # fmt: skip
+
+
+def calibration(share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns ∫ (C(u) − u) du and ∫ (C(u) − u)² du of rank histograms (..., K) of sum 1.
+
+    C is the cumulative histogram, linear within each rank, so that both integrals are exact.
+    """
+    ranks = share.shape[-1]
+    start = np.zeros_like(share[..., :1])
+    gap = np.concatenate([start, np.cumsum(share, -1)], -1) - np.arange(ranks + 1) / ranks
+    left, right = gap[..., :-1], gap[..., 1:]
+    squares = (left**2 + left * right + right**2) / 3
+    return (left + right).mean(-1) / 2, squares.mean(-1)
