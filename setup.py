@@ -10,7 +10,13 @@ EXTRAS = {
     "maps": ["cartopy>=0.23"],
     "cuda": ["tensorflow[and-cuda]>=2.18"],
 }
+EXTRAS["docs"] = [
+    "mkdocs-click>=0.8",
+    "mkdocs-material>=9.5",
+    "mkdocstrings[python]>=0.26",
+]
 EXTRAS["test"] = [
+    *EXTRAS["docs"],
     *EXTRAS["grib"],
     *EXTRAS["maps"],
     "gstools>=1.6",
@@ -66,12 +72,14 @@ setup(
         "h5py>=3.11",
         "hdf5plugin>=5.0",
         "isal>=1.6",
+        "Jinja2>=3.1",
         "keras>=3.9",
         "matplotlib>=3.10",
         "pillow>=10",
         "pint>=0.24",
         "netCDF4>=1.6",
         "numpy>=1.26",
+        "omegaconf>=2.4",
         "pandas>=2.2",
         "POT>=0.9.4",
         "pyproj>=3.6",

@@ -219,6 +219,27 @@ def parse(specification: Specification) -> tuple[str, dict[str, Any]]:
     return name.strip(), options
 
 
+def specification_text(specification: Mapping[str, Any]) -> str:
+    """Writes a choice of a part as the command line takes it; the inverse of :func:`parse`.
+
+    Args:
+        specification: The options, with the key ``name``.
+
+    Raises:
+        InputError: A value cannot be written so, such as a text with a comma.
+    """
+    name, options = parse(specification)
+    text = ",".join([name, *(f"{key}={_yaml_text(value)}" for key, value in options.items())])
+    if parse(text) != (name, options):
+        raise InputError(f"the options {options} of {name} cannot be written as {text!r}.")
+    return text
+
+
+def _yaml_text(value: Any) -> str:
+    text = yaml.safe_dump(value, default_flow_style=True, width=float("inf"), allow_unicode=True)
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
 def split_outside_brackets(text: str, separator: str = ",") -> list[str]:
     """Splits a text at a separator, but not inside brackets: ``a,b=[1,2]`` → ``a``, ``b=[1,2]``."""
     pieces, depth = [""], 0

@@ -15,6 +15,7 @@ SUBCOMMANDS = {
     "regrid": "Bring fields to another grid.",
     "join": "Join stores along time into one virtual store.",
     "info": "Describe a store, records, a run, a metric or results.",
+    "run": "Run a pipeline of commands from one YAML file.",
     "parts": "List networks, objectives and schedules with their options.",
     "predict": "Apply a trained generator to whole fields.",
     "distance": "Measure the learned distance between fields.",

@@ -1,0 +1,263 @@
+"""Running of pipelines: each stage is a process, here or on a dask cluster."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import fcntl
+import graphlib
+import os
+import shlex
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from phire import files, interruption, progress
+from phire.errors import InputError, WorkError
+from phire.pipeline import records
+from phire.pipeline.commands import can_overwrite, executable, find_command
+from phire.pipeline.configuration import read_pipeline
+from phire.pipeline.report import write_report
+from phire.pipeline.stages import Stage, expand
+
+LOGS = "logs"
+"""Where the logs of stages that run side by side lie in the pipeline's directory."""
+REFUSED = 2
+"""Exit status of a command that refuses its options, inputs or output before it does anything."""
+_POLL = 0.3
+"""Seconds between two looks at a running command."""
+
+
+def plan_pipeline(
+    path: str | os.PathLike, overrides: Sequence[str] = ()
+) -> dict[str, records.Planned]:
+    """Returns what a run of a pipeline would do, stage by stage in their order; runs nothing.
+
+    Args:
+        path: The pipeline file.
+        overrides: Changes to it, ``a.b=value``.
+
+    Raises:
+        InputError: The pipeline has a mistake.
+    """
+    pipeline = read_pipeline(path, overrides)
+    return records.plan(pipeline.directory, expand(pipeline))
+
+
+def run_pipeline(
+    path: str | os.PathLike,
+    overrides: Sequence[str] = (),
+    *,
+    jobs: int = 1,
+    scheduler: str | None = None,
+    report: bool = False,
+) -> None:
+    """Runs the stages of a pipeline that are not done.
+
+    A stage made before by other options or from other inputs is made again with ``--overwrite``,
+    and so is what depends on it. Where a stage fails, those that do not need it are run all the
+    same.
+
+    Args:
+        path: The pipeline file.
+        overrides: Changes to it, ``a.b=value``.
+        jobs: Stages to run side by side on this machine.
+        scheduler: Address of a running dask cluster to run them on instead; its workers must see
+            the same files under the same paths.
+        report: Write a page that compares the results of all ``phire-eval`` stages,
+            ``report.html`` in the pipeline's directory.
+
+    Raises:
+        InputError: The pipeline has a mistake, or is being run by another process.
+        WorkError: Stages failed; the message lists them.
+    """
+    pipeline = read_pipeline(path, overrides)
+    stages = expand(pipeline)
+    directory = pipeline.directory
+    with _locked(directory):
+        planned = records.plan(directory, stages)
+        waiting = {name: p for name, p in planned.items() if p.state != records.DONE}
+        progress.say(
+            f"{path}: {len(waiting)} of {len(planned)} stages to run, "
+            f"{len(planned) - len(waiting)} done"
+        )
+        failed: dict[str, str] = {}
+        if waiting:
+            with _executor(jobs, scheduler) as executor:
+                logged = jobs > 1 or scheduler is not None
+                failed = _run(directory, waiting, executor, logged)
+        if report:
+            progress.say(f"The comparison: {write_report(directory, stages)}")
+    if failed:
+        raise WorkError(
+            f"{len(failed)} of {len(planned)} stages have no output: "
+            + "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+        )
+
+
+def _run(
+    directory: Path,
+    planned: Mapping[str, records.Planned],
+    executor: concurrent.futures.Executor,
+    logged: bool,
+) -> dict[str, str]:
+    """Runs stages in the order of their graph; returns the reasons of those without an output."""
+    needs = {n: [need for need in p.stage.needs if need in planned] for n, p in planned.items()}
+    graph = graphlib.TopologicalSorter(needs)
+    graph.prepare()
+    stop = directory.absolute() / records.FOLDER / f"stop-{uuid.uuid4().hex}"
+    running: dict[concurrent.futures.Future, str] = {}
+    failed: dict[str, str] = {}
+    try:
+        while graph.is_active():
+            for name in graph.get_ready():
+                lacking = [need for need in needs[name] if need in failed]
+                if lacking:
+                    failed[name] = f"not run without {lacking[0]}"
+                    graph.done(name)
+                    continue
+                stage = planned[name].stage
+                log = directory.absolute() / LOGS / f"{name}.log" if logged else None
+                overwrites = planned[name].state == records.CHANGED
+                progress.say(f"\n$ {shlex.join(stage.command_line)}")
+                future = executor.submit(
+                    run_stage, directory.absolute(), stage, os.getcwd(), overwrites, log, stop
+                )
+                running[future] = name
+            ended, _ = concurrent.futures.wait(
+                running, timeout=1, return_when=concurrent.futures.FIRST_COMPLETED
+            )
+            interruption.check()
+            for future in ended:
+                name = running.pop(future)
+                reason = _outcome(future)
+                if reason:
+                    failed[name] = reason
+                if logged or reason:
+                    progress.say(f"{name}: {reason or 'done'}")
+                graph.done(name)
+    except BaseException:
+        with interruption.deferred(raises=False):
+            stop.touch()
+            for future in running:
+                future.cancel()
+            concurrent.futures.wait(running)
+        raise
+    finally:
+        stop.unlink(missing_ok=True)
+    return failed
+
+
+def _outcome(future: concurrent.futures.Future) -> str:
+    """Returns why a stage failed; empty if it did not."""
+    try:
+        return future.result()
+    except (OSError, concurrent.futures.CancelledError) as error:
+        return str(error) or "cancelled"
+    except Exception as error:
+        # dask's own classes, named here only where a cluster was used: a lost worker.
+        if type(error).__module__.partition(".")[0] == "distributed":
+            return f"its worker was lost ({error})"
+        raise
+
+
+def run_stage(
+    directory: Path,
+    stage: Stage,
+    working_directory: str,
+    overwrites: bool,
+    log: Path | None,
+    stop: Path,
+) -> str:
+    """Runs one stage's command and records it.
+
+    Args:
+        directory: Of the pipeline.
+        stage: The stage.
+        working_directory: Where relative paths of the pipeline begin.
+        overwrites: An output of other options is there.
+        log: File for what the command prints; None leaves it to this process's streams.
+        stop: The command is ended when this file appears, wherever it runs.
+
+    Returns:
+        Why it failed; empty if it did not.
+    """
+    before = records.read(directory, stage.name)
+    # A replacement that was interrupted may have begun already: then it is continued, and only an
+    # output that is still the old one is refused with status 2 and replaced.
+    begun = before is not None and not before["finished"] and before["overwrites"]
+    records.write(directory, stage, finished=False, overwrites=overwrites or begun)
+    started = time.monotonic()
+    plain = [*executable(stage.command), *stage.words]
+    replacing = [*plain, *(["--overwrite"] if can_overwrite(find_command(stage.command)) else [])]
+    for words in [replacing] if overwrites else [plain, replacing] if begun else [plain]:
+        status = _call(words, working_directory, log, stop)
+        if status != REFUSED:
+            break
+    if status == REFUSED:
+        records.restore(directory, stage.name, before)
+    if status:
+        return f"exit status {status}" + ("" if log is None else f", see {log}")
+    seconds = time.monotonic() - started
+    records.write(directory, stage, finished=True, overwrites=False, seconds=seconds)
+    return ""
+
+
+def _call(words: Sequence[str], working_directory: str, log: Path | None, stop: Path) -> int:
+    """Runs a command to its end, or until the file ``stop`` appears; returns its exit status."""
+    with contextlib.ExitStack() as stack:
+        stream = None
+        if log is not None:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            stream = stack.enter_context(open(log, "a", encoding="utf-8"))
+            stream.write(f"$ {shlex.join(words)}\n")
+            stream.flush()
+        process = subprocess.Popen(
+            words, cwd=working_directory, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream
+        )
+        try:
+            while True:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    return process.wait(_POLL)
+                if stop.exists():
+                    process.terminate()
+                    return process.wait()
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+
+
+@contextlib.contextmanager
+def _executor(jobs: int, scheduler: str | None) -> Iterator[concurrent.futures.Executor]:
+    if scheduler is None:
+        if jobs < 1:
+            raise InputError(f"jobs {jobs} must be at least 1.")
+        with concurrent.futures.ThreadPoolExecutor(jobs) as executor:
+            yield executor
+        return
+    if jobs != 1:
+        raise InputError("jobs and scheduler exclude one another: give one of them.")
+    from phire.fields.cluster import cluster
+
+    with cluster(scheduler=scheduler) as client:
+        yield client.get_executor(pure=False, retries=0)
+
+
+@contextlib.contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Holds the pipeline's directory for this process."""
+    folder = directory / records.FOLDER
+    files.require_place(folder / "lock.json")
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(
+                f"{directory} is in use by another phire run: wait for its end, or set another "
+                "directory."
+            ) from None
+        yield

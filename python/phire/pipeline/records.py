@@ -1,0 +1,145 @@
+"""Records of finished stages: by what each output was made, so that it is not made again."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import glob
+import json
+import os
+import re
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from phire import files
+from phire.pipeline.stages import Stage
+
+FOLDER = ".stages"
+"""Where records lie in the pipeline's directory."""
+DONE, NEW, CHANGED = "done", "to run", "changed"
+
+
+@dataclasses.dataclass(frozen=True)
+class Planned:
+    """A stage and what a run would do about it.
+
+    Attributes:
+        stage: The stage.
+        state: ``done``, ``to run`` or ``changed``: made before, by other options or inputs.
+        reason: In words, for a changed stage.
+    """
+
+    stage: Stage
+    state: str
+    reason: str = ""
+
+
+def plan(directory: Path, stages: Mapping[str, Stage]) -> dict[str, Planned]:
+    """Compares stages, each after those it needs, with the records of what was made before."""
+    planned: dict[str, Planned] = {}
+    for name, stage in stages.items():
+        record = read(directory, name)
+        if record is None:
+            planned[name] = Planned(stage, NEW)
+            continue
+        reason = _difference(directory, stage, record, planned)
+        if not reason and record["finished"] and stage.output.exists():
+            planned[name] = Planned(stage, DONE)
+        else:
+            planned[name] = Planned(stage, CHANGED if reason else NEW, reason)
+    return planned
+
+
+def read(directory: Path, name: str) -> dict[str, Any] | None:
+    """Returns the record of a stage; None if it was never started."""
+    try:
+        return json.loads(_path(directory, name).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def write(
+    directory: Path, stage: Stage, *, finished: bool, overwrites: bool, seconds: float = 0.0
+) -> None:
+    """Records that a stage was started, or finished, with what it was made from.
+
+    Args:
+        directory: Of the pipeline.
+        stage: The stage.
+        finished: Its command ended with success.
+        overwrites: An earlier output was being replaced.
+        seconds: Duration of the command.
+    """
+    record = {
+        "command": stage.command,
+        "options": stage.options,
+        "inputs": _inputs(stage),
+        "needs": {name: _made(directory, name) for name in stage.needs},
+        "finished": finished,
+        "overwrites": overwrites,
+        "made": uuid.uuid4().hex,
+        "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "seconds": round(seconds, 1),
+    }
+    files.write_json(_path(directory, stage.name), record)
+
+
+def restore(directory: Path, name: str, record: Mapping[str, Any] | None) -> None:
+    """Puts back the record that a stage had before its command was refused."""
+    path = _path(directory, name)
+    if record is None:
+        path.unlink(missing_ok=True)
+    else:
+        files.write_json(path, record)
+
+
+def _path(directory: Path, name: str) -> Path:
+    return directory / FOLDER / f"{name}.json"
+
+
+def _made(directory: Path, name: str) -> str | None:
+    record = read(directory, name)
+    return None if record is None else record["made"]
+
+
+def _difference(
+    directory: Path, stage: Stage, record: Mapping[str, Any], planned: Mapping[str, Planned]
+) -> str:
+    """Says why a recorded stage has to be run again; empty if it has not."""
+    if record["command"] != stage.command:
+        return f"command was {record['command']}, now {stage.command}"
+    found = files.differences(_joined(record["options"]), _joined(stage.options))
+    if found:
+        return "; ".join(found)
+    for name in stage.needs:
+        if planned[name].state != DONE or record["needs"].get(name) != _made(directory, name):
+            return f"{name} is made again"
+    inputs = _inputs(stage)
+    for path, fingerprint in record["inputs"].items():
+        if inputs.get(path, fingerprint) != fingerprint:
+            return f"the content of {path} has changed"
+    return ""
+
+
+def _joined(options: Mapping[str, Any]) -> dict[str, str]:
+    return {name: " ".join(texts) for name, texts in options.items()}
+
+
+def _inputs(stage: Stage) -> dict[str, str]:
+    """Fingerprints of the files that a stage reads and no stage makes, by their paths."""
+    texts = [text for texts in stage.options.values() for text in texts]
+    pieces = {piece for text in texts for piece in (text, *re.split(r"[=,:\s]", text)) if piece}
+    paths = {path for piece in pieces for path in glob.glob(piece)}
+    return {
+        path: files.fingerprint(path)
+        for path in sorted(paths)
+        if Path(path).is_file() and not _is_output(path, stage)
+    }
+
+
+def _is_output(path: str, stage: Stage) -> bool:
+    outputs = [stage.output.absolute(), *(output.absolute() for output in stage.needs.values())]
+    absolute = Path(os.path.abspath(path))
+    return any(output in (absolute, *absolute.parents) for output in outputs)

@@ -1,0 +1,228 @@
+"""Stages of a pipeline: sweeps expanded, references resolved, in the order of their graph."""
+
+from __future__ import annotations
+
+import dataclasses
+import graphlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from phire.errors import InputError
+from phire.pipeline.commands import SUFFIXES, command_line
+from phire.pipeline.configuration import Pipeline, references, resolved
+
+_SEVERAL = re.compile(r"\$\{(named|paths):([A-Za-z_][\w-]*)\}")
+_NOT_IN_FILE_NAMES = re.compile(r"[^\w.-]+")
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One command to run: a stage of the file at one point of the sweep.
+
+    Attributes:
+        name: Name of the stage and what varies, ``generator_seed-0``.
+        entry: The stage's key in the pipeline file.
+        point: Label on each axis that it depends on.
+        command: The console command.
+        words: The words of the command line after it.
+        options: The texts of each argument and option, by name.
+        output: Path of the output.
+        needs: Outputs of other stages that it reads, by the stages' names.
+    """
+
+    name: str
+    entry: str
+    point: Mapping[str, str]
+    command: str
+    words: Sequence[str]
+    options: Mapping[str, Sequence[str]]
+    output: Path
+    needs: Mapping[str, Path]
+
+    @property
+    def command_line(self) -> list[str]:
+        """The words to type in a shell."""
+        return [*self.command.split(), *self.words]
+
+
+def expand(pipeline: Pipeline) -> dict[str, Stage]:
+    """Returns the stages of a pipeline at all points of its sweep, each after those it needs.
+
+    A stage varies along the axes that it refers to and along those of the stages that it needs.
+    ``${NAME}`` of a stage is the path of its output at the same point; ``${paths:NAME}`` and
+    ``${named:NAME}`` as items of a list stand for all of them that fit the point.
+
+    Raises:
+        InputError: A reference or an option is wrong, or stages need one another in a circle.
+    """
+    graph = {name: set(_needed(pipeline, stage)) for name, stage in pipeline.stages.items()}
+    try:
+        order = list(graphlib.TopologicalSorter(graph).static_order())
+    except graphlib.CycleError as error:
+        circle = " → ".join(reversed(error.args[1]))
+        raise InputError(f"{pipeline.path}: stages need one another: {circle}.") from None
+    expanded: dict[str, list[Stage]] = {}
+    for name in order:
+        points = _points(pipeline, name, expanded)
+        expanded[name] = [_stage(pipeline, name, point, expanded) for point in points]
+    stages = [stage for name in order for stage in expanded[name]]
+    by_output: dict[Path, str] = {}
+    for stage in stages:
+        other = by_output.setdefault(stage.output, stage.name)
+        if other != stage.name:
+            raise InputError(
+                f"{pipeline.path}: {stage.name} and {other} write the same output, {stage.output}."
+            )
+    return {stage.name: stage for stage in stages}
+
+
+def _needed(pipeline: Pipeline, value: Any, seen: frozenset[str] = frozenset()) -> Iterator[str]:
+    """Yields the stages that a value refers to, through variables and all values of axes, too."""
+    for name in references(value):
+        if name in pipeline.stages:
+            yield name
+        elif name not in seen and name in pipeline.variables:
+            yield from _needed(pipeline, pipeline.variables[name], seen | {name})
+        elif name not in seen and name in pipeline.sweep:
+            values = list(pipeline.sweep[name].values.values())
+            yield from _needed(pipeline, values, seen | {name})
+
+
+def _referred(
+    pipeline: Pipeline, value: Any, point: Mapping[str, str], seen: frozenset[str] = frozenset()
+) -> Iterator[str]:
+    """Yields the stages and axes that a value refers to at a point of the sweep."""
+    for name in references(value):
+        if name in seen:
+            continue
+        if name in pipeline.variables:
+            yield from _referred(pipeline, pipeline.variables[name], point, seen | {name})
+            continue
+        yield name
+        if name in pipeline.sweep and name in point:
+            chosen = pipeline.sweep[name].values[point[name]]
+            yield from _referred(pipeline, chosen, point, seen | {name})
+
+
+def _collected(pipeline: Pipeline, stage: Any) -> set[str]:
+    """The stages all of whose points a stage takes by ``${named:…}`` or ``${paths:…}``."""
+    texts = [item for value in stage.values() if isinstance(value, list) for item in value]
+    texts += [value for value in stage.values() if not isinstance(value, list)]
+    matches = [_SEVERAL.fullmatch(text) for text in texts if isinstance(text, str)]
+    return {match[2] for match in matches if match}
+
+
+def _points(
+    pipeline: Pipeline, name: str, expanded: Mapping[str, Sequence[Stage]]
+) -> list[dict[str, str]]:
+    """The points of the sweep at which a stage is run."""
+    stage = pipeline.stages[name]
+    collected = _collected(pipeline, stage)
+    points: list[dict[str, str]] = [{}]
+    finished: list[dict[str, str]] = []
+    while points:
+        point = points.pop(0)
+        names = dict.fromkeys(_referred(pipeline, stage, point))
+        axis = next((n for n in names if n in pipeline.sweep and n not in point), None)
+        if axis is not None:
+            points += [{**point, axis: label} for label in pipeline.sweep[axis].values]
+            continue
+        further = [point]
+        for needed in names:
+            if needed in expanded and needed not in collected:
+                further = [
+                    {**p, **source.point}
+                    for p in further
+                    for source in expanded[needed]
+                    if _fits(source.point, p)
+                ]
+        finished += [p for p in further if p not in finished]
+    return [
+        {axis: point[axis] for axis in pipeline.sweep if axis in point}  # in the file's order
+        for point in finished
+    ]
+
+
+def _fits(point: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    return all(other.get(axis, label) == label for axis, label in point.items())
+
+
+def _stage(
+    pipeline: Pipeline,
+    entry: str,
+    point: Mapping[str, str],
+    expanded: Mapping[str, Sequence[Stage]],
+) -> Stage:
+    content = dict(pipeline.stages[entry])
+    place = f"{pipeline.path}: stages.{entry}"
+    names = {
+        "directory": str(pipeline.directory),
+        **pipeline.variables,
+        **{axis: pipeline.sweep[axis].values[label] for axis, label in point.items()},
+    }
+    needs: dict[str, Path] = {}
+    collected = _collected(pipeline, content)
+    for needed in dict.fromkeys(_referred(pipeline, content, point)):
+        if needed in expanded and needed not in collected:
+            (source,) = (s for s in expanded[needed] if _subset(s.point, point))
+            names[needed] = str(source.output)
+            needs[source.name] = source.output
+    for key, value in content.items():
+        whole = isinstance(value, str) and _SEVERAL.fullmatch(value)
+        if whole or isinstance(value, list):
+            content[key] = list(
+                _with_points([value] if whole else value, pipeline, point, expanded, needs)
+            )
+    content = resolved(content, names, place)
+    command, output = content.pop("command"), content.pop("output", None)
+    if output is None:
+        output = entry + SUFFIXES.get(command, "")
+    suffix = Path(str(output)).suffix
+    name = _name(entry, point)
+    path = pipeline.directory / (str(output).removesuffix(suffix) + _name("", point) + suffix)
+    try:
+        words, options = command_line(command, content, str(path))
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from None
+    return Stage(name, entry, dict(point), command, words, options, path, needs)
+
+
+def _subset(point: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    return all(other.get(axis) == label for axis, label in point.items())
+
+
+def _with_points(
+    items: Sequence[Any],
+    pipeline: Pipeline,
+    point: Mapping[str, str],
+    expanded: Mapping[str, Sequence[Stage]],
+    needs: dict[str, Path],
+) -> Iterator[Any]:
+    """Yields the items of a list, with the outputs of all fitting points where it asks for them."""
+    for item in items:
+        match = _SEVERAL.fullmatch(item) if isinstance(item, str) else None
+        if match is None or match[2] not in expanded:
+            yield item
+            continue
+        for source in expanded[match[2]]:
+            if _fits(source.point, point):
+                needs[source.name] = source.output
+                label = _label(pipeline, source, point)
+                yield str(source.output) if match[1] == "paths" else f"{label}={source.output}"
+
+
+def _label(pipeline: Pipeline, source: Stage, point: Mapping[str, str]) -> str:
+    """A name for people: what distinguishes a stage from others at the same point."""
+    words = [
+        label if pipeline.sweep[axis].labelled else f"{axis} {label}"
+        for axis, label in source.point.items()
+        if axis not in point
+    ]
+    return " ".join(words) or source.entry
+
+
+def _name(entry: str, point: Mapping[str, str]) -> str:
+    parts = [f"{axis}-{_NOT_IN_FILE_NAMES.sub('-', label)}" for axis, label in point.items()]
+    return "_".join([entry, *parts]) if parts else entry
