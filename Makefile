@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: environment demo test lint clean
+.PHONY: environment demo docs test lint clean
 
 environment: $(VENV)/.complete
 
@@ -17,7 +17,11 @@ $(VENV)/.complete: setup.py
 demo: environment
 	PATH="$(abspath $(BIN)):$$PATH" bash scripts/demo.sh demo
 
-test: environment lint
+# The site, in build/site; broken links and names that are gone end it with an error.
+docs: environment
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+test: environment lint docs
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: environment
