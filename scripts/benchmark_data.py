@@ -163,7 +163,9 @@ def read_back(directory: str, batch_size: int) -> dict:
 def run(function: str, **arguments: object) -> dict:
     """Calls a function of this file in a new process; its result, and the peak memory in GB."""
     code = f"import benchmark_data as b; b.answer({function!r}, {json.dumps(arguments)!r})"
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    # This file's directory comes first, then the user's own.
+    paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True

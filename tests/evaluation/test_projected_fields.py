@@ -21,6 +21,14 @@ def grid(shift=0.0):
     return CurvilinearGrid.projected(axis[::-1], axis + shift, CONIC)
 
 
+def window(rows=slice(None), columns=slice(None), noise=0.0):
+    """The same fields on a window of the grid."""
+    whole = source(grid(), noise)
+    fields = whole.read(slice(None))[:, rows, columns]
+    on = grid().subgrid(rows, columns)
+    return ArraySource(fields, channels=["t"], units=["K"], grid=on)
+
+
 def source(on, noise=0.0):
     """A wave of 8 half periods across 48 points: 2 · 480 km / 8 = 120 km long."""
     wave = np.cos(np.pi * WAVES * (np.arange(48) + 0.5) / 48)
@@ -52,3 +60,26 @@ def test_another_projected_grid_of_the_same_shape_is_refused(tmp_path):
         with pytest.raises(InputError, match="lies on a"):
             evaluate(source(grid()), {"other": source(other)}, tmp_path / "out",
                      metrics=["scores"], report=False)  # fmt: skip
+
+
+@pytest.mark.parametrize("stated", [False, True])
+def test_windows_of_projected_grids_are_found(stated):
+    whole = CurvilinearGrid.of_points(*grid().points()) if stated else grid()
+    window = slice(3, 9), slice(5, 45)
+    assert whole.find(whole.subgrid(*window)) == window
+    assert whole.find(whole) == (slice(0, 48), slice(0, 48))
+    assert whole.subgrid(*window).find(whole) is None
+    assert grid(shift=5e3).find(grid().subgrid(*window)) is None
+
+
+def test_candidates_on_windows_are_judged_where_all_have_points(tmp_path):
+    """A prediction without the rows and columns left over, and a truth within the candidate."""
+    cut, parts = np.s_[2:46], {"early": window(np.s_[2:46], np.s_[:40], 0.1), "all": source(grid())}
+    folder = evaluate(
+        window(cut), parts, tmp_path / "out", metrics=["maps"], regions={}, report=False
+    )  # fmt: skip
+    expected = np.random.default_rng(0).normal(size=(3, 48, 48))[:, cut, :40]
+    with xr.open_dataset(folder / "early" / "maps.nc") as maps:
+        np.testing.assert_allclose(maps["bias"][0], 0.1 * expected.mean(0), atol=1e-6)
+    with xr.open_dataset(folder / "all" / "maps.nc") as maps:
+        assert maps["bias"].shape[1:] == (44, 40) and float(abs(maps["bias"]).max()) == 0

@@ -251,3 +251,19 @@ def test_arpege_lies_on_the_corners_of_arome():
     assert kept.equals(coarse.subgrid(slice(56), slice(78)), tolerance=1e-3)
     back = refine_grid(kept, 4, "corner")
     assert back.equals(fine.subgrid(slice(224), slice(312)), tolerance=1e-3)
+
+
+@settings(max_examples=20, deadline=None)
+@given(grid=spheres(), scale=st.integers(2, 4), seed=st.integers(0, 99))
+def test_partial_means_are_of_the_points_present(grid, scale, seed):
+    random = np.random.default_rng(seed)
+    fields = random.normal(size=(2, *grid.shape, 1)).astype(np.float32)
+    fields[random.random(fields.shape) < 0.7] = np.nan
+    there = np.isfinite(fields)
+    share, total = (brute_force(x, grid, scale) for x in (there, np.where(there, fields, 0)))
+    source = ArraySource(fields, channels=["t"], grid=grid)
+    found = CoarsenedSource(source, scale, partial=True).read(slice(None))
+    np.testing.assert_array_equal(np.isnan(found), share == 0)
+    np.testing.assert_allclose(found[share > 0], total[share > 0] / share[share > 0], atol=1e-5)
+    whole = CoarsenedSource(source, scale).read(slice(None))
+    np.testing.assert_array_equal(np.isnan(whole), share < 1 - 1e-9)

@@ -197,7 +197,7 @@ def _open(name, spec, truth, scale, variables, of_runs):
         return open_fields(spec, variables)
     if scale is None:
         raise InputError(f"--candidate {name}={spec} needs --scale: how much coarser its input is.")
-    coarse, fine_grid = CoarsenedSource(truth, scale), CroppedSource(truth, scale).grid
+    fine_grid = CroppedSource(truth, scale).grid
     if is_run:
         import_tensorflow()
         from phire.downscaling.predicted_source import PredictedSource
@@ -209,13 +209,14 @@ def _open(name, spec, truth, scale, variables, of_runs):
         if not generator.stochastic:
             # Of several candidates only the stochastic ones have members.
             of_runs = {"minimum": of_runs["minimum"]}
+        coarse = CoarsenedSource(truth, scale, partial=generator.masked)
         what = f"candidate {name}: the coarsened truth"
         return PredictedSource(
             generator, coarse, fine_grid, recorded_first=True, name=what, **of_runs
         )
     from phire.downscaling.interpolation import InterpolatedSource
 
-    return InterpolatedSource(coarse, fine_grid, spec)
+    return InterpolatedSource(CoarsenedSource(truth, scale), fine_grid, spec)
 
 
 def _origin(files, spec, minimum=None, members=None):

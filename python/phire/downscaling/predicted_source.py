@@ -108,7 +108,7 @@ class PredictedSource:
         chosen = indices(times, len(self.time))
         fields = self.sources.read(chosen)
         if not self._checked:
-            self.generator.check_values(fields.low, self.name)
+            self.generator.check_values(fields.low, self.sources.low_name)
             self._checked = True
         made = self.generator(
             fields, self.tile, fill=self.fill, minimum=self.minimum,
@@ -134,6 +134,7 @@ class _OneInput:
 
     def __init__(self, part: Part, channels: Sequence[str], fine: Grid) -> None:
         self.fine = self.asked = fine
+        self.low_name = part.name
         self._part = dataclasses.replace(part, wanted=tuple(channels))
 
     def read(self, chosen: np.ndarray) -> WholeFields:

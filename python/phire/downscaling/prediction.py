@@ -118,7 +118,8 @@ def predict(
     else:
         _refuse({"scale": scale, "alignment": alignment}, "is kept in the run of a generator")
         generator = TrainedGenerator(run, network, epoch, sampler)
-        source = _opened(path, names or _channels(path, generator), time, coarsen)
+        channels = names or _channels(path, generator)
+        source = _opened(path, channels, time, coarsen, partial=generator.masked)
         predicted = PredictedSource(
             generator, source, tile=tile, any_spacing=any_spacing, fill=fill, minimum=minimum,
             consistency=consistency, seed=seed, members=members, predictors=predictors,
@@ -165,14 +166,16 @@ def _refuse(options: dict[str, Any], reason: str) -> None:
 
 
 def _opened(
-    input: str | os.PathLike, channels: tuple[str, ...] | None, time: str | None, scale: int | None
-) -> Source:
+    input: str | os.PathLike, channels: tuple[str, ...] | None, time: str | None,
+    scale: int | None, partial: bool = False,
+) -> Source:  # fmt: skip
     source = open_source(input, channels)
     if time is not None:
         source = TimeSelection(source, source.time.select_range(time))
     if scale is None:
         return source
-    coarsened, dropped = CoarsenedSource(source, scale), remainder_note(source.grid, scale)
+    coarsened = CoarsenedSource(source, scale, partial)
+    dropped = remainder_note(source.grid, scale)
     if dropped is not None:
         progress.say(dropped)
     return coarsened

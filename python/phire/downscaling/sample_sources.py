@@ -53,6 +53,7 @@ class SampleSources:
     Attributes:
         fine: Grid of the blocks that the coarse input covers, all of them complete.
         asked: The part of it that was asked for.
+        low_name: The coarse inputs' names, for messages.
 
     Raises:
         InputError: An input does not fit the run.
@@ -68,6 +69,7 @@ class SampleSources:
     ) -> None:
         schema = generator.schema
         self.generator, self.time = generator, first.time
+        self.low_name = " and ".join(part.name.rstrip(",") for part in parts)
         complete = padded_grid(fine, padding(fine, generator.scale))
         asked = Asked(complete, first.time, str(generator.path))
         self.blocks: CoarseGrid = coarse_grid(

@@ -43,6 +43,7 @@ class TrainedGenerator:
         channels, units, normalization: Of the targets.
         periodic: The network pads around the circle of longitude.
         conserves: It keeps block means.
+        masked: It was trained with missing targets masked, on block means of the points present.
         low: The array ``low`` of the schema.
         halo: Coarse points that an output depends on; None for the whole field.
         stochastic: The network reads random numbers, so that members differ.
@@ -78,6 +79,7 @@ class TrainedGenerator:
         self.periodic = any(isinstance(x, PeriodicPadding) for x in self.network.layers)
         self.conserves = any(isinstance(x, Conservation) for x in self.network.layers)
         self.schema = SampleSchema.from_dict(config["schema"])
+        self.masked = "valid" in self.schema.arrays
         self.inputs: dict[str, Any] = dict(config.get("inputs") or {})
         self.low = self.schema.arrays["low"]
         self.channels, self.units = self.schema.channels, self.schema.units

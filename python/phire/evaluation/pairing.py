@@ -131,8 +131,7 @@ def align(
     placed = {}
     for name, candidate in candidates.items():
         channels = _channels(truth, candidate, name)
-        own_rows = _positions(grid.latitudes, candidate.grid.latitudes)
-        own_columns = _positions(grid.longitudes, candidate.grid.longitudes, grid.has_coordinates)
+        own_rows, own_columns = _places(grid, candidate.grid)
         own_times = _common_times(aligned.time, candidate.time, name)
         placed[name] = AlignedSource(candidate, channels, own_rows, own_columns, own_times, grid)
     return aligned, placed
@@ -194,9 +193,13 @@ def _window(grid: Grid, part: Grid, name: str) -> tuple[np.ndarray, np.ndarray]:
 
     Along each axis the one must lie within the other, point on point and without gaps.
     """
-    # Rows and columns of two projected grids are numbered alike wherever they lie.
-    projected = isinstance(grid, CurvilinearGrid) and isinstance(part, CurvilinearGrid)
-    if grid.has_coordinates == part.has_coordinates and not (projected and not grid.equals(part)):
+    if isinstance(grid, CurvilinearGrid) and isinstance(part, CurvilinearGrid):
+        inner = grid.find(part)
+        if inner is not None:
+            return tuple(np.arange(window.start, window.stop) for window in inner)
+        if part.find(grid) is not None:
+            return tuple(np.arange(size) for size in grid.shape)
+    elif grid.has_coordinates == part.has_coordinates:
         found = []
         for own, other, circle in (
             (grid.latitudes, part.latitudes, False),
@@ -221,6 +224,14 @@ def covered(grid: Grid, part: Grid, name: str) -> tuple[int, int]:
     """Number of rows and columns of ``grid`` that the grid of candidate ``name`` has too."""
     rows, columns = _window(grid, part, name)
     return len(rows), len(columns)
+
+
+def _places(wanted: Grid, own: Grid) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of a grid that are those of another, which it holds."""
+    if isinstance(wanted, CurvilinearGrid) and isinstance(own, CurvilinearGrid):
+        return tuple(np.arange(window.start, window.stop) for window in own.find(wanted))
+    rows = _positions(wanted.latitudes, own.latitudes)
+    return rows, _positions(wanted.longitudes, own.longitudes, wanted.has_coordinates)
 
 
 def _without_gaps(places: np.ndarray, turn: int) -> bool:

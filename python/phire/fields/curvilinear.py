@@ -266,6 +266,26 @@ class CurvilinearGrid(Grid):
             and np.allclose(self.x, other.x)
         )
 
+    def find(self, part: Grid) -> tuple[slice, slice] | None:
+        """Finds a smaller grid within this one.
+
+        Args:
+            part: The other grid.
+
+        Returns:
+            The rows and columns whose grid ``part`` is; None where it is no window of this one.
+        """
+        if not isinstance(part, CurvilinearGrid) or self.has_points != part.has_points:
+            return None
+        if self.has_points:
+            apart = angle(self._vectors, part._vectors[0, 0])
+            first = np.unravel_index(apart.argmin(), self.shape)
+        else:
+            axes = (self.y, part.y), (self.x, part.x)
+            first = [np.abs(values - wanted[0]).argmin() for values, wanted in axes]
+        window = tuple(slice(int(i), int(i) + size) for i, size in zip(first, part.shape))
+        return window if self.subgrid(*window).equals(part) else None
+
     @property
     def projection_name(self) -> str:
         """The CF name of the projection in words; empty where it is not stated."""

@@ -62,7 +62,7 @@ SPECIFICATIONS = [
 @pytest.mark.parametrize("specification", SPECIFICATIONS)
 def test_no_invalid_value_enters_a_loss_and_steps_are_reproducible(specification):
     found = []
-    for poison in (0.0, np.nan):
+    for poison in (0.0, 1e30, np.nan):
         made = built(specification, "unet,widths=[4],blocks=1,groups=2")
         scalars = {**made.validation_step(batch(poison)), **made.whole_step(batch(poison))}
         weights = [np.array(w) for w in made.generator.weights]

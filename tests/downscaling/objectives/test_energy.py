@@ -106,11 +106,11 @@ SPECIFICATIONS = [
 @pytest.mark.parametrize("specification", SPECIFICATIONS)
 def test_no_invalid_value_enters_a_score(specification):
     found = []
-    for poison in (0.0, np.nan):
+    for poison in (0.0, 1e30, np.nan):
         made = built(specification)
         scalars = {**made.validation_step(batch(poison)), **made.whole_step(batch(poison))}
         found.append({name: float(value) for name, value in scalars.items()})
-    assert found[0] == found[1]
+    assert found[0] == found[1] == found[2]
     assert np.isfinite(list(found[0].values())).all()
 
 
