@@ -11,6 +11,7 @@ from phire.fields.aggregation import AggregatedSource, Aggregation
 from phire.fields.collection import CollectedSource, Part
 from phire.fields.deaccumulation import RateSource
 from phire.fields.grid import Grid
+from phire.fields.longitudes import TurnedSource, shared_columns
 from phire.fields.merging import MergedSource, collect_groups, in_order
 from phire.fields.opening import target_grid
 from phire.fields.regridding import RegriddedSource, note_outside
@@ -78,7 +79,10 @@ def assemble(parts: Sequence[Part], recipe: Recipe) -> tuple[Source, list[str]]:
             target = target_grid(target, group.grid)
         source = _with_steps(group, recipe, name, notes)
         if target is not None and not source.grid.equals(target):
-            source = _regridded(source, target, recipe, name)
+            if shared_columns(source.grid, target) is not None:
+                source = TurnedSource(source, target)
+            else:
+                source = _regridded(source, target, recipe, name)
         made.append(source)
         names.append(name)
     merged = MergedSource(made, names)

@@ -12,6 +12,7 @@ import numpy as np
 from phire.errors import InputError
 from phire.fields import units
 from phire.fields.grid import Grid
+from phire.fields.longitudes import TurnedSource, shared_columns
 from phire.fields.selection import read_window
 from phire.fields.source import Source, Times, close, indices
 from phire.fields.time import UNKNOWN, TimeAxis
@@ -69,7 +70,8 @@ class CollectedSource:
 
     Raises:
         InputError: A channel is in none of the files; grids, units or calendars differ between
-            files; the times of two channels differ.
+            files; the times of two channels differ. A circle of longitudes that begins elsewhere
+            is the same grid, and is read as the first file has it.
     """
 
     def __init__(self, parts: Sequence[Part], channels: Sequence[str] | None = None) -> None:
@@ -84,7 +86,7 @@ class CollectedSource:
         first = self.parts[0]
         known: dict[str, tuple[str, Part]] = {}
         for part in self.parts:
-            if not part.grid.equals(first.grid):
+            if shared_columns(part.grid, first.grid) is None:
                 raise InputError(
                     f"{first.name} lies on a {first.grid.describe()}, but {part.name} on a "
                     f"{part.grid.describe()}: convert files of one grid at a time."
@@ -190,7 +192,10 @@ class CollectedSource:
         if i not in self._opened:
             while len(self._opened) >= max(OPEN_FILES, len(self.channels)):
                 close(self._opened.popitem(last=False)[1])
-            self._opened[i] = self.parts[i].open()
+            source = self.parts[i].open()
+            if not source.grid.equals(self.grid):
+                source = TurnedSource(source, self.grid)
+            self._opened[i] = source
         self._opened.move_to_end(i)
         return self._opened[i]
 

@@ -16,6 +16,7 @@ from phire.errors import InputError
 from phire.fields import units
 from phire.fields.conversion import irregularities
 from phire.fields.guarded_file import GuardedHDF5
+from phire.fields.longitudes import shared_columns
 from phire.fields.opening import expand
 from phire.fields.output import already_made
 from phire.fields.store import (
@@ -100,6 +101,12 @@ def _require_alike(first: FieldStore, other: FieldStore) -> None:
         raise InputError(
             f"{first.path} and {other.path} differ in {', '.join(differing)}: join stores of the "
             "same."
+        )
+    if not first.grid.equals(other.grid) and shared_columns(other.grid, first.grid) is not None:
+        raise InputError(
+            f"{first.path} and {other.path} begin the circle of longitudes at "
+            f"{first.grid.longitudes[0]:g}° and {other.grid.longitudes[0]:g}°: a store without "
+            f"copies cannot turn it; use `phire convert {first.path} {other.path} …`, which does."
         )
     if not first.grid.equals(other.grid):
         raise InputError(

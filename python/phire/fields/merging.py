@@ -8,6 +8,7 @@ import numpy as np
 
 from phire.errors import InputError
 from phire.fields.collection import CollectedSource, Part
+from phire.fields.longitudes import TurnedSource, shared_columns
 from phire.fields.selection import ChannelSelection
 from phire.fields.source import Source, Times, close, indices
 from phire.fields.time import TimeAxis
@@ -36,7 +37,7 @@ def collect_groups(
         if not holders:
             raise InputError(f"no file has the variable {channel!r}; there are {', '.join(found)}.")
         for part in holders[1:]:
-            if not part.grid.equals(holders[0].grid):
+            if shared_columns(part.grid, holders[0].grid) is None:
                 raise InputError(
                     f"{channel} lies on two grids, in {holders[0].name} on a "
                     f"{holders[0].grid.describe()}, in {part.name} on a {part.grid.describe()}: "
@@ -44,7 +45,7 @@ def collect_groups(
                 )
         own = CollectedSource(holders, [channel])
         for source, names in groups:
-            if source.time == own.time and source.grid.equals(own.grid):
+            if source.time == own.time and shared_columns(own.grid, source.grid) is not None:
                 names.append(channel)
                 break
         else:
@@ -69,6 +70,11 @@ class MergedSource:
 
     def __init__(self, sources: Sequence[Source], names: Sequence[str]) -> None:
         first = sources[0]
+        sources = [
+            s if s.grid.equals(first.grid) or shared_columns(s.grid, first.grid) is None
+            else TurnedSource(s, first.grid)
+            for s in sources
+        ]  # fmt: skip
         for source, name in zip(sources[1:], names[1:]):
             if not source.grid.equals(first.grid):
                 raise InputError(
