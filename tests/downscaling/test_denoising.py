@@ -10,7 +10,8 @@ import pytest
 
 from complete_samples import schema
 from phire.downscaling import samplers
-from phire.downscaling.denoising import DenoisedFields, choose_sampler, tiles_along
+from phire.downscaling.denoising import DenoisedFields, tiles_along
+from phire.downscaling.sampler_choice import choose_sampler
 from phire.errors import InputError
 from phire.networks import Shapes
 from phire.networks import network as networks

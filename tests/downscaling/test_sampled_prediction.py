@@ -70,6 +70,25 @@ def test_another_sampler_gives_other_fields(denoiser, store, tmp_path):
         assert any(float(abs(two[name] - default[name]).max()) > 0 for name in two.data_vars)
 
 
+def test_a_sweep_gives_one_file_for_each_combination(denoiser, store, tmp_path):
+    options = {"coarsen": 4, "time": ",2000-01-01T03"}
+    predict(denoiser, store, tmp_path / "fine.nc", sampler="euler/heun,steps=1/2", **options)
+    found = {path.name for path in tmp_path.iterdir()}
+    assert found == {f"fine-{name}-steps={n}.nc" for name in ("euler", "heun") for n in (1, 2)}
+    predict(denoiser, store, tmp_path / "alone.nc", sampler="euler,steps=2", **options)
+    with (
+        xr.open_dataset(tmp_path / "fine-euler-steps=2.nc") as swept,
+        xr.open_dataset(tmp_path / "alone.nc") as alone,
+    ):
+        xr.testing.assert_equal(swept, alone)
+
+
+def test_no_file_of_a_sweep_is_written_where_one_sampler_is_impossible(denoiser, store, tmp_path):
+    with pytest.raises(InputError, match="steps=0: steps must be"):
+        predict(denoiser, store, tmp_path / "fine.nc", coarsen=4, sampler="euler,steps=2/0")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("sampler", "message"),
     [("eular", "sampler 'eular' is unknown"), ("ddim", "ddim is for the objective ddpm"),

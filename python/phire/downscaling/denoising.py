@@ -18,98 +18,18 @@ import numpy as np
 
 from phire.downscaling import samplers
 from phire.downscaling.diffusion_target import DiffusionTarget
-from phire.downscaling.preconditioning import DENOISERS, check_sigma_range, unit_scalings
-from phire.downscaling.samplers.integration import ON_SIGNAL_LEVELS
-from phire.downscaling.samplers.registry import schedule as schedules
+from phire.downscaling.discrete_process import process_of
+from phire.downscaling.preconditioning import Scalings, unit_scalings
+from phire.downscaling.random_inputs import draw_sampler_noise
+from phire.downscaling.sampler_choice import choose_sampler
 from phire.errors import InputError
 from phire.networks.blocks.output import halo_of
-from phire.parts import Specification, parse
+from phire.parts import Specification
 from phire.records.schema import SampleSchema
 
 TILES_AT_ONCE = 8
 """Tiles of each call of the network. Always the same number, the last call being filled up, so that
 a tile's result does not depend on what else is sampled with it."""
-
-NOISE_PURPOSE = 2
-"""Apart from the random inputs of generators, which are drawn for the purposes 0 and 1."""
-
-
-@dataclasses.dataclass(frozen=True)
-class SamplerChoice:
-    """Sampler, noise levels and options as resolved, for the record.
-
-    Attributes:
-        name: Name of the sampler.
-        options: Its options.
-        schedule: Name of the schedule.
-        schedule_options: Its options.
-        steps: Number of steps.
-    """
-
-    name: str
-    options: Mapping[str, Any]
-    schedule: str
-    schedule_options: Mapping[str, Any]
-    steps: int
-
-    @property
-    def sigmas(self) -> np.ndarray:
-        """Noise levels (steps + 1,), the last 0."""
-        return samplers.schedule(self.schedule, self.steps, **self.schedule_options)
-
-
-def choose_sampler(specification: Specification, objective: Mapping[str, Any]) -> SamplerChoice:
-    """Resolves ``NAME,steps=…,schedule=…,sigma_min=…,sigma_max=…`` with further options.
-
-    Options that the sampler does not have are the schedule's. Levels that are not given are those
-    that the training measured.
-
-    Args:
-        specification: The choice; empty for the default of
-            :mod:`phire.downscaling.samplers`.
-        objective: Name and options of the objective of the run.
-
-    Raises:
-        InputError: The objective trains no denoiser, the sampler is of other levels, an option is
-            unknown, or ``sigma_min`` is not below ``sigma_max``.
-    """
-    if objective["name"] not in DENOISERS:
-        raise InputError(
-            f"a sampler is for runs of the objectives {', '.join(DENOISERS)}, and this one was "
-            f"trained by {objective['name']}: leave --sampler out."
-        )
-    name, given = parse(specification or samplers.DEFAULT_METHOD)
-    part = samplers.sampler.part(name)
-    if name in ON_SIGNAL_LEVELS:
-        raise InputError(
-            f"sampler {name} is for the objective ddpm, and this run was trained by "
-            f"{objective['name']}: choose {samplers.DEFAULT_METHOD}, or ancestral, which takes the "
-            "same steps."
-        )
-    steps = given.pop("steps", samplers.DEFAULT_STEPS)
-    chosen = given.pop("schedule", samplers.DEFAULT_SCHEDULE)
-    if not isinstance(steps, int) or steps < 1:
-        raise InputError(f"--sampler {name},steps={steps}: steps must be a number from 1 on.")
-    own = {key: value for key, value in given.items() if key in part.options}
-    if "sigma_data" in part.options:
-        own.setdefault("sigma_data", 1.0)  # the targets are of unit size
-    known = schedules.part(chosen).options
-    rest = {key: value for key, value in given.items() if key not in own}
-    for key in ("sigma_min", "sigma_max"):
-        if key in known:
-            rest.setdefault(key, objective[key])
-    if "sigma_data" in known:
-        rest.setdefault("sigma_data", 1.0)
-    if {"sigma_min", "sigma_max"} <= set(rest):
-        check_sigma_range(rest["sigma_min"], rest["sigma_max"])
-    unknown = [key for key in rest if key not in known]
-    if unknown:
-        raise InputError(
-            f"--sampler {name} has no option {unknown[0]!r}: it has steps, schedule, "
-            f"{', '.join([*part.options, *known])}."
-        )
-    own = samplers.sampler.resolve(name, own)[1]
-    return SamplerChoice(name, own, chosen, schedules.resolve(chosen, rest)[1], steps)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,14 +97,15 @@ class DenoisedFields:
         network: F, with the inputs ``noisy`` and ``noise_level``.
         schema: Schema of the records that it was trained on.
         objective: Name and options of its objective, as the run's configuration keeps them.
-        sampler: Sampler with options; see :func:`choose_sampler`.
+        sampler: Sampler with options; see
+            :func:`phire.downscaling.sampler_choice.choose_sampler`.
         tile: Side of a tile in coarse points, overlaps included; by default that of the patches
             trained on.
         overlap: Coarse points that neighbouring tiles share; by default the halo's double and two
             more where the network declares a halo, else a quarter of the tile.
 
     Raises:
-        InputError: See :func:`choose_sampler`; the tile does not exceed the overlap.
+        InputError: The sampler does not fit; the tile does not exceed the overlap.
     """
 
     def __init__(
@@ -202,6 +123,7 @@ class DenoisedFields:
         self.schema = schema
         self.target = DiffusionTarget(schema, objective["target"], tuple(objective["sigma_data"]))
         self.kind = objective["name"]
+        self.process = process_of(objective) if self.kind == "ddpm" else None
         margin = 2 * schema.margin
         self.tile = tile or min(schema.low_patch) - margin
         halo = halo_of(network)
@@ -252,14 +174,18 @@ class DenoisedFields:
         fine = np.empty((len(members), len(times), *shape), np.float32)
         base = self._base(inputs["low"], closed)
         pairs = list(itertools.product(range(len(times)), range(len(members))))
-        sigmas = self.choice.sigmas
+        levels = self.choice.levels
+        # The start of signal levels is noise alone, of unit size.
+        start = np.float32(1 if self.choice.on_signal_levels else levels[0])
         for first in range(0, len(pairs), together):
             some = pairs[first : first + together]
-            draw = functools.partial(_noise, seed, [(times[n], members[m]) for n, m in some], shape)
+            draw = functools.partial(
+                draw_sampler_noise, seed, [(times[n], members[m]) for n, m in some], shape
+            )
             which = [n for n, _ in some]
             scaled = samplers.integrate(
-                lambda x, sigma, which=which: self._denoise(x, sigma, inputs, which, axes),
-                np.float32(sigmas[0]) * draw(-1), sigmas, self.choice.name, draw,
+                lambda x, level, which=which: self._denoise(x, level, inputs, which, axes),
+                start * draw(-1), levels, self.choice.name, draw,
                 **self.choice.options,
             )  # fmt: skip
             for (n, m), field in zip(some, scaled):
@@ -278,12 +204,20 @@ class DenoisedFields:
                 found = found[:, :, reach * self.schema.scale : -reach * self.schema.scale]
         return found if found.ndim else np.zeros(len(low), np.float32)
 
+    def _scalings(self, level: float) -> Scalings:
+        """Factors between the state at a level, its denoised field and the network."""
+        if self.process is None:
+            return unit_scalings(self.kind, np.float64(level))
+        if self.choice.on_signal_levels:
+            return self.process.signal_scalings(level)
+        return self.process.sigma_scalings(level)
+
     def _denoise(
-        self, x: np.ndarray, sigma: float, inputs: Mapping[str, np.ndarray], which: Sequence[int],
+        self, x: np.ndarray, level: float, inputs: Mapping[str, np.ndarray], which: Sequence[int],
         axes: Sequence[Tiling],
     ) -> np.ndarray:  # fmt: skip
         """Denoised fields (k, H, W, C) of states at one level, blended of their tiles."""
-        factors = unit_scalings(self.kind, np.float64(sigma))
+        factors = self._scalings(level)
         into = np.float32(factors.into) * x
         output = np.zeros_like(x)
         rows, columns = axes
@@ -352,18 +286,3 @@ class DenoisedFields:
             self._graphs[shapes] = tf.function(lambda x: self.network(x, training=False))
         tensors = {name: tf.convert_to_tensor(array) for name, array in arrays.items()}
         return self._graphs[shapes](tensors).numpy()
-
-
-def _noise(
-    seed: int, fields: Sequence[tuple[int, int]], shape: tuple[int, ...], step: int
-) -> np.ndarray:
-    """Standard normal noise of whole fields (k, *shape) for one step; −1 is the start."""
-    return np.stack(
-        [
-            # A seed sequence takes no negative numbers: times before 1970 are wrapped to 64 bits.
-            np.random.default_rng(
-                [seed, int(time) % 2**64, member, NOISE_PURPOSE, step + 1]
-            ).standard_normal(shape, np.float32)
-            for time, member in fields
-        ]
-    )

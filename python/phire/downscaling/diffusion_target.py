@@ -9,8 +9,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from phire.downscaling.discrete_process import process_of
 from phire.downscaling.preconditioning import check_sigma_range
 from phire.downscaling.samplers import mode_variances, sigma_range
+from phire.downscaling.samplers.discrete_levels import noise_to_signal
 from phire.errors import InputError
 from phire.networks.blocks.interpolation import Interpolation
 from phire.records.schema import SampleSchema
@@ -115,7 +117,8 @@ def with_measured_scales(
     ``sigma_data`` is the root mean square of each channel's target over valid points; the noise
     levels for sampling come from the spectrum of the scaled target
     (:func:`phire.downscaling.samplers.sigma_range`), but within four standard deviations of the
-    levels trained on, where ``p_mean`` and ``p_std`` state these.
+    levels trained on, where ``p_mean`` and ``p_std`` state these, and within those of discrete
+    times.
 
     Args:
         options: Options of the objective; returned as they are without ``sigma_data``.
@@ -149,6 +152,9 @@ def with_measured_scales(
     if "p_mean" in found:
         ends = np.exp(found["p_mean"] + 4 * found["p_std"] * np.array([-1, 1]))
         least, most = max(least, ends[0]), min(most, ends[1])
+    if "rates" in found:
+        levels = noise_to_signal(process_of(found).signal)
+        least, most = max(least, levels[0]), min(most, levels[np.isfinite(levels)][-1])
     for name, value in (("sigma_min", least), ("sigma_max", most)):
         if found[name] is None:
             found[name] = float(f"{value:.6g}")

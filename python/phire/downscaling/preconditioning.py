@@ -17,7 +17,7 @@ from phire.errors import InputError
 BETA_MIN, BETA_D = 0.1, 19.9
 """Noise rate at t = 0 and its growth to t = 1 in the variance-preserving process."""
 
-DENOISERS = ("edm", "flow", "vp")
+DENOISERS = ("edm", "flow", "vp", "ddpm")
 """Objectives that train a denoiser."""
 
 WEIGHTS = ("edm", "soft-min-snr", "snr")
@@ -30,6 +30,41 @@ class Scalings(NamedTuple):
     out: Any
     into: Any
     noise: Any
+
+
+class Mixture(NamedTuple):
+    """Input and target of a network in training, as sums of clean field and noise.
+
+    The input is ``signal``·clean + ``noise``·ε, the target ``target_signal``·clean +
+    ``target_noise``·ε, of the shape of the levels; ``level`` is what the network is told.
+    """
+
+    signal: Any
+    noise: Any
+    target_signal: Any
+    target_noise: Any
+    level: Any
+
+
+def mixture(scalings: Scalings, sigma: Any) -> Mixture:
+    """Returns the mixture by which F learns D(x; σ) = c_skip·x + c_out·F(c_in·x; c_noise).
+
+    Args:
+        scalings: Of the noise levels.
+        sigma: The levels.
+    """
+    return Mixture(
+        scalings.into,
+        scalings.into * sigma,
+        (1 - scalings.skip) / scalings.out,
+        -scalings.skip * sigma / scalings.out,
+        scalings.noise,
+    )
+
+
+def unit_mixture(kind: str, sigma: Any, xp: Any = np) -> Mixture:
+    """Returns the mixture of an objective's denoiser for data of unit standard deviation."""
+    return mixture(unit_scalings(kind, sigma, xp), sigma)
 
 
 def edm_scalings(sigma: Any, sigma_data: Any = 0.5, xp: Any = np) -> Scalings:

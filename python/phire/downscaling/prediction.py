@@ -11,6 +11,7 @@ from phire import files, progress
 from phire.downscaling.interpolation import InterpolatedSource
 from phire.downscaling.predicted_source import PredictedSource
 from phire.downscaling.resuming import kept
+from phire.downscaling.sampler_choice import choose_sampler, swept, swept_output
 from phire.downscaling.trained_generator import TrainedGenerator
 from phire.downscaling.written import CountedSource, notes
 from phire.errors import InputError
@@ -82,7 +83,8 @@ def predict(
             ``member``; 1 by default.
         sampler: Sampler of a run that trained a denoiser, as ``NAME,steps=…,schedule=…``; by
             default the one of the least error of spread, with the noise levels measured in
-            training.
+            training. Values separated by slashes (``heun,steps=10/18``) give one output for each
+            combination, whose name ends with what varies (``OUT-steps=10.nc``).
         predictors: Further coarse fields, each ``FILE[:NAMES]``. A channel that neither these nor
             the input give comes from the file that the records were made of.
         static: Maps on the fine grid, likewise; by default those of the run.
@@ -93,6 +95,9 @@ def predict(
     Raises:
         InputError: The run or the input does not fit, or the output is something else's.
     """
+    if sampler is not None and "/" in sampler:
+        options = {name: value for name, value in locals().items() if name not in ("run", "input")}
+        return _predict_swept(run, input, **options)
     path, names = split_names(input)
     inputs = expand(path)
     options: dict[str, Any] = {
@@ -157,6 +162,23 @@ def predict(
             attributes=written,
         )  # fmt: skip
     counted.say(output)
+
+
+def _predict_swept(
+    run: str | os.PathLike, input: str | os.PathLike, *, output: str | os.PathLike, sampler: str,
+    **options: Any,
+) -> None:  # fmt: skip
+    """Predicts once for each sampler of a sweep, all of which are checked first."""
+    from phire.training import open_run
+
+    samplers = swept(sampler)
+    if str(run) in METHODS:
+        _refuse({"sampler": sampler}, f"is of generators, not of {run} interpolation")
+    objective = open_run(run).config.get("objective") or {"name": "none"}
+    for one in samplers.values():
+        choose_sampler(one, objective)
+    for label, one in samplers.items():
+        predict(run, input, swept_output(os.fspath(output), label), sampler=one, **options)
 
 
 def _refuse(options: dict[str, Any], reason: str) -> None:

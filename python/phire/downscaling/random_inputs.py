@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 
@@ -34,6 +36,25 @@ def draw_dropout_seed(seed: int, time: int, member: int) -> np.ndarray:
     )
 
 
-def _generator(seed: int, time: int, member: int, purpose: int) -> np.random.Generator:
+def draw_sampler_noise(
+    seed: int, fields: Sequence[tuple[int, int]], shape: tuple[int, ...], step: int
+) -> np.ndarray:
+    """Draws the noise of one step of a sampler: standard normal float32 (k, *shape).
+
+    Args:
+        seed: Seed of the prediction.
+        fields: Time and member of each of the k fields.
+        shape: (H, W, C) of a whole field.
+        step: Number of the step; −1 is the start.
+    """
+    return np.stack(
+        [
+            _generator(seed, time, member, 2, step + 1).standard_normal(shape, np.float32)
+            for time, member in fields
+        ]
+    )
+
+
+def _generator(seed: int, time: int, member: int, *purpose: int) -> np.random.Generator:
     # A seed sequence takes no negative numbers: times before 1970 are wrapped to 64 bits.
-    return np.random.default_rng([seed, int(time) % 2**64, member, purpose])
+    return np.random.default_rng([seed, int(time) % 2**64, member, *purpose])

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from phire.downscaling.denoising import DenoisedFields, choose_sampler
+from phire.downscaling.denoising import DenoisedFields
 from phire.downscaling.filling import Filler, mark_missing
 from phire.downscaling.random_inputs import draw_dropout_seed, draw_noise, is_stochastic
+from phire.downscaling.sampler_choice import choose_sampler
 from phire.downscaling.tiling import apply_in_tiles, with_margin
 from phire.downscaling.whole_fields import WholeFields
 from phire.errors import InputError
@@ -34,7 +35,7 @@ class TrainedGenerator:
         network: Name of the network in the run.
         epoch: The end of this epoch, ``"best"``, or None for the end of training.
         sampler: Of a denoiser, how it samples: ``NAME,steps=…,…``, see
-            :func:`phire.downscaling.denoising.choose_sampler`; by default the one of the least
+            :func:`phire.downscaling.sampler_choice.choose_sampler`; by default the one of the least
             error of spread.
 
     Attributes:

@@ -119,6 +119,8 @@ def train_generator(
         loop["ema"] = objective_options.get("ema")
     source = None if pretrained is None else open_run(pretrained)
     start = None if source is None else source.network("generator").get_weights()
+    if "sigma_data" in objective_options and "denoiser" in network_options:
+        network_options = {**network_options, "denoiser": True}
     task = Task(schema, network, network_options, conserve, start, str(pretrained))
     given = {
         "records": _absolute(records),

@@ -55,7 +55,7 @@ def test_the_loss_of_a_network_that_gives_nothing_is_that_of_the_formula():
 
 SPECIFICATIONS = [
     f"edm,{SCALES}", f"edm,{SCALES},log_uniform=0.5,weight=soft-min-snr,target=field",
-    f"flow,{SCALES}", f"vp,{SCALES}",
+    f"flow,{SCALES}", f"vp,{SCALES}", f"ddpm,{SCALES},prediction=v,min_snr=5",
 ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 from phire.downscaling.diffusion_target import DiffusionTarget
 from phire.downscaling.inputs import network_inputs
 from phire.downscaling.objectives.supervised import Supervised
-from phire.downscaling.preconditioning import Scalings
+from phire.downscaling.preconditioning import Mixture
 from phire.downscaling.task import Task
 from phire.errors import InputError
 from phire.networks import network as networks
@@ -61,20 +61,22 @@ def channel_weights(task: Task, weights: Sequence[float] | None) -> np.ndarray:
 
 
 class DenoiserTraining(Objective):
-    """Trains F in D(x; σ) = c_skip·x + c_out·F(c_in·x; c_noise), x = target + σ·noise.
+    """Trains a network to tell the target, its noise, or a mixture of both from another mixture.
 
-    The loss is the mean over valid points of w·(F − (target − c_skip·x)/c_out)². Levels of a batch
-    are stratified: sample i of B has a quantile in [i/B, (i + 1)/B), drawn in training, the middle
-    in validation, so that every epoch is judged at the same levels. ``loss_sigma_1`` … are the
-    losses of samples in quarters of the levels, the smallest first, estimated without bias at any
-    batch size; their mean is ``loss``.
+    The loss is the mean over valid points of w·(F − p·target − q·noise)², where F is given
+    a·target + b·noise and told the level; a, b, p and q are functions of the level
+    (:class:`phire.downscaling.preconditioning.Mixture`). Levels of a batch are stratified: sample i
+    of B has a quantile in [i/B, (i + 1)/B), drawn in training, the middle in validation, so that
+    every epoch is judged at the same levels. ``loss_sigma_1`` … are the losses of samples in
+    quarters of the levels, the smallest first, estimated without bias at any batch size; their mean
+    is ``loss``.
 
     Args:
         generator: Network with the inputs ``noisy`` and ``noise_level``.
         target: Target of unit size.
-        levels: ``levels(quantile)`` returns σ (B,).
-        scalings: ``scalings(sigma)``.
-        weight: ``weight(sigma)`` of the squared error of F.
+        levels: ``levels(quantile)`` returns noise levels or times (B,).
+        mixture: ``mixture(level)``, likewise (B,).
+        weight: ``weight(level)`` of the squared error of F.
         channel_weights: One a channel.
     """
 
@@ -84,13 +86,13 @@ class DenoiserTraining(Objective):
         target: DiffusionTarget,
         *,
         levels: Callable[[Any], Any],
-        scalings: Callable[[Any], Scalings],
+        mixture: Callable[[Any], Mixture],
         weight: Callable[[Any], Any],
         channel_weights: np.ndarray,
     ) -> None:
         self.generator = generator
         self.target = target
-        self.levels, self.scalings, self.weight = levels, scalings, weight
+        self.levels, self.mixture, self.weight = levels, mixture, weight
         self.channel_weights = np.float32(channel_weights / np.mean(channel_weights))
         self.networks = {"generator": generator}
         self.optimizers = {"generator": Supervised._adam(generator)}
@@ -102,23 +104,24 @@ class DenoiserTraining(Objective):
         clean = self.target.scaled(high, batch["low"])
         if valid is not None:
             clean = tf.where(tf.cast(valid, tf.bool), clean, 0)
-        sigma = tf.cast(self.levels(quantile), tf.float32)
+        level = tf.cast(self.levels(quantile), tf.float32)
         seed = self.random_seed()
         noise = tf.random.stateless_normal(
             tf.shape(clean), tf.bitwise.bitwise_xor(seed, [0, 1 << 20])
         )
-        by_point = tf.reshape(sigma, (-1, 1, 1, 1))
-        noisy = clean + by_point * noise
-        factors = self.scalings(by_point)
+        told = self.mixture(level)
+        by_point = told._replace(
+            **{name: tf.reshape(value, (-1, 1, 1, 1)) for name, value in told._asdict().items()}
+        )
         inputs = {
             **batch,
-            "noisy": factors.into * noisy,
-            "noise_level": tf.reshape(factors.noise, (-1,)),
+            "noisy": by_point.signal * clean + by_point.noise * noise,
+            "noise_level": told.level,
         }
         output = self.generator(network_inputs(self.generator, inputs, seed), training=training)
-        errors = tf.square(output - (clean - factors.skip * noisy) / factors.out)
+        errors = tf.square(output - by_point.target_signal * clean - by_point.target_noise * noise)
         errors *= self.channel_weights
-        weight = self.weight(sigma)
+        weight = self.weight(level)
         if valid is None:
             return weight * tf.reduce_mean(errors, (1, 2, 3))
         valid = tf.cast(valid, errors.dtype)

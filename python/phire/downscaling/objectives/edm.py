@@ -17,7 +17,7 @@ from phire.downscaling.preconditioning import (
     log_uniform_sigma,
     lognormal_sigma,
     output_weight,
-    unit_scalings,
+    unit_mixture,
 )
 from phire.downscaling.task import Task
 from phire.errors import InputError
@@ -76,7 +76,7 @@ def edm_objective(
         build_denoiser(task, "edm"),
         DiffusionTarget(task.schema, target, tuple(sigma_data)),
         levels=levels,
-        scalings=functools.partial(unit_scalings, "edm", xp=keras.ops),
+        mixture=functools.partial(unit_mixture, "edm", xp=keras.ops),
         weight=functools.partial(output_weight, weight, sigma_data=1.0),
         channel_weights=denoiser_training.channel_weights(task, channel_weights),
     )

@@ -11,7 +11,7 @@ import tensorflow as tf
 from phire.downscaling.diffusion_target import DiffusionTarget
 from phire.downscaling.objectives import denoiser_training
 from phire.downscaling.objectives.denoiser_training import DenoiserTraining, build_denoiser
-from phire.downscaling.preconditioning import lognormal_sigma, unit_scalings
+from phire.downscaling.preconditioning import lognormal_sigma, unit_mixture
 from phire.downscaling.task import Task
 from phire.errors import InputError
 from phire.training.registry import objective
@@ -51,7 +51,7 @@ def flow_objective(
         levels=functools.partial(
             lognormal_sigma, mean=p_mean, std=p_std, xp=keras.ops, ndtri=tf.math.ndtri
         ),
-        scalings=functools.partial(unit_scalings, "flow", xp=keras.ops),
+        mixture=functools.partial(unit_mixture, "flow", xp=keras.ops),
         weight=keras.ops.ones_like,
         channel_weights=denoiser_training.channel_weights(task, channel_weights),
     )

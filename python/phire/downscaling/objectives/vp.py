@@ -11,7 +11,7 @@ import keras
 from phire.downscaling.diffusion_target import DiffusionTarget
 from phire.downscaling.objectives import denoiser_training
 from phire.downscaling.objectives.denoiser_training import DenoiserTraining, build_denoiser
-from phire.downscaling.preconditioning import unit_scalings, vp_sigma
+from phire.downscaling.preconditioning import unit_mixture, vp_sigma
 from phire.downscaling.task import Task
 from phire.training.registry import objective
 
@@ -50,7 +50,7 @@ def vp_objective(
         build_denoiser(task, "vp"),
         DiffusionTarget(task.schema, target, tuple(sigma_data)),
         levels=levels,
-        scalings=functools.partial(unit_scalings, "vp", xp=keras.ops),
+        mixture=functools.partial(unit_mixture, "vp", xp=keras.ops),
         weight=keras.ops.ones_like,
         channel_weights=denoiser_training.channel_weights(task, channel_weights),
     )
