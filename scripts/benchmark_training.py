@@ -87,7 +87,7 @@ def resnet(folder: Path, batch_size: int, precision: str) -> tuple[Callable, Cal
 
 def srgan(folder: Path, batch_size: int, precision: str) -> tuple[Callable, Callable]:
     """The SRGAN at the paper's size, 24×24 → 96×96: how to build it, and its batches."""
-    from phire.downscaling.content import build_content
+    from phire.downscaling.contents.pointwise import mse
     from phire.downscaling.objectives.srgan import SuperResolution
     from phire.networks import Shapes, discriminator, network
 
@@ -95,21 +95,13 @@ def srgan(folder: Path, batch_size: int, precision: str) -> tuple[Callable, Call
     path = folder / "patches"
     write_downscaling_records(store, path, patch=(96, 96), scale=4, patches_per_field=20, shards=4)
     records = open_records(path)
-    manifest = records.manifest
     shapes = Shapes((24, 24, 2), (96, 96, 2), 4)
 
     def build() -> Objective:
-        content = build_content(
-            [(1.0, "mse")],
-            normalization=manifest.schema.normalization,
-            channels=manifest.schema.channels,
-            units=manifest.schema.units,
-        )
         return SuperResolution(
             network.build("srgan", shapes),
             discriminator.build("srgan", shapes, False),
-            content,
-            pretraining_content=content,
+            mse,
         )
 
     return build, lambda epoch: records.dataset(batch_size, seed=0, epoch=epoch)

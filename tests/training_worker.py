@@ -34,23 +34,15 @@ def temporal_distance():
 
 def adversarial():
     """The SRGAN's objective on small networks."""
-    from phire.downscaling.content import build_content
+    from phire.downscaling.contents.pointwise import mse
     from phire.downscaling.objectives.srgan import SuperResolution
-    from phire.fields.normalization import Normalization
     from phire.networks import Shapes, discriminator, network
 
-    mse = build_content(
-        [(1.0, "mse")],
-        normalization=Normalization.identity(("a",)),
-        channels=("a",),
-        units=("",),
-    )
     shapes = Shapes((8, 8, 1), (16, 16, 1), 2)
     return SuperResolution(
         network.build("srgan,filters=4,blocks=1,kernel=3", shapes),
         discriminator.build("srgan,filters=[4,8],dense=8", shapes, False),
         mse,
-        pretraining_content=mse,
     )
 
 

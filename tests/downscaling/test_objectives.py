@@ -39,7 +39,12 @@ def test_shapes_come_from_the_schema():
     )
 
 
-OBJECTIVES = ["content", "content,content=mae", "srgan,discriminator=srgan-small,weight=0.1"]
+OBJECTIVES = [
+    "content",
+    "content,content=mae,area",
+    "content,content=dssim_mae(size=3)+0.1*spectral+gradient+rmse",
+    "srgan,discriminator=srgan-small,weight=0.1,area",
+]
 
 
 @pytest.mark.parametrize("specification", OBJECTIVES)

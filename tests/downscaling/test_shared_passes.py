@@ -39,7 +39,6 @@ def objective(logit):
         discriminator,
         content,
         adversarial_weight=WEIGHT,
-        pretraining_content=content,
     )
     discriminator.get_layer("logits").bias.assign([logit])
     for name, one in made.networks.items():
@@ -105,4 +104,4 @@ def test_a_discriminator_that_normalises_over_its_batch_is_refused():
     discriminator = keras.Model({"fine": inputs}, keras.layers.Dense(1)(x))
     generator = network.build("srgan,filters=4,blocks=1,kernel=5", SHAPES)
     with pytest.raises(InputError, match="each field by itself"):
-        SuperResolution(generator, discriminator, content, pretraining_content=content)
+        SuperResolution(generator, discriminator, content)

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from phire.downscaling import PredictedSource, train_generator
-from phire.downscaling.content import parse_content
+from phire.downscaling.contents.weighted_sum import parse_content
 from phire.downscaling.spectrum_score import log_spectral_error
 from phire.errors import InputError
 from phire.fields import ArraySource, CoarsenedSource, open_store

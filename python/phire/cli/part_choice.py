@@ -17,6 +17,7 @@ REGISTRIES = {
     "encoder": ("phire.networks.registry", "encoder"),
     "discriminator": ("phire.networks.registry", "discriminator"),
     "objective": ("phire.training.registry", "objective"),
+    "content": ("phire.downscaling.contents.registry", "content"),
     "schedule": ("phire.training.registry", "schedule"),
     "sampler": ("phire.downscaling.samplers.registry", "sampler"),
     "noise-schedule": ("phire.downscaling.samplers.registry", "schedule"),

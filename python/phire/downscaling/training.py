@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from phire import files, progress
-from phire.downscaling import content as contents
+from phire.downscaling.contents.weighted_sum import content_text, metrics_of, parse_content
 from phire.downscaling.diffusion_target import with_measured_scales
 from phire.downscaling.objectives.supervised import PRETRAINING
 from phire.downscaling.run_inputs import recorded_inputs
@@ -107,11 +107,11 @@ def train_generator(
     opened, held_out = _open_both(records, validation, bare, batch_size)
     schema = opened.schema
     _check_periodic(network_options, schema, records)
-    metrics = contents.metrics_of(objective_options.get("content") or "mse")
+    metrics = metrics_of(objective_options.get("content") or "mse")
     if metrics:  # from another folder, the same metric has another relative path
-        content = contents.content_text(contents.parse_content(objective_options["content"]))
+        content = content_text(parse_content(objective_options["content"]))
         objective_options = {**objective_options, "content": content}
-        metrics = contents.metrics_of(content)
+        metrics = metrics_of(content)
     kernel = [objective_options["metric"]] if objective_options.get("metric") else []
     _check_selection(select, validation, metrics, denoises="sigma_data" in objective_options)
     objective_options = with_measured_scales(objective_options, schema, opened)
@@ -225,7 +225,10 @@ def _phases(
         if count:
             offset = sum(phase.epochs for phase in found)
             batches = functools.partial(_batches, records, batch_size, seed, offset)
-            found.append(Phase(name, count, batches, records.steps(batch_size), {ALL: rate}))
+            rates = {ALL: rate}
+            if "discriminator_rate" in options:
+                rates["discriminator"] = rate * options["discriminator_rate"]
+            found.append(Phase(name, count, batches, records.steps(batch_size), rates))
     first = bool(found) and found[0].name == PRETRAINING
     return found[:first] + scheduled(schedule, found[first:])
 

@@ -9,7 +9,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from phire.downscaling import content as contents
+from phire.downscaling.contents.pointwise import mse
+from phire.downscaling.contents.weighted_sum import open_metric
+from phire.downscaling.contents.weighting import mean as weighted_mean
 from phire.downscaling.energy_score import (
     absolute,
     fair_energy_score,
@@ -113,13 +115,11 @@ def _check(
         )
 
 
-def _learned_distance(
-    task: Task, metric: str, layers: Sequence[str] | None, beta: float
-) -> contents.Loss:
+def _learned_distance(task: Task, metric: str, layers: Sequence[str] | None, beta: float) -> Any:
     """Returns the distance in a metric's features to the power beta, (B,)."""
     from phire.rplearn import ContentLoss
 
-    opened = contents.open_metric(metric, task.channels, task.units)
+    opened = open_metric(metric, task.channels, task.units)
     loss = ContentLoss(opened, normalization=task.normalization, layers=layers)
 
     def distance(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
@@ -157,9 +157,8 @@ class EnergyTraining(Supervised):
     ) -> None:
         spectrum = functools.partial(log_spectral_error, scale=scale)
         super().__init__(
-            generator, contents.mse, pretraining_content=contents.mse,
-            validation_scores={"log_spectral_error": spectrum}, margin=margin,
-        )  # fmt: skip
+            generator, mse, validation_scores={"log_spectral_error": spectrum}, margin=margin
+        )
         self.members, self.weights, self.pools = members, weights, list(pools)
         self.patch, self.patch_size, self.learned = patch, patch_size, learned
 
@@ -185,7 +184,7 @@ class EnergyTraining(Supervised):
             whole = None
             if valid is not None:
                 whole = tf.cast(pooled(valid, None, self.patch_size)[0] > 0, truth.dtype)
-            found["patches"] = contents.mean(fair_energy_score(self.patch, truth, members), whole)
+            found["patches"] = weighted_mean(fair_energy_score(self.patch, truth, members), whole)
         if self.weights["learned"] and self.learned is not None:
             found["learned"] = tf.reduce_mean(fair_energy_score(self.learned, truth, members))
         loss = tf.add_n([self.weights[name] * value for name, value in found.items()])
@@ -201,7 +200,7 @@ class EnergyTraining(Supervised):
             of_members = [values(*pooled(x, valid, size)) for x in members]
             for i, (true_value, mask) in enumerate(true_values):
                 crps = fair_energy_score(absolute, true_value, [x[i][0] for x in of_members])
-                scores.append(contents.mean(crps, mask))
+                scores.append(weighted_mean(crps, mask))
         return tf.add_n(scores) / len(scores)
 
     def train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
@@ -222,8 +221,8 @@ class EnergyTraining(Supervised):
         variance = tf.add_n([tf.square(x - mean) for x in members]) / (len(members) - 1)
         return {
             **self.score(high, members, valid),
-            "mse_of_mean": contents.mse(high, mean, valid),
-            "variance": contents.mean(
+            "mse_of_mean": mse(high, mean, valid),
+            "variance": weighted_mean(
                 variance, None if valid is None else tf.cast(valid, high.dtype)
             ),
             **self.scores(high, members[0]),

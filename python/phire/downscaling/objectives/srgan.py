@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 import keras
 import tensorflow as tf
 
-from phire.downscaling import content as contents
-from phire.downscaling.content import Loss
+from phire.downscaling.contents.pointwise import mse
+from phire.downscaling.contents.registry import Loss
+from phire.downscaling.contents.weighting import AreaWeights
 from phire.downscaling.objectives.supervised import (
     Score,
     Supervised,
     content_and_scores,
-    pixel_content,
 )
 from phire.downscaling.task import Task
 from phire.errors import InputError
@@ -36,6 +36,7 @@ def srgan_objective(
     layers: Sequence[str] | None = None,
     weight: float = 1e-3,
     discriminator: str | None = None,
+    area: bool = False,
     pretrain_epochs: int = 5,
     pretrain_rate: float = 1e-4,
 ) -> SuperResolution:
@@ -45,9 +46,7 @@ def srgan_objective(
 
     Args:
         task: Network and records.
-        content: ``mse``, ``mae``, a metric's directory, or a weighted sum of these, such as
-            ``0.9*METRIC+0.1*mse``.
-        layers: Layers of the metric to compare; by default its own.
+        content, layers, area: See the objective ``content``; ``area`` weighs the content alone.
         weight: Weight of the adversarial loss.
         discriminator: ``NAME``, or a mapping with its options; by default the one of the network's
             name, or srgan.
@@ -70,9 +69,9 @@ def srgan_objective(
         discriminators.build(discriminator, task.shapes, task.masked),
         loss,
         adversarial_weight=weight,
-        pretraining_content=pixel_content(task),
         validation_scores=scores,
         margin=task.shapes.margin,
+        area=AreaWeights(task.schema) if area else None,
     )
 
 
@@ -80,11 +79,11 @@ class SuperResolution(Supervised):
     """Content pretraining, then adversarial training with the balancing rule.
 
     In the phase ``pretraining`` only the generator learns, by the pixel MSE. In every other phase
-    each step updates the discriminator, then the generator by content + adversarial_weight ·
-    adversarial loss, both by the gradients of one shared forward pass. Where the discriminator's
-    loss is below 0.46 the generator takes another step, where it is above 0.6 the discriminator
-    does. The loss that decides is that of the step's shared forward pass, and so are the generated
-    fields that the discriminator's second step is of.
+    each step updates the discriminator, then the generator by content_weight · content +
+    adversarial_weight · adversarial loss, both by the gradients of one shared forward pass. Where
+    ``balanced`` and the discriminator's loss is below 0.46 the generator takes another step, where
+    it is above 0.6 the discriminator does. The loss that decides is that of the step's shared
+    forward pass, and so are the generated fields that the discriminator's second step is of.
 
     Args:
         generator: Network of named inputs to the fine field.
@@ -92,7 +91,12 @@ class SuperResolution(Supervised):
             a logit, each field by itself (no batch normalisation).
         content: As for :class:`Supervised`.
         adversarial_weight: Weight of the adversarial part of the generator's loss.
-        pretraining_content, validation_scores, margin: As for :class:`Supervised`.
+        content_weight: Weight of the content in it.
+        discriminator_weight: Weight of the sum of the cross-entropies of true and of generated
+            fields in the discriminator's loss; 0.5 is their mean, 0.693 at chance.
+        balanced: Take second steps.
+        beta_1: Adam's decay of the first moment, in both optimizers.
+        validation_scores, margin, area: As for :class:`Supervised`.
 
     Raises:
         InputError: The discriminator has a batch normalisation.
@@ -105,13 +109,17 @@ class SuperResolution(Supervised):
         content: Loss,
         *,
         adversarial_weight: float = 1e-3,
-        pretraining_content: Loss,
+        content_weight: float = 1.0,
+        discriminator_weight: float = 0.5,
+        balanced: bool = True,
+        beta_1: float = 0.9,
         validation_scores: Mapping[str, Score] | None = None,
         margin: int = 0,
+        area: AreaWeights | None = None,
     ) -> None:
         super().__init__(
-            generator, content, pretraining_content=pretraining_content,
-            validation_scores=validation_scores, margin=margin,
+            generator, content, validation_scores=validation_scores, margin=margin, area=area,
+            beta_1=beta_1,
         )  # fmt: skip
         if any(isinstance(x, keras.layers.BatchNormalization) for x in discriminator.layers):
             raise InputError(
@@ -120,8 +128,11 @@ class SuperResolution(Supervised):
             )
         self.discriminator = discriminator
         self.adversarial_weight = adversarial_weight
+        self.content_weight = content_weight
+        self.discriminator_weight = discriminator_weight
+        self.balanced = balanced
         self.networks["discriminator"] = discriminator
-        self.optimizers["discriminator"] = self._adam(discriminator)
+        self.optimizers["discriminator"] = self._adam(discriminator, beta_1)
         self.exported = ("generator", "discriminator")
 
     def train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
@@ -129,14 +140,14 @@ class SuperResolution(Supervised):
         return super().train_step(batch) if self._pretraining else self._adversarial_step(batch)
 
     def _adversarial_step(self, batch: Batch) -> dict[str, tf.Tensor]:
-        high, valid = self.truth(batch), batch.get("valid")
+        high, weights = self.truth(batch), self.weights(batch)
         discriminator, generator = (self.optimizers[n] for n in ("discriminator", "generator"))
         # One forward pass of each network serves both updates: the generator's gradient is taken
         # through the discriminator as it was before its own update.
         with tf.GradientTape() as generator_tape:
             generated = self.generate(batch, training=True)
-            content = self.content(high, generated, valid)
-            scaled_content = scaled(generator, content)
+            content = self.content(high, generated, weights)
+            scaled_content = scaled(generator, self.content_weight * content)
         with tf.GradientTape(persistent=True) as discriminator_tape:
             fields = _together(high, generated)
             discriminator_tape.watch(fields)
@@ -144,7 +155,7 @@ class SuperResolution(Supervised):
         with tf.GradientTape(persistent=True) as loss_tape:
             loss_tape.watch(logits)
             real_logits, false_logits = tf.split(logits, 2)
-            discriminator_loss = _discriminator_loss(real_logits, false_logits)
+            discriminator_loss = self._discriminator_loss(real_logits, false_logits)
             adversarial = _cross_entropy(tf.ones_like(false_logits), false_logits)
             scaled_discriminator = scaled(discriminator, discriminator_loss)
             scaled_adversarial = scaled(generator, self.adversarial_weight * adversarial)
@@ -166,7 +177,7 @@ class SuperResolution(Supervised):
         reduce_and_apply(generator, generator_gradients, variables)
         real, false = real_logits > 0, false_logits > 0
         return {
-            "loss": content + self.adversarial_weight * adversarial,
+            "loss": self._generator_loss(content, adversarial),
             "content": content,
             "adversarial": adversarial,
             "discriminator": discriminator_loss,
@@ -179,7 +190,7 @@ class SuperResolution(Supervised):
 
     def further_steps(self) -> list[FurtherStep]:
         """Second steps that keep both networks balanced (PhIRE's rule)."""
-        if self._pretraining:
+        if self._pretraining or not self.balanced:
             return []
         return [
             FurtherStep(lambda x: x["discriminator"] < TOO_STRONG, self._generator_again),
@@ -190,15 +201,15 @@ class SuperResolution(Supervised):
         with tf.GradientTape() as tape:
             generated = self.generate(batch, training=True, salt=1)
             logits = self._logits(generated, batch, 1)
-            loss = self.content(self.truth(batch), generated, batch.get("valid"))
-            loss += self.adversarial_weight * _cross_entropy(tf.ones_like(logits), logits)
+            content = self.content(self.truth(batch), generated, self.weights(batch))
+            loss = self._generator_loss(content, _cross_entropy(tf.ones_like(logits), logits))
             target = scaled(self.optimizers["generator"], loss)
         self._apply("generator", tape, target)
 
     def _discriminator_again(self, batch: Batch) -> None:
         with tf.GradientTape() as tape:
-            loss = _discriminator_loss(*self._judge(self.truth(batch), batch["generated"], batch))
-            target = scaled(self.optimizers["discriminator"], loss)
+            logits = self._judge(self.truth(batch), batch["generated"], batch, training=True)
+            target = scaled(self.optimizers["discriminator"], self._discriminator_loss(*logits))
         self._apply("discriminator", tape, target)
 
     def _back_through_discriminator(
@@ -218,7 +229,7 @@ class SuperResolution(Supervised):
         Args:
             tape: Persistent; recorded ``logits`` of ``fields``.
             logits: (B, 1).
-            fields: (B, H, W, C).
+            fields: (B, H, W, C), with a window (B, T, H, W, C).
             of_discriminator: Gradient (B, 1) by the logits of the loss for the variables.
             of_generator: Gradient (B, 1) by the logits of the loss for the fields.
         """
@@ -231,21 +242,32 @@ class SuperResolution(Supervised):
         factors = tf.where(tf.abs(of_discriminator) < 1e-20, 1e-20, of_discriminator)
         *gradients, through = tape.gradient(logits, [*variables, fields], output_gradients=factors)
         quotients = tf.cast(of_generator / factors, through.dtype)
-        return gradients, through * tf.reshape(quotients, [-1, 1, 1, 1])
+        return gradients, through * tf.reshape(quotients, [-1] + [1] * (fields.shape.rank - 1))
 
-    def _logits(self, fields: tf.Tensor, batch: Batch, copies: int) -> tf.Tensor:
-        """Logits of fields (copies·B, H, W, C); the batch's other arrays are repeated."""
+    def _generator_loss(self, content: tf.Tensor, adversarial: tf.Tensor) -> tf.Tensor:
+        return self.content_weight * content + self.adversarial_weight * adversarial
+
+    def _discriminator_loss(self, real: tf.Tensor, false: tf.Tensor) -> tf.Tensor:
+        return self.discriminator_weight * (
+            _cross_entropy(tf.ones_like(real), real) + _cross_entropy(tf.zeros_like(false), false)
+        )
+
+    def _logits(
+        self, fields: tf.Tensor, batch: Batch, copies: int, training: bool = True
+    ) -> tf.Tensor:
+        """Logits of fields (copies·B, …, H, W, C); the batch's other arrays are repeated."""
         inputs = {"fine": fields}
         for name in self.discriminator.input:
             if name != "fine":
                 inputs[name] = tf.concat([tf.cast(batch[name], fields.dtype)] * copies, 0)
-        return self.discriminator(inputs, training=True)
+        return self.discriminator(inputs, training=training)
 
     def _judge(
-        self, high: tf.Tensor, generated: tf.Tensor, batch: Batch
+        self, high: tf.Tensor, generated: tf.Tensor, batch: Batch, training: bool
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Logits of the true and of the generated fields, in one pass."""
-        real, false = tf.split(self._logits(_together(high, generated), batch, 2), 2)
+        logits = self._logits(_together(high, generated), batch, 2, training)
+        real, false = tf.split(logits, 2)
         return real, false
 
     def _apply(self, name: str, tape: tf.GradientTape, target: tf.Tensor) -> None:
@@ -256,16 +278,16 @@ class SuperResolution(Supervised):
         if self._pretraining:
             return super().validation_step(batch)
         high, generated = self.truth(batch), self.generate(batch, training=False)
-        valid = batch.get("valid")
-        real, false = self._judge(high, generated, batch)
-        content = self.content(high, generated, valid)
+        weights = self.weights(batch)
+        real, false = self._judge(high, generated, batch, training=False)
+        content = self.content(high, generated, weights)
         adversarial = _cross_entropy(tf.ones_like(false), false)
         return {
-            "loss": content + self.adversarial_weight * adversarial,
-            "mse": contents.mse(high, generated, valid),
+            "loss": self._generator_loss(content, adversarial),
+            "mse": mse(high, generated, weights),
             "content": content,
             "adversarial": adversarial,
-            "discriminator": _discriminator_loss(real, false),
+            "discriminator": self._discriminator_loss(real, false),
             "true_positive": _share(real > 0),
             "false_positive": _share(false > 0),
             **self.scores(high, generated),
@@ -279,13 +301,6 @@ def _together(high: tf.Tensor, generated: tf.Tensor) -> tf.Tensor:
 
 def _cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels, logits))
-
-
-def _discriminator_loss(real: tf.Tensor, false: tf.Tensor) -> tf.Tensor:
-    """The mean over real and generated fields: 0.693 at chance."""
-    return 0.5 * (
-        _cross_entropy(tf.ones_like(real), real) + _cross_entropy(tf.zeros_like(false), false)
-    )
 
 
 def _share(condition: tf.Tensor) -> tf.Tensor:

@@ -10,8 +10,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from phire.downscaling import content as contents
-from phire.downscaling.content import Loss
+from phire.downscaling.contents.pointwise import mse
+from phire.downscaling.contents.registry import Loss
+from phire.downscaling.contents.weighted_sum import build_content, metrics_of, parse_content
+from phire.downscaling.contents.weighting import AreaWeights
 from phire.downscaling.inputs import network_inputs
 from phire.downscaling.spectrum_score import log_spectral_error
 from phire.downscaling.task import Task
@@ -31,6 +33,7 @@ def content_objective(
     *,
     content: str = "mse",
     layers: Sequence[str] | None = None,
+    area: bool = False,
     pretrain_epochs: int = 0,
     pretrain_rate: float = 1e-4,
 ) -> Supervised:
@@ -38,9 +41,10 @@ def content_objective(
 
     Args:
         task: Network and records.
-        content: ``mse``, ``mae``, a metric's directory, or a weighted sum of these, such as
-            ``0.9*METRIC+0.1*mse``.
+        content: A name of ``phire parts content``, with options as in ``huber(delta=0.5)``, a
+            metric's directory, or a weighted sum of these, such as ``0.8*dssim+0.2*mae``.
         layers: Layers of the metric to compare; by default its own.
+        area: Weigh values by the area of their grid cells.
         pretrain_epochs: Epochs on the pixel MSE before.
         pretrain_rate: Their learning rate.
 
@@ -51,9 +55,9 @@ def content_objective(
     return Supervised(
         task.build_network(),
         loss,
-        pretraining_content=pixel_content(task),
         validation_scores=scores,
         margin=task.shapes.margin,
+        area=AreaWeights(task.schema) if area else None,
     )
 
 
@@ -65,27 +69,15 @@ def content_and_scores(
     These are ``log_spectral_error`` and, where a metric is among the contents, ``distance``.
 
     Raises:
-        InputError: See :func:`phire.downscaling.content.build_content`.
+        InputError: See :func:`phire.downscaling.contents.weighted_sum.build_content`.
     """
     layers = [layers] if isinstance(layers, str) else layers
-    facts = {
-        "normalization": task.normalization, "channels": task.channels, "units": task.units,
-        "layers": layers,
-    }  # fmt: skip
-    parts = contents.parse_content(content)
     scores = {"log_spectral_error": functools.partial(log_spectral_error, scale=task.shapes.scale)}
-    metrics = contents.metrics_of(content)
+    metrics = metrics_of(content)
     if metrics:
-        scores["distance"] = contents.build_content([(1.0, path) for path in metrics], **facts)
-    return contents.build_content(parts, **facts), scores
-
-
-def pixel_content(task: Task) -> Loss:
-    """Returns the pixel MSE, which pretraining is on."""
-    return contents.build_content(
-        [(1.0, "mse")],
-        normalization=task.normalization, channels=task.channels, units=task.units,
-    )  # fmt: skip
+        distance = build_content([(1.0, path) for path in metrics], task, layers)
+        scores["distance"] = functools.partial(distance, weights=None)
+    return build_content(parse_content(content), task, layers), scores
 
 
 class Supervised(Objective):
@@ -96,11 +88,11 @@ class Supervised(Objective):
 
     Args:
         generator: Network of named inputs to the fine field.
-        content: ``content(truth, generated, valid)``, all (B, H, W, C) and normalised, a scalar;
-            ``valid`` may be None.
-        pretraining_content: What to pretrain on.
+        content: Content loss.
         validation_scores: Further scalars of (truth, generated) for validation, by name.
         margin: Coarse points around the patch, which :meth:`panels` leaves off.
+        area: Weights by the area of grid cells; None for equal ones.
+        beta_1: Adam's decay of the first moment.
     """
 
     def __init__(
@@ -108,23 +100,24 @@ class Supervised(Objective):
         generator: keras.Model,
         content: Loss,
         *,
-        pretraining_content: Loss,
         validation_scores: Mapping[str, Score] | None = None,
         margin: int = 0,
+        area: AreaWeights | None = None,
+        beta_1: float = 0.9,
     ) -> None:
         self.generator = generator
         self.content = content
-        self.pretraining_content = pretraining_content
         self.validation_scores = dict(validation_scores or {})
         self.margin = margin
+        self.area = area
         self.networks = {"generator": generator}
-        self.optimizers = {"generator": self._adam(generator)}
+        self.optimizers = {"generator": self._adam(generator, beta_1)}
         self.exported: tuple[str, ...] = ("generator",)
         self._pretraining = False
 
     @staticmethod
-    def _adam(network: keras.Model) -> keras.optimizers.Optimizer:
-        optimizer = for_float16(Adam(1e-4))
+    def _adam(network: keras.Model, beta_1: float = 0.9) -> keras.optimizers.Optimizer:
+        optimizer = for_float16(Adam(1e-4, beta_1=beta_1))
         optimizer.build(network.trainable_variables)
         return optimizer
 
@@ -155,13 +148,21 @@ class Supervised(Objective):
         # Not multiplied: what is stored at an invalid point may be anything, NaN included.
         return high if valid is None else tf.where(tf.cast(valid, tf.bool), high, 0)
 
+    def weights(self, batch: Batch) -> tf.Tensor | None:
+        """Returns the weights of values in losses: 0 where invalid, with ``area`` cells' areas."""
+        valid = batch.get("valid")
+        if self.area is None:
+            return valid
+        areas = self.area(batch["position"])
+        return areas if valid is None else areas * tf.cast(valid, areas.dtype)
+
     def train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
         """Updates the generator by one batch."""
-        content = self.pretraining_content if self._pretraining else self.content
+        content = mse if self._pretraining else self.content
         optimizer = self.optimizers["generator"]
         with tf.GradientTape() as tape:
             generated = self.generate(batch, training=True)
-            loss = content(self.truth(batch), generated, batch.get("valid"))
+            loss = content(self.truth(batch), generated, self.weights(batch))
             target = scaled(optimizer, loss)
         minimise(tape, target, optimizer, self.generator.trainable_variables)
         return {"loss": loss, "content": loss}
@@ -169,11 +170,11 @@ class Supervised(Objective):
     def validation_step(self, batch: Batch) -> dict[str, tf.Tensor]:
         """Losses of a held-out batch; nothing is updated."""
         high, generated = self.truth(batch), self.generate(batch, training=False)
-        valid = batch.get("valid")
-        content = self.pretraining_content if self._pretraining else self.content
+        weights = self.weights(batch)
+        content = mse if self._pretraining else self.content
         return {
-            "loss": content(high, generated, valid),
-            "mse": contents.mse(high, generated, valid),
+            "loss": content(high, generated, weights),
+            "mse": mse(high, generated, weights),
             **self.scores(high, generated),
         }
 

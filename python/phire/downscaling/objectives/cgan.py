@@ -1,0 +1,79 @@
+"""CGAN: a content loss and DL4DS's conditional adversary, which sees the coarse field."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from phire.downscaling.contents.weighting import AreaWeights
+from phire.downscaling.objectives.srgan import SuperResolution
+from phire.downscaling.objectives.supervised import content_and_scores
+from phire.downscaling.task import Task
+from phire.errors import InputError
+from phire.networks import discriminator as discriminators
+from phire.parts import Specification
+from phire.training.registry import objective
+
+
+@objective("cgan")
+def cgan_objective(
+    task: Task,
+    *,
+    content: str = "mae",
+    layers: Sequence[str] | None = None,
+    weight: float = 100.0,
+    discriminator: Specification = "residual",
+    discriminator_rate: float = 1.0,
+    beta_1: float = 0.5,
+    area: bool = False,
+    pretrain_epochs: int = 0,
+    pretrain_rate: float = 2e-4,
+) -> SuperResolution:
+    """Trains on an adversary that judges pairs of coarse and fine field, and a weighted content.
+
+    The generator's loss is the cross-entropy of D(low, generated) with 1, plus weight · content;
+    the discriminator's is the sum of the cross-entropies of D(low, truth) with 1 and of
+    D(low, generated) with 0. Each step updates both once, from one forward pass. DL4DS trains at
+    the learning rate 2e-4. Source: pix2pix, Isola et al. 2017, arXiv:1611.07004.
+
+    Args:
+        task: Network and records.
+        content, layers, area: See the objective ``content``; ``area`` weighs the content alone.
+        weight: Weight of the content.
+        discriminator: ``NAME``, or a mapping with its options, of a discriminator that reads
+            ``low``.
+        discriminator_rate: Its learning rate, as a multiple of the generator's.
+        beta_1: Decay of the first moment in Adam, of both networks.
+        pretrain_epochs: Epochs on the pixel MSE before.
+        pretrain_rate: Their learning rate.
+
+    Raises:
+        InputError: An option is impossible, the discriminator does not read ``low``, or something
+            does not fit the records.
+    """
+    if not (weight >= 0 and discriminator_rate > 0 and 0 <= beta_1 < 1):
+        raise InputError(
+            f"objective cgan: weight={weight:g} must not be negative, "
+            f"discriminator_rate={discriminator_rate:g} be positive, and beta_1={beta_1:g} lie "
+            "between 0 and 1."
+        )
+    judge = discriminators.build(discriminator, task.shapes, task.masked)
+    if "low" not in judge.input:
+        name, _ = discriminators.resolve(discriminator)
+        raise InputError(
+            f"objective cgan needs a discriminator that reads the coarse field, which {name} does "
+            "not: choose discriminator=residual, or the objective srgan."
+        )
+    loss, scores = content_and_scores(task, content, layers)
+    return SuperResolution(
+        task.build_network(),
+        judge,
+        loss,
+        adversarial_weight=1.0,
+        content_weight=weight,
+        discriminator_weight=1.0,
+        balanced=False,
+        beta_1=beta_1,
+        validation_scores=scores,
+        margin=task.shapes.margin,
+        area=AreaWeights(task.schema) if area else None,
+    )

@@ -1,0 +1,145 @@
+"""Residual discriminator of DL4DS, conditional on the coarse field."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from phire.networks.blocks.interpolation import Interpolation
+from phire.networks.blocks.joining import (
+    fine_maps,
+    named_inputs,
+    prime_factors,
+    with_fine_maps_coarsened,
+    without_margin,
+)
+from phire.networks.dl4ds.convolution_blocks import residual_block
+from phire.networks.dl4ds.frames import frames_of, maps_of
+from phire.networks.dl4ds.recurrent import recurrent_block
+from phire.networks.dl4ds.style import PRESETS, Style, check_choice
+from phire.networks.dl4ds.time_axis import BatchToTime, TimeToBatch
+from phire.networks.registry import discriminator
+from phire.networks.shapes import Shapes
+
+GRIDS = ("coarse", "fine")
+
+
+@discriminator("residual")
+def residual_discriminator(
+    shapes: Shapes,
+    masked: bool = False,
+    *,
+    filters: int = 32,
+    blocks: int = 4,
+    grid: str = "coarse",
+    attention: bool = False,
+    normalization: str = "none",
+    dropout: float = 0.4,
+    preset: str = "none",
+) -> keras.Model:
+    """Builds DL4DS's discriminator: does the fine field fit the coarse one?
+
+    Coarse branch: 3×3 convolution, residual blocks, 3×3 convolution, sum with the first. Fine
+    branch: likewise, brought to the coarse grid by strided convolutions instead of the last. Both
+    are joined, then residual block, mean over the field, dropout, 32 sigmoids and one logit. With a
+    window the coarse branch begins with a recurrent block, and the mean is over time, too.
+
+    Args:
+        shapes: Shapes of a sample.
+        masked: Take the mask ``valid`` beside the fields, as further channels.
+        filters: Width of the branches.
+        blocks: Residual blocks of each.
+        grid: Grid on which the branches meet: ``coarse``, or ``fine``, to which ``low`` is
+            interpolated first (DL4DS's for networks with ``upsampling=pre``).
+        attention: Channel attention in the blocks.
+        normalization: ``none``, ``layer`` or ``group``; ``batch`` judges no field by itself.
+        dropout: Rate before the last two layers.
+        preset: ``dl4ds``: fine maps enter as block means beside ``low`` alone, and the fine branch
+            is averaged over blocks at scales other than 4. ``none``: they join both branches.
+
+    Returns:
+        A model named ``discriminator`` of the inputs ``fine``, ``low``, ``valid`` where masked, and
+        of the fine maps; its output is (B, 1) logits, float32.
+
+    Raises:
+        InputError: An option is unknown.
+    """
+    check_choice("grid", grid, GRIDS)
+    check_choice("preset", preset, PRESETS)
+    style = Style(filters, blocks, "relu", normalization, attention, window=shapes.window)
+    steps = () if shapes.window is None else (shapes.window,)
+    inputs = named_inputs(shapes)
+    inputs.pop("time", None)
+    for name in ("fine", "valid") if masked else ("fine",):
+        inputs[name] = keras.Input((*steps, *shapes.high), name=name)
+    frames = frames_of(inputs, shapes.window)
+    for name in {"fine", "valid"} & set(inputs) if steps else ():
+        frames[name] = TimeToBatch()(inputs[name])
+    coarse = _coarse_branch(inputs, frames, shapes, grid, style)
+    fine = _fine_branch(frames, shapes, grid, style, preset)
+    x = keras.layers.Concatenate()([coarse, fine])
+    x = residual_block(x, 2 * filters, style)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    if steps:
+        x = keras.layers.GlobalAveragePooling1D()(BatchToTime(shapes.window)(x))
+    x = keras.layers.Dropout(dropout)(x)
+    x = keras.layers.Dense(32, activation="sigmoid")(x)
+    logits = keras.layers.Dense(1, dtype="float32", name="logits")(x)
+    return keras.Model(inputs, logits, name="discriminator")
+
+
+def _coarse_branch(
+    inputs: dict[str, Any], frames: dict[str, Any], shapes: Shapes, grid: str, style: Style
+) -> Any:
+    """Returns features (B, h, w, filters) of ``low`` and the maps, on the grid, without margin."""
+    border = shapes.margin
+    if grid == "coarse":
+        x = with_fine_maps_coarsened(frames, shapes)
+    else:
+        x, border = Interpolation(shapes.scale, "bilinear")(frames["low"]), border * shapes.scale
+        maps = maps_of(inputs, shapes)
+        if maps is not None:
+            maps = maps if style.window is None or "auxiliary" in inputs else _repeated(maps, style)
+            x = keras.layers.Concatenate()([x, maps])
+    if style.window is None:
+        first = keras.layers.Conv2D(style.filters, 3, padding="same")(x)
+    else:
+        x = BatchToTime(style.window)(x)
+        first = TimeToBatch()(recurrent_block(x, style.filters, style.but(normalization="layer")))
+    return without_margin(_with_skip(first, style), border)
+
+
+def _repeated(maps: Any, style: Style) -> Any:
+    return frames_of({"static": maps}, style.window)["static"]
+
+
+def _fine_branch(
+    frames: dict[str, Any], shapes: Shapes, grid: str, style: Style, preset: str
+) -> Any:
+    """Returns features of the fine fields on the grid."""
+    x = [frames[name] for name in ("fine", "valid") if name in frames]
+    if preset != "dl4ds":
+        x += fine_maps(frames)
+    x = x[0] if len(x) == 1 else keras.layers.Concatenate()(x)
+    first = keras.layers.Conv2D(style.filters, 3, padding="same")(x)
+    if grid == "fine":
+        return _with_skip(first, style)
+    x = _residual_blocks(first, style)
+    if preset == "dl4ds" and shapes.scale != 4:
+        return keras.layers.AveragePooling2D(shapes.scale)(x)
+    for factor in prime_factors(shapes.scale):
+        x = keras.layers.Conv2D(style.filters, 3, factor, padding="same")(x)
+    return x
+
+
+def _with_skip(first: Any, style: Style) -> Any:
+    x = _residual_blocks(first, style)
+    x = keras.layers.Conv2D(style.filters, 3, padding="same")(x)
+    return keras.layers.Add()([x, first])
+
+
+def _residual_blocks(x: Any, style: Style) -> Any:
+    for _ in range(style.blocks):
+        x = residual_block(x, style.filters, style)
+    return x
