@@ -47,6 +47,20 @@ def test_a_cosine_spans_all_phases(two):
     )
 
 
+def test_steps_lower_the_rate_once_or_several_times(two):
+    n = np.arange(120)
+    np.testing.assert_allclose(factors("step,after=50", two), np.where(n < 50, 1, 0.1), rtol=1e-6)
+    expected = 0.5 ** ((n >= 30).astype(float) + (n >= 90)) * np.minimum((n + 1) / 10, 1)
+    np.testing.assert_allclose(
+        factors("step,after=[30,90],factor=0.5,warmup=10", two), expected, rtol=1e-6
+    )
+    for wrong in ("after=120", "after=0", "after=5,factor=1"):
+        with pytest.raises(InputError, match="schedule step"):
+            scheduled(f"step,{wrong}", two)
+    with pytest.raises(InputError, match="needs the option after"):
+        scheduled("step", two)
+
+
 def test_a_plateau_is_of_every_optimizer(two):
     made = scheduled("plateau,patience=3", two)
     assert made[0].reduce_on_plateau["line"]["patience"] == 3

@@ -338,6 +338,20 @@ def cluster_options() -> list[Callable]:
 def training_options(function: Callable) -> Callable:
     """The options that the commands which train share."""
     options = [
+        click.option(
+            "--patience",
+            type=int,
+            help="Epochs without a fall of the score that chooses the best, after which a phase "
+            "ends.",
+        ),
+        click.option(
+            "--min-delta", type=float, default=0.0, help="Least fall that counts for --patience."
+        ),
+        click.option(
+            "--restore-best",
+            is_flag=True,
+            help="End each phase with the weights of its best epoch instead of the last.",
+        ),
         click.option("--ema", type=float, help="Decay of a moving average of the weights."),
         click.option("--clip-norm", type=float, help="Largest norm of all gradients together."),
         click.option("--clip-value", type=float, help="Largest component of a gradient."),

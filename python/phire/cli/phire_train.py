@@ -52,6 +52,17 @@ from phire.cli.part_choice import PartChoice
     help="A run whose generator to start from, with its Adam's state.",
 )
 @click.option(
+    "--initialize-from",
+    type=InputPath("a run of phire-train"),
+    help="A run whose generator's layers to begin from where they are the same.",
+)
+@click.option(
+    "--trainable",
+    type=CommaSeparated(name="PATTERN,..."),
+    default=(),
+    help="Layers that learn, such as conv2d_1*; the others keep their weights.  [default: all]",
+)
+@click.option(
     "--select",
     type=click.Choice(["loss", "spectrum", "distance"]),
     default="loss",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
+from phire import progress
 from phire.downscaling.shapes import shapes_of
 from phire.errors import InputError
 from phire.fields.normalization import Normalization
@@ -15,6 +17,7 @@ from phire.networks import Shapes
 from phire.networks import network as networks
 from phire.networks.blocks.conservation import conserving
 from phire.records.schema import SampleSchema
+from phire.training.warm_start import copy_weights, freeze_all_but
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +31,8 @@ class Task:
         conserve: Keep the coarse input's block means, for the channels that both sides have.
         start: Weights to begin from; None for fresh ones.
         start_path: The run that these are of, for messages.
+        source: Network whose layers to begin from where they correspond; None for none.
+        trainable: Patterns of the layers that learn; all do where it is empty.
     """
 
     schema: SampleSchema
@@ -36,6 +41,8 @@ class Task:
     conserve: bool = False
     start: list[Any] | None = None
     start_path: str = ""
+    source: keras.Model | None = None
+    trainable: tuple[str, ...] = ()
 
     @property
     def shapes(self) -> Shapes:
@@ -90,4 +97,25 @@ class Task:
                     "give the same --network with the same options."
                 )
             made.set_weights(self.start)
+        if self.source is not None:
+            _initialize(made, self.source)
+        if self.trainable:
+            _fine_tune(made, self.trainable)
         return made
+
+
+def _initialize(network: keras.Model, source: keras.Model) -> None:
+    """Copies what corresponds, and says which layers begin anew."""
+    new = copy_weights(source, network)
+    if new:
+        progress.say(f"layers that begin anew: {', '.join(new)}.")
+
+
+def _fine_tune(network: keras.Model, patterns: Sequence[str]) -> None:
+    """Freezes the layers that match no pattern, and says what still learns."""
+    learning = freeze_all_but(network, patterns)
+    counts = [
+        sum(int(np.prod(weight.shape)) for weight in weights)
+        for weights in (network.trainable_weights, network.weights)
+    ]
+    progress.say(f"{counts[0]} of {counts[1]} weights learn: {', '.join(learning)}.")

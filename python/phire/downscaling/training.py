@@ -55,6 +55,8 @@ def train_generator(
     batch_size: int = 64,
     conserve: bool = False,
     pretrained: str | os.PathLike | None = None,
+    initialize_from: str | os.PathLike | None = None,
+    trainable: Sequence[str] = (),
     select: str = "loss",
     normalization: str | None = None,
     statistics: str | os.PathLike | None = None,
@@ -85,6 +87,10 @@ def train_generator(
         conserve: Keep the block means of those coarse channels that are targets, too.
         pretrained: A run whose generator to start from, with the state of its optimizer; its
             pretraining is shared.
+        initialize_from: A run whose generator's layers to begin from where the network has the same
+            ones; the others, and the optimizer, begin anew.
+        trainable: Patterns of the names of the generator's layers that learn, such as
+            ``conv2d_1*``; the others keep their weights. By default all learn.
         select: What the best epoch has the least of: ``loss``, ``spectrum`` (log-spectral error) or
             ``distance`` (learned; needs a metric in the objective's content).
         normalization, statistics, channels: For bare TFRecord files; see
@@ -118,10 +124,11 @@ def train_generator(
     if loop.get("ema") is None:
         loop["ema"] = objective_options.get("ema")
     source = None if pretrained is None else open_run(pretrained)
+    warm_start = _warm_start(pretrained, initialize_from, trainable)
     start = None if source is None else source.network("generator").get_weights()
     if "sigma_data" in objective_options and "denoiser" in network_options:
         network_options = {**network_options, "denoiser": True}
-    task = Task(schema, network, network_options, conserve, start, str(pretrained))
+    task = Task(schema, network, network_options, conserve, start, str(pretrained), **warm_start)
     given = {
         "records": _absolute(records),
         "records_fingerprint": files.fingerprint(records),
@@ -138,6 +145,9 @@ def train_generator(
         "schema": schema.to_dict(),
         "inputs": recorded_inputs(opened.manifest),
     }
+    for name, value in (("initialize_from", _absolute(initialize_from)), ("trainable", trainable)):
+        if value:
+            given[name] = value if isinstance(value, str) else list(value)
     if source is not None:
         objective_options = {**objective_options, "pretrain_epochs": 0}
     phases = _phases(opened, epochs, learning_rates, objective_options, batch_size, seed, schedule)
@@ -165,6 +175,20 @@ def train_generator(
         with files.replacing(run.path / statics.name) as partial:
             shutil.copy(statics, partial)
     return run
+
+
+def _warm_start(
+    pretrained: str | os.PathLike | None,
+    initialize_from: str | os.PathLike | None,
+    trainable: Sequence[str],
+) -> dict[str, Any]:
+    """What a task begins from, beside a run's generator as a whole."""
+    if pretrained is not None and initialize_from is not None:
+        raise InputError(
+            "--pretrained and --initialize-from both name weights to begin from: give one."
+        )
+    source = None if initialize_from is None else open_run(initialize_from).network("generator")
+    return {"source": source, "trainable": tuple(trainable)}
 
 
 def _absolute(path: str | os.PathLike | None) -> str | None:

@@ -17,6 +17,8 @@ _PLACES = {
     "Terminated": "signals",
     "describe_run": "run",
     "choose_strategy": "devices",
+    "copy_weights": "warm_start",
+    "freeze_all_but": "warm_start",
     "for_float16": "devices",
     "minimise": "objective",
     "open_run": "run",

@@ -101,6 +101,22 @@ class Checkpoints:
             if old.name != spared:
                 files.remove(old)
 
+    def restore_variables(self, step: int) -> None:
+        """Restores the variables of the checkpoint of a step, without its state.
+
+        Raises:
+            WorkError: It cannot be read.
+        """
+        path = self.directory / f"step-{step:09d}"
+        try:
+            status = self._checkpoint.read(str(path / "variables"))
+            status.assert_existing_objects_matched()
+        except (*UNREADABLE, AssertionError) as error:
+            raise WorkError(
+                f"the checkpoint {path} of the best epoch cannot be read "
+                f"({str(error).splitlines()[0]}): train again with --overwrite."
+            ) from None
+
     def restore(self) -> dict[str, Any] | None:
         """Restores the newest checkpoint that can be read.
 

@@ -41,6 +41,9 @@ def train(
     options: Mapping[str, Any],
     validation: Callable[[tuple[int, int]], tf.data.Dataset] | None = None,
     monitor: str = "val_loss",
+    patience: int | None = None,
+    min_delta: float = 0.0,
+    restore_best: bool = False,
     ema: float | None = None,
     clip_norm: float | None = None,
     clip_variable_norm: float | None = None,
@@ -71,6 +74,11 @@ def train(
             others is refused.
         validation: ``validation((workers, worker))`` gives the batches to validate on.
         monitor: The column of ``training.csv`` whose least value is the best epoch.
+        patience: Epochs without a fall of the monitored score after which a phase ends; None to
+            train all epochs.
+        min_delta: Least fall that counts.
+        restore_best: Go on from the best epoch's weights at the end of each phase, so that the
+            finished networks are those of the best epoch of the last one.
         ema: Decay of a moving average of the exported networks' weights, which validation and the
             finished networks are of; None for none.
         clip_norm, clip_variable_norm, clip_value: See
@@ -106,6 +114,9 @@ def train(
         **options, "ema": ema, "clip": clipping, "monitor": monitor, "seed": seed,
         "precision": precision,
     }  # fmt: skip
+    if patience is not None or restore_best:
+        options |= {"patience": patience, "min_delta": min_delta, "restore_best": restore_best}
+    phases = _stopping_early(phases, monitor, patience, min_delta)
     if keep < 1:
         raise InputError(f"{keep} checkpoints to keep: keep one at least.")
     if checkpoint_steps is not None and checkpoint_steps < 1:
@@ -141,6 +152,7 @@ def train(
         training = _Training(
             objective, list(phases), opened, Stepper(objective, strategy, jit, seed, average),
             agreement, validation, keep=keep, keep_epochs=keep_epochs, callbacks=callbacks,
+            restore_best=restore_best,
             checkpoint_seconds=60 * checkpoint_minutes, checkpoint_steps=checkpoint_steps,
         )  # fmt: skip
         training.resume()
@@ -155,6 +167,23 @@ def train(
             "the same command; training goes on from the last checkpoint."
         ) from None
     return opened
+
+
+def _stopping_early(
+    phases: Sequence[Phase], monitor: str, patience: int | None, min_delta: float
+) -> list[Phase]:
+    """Returns phases that end where the monitored score has not fallen for some epochs."""
+    if patience is None:
+        if min_delta:
+            raise InputError("--min-delta needs --patience: it is the least fall that counts.")
+        return list(phases)
+    if patience < 1 or not min_delta >= 0:
+        raise InputError(
+            f"--patience {patience} must be one epoch at least, and --min-delta {min_delta:g} not "
+            "negative."
+        )
+    rule = {"monitor": monitor, "patience": patience, "min_delta": min_delta}
+    return [dataclasses.replace(phase, stop_early=rule) for phase in phases]
 
 
 @dataclasses.dataclass
@@ -191,6 +220,7 @@ class _Training:
         keep: int,
         keep_epochs: bool,
         callbacks: Sequence[keras.callbacks.Callback],
+        restore_best: bool,
         checkpoint_seconds: float,
         checkpoint_steps: int | None,
     ) -> None:
@@ -200,6 +230,7 @@ class _Training:
         self.agreement = agreement
         self.validation = validation
         self.keep_epochs = keep_epochs
+        self.restore_best = restore_best
         self.checkpoint_seconds = checkpoint_seconds
         self.checkpoint_steps = checkpoint_steps
         self.average = stepper.average
@@ -367,7 +398,24 @@ class _Training:
         state.step, state.seconds, state.sums = 0, 0.0, {}
         if last or stop:
             state.phase, state.epoch = state.phase + 1, 0
+            if self.restore_best:
+                self._restore_best(phase)
         self.save(best=self.outputs.is_best(state.history))
+
+    def _restore_best(self, phase: Phase) -> None:
+        """Takes the variables of the phase's best epoch, which the next checkpoint then holds."""
+        monitor = self.outputs.run.config["monitor"]
+        scored = [
+            row for row in self.state.history if row["phase"] == phase.name and monitor in row
+        ]
+        if not scored:
+            return
+        best = min(reversed(scored), key=lambda row: row[monitor])
+        if best["step"] == self.state.total_steps:
+            return
+        self.agreement.wait()  # for the chief to have written it
+        self.checkpoints.restore_variables(best["step"])
+        progress.say(f"{phase.name}: back to epoch {best['epoch']}, the best by {monitor}.")
 
     def _reduce_on_plateau(self, phase: Phase, row: Mapping[str, Any]) -> None:
         for name, arguments in phase.plateaus(self.objective.optimizers).items():

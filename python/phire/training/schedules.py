@@ -76,6 +76,41 @@ def cosine(steps: int, *, warmup: int = 0, final: float = 0.0) -> Schedule:
     return Schedule(factor)
 
 
+@schedule("step")
+def step(
+    steps: int, *, after: int | Sequence[int], factor: float = 0.1, warmup: int = 0
+) -> Schedule:
+    """Lowers the learning rates at given steps.
+
+    Args:
+        steps: Steps of all phases.
+        after: Number of steps after which the rates are multiplied by ``factor``, or several
+            numbers, at each of which they are once more.
+        factor: What the rates are multiplied by.
+        warmup: Steps at the beginning in which the rate rises linearly from 0.
+
+    Raises:
+        InputError: A number lies outside the training, the factor is not in (0, 1), or the warm-up
+            does not fit.
+    """
+    _check_warmup(warmup, steps)
+    boundaries = [after] if isinstance(after, int) else list(after)
+    if not boundaries or not all(0 < n < steps for n in boundaries) or not 0 < factor < 1:
+        raise InputError(
+            f"schedule step: after={after} must be steps of the training's {steps}, and "
+            f"factor={factor} lie between 0 and 1."
+        )
+
+    def lowered(step: Any) -> Any:
+        import tensorflow as tf
+
+        passed = tf.reduce_sum(tf.cast(step >= tf.constant(boundaries, tf.float32), tf.float32))
+        fallen = factor**passed
+        return fallen * _warming(warmup)(step) if warmup else fallen
+
+    return Schedule(lowered)
+
+
 @schedule("plateau")
 def plateau(
     steps: int,
