@@ -18,6 +18,7 @@ REGISTRIES = {
     "discriminator": ("phire.networks.registry", "discriminator"),
     "objective": ("phire.training.registry", "objective"),
     "content": ("phire.downscaling.contents.registry", "content"),
+    "distribution": ("phire.downscaling.distributions.registry", "distribution"),
     "schedule": ("phire.training.registry", "schedule"),
     "sampler": ("phire.downscaling.samplers.registry", "sampler"),
     "noise-schedule": ("phire.downscaling.samplers.registry", "schedule"),

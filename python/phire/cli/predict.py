@@ -47,6 +47,12 @@ from phire.cli.common import Command
 )
 @click.option("--members", type=int, help="Stochastic runs: members of the ensemble.  [default: 1]")
 @click.option(
+    "--statistic",
+    type=click.Choice(["mean", "median"]),
+    help="Runs of the objective likelihood: what to write where no members are asked for.  "
+    "[default: mean]",
+)
+@click.option(
     "--predictors", metavar="FILE[:NAMES]", multiple=True,
     help="Runs: further coarse fields; may be repeated.  [default: those of the records]",
 )  # fmt: skip

@@ -82,6 +82,7 @@ class Downscaler:
         consistency: str | None = None,
         seed: int | None = None,
         members: int | None = None,
+        statistic: str | None = None,
         predictors: xr.Dataset | Sequence[xr.Dataset] = (),
         static: xr.Dataset | Sequence[xr.Dataset] = (),
         auxiliary: xr.Dataset | Sequence[xr.Dataset] = (),
@@ -96,6 +97,8 @@ class Downscaler:
             fill, minimum, consistency: See :meth:`TrainedGenerator.__call__`.
             seed: Seed of a stochastic generator's random numbers; 0 by default.
             members: Members of a stochastic generator's ensemble; 1 by default.
+            statistic: ``mean`` (the default) or ``median`` of a run trained by the objective
+                likelihood, where no members are asked for.
             predictors: Further coarse fields, one dataset or several, for channels that ``dataset``
                 lacks.
             static: Maps on the fine grid, likewise; by default those of the run.
@@ -121,9 +124,9 @@ class Downscaler:
         source = DatasetSource(dataset, variables=wanted or self.generator.low.channels)
         predicted = PredictedSource(
             self.generator, source, tile=tile, any_spacing=any_spacing, fill=fill, minimum=minimum,
-            consistency=consistency, seed=seed, members=members, predictors=several(predictors),
-            static=several(static), auxiliary=several(auxiliary), stations=stations,
-            name="the dataset",
+            consistency=consistency, seed=seed, members=members, statistic=statistic,
+            predictors=several(predictors), static=several(static), auxiliary=several(auxiliary),
+            stations=stations, name="the dataset",
         )  # fmt: skip
         return to_dataset(predicted)
 

@@ -43,6 +43,7 @@ class PredictedSource:
         fill, minimum, consistency: See :meth:`TrainedGenerator.__call__`.
         seed: Seed of a stochastic generator's random numbers; 0 by default.
         members: Members of a stochastic generator's ensemble; 1 by default.
+        statistic: See :meth:`TrainedGenerator.choose_statistic`.
         predictors, static, auxiliary, stations: Further inputs; see
             :class:`phire.downscaling.sample_sources.Further`. Channels that nothing gives come
             from the files that the records were made of, maps from the run.
@@ -66,6 +67,7 @@ class PredictedSource:
         consistency: str | None = None,
         seed: int | None = None,
         members: int | None = None,
+        statistic: str | None = None,
         predictors: Sequence[Given] = (),
         static: Sequence[Given] = (),
         auxiliary: Sequence[Given] = (),
@@ -79,6 +81,12 @@ class PredictedSource:
         Filler(fill, generator.low.normalization.mean)  # refuses before anything is read
         self.members = 1 if members is None else members
         generator.check_members(self.members)
+        self.statistic = generator.choose_statistic(statistic, members)
+        if seed is not None and self.statistic is not None:
+            raise InputError(
+                f"--seed is of members, but the {self.statistic} of a distribution is asked for: "
+                "leave it out, or give --members."
+            )
         if seed is not None and not generator.stochastic:
             raise InputError(
                 f"--seed is of stochastic generators, but {generator.path} is deterministic: "
@@ -113,6 +121,7 @@ class PredictedSource:
         made = self.generator(
             fields, self.tile, fill=self.fill, minimum=self.minimum,
             consistency=self.consistency, seed=self.seed, members=self.members,
+            statistic=self.statistic,
         )  # fmt: skip
         height, width = self.grid.shape
         return np.moveaxis(made, 0, 1)[:, :, :height, :width]

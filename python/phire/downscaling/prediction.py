@@ -47,6 +47,7 @@ def predict(
     seed: int | None = None,
     members: int | None = None,
     sampler: str | None = None,
+    statistic: str | None = None,
     predictors: Sequence[str | os.PathLike] = (),
     static: Sequence[str | os.PathLike] = (),
     auxiliary: Sequence[str | os.PathLike] = (),
@@ -85,6 +86,8 @@ def predict(
             default the one of the least error of spread, with the noise levels measured in
             training. Values separated by slashes (``heun,steps=10/18``) give one output for each
             combination, whose name ends with what varies (``OUT-steps=10.nc``).
+        statistic: Of a run trained by the objective likelihood, ``mean`` (the default) or
+            ``median`` of its distribution where no members are asked for.
         predictors: Further coarse fields, each ``FILE[:NAMES]``. A channel that neither these nor
             the input give comes from the file that the records were made of.
         static: Maps on the fine grid, likewise; by default those of the run.
@@ -113,7 +116,7 @@ def predict(
                   "any-spacing": any_spacing, "fill": fill != "nearest",
                   "minimum": minimum is not None, "consistency": consistency,
                   "seed": seed is not None, "members": members is not None, "sampler": sampler,
-                  "predictors": predictors, "static": static,
+                  "statistic": statistic, "predictors": predictors, "static": static,
                   "auxiliary": auxiliary, "stations": stations}  # fmt: skip
         _refuse(chosen, f"is of generators, not of {run} interpolation")
         source = _opened(path, names, time, coarsen)
@@ -127,8 +130,9 @@ def predict(
         source = _opened(path, channels, time, coarsen, partial=generator.masked)
         predicted = PredictedSource(
             generator, source, tile=tile, any_spacing=any_spacing, fill=fill, minimum=minimum,
-            consistency=consistency, seed=seed, members=members, predictors=predictors,
-            static=static, auxiliary=auxiliary, stations=stations, name=path,
+            consistency=consistency, seed=seed, members=members, statistic=statistic,
+            predictors=predictors, static=static, auxiliary=auxiliary, stations=stations,
+            name=path,
         )  # fmt: skip
         options |= {
             "run": os.path.realpath(run),
@@ -140,6 +144,7 @@ def predict(
             "fill": fill,
             "seed": predicted.seed,
             "members": predicted.members,
+            "statistic": predicted.statistic,
             "sampler": None if generator.sampler is None else vars(generator.sampler),
             "further": {
                 name: {
@@ -155,6 +160,8 @@ def predict(
             },
         }
         written = notes(fill, minimum, bool(generator.conserves or consistency))
+        if predicted.statistic is not None:
+            written["statistic"] = f"{predicted.statistic} of the predicted distribution"
     with kept(predicted, output, options) as source:
         counted = CountedSource(source)
         write_source(

@@ -55,6 +55,16 @@ def draw_sampler_noise(
     )
 
 
+def draw_levels(seed: int, time: int, member: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Draws levels of quantiles for one field: uniform float64 of ``shape`` in [0, 1).
+
+    Args:
+        seed, time, member: As for :func:`draw_noise`.
+        shape: (H, W, C) of the whole field.
+    """
+    return _generator(seed, time, member, 3).random(shape)
+
+
 def _generator(seed: int, time: int, member: int, *purpose: int) -> np.random.Generator:
     # A seed sequence takes no negative numbers: times before 1970 are wrapped to 64 bits.
     return np.random.default_rng([seed, int(time) % 2**64, member, *purpose])

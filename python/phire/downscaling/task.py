@@ -69,11 +69,14 @@ class Task:
         """Normalization of the targets."""
         return self.schema.normalization
 
-    def build_network(self, *, any_size: bool = False, **options: Any) -> keras.Model:
+    def build_network(
+        self, *, any_size: bool = False, outputs: int = 1, **options: Any
+    ) -> keras.Model:
         """Builds the network; inside the strategy's scope.
 
         Args:
             any_size: Leave rows and columns open, so that it takes other sizes than the records'.
+            outputs: Channels of the output for each target.
             **options: Options of the network that the objective fixes.
 
         Raises:
@@ -81,6 +84,8 @@ class Task:
                 the network.
         """
         shapes = self.shapes
+        high = (*shapes.high[:2], shapes.high[2] * outputs)
+        shapes = dataclasses.replace(shapes, high=high)
         if any_size:
             low, high = ((None, None, size[2]) for size in (shapes.low, shapes.high))
             shapes = dataclasses.replace(shapes, low=low, high=high)

@@ -11,8 +11,14 @@ from typing import Any
 import numpy as np
 
 from phire.downscaling.denoising import DenoisedFields
+from phire.downscaling.distributions.registry import distribution as distributions
 from phire.downscaling.filling import Filler, mark_missing
-from phire.downscaling.random_inputs import draw_dropout_seed, draw_noise, is_stochastic
+from phire.downscaling.random_inputs import (
+    draw_dropout_seed,
+    draw_levels,
+    draw_noise,
+    is_stochastic,
+)
 from phire.downscaling.sampler_choice import choose_sampler
 from phire.downscaling.tiling import apply_in_tiles, with_margin
 from phire.downscaling.whole_fields import WholeFields
@@ -22,6 +28,8 @@ from phire.parts import Specification
 from phire.records.schema import SampleSchema
 
 TILE = 128
+STATISTICS = ("mean", "median")
+"""Fields that a run trained by the objective likelihood gives where no members are asked for."""
 
 CONSISTENCIES = ("mean",)
 """Properties of the coarse field that members can be given exactly."""
@@ -47,7 +55,9 @@ class TrainedGenerator:
         masked: It was trained with missing targets masked, on block means of the points present.
         low: The array ``low`` of the schema.
         halo: Coarse points that an output depends on; None for the whole field.
-        stochastic: The network reads random numbers, so that members differ.
+        stochastic: Members differ: the network reads random numbers, or gives the parameters of a
+            distribution.
+        distribution: Distribution whose parameters the network gives; None where it gives fields.
         sampler: The sampler of a denoiser with its options as resolved; None of a generator.
 
     Raises:
@@ -92,7 +102,13 @@ class TrainedGenerator:
         if sampler is not None or "noisy" in self.network.input:
             self.sampler = choose_sampler(sampler or "", config["objective"])
             self._objective = config["objective"]
-        self.stochastic = self.sampler is not None or is_stochastic(self.network)
+        self.distribution = None
+        objective = config.get("objective") or {}
+        if objective.get("name") == "likelihood" and network == "generator":
+            self.distribution = distributions.build(objective["distribution"], self.normalization)
+        self._parameters = 1 if self.distribution is None else self.distribution.parameters
+        self._random = self.sampler is not None or is_stochastic(self.network)
+        self.stochastic = self._random or self.distribution is not None
         self._sampler_given = sampler or ""
         self._graphs: dict[tuple, Callable[[dict], Any]] = {}
         self._denoisers: dict[int | None, DenoisedFields] = {}
@@ -135,6 +151,7 @@ class TrainedGenerator:
         consistency: str | None = None,
         seed: int = 0,
         members: int = 1,
+        statistic: str | None = None,
     ) -> np.ndarray:
         """Predicts the fine fields of whole samples, in physical units.
 
@@ -151,6 +168,8 @@ class TrainedGenerator:
                 channels that both sides have; None leaves the network's.
             seed: Seed of the random numbers.
             members: Number of members.
+            statistic: Of a run trained by the objective likelihood, ``mean`` or ``median`` of its
+                distribution instead of members.
 
         Returns:
             (members, n, h·s, w·s, C) float32. With ``consistency``, and of a generator trained with
@@ -169,19 +188,66 @@ class TrainedGenerator:
         low = self._with_context(filled, fields)
         low = self.low.normalization.apply(low).astype(np.float32)
         fine, constant = self._further_arrays(fields)
-        made = []
+        made, outputs = [], None
         for member in range(members):
             if self.sampler is not None:
-                result = self._sampled(fields, low, fine, constant, tile, seed, member)
+                outputs = self._sampled(fields, low, fine, constant, tile, seed, member)
+            elif outputs is None or self._random:
+                outputs = self._member(fields, low, fine, constant, tile or TILE, seed, member)
+            if self.distribution is None:
+                result = self.normalization.invert(outputs)
             else:
-                result = self._member(fields, low, fine, constant, tile or TILE, seed, member)
-            result = self.normalization.invert(result)
+                result = self._of_distribution(outputs, fields, seed, member, statistic)
             if minimum is not None:
                 np.maximum(result, np.float32(minimum), out=result)
             if self.conserves or consistency:
                 result = self._conserved(result, fields, filled, minimum)
             made.append(mark_missing(result, missing))
         return np.stack(made)
+
+    def _of_distribution(
+        self,
+        outputs: np.ndarray,
+        fields: WholeFields,
+        seed: int,
+        member: int,
+        statistic: str | None,
+    ) -> np.ndarray:
+        """A statistic of the distribution, or a member, in physical units: (n, H, W, C)."""
+        if statistic == "mean":
+            return np.float32(self.distribution.mean(outputs))
+        if statistic == "median":
+            return np.float32(self.distribution.quantile(outputs, 0.5))
+        shape = (*fields.fine.shape, len(self.channels))
+        levels = np.stack([draw_levels(seed, t, member, shape) for t in fields.times])
+        return np.float32(self.distribution.quantile(outputs, levels))
+
+    def choose_statistic(self, statistic: str | None, members: int | None) -> str | None:
+        """Returns the statistic to predict; None for members, and where there is no distribution.
+
+        Args:
+            statistic: As asked for; by default the mean where no members are.
+            members: As asked for.
+
+        Raises:
+            InputError: The run gives no distribution, the statistic is unknown, or members are
+                asked for, too.
+        """
+        if statistic is not None and self.distribution is None:
+            raise InputError(
+                f"--statistic {statistic} is of runs trained by the objective likelihood, which "
+                f"{self.path} is not: leave it out."
+            )
+        if statistic not in (None, *STATISTICS):
+            raise InputError(f"--statistic {statistic} must be one of {', '.join(STATISTICS)}.")
+        if statistic is not None and members is not None:
+            raise InputError(
+                f"--statistic {statistic} gives one field, --members {members} draws several: "
+                "leave one of them out."
+            )
+        if self.distribution is None or members is not None:
+            return None
+        return statistic or "mean"
 
     def check_members(self, members: int) -> None:
         """Refuses an impossible number of members.
@@ -194,7 +260,8 @@ class TrainedGenerator:
         if members > 1 and not self.stochastic:
             raise InputError(
                 f"--members {members} needs a stochastic generator, but {self.path} is "
-                "deterministic: leave it out, or train a network with noise or Monte Carlo dropout."
+                "deterministic: leave it out, or train a network with noise or Monte Carlo "
+                "dropout, or by the objective likelihood."
             )
 
     def check_consistency(self, consistency: str | None) -> None:
@@ -282,7 +349,7 @@ class TrainedGenerator:
         return apply_in_tiles(
             self._run, low, fields.coarse,
             scale=self.scale, halo=self.halo, tile=tile, fine=fine, constant=constant,
-            margin=self.schema.margin, channels=len(self.channels),
+            margin=self.schema.margin, channels=len(self.channels) * self._parameters,
             position=fields.position if "position" in inputs else None,
         )  # fmt: skip
 

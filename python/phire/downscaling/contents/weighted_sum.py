@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from phire.downscaling.contents.registry import Loss
 from phire.downscaling.contents.registry import content as contents
+from phire.downscaling.distributions.registry import distribution as distributions
 from phire.errors import InputError
 from phire.fields.units import difference
 from phire.parts import split_outside_brackets
@@ -114,6 +115,11 @@ def open_metric(path: str | os.PathLike, channels: Sequence[str], units: Sequenc
     from phire.rplearn import LearnedMetric
 
     if not os.path.exists(path):
+        if str(path) in distributions.parts():
+            raise InputError(
+                f"content {path}: {path} is a distribution: choose the objective "
+                f"likelihood,distribution={path}."
+            )
         raise InputError(
             f"content {path} is neither a metric's directory nor one of "
             f"{', '.join(contents.parts())}."

@@ -125,8 +125,8 @@ class Supervised(Objective):
         """Pretraining is on the pixel MSE, every other phase on the content."""
         self._pretraining = phase == PRETRAINING
 
-    def generate(self, batch: Batch, training: bool, salt: int = 0) -> tf.Tensor:
-        """Returns generated fields, 0 where they are not valid.
+    def outputs(self, batch: Batch, training: bool, salt: int = 0) -> tf.Tensor:
+        """Returns the generator's output.
 
         Args:
             batch: Arrays of a sample.
@@ -136,8 +136,11 @@ class Supervised(Objective):
         seed = None
         if {"noise", "seed"} & set(self.generator.input):
             seed = tf.bitwise.bitwise_xor(self.random_seed(), [0, salt << 20])
-        inputs = network_inputs(self.generator, batch, seed)
-        generated = self.generator(inputs, training=training)
+        return self.generator(network_inputs(self.generator, batch, seed), training=training)
+
+    def generate(self, batch: Batch, training: bool, salt: int = 0) -> tf.Tensor:
+        """Returns generated fields, 0 where they are not valid; see :meth:`outputs`."""
+        generated = self.outputs(batch, training, salt)
         valid = batch.get("valid")
         return generated if valid is None else generated * tf.cast(valid, generated.dtype)
 

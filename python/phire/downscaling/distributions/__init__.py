@@ -1,0 +1,1 @@
+"""Distributions of a target whose parameters a network gives. One file each, found by name."""
