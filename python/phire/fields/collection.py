@@ -32,7 +32,8 @@ class Part:
         time_chunk: Fields that lie in one compressed chunk.
         standard_names: CF standard names of the channels; empty where the source has none.
         interval_starts: (n, C) seconds at which accumulations begin; None where not stated.
-        has_levels, has_members, spectral: See :class:`phire.fields.grib.GribSource`.
+        has_levels, has_members, spectral, wind_directions: See
+            :class:`phire.fields.grib.GribSource`.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Part:
     has_levels: bool = False
     has_members: bool = False
     spectral: bool = False
+    wind_directions: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, name: str, opener: Callable[[], Source], source: Source) -> Part:
@@ -55,7 +57,8 @@ class Part:
         chunk, standard = getattr(source, "time_chunk", 1), getattr(source, "standard_names", ())
         starts = getattr(source, "interval_starts", None)
         flags = (getattr(source, n, False) for n in ("has_levels", "has_members", "spectral"))
-        return cls(name, opener, *facts, chunk, standard, starts, *flags)
+        directions = getattr(source, "wind_directions", ())
+        return cls(name, opener, *facts, chunk, standard, starts, *flags, directions)
 
 
 class CollectedSource:
@@ -106,6 +109,12 @@ class CollectedSource:
             for channel, name in zip(part.channels, part.standard_names)
         }
         self.standard_names = tuple(standard.get(channel, "") for channel in self.channels)
+        directions = {
+            channel: direction
+            for part in self.parts
+            for channel, direction in zip(part.channels, part.wind_directions)
+        }
+        self.wind_directions = tuple(directions.get(channel, "") for channel in self.channels)
         self.grid = first.grid
         self._places: list[np.ndarray] = []
         axes = [self._lay_out(channel) for channel in self.channels]

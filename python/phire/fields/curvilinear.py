@@ -150,6 +150,12 @@ class CurvilinearGrid(Grid):
         longitude, latitude = self._transformer.transform(x / self._unit, y / self._unit)
         return latitude, longitude
 
+    def coordinates(self, longitude: Any, latitude: Any) -> tuple[np.ndarray, np.ndarray]:
+        """The projection's coordinates x and y of places in degrees."""
+        self._require_projection()
+        x, y = self._transformer.transform(longitude, latitude, direction="INVERSE")
+        return x * self._unit, y * self._unit
+
     def places_within(self, rows: Any, columns: Any) -> tuple[np.ndarray, np.ndarray]:
         """Latitudes and longitudes of places (...,) at fractional rows and columns."""
         rows, columns = np.broadcast_arrays(rows, columns)
@@ -171,13 +177,10 @@ class CurvilinearGrid(Grid):
         latitudes, longitudes = np.broadcast_arrays(latitudes, longitudes)
         if self.stated_points is not None:
             return _inverse_bilinear(self._vectors, unit_vectors(latitudes, longitudes))
-        self._require_projection()
-        x, y = self._transformer.transform(longitudes, latitudes, direction="INVERSE")
+        x, y = self.coordinates(longitudes, latitudes)
         if self.is_rotated:
             x = self.x.mean() + (x - self.x.mean() + 180) % 360 - 180
-        return tuple(
-            _fractional(values * self._unit, axis) for values, axis in ((y, self.y), (x, self.x))
-        )
+        return tuple(_fractional(values, axis) for values, axis in ((y, self.y), (x, self.x)))
 
     @functools.cached_property
     def _transformer(self) -> Any:

@@ -16,6 +16,13 @@ import cftime
 import numpy as np
 
 from phire.errors import InputError
+from phire.fields.grib_grids import (
+    GRIDDED,
+    Get,
+    orientation_of_message,
+    reduced_rows,
+    wind_direction,
+)
 from phire.fields.grid import Grid
 from phire.fields.harmonics import SphericalHarmonics, largest_degree
 from phire.fields.orientation import Orientation
@@ -25,7 +32,8 @@ from phire.fields.time import EPOCH, TimeAxis
 CALENDAR = "proleptic_gregorian"
 
 SPECTRAL = "sh"
-GRIDDED = ("regular_ll", "regular_gg")
+
+REDUCED = ("reduced_gg", "reduced_ll")
 
 COLUMN_LEVELS = ("isobaricInhPa", "isobaricInPa", "hybrid", "hybridPressure", "sigma", "theta")
 """Kinds of levels of which --level chooses even where a file has but one (not 2 m, not surface)."""
@@ -54,6 +62,7 @@ class Message:
             instants the forecast's start; seconds since 1970.
         geometry: A digest of the section that describes the grid.
         grid_type: ecCodes' name, such as ``regular_ll`` or ``sh``.
+        wind: See :func:`phire.fields.grib_grids.wind_direction`.
     """
 
     offset: int
@@ -68,6 +77,7 @@ class Message:
     start: int
     geometry: str
     grid_type: str
+    wind: str = ""
 
 
 def eccodes() -> Any:
@@ -141,6 +151,7 @@ def _header(codes: Any, handle: int, before: list[Message]) -> Message:
         start=start,
         geometry=f"{get('gridType')} {get('md5GridSection', '')}",
         grid_type=get("gridType", "unknown"),
+        wind=wind_direction(get),
     )
 
 
@@ -168,6 +179,7 @@ class GribSource:
         has_members: A variable has members that could be chosen.
         spectral: Whether a variable is kept as spherical-harmonic coefficients.
         interval_starts: (n, C) seconds at which the interval of an accumulation begins.
+        wind_directions: See :func:`phire.fields.grib_grids.wind_direction`, of each channel.
 
     Raises:
         InputError: A variable or level is not there; there are several levels or members; grids or
@@ -207,6 +219,7 @@ class GribSource:
                     "--variables that have the same."
                 )
         self.interval_starts = np.array([[m.start for m in series] for series in self._fields]).T
+        self.wind_directions = tuple(series[0].wind for series in self._fields)
         self.spectral = any(series[0].grid_type == SPECTRAL for series in self._fields)
         self._wanted_grid = grid
         self.grid = self._common_grid()
@@ -261,11 +274,13 @@ class GribSource:
                 grids.append(self._wanted_grid)
             elif message.grid_type in GRIDDED:
                 grids.append(self._orientation(message).grid)
+                if message.grid_type in REDUCED:
+                    _say_reduced(grids[-1].describe())
             else:
                 raise InputError(
                     f"{self.path}: {message.variable} lies on a grid of type {message.grid_type}, "
                     f"which phire does not read (it reads {', '.join((*GRIDDED, SPECTRAL))}): "
-                    "interpolate it to a regular latitude–longitude grid first."
+                    "interpolate it to one of these first."
                 )
             if not grids[-1].equals(grids[0]):
                 raise InputError(
@@ -298,20 +313,17 @@ class GribSource:
             if codes.codes_get(handle, "bitmapPresent"):
                 codes.codes_set(handle, "missingValue", MISSING)
             values = codes.codes_get_values(handle)
-            rows, columns = codes.codes_get(handle, "Nj"), codes.codes_get(handle, "Ni")
-            if codes.codes_get(handle, "jPointsAreConsecutive"):
-                values = values.reshape(columns, rows).T
+            get = _getter(codes, handle)
+            values[values == MISSING] = np.nan
+            if message.grid_type in REDUCED:
+                values = reduced_rows(get, str(self.path)).full(values)
+            elif get("jPointsAreConsecutive"):
+                values = _straight(values.reshape(get("Ni"), get("Nj")), get).T
             else:
-                values = values.reshape(rows, columns)
-            if codes.codes_get(handle, "alternativeRowScanning"):
-                raise InputError(
-                    f"{self.path} orders its rows to and fro, which phire does not read: rewrite "
-                    "it with `grib_set -s alternativeRowScanning=0` or ecCodes' tools."
-                )
-        values[values == MISSING] = np.nan
+                values = _straight(values.reshape(get("Nj"), get("Ni")), get)
         height, width = orientation.grid.shape
-        down = orientation.file_rows(slice(0, height), rows)
-        across = orientation.file_columns(slice(0, width), columns)
+        down = orientation.file_rows(slice(0, height), values.shape[0])
+        across = orientation.file_columns(slice(0, width), values.shape[1])
         return orientation.turned(values[down, across])
 
     def _synthesised(self, message: Message) -> np.ndarray:
@@ -333,6 +345,25 @@ class GribSource:
 
     def __exit__(self, *exception: object) -> None:
         """Files are open only while they are read."""
+
+
+@functools.cache  # once a command, however many files are opened
+def _say_reduced(grid: str) -> None:
+    from phire import progress
+
+    progress.say(
+        "Note: the fields lie on a reduced grid, whose rows have fewer points towards the poles: "
+        f"they are interpolated linearly along each row to the full {grid}."
+    )
+
+
+def _straight(values: np.ndarray, get: Get) -> np.ndarray:
+    """Lines of points in one direction, where every second one runs backwards in the message."""
+    if not get("alternativeRowScanning"):
+        return values
+    values = values.copy()
+    values[1::2] = values[1::2, ::-1]
+    return values
 
 
 class _Open:
@@ -361,32 +392,25 @@ class _Open:
         eccodes().codes_release(self.handle)
 
 
+def _getter(codes: Any, handle: int) -> Get:
+    """Gives the keys of a message; None where it has no such key."""
+
+    def get(key: str) -> Any:
+        try:
+            if key == "pl":
+                return codes.codes_get_array(handle, key)
+            return codes.codes_get(handle, key)
+        except codes.KeyValueNotFoundError:
+            return None
+
+    return get
+
+
 @functools.lru_cache(maxsize=16)
 def _grid_of(path: str, offset: int, part: int) -> Orientation:
     """The rows and columns of a gridded message."""
-    codes = eccodes()
     with _Open(Path(path), offset, part) as handle:
-
-        def get(key: str) -> Any:
-            return codes.codes_get(handle, key)
-
-        rows, columns = get("Nj"), get("Ni")
-        first, last = (get(f"latitudeOf{end}GridPointInDegrees") for end in ("First", "Last"))
-        west, east = (get(f"longitudeOf{end}GridPointInDegrees") for end in ("First", "Last"))
-        if get("gridType") == "regular_gg":
-            all_rows = Grid.gaussian(2 * get("N")).latitudes
-            low, high = min(first, last) - 1e-2, max(first, last) + 1e-2
-            latitudes = all_rows[(all_rows >= low) & (all_rows <= high)]
-            if len(latitudes) != rows:
-                raise InputError(f"{path} has Gaussian rows that do not fit its {rows} rows.")
-            latitudes = latitudes if first > last else latitudes[::-1]
-        else:
-            latitudes = np.linspace(first, last, rows)
-        if get("iScansNegatively"):
-            longitudes = np.linspace(west, east if east < west else east - 360, columns)
-        else:
-            longitudes = np.linspace(west, east if east > west else east + 360, columns)
-    return Orientation.of_coordinates(latitudes, longitudes)
+        return orientation_of_message(_getter(eccodes(), handle), path)
 
 
 class _frozen:
