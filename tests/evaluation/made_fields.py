@@ -12,7 +12,7 @@ from phire.evaluation.truth_facts import MeanMap, TruthFacts
 from phire.fields.harmonics import SphericalHarmonics
 from phire.fields.time import TimeAxis
 
-UNITS = {"vorticity": "s**-1", "divergence": "s**-1", "u": "m s**-1", "v": "m s**-1"}
+UNITS = {"vorticity": "s**-1", "divergence": "s**-1", "u": "m s**-1", "v": "m s**-1", "pr": "mm"}
 
 
 def random_fields(grid, count, channels, *, seed=0, spectrum=None, truncation=None):

@@ -42,7 +42,7 @@ def made(name, truth=FIELDS):
         truth,
         GRID,
         domain=None if name != "localized_spectrum" else BOX,
-        channels=("vorticity", "divergence"),
+        channels=("vorticity", "pr" if name in ("rain", "sal") else "divergence"),
         scale=4,
         pairs=40,
         lags=(1000.0, 2000.0),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pathlib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -76,6 +78,12 @@ def test_every_number_of_the_table_is_defined():
     for one in catalogue.statistics().values():
         for _, name in one.summary:
             assert catalogue.definition(name.split(":")[0]).formula, name
+
+
+def test_no_function_has_the_name_of_a_module():
+    """Importing the module would put it in the function's place."""
+    modules = {path.stem for path in pathlib.Path(phire.evaluation.__file__).parent.glob("*.py")}
+    assert not modules & set(registry.function_names())
 
 
 def test_names_are_listed_without_importing_the_statistics():

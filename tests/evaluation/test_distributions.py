@@ -11,8 +11,8 @@ from evaluation.made_fields import random_fields, setting_of, take
 from phire.evaluation.catalogue import statistics
 from phire.evaluation.cities import cities_within, neighbourhood
 from phire.evaluation.domain import Domain
+from phire.evaluation.feature_distances import frechet_distance
 from phire.evaluation.histograms import Bins, quantiles, wasserstein
-from phire.evaluation.learned_distances import frechet_distance
 from phire.evaluation.projections import rv_coefficient
 from phire.fields.grid import Grid
 from phire.fields.harmonics import SphericalHarmonics
@@ -244,3 +244,27 @@ def test_the_frechet_distance_of_gaussians_in_closed_form():
     rotation, _ = np.linalg.qr(random.normal(size=(3, 3)))
     turned = [rotation @ matrix @ rotation.T for matrix in (first, second)]
     assert frechet_distance(mean, turned[0], mean, turned[1]) == pytest.approx(5)
+
+
+def test_divergences_equal_those_of_scipy():
+    from scipy.spatial.distance import jensenshannon
+    from scipy.stats import entropy
+
+    random = np.random.default_rng(3)
+    grid = Grid.pixels(60, 80)
+    truth = random.normal(size=(3, 60, 80, 1))
+    candidate = 1.3 * random.normal(size=(3, 60, 80, 1)) + 0.2
+    result = take(statistics()["distribution"](setting_of(truth, grid)), truth, candidate)
+    inner = np.linspace(truth.min(), truth.max(), 101)
+    edges = np.concatenate([[-np.inf], inner, [np.inf]])
+    q, p = (np.histogram(fields, edges)[0] / fields.size for fields in (truth, candidate))
+    # The fine bins' edges are not exactly those of numpy's hundred.
+    found = result["jensen_shannon"].item()
+    assert found == pytest.approx(jensenshannon(p, q) ** 2, rel=0.03)
+    assert result["kullback_leibler"].item() == pytest.approx(entropy(q + 1e-6, p + 1e-6), rel=0.05)
+    limit = np.quantile(truth, 0.999)
+    ratio = (candidate > limit).mean() / (truth > limit).mean()
+    assert result["tail_ratio"].item() == pytest.approx(ratio, rel=0.1)
+    same = take(statistics()["distribution"](setting_of(truth, grid)), truth, truth)
+    assert same["jensen_shannon"] == 0 and same["kullback_leibler"] == pytest.approx(0, abs=1e-12)
+    assert same["tail_ratio"] == 1

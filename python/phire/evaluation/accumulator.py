@@ -227,6 +227,8 @@ class Statistic(abc.ABC):
         ensemble: How members enter: each on its own (``each``), as the ensemble's mean (``mean``),
             or all at once (``all``; then candidates without members have no result).
         by_default: Whether it is taken where no metrics are named.
+        noted_if_refused: Whether the report notes that such fields have no such statistic; not
+            where it is meant for few, such as rain.
         stays: Whether it must be taken in the process that was started, for what it calls cannot
             be sent to others.
         title: What its figures over time are called; the name in words if empty.
@@ -246,6 +248,7 @@ class Statistic(abc.ABC):
     of_truth: ClassVar[bool] = True
     ensemble: ClassVar[str] = "each"
     by_default: ClassVar[bool] = True
+    noted_if_refused: ClassVar[bool] = True
     stays: ClassVar[bool] = False
 
     def __init__(self, setting: Setting) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from phire.evaluation.accumulator import Batch, Setting, State, Statistic
-from phire.evaluation.definitions import CHANNEL, LOWER, Definition
+from phire.evaluation.definitions import CHANNEL, LOWER, ONE, Definition
 from phire.evaluation.histograms import LEVELS, Bins, quantiles, wasserstein
 from phire.evaluation.point_scores import joint_mask
 from phire.evaluation.registry import statistic
@@ -29,12 +29,34 @@ COARSE = 1024
 
 ERROR_BINS = 1001
 
+DIVERGENCE_BINS = 100
+
+FLOOR = 1e-6
+"""Added to shares before their logarithm is taken, so that an empty bin has a finite divergence."""
+
+TAIL = 0.999
+
 
 VARIABLES = (
     Definition(
         "wasserstein", "Wasserstein-1 distance",
         "∫ |F(v) − G(v)| dv, F and G the distribution functions of candidate and truth", CHANNEL,
         LOWER, "Villani (2009), doi:10.1007/978-3-540-71050-9",
+    ),
+    Definition(
+        "kullback_leibler", "Kullback–Leibler divergence",
+        "Σ q ln(q/p) over 100 bins of the truth's range and two beyond it, q the truth's shares, p "
+        "the candidate's, to all of which 10⁻⁶ is added", "1", LOWER,
+        "Kullback & Leibler (1951), doi:10.1214/aoms/1177729694",
+    ),
+    Definition(
+        "jensen_shannon", "Jensen–Shannon divergence",
+        "½ Σ p ln(2p/(p + q)) + ½ Σ q ln(2q/(p + q)) over the same bins; at most ln 2", "1", LOWER,
+        "Lin (1991), doi:10.1109/18.61115",
+    ),
+    Definition(
+        "tail_ratio", "Share beyond the truth's 99.9 % quantile, over the truth's",
+        "of the area and times; 0: no such extremes, 1: as many as in the truth", "1", ONE,
     ),
 )  # fmt: skip
 """Variables of the result that people look at."""
@@ -50,7 +72,12 @@ class Distribution(Statistic):
 
     order = 50
     definitions = VARIABLES
-    summary = (("wasserstein", "wasserstein"),)
+    summary = (
+        ("wasserstein", "wasserstein"),
+        ("kullback_leibler", "kullback_leibler"),
+        ("jensen_shannon", "jensen_shannon"),
+        ("tail_ratio", "tail_ratio"),
+    )
     extremes = ("minimum", "maximum")
 
     def __init__(self, setting: Setting) -> None:
@@ -152,6 +179,7 @@ class Distribution(Statistic):
                 distance,
                 units | {"long_name": "Wasserstein-1 distance from the truth's values"},
             )
+            self._compare(dataset, own, state["truth"])
             error = state["error"]
             width = self.error_bins.width
             density = divided(error, error.sum(-1, keepdims=True) * width[:, None])
@@ -159,6 +187,22 @@ class Distribution(Statistic):
             centres = self.error_bins.centres
             dataset["error_bin_centre"] = (("channel", "error_bin"), centres, units)
         return dataset
+
+    def _compare(self, dataset: xr.Dataset, own: np.ndarray, truth: np.ndarray) -> None:
+        """Adds divergences and the share in the truth's upper tail to the result."""
+        # The middle third of the fine bins is the truth's range.
+        first = FINE // 3
+        cuts = np.concatenate([[0], np.linspace(first, FINE - first, DIVERGENCE_BINS + 1), [FINE]])
+        cuts = np.unique(cuts.astype(int))[:-1]
+        p, q = (
+            divided(np.add.reduceat(h, cuts, axis=1), h.sum(1, keepdims=True)) for h in (own, truth)
+        )
+        dataset["jensen_shannon"] = ("channel", jensen_shannon(p, q), {"units": "1"})
+        dataset["kullback_leibler"] = ("channel", kullback_leibler(q, p), {"units": "1"})
+        reached = divided(np.cumsum(truth, axis=1), truth.sum(1, keepdims=True))
+        beyond = reached > TAIL
+        tails = [divided((h * beyond).sum(1), h.sum(1)) for h in (own, truth)]
+        dataset["tail_ratio"] = ("channel", divided(*tails), {"units": "1"})
 
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
@@ -220,3 +264,18 @@ class Distribution(Statistic):
                     "Box: 25–75 %, thick line: median, whiskers: 2–98 %.",
                     functools.partial(box_figure, data, channels=channels, styles=folder.styles),
                 )
+
+
+def kullback_leibler(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Returns Σ p ln(p/q) of shares (..., bins), :data:`FLOOR` added to all."""
+    p, q = ((share + FLOOR) / (share + FLOOR).sum(-1, keepdims=True) for share in (p, q))
+    return (p * np.log(p / q)).sum(-1)
+
+
+def jensen_shannon(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Returns the Jensen–Shannon divergence of shares (..., bins), in nats."""
+    middle = (p + q) / 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        parts = [np.where(share > 0, share * np.log(share / middle), 0) for share in (p, q)]
+    known = np.isfinite(p).all(-1) & np.isfinite(q).all(-1)
+    return np.where(known, sum(parts).sum(-1) / 2, np.nan)

@@ -160,7 +160,7 @@ def learned_distance(
     features: Callable[..., Any] | None = None,
     **options: Any,
 ) -> xr.Dataset:
-    """Learned distance by time, Fréchet distance: :class:`learned_distances.LearnedDistances`.
+    """Learned distance by time, Fréchet distance: :class:`feature_distances.LearnedDistances`.
 
     Args:
         truth, candidate: Fields.

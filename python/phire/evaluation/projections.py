@@ -12,7 +12,7 @@ from scipy import stats
 
 from phire.evaluation.accumulator import Batch, Setting, State, Statistic
 from phire.evaluation.definitions import HIGHER, LOWER, Definition
-from phire.evaluation.learned_distances import frechet_distance
+from phire.evaluation.feature_distances import frechet_distance
 from phire.evaluation.registry import statistic
 
 if TYPE_CHECKING:

@@ -255,7 +255,11 @@ def _chosen_metrics(
             chosen.append(name)
         elif metrics:
             raise InputError(f"--metrics {name}: {reason}.")
-        elif statistic.ensemble != "all" and statistic.takes(settings[0]):
+        elif (
+            statistic.noted_if_refused
+            and statistic.ensemble != "all"
+            and statistic.takes(settings[0])
+        ):
             skipped.append(f"{name} ({reason})")
     return chosen, skipped
 

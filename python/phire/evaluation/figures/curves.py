@@ -131,18 +131,20 @@ def _draw(
             continue
         here = dataset.sel({k: v for k, v in place.items() if k in dataset.dims})
         x = np.asarray(here[panel.along].values, float)
-        y = np.asarray(here[panel.variable].values, float)
+        order = np.argsort(x)
+        x, y = x[order], np.asarray(here[panel.variable].values, float)[order]
         units = units or units_of(dataset, panel.variable, channel)
-        x_units = x_units or here[panel.along].attrs.get("units", "")
+        x_units = x_units or units_of(dataset, panel.along, channel)
         style = styles.get(name, TRUTH_STYLE)
         marker = style.marker if len(x) <= 40 else ""
         axes.plot(x, y, marker=marker, ms=4, **style.line())
         reach.append(x[np.isfinite(x)])
         if panel.band is not None:
-            low, high = (np.asarray(here[edge].values, float) for edge in panel.band)
+            low, high = (np.asarray(here[edge].values, float)[order] for edge in panel.band)
             axes.fill_between(x, low, high, color=style.colour, alpha=0.2, linewidth=0)
         if panel.truth is not None and panel.truth in here and not i:
-            axes.plot(x, np.asarray(here[panel.truth].values, float), **TRUTH_STYLE.line())
+            theirs = np.asarray(here[panel.truth].values, float)[order]
+            axes.plot(x, theirs, **TRUTH_STYLE.line())
     limits = _limits(np.concatenate(reach))
     if panel.logarithmic in ("y", "both"):
         axes.set_yscale("log")

@@ -7,7 +7,7 @@ import pytest
 
 from evaluation.made_fields import setting_of, take, white_ensemble
 from phire.evaluation.catalogue import statistics
-from phire.evaluation.patch_scores import energy_scores
+from phire.evaluation.multivariate_scores import energy_scores
 from phire.fields.grid import Grid
 
 

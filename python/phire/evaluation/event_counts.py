@@ -1,0 +1,144 @@
+"""Hits, misses and false alarms of events: frequency bias, threat score, dependence of extremes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from phire.evaluation.accumulator import Batch, Setting, State, Statistic
+from phire.evaluation.definitions import HIGHER, LOWER, ONE, Definition
+from phire.evaluation.events import Events
+from phire.evaluation.nan_statistics import mean_of_present
+from phire.evaluation.point_scores import joint_mask
+from phire.evaluation.registry import statistic
+from phire.evaluation.spectral_scores import divided
+
+if TYPE_CHECKING:
+    from phire.evaluation.figures.plan import Plan
+    from phire.evaluation.figures.reading import ResultsFolder
+
+QUANTILES = (0.9, 0.95, 0.99)
+
+VARIABLES = (
+    Definition(
+        "frequency_bias", "Frequency bias of events",
+        "(hits + false alarms) / (hits + misses), of values above a threshold at points and times",
+        "1", ONE, "Wilks (2011), Statistical Methods in the Atmospheric Sciences, ch. 8",
+    ),
+    Definition("hit_rate", "Hit rate", "hits / (hits + misses)", "1", HIGHER),
+    Definition(
+        "false_alarm_ratio", "False-alarm ratio", "false alarms / (hits + false alarms)", "1", LOWER
+    ),
+    Definition(
+        "equitable_threat_score", "Equitable threat score",
+        "(hits − r) / (hits + misses + false alarms − r), r = (hits + misses)(hits + false alarms) "
+        "/ all, the hits by chance", "1", HIGHER,
+        "Gilbert (1884); Schaefer (1990), "
+        "doi:10.1175/1520-0434(1990)005<0570:TCSIAA>2.0.CO;2",
+    ),
+    Definition(
+        "extremal_dependence_index", "Extremal dependence index",
+        "(ln F − ln H) / (ln F + ln H), H the hit rate, F the false-alarm rate; does not vanish as "
+        "events become rare", "1", HIGHER,
+        "Ferro & Stephenson (2011), doi:10.1175/WAF-D-10-05030.1",
+    ),
+    Definition(
+        "symmetric_extremal_dependence_index", "Symmetric extremal dependence index",
+        "(ln F − ln H − ln(1 − F) + ln(1 − H)) / (ln F + ln H + ln(1 − F) + ln(1 − H))", "1",
+        HIGHER, "Ferro & Stephenson (2011), doi:10.1175/WAF-D-10-05030.1",
+    ),
+)  # fmt: skip
+"""Variables of the result that people look at."""
+
+
+@statistic("events", function="event_scores")
+class EventCounts(Statistic):
+    """Scores of the two-by-two table of events, weighted by area.
+
+    Events are values above quantiles of the truth and above the thresholds given in units, at the
+    same point and time in both; members of an ensemble count one by one.
+    """
+
+    order = 72
+    definitions = VARIABLES
+    summary = (
+        ("frequency_bias", "frequency_bias"),
+        ("equitable_threat_score_mean", "equitable_threat_score"),
+        ("extremal_dependence_index_mean", "extremal_dependence_index"),
+    )
+    of_truth = False
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self.events = Events.of(setting, QUANTILES)
+
+    def measure(self, truth: Batch, candidate: Batch | None) -> State:
+        """Weights of hits, misses, false alarms and of all points: (C, E, 4)."""
+        if candidate is None:
+            return {}
+        domain = self.domain
+        mask = joint_mask(domain, truth, candidate)
+        theirs, own = domain.cut(truth.planes), domain.cut(candidate.planes)
+        counts = np.zeros((theirs.shape[1], len(self.events), 4))
+        for i, c in np.ndindex(*theirs.shape[:2]):
+            inside = np.broadcast_to(True, domain.shape) if mask is None else mask[i, c]
+            counts[c, :, 3] += domain.total(inside)
+            for e, limit in enumerate(self.events.limits[:, c]):
+                if np.isnan(limit):
+                    continue
+                happened, told = (theirs[i, c] > limit) & inside, (own[i, c] > limit) & inside
+                hits = domain.total(happened & told)
+                counts[c, e, :3] += hits, domain.total(happened) - hits, domain.total(told) - hits
+        return {"counts": counts}
+
+    def result(self, state: State) -> xr.Dataset:
+        """Each score over (channel, event), and its mean over events."""
+        hits, misses, alarms, total = np.moveaxis(state["counts"], -1, 0)
+        total = np.where(np.isfinite(self.events.limits.T), total, np.nan)
+        observed, told = hits + misses + 0 * total, hits + alarms + 0 * total
+        chance = divided(observed * told, total)
+        hit_rate, false_rate = divided(hits, observed), divided(alarms, total - observed)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            logs = [np.log(v) for v in (hit_rate, false_rate, 1 - hit_rate, 1 - false_rate)]
+            h, f, no_h, no_f = logs
+            values = {
+                "frequency_bias": divided(told, observed),
+                "hit_rate": hit_rate,
+                "false_alarm_ratio": divided(alarms, told),
+                "equitable_threat_score": divided(hits - chance, observed + alarms - chance),
+                "extremal_dependence_index": (f - h) / (f + h),
+                "symmetric_extremal_dependence_index": (
+                    (f - h - no_f + no_h) / (f + h + no_f + no_h)
+                ),
+            }
+        dataset = xr.Dataset(coords=self.coordinates("channel"))
+        self.events.add_to(dataset, self.units())
+        for name, value in values.items():
+            value = np.where(np.isfinite(value), value, np.nan)
+            dataset[name] = (("channel", "event"), value, {"units": "1"})
+            dataset[f"{name}_mean"] = ("channel", mean_of_present(value, 1), {"units": "1"})
+        return dataset
+
+    @classmethod
+    def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
+        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        from phire.evaluation.figures.curves import Panel, channel_plans
+
+        panels = [
+            Panel(title, variable, "threshold", "Threshold", label, reference=reference)
+            for title, variable, label, reference in (
+                ("Frequency bias (→ 1)", "frequency_bias", "Frequency bias", 1.0),
+                ("Hit rate (↑)", "hit_rate", "Hit rate", None),
+                ("Equitable threat score (↑)", "equitable_threat_score", "Score", None),
+                ("Extremal dependence (↑)", "extremal_dependence_index", "Index", None),
+            )
+        ]
+        yield from channel_plans(
+            folder, cls.name, panels, "skill", "Events above thresholds",
+            "Values above a threshold, at the same point and time. A frequency bias of 1 means "
+            "as many events as in the truth; the others tell if they are in the right places, "
+            "which fields with realistic detail pay for.",
+        )  # fmt: skip

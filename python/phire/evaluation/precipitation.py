@@ -1,0 +1,248 @@
+"""Indices of precipitation: wet frequency and intensity, heavy rain, maxima, spells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from phire.evaluation.accumulator import Batch, Setting, State, Statistic
+from phire.evaluation.definitions import CHANNEL, ONE, Definition
+from phire.evaluation.histograms import Bins, quantiles
+from phire.evaluation.point_scores import joint_mask
+from phire.evaluation.rain_channels import lacks_rain, wet_values
+from phire.evaluation.registry import statistic
+from phire.evaluation.spectral_scores import divided
+
+if TYPE_CHECKING:
+    from phire.evaluation.figures.plan import Plan
+    from phire.evaluation.figures.reading import ResultsFolder
+
+HEAVY = 10.0
+"""Heavy rain, as a multiple of the wet value: R10 where that is 1 mm."""
+
+BINS = 16384
+LONGEST = 40
+"""Lengths of spells that are counted apart."""
+
+NAMES = {
+    "wet_frequency": ("Wet frequency", "share of times with at least 1 mm (or 1 mm/day): R01"),
+    "wet_intensity": ("Wet intensity", "mean of the values of at least 1 mm: SDII"),
+    "heavy_frequency": ("Heavy frequency", "share of times with at least 10 mm: R10"),
+    "greatest": ("Greatest value", "at each point over all times: Rx1day of daily fields"),
+    "wet_quantile": ("98 % quantile of wet values", "over points and times"),
+    "wet_spell": ("Longest wet spell", "most consecutive times with at least 1 mm: CWD"),
+    "dry_spell": ("Longest dry spell", "most consecutive times with less than 1 mm: CDD"),
+}
+
+VARIABLES = tuple(
+    Definition(
+        f"{name}{ending}",
+        title + words,
+        meaning + formula,
+        units,
+        better,
+        "ETCCDI: Zhang et al. (2011), doi:10.1002/wcc.147",
+    )
+    for name, (title, meaning) in NAMES.items()
+    for ending, words, formula, units, better in (
+        (
+            "",
+            "",
+            "",
+            CHANNEL if name in ("wet_intensity", "greatest", "wet_quantile") else "1",
+            "",
+        ),
+        (
+            "_ratio",
+            " over the truth's",
+            "; area mean over that of the truth, of the points and times that both have",
+            "1",
+            ONE,
+        ),
+    )
+)
+"""Variables of the result that people look at."""
+
+
+@statistic("rain", function="rain_indices")
+class RainIndices(Statistic):
+    """Climate indices of precipitation at each point, their area means, and ratios to the truth's.
+
+    Of the channels that are precipitation, at the times given: R01, SDII, R10, Rx1day, CWD and CDD
+    are of daily fields. A missing value ends a spell. One bit of each value is kept for the spells.
+    """
+
+    order = 74
+    definitions = VARIABLES
+    summary = tuple((f"{name}_ratio", f"{name}_ratio") for name in NAMES)
+    series = ("times", "wet", "present", "wet_truth")
+    extremes = ("maximum", "maximum_truth")
+    noted_if_refused = False
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self.wet = wet_values(setting)
+        greatest = np.maximum(setting.facts.maximum * 3, 1e-30)
+        self.bins = Bins.between(np.zeros_like(greatest), greatest, BINS)
+
+    @classmethod
+    def refusal(cls, setting: Setting) -> str | None:
+        """Indices need precipitation."""
+        return lacks_rain(setting)
+
+    def measure(self, truth: Batch, candidate: Batch | None) -> State:
+        """Sums and maxima by point, histograms of wet values, and which points were wet."""
+        domain = self.domain
+        fields = truth if candidate is None else candidate
+        mask = joint_mask(domain, truth, fields)
+        places = list(self.wet)
+        theirs, own = (domain.cut(batch.planes)[:, places] for batch in (truth, fields))
+        present = np.ones(own.shape, bool) if mask is None else mask[:, places]
+        state = {"times": truth.times, "present": np.packbits(present, axis=-1)}
+        state["count"] = present.sum(0).astype(float)
+        for ending, values in (("", own), ("_truth", theirs)):
+            limit = np.array(list(self.wet.values()))[:, None, None].astype(values.dtype)
+            wet = (values >= limit) & present
+            state[f"wet{ending}"] = np.packbits(wet, axis=-1)
+            state[f"wet_count{ending}"] = wet.sum(0).astype(float)
+            state[f"sum{ending}"] = np.where(wet, values, 0).sum(0, dtype=np.float64)
+            heavy = (values >= HEAVY * limit) & present
+            state[f"heavy{ending}"] = heavy.sum(0).astype(float)
+            greatest = np.fmax.reduce(np.where(present, values, np.nan), axis=0)
+            state[f"maximum{ending}"] = greatest.astype(np.float64)
+            state[f"histogram{ending}"] = self._histogram(values, wet)
+            if candidate is None:
+                break
+        return state
+
+    def _histogram(self, values: np.ndarray, wet: np.ndarray) -> np.ndarray:
+        """(rain channels, bins) weight of wet values (n, c, h, w)."""
+        weights = np.broadcast_to(self.domain.weights, values[:, 0].shape)
+        return np.stack(
+            [
+                self.bins.histogram(values[:, k][wet[:, k]], c, weights[wet[:, k]])
+                for k, c in enumerate(self.wet)
+            ]
+        )
+
+    def _indices(self, state: State, ending: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """The indices (rain channels, h, w), and counts of spells (c, wet or dry, length)."""
+        longest, counts = self._spells(state, ending)
+        edges, places = self.bins.edges, list(self.wet)
+        level = np.array([0.98])
+        histogram = state[f"histogram{ending}"]
+        upper = [quantiles(h, edges[c], level)[0] for h, c in zip(histogram, places)]
+        wet, count = state[f"wet_count{ending}"], state["count"]
+        found = {
+            "wet_frequency": divided(wet, count),
+            "wet_intensity": divided(state[f"sum{ending}"], wet),
+            "heavy_frequency": divided(state[f"heavy{ending}"], count),
+            "greatest": state[f"maximum{ending}"],
+            "wet_quantile": np.array(upper),
+            "wet_spell": np.where(count > 0, longest[0], np.nan),
+            "dry_spell": np.where(count > 0, longest[1], np.nan),
+        }
+        return found, counts
+
+    def _wet_and_dry(self, state: State, ending: str) -> Iterator[np.ndarray]:
+        """Yields (2, members, c, h, w) True where it is wet, and dry, time after time.
+
+        Nothing is, neither wet nor dry, in a gap of the time axis and after the last time.
+        """
+        order = np.argsort(state["times"], kind="stable")
+        times, members = np.unique(state["times"], return_counts=True)
+        # Members of one time follow each other in the order in which they entered.
+        order = order.reshape(len(times), members[0])
+        steps = np.diff(self.setting.time.values[times])
+        width = self.domain.shape[1]
+        for k, places in enumerate(order):
+            wet, present = (
+                np.unpackbits(state[key][places], axis=-1, count=width).astype(bool)
+                for key in (f"wet{ending}", "present")
+            )
+            now = np.stack([wet, present & ~wet])
+            if k and steps[k - 1] > steps.min():
+                yield np.zeros_like(now)
+            yield now
+        yield np.zeros_like(now)
+
+    def _spells(self, state: State, ending: str) -> tuple[np.ndarray, np.ndarray]:
+        """Longest wet and dry spells (2, c, h, w), mean over members; weights by length."""
+        counts = np.zeros((len(self.wet), 2, LONGEST))
+        weights = np.broadcast_to(self.domain.weights, self.domain.shape)
+        running = longest = np.zeros((), np.int32)
+        for now in self._wet_and_dry(state, ending):
+            ended = (running > 0) & ~now
+            running = np.broadcast_to(running, now.shape)
+            for kind, c in np.ndindex(2, len(self.wet)):
+                at = ended[kind, :, c]
+                length = np.minimum(running[kind, :, c][at], LONGEST) - 1
+                area = np.broadcast_to(weights, at.shape)[at]
+                counts[c, kind] += np.bincount(length, area, minlength=LONGEST)
+            running = np.where(now, running + 1, 0)
+            longest = np.maximum(longest, running)
+        return longest.mean(1), counts
+
+    def _mean(self, values: np.ndarray) -> np.ndarray:
+        """Area mean (c,) of values (c, h, w) where there are any; values (c,) as they are."""
+        if values.ndim == 1:
+            return values
+        inside = np.isfinite(values)
+        return self.domain.mean(np.where(inside, values, 0), inside)
+
+    def result(self, state: State) -> xr.Dataset:
+        """Maps and means of the indices, ratios to the truth's, and spells by length."""
+        own, counts = self._indices(state, "")
+        places = list(self.wet)
+        dimensions = ("channel", *self.plane_dimensions)
+        dataset = xr.Dataset(coords=self.coordinates(*dimensions))
+        channels = len(self.setting.channels)
+
+        def spread(values: np.ndarray) -> np.ndarray:
+            full = np.full((channels, *values.shape[1:]), np.nan)
+            full[places] = values
+            return full
+
+        for name, values in own.items():
+            in_units = name in ("wet_intensity", "greatest", "wet_quantile")
+            units = self.units() if in_units else {"units": "1"}
+            if values.ndim == 3:
+                dataset[name] = (dimensions, spread(values).astype(np.float32), units)
+            dataset[f"{name}_mean"] = ("channel", spread(self._mean(values)), units)
+        kinds = ("wet", "dry")
+        dataset["spell"] = ("spell", np.array(kinds, dtype=object))
+        dataset["length"] = ("length", np.arange(1, LONGEST + 1))
+        share = divided(counts, counts.sum(-1, keepdims=True))
+        longer = np.cumsum(share[..., ::-1], -1)[..., ::-1]
+        longer = np.where(longer > 1e-12, longer, np.nan)
+        dataset["spell_share"] = (
+            ("channel", "spell", "length"),
+            spread(longer),
+            {"units": "1", "long_name": "share of spells of at least this length, by area"},
+        )
+        if "sum_truth" in state:
+            theirs, _ = self._indices(state, "_truth")
+            for name, values in own.items():
+                ratio = divided(self._mean(values), self._mean(theirs[name]))
+                dataset[f"{name}_ratio"] = ("channel", spread(ratio), {"units": "1"})
+        return dataset
+
+    @classmethod
+    def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
+        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        from phire.evaluation.figures.curves import Panel, channel_plans
+
+        panels = [
+            Panel(f"{kind.capitalize()} spells", "spell_share", "length",
+                  "Length (times)", "Share of spells at least as long", {"spell": kind},
+                  logarithmic="both")
+            for kind in ("wet", "dry")
+        ]  # fmt: skip
+        yield from channel_plans(
+            folder, cls.name, panels, "distributions", "Wet and dry spells",
+            "Consecutive times with and without at least 1 mm, at points. Interpolation rains a "
+            "little everywhere: its wet spells are too long.",
+        )  # fmt: skip

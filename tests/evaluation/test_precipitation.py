@@ -1,0 +1,114 @@
+"""Indices of rain by brute force at each point."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+
+from evaluation.made_fields import setting_of, take
+from phire.errors import InputError
+from phire.evaluation import rain_indices
+from phire.evaluation.accumulator import Batch, Ensemble
+from phire.evaluation.catalogue import statistics
+from phire.evaluation.rain_channels import wet_values
+from phire.fields import ArraySource
+from phire.fields.grid import Grid
+
+GRID = Grid.regional(np.linspace(50, 40, 5), np.linspace(0, 6, 6))
+
+
+@pytest.fixture
+def rain():
+    """Truth and candidate (40, 5, 6, 1) of gamma-distributed rain, half of it dry."""
+    random = np.random.default_rng(0)
+    fields = random.gamma(0.5, 8, size=(2, 40, 5, 6, 1)) * (random.random((2, 40, 5, 6, 1)) > 0.4)
+    return fields
+
+
+def longest(flags):
+    runs = [len(list(run)) for wet, run in itertools.groupby(flags) if wet]
+    return max(runs, default=0)
+
+
+def test_indices_by_brute_force(rain):
+    truth, candidate = rain
+    candidate = candidate.copy()
+    candidate[7, 2, 3] = np.nan
+    result = take(
+        statistics()["rain"](setting_of(truth, GRID, channels=("pr",))), truth, candidate
+    ).sel(channel="pr")
+    for row, column in np.ndindex(*GRID.shape):
+        series = candidate[:, row, column, 0]
+        known = series[np.isfinite(series)]
+        wet = known >= 1
+        here = result.isel(latitude=row, longitude=column)
+        expected = {
+            "wet_frequency": wet.mean(),
+            "wet_intensity": known[wet].mean(),
+            "heavy_frequency": (known >= 10).mean(),
+            "greatest": known.max(),
+            "wet_spell": longest(series >= 1),
+            "dry_spell": longest(series < 1),
+        }
+        for name, value in expected.items():
+            assert here[name].item() == pytest.approx(value, rel=1e-6), name
+    weights = np.broadcast_to(GRID.area_weights(), GRID.shape)
+    assert result["wet_spell_mean"].item() == pytest.approx(
+        np.average(result["wet_spell"], weights=weights)
+    )
+    both = np.isfinite(candidate[..., 0])
+    theirs = np.where(both & (truth[..., 0] >= 1), 1, 0).sum(0) / both.sum(0)
+    ratio = np.average(result["wet_frequency"], weights=weights) / np.average(
+        theirs, weights=weights
+    )
+    assert result["wet_frequency_ratio"].item() == pytest.approx(ratio, rel=1e-6)
+    assert result["spell_share"].sel(length=1).values == pytest.approx(1)
+
+
+def test_the_quantile_of_wet_values(rain):
+    truth = rain[0]
+    grid = Grid.pixels(5, 6)
+    result = take(statistics()["rain"](setting_of(truth, grid, channels=("pr",))), truth)
+    expected = np.quantile(truth[truth >= 1], 0.98)
+    width = 3 * truth.max() / 16384
+    assert result["wet_quantile_mean"].item() == pytest.approx(expected, abs=0.02 * expected)
+    assert width < 0.02 * expected
+
+
+def test_spells_of_members_are_their_own(rain):
+    truth, candidate = rain
+    taker = statistics()["rain"](setting_of(truth, GRID, channels=("pr",)))
+    members = np.stack([truth, candidate], 1)
+    state = taker.empty()
+    for times in (np.arange(25), np.arange(25, 40)):
+        for member in Ensemble(members[times], times).each():
+            state = taker.update(state, Batch(truth[times], times), member)
+    each = [take(taker, truth, fields)["wet_spell"] for fields in (truth, candidate)]
+    np.testing.assert_allclose(taker.result(state)["wet_spell"], sum(each) / 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "units", "wet"),
+    [
+        ("pr", "kg m-2 s-1", 1 / 86400),
+        ("tp", "m", 1e-3),
+        ("rr", "mm", 1.0),
+        ("precipitation", "kg m-2", 1.0),
+        ("rain_rate", "mm h-1", 1 / 24),
+        ("tas", "K", None),
+        ("pressure", "mm", None),
+    ],
+)
+def test_precipitation_is_told_by_name_and_units(name, units, wet):
+    setting = setting_of(np.zeros((2, 5, 6, 1)), GRID, channels=(name,))
+    found = wet_values(dataclasses.replace(setting, units=(units,)))
+    assert found == ({} if wet is None else {0: pytest.approx(wet)})
+
+
+def test_other_channels_are_refused_in_words(rain):
+    source = ArraySource(rain[0].astype("f4"), grid=GRID, channels=("t",), units=("K",))
+    with pytest.raises(InputError, match="no channel is precipitation"):
+        rain_indices(source, source)
