@@ -3,18 +3,22 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: environment demo docs test lint clean
+.PHONY: environment demo dist check-dist docs test lint clean
 
 environment: $(VENV)/.complete
 
-# The stamp is written last, so that an interrupted installation is taken up again.
-$(VENV)/.complete: setup.py
+# The stamps are written last, so that an interrupted installation is taken up again.
+$(VENV)/.installed: setup.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.complete: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	touch $@
 
-demo: environment
+demo: $(VENV)/.installed
 	PATH="$(abspath $(BIN)):$$PATH" bash scripts/demo.sh demo
 
 # The site, in build/site; broken links and names that are gone end it with an error.
@@ -29,5 +33,14 @@ lint: environment
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
+# Wheel and sdist.
+dist: environment
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+
+# The wheel alone, in an environment of its own and outside the checkout.
+check-dist: dist
+	bash scripts/check_distribution.sh dist
+
 clean:
-	rm -rf demo build
+	rm -rf demo build dist

@@ -378,6 +378,13 @@ def test_zonal_spectrum_of_one_wave():
     np.testing.assert_allclose(result.drop_sel(wavenumber=5), 0, atol=1e-8)
 
 
+def test_a_localized_spectrum_without_pyshtools_is_refused(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    from phire.evaluation.localized_spectra import LocalizedSpectra
+
+    assert "install phire[localized]" in LocalizedSpectra.refusal(None)
+
+
 def test_localized_spectra_equal_pyshtools():
     import pyshtools
 

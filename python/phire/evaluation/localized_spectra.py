@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -49,7 +50,9 @@ class LocalizedSpectra(Statistic):
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """Harmonics need the whole sphere, and tapers room in it."""
+        """Harmonics need the whole sphere, tapers room in it, and the package pyshtools."""
+        if importlib.util.find_spec("pyshtools") is None:
+            return "a localized spectrum needs pyshtools: install phire[localized]"
         if not setting.grid.is_sphere:
             return "a localized spectrum needs fields on a global grid"
         radius = enclosing_cap(setting)[2]
