@@ -126,14 +126,38 @@ class Zeros(keras.layers.Layer):
         return keras.ops.zeros_like(inputs)
 
 
-def test_an_untrained_network_scales_the_noise_by_the_known_factor():
-    """D = c_skip·x integrates like the exact Gaussian of unit data, mode for mode."""
+def untrained():
+    """A denoiser whose network gives zeros."""
     low, noisy = (
         keras.Input((None, None, 2), name="low"),
         keras.Input((None, None, 1), name="noisy"),
     )
     level = keras.Input((), name="noise_level")
-    made = keras.Model({"low": low, "noisy": noisy, "noise_level": level}, Fine(0)(Zeros()(noisy)))
+    return keras.Model({"low": low, "noisy": noisy, "noise_level": level}, Fine(0)(Zeros()(noisy)))
+
+
+@pytest.mark.parametrize("sampler", ["dpmpp-2m,steps=3", "ancestral,steps=3"])
+def test_a_memory_of_the_noise_makes_a_series_coherent(sampler):
+    hour = 3600
+    fields = DenoisedFields(untrained(), without_margin(), OBJECTIVE, sampler)
+    times = [0, 3 * hour, 6 * hour, 48 * hour]
+    fine = fields.sample(
+        {"low": np.zeros((4, 10, 16, 2), "f4")}, seed=0, times=times, members=range(8),
+        noise_memory=6 * hour,
+    )  # fmt: skip
+    found = np.corrcoef(fine[..., 0].swapaxes(0, 1).reshape(4, -1))[0]
+    np.testing.assert_allclose(found, np.exp(-((np.array([0, 3, 6, 48]) / 6) ** 2)), atol=0.05)
+    # No past is needed.
+    alone = fields.sample(
+        {"low": np.zeros((1, 10, 16, 2), "f4")}, seed=0, times=[6 * hour], members=[5],
+        noise_memory=6 * hour,
+    )  # fmt: skip
+    np.testing.assert_array_equal(alone[0, 0], fine[5, 2])
+
+
+def test_an_untrained_network_scales_the_noise_by_the_known_factor():
+    """D = c_skip·x integrates like the exact Gaussian of unit data, mode for mode."""
+    made = untrained()
     found = sampled(made, sampler="dpmpp-2m,steps=20", members=range(20))
     base = DenoisedFields(made, without_margin(), OBJECTIVE)._base(inputs()["low"], True)
     sigmas = samplers.schedule("exponential", 20, sigma_min=0.05, sigma_max=10.0)

@@ -76,6 +76,28 @@ def test_random_numbers_are_those_of_seed_time_and_member():
         assert (draw_dropout_seed(seed, time, member) != draw_dropout_seed(0, 946684800, 0)).all()
 
 
+def test_noise_with_a_memory_is_a_stationary_gaussian_process():
+    """Variance 1 at any time, also between lattice times, and correlation exp(−(h/τ)²)."""
+    memory, start = 21600, -3600
+    hours = np.array([0, 0.7, 1.5, 3, 6, 9, 30])
+    noise = np.stack(
+        [draw_noise(0, start + 3600 * h, 1, (100, 400), memory).ravel() for h in hours]
+    )
+    np.testing.assert_allclose(noise.std(1), 1, atol=0.012)
+    np.testing.assert_allclose(
+        np.corrcoef(noise)[0], np.exp(-((3600 * hours / memory) ** 2)), atol=0.02
+    )
+    step = noise[1] - draw_noise(0, start + 3600 * 0.7 + 60, 1, (100, 400), memory).ravel()
+    assert np.abs(step).max() < 0.03  # smooth: a minute changes little
+    other = draw_noise(0, start, 2, (100, 400), memory).ravel()
+    assert abs(np.corrcoef(noise[0], other)[0, 1]) < 0.02
+
+
+def test_a_memory_of_noise_needs_noise(run, coarse):
+    with pytest.raises(InputError, match="--noise-memory is of runs with noise"):
+        PredictedSource(run, coarse, noise_memory=60.0)
+
+
 def test_members_are_written_and_an_interruption_changes_nothing(
     stochastic, store, tmp_path, monkeypatch
 ):

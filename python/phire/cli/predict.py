@@ -39,6 +39,12 @@ from phire.cli.common import Command
     type=click.Choice(["mean"]),
     help="Runs: give every member the coarse field's block means.",
 )
+@click.option(
+    "--noise-memory",
+    metavar="DURATION",
+    help="Runs with noise: time over which a member's noise is correlated, such as 6h.  "
+    "[default: none]",
+)
 @click.option("--seed", type=int, help="Stochastic runs: seed of the random numbers.  [default: 0]")
 @click.option(
     "--sampler",

@@ -146,6 +146,7 @@ class DenoisedFields:
         times: Sequence[int],
         members: Sequence[int],
         closed: bool = False,
+        noise_memory: float | None = None,
         together: int = 8,
     ) -> np.ndarray:
         """Samples members of fine fields.
@@ -159,6 +160,8 @@ class DenoisedFields:
                 member's number.
             members: Numbers of the members.
             closed: The fields go around the circle of longitude.
+            noise_memory: Seconds over which a member's noise is correlated in time; None for
+                independent noise at every time.
             together: Fields of all members whose states are held at once.
 
         Returns:
@@ -180,7 +183,11 @@ class DenoisedFields:
         for first in range(0, len(pairs), together):
             some = pairs[first : first + together]
             draw = functools.partial(
-                draw_sampler_noise, seed, [(times[n], members[m]) for n, m in some], shape
+                draw_sampler_noise,
+                seed,
+                [(times[n], members[m]) for n, m in some],
+                shape,
+                noise_memory,
             )
             which = [n for n, _ in some]
             scaled = samplers.integrate(

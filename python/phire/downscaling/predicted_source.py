@@ -40,7 +40,7 @@ class PredictedSource:
         fine_grid: The grid of the result, where it is known better than by refining the coarse one.
         tile: Largest side of a tile in coarse pixels; memory grows with it.
         any_spacing: Take input of another spacing than trained on.
-        fill, minimum, consistency: See :meth:`TrainedGenerator.__call__`.
+        fill, minimum, consistency, noise_memory: See :meth:`TrainedGenerator.__call__`.
         seed: Seed of a stochastic generator's random numbers; 0 by default.
         members: Members of a stochastic generator's ensemble; 1 by default.
         statistic: See :meth:`TrainedGenerator.choose_statistic`.
@@ -65,6 +65,7 @@ class PredictedSource:
         fill: str = "nearest",
         minimum: float | None = None,
         consistency: str | None = None,
+        noise_memory: float | None = None,
         seed: int | None = None,
         members: int | None = None,
         statistic: str | None = None,
@@ -94,9 +95,11 @@ class PredictedSource:
             )
         self.seed = check_seed(seed)
         generator.check_consistency(consistency)
+        generator.check_noise_memory(noise_memory)
         self.generator = generator
         self.tile = tile
         self.fill, self.minimum, self.consistency = fill, minimum, consistency
+        self.noise_memory = noise_memory
         self.name = name
         self.channels, self.units = generator.channels, generator.units
         self.time = coarse.time
@@ -120,8 +123,8 @@ class PredictedSource:
             self._checked = True
         made = self.generator(
             fields, self.tile, fill=self.fill, minimum=self.minimum,
-            consistency=self.consistency, seed=self.seed, members=self.members,
-            statistic=self.statistic,
+            consistency=self.consistency, noise_memory=self.noise_memory, seed=self.seed,
+            members=self.members, statistic=self.statistic,
         )  # fmt: skip
         height, width = self.grid.shape
         return np.moveaxis(made, 0, 1)[:, :, :height, :width]

@@ -25,6 +25,7 @@ from phire.fields.coarsening import (
 from phire.fields.interpolation import METHODS
 from phire.fields.opening import expand
 from phire.fields.source import Source, TimeSelection
+from phire.fields.time import parse_duration
 from phire.records.inputs import split_names
 
 
@@ -44,6 +45,7 @@ def predict(
     fill: str = "nearest",
     minimum: float | None = None,
     consistency: str | None = None,
+    noise_memory: str | None = None,
     seed: int | None = None,
     members: int | None = None,
     sampler: str | None = None,
@@ -78,6 +80,8 @@ def predict(
             it. None for no such bound.
         consistency: ``mean`` gives every member the coarse field's area-weighted block means, for
             the channels that both sides have; values stay at ``minimum`` or above.
+        noise_memory: Time over which the noise of a member is correlated, such as ``6h``, so that
+            its series is coherent; None for independent noise at every time.
         seed: Seed of a stochastic generator's random numbers; 0 by default. They are those of seed,
             time and member, whatever the tiles.
         members: Members of a stochastic generator's ensemble, written along the dimension
@@ -110,11 +114,13 @@ def predict(
         "time": time,
         "minimum": minimum,
         "consistency": consistency,
+        "noise_memory": noise_memory,
     }
     if str(run) in METHODS:
         chosen = {"network": network != "generator", "epoch": epoch, "tile": tile,
                   "any-spacing": any_spacing, "fill": fill != "nearest",
                   "minimum": minimum is not None, "consistency": consistency,
+                  "noise-memory": noise_memory,
                   "seed": seed is not None, "members": members is not None, "sampler": sampler,
                   "statistic": statistic, "predictors": predictors, "static": static,
                   "auxiliary": auxiliary, "stations": stations}  # fmt: skip
@@ -128,11 +134,12 @@ def predict(
         generator = TrainedGenerator(run, network, epoch, sampler)
         channels = names or _channels(path, generator)
         source = _opened(path, channels, time, coarsen, partial=generator.masked)
+        memory = None if noise_memory is None else parse_duration(noise_memory)
         predicted = PredictedSource(
             generator, source, tile=tile, any_spacing=any_spacing, fill=fill, minimum=minimum,
-            consistency=consistency, seed=seed, members=members, statistic=statistic,
-            predictors=predictors, static=static, auxiliary=auxiliary, stations=stations,
-            name=path,
+            consistency=consistency, noise_memory=memory, seed=seed, members=members,
+            statistic=statistic, predictors=predictors, static=static, auxiliary=auxiliary,
+            stations=stations, name=path,
         )  # fmt: skip
         options |= {
             "run": os.path.realpath(run),

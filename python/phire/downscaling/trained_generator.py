@@ -149,6 +149,7 @@ class TrainedGenerator:
         fill: str = "nearest",
         minimum: float | None = None,
         consistency: str | None = None,
+        noise_memory: float | None = None,
         seed: int = 0,
         members: int = 1,
         statistic: str | None = None,
@@ -166,6 +167,8 @@ class TrainedGenerator:
             minimum: The least physical value: lower ones are set to it. None for no such bound.
             consistency: ``mean`` gives every member the coarse field's block means, for the
                 channels that both sides have; None leaves the network's.
+            noise_memory: Seconds over which the noise of a member is correlated in time, so that
+                its series is coherent; None for independent noise at every time.
             seed: Seed of the random numbers.
             members: Number of members.
             statistic: Of a run trained by the objective likelihood, ``mean`` or ``median`` of its
@@ -184,6 +187,7 @@ class TrainedGenerator:
             raise InputError("there are no fields to refine: the first axis has the length 0.")
         self.check_members(members)
         self.check_consistency(consistency)
+        self.check_noise_memory(noise_memory)
         filled, missing = self._filled(fields, fill)
         low = self._with_context(filled, fields)
         low = self.low.normalization.apply(low).astype(np.float32)
@@ -191,9 +195,13 @@ class TrainedGenerator:
         made, outputs = [], None
         for member in range(members):
             if self.sampler is not None:
-                outputs = self._sampled(fields, low, fine, constant, tile, seed, member)
+                outputs = self._sampled(
+                    fields, low, fine, constant, tile, seed, member, noise_memory
+                )
             elif outputs is None or self._random:
-                outputs = self._member(fields, low, fine, constant, tile or TILE, seed, member)
+                outputs = self._member(
+                    fields, low, fine, constant, tile or TILE, seed, member, noise_memory
+                )
             if self.distribution is None:
                 result = self.normalization.invert(outputs)
             else:
@@ -263,6 +271,21 @@ class TrainedGenerator:
                 "deterministic: leave it out, or train a network with noise or Monte Carlo "
                 "dropout, or by the objective likelihood."
             )
+
+    def check_noise_memory(self, noise_memory: float | None) -> None:
+        """Refuses a memory of noise of a run without noise.
+
+        Raises:
+            InputError: It is not positive, or the network has no noise.
+        """
+        if noise_memory is None:
+            return
+        if self.sampler is None and "noise" not in self.network.input:
+            raise InputError(
+                f"--noise-memory is of runs with noise, and {self.path} has none: leave it out."
+            )
+        if noise_memory <= 0:
+            raise InputError(f"--noise-memory of {noise_memory:g} s must be a time above 0.")
 
     def check_consistency(self, consistency: str | None) -> None:
         """Refuses a consistency with the coarse fields that the run cannot have.
@@ -336,13 +359,16 @@ class TrainedGenerator:
         tile: int,
         seed: int,
         member: int,
+        noise_memory: float | None,
     ) -> np.ndarray:
         """One member, normalised: (n, H, W, C)."""
         inputs = self.network.input
         fine, constant = dict(fine), dict(constant)
         if "noise" in inputs:
             shape = (*fields.fine.shape, inputs["noise"].shape[-1])
-            fine["noise"] = np.stack([draw_noise(seed, t, member, shape) for t in fields.times])
+            fine["noise"] = np.stack(
+                [draw_noise(seed, t, member, shape, noise_memory) for t in fields.times]
+            )
         if "seed" in inputs:
             seeds = [draw_dropout_seed(seed, t, member) for t in fields.times]
             constant["seed"] = np.stack(seeds)
@@ -362,6 +388,7 @@ class TrainedGenerator:
         tile: int | None,
         seed: int,
         member: int,
+        noise_memory: float | None,
     ) -> np.ndarray:
         """One member of a denoiser, normalised: (n, H, W, C)."""
         if tile not in self._denoisers:
@@ -372,6 +399,7 @@ class TrainedGenerator:
         made = self._denoisers[tile].sample(
             {"low": low, **fine, **constant, "position": position},
             seed=seed, times=fields.times, members=[member], closed=fields.coarse.wraps,
+            noise_memory=noise_memory,
         )  # fmt: skip
         return made[0]
 
