@@ -220,7 +220,6 @@ def test_info_of_what_phire_does_not_know(tmp_path):
     [
         ("phire", ["nosuch"], "No such command 'nosuch'"),
         ("phire", ["--nosuch"], "No such option"),
-        ("phire distance", ["metric", "a.nc", "b.nc", "c/b.nc"], "Two of B have the same name"),
         ("phire info", [], "Missing argument 'PATH'"),
     ],
 )

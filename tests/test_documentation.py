@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from documented import PAGES, ROOT, command_of, python_blocks, shell_blocks, yaml_blocks
-from phire.cli.common import InputPath
+from phire.cli.paths import CheckedPath
 from phire.pipeline import plan_pipeline
 
 LINES = [
@@ -31,7 +31,7 @@ WHOLE = [
 def test_a_command_line_is_understood(line, monkeypatch):
     if "$" in line or "…" in line:
         pytest.skip("it has variables of the shell, or is abridged")
-    monkeypatch.setattr(InputPath, "convert", click.Path.convert)  # the files are the reader's
+    monkeypatch.setattr(CheckedPath, "convert", click.Path.convert)  # the files are the reader's
     command, name, words = command_of(line)
     if "--help" not in words:
         command.make_context(name, words)

@@ -160,7 +160,8 @@ def test_distance_writes_values_and_maps(folder, tmp_path):
     assert "already made" in again
     said = run(distance, *arguments, "--out", tmp_path / "d.nc", status=2)
     assert "frechet was True, now False" in said
-    said = run(distance, folder / "metric", folder / "a.h5", "b=x", "b=y", status=2)
+    named = [f"b={folder / name}" for name in ("a.h5", "b.h5")]
+    said = run(distance, folder / "metric", folder / "a.h5", *named, status=2)
     assert "same name" in said
     said = run(distance, folder / "pairs", folder / "a.h5", folder / "b.h5", status=2)
     assert "is not a metric" in said

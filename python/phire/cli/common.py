@@ -234,23 +234,6 @@ def _as_given(option: click.Option, value: Any) -> Any:
     return str(value)
 
 
-class InputPath(click.Path):
-    """A path that must be there, checked before TensorFlow is loaded.
-
-    Args:
-        what: What to name, for the message.
-    """
-
-    def __init__(self, what: str) -> None:
-        super().__init__()
-        self.what = what
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not os.path.exists(value):
-            self.fail(f"{value} does not exist: name {self.what}.", param, ctx)
-        return super().convert(value, param, ctx)
-
-
 class CommaSeparated(click.ParamType):
     """A list given as ``A,B,...``; each part converted by ``convert_part``."""
 

@@ -7,17 +7,26 @@ from pathlib import Path
 import click
 
 from phire.cli.common import Command
+from phire.cli.paths import FIELDS, METRIC, NETCDF_OUTPUT, Named
 
 
 @click.command("distance", cls=Command, tensorflow=True)
-@click.argument("metric", type=click.Path())
-@click.argument("truth", metavar="A", type=click.Path())
-@click.argument("candidates", metavar="B...", nargs=-1, required=True)
-@click.option("--out", "output", type=click.Path(), default=None, help="NetCDF file of the values.")
+@click.argument("metric", type=METRIC)
+@click.argument("truth", metavar="A", type=FIELDS)
+@click.argument(
+    "candidates",
+    metavar="B...",
+    nargs=-1,
+    required=True,
+    type=Named("FILE", FIELDS, default_name=lambda path: Path(path).stem),
+)
+@click.option(
+    "--out", "output", type=NETCDF_OUTPUT, default=None, help="NetCDF file of the values."
+)
 @click.option(
     "--map",
     "map_output",
-    type=click.Path(),
+    type=NETCDF_OUTPUT,
     default=None,
     help="NetCDF file of maps of the distance, on the grid of the layer's features.",
 )
@@ -37,7 +46,7 @@ def main(metric, truth, candidates, output, map_output, layer, frechet, time, ov
     from phire.errors import InputError
     from phire.rplearn import measure_distances
 
-    named = dict(_named(candidate) for candidate in candidates)
+    named = dict(candidates)
     if len(named) < len(candidates):
         raise InputError("Two of B have the same name: name them, NAME=FILE.")
     distances = measure_distances(
@@ -63,8 +72,3 @@ def main(metric, truth, candidates, output, map_output, layer, frechet, time, ov
                 f"{float(of.frechet_bias):.3g} on average)"
             )
         click.echo(line)
-
-
-def _named(candidate: str) -> tuple[str, str]:
-    name, separator, path = candidate.partition("=")
-    return (name, path) if separator and name else (Path(candidate).stem, candidate)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import click
 
 from phire.cli.common import Command, CommaSeparated
+from phire.cli.paths import MODEL_FOLDER, STATISTICS
 
 
 @click.command("import-metric", cls=Command, tensorflow=True)
-@click.argument("folder", type=click.Path())
+@click.argument("folder", type=MODEL_FOLDER)
 @click.argument("output", metavar="METRIC", type=click.Path())
 @click.option(
     "--layer",
@@ -18,7 +19,7 @@ from phire.cli.common import Command, CommaSeparated
 )
 @click.option(
     "--statistics",
-    type=click.Path(),
+    type=STATISTICS,
     default=None,
     help="JSON file of the normalization trained with; by default the published one of ERA5 "
     "divergence and vorticity on model level 120.",

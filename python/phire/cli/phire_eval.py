@@ -7,45 +7,24 @@ import os
 import click
 
 from phire.cli.common import Command, CommaSeparated, import_tensorflow
+from phire.cli.paths import FIELDS, INTERPOLATIONS, METRIC, RUN, CheckedPath, Named
 
-INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 
-
-class _Named(click.ParamType):
-    """NAME=VALUE."""
-
-    def __init__(self, value: str) -> None:
-        self.name = f"NAME={value}"
+class _Candidate(CheckedPath):
+    """A run, fields or the name of an interpolation."""
 
     def convert(self, value, param, ctx):
-        if isinstance(value, tuple):
-            return value
-        name, separator, rest = value.partition("=")
-        if not (name and separator and rest):
-            self.fail(f"{value!r} is not of the form {self.name}.", param, ctx)
-        return name, rest
-
-
-class _Thresholds(_Named):
-    """CHANNEL=VALUE,VALUE,..."""
-
-    def __init__(self) -> None:
-        super().__init__("VALUE,...")
-        self.name = "CHANNEL=VALUE,..."
-
-    def convert(self, value, param, ctx):
-        if isinstance(value, tuple):
-            return value
-        channel, numbers = super().convert(value, param, ctx)
-        return channel, CommaSeparated(float).convert(numbers, param, ctx)
+        if _is_run(value):
+            return RUN.convert(value, param, ctx)
+        return super().convert(value, param, ctx)
 
 
 @click.command("phire-eval", cls=Command)
-@click.argument("truth", type=click.Path())
+@click.argument("truth", type=FIELDS)
 @click.option(
     "--candidate",
     "candidates",
-    type=_Named("SPEC"),
+    type=Named("SPEC", _Candidate("fields.opening:expand", INTERPOLATIONS)),
     multiple=True,
     help="What to evaluate: SPEC is a run of phire-train, a store, NetCDF or Zarr file of "
     "predictions (a dimension `member` makes it an ensemble), or nearest, bilinear, bicubic.",
@@ -66,7 +45,7 @@ class _Thresholds(_Named):
 @click.option(
     "--region",
     "regions",
-    type=_Named("N,W,S,E"),
+    type=Named("N,W,S,E"),
     multiple=True,
     help="A part to evaluate too: a box in degrees, or a NetCDF file with a mask.",
 )
@@ -82,17 +61,17 @@ class _Thresholds(_Named):
 )
 @click.option(
     "--climatology",
-    type=click.Path(),
+    type=FIELDS,
     default=None,
     help="Fields to take anomalies from: 1, 12 (months), 365 or 366 (days); default: the truth's "
     "mean.",
 )
 @click.option(
-    "--learned", type=click.Path(), default=None, help="Metric of rplearn-eval: learned distance."
+    "--learned", type=METRIC, default=None, help="Metric of rplearn-eval: learned distance."
 )
 @click.option(
     "--thresholds",
-    type=_Thresholds(),
+    type=Named("VALUE,...", CommaSeparated(float), key="CHANNEL"),
     multiple=True,
     help="Values of a channel, in its units, above which events are counted, besides the truth's "
     "quantiles; such as pr=1,5,20.",
@@ -130,8 +109,10 @@ def main(
     from phire.errors import InputError
     from phire.evaluation import evaluate
     from phire.evaluation.accumulator import LAGS
+    from phire.evaluation.catalogue import check_names
     from phire.fields import open_fields
 
+    check_names(options["metrics"] or ())
     named = dict(candidates)
     if len(named) < len(candidates):
         raise InputError("two of --candidate have the same name: name each differently.")

@@ -2,16 +2,17 @@
 
 import click
 
-from phire.cli.common import Command, CommaSeparated, InputPath, training_options
+from phire.cli.common import Command, CommaSeparated, training_options
 from phire.cli.part_choice import PartChoice
+from phire.cli.paths import RECORDS, RUN, STATISTICS
 
 
 @click.command("phire-train", cls=Command, tensorflow=True)
-@click.argument("records", type=InputPath("records of phire-data"))
+@click.argument("records", type=RECORDS)
 @click.option("--out", required=True, type=click.Path(), help="The run directory to make.")
 @click.option(
     "--validation",
-    type=InputPath("records of phire-data"),
+    type=RECORDS,
     help="Records to validate on after each epoch.",
 )
 @click.option(
@@ -48,12 +49,12 @@ from phire.cli.part_choice import PartChoice
 @click.option("--conserve", is_flag=True, help="Keep block means of channels that are targets.")
 @click.option(
     "--pretrained",
-    type=click.Path(),
+    type=RUN,
     help="A run whose generator to start from, with its Adam's state.",
 )
 @click.option(
     "--initialize-from",
-    type=InputPath("a run of phire-train"),
+    type=RUN,
     help="A run whose generator's layers to begin from where they are the same.",
 )
 @click.option(
@@ -73,7 +74,7 @@ from phire.cli.part_choice import PartChoice
     type=click.Choice(["z", "none"]),
     help="Bare TFRecord files: what they hold needs.",
 )
-@click.option("--statistics", type=click.Path(), help="Bare TFRecord files: a file of statistics.")
+@click.option("--statistics", type=STATISTICS, help="Bare TFRecord files: a file of statistics.")
 @click.option(
     "--channels",
     type=CommaSeparated(name="NAME,..."),

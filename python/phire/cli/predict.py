@@ -2,13 +2,14 @@
 
 import click
 
-from phire.cli.common import Command
+from phire.cli.common import Command, import_tensorflow
+from phire.cli.paths import FIELDS_OUTPUT, INTERPOLATIONS, NAMED_FIELDS, CheckedPath
 
 
-@click.command("predict", cls=Command, tensorflow=True)
-@click.argument("run", type=click.Path())
-@click.argument("input", type=click.Path())
-@click.argument("output", type=click.Path())
+@click.command("predict", cls=Command)
+@click.argument("run", type=CheckedPath("training.run:open_run", INTERPOLATIONS))
+@click.argument("input", type=NAMED_FIELDS)
+@click.argument("output", type=FIELDS_OUTPUT)
 @click.option("--coarsen", type=int, help="Take fine fields and coarsen them by this first.")
 @click.option("--time", metavar="START,STOP", help="Times to use, half-open.")
 @click.option("--network", default="generator", help="Name of the network in the run.")
@@ -59,23 +60,32 @@ from phire.cli.common import Command
     "[default: mean]",
 )
 @click.option(
-    "--predictors", metavar="FILE[:NAMES]", multiple=True,
+    "--predictors", metavar="FILE[:NAMES]", type=NAMED_FIELDS, multiple=True,
     help="Runs: further coarse fields; may be repeated.  [default: those of the records]",
 )  # fmt: skip
 @click.option(
-    "--static", metavar="FILE[:NAMES]", multiple=True,
+    "--static", metavar="FILE[:NAMES]", type=NAMED_FIELDS, multiple=True,
     help="Runs: maps on the fine grid.  [default: those that the run keeps]",
 )  # fmt: skip
 @click.option(
-    "--auxiliary", metavar="FILE[:NAMES]", multiple=True,
+    "--auxiliary", metavar="FILE[:NAMES]", type=NAMED_FIELDS, multiple=True,
     help="Runs: predictors in time on the fine grid.  [default: those of the records]",
 )  # fmt: skip
-@click.option("--stations", metavar="FILE.csv", help="Runs: observations of stations.")
+@click.option(
+    "--stations", metavar="FILE.csv", type=click.Path(exists=True),
+    help="Runs: observations of stations.",
+)  # fmt: skip
 def main(run, input, output, **options):
     """Refine the coarse fields INPUT by the generator of RUN; write OUTPUT (.h5, .nc or .zarr).
 
     For RUN also nearest, bilinear or bicubic: an interpolation to compare with.
     """
+    from phire.downscaling.sampler_choice import check_samplers
+
+    if run not in INTERPOLATIONS:
+        if options["sampler"] is not None:
+            check_samplers(run, options["sampler"])
+        import_tensorflow()
     from phire.downscaling import predict
 
     predict(run, input, output, **options)

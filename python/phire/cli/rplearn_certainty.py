@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
-from phire.cli.common import Command, InputPath
+from phire.cli.common import Command
+from phire.cli.paths import FIELDS, NETCDF_OUTPUT, RUN
 
 
 @click.command("rplearn-certainty", cls=Command, tensorflow=True)
-@click.argument("run", type=InputPath("a run of rplearn-train"))
-@click.argument("source", type=click.Path())
-@click.option("--out", "output", required=True, type=click.Path(), help="NetCDF file of the maps.")
+@click.argument("run", type=RUN)
+@click.argument("source", type=FIELDS)
+@click.option("--out", "output", required=True, type=NETCDF_OUTPUT, help="NetCDF file of the maps.")
 @click.option("--lag", type=int, required=True, help="Time steps between the fields of a pair.")
 @click.option("--epoch", default="best", help="best (as rplearn-eval found it), or a number.")
 @click.option("--stride", type=int, default=None, help="Points between windows. [half a patch]")

@@ -7,10 +7,17 @@ from pathlib import Path
 import click
 
 from phire.cli.common import Command
+from phire.cli.paths import RUN, Named
 
 
 @click.command("rplearn-compare", cls=Command, overwrites=False)
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.argument(
+    "runs",
+    nargs=-1,
+    required=True,
+    metavar="RUN...",
+    type=Named("RUN", RUN, default_name=lambda path: Path(path).name),
+)
 @click.option("--out", "output", type=click.Path(), default=None, help="CSV file of the table.")
 def main(runs, output):
     """Compare the best epochs of RUNs that rplearn-eval has evaluated; NAME=RUN names one."""
@@ -18,9 +25,7 @@ def main(runs, output):
     from phire.rplearn import compare_runs
 
     named = {}
-    for run in runs:
-        name, separator, path = run.partition("=")
-        name, path = (name, path) if separator else (Path(run).name, run)
+    for name, path in runs:
         if name in named:
             raise InputError(f"Two runs are named {name!r}: name them, NAME=RUN.")
         named[name] = path

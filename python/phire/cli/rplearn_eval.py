@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import click
 
-from phire.cli.common import Command, InputPath
+from phire.cli.common import Command
+from phire.cli.paths import RECORDS, RUN
 
 
 @click.command("rplearn-eval", cls=Command, tensorflow=True)
-@click.argument("run", type=InputPath("a run of rplearn-train"))
+@click.argument("run", type=RUN)
 @click.option(
     "--records",
     required=True,
-    type=InputPath("records of rplearn-data"),
+    type=RECORDS,
     help="Held-out pairs, to choose by.",
 )
 @click.option(
     "--test",
-    type=click.Path(),
+    type=RECORDS,
     default=None,
     help="Pair records of another period, to judge the chosen epoch by.",
 )

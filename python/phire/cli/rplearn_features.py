@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
-from phire.cli.common import Command, InputPath
+from phire.cli.common import Command
+from phire.cli.paths import FIELDS, FIELDS_OUTPUT, METRIC
 
 
 @click.command("rplearn-features", cls=Command, tensorflow=True)
-@click.argument("metric", type=InputPath("a metric of rplearn-eval"))
-@click.argument("source", type=click.Path())
-@click.argument("output", type=click.Path())
+@click.argument("metric", type=METRIC)
+@click.argument("source", type=FIELDS)
+@click.argument("output", type=FIELDS_OUTPUT)
 @click.option("--layer", default=None, help="A layer other than the metric's, such as stage3.")
 @click.option("--time", default=None, metavar="START,STOP", help="Times to use, half-open.")
 def main(metric, source, output, layer, time, overwrite):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
-from phire.cli.common import Command, CommaSeparated, InputPath
+from phire.cli.common import Command, CommaSeparated
+from phire.cli.paths import FIELDS, METRIC, NETCDF_OUTPUT
 
 
 @click.command("rplearn-probe", cls=Command, tensorflow=True)
-@click.argument("metric", type=InputPath("a metric of rplearn-eval"))
-@click.argument("source", type=click.Path())
-@click.option("--out", "output", required=True, type=click.Path(), help="NetCDF file of results.")
+@click.argument("metric", type=METRIC)
+@click.argument("source", type=FIELDS)
+@click.option("--out", "output", required=True, type=NETCDF_OUTPUT, help="NetCDF file of results.")
 @click.option("--layer", default=None, help="A layer other than the metric's, such as stage3.")
 @click.option(
     "--wind",

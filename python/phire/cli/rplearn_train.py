@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import click
 
-from phire.cli.common import Command, InputPath, training_options
+from phire.cli.common import Command, training_options
 from phire.cli.part_choice import PartChoice
+from phire.cli.paths import RECORDS
 
 BY_NETWORK = "[default: by the network]"
 
 
 @click.command("rplearn-train", cls=Command, tensorflow=True)
-@click.argument("records", type=InputPath("records of rplearn-data"))
+@click.argument("records", type=RECORDS)
 @click.option(
     "--validation",
-    type=InputPath("records of rplearn-data"),
+    type=RECORDS,
     default=None,
     help="Held-out pair records.",
 )

@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from phire import files, progress
 from phire.downscaling.interpolation import InterpolatedSource
-from phire.downscaling.predicted_source import PredictedSource
 from phire.downscaling.resuming import kept
-from phire.downscaling.sampler_choice import choose_sampler, swept, swept_output
-from phire.downscaling.trained_generator import TrainedGenerator
+from phire.downscaling.sampler_choice import check_samplers, swept, swept_output
 from phire.downscaling.written import CountedSource, notes
 from phire.errors import InputError
 from phire.fields import open_source, write_source
@@ -27,6 +25,9 @@ from phire.fields.opening import expand
 from phire.fields.source import Source, TimeSelection
 from phire.fields.time import parse_duration
 from phire.records.inputs import split_names
+
+if TYPE_CHECKING:
+    from phire.downscaling.trained_generator import TrainedGenerator
 
 
 def predict(
@@ -131,6 +132,10 @@ def predict(
         written = {}
     else:
         _refuse({"scale": scale, "alignment": alignment}, "is kept in the run of a generator")
+        # Interpolation needs no TensorFlow, which these import.
+        from phire.downscaling.predicted_source import PredictedSource
+        from phire.downscaling.trained_generator import TrainedGenerator
+
         generator = TrainedGenerator(run, network, epoch, sampler)
         channels = names or _channels(path, generator)
         source = _opened(path, channels, time, coarsen, partial=generator.masked)
@@ -183,15 +188,10 @@ def _predict_swept(
     **options: Any,
 ) -> None:  # fmt: skip
     """Predicts once for each sampler of a sweep, all of which are checked first."""
-    from phire.training import open_run
-
-    samplers = swept(sampler)
     if str(run) in METHODS:
         _refuse({"sampler": sampler}, f"is of generators, not of {run} interpolation")
-    objective = open_run(run).config.get("objective") or {"name": "none"}
-    for one in samplers.values():
-        choose_sampler(one, objective)
-    for label, one in samplers.items():
+    check_samplers(run, sampler)
+    for label, one in swept(sampler).items():
         predict(run, input, swept_output(os.fspath(output), label), sampler=one, **options)
 
 

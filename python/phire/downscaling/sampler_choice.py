@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from phire.downscaling.samplers.integration import ON_SIGNAL_LEVELS
 from phire.downscaling.samplers.registry import schedule as schedules
 from phire.errors import InputError
 from phire.parts import Specification, parse, split_outside_brackets
+from phire.training import open_run
 
 DEFAULT_SPACING = "trailing"
 
@@ -142,6 +144,17 @@ def _refuse_unknown(
             f"--sampler {name} has no option {unknown[0]!r}: it has "
             f"{', '.join(['steps', *further, *known])}."
         )
+
+
+def check_samplers(run: str | os.PathLike, specification: str) -> None:
+    """Checks every sampler of a specification against a run, without loading its network.
+
+    Raises:
+        InputError: As of :func:`choose_sampler`.
+    """
+    objective = open_run(run).config.get("objective") or {"name": "none"}
+    for one in swept(specification).values():
+        choose_sampler(one, objective)
 
 
 def swept(specification: str) -> dict[str, str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 
+from phire.errors import InputError
 from phire.evaluation.accumulator import Statistic
 from phire.evaluation.definitions import Definition
 from phire.evaluation.registry import registry
@@ -19,6 +21,20 @@ def statistics() -> dict[str, type[Statistic]]:
 def default_names() -> tuple[str, ...]:
     """Returns the names of the statistics that are taken if none are named."""
     return tuple(name for name, one in statistics().items() if one.by_default)
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Checks the names of statistics, without importing these.
+
+    Raises:
+        InputError: A name is unknown.
+    """
+    known = registry.parts()
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise InputError(
+            f"--metrics: {', '.join(unknown)} is unknown; the metrics are {', '.join(known)}."
+        )
 
 
 @functools.cache

@@ -242,6 +242,8 @@ def _shortest_run(present: np.ndarray, wraps: bool) -> np.ndarray:
 
 
 def _read_mask(name: str, path: Path) -> np.ndarray:
+    if path.suffix == ".nc" and not path.exists():
+        raise InputError(f"--region {name}: {path} does not exist: name a NetCDF file with a mask.")
     if not path.is_file():
         raise InputError(
             f"--region {name}: {path} is neither four numbers NORTH,WEST,SOUTH,EAST nor a NetCDF "

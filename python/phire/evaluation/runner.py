@@ -15,7 +15,7 @@ from phire import files, progress
 from phire.errors import InputError
 from phire.evaluation import notes
 from phire.evaluation.accumulator import LAGS, Facts, Setting
-from phire.evaluation.catalogue import default_names, statistics
+from phire.evaluation.catalogue import check_names, default_names, statistics
 from phire.evaluation.chunks import Task, Work, accumulate, default_threads
 from phire.evaluation.city_statistics import count_cities
 from phire.evaluation.domain import Domain, check_name
@@ -233,12 +233,7 @@ def _chosen_metrics(
 ) -> tuple[list[str], list[str]]:
     """The metrics asked for, each possible somewhere, or all those that are possible; and the
     others with the reasons."""
-    unknown = [name for name in metrics or () if name not in statistics()]
-    if unknown:
-        raise InputError(
-            f"--metrics: {', '.join(unknown)} is unknown; the metrics are "
-            f"{', '.join(statistics())}."
-        )
+    check_names(metrics or ())
     chosen, skipped = [], []
     for name in metrics or default_names():
         statistic = statistics()[name]

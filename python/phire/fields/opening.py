@@ -158,6 +158,15 @@ def split_names(text: str | os.PathLike) -> tuple[str, tuple[str, ...] | None]:
     return head, tuple(name.strip() for name in names.split(",") if name.strip())
 
 
+def expand_named(text: str | os.PathLike) -> list[Path]:
+    """Returns the files of ``FILE[:NAMES]``, where FILE may be a pattern.
+
+    Raises:
+        InputError: A file is missing, or a pattern fits none.
+    """
+    return expand(split_names(text)[0])
+
+
 def expand(paths: Paths) -> list[Path]:
     """The files that paths and patterns name, without repetition.
 

@@ -146,6 +146,16 @@ def output_format(output: str | os.PathLike) -> str:
     return SUFFIXES[suffix]
 
 
+def require_netcdf_name(output: str | os.PathLike) -> None:
+    """Checks that an output which is NetCDF ends with .nc.
+
+    Raises:
+        InputError: It does not.
+    """
+    if Path(output).suffix.lower() != ".nc":
+        raise InputError(f"{output} must end with .nc: it is a NetCDF file.")
+
+
 def recorded_options(path: str | os.PathLike) -> dict[str, Any] | None:
     """The options that fields on disk were made by; None where phire did not make them."""
     path, record = Path(path), None

@@ -99,7 +99,8 @@ def command_line(
     command = find_command(name)
     target = output_parameter(command, name)
     by_name = _parameters(command)
-    context = click.Context(command, info_name=name)
+    # Resilient: inputs may be made by an earlier stage, so that their paths are not checked.
+    context = click.Context(command, info_name=name, resilient_parsing=True)
     given: dict[str, Any] = {target.name: output}
     for key, value in options.items():
         parameter = by_name.get(str(key).replace("_", "-"))
@@ -185,7 +186,7 @@ def _texts(parameter: click.Parameter, value: Any) -> list[str]:
 
 
 def _check(parameter: click.Parameter, texts: list[str], context: click.Context, name: str) -> None:
-    """Converts the texts as the command will; paths may be made by an earlier stage."""
+    """Converts the texts as the command will, paths without a look at what is there."""
     if isinstance(parameter.type, click.Path):
         return
     for text in texts:

@@ -15,7 +15,7 @@ import tensorflow as tf
 from phire.errors import InputError
 from phire.fields.normalization import Normalization
 from phire.records import features
-from phire.records.manifest import BARE, NAME, Manifest
+from phire.records.manifest import BARE, Manifest
 from phire.records.pairs import pair_schema
 from phire.records.reading import TF_COMPRESSION, Records, read_labels
 from phire.records.schema import DOWNSCALING, TARGET, SampleArray, SampleSchema
@@ -29,11 +29,6 @@ def open_bare(
 ) -> Records:
     """Opens bare TFRecord files; see :func:`phire.records.reading.open_records`."""
     names = [path] if path.is_file() else sorted(path.glob(BARE))
-    if not names:
-        raise InputError(
-            f"{path} holds neither {NAME} nor *.tfrecord files: name records of rplearn-data or "
-            "phire-data."
-        )
     shards = [str(name) for name in names]
     compression = sniff_compression(names[0])
     raw = tf.data.TFRecordDataset(shards, compression_type=TF_COMPRESSION[compression])

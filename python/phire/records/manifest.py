@@ -100,6 +100,22 @@ class Manifest:
             raise InputError(f"{path} is damaged ({error}): make the records anew.") from None
 
 
+def require_records(path: str | os.PathLike) -> None:
+    """Checks that a path leads to records, without opening them.
+
+    Raises:
+        InputError: Nothing is there, or neither a manifest nor TFRecord files.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path} does not exist: name records of rplearn-data or phire-data.")
+    if not (path.is_file() or (path / NAME).is_file() or any(path.glob(BARE))):
+        raise InputError(
+            f"{path} holds neither {NAME} nor *.tfrecord files: name records of rplearn-data or "
+            "phire-data."
+        )
+
+
 def recorded_options(directory: str | os.PathLike) -> dict[str, Any] | None:
     """The options that a directory of records was made by; None for anything else."""
     try:

@@ -14,7 +14,7 @@ import tensorflow as tf
 from phire.errors import InputError
 from phire.fields.covariates import covariates, patch_longitudes
 from phire.records import features
-from phire.records.manifest import NAME, Manifest
+from phire.records.manifest import NAME, Manifest, require_records
 from phire.records.schema import DOWNSCALING, PAIRS, SampleArray, SampleSchema
 from phire.records.spreading import available_cores
 from phire.records.statics import load_statics
@@ -295,8 +295,7 @@ def open_records(
             not fit.
     """
     path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path} does not exist: name records of rplearn-data or phire-data.")
+    require_records(path)
     if (path / NAME).is_file():
         if normalization is not None or statistics is not None or channels is not None:
             raise InputError(

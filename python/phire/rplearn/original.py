@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from phire.errors import InputError
 from phire.fields.normalization import Normalization
 from phire.rplearn.description import METRIC_FILE, describe_metric
 from phire.rplearn.metric import LearnedMetric
+from phire.rplearn.model_folder import read_scales
 
 # Of ERA5 divergence and vorticity on model level 120, 1979-1998: what the published networks were
 # trained on (Hoffmann and Lessig 2023, and the statistics in their code).
@@ -61,7 +61,7 @@ def import_metric(
             by something else.
     """
     folder, output = Path(folder), Path(output)
-    scales = _read_scales(folder)
+    scales = read_scales(folder)
     options = {
         "folder": str(folder.resolve()),
         "fingerprint": files.fingerprint(folder),
@@ -105,28 +105,6 @@ def import_metric(
     )
     with files.replacing(output) as partial:
         metric.write(partial)
-
-
-def _read_scales(folder: Path) -> dict[int, float]:
-    if not folder.is_dir():
-        raise InputError(f"{folder} is not a directory: name a model folder of AtmoDist.")
-    for name in ("encoder.json", "encoder_weights.hdf5"):
-        if not (folder / name).is_file():
-            raise InputError(f"{folder} has no {name}: name a model folder of AtmoDist.")
-    scales = {}
-    for path in sorted(folder.glob("layer*_scale.txt")):
-        match = re.fullmatch(r"layer(\d+)_scale\.txt", path.name)
-        if match:
-            try:
-                scales[int(match[1])] = float(path.read_text(encoding="utf-8").split()[0])
-            except (ValueError, IndexError):
-                raise InputError(f"{path} must hold one number, the layer's scale.") from None
-    if not scales:
-        raise InputError(
-            f"{folder} has no layerN_scale.txt (such as layer196_scale.txt): write the layer's "
-            "scale there."
-        )
-    return scales
 
 
 def read_encoder(folder: Path) -> tuple[keras.Model, list[str]]:

@@ -13,6 +13,7 @@ import xarray as xr
 from phire import files
 from phire.errors import InputError
 from phire.fields.guarded_file import write_netcdf
+from phire.fields.output import require_netcdf_name
 
 OPTIONS = "phire_options"
 
@@ -49,5 +50,6 @@ def recorded_options(path: str | os.PathLike) -> dict[str, Any] | None:
 
 
 def already_made(path: str | os.PathLike, options: Mapping[str, Any], overwrite: bool) -> bool:
-    """``files.already_made`` for a result file."""
+    """``files.already_made`` for a result file, whose name must end with .nc."""
+    require_netcdf_name(path)
     return files.already_made(path, recorded_options(path), options, overwrite)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import keras
+from typing import TYPE_CHECKING, Any
 
 from phire.errors import InputError
 from phire.fields.normalization import Normalization
 from phire.rplearn.input_checks import check_units
 from phire.rplearn.results import read_results
 from phire.training import open_run
+
+if TYPE_CHECKING:
+    import keras
 
 TASKS = ("temporal-distance", "autoencoder", "inpainting")
 """Names of the objectives that train an encoder."""

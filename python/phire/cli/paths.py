@@ -1,0 +1,83 @@
+"""Paths that are checked while options are parsed, before TensorFlow is loaded."""
+
+from __future__ import annotations
+
+import importlib
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from phire.errors import InputError
+
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
+"""Names that stand in the place of a run or of a file of predictions."""
+
+
+class CheckedPath(click.Path):
+    """A path that a function of the library refuses in words.
+
+    A context with click's ``resilient_parsing`` takes any path.
+
+    Args:
+        check: ``MODULE:FUNCTION`` within phire; the function takes the path and raises InputError,
+            its module imports no TensorFlow.
+        names: Values that are no paths and are taken as they are.
+    """
+
+    def __init__(self, check: str, names: Sequence[str] = ()) -> None:
+        super().__init__()
+        self.check = check
+        self.names = tuple(names)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        resilient = ctx is not None and ctx.resilient_parsing
+        if value not in self.names and not resilient:
+            module, _, function = self.check.partition(":")
+            try:
+                operator.attrgetter(function)(importlib.import_module(f"phire.{module}"))(value)
+            except InputError as error:
+                self.fail(str(error), param, ctx)
+        return super().convert(value, param, ctx)
+
+
+RUN = CheckedPath("training.run:open_run")
+METRIC = CheckedPath("rplearn.description:read_metric_file")
+RECORDS = CheckedPath("records.manifest:require_records")
+FIELDS = CheckedPath("fields.opening:expand")
+NAMED_FIELDS = CheckedPath("fields.opening:expand_named")
+FIELDS_OUTPUT = CheckedPath("fields.output:output_format")
+NETCDF_OUTPUT = CheckedPath("fields.output:require_netcdf_name")
+STATISTICS = CheckedPath("fields.normalization:Normalization.load")
+MODEL_FOLDER = CheckedPath("rplearn.model_folder:read_scales")
+
+
+class Named(click.ParamType):
+    """``NAME=VALUE``, converted to the pair of both.
+
+    Args:
+        value: Metavariable of the value.
+        kind: Type of the value.
+        default_name: Function of the value that names it where ``NAME=`` is left out; by default
+            a name is required.
+        key: Metavariable of the name.
+    """
+
+    def __init__(
+        self, value: str, kind: click.ParamType = click.STRING, default_name: Any = None,
+        key: str = "NAME",
+    ) -> None:  # fmt: skip
+        self.name = f"{key}={value}"
+        self.kind = kind
+        self.default_name = default_name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, tuple):
+            return value
+        name, separator, rest = value.partition("=")
+        if not (name and separator and rest):
+            if self.default_name is None:
+                self.fail(f"{value!r} is not of the form {self.name}.", param, ctx)
+            name, rest = self.default_name(value), value
+        return name, self.kind.convert(rest, param, ctx)
