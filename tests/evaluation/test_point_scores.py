@@ -198,6 +198,24 @@ def test_a_hole_leaves_the_maps_outside_it():
     assert (second["count"].values[0, 3:5, 4:8] == 4).all()
 
 
+def test_points_without_any_value_leave_the_maps_of_the_others():
+    """The sea of a land data set: the correlation map of the land was missing, too."""
+    grid = Grid.gaussian(16)
+    truth, candidate = random_fields(grid, 5, 1, seed=1), random_fields(grid, 5, 1, seed=2)
+    statistic = statistics()["maps"](setting_of(truth, grid))
+    whole = take(statistic, truth, candidate)
+    sea = truth.copy()
+    sea[:, 3:5, 4:8] = np.nan
+    found = take(statistic, sea, candidate)
+    land = np.ones(grid.shape, bool)
+    land[3:5, 4:8] = False
+    for name in ("rmse", "correlation"):
+        np.testing.assert_allclose(
+            found[name].values[:, land], whole[name].values[:, land], rtol=1e-6
+        )
+        assert np.isnan(found[name].values[:, ~land]).all()
+
+
 def test_running_means_leave_missing_values_out():
     values = np.array([1.0, np.nan, 3, 5, 7])[:, None]
     np.testing.assert_allclose(smoothed(values, 3)[:, 0], [1, 2, 4, 5, 6])

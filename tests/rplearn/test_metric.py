@@ -173,7 +173,7 @@ def test_missing_values_are_refused(metric, fields):
         (0, lambda v: v * 1e5, "standard deviation of vorticity"),
         (0, lambda v: v * 1e-9, "standard deviation of vorticity"),
         (1, lambda v: v - 273.15, "mean of temperature"),
-        (1, lambda v: v * 1e-8, "standard deviation of temperature"),
+        (1, lambda v: v * 1e-8, "mean of temperature"),
     ],
 )
 def test_other_units_are_refused(metric, fields, channel, change, said):
@@ -233,6 +233,19 @@ def test_without_known_statistics_only_missing_values_are_refused(fields):
     check_values(1e9 * fields(), unknown, ("", ""), "x")
     with pytest.raises(InputError, match="missing"):
         check_values(fields() * np.nan, unknown, ("", ""), "x")
+
+
+def test_a_small_spread_passes_where_the_mean_tells_other_units():
+    """The date in years hardly varies over a month; pressure in hPa is 100 times too small."""
+    known = Normalization("z", ("x",), (1990.0,), (4.6,))
+    year = np.linspace(1990.1, 1990.2, 64).reshape(1, 8, 8, 1)
+    check_values(year, known, ("year",), "it")
+    pressure = Normalization("z", ("x",), (101500.0,), (900.0,))
+    with pytest.raises(InputError, match="the mean of x is"):
+        check_values(year - 975, pressure, ("Pa",), "it")
+    around_zero = Normalization("z", ("x",), (0.0,), (4.6,))
+    with pytest.raises(InputError, match="the standard deviation of x is"):
+        check_values(year - 1990.15, around_zero, ("m s-1",), "it")
 
 
 def labelled(values, latitudes, hours=None):

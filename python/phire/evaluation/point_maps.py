@@ -87,7 +87,7 @@ class Maps(Statistic):
             square = state["own_square"] + state["truth_square"] - 2 * state["product"]
             covariance = divided(state["product"], count) - mean * other
             # Round-off of a constant series is no correlation.
-            varies = (std > 1e-6 * np.abs(std).max()) & (other_std > 1e-6 * np.abs(other_std).max())
+            varies = _varies(std) & _varies(other_std)
             maps |= {
                 "rmse": (np.sqrt(np.maximum(divided(square, count), 0)), units),
                 "mae": (divided(state["absolute"], count), units),
@@ -145,6 +145,11 @@ class Maps(Statistic):
                         map_figure, data, variable=variable, channel=channel, title=title
                     ),
                 )
+
+
+def _varies(std: np.ndarray) -> np.ndarray:
+    """True where a standard deviation is more than round-off of the largest; NaN counts as none."""
+    return std > 1e-6 * np.fmax.reduce(std, axis=None)
 
 
 def _departures(field: np.ndarray, centre: float, present: np.ndarray | None) -> np.ndarray:
