@@ -83,3 +83,46 @@ def test_candidates_on_windows_are_judged_where_all_have_points(tmp_path):
         np.testing.assert_allclose(maps["bias"][0], 0.1 * expected.mean(0), atol=1e-6)
     with xr.open_dataset(folder / "all" / "maps.nc") as maps:
         assert maps["bias"].shape[1:] == (44, 40) and float(abs(maps["bias"]).max()) == 0
+
+
+def rotated():
+    """Thirty degrees about a rotated equator: the area of cells falls by a seventh outward."""
+    import pyproj
+
+    pole = {"grid_mapping_name": "rotated_latitude_longitude", "grid_north_pole_latitude": 40.0,
+            "grid_north_pole_longitude": -170.0}  # fmt: skip
+    degrees = np.linspace(30, -30, 41), np.linspace(-30, 30, 41)
+    return CurvilinearGrid.projected(*degrees, pyproj.CRS.from_cf(pole))
+
+
+def rotated_source(noise):
+    on = rotated()
+    fields = np.random.default_rng(1).normal(size=(2, *on.shape, 1)).astype("f4")
+    error = noise * np.cumsum(np.ones(on.shape), axis=0)[None, ..., None]
+    return ArraySource((fields + error).astype("f4"), channels=["t"], units=["K"], grid=on)
+
+
+def test_scores_weigh_points_by_their_areas_and_regions_are_boxes_in_degrees(tmp_path):
+    truth, candidate = rotated_source(0), rotated_source(0.01)
+    folder = evaluate(
+        truth, {"c": candidate}, tmp_path / "out", metrics=["scores"],
+        regions={"north": (70, -10, 50, 30)}, report=False,
+    )  # fmt: skip
+    error = (candidate.fields - truth.fields)[..., 0].astype("f8")
+    # Between parallels of the rotated pole: the sine's differences.
+    edges = np.linspace(30.75, -30.75, 42)
+    areas = np.abs(np.diff(np.sin(np.deg2rad(edges))))[:, None] * np.ones(41)
+    latitude, longitude = rotated().points()
+    box = (latitude <= 70) & (latitude >= 50) & (longitude >= -10) & (longitude <= 30)
+    for name, mask in (("scores", np.ones_like(box)), ("scores.north", box)):
+        with xr.open_dataset(folder / "c" / f"{name}.nc") as data:
+            wanted = np.sqrt(np.average(error**2, axis=(1, 2), weights=areas * mask).mean())
+            assert float(data["rmse_mean"].squeeze()) == pytest.approx(wanted, rel=1e-4)
+            plain = np.sqrt((error**2)[:, mask.astype(bool)].mean())
+            assert abs(plain / wanted - 1) > 1e-4 or name != "scores"
+
+
+def test_a_box_without_a_point_is_refused(tmp_path):
+    with pytest.raises(InputError, match="lies outside the data"):
+        evaluate(source(grid()), {"same": source(grid())}, tmp_path / "out", metrics=["scores"],
+                 regions={"far": (-10, 0, -20, 10)}, report=False)  # fmt: skip

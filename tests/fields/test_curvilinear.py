@@ -14,7 +14,7 @@ import pytest
 import xarray as xr
 
 from phire.errors import InputError
-from phire.fields.coarsening import coarsen_grid, refine_grid
+from phire.fields.coarsening import block_mean, coarsen_grid, refine_grid
 from phire.fields.curvilinear import CurvilinearGrid, grid_from_dict
 from phire.fields.dataset import DatasetSource
 from phire.fields.grid import EARTH_RADIUS, Grid
@@ -97,6 +97,41 @@ def test_areas_of_a_lambert_grid_are_those_of_the_plane_over_the_areal_scale():
     # Corners from the points alone: half way between them, and outward at the edges.
     np.testing.assert_allclose(stated().cell_areas(), exact, rtol=2e-3)
     assert stated().cell_areas().sum() == pytest.approx(exact.sum(), rel=1e-4)
+
+
+def test_weights_are_the_areas_and_add_up_by_blocks(grid):
+    weights = grid.area_weights()
+    assert weights.mean() == pytest.approx(1)
+    np.testing.assert_allclose(weights, grid.cell_areas() / grid.cell_areas().mean())
+    scale = 3
+    rows, columns = (size - size % scale for size in grid.shape)
+    fields = np.random.default_rng(0).normal(size=(2, *grid.shape, 2)).astype("f4")
+    areas = grid.cell_areas()[:rows, :columns]
+    wanted = [
+        [
+            np.average(
+                fields[:, i : i + scale, j : j + scale].reshape(2, -1, 2), axis=1,
+                weights=areas[i : i + scale, j : j + scale].ravel(),
+            )
+            for j in range(0, columns, scale)
+        ]
+        for i in range(0, rows, scale)
+    ]  # fmt: skip
+    found = block_mean(fields, grid, scale)
+    np.testing.assert_allclose(found, np.moveaxis(wanted, 2, 0), atol=1e-6)
+
+
+def test_a_box_in_degrees_is_the_smallest_window_around_its_points(grid):
+    latitude, longitude = grid.points()
+    north, south = np.quantile(latitude, [0.7, 0.3])
+    west, east = np.quantile(longitude, [0.3, 0.7])
+    rows, columns = grid.window_between(south, north, west, east)
+    inside = (latitude <= north) & (latitude >= south) & (longitude >= west) & (longitude <= east)
+    assert inside[rows, columns].sum() == inside.sum() > 0
+    for edge in (inside[rows][[0, -1]], inside[:, columns][:, [0, -1]].T):
+        assert edge.any(1).all()
+    with pytest.raises(InputError, match="no point of"):
+        grid.window_between(-80, -70, 0, 10)
 
 
 def test_spacing_in_km():

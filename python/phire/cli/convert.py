@@ -21,6 +21,11 @@ from phire.cli.common import Command, CommaSeparated
     type=CommaSeparated(str, 2, "U,V"),
     help="Names of eastward and northward wind, to make divergence and vorticity of.",
 )
+@click.option(
+    "--turn-wind",
+    type=CommaSeparated(str, 2, "U,V"),
+    help="Channels of wind along the axes of a projected grid, to turn to the east and north.",
+)
 @click.option("--level", type=float, help="Level to take, where variables have several.")
 @click.option("--member", type=int, help="Member to take, where the source is an ensemble.")
 @click.option("--time", metavar="START,STOP", help="Times to take, half-open.")

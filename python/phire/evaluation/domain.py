@@ -68,6 +68,14 @@ class Domain:
                 "greater than south."
             )
         north, west, south, east = values
+        if not grid.has_coordinates and grid.has_points:
+            inside = grid.points_between(south, north, west, east)
+            if not inside.any():
+                raise InputError(
+                    f"--region {name}={given} lies outside the data: no point of "
+                    f"{grid.describe()} is in it."
+                )
+            return cls.masked(name, grid, inside)
         try:
             rows = grid.rows_between(south, north)
             columns = grid.columns_between(west, east)

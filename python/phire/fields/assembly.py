@@ -9,13 +9,20 @@ from phire import progress
 from phire.errors import InputError
 from phire.fields.aggregation import AggregatedSource, Aggregation
 from phire.fields.collection import CollectedSource, Part
+from phire.fields.curvilinear import CurvilinearGrid
 from phire.fields.deaccumulation import RateSource
 from phire.fields.grid import Grid
 from phire.fields.longitudes import TurnedSource, shared_columns
 from phire.fields.merging import MergedSource, collect_groups, in_order
 from phire.fields.opening import target_grid
 from phire.fields.regridding import RegriddedSource, note_outside
-from phire.fields.selection import DERIVED, ChannelSelection, ConvertedUnits, WindSource
+from phire.fields.selection import (
+    DERIVED,
+    ChannelSelection,
+    ConvertedUnits,
+    EastwardWind,
+    WindSource,
+)
 from phire.fields.source import Source
 
 
@@ -26,6 +33,7 @@ class Recipe:
     Attributes:
         variables: Variables by the names of their channels; None takes all.
         wind: Names of eastward and northward wind, to make divergence and vorticity of.
+        turn_wind: Channels of wind along x and y, to turn to the east and north.
         rates: Channels that accumulate; see :class:`phire.fields.deaccumulation.RateSource`.
         units: Units to convert channels to.
         aggregation: Periods and statistics.
@@ -38,6 +46,7 @@ class Recipe:
 
     variables: Mapping[str, str] | None = None
     wind: tuple[str, str] | None = None
+    turn_wind: tuple[str, str] | None = None
     rates: Mapping[str, int | None] = dataclasses.field(default_factory=dict)
     units: Mapping[str, str] = dataclasses.field(default_factory=dict)
     aggregation: Aggregation | None = None
@@ -105,6 +114,18 @@ def _with_steps(group: CollectedSource, recipe: Recipe, name: str, notes: list[s
         source = ChannelSelection(source, source.channels, names=names)
     elif named is not None:
         source = ChannelSelection(source, list(named.values()), names=list(named))
+    if recipe.turn_wind is not None and set(recipe.turn_wind) & set(source.channels):
+        source = EastwardWind(source, recipe.turn_wind)
+    along = [
+        channel
+        for channel, direction in zip(source.channels, getattr(source, "wind_directions", ()))
+        if direction == "grid"
+    ]
+    if along and recipe.grid is not None and isinstance(group.grid, CurvilinearGrid):
+        notes.append(
+            f"{', '.join(along)} of {name} are components along the axes of its grid, which "
+            "regridding does not turn: --turn-wind gives those to the east and north"
+        )
     rates = {c: reset for c, reset in recipe.rates.items() if c in source.channels}
     if rates:
         source = RateSource(source, rates, name=name)
@@ -145,6 +166,7 @@ def _check_names(channels: Sequence[str], recipe: Recipe) -> None:
     if repeated:
         raise InputError(f"two channels are called {repeated[0]}: rename one, NAME={repeated[0]}.")
     named = {
+        "--turn-wind": recipe.turn_wind or (),
         "--deaccumulate": recipe.rates,
         "--units": recipe.units,
         "--every": recipe.aggregation.channels if recipe.aggregation else (),

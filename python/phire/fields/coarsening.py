@@ -163,20 +163,24 @@ def block_mean(fields: np.ndarray, grid: Grid, scale: int, *, partial: bool = Fa
 def weighted_block_mean(
     fields: np.ndarray, weights: np.ndarray, dtype: type = np.float32
 ) -> np.ndarray:
-    """Means over blocks of rows with weights of their own.
+    """Means over blocks of points with weights of their own.
 
     Args:
         fields: (n, H, W, C).
-        weights: (H // scale, scale) of the rows within each row of blocks.
+        weights: (H // scale, scale, 1, 1) of the rows within each row of blocks, or
+            (H // scale, scale, W // scale, scale) of the points; see :func:`block_weights`.
         dtype: Type of the result; the sums are float64.
 
     Returns:
         (n, H // scale, W // scale, C).
     """
-    scale = weights.shape[1]
+    height, scale, width, _ = weights.shape
+    if width > 1 or weights.shape[3] > 1:
+        blocks = fields.reshape(len(fields), height, scale, width, scale, -1)
+        return np.einsum("nhiwjc,hiwj->nhwc", blocks, weights, dtype=np.float64).astype(dtype)
     # Column by column, row by row of the blocks: long, even strides.
     means = sum(fields[:, :, i::scale].astype(np.float64) for i in range(scale)) / scale
-    means = sum(means[:, i::scale] * weights[:, i, None, None] for i in range(scale))
+    means = sum(means[:, i::scale] * weights[:, i, :] for i in range(scale))
     return means.astype(dtype)
 
 
@@ -239,18 +243,26 @@ def _scaled_excess(
 
 
 def block_weights(grid: Grid, scale: int) -> np.ndarray:
-    """(H // scale, scale) weights of the rows within each row of blocks; they sum to 1.
+    """Weights of the points within blocks, by their cells' areas; those of a block sum to 1.
 
     On grids with a row on the pole the quadrature weight of that row may be 0; the cell's area is
     taken instead.
+
+    Returns:
+        (H // scale, scale, 1, 1) of the rows, whose sum over a block's columns is taken as their
+        mean; of projected and curvilinear grids (H // scale, scale, W // scale, scale).
     """
-    rows, _ = kept_window(grid, scale)
+    rows, columns = kept_window(grid, scale)
+    if isinstance(grid, CurvilinearGrid) and grid.has_points and min(grid.shape) > 1:
+        areas = grid.cell_areas(1.0)[rows, columns]
+        areas = areas.reshape(areas.shape[0] // scale, scale, -1, scale)
+        return areas / areas.sum((1, 3), keepdims=True)
     if grid.has_coordinates:
         edges = np.sin(np.deg2rad(grid.row_edges()))
         weights = np.abs(np.diff(edges))
     else:
         weights = np.ones(grid.shape[0])
-    weights = weights[rows].reshape(-1, scale)
+    weights = weights[rows].reshape(-1, scale, 1, 1)
     return weights / weights.sum(1, keepdims=True)
 
 

@@ -34,6 +34,7 @@ def convert(
     *,
     variables: Sequence[str] | None = None,
     wind: tuple[str, str] | None = None,
+    turn_wind: tuple[str, str] | None = None,
     level: float | None = None,
     member: int | None = None,
     time: str | tuple[str | None, str | None] | None = None,
@@ -68,6 +69,7 @@ def convert(
             ``wind``: none beside the wind).
         wind: Names of eastward and northward wind: the channels divergence and vorticity are made
             of it, spectrally on global grids, by differences on others; they come first.
+        turn_wind: Channels of wind along a grid's x and y axes, to turn to the east and north.
         level: The level to read, where variables have several.
         member: The number of the ensemble's member to read, where variables have several.
         time: Half-open range START,STOP; of aggregated fields the periods that begin in it.
@@ -101,6 +103,7 @@ def convert(
     recipe = Recipe(
         variables=_named(variables, DERIVED if wind else ()),
         wind=_wind(wind),
+        turn_wind=_wind(turn_wind, "--turn-wind"),
         rates=parse_deaccumulation(deaccumulate or ()),
         units=_units(units or ()),
         aggregation=None if every is None else Aggregation.parse(every, offset),
@@ -181,9 +184,9 @@ def _as_list(sources: opening.Paths) -> list[str | os.PathLike]:
     return [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
 
 
-def _wind(wind: Sequence[str] | None) -> tuple[str, str] | None:
+def _wind(wind: Sequence[str] | None, option: str = "--wind") -> tuple[str, str] | None:
     if wind is not None and (len(wind) != 2 or wind[0] == wind[1]):
-        raise InputError(f"--wind {','.join(wind)}: name eastward and northward wind, U,V.")
+        raise InputError(f"{option} {','.join(wind)}: name eastward and northward wind, U,V.")
     return None if wind is None else (wind[0], wind[1])
 
 

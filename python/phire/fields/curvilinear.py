@@ -225,7 +225,35 @@ class CurvilinearGrid(Grid):
 
     def cell_areas(self, radius: float = EARTH_RADIUS) -> np.ndarray:
         """(H, W) areas of the cells on a sphere, m²."""
-        return quadrilateral_areas(self.corners(), radius)
+        return self._unit_areas * radius**2
+
+    @functools.cached_property
+    def _unit_areas(self) -> np.ndarray:
+        """(H, W) areas of the cells on the unit sphere."""
+        return quadrilateral_areas(self.corners(), 1.0)
+
+    def area_weights(self) -> np.ndarray:
+        """(H, W) weights of mean 1 by the cells' areas; all 1 where the points are not known."""
+        if not self.has_points or min(self.shape) < 2:
+            return np.ones((self.shape[0], 1))
+        return self._unit_areas / self._unit_areas.mean()
+
+    def window_between(
+        self, south: float, north: float, west: float, east: float
+    ) -> tuple[slice, slice]:
+        """The smallest window of rows and columns that holds all points of a box in degrees.
+
+        Raises:
+            InputError: No point lies in the box.
+        """
+        inside = self.points_between(south, north, west, east)
+        rows, columns = (np.flatnonzero(inside.any(axis)) for axis in (1, 0))
+        if not len(rows):
+            raise InputError(
+                f"no point of {self.describe()} lies between {south:g}° and {north:g}° N, "
+                f"{west:g}° and {east:g}° E."
+            )
+        return tuple(slice(int(one[0]), int(one[-1]) + 1) for one in (rows, columns))
 
     # Parts, comparison and text
 

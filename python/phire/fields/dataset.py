@@ -32,6 +32,12 @@ from phire.fields.time_coordinate import (
 PIXELS = (("row", "column"), ("y", "x"))
 """Names of horizontal dimensions without coordinates."""
 
+WIND_DIRECTIONS = {
+    "x_wind": "grid", "y_wind": "grid", "grid_eastward_wind": "grid", "grid_northward_wind": "grid",
+    "eastward_wind": "east", "northward_wind": "east",
+}  # fmt: skip
+"""What CF standard names say of the axes that components of wind are along."""
+
 VERSIONS = "expver"
 """ERA5 and its preliminary ERA5T side by side: where one has values, the other has none."""
 
@@ -124,6 +130,11 @@ class DatasetSource:
                 raise InputError(
                     f"{name}: {array.name} has the further dimension {sorted(map(str, left))}."
                 )
+
+    @property
+    def wind_directions(self) -> tuple[str, ...]:
+        """``grid`` or ``east`` for each channel, as its standard name says of wind; else empty."""
+        return tuple(WIND_DIRECTIONS.get(name, "") for name in self.standard_names)
 
     @property
     def interval_starts(self) -> np.ndarray:

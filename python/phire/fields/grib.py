@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,9 @@ REDUCED = ("reduced_gg", "reduced_ll")
 
 COLUMN_LEVELS = ("isobaricInhPa", "isobaricInPa", "hybrid", "hybridPressure", "sigma", "theta")
 """Kinds of levels of which --level chooses even where a file has but one (not 2 m, not surface)."""
+
+WIND_NAMES = re.compile(r"^\d*[uv]$")
+"""ecCodes' short names of components of wind: ``u``, ``10u``, ``100v``."""
 
 STEP_SECONDS = {0: 60, 1: 3600, 2: 86400, 10: 10800, 11: 21600, 12: 43200, 13: 1, 254: 1}
 """Seconds of GRIB's units of time (code table 4.4; 254 is the second of GRIB 1)."""
@@ -151,7 +155,7 @@ def _header(codes: Any, handle: int, before: list[Message]) -> Message:
         start=start,
         geometry=f"{get('gridType')} {get('md5GridSection', '')}",
         grid_type=get("gridType", "unknown"),
-        wind=wind_direction(get),
+        wind=wind_direction(get) if WIND_NAMES.match(short_name) else "",
     )
 
 

@@ -367,6 +367,14 @@ class Grid:
         # Eastward from `west`; a column 360° further east than another is the same place.
         return inside[np.argsort(offset[inside], kind="stable")]
 
+    def points_between(self, south: float, north: float, west: float, east: float) -> np.ndarray:
+        """(H, W) whether points lie in a box in degrees, bounds included; west to east eastward."""
+        latitudes, longitudes = self.points()
+        width = (east - west) % 360 or 360.0
+        offset = (longitudes - west + TOLERANCE) % 360
+        within = (latitudes >= south - TOLERANCE) & (latitudes <= north + TOLERANCE)
+        return within & (offset <= width + 2 * TOLERANCE)
+
     def nearest(self, latitude: Any, longitude: Any) -> tuple[np.ndarray, np.ndarray]:
         """Row and column of the grid points nearest to places (degrees; −180…180 or 0…360)."""
         self.require_coordinates("a place")

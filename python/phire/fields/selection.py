@@ -8,6 +8,7 @@ import numpy as np
 
 from phire.errors import InputError
 from phire.fields import units
+from phire.fields.curvilinear import CurvilinearGrid
 from phire.fields.grid import EARTH_RADIUS, Grid
 from phire.fields.source import Source, Times, close, indices
 
@@ -58,6 +59,12 @@ class ChannelSelection:
         """See :attr:`phire.fields.dataset.DatasetSource.interval_starts`."""
         starts = getattr(self.source, "interval_starts", None)
         return None if starts is None else starts[:, self._places]
+
+    @property
+    def wind_directions(self) -> tuple[str, ...]:
+        """See :attr:`phire.fields.dataset.DatasetSource.wind_directions`."""
+        stated = getattr(self.source, "wind_directions", ())
+        return tuple(stated[place] for place in self._places) if stated else ()
 
     def read(self, times: Times) -> np.ndarray:
         """Reads fields; see :class:`phire.fields.source.Source`."""
@@ -116,10 +123,10 @@ class ConvertedUnits:
 
 
 class RegionSource:
-    """A region of a source's fields.
+    """A region of a source's fields; of a projected grid the smallest window that holds it.
 
     Args:
-        source: Any source whose grid has coordinates.
+        source: Any source whose grid has coordinates or points.
         region: (north, west, south, east) in degrees, the bounds included; west to east may run
             across the seam of the grid, and is the whole circle where both are equal modulo 360.
 
@@ -135,19 +142,13 @@ class RegionSource:
                 "degrees, with the northern bound north of the southern one."
             )
         self.source = source
-        self._rows = source.grid.rows_between(south, north)
-        columns = source.grid.columns_between(west, east)
-        breaks = np.flatnonzero(np.diff(columns) != 1) + 1
-        self._columns = [
-            slice(int(run[0]), int(run[-1]) + 1) for run in np.split(columns, breaks) if len(run)
-        ]
-        longitudes = np.concatenate([source.grid.longitudes[run] for run in self._columns])
-        latitudes = source.grid.latitudes[self._rows]
-        whole = (len(latitudes), len(longitudes)) == source.grid.shape
-        regional = Grid.from_coordinates if whole else Grid.regional
-        start = west + (longitudes[0] - west + 180) % 360 - 180
-        longitudes = start + (longitudes - longitudes[0]) % 360
-        self.grid = regional(latitudes, longitudes)
+        if isinstance(source.grid, CurvilinearGrid):
+            self._rows, columns = source.grid.window_between(south, north, west, east)
+            self._columns = [columns]
+            self.grid = source.grid.subgrid(self._rows, columns)
+        else:
+            self._rows = source.grid.rows_between(south, north)
+            self._columns, self.grid = _columns(source.grid, self._rows, west, east)
         self.channels = source.channels
         self.units = source.units
         self.time = source.time
@@ -163,21 +164,36 @@ class RegionSource:
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
 
 
+def _columns(grid: Grid, rows: slice, west: float, east: float) -> tuple[list[slice], Grid]:
+    """Runs of columns between two longitudes, and the grid of these and some rows."""
+    columns = grid.columns_between(west, east)
+    breaks = np.flatnonzero(np.diff(columns) != 1) + 1
+    runs = [slice(int(run[0]), int(run[-1]) + 1) for run in np.split(columns, breaks) if len(run)]
+    longitudes = np.concatenate([grid.longitudes[run] for run in runs])
+    latitudes = grid.latitudes[rows]
+    whole = (len(latitudes), len(longitudes)) == grid.shape
+    regional = Grid.from_coordinates if whole else Grid.regional
+    start = west + (longitudes[0] - west + 180) % 360 - 180
+    return runs, regional(latitudes, start + (longitudes - longitudes[0]) % 360)
+
+
 class WindSource:
     """Divergence and vorticity of a source's wind: channels in AtmoDist's order.
 
     On global grids by spherical harmonics, up to the largest degree that the grid resolves (a field
     with a missing value is then missing wholly); on other grids by finite differences (missing
-    where a neighbour is).
+    where a neighbour is), on projected and curvilinear ones with the grid's own metric.
 
     Args:
-        source: Any source whose grid has coordinates.
-        wind: The channels of eastward and of northward wind, m/s.
+        source: Any source whose grid has coordinates or points.
+        wind: The channels of eastward and of northward wind, m/s; on projected grids they may be
+            those along x and y, as the source's ``wind_directions`` say.
         kept: Further channels to pass through, after divergence and vorticity.
         radius: Radius of the sphere in metres.
 
     Raises:
-        InputError: The source has no such channels, or no coordinates.
+        InputError: The source has no such channels, or no coordinates; it does not say whether
+            components on a projected grid are along its axes or to the east and north.
     """
 
     def __init__(
@@ -188,7 +204,11 @@ class WindSource:
         kept: Sequence[str] = (),
         radius: float = EARTH_RADIUS,
     ) -> None:
-        source.grid.require_coordinates("the vorticity of wind (--wind)")
+        self._metric, self._direction = None, ""
+        if isinstance(source.grid, CurvilinearGrid) and source.grid.has_points:
+            self._direction = _wind_direction(source, wind)
+        else:
+            source.grid.require_coordinates("the vorticity of wind (--wind)")
         self.source = ChannelSelection(source, (*wind, *kept))
         self.channels = (*DERIVED, *kept)
         self.units = ("s**-1", "s**-1", *self.source.units[2:])
@@ -225,13 +245,90 @@ class WindSource:
 
     def _derived(self, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         from phire.fields.differences import wind_to_vorticity_divergence
+        from phire.fields.surface_metric import SurfaceMetric
 
+        if self._direction:
+            if self._metric is None:
+                self._metric = SurfaceMetric.of(self.grid, self.radius)
+            u, v = np.asarray(u, np.float64), np.asarray(v, np.float64)
+            return self._metric.wind_to_vorticity_divergence(u, v, self._direction)
         if self._harmonics is None:
             return wind_to_vorticity_divergence(u, v, self.grid, self.radius)
         if not (np.isfinite(u).all() and np.isfinite(v).all()):
             missing = np.full(self.grid.shape, np.nan)
             return missing, missing
         return self._harmonics.wind_to_vorticity_divergence(u, v)
+
+
+class EastwardWind:
+    """A source whose wind along a grid's axes is turned to the east and north.
+
+    Args:
+        source: Any source whose points are known.
+        wind: The channels of the components along x and y.
+
+    Raises:
+        InputError: The source lacks a channel or does not say that they are along its axes.
+    """
+
+    def __init__(self, source: Source, wind: tuple[str, str]) -> None:
+        from phire.fields.surface_metric import SurfaceMetric
+
+        for name in wind:
+            if name not in source.channels:
+                raise InputError(
+                    f"--turn-wind {','.join(wind)}: there is no channel {name}; there are "
+                    f"{', '.join(source.channels)}."
+                )
+        if _wind_direction(source, wind, "--turn-wind") != "grid":
+            raise InputError(
+                f"--turn-wind {','.join(wind)}: the components are to the east and north already: "
+                "leave it out."
+            )
+        self.source, self._places = source, [source.channels.index(name) for name in wind]
+        self.channels, self.units = source.channels, source.units
+        self.grid, self.time = source.grid, source.time
+        self.time_chunk = getattr(source, "time_chunk", 1)
+        self.interval_starts = getattr(source, "interval_starts", None)
+        self.wind_directions = tuple(
+            "east" if channel in wind else direction
+            for channel, direction in zip(source.channels, source.wind_directions)
+        )
+        metric = SurfaceMetric.of(source.grid)
+        (x, _), (east, _) = metric.axes("grid"), metric.axes("east")
+        north = np.cross(metric.vectors, east)
+        # The angle from the east to the x axis, counterclockwise.
+        self._cosine, self._sine = (x * east).sum(-1), (x * north).sum(-1)
+
+    def read(self, times: Times) -> np.ndarray:
+        """Reads fields; see :class:`phire.fields.source.Source`."""
+        fields = self.source.read(times)
+        u, v = (fields[..., place].astype(np.float64) for place in self._places)
+        fields[..., self._places[0]] = u * self._cosine - v * self._sine
+        fields[..., self._places[1]] = u * self._sine + v * self._cosine
+        return fields
+
+    def close(self) -> None:
+        """Closes the source."""
+        close(self.source)
+
+
+def _wind_direction(source: Source, wind: tuple[str, str], option: str = "--wind") -> str:
+    """``grid`` or ``east``: what the components on a projected grid are along.
+
+    Raises:
+        InputError: The source does not say, or says different things of both.
+    """
+    stated = dict(zip(source.channels, getattr(source, "wind_directions", ())))
+    found = {stated.get(name, "") for name in wind}
+    if len(found) == 1 and found != {""}:
+        return found.pop()
+    raise InputError(
+        f"{option} {','.join(wind)}: the file does not state whether the components on the "
+        f"{source.grid.describe()} are along its axes or to the east and north: give them the CF "
+        "standard_name x_wind and y_wind, or eastward_wind and northward_wind (of GRIB, the flag "
+        "uvRelativeToGrid)."
+    )
 
 
 def read_window(source: Source, times: Times, rows: slice, columns: slice) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Differences along the rows and columns of any grid, with the sphere's metric."""
+"""Slopes, vorticity and divergence on any grid: differences with the sphere's metric."""
 
 from __future__ import annotations
 
@@ -67,6 +67,57 @@ class SurfaceMetric:
         # On a pole all columns are one place, and the slope along them has no meaning.
         squared = np.where(np.isfinite(squared) | np.isnan(heights), squared, 0)
         return np.sqrt(np.maximum(squared, 0))
+
+    def wind_to_vorticity_divergence(
+        self, u: np.ndarray, v: np.ndarray, direction: str
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Vorticity and divergence of wind by the grid's own metric, of second order.
+
+        With the tangent vectors e_i (down the rows) and e_j (along them), their normal component
+        J = (e_i × e_j)·n, and the wind vector V: ζ = (∂_i (V·e_j) − ∂_j (V·e_i)) / J and
+        δ = (∂_i ((V × e_j)·n) + ∂_j ((e_i × V)·n)) / J.
+
+        Args:
+            u: (H, W) component along the columns' axis, or to the east, m/s.
+            v: (H, W) component along the rows' axis, or to the north, m/s.
+            direction: ``grid`` where u and v are along x and y, ``east`` where to east and north.
+
+        Returns:
+            Vorticity and divergence (H, W) in s⁻¹; missing where a value they depend on is.
+        """
+        x, y = self.axes(direction)
+        wind = u[..., None] * x + v[..., None] * y
+
+        def dot(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+            return (first * second).sum(-1)
+
+        along, across = dot(wind, self.down), dot(wind, self.across)
+        down_flux = dot(np.cross(wind, self.across), self.vectors)
+        across_flux = dot(np.cross(self.down, wind), self.vectors)
+        grid = self.grid
+        with np.errstate(divide="ignore", invalid="ignore"):
+            vorticity = (gradient(across, grid, 0) - gradient(along, grid, 1)) / self.normal
+            divergence = (gradient(down_flux, grid, 0) + gradient(across_flux, grid, 1)) / (
+                self.normal
+            )
+        missing = np.isnan(u) | np.isnan(v)
+        vorticity[missing] = divergence[missing] = np.nan
+        return vorticity, divergence
+
+    def axes(self, direction: str) -> tuple[np.ndarray, np.ndarray]:
+        """Unit vectors (H, W, 3) along which the components u and v of wind are.
+
+        Args:
+            direction: ``east``: to the east and north; ``grid``: along growing x, and at a right
+                angle to its left (growing y, on the conformal projections of models).
+        """
+        if direction == "east":
+            z = np.array([0.0, 0.0, 1.0])
+            x = np.cross(z, self.vectors)
+        else:
+            x = self.across - (self.across * self.vectors).sum(-1, keepdims=True) * self.vectors
+        x = x / np.linalg.norm(x, axis=-1, keepdims=True)
+        return x, np.cross(self.vectors, x)
 
 
 def gradient(values: np.ndarray, grid: Grid, axis: int) -> np.ndarray:

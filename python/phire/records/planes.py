@@ -63,8 +63,7 @@ class BlockMeans:
 
     Args:
         fine: The resolution.
-        weights: (H // scale, scale) of its rows, see
-            :func:`~phire.fields.coarsening.block_weights`.
+        weights: Of its rows or points, see :func:`~phire.fields.coarsening.block_weights`.
         skip_missing: The mean over a block is that of the points present, missing only where all
             are; by default it is missing where one is.
 
@@ -91,7 +90,13 @@ class BlockMeans:
         size = patch[0] * self._scale, patch[1] * self._scale
         stack = self._fine.patches(size, places * self._scale)
         rows = places[:, :1] + np.arange(patch[0])
-        return self._mean(stack[..., None], self._weights[rows.ravel()])[..., 0]
+        weights = self._weights[rows.ravel()]
+        if weights.shape[2] > 1:
+            # Each patch's columns; the patches' rows follow one another in the stack.
+            columns = (places[:, 1:] + np.arange(patch[1])) % weights.shape[2]
+            columns = columns.repeat(patch[0], axis=0)[:, None, :, None]
+            weights = np.take_along_axis(weights, columns, axis=2)
+        return self._mean(stack[..., None], weights)[..., 0]
 
     @property
     def finite(self) -> bool:
