@@ -36,6 +36,11 @@ from phire.cli.common import Command, CommaSeparated
 )
 @click.option("--level", type=float, help="Level to take, where variables have several.")
 @click.option("--time", metavar="START,STOP", help="Times to take, half-open.")
+@click.option(
+    "--weights",
+    type=click.Path(),
+    help="File (.npz) to read the weights from, or to write them to where it does not exist.",
+)
 def main(source, output, **options):
     """Bring the fields of SOURCE to another grid; write OUTPUT (.h5, .nc or .zarr)."""
     from phire.fields import regrid

@@ -42,6 +42,7 @@ class SeparableMap:
 
     def __init__(self, products: Sequence[AxisProduct], dtype: type = np.float64) -> None:
         self.dtype = dtype
+        self.products = tuple(products)
         self.shape = (products[0].rows.shape[0], products[0].columns.shape[0])
         self._first = _cast(products[0], dtype)
         # Products that concern few rows read only these.

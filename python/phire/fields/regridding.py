@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Sequence
 
@@ -16,6 +17,7 @@ from phire.fields.grid import Grid
 from phire.fields.interpolation import interpolation_map, scattered_map, within_grid
 from phire.fields.linear_maps import MatrixMap, SeparableMap
 from phire.fields.output import already_made, blocks, write_source
+from phire.fields.regridding_weights import kept_weights
 from phire.fields.source import Source, Times, close, indices, member_count, read_members
 
 METHODS = ("conservative", "bilinear", "nearest", "bicubic")
@@ -63,6 +65,7 @@ class Regridder:
         *,
         least_valid: float = 0.5,
         extrapolate: bool = False,
+        weights: str | os.PathLike | None = None,
     ) -> None:
         if method not in METHODS:
             raise InputError(f"--method {method} must be one of {', '.join(METHODS)}.")
@@ -73,7 +76,11 @@ class Regridder:
                 one.points()  # says why
         self.grid, self.target, self.method = grid, target, method
         self._least = max(least_valid - ROUNDING, ROUNDING)
-        self._map, self.covered = _weights(grid, target, method)
+        compute = functools.partial(_weights, grid, target, method)
+        if weights is None:
+            self._map, self.covered = compute()
+        else:
+            self._map, self.covered = kept_weights(weights, grid, target, method, compute)
         if not self.covered.any():
             raise InputError(
                 f"the grids do not overlap: the fields lie on a {grid.describe()}, the grid wanted "
@@ -143,6 +150,7 @@ class RegriddedSource:
         target: The grid to bring its fields to.
         method: One of :data:`METHODS`.
         least_valid: Least share of the weights, 0 to 1, on valid values.
+        weights: A file of weights; see :class:`Regridder`.
 
     Raises:
         InputError: See :class:`Regridder`.
@@ -155,9 +163,12 @@ class RegriddedSource:
         method: str = "conservative",
         *,
         least_valid: float = 0.5,
+        weights: str | os.PathLike | None = None,
     ) -> None:
         self.source = source
-        self.regridder = Regridder(source.grid, target, method, least_valid=least_valid)
+        self.regridder = Regridder(
+            source.grid, target, method, least_valid=least_valid, weights=weights
+        )
         self.grid = target
         self.channels = source.channels
         self.units = source.units
@@ -202,6 +213,7 @@ def regrid(
     variables: Sequence[str] | None = None,
     level: float | None = None,
     time: str | tuple[str | None, str | None] | None = None,
+    weights: str | os.PathLike | None = None,
     overwrite: bool = False,
 ) -> None:
     """Regrids the fields of a file; members of an ensemble too.
@@ -218,6 +230,8 @@ def regrid(
         variables: Names of the variables to take; by default all.
         level: The level to read, where variables have several.
         time: Half-open range START,STOP.
+        weights: A file (``.npz``) to read the weights from, or to write them to where it does not
+            exist; it changes no result.
         overwrite: Make the output anew.
 
     Raises:
@@ -253,7 +267,7 @@ def regrid(
         else:
             target = opening.grid_of_file(like)
         try:
-            made = RegriddedSource(fields, target, method, least_valid=least_valid)
+            made = RegriddedSource(fields, target, method, least_valid=least_valid, weights=weights)
         except InputError as error:
             raise InputError(f"{source}: {error}") from None
         note_outside(made.regridder)

@@ -1,0 +1,106 @@
+"""Weights of regridding kept in a file, so that they are computed once for a pair of grids."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse
+
+from phire import files, progress
+from phire.errors import InputError
+from phire.fields.grid import Grid
+from phire.fields.linear_maps import AxisProduct, MatrixMap, SeparableMap
+
+Weights = tuple[SeparableMap | MatrixMap, np.ndarray]
+"""The map between two grids, and (H', W') the share of each target cell that is covered."""
+
+VERSION = 1
+"""To be raised where the same grids and method give other weights."""
+
+
+def kept_weights(
+    path: str | os.PathLike, grid: Grid, target: Grid, method: str, compute: Callable[[], Weights]
+) -> Weights:
+    """Reads weights from a file, or computes and writes them where it does not exist.
+
+    Args:
+        path: The file (``.npz``).
+        grid: The grid of the fields.
+        target: The grid wanted.
+        method: Of regridding.
+        compute: Computes the weights.
+
+    Raises:
+        InputError: The file holds something else, or weights of other grids or another method.
+    """
+    path = Path(path)
+    wanted = _description(grid, target, method)
+    if path.exists():
+        return _read(path, wanted)
+    if path.suffix != ".npz":
+        raise InputError(f"--weights {path}: name a file that ends with .npz.")
+    weights = compute()
+    with files.replacing(path) as partial:
+        with open(partial, "wb") as file:
+            np.savez_compressed(file, description=json.dumps(wanted), **_arrays(*weights))
+    progress.say(f"{path}: weights of {wanted['grids']}, {method}.")
+    return weights
+
+
+def _description(grid: Grid, target: Grid, method: str) -> dict[str, object]:
+    content = json.dumps([grid.to_dict(), target.to_dict(), method, VERSION], sort_keys=True)
+    return {
+        "grids": f"a {grid.describe()} to a {target.describe()}",
+        "method": method,
+        "digest": hashlib.sha256(content.encode()).hexdigest(),
+    }
+
+
+def _arrays(weights: SeparableMap | MatrixMap, covered: np.ndarray) -> dict[str, np.ndarray]:
+    arrays = {"covered": covered, "shape": np.array(weights.shape)}
+    matrices = {}
+    if isinstance(weights, MatrixMap):
+        matrices["matrix"] = weights.matrix
+    else:
+        arrays["single"] = np.array(np.dtype(weights.dtype) == np.float32)
+        for i, product in enumerate(weights.products):
+            matrices |= {f"rows{i}": product.rows, f"columns{i}": product.columns}
+    for name, matrix in matrices.items():
+        matrix = scipy.sparse.csr_array(matrix)
+        arrays |= {
+            f"{name}_data": matrix.data, f"{name}_indices": matrix.indices,
+            f"{name}_indptr": matrix.indptr, f"{name}_shape": np.array(matrix.shape),
+        }  # fmt: skip
+    return arrays
+
+
+def _read(path: Path, wanted: dict[str, object]) -> Weights:
+    try:
+        with np.load(path) as kept:
+            arrays = dict(kept)
+        description = json.loads(str(arrays["description"]))
+    except (OSError, ValueError, KeyError):
+        raise InputError(
+            f"--weights {path} holds no weights of regridding: name another."
+        ) from None
+    if description["digest"] != wanted["digest"]:
+        raise InputError(
+            f"--weights {path} holds those of {description['grids']}, {description['method']}, not "
+            f"of {wanted['grids']}, {wanted['method']}: name another file."
+        )
+
+    def matrix(name: str) -> scipy.sparse.csr_array:
+        parts = tuple(arrays[f"{name}_{part}"] for part in ("data", "indices", "indptr"))
+        return scipy.sparse.csr_array(parts, shape=tuple(arrays[f"{name}_shape"]))
+
+    if "matrix_data" in arrays:
+        return MatrixMap(matrix("matrix"), tuple(arrays["shape"])), arrays["covered"]
+    count = sum(name.startswith("rows") and name.endswith("_data") for name in arrays)
+    products = [AxisProduct(matrix(f"rows{i}"), matrix(f"columns{i}")) for i in range(count)]
+    dtype = np.float32 if arrays["single"] else np.float64
+    return SeparableMap(products, dtype), arrays["covered"]

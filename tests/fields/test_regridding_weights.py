@@ -1,0 +1,63 @@
+"""Weights of regridding that are kept in a file."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from phire.errors import InputError
+from phire.fields import open_store, regrid, regridding, write_source
+from phire.fields.curvilinear import CurvilinearGrid
+from phire.fields.grid import Grid
+from phire.fields.regridding import METHODS, Regridder
+from phire.fields.source import ArraySource
+
+FINE = Grid.regional(np.linspace(58, 42, 17), np.linspace(-8, 8, 17))
+COARSE = Grid.regional([55.0, 50, 45], [-5.0, 0, 5])
+LAMBERT = CurvilinearGrid.projected(
+    np.arange(4e5, -4.1e5, -1e5), np.arange(-4e5, 4.1e5, 1e5),
+    "+proj=lcc +lat_1=50 +lat_0=50 +lon_0=0 +R=6371200",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("target", [COARSE, LAMBERT], ids=["axes", "points"])
+def test_kept_weights_give_the_same_bits(tmp_path, monkeypatch, method, target):
+    fields = np.random.default_rng(0).normal(size=(2, *FINE.shape, 2)).astype("f4")
+    fields[0, 5, 5] = np.nan
+    path = tmp_path / "weights.npz"
+    computed = Regridder(FINE, target, method, weights=path)
+    plain = Regridder(FINE, target, method)(fields)
+    np.testing.assert_array_equal(computed(fields), plain)
+    if method != "bicubic":  # of which the weights around missing values are computed anew
+        monkeypatch.setattr(regridding, "_weights", lambda *_: pytest.fail("computed anew"))
+    kept = Regridder(FINE, target, method, weights=path)
+    np.testing.assert_array_equal(kept(fields), plain)
+    np.testing.assert_array_equal(kept.covered, computed.covered)
+
+
+def test_the_command_keeps_them_beside_its_output(tmp_path):
+    fields = np.random.default_rng(0).normal(size=(3, *FINE.shape, 1)).astype("f4")
+    write_source(ArraySource(fields, channels=["t"], grid=FINE), tmp_path / "a.h5")
+    for name in "bc":
+        regrid(
+            tmp_path / "a.h5", tmp_path / f"{name}.h5", grid="degrees:4",
+            weights=tmp_path / "w.npz",
+        )  # fmt: skip
+    with open_store(tmp_path / "b.h5") as one, open_store(tmp_path / "c.h5") as other:
+        np.testing.assert_array_equal(one.read(slice(None)), other.read(slice(None)))
+
+
+def test_weights_of_something_else_are_refused(tmp_path):
+    path = tmp_path / "weights.npz"
+    Regridder(FINE, COARSE, weights=path)
+    with pytest.raises(InputError, match=r"conservative, not of .* bilinear"):
+        Regridder(FINE, COARSE, "bilinear", weights=path)
+    with pytest.raises(InputError, match="holds those of a regional grid of 17 × 17"):
+        Regridder(COARSE, FINE, weights=path)
+    path.write_text("nothing")
+    with pytest.raises(InputError, match="holds no weights"):
+        Regridder(FINE, COARSE, weights=path)
+    with pytest.raises(InputError, match=r"ends with \.npz"):
+        Regridder(FINE, COARSE, weights=tmp_path / "weights")
+    assert [p.name for p in tmp_path.iterdir()] == ["weights.npz"]
