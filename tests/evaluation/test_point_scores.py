@@ -9,7 +9,7 @@ from skimage.metrics import structural_similarity as skimage_similarity
 from evaluation.made_fields import random_fields, setting_of, take
 from phire.evaluation.catalogue import statistics
 from phire.evaluation.domain import Domain
-from phire.evaluation.point_scores import smoothed, smoothing_window
+from phire.evaluation.running_mean import smoothed, smoothing_window
 from phire.evaluation.similarity import structural_similarity
 from phire.fields.grid import Grid
 

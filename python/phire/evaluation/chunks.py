@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from phire import files, progress
-from phire.errors import InputError, WorkError
+from phire.errors import InputError
 from phire.evaluation.accumulator import Batch, Ensemble, State, Statistic
-from phire.fields.cluster import cluster
+from phire.fields.cluster import cluster, naming_lost_workers
 
+LESS_MEMORY = ", and fewer workers or a smaller chunk need less"
 BATCH_BYTES = 64 << 20
 """Fields of one source held at once."""
 
@@ -174,8 +175,6 @@ def _measured(
         for times in chunks:
             yield measure_chunk(work, times)
         return
-    from distributed import KilledWorker
-
     shared = _sent(client, work)
     waiting = collections.deque(chunks)
     running: collections.deque = collections.deque()
@@ -187,12 +186,9 @@ def _measured(
                 running.append(
                     client.submit(measure_chunk, shared, waiting.popleft(), pure=False, retries=5)
                 )
-            yield running.popleft().result()
-    except KilledWorker as error:
-        raise WorkError(
-            f"workers were lost again and again while evaluating ({error}): see their logs; memory "
-            "is the usual reason, and fewer workers or a smaller --chunk need less."
-        ) from None
+            with naming_lost_workers("evaluating", LESS_MEMORY):
+                states = running.popleft().result()
+            yield states
     finally:
         client.cancel([*running, shared])
 

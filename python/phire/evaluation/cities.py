@@ -18,6 +18,10 @@ import numpy as np
 from phire.errors import InputError
 from phire.fields.grid import Grid
 
+MARGIN = 0.1
+"""Share by which a distance must be smaller than another for a candidate to be better at a city."""
+MARGIN_TEXT = f"{100 * MARGIN:g} %"
+
 
 @dataclasses.dataclass(frozen=True)
 class City:

@@ -14,7 +14,7 @@ import xarray as xr
 
 from phire import files
 from phire.evaluation.accumulator import Batch, Setting, State, Statistic
-from phire.evaluation.cities import cities_within, neighbourhoods
+from phire.evaluation.cities import MARGIN, MARGIN_TEXT, cities_within, neighbourhoods
 from phire.evaluation.definitions import CHANNEL, LOWER, Definition
 from phire.evaluation.histograms import Bins, quantiles, wasserstein
 from phire.evaluation.nan_statistics import median_of_present
@@ -32,10 +32,6 @@ BINS = 2048
 """From half a range below the truth's minimum to half a range above its maximum."""
 
 CITY_COUNTS = "city_counts.csv"
-
-MARGIN = 0.1
-"""By how much a distance must be smaller for a candidate to be better at a city."""
-
 
 VARIABLES = (
     Definition(
@@ -164,7 +160,7 @@ class Cities(Statistic):
                     "cities",
                     f"Best candidate for {readable(channel)} at each city",
                     "The colour is that of the candidate whose distribution is the nearest to the "
-                    "truth's by more than 10 %; grey where none is.",
+                    f"truth's by more than {MARGIN_TEXT}; grey where none is.",
                     functools.partial(
                         city_map_figure, data, channel=channel, size=size, styles=folder.styles
                     ),

@@ -13,8 +13,8 @@ from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statis
 from phire.evaluation.definitions import CHANNEL, LOWER, ONE, Definition
 from phire.evaluation.member_fields import crps, member_fields
 from phire.evaluation.nan_statistics import mean_of_present
-from phire.evaluation.point_scores import smoothed, smoothing_window
 from phire.evaluation.registry import statistic
+from phire.evaluation.running_mean import smoothed, smoothing_window
 from phire.evaluation.spectral_scores import divided
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ import xarray as xr
 from phire.evaluation.accumulator import Batch, Setting, State, Statistic
 from phire.evaluation.definitions import CHANNEL, HIGHER, LOWER, SQUARED, ZERO, Definition
 from phire.evaluation.registry import statistic
+from phire.evaluation.running_mean import smoothed, smoothing_window
 from phire.evaluation.similarity import WINDOW, structural_similarity
 
 NAMES = (
@@ -317,28 +318,6 @@ def joint_mask(domain, truth: Batch, candidate: Batch) -> np.ndarray | None:
         return None
     mask = domain.cut(masks[0] if len(masks) == 1 else masks[0] & masks[1])
     return None if mask.all() else mask
-
-
-def smoothing_window(count: int) -> int:
-    """Length of the running mean over a series of ``count`` times: a twentieth, odd, at least 3."""
-    return max(3, count // 20 | 1)
-
-
-def smoothed(values: np.ndarray, window: int) -> np.ndarray:
-    """Centred running mean along the first axis, shorter at the ends; missing values left out."""
-    present = np.isfinite(values)
-    kernel = np.ones(min(window, 2 * len(values) - 1))
-    filled = np.where(present, values, 0.0)
-
-    def run(column: np.ndarray) -> np.ndarray:
-        full = np.convolve(column, kernel, mode="full")
-        start = (len(kernel) - 1) // 2
-        return full[start : start + len(column)]
-
-    sums = np.apply_along_axis(run, 0, filled)
-    counts = np.apply_along_axis(run, 0, present.astype(float))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(counts > 0.5, sums / counts, np.nan)
 
 
 def _mean(values: np.ndarray) -> np.ndarray:

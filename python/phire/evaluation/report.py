@@ -23,6 +23,7 @@ from PIL import Image, features
 
 from phire import files
 from phire.evaluation.catalogue import definition
+from phire.evaluation.cities import MARGIN_TEXT
 from phire.evaluation.definitions import Definition
 from phire.evaluation.figures.drawing import INDEX, draw_all
 from phire.evaluation.figures.plans import GROUPS
@@ -340,7 +341,7 @@ def _city_counts(folder: ResultsFolder) -> str:
     return (
         "<h3>Cities at which one candidate is better than another</h3>\n"
         '<p class="note">Counted by the Wasserstein-1 distance to the truth; better or worse means '
-        "by more than 10 %.</p>\n"
+        f"by more than {MARGIN_TEXT}.</p>\n"
         '<div class="scroll" tabindex="0" role="region" aria-label="Counts of cities"><table>'
         f"<thead><tr>{head}</tr></thead><tbody>\n{rows}\n</tbody></table></div>\n"
     )

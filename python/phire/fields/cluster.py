@@ -82,6 +82,28 @@ def _naming_a_lost_scheduler(address: str) -> Iterator[None]:
         logger.setLevel(level)
 
 
+@contextlib.contextmanager
+def naming_lost_workers(doing: str, remedy: str = "") -> Iterator[None]:
+    """Within the block, workers that are lost again and again end the command with one sentence.
+
+    Args:
+        doing: The work, for the message: ``fitting the statistics``.
+        remedy: What to do, besides reading the workers' logs.
+
+    Raises:
+        WorkError: dask gave a task up because its workers were lost.
+    """
+    from distributed import KilledWorker
+
+    try:
+        yield
+    except KilledWorker as error:
+        raise WorkError(
+            f"workers were lost again and again while {doing} ({error}): see their logs; memory "
+            f"is the usual reason{remedy}."
+        ) from None
+
+
 def run_tasks(
     function: Callable[..., Any],
     tasks: Sequence[tuple],
@@ -117,21 +139,17 @@ def run_tasks(
                 results[i] = function(*task)
                 advance(sizes[i])
             return results
-        from distributed import KilledWorker, as_completed
+        from distributed import as_completed
 
         futures = {
             client.submit(function, *task, pure=False, retries=5): i for i, task in enumerate(tasks)
         }
         try:
-            for future in as_completed(futures):
-                i = futures[future]
-                results[i] = future.result()
-                advance(sizes[i])
-        except KilledWorker as error:
-            raise WorkError(
-                f"workers were lost again and again while {description} ({error}): see their logs; "
-                "memory is the usual reason."
-            ) from None
+            with naming_lost_workers(description):
+                for future in as_completed(futures):
+                    i = futures[future]
+                    results[i] = future.result()
+                    advance(sizes[i])
         finally:
             client.cancel(list(futures))
         return results

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from phire import progress
-from phire.errors import InputError, WorkError
+from phire.errors import InputError
+from phire.fields.cluster import naming_lost_workers
 from phire.fields.normalization import (
     ALPHA,
     BLOCK,
@@ -161,7 +162,7 @@ def _each_part(source: Source, parts: list[np.ndarray], rows: Rows) -> list[Mome
     """The moments of every part, in their order, from the active client or from threads."""
     import dask
     from dask.callbacks import Callback
-    from distributed import KilledWorker, as_completed, get_client
+    from distributed import as_completed, get_client
 
     try:
         client = get_client()
@@ -175,15 +176,10 @@ def _each_part(source: Source, parts: list[np.ndarray], rows: Rows) -> list[Mome
             with Callback(posttask=lambda key, *_: advance()):
                 return list(dask.compute(*tasks, scheduler="threads"))
         futures = client.compute(tasks, retries=5)
-        try:
+        with naming_lost_workers("fitting the statistics"):
             for _ in as_completed(futures):
                 advance()
             return client.gather(futures)
-        except KilledWorker as error:
-            raise WorkError(
-                f"workers were lost again and again while fitting the statistics ({error}): see "
-                "their logs; memory is the usual reason."
-            ) from None
 
 
 def _moments(source: Source, times: np.ndarray, rows: Rows) -> Moments:

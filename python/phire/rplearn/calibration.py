@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
+from scipy.special import softmax
 
 from phire.errors import InputError
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities of logits over the last axis."""
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    exponential = np.exp(shifted.astype(np.float64))
-    return exponential / exponential.sum(axis=-1, keepdims=True)
 
 
 def reliability(
@@ -69,7 +63,7 @@ def lag_scores(logits: np.ndarray, labels: np.ndarray) -> xr.Dataset:
     from sklearn.metrics import confusion_matrix, log_loss, top_k_accuracy_score
 
     classes = logits.shape[1]
-    probabilities = softmax(logits)
+    probabilities = softmax(logits.astype(np.float64), axis=-1)
     truth = np.asarray(labels) - 1
     every = np.arange(classes)
     table, error = reliability(probabilities, truth)

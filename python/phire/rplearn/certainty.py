@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from scipy.special import softmax
 
 from phire import files, progress
 from phire.errors import InputError
 from phire.evaluation.pairing import north_up
 from phire.fields.normalization import Normalization
-from phire.rplearn.calibration import softmax
 from phire.rplearn.results import already_made, write_results
 
 SEASONS = {"DJF": (12, 1, 2), "MAM": (3, 4, 5), "JJA": (6, 7, 8), "SON": (9, 10, 11)}
@@ -52,7 +52,7 @@ def lag_certainty(logits: np.ndarray, lag: int) -> np.ndarray:
         (..., 4): probability of the true lag, 1 where it is the most probable, 1 where it is among
         the first three, and the entropy of the probabilities in nats.
     """
-    probabilities = softmax(logits)
+    probabilities = softmax(logits.astype(np.float64), axis=-1)
     own = probabilities[..., lag - 1]
     rank = (probabilities > own[..., None]).sum(axis=-1)
     entropy = -np.sum(probabilities * np.log(np.maximum(probabilities, 1e-300)), axis=-1)

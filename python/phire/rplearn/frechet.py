@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from phire.errors import InputError
+from phire.evaluation import gaussian_distance
 from phire.rplearn.metric import LearnedMetric
 
 
@@ -62,21 +63,14 @@ def frechet_distance(first: np.ndarray, second: np.ndarray) -> FrechetDistance:
     n, m = len(first), len(second)
     if min(n, m) < 2:
         raise InputError(f"The sets hold {n} and {m} fields: at least two each are needed.")
-    gap = first.mean(axis=0) - second.mean(axis=0)
     covariance_1 = np.atleast_2d(np.cov(first, rowvar=False))
     covariance_2 = np.atleast_2d(np.cov(second, rowvar=False))
-    root = _root(covariance_1)
-    # tr (Σ₁Σ₂)^½ = tr (Σ₁^½ Σ₂ Σ₁^½)^½, and the latter is symmetric.
-    cross = np.sqrt(np.clip(np.linalg.eigvalsh(root @ covariance_2 @ root), 0, None)).sum()
-    value = gap @ gap + np.trace(covariance_1) + np.trace(covariance_2) - 2 * cross
+    value = gaussian_distance.frechet_distance(
+        first.mean(axis=0), covariance_1, second.mean(axis=0), covariance_2
+    )
     pooled = ((n - 1) * covariance_1 + (m - 1) * covariance_2) / (n + m - 2)
     bias = (1 / n + 1 / m) * _first_order_bias(np.linalg.eigvalsh(pooled))
-    return FrechetDistance(float(max(value, 0.0)), float(bias), (n, m))
-
-
-def _root(matrix: np.ndarray) -> np.ndarray:
-    values, vectors = np.linalg.eigh(matrix)
-    return (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+    return FrechetDistance(value, float(bias), (n, m))
 
 
 def _first_order_bias(eigenvalues: np.ndarray) -> float:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from phire.errors import InputError
+from phire.evaluation.cities import MARGIN, MARGIN_TEXT
 from phire.evaluation.figures.coastlines import draw_coastlines
 from phire.evaluation.figures.images import latitude_text, longitude_text
 from phire.evaluation.figures.reading import Datasets, opened, units_of
@@ -26,9 +27,6 @@ from phire.evaluation.figures.style import (
     readable,
     styled,
 )
-
-MARGIN = 0.10
-"""A distance must be smaller than another one by this share to count as better."""
 
 MOST_NAMED = 20
 """So few cities get their names on the map."""
@@ -56,7 +54,7 @@ def city_map_figure(
 
     Returns:
         The figure: a city has the colour and marker of the candidate whose Wasserstein-1 distance
-        is the least by more than 10 %, and is grey where two or more are within 10 %. With one
+        is the least by more than MARGIN, and is grey where two or more are within it. With one
         candidate, markers grow with its distance.
 
     Raises:
@@ -99,10 +97,12 @@ def city_map_figure(
             colour = style.colour if style else EQUAL_COLOUR
             marker = style.marker if style else "o"
             _scatter(axes, longitudes[here], latitudes[here], 34, colour, marker)
-            label = f"{name} best" if name else "within 10 % of each other"
+            label = f"{name} best" if name else f"within {MARGIN_TEXT} of each other"
             handles.append(_handle(f"{label}: {int(here.sum())}", colour, marker, 6.5))
         handles = [*handles[1:], handles[0]]
-        subtitle = "which candidate has the least Wasserstein-1 distance, by more than 10 %"
+        subtitle = (
+            f"which candidate has the least Wasserstein-1 distance, by more than {MARGIN_TEXT}"
+        )
     if len(latitudes) <= MOST_NAMED:
         for name, x, y in zip(some["city"].values, longitudes, latitudes):
             axes.annotate(str(name), (x, y), (6, 3), textcoords="offset points", fontsize=8)

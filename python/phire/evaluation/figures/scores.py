@@ -37,6 +37,7 @@ from phire.evaluation.figures.style import (
     readable,
     styled,
 )
+from phire.evaluation.running_mean import smoothed, smoothing_window
 
 SMOOTHED = "_smoothed"
 """The ending of a variable that holds the smoothed series of another."""
@@ -100,7 +101,7 @@ def score_figure(
                 if variable + SMOOTHED in dataset:
                     smooth = _series(dataset[variable + SMOOTHED], channel).values
                 else:
-                    smooth = smoothed(values, _window(len(values)))
+                    smooth = smoothed(values, smoothing_window(len(values)))
                 axes.plot(times, smooth, **style.line())
             else:
                 axes.plot(times, values, marker=style.marker, **style.line())
@@ -146,16 +147,6 @@ def series_of(datasets: Mapping[str, xr.Dataset], channel: str | None) -> list[s
     return list(found)
 
 
-def smoothed(values: np.ndarray, window: int) -> np.ndarray:
-    """Centred running mean (n,) over ``window`` values that are there; shorter at the ends."""
-    kernel = np.ones(window)
-    there = np.isfinite(values)
-    total = np.convolve(np.where(there, values, 0.0), kernel, mode="same")
-    count = np.convolve(there.astype(float), kernel, mode="same")
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(there, total / count, np.nan)
-
-
 def time_axis(time: xr.DataArray) -> tuple[np.ndarray, str]:
     """Values to draw a time coordinate at, and a label; the label is empty for calendar dates.
 
@@ -178,10 +169,6 @@ def _series(array: xr.DataArray, channel: str | None) -> xr.DataArray:
     if channel is not None and "channel" in array.dims:
         array = array.sel(channel=channel)
     return over_all_but(array, "time")
-
-
-def _window(length: int) -> int:
-    return max(3, length // 20) | 1 if length > 8 else 1
 
 
 def time_series_plans(folder: ResultsFolder, metric: str, title: str) -> Iterator[Plan]:
