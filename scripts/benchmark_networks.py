@@ -41,7 +41,7 @@ Losses = Callable[[Call, list], dict[str, Any]]
 
 
 def under_jax() -> bool:
-    """Whether Keras computes with JAX."""
+    """Tells whether Keras computes with JAX."""
     return keras.backend.backend() == "jax"
 
 
@@ -193,7 +193,7 @@ def noise(shape: tuple[int, ...], seed: int) -> Any:
 
 
 def device_name() -> str:
-    """Where the backend computes."""
+    """Returns the device of the backend."""
     if under_jax():
         import jax
 
@@ -221,7 +221,7 @@ def least_seconds(work: Callable[[], Any], steps: int, repeats: int) -> float:
 
 
 def prepared(case: str, options: argparse.Namespace) -> tuple[Callable[[], Any], int]:
-    """What a case does again and again, and the samples of one call."""
+    """Returns the repeated call of a case, and the samples of one call."""
 
     def network(path: str | None, fresh: Callable[[], keras.Model]) -> keras.Model:
         if path is None:

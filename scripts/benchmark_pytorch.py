@@ -1,4 +1,4 @@
-"""How fast PyTorch trains AtmoDist's resnet-small, eagerly: what phire's step is compared with.
+"""Times PyTorch's eager training of AtmoDist's resnet-small, for comparison with phire's step.
 
 The network, the batch (held in memory) and the update are those of the case ``resnet`` of
 benchmark_training.py. PyTorch is no dependency of phire's; this script needs nothing else:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""How long an adversarial step takes the way the TensorFlow 1 implementations take it.
+"""Times an adversarial step as the TensorFlow 1 implementations take it.
 
 PhIRE and AtmoDist hand each batch to the graph through Python, update the discriminator and the
 generator in runs of their own, run both networks again for the losses to log, and, where the

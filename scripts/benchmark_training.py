@@ -1,4 +1,4 @@
-"""How fast training is: the bare step, the loop that reads records, and their ratio.
+"""Times training: the bare step, the loop that reads records, and their ratio.
 
 The bare step is network, gradient and update on one batch held in memory, in a graph of its own.
 The loop is phire.training's on TFRecords, with its metrics, progress and checkpoints. Both are run

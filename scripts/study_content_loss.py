@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Which content loss makes the better super-resolution: pixels or the learned distance?
+"""Study of content losses for super-resolution: pixels against the learned distance.
 
 Simulates the shallow-water flow, trains the learned distance on it, trains generators that differ
 in their content alone (equal steps on equal patches, several seeds), evaluates them on held-out
@@ -63,7 +63,7 @@ learned content needs it; the same of the pixels tells what of the gain is the w
 
 @dataclasses.dataclass(frozen=True)
 class Setup:
-    """What a study is made of; kept in ``study.json``, and another one is refused.
+    """Options of a study; recorded in ``study.json``, and others are refused.
 
     Attributes:
         budget: Minutes of training generators, all together.

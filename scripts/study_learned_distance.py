@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""How well the learned distance follows time, beside pixel measures, and what its features know.
+"""Study of the learned distance against time, beside pixel measures, and of its features.
 
 Simulates the shallow-water flow, trains the learned distance on it from several seeds, chooses the
 epochs on one period and measures on another that nothing was chosen by: how often the lag is told,
@@ -34,7 +34,7 @@ MEASURES = {
     "ssim": "(1 − SSIM)/2",
     "psnr": "50 − PSNR",
 }
-"""What is compared, in the order of the tables."""
+"""Distances compared, in the order of the tables."""
 DRAWN = ("stage4", "untrained", "l2", "ssim")
 PROBE_DAYS = 365
 """Days of the other simulation whose jets' latitudes are predicted."""
@@ -55,7 +55,7 @@ PROBED = {
 
 @dataclasses.dataclass(frozen=True)
 class Setup:
-    """What a study is made of; kept in ``study.json``, and another one is refused.
+    """Options of a study; recorded in ``study.json``, and others are refused.
 
     Attributes:
         resolution: Rows of the simulation's grid.
@@ -145,7 +145,7 @@ def train_seed(setup: Setup, folder: Path, seed: int) -> Path:
 
 
 def measure_pairs(setup: Setup, folder: Path, seed: int):
-    """What the chosen epoch makes of the test pairs; kept in ``seed-N/test.nc``.
+    """Evaluates the chosen epoch on the test pairs; writes ``seed-N/test.nc``.
 
     Returns:
         Over ``measure``: ``spearman`` and ``upper_rise`` over the lags trained on,

@@ -1,4 +1,4 @@
-"""What phire says when it cannot go on."""
+"""Exceptions that console commands print as one sentence."""
 
 
 class InputError(ValueError):

@@ -32,7 +32,7 @@ _NO_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors of a disk that takes no more: full, above a quota, or above the size of files allowed."""
 _CUT_SHORT = re.compile(r"\d+ requested and \d+ written")
-"""What NumPy says, without an error number, where the disk is full."""
+"""Message of NumPy, without an error number, where the disk is full."""
 _INPUTS = ("sources", "stores", "folder", "records", "store", "path", "metric", "truth", "source",
            "candidates", "run")  # fmt: skip
 """Options that name a command's main inputs, in the order of their fingerprints."""
@@ -307,7 +307,7 @@ def already_made(
     options: Mapping[str, Any],
     overwrite: bool = False,
 ) -> bool:
-    """Whether an output exists and was made by the same options.
+    """Tells whether an output exists and was made by the same options.
 
     Args:
         path: The output, with its final name.
@@ -363,7 +363,7 @@ def fingerprint(path: str | os.PathLike) -> str:
 
 
 def provenance(options: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Who made an output: the command line, the time, the versions, and the options as resolved."""
+    """Returns an output's provenance: command line, time, versions, and options as resolved."""
     packages = ("phire", "numpy", "h5py", "tensorflow", "keras", "ducc0", "xarray", "dask")
     versions = {"python": sys.version.split()[0]}
     for package in packages:

@@ -1,4 +1,4 @@
-"""What a command says while it works: lines and a progress bar, on standard error."""
+"""Progress output of commands: lines and a progress bar, on standard error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every console command shares: options from a file, and errors in one sentence."""
+"""Base of the console commands: options from a file, and errors in one sentence."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from phire import interruption
 from phire.errors import InputError, WorkError
 
 CONFIG = "phire.config"
-"""Where a context keeps the path of its ``--config``."""
+"""Key of a context's ``--config`` path."""
 
 
 class Interruptible(click.Command):

@@ -201,7 +201,7 @@ def _open(name, spec, truth, scale, variables, of_runs):
 
 
 def _origin(files, spec, minimum=None, members=None):
-    """What is kept of where fields came from: the path, a hash of what is there, the bound that a
+    """Returns the origin of fields: the path, a hash of what is there, the bound that a
     prediction was set to, and its members."""
     if spec in INTERPOLATIONS:
         return {"spec": spec}

@@ -1,4 +1,4 @@
-"""What a network reads of a batch: the named arrays, and the random numbers that it asks for."""
+"""Inputs of a network from a batch: its named arrays and random numbers."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from phire.training.warm_start import copy_weights, freeze_all_but
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """What an objective is built for.
+    """Task that an objective is built for: records, network and options.
 
     Attributes:
         schema: Schema of the records.
@@ -51,7 +51,7 @@ class Task:
 
     @property
     def masked(self) -> bool:
-        """Whether samples state where the target is valid."""
+        """Tells whether samples state where the target is valid."""
         return "valid" in self.schema.arrays
 
     @property

@@ -182,7 +182,7 @@ def _warm_start(
     initialize_from: str | os.PathLike | None,
     trainable: Sequence[str],
 ) -> dict[str, Any]:
-    """What a task begins from, beside a run's generator as a whole."""
+    """Returns the starting weights of a task, beside a run's generator as a whole."""
     if pretrained is not None and initialize_from is not None:
         raise InputError(
             "--pretrained and --initialize-from both name weights to begin from: give one."
@@ -321,7 +321,7 @@ def _check_alike(records: Records, validation: Records) -> None:
 
 
 def _all_around(schema: SampleSchema) -> bool:
-    """Whether the patches close the circle of longitude."""
+    """Tells whether the patches close the circle of longitude."""
     if schema.spacing is None:
         return False
     width = schema.patch[1] * schema.spacing[1]

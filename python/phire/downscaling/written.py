@@ -1,4 +1,4 @@
-"""What a prediction says of its output: notes kept with it, and a line at the end."""
+"""Notes of a prediction's output, and the line that is printed at its end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every statistic is: something that starts empty, takes fields, merges, and has a result.
+"""Base class of statistics: starts empty, measures fields, merges, and has a result.
 
 A statistic's state is a plain dict of arrays, so that it can be sent between processes, kept on
 disk and merged without knowing what it means: sums are added, series are joined. The empty state is
@@ -127,7 +127,7 @@ class Ensemble(Batch):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Facts:
-    """What is known of the truth before the statistics begin, within one domain.
+    """Range, moments and climatology of the truth within one domain.
 
     Attributes:
         minimum, maximum: (C,) over all times and points.
@@ -257,7 +257,7 @@ class Statistic(abc.ABC):
 
     @classmethod
     def takes(cls, setting: Setting) -> bool:
-        """Whether the statistic is meant for such a domain: the whole grid, or regions."""
+        """Tells whether the statistic is meant for such a domain: the whole grid, or regions."""
         return True
 
     @classmethod
@@ -267,7 +267,7 @@ class Statistic(abc.ABC):
 
     @classmethod
     def omission(cls, setting: Setting) -> str | None:
-        """What of the result cannot be had there and why, as a clause; None where all can."""
+        """Returns which part of the result is not available and why, as a clause; else None."""
         return None
 
     @classmethod

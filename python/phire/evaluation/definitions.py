@@ -1,4 +1,4 @@
-"""What each number of the results means: formula, units, source, and which direction is better."""
+"""Definitions of the numbers in the results: formula, units, source, better direction."""
 
 from __future__ import annotations
 

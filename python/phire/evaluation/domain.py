@@ -16,7 +16,7 @@ from phire.errors import InputError
 from phire.fields.grid import Grid
 
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_ +-]*$")
-"""What regions and candidates may be called: names become parts of file names."""
+"""Pattern of the names of regions and candidates, which become parts of file names."""
 
 BAND_POINTS = 1 << 16
 """Points of a band of rows: so few that some arrays of them stay in a core's cache."""
@@ -128,7 +128,7 @@ class Domain:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the window is the whole grid, without a mask."""
+        """Tells whether the window is the whole grid, without a mask."""
         return not self.name
 
     @property

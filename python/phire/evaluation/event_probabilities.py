@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from phire.evaluation.figures.reading import ResultsFolder
 
 QUANTILES = (0.05, 0.5, 0.9, 0.95, 0.99)
-"""Of the truth: events are values above them."""
+"""Quantiles of the truth; events are values above them."""
 
 VARIABLES = (
     Definition(

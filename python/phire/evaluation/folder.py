@@ -25,7 +25,7 @@ from phire.evaluation.results import (
 REPORT = "report.html"
 
 NOTES = "notes"
-"""Where ``provenance.json`` keeps what the user was told."""
+"""Key of the user's notes in ``provenance.json``."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Folder:
         return files.plain(options)
 
     def has(self, unit: Unit) -> bool:
-        """Whether a file is there, made by these options.
+        """Tells whether a file is there, made by these options.
 
         Raises:
             InputError: It was made by other options; the message names them.
@@ -135,7 +135,7 @@ class Folder:
         write_result(dataset, path, self.options_of(unit), attributes)
 
     def is_finished(self, report: bool) -> bool:
-        """Whether nothing is left to do."""
+        """Tells whether nothing is left to do."""
         needed = [SUMMARY, *([REPORT] if report else [])]
         return all((self.path / name).is_file() for name in needed)
 

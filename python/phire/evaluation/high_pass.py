@@ -39,7 +39,7 @@ VARIABLES = (
 
 @statistic("high_pass", function="high_pass_errors")
 class HighPass(Statistic):
-    """How often the error, without degrees below a given one, is large; and its RMSE.
+    """Frequency of large errors without the degrees below a given one, and their RMSE.
 
     Large is more than a multiple of the standard deviation that the truth has, at that time, in
     the same degrees. The degrees are the coarse grid's cutoff H/(2·scale) (a quarter of the

@@ -56,7 +56,7 @@ class MemberSpectra(Statistic):
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """As of the spectrum."""
+        """Refuses what the spectrum refuses."""
         return Spectra.refusal(setting)
 
     def _bands(self, components: np.ndarray) -> np.ndarray:

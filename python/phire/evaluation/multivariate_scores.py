@@ -18,7 +18,7 @@ PATCHES = 256
 """Patches of a field, at most; of more, those at even distances."""
 
 ORDER = 0.5
-"""Of the variogram score: the power of differences."""
+"""Power of the differences in the variogram score."""
 
 VARIABLES = (
     Definition(

@@ -235,7 +235,7 @@ def _places(wanted: Grid, own: Grid) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _without_gaps(places: np.ndarray, turn: int) -> bool:
-    """Whether each place is next to the one before; around a circle of ``turn`` places, if any.
+    """Tells whether each place follows the one before; around a circle of ``turn`` places, if any.
 
     One gap is no gap on a circle: there the run begins.
     """
@@ -269,7 +269,7 @@ def _part(grid: Grid, rows: np.ndarray, columns: np.ndarray) -> Grid:
 
 
 def _holds_more_than_driscoll_healy(truth: AlignedSource) -> bool:
-    """Whether the first field has waves that a Driscoll–Healy grid of its rows does not resolve.
+    """Tells whether the first field has waves beyond a Driscoll–Healy grid of its rows.
 
     The rows of such a grid are also those of a pole-to-pole grid without its last one, as 720 of
     ERA5's 721 are. Nothing but the fields tells the two apart.

@@ -146,7 +146,7 @@ class Scores(Statistic):
                 yield place, rows, None if mask is None else mask[place][rows]
 
     def _departures(self, truth: Batch, theirs: np.ndarray) -> Callable[..., np.ndarray]:
-        """How to take a band of the truth's departures from the climatology; NaN without one."""
+        """Returns a reader of a band of the truth's anomalies; NaN without a climatology."""
         facts = self.setting.facts
         if facts.climatology is None:
             return lambda place, rows: np.full_like(theirs[place][rows], np.nan, np.float64)

@@ -134,7 +134,7 @@ def _facts(folder: ResultsFolder) -> str:
 
 
 def _notes(folder: ResultsFolder, entries: Sequence[Mapping[str, str]]) -> str:
-    """What was left out, and the figures that could not be drawn."""
+    """Renders the notes: statistics left out, and figures that could not be drawn."""
     notes = [str(note) for note in folder.provenance.get("notes", ())]
     notes += [
         f"the figure {entry['title']} could not be drawn ({entry['failed']})"

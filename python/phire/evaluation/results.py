@@ -111,11 +111,11 @@ OPTIONS = "phire_options"
 PROVENANCE = "provenance.json"
 SUMMARY = "summary.csv"
 COMMAND = "evaluation"
-"""What ``provenance.json`` names as the kind of output."""
+"""Kind of output in ``provenance.json``."""
 
 
 def result_path(output: str | os.PathLike, candidate: str, metric: str, region: str = "") -> Path:
-    """Where a metric's result lies; ``truth`` is a candidate too."""
+    """Returns the path of a metric's result; ``truth`` is a candidate too."""
     name = f"{metric}.{region}.nc" if region else f"{metric}.nc"
     return Path(output) / candidate / name
 
@@ -174,7 +174,7 @@ def recorded_options(path: str | os.PathLike) -> dict[str, Any] | None:
 
 
 def read_provenance(output: str | os.PathLike) -> dict[str, Any] | None:
-    """What a folder of results was made by; None where it is none."""
+    """Reads the provenance of a folder of results; None for another folder."""
     path = Path(output) / PROVENANCE
     try:
         provenance = json.loads(path.read_text("utf-8"))

@@ -355,7 +355,7 @@ def _facts(
 
 
 def _origin(source: Any) -> dict[str, Any]:
-    """What tells a source from another: its file, or its first and last field."""
+    """Returns the identity of a source: its file, or its first and last field."""
     inner = source
     while not hasattr(inner, "path") and hasattr(inner, "source"):
         inner = inner.source

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 DIRECTIONS = ("", "_zonal", "_meridional")
 REPLICATES = 1000
-"""Of the bootstrap."""
+"""Replicates of the bootstrap."""
 
 ATTEMPTS = 50
 """Azimuths tried for a partner that lies within a region's grid."""
@@ -266,7 +266,7 @@ class Semivariogram(Statistic):
 def destination(
     latitude: np.ndarray, longitude: np.ndarray, azimuth: np.ndarray, distance: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Where a great circle leads.
+    """Returns the end point of a great circle.
 
     Args:
         latitude, longitude: Of the start, degrees.

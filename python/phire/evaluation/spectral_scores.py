@@ -12,7 +12,7 @@ MEANINGS = {
     "_resolution": "shortest wavelength down to which E/E_truth is within 0.5 … 2",
     "coherence": "spectral coherence with the truth",
 }
-"""What a comparison of spectra tells, by the ending of its name."""
+"""Meanings of a comparison of spectra, by the ending of its name."""
 
 CLIFF, STEEPEST = 1e-2, 12
 """Share of the energy expected by a spectrum of l⁻¹² below which a degree is beyond a cliff."""
@@ -141,7 +141,7 @@ def comparison(
     known: np.ndarray,
     beyond: np.ndarray,
 ) -> dict[str, np.ndarray]:
-    """What is told of a candidate's spectrum beside the truth's.
+    """Computes the scores of a candidate's spectrum beside the truth's.
 
     Args:
         name: The variable's name, which the results' names begin with.

@@ -1,4 +1,4 @@
-"""What the statistics need to know of the truth beforehand: its range, moments and climatology."""
+"""Range, moments and climatology of the truth, which the statistics need beforehand."""
 
 from __future__ import annotations
 

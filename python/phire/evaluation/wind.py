@@ -1,4 +1,4 @@
-"""Which channels are wind: what kinetic energy can be had from."""
+"""Detection of the wind's channels, for kinetic energy."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ STANDARD_NAMES = {
 SPEED = "m s-1"
 
 _LEVEL = re.compile(r"[_\-. ]*\d*(\.\d+)?[_\-. ]*(h?pa|mb|m)?$")
-"""What may follow a name: a level, such as ``_850``, ``500`` or ``-10m``."""
+"""Suffixes of a name: a level, such as ``_850``, ``500`` or ``-10m``."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +116,7 @@ def _named_wind(
 
 
 def is_component(channel: str) -> bool:
-    """Whether a channel is a component of wind, by its name."""
+    """Tells whether a channel is a component of wind, by its name."""
     return any(_ending(channel, known) is not None for known in (EASTWARD, NORTHWARD))
 
 

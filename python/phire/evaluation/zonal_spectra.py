@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from phire.evaluation.figures.reading import ResultsFolder
 
 EDGES = np.array([-90.0, -60, -30, 0, 30, 60, 90])
-"""Of the bands, degrees north."""
+"""Edges of the bands, degrees north."""
 
 
 @statistic("zonal_spectrum")

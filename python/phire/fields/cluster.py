@@ -1,4 +1,4 @@
-"""Where the work on many fields runs: here, on processes of this machine, or on a cluster."""
+"""Execution of work on many fields: here, on processes of this machine, or on a dask cluster."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from phire.fields.source import Source, Times, close, indices
 from phire.fields.time import UNKNOWN, TimeAxis
 
 OPEN_FILES = 8
-"""How many files are kept open at once."""
+"""Number of files open at once."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -147,7 +147,7 @@ def _recorded(
     output: str | os.PathLike,
     given: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """What an output is made by, to be kept with it.
+    """Returns the options that an output is made by, to be recorded with it.
 
     Raises:
         InputError: A source is missing, or is the output itself.

@@ -36,7 +36,7 @@ WIND_DIRECTIONS = {
     "x_wind": "grid", "y_wind": "grid", "grid_eastward_wind": "grid", "grid_northward_wind": "grid",
     "eastward_wind": "east", "northward_wind": "east",
 }  # fmt: skip
-"""What CF standard names say of the axes that components of wind are along."""
+"""Axes that components of wind are along, by CF standard name."""
 
 VERSIONS = "expver"
 """ERA5 and its preliminary ERA5T side by side: where one has values, the other has none."""
@@ -255,7 +255,7 @@ def horizontal_dimensions(array: xr.DataArray) -> tuple[Hashable, ...]:
 
 
 def _located(array: xr.DataArray, dimensions: tuple[Hashable, ...]) -> bool:
-    """Whether dimensions have latitudes and longitudes of their own."""
+    """Tells whether dimensions have latitudes and longitudes of their own."""
     return all(
         (dimension in array.coords and is_horizontal(array.coords[dimension], kind))
         or str(dimension).lower() in HORIZONTAL[kind][:2]

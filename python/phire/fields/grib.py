@@ -46,7 +46,7 @@ STEP_SECONDS = {0: 60, 1: 3600, 2: 86400, 10: 10800, 11: 21600, 12: 43200, 13: 1
 """Seconds of GRIB's units of time (code table 4.4; 254 is the second of GRIB 1)."""
 
 MISSING = -1e300
-"""What ecCodes is told to put where the bitmap has no value."""
+"""Value that ecCodes puts where the bitmap has none."""
 
 
 @dataclasses.dataclass(frozen=True)

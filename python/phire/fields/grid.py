@@ -120,7 +120,7 @@ class Grid:
 
     @classmethod
     def bare(cls, rows: int, columns: int) -> Grid:
-        """What a store without coordinates means: W = 2H is Driscoll–Healy, else pixels."""
+        """Returns the grid of a bare store: W = 2H is Driscoll–Healy, else pixels."""
         if columns == 2 * rows and rows % 2 == 0:
             return cls.driscoll_healy(rows)
         return cls.pixels(rows, columns)
@@ -178,7 +178,7 @@ class Grid:
 
     @property
     def is_global(self) -> bool:
-        """Whether the grid covers the sphere with a known quadrature."""
+        """Tells whether the grid covers the sphere with a known quadrature."""
         return self.kind in GEOMETRIES
 
     @functools.cached_property
@@ -205,22 +205,22 @@ class Grid:
 
     @property
     def is_sphere(self) -> bool:
-        """Whether the grid is global, but for a few rows about the poles at most."""
+        """Tells whether the grid is global, but for a few rows about the poles at most."""
         return self.completion is not None
 
     @property
     def has_coordinates(self) -> bool:
-        """Whether rows and columns have latitudes and longitudes."""
+        """Tells whether rows and columns have latitudes and longitudes."""
         return self.kind not in ("pixels", "curvilinear")
 
     @property
     def has_points(self) -> bool:
-        """Whether the latitudes and longitudes of the points are known."""
+        """Tells whether the latitudes and longitudes of the points are known."""
         return self.has_coordinates
 
     @property
     def has_distances(self) -> bool:
-        """Whether distances in km between points are known."""
+        """Tells whether distances in km between points are known."""
         return self.has_coordinates
 
     def points(self) -> tuple[np.ndarray, np.ndarray]:
@@ -234,7 +234,7 @@ class Grid:
 
     @property
     def descending(self) -> bool:
-        """Whether the first row is the northernmost."""
+        """Tells whether the first row is the northernmost."""
         return len(self.latitudes) < 2 or self.latitudes[0] > self.latitudes[-1]
 
     @property
@@ -248,7 +248,7 @@ class Grid:
 
     @property
     def wraps(self) -> bool:
-        """Whether the last column's eastern neighbour is the first."""
+        """Tells whether the last column's eastern neighbour is the first."""
         if not self.has_coordinates or len(self.longitudes) < 4:
             return False
         steps = np.diff(self.longitudes)
@@ -386,7 +386,7 @@ class Grid:
     # Comparison and text
 
     def equals(self, other: Grid, tolerance: float = TOLERANCE) -> bool:
-        """Whether two grids have the same points."""
+        """Tells whether two grids have the same points."""
         return (
             type(self) is type(other)
             and self.shape == other.shape

@@ -140,7 +140,7 @@ def _axis(array: xr.DataArray, dimension: Hashable) -> tuple[np.ndarray, str] | 
 
 
 def _projection(array: xr.DataArray, attributes: Mapping[Hashable, Any]) -> Any:
-    """What states the projection: a CF mapping, else a text; empty where nothing does."""
+    """Returns the statement of the projection: a CF mapping, else a text; empty without one."""
     stated: dict[Hashable, Any] = {}
     name = str({**array.encoding, **array.attrs}.get("grid_mapping", "")).split(":")[0]
     if name:

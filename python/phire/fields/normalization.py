@@ -183,7 +183,7 @@ class Normalization:
         return (low + high) / 2, (high - low) / 2
 
     def apply_planes(self, planes: np.ndarray, out: np.ndarray) -> None:
-        """What :meth:`apply` does, from channels first to channels last.
+        """Normalises as :meth:`apply` does, from channels first to channels last.
 
         Channel by channel, some values at a time, in memory that is used again and again: what is
         between stays in the processor's cache, and the system need not hand out fresh pages.

@@ -190,7 +190,7 @@ def expand(paths: Paths) -> list[Path]:
 
 
 def format_of(path: str | os.PathLike) -> str:
-    """What a file is: :data:`STORE`, :data:`NETCDF`, :data:`ZARR` or :data:`GRIB`.
+    """Detects the format of a file: :data:`STORE`, :data:`NETCDF`, :data:`ZARR` or :data:`GRIB`.
 
     Raises:
         InputError: None of these.
@@ -217,7 +217,7 @@ def format_of(path: str | os.PathLike) -> str:
 
 
 def _is_store(path: Path) -> bool:
-    """Whether an HDF5 file is a store rather than a NetCDF file (which may hold a ``data`` too)."""
+    """Tells whether an HDF5 file is a store; a NetCDF file may hold a ``data`` too."""
     try:
         with h5py.File(path, "r") as file:
             data = file.get(DATASET)
@@ -273,7 +273,7 @@ def _open_file(
     member: int | None,
     grid: Grid | None,
 ) -> tuple[Callable[[], Source], Source | None, list[str]]:
-    """What a file has of the variables (None: nothing), how to open it again, and all it has."""
+    """Returns the wanted variables of a file (None: none), a way to reopen it, and all it has."""
     kind = format_of(path)
     if kind == GRIB:
         messages = grib.scan(path)

@@ -13,7 +13,7 @@ from phire.fields.grid import TOLERANCE, Grid
 
 @dataclasses.dataclass(frozen=True)
 class Orientation:
-    """How the rows and columns of a file lie with respect to the grid.
+    """Orientation of a file's rows and columns with respect to the grid.
 
     Attributes:
         grid: The grid as it is read: rows southward, columns eastward.

@@ -338,7 +338,7 @@ def _append_zarr(group: zarr.Group, source: Source, fields: np.ndarray, start: i
 
 
 def unusable_values(path: str | os.PathLike) -> tuple[int, int, int]:
-    """How many values and how many whole fields a written store lacks, and how many are infinite.
+    """Counts the missing values, wholly missing fields and infinite values of a written store.
 
     Of NetCDF and Zarr, which are not counted, zeros.
     """

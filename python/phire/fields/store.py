@@ -190,13 +190,13 @@ class FieldStore:
 
     @property
     def record(self) -> dict[str, Any] | None:
-        """What made the store (see :func:`phire.files.provenance`); None if phire did not."""
+        """Provenance (see :func:`phire.files.provenance`); None if phire did not make the store."""
         text = self._file.attrs.get(RECORD)
         return None if text is None else json.loads(_text(text))
 
     @property
     def missing(self) -> tuple[int, int] | None:
-        """How many values are missing, and in how many fields everywhere; None if nobody counted.
+        """Counts of missing values and of wholly missing fields; None if nobody counted.
 
         A field misses a point where any of its channels does.
         """

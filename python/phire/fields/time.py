@@ -103,12 +103,12 @@ class TimeAxis:
         return TimeAxis(np.atleast_1d(self.values[index]), self.calendar)
 
     def shares_calendar(self, other: TimeAxis) -> bool:
-        """Whether the values of both mean the same dates."""
+        """Tells whether the values of both mean the same dates."""
         return _canonical(self.calendar) == _canonical(other.calendar)
 
     @property
     def has_calendar(self) -> bool:
-        """Whether the values are dates."""
+        """Tells whether the values are dates."""
         return self.calendar is not None
 
     def rounded(self, precision: float) -> TimeAxis:
@@ -155,7 +155,7 @@ class TimeAxis:
         return duration_text(step) if self.has_calendar else f"{step} step{'s' * (step != 1)}"
 
     def gaps(self) -> list[tuple[int, int]]:
-        """Where fields are missing: (index of the field before the gap, number of missing steps).
+        """Finds gaps: (index of the field before the gap, number of missing steps).
 
         A distance that is no multiple of the step counts as the whole steps that fit in it.
         """
@@ -175,7 +175,7 @@ class TimeAxis:
 
     @property
     def increasing(self) -> bool:
-        """Whether each time lies after the one before."""
+        """Tells whether each time lies after the one before."""
         return bool((np.diff(self.values) > 0).all())
 
     def partner(self, lag: int) -> np.ndarray:

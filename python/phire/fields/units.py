@@ -22,7 +22,7 @@ ALIASES = {"mb": "millibar", "Kelvin": "kelvin", "deg C": "degC", "degrees C": "
 _TEMPERATURE = re.compile(r"\s*(°|deg(rees?)?[ _]?[cf]|[cf]\s*$|celsius|fahrenheit)", re.IGNORECASE)
 
 WATER_EQUIVALENT = " of water equivalent"
-"""What GRIB writes behind the depth of precipitation and snow."""
+"""Suffix of the units of precipitation and snow depth in GRIB."""
 
 
 def equal(first: str | None, second: str | None) -> bool:

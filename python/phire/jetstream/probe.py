@@ -1,4 +1,4 @@
-"""How much of the jet's latitude lies in frozen features: a linear probe beside its rivals.
+"""Linear probe of the jet's latitude from frozen features, beside other predictors.
 
 The index is a mean over weeks, which no single field can know: the predictors are therefore passed
 through the index's own low-pass filter, all of them alike. What varies within ten days is gone from

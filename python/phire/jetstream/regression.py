@@ -18,7 +18,7 @@ RESAMPLINGS = 1000
 
 
 def integral_time(values: np.ndarray, interval: float) -> float:
-    """How long a series remembers: the interval · (1 + 2 Σ autocorrelation, up to its first zero).
+    """Computes a series' memory: interval · (1 + 2 Σ autocorrelation, up to its first zero).
 
     Args:
         values: (series, time): series of one process, centred on the mean of them all.

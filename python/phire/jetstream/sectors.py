@@ -64,7 +64,7 @@ def sector_winds(
 
 
 def columns_of(grid: Grid, sector: tuple[float, float] | None) -> Any:
-    """What to index a sector's columns with; all of them for None."""
+    """Returns the index of a sector's columns; of all of them for None."""
     return slice(None) if sector is None else grid.columns_between(*sector)
 
 

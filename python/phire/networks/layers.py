@@ -147,7 +147,7 @@ class FewFilterConvolution(keras.layers.Conv2D):
         return self.activation(x)
 
     def _suited(self) -> bool:
-        """Whether the plain convolution would be slower."""
+        """Tells whether the plain convolution would be slower."""
         return (
             _on_processor()
             and self.data_format == "channels_last"
@@ -188,7 +188,7 @@ class FewFilterConvolution(keras.layers.Conv2D):
 
 
 def _on_processor() -> bool:
-    """Whether TensorFlow computes here, without a GPU."""
+    """Tells whether TensorFlow computes here, without a GPU."""
     if keras.backend.backend() != "tensorflow":
         return False
     import tensorflow as tf
@@ -214,7 +214,7 @@ def _in_blocks(x: Any, block: int) -> Any:
 
 
 def _taps(size: int, block: int) -> np.ndarray:
-    """Which tap of a kernel joins an input to an output pixel (block, input, output, tap)."""
+    """Returns the taps that join inputs to output pixels: (block, input, output, tap)."""
     reach = size // 2
     blocks = -(-reach // block)
     at = block * (np.arange(2 * blocks + 1) - blocks)[:, None] + np.arange(block)

@@ -23,7 +23,7 @@ from phire.pipeline.report import write_report
 from phire.pipeline.stages import Stage, expand
 
 LOGS = "logs"
-"""Where the logs of stages that run side by side lie in the pipeline's directory."""
+"""Folder of the logs of stages that run side by side, within the pipeline's directory."""
 REFUSED = 2
 """Exit status of a command that refuses its options, inputs or output before it does anything."""
 _POLL = 0.3

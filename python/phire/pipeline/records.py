@@ -17,7 +17,7 @@ from phire import files
 from phire.pipeline.stages import Stage
 
 FOLDER = ".stages"
-"""Where records lie in the pipeline's directory."""
+"""Folder of the records within the pipeline's directory."""
 DONE, NEW, CHANGED = "done", "to run", "changed"
 
 

@@ -40,7 +40,7 @@ class Cuts:
 
 @dataclasses.dataclass(frozen=True)
 class Cutter:
-    """What is done to each field.
+    """Normalises each field and cuts its patches.
 
     Attributes:
         layers: The fields.

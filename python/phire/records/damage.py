@@ -16,7 +16,7 @@ _REASONS = {
     "corrupted": "its checksum is wrong",
     "inflate": "it cannot be unpacked",
 }
-"""What signs in TensorFlow's messages mean."""
+"""Meanings of patterns in TensorFlow's messages."""
 _OTHER = "its arrays have other names or sizes"
 
 

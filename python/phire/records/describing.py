@@ -55,7 +55,7 @@ def describe_records(path: str | os.PathLike) -> dict[str, Any] | None:
 
 
 def are_bare_records(path: str | os.PathLike) -> bool:
-    """Whether these are TFRecord files without a manifest, by their names."""
+    """Tells whether these are TFRecord files without a manifest, by their names."""
     path = Path(path)
     if (path / NAME).is_file():
         return False

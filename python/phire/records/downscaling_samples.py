@@ -185,7 +185,7 @@ class Samples:
     # Fields, drawing and arranging
 
     def draft(self, options: dict, *, masked: bool = False, least_valid: float = 0.5) -> Draft:
-        """What to draw and cut; see :class:`phire.records.making.Draft`."""
+        """Returns the plan of the draw; see :class:`phire.records.making.Draft`."""
         fields = self.fields(masked)
         shape = self.shape
         steps = shape.window or 1
@@ -232,7 +232,7 @@ class Samples:
     def arrange(
         self, plan: PatchPlan, layers: Sequence[Layer], dtype: str
     ) -> tuple[writing.Contents, Cuts]:
-        """What the records of a plan hold and where their pixels come from.
+        """Returns the metadata of a plan's records and the sources of their pixels.
 
         Args:
             plan: The patches.

@@ -87,7 +87,7 @@ def pixel_head(name: str, size: int) -> bytes:
 
 
 def pixel_places(pixels: Mapping[str, int]) -> np.ndarray:
-    """How far before a record's end each feature of pixels begins.
+    """Returns how far before a record's end each feature of pixels begins, in bytes.
 
     Args:
         pixels: Bytes of each feature of pixels, in order.
@@ -129,7 +129,7 @@ def record_head(
     floats: Sequence[tuple[str, float]],
     first_pixels: bytes,
 ) -> tuple[bytes, int]:
-    """What comes before the first pixels of a framed record.
+    """Returns the bytes before the first pixels of a framed record.
 
     Args:
         length: Bytes of the framed record.

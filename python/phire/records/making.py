@@ -1,4 +1,4 @@
-"""What making pairs and making downscaling records have in common."""
+"""Common steps of writing pair records and downscaling records."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Plan = PairPlan | PatchPlan
 COMPRESSIONS = ("none", "zlib", "gzip")
 DTYPES = ("float32", "float16")
 MISSING = ("skip", "fill", "error")
-"""What can be done about missing values in records of either kind."""
+"""Policies for missing values in records of either kind."""
 CHUNK_BYTES = 1 << 25
 """Bytes of fields in one task: small enough to be lost, large enough not to be counted."""
 
@@ -213,7 +213,7 @@ def _inputs(options: Mapping[str, Any]) -> Iterator[str]:
 
 @dataclasses.dataclass(frozen=True)
 class Draft:
-    """What a kind of records decides for itself.
+    """Decisions that differ between the kinds of records.
 
     Attributes:
         layers: The fields.
@@ -256,7 +256,7 @@ class Made:
 def common_facts(
     store: InputFile, chosen: np.ndarray, made: Made, options: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What both kinds of records state in their manifest, by the names of its attributes.
+    """Returns the entries of the manifest common to both kinds, by the names of its attributes.
 
     Args:
         store: The (high-resolution) fields.

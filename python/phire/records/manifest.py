@@ -1,4 +1,4 @@
-"""What a directory of records holds: ``records.json``."""
+"""Manifest of a directory of records: ``records.json``."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from phire.fields.regridding import Regridder
 from phire.records.inputs import InputFile
 
 METHODS = ("bilinear", "conservative")
-"""How a coarse input can be brought to the grid of the blocks."""
+"""Methods of regridding a coarse input to the grid of the blocks."""
 
 SAME_PLACE = 0.02
 """Share of a grid's spacing by which its points may miss their places."""
@@ -275,7 +275,7 @@ def _pixel_points(file: InputFile, coarse: CoarseGrid) -> Points | None:
 
 
 def _reach(file: InputFile, wanted: Grid) -> tuple[int, int] | None:
-    """How many rows and columns of a grid an input holds, from the first on.
+    """Counts the rows and columns of a grid that an input holds, from the first on.
 
     One may be missing at the end: a model's coarse grid may end a block before its fine one. None
     where more are, or where the input lies on other points.

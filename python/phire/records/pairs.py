@@ -184,7 +184,7 @@ def pair_schema(
 def arrange_pairs(
     plan: PairPlan, source: InputFile, patch: tuple[int, int], classes: int, dtype: str
 ) -> tuple[writing.Contents, Cuts]:
-    """What the records of a plan hold and where their pixels come from.
+    """Returns the metadata of a plan's records and the sources of their pixels.
 
     Args:
         plan: The pairs.
@@ -219,7 +219,7 @@ def arrange_pairs(
 def patch_edges(
     grid: Grid, row: np.ndarray, column: np.ndarray, patch: tuple[int, int]
 ) -> list[np.ndarray]:
-    """Where patches lie, as AtmoDist's records say it.
+    """Returns the position of patches in the convention of AtmoDist's records.
 
     Args:
         grid: The grid.

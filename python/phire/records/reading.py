@@ -240,7 +240,7 @@ def _covariates(schema: SampleSchema, times: np.ndarray, columns: np.ndarray) ->
 
 
 class _TensorMath:
-    """What a normalisation needs, on tensors of any float type."""
+    """Mathematical functions of a normalisation on tensors of any float type."""
 
     abs, sign, log1p, expm1 = tf.abs, tf.sign, tf.math.log1p, tf.math.expm1
     log, exp, sqrt, square = tf.math.log, tf.exp, tf.sqrt, tf.square

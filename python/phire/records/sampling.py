@@ -39,7 +39,7 @@ def window(
     *,
     wraps: bool | None = None,
 ) -> Window:
-    """Where patches of a size may lie.
+    """Allowed positions of patches of a size.
 
     Args:
         grid: The grid of the fields.

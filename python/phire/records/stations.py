@@ -133,7 +133,7 @@ def read_stations(path: str, grid: Grid, time: TimeAxis, *, withhold: float, see
 
 
 def _on_grid(grid: Grid, latitude: float, longitude: float) -> bool:
-    """Whether a place lies in a cell of the grid."""
+    """Tells whether a place lies in a cell of the grid."""
     row, column = grid.nearest(latitude, longitude)
     rows, columns = grid.spacing
     offset = abs((grid.longitudes[column] - longitude + 180) % 360 - 180)

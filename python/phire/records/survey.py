@@ -1,4 +1,4 @@
-"""Where values are missing: which fields are concerned and which patches would touch them.
+"""Survey of missing values: the fields concerned and the patches that would touch them.
 
 A survey reads every field once. It is made only when a missing value was met, or when missing
 values are to be refused.
@@ -25,7 +25,7 @@ from phire.records.spreading import spread
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """What one field was found to hold.
+    """Missing and infinite values found in one field.
 
     Attributes:
         time: Its index.
@@ -89,7 +89,7 @@ def look(
 
 
 def too_many(counts: np.ndarray, layer: Layer, place: Window, allowed: int = 0) -> np.ndarray:
-    """Which patches of a layer hold more marks than are allowed.
+    """Finds the patches of a layer that hold more marks than are allowed.
 
     Args:
         counts: (H, W) marks at each point.
@@ -117,7 +117,7 @@ def too_many(counts: np.ndarray, layer: Layer, place: Window, allowed: int = 0) 
 
 
 class Survey:
-    """What was found in all fields.
+    """Missing and infinite values found in all fields.
 
     Attributes:
         partly, wholly: Number of fields of which some or all is missing.
@@ -138,7 +138,7 @@ class Survey:
         self._place = place
 
     def blocked(self, times: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Whether too much is missing of patches; see :data:`phire.records.sampling.Blocked`."""
+        """Tells whether patches lack too much; see :data:`phire.records.sampling.Blocked`."""
         answer = np.zeros(len(times), bool)
         if not len(self.times):
             return answer

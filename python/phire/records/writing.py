@@ -28,7 +28,7 @@ BLOCK = 4 << 20
 
 @dataclasses.dataclass(frozen=True)
 class Contents:
-    """What records hold beside the values of their pixels.
+    """Metadata of records: everything beside the values of their pixels.
 
     Attributes:
         integers: The integer features, (n,) each, in order.
@@ -48,7 +48,7 @@ class Contents:
         return len(next(iter(self.integers.values())))
 
     def part(self, which: np.ndarray) -> Contents:
-        """Those of some of the records."""
+        """Returns the metadata of some of the records."""
         return Contents(
             {name: values[which] for name, values in self.integers.items()},
             {name: values[which] for name, values in self.floats.items()},
@@ -59,7 +59,7 @@ class Contents:
 
 @dataclasses.dataclass(frozen=True)
 class Places:
-    """Where each record goes.
+    """Shard and byte offset of each record.
 
     Attributes:
         shard: (n,) number of the shard.

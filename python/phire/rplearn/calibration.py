@@ -12,7 +12,7 @@ from phire.errors import InputError
 def reliability(
     probabilities: np.ndarray, labels: np.ndarray, *, bins: int = 15
 ) -> tuple[xr.Dataset, float]:
-    """How often predictions come true, by the probability they were given.
+    """Computes how often predictions come true, by the probability they were given.
 
     Args:
         probabilities: (n, classes).

@@ -1,4 +1,4 @@
-"""Where on the globe, in which season and at which hour a network tells the lag well."""
+"""Maps of a network's certainty about the lag, by place, season and hour."""
 
 from __future__ import annotations
 

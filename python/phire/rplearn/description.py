@@ -1,4 +1,4 @@
-"""What stands in a metric's directory, read without loading a network."""
+"""Description of a metric's directory, read without loading a network."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def read_metric_file(path: str | os.PathLike) -> dict[str, Any]:
 
 
 def describe_metric(path: str | os.PathLike) -> dict[str, Any] | None:
-    """What ``phire info`` shows of a metric; None where ``path`` is no metric."""
+    """Returns the lines of ``phire info`` about a metric; None where ``path`` is not a metric."""
     path = Path(path)
     if not (path / METRIC_FILE).is_file():
         return None

@@ -1,4 +1,4 @@
-"""How measures of difference grow with the time between two fields."""
+"""Growth of distances with the time between two fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How networks are trained unless told otherwise."""
+"""Default training recipes of the networks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from phire.training import Adam, for_float16
 CLIP_NORM = 5.0
 """Largest norm of each variable's gradient, unless told otherwise."""
 LEARNING_RATES = {"sgd": 0.1, "adam": 1e-3}
-"""Where each optimizer begins, unless told otherwise."""
+"""Default learning rate of each optimizer."""
 
 
 @dataclass(frozen=True)

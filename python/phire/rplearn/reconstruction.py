@@ -71,7 +71,7 @@ def hole_of(patch: tuple[int, int]) -> tuple[slice, slice]:
 
 
 class Reconstruction(Objective):
-    """What both tasks share: one network from a patch to pixels, one loss, one optimizer."""
+    """Base of both reconstruction tasks: a network from patch to pixels, a loss, an optimizer."""
 
     def __init__(self, network: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
         self.network = network

@@ -14,7 +14,7 @@ from phire.networks import encoder as encoders
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """What an objective is built for.
+    """Task that an objective is built for: records, network and options.
 
     Attributes:
         input_shape: (H, W, C) of a patch.

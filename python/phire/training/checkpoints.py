@@ -20,7 +20,7 @@ STATE = "state.json"
 BEST = "best"
 """A file with the name of the checkpoint of the best epoch."""
 UNREADABLE = (OSError, ValueError, RuntimeError, LookupError, tf.errors.OpError)
-"""What TensorFlow raises on damaged checkpoints; an IndexError where a tensor is cut off."""
+"""Errors that TensorFlow raises on damaged checkpoints; IndexError where a tensor is cut off."""
 
 
 class Checkpoints:

@@ -1,4 +1,4 @@
-"""Where training runs: one device, several of one machine, or several machines."""
+"""Distribution strategies: one device, several of one machine, or several machines."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _workers() -> list[tuple[str, int]]:
 
 
 def is_chief(devices: str) -> bool:
-    """Whether this process writes the outputs."""
+    """Tells whether this process writes the outputs."""
     if _resolved(devices) != "multiworker":
         return True
     task = json.loads(os.environ["TF_CONFIG"])["task"]
@@ -120,7 +120,7 @@ class Agreement:
         return self._sum(tf.constant(values, tf.float32)).numpy().tolist()
 
     def any(self, condition: bool) -> bool:
-        """Whether it holds on any process; waits for them."""
+        """Tells whether it holds on any process; waits for them."""
         return self.mean(float(condition))[0] > 0
 
     def wait(self) -> None:

@@ -188,7 +188,7 @@ def _stopping_early(
 
 @dataclasses.dataclass
 class _State:
-    """Where a training stands; kept in every checkpoint."""
+    """Position of a training; saved in every checkpoint."""
 
     phase: int = 0
     epoch: int = 0
@@ -198,7 +198,7 @@ class _State:
     total_steps: int = 0
     total_epochs: int = 0
     seconds: float = 0.0
-    """Of this epoch, over all sessions."""
+    """Duration of this epoch, over all runs of the command."""
     sums: dict[str, float] = dataclasses.field(default_factory=dict)
     history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     plateaus: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)

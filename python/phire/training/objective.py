@@ -1,4 +1,4 @@
-"""What the training loop trains: an objective with its networks and optimizers."""
+"""Objectives: the networks, optimizers and steps that the training loop runs."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class Objective:
 
 
 def scalars_apart(found: Mapping[str, tf.Tensor]) -> tuple[Scalars, dict[str, tf.Tensor]]:
-    """What a step returned: its scalars, and the tensors of higher rank."""
+    """Splits the results of a step into scalars and tensors of higher rank."""
     scalars = {name: value for name, value in found.items() if value.shape.rank == 0}
     return scalars, {name: value for name, value in found.items() if name not in scalars}
 

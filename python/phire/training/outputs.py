@@ -1,4 +1,4 @@
-"""What a training leaves in its run directory, beside the checkpoints."""
+"""Outputs of a training in its run directory, beside the checkpoints."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Outputs:
                 files.write_text(path, self._objective.networks[name].to_json())
 
     def is_best(self, history: Sequence[Mapping[str, Any]]) -> bool:
-        """Whether the last epoch is the best of its phase by what the run monitors."""
+        """Tells whether the last epoch is the best of its phase by what the run monitors."""
         monitor = self.run.config["monitor"]
         scores = [row[monitor] for row in history if row["phase"] == history[-1]["phase"]
                   and monitor in row]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What ends or slows a training where a loss no longer falls.
+"""Plateau detection: lowers learning rates or stops where a loss no longer falls.
 
 Keras's callbacks of the same rules keep what they count to themselves, where no checkpoint finds
 it: a resumed training would wait anew, and end with other weights than an uninterrupted one.
@@ -39,7 +39,7 @@ class Patience:
         self.waited = waited
 
     def after_epoch(self, scores: Mapping[str, Any]) -> bool:
-        """Whether patience is at its end; epochs without the score do not count."""
+        """Tells whether patience is at its end; epochs without the score do not count."""
         if self.monitor not in scores:
             return False
         score = float(scores[self.monitor])
@@ -50,7 +50,7 @@ class Patience:
         return self.waited >= self.patience
 
     def state(self) -> dict[str, Any]:
-        """What goes on from epoch to epoch."""
+        """Returns the state carried from epoch to epoch."""
         return {"best": None if math.isinf(self.best) else self.best, "waited": self.waited}
 
 

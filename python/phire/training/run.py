@@ -39,7 +39,7 @@ class Run:
 
     @property
     def completed(self) -> bool:
-        """Whether the training came to its end."""
+        """Tells whether the training came to its end."""
         return "completed" in self.provenance
 
     @property
@@ -50,7 +50,7 @@ class Run:
 
     @property
     def checkpoints(self) -> Path:
-        """Where the checkpoints lie."""
+        """Directory of the checkpoints."""
         return self.path / CHECKPOINTS
 
     @property

@@ -19,7 +19,7 @@ Factor = Callable[[Any], Any]
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """What happens to the learning rates of the phases that it spans.
+    """Schedule of the learning rates over the phases that it spans.
 
     Attributes:
         factor: Factor of the rates at a step, a float32 scalar tensor counted from 0; None for 1.

@@ -20,7 +20,7 @@ SHARED_OUT = tf.distribute.ReduceOp.MEAN
 
 @dataclasses.dataclass(frozen=True)
 class Taken:
-    """What some steps gave.
+    """Results of several steps.
 
     Attributes:
         steps: How many were taken; the last one is the first that was not finite, if any.

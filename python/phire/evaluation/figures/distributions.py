@@ -24,7 +24,7 @@ from phire.evaluation.figures.style import (
 from phire.fields.units import power
 
 LEAST_DENSITY = 1e-6
-"""Of the greatest: below it a logarithmic axis would show single values only."""
+"""Share of the greatest density; below it a logarithmic axis would show single values only."""
 
 
 @styled

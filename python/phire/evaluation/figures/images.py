@@ -121,7 +121,7 @@ def extent_of(array: xr.DataArray) -> tuple[float, float, float, float]:
 
 
 def has_coordinates(array: xr.DataArray) -> bool:
-    """Whether an image lies on the Earth, rather than in pixels."""
+    """Tells whether an image lies on the Earth, rather than in pixels."""
     return rows_of(array) in array.coords and rows_of(array) in ("latitude", "coarse_latitude")
 
 
@@ -327,7 +327,7 @@ def blocks(names: Sequence[str], most: int = 5) -> list[list[str]]:
 
 
 def is_global(array: xr.DataArray) -> bool:
-    """Whether an image shows the whole Earth."""
+    """Tells whether an image shows the whole Earth."""
     longitudes = array[columns_of(array)].values
     latitudes = array[rows_of(array)].values
     return bool(np.ptp(longitudes) > 340 and np.ptp(latitudes) > 160)

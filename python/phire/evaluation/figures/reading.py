@@ -47,7 +47,7 @@ def _load(dataset: xr.Dataset | str | os.PathLike) -> xr.Dataset:
 
 
 class ResultsFolder:
-    """What an evaluation left in a folder.
+    """Folder of results, as an evaluation left it.
 
     Args:
         path: The folder ``OUT`` of ``phire-eval``.
@@ -85,7 +85,7 @@ class ResultsFolder:
 
     @functools.cached_property
     def provenance(self) -> dict[str, Any]:
-        """What the results were made by; empty where it was not kept."""
+        """Provenance of the results; empty where it was not recorded."""
         path = self.path / "provenance.json"
         return json.loads(path.read_text("utf-8")) if path.is_file() else {}
 
@@ -119,7 +119,7 @@ class ResultsFolder:
         return pd.read_csv(path) if path.is_file() else None
 
     def regions_of(self, metric: str) -> list[str]:
-        """Where a metric was computed: ``""`` for the whole domain, then the named regions."""
+        """Regions of a metric: ``""`` for the whole domain, then the named ones."""
         found = {
             file.name[len(metric) : -len(".nc")].removeprefix(".")
             for candidate in (TRUTH, *self.candidates)
@@ -195,7 +195,7 @@ def values_of(datasets: Mapping[str, xr.Dataset], coordinate: str) -> list[Any]:
 def has_values(
     datasets: Mapping[str, xr.Dataset], variable: str, channel: str | None = None
 ) -> bool:
-    """Whether any of the data sets holds a value of a variable, of one channel if it is named."""
+    """Tells whether any of the data sets holds a value of a variable (of one channel)."""
     for dataset in datasets.values():
         if variable not in dataset:
             continue

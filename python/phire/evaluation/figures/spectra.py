@@ -37,7 +37,7 @@ SLOPES = ((-3.0, "−3"), (-5 / 3, "−5/3"))
 DERIVATIVE_SLOPES = ((-1.0, "−1 (energy −3)"), (1 / 3, "+1/3 (energy −5/3)"))
 
 ROUND_OFF = 1e-13
-"""Of the greatest: less than this in a spectrum is what single precision leaves of nothing."""
+"""Share of the greatest value below which a spectrum is round-off of single precision."""
 
 RATIO_LIMITS = (0.02, 50.0)
 """The ratio panel never shows more than this: an empty end would squeeze all else flat."""
@@ -45,7 +45,7 @@ RATIO_LIMITS = (0.02, 50.0)
 
 @dataclasses.dataclass(frozen=True)
 class _Axis:
-    """What a spectrum is drawn against."""
+    """Horizontal axis of a spectrum."""
 
     dimension: str
     label: str

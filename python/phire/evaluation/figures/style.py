@@ -89,7 +89,7 @@ Parameters = ParamSpec("Parameters")
 
 @dataclasses.dataclass(frozen=True)
 class Style:
-    """How a candidate is drawn.
+    """Style of a candidate's lines and markers.
 
     Attributes:
         colour: As ``#rrggbb``.
