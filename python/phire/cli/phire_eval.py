@@ -190,7 +190,7 @@ def _open(name, spec, truth, scale, variables, of_runs):
         if not generator.stochastic:
             # Of several candidates only the stochastic ones have members.
             of_runs = {"minimum": of_runs["minimum"]}
-        coarse = CoarsenedSource(truth, scale, partial=generator.masked)
+        coarse = CoarsenedSource(truth, scale)
         what = f"candidate {name}: the coarsened truth"
         return PredictedSource(
             generator, coarse, fine_grid, recorded_first=True, name=what, **of_runs

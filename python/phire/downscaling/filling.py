@@ -41,13 +41,13 @@ class Filler:
         """Fills physical fields.
 
         Args:
-            fields: (n, h, w, C); missing values are NaN.
+            fields: (n, h, w, C); NaN and infinite values are missing.
             grid: Their grid.
 
         Returns:
             The filled fields, and (n, h, w) True where a channel was missing.
         """
-        gone = np.isnan(fields)
+        gone = ~np.isfinite(fields)
         missing = gone.any(-1)
         if not missing.any():
             return fields, missing

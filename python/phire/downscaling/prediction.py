@@ -138,7 +138,7 @@ def predict(
 
         generator = TrainedGenerator(run, network, epoch, sampler)
         channels = names or _channels(path, generator)
-        source = _opened(path, channels, time, coarsen, partial=generator.masked)
+        source = _opened(path, channels, time, coarsen)
         memory = None if noise_memory is None else parse_duration(noise_memory)
         predicted = PredictedSource(
             generator, source, tile=tile, any_spacing=any_spacing, fill=fill, minimum=minimum,
@@ -202,15 +202,14 @@ def _refuse(options: dict[str, Any], reason: str) -> None:
 
 
 def _opened(
-    input: str | os.PathLike, channels: tuple[str, ...] | None, time: str | None,
-    scale: int | None, partial: bool = False,
-) -> Source:  # fmt: skip
+    input: str | os.PathLike, channels: tuple[str, ...] | None, time: str | None, scale: int | None
+) -> Source:
     source = open_source(input, channels)
     if time is not None:
         source = TimeSelection(source, source.time.select_range(time))
     if scale is None:
         return source
-    coarsened = CoarsenedSource(source, scale, partial)
+    coarsened = CoarsenedSource(source, scale)
     dropped = remainder_note(source.grid, scale)
     if dropped is not None:
         progress.say(dropped)

@@ -52,7 +52,6 @@ class TrainedGenerator:
         channels, units, normalization: Of the targets.
         periodic: The network pads around the circle of longitude.
         conserves: It keeps block means.
-        masked: It was trained with missing targets masked, on block means of the points present.
         low: The array ``low`` of the schema.
         halo: Coarse points that an output depends on; None for the whole field.
         stochastic: Members differ: the network reads random numbers, or gives the parameters of a
@@ -90,7 +89,6 @@ class TrainedGenerator:
         self.periodic = any(isinstance(x, PeriodicPadding) for x in self.network.layers)
         self.conserves = any(isinstance(x, Conservation) for x in self.network.layers)
         self.schema = SampleSchema.from_dict(config["schema"])
-        self.masked = "valid" in self.schema.arrays
         self.inputs: dict[str, Any] = dict(config.get("inputs") or {})
         self.low = self.schema.arrays["low"]
         self.channels, self.units = self.schema.channels, self.schema.units

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import functools
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
@@ -48,6 +49,8 @@ class Batch:
         planes: (n, C, H, W) the same, contiguous.
         times: (n,).
         infinite: (C,) number of values that were infinite.
+        given: (n, C, H, W) True where the source had a value, None where it had one everywhere;
+            see :meth:`restrict`.
     """
 
     def __init__(self, fields: np.ndarray, times: np.ndarray) -> None:
@@ -57,6 +60,17 @@ class Batch:
         self._kept: dict[Any, Any] = {}
         self._locks: dict[Any, threading.RLock] = {}
         self._guard = threading.Lock()
+        self.given = self.present
+
+    def restrict(self, points: np.ndarray) -> None:
+        """Takes values as missing outside some points, before anything is computed of them.
+
+        Args:
+            points: (n, C, H, W) True where values stay; all of them have one.
+        """
+        if self.present is None or np.count_nonzero(self.present) > np.count_nonzero(points):
+            self.planes = np.where(points, self.planes, np.nan).astype(self.planes.dtype)
+            self._kept = {"present": points}
 
     def __len__(self) -> int:
         return len(self.planes)
@@ -120,9 +134,25 @@ class Ensemble(Batch):
         self.members = np.ascontiguousarray(np.moveaxis(fields, -1, 2))
         self._batches = [Batch(fields[:, m], times) for m in range(fields.shape[1])]
 
+    def restrict(self, points: np.ndarray) -> None:
+        """Restricts the mean and all members; see :meth:`Batch.restrict`."""
+        super().restrict(points)
+        for member, batch in enumerate(self._batches):
+            batch.restrict(points)
+            self.members[:, member] = batch.planes
+
     def each(self) -> list[Batch]:
         """A batch for each member."""
         return self._batches
+
+
+def restrict_to_common_points(batches: Sequence[Batch]) -> None:
+    """Takes values as missing in all batches at the points and times where one lacks them."""
+    masks = [batch.present for batch in batches if batch.present is not None]
+    if masks:
+        common = functools.reduce(np.logical_and, masks)
+        for batch in batches:
+            batch.restrict(common)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

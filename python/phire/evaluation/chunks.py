@@ -16,7 +16,13 @@ import numpy as np
 
 from phire import files, progress
 from phire.errors import InputError
-from phire.evaluation.accumulator import Batch, Ensemble, State, Statistic
+from phire.evaluation.accumulator import (
+    Batch,
+    Ensemble,
+    State,
+    Statistic,
+    restrict_to_common_points,
+)
 from phire.fields.cluster import cluster, naming_lost_workers
 
 LESS_MEMORY = ", and fewer workers or a smaller chunk need less"
@@ -45,7 +51,8 @@ class Work:
 
     Attributes:
         truth: A source.
-        candidates: Sources by name, on the truth's times.
+        candidates: Sources by name, on the truth's times; they are compared on common points, those
+            without a task, too.
         tasks: What to take.
     """
 
@@ -96,19 +103,17 @@ def _entering(statistic: Statistic, candidate: Batch) -> list[Batch]:
 
 
 def _read_ahead(work: Work, times: np.ndarray) -> Iterator[tuple[Batch, dict[str, Batch]]]:
-    """Reads batch after batch, the next while the last is measured."""
-    needed = {task.candidate for task in work.tasks}
-    names = [name for name in work.candidates if name in needed]
+    """Reads batch after batch, the next while the last is measured, restricted to common points."""
 
     def read(chosen: np.ndarray) -> tuple[Batch, dict[str, Batch]]:
         truth = Batch(work.truth.read(chosen), chosen)
         batches: dict[str, Batch] = {}
-        for name in names:
-            source = work.candidates[name]
+        for name, source in work.candidates.items():
             if getattr(source, "members", 0):
                 batches[name] = Ensemble(source.read_members(chosen), chosen)
             else:
                 batches[name] = Batch(source.read(chosen), chosen)
+        restrict_to_common_points([truth, *batches.values()])
         return truth, batches
 
     parts = [times[i : i + work.batch] for i in range(0, len(times), work.batch)]

@@ -26,17 +26,16 @@ class Values(Statistic):
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
         """Counts of a batch."""
         fields = truth if candidate is None else candidate
-        present, infinite = fields.present, fields.infinite
+        infinite = fields.infinite
         points = fields.planes[0, 0].size * len(fields)
-        if present is None:
-            missing, whole = np.zeros(len(infinite)), np.full(len(infinite), len(fields))
-        else:
-            missing = points - np.count_nonzero(present, axis=(0, 2, 3))
-            whole = present.all((2, 3)).sum(0)
+        given, compared = (_counts(mask, points, len(infinite))
+                           for mask in (fields.given, fields.present))  # fmt: skip
+        whole = len(fields) if fields.present is None else fields.present.all((2, 3)).sum(0)
         return {
             "infinite": infinite.astype(float),
-            "missing": missing - infinite,
-            "whole": whole.astype(float),
+            "missing": points - given - infinite,
+            "left out": given - compared,
+            "whole": np.broadcast_to(whole, infinite.shape).astype(float),
             "fields": np.full(len(infinite), float(len(fields))),
             "points": np.full(len(infinite), float(points)),
         }
@@ -158,8 +157,7 @@ def of_values(
             )
         if missing <= (0 if truth is None else truth["missing"][c]):
             continue
-        percent = 100 * missing / points
-        share = f"{percent:.2g} %" if percent < 10 else f"{percent:.0f} %"
+        share = _percent(missing, points)
         whole, fields = int(state["whole"][c]), int(state["fields"][c])
         consequence = (
             "no field is whole, so there are no spectra of it; a --region without missing values "
@@ -169,3 +167,38 @@ def of_values(
         )
         if whole < fields:
             yield f"{who} lacks {share} of the values of {channel}: {consequence}"
+
+
+def of_common_points(channels: Sequence[str], truth: State, earlier: bool) -> Iterable[str]:
+    """Tells how much of the truth is left out because a candidate lacks it.
+
+    Args:
+        channels: Names of the channels.
+        truth: The truth's state of :class:`Values`.
+        earlier: Results of other candidates were there before.
+    """
+    for c, channel in enumerate(channels):
+        left_out = truth["left out"][c]
+        if left_out:
+            yield (
+                f"{_percent(left_out, truth['points'][c])} of the truth's values of {channel} are "
+                "lacking in a candidate: truth and candidates are compared on the points that all "
+                "of them have"
+            )
+    if earlier and truth["left out"].any():
+        yield (
+            "results that were there before are of more points: --overwrite takes all of them on "
+            "the common points"
+        )
+
+
+def _counts(mask: np.ndarray | None, points: int, channels: int) -> np.ndarray:
+    """Number of values of each channel in a mask (n, C, H, W); all points where there is none."""
+    if mask is None:
+        return np.full(channels, float(points))
+    return np.count_nonzero(mask, axis=(0, 2, 3)).astype(float)
+
+
+def _percent(part: float, whole: float) -> str:
+    percent = 100 * part / whole
+    return f"{percent:.2g} %" if percent < 10 else f"{percent:.0f} %"

@@ -308,6 +308,10 @@ def _take(
                 beside = None if name == TRUTH else beside
                 told = notes.of_values(name, truth.channels, states[task.key], beside)
                 folder.note(told)
+                if name == TRUTH:
+                    earlier = {unit.candidate for unit in pending} < {TRUTH, *placed}
+                    told = notes.of_common_points(truth.channels, states[task.key], earlier)
+                    folder.note(told)
                 continue
             if not states[task.key]:
                 where = f" in {task.key.region}" if task.key.region else ""

@@ -143,21 +143,21 @@ def _short_of_poles(latitudes: np.ndarray) -> np.ndarray:
     return latitudes
 
 
-def block_mean(fields: np.ndarray, grid: Grid, scale: int, *, partial: bool = False) -> np.ndarray:
-    """Area-weighted means over blocks; a block with a missing value is missing.
+def block_mean(fields: np.ndarray, grid: Grid, scale: int) -> np.ndarray:
+    """Area-weighted means of the points present in each block; a block without any is missing.
+
+    Infinite values count as missing.
 
     Args:
         fields: (n, H, W, C) on ``grid``, in physical units.
         grid: The fine grid.
         scale: Points of a block along each side; a remainder at the south and east is dropped.
-        partial: Take the mean of the points present; a block is missing where there are none.
 
     Returns:
         (n, H // scale, W // scale, C) float32.
     """
     rows, columns = kept_window(grid, scale)
-    mean = present_block_mean if partial else weighted_block_mean
-    return mean(fields[:, rows, columns], block_weights(grid, scale))
+    return present_block_mean(fields[:, rows, columns], block_weights(grid, scale))
 
 
 def weighted_block_mean(
@@ -267,19 +267,16 @@ def block_weights(grid: Grid, scale: int) -> np.ndarray:
 
 
 class CoarsenedSource:
-    """A source coarsened by area-weighted block means, in physical units.
+    """A source coarsened by area-weighted means of the points present in each block.
 
     Args:
         source: The fine source.
         scale: Points of a block along each side.
-        partial: Take the mean of the points present in a block, as records with ``--missing mask``
-            hold it; by default a block with a missing value is missing.
     """
 
-    def __init__(self, source: Source, scale: int, partial: bool = False) -> None:
+    def __init__(self, source: Source, scale: int) -> None:
         self.source = source
         self.scale = scale
-        self.partial = partial
         self.channels = source.channels
         self.units = source.units
         self.time = source.time
@@ -288,8 +285,7 @@ class CoarsenedSource:
 
     def read(self, times: Times) -> np.ndarray:
         """Reads fields; see :class:`phire.fields.source.Source`."""
-        fields = self.source.read(times)
-        return block_mean(fields, self.source.grid, self.scale, partial=self.partial)
+        return block_mean(self.source.read(times), self.source.grid, self.scale)
 
 
 class CroppedSource:
