@@ -14,6 +14,7 @@ EXTRAS = {
 EXTRAS["notebooks"] = ["ipykernel>=6.29", "nbclient>=0.10", "nbformat>=5.10"]
 EXTRAS["docs"] = [
     "mkdocs-click>=0.8",
+    "mkdocs-jupyter>=0.25",
     "mkdocs-material>=9.5",
     "mkdocstrings[python]>=0.26",
 ]
