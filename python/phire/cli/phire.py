@@ -13,6 +13,8 @@ SUBCOMMANDS = {
     "simulate": "Simulate shallow water on the sphere and store its vorticity and divergence.",
     "convert": "Convert NetCDF, Zarr or GRIB files to a field store.",
     "regrid": "Bring fields to another grid.",
+    "climatology": "Fit mean and standard deviation by season, of the domain or of each point.",
+    "standardize": "Write fields as deviations from a climatology, and back.",
     "join": "Join stores along time into one virtual store.",
     "info": "Describe a store, records, a run, a metric or results.",
     "run": "Run a pipeline of commands from one YAML file.",

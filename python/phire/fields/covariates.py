@@ -70,11 +70,21 @@ def covariates(
             if longitudes is not None:
                 phase = phase + np.nan_to_num(longitudes) / 360
         else:
-            bounds = _years(int(values.min()), int(values.max()), calendar)
-            year = np.searchsorted(bounds, values, side="right") - 1
-            phase = (values - bounds[year]) / (bounds[year + 1] - bounds[year])
+            phase = year_phase(values, calendar)
         phases += [np.sin(2 * np.pi * phase), np.cos(2 * np.pi * phase)]
     return np.stack(phases, axis=-1).astype(np.float32)
+
+
+def year_phase(values: np.ndarray, calendar: str) -> np.ndarray:
+    """The part of the year that has passed, 0 to 1, by the length of this very year.
+
+    Args:
+        values: (n,) int64 seconds since 1970-01-01 in the calendar.
+        calendar: A CF calendar.
+    """
+    bounds = _years(int(values.min()), int(values.max()), calendar)
+    year = np.searchsorted(bounds, values, side="right") - 1
+    return (values - bounds[year]) / (bounds[year + 1] - bounds[year])
 
 
 @functools.lru_cache(maxsize=64)

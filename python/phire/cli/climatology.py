@@ -1,0 +1,36 @@
+"""``phire climatology``: mean and standard deviation by season, of the domain or of each point."""
+
+from __future__ import annotations
+
+import click
+
+from phire.cli.common import Command, CommaSeparated
+
+
+@click.command("climatology", cls=Command)
+@click.argument("source", type=click.Path())
+@click.argument("output", type=click.Path())
+@click.option(
+    "--statistics-of",
+    type=click.Choice(["domain", "point"]),
+    default="domain",
+    help="One value for all points, or one for each.",
+)
+@click.option(
+    "--seasonal",
+    metavar="HARMONICS",
+    type=int,
+    default=0,
+    help="Harmonics of the year that the statistics follow; 0 for one value over the year.",
+)
+@click.option(
+    "--variables",
+    type=CommaSeparated(str, name="NAME,..."),
+    help="Variables to take.  [default: all]",
+)
+@click.option("--time", metavar="START,STOP", help="Times to take, half-open.")
+def main(source, output, **options):
+    """Fit mean and standard deviation of the fields of SOURCE; write OUTPUT (.h5)."""
+    from phire.fields import climatology
+
+    climatology(source, output, **options)

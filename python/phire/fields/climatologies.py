@@ -1,0 +1,413 @@
+"""Climatologies: mean and standard deviation by season, over the domain or at each point."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from phire import files, progress
+from phire.errors import InputError
+from phire.fields import units
+from phire.fields.covariates import year_phase
+from phire.fields.curvilinear import grid_from_dict
+from phire.fields.ensemble import open_fields
+from phire.fields.grid import Grid
+from phire.fields.guarded_file import GuardedHDF5
+from phire.fields.output import already_made, blocks, write_source
+from phire.fields.source import Source, Times, close, indices, member_count, read_members
+from phire.fields.time import TimeAxis
+
+STATISTICS_OF = ("domain", "point")
+
+LEAST_VARIANCE = 1 / 16
+"""Least share of the plain variance that a season has: its harmonics may fall below 0."""
+
+ARRAYS = ("mean", "variance", "plain_variance")
+
+FORMAT = "phire climatology 1"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Climatology:
+    """Mean and variance of channels as harmonics of the part of the year that has passed.
+
+    A value at the phase φ of the year is a₀ + Σ_k (a_k cos 2πkφ + b_k sin 2πkφ): no month jumps.
+
+    Attributes:
+        channels: Names of the channels.
+        units: Their units.
+        statistics_of: ``domain`` (one value for all points) or ``point``.
+        harmonics: Number of harmonics; 0 where the season does not matter.
+        mean: (C, 1 + 2·harmonics, h, w) coefficients; h and w are 1 of a domain.
+        variance: The same of the squared deviations from the mean.
+        plain_variance: (C, h, w) mean of the squared deviations, whatever the season.
+        months: Months of the year that the fields were of; empty without harmonics.
+        grid: The grid of the points; None of a domain.
+    """
+
+    channels: tuple[str, ...]
+    units: tuple[str, ...]
+    statistics_of: str
+    harmonics: int
+    mean: np.ndarray
+    variance: np.ndarray
+    plain_variance: np.ndarray
+    months: tuple[int, ...] = ()
+    grid: Grid | None = None
+
+    def moments(self, time: TimeAxis) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation (n, h, w, C) at some times.
+
+        Raises:
+            InputError: A time lies in a month that the climatology does not know.
+        """
+        self.require_months(time)
+        basis = harmonic_basis(time, self.harmonics)
+        mean, variance = (
+            np.einsum("nm,cmhw->nhwc", basis, coefficients)
+            for coefficients in (self.mean, self.variance)
+        )
+        least = LEAST_VARIANCE * np.moveaxis(self.plain_variance, 0, -1)
+        return mean, np.sqrt(np.maximum(variance, least))
+
+    def require_months(self, time: TimeAxis) -> None:
+        """Refuses times in months that the climatology does not know.
+
+        Raises:
+            InputError: There is such a time, or the times have no dates.
+        """
+        if not self.harmonics:
+            return
+        _require_dates(time)
+        unknown = sorted(set(time.months().tolist()) - set(self.months))
+        if unknown:
+            raise InputError(
+                f"the climatology is of the months {', '.join(map(str, self.months))}, the fields "
+                f"also of {', '.join(map(str, unknown))}: make it of fields of all months."
+            )
+
+    def select(self, channels: Sequence[str]) -> Climatology:
+        """The climatology of some channels, in the order given.
+
+        Raises:
+            InputError: A channel is not among its own.
+        """
+        missing = [name for name in channels if name not in self.channels]
+        if missing:
+            raise InputError(
+                f"the climatology has no channel {', '.join(missing)}; it has "
+                f"{', '.join(self.channels)}."
+            )
+        places = [self.channels.index(name) for name in channels]
+        return dataclasses.replace(
+            self, channels=tuple(channels), units=tuple(self.units[p] for p in places),
+            mean=self.mean[places], variance=self.variance[places],
+            plain_variance=self.plain_variance[places],
+        )  # fmt: skip
+
+    def save(self, path: str | os.PathLike, record: dict[str, Any]) -> None:
+        """Writes the climatology to an HDF5 file with what made it."""
+        described = {
+            "format": FORMAT, "channels": self.channels, "units": self.units,
+            "statistics_of": self.statistics_of, "harmonics": self.harmonics,
+            "months": self.months, "grid": None if self.grid is None else self.grid.to_dict(),
+        }  # fmt: skip
+        with files.replacing(path) as partial, GuardedHDF5(partial) as file:
+            for name in ARRAYS:
+                file[name] = getattr(self, name)
+            # As data: an attribute holds 64 kB at most, and grids of points are larger.
+            file["description"] = json.dumps(described)
+            file.attrs["phire"] = json.dumps(record)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Climatology:
+        """Reads what :meth:`save` wrote.
+
+        Raises:
+            InputError: The file is missing or holds something else.
+        """
+        if not Path(path).exists():
+            raise InputError(f"{path} does not exist: make it with `phire climatology`.")
+        try:
+            with h5py.File(path, "r") as file:
+                described = json.loads(file["description"][()])
+                arrays = {name: file[name][...] for name in ARRAYS}
+        except (OSError, KeyError, ValueError):
+            raise InputError(f"{path} is no climatology of `phire climatology`.") from None
+        if described.pop("format", None) != FORMAT:
+            raise InputError(f"{path} is a climatology of another version: make it anew.")
+        grid = described.pop("grid")
+        lists = {name: tuple(described.pop(name)) for name in ("channels", "units", "months")}
+        return cls(
+            **described, **lists, **arrays,
+            grid=None if grid is None else grid_from_dict(grid),
+        )  # fmt: skip
+
+
+def harmonic_basis(time: TimeAxis, harmonics: int) -> np.ndarray:
+    """(n, 1 + 2·harmonics) one, and cosine and sine of multiples of the phase of the year."""
+    columns = [np.ones(len(time))]
+    if harmonics:
+        phase = 2 * np.pi * year_phase(time.values, time.calendar)
+        for k in range(1, harmonics + 1):
+            columns += [np.cos(k * phase), np.sin(k * phase)]
+    return np.stack(columns, axis=1)
+
+
+def fit_climatology(
+    source: Source,
+    *,
+    statistics_of: str = "domain",
+    harmonics: int = 0,
+    times: Times | None = None,
+) -> Climatology:
+    """Fits mean and variance by least squares over all values that are not missing.
+
+    The fields are read twice; memory does not grow with their number.
+
+    Args:
+        source: The training data.
+        statistics_of: ``domain`` or ``point``.
+        harmonics: Number of harmonics of the year; 0 for one value over the year.
+        times: The fields to use; all if not given.
+
+    Raises:
+        InputError: There are no dates where harmonics are wanted, a channel has no values or is
+            constant, or infinite values.
+    """
+    if statistics_of not in STATISTICS_OF:
+        raise InputError(
+            f"--statistics-of {statistics_of} must be one of {', '.join(STATISTICS_OF)}."
+        )
+    if not 0 <= harmonics <= 6:
+        raise InputError(f"--seasonal {harmonics}: give a number of harmonics from 0 to 6.")
+    chosen = indices(slice(None) if times is None else times, len(source.time))
+    time = source.time[chosen]
+    if harmonics:
+        _require_dates(time)
+    basis = harmonic_basis(time, harmonics)
+    mean, _ = _regression(source, chosen, basis, statistics_of, None)
+    variance, plain = _regression(source, chosen, basis, statistics_of, mean)
+    for c, channel in enumerate(source.channels):
+        if not np.isfinite(mean[c]).any():
+            raise InputError(f"channel {channel} holds nothing but missing values: leave it out.")
+        if not (plain[c] > 0).any():
+            raise InputError(f"channel {channel} is constant: it cannot be standardised.")
+    # A constant point has deviations of 0, which a standard deviation of 1 leaves as they are.
+    constant = plain == 0
+    variance[:, 0][constant] = plain[constant] = 1
+    return Climatology(
+        tuple(source.channels), tuple(source.units), statistics_of, harmonics, mean, variance,
+        plain, tuple(sorted(set(time.months().tolist()))) if harmonics else (),
+        source.grid if statistics_of == "point" else None,
+    )  # fmt: skip
+
+
+def _regression(
+    source: Source, chosen: np.ndarray, basis: np.ndarray, of: str, mean: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients (C, M, h, w) of the fields, or of their squared deviations from ``mean``.
+
+    The second result is the plain mean (C, h, w) of the same.
+    """
+    channels, terms = len(source.channels), basis.shape[1]
+    shape = source.grid.shape if of == "point" else (1, 1)
+    products = np.zeros((channels, terms, *shape))
+    weights = np.zeros((channels, terms, terms, *shape))
+    description = "climatology" if mean is None else "deviations from it"
+    with progress.progress_bar(description, len(chosen), "fields") as advance:
+        for block in blocks(source, len(chosen)):
+            for field, row in zip(source.read(chosen[block]), basis[block]):
+                _add(products, weights, field, row, mean, source.channels)
+            advance(block.stop - block.start)
+    inverse = np.linalg.pinv(np.moveaxis(weights, (1, 2), (-2, -1)), hermitian=True, rcond=1e-9)
+    coefficients = np.einsum("chwij,cjhw->cihw", inverse, products)
+    coefficients[np.broadcast_to((weights[:, :1, 0] == 0), coefficients.shape)] = np.nan
+    with np.errstate(invalid="ignore"):
+        return coefficients, products[:, 0] / weights[:, 0, 0]
+
+
+def _add(
+    products: np.ndarray,
+    weights: np.ndarray,
+    field: np.ndarray,
+    row: np.ndarray,
+    mean: np.ndarray | None,
+    channels: Sequence[str],
+) -> None:
+    """Adds one field (H, W, C) to the normal equations, in place."""
+    values = np.moveaxis(field, -1, 0).astype(np.float64)
+    if np.isinf(values).any():
+        c = int(np.isinf(values).any((1, 2)).argmax())
+        raise InputError(f"channel {channels[c]} holds infinite values: mark them as missing.")
+    if mean is not None:
+        values = (values - np.einsum("m,cmhw->chw", row, mean)) ** 2
+    present = np.isfinite(values)
+    values = np.where(present, values, 0)
+    if products.shape[2:] == (1, 1):
+        values, present = (v.sum((1, 2), keepdims=True) for v in (values, present))
+    products += row[:, None, None] * values[:, None]
+    weights += np.outer(row, row)[:, :, None, None] * present[:, None, None]
+
+
+def _require_dates(time: TimeAxis) -> None:
+    if not time.has_calendar:
+        raise InputError("--seasonal needs dates, but the fields only count steps.")
+
+
+class StandardizedSource:
+    """A source as deviations from a climatology, in its standard deviations; or the inverse.
+
+    Args:
+        source: Any source; an ensemble too.
+        climatology: Its channels may be more, in any order.
+        inverse: Whether ``source`` holds standardised fields, to be made physical.
+        name: What errors call the source.
+
+    Raises:
+        InputError: The climatology lacks a channel or month, has other units, or lies on another
+            grid.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        climatology: Climatology,
+        *,
+        inverse: bool = False,
+        name: str = "the source",
+    ) -> None:
+        self.climatology = climatology.select(source.channels)
+        difference = None
+        if not inverse:
+            difference = units.difference(source.channels, source.units, self.climatology.units)
+        elif any(not units.equal(unit, "1") for unit in source.units):
+            difference = f"units ({', '.join(source.units)}), so that they are physical already,"
+        if difference:
+            raise InputError(f"{name} has {difference} as the climatology: bring them to it first.")
+        if climatology.grid is not None and not climatology.grid.equals(source.grid):
+            raise InputError(
+                f"{name} lies on a {source.grid.describe()}, the climatology of its points on a "
+                f"{climatology.grid.describe()}: bring one to the other's grid."
+            )
+        self.climatology.require_months(source.time)
+        self.source, self.inverse = source, inverse
+        self.channels, self.grid, self.time = source.channels, source.grid, source.time
+        self.units = self.climatology.units if inverse else ("1",) * len(source.channels)
+        self.members = member_count(source)
+        self.time_chunk = getattr(source, "time_chunk", 1)
+
+    def read(self, times: Times) -> np.ndarray:
+        """Reads fields, of an ensemble its mean; see :class:`phire.fields.source.Source`."""
+        fields = self.read_members(times)
+        return fields[:, 0] if self.members == 1 else fields.mean(1)
+
+    def read_members(self, times: Times) -> np.ndarray:
+        """Reads fields of all members; see :class:`phire.fields.source.MemberSource`."""
+        chosen = indices(times, len(self.time))
+        fields = read_members(self.source, chosen)
+        mean, std = (moment[:, None] for moment in self.climatology.moments(self.time[chosen]))
+        made = fields * std + mean if self.inverse else (fields - mean) / std
+        return made.astype(np.float32)
+
+    def close(self) -> None:
+        """Closes the source."""
+        close(self.source)
+
+
+def climatology(
+    source: str | os.PathLike,
+    output: str | os.PathLike,
+    *,
+    statistics_of: str = "domain",
+    seasonal: int = 0,
+    variables: Sequence[str] | None = None,
+    time: str | tuple[str | None, str | None] | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Fits the climatology of a file; see :func:`fit_climatology`.
+
+    Args:
+        source: A field store, NetCDF, Zarr or GRIB.
+        output: The climatology to make (.h5).
+        statistics_of: ``domain`` or ``point``.
+        seasonal: Number of harmonics of the year; 0 for one value over the year.
+        variables: Names of the variables to take; by default all.
+        time: Half-open range START,STOP.
+        overwrite: Make the output anew.
+
+    Raises:
+        InputError: What is asked for is not there, or the output was made by something else.
+    """
+    options = {
+        "source": os.path.realpath(source), "fingerprint": files.fingerprint(Path(source)),
+        "statistics_of": statistics_of, "seasonal": seasonal,
+        "variables": None if variables is None else list(variables), "time": time,
+    }  # fmt: skip
+    if Path(output).suffix != ".h5":
+        raise InputError(f"{output}: name a climatology that ends with .h5.")
+    if already_made(output, options, overwrite):
+        return
+    fields = open_fields(source, variables)
+    try:
+        times = fields.time.select_range(time)
+        found = fit_climatology(
+            fields, statistics_of=statistics_of, harmonics=seasonal, times=times
+        )
+        found.save(output, files.provenance(options))
+    finally:
+        close(fields)
+    progress.say(
+        f"{output}: mean and standard deviation of {', '.join(found.channels)}, of each "
+        f"{statistics_of}, {seasonal} harmonic{'s' * (seasonal != 1)} of the year, of {len(times)} "
+        "fields."
+    )
+
+
+def standardize(
+    source: str | os.PathLike,
+    output: str | os.PathLike,
+    *,
+    climatology: str | os.PathLike,
+    inverse: bool = False,
+    overwrite: bool = False,
+) -> None:
+    """Writes a file as deviations from a climatology in its standard deviations, or the inverse.
+
+    Args:
+        source: A field store, NetCDF, Zarr or GRIB, an ensemble too.
+        output: The store to make (.h5); with the suffix .nc or .zarr, NetCDF or Zarr.
+        climatology: What :func:`climatology` made.
+        inverse: Whether ``source`` holds standardised fields, to be made physical.
+        overwrite: Make the output anew.
+
+    Raises:
+        InputError: The two do not fit, or the output was made by something else.
+    """
+    known = Climatology.load(climatology)
+    options = {
+        "source": os.path.realpath(source), "fingerprint": files.fingerprint(Path(source)),
+        "climatology": os.path.realpath(climatology),
+        "climatology_fingerprint": files.fingerprint(Path(climatology)), "inverse": inverse,
+    }  # fmt: skip
+    for path in (source, climatology):
+        if os.path.lexists(output) and os.path.exists(path) and os.path.samefile(path, output):
+            raise InputError(f"{output} is read itself: name another output.")
+    if already_made(output, options, overwrite):
+        return
+    fields = open_fields(source)
+    try:
+        made = StandardizedSource(fields, known, inverse=inverse, name=os.fspath(source))
+        write_source(
+            made, output, options=options, overwrite=overwrite, description="standardising"
+        )
+    finally:
+        close(fields)
+    progress.say(f"{output}: {len(fields.time)} fields of {', '.join(fields.channels)}.")
