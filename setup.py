@@ -97,6 +97,7 @@ setup(
         "isal>=1.6",
         "Jinja2>=3.1",
         "keras>=3.9",
+        "lazy-loader>=0.4",
         "matplotlib>=3.10",
         "pillow>=10",
         "pint>=0.24",

@@ -8,33 +8,37 @@ from __future__ import annotations
 
 import importlib
 
+import lazy_loader
+
 from phire.evaluation.registry import function_names
 
-_HOMES = {
-    "City": "cities",
-    "coherence": "functions",
-    "describe_results": "results",
-    "draw_all": "figures",
-    "evaluate": "runner",
-    "kinetic_energy_spectrum": "functions",
-    "learned_distance": "functions",
-    "measure": "functions",
-    "read_cities": "cities",
-    "statistics": "catalogue",
-    "summarise": "summary",
-    "variance_spectrum": "functions",
-    "write_report": "report",
-}
+_attribute, _, _names = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "catalogue": ["statistics"],
+        "cities": ["City", "read_cities"],
+        "figures": ["draw_all"],
+        "functions": [
+            "coherence",
+            "kinetic_energy_spectrum",
+            "learned_distance",
+            "measure",
+            "variance_spectrum",
+        ],
+        "report": ["write_report"],
+        "results": ["describe_results"],
+        "runner": ["evaluate"],
+        "summary": ["summarise"],
+    },
+)
 
-__all__ = sorted({*_HOMES, *function_names()})
+__all__ = sorted({*_names, *function_names()})
 
 
 def __getattr__(name: str) -> object:
     if name in function_names():
         return importlib.import_module(f"{__name__}.functions").function_of(function_names()[name])
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return _attribute(name)
 
 
 def __dir__() -> list[str]:

@@ -3,21 +3,12 @@
 The names are imported when they are used, so that this package loads at once.
 """
 
-from __future__ import annotations
+import lazy_loader
 
-import importlib
-from typing import Any
-
-_PLACES = {"jet_latitude": "index", "low_pass": "index", "probe_jet": "probe"}
-
-__all__ = sorted(_PLACES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *_PLACES]
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "index": ["jet_latitude", "low_pass"],
+        "probe": ["probe_jet"],
+    },
+)

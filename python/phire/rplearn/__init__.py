@@ -3,37 +3,25 @@
 The names are imported when they are used, so that describing a metric loads no network library.
 """
 
-from __future__ import annotations
+import lazy_loader
 
-import importlib
-from typing import Any
-
-_PLACES = {
-    "ContentLoss": "content_loss",
-    "FeatureSource": "field_features",
-    "FrechetDistance": "frechet",
-    "LearnedMetric": "metric",
-    "certainty_maps": "certainty",
-    "compare_runs": "comparison",
-    "describe_metric": "description",
-    "evaluate_representation": "evaluation",
-    "export_features": "field_features",
-    "frechet_atmodist_distance": "frechet",
-    "frechet_distance": "frechet",
-    "import_metric": "original",
-    "measure_distances": "field_features",
-    "source_distance": "field_features",
-    "train_representation": "training",
-}
-
-__all__ = sorted(_PLACES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *_PLACES]
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "certainty": ["certainty_maps"],
+        "comparison": ["compare_runs"],
+        "content_loss": ["ContentLoss"],
+        "description": ["describe_metric"],
+        "evaluation": ["evaluate_representation"],
+        "field_features": [
+            "FeatureSource",
+            "export_features",
+            "measure_distances",
+            "source_distance",
+        ],
+        "frechet": ["FrechetDistance", "frechet_atmodist_distance", "frechet_distance"],
+        "metric": ["LearnedMetric"],
+        "original": ["import_metric"],
+        "training": ["train_representation"],
+    },
+)
