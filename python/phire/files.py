@@ -220,6 +220,20 @@ class Stated(str):
         return stated
 
 
+def list_stated(items: Sequence[str]) -> Stated:
+    """Names after one another: ``a, b``."""
+    return Stated(", ".join(map(str, items)), [str(item) for item in items])
+
+
+def channels_stated(channels: Sequence[str], units: Sequence[str]) -> Stated:
+    """Channels with their units: ``u (m s-1), v (m s-1)``; units that are not known are null."""
+    units = [*units, *[""] * (len(channels) - len(units))]
+    return Stated(
+        ", ".join(f"{name} ({unit or 'units unknown'})" for name, unit in zip(channels, units)),
+        [{"name": str(name), "units": unit or None} for name, unit in zip(channels, units)],
+    )
+
+
 def size_stated(sizes: Sequence[int]) -> Stated:
     """Sizes of an array: ``32 × 32``."""
     return Stated(" × ".join(map(str, sizes)), [int(size) for size in sizes])

@@ -121,7 +121,7 @@ def test_saved_and_loaded_it_measures_the_same(metric, fields, tmp_path):
     facts = json.loads((tmp_path / "metric" / "metric.json").read_text())
     assert facts["layer"] == "stage2" and facts["scale"] == 2.0
     described = describe_metric(tmp_path / "metric")
-    assert described["channels"] == "vorticity [s**-1], temperature [K]"
+    assert described["channels"] == "vorticity (s**-1), temperature (K)"
     assert described["classes"] == 8
 
 

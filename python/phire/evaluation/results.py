@@ -202,23 +202,27 @@ def describe_results(path: str | os.PathLike) -> dict[str, Any] | None:
             "metric": options["metric"],
             "region": str(dataset.attrs.get("region", "")) or "all",
             "times": int(dataset.attrs.get("times", 0)),
-            "variables": ", ".join(map(str, dataset.data_vars)),
+            "variables": files.list_stated(list(dataset.data_vars)),
         }
     provenance = read_provenance(path) if path.is_dir() else None
     if provenance is None:
         return None
     options = provenance["options"]
     found = sorted(path.glob("*/*.nc"))
+    candidates = {name: _origin_text(origin) for name, origin in options["candidates"].items()}
     return {
         "kind": "evaluation results",
         "truth": _origin_text(options["truth"]),
-        "candidates": ", ".join(
-            f"{name} ({_origin_text(origin)})" for name, origin in options["candidates"].items()
+        "candidates": files.Stated(
+            ", ".join(f"{name} ({text})" for name, text in candidates.items()), candidates
         ),
-        "times": "{} from {} to {}".format(*options["times"]),
-        "scale": options["scale"] or "not given",
-        "regions": ", ".join(options["regions"]) or "none",
-        "metrics": ", ".join(sorted({file.name.split(".")[0] for file in found})),
+        "times": files.Stated(
+            "{} from {} to {}".format(*options["times"]),
+            dict(zip(("count", "first", "last"), options["times"])),
+        ),
+        "scale": options["scale"] or files.Stated("not given", None),
+        "regions": files.list_stated(list(options["regions"])) or files.Stated("none", []),
+        "metrics": files.list_stated(sorted({file.name.split(".")[0] for file in found})),
         "files": len(found),
         "report": str(path / "report.html") if (path / "report.html").is_file() else "not written",
         "phire": provenance.get("versions", {}).get("phire", ""),

@@ -33,10 +33,10 @@ def describe_store(path: str | os.PathLike) -> dict[str, Any] | None:
     with FieldStore(path) as store:
         facts: dict[str, Any] = {
             "kind": "virtual field store" if store.parts else "field store",
-            "channels": _channels(store.channels, store.units),
+            "channels": files.channels_stated(store.channels, store.units),
             **_grid_facts(store.grid),
             **_time_facts(store.time),
-            "static maps": _channels(store.static_maps, store.static_maps.values()),
+            "static maps": files.channels_stated(store.static_maps, store.static_maps.values()),
             "type": str(store.dtype),
             "size": files.Stated(files.size_text(path.stat().st_size), path.stat().st_size),
         }
@@ -83,7 +83,9 @@ def _dataset_facts(path: Path) -> dict[str, Any]:
             array = dataset[name]
             shape = " × ".join(f"{dimension} {size}" for dimension, size in array.sizes.items())
             unit = array.attrs.get("units", "units unknown")
-            facts[f"variable {name}"] = f"{shape} ({unit})"
+            sizes = {str(dimension): size for dimension, size in array.sizes.items()}
+            value = {"sizes": sizes, "units": array.attrs.get("units")}
+            facts[f"variable {name}"] = files.Stated(f"{shape} ({unit})", value)
             for dimension in array.dims:
                 if dimension not in facts and dimension in array.coords:
                     facts |= _level_facts(str(dimension), array.coords[dimension].values)
@@ -102,7 +104,8 @@ def _dataset_facts(path: Path) -> dict[str, Any]:
 def _level_facts(dimension: str, values: np.ndarray) -> dict[str, Any]:
     if dimension not in LEVELS or values.dtype.kind not in "fiu":
         return {}
-    return {dimension: ", ".join(f"{value:g}" for value in values)}
+    text = ", ".join(f"{value:g}" for value in values)
+    return {dimension: files.Stated(text, values.tolist())}
 
 
 def _grib_facts(path: Path) -> dict[str, Any]:
@@ -113,7 +116,15 @@ def _grib_facts(path: Path) -> dict[str, Any]:
         levels = sorted({(message.level_type, message.level) for message in here})
         listed = ", ".join(f"{kind} {level:g}" for kind, level in levels)
         kinds = "/".join(sorted({message.grid_type for message in here}))
-        facts[f"variable {name}"] = f"{len(here)} fields ({here[0].units}), {listed}, {kinds}"
+        facts[f"variable {name}"] = files.Stated(
+            f"{len(here)} fields ({here[0].units}), {listed}, {kinds}",
+            {
+                "fields": len(here),
+                "units": here[0].units,
+                "levels": [{"type": kind, "level": level} for kind, level in levels],
+                "grids": kinds.split("/"),
+            },
+        )
     first = [m for m in messages if m.variable == messages[0].variable]
     first = [m for m in first if (m.level_type, m.level) == (first[0].level_type, first[0].level)]
     time = TimeAxis(sorted(m.time for m in first), grib.CALENDAR)
@@ -126,12 +137,12 @@ def _counted(count: int, shape: Sequence[int]) -> files.Stated:
     return files.Stated(f"{count:,} ({count / np.prod(shape):.3%})", count)
 
 
+def _period(first: str, last: str) -> files.Stated:
+    return files.Stated(f"{first} to {last}", [first, last])
+
+
 def _range(first: float, last: float) -> files.Stated:
     return files.Stated(f"{first:.6g} … {last:.6g} degrees", [float(first), float(last)])
-
-
-def _channels(channels: Sequence[str], units: Sequence[str]) -> str:
-    return ", ".join(f"{name} ({unit or 'units unknown'})" for name, unit in zip(channels, units))
 
 
 def _grid_facts(grid: Grid) -> dict[str, Any]:
@@ -150,12 +161,12 @@ def _grid_facts(grid: Grid) -> dict[str, Any]:
 def _time_facts(time: TimeAxis) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "fields": len(time),
-        "time": f"{time.format(0)} to {time.format(-1)}",
+        "time": _period(time.format(0), time.format(-1)),
         "step": time.step_text,
-        "calendar": time.calendar or "none: fields are counted",
+        "calendar": time.calendar or files.Stated("none: fields are counted", None),
     }
     if not time.increasing:
         facts["order"] = "times do not ascend"
     found = irregularities(time, most=20)
-    facts["gaps and repetitions"] = found or "none"
+    facts["gaps and repetitions"] = found or files.Stated("none", [])
     return facts

@@ -10,6 +10,7 @@ from typing import Any
 import cftime
 import numpy as np
 
+from phire import files
 from phire.errors import InputError
 
 EPOCH = "1970-01-01 00:00:00"
@@ -147,12 +148,14 @@ class TimeAxis:
         return int(found[np.argmax(counts)])
 
     @property
-    def step_text(self) -> str:
-        """The step for people: ``3 h``, ``1 step``."""
+    def step_text(self) -> files.Stated:
+        """The step: ``3 h`` (of ISO 8601 for programs, ``PT3H``), ``1 step`` (1) or none (null)."""
         step = self.step
         if step is None:
-            return "a single time"
-        return duration_text(step) if self.has_calendar else f"{step} step{'s' * (step != 1)}"
+            return files.Stated("a single time", None)
+        if self.has_calendar:
+            return duration_stated(step)
+        return files.Stated(f"{step} step{'s' * (step != 1)}", step)
 
     def gaps(self) -> list[tuple[int, int]]:
         """Finds gaps: (index of the field before the gap, number of missing steps).
@@ -349,6 +352,14 @@ def duration_text(seconds: int) -> str:
         if seconds % length == 0 and (unit != "d" or seconds > 86400):
             return f"{seconds // length} {unit}"
     return f"{seconds} s"
+
+
+def duration_stated(seconds: int) -> files.Stated:
+    """A duration for people and, in the form of ISO 8601, for programs: ``3 h`` and ``PT3H``."""
+    text = duration_text(seconds)
+    number, unit = text.split()
+    code = f"P{number}D" if unit == "d" else f"PT{number}{unit[0].upper()}"
+    return files.Stated(text, code)
 
 
 def parse_duration(text: str) -> int:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from phire.fields.time import duration_text
-from phire.files import size_stated
+from phire.fields.time import duration_stated
+from phire.files import Stated, channels_stated, list_stated, size_stated
 from phire.records.manifest import BARE, NAME, Manifest
 
 
@@ -31,17 +31,18 @@ def describe_records(path: str | os.PathLike) -> dict[str, Any] | None:
         "kind": f"{manifest.schema.kind} records",
         "records": manifest.count,
         "shards": len(manifest.shards),
-        "channels": ", ".join(
-            f"{name} ({unit or 'units unknown'})"
-            for name, unit in zip(manifest.schema.channels, manifest.schema.units)
-        ),
+        "channels": channels_stated(manifest.schema.channels, manifest.schema.units),
         "patch": size_stated(manifest.schema.patch),
         "classes": manifest.schema.classes,
         "scale": manifest.schema.scale,
         "step": _step_text(manifest),
-        "time": None if manifest.time is None else f"{manifest.time[0]} to {manifest.time[1]}",
-        "gaps": "; ".join(f"{n} steps after {t}" for t, n in manifest.gaps) or None,
-        "repeated times": ", ".join(manifest.repeated) or None,
+        "time": manifest.time and Stated("{} to {}".format(*manifest.time), list(manifest.time)),
+        "gaps": manifest.gaps
+        and Stated(
+            "; ".join(f"{n} steps after {t}" for t, n in manifest.gaps),
+            [{"after": time, "steps": steps} for time, steps in manifest.gaps],
+        ),
+        "repeated times": manifest.repeated and list_stated(manifest.repeated),
         "missing values": _missing_text(manifest.missing),
         "normalization": _normalization_text(manifest),
         "dtype": manifest.dtype,
@@ -51,7 +52,7 @@ def describe_records(path: str | os.PathLike) -> dict[str, Any] | None:
         "seed": (manifest.options or {}).get("seed"),
         "made from": (manifest.options or {}).get("store"),
     }
-    return {name: value for name, value in facts.items() if value is not None}
+    return {name: value for name, value in facts.items() if value not in (None, ())}
 
 
 def are_bare_records(path: str | os.PathLike) -> bool:
@@ -73,13 +74,14 @@ def _step_text(manifest: Manifest) -> str | None:
     step = manifest.schema.step
     if step is None:
         return None
-    return duration_text(step) if manifest.schema.calendar else f"{step} (no dates)"
+    return duration_stated(step) if manifest.schema.calendar else Stated(f"{step} (no dates)", step)
 
 
 def _missing_text(missing: Mapping[str, Any] | None) -> str | None:
     if not missing:
         return None
-    return (
+    return Stated(
         f"in {missing['fields']} fields, {missing['absent']} more wholly (--missing "
-        f"{missing['policy']})"
+        f"{missing['policy']})",
+        dict(missing),
     )

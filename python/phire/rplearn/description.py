@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from phire.errors import InputError
-from phire.fields.time import duration_text
-from phire.files import size_stated
+from phire.fields.time import duration_stated
+from phire.files import Stated, channels_stated, list_stated, size_stated
 
 METRIC_FILE = "metric.json"
 ENCODER_FILE = "encoder.keras"
@@ -56,15 +56,11 @@ def describe_metric(path: str | os.PathLike) -> dict[str, Any] | None:
     if not (path / METRIC_FILE).is_file():
         return None
     facts = read_metric_file(path)
-    units = facts.get("units") or []
     return {
         "kind": "metric",
-        "channels": ", ".join(
-            f"{name} [{unit}]" if unit else name
-            for name, unit in zip(facts["channels"], [*units, *[""] * len(facts["channels"])])
-        ),
+        "channels": channels_stated(facts["channels"], facts.get("units") or []),
         "layer": facts["layer"],
-        "layers": ", ".join(facts["scales"]),
+        "layers": list_stated(list(facts["scales"])),
         "scale": facts["scale"],
         "normalization": facts["normalization"]["kind"],
         "patch": facts.get("patch") and size_stated(facts["patch"]),
@@ -74,19 +70,21 @@ def describe_metric(path: str | os.PathLike) -> dict[str, Any] | None:
     }
 
 
-def _step_text(step: int | None) -> str | None:
+def _step_text(step: int | None) -> Stated | None:
     """A duration; of records without dates, whose steps are counted, their number."""
     if step is None or step < 60:
-        return None if step is None else f"{step} (no dates)"
-    return duration_text(step)
+        return None if step is None else Stated(f"{step} (no dates)", step)
+    return duration_stated(step)
 
 
-def _scores(scores: Mapping[str, Any]) -> dict[str, str]:
+def _scores(scores: Mapping[str, Any]) -> dict[str, Stated]:
     """The scores a metric was chosen by, and those on test records, a line each."""
-    found = {"scores": ", ".join(_score(*one) for one in scores.items() if one[0] != "test")}
-    if scores.get("test"):
-        found["test scores"] = ", ".join(_score(*one) for one in scores["test"].items())
-    return {name: text for name, text in found.items() if text}
+    chosen_by = {name: value for name, value in scores.items() if name != "test"}
+    return {
+        name: Stated(", ".join(_score(*one) for one in found.items()), dict(found))
+        for name, found in (("scores", chosen_by), ("test scores", scores.get("test")))
+        if found
+    }
 
 
 def _score(name: str, value: Any) -> str:
