@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from phire import files
+from phire.errors import InputError
 from phire.fields.source import Source, Times, member_count, read_members
 
 
@@ -65,7 +66,8 @@ class KeptSource:
 def kept(source: Source, output: str | os.PathLike, options: Mapping[str, Any]) -> Iterator[Source]:
     """A source whose blocks outlive an interruption of the block, beside the output being made.
 
-    They are removed when the block ends as it should.
+    They are removed when the block ends as it should, and where the input cannot be used: there is
+    nothing to go on from.
 
     Args:
         source: The source.
@@ -74,5 +76,9 @@ def kept(source: Source, output: str | os.PathLike, options: Mapping[str, Any]) 
     """
     output = Path(output)
     made = KeptSource(source, output.with_name(f".{output.name}.blocks"), options)
-    yield made
+    try:
+        yield made
+    except InputError:
+        files.remove(made.folder)
+        raise
     files.remove(made.folder)
