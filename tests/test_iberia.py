@@ -46,7 +46,7 @@ def folder(tmp_path_factory):
          "--missing", "mask", "--normalization", "z", "--shards", 1, "--time", f",{SPLIT}"),
         (phire_train, folder / "records", "--out", folder / "run", "--network", "deepesd",
          "--objective", "content", "--schedule", "cosine", "--epochs", 6,
-         "--learning-rates", "2e-3", "--batch-size", 32),
+         "--learning-rates", "2e-3", "--batch-size", 32, "--weight-decay", 1),
         (phire_predict, folder / "run", LEVELS, folder / "tas.nc", "--time", f"{SPLIT},"),
         (phire_eval, FINE, "--variables", "tas", "--time", f"{SPLIT},", "--metrics", "scores,maps",
          "--scale", 5, "--candidate", f"run={folder / 'run'}",

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from phire.errors import InputError
 from phire.training import Adam, for_float16
+from phire.training.optimizers import set_weight_decay
 
 OPTIONS = [{}, {"clipnorm": 0.5}, {"epsilon": 1e-3, "beta_1": 0.5}, {"amsgrad": True}]
 
@@ -37,6 +39,23 @@ def after_steps(optimizer, start, gradients, jit):
         optimizer.learning_rate = 0.01 / (step + 1)
         apply([tf.constant(x) for x in one])
     return [np.asarray(x) for x in [*variables, *optimizer.variables]]
+
+
+def test_weight_decay_is_that_of_adamw_without_vectors():
+    start = [np.ones((5, 3), "f4"), np.ones(4, "f4")]
+    gradients = [[np.full(x.shape, power, "f4") for x in start] for power in (1.0, 0.1, -3.0)]
+    decayed = Adam(0.01)
+    set_weight_decay([decayed], 2.0)
+    expected = keras.optimizers.AdamW(0.01, weight_decay=2.0)
+    plain = Adam(0.01)
+    mine, adamw, without = (
+        after_steps(one, start, gradients, False) for one in (decayed, expected, plain)
+    )
+    np.testing.assert_allclose(mine[0], adamw[0], rtol=2e-5)
+    assert np.abs(mine[0] - without[0]).min() > 0.01
+    np.testing.assert_array_equal(mine[1], without[1])
+    with pytest.raises(InputError, match="--weight-decay -1 must be positive"):
+        set_weight_decay([decayed], -1)
 
 
 def test_a_gradient_of_rows_goes_through_kerass():

@@ -338,6 +338,11 @@ def training_options(function: Callable) -> Callable:
         click.option("--ema", type=float, help="Decay of a moving average of the weights."),
         click.option("--clip-norm", type=float, help="Largest norm of all gradients together."),
         click.option("--clip-value", type=float, help="Largest component of a gradient."),
+        click.option(
+            "--weight-decay",
+            type=float,
+            help="Share of the weights, times the learning rate, taken off in a step.",
+        ),
         click.option("--seed", type=int, default=0, help="Seed of weights and of the order."),
         click.option(
             "--devices",

@@ -21,6 +21,7 @@ from phire.training.averaging import WeightAverage
 from phire.training.checkpoints import Checkpoints
 from phire.training.clipping import set_clipping
 from phire.training.objective import Objective, learning_rate_of
+from phire.training.optimizers import set_weight_decay
 from phire.training.outputs import Outputs
 from phire.training.phase import Phase
 from phire.training.plateau import Patience, ReduceOnPlateau
@@ -48,6 +49,7 @@ def train(
     clip_norm: float | None = None,
     clip_variable_norm: float | None = None,
     clip_value: float | None = None,
+    weight_decay: float | None = None,
     seed: int = 0,
     devices: str = "auto",
     precision: str = "float32",
@@ -83,6 +85,7 @@ def train(
             finished networks are of; None for none.
         clip_norm, clip_variable_norm, clip_value: See
             :func:`phire.training.clipping.set_clipping`.
+        weight_decay: See :func:`phire.training.optimizers.set_weight_decay`.
         seed: Seed of initial weights and of what the steps draw.
         devices: ``auto``, ``cpu``, ``gpu`` or ``multiworker``.
         precision: ``float32``, ``bfloat16`` or ``float16``.
@@ -114,6 +117,8 @@ def train(
         **options, "ema": ema, "clip": clipping, "monitor": monitor, "seed": seed,
         "precision": precision,
     }  # fmt: skip
+    if weight_decay is not None:
+        options["weight_decay"] = weight_decay
     if patience is not None or restore_best:
         options |= {"patience": patience, "min_delta": min_delta, "restore_best": restore_best}
     phases = _stopping_early(phases, monitor, patience, min_delta)
@@ -145,6 +150,7 @@ def train(
             averaged = [objective.networks[name] for name in objective.exported]
             average = None if ema is None else WeightAverage(averaged, ema)
         set_clipping(objective.optimizers.values(), **clipping)
+        set_weight_decay(objective.optimizers.values(), weight_decay)
         if chief:
             opened = prepare_run(run, options, overwrite)
         agreement.wait()  # for the chief to have made the directory

@@ -1,11 +1,36 @@
-"""Optimizers that can be faster on TensorFlow than Keras's own."""
+"""Optimizers: Adam by TensorFlow's kernel, which is faster than Keras's own; weight decay."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import keras
 import tensorflow as tf
+
+from phire.errors import InputError
+
+
+def set_weight_decay(optimizers: Iterable[keras.optimizers.Optimizer], decay: float | None) -> None:
+    """Has optimizers shrink their weights by ``decay`` times the learning rate in every step.
+
+    Decoupled from the gradient (Loshchilov & Hutter 2019, arXiv:1711.05101). Of :class:`Adam`
+    biases and other vectors are left alone.
+
+    Args:
+        optimizers: Each decays its own variables.
+        decay: None leaves the optimizers as they are.
+
+    Raises:
+        InputError: It is not positive.
+    """
+    if decay is None:
+        return
+    if not decay > 0:
+        raise InputError(f"--weight-decay {decay} must be positive.")
+    for optimizer in optimizers:
+        inner = getattr(optimizer, "inner_optimizer", optimizer)  # of one that scales the loss
+        inner.weight_decay = decay
 
 
 class Adam(keras.optimizers.Adam):
@@ -14,6 +39,10 @@ class Adam(keras.optimizers.Adam):
     Keras's own is a dozen operations a variable, each a pass over its memory and, on a GPU, a
     launch. Arguments, state and result, to rounding, are those of ``keras.optimizers.Adam``.
     """
+
+    def _use_weight_decay(self, variable: Any) -> bool:
+        """Decays matrices and kernels alone: biases and scales of normalisation keep their size."""
+        return len(variable.shape) > 1
 
     def update_step(self, gradient: Any, variable: tf.Variable, learning_rate: Any) -> None:
         """Updates one variable by its dense gradient."""
