@@ -3,7 +3,7 @@
 
 Simulates the shallow-water flow, trains the learned distance on it, trains generators that differ
 in their content alone (equal steps on equal patches, several seeds), evaluates them on held-out
-whole fields, and draws the table and the figures of docs/results.md.
+whole fields, and draws the table and the figures of docs/results/content-losses.md.
 
 Every step goes on where it was interrupted: give the same command again. Minutes of the budget are
 those in which generators train; what else takes time is shared by all of them.

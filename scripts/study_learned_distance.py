@@ -5,7 +5,7 @@ Simulates the shallow-water flow, trains the learned distance on it from several
 epochs on one period and measures on another that nothing was chosen by: how often the lag is told,
 how the distances grow with lag, up to three times the largest lag trained on. Then it predicts the
 latitudes of the jets of another simulation from the features. Draws the tables and the figure of
-docs/results.md.
+docs/results/learned-distance.md.
 
 Every step goes on where it was interrupted: give the same command again.
 """

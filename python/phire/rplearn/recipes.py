@@ -44,7 +44,7 @@ class Recipe:
 
 
 # What a laptop trains in minutes. Adam has it learn from the start, without a warm-up; gradient
-# descent at 0.1 stands still for most of an epoch first (docs/results.md).
+# descent at 0.1 stands still for most of an epoch first (docs/results/learned-distance.md).
 RECIPES: Mapping[str, Recipe] = {
     "tiny": Recipe(
         optimizer="adam", warm_up_epochs=0, epochs=3, cool_down_epochs=2, validate_every=1,
