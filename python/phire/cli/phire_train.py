@@ -80,9 +80,15 @@ from phire.cli.paths import RECORDS, RUN, STATISTICS
     type=CommaSeparated(name="NAME,..."),
     help="Bare TFRecord files: names of their channels.",
 )
+@click.option(
+    "--folds",
+    type=int,
+    default=0,
+    help="Train as many further runs, each without a part of the times, for residual=RUN.",
+)
 @training_options
 def main(records, out, **options):
     """Train a network on the downscaling records RECORDS."""
-    from phire.downscaling import train_generator
+    from phire.downscaling.fold_training import train_with_folds
 
-    train_generator(records, out, **options)
+    train_with_folds(records, out, **options)

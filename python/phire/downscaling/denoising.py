@@ -147,6 +147,7 @@ class DenoisedFields:
         members: Sequence[int],
         closed: bool = False,
         noise_memory: float | None = None,
+        base: np.ndarray | None = None,
         together: int = 8,
     ) -> np.ndarray:
         """Samples members of fine fields.
@@ -162,6 +163,8 @@ class DenoisedFields:
             closed: The fields go around the circle of longitude.
             noise_memory: Seconds over which a member's noise is correlated in time; None for
                 independent noise at every time.
+            base: (n, H, W, C) normalised fields of the run that the residual is to; by default
+                the interpolated coarse field or zero, as the objective's target is.
             together: Fields of all members whose states are held at once.
 
         Returns:
@@ -175,7 +178,8 @@ class DenoisedFields:
         ]
         shape = height * scale, width * scale, len(self.schema.channels)
         fine = np.empty((len(members), len(times), *shape), np.float32)
-        base = self._base(inputs["low"], closed)
+        if base is None:
+            base = self._base(inputs["low"], closed)
         pairs = list(itertools.product(range(len(times)), range(len(members))))
         levels = self.choice.levels
         # The start of signal levels is noise alone, of unit size.
@@ -202,11 +206,11 @@ class DenoisedFields:
     def _base(self, low: np.ndarray, closed: bool) -> np.ndarray:
         """The field that residuals are of, (n, H, W, C), or zeros."""
         if not closed or self.schema.margin:
-            found = np.asarray(self.target.base(low))
+            found = np.asarray(self.target.base({"low": low}))
         else:
             reach = 3
             around = np.concatenate([low[:, :, -reach:], low, low[:, :, :reach]], axis=2)
-            found = np.asarray(self.target.base(around))
+            found = np.asarray(self.target.base({"low": around}))
             if found.ndim:
                 found = found[:, :, reach * self.schema.scale : -reach * self.schema.scale]
         return found if found.ndim else np.zeros(len(low), np.float32)

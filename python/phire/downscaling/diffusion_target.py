@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -28,15 +28,16 @@ SAMPLES = 256
 class DiffusionTarget:
     """Map between normalised fine fields and the numbers that noise is added to.
 
-    ``residual`` subtracts the coarse field, brought to the fine normalization and interpolated by
-    cubic convolution, from every channel that ``low`` has, too; the other channels stay fields.
-    Then each channel is divided by ``sigma_data``, its root mean square, so that one noise level
-    means the same for all.
+    ``mean`` is subtracted where it is given. Else ``residual`` subtracts the coarse field, brought
+    to the fine normalization and interpolated by cubic convolution, from every channel that ``low``
+    has, too; the other channels stay fields. Then each channel is divided by ``sigma_data``, its
+    root mean square, so that one noise level means the same for all.
 
     Attributes:
         schema: Schema of the records.
         kind: ``residual`` or ``field``.
         sigma_data: One number a channel.
+        mean: ``mean(batch)``, the normalised fields of a trained run; None for none.
 
     Raises:
         InputError: The kind is unknown, ``low`` has none of the targets' channels, or there is
@@ -46,6 +47,7 @@ class DiffusionTarget:
     schema: SampleSchema
     kind: str
     sigma_data: tuple[float, ...]
+    mean: Callable[[Mapping[str, Any]], Any] | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in TARGETS:
@@ -56,7 +58,9 @@ class DiffusionTarget:
                 f"sigma_data={np.ravel(sigma).tolist()} must be one positive number for each of "
                 f"{', '.join(channels)}."
             )
-        if self.kind == "residual" and not self.shared:
+        if self.mean is not None and self.kind == "field":
+            raise InputError("residual=RUN and target=field exclude each other: leave one out.")
+        if self.kind == "residual" and not self.shared and self.mean is None:
             low = self.schema.arrays["low"].channels
             raise InputError(
                 f"target=residual: low ({', '.join(low)}) has none of the targets "
@@ -69,12 +73,16 @@ class DiffusionTarget:
         low = self.schema.arrays["low"].channels
         return [name for name in self.schema.channels if name in low]
 
-    def base(self, low: Any) -> Any:
+    def base(self, batch: Mapping[str, Any]) -> Any:
         """Returns the normalised field that is subtracted, (B, H, W, C); zero where none is.
 
         Args:
-            low: (B, h, w, Cl) normalised, the schema's margin included.
+            batch: Arrays of a sample: ``low`` (B, h, w, Cl), normalised and with the schema's
+                margin, and with ``mean`` what its network reads.
         """
+        if self.mean is not None:
+            return self.mean(batch)
+        low = batch["low"]
         ops, channels = keras.ops, self.schema.channels
         shared = self.shared if self.kind == "residual" else []
         if not shared:
@@ -100,17 +108,17 @@ class DiffusionTarget:
             axis=-1,
         )
 
-    def scaled(self, high: Any, low: Any) -> Any:
+    def scaled(self, high: Any, batch: Mapping[str, Any]) -> Any:
         """Returns the target of unit size of normalised fields."""
-        return (high - self.base(low)) / np.float32(self.sigma_data)
+        return (high - self.base(batch)) / np.float32(self.sigma_data)
 
-    def fields(self, scaled: Any, low: Any) -> Any:
+    def fields(self, scaled: Any, batch: Mapping[str, Any]) -> Any:
         """Inverts :meth:`scaled`."""
-        return scaled * np.float32(self.sigma_data) + self.base(low)
+        return scaled * np.float32(self.sigma_data) + self.base(batch)
 
 
 def with_measured_scales(
-    options: Mapping[str, Any], schema: SampleSchema, records: Any
+    options: Mapping[str, Any], schema: SampleSchema, records: Any, mean: Any = None
 ) -> dict[str, Any]:
     """Fills in those of :data:`MEASURED` that are among an objective's options and None.
 
@@ -124,6 +132,7 @@ def with_measured_scales(
         options: Options of the objective; returned as they are without ``sigma_data``.
         schema: Schema of the records.
         records: Records to measure on, with a method ``dataset``.
+        mean: See :class:`DiffusionTarget`.
 
     Raises:
         InputError: See :class:`DiffusionTarget`; ``sigma_min`` is not below ``sigma_max``; a target
@@ -135,7 +144,9 @@ def with_measured_scales(
     given = found["sigma_data"]
     if isinstance(given, int | float):
         given = [given] * len(schema.channels)
-    target = DiffusionTarget(schema, found["target"], tuple(given or [1.0] * len(schema.channels)))
+    target = DiffusionTarget(
+        schema, found["target"], tuple(given or [1.0] * len(schema.channels)), mean
+    )
     if None not in (found["sigma_min"], found["sigma_max"]):
         check_sigma_range(found["sigma_min"], found["sigma_max"])
     if given and None not in (found["sigma_min"], found["sigma_max"]):
@@ -172,7 +183,7 @@ def _some_targets(target: DiffusionTarget, records: Any) -> tuple[np.ndarray, np
             continue
         high = np.asarray(batch["high"])
         valid = np.asarray(batch["valid"]) > 0 if "valid" in batch else np.ones(high.shape, bool)
-        scaled = np.asarray(target.scaled(np.where(valid, high, 0), batch["low"]), np.float64)
+        scaled = np.asarray(target.scaled(np.where(valid, high, 0), batch), np.float64)
         fields.append(np.where(valid, scaled, 0))
         masks.append(valid)
         if len(fields) * size >= SAMPLES:

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from phire import progress
+from phire.downscaling.residual_base import ResidualBase
 from phire.downscaling.shapes import shapes_of
 from phire.errors import InputError
 from phire.fields.normalization import Normalization
@@ -33,6 +34,7 @@ class Task:
         start_path: The run that these are of, for messages.
         source: Network whose layers to begin from where they correspond; None for none.
         trainable: Patterns of the layers that learn; all do where it is empty.
+        residual: Trained run whose fields a denoiser learns the residual to; None for none.
     """
 
     schema: SampleSchema
@@ -43,6 +45,7 @@ class Task:
     start_path: str = ""
     source: keras.Model | None = None
     trainable: tuple[str, ...] = ()
+    residual: ResidualBase | None = None
 
     @property
     def shapes(self) -> Shapes:

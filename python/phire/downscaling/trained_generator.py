@@ -19,6 +19,7 @@ from phire.downscaling.random_inputs import (
     draw_noise,
     is_stochastic,
 )
+from phire.downscaling.residual_base import NETWORK
 from phire.downscaling.sampler_choice import choose_sampler
 from phire.downscaling.tiling import apply_in_tiles, with_margin
 from phire.downscaling.whole_fields import WholeFields
@@ -108,6 +109,9 @@ class TrainedGenerator:
         self._random = self.sampler is not None or is_stochastic(self.network)
         self.stochastic = self._random or self.distribution is not None
         self._sampler_given = sampler or ""
+        self._mean = None
+        if self.sampler is not None and self._objective.get("residual"):
+            self._mean = TrainedGenerator(run, NETWORK)
         self._graphs: dict[tuple, Callable[[dict], Any]] = {}
         self._denoisers: dict[int | None, DenoisedFields] = {}
 
@@ -393,11 +397,15 @@ class TrainedGenerator:
             self._denoisers[tile] = DenoisedFields(
                 self.network, self.schema, self._objective, self._sampler_given, tile=tile
             )
+        base = None
+        if self._mean is not None:
+            arrays = self._mean._further_arrays(fields)
+            base = self._mean._member(fields, low, *arrays, tile or TILE, seed, 0, None)
         position = np.tile(np.int32(fields.position), (len(low), 1))
         made = self._denoisers[tile].sample(
             {"low": low, **fine, **constant, "position": position},
             seed=seed, times=fields.times, members=[member], closed=fields.coarse.wraps,
-            noise_memory=noise_memory,
+            noise_memory=noise_memory, base=base,
         )  # fmt: skip
         return made[0]
 

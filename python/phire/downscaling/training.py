@@ -13,6 +13,7 @@ from phire import files, progress
 from phire.downscaling.contents.weighted_sum import content_text, metrics_of, parse_content
 from phire.downscaling.diffusion_target import with_measured_scales
 from phire.downscaling.objectives.supervised import PRETRAINING
+from phire.downscaling.residual_base import NETWORK, ResidualBase
 from phire.downscaling.run_inputs import recorded_inputs
 from phire.downscaling.task import Task
 from phire.errors import InputError
@@ -20,6 +21,7 @@ from phire.fields.units import difference
 from phire.networks import network as networks
 from phire.parts import Specification
 from phire.records import Records, naming_damage, open_records
+from phire.records.folds import FoldedRecords, fold_edges
 from phire.records.schema import SampleSchema
 from phire.training import (
     Phase,
@@ -61,6 +63,7 @@ def train_generator(
     normalization: str | None = None,
     statistics: str | os.PathLike | None = None,
     channels: Sequence[str] | None = None,
+    fold: tuple[int, int] | None = None,
     seed: int = 0,
     devices: str = "auto",
     **loop: Any,
@@ -95,6 +98,8 @@ def train_generator(
             ``distance`` (learned; needs a metric in the objective's content).
         normalization, statistics, channels: For bare TFRecord files; see
             :func:`phire.records.open_records`.
+        fold: (number, of how many): the part of the records' times to leave out; see
+            :func:`phire.downscaling.fold_training.train_with_folds`.
         seed, devices, **loop: See :func:`phire.training.train`: ``ema``, ``clip_norm``,
             ``precision``, ``jit``, ``deterministic``, ``overwrite`` ….
 
@@ -112,6 +117,11 @@ def train_generator(
     bare = {"normalization": normalization, "statistics": statistics, "channels": channels}
     opened, held_out = _open_both(records, validation, bare, batch_size)
     schema = opened.schema
+    left_out = {}
+    if fold is not None:
+        edges = fold_edges(opened, fold[1])
+        opened = FoldedRecords(opened, edges, left_out=fold[0])
+        left_out = {"fold": {"number": fold[0], "of": fold[1], "edges": edges}}
     _check_periodic(network_options, schema, records)
     metrics = metrics_of(objective_options.get("content") or "mse")
     if metrics:  # from another folder, the same metric has another relative path
@@ -120,7 +130,14 @@ def train_generator(
         metrics = metrics_of(content)
     kernel = [objective_options["metric"]] if objective_options.get("metric") else []
     _check_selection(select, validation, metrics, denoises="sigma_data" in objective_options)
-    objective_options = with_measured_scales(objective_options, schema, opened)
+    residual = None
+    if objective_options.get("residual"):
+        residual = ResidualBase.open(objective_options["residual"], schema)
+        objective_options = {**objective_options, "residual": str(residual.path.resolve())}
+        opened = residual.with_folds(opened)
+        held_out = held_out and residual.with_folds(held_out)
+        left_out["residual_fingerprint"] = residual.fingerprint()
+    objective_options = with_measured_scales(objective_options, schema, opened, residual)
     if loop.get("ema") is None:
         loop["ema"] = objective_options.get("ema")
     source = None if pretrained is None else open_run(pretrained)
@@ -128,7 +145,16 @@ def train_generator(
     start = None if source is None else source.network("generator").get_weights()
     if "sigma_data" in objective_options and "denoiser" in network_options:
         network_options = {**network_options, "denoiser": True}
-    task = Task(schema, network, network_options, conserve, start, str(pretrained), **warm_start)
+    task = Task(
+        schema,
+        network,
+        network_options,
+        conserve,
+        start,
+        str(pretrained),
+        **warm_start,
+        residual=residual,
+    )
     given = {
         "records": _absolute(records),
         "records_fingerprint": files.fingerprint(records),
@@ -144,6 +170,7 @@ def train_generator(
         "pretrained": _absolute(pretrained),
         "schema": schema.to_dict(),
         "inputs": recorded_inputs(opened.manifest),
+        **left_out,
     }
     for name, value in (("initialize_from", _absolute(initialize_from)), ("trainable", trainable)):
         if value:
@@ -170,11 +197,22 @@ def train_generator(
             devices=devices,
             **loop,
         )
+    if residual is not None:
+        _copy(
+            residual.path / "networks" / "generator.keras",
+            run.path / "networks" / f"{NETWORK}.keras",
+        )
     statics = Path(records) / "static.h5"
-    if statics.exists() and not (run.path / statics.name).exists():
-        with files.replacing(run.path / statics.name) as partial:
-            shutil.copy(statics, partial)
+    if statics.exists():
+        _copy(statics, run.path / statics.name)
     return run
+
+
+def _copy(source: Path, path: Path) -> None:
+    """Copies a file to where there is none."""
+    if not path.exists():
+        with files.replacing(path) as partial:
+            shutil.copy(source, partial)
 
 
 def _warm_start(

@@ -39,7 +39,7 @@ def built(specification):
 def test_the_loss_of_a_network_that_gives_nothing_is_the_mean_square_of_its_target(prediction):
     made = built(f"ddpm,{SCALES},prediction={prediction},times=8,beta_end=0.5")
     arrays = batch()
-    clean = np.asarray(made.target.scaled(arrays["high"], arrays["low"]))
+    clean = np.asarray(made.target.scaled(arrays["high"], arrays))
     valid = arrays["valid"].numpy() > 0
     clean = np.where(valid, clean, 0)
     noise = tf.random.stateless_normal(clean.shape, [5, 6 ^ (1 << 20)]).numpy()

@@ -39,7 +39,7 @@ def test_the_loss_of_a_network_that_gives_nothing_is_that_of_the_formula():
     made = built()
     assert float(made.levels(tf.constant([0.5]))[0]) == pytest.approx(np.exp(-0.8))
     arrays = batch()
-    clean = np.asarray(made.target.scaled(arrays["high"], arrays["low"]))
+    clean = np.asarray(made.target.scaled(arrays["high"], arrays))
     noise = tf.random.stateless_normal(clean.shape, [5, 6 ^ (1 << 20)]).numpy()
     sigma = np.exp(-0.8 + 1.3 * scipy.special.ndtri((np.arange(4) + 0.5) / 4))[:, None, None, None]
     noisy = clean + sigma * noise
@@ -93,6 +93,20 @@ def test_it_learns_in_the_loops_graphs(specification):
     assert score() == score()
 
 
+@pytest.mark.parametrize("specification", SPECIFICATIONS)
+def test_panels_show_the_field_that_a_prediction_means(specification):
+    """A network that told the truth's mixture would be shown as the truth."""
+    made, arrays = built(specification), batch()
+    clean = made.clean(arrays)
+    told = made.at_level(tf.fill([4], 0.5))
+    noise = tf.random.stateless_normal(tf.shape(clean), [1, 2])
+    given = told.signal * clean + told.noise * noise
+    answer = told.target_signal * clean + told.target_noise * noise
+    np.testing.assert_allclose(made.denoised(told, given, answer), clean, atol=1e-4)
+    (strip,) = made.panels(arrays, {}).values()
+    assert strip.shape == (4, 8, 24, 1) and strip.min() >= 0 and strip.max() <= 1
+
+
 def test_half_the_levels_may_be_log_uniform():
     made = built(f"edm,{SCALES},log_uniform=0.5")
     found = np.asarray(made.levels(tf.fill([4], 0.25)))
@@ -111,10 +125,11 @@ def test_channels_are_weighed():
 
 def test_the_target_is_inverted_and_subtracts_the_channel_of_both_sides():
     made, arrays = built(), batch()
-    scaled = made.target.scaled(arrays["high"], arrays["low"])
-    np.testing.assert_allclose(made.target.fields(scaled, arrays["low"]), arrays["high"], atol=1e-5)
+    scaled = made.target.scaled(arrays["high"], arrays)
+    np.testing.assert_allclose(made.target.fields(scaled, arrays), arrays["high"], atol=1e-5)
     constant = tf.tile(tf.constant([[[[7.0, 3.0]]]]), [1, 6, 6, 1])
-    np.testing.assert_allclose(made.target.base(constant), np.full((1, 8, 8, 1), 3), rtol=1e-6)
+    base = made.target.base({"low": constant})
+    np.testing.assert_allclose(base, np.full((1, 8, 8, 1), 3), rtol=1e-6)
 
 
 def test_scales_are_measured_on_the_records(records):
@@ -131,7 +146,9 @@ def test_scales_are_measured_on_the_records(records):
     assert max(residual["sigma_data"]) < 0.6 * min(found["sigma_data"])
     target = DiffusionTarget(opened.schema, "residual", tuple(residual["sigma_data"]))
     low = np.concatenate([b["low"] for b in opened.dataset(16, drop_remainder=False)])
-    assert float(np.mean(np.square(target.scaled(high, low)))) == pytest.approx(1, rel=1e-4)
+    assert float(np.mean(np.square(target.scaled(high, {"low": low})))) == pytest.approx(
+        1, rel=1e-4
+    )
 
 
 def test_a_run_keeps_the_scales_and_averages_weights(records, tmp_path):

@@ -28,6 +28,7 @@ def ddpm_objective(
     zero_terminal_snr: bool = False,
     min_snr: float | None = None,
     target: str = "residual",
+    residual: str | None = None,
     sigma_data: Sequence[float] | None = None,
     channel_weights: Sequence[float] | None = None,
     sigma_min: float | None = None,
@@ -48,7 +49,8 @@ def ddpm_objective(
         zero_terminal_snr: Leave no signal at the last time (Lin et al. 2024, arXiv:2305.08891);
             with ``v`` or ``x0``.
         min_snr: γ of min-SNR weights (arXiv:2303.09556), such as 5; equal weights by default.
-        target, sigma_data, channel_weights, sigma_min, sigma_max, ema: See the objective ``edm``.
+        target, residual, sigma_data, channel_weights, sigma_min, sigma_max, ema: See the objective
+            ``edm``.
 
     Raises:
         InputError: An option is impossible or does not fit the records.
@@ -61,7 +63,7 @@ def ddpm_objective(
         weight = functools.partial(process.weight, gamma=min_snr, xp=keras.ops)
     return DenoiserTraining(
         build_denoiser(task, "ddpm"),
-        DiffusionTarget(task.schema, target, tuple(sigma_data)),
+        DiffusionTarget(task.schema, target, tuple(sigma_data), task.residual),
         levels=functools.partial(process.times_at, xp=keras.ops),
         mixture=functools.partial(process.mixture, xp=keras.ops),
         weight=weight,

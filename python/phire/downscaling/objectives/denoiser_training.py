@@ -98,28 +98,57 @@ class DenoiserTraining(Objective):
         self.optimizers = {"generator": Supervised._adam(generator)}
         self.exported = ("generator",)
 
+    def clean(self, batch: Batch) -> tf.Tensor:
+        """Returns the target of unit size, 0 where it is not valid."""
+        clean, valid = self.target.scaled(Supervised.truth(batch), batch), batch.get("valid")
+        return clean if valid is None else tf.where(tf.cast(valid, tf.bool), clean, 0)
+
+    def at_level(self, level: tf.Tensor) -> Mixture:
+        """Returns the mixture at levels (B,), each factor (B, 1, 1, 1)."""
+        factors = self.mixture(level)._asdict().items()
+        return Mixture(**{name: tf.reshape(value, (-1, 1, 1, 1)) for name, value in factors})
+
+    def output(
+        self, batch: Batch, told: Mixture, given: tf.Tensor, seed: tf.Tensor, training: bool
+    ) -> tf.Tensor:
+        """Returns what the network makes of a mixture."""
+        inputs = {**batch, "noisy": given, "noise_level": tf.reshape(told.level, (-1,))}
+        return self.generator(network_inputs(self.generator, inputs, seed), training=training)
+
+    @staticmethod
+    def denoised(told: Mixture, given: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
+        """Returns the target that a mixture and the network's output of it mean.
+
+        Both are linear in target and noise; the noise is eliminated.
+        """
+        determinant = told.signal * told.target_noise - told.noise * told.target_signal
+        return (told.target_noise * given - told.noise * output) / determinant
+
+    def panels(self, batch: Batch, totals: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Noisy, denoised and true targets of the first channel at the middle level."""
+        batch = {name: value[:4] for name, value in batch.items()}
+        clean = self.clean(batch)
+        told = self.at_level(tf.cast(self.levels(tf.fill([len(clean)], 0.5)), tf.float32))
+        seed = tf.constant([0, 0])
+        given = told.signal * clean + told.noise * tf.random.stateless_normal(clean.shape, seed)
+        output = self.output(batch, told, given, seed, False)
+        fields = [given / told.signal, self.denoised(told, given, output), clean]
+        strip = tf.concat([field[..., :1] for field in fields], axis=2).numpy()
+        least, most = np.percentile(clean[..., 0], [1, 99])
+        strip = np.clip((strip - least) / max(most - least, 1e-9), 0, 1)
+        return {"noisy, denoised, true": strip}
+
     def losses(self, batch: Batch, quantile: tf.Tensor, training: bool) -> tf.Tensor:
         """Returns the loss of each sample, (B,), at levels of these quantiles."""
-        high, valid = Supervised.truth(batch), batch.get("valid")
-        clean = self.target.scaled(high, batch["low"])
-        if valid is not None:
-            clean = tf.where(tf.cast(valid, tf.bool), clean, 0)
+        valid, clean = batch.get("valid"), self.clean(batch)
         level = tf.cast(self.levels(quantile), tf.float32)
-        seed = self.random_seed()
+        told, seed = self.at_level(level), self.random_seed()
         noise = tf.random.stateless_normal(
             tf.shape(clean), tf.bitwise.bitwise_xor(seed, [0, 1 << 20])
         )
-        told = self.mixture(level)
-        by_point = told._replace(
-            **{name: tf.reshape(value, (-1, 1, 1, 1)) for name, value in told._asdict().items()}
-        )
-        inputs = {
-            **batch,
-            "noisy": by_point.signal * clean + by_point.noise * noise,
-            "noise_level": told.level,
-        }
-        output = self.generator(network_inputs(self.generator, inputs, seed), training=training)
-        errors = tf.square(output - by_point.target_signal * clean - by_point.target_noise * noise)
+        given = told.signal * clean + told.noise * noise
+        output = self.output(batch, told, given, seed, training)
+        errors = tf.square(output - told.target_signal * clean - told.target_noise * noise)
         errors *= self.channel_weights
         weight = self.weight(level)
         if valid is None:

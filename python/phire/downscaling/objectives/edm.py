@@ -29,6 +29,7 @@ def edm_objective(
     task: Task,
     *,
     target: str = "residual",
+    residual: str | None = None,
     sigma_data: Sequence[float] | None = None,
     p_mean: float = -0.8,
     p_std: float = 1.3,
@@ -47,6 +48,8 @@ def edm_objective(
         task: Network and records.
         target: ``residual`` to the interpolated coarse field, for the channels that both sides
             have, or ``field``.
+        residual: A run of phire-train whose fields the residual is to instead; one trained with
+            --folds gives residuals of samples that its networks have not seen.
         sigma_data: Root mean square of each channel's target; by default measured on the records.
         p_mean, p_std: Mean and standard deviation of ln σ in training.
         log_uniform: Share of samples whose ln σ is uniform between ``sigma_min`` and
@@ -74,7 +77,7 @@ def edm_objective(
     )  # fmt: skip
     return DenoiserTraining(
         build_denoiser(task, "edm"),
-        DiffusionTarget(task.schema, target, tuple(sigma_data)),
+        DiffusionTarget(task.schema, target, tuple(sigma_data), task.residual),
         levels=levels,
         mixture=functools.partial(unit_mixture, "edm", xp=keras.ops),
         weight=functools.partial(output_weight, weight, sigma_data=1.0),

@@ -22,6 +22,7 @@ def flow_objective(
     task: Task,
     *,
     target: str = "residual",
+    residual: str | None = None,
     sigma_data: Sequence[float] | None = None,
     p_mean: float = 0.0,
     p_std: float = 1.0,
@@ -37,7 +38,8 @@ def flow_objective(
 
     Args:
         task: Network and records.
-        target, sigma_data, channel_weights, sigma_min, sigma_max, ema: See the objective ``edm``.
+        target, residual, sigma_data, channel_weights, sigma_min, sigma_max, ema: See the objective
+            ``edm``.
         p_mean, p_std: Mean and standard deviation of the logit of t in training.
 
     Raises:
@@ -47,7 +49,7 @@ def flow_objective(
         raise InputError(f"p_std={p_std:g} must be positive.")
     return DenoiserTraining(
         build_denoiser(task, "flow"),
-        DiffusionTarget(task.schema, target, tuple(sigma_data)),
+        DiffusionTarget(task.schema, target, tuple(sigma_data), task.residual),
         levels=functools.partial(
             lognormal_sigma, mean=p_mean, std=p_std, xp=keras.ops, ndtri=tf.math.ndtri
         ),

@@ -24,6 +24,7 @@ def vp_objective(
     task: Task,
     *,
     target: str = "residual",
+    residual: str | None = None,
     sigma_data: Sequence[float] | None = None,
     channel_weights: Sequence[float] | None = None,
     sigma_min: float | None = None,
@@ -37,7 +38,8 @@ def vp_objective(
 
     Args:
         task: Network and records.
-        target, sigma_data, channel_weights, sigma_min, sigma_max, ema: See the objective ``edm``.
+        target, residual, sigma_data, channel_weights, sigma_min, sigma_max, ema: See the objective
+            ``edm``.
 
     Raises:
         InputError: An option does not fit the records.
@@ -48,7 +50,7 @@ def vp_objective(
 
     return DenoiserTraining(
         build_denoiser(task, "vp"),
-        DiffusionTarget(task.schema, target, tuple(sigma_data)),
+        DiffusionTarget(task.schema, target, tuple(sigma_data), task.residual),
         levels=levels,
         mixture=functools.partial(unit_mixture, "vp", xp=keras.ops),
         weight=keras.ops.ones_like,

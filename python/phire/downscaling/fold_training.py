@@ -1,0 +1,50 @@
+"""Training of a run and of its folds, each of which leaves out a part of the records."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from phire.downscaling.residual_base import FOLDS
+from phire.downscaling.training import train_generator
+from phire.errors import InputError
+from phire.training import Run
+
+
+def train_with_folds(
+    records: str | os.PathLike, out: str | os.PathLike, *, folds: int = 0, **options: Any
+) -> Run:
+    """Trains a run on all records and, in its folder ``folds``, one that leaves out each fold.
+
+    Of such a run ``residual=RUN`` takes each sample's residual to the network that has not seen the
+    sample. Folds are consecutive stretches of time of about equally many records.
+
+    Args:
+        records: Downscaling records.
+        out: The run directory to make.
+        folds: Number of folds, 2 or more; 0 for none.
+        **options: See :func:`phire.downscaling.train_generator`.
+
+    Returns:
+        The run of all records.
+
+    Raises:
+        InputError: See :func:`phire.downscaling.train_generator`; the records do not divide.
+    """
+    if folds:
+        _check(records, folds)
+    run = train_generator(records, out, **options)
+    for number in range(folds):
+        train_generator(records, Path(out) / FOLDS / str(number), fold=(number, folds), **options)
+    return run
+
+
+def _check(records: str | os.PathLike, folds: int) -> None:
+    """Raises an InputError before anything is trained if the records do not divide."""
+    from phire.records import open_records
+    from phire.records.folds import fold_edges
+
+    if not os.path.isdir(records):
+        raise InputError(f"--folds {folds} needs records of phire-data, not {records}.")
+    fold_edges(open_records(records), folds)
