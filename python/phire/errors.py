@@ -1,5 +1,14 @@
 """Exceptions that console commands print as one sentence."""
 
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+
+_OPTION = re.compile(r"--([a-z][a-z-]*)")
+_COMMAND_LINE = re.compile(r"(`[^`]*`)")
+
 
 class InputError(ValueError):
     """A mistake that the user can mend: a file, an option or data that do not fit.
@@ -14,3 +23,19 @@ class WorkError(RuntimeError):
 
     Console commands print the message and end with status 1.
     """
+
+
+@contextlib.contextmanager
+def naming_arguments() -> Iterator[None]:
+    """Raises mistakes within the block anew with Python's arguments in place of options.
+
+    ``--any-spacing`` becomes ``any_spacing``; command lines between backticks stay.
+    """
+    try:
+        yield
+    except InputError as error:
+        pieces = _COMMAND_LINE.split(str(error))
+        pieces[::2] = [
+            _OPTION.sub(lambda match: match[1].replace("-", "_"), piece) for piece in pieces[::2]
+        ]
+        raise InputError("".join(pieces)) from error

@@ -396,6 +396,11 @@ def history(record: Mapping[str, Any]) -> str:
     return f"{record['created']}: {shlex.join(record['command'])}"
 
 
+def counted(count: int, noun: str) -> str:
+    """A number with a noun: ``1 field``, ``2 fields``."""
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
 def size_text(count: int) -> str:
     """A number of bytes for people: ``6.29 MB``."""
     for unit in ("B", "kB", "MB", "GB"):

@@ -368,6 +368,8 @@ def test_what_does_not_fit_is_named(run, coarse):
     finer = changed(coarse, grid=Grid.regional(np.linspace(60, 40, 8), np.linspace(0, 40, 16)))
     with pytest.raises(InputError, match="--any-spacing"):
         PredictedSource(run, finer)
+    with pytest.raises(InputError, match="or pass any_spacing"):
+        Downscaler.load(run)(to_dataset(finer))
     assert PredictedSource(run, finer, any_spacing=True).read([0]).shape == (1, 32, 64, 2)
     with pytest.raises(InputError, match="standard deviation of divergence"):
         PredictedSource(run, changed(coarse, fields=1e5 * coarse.read([0]))).read([0])

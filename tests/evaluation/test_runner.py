@@ -426,7 +426,7 @@ def test_what_is_left_out_is_told_once_and_kept_in_the_report(tmp_path, capsys):
     fields[1, 20, 20, 0] = np.nan
     fields[2, 3, 3, 1] = np.inf
     grid = Grid.regional(np.linspace(58, 50, 33), np.linspace(-10, 2, 49))
-    names = {"channels": ("pr", "tas"), "units": ("mm", "K")}
+    names = {"channels": ("pr", "fg"), "units": ("mm", "m s-1")}
     part = {"grid": grid.subgrid(slice(0, 32), slice(0, 48)), "time": TIME[:2], **names}
     arguments = (
         source(fields, grid=grid, time=TIME[:3], **names),
@@ -446,7 +446,7 @@ def test_what_is_left_out_is_told_once_and_kept_in_the_report(tmp_path, capsys):
         "32 of 33 rows and 48 of 49 columns of the truth are evaluated (58…50.25 N, -10…1.75 E)",
         "candidate small has no others",
         "not in regions: learned",
-        "o kinetic energy: no two of the channels (pr, tas) are known as wind; name them by --wind",
+        "o kinetic energy: no two of the channels (pr, fg) are known as wind; name them by --wind",
         "n town: no spectrum, a spectrum needs at least 8 × 8 points",
         "n town: no structural similarity, whose windows are of 7 × 7 points",
         "he truth lacks 0.033 % of the values of pr: spectra are taken of the 1 of 2 fields",
@@ -459,8 +459,8 @@ def test_what_is_left_out_is_told_once_and_kept_in_the_report(tmp_path, capsys):
     # A candidate more: the notes that are there stay, and are not told again.
     arguments[1]["other"] = arguments[1]["small"]
     evaluate(*arguments, **options, report=False)
-    assert "pr, tas" not in capsys.readouterr().err
-    assert sum("of the channels (pr, tas)" in note for note in notes_of(tmp_path / "out")) == 1
+    assert "pr, fg" not in capsys.readouterr().err
+    assert sum("of the channels (pr, fg)" in note for note in notes_of(tmp_path / "out")) == 1
 
 
 def test_infinite_values_are_told_and_score_as_missing(tmp_path, capsys):

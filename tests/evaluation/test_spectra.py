@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -443,3 +444,10 @@ def test_the_wind_at_200_hpa_has_a_slope_near_minus_three():
     degree = np.arange(10, 61)
     slope = np.polyfit(np.log(degree), np.log(energy.sel(degree=degree)), 1)[0]
     assert -3.6 < slope < -2.4  # of a single time
+
+
+def test_nothing_like_wind_misses_no_kinetic_energy():
+    rain = setting_of(np.zeros((1, 16, 24, 1)), Grid.pixels(16, 24), channels=("pr",))
+    assert statistics()["spectrum"].omission(rain) is None
+    gust = dataclasses.replace(rain, channels=("fg",), units=("m s**-1",))
+    assert "known as wind" in statistics()["spectrum"].omission(gust)

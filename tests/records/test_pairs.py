@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from phire.errors import InputError
+from phire.errors import InputError, WorkError
 from phire.fields.grid import Grid
 from phire.fields.normalization import Normalization
 from phire.fields.store import open_store
@@ -402,7 +402,7 @@ def test_a_disk_that_is_too_small(tmp_path, sphere, monkeypatch):
     make_store(tmp_path / "store.h5", grid=sphere)
     usage = collections.namedtuple("usage", "total used free")(1, 1, 1000)
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
-    with pytest.raises(InputError, match=r"only 1 kB left"):
+    with pytest.raises(WorkError, match=r"the disk is full: .* only 1 kB left"):
         write(tmp_path / "store.h5", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

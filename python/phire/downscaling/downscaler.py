@@ -10,7 +10,7 @@ import xarray as xr
 
 from phire.downscaling.predicted_source import PredictedSource
 from phire.downscaling.trained_generator import TrainedGenerator
-from phire.errors import InputError
+from phire.errors import InputError, naming_arguments
 from phire.fields.source import to_dataset
 
 
@@ -33,7 +33,8 @@ class Downscaler:
         cls, run: str | os.PathLike, network: str = "generator", epoch: int | str | None = None
     ) -> Downscaler:
         """Opens a run of ``phire-train``; see :class:`TrainedGenerator`."""
-        return cls(TrainedGenerator(run, network, epoch))
+        with naming_arguments():
+            return cls(TrainedGenerator(run, network, epoch))
 
     @classmethod
     def fit(
@@ -69,8 +70,10 @@ class Downscaler:
         from phire.downscaling.fitting import fit
 
         given = {"low": low, "predictors": predictors, "static": static, "auxiliary": auxiliary}
-        return cls.load(fit(fine, out, given, options).path)
+        with naming_arguments():
+            return cls.load(fit(fine, out, given, options).path)
 
+    @naming_arguments()
     def __call__(
         self,
         dataset: xr.Dataset,

@@ -235,8 +235,8 @@ def _spacing_note(generator: TrainedGenerator, grid: Grid, what: str) -> str | N
         if abs(has - wanted) > SAME_SPACING * wanted:
             return (
                 f"{what} has {name} {has:.4g}° apart, {generator.path} was trained on "
-                f"{wanted:.4g}°: give fields of that spacing (--coarsen makes them of "
-                "fine ones), or pass --any-spacing."
+                f"{wanted:.4g}°: give fields of that spacing (`phire predict --coarsen` "
+                "makes them of fine ones), or pass --any-spacing."
             )
     return None
 

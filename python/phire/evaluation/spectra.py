@@ -14,7 +14,7 @@ from phire.evaluation.definitions import HIGHER, LOWER, SQUARED, Definition
 from phire.evaluation.regional_spectra import RegionalSpectra
 from phire.evaluation.registry import statistic
 from phire.evaluation.spectral_scores import comparison, divided, in_dimensions, truncation
-from phire.evaluation.wind import is_component
+from phire.evaluation.wind import is_component, is_like_wind
 from phire.fields.harmonics import SphericalHarmonics
 
 if TYPE_CHECKING:
@@ -105,6 +105,8 @@ class Spectra(Statistic):
         """Kinetic energy needs wind, and that of its derivatives the whole sphere."""
         wind = setting.wind
         if wind is None:
+            if not any(map(is_like_wind, setting.channels, setting.units)):
+                return None  # nobody misses it
             names = ", ".join(setting.channels)
             return (
                 f"no kinetic energy: no two of the channels ({names}) are known as wind; name "

@@ -96,6 +96,14 @@ def find_wind(
     return None
 
 
+def is_like_wind(channel: str, units: str) -> bool:
+    """Tells if a channel is a speed, or named as a component, vorticity or divergence."""
+    known = (VORTICITY, DIVERGENCE, EASTWARD, NORTHWARD)
+    return bool(units and equal(units, SPEED)) or any(
+        _ending(channel, names) is not None for names in known
+    )
+
+
 def _named_wind(
     channels: Sequence[str], units: Sequence[str], named: Sequence[str]
 ) -> WindChannels:

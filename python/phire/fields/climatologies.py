@@ -410,4 +410,5 @@ def standardize(
         )
     finally:
         close(fields)
-    progress.say(f"{output}: {len(fields.time)} fields of {', '.join(fields.channels)}.")
+    count = files.counted(len(fields.time), "field")
+    progress.say(f"{output}: {count} of {', '.join(fields.channels)}.")

@@ -282,7 +282,8 @@ def regrid(
         )
     finally:
         close(fields)
-    progress.say(f"{output}: {len(times)} fields on a {target.describe()}, {method}.")
+    count = files.counted(len(times), "field")
+    progress.say(f"{output}: {count} on a {target.describe()}, {method}.")
 
 
 def note_outside(regridder: Regridder) -> None:

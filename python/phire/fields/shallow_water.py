@@ -260,7 +260,8 @@ def simulate(
                     writer.append(fields[None])
             integration.run(interval)
             advance()
-    progress.say(f"{output}: {count} fields, {step} apart, on a {integration.grid.describe()}.")
+    fields = files.counted(count, "field")
+    progress.say(f"{output}: {fields}, {step} apart, on a {integration.grid.describe()}.")
 
 
 def recorded_options(path: str | os.PathLike) -> dict | None:

@@ -141,7 +141,8 @@ def write_downscaling_records(
         if samples.stations is not None:
             facts["withheld_stations"] = samples.stations.withheld
         Manifest(schema=samples.schema(made), **facts).save(partial)
-    progress.say(f"{output}: {made.count} records of {len(samples.chosen)} fields.")
+    counts = files.counted(made.count, "record"), files.counted(len(samples.chosen), "field")
+    progress.say(f"{output}: {' of '.join(counts)}.")
 
 
 def _check_options(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from phire import progress
+from phire import files, progress
 from phire.errors import InputError
 from phire.fields.cluster import cluster
 from phire.fields.grid import Grid
@@ -138,7 +138,7 @@ def write_pair_records(
                 ),
                 **making.common_facts(source, chosen, made, options),
             ).save(partial)
-    progress.say(f"{output}: {made.count} pairs of {len(chosen)} fields.")
+    progress.say(f"{output}: {files.counted(made.count, 'pair')} of {len(chosen)} fields.")
 
 
 def pair_schema(

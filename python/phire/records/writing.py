@@ -19,7 +19,7 @@ from pathlib import Path
 import google_crc32c
 import numpy as np
 
-from phire.errors import InputError, WorkError
+from phire.errors import WorkError
 from phire.files import size_text
 from phire.records import features
 
@@ -108,13 +108,13 @@ def allocate(directory: Path, names: Sequence[str], sizes: np.ndarray) -> None:
     """Makes the uncompressed shards at their full size, still empty.
 
     Raises:
-        InputError: The disk has not enough room for them.
+        WorkError: The disk has not enough room for them.
     """
     wanted, free = int(sizes.sum()), shutil.disk_usage(directory).free
     if wanted > free:
-        raise InputError(
-            f"the records take {size_text(wanted)}, but {directory.parent} has only "
-            f"{size_text(free)} left: choose another disk, fewer patches or --dtype float16."
+        raise WorkError(
+            f"the disk is full: the records take {size_text(wanted)}, but {directory.parent} has "
+            f"only {size_text(free)} left: choose another disk, fewer patches or --dtype float16."
         )
     for name, size in zip(names, sizes):
         with open(directory / name, "wb") as stream:
