@@ -126,3 +126,26 @@ def test_a_box_without_a_point_is_refused(tmp_path):
     with pytest.raises(InputError, match="lies outside the data"):
         evaluate(source(grid()), {"same": source(grid())}, tmp_path / "out", metrics=["scores"],
                  regions={"far": (-10, 0, -20, 10)}, report=False)  # fmt: skip
+
+
+@pytest.mark.parametrize("stated", [False, True])
+def test_semivariogram_of_a_plane_wave_on_a_projected_grid(tmp_path, stated):
+    """γ(h) of cos(kx) over all azimuths is ½ (1 − J₀(kh)); the region draws its own places."""
+    from scipy.special import j0
+
+    on = grid() if not stated else CurvilinearGrid.of_points(*grid().points())
+    wave = 2 * np.pi / 160e3
+    x = np.broadcast_to(grid().x, on.shape)
+    phases = np.linspace(0, 2 * np.pi, 12, endpoint=False)
+    fields = np.cos(wave * x + phases[:, None, None])[..., None].astype("f4")
+    truth = ArraySource(fields, channels=["t"], units=["K"], grid=on)
+    lags = [20, 40, 60, 100]
+    folder = evaluate(
+        truth, {"same": truth}, tmp_path / "out", metrics=["semivariogram"], lags=lags,
+        pairs=400, regions={"middle": (49.0, 6, 47, 10)}, report=False,
+    )  # fmt: skip
+    wanted = 0.5 * (1 - j0(wave * np.array(lags) * 1e3))
+    for name in ("semivariogram", "semivariogram.middle"):
+        with xr.open_dataset(folder / "truth" / f"{name}.nc") as data:
+            np.testing.assert_allclose(data["semivariogram"][0], wanted, rtol=0.08)
+            assert data.lag.attrs["units"] == "km"

@@ -131,7 +131,20 @@ def test_what_cannot_be_merged_is_named_in_one_sentence(folder):
     write("late.nc", FINE, hours("2010-01-01", 24), t="K")
     write("far.nc", Grid.regional([-40, -41], [100, 101]), hours("2000-01-01", 24), t="K")
     xr.Dataset({"n": ("time", [1.0])}, {"time": [0]}).to_netcdf("none.nc")
+    plane = xr.Dataset(
+        {"r": (("time", "y", "x"), np.zeros((2, 4, 5)), {"units": "mm"})},
+        {
+            "time": hours("2000-01-01", 2),
+            "y": ("y", np.arange(4.0)[::-1], {"units": "km"}),
+            "x": ("x", np.arange(5.0), {"units": "km"}),
+        },
+    )
+    for name in "yx":
+        plane[name].attrs["standard_name"] = f"projection_{name}_coordinate"
+    plane.to_netcdf("plane.nc")
     cases = [
+        (["plane.nc", "--like", "a.nc"], "must state its projection"),
+        (["a.nc:u", "--like", "plane.nc"], "plane.nc has no grid"),
         (["a.nc:u", "b.nc:t"], "--like FILE or --grid SPEC"),
         (["a.nc:u", "late.nc"], "late.nc from 2010-01-01T00:00"),
         (["a.nc:u", "far.nc", "--like", "a.nc"], "far.nc: the grids do not overlap"),

@@ -14,7 +14,8 @@ from phire.evaluation.accumulator import Batch, Setting, State, Statistic
 from phire.evaluation.definitions import LOWER, SQUARED, Definition
 from phire.evaluation.registry import statistic
 from phire.evaluation.spectral_scores import divided, log_spectral_error
-from phire.fields.grid import TOLERANCE
+from phire.fields.curvilinear import CurvilinearGrid
+from phire.fields.grid import TOLERANCE, Grid
 from phire.fields.interpolation import Interpolator
 
 if TYPE_CHECKING:
@@ -81,8 +82,8 @@ class Semivariogram(Statistic):
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """Distances need coordinates."""
-        if not setting.grid.has_coordinates:
+        """Distances need places in degrees."""
+        if not setting.grid.has_points:
             return "a distance in kilometres needs coordinates"
         return None
 
@@ -99,11 +100,25 @@ class Semivariogram(Statistic):
         ]
         places = [np.stack([part.ravel() for part in pair]) for pair in (start, *ends)]
         latitudes, longitudes = np.concatenate(places, axis=1)
-        return _Pairs(Interpolator(setting.grid, latitudes, longitudes), shape)
+        grid = setting.grid
+        if isinstance(grid, CurvilinearGrid):
+            # Its rows and columns are interpolated along, as if they were pixels.
+            latitudes, longitudes = grid.row_column(latitudes, longitudes)
+            latitudes, longitudes = np.nan_to_num(latitudes), np.nan_to_num(longitudes)
+            grid = Grid.pixels(*grid.shape)
+        return _Pairs(Interpolator(grid, latitudes, longitudes), shape)
 
     def _places(self, random: np.random.Generator, shape: tuple) -> tuple[np.ndarray, np.ndarray]:
         """Latitudes and longitudes uniform over the domain."""
         domain, grid = self.domain, self.domain.window_grid
+        if isinstance(grid, CurvilinearGrid):
+            row, column, down, across = self._draw_cells(random, shape)
+            return grid.places_within(
+                *(
+                    np.clip(place, 0, size - 1)
+                    for place, size in zip((row + down, column + across), grid.shape)
+                )
+            )
         rows, columns = grid.latitudes, grid.longitudes
         if grid.is_sphere:
             south, north, west, east = -90.0, 90.0, 0.0, 360.0
@@ -113,11 +128,15 @@ class Semivariogram(Statistic):
         if domain.is_box:
             sine = random.uniform(*np.sin(np.deg2rad([south, north])), shape)
             return np.rad2deg(np.arcsin(sine)), random.uniform(west, east, shape)
-        weights = np.broadcast_to(domain.weights, domain.shape).ravel()
-        cells = random.choice(len(weights), shape, p=weights / weights.sum())
-        row, column = np.unravel_index(cells, domain.shape)
-        down, across = random.uniform(-0.5, 0.5, (2, *shape)) * np.reshape(grid.spacing, (2, 1, 1))
+        row, column, down, across = self._draw_cells(random, shape)
+        down, across = down * grid.spacing[0], across * grid.spacing[1]
         return np.clip(rows[row] + down, -90, 90), columns[column] + across
+
+    def _draw_cells(self, random: np.random.Generator, shape: tuple) -> tuple[np.ndarray, ...]:
+        """Rows and columns of cells drawn by their areas, and places in them from −½ to ½."""
+        weights = np.broadcast_to(self.domain.weights, self.domain.shape).ravel()
+        cells = random.choice(len(weights), shape, p=weights / weights.sum())
+        return *np.unravel_index(cells, self.domain.shape), *random.uniform(-0.5, 0.5, (2, *shape))
 
     def _partners(
         self, random: np.random.Generator, start: tuple, distance: np.ndarray, direction: int
@@ -321,7 +340,11 @@ def bootstrap(
     return low, high
 
 
-def _within(grid, latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
+def _within(grid: Grid, latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
+    """Whether places (n,) lie between the outermost points of a grid."""
+    if isinstance(grid, CurvilinearGrid):
+        places = zip(grid.row_column(latitude, longitude), grid.shape)
+        return np.logical_and(*((place >= 0) & (place <= size - 1) for place, size in places))
     south, north = np.sort(grid.latitudes[[0, -1]])
     inside = (latitude >= south - TOLERANCE) & (latitude <= north + TOLERANCE)
     if grid.wraps:

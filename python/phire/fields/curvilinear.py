@@ -176,7 +176,7 @@ class CurvilinearGrid(Grid):
         """
         latitudes, longitudes = np.broadcast_arrays(latitudes, longitudes)
         if self.stated_points is not None:
-            return _inverse_bilinear(self._vectors, unit_vectors(latitudes, longitudes))
+            return _inverse_bilinear(self._vectors, self._tree, unit_vectors(latitudes, longitudes))
         x, y = self.coordinates(longitudes, latitudes)
         if self.is_rotated:
             x = self.x.mean() + (x - self.x.mean() + 180) % 360 - 180
@@ -199,6 +199,13 @@ class CurvilinearGrid(Grid):
     def _vectors(self) -> np.ndarray:
         """(H, W, 3) unit vectors of the points."""
         return unit_vectors(*self.points())
+
+    @functools.cached_property
+    def _tree(self) -> Any:
+        """Search tree of the points' unit vectors."""
+        import scipy.spatial
+
+        return scipy.spatial.cKDTree(self._vectors.reshape(-1, 3))
 
     def _require_projection(self) -> None:
         if not self.projection:
@@ -412,7 +419,7 @@ def _fractional(values: np.ndarray, axis: np.ndarray) -> np.ndarray:
 
 
 def _inverse_bilinear(
-    vectors: np.ndarray, places: np.ndarray, steps: int = 8
+    vectors: np.ndarray, tree: Any, places: np.ndarray, steps: int = 8
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fractional rows and columns of places among points, by Newton's method.
 
@@ -420,15 +427,14 @@ def _inverse_bilinear(
 
     Args:
         vectors: (H, W, 3) of the points.
+        tree: Their search tree.
         places: (..., 3) unit vectors.
         steps: Number of Newton's steps; they converge quadratically within a cell.
     """
-    import scipy.spatial
-
     height, width = vectors.shape[:2]
     flat = places.reshape(-1, 3)
     spacing = max(np.linalg.norm(np.diff(vectors, axis=axis), axis=-1).max() for axis in (0, 1))
-    distance, nearest = scipy.spatial.cKDTree(vectors.reshape(-1, 3)).query(flat)
+    distance, nearest = tree.query(flat)
     row, column = (index.astype(np.float64) for index in np.divmod(nearest, width))
     guess = np.stack([row, column])
     for _ in range(steps):
