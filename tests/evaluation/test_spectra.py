@@ -18,7 +18,12 @@ from phire.evaluation.catalogue import statistics
 from phire.evaluation.domain import Domain
 from phire.evaluation.regional_spectra import wavenumber_bins
 from phire.evaluation.spectra import wavelengths
-from phire.evaluation.spectral_scores import effective_resolution, log_spectral_error, truncation
+from phire.evaluation.spectral_scores import (
+    comparison,
+    effective_resolution,
+    log_spectral_error,
+    truncation,
+)
 from phire.evaluation.wind import find_wind, is_component
 from phire.fields import open_fields
 from phire.fields.grid import EARTH_RADIUS, Grid
@@ -451,3 +456,15 @@ def test_nothing_like_wind_misses_no_kinetic_energy():
     assert statistics()["spectrum"].omission(rain) is None
     gust = dataclasses.replace(rain, channels=("fg",), units=("m s**-1",))
     assert "known as wind" in statistics()["spectrum"].omission(gust)
+
+
+def test_waves_that_the_truth_hardly_has_limit_no_resolution():
+    truth = np.array([0.0, 5, 1e-3, 9, 4, 1, 0.1])
+    own = np.array([0.0, 5, 1.0, 9, 4, 0.1, 0.01])
+    lengths = np.array([np.inf, 60, 50, 40, 30, 20, 10])
+    found = comparison(
+        "variance", own, truth, 0.1 * np.sqrt(own * truth) + 0.9 * (truth > 3) * truth, lengths,
+        np.ones(7, bool), np.zeros(7, bool),
+    )  # fmt: skip
+    assert found["variance_ratio"][2] == 1000
+    assert (found["variance_resolution"], found["coherent_resolution"]) == (30, 30)

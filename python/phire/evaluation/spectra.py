@@ -37,14 +37,15 @@ VARIABLES = (
     ),
     Definition(
         "effective_resolution", "Effective resolution",
-        "the shortest wavelength down to which E / E_truth stays within 0.5 … 2; says nothing of "
-        "where the waves lie: read it beside the coherent resolution",
+        "the shortest wavelength down to which E / E_truth stays within 0.5 … 2, waves passed over "
+        "that have less than 1 % of a shorter one's variance; says nothing of where the waves lie: "
+        "read it beside the coherent resolution",
         "km", LOWER, "after Skamarock (2004), doi:10.1175/MWR2830.1",
     ),
     Definition(
         "coherent_resolution", "Coherent resolution",
         "the shortest wavelength down to which the spectral coherence with the truth stays at 0.5 "
-        "or more", "km", LOWER,
+        "or more, the same waves passed over", "km", LOWER,
     ),
     Definition(
         "kinetic_energy", "Kinetic energy spectrum",

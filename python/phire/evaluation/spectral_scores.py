@@ -17,6 +17,9 @@ MEANINGS = {
 CLIFF, STEEPEST = 1e-2, 12
 """Share of the energy expected by a spectrum of l⁻¹² below which a degree is beyond a cliff."""
 
+GAP = 0.01
+"""Share of a shorter wave's variance below which a wave is passed over by resolutions."""
+
 ROUND_OFF = 2.0**-25
 """Relative standard size of what rounding to single precision adds, at most."""
 
@@ -83,6 +86,18 @@ def shortest_wave(good: np.ndarray, wavelengths: np.ndarray, inside: np.ndarray)
     return np.where(holds, wavelengths, np.inf).min(-1, where=holds, initial=np.inf) + np.where(
         holds.any(-1), 0, np.nan
     )
+
+
+def is_gap(truth: np.ndarray) -> np.ndarray:
+    """Tells the waves (..., L) with less than 1 % of the variance of a shorter one.
+
+    Flows that are symmetric about the equator hardly have even degrees; a ratio there judges noise.
+
+    Args:
+        truth: (..., L) its spectrum, by descending wavelength.
+    """
+    shorter = np.maximum.accumulate(truth[..., ::-1], axis=-1)[..., ::-1]
+    return truth < GAP * shorter
 
 
 def truncation(variance: np.ndarray, points: int) -> np.ndarray:
@@ -160,13 +175,14 @@ def comparison(
     coherence = np.where(known, divided(cross, np.sqrt(own * truth)), np.nan)
     scored = known & np.isfinite(wavelengths)  # without the mean
     prefix = "" if name == "variance" else f"{name}_"
+    resolved = scored & ~is_gap(np.where(known, truth, 0))
     return {
         f"{name}_ratio": ratio,
         f"{name}_log_error": log_spectral_error(ratio, scored & beyond),
         f"{name}_log_error_all": log_spectral_error(ratio, scored),
-        f"{name}_resolution": effective_resolution(ratio, wavelengths, scored),
+        f"{name}_resolution": effective_resolution(ratio, wavelengths, resolved),
         f"{prefix}coherence": coherence,
-        f"{prefix}coherent_resolution": coherent_resolution(coherence, wavelengths, scored),
+        f"{prefix}coherent_resolution": coherent_resolution(coherence, wavelengths, resolved),
     }
 
 
