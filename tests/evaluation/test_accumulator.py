@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -12,8 +14,10 @@ from evaluation.made_fields import random_fields, setting_of, take
 from phire.evaluation.accumulator import Batch, Ensemble
 from phire.evaluation.catalogue import default_names, statistics
 from phire.evaluation.domain import Domain
+from phire.evaluation.grouped_times import GroupedTimes
 from phire.evaluation.notes import Values, of_values
 from phire.fields.grid import Grid
+from phire.fields.time import TimeAxis
 
 COUNT = 7
 GRID = Grid.gaussian(24)
@@ -48,6 +52,9 @@ def made(name, truth=FIELDS):
         lags=(1000.0, 2000.0),
         learned=LEARNED,
     )
+    if issubclass(statistics()[name], GroupedTimes):
+        time = TimeAxis.from_cf(15.25 * np.arange(len(truth)), "days since 2000-01-01")
+        setting = dataclasses.replace(setting, time=time, grouped=("scores", "ensemble", "events"))
     return statistics()[name](setting)
 
 

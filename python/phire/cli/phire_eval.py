@@ -76,6 +76,11 @@ class _Candidate(CheckedPath):
     help="Values of a channel, in its units, above which events are counted, besides the truth's "
     "quantiles; such as pr=1,5,20.",
 )
+@click.option("--by", type=CommaSeparated(name="hour,month,season"), default=(),
+              help="The numbers of the table also by hour, month or season.")  # fmt: skip
+@click.option("--uncertainty", is_flag=True,
+              help="Intervals of all numbers by a block bootstrap in time, and a paired test which "
+              "candidates differ.")  # fmt: skip
 @click.option("--pairs", type=click.IntRange(1), default=300, help="Pairs of points a lag a field.")
 @click.option(
     "--lags", type=CommaSeparated(float, name="KM,..."), default=None, help="Of the semivariogram."

@@ -88,6 +88,15 @@ class Batch:
                 self._kept[key] = compute()
             return self._kept[key]
 
+    def at(self, places: np.ndarray) -> Batch:
+        """Returns the batch of some of the fields, which all statistics share."""
+        if len(places) == len(self):
+            return self
+        return self.once(("at", tuple(places)), lambda: self._subset(places))
+
+    def _subset(self, places: np.ndarray) -> Batch:
+        return Batch(self.fields[places], self.times[places])
+
     @property
     def fields(self) -> np.ndarray:
         """(n, H, W, C), a view."""
@@ -140,6 +149,9 @@ class Ensemble(Batch):
         for member, batch in enumerate(self._batches):
             batch.restrict(points)
             self.members[:, member] = batch.planes
+
+    def _subset(self, places: np.ndarray) -> Ensemble:
+        return Ensemble(np.moveaxis(self.members[places], 2, -1), self.times[places])
 
     def each(self) -> list[Batch]:
         """A batch for each member."""
@@ -209,6 +221,8 @@ class Setting:
         standard_names: CF standard names of the channels, empty where not known.
         learned: Callables that the statistics of learned features use, by name.
         thresholds: Of events, in the units of each channel named.
+        grouped: Names of the statistics that are taken by groups of times; if empty, the default
+            set.
     """
 
     domain: Domain
@@ -227,6 +241,7 @@ class Setting:
     standard_names: tuple[str, ...] | None = None
     learned: Mapping[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
     thresholds: Mapping[str, tuple[float, ...]] = dataclasses.field(default_factory=dict)
+    grouped: tuple[str, ...] = ()
 
     @property
     def grid(self) -> Grid:
@@ -299,6 +314,11 @@ class Statistic(abc.ABC):
     def omission(cls, setting: Setting) -> str | None:
         """Returns which part of the result is not available and why, as a clause; else None."""
         return None
+
+    @classmethod
+    def summary_of(cls, dataset: xr.Dataset) -> tuple[tuple[str, str], ...]:
+        """Returns the pairs of :attr:`summary` for one result."""
+        return cls.summary
 
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:

@@ -90,13 +90,13 @@ def _updated(
     statistic, state = task.statistic, states[task.key]
     if task.candidate is None:
         return statistic.update(state, truth)
-    for fields in _entering(statistic, candidates[task.candidate]):
+    for fields in entering(statistic, candidates[task.candidate]):
         state = statistic.update(state, truth, fields)
     return state
 
 
-def _entering(statistic: Statistic, candidate: Batch) -> list[Batch]:
-    """The fields of a candidate as a statistic wants them: each member, or their mean, or all."""
+def entering(statistic: Statistic, candidate: Batch) -> list[Batch]:
+    """Returns the fields of a candidate as a statistic wants them: each member, or all of it."""
     if isinstance(candidate, Ensemble):
         return candidate.each() if statistic.ensemble == "each" else [candidate]
     return [] if statistic.ensemble == "all" else [candidate]

@@ -43,6 +43,7 @@ def measure(
     threads: int | None = None,
     learned: dict[str, Callable[..., Any]] | None = None,
     thresholds: Mapping[str, Sequence[float]] | None = None,
+    grouped: Sequence[str] = (),
 ) -> xr.Dataset:
     """Any statistic by its name, of the truth alone or of a candidate against it.
 
@@ -60,6 +61,7 @@ def measure(
         threads: For transforms; one a core if None.
         learned: ``distance`` and ``features``, as for :func:`evaluate`.
         thresholds: By channel, values in its units above which events are counted.
+        grouped: Statistics whose numbers ``by_season`` and the like take; the default set if empty.
 
     Returns:
         The variables of ``NAME.nc``.
@@ -92,6 +94,7 @@ def measure(
         pairs=pairs,
         learned=learned or {},
         thresholds={channel: tuple(found) for channel, found in (thresholds or {}).items()},
+        grouped=tuple(grouped),
     )
     reason = kind.refusal(setting)
     if not kind.takes(setting):

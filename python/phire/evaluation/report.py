@@ -22,6 +22,7 @@ import pandas as pd
 from PIL import Image, features
 
 from phire import files
+from phire.evaluation.candidate_differences import equal_to, read_differences
 from phire.evaluation.catalogue import definition
 from phire.evaluation.cities import MARGIN_TEXT
 from phire.evaluation.definitions import Definition
@@ -34,6 +35,8 @@ REPORT = "report.html"
 
 LIGHT = 40_000
 """Bytes of a PNG file that is put into the report as it is."""
+
+ALIKE = '<span class="alike" title="cannot be told from the best (95 %, paired in time)">≈</span>'
 
 ENDS = ("_low", "_high")
 """Endings of the least and greatest over members, or of the ends of an interval."""
@@ -155,22 +158,24 @@ def _scores(folder: ResultsFolder) -> Iterator[str]:
     yield (
         '<p>The best candidate of each row is marked by a star. <span class="way">↓</span> lower '
         'is better, <span class="way">↑</span> higher is better, <span class="way">→</span> nearer '
-        "to the number is better. No single score tells all: smooth fields win by pixel errors and "
-        "lose by spectra.</p>\n"
+        "to the number is better. ≈: cannot be told from the best by blocks of times (95 %); in "
+        "brackets: the range of members, or the interval of 95 %. No single score tells all: "
+        "smooth fields win by pixel errors and lose by spectra.</p>\n"
     )
     regions = summary["region"].fillna("").astype(str) if "region" in summary else ""
     for region in dict.fromkeys(regions) if "region" in summary else [""]:
         table = summary[regions == region] if "region" in summary else summary
         if region:
             yield f"<h3>{_text(region)}</h3>\n"
-        yield _score_table(folder, table.set_index("candidate"))
+        yield _score_table(folder, table.set_index("candidate"), region)
 
 
-def _score_table(folder: ResultsFolder, table: pd.DataFrame) -> str:
+def _score_table(folder: ResultsFolder, table: pd.DataFrame, region: str) -> str:
     candidates = [name for name in folder.candidates if name in table.index]
     candidates += [name for name in table.index if name not in candidates]
     head = "".join(f'<th scope="col">{_key(folder, name)}{_text(name)}</th>' for name in candidates)
     body = []
+    differences = read_differences(folder.path)
     for heading, columns in _columns(folder, table).items():
         if heading:
             body.append(
@@ -183,10 +188,16 @@ def _score_table(folder: ResultsFolder, table: pd.DataFrame) -> str:
             best = best_of(values, known)
             units = pretty_units(folder.units(known.name, column.channel or None))
             ranges = [_range(table, name, column) for name in candidates]
+            alike = {
+                name
+                for i in best
+                for name in equal_to(differences, region, column.name, candidates[i])
+            }
+            marks = [ALIKE if name in alike else "" for name in candidates]
             cells = "".join(
                 f'<td class="best" title="best">{_number(value)}{ranges[i]}</td>'
                 if i in best
-                else f"<td>{_number(value)}{ranges[i]}</td>"
+                else f"<td>{_number(value)}{marks[i]}{ranges[i]}</td>"
                 for i, value in enumerate(values)
             )
             body.append(

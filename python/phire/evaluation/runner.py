@@ -15,6 +15,7 @@ from phire import files, progress
 from phire.errors import InputError
 from phire.evaluation import notes
 from phire.evaluation.accumulator import LAGS, Facts, Setting
+from phire.evaluation.candidate_differences import compare_candidates
 from phire.evaluation.catalogue import check_names, default_names, statistics
 from phire.evaluation.chunks import Task, Work, accumulate, default_threads
 from phire.evaluation.city_statistics import count_cities
@@ -29,6 +30,8 @@ from phire.evaluation.truth_climatology import climatology_of
 from phire.evaluation.truth_facts import MeanMap, TruthFacts
 from phire.fields.coarsening import kept_window
 from phire.fields.source import Source
+
+GROUPINGS = ("hour", "month", "season")
 
 CHUNK = 32
 """Times between two snapshots of the work."""
@@ -48,6 +51,8 @@ def evaluate(
     learned_features: Callable[[np.ndarray], np.ndarray] | None = None,
     wind: tuple[str, str] | None = None,
     thresholds: Mapping[str, Sequence[float]] | None = None,
+    by: Sequence[str] = (),
+    uncertainty: bool = False,
     lags: Sequence[float] = LAGS,
     pairs: int = 300,
     origins: Mapping[str, Mapping[str, Any]] | None = None,
@@ -84,6 +89,9 @@ def evaluate(
             default they are told by standard names, names and units.
         thresholds: By channel, values in its units above which events are counted, besides the
             quantiles of the truth.
+        by: ``hour``, ``month``, ``season``: the numbers of the table over these groups of times.
+        uncertainty: Take intervals of all numbers by a block bootstrap in time, and tell which
+            candidates differ.
         lags: Of the semivariogram, km.
         pairs: Of points for each lag and field.
         origins: By source (``truth``, candidates, ``--climatology``, ``--learned``) what it was
@@ -141,7 +149,11 @@ def evaluate(
         thresholds=_checked_thresholds(thresholds or {}, aligned.channels),
     )
     settings = [dataclasses.replace(setting, domain=domain) for domain in domains]
+    groups = [f"by_{name}" for name in by] + (["uncertainty"] if uncertainty else [])
+    _check_groups(by)
     names, skipped = _chosen_metrics(metrics, settings, placed)
+    settings = [dataclasses.replace(one, grouped=tuple(names)) for one in settings]
+    names += _chosen_metrics(groups, settings, placed)[0] if groups else []
     told = [
         *notes.of_bounds({name: origins.get(name, {}) for name in candidates}),
         *notes.of_times(len(aligned.time), len(truth_times)),
@@ -187,6 +199,7 @@ def evaluate(
         _take(pending, settings, aligned, placed, folder, climatology, chunk, workers, scheduler)
     all_options = folder.record()
     summarise(output, all_options["candidates"], all_options["regions"])
+    compare_candidates(output, all_options["candidates"], all_options["regions"], seed)
     count_cities(output, all_options["candidates"])
     if report:
         # Matplotlib is slow to import, and not needed by those who only want numbers.
@@ -197,6 +210,13 @@ def evaluate(
         write_report(output)
     folder.finish()
     return output
+
+
+def _check_groups(by: Sequence[str]) -> None:
+    """Refuses groups of times that there are not."""
+    for name in by:
+        if name not in GROUPINGS:
+            raise InputError(f"--by {name}: it must be one of {', '.join(GROUPINGS)}.")
 
 
 def _checked_thresholds(

@@ -36,7 +36,10 @@ def summarise(
             for metric, one in statistics().items():
                 path = result_path(output, candidate, metric, region)
                 if path.is_file():
-                    row |= dict(_numbers(read_result(path), one.summary))
+                    dataset = read_result(path)
+                    found = dict(_numbers(dataset, one.summary_of(dataset)))
+                    # An interval in time does not replace the range of the members.
+                    row |= {key: value for key, value in found.items() if key not in row}
             if len(row) > 2:
                 rows.append(row)
     table = pd.DataFrame(rows, columns=["candidate", "region"] if not rows else None)

@@ -18,6 +18,7 @@ GROUPS = {
     "cities": "Cities",
     "skill": "Skill by scale",
     "ensembles": "Ensembles",
+    "groups": "By hour, month and season",
 }
 """The groups of figures in the order of the report, and their headings."""
 

@@ -1,0 +1,104 @@
+"""Scores by groups of times are those of the times of each group alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from evaluation.made_fields import white_ensemble
+from phire.errors import InputError
+from phire.evaluation import evaluate, measure
+from phire.fields import ArraySource, EnsembleSource, Grid
+from phire.fields.time import TimeAxis
+
+GRID = Grid.regional(np.linspace(50, 40, 12), np.linspace(0, 15, 14))
+TIME = TimeAxis.from_cf(np.arange(16) * 23.25, "days since 2000-01-03")
+
+
+@pytest.fixture(scope="module")
+def sources():
+    """Truth, an ensemble and a deterministic candidate over a year."""
+    truth, members = white_ensemble(GRID, times=16, members=3, channels=2)
+    shared = {"grid": GRID, "channels": ("pr", "t"), "units": ("mm", "K"), "time": TIME}
+    each = [ArraySource((members[:, m] + truth).astype("f4"), **shared) for m in range(3)]
+    return (
+        ArraySource(truth.astype("f4"), **shared),
+        EnsembleSource(each),
+        ArraySource((0.5 * truth + 0.1).astype("f4"), **shared),
+    )
+
+
+class Part:
+    """Some times of a source."""
+
+    def __init__(self, source, places):
+        self.source, self.places = source, places
+        self.grid, self.channels, self.units = source.grid, source.channels, source.units
+        self.time = source.time[places]
+        self.members = getattr(source, "members", 0)
+
+    def read(self, times):
+        return self.source.read(self.places[np.arange(len(self.places))[times]])
+
+    def read_members(self, times):
+        return self.source.read_members(self.places[np.arange(len(self.places))[times]])
+
+
+def test_each_season_is_taken_alone(sources):
+    truth, ensemble, _ = sources
+    result = measure("by_season", truth, ensemble, grouped=("scores", "ensemble"))
+    assert [*result["season"].values] == ["DJF", "MAM", "JJA", "SON"]
+    seasons = TIME.months() % 12 // 3
+    np.testing.assert_array_equal(result["times"], np.bincount(seasons))
+    for group, name in enumerate(result["season"].values):
+        places = np.flatnonzero(seasons == group)
+        part = [Part(source, places) for source in (truth, ensemble)]
+        here = result.sel(season=name)
+        scores, ensembles = (measure(metric, *part) for metric in ("scores", "ensemble"))
+        for number, value in (
+            ("rmse", scores["rmse_mean"]),
+            ("bias", scores["bias_mean"]),
+            ("crps_fair", ensembles["crps_fair_mean"]),
+            ("spread_skill_ratio", ensembles["spread_skill_ratio"]),
+        ):
+            np.testing.assert_allclose(here[number], value, rtol=1e-5, err_msg=number)
+
+
+def test_a_command_adds_groups_figures_and_intervals(sources, tmp_path):
+    truth, ensemble, other = sources
+    # Worse and better by turns.
+    turns = 0.02 * (-1.0) ** np.arange(16)[:, None, None, None]
+    same = ArraySource(
+        (other.read(slice(None)) + turns).astype("f4"), grid=GRID, channels=("pr", "t"),
+        units=("mm", "K"), time=TIME,
+    )  # fmt: skip
+    evaluate(
+        truth, {"ensemble": ensemble, "half": other, "same": same}, tmp_path,
+        metrics=["scores", "events"], by=["season"],
+        uncertainty=True,
+    )  # fmt: skip
+    assert (tmp_path / "figures" / "by-season-t.png").is_file()
+    table = pd.read_csv(tmp_path / "summary.csv").set_index("candidate")
+    assert (table["rmse_low:t"] < table["rmse:t"]).all()
+    assert (table["rmse:t"] < table["rmse_high:t"]).all()
+    assert "frequency_bias_low:pr:90 %" in table
+    differences = pd.read_csv(tmp_path / "differences.csv", keep_default_na=False)
+    here = differences[differences["number"] == "rmse:t"].set_index(["first", "second"])
+    assert here.loc[("half", "same"), "equal"] and not here.loc[("ensemble", "half"), "equal"]
+    gap = table.loc["ensemble", "rmse:t"] - table.loc["half", "rmse:t"]
+    assert here.loc[("ensemble", "half"), "difference"] == pytest.approx(gap, rel=1e-5)
+    report = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert 'class="alike"' in report and 'class="range"' in report
+    assert "By hour, month and season" in report
+
+
+def test_groups_need_dates_and_two_of_them(sources, tmp_path):
+    truth, _, other = sources
+    with pytest.raises(InputError, match="all times are of one hour"):
+        evaluate(Part(truth, np.arange(0, 16, 4)), {"a": other}, tmp_path, by=["hour"])
+    bare = ArraySource(truth.read(slice(None)), grid=GRID)
+    with pytest.raises(InputError, match="no dates"):
+        evaluate(bare, {"a": bare}, tmp_path, by=["season"])
+    with pytest.raises(InputError, match="--by week: it must be one of hour, month, season"):
+        evaluate(truth, {"a": other}, tmp_path, by=["week"])
