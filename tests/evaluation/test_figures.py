@@ -17,7 +17,7 @@ from evaluation.synthetic import CANDIDATES, many, write_results
 from phire.errors import InputError
 from phire.evaluation import write_report
 from phire.evaluation.figures import draw_all, figure_names
-from phire.evaluation.figures.plans import plans
+from phire.evaluation.figures.all_figures import plans
 from phire.evaluation.figures.reading import ResultsFolder
 from phire.evaluation.figures.style import lay_out, new_figure
 

@@ -551,7 +551,7 @@ def test_results_hold_the_units_of_each_channel(tmp_path):
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path, monkeypatch):
-    from phire.evaluation.folder import Folder
+    from phire.evaluation.results_folder import Folder
 
     def refuse(path):
         raise OSError(errno.EROFS, "Read-only file system", str(path))

@@ -218,8 +218,8 @@ def test_a_mean_over_filled_values_is_taken_after_filling(tmp_path, region):
 def test_chunking_changes_no_byte(tmp_path, region, monkeypatch):
     make_store(tmp_path / "store.h5", grid=region)
     write(tmp_path / "store.h5", tmp_path / "a")
-    monkeypatch.setattr("phire.records.making.CHUNK_BYTES", 1)
-    monkeypatch.setattr("phire.records.spreading.THREADS", 1)
+    monkeypatch.setattr("phire.records.sampled_records.CHUNK_BYTES", 1)
+    monkeypatch.setattr("phire.records.parallel_tasks.THREADS", 1)
     write(tmp_path / "store.h5", tmp_path / "b")
     assert shard_bytes(tmp_path / "a") == shard_bytes(tmp_path / "b")
 

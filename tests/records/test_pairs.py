@@ -157,8 +157,8 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path, sphere, monkeypatch):
     make_store(tmp_path / "store.h5", grid=sphere)
     store = tmp_path / "store.h5"
     write(store, tmp_path / "a", seed=5)
-    monkeypatch.setattr("phire.records.making.CHUNK_BYTES", 5 * 16 * 32 * 8)
-    monkeypatch.setattr("phire.records.spreading.THREADS", 1)
+    monkeypatch.setattr("phire.records.sampled_records.CHUNK_BYTES", 5 * 16 * 32 * 8)
+    monkeypatch.setattr("phire.records.parallel_tasks.THREADS", 1)
     write(store, tmp_path / "b", seed=5)
     write(store, tmp_path / "c", seed=6)
     assert shard_bytes(tmp_path / "a") == shard_bytes(tmp_path / "b")
@@ -173,7 +173,7 @@ def test_workers_change_no_byte_and_one_may_be_lost(tmp_path, sphere, monkeypatc
     store = tmp_path / "store.h5"
     options = {"patches_per_field": 20, "compression": "zlib"}
     write(store, tmp_path / "here", **options)
-    monkeypatch.setattr("phire.records.making.CHUNK_BYTES", 4 * 16 * 32 * 8)
+    monkeypatch.setattr("phire.records.sampled_records.CHUNK_BYTES", 4 * 16 * 32 * 8)
     with (
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as local,
         Client(local) as client,

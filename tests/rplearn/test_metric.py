@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from phire.errors import InputError
 from phire.fields.normalization import Normalization
-from phire.rplearn.description import describe_metric
 from phire.rplearn.input_checks import check_values
 from phire.rplearn.metric import LearnedMetric
+from phire.rplearn.metric_description import describe_metric
 
 MEAN, STD = np.array([2e-7, 280.0]), np.array([3e-5, 6.0])
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from phire import files, progress
 from phire.downscaling.interpolation import InterpolatedSource
+from phire.downscaling.output_notes import CountedSource, notes
 from phire.downscaling.resuming import kept
 from phire.downscaling.sampler_choice import check_samplers, swept, swept_output
-from phire.downscaling.written import CountedSource, notes
 from phire.errors import InputError
 from phire.fields import open_source, write_source
 from phire.fields.coarsening import (

@@ -18,7 +18,7 @@ _attribute, _, _names = lazy_loader.attach(
         "catalogue": ["statistics"],
         "cities": ["City", "read_cities"],
         "figures": ["draw_all"],
-        "functions": [
+        "xarray_functions": [
             "coherence",
             "kinetic_energy_spectrum",
             "learned_distance",
@@ -37,7 +37,9 @@ __all__ = sorted({*_names, *function_names()})
 
 def __getattr__(name: str) -> object:
     if name in function_names():
-        return importlib.import_module(f"{__name__}.functions").function_of(function_names()[name])
+        return importlib.import_module(f"{__name__}.xarray_functions").function_of(
+            function_names()[name]
+        )
     return _attribute(name)
 
 

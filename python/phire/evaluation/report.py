@@ -26,8 +26,8 @@ from phire.evaluation.candidate_differences import equal_to, read_differences
 from phire.evaluation.catalogue import definition
 from phire.evaluation.cities import MARGIN_TEXT
 from phire.evaluation.definitions import Definition
-from phire.evaluation.figures.drawing import INDEX, draw_all
-from phire.evaluation.figures.plans import GROUPS
+from phire.evaluation.figures.all_figures import GROUPS
+from phire.evaluation.figures.figure_files import INDEX, draw_all
 from phire.evaluation.figures.reading import FIGURES, ResultsFolder
 from phire.evaluation.figures.style import number_digits, pretty_units, readable
 

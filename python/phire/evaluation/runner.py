@@ -20,11 +20,11 @@ from phire.evaluation.catalogue import check_names, default_names, statistics
 from phire.evaluation.chunks import Task, Work, accumulate, default_threads
 from phire.evaluation.city_statistics import count_cities
 from phire.evaluation.domain import Domain, check_name
-from phire.evaluation.folder import Folder, Unit
 from phire.evaluation.pairing import AlignedSource, align
 from phire.evaluation.results import (
     TRUTH,
 )
+from phire.evaluation.results_folder import Folder, ResultFile
 from phire.evaluation.summary import summarise
 from phire.evaluation.truth_climatology import climatology_of
 from phire.evaluation.truth_facts import MeanMap, TruthFacts
@@ -233,7 +233,7 @@ def _checked_thresholds(
 
 def _units(
     names: Sequence[str], settings: Sequence[Setting], placed: Mapping[str, Any]
-) -> list[Unit]:
+) -> list[ResultFile]:
     units = []
     for setting in settings:
         for name in names:
@@ -241,10 +241,10 @@ def _units(
             if not statistic.takes(setting) or statistic.refusal(setting) is not None:
                 continue
             if statistic.of_truth:
-                units.append(Unit(TRUTH, name, setting.domain.name))
+                units.append(ResultFile(TRUTH, name, setting.domain.name))
             for candidate, source in placed.items():
                 if statistic.ensemble != "all" or source.members:
-                    units.append(Unit(candidate, name, setting.domain.name))
+                    units.append(ResultFile(candidate, name, setting.domain.name))
     return units
 
 
@@ -280,7 +280,7 @@ def _chosen_metrics(
 
 
 def _take(
-    pending: Sequence[Unit],
+    pending: Sequence[ResultFile],
     settings: Sequence[Setting],
     truth: AlignedSource,
     placed: Mapping[str, AlignedSource],
@@ -303,7 +303,7 @@ def _take(
             made[key] = statistics()[unit.metric](setting)
         tasks.append(Task(unit, made[key], _task_candidate(unit)))
     counted = {TRUTH: None} | {unit.candidate: None for unit in pending}
-    for unit in (Unit(name, notes.Values.name, "") for name in counted):
+    for unit in (ResultFile(name, notes.Values.name, "") for name in counted):
         tasks.append(Task(unit, notes.Values(settings[0]), _task_candidate(unit)))
     # A network stays in this process, where its weights and its device are.
     far = [task for task in tasks if not task.statistic.stays]
@@ -324,7 +324,7 @@ def _take(
         )
         for task in part:
             if task.key.metric == notes.Values.name:
-                name, beside = task.key.candidate, states[Unit(TRUTH, notes.Values.name, "")]
+                name, beside = task.key.candidate, states[ResultFile(TRUTH, notes.Values.name, "")]
                 beside = None if name == TRUTH else beside
                 told = notes.of_values(name, truth.channels, states[task.key], beside)
                 folder.note(told)
@@ -341,7 +341,7 @@ def _take(
             folder.write(task.key, task.statistic.described(states[task.key]), truth)
 
 
-def _task_candidate(unit: Unit) -> str | None:
+def _task_candidate(unit: ResultFile) -> str | None:
     return None if unit.candidate == TRUTH else unit.candidate
 
 

@@ -15,14 +15,14 @@ from phire.fields.coarsening import ALIGNMENTS, remainder_note
 from phire.fields.covariates import check_covariates
 from phire.fields.padding import padding, padding_note
 from phire.fields.units import difference
-from phire.records import making
+from phire.records import sampled_records
 from phire.records.downscaling_samples import Inputs, Samples, Shape
 from phire.records.inputs import InputFile, split_names
 from phire.records.manifest import Manifest
 from phire.records.matching import METHODS
 from phire.records.statics import write_statics
 
-MISSING = (*making.MISSING, "mask")
+MISSING = (*sampled_records.MISSING, "mask")
 Paths = Sequence[str | os.PathLike]
 
 
@@ -109,8 +109,8 @@ def write_downscaling_records(
         WorkError: Workers were lost again and again.
     """
     shape = Shape(
-        None if whole_fields else making.check_patch(patch), scale, alignment, margin, window,
-        regrid, None if latitudes is None else tuple(latitudes), tuple(covariates),
+        None if whole_fields else sampled_records.check_patch(patch), scale, alignment, margin,
+        window, regrid, None if latitudes is None else tuple(latitudes), tuple(covariates),
         withhold_stations, seed, pad=missing == "mask",
     )  # fmt: skip
     _check_options(shape, patches_per_field, least_valid, low, predictors, coarse_targets)
@@ -119,14 +119,14 @@ def write_downscaling_records(
             stack, store, targets, low, predictors, coarse_targets, static, auxiliary, stations
         )
         high = inputs.high
-        options = making.common_options(
+        options = sampled_records.common_options(
             high, shards=shards, compression=compression, dtype=dtype,
             normalization=normalization, missing=missing, statistics=statistics, seed=seed,
             time=time, policies=MISSING,
         )  # fmt: skip
-        making.check_workers((high, *inputs.low, *inputs.auxiliary), workers, scheduler)
+        sampled_records.check_workers((high, *inputs.low, *inputs.auxiliary), workers, scheduler)
         options |= _recorded(inputs, shape, patches_per_field, least_valid)
-        partial = stack.enter_context(making.new_records(output, options, overwrite))
+        partial = stack.enter_context(sampled_records.new_records(output, options, overwrite))
         if partial is None:
             return
         check_covariates(shape.covariates, high.time)
@@ -134,10 +134,12 @@ def write_downscaling_records(
         _note_remainder(samples)
         draft = samples.draft(options, least_valid=least_valid)
         with cluster(workers, scheduler) as client:
-            made = making.make_records(partial, high, samples.chosen, draft, options, client)
+            made = sampled_records.make_records(
+                partial, high, samples.chosen, draft, options, client
+            )
         if samples.maps is not None:
             write_statics(partial, samples.maps)
-        facts = making.common_facts(high, samples.chosen, made, options)
+        facts = sampled_records.common_facts(high, samples.chosen, made, options)
         if samples.stations is not None:
             facts["withheld_stations"] = samples.stations.withheld
         Manifest(schema=samples.schema(made), **facts).save(partial)

@@ -18,11 +18,11 @@ from phire.fields.selection import ChannelSelection
 from phire.fields.source import ArraySource
 from phire.fields.units import difference
 from phire.records import features, writing
-from phire.records.cutting import Cuts
 from phire.records.inputs import InputFile
 from phire.records.layers import FinePart, Layer, PaddedInput, SampleFields, Timed
-from phire.records.making import Draft, Made, Sampled, check_dtype, get_normalization
 from phire.records.matching import CoarseGrid, coarse_grid, coarse_part, common_times, fine_points
+from phire.records.patch_cutting import Cuts
+from phire.records.sampled_records import Draft, Made, Sampled, check_dtype, get_normalization
 from phire.records.sampling import Blocked, PatchPlan, Window, plan_patches, window
 from phire.records.schema import DOWNSCALING, SampleArray, SampleSchema
 from phire.records.statics import read_static
@@ -185,7 +185,7 @@ class Samples:
     # Fields, drawing and arranging
 
     def draft(self, options: dict, *, masked: bool = False, least_valid: float = 0.5) -> Draft:
-        """Returns the plan of the draw; see :class:`phire.records.making.Draft`."""
+        """Returns the plan of the draw; see :class:`phire.records.sampled_records.Draft`."""
         fields = self.fields(masked)
         shape = self.shape
         steps = shape.window or 1

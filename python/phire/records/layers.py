@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from phire.fields.grid import Grid
+from phire.records.field_in_memory import BlockMeans, Planes, Resolution
 from phire.records.inputs import InputFile
 from phire.records.matching import CoarsePart, Points
-from phire.records.planes import BlockMeans, Planes, Resolution
 from phire.records.stations import Stations
 
 Fill = Mapping[str, float]

@@ -13,11 +13,11 @@ from phire.errors import InputError
 from phire.fields.cluster import cluster
 from phire.fields.grid import Grid
 from phire.fields.normalization import Normalization
-from phire.records import features, making, writing
-from phire.records.cutting import Cuts
+from phire.records import features, sampled_records, writing
 from phire.records.inputs import InputFile
 from phire.records.layers import OneResolution
 from phire.records.manifest import Manifest
+from phire.records.patch_cutting import Cuts
 from phire.records.sampling import Blocked, PairPlan, empty_classes, plan_pairs, window
 from phire.records.schema import PAIRS, SampleArray, SampleSchema
 
@@ -70,23 +70,23 @@ def write_pair_records(
         InputError: An option does not fit the fields, or no pair can be drawn.
         WorkError: Workers were lost again and again.
     """
-    patch = making.check_patch(patch)
+    patch = sampled_records.check_patch(patch)
     if patches_per_field < 1 or classes < 1:
         raise InputError("--patches-per-field and --classes must be at least 1.")
     with InputFile(store) as source:
-        options = making.common_options(
+        options = sampled_records.common_options(
             source, shards=shards, compression=compression, dtype=dtype,
             normalization=normalization, missing=missing, statistics=statistics, seed=seed,
-            time=time, policies=making.MISSING,
+            time=time, policies=sampled_records.MISSING,
         )  # fmt: skip
-        making.check_workers([source], workers, scheduler)
+        sampled_records.check_workers([source], workers, scheduler)
         options |= {
             "patch": patch,
             "patches_per_field": patches_per_field,
             "classes": classes,
             "latitudes": tuple(latitudes),
         }
-        with making.new_records(output, options, overwrite) as partial:
+        with sampled_records.new_records(output, options, overwrite) as partial:
             if partial is None:
                 return
             chosen = source.time.select_range(time)
@@ -117,14 +117,16 @@ def write_pair_records(
                 return arrange_pairs(plan, source, patch, classes, dtype)
 
             def fit() -> dict[str, Normalization]:
-                parts = [making.Sampled(source, chosen, str(store))]
-                fitted = making.get_normalization(parts, options["normalization"], statistics)
-                making.check_dtype(dtype, fitted)
+                parts = [sampled_records.Sampled(source, chosen, str(store))]
+                fitted = sampled_records.get_normalization(
+                    parts, options["normalization"], statistics
+                )
+                sampled_records.check_dtype(dtype, fitted)
                 return {"first": fitted}
 
-            draft = making.Draft(OneResolution(source, patch), place, draw, arrange, fit)
+            draft = sampled_records.Draft(OneResolution(source, patch), place, draw, arrange, fit)
             with cluster(workers, scheduler) as client:
-                made = making.make_records(partial, source, chosen, draft, options, client)
+                made = sampled_records.make_records(partial, source, chosen, draft, options, client)
             Manifest(
                 schema=pair_schema(
                     source.channels,
@@ -136,7 +138,7 @@ def write_pair_records(
                     step=source.time.step,
                     calendar=source.time.calendar,
                 ),
-                **making.common_facts(source, chosen, made, options),
+                **sampled_records.common_facts(source, chosen, made, options),
             ).save(partial)
     progress.say(f"{output}: {files.counted(made.count, 'pair')} of {len(chosen)} fields.")
 

@@ -15,8 +15,8 @@ from phire.errors import InputError
 from phire.fields.covariates import covariates, patch_longitudes
 from phire.records import features
 from phire.records.manifest import NAME, Manifest, require_records
+from phire.records.parallel_tasks import available_cores
 from phire.records.schema import DOWNSCALING, PAIRS, SampleArray, SampleSchema
-from phire.records.spreading import available_cores
 from phire.records.statics import load_statics
 
 TF_COMPRESSION = {"none": "", "zlib": "ZLIB", "gzip": "GZIP"}

@@ -19,8 +19,8 @@ from phire import progress
 from phire.errors import InputError
 from phire.fields.time import TimeAxis
 from phire.records.layers import Layer, Layers
+from phire.records.parallel_tasks import spread
 from phire.records.sampling import Window
-from phire.records.spreading import spread
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "certainty": ["certainty_maps"],
         "comparison": ["compare_runs"],
         "content_loss": ["ContentLoss"],
-        "description": ["describe_metric"],
+        "metric_description": ["describe_metric"],
         "evaluation": ["evaluate_representation"],
         "field_features": [
             "FeatureSource",

@@ -16,8 +16,8 @@ from phire import files, progress
 from phire.errors import InputError
 from phire.fields.normalization import Normalization
 from phire.rplearn.calibration import lag_scores
-from phire.rplearn.description import METRIC_FILE, read_metric_file
 from phire.rplearn.lag_statistics import LagStatistics, add_scales, pixel_measures
+from phire.rplearn.metric_description import METRIC_FILE, read_metric_file
 from phire.rplearn.results import already_made, read_results, write_results
 
 HISTOGRAM_BINS = 200

@@ -21,9 +21,9 @@ import phire.networks.layers  # noqa: F401  registers the layers that encoders a
 from phire import files
 from phire.errors import InputError
 from phire.fields.normalization import Normalization
-from phire.networks.folding import folded
-from phire.rplearn.description import ENCODER_FILE, METRIC_FILE, read_metric_file
-from phire.rplearn.given_fields import Fields
+from phire.networks.batch_norm_folding import folded
+from phire.rplearn.metric_description import ENCODER_FILE, METRIC_FILE, read_metric_file
+from phire.rplearn.metric_inputs import Fields
 
 
 def any_size(encoder: keras.Model, layers: Sequence[str]) -> keras.Model:

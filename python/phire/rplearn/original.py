@@ -16,8 +16,8 @@ import numpy as np
 from phire import files, progress
 from phire.errors import InputError
 from phire.fields.normalization import Normalization
-from phire.rplearn.description import METRIC_FILE, describe_metric
 from phire.rplearn.metric import LearnedMetric
+from phire.rplearn.metric_description import METRIC_FILE, describe_metric
 from phire.rplearn.model_folder import read_scales
 
 # Of ERA5 divergence and vorticity on model level 120, 1979-1998: what the published networks were

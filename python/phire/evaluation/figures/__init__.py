@@ -1,5 +1,5 @@
 """Figures of an evaluation, drawn from its results on disk alone."""
 
-from phire.evaluation.figures.drawing import draw_all, figure_names
+from phire.evaluation.figures.figure_files import draw_all, figure_names
 
 __all__ = ["draw_all", "figure_names"]

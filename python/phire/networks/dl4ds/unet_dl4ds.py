@@ -67,7 +67,7 @@ def unet_dl4ds(
         decoder_upsampling: ``resize``, ``subpixel`` or ``transposed``, by 2.
         normalization, attention, localized, dropout, dropout_kind, activation, add, add_channels,
             interpolation, separable: See
-            :func:`phire.networks.dl4ds.families.dl4ds_network`.
+            :func:`phire.networks.dl4ds.network_builders.dl4ds_network`.
         output_activation: Activation of both last convolutions, before ``add``.
         checkerboard_free: Initialise decoder upsamplings without checkerboard.
 

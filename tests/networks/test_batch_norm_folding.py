@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from phire.networks import encoder as encoders
-from phire.networks.folding import folded
+from phire.networks.batch_norm_folding import folded
 
 
 def normalisations(network):

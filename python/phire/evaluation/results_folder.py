@@ -29,7 +29,7 @@ NOTES = "notes"
 
 
 @dataclasses.dataclass(frozen=True)
-class Unit:
+class ResultFile:
     """One file of results: a metric of a candidate, or of the truth, in a region."""
 
     candidate: str  # or TRUTH
@@ -102,7 +102,7 @@ class Folder:
                 self.notes.append(note)
                 progress.say(f"{note[:1].upper()}{note[1:]}.")
 
-    def options_of(self, unit: Unit) -> dict[str, Any]:
+    def options_of(self, unit: ResultFile) -> dict[str, Any]:
         """All that the numbers of one file depend on."""
         options = {"metric": unit.metric, **self.base}
         if unit.candidate != TRUTH:
@@ -111,7 +111,7 @@ class Folder:
             options["region"] = self.regions[unit.region]
         return files.plain(options)
 
-    def has(self, unit: Unit) -> bool:
+    def has(self, unit: ResultFile) -> bool:
         """Tells whether a file is there, made by these options.
 
         Raises:
@@ -120,7 +120,7 @@ class Folder:
         path = result_path(self.path, unit.candidate, unit.metric, unit.region)
         return files.already_made(path, recorded_options(path), self.options_of(unit))
 
-    def write(self, unit: Unit, dataset: Any, truth: AlignedSource) -> None:
+    def write(self, unit: ResultFile, dataset: Any, truth: AlignedSource) -> None:
         """Writes one file."""
         path = result_path(self.path, unit.candidate, unit.metric, unit.region)
         attributes = {

@@ -17,12 +17,12 @@ from phire.fields.normalization import Normalization, joined, parse_kinds
 from phire.fields.normalization_fit import fit_normalization
 from phire.fields.source import Source
 from phire.records import writing
-from phire.records.cutting import Cuts, Cutter, cut_fields
 from phire.records.inputs import InputFile, split_names
 from phire.records.layers import Layer, Layers
 from phire.records.manifest import NAME, Manifest, recorded_options
+from phire.records.parallel_tasks import spread
+from phire.records.patch_cutting import Cuts, Cutter, cut_fields
 from phire.records.sampling import Blocked, PairPlan, PatchPlan, Window
-from phire.records.spreading import spread
 from phire.records.survey import Survey, refuse_missing, survey
 
 Plan = PairPlan | PatchPlan

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from phire import files, progress
 from phire.errors import InputError
-from phire.evaluation.figures.plans import Plan, plans
+from phire.evaluation.figures.all_figures import Plan, plans
 from phire.evaluation.figures.reading import FIGURES, ResultsFolder
 from phire.evaluation.figures.style import lay_out, save_figure
 

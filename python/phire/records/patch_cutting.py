@@ -11,8 +11,8 @@ import google_crc32c
 import numpy as np
 
 from phire.fields.normalization import Normalization
+from phire.records.field_in_memory import Resolution
 from phire.records.layers import Fill, Layers
-from phire.records.planes import Resolution
 from phire.records.writing import ShardFiles
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from phire.fields.coarsening import block_mean, block_weights
 from phire.fields.curvilinear import CurvilinearGrid
 from phire.fields.grid import Grid
-from phire.records.planes import BlockMeans, Planes
+from phire.records.field_in_memory import BlockMeans, Planes
 
 
 @st.composite
