@@ -13,7 +13,7 @@ unset PYTHONPATH
 "${PYTHON:-python3}" -m venv bare
 export PATH="$place/bare/bin:$PATH"
 pip install --quiet "$dist"/phire-*.whl
-tar -tf "$dist"/phire-*.tar.gz | grep -q /CHANGELOG.md
+tar -tf "$dist"/phire-*.tar.gz | grep /CHANGELOG.md
 pip check
 
 cat >study.yaml <<'YAML'

@@ -38,7 +38,7 @@ def residual_discriminator(
     dropout: float = 0.4,
     preset: str = "none",
 ) -> keras.Model:
-    """Builds DL4DS's discriminator: does the fine field fit the coarse one?
+    """Builds DL4DS's discriminator of fine fields beside their coarse ones.
 
     Coarse branch: 3×3 convolution, residual blocks, 3×3 convolution, sum with the first. Fine
     branch: likewise, brought to the coarse grid by strided convolutions instead of the last. Both
