@@ -149,3 +149,34 @@ def test_semivariogram_of_a_plane_wave_on_a_projected_grid(tmp_path, stated):
         with xr.open_dataset(folder / "truth" / f"{name}.nc") as data:
             np.testing.assert_allclose(data["semivariogram"][0], wanted, rtol=0.08)
             assert data.lag.attrs["units"] == "km"
+
+
+def test_maps_have_the_projection_s_coordinates_and_are_drawn_on_them(tmp_path, monkeypatch):
+    """A coastline along the meridian of the projection is the line x = 0."""
+    from phire.evaluation.figures import coastlines
+    from phire.evaluation.figures.images import extent_of
+    from phire.evaluation.figures.maps import map_figure
+    from phire.evaluation.figures.panels import coarse_input
+
+    monkeypatch.setattr(
+        coastlines, "coastlines", lambda _: (np.array([[8.0, 40.0], [8, 48], [8, 60]]),)
+    )
+    folder = evaluate(
+        source(grid()), {"same": source(grid(), 0.1)}, tmp_path / "out", scale=4,
+        metrics=["maps", "samples"], report=False,
+    )  # fmt: skip
+    with xr.open_dataset(folder / "same" / "maps.nc") as data:
+        assert data["bias"].dims == ("channel", "y", "x")
+        np.testing.assert_allclose(data.y, grid().y / 1e3)
+        np.testing.assert_allclose(data.latitude, grid().points()[0])
+        assert extent_of(data["bias"][0]) == (-240, 240, -240, 240)
+    figure = map_figure({"same": folder / "same" / "maps.nc"}, variable="bias", channel="t")
+    axes = figure.axes[0]
+    assert axes.get_xlabel() == "x (km)"
+    (lines,) = axes.collections
+    np.testing.assert_allclose(lines.get_segments()[0][:, 0], 0, atol=1e-6)
+    assert axes.images[0].get_extent() == [-240, 240, -240, 240]
+    with xr.open_dataset(folder / "truth" / "samples.nc") as data:
+        coarse = coarse_input(data, "t", 0)
+        assert extent_of(coarse) == (-240, 240, -240, 240)
+        assert coarse.shape == (12, 12)

@@ -23,7 +23,9 @@ from phire.evaluation.domain import Domain
 from phire.evaluation.nan_statistics import quantile_of_present
 from phire.evaluation.unit_text import common
 from phire.evaluation.wind import WindChannels, find_wind
+from phire.fields.curvilinear import CurvilinearGrid
 from phire.fields.grid import EARTH_RADIUS, Grid
+from phire.fields.source import grid_coordinates
 from phire.fields.time import TimeAxis
 from phire.fields.units import power
 
@@ -401,14 +403,18 @@ class Statistic(abc.ABC):
         }
         if not grid.has_coordinates:
             made = {"channel": made["channel"]}
+            if "y" in names:
+                return {"channel": made["channel"], **projected_coordinates(grid)}
         return {name: made[name] for name in names if name in made}
 
     @property
     def plane_dimensions(self) -> tuple[str, str]:
         """The names of the grid's dimensions."""
-        if self.domain.grid.has_coordinates:
+        grid = self.domain.grid
+        if grid.has_coordinates:
             return "latitude", "longitude"
-        return "row", "column"
+        has_axes = isinstance(grid, CurvilinearGrid) and grid.stated_points is None
+        return ("y", "x") if has_axes else ("row", "column")
 
     def units(self) -> dict[str, str]:
         """The attribute ``units``: those that all channels share, empty where they differ."""
@@ -438,3 +444,21 @@ class Statistic(abc.ABC):
             np.add.at(sums, place, values)
             ordered[key] = sums / counts.reshape(-1, *(1,) * (values.ndim - 1))
         return times, ordered
+
+
+def projected_coordinates(grid: CurvilinearGrid) -> dict[str, Any]:
+    """Coordinates of maps on a projected grid: ``y``, ``x`` in km, and the points' degrees.
+
+    Of a rotated grid ``y`` and ``x`` are degrees. The projection is their attribute ``crs_wkt``.
+    """
+    made: dict[str, Any] = {}
+    for name, (dimensions, values, attributes) in grid_coordinates(grid).items():
+        if name in ("y", "x"):
+            if attributes["units"] == "m":
+                values, attributes = values / 1e3, {**attributes, "units": "km"}
+            if grid.projection:
+                attributes = {**attributes, "crs_wkt": grid.projection}
+        elif values.ndim == 0:
+            continue
+        made[name] = (dimensions, values, attributes)
+    return made

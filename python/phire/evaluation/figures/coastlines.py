@@ -9,14 +9,16 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
 from phire import progress
+from phire.fields.curvilinear import CurvilinearGrid
 
 RESOLUTIONS = ("110m", "50m", "10m")
 """Natural Earth's, coarse to fine: 1:110, 1:50 and 1:10 million."""
@@ -85,8 +87,7 @@ def draw_coastlines(axes: Axes, extent: Sequence[float]) -> bool:
     Returns:
         Whether coastlines were drawn; where they were not, the user is told once why.
     """
-    west, east, south, north = extent
-    width = east - west
+    width = extent[1] - extent[0]
     lines = coastlines("110m" if width > 90 else "50m" if width > 20 else "10m")
     if lines is None:
         say_once(
@@ -94,18 +95,57 @@ def draw_coastlines(axes: Axes, extent: Sequence[float]) -> bool:
             "installed (pip install 'phire[maps]', then cartopy_feature_download.py physical)."
         )
         return False
-    shown = []
-    for turn in (-360, 0, 360):
-        for line in lines:
-            moved = line + np.array([turn, 0.0])
-            if (
-                moved[:, 0].max() >= west
-                and moved[:, 0].min() <= east
-                and moved[:, 1].max() >= south
-                and moved[:, 1].min() <= north
-            ):
-                shown.append(moved)
+    turns = (line + np.array([turn, 0.0]) for turn in (-360, 0, 360) for line in lines)
+    _add(axes, turns, extent)
+    return True
+
+
+def draw_projected_coastlines(
+    axes: Axes, attributes: Mapping[str, Any], extent: Sequence[float]
+) -> bool:
+    """Draws coastlines on axes of a projection's x and y.
+
+    Args:
+        axes: The axes.
+        attributes: Those of the coordinate y: its ``units`` (km, m or degrees of a rotated pole)
+            and the projection, ``crs_wkt``.
+        extent: Least and greatest x, least and greatest y of what is shown.
+
+    Returns:
+        Whether coastlines were drawn.
+    """
+    lines = coastlines("50m")
+    if lines is None or not attributes.get("crs_wkt"):
+        return False
+    grid = CurvilinearGrid.projected([0.0], [0.0], attributes["crs_wkt"])
+    length = 1e3 if attributes.get("units") == "km" else 1.0
+    projected = []
+    for line in lines:
+        x, y = grid.coordinates(*line.T)
+        points = np.stack([x, y], axis=1) / length
+        # Places that the projection cannot show, and jumps from one of its edges to the other.
+        far = ~np.isfinite(points).all(1)
+        points[far] = np.nan
+        width = extent[1] - extent[0]
+        jump = np.abs(np.diff(points[:, 0], prepend=points[:1, 0])) > width
+        projected += [
+            part for part in np.split(points, np.flatnonzero(far | jump)) if len(part) > 1
+        ]
+    _add(axes, projected, extent)
+    return True
+
+
+def _add(axes: Axes, lines: Iterable[np.ndarray], extent: Sequence[float]) -> None:
+    """Adds the lines (n, 2) that come into an extent."""
+    west, east, south, north = extent
+    shown = [
+        line
+        for line in lines
+        if np.nanmax(line[:, 0]) >= west
+        and np.nanmin(line[:, 0]) <= east
+        and np.nanmax(line[:, 1]) >= south
+        and np.nanmin(line[:, 1]) <= north
+    ]
     axes.add_collection(
         LineCollection(shown, colors="#333333", linewidths=0.5, zorder=3), autolim=False
     )
-    return True

@@ -17,7 +17,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from phire.evaluation.figures.coastlines import draw_coastlines
+from phire.evaluation.figures.coastlines import draw_coastlines, draw_projected_coastlines
 from phire.evaluation.figures.style import DIVERGING, SEQUENTIAL, new_figure
 
 ROWS = ("latitude", "coarse_latitude", "y", "row")
@@ -106,12 +106,16 @@ def extent_of(array: xr.DataArray) -> tuple[float, float, float, float]:
         half = array.attrs["of_pixels"] / 2
         down, across = array[row].values, array[column].values
         return across[0] - half, across[-1] + half, down[-1] + half, down[0] - half
-    if row not in array.coords or row in ("y", "row"):
+    if row not in array.coords or row == "row":
         return -0.5, width - 0.5, height - 0.5, -0.5
     latitudes, longitudes = array[row].values, array[column].values
     half_row = abs(latitudes[-1] - latitudes[0]) / max(height - 1, 1) / 2
     half_column = (longitudes[-1] - longitudes[0]) / max(width - 1, 1) / 2
     south, north = latitudes.min() - half_row, latitudes.max() + half_row
+    if row == "y":
+        return tuple(
+            map(float, (longitudes[0] - half_column, longitudes[-1] + half_column, south, north))
+        )
     return (
         float(longitudes[0] - half_column),
         float(longitudes[-1] + half_column),
@@ -135,7 +139,9 @@ def draw_image(
     bottom: bool = True,
     extent: tuple[float, float, float, float] | None = None,
 ) -> AxesImage:
-    """Draws a field on axes of longitude and latitude, with coastlines where they are installed.
+    """Draws a field on axes of longitude and latitude, or of a projection's x and y.
+
+    Coastlines are drawn where they are installed, on a projection where it is stated.
 
     Args:
         axes: Empty axes.
@@ -150,7 +156,10 @@ def draw_image(
     earth = has_coordinates(array)
     own = extent_of(array)
     values = array.values
-    if earth and array[rows_of(array)].values[0] < array[rows_of(array)].values[-1]:
+    projected = rows_of(array) == "y" and "y" in array.coords
+    if (earth or projected) and (
+        array[rows_of(array)].values[0] < array[rows_of(array)].values[-1]
+    ):
         values = values[::-1]
     palette = colormap(colours.palette)
     # Images in the file as they are: few pixels stay squares, many are averaged, none is invented.
@@ -174,6 +183,14 @@ def draw_image(
         axes.yaxis.set_major_formatter(FuncFormatter(latitude_text))
     else:
         axes.set_aspect("equal")
+        if projected:
+            draw_projected_coastlines(axes, array["y"].attrs, (west, east, south, north))
+            unit = array["y"].attrs.get("units", "")
+            for write, name, place in (
+                (left, "y", axes.set_ylabel), (bottom, "x", axes.set_xlabel)
+            ):  # fmt: skip
+                if write and unit:
+                    place(f"{name} ({unit})", fontsize=7)
     axes.tick_params(labelsize=7, length=2.5, labelleft=left, labelbottom=bottom)
     if title:
         axes.set_title(title, fontsize=9)

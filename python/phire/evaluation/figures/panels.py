@@ -195,12 +195,20 @@ def coarse_input(truth: xr.Dataset, channel: str, time: int) -> xr.DataArray | N
     if has_coordinates(field):
         points = coarsen_grid(grid, scale)
         down, across = points.latitudes, points.longitudes
+    elif row == "y" and row in field.coords:
+        down, across = (
+            field[name].values[: size * scale].reshape(size, scale).mean(1)
+            for name, size in zip((row, column), coarse.shape)
+        )
     else:
         down, across = (scale * np.arange(size) + (scale - 1) / 2 for size in coarse.shape)
         attributes["of_pixels"] = scale
-    return xr.DataArray(
+    made = xr.DataArray(
         coarse, dims=(row, column), coords={row: down, column: across}, attrs=attributes
     )
+    for name in (row, column) if row in field.coords else ():
+        made[name].attrs.update(field[name].attrs)
+    return made
 
 
 def time_text(array: xr.DataArray, time: int) -> str:
