@@ -17,6 +17,7 @@ from phire.fields.normalization import Normalization
 from phire.networks import Shapes
 from phire.networks import network as networks
 from phire.networks.blocks.conservation import conserving
+from phire.networks.shapes import FixedSizeError
 from phire.records.schema import SampleSchema
 from phire.training.warm_start import copy_weights, freeze_all_but
 
@@ -72,13 +73,13 @@ class Task:
         """Normalization of the targets."""
         return self.schema.normalization
 
-    def build_network(
-        self, *, any_size: bool = False, outputs: int = 1, **options: Any
-    ) -> keras.Model:
+    def build_network(self, *, outputs: int = 1, **options: Any) -> keras.Model:
         """Builds the network; inside the strategy's scope.
 
+        It takes fields of other sizes than the records', unless its weights or levels depend on
+        these.
+
         Args:
-            any_size: Leave rows and columns open, so that it takes other sizes than the records'.
             outputs: Channels of the output for each target.
             **options: Options of the network that the objective fixes.
 
@@ -89,10 +90,11 @@ class Task:
         shapes = self.shapes
         high = (*shapes.high[:2], shapes.high[2] * outputs)
         shapes = dataclasses.replace(shapes, high=high)
-        if any_size:
-            low, high = ((None, None, size[2]) for size in (shapes.low, shapes.high))
-            shapes = dataclasses.replace(shapes, low=low, high=high)
-        made = networks.build(self.network, shapes, options={**self.network_options, **options})
+        options = {**self.network_options, **options}
+        try:
+            made = networks.build(self.network, shapes.of_any_size(), options=options)
+        except FixedSizeError:
+            made = networks.build(self.network, shapes, options=options)
         if self.conserve:
             low = self.schema.arrays["low"].normalization
             made = conserving(

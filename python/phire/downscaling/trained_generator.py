@@ -25,6 +25,7 @@ from phire.downscaling.tiling import apply_in_tiles, with_margin
 from phire.downscaling.whole_fields import WholeFields
 from phire.errors import InputError
 from phire.fields.coarsening import with_block_means
+from phire.fields.grid import Grid
 from phire.parts import Specification
 from phire.records.schema import SampleSchema
 
@@ -258,6 +259,26 @@ class TrainedGenerator:
         if self.distribution is None or members is not None:
             return None
         return statistic or "mean"
+
+    def check_size(self, fine: Grid) -> None:
+        """Refuses fields of another size than a network of one size takes.
+
+        Args:
+            fine: The grid to predict, of complete blocks.
+
+        Raises:
+            InputError: The network's weights or levels depend on the size, and this is another.
+        """
+        low = self.network.input["low"].shape[-3:-1]
+        if None in low or self.sampler is not None:
+            return
+        wanted = tuple((n - 2 * self.schema.margin) * self.scale for n in low)
+        if tuple(fine.shape) != wanted:
+            raise InputError(
+                f"the network of {self.path} refines to {wanted[0]} × {wanted[1]} points, neither "
+                f"more nor fewer, but the input covers the {fine.describe()}: give input of that "
+                "size, or train a network that takes any size, such as srgan, resnet or unet."
+            )
 
     def check_members(self, members: int) -> None:
         """Refuses an impossible number of members.

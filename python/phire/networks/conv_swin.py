@@ -27,7 +27,7 @@ from phire.networks.blocks.joining import (
 from phire.networks.blocks.output import Fine
 from phire.networks.blocks.window_attention import ReflectedToMultiple
 from phire.networks.registry import network
-from phire.networks.shapes import Shapes
+from phire.networks.shapes import FixedSizeError, Shapes
 from phire.networks.swin import last_convolutions, pixels_by_factors, swin2sr, swin_features
 
 PRESETS = ("none", "deepr")
@@ -176,7 +176,9 @@ def _surplus_convolved(inputs: dict[str, Any], shapes: Shapes, filters: int) -> 
     factor = math.prod(_powers(shapes))
     sizes = shapes.low[:2] + shapes.high[:2]
     if None in sizes:
-        raise InputError("preset deepr needs records of one size: its first kernel depends on it.")
+        raise FixedSizeError(
+            "preset deepr needs records of one size: its first kernel depends on it."
+        )
     if any(n % factor for n in shapes.high[:2]):
         raise InputError(
             f"preset deepr needs targets whose sides are multiples of {factor}, not "

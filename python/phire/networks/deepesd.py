@@ -23,7 +23,7 @@ from phire.networks.blocks.joining import (
 )
 from phire.networks.blocks.output import Fine
 from phire.networks.registry import network
-from phire.networks.shapes import Shapes
+from phire.networks.shapes import FixedSizeError, Shapes
 
 
 @network("deepesd")
@@ -81,7 +81,7 @@ def _check(
 ) -> None:
     fine = shapes.high[:2]
     if None in (*fine, *shapes.low[:2]):
-        raise InputError(
+        raise FixedSizeError(
             "network deepesd has weights for every point, so it needs records of whole fields."
         )
     if shapes.domain not in (None, fine):

@@ -10,6 +10,10 @@ from phire.errors import InputError
 Size = int | None
 
 
+class FixedSizeError(InputError):
+    """The shapes leave rows and columns open, but the network depends on them."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Shapes:
     """Shapes of one sample's arrays, without the batch.
@@ -36,6 +40,11 @@ class Shapes:
     window: int | None = None
     margin: int = 0
     domain: tuple[int, int] | None = None
+
+    def of_any_size(self) -> Shapes:
+        """Returns the same shapes with rows and columns left open."""
+        low, high = ((None, None, size[2]) for size in (self.low, self.high))
+        return dataclasses.replace(self, low=low, high=high)
 
     @classmethod
     def of(

@@ -85,7 +85,7 @@ def srgan(
     factors = _checked_factors(shapes, factors, upsampling, filters, blocks, kernel)
     if periodic and shapes.margin:
         raise InputError("periodic needs records without a margin: whole global fields have none.")
-    inputs = named_inputs(_of_any_size(shapes), noise) | dropout_inputs(dropout, dropout_kind)
+    inputs = named_inputs(shapes.of_any_size(), noise) | dropout_inputs(dropout, dropout_kind)
 
     def conv(x: Any, width: int, size: int, kind: type = keras.layers.Conv2D, **more: Any) -> Any:
         if periodic:
@@ -124,14 +124,6 @@ def srgan(
     halo = _halo(kernel, blocks, factors, upsampling, joined=bool(maps))
     fine = Fine(halo)(without_margin(x, shapes.margin * shapes.scale))
     return keras.Model(inputs, fine, name="generator")
-
-
-def _of_any_size(shapes: Shapes) -> Shapes:
-    free = (None, None)
-    return Shapes(
-        (*free, shapes.low[2]), (*free, shapes.high[2]), shapes.scale,
-        static=shapes.static, auxiliary=shapes.auxiliary, time=shapes.time,
-    )  # fmt: skip
 
 
 def _checked_factors(

@@ -24,7 +24,7 @@ BINS = 4
 
 
 def build_denoiser(task: Task, objective: str) -> keras.Model:
-    """Builds the task's network as a denoiser, which takes tiles of any size.
+    """Builds the task's network as a denoiser.
 
     Raises:
         InputError: The network cannot be one, or the task conserves block means.
@@ -40,9 +40,7 @@ def build_denoiser(task: Task, objective: str) -> keras.Model:
             f"--conserve is of generators: a denoiser of the objective {objective} gives no field "
             "whose means could be kept; leave it out."
         )
-    # Levels with attention that are chosen by their sides need to know these.
-    any_size = not task.network_options.get("attention_sides")
-    return task.build_network(any_size=any_size, denoiser=True)
+    return task.build_network(denoiser=True)
 
 
 def channel_weights(task: Task, weights: Sequence[float] | None) -> np.ndarray:

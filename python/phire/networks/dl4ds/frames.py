@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,10 +42,8 @@ def inputs_of(
             "localized needs a domain, the rows and columns of the whole fine grid: give domain=, "
             "or use records that state it."
         )
-    free = dataclasses.replace(
-        shapes, low=(None, None, shapes.low[2]), high=(None, None, shapes.high[2])
-    )
-    return named_inputs(free, position=localized) | dropout_inputs(dropout, dropout_kind)
+    inputs = named_inputs(shapes.of_any_size(), position=localized)
+    return inputs | dropout_inputs(dropout, dropout_kind)
 
 
 def frames_of(inputs: dict[str, Any], window: int | None) -> dict[str, Any]:

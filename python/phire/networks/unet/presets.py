@@ -14,7 +14,7 @@ from phire.networks.blocks.joining import refuse_window
 from phire.networks.blocks.multiples import CropLike
 from phire.networks.blocks.output import Fine
 from phire.networks.registry import network
-from phire.networks.shapes import Shapes
+from phire.networks.shapes import FixedSizeError, Shapes
 from phire.networks.unet.inputs import (
     coarser_conditions,
     embedding_of,
@@ -215,9 +215,15 @@ def _attention_levels(shapes: Shapes, options: SimpleNamespace, levels: int) -> 
     found = set(options.attention)
     if not found <= set(range(levels)):
         raise InputError(f"attention {sorted(found)} must be levels from 0 to {levels - 1}.")
+    if options.attention_sides and None in shapes.high[:2]:
+        raise FixedSizeError(
+            f"attention_sides {list(options.attention_sides)} needs fields of known rows and "
+            "columns: name levels as attention instead."
+        )
     for side in options.attention_sides:
-        sizes = [size for size in shapes.high[:2] if size is not None]
-        at = {level for level in range(levels) for n in sizes if -(-n // 2**level) == side}
+        at = {
+            level for level in range(levels) for n in shapes.high[:2] if -(-n // 2**level) == side
+        }
         if not at:
             raise InputError(
                 f"attention_sides {side} must be the rows or columns of a level: fine fields are "

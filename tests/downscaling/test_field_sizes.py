@@ -1,0 +1,57 @@
+"""Networks trained on patches of one size, applied to fields of another."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from phire.downscaling import PredictedSource, train_generator
+from phire.errors import InputError
+from phire.fields import ArraySource, CoarsenedSource, open_store
+from phire.records import write_downscaling_records
+
+ANY_SIZE = {
+    "unet-small": "unet-small,widths=[4,8],blocks=1,groups=2",
+    "unet of rms": "unet,widths=[4,8],blocks=1,normalization=rms",
+    "swin2sr": "swin2sr,filters=8,depths=[2],heads=2,window_size=4,upsampling_filters=4",
+    "fsrcnn": "fsrcnn,filters=6,narrow=4,blocks=1",
+    "conv-baseline": "conv-baseline,filters=[6,4]",
+}
+ONE_SIZE = {
+    "deepesd": ("deepesd,filters=[4,2]", True),
+    "attention by side": ("unet,widths=[4,8],blocks=1,groups=2,attention_sides=[8]", False),
+}
+TRAINING = {"objective": "content", "epochs": (1,), "learning_rates": (1e-2,), "batch_size": 8}
+
+
+@pytest.mark.parametrize("name", ANY_SIZE)
+def test_a_network_of_patches_predicts_larger_fields(name, records, store, tmp_path):
+    train_generator(records, tmp_path / "run", network=ANY_SIZE[name], **TRAINING)
+    coarse = CoarsenedSource(open_store(store), 4)
+    whole, tiled = (PredictedSource(tmp_path / "run", coarse, tile=n).read([3]) for n in (99, 5))
+    assert whole.shape == (1, 32, 64, 2) and np.isfinite(whole).all() and whole.std() > 0
+    np.testing.assert_allclose(tiled, whole, atol=1e-4 * whole.std())
+
+
+@pytest.mark.parametrize("name", ONE_SIZE)
+def test_a_network_of_one_size_says_so(name, records, store, tmp_path):
+    network, whole = ONE_SIZE[name]
+    if whole:
+        records = tmp_path / "whole"
+        write_downscaling_records(
+            store, records, scale=4, whole_fields=True, shards=1, normalization="z"
+        )
+    train_generator(records, tmp_path / "run", network=network, **TRAINING)
+    coarse = CoarsenedSource(open_store(store), 4)
+    rows, columns = (8, 16) if whole else (4, 4)
+    for height, fits in ((rows, True), (rows - 1, False)):
+        grid = coarse.grid.subgrid(slice(0, height), slice(0, columns))
+        fields = coarse.read([3])[:, :height, :columns]
+        part = ArraySource(fields, channels=coarse.channels, units=coarse.units, grid=grid)
+        if fits:
+            made = PredictedSource(tmp_path / "run", part).read([0])
+            assert made.shape == (1, 4 * rows, 4 * columns, 2)
+            continue
+        said = rf"refines to {4 * rows} × {4 * columns} points, neither more nor fewer, but .* any"
+        with pytest.raises(InputError, match=said):
+            PredictedSource(tmp_path / "run", part)
