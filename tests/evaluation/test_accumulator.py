@@ -51,6 +51,7 @@ def made(name, truth=FIELDS):
         pairs=40,
         lags=(1000.0, 2000.0),
         learned=LEARNED,
+        sites={"Bern": (46.95, 7.45), "Quito": (-0.2, -78.5)},
     )
     if issubclass(statistics()[name], GroupedTimes):
         time = TimeAxis.from_cf(15.25 * np.arange(len(truth)), "days since 2000-01-01")

@@ -76,6 +76,9 @@ class _Candidate(CheckedPath):
     help="Values of a channel, in its units, above which events are counted, besides the truth's "
     "quantiles; such as pr=1,5,20.",
 )
+@click.option("--site", "sites", multiple=True, metavar="NAME=LAT,LON",
+              help="A place whose series is drawn and scored, in degrees, or a CSV file of such "
+              "(name, latitude, longitude).")  # fmt: skip
 @click.option("--by", type=CommaSeparated(name="hour,month,season"), default=(),
               help="The numbers of the table also by hour, month or season.")  # fmt: skip
 @click.option("--uncertainty", is_flag=True,
@@ -115,6 +118,7 @@ def main(
     from phire.evaluation import evaluate
     from phire.evaluation.accumulator import LAGS
     from phire.evaluation.catalogue import check_names
+    from phire.evaluation.site_series import parse_sites
     from phire.fields import open_fields
 
     check_names(options["metrics"] or ())
@@ -126,6 +130,7 @@ def main(
             raise InputError(f"{option} is of candidates that are runs, and none is: leave it out.")
     of_runs = {"minimum": minimum, "members": members, "seed": options["seed"]}
     regions = dict(options.pop("regions"))
+    options["sites"] = parse_sites(options["sites"])
     options["thresholds"] = dict(options["thresholds"])
     truth_source = open_fields(truth, variables)
     sources = {

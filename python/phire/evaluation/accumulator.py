@@ -223,6 +223,7 @@ class Setting:
         standard_names: CF standard names of the channels, empty where not known.
         learned: Callables that the statistics of learned features use, by name.
         thresholds: Of events, in the units of each channel named.
+        sites: Latitude and longitude in degrees of named places.
         grouped: Names of the statistics that are taken by groups of times; if empty, the default
             set.
     """
@@ -243,6 +244,7 @@ class Setting:
     standard_names: tuple[str, ...] | None = None
     learned: Mapping[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
     thresholds: Mapping[str, tuple[float, ...]] = dataclasses.field(default_factory=dict)
+    sites: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
     grouped: tuple[str, ...] = ()
 
     @property

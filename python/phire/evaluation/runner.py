@@ -25,6 +25,7 @@ from phire.evaluation.results import (
     TRUTH,
 )
 from phire.evaluation.results_folder import Folder, ResultFile
+from phire.evaluation.site_series import nearest_points
 from phire.evaluation.summary import summarise
 from phire.evaluation.truth_climatology import climatology_of
 from phire.evaluation.truth_facts import MeanMap, TruthFacts
@@ -51,6 +52,7 @@ def evaluate(
     learned_features: Callable[[np.ndarray], np.ndarray] | None = None,
     wind: tuple[str, str] | None = None,
     thresholds: Mapping[str, Sequence[float]] | None = None,
+    sites: Mapping[str, tuple[float, float]] | None = None,
     by: Sequence[str] = (),
     uncertainty: bool = False,
     lags: Sequence[float] = LAGS,
@@ -89,6 +91,7 @@ def evaluate(
             default they are told by standard names, names and units.
         thresholds: By channel, values in its units above which events are counted, besides the
             quantiles of the truth.
+        sites: Latitude and longitude in degrees of places at which series are taken, by name.
         by: ``hour``, ``month``, ``season``: the numbers of the table over these groups of times.
         uncertainty: Take intervals of all numbers by a block bootstrap in time, and tell which
             candidates differ.
@@ -147,6 +150,7 @@ def evaluate(
         named_wind=None if wind is None else tuple(wind),
         standard_names=aligned.standard_names,
         thresholds=_checked_thresholds(thresholds or {}, aligned.channels),
+        sites=dict(sites or {}),
     )
     settings = [dataclasses.replace(setting, domain=domain) for domain in domains]
     groups = [f"by_{name}" for name in by] + (["uncertainty"] if uncertainty else [])
@@ -177,6 +181,10 @@ def evaluate(
     places = {name: _region_text(region) for name, region in regions.items()}
     if wind is not None:
         base["wind"] = list(wind)
+    if setting.sites and aligned.grid.has_points:
+        nearest_points(aligned.grid, setting.sites)  # refuses sites outside
+    if setting.sites:
+        base["sites"] = {name: list(place) for name, place in setting.sites.items()}
     if setting.thresholds:
         base["thresholds"] = {name: list(found) for name, found in setting.thresholds.items()}
     folder = Folder(output, base, sources, places)

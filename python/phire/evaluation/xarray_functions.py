@@ -44,6 +44,7 @@ def measure(
     learned: dict[str, Callable[..., Any]] | None = None,
     thresholds: Mapping[str, Sequence[float]] | None = None,
     grouped: Sequence[str] = (),
+    sites: Mapping[str, tuple[float, float]] | None = None,
 ) -> xr.Dataset:
     """Any statistic by its name, of the truth alone or of a candidate against it.
 
@@ -62,6 +63,7 @@ def measure(
         learned: ``distance`` and ``features``, as for :func:`evaluate`.
         thresholds: By channel, values in its units above which events are counted.
         grouped: Statistics whose numbers ``by_season`` and the like take; the default set if empty.
+        sites: Latitude and longitude in degrees of places, for ``sites``.
 
     Returns:
         The variables of ``NAME.nc``.
@@ -95,6 +97,7 @@ def measure(
         learned=learned or {},
         thresholds={channel: tuple(found) for channel, found in (thresholds or {}).items()},
         grouped=tuple(grouped),
+        sites=dict(sites or {}),
     )
     reason = kind.refusal(setting)
     if not kind.takes(setting):

@@ -16,6 +16,7 @@ GROUPS = {
     "distributions": "Distributions",
     "maps": "Maps",
     "cities": "Cities",
+    "sites": "Sites",
     "skill": "Skill by scale",
     "ensembles": "Ensembles",
     "groups": "By hour, month and season",
