@@ -341,7 +341,7 @@ def bootstrap(
 
 
 def _within(grid: Grid, latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
-    """Whether places (n,) lie between the outermost points of a grid."""
+    """Tells which places (n,) lie between the outermost points of a grid."""
     if isinstance(grid, CurvilinearGrid):
         places = zip(grid.row_column(latitude, longitude), grid.shape)
         return np.logical_and(*((place >= 0) & (place <= size - 1) for place, size in places))

@@ -98,20 +98,7 @@ def convert(
     options = _recorded(requests, output, given)
     if already_made(output, options, overwrite):
         return
-    if offset is not None and every is None:
-        raise InputError(f"--offset {offset} shifts the periods of --every: give both.")
-    recipe = Recipe(
-        variables=_named(variables, DERIVED if wind else ()),
-        wind=_wind(wind),
-        turn_wind=_wind(turn_wind, "--turn-wind"),
-        rates=parse_deaccumulation(deaccumulate or ()),
-        units=_units(units or ()),
-        aggregation=None if every is None else Aggregation.parse(every, offset),
-        interval_end=interval_end or (),
-        grid=_target(like, grid),
-        method=method,
-        least_valid=least_valid,
-    )
+    recipe = _recipe(given)
     parts = _parts(requests, recipe, level, member)
     with contextlib.ExitStack() as stack:
         made, notes = assemble(parts, recipe)
@@ -134,6 +121,25 @@ def convert(
         for line in notes:
             progress.say(f"Note: {line}.")
         _report(output, made.channels, made.grid.describe(), made.time[times])
+
+
+def _recipe(given: Mapping[str, Any]) -> Recipe:
+    """The steps that the arguments of :func:`convert` ask for."""
+    every, offset, wind = given["every"], given["offset"], given["wind"]
+    if offset is not None and every is None:
+        raise InputError(f"--offset {offset} shifts the periods of --every: give both.")
+    return Recipe(
+        variables=_named(given["variables"], DERIVED if wind else ()),
+        wind=_wind(wind),
+        turn_wind=_wind(given["turn_wind"], "--turn-wind"),
+        rates=parse_deaccumulation(given["deaccumulate"] or ()),
+        units=_units(given["units"] or ()),
+        aggregation=None if every is None else Aggregation.parse(every, offset),
+        interval_end=given["interval_end"] or (),
+        grid=_target(given["like"], given["grid"]),
+        method=given["method"],
+        least_valid=given["least_valid"],
+    )
 
 
 RECORDED = ("variables", "wind", "level", "time", "region", "grid")

@@ -18,6 +18,8 @@ SUFFIXES = {
     "phire simulate": ".h5",
     "phire convert": ".h5",
     "phire regrid": ".h5",
+    "phire climatology": ".h5",
+    "phire standardize": ".h5",
     "phire join": ".h5",
     "phire predict": ".nc",
     "phire distance": ".nc",
