@@ -1,15 +1,17 @@
 #!/usr/bin/env python
 """Temperature and rain over Iberia from reanalysis, beside ridge regression (docs/results.md).
 
-Makes what ``pipelines/iberia.yaml`` takes beside the data: the date in years as a predictor, and
-ridge regression of every fine point on all coarse values. Runs the pipeline, in which phire's
-commands make records, train from several seeds, predict and evaluate; evaluates the mean of the
-seeds; and writes the table. Given again, it goes on where it was interrupted.
+Makes what ``pipelines/iberia.yaml`` takes beside the data: the date in years and the next day's
+fields as predictors, and ridge regression of every fine point on all coarse values. Runs the
+pipeline, in which phire's commands make records, train from several seeds, predict and evaluate;
+evaluates the mean of the seeds; and writes the table. Given again, it goes on where it was
+interrupted.
 """
 
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,17 +42,24 @@ def prepare(data: Path) -> tuple[Path, Path, Path]:
     )
     FOLDER.mkdir(exist_ok=True)
     scripts = Path(__file__).parent
-    year = FOLDER / "year.nc"
-    if not year.exists():
-        run("python", scripts / "year_predictor.py", levels, year)
+    year, *following = (FOLDER / f"{name}.nc" for name in ("year", "levels-next", "surface-next"))
+    for script, coarse, output in (
+        ("year_predictor", levels, year),
+        ("shifted_predictors", levels, following[0]),
+        ("shifted_predictors", surface, following[1]),
+    ):
+        if not output.exists():
+            run(sys.executable, scripts / f"{script}.py", coarse, output)
+    rain = [word for path in following for word in ("--coarse", path)]
     for name, target, further in (
         ("ridge-tas", "tas", []),
         ("ridge-tas-year", "tas", ["--coarse", year]),
         ("ridge-pr", "pr", ["--minimum", "pr=0"]),
+        ("ridge-pr-next", "pr", ["--minimum", "pr=0", *rain]),
     ):
         if not (FOLDER / f"{name}.nc").exists():
             run(
-                "python", scripts / "ridge_regression.py", fine, FOLDER / f"{name}.nc",
+                sys.executable, scripts / "ridge_regression.py", fine, FOLDER / f"{name}.nc",
                 "--targets", target, "--coarse", levels, "--coarse", surface, "--split", SPLIT,
                 *further,
             )  # fmt: skip
