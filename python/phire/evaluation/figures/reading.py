@@ -76,6 +76,13 @@ class ResultsFolder:
         rest = [name for name in names if name not in ordered and name != TRUTH]
         self.candidates: tuple[str, ...] = (*(n for n in ordered if n != TRUTH), *rest)
         """The candidates in the order in which they were given."""
+        self._loaded: dict[Path, xr.Dataset] = {}
+
+    def _dataset(self, path: Path) -> xr.Dataset:
+        """A file of results, read once: several figures and the tables need each."""
+        if path not in self._loaded:
+            self._loaded[path] = _load(path)
+        return self._loaded[path]
 
     def _recorded_order(self) -> list[str]:
         candidates = self.options.get("candidates", {})
@@ -132,7 +139,7 @@ class ResultsFolder:
         """The results of one metric by candidate, the truth first; empty where there are none."""
         file = f"{name}.{region}.nc" if region else f"{name}.nc"
         return {
-            candidate: _load(path)
+            candidate: self._dataset(path)
             for candidate in (TRUTH, *self.candidates)
             if (path := self.path / candidate / file).is_file()
         }

@@ -187,7 +187,7 @@ def lay_out(figure: Figure) -> None:
                     axis.set_major_formatter(PlainLogFormatter())
                 if type(axis.get_minor_formatter()) is LogFormatterSciNotation:
                     axis.set_minor_formatter(PlainLogFormatter(minor_thresholds=(1, 0.4)))
-        figure.draw_without_rendering()
+        figure.get_layout_engine().execute(figure)
     figure.set_layout_engine("none")
 
 
