@@ -43,7 +43,7 @@ class CheckedPath(click.Path):
 
 
 RUN = CheckedPath("training.run:open_run")
-METRIC = CheckedPath("rplearn.description:read_metric_file")
+METRIC = CheckedPath("rplearn.metric_description:read_metric_file")
 RECORDS = CheckedPath("records.manifest:require_records")
 FIELDS = CheckedPath("fields.opening:expand")
 NAMED_FIELDS = CheckedPath("fields.opening:expand_named")

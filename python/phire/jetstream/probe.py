@@ -8,6 +8,7 @@ alike, each is a series of samples of its own.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from phire import files, progress
 from phire.errors import InputError
 from phire.evaluation.pairing import north_up
 from phire.fields.grid import Grid
+from phire.fields.time import TimeAxis
 from phire.jetstream.index import DAY, jet_latitude, low_pass
 from phire.jetstream.regression import integral_time, probe
 from phire.jetstream.sectors import columns_of, cut_sectors, sector_winds
@@ -143,113 +145,153 @@ def probe_jet(
     from phire.fields import open_source
 
     options = {
-        "metric": str(Path(metric).resolve()),
-        "source": str(Path(source).resolve()),
+        "metric": str(Path(metric).resolve()), "source": str(Path(source).resolve()),
         "fingerprints": [
             files.fingerprint(path) if Path(path).exists() else None for path in (metric, source)
         ],
-        "layer": layer,
-        "wind": wind,
-        "sector": sector,
-        "sectors": sectors,
-        "band": band,
-        "predictors": predictors,
-        "cutoff_days": cutoff_days,
-        "window_days": window_days,
-        "held_out": held_out,
-        "every_hours": every_hours,
-        "components": components,
-        "seed": seed,
-    }
+        "layer": layer, "wind": wind, "sector": sector, "sectors": sectors, "band": band,
+        "predictors": predictors, "cutoff_days": cutoff_days, "window_days": window_days,
+        "held_out": held_out, "every_hours": every_hours, "components": components, "seed": seed,
+    }  # fmt: skip
     if already_made(output, options, overwrite):
         from phire.rplearn.results import read_results
 
         progress.say(f"{output} is already made by this command.")
         return read_results(output)
+    _check_options(held_out, predictors, sectors)
+    loaded = LearnedMetric.load(metric)
+    with open_source(source) as file:
+        opened = north_up(file)
+        places = channel_places(loaded, opened, str(source))
+        if not opened.time.has_calendar or opened.time.step is None or opened.time.gaps():
+            raise InputError(
+                f"{source} needs dates without gaps for the index's filter: convert the data with "
+                "its times."
+            )
+        cut = cut_sectors(opened.grid, sector, sectors)
+        windows = {"cutoff_days": cutoff_days, "window_days": window_days}
+        index = np.stack(
+            [
+                jet_latitude(one, opened.grid.latitudes, opened.time.step, band=band, **windows)
+                for one in sector_winds(opened, cut, wind=wind)
+            ]
+        )
+        samples = _samples(opened.time, index, every_hours, held_out, predictors, windows)
+        representations = _representations(
+            loaded, opened, places, samples, layer or loaded.layer, cut, band, components, seed
+        )
+        time = opened.time[samples.times[samples.known]].to_coordinate()
+    training = samples.training[samples.known]
+    result = probe(
+        representations,
+        samples.index.ravel(),
+        np.tile(training, sectors),
+        days=np.tile(samples.days[samples.known], sectors),
+        gap=cutoff_days,
+    )
+    result = _with_index(result, samples, training).assign_coords(time=time)
+    write_results(result, output, options)
+    return result
+
+
+@dataclasses.dataclass(frozen=True)
+class _Samples:
+    """Times at which the jet is predicted.
+
+    Attributes:
+        times: Indices of the fields used, ``stride`` apart.
+        known: (times,) True where the index and the filtered predictors exist and no gap lies.
+        training: (times,) True in the part to fit on.
+        days: (times,) since the calendar's origin.
+        index: (sectors, known times) latitude of the jet, degrees.
+        interval: Days between two of the times.
+        filters: Arguments of the predictors' low-pass filter; None without one.
+    """
+
+    times: np.ndarray
+    known: np.ndarray
+    training: np.ndarray
+    days: np.ndarray
+    index: np.ndarray
+    interval: float
+    filters: Mapping[str, Any] | None
+
+
+def _check_options(held_out: float, predictors: str, sectors: int) -> None:
     if not 0 < held_out < 1:
         raise InputError(f"--held-out {held_out}: name a share between 0 and 1.")
     if predictors not in PREDICTORS:
         raise InputError(f"--predictors {predictors}: choose one of {', '.join(PREDICTORS)}.")
     if sectors < 1:
         raise InputError(f"--sectors {sectors}: name at least one.")
-    loaded = LearnedMetric.load(metric)
-    layer = layer or loaded.layer
-    with open_source(source) as file:
-        opened = north_up(file)
-        places = channel_places(loaded, opened, str(source))
-        step = opened.time.step
-        if not opened.time.has_calendar or step is None or opened.time.gaps():
-            raise InputError(
-                f"{source} needs dates without gaps for the index's filter: convert the data with "
-                "its times."
-            )
-        cut = cut_sectors(opened.grid, sector, sectors)
-        how = {"cutoff_days": cutoff_days, "window_days": window_days}
-        index = np.stack(
-            [
-                jet_latitude(one, opened.grid.latitudes, step, band=band, **how)
-                for one in sector_winds(opened, cut, wind=wind)
-            ]
-        )
-        stride = max(1, round(every_hours * 3600 / step))
-        times = np.arange(0, len(opened.time), stride)
-        known = np.isfinite(index[0, times])
-        filters = None
-        if predictors == "low-pass":
-            filters = {"step": stride * step, **how}
-            known &= np.isfinite(low_pass(times.astype(float), **filters))
-        known_days = opened.time.values[times] / DAY
-        training = np.cumsum(known) <= round(known.sum() * (1 - held_out))
-        gap = ~training & (known_days < known_days[known & training].max() + cutoff_days)
-        known &= ~gap
-        representations = _representations(
-            loaded, opened, places, times, known, training[known], layer, cut, band, filters,
-            components, seed,
-        )  # fmt: skip
-        times, training, days = times[known], training[known], known_days[known]
-        time = opened.time[times].to_coordinate()
-    index = index[:, times]
-    result = probe(
-        representations,
-        index.ravel(),
-        np.tile(training, sectors),
-        days=np.tile(days, sectors),
-        gap=cutoff_days,
-    )
-    shape = (len(representations), sectors, len(times))
-    memory = integral_time(index, stride * step / DAY)
-    per_day = sectors * stride * step / DAY / memory
-    result = result.assign(
-        prediction=(
-            ("representation", "sector", "time"), result["prediction"].to_numpy().reshape(shape)
-        ),
-        jet_latitude=(("sector", "time"), index, {"units": "degrees_north"}),
+
+
+def _samples(
+    time: TimeAxis,
+    index: np.ndarray,
+    every_hours: float,
+    held_out: float,
+    predictors: str,
+    windows: Mapping[str, float],
+) -> _Samples:
+    """Chooses the times, and divides them into training, gap and held-out part.
+
+    Args:
+        time: All times of the source.
+        index: (sectors, times) of all times; NaN where the filter does not reach.
+        every_hours: Time between those used.
+        held_out: Share that is held out.
+        predictors: ``low-pass`` or ``instantaneous``.
+        windows: ``cutoff_days`` and ``window_days`` of the filter.
+    """
+    stride = max(1, round(every_hours * 3600 / time.step))
+    times = np.arange(0, len(time), stride)
+    known = np.isfinite(index[0, times])
+    filters = None
+    if predictors == "low-pass":
+        filters = {"step": stride * time.step, **windows}
+        known &= np.isfinite(low_pass(times.astype(float), **filters))
+    days = time.values[times] / DAY
+    training = np.cumsum(known) <= round(known.sum() * (1 - held_out))
+    # The filter reaches across the border: what lies this close after it is left out.
+    gap = ~training & (days < days[known & training].max() + windows["cutoff_days"])
+    known &= ~gap
+    interval = stride * time.step / DAY
+    return _Samples(times, known, training, days, index[:, times[known]], interval, filters)
+
+
+def _with_index(result: xr.Dataset, samples: _Samples, training: np.ndarray) -> xr.Dataset:
+    """Adds the index, its spread and memory, and the number of independent samples."""
+    sectors, length = samples.index.shape
+    memory = integral_time(samples.index, samples.interval)
+    per_sample = sectors * samples.interval / memory
+    predictions = result["prediction"].to_numpy().reshape(-1, sectors, length)
+    return result.assign(
+        prediction=(("representation", "sector", "time"), predictions),
+        jet_latitude=(("sector", "time"), samples.index, {"units": "degrees_north"}),
         training=("time", training),
-        index_std=((), index.std(), {"units": "degrees"}),
+        index_std=((), samples.index.std(), {"units": "degrees"}),
         index_memory=((), memory, {"units": "days"}),
-        samples_fitted=training.sum() * per_day,
-        samples_judged=(~training).sum() * per_day,
-    ).assign_coords(time=time)  # fmt: skip
-    write_results(result, output, options)
-    return result
+        samples_fitted=training.sum() * per_sample,
+        samples_judged=(~training).sum() * per_sample,
+    )
 
 
 def _representations(
     metric: LearnedMetric,
     source: Any,
     places: list[int],
-    times: np.ndarray,
-    known: np.ndarray,
-    training: np.ndarray,
+    samples: _Samples,
     layer: str,
     sectors: Sequence[tuple[float, float] | None],
     band: tuple[float, float],
-    filters: Mapping[str, Any] | None,
     components: int,
     seed: int,
 ) -> dict[str, np.ndarray | list[np.ndarray]]:
-    """Predictors of all representations, sector after sector, at the ``known`` ones of ``times``;
-    ``training`` are those of the known that the PCA is fitted on."""
+    """Computes the predictors of all representations at the known times, sector after sector.
+
+    The PCA is fitted on the training times.
+    """
     untrained = random_metric(metric, seed=seed)
     grid = source.grid
     inside = (grid.latitudes >= band[0]) & (grid.latitudes <= band[1])
@@ -259,8 +301,8 @@ def _representations(
         for values, default in ((metric.normalization.mean, 0.0), (metric.normalization.std, 1.0))
     )
     learned, random, rows, raw = [], [], [], []
-    with progress.progress_bar("features", len(times), "fields") as advance:
-        for part in chunks(source, times):
+    with progress.progress_bar("features", len(samples.times), "fields") as advance:
+        for part in chunks(source, samples.times):
             fields = source.read(part)[..., places]
             for held, one in ((learned, metric), (random, untrained)):
                 features = one.features(fields, layer=layer)
@@ -275,13 +317,13 @@ def _representations(
         of_sectors = []
         for k in range(len(sectors)):
             values = np.concatenate([part[k] for part in parts])
-            if filters is not None:
-                values = low_pass(values, **filters)
-            of_sectors.append(values[known].astype(np.float32))
+            if samples.filters is not None:
+                values = low_pass(values, **samples.filters)
+            of_sectors.append(values[samples.known].astype(np.float32))
         return np.concatenate(of_sectors)
 
     fields = series(raw)
-    fitted = fields[np.tile(training, len(sectors))]
+    fitted = fields[np.tile(samples.training[samples.known], len(sectors))]
     count = max(1, min(components, len(fitted) - 1, fields.shape[1]))
     pca = PCA(count, svd_solver="randomized", random_state=seed).fit(fitted)
     scores = pca.transform(fields)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from scipy.special import softmax
 from phire import files, progress
 from phire.errors import InputError
 from phire.evaluation.pairing import north_up
+from phire.fields.grid import Grid
 from phire.fields.normalization import Normalization
 from phire.rplearn.results import already_made, write_results
 
@@ -166,12 +168,8 @@ def sliding_certainty(
             else "The network tells no lags: pass a run of the task temporal-distance."
         )
     source = north_up(source, places)
-    grid = source.grid
-    height, width = grid.shape
     steps = stride or max(1, min(patch) // 2)
-    rows = window_corners(height, patch[0], steps, False)
-    columns = window_corners(width, patch[1], steps, grid.wraps)
-    around = (columns[:, None] + np.arange(patch[1])) % width
+    windows = _windows(source.grid, patch, steps)
     partner = np.asarray(source.time.partner(lag))
     starts = source.time.select_range(time)[::every]
     starts = starts[partner[starts] >= 0]
@@ -189,30 +187,65 @@ def sliding_certainty(
             skipped += 1
             continue
         fields = normalization.apply(fields.astype(np.float64)).astype(np.float32)
-        first, second = (
-            np.stack([one[row : row + patch[0]][:, some] for row in rows for some in around])
-            for one in fields
-        )
+        first, second = (windows.patches(one) for one in fields)
         certainty = lag_certainty(_logits(network, first, second, batch_size), lag)
         for group, mask in groups.items():
             if mask[t]:
                 sums[group] = sums.get(group, 0) + certainty
                 counts[group] = counts.get(group, 0) + 1
     _say_skipped(skipped, len(starts), name)
-    groups = [group for group in groups if group in counts]
-    values = np.stack([sums[group] / counts[group] for group in groups])
-    values = values.reshape(len(groups), len(rows), len(columns), -1)
-    latitude = np.interp(rows + (patch[0] - 1) / 2, np.arange(height), grid.latitudes)
-    spacing = (grid.longitudes[-1] - grid.longitudes[0]) / (width - 1)
-    longitude = grid.longitudes[0] + spacing * (columns + (patch[1] - 1) / 2)
-    longitude = longitude % 360 if grid.wraps else longitude
-    order = np.argsort(longitude)
-    dimensions = ("group", "latitude", "longitude")
-    maps = {name: (dimensions, values[:, :, order, k]) for k, name in enumerate(MEASURES)}
-    return xr.Dataset(
-        {**maps, "count": ("group", [counts[group] for group in groups])},
-        coords={"group": groups, "latitude": latitude, "longitude": longitude[order]},
-        attrs={"lag": lag, "classes": classes, "patch": list(patch), "stride": steps},
+    names = [group for group in groups if group in counts]
+    maps = windows.maps(np.stack([sums[group] / counts[group] for group in names]))
+    return maps.assign_coords(group=names).assign(
+        count=("group", [counts[group] for group in names])
+    ).assign_attrs(lag=lag, classes=classes, patch=list(patch), stride=steps)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class _Windows:
+    """Patches that slide over a grid.
+
+    Attributes:
+        grid: The grid, first row in the north.
+        patch: (height, width).
+        rows, columns: First rows and columns of the patches.
+    """
+
+    grid: Grid
+    patch: tuple[int, int]
+    rows: np.ndarray
+    columns: np.ndarray
+
+    def patches(self, field: np.ndarray) -> np.ndarray:
+        """Returns the patches of a field (H, W, C), row after row: (patches, height, width, C)."""
+        height, width = self.patch
+        around = (self.columns[:, None] + np.arange(width)) % self.grid.shape[1]
+        return np.stack([field[r : r + height][:, some] for r in self.rows for some in around])
+
+    def maps(self, values: np.ndarray) -> xr.Dataset:
+        """Returns maps of the measures (groups, patches, measures) at the patches' centres."""
+        height, width = self.grid.shape
+        latitudes, longitudes = self.grid.latitudes, self.grid.longitudes
+        values = values.reshape(len(values), len(self.rows), len(self.columns), -1)
+        latitude = np.interp(self.rows + (self.patch[0] - 1) / 2, np.arange(height), latitudes)
+        spacing = (longitudes[-1] - longitudes[0]) / (width - 1)
+        longitude = longitudes[0] + spacing * (self.columns + (self.patch[1] - 1) / 2)
+        longitude = longitude % 360 if self.grid.wraps else longitude
+        order = np.argsort(longitude)
+        dimensions = ("group", "latitude", "longitude")
+        return xr.Dataset(
+            {name: (dimensions, values[:, :, order, k]) for k, name in enumerate(MEASURES)},
+            coords={"latitude": latitude, "longitude": longitude[order]},
+        )
+
+
+def _windows(grid: Grid, patch: tuple[int, int], stride: int) -> _Windows:
+    height, width = grid.shape
+    return _Windows(
+        grid,
+        patch,
+        window_corners(height, patch[0], stride, False),
+        window_corners(width, patch[1], stride, grid.wraps),
     )
 
 

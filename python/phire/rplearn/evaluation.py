@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -210,29 +210,63 @@ def evaluate_representation(
     if layer not in layers:
         raise InputError(f"--layer {layer}: the encoder has the layers {', '.join(layers)}.")
     how = {"batch_size": batch_size, "batches": batches}
-    options = {
-        "records": str(records.resolve()), "fingerprint": files.fingerprint(records), **how
-    }  # fmt: skip
-    test_options = None
+    options = _options_of_pairs(records, how)
+    tested = test_options = None
     if test is not None:
         tested = open_records(test)
         check_pairs(tested.manifest.schema, trained, Path(test))
-        test_options = {
-            "records": str(Path(test).resolve()), "fingerprint": files.fingerprint(test), **how
-        }  # fmt: skip
+        test_options = _options_of_pairs(Path(test), how)
         if test_options == options:
             raise InputError(f"--test {test} are the records that the epoch is chosen by.")
     # Asked before the work, so that a name that is taken costs no hours.
     made_by = {"run": str(run.resolve()), "epoch": str(epoch), "layer": layer, **options}
     if test_options is not None:
         made_by["test"] = test_options
-    if output is not None and _metric_made(output, made_by, overwrite):
-        progress.say(f"{output} is already made by this command.")
-        return read_metric_file(output)["scores"]
     if output is not None:
+        if _metric_made(output, made_by, overwrite):
+            progress.say(f"{output} is already made by this command.")
+            return read_metric_file(output)["scores"]
         files.require_place(output)
-    pairs = Pairs(held, trained.normalization, trained.classes, batch_size, batches)
     folder = run / "evaluation"
+    pairs = Pairs(held, trained.normalization, trained.classes, batch_size, batches)
+    results, pixels = _evaluate_epochs(trained, epochs, pairs, folder, options, overwrite)
+    chosen = _best(results)
+    judged, judged_pixels = results[chosen], pixels
+    scores = {"epoch": chosen, **_scores(judged, layer)}
+    progress.say(f"Epoch {chosen} of {run}: {_short(judged)}")
+    if tested is not None:
+        pairs = Pairs(tested, trained.normalization, trained.classes, batch_size, batches)
+        judged, judged_pixels = _evaluate_on_test(
+            trained, chosen, pairs, folder, test_options, overwrite
+        )
+        scores["test"] = _scores(judged, layer)
+        progress.say(f"On {test}: {_short(judged)}")
+    if output is not None:
+        made_of = {"rplearn_eval": made_by, "task": trained.task, "epoch": chosen}
+        _write_metric(
+            trained, results[chosen], judged, judged_pixels, scores, made_of, Path(output), layer
+        )
+    return scores
+
+
+def _options_of_pairs(records: Path, how: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the options that results on some pairs are made by."""
+    return {"records": str(records.resolve()), "fingerprint": files.fingerprint(records), **how}
+
+
+def _evaluate_epochs(
+    trained: Any,
+    epochs: Sequence[int],
+    pairs: Pairs,
+    folder: Path,
+    options: Mapping[str, Any],
+    overwrite: bool,
+) -> tuple[dict[int, xr.Dataset], xr.Dataset]:
+    """Evaluates epochs and the pixel measures; writes ``scores.csv`` and ``distances.csv``.
+
+    Returns:
+        The results by epoch, and those of the pixel measures.
+    """
     pixels = _kept(folder / "pixels.nc", options, overwrite, lambda: evaluate_pixels(pairs))
     results = {}
     with progress.progress_bar("evaluating epochs", len(epochs), "epochs") as advance:
@@ -245,33 +279,30 @@ def evaluate_representation(
             )
             advance(text=_short(results[number]))
     files.write_text(folder / "scores.csv", score_table(results).to_csv(index=False))
-    chosen = _best(results)
-    scores = {"epoch": chosen, **_scores(results[chosen], layer)}
-    progress.say(f"Epoch {chosen} of {run}: {_short(results[chosen])}")
-    distances = distance_table(results[chosen], pixels)
+    distances = distance_table(results[_best(results)], pixels)
     files.write_text(folder / "distances.csv", distances.to_csv(index=False))
-    judged, judged_pixels = results[chosen], pixels
-    if test_options is not None:
-        pairs = Pairs(tested, trained.normalization, trained.classes, batch_size, batches)
-        judged_pixels = _kept(
-            folder / "test-pixels.nc", test_options, overwrite, lambda: evaluate_pixels(pairs)
-        )
-        judged = _kept(
-            folder / f"test-epoch-{chosen:04d}.nc",
-            {**test_options, "epoch": chosen},
-            overwrite,
-            lambda: evaluate_network(trained.network(chosen), pairs, judged_pixels),
-        )
-        scores["test"] = _scores(judged, layer)
-        progress.say(f"On {test}: {_short(judged)}")
-        distances = distance_table(judged, judged_pixels)
-        files.write_text(folder / "test-distances.csv", distances.to_csv(index=False))
-    if output is not None:
-        made_of = {"rplearn_eval": made_by, "task": trained.task, "epoch": chosen}
-        _write_metric(
-            trained, results[chosen], judged, judged_pixels, scores, made_of, Path(output), layer
-        )
-    return scores
+    return results, pixels
+
+
+def _evaluate_on_test(
+    trained: Any,
+    epoch: int,
+    pairs: Pairs,
+    folder: Path,
+    options: Mapping[str, Any],
+    overwrite: bool,
+) -> tuple[xr.Dataset, xr.Dataset]:
+    """Evaluates the chosen epoch and the pixel measures on pairs that nothing was chosen by."""
+    pixels = _kept(folder / "test-pixels.nc", options, overwrite, lambda: evaluate_pixels(pairs))
+    judged = _kept(
+        folder / f"test-epoch-{epoch:04d}.nc",
+        {**options, "epoch": epoch},
+        overwrite,
+        lambda: evaluate_network(trained.network(epoch), pairs, pixels),
+    )
+    distances = distance_table(judged, pixels)
+    files.write_text(folder / "test-distances.csv", distances.to_csv(index=False))
+    return judged, pixels
 
 
 def check_pairs(schema: Any, trained: Any, records: Path) -> None:
