@@ -166,7 +166,37 @@ def test_an_untrained_network_scales_the_noise_by_the_known_factor():
     assert factor == pytest.approx(1, rel=0.05)
 
 
+@keras.saving.register_keras_serializable(package="tests")
+class ConditionAlone(keras.layers.Layer):
+    def call(self, noisy, low):
+        return keras.ops.zeros_like(noisy) + keras.ops.mean(low, (1, 2, 3), keepdims=True)
+
+
+def test_guidance_moves_away_from_the_field_without_conditions():
+    """F(c) = mean of low and F(∅) = 0: a weight w multiplies F by 1 + w."""
+    low, noisy = (
+        keras.Input((None, None, 2), name="low"),
+        keras.Input((None, None, 1), name="noisy"),
+    )
+    level = keras.Input((), name="noise_level")
+    made = keras.Model(
+        {"low": low, "noisy": noisy, "noise_level": level}, Fine(0)(ConditionAlone()(noisy, low))
+    )
+    objective = OBJECTIVE | {"condition_dropout": 0.1, "target": "field"}
+    constant = {"low": np.ones((1, 10, 16, 2), "f4")}
+    found = []
+    for guidance in (0, 1.5):
+        sampler = f"euler,steps=1,guidance={guidance}"
+        fields = DenoisedFields(made, without_margin(), objective, sampler, tile=8)
+        found.append(fields.sample(constant, seed=0, times=[0], members=[0]))
+    # One step of Euler from σ = 10 gives D = c_skip·x + c_out·F, in units of sigma_data 0.5.
+    c_out = 10 / np.sqrt(101)
+    np.testing.assert_allclose(found[1] - found[0], 0.5 * c_out * 1.5, rtol=1e-4)
+
+
 ERRORS = {
+    "guidance": ("euler,guidance=1", {}, "trained with condition_dropout, which this one was not"),
+    "negative": ("euler,guidance=-1", {}, "guidance=-1 must be a number from 0 on"),
     "objective": ("heun", {"name": "energy"}, "was trained by energy: leave --sampler out"),
     "levels": ("ddim", {}, "sampler ddim is for the objective ddpm"),
     "range": ("euler,sigma_min=20", {}, "sigma_min 20 must be above 0 and below sigma_max 10"),

@@ -19,7 +19,7 @@ import numpy as np
 from phire.downscaling import samplers
 from phire.downscaling.diffusion_target import DiffusionTarget
 from phire.downscaling.discrete_process import process_of
-from phire.downscaling.preconditioning import Scalings, unit_scalings
+from phire.downscaling.preconditioning import CONDITIONS, Scalings, unit_scalings
 from phire.downscaling.random_inputs import draw_sampler_noise
 from phire.downscaling.sampler_choice import choose_sampler
 from phire.errors import InputError
@@ -243,7 +243,12 @@ class DenoisedFields:
             ]
             arrays = {name: np.stack([one[name] for one in batch]) for name in batch[0]}
             arrays["noise_level"] = np.full(len(filled), factors.noise, np.float32)
-            for (k, i, j), tile in zip(some, self._call(arrays)):
+            tiles = self._call(arrays)
+            if self.choice.guidance:
+                blank = {name: np.zeros_like(arrays[name]) for name in {*CONDITIONS} & {*arrays}}
+                # Outside the network D is linear in F, with the same factors for both.
+                tiles += self.choice.guidance * (tiles - self._call({**arrays, **blank}))
+            for (k, i, j), tile in zip(some, tiles):
                 weights = rows.weights[i][:, None, None] * columns.weights[j][:, None]
                 place = self._place(x.shape[1:3], rows, i, columns, j)
                 tile = tile * weights.astype(np.float32)

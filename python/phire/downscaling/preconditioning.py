@@ -20,6 +20,9 @@ BETA_MIN, BETA_D = 0.1, 19.9
 DENOISERS = ("edm", "flow", "vp", "ddpm")
 """Objectives that train a denoiser."""
 
+CONDITIONS = ("low", "static", "auxiliary", "time")
+"""Inputs that a denoiser is conditioned on, which guidance leaves out."""
+
 WEIGHTS = ("edm", "soft-min-snr", "snr")
 
 

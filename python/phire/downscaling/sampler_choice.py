@@ -35,6 +35,7 @@ class SamplerChoice:
             their times.
         schedule_options: Its options; of ``ddim`` and ``ddpm`` those of the objective.
         steps: Number of steps.
+        guidance: w of classifier-free guidance, (1 + w)·D(conditions) − w·D(none).
     """
 
     name: str
@@ -42,6 +43,7 @@ class SamplerChoice:
     schedule: str
     schedule_options: Mapping[str, Any]
     steps: int
+    guidance: float = 0.0
 
     @property
     def on_signal_levels(self) -> bool:
@@ -60,7 +62,8 @@ def choose_sampler(specification: Specification, objective: Mapping[str, Any]) -
     """Resolves ``NAME,steps=…,schedule=…,sigma_min=…,sigma_max=…`` with further options.
 
     Options that the sampler does not have are the schedule's. Levels that are not given are those
-    that the training measured. ``ddim`` and ``ddpm`` take ``spacing`` instead of a schedule.
+    that the training measured. ``ddim`` and ``ddpm`` take ``spacing`` instead of a schedule. All
+    take ``guidance``, where conditions were dropped in training.
 
     Args:
         specification: The choice; empty for the default of
@@ -81,9 +84,26 @@ def choose_sampler(specification: Specification, objective: Mapping[str, Any]) -
     steps = given.pop("steps", samplers.DEFAULT_STEPS)
     if not isinstance(steps, int) or steps < 1:
         raise InputError(f"--sampler {name},steps={steps}: steps must be a number from 1 on.")
-    if name in ON_SIGNAL_LEVELS:
-        return _on_signal_levels(name, given, steps, objective)
-    return _on_noise_levels(name, given, steps, objective)
+    guidance = _guidance(given.pop("guidance", 0.0), objective)
+    of_levels = _on_signal_levels if name in ON_SIGNAL_LEVELS else _on_noise_levels
+    return dataclasses.replace(of_levels(name, given, steps, objective), guidance=guidance)
+
+
+def _guidance(guidance: object, objective: Mapping[str, Any]) -> float:
+    """Returns the weight of guidance.
+
+    Raises:
+        InputError: It is no number from 0 on, or the training dropped no conditions.
+    """
+    if isinstance(guidance, bool) or not isinstance(guidance, int | float) or guidance < 0:
+        raise InputError(f"--sampler …,guidance={guidance} must be a number from 0 on.")
+    if guidance and not objective.get("condition_dropout"):
+        raise InputError(
+            f"--sampler …,guidance={guidance:g} is of runs that were trained with "
+            "condition_dropout, which this one was not: leave it out, or train with "
+            "condition_dropout=0.1."
+        )
+    return float(guidance)
 
 
 def _on_signal_levels(
@@ -142,7 +162,7 @@ def _refuse_unknown(
     if unknown:
         raise InputError(
             f"--sampler {name} has no option {unknown[0]!r}: it has "
-            f"{', '.join(['steps', *further, *known])}."
+            f"{', '.join(['steps', 'guidance', *further, *known])}."
         )
 
 

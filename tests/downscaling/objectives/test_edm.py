@@ -56,6 +56,7 @@ def test_the_loss_of_a_network_that_gives_nothing_is_that_of_the_formula():
 SPECIFICATIONS = [
     f"edm,{SCALES}", f"edm,{SCALES},log_uniform=0.5,weight=soft-min-snr,target=field",
     f"flow,{SCALES}", f"vp,{SCALES}", f"ddpm,{SCALES},prediction=v,min_snr=5",
+    f"edm,{SCALES},condition_dropout=0.5",
 ]  # fmt: skip
 
 
@@ -105,6 +106,18 @@ def test_panels_show_the_field_that_a_prediction_means(specification):
     np.testing.assert_allclose(made.denoised(told, given, answer), clean, atol=1e-4)
     (strip,) = made.panels(arrays, {}).values()
     assert strip.shape == (4, 8, 24, 1) and strip.min() >= 0 and strip.max() <= 1
+
+
+def test_conditions_are_dropped_for_their_share_of_samples():
+    made = built(f"edm,{SCALES},condition_dropout=0.3")
+    arrays = {name: tf.repeat(value, 500, axis=0) for name, value in batch().items()}
+    found = made.without_some_conditions(arrays, tf.constant([1, 2]))
+    dropped = (found["low"].numpy() == 0).all((1, 2, 3))
+    assert 0.26 < dropped.mean() < 0.34
+    np.testing.assert_array_equal(found["low"][~dropped], arrays["low"][~dropped])
+    np.testing.assert_array_equal(found["high"], arrays["high"])
+    with pytest.raises(InputError, match="condition_dropout=1 must be from 0 to below 1"):
+        built(f"edm,{SCALES},condition_dropout=1")
 
 
 def test_half_the_levels_may_be_log_uniform():

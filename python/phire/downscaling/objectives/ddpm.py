@@ -31,6 +31,7 @@ def ddpm_objective(
     residual: str | None = None,
     sigma_data: Sequence[float] | None = None,
     channel_weights: Sequence[float] | None = None,
+    condition_dropout: float = 0.0,
     sigma_min: float | None = None,
     sigma_max: float | None = None,
     ema: float = 0.999,
@@ -49,8 +50,8 @@ def ddpm_objective(
         zero_terminal_snr: Leave no signal at the last time (Lin et al. 2024, arXiv:2305.08891);
             with ``v`` or ``x0``.
         min_snr: γ of min-SNR weights (arXiv:2303.09556), such as 5; equal weights by default.
-        target, residual, sigma_data, channel_weights, sigma_min, sigma_max, ema: See the objective
-            ``edm``.
+        target, residual, sigma_data, channel_weights, condition_dropout, sigma_min, sigma_max, ema:
+            See the objective ``edm``.
 
     Raises:
         InputError: An option is impossible or does not fit the records.
@@ -68,4 +69,5 @@ def ddpm_objective(
         mixture=functools.partial(process.mixture, xp=keras.ops),
         weight=weight,
         channel_weights=denoiser_training.channel_weights(task, channel_weights),
+        condition_dropout=condition_dropout,
     )

@@ -12,7 +12,7 @@ import tensorflow as tf
 from phire.downscaling.diffusion_target import DiffusionTarget
 from phire.downscaling.inputs import network_inputs
 from phire.downscaling.objectives.supervised import Supervised
-from phire.downscaling.preconditioning import Mixture
+from phire.downscaling.preconditioning import CONDITIONS, Mixture
 from phire.downscaling.task import Task
 from phire.errors import InputError
 from phire.networks import network as networks
@@ -76,6 +76,10 @@ class DenoiserTraining(Objective):
         mixture: ``mixture(level)``, likewise (B,).
         weight: ``weight(level)`` of the squared error of F.
         channel_weights: One a channel.
+        condition_dropout: Share of samples in training whose conditions are zeros.
+
+    Raises:
+        InputError: ``condition_dropout`` is not from 0 to below 1.
     """
 
     def __init__(
@@ -87,10 +91,14 @@ class DenoiserTraining(Objective):
         mixture: Callable[[Any], Mixture],
         weight: Callable[[Any], Any],
         channel_weights: np.ndarray,
+        condition_dropout: float = 0.0,
     ) -> None:
+        if not 0 <= condition_dropout < 1:
+            raise InputError(f"condition_dropout={condition_dropout:g} must be from 0 to below 1.")
         self.generator = generator
         self.target = target
         self.levels, self.mixture, self.weight = levels, mixture, weight
+        self.condition_dropout = condition_dropout
         self.channel_weights = np.float32(channel_weights / np.mean(channel_weights))
         self.networks = {"generator": generator}
         self.optimizers = {"generator": Supervised._adam(generator)}
@@ -112,6 +120,21 @@ class DenoiserTraining(Objective):
         """Returns what the network makes of a mixture."""
         inputs = {**batch, "noisy": given, "noise_level": tf.reshape(told.level, (-1,))}
         return self.generator(network_inputs(self.generator, inputs, seed), training=training)
+
+    def without_some_conditions(self, batch: Batch, seed: tf.Tensor) -> Batch:
+        """Returns a batch where the conditions of randomly chosen samples are zeros.
+
+        Source: classifier-free guidance, Ho and Salimans 2022, arXiv:2207.12598.
+        """
+        size = tf.shape(batch["high"])[0]
+        seed = tf.bitwise.bitwise_xor(seed, [0, 3 << 20])
+        kept = tf.random.stateless_uniform([size], seed) >= self.condition_dropout
+        found = dict(batch)
+        for name in {*CONDITIONS} & {*batch}:
+            value = batch[name]
+            mask = tf.reshape(kept, [-1] + [1] * (value.shape.rank - 1))
+            found[name] = tf.where(mask, value, tf.zeros_like(value))
+        return found
 
     @staticmethod
     def denoised(told: Mixture, given: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
@@ -145,6 +168,8 @@ class DenoiserTraining(Objective):
             tf.shape(clean), tf.bitwise.bitwise_xor(seed, [0, 1 << 20])
         )
         given = told.signal * clean + told.noise * noise
+        if training and self.condition_dropout:
+            batch = self.without_some_conditions(batch, seed)
         output = self.output(batch, told, given, seed, training)
         errors = tf.square(output - told.target_signal * clean - told.target_noise * noise)
         errors *= self.channel_weights

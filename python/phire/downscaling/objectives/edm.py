@@ -36,6 +36,7 @@ def edm_objective(
     log_uniform: float = 0.0,
     weight: str = "edm",
     channel_weights: Sequence[float] | None = None,
+    condition_dropout: float = 0.0,
     sigma_min: float | None = None,
     sigma_max: float | None = None,
     ema: float = 0.999,
@@ -57,6 +58,8 @@ def edm_objective(
         weight: ``edm``, ``soft-min-snr`` or ``snr``; see
             :func:`phire.downscaling.preconditioning.output_weight`.
         channel_weights: Weight of each channel's loss; equal by default.
+        condition_dropout: Share of samples in training whose conditions are zeros, so that sampling
+            can be guided: ``--sampler …,guidance=1``.
         sigma_min, sigma_max: Least and largest level when sampling; by default from the spectrum
             of the targets.
         ema: Decay of the moving average of the weights where --ema is not given.
@@ -82,6 +85,7 @@ def edm_objective(
         mixture=functools.partial(unit_mixture, "edm", xp=keras.ops),
         weight=functools.partial(output_weight, weight, sigma_data=1.0),
         channel_weights=denoiser_training.channel_weights(task, channel_weights),
+        condition_dropout=condition_dropout,
     )
 
 

@@ -27,6 +27,7 @@ def flow_objective(
     p_mean: float = 0.0,
     p_std: float = 1.0,
     channel_weights: Sequence[float] | None = None,
+    condition_dropout: float = 0.0,
     sigma_min: float | None = None,
     sigma_max: float | None = None,
     ema: float = 0.999,
@@ -38,8 +39,8 @@ def flow_objective(
 
     Args:
         task: Network and records.
-        target, residual, sigma_data, channel_weights, sigma_min, sigma_max, ema: See the objective
-            ``edm``.
+        target, residual, sigma_data, channel_weights, condition_dropout, sigma_min, sigma_max, ema:
+            See the objective ``edm``.
         p_mean, p_std: Mean and standard deviation of the logit of t in training.
 
     Raises:
@@ -56,4 +57,5 @@ def flow_objective(
         mixture=functools.partial(unit_mixture, "flow", xp=keras.ops),
         weight=keras.ops.ones_like,
         channel_weights=denoiser_training.channel_weights(task, channel_weights),
+        condition_dropout=condition_dropout,
     )

@@ -27,6 +27,7 @@ def vp_objective(
     residual: str | None = None,
     sigma_data: Sequence[float] | None = None,
     channel_weights: Sequence[float] | None = None,
+    condition_dropout: float = 0.0,
     sigma_min: float | None = None,
     sigma_max: float | None = None,
     ema: float = 0.999,
@@ -38,8 +39,8 @@ def vp_objective(
 
     Args:
         task: Network and records.
-        target, residual, sigma_data, channel_weights, sigma_min, sigma_max, ema: See the objective
-            ``edm``.
+        target, residual, sigma_data, channel_weights, condition_dropout, sigma_min, sigma_max, ema:
+            See the objective ``edm``.
 
     Raises:
         InputError: An option does not fit the records.
@@ -55,4 +56,5 @@ def vp_objective(
         mixture=functools.partial(unit_mixture, "vp", xp=keras.ops),
         weight=keras.ops.ones_like,
         channel_weights=denoiser_training.channel_weights(task, channel_weights),
+        condition_dropout=condition_dropout,
     )
