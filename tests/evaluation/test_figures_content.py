@@ -9,7 +9,7 @@ from evaluation.synthetic import write_results
 from phire.errors import InputError
 from phire.evaluation.catalogue import definition, statistics
 from phire.evaluation.figures import coastlines
-from phire.evaluation.figures.cities import best_candidates
+from phire.evaluation.figures.cities import best_candidates, city_distance_figure
 from phire.evaluation.figures.distributions import quantile_figure, smooth_density
 from phire.evaluation.figures.images import (
     error_range,
@@ -511,3 +511,17 @@ def test_without_coastlines_maps_are_drawn_and_the_user_is_told(
     assert not axes.collections and axes.images
     said = capsys.readouterr().err
     assert said.count("without coastlines") == 1
+
+
+@pytest.mark.parametrize("values", [[3.0], [3.0, np.nan, 1.0], [np.nan]])
+def test_distances_of_few_cities_are_drawn_from_zero(values):
+    data = xr.Dataset(
+        {"wasserstein": (("channel", "size", "city"), [[values]])},
+        coords={"channel": ["t"], "size": [1]},
+    )
+    (axes,) = city_distance_figure({"a": data}, channel="t").axes
+    x, y = axes.lines[0].get_data()
+    present = sorted(value for value in values if np.isfinite(value))
+    assert list(x) == present[:1] + present
+    shares = np.linspace(0, 1, len(present) + 1) if present else []
+    np.testing.assert_allclose(y, shares)

@@ -155,8 +155,10 @@ def city_distance_figure(
         names = list(distances)
         for name, values in distances.items():
             values = np.sort(values[np.isfinite(values)])
-            share = np.arange(1, len(values) + 1) / max(len(values), 1)
-            axes.plot(values, share, drawstyle="steps-post", **styles[name].line())
+            share = np.arange(len(values) + 1) / max(len(values), 1)
+            # From 0 on: the step up to the first city's share is all that one city has.
+            values = np.append(values[:1], values)
+            axes.plot(values, share[: len(values)], drawstyle="steps-post", **styles[name].line())
         axes.set_title(f"{size} × {size} points")
         axes.set_xlabel(labelled("Wasserstein-1 distance", units_of(some, "wasserstein", channel)))
         axes.set_ylim(0, 1)
