@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -10,6 +11,9 @@ from keras import ops
 from phire.errors import InputError
 from phire.networks.blocks.interpolation import METHODS, Interpolation
 from phire.networks.shapes import Shapes
+
+ADDITIONS = ("none", *METHODS)
+"""What a network adds its output to: nothing, or an interpolation of ``low``."""
 
 
 @keras.saving.register_keras_serializable(package="phire")
@@ -155,25 +159,71 @@ def interpolated_low(inputs: dict[str, Any], shapes: Shapes, method: str, a: flo
     return without_margin(x, shapes.margin * shapes.scale)
 
 
+def check_addition(shapes: Shapes, method: str, channels: Sequence[int] | None) -> None:
+    """Refuses options of :func:`added_to_interpolated` that do not fit.
+
+    Raises:
+        InputError: The method is unknown, or the channels are not one of ``low`` for each target.
+    """
+    if method not in ADDITIONS:
+        raise InputError(f"add {method!r} is unknown: choose one of {', '.join(ADDITIONS)}.")
+    if channels is None:
+        return
+    if method == "none":
+        raise InputError("add_channels needs add, such as add=bilinear.")
+    inputs, targets = shapes.low[2], shapes.high[2]
+    if len(channels) != targets or any(number not in range(inputs) for number in channels):
+        raise InputError(
+            f"add={method} needs one of the {inputs} channels of low for each of the {targets} "
+            f"targets, not channels {list(channels)}: give add_channels, numbers from 0, or leave "
+            "it out."
+        )
+
+
 def added_to_interpolated(
-    x: Any, inputs: dict[str, Any], shapes: Shapes, method: str, a: float = -0.5
+    x: Any,
+    inputs: dict[str, Any],
+    shapes: Shapes,
+    method: str,
+    channels: Sequence[int] | None = None,
 ) -> Any:
     """Adds ``low``, interpolated, to a network's output; with ``method="none"`` returns that.
 
-    Where the targets are of other number than the channels of ``low``, a 1×1 convolution, which
-    learns which of them to start from, takes these to the targets.
+    Where ``low`` has as many channels as the targets, or ``channels`` are given, these are added.
+    Otherwise a 1×1 convolution takes ``low`` to the targets; it begins as the selection of the
+    first channels, and learns which of them the targets start from.
+
+    Args:
+        x: (B, H, W, Ct), of which the margin is cropped.
+        inputs: The Keras inputs by name; ``low`` (B, h, w, Cl).
+        shapes: Shapes of a sample.
+        method: One of :data:`ADDITIONS`.
+        channels: Numbers of the targets' channels in ``low``, from 0.
 
     Raises:
-        InputError: The method is unknown.
+        InputError: See :func:`check_addition`.
     """
+    check_addition(shapes, method, channels)
     if method == "none":
         return x
-    if method not in METHODS:
-        raise InputError(f"add {method!r} must be one of none, {', '.join(METHODS)}.")
-    start = interpolated_low(inputs, shapes, method, a)
-    if shapes.low[2] != shapes.high[2]:
-        start = keras.layers.Conv2D(shapes.high[2], 1, name="interpolated_to_targets")(start)
+    low = inputs["low"]
+    if channels is not None and list(channels) != list(range(shapes.low[2])):
+        low = ops.take(low, list(channels), axis=-1)
+    start = interpolated_low({"low": low}, shapes, method)
+    if channels is None and shapes.low[2] != shapes.high[2]:
+        start = keras.layers.Conv2D(
+            shapes.high[2], 1, kernel_initializer=FirstChannels(), name="interpolated_to_targets"
+        )(start)
     return keras.layers.Add(name="added", dtype="float32")([x, start])
+
+
+@keras.saving.register_keras_serializable(package="phire")
+class FirstChannels(keras.initializers.Initializer):
+    """Initialises a 1×1 convolution so that its outputs are the first inputs, further ones 0."""
+
+    def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
+        """Returns a kernel (1, 1, C_in, C_out)."""
+        return ops.reshape(ops.eye(*shape[-2:], dtype=dtype), shape)
 
 
 def prime_factors(scale: int) -> tuple[int, ...]:

@@ -12,8 +12,8 @@ from phire.networks.blocks.dropout import dropout_inputs
 from phire.networks.blocks.interpolation import Interpolation
 from phire.networks.blocks.joining import (
     EdgePadding,
+    added_to_interpolated,
     fine_maps,
-    interpolated_low,
     named_inputs,
     scaled_and_shifted_by_time,
     with_fine_maps_coarsened,
@@ -22,11 +22,8 @@ from phire.networks.blocks.joining import (
 from phire.networks.blocks.output import Fine
 from phire.networks.blocks.receptive_field import halo_of_graph
 from phire.networks.dl4ds.convolution_blocks import activated
-from phire.networks.dl4ds.style import check_choice
 from phire.networks.dl4ds.time_axis import BatchToTime, RepeatOverTime, TimeToBatch
 from phire.networks.shapes import Shapes
-
-ADDITIONS = ("none", "bilinear", "bicubic")
 
 
 def inputs_of(
@@ -110,27 +107,6 @@ def conditioned(x: Any, inputs: dict[str, Any], window: int | None) -> Any:
     return BatchToTime(window)(x)
 
 
-def added_channels(shapes: Shapes, add: str, channels: Sequence[int] | None) -> list[int] | None:
-    """Returns the channels of ``low`` that hold the targets; None where nothing is added.
-
-    Raises:
-        InputError: ``add`` is unknown, or the channels do not fit.
-    """
-    check_choice("add", add, ADDITIONS)
-    inputs, targets = shapes.low[2], shapes.high[2]
-    if add == "none":
-        if channels is not None:
-            raise InputError("add_channels needs add=bilinear or add=bicubic.")
-        return None
-    found = list(range(targets)) if channels is None else list(channels)
-    if len(found) != targets or any(number not in range(inputs) for number in found):
-        raise InputError(
-            f"add={add} needs the {targets} targets among the {inputs} channels of low, not "
-            f"channels {found}: give add_channels, one number from 0 for each target, or add=none."
-        )
-    return found
-
-
 def fine_network(
     x: Any,
     inputs: dict[str, Any],
@@ -138,7 +114,7 @@ def fine_network(
     name: str,
     *,
     add: str = "none",
-    channels: list[int] | None = None,
+    channels: Sequence[int] | None = None,
     activation: str = "linear",
 ) -> keras.Model:
     """Returns the network of targets (B, H, W, Ct), with the margin cropped and its halo stated.
@@ -146,16 +122,12 @@ def fine_network(
     Args:
         x: Targets of all frames.
         inputs, shapes, name: Inputs, shapes and name of the network.
-        add, channels: Interpolation and numbers of the channels of ``low`` that are added.
+        add, channels: See :func:`phire.networks.blocks.joining.added_to_interpolated`.
         activation: Activation of the sum.
     """
     x = without_margin(x, shapes.margin * shapes.scale)
-    if channels is not None:
-        low = frames_of({"low": inputs["low"]}, shapes.window)["low"]
-        if channels != list(range(shapes.low[2])):
-            low = keras.ops.take(low, channels, axis=-1)
-        start = interpolated_low({"low": low}, shapes, add)
-        x = keras.layers.Add(dtype="float32")([x, start])
+    low = frames_of({"low": inputs["low"]}, shapes.window)
+    x = added_to_interpolated(x, low, shapes, add, channels)
     x = activated(x, activation)
     if shapes.window is not None:
         x = BatchToTime(shapes.window)(x)

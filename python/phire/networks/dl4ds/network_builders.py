@@ -9,11 +9,10 @@ from typing import Any
 import keras
 
 from phire.errors import InputError
-from phire.networks.blocks.joining import refuse_window
+from phire.networks.blocks.joining import check_addition, refuse_window
 from phire.networks.dl4ds.backbones import convolutional_backbone
 from phire.networks.dl4ds.convolution_blocks import transition
 from phire.networks.dl4ds.frames import (
-    added_channels,
     conditioned,
     fine_network,
     for_all_frames,
@@ -87,8 +86,10 @@ def dl4ds_network(
             ``mcgaussiandrop`` or ``mcspatialdrop`` in prediction, too, by the input ``seed``.
         activation: Activation inside, by its name in Keras.
         output_activation: Activation of the output, such as relu for rain; of the sum with ``add``.
-        add: ``bilinear`` or ``bicubic``: the output is added to that interpolation of ``low``.
-        add_channels: Numbers of the targets' channels in ``low``, from 0; None means the first.
+        add: ``nearest``, ``bilinear`` or ``bicubic``: the output is added to that interpolation of
+            ``low``, see :func:`phire.networks.blocks.joining.added_to_interpolated`.
+        add_channels: Numbers of the targets' channels in ``low``, from 0; by default all, where
+            there are as many, else what a 1×1 convolution learns of them.
         interpolation: ``nearest``, ``bilinear`` or ``bicubic``, of ``pre`` and ``resize``.
         factors: Upsampling steps, such as [2, 5]; None means the prime factors of the scale, and
             one step for ``resize``; with the preset DL4DS's steps.
@@ -120,11 +121,11 @@ def dl4ds_network(
         shapes, backbone, upsampling, localized, interpolation, output_activation, style,
         step_factors(shapes.scale, upsampling, factors),
     )  # fmt: skip
-    channels = added_channels(shapes, add, add_channels)
+    check_addition(shapes, add, add_channels)
     x = _upsampled(_features(inputs, plan), plan)
     x = (_targets_as_dl4ds if reference else _targets)(x, inputs, plan)
     return fine_network(
-        x, inputs, shapes, backbone, add=add, channels=channels,
+        x, inputs, shapes, backbone, add=add, channels=add_channels,
         activation="linear" if reference else output_activation,
     )  # fmt: skip
 

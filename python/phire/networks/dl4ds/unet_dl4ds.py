@@ -8,11 +8,10 @@ from typing import Any
 import keras
 
 from phire.errors import InputError
-from phire.networks.blocks.joining import refuse_window, scaled_and_shifted_by_time
+from phire.networks.blocks.joining import check_addition, refuse_window, scaled_and_shifted_by_time
 from phire.networks.blocks.multiples import CropLike, PadToMultiple
 from phire.networks.dl4ds.convolution_blocks import convolution_block, dropped
 from phire.networks.dl4ds.frames import (
-    added_channels,
     fine_network,
     inputs_of,
     joined_input,
@@ -85,7 +84,7 @@ def unet_dl4ds(
         filters, blocks, activation, normalization, attention, dropout, dropout_kind, separable,
         checkerboard_free, reference=True, inputs=inputs, margin=margin,
     )  # fmt: skip
-    channels = added_channels(shapes, add, add_channels)
+    check_addition(shapes, add, add_channels)
     fine = joined_input(inputs, shapes, "pre", interpolation, with_maps=True)
     depth = _depth([size and size + 2 * margin for size in shapes.high[:2]], blocks)
     widths = [min(filters * 2**number, width_cap) for number in range(depth + 1)]
@@ -101,7 +100,7 @@ def unet_dl4ds(
         maps = features_of_maps(maps, "unet", filters, style.but(attention=False))
         x = keras.layers.Concatenate()([x, maps])
     x = targets_as_dl4ds(x, shapes.high[2], filters, style, output_activation)
-    return fine_network(x, inputs, shapes, "unet-dl4ds", add=add, channels=channels)
+    return fine_network(x, inputs, shapes, "unet-dl4ds", add=add, channels=add_channels)
 
 
 def _depth(size: Sequence[int | None], blocks: int) -> int:
