@@ -194,4 +194,5 @@ def is_bound(generator: TrainedGenerator, parts: Sequence[Part], first: Part) ->
     """Tells if prediction needs more than the refined points of one coarse input."""
     alone = len(parts) == 1 and parts[0].source is first.source
     arrays = {"static", "auxiliary", "time"} & {*generator.network.input}
-    return not alone or bool(arrays) or generator.schema.window is not None
+    windowed = generator.schema.window is not None
+    return not alone or bool(arrays) or windowed or generator.localized

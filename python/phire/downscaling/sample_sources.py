@@ -103,8 +103,7 @@ class SampleSources:
         points = None if domain is None else matching_points(domain, self.fine)
         if points is not None:
             return int(points[0][0]), int(points[1][0])
-        inputs = self.generator.network.input
-        if "position" in inputs and "seed" not in inputs:
+        if self.generator.localized:
             raise InputError(
                 f"{self.generator.path} has weights for each point of the {domain.describe()} that "
                 f"it was trained on, but the input covers the {self.fine.describe()}: give input "

@@ -54,6 +54,7 @@ class TrainedGenerator:
         channels, units, normalization: Of the targets.
         periodic: The network pads around the circle of longitude.
         conserves: It keeps block means.
+        localized: It has weights for each point of the domain.
         low: The array ``low`` of the schema.
         halo: Coarse points that an output depends on; None for the whole field.
         stochastic: Members differ: the network reads random numbers, or gives the parameters of a
@@ -74,6 +75,8 @@ class TrainedGenerator:
     ) -> None:
         from phire.networks.blocks.conservation import Conservation
         from phire.networks.blocks.output import halo_of
+        from phire.networks.blocks.place import PlaceChannels
+        from phire.networks.dl4ds.locally_connected import LocallyConnected
         from phire.networks.layers import PeriodicPadding
         from phire.training import open_run
 
@@ -90,6 +93,8 @@ class TrainedGenerator:
         self.network = opened.network(network, epoch)
         self.periodic = any(isinstance(x, PeriodicPadding) for x in self.network.layers)
         self.conserves = any(isinstance(x, Conservation) for x in self.network.layers)
+        by_place = (LocallyConnected, PlaceChannels)
+        self.localized = any(isinstance(x, by_place) for x in self.network.layers)
         self.schema = SampleSchema.from_dict(config["schema"])
         self.inputs: dict[str, Any] = dict(config.get("inputs") or {})
         self.low = self.schema.arrays["low"]

@@ -48,10 +48,32 @@ def metrics_of(text: str) -> list[str]:
 
 
 def content_text(parts: Sequence[tuple[float, str]]) -> str:
-    """Returns the text of :func:`parse_content`'s parts, with metrics by their whole paths."""
+    """Returns the text of :func:`parse_content`'s parts, with metrics by their whole paths.
+
+    Raises:
+        InputError: A part is neither the name of a content nor a metric's directory.
+    """
     return "+".join(
-        f"{weight:g}*{part if _specification(part) else Path(part).resolve()}"
+        f"{weight:g}*{part if _specification(part) else _check_metric(part).resolve()}"
         for weight, part in parts
+    )
+
+
+def _check_metric(path: str | os.PathLike) -> Path:
+    """Returns the path of a metric, which must be there.
+
+    Raises:
+        InputError: There is nothing, and no content of that name either.
+    """
+    if os.path.exists(path):
+        return Path(path)
+    if str(path) in distributions.parts():
+        raise InputError(
+            f"content {path}: {path} is a distribution: choose the objective "
+            f"likelihood,distribution={path}."
+        )
+    raise InputError(
+        f"content {path} is neither a metric's directory nor one of {', '.join(contents.parts())}."
     )
 
 
@@ -114,16 +136,7 @@ def open_metric(path: str | os.PathLike, channels: Sequence[str], units: Sequenc
     """
     from phire.rplearn import LearnedMetric
 
-    if not os.path.exists(path):
-        if str(path) in distributions.parts():
-            raise InputError(
-                f"content {path}: {path} is a distribution: choose the objective "
-                f"likelihood,distribution={path}."
-            )
-        raise InputError(
-            f"content {path} is neither a metric's directory nor one of "
-            f"{', '.join(contents.parts())}."
-        )
+    _check_metric(path)
     metric = LearnedMetric.load(path)
     if tuple(metric.channels) != tuple(channels):
         raise InputError(

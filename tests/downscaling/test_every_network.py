@@ -1,0 +1,185 @@
+"""Every network × upsampling × {plain, all options} × {single fields, window}, from steps to tiles.
+
+Two steps of training with every array of a sample, a saved run, prediction of a field larger than
+the patches, whole and in tiles. Step functions run eagerly: compiling each would take minutes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from phire.downscaling.shapes import shapes_of
+from phire.downscaling.task import Task
+from phire.downscaling.trained_generator import TrainedGenerator
+from phire.downscaling.training import objectives
+from phire.downscaling.whole_fields import WholeFields
+from phire.fields.coarsening import coarsen_grid
+from phire.fields.grid import Grid
+from phire.fields.normalization import Normalization
+from phire.networks import network as networks
+from phire.records.schema import DOWNSCALING, SampleArray, SampleSchema
+from phire.training.run import prepare_run
+
+DL4DS = "filters=3,blocks=1"
+RICH = (
+    "attention,localized,normalization=layer,dropout=0.1,dropout_kind=mcspatialdrop,separable,"
+    "activation=gelu,output_activation=softplus,add=bicubic,add_channels=[1]"
+)
+LOCAL = RICH.replace("attention,", "")
+SWIN = "filters=4,depths=[2],heads=1,window_size=2,upsampling_filters=4"
+UNET = "widths=[4,8],blocks=1,groups=2"
+
+
+def cases():
+    """Specification and window of each combination."""
+    for name in ("convnet", "resnet", "densenet", "convnext"):
+        for upsampling in ("pre", "subpixel", "resize", "transposed"):
+            for options in ("", f",{RICH}", f",{LOCAL}"):
+                one = f"{name},{DL4DS},upsampling={upsampling}{options}"
+                if options != f",{RICH}":
+                    yield one, None
+                if name != "convnext" and options != f",{LOCAL}":
+                    yield one, 2
+    yield f"unet-dl4ds,{DL4DS}", None
+    yield f"unet-dl4ds,{DL4DS},{LOCAL}", None
+    for upsampling in ("pixelshuffle", "pixelshuffledirect", "nearest+conv"):
+        yield f"swin2sr,{SWIN},upsampling={upsampling}", None
+    yield f"swin2sr,{SWIN},add=bilinear,drop_path=0.2,residual=3conv", None
+    yield "conv-swin2sr,filters=4,depths=[2],heads=1,window_size=2", None
+    yield "conv-baseline,filters=[3,3]", None
+    yield "fsrcnn,filters=3,narrow=2,blocks=1", None
+    yield "fsrcnn,filters=3,narrow=2,blocks=1,add=bicubic", None
+    yield "srgan,filters=3,blocks=1,kernel=3", None
+    yield "srgan,filters=3,blocks=1,kernel=3,upsampling=resize,noise=2,dropout=0.1", None
+    yield f"unet,{UNET}", None
+    yield f"unet,{UNET},noise=2", None
+
+
+CASES = list(cases())
+DOMAIN = Grid.regional(np.linspace(60, 50, 16), np.linspace(0, 12, 24))
+CHANNELS = {"low": ("psl", "tas"), "high": ("tas",), "static": ("orography",),
+            "auxiliary": ("satellite",), "time": ("sine",), "valid": ("tas",)}  # fmt: skip
+MARGIN, SCALE = 1, 2
+
+
+def schema(window):
+    sizes = {"low": (6, 6), "high": (8, 8), "static": (8, 8), "auxiliary": (8, 8), "time": (),
+             "valid": (8, 8)}  # fmt: skip
+    arrays = {}
+    for name, channels in CHANNELS.items():
+        steps = () if window is None or name in ("static", "time") else (window,)
+        count = (1.0,) * len(channels)
+        arrays[name] = SampleArray(
+            channels, ("",) * len(channels), (*steps, *sizes[name], len(channels)),
+            normalization=Normalization("z", channels, count, count),
+        )  # fmt: skip
+    arrays["position"] = SampleArray(("row", "column"), ("", ""), (2,))
+    return SampleSchema(
+        DOWNSCALING, arrays, scale=SCALE, margin=MARGIN, domain=DOMAIN, window=window
+    )
+
+
+def batch(described):
+    random = np.random.default_rng(0)
+    arrays = {
+        name: random.normal(size=(2, *array.shape)).astype("f4")
+        for name, array in described.arrays.items()
+    }
+    arrays["valid"] = (arrays["valid"] > -1).astype("f4")
+    arrays["high"] = np.where(arrays["valid"] > 0, arrays["high"], np.nan)
+    arrays["position"] = np.array([[0, 2], [6, 10]], "i4")
+    return {name: tf.constant(value) for name, value in arrays.items()}
+
+
+def whole_field(window):
+    """A field of the whole domain with context around it, 8 × 12 coarse points."""
+    random = np.random.default_rng(1)
+    steps = () if window is None else (window,)
+    height, width = DOMAIN.shape
+    fine = {
+        name: random.normal(size=(*lead, height, width, 1)).astype("f4")
+        for name, lead in (("static", ()), ("auxiliary", (1, *steps)))
+    }
+    low = random.normal(size=(1, *steps, height // 2 + 2, width // 2 + 2, 2)).astype("f4")
+    return WholeFields(
+        low, coarsen_grid(DOMAIN, SCALE, "cell"), DOMAIN, np.array([86400]),
+        context=((1, 1), (1, 1)), static=fine["static"], auxiliary=fine["auxiliary"],
+        time=random.normal(size=(1, 1)).astype("f4"),
+        step=None if window is None else np.array([window - 1]),
+    )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def eager():
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+def trained(specification, described):
+    """Objective after two steps; every gradient was finite, and the weights have moved."""
+    keras.utils.set_random_seed(3)
+    made = objectives.build(
+        "content,content=mae+mse", Task(described, *networks.resolve(specification))
+    )
+    made.begin("phase 1")
+    made._seed = tf.constant([1, 2])
+    made.optimizers["generator"].learning_rate = 1e-2
+    variables = made.generator.trainable_variables
+    before = [np.array(variable) for variable in variables]
+    samples = batch(described)
+    losses = [float(made.whole_step(samples)["loss"]) for _ in range(2)]
+    assert np.isfinite(losses).all() and np.isfinite(float(made.validation_step(samples)["loss"]))
+    moments = made.optimizers["generator"]._momentums
+    for variable, moment, old in zip(variables, moments, before):
+        assert np.isfinite(np.asarray(moment)).all(), variable.path
+        assert np.isfinite(np.asarray(variable)).all(), variable.path
+        assert np.any(np.asarray(variable) != old), f"{variable.path} has no gradient"
+    return made.generator
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("specification", "window"), CASES, ids=lambda x: str(x))
+def test_trained_saved_predicted_in_tiles(specification, window, tmp_path):
+    described = schema(window)
+    network = trained(specification, described)
+    config = {"network": specification, "schema": described.to_dict()}
+    run = prepare_run(tmp_path / "run", config, overwrite=False)
+    network.save(run.path / "networks" / "generator.keras")
+    provenance = run.path / "provenance.json"
+    provenance.write_text(json.dumps({**json.loads(provenance.read_text()), "completed": "2000"}))
+    generator = TrainedGenerator(run.path)
+    samples = {name: value for name, value in batch(described).items() if name in network.input}
+    if "seed" in network.input:
+        samples["seed"] = tf.constant([[1, 2], [3, 4]])
+    if "noise" in network.input:
+        samples["noise"] = tf.random.stateless_normal((2, 8, 8, 2), (1, 2))
+    np.testing.assert_array_equal(generator.network(samples), network(samples))
+    field = whole_field(window)
+    whole = generator(field, seed=4)
+    assert whole.shape == (1, 1, *DOMAIN.shape, 1) and np.isfinite(whole).all()
+    if generator.halo is not None:
+        tiled = generator(field, tile=5, seed=4)
+        np.testing.assert_allclose(tiled, whole, atol=1e-5 * max(1, np.abs(whole).max()))
+
+
+def test_deepesd_is_of_whole_fields(tmp_path):
+    whole = schema(None)
+    height, width = DOMAIN.shape
+    sizes = {"low": (height // 2 + 2, width // 2 + 2), "time": ()}
+    arrays = {
+        name: array if name == "position" else dataclasses.replace(
+            array, shape=(*sizes.get(name, (height, width)), len(array.channels))
+        )
+        for name, array in whole.arrays.items()
+    }  # fmt: skip
+    described = dataclasses.replace(whole, arrays=arrays)
+    network = trained("deepesd,filters=[3,2]", described)
+    network.save(tmp_path / "one.keras")
+    assert shapes_of(described).high == (height, width, 1)
