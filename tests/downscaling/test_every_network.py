@@ -123,24 +123,30 @@ def eager():
 
 
 def trained(specification, described):
-    """Objective after two steps; every gradient was finite, and the weights have moved."""
+    """Objective after two steps from random weights; every weight had a finite gradient."""
     keras.utils.set_random_seed(3)
     made = objectives.build(
         "content,content=mae+mse", Task(described, *networks.resolve(specification))
     )
     made.begin("phase 1")
     made._seed = tf.constant([1, 2])
-    made.optimizers["generator"].learning_rate = 1e-2
     variables = made.generator.trainable_variables
-    before = [np.array(variable) for variable in variables]
+    random = np.random.default_rng(5)
+    for variable in variables:  # so that no part of a network begins as zero
+        variable.assign(variable + 0.2 * random.normal(size=variable.shape))
     samples = batch(described)
+    with tf.GradientTape() as tape:
+        loss = made.content(made.truth(samples), made.generate(samples, True), samples["valid"])
+    gradients = tape.gradient(loss, [variable.value for variable in variables])
+    for variable, gradient in zip(variables, gradients):
+        assert gradient is not None, variable.path
+        assert np.isfinite(tf.convert_to_tensor(gradient)).all(), variable.path
+    # A few may be idle: behind a ReLU that is dead for these samples.
+    idle = [v.path for v, g in zip(variables, gradients) if not np.any(tf.convert_to_tensor(g))]
+    assert len(idle) <= 0.1 * len(variables) + 2, idle
     losses = [float(made.whole_step(samples)["loss"]) for _ in range(2)]
-    assert np.isfinite(losses).all() and np.isfinite(float(made.validation_step(samples)["loss"]))
-    moments = made.optimizers["generator"]._momentums
-    for variable, moment, old in zip(variables, moments, before):
-        assert np.isfinite(np.asarray(moment)).all(), variable.path
-        assert np.isfinite(np.asarray(variable)).all(), variable.path
-        assert np.any(np.asarray(variable) != old), f"{variable.path} has no gradient"
+    assert np.isfinite(losses).all() and losses[0] != losses[1]
+    assert np.isfinite(float(made.validation_step(samples)["loss"]))
     return made.generator
 
 
