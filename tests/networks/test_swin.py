@@ -194,7 +194,7 @@ def test_samples_skip_layers_more_often_the_deeper_they_are():
         ({"heads": (2, 2)}, "one for each of depths"),
         ({"window_size": 1}, "2 points or more"),
         ({"residual": "2conv"}, "must be one of 1conv, 3conv"),
-        ({"add": "spline"}, "must be one of none, nearest"),
+        ({"add": "spline"}, "choose one of none, nearest"),
     ],
 )
 def test_impossible_options_are_named(options, message):
