@@ -1,10 +1,8 @@
 """Figures drawn from results on disk."""
 
 import json
-import runpy
 import subprocess
 import sys
-from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -14,6 +12,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from evaluation.synthetic import CANDIDATES, many, write_results
+from phire.cli import plot
 from phire.errors import InputError
 from phire.evaluation import write_report
 from phire.evaluation.figures import draw_all, figure_names
@@ -171,9 +170,8 @@ def test_named_regions_replace_the_default_zooms(tmp_path):
     assert names == {"panels-vorticity", "panels-vorticity-2", "panels-vorticity-Alps"}
 
 
-def test_some_figures_are_redrawn_elsewhere_by_the_script(results, tmp_path):
-    script = Path(__file__).parents[2] / "scripts" / "figure_redraw.py"
-    command = runpy.run_path(str(script))["main"]
+def test_some_figures_are_redrawn_elsewhere_by_phire_plot(results, tmp_path):
+    command = plot.main
     arguments = [str(results), "boxes", "map-r*", "--format", "svg", "--out", tmp_path]
     said = CliRunner().invoke(command, [*map(str, arguments), "--quiet"])
     assert said.exit_code == 0, said.output

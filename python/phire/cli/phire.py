@@ -20,6 +20,7 @@ SUBCOMMANDS = {
     "run": "Run a pipeline of commands from one YAML file.",
     "parts": "List networks, objectives and schedules with their options.",
     "predict": "Apply a trained generator to whole fields.",
+    "plot": "Draw figures of a folder of results, by name.",
     "distance": "Measure the learned distance between fields.",
     "import-metric": "Make a metric of a model folder of the original AtmoDist.",
 }

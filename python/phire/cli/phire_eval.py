@@ -30,6 +30,9 @@ class _Candidate(CheckedPath):
     "predictions (a dimension `member` makes it an ensemble), or nearest, bilinear, bicubic.",
 )
 @click.option("--out", "output", type=click.Path(), required=True, help="Folder of results.")
+@click.option("--compare", "compared", type=click.Path(), multiple=True, metavar="RESULTS",
+              help="Put the candidates of this folder of results and of the one named in TRUTH's "
+              "place into one folder --out, with one table and report.")  # fmt: skip
 @click.option(
     "--scale",
     type=click.IntRange(1),
@@ -109,8 +112,8 @@ class _Candidate(CheckedPath):
 @click.option("--scheduler", default=None, help="Address of a dask scheduler to spread over.")
 @click.option("--report/--no-report", default=True, help="Draw the figures, write the report.")
 def main(
-    truth, candidates, output, climatology, learned, variables, lags, scale, minimum, members,
-    **options,
+    truth, candidates, output, compared, climatology, learned, variables, lags, scale, minimum,
+    members, **options,
 ):  # fmt: skip
     """Evaluate candidates against TRUTH (a store, NetCDF, Zarr or GRIB file)."""
     from phire import files
@@ -122,6 +125,15 @@ def main(
     from phire.fields import open_fields
 
     check_names(options["metrics"] or ())
+    if compared:
+        from phire.evaluation.merged_results import merge_results
+
+        if candidates:
+            raise InputError("--compare takes candidates from folders: leave --candidate out.")
+        merge_results(
+            [*compared, truth], output, report=options["report"], overwrite=options["overwrite"]
+        )
+        return
     named = dict(candidates)
     if len(named) < len(candidates):
         raise InputError("two of --candidate have the same name: name each differently.")

@@ -1,12 +1,13 @@
-#!/usr/bin/env python3
-"""Redraws figures of an evaluation from its results alone, without computing anything anew."""
+"""``phire plot``: redraws figures of an evaluation from its results alone."""
+
+from __future__ import annotations
 
 import click
 
 from phire.cli.common import Command
 
 
-@click.command("figure_redraw", cls=Command, overwrites=False)
+@click.command("plot", cls=Command, overwrites=False)
 @click.argument("results", type=click.Path())
 @click.argument("names", nargs=-1)
 @click.option("--list", "listing", is_flag=True, help="List the figures' names and stop.")

@@ -1,0 +1,128 @@
+"""One folder of results, table, figures and report from several evaluations."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from phire import files, progress
+from phire.errors import InputError
+from phire.evaluation.candidate_differences import compare_candidates
+from phire.evaluation.city_statistics import count_cities
+from phire.evaluation.results import COMMAND, PROVENANCE, TRUTH, read_provenance
+from phire.evaluation.summary import summarise
+
+SHARED = ("truth", "times", "grid", "scale")
+"""Options in which evaluations must agree to be compared."""
+
+
+def merge_results(
+    folders: Sequence[str | os.PathLike],
+    output: str | os.PathLike,
+    *,
+    report: bool = True,
+    overwrite: bool = False,
+) -> Path:
+    """Puts the candidates of several evaluations into one folder with one table and report.
+
+    Candidates of the same name are told apart by the names of their folders.
+
+    Args:
+        folders: Folders that ``phire-eval`` made, of the same truth, times and scale.
+        output: The new folder.
+        report: Draw the figures and write the report.
+        overwrite: Make the folder anew if it is there.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: A folder holds no results, or the evaluations differ in what must be shared.
+    """
+    output = Path(output)
+    if len(folders) < 2:
+        raise InputError("--compare needs two folders of results or more.")
+    options = [_options(folder) for folder in folders]
+    for folder, other in zip(folders[1:], options[1:]):
+        for key in SHARED:
+            if other.get(key) != options[0].get(key):
+                raise InputError(
+                    f"{folders[0]} and {folder} differ in their {key}: evaluations can be compared "
+                    "where truth, times, grid and scale are the same."
+                )
+    regions: dict[str, Any] = {}
+    for folder, one in zip(folders, options):
+        for name, region in one.get("regions", {}).items():
+            if regions.setdefault(name, region) != region:
+                raise InputError(f"the region {name} of {folder} is another one elsewhere.")
+    sources = _sources(folders, options)
+    merged = {
+        **options[0],
+        "candidates": {name: origin for name, (_, _, origin) in sources.items()},
+        "regions": regions,
+        "compared": [os.path.realpath(folder) for folder in folders],
+    }
+    found = read_provenance(output)
+    recorded = None if found is None else found["options"]
+    if output.exists() and files.already_made(output, recorded, files.plain(merged), overwrite):
+        progress.say(f"{output} is already made by this command.")
+        return output
+    with files.replacing(output) as partial:
+        partial.mkdir()
+        for folder in folders:
+            _copy(Path(folder) / TRUTH, partial / TRUTH)
+        for name, (folder, own, _) in sources.items():
+            _copy(Path(folder) / own, partial / name)
+        made = {"kind": COMMAND, **files.provenance(merged), "notes": []}
+        files.write_json(partial / PROVENANCE, made)
+        summarise(partial, sources, regions)
+        compare_candidates(partial, sources, regions, int(merged.get("seed") or 0))
+        count_cities(partial, sources)
+        if report:
+            from phire.evaluation.figures import draw_all
+            from phire.evaluation.report import write_report
+
+            draw_all(partial)
+            write_report(partial)
+        files.remove(output)
+    return output
+
+
+def _options(folder: str | os.PathLike) -> dict[str, Any]:
+    """The options of the evaluation that made a folder."""
+    provenance = read_provenance(folder) if Path(folder).is_dir() else None
+    if provenance is None:
+        raise InputError(
+            f"{os.fspath(folder)} is no folder of results: name what phire-eval was given as --out."
+        )
+    return provenance["options"]
+
+
+def _sources(
+    folders: Sequence[str | os.PathLike], options: Sequence[dict[str, Any]]
+) -> dict[str, tuple[str | os.PathLike, str, Any]]:
+    """Folder, name there and origin of each candidate, by its name in the merged folder."""
+    every = [name for one in options for name in one["candidates"]]
+    found: dict[str, tuple[str | os.PathLike, str, Any]] = {}
+    for folder, one in zip(folders, options):
+        for name, origin in one["candidates"].items():
+            beside = re.sub(r"[^A-Za-z0-9_ +-]+", "-", Path(folder).resolve().name)
+            unique = name if every.count(name) == 1 else f"{name} {beside}"
+            if unique in found:
+                raise InputError(
+                    f"two folders called {beside} have a candidate {name}: rename a folder."
+                )
+            found[unique] = (folder, name, origin)
+    return found
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copies the result files of one candidate, but those that are there."""
+    target.mkdir(exist_ok=True)
+    for file in source.glob("*.nc"):
+        if not (target / file.name).exists():
+            shutil.copyfile(file, target / file.name)

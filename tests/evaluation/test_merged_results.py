@@ -1,0 +1,56 @@
+"""One folder from several evaluations; figures by ``phire plot``."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from evaluation.made_fields import white_ensemble
+from phire.cli.phire import main
+from phire.errors import InputError
+from phire.evaluation import evaluate
+from phire.evaluation.merged_results import merge_results
+from phire.fields import ArraySource, Grid
+
+GRID = Grid.regional(np.linspace(50, 40, 12), np.linspace(0, 15, 14))
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Two evaluations of one truth, and one of another; the first two share a candidate's name."""
+    place = tmp_path_factory.mktemp("evaluations")
+    truth, members = white_ensemble(GRID, times=6, members=3)
+    fields = [ArraySource(f.astype("f4"), grid=GRID) for f in (truth, *np.moveaxis(members, 1, 0))]
+    options = {"metrics": ["scores", "distribution"], "report": False}
+    evaluate(fields[0], {"a": fields[1], "b": fields[2]}, place / "one", **options)
+    evaluate(fields[0], {"b": fields[3]}, place / "two", **options)
+    evaluate(fields[1], {"c": fields[3]}, place / "other", **options)
+    return place
+
+
+def test_candidates_of_several_evaluations_share_a_table_and_figures(folders, tmp_path):
+    output = tmp_path / "both"
+    merge_results([folders / "one", folders / "two"], output)
+    table = pd.read_csv(output / "summary.csv").set_index("candidate")
+    assert [*table.index] == ["a", "b one", "b two"]
+    single = pd.read_csv(folders / "two" / "summary.csv").set_index("candidate")
+    assert table.loc["b two", "rmse:channel_0"] == single.loc["b", "rmse:channel_0"]
+    assert "b two" in (output / "report.html").read_text(encoding="utf-8")
+    runner = CliRunner()
+    listed = runner.invoke(main, ["plot", str(output), "--list"])
+    assert "scores-time-channel-0" in listed.output
+    drawn = runner.invoke(
+        main, ["plot", str(output), "errors-*", "--format", "svg", "--out", str(tmp_path / "fig")]
+    )
+    assert drawn.exit_code == 0, drawn.output
+    assert (tmp_path / "fig" / "errors-channel-0.svg").is_file()
+
+
+def test_what_cannot_be_compared_is_refused(folders, tmp_path):
+    with pytest.raises(InputError, match="differ in their truth"):
+        merge_results([folders / "one", folders / "other"], tmp_path / "x")
+    with pytest.raises(InputError, match="is no folder of results"):
+        merge_results([folders / "one", tmp_path], tmp_path / "x")
+    assert not (tmp_path / "x").exists()

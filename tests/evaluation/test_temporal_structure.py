@@ -1,0 +1,72 @@
+"""Persistence and trends against closed forms, return levels against scipy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from evaluation.made_fields import setting_of, take
+from phire.evaluation.catalogue import statistics
+from phire.evaluation.temporal_structure import return_levels, trends
+from phire.fields.grid import Grid
+
+GRID = Grid.gaussian(8)
+
+
+def autoregressive(coefficient, times=600, seed=0):
+    """(T, H, W, 1) fields of the lag-1 autocorrelation ``coefficient`` at each point."""
+    random = np.random.default_rng(seed)
+    fields = random.normal(size=(times, *GRID.shape, 1))
+    for t in range(1, times):
+        fields[t] = coefficient * fields[t - 1] + np.sqrt(1 - coefficient**2) * fields[t]
+    return fields
+
+
+def test_autocorrelation_in_closed_form_and_by_numpy():
+    truth, candidate = autoregressive(0.7), autoregressive(0.4, seed=1)
+    result = take(statistics()["temporal"](setting_of(truth, GRID)), truth, candidate)
+    assert result["lag_autocorrelation"].item() == pytest.approx(0.4, abs=0.02)
+    assert result["lag_autocorrelation_difference"].item() == pytest.approx(-0.3, abs=0.03)
+    flat = candidate.reshape(600, -1)
+    each = [np.corrcoef(flat[:-1, p], flat[1:, p])[0, 1] for p in range(flat.shape[1])]
+    weights = np.broadcast_to(GRID.area_weights(), GRID.shape).ravel()
+    expected = np.average(each, weights=weights)
+    assert result["lag_autocorrelation"].item() == pytest.approx(expected, rel=1e-10)
+
+
+def test_trends_equal_numpy():
+    random = np.random.default_rng(0)
+    moments = np.sort(random.uniform(0, 100, 50))
+    values = 3 * moments[:, None] + random.normal(size=(50, 4))
+    expected = np.polyfit(moments, values, 1)[0]
+    np.testing.assert_allclose(trends(values, moments), expected, rtol=1e-9)
+    values[7, 2] = np.nan
+    kept = np.arange(50) != 7
+    expected = np.polyfit(moments[kept], values[kept, 2], 1)[0]
+    assert trends(values, moments)[2] == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("shape", [-0.15, 0.1])
+def test_return_levels_are_those_of_the_distribution_drawn_from(shape):
+    maxima = stats.genextreme.rvs(shape, 20, 5, size=(1, 20000), random_state=0)
+    found = return_levels(maxima, (2.0, 10.0, 50.0))[0]
+    expected = stats.genextreme.ppf([0.5, 0.9, 0.98], shape, 20, 5)
+    np.testing.assert_allclose(found, expected, rtol=0.02)
+    fitted = stats.genextreme.fit(maxima[0][:2000])
+    likelihood = stats.genextreme.ppf([0.5, 0.9, 0.98], *fitted)
+    np.testing.assert_allclose(return_levels(maxima[:, :2000], (2.0, 10.0, 50.0))[0], likelihood,
+                               rtol=0.05)  # fmt: skip
+
+
+def test_return_levels_of_fields_have_intervals_that_hold_them():
+    truth = autoregressive(0.3)
+    result = take(statistics()["temporal"](setting_of(truth, GRID)), truth, 1.5 * truth)
+    level = result["return_level"]
+    assert (result["return_level_low"] < level).all() and (
+        level < result["return_level_high"]
+    ).all()
+    assert result["return_level_ratio"].item() == pytest.approx(1.5, rel=1e-6)
+    blocks = truth.max((1, 2, 3)).reshape(60, 10).max(1)
+    expected = return_levels(1.5 * blocks[None], (10.0,))[0, 0]
+    assert level.sel(period=10).item() == pytest.approx(expected)
