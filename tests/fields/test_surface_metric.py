@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from phire.errors import InputError
-from phire.fields import convert, open_store
+from phire.fields import convert, open_store, regrid
 from phire.fields.curvilinear import CurvilinearGrid
 from phire.fields.differences import wind_to_vorticity_divergence
 from phire.fields.great_circle import unit_vectors
@@ -156,6 +156,22 @@ def test_wind_along_the_axes_is_turned_to_the_east_and_north(tmp_path, wind_file
     with pytest.raises(InputError, match="already"):
         wind_file(("eastward_wind", "northward_wind"))
         convert(tmp_path / "wind.nc", tmp_path / "b.h5", turn_wind=("u", "v"))
+
+
+def test_regridding_says_that_components_along_the_axes_are_not_turned(
+    tmp_path, wind_file, monkeypatch
+):
+    said = []
+    monkeypatch.setattr("phire.progress.say", said.append)
+    wind_file(("x_wind", "y_wind"))
+    regrid(tmp_path / "wind.nc", tmp_path / "a.h5", grid="degrees:1")
+    convert(tmp_path / "wind.nc", tmp_path / "b.h5", grid="degrees:1")
+    assert sum("u, v of" in line and "--turn-wind U,V" in line for line in said) == 2
+    said.clear()
+    convert(tmp_path / "wind.nc", tmp_path / "c.h5", grid="degrees:1", turn_wind=("u", "v"))
+    wind_file(("eastward_wind", "northward_wind"))
+    regrid(tmp_path / "wind.nc", tmp_path / "d.h5", grid="degrees:1")
+    assert not any("--turn-wind" in line for line in said)
 
 
 def test_components_of_no_stated_direction_are_refused(tmp_path, wind_file):

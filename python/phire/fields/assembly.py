@@ -9,7 +9,6 @@ from phire import progress
 from phire.errors import InputError
 from phire.fields.aggregation import AggregatedSource, Aggregation
 from phire.fields.collection import CollectedSource, Part
-from phire.fields.curvilinear import CurvilinearGrid
 from phire.fields.deaccumulation import RateSource
 from phire.fields.grid import Grid
 from phire.fields.longitudes import TurnedSource, shared_columns
@@ -22,6 +21,7 @@ from phire.fields.selection import (
     ConvertedUnits,
     EastwardWind,
     WindSource,
+    unturned_note,
 )
 from phire.fields.source import Source
 
@@ -116,16 +116,8 @@ def _with_steps(group: CollectedSource, recipe: Recipe, name: str, notes: list[s
         source = ChannelSelection(source, list(named.values()), names=list(named))
     if recipe.turn_wind is not None and set(recipe.turn_wind) & set(source.channels):
         source = EastwardWind(source, recipe.turn_wind)
-    along = [
-        channel
-        for channel, direction in zip(source.channels, getattr(source, "wind_directions", ()))
-        if direction == "grid"
-    ]
-    if along and recipe.grid is not None and isinstance(group.grid, CurvilinearGrid):
-        notes.append(
-            f"{', '.join(along)} of {name} are components along the axes of its grid, which "
-            "regridding does not turn: --turn-wind gives those to the east and north"
-        )
+    if recipe.grid is not None and unturned_note(source, name):
+        notes.append(unturned_note(source, name))
     rates = {c: reset for c, reset in recipe.rates.items() if c in source.channels}
     if rates:
         source = RateSource(source, rates, name=name)

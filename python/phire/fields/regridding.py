@@ -18,6 +18,7 @@ from phire.fields.interpolation import interpolation_map, scattered_map, within_
 from phire.fields.linear_maps import MatrixMap, SeparableMap
 from phire.fields.output import already_made, blocks, write_source
 from phire.fields.regridding_weights import kept_weights
+from phire.fields.selection import unturned_note
 from phire.fields.source import Source, Times, close, indices, member_count, read_members
 
 METHODS = ("conservative", "bilinear", "nearest", "bicubic")
@@ -266,11 +267,7 @@ def regrid(
             target = opening.target_grid(grid, fields.grid)
         else:
             target = opening.grid_of_file(like)
-        try:
-            made = RegriddedSource(fields, target, method, least_valid=least_valid, weights=weights)
-        except InputError as error:
-            raise InputError(f"{source}: {error}") from None
-        note_outside(made.regridder)
+        made = _regridded(fields, target, os.fspath(source), method, least_valid, weights)
         times = fields.time.select_range(time)
         write_source(
             made,
@@ -284,6 +281,26 @@ def regrid(
         close(fields)
     count = files.counted(len(times), "field")
     progress.say(f"{output}: {count} on a {target.describe()}, {method}.")
+
+
+def _regridded(
+    fields: Source,
+    target: Grid,
+    name: str,
+    method: str,
+    least_valid: float,
+    weights: str | os.PathLike | None,
+) -> RegriddedSource:
+    """The fields of a file on another grid; says what users must know of it."""
+    try:
+        made = RegriddedSource(fields, target, method, least_valid=least_valid, weights=weights)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
+    note_outside(made.regridder)
+    note = unturned_note(fields, name)
+    if note:
+        progress.say(f"Note: {note}.")
+    return made
 
 
 def note_outside(regridder: Regridder) -> None:

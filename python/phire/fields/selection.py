@@ -313,6 +313,26 @@ class EastwardWind:
         close(self.source)
 
 
+def unturned_note(source: Source, name: str) -> str | None:
+    """A sentence on components along a projected grid's axes, which regridding does not turn.
+
+    Args:
+        source: The source that is to be regridded.
+        name: What to call it.
+
+    Returns:
+        The sentence without its full stop; None where no channel is known to be such a component.
+    """
+    directions = getattr(source, "wind_directions", ())
+    along = [channel for channel, d in zip(source.channels, directions) if d == "grid"]
+    if not along or not isinstance(source.grid, CurvilinearGrid):
+        return None
+    return (
+        f"{', '.join(along)} of {name} are components along the axes of its grid, which regridding "
+        "does not turn: `phire convert --turn-wind U,V` gives those to the east and north"
+    )
+
+
 def _wind_direction(source: Source, wind: tuple[str, str], option: str = "--wind") -> str:
     """``grid`` or ``east``: what the components on a projected grid are along.
 
