@@ -124,7 +124,6 @@ def write_downscaling_records(
             normalization=normalization, missing=missing, statistics=statistics, seed=seed,
             time=time, policies=MISSING,
         )  # fmt: skip
-        sampled_records.check_workers((high, *inputs.low, *inputs.auxiliary), workers, scheduler)
         options |= _recorded(inputs, shape, patches_per_field, least_valid)
         partial = stack.enter_context(sampled_records.new_records(output, options, overwrite))
         if partial is None:

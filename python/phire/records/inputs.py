@@ -84,21 +84,6 @@ class InputFile:
         rows, columns = self.grid.shape
         return 4 * len(self.channels) * rows * columns
 
-    def require_store(self, option: str) -> None:
-        """Refuses any other format where several processes read.
-
-        A process of a dask cluster that opens NetCDF now and then stops for ever, as seen in one of
-        ten runs with netCDF4 1.7.5 and distributed 2026.8; stores do not.
-
-        Raises:
-            InputError: The file is no field store.
-        """
-        if not isinstance(self._source, _StoreChannels):
-            raise InputError(
-                f"{option} reads field stores alone, and {self.path} is none: make one with `phire "
-                f"convert`, or leave out {option}."
-            )
-
     def select(self, names: Sequence[str]) -> InputFile:
         """The same file with these channels alone, in this order."""
         if tuple(names) == self.channels:

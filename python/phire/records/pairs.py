@@ -79,7 +79,6 @@ def write_pair_records(
             normalization=normalization, missing=missing, statistics=statistics, seed=seed,
             time=time, policies=sampled_records.MISSING,
         )  # fmt: skip
-        sampled_records.check_workers([source], workers, scheduler)
         options |= {
             "patch": patch,
             "patches_per_field": patches_per_field,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,16 +70,6 @@ def common_options(
         if isinstance(time, (tuple, list))
         else time,
     }
-
-
-def check_workers(inputs: Iterable[InputFile], workers: int | None, scheduler: str | None) -> None:
-    """Refuses inputs that processes of a cluster cannot read.
-
-    Raises:
-        InputError: One is no field store.
-    """
-    for file in inputs if workers or scheduler else ():
-        file.require_store("--workers" if workers else "--scheduler")
 
 
 def check_patch(patch: Sequence[int]) -> tuple[int, int]:
