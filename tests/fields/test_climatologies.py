@@ -137,6 +137,10 @@ def test_files_through_the_commands(tmp_path):
     result = runner.invoke(main, ["climatology", *arguments, "--seasonal", "2"])
     assert "already made" in result.output
     assert runner.invoke(main, ["climatology", *arguments]).exit_code == 2
+    result = runner.invoke(main, ["info", f"{tmp_path}/clim.h5"])
+    assert "harmonics of the year  2" in result.output
+    assert "3 × 4 points" in result.output
+    assert "kind" in runner.invoke(main, ["info", f"{tmp_path}/a.h5"]).output
     known = Climatology.load(tmp_path / "clim.h5")
     np.testing.assert_array_equal(
         known.mean, fit_climatology(source, statistics_of="point", harmonics=2).mean

@@ -11,6 +11,7 @@ import click
 from phire.cli.common import Command, import_tensorflow
 
 DESCRIPTIONS = (
+    ("fields", "describe_climatology"),
     ("fields", "describe_store"),
     ("records", "describe_records"),
     ("training", "describe_run"),
@@ -25,7 +26,7 @@ DESCRIPTIONS = (
 @click.argument("path", type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 def main(path, as_json):
-    """Describe PATH: a store, records, a run, a metric, results, or NetCDF, Zarr and GRIB."""
+    """Describe PATH: a store, climatology, records, run, metric, results, NetCDF, Zarr or GRIB."""
     from phire import files
     from phire.errors import InputError
     from phire.records import are_bare_records

@@ -18,7 +18,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "coarsening": ["CoarsenedSource", "block_mean", "coarsen_grid", "refine_grid"],
         "conversion": ["convert"],
         "dataset": ["DatasetSource"],
-        "description": ["describe_source", "describe_store"],
+        "description": ["describe_climatology", "describe_source", "describe_store"],
         "ensemble": ["EnsembleSource", "as_source", "open_fields"],
         "grid": ["Grid"],
         "harmonics": ["SphericalHarmonics"],

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
 from phire import files
 from phire.errors import InputError
 from phire.fields import grib, opening
+from phire.fields.climatologies import ARRAYS, Climatology
 from phire.fields.conversion import irregularities
 from phire.fields.dataset import DatasetSource, field_variables
 from phire.fields.further_dimensions import LEVELS
 from phire.fields.grid import Grid
-from phire.fields.store import FieldStore
+from phire.fields.store import RECORD, FieldStore
 from phire.fields.time import TimeAxis
 
 
@@ -53,6 +56,33 @@ def describe_store(path: str | os.PathLike) -> dict[str, Any] | None:
             facts["made at"] = store.record.get("created")
             facts["phire"] = store.record.get("versions", {}).get("phire")
         return {name: value for name, value in facts.items() if value not in (None, "")}
+
+
+def describe_climatology(path: str | os.PathLike) -> dict[str, Any] | None:
+    """Facts of a climatology of ``phire climatology``; None where ``path`` is none.
+
+    Raises:
+        InputError: A climatology of another version.
+    """
+    path = Path(path)
+    if not path.is_file() or not h5py.is_hdf5(path):
+        return None
+    with contextlib.suppress(OSError), h5py.File(path, "r") as file:
+        if {"description", *ARRAYS} <= set(file):
+            record = json.loads(file.attrs.get(RECORD, "{}"))
+            known = Climatology.load(path)
+            facts = {
+                "kind": "climatology",
+                "channels": files.channels_stated(known.channels, known.units),
+                "statistics of": known.statistics_of,
+                "harmonics of the year": known.harmonics,
+                "months": ", ".join(map(str, known.months)),
+                **({} if known.grid is None else _grid_facts(known.grid)),
+                "made by": " ".join(record.get("command", [])),
+                "made at": record.get("created"),
+            }
+            return {name: value for name, value in facts.items() if value not in (None, "")}
+    return None
 
 
 def describe_source(path: str | os.PathLike) -> dict[str, Any] | None:
