@@ -242,3 +242,30 @@ def test_a_downscaler_is_fitted_to_xarray(folder, tmp_path):
     with pytest.raises(InputError, match="static is a int"):
         Downscaler.fit(fine, static=[3], out=tmp_path / "other")
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize("validation", ["share", "dataset"])
+def test_a_fit_is_judged_on_times_that_it_was_not_trained_on(folder, tmp_path, validation):
+    with (
+        xr.open_dataset(folder / "fine.nc") as fine,
+        xr.open_dataset(folder / "coarse.nc") as coarse,
+    ):
+        options = {"scale": 4, "network": "srgan-small,filters=4,blocks=1", "shards": 1,
+                   "objective": "content", "whole_fields": True, "epochs": (2,),
+                   "learning_rates": (1e-3,), "batch_size": 4, "normalization": "z",
+                   "predictors": coarse}  # fmt: skip
+        trained, held_out = fine.isel(time=slice(0, 7)), fine.isel(time=slice(7, None))
+        given = {"share": (fine, 0.3), "dataset": (trained, held_out)}[validation]
+        model = Downscaler.fit(given[0], validation=given[1], out=tmp_path / "run", **options)
+        run = open_run(tmp_path / "run")
+        assert np.isfinite(run.history["val_loss"]).all()
+        assert [path.name for path in tmp_path.iterdir()] == ["run"]
+        # Statistics and loss are those of the parts.
+        normalization = model.generator.normalization
+        assert normalization.mean[0] == pytest.approx(float(trained["tas"].mean()), rel=1e-6)
+        error = model(coarse)["tas"] - fine["tas"].values
+    squares = (error.isel(time=slice(7, None)) / normalization.std[0]) ** 2
+    assert float(squares.mean()) == pytest.approx(run.history["val_loss"].iloc[-1], rel=1e-3)
+    for share in (0, 1.5, 0.01):
+        with pytest.raises(InputError, match=f"validation={share:g}"):
+            Downscaler.fit(fine, validation=share, out=tmp_path / "other", **options)

@@ -61,8 +61,11 @@ class Downscaler:
             predictors: Further coarse fields, one dataset or several.
             static: Maps on the fine grid, likewise.
             auxiliary: Predictors in time on the fine grid, likewise.
-            **options: Those of :func:`phire.records.write_downscaling_records` (as of phire-data)
-                and of :func:`phire.downscaling.train_generator` (as of phire-train).
+            **options: ``validation``: fine fields of other times, which the other inputs hold, too,
+                or a share of the times, the last ones, which is then not trained on; or records of
+                phire-data. Every epoch is judged there. Further options are those of phire-data
+                (:func:`phire.records.write_downscaling_records`) and of phire-train
+                (:func:`phire.downscaling.train_generator`).
 
         Raises:
             InputError: An option is unknown or the data do not fit.

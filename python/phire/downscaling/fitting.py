@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 import tempfile
@@ -13,6 +14,7 @@ import xarray as xr
 
 from phire.downscaling.training import train_generator
 from phire.errors import InputError
+from phire.fields import open_source
 from phire.records import write_downscaling_records
 from phire.training import Run, train
 
@@ -42,25 +44,74 @@ def fit(
             f"{unknown[0]} is no option of a fit: the records have "
             f"{', '.join(sorted(of_records))}; the training has {', '.join(sorted(of_training))}."
         )
-    if "validation" in options:
-        raise InputError("validation names records: make these by phire-data and train on them.")
+    options = dict(options)
+    validation = options.pop("validation", None)
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
         files = {name: _written(Path(folder), name, value) for name, value in given.items()}
-        low = files.pop("low")
+        files["low"] = next(iter(files["low"]), None)
         chosen = {name: value for name, value in options.items() if name in of_records}
         chosen.pop("overwrite", None)
-        records = Path(folder) / "records"
-        write_downscaling_records(
-            _written(Path(folder), "fine", fine)[0], records, low=low[0] if low else None, **files,
-            **chosen,
-        )  # fmt: skip
+        records, held_out = _write_records(Path(folder), fine, validation, {**files, **chosen})
         theirs = {
             name: value for name, value in options.items()
             if name in of_training and (name in ("seed", "overwrite") or name not in of_records)
         }  # fmt: skip
-        return train_generator(records, out, **theirs)
+        return train_generator(records, out, validation=held_out, **theirs)
+
+
+def _write_records(
+    folder: Path, fine: xr.Dataset, validation: Any, options: dict[str, Any]
+) -> tuple[Path, Any]:
+    """Writes the records to train on and, unless they are given, those to validate on.
+
+    Args:
+        folder: Where to write.
+        fine: The fine fields.
+        validation: Fine fields, a share of the times, a directory of records, or None.
+        options: Those of :func:`phire.records.write_downscaling_records`.
+
+    Returns:
+        Both directories; the second is None without a validation.
+    """
+    records, held_out = folder / "records", folder / "validation"
+    store = _written(folder, "fine", fine)[0]
+    if validation is None or isinstance(validation, (str, os.PathLike)):
+        write_downscaling_records(store, records, **options)
+        return records, validation
+    if isinstance(validation, (xr.Dataset, xr.DataArray)):
+        other, last = _written(folder, "validation", validation)[0], None
+    else:
+        other = store
+        options["time"], last = _split_times(store, options.get("time"), validation)
+    write_downscaling_records(store, records, **options)
+    alike = {**options, "time": last, "shards": 1, "statistics": records, "normalization": None}
+    write_downscaling_records(other, held_out, **alike)
+    return records, held_out
+
+
+def _split_times(store: str, time: Any, share: float) -> tuple[tuple, tuple]:
+    """Returns the range of times to train on, and that of the last share, to validate on.
+
+    Raises:
+        InputError: The share is none, or leaves no field for one of them.
+    """
+    if not isinstance(share, (int, float)) or not 0 < share < 1:
+        raise InputError(
+            f"validation={share} must be a share of the times above 0 and below 1, a dataset, or a "
+            "directory of records."
+        )
+    with contextlib.closing(open_source(store)) as source:
+        chosen = source.time[source.time.select_range(time)]
+    first = round((1 - share) * len(chosen))
+    if not 0 < first < len(chosen):
+        raise InputError(
+            f"validation={share:g} of {len(chosen)} times leaves none to train or to validate on."
+        )
+    start, stop = time.split(",") if isinstance(time, str) else time or (None, None)
+    border = chosen.format(first).removeprefix("step ")
+    return (start or None, border), (border, stop or None)
 
 
 def _names(function: Any) -> set[str]:
