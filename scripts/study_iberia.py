@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Temperature and rain over Iberia from reanalysis, beside ridge regression (docs/results.md).
+"""Temperature and rain over Iberia beside ridge regression; see docs/results/iberia.md.
 
 Makes what ``pipelines/iberia.yaml`` takes beside the data: the date in years and the next day's
 fields as predictors, and ridge regression of every fine point on all coarse values. Runs the
@@ -67,17 +67,21 @@ def prepare(data: Path) -> tuple[Path, Path, Path]:
 
 
 def evaluate_means(fine: Path) -> None:
-    """Evaluates the mean over the seeds: their predictions, as the members of an ensemble."""
+    """Evaluates the mean of the predictions over the seeds, beside ridge regression.
+
+    Candidates are evaluated together, at the points that all of them have.
+    """
     for results, target in EVALUATIONS.items():
         name = results.removeprefix("results-")
-        members = FOLDER / f"members-{name}.nc"
+        mean = FOLDER / f"mean-{name}.nc"
         seeds = sorted(FOLDER.glob(f"predicted-{name}_seed-*.nc"))
         with xr.open_mfdataset(seeds, combine="nested", concat_dim="member") as dataset:
-            dataset.drop_attrs().to_netcdf(members)
+            dataset.mean("member", keep_attrs=True).to_netcdf(mean)
         run(
             "phire-eval", fine, "--variables", target, "--time", f"{SPLIT},", "--metrics",
-            "scores,maps", "--candidate", f"mean of the seeds={members}", "--no-report", "--out",
-            FOLDER / f"{results}-mean", "--overwrite", "--quiet",
+            "scores,maps", "--candidate", f"ridge={FOLDER}/ridge-{target}.nc", "--candidate",
+            f"mean of the seeds={mean}", "--no-report", "--out", FOLDER / f"{results}-mean",
+            "--overwrite", "--quiet",
         )  # fmt: skip
 
 
@@ -88,7 +92,7 @@ def measure(maps: xr.Dataset) -> tuple[float, float]:
     Args:
         maps: What ``phire-eval --metrics maps`` writes of a candidate.
     """
-    squared = float((maps["rmse"].astype(float) ** 2).mean())
+    squared = (maps["rmse"].astype(float) ** 2).weighted(maps["count"]).mean()
     return float(np.sqrt(squared)), float(maps["correlation"].astype(float).mean())
 
 

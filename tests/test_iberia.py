@@ -1,6 +1,6 @@
 """Winter days over Iberia from reanalysis by the commands: records, training, prediction, scores.
 
-A small budget; the study with three seeds is pipelines/iberia.yaml (docs/results.md).
+A small budget; the study with three seeds is pipelines/iberia.yaml (docs/results/iberia.md).
 """
 
 from __future__ import annotations
