@@ -1,10 +1,12 @@
 """Working on clusters that others started."""
 
+import contextlib
 import os
 import socket
 import subprocess
 import sys
 import time
+import warnings
 
 import pytest
 
@@ -61,3 +63,13 @@ def test_processes_that_do_not_start_are_named(monkeypatch):
     monkeypatch.setattr("distributed.LocalCluster", fail)
     with pytest.raises(WorkError, match=r"--workers 2 did not start .Nanny"), cluster(workers=2):
         pass
+
+
+def test_a_port_that_another_cluster_has_is_no_matter():
+    with socket.socket() as taken, warnings.catch_warnings():
+        with contextlib.suppress(OSError):  # somebody has it anyway
+            taken.bind(("", 8787))
+            taken.listen()
+        warnings.simplefilter("error")
+        with cluster(1, None) as client:
+            assert client.submit(sum, [1, 2]).result() == 3

@@ -51,7 +51,7 @@ def cluster(workers: int | None = None, scheduler: str | None = None) -> Iterato
         stack.enter_context(dask.config.set({"distributed.worker.daemon": False}))
         try:
             local = LocalCluster(
-                n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None
+                n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0"
             )
             client = stack.enter_context(Client(stack.enter_context(local)))
         except (OSError, RuntimeError) as error:
