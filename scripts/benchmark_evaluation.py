@@ -2,12 +2,16 @@
 """Times the statistics on fields of the size of ERA5 at 0.14 degrees, and prints their shares.
 
     scripts/benchmark_evaluation.py [--rows 1280] [--repeat 3] [--threads 2] [--pyspharm]
+                                    [--members 16 [--side 512]]
 
 The fields are random, of a red spectrum, on the Driscoll–Healy grid with twice as many columns.
 Times are the smallest of the repetitions, in seconds a field of two channels; truth and candidate
 are both measured where a statistic compares them, the transforms that statistics share counted at
-the first that needs them. With --pyspharm the classic route, pyspharm with stored Legendre
-functions, is timed too, on the Gaussian grid: it takes minutes and 13 GB at full size.
+the first that needs them. With --members an ensemble is timed instead, on one channel of regional
+fields of SIDE × SIDE points: the default set beside that of one field, peak memory, and CRPS and
+ranks beside those of scoringrules and scores. With --pyspharm the classic route, pyspharm with
+stored Legendre functions, is timed too, on the Gaussian grid: it takes minutes and 13 GB at full
+size.
 """
 
 from __future__ import annotations
@@ -19,11 +23,12 @@ import time
 
 import numpy as np
 
-from phire.evaluation.accumulator import Batch, Setting
+from phire.evaluation.accumulator import Batch, Ensemble, Setting
 from phire.evaluation.catalogue import default_names, statistics
 from phire.evaluation.chunks import Task, Work, measure_chunk
 from phire.evaluation.domain import Domain
 from phire.evaluation.truth_facts import MeanMap, TruthFacts
+from phire.fields.ensemble import EnsembleSource
 from phire.fields.grid import Grid
 from phire.fields.harmonics import SphericalHarmonics
 from phire.fields.source import ArraySource
@@ -95,6 +100,70 @@ def whole_set(setting: Setting, truth: np.ndarray, candidate: np.ndarray) -> dic
     return seconds
 
 
+def time_ensemble(members: int, side: int, threads: int, times: int = 4) -> None:
+    """Prints processor seconds a time of an ensemble's default set, and of its CRPS and ranks."""
+    grid = Grid.regional(np.linspace(60, 40, side), np.linspace(0, 20, side))
+    random = np.random.default_rng(0)
+    fields = random.normal(size=(times, members + 1, side, side, 1)).astype(np.float32)
+    shared = {"grid": grid, "channels": ("t",), "units": ("K",)}
+    truth = ArraySource(fields[:, 0], **shared)
+    each = [ArraySource(fields[:, m + 1], **shared) for m in range(members)]
+    candidates = {"field": each[0], "ensemble": EnsembleSource(each)}
+    setting = Setting(Domain.whole(grid), ("t",), ("K",), truth.time, scale=4, threads=threads)
+    batch = Batch(fields[:, 0], np.arange(times))
+    facts, mean = TruthFacts(setting), MeanMap(setting)
+    climatology = mean.result(mean.measure(batch))["mean"].values[None].astype(np.float32)
+    setting = dataclasses.replace(setting, facts=dataclasses.replace(
+        facts.facts(facts.measure(batch)), climatology=climatology,
+        groups=np.zeros(times, np.int64)))  # fmt: skip
+    seconds = {}
+    for name, source in candidates.items():
+        takers = [
+            statistics()[one](setting)
+            for one in default_names()
+            if statistics()[one].refusal(setting) is None
+            and (name == "ensemble" or statistics()[one].ensemble != "all")
+        ]
+        work = Work(truth, {name: source}, tuple(Task(t.name, t, name) for t in takers))
+        measure_chunk(work, np.arange(1))
+        begun = time.process_time()
+        measure_chunk(work, np.arange(times))
+        seconds[name] = (time.process_time() - begun) / times
+        print(f"default set of one {name:10} {seconds[name]:8.3f} s of processor time a time")
+    print(
+        f"  an ensemble of {members} is {seconds['ensemble'] / seconds['field']:.1f} times a field"
+    )
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"  peak memory, with {fields.nbytes / 2**20:.0f} MB of input: {peak:.0f} MB")
+    time_crps(fields, setting)
+
+
+def time_crps(fields: np.ndarray, setting: Setting) -> None:
+    """Prints seconds of CRPS, and of ranks, beside scoringrules and scores."""
+    import scoringrules
+    import xarray as xr
+    from scores.plotdata import rank_histogram
+
+    times = np.arange(len(fields))
+    taker = statistics()["ensemble"](setting)
+    observed = fields[:, 0, ..., 0]
+    members = np.ascontiguousarray(np.moveaxis(fields[:, 1:, ..., 0], 1, -1))
+
+    def ours() -> None:
+        taker.measure(Batch(fields[:, 0], times), Ensemble(fields[:, 1:], times))
+
+    dimensions = ("time", "y", "x", "member")
+    arrays = xr.DataArray(members, dims=dimensions), xr.DataArray(observed, dims=dimensions[:3])
+    for name, function in (
+        ("phire: CRPS plain and fair, spread, error, ranks", ours),
+        ("scoringrules: fair CRPS", lambda: scoringrules.crps_ensemble(
+            observed, members, estimator="fair")),
+        ("scores: rank histogram", lambda: rank_histogram(*arrays, "member")),
+    ):  # fmt: skip
+        function()
+        print(f"{name:52} {smallest(2, function) / len(fields):8.3f} s a time")
+
+
 def main() -> None:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -102,7 +171,12 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--pyspharm", action="store_true")
+    parser.add_argument("--members", type=int, default=0)
+    parser.add_argument("--side", type=int, default=512)
     options = parser.parse_args()
+    if options.members:
+        time_ensemble(options.members, options.side, options.threads)
+        return
     grid = Grid.driscoll_healy(options.rows)
     print(f"fields of two channels, {grid.describe()}, {options.threads} threads")
     truth = random_fields(grid, 0, options.threads)

@@ -10,7 +10,7 @@ import xarray as xr
 
 from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
 from phire.evaluation.definitions import CHANNEL, LOWER, Definition
-from phire.evaluation.member_fields import MemberFields, crps, member_fields
+from phire.evaluation.member_fields import crps, member_fields
 from phire.evaluation.registry import statistic
 from phire.evaluation.spectral_scores import divided
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from phire.evaluation.figures.reading import ResultsFolder
 
 WINDOWS = (1, 2, 4, 8, 16)
+"""Points along a side, each twice those before."""
+
 POOLINGS = ("mean", "maximum")
 
 VARIABLES = (
@@ -63,37 +65,28 @@ class PooledCRPS(Statistic):
         fields = member_fields(self.domain, truth, candidate)
         shape = (fields.observed.shape[1], len(POOLINGS), len(self.windows))
         state = {key: np.zeros(shape) for key in ("plain", "fair", "weight")}
-        for w, size in enumerate(self.windows):
-            weights = _blocks(fields.weights.astype(np.float64), size).sum((-3, -1))
-            if fields.mask is not None:
-                weights = weights * _blocks(fields.mask, size).all((-3, -1))
+        area = np.broadcast_to(self.domain.weights, self.domain.shape).astype(np.float64)
+        present = np.broadcast_to(
+            True if fields.mask is None else fields.mask, fields.weights.shape
+        )
+        # Sums of values times areas, and maxima, of truth and members.
+        sums = [values * area for values in (fields.observed, fields.members)]
+        maxima = [fields.observed, fields.members]
+        for w in range(len(self.windows)):
+            if w:
+                sums, area = [_pooled(values, np.add) for values in sums], _pooled(area, np.add)
+                maxima = [_pooled(values, np.maximum) for values in maxima]
+                present = _pooled(present, np.logical_and)
+            weights = area * present
+            means = [np.nan_to_num(divided(values, area)) for values in sums]
             scores = None
-            for p, (observed, members) in enumerate(self._pooled(fields, size)):
-                if scores is None or size > 1:  # the maximum of one point is its mean
-                    scores = crps(observed, members)
+            for p, (observed, members) in enumerate((means, maxima)):
+                if scores is None or w:  # the maximum of one point is its mean
+                    scores = crps(observed, np.sort(members, axis=1) if w else fields.ordered)
                 for key, values in zip(("plain", "fair"), scores):
                     state[key][:, p, w] = (values * weights).sum((0, 2, 3))
                 state["weight"][:, p, w] = weights.sum((0, 2, 3))
         return state
-
-    def _pooled(self, fields: MemberFields, size: int) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Means and maxima over squares: of the truth, and of the members in ascending order."""
-        if size == 1:
-            return [(fields.observed, fields.ordered)] * 2
-        weights = np.broadcast_to(self.domain.weights, self.domain.shape)
-        area = _blocks(weights, size).sum((-3, -1))
-
-        def mean(values: np.ndarray) -> np.ndarray:
-            sums = _blocks(np.multiply(values, weights, dtype=np.float64), size).sum((-3, -1))
-            return np.nan_to_num(divided(sums, area))
-
-        def maximum(values: np.ndarray) -> np.ndarray:
-            return _blocks(values, size).max((-3, -1))
-
-        return [
-            (pool(fields.observed), np.sort(pool(fields.members), axis=1))
-            for pool in (mean, maximum)
-        ]
 
     def result(self, state: State) -> xr.Dataset:
         """``pooled_crps`` and ``pooled_crps_fair`` over (channel, pooling, window)."""
@@ -129,8 +122,8 @@ class PooledCRPS(Statistic):
         )  # fmt: skip
 
 
-def _blocks(values: np.ndarray, size: int) -> np.ndarray:
-    """Values (..., h, w) as (..., h // size, size, w // size, size)."""
-    rows, columns = (length // size for length in values.shape[-2:])
-    cut = values[..., : rows * size, : columns * size]
-    return cut.reshape(*values.shape[:-2], rows, size, columns, size)
+def _pooled(values: np.ndarray, join: np.ufunc) -> np.ndarray:
+    """Joins each two by two of values (..., h, w), without a last row or column that is left."""
+    rows, columns = (length // 2 * 2 for length in values.shape[-2:])
+    down = join(values[..., 0:rows:2, :columns], values[..., 1:rows:2, :columns])
+    return join(down[..., 0::2], down[..., 1::2])
