@@ -46,8 +46,8 @@ def wgan_objective(
         content, layers, area: See the objective ``content``; ``area`` weighs the content alone.
         weight: Weight of the critic in the generator's loss.
         penalty: Weight of the gradient penalty.
-        critic: ``NAME``, or a mapping with its options, of a discriminator without batch
-            normalization; its logits are the critic's values.
+        critic: ``NAME``, or a mapping with its options, of a discriminator; its logits are the
+            critic's values.
         critic_steps: Updates of the critic for one of the generator, each with further noise.
         beta_1: Decay of the first moment in Adam, of both networks.
         pretrain_epochs: Epochs on the pixel MSE before.
@@ -63,11 +63,6 @@ def wgan_objective(
             "between 0 and 1."
         )
     judge = discriminators.build(critic, task.shapes, task.masked)
-    if any(isinstance(layer, keras.layers.BatchNormalization) for layer in judge.layers):
-        raise InputError(
-            f"objective wgan: the penalty is of single fields, and the critic {critic} normalises "
-            "over a batch: choose critic=srgan or srgan-small."
-        )
     loss, scores = content_and_scores(task, content, layers)
     return WassersteinTraining(
         task.build_network(),
