@@ -78,10 +78,12 @@ class PooledCRPS(Statistic):
                 maxima = [_pooled(values, np.maximum) for values in maxima]
                 present = _pooled(present, np.logical_and)
             weights = area * present
-            means = [np.nan_to_num(divided(values, area)) for values in sums]
+            means = maxima  # of one point
+            if w:
+                means = [np.nan_to_num(divided(values, area)) for values in sums]
             scores = None
             for p, (observed, members) in enumerate((means, maxima)):
-                if scores is None or w:  # the maximum of one point is its mean
+                if scores is None or w:
                     scores = crps(observed, np.sort(members, axis=1) if w else fields.ordered)
                 for key, values in zip(("plain", "fair"), scores):
                     state[key][:, p, w] = (values * weights).sum((0, 2, 3))
