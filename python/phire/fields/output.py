@@ -12,9 +12,9 @@ from typing import Any
 
 import h5netcdf
 import h5py
+import lazy_loader
 import numpy as np
 import xarray as xr
-import zarr
 
 from phire import files, interruption, progress
 from phire.errors import InputError
@@ -32,6 +32,9 @@ from phire.fields.source import (
     read_members,
 )
 from phire.fields.store import RECORD, FieldStore, StoreWriter
+
+# Zarr is a fifth of the start of each command and worker that writes records: loaded when used.
+zarr = lazy_loader.load("zarr")
 
 BLOCK_BYTES = 64 << 20
 """Bytes of float32 fields that are held at once; computing on them takes a few times as much."""
