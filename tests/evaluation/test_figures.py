@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 
 import matplotlib
 import numpy as np
@@ -13,10 +14,11 @@ from PIL import Image
 
 from evaluation.synthetic import CANDIDATES, many, write_results
 from phire.cli import plot
-from phire.errors import InputError
+from phire.errors import InputError, WorkError
 from phire.evaluation import write_report
 from phire.evaluation.figures import draw_all, figure_names
 from phire.evaluation.figures.all_figures import plans
+from phire.evaluation.figures.parallel_drawing import outcomes
 from phire.evaluation.figures.reading import ResultsFolder
 from phire.evaluation.figures.style import lay_out, new_figure
 
@@ -191,7 +193,7 @@ def test_a_figure_that_fails_is_named_and_the_others_are_drawn(tmp_path, monkeyp
         raise ValueError("no such palette")
 
     monkeypatch.setattr("phire.evaluation.figures.distributions.box_figure", broken)
-    paths = draw_all(results, formats=["png"], dpi=30)
+    paths = draw_all(results, formats=["png"], dpi=30, processes=1)
     told = " ".join(capsys.readouterr().err.split())
     assert "The figure boxes could not be drawn (ValueError: no such palette)." in told
     assert len(paths) == len(figure_names(results)) - 1
@@ -200,6 +202,32 @@ def test_a_figure_that_fails_is_named_and_the_others_are_drawn(tmp_path, monkeyp
         "<li>The figure Quantiles could not be drawn (ValueError: no such palette).</li>" in report
     )
     assert 'id="boxes"' not in report and 'id="quantiles-vorticity"' in report
+
+
+def test_processes_draw_the_same_figures(tmp_path):
+    results = write_results(tmp_path / "results", rows=16, times=5, channels=("vorticity",))
+    one, two = (
+        draw_all(results, formats=["png"], dpi=30, output=tmp_path / str(n), processes=n)
+        for n in (1, 2)
+    )
+    assert [path.name for path in one] == [path.name for path in two]
+    for path in one:
+        assert path.read_bytes() == (tmp_path / "2" / path.name).read_bytes(), path.name
+
+
+def test_a_further_process_that_cannot_write_or_ends_is_told(tmp_path):
+    results = write_results(tmp_path / "results", rows=16, times=5, channels=("vorticity",))
+    request = {"results": str(results), "formats": ["png"], "dpi": 30}
+
+    def waits(name):  # leaves the rest of the figures to the other process
+        time.sleep(1)
+
+    names = [name for name, _ in figure_names(results)][:4]
+    long = {"target": str(tmp_path / ("x" * 300))}
+    with pytest.raises(OSError, match="File name too long"):
+        list(outcomes(names, waits, request | long, 2))
+    with pytest.raises(WorkError, match="a process that draws figures ended, at"):
+        list(outcomes(names, waits, request | {"target": "", "results": "nowhere"}, 2))
 
 
 def test_tick_labels_need_no_mathtext():

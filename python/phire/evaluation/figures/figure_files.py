@@ -11,6 +11,7 @@ from pathlib import Path
 from phire import files, progress
 from phire.errors import InputError
 from phire.evaluation.figures.all_figures import Plan, plans
+from phire.evaluation.figures.parallel_drawing import Draw, outcomes, sensible_processes
 from phire.evaluation.figures.reading import FIGURES, ResultsFolder
 from phire.evaluation.figures.style import lay_out, save_figure
 
@@ -27,6 +28,7 @@ def draw_all(
     formats: Sequence[str] = FORMATS,
     dpi: int = 160,
     output: str | os.PathLike | None = None,
+    processes: int | None = None,
 ) -> list[Path]:
     """Draws the figures that a folder of results gives, from its NetCDF files alone.
 
@@ -36,6 +38,7 @@ def draw_all(
         formats: ``png``, ``pdf`` or ``svg``.
         dpi: Dots per inch of pixel formats.
         output: Where to put them; ``OUT/figures`` if None.
+        processes: Number of processes; by the number of figures and cores if None.
 
     Returns:
         The files written, each whole. A metric that was not computed gives no figure; a figure
@@ -56,15 +59,25 @@ def draw_all(
                 raise InputError(f"{results} gives no figure {name}: the figures are {known}.")
         found = [plan for plan in found if any(fnmatch.fnmatch(plan.name, n) for n in names)]
     target = folder.path / FIGURES if output is None else Path(output)
+    request = {
+        "results": os.fspath(results),
+        "target": os.fspath(target),
+        "formats": list(formats),
+        "dpi": dpi,
+    }
+    drawn = outcomes(
+        [plan.name for plan in found],
+        drawing(**request, folder=folder),
+        request,
+        processes or sensible_processes(len(found)),
+    )
     written, failed = [], {}
-    for plan in progress.tracked(found, "Drawing figures", unit="figures"):
-        try:
-            written += _draw(plan, target, formats, dpi)
-        except OSError:
-            raise  # a full disk is no fault of the figure
-        except Exception as error:  # the numbers stand, whatever a figure comes upon
-            failed[plan.name] = f"{type(error).__name__}: {error}"
-            progress.say(f"The figure {plan.name} could not be drawn ({failed[plan.name]}).")
+    for name, reason in progress.tracked(drawn, "Drawing figures", len(found), "figures"):
+        if reason is None:
+            written += [target / f"{name}.{form}" for form in formats]
+        else:
+            failed[name] = reason
+            progress.say(f"The figure {name} could not be drawn ({reason}).")
     if names is None:
         entries = [
             {"name": plan.name, "group": plan.group, "title": plan.title, "caption": plan.caption}
@@ -75,22 +88,48 @@ def draw_all(
     return written
 
 
-def _draw(plan: Plan, target: Path, formats: Sequence[str], dpi: int) -> list[Path]:
-    """Draws one figure in all formats; returns its files."""
+def drawing(
+    results: str,
+    target: str,
+    formats: Sequence[str],
+    dpi: int,
+    folder: ResultsFolder | None = None,
+) -> Draw:
+    """Returns the function that draws a figure of a folder of results, given its name.
+
+    It writes the figure to ``target`` in all formats and returns what went wrong, or None: the
+    numbers stand, whatever a figure comes upon. Only a file that cannot be written is an error.
+
+    Args:
+        results, target, formats, dpi: As in :func:`draw_all`.
+        folder: The folder ``results`` where it is open already.
+    """
+    by_name = {plan.name: plan for plan in plans(folder or ResultsFolder(results))}
+
+    def draw(name: str) -> str | None:
+        try:
+            _draw(by_name[name], Path(target), formats, dpi)
+        except OSError:
+            raise  # a full disk is no fault of the figure
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+        return None
+
+    return draw
+
+
+def _draw(plan: Plan, target: Path, formats: Sequence[str], dpi: int) -> None:
+    """Draws one figure and writes it in all formats."""
     figure = plan.draw()
     lay_out(figure)
-    written = []
     for form in formats:
-        path = target / f"{plan.name}.{form}"
-        with files.replacing(path) as partial:
+        with files.replacing(target / f"{plan.name}.{form}") as partial:
             # The ending tells matplotlib the format; the temporary name has another one.
             drawn = partial.with_name(f"{partial.name}.{form}")
             save_figure(figure, drawn, dpi=dpi, description=plan.title)
             os.replace(drawn, partial)
-        written.append(path)
-    return written
 
 
 def figure_names(results: str | os.PathLike) -> list[tuple[str, str]]:
-    """The names and titles of the figures that a folder of results gives."""
+    """Returns the names and titles of the figures that a folder of results gives."""
     return [(plan.name, plan.title) for plan in plans(ResultsFolder(results))]
