@@ -15,6 +15,7 @@ FILE = __file__
 """A file that is there, whatever it holds."""
 STORE = str(Path(__file__).parents[2] / "data" / "example.h5")
 HEAVY = ("tensorflow", "keras", "xarray", "dask", "matplotlib", "scipy", "h5py", "numpy")
+HEAVY += ("scipy.sparse", "scipy.spatial")
 COMMANDS = ("phire", "phire_data", "phire_eval", "phire_train", "rplearn_data", "rplearn_eval")
 COMMANDS += ("rplearn_train", "rplearn_probe", "rplearn_compare", "rplearn_certainty")
 COMMANDS += ("rplearn_features",)
@@ -143,3 +144,14 @@ def test_interpolation_needs_no_tensorflow(tmp_path):
     )
     assert "tensorflow" not in loaded_after(code)[-1]
     assert (tmp_path / "fine.nc").exists()
+
+
+def test_writing_records_of_block_means_loads_little_of_scipy(tmp_path):
+    """Sparse maps and trees of points, a fifth of the start, are for inputs on other grids."""
+    code = (
+        "from phire.cli.phire_data import main\n"
+        f"main([{STORE!r}, {str(tmp_path / 'records')!r}, '--patch', '16,16', '-q',"
+        " '--patches-per-field', '1'], standalone_mode=False, prog_name='x')"
+    )
+    assert "scipy." not in loaded_after(code)[-1]
+    assert (tmp_path / "records" / "records.json").exists()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import scipy.sparse
-import scipy.spatial
+import scipy  # loads its submodules when they are used
 
 from phire.errors import InputError
 from phire.fields.curvilinear import CurvilinearGrid

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Callable
 
 import numpy as np
-import scipy.sparse
+import scipy  # loads its submodules when they are used
 
 from phire.errors import InputError
 from phire.fields.coarsening import ALIGNMENTS

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-import scipy.sparse
+import scipy  # loads its submodules when they are used
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import scipy.sparse
+import scipy  # loads its submodules when they are used
 
 from phire import files, progress
 from phire.errors import InputError

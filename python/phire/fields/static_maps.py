@@ -8,7 +8,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import scipy.spatial
+import scipy  # loads its submodules when they are used
 import xarray as xr
 
 from phire.errors import InputError
