@@ -71,10 +71,20 @@ def test_fields_and_evaluation_need_no_tensorflow():
 
 MISSING = "none does not exist: name"
 NO_RUN = ". is no run"
+TRAIN = (FILE, "--out", "r", "--objective")
 MISTAKES = {
     "records": ("phire_train", ["none", "--out", "run"], f"{MISSING} records"),
     "no-records": ("phire_train", [".", "--out", "run"], ". holds neither records.json nor"),
     "option": ("phire_train", [".", "--out", "r", "--epochz", "1"], "No such option"),
+    "content": ("phire_train", [*TRAIN, "srgan,content=none"], "content none is ne"),
+    "content-option": (
+        "phire_train",
+        [*TRAIN, "content,content=mse+huber(dalta=1)"],
+        "has no option 'dalta'",
+    ),
+    "no-content": ("phire_train", [*TRAIN, "wgan,content=."], ". is not a metric"),
+    "kernel": ("phire_train", [*TRAIN, "energy,metric=none"], "none is not there"),
+    "residual": ("phire_train", [*TRAIN, "edm,residual=none"], MISSING),
     "pairs": ("rplearn_train", ["none", "--out", "r", "--classes", "3"], MISSING),
     "evaluated": ("rplearn_eval", ["none", "--records", FILE, "--out", "r"], MISSING),
     "no-run": ("rplearn_eval", [".", "--records", FILE, "--out", "r"], NO_RUN),

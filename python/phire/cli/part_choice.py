@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -41,13 +42,19 @@ class PartChoice(click.ParamType):
     Args:
         kind: Kind of the part.
         package: Only parts that this package defines.
+        checks: Types by the name of an option; a type refuses a value of it, such as a path that
+            is not there.
     """
 
     name = "NAME,key=value,..."
 
-    def __init__(self, kind: str, package: str | None = None) -> None:
+    def __init__(
+        self, kind: str, package: str | None = None,
+        checks: Mapping[str, click.ParamType] | None = None,
+    ) -> None:  # fmt: skip
         self.kind = kind
         self.package = package
+        self.checks = dict(checks or {})
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         from phire.parts import parse
@@ -60,4 +67,7 @@ class PartChoice(click.ParamType):
             name, options = parse(value)
         except InputError as error:
             self.fail(str(error), param, ctx)
+        for option, check in self.checks.items():
+            if options.get(option):
+                check.convert(options[option], param, ctx)
         return {"name": name, **options}

@@ -50,6 +50,7 @@ NAMED_FIELDS = CheckedPath("fields.opening:expand_named")
 FIELDS_OUTPUT = CheckedPath("fields.output:output_format")
 NETCDF_OUTPUT = CheckedPath("fields.output:require_netcdf_name")
 STATISTICS = CheckedPath("fields.normalization:Normalization.load")
+CONTENT = CheckedPath("downscaling.contents.weighted_sum:check_content")
 MODEL_FOLDER = CheckedPath("rplearn.model_folder:read_scales")
 
 

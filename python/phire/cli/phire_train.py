@@ -4,7 +4,7 @@ import click
 
 from phire.cli.common import Command, CommaSeparated, training_options
 from phire.cli.part_choice import PartChoice
-from phire.cli.paths import RECORDS, RUN, STATISTICS
+from phire.cli.paths import CONTENT, METRIC, RECORDS, RUN, STATISTICS
 
 
 @click.command("phire-train", cls=Command, tensorflow=True)
@@ -23,7 +23,11 @@ from phire.cli.paths import RECORDS, RUN, STATISTICS
 )
 @click.option(
     "--objective",
-    type=PartChoice("objective", "phire.downscaling.objectives"),
+    type=PartChoice(
+        "objective",
+        "phire.downscaling.objectives",
+        checks={"content": CONTENT, "metric": METRIC, "residual": RUN},
+    ),
     default="srgan",
     help="What trains it, with options such as content=mse: phire parts objective.",
 )

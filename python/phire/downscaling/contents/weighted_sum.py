@@ -14,6 +14,7 @@ from phire.downscaling.distributions.registry import distribution as distributio
 from phire.errors import InputError
 from phire.fields.units import difference
 from phire.parts import split_outside_brackets
+from phire.rplearn.metric_description import read_metric_file
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -45,6 +46,20 @@ def parse_content(text: str) -> list[tuple[float, str]]:
 def metrics_of(text: str) -> list[str]:
     """Returns the directories of metrics that a content names."""
     return [part for _, part in parse_content(text) if _specification(part) is None]
+
+
+def check_content(text: str) -> None:
+    """Refuses a content before TensorFlow is loaded.
+
+    Raises:
+        InputError: A part is neither a content with its options nor a metric's directory.
+    """
+    for _, part in parse_content(text):
+        named = _specification(part)
+        if named:
+            contents.resolve(named)
+        else:
+            read_metric_file(_check_metric(part))
 
 
 def content_text(parts: Sequence[tuple[float, str]]) -> str:
