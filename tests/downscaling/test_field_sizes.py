@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from phire.downscaling import PredictedSource, train_generator
+from phire.downscaling.trained_generator import TrainedGenerator
 from phire.errors import InputError
 from phire.fields import ArraySource, CoarsenedSource, open_store
 from phire.records import write_downscaling_records
@@ -55,3 +56,24 @@ def test_a_network_of_one_size_says_so(name, records, store, tmp_path):
         said = rf"refines to {4 * rows} × {4 * columns} points, neither more nor fewer, but .* any"
         with pytest.raises(InputError, match=said):
             PredictedSource(tmp_path / "run", part)
+
+
+def _coarse(store, rows, columns):
+    coarse = CoarsenedSource(open_store(store), 4)
+    grid = coarse.grid.subgrid(slice(0, rows), slice(0, columns))
+    fields = coarse.read([3])[:, :rows, :columns]
+    return ArraySource(fields, channels=coarse.channels, units=coarse.units, grid=grid)
+
+
+def test_a_denoiser_of_one_size_takes_fields_of_at_least_a_tile(records, store, tmp_path):
+    network = ONE_SIZE["attention by side"][0]
+    train_generator(records, tmp_path / "run", **{**TRAINING, "objective": "edm"}, network=network)
+    run = TrainedGenerator(tmp_path / "run", sampler="euler,steps=2")
+    made = PredictedSource(run, _coarse(store, 6, 8)).read([0])
+    assert made.shape == (1, 24, 32, 2) and np.isfinite(made).all()
+    with pytest.raises(
+        InputError, match=r"tiles of 16 × 16 points, .* the input covers the .*12 ×"
+    ):
+        PredictedSource(run, _coarse(store, 3, 8))
+    with pytest.raises(InputError, match=r"--tile 3 .* tiles of 4 × 4 coarse points"):
+        PredictedSource(run, _coarse(store, 6, 8), tile=3)

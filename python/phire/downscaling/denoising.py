@@ -100,12 +100,13 @@ class DenoisedFields:
         sampler: Sampler with options; see
             :func:`phire.downscaling.sampler_choice.choose_sampler`.
         tile: Side of a tile in coarse points, overlaps included; by default that of the patches
-            trained on.
+            trained on. A network that takes one size only has tiles of that size.
         overlap: Coarse points that neighbouring tiles share; by default the halo's double and two
             more where the network declares a halo, else a quarter of the tile.
 
     Raises:
-        InputError: The sampler does not fit; the tile does not exceed the overlap.
+        InputError: The sampler does not fit; the tile does not exceed the overlap, or is not
+            the one size that the network takes.
     """
 
     def __init__(
@@ -125,18 +126,39 @@ class DenoisedFields:
         self.kind = objective["name"]
         self.process = process_of(objective) if self.kind == "ddpm" else None
         margin = 2 * schema.margin
-        self.tile = tile or min(schema.low_patch) - margin
+        size = network.input["noisy"].shape[-3:-1]
+        self.one_size = None not in size
+        if self.one_size:
+            self.sides = tuple(int(points // schema.scale) for points in size)
+        else:
+            self.sides = (tile or min(schema.low_patch) - margin,) * 2
+        smallest = min(self.sides)
+        if tile is not None and self.sides != (tile, tile):
+            raise InputError(
+                f"--tile {tile} must be left out: the network takes tiles of {self.sides[0]} × "
+                f"{self.sides[1]} coarse points only."
+            )
         halo = halo_of(network)
         if overlap is None:
-            overlap = self.tile // 4 if halo is None else min(2 * halo + 2, self.tile // 2)
+            overlap = smallest // 4 if halo is None else min(2 * halo + 2, smallest // 2)
         self.overlap = overlap
         self.halo = min(halo or 0, max(overlap - 1, 0) // 2)
-        if not 0 <= self.overlap < self.tile:
+        if not 0 <= self.overlap < smallest:
             raise InputError(
-                f"--tile {self.tile} must be more coarse points than the tiles' overlap of "
+                f"--tile {smallest} must be more coarse points than the tiles' overlap of "
                 f"{self.overlap}."
             )
         self._graphs: dict[tuple, Callable] = {}
+
+    def fits(self, rows: int, columns: int, closed: bool) -> bool:
+        """Tells whether tiles of the network's size lie in a field of these coarse points.
+
+        Args:
+            rows, columns: Coarse points of the field.
+            closed: The field goes around the circle of longitude: a tile may overlap itself.
+        """
+        columns += self.overlap if closed else 0
+        return not self.one_size or (rows >= self.sides[0] and columns >= self.sides[1])
 
     def sample(
         self,
@@ -173,8 +195,8 @@ class DenoisedFields:
         margin, scale = self.schema.margin, self.schema.scale
         height, width = (size - 2 * margin for size in inputs["low"].shape[1:3])
         axes = [
-            tiles_along(size, self.tile, self.overlap, self.halo, scale, around)
-            for size, around in ((height, False), (width, closed))
+            tiles_along(size, side, self.overlap, self.halo, scale, around)
+            for size, side, around in zip((height, width), self.sides, (False, closed))
         ]
         shape = height * scale, width * scale, len(self.schema.channels)
         fine = np.empty((len(members), len(times), *shape), np.float32)

@@ -107,7 +107,7 @@ class PredictedSource:
         first = Part(coarse, name, tuple(coarse.channels))
         self.sources = _sources(generator, first, fine_grid, further, any_spacing, recorded_first)
         self.grid = self.sources.asked
-        generator.check_size(self.sources.fine)
+        generator.check_size(self.sources.fine, tile)
         self._checked = False
 
     def read(self, times: Times) -> np.ndarray:

@@ -265,17 +265,22 @@ class TrainedGenerator:
             return None
         return statistic or "mean"
 
-    def check_size(self, fine: Grid) -> None:
+    def check_size(self, fine: Grid, tile: int | None = None) -> None:
         """Refuses fields of another size than a network of one size takes.
 
         Args:
             fine: The grid to predict, of complete blocks.
+            tile: Side of a denoiser's tiles in coarse points; None for that of its patches.
 
         Raises:
-            InputError: The network's weights or levels depend on the size, and this is another.
+            InputError: The network's weights or levels depend on the size, and this is another; of
+                a denoiser, which samples by overlapping tiles of its size, a smaller one.
         """
+        if self.sampler is not None:
+            self._check_tiles(fine, tile)
+            return
         low = self.network.input["low"].shape[-3:-1]
-        if None in low or self.sampler is not None:
+        if None in low:
             return
         wanted = tuple((n - 2 * self.schema.margin) * self.scale for n in low)
         if tuple(fine.shape) != wanted:
@@ -283,6 +288,17 @@ class TrainedGenerator:
                 f"the network of {self.path} refines to {wanted[0]} × {wanted[1]} points, neither "
                 f"more nor fewer, but the input covers the {fine.describe()}: give input of that "
                 "size, or train a network that takes any size, such as srgan, resnet or unet."
+            )
+
+    def _check_tiles(self, fine: Grid, tile: int | None) -> None:
+        denoiser = self._denoiser(tile)
+        rows, columns = (points // self.scale for points in fine.shape)
+        if not denoiser.fits(rows, columns, fine.wraps):
+            sides = [self.scale * side for side in denoiser.sides]
+            raise InputError(
+                f"the denoiser of {self.path} samples by tiles of {sides[0]} × {sides[1]} points, "
+                f"but the input covers the {fine.describe()}: give input of at least that size, or "
+                "train one that takes any size, such as unet without attention_sides."
             )
 
     def check_members(self, members: int) -> None:
@@ -419,21 +435,25 @@ class TrainedGenerator:
         noise_memory: float | None,
     ) -> np.ndarray:
         """One member of a denoiser, normalised: (n, H, W, C)."""
-        if tile not in self._denoisers:
-            self._denoisers[tile] = DenoisedFields(
-                self.network, self.schema, self._objective, self._sampler_given, tile=tile
-            )
         base = None
         if self._mean is not None:
             arrays = self._mean._further_arrays(fields)
             base = self._mean._member(fields, low, *arrays, tile or TILE, seed, 0, None)
         position = np.tile(np.int32(fields.position), (len(low), 1))
-        made = self._denoisers[tile].sample(
+        made = self._denoiser(tile).sample(
             {"low": low, **fine, **constant, "position": position},
             seed=seed, times=fields.times, members=[member], closed=fields.coarse.wraps,
             noise_memory=noise_memory, base=base,
         )  # fmt: skip
         return made[0]
+
+    def _denoiser(self, tile: int | None) -> DenoisedFields:
+        """Returns the denoiser that samples by tiles of this side."""
+        if tile not in self._denoisers:
+            self._denoisers[tile] = DenoisedFields(
+                self.network, self.schema, self._objective, self._sampler_given, tile=tile
+            )
+        return self._denoisers[tile]
 
     def _conserved(
         self, fine: np.ndarray, fields: WholeFields, filled: np.ndarray, minimum: float | None
