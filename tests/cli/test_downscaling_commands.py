@@ -67,7 +67,8 @@ def test_missing_input_and_a_bound_are_options(folder, tmp_path):
     with xr.open_dataset(folder / "t2m.h5", engine="h5netcdf") as opened:
         dataset = opened["data"].isel(channel=0, drop=True).to_dataset(name="t2m").load()
     dataset["t2m"].attrs["units"] = "K"
-    dataset["t2m"][:, 4, 7] = np.nan
+    dataset["t2m"][:, 3:6, 6:9] = np.nan  # a whole block
+    dataset["t2m"][:, 13, 7] = np.nan  # a point of another, which has the mean of the rest
     dataset.to_netcdf(tmp_path / "holed.nc")
     for fill in ("nearest", "mean"):
         output = tmp_path / f"{fill}.nc"

@@ -101,7 +101,7 @@ def test_rates_follow_the_schedule_through_an_interruption(tmp_path, two):
         ("constant,warmup=500", "a warm-up of 500 steps does not fit a training of 120 steps"),
         ("cosine,final=2", "final=2 must lie between 0 and 1"),
         ("plateau,factor=1.5", "factor=1.5 must lie between 0 and 1"),
-        ("step", r"schedule 'step' is unknown: choose one of constant, cosine, plateau"),
+        ("stairs", r"schedule 'stairs' is unknown: choose one of constant, cosine, plateau, step"),
         ("cosine,heat=1", "schedule cosine has no option 'heat': it has warmup=0, final=0.0"),
     ],
 )
@@ -111,7 +111,7 @@ def test_impossible_schedules_are_named(two, specification, said):
 
 
 def test_schedules_are_told_without_tensorflow():
-    assert list(schedule.parts()) == ["constant", "cosine", "plateau"]
+    assert list(schedule.parts()) == ["constant", "cosine", "plateau", "step"]
 
 
 def test_a_mistake_in_the_objective_leaves_no_run(tmp_path):
