@@ -117,95 +117,124 @@ def train_generator(
     bare = {"normalization": normalization, "statistics": statistics, "channels": channels}
     opened, held_out = _open_both(records, validation, bare, batch_size)
     schema = opened.schema
-    left_out = {}
-    if fold is not None:
-        edges = fold_edges(opened, fold[1])
-        opened = FoldedRecords(opened, edges, left_out=fold[0])
-        left_out = {"fold": {"number": fold[0], "of": fold[1], "edges": edges}}
+    opened, further = _without_fold(opened, fold)
     _check_periodic(network_options, schema, records)
-    metrics = metrics_of(objective_options.get("content") or "mse")
-    if metrics:  # from another folder, the same metric has another relative path
-        content = content_text(parse_content(objective_options["content"]))
-        objective_options = {**objective_options, "content": content}
-        metrics = metrics_of(content)
-    kernel = [objective_options["metric"]] if objective_options.get("metric") else []
+    objective_options, metrics = _with_content_text(objective_options)
     _check_selection(select, validation, metrics, denoises="sigma_data" in objective_options)
     residual = None
     if objective_options.get("residual"):
         residual = ResidualBase.open(objective_options["residual"], schema)
         objective_options = {**objective_options, "residual": str(residual.path.resolve())}
-        opened = residual.with_folds(opened)
-        held_out = held_out and residual.with_folds(held_out)
-        left_out["residual_fingerprint"] = residual.fingerprint()
+        opened, held_out = (one and residual.with_folds(one) for one in (opened, held_out))
+        further["residual_fingerprint"] = residual.fingerprint()
     objective_options = with_measured_scales(objective_options, schema, opened, residual)
     if loop.get("ema") is None:
         loop["ema"] = objective_options.get("ema")
-    source = None if pretrained is None else open_run(pretrained)
-    warm_start = _warm_start(pretrained, initialize_from, trainable)
-    start = None if source is None else source.network("generator").get_weights()
     if "sigma_data" in objective_options and "denoiser" in network_options:
         network_options = {**network_options, "denoiser": True}
-    task = Task(
-        schema,
-        network,
-        network_options,
-        conserve,
-        start,
-        str(pretrained),
-        **warm_start,
-        residual=residual,
-    )
-    given = {
-        "records": _absolute(records),
-        "records_fingerprint": files.fingerprint(records),
-        "validation": _absolute(validation),
-        "network": {"name": network, **network_options},
-        "objective": {"name": objective, **objective_options},
-        "metric_fingerprints": {path: files.fingerprint(path) for path in [*metrics, *kernel]},
-        "schedule": schedules.mapping(schedule),
-        "epochs": list(epochs),
-        "learning_rates": list(learning_rates),
-        "batch_size": batch_size,
-        "conserve": conserve,
-        "pretrained": _absolute(pretrained),
-        "schema": schema.to_dict(),
-        "inputs": recorded_inputs(opened.manifest),
-        **left_out,
-    }
-    for name, value in (("initialize_from", _absolute(initialize_from)), ("trainable", trainable)):
-        if value:
-            given[name] = value if isinstance(value, str) else list(value)
-    if source is not None:
+    start = _starting_weights(pretrained, initialize_from, trainable)
+    task = Task(schema, network, network_options, conserve, residual=residual, **start)
+    paths = {"records": records, "validation": validation, "pretrained": pretrained}
+    given = _configuration(
+        opened, paths, task, {"name": objective, **objective_options}, metrics,
+        schedule=schedules.mapping(schedule), epochs=list(epochs),
+        learning_rates=list(learning_rates), batch_size=batch_size,
+    )  # fmt: skip
+    further.update(_fine_tuning(initialize_from, trainable))
+    if pretrained is not None:
         objective_options = {**objective_options, "pretrain_epochs": 0}
     phases = _phases(opened, epochs, learning_rates, objective_options, batch_size, seed, schedule)
-
-    def build() -> Any:
-        made = objectives.build(objective, task, options=objective_options)
-        if source is not None:
-            _take_over(made, source)
-        return made
-
     with naming_damage(opened, held_out):
         run = train(
-            build,
+            functools.partial(_build, objective, objective_options, task, pretrained),
             phases,
             run=out,
-            options=given,
+            options={**given, **further},
             validation=held_out and functools.partial(_validation_batches, held_out, batch_size),
             monitor="loss" if held_out is None else SELECTIONS[select],
             seed=seed,
             devices=devices,
             **loop,
         )
+    _copy_inputs(run, records, residual)
+    return run
+
+
+def _without_fold(records: Records, fold: tuple[int, int] | None) -> tuple[Records, dict[str, Any]]:
+    """Returns the records without a part of their times, and what the configuration says of it."""
+    if fold is None:
+        return records, {}
+    edges = fold_edges(records, fold[1])
+    described = {"number": fold[0], "of": fold[1], "edges": edges}
+    return FoldedRecords(records, edges, left_out=fold[0]), {"fold": described}
+
+
+def _with_content_text(options: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[str]]:
+    """Returns the objective's options and the metrics of its content, with absolute paths.
+
+    From another folder, the same metric has another relative path.
+    """
+    metrics = metrics_of(options.get("content") or "mse")
+    if not metrics:
+        return options, []
+    content = content_text(parse_content(options["content"]))
+    return {**options, "content": content}, metrics_of(content)
+
+
+def _configuration(
+    records: Records, paths: Mapping[str, str | os.PathLike | None], task: Task,
+    objective: Mapping[str, Any], metrics: Sequence[str], **plain: Any,
+) -> dict[str, Any]:  # fmt: skip
+    """Returns the options as resolved, as the run keeps them."""
+    kernel = [objective["metric"]] if objective.get("metric") else []
+    return {
+        "records": _absolute(paths["records"]),
+        "records_fingerprint": files.fingerprint(paths["records"]),
+        "validation": _absolute(paths["validation"]),
+        "network": {"name": task.network, **task.network_options},
+        "objective": dict(objective),
+        "metric_fingerprints": {path: files.fingerprint(path) for path in [*metrics, *kernel]},
+        **plain,
+        "conserve": task.conserve,
+        "pretrained": _absolute(paths["pretrained"]),
+        "schema": task.schema.to_dict(),
+        "inputs": recorded_inputs(records.manifest),
+    }
+
+
+def _fine_tuning(
+    initialize_from: str | os.PathLike | None, trainable: Sequence[str]
+) -> dict[str, Any]:
+    """Returns what the configuration says of a warm start; nothing without one."""
+    found: dict[str, Any] = {}
+    if initialize_from:
+        found["initialize_from"] = _absolute(initialize_from)
+    if trainable:
+        found["trainable"] = trainable if isinstance(trainable, str) else list(trainable)
+    return found
+
+
+def _build(
+    objective: str,
+    options: Mapping[str, Any],
+    task: Task,
+    pretrained: str | os.PathLike | None,
+) -> Any:
+    """Builds the objective; inside the strategy's scope."""
+    built = objectives.build(objective, task, options=options)
+    if pretrained is not None:
+        _take_over(built, open_run(pretrained))
+    return built
+
+
+def _copy_inputs(run: Run, records: str | os.PathLike, residual: ResidualBase | None) -> None:
+    """Copies what a prediction needs of the records and of the residual's run into the run."""
     if residual is not None:
-        _copy(
-            residual.path / "networks" / "generator.keras",
-            run.path / "networks" / f"{NETWORK}.keras",
-        )
+        name = f"{NETWORK}.keras"
+        _copy(residual.path / "networks" / "generator.keras", run.path / "networks" / name)
     statics = Path(records) / "static.h5"
     if statics.exists():
         _copy(statics, run.path / statics.name)
-    return run
 
 
 def _copy(source: Path, path: Path) -> None:
@@ -215,18 +244,22 @@ def _copy(source: Path, path: Path) -> None:
             shutil.copy(source, partial)
 
 
-def _warm_start(
+def _starting_weights(
     pretrained: str | os.PathLike | None,
     initialize_from: str | os.PathLike | None,
     trainable: Sequence[str],
 ) -> dict[str, Any]:
-    """Returns the starting weights of a task, beside a run's generator as a whole."""
+    """Returns what a task begins from: a run's whole generator, or its corresponding layers."""
     if pretrained is not None and initialize_from is not None:
         raise InputError(
             "--pretrained and --initialize-from both name weights to begin from: give one."
         )
-    source = None if initialize_from is None else open_run(initialize_from).network("generator")
-    return {"source": source, "trainable": tuple(trainable)}
+    found: dict[str, Any] = {"start_path": str(pretrained), "trainable": tuple(trainable)}
+    if pretrained is not None:
+        found["start"] = open_run(pretrained).network("generator").get_weights()
+    if initialize_from is not None:
+        found["source"] = open_run(initialize_from).network("generator")
+    return found
 
 
 def _absolute(path: str | os.PathLike | None) -> str | None:
