@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from documented import ROOT, python_blocks
 from networks import contract
 from phire.downscaling.task import Task
 from phire.downscaling.training import objectives
@@ -16,21 +14,22 @@ from phire.fields.normalization import Normalization
 from phire.networks import network
 from phire.records.schema import DOWNSCALING, SampleArray, SampleSchema
 
-PAGE = Path(__file__).parents[1] / "docs" / "architecture.md"
+PAGE = ROOT / "docs" / "architecture.md"
 
 
 @pytest.fixture
 def documented():
     """The page's code, run; what it registers is removed at the end."""
-    for code in re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S):
+    for code in python_blocks(PAGE)[:2]:
         exec(compile(code, str(PAGE), "exec"), {"__name__": "documented"})
     yield
     for registry, name in ((network, "mine"), (objectives, "huber")):
         del registry._functions[name]
 
 
-def test_the_network_keeps_to_the_contract(documented, tmp_path):
-    case = contract.Case("mine", {"filters": 3})
+@pytest.mark.parametrize("shapes", [contract.PLAIN, contract.EVERYTHING])
+def test_the_network_keeps_to_the_contract(documented, tmp_path, shapes):
+    case = contract.Case("mine", {"filters": 3}, shapes)
     model = contract.build(case)
     contract.check_inputs_and_output(model, case)
     contract.check_gradients(model, case)

@@ -7,12 +7,10 @@ import pathlib
 import numpy as np
 import pandas as pd
 import pytest
-import xarray as xr
 
 import phire.evaluation
+from documented import ROOT, python_blocks
 from phire.evaluation import catalogue, evaluate, registry
-from phire.evaluation.accumulator import Statistic
-from phire.evaluation.definitions import CHANNEL, LOWER, Definition
 from phire.fields import ArraySource, Grid
 
 RANDOM = np.random.default_rng(0)
@@ -20,37 +18,12 @@ RANDOM = np.random.default_rng(0)
 
 @pytest.fixture
 def largest_error():
-    """A statistic registered for one test."""
-
-    @registry.statistic("largest_error")
-    class LargestError(Statistic):
-        """Largest absolute error of each field."""
-
-        title = "Largest error"
-        definitions = (
-            Definition("largest_error", "Largest error", "max |x − y|", CHANNEL, LOWER, "made up"),
-        )
-        summary = (("largest_error_mean", "largest_error"),)
-        series = ("times", "largest")
-        of_truth = False
-
-        def measure(self, truth, candidate):
-            if candidate is None:
-                return {}
-            error = np.abs(candidate.planes - truth.planes)
-            return {"times": truth.times, "largest": error.max((-2, -1))}
-
-        def result(self, state):
-            times, series = self.ordered(state)
-            dataset = xr.Dataset(coords=self.coordinates("channel"))
-            dataset["time"] = self.time_coordinate(times)
-            dataset["largest_error"] = (("channel", "time"), series["largest"].T, self.units())
-            dataset["largest_error_mean"] = ("channel", series["largest"].mean(0), self.units())
-            return dataset
-
+    """The statistic of docs/architecture.md, registered for one test."""
+    code = python_blocks(ROOT / "docs" / "architecture.md")[-1]
+    exec(compile(code, "docs/architecture.md", "exec"), {"__name__": "documented"})
     for cached in (catalogue.statistics, catalogue._definitions):
         cached.cache_clear()
-    yield LargestError
+    yield
     del registry.registry._functions["largest_error"]
     for cached in (catalogue.statistics, catalogue._definitions):
         cached.cache_clear()
