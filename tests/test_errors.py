@@ -2,7 +2,7 @@
 
 import pytest
 
-from phire.errors import InputError, naming_arguments
+from phire.errors import InputError, naming_arguments, naming_options
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,11 @@ def test_options_become_arguments(message, said):
 def test_other_errors_pass():
     with pytest.raises(KeyError), naming_arguments():
         raise KeyError("--x")
+
+
+def test_a_command_keeps_its_options():
+    with pytest.raises(InputError, match="pass --any-spacing"), naming_options():
+        with naming_arguments():
+            raise InputError("pass --any-spacing")
+    with pytest.raises(InputError, match="pass any_spacing"), naming_arguments():
+        raise InputError("pass --any-spacing")

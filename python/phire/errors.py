@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import re
 from collections.abc import Iterator
 
 _OPTION = re.compile(r"--([a-z][a-z-]*)")
 _COMMAND_LINE = re.compile(r"(`[^`]*`)")
+_in_command = contextvars.ContextVar("_in_command", default=False)
 
 
 class InputError(ValueError):
@@ -29,13 +31,26 @@ class WorkError(RuntimeError):
 def naming_arguments() -> Iterator[None]:
     """Raises mistakes within the block anew with Python's arguments in place of options.
 
-    ``--any-spacing`` becomes ``any_spacing``; command lines between backticks stay.
+    ``--any-spacing`` becomes ``any_spacing``; command lines between backticks stay. Within
+    :func:`naming_options` it changes nothing.
     """
     try:
         yield
     except InputError as error:
+        if _in_command.get():
+            raise
         pieces = _COMMAND_LINE.split(str(error))
         pieces[::2] = [
             _OPTION.sub(lambda match: match[1].replace("-", "_"), piece) for piece in pieces[::2]
         ]
         raise InputError("".join(pieces)) from error
+
+
+@contextlib.contextmanager
+def naming_options() -> Iterator[None]:
+    """Keeps the options in messages: the block is a console command."""
+    token = _in_command.set(True)
+    try:
+        yield
+    finally:
+        _in_command.reset(token)

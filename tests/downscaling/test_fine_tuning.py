@@ -35,8 +35,8 @@ def test_chosen_layers_of_another_run_are_fine_tuned(records, run, tmp_path, cap
     ("changed", "said"),
     [
         ({"network": "srgan-small,filters=6,blocks=1"}, "no layer of the network"),
-        ({"pretrained": True}, "--pretrained and --initialize-from both name"),
-        ({"trainable": ["dense*"]}, r"--trainable dense\* matches no layer"),
+        ({"pretrained": True}, "pretrained and initialize_from both name"),
+        ({"trainable": ["dense*"]}, r"trainable dense\* matches no layer"),
         ({"initialize_from": "nowhere"}, "nowhere does not exist"),
         ({"schedule": "step,after=99"}, "after=99 must be steps of the training's 3"),
     ],

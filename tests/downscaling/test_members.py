@@ -142,13 +142,13 @@ def test_a_store_has_no_members(stochastic, store, tmp_path):
 
 
 def test_members_of_a_deterministic_run_are_refused(run, store, coarse, tmp_path):
-    with pytest.raises(InputError, match=r"--members 5 needs a stochastic generator, but .*run is"):
+    with pytest.raises(InputError, match=r"members 5 needs a stochastic generator, but .*run is"):
         predict(run, store, tmp_path / "fine.nc", coarsen=4, members=5)
-    with pytest.raises(InputError, match=r"--seed is of stochastic"):
+    with pytest.raises(InputError, match=r"seed is of stochastic"):
         predict(run, store, tmp_path / "fine.nc", coarsen=4, seed=5)
     with pytest.raises(InputError, match=r"--members 0 must be"):
         PredictedSource(run, coarse, members=0)
-    with pytest.raises(InputError, match="--members is of generators"):
+    with pytest.raises(InputError, match="members is of generators"):
         predict("bicubic", store, tmp_path / "fine.nc", coarsen=4, members=2)
     assert not list(tmp_path.iterdir())
 

@@ -180,12 +180,12 @@ def corner_run(run, tmp_path_factory):
 
 
 def test_block_means_at_corners_are_refused(corner_run, store, coarse, tmp_path):
-    with pytest.raises(InputError, match=r"waves.h5 holds block means.*without --coarsen"):
+    with pytest.raises(InputError, match=r"waves.h5 holds block means.*without coarsen"):
         predict(corner_run, store, tmp_path / "fine.nc", coarsen=4)
     grid = open_store(store).grid
     with pytest.raises(InputError, match=r"--alignment corner"):
         PredictedSource(corner_run, coarse, grid)  # as phire-eval does
-    with pytest.raises(InputError, match=r"--alignment corner .*--coarsen"):
+    with pytest.raises(InputError, match=r"alignment corner .*coarsen"):
         predict("bicubic", store, tmp_path / "fine.nc", coarsen=4, alignment="corner")
     assert not list(tmp_path.iterdir())
 
@@ -326,13 +326,13 @@ def test_an_interpolation_is_written_like_a_prediction(run, store, coarse, tmp_p
         with xr.open_dataset(tmp_path / name) as dataset:
             np.testing.assert_allclose(dataset["vorticity"], expected[..., 1], atol=1e-9)
     for options, message in (
-        ({}, "needs --scale"),
-        ({"scale": 4, "coarsen": 4}, "--scale is that of --coarsen"),
-        ({"scale": 4, "tile": 8}, "--tile is of generators"),
+        ({}, "needs scale"),
+        ({"scale": 4, "coarsen": 4}, "scale is that of coarsen"),
+        ({"scale": 4, "tile": 8}, "tile is of generators"),
     ):
         with pytest.raises(InputError, match=message):
             predict("bicubic", store, tmp_path / "refused.nc", **options)
-    with pytest.raises(InputError, match="--scale is kept in the run"):
+    with pytest.raises(InputError, match="scale is kept in the run"):
         predict(run, store, tmp_path / "refused.nc", scale=4)
 
 

@@ -120,5 +120,5 @@ def test_corners_of_blocks_are_no_means(run, monkeypatch):
 
 
 def test_a_sampler_of_a_generator_is_refused(run, store, tmp_path):
-    with pytest.raises(InputError, match="leave --sampler out"):
+    with pytest.raises(InputError, match="leave sampler out"):
         predict(run, store, tmp_path / "a.nc", coarsen=4, sampler="heun")

@@ -154,11 +154,11 @@ def test_contents_are_parsed():
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"learning_rates": (1e-4, 1e-5)}, "--learning-rates has 2 rates for the 1 phases"),
+        ({"learning_rates": (1e-4, 1e-5)}, "learning_rates has 2 rates for the 1 phases"),
         ({"network_options": {"factors": (2, 3)}}, "whose product is the scale 4"),
         ({"network": "esrgan"}, "network 'esrgan' is unknown"),
-        ({"batch_size": 1000}, "--batch-size 1000 is larger"),
-        ({"select": "spectrum"}, "needs --validation"),
+        ({"batch_size": 1000}, "batch_size 1000 is larger"),
+        ({"select": "spectrum"}, "needs validation"),
         ({"objective": "content,content=nowhere"}, "nowhere"),
         ({"ema": 1.5}, "between 0 and 1"),
         ({"network_options": {"periodic": True}}, "periodic needs patches all around the globe"),
@@ -168,7 +168,7 @@ def test_contents_are_parsed():
         ({"objective": "srgan,discriminator=wgan"}, "discriminator 'wgan' is unknown"),
         ({"network_options": {"dropout": 0.1, "dropout_kind": "x"}}, "dropout_kind 'x' is unknown"),
         ({"schedule": "cosine,warmup=9999"}, "a warm-up of 9999 steps does not fit"),
-        ({"select": "distance", "validation": True}, "--select distance needs a metric"),
+        ({"select": "distance", "validation": True}, "select distance needs a metric"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(records, options, tmp_path, changed, said):

@@ -100,5 +100,5 @@ def test_groups_need_dates_and_two_of_them(sources, tmp_path):
     bare = ArraySource(truth.read(slice(None)), grid=GRID)
     with pytest.raises(InputError, match="no dates"):
         evaluate(bare, {"a": bare}, tmp_path, by=["season"])
-    with pytest.raises(InputError, match="--by week: it must be one of hour, month, season"):
+    with pytest.raises(InputError, match="by week: it must be one of hour, month, season"):
         evaluate(truth, {"a": other}, tmp_path, by=["week"])

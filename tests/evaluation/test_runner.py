@@ -258,10 +258,10 @@ def test_candidates_that_do_not_fit_are_refused(tmp_path, changes, named):
         ({"regions": {"a/b": (60, 0, 0, 90)}}, "a/b"),
         ({"regions": {"a": (0, 0, 60, 90)}}, "NORTH"),
         ({"regions": {"a": "missing.nc"}}, "missing.nc"),
-        ({"regions": {"a": "0,0,60,90"}}, "--region a=0,0,60,90: give NAME=NORTH"),
+        ({"regions": {"a": "0,0,60,90"}}, "region a=0,0,60,90: give NAME=NORTH"),
         (
             {"regions": {"a": "89.9,0,89,9"}},
-            "--region a=89.9,0,89,9 lies outside the data: no row",
+            "region a=89.9,0,89,9 lies outside the data: no row",
         ),
         ({"own": {"truth": source(TRUTH)}}, "taken"),
     ],

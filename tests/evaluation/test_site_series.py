@@ -75,5 +75,5 @@ def test_sites_are_named_on_the_command_line_or_in_a_file(tmp_path):
 
 
 def test_a_site_outside_the_data_is_refused(sources):
-    with pytest.raises(InputError, match=r"--site Oslo=59\.9,10\.8 lies outside the data"):
+    with pytest.raises(InputError, match=r"site Oslo=59\.9,10\.8 lies outside the data"):
         series_at_sites(*sources, sites={"Oslo": (59.9, 10.8)})

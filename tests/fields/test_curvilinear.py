@@ -130,7 +130,7 @@ def test_a_box_in_degrees_is_the_smallest_window_around_its_points(grid):
     assert inside[rows, columns].sum() == inside.sum() > 0
     for edge in (inside[rows][[0, -1]], inside[:, columns][:, [0, -1]].T):
         assert edge.any(1).all()
-    with pytest.raises(InputError, match="no point of"):
+    with pytest.raises(InputError, match="no point of the "):
         grid.window_between(-80, -70, 0, 10)
 
 

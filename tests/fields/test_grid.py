@@ -195,7 +195,7 @@ def test_windows():
     assert part.shape == (21, 8)
     assert grid.subgrid(slice(None), slice(None)) is grid
     assert Grid.pixels(4, 4).subgrid(slice(2), slice(2)).kind == "pixels"
-    with pytest.raises(InputError, match=r"no row of .* lies between 1° and 2°"):
+    with pytest.raises(InputError, match=r"no row of the .* lies between 1° and 2°"):
         grid.rows_between(1, 2)
 
 

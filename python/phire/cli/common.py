@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import click
 
 from phire import interruption
-from phire.errors import InputError, WorkError
+from phire.errors import InputError, WorkError, naming_options
 
 CONFIG = "phire.config"
 """Key of a context's ``--config`` path."""
@@ -82,7 +82,8 @@ class Command(Interruptible):
 
         if self.tensorflow:
             import_tensorflow()
-        with progress.quiet(ctx.params.pop("quiet")), _warnings_in_one_line(ctx):
+        quiet = progress.quiet(ctx.params.pop("quiet"))
+        with quiet, _warnings_in_one_line(ctx), naming_options():
             try:
                 made = super().invoke(ctx)
                 interruption.check()

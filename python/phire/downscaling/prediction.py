@@ -12,7 +12,7 @@ from phire.downscaling.interpolation import InterpolatedSource
 from phire.downscaling.output_notes import CountedSource, notes
 from phire.downscaling.resuming import kept
 from phire.downscaling.sampler_choice import check_samplers, swept, swept_output
-from phire.errors import InputError
+from phire.errors import InputError, naming_arguments
 from phire.fields import open_source, write_source
 from phire.fields.coarsening import (
     CoarsenedSource,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from phire.downscaling.trained_generator import TrainedGenerator
 
 
+@naming_arguments()
 def predict(
     run: str | os.PathLike,
     input: str | os.PathLike,

@@ -16,7 +16,7 @@ from phire.downscaling.objectives.supervised import PRETRAINING
 from phire.downscaling.residual_base import NETWORK, ResidualBase
 from phire.downscaling.run_inputs import recorded_inputs
 from phire.downscaling.task import Task
-from phire.errors import InputError
+from phire.errors import InputError, naming_arguments
 from phire.fields.units import difference
 from phire.networks import network as networks
 from phire.parts import Specification
@@ -42,6 +42,7 @@ objectives = all_objectives.within("phire.downscaling.objectives")
 SELECTIONS = {"loss": "val_loss", "spectrum": "val_log_spectral_error", "distance": "val_distance"}
 
 
+@naming_arguments()
 def train_generator(
     records: str | os.PathLike,
     out: str | os.PathLike,

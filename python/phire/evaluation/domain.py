@@ -73,7 +73,7 @@ class Domain:
             if not inside.any():
                 raise InputError(
                     f"--region {name}={given} lies outside the data: no point of "
-                    f"{grid.describe()} is in it."
+                    f"the {grid.describe()} is in it."
                 )
             return cls.masked(name, grid, inside)
         try:

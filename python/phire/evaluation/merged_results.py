@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from phire import files, progress
-from phire.errors import InputError
+from phire.errors import InputError, naming_arguments
 from phire.evaluation.candidate_differences import compare_candidates
 from phire.evaluation.city_statistics import count_cities
 from phire.evaluation.results import COMMAND, PROVENANCE, TRUTH, read_provenance
@@ -20,6 +20,7 @@ SHARED = ("truth", "times", "grid", "scale")
 """Options in which evaluations must agree to be compared."""
 
 
+@naming_arguments()
 def merge_results(
     folders: Sequence[str | os.PathLike],
     output: str | os.PathLike,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from phire import files, progress
-from phire.errors import InputError
+from phire.errors import InputError, naming_arguments
 from phire.evaluation import notes
 from phire.evaluation.accumulator import LAGS, Facts, Setting
 from phire.evaluation.candidate_differences import compare_candidates
@@ -38,6 +38,7 @@ CHUNK = 32
 """Times between two snapshots of the work."""
 
 
+@naming_arguments()
 def evaluate(
     truth: Source,
     candidates: Mapping[str, Source],

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from phire.errors import InputError
+from phire.errors import InputError, naming_arguments
 from phire.evaluation.accumulator import LAGS, Setting
 from phire.evaluation.catalogue import statistics
 from phire.evaluation.chunks import Task, Work, default_threads, measure_chunk
@@ -28,6 +28,7 @@ from phire.fields.ensemble import as_source
 from phire.fields.grid import EARTH_RADIUS
 
 
+@naming_arguments()
 def measure(
     name: str,
     truth: Any,

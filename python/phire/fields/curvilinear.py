@@ -257,7 +257,7 @@ class CurvilinearGrid(Grid):
         rows, columns = (np.flatnonzero(inside.any(axis)) for axis in (1, 0))
         if not len(rows):
             raise InputError(
-                f"no point of {self.describe()} lies between {south:g}° and {north:g}° N, "
+                f"no point of the {self.describe()} lies between {south:g}° and {north:g}° N, "
                 f"{west:g}° and {east:g}° E."
             )
         return tuple(slice(int(one[0]), int(one[-1]) + 1) for one in (rows, columns))

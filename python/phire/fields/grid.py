@@ -346,7 +346,7 @@ class Grid:
             (self.latitudes >= south - TOLERANCE) & (self.latitudes <= north + TOLERANCE)
         )
         if not len(inside):
-            raise InputError(f"no row of {self.describe()} lies between {south}° and {north}°.")
+            raise InputError(f"no row of the {self.describe()} lies between {south}° and {north}°.")
         return slice(int(inside[0]), int(inside[-1]) + 1)
 
     def columns_between(self, west: float, east: float) -> np.ndarray:

@@ -219,6 +219,6 @@ def test_a_residual_of_channels_that_low_lacks_is_told(records):
 
 
 def test_the_spectrum_cannot_select_a_denoiser(records, tmp_path):
-    with pytest.raises(InputError, match="--select spectrum is of objectives that generate"):
+    with pytest.raises(InputError, match="select spectrum is of objectives that generate"):
         train_generator(records, tmp_path / "run", network=NETWORK, objective="edm",
                         validation=records, select="spectrum", batch_size=16)  # fmt: skip
