@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 
 from phire.downscaling import PredictedSource, train_generator
+from phire.downscaling.task import Task
 from phire.downscaling.trained_generator import TrainedGenerator
 from phire.errors import InputError
 from phire.fields import ArraySource, CoarsenedSource, open_store
-from phire.records import write_downscaling_records
+from phire.fields.coarsening import block_mean
+from phire.networks import network
+from phire.records import open_records, write_downscaling_records
 
 ANY_SIZE = {
     "unet-small": "unet-small,widths=[4,8],blocks=1,groups=2",
@@ -77,3 +80,18 @@ def test_a_denoiser_of_one_size_takes_fields_of_at_least_a_tile(records, store, 
         PredictedSource(run, _coarse(store, 3, 8))
     with pytest.raises(InputError, match=r"--tile 3 .* tiles of 4 × 4 coarse points"):
         PredictedSource(run, _coarse(store, 6, 8), tile=3)
+
+
+def test_conserved_means_are_those_of_the_coarse_input(records):
+    """Before prediction restores them: in training, too, blocks are weighted by area."""
+    task = Task(open_records(records).schema, *network.resolve("srgan-small,filters=4"), True)
+    model = task.build_network()
+    batch = next(iter(open_records(records).dataset(8, seed=0)))
+    fine = model({name: batch[name] for name in model.input})
+    fine = task.normalization.invert(np.asarray(fine, "f8"))
+    low = task.normalization.invert(np.asarray(batch["low"], "f8"))
+    for field, coarse, (row, _) in zip(fine, low, batch["position"].numpy()):
+        rows = task.schema.domain.subgrid(slice(row, row + 16), slice(0, 16))
+        np.testing.assert_allclose(
+            block_mean(field[None], rows, 4)[0], coarse, atol=1e-4 * low.std()
+        )

@@ -13,6 +13,7 @@ from phire import progress
 from phire.downscaling.residual_base import ResidualBase
 from phire.downscaling.shapes import shapes_of
 from phire.errors import InputError
+from phire.fields.conservative_maps import cell_areas
 from phire.fields.normalization import Normalization
 from phire.networks import Shapes
 from phire.networks import network as networks
@@ -98,8 +99,9 @@ class Task:
         if self.conserve:
             low = self.schema.arrays["low"].normalization
             made = conserving(
-                made, self.shapes.scale, low, self.normalization, margin=self.shapes.margin
-            )
+                made, self.shapes.scale, low, self.normalization, margin=self.shapes.margin,
+                areas=_row_areas(self.schema),
+            )  # fmt: skip
         if self.start is not None:
             if [tuple(w.shape) for w in made.weights] != [w.shape for w in self.start]:
                 raise InputError(
@@ -112,6 +114,15 @@ class Task:
         if self.trainable:
             _fine_tune(made, self.trainable)
         return made
+
+
+def _row_areas(schema: SampleSchema) -> np.ndarray | None:
+    """Returns the area of a cell in each row of the domain; None where rows are not of one area."""
+    domain = schema.domain
+    if domain is None or "position" not in schema.arrays or not domain.has_points:
+        return None
+    areas = cell_areas(domain)
+    return areas[:, 0] / areas.mean() if np.allclose(areas, areas[:, :1]) else None
 
 
 def _initialize(network: keras.Model, source: keras.Model) -> None:

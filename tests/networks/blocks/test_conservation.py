@@ -57,6 +57,20 @@ def test_only_the_channels_of_both_sides_are_kept():
         np.testing.assert_allclose(fine[..., place], coarse[..., at], atol=1e-4 * spread)
 
 
+@pytest.mark.parametrize("window", [(), (3,)])
+def test_means_are_weighted_by_the_areas_of_the_rows(window):
+    areas = np.cos(np.deg2rad(np.arange(20, 84, 8.0)))
+    layer = Conservation(2, areas=areas)
+    fine = RANDOM.normal(size=(2, *window, 4, 6, 1)).astype("f4")
+    coarse = RANDOM.normal(size=(2, *window, 2, 3, 1)).astype("f4")
+    found = np.asarray(layer(fine, coarse, np.array([[0, 5], [4, 0]], "i4")))
+    for sample, rows in enumerate((areas[:4], areas[4:])):
+        blocks = found[sample].reshape(*window, 2, 2, 3, 2)
+        weights = rows.reshape(2, 2, 1, 1)
+        means = (blocks * weights).sum((-3, -1)) / (2 * weights.sum((-3, -1)))
+        np.testing.assert_allclose(means, coarse[sample, ..., 0], atol=1e-6)
+
+
 def test_windows_are_conserved_step_by_step():
     layer = Conservation(2)
     fine = RANDOM.normal(size=(2, 3, 4, 6, 1)).astype("f4")
