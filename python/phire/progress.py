@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
@@ -24,6 +25,9 @@ from phire import interruption
 Item = TypeVar("Item")
 
 _quiet: contextvars.ContextVar[bool] = contextvars.ContextVar("quiet", default=False)
+_collected: contextvars.ContextVar[list[str] | None] = contextvars.ContextVar(
+    "collected", default=None
+)
 
 
 @contextlib.contextmanager
@@ -36,9 +40,29 @@ def quiet(silent: bool = True) -> Iterator[None]:
         _quiet.reset(token)
 
 
+@contextlib.contextmanager
+def collected() -> Iterator[list[str]]:
+    """Within the block, lines for the user are collected in the list yielded, not printed."""
+    lines: list[str] = []
+    token = _collected.set(lines)
+    try:
+        yield lines
+    finally:
+        _collected.reset(token)
+
+
+@functools.cache
+def say_once(message: str) -> None:
+    """Prints a line for the user, the first time that it is given."""
+    say(message)
+
+
 def say(message: str) -> None:
     """Prints a line for the user, unless the command was told to be quiet."""
-    if not _quiet.get():
+    lines = _collected.get()
+    if lines is not None:
+        lines.append(message)
+    elif not _quiet.get():
         Console(stderr=True, highlight=False, soft_wrap=True).print(message, markup=False)
 
 

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from evaluation.synthetic import CANDIDATES, many, write_results
+from phire import progress
 from phire.cli import plot
 from phire.errors import InputError, WorkError
 from phire.evaluation import write_report
@@ -213,6 +214,19 @@ def test_processes_draw_the_same_figures(tmp_path):
     assert [path.name for path in one] == [path.name for path in two]
     for path in one:
         assert path.read_bytes() == (tmp_path / "2" / path.name).read_bytes(), path.name
+
+
+def test_processes_say_a_note_once_and_nothing_where_all_is_quiet(tmp_path, monkeypatch, capfd):
+    results = write_results(tmp_path / "results", rows=16, times=5, channels=("vorticity",))
+    for variable in ("CARTOPY_DATA_DIR", "XDG_DATA_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    options = {"names": ["panels-*", "map*"], "formats": ["png"], "dpi": 30, "processes": 2}
+    for silent, times in ((False, 1), (True, 0)):
+        progress.say_once.cache_clear()
+        with progress.quiet(silent):
+            draw_all(results, **options)
+        said = capfd.readouterr().err
+        assert said.count("without coastlines") == said.count("\n") == times, said
 
 
 def test_a_further_process_that_cannot_write_or_ends_is_told(tmp_path):

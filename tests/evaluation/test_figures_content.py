@@ -6,6 +6,7 @@ import pytest
 import xarray as xr
 
 from evaluation.synthetic import write_results
+from phire import progress
 from phire.errors import InputError
 from phire.evaluation.catalogue import definition, statistics
 from phire.evaluation.figures import coastlines
@@ -506,7 +507,7 @@ def test_without_coastlines_maps_are_drawn_and_the_user_is_told(
 ):
     monkeypatch.setenv("CARTOPY_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    coastlines.say_once.cache_clear()
+    progress.say_once.cache_clear()
     axes = panel(panel_figure(fields, channel="t"), "Truth")
     assert not axes.collections and axes.images
     said = capsys.readouterr().err

@@ -71,12 +71,6 @@ def read_lines(path: Path) -> tuple[np.ndarray, ...]:
     return tuple(lines)
 
 
-@functools.cache
-def say_once(message: str) -> None:
-    """Says something to the user, but not for every figure again."""
-    progress.say(message)
-
-
 def draw_coastlines(axes: Axes, extent: Sequence[float]) -> bool:
     """Draws coastlines on axes of longitude and latitude.
 
@@ -90,7 +84,7 @@ def draw_coastlines(axes: Axes, extent: Sequence[float]) -> bool:
     width = extent[1] - extent[0]
     lines = coastlines("110m" if width > 90 else "50m" if width > 20 else "10m")
     if lines is None:
-        say_once(
+        progress.say_once(
             "Maps are drawn without coastlines: cartopy or its Natural Earth shapefiles are not "
             "installed (pip install 'phire[maps]', then cartopy_feature_download.py physical)."
         )

@@ -8,6 +8,7 @@ not be guarded against it.
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import json
 import os
 import queue
@@ -18,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
 
-from phire import interruption
+from phire import interruption, progress
 from phire.errors import WorkError
 
 FIGURES_OF_A_PROCESS = 8
@@ -61,22 +62,24 @@ def outcomes(
         pool = ThreadPoolExecutor(processes)
         stack.callback(pool.shutdown, cancel_futures=True)
 
-        def outcome(name: str) -> tuple[str, str | None]:
+        def outcome(name: str, context: contextvars.Context) -> tuple[str, str | None]:
             chosen = free.get()
             try:
-                return name, chosen(name)
+                return name, context.run(chosen, name)
             finally:
                 free.put(chosen)
 
-        yield from pool.map(outcome, names)
+        # A thread begins without the caller's context, in which a command is quiet.
+        yield from pool.map(outcome, names, [contextvars.copy_context() for _ in names])
 
 
 @contextlib.contextmanager
 def _drawing_process(request: Mapping[str, Any]) -> Iterator[Draw]:
     """Starts a process that draws figures by name; yields the function that asks it."""
     process = subprocess.Popen(
-        [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+        [sys.executable, "-c", f"from {__name__} import main; main()"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
 
     def ask(line: Any) -> None:
         process.stdin.write(json.dumps(line) + "\n")
@@ -90,6 +93,8 @@ def _drawing_process(request: Mapping[str, Any]) -> Iterator[Draw]:
             raise WorkError(f"a process that draws figures ended, at {name}.") from None
         if "refused" in answer:
             raise OSError(*answer["refused"])
+        for line in answer["said"]:
+            progress.say_once(line)
         return answer["failed"]
 
     try:
@@ -111,12 +116,14 @@ def _answer() -> None:
     draw = drawing(**json.loads(sys.stdin.readline()))
     for line in sys.stdin:
         try:
-            answer = {"failed": draw(json.loads(line))}
+            with progress.collected() as said:
+                answer = {"failed": draw(json.loads(line)), "said": said}
         except OSError as error:
             answer = {"refused": [error.errno, error.strerror, error.filename]}
         print(json.dumps(answer), flush=True)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Runs a further process until its standard input ends or Ctrl-C comes."""
     with contextlib.suppress(KeyboardInterrupt), interruption.noticed():
         _answer()
