@@ -25,6 +25,9 @@ from phire.errors import WorkError
 FIGURES_OF_A_PROCESS = 8
 """Figures from which a further process saves more than its start takes (two seconds)."""
 
+_SILENT_IMPORT = "import signal; signal.signal(signal.SIGINT, signal.SIG_DFL)"
+"""Ctrl-C ends a process that is still importing, without a traceback; then ``main`` handles it."""
+
 Draw: TypeAlias = Callable[[str], "str | None"]
 """Draws the figure of a name; returns what went wrong, else None."""
 
@@ -77,7 +80,7 @@ def outcomes(
 def _drawing_process(request: Mapping[str, Any]) -> Iterator[Draw]:
     """Starts a process that draws figures by name; yields the function that asks it."""
     process = subprocess.Popen(
-        [sys.executable, "-c", f"from {__name__} import main; main()"],
+        [sys.executable, "-c", f"{_SILENT_IMPORT}; from {__name__} import main; main()"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
 
