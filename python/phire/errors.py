@@ -29,7 +29,7 @@ class WorkError(RuntimeError):
 
 @contextlib.contextmanager
 def naming_arguments() -> Iterator[None]:
-    """Raises mistakes within the block anew with Python's arguments in place of options.
+    """Rewrites the messages of mistakes within the block: arguments of Python, not options.
 
     ``--any-spacing`` becomes ``any_spacing``; command lines between backticks stay. Within
     :func:`naming_options` it changes nothing.

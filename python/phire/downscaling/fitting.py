@@ -92,10 +92,10 @@ def _write_records(
 
 
 def _split_times(store: str, time: Any, share: float) -> tuple[tuple, tuple]:
-    """Returns the range of times to train on, and that of the last share, to validate on.
+    """Splits the times: the last share of them validates, those before train.
 
     Raises:
-        InputError: The share is none, or leaves no field for one of them.
+        InputError: The share is not between 0 and 1, or one part has no field.
     """
     if not isinstance(share, (int, float)) or not 0 < share < 1:
         raise InputError(

@@ -126,7 +126,7 @@ def _row_areas(schema: SampleSchema) -> np.ndarray | None:
 
 
 def _initialize(network: keras.Model, source: keras.Model) -> None:
-    """Copies what corresponds, and says which layers begin anew."""
+    """Copies the weights of corresponding layers; names those that keep their initial weights."""
     new = copy_weights(source, network)
     if new:
         progress.say(f"layers that begin anew: {', '.join(new)}.")

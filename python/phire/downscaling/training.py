@@ -239,7 +239,7 @@ def _copy_inputs(run: Run, records: str | os.PathLike, residual: ResidualBase | 
 
 
 def _copy(source: Path, path: Path) -> None:
-    """Copies a file to where there is none."""
+    """Copies a file, unless the target exists."""
     if not path.exists():
         with files.replacing(path) as partial:
             shutil.copy(source, partial)

@@ -97,7 +97,7 @@ def _direction(value: np.ndarray, known: Definition) -> np.ndarray:
 
 
 def read_differences(output: str | os.PathLike) -> pd.DataFrame | None:
-    """Returns the table of differences of a folder of results; None where there is none."""
+    """Reads the table of differences from a results folder; None if there is no such file."""
     path = Path(output) / DIFFERENCES
     return pd.read_csv(path, keep_default_na=False) if path.is_file() else None
 

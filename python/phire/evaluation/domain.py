@@ -112,7 +112,7 @@ class Domain:
 
     @classmethod
     def parse(cls, name: str, grid: Grid, region: Any) -> Domain:
-        """A box of four numbers, a mask (array), or a NetCDF file that holds one mask.
+        """Reads a region: a box of four numbers, a mask (array), or a NetCDF file with one mask.
 
         Raises:
             InputError: It is none of these, or does not fit the grid.

@@ -52,7 +52,7 @@ VARIABLES = (
 
 @statistic("ensemble", function="ensemble_scores")
 class EnsembleScores(Statistic):
-    """CRPS, spread and skill, rank histogram; weighted by area.
+    """CRPS, spread, error of the mean and rank histogram, weighted by area.
 
     CRPS = E|X − y| − ½ E|X − X′| over the members, X′ a member drawn anew (plain) or another one
     (fair; Ferro 2014, doi:10.1002/qj.2270). ``spread`` is the root of the mean variance of members

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import functools
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -43,9 +44,9 @@ class GroupedTimes(Statistic):
         self.stays = any(one.stays for one in self.statistics.values())
 
     @classmethod
+    @abc.abstractmethod
     def grouping(cls, setting: Setting) -> tuple[np.ndarray, list[Any]]:
         """Returns the place (T,) of each time among the labels of the groups, and the labels."""
-        raise NotImplementedError
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:

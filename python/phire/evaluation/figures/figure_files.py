@@ -1,4 +1,4 @@
-"""Drawing all figures of a folder of results, or some of them anew."""
+"""Files of the figures that a results folder gives, written or redrawn."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ class ResultsFolder:
 
     @functools.cached_property
     def summary(self) -> pd.DataFrame | None:
-        """The table of scores, or None where there is none."""
+        """Table of scores; None if the folder has no summary."""
         path = self.path / "summary.csv"
         return pd.read_csv(path) if path.is_file() else None
 
