@@ -71,7 +71,8 @@ def ensemble_figure(
     left.set_title("Spread and error")
     right.axhline(1, color="black", linewidth=1, zorder=1)
     right.set_xlim(0, 1)
-    right.set_ylim(bottom=0)
+    # The axis' own margin is a share of the data's span, which is small for even ranks.
+    right.set_ylim(0, 1.1 * right.get_ylim()[1])
     right.set_xlabel("Rank of the truth among the members (share)")
     right.set_ylabel("Frequency relative to equal ranks")
     right.set_title("Rank histogram")
