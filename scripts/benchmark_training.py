@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from phire.cli.common import import_tensorflow
+from phire.cli.command import import_tensorflow
 
 import_tensorflow()  # as the commands do
 

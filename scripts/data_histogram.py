@@ -4,7 +4,7 @@
 import click
 import numpy as np
 
-from phire.cli.common import Command
+from phire.cli.command import Command
 
 
 def draw(results):

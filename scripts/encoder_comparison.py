@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from phire.cli.common import Command
+from phire.cli.command import Command
 from phire.errors import InputError
 
 

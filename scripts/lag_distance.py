@@ -3,7 +3,7 @@
 
 import click
 
-from phire.cli.common import Command
+from phire.cli.command import Command
 
 NAMES = {
     "learned": "learned distance",

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import click
 
-from phire.cli.common import Command
+from phire.cli.command import Command
 
 SCALE = 4
 PHASES = (6, 2)

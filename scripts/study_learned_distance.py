@@ -21,7 +21,7 @@ from pathlib import Path
 
 import click
 
-from phire.cli.common import Command
+from phire.cli.command import Command
 
 MEASURES = {
     "stage4": "learned, stage 4",

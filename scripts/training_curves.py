@@ -7,7 +7,7 @@ import click
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from phire.cli.common import Command
+from phire.cli.command import Command
 from phire.errors import InputError
 
 # Beside the loss, what a row of panels may show, with the label of its axis.

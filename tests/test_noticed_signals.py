@@ -16,7 +16,7 @@ import xarray as xr
 from click.testing import CliRunner
 
 from phire import files, interruption, progress
-from phire.cli.common import Command
+from phire.cli.command import Command
 from pipeline import start
 
 BOTH = pytest.mark.parametrize("number", interruption.SIGNALS)

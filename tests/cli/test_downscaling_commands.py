@@ -163,7 +163,7 @@ def test_training_takes_its_options_from_a_file(folder, tmp_path):
     ],
 )
 def test_an_unknown_part_is_refused_before_tensorflow_is_loaded(option, said, monkeypatch):
-    monkeypatch.setattr("phire.cli.common.import_tensorflow", None)  # a call would fail
+    monkeypatch.setattr("phire.cli.command.import_tensorflow", None)  # a call would fail
     printed = run(phire_train, "nowhere", "--out", "run", *option, status=2)
     assert said in printed
 

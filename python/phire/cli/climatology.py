@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from phire.cli.common import Command, CommaSeparated
+from phire.cli.command import Command
+from phire.cli.shared_options import time_option, variables_option
 
 
 @click.command("climatology", cls=Command)
@@ -23,12 +24,8 @@ from phire.cli.common import Command, CommaSeparated
     default=0,
     help="Harmonics of the year that the statistics follow; 0 for one value over the year.",
 )
-@click.option(
-    "--variables",
-    type=CommaSeparated(str, name="NAME,..."),
-    help="Variables to take.  [default: all]",
-)
-@click.option("--time", metavar="START,STOP", help="Times to take, half-open.")
+@variables_option
+@time_option
 def main(source, output, **options):
     """Fit mean and standard deviation of the fields of SOURCE; write OUTPUT (.h5)."""
     from phire.fields import climatology

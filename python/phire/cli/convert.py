@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
-from phire.cli.common import Command, CommaSeparated
+from phire.cli.comma_separated import CommaSeparated
+from phire.cli.command import Command
+from phire.cli.shared_options import level_option, regridding_options, time_option
 
 
 @click.command("convert", cls=Command)
@@ -26,33 +28,15 @@ from phire.cli.common import Command, CommaSeparated
     type=CommaSeparated(str, 2, "U,V"),
     help="Channels of wind along the axes of a projected grid, to turn to the east and north.",
 )
-@click.option("--level", type=float, help="Level to take, where variables have several.")
+@level_option
 @click.option("--member", type=int, help="Member to take, where the source is an ensemble.")
-@click.option("--time", metavar="START,STOP", help="Times to take, half-open.")
+@time_option
 @click.option(
     "--region",
     type=CommaSeparated(float, 4, "N,W,S,E"),
     help="Region to take, in degrees; it may run across the grid's seam.",
 )
-@click.option("--like", type=click.Path(), help="File whose grid to bring all channels to.")
-@click.option(
-    "--grid",
-    metavar="SPEC",
-    help="Grid to bring all channels to, as of phire regrid; spherical-harmonic coefficients need "
-    "KIND:ROWS, such as gaussian:320.",
-)
-@click.option(
-    "--method",
-    type=click.Choice(["conservative", "bilinear", "nearest", "bicubic"]),
-    default="conservative",
-    help="Of regridding.",
-)
-@click.option(
-    "--least-valid",
-    type=float,
-    default=0.5,
-    help="Least share of the weights on values that are not missing, of regridding.",
-)
+@regridding_options
 @click.option(
     "--every",
     metavar="PERIOD:STATISTIC[,NAME=STATISTIC...]",

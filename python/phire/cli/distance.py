@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from phire.cli.common import Command
+from phire.cli.command import Command
 from phire.cli.paths import FIELDS, METRIC, NETCDF_OUTPUT, Named
+from phire.cli.shared_options import layer_option, time_option
 
 
 @click.command("distance", cls=Command, tensorflow=True)
@@ -30,13 +31,13 @@ from phire.cli.paths import FIELDS, METRIC, NETCDF_OUTPUT, Named
     default=None,
     help="NetCDF file of maps of the distance, on the grid of the layer's features.",
 )
-@click.option("--layer", default=None, help="A layer other than the metric's, such as stage3.")
+@layer_option
 @click.option(
     "--frechet",
     is_flag=True,
     help="Also the Fréchet distance of the features of all fields, and its small-sample bias.",
 )
-@click.option("--time", default=None, metavar="START,STOP", help="Times to compare, half-open.")
+@time_option
 def main(metric, truth, candidates, output, map_output, layer, frechet, time, overwrite):
     """Print the learned distance of each B from A, a line a time, as CSV.
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from phire.cli.common import Command, CommaSeparated
+from phire.cli.comma_separated import CommaSeparated
+from phire.cli.command import Command
 from phire.cli.paths import MODEL_FOLDER, STATISTICS
 
 

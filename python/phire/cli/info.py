@@ -8,7 +8,7 @@ import os
 
 import click
 
-from phire.cli.common import Command, import_tensorflow
+from phire.cli.command import Command, import_tensorflow
 
 DESCRIPTIONS = (
     ("fields", "describe_climatology"),

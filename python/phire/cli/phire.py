@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from phire.cli.common import Interruptible, usage_in_one_sentence
+from phire.cli.command import Interruptible, usage_in_one_sentence
 
 SUBCOMMANDS = {
     "simulate": "Simulate shallow water on the sphere and store its vorticity and divergence.",

@@ -2,7 +2,9 @@
 
 import click
 
-from phire.cli.common import Command, CommaSeparated, sampling_options
+from phire.cli.comma_separated import CommaSeparated
+from phire.cli.command import Command
+from phire.cli.shared_options import patch_options, sampling_options
 
 FILE = "FILE[:NAMES]"
 
@@ -34,9 +36,8 @@ FILE = "FILE[:NAMES]"
 @click.option(
     "--covariates", type=CommaSeparated(), default=(), help="Of hour, day: sine and cosine of each."
 )
-@click.option("--patch", type=CommaSeparated(int, 2, "H,W"), default="96,96", help="Patch size.")
+@patch_options("96,96", patches_per_field=20)
 @click.option("--scale", type=int, default=4, help="High over low resolution.")
-@click.option("--patches-per-field", type=int, default=20, help="Patches of each field.")
 @click.option("--whole-fields", is_flag=True, help="One record a field, of all of it.")
 @click.option("--margin", type=int, default=0, help="Coarse points of context around a patch.")
 @click.option(
@@ -51,11 +52,6 @@ FILE = "FILE[:NAMES]"
     "--regrid", type=click.Choice(["bilinear", "conservative"]), default="bilinear",
     help="How coarse input off the blocks is brought to them.",
 )  # fmt: skip
-@click.option(
-    "--latitudes",
-    type=CommaSeparated(float, 2, "SOUTH,NORTH"),
-    help="Where the patches' centres lie, degrees.  [default: everywhere]",
-)
 @click.option(
     "--least-valid", type=float, default=0.5,
     help="Share of a patch's targets that must be present with --missing mask.",

@@ -6,8 +6,10 @@ import os
 
 import click
 
-from phire.cli.common import Command, CommaSeparated, import_tensorflow
+from phire.cli.comma_separated import CommaSeparated
+from phire.cli.command import Command, import_tensorflow
 from phire.cli.paths import FIELDS, INTERPOLATIONS, METRIC, RUN, CheckedPath, Named
+from phire.cli.shared_options import cluster_options
 
 
 class _Candidate(CheckedPath):
@@ -108,8 +110,7 @@ class _Candidate(CheckedPath):
 @click.option(
     "--chunk", type=click.IntRange(1), default=32, help="Times between snapshots of the work."
 )
-@click.option("--workers", type=click.IntRange(1), default=None, help="Processes to spread over.")
-@click.option("--scheduler", default=None, help="Address of a dask scheduler to spread over.")
+@cluster_options
 @click.option("--report/--no-report", default=True, help="Draw the figures, write the report.")
 def main(
     truth, candidates, output, compared, climatology, learned, variables, lags, scale, minimum,

@@ -2,19 +2,17 @@
 
 import click
 
-from phire.cli.common import Command, CommaSeparated, training_options
+from phire.cli.comma_separated import CommaSeparated
+from phire.cli.command import Command
 from phire.cli.part_choice import PartChoice
 from phire.cli.paths import CONTENT, METRIC, RECORDS, RUN, STATISTICS
+from phire.cli.shared_options import schedule_option, training_options, validation_option
 
 
 @click.command("phire-train", cls=Command, tensorflow=True)
 @click.argument("records", type=RECORDS)
 @click.option("--out", required=True, type=click.Path(), help="The run directory to make.")
-@click.option(
-    "--validation",
-    type=RECORDS,
-    help="Records to validate on after each epoch.",
-)
+@validation_option
 @click.option(
     "--network",
     type=PartChoice("network"),
@@ -31,12 +29,7 @@ from phire.cli.paths import CONTENT, METRIC, RECORDS, RUN, STATISTICS
     default="srgan",
     help="What trains it, with options such as content=mse: phire parts objective.",
 )
-@click.option(
-    "--schedule",
-    type=PartChoice("schedule"),
-    default="constant",
-    help="Schedule of the learning rates: phire parts schedule.",
-)
+@schedule_option("constant")
 @click.option(
     "--epochs",
     type=CommaSeparated(int, name="N,..."),

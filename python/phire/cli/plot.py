@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from phire.cli.common import Command
+from phire.cli.command import Command
 
 
 @click.command("plot", cls=Command, overwrites=False)

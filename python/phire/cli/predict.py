@@ -2,8 +2,9 @@
 
 import click
 
-from phire.cli.common import Command, import_tensorflow
+from phire.cli.command import Command, import_tensorflow
 from phire.cli.paths import FIELDS_OUTPUT, INTERPOLATIONS, NAMED_FIELDS, CheckedPath
+from phire.cli.shared_options import time_option
 
 
 @click.command("predict", cls=Command)
@@ -11,7 +12,7 @@ from phire.cli.paths import FIELDS_OUTPUT, INTERPOLATIONS, NAMED_FIELDS, Checked
 @click.argument("input", type=NAMED_FIELDS)
 @click.argument("output", type=FIELDS_OUTPUT)
 @click.option("--coarsen", type=int, help="Take fine fields and coarsen them by this first.")
-@click.option("--time", metavar="START,STOP", help="Times to use, half-open.")
+@time_option
 @click.option("--network", default="generator", help="Name of the network in the run.")
 @click.option("--epoch", help="A number or best.  [default: the end of training]")
 @click.option("--tile", type=int, help="Largest side of a tile in coarse pixels.  [default: 128]")

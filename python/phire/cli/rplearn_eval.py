@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from phire.cli.common import Command
+from phire.cli.command import Command
 from phire.cli.paths import RECORDS, RUN
 
 

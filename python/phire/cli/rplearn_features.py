@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import click
 
-from phire.cli.common import Command
+from phire.cli.command import Command
 from phire.cli.paths import FIELDS, FIELDS_OUTPUT, METRIC
+from phire.cli.shared_options import layer_option, time_option
 
 
 @click.command("rplearn-features", cls=Command, tensorflow=True)
 @click.argument("metric", type=METRIC)
 @click.argument("source", type=FIELDS)
 @click.argument("output", type=FIELDS_OUTPUT)
-@click.option("--layer", default=None, help="A layer other than the metric's, such as stage3.")
-@click.option("--time", default=None, metavar="START,STOP", help="Times to use, half-open.")
+@layer_option
+@time_option
 def main(metric, source, output, layer, time, overwrite):
     """Write METRIC's features of SOURCE's fields to OUTPUT (.h5 store or .nc), a channel each.
 

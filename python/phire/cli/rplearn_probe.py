@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import click
 
-from phire.cli.common import Command, CommaSeparated
+from phire.cli.comma_separated import CommaSeparated
+from phire.cli.command import Command
 from phire.cli.paths import FIELDS, METRIC, NETCDF_OUTPUT
+from phire.cli.shared_options import layer_option
 
 
 @click.command("rplearn-probe", cls=Command, tensorflow=True)
 @click.argument("metric", type=METRIC)
 @click.argument("source", type=FIELDS)
 @click.option("--out", "output", required=True, type=NETCDF_OUTPUT, help="NetCDF file of results.")
-@click.option("--layer", default=None, help="A layer other than the metric's, such as stage3.")
+@layer_option
 @click.option(
     "--wind",
     default=None,

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import click
 
-from phire.cli.common import Command, training_options
+from phire.cli.command import Command
 from phire.cli.part_choice import PartChoice
 from phire.cli.paths import RECORDS
+from phire.cli.shared_options import schedule_option, training_options, validation_option
 
 BY_NETWORK = "[default: by the network]"
 
 
 @click.command("rplearn-train", cls=Command, tensorflow=True)
 @click.argument("records", type=RECORDS)
-@click.option(
-    "--validation",
-    type=RECORDS,
-    default=None,
-    help="Held-out pair records.",
-)
+@validation_option
 @click.option("--out", "run", required=True, type=click.Path(), help="The run's directory.")
 @click.option(
     "--network",
@@ -32,12 +28,7 @@ BY_NETWORK = "[default: by the network]"
     default="temporal-distance",
     help="The pretext task and its options: phire parts objective.",
 )
-@click.option(
-    "--schedule",
-    type=PartChoice("schedule"),
-    default="plateau",
-    help="Schedule of the learning rate: phire parts schedule.",
-)
+@schedule_option("plateau")
 @click.option(
     "--classes", type=int, default=None, help="Lags to tell apart; by default all in the records."
 )

@@ -6,7 +6,7 @@ import shlex
 
 import click
 
-from phire.cli.common import Command
+from phire.cli.command import Command
 
 
 @click.command("run", cls=Command, overwrites=False)

@@ -2,7 +2,7 @@
 
 import click
 
-from phire.cli.common import Command
+from phire.cli.command import Command
 
 
 @click.command("simulate", cls=Command)

@@ -1,4 +1,4 @@
-"""Base of the console commands: options from a file, and errors in one sentence."""
+"""Base class of the console commands: options from a file, and errors in one sentence."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import platform
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -233,141 +233,3 @@ def _as_given(option: click.Option, value: Any) -> Any:
     if isinstance(value, list):
         return [str(item) for item in value]
     return str(value)
-
-
-class CommaSeparated(click.ParamType):
-    """A list given as ``A,B,...``; each part converted by ``convert_part``."""
-
-    def __init__(
-        self, convert_part: Callable[[str], Any] = str, length: int | None = None, name: str = ""
-    ) -> None:
-        self.convert_part = convert_part
-        self.length = length
-        part = convert_part.__name__
-        self.name = name or (",".join([part] * length) if length else f"{part},...")
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if isinstance(value, tuple):
-            return value
-        form = getattr(param, "metavar", None) or self.name
-        try:
-            parts = tuple(self.convert_part(part.strip()) for part in str(value).split(","))
-        except ValueError:
-            parts = None
-        if parts is None or self.length not in (None, len(parts)):
-            self.fail(f"{value!r} is not of the form {form}.", param, ctx)
-        return parts
-
-
-def sampling_options(masks: bool = False) -> Callable:
-    """Options that the commands which sample records share, as a decorator.
-
-    Args:
-        masks: The records can mark missing values.
-    """
-    policies = ["skip", "fill", "error", *(["mask"] if masks else [])]
-    options = [
-        click.option("--time", metavar="START,STOP", help="Times to use, half-open."),
-        click.option("--shards", type=int, default=8, help="Number of TFRecord files."),
-        click.option(
-            "--compression",
-            type=click.Choice(["none", "zlib", "gzip"]),
-            default="none",
-            help="Compression of the files.",
-        ),
-        click.option(
-            "--dtype",
-            type=click.Choice(["float32", "float16"]),
-            default="float32",
-            help="Type of the pixels.",
-        ),
-        click.option(
-            "--normalization",
-            metavar="KIND,NAME=KIND...",
-            help="Of log1p, z, minmax, log:EPS, sqrt, none, for all and for channels by name.  "
-            "[default: that of --statistics, else log1p]",
-        ),
-        click.option(
-            "--statistics",
-            type=click.Path(),
-            help="Statistics to take (a JSON file or other records) instead of fitting them.",
-        ),
-        click.option(
-            "--missing",
-            type=click.Choice(policies),
-            default="skip",
-            help="Patches with missing values: not drawn, filled with the mean, or refused"
-            + (", or drawn with a mask." if masks else "."),
-        ),
-        click.option("--seed", type=int, default=0, help="Seed of the draw."),
-        *cluster_options(),
-    ]
-
-    def decorate(function: Callable) -> Callable:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
-
-
-def cluster_options() -> list[Callable]:
-    """``--workers`` and ``--scheduler``."""
-    return [
-        click.option("--workers", type=int, help="Processes to spread the work over."),
-        click.option("--scheduler", help="Address of a running dask cluster."),
-    ]
-
-
-def training_options(function: Callable) -> Callable:
-    """The options that the commands which train share."""
-    options = [
-        click.option(
-            "--patience",
-            type=int,
-            help="Epochs without a fall of the score that chooses the best, after which a phase "
-            "ends.",
-        ),
-        click.option(
-            "--min-delta", type=float, default=0.0, help="Least fall that counts for --patience."
-        ),
-        click.option(
-            "--restore-best",
-            is_flag=True,
-            help="End each phase with the weights of its best epoch instead of the last.",
-        ),
-        click.option("--ema", type=float, help="Decay of a moving average of the weights."),
-        click.option("--clip-norm", type=float, help="Largest norm of all gradients together."),
-        click.option("--clip-value", type=float, help="Largest component of a gradient."),
-        click.option(
-            "--weight-decay",
-            type=float,
-            help="Share of the weights, times the learning rate, taken off in a step.",
-        ),
-        click.option("--seed", type=int, default=0, help="Seed of weights and of the order."),
-        click.option(
-            "--devices",
-            type=click.Choice(["auto", "cpu", "gpu", "multiworker"]),
-            default="auto",
-            help="Where to train; several machines are named by TF_CONFIG.",
-        ),
-        click.option(
-            "--precision",
-            type=click.Choice(["float32", "bfloat16", "float16"]),
-            default="float32",
-            help="Type that the networks compute in.",
-        ),
-        click.option("--jit", is_flag=True, help="Compile the steps with XLA."),
-        click.option(
-            "--deterministic", is_flag=True, help="Same bits again, interrupted or not (CPU)."
-        ),
-        click.option(
-            "--checkpoint-minutes", type=float, default=10.0, help="Time between checkpoints."
-        ),
-        click.option(
-            "--checkpoint-steps", type=int, help="Steps between checkpoints, instead of a time."
-        ),
-    ]
-    for option in reversed(options):
-        function = option(function)
-    return function

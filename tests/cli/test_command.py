@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from phire import progress
-from phire.cli.common import Command, CommaSeparated
+from phire.cli.comma_separated import CommaSeparated
+from phire.cli.command import Command
 from phire.errors import InputError, WorkError
 
 
