@@ -29,7 +29,7 @@ from phire.training.run import prepare_run
 DL4DS = "filters=3,blocks=1"
 RICH = (
     "attention,localized,normalization=layer,dropout=0.1,dropout_kind=mcspatialdrop,separable,"
-    "activation=gelu,output_activation=softplus,add=bicubic,add_channels=[1]"
+    "activation=gelu,output_activation=softplus,add=bicubic,add_channels=[1],masked"
 )
 LOCAL = RICH.replace("attention,", "")
 SWIN = "filters=4,depths=[2],heads=1,window_size=2,upsampling_filters=4"
@@ -64,13 +64,16 @@ def cases():
 CASES = list(cases())
 DOMAIN = Grid.regional(np.linspace(60, 50, 16), np.linspace(0, 12, 24))
 CHANNELS = {"low": ("psl", "tas"), "high": ("tas",), "static": ("orography",),
-            "auxiliary": ("satellite",), "time": ("sine",), "valid": ("tas",)}  # fmt: skip
+            "auxiliary": ("satellite",), "time": ("sine",), "valid": ("tas",),
+            "low_valid": ("psl", "tas")}  # fmt: skip
 MARGIN, SCALE = 1, 2
+MISSING = (2, 7)
+"""Coarse point of the whole field that misses a channel."""
 
 
 def schema(window):
     sizes = {"low": (6, 6), "high": (8, 8), "static": (8, 8), "auxiliary": (8, 8), "time": (),
-             "valid": (8, 8)}  # fmt: skip
+             "valid": (8, 8), "low_valid": (6, 6)}  # fmt: skip
     arrays = {}
     for name, channels in CHANNELS.items():
         steps = () if window is None or name in ("static", "time") else (window,)
@@ -93,6 +96,7 @@ def batch(described):
     }
     arrays["valid"] = (arrays["valid"] > -1).astype("f4")
     arrays["high"] = np.where(arrays["valid"] > 0, arrays["high"], np.nan)
+    arrays["low_valid"] = (arrays["low_valid"] > -1).astype("f4")
     arrays["position"] = np.array([[0, 2], [6, 10]], "i4")
     return {name: tf.constant(value) for name, value in arrays.items()}
 
@@ -107,6 +111,7 @@ def whole_field(window):
         for name, lead in (("static", ()), ("auxiliary", (1, *steps)))
     }
     low = random.normal(size=(1, *steps, height // 2 + 2, width // 2 + 2, 2)).astype("f4")
+    low[..., MISSING[0] + 1, MISSING[1] + 1, 0] = np.nan
     return WholeFields(
         low, coarsen_grid(DOMAIN, SCALE, "cell"), DOMAIN, np.array([86400]),
         context=((1, 1), (1, 1)), static=fine["static"], auxiliary=fine["auxiliary"],
@@ -169,10 +174,15 @@ def test_trained_saved_predicted_in_tiles(specification, window, tmp_path):
     np.testing.assert_array_equal(generator.network(samples), network(samples))
     field = whole_field(window)
     whole = generator(field, seed=4)
-    assert whole.shape == (1, 1, *DOMAIN.shape, 1) and np.isfinite(whole).all()
+    assert whole.shape == (1, 1, *DOMAIN.shape, 1)
+    missing = np.zeros(DOMAIN.shape, bool)
+    missing[MISSING[0] * SCALE :, MISSING[1] * SCALE :][:SCALE, :SCALE] = True
+    np.testing.assert_array_equal(np.isnan(whole[0, 0, ..., 0]), missing)
+    if "low_valid" in network.input:  # what stands in for the missing value is not read
+        np.testing.assert_array_equal(generator(field, fill="mean", seed=4), whole)
     if generator.halo is not None:
         tiled = generator(field, tile=8, seed=4)
-        np.testing.assert_allclose(tiled, whole, atol=1e-5 * max(1, np.abs(whole).max()))
+        np.testing.assert_allclose(tiled, whole, atol=1e-5 * max(1, np.nanmax(np.abs(whole))))
 
 
 def test_deepesd_is_of_whole_fields(tmp_path):

@@ -75,7 +75,7 @@ SMALL: dict[str, list[Case]] = {
                       for shapes in (ALIGNED, EVERYTHING)],
     "conv-swin2sr": [Case("conv-swin2sr", SWIN, ALIGNED),
                      Case("conv-swin2sr", {**SWIN, "preset": "deepr"}, DEEPR)],
-    "convnet": [Case("convnet", {**DL4DS, "add": "bilinear"}, ALIGNED)],
+    "convnet": [Case("convnet", {**DL4DS, "add": "bilinear", "masked": True}, ALIGNED)],
     "convnext": [Case("convnext", {**DL4DS, "upsampling": "transposed"})],
     "deepesd": [Case("deepesd", {"filters": (6, 4, 2)}, EVERYTHING),
                 Case("deepesd", {"filters": (6, 4, 2), "points": [0, 7, 319]})],
@@ -137,12 +137,14 @@ def sample(model: keras.Model, case: Case, batch: int = 2, seed: int = 0) -> dic
     random = np.random.default_rng(seed)
     arrays = {}
     for name, tensor in inputs_of(model).items():
-        known = case.shapes.low if name == "low" else case.shapes.high
+        known = case.shapes.low if name in ("low", "low_valid") else case.shapes.high
         if case.shapes.window is not None:
             known = (case.shapes.window, *known)
         shape = [a if a is not None else b for a, b in zip(tensor.shape[1:], known)]
         if name in ("seed", "position"):
             arrays[name] = random.integers(0, 99, (batch, 2)).astype("int32")
+        elif name == "low_valid":
+            arrays[name] = np.ones((batch, *shape), "float32")
         elif name == "noise_level":
             arrays[name] = random.uniform(0.5, 2, (batch, *shape)).astype("float32")
         else:
@@ -158,7 +160,7 @@ def inputs_of(model: keras.Model) -> dict[str, Any]:
 def check_inputs_and_output(model: keras.Model, case: Case) -> None:
     """The inputs are the sample's, all named arrays among them; the output is fine and float32."""
     known = {"low", "static", "auxiliary", "time", "position", "noise", "seed", "noisy",
-             "noise_level"}  # fmt: skip
+             "noise_level", "low_valid"}  # fmt: skip
     assert set(inputs_of(model)) <= known
     assert {"low", *case.inputs} - {"margin"} <= set(inputs_of(model))
     lead = () if case.shapes.window is None else (case.shapes.window,)

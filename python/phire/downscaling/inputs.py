@@ -17,7 +17,7 @@ def network_inputs(
         network: A network of named inputs.
         batch: Arrays of a sample by name. ``noise`` and ``seed`` are taken from it where it has
             them, else drawn; ``position`` is zero where it is missing, as if every patch began at
-            the domain's first point.
+            the domain's first point, and ``low_valid`` is one: all coarse values are present.
         seed: (2,) integers; the same seed draws the same numbers.
 
     Raises:
@@ -36,6 +36,8 @@ def network_inputs(
             found[name] = tf.random.stateless_uniform(
                 [size, 2], _salted(seed, 2), minval=None, maxval=None, dtype=tf.int32
             )
+        elif name == "low_valid":
+            found[name] = tf.ones_like(batch["low"])
         elif name == "position":
             found[name] = tf.zeros([size, 2], tf.int32)
         else:

@@ -134,6 +134,8 @@ def _check(path: str | os.PathLike, config: Mapping[str, Any], schema: SampleSch
         )
     for name, array in theirs.arrays.items():
         other = schema.arrays.get(name)
+        if name == "low_valid":
+            continue  # where it is missing, all coarse values are present
         if other is None or (name != "valid" and other.channels != array.channels):
             raise InputError(
                 f"residual={path} reads {name} of {', '.join(array.channels)}, which the records "

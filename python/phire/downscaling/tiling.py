@@ -131,6 +131,7 @@ def apply_in_tiles(
     scale: int,
     halo: int | None,
     tile: int,
+    coarse: Mapping[str, np.ndarray] | None = None,
     fine: Mapping[str, np.ndarray] | None = None,
     constant: Mapping[str, np.ndarray] | None = None,
     margin: int = 0,
@@ -150,6 +151,7 @@ def apply_in_tiles(
         scale: Refinement.
         halo: Coarse pixels; None takes each field as one tile.
         tile: Largest side of a tile without its halo, coarse pixels.
+        coarse: Further arrays of the shape of ``low`` by name.
         fine: Further maps (n, …, h·scale, w·scale, Ca) by name.
         constant: Arrays (n, …) by name that are the same for all tiles of a field.
         margin: Coarse points of context around ``low``.
@@ -165,7 +167,11 @@ def apply_in_tiles(
         halo, tile = 0, max(height, width)
     extension = Extension.of(grid, halo + margin if halo else 0)
     context = extension.without(margin)
-    low = _extended_low(low, extension, context, margin)
+    lows = {
+        name: _extended_low(array, extension, context, margin)
+        for name, array in {"low": low, **(coarse or {})}.items()
+    }
+    low = lows["low"]
     maps = {name: context(array, scale) for name, array in (fine or {}).items()}
     # (rows, columns) of the extended fields without their margin.
     full = tuple(size - 2 * margin for size in low.shape[-3:-1])
@@ -185,7 +191,10 @@ def apply_in_tiles(
         together = max(2, (tile + 2 * halo) ** 2 // math.prod(shape))
         for start in range(0, len(alike), together):
             some = alike[start : start + together]
-            batch = {"low": np.stack([low[(i, ..., *one.coarse(margin))] for i, one in some])}
+            batch = {
+                name: np.stack([array[(i, ..., *one.coarse(margin))] for i, one in some])
+                for name, array in lows.items()
+            }
             for name, array in maps.items():
                 batch[name] = np.stack([array[(i, ..., *one.fine(scale))] for i, one in some])
             for name, array in (constant or {}).items():

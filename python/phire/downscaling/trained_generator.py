@@ -365,6 +365,10 @@ class TrainedGenerator:
         missing = missing.reshape(*fields.low.shape[:-1], 1)
         return filled, fields.inner(fields.asked(missing))[..., 0]
 
+    def _present(self, fields: WholeFields) -> np.ndarray:
+        """Coarse values that are present, 1 or 0, with the margin on every side."""
+        return self._with_context(np.isfinite(fields.low).astype(np.float32), fields)
+
     def _with_context(self, low: np.ndarray, fields: WholeFields) -> np.ndarray:
         """Coarse fields with the margin on every side: theirs, else the nearest there is."""
         margin = self.schema.margin
@@ -419,6 +423,7 @@ class TrainedGenerator:
         return apply_in_tiles(
             self._run, low, fields.coarse,
             scale=self.scale, halo=self.halo, tile=tile, fine=fine, constant=constant,
+            coarse={"low_valid": self._present(fields)} if "low_valid" in inputs else None,
             margin=self.schema.margin, channels=len(self.channels) * self._parameters,
             position=fields.position if "position" in inputs else None,
         )  # fmt: skip

@@ -24,7 +24,7 @@ from phire.records.matching import CoarseGrid, coarse_grid, coarse_part, common_
 from phire.records.patch_cutting import Cuts
 from phire.records.sampled_records import Draft, Made, Sampled, check_dtype, get_normalization
 from phire.records.sampling import Blocked, PatchPlan, Window, plan_patches, window
-from phire.records.schema import DOWNSCALING, SampleArray, SampleSchema
+from phire.records.schema import DOWNSCALING, PRESENCE, SampleArray, SampleSchema
 from phire.records.statics import read_static
 from phire.records.stations import MASK, PREFIX, Stations, read_stations
 
@@ -184,9 +184,11 @@ class Samples:
 
     # Fields, drawing and arranging
 
-    def draft(self, options: dict, *, masked: bool = False, least_valid: float = 0.5) -> Draft:
+    def draft(
+        self, options: dict, *, presence: Sequence[str] = (), least_valid: float = 0.5
+    ) -> Draft:
         """Returns the plan of the draw; see :class:`phire.records.sampled_records.Draft`."""
-        fields = self.fields(masked)
+        fields = self.fields(presence)
         shape = self.shape
         steps = shape.window or 1
         per_field = options["patches_per_field"] or 1
@@ -205,12 +207,17 @@ class Samples:
 
         return Draft(
             fields, self.place, draw, arrange, fit,
-            masked=lambda: self.draft(options, masked=True, least_valid=least_valid),
-            least_valid=least_valid if masked else None,
+            masked=lambda names: self.draft(options, presence=names, least_valid=least_valid),
+            least_valid=least_valid if presence else None,
         )  # fmt: skip
 
-    def fields(self, masked: bool) -> SampleFields:
-        """The arrays of pixels and what they are read from."""
+    def fields(self, presence: Sequence[str]) -> SampleFields:
+        """Returns the arrays of pixels and what they are read from.
+
+        Args:
+            presence: Names of :data:`phire.records.schema.PRESENCE` to store; where there are any,
+                missing values are masked.
+        """
         scale, margin, before = self.shape.scale, self.shape.margin, self.coarse.before
         low_patch = tuple(n // scale + 2 * margin for n in self.patch)
         origin = before[0] - margin, before[1] - margin
@@ -221,12 +228,14 @@ class Samples:
                 Layer("auxiliary", self.patch, scale, strict=strict if self.stations else None)
             )
         layers.append(Layer("high", self.patch, scale))
-        if masked:
+        if "valid" in presence:
             layers.append(Layer("valid", self.patch, scale, strict=0, bits=True))
+        if "low_valid" in presence:
+            layers.append(Layer("low_valid", low_patch, 1, origin, strict=0, bits=True))
         weights = block_weights(self.fine.grid, scale)[: self.coarse.blocks[0]]
         return SampleFields(
             tuple(layers), self.fine, self.window, weights, self.inputs.coarsened, self.low,
-            self.auxiliary, self.stations, masked,
+            self.auxiliary, self.stations, bool(presence),
         )  # fmt: skip
 
     def arrange(
@@ -257,7 +266,7 @@ class Samples:
         pixels = {}
         for layer in layers:
             values = layer.patch[0] * layer.patch[1]
-            values *= channels["high" if layer.bits else layer.name]
+            values *= channels[PRESENCE.get(layer.name, layer.name)]
             size = -(-values // 8) if layer.bits else values * np.dtype(dtype).itemsize
             pixels[features.PIXELS[layer.name]] = steps * size
         contents = writing.Contents(integers, {}, pixels, steps)
@@ -346,10 +355,11 @@ class Samples:
         channels = self.channels()
         arrays = {}
         for layer in made.layers:
-            names, units = channels["high" if layer.bits else layer.name]
+            names, units = channels[PRESENCE.get(layer.name, layer.name)]
+            on_coarse = layer.name in ("low", "low_valid")
             arrays[layer.name] = SampleArray(
                 names, ("1",) * len(names) if layer.bits else units,
-                (*lead, *layer.patch, len(names)), coarse if layer.name == "low" else spacing,
+                (*lead, *layer.patch, len(names)), coarse if on_coarse else spacing,
                 offsets, made.normalizations.get(layer.name),
             )  # fmt: skip
         if self.maps is not None:

@@ -24,7 +24,7 @@ DOWNSCALING_INTEGERS = ("index", "h_LR", "w_LR", "h_HR", "w_HR", "c")
 DOWNSCALING_PIXELS = ("data_LR", "data_HR")
 PIXELS = {
     "first": "patch1", "second": "patch2", "low": "data_LR", "high": "data_HR",
-    "auxiliary": "auxiliary", "valid": "valid",
+    "auxiliary": "auxiliary", "valid": "valid", "low_valid": "low_valid",
 }  # fmt: skip
 """Feature of pixels that holds each array of a sample."""
 

@@ -29,7 +29,8 @@ class Layer:
             where the fields close the circle.
         strict: Leading channels whose missing values count; None counts all of them. The others
             are missing by nature, as between stations.
-        bits: Stored is, one bit a value, where values are present.
+        bits: One bit a value is stored, 1 where the value is present: of the array that
+            :data:`phire.records.schema.PRESENCE` names.
     """
 
     name: str
@@ -147,10 +148,10 @@ class Timed:
 
 @dataclasses.dataclass(frozen=True)
 class SampleFields:
-    """Fields of downscaling samples: ``low``, perhaps ``auxiliary``, ``high``, perhaps ``valid``.
+    """Fields of downscaling samples: ``low`` and ``high``, perhaps further arrays.
 
     Attributes:
-        layers: The arrays, in this order.
+        layers: The arrays, in the order ``low``, ``auxiliary``, ``high``, ``valid``, ``low_valid``.
         high: The fine fields.
         window: Their rows and columns that make the domain.
         weights: (rows of blocks, scale) of the fine rows in each block.
@@ -189,9 +190,8 @@ class SampleFields:
             strict = sum(len(timed.part.channels) for timed in self.auxiliary)
             fields.append(_joined(None, self.auxiliary, time, fill, extra, strict))
         fields.append(fine)
-        if self.mask:
-            fields.append(fine)
-        return fields
+        presence = {"valid": fine, "low_valid": fields[0]}
+        return fields + [presence[layer.name] for layer in self.layers if layer.bits]
 
 
 def _joined(

@@ -16,7 +16,7 @@ from phire.fields.covariates import covariates, patch_longitudes
 from phire.records import features
 from phire.records.manifest import NAME, Manifest, require_records
 from phire.records.parallel_tasks import available_cores
-from phire.records.schema import DOWNSCALING, PAIRS, SampleArray, SampleSchema
+from phire.records.schema import DOWNSCALING, PAIRS, PRESENCE, SampleArray, SampleSchema
 from phire.records.statics import load_statics
 
 TF_COMPRESSION = {"none": "", "zlib": "ZLIB", "gzip": "GZIP"}
@@ -163,7 +163,7 @@ class Records:
             wanted |= {n: tf.io.FixedLenFeature([], tf.int64) for n in ("row", "column", "time")}
         parsed = tf.io.parse_example(records, wanted)
         sample = {
-            name: (_unpacked if name == "valid" else self._pixels)(
+            name: (_unpacked if name in PRESENCE else self._pixels)(
                 parsed[features.PIXELS[name]], arrays[name]
             )
             for name in pixels

@@ -211,7 +211,8 @@ class Draft:
         draw: Draws the plan, avoiding blocked patches and absent fields.
         arrange: What the records of a plan hold and where their pixels come from.
         fit: The normalizations of the layers; None of bits.
-        masked: The same with missing values marked; None where they cannot be.
+        masked: Returns the same with missing values marked by arrays of these names; None where
+            they cannot be marked.
         least_valid: Share of a patch's targets that must be present where values are masked.
     """
 
@@ -220,7 +221,7 @@ class Draft:
     draw: Callable[[Blocked | None, np.ndarray | None], Plan]
     arrange: Callable[[Plan], tuple[writing.Contents, Cuts]]
     fit: Callable[[], Mapping[str, Normalization]]
-    masked: Callable[[], Draft] | None = None
+    masked: Callable[[Sequence[str]], Draft] | None = None
     least_valid: float | None = None
 
 
@@ -310,8 +311,10 @@ def make_records(
     if written is None:
         # Values are missing after all: find out where, and draw anew.
         if missing == "mask":
-            draft = draft.masked()
+            draft = draft.masked(["valid"])
         found = look(draft)
+        if missing == "mask" and found.coarse:
+            draft = draft.masked(["valid", "low_valid"])
         noted = found.note(missing, len(chosen))
         plan = draft.draw(None if missing == "fill" else found.blocked, found.absent)
         written = _write_pixels(directory, draft, plan, fitted, options, client, missing)

@@ -13,6 +13,8 @@ from phire.fields.normalization import Normalization
 PAIRS, DOWNSCALING = "pairs", "downscaling"
 TARGET = {PAIRS: "first", DOWNSCALING: "high"}
 """The array that stands for a kind of records, where only one is meant."""
+PRESENCE = {"valid": "high", "low_valid": "low"}
+"""Arrays that are 1 where the values of another array are present, else 0."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +69,7 @@ class SampleSchema:
         kind: ``pairs`` or ``downscaling``.
         arrays: The arrays by name. Pairs: ``first``, ``second``, ``label``, ``position``.
             Downscaling: ``low``, ``high`` and, where the records have them, ``static``,
-            ``auxiliary``, ``time``, ``position``, ``valid``.
+            ``auxiliary``, ``time``, ``position``, ``valid``, ``low_valid``.
         classes: Pairs: the largest lag in steps; labels count from 1.
         scale: Downscaling: fine points to a coarse one, along each axis.
         alignment: Downscaling: ``cell`` (a coarse point is its block's centre) or ``corner`` (its

@@ -31,11 +31,13 @@ class Found:
         time: Its index.
         state: ``partly`` or ``wholly`` missing, or ``infinite``.
         blocked: Digest of the map of patches that touch missing values, if partly missing.
+        coarse: Coarse inputs are missing somewhere, if partly missing.
     """
 
     time: int
     state: str
     blocked: str = ""
+    coarse: bool = False
 
 
 def look(
@@ -84,7 +86,10 @@ def look(
         packed = np.packbits(blocked).tobytes()
         digest = hashlib.sha256(packed).hexdigest()
         maps[digest] = packed
-        found.append(Found(int(time), "partly", digest))
+        coarse = any(
+            np.isnan(x).any() for x, layer in zip(planes, layers.layers) if layer.name == "low"
+        )
+        found.append(Found(int(time), "partly", digest, coarse))
     return found, maps
 
 
@@ -123,6 +128,7 @@ class Survey:
         partly, wholly: Number of fields of which some or all is missing.
         times: Indices of the fields of which some is missing, ascending.
         absent: Indices of the fields that are missing wholly.
+        coarse: Some coarse input is missing in a field that is not missing wholly.
     """
 
     def __init__(
@@ -132,6 +138,7 @@ class Survey:
         self.absent = np.array([f.time for f in found if f.state == "wholly"], dtype=np.int64)
         partly = [f for f in found if f.state == "partly"]
         self.partly, self.wholly = len(partly), len(self.absent)
+        self.coarse = any(f.coarse for f in partly)
         self.times = np.array([f.time for f in partly], dtype=np.int64)
         self._rank = np.array([rank[f.blocked] for f in partly], dtype=np.int64)
         self._maps = maps
@@ -160,6 +167,8 @@ class Survey:
                 "mask": "they are masked, and patches that hold too few others are not drawn",
             }[missing]
             said.append(f"{self.partly} of {count} fields have missing values: {what}.")
+        if missing == "mask" and self.coarse:
+            said.append("Coarse inputs are missing, too: low_valid marks those that are there.")
         if self.wholly:
             said.append(
                 f"{self.wholly} of {count} fields are missing wholly and count as gaps in time."

@@ -10,6 +10,7 @@ from keras import ops
 
 from phire.errors import InputError
 from phire.networks.blocks.interpolation import METHODS, Interpolation
+from phire.networks.blocks.partial_convolution import PartialInterpolation
 from phire.networks.shapes import Shapes
 
 ADDITIONS = ("none", *METHODS)
@@ -45,7 +46,9 @@ class EdgePadding(keras.layers.Layer):
         return {**super().get_config(), "size": self.size}
 
 
-def named_inputs(shapes: Shapes, noise: int = 0, *, position: bool = False) -> dict[str, Any]:
+def named_inputs(
+    shapes: Shapes, noise: int = 0, *, position: bool = False, low_valid: bool = False
+) -> dict[str, Any]:
     """Returns the Keras inputs that shapes state, by their names in a sample.
 
     Args:
@@ -53,12 +56,15 @@ def named_inputs(shapes: Shapes, noise: int = 0, *, position: bool = False) -> d
         noise: Channels of the input ``noise``, standard normal numbers on the fine grid, which the
             objective or the prediction draws; 0 for none.
         position: Whether the network also reads the place of the patch in the domain.
+        low_valid: Whether it also reads which values of ``low`` are present.
     """
     if noise < 0:
         raise InputError(f"noise {noise} must be a number of channels, 0 for none.")
     fine = shapes.high[:2]
     steps = () if shapes.window is None else (shapes.window,)
     given = {"low": (*steps, *shapes.low)}
+    if low_valid:
+        given["low_valid"] = given["low"]
     if shapes.static:
         given["static"] = (*fine, shapes.static)
     if shapes.auxiliary:
@@ -154,8 +160,16 @@ class CroppedToCoarse(keras.layers.Layer):
 
 
 def interpolated_low(inputs: dict[str, Any], shapes: Shapes, method: str, a: float = -0.5) -> Any:
-    """Interpolates ``low`` to the fine grid and crops its margin, (B, H, W, C of ``low``)."""
-    x = Interpolation(shapes.scale, method, a, dtype="float32")(inputs["low"])
+    """Interpolates ``low`` to the fine grid and crops its margin, (B, H, W, C of ``low``).
+
+    With ``low_valid`` among the inputs missing values do not enter, see
+    :class:`phire.networks.blocks.partial_convolution.PartialInterpolation`.
+    """
+    if "low_valid" in inputs:
+        layer = PartialInterpolation(shapes.scale, method, a, dtype="float32")
+        x = layer(inputs["low"], inputs["low_valid"])
+    else:
+        x = Interpolation(shapes.scale, method, a, dtype="float32")(inputs["low"])
     return without_margin(x, shapes.margin * shapes.scale)
 
 
@@ -206,10 +220,10 @@ def added_to_interpolated(
     check_addition(shapes, method, channels)
     if method == "none":
         return x
-    low = inputs["low"]
+    low = {name: inputs[name] for name in ("low", "low_valid") if name in inputs}
     if channels is not None and list(channels) != list(range(shapes.low[2])):
-        low = ops.take(low, list(channels), axis=-1)
-    start = interpolated_low({"low": low}, shapes, method)
+        low = {name: ops.take(x, list(channels), axis=-1) for name, x in low.items()}
+    start = interpolated_low(low, shapes, method)
     if channels is None and shapes.low[2] != shapes.high[2]:
         start = keras.layers.Conv2D(
             shapes.high[2], 1, kernel_initializer=FirstChannels(), name="interpolated_to_targets"

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from phire.networks.blocks.interpolation import REACH, phase_weights
+from phire.networks.blocks.interpolation import REACH, Interpolation, phase_weights
 
 FINE_INPUTS = ("static", "auxiliary", "noise", "noisy")
 """Inputs of a sample on the fine grid."""
@@ -44,6 +44,9 @@ points, which are counted from the patch."""
 GLOBAL = {"GlobalAveragePooling2D", "GroupNormalization", "Mean", "PadToMultiple"}
 """Operations after which points depend on the whole field, or as for ``PadToMultiple``, before
 pooling, on where the field begins and ends."""
+
+WITH_VALIDITY = {"ConvolutionalLSTM", "PartialConv2D", "PartialInterpolation"}
+"""Operations that also read which of their values are present."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +135,7 @@ def halo_of_graph(
     found: dict[int, Dependence | None] = {}
     for name, tensor in inputs.items():
         points = scale if name in FINE_INPUTS else 1
-        spatial = name == "low" or name in FINE_INPUTS
+        spatial = name in ("low", "low_valid") or name in FINE_INPUTS
         found[id(tensor)] = Dependence((0,) * points, (0,) * points) if spatial else None
     graph = keras.Function(list(inputs.values()), output)
     nodes = [node for depth in sorted(graph._nodes_by_depth, reverse=True)
@@ -155,13 +158,13 @@ def _after(operation: Any, given: list[Dependence], window: int | None) -> Depen
     kind = type(operation).__name__
     if kind in GLOBAL:
         raise _WholeField
+    before = given[0]
+    for one in given[1:]:
+        before = before.joined(one)
     if kind in POINTWISE:
-        whole = given[0]
-        for one in given[1:]:
-            whole = whole.joined(one)
-        return whole
-    if len(given) == 1:
-        layer, before = operation, given[0]
+        return before
+    if len(given) == 1 or kind in WITH_VALIDITY:
+        layer = operation
         if kind == "ConvolutionalLSTM":
             reach = layer.kernel_size // 2
             return before.convolved(reach, reach).recurring(reach, window - 1)
@@ -172,7 +175,7 @@ def _after(operation: Any, given: list[Dependence], window: int | None) -> Depen
             return before.convolved((size - 1) // 2, size // 2)
         if kind == "PixelShuffle":
             return before.enlarged([range(1)] * layer.factor)
-        if kind == "Interpolation":
+        if isinstance(layer, Interpolation):
             return before.enlarged(_interpolated_offsets(layer))
         if kind == "AveragePooling2D":
             return before.pooled(layer.pool_size[0])

@@ -10,6 +10,7 @@ import keras
 from phire.networks.dl4ds.convolution_blocks import (
     activated,
     convnext_block,
+    convolution,
     convolution_block,
     dense_block,
     dropped,
@@ -34,7 +35,9 @@ def convolutional_backbone(x: Any, kind: str, style: Style, condition: Callable[
         style: Options of the blocks.
         condition: Scales and shifts the first features by the time covariates.
     """
-    x = condition(keras.layers.Conv2D(style.filters, style.kernel, padding="same")(x))
+    first = style.but(separable=False)
+    x = condition(convolution(x, style.filters, style.kernel, first))
+    style = style.but(valid=None)
     y = x
     for number in range(1, style.blocks + 1):
         width = style.filters * number if style.reference else style.filters

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 
 from phire.networks.blocks.dropout import MONTE_CARLO, dropout
+from phire.networks.blocks.partial_convolution import PartialConv2D
 from phire.networks.dl4ds.style import Style
 from phire.networks.dl4ds.time_axis import BatchToTime, TimeToBatch
 from phire.networks.layers import BatchNormalization
@@ -22,7 +23,12 @@ def activated(x: Any, activation: str) -> Any:
 
 
 def convolution(x: Any, filters: int, kernel: int, style: Style, bias: bool = True) -> Any:
-    """Convolves within a block, padded to the same size; separable where the style says so."""
+    """Convolves within a block, padded to the same size; separable where the style says so.
+
+    With the style's validity it is a partial convolution, which is not separable.
+    """
+    if style.valid is not None:
+        return PartialConv2D(filters, kernel, padding="same", use_bias=bias)(x, style.valid)
     separable = style.separable and kernel > 1
     layer = keras.layers.SeparableConv2D if separable else keras.layers.Conv2D
     return layer(filters, kernel, padding="same", use_bias=bias)(x)
@@ -120,6 +126,7 @@ def _two_convolutions(
         x = normalised(convolution(dropped(x, style), filters, kernel, style, bias), style)
         if number == 0 or last:
             x = activated(x, activation)
+        style = style.but(valid=None)
     return x
 
 

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from phire.networks.blocks.partial_convolution import partial_convolution
+
 
 @keras.saving.register_keras_serializable(package="phire")
 def keras2_hard_sigmoid(x: Any) -> Any:
@@ -41,11 +43,11 @@ class ConvolutionalLSTM(keras.layers.Layer):
         self.kernel_size = kernel_size
         self.recurrent_activation = keras.activations.get(recurrent_activation)
 
-    def build(self, input_shape: tuple) -> None:
+    def build(self, inputs_shape: tuple, valid_shape: tuple | None = None) -> None:
         size = (self.kernel_size, self.kernel_size)
         outputs = 4 * self.filters
         self.kernel = self.add_weight(
-            (*size, input_shape[-1], outputs), "glorot_uniform", name="kernel"
+            (*size, inputs_shape[-1], outputs), "glorot_uniform", name="kernel"
         )
         self.recurrent_kernel = self.add_weight(
             (*size, self.filters, outputs), "orthogonal", name="recurrent_kernel"
@@ -57,12 +59,22 @@ class ConvolutionalLSTM(keras.layers.Layer):
         gates = [ops.full((self.filters,), float(gate == 1), dtype) for gate in range(4)]
         return ops.concatenate(gates)
 
-    def call(self, inputs: Any) -> Any:
-        """(B, T, H, W, C) → (B, T, H, W, filters), each frame's state."""
+    def call(self, inputs: Any, valid: Any = None) -> Any:
+        """Returns each frame's state, (B, T, H, W, filters).
+
+        Args:
+            inputs: (B, T, H, W, C).
+            valid: (B, T, H, W, C') validity of the first C' channels, whose missing values do not
+                enter (:func:`phire.networks.blocks.partial_convolution.partial_convolution`).
+        """
         steps, channels = inputs.shape[1], inputs.shape[-1]
         _, _, height, width, _ = ops.shape(inputs)
         frames = ops.reshape(inputs, (-1, height, width, channels))
-        given = ops.conv(frames, self.kernel, padding="same") + self.bias
+        if valid is None:
+            given = ops.conv(frames, self.kernel, padding="same") + self.bias
+        else:
+            valid = ops.reshape(valid, (-1, height, width, valid.shape[-1]))
+            given = partial_convolution(frames, valid, self.kernel) + self.bias
         given = ops.reshape(given, (-1, steps, height, width, 4 * self.filters))
         cell, states = None, []
         for step in range(steps):
@@ -75,8 +87,8 @@ class ConvolutionalLSTM(keras.layers.Layer):
             states.append(self.recurrent_activation(exit_) * ops.tanh(cell))
         return ops.stack(states, axis=1)
 
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
-        return (*input_shape[:-1], self.filters)
+    def compute_output_shape(self, inputs_shape: tuple, valid_shape: tuple | None = None) -> tuple:
+        return (*inputs_shape[:-1], self.filters)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments."""

@@ -20,6 +20,7 @@ from phire.networks.blocks.joining import (
     without_margin,
 )
 from phire.networks.blocks.output import Fine
+from phire.networks.blocks.partial_convolution import PartialInterpolation
 from phire.networks.blocks.receptive_field import halo_of_graph
 from phire.networks.dl4ds.convolution_blocks import activated
 from phire.networks.dl4ds.time_axis import BatchToTime, RepeatOverTime, TimeToBatch
@@ -27,7 +28,11 @@ from phire.networks.shapes import Shapes
 
 
 def inputs_of(
-    shapes: Shapes, localized: bool, dropout: float = 0.0, dropout_kind: str = "vanilla"
+    shapes: Shapes,
+    localized: bool,
+    dropout: float = 0.0,
+    dropout_kind: str = "vanilla",
+    masked: bool = False,
 ) -> dict[str, Any]:
     """Returns the Keras inputs, fields of any size, by their names in a sample.
 
@@ -39,7 +44,7 @@ def inputs_of(
             "localized needs a domain, the rows and columns of the whole fine grid: give domain=, "
             "or use records that state it."
         )
-    inputs = named_inputs(shapes.of_any_size(), position=localized)
+    inputs = named_inputs(shapes.of_any_size(), position=localized, low_valid=masked)
     return inputs | dropout_inputs(dropout, dropout_kind)
 
 
@@ -47,7 +52,7 @@ def frames_of(inputs: dict[str, Any], window: int | None) -> dict[str, Any]:
     """Returns the inputs with time steps as samples (B·T, …); without a window as they are."""
     if window is None:
         return inputs
-    sequences = ("low", "auxiliary")
+    sequences = ("low", "low_valid", "auxiliary")
     return {
         name: TimeToBatch()(x) if name in sequences else RepeatOverTime(window)(x)
         for name, x in inputs.items()
@@ -91,12 +96,26 @@ def joined_input(
     if upsampling != "pre":
         return with_fine_maps_coarsened(frames, shapes) if with_maps else frames["low"]
     x = frames["low"]
-    if shapes.scale > 1:
+    if shapes.scale > 1 and "low_valid" in frames:
+        x = PartialInterpolation(shapes.scale, interpolation)(x, frames["low_valid"])
+    elif shapes.scale > 1:
         x = Interpolation(shapes.scale, interpolation)(x)
     maps = maps_of(inputs, shapes) if with_maps else None
     if maps is None:
         return x
     return keras.layers.Concatenate()([x, for_all_frames(maps, inputs, shapes.window)])
+
+
+def validity_of(inputs: dict[str, Any], shapes: Shapes, upsampling: str) -> Any:
+    """Returns the validity of ``low`` on the grid that a backbone reads; None where it has none.
+
+    With ``pre`` fine points are valid where their coarse point is.
+    """
+    if "low_valid" not in inputs:
+        return None
+    valid = frames_of({"low_valid": inputs["low_valid"]}, shapes.window)["low_valid"]
+    fine = upsampling == "pre" and shapes.scale > 1
+    return Interpolation(shapes.scale, "nearest")(valid) if fine else valid
 
 
 def conditioned(x: Any, inputs: dict[str, Any], window: int | None) -> Any:
@@ -126,7 +145,8 @@ def fine_network(
         activation: Activation of the sum.
     """
     x = without_margin(x, shapes.margin * shapes.scale)
-    low = frames_of({"low": inputs["low"]}, shapes.window)
+    coarse = {name: inputs[name] for name in ("low", "low_valid") if name in inputs}
+    low = frames_of(coarse, shapes.window)
     x = added_to_interpolated(x, low, shapes, add, channels)
     x = activated(x, activation)
     if shapes.window is not None:

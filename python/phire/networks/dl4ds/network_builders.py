@@ -20,6 +20,7 @@ from phire.networks.dl4ds.frames import (
     inputs_of,
     joined_input,
     maps_of,
+    validity_of,
 )
 from phire.networks.dl4ds.output_module import (
     features_of_maps,
@@ -58,6 +59,7 @@ def dl4ds_network(
     interpolation: str = "bilinear",
     factors: Sequence[int] | None = None,
     separable: bool = False,
+    masked: bool = False,
     checkerboard_free: bool = True,
     preset: str = "none",
 ) -> keras.Model:
@@ -94,6 +96,10 @@ def dl4ds_network(
         factors: Upsampling steps, such as [2, 5]; None means the prime factors of the scale, and
             one step for ``resize``; with the preset DL4DS's steps.
         separable: Depthwise separable convolutions within blocks.
+        masked: The first convolution, interpolations and ``add`` leave out the missing values of
+            ``low`` and divide by the share of those present
+            (:mod:`phire.networks.blocks.partial_convolution`). Records that hold no ``low_valid``
+            miss none.
         checkerboard_free: Initialise upsampling layers so that the fine points of a coarse one
             begin equal; DL4DS's do not.
         preset: ``dl4ds`` for DL4DS's blocks and parameter counts, with the output through as many
@@ -111,7 +117,7 @@ def dl4ds_network(
     reference = preset == "dl4ds"
     if reference and factors is not None:
         raise InputError("preset=dl4ds has upsampling steps of its own: leave out factors.")
-    inputs = inputs_of(shapes, localized, dropout, dropout_kind)
+    inputs = inputs_of(shapes, localized, dropout, dropout_kind, masked)
     style = Style(
         filters, blocks, activation, normalization, attention, dropout, dropout_kind, separable,
         checkerboard_free, reference, 7 if backbone == "convnext" else 3,
@@ -161,10 +167,13 @@ def _features(inputs: dict[str, Any], plan: _Plan) -> Any:
         return conditioned(features, inputs, window)
 
     style = plan.fine_style if plan.upsampling == "pre" else plan.style
+    valid = validity_of(inputs, plan.shapes, plan.upsampling)
     if window is None:
-        return convolutional_backbone(x, plan.backbone, style, condition)
+        return convolutional_backbone(x, plan.backbone, style.but(valid=valid), condition)
     x = BatchToTime(window)(x)
-    return TimeToBatch()(recurrent_backbone(x, plan.backbone, style, condition))
+    valid = None if valid is None else BatchToTime(window)(valid)
+    x = recurrent_backbone(x, plan.backbone, style.but(valid=valid), condition)
+    return TimeToBatch()(x)
 
 
 def _upsampled(x: Any, plan: _Plan) -> Any:

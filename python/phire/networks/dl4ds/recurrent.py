@@ -27,6 +27,7 @@ def recurrent_backbone(x: Any, kind: str, style: Style, condition: Callable[[Any
         condition: Scales and shifts features (B, T, H, W, C) by the time covariates.
     """
     y = x = condition(recurrent_block(x, style.filters, style.but(dropout=0.0)))
+    style = style.but(valid=None)
     for _ in range(style.blocks):
         y = recurrent_block(y, style.filters, style)
     y = dropped(y, style)
@@ -44,6 +45,8 @@ def recurrent_block(x: Any, filters: int, style: Style) -> Any:
     """
     for kernel in (5, 3):
         gates = keras2_hard_sigmoid if style.reference else "sigmoid"
-        x = ConvolutionalLSTM(filters, kernel, gates)(dropped(x, style))
+        given = [dropped(x, style)] if style.valid is None else [dropped(x, style), style.valid]
+        x = ConvolutionalLSTM(filters, kernel, gates)(*given)
         x = activated(normalised(x, style), style.activation)
+        style = style.but(valid=None)
     return x

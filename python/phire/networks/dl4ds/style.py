@@ -36,6 +36,8 @@ class Style:
         inputs: The network's inputs by name; Monte Carlo dropout reads ``seed`` and ``position``.
         step: Fine points to one point of the features.
         margin: Points of the features before the patch's first.
+        valid: Validity of the first channels of the network's input, which its first convolution
+            reads; None where no value is missing.
         numbers: Counts the dropout layers, whose names their random numbers depend on.
     """
 
@@ -54,6 +56,7 @@ class Style:
     inputs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     step: int = 1
     margin: int = 0
+    valid: Any = None
     numbers: Iterator[int] = dataclasses.field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:

@@ -16,6 +16,7 @@ from phire.networks.dl4ds.frames import (
     inputs_of,
     joined_input,
     maps_of,
+    validity_of,
 )
 from phire.networks.dl4ds.output_module import (
     features_of_maps,
@@ -48,6 +49,7 @@ def unet_dl4ds(
     add_channels: Sequence[int] | None = None,
     interpolation: str = "bilinear",
     separable: bool = False,
+    masked: bool = False,
     checkerboard_free: bool = True,
 ) -> keras.Model:
     """U-Net of DL4DS: ``low`` is interpolated to the fine grid and joined to the fine maps.
@@ -65,7 +67,7 @@ def unet_dl4ds(
         width_cap: Largest width.
         decoder_upsampling: ``resize``, ``subpixel`` or ``transposed``, by 2.
         normalization, attention, localized, dropout, dropout_kind, activation, add, add_channels,
-            interpolation, separable: See
+            interpolation, separable, masked: See
             :func:`phire.networks.dl4ds.network_builders.dl4ds_network`.
         output_activation: Activation of both last convolutions, before ``add``.
         checkerboard_free: Initialise decoder upsamplings without checkerboard.
@@ -78,7 +80,7 @@ def unet_dl4ds(
         raise InputError(f"network unet-dl4ds has upsampling=pre alone, not {upsampling!r}.")
     check_choice("decoder_upsampling", decoder_upsampling, UPSAMPLINGS[1:])
     check_activation("output_activation", output_activation)
-    inputs = inputs_of(shapes, localized, dropout, dropout_kind)
+    inputs = inputs_of(shapes, localized, dropout, dropout_kind, masked)
     margin = shapes.margin * shapes.scale
     style = Style(
         filters, blocks, activation, normalization, attention, dropout, dropout_kind, separable,
@@ -88,8 +90,11 @@ def unet_dl4ds(
     fine = joined_input(inputs, shapes, "pre", interpolation, with_maps=True)
     depth = _depth([size and size + 2 * margin for size in shapes.high[:2]], blocks)
     widths = [min(filters * 2**number, width_cap) for number in range(depth + 1)]
+    valid = validity_of(inputs, shapes, "pre")
+    if valid is not None:
+        valid = PadToMultiple(2**depth)(valid)
     x = _encoded_and_decoded(
-        PadToMultiple(2**depth)(fine), widths, decoder_upsampling, interpolation, style,
+        PadToMultiple(2**depth)(fine), valid, widths, decoder_upsampling, interpolation, style,
         lambda features: scaled_and_shifted_by_time(features, inputs),
     )  # fmt: skip
     x = dropped(CropLike()(x, fine), style)
@@ -112,13 +117,20 @@ def _depth(size: Sequence[int | None], blocks: int) -> int:
 
 
 def _encoded_and_decoded(
-    x: Any, widths: list[int], upsampling: str, interpolation: str, style: Style, condition: Any
+    x: Any,
+    valid: Any,
+    widths: list[int],
+    upsampling: str,
+    interpolation: str,
+    style: Style,
+    condition: Any,
 ) -> Any:
     *encoder, bottleneck = widths
     styles = [style.but(step=2**n, margin=style.margin // 2**n) for n in range(len(widths))]
     skips = []
     for width, level in zip(encoder, styles):
-        skips.append(convolution_block(x, width, level))
+        skips.append(convolution_block(x, width, level.but(valid=valid)))
+        valid = None
         x = keras.layers.MaxPooling2D(2)(skips[-1])
     x = convolution_block(x, bottleneck, styles[-1].but(normalization="none", attention=False))
     x = condition(x)
