@@ -9,6 +9,9 @@ import tensorflow as tf
 
 from networks.fused_attention import assign_by_layers, name_in_diffusers_block
 from networks.truth_weights import assert_output, formula_input, truth
+from phire.errors import InputError
+from phire.networks import Shapes
+from phire.networks import network as networks
 from phire.networks.custom_layers import custom_layers
 from phire.networks.vqvae import Codebook, build_vqvae, straight_through
 
@@ -20,7 +23,8 @@ NAMES = {
 def test_default_has_the_parameters_of_deepr():
     parts = build_vqvae(1)
     layers = (parts.encoder, parts.codebook, parts.decoder)
-    assert sum(one.count_params() for one in layers) == 74_011
+    shapes = [weight.shape for one in layers for weight in one.trainable_weights]
+    assert sum(int(np.prod(shape)) for shape in shapes) == 74_011
 
 
 def test_forward_pass_is_that_of_diffusers():
@@ -89,3 +93,29 @@ def test_saved_parts_compute_the_same_at_any_size(part, tmp_path):
     loaded = keras.saving.load_model(tmp_path / "part.keras", custom_layers(), compile=False)
     np.testing.assert_array_equal(loaded(field), model(field))
     assert model(field).shape == ((2, 3, 3, 3) if part == "encoder" else (2, 10, 12, 2))
+
+
+SMALL = "vqvae,widths=[4,8],groups=2,encoder_attention=[],decoder_attention=[],codes=8,code_width=3"
+
+
+def test_the_network_gives_back_fields_of_any_size_and_is_saved_whole(tmp_path):
+    made = networks.build(SMALL, Shapes((3, 3, 1), (6, 6, 2), 2))
+    field = np.random.default_rng(0).normal(size=(2, 7, 10, 2)).astype("f4")
+    fine = made({"high": field})
+    assert fine.shape == (2, 7, 10, 2) and made.output_names == ["fine"]
+    encoder, codebook, decoder = (
+        made.get_layer(name) for name in ("encoder", "codebook", "decoder")
+    )
+    np.testing.assert_allclose(fine, decoder(codebook(encoder(field)))[:, :7], atol=1e-6)
+    made.save(tmp_path / "autoencoder.keras")
+    loaded = keras.saving.load_model(tmp_path / "autoencoder.keras", custom_layers(), compile=False)
+    np.testing.assert_array_equal(loaded({"high": field}), fine)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [("codes=0", "codes=0 must be 1 or more"), ("widths=[3]", "must be multiples of groups=2")],
+)
+def test_impossible_options_are_named(options, message):
+    with pytest.raises(InputError, match=message):
+        networks.build(f"{SMALL},{options}", Shapes((3, 3, 1), (6, 6, 2), 2))

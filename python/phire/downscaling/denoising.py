@@ -7,7 +7,6 @@ tiles' edges, around the circle of longitude where the field closes it.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import itertools
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +18,7 @@ import numpy as np
 from phire.downscaling import samplers
 from phire.downscaling.diffusion_target import DiffusionTarget
 from phire.downscaling.discrete_process import process_of
+from phire.downscaling.overlapping_tiles import OverlappingTiles, tiles_along
 from phire.downscaling.preconditioning import CONDITIONS, Scalings, unit_scalings
 from phire.downscaling.random_inputs import draw_sampler_noise
 from phire.downscaling.sampler_choice import choose_sampler
@@ -30,64 +30,6 @@ from phire.records.schema import SampleSchema
 TILES_AT_ONCE = 8
 """Tiles of each call of the network. Always the same number, the last call being filled up, so that
 a tile's result does not depend on what else is sampled with it."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Tiling:
-    """Overlapping tiles along one axis and how they are blended.
-
-    Attributes:
-        starts: First coarse point of each tile.
-        size: Coarse points of a tile.
-        weights: (tiles, size · scale) of fine points; they add up to 1 at every point.
-        closed: The axis is a circle.
-    """
-
-    starts: tuple[int, ...]
-    size: int
-    weights: np.ndarray
-    closed: bool
-
-
-def tiles_along(count: int, tile: int, overlap: int, halo: int, scale: int, closed: bool) -> Tiling:
-    """Places tiles of one size along an axis, evenly.
-
-    Args:
-        count: Coarse points of the axis.
-        tile: Coarse points of a tile, at most.
-        overlap: Points that neighbours share, at least.
-        halo: Points at a tile's inner edges that get no weight.
-        scale: Fine points to a coarse one.
-        closed: The axis is a circle.
-    """
-    if closed:
-        # A single tile overlaps itself where the circle closes.
-        size = min(tile, count + overlap)
-        number = max(1, -(-count // (size - overlap)))
-        starts = tuple(count * i // number for i in range(number))
-    else:
-        size = min(tile, count)
-        number = 1 if size == count else -(-(count - overlap) // (size - overlap))
-        starts = tuple((count - size) * i // max(number - 1, 1) for i in range(number))
-    place = (np.arange(size * scale) + 0.5) / scale
-    width = max(overlap - 2 * halo, 0.5)
-    rise = np.clip((place - halo) / width, 0, 1)
-    weights = np.ones((number, size * scale))
-    sums = np.zeros(count * scale)
-    for i, start in enumerate(starts):
-        # Nothing lies beyond the edges of the field: there is no need to taper.
-        if closed or start > 0:
-            weights[i] *= rise
-        if closed or start + size < count:
-            weights[i] *= rise[::-1]
-        np.add.at(sums, _fine(start, size, scale, count), weights[i])
-    for i, start in enumerate(starts):
-        weights[i] /= sums[_fine(start, size, scale, count)]
-    return Tiling(starts, size, weights, closed)
-
-
-def _fine(start: int, size: int, scale: int, count: int) -> np.ndarray:
-    return np.arange(start * scale, (start + size) * scale) % (count * scale)
 
 
 class DenoisedFields:
@@ -198,6 +140,7 @@ class DenoisedFields:
             tiles_along(size, side, self.overlap, self.halo, scale, around)
             for size, side, around in zip((height, width), self.sides, (False, closed))
         ]
+        tiles = OverlappingTiles(*axes, scale)
         shape = height * scale, width * scale, len(self.schema.channels)
         fine = np.empty((len(members), len(times), *shape), np.float32)
         if base is None:
@@ -217,7 +160,7 @@ class DenoisedFields:
             )
             which = [n for n, _ in some]
             scaled = samplers.integrate(
-                lambda x, level, which=which: self._denoise(x, level, inputs, which, axes),
+                lambda x, level, which=which: self._denoise(x, level, inputs, which, tiles),
                 start * draw(-1), levels, self.choice.name, draw,
                 **self.choice.options,
             )  # fmt: skip
@@ -247,72 +190,64 @@ class DenoisedFields:
 
     def _denoise(
         self, x: np.ndarray, level: float, inputs: Mapping[str, np.ndarray], which: Sequence[int],
-        axes: Sequence[Tiling],
+        tiles: OverlappingTiles,
     ) -> np.ndarray:  # fmt: skip
         """Denoised fields (k, H, W, C) of states at one level, blended of their tiles."""
         factors = self._scalings(level)
         into = np.float32(factors.into) * x
         output = np.zeros_like(x)
-        rows, columns = axes
-        jobs = list(
-            itertools.product(range(len(x)), range(len(rows.starts)), range(len(columns.starts)))
-        )
+        jobs = list(itertools.product(range(len(x)), range(len(tiles))))
         for first in range(0, len(jobs), TILES_AT_ONCE):
             some = jobs[first : first + TILES_AT_ONCE]
             filled = some + some[-1:] * (TILES_AT_ONCE - len(some))
-            batch = [
-                self._cut(into[k], inputs, which[k], rows, i, columns, j) for k, i, j in filled
-            ]
-            arrays = {name: np.stack([one[name] for one in batch]) for name in batch[0]}
+            arrays = self._cut(into, inputs, which, tiles, filled)
             arrays["noise_level"] = np.full(len(filled), factors.noise, np.float32)
-            tiles = self._call(arrays)
+            results = self._call(arrays)
             if self.choice.guidance:
                 blank = {name: np.zeros_like(arrays[name]) for name in {*CONDITIONS} & {*arrays}}
                 # Outside the network D is linear in F, with the same factors for both.
-                tiles += self.choice.guidance * (tiles - self._call({**arrays, **blank}))
-            for (k, i, j), tile in zip(some, tiles):
-                weights = rows.weights[i][:, None, None] * columns.weights[j][:, None]
-                place = self._place(x.shape[1:3], rows, i, columns, j)
-                tile = tile * weights.astype(np.float32)
-                # A tile that closes the circle holds some columns twice; each part, once.
-                for start in range(0, tile.shape[1], x.shape[2]):
-                    part = np.s_[start : start + x.shape[2]]
-                    output[k][place[0], place[1][:, part]] += tile[:, part]
-        return np.float32(factors.skip) * x + np.float32(factors.out) * output
-
-    def _place(
-        self, size: tuple[int, int], rows: Tiling, i: int, columns: Tiling, j: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        scale = self.schema.scale
-        return np.ix_(
-            _fine(rows.starts[i], rows.size, scale, size[0] // scale),
-            _fine(columns.starts[j], columns.size, scale, size[1] // scale),
-        )
+                results = results + self.choice.guidance * (
+                    results - self._call({**arrays, **blank})
+                )
+            for (k, tile), values in zip(some, results):
+                tiles.add(output[k], tile, values)
+        output *= np.float32(factors.out)
+        return output + np.float32(factors.skip) * x
 
     def _cut(
-        self, noisy: np.ndarray, inputs: Mapping[str, np.ndarray], n: int, rows: Tiling, i: int,
-        columns: Tiling, j: int,
+        self, noisy: np.ndarray, inputs: Mapping[str, np.ndarray], which: Sequence[int],
+        tiles: OverlappingTiles, jobs: Sequence[tuple[int, int]],
     ) -> dict[str, np.ndarray]:  # fmt: skip
-        """Arrays of one tile of field n by the names of the network's inputs."""
-        place = self._place(noisy.shape[:2], rows, i, columns, j)
-        scale, margin = self.schema.scale, self.schema.margin
-        width = noisy.shape[1] // scale
-        found = {"noisy": noisy[place]}
-        top, left = rows.starts[i], columns.starts[j]
+        """Arrays of a batch of tiles, by the names of the network's inputs.
+
+        Args:
+            noisy: (k, H, W, C) states as the network is given them.
+            inputs: See :meth:`sample`.
+            which: Number of the field that each state is of.
+            tiles: The tiles.
+            jobs: State and tile of each sample of the batch.
+        """
+        scale, margin, size = self.schema.scale, self.schema.margin, len(jobs)
+        fine = size, *(scale * points for points in tiles.shape)
+        coarse = size, *(points + 2 * margin for points in tiles.shape)
+        found = {}
         for name in self.network.input:
-            if name == "low":
-                low_columns = np.arange(left, left + columns.size + 2 * margin)
-                if columns.closed:
-                    low_columns = (low_columns - margin) % width + margin
-                found[name] = inputs["low"][n][top : top + rows.size + 2 * margin][:, low_columns]
-            elif name in ("static", "auxiliary"):
-                array = inputs[name]
-                found[name] = (array if array.ndim == 3 else array[n])[place]
+            array = noisy if name == "noisy" else inputs.get(name)
+            if name in ("noisy", "static", "auxiliary"):
+                found[name] = np.empty((*fine, array.shape[-1]), np.float32)
+                for (k, tile), out in zip(jobs, found[name]):
+                    n = k if name == "noisy" else which[k]
+                    tiles.cut(array if array.ndim == 3 else array[n], tile, out)
+            elif name == "low":
+                found[name] = np.empty((*coarse, array.shape[-1]), np.float32)
+                for (k, tile), out in zip(jobs, found[name]):
+                    tiles.cut_coarse(array[which[k]], tile, margin, out)
             elif name == "time":
-                found[name] = inputs[name][n]
+                found[name] = np.stack([array[which[k]] for k, _ in jobs])
             elif name == "position":
-                origin = inputs[name][n] if name in inputs else (0, 0)
-                found[name] = np.add(origin, (top * scale, left * scale)).astype(np.int32)
+                first = np.int32([tiles.places[tile] for _, tile in jobs]) * scale
+                origin = 0 if array is None else np.int32([array[which[k]] for k, _ in jobs])
+                found[name] = np.int32(origin + first)
         return found
 
     def _call(self, arrays: dict[str, np.ndarray]) -> np.ndarray:

@@ -121,7 +121,7 @@ def _check(path: str | os.PathLike, config: Mapping[str, Any], schema: SampleSch
     if "schema" not in config or "objective" not in config:
         raise InputError(f"residual={path} is no run of phire-train with a schema: name one.")
     kind = config["objective"]["name"]
-    if kind in (*DENOISERS, "likelihood", "energy"):
+    if kind in (*DENOISERS, "likelihood", "energy", "vqvae"):
         raise InputError(
             f"residual={path} was trained by {kind}, which gives no single field: name a run of "
             "the objective content or srgan."

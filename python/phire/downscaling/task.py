@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from phire import progress
+from phire.downscaling.latent_space import LatentSpace
 from phire.downscaling.residual_base import ResidualBase
 from phire.downscaling.shapes import shapes_of
 from phire.errors import InputError
@@ -37,6 +38,7 @@ class Task:
         source: Network whose layers to begin from where they correspond; None for none.
         trainable: Patterns of the layers that learn; all do where it is empty.
         residual: Trained run whose fields a denoiser learns the residual to; None for none.
+        latent: Latent space that a denoiser works in, of which ``schema`` then is; None for none.
     """
 
     schema: SampleSchema
@@ -48,6 +50,7 @@ class Task:
     source: keras.Model | None = None
     trainable: tuple[str, ...] = ()
     residual: ResidualBase | None = None
+    latent: LatentSpace | None = None
 
     @property
     def shapes(self) -> Shapes:
@@ -74,7 +77,9 @@ class Task:
         """Normalization of the targets."""
         return self.schema.normalization
 
-    def build_network(self, *, outputs: int = 1, **options: Any) -> keras.Model:
+    def build_network(
+        self, *, outputs: int = 1, autoencoder: bool = False, **options: Any
+    ) -> keras.Model:
         """Builds the network; inside the strategy's scope.
 
         It takes fields of other sizes than the records', unless its weights or levels depend on
@@ -82,11 +87,12 @@ class Task:
 
         Args:
             outputs: Channels of the output for each target.
+            autoencoder: The network may read the targets.
             **options: Options of the network that the objective fixes.
 
         Raises:
-            InputError: An option does not fit the records, or the weights to start from do not fit
-                the network.
+            InputError: An option does not fit the records, the weights to start from do not fit
+                the network, or the network is an autoencoder and may not be.
         """
         shapes = self.shapes
         high = (*shapes.high[:2], shapes.high[2] * outputs)
@@ -96,6 +102,11 @@ class Task:
             made = networks.build(self.network, shapes.of_any_size(), options=options)
         except FixedSizeError:
             made = networks.build(self.network, shapes, options=options)
+        if "high" in made.input and not autoencoder:
+            raise InputError(
+                f"network {self.network} gives back the fine field that it is given: train it by "
+                "--objective vqvae."
+            )
         if self.conserve:
             low = self.schema.arrays["low"].normalization
             made = conserving(

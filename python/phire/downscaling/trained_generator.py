@@ -13,6 +13,8 @@ import numpy as np
 from phire.downscaling.denoising import DenoisedFields
 from phire.downscaling.distributions.registry import distribution as distributions
 from phire.downscaling.filling import Filler, mark_missing
+from phire.downscaling.latent_space import NETWORK as AUTOENCODER
+from phire.downscaling.latent_space import LatentSpace
 from phire.downscaling.random_inputs import (
     draw_dropout_seed,
     draw_levels,
@@ -91,6 +93,11 @@ class TrainedGenerator:
         if not (epoch is None or epoch == "best" or str(epoch).isdigit()):
             raise InputError(f"--epoch {epoch} must be a number or `best`.")
         self.network = opened.network(network, epoch)
+        if "low" not in self.network.input:
+            raise InputError(
+                f"{run} is an autoencoder of fine fields and refines none: name a run that works "
+                f"in its latent space, such as of --objective edm,latent={run}."
+            )
         self.periodic = any(isinstance(x, PeriodicPadding) for x in self.network.layers)
         self.conserves = any(isinstance(x, Conservation) for x in self.network.layers)
         by_place = (LocallyConnected, PlaceChannels)
@@ -115,6 +122,12 @@ class TrainedGenerator:
         self._random = self.sampler is not None or is_stochastic(self.network)
         self.stochastic = self._random or self.distribution is not None
         self._sampler_given = sampler or ""
+        self._latent = None
+        if self.sampler is not None and self._objective.get("latent"):
+            of_run = config["latent"]
+            self._latent = LatentSpace(
+                opened.network(AUTOENCODER), self.schema, of_run["mean"], of_run["std"]
+            )
         self._mean = None
         if self.sampler is not None and self._objective.get("residual"):
             self._mean = TrainedGenerator(run, NETWORK)
@@ -445,18 +458,21 @@ class TrainedGenerator:
             arrays = self._mean._further_arrays(fields)
             base = self._mean._member(fields, low, *arrays, tile or TILE, seed, 0, None)
         position = np.tile(np.int32(fields.position), (len(low), 1))
+        inputs = {"low": low, **fine, **constant, "position": position}
+        closed, latent = fields.coarse.wraps, self._latent
         made = self._denoiser(tile).sample(
-            {"low": low, **fine, **constant, "position": position},
-            seed=seed, times=fields.times, members=[member], closed=fields.coarse.wraps,
+            inputs if latent is None else latent.conditions(inputs),
+            seed=seed, times=fields.times, members=[member], closed=closed,
             noise_memory=noise_memory, base=base,
-        )  # fmt: skip
-        return made[0]
+        )[0]  # fmt: skip
+        return made if latent is None else latent.decode(made, closed)
 
     def _denoiser(self, tile: int | None) -> DenoisedFields:
         """Returns the denoiser that samples by tiles of this side."""
         if tile not in self._denoisers:
+            schema = self.schema if self._latent is None else self._latent.schema
             self._denoisers[tile] = DenoisedFields(
-                self.network, self.schema, self._objective, self._sampler_given, tile=tile
+                self.network, schema, self._objective, self._sampler_given, tile=tile
             )
         return self._denoisers[tile]
 

@@ -12,6 +12,8 @@ from typing import Any
 from phire import files, progress
 from phire.downscaling.contents.weighted_sum import content_text, metrics_of, parse_content
 from phire.downscaling.diffusion_target import with_measured_scales
+from phire.downscaling.latent_space import NETWORK as AUTOENCODER
+from phire.downscaling.latent_space import LatentSpace
 from phire.downscaling.objectives.supervised import PRETRAINING
 from phire.downscaling.residual_base import NETWORK, ResidualBase
 from phire.downscaling.run_inputs import recorded_inputs
@@ -19,7 +21,7 @@ from phire.downscaling.task import Task
 from phire.errors import InputError, naming_arguments
 from phire.fields.units import difference
 from phire.networks import network as networks
-from phire.parts import Specification
+from phire.parts import Specification, parse
 from phire.records import Records, naming_damage, open_records
 from phire.records.folds import FoldedRecords, fold_edges
 from phire.records.schema import SampleSchema
@@ -112,7 +114,7 @@ def train_generator(
         WorkError: See :func:`phire.training.train`.
     """
     network, network_options = networks.resolve(network, network_options)
-    objective, objective_options = objectives.resolve(objective, objective_options)
+    objective, objective_options = _with_target_of_latent(objective, objective_options)
     _check_lengths(epochs, learning_rates, objective_options)
     choose_strategy(devices)  # before any other operation of TensorFlow
     bare = {"normalization": normalization, "statistics": statistics, "channels": channels}
@@ -128,16 +130,24 @@ def train_generator(
         objective_options = {**objective_options, "residual": str(residual.path.resolve())}
         opened, held_out = (one and residual.with_folds(one) for one in (opened, held_out))
         further["residual_fingerprint"] = residual.fingerprint()
-    objective_options = with_measured_scales(objective_options, schema, opened, residual)
+    latent, trained, measured = None, schema, opened
+    if objective_options.get("latent"):
+        latent = LatentSpace.open(objective_options["latent"], schema, opened)
+        trained, measured = latent.schema, latent.encoded(opened)
+        objective_options = {**objective_options, "latent": str(latent.path.resolve())}
+        further["latent"] = latent.to_dict()
+    objective_options = with_measured_scales(objective_options, trained, measured, residual)
     if loop.get("ema") is None:
         loop["ema"] = objective_options.get("ema")
     if "sigma_data" in objective_options and "denoiser" in network_options:
         network_options = {**network_options, "denoiser": True}
     start = _starting_weights(pretrained, initialize_from, trainable)
-    task = Task(schema, network, network_options, conserve, residual=residual, **start)
+    task = Task(
+        trained, network, network_options, conserve, residual=residual, latent=latent, **start
+    )
     paths = {"records": records, "validation": validation, "pretrained": pretrained}
     given = _configuration(
-        opened, paths, task, {"name": objective, **objective_options}, metrics,
+        opened, paths, task, {"name": objective, **objective_options}, metrics, schema=schema,
         schedule=schedules.mapping(schedule), epochs=list(epochs),
         learning_rates=list(learning_rates), batch_size=batch_size,
     )  # fmt: skip
@@ -157,8 +167,29 @@ def train_generator(
             devices=devices,
             **loop,
         )
-    _copy_inputs(run, records, residual)
+    _copy_inputs(run, records, residual, latent)
     return run
+
+
+def _with_target_of_latent(
+    objective: Specification, options: Mapping[str, Any] | None
+) -> tuple[str, dict[str, Any]]:
+    """Resolves an objective; in a latent space the target is the latent field itself.
+
+    Raises:
+        InputError: A residual is asked for in a latent space.
+    """
+    name, given = parse(objective)
+    given = {**given, **(options or {})}
+    if given.get("latent"):
+        for option, value in (("target", "field"), ("residual", None)):
+            if given.get(option, value) != value:
+                raise InputError(
+                    f"{option}={given[option]} and latent={given['latent']} exclude each other: "
+                    "leave one out."
+                )
+        given["target"] = "field"
+    return objectives.resolve(name, given)
 
 
 def _without_fold(records: Records, fold: tuple[int, int] | None) -> tuple[Records, dict[str, Any]]:
@@ -184,7 +215,7 @@ def _with_content_text(options: Mapping[str, Any]) -> tuple[Mapping[str, Any], l
 
 def _configuration(
     records: Records, paths: Mapping[str, str | os.PathLike | None], task: Task,
-    objective: Mapping[str, Any], metrics: Sequence[str], **plain: Any,
+    objective: Mapping[str, Any], metrics: Sequence[str], schema: SampleSchema, **plain: Any,
 ) -> dict[str, Any]:  # fmt: skip
     """Returns the options as resolved, as the run keeps them."""
     kernel = [objective["metric"]] if objective.get("metric") else []
@@ -198,7 +229,7 @@ def _configuration(
         **plain,
         "conserve": task.conserve,
         "pretrained": _absolute(paths["pretrained"]),
-        "schema": task.schema.to_dict(),
+        "schema": schema.to_dict(),
         "inputs": recorded_inputs(records.manifest),
     }
 
@@ -228,11 +259,14 @@ def _build(
     return built
 
 
-def _copy_inputs(run: Run, records: str | os.PathLike, residual: ResidualBase | None) -> None:
-    """Copies what a prediction needs of the records and of the residual's run into the run."""
-    if residual is not None:
-        name = f"{NETWORK}.keras"
-        _copy(residual.path / "networks" / "generator.keras", run.path / "networks" / name)
+def _copy_inputs(
+    run: Run, records: str | os.PathLike, residual: ResidualBase | None, latent: LatentSpace | None
+) -> None:
+    """Copies what a prediction needs of the records and of other runs into the run."""
+    for source, name in ((residual, NETWORK), (latent, AUTOENCODER)):
+        if source is not None:
+            path = source.path / "networks" / "generator.keras"
+            _copy(path, run.path / "networks" / f"{name}.keras")
     statics = Path(records) / "static.h5"
     if statics.exists():
         _copy(statics, run.path / statics.name)

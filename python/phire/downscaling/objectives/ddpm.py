@@ -29,6 +29,7 @@ def ddpm_objective(
     min_snr: float | None = None,
     target: str = "residual",
     residual: str | None = None,
+    latent: str | None = None,
     sigma_data: Sequence[float] | None = None,
     channel_weights: Sequence[float] | None = None,
     condition_dropout: float = 0.0,
@@ -50,8 +51,8 @@ def ddpm_objective(
         zero_terminal_snr: Leave no signal at the last time (Lin et al. 2024, arXiv:2305.08891);
             with ``v`` or ``x0``.
         min_snr: γ of min-SNR weights (arXiv:2303.09556), such as 5; equal weights by default.
-        target, residual, sigma_data, channel_weights, condition_dropout, sigma_min, sigma_max, ema:
-            See the objective ``edm``.
+        target, residual, latent, sigma_data, channel_weights, condition_dropout, sigma_min,
+            sigma_max, ema: See the objective ``edm``.
 
     Raises:
         InputError: An option is impossible or does not fit the records.
@@ -70,4 +71,5 @@ def ddpm_objective(
         weight=weight,
         channel_weights=denoiser_training.channel_weights(task, channel_weights),
         condition_dropout=condition_dropout,
+        latent=task.latent,
     )

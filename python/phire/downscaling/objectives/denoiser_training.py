@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from phire.downscaling.diffusion_target import DiffusionTarget
 from phire.downscaling.inputs import network_inputs
+from phire.downscaling.latent_space import LatentSpace
 from phire.downscaling.objectives.supervised import Supervised
 from phire.downscaling.preconditioning import CONDITIONS, Mixture
 from phire.downscaling.task import Task
@@ -77,6 +78,7 @@ class DenoiserTraining(Objective):
         weight: ``weight(level)`` of the squared error of F.
         channel_weights: One a channel.
         condition_dropout: Share of samples in training whose conditions are zeros.
+        latent: Latent space that batches are encoded to first; None for none.
 
     Raises:
         InputError: ``condition_dropout`` is not from 0 to below 1.
@@ -92,6 +94,7 @@ class DenoiserTraining(Objective):
         weight: Callable[[Any], Any],
         channel_weights: np.ndarray,
         condition_dropout: float = 0.0,
+        latent: LatentSpace | None = None,
     ) -> None:
         if not 0 <= condition_dropout < 1:
             raise InputError(f"condition_dropout={condition_dropout:g} must be from 0 to below 1.")
@@ -99,10 +102,15 @@ class DenoiserTraining(Objective):
         self.target = target
         self.levels, self.mixture, self.weight = levels, mixture, weight
         self.condition_dropout = condition_dropout
+        self.latent = latent
         self.channel_weights = np.float32(channel_weights / np.mean(channel_weights))
         self.networks = {"generator": generator}
         self.optimizers = {"generator": Supervised._adam(generator)}
         self.exported = ("generator",)
+
+    def encoded(self, batch: Batch) -> Batch:
+        """Returns a batch of the records in the space that the denoiser works in."""
+        return batch if self.latent is None else self.latent.encode(batch)
 
     def clean(self, batch: Batch) -> tf.Tensor:
         """Returns the target of unit size, 0 where it is not valid."""
@@ -147,7 +155,7 @@ class DenoiserTraining(Objective):
 
     def panels(self, batch: Batch, totals: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Noisy, denoised and true targets of the first channel at the middle level."""
-        batch = {name: value[:4] for name, value in batch.items()}
+        batch = self.encoded({name: value[:4] for name, value in batch.items()})
         clean = self.clean(batch)
         told = self.at_level(tf.cast(self.levels(tf.fill([len(clean)], 0.5)), tf.float32))
         seed = tf.constant([0, 0])
@@ -187,7 +195,7 @@ class DenoiserTraining(Objective):
 
     def train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
         """Updates the network by one batch."""
-        optimizer = self.optimizers["generator"]
+        optimizer, batch = self.optimizers["generator"], self.encoded(batch)
         size = tf.shape(batch["high"])[0]
         seed = tf.bitwise.bitwise_xor(self.random_seed(), [0, 2 << 20])
         quantile = self._quantiles(batch, tf.random.stateless_uniform([size], seed))
@@ -200,6 +208,7 @@ class DenoiserTraining(Objective):
 
     def validation_step(self, batch: Batch) -> dict[str, tf.Tensor]:
         """Losses of a held-out batch at fixed levels and noise; nothing is updated."""
+        batch = self.encoded(batch)
         quantile = self._quantiles(batch, 0.5)
         losses = self.losses(batch, quantile, training=False)
         return {"loss": tf.reduce_mean(losses), **_binned(losses, quantile)}

@@ -30,6 +30,7 @@ def edm_objective(
     *,
     target: str = "residual",
     residual: str | None = None,
+    latent: str | None = None,
     sigma_data: Sequence[float] | None = None,
     p_mean: float = -0.8,
     p_std: float = 1.3,
@@ -51,6 +52,8 @@ def edm_objective(
             have, or ``field``.
         residual: A run of phire-train whose fields the residual is to instead; one trained with
             --folds gives residuals of samples that its networks have not seen.
+        latent: A run of the objective vqvae, in whose latent space the denoiser works: the target
+            is the latent field, and what is sampled is decoded. ``target`` is then ``field``.
         sigma_data: Root mean square of each channel's target; by default measured on the records.
         p_mean, p_std: Mean and standard deviation of ln σ in training.
         log_uniform: Share of samples whose ln σ is uniform between ``sigma_min`` and
@@ -86,6 +89,7 @@ def edm_objective(
         weight=functools.partial(output_weight, weight, sigma_data=1.0),
         channel_weights=denoiser_training.channel_weights(task, channel_weights),
         condition_dropout=condition_dropout,
+        latent=task.latent,
     )
 
 

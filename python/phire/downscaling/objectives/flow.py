@@ -23,6 +23,7 @@ def flow_objective(
     *,
     target: str = "residual",
     residual: str | None = None,
+    latent: str | None = None,
     sigma_data: Sequence[float] | None = None,
     p_mean: float = 0.0,
     p_std: float = 1.0,
@@ -39,8 +40,8 @@ def flow_objective(
 
     Args:
         task: Network and records.
-        target, residual, sigma_data, channel_weights, condition_dropout, sigma_min, sigma_max, ema:
-            See the objective ``edm``.
+        target, residual, latent, sigma_data, channel_weights, condition_dropout, sigma_min,
+            sigma_max, ema: See the objective ``edm``.
         p_mean, p_std: Mean and standard deviation of the logit of t in training.
 
     Raises:
@@ -58,4 +59,5 @@ def flow_objective(
         weight=keras.ops.ones_like,
         channel_weights=denoiser_training.channel_weights(task, channel_weights),
         condition_dropout=condition_dropout,
+        latent=task.latent,
     )

@@ -25,6 +25,7 @@ def vp_objective(
     *,
     target: str = "residual",
     residual: str | None = None,
+    latent: str | None = None,
     sigma_data: Sequence[float] | None = None,
     channel_weights: Sequence[float] | None = None,
     condition_dropout: float = 0.0,
@@ -39,8 +40,8 @@ def vp_objective(
 
     Args:
         task: Network and records.
-        target, residual, sigma_data, channel_weights, condition_dropout, sigma_min, sigma_max, ema:
-            See the objective ``edm``.
+        target, residual, latent, sigma_data, channel_weights, condition_dropout, sigma_min,
+            sigma_max, ema: See the objective ``edm``.
 
     Raises:
         InputError: An option does not fit the records.
@@ -57,4 +58,5 @@ def vp_objective(
         weight=keras.ops.ones_like,
         channel_weights=denoiser_training.channel_weights(task, channel_weights),
         condition_dropout=condition_dropout,
+        latent=task.latent,
     )
