@@ -78,6 +78,16 @@ def test_no_invalid_value_enters_a_loss():
     assert np.isfinite(list(found[0][0].values())).all()
 
 
+def test_the_critic_may_be_one_of_patches_and_the_whole_field():
+    made, arrays = built("wgan,critic={name: cwgan-small, filters: 4, heads: [global]}"), batch()
+    assert {"fine", "valid", "low", "static", "auxiliary"} == set(made.critic.input)
+    before = [np.array(weight) for weight in made.critic.trainable_weights]
+    found = made.whole_step(arrays)
+    assert np.isfinite([float(value) for value in found.values()]).all()
+    moved = [np.abs(a - b).max() for a, b in zip(before, made.critic.trainable_weights)]
+    assert np.count_nonzero(moved) > 0.8 * len(moved)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [("penalty=0", "penalty=0 be positive"), ("critic_steps=0", "critic_steps=0 be 1 or more"),

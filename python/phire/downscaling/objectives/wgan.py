@@ -46,8 +46,8 @@ def wgan_objective(
         content, layers, area: See the objective ``content``; ``area`` weighs the content alone.
         weight: Weight of the critic in the generator's loss.
         penalty: Weight of the gradient penalty.
-        critic: ``NAME``, or a mapping with its options, of a discriminator; its logits are the
-            critic's values.
+        critic: ``NAME``, or a mapping with its options, of a discriminator, whose logits are the
+            critic's values; ``cwgan`` judges tiles and the whole field beside their conditions.
         critic_steps: Updates of the critic for one of the generator, each with further noise.
         beta_1: Decay of the first moment in Adam, of both networks.
         pretrain_epochs: Epochs on the pixel MSE before.
