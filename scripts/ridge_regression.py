@@ -2,7 +2,9 @@
 
 Every point of the fine grid is regressed on all values of all coarse fields of the same time
 (scikit-learn; the penalty is chosen for each target by cross-validation over blocks of time). The
-predictions are written to NetCDF, where ``phire-eval`` takes them like any other candidate.
+predictions are written to NetCDF, where ``phire-eval`` takes them like any other candidate. With
+``--members`` they are an ensemble: Gaussian residuals around the regression, whose variance at
+every point is that of the cross-validated residuals.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+import scoringrules
 import xarray as xr
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold
@@ -60,19 +63,31 @@ def cross_validated_penalty(inputs: np.ndarray, targets: np.ndarray, folds: int 
     return PENALTIES[int(errors.argmin())]
 
 
+def residual_deviation(
+    inputs: np.ndarray, targets: np.ndarray, penalty: float, folds: int = 5
+) -> np.ndarray:
+    """Returns the root mean square of every target's residuals in blocks of times left out."""
+    squared = np.zeros(targets.shape[1])
+    for train, test in KFold(folds).split(inputs):
+        fitted = Ridge(penalty).fit(inputs[train], targets[train])
+        found = fitted.predict(inputs[test]).reshape(-1, targets.shape[1])
+        squared += np.square(found - targets[test]).sum(axis=0)
+    return np.sqrt(squared / len(targets))
+
+
 def regress(
-    inputs: np.ndarray, targets: np.ndarray, train: np.ndarray, minimum: float | None = None
-) -> tuple[np.ndarray, float]:
+    inputs: np.ndarray, targets: np.ndarray, train: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, float]:
     """Fits on the training times and predicts the others.
 
     Args:
         inputs: (n, values).
         targets: (n, points); points that are missing at some training time stay missing.
         train: (n,) boolean.
-        minimum: Smallest value that a prediction may have, 0 for rain.
 
     Returns:
-        Predictions (n − training times, points), and the penalty chosen.
+        Predictions (n − training times, points), the deviation of their residuals (points,), and
+        the penalty chosen.
     """
     scaled = StandardScaler().fit(inputs[train]).transform(inputs)
     present = np.isfinite(targets[train]).all(axis=0)
@@ -81,8 +96,10 @@ def regress(
     found = Ridge(penalty).fit(scaled[train], known[train]).predict(scaled[~train])
     found = found.reshape(-1, known.shape[1])  # scikit-learn drops the axis of a single target
     predictions = np.full((int((~train).sum()), targets.shape[1]), np.nan, np.float32)
-    predictions[:, present] = found if minimum is None else np.maximum(found, minimum)
-    return predictions, penalty
+    predictions[:, present] = found
+    deviation = np.full(targets.shape[1], np.nan, np.float32)
+    deviation[present] = residual_deviation(scaled[train], known[train], penalty)
+    return predictions, deviation, penalty
 
 
 def scores(truth: np.ndarray, predictions: np.ndarray) -> tuple[float, float]:
@@ -98,6 +115,25 @@ def scores(truth: np.ndarray, predictions: np.ndarray) -> tuple[float, float]:
     return float(error), float(correlations.mean()) if varying.any() else np.nan
 
 
+def gaussian_crps(
+    truth: np.ndarray, mean: np.ndarray, deviation: np.ndarray, minimum: float | None
+) -> float:
+    """Returns the mean CRPS of Gaussians, censored at ``minimum`` where there is one."""
+    both = np.isfinite(truth) & np.isfinite(mean)
+    values = truth[both], mean[both], np.broadcast_to(deviation, mean.shape)[both]
+    if minimum is None:
+        return float(scoringrules.crps_normal(*values).mean())
+    return float(scoringrules.crps_cnormal(*values, lower=minimum, upper=np.inf).mean())
+
+
+def members_around(
+    mean: np.ndarray, deviation: np.ndarray, members: int, random: np.random.Generator
+) -> np.ndarray:
+    """Draws members (members, times, points), independent at every time and point."""
+    noise = random.standard_normal((members, *mean.shape), np.float32)
+    return mean + deviation * noise
+
+
 @click.command()
 @click.argument("fine", type=click.Path(exists=True, path_type=Path))
 @click.argument("output", type=click.Path(path_type=Path))
@@ -105,12 +141,14 @@ def scores(truth: np.ndarray, predictions: np.ndarray) -> tuple[float, float]:
 @click.option("--coarse", "sources", multiple=True, required=True, help="FILE or FILE:NAME,NAME.")
 @click.option("--split", required=True, help="Training before this time, prediction from it on.")
 @click.option("--minimum", multiple=True, help="NAME=VALUE: smallest value, such as pr=0.")
+@click.option("--members", default=1, show_default=True, help="Members of an ensemble.")
 def main(
     fine: Path, output: Path, targets: str, sources: tuple[str, ...], split: str,
-    minimum: tuple[str, ...],
+    minimum: tuple[str, ...], members: int,
 ) -> None:  # fmt: skip
     """Predicts FINE by ridge regression on coarse fields and writes OUTPUT (NetCDF)."""
     least = {name: float(value) for name, _, value in (text.partition("=") for text in minimum)}
+    random = np.random.default_rng(0)
     with xr.open_dataset(fine) as dataset:
         train = (dataset["time"] < np.datetime64(split)).values
         inputs = coarse_values(list(sources), dataset["time"])
@@ -118,15 +156,24 @@ def main(
         for name in targets.split(","):
             truth = dataset[name].transpose("time", ...)
             flat = truth.values.reshape(len(train), -1)
-            found, penalty = regress(inputs, flat, train, least.get(name))
+            mean, deviation, penalty = regress(inputs, flat, train)
+            found = np.maximum(mean, least.get(name, -np.inf))
             error, correlation = scores(flat[~train], found)
             climatology = np.broadcast_to(flat[train].mean(axis=0), found.shape)
+            crps = gaussian_crps(flat[~train], mean, deviation, least.get(name))
             click.echo(
-                f"{name}: RMSE {error:.3f}, correlation {correlation:.3f} (penalty {penalty:g}); "
+                f"{name}: RMSE {error:.3f}, correlation {correlation:.3f} (penalty {penalty:g}), "
+                f"CRPS with Gaussian residuals {crps:.4f}; "
                 f"climatology {scores(flat[~train], climatology)[0]:.3f} {truth.attrs['units']}"
             )
             held_out = truth.isel(time=~train)
-            predicted[name] = held_out.copy(data=found.reshape(held_out.shape))
+            if members == 1:
+                predicted[name] = held_out.copy(data=found.reshape(held_out.shape))
+            else:
+                drawn = members_around(mean, deviation, members, random)
+                drawn = np.maximum(drawn, least.get(name, -np.inf))
+                ensemble = held_out.expand_dims(member=members)
+                predicted[name] = ensemble.copy(data=drawn.reshape(ensemble.shape))
         predicted.to_netcdf(output)
 
 

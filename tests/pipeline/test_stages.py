@@ -74,6 +74,15 @@ def test_a_stage_varies_along_its_axes_and_those_of_what_it_needs(stages_of):
     )
 
 
+def test_text_before_named_outputs_belongs_to_each_name(stages_of):
+    results = stages_of(STUDY.replace('"${named:generator}"', '"srgan, ${named:generator}"'))
+    assert results["results"].options["candidate"][1:] == [
+        "srgan, mse=out/generator_content-mse",
+        "srgan, seed 0 learned + adversary=out/generator_seed-0_content-learned-adversary",
+        "srgan, seed 1 learned + adversary=out/generator_seed-1_content-learned-adversary",
+    ]
+
+
 def test_named_outputs_are_candidates(stages_of):
     results = stages_of(STUDY)["results"]
     assert results.options["candidate"] == [

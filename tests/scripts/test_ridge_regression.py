@@ -50,12 +50,40 @@ def test_a_linear_relation_is_found(files):
     assert "correlation 0.99" in result.output or "correlation 1.00" in result.output
 
 
-def test_predictions_keep_their_minimum():
-    random = np.random.default_rng(1)
-    inputs = random.normal(size=(60, 3))
-    train = np.arange(60) < 40
-    found, _ = ridge.regress(inputs, inputs[:, :1] * 2, train, minimum=0.0)
-    assert found.min() == 0 and found.max() > 1
+def test_predictions_keep_their_minimum(files):
+    result = CliRunner().invoke(
+        ridge.main,
+        [str(files / "f.nc"), str(files / "m.nc"), "--targets", "t", "--coarse", f"{files}/c.nc",
+         "--split", "2001-06-01", "--minimum", "t=3"],
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    with xr.open_dataset(files / "m.nc") as found:
+        assert float(found["t"].min()) == 3 and float(found["t"].max()) > 4
+
+
+def test_members_have_the_residuals_spread(files):
+    result = CliRunner().invoke(
+        ridge.main,
+        [str(files / "f.nc"), str(files / "e.nc"), "--targets", "t", "--coarse", f"{files}/c.nc",
+         "--split", "2001-06-01", "--members", "20"],
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    with xr.open_dataset(files / "e.nc") as found:
+        assert found["t"].dims == ("member", "time", "lat", "lon")
+        spread = np.sqrt(found["t"].var("member", ddof=1).mean())
+    assert 0.095 < spread < 0.11  # the noise of the fine fields
+    # The CRPS of a Gaussian around the truth's own distribution: deviation / √π.
+    crps = float(result.output.split("residuals ")[1].split(";")[0])
+    assert abs(crps - 0.1 / np.sqrt(np.pi)) < 0.004
+
+
+def test_the_crps_of_a_censored_gaussian_is_that_of_its_draws():
+    random = np.random.default_rng(2)
+    truth = np.maximum(random.normal(size=2000), 0)
+    draws = np.maximum(random.normal(size=(2000, 2)), 0)
+    energy = np.abs(draws - truth[:, None]).mean() - 0.5 * np.abs(np.diff(draws)).mean()
+    crps = ridge.gaussian_crps(truth, np.zeros(2000), np.ones(2000), 0.0)
+    assert abs(crps - energy) < 0.02
 
 
 def test_scores_leave_missing_values_out():

@@ -13,7 +13,7 @@ from phire.errors import InputError
 from phire.pipeline.commands import SUFFIXES, command_line
 from phire.pipeline.configuration import Pipeline, references, resolved
 
-_SEVERAL = re.compile(r"\$\{(named|paths):([A-Za-z_][\w-]*)\}")
+_SEVERAL = re.compile(r"([^${}=]*)\$\{(named|paths):([A-Za-z_][\w-]*)\}")
 _NOT_IN_FILE_NAMES = re.compile(r"[^\w.-]+")
 
 
@@ -52,7 +52,8 @@ def expand(pipeline: Pipeline) -> dict[str, Stage]:
 
     A stage varies along the axes that it refers to and along those of the stages that it needs.
     ``${NAME}`` of a stage is the path of its output at the same point; ``${paths:NAME}`` and
-    ``${named:NAME}`` as items of a list stand for all of them that fit the point.
+    ``${named:NAME}`` as items of a list stand for all of them that fit the point, with the text
+    before them, such as ``flow ${named:ensemble}``.
 
     Raises:
         InputError: A reference or an option is wrong, or stages need one another in a circle.
@@ -111,7 +112,7 @@ def _collected(pipeline: Pipeline, stage: Any) -> set[str]:
     texts = [item for value in stage.values() if isinstance(value, list) for item in value]
     texts += [value for value in stage.values() if not isinstance(value, list)]
     matches = [_SEVERAL.fullmatch(text) for text in texts if isinstance(text, str)]
-    return {match[2] for match in matches if match}
+    return {match[3] for match in matches if match}
 
 
 def _points(
@@ -203,14 +204,15 @@ def _with_points(
     """Yields the items of a list, with the outputs of all fitting points where it asks for them."""
     for item in items:
         match = _SEVERAL.fullmatch(item) if isinstance(item, str) else None
-        if match is None or match[2] not in expanded:
+        if match is None or match[3] not in expanded:
             yield item
             continue
-        for source in expanded[match[2]]:
+        before, kind, name = match.groups()
+        for source in expanded[name]:
             if _fits(source.point, point):
                 needs[source.name] = source.output
-                label = _label(pipeline, source, point)
-                yield str(source.output) if match[1] == "paths" else f"{label}={source.output}"
+                label = "" if kind == "paths" else _label(pipeline, source, point) + "="
+                yield f"{before}{label}{source.output}"
 
 
 def _label(pipeline: Pipeline, source: Stage, point: Mapping[str, str]) -> str:
