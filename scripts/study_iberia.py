@@ -4,8 +4,9 @@
 Makes what ``pipelines/iberia.yaml`` takes beside the data: the date in years and the next day's
 fields as predictors, and ridge regression of every fine point on all coarse values. Runs the
 pipeline, in which phire's commands make records, train from several seeds, predict and evaluate;
-evaluates the mean of the seeds; and writes the table. Given again, it goes on where it was
-interrupted.
+evaluates the mean of the seeds; and writes the table. With ``--ensembles`` it runs
+``pipelines/iberia-ensembles.yaml`` instead, beside ridge regression with Gaussian residuals; see
+docs/results/iberia-ensembles.md. Given again, it goes on where it was interrupted.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ import xarray as xr
 SPLIT = "1998-06-01"
 FOLDER = Path("study-iberia")
 """The directory that ``pipelines/iberia.yaml`` names."""
-PIPELINE = Path(__file__).parents[1] / "pipelines" / "iberia.yaml"
+PIPELINES = Path(__file__).parents[1] / "pipelines"
 TARGETS = {"tas": "K", "pr": "mm/day"}
 EVALUATIONS = {"results-tas": "tas", "results-tas-without-year": "tas", "results-pr": "pr"}
+RIDGE_MEMBERS = 19
+"""As many as ``pipelines/iberia-ensembles.yaml`` draws."""
 
 
 def run(*command: object) -> None:
@@ -34,8 +37,8 @@ def run(*command: object) -> None:
     subprocess.run(words, check=True)
 
 
-def prepare(data: Path) -> tuple[Path, Path, Path]:
-    """Makes year.nc and the ridge regressions; returns the fine and the two coarse files."""
+def prepare(data: Path, ensembles: bool) -> Path:
+    """Makes year.nc, the next day's fields and the ridge regressions; returns the fine file."""
     fine, levels, surface = (
         data / f"iberia_{name}_djf1983-2002.nc"
         for name in ("fine_eobs050", "coarse_ncep25", "coarse_ncep_t62")
@@ -51,19 +54,26 @@ def prepare(data: Path) -> tuple[Path, Path, Path]:
         if not output.exists():
             run(sys.executable, scripts / f"{script}.py", coarse, output)
     rain = [word for path in following for word in ("--coarse", path)]
-    for name, target, further in (
+    members = ["--members", RIDGE_MEMBERS]
+    regressions = [
         ("ridge-tas", "tas", []),
         ("ridge-tas-year", "tas", ["--coarse", year]),
         ("ridge-pr", "pr", ["--minimum", "pr=0"]),
         ("ridge-pr-next", "pr", ["--minimum", "pr=0", *rain]),
-    ):
+    ]
+    if ensembles:
+        regressions = [
+            ("ridge-members-tas", "tas", ["--coarse", year, *members]),
+            ("ridge-members-pr", "pr", ["--minimum", "pr=0", *rain, *members]),
+        ]
+    for name, target, further in regressions:
         if not (FOLDER / f"{name}.nc").exists():
             run(
                 sys.executable, scripts / "ridge_regression.py", fine, FOLDER / f"{name}.nc",
                 "--targets", target, "--coarse", levels, "--coarse", surface, "--split", SPLIT,
                 *further,
             )  # fmt: skip
-    return fine, levels, surface
+    return fine
 
 
 def evaluate_means(fine: Path) -> None:
@@ -96,16 +106,35 @@ def measure(maps: xr.Dataset) -> tuple[float, float]:
     return float(np.sqrt(squared)), float(maps["correlation"].astype(float).mean())
 
 
-def table(folders: Sequence[Path]) -> list[str]:
-    """Returns the lines of a Markdown table of all candidates of some results."""
-    lines = ["| | RMSE | correlation in time |", "|---|---|---|"]
+def ensemble_scores(folder: Path) -> list[float]:
+    """Returns the scores of an ensemble: fair CRPS, RMSE of the members' mean, spread–skill ratio,
+    shares of the truth in the central intervals of 50 and 90 %, error of the rank histogram.
+
+    Args:
+        folder: What ``phire-eval`` writes of a candidate of one channel.
+    """
+    with (
+        xr.open_dataset(folder / "ensemble.nc") as ensemble,
+        xr.open_dataset(folder / "rank_uniformity.nc") as ranks,
+    ):
+        names = ("crps_fair_mean", "error_mean", "spread_skill_ratio")
+        transform = ranks["pit_histogram"].squeeze("channel") / ranks.sizes["probability"]
+        from_median = abs(transform["probability"] - 0.5)
+        found = [ensemble[name].squeeze() for name in names]
+        found += [transform[from_median < half].sum() for half in (0.25, 0.45)]
+        return [float(value) for value in (*found, ranks["rank_error"].squeeze())]
+
+
+def ensemble_table(folders: Sequence[Path]) -> list[str]:
+    """Returns the lines of a Markdown table of the ensembles of some results."""
+    lines = [
+        "| | fair CRPS | RMSE of the mean | spread–skill | in 50 % | in 90 % | rank error |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for folder in folders:
-        for path in sorted(folder.glob("*/maps.nc")):
-            if path.parent.name == "truth":
-                continue
-            with xr.open_dataset(path) as maps:
-                error, correlation = measure(maps)
-            lines.append(f"| {folder.name}: {path.parent.name} | {error:.3f} | {correlation:.3f} |")
+        for path in sorted(folder.glob("*/ensemble.nc")):
+            values = " | ".join(f"{value:.3f}" for value in ensemble_scores(path.parent))
+            lines.append(f"| {folder.name}: {path.parent.name} | {values} |")
     return lines
 
 
@@ -114,16 +143,24 @@ def table(folders: Sequence[Path]) -> list[str]:
     "--data", type=click.Path(exists=True, path_type=Path), envvar="PHIRE_REALDATA", required=True,
     help="Folder of the three files iberia_*.nc.",
 )  # fmt: skip
+@click.option("--ensembles", is_flag=True, help="Run pipelines/iberia-ensembles.yaml instead.")
 @click.option("--set", "overrides", multiple=True, help="Changes to the pipeline, KEY=VALUE.")
-def main(data: Path, overrides: tuple[str, ...]) -> None:
+def main(data: Path, ensembles: bool, overrides: tuple[str, ...]) -> None:
     """Runs the study in the folder study-iberia."""
-    fine, _, _ = prepare(data)
-    changes = [word for one in overrides for word in ("--set", one)]
-    run("phire", "run", PIPELINE, "--set", f"variables.data={data}", *changes)
-    evaluate_means(fine)
-    folders = [FOLDER / f"{name}{suffix}" for name in EVALUATIONS for suffix in ("", "-mean")]
-    lines = table(folders)
-    (FOLDER / "table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    fine = prepare(data, ensembles)
+    changes = [word for one in (f"variables.data={data}", *overrides) for word in ("--set", one)]
+    if ensembles:
+        run("phire", "run", PIPELINES / "iberia-ensembles.yaml", *changes)
+        lines = ensemble_table([FOLDER / f"ensemble-results-{name}" for name in TARGETS])
+        output = FOLDER / "ensemble-table.md"
+    else:
+        run("phire", "run", PIPELINES / "iberia.yaml", *changes)
+        evaluate_means(fine)
+        lines = table(
+            [FOLDER / f"{name}{suffix}" for name in EVALUATIONS for suffix in ("", "-mean")]
+        )
+        output = FOLDER / "table.md"
+    output.write_text("\n".join(lines) + "\n", encoding="utf-8")
     click.echo("\n".join(lines))
 
 
