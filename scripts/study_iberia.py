@@ -125,6 +125,19 @@ def ensemble_scores(folder: Path) -> list[float]:
         return [float(value) for value in (*found, ranks["rank_error"].squeeze())]
 
 
+def table(folders: Sequence[Path]) -> list[str]:
+    """Returns the lines of a Markdown table of all candidates of some results."""
+    lines = ["| | RMSE | correlation in time |", "|---|---|---|"]
+    for folder in folders:
+        for path in sorted(folder.glob("*/maps.nc")):
+            if path.parent.name == "truth":
+                continue
+            with xr.open_dataset(path) as maps:
+                error, correlation = measure(maps)
+            lines.append(f"| {folder.name}: {path.parent.name} | {error:.3f} | {correlation:.3f} |")
+    return lines
+
+
 def ensemble_table(folders: Sequence[Path]) -> list[str]:
     """Returns the lines of a Markdown table of the ensembles of some results."""
     lines = [
