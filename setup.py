@@ -24,6 +24,7 @@ EXTRAS["test"] = [
     *EXTRAS["localized"],
     *EXTRAS["maps"],
     *EXTRAS["notebooks"],
+    "axe-playwright-python>=0.1.7",
     "build>=1.2",
     "gstools>=1.6",
     "hypothesis>=6.100",

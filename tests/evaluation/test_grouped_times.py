@@ -9,6 +9,7 @@ import pytest
 from evaluation.made_fields import white_ensemble
 from phire.errors import InputError
 from phire.evaluation import evaluate, measure
+from phire.evaluation.figures.groups import group_figure
 from phire.fields import ArraySource, EnsembleSource, Grid
 from phire.fields.time import TimeAxis
 
@@ -102,3 +103,33 @@ def test_groups_need_dates_and_two_of_them(sources, tmp_path):
         evaluate(bare, {"a": bare}, tmp_path, by=["season"])
     with pytest.raises(InputError, match="by week: it must be one of hour, month, season"):
         evaluate(truth, {"a": other}, tmp_path, by=["week"])
+
+
+@pytest.fixture(scope="module")
+def by_hour(sources):
+    """Scores of the members by hour: the spacing of 23.25 days gives four hours."""
+    truth, ensemble, _ = sources
+    return {"ensemble": measure("by_hour", truth, ensemble, grouped=("members",))}
+
+
+@pytest.mark.parametrize("polar", [False, True])
+def test_the_range_of_members_is_a_band_in_the_figure(by_hour, polar):
+    figure = group_figure(by_hour, dimension="hour", channel="pr", polar=polar)
+    axes = figure.axes[0]
+    assert axes.get_title("left").startswith("Root mean square error of members")
+    (band,) = axes.collections
+    edges = band.get_paths()[0].vertices[:, 1]
+    dataset = by_hour["ensemble"].sel(channel="pr")
+    assert edges.min() == pytest.approx(float(dataset["member_rmse_low"].min()))
+    assert edges.max() == pytest.approx(float(dataset["member_rmse_high"].max()))
+
+
+def test_hours_go_around_the_clock_and_end_where_they_begin(by_hour):
+    figure = group_figure(by_hour, dimension="hour", channel="t", polar=True)
+    line = figure.axes[0].lines[0]
+    angles, values = line.get_data()
+    np.testing.assert_allclose(angles[:-1], by_hour["ensemble"]["hour"].values * 2 * np.pi / 24)
+    assert angles[-1] - angles[0] == pytest.approx(2 * np.pi) and values[-1] == values[0]
+    assert figure.axes[0].get_theta_direction() == -1  # as a clock
+    with pytest.raises(InputError, match="polar"):
+        group_figure(by_hour, dimension="season", channel="t", polar=True)

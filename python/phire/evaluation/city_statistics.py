@@ -152,6 +152,7 @@ class Cities(Statistic):
                 functools.partial(
                     city_distance_figure, data, channel=channel, styles=folder.styles
                 ),
+                channel,
             )
             # A map of one city says no more than the table does.
             for size in sizes[:1] if cities_with_values(data, channel, sizes[0]) > 1 else []:
@@ -164,6 +165,7 @@ class Cities(Statistic):
                     functools.partial(
                         city_map_figure, data, channel=channel, size=size, styles=folder.styles
                     ),
+                    channel,
                 )
 
 

@@ -213,56 +213,37 @@ class Distribution(Statistic):
             error_figure,
             quantile_figure,
         )
-        from phire.evaluation.figures.plan import Plan, figure_name, in_region
+        from phire.evaluation.figures.plan import Plan, figure_name, in_region, plans_by_channel
         from phire.evaluation.figures.reading import has_values, values_of
-        from phire.evaluation.figures.style import TRUTH, readable
 
-        for region in folder.regions_of("distribution"):
-            data = folder.metric("distribution", region)
-            channels = values_of(data, "channel")
-            variables = {name for dataset in data.values() for name in dataset.data_vars}
-            for channel in channels:
-                of = f"{readable(channel)}{in_region(region)}"
-                if has_values(data, "density", channel):
-                    yield Plan(
-                        figure_name("distribution", channel, region),
-                        "distributions",
-                        f"Distribution of {of}",
-                        "How often each value occurs: left the bulk, right the tails on a "
-                        "logarithmic axis. Smoothing shows as missing tails.",
-                        functools.partial(
-                            density_figure, data, channel=channel, styles=folder.styles
-                        ),
-                    )
-                if has_values({TRUTH: data.get(TRUTH, {})}, "quantile_value", channel):
-                    yield Plan(
-                        figure_name("quantiles", channel, region),
-                        "distributions",
-                        f"Quantiles of {of} against the truth's",
-                        "On the diagonal (left) and on zero (right) candidate and truth have the "
-                        "same distribution. A slope below the diagonal's means too few extremes.",
-                        functools.partial(
-                            quantile_figure, data, channel=channel, styles=folder.styles
-                        ),
-                    )
-                if has_values(data, "error_density", channel):
-                    yield Plan(
-                        figure_name("errors", channel, region),
-                        "distributions",
-                        f"Errors of {of}",
-                        "How often each error (candidate minus truth) occurs: narrow and centred "
-                        "on zero is good; the right panel shows the large ones.",
-                        functools.partial(
-                            error_figure, data, channel=channel, styles=folder.styles
-                        ),
-                    )
-            if "quantile_value" in variables:
+        for draw, variable, name, title, caption in (
+            (density_figure, "density", "distribution", "Distribution of {channel}",
+             "How often each value occurs: left the bulk, right the tails on a logarithmic axis. "
+             "Smoothing shows as missing tails."),
+            (quantile_figure, "quantile_value", "quantiles",
+             "Quantiles of {channel} against the truth's",
+             "On the diagonal (left) and on zero (right) candidate and truth have the same "
+             "distribution. A slope below the diagonal's means too few extremes."),
+            (error_figure, "error_density", "errors", "Errors of {channel}",
+             "How often each error (candidate minus truth) occurs: narrow and centred on zero is "
+             "good; the right panel shows the large ones."),
+        ):  # fmt: skip
+            yield from plans_by_channel(
+                folder, cls.name, draw, group="distributions", title=title, caption=caption,
+                variable=variable, name=name,
+            )  # fmt: skip
+        for region in folder.regions_of(cls.name):
+            data = folder.metric(cls.name, region)
+            if has_values(data, "quantile_value"):
                 yield Plan(
                     figure_name("boxes", region),
                     "distributions",
                     f"Quantiles{in_region(region)}",
                     "Box: 25–75 %, thick line: median, whiskers: 2–98 %.",
-                    functools.partial(box_figure, data, channels=channels, styles=folder.styles),
+                    functools.partial(
+                        box_figure, data, channels=values_of(data, "channel"), styles=folder.styles
+                    ),
+                    region=region,
                 )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -174,20 +173,16 @@ class EnsembleScores(Statistic):
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures that a folder of results gives; see :class:`Statistic`."""
         from phire.evaluation.figures.ensembles import ensemble_figure
-        from phire.evaluation.figures.plan import Plan, figure_name
-        from phire.evaluation.figures.reading import values_of
-        from phire.evaluation.figures.style import readable
+        from phire.evaluation.figures.plan import plans_by_channel
 
         yield from super().figures(folder)
-        data = folder.metric("ensemble")
-        variables = {name for dataset in data.values() for name in dataset.data_vars}
-        for channel in values_of(data, "channel"):
-            if "rank_histogram" in variables:
-                yield Plan(
-                    figure_name("ensemble", channel),
-                    "ensembles",
-                    f"Spread and ranks of ensembles of {readable(channel)}",
-                    "Left: on the diagonal the spread tells the error. Right: a flat line means "
-                    "that the truth is like a member; a U means too little spread.",
-                    functools.partial(ensemble_figure, data, channel=channel, styles=folder.styles),
-                )
+        yield from plans_by_channel(
+            folder,
+            cls.name,
+            ensemble_figure,
+            group="ensembles",
+            title="Spread and ranks of ensembles of {channel}",
+            caption="Left: on the diagonal the spread tells the error. Right: a flat line means "
+            "that the truth is like a member; a U means too little spread.",
+            variable="rank_histogram",
+        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -145,29 +144,21 @@ class EventProbabilities(Statistic):
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures that a folder of results gives; see :class:`Statistic`."""
         from phire.evaluation.figures.ensembles import operating_figure, reliability_figure
-        from phire.evaluation.figures.plan import Plan, figure_name
-        from phire.evaluation.figures.reading import has_values, values_of
-        from phire.evaluation.figures.style import readable
+        from phire.evaluation.figures.plan import plans_by_channel
 
-        data = folder.metric(cls.name)
-        for channel in values_of(data, "channel"):
-            for variable, name, title, caption, draw in (
-                ("observed_frequency", "reliability", "Reliability of ensembles",
-                 "On the diagonal, events occur as often as they were given probability.",
-                 reliability_figure),
-                ("hit_rate", "roc", "Relative operating curves",
-                 "Hits against false alarms as fewer members are needed for a warning: the nearer "
-                 "to the upper left, the better events are told from others. Says nothing of "
-                 "calibration.", operating_figure),
-            ):  # fmt: skip
-                if has_values(data, variable, channel):
-                    yield Plan(
-                        figure_name(name, channel),
-                        "ensembles",
-                        f"{title} of {readable(channel)}",
-                        caption,
-                        functools.partial(draw, data, channel=channel, styles=folder.styles),
-                    )
+        for variable, name, title, caption, draw in (
+            ("observed_frequency", "reliability", "Reliability of ensembles of {channel}",
+             "On the diagonal, events occur as often as they were given probability.",
+             reliability_figure),
+            ("hit_rate", "roc", "Relative operating curves of {channel}",
+             "Hits against false alarms as fewer members are needed for a warning: the nearer to "
+             "the upper left, the better events are told from others. Says nothing of calibration.",
+             operating_figure),
+        ):  # fmt: skip
+            yield from plans_by_channel(
+                folder, cls.name, draw, group="ensembles", title=title, caption=caption,
+                variable=variable, name=name,
+            )  # fmt: skip
 
 
 def operating_curve(forecasts: np.ndarray, events: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -139,27 +138,16 @@ class FractionsSkillScore(Statistic):
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures that a folder of results gives; see :class:`Statistic`."""
-        from phire.evaluation.figures.plan import Plan, figure_name
-        from phire.evaluation.figures.reading import has_values, values_of
+        from phire.evaluation.figures.plan import plans_by_channel
         from phire.evaluation.figures.skill import fractions_skill_figure
-        from phire.evaluation.figures.style import readable
 
-        data = folder.metric(cls.name)
-        if not any("fractions_skill_score" in dataset for dataset in data.values()):
-            return
-        caption = (
-            "Whether extremes occur in about the right place: 1 is perfect; larger squares forgive "
-            "larger displacement. Dotted: 0.5."
+        yield from plans_by_channel(
+            folder,
+            cls.name,
+            fractions_skill_figure,
+            group="skill",
+            title="Fractions skill score of {channel}",
+            caption="Agreement on where extremes occur: 1 is perfect; larger squares forgive "
+            "larger displacement. Dotted: 0.5.",
+            variable="fractions_skill_score",
         )
-        for channel in values_of(data, "channel"):
-            if not has_values(data, "fractions_skill_score", channel):
-                continue
-            yield Plan(
-                figure_name(cls.name, channel),
-                "skill",
-                f"Fractions skill score of {readable(channel)}",
-                caption,
-                functools.partial(
-                    fractions_skill_figure, data, channel=channel, styles=folder.styles
-                ),
-            )

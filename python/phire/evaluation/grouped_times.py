@@ -89,7 +89,7 @@ class GroupedTimes(Statistic):
             if state:
                 result = self.statistics[name].result(state)
                 for variable, number in self.statistics[name].summary:
-                    if variable in result and not number.split(":")[0].endswith(("_low", "_high")):
+                    if variable in result:
                         value = result[variable].reset_coords(drop=True)
                         # Statistics have events, sizes … of their own.
                         others = set(value.dims) - {"channel"}
@@ -121,29 +121,37 @@ class GroupedTimes(Statistic):
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures that a folder of results gives; see :class:`Statistic`."""
-        from phire.evaluation.figures.groups import group_figure, numbers_of
+        from phire.evaluation.figures.groups import LEAST_HOURS, group_figure, numbers_of
         from phire.evaluation.figures.plan import Plan, figure_name, in_region
         from phire.evaluation.figures.reading import values_of
         from phire.evaluation.figures.style import readable
 
+        caption = (
+            f"Each number taken over the times of one {cls.dimension}; shaded: the range of the "
+            "members. The arrow at each panel says which direction is better."
+        )
         for region in folder.regions_of(cls.name):
             data = folder.metric(cls.name, region)
+            clock = cls.dimension == "hour" and len(values_of(data, "hour")) >= LEAST_HOURS
             for channel in [*values_of(data, "channel"), None]:
                 if not numbers_of(data, cls.dimension, channel):
                     continue
                 of = f" of {readable(channel)}" if channel else ""
-                title = f"Scores{of} by {cls.dimension}{in_region(region)}"
-                yield Plan(
-                    figure_name(cls.name, channel or "", region),
-                    "groups",
-                    title,
-                    f"Each number taken over the times of one {cls.dimension}. The arrow at each "
-                    "panel says which direction is better.",
-                    functools.partial(
-                        group_figure, data, dimension=cls.dimension, channel=channel,
-                        styles=folder.styles, title=title,
-                    ),
-                )  # fmt: skip
+                for polar in (False, True) if clock else (False,):
+                    face = " around the clock" if polar else ""
+                    title = f"Scores{of} by {cls.dimension}{face}{in_region(region)}"
+                    yield Plan(
+                        figure_name(cls.name, "polar" if polar else "", channel or "", region),
+                        "groups",
+                        title,
+                        caption,
+                        functools.partial(
+                            group_figure, data, dimension=cls.dimension, channel=channel,
+                            styles=folder.styles, title=title, polar=polar,
+                        ),
+                        channel or "",
+                        region,
+                    )  # fmt: skip
 
 
 def states_by_group(state: State) -> dict[tuple[str, str], State]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -127,25 +126,16 @@ class HighPass(Statistic):
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures that a folder of results gives; see :class:`Statistic`."""
-        from phire.evaluation.figures.plan import Plan, figure_name
-        from phire.evaluation.figures.reading import has_values, values_of
+        from phire.evaluation.figures.plan import plans_by_channel
         from phire.evaluation.figures.skill import large_error_figure
-        from phire.evaluation.figures.style import readable
 
-        data = folder.metric(cls.name)
-        if not any("exceedance" in dataset for dataset in data.values()):
-            return
-        caption = (
-            "The share of the area where the error of the small scales exceeds a multiple of the "
-            "truth's standard deviation; lower is better."
+        yield from plans_by_channel(
+            folder,
+            cls.name,
+            large_error_figure,
+            group="skill",
+            title="Large errors of {channel}",
+            caption="The share of the area where the error of the small scales exceeds a multiple "
+            "of the truth's standard deviation; lower is better.",
+            variable="exceedance",
         )
-        for channel in values_of(data, "channel"):
-            if not has_values(data, "exceedance", channel):
-                continue
-            yield Plan(
-                figure_name(cls.name, channel),
-                "skill",
-                f"Large errors of {readable(channel)}",
-                caption,
-                functools.partial(large_error_figure, data, channel=channel, styles=folder.styles),
-            )

@@ -144,6 +144,7 @@ class Maps(Statistic):
                     functools.partial(
                         map_figure, data, variable=variable, channel=channel, title=title
                     ),
+                    channel,
                 )
 
 

@@ -98,7 +98,7 @@ class Samples(Statistic):
                 number = f"{time + 1}" if time else ""
                 yield Plan(
                     figure_name("panels", channel, number), "panels", title, caption,
-                    functools.partial(draw, title=title),
+                    functools.partial(draw, title=title), channel,
                 )  # fmt: skip
                 if time:
                     continue
@@ -110,4 +110,6 @@ class Samples(Statistic):
                         title,
                         caption + " The rectangle shows where the region lies.",
                         functools.partial(draw, region=box, title=title),
+                        channel,
+                        region,
                     )

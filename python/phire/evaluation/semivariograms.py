@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -239,47 +238,23 @@ class Semivariogram(Statistic):
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures that a folder of results gives; see :class:`Statistic`."""
-        from phire.evaluation.figures.plan import Plan, figure_name, in_region
-        from phire.evaluation.figures.reading import has_values, values_of
+        from phire.evaluation.figures.plan import plans_by_channel
         from phire.evaluation.figures.semivariogram import direction_figure, semivariogram_figure
-        from phire.evaluation.figures.style import readable
 
-        for region in folder.regions_of("semivariogram"):
-            data = folder.metric("semivariogram", region)
-            for channel in values_of(data, "channel"):
-                if not has_values(data, "semivariogram", channel):
-                    continue
-                title = f"Semivariogram of {readable(channel)}{in_region(region)}"
-                yield Plan(
-                    figure_name("semivariogram", channel, region),
-                    "semivariograms",
-                    title,
-                    "How much two places differ with the distance between them. Too low at short "
-                    "distances means too smooth; shaded: 95 % interval where it was computed.",
-                    functools.partial(
-                        semivariogram_figure,
-                        data,
-                        channel=channel,
-                        styles=folder.styles,
-                        title=title,
-                    ),
-                )
-                if has_values(data, "semivariogram_zonal", channel):
-                    title = f"Semivariogram of {readable(channel)} by direction{in_region(region)}"
-                    yield Plan(
-                        figure_name("semivariogram-direction", channel, region),
-                        "semivariograms",
-                        title,
-                        "As before, for pairs that lie east and west, or north and south, of each "
-                        "other: a candidate should have the truth's anisotropy, too.",
-                        functools.partial(
-                            direction_figure,
-                            data,
-                            channel=channel,
-                            styles=folder.styles,
-                            title=title,
-                        ),
-                    )
+        for variable, name, title, caption, draw in (
+            ("semivariogram", "semivariogram", "Semivariogram of {channel}",
+             "How much two places differ with the distance between them. Too low at short "
+             "distances means too smooth; shaded: 95 % interval where it was computed.",
+             semivariogram_figure),
+            ("semivariogram_zonal", "semivariogram-direction",
+             "Semivariogram of {channel} by direction",
+             "As before, for pairs that lie east and west, or north and south, of each other: a "
+             "candidate should have the truth's anisotropy, too.", direction_figure),
+        ):  # fmt: skip
+            yield from plans_by_channel(
+                folder, cls.name, draw, group="semivariograms", title=title, caption=caption,
+                variable=variable, name=name, titled=True,
+            )  # fmt: skip
 
 
 def destination(

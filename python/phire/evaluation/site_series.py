@@ -142,6 +142,7 @@ class SiteSeries(Statistic):
                         site_figure, data, site=site, channel=channel, styles=folder.styles,
                         title=title,
                     ),
+                    channel,
                 )  # fmt: skip
 
 

@@ -329,6 +329,7 @@ def spectrum_plans(folder: ResultsFolder, metric: str) -> Iterator[Plan]:
                 title,
                 caption,
                 functools.partial(draw, variable="kinetic_energy", title=title),
+                region=region,
             )
         for channel in values_of(data, "channel"):
             if not has_values(data, "variance", channel):
@@ -340,6 +341,8 @@ def spectrum_plans(folder: ResultsFolder, metric: str) -> Iterator[Plan]:
                 title,
                 caption,
                 functools.partial(draw, variable="variance", channel=channel, title=title),
+                channel,
+                region,
             )
         for variable, channels in (
             ("kinetic_energy_coherence", [None]),
@@ -359,4 +362,6 @@ def spectrum_plans(folder: ResultsFolder, metric: str) -> Iterator[Plan]:
                     functools.partial(
                         coherence_figure, data, channel=channel, styles=folder.styles
                     ),
+                    channel or "",
+                    region,
                 )

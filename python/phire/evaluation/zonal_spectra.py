@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -108,19 +107,16 @@ class ZonalSpectra(Statistic):
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures that a folder of results gives; see :class:`Statistic`."""
-        from phire.evaluation.figures.plan import Plan, figure_name
-        from phire.evaluation.figures.reading import has_values, values_of
+        from phire.evaluation.figures.plan import plans_by_channel
         from phire.evaluation.figures.spectra import zonal_figure
-        from phire.evaluation.figures.style import readable
 
-        data = folder.metric("zonal_spectrum")
-        for channel in values_of(data, "channel"):
-            if not has_values(data, "variance", channel):
-                continue
-            yield Plan(
-                figure_name("zonal-spectrum", channel),
-                "spectra",
-                f"Zonal spectra of {readable(channel)}",
-                "Waves along circles of latitude, averaged over bands. Read as the other spectra.",
-                functools.partial(zonal_figure, data, channel=channel, styles=folder.styles),
-            )
+        yield from plans_by_channel(
+            folder,
+            cls.name,
+            zonal_figure,
+            group="spectra",
+            title="Zonal spectra of {channel}",
+            caption="Waves along circles of latitude, averaged over bands. Read as the other "
+            "spectra.",
+            variable="variance",
+        )

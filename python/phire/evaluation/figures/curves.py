@@ -28,7 +28,7 @@ from phire.evaluation.figures.style import (
     candidate_styles,
     labelled,
     legend_below,
-    new_figure,
+    panel_grid,
     plain_ticks,
     readable,
     styled,
@@ -100,16 +100,12 @@ def curve_figure(
     if not datasets:
         raise InputError(f"none of the data sets holds {panels[0].variable}: nothing to draw.")
     styles = styles or candidate_styles(opened(results))
-    columns = min(len(panels), 4)
-    rows = -(-len(panels) // columns)
-    figure = new_figure(max(1 + 3.1 * columns, 5.5), 0.5 + 3.2 * rows)
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    figure, grid = panel_grid(
+        len(panels), panel=(3.1, 3.2), margin=(1, 0.5), least_width=5.5, title=title
+    )
     names = dict.fromkeys(name for name in datasets if name != TRUTH)
     for axes, panel in zip(grid, panels):
         _draw(axes, panel, datasets, channel, styles)
-    for axes in grid[len(panels) :]:
-        axes.set_visible(False)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     drawn = [*([TRUTH] if TRUTH in datasets or any(p.truth for p in panels) else []), *names]
     legend_below(figure, drawn, styles, markers=True)
     return figure
@@ -205,4 +201,6 @@ def channel_plans(
                 functools.partial(
                     curve_figure, data, shown, channel=channel, styles=folder.styles, title=whole
                 ),
+                channel,
+                region,
             )

@@ -16,6 +16,7 @@ from phire.evaluation.figures.style import (
     labelled,
     legend_below,
     new_figure,
+    panel_grid,
     readable,
     styled,
 )
@@ -162,13 +163,11 @@ def _event_figure(
     some = next(iter(datasets.values()))
     limits = some["threshold"].sel(channel=channel)
     events = [event for event in some["event"].values if limits.sel(event=event).notnull()]
-    columns = min(len(events), 4)
-    rows = -(-len(events) // columns)
-    figure = new_figure(1 + 2.5 * columns, 0.8 + 3 * rows)
-    grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
-    for axes in grid.ravel()[len(events) :]:
-        axes.set_visible(False)
-    for axes, event in zip(grid.ravel(), events):
+    figure, grid = panel_grid(
+        len(events), panel=(2.5, 3), margin=(1, 0.8), title=f"{title} of {readable(channel)}",
+        sharey=True,
+    )  # fmt: skip
+    for axes, event in zip(grid, events):
         axes.plot([0, 1], [0, 1], color="black", linewidth=1, zorder=1)
         for i, (name, dataset) in enumerate(datasets.items()):
             here = dataset.sel(channel=channel, event=event)
@@ -182,8 +181,7 @@ def _event_figure(
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1)
         axes.set_aspect("equal")
-    for axes in grid[:, 0]:
-        axes.set_ylabel(up[1])
-    figure.suptitle(f"{title} of {readable(channel)}", x=0.01, ha="left", fontsize=12)
+        if axes.get_subplotspec().is_first_col():
+            axes.set_ylabel(up[1])
     legend_below(figure, list(datasets), styles, markers=True)
     return figure

@@ -18,6 +18,9 @@ from phire.evaluation.figures.style import lay_out, save_figure
 INDEX = "figures.json"
 """The list of figures with their titles and captions, beside them."""
 
+DESCRIBED = ("name", "group", "title", "caption", "channel", "region")
+"""Attributes of a figure that the list holds."""
+
 FORMATS = ("png", "pdf")
 
 
@@ -80,7 +83,7 @@ def draw_all(
             progress.say(f"The figure {name} could not be drawn ({reason}).")
     if names is None:
         entries = [
-            {"name": plan.name, "group": plan.group, "title": plan.title, "caption": plan.caption}
+            {key: getattr(plan, key) for key in DESCRIBED}
             | ({"failed": failed[plan.name]} if plan.name in failed else {})
             for plan in found
         ]

@@ -7,18 +7,20 @@ from collections.abc import Mapping
 
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from phire.errors import InputError
 from phire.evaluation.catalogue import definition
 from phire.evaluation.figures.reading import Datasets, has_values, opened, units_of
+from phire.evaluation.figures.scores import HIGH, LOW
 from phire.evaluation.figures.style import (
     TRUTH,
     Style,
     candidate_styles,
     legend_below,
-    new_figure,
+    panel_grid,
     pretty_units,
     readable,
     styled,
@@ -26,6 +28,9 @@ from phire.evaluation.figures.style import (
 
 MOST = 12
 """Panels of a figure, at most."""
+
+LEAST_HOURS = 4
+"""Hours of the day from which on a clock face is drawn."""
 
 
 def numbers_of(
@@ -36,9 +41,11 @@ def numbers_of(
     found: dict[str, None] = {}
     for dataset in datasets.values():
         for name, array in dataset.data_vars.items():
-            if set(array.dims) == wanted and definition(str(name).split(":")[0]).better:
-                if has_values({"": dataset}, str(name), channel):
-                    found[str(name)] = None
+            base = str(name).split(":")[0]
+            if set(array.dims) != wanted or base.endswith((LOW, HIGH)):
+                continue
+            if definition(base).better and has_values({"": dataset}, str(name), channel):
+                found[str(name)] = None
     return list(found)
 
 
@@ -50,61 +57,102 @@ def group_figure(
     channel: str | None = None,
     styles: Mapping[str, Style] | None = None,
     title: str = "",
+    polar: bool = False,
 ) -> Figure:
     """Draws each number over the groups of times, a panel a number.
 
     Args:
-        groups: By candidate: data sets or paths of ``by_season.nc`` and the like.
+        groups: By candidate: data sets or paths of ``by_season.nc`` and the like. Variables
+            ``NAME_low`` and ``NAME_high`` are the edges of a band, the range of the members.
         dimension: ``hour``, ``month`` or ``season``.
         channel: The channel; numbers of no channel if None.
         styles: By candidate; by their order if None.
         title: Above the figure.
+        polar: Draw hours around a clock face of 24 hours, midnight at the top.
 
     Returns:
         The figure; of more than twelve numbers, the first twelve.
 
     Raises:
-        InputError: No data set holds a number over the groups.
+        InputError: No data set holds a number over the groups, or ``polar`` is of other groups
+            than hours.
     """
+    if polar and dimension != "hour":
+        raise InputError(f"polar figures are of hours, not of a {dimension}.")
     datasets = {name: dataset for name, dataset in opened(groups).items() if name != TRUTH}
     shown = numbers_of(datasets, dimension, channel)[:MOST]
     if not shown:
         raise InputError(f"none of the data sets holds a number by {dimension}: nothing to draw.")
     styles = styles or candidate_styles(opened(groups))
-    columns = min(len(shown), 4)
-    rows = -(-len(shown) // columns)
-    figure = new_figure(max(1 + 2.7 * columns, 5), 0.8 + 2.3 * rows)
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes, number in zip(grid, shown):
-        base, _, rest = number.partition(":")
-        known = definition(base)
+    figure, panels = panel_grid(
+        len(shown),
+        panel=(2.7, 3.0 if polar else 2.3),
+        margin=(1, 0.8),
+        least_width=5,
+        title=title,
+        subplot_kw={"projection": "polar"} if polar else {},
+    )
+    for axes, number in zip(panels, shown):
         units = ""
         for name, dataset in datasets.items():
-            if number not in dataset:
-                continue
-            values = dataset[number]
-            values = values if channel is None else values.sel(channel=channel)
-            units = units or units_of(dataset, number, channel)
-            labels = dataset[dimension].values
-            places = labels if dimension == "hour" else np.arange(len(labels))
-            axes.plot(places, values.values, marker=styles[name].marker, ms=4,
-                      **styles[name].line())  # fmt: skip
-            if dimension == "hour":
-                axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
-            else:
-                axes.set_xticks(places, [str(label) for label in labels])
-        words = f"{known.title}{' of ' + readable(rest) if rest else ''}"
-        axes.set_title(_wrapped(f"{words} {known.direction}"), fontsize=8.5)
-        axes.set_ylabel(pretty_units(units))
-        if known.better == "zero":
-            axes.axhline(0, color="#777777", linewidth=0.8, zorder=1)
-    for axes in grid[len(shown) :]:
-        axes.set_visible(False)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+            if number in dataset:
+                _draw(axes, dataset, number, dimension, channel, styles[name], polar)
+                units = units or units_of(dataset, number, channel)
+        _label(axes, number, pretty_units(units), polar)
     legend_below(figure, list(datasets), styles, markers=True)
     return figure
 
 
-def _wrapped(text: str, width: int = 34) -> str:
-    """A title over several lines."""
-    return "\n".join(textwrap.wrap(text, width))
+def _draw(
+    axes: Axes,
+    dataset: xr.Dataset,
+    number: str,
+    dimension: str,
+    channel: str | None,
+    style: Style,
+    polar: bool,
+) -> None:
+    """Draws one candidate's number over the groups, and the range of its members as a band."""
+    labels = dataset[dimension].values
+    places = labels.astype(float) if dimension == "hour" else np.arange(len(labels))
+    base, separator, rest = number.partition(":")
+    names = [f"{base}{ending}{separator}{rest}" for ending in ("", LOW, HIGH)]
+    values, *edges = (
+        (dataset[name] if channel is None else dataset[name].sel(channel=channel)).values
+        for name in names
+        if name in dataset
+    )
+    if polar:
+        # The last hour is joined to the first.
+        places = np.append(places, places[0] + 24) * np.pi / 12
+        values, *edges = (np.append(one, one[0]) for one in (values, *edges))
+    axes.plot(places, values, marker=style.marker, ms=4, **style.line())
+    if len(edges) == 2:
+        axes.fill_between(places, *edges, color=style.colour, alpha=0.18, linewidth=0)
+    if polar:
+        axes.set_theta_zero_location("N")
+        axes.set_theta_direction(-1)
+        axes.set_xticks(np.arange(0, 24, 3) * np.pi / 12, [f"{hour} h" for hour in range(0, 24, 3)])
+        axes.yaxis.set_major_locator(MaxNLocator(3))
+    elif dimension == "hour":
+        axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
+    else:
+        axes.set_xticks(places, [str(label) for label in labels])
+
+
+def _label(axes: Axes, number: str, units: str, polar: bool) -> None:
+    """Writes title and units of a panel, and marks zero where it is best."""
+    base, _, rest = number.partition(":")
+    known = definition(base)
+    words = f"{known.title}{' of ' + readable(rest) if rest else ''} {known.direction}"
+    if polar and units:
+        words += f" ({units})"
+    axes.set_title("\n".join(textwrap.wrap(words, 34)), fontsize=8.5)
+    if not polar:
+        axes.set_ylabel(units)
+    if known.better == "zero":
+        around = np.linspace(0, 2 * np.pi, 100)
+        if polar:
+            axes.plot(around, np.zeros(100), color="#777777", linewidth=0.8, zorder=1)
+        else:
+            axes.axhline(0, color="#777777", linewidth=0.8, zorder=1)

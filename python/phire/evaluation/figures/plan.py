@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from matplotlib.figure import Figure
+
+from phire.evaluation.figures.reading import ResultsFolder, has_values, values_of
+from phire.evaluation.figures.style import readable
 
 GROUPS = {
     "spectra": "Spectra",
@@ -34,6 +38,8 @@ class Plan:
         title: What it shows, in a line.
         caption: How to read it.
         draw: Draws it.
+        channel: The channel that it shows; empty where it shows several or none.
+        region: The region that it shows; empty for the whole domain.
     """
 
     name: str
@@ -41,6 +47,8 @@ class Plan:
     title: str
     caption: str
     draw: Callable[[], Figure]
+    channel: str = ""
+    region: str = ""
 
 
 def figure_name(*parts: str) -> str:
@@ -52,3 +60,47 @@ def figure_name(*parts: str) -> str:
 def in_region(region: str) -> str:
     """Returns the end of a title that names the region; empty for the whole domain."""
     return f", {region}" if region else ""
+
+
+def plans_by_channel(
+    folder: ResultsFolder,
+    metric: str,
+    draw: Callable[..., Figure],
+    *,
+    group: str,
+    title: str,
+    caption: str,
+    variable: str,
+    name: str = "",
+    titled: bool = False,
+) -> Iterator[Plan]:
+    """Yields a figure for each region and channel in which a statistic has values.
+
+    Args:
+        folder: Folder of results.
+        metric: Name of the statistic.
+        draw: Draws the results by candidate; takes ``channel`` and ``styles``.
+        group: Group of the figures.
+        title: Of the figures; ``{channel}`` is replaced by the channel's name, and the region
+            follows at the end.
+        caption: How to read the figures.
+        variable: Variable that must have values.
+        name: First word of the file names; the statistic's name if empty.
+        titled: ``draw`` takes the title, too.
+    """
+    for region in folder.regions_of(metric):
+        data = folder.metric(metric, region)
+        for channel in values_of(data, "channel"):
+            if not has_values(data, variable, channel):
+                continue
+            whole = title.format(channel=readable(channel)) + in_region(region)
+            options = {"title": whole} if titled else {}
+            yield Plan(
+                figure_name(name or metric, channel, region),
+                group,
+                whole,
+                caption,
+                functools.partial(draw, data, channel=channel, styles=folder.styles, **options),
+                channel,
+                region,
+            )

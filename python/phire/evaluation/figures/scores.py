@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -32,7 +30,7 @@ from phire.evaluation.figures.style import (
     candidate_styles,
     labelled,
     legend_below,
-    new_figure,
+    panel_grid,
     pretty_units,
     readable,
     styled,
@@ -78,14 +76,15 @@ def score_figure(
     if not variables or not datasets:
         raise InputError("none of the scores has the dimension time: there is nothing to draw.")
     columns = min(len(variables), 3)
-    rows = math.ceil(len(variables) / columns)
-    figure = new_figure(max(1 + 3.6 * columns, 7), 0.9 + 2.3 * rows)
-    grid = figure.add_gridspec(rows, columns)
+    of = f" of {readable(channel)}" if channel else ""
+    figure, panels = panel_grid(
+        len(variables), panel=(3.6, 2.3), margin=(1, 0.9), most_columns=columns, least_width=7,
+        title=title or f"Scores{of} over time",
+    )  # fmt: skip
+    for axes in panels[1:]:
+        axes.sharex(panels[0])
     raw = False
-    shared: Axes | None = None
-    for i, variable in enumerate(variables):
-        axes = figure.add_subplot(grid[i // columns, i % columns], sharex=shared)
-        shared = shared or axes
+    for i, (axes, variable) in enumerate(zip(panels, variables)):
         units = ""
         for name, dataset in datasets.items():
             if variable not in dataset:
@@ -121,8 +120,6 @@ def score_figure(
                 locator = AutoDateLocator(minticks=3, maxticks=6)
                 axes.xaxis.set_major_locator(locator)
                 axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-    of = f" of {readable(channel)}" if channel else ""
-    figure.suptitle(title or f"Scores{of} over time", x=0.01, ha="left", fontsize=12)
     thin = Line2D([], [], color="#888888", linewidth=0.7, label="each field (thick: running mean)")
     legend_below(figure, list(datasets), styles, extra=[thin] if raw else [])
     return figure
@@ -199,4 +196,6 @@ def time_series_plans(folder: ResultsFolder, metric: str, title: str) -> Iterato
                 functools.partial(
                     score_figure, data, channel=channel, styles=folder.styles, title=whole
                 ),
+                channel or "",
+                region,
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +23,7 @@ from phire.evaluation.figures.style import (
     legend_below,
     mark_band,
     new_figure,
+    panel_grid,
     plain_ticks,
     readable,
     styled,
@@ -219,12 +219,11 @@ def zonal_figure(
         raise InputError("none of the spectra is known in bands of latitude: nothing to draw.")
     some = next(iter(datasets.values()))
     bands = sorted(some["band"].values.tolist(), reverse=True)
-    columns = min(len(bands), 3)
-    rows = math.ceil(len(bands) / columns)
-    figure = new_figure(1 + 3.3 * columns, 1 + 2.7 * rows)
-    panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes in panels[len(bands) :]:
-        axes.set_axis_off()
+    columns = 3
+    figure, panels = panel_grid(
+        len(bands), panel=(3.3, 2.7), margin=(1, 1), most_columns=columns,
+        title=f"Zonal spectra of {readable(channel)}",
+    )  # fmt: skip
     for i, (axes, band) in enumerate(zip(panels, bands)):
         curves = {
             name: _curve(dataset.sel(band=band), "variance", channel)
@@ -237,7 +236,6 @@ def zonal_figure(
             axes.set_xlabel(axis.label)
         if i % columns == 0:
             axes.set_ylabel(labelled("Variance", units_of(some, "variance", channel)))
-    figure.suptitle(f"Zonal spectra of {readable(channel)}", x=0.01, ha="left", fontsize=12)
     legend_below(figure, list(datasets), styles)
     return figure
 

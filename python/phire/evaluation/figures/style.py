@@ -155,6 +155,38 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
+def panel_grid(
+    count: int,
+    *,
+    panel: tuple[float, float],
+    margin: tuple[float, float],
+    most_columns: int = 4,
+    least_width: float = 0.0,
+    title: str = "",
+    **options: Any,
+) -> tuple[Figure, list[Axes]]:
+    """Returns a figure and its panels, row by row.
+
+    Args:
+        count: Number of panels.
+        panel: Width and height of a panel in inches.
+        margin: Width and height that labels, title and legend take beside the panels.
+        most_columns: Panels in a row, at most.
+        least_width: Of the figure, so that title and legend have room above a single panel.
+        title: Above the figure.
+        options: For ``Figure.subplots``: ``sharex``, ``sharey``, ``subplot_kw``.
+    """
+    columns = min(count, most_columns)
+    rows = -(-count // columns)
+    width = max(margin[0] + panel[0] * columns, least_width)
+    figure = new_figure(width, margin[1] + panel[1] * rows)
+    panels = figure.subplots(rows, columns, squeeze=False, **options).ravel()
+    for axes in panels[count:]:
+        axes.set_visible(False)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+    return figure, list(panels[:count])
+
+
 class PlainScalarFormatter(ScalarFormatter):
     """Matplotlib's tick labels without mathtext, whose parser took a fifth of a figure's time."""
 

@@ -1,0 +1,60 @@
+"use strict";
+// Chooser of a report: hides what is of another region, season, channel or candidate.
+(() => {
+  const chooser = document.getElementById("chooser");
+  const names = ["region", "times", "channel", "candidate"];
+  const sections = [...document.querySelectorAll("main > details")];
+
+  const chosen = (name) => chooser.elements[name]?.value ?? "";
+
+  // An element of no channel or candidate belongs to all; region and times are always stated.
+  const hides = (element) => names.some((name) => {
+    const own = element.dataset[name];
+    if (own === undefined) return false;
+    const wanted = chosen(name);
+    const everything = wanted === "" && (name === "channel" || name === "candidate");
+    return !everything && own !== wanted;
+  });
+
+  const show = () => {
+    for (const element of document.querySelectorAll(names.map((n) => `[data-${n}]`).join(","))) {
+      element.hidden = hides(element);
+    }
+    let figures = 0;
+    for (const section of document.querySelectorAll("details.figures")) {
+      const here = section.querySelectorAll("figure:not([hidden]), p.note[data-region]:not([hidden])").length;
+      figures += here;
+      section.hidden = here === 0;
+      document.querySelector(`nav a[href="#${section.id}"]`).hidden = here === 0;
+      section.querySelector(".count").textContent = `${here} figure${here === 1 ? "" : "s"}`;
+    }
+    const tables = document.querySelectorAll("#scores > section:not([hidden])").length;
+    document.getElementById("shown").textContent =
+      `${figures} figure${figures === 1 ? "" : "s"}, ` + (tables ? "" : "no ") + "table of scores";
+  };
+
+  const unfold = document.getElementById("unfold");
+  unfold.addEventListener("click", () => {
+    const open = unfold.getAttribute("aria-pressed") !== "true";
+    unfold.setAttribute("aria-pressed", String(open));
+    for (const section of sections) section.open = open;
+  });
+
+  // A link into a folded section opens it.
+  const reveal = () => {
+    const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const section = target && target.closest("details");
+    if (section) {
+      section.open = true;
+      target.scrollIntoView();
+    }
+  };
+  addEventListener("hashchange", reveal);
+  addEventListener("beforeprint", () => sections.forEach((section) => { section.open = true; }));
+
+  chooser.addEventListener("change", show);
+  chooser.addEventListener("submit", (event) => event.preventDefault());
+  chooser.hidden = false;
+  show();
+  reveal();
+})();
