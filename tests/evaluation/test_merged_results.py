@@ -39,11 +39,10 @@ def test_candidates_of_several_evaluations_share_a_table_and_figures(folders, tm
     assert table.loc["b two", "rmse:channel_0"] == single.loc["b", "rmse:channel_0"]
     assert "b two" in (output / "report.html").read_text(encoding="utf-8")
     runner = CliRunner()
-    listed = runner.invoke(main, ["plot", str(output), "--list"])
+    listed = runner.invoke(main, ["plot", "figures", str(output), "--list"])
     assert "scores-time-channel-0" in listed.output
-    drawn = runner.invoke(
-        main, ["plot", str(output), "errors-*", "--format", "svg", "--out", str(tmp_path / "fig")]
-    )
+    words = ["plot", "figures", str(output), "errors-*", "--format", "svg"]
+    drawn = runner.invoke(main, [*words, "--out", str(tmp_path / "fig")])
     assert drawn.exit_code == 0, drawn.output
     assert (tmp_path / "fig" / "errors-channel-0.svg").is_file()
 

@@ -38,6 +38,20 @@ class Interruptible(click.Command):
                 sys.exit(128 + interruption.received())
 
 
+class CommandGroup(Interruptible, click.Group):
+    """A click group whose mistakes of usage end in one sentence."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args:
+            return super().parse_args(ctx, args)  # prints the help
+        with usage_in_one_sentence(ctx):
+            return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        with usage_in_one_sentence(ctx):
+            return super().resolve_command(ctx, args)
+
+
 class Command(Interruptible):
     """A click command with ``--config``, ``--overwrite`` and ``--quiet`` and kind errors.
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
 
 import click
 
-from phire.cli.command import Interruptible, usage_in_one_sentence
+from phire.cli.command import CommandGroup
 
 SUBCOMMANDS = {
     "simulate": "Simulate shallow water on the sphere and store its vorticity and divergence.",
@@ -20,24 +19,14 @@ SUBCOMMANDS = {
     "run": "Run a pipeline of commands from one YAML file.",
     "parts": "List networks, objectives and schedules with their options.",
     "predict": "Apply a trained generator to whole fields.",
-    "plot": "Draw figures of a folder of results, by name.",
+    "plot": "Draw figures and animations of results, runs, metrics and fields.",
     "distance": "Measure the learned distance between fields.",
     "import-metric": "Make a metric of a model folder of the original AtmoDist.",
 }
 
 
-class _Subcommands(Interruptible, click.Group):
+class _Subcommands(CommandGroup):
     """Subcommands that are imported only when they are called, so that --help answers at once."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not args:
-            return super().parse_args(ctx, args)  # prints the help
-        with usage_in_one_sentence(ctx):
-            return super().parse_args(ctx, args)
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        with usage_in_one_sentence(ctx):
-            return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(SUBCOMMANDS)

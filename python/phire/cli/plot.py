@@ -1,13 +1,22 @@
-"""``phire plot``: redraws figures of an evaluation from its results alone."""
+"""``phire plot KIND``: figures and animations of results, runs, metrics and fields."""
 
 from __future__ import annotations
 
 import click
 
-from phire.cli.command import Command
+from phire.cli.command import Command, CommandGroup
+
+STEP_HOURS = click.option(
+    "--step-hours", type=float, default=None, help="Hours of a time step, for the axes."
+)
 
 
-@click.command("plot", cls=Command, overwrites=False)
+@click.group("plot", cls=CommandGroup)
+def main():
+    """Draw figures and animations of results, runs, metrics and fields."""
+
+
+@main.command("figures", cls=Command, overwrites=False)
 @click.argument("results", type=click.Path())
 @click.argument("names", nargs=-1)
 @click.option("--list", "listing", is_flag=True, help="List the figures' names and stop.")
@@ -24,8 +33,8 @@ from phire.cli.command import Command
 )
 @click.option("--dpi", type=click.IntRange(30, 1200), default=160, help="Dots per inch of pixels.")
 @click.option("--report", is_flag=True, help="Write RESULTS/report.html anew afterwards.")
-def main(results, names, listing, out, formats, dpi, report):
-    """Redraw the figures NAMES (patterns such as 'spectrum-*'; all if none) of RESULTS."""
+def figures(results, names, listing, out, formats, dpi, report):
+    """Figures NAMES (patterns such as 'spectrum-*'; all if none) of phire-eval's RESULTS."""
     from phire.evaluation.figures import draw_all, figure_names
     from phire.evaluation.report import write_report
 
@@ -37,6 +46,81 @@ def main(results, names, listing, out, formats, dpi, report):
         click.echo(path)
     if report:
         click.echo(write_report(results))
+
+
+def _to_file(name, source):
+    """Declares a kind that draws one file or folder to one picture."""
+
+    def declare(function):
+        command = click.argument("output", type=click.Path())(function)
+        command = click.argument(source, type=click.Path())(command)
+        return main.command(name, cls=Command, overwrites=False)(command)
+
+    return declare
+
+
+@_to_file("training-curves", "run")
+def training_curves(run, output):
+    """Losses and scores of RUN by epoch, from its training.csv."""
+    from phire.evaluation.figures.style import write_figure
+    from phire.evaluation.figures.training_curves import read_history, training_figure
+
+    write_figure(training_figure(read_history(run)), output)
+
+
+@_to_file("confusion-matrix", "results")
+@STEP_HOURS
+def confusion_matrix(results, output, step_hours):
+    """Predicted against true lags, from RUN/evaluation/epoch-NNNN.nc."""
+    from phire.evaluation.figures.style import write_figure
+    from phire.rplearn.figures.confusion_matrix import confusion_figure
+    from phire.rplearn.results import read_results
+
+    write_figure(confusion_figure(read_results(results), step_hours), output)
+
+
+@_to_file("lag-distance", "results")
+@STEP_HOURS
+def lag_distance(results, output, step_hours):
+    """Learned distance and pixel measures against the lag, from METRIC/lag.nc."""
+    from phire.evaluation.figures.style import write_figure
+    from phire.rplearn.figures.lag_distance import lag_figure
+    from phire.rplearn.results import read_results
+
+    write_figure(lag_figure(read_results(results), step_hours), output)
+
+
+@main.command("encoder-comparison", cls=Command, overwrites=False)
+@click.argument("results", nargs=-1, required=True, metavar="NAME=FILE...")
+@click.option("--out", "output", required=True, type=click.Path(), help="The picture.")
+@STEP_HOURS
+def encoder_comparison(results, output, step_hours):
+    """Learned distances of several metrics against the lag, each NAME=METRIC/lag.nc."""
+    from phire.evaluation.figures.style import write_figure
+    from phire.rplearn.figures.encoder_comparison import encoder_figure, read_named
+
+    write_figure(encoder_figure(read_named(results), step_hours), output)
+
+
+@_to_file("certainty-map", "results")
+@click.option("--group", default="all", help="all, a season such as JJA, or an hour: '00 UTC'.")
+def certainty_map(results, output, group):
+    """Where a network tells the lag for sure, from a file of rplearn-certainty."""
+    from phire.evaluation.figures.style import write_figure
+    from phire.rplearn.figures.certainty_map import certainty_figure
+    from phire.rplearn.results import read_results
+
+    write_figure(certainty_figure(read_results(results), group), output)
+
+
+@_to_file("data-histogram", "results")
+def data_histogram(results, output):
+    """Values of the data, z-scored and normalised, from RUN/evaluation/pixels.nc."""
+    from phire.evaluation.figures.style import write_figure
+    from phire.rplearn.figures.data_histogram import histogram_figure
+    from phire.rplearn.results import read_results
+
+    write_figure(histogram_figure(read_results(results)), output)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from phire.errors import InputError
 from phire.evaluation.figures.all_figures import Plan, plans
 from phire.evaluation.figures.parallel_drawing import Draw, outcomes, sensible_processes
 from phire.evaluation.figures.reading import FIGURES, ResultsFolder
-from phire.evaluation.figures.style import lay_out, save_figure
+from phire.evaluation.figures.style import lay_out, write_figure
 
 INDEX = "figures.json"
 """The list of figures with their titles and captions, beside them."""
@@ -126,11 +126,7 @@ def _draw(plan: Plan, target: Path, formats: Sequence[str], dpi: int) -> None:
     figure = plan.draw()
     lay_out(figure)
     for form in formats:
-        with files.replacing(target / f"{plan.name}.{form}") as partial:
-            # The ending tells matplotlib the format; the temporary name has another one.
-            drawn = partial.with_name(f"{partial.name}.{form}")
-            save_figure(figure, drawn, dpi=dpi, description=plan.title)
-            os.replace(drawn, partial)
+        write_figure(figure, target / f"{plan.name}.{form}", dpi=dpi, description=plan.title)
 
 
 def figure_names(results: str | os.PathLike) -> list[tuple[str, str]]:

@@ -32,6 +32,8 @@ from matplotlib.ticker import (
     ScalarFormatter,
 )
 
+from phire import files
+from phire.errors import InputError
 from phire.evaluation.results import TRUTH
 
 # Okabe & Ito's palette; yellow is darkened, for it is hardly seen on white paper, and Tol's wine is
@@ -250,6 +252,24 @@ def save_figure(
         # Level 3 writes PNG in two thirds of level 6's time, at files a few per cent larger.
         options = {"pil_kwargs": {"compress_level": 3}} if ending == ".png" else {}
         getattr(canvas(figure), written)(path, metadata={key: description}, **options)
+
+
+def write_figure(
+    figure: Figure, path: str | os.PathLike, *, dpi: int = 160, description: str = ""
+) -> None:
+    """Writes a figure whole or not at all; see :func:`save_figure`.
+
+    Raises:
+        InputError: The path ends in none of ``.png``, ``.pdf`` and ``.svg``.
+    """
+    ending = os.path.splitext(os.fspath(path))[1].lower()
+    if ending not in (".png", ".pdf", ".svg"):
+        raise InputError(f"{path} must end in .png, .pdf or .svg: the ending names the format.")
+    with files.replacing(path) as partial:
+        # The ending tells the format; the temporary name has another one.
+        drawn = partial.with_name(f"{partial.name}{ending}")
+        save_figure(figure, drawn, dpi=dpi, description=description)
+        os.replace(drawn, partial)
 
 
 def legend_below(

@@ -1,9 +1,11 @@
-#!/usr/bin/env python
-"""Draws how the learned distance and pixel measures grow with the time between fields."""
+"""Learned distance and pixel measures against the time between fields."""
 
-import click
+from __future__ import annotations
 
-from phire.cli.command import Command
+import xarray as xr
+from matplotlib.figure import Figure
+
+from phire.evaluation.figures.style import candidate_styles, new_figure, styled
 
 NAMES = {
     "learned": "learned distance",
@@ -14,10 +16,14 @@ NAMES = {
 }
 
 
-def draw(results, step_hours):
-    """A panel a measure: mean and standard deviation against lag, scaled to the pixel MSE."""
-    from phire.evaluation.figures.style import candidate_styles, new_figure
+@styled
+def lag_figure(results: xr.Dataset, step_hours: float | None = None) -> Figure:
+    """Draws mean and standard deviation of each measure against lag, scaled to the pixel MSE.
 
+    Args:
+        results: ``METRIC/lag.nc``.
+        step_hours: Hours of a time step, for the axes; lags are in steps if None.
+    """
     measures = ["learned", *[str(name) for name in results["measure"].values]]
     styles = candidate_styles(measures)
     lags = results["lag"].to_numpy() * (step_hours or 1)
@@ -44,19 +50,3 @@ def draw(results, step_hours):
         axes.set_xticks(lags[every - 1 :: every])
     panels[0].set_ylabel("distance (pixel-MSE scale)")
     return figure
-
-
-@click.command(cls=Command, overwrites=False)
-@click.argument("results", type=click.Path())
-@click.argument("output", type=click.Path())
-@click.option("--step-hours", type=float, default=None, help="Hours of a time step, for the axes.")
-def main(results, output, step_hours):
-    """Draw distance against lag in RESULTS (METRIC/lag.nc) to OUTPUT (.png, .pdf)."""
-    from phire.evaluation.figures.style import save_figure, styled
-    from phire.rplearn.results import read_results
-
-    save_figure(styled(draw)(read_results(results), step_hours), output)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,14 +1,17 @@
-#!/usr/bin/env python
-"""Draws the training curves of a run, its warm-up shaded."""
+"""Curves of a training, its side phases shaded."""
 
+from __future__ import annotations
+
+import os
 from pathlib import Path
 
-import click
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from phire.cli.command import Command
 from phire.errors import InputError
+from phire.evaluation.figures.style import candidate_styles, legend_below, new_figure, styled
 
 # Beside the loss, what a row of panels may show, with the label of its axis.
 PANELS = {
@@ -20,10 +23,16 @@ PANELS = {
 }
 
 
-def draw(history):
-    """A panel a score, training and validation against the epoch; side phases are shaded."""
-    from phire.evaluation.figures.style import candidate_styles, legend_below, new_figure
+@styled
+def training_figure(history: pd.DataFrame) -> Figure:
+    """Draws each score of training and validation against the epoch, a panel a score.
 
+    Args:
+        history: ``training.csv`` of a run: ``epoch``, ``phase``, ``loss`` and further columns.
+
+    Returns:
+        The figure; the epochs of all phases but the longest are shaded.
+    """
     names = ["loss", *[name for name in PANELS if name in history]]
     styles = candidate_styles(["training", "validation"])
     figure = new_figure(3.1 * len(names), 3.1)
@@ -48,7 +57,7 @@ def draw(history):
     return figure
 
 
-def _shade(axes, history):
+def _shade(axes: Axes, history: pd.DataFrame) -> None:
     """Shades the epochs of every phase but the longest, and writes its name above."""
     longest = history["phase"].value_counts().idxmax()
     for phase, rows in history.groupby("phase", sort=False):
@@ -66,13 +75,12 @@ def _shade(axes, history):
             )
 
 
-@click.command(cls=Command, overwrites=False)
-@click.argument("run", type=click.Path())
-@click.argument("output", type=click.Path())
-def main(run, output):
-    """Draw RUN's training.csv to OUTPUT (.png, .pdf)."""
-    from phire.evaluation.figures.style import save_figure, styled
+def read_history(run: str | os.PathLike) -> pd.DataFrame:
+    """Reads ``training.csv`` of a run.
 
+    Raises:
+        InputError: There is none, or it lacks a column.
+    """
     table = Path(run) / "training.csv"
     if not table.is_file():
         raise InputError(f"{run} has no training.csv: name a run that has finished an epoch.")
@@ -80,8 +88,4 @@ def main(run, output):
     missing = {"epoch", "phase", "loss"} - set(history)
     if missing:
         raise InputError(f"{table} has no column {', '.join(sorted(missing))}.")
-    save_figure(styled(draw)(history), output)
-
-
-if __name__ == "__main__":
-    main()
+    return history

@@ -1,17 +1,26 @@
-#!/usr/bin/env python
-"""Draws the confusion matrix of predicted lags from an evaluation's result file."""
+"""Confusion matrix of predicted lags."""
 
-import click
+from __future__ import annotations
+
 import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
 
-from phire.cli.command import Command
 from phire.errors import InputError
+from phire.evaluation.figures.style import SEQUENTIAL, new_figure, styled
 
 
-def draw(results, step_hours):
-    """A figure of the share of each predicted lag, row by row of the true lag."""
-    from phire.evaluation.figures.style import SEQUENTIAL, new_figure
+@styled
+def confusion_figure(results: xr.Dataset, step_hours: float | None = None) -> Figure:
+    """Draws the share of each predicted lag, row by row of the true lag.
 
+    Args:
+        results: ``RUN/evaluation/epoch-NNNN.nc``.
+        step_hours: Hours of a time step, for the axes; lags are in steps if None.
+
+    Raises:
+        InputError: The results hold no confusion matrix.
+    """
     if "confusion" not in results:
         raise InputError("The results hold no confusion matrix: the task predicted no lag.")
     counts = results["confusion"].transpose("lag", "predicted_lag").to_numpy().astype(float)
@@ -36,19 +45,3 @@ def draw(results, step_hours):
                 axes.text(j, i, f"{value:.0%}", ha="center", va="center", size=7, color=shade)
     figure.colorbar(image, ax=axes, label="share of the true lag's pairs")
     return figure
-
-
-@click.command(cls=Command, overwrites=False)
-@click.argument("results", type=click.Path())
-@click.argument("output", type=click.Path())
-@click.option("--step-hours", type=float, default=None, help="Hours of a time step, for the axes.")
-def main(results, output, step_hours):
-    """Draw the confusion matrix in RESULTS (RUN/evaluation/epoch-NNNN.nc) to OUTPUT."""
-    from phire.evaluation.figures.style import save_figure, styled
-    from phire.rplearn.results import read_results
-
-    save_figure(styled(draw)(read_results(results), step_hours), output)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,18 +1,26 @@
-#!/usr/bin/env python
-"""Draws the learned distances of several metrics against lag, side by side."""
+"""Learned distances of several metrics against lag, side by side."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import click
+import xarray as xr
+from matplotlib.figure import Figure
 
-from phire.cli.command import Command
 from phire.errors import InputError
+from phire.evaluation.figures.style import candidate_styles, legend_below, new_figure, styled
+from phire.rplearn.results import read_results
 
 
-def draw(results, step_hours):
-    """The distances, each over its own largest mean, and their rank correlation with lag."""
-    from phire.evaluation.figures.style import candidate_styles, legend_below, new_figure
+@styled
+def encoder_figure(results: Mapping[str, xr.Dataset], step_hours: float | None = None) -> Figure:
+    """Draws the distances, each over its own largest mean, and their rank correlation with lag.
 
+    Args:
+        results: ``METRIC/lag.nc`` of each metric, by name.
+        step_hours: Hours of a time step, for the axes; lags are in steps if None.
+    """
     styles = candidate_styles(results)
     figure = new_figure(7.4, 3.4)
     curves, bars = figure.subplots(1, 2, width_ratios=(2, 1))
@@ -47,25 +55,21 @@ def draw(results, step_hours):
     return figure
 
 
-@click.command(cls=Command, overwrites=False)
-@click.argument("results", nargs=-1, required=True, metavar="NAME=FILE...")
-@click.option("--out", "output", required=True, type=click.Path(), help="The .png or .pdf file.")
-@click.option("--step-hours", type=float, default=None, help="Hours of a time step, for the axes.")
-def main(results, output, step_hours):
-    """Compare encoders by their lag statistics, each NAME=METRIC/lag.nc."""
-    from phire.evaluation.figures.style import save_figure, styled
-    from phire.rplearn.results import read_results
+def read_named(given: Sequence[str]) -> dict[str, xr.Dataset]:
+    """Reads result files by name.
 
+    Args:
+        given: ``NAME=FILE``; a file without a name is called after its folder.
+
+    Raises:
+        InputError: Two have the same name, or a file is not there.
+    """
     opened = {}
-    for given in results:
-        name, separator, path = given.partition("=")
+    for text in given:
+        name, separator, path = text.partition("=")
         if not separator:
-            name, path = Path(given).parent.name or given, given
+            name, path = Path(text).parent.name or text, text
         if name in opened:
-            raise InputError(f"Two results are named {name!r}: name them, NAME=FILE.")
+            raise InputError(f"two results are named {name!r}: name them, NAME=FILE.")
         opened[name] = read_results(path)
-    save_figure(styled(draw)(opened, step_hours), output)
-
-
-if __name__ == "__main__":
-    main()
+    return opened

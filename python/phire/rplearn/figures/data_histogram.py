@@ -1,21 +1,27 @@
-#!/usr/bin/env python
-"""Draws the histogram of the data, z-scored and as the network sees it."""
+"""Histogram of the data, z-scored and as the network reads it."""
 
-import click
+from __future__ import annotations
+
 import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
 
-from phire.cli.command import Command
+from phire.evaluation.figures.style import (
+    candidate_styles,
+    legend_below,
+    new_figure,
+    readable,
+    styled,
+)
 
 
-def draw(results):
-    """A panel a channel, the density on a logarithmic axis, beside the normal distribution's."""
-    from phire.evaluation.figures.style import (
-        candidate_styles,
-        legend_below,
-        new_figure,
-        readable,
-    )
+@styled
+def histogram_figure(results: xr.Dataset) -> Figure:
+    """Draws the density of each channel on a logarithmic axis, beside the normal distribution's.
 
+    Args:
+        results: ``RUN/evaluation/pixels.nc``.
+    """
     channels = [str(name) for name in results["channel"].values]
     spaces = [str(name) for name in results["space"].values]
     styles = candidate_styles([*spaces, "normal distribution"])
@@ -33,18 +39,3 @@ def draw(results):
     panels[0].set_ylabel("density")
     legend_below(figure, [*spaces, "normal distribution"], styles)
     return figure
-
-
-@click.command(cls=Command, overwrites=False)
-@click.argument("results", type=click.Path())
-@click.argument("output", type=click.Path())
-def main(results, output):
-    """Draw the histogram in RESULTS (RUN/evaluation/pixels.nc) to OUTPUT (.png, .pdf)."""
-    from phire.evaluation.figures.style import save_figure, styled
-    from phire.rplearn.results import read_results
-
-    save_figure(styled(draw)(read_results(results)), output)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,10 +1,12 @@
-#!/usr/bin/env python
-"""Draws maps of how surely a network tells the lag."""
+"""Maps of how surely a network tells the lag."""
 
-import click
+from __future__ import annotations
 
-from phire.cli.command import Command
+import xarray as xr
+from matplotlib.figure import Figure
+
 from phire.errors import InputError
+from phire.evaluation.figures.style import SEQUENTIAL, new_figure, styled
 
 NAMES = {
     "probability": "probability of the true lag",
@@ -14,13 +16,20 @@ NAMES = {
 }
 
 
-def draw(results, group):
-    """Four maps: probability, accuracy, top-3 accuracy and entropy, by location."""
-    from phire.evaluation.figures.style import SEQUENTIAL, new_figure
+@styled
+def certainty_figure(results: xr.Dataset, group: str = "all") -> Figure:
+    """Draws maps of probability, accuracy, top-3 accuracy and entropy.
 
+    Args:
+        results: File of ``rplearn-certainty``.
+        group: ``all``, a season such as ``JJA``, or an hour such as ``00 UTC``.
+
+    Raises:
+        InputError: The results hold no such group.
+    """
     groups = [str(name) for name in results["group"].values]
     if group not in groups:
-        raise InputError(f"--group {group}: the results hold {', '.join(groups)}.")
+        raise InputError(f"group {group}: the results hold {', '.join(groups)}.")
     chosen = results.sel(group=group)
     figure = new_figure(9.0, 5.0)
     for axes, (name, title) in zip(figure.subplots(2, 2).flat, NAMES.items()):
@@ -38,19 +47,3 @@ def draw(results, group):
     steps, pairs = ("step" if lag == 1 else "steps"), ("pair" if count == 1 else "pairs")
     figure.suptitle(f"lag of {lag} {steps}, {span}, {count} {pairs} of fields", size=10)
     return figure
-
-
-@click.command(cls=Command, overwrites=False)
-@click.argument("results", type=click.Path())
-@click.argument("output", type=click.Path())
-@click.option("--group", default="all", help="all, a season such as JJA, or an hour: '00 UTC'.")
-def main(results, output, group):
-    """Draw the maps in RESULTS (of rplearn-certainty) to OUTPUT (.png, .pdf)."""
-    from phire.evaluation.figures.style import save_figure, styled
-    from phire.rplearn.results import read_results
-
-    save_figure(styled(draw)(read_results(results), group), output)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""The figure scripts of the learned metric: each draws what its result file holds."""
+"""``phire plot KIND``: each kind draws what its file holds."""
 
 import numpy as np
 import pandas as pd
@@ -7,15 +7,18 @@ import xarray as xr
 from click.testing import CliRunner
 from matplotlib.image import imread
 
-from loading import load_script
+from phire.cli.plot import main
+from phire.evaluation.figures.training_curves import training_figure
 from phire.rplearn.calibration import lag_scores
+from phire.rplearn.figures.confusion_matrix import confusion_figure
+from phire.rplearn.figures.lag_distance import lag_figure
 from phire.rplearn.results import write_results
 
 LAGS = np.arange(1, 9)
 
 
 def run(name, *arguments, status=0):
-    result = CliRunner().invoke(load_script(name).main, [str(argument) for argument in arguments])
+    result = CliRunner().invoke(main, [name, *map(str, arguments)])
     assert result.exit_code == status, result.output
     return result.output
 
@@ -57,38 +60,38 @@ def is_a_picture(path):
 
 
 def test_confusion_matrix(score_file, tmp_path):
-    run("confusion_matrix", score_file, tmp_path / "a.png", "--step-hours", 3)
+    run("confusion-matrix", score_file, tmp_path / "a.png", "--step-hours", 3)
     is_a_picture(tmp_path / "a.png")
 
 
 def test_confusion_matrix_shows_the_share_of_each_true_lag(score_file):
     with xr.open_dataset(score_file, engine="h5netcdf") as results:
-        figure = load_script("confusion_matrix").draw(results.load(), 3)
+        figure = confusion_figure(results.load(), 3)
     share = figure.axes[0].images[0].get_array()
     np.testing.assert_allclose(share.sum(axis=1), 1)
     assert figure.axes[0].get_xlabel() == "predicted lag (h)"
 
 
 def test_distance_against_lag(lag_file, tmp_path):
-    run("lag_distance", lag_file, tmp_path / "a.pdf")
+    run("lag-distance", lag_file, tmp_path / "a.pdf")
     assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
-    run("lag_distance", lag_file, tmp_path / "a.png")
+    run("lag-distance", lag_file, tmp_path / "a.png")
     is_a_picture(tmp_path / "a.png")
 
 
 def test_distance_against_lag_is_drawn_to_scale(lag_file):
     with xr.open_dataset(lag_file, engine="h5netcdf") as results:
-        figure = load_script("lag_distance").draw(results.load(), None)
+        figure = lag_figure(results.load(), None)
     assert len(figure.axes) == 5
     np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), LAGS)
     np.testing.assert_allclose(figure.axes[4].lines[0].get_ydata(), 2.0 * 4 * np.sqrt(LAGS))
 
 
 def test_comparison_of_encoders(lag_file, tmp_path):
-    run("encoder_comparison", f"one={lag_file}", f"two={lag_file}", "--out", tmp_path / "a.png")
+    run("encoder-comparison", f"one={lag_file}", f"two={lag_file}", "--out", tmp_path / "a.png")
     is_a_picture(tmp_path / "a.png")
     said = run(
-        "encoder_comparison",
+        "encoder-comparison",
         f"a={lag_file}",
         f"a={lag_file}",
         "--out",
@@ -110,7 +113,7 @@ def test_histogram_of_the_data(tmp_path):
         },
     )
     write_results(results, tmp_path / "pixels.nc", {})
-    run("data_histogram", tmp_path / "pixels.nc", tmp_path / "a.png")
+    run("data-histogram", tmp_path / "pixels.nc", tmp_path / "a.png")
     is_a_picture(tmp_path / "a.png")
 
 
@@ -133,10 +136,10 @@ def test_certainty_map(tmp_path):
         attrs={"lag": 3},
     )
     write_results(results, tmp_path / "certainty.nc", {})
-    run("certainty_map", tmp_path / "certainty.nc", tmp_path / "a.png", "--group", "DJF")
+    run("certainty-map", tmp_path / "certainty.nc", tmp_path / "a.png", "--group", "DJF")
     is_a_picture(tmp_path / "a.png")
     said = run(
-        "certainty_map", tmp_path / "certainty.nc", tmp_path / "b.png", "--group", "JJA", status=2
+        "certainty-map", tmp_path / "certainty.nc", tmp_path / "b.png", "--group", "JJA", status=2
     )
     assert "the results hold all, DJF" in said
 
@@ -157,14 +160,14 @@ def history():
 
 def test_training_curves(history, tmp_path):
     history.to_csv(tmp_path / "training.csv", index=False)
-    run("training_curves", tmp_path, tmp_path / "a.png")
+    run("training-curves", tmp_path, tmp_path / "a.png")
     is_a_picture(tmp_path / "a.png")
-    said = run("training_curves", tmp_path / "none", tmp_path / "b.png", status=2)
+    said = run("training-curves", tmp_path / "none", tmp_path / "b.png", status=2)
     assert "has no training.csv" in said
 
 
 def test_training_curves_shade_the_warm_up(history):
-    figure = load_script("training_curves").draw(history)
+    figure = training_figure(history)
     loss, accuracy = figure.axes
     (shade,) = loss.patches
     assert (shade.get_x(), shade.get_x() + shade.get_width()) == (0.5, 3.5)
@@ -176,5 +179,11 @@ def test_training_curves_shade_the_warm_up(history):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    said = run("confusion_matrix", tmp_path / "none.nc", tmp_path / "a.png", status=2)
+    said = run("confusion-matrix", tmp_path / "none.nc", tmp_path / "a.png", status=2)
     assert "none.nc is not there" in said
+
+
+def test_an_ending_that_names_no_format_is_refused(lag_file, tmp_path):
+    said = run("lag-distance", lag_file, tmp_path / "a.jpeg", status=2)
+    assert "must end in .png, .pdf or .svg" in said
+    assert not (tmp_path / "a.jpeg").exists()
