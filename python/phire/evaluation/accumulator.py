@@ -11,13 +11,13 @@ from __future__ import annotations
 import abc
 import dataclasses
 import functools
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import xarray as xr
 
+from phire.evaluation.computed_once import ComputedOnce, Value
 from phire.evaluation.definitions import Definition
 from phire.evaluation.domain import Domain
 from phire.evaluation.nan_statistics import quantile_of_present
@@ -37,7 +37,6 @@ LAGS = (25.0, 50.0, 100.0, 200.0, 300.0, 500.0, 1000.0)
 """Distances of the semivariogram by default, km."""
 
 State = dict[str, np.ndarray]
-Value = TypeVar("Value")
 
 
 class Batch:
@@ -48,21 +47,34 @@ class Batch:
         times: (n,) places of the fields on the evaluation's time axis.
 
     Attributes:
-        planes: (n, C, H, W) the same, contiguous.
+        planes: (n, C, H, W) the same; each plane is contiguous.
         times: (n,).
         infinite: (C,) number of values that were infinite.
-        given: (n, C, H, W) True where the source had a value, None where it had one everywhere;
-            see :meth:`restrict`.
+        present: (n, C, H, W) True where there is a value; None where there is one everywhere.
+        given: The same of the source; see :meth:`restrict`.
     """
 
     def __init__(self, fields: np.ndarray, times: np.ndarray) -> None:
         planes = np.ascontiguousarray(np.moveaxis(np.asarray(fields), -1, 1))
-        self.planes, self.infinite = without_infinities(planes, 1)
+        finite = np.isfinite(planes)
+        if finite.all():
+            self._hold(planes, np.zeros(planes.shape[1], dtype=np.int64), times, None)
+            return
+        planes, infinite = without_infinities(planes, 1)
+        self._hold(planes, infinite, times, finite)
+
+    def _hold(
+        self,
+        planes: np.ndarray,
+        infinite: np.ndarray,
+        times: np.ndarray,
+        present: np.ndarray | None,
+    ) -> None:
+        """Sets the attributes of a batch whose missing values are known."""
+        self.planes, self.infinite = planes, infinite
         self.times = np.asarray(times)
-        self._kept: dict[Any, Any] = {}
-        self._locks: dict[Any, threading.RLock] = {}
-        self._guard = threading.Lock()
-        self.given = self.present
+        self._shared = ComputedOnce()
+        self.present = self.given = present
 
     def restrict(self, points: np.ndarray) -> None:
         """Takes values as missing outside some points, before anything is computed of them.
@@ -72,7 +84,7 @@ class Batch:
         """
         if self.present is None or np.count_nonzero(self.present) > np.count_nonzero(points):
             self.planes = np.where(points, self.planes, np.nan).astype(self.planes.dtype)
-            self._kept = {"present": points}
+            self.present, self._shared = points, ComputedOnce()
 
     def __len__(self) -> int:
         return len(self.planes)
@@ -83,12 +95,7 @@ class Batch:
         Statistics of several candidates, and several statistics of one field, share transforms
         this way, also when they run in several threads.
         """
-        with self._guard:
-            lock = self._locks.setdefault(key, threading.RLock())
-        with lock:
-            if key not in self._kept:
-                self._kept[key] = compute()
-            return self._kept[key]
+        return self._shared.once(key, compute)
 
     def at(self, places: np.ndarray) -> Batch:
         """Returns the batch of some of the fields, which all statistics share."""
@@ -103,16 +110,6 @@ class Batch:
     def fields(self) -> np.ndarray:
         """(n, H, W, C), a view."""
         return np.moveaxis(self.planes, 1, -1)
-
-    @property
-    def present(self) -> np.ndarray | None:
-        """(n, C, H, W) True where there is a value; None where there is one everywhere."""
-
-        def look() -> np.ndarray | None:
-            finite = np.isfinite(self.planes)
-            return None if finite.all() else finite
-
-        return self.once("present", look)
 
 
 def without_infinities(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
@@ -139,25 +136,38 @@ class Ensemble(Batch):
     """
 
     def __init__(self, fields: np.ndarray, times: np.ndarray) -> None:
-        fields, infinite = without_infinities(np.asarray(fields), -1)
-        super().__init__(fields.mean(1), times)
-        self.infinite = infinite
-        self.members = np.ascontiguousarray(np.moveaxis(fields, -1, 2))
-        self._batches = [Batch(fields[:, m], times) for m in range(fields.shape[1])]
+        members = np.ascontiguousarray(np.moveaxis(np.asarray(fields), -1, 2))
+        mean = members.mean(1)
+        finite = np.isfinite(mean)
+        infinite = np.zeros(members.shape[2], dtype=np.int64)
+        # A finite mean is one of finite members, which need not be looked at then.
+        if not finite.all():
+            members, infinite = without_infinities(members, 2)
+            mean, _ = without_infinities(members.mean(1), 1)
+        self._hold(mean, infinite, times, None if finite.all() else finite)
+        self.members = members
 
     def restrict(self, points: np.ndarray) -> None:
         """Restricts the mean and all members; see :meth:`Batch.restrict`."""
         super().restrict(points)
-        for member, batch in enumerate(self._batches):
-            batch.restrict(points)
-            self.members[:, member] = batch.planes
+        if not points.all():
+            members = np.where(points[:, None], self.members, np.nan)
+            self.members = members.astype(self.members.dtype)
 
     def _subset(self, places: np.ndarray) -> Ensemble:
         return Ensemble(np.moveaxis(self.members[places], 2, -1), self.times[places])
 
     def each(self) -> list[Batch]:
-        """A batch for each member."""
-        return self._batches
+        """Returns a batch for each member, which are views of :attr:`members`."""
+        return self.once("each", lambda: [self._member(m) for m in range(self.members.shape[1])])
+
+    def _member(self, number: int) -> Batch:
+        planes = self.members[:, number]
+        finite = None if self.present is None else np.isfinite(planes)
+        batch = Batch.__new__(Batch)
+        none = np.zeros_like(self.infinite)
+        batch._hold(planes, none, self.times, None if finite is None or finite.all() else finite)
+        return batch
 
 
 def restrict_to_common_points(batches: Sequence[Batch]) -> None:
@@ -273,8 +283,10 @@ class Statistic(abc.ABC):
             state must hold ``times``, by which results are ordered.
         extremes: Keys of which the smallest (``minimum…``) or largest (``maximum…``) is kept.
         of_truth: Whether the truth alone has a result.
-        ensemble: How members enter: each on its own (``each``), as the ensemble's mean (``mean``),
-            or all at once (``all``; then candidates without members have no result).
+        ensemble: The way in which members enter: one after another (``each``), as the ensemble's
+            mean (``mean``), all members in one :class:`Ensemble` (``together``, for what counts
+            each member but is cheaper at once), or the same as candidates without members have no
+            result (``all``).
         by_default: Whether it is taken where no metrics are named.
         noted_if_refused: Whether the report notes that such fields have no such statistic; not
             where it is meant for few, such as rain.

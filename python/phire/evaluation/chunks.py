@@ -26,7 +26,7 @@ from phire.evaluation.accumulator import (
 from phire.fields.cluster import cluster, naming_lost_workers
 
 LESS_MEMORY = ", and fewer workers or a smaller chunk need less"
-BATCH_BYTES = 64 << 20
+BATCH_BYTES = 16 << 20
 """Fields of one source held at once."""
 
 

@@ -197,10 +197,10 @@ class Domain:
             return sums @ weights[:, 0]
         return self.total(np.multiply(first, second, dtype=np.float64), rows)
 
-    def bands(self) -> list[slice]:
-        """Runs of the window's rows, of about :data:`BAND_POINTS` points each."""
+    def bands(self, points: int = BAND_POINTS) -> list[slice]:
+        """Runs of the window's rows, of about so many points each."""
         height, width = self.shape
-        step = max(1, BAND_POINTS // width)
+        step = max(1, points // width)
         return [slice(top, min(top + step, height)) for top in range(0, height, step)]
 
     @property

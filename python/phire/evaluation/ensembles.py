@@ -10,7 +10,7 @@ import xarray as xr
 
 from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
 from phire.evaluation.definitions import CHANNEL, LOWER, ONE, Definition
-from phire.evaluation.member_fields import crps, member_fields
+from phire.evaluation.member_fields import MemberSummary, member_fields
 from phire.evaluation.nan_statistics import mean_of_present
 from phire.evaluation.registry import statistic
 from phire.evaluation.running_mean import smoothed, smoothing_window
@@ -74,60 +74,56 @@ class EnsembleScores(Statistic):
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
-        # From a thousandth of the truth's standard deviation to ten of them.
-        std = np.sqrt(setting.facts.total_variance)
-        self._edges = np.geomspace(1e-3, 10, SPREAD_BINS - 1)[:, None] * std
+        self._std = np.sqrt(setting.facts.total_variance)
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
         """Means by time, and weights by rank and by spread."""
         if not isinstance(candidate, Ensemble):
             return {}
-        domain = self.domain
-        fields = member_fields(domain, truth, candidate)
-        plain, fair = crps(fields.observed, fields.ordered)
-        error = fields.members.mean(1) - fields.observed
-        several = fields.size > 1
-        variance = fields.members.var(1, ddof=1) if several else np.zeros_like(fields.observed)
+        fields = member_fields(self.domain, truth, candidate)
+        summary, weights = fields.summary, fields.weights
         means = [
-            fields.mean(plain),
-            fields.mean(fair),
-            fields.mean(variance),
-            domain.mean_product(error, error, fields.mask),
+            fields.mean(summary.crps),
+            fields.mean(summary.crps_fair),
+            fields.mean(summary.variance),
+            self.domain.mean_product(summary.error, summary.error, fields.mask),
         ]
         return {
             "times": truth.times,
             "means": np.stack(means, -1),
             "size": np.asarray(float(fields.size)),
             "batches": np.asarray(1.0),
-            "rank": self._ranks(fields.observed, fields.members, fields.weights),
-        } | self._by_spread(variance, error, fields.weights)
+            "rank": self._ranks(summary, fields.size, weights),
+        } | self._by_spread(summary, weights)
 
-    def _ranks(self, observed: np.ndarray, members: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    def _ranks(self, summary: MemberSummary, size: int, weights: np.ndarray) -> np.ndarray:
         """(C, M+1) weight of each rank; where members equal the truth it is shared out evenly."""
-        size = members.shape[1]
-        below = (members < observed[:, None]).sum(1)
-        equal = (members == observed[:, None]).sum(1)
-        total = np.zeros((observed.shape[1], size + 1))
+        total = np.zeros((weights.shape[1], size + 1))
         for c in range(len(total)):
-            for ties in np.unique(equal[:, c]):
-                at = equal[:, c] == ties
-                share = weights[:, c][at] / (ties + 1)
-                for step in range(int(ties) + 1):
-                    total[c] += np.bincount(below[:, c][at] + step, share, minlength=size + 1)
+            place = summary.equal[:, c] * np.intp(size + 1) + summary.below[:, c]
+            table = np.bincount(place.ravel(), weights[:, c].ravel(), minlength=(size + 1) ** 2)
+            for ties, row in enumerate(table.reshape(size + 1, size + 1)):
+                for step in range(ties + 1):
+                    total[c, step:] += row[: size + 1 - step] / (ties + 1)
         return total
 
-    def _by_spread(self, variance: np.ndarray, error: np.ndarray, weights: np.ndarray) -> State:
-        shape = (variance.shape[1], SPREAD_BINS)
+    def _by_spread(self, summary: MemberSummary, weights: np.ndarray) -> State:
+        """Sums by bins of spread, from a thousandth of the truth's standard deviation to ten."""
+        shape = (weights.shape[1], SPREAD_BINS)
         state = {key: np.zeros(shape) for key in ("spread_weight", "spread_sum", "error_sum")}
+        first, last = np.log(1e-3), np.log(10)
         for c in range(shape[0]):
-            place = np.searchsorted(self._edges[:, c], np.sqrt(variance[:, c])).ravel()
-            w = weights[:, c].ravel()
+            variance, error = summary.variance[:, c], summary.error[:, c]
+            with np.errstate(divide="ignore", invalid="ignore"):
+                size = np.log(variance) / 2 - np.log(self._std[c]) - first
+            place = np.nan_to_num(np.ceil(size * ((SPREAD_BINS - 2) / (last - first))))
+            place = np.clip(place, 0, SPREAD_BINS - 1).astype(np.intp).ravel()
             for key, values in (
-                ("spread_weight", w),
-                ("spread_sum", w * variance[:, c].ravel()),
-                ("error_sum", w * error[:, c].ravel() ** 2),
+                ("spread_weight", weights[:, c]),
+                ("spread_sum", weights[:, c] * variance),
+                ("error_sum", weights[:, c] * error**2),
             ):
-                state[key][c] = np.bincount(place, values, minlength=SPREAD_BINS)
+                state[key][c] = np.bincount(place, values.ravel(), minlength=SPREAD_BINS)
         return state
 
     def result(self, state: State) -> xr.Dataset:

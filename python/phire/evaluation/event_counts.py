@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Setting, State, Statistic
+from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
 from phire.evaluation.definitions import HIGHER, LOWER, ONE, Definition
 from phire.evaluation.events import Events
+from phire.evaluation.member_fields import MemberFields, member_fields
 from phire.evaluation.nan_statistics import mean_of_present
 from phire.evaluation.point_scores import joint_mask
 from phire.evaluation.registry import statistic
@@ -70,6 +71,7 @@ class EventCounts(Statistic):
         ("extremal_dependence_index_mean", "extremal_dependence_index"),
     )
     of_truth = False
+    ensemble = "together"
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
@@ -79,6 +81,8 @@ class EventCounts(Statistic):
         """Weights of hits, misses, false alarms and of all points: (C, E, 4)."""
         if candidate is None:
             return {}
+        if isinstance(candidate, Ensemble):
+            return {"counts": self._of_members(member_fields(self.domain, truth, candidate))}
         domain = self.domain
         mask = joint_mask(domain, truth, candidate)
         theirs, own = domain.cut(truth.planes), domain.cut(candidate.planes)
@@ -93,6 +97,23 @@ class EventCounts(Statistic):
                 hits = domain.total(happened & told)
                 counts[c, e, :3] += hits, domain.total(happened) - hits, domain.total(told) - hits
         return {"counts": counts}
+
+    def _of_members(self, fields: MemberFields) -> np.ndarray:
+        """The same of all members, from the number of them that have the event at each point."""
+        total = fields.domain.total
+        counts = np.zeros((fields.observed.shape[1], len(self.events), 4))
+        everywhere = np.broadcast_to(True, fields.observed.shape)
+        whole = total(everywhere if fields.mask is None else fields.mask).sum(0)
+        counts[..., 3] = fields.size * whole[:, None]
+        for c, e in np.ndindex(*counts.shape[:2]):
+            limit = self.events.limits[e, c]
+            if np.isnan(limit):
+                continue
+            votes, happened = fields.votes(c, limit), fields.happened(c, limit)
+            hits = total(votes * happened).sum()
+            observed, told = fields.size * total(happened).sum(), total(votes).sum()
+            counts[c, e, :3] = hits, observed - hits, told - hits
+        return counts
 
     def result(self, state: State) -> xr.Dataset:
         """Each score over (channel, event), and its mean over events."""

@@ -91,11 +91,11 @@ class EventProbabilities(Statistic):
         state = {"forecasts": np.zeros(shape), "events": np.zeros(shape)}
         for c, e in np.ndindex(*shape[:2]):
             limit = self.events.limits[e, c]
-            votes = (fields.members[:, :, c] > limit).sum(1).ravel()
-            weights = fields.weights[:, c].ravel()
-            happened = (fields.observed[:, c] > limit).ravel()
-            for key, counted in (("forecasts", weights), ("events", weights * happened)):
-                state[key][c, e] = np.bincount(votes, counted, minlength=shape[2])
+            place = fields.votes(c, limit) + np.intp(shape[2]) * fields.happened(c, limit)
+            weights = np.bincount(
+                place.ravel(), fields.weights[:, c].ravel(), minlength=2 * shape[2]
+            ).reshape(2, shape[2])
+            state["forecasts"][c, e], state["events"][c, e] = weights.sum(0), weights[1]
         return state
 
     def result(self, state: State) -> xr.Dataset:

@@ -1,16 +1,18 @@
-"""Fractions skill score: whether a candidate has as many extremes in about the right places."""
+"""Fractions skill score: how many extremes a candidate has in about the right places."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Setting, State, Statistic
+from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
 from phire.evaluation.definitions import HIGHER, Definition
 from phire.evaluation.events import Events
+from phire.evaluation.member_fields import member_fields
 from phire.evaluation.nan_statistics import mean_of_present
 from phire.evaluation.point_scores import joint_mask
 from phire.evaluation.registry import statistic
@@ -28,8 +30,11 @@ CENTRES = 200_000
 VARIABLES = (
     Definition(
         "fractions_skill_score", "Fractions skill score",
-        "1 − Σ (pₓ − p_y)² / Σ (pₓ² + p_y²), p the fraction of a square beyond a threshold", "1",
-        HIGHER, "Roberts & Lean (2008), doi:10.1175/2007MWR2123.1",
+        "1 − Σ (pₓ − p_y)² / Σ (pₓ² + p_y²), p the fraction of a square beyond a threshold; of an "
+        "ensemble pₓ is its neighbourhood probability, the fraction of the square and the members",
+        "1", HIGHER,
+        "Roberts & Lean (2008), doi:10.1175/2007MWR2123.1; Schwartz et al. (2010), "
+        "doi:10.1175/2009WAF2222267.1",
     ),
 )  # fmt: skip
 """Variables of the result that people look at."""
@@ -42,13 +47,18 @@ class FractionsSkillScore(Statistic):
     p and q are the fractions of a square of n × n points where candidate and truth exceed a
     quantile of the truth, or a threshold given in units; sums run over squares (weighted by area)
     and times. Squares reach across the seam of longitudes; what lies outside the fields, or is
-    missing in either, exceeds nothing.
+    missing in either, exceeds nothing. Of an ensemble p is the neighbourhood probability: the
+    fraction of the square's points and all members (Schwartz et al. 2010,
+    doi:10.1175/2009WAF2222267.1); ``member_fractions_skill_score`` scores each member.
     """
 
     order = 70
     definitions = VARIABLES
     summary = (("fractions_skill_score_mean", "fractions_skill_score"),)
     of_truth = False
+    ensemble = "together"
+    variable: ClassVar[str] = "fractions_skill_score"
+    members_text: ClassVar[str] = "Of ensembles: of the probability within the square."
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
@@ -63,10 +73,12 @@ class FractionsSkillScore(Statistic):
             return {}
         domain = self.domain
         mask = joint_mask(domain, truth, candidate)
+        members = (
+            member_fields(domain, truth, candidate) if isinstance(candidate, Ensemble) else None
+        )
         planes = [domain.cut(batch.planes) for batch in (truth, candidate)]
+        size = members.size if members else 1
         sums = np.zeros((truth.planes.shape[1], len(self.events), len(self.windows), 2))
-        weights = np.broadcast_to(domain.weights, domain.shape)
-        weights = np.ascontiguousarray(weights[:: self.stride, :: self.stride], np.float64)
         for i, c, q in np.ndindex(len(truth), *sums.shape[:2]):
             threshold = self.events.limits[q, c]
             if np.isnan(threshold):
@@ -79,27 +91,47 @@ class FractionsSkillScore(Statistic):
             # Without holes the truth's counts serve all candidates.
             key = ("exceedance", domain, i, c, q)
             theirs = truth.once(key, of_truth) if mask is None else of_truth()
-            own = self._counts((planes[1][i, c] > threshold) & inside)
-            for w, (p, o) in enumerate(zip(own, theirs)):
-                # Sums of squares as exact whole numbers, made fractions at the end.
-                p, o = p.astype(np.float64), o.astype(np.float64)
-                squares = (p - o) ** 2, p * p + o * o
-                sums[c, q, w] += [np.einsum("hw,hw->", square, weights) for square in squares]
-        return {"sums": sums / np.array(self.windows, float)[:, None] ** 4}
+            if members is None:
+                own = self._counts((planes[1][i, c] > threshold) & inside)
+            else:
+                own = self._counts(members.votes(c, threshold)[i], size)
+            sums[c, q] += self._squares(own, theirs, size)
+        return {"sums": sums / np.array(self.windows, float)[:, None] ** 4 / size**2}
 
-    def _counts(self, exceeds: np.ndarray) -> list[np.ndarray]:
-        """(h, w) points that exceed in squares of each size around every ``stride``-th point."""
+    def _squares(
+        self, own: list[np.ndarray], theirs: list[np.ndarray], size: int
+    ) -> list[list[float]]:
+        """Weighted sums over squares, by window, of (p − q)² and p² + q² of counts p and q."""
+        weights = np.broadcast_to(self.domain.weights, self.domain.shape)
+        weights = np.ascontiguousarray(weights[:: self.stride, :: self.stride], np.float64)
+        sums = []
+        for p, q in zip(own, theirs):
+            # Sums of squares as exact whole numbers, made fractions at the end.
+            p, q = p.astype(np.float64), q.astype(np.float64)
+            q *= size
+            squares = (p - q) ** 2, p * p + q * q
+            sums.append([np.einsum("hw,hw->", square, weights) for square in squares])
+        return sums
+
+    def _counts(self, exceeds: np.ndarray, size: int = 1) -> list[np.ndarray]:
+        """Sums (h, w) over squares of each size around every ``stride``-th point.
+
+        Args:
+            exceeds: (h, w) numbers of members that exceed, at most ``size``.
+            size: Number of members.
+        """
+        kind = np.uint16 if size * max(self.windows) ** 2 < 1 << 16 else np.uint32
         margin, stride = max(self.windows) // 2, self.stride
         height, width = self.domain.shape
-        padded = np.zeros((height + 2 * margin, width + 2 * margin), np.uint16)
+        padded = np.zeros((height + 2 * margin, width + 2 * margin), kind)
         inner = padded[margin : margin + height]
         inner[:, margin : margin + width] = exceeds
         if self.domain.window_grid.wraps:
             inner[:, :margin] = exceeds[:, width - margin :]
             inner[:, margin + width :] = exceeds[:, :margin]
         counts = []
-        # Each size adds rows to the last; sums along a row wrap at 2¹⁶, their differences do not.
-        sums = np.zeros((len(range(0, height, stride)), padded.shape[1] + 1), np.uint16)
+        # Each size adds rows to the last; sums along a row may wrap, their differences do not.
+        sums = np.zeros((len(range(0, height, stride)), padded.shape[1] + 1), kind)
         columns, added = sums[:, 1:], []
         for size in self.windows:
             half = size // 2
@@ -108,7 +140,7 @@ class FractionsSkillScore(Statistic):
                     start = margin + offset
                     columns += padded[start : start + height : stride]
                     added.append(offset)
-            running = np.cumsum(sums, axis=1, dtype=np.uint16)
+            running = np.cumsum(sums, axis=1, dtype=kind)
             low, high = (
                 running[:, start : start + width : stride]
                 for start in (margin - half, margin + half + 1)
@@ -124,12 +156,12 @@ class FractionsSkillScore(Statistic):
         dataset = xr.Dataset(coords=self.coordinates("channel"))
         self.events.add_to(dataset, self.units())
         dataset["window"] = ("window", np.array(self.windows), {"units": "points"})
-        dataset["fractions_skill_score"] = (
+        dataset[self.variable] = (
             ("channel", "event", "window"),
             score,
             {"units": "1", "long_name": "fractions skill score"},
         )
-        dataset["fractions_skill_score_mean"] = ("channel", mean_of_present(score, axis=(1, 2)))
+        dataset[f"{self.variable}_mean"] = ("channel", mean_of_present(score, axis=(1, 2)))
         if self.setting.grid.has_distances:
             spacing = self.setting.grid.spacing_km(self.setting.radius)[0]
             dataset["window_km"] = ("window", spacing * np.array(self.windows), {"units": "km"})
@@ -144,10 +176,10 @@ class FractionsSkillScore(Statistic):
         yield from plans_by_channel(
             folder,
             cls.name,
-            fractions_skill_figure,
+            functools.partial(fractions_skill_figure, variable=cls.variable),
             group="skill",
-            title="Fractions skill score of {channel}",
+            title=cls.definitions[0].title + " of {channel}",
             caption="Agreement on where extremes occur: 1 is perfect; larger squares forgive "
-            "larger displacement. Dotted: 0.5.",
-            variable="fractions_skill_score",
+            f"larger displacement. {cls.members_text} Dotted: 0.5.",
+            variable=cls.variable,
         )

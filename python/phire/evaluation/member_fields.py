@@ -3,12 +3,41 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
+import itertools
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from phire.evaluation.accumulator import Batch, Ensemble
+from phire.evaluation.computed_once import ComputedOnce
 from phire.evaluation.domain import Domain
+from phire.evaluation.member_sorting import sorted_members
+
+BAND_POINTS = 1 << 14
+"""Points of a band of rows, of which all members stay in a core's cache."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class MemberSummary:
+    """Results of one pass through the members, which several statistics share.
+
+    Attributes:
+        errors: (n, M, C, h, w) members minus truth, in ascending order at each point.
+        error: (n, C, h, w) the mean of the members minus the truth.
+        absolute: (n, C, h, w) the mean of the members' absolute errors.
+        variance: (n, C, h, w) of the members, over M − 1; 0 for a single member.
+        crps, crps_fair: (n, C, h, w), see :func:`crps`.
+        below, equal: (n, C, h, w) numbers of members below the truth and equal to it.
+    """
+
+    errors: np.ndarray
+    error: np.ndarray
+    absolute: np.ndarray
+    variance: np.ndarray
+    crps: np.ndarray
+    crps_fair: np.ndarray
+    below: np.ndarray
+    equal: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -20,28 +49,51 @@ class MemberFields:
         observed: (n, C, h, w) the truth; 0 where ``mask`` is False.
         members: (n, M, C, h, w) the members; 0 where ``mask`` is False.
         mask: (n, C, h, w) True where the truth and all members have a value; None: everywhere.
+        shared: Store of what statistics share.
     """
 
     domain: Domain
     observed: np.ndarray
     members: np.ndarray
     mask: np.ndarray | None
+    shared: ComputedOnce = dataclasses.field(default_factory=ComputedOnce)
 
     @property
     def size(self) -> int:
         """Number of members."""
         return self.members.shape[1]
 
-    @functools.cached_property
-    def ordered(self) -> np.ndarray:
-        """(n, M, C, h, w) the members in ascending order at each point."""
-        return np.sort(self.members, axis=1)
+    @property
+    def count_type(self) -> np.dtype:
+        """The smallest type of integers that holds the number of members."""
+        return np.min_scalar_type(self.size)
 
-    @functools.cached_property
+    @property
+    def summary(self) -> MemberSummary:
+        """Sorted errors, moments, CRPS and ranks, computed once for all statistics."""
+        return self.shared.once("summary", self._summarise)
+
+    @property
     def weights(self) -> np.ndarray:
         """(n, C, h, w) area weights, 0 where a value is missing."""
         weights = np.broadcast_to(self.domain.weights, self.observed.shape)
         return weights if self.mask is None else weights * self.mask
+
+    def votes(self, channel: int, limit: float) -> np.ndarray:
+        """Returns the numbers (n, h, w) of members above a limit, computed once."""
+
+        def count() -> np.ndarray:
+            votes = np.zeros(self.observed[:, channel].shape, self.count_type)
+            for m in range(self.size):
+                votes += self.members[:, m, channel] > limit
+            return votes if self.mask is None else votes * self.mask[:, channel]
+
+        return self.shared.once(("votes", channel, float(limit)), count)
+
+    def happened(self, channel: int, limit: float) -> np.ndarray:
+        """Returns the points (n, h, w) at which the truth is above a limit."""
+        above = self.observed[:, channel] > limit
+        return above if self.mask is None else above & self.mask[:, channel]
 
     def masked(self, values: np.ndarray) -> np.ndarray:
         """Returns values (n, C, h, w) with 0 where one is missing."""
@@ -50,6 +102,24 @@ class MemberFields:
     def mean(self, values: np.ndarray) -> np.ndarray:
         """Returns the area-weighted mean (n, C) of values (n, C, h, w) over the points present."""
         return self.domain.mean(self.masked(values), self.mask)
+
+    def _summarise(self) -> MemberSummary:
+        observed = self.observed
+        kind = np.result_type(self.members, np.float32)
+        errors = np.empty(self.members.shape, kind)
+        error, absolute, variance, plain, fair = (np.empty(observed.shape, kind) for _ in range(5))
+        below, equal = (np.zeros(observed.shape, self.count_type) for _ in range(2))
+        bands = self.domain.bands(BAND_POINTS)
+        for (i, c), rows in itertools.product(np.ndindex(*observed.shape[:2]), bands):
+            place = i, c, rows
+            ordered = errors[i, :, c, rows]
+            for rank, member in enumerate(sorted_members(self.members[i, :, c, rows])):
+                np.subtract(member, observed[place], out=ordered[rank])
+                below[place] += ordered[rank] < 0
+                equal[place] += ordered[rank] == 0
+            absolute[place], plain[place], fair[place] = _distances(ordered)
+            error[place], variance[place] = _moments(ordered)
+        return MemberSummary(errors, error, absolute, variance, plain, fair, below, equal)
 
 
 def member_fields(domain: Domain, truth: Batch, candidate: Ensemble) -> MemberFields:
@@ -63,36 +133,63 @@ def member_fields(domain: Domain, truth: Batch, candidate: Ensemble) -> MemberFi
 
     def compute() -> MemberFields:
         observed, members = domain.cut(truth.planes), domain.cut(candidate.members)
+        if truth.present is None and candidate.present is None:
+            return MemberFields(domain, observed, members, None)
         mask = np.isfinite(observed) & np.isfinite(members).all(1)
         if mask.all():
             return MemberFields(domain, observed, members, None)
         observed = np.where(mask, observed, 0)
-        return MemberFields(domain, observed, np.where(mask[:, None], members, 0), mask)
+        members = np.where(mask[:, None], members, 0)
+        return MemberFields(domain, observed, members, mask)
 
     return candidate.once(("member fields", domain), compute)
 
 
-def crps(observed: np.ndarray, ordered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def crps(errors: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Returns the continuous ranked probability score of an ensemble, plain and fair.
 
     E|X − y| − ½ E|X − X′| over the members, X′ drawn from all members (plain) or from the others
-    (fair; Ferro 2014, doi:10.1002/qj.2270). By sorted members, Σᵢⱼ |xᵢ − xⱼ| is
-    2 Σᵢ (2i − M − 1) x₍ᵢ₎.
+    (fair; Ferro 2014, doi:10.1002/qj.2270). Of sorted members, Σᵢⱼ |xᵢ − xⱼ| is
+    2 Σᵢ (2i − M − 1) x₍ᵢ₎; of errors x − y it is the same, and more exact.
 
     Args:
-        observed: (n, ...) the truth.
-        ordered: (n, M, ...) the members in ascending order.
+        errors: M arrays, members minus truth, in ascending order at each point.
 
     Returns:
-        Two arrays (n, ...); the fair score of a single member is NaN.
+        Two arrays of the shape of a member; the fair score of a single member is NaN.
     """
-    size = ordered.shape[1]
-    distance = np.zeros_like(observed)
-    among = np.zeros_like(observed)
-    # Member by member: no further array of the ensemble's size is held.
+    _, plain, fair = _distances(errors)
+    return plain, fair
+
+
+def _distances(errors: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean absolute error of sorted errors, and the two scores of :func:`crps`."""
+    size = len(errors)
+    distance, among = np.zeros_like(errors[0]), np.zeros_like(errors[0])
+    part = np.empty_like(errors[0])
     for rank in range(size):
-        distance += np.abs(ordered[:, rank] - observed)
-        among += (2.0 * rank + 1 - size) * ordered[:, rank]
+        distance += np.abs(errors[rank], out=part)
+        among += np.multiply(errors[rank], 2.0 * rank + 1 - size, out=part)
     distance /= size
     fair = distance - among / (size * (size - 1)) if size > 1 else np.full_like(among, np.nan)
-    return distance - among / size**2, fair
+    return distance, distance - among / size**2, fair
+
+
+def mean_over_members(function: Callable[[Batch], np.ndarray], ensemble: Ensemble) -> np.ndarray:
+    """Returns the mean of a function's arrays of the members, one by one."""
+    members = ensemble.each()
+    total = function(members[0]).copy()
+    for member in members[1:]:
+        total += function(member)
+    return total / len(members)
+
+
+def _moments(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance (over M − 1; 0 for a single one) along the first axis."""
+    size = len(errors)
+    mean, variance = errors.mean(0), np.zeros_like(errors[0])
+    part = np.empty_like(mean)
+    for error in errors:
+        np.subtract(error, mean, out=part)
+        variance += np.multiply(part, part, out=part)
+    return mean, variance / max(size - 1, 1)

@@ -7,7 +7,7 @@ import xarray as xr
 
 from phire.evaluation.accumulator import Batch, Ensemble, State, Statistic
 from phire.evaluation.definitions import CHANNEL, HIGHER, LOWER, ZERO, Definition
-from phire.evaluation.member_fields import member_fields
+from phire.evaluation.member_fields import BAND_POINTS, member_fields
 from phire.evaluation.nan_statistics import mean_of_present
 from phire.evaluation.registry import statistic
 from phire.evaluation.spectral_scores import divided
@@ -56,26 +56,34 @@ class MemberScores(Statistic):
         if not isinstance(candidate, Ensemble):
             return {}
         fields = member_fields(self.domain, truth, candidate)
-        observed = fields.observed.astype(np.float64)
-        observed = fields.masked(observed - fields.mean(observed)[..., None, None])
-        variance = self.domain.mean_product(observed, observed, fields.mask)
-        means = np.zeros((*observed.shape[:2], fields.size, 4))
-        for m in range(fields.size):
-            member = fields.members[:, m].astype(np.float64)
-            error = fields.masked(member - fields.observed)
-            anomaly = fields.masked(member - fields.mean(member)[..., None, None])
-            product = self.domain.mean_product(anomaly, observed, fields.mask)
-            own = self.domain.mean_product(anomaly, anomaly, fields.mask)
-            means[:, :, m] = np.stack(
-                [
-                    self.domain.mean_product(error, error, fields.mask),
-                    self.domain.mean(np.abs(error), fields.mask),
-                    self.domain.mean(error, fields.mask),
-                    divided(product, np.sqrt(variance * own)),
-                ],
-                axis=-1,
-            )
+        means = np.zeros((*fields.observed.shape[:2], fields.size, 4))
+        weights = np.broadcast_to(self.domain.weights, self.domain.shape)
+        for i, c in np.ndindex(*means.shape[:2]):
+            present = weights if fields.mask is None else weights * fields.mask[i, c]
+            means[i, c] = self._means(fields.observed[i, c], fields.members[i, :, c], present)
         return {"times": truth.times, "means": means}
+
+    def _means(self, observed: np.ndarray, members: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """(M, 4) mean square error, mean absolute error, bias and correlation of each member."""
+        total = weights.sum()
+        centre = np.vdot(observed, weights) / total if total > 0 else np.nan
+        sums, spread = np.zeros((len(members), 4)), 0.0
+        for rows in self.domain.bands(BAND_POINTS):
+            area = weights[rows].ravel()
+            truth = (observed[rows] - centre).astype(np.float64).ravel()
+            errors = np.subtract(members[:, rows], observed[rows], dtype=np.float64)
+            errors = errors.reshape(len(members), -1)
+            spread += np.dot(truth * truth, area)
+            # One product of matrices for the mean error and its product with the truth.
+            sums[:, 2:] += errors @ np.stack([area, area * truth], axis=1)
+            sums[:, 1] += np.abs(errors) @ area
+            sums[:, 0] += np.square(errors, out=errors) @ area
+        with np.errstate(divide="ignore", invalid="ignore"):
+            square, absolute, bias, product = sums.T / total
+            variance = spread / total
+        own = variance + 2 * product + square - bias**2
+        correlation = divided(variance + product, np.sqrt(variance * np.maximum(own, 0)))
+        return np.stack([square, absolute, bias, correlation], axis=-1)
 
     def result(self, state: State) -> xr.Dataset:
         """Each score over (channel, time), mean, least and greatest, and of all times together."""

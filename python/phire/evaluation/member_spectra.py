@@ -70,11 +70,20 @@ class MemberSpectra(Statistic):
         """Sums over times of spectra: of truth, mean, error, spread (C, K), members (M, C, K)."""
         if not isinstance(candidate, Ensemble):
             return {}
-        transform = self.kind.coefficients if self.globally else self.kind.transform
-        observed = transform(truth)
-        members = [transform(member) for member in candidate.each()]
-        mean = sum(members) / len(members)
+        kind = self.kind
+        transform = kind.coefficients if self.globally else kind.transform
+        observed, mean = transform(truth), kind.mean_components(candidate)
+        variances = np.stack([kind.variance(member) for member in candidate.each()])
+        if not self.globally:
+            variances = variances[..., :-1]
         whole = np.isfinite(observed[..., 0]) & np.isfinite(mean[..., 0])
+        spread = np.zeros(mean.shape, mean.real.dtype)
+        for member in candidate.each():
+            gap = transform(member) - mean
+            spread += gap.real**2 + gap.imag**2 if self.globally else np.square(gap, out=gap)
+        bins = kind.harmonics.sum_orders if self.globally else kind.binned
+        banded = bins(np.where(whole[..., None], spread, 0)).sum(0)
+        banded = banded if self.globally else banded[..., :-1]
 
         def total(components: np.ndarray) -> np.ndarray:
             bands = self._bands(np.where(whole[..., None], components, 0))
@@ -85,8 +94,8 @@ class MemberSpectra(Statistic):
             "truth": total(observed),
             "mean": total(mean),
             "error": total(mean - observed),
-            "spread": sum(total(member - mean) for member in members) / (len(members) - 1),
-            "members": np.stack([total(member) for member in members]),
+            "spread": banded / (len(variances) - 1),
+            "members": np.where(whole[..., None], variances, 0).sum(1),
         }
 
     def result(self, state: State) -> xr.Dataset:

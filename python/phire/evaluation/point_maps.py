@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, State, Statistic
-from phire.evaluation.definitions import CHANNEL, Definition
+from phire.evaluation.accumulator import Batch, Ensemble, State, Statistic
+from phire.evaluation.definitions import CHANNEL, LOWER, Definition
+from phire.evaluation.member_fields import MemberFields, member_fields
 from phire.evaluation.point_scores import joint_mask
 from phire.evaluation.registry import statistic
 from phire.evaluation.spectral_scores import divided
@@ -22,22 +23,31 @@ if TYPE_CHECKING:
 
 OF_TRUTH = ("truth", "truth_square")
 OF_PAIR = ("own", "own_square", "product", "absolute")
+OF_MEMBERS = ("mean_square",)
 """The sums over time that are kept at each point."""
 
 
 VARIABLES = (
     Definition("mean", "Mean", "mean over the times evaluated", CHANNEL),
     Definition("std", "Standard deviation", "over the times evaluated", CHANNEL),
+    Definition(
+        "mean_rmse", "Root mean square error of the ensemble mean",
+        "√⟨(x̄ − y)²⟩ over the times evaluated, x̄ the mean of the members", CHANNEL, LOWER,
+    ),
 )  # fmt: skip
 """Variables of the result that people look at."""
 
 
 @statistic("maps")
 class Maps(Statistic):
-    """Mean and standard deviation in time, and of the error RMSE, MAE, bias and correlation."""
+    """Mean and standard deviation in time, and of the error RMSE, MAE, bias and correlation.
+
+    Of an ensemble they are those of all members together; ``mean_rmse`` is of the members' mean.
+    """
 
     order = 40
     definitions = VARIABLES
+    ensemble = "together"
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
         """Sums over time of departures from the truth's mean, their squares and products."""
@@ -48,29 +58,29 @@ class Maps(Statistic):
         domain = self.domain
         mask = joint_mask(domain, truth, candidate or truth)
         theirs = domain.cut(truth.planes)
-        own = None if candidate is None else domain.cut(candidate.planes)
-        shape = theirs.shape[1:]
-        names = OF_TRUTH if candidate is None else OF_TRUTH + OF_PAIR
+        members = isinstance(candidate, Ensemble)
+        fields = member_fields(domain, truth, candidate) if members else None
+        own = None if candidate is None or members else domain.cut(candidate.planes)
+        shape, size = theirs.shape[1:], fields.size if members else 1
+        names = OF_TRUTH + (() if candidate is None else OF_PAIR) + (OF_MEMBERS if members else ())
         state = dict(state) or {name: np.zeros(shape) for name in names}
         # Where nothing is missing, the count of a channel's times is that of all its points.
         count = np.full((shape[0], 1, 1), float(len(truth)))
-        count = count if mask is None else mask.sum(0, dtype=np.float64)
+        count = size * (count if mask is None else mask.sum(0, dtype=np.float64))
         state["count"] = state["count"] + count if "count" in state else count
         for c, rows in itertools.product(range(shape[0]), domain.bands()):
             sums = [state[name][c, rows] for name in names]
             centre = self.setting.facts.mean[c]
             for i in range(len(theirs)):
-                present = None if mask is None else mask[i, c, rows]
-                first = _departures(theirs[i, c, rows], centre, present)
+                place = i, c, rows
+                first = _departures(theirs[place], centre, None if mask is None else mask[place])
+                if members:
+                    _add_members(sums, first, fields, place)
+                    continue
                 sums[0] += first
                 if own is not None:
-                    second = _departures(own[i, c, rows], centre, present)
-                    product = first * second
-                    sums[2] += second
-                    sums[4] += product
-                    sums[3] += np.multiply(second, second, out=product)
-                    second -= first
-                    sums[5] += np.abs(second, out=second)
+                    present = None if mask is None else mask[place]
+                    _add_pair(sums, first, _departures(own[place], centre, present))
                 sums[1] += np.multiply(first, first, out=first)
         return state
 
@@ -98,6 +108,8 @@ class Maps(Statistic):
                     {"units": "1", "long_name": "correlation in time"},
                 ),
             }
+        if "mean_square" in state:
+            maps["mean_rmse"] = (np.sqrt(divided(state["mean_square"], count)), units)
         dimensions = ("channel", *self.plane_dimensions)
         dataset = xr.Dataset(coords=self.coordinates(*dimensions))
         outside = np.broadcast_to(self.domain.weights == 0, self.domain.shape)
@@ -127,7 +139,9 @@ class Maps(Statistic):
             "mean": "Above: means over time. Below: candidate minus truth, that is the bias.",
             "std": "Above: standard deviations over time. Below: candidate minus truth; blue "
             "means too little variability.",
-            "rmse": "Where each candidate errs most; all share one range.",
+            "rmse": "Where each candidate errs most, of ensembles each member; all share one "
+            "range.",
+            "mean_rmse": "Where the mean of an ensemble's members errs most.",
             "correlation": "Correlation in time with the truth at each place.",
         }
         for channel in values_of(data, "channel"):
@@ -157,6 +171,32 @@ def _departures(field: np.ndarray, centre: float, present: np.ndarray | None) ->
     """A field minus a constant, in double precision; 0 where it is missing."""
     departures = np.subtract(field, centre, dtype=np.float64)
     return departures if present is None else np.where(present, departures, 0.0)
+
+
+def _add_pair(sums: list[np.ndarray], truth: np.ndarray, own: np.ndarray) -> None:
+    """Adds departures of truth and candidate to the sums of :data:`OF_PAIR`; ``own`` is reused."""
+    product = truth * own
+    sums[2] += own
+    sums[4] += product
+    sums[3] += np.multiply(own, own, out=product)
+    own -= truth
+    sums[5] += np.abs(own, out=own)
+
+
+def _add_members(
+    sums: list[np.ndarray], truth: np.ndarray, fields: MemberFields, place: tuple
+) -> None:
+    """Adds to all sums those over an ensemble's members, from the moments of their errors."""
+    summary, size = fields.summary, fields.size
+    error, square = summary.error[place].astype(np.float64), truth * truth
+    errors = size * error**2 + (size - 1) * summary.variance[place]
+    sums[0] += size * truth
+    sums[1] += size * square
+    sums[2] += size * (truth + error)
+    sums[3] += size * (square + 2 * truth * error) + errors
+    sums[4] += size * (square + truth * error)
+    sums[5] += size * summary.absolute[place]
+    sums[6] += size * error**2
 
 
 def _moments(

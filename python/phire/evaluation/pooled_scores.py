@@ -10,7 +10,8 @@ import xarray as xr
 
 from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
 from phire.evaluation.definitions import CHANNEL, LOWER, Definition
-from phire.evaluation.member_fields import crps, member_fields
+from phire.evaluation.member_fields import MemberFields, crps, member_fields
+from phire.evaluation.member_sorting import sorted_members
 from phire.evaluation.registry import statistic
 from phire.evaluation.spectral_scores import divided
 
@@ -65,30 +66,30 @@ class PooledCRPS(Statistic):
         fields = member_fields(self.domain, truth, candidate)
         shape = (fields.observed.shape[1], len(POOLINGS), len(self.windows))
         state = {key: np.zeros(shape) for key in ("plain", "fair", "weight")}
-        area = np.broadcast_to(self.domain.weights, self.domain.shape).astype(np.float64)
-        present = np.broadcast_to(
-            True if fields.mask is None else fields.mask, fields.weights.shape
-        )
-        # Sums of values times areas, and maxima, of truth and members.
-        sums = [values * area for values in (fields.observed, fields.members)]
-        maxima = [fields.observed, fields.members]
-        for w in range(len(self.windows)):
-            if w:
-                sums, area = [_pooled(values, np.add) for values in sums], _pooled(area, np.add)
-                maxima = [_pooled(values, np.maximum) for values in maxima]
-                present = _pooled(present, np.logical_and)
-            weights = area * present
-            means = maxima  # of one point
-            if w:
-                means = [np.nan_to_num(divided(values, area)) for values in sums]
-            scores = None
-            for p, (observed, members) in enumerate((means, maxima)):
-                if scores is None or w:
-                    scores = crps(observed, np.sort(members, axis=1) if w else fields.ordered)
-                for key, values in zip(("plain", "fair"), scores):
-                    state[key][:, p, w] = (values * weights).sum((0, 2, 3))
-                state["weight"][:, p, w] = weights.sum((0, 2, 3))
+        point = fields.summary.crps, fields.summary.crps_fair
+        for p in range(len(POOLINGS)):
+            _add(state, p, 0, point, fields.weights)
+        for i, c in np.ndindex(*fields.observed.shape[:2]):
+            self._add_windows(state, fields, i, c)
         return state
+
+    def _add_windows(self, state: State, fields: MemberFields, i: int, c: int) -> None:
+        """Adds the scores of one field for squares of more than one point."""
+        observed, members = fields.observed[i, c], fields.members[i, :, c]
+        area = np.broadcast_to(self.domain.weights, self.domain.shape).astype(np.float64)
+        present = None if fields.mask is None else fields.mask[i, c]
+        # The mean's error is the mean of errors: single precision is enough for these.
+        errors = np.subtract(members, observed)
+        errors *= area.astype(errors.dtype)
+        maxima = observed, members
+        for w in range(1, len(self.windows)):
+            errors, area = _pooled(errors, np.add), _pooled(area, np.add)
+            maxima = tuple(_pooled(values, np.maximum) for values in maxima)
+            present = None if present is None else _pooled(present, np.logical_and)
+            weights = area if present is None else area * present
+            means = np.nan_to_num(divided(errors, area).astype(errors.dtype))
+            for p, gaps in enumerate((means, maxima[1] - maxima[0])):
+                _add(state, p, w, crps(sorted_members(gaps)), weights, c)
 
     def result(self, state: State) -> xr.Dataset:
         """``pooled_crps`` and ``pooled_crps_fair`` over (channel, pooling, window)."""
@@ -122,6 +123,24 @@ class PooledCRPS(Statistic):
             "The score of means and of maxima over squares: that of maxima judges extremes whose "
             "place is not known to the point. Lower is better.",
         )  # fmt: skip
+
+
+def _add(
+    state: State,
+    pooling: int,
+    window: int,
+    scores: tuple[np.ndarray, np.ndarray],
+    weights: np.ndarray,
+    channel: int | slice = slice(None),
+) -> None:
+    """Adds weighted scores (..., h, w), plain and fair, and weights to sums of a state."""
+    if weights.ndim == 4:  # (n, C, h, w), of all channels
+        sums = [np.einsum("nchw,nchw->c", values, weights) for values in scores]
+        total = weights.sum((0, 2, 3))
+    else:
+        sums, total = [np.vdot(values, weights) for values in scores], weights.sum()
+    for key, value in zip(("plain", "fair", "weight"), (*sums, total)):
+        state[key][channel, pooling, window] += value
 
 
 def _pooled(values: np.ndarray, join: np.ufunc) -> np.ndarray:

@@ -56,13 +56,11 @@ class QuantileScore(Statistic):
             place = level * (fields.size - 1)
             low = int(place)
             high = min(low + 1, fields.size - 1)
-            quantile = fields.ordered[:, low] + (place - low) * (
-                fields.ordered[:, high] - fields.ordered[:, low]
-            )
-            above = fields.observed - quantile
-            loss = np.maximum(level * above, (level - 1) * above)
-            for key, values in (("loss", loss), ("below", above <= 0)):
-                state[key][:, k] = np.einsum("nchw,nchw->c", values, fields.weights)
+            errors = fields.summary.errors
+            error = errors[:, low] + (place - low) * (errors[:, high] - errors[:, low])
+            loss = np.maximum(-level * error, (1 - level) * error)
+            for key, values in (("loss", loss), ("below", error >= 0)):
+                state[key][:, k] = self.domain.total(fields.masked(values)).sum(0)
         state["weight"] = fields.weights.sum((0, 2, 3), dtype=np.float64)
         return state
 

@@ -6,7 +6,8 @@ import numpy as np
 import xarray as xr
 from scipy import fft
 
-from phire.evaluation.accumulator import Batch, Setting, State, Statistic
+from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
+from phire.evaluation.member_fields import mean_over_members
 from phire.evaluation.spectral_scores import comparison, divided, in_dimensions
 from phire.fields.grid import Grid
 
@@ -43,15 +44,30 @@ class RegionalSpectra(Statistic):
         return None
 
     def transform(self, batch: Batch) -> np.ndarray:
-        """(n, C, h·w) components of the cosine transform over √N. NaN: a value is missing."""
+        """(n, C, h·w) components of the cosine transform over √N. NaN: a value is missing.
+
+        They are in the precision of the fields, whose rounding is as large as the transform's. The
+        mean, whose component no band counts, is taken away first, so that it adds no round-off.
+        """
 
         def compute() -> np.ndarray:
-            planes = self.domain.cut(batch.planes).astype(np.float64)
+            planes = self.domain.cut(batch.planes)
+            centre = planes.mean((-2, -1), keepdims=True, dtype=np.float64)
+            planes = np.subtract(planes, centre.astype(planes.dtype))
             # Missing values make the whole transform missing, as they should.
-            waves = fft.dctn(planes, axes=(-2, -1), norm="ortho", workers=self.setting.threads)
-            return (waves / np.sqrt(planes[0, 0].size)).reshape(*planes.shape[:2], -1)
+            waves = fft.dctn(
+                planes, axes=(-2, -1), norm="ortho", workers=self.setting.threads, overwrite_x=True
+            )
+            waves *= waves.dtype.type(planes[0, 0].size ** -0.5)
+            return waves.reshape(*planes.shape[:2], -1)
 
         return batch.once(("cosine transform", self.domain), compute)
+
+    def mean_components(self, ensemble: Ensemble) -> np.ndarray:
+        """(n, C, h·w) components of the members' mean."""
+        return ensemble.once(
+            ("mean transform", self.domain), lambda: mean_over_members(self.transform, ensemble)
+        )
 
     def binned(self, products: np.ndarray) -> np.ndarray:
         """(n, C, bins + 1) sums of products (n, C, h·w) of components; the last is the corner's."""
@@ -71,16 +87,19 @@ class RegionalSpectra(Statistic):
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
         """Sums of spectra over the fields without missing values."""
         fields = truth if candidate is None else candidate
-        own, reference = self.variance(fields), self.variance(truth)
+        members = fields.each() if isinstance(fields, Ensemble) else [fields]
+        own, reference = sum(self.variance(member) for member in members), self.variance(truth)
         both = np.isfinite(own).all(-1) & np.isfinite(reference).all(-1)
         state = {
-            "count": both.sum(0).astype(float),
+            "count": len(members) * both.sum(0).astype(float),
             "own": np.where(both[..., None], own, 0).sum(0),
-            "truth": np.where(both[..., None], reference, 0).sum(0),
+            "truth": len(members) * np.where(both[..., None], reference, 0).sum(0),
         }
         if candidate is not None:
-            cross = self.binned(self.transform(truth) * self.transform(candidate))
-            state["cross"] = np.where(both[..., None], cross, 0).sum(0)
+            # The members' products with the truth add up to that of their mean.
+            mean = self.mean_components(fields) if len(members) > 1 else self.transform(members[0])
+            cross = self.binned(self.transform(truth) * mean)
+            state["cross"] = len(members) * np.where(both[..., None], cross, 0).sum(0)
         return state
 
     def result(self, state: State) -> xr.Dataset:

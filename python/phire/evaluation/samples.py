@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Setting, State, Statistic
+from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
 from phire.evaluation.registry import statistic
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Samples(Statistic):
 
     order = 140
     series = ("times", "fields")
+    ensemble = "together"
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
@@ -46,6 +47,8 @@ class Samples(Statistic):
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
         """The fields of the chosen times among these."""
         fields = truth if candidate is None else candidate
+        if isinstance(candidate, Ensemble):
+            fields = candidate.each()[0]
         here = np.isin(truth.times, self.chosen)
         if not here.any():
             return {}
@@ -54,7 +57,6 @@ class Samples(Statistic):
 
     def result(self, state: State) -> xr.Dataset:
         """``field(channel, time, latitude, longitude)`` and the truth's range."""
-        # Members follow one another: the first of each time is kept.
         times, places = np.unique(state["times"], return_index=True)
         dimensions = ("channel", "time", *self.plane_dimensions)
         dataset = xr.Dataset(coords=self.coordinates("channel", *self.plane_dimensions))

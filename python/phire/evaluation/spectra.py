@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Setting, State, Statistic
+from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
 from phire.evaluation.definitions import HIGHER, LOWER, SQUARED, Definition
+from phire.evaluation.member_fields import mean_over_members
 from phire.evaluation.regional_spectra import RegionalSpectra
 from phire.evaluation.registry import statistic
 from phire.evaluation.spectral_scores import comparison, divided, in_dimensions, truncation
@@ -88,6 +89,7 @@ class Spectra(Statistic):
         ("kinetic_energy_coherent_resolution", "coherent_resolution:kinetic_energy"),
         ("coherent_resolution", "coherent_resolution"),
     )
+    ensemble = "together"
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
@@ -180,6 +182,12 @@ class GlobalSpectra(Statistic):
 
         return batch.once("variance by degree", compute)
 
+    def mean_components(self, ensemble: Ensemble) -> np.ndarray:
+        """(n, C, k) coefficients of the members' mean."""
+        return ensemble.once(
+            "mean coefficients", lambda: mean_over_members(self.coefficients, ensemble)
+        )
+
     def wind_coefficients(self, batch: Batch) -> np.ndarray:
         """(n, 2, k) coefficients of vorticity and divergence; NaN where a value is missing."""
         wind = self.wind
@@ -211,30 +219,39 @@ class GlobalSpectra(Statistic):
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
         """Sums of spectra over the fields without missing values."""
         fields = truth if candidate is None else candidate
-        own = self.variance(fields)
-        reference = self.variance(truth)
+        members = fields.each() if isinstance(fields, Ensemble) else [fields]
+        count = len(members)
+        own, reference = sum(self.variance(m) for m in members), self.variance(truth)
         both = np.isfinite(own[..., 0]) & np.isfinite(reference[..., 0])
         state = {
-            "count": both.sum(0).astype(float),
+            "count": count * both.sum(0).astype(float),
             "own": _sum(own, both),
-            "truth": _sum(reference, both),
+            "truth": count * _sum(reference, both),
         }
         if candidate is not None:
-            cross = (self.coefficients(truth) * self.coefficients(candidate).conj()).real
-            state["cross"] = _sum(self.harmonics.sum_orders(np.nan_to_num(cross)), both)
+            # The members' products with the truth add up to that of their mean.
+            mean = self.coefficients(fields) if count == 1 else self.mean_components(fields)
+            cross = (self.coefficients(truth) * mean.conj()).real
+            cross = self.harmonics.sum_orders(np.nan_to_num(cross))
+            state["cross"] = count * _sum(cross, both)
         if self.wind is not None:
-            own, reference = self.kinetic_energy(fields), self.kinetic_energy(truth)
-            both = np.isfinite(own[..., 0]) & np.isfinite(reference[..., 0])
-            state |= {
-                "energy_count": np.asarray(both.sum(), dtype=float),
-                "energy_own": _sum(own, both),
-                "energy_truth": _sum(reference, both),
-            }
-            if candidate is not None:
-                pair = [self.wind_coefficients(batch) for batch in (truth, candidate)]
-                cross = (pair[0] * pair[1].conj()).real.sum(1)
-                cross = self.harmonics.weighted_by_energy(self.harmonics.sum_orders(cross))
-                state["energy_cross"] = _sum(cross, both)
+            state |= self._energies(truth, members, candidate is not None)
+        return state
+
+    def _energies(self, truth: Batch, members: list[Batch], compared: bool) -> State:
+        """Sums of the kinetic energy of the members and of the truth, and of their product."""
+        own, reference = sum(self.kinetic_energy(m) for m in members), self.kinetic_energy(truth)
+        both = np.isfinite(own[..., 0]) & np.isfinite(reference[..., 0])
+        state = {
+            "energy_count": np.asarray(len(members) * both.sum(), dtype=float),
+            "energy_own": _sum(own, both),
+            "energy_truth": len(members) * _sum(reference, both),
+        }
+        if compared:
+            total = sum(self.wind_coefficients(member) for member in members)
+            cross = (self.wind_coefficients(truth) * total.conj()).real.sum(1)
+            cross = self.harmonics.weighted_by_energy(self.harmonics.sum_orders(cross))
+            state["energy_cross"] = _sum(cross, both)
         return state
 
     def result(self, state: State) -> xr.Dataset:

@@ -74,14 +74,13 @@ class RankUniformity(Statistic):
             return {}
         fields = member_fields(self.domain, truth, candidate)
         channels, size = fields.observed.shape[1], fields.size
-        below = (fields.members < fields.observed[:, None]).sum(1)
-        equal = (fields.members == fields.observed[:, None]).sum(1)
+        below, equal = fields.summary.below, fields.summary.equal
         state = {key: np.zeros((channels, size + 1)) for key in ("rank", "points")}
         state["pit"] = np.zeros((channels, BINS))
         for i, time in enumerate(truth.times):
             value = int(self.setting.time.values[time]) % 2**63
             random = np.random.default_rng([self.setting.seed, value, 3])
-            place = random.random(below.shape[1:]) * (equal[i] + 1) + below[i]
+            place = random.random(below.shape[1:]) * (equal[i] + 1.0) + below[i]
             for c in range(channels):
                 weights = fields.weights[i, c].ravel()
                 rank = place[c].astype(np.intp).ravel()

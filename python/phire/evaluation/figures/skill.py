@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from phire.errors import InputError
+from phire.evaluation.catalogue import definition
 from phire.evaluation.figures.reading import Datasets, event_heading, opened
 from phire.evaluation.figures.style import (
     TRUTH,
@@ -24,15 +25,20 @@ from phire.evaluation.figures.style import (
 
 @styled
 def fractions_skill_figure(
-    scores: Datasets, *, channel: str, styles: Mapping[str, Style] | None = None
+    scores: Datasets,
+    *,
+    channel: str,
+    styles: Mapping[str, Style] | None = None,
+    variable: str = "fractions_skill_score",
 ) -> Figure:
     """Draws the fractions skill score against the size of the square, a panel for a threshold.
 
     Args:
-        scores: By candidate: data sets or paths with ``fractions_skill_score`` over ``channel``,
-            ``event`` and ``window``, ``threshold(channel, event)``, perhaps ``window_km(window)``.
+        scores: By candidate: data sets or paths with the score over ``channel``, ``event`` and
+            ``window``, ``threshold(channel, event)``, perhaps ``window_km(window)``.
         channel: The channel.
         styles: By candidate; by their order if None.
+        variable: Name of the score: that of single members has another one.
 
     Returns:
         The figure; 1 is perfect, the dotted line at 0.5 the usual mark of what is useful for rare
@@ -41,7 +47,7 @@ def fractions_skill_figure(
     Raises:
         InputError: No data set holds the score.
     """
-    datasets = _with(scores, "fractions_skill_score")
+    datasets = _with(scores, variable)
     styles = styles or candidate_styles(opened(scores))
     some = next(iter(datasets.values()))
     limits = some["threshold"].sel(channel=channel)
@@ -53,7 +59,7 @@ def fractions_skill_figure(
     for axes, event in zip(panels, events):
         axes.axhline(0.5, color="#777777", linewidth=0.8, dashes=(2, 2), zorder=1)
         for name, dataset in datasets.items():
-            values = dataset["fractions_skill_score"].sel(channel=channel, event=event)
+            values = dataset[variable].sel(channel=channel, event=event)
             axes.plot(
                 sizes,
                 values.transpose("window").values,
@@ -70,7 +76,8 @@ def fractions_skill_figure(
         axes.set_xlabel("Side of the square (km)" if kilometres else "Side of the square (points)")
     panels[0].set_ylabel("Fractions skill score")
     panels[0].set_ylim(top=1.02)
-    figure.suptitle(f"Fractions skill score of {readable(channel)}", x=0.01, ha="left", fontsize=12)
+    title = f"{definition(variable).title} of {readable(channel)}"
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     legend_below(figure, list(datasets), styles, markers=True)
     return figure
 
