@@ -135,6 +135,13 @@ def test_a_failed_branch_leaves_the_others_going(study):
     }
 
 
+def test_a_command_is_shown_when_it_starts(study):
+    """With one job the second simulation is announced after what the first one printed."""
+    printed = pipeline.run("phire", "run", study, "--set", "stages.simulation.days=0.25")
+    first, second = (printed.index(f"simulation_seed-{seed}.h5 --days") for seed in (0, 1))
+    assert first < printed.index("simulation_seed-0.h5:") < second
+
+
 def test_what_something_else_made_is_never_replaced(study):
     mine = study.parent / "out" / "simulation_seed-0.h5"
     mine.parent.mkdir()

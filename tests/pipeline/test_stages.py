@@ -12,7 +12,7 @@ from phire.parts import parse, specification_text
 from phire.pipeline import plan_pipeline
 from phire.pipeline.commands import command_line
 from phire.pipeline.configuration import read_pipeline
-from phire.pipeline.stages import expand
+from phire.pipeline.stages import expand, with_needs
 
 PIPELINES = sorted((Path(__file__).parents[2] / "pipelines").glob("*.yaml"))
 STUDY = """
@@ -187,6 +187,22 @@ def test_a_part_is_the_same_as_text_and_as_mapping(options):
 def test_an_option_that_has_no_text_is_refused():
     with pytest.raises(InputError, match="cannot be written"):
         specification_text({"name": "srgan", "content": "metrics,old"})
+
+
+def test_only_takes_what_a_stage_needs_and_no_more(stages_of):
+    stages = stages_of(STUDY)
+    found = with_needs(stages, ["generator_seed-1_content-learned-adversary"])
+    assert list(found) == [
+        "simulation", "representation_seed-1", "metric_seed-1",
+        "generator_seed-1_content-learned-adversary",
+    ]  # fmt: skip
+    assert set(with_needs(stages, ["metric"])) == {
+        "simulation",
+        *(f"{name}_seed-{seed}" for name in ("representation", "metric") for seed in (0, 1)),
+    }
+    assert with_needs(stages, []) == stages
+    with pytest.raises(InputError, match="only metrics is no stage: choose from simulation"):
+        with_needs(stages, ["metrics"])
 
 
 @pytest.mark.parametrize("path", PIPELINES, ids=[path.stem for path in PIPELINES])

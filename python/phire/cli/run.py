@@ -19,6 +19,12 @@ from phire.cli.command import Command
     multiple=True,
     help="Change a value of the file, such as variables.days=20; may be repeated.",
 )
+@click.option(
+    "--only",
+    metavar="STAGE",
+    multiple=True,
+    help="Run this stage and those it needs; may be repeated.  [default: all]",
+)
 @click.option("--jobs", type=click.IntRange(1), default=1, help="Stages to run side by side.")
 @click.option("--scheduler", help="Address of a running dask cluster to run the stages on.")
 @click.option(
@@ -31,7 +37,9 @@ def main(pipeline, dry_run, **options):
     if not dry_run:
         run_pipeline(pipeline, **options)
         return
-    for name, planned in plan_pipeline(pipeline, options["overrides"]).items():
+    for name, planned in plan_pipeline(
+        pipeline, options["overrides"], only=options["only"]
+    ).items():
         stage = planned.stage
         needs = f" ← {', '.join(stage.needs)}" if stage.needs else ""
         reason = f" ({planned.reason})" if planned.reason else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import concurrent.futures
 import contextlib
 import fcntl
@@ -20,7 +21,7 @@ from phire.pipeline import records
 from phire.pipeline.commands import can_overwrite, executable, find_command
 from phire.pipeline.configuration import read_pipeline
 from phire.pipeline.report import write_report
-from phire.pipeline.stages import Stage, expand
+from phire.pipeline.stages import Stage, expand, with_needs
 
 LOGS = "logs"
 """Folder of the logs of stages that run side by side, within the pipeline's directory."""
@@ -31,25 +32,27 @@ _POLL = 0.3
 
 
 def plan_pipeline(
-    path: str | os.PathLike, overrides: Sequence[str] = ()
+    path: str | os.PathLike, overrides: Sequence[str] = (), *, only: Sequence[str] = ()
 ) -> dict[str, records.Planned]:
     """Returns what a run of a pipeline would do, stage by stage in their order; runs nothing.
 
     Args:
         path: The pipeline file.
         overrides: Changes to it, ``a.b=value``.
+        only: Stages to plan, with those they need; all by default.
 
     Raises:
-        InputError: The pipeline has a mistake.
+        InputError: The pipeline has a mistake, or a stage of ``only`` is unknown.
     """
     pipeline = read_pipeline(path, overrides)
-    return records.plan(pipeline.directory, expand(pipeline))
+    return records.plan(pipeline.directory, with_needs(expand(pipeline), only))
 
 
 def run_pipeline(
     path: str | os.PathLike,
     overrides: Sequence[str] = (),
     *,
+    only: Sequence[str] = (),
     jobs: int = 1,
     scheduler: str | None = None,
     report: bool = False,
@@ -63,6 +66,7 @@ def run_pipeline(
     Args:
         path: The pipeline file.
         overrides: Changes to it, ``a.b=value``.
+        only: Stages to run, with those they need; all by default.
         jobs: Stages to run side by side on this machine.
         scheduler: Address of a running dask cluster to run them on instead; its workers must see
             the same files under the same paths.
@@ -70,11 +74,12 @@ def run_pipeline(
             ``report.html`` in the pipeline's directory.
 
     Raises:
-        InputError: The pipeline has a mistake, or is being run by another process.
+        InputError: The pipeline has a mistake, a stage of ``only`` is unknown, or the pipeline is
+            being run by another process.
         WorkError: Stages failed; the message lists them.
     """
     pipeline = read_pipeline(path, overrides)
-    stages = expand(pipeline)
+    stages = with_needs(expand(pipeline), only)
     directory = pipeline.directory
     with _locked(directory):
         planned = records.plan(directory, stages)
@@ -87,7 +92,8 @@ def run_pipeline(
         if waiting:
             with _executor(jobs, scheduler) as executor:
                 logged = jobs > 1 or scheduler is not None
-                failed = _run(directory, waiting, executor, logged)
+                # A cluster starts what it has room for; its queue is dask's.
+                failed = _run(directory, waiting, executor, logged, None if scheduler else jobs)
         if report:
             progress.say(f"The comparison: {write_report(directory, stages)}")
     if failed:
@@ -102,17 +108,24 @@ def _run(
     planned: Mapping[str, records.Planned],
     executor: concurrent.futures.Executor,
     logged: bool,
+    most: int | None,
 ) -> dict[str, str]:
-    """Runs stages in the order of their graph; returns the reasons of those without an output."""
+    """Runs stages in the order of their graph; returns the reasons of those without an output.
+
+    The executor gets at most ``most`` at a time, so that a command is shown when it starts.
+    """
     needs = {n: [need for need in p.stage.needs if need in planned] for n, p in planned.items()}
     graph = graphlib.TopologicalSorter(needs)
     graph.prepare()
     stop = directory.absolute() / records.FOLDER / f"stop-{uuid.uuid4().hex}"
+    ready: collections.deque[str] = collections.deque()
     running: dict[concurrent.futures.Future, str] = {}
     failed: dict[str, str] = {}
     try:
         while graph.is_active():
-            for name in graph.get_ready():
+            ready.extend(graph.get_ready())
+            while ready and (most is None or len(running) < most):
+                name = ready.popleft()
                 lacking = [need for need in needs[name] if need in failed]
                 if lacking:
                     failed[name] = f"not run without {lacking[0]}"

@@ -79,6 +79,31 @@ def expand(pipeline: Pipeline) -> dict[str, Stage]:
     return {stage.name: stage for stage in stages}
 
 
+def with_needs(stages: Mapping[str, Stage], only: Sequence[str]) -> dict[str, Stage]:
+    """Returns the stages that are asked for and those they need, in the order of ``stages``.
+
+    Args:
+        stages: All stages of a pipeline, each after those it needs.
+        only: Stages of the file (all points of the sweep) or such as ``generator_seed-1``; empty
+            for all.
+
+    Raises:
+        InputError: There is no stage of such a name.
+    """
+    if not only:
+        return dict(stages)
+    known = {name for stage in stages.values() for name in (stage.name, stage.entry)}
+    for name in only:
+        if name not in known:
+            entries = dict.fromkeys(stage.entry for stage in stages.values())
+            raise InputError(f"only {name} is no stage: choose from {', '.join(entries)}.")
+    chosen: set[str] = set()
+    for name, stage in reversed(stages.items()):  # needs come before what needs them
+        if {name, stage.entry} & {*only, *chosen}:
+            chosen |= {name, *stage.needs}
+    return {name: stage for name, stage in stages.items() if name in chosen}
+
+
 def _needed(pipeline: Pipeline, value: Any, seen: frozenset[str] = frozenset()) -> Iterator[str]:
     """Yields the stages that a value refers to, through variables and all values of axes, too."""
     for name in references(value):
