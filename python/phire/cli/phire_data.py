@@ -53,6 +53,16 @@ FILE = "FILE[:NAMES]"
     help="How coarse input off the blocks is brought to them.",
 )  # fmt: skip
 @click.option(
+    "--statistics-of", metavar="domain|point[,NAME=…]",
+    help="Whether means and standard deviations are of the domain or of each point; others by "
+    "name, such as point,pr=domain.  [default: domain]",
+)  # fmt: skip
+@click.option(
+    "--seasonal", metavar="N[,NAME=N]",
+    help="Harmonics of the day of the year in means and standard deviations, from 0 to 6.  "
+    "[default: 0]",
+)  # fmt: skip
+@click.option(
     "--least-valid", type=float, default=0.5,
     help="Share of a patch's targets that must be present with --missing mask.",
 )  # fmt: skip

@@ -86,7 +86,8 @@ def _write_records(
         other = store
         options["time"], last = _split_times(store, options.get("time"), validation)
     write_downscaling_records(store, records, **options)
-    alike = {**options, "time": last, "shards": 1, "statistics": records, "normalization": None}
+    fitted = dict.fromkeys(("normalization", "statistics_of", "seasonal"))
+    alike = {**options, "time": last, "shards": 1, "statistics": records, **fitted}
     write_downscaling_records(other, held_out, **alike)
     return records, held_out
 

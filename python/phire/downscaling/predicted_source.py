@@ -107,6 +107,7 @@ class PredictedSource:
         first = Part(coarse, name, tuple(coarse.channels))
         self.sources = _sources(generator, first, fine_grid, further, any_spacing, recorded_first)
         self.grid = self.sources.asked
+        generator.check_anomalies(self.time, self.sources.fine, name)
         generator.check_size(self.sources.fine, tile)
         self._checked = False
 
@@ -153,7 +154,10 @@ class _OneInput:
     def read(self, chosen: np.ndarray) -> WholeFields:
         """Reads whole fields."""
         part = self._part
-        return WholeFields(part.read(chosen), part.grid, self.fine, part.time.values[chosen])
+        return WholeFields(
+            part.read(chosen), part.grid, self.fine, part.time.values[chosen],
+            calendar=part.time.calendar,
+        )  # fmt: skip
 
 
 def _sources(

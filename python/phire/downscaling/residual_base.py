@@ -141,7 +141,7 @@ def _check(path: str | os.PathLike, config: Mapping[str, Any], schema: SampleSch
                 f"residual={path} reads {name} of {', '.join(array.channels)}, which the records "
                 "do not hold: make the records of both alike."
             )
-        if other.normalization != array.normalization:
+        if (other.normalization, other.climatologies) != (array.normalization, array.climatologies):
             raise InputError(
                 f"residual={path} was trained with another normalization of {name}: make the "
                 "records with --statistics of those that it was trained on."

@@ -254,7 +254,9 @@ class SampleSources:
             low, coarse, self.fine, self.time.values[chosen],
             context=((before[0], after[0]), (before[1], after[1])),
             static=self._static, auxiliary=auxiliary, time=self._read_time(last), step=step,
-            position=self.position,
+            position=self.position, calendar=self.time.calendar,
+            window_times=None if step is None else self.time.values[needed],
+            outer=self.blocks.grid,
         )  # fmt: skip
 
     @staticmethod

@@ -74,7 +74,17 @@ class Task:
 
     @property
     def normalization(self) -> Normalization:
-        """Normalization of the targets."""
+        """Normalization of the targets, for what reads their physical values.
+
+        Raises:
+            InputError: These depend on place or season, too, which is not known here.
+        """
+        if self.schema.target.climatologies:
+            raise InputError(
+                "the targets are anomalies of each point or season, but this needs physical values "
+                "during training, as learned metrics, distributions and conservation do: make the "
+                "records without --statistics-of and --seasonal."
+            )
         return self.schema.normalization
 
     def build_network(

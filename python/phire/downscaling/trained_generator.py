@@ -28,7 +28,9 @@ from phire.downscaling.whole_fields import WholeFields
 from phire.errors import InputError
 from phire.fields.coarsening import with_block_means
 from phire.fields.grid import Grid
+from phire.fields.time import TimeAxis
 from phire.parts import Specification
+from phire.records.anomalies import Anomalies, stored_anomalies
 from phire.records.schema import SampleSchema
 
 TILE = 128
@@ -107,6 +109,12 @@ class TrainedGenerator:
         self.low = self.schema.arrays["low"]
         self.channels, self.units = self.schema.channels, self.schema.units
         self.normalization = self.schema.normalization
+        stored = {
+            name: stored_anomalies(self.path, name, array)
+            for name, array in self.schema.arrays.items()
+        }
+        self._anomalies = {name: file.load() for name, file in stored.items() if file is not None}
+        self._placed: dict[str, tuple[Grid, Anomalies]] = {}
         self.scale = int(self.schema.scale)
         self.alignment = self.schema.alignment or "cell"
         self.halo = halo_of(self.network)
@@ -210,8 +218,8 @@ class TrainedGenerator:
         self.check_consistency(consistency)
         self.check_noise_memory(noise_memory)
         filled, missing = self._filled(fields, fill)
-        low = self._with_context(filled, fields)
-        low = self.low.normalization.apply(low).astype(np.float32)
+        low = self._normalised("low", filled, fields, fields.outer or fields.coarse)
+        low = self._with_context(low, fields)
         fine, constant = self._further_arrays(fields)
         made, outputs = [], None
         for member in range(members):
@@ -224,7 +232,7 @@ class TrainedGenerator:
                     fields, low, fine, constant, tile or TILE, seed, member, noise_memory
                 )
             if self.distribution is None:
-                result = self.normalization.invert(outputs)
+                result = self.normalization.invert(self._without_anomalies(outputs, fields))
             else:
                 result = self._of_distribution(outputs, fields, seed, member, statistic)
             if minimum is not None:
@@ -233,6 +241,53 @@ class TrainedGenerator:
                 result = self._conserved(result, fields, filled, minimum)
             made.append(mark_missing(result, missing))
         return np.stack(made)
+
+    def check_anomalies(self, time: TimeAxis, fine: Grid, name: str) -> None:
+        """Refuses fields at times or points whose climatology the run does not know.
+
+        Args:
+            time: Times of all fields.
+            fine: The grid to predict.
+            name: What the input is called.
+
+        Raises:
+            InputError: A month or point is not among those of the training data.
+        """
+        for array, anomalies in self._anomalies.items():
+            try:
+                anomalies.require(time)
+                if array != "low":
+                    anomalies.on(fine, array)
+            except InputError as error:
+                raise InputError(f"{name} does not suit {self.path}: {error}") from None
+
+    def _anomalies_on(self, name: str, grid: Grid) -> Anomalies | None:
+        """The climatologies of an array at the points of a grid; None where it has none."""
+        if name not in self._anomalies:
+            return None
+        if name not in self._placed or self._placed[name][0] is not grid:
+            self._placed[name] = grid, self._anomalies[name].on(grid, name)
+        return self._placed[name][1]
+
+    def _normalised(
+        self, name: str, values: np.ndarray, fields: WholeFields, grid: Grid
+    ) -> np.ndarray:
+        """Normalised values of an array, float32, from physical ones on a grid."""
+        values = self.schema.arrays[name].normalization.apply(values).astype(np.float32)
+        anomalies = self._anomalies_on(name, grid)
+        if anomalies is None:
+            return values
+        times = fields.times if fields.window_times is None else fields.window_times
+        time = TimeAxis(times.ravel(), fields.calendar)
+        flat = values.reshape(-1, *values.shape[-3:])
+        return anomalies.apply(flat, time).reshape(values.shape)
+
+    def _without_anomalies(self, outputs: np.ndarray, fields: WholeFields) -> np.ndarray:
+        """Normalised fields (n, H, W, C) from those that the network gives."""
+        anomalies = self._anomalies_on("high", fields.fine)
+        if anomalies is None:
+            return outputs
+        return anomalies.invert(outputs, TimeAxis(fields.times, fields.calendar))
 
     def _of_distribution(
         self,
@@ -400,7 +455,7 @@ class TrainedGenerator:
         names = {*self.network.input}
         for name in names & {"static", "auxiliary"}:
             array = getattr(fields, name)
-            values = self.schema.arrays[name].normalization.apply(array).astype(np.float32)
+            values = self._normalised(name, array, fields, fields.fine)
             values = np.nan_to_num(values, copy=False)  # as records hold what is missing
             if name == "static":
                 values = np.broadcast_to(values, (len(fields.low), *values.shape))

@@ -22,7 +22,7 @@ from phire.errors import InputError, naming_arguments
 from phire.fields.units import difference
 from phire.networks import network as networks
 from phire.parts import Specification, parse
-from phire.records import Records, naming_damage, open_records
+from phire.records import Records, anomalies, naming_damage, open_records, statics
 from phire.records.folds import FoldedRecords, fold_edges
 from phire.records.schema import SampleSchema
 from phire.training import (
@@ -267,9 +267,9 @@ def _copy_inputs(
         if source is not None:
             path = source.path / "networks" / "generator.keras"
             _copy(path, run.path / "networks" / f"{name}.keras")
-    statics = Path(records) / "static.h5"
-    if statics.exists():
-        _copy(statics, run.path / statics.name)
+    for name in (statics.NAME, anomalies.NAME):
+        if (Path(records) / name).exists():
+            _copy(Path(records) / name, run.path / name)
 
 
 def _copy(source: Path, path: Path) -> None:
@@ -410,6 +410,11 @@ def _open(path: str | os.PathLike, bare: Mapping[str, Any]) -> Records:
 
 
 def _check_alike(records: Records, validation: Records) -> None:
+    if validation.schema.climatologies != records.schema.climatologies:
+        raise InputError(
+            f"--validation {validation.path} has other statistics of points and seasons than "
+            f"{records.path}: make it with --statistics {records.path}."
+        )
     for name in ("channels", "units", "scale", "patch", "normalization"):
         mine, theirs = (getattr(r.schema, name) for r in (records, validation))
         if name == "units" and difference(validation.schema.channels, theirs, mine) is None:

@@ -28,6 +28,9 @@ class WholeFields:
         time: (n, K) covariates, likewise.
         step: (n,) step of a window that is asked for; None without a window.
         position: Row and column of the first point of ``fine`` in the domain.
+        calendar: CF calendar of ``times``; None where they count steps.
+        window_times: (n, T) times of the steps of a window; None without one.
+        outer: Grid of ``low``, its context included; None where it is ``coarse``.
     """
 
     low: np.ndarray
@@ -40,6 +43,9 @@ class WholeFields:
     time: np.ndarray | None = None
     step: np.ndarray | None = None
     position: tuple[int, int] = (0, 0)
+    calendar: str | None = None
+    window_times: np.ndarray | None = None
+    outer: Grid | None = None
 
     def inner(self, array: np.ndarray) -> np.ndarray:
         """Cuts an array (…, h + b + a, w + b + a, C) to the points of ``coarse``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -112,18 +113,71 @@ class Climatology:
             plain_variance=self.plain_variance[places],
         )  # fmt: skip
 
-    def save(self, path: str | os.PathLike, record: dict[str, Any]) -> None:
-        """Writes the climatology to an HDF5 file with what made it."""
+    def at(self, points: tuple[np.ndarray, np.ndarray], grid: Grid) -> Climatology:
+        """Returns the climatology of some points; of a domain itself.
+
+        Args:
+            points: Their rows and columns.
+            grid: The grid of these.
+        """
+        if self.grid is None:
+            return self
+        rows, columns = points[0][:, None], points[1]
+        arrays = {name: getattr(self, name)[..., rows, columns] for name in ARRAYS}
+        return dataclasses.replace(self, grid=grid, **arrays)
+
+    def summary(self) -> dict[str, Any]:
+        """Returns the JSON form without the arrays, which a hash stands for."""
+        digest = hashlib.sha256()
+        for name in ARRAYS:
+            digest.update(np.ascontiguousarray(getattr(self, name), "<f8"))
+        return {
+            "channels": list(self.channels), "statistics_of": self.statistics_of,
+            "harmonics": self.harmonics, "months": list(self.months),
+            "fingerprint": digest.hexdigest()[:16],
+        }  # fmt: skip
+
+    def write(self, group: h5py.Group) -> None:
+        """Writes the climatology into a group of an HDF5 file."""
         described = {
             "format": FORMAT, "channels": self.channels, "units": self.units,
             "statistics_of": self.statistics_of, "harmonics": self.harmonics,
             "months": self.months, "grid": None if self.grid is None else self.grid.to_dict(),
         }  # fmt: skip
+        for name in ARRAYS:
+            group[name] = getattr(self, name)
+        # As data: an attribute holds 64 kB at most, and grids of points are larger.
+        group["description"] = json.dumps(described)
+
+    @classmethod
+    def read(cls, group: h5py.Group, path: str | os.PathLike) -> Climatology:
+        """Reads what :meth:`write` wrote.
+
+        Args:
+            group: The group.
+            path: Its file, for messages.
+
+        Raises:
+            InputError: The group holds something else.
+        """
+        try:
+            described = json.loads(group["description"][()])
+            arrays = {name: group[name][...] for name in ARRAYS}
+        except (OSError, KeyError, ValueError):
+            raise InputError(f"{path} is no climatology of `phire climatology`.") from None
+        if described.pop("format", None) != FORMAT:
+            raise InputError(f"{path} is a climatology of another version: make it again.")
+        grid = described.pop("grid")
+        lists = {name: tuple(described.pop(name)) for name in ("channels", "units", "months")}
+        return cls(
+            **described, **lists, **arrays,
+            grid=None if grid is None else grid_from_dict(grid),
+        )  # fmt: skip
+
+    def save(self, path: str | os.PathLike, record: dict[str, Any]) -> None:
+        """Writes the climatology to an HDF5 file with what made it."""
         with files.replacing(path) as partial, GuardedHDF5(partial) as file:
-            for name in ARRAYS:
-                file[name] = getattr(self, name)
-            # As data: an attribute holds 64 kB at most, and grids of points are larger.
-            file["description"] = json.dumps(described)
+            self.write(file)
             file.attrs["phire"] = json.dumps(record)
 
     @classmethod
@@ -137,18 +191,9 @@ class Climatology:
             raise InputError(f"{path} does not exist: make it with `phire climatology`.")
         try:
             with h5py.File(path, "r") as file:
-                described = json.loads(file["description"][()])
-                arrays = {name: file[name][...] for name in ARRAYS}
-        except (OSError, KeyError, ValueError):
+                return cls.read(file, path)
+        except OSError:
             raise InputError(f"{path} is no climatology of `phire climatology`.") from None
-        if described.pop("format", None) != FORMAT:
-            raise InputError(f"{path} is a climatology of another version: make it anew.")
-        grid = described.pop("grid")
-        lists = {name: tuple(described.pop(name)) for name in ("channels", "units", "months")}
-        return cls(
-            **described, **lists, **arrays,
-            grid=None if grid is None else grid_from_dict(grid),
-        )  # fmt: skip
 
 
 def harmonic_basis(time: TimeAxis, harmonics: int) -> np.ndarray:

@@ -65,6 +65,12 @@ def are_bare_records(path: str | os.PathLike) -> bool:
 
 def _normalization_text(manifest: Manifest) -> str:
     kind = manifest.schema.normalization.kind
+    parts = [
+        f"{', '.join(part['channels'])} as anomalies of each {part['statistics_of']}"
+        + (f" with {part['harmonics']} harmonics of the year" if part["harmonics"] else "")
+        for part in manifest.schema.target.climatologies
+    ]
+    kind = "; ".join([kind, *parts])
     if manifest.physical:
         return f"{kind}, applied while reading: the file holds other values"
     return kind

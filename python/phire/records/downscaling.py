@@ -54,6 +54,8 @@ def write_downscaling_records(
     dtype: str = "float32",
     normalization: str | None = None,
     statistics: str | os.PathLike | None = None,
+    statistics_of: str | None = None,
+    seasonal: str | int | None = None,
     missing: str = "skip",
     least_valid: float = 0.5,
     seed: int = 0,
@@ -101,6 +103,11 @@ def write_downscaling_records(
         least_valid: Share of a patch's targets that must be present where they are masked.
         normalization: A kind for all channels, and others by name: ``z,pr=log:0.1``; see
             :class:`phire.fields.normalization.Normalization`. Maps are ``z`` unless named.
+        statistics_of: ``domain`` (one mean and standard deviation for all points) or ``point``,
+            and others by name: ``point,pr=domain``. With ``point`` or ``seasonal`` the normalised
+            values become standardised anomalies (:mod:`phire.records.anomalies`).
+        seasonal: Harmonics of the day of the year in mean and variance, from 0 to 6, and others by
+            name: ``2,pr=0``.
         time, shards, compression, dtype, statistics, seed, workers, scheduler, overwrite: As for
             :func:`phire.records.write_pair_records`.
 
@@ -125,6 +132,7 @@ def write_downscaling_records(
             time=time, policies=MISSING,
         )  # fmt: skip
         options |= _recorded(inputs, shape, patches_per_field, least_valid)
+        options |= _local_statistics(statistics_of, seasonal, statistics)
         partial = stack.enter_context(sampled_records.new_records(output, options, overwrite))
         if partial is None:
             return
@@ -144,6 +152,25 @@ def write_downscaling_records(
         Manifest(schema=samples.schema(made), **facts).save(partial)
     counts = files.counted(made.count, "record"), files.counted(len(samples.chosen), "field")
     progress.say(f"{output}: {' of '.join(counts)}.")
+
+
+def _local_statistics(
+    statistics_of: str | None, seasonal: str | int | None, statistics: Any
+) -> dict[str, str]:
+    """The options of climatologies that are given, as they are recorded.
+
+    Raises:
+        InputError: They are given beside statistics that exist already.
+    """
+    given = {"statistics_of": statistics_of, "seasonal": seasonal}
+    found = {name: str(value) for name, value in given.items() if value is not None}
+    if found and statistics is not None:
+        option = "--" + next(iter(found)).replace("_", "-")
+        raise InputError(
+            f"{option} is of statistics that are fitted, but --statistics {statistics} gives them: "
+            "leave one of them out."
+        )
+    return found
 
 
 def _check_options(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,11 +19,19 @@ from phire.fields.selection import ChannelSelection
 from phire.fields.source import ArraySource
 from phire.fields.units import difference
 from phire.records import features, writing
+from phire.records.anomalies import Anomalies, fit_anomalies, parse_choices
 from phire.records.inputs import InputFile
 from phire.records.layers import FinePart, Layer, PaddedInput, SampleFields, Timed
 from phire.records.matching import CoarseGrid, coarse_grid, coarse_part, common_times, fine_points
 from phire.records.patch_cutting import Cuts
-from phire.records.sampled_records import Draft, Made, Sampled, check_dtype, get_normalization
+from phire.records.sampled_records import (
+    Draft,
+    Made,
+    Sampled,
+    check_dtype,
+    get_normalization,
+    load_anomalies,
+)
 from phire.records.sampling import Blocked, PatchPlan, Window, plan_patches, window
 from phire.records.schema import DOWNSCALING, PRESENCE, SampleArray, SampleSchema
 from phire.records.statics import read_static
@@ -209,6 +218,7 @@ class Samples:
             fields, self.place, draw, arrange, fit,
             masked=lambda names: self.draft(options, presence=names, least_valid=least_valid),
             least_valid=least_valid if presence else None,
+            fit_anomalies=lambda fitted: self.fit_anomalies(fitted, options),
         )  # fmt: skip
 
     def fields(self, presence: Sequence[str]) -> SampleFields:
@@ -323,6 +333,56 @@ class Samples:
             fitted["static"] = pool.select(self.maps.channels)
         return fitted
 
+    def fit_anomalies(
+        self, fitted: Mapping[str, Normalization], options: Mapping[str, Any]
+    ) -> dict[str, Anomalies]:
+        """Returns the climatologies of the normalised arrays that have some.
+
+        Maps and observations of stations have none.
+
+        Args:
+            fitted: The normalization of every array.
+            options: Those recorded: ``statistics_of``, ``seasonal``, ``statistics``, ``missing``.
+
+        Raises:
+            InputError: An option names no channel, or the fields of other records do not fit
+                their statistics.
+        """
+        fields = self.fields(("valid",) if options["missing"] == "mask" else ())
+        layers = {layer.name: layer for layer in fields.layers if not layer.bits}
+        grids = {name: self.coarse.grid if name == "low" else self.domain for name in layers}
+        time = self.inputs.high.time
+        if options["statistics"] is not None:
+            return self._given_anomalies(options["statistics"], fitted, grids)
+        names = dict.fromkeys(
+            channel for name in layers for channel in fitted[name].channels
+            if not channel.startswith(PREFIX)
+        )  # fmt: skip
+        choices = parse_choices(options.get("statistics_of"), options.get("seasonal"), [*names])
+        found = {
+            name: fit_anomalies(
+                fields, layer, fitted[name], choices, grid=grids[name], time=time,
+                chosen=self.chosen,
+            )
+            for name, layer in layers.items()
+        }  # fmt: skip
+        return {name: one for name, one in found.items() if one is not None}
+
+    def _given_anomalies(
+        self, statistics: str, fitted: Mapping[str, Normalization], grids: Mapping[str, Grid]
+    ) -> dict[str, Anomalies]:
+        """The climatologies of other records, at this domain's points."""
+        found = {}
+        try:
+            for name, one in load_anomalies(statistics).items():
+                chosen = one.select(fitted[name].channels) if name in grids else None
+                if chosen is not None:
+                    found[name] = chosen.on(grids[name], name)
+                    found[name].require(self.inputs.high.time[self.chosen])
+        except InputError as error:
+            raise InputError(f"--statistics {statistics}: {error}") from None
+        return found
+
     def _sampled_stations(self) -> list[Sampled]:
         if self.stations is None:
             return []
@@ -361,6 +421,7 @@ class Samples:
                 names, ("1",) * len(names) if layer.bits else units,
                 (*lead, *layer.patch, len(names)), coarse if on_coarse else spacing,
                 offsets, made.normalizations.get(layer.name),
+                made.anomalies[layer.name].summary() if layer.name in made.anomalies else (),
             )  # fmt: skip
         if self.maps is not None:
             names, units = self.maps.channels, self.maps.units

@@ -11,6 +11,8 @@ import google_crc32c
 import numpy as np
 
 from phire.fields.normalization import Normalization
+from phire.fields.time import TimeAxis
+from phire.records.anomalies import AnomalyFile
 from phire.records.field_in_memory import Resolution
 from phire.records.layers import Fill, Layers
 from phire.records.writing import ShardFiles
@@ -51,6 +53,9 @@ class Cutter:
             they are masked.
         surveyed: Missing values are expected; otherwise work stops at the first.
         mask: Missing values become 0 after the normalization.
+        anomalies: Climatologies of each layer, applied after the normalization; None where it has
+            none.
+        time: Times of the fields, by which climatologies go.
     """
 
     layers: Layers
@@ -60,8 +65,12 @@ class Cutter:
     fill: Fill | None = None
     surveyed: bool = False
     mask: bool = False
+    anomalies: tuple[AnomalyFile | None, ...] = ()
+    time: TimeAxis | None = None
 
-    def patches(self, number: int, field: Resolution, places: np.ndarray) -> Iterator[bytes]:
+    def patches(
+        self, number: int, field: Resolution, places: np.ndarray, time: int
+    ) -> Iterator[bytes]:
         """Yields the bytes of patches of a field, H×W×C little-endian.
 
         One by one: what follows finds each still in the processor's cache.
@@ -70,15 +79,21 @@ class Cutter:
             number: Of the layer.
             field: Its physical values.
             places: (n, 2) first rows and columns of the plan.
+            time: Index of the field.
         """
         layer = self.layers.layers[number]
         height, width = layer.patch
         places = layer.places(places, field.shape[2], self.wraps)
         pack = _bits if layer.bits else np.ndarray.tobytes
-        if len(places) * height * width > field.shape[1] * field.shape[2]:
+        moments = self._moments(number, time)
+        many = len(places) * height * width > field.shape[1] * field.shape[2]
+        if many or moments is not None:
             first = places[:, 0].min()
             rows = slice(first, places[:, 0].max() + height)
-            pixels = self.pixels(number, field.whole()[:, rows], width if self.wraps else 0)
+            if moments is not None and moments[0].shape[0] > 1:
+                moments = [moment[rows] for moment in moments]
+            extra = width if self.wraps else 0
+            pixels = self.pixels(number, field.whole()[:, rows], extra, moments)
             places = places - [first, 0]
         else:
             pixels = self.pixels(number, field.patches(layer.patch, places))
@@ -86,13 +101,28 @@ class Cutter:
         for row, column in places.tolist():
             yield pack(pixels[row : row + height, column : column + width])
 
-    def pixels(self, number: int, planes: np.ndarray, extra: int = 0) -> np.ndarray:
+    def _moments(self, number: int, time: int) -> Sequence[np.ndarray] | None:
+        """Mean and standard deviation (h, w, C) of a field's normalised values; None without."""
+        if not self.anomalies or self.anomalies[number] is None:
+            return None
+        mean, std = self.anomalies[number].load().moments(self.time[[time]])
+        return mean[0], std[0]
+
+    def pixels(
+        self,
+        number: int,
+        planes: np.ndarray,
+        extra: int = 0,
+        moments: Sequence[np.ndarray] | None = None,
+    ) -> np.ndarray:
         """(H, W + extra, C) as stored, from (C, H, W) physical values.
 
         Args:
             number: Of the layer.
             planes: (C, H, W).
             extra: Columns to go on with beyond the last one, from the first.
+            moments: Mean and standard deviation of the normalised values, by which these are made
+                anomalies; None leaves them.
         """
         width = planes.shape[2]
         shape = planes.shape[1], width + extra, len(planes)
@@ -102,11 +132,21 @@ class Cutter:
             pixels[:, :width] = np.isfinite(np.moveaxis(planes, 0, -1))
         else:
             pixels = np.empty(shape, np.dtype(self.dtype).newbyteorder("<"))
-            self.normalizations[number].apply_planes(planes, pixels[:, :width])
+            self._normalize(number, planes, pixels[:, :width], moments)
             if self.mask or layer.strict is not None:
                 pixels[:, :width][np.isnan(pixels[:, :width])] = 0
         pixels[:, width:] = pixels[:, :extra]
         return pixels
+
+    def _normalize(
+        self, number: int, planes: np.ndarray, out: np.ndarray, moments: Sequence | None
+    ) -> None:
+        if moments is None:
+            self.normalizations[number].apply_planes(planes, out)
+            return
+        normalised = np.empty(out.shape, np.float32)  # more digits than stored ones may have
+        self.normalizations[number].apply_planes(planes, normalised)
+        out[...] = (normalised - moments[0]) / moments[1]
 
 
 def _bits(values: np.ndarray) -> bytes:
@@ -140,7 +180,7 @@ def cut_fields(
                 return None
             places = np.stack([cuts.row[first:last], cuts.column[first:last]], axis=1)
             for number, field in enumerate(fields):
-                patches = cutter.patches(number, field, places)
+                patches = cutter.patches(number, field, places, int(cuts.time[first]))
                 for i, pixels in zip(range(first, last), patches):
                     crcs[i, number] = google_crc32c.value(pixels)
                     files.write(int(shard[i]), int(offsets[i, number]), pixels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,9 @@ from phire.errors import InputError
 from phire.fields.normalization import Normalization, joined, parse_kinds
 from phire.fields.normalization_fit import fit_normalization
 from phire.fields.source import Source
+from phire.fields.time import TimeAxis
 from phire.records import writing
+from phire.records.anomalies import Anomalies, AnomalyFile, stored_anomalies, write_anomalies
 from phire.records.inputs import InputFile, split_names
 from phire.records.layers import Layer, Layers
 from phire.records.manifest import NAME, Manifest, recorded_options
@@ -159,6 +162,15 @@ def check_dtype(dtype: str, normalization: Normalization) -> None:
         )
 
 
+def load_anomalies(path: str | os.PathLike) -> dict[str, Anomalies]:
+    """Returns the climatologies of the arrays of other records; none of a file of statistics."""
+    if not (Path(path) / NAME).is_file():
+        return {}
+    arrays = Manifest.load(path).schema.arrays
+    stored = {name: stored_anomalies(Path(path), name, array) for name, array in arrays.items()}
+    return {name: file.load() for name, file in stored.items() if file is not None}
+
+
 def _load_statistics(path: str | os.PathLike) -> Normalization:
     """The normalization that a file of statistics holds, or all arrays of other records."""
     if not (Path(path) / NAME).is_file():
@@ -214,6 +226,7 @@ class Draft:
         masked: Returns the same with missing values marked by arrays of these names; None where
             they cannot be marked.
         least_valid: Share of a patch's targets that must be present where values are masked.
+        fit_anomalies: Climatologies of the normalised arrays that have some, by name.
     """
 
     layers: Layers
@@ -223,6 +236,7 @@ class Draft:
     fit: Callable[[], Mapping[str, Normalization]]
     masked: Callable[[Sequence[str]], Draft] | None = None
     least_valid: float | None = None
+    fit_anomalies: Callable[[Mapping[str, Normalization]], Mapping[str, Anomalies]] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -235,6 +249,7 @@ class Made:
         layers: The arrays of pixels.
         normalizations: Of each array.
         missing: What was missing.
+        anomalies: Climatologies of the arrays that have some, by name.
     """
 
     count: int
@@ -242,6 +257,7 @@ class Made:
     layers: tuple[Layer, ...]
     normalizations: Mapping[str, Normalization]
     missing: dict[str, Any] | None
+    anomalies: Mapping[str, Anomalies] = dataclasses.field(default_factory=dict)
 
 
 def common_facts(
@@ -306,8 +322,12 @@ def make_records(
     if missing == "error":
         refuse_missing(look(draft), store.time, store.path, len(chosen))
     fitted = draft.fit()
+    anomalies = {} if draft.fit_anomalies is None else draft.fit_anomalies(fitted)
+    if anomalies:
+        write_anomalies(directory, anomalies)
+    local = _anomaly_files(directory, anomalies), store.time
     plan = draft.draw(None, None)
-    written = _write_pixels(directory, draft, plan, fitted, options, client, None)
+    written = _write_pixels(directory, draft, plan, fitted, local, options, client, None)
     if written is None:
         # Values are missing after all: find out where, and draw anew.
         if missing == "mask":
@@ -317,7 +337,7 @@ def make_records(
             draft = draft.masked(["valid", "low_valid"])
         noted = found.note(missing, len(chosen))
         plan = draft.draw(None if missing == "fill" else found.blocked, found.absent)
-        written = _write_pixels(directory, draft, plan, fitted, options, client, missing)
+        written = _write_pixels(directory, draft, plan, fitted, local, options, client, missing)
     contents, places, crcs = written
     names = writing.shard_names(options["shards"])
     parts = np.array_split(np.arange(contents.count), -(-contents.count // 4096))
@@ -331,7 +351,14 @@ def make_records(
         tasks = [(directory / name, options["compression"]) for name in names]
         _run(writing.compress, tasks, client, "compressing", "shards", [1] * len(tasks))
         writing.finish_compressed(directory, names)
-    return Made(contents.count, names, draft.layers.layers, fitted, noted)
+    return Made(contents.count, names, draft.layers.layers, fitted, noted, anomalies)
+
+
+def _anomaly_files(directory: Path, anomalies: Mapping[str, Anomalies]) -> dict[str, AnomalyFile]:
+    return {
+        name: AnomalyFile(str(directory), name, one.channels, json.dumps(list(one.summary())))
+        for name, one in anomalies.items()
+    }
 
 
 def _run(
@@ -346,6 +373,7 @@ def _write_pixels(
     draft: Draft,
     plan: Plan,
     fitted: Mapping[str, Normalization],
+    local: tuple[Mapping[str, AnomalyFile], TimeAxis],
     options: Mapping[str, Any],
     client: Any,
     missing: str | None,
@@ -364,6 +392,7 @@ def _write_pixels(
         draft.layers, tuple(fitted.get(layer.name) for layer in draft.layers.layers),
         options["dtype"], draft.place.wraps, _fill(fitted) if missing == "fill" else None,
         surveyed=missing is not None, mask=missing == "mask",
+        anomalies=tuple(local[0].get(layer.name) for layer in draft.layers.layers), time=local[1],
     )  # fmt: skip
     cuts = cuts.part(np.argsort(cuts.time, kind="stable"))
     layers = np.arange(len(draft.layers.layers))

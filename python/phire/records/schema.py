@@ -31,6 +31,10 @@ class SampleArray:
             pair, all lags that occur.
         normalization: What turned physical values into the stored ones; None where values are
             not normalised.
+        climatologies: What turned the normalised values into standardised anomalies, by place and
+            season: for some of the channels each ``channels``, ``statistics_of``, ``harmonics``,
+            ``months`` and a ``fingerprint`` of the arrays, which lie beside the schema (see
+            :mod:`phire.records.anomalies`).
     """
 
     channels: tuple[str, ...]
@@ -39,8 +43,10 @@ class SampleArray:
     spacing: tuple[float, float] | None = None
     offsets: tuple[int, ...] = (0,)
     normalization: Normalization | None = None
+    climatologies: tuple[Mapping[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "climatologies", tuple(self.climatologies))
         for name in ("channels", "units", "shape", "offsets", "spacing"):
             value = getattr(self, name)
             object.__setattr__(self, name, None if value is None else tuple(value))
@@ -50,7 +56,10 @@ class SampleArray:
     def to_dict(self) -> dict[str, Any]:
         """Returns the JSON form."""
         value = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {**value, "normalization": self.normalization and self.normalization.to_dict()}
+        value["normalization"] = self.normalization and self.normalization.to_dict()
+        if not self.climatologies:
+            del value["climatologies"]  # as of records of before they could have some
+        return value
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> SampleArray:
@@ -122,6 +131,11 @@ class SampleSchema:
     def normalization(self) -> Normalization:
         """Normalization of :attr:`target`."""
         return self.target.normalization
+
+    @property
+    def climatologies(self) -> dict[str, tuple[Mapping[str, Any], ...]]:
+        """Climatologies of the arrays that have some."""
+        return {n: array.climatologies for n, array in self.arrays.items() if array.climatologies}
 
     @property
     def patch(self) -> tuple[int, int]:
