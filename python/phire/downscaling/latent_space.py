@@ -131,6 +131,7 @@ class LatentSpace:
                     normalization=Normalization(
                         "none", self.channels, (0.0,) * count, (1.0,) * count
                     ),
+                    climatologies=(),
                 )  # fmt: skip
             arrays[name] = array
         domain = schema.domain and coarsen_grid(schema.domain, self.factor, "cell")
@@ -273,7 +274,8 @@ def _check(path: str | os.PathLike, config: Mapping[str, Any], schema: SampleSch
             f"points, and the records hold {schema.patch[0]} × {schema.patch[1]}: make the records "
             "of both alike."
         )
-    if theirs.normalization != schema.normalization:
+    alike = [(one.normalization, one.target.climatologies) for one in (theirs, schema)]
+    if alike[0] != alike[1]:
         raise InputError(
             f"latent={path} was trained with another normalization of the targets: make the "
             "records with --statistics of those that it was trained on."
