@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -47,26 +48,8 @@ def merge_results(
     output = Path(output)
     if len(folders) < 2:
         raise InputError("--compare needs two folders of results or more.")
-    options = [_options(folder) for folder in folders]
-    for folder, other in zip(folders[1:], options[1:]):
-        for key in SHARED:
-            if other.get(key) != options[0].get(key):
-                raise InputError(
-                    f"{folders[0]} and {folder} differ in their {key}: evaluations can be compared "
-                    "where truth, times, grid and scale are the same."
-                )
-    regions: dict[str, Any] = {}
-    for folder, one in zip(folders, options):
-        for name, region in one.get("regions", {}).items():
-            if regions.setdefault(name, region) != region:
-                raise InputError(f"the region {name} of {folder} is another one elsewhere.")
-    sources = _sources(folders, options)
-    merged = {
-        **options[0],
-        "candidates": {name: origin for name, (_, _, origin) in sources.items()},
-        "regions": regions,
-        "compared": [os.path.realpath(folder) for folder in folders],
-    }
+    merged, sources = _merged(folders)
+    regions = merged["regions"]
     found = read_provenance(output)
     recorded = None if found is None else found["options"]
     if output.exists() and files.already_made(output, recorded, files.plain(merged), overwrite):
@@ -91,6 +74,57 @@ def merge_results(
             write_report(partial)
         files.remove(output)
     return output
+
+
+def comparable(folders: Sequence[str | os.PathLike]) -> list[list[str | os.PathLike]]:
+    """Returns folders of results in groups that can be compared, in order.
+
+    Args:
+        folders: Folders that ``phire-eval`` made.
+
+    Raises:
+        InputError: A folder holds no results.
+    """
+    groups: dict[str, list[str | os.PathLike]] = {}
+    for folder in folders:
+        options = _options(folder)
+        shared = json.dumps([options.get(key) for key in SHARED], sort_keys=True)
+        groups.setdefault(shared, []).append(folder)
+    return list(groups.values())
+
+
+def is_merged(folders: Sequence[str | os.PathLike], output: str | os.PathLike) -> bool:
+    """Tells whether a folder holds what :func:`merge_results` makes of these folders."""
+    found = read_provenance(output)
+    merged, _ = _merged(folders)
+    return found is not None and not files.differences(found["options"], files.plain(merged))
+
+
+def _merged(
+    folders: Sequence[str | os.PathLike],
+) -> tuple[dict[str, Any], dict[str, tuple[str | os.PathLike, str, Any]]]:
+    """The options of the merged folder, and where each candidate's results lie."""
+    options = [_options(folder) for folder in folders]
+    for folder, other in zip(folders[1:], options[1:]):
+        for key in SHARED:
+            if other.get(key) != options[0].get(key):
+                raise InputError(
+                    f"{folders[0]} and {folder} differ in their {key}: evaluations can be compared "
+                    "where truth, times, grid and scale are the same."
+                )
+    regions: dict[str, Any] = {}
+    for folder, one in zip(folders, options):
+        for name, region in one.get("regions", {}).items():
+            if regions.setdefault(name, region) != region:
+                raise InputError(f"the region {name} of {folder} is another one elsewhere.")
+    sources = _sources(folders, options)
+    merged = {
+        **options[0],
+        "candidates": {name: origin for name, (_, _, origin) in sources.items()},
+        "regions": regions,
+        "compared": [os.path.realpath(folder) for folder in folders],
+    }
+    return merged, sources
 
 
 def _options(folder: str | os.PathLike) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from phire.errors import InputError, WorkError
 from phire.pipeline import records
 from phire.pipeline.commands import can_overwrite, executable, find_command
 from phire.pipeline.configuration import read_pipeline
-from phire.pipeline.report import write_report
 from phire.pipeline.stages import Stage, expand, with_needs
 
 LOGS = "logs"
@@ -95,6 +94,8 @@ def run_pipeline(
                 # A cluster starts what it has room for; its queue is dask's.
                 failed = _run(directory, waiting, executor, logged, None if scheduler else jobs)
         if report:
+            from phire.pipeline.report import write_report  # loads matplotlib
+
             progress.say(f"The comparison: {write_report(directory, stages)}")
     if failed:
         raise WorkError(

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import shlex
-from collections.abc import Mapping
-from importlib import resources
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import jinja2
-import markupsafe
-
 from phire import files
+from phire.evaluation.figures.reading import ResultsFolder
+from phire.evaluation.merged_results import comparable, is_merged, merge_results
+from phire.evaluation.report import write_report as write_results_report
+from phire.evaluation.report.page import REPORT, rendered, table_colours
+from phire.evaluation.report.score_tables import score_tables
+from phire.evaluation.results import SUMMARY
 from phire.pipeline import records
 from phire.pipeline.stages import Stage
 
-REPORT = "report.html"
-SUMMARY = "summary.csv"
-"""The table of scores in each folder of results, one row for each candidate and region."""
+COMPARISON = "comparison"
+"""Folder of the merged results within the pipeline's directory."""
 
 
 def write_report(directory: Path, stages: Mapping[str, Stage]) -> Path:
     """Writes ``report.html``: the scores of all ``phire-eval`` stages, and the stages themselves.
+
+    Evaluations of the same truth, times and scale are merged as by ``phire-eval --compare``, into
+    ``comparison``, ``comparison-2`` and so on; their reports have all figures.
 
     Args:
         directory: Of the pipeline.
@@ -32,20 +35,47 @@ def write_report(directory: Path, stages: Mapping[str, Stage]) -> Path:
     Returns:
         Path of the page.
     """
-    data = resources.files("phire") / "data"
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string((data / "pipeline_report.html").read_text(encoding="utf-8"))
+    evaluated = [stage.output for stage in stages.values() if stage.command == "phire-eval"]
+    evaluated = [output for output in evaluated if (output / SUMMARY).is_file()]
+    folders = list(_compared(directory, comparable(evaluated)))
     planned = records.plan(directory, stages)
-    page = template.render(
+    page = rendered(
+        "pipeline_report.html",
         title=directory.name,
-        # The style sheet is the package's own text, in an element that is not parsed as HTML.
-        style=markupsafe.Markup((data / "report.css").read_text(encoding="utf-8")),
-        tables=sorted(_tables(directory, stages).items()),
+        comparisons=[_comparison(directory, *one) for one in folders],
         stages=[_stage_row(directory, plan) for plan in planned.values()],
     )
     path = directory / REPORT
     files.write_text(path, page)
     return path
+
+
+def _compared(directory: Path, groups: list[list[Path]]) -> Iterable[tuple[Path, list[Path]]]:
+    """Yields a folder of results for each group of evaluations, and the evaluations."""
+    count = 0
+    for group in groups:
+        if len(group) == 1:
+            yield group[0], group
+            continue
+        count += 1
+        merged = directory / (COMPARISON if count == 1 else f"{COMPARISON}-{count}")
+        if not is_merged(group, merged):
+            merge_results(group, merged, overwrite=True)
+        elif not (merged / REPORT).is_file():
+            write_results_report(merged)
+        yield merged, group
+
+
+def _comparison(directory: Path, folder: Path, evaluations: list[Path]) -> dict[str, Any]:
+    results = ResultsFolder(folder)
+    report = folder / REPORT
+    return {
+        "name": ", ".join(output.name for output in evaluations),
+        "link": os.path.relpath(report, directory) if report.is_file() else "",
+        # Seasons and months are in the reports.
+        "tables": [table for table in score_tables(results) if not table.times],
+        "colours": table_colours(results),
+    }
 
 
 def _stage_row(directory: Path, planned: records.Planned) -> dict[str, Any]:
@@ -57,40 +87,3 @@ def _stage_row(directory: Path, planned: records.Planned) -> dict[str, Any]:
         "seconds": record.get("seconds", "") if planned.state == records.DONE else "",
         "command": shlex.join(stage.command_line),
     }
-
-
-def _tables(directory: Path, stages: Mapping[str, Stage]) -> dict[str, dict[str, Any]]:
-    """The scores by region: names of all columns and a row for each evaluation and candidate."""
-    tables: dict[str, dict[str, Any]] = {}
-    for stage in stages.values():
-        if stage.command != "phire-eval":
-            continue
-        link = stage.output / REPORT
-        for row in _read(stage.output / SUMMARY):
-            table = tables.setdefault(row.pop("region", ""), {"names": {}, "rows": []})
-            candidate = row.pop("candidate", "")
-            table["names"] |= dict.fromkeys(row)
-            table["rows"].append(
-                {
-                    "evaluation": stage.name,
-                    "link": os.path.relpath(link, directory) if link.is_file() else "",
-                    "candidate": candidate,
-                    "scores": row,
-                }
-            )
-    for table in tables.values():
-        for row in table["rows"]:
-            scores = row.pop("scores")
-            row["numbers"] = [_rounded(scores.get(name, "")) for name in table["names"]]
-    return tables
-
-
-def _read(path: Path) -> list[dict[str, str]]:
-    if not path.is_file():
-        return []
-    with open(path, encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
-
-
-def _rounded(text: str) -> str:
-    return f"{float(text):.4g}" if text else ""
