@@ -15,6 +15,7 @@ from phire.errors import InputError
 from phire.fields import opening
 from phire.fields.aggregation import Aggregation
 from phire.fields.assembly import Recipe, assemble
+from phire.fields.cell_methods import TimeCells
 from phire.fields.collection import Part
 from phire.fields.deaccumulation import parse_deaccumulation
 from phire.fields.grid import Grid
@@ -109,6 +110,9 @@ def convert(
         maps = maps_on_grid(
             static, static_derived, made.grid, method=method, least_valid=least_valid
         )
+        cells = None
+        if recipe.aggregation is not None:
+            cells = TimeCells.of(recipe.aggregation, made.channels, made.time[times])
         write_source(
             made,
             output,
@@ -117,6 +121,7 @@ def convert(
             overwrite=overwrite,
             description="converting",
             static=maps,
+            cells=cells,
         )
         for line in notes:
             progress.say(f"Note: {line}.")

@@ -39,6 +39,7 @@ def describe_store(path: str | os.PathLike) -> dict[str, Any] | None:
             "channels": files.channels_stated(store.channels, store.units),
             **_grid_facts(store.grid),
             **_time_facts(store.time),
+            "cell methods": _cell_methods(store),
             "static maps": files.channels_stated(store.static_maps, store.static_maps.values()),
             "type": str(store.dtype),
             "size": files.Stated(files.size_text(path.stat().st_size), path.stat().st_size),
@@ -97,6 +98,14 @@ def describe_source(path: str | os.PathLike) -> dict[str, Any] | None:
         return None
     facts: dict[str, Any] = {"kind": f"{kind} file" if path.is_file() else f"{kind} directory"}
     return facts | (_grib_facts(path) if kind == opening.GRIB else _dataset_facts(path))
+
+
+def _cell_methods(store: FieldStore) -> str:
+    """Statistics of aggregated fields in words; empty for others."""
+    methods = dict(zip(store.channels, store.cell_methods))
+    if len(set(methods.values())) == 1:
+        return next(iter(methods.values()))
+    return ", ".join(f"{channel} {method}" for channel, method in methods.items())
 
 
 def _format(path: Path) -> str | None:

@@ -18,6 +18,7 @@ import xarray as xr
 
 from phire import files, interruption, progress
 from phire.errors import InputError
+from phire.fields.cell_methods import BOUNDS, VERTICES, TimeCells
 from phire.fields.guarded_file import GuardedHDF5
 from phire.fields.source import (
     Source,
@@ -61,6 +62,7 @@ def write_source(
     description: str = "writing",
     attributes: Mapping[str, Any] | None = None,
     static: Source | None = None,
+    cells: TimeCells | None = None,
 ) -> None:
     """Writes the fields of a source to a field store (.h5), CF NetCDF (.nc) or Zarr (.zarr).
 
@@ -79,6 +81,7 @@ def write_source(
         attributes: Further attributes of the file, such as a CF ``comment``.
         static: Static maps on the same grid, a source of one field: under ``/static`` of a store,
             variables without time of NetCDF and Zarr.
+        cells: Periods and statistics of aggregated fields, at the times written.
 
     Raises:
         InputError: The suffix is none of these, or the output was made by something else.
@@ -96,7 +99,7 @@ def write_source(
     with (
         files.replacing(output) as partial,
         interruption.undisturbed(
-            _writer, output, partial, chosen, dtype, record, dict(attributes or {}), static
+            _writer, output, partial, chosen, dtype, record, dict(attributes or {}), static, cells
         ) as append,
         progress.progress_bar(description, len(chosen.time), "fields") as advance,
     ):
@@ -182,6 +185,7 @@ def _writer(
     record: Mapping[str, Any],
     attributes: Mapping[str, Any],
     static: Source | None,
+    cells: TimeCells | None,
 ) -> Iterator[Append]:
     """Opens the output; yields what appends fields (M, n, H, W, C) from a time index on."""
     kind = output_format(output)
@@ -196,19 +200,21 @@ def _writer(
             record=record,
             attributes=attributes,
             static=static,
+            cells=cells,
         ) as writer:
             yield lambda fields, start: writer.append(fields[0])
     elif kind == "nc":
         attributes = {**_described(record), **attributes}
         with GuardedHDF5(partial, in_order=True) as guarded:
-            with _netcdf(guarded, source, dtype, attributes) as file:
+            with _netcdf(guarded, source, dtype, attributes, cells) as file:
                 for name, values, described in _map_variables(static, source):
                     variable = file.create_variable(name, horizontal_names(source.grid), np.float32)
                     variable.attrs.update(described)
                     variable[...] = values
                 yield lambda fields, start: _append_netcdf(file, source, fields, start)
     else:
-        group = _zarr(partial, source, dtype, {**_described(record), **attributes}, static)
+        attributes = {**_described(record), **attributes}
+        group = _zarr(partial, source, dtype, attributes, static, cells)
         yield lambda fields, start: _append_zarr(group, source, fields, start)
         with warnings.catch_warnings():
             # Format 3 has no word on consolidated metadata yet; xarray reads them, and warns of
@@ -227,7 +233,11 @@ def _described(record: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _netcdf(
-    guarded: GuardedHDF5, source: Source, dtype: str, attributes: Mapping[str, Any]
+    guarded: GuardedHDF5,
+    source: Source,
+    dtype: str,
+    attributes: Mapping[str, Any],
+    cells: TimeCells | None = None,
 ) -> h5netcdf.File:
     """A CF NetCDF-4 file with coordinates and empty variables, one a channel."""
     file = h5netcdf.File(guarded, "a")
@@ -252,7 +262,11 @@ def _netcdf(
         variable = file.create_variable(name, along, values.dtype)
         variable.attrs.update(attributes)
         variable[...] = values
-    for channel, unit in zip(source.channels, source.units):
+    if cells is not None:
+        file["time"].attrs["bounds"] = BOUNDS
+        file.dimensions[VERTICES] = 2
+        file.create_variable(BOUNDS, ("time", VERTICES), np.int64)[...] = cells.values()
+    for channel, attributes in zip(source.channels, _channel_attributes(source, cells)):
         variable = file.create_variable(
             channel,
             dimensions,
@@ -263,10 +277,18 @@ def _netcdf(
             chunks=chunks,
             fillvalue=np.dtype(dtype).type(np.nan),
         )
-        variable.attrs.update(field_attributes(source.grid, unit))
+        variable.attrs.update(attributes)
         if "latitude" in coordinates and "latitude" not in horizontal:
             variable.attrs["coordinates"] = "latitude longitude"
     return file
+
+
+def _channel_attributes(source: Source, cells: TimeCells | None) -> list[dict[str, str]]:
+    """CF attributes of the variables of the channels."""
+    described = [field_attributes(source.grid, unit) for unit in source.units]
+    for attributes, method in zip(described, () if cells is None else cells.methods):
+        attributes["cell_methods"] = method
+    return described
 
 
 def _append_netcdf(file: h5netcdf.File, source: Source, fields: np.ndarray, start: int) -> None:
@@ -302,6 +324,7 @@ def _zarr(
     dtype: str,
     attributes: Mapping[str, Any],
     static: Source | None = None,
+    cells: TimeCells | None = None,
 ) -> zarr.Group:
     """A Zarr group with coordinates, static maps and empty arrays, one a channel."""
     import dask.array
@@ -313,15 +336,20 @@ def _zarr(
         shape, chunk = (source.members, *shape), (1, *chunk)
     empty = dask.array.full(shape, np.nan, chunks=-1, dtype=dtype)  # described, never written
     variables = {
-        name: (dimensions, empty, field_attributes(source.grid, unit))
-        for name, unit in zip(source.channels, source.units)
+        name: (dimensions, empty, described)
+        for name, described in zip(source.channels, _channel_attributes(source, cells))
     }
+    if cells is not None:
+        variables[BOUNDS] = (("time", VERTICES), cells.coordinate())
     dataset = xr.Dataset(variables, coordinates, {**attributes, CHANNELS: list(source.channels)})
     encoding: dict[str, dict[str, Any]] = {name: {"chunks": chunk} for name in source.channels}
     encoding["time"] = {"chunks": (max(1, len(source.time)),), "dtype": "int64"}
     if source.time.has_calendar:
         _, cf = source.time.to_cf()
         encoding["time"] |= {name: cf[name] for name in ("units", "calendar")}
+    if cells is not None:
+        dataset["time"].attrs["bounds"] = BOUNDS
+        encoding[BOUNDS] = {name: encoding["time"][name] for name in ("units", "calendar", "dtype")}
     dataset.to_zarr(path, mode="w", encoding=encoding, compute=False, consolidated=False)
     maps = {
         name: (horizontal_names(source.grid), values, described)

@@ -19,6 +19,7 @@ import numpy as np
 from phire import files
 from phire.errors import InputError
 from phire.fields import units
+from phire.fields.cell_methods import BOUNDS, VERTICES, TimeCells
 from phire.fields.compression import BLOSC
 from phire.fields.curvilinear import DEGREES, CurvilinearGrid
 from phire.fields.grid import Grid
@@ -40,6 +41,8 @@ STATIC = "static"
 """The group of static maps, (row, column) each."""
 RECORD = "phire"
 """The attribute of the file that holds, as JSON, what made it."""
+CELL_METHODS = "channel_cell_methods"
+"""The dataset of the CF cell_methods of each channel, of aggregated fields."""
 INFINITE = "infinite"
 """The attribute of /data that holds how many values are infinite."""
 MISSING = "missing"
@@ -210,6 +213,13 @@ class FieldStore:
         return None if count is None else int(count)
 
     @property
+    def cell_methods(self) -> tuple[str, ...]:
+        """CF ``cell_methods`` of each channel; empty where the fields are not aggregated."""
+        if CELL_METHODS not in self._file:
+            return ()
+        return tuple(_text(method) for method in self._file[CELL_METHODS][:])
+
+    @property
     def static_maps(self) -> dict[str, str]:
         """Units of the static maps under ``/static``, by name."""
         group = self._file.get(STATIC)
@@ -296,6 +306,7 @@ class StoreWriter:
         record: What made the store, kept as JSON.
         attributes: Further attributes of the file.
         static: Static maps, a source of one field on the same grid.
+        cells: Periods and statistics of aggregated fields.
     """
 
     def __init__(
@@ -310,8 +321,10 @@ class StoreWriter:
         record: Mapping[str, Any] | None = None,
         attributes: Mapping[str, Any] | None = None,
         static: Source | None = None,
+        cells: TimeCells | None = None,
     ) -> None:
         self._time = time
+        self._cells = cells
         self._static = static
         self._appended: list[TimeAxis] = []
         self._count = 0
@@ -363,6 +376,8 @@ class StoreWriter:
         self._data.attrs[MISSING] = self._missing
         self._data.attrs[INFINITE] = self._infinite
         attach_time(self._file, time[: self._count] if self._count else TimeAxis.steps(0))
+        if self._cells is not None:
+            attach_cells(self._file, self._cells)
         if self._static is not None:
             write_static_maps(self._file, self._static)
         self._file.close()
@@ -411,6 +426,20 @@ def attach_time(file: h5py.File, time: TimeAxis) -> None:
                 file[name].dims[axis].attach_scale(file[dimension])
             file[DATASET].attrs["coordinates"] = " ".join(DIMENSIONS[2:])
     file["channel_units"].dims[0].attach_scale(file["channel"])
+
+
+def attach_cells(file: h5py.File, cells: TimeCells) -> None:
+    """Writes the periods of ``/data`` and the statistic of each channel."""
+    file[BOUNDS] = cells.values()
+    file["time"].attrs["bounds"] = BOUNDS
+    file[VERTICES] = np.arange(2)
+    file[VERTICES].make_scale(VERTICES)
+    for axis, name in enumerate(("time", VERTICES)):
+        file[BOUNDS].dims[axis].attach_scale(file[name])
+    file[CELL_METHODS] = np.array(cells.methods, dtype=h5py.string_dtype())
+    file[CELL_METHODS].dims[0].attach_scale(file["channel"])
+    if len(set(cells.methods)) == 1:
+        file[DATASET].attrs["cell_methods"] = cells.methods[0]
 
 
 def write_static_maps(file: h5py.File, maps: Source) -> None:

@@ -1,0 +1,79 @@
+"""Bounds and cell_methods of aggregated output, as xarray and cf_xarray read them."""
+
+from __future__ import annotations
+
+import cf_xarray  # noqa: F401
+import cftime
+import numpy as np
+import pytest
+import xarray as xr
+
+from phire.fields import convert
+from phire.fields.description import describe_store
+from phire.fields.store import FieldStore
+
+
+def hourly(path, calendar="standard", freq="6h", count=200):
+    times = xr.date_range(
+        "2001-01-01", periods=count, freq=freq, calendar=calendar,
+        use_cftime=calendar != "standard",
+    )  # fmt: skip
+    values = np.random.default_rng(0).random((count, 3, 4)).astype("f4")
+    dimensions = ("time", "latitude", "longitude")
+    variables = {
+        name: (dimensions, values, {"units": unit}) for name, unit in (("t2m", "K"), ("tp", "mm"))
+    }
+    coordinates = {"time": times, "latitude": [50.0, 49, 48], "longitude": [1.0, 2, 3, 4]}
+    xr.Dataset(variables, coordinates).to_netcdf(path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["nc", "zarr"])
+def test_every_variable_states_its_statistic_and_each_time_its_period(tmp_path, suffix):
+    source, output = hourly(tmp_path / "a.nc"), tmp_path / f"b.{suffix}"
+    convert(source, output, every="1D:mean,tp=sum", offset="6h", time="2001-01-03,2001-02-01")
+    opened = xr.open_zarr(output) if suffix == "zarr" else xr.open_dataset(output)
+    with opened as found:
+        assert found["t2m"].attrs["cell_methods"] == "time: mean"
+        assert found["tp"].attrs["cell_methods"] == "time: sum"
+        bounds = found.cf.get_bounds("time")
+        np.testing.assert_array_equal(bounds[:, 0], found["time"])
+        assert (bounds[:, 1] - bounds[:, 0] == np.timedelta64(1, "D")).all()
+        assert str(bounds.values[0, 0])[:13] == "2001-01-03T06"
+        assert set(found.data_vars) - {"time_bnds"} == {"t2m", "tp"}
+
+
+def test_months_of_another_calendar_end_where_the_next_ones_begin(tmp_path):
+    source = hourly(tmp_path / "a.nc", "360_day", "D", 120)
+    convert(source, tmp_path / "b.nc", every="month:max")
+    with xr.open_dataset(tmp_path / "b.nc") as found:
+        assert found["tp"].attrs["cell_methods"] == "time: maximum"
+        bounds = found.cf.get_bounds("time").values
+        assert bounds[1].tolist() == [
+            cftime.Datetime360Day(2001, 2, 1), cftime.Datetime360Day(2001, 3, 1)
+        ]  # fmt: skip
+
+
+def test_a_store_keeps_them_per_channel_and_reads_as_before(tmp_path):
+    source, output = hourly(tmp_path / "a.nc"), tmp_path / "b.h5"
+    convert(source, output, every="1D:min,tp=sum")
+    with FieldStore(output) as store:
+        assert store.cell_methods == ("time: minimum", "time: sum")
+        assert store.channels == ("t2m", "tp") and len(store.time) == 50
+    assert describe_store(output)["cell methods"] == "t2m time: minimum, tp time: sum"
+    import hdf5plugin  # noqa: F401
+
+    with xr.open_dataset(output, engine="h5netcdf") as found:
+        assert found["time"].attrs["bounds"] == "time_bnds"
+        assert (np.diff(found["time_bnds"].values) == np.timedelta64(1, "D")).all()
+    convert(output, tmp_path / "c.nc")  # a source like any other
+
+
+def test_fields_that_are_not_aggregated_have_none(tmp_path):
+    convert(hourly(tmp_path / "a.nc"), tmp_path / "b.nc")
+    convert(tmp_path / "a.nc", tmp_path / "b.h5")
+    with xr.open_dataset(tmp_path / "b.nc") as found:
+        assert "time_bnds" not in found and "cell_methods" not in found["tp"].attrs
+    with FieldStore(tmp_path / "b.h5") as store:
+        assert store.cell_methods == ()
+    assert "cell methods" not in describe_store(tmp_path / "b.h5")
