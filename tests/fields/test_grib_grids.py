@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -30,6 +32,11 @@ ROTATED = {
     "longitudeOfLastGridPointInDegrees": 12.0, "iDirectionIncrementInDegrees": 1,
     "jDirectionIncrementInDegrees": 1, "jScansPositively": 1,
 }  # fmt: skip
+MERCATOR = {
+    "gridType": "mercator", "Ni": 22, "Nj": 16, "LaDInDegrees": 20.0, "DiInMetres": 50000,
+    "DjInMetres": 60000, "jScansPositively": 1, "latitudeOfFirstGridPointInDegrees": 40.0,
+    "longitudeOfFirstGridPointInDegrees": 355.0,
+}  # fmt: skip
 CASES = {
     "lambert": ("GRIB2", {"gridType": "lambert", "jScansPositively": 1, **LAMBERT}),
     "lambert of one parallel": (
@@ -52,6 +59,8 @@ CASES = {
             "latitudeOfFirstGridPointInDegrees": -40.0, "jScansPositively": 1,
         },
     ),
+    "mercator": ("GRIB2", MERCATOR),
+    "mercator, GRIB 1": ("GRIB1", MERCATOR),
     "rotated": ("rotated_ll_sfc_grib2", ROTATED),
     "rotated, GRIB 1, southward": (
         "rotated_ll_sfc_grib1",
@@ -83,7 +92,24 @@ def handle_of(sample, keys, **further):
 
 
 def points_of(handle):
+    if eccodes.codes_get(handle, "gridType") == "mercator":
+        return mercator_points(handle)
     return tuple(eccodes.codes_get_array(handle, name) for name in ("latitudes", "longitudes"))
+
+
+def mercator_points(handle):
+    """Latitudes and longitudes (n,) by the formulas of the projection on a sphere, northward.
+
+    ecCodes' iterator needs the last point, too, and has errors of its own.
+    """
+    get = functools.partial(eccodes.codes_get, handle)
+    radius = get("radius") * np.cos(np.deg2rad(get("LaDInDegrees")))
+    first = np.deg2rad(get("latitudeOfFirstGridPointInDegrees"))
+    y = radius * np.arctanh(np.sin(first)) + get("DjInMetres") * np.arange(get("Nj"))
+    latitudes = np.rad2deg(np.arcsin(np.tanh(y / radius)))
+    east = np.rad2deg(get("DiInMetres") / radius) * np.arange(get("Ni"))
+    longitudes = get("longitudeOfFirstGridPointInDegrees") + east
+    return tuple(v.ravel() for v in np.meshgrid(latitudes, longitudes, indexing="ij"))
 
 
 def write(path, sample, keys, **further):
@@ -173,6 +199,36 @@ def test_reduced_gaussian_rows_become_full_ones(tmp_path, monkeypatch, rows):
     # At a point of a row itself there is nothing to interpolate.
     np.testing.assert_allclose(found[:, 0], linear(*grid.points())[:, 0], atol=2e-4)
     assert any("reduced grid" in line and f"{rows} × {2 * rows}" in line for line in said)
+
+
+@pytest.mark.parametrize("sample", ["reduced_ll_sfc_grib1", "reduced_ll_sfc_grib2"])
+def test_reduced_rows_of_even_latitudes_become_full_ones(tmp_path, sample):
+    rows, columns = 37, 72  # every 5°, both poles
+    counts = np.maximum(8, np.rint(columns * np.cos(np.deg2rad(np.linspace(90, -90, rows)))))
+    counts = (counts + counts % 2).astype(int)
+    handle = eccodes.codes_grib_new_from_samples(sample)
+    eccodes.codes_set(handle, "Nj", rows)
+    eccodes.codes_set_array(handle, "pl", counts)
+    ends = {"latitudeOfFirstGridPointInDegrees": 90.0, "latitudeOfLastGridPointInDegrees": -90.0,
+            "longitudeOfFirstGridPointInDegrees": 0.0, "longitudeOfLastGridPointInDegrees": 355.0,
+            "jDirectionIncrementInDegrees": 5.0}  # fmt: skip
+    for key, value in {**DATES, **ends}.items():
+        eccodes.codes_set(handle, key, value)
+    places = [
+        np.stack([np.full(n, latitude), 360 / n * np.arange(n)])
+        for latitude, n in zip(np.linspace(90, -90, rows), counts)
+    ]
+    eccodes.codes_set_values(handle, linear(*np.concatenate(places, axis=1)))
+    (tmp_path / "a.grib").write_bytes(eccodes.codes_get_message(handle))
+    with open_source(tmp_path / "a.grib") as source:
+        assert source.grid.equals(Grid.pole_to_pole(rows, columns))
+        found = source.read([0])[0, ..., 0]
+    wanted = linear(*source.grid.points())
+    np.testing.assert_allclose(found[:, 0], wanted[:, 0], atol=2e-4)
+    # Interpolation along a row errs by an eighth of the squared spacing in radians, times its span.
+    bound = 23 * np.cos(np.deg2rad(source.grid.latitudes)) * (2 * np.pi / counts) ** 2 / 8
+    assert (np.abs(found - wanted).max(1) <= bound + 2e-4).all()
+    assert np.abs(found - wanted).max() > 1e-3  # rows were interpolated
 
 
 def test_missing_points_of_reduced_rows_stay_missing():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from phire.errors import InputError
-from phire.fields import open_store, regrid, regridding, write_source
+from phire.fields import convert, open_store, regrid, regridding, write_source
 from phire.fields.curvilinear import CurvilinearGrid
 from phire.fields.grid import Grid
 from phire.fields.regridding import METHODS, Regridder
@@ -61,3 +61,28 @@ def test_weights_of_something_else_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"ends with \.npz"):
         Regridder(FINE, COARSE, weights=tmp_path / "weights")
     assert [p.name for p in tmp_path.iterdir()] == ["weights.npz"]
+
+
+def test_a_folder_holds_the_weights_of_several_sources_under_names_of_their_own(
+    tmp_path, monkeypatch
+):
+    for name, grid in (("a", FINE), ("b", LAMBERT)):
+        fields = np.random.default_rng(0).normal(size=(2, *grid.shape, 1)).astype("f4")
+        write_source(
+            ArraySource(fields, channels=[name], units=["K"], grid=grid), tmp_path / f"{name}.h5"
+        )
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    sources = [tmp_path / "a.h5", tmp_path / "b.h5"]
+    words = {"grid": "degrees:2:54,-4,46,4", "method": "bilinear", "weights": weights}
+    convert(sources, tmp_path / "one.h5", **words)
+    kept = sorted(weights.iterdir())
+    assert len(kept) == 2 and all(path.suffix == ".npz" for path in kept)
+    monkeypatch.setattr(regridding, "_weights", lambda *_: pytest.fail("computed anew"))
+    convert(sources, tmp_path / "two.h5", **words)
+    with open_store(tmp_path / "one.h5") as one, open_store(tmp_path / "two.h5") as two:
+        np.testing.assert_array_equal(one.read([0, 1]), two.read([0, 1]))
+    convert(sources, tmp_path / "two.h5", **{**words, "weights": None})  # the same output
+    with pytest.raises(InputError, match="another file, or a folder for several"):
+        convert(sources, tmp_path / "three.h5", **{**words, "weights": kept[0]})
+    assert not (tmp_path / "three.h5").exists()

@@ -12,11 +12,13 @@ import pytest
 import xarray as xr
 
 from phire.errors import InputError
-from phire.fields import convert, open_store
+from phire.fields import convert, open_store, regrid, write_source
+from phire.fields.curvilinear import CurvilinearGrid
 from phire.fields.description import describe_store
 from phire.fields.great_circle import great_circle_distance
 from phire.fields.grid import Grid
 from phire.fields.regridding import Regridder
+from phire.fields.source import ArraySource
 from phire.fields.static_maps import coast_distance, maps_on_grid, open_maps
 
 GRID = Grid.regional(np.arange(50, 45, -0.5), np.arange(-3, 3, 0.5))
@@ -150,3 +152,64 @@ def test_the_alps_are_steep_and_bern_is_far_from_the_sea():
     assert fields["slope"].max() > 0.02
     po = grid.nearest(45.0, 10.0)
     assert fields["slope"][po] < 0.01
+
+
+def stored(path, grid, values, maps, names=("t",)):
+    """A store of one field with static maps."""
+    source = ArraySource(values[None], channels=names, units=["K"] * len(names), grid=grid)
+    static = ArraySource(
+        np.stack(list(maps.values()), axis=-1)[None], channels=list(maps), units=["m"] * len(maps),
+        grid=grid,
+    )  # fmt: skip
+    write_source(source, path, static=static)
+    return path
+
+
+def maps_of(path):
+    with open_maps(str(path), None) as source:
+        return dict(zip(source.channels, np.moveaxis(source.read([0])[0], -1, 0)))
+
+
+PROJECTED = CurvilinearGrid.projected(
+    np.arange(12.0)[::-1] * 2e4, np.arange(15.0) * 2e4, "+proj=laea +lat_0=46 +lon_0=8 +R=6371e3"
+)
+
+
+@pytest.mark.parametrize(
+    "grid", [Grid.regional(50 - 0.5 * np.arange(12), 0.5 * np.arange(15)), PROJECTED]
+)
+def test_maps_of_a_store_go_with_its_fields(grid, tmp_path):
+    values = np.random.default_rng(0).random((*grid.shape, 1)).astype("f4")
+    height = np.random.default_rng(1).random(grid.shape).astype("f4")
+    store = stored(tmp_path / "a.h5", grid, values, {"orog": height, "latitude": height})
+    convert(store, tmp_path / "b.h5")
+    np.testing.assert_array_equal(maps_of(tmp_path / "b.h5")["orog"], height)
+    # The region's maps are the very points of its fields.
+    latitude, longitude = (v[2:9, 3:11] for v in grid.points())
+    region = latitude.max(), longitude.min(), latitude.min(), longitude.max()
+    convert(store, tmp_path / "c.h5", region=region)
+    with open_store(tmp_path / "c.h5") as cut:
+        inner = [np.flatnonzero((values[..., 0] == cut.read([0])[0, 0, 0, 0]).any(a))[0]
+                 for a in (1, 0)]  # fmt: skip
+        rows, columns = (slice(i, i + n) for i, n in zip(inner, cut.grid.shape))
+    np.testing.assert_allclose(maps_of(tmp_path / "c.h5")["orog"], height[rows, columns], rtol=1e-5)
+    # A map called as a coordinate of NetCDF stays behind; named ones come first.
+    convert(store, tmp_path / "d.nc")
+    with xr.open_dataset(tmp_path / "d.nc") as found:
+        np.testing.assert_array_equal(found["orog"], height)
+    other = stored(tmp_path / "other.h5", grid, values, {"orog": height + 1})
+    convert(store, tmp_path / "e.h5", static=[f"{other}:orog"])
+    np.testing.assert_array_equal(maps_of(tmp_path / "e.h5")["orog"], height + 1)
+
+
+def test_regridding_a_store_takes_its_maps_along(tmp_path):
+    fine = Grid.regional(50 - 0.5 * np.arange(12), 0.5 * np.arange(16))
+    height = np.random.default_rng(1).random(fine.shape).astype("f4")
+    store = stored(tmp_path / "a.h5", fine, height[..., None], {"orog": height})
+    coarse = Grid.regional(49.75 - np.arange(6), 0.25 + np.arange(8))
+    like = stored(tmp_path / "like.h5", coarse, np.zeros((6, 8, 1), "f4"), {"x": np.zeros((6, 8))})
+    regrid(store, tmp_path / "b.h5", like=like)
+    with open_store(tmp_path / "b.h5") as found:
+        np.testing.assert_allclose(
+            maps_of(tmp_path / "b.h5")["orog"], found.read([0])[0, ..., 0], rtol=1e-6
+        )

@@ -15,11 +15,6 @@ from phire.cli.shared_options import level_option, regridding_options, time_opti
 @variables_option
 @level_option
 @time_option
-@click.option(
-    "--weights",
-    type=click.Path(),
-    help="File (.npz) to read the weights from, or to write them to where it does not exist.",
-)
 def main(source, output, **options):
     """Bring the fields of SOURCE to another grid; write OUTPUT (.h5, .nc or .zarr)."""
     from phire.fields import regrid

@@ -70,6 +70,12 @@ regridding_options = option_list(
         help="Regridding: least share of the weights on values that are not missing; below it NaN "
         "is written.",
     ),
+    click.option(
+        "--weights",
+        type=click.Path(),
+        help="Regridding: file (.npz) to read the weights from, or to write them to where it does "
+        "not exist; a folder for several grids.",
+    ),
 )
 
 cluster_options = option_list(

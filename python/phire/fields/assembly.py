@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 
 from phire import progress
@@ -42,6 +43,8 @@ class Recipe:
             :func:`phire.fields.opening.target_grid`.
         method: Of regridding.
         least_valid: Least share of the weights, 0 to 1, on valid values.
+        weights: File or folder of weights; see
+            :func:`phire.fields.regridding_weights.kept_weights`.
     """
 
     variables: Mapping[str, str] | None = None
@@ -54,6 +57,7 @@ class Recipe:
     grid: Grid | str | None = None
     method: str = "conservative"
     least_valid: float = 0.5
+    weights: str | os.PathLike | None = None
 
     @property
     def wanted(self) -> list[str] | None:
@@ -136,7 +140,9 @@ def _with_steps(group: CollectedSource, recipe: Recipe, name: str, notes: list[s
 
 def _regridded(source: Source, target: Grid, recipe: Recipe, name: str) -> Source:
     try:
-        made = RegriddedSource(source, target, recipe.method, least_valid=recipe.least_valid)
+        made = RegriddedSource(
+            source, target, recipe.method, least_valid=recipe.least_valid, weights=recipe.weights
+        )
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
     note_outside(made.regridder)

@@ -19,7 +19,12 @@ from phire.fields.cell_methods import TimeCells
 from phire.fields.collection import Part
 from phire.fields.deaccumulation import parse_deaccumulation
 from phire.fields.grid import Grid
-from phire.fields.output import already_made, unusable_values, write_source
+from phire.fields.output import (
+    already_made,
+    map_names_taken,
+    unusable_values,
+    write_source,
+)
 from phire.fields.selection import DERIVED, RegionSource
 from phire.fields.source import close
 from phire.fields.static_maps import maps_on_grid
@@ -44,6 +49,7 @@ def convert(
     grid: str | None = None,
     method: str = "conservative",
     least_valid: float = 0.5,
+    weights: str | os.PathLike | None = None,
     every: str | None = None,
     offset: str | None = None,
     interval_end: Sequence[str] | None = None,
@@ -59,7 +65,7 @@ def convert(
     is missing is NaN. Memory stays bounded whatever the length. Channels that lie in different
     files on different grids or at different times are brought together at the times that all of
     them have. Wind is transformed on its own grid; then come rates, units, aggregation in time,
-    regridding, and the region.
+    regridding, and the region. Static maps of field stores go with their fields.
 
     Args:
         sources: Files or patterns, one per year, per variable, per day or all at once; each may
@@ -80,6 +86,8 @@ def convert(
             Spherical-harmonic coefficients are synthesised on it: ``gaussian:320``.
         method: Of regridding, one of :data:`phire.fields.regridding.METHODS`.
         least_valid: Least share of the weights, 0 to 1, on valid values.
+        weights: A file (``.npz``) to read the weights of regridding from, or to write them to where
+            it does not exist; a folder for several grids. It changes no result.
         every: Periods and statistics; see :meth:`phire.fields.aggregation.Aggregation.parse`.
         offset: The periods' start after 00 UTC, such as ``6h``.
         interval_end: Channels whose times end the interval that a field stands for.
@@ -108,8 +116,10 @@ def convert(
             made = RegionSource(made, region)
         times = made.time.select_range(time)
         maps = maps_on_grid(
-            static, static_derived, made.grid, method=method, least_valid=least_valid
-        )
+            static, static_derived, made.grid, method=method, least_valid=least_valid,
+            stores=[path for text, _ in requests for path in opening.expand(text)],
+            taken=map_names_taken(output, made),
+        )  # fmt: skip
         cells = None
         if recipe.aggregation is not None:
             cells = TimeCells.of(recipe.aggregation, made.channels, made.time[times])
@@ -144,6 +154,7 @@ def _recipe(given: Mapping[str, Any]) -> Recipe:
         grid=_target(given["like"], given["grid"]),
         method=given["method"],
         least_valid=given["least_valid"],
+        weights=given["weights"],
     )
 
 
@@ -176,7 +187,8 @@ def _recorded(
         is_default = value is None or value == () or value == DEFAULTS.get(name)
         if name in RECORDED or not is_default:
             options[name] = list(value) if isinstance(value, tuple) and name != "time" else value
-    options.pop("overwrite", None)
+    for name in ("overwrite", "weights"):  # neither changes the result
+        options.pop(name, None)
     maps = [
         path for text in given["static"] for path in opening.expand(opening.split_names(text)[0])
     ]

@@ -300,6 +300,13 @@ def _append_netcdf(file: h5netcdf.File, source: Source, fields: np.ndarray, star
             file[channel][:, times] = fields[..., c]
 
 
+def map_names_taken(output: str | os.PathLike, source: Source) -> tuple[str, ...]:
+    """Names that a static map cannot have in an output, those of its channels and coordinates."""
+    if output_format(output) == "h5":
+        return source.channels
+    return (*source.channels, *horizontal_names(source.grid), "latitude", "longitude")
+
+
 def _map_variables(
     static: Source | None, source: Source
 ) -> Iterator[tuple[str, np.ndarray, dict[str, str]]]:

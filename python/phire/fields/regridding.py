@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Sequence
 
 import numpy as np
 
-from phire import files, progress
+from phire import progress
 from phire.errors import InputError
-from phire.fields import opening
 from phire.fields.conservative_maps import conservative_map, parts_map
-from phire.fields.ensemble import open_fields
 from phire.fields.grid import Grid
 from phire.fields.interpolation import interpolation_map, scattered_map, within_grid
 from phire.fields.linear_maps import MatrixMap, SeparableMap
-from phire.fields.output import already_made, blocks, write_source
+from phire.fields.output import blocks
 from phire.fields.regridding_weights import kept_weights
-from phire.fields.selection import unturned_note
 from phire.fields.source import Source, Times, close, indices, member_count, read_members
 
 METHODS = ("conservative", "bilinear", "nearest", "bicubic")
@@ -201,106 +197,6 @@ class RegriddedSource:
             flat = read.reshape(-1, *read.shape[2:])
             fields[block] = self.regridder(flat).reshape(-1, *shape[1:])
         return fields
-
-
-def regrid(
-    source: str | os.PathLike,
-    output: str | os.PathLike,
-    *,
-    like: str | os.PathLike | None = None,
-    grid: str | None = None,
-    method: str = "conservative",
-    least_valid: float = 0.5,
-    variables: Sequence[str] | None = None,
-    level: float | None = None,
-    time: str | tuple[str | None, str | None] | None = None,
-    weights: str | os.PathLike | None = None,
-    overwrite: bool = False,
-) -> None:
-    """Regrids the fields of a file; members of an ensemble too.
-
-    Memory stays bounded whatever the length.
-
-    Args:
-        source: A field store, NetCDF, Zarr or GRIB.
-        output: The store to make (.h5); with the suffix .nc or .zarr, NetCDF or Zarr.
-        like: A file whose grid to take.
-        grid: The grid in words instead; see :func:`phire.fields.opening.target_grid`.
-        method: One of :data:`METHODS`.
-        least_valid: Least share of the weights, 0 to 1, on valid values.
-        variables: Names of the variables to take; by default all.
-        level: The level to read, where variables have several.
-        time: Half-open range START,STOP.
-        weights: A file (``.npz``) to read the weights from, or to write them to where it does not
-            exist; it changes no result.
-        overwrite: Make the output anew.
-
-    Raises:
-        InputError: What is asked for is not there, the grids do not overlap, or the output was
-            made by something else.
-    """
-    if (like is None) == (grid is None):
-        raise InputError("name the grid wanted by --like FILE or by --grid SPEC, one of them.")
-    options = {
-        "source": os.path.realpath(source),
-        "fingerprint": files.fingerprint(opening.expand(source)[0]),
-        "like": None if like is None else os.path.realpath(like),
-        "like_fingerprint": None if like is None else files.fingerprint(opening.expand(like)[0]),
-        "grid": grid,
-        "method": method,
-        "least_valid": least_valid,
-        "variables": None if variables is None else list(variables),
-        "level": level,
-        "time": time,
-    }
-    for path in (source, like):
-        if path is not None and os.path.lexists(output) and os.path.samefile(path, output):
-            raise InputError(f"{output} is read itself: name another output.")
-    if already_made(output, options, overwrite):
-        return
-    if level is None:
-        fields = open_fields(source, variables)
-    else:
-        fields = opening.open_source(source, variables, level=level)
-    try:
-        if like is None:
-            target = opening.target_grid(grid, fields.grid)
-        else:
-            target = opening.grid_of_file(like)
-        made = _regridded(fields, target, os.fspath(source), method, least_valid, weights)
-        times = fields.time.select_range(time)
-        write_source(
-            made,
-            output,
-            options=options,
-            times=times,
-            overwrite=overwrite,
-            description="regridding",
-        )
-    finally:
-        close(fields)
-    count = files.counted(len(times), "field")
-    progress.say(f"{output}: {count} on a {target.describe()}, {method}.")
-
-
-def _regridded(
-    fields: Source,
-    target: Grid,
-    name: str,
-    method: str,
-    least_valid: float,
-    weights: str | os.PathLike | None,
-) -> RegriddedSource:
-    """The fields of a file on another grid; says what users must know of it."""
-    try:
-        made = RegriddedSource(fields, target, method, least_valid=least_valid, weights=weights)
-    except InputError as error:
-        raise InputError(f"{name}: {error}") from None
-    note_outside(made.regridder)
-    note = unturned_note(fields, name)
-    if note:
-        progress.say(f"Note: {note}.")
-    return made
 
 
 def note_outside(regridder: Regridder) -> None:

@@ -29,7 +29,8 @@ def kept_weights(
     """Reads weights from a file, or computes and writes them where it does not exist.
 
     Args:
-        path: The file (``.npz``).
+        path: The file (``.npz``), or a folder for weights of several pairs of grids: their names
+            there are hashes of the grids and the method.
         grid: The grid of the fields.
         target: The grid wanted.
         method: Of regridding.
@@ -40,10 +41,12 @@ def kept_weights(
     """
     path = Path(path)
     wanted = _description(grid, target, method)
+    if path.is_dir():
+        path = path / f"{wanted['digest'][:16]}.npz"
     if path.exists():
         return _read(path, wanted)
     if path.suffix != ".npz":
-        raise InputError(f"--weights {path}: name a file that ends with .npz.")
+        raise InputError(f"--weights {path}: name a file that ends with .npz, or a folder.")
     weights = compute()
     with files.replacing(path) as partial:
         with open(partial, "wb") as file:
@@ -91,7 +94,7 @@ def _read(path: Path, wanted: dict[str, object]) -> Weights:
     if description["digest"] != wanted["digest"]:
         raise InputError(
             f"--weights {path} holds those of {description['grids']}, {description['method']}, not "
-            f"of {wanted['grids']}, {wanted['method']}: name another file."
+            f"of {wanted['grids']}, {wanted['method']}: name another file, or a folder for several."
         )
 
     def matrix(name: str) -> scipy.sparse.csr_array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import scipy  # loads its submodules when they are used
 import xarray as xr
 
 from phire.errors import InputError
+from phire.fields.curvilinear import CurvilinearGrid
 from phire.fields.dataset import DatasetSource, horizontal_dimensions
 from phire.fields.great_circle import unit_vectors
 from phire.fields.grid import EARTH_RADIUS, Grid
@@ -56,10 +58,9 @@ def open_maps(path: str, names: Sequence[str] | None, option: str = "--static") 
     kind = format_of(path)
     if kind in (NETCDF, ZARR):
         return _of_dataset(path, names, where)
-    if kind == STORE:
-        maps = _stored_maps(path, names)
-        if maps is not None:
-            return maps
+    maps = _stored_maps(path, names)
+    if maps is not None:
+        return maps
     try:
         source = open_source(path, names)
     except InputError as error:
@@ -126,13 +127,17 @@ def _times(array: xr.DataArray) -> int:
     return int(np.prod([array.sizes[dimension] for dimension in time_dimensions(array)]))
 
 
-def _stored_maps(path: str, names: Sequence[str] | None) -> _Maps | None:
-    """The maps under ``/static`` of a store; None where these are not meant."""
+def _stored_maps(path: str | os.PathLike, names: Sequence[str] | None) -> _Maps | None:
+    """The maps under ``/static`` of a store; None of other files, and where these are not meant."""
+    if format_of(path) != STORE:
+        return None
     with FieldStore(path) as store, h5py.File(path, "r") as file:
         group = file.get(STATIC)
         if not isinstance(group, h5py.Group) or (names and any(n not in group for n in names)):
             return None
         names = tuple(names or group)
+        if not names:
+            return None
         units = [str(group[name].attrs.get("units", "")) for name in names]
         fields = np.stack([group[name][...] for name in names], axis=-1)[None]
         return _Maps(fields, channels=names, units=units, grid=store.grid)
@@ -145,6 +150,8 @@ def maps_on_grid(
     *,
     method: str = "conservative",
     least_valid: float = 0.5,
+    stores: Sequence[str | os.PathLike] = (),
+    taken: Sequence[str] = (),
 ) -> ArraySource | None:
     """Reads maps, brings them to a grid and derives further ones.
 
@@ -156,9 +163,12 @@ def maps_on_grid(
         grid: The grid.
         method: Of regridding maps that lie on another grid.
         least_valid: Least share of the weights, 0 to 1, on valid values.
+        stores: Files whose maps under ``/static`` are carried over, where they are field stores;
+            a name that ``texts`` or an earlier store gives is left out.
+        taken: Names of channels, which no map that is carried over may have.
 
     Returns:
-        A source of one field, (1, H, W, maps); None where no map is asked for.
+        A source of one field, (1, H, W, maps); None where there is no map.
 
     Raises:
         InputError: A file has no such map, a derived map is unknown, or names occur twice.
@@ -166,22 +176,25 @@ def maps_on_grid(
     maps: dict[str, tuple[np.ndarray, str]] = {}
     masks: dict[str, tuple[np.ndarray, Grid]] = {}
     wanted_masks = {text.partition("=")[2] for text in derived if text.startswith("coast")}
-    for text in texts:
-        path, names = split_names(text)
-        with open_maps(path, names) as source:
-            for name in wanted_masks & set(source.channels):
+    opened = (open_maps(*split_names(text)) for text in texts)
+    named = [(f"--static {split_names(text)[0]}", True, maps) for text, maps in zip(texts, opened)]
+    named += [(f"{path}: its static maps", False, _stored_maps(path, None)) for path in stores]
+    for where, asked, source in named:
+        if source is None:
+            continue
+        with source:
+            for name in wanted_masks & set(source.channels) - masks.keys():
                 masks[name] = source.read([0])[0, ..., source.channels.index(name)], source.grid
             try:
-                here = source
-                if not source.grid.equals(grid):
-                    here = RegriddedSource(source, grid, method, least_valid=least_valid)
+                fields = _on_grid(source, grid, method, least_valid)
             except InputError as error:
-                raise InputError(f"--static {path}: {error}") from None
-            fields = here.read([0])[0]
+                raise InputError(f"{where}: {error}") from None
             for c, name in enumerate(source.channels):
+                if not asked and (name in maps or name in taken):
+                    continue
                 _add(maps, name, fields[..., c], source.units[c])
-                if np.isnan(fields[..., c]).all():
-                    raise InputError(f"--static {path}: {name} is missing on the whole grid.")
+                if asked and np.isnan(fields[..., c]).all():
+                    raise InputError(f"{where}: {name} is missing on the whole grid.")
     for text in derived:
         name, _, of = (part.strip() for part in text.partition("="))
         _add(maps, name, *_derived(name, of, grid, maps, masks))
@@ -190,6 +203,17 @@ def maps_on_grid(
     fields = np.stack([values for values, _ in maps.values()], axis=-1)[None]
     units = [unit for _, unit in maps.values()]
     return ArraySource(fields, channels=list(maps), units=units, grid=grid)
+
+
+def _on_grid(source: Source, grid: Grid, method: str, least_valid: float) -> np.ndarray:
+    """The maps (H, W, maps) of a source on a grid: cut where its points are the source's."""
+    if source.grid.equals(grid):
+        return source.read([0])[0]
+    if isinstance(source.grid, CurvilinearGrid):
+        window = source.grid.find(grid)
+        if window is not None:
+            return source.read([0])[0][window]
+    return RegriddedSource(source, grid, method, least_valid=least_valid).read([0])[0]
 
 
 def _add(maps: dict[str, tuple[np.ndarray, str]], name: str, values: np.ndarray, unit: str) -> None:

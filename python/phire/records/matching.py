@@ -10,7 +10,9 @@ import numpy as np
 from phire import progress
 from phire.errors import InputError
 from phire.fields.coarsening import ALIGNMENTS, coarsen_grid
-from phire.fields.grid import TOLERANCE, Grid
+from phire.fields.curvilinear import CurvilinearGrid
+from phire.fields.great_circle import angle, unit_vectors
+from phire.fields.grid import EARTH_RADIUS, TOLERANCE, Grid
 from phire.fields.regridding import Regridder
 from phire.records.inputs import InputFile
 
@@ -26,15 +28,32 @@ Points = tuple[np.ndarray, np.ndarray]
 def matching_points(grid: Grid, wanted: Grid) -> Points | None:
     """Rows and columns of a grid that are those of another; None where one is not there.
 
-    Without coordinates the sizes alone tell.
+    Projected and curvilinear grids are compared by their points, or by y and x where no projection
+    is stated. Where one of both has no coordinates at all, the sizes alone tell.
     """
     if grid.has_coordinates != wanted.has_coordinates:
         return None
+    if isinstance(grid, CurvilinearGrid) and isinstance(wanted, CurvilinearGrid):
+        return _curvilinear_points(grid, wanted)
     if not grid.has_coordinates:
         same = grid.shape == wanted.shape
         return (np.arange(grid.shape[0]), np.arange(grid.shape[1])) if same else None
     rows, columns = (_found(*axes) for axes in _axes(grid, wanted))
     return None if (rows < 0).any() or (columns < 0).any() else (rows, columns)
+
+
+def _curvilinear_points(grid: CurvilinearGrid, wanted: CurvilinearGrid) -> Points | None:
+    """Rows and columns of a projected grid that are those of another; None if it lacks one."""
+    if grid.has_points and wanted.has_points:
+        window = grid.find(wanted)
+        if window is None:
+            return None
+        return tuple(np.arange(part.start, part.stop) for part in window)
+    places = []
+    for values, others in ((grid.y, wanted.y), (grid.x, wanted.x)):
+        step = np.abs(np.diff(values)).min() if len(values) > 1 else 1.0
+        places.append(_found(values, others, 0.0, SAME_PLACE * step))
+    return None if any((found < 0).any() for found in places) else (places[0], places[1])
 
 
 def fine_points(grid: Grid, fine: Grid, window: tuple[slice, slice]) -> Points | None:
@@ -44,7 +63,7 @@ def fine_points(grid: Grid, fine: Grid, window: tuple[slice, slice]) -> Points |
     window reaches beyond the fine grid, the padding, the last row and column are repeated.
     """
     inside = tuple(slice(s.start, min(s.stop, n)) for s, n in zip(window, fine.shape))
-    if fine.has_coordinates:
+    if fine.has_distances and grid.has_distances:
         points = matching_points(grid, fine.subgrid(*inside))
     else:
         points = matching_points(grid, fine)
@@ -301,6 +320,7 @@ def _covered_blocks(file: InputFile, high: InputFile, wanted: Grid, scale: int) 
         # Without coordinates the sizes alone tell: whole blocks, perhaps one that is cut short.
         allowed = [(n // scale, -(-n // scale)) for n in high.grid.shape]
         if all(n in sizes for n, sizes in zip(file.grid.shape, allowed)):
+            _refuse_elsewhere(file, high, wanted)
             return wanted.shape
         ratio = np.array(high.grid.shape) / np.array(file.grid.shape)
         raise InputError(
@@ -321,6 +341,22 @@ def _covered_blocks(file: InputFile, high: InputFile, wanted: Grid, scale: int) 
             f"--region {_region(file.grid)}`, or give a larger file."
         )
     return wanted.shape
+
+
+def _refuse_elsewhere(file: InputFile, high: InputFile, wanted: Grid) -> None:
+    """Refuses a projected coarse input whose points lie outside the blocks that they stand for."""
+    grid = file.grid
+    if not (grid.has_points and wanted.has_points):
+        return
+    size = [slice(0, min(pair)) for pair in zip(grid.shape, wanted.shape)]
+    one, other = (unit_vectors(*(values[tuple(size)] for values in g.points()))
+                  for g in (grid, wanted))  # fmt: skip
+    apart = float(angle(one, other).max()) * EARTH_RADIUS / 1e3
+    if apart > max(wanted.spacing_km()):
+        raise InputError(
+            f"{file} ({grid.describe()}) lies up to {apart:.4g} km from the blocks of {high.path} "
+            f"({high.grid.describe()}): bring it to them with `phire regrid --like`."
+        )
 
 
 def _shortfall(grid: Grid, wanted: Grid) -> dict[str, float]:
