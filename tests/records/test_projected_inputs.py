@@ -81,7 +81,7 @@ def test_a_coarse_input_of_another_place_is_refused(tmp_path):
     assert open_records(tmp_path / "records").schema.arrays["low"].channels == ("t", "q")
     there = CurvilinearGrid.projected(coarse.y + 4e5, coarse.x, LAEA)
     save(tmp_path / "there.h5", there, "q", seed=1)
-    with pytest.raises(InputError, match=r"lies up to 400.3 km from the blocks of .* regrid --like"):
+    with pytest.raises(InputError, match=r"lies up to 400.3 km from .* `phire regrid --like"):
         write_downscaling_records(
             tmp_path / "fine.h5", tmp_path / "x", predictors=[tmp_path / "there.h5"], **options
         )
