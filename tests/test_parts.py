@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phire.errors import InputError
-from phire.parts import Registry, parse, split_outside_brackets
+from phire.part_sources import part_of_function, parts_in_source
+from phire.parts import Registry, options_of, parse, split_outside_brackets
 
 
 @pytest.fixture
@@ -44,13 +45,12 @@ def registry(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     module = type(sys)("made_up_registry")
     module.shape = Registry("shape", "made_up")
+    module.options_of = options_of
     monkeypatch.setitem(sys.modules, "made_up_registry", module)
     yield module.shape
     for name in [name for name in sys.modules if name.split(".")[0] == "made_up"]:
         del sys.modules[name]
-    from phire import parts
-
-    parts._parts_in_source.cache_clear()
+    parts_in_source.cache_clear()
 
 
 def test_parts_are_found_without_importing_their_modules(registry):
@@ -67,6 +67,58 @@ def test_a_default_that_is_no_literal_is_refused(registry, tmp_path):
     )
     with pytest.raises(ValueError, match=r"\"len\('abc'\)\" is no literal"):
         registry.parts()
+
+
+SHARED = '''
+def blank(size, *, colour="red", parts=(1, 2), margin=0):
+    """Makes a blank.
+
+    Args:
+        size: Its size.
+        colour: Its colour,
+            by name.
+        parts, margin: Its layout.
+
+    Raises:
+        InputError: It is impossible.
+    """
+    return size, colour, parts, margin
+'''
+STAR = '''
+from made_up.shared import blank
+from made_up_registry import options_of, shape
+
+@shape("star", colour="blue")
+@options_of(blank)
+def star(size, *, points=5, margin=1, **options):
+    """Draws a star.
+
+    Args:
+        size: Its size.
+        points: Its points.
+        **options: See :func:`blank`.
+    """
+    return points, *blank(size, margin=margin, **options)
+'''
+
+
+def test_a_part_has_the_options_of_another_function(registry, tmp_path):
+    (tmp_path / "made_up" / "shared.py").write_text(SHARED)
+    (tmp_path / "made_up" / "star.py").write_text(STAR)
+    expected = {"points": 5, "margin": 1, "colour": "blue", "parts": (1, 2)}
+    part = registry.part("star")
+    assert part.options == expected
+    assert not part.open
+    assert "made_up.shared" not in sys.modules
+    text = "    points: Its points.\n    colour: Its colour,\n        by name.\n    parts, margin:"
+    assert text in part.docstring
+    assert "**options" not in part.docstring
+    assert registry.build("star,points=6,parts=[3]", 7) == (6, 7, "blue", [3], 1)
+    with pytest.raises(InputError, match="no option 'width'"):
+        registry.build("star,width=3", 1)
+    # A function that is registered without its source in the package says the same.
+    function = registry.function("star")
+    assert part_of_function("star", function, {"colour": "blue"}).options == expected
 
 
 def test_parts_of_several_packages_are_one_kind(registry, tmp_path):

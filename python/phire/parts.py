@@ -2,59 +2,35 @@
 
 A part is a function decorated with its registry, ``@network("resnet")``. Keyword arguments of the
 decorator preset options, so that one function carries several names:
-``@network("srgan-small", filters=32)``. The names, options and docstrings of a package's parts are
-read from its source without importing it, because most parts import Keras, which takes seconds.
+``@network("srgan-small", filters=32)``. Options that several parts have are those of one function,
+which the parts name by :func:`options_of`. Names, options and docstrings are read from the source
+without importing it (``part_sources``), because most parts import Keras, which takes seconds.
 """
 
 from __future__ import annotations
 
-import ast
-import dataclasses
-import functools
-import importlib.util
-import inspect
+import importlib
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from phire.errors import InputError
+from phire.part_sources import REQUIRED, Part, options_of, part_of_function, parts_in_source
+
+__all__ = [
+    "REQUIRED",
+    "Part",
+    "Registry",
+    "Specification",
+    "options_of",
+    "parse",
+    "specification_text",
+    "split_outside_brackets",
+]
 
 Specification = str | Mapping[str, Any]
 """``NAME,key=value,flag``, or a mapping with the key ``name``."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Part:
-    """One part as its source states it.
-
-    Attributes:
-        name: Name it is chosen by.
-        module: Module that defines it.
-        function: Name of its function there.
-        options: Options and their defaults, presets applied; :data:`REQUIRED` where there is none.
-        open: Whether the function takes further keyword arguments of its own choice.
-        presets: Options that the name itself fixes another default for.
-        docstring: Text of the function's docstring.
-    """
-
-    name: str
-    module: str
-    function: str
-    options: Mapping[str, Any]
-    open: bool
-    presets: Mapping[str, Any]
-    docstring: str
-
-
-class _Required:
-    def __repr__(self) -> str:
-        return "required"
-
-
-REQUIRED = _Required()
-"""Default of an option that has to be given."""
 
 
 class Registry:
@@ -99,12 +75,12 @@ class Registry:
         found = {
             part.name: part
             for package in self.packages
-            for part in _parts_in_source(self.kind, package)
+            for part in parts_in_source(self.kind, package)
         }
         for name, (function, presets) in self._functions.items():
             # Registered outside the packages.
             if name not in found and not function.__module__.startswith(self._elsewhere):
-                found[name] = _part_of_function(name, function, presets)
+                found[name] = part_of_function(name, function, presets)
         return dict(sorted(found.items()))
 
     def part(self, name: str) -> Part:
@@ -262,95 +238,3 @@ def _number(text: str) -> Any:
 
 def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-@functools.cache
-def _parts_in_source(kind: str, package: str) -> tuple[Part, ...]:
-    specification = importlib.util.find_spec(package)
-    found = []
-    for folder in map(Path, specification.submodule_search_locations):
-        for path in sorted(folder.rglob("*.py")):
-            tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
-            names = path.relative_to(folder).with_suffix("").parts
-            module = ".".join([package, *(name for name in names if name != "__init__")])
-            constants = _constants(tree)
-            for node in tree.body:
-                if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-                    found += _parts_of_node(kind, module, node, constants)
-    return tuple(found)
-
-
-def _constants(tree: ast.Module) -> dict[str, ast.expr]:
-    """Returns what a module assigns to single names, as ``RATE = 1e-4`` does."""
-    found = {}
-    for node in tree.body:
-        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-        if isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(targets[0], ast.Name):
-            found[targets[0].id] = node.value
-    return found
-
-
-def _parts_of_node(
-    kind: str, module: str, node: ast.FunctionDef | ast.ClassDef, constants: dict[str, ast.expr]
-) -> list[Part]:
-    found = []
-    for decorator in node.decorator_list:
-        if not (isinstance(decorator, ast.Call) and _called_name(decorator.func) == kind):
-            continue
-        presets = {word.arg: _literal(word.value, constants) for word in decorator.keywords}
-        defaults, takes_more = _defaults_of_node(node, constants)
-        options = {**defaults, **presets}
-        name = _literal(decorator.args[0], constants)
-        text = inspect.cleandoc(ast.get_docstring(node) or "")
-        found.append(Part(name, module, node.name, options, takes_more, presets, text))
-    return found
-
-
-def _called_name(node: ast.expr) -> str:
-    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
-
-
-def _literal(node: ast.expr, constants: Mapping[str, ast.expr]) -> Any:
-    """Returns the value of a literal, or of a name that the module assigns a literal to.
-
-    Raises:
-        ValueError: It is another expression: only importing the module would tell its value.
-    """
-    if isinstance(node, ast.Name) and node.id in constants:
-        node = constants[node.id]
-    try:
-        return ast.literal_eval(node)
-    except ValueError:
-        raise ValueError(
-            f"{ast.unparse(node)!r} is no literal: defaults of parts are read from their source"
-        ) from None
-
-
-def _defaults_of_node(
-    node: ast.FunctionDef | ast.ClassDef, constants: Mapping[str, ast.expr]
-) -> tuple[dict[str, Any], bool]:
-    """Returns the keyword-only arguments with their defaults, and whether more are taken."""
-    if isinstance(node, ast.ClassDef):
-        inits = [n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
-        if not inits:
-            return {}, False
-        node = inits[0]
-    pairs = zip(node.args.kwonlyargs, node.args.kw_defaults)
-    defaults = {
-        word.arg: REQUIRED if value is None else _literal(value, constants) for word, value in pairs
-    }
-    return defaults, node.args.kwarg is not None
-
-
-def _part_of_function(name: str, function: Callable, presets: Mapping[str, Any]) -> Part:
-    parameters = inspect.signature(function).parameters.values()
-    options = {
-        parameter.name: REQUIRED if parameter.default is parameter.empty else parameter.default
-        for parameter in parameters
-        if parameter.kind is parameter.KEYWORD_ONLY
-    }
-    takes_more = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
-    return Part(
-        name, function.__module__, function.__qualname__, {**options, **presets}, takes_more,
-        dict(presets), inspect.getdoc(function) or "",
-    )  # fmt: skip

@@ -73,6 +73,18 @@ def test_partners_agree_with_a_search_by_hand(hours, lag):
     np.testing.assert_array_equal(times.partner(lag), expected)
 
 
+@given(st.lists(st.integers(0, 20), min_size=1), st.lists(st.integers(0, 20), min_size=1))
+def test_times_found_agree_with_a_search_by_hand(held, wanted):
+    expected = [held.index(hour) if hour in held else -1 for hour in wanted]
+    np.testing.assert_array_equal(axis(*held).find(axis(*wanted)), expected)
+
+
+def test_no_time_is_found_in_another_calendar():
+    assert axis(0, 3).find(axis(0, 3, calendar="360_day")).tolist() == [-1, -1]
+    with pytest.raises(InputError, match=r"^a\.h5 has the time 1970-01-01T03:00 more than once"):
+        axis(0, 3, 3).require_unique("a.h5")
+
+
 def test_ranges_are_half_open():
     times = TimeAxis.from_coordinate(np.arange("2000-01-01", "2000-01-11", dtype="datetime64[D]"))
     np.testing.assert_array_equal(times.select("2000-01-03", "2000-01-05"), [2, 3])

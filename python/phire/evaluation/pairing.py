@@ -167,9 +167,7 @@ def _common_times(wanted: TimeAxis, own: TimeAxis, name: str) -> np.ndarray:
             f"{'some' if wanted.has_calendar else 'none'}, and they differ in length ({len(own)} "
             f"and {len(wanted)}): give both dates."
         )
-    values, first = np.unique(own.values, return_index=True)
-    place = np.clip(np.searchsorted(values, wanted.values), 0, len(values) - 1)
-    return np.where(values[place] == wanted.values, first[place], -1)
+    return own.find(wanted)
 
 
 def _no_common_times(wanted: TimeAxis, own: TimeAxis, name: str) -> str:

@@ -133,12 +133,7 @@ def _common_times(
         return sources[0].time[order], [order]
     common = sources[0].time.values
     for source, name in zip(sources, names):
-        repeated = source.time.repeated()
-        if len(repeated):
-            raise InputError(
-                f"{name} has the time {source.time.format(int(repeated[0]))} more than once, so "
-                "that its fields cannot be matched: drop the repetition."
-            )
+        source.time.require_unique(name)
         common = np.intersect1d(common, source.time.values)
     if not len(common):
         spans = "; ".join(
@@ -149,11 +144,8 @@ def _common_times(
             f"the sources have no time in common ({spans}): choose files of the same period, or "
             "bring them to one step by --every."
         )
-    places = []
-    for source in sources:
-        order = np.argsort(source.time.values)
-        places.append(order[np.searchsorted(source.time.values[order], common)])
-    return TimeAxis(common, sources[0].time.calendar), places
+    time = TimeAxis(common, sources[0].time.calendar)
+    return time, [source.time.find(time) for source in sources]
 
 
 def in_order(source: Source, channels: Sequence[str]) -> Source:

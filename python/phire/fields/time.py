@@ -176,6 +176,35 @@ class TimeAxis:
         _, inverse, counts = np.unique(self.values, return_inverse=True, return_counts=True)
         return np.flatnonzero(counts[inverse] > 1)
 
+    def require_unique(self, name: str) -> None:
+        """Refuses repeated times, whose fields cannot be matched with those of another series.
+
+        Args:
+            name: Name of the series in the message.
+
+        Raises:
+            InputError: A time occurs more than once.
+        """
+        repeated = self.repeated()
+        if len(repeated):
+            raise InputError(
+                f"{name} has the time {self.format(int(repeated[0]))} more than once, so that its "
+                "fields cannot be matched: drop the repetition."
+            )
+
+    def find(self, wanted: TimeAxis) -> np.ndarray:
+        """Finds times of another axis in this one, whatever the order of either.
+
+        Returns:
+            (m,) index of the first field at each wanted time; -1 where there is none, and for all
+            where the calendars differ.
+        """
+        if not len(self) or not self.shares_calendar(wanted):
+            return np.full(len(wanted), -1, dtype=np.int64)
+        values, first = np.unique(self.values, return_index=True)
+        place = np.clip(np.searchsorted(values, wanted.values), 0, len(values) - 1)
+        return np.where(values[place] == wanted.values, first[place], -1)
+
     @property
     def increasing(self) -> bool:
         """Tells whether each time lies after the one before."""
@@ -187,18 +216,10 @@ class TimeAxis:
         A time that occurs more than once has no partner and is none: which of its fields is meant
         cannot be told.
         """
-        found = np.full(len(self), -1, dtype=np.int64)
         step = self.step
         if step is None:
-            return found
-        order = np.argsort(self.values, kind="stable")
-        ordered = self.values[order]
-        wanted = self.values + lag * step
-        place = np.searchsorted(ordered, wanted)
-        inside = place < len(self)
-        hit = np.zeros(len(self), dtype=bool)
-        hit[inside] = ordered[place[inside]] == wanted[inside]
-        found[hit] = order[place[hit]]
+            return np.full(len(self), -1, dtype=np.int64)
+        found = self.find(TimeAxis(self.values + lag * step, self.calendar))
         repeated = self.repeated()
         found[repeated] = -1
         found[np.isin(found, repeated)] = -1

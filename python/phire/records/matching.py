@@ -450,20 +450,9 @@ def common_times(file: InputFile, high: InputFile) -> np.ndarray:
     Raises:
         InputError: Times occur twice, or none is common.
     """
-    times = np.full(len(high.time), -1, dtype=np.int64)
-    if high.time.has_calendar == file.time.has_calendar:
-        for axis in (file.time, high.time):
-            if len(axis.repeated()):
-                raise InputError(
-                    f"a time occurs more than once, so that the fields of {file} and {high.path} "
-                    f"cannot be matched ({axis.format(int(axis.repeated()[0]))}): drop the "
-                    "repetition."
-                )
-        if high.time.shares_calendar(file.time):
-            _, mine, theirs = np.intersect1d(
-                file.time.values, high.time.values, return_indices=True
-            )
-            times[theirs] = mine
+    file.time.require_unique(str(file))
+    high.time.require_unique(str(high.path))
+    times = file.time.find(high.time)
     if (times < 0).all():
         raise InputError(
             f"{file} ({file.time.format(0)} to {file.time.format(-1)}) and {high.path} "

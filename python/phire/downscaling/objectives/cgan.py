@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
-from phire.downscaling.contents.weighting import AreaWeights
 from phire.downscaling.objectives.srgan import SuperResolution
-from phire.downscaling.objectives.supervised import content_and_scores
+from phire.downscaling.objectives.supervised import content_arguments
 from phire.downscaling.task import Task
 from phire.errors import InputError
 from phire.networks import discriminator as discriminators
-from phire.parts import Specification
+from phire.parts import Specification, options_of
 from phire.training.registry import objective
 
 
-@objective("cgan")
+@objective("cgan", content="mae", pretrain_rate=2e-4)
+@options_of(content_arguments)
 def cgan_objective(
     task: Task,
     *,
-    content: str = "mae",
-    layers: Sequence[str] | None = None,
     weight: float = 100.0,
     discriminator: Specification = "residual",
     discriminator_rate: float = 1.0,
     beta_1: float = 0.5,
-    area: bool = False,
-    pretrain_epochs: int = 0,
-    pretrain_rate: float = 2e-4,
+    **options: Any,
 ) -> SuperResolution:
     """Trains on an adversary that judges pairs of coarse and fine field, and a weighted content.
 
@@ -37,14 +33,12 @@ def cgan_objective(
 
     Args:
         task: Network and records.
-        content, layers, area: See the objective ``content``; ``area`` weighs the content alone.
         weight: Weight of the content.
         discriminator: ``NAME``, or a mapping with its options, of a discriminator that reads
             ``low``.
         discriminator_rate: Its learning rate, as a multiple of the generator's.
         beta_1: Decay of the first moment in Adam, of both networks.
-        pretrain_epochs: Epochs on the pixel MSE before.
-        pretrain_rate: Their learning rate.
+        **options: See :func:`phire.downscaling.objectives.supervised.content_arguments`.
 
     Raises:
         InputError: An option is impossible, the discriminator does not read ``low``, or something
@@ -63,17 +57,13 @@ def cgan_objective(
             f"objective cgan needs a discriminator that reads the coarse field, which {name} does "
             "not: choose discriminator=residual, or the objective srgan."
         )
-    loss, scores = content_and_scores(task, content, layers)
     return SuperResolution(
         task.build_network(),
         judge,
-        loss,
         adversarial_weight=1.0,
         content_weight=weight,
         discriminator_weight=1.0,
         balanced=False,
         beta_1=beta_1,
-        validation_scores=scores,
-        margin=task.shapes.margin,
-        area=AreaWeights(task.schema) if area else None,
+        **content_arguments(task, **options),
     )

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from typing import Any
 
 import keras
 
-from phire.downscaling.diffusion_target import DiffusionTarget
 from phire.downscaling.discrete_process import DiscreteProcess
-from phire.downscaling.objectives import denoiser_training
-from phire.downscaling.objectives.denoiser_training import DenoiserTraining, build_denoiser
+from phire.downscaling.objectives.denoiser_training import DenoiserTraining, train_denoiser
 from phire.downscaling.task import Task
 from phire.errors import InputError
+from phire.parts import options_of
 from phire.training.registry import objective
 
 
 @objective("ddpm")
+@options_of(train_denoiser)
 def ddpm_objective(
     task: Task,
     *,
@@ -27,15 +27,7 @@ def ddpm_objective(
     beta_end: float = 0.02,
     zero_terminal_snr: bool = False,
     min_snr: float | None = None,
-    target: str = "residual",
-    residual: str | None = None,
-    latent: str | None = None,
-    sigma_data: Sequence[float] | None = None,
-    channel_weights: Sequence[float] | None = None,
-    condition_dropout: float = 0.0,
-    sigma_min: float | None = None,
-    sigma_max: float | None = None,
-    ema: float = 0.999,
+    **options: Any,
 ) -> DenoiserTraining:
     """Trains a denoiser at uniform discrete times (Ho et al. 2020, arXiv:2006.11239).
 
@@ -51,8 +43,7 @@ def ddpm_objective(
         zero_terminal_snr: Leave no signal at the last time (Lin et al. 2024, arXiv:2305.08891);
             with ``v`` or ``x0``.
         min_snr: γ of min-SNR weights (arXiv:2303.09556), such as 5; equal weights by default.
-        target, residual, latent, sigma_data, channel_weights, condition_dropout, sigma_min,
-            sigma_max, ema: See the objective ``edm``.
+        **options: See :func:`phire.downscaling.objectives.denoiser_training.train_denoiser`.
 
     Raises:
         InputError: An option is impossible or does not fit the records.
@@ -63,13 +54,11 @@ def ddpm_objective(
     weight = keras.ops.ones_like
     if min_snr is not None:
         weight = functools.partial(process.weight, gamma=min_snr, xp=keras.ops)
-    return DenoiserTraining(
-        build_denoiser(task, "ddpm"),
-        DiffusionTarget(task.schema, target, tuple(sigma_data), task.residual),
+    return train_denoiser(
+        task,
+        "ddpm",
         levels=functools.partial(process.times_at, xp=keras.ops),
         mixture=functools.partial(process.mixture, xp=keras.ops),
         weight=weight,
-        channel_weights=denoiser_training.channel_weights(task, channel_weights),
-        condition_dropout=condition_dropout,
-        latent=task.latent,
+        **options,
     )

@@ -44,7 +44,63 @@ def build_denoiser(task: Task, objective: str) -> keras.Model:
     return task.build_network(denoiser=True)
 
 
-def channel_weights(task: Task, weights: Sequence[float] | None) -> np.ndarray:
+def train_denoiser(
+    task: Task,
+    objective: str,
+    levels: Callable[[Any], Any],
+    mixture: Callable[[Any], Mixture],
+    weight: Callable[[Any], Any],
+    *,
+    target: str = "residual",
+    residual: str | None = None,
+    latent: str | None = None,
+    sigma_data: Sequence[float] | None = None,
+    channel_weights: Sequence[float] | None = None,
+    condition_dropout: float = 0.0,
+    sigma_min: float | None = None,
+    sigma_max: float | None = None,
+    ema: float = 0.999,
+) -> DenoiserTraining:
+    """Returns the training of the task's network as a denoiser.
+
+    The keyword-only arguments are options of all diffusion objectives. The training call and the
+    samplers read ``residual``, ``latent``, ``sigma_min``, ``sigma_max`` and ``ema`` from the
+    resolved options.
+
+    Args:
+        task: Network and records.
+        objective: Name of the objective, for messages.
+        levels, mixture, weight: See :class:`DenoiserTraining`.
+        target: ``residual`` to the interpolated coarse field, for the channels that both sides
+            have, or ``field``.
+        residual: A run of phire-train whose fields the residual is to instead; one trained with
+            --folds gives residuals of samples that its networks have not seen.
+        latent: A run of the objective vqvae, in whose latent space the denoiser works: the target
+            is the latent field, and what is sampled is decoded. ``target`` is then ``field``.
+        sigma_data: Root mean square of each channel's target; by default measured on the records.
+        channel_weights: Weight of each channel's loss; equal by default.
+        condition_dropout: Share of samples in training whose conditions are zeros, so that sampling
+            can be guided: ``--sampler …,guidance=1``.
+        sigma_min, sigma_max: Least and largest noise level when sampling; by default from the
+            spectrum of the targets.
+        ema: Decay of the moving average of the weights where --ema is not given.
+
+    Raises:
+        InputError: An option does not fit the network or the records.
+    """
+    return DenoiserTraining(
+        build_denoiser(task, objective),
+        DiffusionTarget(task.schema, target, tuple(sigma_data), task.residual),
+        levels=levels,
+        mixture=mixture,
+        weight=weight,
+        channel_weights=checked_channel_weights(task, channel_weights),
+        condition_dropout=condition_dropout,
+        latent=task.latent,
+    )
+
+
+def checked_channel_weights(task: Task, weights: Sequence[float] | None) -> np.ndarray:
     """Returns a positive weight for each target; 1 by default.
 
     Raises:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from phire.downscaling.contents.pointwise import mse
 from phire.downscaling.contents.registry import Loss
-from phire.downscaling.contents.weighting import AreaWeights
-from phire.downscaling.objectives.supervised import (
-    Score,
-    Supervised,
-    content_and_scores,
-)
+from phire.downscaling.objectives.supervised import Supervised, content_arguments
 from phire.downscaling.task import Task
 from phire.errors import InputError
 from phire.networks import discriminator as discriminators
+from phire.parts import options_of
 from phire.training import FurtherStep, minimise, reduce_and_apply, scaled
 from phire.training.objective import Batch
 from phire.training.registry import objective
@@ -28,17 +24,14 @@ TOO_WEAK = 0.6
 """Above this discriminator loss the discriminator takes a second step; 0.693 is chance."""
 
 
-@objective("srgan")
+@objective("srgan", pretrain_epochs=5)
+@options_of(content_arguments)
 def srgan_objective(
     task: Task,
     *,
-    content: str = "mse",
-    layers: Sequence[str] | None = None,
     weight: float = 1e-3,
     discriminator: str | None = None,
-    area: bool = False,
-    pretrain_epochs: int = 5,
-    pretrain_rate: float = 1e-4,
+    **options: Any,
 ) -> SuperResolution:
     """Trains on a content loss and an adversary, after a pretraining on the pixel MSE.
 
@@ -46,12 +39,10 @@ def srgan_objective(
 
     Args:
         task: Network and records.
-        content, layers, area: See the objective ``content``; ``area`` weighs the content alone.
         weight: Weight of the adversarial loss.
         discriminator: ``NAME``, or a mapping with its options; by default the one of the network's
             name, or srgan.
-        pretrain_epochs: Epochs on the pixel MSE before.
-        pretrain_rate: Their learning rate.
+        **options: See :func:`phire.downscaling.objectives.supervised.content_arguments`.
 
     Raises:
         InputError: The weight is not positive, or something does not fit the records.
@@ -63,15 +54,11 @@ def srgan_objective(
         )
     if discriminator is None:
         discriminator = task.network if task.network in discriminators.parts() else "srgan"
-    loss, scores = content_and_scores(task, content, layers)
     return SuperResolution(
         task.build_network(),
         discriminators.build(discriminator, task.shapes, task.masked),
-        loss,
         adversarial_weight=weight,
-        validation_scores=scores,
-        margin=task.shapes.margin,
-        area=AreaWeights(task.schema) if area else None,
+        **content_arguments(task, **options),
     )
 
 
@@ -96,7 +83,7 @@ class SuperResolution(Supervised):
             fields in the discriminator's loss; 0.5 is their mean, 0.693 at chance.
         balanced: Take second steps.
         beta_1: Adam's decay of the first moment, in both optimizers.
-        validation_scores, margin, area: As for :class:`Supervised`.
+        **options: See :class:`Supervised`.
 
     Raises:
         InputError: The discriminator has a batch normalisation.
@@ -113,14 +100,9 @@ class SuperResolution(Supervised):
         discriminator_weight: float = 0.5,
         balanced: bool = True,
         beta_1: float = 0.9,
-        validation_scores: Mapping[str, Score] | None = None,
-        margin: int = 0,
-        area: AreaWeights | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            generator, content, validation_scores=validation_scores, margin=margin, area=area,
-            beta_1=beta_1,
-        )  # fmt: skip
+        super().__init__(generator, content, beta_1=beta_1, **options)
         if any(isinstance(x, keras.layers.BatchNormalization) for x in discriminator.layers):
             raise InputError(
                 f"the discriminator {discriminator.name!r} normalises over its batch, but must "

@@ -17,6 +17,7 @@ from phire.downscaling.contents.weighting import AreaWeights
 from phire.downscaling.inputs import network_inputs
 from phire.downscaling.spectrum_score import log_spectral_error
 from phire.downscaling.task import Task
+from phire.parts import options_of
 from phire.training import Adam, Objective, for_float16, minimise, scaled
 from phire.training.objective import Batch
 from phire.training.registry import objective
@@ -27,8 +28,7 @@ PRETRAINING = "pretraining"
 Score = Callable[[Any, Any], Any]
 
 
-@objective("content")
-def content_objective(
+def content_arguments(
     task: Task,
     *,
     content: str = "mse",
@@ -36,29 +36,46 @@ def content_objective(
     area: bool = False,
     pretrain_epochs: int = 0,
     pretrain_rate: float = 1e-4,
-) -> Supervised:
-    """Trains on a content loss alone.
+) -> dict[str, Any]:
+    """Returns the arguments of :class:`Supervised` that all objectives with a content share.
+
+    The keyword-only arguments are options of these objectives. The training call reads
+    ``pretrain_epochs`` and ``pretrain_rate`` from the resolved options.
 
     Args:
         task: Network and records.
         content: A name of ``phire parts content``, with options as in ``huber(delta=0.5)``, a
             metric's directory, or a weighted sum of these, such as ``0.8*dssim+0.2*mae``.
         layers: Layers of the metric to compare; by default its own.
-        area: Weigh values by the area of their grid cells.
+        area: Weigh the values of the content by the area of their grid cells.
         pretrain_epochs: Epochs on the pixel MSE before.
         pretrain_rate: Their learning rate.
 
     Raises:
-        InputError: A metric does not fit the records, or the network does not fit them.
+        InputError: A metric does not fit the records.
     """
     loss, scores = content_and_scores(task, content, layers)
-    return Supervised(
-        task.build_network(),
-        loss,
-        validation_scores=scores,
-        margin=task.shapes.margin,
-        area=AreaWeights(task.schema) if area else None,
-    )
+    return {
+        "content": loss,
+        "validation_scores": scores,
+        "margin": task.shapes.margin,
+        "area": AreaWeights(task.schema) if area else None,
+    }
+
+
+@objective("content")
+@options_of(content_arguments)
+def content_objective(task: Task, **options: Any) -> Supervised:
+    """Trains on a content loss alone.
+
+    Args:
+        task: Network and records.
+        **options: See :func:`content_arguments`.
+
+    Raises:
+        InputError: A metric does not fit the records, or the network does not fit them.
+    """
+    return Supervised(task.build_network(), **content_arguments(task, **options))
 
 
 def content_and_scores(

@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from phire.downscaling.contents.registry import Loss
-from phire.downscaling.contents.weighting import AreaWeights
-from phire.downscaling.objectives.supervised import Supervised, content_and_scores
+from phire.downscaling.objectives.supervised import Supervised, content_arguments
 from phire.downscaling.task import Task
 from phire.errors import InputError
 from phire.networks import discriminator as discriminators
-from phire.parts import Specification
+from phire.parts import Specification, options_of
 from phire.training import minimise, scaled
 from phire.training.objective import Batch
 from phire.training.registry import objective
 
 
 @objective("wgan")
+@options_of(content_arguments)
 def wgan_objective(
     task: Task,
     *,
-    content: str = "mse",
-    layers: Sequence[str] | None = None,
     weight: float = 1e-3,
     penalty: float = 10.0,
     critic: Specification = "srgan",
     critic_steps: int = 1,
     beta_1: float = 0.5,
-    area: bool = False,
-    pretrain_epochs: int = 0,
-    pretrain_rate: float = 1e-4,
+    **options: Any,
 ) -> WassersteinTraining:
     """Trains on a content loss and a Wasserstein critic with gradient penalty.
 
@@ -43,15 +39,13 @@ def wgan_objective(
 
     Args:
         task: Network and records.
-        content, layers, area: See the objective ``content``; ``area`` weighs the content alone.
         weight: Weight of the critic in the generator's loss.
         penalty: Weight of the gradient penalty.
         critic: ``NAME``, or a mapping with its options, of a discriminator, whose logits are the
             critic's values; ``cwgan`` judges tiles and the whole field beside their conditions.
         critic_steps: Updates of the critic for one of the generator, each with further noise.
         beta_1: Decay of the first moment in Adam, of both networks.
-        pretrain_epochs: Epochs on the pixel MSE before.
-        pretrain_rate: Their learning rate.
+        **options: See :func:`phire.downscaling.objectives.supervised.content_arguments`.
 
     Raises:
         InputError: An option is impossible, or something does not fit the records.
@@ -63,18 +57,14 @@ def wgan_objective(
             "between 0 and 1."
         )
     judge = discriminators.build(critic, task.shapes, task.masked)
-    loss, scores = content_and_scores(task, content, layers)
     return WassersteinTraining(
         task.build_network(),
         judge,
-        loss,
         weight=weight,
         penalty=penalty,
         critic_steps=critic_steps,
         beta_1=beta_1,
-        validation_scores=scores,
-        margin=task.shapes.margin,
-        area=AreaWeights(task.schema) if area else None,
+        **content_arguments(task, **options),
     )
 
 
