@@ -284,7 +284,8 @@ def measure(results: Path, candidate: str) -> dict[str, float]:
     """
     import numpy as np
 
-    from phire.evaluation.results import read_result, result_path
+    from phire.evaluation.results import result_path
+    from phire.fields.result_files import read_result
 
     def read(metric):
         return read_result(result_path(results, candidate, metric))
@@ -336,7 +337,8 @@ def draw_ratios(results: Sequence[Path], candidates: Sequence[str]):
     import numpy as np
 
     from phire.evaluation.figures.style import candidate_styles, legend_below, new_figure
-    from phire.evaluation.results import read_result, result_path
+    from phire.evaluation.results import result_path
+    from phire.fields.result_files import read_result
 
     figure = new_figure(8, 3.6)
     left, right = figure.subplots(1, 2)

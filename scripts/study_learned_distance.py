@@ -156,10 +156,10 @@ def measure_pairs(setup: Setup, folder: Path, seed: int):
     import keras
     import xarray as xr
 
+    from phire.fields.result_files import already_made, read_result, write_result
     from phire.records import open_records
     from phire.rplearn.comparison import comparison_row
     from phire.rplearn.evaluation import Pairs, evaluate_network, evaluate_pixels
-    from phire.rplearn.results import already_made, read_results, write_results
     from phire.rplearn.runs import Representation
 
     path = folder / f"seed-{seed}" / "test.nc"
@@ -167,7 +167,7 @@ def measure_pairs(setup: Setup, folder: Path, seed: int):
     epoch = run.chosen_epoch("best")
     options = {"epoch": epoch, **dataclasses.asdict(setup)}
     if already_made(path, options, False):
-        return read_results(path)
+        return read_result(path)
     network = run.network(epoch)
     keras.utils.set_random_seed(seed)
     untrained = keras.models.clone_model(network)
@@ -202,7 +202,7 @@ def measure_pairs(setup: Setup, folder: Path, seed: int):
         spearman=near["spearman"], upper_rise=near["upper_rise"], epoch=epoch,
         **{name: row[name] for name in names},
     )  # fmt: skip
-    write_results(result, path, options)
+    write_result(result, path, options)
     return result
 
 

@@ -12,7 +12,7 @@ from phire.evaluation.figures.training_curves import training_figure
 from phire.rplearn.calibration import lag_scores
 from phire.rplearn.figures.confusion_matrix import confusion_figure
 from phire.rplearn.figures.lag_distance import lag_figure
-from phire.rplearn.results import write_results
+from phire.fields.result_files import write_result
 
 LAGS = np.arange(1, 9)
 
@@ -39,7 +39,7 @@ def lag_file(tmp_path):
         },
         coords={"lag": LAGS, "measure": measures},
     )
-    write_results(results, tmp_path / "lag.nc", {})
+    write_result(results, tmp_path / "lag.nc", {})
     return tmp_path / "lag.nc"
 
 
@@ -48,7 +48,7 @@ def score_file(tmp_path):
     rng = np.random.default_rng(0)
     labels = rng.integers(1, 9, 400)
     logits = rng.standard_normal((400, 8)) + 2 * np.eye(8)[labels - 1]
-    write_results(lag_scores(logits, labels), tmp_path / "epoch-0001.nc", {})
+    write_result(lag_scores(logits, labels), tmp_path / "epoch-0001.nc", {})
     return tmp_path / "epoch-0001.nc"
 
 
@@ -112,7 +112,7 @@ def test_histogram_of_the_data(tmp_path):
             "value": value,
         },
     )
-    write_results(results, tmp_path / "pixels.nc", {})
+    write_result(results, tmp_path / "pixels.nc", {})
     run("data-histogram", tmp_path / "pixels.nc", tmp_path / "a.png")
     is_a_picture(tmp_path / "a.png")
 
@@ -135,7 +135,7 @@ def test_certainty_map(tmp_path):
         },
         attrs={"lag": 3},
     )
-    write_results(results, tmp_path / "certainty.nc", {})
+    write_result(results, tmp_path / "certainty.nc", {})
     run("certainty-map", tmp_path / "certainty.nc", tmp_path / "a.png", "--group", "DJF")
     is_a_picture(tmp_path / "a.png")
     said = run(

@@ -17,10 +17,11 @@ from phire.errors import InputError
 from phire.evaluation import chunks as chunks_module
 from phire.evaluation import describe_results, evaluate
 from phire.evaluation.figures.reading import units_of
-from phire.evaluation.results import recorded_options, result_path
+from phire.evaluation.results import result_path
 from phire.fields import EnsembleSource, open_fields
 from phire.fields.grid import Grid
 from phire.fields.harmonics import SphericalHarmonics
+from phire.fields.result_files import recorded_options
 from phire.fields.source import ArraySource
 from phire.fields.time import TimeAxis
 from spheres import random_coefficients

@@ -74,9 +74,9 @@ def confusion_matrix(results, output, step_hours):
     """Predicted against true lags, from RUN/evaluation/epoch-NNNN.nc."""
     from phire.evaluation.figures.style import write_figure
     from phire.rplearn.figures.confusion_matrix import confusion_figure
-    from phire.rplearn.results import read_results
+    from phire.fields.result_files import read_result
 
-    write_figure(confusion_figure(read_results(results), step_hours), output)
+    write_figure(confusion_figure(read_result(results), step_hours), output)
 
 
 @_to_file("lag-distance", "results")
@@ -85,9 +85,9 @@ def lag_distance(results, output, step_hours):
     """Learned distance and pixel measures against the lag, from METRIC/lag.nc."""
     from phire.evaluation.figures.style import write_figure
     from phire.rplearn.figures.lag_distance import lag_figure
-    from phire.rplearn.results import read_results
+    from phire.fields.result_files import read_result
 
-    write_figure(lag_figure(read_results(results), step_hours), output)
+    write_figure(lag_figure(read_result(results), step_hours), output)
 
 
 @main.command("encoder-comparison", cls=Command, overwrites=False)
@@ -108,9 +108,9 @@ def certainty_map(results, output, group):
     """Where a network tells the lag for sure, from a file of rplearn-certainty."""
     from phire.evaluation.figures.style import write_figure
     from phire.rplearn.figures.certainty_map import certainty_figure
-    from phire.rplearn.results import read_results
+    from phire.fields.result_files import read_result
 
-    write_figure(certainty_figure(read_results(results), group), output)
+    write_figure(certainty_figure(read_result(results), group), output)
 
 
 @_to_file("data-histogram", "results")
@@ -118,9 +118,9 @@ def data_histogram(results, output):
     """Values of the data, z-scored and normalised, from RUN/evaluation/pixels.nc."""
     from phire.evaluation.figures.style import write_figure
     from phire.rplearn.figures.data_histogram import histogram_figure
-    from phire.rplearn.results import read_results
+    from phire.fields.result_files import read_result
 
-    write_figure(histogram_figure(read_results(results)), output)
+    write_figure(histogram_figure(read_result(results)), output)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,9 @@ import xarray as xr
 from phire import files
 from phire.evaluation.catalogue import definition
 from phire.evaluation.definitions import Definition
-from phire.evaluation.results import read_result, result_path
+from phire.evaluation.results import result_path
 from phire.evaluation.sampling_uncertainty import SamplingUncertainty, bootstrap_interval
+from phire.fields.result_files import read_result
 
 DIFFERENCES = "differences.csv"
 

@@ -19,8 +19,9 @@ from phire.evaluation.definitions import CHANNEL, LOWER, Definition
 from phire.evaluation.histograms import Bins, quantiles, wasserstein
 from phire.evaluation.nan_statistics import median_of_present
 from phire.evaluation.registry import statistic
-from phire.evaluation.results import read_result, result_path
+from phire.evaluation.results import result_path
 from phire.evaluation.spectral_scores import divided
+from phire.fields.result_files import read_result
 
 if TYPE_CHECKING:
     from phire.evaluation.figures.plan import Plan

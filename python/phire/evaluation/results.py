@@ -98,16 +98,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import xarray as xr
 
 from phire import files
-from phire.errors import InputError
-from phire.fields.guarded_file import write_netcdf
+from phire.fields.result_files import read_result, recorded_options
 
 TRUTH = "truth"
-OPTIONS = "phire_options"
 PROVENANCE = "provenance.json"
 SUMMARY = "summary.csv"
 COMMAND = "evaluation"
@@ -118,59 +115,6 @@ def result_path(output: str | os.PathLike, candidate: str, metric: str, region: 
     """Returns the path of a metric's result; ``truth`` is a candidate too."""
     name = f"{metric}.{region}.nc" if region else f"{metric}.nc"
     return Path(output) / candidate / name
-
-
-def write_result(
-    dataset: xr.Dataset,
-    path: str | os.PathLike,
-    options: Mapping[str, Any],
-    attributes: Mapping[str, Any],
-) -> None:
-    """Writes a result whole or not at all, with the options it was made by.
-
-    Args:
-        dataset: The result.
-        path: The file; see :func:`result_path`.
-        options: All that the numbers depend on.
-        attributes: Further attributes of the file.
-    """
-    dataset = dataset.assign_attrs({**attributes, OPTIONS: json.dumps(files.plain(options))})
-    # Fields compress well and need no more than their own precision.
-    encoding = {
-        name: {"zlib": True, "complevel": 1, "shuffle": True}
-        for name, variable in dataset.variables.items()
-        if variable.size > 4096 and variable.dtype.kind in "fi"
-    }
-    with files.replacing(path) as partial:
-        write_netcdf(dataset, partial, encoding)
-
-
-def read_result(path: str | os.PathLike) -> xr.Dataset:
-    """Reads a result into memory.
-
-    Raises:
-        InputError: There is none, or it is no NetCDF file.
-    """
-    if not Path(path).is_file():
-        raise InputError(f"{path} does not exist: name a file of results (NAME/METRIC.nc).")
-    try:
-        with xr.open_dataset(path, engine="netcdf4") as dataset:
-            return dataset.load()
-    except OSError as error:
-        raise InputError(f"{path} is not a NetCDF file of results ({error}).") from None
-
-
-def recorded_options(path: str | os.PathLike) -> dict[str, Any] | None:
-    """The options a file of results was made by; None where it is not there or not phire's."""
-    if not Path(path).is_file():
-        return None
-    try:
-        # Without xarray: this is asked of every file before anything is begun.
-        with h5py.File(path, "r") as file:
-            text = file.attrs.get(OPTIONS)
-    except OSError:
-        return None
-    return None if text is None else json.loads(text)
 
 
 def read_provenance(output: str | os.PathLike) -> dict[str, Any] | None:

@@ -17,10 +17,9 @@ from phire.evaluation.results import (
     SUMMARY,
     TRUTH,
     read_provenance,
-    recorded_options,
     result_path,
-    write_result,
 )
+from phire.fields.result_files import recorded_options, write_result
 
 REPORT = "report.html"
 

@@ -21,9 +21,7 @@ from phire.evaluation.chunks import Task, Work, accumulate, default_threads
 from phire.evaluation.city_statistics import count_cities
 from phire.evaluation.domain import Domain, check_name
 from phire.evaluation.pairing import AlignedSource, align
-from phire.evaluation.results import (
-    TRUTH,
-)
+from phire.evaluation.results import TRUTH
 from phire.evaluation.results_folder import Folder, ResultFile
 from phire.evaluation.site_series import nearest_points
 from phire.evaluation.summary import summarise

@@ -12,7 +12,8 @@ import xarray as xr
 
 from phire import files
 from phire.evaluation.catalogue import statistics
-from phire.evaluation.results import SUMMARY, read_result, result_path
+from phire.evaluation.results import SUMMARY, result_path
+from phire.fields.result_files import read_result
 
 
 def summarise(

@@ -23,13 +23,13 @@ from phire import files, progress
 from phire.errors import InputError
 from phire.evaluation.pairing import north_up
 from phire.fields.grid import Grid
+from phire.fields.result_files import already_made, write_result
 from phire.fields.time import TimeAxis
 from phire.jetstream.index import DAY, jet_latitude, low_pass
 from phire.jetstream.regression import integral_time, probe
 from phire.jetstream.sectors import columns_of, cut_sectors, sector_winds
 from phire.rplearn.field_features import channel_places, chunks, feature_grid
 from phire.rplearn.metric import LearnedMetric
-from phire.rplearn.results import already_made, write_results
 
 PREDICTORS = ("low-pass", "instantaneous")
 
@@ -154,10 +154,10 @@ def probe_jet(
         "held_out": held_out, "every_hours": every_hours, "components": components, "seed": seed,
     }  # fmt: skip
     if already_made(output, options, overwrite):
-        from phire.rplearn.results import read_results
+        from phire.fields.result_files import read_result
 
         progress.say(f"{output} is already made by this command.")
-        return read_results(output)
+        return read_result(output)
     _check_options(held_out, predictors, sectors)
     loaded = LearnedMetric.load(metric)
     with open_source(source) as file:
@@ -190,7 +190,7 @@ def probe_jet(
         gap=cutoff_days,
     )
     result = _with_index(result, samples, training).assign_coords(time=time)
-    write_results(result, output, options)
+    write_result(result, output, options)
     return result
 
 

@@ -17,7 +17,7 @@ from phire.errors import InputError
 from phire.evaluation.pairing import north_up
 from phire.fields.grid import Grid
 from phire.fields.normalization import Normalization
-from phire.rplearn.results import already_made, write_results
+from phire.fields.result_files import already_made, write_result
 
 SEASONS = {"DJF": (12, 1, 2), "MAM": (3, 4, 5), "JJA": (6, 7, 8), "SON": (9, 10, 11)}
 MEASURES = ("probability", "accuracy", "top_3_accuracy", "entropy")
@@ -139,7 +139,7 @@ def certainty_maps(
             batch_size=batch_size,
             name=str(source),
         )
-    write_results(result, output, options)
+    write_result(result, output, options)
 
 
 def sliding_certainty(

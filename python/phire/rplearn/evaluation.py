@@ -15,10 +15,10 @@ import xarray as xr
 from phire import files, progress
 from phire.errors import InputError
 from phire.fields.normalization import Normalization
+from phire.fields.result_files import already_made, read_result, write_result
 from phire.rplearn.calibration import lag_scores
 from phire.rplearn.lag_statistics import LagStatistics, add_scales, pixel_measures
 from phire.rplearn.metric_description import METRIC_FILE, read_metric_file
-from phire.rplearn.results import already_made, read_results, write_results
 
 HISTOGRAM_BINS = 200
 SCORES = ("cross_entropy", "accuracy", "top_3_accuracy", "expected_calibration_error")
@@ -370,8 +370,8 @@ def _kept(
 ) -> xr.Dataset:
     """A result file's contents; made first, if it is not there by the same options."""
     if not already_made(path, options, overwrite):
-        write_results(make(), path, options)
-    return read_results(path)
+        write_result(make(), path, options)
+    return read_result(path)
 
 
 def _best(results: Mapping[int, xr.Dataset]) -> int:
@@ -439,4 +439,4 @@ def _write_metric(
     )
     with files.replacing(output) as partial:
         metric.write(partial)
-        write_results(table, partial / "lag.nc", {})
+        write_result(table, partial / "lag.nc", {})

@@ -13,11 +13,11 @@ import xarray as xr
 from phire import files, progress
 from phire.errors import InputError
 from phire.evaluation.pairing import align, north_up
+from phire.fields.result_files import already_made, read_result, write_result
 from phire.fields.source import Source, TimeSelection
 from phire.rplearn.frechet import frechet_distance
 from phire.rplearn.input_checks import check_units
 from phire.rplearn.metric import LearnedMetric
-from phire.rplearn.results import already_made, read_results, write_results
 from phire.rplearn.xarray_fields import feature_grid
 
 # Bytes of fields read at once.
@@ -334,7 +334,7 @@ def measure_distances(
         if path not in wanted:
             progress.say(f"{path} is already made by this command.")
     if outputs and not wanted:
-        return read_results(outputs[0]).drop_vars("learned_distance_map", errors="ignore")
+        return read_result(outputs[0]).drop_vars("learned_distance_map", errors="ignore")
     loaded = LearnedMetric.load(metric)
     found = []
     with open_source(truth) as reference:
@@ -356,5 +356,5 @@ def measure_distances(
     together = together.assign_coords(candidate=list(candidates))
     distances = together.drop_vars("learned_distance_map", errors="ignore")
     for path in wanted:
-        write_results(together if path == map_output else distances, path, options)
+        write_result(together if path == map_output else distances, path, options)
     return distances

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from phire.errors import InputError
 from phire.fields.normalization import Normalization
+from phire.fields.result_files import read_result
 from phire.rplearn.input_checks import check_units
-from phire.rplearn.results import read_results
 from phire.training import open_run
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Representation:
     def evaluated(self) -> dict[int, Any]:
         """Results of rplearn-eval by epoch."""
         files = sorted((self.path / "evaluation").glob("epoch-*.nc"))
-        return {int(file.stem.split("-")[1]): read_results(file) for file in files}
+        return {int(file.stem.split("-")[1]): read_result(file) for file in files}
 
     def check_fields(self, channels: Any, units: Any, what: str) -> None:
         """Refuses fields of other channels or units than trained on.

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from phire.errors import InputError
 from phire.evaluation.figures.style import candidate_styles, legend_below, new_figure, styled
-from phire.rplearn.results import read_results
+from phire.fields.result_files import read_result
 
 
 @styled
@@ -71,5 +71,5 @@ def read_named(given: Sequence[str]) -> dict[str, xr.Dataset]:
             name, path = Path(text).parent.name or text, text
         if name in opened:
             raise InputError(f"two results are named {name!r}: name them, NAME=FILE.")
-        opened[name] = read_results(path)
+        opened[name] = read_result(path)
     return opened

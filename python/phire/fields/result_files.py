@@ -1,0 +1,84 @@
+"""NetCDF files of results that keep the options they were made by."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import xarray as xr
+
+from phire import files
+from phire.errors import InputError
+from phire.fields.guarded_file import write_netcdf
+from phire.fields.output import require_netcdf_name
+
+OPTIONS = "phire_options"
+"""Attribute with the options, as JSON."""
+
+
+def write_result(
+    dataset: xr.Dataset,
+    path: str | os.PathLike,
+    options: Mapping[str, Any],
+    attributes: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes a result whole or not at all, with the options it was made by.
+
+    Args:
+        dataset: The result.
+        path: The file.
+        options: All that the numbers depend on.
+        attributes: Further attributes of the file.
+    """
+    recorded = {OPTIONS: json.dumps(files.plain(options))}
+    dataset = dataset.assign_attrs({**(attributes or {}), **recorded})
+    # Fields compress well and need no more than their own precision.
+    encoding = {
+        name: {"zlib": True, "complevel": 1, "shuffle": True}
+        for name, variable in dataset.variables.items()
+        if variable.size > 4096 and variable.dtype.kind in "fi"
+    }
+    with files.replacing(path) as partial:
+        write_netcdf(dataset, partial, encoding)
+
+
+def read_result(path: str | os.PathLike) -> xr.Dataset:
+    """Reads a result into memory.
+
+    Raises:
+        InputError: There is none, or it is no NetCDF file.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{path} does not exist: name a file of results (NAME/METRIC.nc).")
+    try:
+        with xr.open_dataset(path, engine="netcdf4") as dataset:
+            return dataset.load()
+    except OSError as error:
+        raise InputError(f"{path} is not a NetCDF file of results ({error}).") from None
+
+
+def recorded_options(path: str | os.PathLike) -> dict[str, Any] | None:
+    """Returns the options a result was made by; None where it is missing or not phire's."""
+    if not Path(path).is_file():
+        return None
+    try:
+        # Without xarray: an evaluation asks this of every file before it begins.
+        with h5py.File(path, "r") as file:
+            text = file.attrs.get(OPTIONS)
+    except OSError:
+        return None
+    return None if text is None else json.loads(text)
+
+
+def already_made(path: str | os.PathLike, options: Mapping[str, Any], overwrite: bool) -> bool:
+    """Tells if a result exists and was made by the same options; see ``files.already_made``.
+
+    Raises:
+        InputError: The name does not end with .nc, or the file was made by other options.
+    """
+    require_netcdf_name(path)
+    return files.already_made(path, recorded_options(path), options, overwrite)
