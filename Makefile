@@ -1,9 +1,10 @@
-# Two commands for a newcomer: `make demo` runs the whole pipeline, `make test` the whole test suite.
+# Two commands for a newcomer: `make demo` runs the whole pipeline, `make test` the test suite without
+# its longest parts; `make test-all` runs these too.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: environment demo dist check-dist docs test lint clean
+.PHONY: environment demo dist check-dist docs test test-slow test-all test-oldest lint clean
 
 environment: $(VENV)/.complete
 
@@ -26,7 +27,17 @@ docs: environment
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 test: environment lint docs
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+# What takes longer: whole pipelines on real files, the examples of the docs, training in processes.
+test-slow: environment
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
+
+test-all: test test-slow
+
+# A quick part of the suite with the oldest versions of all dependencies that setup.py allows.
+test-oldest:
+	bash scripts/test_oldest_versions.sh .venv-oldest
 
 lint: environment
 	$(BIN)/ruff check .
@@ -43,4 +54,4 @@ check-dist: dist
 	bash scripts/check_distribution.sh dist
 
 clean:
-	rm -rf demo build dist
+	rm -rf demo build dist .venv-oldest

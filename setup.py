@@ -11,6 +11,7 @@ EXTRAS = {
     "maps": ["cartopy>=0.23"],
     "cuda": ["tensorflow[and-cuda]>=2.18"],
 }
+EXTRAS["versions"] = ["hypothesis>=6.100", "pytest>=8", "pytest-timeout>=2.3"]
 EXTRAS["notebooks"] = ["ipykernel>=6.29", "nbclient>=0.10", "nbformat>=5.10"]
 EXTRAS["docs"] = [
     "mkdocs-click>=0.8",
@@ -27,12 +28,10 @@ EXTRAS["test"] = [
     "axe-playwright-python>=0.1.7",
     "build>=1.2",
     "gstools>=1.6",
-    "hypothesis>=6.100",
+    *EXTRAS["versions"],
     "import-linter>=2.0",
     "jax>=0.4.30",
     "pysteps>=1.10",
-    "pytest>=8",
-    "pytest-timeout>=2.3",
     "pytest-xdist>=3.5",
     "ruff>=0.6",
     "scikit-image>=0.24",

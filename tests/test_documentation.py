@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from pathlib import Path
 
 import click
 import pytest
@@ -33,8 +34,9 @@ def test_a_command_line_is_understood(line, monkeypatch):
         pytest.skip("it has variables of the shell, or is abridged")
     monkeypatch.setattr(CheckedPath, "convert", click.Path.convert)  # the files are the reader's
     command, name, words = command_of(line)
+    assert isinstance(command, click.Command)
     if "--help" not in words:
-        command.make_context(name, words)
+        assert command.make_context(name, words).info_name == name
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +55,9 @@ def test_a_whole_example_runs(block, folder, monkeypatch):
     for line in block:
         command, name, words = command_of(line)
         command.main([*words, "--quiet"], prog_name=name, standalone_mode=False)
+        given = command.make_context(name, words).params
+        paths = [given[key] for key in ("output", "out", "run", "records") if given.get(key)]
+        assert all(Path(path).exists() for path in paths), line
 
 
 @pytest.mark.slow

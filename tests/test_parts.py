@@ -182,6 +182,7 @@ def test_splitting_keeps_every_character(pieces):
 def test_network_names_need_no_keras():
     script = (
         "import sys; from phire.networks import network; "
-        "network.parts(); assert 'keras' not in sys.modules"
+        "network.parts(); print('keras' in sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", script], check=True)
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+    assert done.stdout == b"False\n"

@@ -63,6 +63,10 @@ class Registry:
 
         return register
 
+    def unregister(self, name: str) -> None:
+        """Removes a part that was registered outside the packages, such as in a notebook."""
+        del self._functions[name]
+
     def within(self, package: str) -> Registry:
         """Returns the registry of those parts that one of the packages defines."""
         chosen = Registry(self.kind, package)

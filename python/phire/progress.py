@@ -40,6 +40,11 @@ def quiet(silent: bool = True) -> Iterator[None]:
         _quiet.reset(token)
 
 
+def is_quiet() -> bool:
+    """Tells if nothing is said: the block is within :func:`quiet`."""
+    return _quiet.get()
+
+
 @contextlib.contextmanager
 def collected() -> Iterator[list[str]]:
     """Within the block, lines for the user are collected in the list yielded, not printed."""

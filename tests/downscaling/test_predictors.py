@@ -237,6 +237,13 @@ def test_a_downscaler_is_fitted_to_xarray(folder, tmp_path):
     assert ensemble["tas"].shape == (4, 2, 16, 24)
     assert float(ensemble["tas"].std("member").mean()) > 0
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert ".run." not in (tmp_path / "run" / "config.yaml").read_text()
+    history = (tmp_path / "run" / "training.csv").stat()
+    again = {"predictors": coarse, "static": maps, "out": tmp_path / "run", **options}
+    Downscaler.fit(fine, **again)
+    assert (tmp_path / "run" / "training.csv").stat() == history
+    with pytest.raises(InputError, match="the content of xarray data has changed"):
+        Downscaler.fit(fine + 1, **again)
     with pytest.raises(InputError, match="nonsense is no option of a fit"):
         Downscaler.fit(fine, out=tmp_path / "other", nonsense=1)
     with pytest.raises(InputError, match="static is a int"):

@@ -24,7 +24,7 @@ def largest_error():
     for cached in (catalogue.statistics, catalogue._definitions):
         cached.cache_clear()
     yield
-    del registry.registry._functions["largest_error"]
+    registry.registry.unregister("largest_error")
     for cached in (catalogue.statistics, catalogue._definitions):
         cached.cache_clear()
 

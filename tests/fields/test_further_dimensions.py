@@ -40,28 +40,35 @@ def test_members_by_their_standard_name(tmp_path):
         np.testing.assert_array_equal(source.read([1])[0, ..., 0], fields[1, 1])
 
 
-def refused(path, said, **options):
-    with pytest.raises(InputError, match=said):
+def refusal(path, **options):
+    """The message with which a file is refused."""
+    with pytest.raises(InputError) as caught:
         open_source(path, **options)
+    return str(caught.value)
 
 
 def test_members_are_listed_where_none_or_another_is_named(tmp_path):
-    write(tmp_path / "a.nc")
-    refused(tmp_path / "a.nc", "holds 3 members along number: choose one by --member, of 0, 1, 5")
-    refused(tmp_path / "a.nc", "has no member 2 along number", member=2)
-    refused(tmp_path / "a.nc", "--member 1: .* have no members", variables=["msl"], member=1)
+    path = tmp_path / "a.nc"
+    write(path)
+    listed = "holds 3 members along number: choose one by --member, of 0, 1, 5"
+    assert listed in refusal(path)
+    assert "has no member 2 along number" in refusal(path, member=2)
+    alone = refusal(path, variables=["msl"], member=1)
+    assert alone.startswith("--member 1: ")
+    assert "have no members" in alone
 
 
 def test_levels_and_other_dimensions_are_told_apart(tmp_path):
     write(tmp_path / "a.nc", "plev", (50000.0, 85000.0))
-    refused(tmp_path / "a.nc", "2 levels along plev: choose one by --level, of 50000, 85000, or "
-            "choose msl by --variables")  # fmt: skip
+    listed = "2 levels along plev: choose one by --level, of 50000, 85000, or choose msl by"
+    assert listed in refusal(tmp_path / "a.nc")
     write(tmp_path / "b.nc", "quantile", (0.1, 0.5, 0.9), extra=False)
-    refused(
-        tmp_path / "b.nc", r"3 elements along quantile: choose one by --level, of 0.1, 0.5, 0.9\."
-    )
+    listed = "3 elements along quantile: choose one by --level, of 0.1, 0.5, 0.9."
+    assert listed in refusal(tmp_path / "b.nc")
     write(tmp_path / "c.nc", "lev", (np.nan, np.nan))
-    refused(tmp_path / "c.nc", "whose values are no numbers .* or choose msl by --variables")
+    unnamed = refusal(tmp_path / "c.nc")
+    assert "whose values are no numbers" in unnamed
+    assert "or choose msl by --variables" in unnamed
 
 
 def test_a_field_without_time_is_one_instant(tmp_path):
@@ -80,4 +87,4 @@ def test_a_map_beside_moving_fields_is_read_where_it_alone_is_wanted(tmp_path):
     write(tmp_path / "a.nc")
     with open_source(tmp_path / "a.nc", ["orog"]) as source:
         assert source.read([0]).shape == (1, 3, 4, 1)
-    refused(tmp_path / "a.nc", "no variable 'orog'", variables=["msl", "orog"])
+    assert "no variable 'orog'" in refusal(tmp_path / "a.nc", variables=["msl", "orog"])

@@ -10,6 +10,7 @@ import time
 import pytest
 
 import pipeline
+from phire import progress
 from phire.errors import InputError, WorkError
 from phire.evaluation.report.score_tables import printed
 from phire.pipeline import plan_pipeline, run_pipeline
@@ -201,6 +202,13 @@ def test_two_runs_of_one_directory_exclude_one_another(study):
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(InputError, match="in use by another phire run"):
             run_pipeline(study)
+
+
+def test_a_quiet_run_says_nothing(study, capfd):
+    with progress.quiet():
+        run_pipeline(study)
+    assert capfd.readouterr().err == ""
+    assert set(states(study).values()) == {"done"}
 
 
 def test_a_dry_run_prints_the_graph_and_makes_nothing(study):

@@ -12,12 +12,17 @@ from typing import Any
 
 import xarray as xr
 
+from phire.downscaling.run_inputs import inputs_without_paths
 from phire.downscaling.training import train_generator
 from phire.errors import InputError
 from phire.fields import open_source
+from phire.files import fingerprint, plain
 from phire.records import write_downscaling_records
+from phire.records.manifest import Manifest
 from phire.training import Run, train
 
+DATA = "xarray data"
+"""Name of the records in the configuration of a run, instead of a temporary path."""
 INNER = {"build", "phases", "run", "options", "validation", "monitor", "callbacks"}
 """Arguments of :func:`phire.training.train` that :func:`train_generator` gives itself."""
 
@@ -37,7 +42,9 @@ def fit(
         InputError: An option is unknown, something is no dataset, or the data do not fit.
     """
     of_records = _names(write_downscaling_records) - {"store", "output", *given}
-    of_training = (_names(train_generator) | (_names(train) - INNER)) - {"records", "out", "loop"}
+    of_training = (_names(train_generator) | (_names(train) - INNER)) - {
+        "records", "out", "loop", "origin",
+    }  # fmt: skip
     unknown = sorted({*options} - of_records - of_training)
     if unknown:
         raise InputError(
@@ -54,11 +61,33 @@ def fit(
         chosen = {name: value for name, value in options.items() if name in of_records}
         chosen.pop("overwrite", None)
         records, held_out = _write_records(Path(folder), fine, validation, {**files, **chosen})
+        origin = _origin(Path(folder), records, chosen, temporary=held_out != validation)
         theirs = {
             name: value for name, value in options.items()
             if name in of_training and (name in ("seed", "overwrite") or name not in of_records)
         }  # fmt: skip
-        return train_generator(records, out, validation=held_out, **theirs)
+        return train_generator(records, out, validation=held_out, origin=origin, **theirs)
+
+
+def _origin(
+    folder: Path, records: Path, options: Mapping[str, Any], temporary: bool
+) -> dict[str, Any]:
+    """Returns what the run's configuration says of its records, the same for the same data.
+
+    Args:
+        folder: The temporary folder, which holds the data as NetCDF.
+        records: The records in it.
+        options: Options of the records.
+        temporary: The records to validate on lie there, too.
+    """
+    data = [fingerprint(path) for path in sorted(folder.glob("*.nc"))]
+    found = {
+        "records": DATA,
+        "records_fingerprint": data,
+        "records_options": plain(options),
+        "inputs": inputs_without_paths(Manifest.load(records)),
+    }
+    return {**found, "validation": DATA} if temporary else found
 
 
 def _write_records(

@@ -13,6 +13,15 @@ INPUTS = (
 """Options of phire-data that name inputs, or say how they are brought to the blocks."""
 
 
+PATHS = ("store", "low", "predictors", "auxiliary", "static", "stations")
+"""Those of them that are paths."""
+
+
+def inputs_without_paths(manifest: Manifest) -> dict[str, Any]:
+    """Returns what records were made of, where the files will not stay."""
+    return {name: value for name, value in recorded_inputs(manifest).items() if name not in PATHS}
+
+
 def recorded_inputs(manifest: Manifest) -> dict[str, Any]:
     """Returns what records were made of, by the names of phire-data's options."""
     options = manifest.options or {}

@@ -117,6 +117,8 @@ class Task:
                 f"network {self.network} gives back the fine field that it is given: train it by "
                 "--objective vqvae."
             )
+        if self.shapes.margin and not autoencoder:
+            _check_size(made, self.network, shapes)
         if self.conserve:
             low = self.schema.arrays["low"].normalization
             made = conserving(
@@ -135,6 +137,31 @@ class Task:
         if self.trainable:
             _fine_tune(made, self.trainable)
         return made
+
+
+def _check_size(network: keras.Model, name: str, shapes: Shapes) -> None:
+    """Refuses a network that keeps the margin of its coarse fields, before it is trained.
+
+    Raises:
+        InputError: Its output is not of the targets' size.
+    """
+    lead = () if shapes.window is None else (shapes.window,)
+    sizes = {}
+    for tensor in network.inputs:
+        known = (*lead, *(shapes.low if tensor.name.startswith("low") else shapes.high))
+        free = tensor.shape[1:]
+        sizes[tensor.name] = (1, *(b if a is None else a for a, b in zip(free, known)))
+    try:
+        found = tuple(network.compute_output_shape(sizes)[-3:-1])
+    except ValueError:  # the maps on the fine grid have another size than what they are joined to
+        found = None
+    if found != shapes.high[:2]:
+        size = "other sizes" if found is None else f"{found[0]} × {found[1]} points"
+        raise InputError(
+            f"network {name} makes fields of {size} from patches with a margin of {shapes.margin}, "
+            f"but the targets have {shapes.high[0]} × {shapes.high[1]} points: let it cut the "
+            "margin off before it enlarges (phire.networks.blocks.joining.without_margin)."
+        )
 
 
 def _row_areas(schema: SampleSchema) -> np.ndarray | None:

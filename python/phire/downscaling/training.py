@@ -67,6 +67,7 @@ def train_generator(
     statistics: str | os.PathLike | None = None,
     channels: Sequence[str] | None = None,
     fold: tuple[int, int] | None = None,
+    origin: Mapping[str, Any] | None = None,
     seed: int = 0,
     devices: str = "auto",
     **loop: Any,
@@ -103,6 +104,8 @@ def train_generator(
             :func:`phire.records.open_records`.
         fold: (number, of how many): the part of the records' times to leave out; see
             :func:`phire.downscaling.fold_training.train_with_folds`.
+        origin: Entries of the configuration in place of the paths and fingerprints of records that
+            are temporary.
         seed, devices, **loop: See :func:`phire.training.train`: ``ema``, ``clip_norm``,
             ``precision``, ``jit``, ``deterministic``, ``overwrite`` ….
 
@@ -160,7 +163,7 @@ def train_generator(
             functools.partial(_build, objective, objective_options, task, pretrained),
             phases,
             run=out,
-            options={**given, **further},
+            options={**given, **further, **(origin or {})},
             validation=held_out and functools.partial(_validation_batches, held_out, batch_size),
             monitor="loss" if held_out is None else SELECTIONS[select],
             seed=seed,

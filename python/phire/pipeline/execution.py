@@ -137,8 +137,9 @@ def _run(
                 overwrites = planned[name].state == records.CHANGED
                 progress.say(f"\n$ {shlex.join(stage.command_line)}")
                 future = executor.submit(
-                    run_stage, directory.absolute(), stage, os.getcwd(), overwrites, log, stop
-                )
+                    run_stage, directory.absolute(), stage, os.getcwd(), overwrites, log, stop,
+                    quiet=log is None and progress.is_quiet(),
+                )  # fmt: skip
                 running[future] = name
             ended, _ = concurrent.futures.wait(
                 running, timeout=1, return_when=concurrent.futures.FIRST_COMPLETED
@@ -184,6 +185,7 @@ def run_stage(
     overwrites: bool,
     log: Path | None,
     stop: Path,
+    quiet: bool = False,
 ) -> str:
     """Runs one stage's command and records it.
 
@@ -194,6 +196,7 @@ def run_stage(
         overwrites: An output of other options is there.
         log: File for what the command prints; None leaves it to this process's streams.
         stop: The command is ended when this file appears, wherever it runs.
+        quiet: The command is told to say nothing but errors.
 
     Returns:
         Why it failed; empty if it did not.
@@ -204,7 +207,7 @@ def run_stage(
     begun = before is not None and not before["finished"] and before["overwrites"]
     records.write(directory, stage, finished=False, overwrites=overwrites or begun)
     started = time.monotonic()
-    plain = [*executable(stage.command), *stage.words]
+    plain = [*executable(stage.command), *(["--quiet"] if quiet else []), *stage.words]
     replacing = [*plain, *(["--overwrite"] if can_overwrite(find_command(stage.command)) else [])]
     for words in [replacing] if overwrites else [plain, replacing] if begun else [plain]:
         status = _call(words, working_directory, log, stop)

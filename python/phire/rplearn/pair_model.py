@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -62,14 +63,16 @@ class PairModel:
     def _head_of(network: keras.Model, encoder: keras.Model) -> keras.Model:
         # What follows the encoder, as a model of the two feature maps: these are then computed
         # once for the logits and for the distances.
-        features = {}
-        for layer in network.layers:
-            if layer is encoder or isinstance(layer, keras.layers.InputLayer):
-                continue
-            for tensor in keras.tree.flatten(layer.input):
-                if tensor._keras_history.operation is encoder:
-                    features[tensor._keras_history.node_index] = tensor
-        return keras.Model([features[index] for index in sorted(features)], network.outputs[0])
+        features = []
+
+        def call(layer: keras.Layer, *arguments: Any, **options: Any) -> Any:
+            if layer is not encoder:
+                return layer(*arguments, **options)
+            features.append(keras.Input(encoder.output_shape[1:]))
+            return features[-1]
+
+        same = keras.models.clone_model(network, clone_function=lambda x: x, call_function=call)
+        return keras.Model(features, same.outputs[0])
 
     def _run(self, first: tf.Tensor, second: tf.Tensor) -> tuple:
         *features_1, last_1 = self._features(first, training=False)

@@ -11,13 +11,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from phire.errors import WorkError
+from phire.training.gradient_reduction import reduce_and_apply
 
 Batch = Mapping[str, tf.Tensor]
 Scalars = dict[str, tf.Tensor]
-
-REDUCTION = "_all_reduce_sum_gradients"
-"""Keras's own reduction, within ``Optimizer.apply`` and after clipping."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,28 +145,6 @@ def minimise(
 def scaled(optimizer: keras.optimizers.Optimizer, loss: tf.Tensor) -> tf.Tensor:
     """The loss as the optimizer wants it differentiated (scaled up under float16)."""
     return optimizer.scale_loss(loss)
-
-
-def reduce_and_apply(
-    optimizer: keras.optimizers.Optimizer, gradients: Sequence[tf.Tensor], variables: Sequence[Any]
-) -> None:
-    """Averages gradients over the replicas, then clips and applies them.
-
-    Keras clips each replica's gradients and sums afterwards, which is another update than that of
-    one device on the whole batch.
-    """
-    replicas = tf.distribute.get_replica_context()
-    if replicas.num_replicas_in_sync > 1:
-        gradients = replicas.all_reduce(tf.distribute.ReduceOp.MEAN, list(gradients))
-        inner = getattr(optimizer, "inner_optimizer", optimizer)
-        if not hasattr(inner, REDUCTION):
-            raise WorkError(
-                f"Keras {keras.__version__} reduces gradients in a way that phire does not know: "
-                "train on one device, or with Keras 3.15."
-            )
-        # They are reduced: what is left to Keras is to unscale, clip and apply them.
-        setattr(inner, REDUCTION, list)
-    optimizer.apply(gradients, variables)
 
 
 def learning_rate_of(optimizer: keras.optimizers.Optimizer) -> float:
