@@ -9,10 +9,10 @@ from matplotlib.image import imread
 
 from phire.cli.plot import main
 from phire.evaluation.figures.training_curves import training_figure
+from phire.fields.result_files import write_result
 from phire.rplearn.calibration import lag_scores
 from phire.rplearn.figures.confusion_matrix import confusion_figure
 from phire.rplearn.figures.lag_distance import lag_figure
-from phire.fields.result_files import write_result
 
 LAGS = np.arange(1, 9)
 

@@ -73,8 +73,8 @@ def training_curves(run, output):
 def confusion_matrix(results, output, step_hours):
     """Predicted against true lags, from RUN/evaluation/epoch-NNNN.nc."""
     from phire.evaluation.figures.style import write_figure
-    from phire.rplearn.figures.confusion_matrix import confusion_figure
     from phire.fields.result_files import read_result
+    from phire.rplearn.figures.confusion_matrix import confusion_figure
 
     write_figure(confusion_figure(read_result(results), step_hours), output)
 
@@ -84,8 +84,8 @@ def confusion_matrix(results, output, step_hours):
 def lag_distance(results, output, step_hours):
     """Learned distance and pixel measures against the lag, from METRIC/lag.nc."""
     from phire.evaluation.figures.style import write_figure
-    from phire.rplearn.figures.lag_distance import lag_figure
     from phire.fields.result_files import read_result
+    from phire.rplearn.figures.lag_distance import lag_figure
 
     write_figure(lag_figure(read_result(results), step_hours), output)
 
@@ -107,8 +107,8 @@ def encoder_comparison(results, output, step_hours):
 def certainty_map(results, output, group):
     """Where a network tells the lag for sure, from a file of rplearn-certainty."""
     from phire.evaluation.figures.style import write_figure
-    from phire.rplearn.figures.certainty_map import certainty_figure
     from phire.fields.result_files import read_result
+    from phire.rplearn.figures.certainty_map import certainty_figure
 
     write_figure(certainty_figure(read_result(results), group), output)
 
@@ -117,8 +117,8 @@ def certainty_map(results, output, group):
 def data_histogram(results, output):
     """Values of the data, z-scored and normalised, from RUN/evaluation/pixels.nc."""
     from phire.evaluation.figures.style import write_figure
-    from phire.rplearn.figures.data_histogram import histogram_figure
     from phire.fields.result_files import read_result
+    from phire.rplearn.figures.data_histogram import histogram_figure
 
     write_figure(histogram_figure(read_result(results)), output)
 
