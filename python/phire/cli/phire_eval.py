@@ -84,6 +84,23 @@ class _Candidate(CheckedPath):
 @click.option("--site", "sites", multiple=True, metavar="NAME=LAT,LON",
               help="A place whose series is drawn and scored, in degrees, or a CSV file of such "
               "(name, latitude, longitude).")  # fmt: skip
+@click.option(
+    "--stations",
+    type=click.Path(),
+    default=None,
+    metavar="FILE.csv",
+    help="Observations that are the truth at their points: a row a station and time, the "
+    "columns station,time,latitude,longitude, perhaps elevation (m), and channels.",
+)
+@click.option(
+    "--station-points",
+    type=click.Choice(["nearest", "bilinear"]),
+    default="nearest",
+    help="The way from grid points to stations.",
+)
+@click.option("--orography", type=click.Path(), default=None, metavar="FILE[:NAME]",
+              help="Height of the grid's surface, to name the difference to the "
+              "stations'.")  # fmt: skip
 @click.option("--by", type=CommaSeparated(name="hour,month,season"), default=(),
               help="The numbers of the table also by hour, month or season.")  # fmt: skip
 @click.option("--uncertainty", is_flag=True,
@@ -114,7 +131,7 @@ class _Candidate(CheckedPath):
 @click.option("--report/--no-report", default=True, help="Draw the figures, write the report.")
 def main(
     truth, candidates, output, compared, climatology, learned, variables, lags, scale, minimum,
-    members, **options,
+    members, orography, **options,
 ):  # fmt: skip
     """Evaluate candidates against TRUTH (a store, NetCDF, Zarr or GRIB file)."""
     from phire import files
@@ -168,6 +185,8 @@ def main(
         functions["learned_distance"] = metric.distance
         functions["learned_features"] = lambda fields: metric.features(fields).mean(axis=(1, 2))
         origins["--learned"] = _origin(files, learned)
+    if orography is not None:
+        functions["orography"] = _one_map(orography)
     if climatology is not None:
         origins["--climatology"] = _origin(files, climatology)
         functions["climatology"] = open_fields(climatology, variables)
@@ -182,6 +201,21 @@ def main(
         **functions,
         **options,
     )
+
+
+def _one_map(text):
+    """The map of ``--orography FILE[:NAME]``."""
+    from phire.errors import InputError
+    from phire.fields.opening import split_names
+    from phire.fields.static_maps import open_maps
+
+    path, names = split_names(text)
+    maps = open_maps(path, names, "--orography")
+    if len(maps.channels) > 1:
+        raise InputError(
+            f"--orography {text} holds {', '.join(maps.channels)}: name one as FILE:NAME."
+        )
+    return maps
 
 
 def _is_run(spec):

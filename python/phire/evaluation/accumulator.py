@@ -32,6 +32,7 @@ from phire.fields.units import power
 if TYPE_CHECKING:
     from phire.evaluation.figures.plan import Plan
     from phire.evaluation.figures.reading import ResultsFolder
+    from phire.evaluation.station_observations import StationObservations
 
 LAGS = (25.0, 50.0, 100.0, 200.0, 300.0, 500.0, 1000.0)
 """Distances of the semivariogram by default, km."""
@@ -234,6 +235,7 @@ class Setting:
         learned: Callables that the statistics of learned features use, by name.
         thresholds: Of events, in the units of each channel named.
         sites: Latitude and longitude in degrees of named places.
+        stations: Observations at stations; None where there are none.
         grouped: Names of the statistics that are taken by groups of times; if empty, the default
             set.
     """
@@ -255,6 +257,7 @@ class Setting:
     learned: Mapping[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
     thresholds: Mapping[str, tuple[float, ...]] = dataclasses.field(default_factory=dict)
     sites: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    stations: StationObservations | None = None
     grouped: tuple[str, ...] = ()
 
     @property

@@ -24,6 +24,7 @@ from phire.evaluation.pairing import AlignedSource, align
 from phire.evaluation.results import TRUTH
 from phire.evaluation.results_folder import Folder, ResultFile
 from phire.evaluation.site_series import nearest_points
+from phire.evaluation.station_observations import read_observations
 from phire.evaluation.summary import summarise
 from phire.evaluation.truth_climatology import climatology_of
 from phire.evaluation.truth_facts import MeanMap, TruthFacts
@@ -52,6 +53,9 @@ def evaluate(
     wind: tuple[str, str] | None = None,
     thresholds: Mapping[str, Sequence[float]] | None = None,
     sites: Mapping[str, tuple[float, float]] | None = None,
+    stations: str | os.PathLike | None = None,
+    station_points: str = "nearest",
+    orography: Source | None = None,
     by: Sequence[str] = (),
     uncertainty: bool = False,
     lags: Sequence[float] = LAGS,
@@ -91,6 +95,10 @@ def evaluate(
         thresholds: By channel, values in its units above which events are counted, besides the
             quantiles of the truth.
         sites: Latitude and longitude in degrees of places at which series are taken, by name.
+        stations: CSV of observations, the truth at their points; see
+            :func:`phire.evaluation.station_observations.read_observations`.
+        station_points: ``nearest`` or ``bilinear``: the way from grid points to stations.
+        orography: Height of the grid's surface in metres, for the difference to the stations'.
         by: ``hour``, ``month``, ``season``: the numbers of the table over these groups of times.
         uncertainty: Take intervals of all numbers by a block bootstrap in time, and tell which
             candidates differ.
@@ -150,6 +158,7 @@ def evaluate(
         standard_names=aligned.standard_names,
         thresholds=_checked_thresholds(thresholds or {}, aligned.channels),
         sites=dict(sites or {}),
+        stations=read_observations(stations, aligned, points=station_points, orography=orography),
     )
     settings = [dataclasses.replace(setting, domain=domain) for domain in domains]
     groups = [f"by_{name}" for name in by] + (["uncertainty"] if uncertainty else [])
@@ -184,6 +193,8 @@ def evaluate(
         nearest_points(aligned.grid, setting.sites)  # refuses sites outside
     if setting.sites:
         base["sites"] = {name: list(place) for name, place in setting.sites.items()}
+    if setting.stations:
+        base["stations"] = [setting.stations.points, *setting.stations.origin]
     if setting.thresholds:
         base["thresholds"] = {name: list(found) for name, found in setting.thresholds.items()}
     folder = Folder(output, base, sources, places)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,11 +18,12 @@ import numpy as np
 import xarray as xr
 
 from phire.errors import InputError, naming_arguments
-from phire.evaluation.accumulator import LAGS, Setting
+from phire.evaluation.accumulator import LAGS, Facts, Setting
 from phire.evaluation.catalogue import statistics
 from phire.evaluation.chunks import Task, Work, default_threads, measure_chunk
 from phire.evaluation.domain import Domain
-from phire.evaluation.pairing import align
+from phire.evaluation.pairing import AlignedSource, align
+from phire.evaluation.station_observations import read_observations
 from phire.evaluation.truth_climatology import climatology_of
 from phire.evaluation.truth_facts import MeanMap, TruthFacts
 from phire.fields.ensemble import as_source
@@ -46,6 +48,9 @@ def measure(
     thresholds: Mapping[str, Sequence[float]] | None = None,
     grouped: Sequence[str] = (),
     sites: Mapping[str, tuple[float, float]] | None = None,
+    stations: str | os.PathLike | None = None,
+    station_points: str = "nearest",
+    orography: Any = None,
 ) -> xr.Dataset:
     """Any statistic by its name, of the truth alone or of a candidate against it.
 
@@ -65,6 +70,8 @@ def measure(
         thresholds: By channel, values in its units above which events are counted.
         grouped: Statistics whose numbers ``by_season`` and the like take; the default set if empty.
         sites: Latitude and longitude in degrees of places, for ``sites``.
+        stations: CSV of observations, for ``stations``; ``station_points`` and ``orography`` as for
+            :func:`evaluate`.
 
     Returns:
         The variables of ``NAME.nc``.
@@ -99,6 +106,12 @@ def measure(
         thresholds={channel: tuple(found) for channel, found in (thresholds or {}).items()},
         grouped=tuple(grouped),
         sites=dict(sites or {}),
+        stations=read_observations(
+            stations,
+            aligned,
+            points=station_points,
+            orography=None if orography is None else as_source(orography),
+        ),
     )
     reason = kind.refusal(setting)
     if not kind.takes(setting):
@@ -107,19 +120,26 @@ def measure(
         reason = "the candidate has no dimension `member`"
     if reason is not None:
         raise InputError(f"{name}: {reason}.")
-    looked = TruthFacts(setting), MeanMap(dataclasses.replace(setting, domain=Domain.whole(grid)))
+    facts = _facts_of(setting, aligned, climatology)
+    taker = kind(dataclasses.replace(setting, facts=facts))
+    task = Task("it", taker, None if candidate is None else "candidate")
+    times = np.arange(len(aligned.time))
+    return taker.described(measure_chunk(Work(aligned, placed, (task,)), times)["it"])
+
+
+def _facts_of(setting: Setting, aligned: AlignedSource, climatology: Any) -> Facts:
+    """The facts of the truth, and the climatology, which is the truth's mean if None."""
+    whole = dataclasses.replace(setting, domain=Domain.whole(aligned.grid))
+    looked = TruthFacts(setting), MeanMap(whole)
     times = np.arange(len(aligned.time))
     tasks = tuple(Task(i, taker, None) for i, taker in enumerate(looked))
     states = measure_chunk(Work(aligned, {}, tasks), times)
     mean, groups = looked[1].result(states[1])["mean"].values[None], 0 * times
     if climatology is not None:
         mean, groups = climatology_of(as_source(climatology), aligned)
-    facts = dataclasses.replace(
+    return dataclasses.replace(
         looked[0].facts(states[0]), climatology=mean.astype(np.float32), groups=groups
     )
-    taker = kind(dataclasses.replace(setting, facts=facts))
-    task = Task("it", taker, None if candidate is None else "candidate")
-    return taker.described(measure_chunk(Work(aligned, placed, (task,)), times)["it"])
 
 
 def kinetic_energy_spectrum(fields: Any, *, region: Any = None, **options: Any) -> xr.DataArray:

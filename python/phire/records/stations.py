@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from phire import progress
 from phire.errors import InputError
 from phire.fields.grid import Grid
+from phire.fields.station_tables import read_station_table
 from phire.fields.time import TimeAxis
 
-COLUMNS = ("station", "time", "latitude", "longitude")
 PREFIX, MASK = "station_", "_mask"
 
 
@@ -80,8 +77,7 @@ def read_stations(path: str, grid: Grid, time: TimeAxis, *, withhold: float, see
     """Reads a table of stations, a row a station and time.
 
     Args:
-        path: CSV with the columns ``station, time, latitude, longitude`` and one for each variable;
-            empty where a value is missing.
+        path: CSV as of :func:`phire.fields.station_tables.read_station_table`.
         grid: The fine grid.
         time: The times of the fine fields.
         withhold: Share of the stations that is never shown, so that one can score there; the same
@@ -95,38 +91,40 @@ def read_stations(path: str, grid: Grid, time: TimeAxis, *, withhold: float, see
     grid.require_coordinates("--stations")
     if not 0 <= withhold < 1:
         raise InputError(f"--withhold-stations {withhold:g} must be a share from 0 to below 1.")
-    variables, rows = _read_table(path, time)
-    names = sorted({row[0] for row in rows})
-    places = {row[0]: row[2:4] for row in rows}
-    inside = {name: _on_grid(grid, *places[name]) for name in names}
-    outside = [name for name in names if not inside[name]]
-    names = [name for name in names if inside[name]]
+    table = read_station_table(path, time)
+    inside = np.array([_on_grid(grid, *p) for p in zip(table.latitudes, table.longitudes)], bool)
+    outside = [name for name, within in zip(table.names, inside) if not within]
     if outside:
         progress.say(
-            f"{len(outside)} of the {len(outside) + len(names)} stations of {path} lie outside the "
+            f"{len(outside)} of the {len(table.names)} stations of {path} lie outside the "
             f"fields and are left out ({', '.join(outside[:5])}{' …' * (len(outside) > 5)})."
         )
-    order = np.random.default_rng([seed, 4]).permutation(len(names))
-    drawn = {names[i] for i in order[: round(withhold * len(names))]}
-    number = {name: i for i, name in enumerate(n for n in names if n not in drawn)}
+    table = table.select(inside)
+    order = np.random.default_rng([seed, 4]).permutation(len(table.names))
+    drawn = np.isin(np.arange(len(order)), order[: round(withhold * len(order))])
+    places = zip(table.names, table.latitudes.tolist(), table.longitudes.tolist())
+    withheld = tuple(place for place, hidden in zip(places, drawn) if hidden)
+    table = table.select(~drawn)
     index = {int(value): i for i, value in enumerate(time.values)}
-    kept = [row for row in rows if row[0] in number and row[1] in index]
-    if not kept:
+    at = np.array([index.get(int(moment), -1) for moment in table.times], int)
+    rows = np.flatnonzero(at >= 0)
+    if not len(rows):
         raise InputError(
             f"--stations {path}: no station lies on {grid.describe()} and reports at a time of the "
             "fields: check its coordinates and times."
         )
-    kept.sort(key=lambda row: (index[row[1]], number[row[0]]))
-    down, across = grid.nearest([row[2] for row in kept], [row[3] for row in kept])
+    rows = rows[np.lexsort((table.station[rows], at[rows]))]
+    down, across = grid.nearest(table.latitudes, table.longitudes)
+    station = table.station[rows]
     return Stations(
-        variables=variables,
+        variables=table.variables,
         shape=grid.shape,
-        time=np.array([index[row[1]] for row in kept]),
-        station=np.array([number[row[0]] for row in kept]),
-        cell=down * grid.shape[1] + across,
-        values=np.array([row[4] for row in kept], np.float32),
-        withheld=tuple((name, *places[name]) for name in sorted(drawn)),
-        count=len(number),
+        time=at[rows],
+        station=station,
+        cell=(down * grid.shape[1] + across)[station],
+        values=table.values[rows].astype(np.float32),
+        withheld=withheld,
+        count=len(table.names),
         hidden=withhold,
         seed=seed,
     )
@@ -138,41 +136,3 @@ def _on_grid(grid: Grid, latitude: float, longitude: float) -> bool:
     rows, columns = grid.spacing
     offset = abs((grid.longitudes[column] - longitude + 180) % 360 - 180)
     return abs(grid.latitudes[row] - latitude) <= rows / 2 and offset <= columns / 2
-
-
-def _read_table(
-    path: str, time: TimeAxis
-) -> tuple[tuple[str, ...], list[tuple[str, int, float, float, list[float]]]]:
-    """Variables of a table, and its rows: station, time, latitude, longitude, values."""
-    try:
-        with open(path, newline="", encoding="utf-8") as stream:
-            table = csv.DictReader(stream)
-            columns = table.fieldnames or []
-            lacking = [name for name in COLUMNS if name not in columns]
-            variables = tuple(name for name in columns if name not in COLUMNS)
-            if lacking or not variables:
-                raise InputError(
-                    f"--stations {path} needs the columns {', '.join(COLUMNS)} and one for each "
-                    f"variable; it has {', '.join(columns) or 'none'}."
-                )
-            moments: dict[str, int] = {}
-            return variables, [
-                _row(row, variables, time, moments, path, table.line_num) for row in table
-            ]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--stations {path} cannot be read ({error}): name a CSV file.") from None
-
-
-def _row(
-    row: dict[str, Any], variables: Sequence[str], time: TimeAxis, moments: dict[str, int],
-    path: str, line: int,
-) -> tuple[str, int, float, float, list[float]]:  # fmt: skip
-    try:
-        text = row["time"]
-        if text not in moments:
-            moments[text] = time.parse(text)
-        values = [float(row[name]) if row[name].strip() else np.nan for name in variables]
-        place = float(row["latitude"]), float(row["longitude"])
-        return row["station"], moments[text], *place, values
-    except (ValueError, TypeError, AttributeError) as error:
-        raise InputError(f"--stations {path}, line {line}: {error}") from None

@@ -1,0 +1,135 @@
+"""Figures of scores at stations: by station, and against the difference in height."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from phire.errors import InputError
+from phire.evaluation.figures.reading import Datasets, opened, units_of
+from phire.evaluation.figures.sites import site_figure
+from phire.evaluation.figures.style import (
+    TRUTH,
+    TRUTH_STYLE,
+    Style,
+    candidate_styles,
+    labelled,
+    legend_below,
+    new_figure,
+    readable,
+    styled,
+)
+
+GRIDDED = "gridded truth"
+
+NAMED = 30
+"""Stations whose names fit below a figure."""
+
+
+def as_sites(stations: Datasets) -> dict[str, xr.Dataset]:
+    """Returns results of stations as the figure of a site reads them, the observations as truth.
+
+    Args:
+        stations: By candidate: data sets or paths of ``stations.nc``.
+    """
+    names = {"station": "site", "station_value": "site_value",
+             "station_value_low": "site_value_low",
+             "station_value_high": "site_value_high"}  # fmt: skip
+    found, observed = {}, None
+    for name, dataset in opened(stations).items():
+        label = GRIDDED if name == TRUTH else name
+        renamed = {old: new for old, new in names.items() if old in dataset.variables}
+        found[label] = dataset.rename(renamed)
+        observed = dataset[["station_observed"]].rename(
+            {"station": "site", "station_observed": "site_value"}
+        )
+    return {TRUTH: observed, **found}
+
+
+def observation_figure(
+    stations: Datasets,
+    *,
+    station: str,
+    channel: str,
+    styles: Mapping[str, Style] | None = None,
+    title: str = "",
+) -> Figure:
+    """Draws the series of a station as :func:`site_figure` does, the gridded truth in grey.
+
+    Args:
+        stations: By candidate: data sets or paths of ``stations.nc``; the truth's under ``truth``.
+        station: The station.
+        channel: The channel.
+        styles: By candidate; by their order if None.
+        title: Above the figure.
+    """
+    styles = dict(styles or candidate_styles(opened(stations)))
+    styles[GRIDDED] = dataclasses.replace(TRUTH_STYLE, colour="#888888")
+    return site_figure(
+        as_sites(stations), site=station, channel=channel, styles=styles, title=title
+    )
+
+
+@styled
+def station_figure(
+    stations: Datasets, *, channel: str, styles: Mapping[str, Style] | None = None
+) -> Figure:
+    """Draws RMSE and bias by station, and the bias against the difference in height.
+
+    Args:
+        stations: By candidate: data sets or paths of ``stations.nc``; the truth's under ``truth``.
+        channel: The channel.
+        styles: By candidate; by their order if None.
+
+    Returns:
+        The figure. Stations are in the order of the gridded truth's RMSE.
+
+    Raises:
+        InputError: No data set holds scores of the channel.
+    """
+    datasets = {
+        name: dataset.sel(channel=channel)
+        for name, dataset in opened(stations).items()
+        if "station_rmse" in dataset
+    }
+    if not datasets:
+        raise InputError("no data set holds scores at stations.")
+    styles = dict(styles or candidate_styles(datasets)) | {TRUTH: TRUTH_STYLE}
+    some = datasets.get(TRUTH, next(iter(datasets.values())))
+    order = np.argsort(some["station_rmse"].values, kind="stable")
+    heights = some.get("height_difference")
+    figure = new_figure(11, 4 if heights is None else 6.5)
+    grid = figure.add_gridspec(1 if heights is None else 2, 2)
+    units = units_of(opened(stations)[next(iter(datasets))], "station_rmse", channel)
+    places = np.arange(len(order))
+    for column, (variable, label) in enumerate(
+        (("station_rmse", "RMSE"), ("station_bias", "Bias"))
+    ):
+        axes = figure.add_subplot(grid[0, column])
+        for name, dataset in datasets.items():
+            axes.plot(places, dataset[variable].values[order], linestyle="none", ms=5,
+                      marker=styles[name].marker or "o", color=styles[name].colour)  # fmt: skip
+        axes.set_ylabel(labelled(label, units))
+        if column:
+            axes.axhline(0, color="black", linewidth=0.8)
+        else:
+            axes.set_ylim(bottom=0)
+        if len(order) <= NAMED:
+            axes.set_xticks(places, some["station"].values[order], rotation=60, ha="right")
+        else:
+            axes.set_xlabel("Station, by RMSE of the gridded truth")
+    if heights is not None:
+        axes = figure.add_subplot(grid[1, :])
+        for name, dataset in datasets.items():
+            axes.plot(heights.values, dataset["station_bias"].values, linestyle="none", ms=5,
+                      marker=styles[name].marker or "o", color=styles[name].colour)  # fmt: skip
+        axes.axhline(0, color="black", linewidth=0.8)
+        axes.set_xlabel("Height of the grid minus the station's (m)")
+        axes.set_ylabel(labelled("Bias", units))
+    figure.suptitle(f"Errors of {readable(channel)} at stations", x=0.01, ha="left", fontsize=12)
+    legend_below(figure, list(datasets), styles, markers=True)
+    return figure

@@ -1,0 +1,207 @@
+"""Scores against station observations, which are the truth at their points."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
+from phire.evaluation.definitions import CHANNEL, HIGHER, LOWER, ZERO, Definition
+from phire.evaluation.member_fields import crps
+from phire.evaluation.member_sorting import sorted_members
+from phire.evaluation.nan_statistics import mean_of_present
+from phire.evaluation.registry import statistic
+from phire.evaluation.spectral_scores import divided
+from phire.fields.interpolation import scattered_map
+
+if TYPE_CHECKING:
+    from phire.evaluation.figures.plan import Plan
+    from phire.evaluation.figures.reading import ResultsFolder
+
+DRAWN = 6
+"""Stations whose series are drawn, at most."""
+
+VARIABLES = (
+    Definition(
+        "station_rmse", "Root mean square error at stations",
+        "√⟨(x − o)²⟩ over the times with an observation o, x the value of the nearest grid point "
+        "or interpolated; _mean: over stations", CHANNEL, LOWER,
+    ),
+    Definition("station_mae", "Mean absolute error at stations", "⟨|x − o|⟩", CHANNEL, LOWER),
+    Definition("station_bias", "Bias at stations", "⟨x − o⟩", CHANNEL, ZERO),
+    Definition(
+        "station_correlation", "Correlation at stations", "of x and o over time", "1", HIGHER,
+    ),
+    Definition(
+        "station_crps_fair", "Fair CRPS at stations", "of the members, against o", CHANNEL, LOWER,
+        "Ferro (2014), doi:10.1002/qj.2270",
+    ),
+    Definition(
+        "height_difference", "Height of the grid minus that of the station",
+        "of the orography given, at the same points as the values", "m",
+    ),
+)  # fmt: skip
+"""Variables of the result that people look at."""
+
+SCORES = ("station_rmse", "station_mae", "station_bias", "station_correlation", "station_crps_fair")
+
+
+@statistic("stations", function="scores_at_stations")
+class StationScores(Statistic):
+    """Errors of fields at stations: of the candidates, and of the gridded truth itself.
+
+    Values come from the nearest grid point or by bilinear interpolation
+    (``setting.stations.points``) and are not corrected for height: the difference between grid and
+    station is in the result. Of an ensemble the mean is scored, and the fair CRPS of the members.
+    """
+
+    order = 96
+    definitions = VARIABLES
+    summary = tuple((f"{name}_mean", name) for name in SCORES)
+    series = ("times", "values", "crps")
+    ensemble = "mean"
+    noted_if_refused = False
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        table = setting.stations.table
+        self.map, _ = scattered_map(
+            setting.grid, table.latitudes, table.longitudes, setting.stations.points
+        )
+
+    @classmethod
+    def takes(cls, setting: Setting) -> bool:
+        """Stations belong to the whole grid."""
+        return setting.domain.is_whole
+
+    @classmethod
+    def refusal(cls, setting: Setting) -> str | None:
+        """There must be observations."""
+        return None if setting.stations else "no observations are given: add --stations FILE.csv"
+
+    def _at(self, planes: np.ndarray) -> np.ndarray:
+        """Planes (..., C, H, W) at the stations: (..., S, C)."""
+        fields = np.moveaxis(planes, -3, -1)
+        return self.map(fields.reshape(-1, *fields.shape[-3:])).reshape(
+            *fields.shape[:-3], *self.map.shape, fields.shape[-1]
+        )
+
+    def measure(self, truth: Batch, candidate: Batch | None) -> State:
+        """Values (n, S, C, 3), the mean, least and greatest member, and the fair CRPS (n, S, C)."""
+        fields = truth if candidate is None else candidate
+        values = self._at(fields.planes)
+        ends, scores = [values, values], np.full(values.shape, np.nan)
+        if isinstance(fields, Ensemble):
+            members = np.moveaxis(self._at(fields.members), 1, 0)
+            ends = [members.min(0), members.max(0)]
+            observed = self.setting.stations.observed[truth.times]
+            scores = crps(sorted_members(members - observed))[1]
+        return {
+            "times": truth.times,
+            "values": np.stack([values, *ends], -1),
+            "crps": scores,
+        }
+
+    def result(self, state: State) -> xr.Dataset:
+        """``station_value(channel, station, time)``, and scores over (channel, station)."""
+        times, ordered = self.ordered(state)
+        given = self.setting.stations
+        dataset = xr.Dataset(coords=self.coordinates("channel"), attrs={"points": given.points})
+        dataset["time"] = self.time_coordinate(times)
+        dataset["station"] = ("station", np.array(given.table.names, dtype=object))
+        self._add_places(dataset)
+        dimensions = ("channel", "station", "time")
+        observed, crps_fair = (
+            v.transpose(2, 1, 0) for v in (given.observed[times], ordered["crps"])
+        )
+        value, low, high = ordered["values"].transpose(3, 2, 1, 0)
+        dataset["station_observed"] = (dimensions, observed, self.units())
+        dataset["station_value"] = (dimensions, value, self.units())
+        if not np.array_equal(low, high, equal_nan=True):
+            dataset["station_value_low"] = (dimensions, low, self.units())
+            dataset["station_value_high"] = (dimensions, high, self.units())
+        for name, score in zip(
+            SCORES, (*pair_scores(value, observed), mean_of_present(crps_fair, -1))
+        ):
+            if not np.isfinite(score).any():
+                continue
+            units = {"units": "1"} if name == "station_correlation" else self.units()
+            dataset[name] = (("channel", "station"), score, units)
+            dataset[f"{name}_mean"] = ("channel", mean_of_present(score, -1), units)
+        return dataset
+
+    def _add_places(self, dataset: xr.Dataset) -> None:
+        """Adds where the stations lie, and how much higher the grid is there."""
+        given = self.setting.stations
+        places = [
+            ("station_latitude", given.table.latitudes, "degrees_north"),
+            ("station_longitude", given.table.longitudes, "degrees_east"),
+            ("station_elevation", given.table.elevations, "m"),
+        ]
+        if given.orography is not None:
+            difference = given.orography - given.table.elevations
+            places.append(("height_difference", difference, "m"))
+        for name, values, units in places:
+            if np.isfinite(values).any():
+                dataset[name] = ("station", values, {"units": units})
+
+    @classmethod
+    def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
+        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        from phire.evaluation.figures.plan import Plan, figure_name
+        from phire.evaluation.figures.reading import has_values, values_of
+        from phire.evaluation.figures.stations import observation_figure, station_figure
+        from phire.evaluation.figures.style import readable
+
+        data = folder.metric(cls.name)
+        for channel in values_of(data, "channel"):
+            if not has_values(data, "station_rmse", channel):
+                continue
+            yield Plan(
+                figure_name(cls.name, channel),
+                "sites",
+                f"Errors of {readable(channel)} at stations",
+                "Against observations. Black: the gridded truth itself, which no candidate that "
+                "was trained on it can be expected to beat. Where heights are known, a slope of "
+                "the bias over their difference tells of what height alone explains.",
+                functools.partial(station_figure, data, channel=channel, styles=folder.styles),
+                channel,
+            )
+            for station in values_of(data, "station")[:DRAWN]:
+                title = f"{station}: {readable(channel)} against observations"
+                yield Plan(
+                    figure_name("station", station, channel),
+                    "sites",
+                    title,
+                    "Black: observed; grey: the gridded truth. Values, errors (band: all members), "
+                    "scatter, distributions by hour, month or season (box: 25–75 %, whiskers: "
+                    "5–95 %).",
+                    functools.partial(
+                        observation_figure, data, station=station, channel=channel,
+                        styles=folder.styles, title=title,
+                    ),
+                    channel,
+                )  # fmt: skip
+
+
+def pair_scores(values: np.ndarray, observed: np.ndarray) -> list[np.ndarray]:
+    """Returns RMSE, MAE, bias and correlation over the last axis, where both are there.
+
+    Args:
+        values: (..., T).
+        observed: (..., T).
+    """
+    error = values - observed
+    both = np.isfinite(error)
+    x, y = (np.where(both, series, np.nan) for series in (values, observed))
+    x, y = (np.nan_to_num(s - mean_of_present(s, -1)[..., None]) for s in (x, y))
+    return [
+        np.sqrt(mean_of_present(error**2, -1)),
+        mean_of_present(np.abs(error), -1),
+        mean_of_present(error, -1),
+        divided((x * y).sum(-1), np.sqrt((x * x).sum(-1) * (y * y).sum(-1))),
+    ]
