@@ -1,4 +1,4 @@
-"""Station observations as the truth at points: values, scores and height by numpy and scoringrules."""
+"""Station observations as the truth at points: values and scores by numpy."""
 
 from __future__ import annotations
 
