@@ -39,8 +39,8 @@ UNETS = (
     ("unet2d-condition", ",heads=2,token_width=6"), ("unet-deepr", ",attention=[1]"),
     ("songunet", ",stem=4"),
 )  # fmt: skip
-WHOLE = ("deepesd",)
-"""Networks of one size of fields, which are trained on whole ones."""
+WHOLE = ("deepesd", "preset=deepr")
+"""Parts of specifications of networks of one size, which are trained on whole fields."""
 
 
 def cases():
@@ -188,7 +188,7 @@ def saved(network, specification, described, folder):
 @pytest.mark.slow
 @pytest.mark.parametrize(("specification", "window"), CASES, ids=lambda x: str(x))
 def test_trained_saved_predicted_in_tiles(specification, window, tmp_path):
-    whole_only = specification.partition(",")[0] in WHOLE
+    whole_only = any(part in specification for part in WHOLE)
     described = schema(window, DOMAIN.shape if whole_only else (8, 8))
     network = trained(specification, described)
     generator = saved(network, specification, described, tmp_path / "run")
@@ -211,4 +211,6 @@ def test_trained_saved_predicted_in_tiles(specification, window, tmp_path):
 
 
 def test_no_network_is_left_out():
-    assert {specification.partition(",")[0] for specification, _ in CASES} == {*networks.parts()}
+    # vqvae compresses fields for latent denoisers: it reads fine fields, and has its own tests.
+    names = {*networks.parts()} - {"vqvae"}
+    assert {specification.partition(",")[0] for specification, _ in CASES} == names
