@@ -9,6 +9,7 @@ EXTRAS = {
     "pyspharm": ["pyspharm>=1.0.9"],
     "localized": ["pyshtools>=4.12"],
     "maps": ["cartopy>=0.23"],
+    "video": ["imageio-ffmpeg>=0.5"],
     "cuda": ["tensorflow[and-cuda]>=2.18"],
 }
 EXTRAS["versions"] = ["hypothesis>=6.100", "pytest>=8", "pytest-timeout>=2.3"]
@@ -25,6 +26,7 @@ EXTRAS["test"] = [
     *EXTRAS["localized"],
     *EXTRAS["maps"],
     *EXTRAS["notebooks"],
+    *EXTRAS["video"],
     "axe-playwright-python>=0.1.7",
     "build>=1.2",
     "gstools>=1.6",

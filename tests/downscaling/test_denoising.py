@@ -220,3 +220,18 @@ def test_a_choice_is_resolved():
     assert choice.schedule_options == {"sigma_min": 0.05, "sigma_max": 10.0, "rho": 5}
     assert choose_sampler("", OBJECTIVE).name == "dpmpp-2m"
     assert choose_sampler("ab2-angle,schedule=angle", OBJECTIVE).options["sigma_data"] == 1
+
+
+def test_whoever_observes_sees_every_call_and_changes_nothing(convolutional):
+    seen = []
+    one = {"members": [1], "times": [0, 21600]}
+    fine = sampled(convolutional, observe=lambda *found: seen.append(found), **one)
+    np.testing.assert_array_equal(fine, sampled(convolutional, **one))
+    levels, states, estimates = zip(*seen)
+    assert (
+        len(seen) == 4 and levels[0] == pytest.approx(10) and list(levels) == sorted(levels)[::-1]
+    )
+    # Noise of σ_max times σ_data about the residual's base at first; D itself in the last step.
+    assert states[0].shape == (2, 20, 32, 1)
+    assert np.std(states[0]) == pytest.approx(5, rel=0.1)
+    np.testing.assert_allclose(estimates[-1], fine[0], atol=1e-5)

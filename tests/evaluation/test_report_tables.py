@@ -57,19 +57,19 @@ def test_ahead_and_behind_are_counted_where_two_have_a_value_and_differ(folder):
     """RMSE, bias, correlation and log-spectral error: of CRPS there is one value; and all learned
     distances are equal, which puts nobody ahead."""
     said = sentences(folder)
-    assert said["sharp"].good.startswith("Ahead in 2 of 5 numbers; most clearly in log-spectral")
+    assert said["sharp"].good.startswith("Ahead in 2 of 5 numbers; most clearly: Log-spectral")
     assert "(0.1000; next: 0.8000)" in said["sharp"].good
     assert said["smooth"].good.startswith("Ahead in 3 of 5 numbers")
     assert said["worst"].bad.startswith("Behind in 4 of 5 numbers")
-    assert said["worst"].good.startswith("Ahead in none of 5 numbers; nearest to the best in")
-    assert said["smooth"].bad.startswith("Behind in none of 5 numbers; furthest from the best in l")
-    assert "root mean square error of t (2.000 K; best: 1.000 K)" in said["sharp"].bad
+    assert said["worst"].good.startswith("Ahead in none of 5 numbers; nearest to the best:")
+    assert said["smooth"].bad.startswith("Behind in none of 5 numbers; furthest from the best: L")
+    assert "Root mean square error of t (2.000 K; best: 1.000 K)" in said["sharp"].bad
 
 
 def test_candidates_that_the_test_does_not_tell_apart_are_not_ahead_of_each_other(folder):
     said = sentences(folder, differences_but(("sharp", "smooth")))
     assert said["sharp"].good.startswith("Ahead in 3 of 5")  # in RMSE, too: level with the best
-    assert "root mean square error" not in said["sharp"].bad
+    assert "Root mean square error" not in said["sharp"].bad
     assert sentences(folder, differences_but())["sharp"].good.startswith("Ahead in 2 of 5")
 
 

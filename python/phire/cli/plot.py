@@ -5,10 +5,24 @@ from __future__ import annotations
 import click
 
 from phire.cli.command import Command, CommandGroup
+from phire.cli.paths import FIELDS, RUN, Named
+from phire.cli.shared_options import time_option
 
 STEP_HOURS = click.option(
     "--step-hours", type=float, default=None, help="Hours of a time step, for the axes."
 )
+
+RATE = click.option("--rate", type=click.FloatRange(0.1, 60), default=4.0, help="Frames a second.")
+
+
+def require_new(output, overwrite):
+    """Refuses an output that is there already."""
+    import os
+
+    from phire.errors import InputError
+
+    if os.path.lexists(output) and not overwrite:
+        raise InputError(f"{output} exists: name another file, or pass --overwrite.")
 
 
 @click.group("plot", cls=CommandGroup)
@@ -121,6 +135,54 @@ def data_histogram(results, output):
     from phire.rplearn.figures.data_histogram import histogram_figure
 
     write_figure(histogram_figure(read_result(results)), output)
+
+
+@main.command("animation", cls=Command)
+@click.argument("truth", type=FIELDS)
+@click.argument("output", type=click.Path())
+@click.option("--candidate", "candidates", multiple=True, type=Named("FILE", FIELDS),
+              help="Fields beside the truth; of an ensemble (dimension `member`) the mean and some "
+              "members.")  # fmt: skip
+@click.option("--channel", help="The channel.  [default: the truth's first]")
+@click.option("--members", type=click.IntRange(0), default=2, help="Of each ensemble, at most.")
+@time_option
+@RATE
+def animation(truth, output, candidates, channel, members, time, rate, overwrite):
+    """Truth, candidates and members side by side in time: OUTPUT.gif or .mp4."""
+    from phire.evaluation.figures.animation import (
+        evaluation_frames,
+        require_writer,
+        write_animation,
+    )
+    from phire.fields import open_fields
+
+    require_writer(output)
+    require_new(output, overwrite)
+    named = {name: open_fields(path) for name, path in candidates}
+    frames = evaluation_frames(
+        open_fields(truth), named, channel=channel, times=time, members=members
+    )
+    click.echo(write_animation(frames, output, rate=rate))
+
+
+@main.command("denoising", cls=Command, tensorflow=True)
+@click.argument("run", type=RUN)
+@click.argument("input", type=FIELDS)
+@click.argument("output", type=click.Path())
+@click.option("--channel", help="The channel.  [default: the run's first]")
+@click.option("--sampler", metavar="NAME,...", help="As of phire predict.")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Seed of the noise.")
+@click.option("--coarsen", type=click.IntRange(2), help="Coarsen the input by this factor first.")
+@time_option
+@RATE
+def denoising(run, input, output, rate, overwrite, **options):
+    """A sample of RUN as it comes out of noise, of INPUT's first field: OUTPUT.gif or .mp4."""
+    from phire.downscaling.denoising_frames import denoising_frames
+    from phire.evaluation.figures.animation import require_writer, write_animation
+
+    require_writer(output)
+    require_new(output, overwrite)
+    click.echo(write_animation(denoising_frames(run, input, **options), output, rate=rate))
 
 
 if __name__ == "__main__":

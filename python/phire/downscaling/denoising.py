@@ -113,6 +113,7 @@ class DenoisedFields:
         noise_memory: float | None = None,
         base: np.ndarray | None = None,
         together: int = 8,
+        observe: Callable[[float, np.ndarray, np.ndarray], None] | None = None,
     ) -> np.ndarray:
         """Samples members of fine fields.
 
@@ -130,6 +131,8 @@ class DenoisedFields:
             base: (n, H, W, C) normalised fields of the run that the residual is to; by default
                 the interpolated coarse field or zero, as the objective's target is.
             together: Fields of all members whose states are held at once.
+            observe: Called at each call of the network with the noise level, the states and the
+                denoised fields, (k, H, W, C) normalised.
 
         Returns:
             (members, n, H, W, C) float32, normalised.
@@ -159,14 +162,25 @@ class DenoisedFields:
                 noise_memory,
             )
             which = [n for n, _ in some]
+
+            def denoise(x: np.ndarray, level: float, which: list[int] = which) -> np.ndarray:
+                denoised = self._denoise(x, level, inputs, which, tiles)
+                if observe is not None:
+                    observe(level, *(self._fields(y, base, which) for y in (x, denoised)))
+                return denoised
+
             scaled = samplers.integrate(
-                lambda x, level, which=which: self._denoise(x, level, inputs, which, tiles),
-                start * draw(-1), levels, self.choice.name, draw,
+                denoise, start * draw(-1), levels, self.choice.name, draw,
                 **self.choice.options,
             )  # fmt: skip
-            for (n, m), field in zip(some, scaled):
-                fine[m, n] = field * np.float32(self.target.sigma_data) + base[n]
+            for (n, m), field in zip(some, self._fields(scaled, base, which)):
+                fine[m, n] = field
         return fine
+
+    def _fields(self, scaled: np.ndarray, base: np.ndarray, which: Sequence[int]) -> np.ndarray:
+        """Normalised fields (k, H, W, C) of what the sampler works on."""
+        size = np.float32(self.target.sigma_data)
+        return np.stack([field * size + base[n] for field, n in zip(scaled, which)])
 
     def _base(self, low: np.ndarray, closed: bool) -> np.ndarray:
         """The field that residuals are of, (n, H, W, C), or zeros."""

@@ -141,6 +141,9 @@ class TrainedGenerator:
             self._mean = TrainedGenerator(run, NETWORK)
         self._graphs: dict[tuple, Callable[[dict], Any]] = {}
         self._denoisers: dict[int | None, DenoisedFields] = {}
+        self.observe: Callable[[float, np.ndarray, np.ndarray], None] | None = None
+        """Called at each call of a denoiser, unless in a latent space, with the noise level, the
+        sampler's states and the denoised fields, (k, H, W, C) in physical units."""
 
     def fingerprint(self) -> str:
         """A short hash of the weights."""
@@ -518,9 +521,21 @@ class TrainedGenerator:
         made = self._denoiser(tile).sample(
             inputs if latent is None else latent.conditions(inputs),
             seed=seed, times=fields.times, members=[member], closed=closed,
-            noise_memory=noise_memory, base=base,
+            noise_memory=noise_memory, base=base, observe=self._physical_observer(),
         )[0]  # fmt: skip
         return made if latent is None else latent.decode(made, closed)
+
+    @property
+    def works_in_latent_space(self) -> bool:
+        """A denoiser whose states are codes of an autoencoder."""
+        return self._latent is not None
+
+    def _physical_observer(self) -> Callable[[float, np.ndarray, np.ndarray], None] | None:
+        """``observe`` for normalised fields; None where nobody asks."""
+        observe = self.observe
+        if observe is None or self._latent is not None:
+            return None
+        return lambda level, *fields: observe(level, *map(self.normalization.invert, fields))
 
     def _denoiser(self, tile: int | None) -> DenoisedFields:
         """Returns the denoiser that samples by tiles of this side."""

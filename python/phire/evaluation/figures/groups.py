@@ -26,7 +26,7 @@ from phire.evaluation.figures.style import (
     styled,
 )
 
-MOST = 12
+MOST = 20
 """Panels of a figure, at most."""
 
 LEAST_HOURS = 4
@@ -71,7 +71,7 @@ def group_figure(
         polar: Draw hours around a clock face of 24 hours, midnight at the top.
 
     Returns:
-        The figure; of more than twelve numbers, the first twelve.
+        The figure; of more than twenty numbers, the first twenty.
 
     Raises:
         InputError: No data set holds a number over the groups, or ``polar`` is of other groups
@@ -98,6 +98,8 @@ def group_figure(
             if number in dataset:
                 _draw(axes, dataset, number, dimension, channel, styles[name], polar)
                 units = units or units_of(dataset, number, channel)
+        if polar:
+            _open_centre(axes)
         _label(axes, number, pretty_units(units), polar)
     legend_below(figure, list(datasets), styles, markers=True)
     return figure
@@ -138,6 +140,15 @@ def _draw(
         axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
     else:
         axes.set_xticks(places, [str(label) for label in labels])
+
+
+def _open_centre(axes: Axes) -> None:
+    """Leaves the centre of a clock face free where all values are far from 0 or some below it."""
+    values = np.concatenate([line.get_ydata() for line in axes.lines])
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    if low < 0 or low > 0.5 * high:
+        span = (high - low) or abs(high) or 1.0
+        axes.set_ylim(low - 0.6 * span, high + 0.08 * span)
 
 
 def _label(axes: Axes, number: str, units: str, polar: bool) -> None:

@@ -108,13 +108,13 @@ class _Compared:
         return min(self.errors, key=self.errors.__getitem__)
 
     def words(self, name: str, other: str, role: str) -> str:
-        """``Bias of t2m (0.3 K; best: 0.1 K)``."""
+        """``Bias of t2m (0.3 K; best: 0.1 K)``, labels such as a site after the channel."""
         number, units = self.row.number, f" {self.row.units}" if self.row.units else ""
-        title = number.title[:1].lower() + number.title[1:]
-        title = number.title if number.title[:2].isupper() else title
         rest = [part for part in number.name.split(":")[1:2] if part in (number.channel, ENERGY)]
         of = f" of {readable(rest[0])}" if rest else ""
-        return f"{title}{of} ({self.shown[name]}{units}; {role}: {self.shown[other]}{units})"
+        labels = number.title.removeprefix(number.known.title)
+        values = f"{self.shown[name]}{units}; {role}: {self.shown[other]}{units}"
+        return f"{number.known.title}{of}{labels} ({values})"
 
 
 def _errors(values: np.ndarray, known: Definition) -> np.ndarray:
@@ -143,22 +143,20 @@ def _verdict(name: str, compared: list[_Compared]) -> Verdict:
     good = f"Ahead in {len(leading) or 'none'} of {count} numbers"
     bad = f"Behind in {len(trailing) or 'none'} of {count} numbers"
     if leading:
-        named = _clearest(
-            [(one, one.next_best(name)) for one in leading], lambda one, other: one.gap(name, other)
-        )
-        good += "; most clearly in " + " and ".join(one.words(name, other, "next") for one, other
-                                                    in named)  # fmt: skip
+        pairs = [(one, one.next_best(name)) for one in leading]
+        named = _clearest(pairs, lambda one, other: one.gap(name, other))
+        words = [one.words(name, other, "next") for one, other in named]
+        good += f"; most clearly: {'; '.join(words)}"
     else:
-        (one, best), *_ = _clearest(
-            [(one, one.best()) for one in compared], lambda one, other: one.gap(name, other)
-        )
-        good += "; nearest to the best in " + one.words(name, best, "best")
+        pairs = [(one, one.best()) for one in compared]
+        one, best = _clearest(pairs, lambda one, other: one.gap(name, other))[0]
+        good += f"; nearest to the best: {one.words(name, best, 'best')}"
     behind = trailing or [one for one in compared if one.better_than(name)]
     if behind:
-        named = _clearest([(one, one.best()) for one in behind],
-                          lambda one, best: one.gap(best, name))  # fmt: skip
-        bad += "; furthest from the best in "
-        bad += " and ".join(one.words(name, best, "best") for one, best in named)
+        pairs = [(one, one.best()) for one in behind]
+        named = _clearest(pairs, lambda one, best: one.gap(best, name))
+        words = [one.words(name, best, "best") for one, best in named]
+        bad += f"; furthest from the best: {'; '.join(words)}"
     return Verdict(name, f"{good}.", f"{bad}.")
 
 

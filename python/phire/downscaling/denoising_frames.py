@@ -1,0 +1,86 @@
+"""The states that a denoiser's sampler goes through, as frames of an animation."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from phire.downscaling.predicted_source import PredictedSource
+from phire.downscaling.trained_generator import TrainedGenerator
+from phire.errors import InputError
+from phire.evaluation.figures.animation import Frames
+from phire.evaluation.figures.images import field_range
+from phire.evaluation.figures.style import labelled, readable
+from phire.fields import open_source
+from phire.fields.coarsening import CoarsenedSource
+from phire.fields.source import TimeSelection
+from phire.parts import Specification
+
+
+def denoising_frames(
+    run: str | os.PathLike,
+    input: str | os.PathLike,
+    *,
+    channel: str | None = None,
+    time: str | None = None,
+    sampler: Specification | None = None,
+    seed: int = 0,
+    coarsen: int | None = None,
+) -> Frames:
+    """Samples one field and returns the state and the denoised field of every call of the network.
+
+    Args:
+        run: A run of a diffusion objective.
+        input: Coarse fields, of which the first is refined.
+        channel: The channel that is shown; the run's first if None.
+        time: ``START,STOP`` (half-open) that holds the field; the input's first if None.
+        sampler: Sampler with options; the run's default if None.
+        seed: Seed of the noise.
+        coarsen: Factor by which the input is coarsened first.
+
+    Raises:
+        InputError: The run is no diffusion of fields, or the channel is unknown.
+    """
+    generator = TrainedGenerator(run, sampler=sampler)
+    if generator.sampler is None:
+        raise InputError(f"{run} holds no denoiser: name a run of a diffusion objective.")
+    if generator.works_in_latent_space:
+        raise InputError(f"{run} denoises a latent space, whose states are no fields.")
+    channel = channel or generator.channels[0]
+    if channel not in generator.channels:
+        raise InputError(
+            f"channel {channel} is not in {run}: its channels are {', '.join(generator.channels)}."
+        )
+    place = list(generator.channels).index(channel)
+    source = open_source(input)
+    if time is not None:
+        source = TimeSelection(source, source.time.select_range(time))
+    if coarsen is not None:
+        source = CoarsenedSource(source, coarsen)
+    predicted = PredictedSource(generator, source, seed=seed)
+    levels: list[float] = []
+    states: list[np.ndarray] = []
+    estimates: list[np.ndarray] = []
+
+    def observe(level: float, state: np.ndarray, estimate: np.ndarray) -> None:
+        levels.append(level)
+        states.append(state[0, ..., place])
+        estimates.append(estimate[0, ..., place])
+
+    generator.observe = observe
+    sample = predicted.read(np.array([0]))[0, ..., place]
+    height, width = sample.shape
+    return Frames(
+        {
+            "State": np.stack([*states, sample])[:, :height, :width],
+            "Denoised by the network": np.stack([*estimates, sample])[:, :height, :width],
+        },
+        [
+            *(f"{readable(channel)}, noise level {level:.3g}" for level in levels),
+            f"{readable(channel)}, sample",
+        ],
+        predicted.grid,
+        field_range(sample),
+        labelled(readable(channel), generator.units[place]),
+    )
