@@ -16,7 +16,9 @@ from phire.evaluation.catalogue import default_names, statistics
 from phire.evaluation.domain import Domain
 from phire.evaluation.grouped_times import GroupedTimes
 from phire.evaluation.notes import Values, of_values
+from phire.evaluation.station_observations import StationObservations
 from phire.fields.grid import Grid
+from phire.fields.station_tables import StationTable
 from phire.fields.time import TimeAxis
 
 COUNT = 7
@@ -35,6 +37,17 @@ def features(fields):
     return quarters.mean((2, 4)).reshape(n, -1)
 
 
+STATIONS = StationObservations(
+    StationTable(
+        ("vorticity",), ("Bern", "Quito"), np.array([46.95, -0.2]), np.array([7.45, -78.5]),
+        np.array([553.0, 2850.0]), np.array([], int), np.array([], int), np.zeros((0, 1)),
+    ),
+    observed=np.random.default_rng(0).normal(size=(COUNT, 2, 2)),
+    points="bilinear",
+    orography=None,
+    origin=(),
+)  # fmt: skip
+
 LEARNED = {
     "distance": lambda x, y: np.abs(features(x) - features(y)).mean(1),
     "features": features,
@@ -52,8 +65,9 @@ def made(name, truth=FIELDS):
         lags=(1000.0, 2000.0),
         learned=LEARNED,
         sites={"Bern": (46.95, 7.45), "Quito": (-0.2, -78.5)},
+        stations=STATIONS,
     )
-    if issubclass(statistics()[name], GroupedTimes):
+    if issubclass(statistics()[name], GroupedTimes) or name == "seasonal_quantiles":
         time = TimeAxis.from_cf(15.25 * np.arange(len(truth)), "days since 2000-01-01")
         setting = dataclasses.replace(setting, time=time, grouped=("scores", "ensemble", "events"))
     return statistics()[name](setting)

@@ -8,6 +8,7 @@ import xarray as xr
 from scipy import stats
 
 from evaluation.made_fields import random_fields, setting_of, take
+from phire.evaluation import evaluate, quantiles_by_season
 from phire.evaluation.catalogue import statistics
 from phire.evaluation.cities import cities_within, neighbourhood
 from phire.evaluation.domain import Domain
@@ -16,6 +17,8 @@ from phire.evaluation.histograms import Bins, quantiles, wasserstein
 from phire.evaluation.projections import rv_coefficient
 from phire.fields.grid import Grid
 from phire.fields.harmonics import SphericalHarmonics
+from phire.fields.source import ArraySource
+from phire.fields.time import TimeAxis
 
 PIXELS = Grid.pixels(60, 80)
 
@@ -268,3 +271,28 @@ def test_divergences_equal_those_of_scipy():
     same = take(statistics()["distribution"](setting_of(truth, grid)), truth, truth)
     assert same["jensen_shannon"] == 0 and same["kullback_leibler"] == pytest.approx(0, abs=1e-12)
     assert same["tail_ratio"] == 1
+
+
+def test_quantiles_by_season_are_those_of_the_times_of_a_season(tmp_path):
+    time = TimeAxis.from_cf(np.arange(24) * 15, "days since 2001-01-03")
+    grid = Grid.pixels(20, 30)
+    truth = np.random.default_rng(0).normal(size=(24, 20, 30, 1)).astype("f4")
+    months = time.months()
+    # Too warm in winter and too cold in summer by as much: right over the year.
+    shift = np.select([months % 12 // 3 == 0, months % 12 // 3 == 2], [0.5, -0.5], 0.0)
+    shared = {"channels": ("t",), "units": ("K",), "grid": grid, "time": time}
+    sources = [ArraySource((truth + s).astype("f4"), **shared)
+               for s in (0, shift[:, None, None, None])]  # fmt: skip
+    result = quantiles_by_season(*sources).isel(channel=0)
+    assert list(result["season"].values) == ["DJF", "MAM", "JJA", "SON"]
+    for season, name in enumerate(("DJF", "MAM", "JJA", "SON")):
+        here = result.sel(season=name)
+        own = (truth + shift[:, None, None, None])[months % 12 // 3 == season].ravel()
+        for level in (0.1, 0.5, 0.98):
+            found = here["quantile_value"].sel(quantile=level).item()
+            assert found == pytest.approx(np.quantile(own, level), abs=0.02)
+        expected = {0: 0.5, 2: 0.5}.get(season, 0)
+        assert here["seasonal_wasserstein"].item() == pytest.approx(expected, abs=2e-3)
+    assert result["seasonal_wasserstein_worst"].item() == pytest.approx(0.5, abs=2e-3)
+    evaluate(sources[0], {"shifted": sources[1]}, tmp_path, metrics=["seasonal_quantiles"])
+    assert (tmp_path / "figures" / "seasonal-quantiles-t.png").is_file()

@@ -48,6 +48,7 @@ def test_a_command_draws_and_scores_sites(sources, tmp_path):
     truth, ensemble = sources
     evaluate(truth, {"ensemble": ensemble}, tmp_path, metrics=["sites"], sites=SITES)
     assert (tmp_path / "figures" / "site-Bern-t.png").is_file()
+    assert (tmp_path / "figures" / "site-boxes-Bern-t.png").is_file()
     table = pd.read_csv(tmp_path / "summary.csv")
     assert table["site_rmse:t:Bern"].item() > 0
 

@@ -89,35 +89,41 @@ class Distribution(Statistic):
         self._weights = np.broadcast_to(self.domain.weights, self.domain.shape).copy()
         self._bands = self.domain.bands()
 
-    def _histogram(self, bins: Bins, planes: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-        """(C, bins) of (n, C, h, w)."""
-        total = np.zeros((planes.shape[1], bins.count))
+    def _histograms(self, bins: Bins, planes: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+        """(n, C, bins) of (n, C, h, w)."""
+        total = np.zeros((*planes.shape[:2], bins.count))
         for (i, c), rows in itertools.product(np.ndindex(*planes.shape[:2]), self._bands):
             values, weights = planes[i, c, rows], self._weights[rows]
             if mask is not None:
                 inside = mask[i, c, rows]
                 values, weights = values[inside], weights[inside]
-            total[c] += bins.histogram(values, c, weights)
+            total[i, c] += bins.histogram(values, c, weights)
         return total
+
+    def histograms(self, fields: Batch, mask: np.ndarray | None) -> np.ndarray:
+        """Returns weights (n, C, bins) of the values of each field, shared where none is missing.
+
+        Args:
+            fields: Some fields.
+            mask: (n, C, h, w) True where values count; None: everywhere.
+        """
+
+        def count() -> np.ndarray:
+            return self._histograms(self.bins, self.domain.cut(fields.planes), mask)
+
+        return count() if mask is not None else fields.once(("histograms", self.domain), count)
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
         """Histograms of the values, and of the error."""
         domain = self.domain
         fields = truth if candidate is None else candidate
         mask = joint_mask(domain, truth, fields)
-        theirs, own = domain.cut(truth.planes), domain.cut(fields.planes)
-
-        def of_truth() -> np.ndarray:
-            return self._histogram(self.bins, theirs, mask)
-
-        state = {
-            "truth": truth.once(("histogram", domain), of_truth) if mask is None else of_truth()
-        }
-        state["truth"] = state["truth"].copy()
+        state = {"truth": self.histograms(truth, mask).sum(0)}
+        own = domain.cut(fields.planes)
         if candidate is not None:
-            state["own"] = self._histogram(self.bins, own, mask)
-            error = own - theirs
-            state["error"] = self._histogram(self.error_bins, error, mask)
+            state["own"] = self.histograms(fields, mask).sum(0)
+            error = own - domain.cut(truth.planes)
+            state["error"] = self._histograms(self.error_bins, error, mask).sum(0)
         return state | self._moments(own, mask)
 
     def _moments(self, own: np.ndarray, mask: np.ndarray | None) -> State:

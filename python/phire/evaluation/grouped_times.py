@@ -13,13 +13,11 @@ import xarray as xr
 from phire.evaluation.accumulator import Batch, Setting, State, Statistic
 from phire.evaluation.chunks import entering
 from phire.evaluation.registry import registry, statistic
+from phire.fields.time import MONTHS, SEASONS
 
 if TYPE_CHECKING:
     from phire.evaluation.figures.plan import Plan
     from phire.evaluation.figures.reading import ResultsFolder
-
-MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-SEASONS = ("DJF", "MAM", "JJA", "SON")
 
 
 class GroupedTimes(Statistic):

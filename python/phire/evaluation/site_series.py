@@ -124,10 +124,11 @@ class SiteSeries(Statistic):
         """Yields the figures that a folder of results gives; see :class:`Statistic`."""
         from phire.evaluation.figures.plan import Plan, figure_name
         from phire.evaluation.figures.reading import values_of
-        from phire.evaluation.figures.sites import site_figure
+        from phire.evaluation.figures.sites import has_groups, site_box_figure, site_figure
         from phire.evaluation.figures.style import readable
 
         data = folder.metric(cls.name)
+        grouped = any(has_groups(dataset["time"]) for dataset in data.values())
         for site in values_of(data, "site"):
             for channel in values_of(data, "channel"):
                 title = f"{site}: {readable(channel)}"
@@ -144,6 +145,18 @@ class SiteSeries(Statistic):
                     ),
                     channel,
                 )  # fmt: skip
+                if grouped:
+                    yield Plan(
+                        figure_name("site-boxes", site, channel),
+                        "sites",
+                        f"{title} by hour, month and season",
+                        "Box: 25–75 %, thick line: median, whiskers: 5–95 %.",
+                        functools.partial(
+                            site_box_figure, data, site=site, channel=channel,
+                            styles=folder.styles, title=title,
+                        ),
+                        channel,
+                    )  # fmt: skip
 
 
 def nearest_points(

@@ -13,6 +13,10 @@ import numpy as np
 from phire import files
 from phire.errors import InputError
 
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+SEASONS = ("DJF", "MAM", "JJA", "SON")
+"""Meteorological seasons; that of a month is ``SEASONS[month % 12 // 3]``."""
+
 EPOCH = "1970-01-01 00:00:00"
 ROUND_UNITS = (86400, 43200, 21600, 10800, 3600, 1800, 900, 600, 300, 60, 1)
 """Seconds of the steps that series have."""

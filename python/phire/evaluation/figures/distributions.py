@@ -169,6 +169,49 @@ def smooth_density(
 
 
 @styled
+def seasonal_quantile_figure(
+    distributions: Datasets, *, channel: str, styles: Mapping[str, Style] | None = None
+) -> Figure:
+    """Draws quantiles of the candidates against the truth's, a panel a season.
+
+    Args:
+        distributions: By candidate: data sets or paths of ``seasonal_quantiles.nc`` with
+            ``quantile_value`` and ``truth_quantile_value`` over channel, season and quantile.
+        channel: The channel.
+        styles: By candidate; by their order if None.
+
+    Raises:
+        InputError: No data set holds quantiles by season.
+    """
+    datasets = {n: d for n, d in opened(distributions).items() if "truth_quantile_value" in d}
+    if not datasets:
+        raise InputError("no data set holds quantiles by season.")
+    styles = styles or candidate_styles(datasets)
+    seasons = next(iter(datasets.values()))["season"].values
+    units = units_of(next(iter(datasets.values())), "quantile_value", channel)
+    figure = new_figure(1 + 2.8 * len(seasons), 5.6)
+    panels = figure.subplots(2, len(seasons), squeeze=False, sharex="col", sharey="row")
+    for column, season in enumerate(seasons):
+        above, below = panels[:, column]
+        for name, dataset in datasets.items():
+            here = dataset.sel(channel=channel, season=season)
+            truth, values = (here[f"{p}quantile_value"].values for p in ("truth_", ""))
+            line = {**styles[name].line(), "marker": styles[name].marker, "ms": 3.5}
+            above.plot(truth[[0, -1]], truth[[0, -1]], color="black", linewidth=1, zorder=1)
+            above.plot(truth, values, **line)
+            below.plot(truth, values - truth, **line)
+        below.axhline(0, color="black", linewidth=1, zorder=1)
+        above.set_title(season)
+        below.set_xlabel(labelled("Truth's quantiles", units))
+    panels[0, 0].set_ylabel(labelled("Candidate's quantiles", units))
+    panels[1, 0].set_ylabel(labelled("Candidate − truth", units))
+    title = f"Quantiles of {readable(channel)} by season"
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+    legend_below(figure, list(datasets), styles, markers=True)
+    return figure
+
+
+@styled
 def quantile_figure(
     distributions: Datasets, *, channel: str, styles: Mapping[str, Style] | None = None
 ) -> Figure:

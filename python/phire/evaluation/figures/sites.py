@@ -22,8 +22,7 @@ from phire.evaluation.figures.style import (
     new_figure,
     styled,
 )
-
-SEASONS = ("DJF", "MAM", "JJA", "SON")
+from phire.fields.time import MONTHS, SEASONS
 
 
 @styled
@@ -83,7 +82,9 @@ def site_figure(
     below.set_ylabel(labelled("Error", units))
     below.set_xlabel(label)
     _scatter(figure.add_subplot(grid[0, 2]), series, styles, units)
-    _boxes(figure.add_subplot(grid[1, 2]), series, styles, units)
+    grouping = _groupings(series[TRUTH]["time"])
+    first = next(k for k in ("season", "hour", "all") if k in grouping and len(grouping[k][1]) <= 8)
+    _boxes(figure.add_subplot(grid[1, 2]), series, styles, units, first)
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     legend_below(figure, list(series), styles)
     return figure
@@ -106,37 +107,103 @@ def _scatter(
     axes.set_ylabel(labelled("Candidate", units))
 
 
+@styled
+def site_box_figure(
+    sites: Datasets,
+    *,
+    site: str,
+    channel: str,
+    styles: Mapping[str, Style] | None = None,
+    title: str = "",
+) -> Figure:
+    """Draws boxes of the values at a site by hour of the day, by month and by season.
+
+    Args:
+        sites: By candidate: data sets or paths of ``sites.nc``; the truth's under ``truth``.
+        site: The site.
+        channel: The channel.
+        styles: By candidate; by their order if None.
+        title: Above the figure.
+
+    Returns:
+        The figure, a panel for each grouping of which there are two groups or more.
+
+    Raises:
+        InputError: The times are of one hour, month and season.
+    """
+    datasets = opened(sites)
+    styles = dict(styles or candidate_styles(datasets)) | {TRUTH: TRUTH_STYLE}
+    series = {
+        name: dataset.sel(site=site, channel=channel)
+        for name, dataset in datasets.items()
+        if "site_value" in dataset
+    }
+    groupings = [k for k in _groupings(series[TRUTH]["time"]) if k != "all"]
+    if not groupings:
+        raise InputError("all times are of one hour, month and season: there are no groups.")
+    units = units_of(datasets[TRUTH], "site_value", channel)
+    figure = new_figure(11, 1 + 2.6 * len(groupings))
+    panels = figure.subplots(len(groupings), 1, squeeze=False)[:, 0]
+    for axes, grouping in zip(panels, groupings):
+        _boxes(axes, series, styles, units, grouping)
+        axes.set_title(f"By {grouping}")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+    legend_below(figure, list(series), styles)
+    return figure
+
+
 def _boxes(
-    axes: Axes, series: Mapping[str, xr.Dataset], styles: Mapping[str, Style], units: str
+    axes: Axes,
+    series: Mapping[str, xr.Dataset],
+    styles: Mapping[str, Style],
+    units: str,
+    grouping: str,
 ) -> None:
-    """Draws boxes of each candidate by group of times."""
-    groups, labels = _groups(series[TRUTH]["time"])
+    """Draws boxes of each candidate by group of times: 25–75 %, median, and 5–95 %."""
+    labels = _groupings(series[TRUTH]["time"])[grouping][1]
     width = 0.8 / len(series)
     for i, (name, here) in enumerate(series.items()):
-        own = _groups(here["time"])[0] if name != TRUTH else groups
-        for g in range(len(labels)):
-            values = here["site_value"].values[own == g] if len(own) == here.sizes["time"] else []
-            values = np.asarray(values)[np.isfinite(values)] if len(values) else []
-            if not len(values):
-                continue
-            low, first, middle, third, high = np.quantile(values, [0.05, 0.25, 0.5, 0.75, 0.95])
-            place = g + (i - (len(series) - 1) / 2) * width
-            colour = styles[name].colour
-            axes.plot([place] * 2, [low, high], color=colour, linewidth=1)
-            axes.bar(place, third - first, 0.8 * width, first, color=colour, alpha=0.5)
-            axes.plot([place - 0.4 * width, place + 0.4 * width], [middle] * 2, color=colour,
-                      linewidth=2)  # fmt: skip
+        own, names = _groupings(here["time"]).get(grouping, ([], []))
+        shift = (i - (len(series) - 1) / 2) * width
+        for g in range(len(names)):
+            values = here["site_value"].values[own == g]
+            values = values[np.isfinite(values)]
+            if names[g] in labels and len(values):
+                place = labels.index(names[g]) + shift
+                _box(axes, place, 0.8 * width, values, styles[name].colour)
     axes.set_xticks(range(len(labels)), labels)
     axes.set_ylabel(labelled("", units).strip(" ()"))
 
 
-def _groups(time: xr.DataArray) -> tuple[np.ndarray, list[str]]:
-    """The group of each time and the groups' names: seasons, else hours, else all."""
-    if np.issubdtype(time.dtype, np.datetime64) or time.dtype == object:
-        seasons = time.dt.month.values % 12 // 3
-        if len(np.unique(seasons)) > 1:
-            return seasons, list(SEASONS)
-        hours, places = np.unique(time.dt.hour.values, return_inverse=True)
-        if 1 < len(hours) <= 8:
-            return places, [f"{hour} h" for hour in hours]
-    return np.zeros(time.size, int), ["all times"]
+def _box(axes: Axes, place: float, width: float, values: np.ndarray, colour: str) -> None:
+    """Draws one box."""
+    low, first, middle, third, high = np.quantile(values, [0.05, 0.25, 0.5, 0.75, 0.95])
+    axes.plot([place] * 2, [low, high], color=colour, linewidth=1)
+    axes.bar(place, third - first, width, first, color=colour, alpha=0.5)
+    ends = [place - width / 2, place + width / 2]
+    axes.plot(ends, [middle] * 2, color=colour, linewidth=2)
+
+
+def _groupings(time: xr.DataArray) -> dict[str, tuple[np.ndarray, list[str]]]:
+    """By ``hour``, ``month``, ``season``: the group of each time and the groups' labels.
+
+    A grouping of one group is left out; ``all`` is the group of all times.
+    """
+    found = {"all": (np.zeros(time.size, int), ["all times"])}
+    if not (np.issubdtype(time.dtype, np.datetime64) or time.dtype == object):
+        return found
+    months = time.dt.month.values
+    for name, values, label in (
+        ("hour", time.dt.hour.values, "{} h".format),
+        ("month", months, lambda month: MONTHS[month - 1]),
+        ("season", months % 12 // 3, lambda season: SEASONS[season]),
+    ):
+        groups, places = np.unique(values, return_inverse=True)
+        if len(groups) > 1:
+            found[name] = places, [label(group) for group in groups]
+    return found
+
+
+def has_groups(time: xr.DataArray) -> bool:
+    """Tells whether times are of two hours, months or seasons."""
+    return len(_groupings(time)) > 1

@@ -1,0 +1,117 @@
+"""Quantiles by season, beside the truth's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
+from phire.evaluation.definitions import CHANNEL, LOWER, Definition
+from phire.evaluation.distributions import Distribution
+from phire.evaluation.histograms import LEVELS, quantiles, wasserstein
+from phire.evaluation.nan_statistics import greatest_present
+from phire.evaluation.point_scores import joint_mask
+from phire.evaluation.registry import statistic
+from phire.fields.time import SEASONS
+
+if TYPE_CHECKING:
+    from phire.evaluation.figures.plan import Plan
+    from phire.evaluation.figures.reading import ResultsFolder
+
+VARIABLES = (
+    Definition(
+        "seasonal_wasserstein", "Wasserstein-1 distance by season",
+        "∫ |F(v) − G(v)| dv, F and G the distribution functions of candidate and truth over the "
+        "area and the times of a season; seasonal_wasserstein_worst: the greatest of the seasons",
+        CHANNEL, LOWER, "Villani (2009), doi:10.1007/978-3-540-71050-9",
+    ),
+    Definition(
+        "seasonal_wasserstein_worst", "Greatest Wasserstein-1 distance of a season",
+        "of the seasons' seasonal_wasserstein", CHANNEL, LOWER,
+    ),
+)  # fmt: skip
+"""Variables of the result that people look at."""
+
+
+@statistic("seasonal_quantiles", function="quantiles_by_season")
+class SeasonalQuantiles(Statistic):
+    """Area-weighted quantiles of values over the times of each season, of candidate and truth.
+
+    A candidate may have the right distribution over the year and a wrong one in every season.
+    Quantiles are those of the bins of ``distribution``.
+    """
+
+    order = 51
+    definitions = VARIABLES
+    summary = (("seasonal_wasserstein_worst", "seasonal_wasserstein_worst"),)
+    of_truth = False
+    ensemble = "together"
+    noted_if_refused = False
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self.distribution = Distribution(setting)
+        self.seasons = setting.time.months() % 12 // 3
+
+    @classmethod
+    def refusal(cls, setting: Setting) -> str | None:
+        """There must be two seasons."""
+        if not setting.time.has_calendar:
+            return "the times are no dates"
+        if len(np.unique(setting.time.months() % 12 // 3)) < 2:
+            return "all times are of one season"
+        return None
+
+    def measure(self, truth: Batch, candidate: Batch | None) -> State:
+        """Weights by bin of truth and candidate: (seasons, C, bins)."""
+        if candidate is None:
+            return {}
+        members = candidate.each() if isinstance(candidate, Ensemble) else [candidate]
+        mask = joint_mask(self.domain, truth, candidate)
+        seasons = self.seasons[truth.times]
+        state = {}
+        for key, batches in (("truth", [truth]), ("own", members)):
+            counts = sum(self.distribution.histograms(batch, mask) for batch in batches)
+            state[key] = np.zeros((len(SEASONS), *counts.shape[1:]))
+            np.add.at(state[key], seasons, counts)
+        return state
+
+    def result(self, state: State) -> xr.Dataset:
+        """Quantiles over (channel, season, quantile), and the distance of each season."""
+        present = np.unique(self.seasons)
+        bins, levels = self.distribution.bins, np.array(LEVELS)
+        dataset = xr.Dataset(coords=self.coordinates("channel"))
+        dataset["quantile"] = ("quantile", levels)
+        dataset["season"] = ("season", np.array(SEASONS, dtype=object)[present])
+        parts = {key: state[key][present] for key in ("own", "truth")}
+        for name, key in (("quantile_value", "own"), ("truth_quantile_value", "truth")):
+            values = [
+                [quantiles(weights, edges, levels) for weights in parts[key][:, c]]
+                for c, edges in enumerate(bins.edges)
+            ]
+            dataset[name] = (("channel", "season", "quantile"), np.array(values), self.units())
+        distance = wasserstein(parts["own"], parts["truth"], bins.width).T
+        dataset["seasonal_wasserstein"] = (("channel", "season"), distance, self.units())
+        worst = greatest_present(distance, -1)
+        dataset["seasonal_wasserstein_worst"] = ("channel", worst, self.units())
+        return dataset
+
+    @classmethod
+    def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
+        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        from phire.evaluation.figures.distributions import seasonal_quantile_figure
+        from phire.evaluation.figures.plan import plans_by_channel
+
+        yield from plans_by_channel(
+            folder,
+            cls.name,
+            seasonal_quantile_figure,
+            group="distributions",
+            title="Quantiles of {channel} by season",
+            caption="Above on the diagonal, below on zero, candidate and truth have the same "
+            "distribution in a season. Opposite errors of two seasons cancel in the whole year.",
+            variable="quantile_value",
+        )
