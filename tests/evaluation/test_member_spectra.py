@@ -8,6 +8,7 @@ from scipy import fft
 
 from evaluation.made_fields import setting_of, take, white_ensemble
 from phire.evaluation.catalogue import statistics
+from phire.evaluation.figures.spectra import spectrum_figure
 from phire.fields.grid import Grid
 
 PIXELS = Grid.pixels(24, 32)
@@ -52,3 +53,24 @@ def test_a_single_wave_of_error_shows_at_its_scale():
     # Eight half waves in 32 points: a wavelength of 8 points.
     assert abs(ratio["wavelength"][int(ratio.values.argmin())].item() - 8) < 1
     assert ratio.min() < 0.7
+
+
+@pytest.mark.parametrize("grid", [PIXELS, Grid.gaussian(24)], ids=["region", "sphere"])
+def test_the_spectrum_of_a_candidate_lies_within_the_band_of_its_members(grid):
+    """Above and relative to the truth; the pooled members of ``spectrum`` are their mean."""
+    truth, members = white_ensemble(grid, times=3, members=4)
+    setting = setting_of(truth, grid)
+    one = statistics()["spectrum"](setting)
+    pooled = sum(take(one, truth, members[:, m])["variance"] for m in range(4)) / 4
+    spectra = {"truth": take(one, truth), "e": take(one, truth, members[:, 0])}
+    spectra["e"] = spectra["e"].assign(variance=pooled)
+    banded = {"e": take(statistics()["ensemble_spectrum"](setting), truth, members)}
+    channel = str(pooled["channel"].values[0])
+    figure = spectrum_figure(spectra, variable="variance", channel=channel, members=banded)
+    shaded = [c for axes in figure.axes for c in axes.collections if len(c.get_paths()) == 1]
+    ranges = [banded["e"][f"member_variance_{end}"].isel(channel=0) for end in ("low", "high")]
+    heights = np.concatenate([np.ravel(c.get_paths()[0].vertices[:, 1]) for c in shaded])
+    for end, least_or_greatest in zip(ranges, (np.min, np.max)):
+        assert np.isclose(heights, float(least_or_greatest(end))).any()
+    reference = spectra["truth"]["variance"].isel(channel=0).values[-len(ranges[0]) :]
+    assert np.isclose(heights, float((ranges[1].values / reference)[5])).any()

@@ -331,12 +331,14 @@ def spectrum_plans(folder: ResultsFolder, metric: str) -> Iterator[Plan]:
     for region in folder.regions_of(metric):
         data = folder.metric(metric, region)
         of = in_region(region) + (" (multitaper)" if metric == "localized_spectrum" else "")
-        draw = functools.partial(spectrum_figure, data, styles=folder.styles)
+        members = folder.metric("ensemble_spectrum", region) if metric == "spectrum" else {}
+        draw = functools.partial(spectrum_figure, data, styles=folder.styles, members=members)
         caption = (
             "Black is the truth; a candidate that follows it has the right amount of detail at "
             "every scale. Below: ratio to the truth; the shaded band is 0.5 … 2. Right: the "
             "short waves, where super-resolution has to add what the coarse grid (dotted line) "
             "does not hold. Grey lines: reference slopes."
+            + (" Shaded around a candidate: all of its members." if members else "")
         )
         if has_values(data, "kinetic_energy"):
             title = f"Kinetic energy spectrum{of}"

@@ -63,6 +63,7 @@ def spectrum_figure(
     styles: Mapping[str, Style] | None = None,
     radius: float = EARTH_RADIUS,
     title: str | None = None,
+    members: Datasets | None = None,
 ) -> Figure:
     """Draws spectra of all candidates: whole, the short-wave end, and both relative to the truth.
 
@@ -77,6 +78,8 @@ def spectrum_figure(
         styles: By candidate; by their order if None.
         radius: Radius of the sphere in m, for wavelengths 2πa/√(l(l+1)).
         title: Above the figure; made from the variable if None.
+        members: By candidate, data sets or paths of ``ensemble_spectrum.nc``, whose
+            ``member_variance_low`` and ``_high`` are the edges of a band around its ``variance``.
 
     Returns:
         The figure: spectra above, their ratio to the truth below with the band 0.5 … 2; the whole
@@ -102,6 +105,7 @@ def spectrum_figure(
     cutoff = _cutoff(datasets, axis) if cutoff is None else cutoff
     truth = curves.get(TRUTH)
 
+    bands = _member_bands(members or {}, channel, axis) if variable == "variance" else {}
     figure = new_figure(10, 5.8 if truth is not None else 4.4)
     heights = [2.6, 1.25] if truth is not None else [1]
     grid = figure.add_gridspec(len(heights), 2, height_ratios=heights, width_ratios=[1.25, 1])
@@ -110,6 +114,7 @@ def spectrum_figure(
     for column, (limits, heading) in enumerate(((whole, "Whole range"), (short, "Short waves"))):
         upper = figure.add_subplot(grid[0, column])
         _draw_curves(upper, curves, axis, limits, styles, truth)
+        _draw_bands(upper, bands, styles)
         if column == 0 and truth is not None:
             _draw_slopes(upper, truth, axis, channel or variable, units)
         upper.set_title(heading)
@@ -121,6 +126,7 @@ def spectrum_figure(
             upper.tick_params(labelbottom=False)
             lowest = figure.add_subplot(grid[1, column], sharex=upper)
             _draw_ratios(lowest, curves, axis, limits, styles, truth)
+            _draw_bands(lowest, bands, styles, axis, truth)
             _mark_cutoff(lowest, cutoff, limits)
         lowest.set_xlabel(axis.label)
         if column == 0:
@@ -135,6 +141,39 @@ def spectrum_figure(
         )
     legend_below(figure, list(curves), styles, extra=extra)
     return figure
+
+
+def _member_bands(
+    members: Datasets, channel: str | None, axis: _Axis
+) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Place, least and greatest variance over the members, by candidate."""
+    found = {}
+    for name, dataset in (opened(members) if members else {}).items():
+        if "member_variance_low" in dataset:
+            here = dataset.sel(channel=channel)
+            # Files of members begin at degree 1 and hold its wavelength.
+            places = here["wavelength"].values
+            places = np.arange(1, len(places) + 1) if axis.dimension == "degree" else places
+            ends = (here[f"member_variance_{end}"].values for end in ("low", "high"))
+            found[name] = (places.astype(float), *ends)
+    return found
+
+
+def _draw_bands(
+    axes: Axes,
+    bands: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]],
+    styles: Mapping[str, Style],
+    axis: _Axis | None = None,
+    truth: xr.DataArray | None = None,
+) -> None:
+    """Shades the range of each candidate's members, relative to a truth where it is given."""
+    for name, (places, low, high) in bands.items():
+        if axis is not None and truth is not None:
+            order = np.argsort(axis.values)
+            reference = np.interp(places, axis.values[order], truth.values[order])
+            with np.errstate(divide="ignore", invalid="ignore"):
+                low, high = low / reference, high / reference
+        axes.fill_between(places, low, high, color=styles[name].colour, alpha=0.2, linewidth=0)
 
 
 @styled
