@@ -58,12 +58,22 @@ class LearnedDistances(Statistic):
         """Something must have been learned."""
         return None if setting.learned else "no learned metric is given (--learned METRIC)"
 
-    def _features(self, batch: Batch, kept: np.ndarray) -> np.ndarray:
+    def features(self, batch: Batch, kept: np.ndarray) -> np.ndarray:
+        """Returns the features (k, F) of the fields that are ``kept`` (n,), computed once."""
+
         def compute() -> np.ndarray:
             fields = self._northward(batch.fields[kept])
             return np.asarray(self.setting.learned["features"](fields), dtype=np.float64)
 
         return batch.once(("features", kept.tobytes()), compute)
+
+    def distances(self, truth: Batch, candidate: Batch, kept: np.ndarray) -> np.ndarray:
+        """Returns the learned distances (n,); NaN of fields that are not ``kept``."""
+        distances = np.full(len(truth), np.nan)
+        if "distance" in self.setting.learned:
+            fields = (self._northward(batch.fields[kept]) for batch in (truth, candidate))
+            distances[kept] = np.asarray(self.setting.learned["distance"](*fields), np.float64)
+        return distances
 
     def _northward(self, fields: np.ndarray) -> np.ndarray:
         """Fields (n, H, W, C) with the first row in the north, as networks are trained."""
@@ -76,37 +86,23 @@ class LearnedDistances(Statistic):
         """Distances by time; sums of features and of their products."""
         if candidate is None:
             return {}
-        kept = np.ones(len(truth), dtype=bool)
-        for batch in (truth, candidate):
-            if batch.present is not None:
-                kept &= batch.present.all((1, 2, 3))
-        state: State = {"times": truth.times, "distance": np.full(len(truth), np.nan)}
+        kept = whole_fields(truth, candidate)
         if not kept.any():
             return {}
-        learned = self.setting.learned
-        if "distance" in learned:
-            fields = (self._northward(batch.fields[kept]) for batch in (truth, candidate))
-            state["distance"][kept] = np.asarray(learned["distance"](*fields), dtype=np.float64)
-        if "features" in learned:
+        state: State = {
+            "times": truth.times,
+            "distance": self.distances(truth, candidate, kept),
+        }
+        if "features" in self.setting.learned:
             for key, batch in (("truth", truth), ("own", candidate)):
-                features = self._features(batch, kept)
-                mean = features.mean(0)
-                state[f"{key}_mean"] = mean
-                state[f"{key}_scatter"] = (features - mean).T @ (features - mean)
+                mean, scatter = feature_moments(self.features(batch, kept))
+                state[f"{key}_mean"], state[f"{key}_scatter"] = mean, scatter
             state["count"] = np.asarray(float(kept.sum()))
         return state
 
     def _join(self, first: State, second: State, in_place: bool) -> State:
         joined = super()._join(first, second, in_place=False)
-        if "count" not in joined or "count" not in first or "count" not in second:
-            return joined
-        share = second["count"] / joined["count"]
-        for key in ("truth", "own"):
-            # Chan, Golub & LeVeque (1979): no difference of large sums.
-            gap = second[f"{key}_mean"] - first[f"{key}_mean"]
-            joined[f"{key}_mean"] = first[f"{key}_mean"] + gap * share
-            joined[f"{key}_scatter"] += np.outer(gap, gap) * first["count"] * share
-        return joined
+        return join_moments(joined, first, second)
 
     def result(self, state: State) -> xr.Dataset:
         """``learned_distance(time)``, its mean, and ``frechet_distance``."""
@@ -128,6 +124,40 @@ class LearnedDistances(Statistic):
                 {"units": "1", "long_name": "Fréchet distance of learned features"},
             )
         return dataset
+
+
+def whole_fields(truth: Batch, candidate: Batch) -> np.ndarray:
+    """Returns the fields (n,) that have a value everywhere in both."""
+    kept = np.ones(len(truth), dtype=bool)
+    for batch in (truth, candidate):
+        if batch.present is not None:
+            kept &= batch.present.all((1, 2, 3))
+    return kept
+
+
+def feature_moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns mean (..., F) and scatter (..., F, F) of features (..., n, F)."""
+    mean = features.mean(-2)
+    departures = features - mean[..., None, :]
+    return mean, np.swapaxes(departures, -1, -2) @ departures
+
+
+def join_moments(joined: State, first: State, second: State) -> State:
+    """Sets means and scatters of a joined state from those of its two parts.
+
+    The keys are ``truth_`` and ``own_`` with ``mean`` (..., F) and ``scatter`` (..., F, F), and
+    ``count``; by the update of Chan, Golub & LeVeque (1979), which takes no difference of large
+    sums.
+    """
+    if "count" not in joined or "count" not in first or "count" not in second:
+        return joined
+    share = second["count"] / joined["count"]
+    for key in ("truth", "own"):
+        gap = second[f"{key}_mean"] - first[f"{key}_mean"]
+        joined[f"{key}_mean"] = first[f"{key}_mean"] + gap * share
+        product = gap[..., :, None] * gap[..., None, :]
+        joined[f"{key}_scatter"] = joined[f"{key}_scatter"] + product * first["count"] * share
+    return joined
 
 
 def _moments(state: State, key: str) -> tuple[np.ndarray, np.ndarray]:

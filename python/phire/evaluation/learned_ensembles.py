@@ -1,0 +1,145 @@
+"""Learned distances of the members of an ensemble, and the energy score of their features."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
+from phire.evaluation.definitions import LOWER, Definition
+from phire.evaluation.feature_distances import (
+    LearnedDistances,
+    feature_moments,
+    join_moments,
+    whole_fields,
+)
+from phire.evaluation.gaussian_distance import frechet_distance
+from phire.evaluation.multivariate_scores import energy_scores
+from phire.evaluation.nan_statistics import mean_of_present
+from phire.evaluation.registry import statistic
+
+VARIABLES = (
+    Definition(
+        "learned_energy_score", "Learned energy score",
+        "E|φ(X) − φ(y)| − ½ E|φ(X) − φ(X′)|, φ the learned features of a field, X, X′ members, y "
+        "the truth; half the generalised energy distance of the ensemble from the truth", "1",
+        LOWER, "Gneiting & Raftery (2007), doi:10.1198/016214506000001437; Székely & Rizzo (2013), "
+        "doi:10.1016/j.jspi.2013.03.018",
+    ),
+    Definition(
+        "learned_energy_score_fair", "Fair learned energy score",
+        "the same, X′ one of the other members", "1", LOWER,
+        "Ferro (2014), doi:10.1002/qj.2270",
+    ),
+    Definition(
+        "member_learned_distance", "Learned distance of members",
+        "of each member from the truth: the mean, least and greatest over members", "1", LOWER,
+        "Hoffmann & Lessig (2023), arXiv:2202.01897",
+    ),
+    Definition(
+        "member_frechet_distance", "Fréchet distance of members",
+        "of the features of each member over all times from the truth's: the mean, least and "
+        "greatest over members", "1", LOWER, "Heusel et al. (2017), arXiv:1706.08500",
+    ),
+)  # fmt: skip
+"""Variables of the result that people look at."""
+
+PER_MEMBER = (("member_learned_distance", "_mean"), ("member_frechet_distance", ""))
+"""Scores of single members, and the ending of what stands in the table."""
+
+SPREAD = (("", np.mean), ("_low", np.min), ("_high", np.max))
+
+
+@statistic("learned_ensemble", function="learned_ensemble_scores")
+class LearnedEnsembles(Statistic):
+    """Learned energy score by time; learned and Fréchet distance of each member.
+
+    The learned distance of single members is least for an ensemble without spread. The energy score
+    is proper: it is least on average where the truth is like a member, in the features that the
+    network tells fields apart by.
+    """
+
+    order = 121
+    title = "Learned energy score"
+    definitions = VARIABLES
+    summary = (
+        ("learned_energy_score_fair_mean", "learned_energy_score_fair"),
+        *(
+            (f"{name}{mean}{ending}", f"{name}{ending}")
+            for name, mean in (
+                ("member_learned_distance", "_mean"),
+                ("member_frechet_distance", ""),
+            )
+            for ending, _ in SPREAD
+        ),
+    )
+    series = ("times", "distance", "energy")
+    of_truth = False
+    ensemble = "all"
+    stays = True
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self.learned = LearnedDistances(setting)
+
+    @classmethod
+    def takes(cls, setting: Setting) -> bool:
+        """The whole fields only, as the learned distance."""
+        return LearnedDistances.takes(setting)
+
+    @classmethod
+    def refusal(cls, setting: Setting) -> str | None:
+        """Something must have been learned."""
+        return LearnedDistances.refusal(setting)
+
+    def measure(self, truth: Batch, candidate: Batch | None) -> State:
+        """Distances (n, M), energy scores (n, 2), and moments of the features of each member."""
+        if not isinstance(candidate, Ensemble):
+            return {}
+        kept, members = whole_fields(truth, candidate), candidate.each()
+        if not kept.any():
+            return {}
+        distances = [self.learned.distances(truth, member, kept) for member in members]
+        energy = np.full((len(truth), 2), np.nan)
+        state: State = {"times": truth.times, "distance": np.stack(distances, 1), "energy": energy}
+        if "features" in self.setting.learned:
+            theirs = self.learned.features(truth, kept)
+            own = np.stack([self.learned.features(member, kept) for member in members])
+            energy[kept] = np.stack(energy_scores(theirs, own, np.ones_like(theirs)), -1)
+            state["truth_mean"], state["truth_scatter"] = feature_moments(theirs)
+            state["own_mean"], state["own_scatter"] = feature_moments(own)
+            state["count"] = np.asarray(float(kept.sum()))
+        return state
+
+    def _join(self, first: State, second: State, in_place: bool) -> State:
+        joined = super()._join(first, second, in_place=False)
+        return join_moments(joined, first, second)
+
+    def result(self, state: State) -> xr.Dataset:
+        """Scores over time, and Fréchet distances, mean, least and greatest over members."""
+        times, ordered = self.ordered(state)
+        dataset = xr.Dataset(attrs={"members": ordered["distance"].shape[1]})
+        dataset["time"] = self.time_coordinate(times)
+        units = {"units": "1"}
+        names = ("learned_energy_score", "learned_energy_score_fair")
+        for name, values in zip(names, ordered["energy"].T):
+            if np.isfinite(values).any():
+                dataset[name] = ("time", values, units)
+                dataset[f"{name}_mean"] = ((), mean_of_present(values), units)
+        distance = ordered["distance"]
+        if np.isfinite(distance).any():
+            means = mean_of_present(distance, 0)
+            for ending, pick in SPREAD:
+                name = "member_learned_distance"
+                dataset[f"{name}{ending}"] = ("time", pick(distance, axis=1), units)
+                dataset[f"{name}_mean{ending}"] = ((), pick(means), units)
+        if state.get("count", 0) >= 2:
+            degrees = float(state["count"]) - 1
+            truth = state["truth_mean"], state["truth_scatter"] / degrees
+            found = [
+                frechet_distance(*truth, mean, scatter / degrees)
+                for mean, scatter in zip(state["own_mean"], state["own_scatter"])
+            ]
+            for ending, pick in SPREAD:
+                dataset[f"member_frechet_distance{ending}"] = ((), pick(found), units)
+        return dataset

@@ -1,0 +1,58 @@
+"""Scores as of DL4DS against scikit-image, scikit-learn's formulas and scipy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from evaluation.made_fields import random_fields, setting_of, take
+from phire.evaluation.catalogue import statistics
+from phire.evaluation.dl4ds_scores import gaussian_similarity
+from phire.fields.grid import Grid
+
+GRID = Grid.gaussian(24)
+TRUTH = 280 + 9 * random_fields(GRID, 3, 1, seed=1).astype("f4")
+CANDIDATE = (TRUTH + 4 * random_fields(GRID, 3, 1, seed=2)).astype("f4")
+
+
+def test_scores_are_those_of_independent_implementations():
+    metrics = pytest.importorskip("skimage.metrics")
+    result = take(statistics()["dl4ds"](setting_of(TRUTH, GRID)), TRUTH, CANDIDATE).isel(channel=0)
+    both = np.concatenate([TRUTH, CANDIDATE]).astype(float)
+    span = both.max() - both.min()
+    truth, candidate = (f[..., 0].astype(float) for f in (TRUTH, CANDIDATE))
+    expected = {
+        "dl4ds_psnr": [
+            metrics.peak_signal_noise_ratio(t, c, data_range=span)
+            for t, c in zip(truth, candidate)
+        ],
+        "dl4ds_ssim": [
+            metrics.structural_similarity(
+                t, c, data_range=span, gaussian_weights=True, sigma=1.5,
+                use_sample_covariance=False,
+            )
+            for t, c in zip(truth, candidate)
+        ],
+        "dl4ds_rmse": np.sqrt(((candidate - truth) ** 2).mean((1, 2))),
+        "dl4ds_mae": np.abs(candidate - truth).mean((1, 2)),
+        "dl4ds_pearson": [
+            stats.pearsonr(t.ravel(), c.ravel())[0] for t, c in zip(truth, candidate)
+        ],
+        "dl4ds_spearman": [
+            stats.spearmanr(t.ravel(), c.ravel())[0] for t, c in zip(truth, candidate)
+        ],
+    }  # fmt: skip
+    for name, values in expected.items():
+        np.testing.assert_allclose(result[name], values, rtol=1e-4, err_msg=name)
+        assert result[f"{name}_mean"].item() == pytest.approx(np.mean(values), rel=1e-4)
+        assert result[f"{name}_std"].item() == pytest.approx(np.std(values), rel=1e-2)
+    bias = 100 * (candidate - truth).mean(0) / truth.mean(0)
+    np.testing.assert_allclose(result["dl4ds_normalised_bias"], bias, atol=1e-5)
+    rmse = 100 * np.sqrt(((candidate - truth) ** 2).mean(0)) / truth.mean(0)
+    np.testing.assert_allclose(result["dl4ds_normalised_rmse"], rmse, rtol=1e-5)
+
+
+def test_the_similarity_of_a_field_with_itself_is_one():
+    field = TRUTH[0, ..., 0].astype(float)
+    np.testing.assert_allclose(gaussian_similarity(field, field, [1.0, 30.0]), 1)
