@@ -12,6 +12,8 @@ from phire.cli.comma_separated import CommaSeparated
 from phire.cli.command import Command
 from phire.errors import InputError, WorkError
 
+pytestmark = pytest.mark.versions
+
 
 @pytest.fixture
 def command():

@@ -21,6 +21,8 @@ from phire.fields import (
     write_source,
 )
 
+pytestmark = pytest.mark.versions
+
 RANDOM = np.random.default_rng(0)
 SUFFIXES = ["h5", "nc", "zarr"]
 

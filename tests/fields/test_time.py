@@ -10,6 +10,8 @@ from phire.errors import InputError
 from phire.fields import time as phire_time
 from phire.fields.time import EPOCH, TimeAxis, duration_text, parse_duration
 
+pytestmark = pytest.mark.versions
+
 HOUR = 3600
 
 

@@ -11,6 +11,8 @@ from phire.errors import InputError
 from phire.fields import convert, open_source, open_store, units
 from phire.fields.dataset import DatasetSource
 
+pytestmark = pytest.mark.versions
+
 SAME = [
     ("m s-1", "m/s", "m s**-1", "m.s-1", "m s^-1", "meters/second"),
     ("mm", "kg m-2", "kg m**-2"),

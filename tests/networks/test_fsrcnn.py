@@ -6,6 +6,8 @@ import pytest
 
 from phire.networks import build
 
+pytestmark = pytest.mark.versions
+
 
 @pytest.mark.parametrize(("filters", "narrow", "blocks"), [(56, 12, 4), (32, 5, 1)])
 def test_parameters_are_as_published(filters, narrow, blocks):

@@ -19,6 +19,8 @@ from phire.records import (
 )
 from records.stores import make_store
 
+pytestmark = pytest.mark.versions
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):

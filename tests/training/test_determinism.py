@@ -10,6 +10,8 @@ import tensorflow as tf
 
 from phire.training.determinism import enable_determinism
 
+pytestmark = pytest.mark.versions
+
 TERMS = (1e8, -1e8, 1.0)
 """Their sum is 1 or, where the small one comes first or second, 0."""
 

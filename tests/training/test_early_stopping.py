@@ -7,8 +7,7 @@ import pytest
 import tensorflow as tf
 
 from phire.errors import InputError
-from phire.training import Phase, train
-from phire.training import loop as loop_module
+from phire.training import Phase, phase_runner, train
 from toy_objective import Line, points
 
 RATE = {"line": 0.05}
@@ -71,14 +70,14 @@ def test_interrupted_after_the_restoration_it_ends_alike(tmp_path, monkeypatch):
     phases = [Phase("one", 6, short, 2, RATE), Phase("two", 2, short, 2, RATE)]
     options = {"patience": 2, "restore_best": True, "seed": 3, "deterministic": True}
     whole = trained(tmp_path / "whole", phases, **options)
-    begin, count = loop_module._Training._begin, iter(range(9))
+    begin, count = phase_runner.PhaseRunner._begin, iter(range(9))
 
     def failing(self, phase):
         if next(count) == 1:
             raise KeyboardInterrupt
         begin(self, phase)
 
-    monkeypatch.setattr(loop_module._Training, "_begin", failing)
+    monkeypatch.setattr(phase_runner.PhaseRunner, "_begin", failing)
     with pytest.raises(KeyboardInterrupt):
         trained(tmp_path / "broken", phases, **options)
     monkeypatch.undo()

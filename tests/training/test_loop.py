@@ -12,8 +12,7 @@ import pytest
 import tensorflow as tf
 
 from phire.errors import InputError, WorkError
-from phire.training import Phase, Terminated, open_run, train
-from phire.training import loop as loop_module
+from phire.training import Phase, Terminated, open_run, phase_runner, train
 from phire.training import outputs as outputs_module
 from toy_objective import Line, points
 
@@ -56,7 +55,7 @@ class Interrupted(Exception):
 
 @pytest.mark.parametrize("stop", [13, 40, 55, 81])
 def test_interrupted_and_resumed_it_ends_with_the_same_bits(tmp_path, phases, monkeypatch, stop):
-    monkeypatch.setattr(loop_module, "CHUNK_SECONDS", 0.0)  # a step at a time
+    monkeypatch.setattr(phase_runner, "CHUNK_SECONDS", 0.0)  # a step at a time
     options = {"options": {}, "seed": 3, "deterministic": True, "checkpoint_minutes": 0.0}
     whole = train(Line, phases, run=tmp_path / "whole", **options)
 
@@ -84,7 +83,7 @@ def _cut(count, epoch, skip, shard):
 
 
 def test_a_damaged_checkpoint_is_passed_over(tmp_path, phases, monkeypatch):
-    monkeypatch.setattr(loop_module, "CHUNK_SECONDS", 0.0)
+    monkeypatch.setattr(phase_runner, "CHUNK_SECONDS", 0.0)
     options = {"options": {}, "seed": 3, "deterministic": True, "checkpoint_minutes": 0.0}
     whole = train(Line, phases[:1], run=tmp_path / "whole", **options)
     broken = [Phase("first", 2, functools.partial(_cut, 20), 40, {"line": 0.05})]
@@ -102,7 +101,7 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path, phases, monkeypatch):
 
 
 def test_sigterm_saves_and_ends_with_143(tmp_path, phases, monkeypatch):
-    monkeypatch.setattr(loop_module, "CHUNK_SECONDS", 0.0)
+    monkeypatch.setattr(phase_runner, "CHUNK_SECONDS", 0.0)
 
     def noticed(epoch, skip, shard):
         if epoch == 1:

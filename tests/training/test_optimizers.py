@@ -9,6 +9,8 @@ from phire.errors import InputError
 from phire.training import Adam, for_float16
 from phire.training.optimizers import set_weight_decay
 
+pytestmark = pytest.mark.versions
+
 OPTIONS = [{}, {"clipnorm": 0.5}, {"epsilon": 1e-3, "beta_1": 0.5}, {"amsgrad": True}]
 
 

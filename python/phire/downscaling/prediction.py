@@ -27,6 +27,7 @@ from phire.fields.time import parse_duration
 from phire.records.inputs import split_names
 
 if TYPE_CHECKING:
+    from phire.downscaling.predicted_source import PredictedSource
     from phire.downscaling.trained_generator import TrainedGenerator
 
 
@@ -133,46 +134,15 @@ def predict(
         written = {}
     else:
         _refuse({"scale": scale, "alignment": alignment}, "is kept in the run of a generator")
-        # Interpolation needs no TensorFlow, which these import.
-        from phire.downscaling.predicted_source import PredictedSource
-        from phire.downscaling.trained_generator import TrainedGenerator
-
-        generator = TrainedGenerator(run, network, epoch, sampler)
-        channels = names or _channels(path, generator)
-        source = _opened(path, channels, time, coarsen)
         memory = None if noise_memory is None else parse_duration(noise_memory)
-        predicted = PredictedSource(
-            generator, source, tile=tile, any_spacing=any_spacing, fill=fill, minimum=minimum,
-            consistency=consistency, noise_memory=memory, seed=seed, members=members,
-            statistic=statistic, predictors=predictors, static=static, auxiliary=auxiliary,
-            stations=stations, name=path,
+        predicted, facts = _generated(
+            run, network, epoch, sampler, path, names, time, coarsen, tile=tile,
+            any_spacing=any_spacing, fill=fill, minimum=minimum, consistency=consistency,
+            noise_memory=memory, seed=seed, members=members, statistic=statistic,
+            predictors=predictors, static=static, auxiliary=auxiliary, stations=stations,
         )  # fmt: skip
-        options |= {
-            "run": os.path.realpath(run),
-            "network": network,
-            "epoch": epoch if epoch is None else str(epoch),
-            "weights_fingerprint": generator.fingerprint(),
-            "tile": tile,
-            "any_spacing": any_spacing,
-            "fill": fill,
-            "seed": predicted.seed,
-            "members": predicted.members,
-            "statistic": predicted.statistic,
-            "sampler": None if generator.sampler is None else vars(generator.sampler),
-            "further": {
-                name: {
-                    os.path.realpath(split_names(one)[0]): files.fingerprint(split_names(one)[0])
-                    for one in given
-                }
-                for name, given in (
-                    ("predictors", predictors),
-                    ("static", static),
-                    ("auxiliary", auxiliary),
-                    ("stations", [stations] if stations else []),
-                )
-            },
-        }
-        written = notes(fill, minimum, bool(generator.conserves or consistency))
+        options |= facts
+        written = notes(fill, minimum, bool(predicted.generator.conserves or consistency))
         if predicted.statistic is not None:
             written["statistic"] = f"{predicted.statistic} of the predicted distribution"
     with kept(predicted, output, options) as source:
@@ -182,6 +152,52 @@ def predict(
             attributes=written,
         )  # fmt: skip
     counted.say(output)
+
+
+def _generated(
+    run: str | os.PathLike, network: str, epoch: int | str | None, sampler: str | None, path: str,
+    names: tuple[str, ...] | None, time: str | None, coarsen: int | None, **options: Any,
+) -> tuple[PredictedSource, dict[str, Any]]:  # fmt: skip
+    """Returns the fields that a run makes of an input, and the options that they depend on.
+
+    Args:
+        run, network, epoch, sampler: See :func:`predict`.
+        path, names: The input, and its channels where they are named.
+        time, coarsen: See :func:`predict`.
+        **options: Those of :class:`phire.downscaling.predicted_source.PredictedSource`.
+    """
+    # Interpolation needs no TensorFlow, which these import.
+    from phire.downscaling.predicted_source import PredictedSource
+    from phire.downscaling.trained_generator import TrainedGenerator
+
+    generator = TrainedGenerator(run, network, epoch, sampler)
+    source = _opened(path, names or _channels(path, generator), time, coarsen)
+    predicted = PredictedSource(generator, source, name=path, **options)
+    stations = options["stations"]
+    further = {
+        **{name: options[name] for name in ("predictors", "static", "auxiliary")},
+        "stations": [stations] if stations else [],
+    }
+    return predicted, {
+        "run": os.path.realpath(run),
+        "network": network,
+        "epoch": epoch if epoch is None else str(epoch),
+        "weights_fingerprint": generator.fingerprint(),
+        "tile": options["tile"],
+        "any_spacing": options["any_spacing"],
+        "fill": options["fill"],
+        "seed": predicted.seed,
+        "members": predicted.members,
+        "statistic": predicted.statistic,
+        "sampler": None if generator.sampler is None else vars(generator.sampler),
+        "further": {
+            name: {
+                os.path.realpath(split_names(one)[0]): files.fingerprint(split_names(one)[0])
+                for one in given
+            }
+            for name, given in further.items()
+        },
+    }
 
 
 def _predict_swept(

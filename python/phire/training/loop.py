@@ -1,37 +1,28 @@
-"""The training loop: one for every objective, resumable at any step."""
+"""The training call: one for every objective; its phases run in ``phase_runner``."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import os
-import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from phire import progress
 from phire.errors import InputError, WorkError
 from phire.training import devices as placement
 from phire.training.averaging import WeightAverage
-from phire.training.checkpoints import Checkpoints
 from phire.training.clipping import set_clipping
-from phire.training.objective import Objective, learning_rate_of
+from phire.training.objective import Objective
 from phire.training.optimizers import set_weight_decay
-from phire.training.outputs import Outputs
 from phire.training.phase import Phase
-from phire.training.plateau import Patience, ReduceOnPlateau
+from phire.training.phase_runner import PhaseRunner
 from phire.training.run import Run, look_at_run, open_run, prepare_run
-from phire.training.signals import Terminated, TerminationNotice
-from phire.training.stepping import Stepper, Taken
-
-CHUNK_SECONDS = 1.0
-"""Steps run inside one call of a graph for about this long: long enough that Python costs nothing,
-short enough that a notice is answered at once."""
+from phire.training.signals import TerminationNotice
+from phire.training.stepping import Stepper
 
 
 def train(
@@ -122,6 +113,48 @@ def train(
     if patience is not None or restore_best:
         options |= {"patience": patience, "min_delta": min_delta, "restore_best": restore_best}
     phases = _stopping_early(phases, monitor, patience, min_delta)
+    _check(phases, keep, checkpoint_minutes, checkpoint_steps, seed)
+    chief = placement.is_chief(devices)
+    opened = look_at_run(run, options, overwrite)
+    if opened is not None and opened.completed:
+        progress.say(f"{run} is already trained by this command.")
+        return opened
+    strategy = placement.choose_strategy(devices)
+    placement.prepare_process(precision, seed, deterministic)
+    with _naming_a_lost_worker():
+        agreement = placement.Agreement(strategy, chief)
+        with strategy.scope():
+            objective = build()
+            averaged = [objective.networks[name] for name in objective.exported]
+            average = None if ema is None else WeightAverage(averaged, ema)
+        set_clipping(objective.optimizers.values(), **clipping)
+        set_weight_decay(objective.optimizers.values(), weight_decay)
+        if chief:
+            opened = prepare_run(run, options, overwrite)
+        agreement.wait()  # for the chief to have made the directory
+        opened = opened or open_run(run)
+        training = PhaseRunner(
+            objective, list(phases), opened, Stepper(objective, strategy, jit, seed, average),
+            agreement, validation, keep=keep, keep_epochs=keep_epochs, callbacks=callbacks,
+            restore_best=restore_best,
+            checkpoint_seconds=60 * checkpoint_minutes, checkpoint_steps=checkpoint_steps,
+        )  # fmt: skip
+        training.resume()
+        with TerminationNotice() as notice:
+            training.go(notice)
+        training.finish()
+        agreement.wait()
+    return opened
+
+
+def _check(
+    phases: Sequence[Phase],
+    keep: int,
+    checkpoint_minutes: float,
+    checkpoint_steps: int | None,
+    seed: int,
+) -> None:
+    """Raises an InputError for numbers that are out of range."""
     if keep < 1:
         raise InputError(f"{keep} checkpoints to keep: keep one at least.")
     if checkpoint_steps is not None and checkpoint_steps < 1:
@@ -136,43 +169,23 @@ def train(
                 f"{phase.name}: {phase.epochs} epochs of {phase.steps} batches; both must be one "
                 "at least."
             )
-    chief = placement.is_chief(devices)
-    opened = look_at_run(run, options, overwrite)
-    if opened is not None and opened.completed:
-        progress.say(f"{run} is already trained by this command.")
-        return opened
-    strategy = placement.choose_strategy(devices)
-    placement.prepare_process(precision, seed, deterministic)
+
+
+@contextlib.contextmanager
+def _naming_a_lost_worker() -> Iterator[None]:
+    """Ends a training whose other workers are gone with one sentence.
+
+    Raises:
+        WorkError: A collective operation failed within the block.
+    """
     try:
-        agreement = placement.Agreement(strategy, chief)
-        with strategy.scope():
-            objective = build()
-            averaged = [objective.networks[name] for name in objective.exported]
-            average = None if ema is None else WeightAverage(averaged, ema)
-        set_clipping(objective.optimizers.values(), **clipping)
-        set_weight_decay(objective.optimizers.values(), weight_decay)
-        if chief:
-            opened = prepare_run(run, options, overwrite)
-        agreement.wait()  # for the chief to have made the directory
-        opened = opened or open_run(run)
-        training = _Training(
-            objective, list(phases), opened, Stepper(objective, strategy, jit, seed, average),
-            agreement, validation, keep=keep, keep_epochs=keep_epochs, callbacks=callbacks,
-            restore_best=restore_best,
-            checkpoint_seconds=60 * checkpoint_minutes, checkpoint_steps=checkpoint_steps,
-        )  # fmt: skip
-        training.resume()
-        with TerminationNotice() as notice:
-            training.go(notice)
-        training.finish()
-        agreement.wait()
+        yield
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
         reason = str(error).strip().split("\n\n")[-1].partition("\n")[0]  # below the graph's trace
         raise WorkError(
             f"another worker was lost ({reason.rstrip(':')}): start all workers with "
             "the same command; training goes on from the last checkpoint."
         ) from None
-    return opened
 
 
 def _stopping_early(
@@ -190,286 +203,3 @@ def _stopping_early(
         )
     rule = {"monitor": monitor, "patience": patience, "min_delta": min_delta}
     return [dataclasses.replace(phase, stop_early=rule) for phase in phases]
-
-
-@dataclasses.dataclass
-class _State:
-    """Position of a training; saved in every checkpoint."""
-
-    phase: int = 0
-    epoch: int = 0
-    """Within the phase, from 0."""
-    step: int = 0
-    """Within the epoch."""
-    total_steps: int = 0
-    total_epochs: int = 0
-    seconds: float = 0.0
-    """Duration of this epoch, over all runs of the command."""
-    sums: dict[str, float] = dataclasses.field(default_factory=dict)
-    history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
-    plateaus: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
-    patience: dict[str, Any] = dataclasses.field(default_factory=dict)
-
-
-class _Training:
-    """A training under way."""
-
-    def __init__(
-        self,
-        objective: Objective,
-        phases: list[Phase],
-        run: Run,
-        stepper: Stepper,
-        agreement: placement.Agreement,
-        validation: Callable[[tuple[int, int]], tf.data.Dataset] | None,
-        *,
-        keep: int,
-        keep_epochs: bool,
-        callbacks: Sequence[keras.callbacks.Callback],
-        restore_best: bool,
-        checkpoint_seconds: float,
-        checkpoint_steps: int | None,
-    ) -> None:
-        self.objective = objective
-        self.phases = phases
-        self.stepper = stepper
-        self.agreement = agreement
-        self.validation = validation
-        self.keep_epochs = keep_epochs
-        self.restore_best = restore_best
-        self.checkpoint_seconds = checkpoint_seconds
-        self.checkpoint_steps = checkpoint_steps
-        self.average = stepper.average
-        more = {} if self.average is None else {"average": self.average.variables}
-        self.checkpoints = Checkpoints(run.checkpoints, objective, keep, agreement.chief, more)
-        self.outputs = Outputs(run, objective)
-        self.state = _State()
-        self.model = objective.networks[objective.exported[0]]
-        self.model.stop_training = False
-        self.callbacks = keras.callbacks.CallbackList(list(callbacks), model=self.model)
-        self._saved_at = time.monotonic()
-        self._saved_step = 0
-        if agreement.chief:
-            with self._writing():
-                self.outputs.write_architectures()
-
-    def resume(self) -> None:
-        """Takes up the newest checkpoint, if there is one."""
-        state = self.checkpoints.restore()
-        if state is not None:
-            self.state = _State(**state)
-            self._saved_step = self.state.total_steps
-            progress.say(
-                f"{self.outputs.run.path}: going on from step {self.state.total_steps} "
-                f"(epoch {self.state.total_epochs + 1})."
-            )
-
-    def go(self, notice: TerminationNotice) -> None:
-        """Runs all that is left of the phases."""
-        state = self.state
-        self.callbacks.on_train_begin()
-        while state.phase < len(self.phases):
-            phase = self.phases[state.phase]
-            self.objective.begin(phase.name)
-            self.stepper.retrace(phase.factor, phase.rates(self.objective.optimizers))
-            if state.epoch == 0 and state.step == 0:
-                self._begin(phase)
-            number = state.phase
-            while state.phase == number:
-                self._epoch(phase, notice)
-        self.callbacks.on_train_end()
-
-    def _begin(self, phase: Phase) -> None:
-        self.state.plateaus, self.state.patience = {}, {}
-        self.model.stop_training = False
-        for name, rate in phase.rates(self.objective.optimizers).items():
-            self.objective.optimizers[name].learning_rate = rate
-
-    def _epoch(self, phase: Phase, notice: TerminationNotice) -> None:
-        state = self.state
-        # Also where the epoch is gone on with: what a callback begins it has in no checkpoint.
-        self.callbacks.on_epoch_begin(state.total_epochs)
-        batches = self.stepper.iterator(lambda shard: phase.batches(state.epoch, state.step, shard))
-        title = f"{phase.name} {state.epoch + 1}/{phase.epochs}"
-        chunk = 1
-        with progress.progress_bar(title, phase.steps, "steps", state.step) as advance:
-            while state.step < phase.steps:
-                count = min(chunk, phase.steps - state.step, self._steps_to_checkpoint())
-                begun = time.monotonic()
-                taken = self._take(phase, batches, count)
-                now = time.monotonic()
-                seconds, unsaved, told = self.agreement.mean(
-                    now - begun, now - self._saved_at, float(notice.received)
-                )
-                for name, value in taken.sums.items():
-                    state.sums[name] = state.sums.get(name, 0.0) + value
-                state.step += count
-                state.total_steps += count
-                state.seconds += seconds
-                advance(count, self._text())
-                chunk = int(np.clip(CHUNK_SECONDS * count / seconds, 1, 4 * chunk))
-                if told:
-                    self._end_terminated()
-                due = (
-                    unsaved > self.checkpoint_seconds
-                    if self.checkpoint_steps is None
-                    else self._steps_to_checkpoint() == 0
-                )
-                if due and state.step < phase.steps:  # else the end of the epoch saves
-                    self.save()
-        self._end_epoch(phase, notice)
-
-    def _steps_to_checkpoint(self) -> int:
-        if self.checkpoint_steps is None:
-            return sys.maxsize
-        return self.checkpoint_steps - (self.state.total_steps - self._saved_step)
-
-    def _take(self, phase: Phase, batches: Any, count: int) -> Taken:
-        state = self.state
-        try:
-            within = state.epoch * phase.steps + state.step
-            taken = self.stepper.train(batches, state.total_steps, count, within)
-        except (tf.errors.OutOfRangeError, StopIteration):
-            raise WorkError(
-                f"the batches of epoch {state.total_epochs + 1} ({phase.name}) ended between step "
-                f"{state.step} and {state.step + count}, {phase.steps} were announced: the records "
-                "are not what they were."
-            ) from None
-        except tf.errors.DataLossError as error:
-            raise WorkError(
-                f"a record cannot be read ({str(error).splitlines()[0]}): make the records anew; "
-                "training goes on from the last checkpoint."
-            ) from error
-        if taken.broken:
-            step = state.step + taken.steps - 1
-            if self.agreement.chief:
-                batch = next(iter(phase.batches(state.epoch, step, (1, 0))))
-                self.outputs.write_failure(batch)
-            raise WorkError(
-                f"{' and '.join(taken.broken)} not finite at step {step + 1} of epoch "
-                f"{state.total_epochs + 1} ({phase.name}), batch {step + 1} of {phase.steps}: the "
-                f"batch and the networks after it are in {self.outputs.failure}; try a smaller "
-                "learning rate or --precision float32."
-            )
-        return taken
-
-    def _text(self) -> str:
-        step = max(self.state.step, 1)
-        return "  ".join(f"{name} {value / step:.4g}" for name, value in self.state.sums.items())
-
-    def _end_terminated(self) -> None:
-        self.save()
-        raise Terminated(
-            f"terminated; saved step {self.state.total_steps}. The same command goes on from there."
-        )
-
-    def _end_epoch(self, phase: Phase, notice: TerminationNotice) -> None:
-        state = self.state
-        self.stepper.unite()
-        row: dict[str, Any] = {
-            "epoch": state.total_epochs + 1,
-            "phase": phase.name,
-            "step": state.total_steps,
-            "seconds": round(state.seconds, 3),
-        }
-        row |= {name: value / phase.steps for name, value in state.sums.items()}
-        last = state.epoch + 1 == phase.epochs
-        totals: dict[str, np.ndarray] = {}
-        if self.validation is not None and (last or (state.epoch + 1) % phase.validate_every == 0):
-            alone = self.agreement.processes == 1
-            with self._averaged():
-                found = self.stepper.validate(self.validation, lambda: alone and notice.received)
-            if found is None:
-                self._end_terminated()  # before the end of the epoch, which is done anew
-            scores, totals = found
-            row |= {f"val_{name}": value for name, value in scores.items()}
-        for name, optimizer in self.objective.optimizers.items():
-            row[f"learning_rate_{name}"] = learning_rate_of(optimizer)
-        self._reduce_on_plateau(phase, row)
-        # Without the number of the epoch, which Keras hands on beside the logs.
-        logs = {k: v for k, v in row.items() if isinstance(v, float)}
-        self.callbacks.on_epoch_end(state.total_epochs, logs)
-        stop = self._stops_early(phase, row) or self.agreement.any(self.model.stop_training)
-        state.history.append(row)
-        state.epoch += 1
-        state.total_epochs += 1
-        if self.agreement.chief:
-            steps = phase.steps / max(row["seconds"], 1e-9)
-            with self._writing(), self._averaged():
-                self.outputs.write_row(state.history, f"{steps:.2f} steps/s")
-                if self.validation is not None:
-                    self.outputs.write_panels(self.validation, totals, state.total_epochs)
-                if self.keep_epochs:
-                    self.outputs.keep_epoch(state.total_epochs)
-        state.step, state.seconds, state.sums = 0, 0.0, {}
-        if last or stop:
-            state.phase, state.epoch = state.phase + 1, 0
-            if self.restore_best:
-                self._restore_best(phase)
-        self.save(best=self.outputs.is_best(state.history))
-
-    def _restore_best(self, phase: Phase) -> None:
-        """Takes the variables of the phase's best epoch, which the next checkpoint then holds."""
-        monitor = self.outputs.run.config["monitor"]
-        scored = [
-            row for row in self.state.history if row["phase"] == phase.name and monitor in row
-        ]
-        if not scored:
-            return
-        best = min(reversed(scored), key=lambda row: row[monitor])
-        if best["step"] == self.state.total_steps:
-            return
-        self.agreement.wait()  # for the chief to have written it
-        self.checkpoints.restore_variables(best["step"])
-        progress.say(f"{phase.name}: back to epoch {best['epoch']}, the best by {monitor}.")
-
-    def _reduce_on_plateau(self, phase: Phase, row: Mapping[str, Any]) -> None:
-        for name, arguments in phase.plateaus(self.objective.optimizers).items():
-            plateau = ReduceOnPlateau(**arguments, **self.state.plateaus.get(name, {}))
-            optimizer = self.objective.optimizers[name]
-            rate = plateau.lowered(row, learning_rate_of(optimizer))
-            if rate is not None:
-                optimizer.learning_rate = rate
-                progress.say(f"{plateau.monitor} is on a plateau: learning rate now {rate:.3g}.")
-            self.state.plateaus[name] = plateau.state()
-
-    def _stops_early(self, phase: Phase, row: Mapping[str, Any]) -> bool:
-        if phase.stop_early is None:
-            return False
-        patience = Patience(**phase.stop_early, **self.state.patience)
-        ended = patience.after_epoch(row)
-        self.state.patience = patience.state()
-        if ended:
-            progress.say(
-                f"{patience.monitor} has not fallen for {patience.patience} epochs: "
-                f"{phase.name} ends."
-            )
-        return ended
-
-    def save(self, best: bool = False) -> None:
-        """Saves a checkpoint of now."""
-        self.stepper.unite()
-        self.checkpoints.save(self.state.total_steps, dataclasses.asdict(self.state), best)
-        self._saved_at = time.monotonic()
-        self._saved_step = self.state.total_steps
-
-    def _averaged(self) -> contextlib.AbstractContextManager[None]:
-        """The exported networks with their average weights, where these are kept."""
-        return contextlib.nullcontext() if self.average is None else self.average.applied()
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise WorkError(
-                f"{self.outputs.run.path} could not be written to ({error.strerror or error}): "
-                "make room and give the same command again; it goes on from the last checkpoint."
-            ) from None
-
-    def finish(self) -> None:
-        """Writes the trained networks and marks the run as completed."""
-        if self.agreement.chief:
-            with self._writing(), self._averaged():
-                self.outputs.complete()
-            progress.say(f"{self.outputs.run.path}: trained for {self.state.total_epochs} epochs.")
