@@ -11,7 +11,7 @@ if [ ! -e "$folder/.installed" ]; then
     "$folder/bin/python" -m pip install --quiet "uv>=0.5"
     # uv, because pip has no way to prefer the lowest versions.
     "$folder/bin/uv" pip install --quiet --python "$folder/bin/python" \
-        --resolution lowest-direct --only-binary :all: -r setup.py --extra versions
+        --resolution lowest-direct -r setup.py --extra versions
     touch "$folder/.installed"
 fi
 mapfile -t files < <(grep -rl "mark\.versions" tests --include="*.py")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
 from phire.cli.comma_separated import CommaSeparated
@@ -16,7 +14,9 @@ class _Candidate(CheckedPath):
     """A run, fields or the name of an interpolation."""
 
     def convert(self, value, param, ctx):
-        if _is_run(value):
+        from phire.downscaling.candidates import is_run
+
+        if is_run(value):
             return RUN.convert(value, param, ctx)
         return super().convert(value, param, ctx)
 
@@ -134,7 +134,7 @@ def main(
     members, orography, **options,
 ):  # fmt: skip
     """Evaluate candidates against TRUTH (a store, NetCDF, Zarr or GRIB file)."""
-    from phire import files
+    from phire.downscaling import candidates as opening
     from phire.errors import InputError
     from phire.evaluation import evaluate
     from phire.evaluation.accumulator import LAGS
@@ -144,51 +144,34 @@ def main(
 
     check_names(options["metrics"] or ())
     if compared:
-        from phire.evaluation.merged_results import merge_results
-
-        if candidates:
-            raise InputError("--compare takes candidates from folders: leave --candidate out.")
-        merge_results(
-            [*compared, truth], output, report=options["report"], overwrite=options["overwrite"]
-        )
+        _merge([*compared, truth], candidates, output, options)
         return
     named = dict(candidates)
     if len(named) < len(candidates):
         raise InputError("two of --candidate have the same name: name each differently.")
-    for option, value in (("--minimum", minimum), ("--members", members)):
-        if value is not None and not any(_is_run(spec) for spec in named.values()):
-            raise InputError(f"{option} is of candidates that are runs, and none is: leave it out.")
-    of_runs = {"minimum": minimum, "members": members, "seed": options["seed"]}
+    opening.check_candidates(named, scale, minimum, members)
     regions = dict(options.pop("regions"))
     options["sites"] = parse_sites(options["sites"])
     options["thresholds"] = dict(options["thresholds"])
     truth_source = open_fields(truth, variables)
-    sources = {
-        name: _open(name, spec, truth_source, scale, variables, of_runs)
-        for name, spec in named.items()
-    }
-    if (members or 1) > 1 and all(getattr(s, "members", 1) == 1 for s in sources.values()):
-        raise InputError(
-            f"--members {members} is of stochastic runs, but every candidate is deterministic: "
-            "leave it out, or train a network with noise or Monte Carlo dropout."
-        )
-    origins = {"truth": _origin(files, truth)}
-    origins |= {name: _origin(files, spec, minimum, members) for name, spec in named.items()}
+    if learned is not None or any(map(opening.is_run, named.values())):
+        import_tensorflow()
+    sources = opening.open_candidates(
+        named, truth_source, scale=scale, variables=variables, minimum=minimum, members=members,
+        seed=options["seed"],
+    )  # fmt: skip
+    origins = {"truth": opening.origin_of(truth)}
+    origins |= {n: opening.origin_of(spec, minimum, members) for n, spec in named.items()}
     if variables:
         origins["truth"]["variables"] = list(variables)
     functions = {}
     if learned is not None:
-        import_tensorflow()
-        from phire.rplearn import LearnedMetric
-
-        metric = LearnedMetric.load(learned)
-        functions["learned_distance"] = metric.distance
-        functions["learned_features"] = lambda fields: metric.features(fields).mean(axis=(1, 2))
-        origins["--learned"] = _origin(files, learned)
+        functions |= _learned(learned)
+        origins["--learned"] = opening.origin_of(learned)
     if orography is not None:
         functions["orography"] = _one_map(orography)
     if climatology is not None:
-        origins["--climatology"] = _origin(files, climatology)
+        origins["--climatology"] = opening.origin_of(climatology)
         functions["climatology"] = open_fields(climatology, variables)
     evaluate(
         truth_source,
@@ -201,6 +184,27 @@ def main(
         **functions,
         **options,
     )
+
+
+def _merge(folders, candidates, output, options):
+    """Puts the results of several folders into one."""
+    from phire.errors import InputError
+    from phire.evaluation.merged_results import merge_results
+
+    if candidates:
+        raise InputError("--compare takes candidates from folders: leave --candidate out.")
+    merge_results(folders, output, report=options["report"], overwrite=options["overwrite"])
+
+
+def _learned(path):
+    """The functions of a metric that an evaluation takes."""
+    from phire.rplearn import LearnedMetric
+
+    metric = LearnedMetric.load(path)
+    return {
+        "learned_distance": metric.distance,
+        "learned_features": lambda fields: metric.features(fields).mean(axis=(1, 2)),
+    }
 
 
 def _one_map(text):
@@ -216,61 +220,6 @@ def _one_map(text):
             f"--orography {text} holds {', '.join(maps.channels)}: name one as FILE:NAME."
         )
     return maps
-
-
-def _is_run(spec):
-    """Tells if a candidate is a directory that is no Zarr store."""
-    zarr = (".zgroup", ".zmetadata", "zarr.json")
-    return os.path.isdir(spec) and not any(os.path.exists(os.path.join(spec, n)) for n in zarr)
-
-
-def _open(name, spec, truth, scale, variables, of_runs):
-    """The source that ``--candidate NAME=SPEC`` means."""
-    from phire.errors import InputError
-    from phire.fields import open_fields
-    from phire.fields.coarsening import CoarsenedSource, CroppedSource
-
-    is_run = _is_run(spec)
-    if spec not in INTERPOLATIONS and not is_run:
-        return open_fields(spec, variables)
-    if scale is None:
-        raise InputError(f"--candidate {name}={spec} needs --scale: how much coarser its input is.")
-    fine_grid = CroppedSource(truth, scale).grid
-    if is_run:
-        import_tensorflow()
-        from phire.downscaling.predicted_source import PredictedSource
-        from phire.downscaling.trained_generator import TrainedGenerator
-
-        generator = TrainedGenerator(spec)
-        if any(generator.schema.padding):
-            fine_grid = truth.grid
-        if not generator.stochastic:
-            # Of several candidates only the stochastic ones have members.
-            of_runs = {"minimum": of_runs["minimum"]}
-        coarse = CoarsenedSource(truth, scale)
-        what = f"candidate {name}: the coarsened truth"
-        return PredictedSource(
-            generator, coarse, fine_grid, recorded_first=True, name=what, **of_runs
-        )
-    from phire.downscaling.interpolation import InterpolatedSource
-
-    return InterpolatedSource(CoarsenedSource(truth, scale), fine_grid, spec)
-
-
-def _origin(files, spec, minimum=None, members=None):
-    """Returns the origin of fields: the path, a hash of what is there, the bound that a
-    prediction was set to, and its members."""
-    if spec in INTERPOLATIONS:
-        return {"spec": spec}
-    path = os.path.realpath(spec)
-    origin = {"path": path, "fingerprint": files.fingerprint(path)}
-    if not _is_run(spec):
-        from phire.fields.output import recorded_options
-
-        minimum = (recorded_options(path) or {}).get("minimum")
-    elif members is not None:
-        origin["members"] = members
-    return origin if minimum is None else {**origin, "minimum": minimum}
 
 
 if __name__ == "__main__":

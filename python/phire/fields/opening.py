@@ -189,6 +189,12 @@ def expand(paths: Paths) -> list[Path]:
     return list(found)
 
 
+def is_zarr(path: str | os.PathLike) -> bool:
+    """Tells if a directory is a Zarr store, of format 2 or 3."""
+    names = (".zgroup", ".zmetadata", "zarr.json")
+    return any((Path(path) / name).exists() for name in names)
+
+
 def format_of(path: str | os.PathLike) -> str:
     """Detects the format of a file: :data:`STORE`, :data:`NETCDF`, :data:`ZARR` or :data:`GRIB`.
 
@@ -197,7 +203,7 @@ def format_of(path: str | os.PathLike) -> str:
     """
     path = Path(path)
     if path.is_dir():
-        if any((path / name).exists() for name in (".zgroup", ".zmetadata", "zarr.json")):
+        if is_zarr(path):
             return ZARR
         raise InputError(
             f"{path} is a directory, but no Zarr store: name its files, such as {path}/*.nc."
