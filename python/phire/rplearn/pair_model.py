@@ -66,10 +66,10 @@ class PairModel:
         features = []
 
         def call(layer: keras.Layer, *arguments: Any, **options: Any) -> Any:
-            if layer is not encoder:
-                return layer(*arguments, **options)
-            features.append(keras.Input(encoder.output_shape[1:]))
-            return features[-1]
+            result = layer(*arguments, **options)
+            if layer is encoder:
+                features.append(result)
+            return result
 
         same = keras.models.clone_model(network, clone_function=lambda x: x, call_function=call)
         return keras.Model(features, same.outputs[0])
