@@ -9,6 +9,7 @@ import xarray as xr
 
 from phire.evaluation.candidate_differences import COLUMNS
 from phire.evaluation.figures.reading import ResultsFolder
+from phire.evaluation.figures.scores import score_figure, with_member_ranges
 from phire.evaluation.report.score_tables import key_table, score_tables, summary_by_region
 from phire.evaluation.report.strengths import verdicts
 
@@ -97,3 +98,29 @@ def test_key_numbers_are_a_part_of_the_table(folder):
     assert set(names) < set(everything) and "correlation:t" not in names
     assert {"rmse:t", "log_spectral_error:t", "learned_distance"} <= set(names)
     assert np.isfinite([float(c.value) for c in key.sections[0][2][0].cells]).all()
+
+
+def test_the_score_of_a_mean_has_the_range_of_its_members_beside_it(folder):
+    lines = SUMMARY.splitlines()
+    wide = [f"{lines[0]},member_rmse_low:t,member_rmse_high:t", f"{lines[1]},,",
+            f"{lines[2]},1.25,1.5", f"{lines[3]},,"]  # fmt: skip
+    (folder.path / "summary.csv").write_text("\n".join(wide) + "\n")
+    table = score_tables(ResultsFolder(folder.path))[0]
+    rows = {row.number.name: row for _, _, rows in table.sections for row in rows}
+    assert [cell.limits for cell in rows["rmse:t"].cells] == ["", "(members 1.250 … 1.500)", ""]
+
+
+def test_series_of_a_mean_have_the_band_of_its_members():
+    time = {"time": np.arange(6), "channel": ["t"]}
+    series = np.linspace(1, 2, 6)[None]
+    scores = xr.Dataset({"rmse": (("channel", "time"), series)}, time)
+    members = xr.Dataset(
+        {f"member_rmse{end}": (("channel", "time"), series * by)
+         for end, by in (("", 1.5), ("_low", 1.2), ("_high", 1.8))}, time,
+    )  # fmt: skip
+    data = with_member_ranges({"truth": scores, "e": scores, "f": scores}, {"e": members})
+    assert "rmse_low" not in data["f"]
+    figure = score_figure(data, channel="t")
+    (band,) = figure.axes[0].collections
+    heights = band.get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == pytest.approx((1.2, 3.6))

@@ -168,6 +168,29 @@ def _series(array: xr.DataArray, channel: str | None) -> xr.DataArray:
     return over_all_but(array, "time")
 
 
+def with_member_ranges(
+    scores: Mapping[str, xr.Dataset], members: Mapping[str, xr.Dataset]
+) -> dict[str, xr.Dataset]:
+    """Returns scores with the least and greatest over the members beside them.
+
+    Args:
+        scores: By candidate; variables ``NAME``.
+        members: By candidate; variables ``member_NAME_low`` and ``member_NAME_high``.
+    """
+    found = dict(scores)
+    for name, dataset in members.items():
+        if name not in scores or not np.array_equal(scores[name]["time"], dataset["time"]):
+            continue
+        ranges = {
+            f"{variable}{end}": dataset[f"member_{variable}{end}"]
+            for variable in scores[name].data_vars
+            for end in (LOW, HIGH)
+            if f"member_{variable}{end}" in dataset and f"{variable}{end}" not in scores[name]
+        }
+        found[name] = scores[name].assign(ranges)
+    return found
+
+
 def time_series_plans(folder: ResultsFolder, metric: str, title: str) -> Iterator[Plan]:
     """Yields a figure a region and channel of the variables over time of a metric.
 
@@ -179,10 +202,10 @@ def time_series_plans(folder: ResultsFolder, metric: str, title: str) -> Iterato
     caption = (
         "Thin: each field; thick: running mean. The arrow at each panel says which direction is "
         "better. Pixel scores punish detail that is slightly displaced twice; read them beside the "
-        "spectra."
+        "spectra. Shaded: the scores of an ensemble's members; its line is the score of their mean."
     )
     for region in folder.regions_of(metric):
-        data = folder.metric(metric, region)
+        data = with_member_ranges(folder.metric(metric, region), folder.metric("members", region))
         for channel in [*values_of(data, "channel"), None]:
             if not series_of(data, channel):
                 continue

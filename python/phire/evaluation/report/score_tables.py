@@ -209,13 +209,18 @@ def _cells(
 
 
 def _limits(rows: pd.DataFrame, candidate: str, number: Number) -> str:
-    """The columns ``NAME_low`` and ``NAME_high`` beside a number; empty where there are none."""
+    """The columns ``NAME_low`` and ``NAME_high`` beside a number; empty where there are none.
+
+    Without an interval of its own, the score of an ensemble's mean has the range of its members.
+    """
     base, separator, labels = number.name.partition(":")
-    ends = [f"{base}{end}{separator}{labels}" for end in ENDS]
-    if not all(end in rows for end in ends):
-        return ""
-    low, high = (float(rows.loc[candidate, end]) for end in ends)
-    return f"({printed(low)} … {printed(high)})" if math.isfinite(low + high) else ""
+    for prefix, words in (("", ""), ("member_", "members ")):
+        ends = [f"{prefix}{base}{end}{separator}{labels}" for end in ENDS]
+        if all(end in rows for end in ends):
+            low, high = (float(rows.loc[candidate, end]) for end in ends)
+            if math.isfinite(low + high):
+                return f"({words}{printed(low)} … {printed(high)})"
+    return ""
 
 
 def _grouped(
