@@ -1,77 +1,128 @@
-"""README and docs: every command line parses, whole examples run, and no link is broken."""
+"""README and docs: every command line parses, every option named exists, no link is broken."""
 
 from __future__ import annotations
 
+import argparse
+import importlib.util
+import json
 import re
-import shutil
-from pathlib import Path
+import runpy
+import sys
+from importlib.metadata import metadata
 
 import click
 import pytest
 import yaml
 
-from documented import PAGES, ROOT, command_of, python_blocks, shell_blocks, yaml_blocks
+from documented import (
+    COMMANDS,
+    PAGES,
+    ROOT,
+    command_of,
+    is_phire,
+    option_names,
+    shell_blocks,
+    yaml_blocks,
+)
 from phire.cli.paths import CheckedPath
+from phire.cli.phire import SUBCOMMANDS
 from phire.pipeline import plan_pipeline
 
-LINES = [
-    pytest.param(line, id=f"{page.stem}-{' '.join(line.split()[:2])}-{i}")
-    for page in PAGES
-    for i, line in enumerate(line for block in shell_blocks(page) for line in block)
-]
-WHOLE = [
-    pytest.param(block, id=page.stem)
-    for page in PAGES
-    for block in shell_blocks(page)
-    # They make all that they read.
-    if block[0].startswith("phire simulate weather.h5") and len(block) > 3
-]
+IDS = [str(page.relative_to(ROOT)) for page in PAGES]
+WITH_SHELL = [page for page in PAGES if shell_blocks(page)]
+EXTRAS = set(metadata("phire").get_all("Provides-Extra"))
 
 
-@pytest.mark.parametrize("line", LINES)
-def test_a_command_line_is_understood(line, monkeypatch):
-    if "$" in line or "…" in line:
-        pytest.skip("it has variables of the shell, or is abridged")
+class Parsed(Exception):
+    """Raised in the place of a script's work, once its arguments are parsed."""
+
+
+def check_script(path, words, monkeypatch):
+    """Parses the arguments of a script of the checkout, without running it."""
+    if "torch" in (ROOT / path).read_text() and importlib.util.find_spec("torch") is None:
+        return
+    parse = argparse.ArgumentParser.parse_args
+
+    def parse_only(parser, *arguments):
+        parse(parser, *arguments)
+        raise Parsed
+
+    def make_context_only(command, *arguments, **options):
+        command.make_context(path, list(words))
+        raise Parsed
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_only)
+    monkeypatch.setattr(click.Command, "main", make_context_only)
+    monkeypatch.setattr(click.Path, "convert", lambda path, value, *context: value)
+    monkeypatch.setattr(sys, "argv", [path, *words])
+    monkeypatch.setattr(sys, "path", [str((ROOT / path).parent), *sys.path])
+    with pytest.raises(Parsed):
+        runpy.run_path(str(ROOT / path), run_name="__main__")
+
+
+def check_command(words, monkeypatch):
+    """Parses a command line; what is neither phire's nor a script is looked up."""
+    name, *rest = words
+    if is_phire(words):
+        command, program, arguments = command_of(words)
+        if not {"--help", "--version"} & set(arguments):
+            assert command.make_context(program, arguments).info_name == program
+    elif name == "python" and rest[0].startswith("scripts/"):
+        check_script(rest[0], rest[1:], monkeypatch)
+    elif name == "make":
+        targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        assert set(rest) <= set(targets)
+    elif name == "pip":
+        extras = re.findall(r"\[(.*)\]", rest[-1])
+        assert {extra for names in extras for extra in names.split(",")} <= EXTRAS
+    else:
+        assert name in ("python", "dask")
+
+
+@pytest.mark.parametrize("page", WITH_SHELL, ids=[str(p.relative_to(ROOT)) for p in WITH_SHELL])
+def test_command_lines_are_understood(page, monkeypatch, tmp_path):
     monkeypatch.setattr(CheckedPath, "convert", click.Path.convert)  # the files are the reader's
-    command, name, words = command_of(line)
-    assert isinstance(command, click.Command)
-    if "--help" not in words:
-        assert command.make_context(name, words).info_name == name
+    for block in shell_blocks(page):
+        invocations = block.invocations(tmp_path)
+        assert invocations, f"no command in\n{block.text}"
+        for invocation in invocations:
+            with monkeypatch.context() as patch:
+                check_command(invocation.words, patch)
+
+
+def test_tf_config_of_the_guide_is_that_of_tensorflow(tmp_path):
+    blocks = shell_blocks(ROOT / "docs" / "guide" / "training.md")
+    found = [i.tf_config for b in blocks for i in b.invocations(tmp_path) if i.tf_config]
+    clusters = [json.loads(text) for text in found]
+    workers = {"worker": ["node1:12345", "node2:12345"]}
+    assert clusters == [
+        {"cluster": workers, "task": {"type": "worker", "index": 0}},
+        {"cluster": workers, "task": {"type": "worker", "index": 1}},
+    ]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """One folder for all whole examples: what two of them make alike is made once."""
-    folder = tmp_path_factory.mktemp("documented")
-    (folder / "data").mkdir()
-    shutil.copy(ROOT / "data" / "example.h5", folder / "data")
-    return folder
+def options():
+    """Names of the options of each command, and of all of them."""
+    names = [*COMMANDS, *(f"phire {name}" for name in SUBCOMMANDS)]
+    known = {name: option_names(command_of([*name.split(), "--help"])[0]) for name in names}
+    return {**known, "any": set().union(*known.values())}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("block", WHOLE)
-def test_a_whole_example_runs(block, folder, monkeypatch):
-    monkeypatch.chdir(folder)
-    for line in block:
-        command, name, words = command_of(line)
-        command.main([*words, "--quiet"], prog_name=name, standalone_mode=False)
-        given = command.make_context(name, words).params
-        paths = [given[key] for key in ("output", "out", "run", "records") if given.get(key)]
-        assert all(Path(path).exists() for path in paths), line
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_options_named_in_the_text_exist(page, options):
+    """Inline code such as ``phire predict --members N`` or ``--members N``."""
+    missing = []
+    for code in re.findall(r"`([^`\n]+)`", page.read_text(encoding="utf-8")):
+        words = code.split()
+        name = " ".join(words[:2]) if words[0] == "phire" else words[0]
+        if name in options or words[0].startswith("--"):
+            named = re.findall(r"(?<!\S)--[a-z][a-z-]*", code)
+            missing += [f"{code}: {n}" for n in named if n not in options.get(name, options["any"])]
+    assert missing == []
 
 
-@pytest.mark.slow
-def test_the_readme_s_python_runs(folder, monkeypatch):
-    monkeypatch.chdir(folder)
-    (code,) = python_blocks(ROOT / "README.md")
-    names: dict = {}
-    exec(compile(code, "README.md", "exec"), names)
-    assert names["refined"].sizes == {"time": 1, "latitude": 64, "longitude": 128}
-    assert set(names["table"].channel.values) == {"divergence", "vorticity"}
-    assert (names["energy"] > 0).any()
-
-
-@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_pipelines_of_the_docs_are_pipelines(page, tmp_path):
     for i, text in enumerate(yaml_blocks(page)):
         if "stages" in yaml.safe_load(text):

@@ -13,6 +13,7 @@ import yaml
 from phire.errors import InputError
 from phire.fields.normalization import Normalization
 from phire.fields.store import open_store
+from phire.records import open_records
 from phire.rplearn import LearnedMetric, compare_runs, evaluate_representation, train_representation
 from phire.rplearn.recipes import Recipe, build_optimizer, recipe_of
 from phire.rplearn.runs import Representation
@@ -176,6 +177,11 @@ def test_training_data_and_options_that_do_not_fit_are_refused(flow_pairs, tmp_p
         objective="autoencoder,label_smoothing=0.1",
     )
     refused("does not exist", validation=tmp_path / "nothing")
+    held_out = flow_pairs / "held-out"
+    batch_size = open_records(held_out).count + 1
+    assert batch_size < open_records(flow_pairs / "training").count
+    few = f"held-out holds {batch_size - 1} pairs .* fewer than a batch of {batch_size}"
+    refused(few, validation=held_out, batch_size=batch_size)
 
 
 def test_fewer_classes_than_the_records_hold(flow_pairs, tmp_path):

@@ -53,7 +53,7 @@ class CommandGroup(Interruptible, click.Group):
 
 
 class Command(Interruptible):
-    """A click command with ``--config``, ``--overwrite`` and ``--quiet`` and kind errors.
+    """A click command with ``--config``, ``--overwrite``, ``--quiet`` and errors in one sentence.
 
     Args:
         overwrites: Whether the command has an output, and so ``--overwrite``.
@@ -108,7 +108,7 @@ class Command(Interruptible):
 
 
 def _end_in_words(ctx: click.Context, error: BaseException) -> None:
-    """Ends the command with one sentence; returns where the error is phire's own fault."""
+    """Ends the command with one sentence; returns if the error is a bug of phire's."""
     from phire import files
 
     number = interruption.received()
@@ -162,10 +162,10 @@ def _warnings_in_one_line(ctx: click.Context) -> Iterator[None]:
 
 
 def choose_kernels() -> None:
-    """Has TensorFlow, which must not be imported yet, take oneDNN's convolutions.
+    """Selects oneDNN's convolutions; call it before TensorFlow is imported.
 
-    By itself it takes them on x86 processors with AVX-512 only: on others they train resnet-small
-    twice as fast (docs/performance.md).
+    TensorFlow selects them by itself on x86 processors with AVX-512 only. On others they train
+    resnet-small twice as fast (docs/performance.md).
     """
     if platform.machine().lower() in ("x86_64", "amd64"):
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")

@@ -1,4 +1,4 @@
-"""``phire info``: what a file or directory of phire's holds."""
+"""``phire info``: contents of a file or directory of phire's."""
 
 from __future__ import annotations
 

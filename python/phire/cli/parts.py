@@ -1,4 +1,4 @@
-"""``phire parts``: what can be chosen by name, and with which options."""
+"""``phire parts``: networks, objectives, statistics and other parts with their options."""
 
 from __future__ import annotations
 

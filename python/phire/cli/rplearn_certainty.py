@@ -1,4 +1,4 @@
-"""``rplearn-certainty``: maps of how surely a network tells a lag."""
+"""``rplearn-certainty``: maps of the certainty with which a network tells a lag."""
 
 from __future__ import annotations
 

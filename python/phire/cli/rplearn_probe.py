@@ -1,4 +1,4 @@
-"""``rplearn-probe``: the jet's latitude told from learned features."""
+"""``rplearn-probe``: the jet's latitude predicted from learned features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Discrete diffusion as a denoiser: what its network is given, predicts, and means.
+"""Discrete diffusion as a denoiser: its network's input, prediction and clean field.
 
 At time t of T a noisy field is √ᾱ_t·clean + √(1−ᾱ_t)·noise. ᾱ falls with the time, and σ =
 √((1−ᾱ)/ᾱ) is the noise beside a clean field of unit factor.

@@ -32,7 +32,16 @@ class Downscaler:
     def load(
         cls, run: str | os.PathLike, network: str = "generator", epoch: int | str | None = None
     ) -> Downscaler:
-        """Opens a run of ``phire-train``; see :class:`TrainedGenerator`."""
+        """Opens a run of ``phire-train``.
+
+        Args:
+            run: The run's directory.
+            network: Name of the exported network.
+            epoch: An epoch's number or ``best``; the end of the training by default.
+
+        Raises:
+            InputError: ``run`` is no finished run, or has no such network or epoch.
+        """
         with naming_arguments():
             return cls(TrainedGenerator(run, network, epoch))
 

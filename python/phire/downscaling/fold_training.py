@@ -33,18 +33,25 @@ def train_with_folds(
         InputError: See :func:`phire.downscaling.train_generator`; the records do not divide.
     """
     if folds:
-        _check(records, folds)
+        _check(records, folds, options.get("batch_size", 1))
     run = train_generator(records, out, **options)
     for number in range(folds):
         train_generator(records, Path(out) / FOLDS / str(number), fold=(number, folds), **options)
     return run
 
 
-def _check(records: str | os.PathLike, folds: int) -> None:
+def _check(records: str | os.PathLike, folds: int, batch_size: int) -> None:
     """Raises an InputError before anything is trained if the records do not divide."""
     from phire.records import open_records
-    from phire.records.folds import fold_edges
+    from phire.records.folds import FoldedRecords, fold_edges
 
     if not os.path.isdir(records):
         raise InputError(f"--folds {folds} needs records of phire-data, not {records}.")
-    fold_edges(open_records(records), folds)
+    opened = open_records(records)
+    edges = fold_edges(opened, folds)
+    count = min(FoldedRecords(opened, edges, left_out).count for left_out in range(folds))
+    if count < batch_size:
+        raise InputError(
+            f"--batch-size {batch_size} is larger than {records} without one of --folds {folds}, "
+            f"which leaves {count} records: choose a smaller batch or more folds."
+        )

@@ -1,4 +1,4 @@
-"""Inputs that a run keeps: the files that its records were made of."""
+"""Input files that a run's records were made of."""
 
 from __future__ import annotations
 
@@ -23,6 +23,6 @@ def inputs_without_paths(manifest: Manifest) -> dict[str, Any]:
 
 
 def recorded_inputs(manifest: Manifest) -> dict[str, Any]:
-    """Returns what records were made of, by the names of phire-data's options."""
+    """Returns the input files of records, by the names of phire-data's options."""
     options = manifest.options or {}
     return {name: options[name] for name in INPUTS if options.get(name)}

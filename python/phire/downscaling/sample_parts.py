@@ -158,7 +158,7 @@ def _checked(part: Part, generator: TrainedGenerator, array: str, time: TimeAxis
 
 @dataclasses.dataclass(frozen=True)
 class Asked:
-    """The fine fields that are asked for, as matching names them.
+    """Fine fields to predict, as matching names them.
 
     Attributes:
         grid: Their grid; None where only the times are asked for.
@@ -172,7 +172,7 @@ class Asked:
 
 
 def indices_of_times(part: Part, time: TimeAxis) -> np.ndarray:
-    """(n,) index of the part's field for each time asked for.
+    """Returns the index (n,) of the part's field for each requested time.
 
     Raises:
         InputError: It lacks one.
@@ -191,7 +191,7 @@ def indices_of_times(part: Part, time: TimeAxis) -> np.ndarray:
 
 
 def is_bound(generator: TrainedGenerator, parts: Sequence[Part], first: Part) -> bool:
-    """Tells if prediction needs more than the refined points of one coarse input."""
+    """Returns True if the network reads more than one coarse field: maps, covariates, a window."""
     alone = len(parts) == 1 and parts[0].source is first.source
     arrays = {"static", "auxiliary", "time"} & {*generator.network.input}
     windowed = generator.schema.window is not None

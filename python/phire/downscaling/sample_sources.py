@@ -1,4 +1,4 @@
-"""Sources of a sample's arrays: what a trained generator reads, whole fields at a time."""
+"""Sources of a sample's arrays for a trained generator, whole fields at a time."""
 
 from __future__ import annotations
 

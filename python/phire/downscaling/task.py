@@ -1,4 +1,4 @@
-"""Task of an objective: which network to train on which records."""
+"""Task of an objective: the network and the records to train it on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Applying a network to whole fields, tile by tile, as if it were done at once."""
+"""Application of a network to whole fields in tiles, with the result of a single pass."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Extension:
         return cls(rows, opposite, columns, top, bottom, size, size)
 
     def without(self, margin: int) -> Extension:
-        """The same with fewer rows and columns on the sides that have some."""
+        """Returns the extension with fewer rows and columns on the sides that have some."""
         top, bottom, left, right = (
             max(n - margin, 0) for n in (self.top, self.bottom, self.left, self.right)
         )

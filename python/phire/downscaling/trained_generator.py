@@ -403,7 +403,7 @@ class TrainedGenerator:
             raise InputError(f"--noise-memory of {noise_memory:g} s must be a time above 0.")
 
     def check_consistency(self, consistency: str | None) -> None:
-        """Refuses a consistency with the coarse fields that the run cannot have.
+        """Raises InputError if the run cannot be made consistent with the coarse fields.
 
         Raises:
             InputError: It is unknown, no channel is on both sides, or the coarse points are no
@@ -453,7 +453,7 @@ class TrainedGenerator:
     def _further_arrays(
         self, fields: WholeFields
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """Normalised fine maps, and what is the same all over a field."""
+        """Returns normalised fine maps and the covariates of each field."""
         fine, constant = {}, {}
         names = {*self.network.input}
         for name in names & {"static", "auxiliary"}:
@@ -480,7 +480,7 @@ class TrainedGenerator:
         member: int,
         noise_memory: float | None,
     ) -> np.ndarray:
-        """One member, normalised: (n, H, W, C)."""
+        """Predicts one normalised member, (n, H, W, C)."""
         inputs = self.network.input
         fine, constant = dict(fine), dict(constant)
         if "noise" in inputs:
@@ -510,7 +510,7 @@ class TrainedGenerator:
         member: int,
         noise_memory: float | None,
     ) -> np.ndarray:
-        """One member of a denoiser, normalised: (n, H, W, C)."""
+        """Samples one normalised member of a denoiser, (n, H, W, C)."""
         base = None
         if self._mean is not None:
             arrays = self._mean._further_arrays(fields)

@@ -1,4 +1,4 @@
-"""Training a generator: what ``phire-train`` does."""
+"""Training of a generator, as ``phire-train`` does it."""
 
 from __future__ import annotations
 
@@ -287,7 +287,7 @@ def _starting_weights(
     initialize_from: str | os.PathLike | None,
     trainable: Sequence[str],
 ) -> dict[str, Any]:
-    """Returns what a task begins from: a run's whole generator, or its corresponding layers."""
+    """Returns the initial weights of a task: a run's whole generator, or its matching layers."""
     if pretrained is not None and initialize_from is not None:
         raise InputError(
             "--pretrained and --initialize-from both name weights to begin from: give one."
@@ -435,7 +435,7 @@ def _check_alike(records: Records, validation: Records) -> None:
 
 
 def _all_around(schema: SampleSchema) -> bool:
-    """Tells whether the patches close the circle of longitude."""
+    """Returns True if the patches span the whole circle of longitude."""
     if schema.spacing is None:
         return False
     width = schema.patch[1] * schema.spacing[1]

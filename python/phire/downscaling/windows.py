@@ -11,7 +11,7 @@ from phire.fields.time import TimeAxis
 def windows(
     time: TimeAxis, chosen: np.ndarray, window: int | None, step: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """First field of the window of each field, and the field's step in it.
+    """Returns the first field of each field's window, and the field's step in it.
 
     A window ends at its field, as those of training do; the first fields of a stretch without gaps
     lie in the stretch's first window.

@@ -1,4 +1,4 @@
-"""Base class of statistics: starts empty, measures fields, merges, and has a result.
+"""Base class of statistics: accumulators with empty, measure, merge and result.
 
 A statistic's state is a plain dict of arrays, so that it can be sent between processes, kept on
 disk and merged without knowing what it means: sums are added, series are joined. The empty state is
@@ -41,7 +41,7 @@ State = dict[str, np.ndarray]
 
 
 class Batch:
-    """Some fields, with what has been computed from them so far.
+    """Fields of a chunk, with cached intermediate results such as their transforms.
 
     Args:
         fields: (n, H, W, C) in physical units; missing values are NaN, infinite ones become NaN.
@@ -78,7 +78,7 @@ class Batch:
         self.present = self.given = present
 
     def restrict(self, points: np.ndarray) -> None:
-        """Takes values as missing outside some points, before anything is computed of them.
+        """Marks values outside some points as missing; call it before anything is computed.
 
         Args:
             points: (n, C, H, W) True where values stay; all of them have one.
@@ -172,7 +172,7 @@ class Ensemble(Batch):
 
 
 def restrict_to_common_points(batches: Sequence[Batch]) -> None:
-    """Takes values as missing in all batches at the points and times where one lacks them."""
+    """Marks values as missing in all batches where one of them lacks the value."""
     masks = [batch.present for batch in batches if batch.present is not None]
     if masks:
         common = functools.reduce(np.logical_and, masks)
@@ -216,7 +216,7 @@ class Facts:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Setting:
-    """All that a statistic needs to know besides the fields.
+    """Settings of a statistic: domain, channels, times, scale, seed, truth's facts.
 
     Attributes:
         domain: Where it is taken.
@@ -267,7 +267,7 @@ class Setting:
 
     @property
     def wind(self) -> WindChannels | None:
-        """The channels that kinetic energy is taken of; None where there are none."""
+        """Channels of the wind, for kinetic energy; None without a wind."""
         return find_wind(self.channels, self.units, self.standard_names, self.named_wind)
 
 
@@ -321,12 +321,12 @@ class Statistic(abc.ABC):
 
     @classmethod
     def takes(cls, setting: Setting) -> bool:
-        """Tells whether the statistic is meant for such a domain: the whole grid, or regions."""
+        """Returns True if the statistic applies to the domain: the whole grid, or a region."""
         return True
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """Why the statistic cannot be taken there, as a clause; None where it can."""
+        """Reason, as a clause, why the statistic cannot be taken; None if it can."""
         return None
 
     @classmethod

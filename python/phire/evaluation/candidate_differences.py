@@ -1,4 +1,4 @@
-"""Paired differences between candidates: which of them can be told apart."""
+"""Paired differences between candidates, with intervals by a block bootstrap."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _differences(
 
 
 def _direction(value: np.ndarray, known: Definition) -> np.ndarray:
-    """±1 that turns a number into how bad it is, up to a constant."""
+    """Returns +1 if smaller numbers are better, −1 if larger ones are."""
     if known.better == "higher":
         return np.full_like(value, -1.0)
     if known.better == "lower":

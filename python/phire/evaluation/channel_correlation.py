@@ -1,4 +1,4 @@
-"""Correlations between channels: whether variables go together as in the truth."""
+"""Correlation matrix of the channels, and its error against the truth's."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ChannelCorrelation(Statistic):
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """A correlation is between two channels."""
+        """Requires two channels."""
         return None if len(setting.channels) > 1 else "there is only one channel"
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:

@@ -1,4 +1,4 @@
-"""Statistics over time chunk by chunk, here or on a cluster, so that a crash costs little."""
+"""Statistics over time in chunks, here or on a cluster; a crash costs one chunk."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Task:
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """All that a worker needs to take statistics of some times.
+    """Sources and tasks that a worker measures some times of.
 
     Attributes:
         truth: A source.
@@ -62,7 +62,7 @@ class Work:
 
     @property
     def batch(self) -> int:
-        """Fields read at once."""
+        """Number of fields read at once."""
         grid = self.truth.grid
         members = max([1, *(getattr(c, "members", 0) for c in self.candidates.values())])
         size = grid.shape[0] * grid.shape[1] * len(self.truth.channels) * 4 * members

@@ -1,4 +1,4 @@
-"""Distributions at cities: where people live, in squares of one to nine grid points."""
+"""Distributions at cities of over a million people, in squares of one to nine points."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Cities(Statistic):
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """Cities need coordinates, and must lie within the domain."""
+        """Requires coordinates, and cities within the domain."""
         if not setting.grid.has_coordinates:
             return "finding cities needs coordinates"
         return None if _cities(setting) else "no city of the list lies within the fields"

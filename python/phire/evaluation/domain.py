@@ -1,4 +1,4 @@
-"""The part of a grid that a statistic is taken over: all of it, a box, or where a mask says."""
+"""Domain of a statistic: the whole grid, a box, or a mask."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ class Domain:
 
 
 def check_name(name: str, option: str) -> None:
-    """Refuses names that could not be part of a file's name.
+    """Raises InputError for names that cannot be part of a file name.
 
     Raises:
         InputError: The name holds other than letters, digits, blanks, ``_``, ``+`` and ``-``.

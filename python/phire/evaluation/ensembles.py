@@ -1,4 +1,4 @@
-"""Ensembles: whether the truth looks like one of the members."""
+"""Scores of ensembles: CRPS, spread and error, rank histogram."""
 
 from __future__ import annotations
 

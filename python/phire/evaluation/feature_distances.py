@@ -1,4 +1,4 @@
-"""Distances that a trained network tells, by time and between all fields at once."""
+"""Learned distance by time, and Fréchet distance of the features of all fields."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ class LearnedDistances(Statistic):
 
     @classmethod
     def takes(cls, setting: Setting) -> bool:
-        """The whole fields only: a network sees no weights."""
+        """Applies to whole fields only: the network has no weights for points."""
         return setting.domain.is_whole
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """Something must have been learned."""
+        """Requires a learned metric."""
         return None if setting.learned else "no learned metric is given (--learned METRIC)"
 
     def features(self, batch: Batch, kept: np.ndarray) -> np.ndarray:

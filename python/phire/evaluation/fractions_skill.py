@@ -1,4 +1,4 @@
-"""Fractions skill score: how many extremes a candidate has in about the right places."""
+"""Fractions skill score: frequency of extremes in neighbourhoods of growing size."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class GroupedTimes(Statistic):
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """Groups are of dates, and there must be two."""
+        """Requires dates, in at least two groups."""
         if not setting.time.has_calendar:
             return "the times are no dates"
         if len(np.unique(cls.grouping(setting)[0])) < 2:

@@ -1,4 +1,4 @@
-"""Large errors in small scales: what is left of the error without its long waves."""
+"""Large errors in small scales: errors without the degrees below a given one."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class HighPass(Statistic):
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """Degrees need the whole sphere."""
+        """Requires the whole sphere."""
         if not setting.grid.is_sphere:
             return "a high-pass at a degree needs fields on a global grid"
         return None

@@ -50,7 +50,7 @@ class LocalizedSpectra(Statistic):
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """Harmonics need the whole sphere, tapers room in it, and the package pyshtools."""
+        """Requires the whole sphere, room for tapers, and pyshtools."""
         if importlib.util.find_spec("pyshtools") is None:
             return "a localized spectrum needs pyshtools: install phire[localized]"
         if not setting.grid.is_sphere:

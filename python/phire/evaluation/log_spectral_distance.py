@@ -59,7 +59,7 @@ class LogSpectralDistance(Statistic):
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """A Fourier transform needs a rectangle."""
+        """Requires a rectangle, for the Fourier transform."""
         if not setting.domain.is_box:
             return "a spectrum needs a rectangle, not a mask"
         if min(setting.domain.shape) < SMALLEST:

@@ -56,7 +56,7 @@ class MemberSpectra(Statistic):
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """Refuses what the spectrum refuses."""
+        """Requires what the spectrum requires."""
         return Spectra.refusal(setting)
 
     def _bands(self, components: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""One folder of results, table, figures and report from several evaluations."""
+"""Merging of several evaluations into one folder with table, figures and report."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class PatchScores(Statistic):
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """A patch holds two points at least."""
+        """Requires patches of two points at least."""
         if min(setting.domain.shape) < 2:
             return "patches need at least 2 × 2 points"
         return None

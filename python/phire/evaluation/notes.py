@@ -1,4 +1,4 @@
-"""Notes of an evaluation: what was left out, and why, each told once to the user and the report."""
+"""Notes of an evaluation: omissions and their reasons, for the user and the report."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class RainIndices(Statistic):
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """Indices need precipitation."""
+        """Requires a channel of precipitation."""
         return lacks_rain(setting)
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:

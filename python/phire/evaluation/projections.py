@@ -78,7 +78,7 @@ class Projections(Statistic):
         self._std = np.where(std > 0, std, 1).astype(np.float32)
 
     def _hashes(self) -> tuple[np.ndarray, np.ndarray]:
-        """For each value of a field its projection and its sign, as the seed draws them."""
+        """Draws the projection and the sign of each value of a field."""
         random = np.random.default_rng([self.setting.seed, 3])
         size = int(np.prod(self._shape))
         places = random.integers(0, SKETCH, size, dtype=np.uint16)

@@ -1,4 +1,4 @@
-"""The folder of an evaluation: what it was made by, which results it holds already."""
+"""Folder of an evaluation: the options that made it, and its finished results."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ResultFile:
 
 
 class Folder:
-    """The folder of results: what it was made by, what it holds already."""
+    """Folder of results with the options that made it."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class Folder:
                 progress.say(f"{note[:1].upper()}{note[1:]}.")
 
     def options_of(self, unit: ResultFile) -> dict[str, Any]:
-        """All that the numbers of one file depend on."""
+        """Returns the options that the numbers of one file depend on."""
         options = {"metric": unit.metric, **self.base}
         if unit.candidate != TRUTH:
             options["candidate"] = self.candidates[unit.candidate]
@@ -134,10 +134,10 @@ class Folder:
         write_result(dataset, path, self.options_of(unit), attributes)
 
     def is_finished(self, report: bool) -> bool:
-        """Tells whether nothing is left to do."""
+        """Returns True if all results and the report are there."""
         needed = [SUMMARY, *([REPORT] if report else [])]
         return all((self.path / name).is_file() for name in needed)
 
     def finish(self) -> None:
-        """Removes what was only kept to go on from."""
+        """Removes the intermediate states of an interrupted evaluation."""
         files.remove(self.progress)

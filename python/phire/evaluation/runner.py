@@ -231,7 +231,7 @@ def evaluate(
 
 
 def _check_groups(by: Sequence[str]) -> None:
-    """Refuses groups of times that there are not."""
+    """Raises InputError for unknown groups of times."""
     for name in by:
         if name not in GROUPINGS:
             raise InputError(f"--by {name}: it must be one of {', '.join(GROUPINGS)}.")

@@ -46,7 +46,7 @@ class SamplingUncertainty(GroupedTimes):
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """A few blocks tell nothing of their scatter."""
+        """Requires enough blocks for their scatter."""
         if len(setting.time) < FEWEST:
             return f"intervals need at least {FEWEST} times"
         return None

@@ -1,4 +1,4 @@
-"""Semivariograms: how much fields differ between points some distance apart."""
+"""Semivariograms: half the mean squared difference of points, by distance."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Semivariogram(Statistic):
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """Distances need places in degrees."""
+        """Requires coordinates in degrees."""
         if not setting.grid.has_points:
             return "a distance in kilometres needs coordinates"
         return None

@@ -62,7 +62,7 @@ class SiteSeries(Statistic):
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """There must be sites, and a grid that knows where it lies."""
+        """Reason why there is no series: no sites, or a grid without coordinates."""
         if not setting.sites:
             return "no site is named: add --site NAME=LATITUDE,LONGITUDE"
         if not setting.grid.has_points:

@@ -98,14 +98,14 @@ class Spectra(Statistic):
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """A masked region has no rectangle to transform."""
+        """Requires a rectangle to transform: no mask."""
         if setting.domain.is_whole and setting.grid.is_sphere:
             return None
         return RegionalSpectra.refusal(setting)
 
     @classmethod
     def omission(cls, setting: Setting) -> str | None:
-        """Kinetic energy needs wind, and that of its derivatives the whole sphere."""
+        """Reason why kinetic energy is left out: no wind, or its derivatives on a regional grid."""
         wind = setting.wind
         if wind is None:
             if not any(map(is_like_wind, setting.channels, setting.units)):

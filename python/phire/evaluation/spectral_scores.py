@@ -1,4 +1,4 @@
-"""Numbers from spectra: the error of their logarithm, and down to where they hold."""
+"""Scores of spectra: log-spectral error, effective and coherent resolution."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def shortest_wave(good: np.ndarray, wavelengths: np.ndarray, inside: np.ndarray)
 
 
 def is_gap(truth: np.ndarray) -> np.ndarray:
-    """Tells the waves (..., L) with less than 1 % of the variance of a shorter one.
+    """Returns the mask (..., L) of waves with less than 1 % of the variance of a shorter one.
 
     Flows that are symmetric about the equator hardly have even degrees; a ratio there judges noise.
 

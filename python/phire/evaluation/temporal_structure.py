@@ -91,7 +91,7 @@ class TemporalStructure(Statistic):
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """Few times tell nothing of persistence."""
+        """Requires a minimum number of times."""
         if len(setting.time) < FEWEST:
             return f"structure in time needs at least {FEWEST} times"
         return None

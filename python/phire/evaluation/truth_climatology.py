@@ -1,4 +1,4 @@
-"""A climatology given from outside: which of its fields belongs to each time."""
+"""Climatology from a file: the field that belongs to each time of the truth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Range, moments and climatology of the truth, which the statistics need beforehand."""
+"""Range, moments and climatology of the truth, measured before the statistics."""
 
 from __future__ import annotations
 

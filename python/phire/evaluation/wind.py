@@ -97,7 +97,7 @@ def find_wind(
 
 
 def is_like_wind(channel: str, units: str) -> bool:
-    """Tells if a channel is a speed, or named as a component, vorticity or divergence."""
+    """Returns True for a channel in units of speed, or named as wind, vorticity or divergence."""
     known = (VORTICITY, DIVERGENCE, EASTWARD, NORTHWARD)
     return bool(units and equal(units, SPEED)) or any(
         _ending(channel, names) is not None for names in known
@@ -145,7 +145,7 @@ def _ending(name: str, known: Sequence[str]) -> tuple[int, str] | None:
 def _standard_keys(
     channels: Sequence[str], standard_names: Sequence[str], wanted: str
 ) -> dict[int, str]:
-    """By place of the channels of a standard name, the digits in their names: their level."""
+    """Returns the level (digits in the name) of each channel with a standard name, by index."""
     return {
         c: "".join(re.findall(r"\d+", name))
         for c, (name, standard) in enumerate(zip(channels, standard_names))

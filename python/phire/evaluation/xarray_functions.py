@@ -52,7 +52,7 @@ def measure(
     station_points: str = "nearest",
     orography: Any = None,
 ) -> xr.Dataset:
-    """Any statistic by its name, of the truth alone or of a candidate against it.
+    """Computes a statistic by its name, of the truth alone or of a candidate against it.
 
     Args:
         name: Name of a statistic, as ``phire parts statistic`` lists them.
@@ -215,7 +215,30 @@ def function_of(name: str) -> Callable[..., xr.Dataset]:
     def take(truth: Any, candidate: Any = None, **options: Any) -> xr.Dataset:
         return measure(name, truth, candidate, **options)
 
-    meanings = "".join(f"\n    {item.name}: {item.formula}" for item in kind.definitions)
     take.__name__ = take.__qualname__ = name
-    take.__doc__ = inspect.getdoc(kind) + (f"\n\nVariables:{meanings}" if meanings else "")
+    take.__doc__ = _documentation(name, kind)
     return take
+
+
+_ARGUMENTS = """
+
+Args:
+    truth: Fields (time, latitude, longitude), a variable for each channel, or a source of fields.
+    candidate: Fields at the same points and times{needed}.
+    options: Those of :func:`measure`: ``region``, ``scale``, ``thresholds`` and others.
+
+Returns:
+    The variables of ``{name}.nc``, with units and definitions as attributes.
+
+Raises:
+    InputError: The fields do not fit one another, or the statistic cannot be taken of them.
+"""
+
+
+def _documentation(name: str, kind: type) -> str:
+    """Returns the docstring of a statistic's function: its class's, arguments, variables."""
+    needed = ", with a dimension ``member``" if kind.ensemble == "all" else ""
+    needed += "; if None, only what is of the truth alone" if kind.of_truth else ""
+    meanings = "".join(f"\n    {item.name}: {item.formula}" for item in kind.definitions)
+    text = inspect.getdoc(kind) + _ARGUMENTS.format(name=name, needed=needed)
+    return text + (f"\nVariables:{meanings}" if meanings else "")

@@ -50,7 +50,7 @@ class ZonalSpectra(Statistic):
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """Rows must close the circle."""
+        """Requires rows that close the circle of longitude."""
         return None if setting.grid.wraps else "a zonal spectrum needs whole circles of latitude"
 
     def _summed(self, batch: Batch, complete: np.ndarray) -> np.ndarray:

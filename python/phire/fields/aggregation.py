@@ -105,7 +105,7 @@ class Aggregation:
 
 
 def _month_starts(count: np.ndarray, time: TimeAxis) -> np.ndarray:
-    """Seconds at which months begin that are counted from January of the year 0."""
+    """Returns the start (s) of months, which are counted from January of the year 0."""
     unique, places = np.unique(count, return_inverse=True)
     dates = [
         cftime.datetime(int(c) // 12, int(c) % 12 + 1, 1, calendar=time.calendar) for c in unique
@@ -223,7 +223,7 @@ class AggregatedSource:
 
 
 def _check_step(time: TimeAxis, aggregation: Aggregation, name: str) -> None:
-    """Refuses times that make no whole periods."""
+    """Raises InputError if the times fill no period."""
     if not time.has_calendar:
         raise InputError(f"--every needs dates, but {name} only counts steps: leave it out.")
     step = time.step
@@ -239,7 +239,7 @@ def _check_step(time: TimeAxis, aggregation: Aggregation, name: str) -> None:
 def _complete(
     time: TimeAxis, starts: np.ndarray, aggregation: Aggregation, interval_end: bool
 ) -> np.ndarray:
-    """Starts of the periods of which each step has one field."""
+    """Returns the starts of the periods in which every step has one field."""
     order = np.argsort(time.values, kind="stable")
     values, starts = time.values[order], starts[order]
     found, first, count = np.unique(starts, return_index=True, return_counts=True)

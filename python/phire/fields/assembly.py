@@ -1,4 +1,4 @@
-"""Assembling an output's channels: from each group of files through all steps to one grid."""
+"""Assembly of an output's channels from groups of files: rates, units, periods, one grid."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def _check_names(channels: Sequence[str], recipe: Recipe) -> None:
 
 
 def _channel_order(channels: Sequence[str], recipe: Recipe) -> list[str]:
-    """Divergence and vorticity, then the channels as they are asked for."""
+    """Orders channels: divergence and vorticity, then the others as requested."""
     first = list(DERIVED) if recipe.wind is not None else []
     order = [*first, *(recipe.variables or ())]
     return [*order, *(channel for channel in channels if channel not in order)]

@@ -79,7 +79,7 @@ class Climatology:
         return mean, np.sqrt(np.maximum(variance, least))
 
     def require_months(self, time: TimeAxis) -> None:
-        """Refuses times in months that the climatology does not know.
+        """Raises InputError for times in months that the climatology has no data of.
 
         Raises:
             InputError: There is such a time, or the times have no dates.

@@ -1,4 +1,4 @@
-"""Execution of work on many fields: here, on processes of this machine, or on a dask cluster."""
+"""Execution of tasks on many fields: in this process, worker processes, or a dask cluster."""
 
 from __future__ import annotations
 

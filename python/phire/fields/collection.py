@@ -52,7 +52,7 @@ class Part:
 
     @classmethod
     def of(cls, name: str, opener: Callable[[], Source], source: Source) -> Part:
-        """Notes what ``source`` holds, which ``opener`` opened."""
+        """Records the metadata of ``source``, which ``opener`` opened."""
         facts = (source.channels, source.units, source.grid, source.time)
         chunk, standard = getattr(source, "time_chunk", 1), getattr(source, "standard_names", ())
         starts = getattr(source, "interval_starts", None)
@@ -130,7 +130,7 @@ class CollectedSource:
         self._opened: collections.OrderedDict[int, Source] = collections.OrderedDict()
 
     def _lay_out(self, channel: str) -> TimeAxis:
-        """Sorts the fields of a channel by time; keeps which file and place each is at."""
+        """Sorts the fields of a channel by time, with the file and index of each."""
         holders = [i for i, part in enumerate(self.parts) if channel in part.channels]
         if len(holders) > 1 and not all(self.parts[i].time.has_calendar for i in holders):
             raise InputError(

@@ -120,7 +120,7 @@ def _fit(
 
 
 def _inside(grid: Grid, other: Grid) -> np.ndarray:
-    """(H·W,) whether the cells of a grid lie wholly within another, by their corners."""
+    """Returns the mask (H·W,) of cells that lie wholly within another grid, by their corners."""
     near = 1 - 1e-6
     cells = np.arange(grid.shape[0] * grid.shape[1])
     down, across = (part.ravel() for part in np.meshgrid([1 - near, near], [1 - near, near]))
@@ -144,7 +144,7 @@ def _row_bounds(grid: Grid) -> np.ndarray:
 
 
 def _near(grid: Grid, target: Grid) -> np.ndarray:
-    """(H·W,) whether a cell may share area with one of the target's."""
+    """Returns the mask (H·W,) of cells that may share area with the target's."""
     tree = scipy.spatial.cKDTree(unit_vectors(*target.points()).reshape(-1, 3))
     reach = 2 * (_longest(grid) + _longest(target))
     points = unit_vectors(*grid.points()).reshape(-1, 3)

@@ -1,4 +1,4 @@
-"""From the formats people have to a field store: select, turn wind into vorticity, write."""
+"""Conversion of NetCDF, Zarr and GRIB to a field store: selection, wind to vorticity, writing."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ def _wind(wind: Sequence[str] | None, option: str = "--wind") -> tuple[str, str]
 
 
 def _target(like: str | os.PathLike | None, grid: str | None) -> Grid | str | None:
-    """The grid wanted: of a file, of a kind that needs no source, or words."""
+    """Returns the target grid: of a file, of a kind that needs no source, or as text."""
     if like is not None and grid is not None:
         raise InputError("name the grid wanted by --like FILE or by --grid SPEC, one of them.")
     if like is not None:
@@ -270,7 +270,7 @@ def _units(texts: Sequence[str]) -> dict[str, str]:
 def _named(
     variables: Sequence[str] | None, taken: Sequence[str], option: str = "--variables "
 ) -> dict[str, str] | None:
-    """The variables by the names of their channels; ``taken`` are names of other channels."""
+    """Returns variables by the names of their channels; ``taken`` are names of other channels."""
     if variables is None:
         return None
     named: dict[str, str] = {}
@@ -295,7 +295,7 @@ def _listed(texts: list[str]) -> Any:
 
 
 def _report(output: str | os.PathLike, channels: Sequence[str], grid: str, time: TimeAxis) -> None:
-    """Says what was written, and what users must know of it: gaps, repetitions, missing values."""
+    """Reports the output, with gaps, repeated times and missing values."""
     progress.say(
         f"{output}: {', '.join(channels)}; {len(time)} field{'s' * (len(time) > 1)}, "
         f"{time.step_text}, "

@@ -1,4 +1,4 @@
-"""Grids whose rows and columns are no parallels and meridians: projected, rotated, curvilinear."""
+"""Projected, rotated and curvilinear grids."""
 
 from __future__ import annotations
 

@@ -362,7 +362,7 @@ def _say_reduced(grid: str) -> None:
 
 
 def _straight(values: np.ndarray, get: Get) -> np.ndarray:
-    """Lines of points in one direction, where every second one runs backwards in the message."""
+    """Reverses every second line of a message that is scanned to and fro."""
     if not get("alternativeRowScanning"):
         return values
     values = values.copy()

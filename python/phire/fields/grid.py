@@ -1,4 +1,4 @@
-"""The geometry of a grid: where its points lie and what area each stands for."""
+"""Geometry of grids: coordinates, spacing and cell areas of their points."""
 
 from __future__ import annotations
 
@@ -104,7 +104,17 @@ class Grid:
     def of_kind(
         cls, kind: str, rows: int, longitudes: Sequence[float], *, descending: bool = True
     ) -> Grid:
-        """A global grid of a kind by name, with any longitudes that close the circle."""
+        """Returns a global grid of a kind.
+
+        Args:
+            kind: ``driscoll-healy``, ``pole-to-pole``, ``cell-centred`` or ``gaussian``.
+            rows: Number of rows H.
+            longitudes: Longitudes of the W columns (degrees), evenly spaced around the circle.
+            descending: Rows run from north to south.
+
+        Raises:
+            InputError: The kind is unknown, or the longitudes do not close the circle.
+        """
         latitudes = ideal_latitudes(kind, rows)
         return cls(kind, latitudes if descending else latitudes[::-1], longitudes)
 
@@ -368,7 +378,12 @@ class Grid:
         return inside[np.argsort(offset[inside], kind="stable")]
 
     def points_between(self, south: float, north: float, west: float, east: float) -> np.ndarray:
-        """(H, W) whether points lie in a box in degrees, bounds included; west to east eastward."""
+        """Returns the mask (H, W) of points in a box.
+
+        Args:
+            south, north: Latitudes (degrees), included.
+            west, east: Longitudes (degrees), included; the box runs eastward from west to east.
+        """
         latitudes, longitudes = self.points()
         width = (east - west) % 360 or 360.0
         offset = (longitudes - west + TOLERANCE) % 360

@@ -173,7 +173,15 @@ class SphericalHarmonics:
     def synthesise_wind(
         self, vorticity: np.ndarray, divergence: np.ndarray, grid: Grid | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Wind (u, v), each (..., H, W), of coefficients of vorticity and divergence (..., n)."""
+        """Computes the wind from coefficients of vorticity and divergence.
+
+        Args:
+            vorticity, divergence: Coefficients (..., n), s⁻¹.
+            grid: Grid of the result; that of the transform by default.
+
+        Returns:
+            Eastward and northward wind (..., H, W), m/s; without the degree-0 part.
+        """
         if self._spharm is not None:
             return self._spherepack_on(grid).synthesise_wind(vorticity, divergence)
         with np.errstate(divide="ignore"):

@@ -33,7 +33,7 @@ def shared_columns(grid: Grid, wanted: Grid) -> np.ndarray | None:
 
 
 class TurnedSource:
-    """A source on a circle of longitudes that begins at another one.
+    """Source whose columns begin at another longitude of the circle.
 
     Args:
         source: A source whose grid closes the circle.

@@ -230,7 +230,7 @@ class Normalization:
         return x * std + mean
 
     def bent(self, x: Any, xp: Any = np) -> Any:
-        """From values that are linear in the physical ones to normalised ones.
+        """Transforms values that are linear in the physical ones to normalised ones.
 
         Of channels with a logarithm or a root these are z-scores; of all others they are the
         normalised values themselves.
@@ -243,7 +243,7 @@ class Normalization:
         return (xp.sign(x) * xp.log1p(self.alpha * xp.abs(x)) - mean) / std
 
     def linear(self, x: Any, xp: Any = np) -> Any:
-        """From normalised values to values linear in the physical ones; inverts :meth:`bent`."""
+        """Inverts :meth:`bent`: from normalised values to values linear in the physical ones."""
         if not self._vectorised:
             return self._each(x, xp, self._linear)
         if self.kind != "log1p":

@@ -129,7 +129,7 @@ def check_choices(
 
 
 class OpenSelection(ChannelSelection):
-    """Some channels of a store; closing it closes the store."""
+    """Source of selected channels of a store; closing it closes the store."""
 
     def __init__(self, store: FieldStore, channels: Sequence[str]) -> None:
         try:

@@ -200,7 +200,7 @@ class RegriddedSource:
 
 
 def note_outside(regridder: Regridder) -> None:
-    """Says how many points of the target grid the fields do not reach."""
+    """Notes the number of points of the target grid outside the fields."""
     outside = int((regridder.covered == 0).sum())
     if outside:
         progress.say(

@@ -1,4 +1,4 @@
-"""Parts of a source, and what is computed of it field by field, as sources again."""
+"""Sources made of another: selected channels, regions, other units, derivatives of wind."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DERIVED = ("divergence", "vorticity")
 
 
 class ChannelSelection:
-    """Some channels of a source, in the order wanted.
+    """Source of selected channels of another source, in the given order.
 
     Args:
         source: Any source.
@@ -334,7 +334,7 @@ def unturned_note(source: Source, name: str) -> str | None:
 
 
 def _wind_direction(source: Source, wind: tuple[str, str], option: str = "--wind") -> str:
-    """``grid`` or ``east``: what the components on a projected grid are along.
+    """Returns ``grid`` or ``east``: the direction of the components on a projected grid.
 
     Raises:
         InputError: The source does not say, or says different things of both.

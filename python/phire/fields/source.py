@@ -142,7 +142,7 @@ def indices(times: Times, count: int) -> np.ndarray:
 
 
 class TimeSelection:
-    """Some of a source's fields, as a source.
+    """Source of selected times of another source.
 
     Args:
         source: Any source.

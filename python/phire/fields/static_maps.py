@@ -110,7 +110,7 @@ def _of_dataset(path: str, names: Sequence[str] | None, where: str) -> DatasetSo
 
 
 def _without_time(array: xr.DataArray, where: str) -> xr.DataArray:
-    """A map with a time of its own, which is none."""
+    """Drops the only time of a map."""
     if _times(array) > 1:
         raise InputError(
             f"{where}: {array.name} has {_times(array)} times: a static map has none, or one; give "

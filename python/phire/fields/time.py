@@ -69,9 +69,13 @@ class TimeAxis:
 
     @classmethod
     def from_cf(cls, values: Any, units: str, calendar: str = "standard") -> TimeAxis:
-        """Takes the values of a CF time variable with its units and calendar.
+        """Returns the axis of a CF time variable.
 
-        Values of 32-bit floating-point type are rounded as :meth:`rounded` does.
+        Args:
+            values: The variable's values; those of 32-bit floating-point type are rounded as
+                :meth:`rounded` does.
+            units: CF units, such as ``hours since 1900-01-01``.
+            calendar: CF calendar.
         """
         dates = cftime.num2date(
             np.asarray(values), units, calendar=calendar, only_use_cftime_datetimes=True
@@ -117,7 +121,7 @@ class TimeAxis:
         return self.calendar is not None
 
     def rounded(self, precision: float) -> TimeAxis:
-        """Times of too few digits on the largest whole unit that all of them fit.
+        """Rounds times of too few digits to the largest whole unit that all of them fit.
 
         A file that counts days since 1900 in 32-bit floating-point numbers knows the minute only:
         its hours come out as 3375 s and 3713 s.
@@ -230,7 +234,7 @@ class TimeAxis:
         return found
 
     def parse(self, text: str) -> int:
-        """A time given by a user (ISO date or date and time, or a step number) as a value.
+        """Parses an ISO date, a date and time, or a step number to a value.
 
         Raises:
             InputError: The text is none.
@@ -281,7 +285,11 @@ class TimeAxis:
         return np.flatnonzero(inside)
 
     def select_range(self, text: str | tuple[str | None, str | None] | None) -> np.ndarray:
-        """Indices of the fields in ``START,STOP`` (either may be empty; None: all)."""
+        """Returns the indices of the fields in ``START,STOP`` (either may be empty; None: all).
+
+        Raises:
+            InputError: The text is not of that form, or no date or step of the axis's calendar.
+        """
         if text is None:
             return np.arange(len(self))
         parts = text.split(",") if isinstance(text, str) else list(text)
@@ -299,7 +307,7 @@ class TimeAxis:
         )
 
     def format(self, index: int) -> str:
-        """One time as text: ``2000-01-31T06:00`` or ``step 7``."""
+        """Formats one time: ``2000-01-31T06:00`` or ``step 7``."""
         if not self.has_calendar:
             return f"step {int(self.values[index])}"
         date = self[index].dates()[0]

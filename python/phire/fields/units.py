@@ -108,7 +108,7 @@ class Conversion:
 
 
 def in_kelvin(units: str, attributes: Mapping[str, Any] | None = None) -> Conversion:
-    """The conversion of a temperature to K; what is none, or is in K, stays as it is.
+    """Returns the conversion of temperatures to K; other units are unchanged.
 
     Args:
         units: Units of a variable.

@@ -1,4 +1,4 @@
-"""Networks for inference: batch normalisation worked into the convolutions before it."""
+"""Folding of batch normalisation into the convolutions before it, for inference."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def folded(network: keras.Model) -> keras.Model:
-    """A frozen copy in which no batch normalisation follows a convolution.
+    """Returns a frozen copy with every batch normalisation after a convolution folded into it.
 
     With fixed statistics y = γ (w∗x + b − μ) / √(σ² + ε) + β is a convolution itself. That saves a
     pass over the features, and its gradient; and for a batch of one, TensorFlow would hand both
@@ -47,7 +47,7 @@ def folded(network: keras.Model) -> keras.Model:
 
 
 def _product(network: keras.Model, convolution: str, normalization: str) -> list[np.ndarray]:
-    """Kernel and bias of a convolution and the normalisation after it."""
+    """Returns kernel and bias of a convolution combined with the normalisation after it."""
     first, second = (network.get_layer(name) for name in (convolution, normalization))
 
     def of(layer: keras.layers.Layer, name: str, default: float) -> np.ndarray:

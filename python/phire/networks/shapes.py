@@ -56,7 +56,14 @@ class Shapes:
         margin: int = 0,
         **more: int | tuple[int, int] | None,
     ) -> Shapes:
-        """Returns the shapes, with the scale worked out from sizes where it is not given.
+        """Returns shapes; computes the scale from the sizes if it is not given.
+
+        Args:
+            low: Rows, columns (None: any) and channels of the coarse input, margin included.
+            high: Rows, columns (None: any) and channels of the output.
+            scale: Fine points for each coarse point along an axis.
+            margin: Coarse points of context on each side.
+            more: Further fields of :class:`Shapes`, such as ``static=2``.
 
         Raises:
             InputError: The sizes state no whole scale, or contradict ``scale``.

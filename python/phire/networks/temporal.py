@@ -1,4 +1,4 @@
-"""The head that tells the lag of two patches from their features."""
+"""Head that classifies the time lag of two patches from their features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records of finished stages: by what each output was made, so that it is not made again."""
+"""Records of finished stages: the options and inputs of each output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bare TFRecord files of AtmoDist and PhIRE: what they hold is told by the records themselves."""
+"""Bare TFRecord files of AtmoDist and PhIRE: sizes and channels are read from the records."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def open_bare(
 
 
 def _named(manifest: Manifest, channels: tuple[str, ...], path: Path) -> Manifest:
-    """The manifest with channels by the names given."""
+    """Returns the manifest with the given channel names."""
     count = len(manifest.schema.channels)
     if len(set(channels)) != len(channels) or len(channels) != count:
         raise InputError(
@@ -75,7 +75,7 @@ def _named(manifest: Manifest, channels: tuple[str, ...], path: Path) -> Manifes
 
 
 def _normalised(manifest: Manifest, fitted: Normalization) -> Manifest:
-    """The manifest with the channels and the normalization of a fit."""
+    """Returns the manifest with fitted channels and normalization."""
     arrays = {
         name: array
         if array.normalization is None
@@ -86,7 +86,7 @@ def _normalised(manifest: Manifest, fitted: Normalization) -> Manifest:
 
 
 def _fit(records: Records) -> Normalization:
-    """The z-score of bare records of physical values."""
+    """Fits z-scores to bare records of physical values."""
     name = TARGET[records.schema.kind]
     count, total, squares = 0, 0.0, 0.0
     for batch in records.dataset(1, drop_remainder=False).as_numpy_iterator():
@@ -100,7 +100,7 @@ def _fit(records: Records) -> Normalization:
 
 
 def _schema(first: tf.train.Example, path: Path, classes: int | None) -> tuple[SampleSchema, str]:
-    """Schema and type of pixels that the first record and the largest label tell."""
+    """Returns schema and pixel type, from the first record and the largest label."""
     found = first.features.feature
 
     def integer(name: str) -> int:
@@ -142,12 +142,12 @@ def _schema(first: tf.train.Example, path: Path, classes: int | None) -> tuple[S
 
 
 def _unknown(depth: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names and units of channels that nobody named."""
+    """Returns placeholder names and units of unnamed channels."""
     return tuple(f"channel_{c}" for c in range(depth)), ("",) * depth
 
 
 def sniff_compression(path: str | os.PathLike) -> str:
-    """``none``, ``zlib`` or ``gzip``, by the first bytes of a TFRecord file."""
+    """Detects ``none``, ``zlib`` or ``gzip`` by the first bytes of a TFRecord file."""
     with open(path, "rb") as stream:
         head = stream.read(12)
     if head[:2] == b"\x1f\x8b":

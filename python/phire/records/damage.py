@@ -1,4 +1,4 @@
-"""Damaged records: which file, which record, and how to get it back."""
+"""Damaged records: the file, the record, and the remedy, named in one sentence."""
 
 from __future__ import annotations
 

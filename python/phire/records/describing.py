@@ -1,4 +1,4 @@
-"""Describing records to people."""
+"""Description of records for ``phire info``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from phire.records.manifest import BARE, NAME, Manifest
 
 
 def describe_records(path: str | os.PathLike) -> dict[str, Any] | None:
-    """Facts of records, a directory's or bare TFRecord files', for people; None if it is none.
+    """Describes a directory of records or bare TFRecord files; None for anything else.
 
     Raises:
         InputError: The records are damaged, or of a kind that is not known.

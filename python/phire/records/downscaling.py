@@ -291,7 +291,7 @@ def _recorded(
 
 
 def _note_remainder(samples: Samples) -> None:
-    """Says what became of a fine grid that is no multiple of the scale."""
+    """Notes the rows and columns dropped or padded where the scale does not divide the grid."""
     high, shape = samples.inputs.high, samples.shape
     added = padding_note(high.grid, shape.scale, samples.padding)
     dropped = remainder_note(samples.fine.grid, shape.scale)

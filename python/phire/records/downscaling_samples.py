@@ -1,4 +1,4 @@
-"""Samples of downscaling: which arrays they have, where their patches lie, what they hold."""
+"""Samples of downscaling: their arrays, the places of their patches, their values."""
 
 from __future__ import annotations
 
@@ -506,7 +506,7 @@ def _patch_and_place(
 
 
 def _common(chosen: np.ndarray, parts: Sequence[Timed], high: InputFile) -> np.ndarray:
-    """The chosen fields of which every input has the time; says how many are left out.
+    """Returns the chosen fields whose time every input has; notes how many are left out.
 
     Raises:
         InputError: None is left.

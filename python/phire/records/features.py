@@ -87,7 +87,7 @@ def pixel_head(name: str, size: int) -> bytes:
 
 
 def pixel_places(pixels: Mapping[str, int]) -> np.ndarray:
-    """Returns how far before a record's end each feature of pixels begins, in bytes.
+    """Returns the offset of each feature of pixels from a record's end, in bytes.
 
     Args:
         pixels: Bytes of each feature of pixels, in order.
@@ -100,7 +100,7 @@ def pixel_places(pixels: Mapping[str, int]) -> np.ndarray:
 def record_lengths(
     integers: Mapping[str, np.ndarray], floats: Sequence[str], pixels: Mapping[str, int]
 ) -> np.ndarray:
-    """Bytes of each framed record, without making it.
+    """Computes the length of each framed record in bytes.
 
     Args:
         integers: The integer features, (n,) each.
@@ -161,7 +161,7 @@ def _framing(data: int) -> tuple[bytes, bytes]:
 
 
 def masked(crc: np.ndarray) -> np.ndarray:
-    """CRC32C values as TFRecords hold them; uint32."""
+    """Masks CRC32C values as TFRecords hold them; uint32."""
     crc = np.asarray(crc).astype(np.uint64)
     rotated = (crc >> 15 | crc << 17) & 0xFFFFFFFF
     return ((rotated + _CRC_MASK) & 0xFFFFFFFF).astype(np.uint32)

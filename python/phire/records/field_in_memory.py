@@ -1,4 +1,4 @@
-"""A field in memory, at one of its resolutions: as it is, or as block means of another."""
+"""Field in memory at one resolution: its values, or block means of a finer one."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Planes:
 
 
 class BlockMeans:
-    """The block means of a resolution, worked out for the patches alone where these are asked for.
+    """Block means of a resolution, computed for the requested patches only.
 
     Args:
         fine: The resolution.

@@ -70,7 +70,7 @@ class FoldedRecords(Records):
         )
 
     def decode(self, records: tf.Tensor) -> dict[str, tf.Tensor]:
-        """A batch as :class:`Records` gives it, with ``fold`` (B,) int32."""
+        """Decodes a batch as :class:`Records` does, with ``fold`` (B,) int32."""
         return {**super().decode(records), "fold": self._fold(_read_times(records))}
 
 

@@ -70,12 +70,12 @@ class InputFile:
 
     @property
     def fingerprint(self) -> str:
-        """Changes when a file does."""
+        """Fingerprint of the file, by its content."""
         return ",".join(files.fingerprint(file) for file in self.files)
 
     @property
     def recorded(self) -> str:
-        """Text that means the same input wherever it is read."""
+        """Absolute ``FILE:NAMES`` that names the input from any directory."""
         return self.path if self._names is None else f"{self.path}:{','.join(self._names)}"
 
     @property
@@ -85,7 +85,7 @@ class InputFile:
         return 4 * len(self.channels) * rows * columns
 
     def select(self, names: Sequence[str]) -> InputFile:
-        """The same file with these channels alone, in this order."""
+        """Returns the file with these channels alone, in this order."""
         if tuple(names) == self.channels:
             return self
         self.close()
@@ -129,7 +129,7 @@ class InputFile:
 
 
 class _StoreChannels:
-    """Some channels of a field store, each of which is read alone."""
+    """Selected channels of a field store, each read by itself."""
 
     def __init__(self, store: FieldStore, names: Sequence[str] | None) -> None:
         for name in names or ():

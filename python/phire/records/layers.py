@@ -1,4 +1,4 @@
-"""Fields that records are cut from, array by array of a sample."""
+"""Arrays of pixels that samples are cut from, and their sources."""
 
 from __future__ import annotations
 

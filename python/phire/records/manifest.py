@@ -33,7 +33,7 @@ class EarlierRecordsError(InputError):
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """The facts of a set of records.
+    """Metadata of a set of records: schema, counts, options, provenance.
 
     Attributes:
         schema: The arrays of a sample.

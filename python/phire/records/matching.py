@@ -1,4 +1,4 @@
-"""Matching inputs to the fine fields: in time, on the fine grid, on the grid of its blocks."""
+"""Matching of inputs to the fine fields: in time, on the fine grid, on the grid of blocks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Points = tuple[np.ndarray, np.ndarray]
 
 
 def matching_points(grid: Grid, wanted: Grid) -> Points | None:
-    """Rows and columns of a grid that are those of another; None where one is not there.
+    """Returns the rows and columns of a grid at another's points; None if it lacks one.
 
     Projected and curvilinear grids are compared by their points, or by y and x where no projection
     is stated. Where one of both has no coordinates at all, the sizes alone tell.
@@ -78,7 +78,7 @@ def fine_points(grid: Grid, fine: Grid, window: tuple[slice, slice]) -> Points |
 
 
 def _axes(grid: Grid, wanted: Grid) -> list[tuple[np.ndarray, np.ndarray, float, float]]:
-    """For rows and columns: coordinates, wanted ones, the turn, and how near is the same."""
+    """Returns for rows and columns: coordinates, wanted ones, period and tolerance."""
     near = [max(TOLERANCE, SAME_PLACE * s) if np.isfinite(s) else TOLERANCE for s in grid.spacing]
     return [
         (grid.latitudes, wanted.latitudes, 0.0, near[0]),
@@ -264,7 +264,7 @@ def _aligned_points(grid: Grid, wanted: Grid) -> Points | None:
 
 
 def _extrapolation_note(file: InputFile, wanted: Grid) -> str | None:
-    """A sentence on how far an input ends before the points that are wanted; None if it does not.
+    """Returns a sentence on how far an input ends before the wanted points; None if it does not.
 
     Args:
         file: The input.
@@ -287,7 +287,7 @@ def _sides(short: Mapping[str, float]) -> str:
 
 
 def _pixel_points(file: InputFile, coarse: CoarseGrid) -> Points | None:
-    """Without coordinates, the first points, where a block cut short may follow them."""
+    """Returns the first points of a grid without coordinates; a partial block may follow them."""
     if file.grid.has_coordinates or coarse.grid.has_coordinates:
         return None
     return tuple(np.arange(n) for n in coarse.grid.shape)

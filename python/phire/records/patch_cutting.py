@@ -20,7 +20,7 @@ from phire.records.writing import ShardFiles
 
 @dataclasses.dataclass(frozen=True)
 class Cuts:
-    """Places to cut, (m,) each: the patches there, one of each layer, go into a record.
+    """Places (m,) to cut patches at; those of all layers at one place make a record.
 
     Attributes:
         time: Index of the field.
@@ -36,7 +36,7 @@ class Cuts:
     segment: np.ndarray
 
     def part(self, which: np.ndarray | slice) -> Cuts:
-        """Some of them."""
+        """Selects patches by their indices."""
         return Cuts(*(getattr(self, field.name)[which] for field in dataclasses.fields(self)))
 
 
@@ -150,7 +150,7 @@ class Cutter:
 
 
 def _bits(values: np.ndarray) -> bytes:
-    """One bit a value, the first in the highest bit of the first byte."""
+    """Packs one bit a value, the first in the highest bit of the first byte."""
     return np.packbits(values).tobytes()
 
 

@@ -221,7 +221,7 @@ def empty_classes(time: TimeAxis, chosen: np.ndarray, classes: int) -> list[int]
 def _partners(
     time: TimeAxis, usable: np.ndarray, classes: int
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """For each lag every field's partner, and the fields that have a usable one."""
+    """Returns each field's second field of a pair by lag, and the fields that have a usable one."""
     partners = [time.partner(lag) for lag in range(1, classes + 1)]
     return partners, [np.flatnonzero(usable & (p >= 0) & usable[p]) for p in partners]
 

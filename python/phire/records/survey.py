@@ -43,7 +43,7 @@ class Found:
 def look(
     layers: Layers, place: Window, times: Sequence[int], least_valid: float | None = None
 ) -> tuple[list[Found], dict[str, bytes]]:
-    """Looks at some fields.
+    """Counts missing and infinite values of some fields.
 
     Args:
         layers: The fields.
@@ -145,7 +145,8 @@ class Survey:
         self._place = place
 
     def blocked(self, times: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Tells whether patches lack too much; see :data:`phire.records.sampling.Blocked`."""
+        """Returns the mask of patches with too few valid values; see
+        :data:`phire.records.sampling.Blocked`."""
         answer = np.zeros(len(times), bool)
         if not len(self.times):
             return answer
@@ -158,7 +159,7 @@ class Survey:
         return answer
 
     def note(self, missing: str, count: int) -> dict[str, Any]:
-        """Tells the user what is done about missing values; returns it for the manifest."""
+        """Notes the treatment of missing values to the user; returns the note for the manifest."""
         said = []
         if self.partly:
             what = {

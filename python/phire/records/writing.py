@@ -1,4 +1,4 @@
-"""Writing records into their places: each at an offset that is known before the first is cut.
+"""Writing of records at byte offsets that are known before the first patch is cut.
 
 Every record's shard, place and length follow from the plan. So every field is read once, by any
 worker, and its patches go straight to where they belong; what stands around them (features,
@@ -28,7 +28,7 @@ BLOCK = 4 << 20
 
 @dataclasses.dataclass(frozen=True)
 class Contents:
-    """Metadata of records: everything beside the values of their pixels.
+    """Metadata of records: all features beside their pixels.
 
     Attributes:
         integers: The integer features, (n,) each, in order.
@@ -83,7 +83,7 @@ class Places:
 
 
 def assign_places(contents: Contents, shards: int, seed: int) -> Places:
-    """Deals records out to shards in a seeded permutation."""
+    """Assigns records to shards by a seeded permutation."""
     count = contents.count
     order = np.random.default_rng([seed, 2]).permutation(count)
     # rank[i]: where record i comes in the whole sequence; shards take consecutive stretches.
@@ -105,7 +105,7 @@ def shard_names(shards: int) -> tuple[str, ...]:
 
 
 def allocate(directory: Path, names: Sequence[str], sizes: np.ndarray) -> None:
-    """Makes the uncompressed shards at their full size, still empty.
+    """Allocates the uncompressed shards at their full size.
 
     Raises:
         WorkError: The disk has not enough room for them.
@@ -126,7 +126,7 @@ OPEN_FILES = 64
 
 
 class ShardFiles:
-    """The uncompressed shards, to be written to at any place.
+    """Uncompressed shards, open for writing at any offset.
 
     They are opened when they are first written to; of many, those last opened stay open.
     """

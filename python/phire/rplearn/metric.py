@@ -258,8 +258,13 @@ class LearnedMetric:
     def normalise(
         self, x: Any, *, normalization: Normalization | None = None, xp: Any = keras.ops
     ) -> Any:
-        """Brings fields from the space that ``normalization`` says (None: physical) to the
-        encoder's; ``xp`` is the array namespace, keras.ops for tensors."""
+        """Transforms fields to the normalised values that the encoder reads.
+
+        Args:
+            x: Fields (..., C).
+            normalization: Normalization of ``x``; None if they are physical.
+            xp: Array namespace: NumPy, or ``keras.ops`` for tensors.
+        """
         if normalization is not None:
             if normalization == self.normalization:
                 return x

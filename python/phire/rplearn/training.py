@@ -100,7 +100,7 @@ def train_representation(
     choose_strategy(devices)  # before any other operation of TensorFlow
     opened, classes = _open_pairs(records, classes, chosen["batch_size"])
     schema = opened.schema
-    held = _open_validation(validation, schema, classes)
+    held = _open_validation(validation, schema, classes, chosen["batch_size"])
     metric = objective_options.get("metric")
     if metric is not None:  # from another folder, the same metric has another relative path
         objective_options = {**objective_options, "metric": str(Path(metric).resolve())}
@@ -181,13 +181,18 @@ def _open_pairs(
             f"--classes {classes}: {records} holds the lags 1 … {schema.classes}; name a number "
             f"from 2 to {schema.classes}, or make records with more."
         )
-    count = opened.count_classes(classes)
+    _check_batch(opened, classes, batch_size)
+    return opened, classes
+
+
+def _check_batch(records: Records, classes: int, batch_size: int) -> None:
+    """Raises InputError where records hold no whole batch, as only whole ones are read."""
+    count = records.count_classes(classes)
     if count < batch_size:
         raise InputError(
-            f"{records} holds {count} pairs with lags up to {classes}, fewer than a batch of "
+            f"{records.path} holds {count} pairs with lags up to {classes}, fewer than a batch of "
             f"{batch_size}: make more, or pass a smaller --batch-size."
         )
-    return opened, classes
 
 
 def _phases(
@@ -218,7 +223,10 @@ def _phases(
     return found
 
 
-def _open_validation(validation: str | os.PathLike | None, schema: Any, classes: int) -> Any:
+def _open_validation(
+    validation: str | os.PathLike | None, schema: Any, classes: int, batch_size: int
+) -> Any:
+    """Opens the validation records, which must be of the same kind as the training records."""
     if validation is None:
         return None
     from phire.records import open_records
@@ -239,6 +247,7 @@ def _open_validation(validation: str | os.PathLike | None, schema: Any, classes:
             f"--validation {validation} holds the lags 1 … {found.classes}, training has "
             f"{classes}: make validation records with --classes {classes}."
         )
+    _check_batch(held, classes, batch_size)
     return held
 
 

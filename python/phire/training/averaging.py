@@ -46,7 +46,7 @@ class WeightAverage:
         return self._averages
 
     def update(self, step: tf.Tensor) -> None:
-        """Takes the weights after a step into the average.
+        """Updates the averages by the weights after a step.
 
         Args:
             step: Number of the step, from 0.
@@ -62,7 +62,7 @@ class WeightAverage:
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
-        """Puts the averages in the networks' place within the block; the weights come back."""
+        """Replaces the networks' weights by the averages within the block; restores them after."""
         kept = [tf.identity(weight.value) for weight in self._weights]
         for average, weight in zip(self._averages, self._weights):
             weight.assign(average.value)

@@ -1,4 +1,4 @@
-"""Checkpoints: everything that the next step depends on, whole or not there."""
+"""Checkpoints of all state that the next step depends on, written atomically."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Checkpoints:
         )
 
     def saved(self) -> list[Path]:
-        """The checkpoints there are, oldest first."""
+        """Saved checkpoints, oldest first."""
         return _saved(self.directory)
 
     def save(self, step: int, state: dict[str, Any], best: bool = False) -> None:
@@ -143,7 +143,7 @@ class Checkpoints:
 
 
 def take_over_optimizer(optimizer: keras.optimizers.Optimizer, directory: Path, name: str) -> bool:
-    """Gives an optimizer the state that another run's had: its moments and its count of steps.
+    """Copies the moments and step count of another run's optimizer into an optimizer.
 
     Adam's first steps from nothing move every weight by the whole learning rate at once, which
     throws a trained deep network far off.

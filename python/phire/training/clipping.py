@@ -16,7 +16,7 @@ def set_clipping(
     variable_norm: float | None = None,
     value: float | None = None,
 ) -> None:
-    """Has optimizers clip their gradients; leaves them as they are where nothing is given.
+    """Sets the clipping of optimizers' gradients; without a limit it changes nothing.
 
     Args:
         optimizers: Each clips the gradients of its own variables.

@@ -1,4 +1,4 @@
-"""The same bits from the same step, however busy the machine is."""
+"""Determinism: the same step gives the same bits, whatever the load of the machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tensorflow.python.ops import gen_math_ops
 
 @functools.cache
 def enable_determinism() -> None:
-    """Has TensorFlow compute the same bits every time, from now on in this process.
+    """Makes TensorFlow's operations deterministic for the rest of this process.
 
     TensorFlow's own switch leaves one thing to chance: AddN, by which gradients of what is used
     three times or more are added up, begins with whichever term's memory nobody else needs any

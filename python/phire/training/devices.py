@@ -21,7 +21,7 @@ PRECISIONS = {
 
 
 def choose_strategy(devices: str) -> tf.distribute.Strategy:
-    """The strategy for ``--devices``, one and the same for all of the process.
+    """Returns the distribution strategy for ``--devices``; the same in all of the process.
 
     ``auto``: several machines where TF_CONFIG names them, else all GPUs, else the CPU. ``gpu``: all
     GPUs of this machine. With several machines it waits for the others, and it must be called
@@ -96,7 +96,7 @@ def is_chief(devices: str) -> bool:
 
 
 class Agreement:
-    """Numbers that all processes must have alike, so that they do the same at the same time."""
+    """Reductions over all processes, so that they take the same decisions at the same step."""
 
     def __init__(self, strategy: tf.distribute.Strategy, chief: bool) -> None:
         self.chief = chief
@@ -114,22 +114,22 @@ class Agreement:
         return self._strategy.experimental_local_results(summed)[0]
 
     def mean(self, *values: float) -> list[float]:
-        """The means over all processes; waits for them."""
+        """Returns the means over all processes; waits for them."""
         if self.processes == 1:
             return list(values)
         return self._sum(tf.constant(values, tf.float32)).numpy().tolist()
 
     def any(self, condition: bool) -> bool:
-        """Tells whether it holds on any process; waits for them."""
+        """Returns True if it holds on any process; waits for all."""
         return self.mean(float(condition))[0] > 0
 
     def wait(self) -> None:
-        """Waits until all processes are here."""
+        """Barrier: waits for all processes."""
         self.mean(0.0)
 
 
 def set_precision(precision: str) -> None:
-    """Sets the type that networks built from now on compute in.
+    """Sets the dtype policy of networks that are built after this call.
 
     Raises:
         InputError: It is unknown.

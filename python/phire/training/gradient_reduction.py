@@ -26,8 +26,13 @@ def reduce_and_apply(
     Keras clips each replica's gradients and sums afterwards, which is another update than that of
     one device on the whole batch.
 
+    Args:
+        optimizer: Clips and applies the averaged gradients.
+        gradients: Gradients of one replica, one for each variable.
+        variables: Variables to update.
+
     Raises:
-        WorkError: There are several replicas, and Keras reduces in another way than is known here.
+        WorkError: This version of Keras reduces gradients in an unknown way (several devices).
     """
     replicas = tf.distribute.get_replica_context()
     if replicas.num_replicas_in_sync > 1:

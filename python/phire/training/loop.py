@@ -53,7 +53,7 @@ def train(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     overwrite: bool = False,
 ) -> Run:
-    """Trains an objective through its phases, or goes on where an earlier call was interrupted.
+    """Trains an objective through its phases, or resumes an interrupted training.
 
     On several machines each runs the same command, with TF_CONFIG in its environment and the run
     directory on a file system that all share; only the chief writes.

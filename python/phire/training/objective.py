@@ -36,7 +36,7 @@ def _taken(step: Callable[[Batch], None], batch: Batch) -> tf.Tensor:
 
 
 class Objective:
-    """Networks, optimizers, and how one step changes them.
+    """Networks and optimizers of a training, with its training and validation step.
 
     A subclass builds its networks and optimizers in ``__init__`` (the loop calls it inside the
     strategy's scope) and gives :meth:`train_step` and :meth:`validation_step`. These are traced
@@ -56,7 +56,7 @@ class Objective:
     _seed: tf.Tensor | None = None
 
     def begin(self, phase: str) -> None:
-        """Called before the first step of each phase; the steps are traced anew after it."""
+        """Prepares a phase; called before its first step. The steps are traced again after it."""
 
     def train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
         """Updates the networks by one batch; returns scalars, ``loss`` among them.
@@ -86,14 +86,14 @@ class Objective:
         return scalars
 
     def validation_step(self, batch: Batch) -> Scalars:
-        """Scalars of a batch that is not trained on; ``loss`` among them.
+        """Computes the scalars of a held-out batch, ``loss`` among them.
 
         Tensors of higher rank (a confusion matrix) are summed over the batches, for :meth:`panels`.
         """
         raise TypeError(f"{type(self).__name__} has no validation_step")
 
     def panels(self, batch: Batch, totals: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Images (n, h, w, 1 or 3) in 0…1 that show the state after an epoch, by title.
+        """Returns images (n, h, w, 1 or 3) in 0…1 for TensorBoard after an epoch, by title.
 
         Args:
             batch: The first validation batch.
@@ -102,7 +102,7 @@ class Objective:
         return {}
 
     def random_seed(self) -> tf.Tensor:
-        """Returns the seed (2,) int32 of all that a step draws, for ``tf.random.stateless_*``.
+        """Returns the seed (2,) int32 of a step's random numbers, for ``tf.random.stateless_*``.
 
         Within the loop it is made of the training's seed, the replica and the number of the step
         (in validation: of the batch), so that a resumed training draws what an uninterrupted one
@@ -136,18 +136,23 @@ def minimise(
 ) -> None:
     """Updates variables by the gradient of a loss recorded on ``tape``.
 
-    Under float16 the loss must have been scaled within the tape's block: see :func:`scaled`.
+    Args:
+        tape: Recorded the loss; not persistent, or used again by the caller.
+        loss: Scalar of one replica. Under float16 it must have been scaled within the tape's
+            block: see :func:`scaled`.
+        optimizer: Clips and applies the gradients.
+        variables: Trainable variables of the optimizer.
     """
     values = [getattr(variable, "value", variable) for variable in variables]
     reduce_and_apply(optimizer, tape.gradient(loss, values), variables)
 
 
 def scaled(optimizer: keras.optimizers.Optimizer, loss: tf.Tensor) -> tf.Tensor:
-    """The loss as the optimizer wants it differentiated (scaled up under float16)."""
+    """Scales the loss up under float16, so that small gradients do not underflow."""
     return optimizer.scale_loss(loss)
 
 
 def learning_rate_of(optimizer: keras.optimizers.Optimizer) -> float:
-    """The learning rate now, under any strategy."""
+    """Returns an optimizer's current learning rate, under any strategy."""
     rate = optimizer.learning_rate
     return float(tf.convert_to_tensor(getattr(rate, "value", rate)))

@@ -12,17 +12,17 @@ from phire.errors import InputError
 
 
 def set_weight_decay(optimizers: Iterable[keras.optimizers.Optimizer], decay: float | None) -> None:
-    """Has optimizers shrink their weights by ``decay`` times the learning rate in every step.
+    """Sets decoupled weight decay: each step shrinks weights by ``decay`` times the learning rate.
 
-    Decoupled from the gradient (Loshchilov & Hutter 2019, arXiv:1711.05101). Of :class:`Adam`
-    biases and other vectors are left alone.
+    AdamW of Loshchilov & Hutter (2019, arXiv:1711.05101). :class:`Adam` decays no biases and other
+    vectors.
 
     Args:
         optimizers: Each decays its own variables.
-        decay: None leaves the optimizers as they are.
+        decay: Share of a weight per unit of learning rate; None changes nothing.
 
     Raises:
-        InputError: It is not positive.
+        InputError: ``decay`` is not positive.
     """
     if decay is None:
         return

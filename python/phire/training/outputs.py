@@ -42,14 +42,14 @@ class Outputs:
                 files.write_text(path, self._objective.networks[name].to_json())
 
     def is_best(self, history: Sequence[Mapping[str, Any]]) -> bool:
-        """Tells whether the last epoch is the best of its phase by what the run monitors."""
+        """Returns True if the last epoch has the phase's least monitored score."""
         monitor = self.run.config["monitor"]
         scores = [row[monitor] for row in history if row["phase"] == history[-1]["phase"]
                   and monitor in row]  # fmt: skip
         return monitor in history[-1] and scores[-1] <= min(scores)
 
     def write_row(self, history: Sequence[Mapping[str, Any]], rate: str) -> None:
-        """Writes ``training.csv`` and the last epoch's scalars, and says them."""
+        """Writes ``training.csv`` and the last epoch's scalars, and prints them."""
         row = history[-1]
         shown = [f"{k} {v:.4g}" for k, v in row.items() if isinstance(v, float) and k != "seconds"]
         progress.say(f"epoch {row['epoch']} ({row['phase']}): {', '.join(shown)}, {rate}")
@@ -119,7 +119,7 @@ def _save_weights(network: keras.Model, path: Path) -> None:
 
 
 def in_float32(network: keras.Model) -> keras.Model:
-    """The network to save: computing in float32, whatever it was trained in."""
+    """Returns the network as saved: computing in float32, whatever the training's precision."""
     if keras.config.dtype_policy().name == "float32":
         return network
 

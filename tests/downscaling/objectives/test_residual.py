@@ -64,6 +64,12 @@ def test_folds_are_stretches_of_time_that_a_training_leaves_out(records):
     assert (next(iter(elsewhere.dataset(16)))["fold"].numpy() == 2).all()
 
 
+def test_folds_that_leave_less_than_a_batch_are_refused_before_training(records, tmp_path):
+    with pytest.raises(InputError, match="batch.size 50 .*leaves 48 records"):
+        train_with_folds(records, tmp_path / "run", folds=2, **{**TINY, "batch_size": 50})
+    assert not (tmp_path / "run").exists()
+
+
 def test_every_sample_goes_to_the_network_that_has_not_seen_it(records, mean_run):
     base = ResidualBase.open(mean_run, open_records(records).schema)
     batch = next(iter(base.with_folds(open_records(records)).dataset(16, seed=0)))

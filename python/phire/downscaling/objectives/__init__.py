@@ -1,4 +1,4 @@
-"""Objectives: what trains a generator. One file each, found by name.
+"""Training objectives of generators, one file each, found by name.
 
 An objective is a function ``(task, **options)`` decorated with
 :data:`phire.training.registry.objective`, which returns a :class:`phire.training.Objective`. Where

@@ -1,4 +1,4 @@
-"""Training of a denoiser: noise is added to the target, the network finds it again."""
+"""Training of a denoiser: noise is added to the target, and the network removes it."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def checked_channel_weights(task: Task, weights: Sequence[float] | None) -> np.n
 
 
 class DenoiserTraining(Objective):
-    """Trains a network to tell the target, its noise, or a mixture of both from another mixture.
+    """Trains a network to predict the target, its noise or their velocity from a noisy target.
 
     The loss is the mean over valid points of w·(F − p·target − q·noise)², where F is given
     a·target + b·noise and told the level; a, b, p and q are functions of the level
@@ -181,7 +181,7 @@ class DenoiserTraining(Objective):
     def output(
         self, batch: Batch, told: Mixture, given: tf.Tensor, seed: tf.Tensor, training: bool
     ) -> tf.Tensor:
-        """Returns what the network makes of a mixture."""
+        """Returns the network's output for a mixture."""
         inputs = {**batch, "noisy": given, "noise_level": tf.reshape(told.level, (-1,))}
         return self.generator(network_inputs(self.generator, inputs, seed), training=training)
 
@@ -202,7 +202,7 @@ class DenoiserTraining(Objective):
 
     @staticmethod
     def denoised(told: Mixture, given: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
-        """Returns the target that a mixture and the network's output of it mean.
+        """Returns the target that follows from a mixture and the network's output.
 
         Both are linear in target and noise; the noise is eliminated.
         """

@@ -1,4 +1,4 @@
-"""Samplers: how a denoiser becomes a field. Plain functions on arrays or tensors.
+"""Samplers of fields by a denoiser: plain functions on arrays or tensors.
 
 A sampler follows dx/dσ = (x − D(x; σ))/σ from noise of standard deviation σ_max down to σ = 0,
 where D is the denoiser. Nothing here imports TensorFlow or knows of networks.

@@ -1,4 +1,4 @@
-"""Spread that a sampler gives to Gaussian data, worked out without drawing a sample.
+"""Spread of a sampler on Gaussian data, computed in closed form without drawing a sample.
 
 For data whose modes are independent and normal the exact denoiser is linear, D = x·s²/(s²+σ²), and
 so is every sampler. Its output is then a sum of the start and of each step's noise, whose factors

@@ -1,4 +1,4 @@
-"""From noise to a sample: a schedule by name, a sampler by name."""
+"""Integration from noise to a sample, by a named schedule and a named sampler."""
 
 from __future__ import annotations
 

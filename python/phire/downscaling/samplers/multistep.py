@@ -1,4 +1,4 @@
-"""Samplers of second order that reuse the evaluation before, so that a step costs one."""
+"""Multistep samplers of second order: each step reuses the previous evaluation."""
 
 from __future__ import annotations
 

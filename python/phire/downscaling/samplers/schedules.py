@@ -1,4 +1,4 @@
-"""Noise schedules: at which levels σ a sampler calls the denoiser."""
+"""Noise schedules: levels σ at which a sampler evaluates the denoiser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Samplers that need nothing of the steps before: Euler, Heun, DPM-Solver-2, ancestral.
+"""Single-step samplers: Euler, Heun, DPM-Solver-2, ancestral.
 
 They integrate dx/dσ = (x − D(x; σ))/σ from the largest level down to zero. The last step, to zero,
 is Euler's and returns the denoised field.

@@ -113,7 +113,7 @@ def _error_title(error: np.ndarray) -> str:
 
 
 def _with_overview(row: Row, whole: xr.DataArray, extent: tuple[float, ...]) -> Row:
-    """Puts a picture of where the region lies into the errors' empty place under the truth."""
+    """Draws the place of the region on the globe in the empty panel under the truth."""
     first = Panel(
         "where it lies", whole, mark=extent, zoomed=False, colours=field_range(whole.values)
     )

@@ -1,4 +1,4 @@
-"""One figure of an evaluation: its name, title, caption, and how to draw it."""
+"""Figure of an evaluation: its name, title, caption and drawing function."""
 
 from __future__ import annotations
 

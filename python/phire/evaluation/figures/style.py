@@ -1,4 +1,4 @@
-"""The look that all figures share: one colour, line and marker for a candidate everywhere.
+"""Style of all figures: each candidate has one colour, line and marker.
 
 Colours are those of Okabe & Ito (2008), which people with any of the common colour deficiencies
 tell apart; the truth is black. Line styles and markers differ too, so that figures can be read in
@@ -139,7 +139,7 @@ def candidate_styles(names: Iterable[str]) -> dict[str, Style]:
 
 
 def styled(draw: Callable[Parameters, Figure]) -> Callable[Parameters, Figure]:
-    """Draws within phire's look, whatever the caller's matplotlib settings are."""
+    """Context of phire's style, whatever the caller's matplotlib settings."""
 
     @functools.wraps(draw)
     def drawn(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Figure:

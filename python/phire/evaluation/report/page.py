@@ -232,5 +232,5 @@ def _provenance(folder: ResultsFolder) -> dict[str, str]:
 
 
 def _sentence(text: str) -> str:
-    """With a capital where it begins with a word, not with a symbol."""
+    """Capitalises a text that begins with a word, not with a symbol."""
     return text[:1].upper() + text[1:] if re.match(r"[a-z]{3,}\b", text) else text

@@ -1,4 +1,4 @@
-"""Channels that tell a network the place of a patch within the domain."""
+"""Channels of the position of a patch within the domain."""
 
 from __future__ import annotations
 

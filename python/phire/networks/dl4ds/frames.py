@@ -1,4 +1,4 @@
-"""From a sample's inputs to single frames, and from frames to the output ``fine``."""
+"""Conversion of a sample's inputs to single frames, and of frames to the output ``fine``."""
 
 from __future__ import annotations
 

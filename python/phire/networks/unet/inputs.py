@@ -20,7 +20,7 @@ from phire.networks.shapes import Shapes
 
 @keras.saving.register_keras_serializable(package="phire")
 class StretchedLike(keras.layers.Layer):
-    """Resizes a field bilinearly to the rows and columns of another, whatever area it covers."""
+    """Resizes a field bilinearly to the rows and columns of another."""
 
     def call(self, inputs: Any, like: Any) -> Any:
         """(B, h, w, C), (B, H, W, ·) → (B, H, W, C)."""
