@@ -12,6 +12,7 @@ from phire.networks.layers import (
     LeakyReLU,
     ManyInputDense,
     PixelShuffle,
+    SiLU,
 )
 
 
@@ -167,3 +168,31 @@ def test_a_dense_layer_of_many_inputs_is_kerass(options, shape, dtype):
         assert mine.dtype == keras_own.dtype
         tolerance = 1e-5 if dtype == "float32" else 2e-2
         np.testing.assert_allclose(mine, keras_own, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("bfloat16", 1e-2)])
+def test_silu_and_its_gradients_in_closed_form(dtype, tolerance):
+    values = np.linspace(-30, 30, 241).reshape(1, 241)
+    sigmoid = 1 / (1 + np.exp(-values))
+    x = tf.constant(values, dtype)
+    layer = SiLU(dtype=dtype)
+
+    @tf.function
+    def derivatives():
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                y = layer(x)
+            first = inner.gradient(y, x)
+        return y, first, outer.gradient(first, x)
+
+    slope = sigmoid * (1 - sigmoid)
+    expected = [
+        values * sigmoid, sigmoid + values * slope, slope * (2 + values * (1 - 2 * sigmoid))
+    ]  # fmt: skip
+    for found, right in zip(derivatives(), expected):
+        assert found.dtype == dtype
+        np.testing.assert_allclose(
+            tf.cast(found, "float64"), right, rtol=tolerance, atol=3 * tolerance
+        )

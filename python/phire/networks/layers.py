@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import keras
@@ -74,6 +75,51 @@ class LeakyReLU(keras.layers.LeakyReLU):
             return y, lambda dy: tf.raw_ops.LeakyReluGrad(gradients=dy, features=y, alpha=slope)
 
         return activate(inputs)
+
+
+@keras.saving.register_keras_serializable(package="phire")
+class SiLU(keras.layers.Layer):
+    """x·sigmoid(x), with a gradient that is one pass over the field on a processor.
+
+    TensorFlow's takes eight passes, and its sigmoid of bfloat16 is three times as slow as that of
+    float32: on 16 × 64 × 64 × 32 values and one AVX-512 core 7.2 → 2.3 ms in bfloat16, 3.4 → 1.7 ms
+    in float32.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Activates a tensor of any shape."""
+        if not _on_processor():
+            return ops.silu(inputs)
+        import tensorflow as tf
+
+        @tf.custom_gradient
+        def activate(x: Any) -> Any:
+            def gradient(dy: Any) -> Any:
+                return tf.ensure_shape(_silu_gradient(x.dtype)(x, dy), x.shape)
+
+            return tf.nn.silu(x), gradient
+
+        return activate(inputs)
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """That of the input."""
+        return input_shape
+
+
+@functools.cache
+def _silu_gradient(dtype: Any) -> Any:
+    """Returns dy · d silu(x)/dx as a function of x and dy of one type, compiled to one kernel."""
+    import tensorflow as tf
+
+    any_shape = tf.TensorSpec(None, dtype)
+
+    @tf.function(input_signature=[any_shape, any_shape], jit_compile=True)
+    def gradient(x: Any, dy: Any) -> Any:
+        x, dy = (tf.cast(value, tf.float32) for value in (x, dy))
+        sigmoid = 0.5 * tf.tanh(0.5 * x) + 0.5
+        return tf.cast(dy * sigmoid * (1 + x * (1 - sigmoid)), dtype)
+
+    return gradient
 
 
 @keras.saving.register_keras_serializable(package="phire")

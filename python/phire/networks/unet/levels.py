@@ -11,6 +11,7 @@ from keras import layers
 from phire.errors import InputError
 from phire.networks.blocks.field_norm import FieldNorm
 from phire.networks.blocks.global_attention import FieldAttention, TokenAttention
+from phire.networks.layers import SiLU
 
 DOWNSAMPLING = ("conv", "conv-after", "average", "resnet")
 UPSAMPLING = ("nearest", "transposed", "resnet")
@@ -45,7 +46,7 @@ class Levels:
         self.tokens = tokens
         self.embedding = embedding
         if embedding is not None:
-            self.embedding = layers.Activation("silu", name="embedding_activation")(embedding)
+            self.embedding = SiLU(name="embedding_activation")(embedding)
         self.reach = 0
 
     def __call__(self, x: Any, stem: int, outputs: int, coarser: list[Any] = ()) -> Any:
@@ -105,6 +106,8 @@ class Levels:
         return self.options.normalization, self.options.groups, self.options.epsilon
 
     def activated(self, x: Any, name: str) -> Any:
+        if self.options.activation == "silu":
+            return SiLU(name=f"{name}_activation")(x)
         return layers.Activation(self.options.activation, name=f"{name}_activation")(x)
 
     def convolution(self, x: Any, width: int, level: int, name: str, *, last: bool = False) -> Any:
