@@ -12,6 +12,7 @@ from phire.cli.phire import main
 from phire.errors import InputError
 from phire.evaluation import evaluate
 from phire.evaluation.merged_results import merge_results
+from phire.evaluation.results import read_provenance
 from phire.fields import ArraySource, Grid
 
 GRID = Grid.regional(np.linspace(50, 40, 12), np.linspace(0, 15, 14))
@@ -53,3 +54,19 @@ def test_what_cannot_be_compared_is_refused(folders, tmp_path):
     with pytest.raises(InputError, match="is no folder of results"):
         merge_results([folders / "one", tmp_path], tmp_path / "x")
     assert not (tmp_path / "x").exists()
+
+
+def test_evaluations_that_count_other_points_are_told_apart(folders, tmp_path):
+    """A candidate with missing values takes its points from all candidates of its evaluation."""
+    truth, members = white_ensemble(GRID, times=6, members=3)
+    lacking = members[:, 0].astype("f4")
+    lacking[:, :3] = np.nan
+    fields = [ArraySource(f, grid=GRID) for f in (truth.astype("f4"), lacking)]
+    options = {"metrics": ["scores", "distribution"], "report": False}
+    evaluate(fields[0], {"d": fields[1]}, tmp_path / "lacking", **options)
+    output = merge_results([folders / "one", tmp_path / "lacking"], tmp_path / "all", report=False)
+    notes = read_provenance(output)["notes"]
+    assert notes[0].startswith("one and lacking count other points of the truth")
+    assert any(note.startswith("lacking: ") for note in notes)  # its own
+    both = merge_results([folders / "one", folders / "two"], tmp_path / "both", report=False)
+    assert not any("other points" in note for note in read_provenance(both)["notes"])

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from phire import files, progress
 from phire.errors import InputError, naming_arguments
 from phire.evaluation.candidate_differences import compare_candidates
 from phire.evaluation.city_statistics import count_cities
-from phire.evaluation.results import COMMAND, PROVENANCE, TRUTH, read_provenance
+from phire.evaluation.results import COMMAND, PROVENANCE, TRUTH, read_provenance, read_result
 from phire.evaluation.summary import summarise
 
 SHARED = ("truth", "times", "grid", "scale")
@@ -61,7 +63,10 @@ def merge_results(
             _copy(Path(folder) / TRUTH, partial / TRUTH)
         for name, (folder, own, _) in sources.items():
             _copy(Path(folder) / own, partial / name)
-        made = {"kind": COMMAND, **files.provenance(merged), "notes": []}
+        notes = _notes(folders)
+        for note in notes:
+            progress.say(f"{note[:1].upper()}{note[1:]}.")
+        made = {"kind": COMMAND, **files.provenance(merged), "notes": notes}
         files.write_json(partial / PROVENANCE, made)
         summarise(partial, sources, regions)
         compare_candidates(partial, sources, regions, int(merged.get("seed") or 0))
@@ -125,6 +130,33 @@ def _merged(
         "compared": [os.path.realpath(folder) for folder in folders],
     }
     return merged, sources
+
+
+def _notes(folders: Sequence[str | os.PathLike]) -> list[str]:
+    """The notes of all folders, and a warning where they count other points of the truth."""
+    notes = []
+    for folder in folders[1:]:
+        if not _same_points(Path(folders[0]) / TRUTH, Path(folder) / TRUTH):
+            notes.append(
+                f"{os.path.basename(folders[0])} and {os.path.basename(folder)} count other points "
+                "of the truth, as candidates of one of them have missing values: scores of one are "
+                "not comparable with scores of the other; evaluate all candidates together"
+            )
+    for folder in folders:
+        for note in (read_provenance(folder) or {}).get("notes", ()):
+            notes.append(f"{os.path.basename(folder)}: {note}")
+    return list(dict.fromkeys(notes))
+
+
+def _same_points(truth: Path, other: Path) -> bool:
+    """Tells whether the truth's own numbers are equal in two folders, where both have any."""
+    for file in ("distribution.nc", "maps.nc"):
+        if (truth / file).is_file() and (other / file).is_file():
+            first, second = (read_result(place / file)["mean"] for place in (truth, other))
+            return first.shape == second.shape and bool(
+                np.allclose(first, second, rtol=1e-6, equal_nan=True)
+            )
+    return True
 
 
 def _options(folder: str | os.PathLike) -> dict[str, Any]:
