@@ -99,3 +99,25 @@ def test_the_radar_of_switzerland_on_another_projection_and_back():
     assert np.nansum(there[0, ..., 0] * cell_areas(other)) == pytest.approx(total, rel=0.02)
     back = Regridder(other, coarse, "bilinear")(np.nan_to_num(there))
     assert np.corrcoef(back.ravel(), field.ravel())[0, 1] > 0.95
+
+
+@pytest.mark.parametrize(
+    "name, region",
+    [
+        ("radar_knmi_2010-08-26_5min.nc", (53.0, 4.0, 51.0, 7.0)),
+        ("radar_mch_2016-07-11_5min.nc", (47.5, 7.0, 46.0, 9.0)),
+    ],
+)
+def test_the_region_of_a_radar_is_the_smallest_window_that_holds_it(tmp_path, name, region):
+    north, west, south, east = region
+    convert(REALDATA / name, tmp_path / "cut.h5", region=region, static_derived=["latitude"])
+    with open_source(REALDATA / name) as whole, open_store(tmp_path / "cut.h5") as cut:
+        latitude, longitude = whole.grid.points()
+        near = 1e-3  # bounds are included
+        inside = (latitude >= south - near) & (latitude <= north + near)
+        inside &= (longitude >= west - near) & (longitude <= east + near)
+        rows, columns = (np.flatnonzero(inside.any(axis)) for axis in (1, 0))
+        window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        np.testing.assert_array_equal(cut.read([7])[0], whole.read([7])[0][window])
+        np.testing.assert_allclose(cut.grid.points()[0], latitude[window], atol=1e-9)
+        assert cut.grid.projection_name == whole.grid.projection_name

@@ -142,13 +142,13 @@ def test_an_output_of_something_else_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"resolution": 33}, "--resolution 33"),
-        ({"resolution": 16}, "--resolution 16"),
-        ({"days": 0.1}, "--days 0.1"),
-        ({"spin_up": -1}, "--spin-up -1"),
+        ({"resolution": 33}, "resolution 33"),
+        ({"resolution": 16}, "resolution 16"),
+        ({"days": 0.1}, "days 0.1"),
+        ({"spin_up": -1}, "spin_up -1"),
         ({"step": "soon"}, "'soon' is not a duration"),
-        ({"seed": -1}, "--seed -1"),
-        ({"threads": 0}, "--threads 0"),
+        ({"seed": -1}, "seed -1"),
+        ({"threads": 0}, "threads 0"),
     ],
 )
 def test_impossible_options_are_named(tmp_path, options, named):

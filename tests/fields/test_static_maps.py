@@ -123,7 +123,7 @@ def test_mistakes_are_named(folder):
         ({"static_derived": ["slope"]}, "slope=MAP"),
         ({"static_derived": ["latitude=orog"]}, "none of latitude"),
         ({"static_derived": ["height"]}, "none of latitude"),
-        ({"static": ["maps.nc:lsm"], "static_derived": ["slope=orog"]}, "--static FILE:orog"),
+        ({"static": ["maps.nc:lsm"], "static_derived": ["slope=orog"]}, "static FILE:orog"),
     ]
     for options, said in cases:
         with pytest.raises(InputError, match=said):

@@ -227,12 +227,12 @@ def test_chunking_changes_no_byte(tmp_path, region, monkeypatch):
 @pytest.mark.parametrize(
     "options, said",
     [
-        ({"patch": (8, 10)}, "--patch 8,10 is no multiple of --scale 4"),
-        ({"patch": (24, 24)}, "--patch 24,24 is larger"),
-        ({"scale": 1}, "--scale 1"),
-        ({"patches_per_field": 0}, "--patches-per-field"),
-        ({"alignment": "corner"}, "--alignment corner needs --low"),
-        ({"alignment": "edge"}, "--alignment edge"),
+        ({"patch": (8, 10)}, "patch 8,10 is no multiple of scale 4"),
+        ({"patch": (24, 24)}, "patch 24,24 is larger"),
+        ({"scale": 1}, "scale 1"),
+        ({"patches_per_field": 0}, "patches_per_field"),
+        ({"alignment": "corner"}, "alignment corner needs low"),
+        ({"alignment": "edge"}, "alignment edge"),
         ({"low": "none.h5"}, "none.h5 does not exist"),
     ],
 )

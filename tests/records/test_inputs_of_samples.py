@@ -259,7 +259,7 @@ def test_windows_hold_consecutive_fields(tmp_path, high):
         np.testing.assert_array_equal(
             batch["high"][i], part[:, row : row + 8, column : column + 12]
         )
-    with pytest.raises(InputError, match=r"--window 5 .* the longest has 4 fields, 6 h apart"):
+    with pytest.raises(InputError, match=r"window 5 .* the longest has 4 fields, 6 h apart"):
         write(path, tmp_path / "long", window=5)
     assert not (tmp_path / "long").exists()
 
@@ -401,28 +401,28 @@ def sea(tmp_path):
 @pytest.mark.parametrize(
     "options, said",
     [
-        ({"targets": ["wind"]}, r"--targets: .*high.nc has no variable 'wind'.* t"),
-        ({"static": [wrong_static]}, "--static .*not on the points of .*regrid it to these first"),
+        ({"targets": ["wind"]}, r"targets: .*high.nc has no variable 'wind'.* t"),
+        ({"static": [wrong_static]}, "static .*not on the points of .*regrid it to these first"),
         ({"static": [moving_static]}, "orog has 12 times: a static map has none, or one"),
         ({"static": ["none.nc"]}, "none.nc does not exist"),
         (
             {"predictors": [lambda p: coarse_file(p, "psl", step=0.9, cut=6)[0]]},
-            r"--predictors .* does not cover .*: 2\.8\d+° in the south is missing, more than a "
+            r"predictors .* does not cover .*: 2\.8\d+° in the south is missing, more than a "
             r"coarse point of 1° × 1°; .*--region 47\.45,-12\.45,",
         ),
         (
             {"predictors": [lambda p: coarse_file(p, "psl", time=TimeAxis(HOURS.values + 7))[0]]},
             "have no time in common",
         ),
-        ({"auxiliary": [wrong_static]}, "--auxiliary .*give it as --predictors"),
-        ({"covariates": ("month",)}, "--covariates month is unknown: choose from hour, day"),
+        ({"auxiliary": [wrong_static]}, "auxiliary .*give it as predictors"),
+        ({"covariates": ("month",)}, "covariates month is unknown: choose from hour, day"),
         ({"predictors": [lambda p: coarse_file(p, "t")[0]], "coarse_targets": True},
          "t is given twice"),
-        ({"coarse_targets": True}, "--coarse-targets adds block means to --predictors"),
+        ({"coarse_targets": True}, "coarse_targets adds block means to predictors"),
         ({"margin": 9}, "larger than the fields of 40 × 48 points beside a margin of 9"),
         ({"normalization": "z,snow=sqrt"}, "'snow=sqrt' names no channel; these are t, rain"),
         ({"low": "here.nc:psl"}, "here.nc does not exist"),
-        ({"least_valid": 0}, "--least-valid 0 must be a share"),
+        ({"least_valid": 0}, "least_valid 0 must be a share"),
     ],
 )  # fmt: skip
 def test_mistakes_are_named_and_leave_nothing(tmp_path, high, options, said):
@@ -439,7 +439,7 @@ def test_mistakes_are_named_and_leave_nothing(tmp_path, high, options, said):
 
 
 def test_a_mask_that_leaves_nothing_valid(tmp_path):
-    with pytest.raises(InputError, match=r"too much is missing: .*smaller --least-valid"):
+    with pytest.raises(InputError, match=r"too much is missing: .*smaller least_valid"):
         write(sea(tmp_path), tmp_path / "out", missing="mask", whole_fields=True)
     _, batch, _ = write(
         sea(tmp_path), tmp_path / "out", missing="mask", whole_fields=True, least_valid=0.1

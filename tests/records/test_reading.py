@@ -186,7 +186,7 @@ def test_bare_physical_values_are_normalised(tmp_path, compression):
     named = open_records(tmp_path / "wind.tfrecord", channels=["ua", "va"])
     assert named.schema.channels == named.schema.normalization.channels == ("ua", "va")
     assert named.schema.normalization.mean == fitted.mean
-    with pytest.raises(InputError, match=r"--channels ua: .* holds 2 channels"):
+    with pytest.raises(InputError, match=r"channels ua: .* holds 2 channels"):
         open_records(tmp_path / "wind.tfrecord", channels=["ua"])
 
 
@@ -249,13 +249,13 @@ def test_what_is_no_record(made, tmp_path):
         writer.write(example.SerializeToString())
     with pytest.raises(InputError, match="features image"):
         open_records(tmp_path / "other.tfrecord")
-    with pytest.raises(InputError, match="leave out --normalization"):
+    with pytest.raises(InputError, match="leave out normalization"):
         open_records(made / "pairs", normalization="z")
     write_bare(tmp_path / "wind.tfrecord", np.ones((2, 4, 6, 2)))
     Normalization("z", ("t",), (0,), (1,)).save(tmp_path / "one.json")
     with pytest.raises(InputError, match="holds 1 channels"):
         open_records(tmp_path / "wind.tfrecord", statistics=tmp_path / "one.json")
-    with pytest.raises(InputError, match="--normalization log1p"):
+    with pytest.raises(InputError, match="normalization log1p"):
         open_records(tmp_path / "wind.tfrecord", normalization="log1p")
 
 

@@ -94,7 +94,7 @@ def earlier(tmp_path, sphere):
 
 
 def test_records_of_an_earlier_version_are_refused_with_the_command(earlier):
-    said = r"earlier version of phire.*`rplearn-data 'my store.h5' out` with --overwrite"
+    said = r"earlier version of phire.*`rplearn-data 'my store.h5' out --overwrite`"
     with pytest.raises(InputError, match=said):
         Manifest.load(earlier)
     options = {"patch": (4, 6), "classes": 3}

@@ -6,7 +6,7 @@ import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 
-from phire import progress
+from phire import files, progress
 from phire.errors import InputError
 from phire.fields.aggregation import AggregatedSource, Aggregation
 from phire.fields.collection import CollectedSource, Part
@@ -126,7 +126,9 @@ def _with_steps(group: CollectedSource, recipe: Recipe, name: str, notes: list[s
     if rates:
         source = RateSource(source, rates, name=name)
         if source.left_out:
-            notes.append(f"{source.left_out} fields of {name} are left out: no interval ends there")
+            verb = "is" if source.left_out == 1 else "are"
+            count = files.counted(source.left_out, "field")
+            notes.append(f"{count} of {name} {verb} left out: no interval of time ends there")
     converted = {c: unit for c, unit in recipe.units.items() if c in source.channels}
     if converted:
         source = ConvertedUnits(source, converted, name=name)

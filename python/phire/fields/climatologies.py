@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from phire import files, progress
-from phire.errors import InputError
+from phire.errors import InputError, naming_arguments
 from phire.fields import units
 from phire.fields.covariates import year_phase
 from phire.fields.curvilinear import grid_from_dict
@@ -206,6 +206,7 @@ def harmonic_basis(time: TimeAxis, harmonics: int) -> np.ndarray:
     return np.stack(columns, axis=1)
 
 
+@naming_arguments()
 def fit_climatology(
     source: Source,
     *,
@@ -367,6 +368,7 @@ class StandardizedSource:
         close(self.source)
 
 
+@naming_arguments()
 def climatology(
     source: str | os.PathLike,
     output: str | os.PathLike,
@@ -416,6 +418,7 @@ def climatology(
     )
 
 
+@naming_arguments()
 def standardize(
     source: str | os.PathLike,
     output: str | os.PathLike,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from phire import files, progress
-from phire.errors import InputError
+from phire.errors import InputError, naming_arguments
 from phire.fields import opening
 from phire.fields.aggregation import Aggregation
 from phire.fields.assembly import Recipe, assemble
@@ -34,6 +34,7 @@ LISTED = 100
 """Up to so many sources are kept by name with the output; of more, a digest."""
 
 
+@naming_arguments()
 def convert(
     sources: opening.Paths,
     output: str | os.PathLike,

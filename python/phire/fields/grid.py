@@ -290,8 +290,8 @@ class Grid:
         """
         if not self.has_coordinates:
             raise InputError(
-                f"{what} needs coordinates, but the fields ({self.describe()}) have none: convert "
-                "them with `phire convert`, which keeps latitude and longitude."
+                f"{what} needs coordinates, but the fields ({self.describe()}) have none: give a "
+                "file that states latitudes and longitudes, or y and x in m or km and a projection."
             )
 
     def quadrature_weights(self) -> np.ndarray:

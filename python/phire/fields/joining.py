@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from phire import files, interruption, progress
-from phire.errors import InputError
+from phire.errors import InputError, naming_arguments
 from phire.fields import units
 from phire.fields.conversion import irregularities
 from phire.fields.guarded_file import GuardedHDF5
@@ -31,6 +31,7 @@ from phire.fields.store import (
 from phire.fields.time import TimeAxis
 
 
+@naming_arguments()
 def join(
     stores: Sequence[str | os.PathLike], output: str | os.PathLike, *, overwrite: bool = False
 ) -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from phire import files, progress
-from phire.errors import InputError
+from phire.errors import InputError, naming_arguments
 from phire.fields import opening
 from phire.fields.ensemble import open_fields
 from phire.fields.grid import Grid
@@ -17,6 +17,7 @@ from phire.fields.source import Source, close
 from phire.fields.static_maps import maps_on_grid
 
 
+@naming_arguments()
 def regrid(
     source: str | os.PathLike,
     output: str | os.PathLike,

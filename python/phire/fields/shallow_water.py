@@ -14,7 +14,7 @@ import os
 import numpy as np
 
 from phire import files, interruption, progress
-from phire.errors import InputError, WorkError
+from phire.errors import InputError, WorkError, naming_arguments
 from phire.fields.grid import EARTH_RADIUS, Grid
 from phire.fields.harmonics import SphericalHarmonics
 from phire.fields.store import FieldStore, StoreWriter
@@ -179,6 +179,7 @@ class Integration:
         return np.stack([divergence, vorticity], axis=-1)
 
 
+@naming_arguments()
 def simulate(
     output: str | os.PathLike,
     *,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from phire import files, progress
-from phire.errors import InputError
+from phire.errors import InputError, naming_arguments
 from phire.fields.cluster import cluster
 from phire.fields.coarsening import ALIGNMENTS, remainder_note
 from phire.fields.covariates import check_covariates
@@ -26,6 +26,7 @@ MISSING = (*sampled_records.MISSING, "mask")
 Paths = Sequence[str | os.PathLike]
 
 
+@naming_arguments()
 def write_downscaling_records(
     store: str | os.PathLike,
     output: str | os.PathLike,

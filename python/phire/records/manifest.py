@@ -24,10 +24,10 @@ class EarlierRecordsError(InputError):
 
     def __init__(self, directory: str | os.PathLike, value: Mapping[str, Any]) -> None:
         command = (value.get("provenance") or {}).get("command")
-        again = "rplearn-data or phire-data" if not command else f"`{shlex.join(command)}`"
+        again = f"{shlex.join(command)} --overwrite" if command else "phire-data … --overwrite"
         super().__init__(
             f"{directory} was made by an earlier version of phire, whose {NAME} states no schema "
-            f"of the samples: make the records again, by {again} with --overwrite."
+            f"of the samples: make the records again, by `{again}`."
         )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from phire import files, progress
-from phire.errors import InputError
+from phire.errors import InputError, naming_arguments
 from phire.fields.cluster import cluster
 from phire.fields.grid import Grid
 from phire.fields.normalization import Normalization
@@ -22,6 +22,7 @@ from phire.records.sampling import Blocked, PairPlan, empty_classes, plan_pairs,
 from phire.records.schema import PAIRS, SampleArray, SampleSchema
 
 
+@naming_arguments()
 def write_pair_records(
     store: str | os.PathLike,
     output: str | os.PathLike,

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from phire.errors import InputError
+from phire.errors import InputError, naming_arguments
 from phire.fields.covariates import covariates, patch_longitudes
 from phire.records import features
 from phire.records.manifest import NAME, Manifest, require_records
@@ -268,6 +268,7 @@ def read_labels(records: tf.Tensor) -> tf.Tensor:
     return tf.io.parse_example(records, {"label": tf.io.FixedLenFeature([], tf.int64)})["label"]
 
 
+@naming_arguments()
 def open_records(
     path: str | os.PathLike,
     *,
