@@ -10,7 +10,15 @@ import numpy as np
 
 from phire import progress
 from phire.downscaling.filling import Filler
-from phire.downscaling.sample_parts import Asked, Further, Given, Part, find_parts, is_bound
+from phire.downscaling.sample_parts import (
+    Asked,
+    Further,
+    Given,
+    Part,
+    find_parts,
+    indices_of_times,
+    is_bound,
+)
 from phire.downscaling.sample_sources import SampleSources
 from phire.downscaling.trained_generator import TrainedGenerator
 from phire.downscaling.whole_fields import WholeFields
@@ -25,7 +33,8 @@ from phire.fields.coarsening import (
 from phire.fields.grid import Grid
 from phire.fields.padding import padded_grid, padding
 from phire.fields.source import Source, Times, indices
-from phire.records.matching import coarse_grid
+from phire.fields.time import TimeAxis
+from phire.records.matching import coarse_grid, matching_points
 
 SAME_SPACING = 0.05
 """Share by which the spacing of the input may differ from that of the training data."""
@@ -144,20 +153,69 @@ def check_seed(seed: int | None) -> int:
 
 
 class _OneInput:
-    """A single coarse input that is refined point by point, wherever it lies."""
+    """A single coarse input that is refined point by point, wherever it lies.
 
-    def __init__(self, part: Part, channels: Sequence[str], fine: Grid) -> None:
+    Args:
+        part: The input.
+        channels: Channels that the generator reads.
+        fine: Grid of the refined points.
+        window: Rows and columns of the input that are read.
+        time: Times asked for; those of the input by default.
+    """
+
+    def __init__(
+        self,
+        part: Part,
+        channels: Sequence[str],
+        fine: Grid,
+        window: tuple[slice, slice] = (slice(None), slice(None)),
+        time: TimeAxis | None = None,
+    ) -> None:
         self.fine = self.asked = fine
         self.low_name = part.name
         self._part = dataclasses.replace(part, wanted=tuple(channels))
+        self._window = window
+        rows, columns = (slice(*s.indices(n)) for s, n in zip(window, part.grid.shape))
+        self._grid = part.grid.subgrid(rows, columns)
+        self._times = indices_of_times(part, time or part.time)
 
     def read(self, chosen: np.ndarray) -> WholeFields:
         """Reads whole fields."""
-        part = self._part
+        part, times = self._part, self._times[chosen]
+        rows, columns = self._window
         return WholeFields(
-            part.read(chosen), part.grid, self.fine, part.time.values[chosen],
+            part.read(times)[:, rows, columns], self._grid, self.fine, part.time.values[times],
             calendar=part.time.calendar,
         )  # fmt: skip
+
+
+def _recorded_alone(
+    generator: TrainedGenerator, part: Part, time: TimeAxis, fine_grid: Grid
+) -> _OneInput | None:
+    """The one file of the records' coarse input, with what lies around a fine grid.
+
+    A prediction of the file itself sees the points beyond the fine grid, as far as the network's
+    halo reaches: without them the outermost rows and columns would differ from it.
+
+    Returns:
+        None where the fine grid's points are not those that refining the file gives.
+    """
+    if _spacing_note(generator, part.grid, part.name) is not None:
+        return None
+    refined = refine_grid(part.grid, generator.scale, generator.alignment)
+    points = matching_points(refined, fine_grid)
+    if points is None:
+        return None
+    reach = None if generator.halo is None else generator.halo + generator.schema.margin
+    window = []
+    for places, size, wraps in zip(points, part.grid.shape, (False, part.grid.wraps)):
+        whole = reach is None or wraps or (np.diff(places) != 1).any()
+        low = 0 if whole else max(int(places[0]) // generator.scale - reach, 0)
+        high = size if whole else min(int(places[-1]) // generator.scale + reach + 1, size)
+        window.append(slice(low, high))
+    fine = (slice(s.start * generator.scale, s.stop * generator.scale) for s in window)
+    grid = refined.subgrid(*fine)
+    return _OneInput(part, generator.low.channels, grid, tuple(window), time)
 
 
 def _sources(
@@ -184,6 +242,10 @@ def _sources(
     if any(part.source is coarse for part in parts):
         _check_alignment(generator, coarse, fine_grid, first.name)
         fine_grid = _coarsened_from(generator, coarse, fine_grid, first.name)
+    elif explicit and fine_grid is not None and not is_bound(generator, parts, parts[0]):
+        alone = _recorded_alone(generator, parts[0], first.time, fine_grid)
+        if alone is not None:
+            return alone
     if not is_bound(generator, parts, first):
         _refuse_further(generator, further)
         note = None if any_spacing else _spacing_note(generator, coarse.grid, first.name)
