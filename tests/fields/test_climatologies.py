@@ -53,7 +53,7 @@ def seasonal_source(time=None, missing=0.0) -> ArraySource:
     )
 
 
-@pytest.mark.parametrize("missing", [0.0, 0.3])
+@pytest.mark.parametrize("missing", [0.0, 0.002, 0.3])
 @pytest.mark.parametrize("harmonics", [0, 2])
 def test_coefficients_of_points_are_those_of_least_squares(missing, harmonics):
     source = seasonal_source(missing=missing)

@@ -266,14 +266,16 @@ def _regression(
     channels, terms = len(source.channels), basis.shape[1]
     shape = source.grid.shape if of == "point" else (1, 1)
     products = np.zeros((channels, terms, *shape))
-    weights = np.zeros((channels, terms, terms, *shape))
+    # Of all points alike while no value is missing: one matrix to invert instead of one a point.
+    weights = np.zeros((channels, terms, terms, 1, 1))
     description = "climatology" if mean is None else "deviations from it"
     with progress.progress_bar(description, len(chosen), "fields") as advance:
         for block in blocks(source, len(chosen)):
             for field, row in zip(source.read(chosen[block]), basis[block]):
-                _add(products, weights, field, row, mean, source.channels)
+                weights = _add(products, weights, field, row, mean, source.channels)
             advance(block.stop - block.start)
     inverse = np.linalg.pinv(np.moveaxis(weights, (1, 2), (-2, -1)), hermitian=True, rcond=1e-9)
+    inverse = np.broadcast_to(inverse, (channels, *shape, terms, terms))
     coefficients = np.einsum("chwij,cjhw->cihw", inverse, products)
     coefficients[np.broadcast_to((weights[:, :1, 0] == 0), coefficients.shape)] = np.nan
     with np.errstate(invalid="ignore"):
@@ -287,8 +289,8 @@ def _add(
     row: np.ndarray,
     mean: np.ndarray | None,
     channels: Sequence[str],
-) -> None:
-    """Adds one field (H, W, C) to the normal equations, in place."""
+) -> np.ndarray:
+    """Adds one field (H, W, C) to the normal equations; returns the weights, perhaps by point."""
     values = np.moveaxis(field, -1, 0).astype(np.float64)
     if np.isinf(values).any():
         c = int(np.isinf(values).any((1, 2)).argmax())
@@ -299,8 +301,13 @@ def _add(
     values = np.where(present, values, 0)
     if products.shape[2:] == (1, 1):
         values, present = (v.sum((1, 2), keepdims=True) for v in (values, present))
+    elif present.all():
+        present = np.ones((len(values), 1, 1))
+    elif weights.shape[3:] == (1, 1):
+        weights = np.broadcast_to(weights, (*weights.shape[:3], *products.shape[2:])).copy()
     products += row[:, None, None] * values[:, None]
     weights += np.outer(row, row)[:, :, None, None] * present[:, None, None]
+    return weights
 
 
 def _require_dates(time: TimeAxis) -> None:
