@@ -210,12 +210,16 @@ def evaluate_means(data: Path) -> None:
         words += ["--candidate", f"mean of {name}={path}"]
     run(
         "phire-eval", data / "iberia_fine_eobs050_djf1983-2002.nc", "--variables", "tas,pr",
-        "--time", f"{SPLIT},", "--metrics", "scores,maps", *words, "--no-report",
+        "--time", f"{SPLIT},", "--metrics", "scores,maps,dl4ds", *words, "--no-report",
         "--out", FOLDER / "results-iberia-means", "--overwrite", "--quiet",
     )  # fmt: skip
 
 
-COLUMNS = ("MAE", "RMSE", "correlation in time", "correlation in space", "SSIM", "PSNR")
+OF_DL4DS = ("dl4ds_mae", "dl4ds_rmse", "dl4ds_pearson", "dl4ds_ssim", "dl4ds_psnr")
+COLUMNS = (
+    "MAE", "RMSE", "correlation in time", "in space", "SSIM", "PSNR",
+    "DL4DS: MAE", "RMSE", "Pearson", "SSIM", "PSNR",
+)  # fmt: skip
 PREDICTANDS = {"tas": "Temperature (K)", "pr": "Rain (mm/day)", "precip": "Radar rain (mm)"}
 
 
@@ -226,21 +230,21 @@ def measured(folder: Path) -> dict[str, list[float]]:
     the other numbers are means over the times of numbers of a field.
 
     Args:
-        folder: A candidate's results of ``phire-eval --metrics scores,maps``.
+        folder: A candidate's results of ``phire-eval --metrics scores,maps,dl4ds``.
     """
     found = {}
-    with (
-        xr.open_dataset(folder / "scores.nc") as scores,
-        xr.open_dataset(folder / "maps.nc") as maps,
-    ):
-        for channel in scores["channel"].values:
-            one, points = scores.sel(channel=channel), maps.sel(channel=channel)
-            square = (points["rmse"].astype(float) ** 2).weighted(points["count"]).mean()
-            numbers = [
-                one["mae_mean"], np.sqrt(square), points["correlation"].astype(float).mean(),
-                one["correlation_mean"], one["ssim_mean"], one["psnr_mean"],
-            ]  # fmt: skip
-            found[str(channel)] = [float(number) for number in numbers]
+    scores, maps, dl4ds = (
+        xr.load_dataset(folder / f"{name}.nc") for name in ("scores", "maps", "dl4ds")
+    )
+    for channel in scores["channel"].values:
+        one, points = scores.sel(channel=channel), maps.sel(channel=channel)
+        square = (points["rmse"].astype(float) ** 2).weighted(points["count"]).mean()
+        numbers = [
+            one["mae_mean"], np.sqrt(square), points["correlation"].astype(float).mean(),
+            one["correlation_mean"], one["ssim_mean"], one["psnr_mean"],
+            *(dl4ds[f"{name}_mean"].sel(channel=channel) for name in OF_DL4DS),
+        ]  # fmt: skip
+        found[str(channel)] = [float(number) for number in numbers]
     return found
 
 
@@ -249,7 +253,7 @@ def gathered() -> dict[str, dict[str, np.ndarray]]:
     numbers: dict[str, dict[str, list]] = {}
     for results in sorted(FOLDER.glob("results-*")):
         for folder in sorted(results.iterdir()):
-            if folder.name == "truth" or not (folder / "maps.nc").exists():
+            if folder.name == "truth" or not (folder / "dl4ds.nc").exists():
                 continue
             for channel, row in measured(folder).items():
                 numbers.setdefault(channel, {}).setdefault(folder.name, []).append(row)

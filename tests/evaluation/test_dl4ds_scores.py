@@ -53,6 +53,24 @@ def test_scores_are_those_of_independent_implementations():
     np.testing.assert_allclose(result["dl4ds_normalised_rmse"], rmse, rtol=1e-5)
 
 
+def test_missing_kelvins_are_zeros_and_enlarge_the_range():
+    """DL4DS multiplies both fields by the mask, so that a sea of 0 K has a part in the range."""
+    metrics = pytest.importorskip("skimage.metrics")
+    sea = np.arange(48) < 20
+    truth, candidate = (np.where(sea[:, None], np.nan, f) for f in (TRUTH, CANDIDATE))
+    result = take(statistics()["dl4ds"](setting_of(truth, GRID)), truth, candidate)
+    t, c = (np.nan_to_num(f[..., 0]).astype(float) for f in (truth, candidate))
+    span = max(t.max(), c.max())
+    assert span > 4 * np.ptp(TRUTH)
+    expected = [
+        metrics.structural_similarity(
+            *pair, data_range=span, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+        )
+        for pair in zip(t, c)
+    ]
+    np.testing.assert_allclose(result["dl4ds_ssim"].isel(channel=0), expected, rtol=1e-4)
+
+
 def test_the_similarity_of_a_field_with_itself_is_one():
     field = TRUTH[0, ..., 0].astype(float)
     np.testing.assert_allclose(gaussian_similarity(field, field, [1.0, 30.0]), 1)

@@ -16,8 +16,8 @@ from phire.evaluation.spectral_scores import divided
 SIGMA, WINDOW = 1.5, 11
 """Standard deviation and side of the Gaussian window, in points."""
 
-RANGES = 2.0 ** (np.arange(7) / 2)
-"""Multiples of the truth's range at which SSIM is taken, and between which it is interpolated."""
+OCTAVES = 3
+"""SSIM is taken at ranges up to 2³ of the truth's, two an octave, and interpolated between them."""
 
 SOURCE = "Gómez González (2022), DL4DS, arXiv:2205.08967: compute_metrics"
 
@@ -55,7 +55,7 @@ class DL4DSScores(Statistic):
     To compare with numbers published with DL4DS, whose points weigh alike and whose missing values
     are 0 and count. The maps are those that its documentation means (percent of the truth's mean):
     its code divides by 100 times the mean. The range is known at the end only, so SSIM is taken at
-    seven ranges and interpolated (error below 10⁻⁴). Of an ensemble, the mean is scored.
+    several ranges and interpolated (error below 10⁻⁴). Of an ensemble, the mean is scored.
     """
 
     order = 31
@@ -83,12 +83,14 @@ class DL4DSScores(Statistic):
         theirs, own = pair
         error = own - theirs
         values = np.stack([np.abs(error).mean((-2, -1)), (error**2).mean((-2, -1))], -1)
-        correlations, similarity = np.empty(values.shape), np.empty((*values.shape[:2], 7))
+        multiples = 2 ** self._log_ranges()
+        correlations = np.empty(values.shape)
+        similarity = np.empty((*values.shape[:2], len(multiples)))
         for i, c in np.ndindex(*values.shape[:2]):
             x, y = own[i, c].ravel(), theirs[i, c].ravel()
             correlations[i, c] = _correlation(x, y), _correlation(*map(stats.rankdata, (x, y)))
             similarity[i, c] = gaussian_similarity(
-                theirs[i, c], own[i, c], RANGES * self.setting.facts.range[c]
+                theirs[i, c], own[i, c], multiples * self.setting.facts.range[c]
             )
         return {
             "times": truth.times,
@@ -129,14 +131,26 @@ class DL4DSScores(Statistic):
             dataset[name] = (("channel", *plane), percent, {"units": "%"})
         return dataset
 
+    def _log_ranges(self) -> np.ndarray:
+        """Dual logarithms of the ranges at which SSIM is taken, over the truth's range.
+
+        Missing values are 0 and enlarge the range, that of temperatures in kelvin eightfold.
+        """
+        facts = self.setting.facts
+        with_zero = np.maximum(facts.maximum, 0) - np.minimum(facts.minimum, 0)
+        ratios = divided(with_zero, facts.range)
+        further = np.log2(np.nanmax(ratios)) if np.isfinite(ratios).any() else 0
+        return np.arange(2 * (OCTAVES + int(np.ceil(further))) + 1) / 2
+
     def _similarity_at(self, span: np.ndarray, similarity: np.ndarray) -> np.ndarray:
         """SSIM (n, C) at a range of each channel; NaN beyond those at which it was taken."""
         values = np.full(similarity.shape[:2], np.nan)
         with np.errstate(divide="ignore", invalid="ignore"):
             places = np.log2(span / self.setting.facts.range)
+        knots = self._log_ranges()
         for c, place in enumerate(places):
-            if np.isfinite(place) and place <= np.log2(RANGES[-1]):
-                spline = interpolate.CubicSpline(np.log2(RANGES), similarity[:, c], axis=1)
+            if np.isfinite(place) and place <= knots[-1]:
+                spline = interpolate.CubicSpline(knots, similarity[:, c], axis=1)
                 values[:, c] = spline(max(place, 0.0))
         return values
 
