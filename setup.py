@@ -88,7 +88,7 @@ setup(
     package_data={"phire": ["data/*"]},
     install_requires=[
         "click>=8.2",
-        "cf-xarray>=0.9",
+        "cf-xarray>=0.10.4",
         "cftime>=1.6.4",
         "dask[array,distributed]>=2024.8",
         "ducc0>=0.36",
