@@ -67,6 +67,6 @@ def test_evaluations_that_count_other_points_are_told_apart(folders, tmp_path):
     output = merge_results([folders / "one", tmp_path / "lacking"], tmp_path / "all", report=False)
     notes = read_provenance(output)["notes"]
     assert notes[0].startswith("one and lacking count other points of the truth")
-    assert any(note.startswith("lacking: ") for note in notes)  # its own
+    assert any(note.startswith("in lacking: ") for note in notes)  # its own
     both = merge_results([folders / "one", folders / "two"], tmp_path / "both", report=False)
     assert not any("other points" in note for note in read_provenance(both)["notes"])

@@ -1,5 +1,6 @@
 """The page of a pipeline compares evaluations of one truth as ``phire-eval --compare`` does."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -35,6 +36,9 @@ def stages(tmp_path, monkeypatch):
 
 
 def test_evaluations_of_one_truth_are_compared_once(stages, tmp_path):
+    path = tmp_path / "two" / "provenance.json"
+    made = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps({**made, "notes": ["left out: all but scores"]}), "utf-8")
     page = write_report(tmp_path, stages).read_text(encoding="utf-8")
     assert page.count('<table class="scores">') == 2  # of each truth
     merged = pd.read_csv(tmp_path / "comparison" / "summary.csv")
@@ -42,6 +46,7 @@ def test_evaluations_of_one_truth_are_compared_once(stages, tmp_path):
     for name in ("one, two", "other", "b one", "b two", 'href="comparison/report.html"'):
         assert name in page
     assert page.count('class="best"') > 0
+    assert "<li>In two: left out: all but scores.</li>" in page
     before = (tmp_path / "comparison" / "report.html").stat().st_mtime_ns
     write_report(tmp_path, stages)
     assert (tmp_path / "comparison" / "report.html").stat().st_mtime_ns == before

@@ -144,7 +144,7 @@ def _notes(folders: Sequence[str | os.PathLike]) -> list[str]:
             )
     for folder in folders:
         for note in (read_provenance(folder) or {}).get("notes", ()):
-            notes.append(f"{os.path.basename(folder)}: {note}")
+            notes.append(f"in {os.path.basename(folder)}: {note}")
     return list(dict.fromkeys(notes))
 
 

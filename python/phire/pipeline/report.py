@@ -72,6 +72,7 @@ def _comparison(directory: Path, folder: Path, evaluations: list[Path]) -> dict[
     return {
         "name": ", ".join(output.name for output in evaluations),
         "link": os.path.relpath(report, directory) if report.is_file() else "",
+        "notes": results.provenance.get("notes", ()),
         # Seasons and months are in the reports.
         "tables": [table for table in score_tables(results) if not table.times],
         "colours": table_colours(results),

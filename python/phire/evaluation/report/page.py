@@ -83,6 +83,7 @@ def rendered(template: str, **content: Any) -> str:
         "direction_text": direction_text,
         "pretty_units": pretty_units,
         "sentence": _sentence,
+        "capitalized": _capitalized,
     }
     data = resources.files("phire") / "data"
     # Both are the package's own text, in elements that are not parsed as HTML.
@@ -192,7 +193,7 @@ def _notes(folder: ResultsFolder, entries: Sequence[Mapping[str, str]]) -> list[
         for entry in entries
         if entry.get("failed")
     ]
-    return [f"{note[:1].upper()}{note[1:]}." for note in notes]
+    return [f"{_capitalized(note)}." for note in notes]
 
 
 def _city_counts(folder: ResultsFolder) -> tuple[list[str], list[tuple]] | None:
@@ -233,4 +234,8 @@ def _provenance(folder: ResultsFolder) -> dict[str, str]:
 
 def _sentence(text: str) -> str:
     """Capitalises a text that begins with a word, not with a symbol."""
-    return text[:1].upper() + text[1:] if re.match(r"[a-z]{3,}\b", text) else text
+    return _capitalized(text) if re.match(r"[a-z]{3,}\b", text) else text
+
+
+def _capitalized(text: str) -> str:
+    return text[:1].upper() + text[1:]
