@@ -7,7 +7,8 @@ page's source, which readers do not see, says otherwise:
     The block is parsed only.
 ``<!-- run with: --epochs 1 --no-report -->``
     Smaller numbers: the value of an option replaces that of the lines which give it. Flags and
-    ``--set`` are added to the commands which have them.
+    ``--set`` are added to the commands which have them; ``--network unet-small+widths=[8]`` gives
+    this network further options.
 """
 
 from __future__ import annotations
@@ -145,7 +146,12 @@ def small_words(words: Sequence[str], command: click.Command, run_with: Sequence
         if value is None or name == "--set":
             words += [name] if value is None else [name, value]
         elif name in words:
-            words[words.index(name) + 1] = value
+            place = words.index(name) + 1
+            part, plus, more = value.partition("+")
+            if not plus:
+                words[place] = value
+            elif words[place].partition(",")[0] == part:
+                words[place] += f",{more}"
     return words
 
 

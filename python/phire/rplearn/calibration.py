@@ -1,4 +1,4 @@
-"""Scores of a predicted lag: how often it is right, and how far its probability can be trusted."""
+"""Accuracy and calibration of a predicted lag."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def reliability(
 
 
 def lag_scores(logits: np.ndarray, labels: np.ndarray) -> xr.Dataset:
-    """Scores of a network that predicts the lag.
+    """Computes the scores of a network that predicts the lag.
 
     Args:
         logits: (n, classes).

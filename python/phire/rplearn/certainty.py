@@ -87,7 +87,7 @@ def certainty_maps(
     batch_size: int = 256,
     overwrite: bool = False,
 ) -> None:
-    """Maps of how surely a network tells one lag, by a window that slides over whole fields.
+    """Maps the certainty of a network about one lag, by a window that slides over whole fields.
 
     Args:
         run: A run of rplearn-train on temporal distance.
@@ -259,7 +259,7 @@ def _logits(network: Any, first: np.ndarray, second: np.ndarray, batch_size: int
 
 
 def _say_skipped(skipped: int, count: int, name: str) -> None:
-    """Says how many pairs were left out.
+    """Notes the number of pairs left out.
 
     Raises:
         InputError: All of them were.

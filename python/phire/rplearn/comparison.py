@@ -1,4 +1,4 @@
-"""Several runs side by side: ablations over classes, tasks, networks and seeds."""
+"""Comparison of runs: ablations over classes, tasks, networks and seeds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def mean_lag_error(confusion: np.ndarray) -> float:
 
 
 def comparison_row(result: xr.Dataset) -> dict[str, float]:
-    """Scores of one epoch that can be compared between different numbers of classes.
+    """Returns scores of one epoch that are comparable between numbers of classes.
 
     Returns:
         ``classes``, ``cross_entropy``, ``skill`` (1 − cross-entropy / ln classes: 0 for a guess, 1
@@ -53,7 +53,7 @@ def compare_runs(
     runs: Sequence[str | os.PathLike] | Mapping[str, str | os.PathLike],
     output: str | os.PathLike | None = None,
 ) -> pd.DataFrame:
-    """A table of the best epoch of several evaluated runs.
+    """Tabulates the best epochs of several evaluated runs.
 
     Args:
         runs: Directories of runs that rplearn-eval has evaluated, or these by name.

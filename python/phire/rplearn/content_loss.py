@@ -92,7 +92,7 @@ class ContentLoss(keras.losses.Loss):
         return total
 
     def get_config(self) -> dict[str, Any]:
-        """All that makes the loss anew, the metric's weights included, as JSON."""
+        """Returns the configuration of the loss as JSON, the metric's weights included."""
         return {
             **super().get_config(),
             "metric": self.metric.get_config(),
@@ -104,7 +104,7 @@ class ContentLoss(keras.losses.Loss):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> ContentLoss:
-        """The loss that ``get_config`` described."""
+        """Builds the loss from :meth:`get_config`'s configuration."""
         config = dict(config)
         normalization = config.pop("normalization")
         return cls(

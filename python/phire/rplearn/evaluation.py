@@ -292,7 +292,7 @@ def _evaluate_on_test(
     options: Mapping[str, Any],
     overwrite: bool,
 ) -> tuple[xr.Dataset, xr.Dataset]:
-    """Evaluates the chosen epoch and the pixel measures on pairs that nothing was chosen by."""
+    """Evaluates the chosen epoch and the pixel measures on test pairs, which chose nothing."""
     pixels = _kept(folder / "test-pixels.nc", options, overwrite, lambda: evaluate_pixels(pairs))
     judged = _kept(
         folder / f"test-epoch-{epoch:04d}.nc",
@@ -306,7 +306,7 @@ def _evaluate_on_test(
 
 
 def check_pairs(schema: Any, trained: Any, records: Path) -> None:
-    """Refuses records that are no pairs, or not like those that a run was trained on.
+    """Raises InputError unless records are pairs of the kind that a run was trained on.
 
     Raises:
         InputError: The kind, channels, units, step or patch differ, or lags are missing.
@@ -368,7 +368,7 @@ def _scores(result: xr.Dataset, layer: str) -> dict[str, float]:
 def _kept(
     path: Path, options: Mapping[str, Any], overwrite: bool, make: Callable[[], xr.Dataset]
 ) -> xr.Dataset:
-    """A result file's contents; made first, if it is not there by the same options."""
+    """Returns a cached result file's contents; computes it unless the options are the same."""
     if not already_made(path, options, overwrite):
         write_result(make(), path, options)
     return read_result(path)

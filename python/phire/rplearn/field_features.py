@@ -1,4 +1,4 @@
-"""Whole fields through the metric: distances between sources, and raw representations."""
+"""Learned distances and features of whole fields."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def source_distance(
 
 
 def complete(fields: np.ndarray) -> np.ndarray:
-    """(n,) True for the fields (n, H, W, C) without a missing value."""
+    """Returns the mask (n,) of the fields (n, H, W, C) without a missing value."""
     return ~np.isnan(fields).any(axis=(1, 2, 3))
 
 
@@ -225,7 +225,7 @@ class FeatureSource:
         self.time = source.time
 
     def read(self, times: Any) -> np.ndarray:
-        """Features at the times asked for, float32 (n, h, w, F)."""
+        """Reads the features at some times, float32 (n, h, w, F)."""
         fields = self.source.read(times)
         kept = complete(fields)
         self.skipped += int((~kept).sum())

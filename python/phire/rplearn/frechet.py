@@ -14,7 +14,7 @@ from phire.rplearn.metric import LearnedMetric
 
 @dataclass(frozen=True)
 class FrechetDistance:
-    """A Fréchet distance and what of it is owed to the smallness of the samples.
+    """Fréchet distance with its small-sample bias.
 
     Attributes:
         value: |μ₁−μ₂|² + tr(Σ₁ + Σ₂ − 2(Σ₁Σ₂)^½).

@@ -1,4 +1,4 @@
-"""Checks of what goes into the learned metric, so that wrong units never become a number."""
+"""Checks of channels, units and values before the learned metric is computed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EXTREME = 30.0
 
 
 def check_channels(shape: Sequence[int | None], channels: Sequence[str], what: str) -> None:
-    """Refuses fields whose last axis is not the metric's channels.
+    """Raises InputError for fields whose last axis is not the metric's channels.
 
     Args:
         shape: Shape of the fields; (..., H, W, C).
@@ -45,7 +45,7 @@ def check_channels(shape: Sequence[int | None], channels: Sequence[str], what: s
 def check_units(
     found: Sequence[str | None], wanted: Sequence[str], channels: Sequence[str], what: str
 ) -> None:
-    """Refuses fields that name other units than the metric's; unnamed units pass.
+    """Raises InputError for fields in other units than the metric's; unnamed units pass.
 
     Raises:
         InputError: A channel names units that differ from the metric's.
@@ -64,7 +64,7 @@ def check_values(
     what: str,
     trained: str = "the metric's training data",
 ) -> None:
-    """Refuses missing values and fields in other units; warns of extremes.
+    """Raises InputError for missing values and values of other units; warns of extremes.
 
     Args:
         fields: Physical fields of the shape (..., C).

@@ -1,4 +1,4 @@
-"""The learned metric: a frozen encoder that knows the fields it was trained on.
+"""Learned metric: a frozen encoder with channels, units and normalization of its fields.
 
 d(x, y) = scale · mean over rows, columns and features of (f(x) − f(y))², f being the chosen layer
 of an encoder trained to tell how far two fields lie apart in time (Hoffmann and Lessig 2023,
@@ -186,7 +186,7 @@ class LearnedMetric:
         files.write_json(directory / METRIC_FILE, self.facts())
 
     def facts(self) -> dict[str, Any]:
-        """All that is not the network, as kept in ``metric.json``."""
+        """Returns the contents of ``metric.json``: all but the network."""
         return files.plain(
             {
                 "layer": self.layer,
@@ -215,7 +215,7 @@ class LearnedMetric:
         return cls(encoder, normalization=Normalization.from_dict(facts["normalization"]), **known)
 
     def get_config(self) -> dict[str, Any]:
-        """The whole metric, weights included, as JSON: a network saved with it needs no folder."""
+        """Returns the metric as JSON, weights included: a network saved with it needs no folder."""
         with tempfile.TemporaryDirectory() as directory:
             path = Path(directory) / ENCODER_FILE
             self.encoder.save(path)
@@ -224,7 +224,7 @@ class LearnedMetric:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> LearnedMetric:
-        """The metric that ``get_config`` described."""
+        """Builds the metric from :meth:`get_config`'s configuration."""
         with tempfile.TemporaryDirectory() as directory:
             path = Path(directory) / ENCODER_FILE
             path.write_bytes(base64.b64decode(config["encoder"]))

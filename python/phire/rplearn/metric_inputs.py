@@ -1,4 +1,4 @@
-"""Fields in the forms that the metric accepts, checked and handed out in batches."""
+"""Inputs of the metric in any accepted form, checked and batched."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PIXELS_AT_ONCE = 2_000_000
 
 
 class Fields:
-    """Fields given in any of the accepted forms.
+    """Fields of arrays, xarray objects or sources.
 
     Args:
         given: An array or tensor (n, H, W, C) or (H, W, C), or :class:`XarrayFields`.
@@ -60,7 +60,7 @@ class Fields:
 
     @classmethod
     def of(cls, given: Any, metric: LearnedMetric, what: str) -> Fields:
-        """Fields in whatever form they were given; xarray's are read from the north.
+        """Wraps fields of any accepted form; xarray's are read from the north.
 
         Raises:
             InputError: They do not fit the metric.
@@ -73,7 +73,7 @@ class Fields:
     def pair(
         cls, x: Any, y: Any, metric: LearnedMetric, names: tuple[str, str]
     ) -> tuple[Fields, Fields]:
-        """Two lots of fields to compare: xarray's by their coordinates, arrays by position.
+        """Aligns two sets of fields: xarray's by their coordinates, arrays by position.
 
         Raises:
             InputError: They do not fit the metric or one another.
@@ -125,7 +125,7 @@ class Fields:
         check_values(physical, self.metric.normalization, self.metric.units, self.what)
 
     def dressed(self, values: np.ndarray, layer: str) -> Any:
-        """Values (n,) or (n, h, w) of a layer in the form that the fields came in."""
+        """Returns values (n,) or (n, h, w) of a layer in the form of the fields."""
         if self.labelled is not None:
             return self.labelled.array(values, layer)
         return values[0] if self.single else values

@@ -1,4 +1,4 @@
-"""A trained network as the evaluation sees it: pairs in, logits and feature distances out."""
+"""Network for evaluation: logits and feature distances of pairs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run of rplearn-train as the evaluation and the metric see it."""
+"""Trained runs of rplearn-train, open for evaluation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TASKS = ("temporal-distance", "autoencoder", "inpainting")
 
 
 class Representation:
-    """A trained pretext network with the facts of the fields that it was trained on.
+    """Trained pretext network with channels, units and normalization of its fields.
 
     Attributes:
         path: The run's directory.
@@ -59,7 +59,7 @@ class Representation:
         return list(self.run.epochs)
 
     def network(self, epoch: int | None = None) -> keras.Model:
-        """The pretext network as of the end of an epoch, or of training."""
+        """Loads the pretext network of the end of an epoch, or of the training."""
         return self.run.network(self.network_name, epoch=epoch)
 
     def chosen_epoch(self, epoch: str | int) -> int:
@@ -92,7 +92,7 @@ class Representation:
         return {int(file.stem.split("-")[1]): read_result(file) for file in files}
 
     def check_fields(self, channels: Any, units: Any, what: str) -> None:
-        """Refuses fields of other channels or units than trained on.
+        """Raises InputError for fields of other channels or units than those of the training.
 
         Raises:
             InputError: They differ.

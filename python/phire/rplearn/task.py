@@ -1,4 +1,4 @@
-"""Task of an objective of rplearn: which encoder to train on which pairs."""
+"""Task of a pretext objective: the encoder and the pairs to train it on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pretext task of AtmoDist: how far apart in time do two patches lie?"""
+"""AtmoDist's pretext task: classification of the time lag of two patches."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from phire.training.registry import objective
 def temporal_distance_objective(
     task: Task, *, head_filters: int = 128, label_smoothing: float = 0.0, flips: bool = False
 ) -> TemporalDistance:
-    """Trains an encoder to tell how far apart in time two patches are (AtmoDist).
+    """Trains an encoder to classify the time lag of two patches (AtmoDist).
 
     Args:
         task: Encoder and pairs.
@@ -42,7 +42,7 @@ def temporal_distance_objective(
 
 
 class TemporalDistance(Objective):
-    """Trains a siamese network to tell the lag of a pair by cross-entropy.
+    """Trains a siamese network to classify the lag of a pair by cross-entropy.
 
     Its network is ``temporal_distance``, logits of [first, second]; its optimizer ``network``.
     """

@@ -1,4 +1,4 @@
-"""Training of a representation: records of pairs in, a run out."""
+"""Training of a representation on records of pairs."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def train_representation(
 
 
 def _with_recipe(network: str, **given: Any) -> dict[str, Any]:
-    """The options given, and those of the network's recipe for the others."""
+    """Completes options by the network's recipe."""
     recipe = recipe_of(network)
     chosen = {
         name: getattr(recipe, name) if value is None else value
@@ -170,7 +170,7 @@ def _with_recipe(network: str, **given: Any) -> dict[str, Any]:
 def _open_pairs(
     records: str | os.PathLike, classes: int | None, batch_size: int
 ) -> tuple[Records, int]:
-    """The records and the number of lags to tell apart."""
+    """Opens the records; returns them and the number of lags."""
     opened = open_records(records)
     schema = opened.schema
     if schema.kind != "pairs":
@@ -252,7 +252,7 @@ def _open_validation(
 
 
 def renormalised(dataset: Any, own: Normalization, wanted: Normalization) -> Any:
-    """Pairs that one normalization made, in another's space."""
+    """Transforms pairs from one normalization to another."""
     if own == wanted:
         return dataset
 

@@ -21,7 +21,7 @@ ROWS, COLUMNS = ("latitude", "lat", "y", "row"), ("longitude", "lon", "x", "colu
 
 @dataclasses.dataclass(frozen=True)
 class XarrayFields:
-    """Fields of an xarray object, and what a result for them is called.
+    """Fields of an xarray object, with the coordinates and name of a result.
 
     Attributes:
         source: The fields, north up.
@@ -63,7 +63,7 @@ class XarrayFields:
 def open_xarray(
     given: xr.Dataset | xr.DataArray, channels: Sequence[str], what: str
 ) -> XarrayFields:
-    """Takes the channels of an xarray object as fields.
+    """Reads the metric's channels from an xarray object.
 
     Args:
         given: A Dataset with a variable a channel, or a DataArray with a dimension ``channel``

@@ -1,4 +1,4 @@
-"""Maps of how surely a network tells the lag."""
+"""Maps of a network's certainty about the lag."""
 
 from __future__ import annotations
 
