@@ -78,13 +78,9 @@ class Command(Interruptible):
         )
         if overwrites:
             self.params.append(
-                click.Option(
-                    ["--overwrite"], is_flag=True, help="Make the output anew if it exists."
-                )
+                click.Option(["--overwrite"], is_flag=True, help="Replace an existing output.")
             )
-        self.params.append(
-            click.Option(["--quiet", "-q"], is_flag=True, help="Say nothing but errors.")
-        )
+        self.params.append(click.Option(["--quiet", "-q"], is_flag=True, help="Print errors only."))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         with usage_in_one_sentence(ctx):

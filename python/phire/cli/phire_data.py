@@ -20,7 +20,9 @@ FILE = "FILE[:NAMES]"
     "--predictors", metavar=FILE, multiple=True, help="Further coarse fields; may be repeated."
 )
 @click.option(
-    "--coarse-targets", is_flag=True, help="Block means of the targets before --predictors."
+    "--coarse-targets",
+    is_flag=True,
+    help="Put block means of the targets before --predictors in low.",
 )
 @click.option(
     "--static", metavar=FILE, multiple=True, help="Maps on the fine grid; may be repeated."
@@ -31,26 +33,28 @@ FILE = "FILE[:NAMES]"
 @click.option("--stations", metavar="FILE.csv", help="Observations, a row a station and time.")
 @click.option(
     "--withhold-stations", type=float, default=0.2,
-    help="Share of the stations never shown, and of the others hidden in each field.",
+    help="Share of stations withheld; as many of the others are hidden in each field.",
 )  # fmt: skip
 @click.option(
     "--covariates", type=CommaSeparated(), default=(), help="Of hour, day: sine and cosine of each."
 )
 @patch_options("96,96", patches_per_field=20)
-@click.option("--scale", type=int, default=4, help="High over low resolution.")
-@click.option("--whole-fields", is_flag=True, help="One record a field, of all of it.")
+@click.option(
+    "--scale", type=int, default=4, help="Fine points for each coarse point along an axis."
+)
+@click.option("--whole-fields", is_flag=True, help="Write each whole field as one record.")
 @click.option("--margin", type=int, default=0, help="Coarse points of context around a patch.")
 @click.option(
-    "--window", type=int, help="Fields of a sample, a step apart.  [default: no axis of time]"
+    "--window", type=int, help="Consecutive fields of a sample.  [default: no axis of time]"
 )
 @click.option(
     "--alignment",
     type=click.Choice(["cell", "corner"]),
-    help="Where a coarse point lies in its block.  [default: as the first input does, else cell]",
+    help="Position of a coarse point in its block.  [default: as the first input does, else cell]",
 )
 @click.option(
     "--regrid", type=click.Choice(["bilinear", "conservative"]), default="bilinear",
-    help="How coarse input off the blocks is brought to them.",
+    help="Regridding method of coarse input that does not lie on the blocks.",
 )  # fmt: skip
 @click.option(
     "--statistics-of", metavar="domain|point[,NAME=…]",

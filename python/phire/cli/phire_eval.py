@@ -28,7 +28,7 @@ class _Candidate(CheckedPath):
     "candidates",
     type=Named("SPEC", _Candidate("fields.opening:expand", INTERPOLATIONS)),
     multiple=True,
-    help="What to evaluate: SPEC is a run of phire-train, a store, NetCDF or Zarr file of "
+    help="Candidate: SPEC is a run of phire-train, a store, NetCDF or Zarr file of "
     "predictions (a dimension `member` makes it an ensemble), or nearest, bilinear, bicubic.",
 )
 @click.option("--out", "output", type=click.Path(), required=True, help="Folder of results.")
@@ -106,9 +106,17 @@ class _Candidate(CheckedPath):
 @click.option("--uncertainty", is_flag=True,
               help="Intervals of all numbers by a block bootstrap in time, and a paired test which "
               "candidates differ.")  # fmt: skip
-@click.option("--pairs", type=click.IntRange(1), default=300, help="Pairs of points a lag a field.")
 @click.option(
-    "--lags", type=CommaSeparated(float, name="KM,..."), default=None, help="Of the semivariogram."
+    "--pairs",
+    type=click.IntRange(1),
+    default=300,
+    help="Semivariogram: pairs of points for each lag and field.",
+)
+@click.option(
+    "--lags",
+    type=CommaSeparated(float, name="KM,..."),
+    default=None,
+    help="Distances of the semivariogram.",
 )
 @click.option(
     "--minimum",
@@ -125,7 +133,10 @@ class _Candidate(CheckedPath):
 )
 @click.option("--seed", type=int, default=0, help="Seed of all random draws.")
 @click.option(
-    "--chunk", type=click.IntRange(1), default=32, help="Times between snapshots of the work."
+    "--chunk",
+    type=click.IntRange(1),
+    default=32,
+    help="Times measured between two checkpoints of the work.",
 )
 @cluster_options
 @click.option("--report/--no-report", default=True, help="Draw the figures, write the report.")

@@ -27,7 +27,7 @@ from phire.cli.shared_options import schedule_option, training_options, validati
         checks={"content": CONTENT, "metric": METRIC, "residual": RUN},
     ),
     default="srgan",
-    help="What trains it, with options such as content=mse: phire parts objective.",
+    help="Training objective with options, such as srgan,content=mse: phire parts objective.",
 )
 @schedule_option("constant")
 @click.option(
@@ -40,19 +40,23 @@ from phire.cli.shared_options import schedule_option, training_options, validati
     "--learning-rates",
     type=CommaSeparated(float, name="RATE,..."),
     default="1e-4,1e-5",
-    help="Learning rate of each of them.",
+    help="Learning rate of each phase.",
 )
 @click.option("--batch-size", type=click.IntRange(min=1), default=64, help="Samples of a batch.")
-@click.option("--conserve", is_flag=True, help="Keep block means of channels that are targets.")
+@click.option(
+    "--conserve",
+    is_flag=True,
+    help="Give the output the block means of coarse channels that are targets.",
+)
 @click.option(
     "--pretrained",
     type=RUN,
-    help="A run whose generator to start from, with its Adam's state.",
+    help="Run to start from: its generator, with the state of its Adam.",
 )
 @click.option(
     "--initialize-from",
     type=RUN,
-    help="A run whose generator's layers to begin from where they are the same.",
+    help="Run to copy the weights of corresponding layers from.",
 )
 @click.option(
     "--trainable",
@@ -64,14 +68,16 @@ from phire.cli.shared_options import schedule_option, training_options, validati
     "--select",
     type=click.Choice(["loss", "spectrum", "distance"]),
     default="loss",
-    help="What the best epoch has the least of.",
+    help="Score of which the best epoch has the least.",
 )
 @click.option(
     "--normalization",
     type=click.Choice(["z", "none"]),
-    help="Bare TFRecord files: what they hold needs.",
+    help="Bare TFRecord files: normalization to apply to them.",
 )
-@click.option("--statistics", type=STATISTICS, help="Bare TFRecord files: a file of statistics.")
+@click.option(
+    "--statistics", type=STATISTICS, help="Bare TFRecord files: JSON file of their statistics."
+)
 @click.option(
     "--channels",
     type=CommaSeparated(name="NAME,..."),

@@ -144,7 +144,9 @@ def data_histogram(results, output):
               help="Fields beside the truth; of an ensemble (dimension `member`) the mean and some "
               "members.")  # fmt: skip
 @click.option("--channel", help="The channel.  [default: the truth's first]")
-@click.option("--members", type=click.IntRange(0), default=2, help="Of each ensemble, at most.")
+@click.option(
+    "--members", type=click.IntRange(0), default=2, help="Members shown of each ensemble, at most."
+)
 @time_option
 @RATE
 def animation(truth, output, candidates, channel, members, time, rate, overwrite):

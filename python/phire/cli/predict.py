@@ -51,14 +51,13 @@ from phire.cli.shared_options import time_option
 @click.option(
     "--sampler",
     metavar="NAME,KEY=VALUE,...",
-    help="Denoisers: how to sample, such as dpmpp-2m,steps=20: phire parts sampler.",
+    help="Denoisers: sampler and options, such as dpmpp-2m,steps=20: phire parts sampler.",
 )
 @click.option("--members", type=int, help="Stochastic runs: members of the ensemble.  [default: 1]")
 @click.option(
     "--statistic",
     type=click.Choice(["mean", "median"]),
-    help="Runs of the objective likelihood: what to write where no members are asked for.  "
-    "[default: mean]",
+    help="Runs of the objective likelihood: statistic to write without --members.  [default: mean]",
 )
 @click.option(
     "--predictors", metavar="FILE[:NAMES]", type=NAMED_FIELDS, multiple=True,

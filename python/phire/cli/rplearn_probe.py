@@ -47,10 +47,12 @@ from phire.cli.shared_options import layer_option
 )
 @click.option("--cutoff-days", type=float, default=10.0, help="Cut-off of the Lanczos filter.")
 @click.option("--window-days", type=float, default=61.0, help="Width of the Lanczos filter.")
-@click.option("--held-out", type=float, default=0.3, help="Last share of the series, to judge by.")
+@click.option(
+    "--held-out", type=float, default=0.3, help="Last share of the series, held out to judge by."
+)
 @click.option("--every-hours", type=float, default=12.0, help="Time between the fields used.")
 @click.option("--components", type=int, default=100, help="Principal components of raw fields.")
-@click.option("--seed", type=int, default=0, help="Of the random encoder and the PCA.")
+@click.option("--seed", type=int, default=0, help="Seed of the random encoder and of the PCA.")
 def main(metric, source, output, overwrite, **options):
     """Predict the jet-latitude index from features of METRIC over SOURCE.
 

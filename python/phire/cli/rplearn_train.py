@@ -71,7 +71,7 @@ BY_NETWORK = "[default: by the network]"
     "--warm-up-batches",
     type=click.IntRange(min=1),
     default=None,
-    help=f"Size of that set. {BY_NETWORK}: 2000.",
+    help=f"Batches in that set. {BY_NETWORK}: 2000.",
 )
 @click.option(
     "--cool-down-epochs",

@@ -11,7 +11,7 @@ from phire.cli.command import Command
 
 @click.command("run", cls=Command, overwrites=False)
 @click.argument("pipeline", metavar="PIPELINE.yaml", type=click.Path())
-@click.option("--dry-run", is_flag=True, help="Print the graph and what would run; run nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the graph and the stages to run; run nothing.")
 @click.option(
     "--set",
     "overrides",

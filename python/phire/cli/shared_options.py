@@ -101,7 +101,7 @@ def patch_options(patch: str, patches_per_field: int, latitudes: str | None = No
             "--latitudes",
             type=CommaSeparated(float, 2, "SOUTH,NORTH"),
             default=latitudes,
-            help=f"Where the patches' centres lie, degrees.{everywhere}",
+            help=f"Southern and northern bound of the patches' centres, degrees.{everywhere}",
         ),
     )
 
@@ -154,7 +154,7 @@ training_options = option_list(
     click.option(
         "--patience",
         type=int,
-        help="Epochs without a fall of the score that chooses the best, after which a phase ends.",
+        help="Epochs without a fall of the monitored score that end a phase.",
     ),
     click.option(
         "--min-delta", type=float, default=0.0, help="Least fall that counts for --patience."
@@ -170,14 +170,19 @@ training_options = option_list(
     click.option(
         "--weight-decay",
         type=float,
-        help="Share of the weights, times the learning rate, taken off in a step.",
+        help="AdamW: share of the weights, times the learning rate, subtracted in each step.",
     ),
-    click.option("--seed", type=int, default=0, help="Seed of weights and of the order."),
+    click.option(
+        "--seed",
+        type=int,
+        default=0,
+        help="Seed of the initial weights and of the order of samples.",
+    ),
     click.option(
         "--devices",
         type=click.Choice(["auto", "cpu", "gpu", "multiworker"]),
         default="auto",
-        help="Where to train; several machines are named by TF_CONFIG.",
+        help="Devices to train on; TF_CONFIG names several machines.",
     ),
     click.option(
         "--precision",
@@ -187,7 +192,7 @@ training_options = option_list(
     ),
     click.option("--jit", is_flag=True, help="Compile the steps with XLA."),
     click.option(
-        "--deterministic", is_flag=True, help="Same bits again, interrupted or not (CPU)."
+        "--deterministic", is_flag=True, help="Bitwise reproducible training, resumed or not (CPU)."
     ),
     click.option(
         "--checkpoint-minutes", type=float, default=10.0, help="Time between checkpoints."
