@@ -98,7 +98,7 @@ def train_generator(
             ones; the others, and the optimizer, begin anew.
         trainable: Patterns of the names of the generator's layers that learn, such as
             ``conv2d_1*``; the others keep their weights. By default all learn.
-        select: Score of which the best epoch has the least: ``loss``, ``spectrum`` (log-spectral error) or
+        select: Score of the best epoch, the least: ``loss``, ``spectrum`` (log-spectral error) or
             ``distance`` (learned; needs a metric in the objective's content).
         normalization, statistics, channels: For bare TFRecord files; see
             :func:`phire.records.open_records`.
