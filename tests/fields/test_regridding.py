@@ -255,7 +255,7 @@ def test_what_does_not_fit_is_refused():
             Regridder(REGION, far, method)
     with pytest.raises(InputError, match="needs coordinates"):
         Regridder(Grid.pixels(3, 4), far)
-    with pytest.raises(InputError, match="least-valid"):
+    with pytest.raises(InputError, match="least_valid"):
         Regridder(REGION, REGION, least_valid=2)
     with pytest.raises(InputError, match="conservative, bilinear"):
         Regridder(REGION, REGION, "cubic")

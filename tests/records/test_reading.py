@@ -92,7 +92,7 @@ def test_workers_share_each_batch(made):
     for batch, *halves in zip(whole, *parts, strict=True):
         assert [len(half["label"]) for half in halves] == [8, 8]
         assert as_set(batch["first"]) == as_set(together(halves))
-    with pytest.raises(InputError, match="--batch-size 15"):
+    with pytest.raises(InputError, match="batch_size 15"):
         records.dataset(15, shard=(2, 0))
 
 
@@ -216,7 +216,7 @@ def test_records_that_phire_wrote():
 
 
 def test_an_empty_batch_is_refused(made):
-    with pytest.raises(InputError, match="--batch-size 0"):
+    with pytest.raises(InputError, match="batch_size 0"):
         open_records(made / "pairs").steps(0)
 
 

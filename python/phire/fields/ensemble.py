@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from phire.errors import InputError
+from phire.errors import InputError, naming_arguments
 from phire.fields.dataset import DatasetSource
 from phire.fields.further_dimensions import MEMBERS
 from phire.fields.opening import NETCDF, ZARR, format_of, open_dataset, open_source
@@ -58,6 +58,7 @@ class EnsembleSource:
         return self.read_members(times).mean(1)
 
 
+@naming_arguments()
 def open_fields(path: str | os.PathLike, variables: Sequence[str] | None = None) -> Source:
     """Opens a store, NetCDF, Zarr or GRIB file; with a dimension of members, as an ensemble.
 

@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from phire import progress
-from phire.errors import InputError
+from phire.errors import InputError, naming_arguments
 from phire.fields import grib
 from phire.fields.collection import CollectedSource, Part
 from phire.fields.dataset import DatasetSource, dataset_grid, field_variables
@@ -29,6 +29,7 @@ Paths = str | os.PathLike | Sequence[str | os.PathLike]
 STORE, NETCDF, ZARR, GRIB = "field store", "NetCDF", "Zarr", "GRIB"
 
 
+@naming_arguments()
 def open_source(
     paths: Paths,
     variables: Sequence[str] | None = None,

@@ -8,7 +8,7 @@ import os
 import numpy as np
 
 from phire import progress
-from phire.errors import InputError
+from phire.errors import InputError, naming_arguments
 from phire.fields.conservative_maps import conservative_map, parts_map
 from phire.fields.grid import Grid
 from phire.fields.interpolation import interpolation_map, scattered_map, within_grid
@@ -54,6 +54,7 @@ class Regridder:
         InputError: The method is unknown, a grid has no coordinates, or the grids do not overlap.
     """
 
+    @naming_arguments()
     def __init__(
         self,
         grid: Grid,

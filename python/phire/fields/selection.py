@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from phire.errors import InputError
+from phire.errors import InputError, naming_arguments
 from phire.fields import units
 from phire.fields.curvilinear import CurvilinearGrid
 from phire.fields.grid import EARTH_RADIUS, Grid
@@ -134,6 +134,7 @@ class RegionSource:
         InputError: The grid has no coordinates, or the region lies outside.
     """
 
+    @naming_arguments()
     def __init__(self, source: Source, region: Sequence[float]) -> None:
         north, west, south, east = region
         if not -90 <= south < north <= 90:

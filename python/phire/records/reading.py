@@ -49,6 +49,7 @@ class Records:
         """Number of records."""
         return self.manifest.count
 
+    @naming_arguments()
     def steps(self, batch_size: int, *, limit: int | None = None) -> int:
         """Whole batches in an epoch, ``limit`` at most.
 
@@ -69,6 +70,7 @@ class Records:
         labels = self._raw(None, 0).batch(256).map(read_labels)
         return int(sum(int((batch <= classes).sum()) for batch in labels.as_numpy_iterator()))
 
+    @naming_arguments()
     def dataset(
         self,
         batch_size: int,
