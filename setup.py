@@ -40,6 +40,7 @@ EXTRAS["test"] = [
     "scores>=2.0",
     "scoringrules>=0.7",
     "xarray-regrid>=0.4",
+    "xskillscore>=0.0.26",
 ]
 
 COMMANDS = {

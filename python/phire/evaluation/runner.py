@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,10 +123,7 @@ def evaluate(
         InputError: Options or sources that do not fit, or a folder made by other options.
     """
     output = Path(output)
-    for name in candidates:
-        check_name(name, "--candidate")
-        if name in (TRUTH, "figures"):
-            raise InputError(f"--candidate {name}: the name is taken, choose another.")
+    _check_candidates(candidates)
     regions = dict(regions or {})
     origins = dict(origins or {})
     origins.setdefault(TRUTH, _origin(truth))
@@ -138,11 +135,6 @@ def evaluate(
         Domain.whole(aligned.grid),
         *(Domain.parse(name, aligned.grid, region) for name, region in regions.items()),
     ]
-    learned = {
-        name: function
-        for name, function in (("distance", learned_distance), ("features", learned_features))
-        if function is not None
-    }
     setting = Setting(
         domains[0],
         aligned.channels,
@@ -153,7 +145,7 @@ def evaluate(
         threads=default_threads(workers, scheduler),
         lags=tuple(float(lag) for lag in lags),
         pairs=int(pairs),
-        learned=learned,
+        learned=_given(distance=learned_distance, features=learned_features),
         named_wind=None if wind is None else tuple(wind),
         standard_names=aligned.standard_names,
         thresholds=_checked_thresholds(thresholds or {}, aligned.channels),
@@ -161,8 +153,7 @@ def evaluate(
         stations=read_observations(stations, aligned, points=station_points, orography=orography),
     )
     settings = [dataclasses.replace(setting, domain=domain) for domain in domains]
-    groups = [f"by_{name}" for name in by] + (["uncertainty"] if uncertainty else [])
-    _check_groups(by)
+    groups = _group_names(by, uncertainty)
     names, skipped = _chosen_metrics(metrics, settings, placed)
     settings = [dataclasses.replace(one, grouped=tuple(names)) for one in settings]
     names += _chosen_metrics(groups, settings, placed)[0] if groups else []
@@ -172,31 +163,11 @@ def evaluate(
         *notes.of_window(truth, aligned, candidates),
         *notes.of_statistics([statistics()[name] for name in names], settings, skipped),
     ]
-    base = {
-        "truth": origins[TRUTH],
-        "times": [len(aligned.time), aligned.time.format(0), aligned.time.format(-1)],
-        "grid": aligned.grid.describe(),
-        "scale": scale or 0,
-        "seed": seed,
-        "lags": list(setting.lags),
-        "pairs": setting.pairs,
-        "climatology": None
-        if climatology is None
-        else origins.get("--climatology") or _origin(climatology),
-        "learned": origins.get("--learned") or sorted(learned),
-    }
+    base = _identity(setting, origins, climatology)
     sources = {name: origins.get(name) or _origin(source) for name, source in candidates.items()}
     places = {name: _region_text(region) for name, region in regions.items()}
-    if wind is not None:
-        base["wind"] = list(wind)
     if setting.sites and aligned.grid.has_points:
         nearest_points(aligned.grid, setting.sites)  # refuses sites outside
-    if setting.sites:
-        base["sites"] = {name: list(place) for name, place in setting.sites.items()}
-    if setting.stations:
-        base["stations"] = [setting.stations.points, *setting.stations.origin]
-    if setting.thresholds:
-        base["thresholds"] = {name: list(found) for name, found in setting.thresholds.items()}
     folder = Folder(output, base, sources, places)
     folder.prepare(overwrite)
     wanted = _units(names, settings, placed)
@@ -207,18 +178,71 @@ def evaluate(
     folder.note(told)
     if len(pending) < len(wanted):
         progress.say(f"{len(wanted) - len(pending)} of {len(wanted)} results are kept.")
-    if pending and workers:
+    if pending:
+        _warn_of_workers(workers)
+        _take(pending, settings, aligned, placed, folder, climatology, chunk, workers, scheduler)
+    _conclude(folder, output, seed, report)
+    return output
+
+
+def _given(**functions: Callable[..., Any] | None) -> dict[str, Callable[..., Any]]:
+    """The functions that are not None."""
+    return {name: function for name, function in functions.items() if function is not None}
+
+
+def _check_candidates(names: Iterable[str]) -> None:
+    """Refuses names of candidates that cannot be those of folders of results."""
+    for name in names:
+        check_name(name, "--candidate")
+        if name in (TRUTH, "figures"):
+            raise InputError(f"--candidate {name}: the name is taken, choose another.")
+
+
+def _identity(
+    setting: Setting, origins: Mapping[str, Any], climatology: Source | None
+) -> dict[str, Any]:
+    """All that the results of a folder depend on besides its candidates and regions."""
+    time = setting.time
+    base = {
+        "truth": origins[TRUTH],
+        "times": [len(time), time.format(0), time.format(-1)],
+        "grid": setting.grid.describe(),
+        "scale": setting.scale or 0,
+        "seed": setting.seed,
+        "lags": list(setting.lags),
+        "pairs": setting.pairs,
+        "climatology": None
+        if climatology is None
+        else origins.get("--climatology") or _origin(climatology),
+        "learned": origins.get("--learned") or sorted(setting.learned),
+    }
+    if setting.named_wind is not None:
+        base["wind"] = list(setting.named_wind)
+    if setting.sites:
+        base["sites"] = {name: list(place) for name, place in setting.sites.items()}
+    if setting.stations:
+        base["stations"] = [setting.stations.points, *setting.stations.origin]
+    if setting.thresholds:
+        base["thresholds"] = {name: list(found) for name, found in setting.thresholds.items()}
+    return base
+
+
+def _warn_of_workers(workers: int | None) -> None:
+    """Tells that processes on one machine do not pay."""
+    if workers:
         progress.say(
             f"workers={workers}: without it one process takes the statistics in as many threads as "
             "there are cores. Processes on one machine were slower when measured, for they send "
             "each other whole maps; several machines are reached by a scheduler."
         )
-    if pending:
-        _take(pending, settings, aligned, placed, folder, climatology, chunk, workers, scheduler)
-    all_options = folder.record()
-    summarise(output, all_options["candidates"], all_options["regions"])
-    compare_candidates(output, all_options["candidates"], all_options["regions"], seed)
-    count_cities(output, all_options["candidates"])
+
+
+def _conclude(folder: Folder, output: Path, seed: int, report: bool) -> None:
+    """Makes tables, figures and report of the results, and marks the folder as finished."""
+    options = folder.record()
+    summarise(output, options["candidates"], options["regions"])
+    compare_candidates(output, options["candidates"], options["regions"], seed)
+    count_cities(output, options["candidates"])
     if report:
         # Matplotlib is slow to import, and not needed by those who only want numbers.
         from phire.evaluation.figures import draw_all
@@ -227,14 +251,14 @@ def evaluate(
         draw_all(output)
         write_report(output)
     folder.finish()
-    return output
 
 
-def _check_groups(by: Sequence[str]) -> None:
-    """Raises InputError for unknown groups of times."""
+def _group_names(by: Sequence[str], uncertainty: bool) -> list[str]:
+    """Names of the statistics that group others; refuses groups of times that there are not."""
     for name in by:
         if name not in GROUPINGS:
             raise InputError(f"--by {name}: it must be one of {', '.join(GROUPINGS)}.")
+    return [f"by_{name}" for name in by] + (["uncertainty"] if uncertainty else [])
 
 
 def _checked_thresholds(
