@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from phire.fields import convert
+from phire.fields import convert, regrid
 from phire.fields.description import describe_store
 from phire.fields.store import FieldStore
 
@@ -66,7 +66,17 @@ def test_a_store_keeps_them_per_channel_and_reads_as_before(tmp_path):
     with xr.open_dataset(output, engine="h5netcdf") as found:
         assert found["time"].attrs["bounds"] == "time_bnds"
         assert (np.diff(found["time_bnds"].values) == np.timedelta64(1, "D")).all()
-    convert(output, tmp_path / "c.nc")  # a source like any other
+    # What is made of it states them, too.
+    convert(output, tmp_path / "c.nc", variables=["rain=tp"], time="2001-01-03,2001-01-05")
+    regrid(output, tmp_path / "d.nc", grid="degrees:2")
+    with xr.open_dataset(tmp_path / "c.nc") as cut, xr.open_dataset(tmp_path / "d.nc") as coarse:
+        assert cut["rain"].attrs["cell_methods"] == "time: sum"
+        assert str(cut["time_bnds"].values[1, 1])[:10] == "2001-01-05"
+        assert coarse["t2m"].attrs["cell_methods"] == "time: minimum"
+        assert coarse.sizes["time"] == len(coarse["time_bnds"]) == 50
+    convert(output, tmp_path / "e.nc", every="10D:sum")
+    with xr.open_dataset(tmp_path / "e.nc") as found:
+        assert found["t2m"].attrs["cell_methods"] == "time: sum"
 
 
 def test_fields_that_are_not_aggregated_have_none(tmp_path):

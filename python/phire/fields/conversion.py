@@ -28,6 +28,7 @@ from phire.fields.output import (
 from phire.fields.selection import DERIVED, RegionSource
 from phire.fields.source import close
 from phire.fields.static_maps import maps_on_grid
+from phire.fields.stored_cells import stored_cells
 from phire.fields.time import TimeAxis
 
 LISTED = 100
@@ -116,14 +117,12 @@ def convert(
         if region is not None:
             made = RegionSource(made, region)
         times = made.time.select_range(time)
+        paths = [path for text, _ in requests for path in opening.expand(text)]
         maps = maps_on_grid(
             static, static_derived, made.grid, method=method, least_valid=least_valid,
-            stores=[path for text, _ in requests for path in opening.expand(text)],
+            stores=paths,
             taken=map_names_taken(output, made),
         )  # fmt: skip
-        cells = None
-        if recipe.aggregation is not None:
-            cells = TimeCells.of(recipe.aggregation, made.channels, made.time[times])
         write_source(
             made,
             output,
@@ -132,11 +131,23 @@ def convert(
             overwrite=overwrite,
             description="converting",
             static=maps,
-            cells=cells,
+            cells=_cells(recipe, paths, made.channels, made.time[times]),
         )
         for line in notes:
             progress.say(f"Note: {line}.")
         _report(output, made.channels, made.grid.describe(), made.time[times])
+
+
+def _cells(
+    recipe: Recipe, paths: Sequence[Path], channels: Sequence[str], time: TimeAxis
+) -> TimeCells | None:
+    """Periods and statistics of the output: its own, or those that its one store states."""
+    if recipe.aggregation is not None:
+        return TimeCells.of(recipe.aggregation, channels, time)
+    if recipe.rates or recipe.wind:
+        return None
+    names = [(recipe.variables or {}).get(channel, channel) for channel in channels]
+    return stored_cells(paths, names, time)
 
 
 def _recipe(given: Mapping[str, Any]) -> Recipe:

@@ -15,6 +15,7 @@ from phire.fields.regridding import RegriddedSource, note_outside
 from phire.fields.selection import unturned_note
 from phire.fields.source import Source, close
 from phire.fields.static_maps import maps_on_grid
+from phire.fields.stored_cells import stored_cells
 
 
 @naming_arguments()
@@ -91,6 +92,7 @@ def regrid(
             times=times,
             overwrite=overwrite,
             description="regridding",
+            cells=stored_cells(opening.expand(source), fields.channels, fields.time[times]),
             static=maps_on_grid(
                 (), (), target, method=method, least_valid=least_valid,
                 stores=opening.expand(source), taken=map_names_taken(output, fields),

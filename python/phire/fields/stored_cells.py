@@ -1,0 +1,36 @@
+"""Periods and statistics that a field store of aggregated fields states, for what is made of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import h5py
+import numpy as np
+
+from phire.fields.cell_methods import BOUNDS, TimeCells
+from phire.fields.opening import STORE, format_of
+from phire.fields.store import FieldStore
+from phire.fields.time import TimeAxis
+
+
+def stored_cells(
+    paths: Sequence[str | os.PathLike], channels: Sequence[str], time: TimeAxis
+) -> TimeCells | None:
+    """Returns the periods of some fields of a store; None where it states none.
+
+    Args:
+        paths: The sources; periods are taken from one store alone.
+        channels: Names of the channels in the store.
+        time: Times of the fields.
+    """
+    if len(paths) != 1 or format_of(paths[0]) != STORE:
+        return None
+    with FieldStore(paths[0]) as store, h5py.File(paths[0], "r") as file:
+        methods = dict(zip(store.channels, store.cell_methods))
+        if BOUNDS not in file or not {*channels} <= methods.keys():
+            return None
+        order = np.argsort(store.time.values, kind="stable")
+        places = order[np.searchsorted(store.time.values[order], time.values)]
+        start, stop = (TimeAxis(ends[places], time.calendar) for ends in file[BOUNDS][...].T)
+    return TimeCells(start, stop, tuple(methods[channel] for channel in channels))
