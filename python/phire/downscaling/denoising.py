@@ -23,6 +23,7 @@ from phire.downscaling.preconditioning import CONDITIONS, Scalings, unit_scaling
 from phire.downscaling.random_inputs import draw_sampler_noise
 from phire.downscaling.sampler_choice import choose_sampler
 from phire.errors import InputError
+from phire.networks.blocks.multiples import PadToMultiple
 from phire.networks.blocks.output import halo_of
 from phire.parts import Specification
 from phire.records.schema import SampleSchema
@@ -47,8 +48,8 @@ class DenoisedFields:
             more where the network declares a halo, else a quarter of the tile.
 
     Raises:
-        InputError: The sampler does not fit; the tile does not exceed the overlap, or is not
-            the one size that the network takes.
+        InputError: The sampler does not fit; the tile does not exceed the overlap, is smaller than
+            a point of the network's coarsest level, or is not the one size that the network takes.
     """
 
     def __init__(
@@ -79,6 +80,16 @@ class DenoisedFields:
             raise InputError(
                 f"--tile {tile} must be left out: the network takes tiles of {self.sides[0]} × "
                 f"{self.sides[1]} coarse points only."
+            )
+        coarsest = max(
+            (layer.multiple for layer in network.layers if isinstance(layer, PadToMultiple)),
+            default=1,
+        )
+        if tile is not None and tile * schema.scale < coarsest:
+            raise InputError(
+                f"--tile {tile} is {tile * schema.scale} fine points, fewer than the {coarsest} of "
+                f"one point at the network's coarsest level: give {-(-coarsest // schema.scale)} "
+                "or more."
             )
         halo = halo_of(network)
         if overlap is None:
