@@ -51,20 +51,30 @@ Common to all files
     score of all times together.
 ``maps.nc``
     Over ``(channel, latitude, longitude)``: ``mean, std``; †``rmse, mae, bias, std_difference,
-    correlation`` (in time); ``count`` of the times with values.
+    correlation`` (in time), of ensembles over all members; ``mean_rmse``, of the members' mean
+    (ensembles only); ``count`` of the times, and members, with values.
 ``distribution.nc``
     ``density(channel, bin)`` at ``bin_centre(channel, bin)`` of width ``bin_width(channel)``;
     ``quantile_value(channel, quantile)``; ``mean, std, minimum, maximum (channel)``;
     †``wasserstein(channel)``, †``error_density(channel, error_bin)`` at
     ``error_bin_centre(channel, error_bin)``. A Q–Q plot is ``quantile_value`` of a candidate
     against the truth's.
+``seasonal_quantiles.nc`` (candidates only)
+    ``quantile_value``, ``truth_quantile_value (channel, season, quantile)``,
+    ``seasonal_wasserstein(channel, season)``, ``seasonal_wasserstein_worst(channel)``.
+``stations.nc``
+    Over ``(channel, station, time)``: ``station_value`` (``_low``, ``_high``: members),
+    ``station_observed``; over ``(channel, station)``: ``station_rmse``, ``station_mae``,
+    ``station_bias``, ``station_correlation``, ``station_crps_fair`` (members), and ``NAME_mean``;
+    ``height_difference(station)``, grid minus station. The truth's are of the gridded truth.
 ``cities.nc``
     Coordinates of ``city`` (name): ``city_latitude, city_longitude, city_population, country``.
     Over ``(channel, size, city)``: ``mean``, ``quantile_value(channel, size, city, quantile)``,
     †``wasserstein``; ``size`` is 1, 2, 3 for 1×1, 2×2, 3×3 points.
 ``fractions_skill_score.nc`` (candidates only)
-    ``fractions_skill_score(channel, quantile, window)``; ``window`` in points,
-    ``window_km(window)``, ``threshold(channel, quantile)`` in the channel's units.
+    ``fractions_skill_score(channel, event, window)``; ``window`` in points,
+    ``window_km(window)``, ``threshold(channel, event)`` in the channel's units.
+    ``member_fractions_skill_score.nc``, if named, has that of each member.
 ``high_pass.nc`` (candidates only)
     ``exceedance(channel, degree, multiple)``: the share of the area where the error, high-passed
     at ``degree``, exceeds ``multiple`` standard deviations of the high-passed truth; and
@@ -78,6 +88,14 @@ Common to all files
 ``learned.nc`` (candidates only)
     ``learned_distance(time)``, ``learned_distance_smoothed(time)``, ``learned_distance_mean``,
     and, where features are given, ``frechet_distance``.
+``learned_ensemble.nc`` (candidates with members only)
+    ``learned_energy_score(time)``, ``learned_energy_score_fair(time)`` and ``NAME_mean``;
+    ``member_learned_distance(time)`` and its ``_mean``, ``member_frechet_distance``, each with
+    ``_low`` and ``_high`` over members.
+``dl4ds.nc`` (candidates only, if named)
+    ``dl4ds_psnr, dl4ds_ssim, dl4ds_rmse, dl4ds_mae, dl4ds_pearson, dl4ds_spearman (channel,
+    time)`` with ``NAME_mean`` and ``NAME_std (channel)``; maps ``dl4ds_normalised_rmse``,
+    ``dl4ds_normalised_bias``, per cent.
 ``projections.nc`` (candidates only)
     Over ``(projection, component)`` — ``random``, ``principal`` —: ``wasserstein``; over
     ``projection``: ``wasserstein_mean``, ``frechet``, ``rv_coefficient``.
