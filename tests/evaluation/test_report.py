@@ -221,7 +221,8 @@ def test_figures_are_drawn_where_they_are_missing_and_regions_have_tables(tmp_pa
     assert path == results / "report.html"
     page = Page(path)
     assert len(page.all("img")) == 1 and (results / "figures").is_dir()
-    assert len([table for table in page.all("table") if table.get("class") == "scores"]) == 3
+    assert len([table for table in page.all("table") if table.get("class") == "scores"]) == 4
+    assert sum(a.get("class") == "verdicts" for a in page.all("div")) == 2
     assert "North Sea" in page.text
 
 

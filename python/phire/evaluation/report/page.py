@@ -111,7 +111,6 @@ def _content(folder: ResultsFolder, entries: Sequence[Mapping[str, str]]) -> dic
         {entry["name"]: paths[entry["name"]] for entry in figures},
         first=[lead["name"]] if lead else (),
     )
-    whole = next((table for table in tables if not table.region and not table.times), None)
     return {
         "title": f"Evaluation of {count} candidate{'s' if count != 1 else ''}",
         "candidates": folder.candidates,
@@ -119,9 +118,8 @@ def _content(folder: ResultsFolder, entries: Sequence[Mapping[str, str]]) -> dic
         "facts": _facts(folder),
         "notes": _notes(folder, entries),
         "choices": _choices(folder, tables, figures),
-        "verdicts": _verdicts(folder, whole),
+        "overviews": _overviews(folder, tables),
         "tested": read_differences(folder.path) is not None,
-        "key": key_table(whole) if whole else None,
         "lead": lead,
         "tables": tables,
         "colours": table_colours(folder),
@@ -149,10 +147,16 @@ def _leading(figures: Sequence[Mapping[str, str]]) -> Mapping[str, str] | None:
     return None
 
 
-def _verdicts(folder: ResultsFolder, table: Table | None) -> list[Verdict]:
-    if table is None:
-        return []
-    return verdicts(table, summary_by_region(folder)[""], read_differences(folder.path))
+def _overviews(
+    folder: ResultsFolder, tables: Iterable[Table]
+) -> list[tuple[str, list[Verdict], Table]]:
+    """Region, sentences and key numbers of each table over all times."""
+    summary, differences = summary_by_region(folder), read_differences(folder.path)
+    return [
+        (table.region, verdicts(table, summary[table.region], differences), key_table(table))
+        for table in tables
+        if not table.times
+    ]
 
 
 def _choices(
