@@ -30,7 +30,7 @@ from phire.fields.coarsening import with_block_means
 from phire.fields.grid import Grid
 from phire.fields.time import TimeAxis
 from phire.parts import Specification
-from phire.records.anomalies import Anomalies, stored_anomalies
+from phire.records.anomalies import Anomalies, read_anomalies
 from phire.records.schema import SampleSchema
 
 TILE = 128
@@ -109,11 +109,7 @@ class TrainedGenerator:
         self.low = self.schema.arrays["low"]
         self.channels, self.units = self.schema.channels, self.schema.units
         self.normalization = self.schema.normalization
-        stored = {
-            name: stored_anomalies(self.path, name, array)
-            for name, array in self.schema.arrays.items()
-        }
-        self._anomalies = {name: file.load() for name, file in stored.items() if file is not None}
+        self._anomalies = read_anomalies(self.path, self.schema.arrays)
         self._placed: dict[str, tuple[Grid, Anomalies]] = {}
         self.scale = int(self.schema.scale)
         self.alignment = self.schema.alignment or "cell"

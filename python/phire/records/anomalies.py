@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -307,15 +308,20 @@ def _load(file: AnomalyFile) -> Anomalies:
     return Anomalies(file.channels, parts)
 
 
-def stored_anomalies(directory: Path, array: str, schema_array: Any) -> AnomalyFile | None:
-    """Returns where an array's climatologies lie; None where it has none.
+def read_anomalies(directory: str | os.PathLike, arrays: Mapping[str, Any]) -> dict[str, Anomalies]:
+    """Returns the climatologies of the arrays that have some, by name.
 
     Args:
         directory: Records, or a run trained on them.
-        array: Name of the array.
-        schema_array: The :class:`phire.records.schema.SampleArray`.
+        arrays: The :class:`phire.records.schema.SampleArray` of each name.
+
+    Raises:
+        InputError: The file is missing, or it holds others than the schema says.
     """
-    if not schema_array.climatologies:
-        return None
-    summaries = json.dumps(list(schema_array.climatologies))
-    return AnomalyFile(str(directory), array, schema_array.channels, summaries)
+    return {
+        name: AnomalyFile(
+            str(directory), name, array.channels, json.dumps(list(array.climatologies))
+        ).load()
+        for name, array in arrays.items()
+        if array.climatologies
+    }

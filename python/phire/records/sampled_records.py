@@ -19,7 +19,7 @@ from phire.fields.normalization_fit import fit_normalization
 from phire.fields.source import Source
 from phire.fields.time import TimeAxis
 from phire.records import writing
-from phire.records.anomalies import Anomalies, AnomalyFile, stored_anomalies, write_anomalies
+from phire.records.anomalies import Anomalies, AnomalyFile, read_anomalies, write_anomalies
 from phire.records.inputs import InputFile, split_names
 from phire.records.layers import Layer, Layers
 from phire.records.manifest import NAME, Manifest, recorded_options
@@ -166,9 +166,7 @@ def load_anomalies(path: str | os.PathLike) -> dict[str, Anomalies]:
     """Returns the climatologies of the arrays of other records; none of a file of statistics."""
     if not (Path(path) / NAME).is_file():
         return {}
-    arrays = Manifest.load(path).schema.arrays
-    stored = {name: stored_anomalies(Path(path), name, array) for name, array in arrays.items()}
-    return {name: file.load() for name, file in stored.items() if file is not None}
+    return read_anomalies(path, Manifest.load(path).schema.arrays)
 
 
 def _load_statistics(path: str | os.PathLike) -> Normalization:
