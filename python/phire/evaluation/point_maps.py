@@ -31,7 +31,7 @@ VARIABLES = (
     Definition("mean", "Mean", "mean over the times evaluated", CHANNEL),
     Definition("std", "Standard deviation", "over the times evaluated", CHANNEL),
     Definition(
-        "mean_rmse", "Root mean square error of the ensemble mean",
+        "mean_rmse", "RMSE of the ensemble mean",
         "√⟨(x̄ − y)²⟩ over the times evaluated, x̄ the mean of the members", CHANNEL, LOWER,
     ),
 )  # fmt: skip
