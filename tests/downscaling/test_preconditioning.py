@@ -9,7 +9,6 @@ from scipy.stats import norm
 from networks.truth_weights import truth
 from phire.downscaling.preconditioning import (
     check_sigma_range,
-    denoised_weight,
     edm_scalings,
     log_uniform_sigma,
     lognormal_sigma,
@@ -19,6 +18,15 @@ from phire.downscaling.preconditioning import (
     vp_time,
 )
 from phire.errors import InputError
+
+
+def denoised_weight(kind, sigma, sigma_data=0.5):
+    """The weight of the squared error of D that equals ``output_weight`` on F.
+
+    For ``edm`` it is λ(σ) = (σ²+d²)/(σ·d)².
+    """
+    ratio = (sigma**2 + sigma_data**2) / (sigma * sigma_data) ** 2
+    return output_weight(kind, sigma, sigma_data) * ratio
 
 
 @pytest.mark.parametrize(

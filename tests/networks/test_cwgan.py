@@ -11,7 +11,6 @@ from phire.errors import InputError
 from phire.networks import Shapes, discriminator
 from phire.networks.custom_layers import custom_layers
 from phire.networks.cwgan import CutIntoTiles, MeanOfTiles
-from phire.networks.layers import parameter_count
 
 SHAPES = Shapes((14, 14, 2), (24, 24, 1), 2, static=1, margin=1)
 
@@ -32,7 +31,7 @@ def sample(count=2):
 
 def test_parameters_and_outputs_are_those_of_the_reference():
     made = discriminator.build("cwgan", Shapes((16, 16, 14), (128, 128, 1), 8))
-    assert parameter_count(made) == 1_891_587
+    assert made.count_params() == 1_891_587
     counts = {"global": 0, "patch": 0}
     for weight in made.weights:
         head = "patch" if "patch" in weight.path else "global"

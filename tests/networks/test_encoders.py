@@ -10,7 +10,7 @@ import tensorflow as tf
 from phire.errors import InputError
 from phire.networks import encoder as encoders
 from phire.networks.custom_layers import custom_layers
-from phire.networks.layers import BatchNormalization, parameter_count
+from phire.networks.layers import BatchNormalization
 from phire.networks.temporal import temporal_distance_network
 
 RANDOM = np.random.default_rng(0)
@@ -19,8 +19,8 @@ RANDOM = np.random.default_rng(0)
 def test_resnet_small_has_the_papers_size():
     encoder = encoders.build("resnet-small", (160, 160, 2))
     network = temporal_distance_network(encoder, 23)
-    assert parameter_count(encoder) == 2_277_712
-    assert parameter_count(network) == 2_747_856
+    assert encoder.count_params() == 2_277_712
+    assert network.count_params() == 2_747_856
     assert network.count_params() == 2_747_856
     shapes = [encoder.get_layer(f"stage{i}").output.shape[1:] for i in (1, 2, 3, 4)]
     assert shapes == [(40, 40, 16), (20, 20, 32), (10, 10, 64), (5, 5, 128)]
@@ -45,7 +45,7 @@ def test_which_layers_carry_a_bias():
 def test_resnet_18_has_the_standard_blocks():
     encoder = encoders.build("resnet-18", (160, 160, 2))
     # He et al. 2016: 11.2 million without the classifier, with three channels and a 7×7 stem.
-    assert parameter_count(encoder) == pytest.approx(11.18e6, rel=0.01)
+    assert encoder.count_params() == pytest.approx(11.18e6, rel=0.01)
     assert encoder.output_shape == (None, 5, 5, 512)
 
 
@@ -54,7 +54,7 @@ def test_resnet_101_is_that_of_keras_applications():
     original = keras.applications.ResNet101(
         include_top=False, weights=None, input_shape=(64, 64, 3)
     )
-    assert parameter_count(encoder) == original.count_params()
+    assert encoder.count_params() == original.count_params()
     assert encoder.get_layer("stage4").output.shape[1:] == (2, 2, 2048)
     encoder.set_weights(original.get_weights())
     x = RANDOM.normal(size=(1, 64, 64, 3)).astype("f4")

@@ -149,16 +149,6 @@ def output_weight(kind: str, sigma: Any, sigma_data: Any = 0.5) -> Any:
     raise InputError(f"weight {kind!r} must be one of {', '.join(WEIGHTS)}.")
 
 
-def denoised_weight(kind: str, sigma: Any, sigma_data: Any = 0.5) -> Any:
-    """Returns the weight of the squared error of D that equals :func:`output_weight` on F.
-
-    For ``edm`` it is λ(σ) = (σ²+d²)/(σ·d)².
-    """
-    return output_weight(kind, sigma, sigma_data) * (
-        (sigma**2 + sigma_data**2) / (sigma * sigma_data) ** 2
-    )
-
-
 def lognormal_sigma(
     quantile: Any, mean: float = -1.2, std: float = 1.2, xp: Any = np,
     ndtri: Any = scipy.special.ndtri,

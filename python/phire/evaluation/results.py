@@ -116,9 +116,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import xarray as xr
-
 from phire import files
 from phire.fields.result_files import read_result, recorded_options
 
@@ -193,8 +190,3 @@ def describe_results(path: str | os.PathLike) -> dict[str, Any] | None:
 
 def _origin_text(origin: Mapping[str, Any]) -> str:
     return str(origin.get("path") or origin.get("spec") or origin.get("type") or "")
-
-
-def channels_of(dataset: xr.Dataset) -> list[str]:
-    """The channels of a result."""
-    return [str(name) for name in np.atleast_1d(dataset["channel"].values)]

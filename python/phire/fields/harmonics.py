@@ -233,10 +233,6 @@ class SphericalHarmonics:
         energy[..., 1:] = squares[..., 1:] * factor
         return energy
 
-    def cross_spectrum(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """Covariance of two scalar fields by degree: Σ_m Re(f_lm g_lm*), (..., L+1)."""
-        return self.sum_orders((self.analyse(first) * self.analyse(second).conj()).real)
-
     def high_pass(self, field: np.ndarray, degree: int) -> np.ndarray:
         """The field without its components of degree below ``degree``: (..., H, W).
 

@@ -362,8 +362,3 @@ class PeriodicPadding(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """The arguments."""
         return {**super().get_config(), "size": self.size}
-
-
-def parameter_count(model: keras.Model) -> int:
-    """The number of weights of a network, trainable or not."""
-    return int(sum(np.prod(weight.shape) for weight in model.weights))

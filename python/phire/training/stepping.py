@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -75,44 +76,8 @@ class Stepper:
             factor: Factor of the learning rates by the step; None for none.
             rates: Learning rates, by the optimizer's name, that it multiplies.
         """
-        names: list[str] = []
-        alone = self.strategy.num_replicas_in_sync == 1
-        update = self.objective.whole_step if alone else self.objective.train_step
-
-        def step(batch: Batch, number: tf.Tensor) -> tuple[tf.Tensor, Batch]:
-            replicas = tf.distribute.get_replica_context()
-            replica = tf.cast(replicas.replica_id_in_sync_group, tf.int32)
-            self.objective._seed = tf.stack([self.seed + 7919 * replica, number])
-            try:
-                scalars, shared = scalars_apart(update(batch))
-            finally:
-                self.objective._seed = None
-            names[:] = scalars
-            values = tf.stack([tf.cast(value, tf.float32) for value in scalars.values()])
-            if replicas.num_replicas_in_sync > 1:
-                # One reduction for all of them.
-                values = replicas.all_reduce(SHARED_OUT, values)
-            return values, shared
-
-        graph = tf.function(step, jit_compile=self.jit or None)
-
-        further_steps = [] if alone else list(self.objective.further_steps())
-
-        def one(iterator: Iterator[Batch], number: tf.Tensor, within: tf.Tensor) -> tf.Tensor:
-            batch = next(iterator)
-            if factor is not None:
-                for name, rate in (rates or {}).items():
-                    now = rate * factor(tf.cast(within, tf.float32))
-                    self.objective.optimizers[name].learning_rate.assign(now)
-            values, shared = self.strategy.run(graph, args=(batch, number))
-            values = self.strategy.experimental_local_results(values)[0]
-            for further in further_steps:
-                scalars = dict(zip(names, tf.unstack(values, num=len(names))))
-                if further.condition(scalars):
-                    self.strategy.run(further.step, args=({**batch, **shared},))
-            if self.average is not None:
-                self.strategy.run(self.average.update, args=(number,))
-            return values
+        self._names: list[str] = []
+        one = self._one_step(factor, rates or {})
 
         def several(
             iterator: Iterator[Batch], first: tf.Tensor, count: tf.Tensor, within: tf.Tensor
@@ -125,17 +90,68 @@ class Stepper:
                 taken += 1
             return sums, taken
 
-        self._names = names
-        self._several = tf.function(several, reduce_retracing=True)
-
         def validation_step(batch: Batch, number: tf.Tensor) -> Scalars:
-            self.objective._seed = tf.stack([self.seed ^ VALIDATION, number])
-            try:
+            with self._seeded(tf.stack([self.seed ^ VALIDATION, number])):
                 return self.objective.validation_step(batch)
-            finally:
-                self.objective._seed = None
 
+        self._several = tf.function(several, reduce_retracing=True)
         self._validation_step = tf.function(validation_step)
+
+    def _one_step(
+        self, factor: Callable[[tf.Tensor], tf.Tensor] | None, rates: Mapping[str, float]
+    ) -> Callable[[Iterator[Batch], tf.Tensor, tf.Tensor], tf.Tensor]:
+        """Returns ``one(iterator, number, within)``: a step on all replicas, to its scalars.
+
+        Args:
+            factor, rates: See :meth:`retrace`.
+        """
+        graph = tf.function(self._replica_step, jit_compile=self.jit or None)
+        further_steps = [] if self._alone else list(self.objective.further_steps())
+
+        def one(iterator: Iterator[Batch], number: tf.Tensor, within: tf.Tensor) -> tf.Tensor:
+            batch = next(iterator)
+            if factor is not None:
+                for name, rate in rates.items():
+                    now = rate * factor(tf.cast(within, tf.float32))
+                    self.objective.optimizers[name].learning_rate.assign(now)
+            values, shared = self.strategy.run(graph, args=(batch, number))
+            values = self.strategy.experimental_local_results(values)[0]
+            for further in further_steps:
+                scalars = dict(zip(self._names, tf.unstack(values, num=len(self._names))))
+                if further.condition(scalars):
+                    self.strategy.run(further.step, args=({**batch, **shared},))
+            if self.average is not None:
+                self.strategy.run(self.average.update, args=(number,))
+            return values
+
+        return one
+
+    def _replica_step(self, batch: Batch, number: tf.Tensor) -> tuple[tf.Tensor, Batch]:
+        """Takes one replica's part of a step; returns the scalars as one tensor and shared arrays."""
+        update = self.objective.whole_step if self._alone else self.objective.train_step
+        replicas = tf.distribute.get_replica_context()
+        replica = tf.cast(replicas.replica_id_in_sync_group, tf.int32)
+        with self._seeded(tf.stack([self.seed + 7919 * replica, number])):
+            scalars, shared = scalars_apart(update(batch))
+        self._names[:] = scalars
+        values = tf.stack([tf.cast(value, tf.float32) for value in scalars.values()])
+        if replicas.num_replicas_in_sync > 1:
+            # One reduction for all of them.
+            values = replicas.all_reduce(SHARED_OUT, values)
+        return values, shared
+
+    @property
+    def _alone(self) -> bool:
+        return self.strategy.num_replicas_in_sync == 1
+
+    @contextlib.contextmanager
+    def _seeded(self, seed: tf.Tensor) -> Iterator[None]:
+        """Within the block, the objective draws by this seed."""
+        self.objective._seed = seed
+        try:
+            yield
+        finally:
+            self.objective._seed = None
 
     def iterator(self, batches: Callable[[tuple[int, int]], tf.data.Dataset]) -> Iterator[Batch]:
         """Iterates over a dataset, split over the replicas.
