@@ -1,6 +1,7 @@
 """Working on clusters that others started."""
 
 import contextlib
+import logging
 import os
 import socket
 import subprocess
@@ -73,3 +74,21 @@ def test_a_port_that_another_cluster_has_is_no_matter():
         warnings.simplefilter("error")
         with cluster(1, None) as client:
             assert client.submit(sum, [1, 2]).result() == 3
+
+
+def test_a_worker_that_is_slow_to_end_is_not_told(monkeypatch, caplog):
+    nanny = logging.getLogger("distributed.nanny")
+    level = nanny.level
+
+    @contextlib.contextmanager
+    def slow(*arguments, **options):
+        nanny.warning("Restarting worker")
+        yield "opened"
+        nanny.warning("Worker process still alive after 4.0 seconds, killing")
+
+    monkeypatch.setattr("distributed.LocalCluster", slow)
+    monkeypatch.setattr("distributed.Client", slow)
+    with caplog.at_level(logging.WARNING, "distributed.nanny"), cluster(workers=1):
+        pass
+    assert {record.message for record in caplog.records} == {"Restarting worker"}
+    assert nanny.level == level

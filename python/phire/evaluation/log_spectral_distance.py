@@ -8,7 +8,7 @@ from scipy import fft
 
 from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
 from phire.evaluation.definitions import LOWER, Definition
-from phire.evaluation.regional_spectra import SMALLEST
+from phire.evaluation.regional_spectra import RegionalSpectra
 from phire.evaluation.registry import statistic
 
 VARIABLES = (
@@ -60,11 +60,7 @@ class LogSpectralDistance(Statistic):
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
         """Requires a rectangle, for the Fourier transform."""
-        if not setting.domain.is_box:
-            return "a spectrum needs a rectangle, not a mask"
-        if min(setting.domain.shape) < SMALLEST:
-            return f"a spectrum needs at least {SMALLEST} × {SMALLEST} points"
-        return None
+        return RegionalSpectra.refusal(setting)
 
     def power(self, planes: np.ndarray) -> np.ndarray:
         """Returns the radial spectrum (n, C, N/2) of planes (n, C, h, w)."""

@@ -49,6 +49,8 @@ def cluster(workers: int | None = None, scheduler: str | None = None) -> Iterato
     # Workers only read and cut; a nanny that restarts a lost one is all the safety they need.
     with contextlib.ExitStack() as stack:
         stack.enter_context(dask.config.set({"distributed.worker.daemon": False}))
+        nanny = logging.getLogger("distributed.nanny")
+        stack.callback(nanny.setLevel, nanny.level)
         try:
             local = LocalCluster(
                 n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0"
@@ -59,6 +61,8 @@ def cluster(workers: int | None = None, scheduler: str | None = None) -> Iterato
                 f"the processes of --workers {workers} did not start ({error}): give the same "
                 "command again, or fewer."
             ) from None
+        # A worker that is slow to end is killed; the work is done, so its warning tells nothing.
+        stack.callback(nanny.setLevel, logging.ERROR)
         yield client
 
 

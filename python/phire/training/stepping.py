@@ -127,7 +127,7 @@ class Stepper:
         return one
 
     def _replica_step(self, batch: Batch, number: tf.Tensor) -> tuple[tf.Tensor, Batch]:
-        """Takes one replica's part of a step; returns the scalars as one tensor and shared arrays."""
+        """Takes one replica's part of a step; returns scalars and shared arrays."""
         update = self.objective.whole_step if self._alone else self.objective.train_step
         replicas = tf.distribute.get_replica_context()
         replica = tf.cast(replicas.replica_id_in_sync_group, tf.int32)
