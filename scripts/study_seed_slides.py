@@ -169,10 +169,10 @@ def radar_ridge(rain: xr.DataArray, day: str, scale: int = 8) -> xr.DataArray:
     blocks = blocks.transpose(0, 1, 3, 2, 4)
     inputs = neighbourhoods(blocks.mean((3, 4)))
     train = np.repeat((fields.time < np.datetime64(day)).values, len(inputs) // times)
-    found, _ = regress(inputs, blocks.reshape(len(inputs), -1), train, minimum=0)
+    found, *_ = regress(inputs, blocks.reshape(len(inputs), -1), train)
     later = fields.sel(time=slice(day, None))
     found = found.reshape(-1, *blocks.shape[1:]).transpose(0, 1, 3, 2, 4)
-    return later.copy(data=found.reshape(later.shape))
+    return later.copy(data=np.maximum(found.reshape(later.shape), 0))
 
 
 def prepare_radar(data: Path) -> None:
@@ -211,7 +211,7 @@ def evaluate_means(data: Path) -> None:
     run(
         "phire-eval", data / "iberia_fine_eobs050_djf1983-2002.nc", "--variables", "tas,pr",
         "--time", f"{SPLIT},", "--metrics", "scores,maps,dl4ds", *words, "--no-report",
-        "--out", FOLDER / "results-iberia-means", "--overwrite", "--quiet",
+        "--out", FOLDER / "results-means", "--overwrite", "--quiet",
     )  # fmt: skip
 
 
