@@ -12,7 +12,7 @@ import warnings
 import pytest
 
 from phire.errors import WorkError
-from phire.fields.cluster import cluster, run_tasks
+from phire.fields.cluster import cluster, results_in_order, run_tasks
 
 
 def start(*command):
@@ -55,6 +55,26 @@ def test_a_lost_scheduler_is_named(tmp_path, port):
             process.wait()
     assert (tmp_path / "1").exists()
     assert not (tmp_path / "49").exists()
+
+
+def touched(folder, task):
+    """A short task that leaves a trace."""
+    (folder / str(task)).touch()
+    return task
+
+
+def test_results_come_in_order_and_few_are_ahead(tmp_path):
+    from distributed import Client
+
+    with Client(
+        processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None
+    ) as client:
+        results = results_in_order(touched, tmp_path, range(40), client, description="waiting")
+        assert [next(results) for _ in range(5)] == [0, 1, 2, 3, 4]
+        time.sleep(0.5)
+        # Two threads, one more, and the one that was awaited.
+        assert len(list(tmp_path.iterdir())) <= 5 + 4
+        assert list(results) == list(range(5, 40))
 
 
 def test_processes_that_do_not_start_are_named(monkeypatch):

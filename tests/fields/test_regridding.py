@@ -285,3 +285,26 @@ def test_real_orography_and_forecasts(tmp_path):
     data = xr.open_dataset(REALDATA / "static_era5_orog_025.nc")["orog"]
     weights = cell_areas(Grid.from_coordinates(data.lat, data.lon))
     assert mean == pytest.approx(np.average(data.values, weights=weights), rel=1e-6)
+
+
+@pytest.mark.slow
+def test_workers_write_the_same_file(tmp_path):
+    source = tmp_path / "fine.nc"
+    random = np.random.default_rng(0)
+    values = random.normal(size=(30, 20, 40)).astype("f4")
+    values[random.random(values.shape) < 0.1] = np.nan
+    axes = {
+        "time": np.datetime64("2000-01-01") + np.arange(30) * np.timedelta64(6, "h"),
+        "latitude": np.arange(59.5, 39.5, -1.0),
+        "longitude": np.arange(0.5, 40.5),
+    }
+    dims = ("time", "latitude", "longitude")
+    xr.Dataset({"t": (dims, values, {"units": "K"})}, axes).to_netcdf(source)
+    for name, workers in (("alone", None), ("spread", 2)):
+        regrid(source, tmp_path / f"{name}.nc", grid="degrees:2", workers=workers)
+    with (
+        xr.open_dataset(tmp_path / "alone.nc") as alone,
+        xr.open_dataset(tmp_path / "spread.nc") as spread,
+    ):
+        assert np.isfinite(alone["t"]).any()
+        xr.testing.assert_equal(alone, spread)

@@ -5,7 +5,13 @@ from __future__ import annotations
 import click
 
 from phire.cli.command import Command
-from phire.cli.shared_options import level_option, regridding_options, time_option, variables_option
+from phire.cli.shared_options import (
+    cluster_options,
+    level_option,
+    regridding_options,
+    time_option,
+    variables_option,
+)
 
 
 @click.command("regrid", cls=Command)
@@ -15,6 +21,7 @@ from phire.cli.shared_options import level_option, regridding_options, time_opti
 @variables_option
 @level_option
 @time_option
+@cluster_options
 def main(source, output, **options):
     """Bring the fields of SOURCE to another grid; write OUTPUT (.h5, .nc or .zarr)."""
     from phire.fields import regrid

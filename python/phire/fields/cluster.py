@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -157,3 +158,45 @@ def run_tasks(
         finally:
             client.cancel(list(futures))
         return results
+
+
+def results_in_order(
+    function: Callable[..., Any],
+    shared: Any,
+    tasks: Sequence[Any],
+    client: Any,
+    *,
+    description: str,
+) -> Iterator[Any]:
+    """Yields ``function(shared, task)`` of every task in their order.
+
+    On a client's workers one task more than they have threads is begun ahead of the one awaited, so
+    that memory stays bounded; ``shared`` is sent to each worker once.
+
+    Args:
+        function: What to call; importable where the workers run.
+        shared: An argument of all calls, such as a source of fields.
+        tasks: The other argument of each.
+        client: As :func:`cluster` yields it.
+        description: What is being done, for messages.
+
+    Raises:
+        WorkError: Workers were lost again and again.
+    """
+    if client is None:
+        for task in tasks:
+            yield function(shared, task)
+        return
+    ahead = sum(client.nthreads().values()) + 1
+    held = client.scatter(shared, broadcast=True)
+    begun: collections.deque[Any] = collections.deque()
+    try:
+        with naming_lost_workers(description):
+            for task in tasks:
+                begun.append(client.submit(function, held, task, pure=False, retries=5))
+                if len(begun) > ahead:
+                    yield begun.popleft().result()
+            while begun:
+                yield begun.popleft().result()
+    finally:
+        client.cancel(list(begun))

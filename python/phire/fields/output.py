@@ -19,6 +19,7 @@ import xarray as xr
 from phire import files, interruption, progress
 from phire.errors import InputError
 from phire.fields.cell_methods import BOUNDS, VERTICES, TimeCells
+from phire.fields.cluster import results_in_order
 from phire.fields.guarded_file import GuardedHDF5
 from phire.fields.source import (
     Source,
@@ -63,6 +64,7 @@ def write_source(
     attributes: Mapping[str, Any] | None = None,
     static: Source | None = None,
     cells: TimeCells | None = None,
+    client: Any = None,
 ) -> None:
     """Writes the fields of a source to a field store (.h5), CF NetCDF (.nc) or Zarr (.zarr).
 
@@ -82,6 +84,8 @@ def write_source(
         static: Static maps on the same grid, a source of one field: under ``/static`` of a store,
             variables without time of NetCDF and Zarr.
         cells: Periods and statistics of aggregated fields, at the times written.
+        client: As :func:`phire.fields.cluster.cluster` yields it: the fields are read on its
+            workers.
 
     Raises:
         InputError: The suffix is none of these, or the output was made by something else.
@@ -103,13 +107,19 @@ def write_source(
         ) as append,
         progress.progress_bar(description, len(chosen.time), "fields") as advance,
     ):
-        for block in blocks(source, len(chosen.time)):
-            fields = np.moveaxis(read_members(chosen, block), 1, 0)
+        stretches = list(blocks(source, len(chosen.time)))
+        read = results_in_order(_read_block, chosen, stretches, client, description=description)
+        for block, fields in zip(stretches, read):
             # Broken off within a write, HDF5 and Zarr's threads would leave a file that cannot be
             # closed or removed.
             with interruption.deferred():
                 append(fields, block.start)
             advance(block.stop - block.start)
+
+
+def _read_block(source: Source, block: slice) -> np.ndarray:
+    """Reads a stretch of fields, (M, n, H, W, C)."""
+    return np.moveaxis(read_members(source, block), 1, 0)
 
 
 def blocks(source: Source, count: int) -> Iterator[slice]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from phire import files, progress
 from phire.errors import InputError, naming_arguments
 from phire.fields import opening
+from phire.fields.cluster import cluster
 from phire.fields.ensemble import open_fields
 from phire.fields.grid import Grid
 from phire.fields.output import already_made, map_names_taken, write_source
@@ -32,10 +33,13 @@ def regrid(
     time: str | tuple[str | None, str | None] | None = None,
     weights: str | os.PathLike | None = None,
     overwrite: bool = False,
+    workers: int | None = None,
+    scheduler: str | None = None,
 ) -> None:
     """Regrids the fields of a file; members of an ensemble, and static maps of a store, too.
 
-    Memory stays bounded whatever the length.
+    Memory stays bounded whatever the length. Weights are computed once; workers read and regrid
+    stretches of times, which are written here in order.
 
     Args:
         source: A field store, NetCDF, Zarr or GRIB.
@@ -50,25 +54,20 @@ def regrid(
         weights: A file (``.npz``) to read the weights from, or to write them to where it does not
             exist; it changes no result.
         overwrite: Make the output anew.
+        workers: Processes to spread the work over.
+        scheduler: Address of a running dask cluster to spread the work over.
 
     Raises:
         InputError: What is asked for is not there, the grids do not overlap, or the output was
             made by something else.
+        WorkError: Workers were lost again and again.
     """
     if (like is None) == (grid is None):
         raise InputError("name the grid wanted by --like FILE or by --grid SPEC, one of them.")
     options = {
-        "source": os.path.realpath(source),
-        "fingerprint": files.fingerprint(opening.expand(source)[0]),
-        "like": None if like is None else os.path.realpath(like),
-        "like_fingerprint": None if like is None else files.fingerprint(opening.expand(like)[0]),
-        "grid": grid,
-        "method": method,
-        "least_valid": least_valid,
-        "variables": None if variables is None else list(variables),
-        "level": level,
-        "time": time,
-    }
+        **_provenance(source, like), "grid": grid, "method": method, "least_valid": least_valid,
+        "variables": None if variables is None else list(variables), "level": level, "time": time,
+    }  # fmt: skip
     for path in (source, like):
         if path is not None and os.path.lexists(output) and os.path.samefile(path, output):
             raise InputError(f"{output} is read itself: name another output.")
@@ -85,23 +84,35 @@ def regrid(
             target = opening.grid_of_file(like)
         made = _regridded(fields, target, os.fspath(source), method, least_valid, weights)
         times = fields.time.select_range(time)
-        write_source(
-            made,
-            output,
-            options=options,
-            times=times,
-            overwrite=overwrite,
-            description="regridding",
-            cells=stored_cells(opening.expand(source), fields.channels, fields.time[times]),
-            static=maps_on_grid(
-                (), (), target, method=method, least_valid=least_valid,
-                stores=opening.expand(source), taken=map_names_taken(output, fields),
-            ),
-        )  # fmt: skip
+        with cluster(workers, scheduler) as client:
+            write_source(
+                made,
+                output,
+                options=options,
+                times=times,
+                overwrite=overwrite,
+                description="regridding",
+                cells=stored_cells(opening.expand(source), fields.channels, fields.time[times]),
+                static=maps_on_grid(
+                    (), (), target, method=method, least_valid=least_valid,
+                    stores=opening.expand(source), taken=map_names_taken(output, fields),
+                ),
+                client=client,
+            )  # fmt: skip
     finally:
         close(fields)
     count = files.counted(len(times), "field")
     progress.say(f"{output}: {count} on a {target.describe()}, {method}.")
+
+
+def _provenance(source: str | os.PathLike, like: str | os.PathLike | None) -> dict[str, str | None]:
+    """What tells the input files from others, by the names that outputs keep it under."""
+    return {
+        "source": os.path.realpath(source),
+        "fingerprint": files.fingerprint(opening.expand(source)[0]),
+        "like": None if like is None else os.path.realpath(like),
+        "like_fingerprint": None if like is None else files.fingerprint(opening.expand(like)[0]),
+    }
 
 
 def _regridded(
