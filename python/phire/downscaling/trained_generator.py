@@ -77,11 +77,7 @@ class TrainedGenerator:
         epoch: int | str | None = None,
         sampler: Specification | None = None,
     ) -> None:
-        from phire.networks.blocks.conservation import Conservation
         from phire.networks.blocks.output import halo_of
-        from phire.networks.blocks.place import PlaceChannels
-        from phire.networks.dl4ds.locally_connected import LocallyConnected
-        from phire.networks.layers import PeriodicPadding
         from phire.training import open_run
 
         self.path = Path(run)
@@ -100,10 +96,7 @@ class TrainedGenerator:
                 f"{run} is an autoencoder of fine fields and refines none: name a run that works "
                 f"in its latent space, such as of --objective edm,latent={run}."
             )
-        self.periodic = any(isinstance(x, PeriodicPadding) for x in self.network.layers)
-        self.conserves = any(isinstance(x, Conservation) for x in self.network.layers)
-        by_place = (LocallyConnected, PlaceChannels)
-        self.localized = any(isinstance(x, by_place) for x in self.network.layers)
+        self.periodic, self.conserves, self.localized = _traits(self.network)
         self.schema = SampleSchema.from_dict(config["schema"])
         self.inputs: dict[str, Any] = dict(config.get("inputs") or {})
         self.low = self.schema.arrays["low"]
@@ -574,3 +567,14 @@ class TrainedGenerator:
         if step is None:
             return made
         return made[np.arange(len(made)), step]
+
+
+def _traits(network: Any) -> tuple[bool, ...]:
+    """Tells if a network pads periodically, keeps block means, and has weights for each point."""
+    from phire.networks.blocks.conservation import Conservation
+    from phire.networks.blocks.place import PlaceChannels
+    from phire.networks.dl4ds.locally_connected import LocallyConnected
+    from phire.networks.layers import PeriodicPadding
+
+    kinds = (PeriodicPadding, Conservation, (LocallyConnected, PlaceChannels))
+    return tuple(any(isinstance(layer, kind) for layer in network.layers) for kind in kinds)

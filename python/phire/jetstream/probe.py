@@ -23,7 +23,7 @@ from phire import files, progress
 from phire.errors import InputError
 from phire.evaluation.pairing import north_up
 from phire.fields.grid import Grid
-from phire.fields.result_files import already_made, write_result
+from phire.fields.result_files import already_made, read_result, write_result
 from phire.fields.time import TimeAxis
 from phire.jetstream.index import DAY, jet_latitude, low_pass
 from phire.jetstream.regression import integral_time, probe
@@ -154,8 +154,6 @@ def probe_jet(
         "held_out": held_out, "every_hours": every_hours, "components": components, "seed": seed,
     }  # fmt: skip
     if already_made(output, options, overwrite):
-        from phire.fields.result_files import read_result
-
         progress.say(f"{output} is already made by this command.")
         return read_result(output)
     _check_options(held_out, predictors, sectors)
@@ -163,11 +161,7 @@ def probe_jet(
     with open_source(source) as file:
         opened = north_up(file)
         places = channel_places(loaded, opened, str(source))
-        if not opened.time.has_calendar or opened.time.step is None or opened.time.gaps():
-            raise InputError(
-                f"{source} needs dates without gaps for the index's filter: convert the data with "
-                "its times."
-            )
+        _check_times(opened, source)
         cut = cut_sectors(opened.grid, sector, sectors)
         windows = {"cutoff_days": cutoff_days, "window_days": window_days}
         index = np.stack(
@@ -192,6 +186,15 @@ def probe_jet(
     result = _with_index(result, samples, training).assign_coords(time=time)
     write_result(result, output, options)
     return result
+
+
+def _check_times(fields: Any, path: str | os.PathLike) -> None:
+    """Raises an InputError for fields whose times the index's filter cannot pass through."""
+    if not fields.time.has_calendar or fields.time.step is None or fields.time.gaps():
+        raise InputError(
+            f"{path} needs dates without gaps for the index's filter: convert the data with "
+            "its times."
+        )
 
 
 @dataclasses.dataclass(frozen=True)

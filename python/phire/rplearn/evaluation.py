@@ -218,15 +218,13 @@ def evaluate_representation(
         test_options = _options_of_pairs(Path(test), how)
         if test_options == options:
             raise InputError(f"--test {test} are the records that the epoch is chosen by.")
-    # Asked before the work, so that a name that is taken costs no hours.
     made_by = {"run": str(run.resolve()), "epoch": str(epoch), "layer": layer, **options}
     if test_options is not None:
         made_by["test"] = test_options
-    if output is not None:
-        if _metric_made(output, made_by, overwrite):
-            progress.say(f"{output} is already made by this command.")
-            return read_metric_file(output)["scores"]
-        files.require_place(output)
+    # Asked before the work, so that a name that is taken costs no hours.
+    if output is not None and _metric_made(output, made_by, overwrite):
+        progress.say(f"{output} is already made by this command.")
+        return read_metric_file(output)["scores"]
     folder = run / "evaluation"
     pairs = Pairs(held, trained.normalization, trained.classes, batch_size, batches)
     results, pixels = _evaluate_epochs(trained, epochs, pairs, folder, options, overwrite)
@@ -392,10 +390,18 @@ def _short(result: xr.Dataset) -> str:
 
 
 def _metric_made(output: str | os.PathLike, options: Mapping[str, Any], overwrite: bool) -> bool:
+    """Tells if a metric was made by these options; else there is a place for it.
+
+    Raises:
+        InputError: Something else is there, or nothing can be written there.
+    """
     recorded = None
     if (Path(output) / METRIC_FILE).is_file():
         recorded = read_metric_file(output)["made_of"].get("rplearn_eval")
-    return files.already_made(output, recorded, options, overwrite)
+    if files.already_made(output, recorded, options, overwrite):
+        return True
+    files.require_place(output)
+    return False
 
 
 def _write_metric(

@@ -17,6 +17,7 @@ from phire.fields.units import difference
 from phire.networks import encoder as encoders
 from phire.parts import Specification
 from phire.records import Records, naming_damage, open_records
+from phire.records.schema import SampleSchema
 from phire.rplearn.recipes import CLIP_NORM, LEARNING_RATES, build_optimizer, recipe_of
 from phire.rplearn.task import Task
 from phire.training import Phase, Run, choose_strategy, scheduled, train
@@ -105,24 +106,13 @@ def train_representation(
     if metric is not None:  # from another folder, the same metric has another relative path
         objective_options = {**objective_options, "metric": str(Path(metric).resolve())}
     options = {
-        "records": str(Path(records).resolve()),
-        "records_fingerprint": files.fingerprint(records),
-        "validation": str(Path(validation).resolve()) if validation else None,
-        "validation_fingerprint": files.fingerprint(validation) if validation else None,
+        **_inputs(records, validation, metric),
         "network": {"name": network, **network_options},
         "objective": {"name": objective, **objective_options},
         "schedule": schedules.mapping(schedule),
         "classes": classes,
         **chosen,
-        "metric_fingerprint": files.fingerprint(metric) if metric else None,
-        "fields": {
-            "channels": schema.channels,
-            "units": schema.units,
-            "patch": schema.patch,
-            "step": schema.step,
-            "classes": classes,
-            "normalization": schema.normalization.to_dict(),
-        },
+        "fields": _fields(schema, classes),
     }
     task = Task(
         (*schema.patch, len(schema.channels)), classes, tuple(schema.channels), network,
@@ -152,6 +142,31 @@ def train_representation(
             devices=devices,
             **loop,
         )
+
+
+def _inputs(
+    records: str | os.PathLike, validation: str | os.PathLike | None, metric: str | None
+) -> dict[str, Any]:
+    """Returns paths and fingerprints of what a training reads, as its run keeps them."""
+    return {
+        "records": str(Path(records).resolve()),
+        "records_fingerprint": files.fingerprint(records),
+        "validation": str(Path(validation).resolve()) if validation else None,
+        "validation_fingerprint": files.fingerprint(validation) if validation else None,
+        "metric_fingerprint": files.fingerprint(metric) if metric else None,
+    }
+
+
+def _fields(schema: SampleSchema, classes: int) -> dict[str, Any]:
+    """Returns the description of the fields that a run's encoder takes."""
+    return {
+        "channels": schema.channels,
+        "units": schema.units,
+        "patch": schema.patch,
+        "step": schema.step,
+        "classes": classes,
+        "normalization": schema.normalization.to_dict(),
+    }
 
 
 def _with_recipe(network: str, **given: Any) -> dict[str, Any]:
