@@ -147,7 +147,7 @@ def trained(specification, described):
         "content,content=mae+mse", Task(described, *networks.resolve(specification))
     )
     made.begin("phase 1")
-    made._seed = tf.constant([1, 2])
+    made.step_seed = tf.constant([1, 2])
     variables = made.generator.trainable_variables
     random = np.random.default_rng(5)
     for variable in variables:  # so that no part of a network begins as zero

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from evaluation.made_fields import setting_of, take
-from phire.evaluation.candidate_differences import _differences
+from phire.evaluation.candidate_differences import differences_of
 from phire.evaluation.catalogue import statistics
 from phire.evaluation.sampling_uncertainty import bootstrap_interval
 from phire.fields.grid import Grid
@@ -60,12 +60,12 @@ def test_candidates_are_compared_in_pairs():
     """A constant shift is found beneath noise that both share; noise of each alone is not."""
     truth, candidate = errors(2.0)
     results = [uncertainty(truth, fields) for fields in (candidate, candidate + 0.05)]
-    rows = {row[0]: row for row in _differences(*results, 0)}
+    rows = {row[0]: row for row in differences_of(*results, 0)}
     _, difference, low, high, equal = rows["bias:channel_0"]
     assert difference == pytest.approx(-0.05) and low < high < 0 and not equal
     noise = np.random.default_rng(5).normal(size=(200, 1, 1, 1))
     rows = {
-        row[0]: row for row in _differences(results[0], uncertainty(truth, truth + 2 + noise), 0)
+        row[0]: row for row in differences_of(results[0], uncertainty(truth, truth + 2 + noise), 0)
     }
     assert rows["bias:channel_0"][4]
 
@@ -79,5 +79,5 @@ def test_the_difference_counts_from_the_best_value():
             {"channel": ["t"]},
         )  # fmt: skip
 
-    row = next(_differences(result(0.7), result(1.2), 0))
+    row = next(differences_of(result(0.7), result(1.2), 0))
     assert row[0] == "spread_skill_ratio:t" and row[1] == pytest.approx(0.3 - 0.2)

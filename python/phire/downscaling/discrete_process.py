@@ -113,16 +113,17 @@ class DiscreteProcess:
         finite = np.isfinite(logs)
         time = np.interp(np.log(sigma), logs[finite], np.flatnonzero(finite))
         signal = 1 / (1 + sigma**2)
-        of_state = self._of_state(signal)
+        of_state = self.scalings(signal)
         # A state of signal levels is √ᾱ times that of σ.
         return Scalings(of_state.skip * signal**0.5, of_state.out, signal**0.5, time)
 
     def signal_scalings(self, signal: float) -> Scalings:
         """Returns the factors of the denoiser of √ᾱ·clean + √(1−ᾱ)·noise, ᾱ of a whole time."""
         time = int(np.argmin(np.abs(self.signal - signal)))
-        return self._of_state(signal)._replace(noise=float(time))
+        return self.scalings(signal)._replace(noise=float(time))
 
-    def _of_state(self, signal: float) -> Scalings:
+    def scalings(self, signal: float) -> Scalings:
+        """Returns the factors of the denoiser at a signal level ᾱ, without the time it is told."""
         root, other = signal**0.5, (1 - signal) ** 0.5
         if self.prediction == "epsilon":
             return Scalings(1 / root, -other / root, 1.0, None)

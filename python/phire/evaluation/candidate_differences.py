@@ -49,7 +49,7 @@ def compare_candidates(
             if (path := result_path(output, name, SamplingUncertainty.name, region)).is_file()
         }
         for first, second in itertools.combinations(found, 2):
-            for row in _differences(found[first], found[second], seed):
+            for row in differences_of(found[first], found[second], seed):
                 rows.append((region, row[0], first, second, *row[1:]))
     if not rows:
         return None
@@ -58,7 +58,7 @@ def compare_candidates(
     return table
 
 
-def _differences(
+def differences_of(
     first: xr.Dataset, second: xr.Dataset, seed: int
 ) -> Iterator[tuple[str, float, float, float, bool]]:
     """Column of the table, difference, ends of its interval, and if it holds 0."""

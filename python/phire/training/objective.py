@@ -47,13 +47,13 @@ class Objective:
         networks: The networks by name; all are kept in checkpoints.
         optimizers: The optimizers by name, built.
         exported: Names of the networks that a run keeps as ``networks/NAME.keras``.
+        step_seed: (2,) int32, the seed of what this step draws; set by the loop around each step.
     """
 
     networks: dict[str, keras.Model]
     optimizers: dict[str, keras.optimizers.Optimizer]
     exported: tuple[str, ...]
-
-    _seed: tf.Tensor | None = None
+    step_seed: tf.Tensor | None = None
 
     def begin(self, phase: str) -> None:
         """Prepares a phase; called before its first step. The steps are traced again after it."""
@@ -108,9 +108,9 @@ class Objective:
         (in validation: of the batch), so that a resumed training draws what an uninterrupted one
         would have drawn.
         """
-        if self._seed is None:
+        if self.step_seed is None:
             return tf.random.uniform((2,), maxval=2**31 - 1, dtype=tf.int32)
-        return self._seed
+        return self.step_seed
 
 
 def scalars_apart(found: Mapping[str, tf.Tensor]) -> tuple[Scalars, dict[str, tf.Tensor]]:

@@ -147,11 +147,11 @@ class Stepper:
     @contextlib.contextmanager
     def _seeded(self, seed: tf.Tensor) -> Iterator[None]:
         """Within the block, the objective draws by this seed."""
-        self.objective._seed = seed
+        self.objective.step_seed = seed
         try:
             yield
         finally:
-            self.objective._seed = None
+            self.objective.step_seed = None
 
     def iterator(self, batches: Callable[[tuple[int, int]], tf.data.Dataset]) -> Iterator[Batch]:
         """Iterates over a dataset, split over the replicas.

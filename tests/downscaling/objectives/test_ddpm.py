@@ -31,7 +31,7 @@ SCALES = "sigma_data=[0.5],sigma_min=0.02,sigma_max=20"
 def built(specification):
     keras.utils.set_random_seed(2)
     made = objectives.build(specification, Task(schema(), *networks.resolve(NETWORK)))
-    made._seed = tf.constant([5, 6])
+    made.step_seed = tf.constant([5, 6])
     return made
 
 
@@ -58,7 +58,7 @@ def test_min_snr_weighs_the_error_of_the_clean_field_alike(prediction):
     signal = process.signal[[0, 300, 700]]
     ratio = signal / (1 - signal)
     # An error of 1 of the prediction is one of |c_out| of the clean field at this state.
-    factor = np.array([abs(process._of_state(value).out) for value in signal])
+    factor = np.array([abs(process.scalings(value).out) for value in signal])
     np.testing.assert_allclose(
         process.weight(times, 5.0, keras.ops), np.minimum(ratio, 5) * factor**2, rtol=1e-3
     )

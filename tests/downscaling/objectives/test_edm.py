@@ -31,7 +31,7 @@ SCALES = "sigma_data=[0.5],sigma_min=0.02,sigma_max=20"
 def built(specification=f"edm,{SCALES}", network=NETWORK, **options):
     keras.utils.set_random_seed(2)
     made = objectives.build(specification, Task(schema(), *networks.resolve(network), **options))
-    made._seed = tf.constant([5, 6])
+    made.step_seed = tf.constant([5, 6])
     return made
 
 

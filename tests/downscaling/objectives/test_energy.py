@@ -33,7 +33,7 @@ def built(specification="energy,pools=[1,2]", network=NETWORK):
     keras.utils.set_random_seed(2)
     made = objectives.build(specification, Task(schema(), *networks.resolve(network)))
     made.begin("phase 1")
-    made._seed = tf.constant([5, 6])
+    made.step_seed = tf.constant([5, 6])
     return made
 
 

@@ -26,7 +26,7 @@ def built(distribution, network=NETWORK, **options):
     task = Task(schema(), *networks.resolve(network), **options)
     made = objectives.build({"name": "likelihood", "distribution": distribution}, task)
     made.begin("phase 1")
-    made._seed = tf.constant([5, 6])
+    made.step_seed = tf.constant([5, 6])
     return made
 
 

@@ -26,7 +26,7 @@ def built(specification="vqvae", network=NETWORK, **options):
     keras.utils.set_random_seed(2)
     made = objectives.build(specification, Task(schema(), *networks.resolve(network), **options))
     made.begin("phase 1")
-    made._seed = tf.constant([5, 6])
+    made.step_seed = tf.constant([5, 6])
     return made
 
 
