@@ -180,7 +180,7 @@ def test_training_curves_shade_the_warm_up(history):
 
 def test_a_missing_file_is_named(tmp_path):
     said = run("confusion-matrix", tmp_path / "none.nc", tmp_path / "a.png", status=2)
-    assert "none.nc is not there" in said
+    assert "none.nc does not exist" in said
 
 
 def test_an_ending_that_names_no_format_is_refused(lag_file, tmp_path):
