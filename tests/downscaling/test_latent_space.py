@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 from phire.downscaling import predict, train_generator
-from phire.downscaling.latent_space import LatentSpace, _check
+from phire.downscaling.latent_space import LatentSpace, check_autoencoder
 from phire.downscaling.trained_generator import TrainedGenerator
 from phire.errors import InputError
 from phire.fields import open_store
@@ -164,7 +164,7 @@ def test_an_autoencoder_of_other_targets_is_refused(name, autoencoder, records):
     high = dataclasses.replace(schema.arrays["high"], **changes)
     other = dataclasses.replace(schema, arrays={**schema.arrays, "high": high})
     with pytest.raises(InputError, match=message):
-        _check(autoencoder, open_run(autoencoder).config, other)
+        check_autoencoder(autoencoder, open_run(autoencoder).config, other)
 
 
 def test_a_latent_grid_coarser_than_the_coarse_field_is_refused(autoencoder, records):

@@ -96,7 +96,7 @@ class LatentSpace:
         from phire.training import open_run
 
         run = open_run(path)
-        _check(path, run.config, schema)
+        check_autoencoder(path, run.config, schema)
         space = cls(run.network("generator"), schema)
         values = []
         for batch in space.encoded(records).dataset(min(16, records.count)):
@@ -254,8 +254,19 @@ class _EncodedRecords:
         return (self.space.encode(batch) for batch in self.records.dataset(batch_size))
 
 
-def _check(path: str | os.PathLike, config: Mapping[str, Any], schema: SampleSchema) -> None:
-    """Raises an InputError unless a run's autoencoder fits samples of the schema."""
+def check_autoencoder(
+    path: str | os.PathLike, config: Mapping[str, Any], schema: SampleSchema
+) -> None:
+    """Checks that a run's autoencoder fits samples of a schema.
+
+    Args:
+        path: The run, for messages.
+        config: Its configuration.
+        schema: Schema of the records that a denoiser is to be trained on.
+
+    Raises:
+        InputError: It is of another objective, or of other channels, patches or normalization.
+    """
     kind = (config.get("objective") or {}).get("name")
     if kind != "vqvae" or "schema" not in config:
         raise InputError(
