@@ -43,3 +43,16 @@ def test_it_is_told_to_cut_the_margin_off(forgetful, maps, said):
     with pytest.raises(InputError, match=f"network forgetful makes {said} .* margin of 2") as error:
         Task(schema, *network.resolve("forgetful", {"maps": maps})).build_network()
     assert "without_margin" in str(error.value)
+
+
+def test_a_recurrent_network_beside_maps_without_time_cuts_it_off():
+    """Maps have no axis of time, so that their sizes are rows and columns, not frames and rows."""
+    normalization = Normalization.identity(("t",))
+    arrays = {
+        name: SampleArray(("t",), ("K",), (*size, 1), normalization=normalization)
+        for name, size in (("low", (3, 6, 8)), ("high", (3, 20, 30)), ("static", (20, 30)))
+    }
+    schema = SampleSchema(DOWNSCALING, arrays, scale=5, margin=1, window=3)
+    options = {"filters": 4, "blocks": 1}
+    made = Task(schema, *network.resolve("resnet", options)).build_network()
+    assert made.output.shape == (None, 3, None, None, 1)

@@ -145,11 +145,12 @@ def _check_size(network: keras.Model, name: str, shapes: Shapes) -> None:
     Raises:
         InputError: Its output is not of the targets' size.
     """
-    lead = () if shapes.window is None else (shapes.window,)
     sizes = {}
     for tensor in network.inputs:
-        known = (*lead, *(shapes.low if tensor.name.startswith("low") else shapes.high))
         free = tensor.shape[1:]
+        known = shapes.low if tensor.name.startswith("low") else shapes.high
+        if len(free) == 4:  # maps have no axis of time, also beside fields that have one
+            known = (shapes.window, *known)
         sizes[tensor.name] = (1, *(b if a is None else a for a, b in zip(free, known)))
     try:
         found = tuple(network.compute_output_shape(sizes)[-3:-1])
