@@ -31,6 +31,8 @@ TOGETHER = (
     "docs/guide/training.md",
 )
 """Pages that begin with the same simulation: what two of them make alike is made once."""
+ADDRESS = "tcp://host:8786"
+"""Address of the dask cluster in the docs."""
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +63,7 @@ def scheduler():
 
 
 @pytest.mark.parametrize("name", RUN)
-def test_the_shell_blocks_of_a_page_run(name, folders, scheduler, monkeypatch, tmp_path):
+def test_the_shell_blocks_of_a_page_run(name, folders, monkeypatch, tmp_path, request):
     folder = folders(name)
     monkeypatch.chdir(folder)
     if name in FILES:
@@ -73,8 +75,9 @@ def test_the_shell_blocks_of_a_page_run(name, folders, scheduler, monkeypatch, t
             continue
         invocations = block.invocations(tmp_path)
         assert unused_options(block, invocations) == []
+        cluster = {ADDRESS: request.getfixturevalue("scheduler")} if ADDRESS in block.text else {}
         for invocation in filter(lambda one: is_phire(one.words), invocations):
-            words = replaced(invocation.words, {"tcp://host:8786": scheduler})
+            words = replaced(invocation.words, cluster)
             command, name_, words = command_of(words)
             words = small_words(words, command, block.run_with)
             if any("--quiet" in param.opts for param in command.params):
