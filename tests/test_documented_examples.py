@@ -84,7 +84,7 @@ def test_the_shell_blocks_of_a_page_run(name, folders, monkeypatch, tmp_path, re
                 words.append("--quiet")
             command.main(words, prog_name=name_, standalone_mode=False)
             given = command.make_context(name_, words).params
-            paths = [given[key] for key in ("output", "out", "run", "records") if given.get(key)]
+            paths = [given[key] for key in ("output", "out", "records") if given.get(key)]
             assert all(Path(path).exists() for path in paths), words
 
 
