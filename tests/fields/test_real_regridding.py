@@ -12,6 +12,7 @@ import xarray as xr
 
 from phire.fields import block_mean, coarsen_grid, convert, open_source, open_store
 from phire.fields.conservative_maps import cell_areas
+from phire.fields.grid import Grid
 from phire.fields.opening import grid_of_file
 from phire.fields.regridding import RegriddedSource, Regridder
 
@@ -121,3 +122,27 @@ def test_the_region_of_a_radar_is_the_smallest_window_that_holds_it(tmp_path, na
         np.testing.assert_array_equal(cut.read([7])[0], whole.read([7])[0][window])
         np.testing.assert_allclose(cut.grid.points()[0], latitude[window], atol=1e-9)
         assert cut.grid.projection_name == whole.grid.projection_name
+
+
+@pytest.mark.parametrize(
+    ("file", "degrees"),
+    [("radar_knmi_2010-08-26_5min.nc", 0.1), ("radar_mch_2016-07-11_5min.nc", 0.1)],
+)
+def test_projected_radars_keep_the_integral_of_rain_within(file, degrees):
+    with open_source(REALDATA / file) as radar:
+        grid, rain = radar.grid, np.nan_to_num(radar.read([10]))
+    latitude, longitude = grid.points()
+    # What crosses the edges of the grids is not kept: a shower in the middle, which ends there.
+    east = (longitude - longitude.mean()) * np.cos(np.deg2rad(latitude.mean()))
+    within = np.hypot(latitude - latitude.mean(), east) < 1
+    rain = np.where(within[None, ..., None], rain + 0.1, 0)
+    target = Grid.regional(
+        np.arange(latitude.max() - 0.3, latitude.min() + 0.3, -degrees),
+        np.arange(longitude.min() + 0.3, longitude.max() - 0.3, degrees),
+    )
+    found = np.nan_to_num(Regridder(grid, target)(rain))
+    before, after = (
+        np.sum(f[0, ..., 0].astype("f8") * cell_areas(g))
+        for g, f in ((grid, rain), (target, found))
+    )
+    assert after == pytest.approx(before, rel=1e-6)

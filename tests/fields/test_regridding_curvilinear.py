@@ -128,7 +128,7 @@ def test_conservative_keeps_the_integral_of_the_parts(grid):
     before, after = (
         float((f[0, ..., 0] * cell_areas(g)).sum()) for g, f in ((grid, fields), (target, found))
     )
-    assert after == pytest.approx(before, rel=1e-3)
+    assert after == pytest.approx(before, rel=1e-6)
     ones = Regridder(grid, target)(np.ones((1, *grid.shape, 1)))
     np.testing.assert_allclose(ones[np.isfinite(ones)], 1, rtol=1e-6)
 

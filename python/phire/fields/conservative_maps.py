@@ -11,13 +11,23 @@ from phire.fields.great_circle import unit_vectors
 from phire.fields.grid import Grid
 from phire.fields.linear_maps import AxisProduct, MatrixMap, SeparableMap, overlaps
 
-PARTS = 6
+PARTS = 12
 """Parts along each side of the smaller of a cell and a target cell, on average."""
 
-FITTINGS = 300
+FITTINGS = 80
 """Most steps of the fitting of areas; it ends before, once no area is off by :data:`MISFIT`."""
 
-MISFIT = 1e-4
+LEAK = 1e-3
+"""Share of a cell's area that counts to the target cell beyond the nearest edge, before fitting."""
+
+MISFIT = 1e-7
+"""Share of a cell's area."""
+
+LARGEST_STEP = 1.0
+"""Of the logarithm of a scale, in one step of the fitting."""
+
+MOST_PRODUCTS = 2000
+"""Most products with the matrix in one step of the fitting."""
 
 _BLOCK = 1 << 21
 """Parts placed at once."""
@@ -43,10 +53,9 @@ def parts_map(grid: Grid, target: Grid) -> tuple[MatrixMap, np.ndarray]:
     """Builds the map by shared areas between any grids whose points are known.
 
     Each cell is cut into parts of equal area, and each part is counted to the target cell that its
-    centre lies in. The shares are then scaled, cell by cell in turns (iterative proportional
-    fitting), until cells that lie wholly within the other grid share all of their area: constants
-    stay constant and integrals are kept, to about 1e-3. A target cell without any part has the
-    value at its point.
+    centre lies in. The shares are then scaled until cells that lie wholly within the other grid
+    share all of their area: constants stay constant and integrals are kept, to 1e-6. A target cell
+    without any part shares its area with the cell that its point lies in.
 
     Returns:
         See :func:`conservative_map`; the covered share is that of the parts' areas, and may exceed
@@ -76,17 +85,58 @@ def parts_map(grid: Grid, target: Grid) -> tuple[MatrixMap, np.ndarray]:
         source = np.broadcast_to(cells[:, None], index.shape)[inside]
         share = areas.ravel()[source] / parts**2
         matrix += scipy.sparse.coo_array((share, (index[inside], source)), shape=shape).tocsr()
-    _fit(matrix, target_areas.ravel(), areas.ravel(), _inside(target, grid), whole)
+    matrix += _leaks(grid, target, areas.ravel(), shape)
+    # Meridians converge: near a pole a cell may be too narrow for any part's centre.
+    empty = np.flatnonzero(matrix.sum(axis=1) == 0)
+    source = _cell_of(grid, *(points.ravel()[empty] for points in target.points()))
+    empty, source = empty[source >= 0], source[source >= 0]
+    share = target_areas.ravel()[empty]
+    matrix += scipy.sparse.coo_array((share, (empty, source)), shape=shape).tocsr()
+    rows = _well_within(_inside(target, grid), target, np.nan_to_num(ratio).max())
+    columns = _well_within(whole, grid, np.nan_to_num(1 / ratio).max())
+    _fit(matrix, target_areas.ravel(), areas.ravel(), rows, columns)
     matrix = (scipy.sparse.diags_array(1 / target_areas.ravel()) @ matrix).tocsr()
     covered = np.asarray(matrix.sum(axis=1)).reshape(target.shape)
-    # Meridians converge: near a pole a cell may be too narrow for any part's centre.
-    empty = np.argwhere(covered == 0)
-    source = _cell_of(grid, *(p[tuple(empty.T)] for p in target.points()))
-    cells = np.ravel_multi_index(tuple(empty[source >= 0].T), target.shape)
-    source = source[source >= 0]
-    matrix += scipy.sparse.coo_array((np.ones(len(cells)), (cells, source)), shape=shape).tocsr()
-    covered.ravel()[cells] = 1
     return MatrixMap(matrix, target.shape), covered
+
+
+def _leaks(
+    grid: Grid, target: Grid, areas: np.ndarray, shape: tuple[int, int]
+) -> scipy.sparse.csr_array:
+    """Returns small areas that cells next to an edge of a target cell share with the one beyond.
+
+    Without them no fitting would reach the areas where edges of both grids coincide, so that no
+    cell has parts on both sides.
+    """
+    index = _cell_of(target, *grid.points()).reshape(grid.shape)
+    cells = np.arange(index.size).reshape(grid.shape)
+    found = []
+    for axis in (0, 1):
+        first, second = (
+            (np.delete(index, place, axis).ravel(), np.delete(cells, place, axis).ravel())
+            for place in (-1, 0)
+        )
+        apart = (first[0] != second[0]) & (first[0] >= 0) & (second[0] >= 0)
+        found += [(first[0][apart], second[1][apart]), (second[0][apart], first[1][apart])]
+    rows, columns = (np.concatenate(part) for part in zip(*found))
+    return scipy.sparse.coo_array((LEAK * areas[columns], (rows, columns)), shape=shape).tocsr()
+
+
+def _well_within(whole: np.ndarray, grid: Grid, cells: float) -> np.ndarray:
+    """Returns the mask (H·W,) of cells whose neighbours, too, lie wholly within the other grid.
+
+    Cells at the rim are left free: what is missing within goes to them.
+
+    Args:
+        whole: (H·W,) the cells that lie wholly within.
+        grid: Their grid.
+        cells: Width of the rim; it is rounded up, and 1 at least.
+    """
+    width = max(1, int(np.ceil(cells)))
+    eroded = scipy.ndimage.binary_erosion(
+        whole.reshape(grid.shape), np.ones((3, 3)), iterations=width, border_value=1
+    )
+    return eroded.ravel()
 
 
 def _fit(
@@ -96,7 +146,11 @@ def _fit(
     rows: np.ndarray,
     columns: np.ndarray,
 ) -> None:
-    """Scales rows and columns of a matrix in turns to given sums, in place.
+    """Scales rows and columns of a matrix to given sums, in place.
+
+    The element of row i and column j becomes exp(aᵢ + bⱼ) times as large, the result of iterative
+    proportional fitting (Deming & Stephan 1940), which would take thousands of turns where sums
+    are off over long distances. Here a and b are found by Newton's method.
 
     Args:
         matrix: (m, n) areas shared by cells.
@@ -106,17 +160,57 @@ def _fit(
         columns: (n,) the columns to scale.
     """
     of_row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    chosen = np.concatenate([rows, columns]) & (_sums(matrix, of_row) > 0)
+    wanted = np.concatenate([row_sums, column_sums])
     for _ in range(FITTINGS):
-        misfit = 0.0
-        for place, wanted, chosen in (
-            (matrix.indices, column_sums, columns), (of_row, row_sums, rows)
-        ):  # fmt: skip
-            found = np.bincount(place, matrix.data, minlength=len(wanted))
-            scale = np.divide(wanted, found, out=np.ones(len(wanted)), where=chosen & (found > 0))
-            matrix.data *= scale[place]
-            misfit = max(misfit, float(np.abs(scale - 1).max()))
-        if misfit < MISFIT:
+        sums = _sums(matrix, of_row)
+        missing = np.where(chosen, wanted - sums, 0)
+        if (np.abs(missing) <= MISFIT * wanted).all():
             break
+        step = np.where(chosen, _newton_step(matrix, sums, chosen, missing), 0)
+        step = np.clip(step, -LARGEST_STEP, LARGEST_STEP)
+        matrix.data *= np.exp(step[of_row] + step[len(rows) + matrix.indices])
+    # Constants stay constant in any case.
+    sums = _sums(matrix, of_row)[: len(rows)]
+    scale = np.divide(row_sums, sums, out=np.ones(len(rows)), where=chosen[: len(rows)])
+    matrix.data *= scale[of_row]
+
+
+def _sums(matrix: scipy.sparse.csr_array, of_row: np.ndarray) -> np.ndarray:
+    """Sums of rows, then of columns."""
+    return np.concatenate(
+        [
+            np.bincount(place, matrix.data, minlength=size)
+            for place, size in zip((of_row, matrix.indices), matrix.shape)
+        ]
+    )
+
+
+def _newton_step(
+    matrix: scipy.sparse.csr_array, sums: np.ndarray, chosen: np.ndarray, missing: np.ndarray
+) -> np.ndarray:
+    """Solves for the logarithms of the scales by which the sums grow by what is missing.
+
+    The unknowns of the longer side are eliminated, so that a sparse system of the shorter is left.
+    """
+    height = matrix.shape[0]
+    if matrix.shape[0] > matrix.shape[1]:
+        order = np.concatenate([np.arange(height, len(sums)), np.arange(height)])
+        swapped = _newton_step(matrix.T.tocsr(), sums[order], chosen[order], missing[order])
+        return swapped[np.argsort(order)]
+    keep = scipy.sparse.diags_array(chosen[:height].astype(float))
+    inverse = np.where(chosen[height:], 1 / np.where(sums[height:] > 0, sums[height:], 1), 0)
+    across = keep @ matrix @ scipy.sparse.diags_array(inverse)
+    diagonal = np.where(chosen[:height], sums[:height], 1)
+    system = scipy.sparse.diags_array(diagonal) - across @ (keep @ matrix).T
+    wanted = missing[:height] - across @ missing[height:]
+    # A cell that shares area with one other alone leaves zero there.
+    inverse_diagonal = scipy.sparse.diags_array(1 / np.maximum(system.diagonal(), 1e-9 * diagonal))
+    # Newton's next step mends what this one leaves.
+    short, _ = scipy.sparse.linalg.cg(
+        system, wanted, rtol=2e-2, maxiter=MOST_PRODUCTS, M=inverse_diagonal
+    )
+    return np.concatenate([short, inverse * (missing[height:] - matrix.T @ short)])
 
 
 def _inside(grid: Grid, other: Grid) -> np.ndarray:
