@@ -6,7 +6,7 @@ fields as predictors, and ridge regression of every fine point on all coarse val
 pipeline, in which phire's commands make records, train from several seeds, predict and evaluate;
 evaluates the mean of the seeds; and writes the table. With ``--ensembles`` it runs
 ``pipelines/iberia-ensembles.yaml`` instead, beside ridge regression with Gaussian residuals; see
-docs/results/iberia-ensembles.md. Given again, it goes on where it was interrupted.
+docs/results/iberia.md. Given again, it goes on where it was interrupted.
 """
 
 from __future__ import annotations
