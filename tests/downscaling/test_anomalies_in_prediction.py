@@ -107,7 +107,7 @@ def test_other_points_and_months_are_refused_before_anything_is_predicted(run, f
         return PredictedSource(run, source, name="the forecast")
 
     predicted()
-    moved = Grid.regional(coarse.grid.latitudes, coarse.grid.longitudes + 2)
+    moved = Grid.regional(coarse.grid.latitudes, coarse.grid.longitudes + 20)
     with pytest.raises(InputError, match=r"the forecast does not suit .* lacks points"):
         predicted(grid=moved)
     december = TimeAxis.from_coordinate(np.array(["2001-12-05"], "datetime64[s]"))
@@ -164,3 +164,29 @@ def test_the_two_line_interface(fine, tmp_path):
     made = model(coarse)
     error = made["t"] - dataset["t"].isel(time=slice(0, 40, 8)).values
     assert float(np.sqrt((error**2).mean())) < 6 < float(dataset["t"].std())
+
+
+def test_a_coarse_file_beyond_the_domain_is_predicted_on_the_runs_points(run, fine, tmp_path):
+    coarse = CoarsenedSource(open_source(fine), 4)
+    # The same spacing, other points: one row and column more on each side, half a point aside.
+    wide = Grid.regional(
+        coarse.grid.latitudes[0] + 2.5 - 2.0 * np.arange(7), coarse.grid.longitudes[0] - 2.5
+        + 2.0 * np.arange(9),
+    )  # fmt: skip
+    source = ArraySource(
+        season(wide, TIME), channels=["t", "q"], units=["K", "1"], grid=wide, time=TIME
+    )
+    predicted = PredictedSource(run, source)
+    assert predicted.grid.equals(FINE)
+    assert 270 < predicted.read([3])[..., 0].mean() < 350
+
+
+def test_training_refuses_exchanged_statistics(fine, run, tmp_path):
+    write_downscaling_records(fine, tmp_path / "records", **OPTIONS)
+    write_downscaling_records(
+        fine, tmp_path / "other", **{**OPTIONS, "time": "2001-01-01,2001-08-01"}
+    )
+    (tmp_path / "other" / "climatologies.h5").replace(tmp_path / "records" / "climatologies.h5")
+    with pytest.raises(InputError, match=r"other statistics of .* than its schema states"):
+        train_generator(tmp_path / "records", tmp_path / "run", **TRAINING)
+    assert not (tmp_path / "run").exists()

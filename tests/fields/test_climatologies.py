@@ -69,6 +69,27 @@ def test_coefficients_of_points_are_those_of_least_squares(missing, harmonics):
         np.testing.assert_allclose(found.variance[c, :, i, j], wanted, rtol=1e-4, atol=1e-5)
 
 
+def test_points_with_few_values_or_a_part_of_the_year_have_the_domains_statistics(capsys):
+    time = days()
+    source = seasonal_source(time)
+    fields = source.fields.copy()
+    summer = np.isin(time.months(), (6, 7, 8))
+    fields[~summer, 0, 0] = np.nan
+    fields[2:, 0, 1] = np.nan
+    fields[:, 0, 2] = np.nan
+    fields[time.months() == 3, 1, 0] = np.nan  # eleven months determine two harmonics
+    source = ArraySource(fields, channels=source.channels, units=source.units, grid=GRID, time=time)
+    points = fit_climatology(source, statistics_of="point", harmonics=2)
+    domain = fit_climatology(source, harmonics=2)
+    for (own, own_std), (common, common_std) in [(points.moments(time), domain.moments(time))]:
+        for row, column, poor in ((0, 0, True), (0, 1, True), (0, 2, True), (1, 0, False)):
+            same = np.allclose(own[:, row, column], common[:, 0, 0])
+            assert same == np.allclose(own_std[:, row, column], common_std[:, 0, 0]) == poor
+    standardised = StandardizedSource(source, points).read(slice(None))
+    assert np.nanmax(np.abs(standardised)) < 20
+    assert "3 points with few values" in capsys.readouterr().err
+
+
 def test_a_domain_without_a_season_has_the_plain_moments():
     source = seasonal_source(missing=0.2)
     found = fit_climatology(source)

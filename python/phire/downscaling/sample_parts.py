@@ -191,8 +191,12 @@ def indices_of_times(part: Part, time: TimeAxis) -> np.ndarray:
 
 
 def is_bound(generator: TrainedGenerator, parts: Sequence[Part], first: Part) -> bool:
-    """Returns True if the network reads more than one coarse field: maps, covariates, a window."""
+    """Returns True if a prediction needs more than one coarse field, or the run's own points.
+
+    Maps, covariates and a window are more; a localized layer and statistics of points have points.
+    """
     alone = len(parts) == 1 and parts[0].source is first.source
     arrays = {"static", "auxiliary", "time"} & {*generator.network.input}
     windowed = generator.schema.window is not None
-    return not alone or bool(arrays) or windowed or generator.localized
+    placed = generator.localized or generator.has_statistics_of_points
+    return not alone or bool(arrays) or windowed or placed

@@ -234,6 +234,13 @@ class TrainedGenerator:
             made.append(mark_missing(result, missing))
         return np.stack(made)
 
+    @property
+    def has_statistics_of_points(self) -> bool:
+        """True where fields are anomalies from climatologies of each point of the domain."""
+        return any(
+            part.grid is not None for found in self._anomalies.values() for part in found.parts
+        )
+
     def check_anomalies(self, time: TimeAxis, fine: Grid, name: str) -> None:
         """Refuses fields at times or points whose climatology the run does not know.
 

@@ -409,6 +409,7 @@ def _open(path: str | os.PathLike, bare: Mapping[str, Any]) -> Records:
     kind = opened.schema.kind
     if kind != "downscaling":
         raise InputError(f"{path} holds {kind} records: name downscaling records of phire-data.")
+    anomalies.read_anomalies(path, opened.schema.arrays)  # refuses another's
     return opened
 
 

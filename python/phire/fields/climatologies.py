@@ -30,6 +30,16 @@ STATISTICS_OF = ("domain", "point")
 LEAST_VARIANCE = 1 / 16
 """Least share of the plain variance that a season has: its harmonics may fall below 0."""
 
+LEAST_VALUES = 10
+"""Least number of values a coefficient of a point, where the fields are not themselves few."""
+
+LEAST_SHARE = 0.1
+"""Least eigenvalue of a point's normal matrix, in that of a point without missing values: less
+where values of a season are missing, so that its harmonics would be extrapolated."""
+
+ROUNDING = 1e-12
+"""Share of the squared mean below which a variance is that of rounding."""
+
 ARRAYS = ("mean", "variance", "plain_variance")
 
 FORMAT = "phire climatology 1"
@@ -216,7 +226,9 @@ def fit_climatology(
 ) -> Climatology:
     """Fits mean and variance by least squares over all values that are not missing.
 
-    The fields are read twice; memory does not grow with their number.
+    Points with few values, or with values of a part of the seasons alone, have the statistics of
+    the domain. The fields are read twice, and twice more for such points; memory does not grow
+    with their number.
 
     Args:
         source: The training data.
@@ -239,16 +251,26 @@ def fit_climatology(
     if harmonics:
         _require_dates(time)
     basis = harmonic_basis(time, harmonics)
-    mean, _ = _regression(source, chosen, basis, statistics_of, None)
-    variance, plain = _regression(source, chosen, basis, statistics_of, mean)
+    mean, _, weights = _regression(source, chosen, basis, statistics_of, None)
+    variance, plain, _ = _regression(source, chosen, basis, statistics_of, mean)
     for c, channel in enumerate(source.channels):
         if not np.isfinite(mean[c]).any():
             raise InputError(f"channel {channel} holds nothing but missing values: leave it out.")
         if not (plain[c] > 0).any():
             raise InputError(f"channel {channel} is constant: it cannot be standardised.")
     # A constant point has deviations of 0, which a standard deviation of 1 leaves as they are.
-    constant = plain == 0
+    constant = plain <= ROUNDING * mean[:, 0] ** 2
     variance[:, 0][constant] = plain[constant] = 1
+    few = _too_few(weights, basis)
+    if statistics_of == "point" and few.any():
+        whole = fit_climatology(source, harmonics=harmonics, times=chosen)
+        for own, common in ((mean, whole.mean), (variance, whole.variance)):
+            np.copyto(own, common, where=few[:, None])
+        np.copyto(plain, whole.plain_variance, where=few)
+        progress.say(
+            f"Note: {files.counted(int(few.any(0).sum()), 'point')} with few values, or with "
+            "values of a part of the year alone, have the statistics of the domain."
+        )
     return Climatology(
         tuple(source.channels), tuple(source.units), statistics_of, harmonics, mean, variance,
         plain, tuple(sorted(set(time.months().tolist()))) if harmonics else (),
@@ -256,12 +278,28 @@ def fit_climatology(
     )  # fmt: skip
 
 
+def _too_few(weights: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """Returns the mask (C, h, w) of points whose values do not determine the coefficients.
+
+    Args:
+        weights: (C, M, M, h, w) normal matrices of the points.
+        basis: (n, M) of all times; a point with values at all of them is never masked.
+    """
+    number, terms = basis.shape
+    count = weights[:, 0, 0]
+    few = count < min(LEAST_VALUES * terms, number / 2)
+    matrices = np.moveaxis(weights / np.maximum(count, 1)[:, None, None], (1, 2), (-2, -1))
+    least = np.linalg.eigvalsh(matrices)[..., 0]
+    return few | (least < LEAST_SHARE * np.linalg.eigvalsh(basis.T @ basis / number)[0])
+
+
 def _regression(
     source: Source, chosen: np.ndarray, basis: np.ndarray, of: str, mean: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Coefficients (C, M, h, w) of the fields, or of their squared deviations from ``mean``.
 
-    The second result is the plain mean (C, h, w) of the same.
+    The second result is the plain mean (C, h, w) of the same, the third the normal matrices
+    (C, M, M, h, w), of h and w 1 where those of all points are alike.
     """
     channels, terms = len(source.channels), basis.shape[1]
     shape = source.grid.shape if of == "point" else (1, 1)
@@ -279,7 +317,7 @@ def _regression(
     coefficients = np.einsum("chwij,cjhw->cihw", inverse, products)
     coefficients[np.broadcast_to((weights[:, :1, 0] == 0), coefficients.shape)] = np.nan
     with np.errstate(invalid="ignore"):
-        return coefficients, products[:, 0] / weights[:, 0, 0]
+        return coefficients, products[:, 0] / weights[:, 0, 0], weights
 
 
 def _add(

@@ -295,7 +295,9 @@ def _load(file: AnomalyFile) -> Anomalies:
             groups = [opened[f"{file.array}/{number}"] for number in range(len(stated))]
             parts = tuple(Climatology.read(group, path) for group in groups)
     except (OSError, KeyError):
-        raise InputError(f"{path} is missing or lacks {file.array}: {again}.") from None
+        raise InputError(
+            f"{path} does not hold the statistics of {file.array} that its schema states: {again}."
+        ) from None
     for part, wanted in zip(parts, stated):
         found = json.loads(json.dumps(part.summary()))
         different = [key for key in wanted if found[key] != wanted[key]]
