@@ -2,6 +2,7 @@
 
 import cftime
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,6 +51,14 @@ def test_the_step_is_the_most_common_distance():
 def test_gaps_name_the_field_before_and_the_steps_missing():
     assert axis(0, 3, 6).gaps() == []
     assert axis(0, 3, 12, 15, 18, 24).gaps() == [(1, 2), (4, 1)]
+
+
+@pytest.mark.parametrize(("period", "step"), [("MS", "31 d"), ("QS-DEC", "92 d"), ("YS", "365 d")])
+def test_months_seasons_and_years_of_other_lengths_are_no_gaps(period, step):
+    dates = pd.date_range("1991-01-01", "2012-01-01", freq=period).values
+    times = TimeAxis.from_coordinate(dates)
+    assert (times.step_text, times.gaps()) == (step, [])
+    assert TimeAxis.from_coordinate(np.delete(dates, [6, 7, 11])).gaps() == [(5, 2), (8, 1)]
 
 
 def test_repeated_times_are_named_and_have_no_partners():

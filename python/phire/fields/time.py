@@ -22,6 +22,9 @@ ROUND_UNITS = (86400, 43200, 21600, 10800, 3600, 1800, 900, 600, 300, 60, 1)
 """Seconds of the steps that series have."""
 UNKNOWN = int(np.iinfo(np.int64).min)
 """A time that a file does not state."""
+SHORTEST_MONTH = 28 * 86400
+"""Seconds."""
+
 STANDARD = ("standard", "gregorian", "proleptic_gregorian")
 
 
@@ -168,12 +171,16 @@ class TimeAxis:
     def gaps(self) -> list[tuple[int, int]]:
         """Finds gaps: (index of the field before the gap, number of missing steps).
 
-        A distance that is no multiple of the step counts as the whole steps that fit in it.
+        A distance that is no multiple of the step counts as the whole steps that fit in it. Steps
+        of months, seasons and years differ by days: there the nearest number of steps counts.
         """
         step = self.step
         if step is None:
             return []
         distances = np.diff(self.values)
+        if self.has_calendar and step >= SHORTEST_MONTH:
+            missing = np.rint(distances / step).astype(int) - 1
+            return [(int(i), int(missing[i])) for i in np.flatnonzero(missing > 0)]
         return [
             (int(i), max(int(-(-distances[i] // step)) - 1, 1))
             for i in np.flatnonzero(distances > step)
