@@ -241,7 +241,16 @@ def test_degrees_over_the_sphere_reach_both_poles():
 
 
 @pytest.mark.parametrize(
-    "text", ["degrees:", "degrees:-1", "degrees:1:2", "degrees:1:10,0,20,5", "gaussian", "1,2"]
+    "text",
+    [
+        "degrees:",
+        "degrees:-1",
+        "degrees:1:2",
+        "degrees:1:10,0,20,5",
+        "gaussian",
+        "1,2",
+        "degrees:1e-4",
+    ],
 )
 def test_words_that_are_no_grid_are_refused(text):
     with pytest.raises(InputError, match="--grid"):

@@ -363,6 +363,10 @@ def parse_grid(text: str) -> Grid:
     return getattr(Grid, kind.replace("-", "_"))(int(rows))
 
 
+MOST_POINTS = 1_000_000_000
+"""Of a field: 4 GB."""
+
+
 def target_grid(text: str, source: Grid) -> Grid:
     """Builds the grid to regrid to from words.
 
@@ -373,7 +377,8 @@ def target_grid(text: str, source: Grid) -> Grid:
         source: The grid of the fields.
 
     Raises:
-        InputError: The text has neither form, or ``source`` has no extent in degrees.
+        InputError: The text has neither form, ``source`` has no extent in degrees, or the grid
+            has too many points.
     """
     kind, *parts = str(text).split(":")
     if kind != "degrees":
@@ -396,6 +401,11 @@ def target_grid(text: str, source: Grid) -> Grid:
     rows, columns = (int(np.floor(extent / step + 1e-3)) + 1 for extent in (north - south, width))
     if (columns - 1) * step > 360 - 1e-3 * step:
         columns -= 1
+    if rows * columns > MOST_POINTS:
+        raise InputError(
+            f"--grid {text} has {rows} × {columns} points, more than a field may have "
+            f"({MOST_POINTS:.0e}): give a larger step, or a region."
+        )
     return Grid.from_coordinates(north - step * np.arange(rows), west + step * np.arange(columns))
 
 
