@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +99,7 @@ def test_the_report_compares_all_candidates(folder):
     assert {"bicubic", "learned", "file"} <= set(summary["candidate"])
     report = (folder / "results" / "report.html").read_text()
     assert "bicubic" in report
-    assert "data:image/png;base64," in report
+    assert re.search(r"data:image/(webp|png);base64,", report)
 
 
 def test_a_prediction_read_from_a_file_scores_as_the_run_does(folder):
