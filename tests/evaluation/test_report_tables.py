@@ -124,3 +124,9 @@ def test_series_of_a_mean_have_the_band_of_its_members():
     (band,) = figure.axes[0].collections
     heights = band.get_paths()[0].vertices[:, 1]
     assert (heights.min(), heights.max()) == pytest.approx((1.2, 3.6))
+
+
+def test_a_statistic_without_times_has_no_band_of_members():
+    whole = xr.Dataset({"channel_correlation": (("channel", "other"), np.eye(2))})
+    members = xr.Dataset({"member_rmse_low": ("time", np.ones(3))}, {"time": np.arange(3)})
+    assert with_member_ranges({"e": whole}, {"e": members})["e"].identical(whole)

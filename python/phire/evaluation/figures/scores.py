@@ -179,7 +179,9 @@ def with_member_ranges(
     """
     found = dict(scores)
     for name, dataset in members.items():
-        if name not in scores or not np.array_equal(scores[name]["time"], dataset["time"]):
+        # Not every statistic has a series in time.
+        time = scores[name].get("time") if name in scores else None
+        if time is None or not np.array_equal(time, dataset["time"]):
             continue
         ranges = {
             f"{variable}{end}": dataset[f"member_{variable}{end}"]
