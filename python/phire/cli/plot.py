@@ -119,7 +119,7 @@ def encoder_comparison(results, output, step_hours):
 @_to_file("certainty-map", "results")
 @click.option("--group", default="all", help="all, a season such as JJA, or an hour: '00 UTC'.")
 def certainty_map(results, output, group):
-    """Where a network tells the lag for sure, from a file of rplearn-certainty."""
+    """Map of how certain a network is of the lag, from a file of rplearn-certainty."""
     from phire.evaluation.figures.style import write_figure
     from phire.fields.result_files import read_result
     from phire.rplearn.figures.certainty_map import certainty_figure

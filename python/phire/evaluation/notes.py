@@ -193,7 +193,7 @@ def of_common_points(channels: Sequence[str], truth: State, earlier: bool) -> It
 
 
 def _counts(mask: np.ndarray | None, points: int, channels: int) -> np.ndarray:
-    """Number of values of each channel in a mask (n, C, H, W); all points where there is none."""
+    """Counts the values of each channel in a mask (n, C, H, W); all points without a mask."""
     if mask is None:
         return np.full(channels, float(points))
     return np.count_nonzero(mask, axis=(0, 2, 3)).astype(float)

@@ -180,7 +180,7 @@ def _packaged_ffmpeg() -> str | None:
 
 
 def _upright(frames: Frames) -> tuple[bool, dict[str, xr.DataArray]]:
-    """Whether fields run from south to north, and those of the first frame with coordinates."""
+    """Returns if rows run from south to north, and the first frame's fields with coordinates."""
     grid = frames.grid
     if grid.has_coordinates:
         dimensions = ("latitude", "longitude")
