@@ -174,6 +174,37 @@ def test_regridding_says_that_components_along_the_axes_are_not_turned(
     assert not any("--turn-wind" in line for line in said)
 
 
+@pytest.mark.parametrize("suffix", ["h5", "nc", "zarr"])
+def test_the_axes_of_wind_stay_known_in_what_convert_writes(tmp_path, wind_file, suffix):
+    for names in (("x_wind", "y_wind"), ("eastward_wind", "northward_wind")):
+        exact = wind_file(names)
+        kept = tmp_path / f"{names[0]}.{suffix}"
+        convert(tmp_path / "wind.nc", kept)
+        convert(kept, tmp_path / f"{names[0]}-{suffix}.h5", wind=("u", "v"))
+        with open_store(tmp_path / f"{names[0]}-{suffix}.h5") as store:
+            vorticity = store.read([0])[0, ..., 1]
+        np.testing.assert_allclose(vorticity, exact, rtol=1e-3)
+    convert(tmp_path / f"x_wind.{suffix}", tmp_path / f"turned.{suffix}", turn_wind=("u", "v"))
+    convert(tmp_path / f"turned.{suffix}", tmp_path / f"t-{suffix}.h5", wind=("u", "v"))
+
+
+@pytest.mark.parametrize("suffix", ["h5", "nc", "zarr"])
+def test_wind_regridded_without_turning_is_no_longer_taken(tmp_path, wind_file, suffix):
+    wind_file(("x_wind", "y_wind"))
+    for name in ("wind.nc", f"kept.{suffix}"):
+        if name != "wind.nc":
+            convert(tmp_path / "wind.nc", tmp_path / name)
+        regridded = tmp_path / f"{name}-degrees.{suffix}"
+        regrid(tmp_path / name, regridded, grid="degrees:1")
+        for option in ("wind", "turn_wind"):
+            with pytest.raises(InputError, match="regridded from: turn them before"):
+                convert(regridded, tmp_path / "never.h5", **{option: ("u", "v")})
+    turned = tmp_path / f"turned.{suffix}"
+    convert(tmp_path / "wind.nc", turned, grid="degrees:1", turn_wind=("u", "v"))
+    convert(turned, tmp_path / "vorticity.h5", wind=("u", "v"))
+    assert not (tmp_path / "never.h5").exists()
+
+
 def test_components_of_no_stated_direction_are_refused(tmp_path, wind_file):
     for names in ((), ("x_wind", "northward_wind")):
         wind_file(names)

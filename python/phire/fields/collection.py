@@ -14,7 +14,7 @@ from phire.fields import units
 from phire.fields.grid import Grid
 from phire.fields.longitudes import TurnedSource, shared_columns
 from phire.fields.selection import read_window
-from phire.fields.source import Source, Times, close, indices
+from phire.fields.source import Source, Times, close, indices, wind_directions
 from phire.fields.time import UNKNOWN, TimeAxis
 
 OPEN_FILES = 8
@@ -57,7 +57,7 @@ class Part:
         chunk, standard = getattr(source, "time_chunk", 1), getattr(source, "standard_names", ())
         starts = getattr(source, "interval_starts", None)
         flags = (getattr(source, n, False) for n in ("has_levels", "has_members", "spectral"))
-        directions = getattr(source, "wind_directions", ())
+        directions = wind_directions(source)
         return cls(name, opener, *facts, chunk, standard, starts, *flags, directions)
 
 

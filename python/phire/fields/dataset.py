@@ -20,7 +20,7 @@ from phire.fields.horizontal_coordinates import (
     with_horizontal_coordinates,
 )
 from phire.fields.orientation import Orientation
-from phire.fields.source import Times, indices
+from phire.fields.source import WIND_DIRECTION, Times, indices
 from phire.fields.time import UNKNOWN
 from phire.fields.time_coordinate import (
     interval_starts_of,
@@ -133,8 +133,11 @@ class DatasetSource:
 
     @property
     def wind_directions(self) -> tuple[str, ...]:
-        """``grid`` or ``east`` for each channel, as its standard name says of wind; else empty."""
-        return tuple(WIND_DIRECTIONS.get(name, "") for name in self.standard_names)
+        """See :func:`phire.fields.source.wind_directions`; by attribute or standard name."""
+        return tuple(
+            str(array.attrs.get(WIND_DIRECTION) or WIND_DIRECTIONS.get(name, ""))
+            for array, name in zip(self._arrays, self.standard_names)
+        )
 
     @property
     def interval_starts(self) -> np.ndarray:

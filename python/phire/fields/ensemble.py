@@ -12,7 +12,7 @@ from phire.errors import InputError, naming_arguments
 from phire.fields.dataset import DatasetSource
 from phire.fields.further_dimensions import MEMBERS
 from phire.fields.opening import NETCDF, ZARR, format_of, open_dataset, open_source
-from phire.fields.source import Source, Times
+from phire.fields.source import Source, Times, wind_directions
 
 CLIMATOLOGICAL = ("month", "dayofyear")
 """Dimensions of climatologies as ``groupby("time.month").mean()`` leaves them."""
@@ -48,6 +48,7 @@ class EnsembleSource:
         self.members = len(sources)
         self.channels, self.units = first.channels, first.units
         self.grid, self.time = first.grid, first.time
+        self.wind_directions = wind_directions(first)
 
     def read_members(self, times: Times) -> np.ndarray:
         """Reads fields of all members: (n, M, H, W, C) float32."""

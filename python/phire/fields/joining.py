@@ -159,6 +159,7 @@ def _write(stores: list[FieldStore], time: TimeAxis, output: Path, options: dict
         infinite = [store.infinite for store in stores]
         if None not in infinite:
             data.attrs[INFINITE] = sum(infinite)
-        describe_data(file, stores[0].channels, stores[0].units, stores[0].grid)
+        first = stores[0]
+        describe_data(file, first.channels, first.units, first.grid, first.wind_directions)
         file.attrs[RECORD] = json.dumps(files.provenance(options))
         attach_time(file, time)

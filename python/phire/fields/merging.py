@@ -10,7 +10,7 @@ from phire.errors import InputError
 from phire.fields.collection import CollectedSource, Part
 from phire.fields.longitudes import TurnedSource, shared_columns
 from phire.fields.selection import ChannelSelection
-from phire.fields.source import Source, Times, close, indices
+from phire.fields.source import Source, Times, close, indices, wind_directions
 from phire.fields.time import TimeAxis
 
 
@@ -91,6 +91,7 @@ class MergedSource:
         self.grid = first.grid
         self.channels = tuple(channel for source in sources for channel in source.channels)
         self.units = tuple(unit for source in sources for unit in source.units)
+        self.wind_directions = tuple(d for source in sources for d in wind_directions(source))
         self.time, self._times = _common_times(sources, names)
         self.time_chunk = max(getattr(source, "time_chunk", 1) for source in sources)
 

@@ -22,6 +22,7 @@ from phire.fields.cell_methods import BOUNDS, VERTICES, TimeCells
 from phire.fields.cluster import results_in_order
 from phire.fields.guarded_file import GuardedHDF5
 from phire.fields.source import (
+    WIND_DIRECTION,
     Source,
     Times,
     TimeSelection,
@@ -32,6 +33,7 @@ from phire.fields.source import (
     member_coordinate,
     member_count,
     read_members,
+    wind_directions,
 )
 from phire.fields.store import RECORD, FieldStore, StoreWriter
 
@@ -211,6 +213,7 @@ def _writer(
             attributes=attributes,
             static=static,
             cells=cells,
+            wind_directions=wind_directions(source),
         ) as writer:
             yield lambda fields, start: writer.append(fields[0])
     elif kind == "nc":
@@ -296,6 +299,9 @@ def _netcdf(
 def _channel_attributes(source: Source, cells: TimeCells | None) -> list[dict[str, str]]:
     """CF attributes of the variables of the channels."""
     described = [field_attributes(source.grid, unit) for unit in source.units]
+    for attributes, direction in zip(described, wind_directions(source)):
+        if direction:
+            attributes[WIND_DIRECTION] = direction
     for attributes, method in zip(described, () if cells is None else cells.methods):
         attributes["cell_methods"] = method
     return described

@@ -10,12 +10,21 @@ import numpy as np
 from phire import progress
 from phire.errors import InputError, naming_arguments
 from phire.fields.conservative_maps import conservative_map, parts_map
+from phire.fields.curvilinear import CurvilinearGrid
 from phire.fields.grid import Grid
 from phire.fields.interpolation import interpolation_map, scattered_map, within_grid
 from phire.fields.linear_maps import MatrixMap, SeparableMap
 from phire.fields.output import blocks
 from phire.fields.regridding_weights import kept_weights
-from phire.fields.source import Source, Times, close, indices, member_count, read_members
+from phire.fields.source import (
+    Source,
+    Times,
+    close,
+    indices,
+    member_count,
+    read_members,
+    wind_directions,
+)
 
 METHODS = ("conservative", "bilinear", "nearest", "bicubic")
 
@@ -172,6 +181,12 @@ class RegriddedSource:
         self.units = source.units
         self.time = source.time
         self.members = member_count(source)
+        # On latitudes and longitudes the axes are east and north.
+        turned = not isinstance(source.grid, CurvilinearGrid)
+        axes = "east" if turned else "grid" if target.equals(source.grid) else "unturned"
+        self.wind_directions = tuple(
+            axes if direction == "grid" else direction for direction in wind_directions(source)
+        )
 
     @property
     def time_chunk(self) -> int:

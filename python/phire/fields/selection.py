@@ -10,7 +10,7 @@ from phire.errors import InputError, naming_arguments
 from phire.fields import units
 from phire.fields.curvilinear import CurvilinearGrid
 from phire.fields.grid import EARTH_RADIUS, Grid
-from phire.fields.source import Source, Times, close, indices
+from phire.fields.source import Source, Times, close, indices, wind_directions
 
 DERIVED = ("divergence", "vorticity")
 """The channels that wind is turned into, in AtmoDist's order."""
@@ -63,8 +63,8 @@ class ChannelSelection:
     @property
     def wind_directions(self) -> tuple[str, ...]:
         """See :attr:`phire.fields.dataset.DatasetSource.wind_directions`."""
-        stated = getattr(self.source, "wind_directions", ())
-        return tuple(stated[place] for place in self._places) if stated else ()
+        stated = wind_directions(self.source)
+        return tuple(stated[place] for place in self._places)
 
     def read(self, times: Times) -> np.ndarray:
         """Reads fields; see :class:`phire.fields.source.Source`."""
@@ -210,6 +210,7 @@ class WindSource:
             self._direction = _wind_direction(source, wind)
         else:
             source.grid.require_coordinates("the vorticity of wind (--wind)")
+            _refuse_unturned(source, wind, "--wind")
         self.source = ChannelSelection(source, (*wind, *kept))
         self.channels = (*DERIVED, *kept)
         self.units = ("s**-1", "s**-1", *self.source.units[2:])
@@ -293,7 +294,7 @@ class EastwardWind:
         self.interval_starts = getattr(source, "interval_starts", None)
         self.wind_directions = tuple(
             "east" if channel in wind else direction
-            for channel, direction in zip(source.channels, source.wind_directions)
+            for channel, direction in zip(source.channels, wind_directions(source))
         )
         metric = SurfaceMetric.of(source.grid)
         (x, _), (east, _) = metric.axes("grid"), metric.axes("east")
@@ -324,7 +325,7 @@ def unturned_note(source: Source, name: str) -> str | None:
     Returns:
         The sentence without its full stop; None where no channel is known to be such a component.
     """
-    directions = getattr(source, "wind_directions", ())
+    directions = wind_directions(source)
     along = [channel for channel, d in zip(source.channels, directions) if d == "grid"]
     if not along or not isinstance(source.grid, CurvilinearGrid):
         return None
@@ -340,7 +341,8 @@ def _wind_direction(source: Source, wind: tuple[str, str], option: str = "--wind
     Raises:
         InputError: The source does not say, or says different things of both.
     """
-    stated = dict(zip(source.channels, getattr(source, "wind_directions", ())))
+    _refuse_unturned(source, wind, option)
+    stated = dict(zip(source.channels, wind_directions(source)))
     found = {stated.get(name, "") for name in wind}
     if len(found) == 1 and found != {""}:
         return found.pop()
@@ -350,6 +352,17 @@ def _wind_direction(source: Source, wind: tuple[str, str], option: str = "--wind
         "standard_name x_wind and y_wind, or eastward_wind and northward_wind (of GRIB, the flag "
         "uvRelativeToGrid)."
     )
+
+
+def _refuse_unturned(source: Source, wind: tuple[str, str], option: str) -> None:
+    """Raises an InputError for components along the axes of a grid that was left by regridding."""
+    stated = dict(zip(source.channels, wind_directions(source)))
+    if "unturned" in {stated.get(name, "") for name in wind}:
+        raise InputError(
+            f"{option} {','.join(wind)}: the components are along the axes of the grid that the "
+            "fields were regridded from: turn them before by `phire convert --turn-wind "
+            f"{','.join(wind)}`."
+        )
 
 
 def read_window(source: Source, times: Times, rows: slice, columns: slice) -> np.ndarray:

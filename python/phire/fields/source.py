@@ -168,6 +168,26 @@ class TimeSelection:
         return read_members(self.source, self.times[indices(times, len(self.times))])
 
 
+WIND_DIRECTION = "wind_axes"
+"""Attribute of a variable, and of a store's channels, that keeps :func:`wind_directions`."""
+
+
+def wind_directions(source: Source) -> tuple[str, ...]:
+    """Returns the axes that each channel is a component of wind along.
+
+    ``grid`` stands for the axes of the source's own grid, ``east`` for east and north, ``unturned``
+    for the axes of the grid that the fields were regridded from; empty where it is not known or no
+    wind. A source that only chooses, converts or aggregates another one's fields has its axes.
+    """
+    stated = getattr(source, "wind_directions", ())
+    if stated:
+        return tuple(stated)
+    inner = getattr(source, "source", None)
+    if inner is not None and inner.channels == source.channels:
+        return wind_directions(inner)
+    return ("",) * len(source.channels)
+
+
 def to_dataset(source: Source, times: Times = slice(None)) -> xr.Dataset:
     """Reads a source into an xarray dataset, one variable (time, latitude, longitude) a channel.
 

@@ -26,6 +26,7 @@ from phire.fields.grid import Grid
 from phire.fields.guarded_file import GuardedHDF5
 from phire.fields.source import (
     MAPPING,
+    WIND_DIRECTION,
     Source,
     Times,
     field_attributes,
@@ -88,6 +89,8 @@ class FieldStore:
             stated = ["s**-1" if c in ("divergence", "vorticity") else "" for c in bare]
         self._read_as = [units.in_kelvin(_text(unit)) for unit in stated]
         self.units = tuple(rule.units for rule in self._read_as)
+        directions = data.attrs.get(WIND_DIRECTION, ())
+        self.wind_directions = tuple(_text(direction) for direction in directions)
 
     def _open(self) -> None:
         path = self.path
@@ -307,6 +310,7 @@ class StoreWriter:
         attributes: Further attributes of the file.
         static: Static maps, a source of one field on the same grid.
         cells: Periods and statistics of aggregated fields.
+        wind_directions: See :func:`phire.fields.source.wind_directions`.
     """
 
     def __init__(
@@ -322,6 +326,7 @@ class StoreWriter:
         attributes: Mapping[str, Any] | None = None,
         static: Source | None = None,
         cells: TimeCells | None = None,
+        wind_directions: Sequence[str] = (),
     ) -> None:
         self._time = time
         self._cells = cells
@@ -341,7 +346,7 @@ class StoreWriter:
             fillvalue=np.nan,
             **BLOSC,
         )
-        describe_data(self._file, channels, units, grid)
+        describe_data(self._file, channels, units, grid, wind_directions)
         if record is not None:
             self._file.attrs[RECORD] = json.dumps(record)
             if {"created", "command"} <= record.keys():
@@ -393,9 +398,14 @@ class StoreWriter:
 
 
 def describe_data(
-    file: h5py.File, channels: Sequence[str], units: Sequence[str], grid: Grid
-) -> None:
-    """Writes the names, units and coordinates of ``/data``, all but its times."""
+    file: h5py.File, channels: Sequence[str], units: Sequence[str], grid: Grid,
+    wind_directions: Sequence[str] = (),
+) -> None:  # fmt: skip
+    """Writes the names, units, axes of wind and coordinates of ``/data``, all but its times."""
+    if any(wind_directions):
+        file[DATASET].attrs[WIND_DIRECTION] = np.array(
+            list(wind_directions), dtype=h5py.string_dtype()
+        )
     file[DATASET].attrs["channel_units"] = np.array(list(units), dtype=h5py.string_dtype())
     for name, texts in (("channel", channels), ("channel_units", units)):
         file[name] = np.array([str(text) for text in texts], dtype=h5py.string_dtype())
