@@ -17,6 +17,7 @@ from phire.cli.phire import main
 from phire.errors import InputError
 from phire.fields import climatology, open_store, standardize, write_source
 from phire.fields.climatologies import (
+    STATISTICS_OF,
     Climatology,
     StandardizedSource,
     fit_climatology,
@@ -116,7 +117,7 @@ def test_the_season_of_mean_and_spread_is_found_and_does_not_jump():
 
 @settings(max_examples=20, deadline=None)
 @given(
-    of=st.sampled_from(["domain", "point"]),
+    of=st.sampled_from(STATISTICS_OF),
     harmonics=st.integers(0, 3),
     calendar=st.sampled_from(["360_day", "noleap", "standard"]),
     seed=st.integers(0, 99),

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from phire.errors import InputError
 from phire.fields.grid import Grid
-from phire.fields.normalization import ALPHA, KINDS, Normalization
+from phire.fields.normalization import ALPHA, Normalization
 from phire.fields.normalization_fit import fit_normalization
+from phire.fields.normalization_kinds import KINDS
 from phire.fields.source import ArraySource
 from phire.fields.store import StoreWriter, open_store
 from phire.fields.time import TimeAxis

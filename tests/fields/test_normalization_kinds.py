@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from phire.errors import InputError
 from phire.fields.grid import Grid
-from phire.fields.normalization import ALPHA, Normalization, joined, parse_kinds
+from phire.fields.normalization import ALPHA, Normalization, joined
 from phire.fields.normalization_fit import fit_normalization
+from phire.fields.normalization_kinds import parse_kinds
 from phire.fields.source import ArraySource
 
 KINDS = ("z", "log:0.1", "minmax", "sqrt", "log1p", "none")
@@ -63,6 +64,40 @@ def test_each_channel_is_fitted_and_normalised_by_its_formula(chunk):
     np.testing.assert_allclose(found.mean, np.nanmean(fields, (0, 1, 2), np.float64), rtol=1e-9)
 
 
+@pytest.mark.parametrize("chunk", [None, 5])
+def test_chains_follow_their_curves_by_another_scaling_and_a_factor(chunk):
+    fields = weather()
+    fields[2, 1:3, :, :] = np.nan
+    kinds = ("z+scale:0.2", "log:0.1+minmax", "sqrt+none+scale:2", "sqrt+z", "log1p+minmax",
+             "none+scale:0.5")  # fmt: skip
+    found = fitted(fields, kinds=kinds, chunk=chunk)
+    assert found.kinds[3] == "sqrt"
+    result = found.apply(fields.astype(np.float64))
+    t, rain, humidity, snow, wind, mask = np.moveaxis(fields.astype(np.float64), -1, 0)
+
+    def score(x):
+        return (x - np.nanmean(x)) / np.nanstd(x)
+
+    def spread(x):
+        return 2 * (x - np.nanmin(x)) / (np.nanmax(x) - np.nanmin(x)) - 1
+
+    bent = np.sign(score(wind)) * np.log1p(ALPHA * np.abs(score(wind)))
+    wanted = np.stack(
+        [0.2 * score(t), spread(np.log(rain + 0.1)), 2 * np.sqrt(humidity), score(np.sqrt(snow)),
+         spread(bent), mask / 2], axis=-1
+    )  # fmt: skip
+    np.testing.assert_allclose(result, wanted, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(found.invert(result), fields, rtol=1e-6, atol=1e-6)
+    assert np.nanmin(result[..., 4]) == pytest.approx(-1)
+    assert np.nanmax(result[..., 1]) == pytest.approx(1)
+
+
+def test_only_curves_bend():
+    fields = weather()
+    assert fitted(fields, kinds=("z+scale:0.2",) * 5 + ("minmax",)).is_linear
+    assert not fitted(fields, kinds=("z",) * 5 + ("sqrt+none",)).is_linear
+
+
 def test_a_kind_among_others_equals_the_kind_alone():
     fields = weather()
     alone = fitted(fields, kinds="log1p")
@@ -81,9 +116,19 @@ def test_tensors_and_arrays_agree():
     np.testing.assert_allclose(back, fields, rtol=1e-4, atol=1e-4)
 
 
-@settings(max_examples=80)
+chains = st.builds(
+    "{}{}".format,
+    st.sampled_from(
+        [f"{curve}+{scaling}" for curve in ("log1p", "log:0.1", "sqrt")
+         for scaling in ("z", "minmax", "none")] + ["z", "minmax", "none"]
+    ),
+    st.one_of(st.just(""), st.floats(0.01, 100).map("+scale:{}".format)),
+)  # fmt: skip
+
+
+@settings(max_examples=150)
 @given(
-    kind=st.sampled_from([*KINDS, "log:1e-3"]),
+    kind=st.one_of(st.sampled_from([*KINDS, "log:1e-3"]), chains),
     moments=st.tuples(*[st.floats(-50, 50), st.floats(0.1, 50)] * 3),
     values=st.lists(st.floats(0, 1e4), min_size=1, max_size=10),
 )
@@ -128,6 +173,8 @@ def test_rain_below_zero_counts_as_none():
         ("z,b=log:0.1", ("z", "log:0.1")),
         ("b=minmax", ("log1p", "minmax")),
         ("none, a=sqrt", ("sqrt", "none")),
+        ("z+scale:0.2,b=log1p+minmax", ("z+scale:0.2", "log1p+minmax")),
+        ("log:1e+2+none+scale:1e-1,b=sqrt+z", ("log:1e+2+none+scale:1e-1", "sqrt")),
     ],
 )
 def test_kinds_by_name(text, kinds):
@@ -139,6 +186,10 @@ def test_kinds_by_name(text, kinds):
     [
         ("median", "'median' is unknown: it must be log1p, z, minmax, log:EPS, sqrt or none"),
         ("log:0", "'log:0' is unknown"),
+        ("z+minmax", "a chain CURVE.SCALING"),
+        ("sqrt+log1p", "'sqrt.log1p' is unknown"),
+        ("z+scale:0", "'z.scale:0' is unknown"),
+        ("sqrt+minmax+z", "'sqrt.minmax.z' is unknown"),
         ("log:x", "'log:x' is unknown"),
         ("z,c=sqrt", "'c=sqrt' names no channel; these are a, b"),
         ("z,sqrt", "'sqrt' names no channel"),
@@ -153,5 +204,10 @@ def test_statistics_under_other_kinds():
     found = fitted(weather())
     kinds = ("none", "z", "minmax", "none", "z", "none")
     assert found.with_kinds(kinds).kinds == kinds
+    assert found.with_kinds(("z+scale:0.2", "log:0.1+scale:2", *KINDS[2:])).kinds[1] == (
+        "log:0.1+scale:2"
+    )
+    with pytest.raises(InputError, match=r"log:0.1 of rain, which cannot become log:0.1.minmax"):
+        found.with_kinds(("z", "log:0.1+minmax", *KINDS[2:]))
     with pytest.raises(InputError, match="normalization z of t, which cannot become sqrt"):
         found.with_kinds(("sqrt", *KINDS[1:]))

@@ -15,10 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phire.errors import InputError
-from phire.fields.climatologies import Climatology, fit_climatology, harmonic_basis
+from phire.fields.climatologies import STATISTICS_OF, fit_climatology, harmonic_basis
 from phire.fields.coarsening import CoarsenedSource, coarsen_grid
 from phire.fields.grid import Grid
 from phire.fields.normalization import Normalization
+from phire.fields.normalization_fit import fit_normalization
+from phire.fields.normalization_kinds import parse_kinds
 from phire.fields.opening import open_source
 from phire.fields.source import ArraySource, to_dataset
 from phire.fields.time import TimeAxis
@@ -177,7 +179,7 @@ def test_patches_around_the_globe_meet_their_own_columns(tmp_path, sphere):
 
 
 @settings(deadline=None, max_examples=20)
-@given(st.integers(0, 3), st.sampled_from(["domain", "point"]), st.integers(0, 2**31))
+@given(st.integers(0, 3), st.sampled_from(STATISTICS_OF), st.integers(0, 2**31))
 def test_anomalies_are_inverted(harmonics, of, seed):
     random = np.random.default_rng(seed)
     values = random.normal(3, 2, (120, 3, 4, 2)).astype("f4")
@@ -275,7 +277,7 @@ def test_records_whose_statistics_were_exchanged_are_refused(records, high, tmp_
 @pytest.mark.parametrize(
     "options, said",
     [
-        ({"statistics_of": "month"}, "'month' must be one of domain, point"),
+        ({"statistics_of": "month"}, "'month' must be one of domain, point, mean-of-points"),
         ({"statistics_of": "point,x=domain"}, "'x=domain' names no channel; these are t, rain"),
         ({"seasonal": "9"}, "'9' must be a number of harmonics from 0 to 6"),
         ({"seasonal": -1}, "'-1' must be a number"),
@@ -324,35 +326,69 @@ def test_deepr_scales_by_month_what_harmonics_scale_by_the_day():
     assert biased[1] < biased[0]
 
 
-def test_deepr_scales_a_domain_by_the_mean_deviation_of_its_points():
+def test_deepr_scales_a_domain_by_the_mean_deviation_of_its_points(high, tmp_path):
     """DeepR's domain-wise scaler: the spatial means of the points' means and deviations."""
-    values = seasonal(FINE)[..., :1].astype("f8")
-    mean, std = values.mean(0).mean(), values.std(0).mean()
-    part = Climatology(
-        ("t",), ("K",), "domain", 0, np.full((1, 1, 1, 1), mean), np.full((1, 1, 1, 1), std**2),
-        np.full((1, 1, 1), std**2),
-    )  # fmt: skip
-    made = Anomalies(("t",), (part,)).apply(values, DAYS)
-    np.testing.assert_allclose(made, (values - mean) / std, rtol=1e-5, atol=1e-5)
+    path = tmp_path / "deepr"
+    options = OPTIONS | {"normalization": "z", "statistics_of": "mean-of-points", "seasonal": 0}
+    write_downscaling_records(high, path, whole_fields=True, **options | {"patch": None})
+    (batch,) = open_records(path).dataset(len(DAYS)).as_numpy_iterator()
+    values = seasonal(FINE).astype("f8")
+    mean, std = values.mean(0).mean((0, 1)), values.std(0).mean((0, 1))
+    assert (std < 0.999 * values.std((0, 1, 2))).all()  # its spread over the points is left out
+    wanted = ((values - mean) / std)[times_of(path)]
+    np.testing.assert_allclose(batch["high"], wanted, rtol=1e-4, atol=1e-4)
+    schema = open_records(path).schema
+    stated = json.loads((path / "records.json").read_text())["schema"]["arrays"]["high"]
+    (part,) = stated["climatologies"]
+    z_mean, z_std = (np.array(getattr(schema.normalization, n)) for n in ("mean", "std"))
+    np.testing.assert_allclose(z_mean + z_std * np.array(part["mean"])[:, 0], mean, rtol=1e-6)
+    np.testing.assert_allclose(z_std * np.sqrt(part["plain_variance"]), std, rtol=1e-5)
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.2])
+def test_means_of_points_follow_the_season_of_the_points(missing):
+    values = seasonal(FINE)
+    values[np.random.default_rng(1).random(values.shape) < missing] = np.nan
+    values[:, 3, 4] = np.nan
+    source = ArraySource(values, channels=["t", "rain"], units=["K", "mm"], grid=FINE, time=DAYS)
+    points = fit_climatology(source, statistics_of="point", harmonics=2)
+    found = fit_climatology(source, statistics_of="mean-of-points", harmonics=2)
+    present = np.ones(FINE.shape, bool)
+    present[3, 4] = False
+    for moment, of_points in zip(found.moments(DAYS), points.moments(DAYS)):
+        assert moment.shape == (len(DAYS), 1, 1, 2)
+        wanted = of_points[:, present].mean(1)
+        # The mean deviation is no sum of harmonics: what the fit to it leaves is small.
+        np.testing.assert_allclose(moment[:, 0, 0], wanted, rtol=0.03)
 
 
 def test_the_transforms_of_the_diffusion_project():
-    """Its scalers of one number a variable: by 5 deviations, log10(1 + x)/2, √x/15, [−2, 0]."""
-    x = np.random.default_rng(0).gamma(2, 3, (50, 4))
-    mean, std, low, high = x.mean(), x.std(), x.min(), x.max()
-    half = (high - low) / 2
-    names = ("z", "no_mean", "log", "root", "range")
-    made = Normalization(
-        "z,z,log:1,sqrt,minmax", names,
-        mean=(mean, 0, mean, mean, mean), std=(5 * std, 5 * std, std, std, std),
-        log_mean=(0,) * 5, log_std=(1, 1, 2 * np.log(10), 15, 1),
-        minimum=(0, 0, 0, 0, high - half), maximum=(1, 1, 1, 1, high + half),
-    )  # fmt: skip
-    values = np.repeat(x[..., None], 5, axis=-1)
+    """Its scalers: by 5 deviations, log10(1 + x)/2, √x/15 by name; the others by statistics."""
+    x = np.random.default_rng(0).gamma(2, 3, (50, 8, 9, 3)).astype("f4")
+    source = ArraySource(x, channels=["t", "pr", "q"], grid=Grid.pixels(8, 9))
+    kinds = parse_kinds(
+        f"z+scale:0.2,pr=log:1+none+scale:{1 / (2 * np.log(10))!r},q=sqrt+none+scale:{1 / 15!r}",
+        source.channels,
+    )
+    made = fit_normalization(source, kind=kinds)
+    t, pr, q = np.moveaxis(x.astype("f8"), -1, 0)
     wanted = np.stack(
-        [(x - mean) / (5 * std), x / (5 * std), np.log10(1 + x) / 2, np.sqrt(x) / 15,
-         2 * ((x - low) / (high - low) - 1)], axis=-1
+        [(t - t.mean()) / (5 * t.std()), np.log10(1 + pr) / 2, np.sqrt(q) / 15], axis=-1
+    )
+    np.testing.assert_allclose(made.apply(x.astype("f8")), wanted, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(made.invert(wanted), x, rtol=1e-5)
+
+
+def test_statistics_of_a_file_hold_offsets_of_the_diffusion_project():
+    """Its x/(5·std) without a mean, and its range of −2 … 0."""
+    x = np.random.default_rng(0).gamma(2, 3, 50)
+    std, low, high = x.std(), x.min(), x.max()
+    made = Normalization(
+        "z+scale:0.2,minmax", ("no_mean", "range"), mean=(0, 0), std=(std, std),
+        minimum=(0, (high + low) / 2), maximum=(1, (3 * high - low) / 2),
     )  # fmt: skip
+    made = Normalization.from_dict(json.loads(json.dumps(made.to_dict())))
+    wanted = np.stack([x / (5 * std), 2 * ((x - low) / (high - low) - 1)], axis=-1)
+    values = np.repeat(x[:, None], 2, axis=-1)
     np.testing.assert_allclose(made.apply(values), wanted, rtol=1e-12, atol=1e-12)
-    again = Normalization.from_dict(json.loads(json.dumps(made.to_dict())))
-    np.testing.assert_allclose(again.invert(wanted), values, rtol=1e-10)
+    np.testing.assert_allclose(made.invert(wanted), values, rtol=1e-10)

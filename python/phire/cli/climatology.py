@@ -13,9 +13,10 @@ from phire.cli.shared_options import time_option, variables_option
 @click.argument("output", type=click.Path())
 @click.option(
     "--statistics-of",
-    type=click.Choice(["domain", "point"]),
+    type=click.Choice(["domain", "point", "mean-of-points"]),
     default="domain",
-    help="One value for all points, or one for each.",
+    help="Statistics of all values together, of each point, or the means over the points of "
+    "theirs.",
 )
 @click.option(
     "--seasonal",

@@ -57,9 +57,9 @@ FILE = "FILE[:NAMES]"
     help="Regridding method of coarse input that does not lie on the blocks.",
 )  # fmt: skip
 @click.option(
-    "--statistics-of", metavar="domain|point[,NAME=…]",
-    help="Whether means and standard deviations are of the domain or of each point; others by "
-    "name, such as point,pr=domain.  [default: domain]",
+    "--statistics-of", metavar="domain|point|mean-of-points[,NAME=…]",
+    help="Means and standard deviations of all values of the domain, of each point, or the means "
+    "over the points of theirs; others by name, such as point,pr=domain.  [default: domain]",
 )  # fmt: skip
 @click.option(
     "--seasonal", metavar="N[,NAME=N]",

@@ -130,8 +130,8 @@ def sampling_options(masks: bool = False) -> Decorator:
         click.option(
             "--normalization",
             metavar="KIND,NAME=KIND...",
-            help="Of log1p, z, minmax, log:EPS, sqrt, none, for all and for channels by name.  "
-            "[default: that of --statistics, else log1p]",
+            help="Of log1p, z, minmax, log:EPS, sqrt, none, for all and for channels by name; "
+            "chains such as sqrt+minmax, z+scale:0.2.  [default: that of --statistics, else log1p]",
         ),
         click.option(
             "--statistics",

@@ -25,13 +25,18 @@ from phire.fields.output import already_made, blocks, write_source
 from phire.fields.source import Source, Times, close, indices, member_count, read_members
 from phire.fields.time import TimeAxis
 
-STATISTICS_OF = ("domain", "point")
+STATISTICS_OF = ("domain", "point", "mean-of-points")
+"""Statistics of all values of the domain; of each point; or the spatial means of the points' means
+and standard deviations, so that the latter leave out differences from place to place."""
 
 LEAST_VARIANCE = 1 / 16
 """Least share of the plain variance that a season has: its harmonics may fall below 0."""
 
 LEAST_VALUES = 10
 """Least number of values a coefficient of a point, where the fields are not themselves few."""
+
+PHASES = 360
+"""Phases of the year at which standard deviations of points are averaged."""
 
 LEAST_SHARE = 0.1
 """Least eigenvalue of a point's normal matrix, in that of a point without missing values: less
@@ -54,13 +59,13 @@ class Climatology:
     Attributes:
         channels: Names of the channels.
         units: Their units.
-        statistics_of: ``domain`` (one value for all points) or ``point``.
+        statistics_of: ``domain``, ``point`` or ``mean-of-points``, see :data:`STATISTICS_OF`.
         harmonics: Number of harmonics; 0 where the season does not matter.
-        mean: (C, 1 + 2·harmonics, h, w) coefficients; h and w are 1 of a domain.
+        mean: (C, 1 + 2·harmonics, h, w) coefficients; h and w are 1 but of points.
         variance: The same of the squared deviations from the mean.
         plain_variance: (C, h, w) mean of the squared deviations, whatever the season.
         months: Months of the year that the fields were of; empty without harmonics.
-        grid: The grid of the points; None of a domain.
+        grid: The grid of the points; None where the statistics are not of each point.
     """
 
     channels: tuple[str, ...]
@@ -137,13 +142,16 @@ class Climatology:
         return dataclasses.replace(self, grid=grid, **arrays)
 
     def summary(self) -> dict[str, Any]:
-        """Returns the JSON form without the arrays, which a hash stands for."""
+        """Returns the JSON form: coefficients of the domain; of arrays of points a hash."""
         digest = hashlib.sha256()
         for name in ARRAYS:
             digest.update(np.ascontiguousarray(getattr(self, name), "<f8"))
+        coefficients = {
+            name: getattr(self, name)[..., 0, 0].tolist() for name in ARRAYS if self.grid is None
+        }
         return {
             "channels": list(self.channels), "statistics_of": self.statistics_of,
-            "harmonics": self.harmonics, "months": list(self.months),
+            "harmonics": self.harmonics, "months": list(self.months), **coefficients,
             "fingerprint": digest.hexdigest()[:16],
         }  # fmt: skip
 
@@ -206,6 +214,13 @@ class Climatology:
             raise InputError(f"{path} is no climatology of `phire climatology`.") from None
 
 
+def described_statistics(statistics_of: str) -> str:
+    """Returns a member of :data:`STATISTICS_OF` in words."""
+    return (
+        "means over the points" if statistics_of == "mean-of-points" else f"of each {statistics_of}"
+    )
+
+
 def harmonic_basis(time: TimeAxis, harmonics: int) -> np.ndarray:
     """(n, 1 + 2·harmonics) one, and cosine and sine of multiples of the phase of the year."""
     columns = [np.ones(len(time))]
@@ -232,7 +247,7 @@ def fit_climatology(
 
     Args:
         source: The training data.
-        statistics_of: ``domain`` or ``point``.
+        statistics_of: ``domain``, ``point`` or ``mean-of-points``, see :data:`STATISTICS_OF`.
         harmonics: Number of harmonics of the year; 0 for one value over the year.
         times: The fields to use; all if not given.
 
@@ -258,10 +273,12 @@ def fit_climatology(
             raise InputError(f"channel {channel} holds nothing but missing values: leave it out.")
         if not (plain[c] > 0).any():
             raise InputError(f"channel {channel} is constant: it cannot be standardised.")
+    few = _too_few(weights, basis)
+    if statistics_of == "mean-of-points":
+        mean, variance, plain = _mean_of_points(mean, variance, plain, few)
     # A constant point has deviations of 0, which a standard deviation of 1 leaves as they are.
     constant = plain <= ROUNDING * mean[:, 0] ** 2
     variance[:, 0][constant] = plain[constant] = 1
-    few = _too_few(weights, basis)
     if statistics_of == "point" and few.any():
         whole = fit_climatology(source, harmonics=harmonics, times=chosen)
         for own, common in ((mean, whole.mean), (variance, whole.variance)):
@@ -276,6 +293,38 @@ def fit_climatology(
         plain, tuple(sorted(set(time.months().tolist()))) if harmonics else (),
         source.grid if statistics_of == "point" else None,
     )  # fmt: skip
+
+
+def _mean_of_points(
+    mean: np.ndarray, variance: np.ndarray, plain: np.ndarray, few: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Averages means and standard deviations of points; one value of each for the domain.
+
+    Harmonics of the variance follow, by least squares over the year, the square of the mean
+    standard deviation, which is not itself a sum of harmonics.
+
+    Args:
+        mean: (C, M, h, w) coefficients.
+        variance: The same of the squared deviations.
+        plain: (C, h, w) mean of the squared deviations.
+        few: (C, h, w) mask of points that do not count, unless there are no others.
+    """
+    count, terms = mean.shape[:2]
+    phase = 2 * np.pi * np.arange(PHASES) / PHASES
+    harmonics = np.arange(1, terms // 2 + 1)[:, None] * phase
+    waves = np.stack([np.cos(harmonics), np.sin(harmonics)], axis=1).reshape(-1, PHASES)
+    basis = np.concatenate([np.ones((1, PHASES)), waves])
+    averaged = np.empty((count, terms)), np.empty((count, terms)), np.empty(count)
+    for c in range(count):
+        known = np.isfinite(plain[c])
+        used = known & ~few[c] if (known & ~few[c]).any() else known
+        least = LEAST_VARIANCE * plain[c][used]
+        squares = np.maximum(np.einsum("mp,mk->pk", variance[c][:, used], basis), least[:, None])
+        deviation = np.sqrt(squares).mean(0)
+        averaged[0][c] = mean[c][:, used].mean(-1)
+        averaged[1][c] = np.linalg.lstsq(basis.T, deviation**2, rcond=None)[0]
+        averaged[2][c] = np.sqrt(plain[c][used]).mean() ** 2
+    return tuple(values[..., None, None] for values in averaged)
 
 
 def _too_few(weights: np.ndarray, basis: np.ndarray) -> np.ndarray:
@@ -302,7 +351,7 @@ def _regression(
     (C, M, M, h, w), of h and w 1 where those of all points are alike.
     """
     channels, terms = len(source.channels), basis.shape[1]
-    shape = source.grid.shape if of == "point" else (1, 1)
+    shape = (1, 1) if of == "domain" else source.grid.shape
     products = np.zeros((channels, terms, *shape))
     # Of all points alike while no value is missing: one matrix to invert instead of one a point.
     weights = np.zeros((channels, terms, terms, 1, 1))
@@ -429,7 +478,7 @@ def climatology(
     Args:
         source: A field store, NetCDF, Zarr or GRIB.
         output: The climatology to make (.h5).
-        statistics_of: ``domain`` or ``point``.
+        statistics_of: ``domain``, ``point`` or ``mean-of-points``, see :data:`STATISTICS_OF`.
         seasonal: Number of harmonics of the year; 0 for one value over the year.
         variables: Names of the variables to take; by default all.
         time: Half-open range START,STOP.
@@ -457,9 +506,9 @@ def climatology(
     finally:
         close(fields)
     progress.say(
-        f"{output}: mean and standard deviation of {', '.join(found.channels)}, of each "
-        f"{statistics_of}, {seasonal} harmonic{'s' * (seasonal != 1)} of the year, of {len(times)} "
-        "fields."
+        f"{output}: mean and standard deviation of {', '.join(found.channels)}, "
+        f"{described_statistics(statistics_of)}, {seasonal} harmonic{'s' * (seasonal != 1)} of "
+        f"the year, of {len(times)} fields."
     )
 
 

@@ -14,11 +14,8 @@ import numpy as np
 
 from phire import files
 from phire.errors import InputError
+from phire.fields.normalization_kinds import read_kind, short_kind
 
-KINDS = ("log1p", "z", "minmax", "sqrt", "none")
-"""The kinds that stand for themselves; beside them there is ``log:EPS``."""
-FORMS = "log1p, z, minmax, log:EPS, sqrt or none"
-LOGARITHM = "log:"
 ALPHA = 0.2
 BLOCK = 1 << 17
 """Values of a channel that are worked on at once: fewer would stay nearer in the cache, but then
@@ -39,12 +36,17 @@ class Normalization:
       is never negative, such as rain. Values below 0 count as 0.
     - ``sqrt``: x ↦ √x, then likewise.
     - ``none``: the identity.
+    - ``CURVE+SCALING``: log1p, log:EPS or sqrt followed by ``minmax`` or ``none`` (of the values
+      after the curve) instead of the z-score; ``log_mean`` and ``log_std`` are then the middle and
+      half the width of their range, or 0 and 1.
+    - ``…+scale:FACTOR``: any of these, then times FACTOR.
 
     Attributes:
         kind: The kind of all channels, or those of each, separated by commas.
         channels: Names of the channels, in the order of the last axis.
         mean, std: Moments of the physical values; kept for other kinds too where they are known.
-        log_mean, log_std: Moments after the logarithm or the root (0 and 1 of channels without).
+        log_mean, log_std: Moments after the logarithm or the root (0 and 1 of channels without),
+            or what stands for them in a chain.
         alpha: Steepness of ``log1p``.
         minimum, maximum: Range of the physical values, for ``minmax`` (0 and 1 of other channels).
     """
@@ -61,9 +63,7 @@ class Normalization:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", tuple(self.channels))
-        kinds = str(self.kind).split(",")
-        for kind in kinds:
-            check_kind(kind)
+        kinds = [short_kind(kind) for kind in str(self.kind).split(",")]
         if len(kinds) not in (1, len(self.channels)):
             raise InputError(
                 f"normalization has {len(kinds)} kinds for {len(self.channels)} channels."
@@ -89,7 +89,7 @@ class Normalization:
             if not np.isfinite(values).all() or ("std" in name and min(values) <= 0):
                 raise InputError(f"normalization has an impossible {name}: {values}.")
         for c, kind in enumerate(self.kinds):
-            if kind == "minmax" and self.minimum[c] >= self.maximum[c]:
+            if "minimum" in _needed(kind) and self.minimum[c] >= self.maximum[c]:
                 raise InputError(f"normalization has no range for {self.channels[c]}.")
 
     @property
@@ -97,6 +97,11 @@ class Normalization:
         """The kind of each channel."""
         kinds = tuple(self.kind.split(","))
         return kinds * len(self.channels) if len(kinds) == 1 else kinds
+
+    @property
+    def is_linear(self) -> bool:
+        """Tells whether the normalised values are linear in the physical ones."""
+        return not any(read_kind(kind).curve for kind in self.kinds)
 
     @property
     def _vectorised(self) -> bool:
@@ -142,43 +147,43 @@ class Normalization:
 
     def _forward(self, c: int, x: Any, xp: Any) -> Any:
         """Normalised values of one channel."""
-        kind = self.kinds[c]
-        if kind == "none":
-            return x
-        if kind == "minmax":
-            middle, reach = self._range(c)
-            return (x - middle) / reach
-        if kind in ("z", "log1p"):
-            scores = (x - self.mean[c]) / self.std[c]
-            if kind == "z":
-                return scores
-            curve = xp.sign(scores) * xp.log1p(self.alpha * xp.abs(scores))
-        elif kind == "sqrt":
-            curve = xp.sqrt(xp.maximum(x, 0.0))
-        else:
-            curve = xp.log(xp.maximum(x, 0.0) + epsilon(kind))
-        return (curve - self.log_mean[c]) / self.log_std[c]
+        kind = read_kind(self.kinds[c])
+        if kind.curve:
+            if kind.curve == "log1p":
+                scores = (x - self.mean[c]) / self.std[c]
+                x = xp.sign(scores) * xp.log1p(self.alpha * xp.abs(scores))
+            elif kind.curve == "sqrt":
+                x = xp.sqrt(xp.maximum(x, 0.0))
+            else:
+                x = xp.log(xp.maximum(x, 0.0) + kind.epsilon)
+            x = (x - self.log_mean[c]) / self.log_std[c]
+        elif kind.scaling != "none":
+            centre, width = self._centre_and_width(c)
+            x = (x - centre) / width
+        return x if kind.factor == 1 else x * kind.factor
 
     def _backward(self, c: int, x: Any, xp: Any) -> Any:
         """Physical values of one channel; the inverse of :meth:`_forward`."""
-        kind = self.kinds[c]
-        if kind == "none":
-            return x
-        if kind == "minmax":
-            middle, reach = self._range(c)
-            return x * reach + middle
-        if kind in ("sqrt", "z", "log1p"):
-            if kind != "z":
-                x = x * self.log_std[c] + self.log_mean[c]
-            if kind == "sqrt":
-                return xp.square(xp.maximum(x, 0.0))
-            if kind == "log1p":
+        kind = read_kind(self.kinds[c])
+        if kind.factor != 1:
+            x = x / kind.factor
+        if kind.curve:
+            x = x * self.log_std[c] + self.log_mean[c]
+            if kind.curve == "log1p":
                 x = xp.sign(x) * xp.expm1(xp.abs(x)) / self.alpha
-            return x * self.std[c] + self.mean[c]
-        return xp.maximum(xp.exp(x * self.log_std[c] + self.log_mean[c]) - epsilon(kind), 0.0)
+                return x * self.std[c] + self.mean[c]
+            if kind.curve == "sqrt":
+                return xp.square(xp.maximum(x, 0.0))
+            return xp.maximum(xp.exp(x) - kind.epsilon, 0.0)
+        if kind.scaling == "none":
+            return x
+        centre, width = self._centre_and_width(c)
+        return x * width + centre
 
-    def _range(self, c: int) -> tuple[float, float]:
-        """Middle of a channel's range, and half its width."""
+    def _centre_and_width(self, c: int) -> tuple[float, float]:
+        """Returns mean and standard deviation of a channel, or its range's middle and half."""
+        if read_kind(self.kinds[c]).scaling == "z":
+            return self.mean[c], self.std[c]
         low, high = self.minimum[c], self.maximum[c]
         return (low + high) / 2, (high - low) / 2
 
@@ -253,12 +258,12 @@ class Normalization:
         return xp.sign(x) * xp.expm1(xp.abs(x)) / self.alpha
 
     def _bent(self, c: int, x: Any, xp: Any) -> Any:
-        if self.kinds[c] in ("z", "minmax", "none"):
+        if not read_kind(self.kinds[c]).curve:
             return x
         return self._forward(c, x * self.std[c] + self.mean[c], xp)
 
     def _linear(self, c: int, x: Any, xp: Any) -> Any:
-        if self.kinds[c] in ("z", "minmax", "none"):
+        if not read_kind(self.kinds[c]).curve:
             return x
         return (self._backward(c, x, xp) - self.mean[c]) / self.std[c]
 
@@ -297,7 +302,9 @@ class Normalization:
                 needs for the very kind they were fitted for alone.
         """
         for name, old, new in zip(self.channels, self.kinds, kinds):
-            if new not in (old, "none", "z"):
+            steps = read_kind(new)
+            plain = not steps.curve and steps.scaling != "minmax"
+            if not plain and steps.steps != read_kind(old).steps:
                 raise InputError(
                     f"the statistics hold the normalization {old} of {name}, which cannot become "
                     f"{new}: leave out --normalization to take that, or --statistics to fit "
@@ -367,61 +374,12 @@ def joined(parts: Sequence[Normalization]) -> Normalization:
     return Normalization(kind, tuple(c for part in parts for c in part.channels), **moments)
 
 
-def check_kind(kind: str) -> None:
-    """Refuses a kind that is unknown.
-
-    Raises:
-        InputError: It is; the message lists the kinds.
-    """
-    if kind in KINDS:
-        return
-    try:
-        if kind.startswith(LOGARITHM) and 0 < epsilon(kind) < math.inf:
-            return
-    except ValueError:
-        pass
-    raise InputError(f"normalization {kind!r} is unknown: it must be {FORMS}, with EPS above 0.")
-
-
-def epsilon(kind: str) -> float:
-    """EPS of ``log:EPS``."""
-    return float(kind.removeprefix(LOGARITHM))
-
-
-def parse_kinds(text: str, channels: Sequence[str]) -> tuple[str, ...]:
-    """The kind of each channel that a text such as ``z,pr=log:0.1`` states.
-
-    Args:
-        text: A kind for all channels, and ``NAME=KIND`` for those that differ; without the former
-            the others are ``log1p``.
-        channels: Names of the channels.
-
-    Raises:
-        InputError: A kind or a channel is unknown.
-    """
-    kinds = dict.fromkeys(channels, "log1p")
-    for place, part in enumerate(str(text).split(",")):
-        name, equals, kind = part.strip().rpartition("=")
-        check_kind(kind)
-        if not equals and not place:
-            kinds = dict.fromkeys(channels, kind)
-        elif name in kinds:
-            kinds[name] = kind
-        else:
-            raise InputError(
-                f"--normalization {text}: {part.strip()!r} names no channel; these are "
-                f"{', '.join(channels)}, each given as NAME=KIND after a kind for all."
-            )
-    return tuple(kinds.values())
-
-
 def _needed(kind: str) -> tuple[str, ...]:
     """Moments without which a kind cannot be applied or made linear."""
-    if kind == "none":
-        return ()
-    if kind == "minmax":
-        return ("minimum", "maximum")
-    return ("mean", "std") if kind == "z" else ("mean", "std", "log_mean", "log_std")
+    steps = read_kind(kind)
+    if steps.curve:
+        return ("mean", "std", "log_mean", "log_std")
+    return {"none": (), "minmax": ("minimum", "maximum"), "z": ("mean", "std")}[steps.scaling]
 
 
 def bend(x: np.ndarray, alpha: float, work: np.ndarray) -> None:

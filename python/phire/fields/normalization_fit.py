@@ -10,19 +10,12 @@ import numpy as np
 from phire import progress
 from phire.errors import InputError
 from phire.fields.cluster import naming_lost_workers
-from phire.fields.normalization import (
-    ALPHA,
-    BLOCK,
-    LOGARITHM,
-    Normalization,
-    bend,
-    check_kind,
-    epsilon,
-)
+from phire.fields.normalization import ALPHA, BLOCK, Normalization, bend
+from phire.fields.normalization_kinds import read_kind
 from phire.fields.source import Source, Times, indices
 
 Moments = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-"""Count, mean and sum of squared deviations of rows of values; minima and maxima of channels."""
+"""Count, mean, sum of squared deviations, minimum and maximum of rows of values."""
 
 
 def fit_normalization(
@@ -58,25 +51,42 @@ def fit_normalization(
         chunk = max(1, int(64e6 / (4 * rows * columns * len(source.channels))))
     parts = [chosen[i : i + chunk] for i in range(0, len(chosen), chunk)]
     kinds = (kind,) * len(source.channels) if isinstance(kind, str) else tuple(kind)
-    for one in kinds:
-        check_kind(one)
-    curves = [c for c, one in enumerate(kinds) if one == "sqrt" or one.startswith(LOGARITHM)]
-    rows = Rows(kinds)
+    steps = [read_kind(one) for one in kinds]
+    curves = [c for c, step in enumerate(steps) if step.curve in ("log", "sqrt")]
     names = [source.channels[c] for c in (*range(len(kinds)), *curves)]
-    mean, std, extremes = _fit_moments(source, parts, rows, names)
-    values = {"mean": mean[: len(kinds)], "std": std[: len(kinds)]}
-    after = {c: (mean[len(kinds) + i], std[len(kinds) + i]) for i, c in enumerate(curves)}
-    if "minmax" in kinds:
-        values |= {"minimum": extremes[0], "maximum": extremes[1]}
-    bent = [c for c, one in enumerate(kinds) if one == "log1p"]
+    found = _fit_moments(source, parts, Rows(kinds), names)
+    values = {"mean": found.mean[: len(kinds)], "std": found.std[: len(kinds)]}
+    after = {c: found.scaling(len(kinds) + i, steps[c].scaling) for i, c in enumerate(curves)}
+    if any(step.scaling == "minmax" and not step.curve for step in steps):
+        values |= {"minimum": found.low[: len(kinds)], "maximum": found.high[: len(kinds)]}
+    bent = [c for c, step in enumerate(steps) if step.curve == "log1p"]
     if bent:
         rows = Rows(kinds, values["mean"], values["std"])
-        names = [source.channels[c] for c in bent]
-        after |= dict(zip(bent, zip(*_fit_moments(source, parts, rows, names)[:2])))
+        second = _fit_moments(source, parts, rows, [source.channels[c] for c in bent])
+        after |= {c: second.scaling(i, steps[c].scaling) for i, c in enumerate(bent)}
     if after:
         pairs = [after.get(c, (0.0, 1.0)) for c in range(len(kinds))]
         values |= {"log_mean": [p[0] for p in pairs], "log_std": [p[1] for p in pairs]}
     return Normalization(",".join(kinds), source.channels, **values)
+
+
+@dataclasses.dataclass(frozen=True)
+class RowStatistics:
+    """Mean, standard deviation, minimum and maximum of each row of values."""
+
+    mean: list[float]
+    std: list[float]
+    low: list[float]
+    high: list[float]
+
+    def scaling(self, row: int, name: str) -> tuple[float, float]:
+        """Returns what a scaling subtracts from a row, and what it divides it by then."""
+        if name == "none":
+            return 0.0, 1.0
+        if name == "minmax":
+            low, high = self.low[row], self.high[row]
+            return (low + high) / 2, (high - low) / 2
+        return self.mean[row], self.std[row]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,8 +107,13 @@ class Rows:
     @property
     def count(self) -> int:
         """Number of rows, and of channels, whichever is more."""
-        curves = [kind for kind in self.kinds if kind == "sqrt" or kind.startswith(LOGARITHM)]
+        curves = [kind for kind in self.kinds if read_kind(kind).curve in ("log", "sqrt")]
         return len(self.kinds) + len(curves)
+
+    @property
+    def has_range(self) -> bool:
+        """Tells whether a kind needs minima and maxima."""
+        return any(read_kind(kind).scaling == "minmax" for kind in self.kinds)
 
     def values(self, block: np.ndarray, work: np.ndarray) -> np.ndarray:
         """(rows, n) float64 of a block (C, n), in memory that is overwritten.
@@ -108,7 +123,7 @@ class Rows:
             work: (2, at least as many rows, n) float64.
         """
         if self.mean is not None:
-            bent = [c for c, kind in enumerate(self.kinds) if kind == "log1p"]
+            bent = [c for c, kind in enumerate(self.kinds) if read_kind(kind).curve == "log1p"]
             values, rest = work[:, : len(bent)]
             values[...] = block[bent] if len(bent) < len(block) else block
             values -= np.array([self.mean[c] for c in bent])[:, None]
@@ -118,11 +133,11 @@ class Rows:
             return values
         count = len(block)
         work[0, :count] = block
-        for c, kind in enumerate(self.kinds):
-            if kind == "sqrt":
+        for c, kind in enumerate(map(read_kind, self.kinds)):
+            if kind.curve == "sqrt":
                 work[0, count] = np.sqrt(np.maximum(block[c], 0, dtype=np.float64))
-            elif kind.startswith(LOGARITHM):
-                work[0, count] = np.log(np.maximum(block[c], 0, dtype=np.float64) + epsilon(kind))
+            elif kind.curve == "log":
+                work[0, count] = np.log(np.maximum(block[c], 0, dtype=np.float64) + kind.epsilon)
             else:
                 continue
             count += 1
@@ -131,8 +146,8 @@ class Rows:
 
 def _fit_moments(
     source: Source, parts: list[np.ndarray], rows: Rows, names: list[str]
-) -> tuple[list[float], list[float], tuple[list[float], list[float]]]:
-    """Means, standard deviations and (minima, maxima) of rows of values, which have these names."""
+) -> RowStatistics:
+    """Returns the statistics of rows of values, which have these names."""
     merged = _each_part(source, parts, rows)
     while len(merged) > 1:
         # A tree keeps rounding errors small; its order is of the parts, not of who was first.
@@ -154,8 +169,7 @@ def _fit_moments(
         if squares[c] <= 0:
             raise InputError(f"channel {name} is constant: it cannot be normalised; leave it out.")
     std = np.sqrt(squares / count)
-    channels = len(rows.kinds)
-    return mean.tolist(), std.tolist(), (low[:channels].tolist(), high[:channels].tolist())
+    return RowStatistics(mean.tolist(), std.tolist(), low.tolist(), high.tolist())
 
 
 def _each_part(source: Source, parts: list[np.ndarray], rows: Rows) -> list[Moments]:
@@ -191,18 +205,18 @@ def _moments(source: Source, times: np.ndarray, rows: Rows) -> Moments:
         fields = source.read([time]).reshape(-1, len(source.channels))
         for start in range(0, len(fields), work.shape[-1]):
             block = fields[start : start + work.shape[-1]].T
-            low, high = _extremes(block, rows)
-            part = _block_moments(rows.values(block, work[..., : block.shape[1]]), low, high)
+            values = rows.values(block, work[..., : block.shape[1]])
+            part = _block_moments(values, *_extremes(values, rows))
             merged = part if merged is None else _merge(merged, part)
     return merged
 
 
-def _extremes(block: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-    """Minima and maxima of the channels (C, n), where a kind needs them."""
-    if "minmax" not in rows.kinds or rows.mean is not None:
-        nothing = np.zeros(len(block))
+def _extremes(values: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """Minima and maxima of rows of values (rows, n), where a kind needs them."""
+    if not rows.has_range:
+        nothing = np.zeros(len(values))
         return nothing, nothing
-    return np.fmin.reduce(block, axis=1), np.fmax.reduce(block, axis=1)
+    return np.fmin.reduce(values, axis=1), np.fmax.reduce(values, axis=1)
 
 
 def _block_moments(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> Moments:

@@ -39,7 +39,7 @@ class Choice:
     """Statistics of a channel.
 
     Attributes:
-        statistics_of: ``domain`` (one value for all points) or ``point``.
+        statistics_of: ``domain`` (one value for all points), ``point`` or ``mean-of-points``.
         harmonics: Number of harmonics of the year; 0 where the season does not matter.
     """
 
@@ -58,8 +58,8 @@ def parse_choices(
     """Returns the statistics of each channel.
 
     Args:
-        statistics_of: ``domain`` or ``point`` for all channels, then ``NAME=…`` for those that
-            differ, as in ``point,pr=domain``.
+        statistics_of: ``domain``, ``point`` or ``mean-of-points`` for all channels, then
+            ``NAME=…`` for those that differ, as in ``point,pr=domain``.
         seasonal: Likewise, numbers of harmonics from 0 to 6, as in ``2,pr=0``.
         channels: Names of the channels.
 

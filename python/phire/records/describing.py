@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from phire.fields.climatologies import described_statistics
 from phire.fields.time import duration_stated
 from phire.files import Stated, channels_stated, list_stated, size_stated
 from phire.records.manifest import BARE, NAME, Manifest
@@ -66,7 +67,7 @@ def are_bare_records(path: str | os.PathLike) -> bool:
 def _normalization_text(manifest: Manifest) -> str:
     kind = manifest.schema.normalization.kind
     parts = [
-        f"{', '.join(part['channels'])} as anomalies of each {part['statistics_of']}"
+        f"{', '.join(part['channels'])} as anomalies {described_statistics(part['statistics_of'])}"
         + (f" with {part['harmonics']} harmonics of the year" if part["harmonics"] else "")
         for part in manifest.schema.target.climatologies
     ]

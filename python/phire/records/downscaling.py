@@ -104,9 +104,10 @@ def write_downscaling_records(
         least_valid: Share of a patch's targets that must be present where they are masked.
         normalization: A kind for all channels, and others by name: ``z,pr=log:0.1``; see
             :class:`phire.fields.normalization.Normalization`. Maps are ``z`` unless named.
-        statistics_of: ``domain`` (one mean and standard deviation for all points) or ``point``,
-            and others by name: ``point,pr=domain``. With ``point`` or ``seasonal`` the normalised
-            values become standardised anomalies (:mod:`phire.records.anomalies`).
+        statistics_of: ``domain`` (mean and standard deviation of all values), ``point``, or
+            ``mean-of-points`` (means over the points of theirs), and others by name:
+            ``point,pr=domain``. With these or ``seasonal`` the normalised values become
+            standardised anomalies (:mod:`phire.records.anomalies`).
         seasonal: Harmonics of the day of the year in mean and variance, from 0 to 6, and others by
             name: ``2,pr=0``.
         time, shards, compression, dtype, statistics, seed, workers, scheduler, overwrite: As for

@@ -14,8 +14,9 @@ import numpy as np
 
 from phire import files, progress
 from phire.errors import InputError
-from phire.fields.normalization import Normalization, joined, parse_kinds
+from phire.fields.normalization import Normalization, joined
 from phire.fields.normalization_fit import fit_normalization
+from phire.fields.normalization_kinds import parse_kinds
 from phire.fields.source import Source
 from phire.fields.time import TimeAxis
 from phire.records import writing
@@ -110,7 +111,7 @@ def get_normalization(
 
     Args:
         parts: The channels; no name occurs twice.
-        kinds: See :func:`phire.fields.normalization.parse_kinds`; None takes those of
+        kinds: See :func:`phire.fields.normalization_kinds.parse_kinds`; None takes those of
             ``statistics``.
         statistics: The file or directory.
 

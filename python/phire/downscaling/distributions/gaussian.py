@@ -51,7 +51,7 @@ class Gaussian:
     def mean(self, outputs: np.ndarray) -> np.ndarray:
         """Returns the mean of physical values."""
         mean, deviation = self._parameters(outputs)
-        if {*self.normalization.kinds} <= {"z", "minmax", "none"}:
+        if self.normalization.is_linear:
             return self.normalization.invert(mean)
         nodes, weights = np.polynomial.hermite.hermgauss(NODES)
         return sum(

@@ -59,7 +59,7 @@ class Quantiles:
 
     def mean(self, outputs: np.ndarray) -> np.ndarray:
         """Returns the mean of physical values."""
-        if {*self.normalization.kinds} <= {"z", "minmax", "none"}:
+        if self.normalization.is_linear:
             return self.normalization.invert(np.tensordot(self.weights, self._sorted(outputs), 1))
         return mean_over_levels(lambda level: self.quantile(outputs, level))
 
