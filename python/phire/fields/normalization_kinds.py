@@ -1,0 +1,123 @@
+"""Names of normalizations: a curve, a scaling and a factor, as in ``sqrt+minmax`` or ``z``."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import re
+from collections.abc import Sequence
+
+from phire.errors import InputError
+
+SCALINGS = ("z", "minmax", "none")
+LOGARITHM = "log:"
+FACTOR = "scale:"
+KINDS = ("log1p", "z", "minmax", "sqrt", "none")
+"""Kinds of one word; beside them there is ``log:EPS``, and chains of these."""
+FORMS = (
+    "log1p, z, minmax, log:EPS, sqrt or none, or a chain CURVE+SCALING+scale:FACTOR of "
+    "log1p, log:EPS or sqrt, then z, minmax or none, then a factor"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """Steps of the normalization of one channel, in the order in which they are applied.
+
+    Attributes:
+        curve: ``log1p``, ``log``, ``sqrt``, or empty.
+        scaling: ``z``, ``minmax`` or ``none``.
+        factor: Factor of the scaled values.
+        epsilon: Number added before the logarithm of ``log``.
+    """
+
+    curve: str
+    scaling: str
+    factor: float = 1.0
+    epsilon: float = 0.0
+
+    @property
+    def steps(self) -> tuple[str, str, float]:
+        """Steps that have statistics: those of two kinds that differ by a factor are equal."""
+        return self.curve, self.scaling, self.epsilon
+
+
+@functools.lru_cache(maxsize=256)
+def read_kind(text: str) -> Kind:
+    """Reads the name of a kind; a curve alone is followed by ``z``.
+
+    Raises:
+        InputError: The name is unknown; the message lists the kinds.
+    """
+    first, *rest = _chain(text)
+    try:
+        curve, epsilon, scaling = first, 0.0, "z"
+        if first.startswith(LOGARITHM):
+            curve, epsilon = "log", _positive(first.removeprefix(LOGARITHM))
+        elif first in SCALINGS:
+            curve, scaling = "", first
+        elif first not in ("log1p", "sqrt"):
+            raise ValueError
+        if curve and rest and rest[0] in SCALINGS:
+            scaling = rest.pop(0)
+        factor = 1.0
+        if rest and rest[0].startswith(FACTOR):
+            factor = _positive(rest.pop(0).removeprefix(FACTOR))
+        if rest:
+            raise ValueError
+    except ValueError:
+        raise InputError(
+            f"normalization {text!r} is unknown: it must be {FORMS}, with EPS and FACTOR above 0."
+        ) from None
+    return Kind(curve, scaling, factor, epsilon)
+
+
+def _chain(text: str) -> list[str]:
+    """Returns the steps of a chain; the plus sign of ``log:1e+2`` begins none."""
+    return re.split(r"\+(?=[a-z])", text)
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise ValueError
+    return value
+
+
+def short_kind(text: str) -> str:
+    """Returns the shortest name of a kind: ``sqrt`` of ``sqrt+z``.
+
+    Raises:
+        InputError: The name is unknown.
+    """
+    read_kind(text)
+    first, *rest = _chain(text)
+    return "+".join([first, *(rest[1:] if rest[:1] == ["z"] else rest)])
+
+
+def parse_kinds(text: str, channels: Sequence[str]) -> tuple[str, ...]:
+    """The kind of each channel that a text such as ``z,pr=log:0.1`` states.
+
+    Args:
+        text: A kind for all channels, and ``NAME=KIND`` for those that differ; without the former
+            the others are ``log1p``.
+        channels: Names of the channels.
+
+    Raises:
+        InputError: A kind or a channel is unknown.
+    """
+    kinds = dict.fromkeys(channels, "log1p")
+    for place, part in enumerate(str(text).split(",")):
+        name, equals, kind = part.strip().rpartition("=")
+        kind = short_kind(kind)
+        if not equals and not place:
+            kinds = dict.fromkeys(channels, kind)
+        elif name in kinds:
+            kinds[name] = kind
+        else:
+            raise InputError(
+                f"--normalization {text}: {part.strip()!r} names no channel; these are "
+                f"{', '.join(channels)}, each given as NAME=KIND after a kind for all."
+            )
+    return tuple(kinds.values())
