@@ -102,6 +102,24 @@ def rotated_source(noise):
     return ArraySource((fields + error).astype("f4"), channels=["t"], units=["K"], grid=on)
 
 
+def test_boxes_in_degrees_need_places_and_masks_do_not(tmp_path):
+    """The advice for a grid of y and x in metres without a projection: a mask on its points."""
+    axis = 10e3 * np.arange(48.0)
+    plain = source(CurvilinearGrid.projected(axis[::-1], axis, ""))
+    with pytest.raises(InputError, match=r"box=60,0,50,10 is in degrees.*\(box=FILE.nc\)") as error:
+        evaluate(plain, {"same": plain}, tmp_path / "out", regions={"box": "60,0,50,10"})
+    assert "phire regrid" not in str(error.value)
+    mask = np.zeros((48, 48))
+    mask[4:28, 12:36] = 1
+    xr.DataArray(mask, dims=("y", "x"), name="mask").to_netcdf(tmp_path / "mask.nc")
+    folder = evaluate(
+        plain, {"same": plain}, tmp_path / "out", metrics=["scores"], report=False,
+        regions={"box": str(tmp_path / "mask.nc")},
+    )  # fmt: skip
+    with xr.open_dataset(folder / "same" / "scores.box.nc") as scores:
+        assert float(scores.rmse.squeeze()) == 0
+
+
 def test_scores_weigh_points_by_their_areas_and_regions_are_boxes_in_degrees(tmp_path):
     truth, candidate = rotated_source(0), rotated_source(0.01)
     folder = evaluate(

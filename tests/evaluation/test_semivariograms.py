@@ -11,7 +11,7 @@ from phire.errors import InputError
 from phire.evaluation import semivariogram
 from phire.evaluation.catalogue import statistics
 from phire.evaluation.domain import Domain
-from phire.evaluation.semivariograms import bootstrap, destination
+from phire.evaluation.semivariograms import bootstrap
 from phire.fields.grid import EARTH_RADIUS, Grid
 from phire.fields.harmonics import SphericalHarmonics
 from phire.fields.source import ArraySource
@@ -147,19 +147,6 @@ def test_bounds_of_the_bootstrap_hold_the_mean():
     np.testing.assert_allclose((high - low) / 2, 0.0277, rtol=0.35)
     assert (low < sums.sum(0) / counts.sum(0)).all() and (high > sums.sum(0) / counts.sum(0)).all()
     assert np.isnan(bootstrap(sums[:1], counts[:1], seed=0)[0]).all()
-
-
-def test_destinations_lie_at_the_distance():
-    random = np.random.default_rng(3)
-    latitude, longitude = (
-        np.rad2deg(np.arcsin(random.uniform(-1, 1, 50))),
-        random.uniform(0, 360, 50),
-    )
-    distance = random.uniform(0, 3, 50)
-    there = destination(latitude, longitude, random.uniform(0, 7, 50), distance)
-    a, b, c, d = (np.deg2rad(x) for x in (latitude, longitude, *there))
-    cosine = np.sin(a) * np.sin(c) + np.cos(a) * np.cos(c) * np.cos(b - d)
-    np.testing.assert_allclose(cosine, np.cos(distance), atol=1e-12)
 
 
 def test_without_coordinates_it_is_refused():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from phire.fields.great_circle import (
+    destination,
     great_circle_distance,
     latitudes_longitudes,
     quadrilateral_areas,
@@ -30,6 +31,21 @@ def test_distances():
     half = np.sin((c - a) / 2) ** 2 + np.cos(a) * np.cos(c) * np.sin((d - b) / 2) ** 2
     found = great_circle_distance(*np.rad2deg([a, b, c, d]), 1)
     np.testing.assert_allclose(found, 2 * np.arcsin(np.sqrt(half)), rtol=1e-12)
+
+
+def test_destinations_lie_at_the_distance_and_in_the_direction():
+    random = np.random.default_rng(3)
+    latitude = np.rad2deg(np.arcsin(random.uniform(-1, 1, 50)))
+    longitude, azimuth = random.uniform(0, 360, 50), random.uniform(0, 7, 50)
+    distance = random.uniform(0.1, 3, 50)
+    there = destination(latitude, longitude, azimuth, distance)
+    found = great_circle_distance(latitude, longitude, *there, 1)
+    np.testing.assert_allclose(found, distance, rtol=1e-9)
+    # pyproj on the same sphere.
+    pyproj = pytest.importorskip("pyproj")
+    east, north, _ = pyproj.Geod(a=1, b=1).fwd(longitude, latitude, np.rad2deg(azimuth), distance)
+    wanted = unit_vectors(np.array(north), np.array(east))
+    np.testing.assert_allclose(unit_vectors(*there), wanted, atol=1e-9)
 
 
 def test_areas_of_an_octant_and_of_a_small_square():

@@ -125,6 +125,11 @@ def test_mistakes_are_named(folder):
         ({"static_derived": ["height"]}, "none of latitude"),
         ({"static": ["maps.nc:lsm"], "static_derived": ["slope=orog"]}, "static FILE:orog"),
     ]
+    for wrong, said in (
+        ("slope=lsm", "slope of heights in m, but this map is in '1': name a map of heights"),
+        ("coast_distance=orog", "needs a land mask .* holds values from -?[0-9.]+ to [0-9.]+ m"),
+    ):
+        cases.append(({"static": ["maps.nc"], "static_derived": [wrong]}, said))
     for options, said in cases:
         with pytest.raises(InputError, match=said):
             convert("a.nc", "a.h5", **options)
@@ -134,6 +139,26 @@ def test_mistakes_are_named(folder):
     assert not Path("out.nc").exists()
     with pytest.raises(InputError, match="no sea"):
         coast_distance(np.ones(GRID.shape), GRID)
+
+
+def test_maps_without_units_are_told_by_their_values_and_others_are_converted(folder):
+    with xr.open_dataset("maps.nc") as data:
+        data = data.load()
+    plain = data.copy()
+    del plain.orog.attrs["units"], plain.lsm.attrs["units"]
+    plain.to_netcdf("plain.nc")
+    derived = ["slope=orog", "coast_distance=lsm"]
+    wanted = maps_on_grid(["maps.nc"], derived, GRID).read([0])
+    np.testing.assert_array_equal(maps_on_grid(["plain.nc"], derived, GRID).read([0]), wanted)
+    with pytest.raises(InputError, match="holds values from 0 to 1, as a mask does"):
+        maps_on_grid(["plain.nc"], ["slope=lsm"], GRID)
+    with pytest.raises(InputError, match="needs a land mask"):
+        maps_on_grid(["plain.nc"], ["coast_distance=orog"], GRID)
+    data["orog"] = (data.orog / 1000).assign_attrs(units="km")
+    data["lsm"] = (data.lsm * 100).assign_attrs(units="%")
+    data.to_netcdf("other.nc")
+    found = maps_on_grid(["other.nc"], derived, GRID).read([0])
+    np.testing.assert_allclose(found[..., 2:], wanted[..., 2:], rtol=1e-5, atol=1e-8)
 
 
 REALDATA = Path(os.environ.get("PHIRE_REALDATA", "/nonexistent"))

@@ -367,7 +367,7 @@ def test_the_transforms_of_the_diffusion_project():
     x = np.random.default_rng(0).gamma(2, 3, (50, 8, 9, 3)).astype("f4")
     source = ArraySource(x, channels=["t", "pr", "q"], grid=Grid.pixels(8, 9))
     kinds = parse_kinds(
-        f"z+scale:0.2,pr=log:1+none+scale:{1 / (2 * np.log(10))!r},q=sqrt+none+scale:{1 / 15!r}",
+        f"z+scale:0.2,pr=log:1+none+scale:{float(1 / np.log(100))},q=sqrt+none+scale:{1 / 15}",
         source.channels,
     )
     made = fit_normalization(source, kind=kinds)

@@ -68,7 +68,13 @@ class Domain:
                 "greater than south."
             )
         north, west, south, east = values
-        if not grid.has_coordinates and grid.has_points:
+        if not grid.has_points:
+            raise InputError(
+                f"--region {name}={given} is in degrees, but the fields lie on a "
+                f"{grid.describe()}: give a mask on their points ({name}=FILE.nc), or state their "
+                "latitudes and longitudes, or projection, in the file."
+            )
+        if not grid.has_coordinates:
             inside = grid.points_between(south, north, west, east)
             if not inside.any():
                 raise InputError(

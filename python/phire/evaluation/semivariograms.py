@@ -14,6 +14,7 @@ from phire.evaluation.definitions import LOWER, SQUARED, Definition
 from phire.evaluation.registry import statistic
 from phire.evaluation.spectral_scores import divided, log_spectral_error
 from phire.fields.curvilinear import CurvilinearGrid
+from phire.fields.great_circle import destination
 from phire.fields.grid import TOLERANCE, Grid
 from phire.fields.interpolation import Interpolator
 
@@ -255,28 +256,6 @@ class Semivariogram(Statistic):
                 folder, cls.name, draw, group="semivariograms", title=title, caption=caption,
                 variable=variable, name=name, titled=True,
             )  # fmt: skip
-
-
-def destination(
-    latitude: np.ndarray, longitude: np.ndarray, azimuth: np.ndarray, distance: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the end point of a great circle.
-
-    Args:
-        latitude, longitude: Of the start, degrees.
-        azimuth: Of the circle at the start, radians clockwise from north.
-        distance: Angle to go, radians.
-
-    Returns:
-        Latitude and longitude, degrees.
-    """
-    phi = np.deg2rad(latitude)
-    sine = np.sin(phi) * np.cos(distance) + np.cos(phi) * np.sin(distance) * np.cos(azimuth)
-    sine = np.clip(sine, -1, 1)
-    east = np.arctan2(
-        np.sin(azimuth) * np.sin(distance) * np.cos(phi), np.cos(distance) - np.sin(phi) * sine
-    )
-    return np.rad2deg(np.arcsin(sine)), longitude + np.rad2deg(east)
 
 
 def bootstrap(

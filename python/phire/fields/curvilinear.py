@@ -123,8 +123,14 @@ class CurvilinearGrid(Grid):
         """Refuses: rows and columns have no latitudes and longitudes of their own.
 
         Raises:
-            InputError: Always.
+            InputError: Always; the message advises to regrid only where that is possible.
         """
+        if not self.has_points:
+            raise InputError(
+                f"{what} needs latitudes and longitudes, but the fields lie on a "
+                f"{self.describe()}: state in the file its projection (CF grid_mapping, or the "
+                "attribute proj4) or two-dimensional latitudes and longitudes."
+            )
         raise InputError(
             f"{what} needs rows of equal latitude, but the fields lie on a {self.describe()}: "
             "bring them to latitudes and longitudes with `phire regrid` first."

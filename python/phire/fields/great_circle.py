@@ -1,4 +1,4 @@
-"""Great circles of the sphere: unit vectors, distances, areas of polygons."""
+"""Great circles of the sphere: unit vectors, distances, destinations, areas of cells."""
 
 from __future__ import annotations
 
@@ -44,6 +44,28 @@ def great_circle_distance(
     return radius * angle(
         unit_vectors(latitude, longitude), unit_vectors(other_latitude, other_longitude)
     )
+
+
+def destination(
+    latitude: np.ndarray, longitude: np.ndarray, azimuth: np.ndarray, distance: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the end point of a great circle.
+
+    Args:
+        latitude, longitude: Of the start, degrees.
+        azimuth: Of the circle at the start, radians clockwise from north.
+        distance: Angle to go, radians.
+
+    Returns:
+        Latitude and longitude, degrees.
+    """
+    phi = np.deg2rad(latitude)
+    sine = np.sin(phi) * np.cos(distance) + np.cos(phi) * np.sin(distance) * np.cos(azimuth)
+    sine = np.clip(sine, -1, 1)
+    east = np.arctan2(
+        np.sin(azimuth) * np.sin(distance) * np.cos(phi), np.cos(distance) - np.sin(phi) * sine
+    )
+    return np.rad2deg(np.arcsin(sine)), longitude + np.rad2deg(east)
 
 
 def quadrilateral_areas(corners: np.ndarray, radius: float = EARTH_RADIUS) -> np.ndarray:

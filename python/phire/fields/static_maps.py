@@ -13,6 +13,7 @@ import scipy  # loads its submodules when they are used
 import xarray as xr
 
 from phire.errors import InputError
+from phire.fields import units
 from phire.fields.curvilinear import CurvilinearGrid
 from phire.fields.dataset import DatasetSource, horizontal_dimensions
 from phire.fields.great_circle import unit_vectors
@@ -34,6 +35,9 @@ from phire.fields.time_coordinate import time_dimensions
 
 FROM_COORDINATES = ("latitude", "sine_longitude", "cosine_longitude")
 FROM_MAPS = ("slope", "coast_distance")
+
+OVERSHOOT = 0.3
+"""Excess over 0 and 1 of a mask that bicubic regridding made."""
 
 LAND = 0.5
 """Share of land from which a point counts as land."""
@@ -138,9 +142,9 @@ def _stored_maps(path: str | os.PathLike, names: Sequence[str] | None) -> _Maps 
         names = tuple(names or group)
         if not names:
             return None
-        units = [str(group[name].attrs.get("units", "")) for name in names]
+        stated = [str(group[name].attrs.get("units", "")) for name in names]
         fields = np.stack([group[name][...] for name in names], axis=-1)[None]
-        return _Maps(fields, channels=names, units=units, grid=store.grid)
+        return _Maps(fields, channels=names, units=stated, grid=store.grid)
 
 
 def maps_on_grid(
@@ -201,8 +205,8 @@ def maps_on_grid(
     if not maps:
         return None
     fields = np.stack([values for values, _ in maps.values()], axis=-1)[None]
-    units = [unit for _, unit in maps.values()]
-    return ArraySource(fields, channels=list(maps), units=units, grid=grid)
+    found = [unit for _, unit in maps.values()]
+    return ArraySource(fields, channels=list(maps), units=found, grid=grid)
 
 
 def _on_grid(source: Source, grid: Grid, method: str, least_valid: float) -> np.ndarray:
@@ -244,9 +248,40 @@ def _derived(
         raise InputError(
             f"--static-derived {name}={of}: there is no map {of!r}; name it by --static FILE:{of}."
         )
+    values, unit = maps[of]
+    where = f"--static-derived {name}={of}"
     if name == "slope":
-        return SurfaceMetric.of(grid).slope(maps[of][0].astype(np.float64)), "1"
-    return coast_distance(maps[of][0], grid, *masks[of]), "km"
+        return SurfaceMetric.of(grid).slope(_heights(values, unit, where)), "1"
+    mask, mask_grid = masks[of]
+    land, mask = (_shares(part, unit, where) for part in (values, mask))
+    return coast_distance(land, grid, mask, mask_grid), "km"
+
+
+def _heights(values: np.ndarray, unit: str, where: str) -> np.ndarray:
+    """Heights in metres; refuses what is none by its units, or by its values where it has none."""
+    known = units.conversion(unit, "m") if unit else (1.0, 0.0)
+    shares = not unit and np.nanmin(values) >= 0 and np.nanmax(values) <= 1
+    if known is None or shares:
+        raise InputError(
+            f"{where} is a slope of heights in m, but this map "
+            + ("holds values from 0 to 1, as a mask does" if shares else f"is in {unit!r}")
+            + ": name a map of heights."
+        )
+    return values.astype(np.float64) * known[0] + known[1]
+
+
+def _shares(values: np.ndarray, unit: str, where: str) -> np.ndarray:
+    """Shares of land from 0 to 1, also of a map in per cent; refuses a map of anything else."""
+    known = units.conversion(unit, "1") if unit else (1.0, 0.0)
+    scale = 1.0 if known is None else known[0]
+    low, high = scale * np.nanmin(values), scale * np.nanmax(values)
+    if known is None or low < -OVERSHOOT or high > 1 + OVERSHOOT:
+        raise InputError(
+            f"{where} needs a land mask (shares of land from 0 to 1), but this map holds values "
+            f"from {np.nanmin(values):.4g} to {np.nanmax(values):.4g}"
+            f"{f' {unit}' if unit not in ('', '1') else ''}: name a mask."
+        )
+    return values * scale
 
 
 def coast_distance(
