@@ -117,7 +117,7 @@ def test_boxes_in_degrees_need_places_and_masks_do_not(tmp_path):
         regions={"box": str(tmp_path / "mask.nc")},
     )  # fmt: skip
     with xr.open_dataset(folder / "same" / "scores.box.nc") as scores:
-        assert float(scores.rmse.squeeze()) == 0
+        assert float(scores.rmse.max()) == 0
 
 
 def test_scores_weigh_points_by_their_areas_and_regions_are_boxes_in_degrees(tmp_path):
@@ -198,3 +198,23 @@ def test_maps_have_the_projection_s_coordinates_and_are_drawn_on_them(tmp_path, 
         coarse = coarse_input(data, "t", 0)
         assert extent_of(coarse) == (-240, 240, -240, 240)
         assert coarse.shape == (12, 12)
+
+
+@pytest.mark.parametrize("projection", [CONIC, ""])
+def test_maps_without_coastlines_say_so_once(projection, tmp_path, monkeypatch, capsys):
+    from phire import progress
+    from phire.evaluation.figures.maps import map_figure
+
+    for variable in ("CARTOPY_DATA_DIR", "XDG_DATA_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    axis = 10e3 * np.arange(48.0)
+    fields = source(CurvilinearGrid.projected(axis[::-1], axis, projection))
+    folder = evaluate(fields, {"same": fields}, tmp_path / "out", metrics=["maps"], report=False)
+    progress.say_once.cache_clear()
+    capsys.readouterr()
+    for _ in range(2):
+        figure = map_figure({"same": folder / "same" / "maps.nc"}, variable="bias", channel="t")
+        assert not figure.axes[0].collections and figure.axes[0].images
+    said = capsys.readouterr().err
+    assert said.count("without coastlines") == said.count("\n") == 1
+    assert ("no projection" in said) == (not projection)

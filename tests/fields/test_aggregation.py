@@ -135,6 +135,22 @@ def test_few_fields_are_held_at_once(monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("text", "months"),
+    [("1M", 1), ("1MS", 1), ("1ME", 1), ("MS", 1), ("1mo", 1), ("2mon", 2), ("3 Months", 3),
+     ("season", 3), ("1Y", 12), ("1YS", 12), ("1y", 12), ("1yr", 12), ("1A", 12)],
+)  # fmt: skip
+def test_months_and_years_as_people_write_them(text, months):
+    found = Aggregation.parse(f"{text}:mean")
+    assert (found.seconds, found.months) == (0, months)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("30min", 1800), ("90s", 90), ("2 d", 172800)])
+def test_durations_are_no_months(text, seconds):
+    found = Aggregation.parse(f"{text}:mean")
+    assert (found.seconds, found.months) == (seconds, 0)
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("1D", "PERIOD:STATISTIC"),
@@ -142,6 +158,8 @@ def test_few_fields_are_held_at_once(monkeypatch):
         ("1D:mean,tp", "PERIOD:STATISTIC"),
         ("1D:mean,=sum", "PERIOD:STATISTIC"),
         ("soon:mean", "not a duration"),
+        ("1m:mean", r"min for minutes \(1min\) or month for months \(1month\)"),
+        ("1W:mean", "not a duration"),
         ("5months:mean", "no multiple of 5 months"),
         ("0years:mean", "1 to 12 months"),
     ],

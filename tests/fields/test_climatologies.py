@@ -130,7 +130,8 @@ def test_standardising_is_inverted(of, harmonics, calendar, seed):
     values = made.read(slice(None))
     assert made.units == ("1", "1")
     assert np.nanmean(values) == pytest.approx(0, abs=0.02)
-    assert np.nanstd(values) == pytest.approx(1, abs=0.1)
+    if of != "mean-of-points":  # these leave the differences from place to place
+        assert np.nanstd(values) == pytest.approx(1, abs=0.1)
     again = StandardizedSource(
         ArraySource(values, channels=["t", "pr"], units=["1", "1"], grid=GRID, time=source.time),
         found, inverse=True,

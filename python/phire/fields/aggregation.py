@@ -18,7 +18,8 @@ STATISTICS = ("mean", "sum", "max", "min")
 MONTHS = {"month": 1, "season": 3, "year": 12}
 """Months in the periods of the calendar; seasons begin in March, June, September, December."""
 
-_PERIOD = re.compile(r"^(\d*)(month|season|year)s?$")
+_PERIOD = re.compile(r"^(\d*)\s*(?:(month|season|year)s?|(M[SE]?|mon?)|([YA][SE]?|yr?))$")
+"""Periods of the calendar, in words or as pandas and xarray abbreviate them (``1MS``, ``1YE``)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,9 +63,16 @@ class Aggregation:
                 f"1D:mean or 6h:mean,tp=sum; the statistics are {', '.join(STATISTICS)}."
             )
         shift = parse_duration(offset) if offset else 0
-        match = _PERIOD.match(period.strip().lower())
+        period = period.strip()
+        match = _PERIOD.match(period) or _PERIOD.match(period.lower())
+        if re.match(r"^\d+\s*m$", period):
+            raise InputError(
+                f"--every {text}: write min for minutes ({period}in) or month for months "
+                f"({period}onth)."
+            )
         if match:
-            seconds, months = 0, int(match[1] or 1) * MONTHS[match[2]]
+            unit = match[2] or ("month" if match[3] else "year")
+            seconds, months = 0, int(match[1] or 1) * MONTHS[unit]
         else:
             seconds, months = parse_duration(period), 0
         if not 0 < months <= 12 and not seconds:
@@ -72,7 +80,7 @@ class Aggregation:
         if months and 12 % months:
             raise InputError(f"--every {text}: a year is no multiple of {months} months.")
         channels = {name.strip(): statistic for name, _, statistic in named}
-        return cls(period.strip(), seconds, months, parts[0], channels, shift)
+        return cls(period, seconds, months, parts[0], channels, shift)
 
     def statistic_of(self, channel: str) -> str:
         """The statistic of a channel."""

@@ -406,12 +406,14 @@ def parse_duration(text: str) -> int:
     """A duration such as ``3h``, ``30min``, ``2d`` or ``600s`` in seconds.
 
     Raises:
-        InputError: The text is no duration.
+        InputError: The text is no duration; so is ``1M``, which elsewhere means a month.
     """
     lengths = {"d": 86400, "h": 3600, "min": 60, "m": 60, "s": 1}
     stripped = str(text).replace(" ", "").lower()
     for unit in sorted(lengths, key=len, reverse=True):
         number = stripped.removesuffix(unit)
         if number != stripped and number.isdigit() and int(number) > 0:
+            if str(text).rstrip().endswith("M"):
+                break
             return int(number) * lengths[unit]
     raise InputError(f"{text!r} is not a duration: write a number and d, h, min or s, such as 3h.")

@@ -84,10 +84,7 @@ def draw_coastlines(axes: Axes, extent: Sequence[float]) -> bool:
     width = extent[1] - extent[0]
     lines = coastlines("110m" if width > 90 else "50m" if width > 20 else "10m")
     if lines is None:
-        progress.say_once(
-            "Maps are drawn without coastlines: cartopy or its Natural Earth shapefiles are not "
-            "installed (pip install 'phire[maps]', then cartopy_feature_download.py physical)."
-        )
+        _say_missing()
         return False
     turns = (line + np.array([turn, 0.0]) for turn in (-360, 0, 360) for line in lines)
     _add(axes, turns, extent)
@@ -106,10 +103,16 @@ def draw_projected_coastlines(
         extent: Least and greatest x, least and greatest y of what is shown.
 
     Returns:
-        Whether coastlines were drawn.
+        Whether coastlines were drawn; where they were not, the user is told once why.
     """
+    if not attributes.get("crs_wkt"):
+        progress.say_once(
+            "Maps are drawn without coastlines: the fields state no projection of y and x."
+        )
+        return False
     lines = coastlines("50m")
-    if lines is None or not attributes.get("crs_wkt"):
+    if lines is None:
+        _say_missing()
         return False
     grid = CurvilinearGrid.projected([0.0], [0.0], attributes["crs_wkt"])
     length = 1e3 if attributes.get("units") == "km" else 1.0
@@ -127,6 +130,13 @@ def draw_projected_coastlines(
         ]
     _add(axes, projected, extent)
     return True
+
+
+def _say_missing() -> None:
+    progress.say_once(
+        "Maps are drawn without coastlines: cartopy or its Natural Earth shapefiles are not "
+        "installed (pip install 'phire[maps]', then cartopy_feature_download.py physical)."
+    )
 
 
 def _add(axes: Axes, lines: Iterable[np.ndarray], extent: Sequence[float]) -> None:
