@@ -91,12 +91,12 @@ def training(case: str, precision: str, options: argparse.Namespace, rival: PyTo
     """Prints the rates of a training step."""
     import tensorflow as tf
 
-    from phire.downscaling.task import Task
-    from phire.downscaling.training import objectives
+    from phire.downscaling.generator_task import Task
+    from phire.downscaling.generator_training import objectives
     from phire.networks import network as networks
     from phire.records import open_records
     from phire.training.devices import choose_strategy, prepare_process
-    from phire.training.stepping import Stepper
+    from phire.training.step_graphs import Stepper
 
     size = CASES[case]["batch"]
     with tempfile.TemporaryDirectory() as folder:

@@ -27,7 +27,7 @@ from keras import ops
 from phire.networks import Shapes, build, discriminator
 from phire.networks import encoder as encoders
 from phire.networks.custom_layers import custom_layers
-from phire.networks.temporal import temporal_distance_network
+from phire.networks.temporal_distance_head import temporal_distance_network
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 CASES = ("encoder", "generator", "temporal-distance", "srgan")

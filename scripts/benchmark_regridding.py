@@ -29,7 +29,7 @@ def make_source(path: Path, steps: int) -> None:
     import numpy as np
 
     from phire.fields.grid import Grid
-    from phire.fields.output import write_source
+    from phire.fields.source_writing import write_source
     from phire.fields.time import TimeAxis
 
     class Noise:

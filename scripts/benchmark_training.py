@@ -36,7 +36,7 @@ from phire.fields import Grid, StoreWriter, TimeAxis
 from phire.records import open_records, write_downscaling_records, write_pair_records
 from phire.training import Objective
 from phire.training.devices import choose_strategy, prepare_process
-from phire.training.stepping import Stepper
+from phire.training.step_graphs import Stepper
 
 CLASSES = 23
 
@@ -63,9 +63,9 @@ def write_store(path: Path, rows: int) -> Path:
 
 def resnet(folder: Path, batch_size: int, precision: str) -> tuple[Callable, Callable]:
     """AtmoDist's network at the paper's size: how to build it, and its batches."""
+    from phire.rplearn.pretext_task import Task
     from phire.rplearn.recipes import build_optimizer
-    from phire.rplearn.task import Task
-    from phire.rplearn.training import objectives
+    from phire.rplearn.representation_training import objectives
     from phire.training import set_clipping
 
     store = write_store(folder / "pairs.h5", 320)

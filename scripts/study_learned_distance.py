@@ -160,7 +160,7 @@ def measure_pairs(setup: Setup, folder: Path, seed: int):
     from phire.records import open_records
     from phire.rplearn.comparison import comparison_row
     from phire.rplearn.evaluation import Pairs, evaluate_network, evaluate_pixels
-    from phire.rplearn.runs import Representation
+    from phire.rplearn.trained_representation import Representation
 
     path = folder / f"seed-{seed}" / "test.nc"
     run = Representation(folder / f"seed-{seed}" / "run")

@@ -190,8 +190,8 @@ def files_of_evaluation(folder: Path) -> None:
 
 def files_of_prediction(folder: Path) -> None:
     """Files of docs/prediction.md: three runs with random weights, and their inputs."""
-    from downscaling.made_runs import make_run
-    from phire.downscaling.shapes import shapes_of
+    from downscaling.trained_runs import make_run
+    from phire.downscaling.schema_shapes import shapes_of
     from phire.records import open_records
 
     _files_of_five_inputs(folder, "observations.nc")

@@ -14,9 +14,9 @@ import pytest
 import xarray as xr
 from click.testing import CliRunner
 
-from downscaling.made_runs import make_run
 from downscaling.test_predictors import field, folder  # noqa: F401
-from phire.downscaling.shapes import shapes_of
+from downscaling.trained_runs import make_run
+from phire.downscaling.schema_shapes import shapes_of
 from phire.records import open_records, write_downscaling_records
 
 PREDICTORS = ("--predictors", "{in}/coarse.nc:psl,hus", "--predictors", "{in}/upper.nc:ta")

@@ -16,10 +16,10 @@ import xarray as xr
 from documented import ROOT, python_blocks
 from documented_files import dataset, hours
 from networks import contract
+from phire.downscaling.generator_task import Task
+from phire.downscaling.generator_training import objectives
 from phire.downscaling.samplers import schedule, spread_ratios
 from phire.downscaling.samplers.registry import sampler
-from phire.downscaling.task import Task
-from phire.downscaling.training import objectives
 from phire.fields.normalization import Normalization
 from phire.networks import network
 from phire.records.schema import DOWNSCALING, SampleArray, SampleSchema

@@ -20,8 +20,8 @@ from phire.cli import phire, phire_data, phire_eval, rplearn_data
 from phire.errors import WorkError
 from phire.fields import Grid, StoreWriter, TimeAxis, open_store
 from phire.fields.guarded_file import GuardedFile, write_netcdf
-from phire.fields.output import write_source
 from phire.fields.source import ArraySource
+from phire.fields.source_writing import write_source
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs limits of resources")
 

@@ -12,8 +12,8 @@ import xarray as xr
 from click.testing import CliRunner
 
 from phire.cli import phire, phire_data, phire_eval, phire_train
-from phire.downscaling.task import Task
-from phire.downscaling.training import objectives
+from phire.downscaling.generator_task import Task
+from phire.downscaling.generator_training import objectives
 from phire.networks import network
 from phire.records import open_records
 

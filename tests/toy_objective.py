@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from phire.networks.layers import BatchNormalization
+from phire.networks.fast_cpu import BatchNormalization
 from phire.training import Objective, for_float16, minimise, scaled
 
 

@@ -23,7 +23,7 @@ BATCH = 8
 def temporal_distance():
     """AtmoDist's objective on a small siamese network."""
     from phire.networks import encoder as encoders
-    from phire.networks.temporal import temporal_distance_network
+    from phire.networks.temporal_distance_head import temporal_distance_network
     from phire.rplearn.temporal_distance import TemporalDistance
 
     encoder = encoders.build("tiny", (16, 16, 1), options={"filters": (4, 8), "blocks": (1, 1)})

@@ -15,12 +15,12 @@ import_tensorflow()  # as the commands do
 
 import tensorflow as tf
 
-from phire.downscaling.task import Task
-from phire.downscaling.training import objectives
+from phire.downscaling.generator_task import Task
+from phire.downscaling.generator_training import objectives
 from phire.networks import network as networks
 from phire.records import open_records
 from phire.training.devices import choose_strategy, prepare_process
-from phire.training.stepping import Stepper
+from phire.training.step_graphs import Stepper
 
 
 def prepared(options: argparse.Namespace) -> tuple[Mapping[str, Callable[[int], Any]], dict]:

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from phire.cli.info import main
 from phire.evaluation import evaluate
 from phire.fields import ArraySource, Grid, TimeAxis
-from phire.fields.output import write_source
+from phire.fields.source_writing import write_source
 from phire.fields.time import duration_stated
 from phire.records import write_downscaling_records
 from phire.rplearn import describe_metric

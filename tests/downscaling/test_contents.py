@@ -17,7 +17,7 @@ from phire.cli.part_choice import registry_of
 from phire.downscaling.contents.registry import content
 from phire.downscaling.contents.weighted_sum import build_content, parse_content
 from phire.downscaling.contents.weighting import AreaWeights
-from phire.downscaling.task import Task
+from phire.downscaling.generator_task import Task
 from phire.errors import InputError
 from phire.fields.conservative_maps import cell_areas
 from phire.fields.normalization import Normalization

@@ -16,7 +16,7 @@ from phire.downscaling.sampler_choice import choose_sampler
 from phire.errors import InputError
 from phire.networks import Shapes
 from phire.networks import network as networks
-from phire.networks.blocks.output import Fine
+from phire.networks.blocks.fine_output import Fine
 from phire.records.schema import SampleSchema
 
 OBJECTIVE = {"name": "edm", "target": "residual", "sigma_data": [0.5], "sigma_min": 0.05,

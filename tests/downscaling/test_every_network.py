@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from phire.downscaling.task import Task
+from phire.downscaling.generator_task import Task
+from phire.downscaling.generator_training import objectives
 from phire.downscaling.trained_generator import TrainedGenerator
-from phire.downscaling.training import objectives
 from phire.downscaling.whole_fields import WholeFields
 from phire.fields.coarsening import coarsen_grid
 from phire.fields.grid import Grid
 from phire.fields.normalization import Normalization
 from phire.networks import network as networks
 from phire.records.schema import DOWNSCALING, SampleArray, SampleSchema
-from phire.training.run import prepare_run
+from phire.training.run_directory import prepare_run
 
 DL4DS = "filters=3,blocks=1"
 RICH = (

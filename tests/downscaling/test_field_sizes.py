@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from phire.downscaling import PredictedSource, train_generator
-from phire.downscaling.task import Task
+from phire.downscaling.generator_task import Task
 from phire.downscaling.trained_generator import TrainedGenerator
 from phire.errors import InputError
 from phire.fields import ArraySource, CoarsenedSource, open_store

@@ -3,12 +3,12 @@
 import keras
 import pytest
 
-from phire.downscaling.task import Task
+from phire.downscaling.generator_task import Task
 from phire.errors import InputError
 from phire.fields.normalization import Normalization
 from phire.networks import network
-from phire.networks.blocks.joining import fine_maps, named_inputs
-from phire.networks.blocks.output import Fine
+from phire.networks.blocks.fine_output import Fine
+from phire.networks.blocks.sample_inputs import fine_maps, named_inputs
 from phire.records.schema import DOWNSCALING, SampleArray, SampleSchema
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from downscaling.made_runs import make_run
+from downscaling.trained_runs import make_run
 from phire.downscaling import PredictedSource
-from phire.downscaling.shapes import shapes_of
+from phire.downscaling.schema_shapes import shapes_of
 from phire.errors import InputError
 from phire.fields import ArraySource, CoarsenedSource, Grid, open_store
 from phire.records import open_records

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from downscaling.made_runs import make_run
+from downscaling.trained_runs import make_run
 from phire.cli.phire_eval import main as phire_eval
 from phire.downscaling import Downscaler, PredictedSource, predict
 from phire.downscaling.random_inputs import draw_dropout_seed, draw_noise
@@ -103,7 +103,7 @@ def test_members_are_written_and_an_interruption_changes_nothing(
 ):
     options = {"coarsen": 4, "time": "2000-01-01,2000-01-02", "members": 2, "seed": 3}
     predict(stochastic, store, tmp_path / "whole.nc", **options)
-    monkeypatch.setattr("phire.fields.output.BLOCK_BYTES", 4 * 32 * 64 * 2 * 2 * 3)
+    monkeypatch.setattr("phire.fields.source_writing.BLOCK_BYTES", 4 * 32 * 64 * 2 * 2 * 3)
     read, blocks = PredictedSource.read_members, []
 
     def interrupted(self, times):

@@ -8,16 +8,16 @@ import pytest
 import tensorflow as tf
 
 from complete_samples import DOMAIN, batch, schema
-from phire.downscaling.inputs import network_inputs
-from phire.downscaling.shapes import shapes_of
-from phire.downscaling.task import Task
-from phire.downscaling.training import objectives
+from phire.downscaling.generator_task import Task
+from phire.downscaling.generator_training import objectives
+from phire.downscaling.network_inputs import network_inputs
+from phire.downscaling.schema_shapes import shapes_of
 from phire.errors import InputError
 from phire.fields.normalization import Normalization
 from phire.networks import Shapes
 from phire.networks import network as networks
 from phire.records.schema import DOWNSCALING, SampleArray, SampleSchema
-from phire.training.stepping import Stepper
+from phire.training.step_graphs import Stepper
 
 
 def task(conserve=False, **options):

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from downscaling.made_runs import make_run
 from downscaling.test_predictors import DAYS, field
+from downscaling.trained_runs import make_run
 from phire.cli.phire_eval import main as phire_eval
 from phire.downscaling import predict
-from phire.downscaling.shapes import shapes_of
-from phire.downscaling.task import Task
-from phire.downscaling.training import objectives
+from phire.downscaling.generator_task import Task
+from phire.downscaling.generator_training import objectives
+from phire.downscaling.schema_shapes import shapes_of
 from phire.networks import network as networks
 from phire.records import open_records, write_downscaling_records
 from phire.training import open_run

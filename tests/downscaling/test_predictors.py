@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from downscaling.made_runs import make_run
+from downscaling.trained_runs import make_run
 from phire.cli.phire_eval import main as phire_eval
 from phire.cli.predict import main as phire_predict
 from phire.downscaling import Downscaler, PredictedSource, predict
-from phire.downscaling.shapes import shapes_of
-from phire.downscaling.windows import windows
+from phire.downscaling.schema_shapes import shapes_of
+from phire.downscaling.time_windows import windows
 from phire.errors import InputError
 from phire.fields import TimeAxis, open_source
 from phire.records import open_records, write_downscaling_records

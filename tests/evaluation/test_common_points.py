@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from phire.downscaling.interpolation import InterpolatedSource
+from phire.downscaling.interpolated_source import InterpolatedSource
 from phire.evaluation import evaluate
 from phire.fields import ArraySource, CoarsenedSource, Grid, TimeAxis
 

@@ -19,8 +19,8 @@ from phire.fields.curvilinear import CurvilinearGrid, grid_from_dict
 from phire.fields.dataset import DatasetSource
 from phire.fields.grid import EARTH_RADIUS, Grid
 from phire.fields.opening import grid_of_file, open_source
-from phire.fields.output import write_source
 from phire.fields.source import to_dataset
+from phire.fields.source_writing import write_source
 
 POLE = {
     "grid_mapping_name": "rotated_latitude_longitude",

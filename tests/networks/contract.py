@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from phire.networks import Shapes, network
-from phire.networks.blocks.output import halo_of
+from phire.networks.blocks.fine_output import halo_of
 from phire.networks.custom_layers import custom_layers
 
 PLAIN = Shapes((8, 10, 2), (16, 20, 1), 2)

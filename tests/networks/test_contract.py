@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from networks import contract
-from phire.networks.blocks.output import halo_of
+from phire.networks.blocks.fine_output import halo_of
 
 CASES = list(contract.cases())
 

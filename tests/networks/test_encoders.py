@@ -10,8 +10,8 @@ import tensorflow as tf
 from phire.errors import InputError
 from phire.networks import encoder as encoders
 from phire.networks.custom_layers import custom_layers
-from phire.networks.layers import BatchNormalization
-from phire.networks.temporal import temporal_distance_network
+from phire.networks.fast_cpu import BatchNormalization
+from phire.networks.temporal_distance_head import temporal_distance_network
 
 RANDOM = np.random.default_rng(0)
 

@@ -145,7 +145,7 @@ def test_targets_and_predictors_are_the_anomalies_of_their_own_points(records, h
 
 
 def test_the_schema_states_the_statistics_and_info_shows_them(records):
-    from phire.records.describing import describe_records
+    from phire.records.records_description import describe_records
 
     schema = json.loads((records / "records.json").read_text())["schema"]
     assert [

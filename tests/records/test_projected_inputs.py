@@ -9,8 +9,8 @@ from phire.errors import InputError
 from phire.fields.coarsening import coarsen_grid
 from phire.fields.curvilinear import CurvilinearGrid
 from phire.fields.grid import Grid
-from phire.fields.output import write_source
 from phire.fields.source import ArraySource
+from phire.fields.source_writing import write_source
 from phire.fields.time import TimeAxis
 from phire.records import open_records, write_downscaling_records
 from phire.records.matching import fine_points, matching_points

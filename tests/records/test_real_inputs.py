@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from phire.downscaling.shapes import shapes_of
+from phire.downscaling.schema_shapes import shapes_of
 from phire.records import open_records, write_downscaling_records
 
 pytestmark = pytest.mark.skipif(

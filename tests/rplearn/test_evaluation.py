@@ -11,7 +11,7 @@ import tensorflow as tf
 from phire.errors import InputError
 from phire.fields.normalization import Normalization
 from phire.networks import encoder as encoders
-from phire.networks.temporal import temporal_distance_network
+from phire.networks.temporal_distance_head import temporal_distance_network
 from phire.rplearn.evaluation import (
     Pairs,
     check_pairs,

@@ -8,7 +8,7 @@ import tensorflow as tf
 from phire.errors import InputError
 from phire.networks import encoder as encoders
 from phire.networks.decoders import reconstruction_network
-from phire.networks.temporal import temporal_distance_network
+from phire.networks.temporal_distance_head import temporal_distance_network
 from phire.rplearn.reconstruction import Autoencoder, Inpainting, hole_of
 from phire.rplearn.temporal_distance import TemporalDistance, mirrored, scores
 

@@ -12,8 +12,7 @@ import pytest
 import tensorflow as tf
 
 from phire.errors import InputError, WorkError
-from phire.training import Phase, Terminated, open_run, phase_runner, train
-from phire.training import outputs as outputs_module
+from phire.training import Phase, Terminated, open_run, phase_runner, run_outputs, train
 from toy_objective import Line, points
 
 
@@ -174,7 +173,7 @@ def test_a_phase_without_an_end_or_a_step_is_refused(tmp_path, epochs, steps):
 @pytest.mark.parametrize("place", ["replacing", "posix_fallocate"])
 def test_a_full_disk_at_the_end_of_an_epoch(tmp_path, phases, monkeypatch, place):
     whole = train(Line, phases[:1], run=tmp_path / "whole", options={}, deterministic=True)
-    module = {"replacing": outputs_module.files, "posix_fallocate": outputs_module.os}[place]
+    module = {"replacing": run_outputs.files, "posix_fallocate": run_outputs.os}[place]
     plain = getattr(module, place)
 
     history = tmp_path / "run" / "training.csv"

@@ -42,13 +42,13 @@ class CheckedPath(click.Path):
         return super().convert(value, param, ctx)
 
 
-RUN = CheckedPath("training.run:open_run")
+RUN = CheckedPath("training.run_directory:open_run")
 METRIC = CheckedPath("rplearn.metric_description:read_metric_file")
 RECORDS = CheckedPath("records.manifest:require_records")
 FIELDS = CheckedPath("fields.opening:expand")
 NAMED_FIELDS = CheckedPath("fields.opening:expand_named")
-FIELDS_OUTPUT = CheckedPath("fields.output:output_format")
-NETCDF_OUTPUT = CheckedPath("fields.output:require_netcdf_name")
+FIELDS_OUTPUT = CheckedPath("fields.source_writing:output_format")
+NETCDF_OUTPUT = CheckedPath("fields.source_writing:require_netcdf_name")
 STATISTICS = CheckedPath("fields.normalization:Normalization.load")
 CONTENT = CheckedPath("downscaling.contents.weighted_sum:check_content")
 MODEL_FOLDER = CheckedPath("rplearn.model_folder:read_scales")

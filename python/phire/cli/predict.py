@@ -8,7 +8,7 @@ from phire.cli.shared_options import time_option
 
 
 @click.command("predict", cls=Command)
-@click.argument("run", type=CheckedPath("training.run:open_run", INTERPOLATIONS))
+@click.argument("run", type=CheckedPath("training.run_directory:open_run", INTERPOLATIONS))
 @click.argument("input", type=NAMED_FIELDS)
 @click.argument("output", type=FIELDS_OUTPUT)
 @click.option("--coarsen", type=int, help="Take fine fields and coarsen them by this first.")

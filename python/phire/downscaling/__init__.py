@@ -9,10 +9,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "downscaler": ["Downscaler"],
-        "interpolation": ["InterpolatedSource"],
+        "interpolated_source": ["InterpolatedSource"],
         "objectives.srgan": ["SuperResolution"],
         "predicted_source": ["PredictedSource"],
         "prediction": ["predict"],
-        "training": ["train_generator"],
+        "generator_training": ["train_generator"],
     },
 )

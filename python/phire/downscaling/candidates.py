@@ -15,8 +15,8 @@ from phire.fields import open_fields
 from phire.fields.coarsening import CoarsenedSource, CroppedSource
 from phire.fields.interpolation import METHODS
 from phire.fields.opening import is_zarr
-from phire.fields.output import recorded_options
 from phire.fields.source import Source
+from phire.fields.source_writing import recorded_options
 
 
 def is_run(specification: str) -> bool:
@@ -76,7 +76,7 @@ def open_candidates(
         if is_run(specification):
             sources[name] = _open_run(name, specification, truth, scale, of_runs)
         elif specification in METHODS:
-            from phire.downscaling.interpolation import InterpolatedSource
+            from phire.downscaling.interpolated_source import InterpolatedSource
 
             sources[name] = InterpolatedSource(
                 CoarsenedSource(truth, scale), CroppedSource(truth, scale).grid, specification

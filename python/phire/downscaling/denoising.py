@@ -23,8 +23,8 @@ from phire.downscaling.preconditioning import CONDITIONS, Scalings, unit_scaling
 from phire.downscaling.random_inputs import draw_sampler_noise
 from phire.downscaling.sampler_choice import choose_sampler
 from phire.errors import InputError
+from phire.networks.blocks.fine_output import halo_of
 from phire.networks.blocks.multiples import PadToMultiple
-from phire.networks.blocks.output import halo_of
 from phire.parts import Specification
 from phire.records.schema import SampleSchema
 

@@ -14,7 +14,7 @@ from phire.downscaling.preconditioning import check_sigma_range
 from phire.downscaling.samplers import mode_variances, sigma_range
 from phire.downscaling.samplers.discrete_levels import noise_to_signal
 from phire.errors import InputError
-from phire.networks.blocks.interpolation import Interpolation
+from phire.networks.blocks.interpolation_layer import Interpolation
 from phire.records.schema import SampleSchema
 
 TARGETS = ("residual", "field")

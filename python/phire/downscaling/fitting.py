@@ -12,8 +12,8 @@ from typing import Any
 
 import xarray as xr
 
+from phire.downscaling.generator_training import train_generator
 from phire.downscaling.run_inputs import inputs_without_paths
-from phire.downscaling.training import train_generator
 from phire.errors import InputError
 from phire.fields import open_source
 from phire.files import fingerprint, plain

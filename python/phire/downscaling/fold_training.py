@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from phire.downscaling.generator_training import train_generator
 from phire.downscaling.residual_base import FOLDS
-from phire.downscaling.training import train_generator
 from phire.errors import InputError
 from phire.training import Run
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from phire import progress
-from phire.downscaling.filling import Filler
+from phire.downscaling.missing_input import Filler
 from phire.downscaling.sample_parts import (
     Asked,
     Further,

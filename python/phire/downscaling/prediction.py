@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from phire import files, progress
-from phire.downscaling.interpolation import InterpolatedSource
+from phire.downscaling.cached_source import cached
+from phire.downscaling.interpolated_source import InterpolatedSource
 from phire.downscaling.output_notes import CountedSource, notes
-from phire.downscaling.resuming import kept
 from phire.downscaling.sampler_choice import check_samplers, swept, swept_output
 from phire.errors import InputError, naming_arguments
 from phire.fields import open_source, write_source
@@ -24,7 +24,7 @@ from phire.fields.interpolation import METHODS
 from phire.fields.opening import expand
 from phire.fields.source import Source, TimeSelection
 from phire.fields.time import parse_duration
-from phire.records.inputs import split_names
+from phire.records.input_files import split_names
 
 if TYPE_CHECKING:
     from phire.downscaling.predicted_source import PredictedSource
@@ -145,7 +145,7 @@ def predict(
         written = notes(fill, minimum, bool(predicted.generator.conserves or consistency))
         if predicted.statistic is not None:
             written["statistic"] = f"{predicted.statistic} of the predicted distribution"
-    with kept(predicted, output, options) as source:
+    with cached(predicted, output, options) as source:
         counted = CountedSource(source)
         write_source(
             counted, output, options=options, overwrite=overwrite, description="predicting",

@@ -16,8 +16,8 @@ from phire.downscaling.preconditioning import DENOISERS
 from phire.downscaling.random_inputs import is_stochastic
 from phire.errors import InputError
 from phire.records.folds import FoldedRecords
-from phire.records.reading import Records
 from phire.records.schema import SampleSchema
+from phire.records.tfrecord_reading import Records
 
 FOLDS = "folds"
 """Folder in a run that holds the runs of its folds, by their numbers."""
@@ -100,7 +100,7 @@ class ResidualBase:
 
     @staticmethod
     def _apply(network: keras.Model, batch: Mapping[str, Any]) -> Any:
-        from phire.downscaling.inputs import network_inputs
+        from phire.downscaling.network_inputs import network_inputs
 
         found = network(network_inputs(network, batch), training=False)
         return keras.ops.cast(found, "float32")

@@ -17,9 +17,9 @@ from phire.downscaling.sample_parts import (
     find_parts,
     indices_of_times,
 )
+from phire.downscaling.time_windows import windows
 from phire.downscaling.trained_generator import TrainedGenerator
 from phire.downscaling.whole_fields import WholeFields
-from phire.downscaling.windows import windows
 from phire.errors import InputError
 from phire.fields import units
 from phire.fields.covariates import check_covariates, covariates, patch_longitudes
@@ -27,7 +27,7 @@ from phire.fields.ensemble import as_source
 from phire.fields.grid import Grid
 from phire.fields.padding import padded_grid, padding
 from phire.fields.source import ArraySource, Source
-from phire.records.inputs import split_names
+from phire.records.input_files import split_names
 from phire.records.matching import (
     CoarseGrid,
     Points,
@@ -37,7 +37,7 @@ from phire.records.matching import (
     matching_points,
 )
 from phire.records.statics import load_statics, read_static
-from phire.records.stations import PREFIX, read_stations
+from phire.records.station_gridding import PREFIX, read_stations
 
 
 class SampleSources:

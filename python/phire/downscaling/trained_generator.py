@@ -12,9 +12,9 @@ import numpy as np
 
 from phire.downscaling.denoising import DenoisedFields
 from phire.downscaling.distributions.registry import distribution as distributions
-from phire.downscaling.filling import Filler, mark_missing
 from phire.downscaling.latent_space import NETWORK as AUTOENCODER
 from phire.downscaling.latent_space import LatentSpace
+from phire.downscaling.missing_input import Filler, mark_missing
 from phire.downscaling.random_inputs import (
     draw_dropout_seed,
     draw_levels,
@@ -77,7 +77,7 @@ class TrainedGenerator:
         epoch: int | str | None = None,
         sampler: Specification | None = None,
     ) -> None:
-        from phire.networks.blocks.output import halo_of
+        from phire.networks.blocks.fine_output import halo_of
         from phire.training import open_run
 
         self.path = Path(run)
@@ -184,7 +184,7 @@ class TrainedGenerator:
         Args:
             fields: The samples.
             tile: Largest side of a tile in coarse pixels.
-            fill: See :class:`phire.downscaling.filling.Filler`.
+            fill: See :class:`phire.downscaling.missing_input.Filler`.
             minimum: The least physical value: lower ones are set to it. None for no such bound.
             consistency: ``mean`` gives every member the coarse field's block means, for the
                 channels that both sides have; None leaves the network's.
@@ -579,9 +579,9 @@ class TrainedGenerator:
 def _traits(network: Any) -> tuple[bool, ...]:
     """Tells if a network pads periodically, keeps block means, and has weights for each point."""
     from phire.networks.blocks.conservation import Conservation
-    from phire.networks.blocks.place import PlaceChannels
+    from phire.networks.blocks.position_channels import PlaceChannels
     from phire.networks.dl4ds.locally_connected import LocallyConnected
-    from phire.networks.layers import PeriodicPadding
+    from phire.networks.periodic_padding import PeriodicPadding
 
     kinds = (PeriodicPadding, Conservation, (LocallyConnected, PlaceChannels))
     return tuple(any(isinstance(layer, kind) for layer in network.layers) for kind in kinds)

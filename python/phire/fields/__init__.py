@@ -27,7 +27,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "normalization": ["Normalization"],
         "normalization_fit": ["fit_normalization"],
         "opening": ["open_source"],
-        "output": ["write_source"],
+        "source_writing": ["write_source"],
         "regridded_files": ["regrid"],
         "regridding": ["RegriddedSource", "Regridder"],
         "selection": ["ChannelSelection", "RegionSource", "WindSource"],

@@ -181,7 +181,7 @@ class AggregatedSource:
 
     def read(self, times: Times) -> np.ndarray:
         """Reads aggregated fields; see :class:`phire.fields.source.Source`."""
-        from phire.fields.output import blocks
+        from phire.fields.source_writing import blocks
 
         chosen = indices(times, len(self.time))
         slot = np.full(len(self.time) + 1, -1)  # the last one is of fields outside all periods

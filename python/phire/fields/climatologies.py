@@ -21,8 +21,8 @@ from phire.fields.curvilinear import grid_from_dict
 from phire.fields.ensemble import open_fields
 from phire.fields.grid import Grid
 from phire.fields.guarded_file import GuardedHDF5
-from phire.fields.output import already_made, blocks, write_source
 from phire.fields.source import Source, Times, close, indices, member_count, read_members
+from phire.fields.source_writing import already_made, blocks, write_source
 from phire.fields.time import TimeAxis
 
 STATISTICS_OF = ("domain", "point", "mean-of-points")

@@ -19,14 +19,14 @@ from phire.fields.cell_methods import TimeCells
 from phire.fields.collection import Part
 from phire.fields.deaccumulation import parse_deaccumulation
 from phire.fields.grid import Grid
-from phire.fields.output import (
+from phire.fields.selection import DERIVED, RegionSource
+from phire.fields.source import close
+from phire.fields.source_writing import (
     already_made,
     map_names_taken,
     unusable_values,
     write_source,
 )
-from phire.fields.selection import DERIVED, RegionSource
-from phire.fields.source import close
 from phire.fields.static_maps import maps_on_grid
 from phire.fields.stored_cells import stored_cells
 from phire.fields.time import TimeAxis

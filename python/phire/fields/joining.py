@@ -18,7 +18,7 @@ from phire.fields.conversion import irregularities
 from phire.fields.guarded_file import GuardedHDF5
 from phire.fields.longitudes import shared_columns
 from phire.fields.opening import expand
-from phire.fields.output import already_made
+from phire.fields.source_writing import already_made
 from phire.fields.store import (
     DATASET,
     INFINITE,

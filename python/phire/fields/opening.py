@@ -19,9 +19,9 @@ from phire.fields.collection import CollectedSource, Part
 from phire.fields.dataset import DatasetSource, dataset_grid, field_variables
 from phire.fields.great_circle import latitudes_longitudes, unit_vectors
 from phire.fields.grid import GEOMETRIES, Grid
-from phire.fields.output import CHANNELS
 from phire.fields.selection import ChannelSelection
 from phire.fields.source import Source, close
+from phire.fields.source_writing import CHANNELS
 from phire.fields.store import DATASET, FieldStore
 
 Paths = str | os.PathLike | Sequence[str | os.PathLike]

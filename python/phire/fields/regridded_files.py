@@ -11,10 +11,10 @@ from phire.fields import opening
 from phire.fields.cluster import cluster
 from phire.fields.ensemble import open_fields
 from phire.fields.grid import Grid
-from phire.fields.output import already_made, map_names_taken, write_source
 from phire.fields.regridding import RegriddedSource, note_outside
 from phire.fields.selection import unturned_note
 from phire.fields.source import Source, close
+from phire.fields.source_writing import already_made, map_names_taken, write_source
 from phire.fields.static_maps import maps_on_grid
 from phire.fields.stored_cells import stored_cells
 

@@ -14,7 +14,6 @@ from phire.fields.curvilinear import CurvilinearGrid
 from phire.fields.grid import Grid
 from phire.fields.interpolation import interpolation_map, scattered_map, within_grid
 from phire.fields.linear_maps import MatrixMap, SeparableMap
-from phire.fields.output import blocks
 from phire.fields.regridding_weights import kept_weights
 from phire.fields.source import (
     Source,
@@ -25,6 +24,7 @@ from phire.fields.source import (
     read_members,
     wind_directions,
 )
+from phire.fields.source_writing import blocks
 
 METHODS = ("conservative", "bilinear", "nearest", "bicubic")
 

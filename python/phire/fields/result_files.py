@@ -14,7 +14,7 @@ import xarray as xr
 from phire import files
 from phire.errors import InputError
 from phire.fields.guarded_file import write_netcdf
-from phire.fields.output import require_netcdf_name
+from phire.fields.source_writing import require_netcdf_name
 
 OPTIONS = "phire_options"
 """Attribute with the options, as JSON."""

@@ -13,8 +13,9 @@ from typing import Any
 import keras
 
 from phire.errors import InputError
-from phire.networks.blocks.interpolation import Interpolation
-from phire.networks.blocks.joining import (
+from phire.networks.blocks.fine_output import Fine
+from phire.networks.blocks.interpolation_layer import Interpolation
+from phire.networks.blocks.sample_inputs import (
     added_to_interpolated,
     fine_maps,
     named_inputs,
@@ -24,7 +25,6 @@ from phire.networks.blocks.joining import (
     with_fine_maps_coarsened,
     without_margin,
 )
-from phire.networks.blocks.output import Fine
 from phire.networks.blocks.window_attention import ReflectedToMultiple
 from phire.networks.registry import network
 from phire.networks.shapes import FixedSizeError, Shapes

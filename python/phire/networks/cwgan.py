@@ -10,8 +10,8 @@ import keras
 from keras import layers, ops
 
 from phire.errors import InputError
-from phire.networks.blocks.interpolation import Interpolation
-from phire.networks.blocks.joining import (
+from phire.networks.blocks.interpolation_layer import Interpolation
+from phire.networks.blocks.sample_inputs import (
     fine_maps,
     named_inputs,
     refuse_window,

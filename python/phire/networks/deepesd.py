@@ -15,13 +15,13 @@ import numpy as np
 from keras import ops
 
 from phire.errors import InputError
-from phire.networks.blocks.joining import (
+from phire.networks.blocks.fine_output import Fine
+from phire.networks.blocks.sample_inputs import (
     named_inputs,
     refuse_window,
     scaled_and_shifted_by_time,
     with_fine_maps_coarsened,
 )
-from phire.networks.blocks.output import Fine
 from phire.networks.registry import network
 from phire.networks.shapes import FixedSizeError, Shapes
 

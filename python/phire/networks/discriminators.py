@@ -8,11 +8,11 @@ from typing import Any
 import keras
 
 from phire.errors import InputError
-from phire.networks.blocks.joining import refuse_window
-from phire.networks.layers import LeakyReLU, ManyInputDense
+from phire.networks.blocks.sample_inputs import refuse_window
+from phire.networks.fast_cpu import LeakyReLU, ManyInputDense
 from phire.networks.registry import discriminator
 from phire.networks.shapes import Shapes
-from phire.networks.srgan import SLOPE
+from phire.networks.srgan_generator import SLOPE
 
 
 @discriminator("srgan-small", filters=(16, 32, 64), dense=128)

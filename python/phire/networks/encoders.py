@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from phire.errors import InputError
-from phire.networks.layers import BatchNormalization
+from phire.networks.fast_cpu import BatchNormalization
 from phire.networks.registry import encoder
 
 WEIGHT_DECAY = 1e-4

@@ -10,7 +10,8 @@ from typing import Any
 
 import keras
 
-from phire.networks.blocks.joining import (
+from phire.networks.blocks.fine_output import Fine
+from phire.networks.blocks.sample_inputs import (
     added_to_interpolated,
     fine_maps,
     named_inputs,
@@ -19,7 +20,6 @@ from phire.networks.blocks.joining import (
     with_fine_maps_coarsened,
     without_margin,
 )
-from phire.networks.blocks.output import Fine
 from phire.networks.registry import network
 from phire.networks.shapes import Shapes
 from phire.networks.swin import last_convolutions

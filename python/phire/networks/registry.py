@@ -4,7 +4,7 @@ A builder is a function ``(shapes, **options) -> keras.Model`` in a module of th
 decorated with :data:`network`. Its inputs are named as the arrays of a sample that it uses
 (``low``, ``static``, ``auxiliary``, ``time``, ``position``; a denoiser's also ``noisy`` and
 ``noise_level``), and its output comes from a layer named ``fine`` that declares the halo: see
-:class:`phire.networks.blocks.output.Fine`. A stochastic generator has an input ``noise``
+:class:`phire.networks.blocks.fine_output.Fine`. A stochastic generator has an input ``noise``
 (B, H, W, N) of standard normal numbers, or ``seed`` (B, 2) and ``position`` for Monte Carlo
 dropout: see :mod:`phire.networks.blocks.dropout`.
 """

@@ -9,7 +9,8 @@ import keras
 import numpy as np
 
 from phire.errors import InputError
-from phire.networks.blocks.joining import (
+from phire.networks.blocks.fine_output import Fine
+from phire.networks.blocks.sample_inputs import (
     CroppedToCoarse,
     EdgePadding,
     added_to_interpolated,
@@ -22,13 +23,12 @@ from phire.networks.blocks.joining import (
     with_fine_maps_coarsened,
     without_margin,
 )
-from phire.networks.blocks.output import Fine
 from phire.networks.blocks.window_attention import (
     ReflectedToMultiple,
     WindowAttention,
     trunc_normal,
 )
-from phire.networks.layers import PixelShuffle
+from phire.networks.pixel_shuffle import PixelShuffle
 from phire.networks.registry import network
 from phire.networks.shapes import Shapes
 

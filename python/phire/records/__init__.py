@@ -9,11 +9,11 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "damage": ["find_damage", "naming_damage"],
-        "describing": ["are_bare_records", "describe_records"],
-        "downscaling": ["write_downscaling_records"],
+        "records_description": ["are_bare_records", "describe_records"],
+        "downscaling_records": ["write_downscaling_records"],
         "manifest": ["Manifest"],
-        "pairs": ["write_pair_records"],
-        "reading": ["Records", "open_records"],
+        "pair_records": ["write_pair_records"],
+        "tfrecord_reading": ["Records", "open_records"],
         "schema": ["SampleArray", "SampleSchema"],
     },
 )

@@ -27,8 +27,8 @@ from phire.fields.normalization import Normalization
 from phire.fields.selection import ChannelSelection
 from phire.fields.source import Source
 from phire.fields.time import TimeAxis
-from phire.records.layers import Layer, SampleFields
 from phire.records.matching import matching_points
+from phire.records.pixel_arrays import Layer, SampleFields
 
 NAME = "climatologies.h5"
 MOST_HARMONICS = 6

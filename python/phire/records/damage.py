@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from phire.errors import WorkError
-from phire.records.reading import TF_COMPRESSION, Records
+from phire.records.tfrecord_reading import TF_COMPRESSION, Records
 
 _REASONS = {
     "truncated": "the file was cut short",

@@ -20,10 +20,11 @@ from phire.fields.source import ArraySource
 from phire.fields.units import difference
 from phire.records import features, writing
 from phire.records.anomalies import Anomalies, fit_anomalies, parse_choices
-from phire.records.inputs import InputFile
-from phire.records.layers import FinePart, Layer, PaddedInput, SampleFields, Timed
+from phire.records.input_files import InputFile
 from phire.records.matching import CoarseGrid, coarse_grid, coarse_part, common_times, fine_points
 from phire.records.patch_cutting import Cuts
+from phire.records.patch_sampling import Blocked, PatchPlan, Window, plan_patches, window
+from phire.records.pixel_arrays import FinePart, Layer, PaddedInput, SampleFields, Timed
 from phire.records.sampled_records import (
     Draft,
     Made,
@@ -32,10 +33,9 @@ from phire.records.sampled_records import (
     get_normalization,
     load_anomalies,
 )
-from phire.records.sampling import Blocked, PatchPlan, Window, plan_patches, window
 from phire.records.schema import DOWNSCALING, PRESENCE, SampleArray, SampleSchema
 from phire.records.statics import read_static
-from phire.records.stations import MASK, PREFIX, Stations, read_stations
+from phire.records.station_gridding import MASK, PREFIX, Stations, read_stations
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from phire.errors import InputError
-from phire.records.reading import Records
+from phire.records.tfrecord_reading import Records
 
 
 def fold_edges(records: Records, folds: int) -> list[int]:

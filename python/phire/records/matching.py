@@ -14,7 +14,7 @@ from phire.fields.curvilinear import CurvilinearGrid
 from phire.fields.great_circle import angle, unit_vectors
 from phire.fields.grid import EARTH_RADIUS, TOLERANCE, Grid
 from phire.fields.regridding import Regridder
-from phire.records.inputs import InputFile
+from phire.records.input_files import InputFile
 
 METHODS = ("bilinear", "conservative")
 """Methods of regridding a coarse input to the grid of the blocks."""

@@ -14,7 +14,7 @@ from phire.fields.normalization import Normalization
 from phire.fields.time import TimeAxis
 from phire.records.anomalies import AnomalyFile
 from phire.records.field_in_memory import Resolution
-from phire.records.layers import Fill, Layers
+from phire.records.pixel_arrays import Fill, Layers
 from phire.records.writing import ShardFiles
 
 

@@ -21,13 +21,13 @@ from phire.fields.source import Source
 from phire.fields.time import TimeAxis
 from phire.records import writing
 from phire.records.anomalies import Anomalies, AnomalyFile, read_anomalies, write_anomalies
-from phire.records.inputs import InputFile, split_names
-from phire.records.layers import Layer, Layers
+from phire.records.input_files import InputFile, split_names
 from phire.records.manifest import NAME, Manifest, recorded_options
+from phire.records.missing_value_survey import Survey, refuse_missing, survey
 from phire.records.parallel_tasks import spread
 from phire.records.patch_cutting import Cuts, Cutter, cut_fields
-from phire.records.sampling import Blocked, PairPlan, PatchPlan, Window
-from phire.records.survey import Survey, refuse_missing, survey
+from phire.records.patch_sampling import Blocked, PairPlan, PatchPlan, Window
+from phire.records.pixel_arrays import Layer, Layers
 
 Plan = PairPlan | PatchPlan
 COMPRESSIONS = ("none", "zlib", "gzip")

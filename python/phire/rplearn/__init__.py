@@ -21,7 +21,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         ],
         "frechet": ["FrechetDistance", "frechet_atmodist_distance", "frechet_distance"],
         "metric": ["LearnedMetric"],
-        "original": ["import_metric"],
-        "training": ["train_representation"],
+        "original_atmodist": ["import_metric"],
+        "representation_training": ["train_representation"],
     },
 )

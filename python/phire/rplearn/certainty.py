@@ -108,7 +108,7 @@ def certainty_maps(
             something else made.
     """
     from phire.fields import open_source
-    from phire.rplearn.runs import Representation
+    from phire.rplearn.trained_representation import Representation
 
     representation = Representation(run)
     number = representation.chosen_epoch(epoch)

@@ -65,7 +65,7 @@ def compare_runs(
     Raises:
         InputError: A run is none, or has not been evaluated.
     """
-    from phire.rplearn.runs import Representation
+    from phire.rplearn.trained_representation import Representation
 
     named = runs if isinstance(runs, Mapping) else {Path(run).name: run for run in runs}
     if len(named) < len(runs):

@@ -197,7 +197,7 @@ def evaluate_representation(
     """
     from phire.records import open_records
     from phire.rplearn.pair_model import encoder_of, stages
-    from phire.rplearn.runs import Representation
+    from phire.rplearn.trained_representation import Representation
 
     run, records = Path(run), Path(records)
     trained = Representation(run)

@@ -17,7 +17,7 @@ from typing import Any
 import keras
 import numpy as np
 
-import phire.networks.layers  # noqa: F401  registers the layers that encoders are saved with
+import phire.networks.fast_cpu  # noqa: F401  registers the layers that encoders are saved with
 from phire import files
 from phire.errors import InputError
 from phire.fields.normalization import Normalization

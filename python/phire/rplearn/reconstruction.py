@@ -11,7 +11,7 @@ from phire.errors import InputError
 from phire.networks.decoders import reconstruction_network
 from phire.rplearn.metric import LearnedMetric
 from phire.rplearn.metric_description import read_metric_file
-from phire.rplearn.task import Task
+from phire.rplearn.pretext_task import Task
 from phire.training.objective import Batch, Objective, Scalars, minimise, scaled, weight_decay
 from phire.training.registry import objective
 

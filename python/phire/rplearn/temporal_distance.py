@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from phire.errors import InputError
-from phire.networks.temporal import temporal_distance_network
-from phire.rplearn.task import Task
+from phire.networks.temporal_distance_head import temporal_distance_network
+from phire.rplearn.pretext_task import Task
 from phire.training.objective import Batch, Objective, Scalars, minimise, scaled, weight_decay
 from phire.training.registry import objective
 

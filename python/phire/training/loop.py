@@ -20,9 +20,9 @@ from phire.training.objective import Objective
 from phire.training.optimizers import set_weight_decay
 from phire.training.phase import Phase
 from phire.training.phase_runner import PhaseRunner
-from phire.training.run import Run, look_at_run, open_run, prepare_run
+from phire.training.run_directory import Run, look_at_run, open_run, prepare_run
 from phire.training.signals import TerminationNotice
-from phire.training.stepping import Stepper
+from phire.training.step_graphs import Stepper
 
 
 def train(

@@ -18,12 +18,12 @@ from phire.errors import WorkError
 from phire.training import devices as placement
 from phire.training.checkpoints import Checkpoints
 from phire.training.objective import Objective, learning_rate_of
-from phire.training.outputs import Outputs
 from phire.training.phase import Phase
 from phire.training.plateau import Patience, ReduceOnPlateau
-from phire.training.run import Run
+from phire.training.run_directory import Run
+from phire.training.run_outputs import Outputs
 from phire.training.signals import Terminated, TerminationNotice
-from phire.training.stepping import Stepper, Taken
+from phire.training.step_graphs import Stepper, Taken
 
 CHUNK_SECONDS = 1.0
 """Steps run inside one call of a graph for about this long: long enough that Python costs nothing,

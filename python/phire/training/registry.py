@@ -7,7 +7,8 @@ from phire.parts import Registry
 objective = Registry("objective", "phire.downscaling.objectives", "phire.rplearn")
 """All objectives by name: functions or classes ``(task, **options) -> Objective``, called inside
 the strategy's scope. ``task`` is of the room that defines them:
-:class:`phire.downscaling.task.Task` or :class:`phire.rplearn.task.Task`."""
+:class:`phire.downscaling.generator_task.Task` or :class:`phire.rplearn.pretext_task.Task`."""
 
 schedule = Registry("schedule", "phire.training")
-"""All schedules by name: functions ``(steps, **options) -> phire.training.schedules.Schedule``."""
+"""All schedules by name: functions ``(steps, **options) -> Schedule``, see
+:mod:`phire.training.learning_rate_schedules`."""

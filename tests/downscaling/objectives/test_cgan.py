@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from complete_samples import batch, schema
 from phire.downscaling import train_generator
-from phire.downscaling.inputs import network_inputs
-from phire.downscaling.task import Task
-from phire.downscaling.training import objectives
+from phire.downscaling.generator_task import Task
+from phire.downscaling.generator_training import objectives
+from phire.downscaling.network_inputs import network_inputs
 from phire.errors import InputError
 from phire.networks import network as networks
 from phire.records import write_downscaling_records

@@ -14,15 +14,15 @@ from complete_samples import batch, schema
 from phire.downscaling import train_generator
 from phire.downscaling.denoising import DenoisedFields
 from phire.downscaling.diffusion_target import DiffusionTarget, with_measured_scales
+from phire.downscaling.generator_task import Task
+from phire.downscaling.generator_training import objectives
 from phire.downscaling.samplers import mode_variances, sigma_range
-from phire.downscaling.task import Task
-from phire.downscaling.training import objectives
 from phire.errors import InputError
 from phire.networks import network as networks
 from phire.records import open_records
 from phire.records.schema import SampleSchema
 from phire.training import open_run
-from phire.training.stepping import Stepper
+from phire.training.step_graphs import Stepper
 
 NETWORK = "unet,widths=[4,8],blocks=1,groups=2"
 SCALES = "sigma_data=[0.5],sigma_min=0.02,sigma_max=20"

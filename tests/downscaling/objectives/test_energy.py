@@ -18,13 +18,13 @@ from phire.downscaling.energy_score import (
     patch_distance,
     pooled,
 )
-from phire.downscaling.task import Task
-from phire.downscaling.training import objectives
+from phire.downscaling.generator_task import Task
+from phire.downscaling.generator_training import objectives
 from phire.errors import InputError
 from phire.fields.normalization import Normalization
 from phire.networks import network as networks
 from phire.rplearn import LearnedMetric
-from phire.training.stepping import Stepper
+from phire.training.step_graphs import Stepper
 
 NETWORK = "unet,widths=[4,8],blocks=1,groups=2,noise=2"
 

@@ -12,8 +12,8 @@ import xarray as xr
 
 from complete_samples import batch, schema
 from phire.downscaling import PredictedSource, predict, train_generator
-from phire.downscaling.task import Task
-from phire.downscaling.training import objectives
+from phire.downscaling.generator_task import Task
+from phire.downscaling.generator_training import objectives
 from phire.errors import InputError
 from phire.fields import CoarsenedSource, open_store
 from phire.networks import network as networks

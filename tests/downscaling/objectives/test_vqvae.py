@@ -8,13 +8,13 @@ import pytest
 import tensorflow as tf
 
 from complete_samples import batch, schema
+from phire.downscaling.generator_task import Task
+from phire.downscaling.generator_training import objectives
 from phire.downscaling.objectives.vqvae import moved_codes
-from phire.downscaling.task import Task
-from phire.downscaling.training import objectives
 from phire.errors import InputError
 from phire.networks import network as networks
-from phire.networks.vqvae import straight_through
-from phire.training.stepping import Stepper
+from phire.networks.vqvae_autoencoder import straight_through
+from phire.training.step_graphs import Stepper
 
 NETWORK = (
     "vqvae,widths=[4,8],groups=2,encoder_attention=[],decoder_attention=[],latent_channels=3,"

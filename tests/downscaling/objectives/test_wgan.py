@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from complete_samples import batch, schema
-from phire.downscaling.task import Task
-from phire.downscaling.training import objectives
+from phire.downscaling.generator_task import Task
+from phire.downscaling.generator_training import objectives
 from phire.errors import InputError
 from phire.networks import network as networks
 

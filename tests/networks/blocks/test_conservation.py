@@ -10,7 +10,7 @@ from phire.errors import InputError
 from phire.fields.normalization import Normalization
 from phire.networks import build
 from phire.networks.blocks.conservation import Conservation, conserving
-from phire.networks.blocks.output import halo_of
+from phire.networks.blocks.fine_output import halo_of
 from phire.networks.custom_layers import custom_layers
 
 RANDOM = np.random.default_rng(0)

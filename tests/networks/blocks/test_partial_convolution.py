@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phire.networks import build
-from phire.networks.blocks.interpolation import Interpolation, phase_weights
+from phire.networks.blocks.interpolation_layer import Interpolation, phase_weights
 from phire.networks.blocks.partial_convolution import PartialConv2D, PartialInterpolation
 from phire.networks.custom_layers import custom_layers
 

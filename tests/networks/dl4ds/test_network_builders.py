@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from phire.networks import build
-from phire.networks.blocks.output import halo_of
+from phire.networks.blocks.fine_output import halo_of
 from phire.networks.custom_layers import custom_layers
 
 SPATIAL = [

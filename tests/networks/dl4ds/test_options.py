@@ -13,8 +13,8 @@ import pytest
 
 from phire.errors import InputError
 from phire.networks import build
-from phire.networks.blocks.interpolation import Interpolation
-from phire.networks.blocks.output import halo_of
+from phire.networks.blocks.fine_output import halo_of
+from phire.networks.blocks.interpolation_layer import Interpolation
 
 RANDOM = np.random.default_rng(0)
 SMALL = {"filters": 8, "blocks": 1}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from phire.errors import InputError
-from phire.networks.dl4ds.style import Style
+from phire.networks.dl4ds.block_options import Style
 from phire.networks.dl4ds.upsampling import enlarged, step_factors
 
 LINEAR = Style(4, 1, activation="linear", checkerboard_free=True)

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 import phire.networks
 from phire.errors import InputError
-from phire.networks.blocks.output import halo_of
+from phire.networks.blocks.fine_output import halo_of
 from phire.networks.custom_layers import custom_layers
 
 TINY = {"widths": [4, 8], "blocks": 1, "groups": 2, "zero_init": False}

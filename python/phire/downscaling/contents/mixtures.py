@@ -10,7 +10,7 @@ from phire.downscaling.contents.pointwise import mae as absolute_error
 from phire.downscaling.contents.pointwise import mse as squared_error
 from phire.downscaling.contents.registry import Loss, content
 from phire.downscaling.contents.structural import dssim_loss, multiscale_dssim_loss
-from phire.downscaling.task import Task
+from phire.downscaling.generator_task import Task
 
 
 @content("dssim_mae", dssim=0.8, mae=0.2)

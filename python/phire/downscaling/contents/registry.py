@@ -14,4 +14,4 @@ equal ones. Where a weight is 0, both fields are 0."""
 
 content = Registry("content", "phire.downscaling.contents")
 """All contents by name: functions ``(task, *, options) -> Loss`` of a
-:class:`phire.downscaling.task.Task`."""
+:class:`phire.downscaling.generator_task.Task`."""

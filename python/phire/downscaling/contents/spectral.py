@@ -9,7 +9,7 @@ import tensorflow as tf
 from phire.downscaling.contents.registry import Loss, content
 from phire.downscaling.contents.weighting import as_fields, mean, mean_over_samples
 from phire.downscaling.energy_score import first_differences
-from phire.downscaling.task import Task
+from phire.downscaling.generator_task import Task
 from phire.errors import InputError
 
 

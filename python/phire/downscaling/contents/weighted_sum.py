@@ -19,7 +19,7 @@ from phire.rplearn.metric_description import read_metric_file
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from phire.downscaling.task import Task
+    from phire.downscaling.generator_task import Task
 
 
 def parse_content(text: str) -> list[tuple[float, str]]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from phire.downscaling.generator_task import Task
 from phire.downscaling.objectives.srgan import SuperResolution
 from phire.downscaling.objectives.supervised import content_arguments
-from phire.downscaling.task import Task
 from phire.errors import InputError
 from phire.networks import discriminator as discriminators
 from phire.parts import Specification, options_of

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 
 from phire.downscaling.discrete_process import DiscreteProcess
+from phire.downscaling.generator_task import Task
 from phire.downscaling.objectives.denoiser_training import DenoiserTraining, train_denoiser
-from phire.downscaling.task import Task
 from phire.errors import InputError
 from phire.parts import options_of
 from phire.training.registry import objective

@@ -10,11 +10,11 @@ import numpy as np
 import tensorflow as tf
 
 from phire.downscaling.diffusion_target import DiffusionTarget
-from phire.downscaling.inputs import network_inputs
+from phire.downscaling.generator_task import Task
 from phire.downscaling.latent_space import LatentSpace
+from phire.downscaling.network_inputs import network_inputs
 from phire.downscaling.objectives.supervised import Supervised
 from phire.downscaling.preconditioning import CONDITIONS, Mixture
-from phire.downscaling.task import Task
 from phire.errors import InputError
 from phire.networks import network as networks
 from phire.training import Objective, minimise, scaled

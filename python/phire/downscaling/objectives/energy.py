@@ -19,9 +19,9 @@ from phire.downscaling.energy_score import (
     patch_distance,
     pooled,
 )
+from phire.downscaling.generator_task import Task
 from phire.downscaling.objectives.supervised import Supervised
 from phire.downscaling.spectrum_score import log_spectral_error
-from phire.downscaling.task import Task
 from phire.errors import InputError
 from phire.training import minimise, scaled
 from phire.training.objective import Batch

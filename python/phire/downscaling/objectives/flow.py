@@ -8,9 +8,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from phire.downscaling.generator_task import Task
 from phire.downscaling.objectives.denoiser_training import DenoiserTraining, train_denoiser
 from phire.downscaling.preconditioning import lognormal_sigma, unit_mixture
-from phire.downscaling.task import Task
 from phire.errors import InputError
 from phire.parts import options_of
 from phire.training.registry import objective

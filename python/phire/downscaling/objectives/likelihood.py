@@ -12,9 +12,9 @@ from phire.downscaling.contents.pointwise import mse
 from phire.downscaling.contents.weighting import AreaWeights, mean
 from phire.downscaling.distributions.registry import Distribution
 from phire.downscaling.distributions.registry import distribution as distributions
+from phire.downscaling.generator_task import Task
 from phire.downscaling.objectives.supervised import Supervised
 from phire.downscaling.spectrum_score import log_spectral_error
-from phire.downscaling.task import Task
 from phire.errors import InputError
 from phire.parts import Specification
 from phire.training import minimise, scaled

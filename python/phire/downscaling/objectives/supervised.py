@@ -14,9 +14,9 @@ from phire.downscaling.contents.pointwise import mse
 from phire.downscaling.contents.registry import Loss
 from phire.downscaling.contents.weighted_sum import build_content, metrics_of, parse_content
 from phire.downscaling.contents.weighting import AreaWeights
-from phire.downscaling.inputs import network_inputs
+from phire.downscaling.generator_task import Task
+from phire.downscaling.network_inputs import network_inputs
 from phire.downscaling.spectrum_score import log_spectral_error
-from phire.downscaling.task import Task
 from phire.parts import options_of
 from phire.training import Adam, Objective, for_float16, minimise, scaled
 from phire.training.objective import Batch

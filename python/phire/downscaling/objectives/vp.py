@@ -7,9 +7,9 @@ from typing import Any
 
 import keras
 
+from phire.downscaling.generator_task import Task
 from phire.downscaling.objectives.denoiser_training import DenoiserTraining, train_denoiser
 from phire.downscaling.preconditioning import unit_mixture, vp_sigma
-from phire.downscaling.task import Task
 from phire.parts import options_of
 from phire.training.registry import objective
 

@@ -8,11 +8,11 @@ import keras
 import tensorflow as tf
 
 from phire.downscaling.contents.registry import Loss
+from phire.downscaling.generator_task import Task
 from phire.downscaling.objectives.supervised import Supervised, content_and_scores
-from phire.downscaling.task import Task
 from phire.errors import InputError
 from phire.networks import network as networks
-from phire.networks.vqvae import straight_through
+from phire.networks.vqvae_autoencoder import straight_through
 from phire.training import minimise, scaled
 from phire.training.objective import Batch
 from phire.training.registry import objective

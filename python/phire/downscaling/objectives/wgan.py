@@ -9,8 +9,8 @@ import keras
 import tensorflow as tf
 
 from phire.downscaling.contents.registry import Loss
+from phire.downscaling.generator_task import Task
 from phire.downscaling.objectives.supervised import Supervised, content_arguments
-from phire.downscaling.task import Task
 from phire.errors import InputError
 from phire.networks import discriminator as discriminators
 from phire.parts import Specification, options_of

@@ -10,7 +10,7 @@ from keras import ops
 
 from phire.errors import InputError
 from phire.fields.normalization import Normalization
-from phire.networks.blocks.output import Fine, halo_of
+from phire.networks.blocks.fine_output import Fine, halo_of
 
 
 def conserving(

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from phire.networks.blocks.interpolation import Interpolation
+from phire.networks.blocks.interpolation_layer import Interpolation
 
 LEAST_SHARE = 0.25
 """Least share of valid weights that an interpolation divides by; bilinear ones of a valid point
@@ -82,7 +82,7 @@ class PartialInterpolation(Interpolation):
 
     Fine points of a coarse one that is missing are 0; elsewhere a complete field gives the plain
     interpolation. The arguments are those of
-    :class:`phire.networks.blocks.interpolation.Interpolation`.
+    :class:`phire.networks.blocks.interpolation_layer.Interpolation`.
     """
 
     def call(self, inputs: Any, valid: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from phire.networks.blocks.interpolation import REACH, Interpolation, phase_weights
+from phire.networks.blocks.interpolation_layer import REACH, Interpolation, phase_weights
 
 FINE_INPUTS = ("static", "auxiliary", "noise", "noisy")
 """Inputs of a sample on the fine grid."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from phire.networks.dl4ds.block_options import Style
 from phire.networks.dl4ds.convolution_blocks import (
     activated,
     convnext_block,
@@ -17,7 +18,6 @@ from phire.networks.dl4ds.convolution_blocks import (
     residual_block,
     transition,
 )
-from phire.networks.dl4ds.style import Style
 
 BACKBONES = ("convnet", "resnet", "densenet", "convnext")
 

@@ -9,8 +9,11 @@ import keras
 
 from phire.errors import InputError
 from phire.networks.blocks.dropout import dropout_inputs
-from phire.networks.blocks.interpolation import Interpolation
-from phire.networks.blocks.joining import (
+from phire.networks.blocks.fine_output import Fine
+from phire.networks.blocks.interpolation_layer import Interpolation
+from phire.networks.blocks.partial_convolution import PartialInterpolation
+from phire.networks.blocks.receptive_field import halo_of_graph
+from phire.networks.blocks.sample_inputs import (
     EdgePadding,
     added_to_interpolated,
     fine_maps,
@@ -19,9 +22,6 @@ from phire.networks.blocks.joining import (
     with_fine_maps_coarsened,
     without_margin,
 )
-from phire.networks.blocks.output import Fine
-from phire.networks.blocks.partial_convolution import PartialInterpolation
-from phire.networks.blocks.receptive_field import halo_of_graph
 from phire.networks.dl4ds.convolution_blocks import activated
 from phire.networks.dl4ds.time_axis import BatchToTime, RepeatOverTime, TimeToBatch
 from phire.networks.shapes import Shapes
@@ -141,7 +141,7 @@ def fine_network(
     Args:
         x: Targets of all frames.
         inputs, shapes, name: Inputs, shapes and name of the network.
-        add, channels: See :func:`phire.networks.blocks.joining.added_to_interpolated`.
+        add, channels: See :func:`phire.networks.blocks.sample_inputs.added_to_interpolated`.
         activation: Activation of the sum.
     """
     x = without_margin(x, shapes.margin * shapes.scale)

@@ -9,8 +9,9 @@ from typing import Any
 import keras
 
 from phire.errors import InputError
-from phire.networks.blocks.joining import check_addition, refuse_window
+from phire.networks.blocks.sample_inputs import check_addition, refuse_window
 from phire.networks.dl4ds.backbones import convolutional_backbone
+from phire.networks.dl4ds.block_options import PRESETS, Style, check_activation, check_choice
 from phire.networks.dl4ds.convolution_blocks import transition
 from phire.networks.dl4ds.frames import (
     conditioned,
@@ -29,7 +30,6 @@ from phire.networks.dl4ds.output_module import (
     with_local_features,
 )
 from phire.networks.dl4ds.recurrent import RECURRENT_BACKBONES, recurrent_backbone
-from phire.networks.dl4ds.style import PRESETS, Style, check_activation, check_choice
 from phire.networks.dl4ds.time_axis import BatchToTime, TimeToBatch
 from phire.networks.dl4ds.upsampling import UPSAMPLINGS, enlarged, enlarged_as_dl4ds, step_factors
 from phire.networks.registry import network
@@ -89,7 +89,7 @@ def dl4ds_network(
         activation: Activation inside, by its name in Keras.
         output_activation: Activation of the output, such as relu for rain; of the sum with ``add``.
         add: ``nearest``, ``bilinear`` or ``bicubic``: the output is added to that interpolation of
-            ``low``, see :func:`phire.networks.blocks.joining.added_to_interpolated`.
+            ``low``, see :func:`phire.networks.blocks.sample_inputs.added_to_interpolated`.
         add_channels: Numbers of the targets' channels in ``low``, from 0; by default all, where
             there are as many, else what a 1×1 convolution learns of them.
         interpolation: ``nearest``, ``bilinear`` or ``bicubic``, of ``pre`` and ``resize``.

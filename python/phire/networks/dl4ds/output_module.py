@@ -6,13 +6,13 @@ from typing import Any
 
 import keras
 
+from phire.networks.dl4ds.block_options import Style
 from phire.networks.dl4ds.convolution_blocks import (
     convnext_block,
     convolution_block,
     transition,
 )
 from phire.networks.dl4ds.locally_connected import LocallyConnected
-from phire.networks.dl4ds.style import Style
 
 LOCAL_CHANNELS = 2
 """Channels of the locally connected block, as in DL4DS."""

@@ -7,9 +7,9 @@ from typing import Any
 
 import keras
 
+from phire.networks.dl4ds.block_options import Style
 from phire.networks.dl4ds.convolution_blocks import activated, dropped, normalised
 from phire.networks.dl4ds.convolutional_lstm import ConvolutionalLSTM, keras2_hard_sigmoid
-from phire.networks.dl4ds.style import Style
 
 RECURRENT_BACKBONES = ("convnet", "resnet", "densenet")
 

@@ -6,18 +6,18 @@ from typing import Any
 
 import keras
 
-from phire.networks.blocks.interpolation import Interpolation
-from phire.networks.blocks.joining import (
+from phire.networks.blocks.interpolation_layer import Interpolation
+from phire.networks.blocks.sample_inputs import (
     fine_maps,
     named_inputs,
     prime_factors,
     with_fine_maps_coarsened,
     without_margin,
 )
+from phire.networks.dl4ds.block_options import PRESETS, Style, check_choice
 from phire.networks.dl4ds.convolution_blocks import residual_block
 from phire.networks.dl4ds.frames import frames_of, maps_of
 from phire.networks.dl4ds.recurrent import recurrent_block
-from phire.networks.dl4ds.style import PRESETS, Style, check_choice
 from phire.networks.dl4ds.time_axis import BatchToTime, TimeToBatch
 from phire.networks.registry import discriminator
 from phire.networks.shapes import Shapes

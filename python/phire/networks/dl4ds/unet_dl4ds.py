@@ -8,8 +8,13 @@ from typing import Any
 import keras
 
 from phire.errors import InputError
-from phire.networks.blocks.joining import check_addition, refuse_window, scaled_and_shifted_by_time
 from phire.networks.blocks.multiples import CropLike, PadToMultiple
+from phire.networks.blocks.sample_inputs import (
+    check_addition,
+    refuse_window,
+    scaled_and_shifted_by_time,
+)
+from phire.networks.dl4ds.block_options import Style, check_activation, check_choice
 from phire.networks.dl4ds.convolution_blocks import convolution_block, dropped
 from phire.networks.dl4ds.frames import (
     fine_network,
@@ -23,7 +28,6 @@ from phire.networks.dl4ds.output_module import (
     targets_as_dl4ds,
     with_local_features,
 )
-from phire.networks.dl4ds.style import Style, check_activation, check_choice
 from phire.networks.dl4ds.upsampling import UPSAMPLINGS, enlarged_as_dl4ds
 from phire.networks.registry import network
 from phire.networks.shapes import Shapes

@@ -11,11 +11,11 @@ import numpy as np
 from keras import ops
 
 from phire.errors import InputError
-from phire.networks.blocks.interpolation import Interpolation
-from phire.networks.blocks.joining import prime_factors
+from phire.networks.blocks.interpolation_layer import Interpolation
+from phire.networks.blocks.sample_inputs import prime_factors
+from phire.networks.dl4ds.block_options import Style
 from phire.networks.dl4ds.convolution_blocks import activated
-from phire.networks.dl4ds.style import Style
-from phire.networks.layers import CheckerboardFree, PixelShuffle
+from phire.networks.pixel_shuffle import CheckerboardFree, PixelShuffle
 
 UPSAMPLINGS = ("pre", "subpixel", "resize", "transposed")
 KERNEL = 9
@@ -52,7 +52,7 @@ def enlarged(
             (9×9 transposed convolution).
         factors: r of every step.
         interpolation: Method of ``resize``; see
-            :class:`phire.networks.blocks.interpolation.Interpolation`.
+            :class:`phire.networks.blocks.interpolation_layer.Interpolation`.
         style: Options of the network.
     """
     channels = x.shape[-1]
@@ -128,8 +128,8 @@ def _transposed(
 class EqualSubPixels(keras.initializers.Initializer):
     """Initialises a transposed convolution so that all fine points of a coarse one are equal.
 
-    The counterpart of :class:`phire.networks.layers.CheckerboardFree`: weights are drawn for coarse
-    offsets and repeated for the fine points, and offsets that reach only some of these are 0.
+    The counterpart of :class:`phire.networks.pixel_shuffle.CheckerboardFree`: weights are drawn for
+    coarse offsets and repeated for the fine points; offsets that reach only some of these are 0.
 
     Args:
         stride: Fine points of a coarse one along each axis.

@@ -11,7 +11,7 @@ from keras import layers
 from phire.errors import InputError
 from phire.networks.blocks.field_norm import FieldNorm
 from phire.networks.blocks.global_attention import FieldAttention, TokenAttention
-from phire.networks.layers import SiLU
+from phire.networks.fast_cpu import SiLU
 
 DOWNSAMPLING = ("conv", "conv-after", "average", "resnet")
 UPSAMPLING = ("nearest", "transposed", "resnet")

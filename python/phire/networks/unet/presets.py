@@ -9,13 +9,14 @@ import keras
 
 from phire.errors import InputError
 from phire.networks.blocks.field_norm import KINDS as NORMALIZATIONS
-from phire.networks.blocks.interpolation import REACH
-from phire.networks.blocks.joining import refuse_window
+from phire.networks.blocks.fine_output import Fine
+from phire.networks.blocks.interpolation_layer import REACH
 from phire.networks.blocks.multiples import CropLike
-from phire.networks.blocks.output import Fine
+from phire.networks.blocks.sample_inputs import refuse_window
 from phire.networks.registry import network
 from phire.networks.shapes import FixedSizeError, Shapes
-from phire.networks.unet.inputs import (
+from phire.networks.unet.levels import DOWNSAMPLING, UPSAMPLING, Levels
+from phire.networks.unet.unet_inputs import (
     coarser_conditions,
     embedding_of,
     inputs_of,
@@ -23,7 +24,6 @@ from phire.networks.unet.inputs import (
     padded,
     tokens_of,
 )
-from phire.networks.unet.levels import DOWNSAMPLING, UPSAMPLING, Levels
 
 
 @network("unet")

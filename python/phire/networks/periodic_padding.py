@@ -1,0 +1,40 @@
+"""Padding of global fields: periodic in longitude, zeros beyond the first and last row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="phire")
+class PeriodicPadding(keras.layers.Layer):
+    """Pads columns periodically in longitude, and rows with zeros.
+
+    Args:
+        size: Rows and columns to add on every side.
+    """
+
+    def __init__(self, size: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.size = size
+
+    def call(self, inputs: Any) -> Any:
+        """(B, H, W, C) → (B, H+2p, W+2p, C)."""
+        p = self.size
+        if not p:
+            return inputs
+        # `wrap` needs at least p columns; every network input has more.
+        x = ops.concatenate([inputs[:, :, -p:], inputs, inputs[:, :, :p]], axis=2)
+        return ops.pad(x, [[0, 0], [p, p], [0, 0], [0, 0]])
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """(B, H+2p, W+2p, C)."""
+        batch, height, width, channels = input_shape
+        height, width = (None if n is None else n + 2 * self.size for n in (height, width))
+        return batch, height, width, channels
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        return {**super().get_config(), "size": self.size}

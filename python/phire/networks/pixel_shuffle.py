@@ -1,0 +1,72 @@
+"""Pixel shuffle, and the initializer that keeps checkerboards out of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="phire")
+class PixelShuffle(keras.layers.Layer):
+    """Rearranges (B, H, W, C·r²) into (B, H·r, W·r, C) (Shi et al. 2016, arXiv:1609.05158).
+
+    Args:
+        factor: r.
+    """
+
+    def __init__(self, factor: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def call(self, inputs: Any) -> Any:
+        """Rearranges a batch."""
+        r = self.factor
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            return tf.nn.depth_to_space(inputs, r)
+        batch, height, width, channels = ops.shape(inputs)
+        x = ops.reshape(inputs, (batch, height, width, r, r, channels // r**2))
+        x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
+        return ops.reshape(x, (batch, height * r, width * r, channels // r**2))
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """(B, H·r, W·r, C)."""
+        batch, height, width, channels = input_shape
+        height, width = (None if n is None else n * self.factor for n in (height, width))
+        return batch, height, width, channels // self.factor**2
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        return {**super().get_config(), "factor": self.factor}
+
+
+@keras.saving.register_keras_serializable(package="phire")
+class CheckerboardFree(keras.initializers.Initializer):
+    """Initialises a convolution before a pixel shuffle so that it begins as nearest neighbours.
+
+    All r² filters that end in one pixel block start equal, so that nothing tells the pixels of a
+    block apart (ICNR, Aitken et al. 2017, arXiv:1707.02937).
+
+    Args:
+        factor: r of the pixel shuffle.
+        initializer: What initialises the filters that are shared.
+    """
+
+    def __init__(self, factor: int, initializer: Any = "glorot_uniform") -> None:
+        self.factor = factor
+        self.initializer = keras.initializers.get(initializer)
+
+    def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
+        """A kernel (h, w, C_in, C_out·r²)."""
+        *lead, outputs = shape
+        kernel = self.initializer((*lead, outputs // self.factor**2), dtype=dtype)
+        # The pixel shuffle takes the channel fastest: block pixel by block pixel, all channels.
+        return ops.tile(kernel, (1,) * len(lead) + (self.factor**2,))
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        initializer = keras.initializers.serialize(self.initializer)
+        return {"factor": self.factor, "initializer": initializer}

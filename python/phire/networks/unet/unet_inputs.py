@@ -1,0 +1,191 @@
+"""Inputs of a U-Net on the fine grid, and its embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from phire.errors import InputError
+from phire.networks.blocks.embeddings import CovariateTokens, embed_noise_level, embed_time
+from phire.networks.blocks.interpolation_layer import Interpolation
+from phire.networks.blocks.multiples import PadToMultiple
+from phire.networks.blocks.position_channels import PlaceChannels
+from phire.networks.blocks.sample_inputs import fine_maps, named_inputs, without_margin
+from phire.networks.shapes import Shapes
+
+
+@keras.saving.register_keras_serializable(package="phire")
+class StretchedLike(keras.layers.Layer):
+    """Resizes a field bilinearly to the rows and columns of another."""
+
+    def call(self, inputs: Any, like: Any) -> Any:
+        """(B, h, w, C), (B, H, W, ·) → (B, H, W, C)."""
+        _, height, width, _ = ops.shape(like)
+        return ops.image.resize(inputs, (height, width), data_format="channels_last")
+
+    def compute_output_shape(self, inputs_shape: tuple, like_shape: tuple) -> tuple:
+        """(B, H, W, C)."""
+        return (*like_shape[:3], inputs_shape[-1])
+
+
+@keras.saving.register_keras_serializable(package="phire")
+class NullToken(keras.layers.Layer):
+    """One token of zeros for each sample: (B, …) → (B, 1, width).
+
+    Args:
+        width: Length of the token.
+    """
+
+    def __init__(self, width: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.width = width
+
+    def call(self, inputs: Any) -> Any:
+        """Returns zeros for a batch."""
+        return ops.zeros((ops.shape(inputs)[0], 1, self.width), self.compute_dtype)
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """(B, 1, width)."""
+        return input_shape[0], 1, self.width
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        return {**super().get_config(), "width": self.width}
+
+
+def inputs_of(shapes: Shapes, options: SimpleNamespace) -> dict[str, Any]:
+    """Returns the Keras inputs by name, those of a denoiser or stochastic generator included.
+
+    Raises:
+        InputError: An option needs an input that the shapes lack.
+    """
+    fine = shapes.high[:2]
+    inputs = named_inputs(shapes)
+    if options.time_embedding and not shapes.time:
+        raise InputError(
+            f"time_embedding {options.time_embedding!r} needs time covariates, and the records "
+            "have none."
+        )
+    if options.place:
+        if shapes.domain is None:
+            raise InputError(
+                f"place {options.place!r} needs the domain that the patches are cut from, and the "
+                "records do not state it."
+            )
+        inputs["position"] = keras.Input((2,), name="position", dtype="int32")
+    if options.denoiser:
+        inputs["noisy"] = keras.Input((*fine, shapes.high[2]), name="noisy")
+        inputs["noise_level"] = keras.Input((), name="noise_level")
+    if options.noise:
+        inputs["noise"] = keras.Input((*fine, options.noise), name="noise")
+    return inputs
+
+
+def joined_on_fine_grid(
+    inputs: dict[str, Any], shapes: Shapes, options: SimpleNamespace
+) -> tuple[Any, Any]:
+    """Returns all fields joined, and the conditions alone: ``low``, ``static``, ``auxiliary``.
+
+    Raises:
+        InputError: ``context`` without a margin.
+    """
+    low = Interpolation(shapes.scale, options.interpolation, name="low_interpolated")(inputs["low"])
+    low = without_margin(low, shapes.margin * shapes.scale)
+    conditions = [low, *fine_maps(inputs)]
+    fields = [inputs[name] for name in ("noisy",) if name in inputs] + conditions
+    if "noise" in inputs:
+        fields.append(inputs["noise"])
+    if options.place:
+        place = PlaceChannels(shapes.domain, options.place_channels, options.place, name="place")
+        fields.append(place(inputs["position"], low))
+    if options.context:
+        if not shapes.margin:
+            raise InputError("context needs a margin of coarse points, and the records have none.")
+        fields.append(StretchedLike(name="context")(inputs["low"], low))
+    return joined(fields, "joined"), joined(conditions, "conditions")
+
+
+def joined(fields: Sequence[Any], name: str) -> Any:
+    """Joins fields along the channels."""
+    return layers.Concatenate(name=name)(fields) if len(fields) > 1 else fields[0]
+
+
+def coarser_conditions(condition: Any, levels: int, width: int) -> list[Any]:
+    """Returns the condition at every coarser level, as ``width`` channels of a convolution each.
+
+    A convolution at the finest level is pooled and added to all of them, so that they also know
+    what lies within a coarse point. Source: cascade conditioning of diffusion downscaling U-Nets,
+    which have the finest convolution, too, but do not use it.
+
+    Args:
+        condition: (B, H, W, C), sizes that the downsampling divides.
+        levels: Number of levels, the finest included.
+        width: Channels of each result.
+    """
+
+    def convolved(x: Any, level: int) -> Any:
+        return layers.Conv2D(width, 3, padding="same", name=f"condition_{level}")(x)
+
+    found = []
+    finest = convolved(condition, 0)
+    for level in range(1, levels):
+        condition = layers.AveragePooling2D(2, name=f"condition_{level}_pooling")(condition)
+        finest = layers.AveragePooling2D(2, name=f"condition_0_pooling_{level}")(finest)
+        sum_ = layers.Add(name=f"condition_{level}_sum")
+        found.append(sum_([convolved(condition, level), finest]))
+    return found
+
+
+def padded(x: Any, multiple: int, name: str) -> Any:
+    """Pads a field to multiples of a number; see :class:`PadToMultiple`."""
+    return PadToMultiple(multiple, name=name)(x) if multiple > 1 else x
+
+
+def embedding_of(
+    inputs: dict[str, Any], shapes: Shapes, options: SimpleNamespace, stem: int
+) -> Any:
+    """Returns the sum of the embeddings of noise level and covariates, (B, 4·stem), or None."""
+    width = 4 * stem
+    embeddings = []
+    if "noise_level" in inputs:
+        embeddings.append(
+            embed_noise_level(
+                inputs["noise_level"], options.noise_embedding, stem, width,
+                sine_first=options.sine_first, fourier_scale=options.fourier_scale,
+            )
+        )  # fmt: skip
+    if "time" in inputs and not (options.token_width and options.time_embedding is None):
+        kind = options.time_embedding or "cyclical"
+        periods = periods_of(shapes, options)
+        embeddings += embed_time(inputs["time"], kind, stem, width, periods)
+    if len(embeddings) < 2:
+        return embeddings[0] if embeddings else None
+    return layers.Add(name="embedding")(embeddings)
+
+
+def tokens_of(inputs: dict[str, Any], shapes: Shapes, options: SimpleNamespace) -> Any:
+    """Returns the covariates as tokens, a token of zeros where there are none, or None."""
+    if not options.token_width:
+        return None
+    if "time" not in inputs:
+        return NullToken(options.token_width, name="tokens")(inputs["low"])
+    periods = periods_of(shapes, options)
+    return CovariateTokens(options.token_width, periods, name="tokens")(inputs["time"])
+
+
+def periods_of(shapes: Shapes, options: SimpleNamespace) -> tuple[float, ...]:
+    """Returns one period for every covariate.
+
+    Raises:
+        InputError: There are more covariates than periods.
+    """
+    if len(options.periods) < shapes.time:
+        raise InputError(
+            f"periods {list(options.periods)} must state one for each of the {shapes.time} time "
+            "covariates."
+        )
+    return tuple(float(period) for period in options.periods[: shapes.time])

@@ -1,0 +1,307 @@
+"""Downscaling records: the same patch at a low and at a high resolution, with further inputs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from phire import files, progress
+from phire.errors import InputError, naming_arguments
+from phire.fields.cluster import cluster
+from phire.fields.coarsening import ALIGNMENTS, remainder_note
+from phire.fields.covariates import check_covariates
+from phire.fields.padding import padding, padding_note
+from phire.fields.units import difference
+from phire.records import sampled_records
+from phire.records.downscaling_samples import Inputs, Samples, Shape
+from phire.records.input_files import InputFile, split_names
+from phire.records.manifest import Manifest
+from phire.records.matching import METHODS
+from phire.records.statics import write_statics
+
+MISSING = (*sampled_records.MISSING, "mask")
+Paths = Sequence[str | os.PathLike]
+
+
+@naming_arguments()
+def write_downscaling_records(
+    store: str | os.PathLike,
+    output: str | os.PathLike,
+    *,
+    targets: Sequence[str] | None = None,
+    low: str | os.PathLike | None = None,
+    predictors: Paths = (),
+    coarse_targets: bool = False,
+    static: Paths = (),
+    auxiliary: Paths = (),
+    stations: str | os.PathLike | None = None,
+    withhold_stations: float = 0.2,
+    covariates: Sequence[str] = (),
+    patch: Sequence[int] = (96, 96),
+    scale: int = 4,
+    patches_per_field: int = 20,
+    whole_fields: bool = False,
+    margin: int = 0,
+    window: int | None = None,
+    alignment: str | None = None,
+    regrid: str = "bilinear",
+    latitudes: Sequence[float] | None = None,
+    time: str | Sequence[str | None] | None = None,
+    shards: int = 8,
+    compression: str = "none",
+    dtype: str = "float32",
+    normalization: str | None = None,
+    statistics: str | os.PathLike | None = None,
+    statistics_of: str | None = None,
+    seasonal: str | int | None = None,
+    missing: str = "skip",
+    least_valid: float = 0.5,
+    seed: int = 0,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Samples patches at two resolutions into TFRecords (PhIRE's features, and further ones).
+
+    ``high`` are the targets. ``low`` holds, in this order: the targets at low resolution (those of
+    ``low``, else area-weighted block means of the targets; with ``predictors`` alone none, unless
+    ``coarse_targets``), then the predictors. Inputs are field stores, NetCDF, Zarr or GRIB, each
+    ``FILE`` or ``FILE:NAME,NAME``; fields are matched by their times.
+
+    Args:
+        store: The fields at high resolution.
+        output: The directory of records to make.
+        targets: Names of the channels to predict; all by default.
+        low: The targets at low resolution.
+        predictors: Further coarse fields, of any variables.
+        coarse_targets: Block means of the targets go before the predictors.
+        static: Maps on the fine grid.
+        auxiliary: Predictors in time on the fine grid.
+        stations: CSV of observations, a row a station and time: ``station, time, latitude,
+            longitude`` and a column for each variable.
+        withhold_stations: Share of the stations that is never an input, named in the manifest; of
+            the others the same share is hidden in each field.
+        covariates: ``hour`` of the day and ``day`` of the year, each as sine and cosine.
+        patch: (H, W) of the high-resolution patches; multiples of ``scale``.
+        scale: Ratio of the resolutions.
+        patches_per_field: Patches of each field, or of each window of fields.
+        whole_fields: One record a field instead, of all of it.
+        margin: Coarse points of context on each side of ``low``.
+        window: Fields of a sample, one step after another without a gap; the last is the sample's
+            time. By default samples have no axis of time.
+        alignment: ``cell`` (a coarse point is the centre of its block) or ``corner`` (its first
+            point). By default that of the first coarse input that lies on either.
+        regrid: ``bilinear`` or ``conservative``, for coarse inputs that do not lie on the blocks.
+        latitudes: (south, north) of the patches' centres, degrees; all by default.
+        missing: As for :func:`phire.records.write_pair_records`, or ``mask``: the targets present
+            are marked by ``valid``, and what is missing is 0 after normalization. Of a fine grid
+            that is no multiple of ``scale`` the remainder at the south and east is dropped; with
+            ``mask``, where no block means are wanted, the last blocks are completed by points that
+            are not valid instead.
+        least_valid: Share of a patch's targets that must be present where they are masked.
+        normalization: A kind for all channels, and others by name: ``z,pr=log:0.1``; see
+            :class:`phire.fields.normalization.Normalization`. Maps are ``z`` unless named.
+        statistics_of: ``domain`` (mean and standard deviation of all values), ``point``, or
+            ``mean-of-points`` (means over the points of theirs), and others by name:
+            ``point,pr=domain``. With these or ``seasonal`` the normalised values become
+            standardised anomalies (:mod:`phire.records.anomalies`).
+        seasonal: Harmonics of the day of the year in mean and variance, from 0 to 6, and others by
+            name: ``2,pr=0``.
+        time, shards, compression, dtype, statistics, seed, workers, scheduler, overwrite: As for
+            :func:`phire.records.write_pair_records`.
+
+    Raises:
+        InputError: An option does not fit the fields, or no patch can be drawn.
+        WorkError: Workers were lost again and again.
+    """
+    shape = Shape(
+        None if whole_fields else sampled_records.check_patch(patch), scale, alignment, margin,
+        window, regrid, None if latitudes is None else tuple(latitudes), tuple(covariates),
+        withhold_stations, seed, pad=missing == "mask",
+    )  # fmt: skip
+    _check_options(shape, patches_per_field, least_valid, low, predictors, coarse_targets)
+    with contextlib.ExitStack() as stack:
+        inputs = _open_inputs(
+            stack, store, targets, low, predictors, coarse_targets, static, auxiliary, stations
+        )
+        high = inputs.high
+        options = sampled_records.common_options(
+            high, shards=shards, compression=compression, dtype=dtype,
+            normalization=normalization, missing=missing, statistics=statistics, seed=seed,
+            time=time, policies=MISSING,
+        )  # fmt: skip
+        options |= _recorded(inputs, shape, patches_per_field, least_valid)
+        options |= _local_statistics(statistics_of, seasonal, statistics)
+        partial = stack.enter_context(sampled_records.new_records(output, options, overwrite))
+        if partial is None:
+            return
+        check_covariates(shape.covariates, high.time)
+        samples = Samples(inputs, shape, high.time.select_range(time))
+        _note_remainder(samples)
+        draft = samples.draft(options, least_valid=least_valid)
+        with cluster(workers, scheduler) as client:
+            made = sampled_records.make_records(
+                partial, high, samples.chosen, draft, options, client
+            )
+        if samples.maps is not None:
+            write_statics(partial, samples.maps)
+        facts = sampled_records.common_facts(high, samples.chosen, made, options)
+        if samples.stations is not None:
+            facts["withheld_stations"] = samples.stations.withheld
+        Manifest(schema=samples.schema(made), **facts).save(partial)
+    counts = files.counted(made.count, "record"), files.counted(len(samples.chosen), "field")
+    progress.say(f"{output}: {' of '.join(counts)}.")
+
+
+def _local_statistics(
+    statistics_of: str | None, seasonal: str | int | None, statistics: Any
+) -> dict[str, str]:
+    """The options of climatologies that are given, as they are recorded.
+
+    Raises:
+        InputError: They are given beside statistics that exist already.
+    """
+    given = {"statistics_of": statistics_of, "seasonal": seasonal}
+    found = {name: str(value) for name, value in given.items() if value is not None}
+    if found and statistics is not None:
+        option = "--" + next(iter(found)).replace("_", "-")
+        raise InputError(
+            f"{option} is of statistics that are fitted, but --statistics {statistics} gives them: "
+            "leave one of them out."
+        )
+    return found
+
+
+def _check_options(
+    shape: Shape, patches_per_field: int, least_valid: float, low: Any, predictors: Paths,
+    coarse_targets: bool,
+) -> None:  # fmt: skip
+    """Refuses impossible options."""
+    patch, scale = shape.patch, shape.scale
+    if scale < 2:
+        raise InputError(f"--scale {scale} must be at least 2.")
+    if patches_per_field < 1:
+        raise InputError("--patches-per-field must be at least 1.")
+    if shape.margin < 0:
+        raise InputError(f"--margin {shape.margin} must be a whole number from 0 on.")
+    if shape.window is not None and shape.window < 1:
+        raise InputError(f"--window {shape.window} must be at least 1.")
+    if not 0 < least_valid <= 1:
+        raise InputError(f"--least-valid {least_valid:g} must be a share above 0, at most 1.")
+    if shape.alignment not in (None, *ALIGNMENTS):
+        raise InputError(f"--alignment {shape.alignment} must be one of {', '.join(ALIGNMENTS)}.")
+    if shape.regrid not in METHODS:
+        raise InputError(f"--regrid {shape.regrid} must be one of {', '.join(METHODS)}.")
+    if coarse_targets and (low is not None or not predictors):
+        raise InputError(
+            "--coarse-targets adds block means to --predictors: without these they are there "
+            "anyway, and with --low its fields take their place."
+        )
+    if shape.alignment == "corner" and low is None and (coarse_targets or not predictors):
+        raise InputError(
+            "--alignment corner needs --low or --predictors: a block mean stands for its block's "
+            "centre."
+        )
+    if patch is not None and (patch[0] % scale or patch[1] % scale):
+        raise InputError(
+            f"--patch {patch[0]},{patch[1]} is no multiple of --scale {scale}: choose one."
+        )
+
+
+def _open_inputs(
+    stack: contextlib.ExitStack, store: Any, targets: Sequence[str] | None, low: Any,
+    predictors: Paths, coarse_targets: bool, static: Paths, auxiliary: Paths, stations: Any,
+) -> Inputs:  # fmt: skip
+    """Opens the files, to be closed with the stack."""
+
+    def opened(text: Any, option: str, names: Sequence[str] | None = None) -> InputFile:
+        return stack.enter_context(InputFile(text, option, names))
+
+    if targets and split_names(store)[1]:
+        raise InputError(f"--targets names the channels of {store} again: name them once.")
+    high = opened(store, "--targets" if targets else "", targets)
+    coarse = []
+    if low is not None:
+        file = opened(low, "--low", high.channels)
+        if set(file.channels) != set(high.channels):
+            raise InputError(
+                f"{file} gives {', '.join(file.channels)}, the targets are "
+                f"{', '.join(high.channels)}: --low holds the targets at low resolution, in the "
+                "same units; give other variables as --predictors."
+            )
+        coarse.append(stack.enter_context(file.select(high.channels)))
+        found = difference(high.channels, coarse[0].units, high.units)
+        if found is not None:
+            raise InputError(
+                f"{file} holds {found} as in {high.path}: bring it to the same units with `phire "
+                "convert`."
+            )
+    coarse += [opened(text, "--predictors") for text in predictors]
+    return Inputs(
+        high=high,
+        low=tuple(coarse),
+        coarsened=low is None and (coarse_targets or not predictors),
+        auxiliary=tuple(opened(text, "--auxiliary") for text in auxiliary),
+        static=tuple(map(str, static)),
+        stations=None if stations is None else str(stations),
+    )
+
+
+def _recorded(
+    inputs: Inputs, shape: Shape, patches_per_field: int, least_valid: float
+) -> dict[str, Any]:
+    """The options of downscaling alone, as they are recorded."""
+    plain = [split_names(text) for text in inputs.static]
+    for path in [path for path, _ in plain] + ([inputs.stations] if inputs.stations else []):
+        if not Path(path).exists():
+            raise InputError(f"{path} does not exist: name a file for --static or --stations.")
+    static = [
+        f"{Path(path).resolve()}{'' if names is None else ':' + ','.join(names)}"
+        for path, names in plain
+    ]
+    stations = None if inputs.stations is None else str(Path(inputs.stations).resolve())
+    whole = shape.patch is None
+    return {
+        "targets": inputs.high.channels,
+        "low": [file.recorded for file in inputs.low if file.option == "--low"],
+        "predictors": [file.recorded for file in inputs.low if file.option != "--low"],
+        "coarse_targets": inputs.coarsened,
+        "auxiliary": [file.recorded for file in inputs.auxiliary],
+        "static": static,
+        "stations": stations,
+        "fingerprints": [
+            *(file.fingerprint for file in (*inputs.low, *inputs.auxiliary)),
+            *(files.fingerprint(path) for path, _ in plain),
+            *([files.fingerprint(stations)] if stations else []),
+        ],
+        "patch": shape.patch,
+        "scale": shape.scale,
+        "patches_per_field": None if whole else patches_per_field,
+        "whole_fields": whole,
+        "margin": shape.margin,
+        "window": shape.window,
+        "alignment": shape.alignment,
+        "regrid": shape.regrid,
+        "latitudes": shape.latitudes,
+        "covariates": shape.covariates,
+        "withhold_stations": shape.withhold_stations if stations else None,
+        "least_valid": least_valid,
+    }
+
+
+def _note_remainder(samples: Samples) -> None:
+    """Notes the rows and columns dropped or padded where the scale does not divide the grid."""
+    high, shape = samples.inputs.high, samples.shape
+    added = padding_note(high.grid, shape.scale, samples.padding)
+    dropped = remainder_note(samples.fine.grid, shape.scale)
+    for note in (added, dropped):
+        if note is not None:
+            progress.say(note)
+    could_pad = not (shape.pad or samples.inputs.coarsened) and any(padding(high.grid, shape.scale))
+    if dropped is not None and could_pad:
+        progress.say("Pass --missing mask to keep them: blocks may then end beyond the fine grid.")
+    if shape.latitudes is not None and not high.grid.has_coordinates:
+        progress.say("--latitudes is ignored: the fields have no coordinates.")

@@ -1,0 +1,243 @@
+"""Pair records for AtmoDist: two patches of one place, some steps apart."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from phire import files, progress
+from phire.errors import InputError, naming_arguments
+from phire.fields.cluster import cluster
+from phire.fields.grid import Grid
+from phire.fields.normalization import Normalization
+from phire.records import features, sampled_records, writing
+from phire.records.input_files import InputFile
+from phire.records.manifest import Manifest
+from phire.records.patch_cutting import Cuts
+from phire.records.patch_sampling import Blocked, PairPlan, empty_classes, plan_pairs, window
+from phire.records.pixel_arrays import OneResolution
+from phire.records.schema import PAIRS, SampleArray, SampleSchema
+
+
+@naming_arguments()
+def write_pair_records(
+    store: str | os.PathLike,
+    output: str | os.PathLike,
+    *,
+    patch: Sequence[int] = (160, 160),
+    patches_per_field: int = 42,
+    classes: int = 31,
+    latitudes: Sequence[float] = (-60, 60),
+    time: str | Sequence[str | None] | None = None,
+    shards: int = 8,
+    compression: str = "none",
+    dtype: str = "float32",
+    normalization: str | None = None,
+    statistics: str | os.PathLike | None = None,
+    missing: str = "skip",
+    seed: int = 0,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Samples pairs of patches from a store into TFRecords (AtmoDist's features).
+
+    Args:
+        store: The field store.
+        output: The directory of records to make.
+        patch: (H, W) of the patches.
+        patches_per_field: Pairs a field, on average: each field that a pair can begin at adds as
+            many.
+        classes: The largest lag in steps; lags are uniform over 1…classes.
+        latitudes: (south, north) of the patches' centres, degrees; without coordinates ignored.
+        time: ``START,STOP``, half-open; both fields of a pair lie inside.
+        shards: Number of TFRecord files; each holds samples of the whole period.
+        compression: ``none``, ``zlib`` or ``gzip``.
+        dtype: ``float32`` or ``float16``.
+        normalization: ``log1p``, ``z`` or ``none``; by default that of ``statistics``, else log1p.
+        statistics: A file of statistics or a directory of records whose statistics to take
+            instead of fitting them.
+        missing: ``skip``: patches that touch missing values are not drawn; ``fill``: filled with
+            the channel's mean; ``error``: refused.
+        seed: The same seed and options give the same bytes.
+        workers: Processes on this machine.
+        scheduler: Address of a dask cluster.
+        overwrite: Make the output anew.
+
+    Raises:
+        InputError: An option does not fit the fields, or no pair can be drawn.
+        WorkError: Workers were lost again and again.
+    """
+    patch = sampled_records.check_patch(patch)
+    if patches_per_field < 1 or classes < 1:
+        raise InputError("--patches-per-field and --classes must be at least 1.")
+    with InputFile(store) as source:
+        options = sampled_records.common_options(
+            source, shards=shards, compression=compression, dtype=dtype,
+            normalization=normalization, missing=missing, statistics=statistics, seed=seed,
+            time=time, policies=sampled_records.MISSING,
+        )  # fmt: skip
+        options |= {
+            "patch": patch,
+            "patches_per_field": patches_per_field,
+            "classes": classes,
+            "latitudes": tuple(latitudes),
+        }
+        with sampled_records.new_records(output, options, overwrite) as partial:
+            if partial is None:
+                return
+            chosen = source.time.select_range(time)
+            place = window(source.grid, patch, latitudes)
+            if classes >= len(chosen):
+                raise InputError(
+                    f"--classes {classes} needs more than {classes} time steps, but {store} has "
+                    f"{len(chosen)} in range: choose fewer classes or more fields."
+                )
+            if not source.grid.has_coordinates:
+                progress.say("--latitudes is ignored: the fields have no coordinates.")
+
+            empty = empty_classes(source.time, chosen, classes)
+            if 0 < len(empty) < classes:
+                progress.say(
+                    f"Note: no two fields lie {', '.join(map(str, empty))} steps "
+                    f"({source.time.step_text}) apart: the pairs are of the other "
+                    f"{classes - len(empty)} lags alone."
+                )
+
+            def draw(blocked: Blocked | None, absent: np.ndarray | None) -> PairPlan:
+                return plan_pairs(
+                    source.time, chosen, place, patches_per_field=patches_per_field,
+                    classes=classes, seed=seed, blocked=blocked, absent=absent,
+                )  # fmt: skip
+
+            def arrange(plan: PairPlan) -> tuple[writing.Contents, Cuts]:
+                return arrange_pairs(plan, source, patch, classes, dtype)
+
+            def fit() -> dict[str, Normalization]:
+                parts = [sampled_records.Sampled(source, chosen, str(store))]
+                fitted = sampled_records.get_normalization(
+                    parts, options["normalization"], statistics
+                )
+                sampled_records.check_dtype(dtype, fitted)
+                return {"first": fitted}
+
+            draft = sampled_records.Draft(OneResolution(source, patch), place, draw, arrange, fit)
+            with cluster(workers, scheduler) as client:
+                made = sampled_records.make_records(partial, source, chosen, draft, options, client)
+            Manifest(
+                schema=pair_schema(
+                    source.channels,
+                    source.units,
+                    patch,
+                    classes,
+                    made.normalizations["first"],
+                    grid=source.grid,
+                    step=source.time.step,
+                    calendar=source.time.calendar,
+                ),
+                **sampled_records.common_facts(source, chosen, made, options),
+            ).save(partial)
+    progress.say(f"{output}: {files.counted(made.count, 'pair')} of {len(chosen)} fields.")
+
+
+def pair_schema(
+    channels: Sequence[str],
+    units: Sequence[str],
+    patch: tuple[int, int],
+    classes: int,
+    normalization: Normalization,
+    *,
+    grid: Grid | None = None,
+    step: int | None = None,
+    calendar: str | None = None,
+) -> SampleSchema:
+    """Returns the schema of pairs.
+
+    Args:
+        channels, units: Those of the fields.
+        patch: (H, W).
+        classes: The largest lag.
+        normalization: What was applied to the pixels.
+        grid: Grid of the fields; None where it is not known.
+        step, calendar: Of the times; None where they are not known.
+    """
+    spacing = grid.spacing if grid is not None and grid.has_coordinates else None
+    first = SampleArray(
+        channels, units, (*patch, len(channels)), spacing, normalization=normalization
+    )
+    return SampleSchema(
+        PAIRS,
+        {
+            "first": first,
+            "second": dataclasses.replace(first, offsets=tuple(range(1, classes + 1))),
+            "label": SampleArray(("lag",), ("step",), ()),
+            "position": SampleArray(features.PAIR_FLOATS, ("degrees",) * 4, (4,)),
+        },
+        classes=classes,
+        domain=grid,
+        step=step,
+        calendar=calendar,
+    )
+
+
+def arrange_pairs(
+    plan: PairPlan, source: InputFile, patch: tuple[int, int], classes: int, dtype: str
+) -> tuple[writing.Contents, Cuts]:
+    """Returns the metadata of a plan's records and the sources of their pixels.
+
+    Args:
+        plan: The pairs.
+        source: The fields.
+        patch: (H, W).
+        classes: The largest lag.
+        dtype: Of the stored pixels.
+    """
+    count, depth = len(plan.label), len(source.channels)
+    constants = {"T_max": classes, "H": patch[0], "W": patch[1], "C": depth}
+    integers = {
+        "index": plan.start,
+        "label": plan.label,
+        **{name: np.full(count, value) for name, value in constants.items()},
+    }
+    size = patch[0] * patch[1] * depth * np.dtype(dtype).itemsize
+    contents = writing.Contents(
+        integers,
+        dict(zip(features.PAIR_FLOATS, patch_edges(source.grid, plan.row, plan.column, patch))),
+        dict.fromkeys(features.PAIR_PIXELS, size),
+    )
+    twice = np.arange(count)
+    return contents, Cuts(
+        time=np.concatenate([plan.start, plan.end]),
+        row=np.concatenate([plan.row, plan.row]),
+        column=np.concatenate([plan.column, plan.column]),
+        record=np.concatenate([twice, twice]),
+        segment=np.repeat([0, 1], count),
+    )
+
+
+def patch_edges(
+    grid: Grid, row: np.ndarray, column: np.ndarray, patch: tuple[int, int]
+) -> list[np.ndarray]:
+    """Returns the position of patches in the convention of AtmoDist's records.
+
+    Args:
+        grid: The grid.
+        row, column: (n,) first rows and columns.
+        patch: (H, W).
+
+    Returns:
+        Colatitude of the first row and longitude of the first column, then of the row and column
+        that would follow the patch; (n,) degrees. The second longitude lies east of the first and
+        may pass 360. Without coordinates, rows and columns.
+    """
+    if not grid.has_coordinates:
+        return [row, column, row + patch[0], column + patch[1]]
+    colatitude = 90 - grid.latitudes
+    step = colatitude[-1] - colatitude[-2] if len(colatitude) > 1 else 0.0
+    colatitude = np.append(colatitude, colatitude[-1] + step)
+    west = grid.longitudes[column] % 360
+    width = patch[1] * (grid.spacing[1] if grid.shape[1] > 1 else 0.0)
+    return [colatitude[row], west, colatitude[row + patch[0]], west + width]

@@ -1,0 +1,316 @@
+"""Reading records as ``tf.data``: in a reproducible order, normalised, batched."""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from phire.errors import InputError, naming_arguments
+from phire.fields.covariates import covariates, patch_longitudes
+from phire.records import features
+from phire.records.manifest import NAME, Manifest, require_records
+from phire.records.parallel_tasks import available_cores
+from phire.records.schema import DOWNSCALING, PAIRS, PRESENCE, SampleArray, SampleSchema
+from phire.records.statics import load_statics
+
+TF_COMPRESSION = {"none": "", "zlib": "ZLIB", "gzip": "GZIP"}
+SHUFFLE_BYTES = 1 << 25
+"""Bytes of records that the shuffle buffer may hold. The order on disk is random already: it need
+only differ by epoch, and a larger buffer costs more time than the rest of reading."""
+
+
+class Records:
+    """A set of records, open for reading.
+
+    Attributes:
+        path: The directory or file.
+        manifest: Its facts; of bare TFRecord files, those that the first record tells.
+        shards: Its files.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest, shards: list[str]) -> None:
+        self.path = path
+        self.manifest = manifest
+        self.shards = shards
+
+    @property
+    def schema(self) -> SampleSchema:
+        """The arrays of a sample."""
+        return self.manifest.schema
+
+    @property
+    def count(self) -> int:
+        """Number of records."""
+        return self.manifest.count
+
+    @naming_arguments()
+    def steps(self, batch_size: int, *, limit: int | None = None) -> int:
+        """Whole batches in an epoch, ``limit`` at most.
+
+        With ``classes`` given to :meth:`dataset` fewer come; see :meth:`count_classes`.
+
+        Raises:
+            InputError: The batch is empty.
+        """
+        if batch_size < 1:
+            raise InputError(f"--batch-size {batch_size} must be at least 1.")
+        steps = self.count // batch_size
+        return steps if limit is None else min(steps, limit)
+
+    def count_classes(self, classes: int | None) -> int:
+        """The number of records with a label up to ``classes``."""
+        if classes is None or classes >= (self.schema.classes or 0):
+            return self.count
+        labels = self._raw(None, 0).batch(256).map(read_labels)
+        return int(sum(int((batch <= classes).sum()) for batch in labels.as_numpy_iterator()))
+
+    @naming_arguments()
+    def dataset(
+        self,
+        batch_size: int,
+        *,
+        seed: int | None = None,
+        epoch: int = 0,
+        skip: int = 0,
+        shard: tuple[int, int] = (1, 0),
+        drop_remainder: bool = True,
+        classes: int | None = None,
+        limit: int | None = None,
+    ) -> tf.data.Dataset:
+        """One epoch of batches.
+
+        Args:
+            batch_size: Records of a (global) batch.
+            seed: Seed of the order; None keeps the order on disk.
+            epoch: The order differs by epoch.
+            skip: Batches of this epoch that were used already; they are passed over undecoded.
+            shard: (number of workers, this worker): each gets its part of every batch.
+            drop_remainder: Leave out a last batch that is not full.
+            classes: Pairs: only labels up to this.
+            limit: Only the first ``limit`` batches' worth of records on disk, shuffled anew each
+                epoch (a fixed set to warm up on).
+
+        Returns:
+            A dataset of dictionaries. Pairs: ``first``, ``second`` (B, H, W, C) float32 and
+            normalised, ``label`` (B,) int64 from 1, ``position`` (B, 4) float32 (colatitude and
+            longitude of both, degrees). Downscaling: the arrays of the schema, ``low`` and
+            ``high`` at least, by the names, shapes and normalizations that it states: float32,
+            ``position`` int32.
+
+        Raises:
+            InputError: The batch does not split over the workers.
+        """
+        workers, worker = shard
+        if batch_size % workers:
+            raise InputError(
+                f"--batch-size {batch_size} does not split over {workers} replicas: choose a "
+                "multiple."
+            )
+        keep = None
+        if classes is not None and self.schema.classes and classes < self.schema.classes:
+            keep = classes
+        records = self._raw(None if limit else seed, epoch)
+        if keep is not None:
+            records = records.filter(lambda record: _label(record) <= keep)
+        if limit is not None:
+            records = records.take(limit * batch_size)
+        if seed is not None:
+            buffer = max(batch_size, min(self.count, SHUFFLE_BYTES // self._record_bytes()))
+            records = records.shuffle(
+                buffer, seed=_mix(seed, epoch), reshuffle_each_iteration=False
+            )
+        records = records.skip(skip * batch_size)
+        if workers > 1:
+            records = records.shard(workers, worker)
+        # A few calls keep up with any disk; more would hold a batch each.
+        batches = records.batch(batch_size // workers, drop_remainder=drop_remainder).map(
+            self.decode, num_parallel_calls=min(4, available_cores()), deterministic=True
+        )
+        options = tf.data.Options()
+        options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+        return batches.with_options(options).prefetch(2)
+
+    def _record_bytes(self) -> int:
+        names = features.PIXELS.keys() & self.schema.arrays.keys()
+        values = sum(math.prod(self.schema.arrays[name].shape) for name in names)
+        return values * np.dtype(self.manifest.dtype).itemsize + 256
+
+    def _raw(self, seed: int | None, epoch: int) -> tf.data.Dataset:
+        names = list(self.shards)
+        if seed is not None:
+            np.random.default_rng([seed, epoch]).shuffle(names)
+        return tf.data.TFRecordDataset(
+            names,
+            compression_type=TF_COMPRESSION[self.manifest.compression],
+            buffer_size=1 << 20,
+            # Blocks of several shards at a time: the reader waits for no single file.
+            num_parallel_reads=None if len(names) == 1 else min(4, len(names)),
+        ).with_options(_deterministic())
+
+    def decode(self, records: tf.Tensor) -> dict[str, tf.Tensor]:
+        """A batch of serialised records, (n,), as :meth:`dataset` gives it."""
+        arrays = self.schema.arrays
+        pixels = [name for name in features.PIXELS if name in arrays]
+        wanted = {features.PIXELS[name]: tf.io.FixedLenFeature([], tf.string) for name in pixels}
+        if self.schema.kind == PAIRS:
+            wanted["label"] = tf.io.FixedLenFeature([], tf.int64)
+            wanted |= {n: tf.io.FixedLenFeature([], tf.float32, -1.0) for n in features.PAIR_FLOATS}
+        elif "position" in arrays:
+            wanted |= {n: tf.io.FixedLenFeature([], tf.int64) for n in ("row", "column", "time")}
+        parsed = tf.io.parse_example(records, wanted)
+        sample = {
+            name: (_unpacked if name in PRESENCE else self._pixels)(
+                parsed[features.PIXELS[name]], arrays[name]
+            )
+            for name in pixels
+        }
+        if "position" in arrays and self.schema.kind == DOWNSCALING:
+            sample |= self._placed(parsed)
+        if self.schema.kind == PAIRS:
+            sample["label"] = parsed["label"]
+            sample["position"] = tf.stack([parsed[name] for name in features.PAIR_FLOATS], axis=1)
+        return sample
+
+    def _placed(self, parsed: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """``position``, and ``static`` and ``time`` where the schema has them."""
+        arrays = self.schema.arrays
+        position = tf.stack([parsed["row"], parsed["column"]], axis=1)
+        sample = {"position": tf.cast(position, tf.int32)}
+        if "static" in arrays:
+            rows, columns = self.schema.domain.shape
+            down = (position[:, :1] + np.arange(self.schema.patch[0])) % rows
+            across = (position[:, 1:] + np.arange(self.schema.patch[1])) % columns
+            places = down[:, :, None] * columns + across[:, None]
+            sample["static"] = tf.gather(self._maps, places)
+        if "time" in arrays:
+            channels = arrays["time"].channels
+            values = tf.numpy_function(
+                functools.partial(_covariates, self.schema),
+                [parsed["time"], parsed["column"]], tf.float32, stateful=False,
+            )  # fmt: skip
+            sample["time"] = tf.ensure_shape(values, (None, len(channels)))
+        return sample
+
+    @functools.cached_property
+    def _maps(self) -> tf.Tensor:
+        """(H · W, maps) normalised, 0 where one is missing."""
+        array = self.schema.arrays["static"]
+        maps = array.normalization.apply(load_statics(self.path, array.channels))
+        with tf.init_scope():
+            return tf.constant(np.nan_to_num(maps).reshape(-1, maps.shape[-1]), tf.float32)
+
+    def _pixels(self, data: tf.Tensor, array: SampleArray) -> tf.Tensor:
+        """(n,) bytes as normalised (n, …, H, W, C) float32."""
+        dtype = tf.as_dtype(self.manifest.dtype)
+        length = math.prod(array.shape) * dtype.size
+        if dtype == tf.float16:  # decode_raw of fixed length knows no float16
+            flat = tf.bitcast(tf.io.decode_raw(data, tf.int16, fixed_length=length), dtype)
+        else:
+            flat = tf.io.decode_raw(data, dtype, fixed_length=length)
+        pixels = tf.reshape(flat, (data.shape[0] or -1, *array.shape))
+        if self.manifest.physical:
+            pixels = array.normalization.apply(pixels, xp=_TensorMath)
+        return tf.cast(pixels, tf.float32)
+
+
+def _unpacked(data: tf.Tensor, array: SampleArray) -> tf.Tensor:
+    """(n,) bytes of one bit a value, each step in whole bytes, as (n, …, H, W, C) float32."""
+    values = math.prod(array.shape[-3:])
+    size = -(-values // 8)
+    steps = math.prod(array.shape[:-3])
+    flat = tf.io.decode_raw(data, tf.uint8, fixed_length=steps * size)
+    shifts = tf.constant(np.arange(7, -1, -1), tf.uint8)
+    bits = tf.bitwise.right_shift(tf.reshape(flat, (-1, steps, size, 1)), shifts)
+    bits = tf.bitwise.bitwise_and(bits, tf.constant(1, tf.uint8))
+    bits = tf.reshape(bits, (-1, steps, 8 * size))[..., :values]
+    return tf.cast(tf.reshape(bits, (data.shape[0] or -1, *array.shape)), tf.float32)
+
+
+def _covariates(schema: SampleSchema, times: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """The covariates of samples whose patches begin at some columns: (n, K) float32."""
+    names = [name.removesuffix("_sine") for name in schema.arrays["time"].channels[::2]]
+    longitudes = None
+    if schema.domain is not None and schema.domain.has_coordinates:
+        longitudes = patch_longitudes(schema.domain, columns, schema.patch[1])
+    return covariates(times, schema.calendar, names, longitudes)
+
+
+class _TensorMath:
+    """Mathematical functions of a normalisation on tensors of any float type."""
+
+    abs, sign, log1p, expm1 = tf.abs, tf.sign, tf.math.log1p, tf.math.expm1
+    log, exp, sqrt, square = tf.math.log, tf.exp, tf.sqrt, tf.square
+    maximum, stack = tf.maximum, tf.stack
+
+
+def _deterministic() -> tf.data.Options:
+    options = tf.data.Options()
+    options.deterministic = True
+    return options
+
+
+def _mix(seed: int, epoch: int) -> int:
+    return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0] & 0x7FFFFFFF)
+
+
+def _label(record: tf.Tensor) -> tf.Tensor:
+    return tf.io.parse_single_example(record, {"label": tf.io.FixedLenFeature([], tf.int64)})[
+        "label"
+    ]
+
+
+def read_labels(records: tf.Tensor) -> tf.Tensor:
+    """Labels (n,) of serialised pairs (n,)."""
+    return tf.io.parse_example(records, {"label": tf.io.FixedLenFeature([], tf.int64)})["label"]
+
+
+@naming_arguments()
+def open_records(
+    path: str | os.PathLike,
+    *,
+    normalization: str | None = None,
+    statistics: str | os.PathLike | None = None,
+    channels: Sequence[str] | None = None,
+) -> Records:
+    """Opens a directory of records, or bare TFRecord files of AtmoDist or PhIRE.
+
+    Args:
+        path: A directory with ``records.json``, a directory of ``*.tfrecord`` files, or one file.
+        normalization: Bare files only: ``z`` where they hold physical values (as PhIRE's do), to
+            be normalised here; ``none`` where they are normalised already (as AtmoDist's are).
+            By default float64 is taken for physical and float32 for normalised.
+        statistics: Bare files only: a file of statistics; for ``z`` they are fitted to the records
+            if not given.
+        channels: Bare files only: names of their channels; by default those of ``statistics``,
+            else ``channel_0`` ….
+
+    Returns:
+        The records.
+
+    Raises:
+        InputError: There are no records, they are of a kind that is not known, or the options do
+            not fit.
+    """
+    path = Path(path)
+    require_records(path)
+    if (path / NAME).is_file():
+        if normalization is not None or statistics is not None or channels is not None:
+            raise InputError(
+                f"{path} states its channels and normalization in {NAME}: leave out "
+                "--normalization, --statistics and --channels, which are for bare TFRecord files."
+            )
+        manifest = Manifest.load(path)
+        shards = [str(path / name) for name in manifest.shards]
+        for shard in shards:
+            if not Path(shard).is_file():
+                raise InputError(f"{shard} is missing: make the records anew.")
+        return Records(path, manifest, shards)
+    from phire.records.bare_tfrecords import open_bare  # reads them by way of this module
+
+    return open_bare(path, normalization, statistics, channels)
