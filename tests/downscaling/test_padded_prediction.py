@@ -91,6 +91,37 @@ def test_a_prediction_has_the_grid_of_the_fine_file(folder):
             np.testing.assert_allclose(found["tas"].values[order], expected[..., 0], atol=2e-3)
 
 
+@pytest.mark.parametrize("around", [0, 2])
+def test_one_coarse_input_without_maps_gives_the_grid_of_the_fine_file_too(around, tmp_path):
+    """INPUT on the records' blocks, and one that reaches two points beyond them on each side."""
+    fine = field("tas", LATITUDES, LONGITUDES)
+    fine.to_dataset().to_netcdf(tmp_path / "fine.nc")
+    blocks = 49.5 - 2.0 * np.arange(-around, 4 + around), 1.0 + 2.0 * np.arange(-around, 6 + around)
+    coarse = field("psl", *blocks, units="Pa", seed=1)
+    coarse.to_dataset().to_netcdf(tmp_path / "coarse.nc")
+    write_downscaling_records(
+        tmp_path / "fine.nc", tmp_path / "records", predictors=[tmp_path / "coarse.nc"], scale=4,
+        whole_fields=True, shards=1, normalization="z", missing="mask",
+    )  # fmt: skip
+    records = open_records(tmp_path / "records")
+    assert records.schema.padding == (2, 1)
+    run = make_run(
+        tmp_path / "run", records.schema, shapes_of(records.schema), "resnet,blocks=1,filters=4",
+        **records.manifest.options,
+    )  # fmt: skip
+    predict(run, tmp_path / "coarse.nc", tmp_path / "predicted.nc")
+    network = open_run(run).network("generator")
+    low = records.schema.arrays["low"]
+    values = (coarse.values[..., None] - low.normalization.mean) / low.normalization.std
+    made = network({"low": values.astype("f4")}, training=False).numpy()
+    expected = records.schema.normalization.invert(made)[..., 0]
+    expected = expected[:, 4 * around :, 4 * around :][:, :14, :23]
+    with xr.open_dataset(tmp_path / "predicted.nc") as found:
+        np.testing.assert_allclose(found["latitude"], LATITUDES, atol=1e-6)
+        np.testing.assert_allclose(found["longitude"], LONGITUDES, atol=1e-6)
+        np.testing.assert_allclose(found["tas"], expected, atol=2e-3)
+
+
 def test_evaluation_of_a_run_is_on_all_points_of_the_truth(folder, tmp_path):
     predict(folder / "run", folder / "coarse.nc", tmp_path / "fine.nc")
     phire_eval(

@@ -137,8 +137,9 @@ class PredictedSource:
             consistency=self.consistency, noise_memory=self.noise_memory, seed=self.seed,
             members=self.members, statistic=self.statistic,
         )  # fmt: skip
-        height, width = self.grid.shape
-        return np.moveaxis(made, 0, 1)[:, :, :height, :width]
+        made = np.moveaxis(made, 0, 1)
+        rows, columns = self.sources.points
+        return made if made.shape[2:4] == self.grid.shape else made[:, :, rows[:, None], columns]
 
 
 def check_seed(seed: int | None) -> int:
@@ -161,6 +162,10 @@ class _OneInput:
         fine: Grid of the refined points.
         window: Rows and columns of the input that are read.
         time: Times asked for; those of the input by default.
+        asked: The part of the refined points that was asked for; by default all.
+
+    Attributes:
+        points: Rows and columns of ``asked`` in ``fine``.
     """
 
     def __init__(
@@ -170,8 +175,12 @@ class _OneInput:
         fine: Grid,
         window: tuple[slice, slice] = (slice(None), slice(None)),
         time: TimeAxis | None = None,
+        asked: Grid | None = None,
     ) -> None:
-        self.fine = self.asked = fine
+        self.fine, self.asked = fine, asked or fine
+        self.points = matching_points(fine, self.asked)
+        if self.points is None:  # pixels without coordinates, of which the last are padding
+            self.points = tuple(np.arange(size) for size in self.asked.shape)
         self.low_name = part.name
         self._part = dataclasses.replace(part, wanted=tuple(channels))
         self._window = window
@@ -189,10 +198,10 @@ class _OneInput:
         )  # fmt: skip
 
 
-def _recorded_alone(
+def _alone_on(
     generator: TrainedGenerator, part: Part, time: TimeAxis, fine_grid: Grid
 ) -> _OneInput | None:
-    """The one file of the records' coarse input, with what lies around a fine grid.
+    """The one coarse input on a fine grid, with what lies around this.
 
     A prediction of the file itself sees the points beyond the fine grid, as far as the network's
     halo reaches: without them the outermost rows and columns would differ from it.
@@ -205,7 +214,10 @@ def _recorded_alone(
     refined = refine_grid(part.grid, generator.scale, generator.alignment)
     points = matching_points(refined, fine_grid)
     if points is None:
-        return None
+        padded = generator.schema.domain
+        if fine_grid.has_coordinates or padded is None or refined.shape != padded.shape:
+            return None
+        return _OneInput(part, generator.low.channels, refined, time=time, asked=fine_grid)
     reach = None if generator.halo is None else generator.halo + generator.schema.margin
     window = []
     for places, size, wraps in zip(points, part.grid.shape, (False, part.grid.wraps)):
@@ -215,7 +227,28 @@ def _recorded_alone(
         window.append(slice(low, high))
     fine = (slice(s.start * generator.scale, s.stop * generator.scale) for s in window)
     grid = refined.subgrid(*fine)
-    return _OneInput(part, generator.low.channels, grid, tuple(window), time)
+    return _OneInput(part, generator.low.channels, grid, tuple(window), time, fine_grid)
+
+
+def _on_domain(
+    generator: TrainedGenerator, first: Part, further: Further
+) -> SampleSources | _OneInput | None:
+    """The one coarse input on the domain of the records, where it covers this.
+
+    Returns:
+        None where it does not, and for runs whose coarse input are block means of the targets.
+    """
+    domain = generator.schema.unpadded_domain
+    averaged = generator.schema.pooling != "explicit" or isinstance(first.source, CoarsenedSource)
+    if domain is None or averaged:
+        return None
+    alone = _alone_on(generator, first, first.time, domain)
+    if alone is not None and (generator.halo is not None or alone.fine.shape == domain.shape):
+        return alone
+    covered = _bound_grid(generator, first, [first], False)
+    if not covered.equals(domain):
+        return alone
+    return SampleSources(generator, first, [first], domain, further)
 
 
 def _sources(
@@ -243,13 +276,16 @@ def _sources(
         _check_alignment(generator, coarse, fine_grid, first.name)
         fine_grid = _coarsened_from(generator, coarse, fine_grid, first.name)
     elif explicit and fine_grid is not None and not is_bound(generator, parts, parts[0]):
-        alone = _recorded_alone(generator, parts[0], first.time, fine_grid)
+        alone = _alone_on(generator, parts[0], first.time, fine_grid)
         if alone is not None:
             return alone
     if not is_bound(generator, parts, first):
         _refuse_further(generator, further)
         note = None if any_spacing else _spacing_note(generator, coarse.grid, first.name)
         if note is None:
+            found = None if fine_grid is not None else _on_domain(generator, parts[0], further)
+            if found is not None:
+                return found
             if fine_grid is not None:
                 fine_grid = fine_grid.subgrid(*kept_window(fine_grid, generator.scale))
             fine = _refined(generator, coarse, fine_grid)

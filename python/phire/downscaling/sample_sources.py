@@ -53,6 +53,7 @@ class SampleSources:
     Attributes:
         fine: Grid of the blocks that the coarse input covers, all of them complete.
         asked: The part of it that was asked for.
+        points: Rows and columns of ``asked`` in ``fine``.
         low_name: The coarse inputs' names, for messages.
 
     Raises:
@@ -79,6 +80,7 @@ class SampleSources:
         size = height * generator.scale, width * generator.scale
         self.fine = complete.subgrid(*(slice(0, n) for n in size))
         self.asked = fine.subgrid(*(slice(0, n) for n in size))
+        self.points = tuple(np.arange(n) for n in self.asked.shape)
         method = generator.inputs.get("regrid") or "bilinear"
         self._low = [
             (
