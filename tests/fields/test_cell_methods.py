@@ -5,6 +5,7 @@ from __future__ import annotations
 import cf_xarray  # noqa: F401
 import cftime
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -87,3 +88,49 @@ def test_fields_that_are_not_aggregated_have_none(tmp_path):
     with FieldStore(tmp_path / "b.h5") as store:
         assert store.cell_methods == ()
     assert "cell methods" not in describe_store(tmp_path / "b.h5")
+
+
+def accumulations(path, hours):
+    """Rain and pressure of a forecast: rain accumulates anew each day."""
+    times = pd.date_range("2001-01-01", periods=49, freq="h")[hours]
+    rain = (np.asarray(hours) - 1) % 24 + 1.0
+    dimensions = ("time", "latitude", "longitude")
+    shape = np.ones((len(hours), 3, 4), "f4")
+    variables = {
+        "tp": (dimensions, rain[:, None, None] * shape, {"units": "mm"}),
+        "msl": (dimensions, 1e5 * shape, {"units": "Pa"}),
+    }
+    coordinates = {"time": times, "latitude": [50.0, 49, 48], "longitude": [1.0, 2, 3, 4]}
+    xr.Dataset(variables, coordinates).to_netcdf(path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["nc", "zarr", "h5"])
+def test_rates_state_the_intervals_that_they_are_means_of(tmp_path, suffix):
+    hours = [1, 2, 4, 7, 24, 25, 30]  # the interval before each time, but for the day's first
+    source, output = accumulations(tmp_path / "a.nc", hours), tmp_path / f"b.{suffix}"
+    convert(source, output, deaccumulate=["tp=24h"])
+    if suffix == "h5":
+        with FieldStore(output) as store:
+            assert dict(zip(store.channels, store.cell_methods)) == {"tp": "time: mean", "msl": ""}
+        assert describe_store(output)["cell methods"] == "tp time: mean"
+        regrid(output, tmp_path / "c.nc", grid="degrees:0.5", method="bilinear")
+        output = tmp_path / "c.nc"
+    opened = xr.open_zarr(output) if suffix == "zarr" else xr.open_dataset(output)
+    with opened as found:
+        assert found["tp"].attrs["cell_methods"] == "time: mean"
+        assert "cell_methods" not in found["msl"].attrs
+        bounds = found.cf.get_bounds("time")
+        np.testing.assert_array_equal(bounds[:, 1], found["time"])
+        lengths = (bounds[:, 1] - bounds[:, 0]) / np.timedelta64(1, "h")
+        np.testing.assert_array_equal(lengths, [1, 1, 2, 3, 17, 1, 5])
+        np.testing.assert_allclose(found["tp"] * 3600, 1, rtol=1e-5)
+
+
+def test_rates_over_different_intervals_have_no_common_bounds(tmp_path):
+    source = accumulations(tmp_path / "a.nc", [1, 2, 4])
+    with xr.open_dataset(source) as data:
+        data.assign(ssr=data.tp.assign_attrs(units="J m-2")).to_netcdf(tmp_path / "two.nc")
+    convert(tmp_path / "two.nc", tmp_path / "b.nc", deaccumulate=["tp=24h", "ssr=1h"])
+    with xr.open_dataset(tmp_path / "b.nc") as found:
+        assert "time_bnds" not in found and "bounds" not in found["time"].attrs

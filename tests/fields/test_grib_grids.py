@@ -202,10 +202,13 @@ def test_reduced_gaussian_rows_become_full_ones(tmp_path, monkeypatch, rows):
 
 
 @pytest.mark.parametrize("sample", ["reduced_ll_sfc_grib1", "reduced_ll_sfc_grib2"])
-def test_reduced_rows_of_even_latitudes_become_full_ones(tmp_path, sample):
+@pytest.mark.parametrize("empty", [0, 3])
+def test_reduced_rows_of_even_latitudes_become_full_ones(tmp_path, sample, empty):
+    """Also where the first and last rows have no points, as in ECMWF's wave model."""
     rows, columns = 37, 72  # every 5°, both poles
     counts = np.maximum(8, np.rint(columns * np.cos(np.deg2rad(np.linspace(90, -90, rows)))))
     counts = (counts + counts % 2).astype(int)
+    counts[:empty] = counts[len(counts) - empty :] = 0
     handle = eccodes.codes_grib_new_from_samples(sample)
     eccodes.codes_set(handle, "Nj", rows)
     eccodes.codes_set_array(handle, "pl", counts)
@@ -215,7 +218,7 @@ def test_reduced_rows_of_even_latitudes_become_full_ones(tmp_path, sample):
     for key, value in {**DATES, **ends}.items():
         eccodes.codes_set(handle, key, value)
     places = [
-        np.stack([np.full(n, latitude), 360 / n * np.arange(n)])
+        np.stack([np.full(n, latitude), 360 / max(n, 1) * np.arange(n)])
         for latitude, n in zip(np.linspace(90, -90, rows), counts)
     ]
     eccodes.codes_set_values(handle, linear(*np.concatenate(places, axis=1)))
@@ -223,10 +226,15 @@ def test_reduced_rows_of_even_latitudes_become_full_ones(tmp_path, sample):
     with open_source(tmp_path / "a.grib") as source:
         assert source.grid.equals(Grid.pole_to_pole(rows, columns))
         found = source.read([0])[0, ..., 0]
-    wanted = linear(*source.grid.points())
+    inner = slice(empty, rows - empty)
+    outer = np.ones(rows, bool)
+    outer[inner] = False
+    assert np.isnan(found[outer]).all() and np.isfinite(found[inner]).all()
+    found, counts = found[inner], counts[inner]
+    wanted = linear(*source.grid.points())[inner]
     np.testing.assert_allclose(found[:, 0], wanted[:, 0], atol=2e-4)
     # Interpolation along a row errs by an eighth of the squared spacing in radians, times its span.
-    bound = 23 * np.cos(np.deg2rad(source.grid.latitudes)) * (2 * np.pi / counts) ** 2 / 8
+    bound = 23 * np.cos(np.deg2rad(source.grid.latitudes[inner])) * (2 * np.pi / counts) ** 2 / 8
     assert (np.abs(found - wanted).max(1) <= bound + 2e-4).all()
     assert np.abs(found - wanted).max() > 1e-3  # rows were interpolated
 

@@ -21,11 +21,20 @@ DESCRIPTIONS = (
 )
 """The function of each room that knows its own files; the first that answers is printed."""
 
+COUNTING = ("describe_store", "describe_source")
+"""Those that count values."""
+
 
 @click.command("info", cls=Command, overwrites=False)
 @click.argument("path", type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
-def main(path, as_json):
+@click.option(
+    "--values/--no-values",
+    default=None,
+    help="Count missing and infinite values of NetCDF, Zarr, GRIB and bare stores, for which all "
+    "are read.  [default: of files of at most 100 million values]",
+)
+def main(path, as_json, values):
     """Describe PATH: a store, climatology, records, run, metric, results, NetCDF, Zarr or GRIB."""
     from phire import files
     from phire.errors import InputError
@@ -36,7 +45,8 @@ def main(path, as_json):
     if are_bare_records(path):
         import_tensorflow()
     for room, name in DESCRIPTIONS:
-        facts = getattr(importlib.import_module(f"phire.{room}"), name)(path)
+        options = {"values": values} if name in COUNTING else {}
+        facts = getattr(importlib.import_module(f"phire.{room}"), name)(path, **options)
         if facts is not None:
             break
     else:

@@ -68,7 +68,7 @@ class Recipe:
         return wanted
 
 
-def assemble(parts: Sequence[Part], recipe: Recipe) -> tuple[Source, list[str]]:
+def assemble(parts: Sequence[Part], recipe: Recipe) -> tuple[Source, list[str], list[RateSource]]:
     """Brings the channels of files together on one grid, at the times that all of them have.
 
     Args:
@@ -76,7 +76,8 @@ def assemble(parts: Sequence[Part], recipe: Recipe) -> tuple[Source, list[str]]:
         recipe: The steps that each group of channels on one grid and at the same times takes.
 
     Returns:
-        The source, which closes its files, and notes on what is left out, a sentence each.
+        The source, which closes its files; notes on what is left out, a sentence each; and the
+        sources of rates.
 
     Raises:
         InputError: A step cannot be done, or the sources have no time in common.
@@ -84,13 +85,14 @@ def assemble(parts: Sequence[Part], recipe: Recipe) -> tuple[Source, list[str]]:
     groups = collect_groups(parts, recipe.wanted)
     _check_wind(groups, recipe.wind)
     notes: list[str] = []
+    rates: list[RateSource] = []
     made, names = [], []
     target = recipe.grid
     for group in groups:
         name = _name(group)
         if isinstance(target, str):
             target = target_grid(target, group.grid)
-        source = _with_steps(group, recipe, name, notes)
+        source = _with_steps(group, recipe, name, notes, rates)
         if target is not None and not source.grid.equals(target):
             if shared_columns(source.grid, target) is not None:
                 source = TurnedSource(source, target)
@@ -101,11 +103,21 @@ def assemble(parts: Sequence[Part], recipe: Recipe) -> tuple[Source, list[str]]:
     merged = MergedSource(made, names)
     _check_names(merged.channels, recipe)
     notes += merged.notes()
-    return in_order(merged, _channel_order(merged.channels, recipe)), notes
+    return in_order(merged, _channel_order(merged.channels, recipe)), notes, rates
 
 
-def _with_steps(group: CollectedSource, recipe: Recipe, name: str, notes: list[str]) -> Source:
-    """A group's channels under their new names, as rates, in other units and aggregated."""
+def _with_steps(
+    group: CollectedSource, recipe: Recipe, name: str, notes: list[str], found: list[RateSource]
+) -> Source:
+    """Returns a group's channels under their new names, as rates, in other units and aggregated.
+
+    Args:
+        group: The group.
+        recipe: The steps.
+        name: What messages call it.
+        notes: List to which sentences on what is left out are added.
+        found: List to which a source of rates is added.
+    """
     source: Source = group
     named = recipe.variables
     if named is not None:
@@ -125,6 +137,7 @@ def _with_steps(group: CollectedSource, recipe: Recipe, name: str, notes: list[s
     rates = {c: reset for c, reset in recipe.rates.items() if c in source.channels}
     if rates:
         source = RateSource(source, rates, name=name)
+        found.append(source)
         if source.left_out:
             verb = "is" if source.left_out == 1 else "are"
             count = files.counted(source.left_out, "field")

@@ -17,7 +17,7 @@ from phire.fields.aggregation import Aggregation
 from phire.fields.assembly import Recipe, assemble
 from phire.fields.cell_methods import TimeCells
 from phire.fields.collection import Part
-from phire.fields.deaccumulation import parse_deaccumulation
+from phire.fields.deaccumulation import RateSource, parse_deaccumulation
 from phire.fields.grid import Grid
 from phire.fields.selection import DERIVED, RegionSource
 from phire.fields.source import close
@@ -112,7 +112,7 @@ def convert(
     recipe = _recipe(given)
     parts = _parts(requests, recipe, level, member)
     with contextlib.ExitStack() as stack:
-        made, notes = assemble(parts, recipe)
+        made, notes, rates = assemble(parts, recipe)
         stack.callback(close, made)
         if region is not None:
             made = RegionSource(made, region)
@@ -131,7 +131,7 @@ def convert(
             overwrite=overwrite,
             description="converting",
             static=maps,
-            cells=_cells(recipe, paths, made.channels, made.time[times]),
+            cells=_cells(recipe, rates, paths, made.channels, made.time[times]),
         )
         for line in notes:
             progress.say(f"Note: {line}.")
@@ -139,12 +139,18 @@ def convert(
 
 
 def _cells(
-    recipe: Recipe, paths: Sequence[Path], channels: Sequence[str], time: TimeAxis
+    recipe: Recipe,
+    rates: Sequence[RateSource],
+    paths: Sequence[Path],
+    channels: Sequence[str],
+    time: TimeAxis,
 ) -> TimeCells | None:
     """Periods and statistics of the output: its own, or those that its one store states."""
     if recipe.aggregation is not None:
         return TimeCells.of(recipe.aggregation, channels, time)
-    if recipe.rates or recipe.wind:
+    if recipe.rates:
+        return TimeCells.of_rates(rates, channels, time)
+    if recipe.wind:
         return None
     names = [(recipe.variables or {}).get(channel, channel) for channel in channels]
     return stored_cells(paths, names, time)

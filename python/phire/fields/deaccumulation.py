@@ -30,6 +30,8 @@ class RateSource:
     Attributes:
         interval_end: The channels of rates, whose times end their interval.
         left_out: Number of fields that are left out because no interval ends at them.
+        starts: (n,) seconds at which the intervals of the rates begin; None where those of the
+            channels differ.
 
     Raises:
         InputError: A channel is not there, the file states no start, or there are no dates.
@@ -67,6 +69,8 @@ class RateSource:
         self._before = [before[kept] for before, _ in spans]
         self._length = [length[kept] for _, length in spans]
         self.time = source.time[kept]
+        common = all(np.array_equal(length, self._length[0]) for length in self._length)
+        self.starts = self.time.values - self._length[0] if common else None
         self.time_chunk = getattr(source, "time_chunk", 1)
 
     def read(self, times: Times) -> np.ndarray:

@@ -22,10 +22,22 @@ from phire.fields.further_dimensions import LEVELS
 from phire.fields.grid import Grid
 from phire.fields.store import RECORD, FieldStore
 from phire.fields.time import TimeAxis
+from phire.fields.value_counts import (
+    QUICK,
+    ValueCount,
+    count_messages,
+    count_store,
+    count_variables,
+    stated_counts,
+)
 
 
-def describe_store(path: str | os.PathLike) -> dict[str, Any] | None:
+def describe_store(path: str | os.PathLike, *, values: bool | None = None) -> dict[str, Any] | None:
     """Facts of a field store; None where ``path`` is none.
+
+    Args:
+        path: The file.
+        values: See :func:`describe_source`; only of stores whose writer did not count.
 
     Raises:
         InputError: A store that is damaged.
@@ -46,17 +58,41 @@ def describe_store(path: str | os.PathLike) -> dict[str, Any] | None:
         }
         if store.parts:
             facts["stores"] = [str(part) for part in store.parts]
-        if store.missing is not None:
-            values, fields = store.missing
-            facts["missing values"] = _counted(values, store.shape)
-            facts["fields missing wholly"] = fields
-        if store.infinite is not None:
-            facts["infinite values"] = _counted(store.infinite, store.shape)
+        facts |= _store_counts(store, values)
         if store.record is not None:
             facts["made by"] = " ".join(store.record.get("command", []))
             facts["made at"] = store.record.get("created")
             facts["phire"] = store.record.get("versions", {}).get("phire")
         return {name: value for name, value in facts.items() if value not in (None, "")}
+
+
+def _store_counts(store: FieldStore, values: bool | None) -> dict[str, Any]:
+    """Facts of missing and infinite values, those that the writer counted where there are such."""
+    if store.missing is not None and store.infinite is not None:
+        (missing, wholly), infinite = store.missing, store.infinite
+    elif _counts_wanted(values, np.prod(store.shape)):
+        count = count_store(store)
+        missing, wholly, infinite = count.missing, count.wholly, count.infinite
+    else:
+        return _uncounted(int(np.prod(store.shape)))
+    return {
+        "missing values": _counted(missing, store.shape),
+        "fields missing wholly": wholly,
+        "infinite values": _counted(infinite, store.shape),
+    }
+
+
+def _counts_wanted(values: bool | None, size: float) -> bool:
+    return bool(values) or (values is None and size <= QUICK)
+
+
+def _uncounted(size: int) -> dict[str, Any]:
+    text = f"not counted, of {size:,} values: --values counts them"
+    return {"missing values": files.Stated(text, None)}
+
+
+def _stated(counts: dict[str, ValueCount]) -> dict[str, Any]:
+    return {name: files.Stated(*fact) for name, fact in stated_counts(counts).items()}
 
 
 def describe_climatology(path: str | os.PathLike) -> dict[str, Any] | None:
@@ -86,8 +122,15 @@ def describe_climatology(path: str | os.PathLike) -> dict[str, Any] | None:
     return None
 
 
-def describe_source(path: str | os.PathLike) -> dict[str, Any] | None:
+def describe_source(
+    path: str | os.PathLike, *, values: bool | None = None
+) -> dict[str, Any] | None:
     """Facts of a NetCDF, Zarr or GRIB file: what ``phire convert`` would find; None if it is none.
+
+    Args:
+        path: The file.
+        values: Whether missing and infinite values are counted, for which all are read; by
+            default where there are at most :data:`QUICK`.
 
     Raises:
         InputError: The file is damaged.
@@ -97,7 +140,8 @@ def describe_source(path: str | os.PathLike) -> dict[str, Any] | None:
     if kind in (None, opening.STORE):
         return None
     facts: dict[str, Any] = {"kind": f"{kind} file" if path.is_file() else f"{kind} directory"}
-    return facts | (_grib_facts(path) if kind == opening.GRIB else _dataset_facts(path))
+    of_kind = _grib_facts if kind == opening.GRIB else _dataset_facts
+    return facts | of_kind(path, values)
 
 
 def _cell_methods(store: FieldStore) -> str:
@@ -105,7 +149,7 @@ def _cell_methods(store: FieldStore) -> str:
     methods = dict(zip(store.channels, store.cell_methods))
     if len(set(methods.values())) == 1:
         return next(iter(methods.values()))
-    return ", ".join(f"{channel} {method}" for channel, method in methods.items())
+    return ", ".join(f"{channel} {method}" for channel, method in methods.items() if method)
 
 
 def _format(path: Path) -> str | None:
@@ -115,7 +159,7 @@ def _format(path: Path) -> str | None:
         return None
 
 
-def _dataset_facts(path: Path) -> dict[str, Any]:
+def _dataset_facts(path: Path, values: bool | None) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     with contextlib.closing(opening.open_dataset(path)) as dataset:
         for name in field_variables(dataset):
@@ -137,6 +181,11 @@ def _dataset_facts(path: Path) -> dict[str, Any]:
                         level = float(dataset[dimension].values[0])
                 source = DatasetSource(dataset, variables=names[:1], level=level)
                 facts |= {**_grid_facts(source.grid), **_time_facts(source.time)}
+            size = sum(dataset[name].size for name in names)
+            if _counts_wanted(values, size):
+                facts |= _stated(count_variables(dataset, names, f"{path}"))
+            else:
+                facts |= _uncounted(size)
     return facts
 
 
@@ -147,7 +196,7 @@ def _level_facts(dimension: str, values: np.ndarray) -> dict[str, Any]:
     return {dimension: files.Stated(text, values.tolist())}
 
 
-def _grib_facts(path: Path) -> dict[str, Any]:
+def _grib_facts(path: Path, values: bool | None) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     messages = grib.scan(path)
     for name in dict.fromkeys(message.variable for message in messages):
@@ -169,7 +218,11 @@ def _grib_facts(path: Path) -> dict[str, Any]:
     time = TimeAxis(sorted(m.time for m in first), grib.CALENDAR)
     with contextlib.suppress(InputError):
         facts |= _grid_facts(grib.GribSource(path, messages=first).grid)
-    return facts | _time_facts(time)
+    facts |= _time_facts(time)
+    size = len(messages) * grib.message_values(path, messages[0]).size
+    if _counts_wanted(values, size):
+        return facts | _stated(count_messages(path, messages))
+    return facts | _uncounted(size)
 
 
 def _counted(count: int, shape: Sequence[int]) -> files.Stated:

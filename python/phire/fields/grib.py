@@ -314,11 +314,8 @@ class GribSource:
         codes = eccodes()
         orientation = self._orientation(message)
         with _Open(self.path, message.offset, message.part) as handle:
-            if codes.codes_get(handle, "bitmapPresent"):
-                codes.codes_set(handle, "missingValue", MISSING)
-            values = codes.codes_get_values(handle)
+            values = _values(codes, handle)
             get = _getter(codes, handle)
-            values[values == MISSING] = np.nan
             if message.grid_type in REDUCED:
                 values = reduced_rows(get, str(self.path)).full(values)
             elif get("jPointsAreConsecutive"):
@@ -349,6 +346,21 @@ class GribSource:
 
     def __exit__(self, *exception: object) -> None:
         """Files are open only while they are read."""
+
+
+def message_values(path: str | os.PathLike, message: Message) -> np.ndarray:
+    """Returns the values (n,) of a message in its order, missing ones as NaN."""
+    with _Open(Path(path), message.offset, message.part) as handle:
+        return _values(eccodes(), handle)
+
+
+def _values(codes: Any, handle: int) -> np.ndarray:
+    """Returns the values of an open message, missing ones as NaN."""
+    if codes.codes_get(handle, "bitmapPresent"):
+        codes.codes_set(handle, "missingValue", MISSING)
+    values = codes.codes_get_values(handle)
+    values[values == MISSING] = np.nan
+    return values
 
 
 @functools.cache  # once a command, however many files are opened

@@ -28,7 +28,7 @@ class ReducedRows:
     """Rows of a reduced grid, which have fewer points towards the poles.
 
     Attributes:
-        counts: (H,) points of each row, evenly around the circle from 0° eastward.
+        counts: (H,) points of each row, evenly around the circle from 0° eastward; perhaps 0.
         columns: Points of a row of the full grid.
     """
 
@@ -38,11 +38,15 @@ class ReducedRows:
     def full(self, values: np.ndarray) -> np.ndarray:
         """Interpolates values (n,) linearly along their rows to the full grid (H, W).
 
-        A point is missing where a neighbour that it depends on is.
+        A point is missing where a neighbour that it depends on is; so are rows without points,
+        as wave models have them about the poles.
         """
         result = np.empty((len(self.counts), self.columns))
         starts = np.concatenate([[0], np.cumsum(self.counts)])
         for row, (start, count) in enumerate(zip(starts, self.counts)):
+            if not count:
+                result[row] = np.nan
+                continue
             ring = values[start : start + count]
             if count == self.columns:
                 result[row] = ring
@@ -80,12 +84,12 @@ def reduced_rows(get: Get, path: str) -> ReducedRows:
     """The rows of a reduced grid that reaches around the globe.
 
     Raises:
-        InputError: It does not, or its rows hold no points.
+        InputError: It does not.
     """
     counts = np.asarray(get("pl"), int)
     columns = int(counts.max())
     west, east = (get(f"longitudeOf{end}GridPointInDegrees") for end in ("First", "Last"))
-    if abs(west) > 1e-3 or east < 360 - 360 / columns - 0.1 or counts.min() < 1:
+    if abs(west) > 1e-3 or east < 360 - 360 / columns - 0.1:
         raise InputError(
             f"{path} holds a reduced grid of a region ({west:g}…{east:g} E), which phire does not "
             "read: interpolate it to a regular grid first."

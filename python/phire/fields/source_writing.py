@@ -303,7 +303,8 @@ def _channel_attributes(source: Source, cells: TimeCells | None) -> list[dict[st
         if direction:
             attributes[WIND_DIRECTION] = direction
     for attributes, method in zip(described, () if cells is None else cells.methods):
-        attributes["cell_methods"] = method
+        if method:
+            attributes["cell_methods"] = method
     return described
 
 

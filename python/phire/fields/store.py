@@ -217,7 +217,7 @@ class FieldStore:
 
     @property
     def cell_methods(self) -> tuple[str, ...]:
-        """CF ``cell_methods`` of each channel; empty where the fields are not aggregated."""
+        """CF ``cell_methods`` of each channel; empty where the fields state none."""
         if CELL_METHODS not in self._file:
             return ()
         return tuple(_text(method) for method in self._file[CELL_METHODS][:])
@@ -448,7 +448,7 @@ def attach_cells(file: h5py.File, cells: TimeCells) -> None:
         file[BOUNDS].dims[axis].attach_scale(file[name])
     file[CELL_METHODS] = np.array(cells.methods, dtype=h5py.string_dtype())
     file[CELL_METHODS].dims[0].attach_scale(file["channel"])
-    if len(set(cells.methods)) == 1:
+    if cells.methods[0] and len(set(cells.methods)) == 1:
         file[DATASET].attrs["cell_methods"] = cells.methods[0]
 
 
