@@ -6,11 +6,11 @@ import h5py
 import numpy as np
 import pytest
 import xarray as xr
-from phire.fields.output import write_source
 
 from phire.errors import InputError
 from phire.fields import ArraySource, Grid, TimeAxis, convert, description, value_counts
 from phire.fields.description import describe_source, describe_store
+from phire.fields.source_writing import write_source
 
 
 @pytest.fixture

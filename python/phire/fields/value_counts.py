@@ -14,7 +14,7 @@ import xarray as xr
 from phire.errors import InputError
 from phire.fields import grib
 from phire.fields.dataset import horizontal_dimensions
-from phire.fields.output import blocks
+from phire.fields.source_writing import blocks
 from phire.fields.store import FieldStore
 
 QUICK = 100_000_000
