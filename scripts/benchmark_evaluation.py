@@ -26,7 +26,7 @@ import numpy as np
 
 from phire.evaluation.accumulator import Batch, Ensemble, Setting
 from phire.evaluation.catalogue import default_names, statistics
-from phire.evaluation.chunks import Task, Work, accumulate, entering, measure_chunk
+from phire.evaluation.chunks import Task, Work, accumulate, measure_chunk, with_candidate
 from phire.evaluation.domain import Domain
 from phire.evaluation.truth_facts import MeanMap, TruthFacts
 from phire.fields.grid import Grid
@@ -195,8 +195,7 @@ def time_each(
                     continue
                 one = statistics()[name](setting)
                 begun = time.process_time()
-                for fields in entering(one, batch):
-                    one.measure(reference, fields)
+                with_candidate(one, {}, reference, batch)
                 used = (time.process_time() - begun) / 3 if k else 0.0
                 row = spent.setdefault(name, {})
                 row[kind] = row.get(kind, 0.0) + used

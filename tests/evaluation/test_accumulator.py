@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from evaluation.made_fields import random_fields, setting_of, take
 from phire.evaluation.accumulator import Batch, Ensemble
 from phire.evaluation.catalogue import default_names, statistics
+from phire.evaluation.chunks import with_candidate
 from phire.evaluation.domain import Domain
 from phire.evaluation.grouped_times import GroupedTimes
+from phire.evaluation.member_ranges import member_ends
 from phire.evaluation.notes import Values, of_values
 from phire.evaluation.station_observations import StationObservations
 from phire.fields.grid import Grid
@@ -73,18 +75,10 @@ def made(name, truth=FIELDS):
     return statistics()[name](setting)
 
 
-def entering(statistic, times, members=MEMBERS):
-    """What of the ensemble enters a statistic at some times."""
-    ensemble = Ensemble(members[times], times)
-    return ensemble.each() if statistic.ensemble == "each" else [ensemble]
-
-
-def state_of(statistic, times, truth=FIELDS):
-    state = statistic.empty()
-    batch = Batch(truth[times], times)
-    for fields in entering(statistic, times):
-        state = statistic.update(state, batch, fields)
-    return state
+def state_of(statistic, times, truth=FIELDS, members=MEMBERS):
+    """The state of an ensemble at some times, its members apart where they have ranges."""
+    batches = Batch(truth[times], times), Ensemble(members[times], times)
+    return with_candidate(statistic, statistic.empty(), *batches)
 
 
 def assert_equal(first, second):
@@ -120,8 +114,8 @@ def test_merging_in_any_grouping_gives_the_same(name, data):
     order = np.array(data.draw(st.permutations(range(COUNT))))
     cuts = sorted(data.draw(st.sets(st.integers(1, COUNT - 1), max_size=4)))
     parts = np.split(order, cuts)
-    merged = statistic.result(grouped(statistic, parts, data))
-    at_once = statistic.result(state_of(statistic, np.arange(COUNT)))
+    merged = statistic.described(grouped(statistic, parts, data))
+    at_once = statistic.described(state_of(statistic, np.arange(COUNT)))
     assert_equal(merged, at_once)
 
 
@@ -142,8 +136,7 @@ def test_the_truth_has_a_result_that_no_candidate_changes(name):
         statistic.update(statistic.empty(), Batch(FIELDS, np.arange(COUNT)), None)
     )
     batch = Batch(FIELDS, np.arange(COUNT))
-    for fields in entering(statistic, np.arange(COUNT)):
-        statistic.measure(batch, fields)
+    with_candidate(statistic, {}, batch, Ensemble(MEMBERS, np.arange(COUNT)))
     after = statistic.result(statistic.update(statistic.empty(), batch, None))
     assert_equal(alone, after)
 
@@ -214,7 +207,31 @@ def test_infinite_values_are_counted(pair):
 @pytest.mark.parametrize("name", statistics())
 def test_results_can_be_written_as_netcdf(name, tmp_path):
     statistic = made(name)
-    result = statistic.result(state_of(statistic, np.arange(COUNT)))
+    result = statistic.described(state_of(statistic, np.arange(COUNT)))
     result.to_netcdf(tmp_path / "it.nc", engine="h5netcdf")
     with xr.open_dataset(tmp_path / "it.nc") as read:
         assert set(read.data_vars) == set(result.data_vars)
+
+
+@pytest.mark.parametrize("name", [n for n, one in statistics().items() if one.member_ranges])
+def test_ranges_are_those_of_the_members_one_by_one(name):
+    statistic = made(name)
+    times = np.arange(COUNT)
+    result = statistic.described(state_of(statistic, times))
+    singles = [
+        statistic.result(statistic.update({}, Batch(FIELDS, times), Batch(MEMBERS[:, m], times)))
+        for m in range(MEMBERS.shape[1])
+    ]
+    ranged = [v for v in statistic.member_ranges if v in result]
+    assert ranged
+    for variable in ranged:
+        values = np.stack([one[variable].values for one in singles])
+        for end, pick in zip(member_ends(variable), (np.fmin, np.fmax)):
+            expected = pick.reduce(values)
+            np.testing.assert_allclose(result[end], expected, rtol=1e-6, atol=1e-12, err_msg=end)
+    numbers = dict(statistic.summary_of(result))
+    for variable, number in statistic.summary:
+        if variable not in ranged:
+            continue
+        base, separator, labels = number.partition(":")
+        assert numbers[f"member_{variable}_low"] == f"member_{base}_low{separator}{labels}"

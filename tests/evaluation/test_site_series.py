@@ -35,7 +35,7 @@ def test_series_are_those_of_the_nearest_points(sources):
         here = result.sel(site=site)
         own, theirs = members[:, :, row, column], truth.read(slice(None))[:, row, column, 0]
         np.testing.assert_allclose(here["site_value"], own.mean(1), rtol=1e-5)
-        np.testing.assert_allclose(here["site_value_high"], own.max(1), rtol=1e-6)
+        np.testing.assert_allclose(here["member_site_value_high"], own.max(1), rtol=1e-6)
         error = own.mean(1) - theirs
         assert here["site_rmse"].item() == pytest.approx(np.sqrt((error**2).mean()), rel=1e-5)
         assert here["site_bias"].item() == pytest.approx(error.mean(), rel=1e-4)

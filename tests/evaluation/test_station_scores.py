@@ -72,7 +72,7 @@ def test_scores_at_stations_are_those_of_their_points(sources, table, points, wa
         here, there = result.sel(station=name), np.isfinite(observed[s])
         values = way(members, latitude, longitude)
         np.testing.assert_allclose(here["station_value"], values.mean(1), rtol=1e-5, atol=1e-6)
-        np.testing.assert_allclose(here["station_value_high"], values.max(1), rtol=1e-6)
+        np.testing.assert_allclose(here["member_station_value_high"], values.max(1), rtol=1e-6)
         np.testing.assert_array_equal(here["station_observed"], observed[s])
         error = (values.mean(1) - observed[s])[there]
         assert here["station_rmse"].item() == pytest.approx(np.sqrt((error**2).mean()), rel=1e-5)

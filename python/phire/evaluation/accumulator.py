@@ -20,6 +20,7 @@ import xarray as xr
 from phire.evaluation.computed_once import ComputedOnce, Value
 from phire.evaluation.definitions import Definition
 from phire.evaluation.domain import Domain
+from phire.evaluation.member_ranges import result_with_ranges, summary_with_ranges
 from phire.evaluation.nan_statistics import quantile_of_present
 from phire.evaluation.unit_text import common
 from phire.evaluation.wind import WindChannels, find_wind
@@ -290,6 +291,9 @@ class Statistic(abc.ABC):
             mean (``mean``), all members in one :class:`Ensemble` (``together``, for what counts
             each member but is cheaper at once), or the same as candidates without members have no
             result (``all``).
+        member_ranges: Variables of the result whose least and greatest over the members stand
+            beside them as ``member_NAME_low`` and ``member_NAME_high``; see
+            :mod:`phire.evaluation.member_ranges`.
         by_default: Whether it is taken where no metrics are named.
         noted_if_refused: Whether the report notes that such fields have no such statistic; not
             where it is meant for few, such as rain.
@@ -311,6 +315,7 @@ class Statistic(abc.ABC):
     extremes: ClassVar[tuple[str, ...]] = ()
     of_truth: ClassVar[bool] = True
     ensemble: ClassVar[str] = "each"
+    member_ranges: ClassVar[tuple[str, ...]] = ()
     by_default: ClassVar[bool] = True
     noted_if_refused: ClassVar[bool] = True
     stays: ClassVar[bool] = False
@@ -336,8 +341,8 @@ class Statistic(abc.ABC):
 
     @classmethod
     def summary_of(cls, dataset: xr.Dataset) -> tuple[tuple[str, str], ...]:
-        """Returns the pairs of :attr:`summary` for one result."""
-        return cls.summary
+        """Returns the pairs of :attr:`summary` for one result, and those of ranges of members."""
+        return summary_with_ranges(cls.summary, dataset)
 
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
@@ -364,8 +369,8 @@ class Statistic(abc.ABC):
         """
 
     def described(self, state: State) -> xr.Dataset:
-        """The result, with the units of each channel as ``channel_units(channel)``."""
-        dataset = self.result(state)
+        """The result with ranges of members, and each channel's units as ``channel_units``."""
+        dataset = result_with_ranges(self, state)
         if "channel" in dataset.dims:
             units = np.array(self.setting.units, dtype=object)
             dataset["channel_units"] = ("channel", units)
@@ -377,22 +382,23 @@ class Statistic(abc.ABC):
 
     def update(self, state: State, truth: Batch, candidate: Batch | None = None) -> State:
         """The state with a batch added; the state given may be changed in place."""
-        return self._join(state, self.measure(truth, candidate), in_place=True)
+        return self.join(state, self.measure(truth, candidate), in_place=True)
 
     def merge(self, first: State, second: State) -> State:
         """The state of the fields of both; both are left as they are."""
-        return self._join(first, second, in_place=False)
+        return self.join(first, second, in_place=False)
 
-    def _join(self, first: State, second: State, in_place: bool) -> State:
+    def join(self, first: State, second: State, in_place: bool) -> State:
+        """Returns the state of the fields of both; ``in_place``, the first may be changed."""
         if not first or not second:
             return dict(first or second)
         joined = {}
         for key, value in second.items():
-            own = first[key]
-            if key in self.series:
+            own, kind = first[key], key.rpartition("/")[2]  # of MEMBER/KEY
+            if kind in self.series:
                 joined[key] = np.concatenate([own, value])
-            elif key in self.extremes:
-                pick = np.fmin if key.startswith("minimum") else np.fmax
+            elif kind in self.extremes:
+                pick = np.fmin if kind.startswith("minimum") else np.fmax
                 joined[key] = pick(own, value)
             elif in_place and isinstance(own, np.ndarray) and own.ndim:
                 joined[key] = np.add(own, value, out=own)
@@ -454,7 +460,7 @@ class Statistic(abc.ABC):
         counts = np.bincount(place)
         ordered = {}
         for key in self.series:
-            if key == "times":
+            if key == "times" or key not in state:
                 continue
             values = np.asarray(state[key], dtype=np.float64)
             sums = np.zeros((len(times), *values.shape[1:]))

@@ -35,6 +35,7 @@ class ChannelCorrelation(Statistic):
     order = 55
     definitions = VARIABLES
     summary = (("channel_correlation_error", "channel_correlation_error"),)
+    member_ranges = ("channel_correlation", "channel_correlation_error")
     noted_if_refused = False
 
     @classmethod

@@ -23,6 +23,7 @@ from phire.evaluation.accumulator import (
     Statistic,
     restrict_to_common_points,
 )
+from phire.evaluation.member_ranges import measured
 from phire.fields.cluster import cluster, naming_lost_workers
 
 LESS_MEMORY = ", and fewer workers or a smaller chunk need less"
@@ -90,16 +91,28 @@ def _updated(
     statistic, state = task.statistic, states[task.key]
     if task.candidate is None:
         return statistic.update(state, truth)
-    for fields in entering(statistic, candidates[task.candidate]):
-        state = statistic.update(state, truth, fields)
-    return state
+    return with_candidate(statistic, state, truth, candidates[task.candidate])
 
 
-def entering(statistic: Statistic, candidate: Batch) -> list[Batch]:
-    """Returns the fields of a candidate as a statistic wants them: each member, or all of it."""
-    if isinstance(candidate, Ensemble):
-        return candidate.each() if statistic.ensemble == "each" else [candidate]
-    return [] if statistic.ensemble == "all" else [candidate]
+def with_candidate(
+    statistic: Statistic, state: State, truth: Batch, candidate: Batch, *, apart: bool = True
+) -> State:
+    """Returns a state with a candidate's fields added, which may be changed in place.
+
+    Args:
+        statistic: It says how members of an ensemble enter.
+        state: What has been measured before.
+        truth: Fields of the truth.
+        candidate: Fields of the candidate at the same times.
+        apart: Keep members apart where the statistic has ranges over them.
+    """
+    if isinstance(candidate, Ensemble) and statistic.ensemble == "each":
+        for part in measured(statistic, truth, candidate, apart=apart):
+            state = statistic.join(state, part, in_place=True)
+        return state
+    if statistic.ensemble == "all" and not isinstance(candidate, Ensemble):
+        return state
+    return statistic.update(state, truth, candidate)
 
 
 def _read_ahead(work: Work, times: np.ndarray) -> Iterator[tuple[Batch, dict[str, Batch]]]:
@@ -165,7 +178,8 @@ def accumulate(
     ):
         for number, part in enumerate(_measured(work, chunks[done:], client), start=done):
             for key, state in part.items():
-                states[key] = statistics[key].merge(states[key], state) if key in states else state
+                # Arrays that came from another process may be read-only.
+                states[key] = statistics[key].join(states.get(key, {}), state, client is None)
             if snapshot is not None:
                 _write_snapshot(snapshot, (identity, chunk), number + 1, states)
             advance(len(chunks[number]))

@@ -53,6 +53,7 @@ class Cities(Statistic):
     order = 60
     definitions = VARIABLES
     summary = (("wasserstein_median", "city_wasserstein"),)
+    member_ranges = ("wasserstein", "wasserstein_median")
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)

@@ -79,6 +79,10 @@ class Distribution(Statistic):
         ("tail_ratio", "tail_ratio"),
     )
     extremes = ("minimum", "maximum")
+    member_ranges = (
+        "density", "error_density", "quantile_value", "mean", "std", "wasserstein",
+        "kullback_leibler", "jensen_shannon", "tail_ratio",
+    )  # fmt: skip
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)

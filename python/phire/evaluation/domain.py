@@ -193,6 +193,14 @@ class Domain:
             return values.sum(-1, dtype=np.float64) @ weights[:, 0]
         return np.einsum("...hw,hw->...", values, weights, dtype=np.float64)
 
+    def total_of_points(self, chosen: np.ndarray) -> np.ndarray:
+        """Sum of the weights of the points (..., h, w) that are True: (...) float64."""
+        if self.weights.shape[1] > 1:
+            return self.total(chosen)
+        # Counting bits takes a fifth of the time of a sum of booleans.
+        bits = np.bitwise_count(np.packbits(chosen, axis=-1)).sum(-1, dtype=np.int64)
+        return bits @ self.weights[:, 0].astype(np.float64)
+
     def total_product(
         self, first: np.ndarray, second: np.ndarray, rows: slice = slice(None)
     ) -> np.ndarray:

@@ -12,6 +12,7 @@ from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statis
 from phire.evaluation.definitions import HIGHER, LOWER, ONE, Definition
 from phire.evaluation.events import Events
 from phire.evaluation.member_fields import MemberFields, member_fields
+from phire.evaluation.member_ranges import of_members
 from phire.evaluation.nan_statistics import mean_of_present
 from phire.evaluation.point_scores import joint_mask
 from phire.evaluation.registry import statistic
@@ -72,6 +73,7 @@ class EventCounts(Statistic):
     )
     of_truth = False
     ensemble = "together"
+    member_ranges = tuple(f"{item.name}{ending}" for item in VARIABLES for ending in ("", "_mean"))
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
@@ -82,7 +84,8 @@ class EventCounts(Statistic):
         if candidate is None:
             return {}
         if isinstance(candidate, Ensemble):
-            return {"counts": self._of_members(member_fields(self.domain, truth, candidate))}
+            counts = self._of_members(member_fields(self.domain, truth, candidate))
+            return {"counts": counts.sum(0)} | of_members([{"counts": one} for one in counts])
         domain = self.domain
         mask = joint_mask(domain, truth, candidate)
         theirs, own = domain.cut(truth.planes), domain.cut(candidate.planes)
@@ -99,20 +102,26 @@ class EventCounts(Statistic):
         return {"counts": counts}
 
     def _of_members(self, fields: MemberFields) -> np.ndarray:
-        """The same of all members, from the number of them that have the event at each point."""
-        total = fields.domain.total
-        counts = np.zeros((fields.observed.shape[1], len(self.events), 4))
+        """The same of each member: (M, C, E, 4)."""
+        total = fields.domain.total_of_points
+        counts = np.zeros((fields.size, fields.observed.shape[1], len(self.events), 4))
         everywhere = np.broadcast_to(True, fields.observed.shape)
-        whole = total(everywhere if fields.mask is None else fields.mask).sum(0)
-        counts[..., 3] = fields.size * whole[:, None]
-        for c, e in np.ndindex(*counts.shape[:2]):
+        whole = fields.domain.total(everywhere if fields.mask is None else fields.mask).sum(0)
+        counts[..., 3] = whole[:, None]
+        for c, e in np.ndindex(*counts.shape[1:3]):
             limit = self.events.limits[e, c]
             if np.isnan(limit):
                 continue
-            votes, happened = fields.votes(c, limit), fields.happened(c, limit)
-            hits = total(votes * happened).sum()
-            observed, told = fields.size * total(happened).sum(), total(votes).sum()
-            counts[c, e, :3] = hits, observed - hits, told - hits
+            happened = fields.happened(c, limit)
+            observed = total(happened).sum()
+            told = np.empty(happened.shape, bool)
+            for m in range(fields.size):
+                np.greater(fields.members[:, m, c], limit, out=told)
+                if fields.mask is not None:
+                    told &= fields.mask[:, c]
+                forecast = total(told).sum()
+                hits = total(np.logical_and(told, happened, out=told)).sum()
+                counts[m, c, e, :3] = hits, observed - hits, forecast - hits
         return counts
 
     def result(self, state: State) -> xr.Dataset:

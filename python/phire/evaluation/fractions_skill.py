@@ -13,6 +13,7 @@ from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statis
 from phire.evaluation.definitions import HIGHER, Definition
 from phire.evaluation.events import Events
 from phire.evaluation.member_fields import member_fields
+from phire.evaluation.member_ranges import of_members
 from phire.evaluation.nan_statistics import mean_of_present
 from phire.evaluation.point_scores import joint_mask
 from phire.evaluation.registry import statistic
@@ -49,7 +50,8 @@ class FractionsSkillScore(Statistic):
     and times. Squares reach across the seam of longitudes; what lies outside the fields, or is
     missing in either, exceeds nothing. Of an ensemble p is the neighbourhood probability: the
     fraction of the square's points and all members (Schwartz et al. 2010,
-    doi:10.1175/2009WAF2222267.1); ``member_fractions_skill_score`` scores each member.
+    doi:10.1175/2009WAF2222267.1). The range over its members is of so many fewer squares that all
+    members have as many together; ``member_fractions_skill_score`` takes them all.
     """
 
     order = 70
@@ -57,6 +59,7 @@ class FractionsSkillScore(Statistic):
     summary = (("fractions_skill_score_mean", "fractions_skill_score"),)
     of_truth = False
     ensemble = "together"
+    member_ranges = ("fractions_skill_score", "fractions_skill_score_mean")
     variable: ClassVar[str] = "fractions_skill_score"
     members_text: ClassVar[str] = "Of ensembles: of the probability within the square."
 
@@ -78,8 +81,10 @@ class FractionsSkillScore(Statistic):
         )
         planes = [domain.cut(batch.planes) for batch in (truth, candidate)]
         size = members.size if members else 1
-        sums = np.zeros((truth.planes.shape[1], len(self.events), len(self.windows), 2))
-        for i, c, q in np.ndindex(len(truth), *sums.shape[:2]):
+        step = self._member_steps(size)
+        shape = (truth.planes.shape[1], len(self.events), len(self.windows), 2)
+        sums, single = np.zeros(shape), np.zeros((size, *shape))
+        for i, c, q in np.ndindex(len(truth), *shape[:2]):
             threshold = self.events.limits[q, c]
             if np.isnan(threshold):
                 continue
@@ -95,15 +100,41 @@ class FractionsSkillScore(Statistic):
                 own = self._counts((planes[1][i, c] > threshold) & inside)
             else:
                 own = self._counts(members.votes(c, threshold)[i], size)
+                some = [counts[:: step[0], :: step[1]] for counts in theirs]
+                for m in range(size):
+                    exceeds = members.members[i, m, c] > threshold
+                    exceeds = exceeds if mask is None else exceeds & inside
+                    mine = self._counts(exceeds, step=step)
+                    single[m, c, q] += self._squares(mine, some, step=step)
             sums[c, q] += self._squares(own, theirs, size)
-        return {"sums": sums / np.array(self.windows, float)[:, None] ** 4 / size**2}
+        squares = np.array(self.windows, float)[:, None] ** 4
+        state = {"sums": sums / squares / size**2}
+        if members is None:
+            return state
+        return state | of_members([{"sums": one} for one in single / squares])
+
+    def _member_steps(self, size: int) -> tuple[int, int]:
+        """Rows and columns between squares of single members: all have :data:`CENTRES` together.
+
+        Rows are left out first, which saves most, but none is farther than half the largest square
+        from one that is looked at.
+        """
+        points = self.domain.shape[0] * self.domain.shape[1] / self.stride**2
+        fewer = max(1, int(points * size / CENTRES))
+        rows = min(fewer, max(1, max(self.windows) // 2))
+        return rows, max(1, fewer // rows)
 
     def _squares(
-        self, own: list[np.ndarray], theirs: list[np.ndarray], size: int
+        self,
+        own: list[np.ndarray],
+        theirs: list[np.ndarray],
+        size: int = 1,
+        step: tuple[int, int] = (1, 1),
     ) -> list[list[float]]:
         """Weighted sums over squares, by window, of (p − q)² and p² + q² of counts p and q."""
+        rows, columns = (self.stride * one for one in step)
         weights = np.broadcast_to(self.domain.weights, self.domain.shape)
-        weights = np.ascontiguousarray(weights[:: self.stride, :: self.stride], np.float64)
+        weights = np.ascontiguousarray(weights[::rows, ::columns], np.float64)
         sums = []
         for p, q in zip(own, theirs):
             # Sums of squares as exact whole numbers, made fractions at the end.
@@ -113,15 +144,18 @@ class FractionsSkillScore(Statistic):
             sums.append([np.einsum("hw,hw->", square, weights) for square in squares])
         return sums
 
-    def _counts(self, exceeds: np.ndarray, size: int = 1) -> list[np.ndarray]:
-        """Sums (h, w) over squares of each size around every ``stride``-th point.
+    def _counts(
+        self, exceeds: np.ndarray, size: int = 1, step: tuple[int, int] = (1, 1)
+    ) -> list[np.ndarray]:
+        """Sums (h, w) over squares of each size around points ``stride · step`` apart.
 
         Args:
             exceeds: (h, w) numbers of members that exceed, at most ``size``.
             size: Number of members.
+            step: Of rows and columns; see :meth:`_member_steps`.
         """
         kind = np.uint16 if size * max(self.windows) ** 2 < 1 << 16 else np.uint32
-        margin, stride = max(self.windows) // 2, self.stride
+        margin, (down, across) = max(self.windows) // 2, (self.stride * one for one in step)
         height, width = self.domain.shape
         padded = np.zeros((height + 2 * margin, width + 2 * margin), kind)
         inner = padded[margin : margin + height]
@@ -131,18 +165,18 @@ class FractionsSkillScore(Statistic):
             inner[:, margin + width :] = exceeds[:, :margin]
         counts = []
         # Each size adds rows to the last; sums along a row may wrap, their differences do not.
-        sums = np.zeros((len(range(0, height, stride)), padded.shape[1] + 1), kind)
+        sums = np.zeros((len(range(0, height, down)), padded.shape[1] + 1), kind)
         columns, added = sums[:, 1:], []
         for size in self.windows:
             half = size // 2
             for offset in range(-half, half + 1):
                 if offset not in added:
                     start = margin + offset
-                    columns += padded[start : start + height : stride]
+                    columns += padded[start : start + height : down]
                     added.append(offset)
             running = np.cumsum(sums, axis=1, dtype=kind)
             low, high = (
-                running[:, start : start + width : stride]
+                running[:, start : start + width : across]
                 for start in (margin - half, margin + half + 1)
             )
             counts.append(high - low)

@@ -11,7 +11,8 @@ import numpy as np
 import xarray as xr
 
 from phire.evaluation.accumulator import Batch, Setting, State, Statistic
-from phire.evaluation.chunks import entering
+from phire.evaluation.chunks import with_candidate
+from phire.evaluation.member_ranges import result_with_ranges, state_of_all
 from phire.evaluation.registry import registry, statistic
 from phire.fields.time import MONTHS, SEASONS
 
@@ -28,9 +29,11 @@ class GroupedTimes(Statistic):
 
     Attributes:
         dimension: Name of the groups' dimension in the result.
+        members_apart: Take ranges over an ensemble's members, too.
     """
 
     dimension: ClassVar[str]
+    members_apart: ClassVar[bool] = True
     of_truth = False
     ensemble = "mean"  # candidates enter as they are; members are handed on to the statistics
     by_default = False
@@ -65,18 +68,16 @@ class GroupedTimes(Statistic):
             places = np.flatnonzero(groups == group)
             theirs, own = truth.at(places), candidate.at(places)
             for name, one in self.statistics.items():
-                inner: State = {}
-                for fields in entering(one, own):
-                    inner = one.update(inner, theirs, fields)
+                inner = with_candidate(one, {}, theirs, own, apart=self.members_apart)
                 state |= {f"{group}/{name}/{key}": value for key, value in inner.items()}
         return state
 
-    def _join(self, first: State, second: State, in_place: bool) -> State:
+    def join(self, first: State, second: State, in_place: bool) -> State:
         parts = states_by_group(first), states_by_group(second)
         joined = {}
         for place in dict.fromkeys([*parts[0], *parts[1]]):
             one = self.statistics[place[1]]
-            inner = one._join(*(part.get(place, {}) for part in parts), in_place)
+            inner = one.join(*(part.get(place, {}) for part in parts), in_place)
             joined |= {"/".join([*place, key]): value for key, value in inner.items()}
         return joined
 
@@ -85,8 +86,13 @@ class GroupedTimes(Statistic):
         found = {}
         for name, state in states.items():
             if state:
-                result = self.statistics[name].result(state)
-                for variable, number in self.statistics[name].summary:
+                one = self.statistics[name]
+                if self.members_apart:
+                    result = result_with_ranges(one, state)
+                    pairs = one.summary_of(result)
+                else:
+                    result, pairs = one.result(state_of_all(one, state)), one.summary
+                for variable, number in pairs:
                     if variable in result:
                         value = result[variable].reset_coords(drop=True)
                         # Statistics have events, sizes … of their own.

@@ -48,6 +48,7 @@ class HighPass(Statistic):
     order = 80
     definitions = VARIABLES
     summary = (("rmse_mean", "high_pass_rmse"),)
+    member_ranges = ("exceedance", "rmse", "rmse_mean")
     of_truth = False
 
     def __init__(self, setting: Setting) -> None:

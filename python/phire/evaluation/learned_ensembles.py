@@ -111,8 +111,8 @@ class LearnedEnsembles(Statistic):
             state["count"] = np.asarray(float(kept.sum()))
         return state
 
-    def _join(self, first: State, second: State, in_place: bool) -> State:
-        joined = super()._join(first, second, in_place=False)
+    def join(self, first: State, second: State, in_place: bool) -> State:
+        joined = super().join(first, second, in_place=False)
         return join_moments(joined, first, second)
 
     def result(self, state: State) -> xr.Dataset:

@@ -34,6 +34,7 @@ class LocalizedSpectra(Statistic):
 
     order = 100
     by_default = False
+    member_ranges = ("variance", "variance_ratio")
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)

@@ -8,6 +8,7 @@ from scipy import fft
 
 from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
 from phire.evaluation.definitions import LOWER, Definition
+from phire.evaluation.member_ranges import of_members
 from phire.evaluation.regional_spectra import RegionalSpectra
 from phire.evaluation.registry import statistic
 
@@ -37,7 +38,8 @@ class LogSpectralDistance(Statistic):
     summary = (("log_spectral_distance_mean", "log_spectral_distance"),)
     series = ("times", "squares")
     of_truth = False
-    ensemble = "mean"
+    ensemble = "together"
+    member_ranges = ("log_spectral_distance", "log_spectral_distance_mean")
     by_default = False
 
     def __init__(self, setting: Setting) -> None:
@@ -78,11 +80,17 @@ class LogSpectralDistance(Statistic):
             return {}
         members = candidate.each() if isinstance(candidate, Ensemble) else [candidate]
         cut = self.domain.cut
-        own = sum(self.power(cut(member.planes)) for member in members) / len(members)
+        powers = [self.power(cut(member.planes)) for member in members]
         theirs = truth.once(("radial power", self.domain), lambda: self.power(cut(truth.planes)))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            squares = ((10 * np.log10(theirs / own)) ** 2).mean(-1)
-        return {"times": truth.times, "squares": np.where(np.isfinite(squares), squares, np.nan)}
+
+        def squares(own: np.ndarray) -> State:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                found = ((10 * np.log10(theirs / own)) ** 2).mean(-1)
+            found = np.where(np.isfinite(found), found, np.nan)
+            return {"times": truth.times, "squares": found}
+
+        whole = squares(sum(powers) / len(powers))
+        return whole | of_members([squares(own) for own in powers] if len(powers) > 1 else [])
 
     def result(self, state: State) -> xr.Dataset:
         """The distance over (channel, time), and of all times together."""

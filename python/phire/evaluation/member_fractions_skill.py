@@ -29,6 +29,7 @@ class MemberFractionsSkillScore(FractionsSkillScore):
     definitions = VARIABLES
     summary = (("member_fractions_skill_score_mean", "member_fractions_skill_score"),)
     ensemble = "all"
+    member_ranges = ()
     by_default = False
     variable = "member_fractions_skill_score"
     members_text = "Each member counts by itself."
@@ -37,6 +38,6 @@ class MemberFractionsSkillScore(FractionsSkillScore):
         """Sums of squares over all members; see :class:`FractionsSkillScore`."""
         state: State = {}
         if isinstance(candidate, Ensemble):
-            for member in candidate.each():
-                state = self._join(state, super().measure(truth, member), in_place=True)
+            for member in candidate.each():  # each a plain batch: keys of members do not arise
+                state = self.join(state, super().measure(truth, member), in_place=True)
         return state

@@ -81,6 +81,9 @@ class RainIndices(Statistic):
     series = ("times", "wet", "present", "wet_truth")
     extremes = ("maximum", "maximum_truth")
     noted_if_refused = False
+    member_ranges = (
+        *(f"{name}_mean" for name in NAMES), *(variable for variable, _ in summary), "spell_share",
+    )  # fmt: skip
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)

@@ -52,6 +52,7 @@ class RainObjects(Statistic):
     definitions = VARIABLES
     summary = tuple((f"{name}_mean", name) for name in NAMES)
     series = ("times", "sal")
+    member_ranges = (*NAMES, *(f"{name}_mean" for name in NAMES))
     of_truth = False
     noted_if_refused = False
 

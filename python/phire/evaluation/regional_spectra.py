@@ -8,6 +8,7 @@ from scipy import fft
 
 from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
 from phire.evaluation.member_fields import mean_over_members
+from phire.evaluation.member_ranges import of_members
 from phire.evaluation.spectral_scores import comparison, divided, in_dimensions
 from phire.fields.grid import Grid
 
@@ -88,13 +89,28 @@ class RegionalSpectra(Statistic):
         """Sums of spectra over the fields without missing values."""
         fields = truth if candidate is None else candidate
         members = fields.each() if isinstance(fields, Ensemble) else [fields]
-        own, reference = sum(self.variance(member) for member in members), self.variance(truth)
+        each = [self.variance(member) for member in members]
+        own, reference = sum(each), self.variance(truth)
         both = np.isfinite(own).all(-1) & np.isfinite(reference).all(-1)
+        count, total = both.sum(0).astype(float), np.where(both[..., None], reference, 0).sum(0)
         state = {
-            "count": len(members) * both.sum(0).astype(float),
+            "count": len(members) * count,
             "own": np.where(both[..., None], own, 0).sum(0),
-            "truth": len(members) * np.where(both[..., None], reference, 0).sum(0),
+            "truth": len(members) * total,
         }
+        if isinstance(fields, Ensemble):
+            unknown = np.full_like(total, np.nan)  # phases of single members would cost as much
+            state |= of_members(
+                [
+                    {
+                        "count": count,
+                        "own": np.where(both[..., None], one, 0).sum(0),
+                        "truth": total,
+                        "cross": unknown,
+                    }
+                    for one in each
+                ]
+            )
         if candidate is not None:
             # The members' products with the truth add up to that of their mean.
             mean = self.mean_components(fields) if len(members) > 1 else self.transform(members[0])

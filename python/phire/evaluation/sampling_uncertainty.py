@@ -36,6 +36,7 @@ class SamplingUncertainty(GroupedTimes):
 
     order = 200
     dimension = "block"
+    members_apart = False
 
     @classmethod
     def grouping(cls, setting: Setting) -> tuple[np.ndarray, list[Any]]:

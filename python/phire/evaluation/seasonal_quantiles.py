@@ -12,6 +12,7 @@ from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statis
 from phire.evaluation.definitions import CHANNEL, LOWER, Definition
 from phire.evaluation.distributions import Distribution
 from phire.evaluation.histograms import LEVELS, quantiles, wasserstein
+from phire.evaluation.member_ranges import of_members
 from phire.evaluation.nan_statistics import greatest_present
 from phire.evaluation.point_scores import joint_mask
 from phire.evaluation.registry import statistic
@@ -49,6 +50,7 @@ class SeasonalQuantiles(Statistic):
     summary = (("seasonal_wasserstein_worst", "seasonal_wasserstein_worst"),)
     of_truth = False
     ensemble = "together"
+    member_ranges = ("quantile_value", "seasonal_wasserstein", "seasonal_wasserstein_worst")
     noted_if_refused = False
 
     def __init__(self, setting: Setting) -> None:
@@ -69,12 +71,18 @@ class SeasonalQuantiles(Statistic):
         """Weights by bin of truth and candidate: (seasons, C, bins)."""
         if candidate is None:
             return {}
-        members = candidate.each() if isinstance(candidate, Ensemble) else [candidate]
         mask = joint_mask(self.domain, truth, candidate)
+        if not isinstance(candidate, Ensemble):
+            return self._by_season(truth, candidate, mask)
+        members = [self._by_season(truth, member, mask) for member in candidate.each()]
+        whole = {"truth": members[0]["truth"], "own": sum(one["own"] for one in members)}
+        return whole | of_members(members)
+
+    def _by_season(self, truth: Batch, candidate: Batch, mask: np.ndarray | None) -> State:
         seasons = self.seasons[truth.times]
         state = {}
-        for key, batches in (("truth", [truth]), ("own", members)):
-            counts = sum(self.distribution.histograms(batch, mask) for batch in batches)
+        for key, batch in (("truth", truth), ("own", candidate)):
+            counts = self.distribution.histograms(batch, mask)
             state[key] = np.zeros((len(SEASONS), *counts.shape[1:]))
             np.add.at(state[key], seasons, counts)
         return state

@@ -74,6 +74,10 @@ class Semivariogram(Statistic):
     definitions = VARIABLES
     summary = (("semivariogram_log_error", "semivariogram_log_error"),)
     series = ("times", "own", "truth", "pairs")
+    member_ranges = (
+        *(f"semivariogram{direction}" for direction in DIRECTIONS),
+        "semivariogram_normalised", "semivariogram_ratio", "semivariogram_log_error",
+    )  # fmt: skip
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import functools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ import xarray as xr
 from phire.errors import InputError
 from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
 from phire.evaluation.definitions import CHANNEL, HIGHER, LOWER, ZERO, Definition
+from phire.evaluation.member_ranges import of_members
 from phire.evaluation.nan_statistics import mean_of_present
 from phire.evaluation.registry import statistic
 from phire.evaluation.spectral_scores import divided
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 VARIABLES = (
     Definition(
         "site_value", "Value at a site", "of the grid point nearest to the site; of an ensemble "
-        "the mean, and in site_value_low and site_value_high the least and greatest member",
+        "the mean, and in site_member each member",
         CHANNEL,
     ),
     Definition("site_rmse", "Root mean square error at a site", "√⟨(x − y)²⟩ over time", CHANNEL,
@@ -46,8 +46,9 @@ class SiteSeries(Statistic):
     order = 95
     definitions = VARIABLES
     summary = tuple((name, name) for name in ("site_rmse", "site_bias", "site_correlation"))
-    series = ("times", "values", "truth")
-    ensemble = "mean"
+    series = ("times", "values", "truth", "members")
+    member_ranges = ("site_value", "site_rmse", "site_bias", "site_correlation")
+    ensemble = "together"
     noted_if_refused = False
 
     def __init__(self, setting: Setting) -> None:
@@ -70,23 +71,24 @@ class SiteSeries(Statistic):
         return None
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """(n, C, S, 3) values (mean, least and greatest of members), and (n, C, S) of the truth."""
+        """(n, C, S) values and those of the truth; of an ensemble (n, M, C, S) of the members."""
         fields = truth if candidate is None else candidate
-        values = fields.planes[..., self.rows, self.columns].astype(np.float64)
-        ends = [values, values]
+
+        def at_sites(planes: np.ndarray) -> np.ndarray:
+            return planes[..., self.rows, self.columns].astype(np.float64)
+
+        shared = {"times": truth.times, "truth": at_sites(truth.planes)}
+        state = {"values": at_sites(fields.planes), **shared}
         if isinstance(fields, Ensemble):
-            members = fields.members[..., self.rows, self.columns]
-            ends = [members.min(1), members.max(1)]
-        return {
-            "times": truth.times,
-            "values": np.stack([values, *ends], -1),
-            "truth": truth.planes[..., self.rows, self.columns].astype(np.float64),
-        }
+            members = at_sites(fields.members)
+            state |= {"members": members}
+            state |= of_members([{"values": v, **shared} for v in np.moveaxis(members, 1, 0)])
+        return state
 
     def result(self, state: State) -> xr.Dataset:
         """``site_value(channel, site, time)`` and scores over (channel, site)."""
         times, ordered = self.ordered(state)
-        own, truth = np.moveaxis(ordered["values"], 0, -2), np.moveaxis(ordered["truth"], 0, -1)
+        own, truth = (np.moveaxis(ordered[key], 0, -1) for key in ("values", "truth"))
         dataset = xr.Dataset(coords=self.coordinates("channel"))
         dataset["time"] = self.time_coordinate(times)
         dataset["site"] = ("site", np.array(self.names, dtype=object))
@@ -98,15 +100,15 @@ class SiteSeries(Statistic):
             there = np.broadcast_to(places, self.setting.grid.shape)[self.rows, self.columns]
             dataset[name] = ("site", there, {"units": units, "long_name": "of the grid point"})
         dimensions = ("channel", "site", "time")
-        dataset["site_value"] = (dimensions, own[..., 0], self.units())
-        if not np.array_equal(own[..., 1], own[..., 2], equal_nan=True):
-            dataset["site_value_low"] = (dimensions, own[..., 1], self.units())
-            dataset["site_value_high"] = (dimensions, own[..., 2], self.units())
-        error = own[..., 0] - truth
+        dataset["site_value"] = (dimensions, own, self.units())
+        if "members" in ordered:
+            members = np.moveaxis(ordered["members"], 0, -1)
+            dataset["site_member"] = (("member", *dimensions), members, self.units())
+        error = own - truth
         both = np.isfinite(error)
         anomalies = [
             np.where(both, v, np.nan) - mean_of_present(np.where(both, v, np.nan), -1)[..., None]
-            for v in (own[..., 0], truth)
+            for v in (own, truth)
         ]
         x, y = (np.nan_to_num(values) for values in anomalies)
         correlation = divided((x * y).sum(-1), np.sqrt((x * x).sum(-1) * (y * y).sum(-1)))
@@ -115,48 +117,24 @@ class SiteSeries(Statistic):
             ("site_bias", mean_of_present(error, -1), self.units()),
             ("site_correlation", correlation, {"units": "1"}),
         ):
-            if not np.array_equal(own[..., 0], truth, equal_nan=True):
+            if not np.array_equal(own, truth, equal_nan=True):
                 dataset[name] = (("channel", "site"), values, units)
         return dataset
 
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures that a folder of results gives; see :class:`Statistic`."""
-        from phire.evaluation.figures.plan import Plan, figure_name
         from phire.evaluation.figures.reading import values_of
-        from phire.evaluation.figures.sites import has_groups, site_box_figure, site_figure
+        from phire.evaluation.figures.sites import site_plans
         from phire.evaluation.figures.style import readable
 
         data = folder.metric(cls.name)
-        grouped = any(has_groups(dataset["time"]) for dataset in data.values())
         for site in values_of(data, "site"):
             for channel in values_of(data, "channel"):
-                title = f"{site}: {readable(channel)}"
-                yield Plan(
-                    figure_name("site", site, channel),
-                    "sites",
-                    title,
-                    "At the nearest grid point: values, errors (band: all members), candidate "
-                    "against truth, and distributions by hour, month or season (box: 25–75 %, "
-                    "whiskers: 5–95 %).",
-                    functools.partial(
-                        site_figure, data, site=site, channel=channel, styles=folder.styles,
-                        title=title,
-                    ),
-                    channel,
+                yield from site_plans(
+                    data, site, channel, folder.styles, "site", f"{site}: {readable(channel)}",
+                    "At the nearest grid point.",
                 )  # fmt: skip
-                if grouped:
-                    yield Plan(
-                        figure_name("site-boxes", site, channel),
-                        "sites",
-                        f"{title} by hour, month and season",
-                        "Box: 25–75 %, thick line: median, whiskers: 5–95 %.",
-                        functools.partial(
-                            site_box_figure, data, site=site, channel=channel,
-                            styles=folder.styles, title=title,
-                        ),
-                        channel,
-                    )  # fmt: skip
 
 
 def nearest_points(

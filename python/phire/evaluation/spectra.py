@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +12,7 @@ import xarray as xr
 from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
 from phire.evaluation.definitions import HIGHER, LOWER, SQUARED, Definition
 from phire.evaluation.member_fields import mean_over_members
+from phire.evaluation.member_ranges import member_ends, of_members
 from phire.evaluation.regional_spectra import RegionalSpectra
 from phire.evaluation.registry import statistic
 from phire.evaluation.spectral_scores import comparison, divided, in_dimensions, truncation
@@ -90,6 +91,11 @@ class Spectra(Statistic):
         ("coherent_resolution", "coherent_resolution"),
     )
     ensemble = "together"
+    member_ranges = tuple(
+        f"{name}{ending}"
+        for name in ("variance", "kinetic_energy")
+        for ending in ("", "_ratio", "_log_error", "_log_error_all", "_resolution")
+    )
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
@@ -221,7 +227,8 @@ class GlobalSpectra(Statistic):
         fields = truth if candidate is None else candidate
         members = fields.each() if isinstance(fields, Ensemble) else [fields]
         count = len(members)
-        own, reference = sum(self.variance(m) for m in members), self.variance(truth)
+        each = [self.variance(member) for member in members]
+        own, reference = sum(each), self.variance(truth)
         both = np.isfinite(own[..., 0]) & np.isfinite(reference[..., 0])
         state = {
             "count": count * both.sum(0).astype(float),
@@ -236,6 +243,24 @@ class GlobalSpectra(Statistic):
             state["cross"] = count * _sum(cross, both)
         if self.wind is not None:
             state |= self._energies(truth, members, candidate is not None)
+        if isinstance(fields, Ensemble):
+            state |= of_members([self._of_member(truth, member, both) for member in members])
+        return state
+
+    def _of_member(self, truth: Batch, member: Batch, both: np.ndarray) -> State:
+        """Sums of one member's spectra; its product with the truth, which would cost more, is NaN.
+
+        Args:
+            truth: Fields of the truth.
+            member: Fields of the member.
+            both: (n, C) the fields that all members and the truth have whole.
+        """
+        state = {"count": both.sum(0).astype(float), "own": _sum(self.variance(member), both),
+                 "truth": _sum(self.variance(truth), both)}  # fmt: skip
+        state["cross"] = np.full_like(state["own"], np.nan)
+        if self.wind is not None:
+            state |= self._energies(truth, [member], False)
+            state["energy_cross"] = np.full_like(state["energy_own"], np.nan)
         return state
 
     def _energies(self, truth: Batch, members: list[Batch], compared: bool) -> State:
@@ -323,64 +348,81 @@ def _sum(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 def spectrum_plans(folder: ResultsFolder, metric: str) -> Iterator[Plan]:
     """Yields the figures of spectra of one metric, by region and channel."""
-    from phire.evaluation.figures.plan import Plan, figure_name, in_region
     from phire.evaluation.figures.reading import has_values, values_of
-    from phire.evaluation.figures.spectra import coherence_figure, spectrum_figure
-    from phire.evaluation.figures.style import readable
 
     for region in folder.regions_of(metric):
         data = folder.metric(metric, region)
-        of = in_region(region) + (" (multitaper)" if metric == "localized_spectrum" else "")
-        members = folder.metric("ensemble_spectrum", region) if metric == "spectrum" else {}
-        draw = functools.partial(spectrum_figure, data, styles=folder.styles, members=members)
-        caption = (
-            "Black is the truth; a candidate that follows it has the right amount of detail at "
-            "every scale. Below: ratio to the truth; the shaded band is 0.5 … 2. Right: the "
-            "short waves, where super-resolution has to add what the coarse grid (dotted line) "
-            "does not hold. Grey lines: reference slopes."
-            + (" Shaded around a candidate: all of its members." if members else "")
-        )
+        channels = values_of(data, "channel")
         if has_values(data, "kinetic_energy"):
-            title = f"Kinetic energy spectrum{of}"
-            yield Plan(
-                figure_name(metric, "kinetic-energy", region),
-                "spectra",
-                title,
-                caption,
-                functools.partial(draw, variable="kinetic_energy", title=title),
-                region=region,
-            )
-        for channel in values_of(data, "channel"):
-            if not has_values(data, "variance", channel):
-                continue  # every field has missing values, as the notes say
-            title = f"Spectrum of {readable(channel)}{of}"
-            yield Plan(
-                figure_name(metric, channel, region),
-                "spectra",
-                title,
-                caption,
-                functools.partial(draw, variable="variance", channel=channel, title=title),
-                channel,
-                region,
-            )
-        for variable, channels in (
-            ("kinetic_energy_coherence", [None]),
-            ("coherence", values_of(data, "channel")),
-        ):
-            for channel in channels:
-                if not has_values(data, variable, channel):
-                    continue
-                what = readable(channel or "kinetic energy")
-                yield Plan(
-                    figure_name("coherence", channel or "kinetic-energy", region),
-                    "spectra",
-                    f"Spectral coherence of {what}{of}",
-                    "1 means that waves of this length lie where the truth's do, 0 that they "
-                    "lie anywhere. Detail with the right energy but without coherence is "
-                    "plausible, not right.",
-                    functools.partial(
-                        coherence_figure, data, channel=channel, styles=folder.styles
-                    ),
-                    channel or "",
-                    region,
-                )
+            yield _spectrum_plan(folder, data, metric, "kinetic_energy", None, region)
+        for channel in channels:
+            # Without values where every field has missing ones, as the notes say.
+            if has_values(data, "variance", channel):
+                yield _spectrum_plan(folder, data, metric, "variance", channel, region)
+        if has_values(data, "kinetic_energy_coherence"):
+            yield _coherence_plan(folder, data, metric, None, region)
+        for channel in channels:
+            if has_values(data, "coherence", channel):
+                yield _coherence_plan(folder, data, metric, channel, region)
+
+
+def _ending(metric: str, region: str) -> str:
+    """End of a title."""
+    from phire.evaluation.figures.plan import in_region
+
+    return in_region(region) + (" (multitaper)" if metric == "localized_spectrum" else "")
+
+
+def _spectrum_plan(
+    folder: ResultsFolder,
+    data: Mapping[str, xr.Dataset],
+    metric: str,
+    variable: str,
+    channel: str | None,
+    region: str,
+) -> Plan:
+    """The figure of one spectrum."""
+    from phire.evaluation.figures.plan import Plan, figure_name
+    from phire.evaluation.figures.spectra import spectrum_figure
+    from phire.evaluation.figures.style import readable
+
+    what = f"Spectrum of {readable(channel)}" if channel else "Kinetic energy spectrum"
+    title = what + _ending(metric, region)
+    caption = (
+        "Black is the truth; a candidate that follows it has the right amount of detail at "
+        "every scale. Below: ratio to the truth; the shaded band is 0.5 … 2. Right: the "
+        "short waves, where super-resolution has to add what the coarse grid (dotted line) "
+        "does not hold. Grey lines: reference slopes."
+    )
+    if any(member_ends(variable)[0] in dataset for dataset in data.values()):
+        caption += " Shaded around an ensemble's mean spectrum: those of its members."
+    draw = functools.partial(
+        spectrum_figure, data, styles=folder.styles, variable=variable, channel=channel, title=title
+    )
+    name = figure_name(metric, channel or "kinetic-energy", region)
+    return Plan(name, "spectra", title, caption, draw, channel or "", region)
+
+
+def _coherence_plan(
+    folder: ResultsFolder,
+    data: Mapping[str, xr.Dataset],
+    metric: str,
+    channel: str | None,
+    region: str,
+) -> Plan:
+    """The figure of one coherence."""
+    from phire.evaluation.figures.plan import Plan, figure_name
+    from phire.evaluation.figures.spectra import coherence_figure
+    from phire.evaluation.figures.style import readable
+
+    what = readable(channel or "kinetic energy")
+    return Plan(
+        figure_name("coherence", channel or "kinetic-energy", region),
+        "spectra",
+        f"Spectral coherence of {what}{_ending(metric, region)}",
+        "1 means that waves of this length lie where the truth's do, 0 that they lie anywhere. "
+        "Detail with the right energy but without coherence is plausible, not right.",
+        functools.partial(coherence_figure, data, channel=channel, styles=folder.styles),
+        channel or "",
+        region,
+    )

@@ -12,6 +12,7 @@ import xarray as xr
 from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
 from phire.evaluation.definitions import CHANNEL, HIGHER, LOWER, ZERO, Definition
 from phire.evaluation.member_fields import crps
+from phire.evaluation.member_ranges import of_members
 from phire.evaluation.member_sorting import sorted_members
 from phire.evaluation.nan_statistics import mean_of_present
 from phire.evaluation.registry import statistic
@@ -49,6 +50,8 @@ VARIABLES = (
 
 SCORES = ("station_rmse", "station_mae", "station_bias", "station_correlation", "station_crps_fair")
 
+ENDINGS = ("", "_mean")
+
 
 @statistic("stations", function="scores_at_stations")
 class StationScores(Statistic):
@@ -62,8 +65,9 @@ class StationScores(Statistic):
     order = 96
     definitions = VARIABLES
     summary = tuple((f"{name}_mean", name) for name in SCORES)
-    series = ("times", "values", "crps")
-    ensemble = "mean"
+    series = ("times", "values", "crps", "members")
+    member_ranges = ("station_value", *(f"{name}{end}" for name in SCORES[:4] for end in ENDINGS))
+    ensemble = "together"
     noted_if_refused = False
 
     def __init__(self, setting: Setting) -> None:
@@ -91,20 +95,19 @@ class StationScores(Statistic):
         )
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Values (n, S, C, 3), the mean, least and greatest member, and the fair CRPS (n, S, C)."""
+        """Values and fair CRPS (n, S, C); of an ensemble (n, M, S, C) of the members."""
         fields = truth if candidate is None else candidate
         values = self._at(fields.planes)
-        ends, scores = [values, values], np.full(values.shape, np.nan)
+        unknown = np.full(values.shape, np.nan)
+        state = {"times": truth.times, "values": values, "crps": unknown}
         if isinstance(fields, Ensemble):
-            members = np.moveaxis(self._at(fields.members), 1, 0)
-            ends = [members.min(0), members.max(0)]
+            members = self._at(fields.members)
+            each = np.moveaxis(members, 1, 0)
             observed = self.setting.stations.observed[truth.times]
-            scores = crps(sorted_members(members - observed))[1]
-        return {
-            "times": truth.times,
-            "values": np.stack([values, *ends], -1),
-            "crps": scores,
-        }
+            state |= {"crps": crps(sorted_members(each - observed))[1], "members": members}
+            shared = {"times": truth.times, "crps": unknown}
+            state |= of_members([{"values": member, **shared} for member in each])
+        return state
 
     def result(self, state: State) -> xr.Dataset:
         """``station_value(channel, station, time)``, and scores over (channel, station)."""
@@ -118,12 +121,12 @@ class StationScores(Statistic):
         observed, crps_fair = (
             v.transpose(2, 1, 0) for v in (given.observed[times], ordered["crps"])
         )
-        value, low, high = ordered["values"].transpose(3, 2, 1, 0)
+        value = ordered["values"].transpose(2, 1, 0)
         dataset["station_observed"] = (dimensions, observed, self.units())
         dataset["station_value"] = (dimensions, value, self.units())
-        if not np.array_equal(low, high, equal_nan=True):
-            dataset["station_value_low"] = (dimensions, low, self.units())
-            dataset["station_value_high"] = (dimensions, high, self.units())
+        if "members" in ordered:
+            members = ordered["members"].transpose(1, 3, 2, 0)
+            dataset["station_member"] = (("member", *dimensions), members, self.units())
         for name, score in zip(
             SCORES, (*pair_scores(value, observed), mean_of_present(crps_fair, -1))
         ):
@@ -154,7 +157,8 @@ class StationScores(Statistic):
         """Yields the figures that a folder of results gives; see :class:`Statistic`."""
         from phire.evaluation.figures.plan import Plan, figure_name
         from phire.evaluation.figures.reading import has_values, values_of
-        from phire.evaluation.figures.stations import observation_figure, station_figure
+        from phire.evaluation.figures.sites import site_plans
+        from phire.evaluation.figures.stations import as_sites, observation_styles, station_figure
         from phire.evaluation.figures.style import readable
 
         data = folder.metric(cls.name)
@@ -173,18 +177,9 @@ class StationScores(Statistic):
             )
             for station in values_of(data, "station")[:DRAWN]:
                 title = f"{station}: {readable(channel)} against observations"
-                yield Plan(
-                    figure_name("station", station, channel),
-                    "sites",
-                    title,
-                    "Black: observed; grey: the gridded truth. Values, errors (band: all members), "
-                    "scatter, distributions by hour, month or season (box: 25–75 %, whiskers: "
-                    "5–95 %).",
-                    functools.partial(
-                        observation_figure, data, station=station, channel=channel,
-                        styles=folder.styles, title=title,
-                    ),
-                    channel,
+                yield from site_plans(
+                    as_sites(data), station, channel, observation_styles(folder.styles),
+                    "station", title, "Black: observed; grey: the gridded truth.",
                 )  # fmt: skip
 
 

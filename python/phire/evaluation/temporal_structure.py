@@ -80,6 +80,10 @@ class TemporalStructure(Statistic):
     )
     series = ("times", "values", "truth", "greatest", "greatest_truth")
     noted_if_refused = False
+    member_ranges = (
+        "lag_autocorrelation", "trend", "return_level",
+        *(variable for variable, _ in summary),
+    )  # fmt: skip
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
@@ -129,8 +133,10 @@ class TemporalStructure(Statistic):
             values = sorted_by_time(key)
             found[f"lag_autocorrelation{ending}"] = self._mean(lag_one(values, moments))
             found[f"trend{ending}"] = self._mean(trends(values, moments)) * 10 * YEAR
-            greatest = sorted_by_time(f"greatest{ending}").mean(1)
-            found[f"return_level{ending}"] = self._return_levels(greatest, moments)
+            # The mean of members' levels: their mean would have fewer extremes than any of them.
+            greatest = np.moveaxis(sorted_by_time(f"greatest{ending}"), 1, 0)
+            levels = [self._return_levels(member, moments) for member in greatest]
+            found[f"return_level{ending}"] = np.mean(levels, axis=0)
         if not self.setting.time.has_calendar:
             for key in ("trend", "trend_truth"):
                 found[key] = np.full_like(found[key], np.nan)

@@ -33,6 +33,7 @@ class ZonalSpectra(Statistic):
     """
 
     order = 90
+    member_ranges = ("variance", "variance_ratio")
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)

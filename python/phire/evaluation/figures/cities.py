@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -14,6 +14,7 @@ from phire.errors import InputError
 from phire.evaluation.cities import MARGIN, MARGIN_TEXT
 from phire.evaluation.figures.coastlines import draw_coastlines
 from phire.evaluation.figures.images import latitude_text, longitude_text
+from phire.evaluation.figures.member_bands import OPACITY, member_edges
 from phire.evaluation.figures.reading import Datasets, opened, units_of
 from phire.evaluation.figures.style import (
     TRUTH,
@@ -73,54 +74,76 @@ def city_map_figure(
     latitudes, longitudes = latitudes[known], longitudes[known]
     units = units_of(some, "wasserstein", channel)
 
-    extent = _extent(latitudes, longitudes)
+    figure, axes = _map_panel(_extent(latitudes, longitudes))
+    if len(names) == 1:
+        subtitle = "size: Wasserstein-1 distance to the truth"
+        style = styles[names[0]]
+        handles = _scatter_sizes(axes, longitudes, latitudes, table[0], style, units)
+    else:
+        subtitle = (
+            f"which candidate has the least Wasserstein-1 distance, by more than {MARGIN_TEXT}"
+        )
+        handles = _scatter_winners(axes, longitudes, latitudes, table, names, styles)
+    if len(latitudes) <= MOST_NAMED:
+        for name, x, y in zip(some["city"].values, longitudes, latitudes):
+            axes.annotate(str(name), (x, y), (6, 3), textcoords="offset points", fontsize=8)
+    axes.set_title(subtitle, fontsize=9)
+    text = f"Distribution of {readable(channel)} at {len(latitudes)} cities"
+    figure.suptitle(f"{text}, {size} × {size} points", x=0.01, ha="left", fontsize=12)
+    legend_below(figure, [], styles, extra=handles)
+    return figure
+
+
+def _map_panel(extent: tuple[float, float, float, float]) -> tuple[Figure, Axes]:
+    """A figure with a map of coastlines; degrees of longitude as long as in its middle."""
     west, east, south, north = extent
     stretch = 1 / np.cos(np.deg2rad(min(abs(south + north) / 2, 60)))
     height = 9.2 * (north - south) * stretch / (east - west)
     figure = new_figure(10, float(np.clip(height, 3, 5)) + 1.5)
     axes = figure.add_subplot()
-    handles = []
-    if len(names) == 1:
-        largest = np.max(table[0], where=np.isfinite(table[0]), initial=0.0) or 1.0
-        area = 20 + 160 * np.nan_to_num(table[0]) / largest
-        _scatter(axes, longitudes, latitudes, area, styles[names[0]].colour, "o")
-        for share in (0.25, 1.0):
-            value = f"{number_text(float(f'{share * largest:.2g}'))} {pretty_units(units)}"
-            size_of = np.sqrt(20 + 160 * share)
-            handles.append(_handle(value, styles[names[0]].colour, "o", size_of))
-        subtitle = "size: Wasserstein-1 distance to the truth"
-    else:
-        winners = best_candidates(table)
-        for place, name in [(-1, ""), *enumerate(names)]:
-            here = winners == place
-            style = styles.get(name)
-            colour = style.colour if style else EQUAL_COLOUR
-            marker = style.marker if style else "o"
-            _scatter(axes, longitudes[here], latitudes[here], 34, colour, marker)
-            label = f"{name} best" if name else f"within {MARGIN_TEXT} of each other"
-            handles.append(_handle(f"{label}: {int(here.sum())}", colour, marker, 6.5))
-        handles = [*handles[1:], handles[0]]
-        subtitle = (
-            f"which candidate has the least Wasserstein-1 distance, by more than {MARGIN_TEXT}"
-        )
-    if len(latitudes) <= MOST_NAMED:
-        for name, x, y in zip(some["city"].values, longitudes, latitudes):
-            axes.annotate(str(name), (x, y), (6, 3), textcoords="offset points", fontsize=8)
     axes.set_xlim(west, east)
     axes.set_ylim(south, north)
     axes.set_aspect(stretch)
     draw_coastlines(axes, extent)
     axes.xaxis.set_major_formatter(longitude_text)
     axes.yaxis.set_major_formatter(latitude_text)
-    axes.set_title(subtitle, fontsize=9)
-    figure.suptitle(
-        f"Distribution of {readable(channel)} at {len(latitudes)} cities, {size} × {size} points",
-        x=0.01,
-        ha="left",
-        fontsize=12,
-    )
-    legend_below(figure, [], styles, extra=handles)
-    return figure
+    return figure, axes
+
+
+def _scatter_sizes(
+    axes: Axes, x: np.ndarray, y: np.ndarray, distances: np.ndarray, style: Style, units: str
+) -> list[Line2D]:
+    """Draws one candidate's cities, larger where its distance is; returns the legend's entries."""
+    largest = np.max(distances, where=np.isfinite(distances), initial=0.0) or 1.0
+    area = 20 + 160 * np.nan_to_num(distances) / largest
+    _scatter(axes, x, y, area, style.colour, "o")
+    handles = []
+    for share in (0.25, 1.0):
+        value = f"{number_text(float(f'{share * largest:.2g}'))} {pretty_units(units)}"
+        handles.append(_handle(value, style.colour, "o", np.sqrt(20 + 160 * share)))
+    return handles
+
+
+def _scatter_winners(
+    axes: Axes,
+    x: np.ndarray,
+    y: np.ndarray,
+    distances: np.ndarray,
+    names: Sequence[str],
+    styles: Mapping[str, Style],
+) -> list[Line2D]:
+    """Draws each city in the style of its best candidate; returns the legend's entries."""
+    handles = []
+    winners = best_candidates(distances)
+    for place, name in [*enumerate(names), (-1, "")]:
+        here = winners == place
+        style = styles.get(name)
+        colour = style.colour if style else EQUAL_COLOUR
+        marker = style.marker if style else "o"
+        _scatter(axes, x[here], y[here], 34, colour, marker)
+        label = f"{name} best" if name else f"within {MARGIN_TEXT} of each other"
+        handles.append(_handle(f"{label}: {int(here.sum())}", colour, marker, 6.5))
+    return handles
 
 
 @styled
@@ -136,7 +159,8 @@ def city_distance_figure(
 
     Returns:
         The figure: the share of the cities (vertical) at which a candidate's Wasserstein-1 distance
-        is below a value (horizontal); further left is better.
+        is below a value (horizontal); further left is better. Shaded: between the least and the
+        greatest distances that members of an ensemble have at each city.
 
     Raises:
         InputError: No data set holds distances at cities.
@@ -154,11 +178,16 @@ def city_distance_figure(
         distances = _distances(datasets, channel, size)
         names = list(distances)
         for name, values in distances.items():
-            values = np.sort(values[np.isfinite(values)])
-            share = np.arange(len(values) + 1) / max(len(values), 1)
-            # From 0 on: the step up to the first city's share is all that one city has.
-            values = np.append(values[:1], values)
-            axes.plot(values, share[: len(values)], drawstyle="steps-post", **styles[name].line())
+            values, share = _cumulated(values)
+            axes.plot(values, share, drawstyle="steps-post", **styles[name].line())
+            edges = member_edges(
+                datasets[name], "wasserstein",
+                lambda array, size=size: array.sel(channel=channel, size=size),
+            )  # fmt: skip
+            if edges is not None:
+                (low, share), (high, _) = map(_cumulated, edges)
+                axes.fill_betweenx(share, low, high, color=styles[name].colour, alpha=OPACITY,
+                                   linewidth=0)  # fmt: skip
         axes.set_title(f"{size} × {size} points")
         axes.set_xlabel(labelled("Wasserstein-1 distance", units_of(some, "wasserstein", channel)))
         axes.set_ylim(0, 1)
@@ -167,6 +196,15 @@ def city_distance_figure(
     figure.suptitle(f"Cities: distance of {readable(channel)}", x=0.01, ha="left", fontsize=12)
     legend_below(figure, names, styles)
     return figure
+
+
+def _cumulated(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns distances in ascending order, and the shares of the cities below them."""
+    values = np.sort(values[np.isfinite(values)])
+    share = np.arange(len(values) + 1) / max(len(values), 1)
+    # From 0 on: the step up to the first city's share is all that one city has.
+    values = np.append(values[:1], values)
+    return values, share[: len(values)]
 
 
 def cities_with_values(cities: Mapping[str, xr.Dataset], channel: str, size: int) -> int:

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from phire.errors import InputError
+from phire.evaluation.figures.member_bands import draw_member_band
 from phire.evaluation.figures.plan import Plan, figure_name, in_region
 from phire.evaluation.figures.reading import (
     Datasets,
@@ -47,7 +48,8 @@ class Panel:
         select: Labels of further dimensions.
         logarithmic: ``x``, ``y``, ``both`` or empty.
         reference: A level to mark, or ``diagonal``.
-        band: Variables of the lower and upper edge of a band around each curve.
+        band: Variables of the lower and upper edge of a band around each curve; the range of an
+            ensemble's members, where it is known, if None.
         truth: Variable of the truth's curve within a candidate's results; the truth's own results
             are drawn if None and if there are any.
         from_zero: Begin the vertical axis at 0.
@@ -138,6 +140,11 @@ def _draw(
         if panel.band is not None:
             low, high = (np.asarray(here[edge].values, float)[order] for edge in panel.band)
             axes.fill_between(x, low, high, color=style.colour, alpha=0.2, linewidth=0)
+        else:
+            draw_member_band(
+                axes, x, here, panel.variable, style, select=lambda array: array,
+                change=functools.partial(np.take, indices=order),
+            )  # fmt: skip
         if panel.truth is not None and panel.truth in here and not i:
             theirs = np.asarray(here[panel.truth].values, float)[order]
             axes.plot(x, theirs, **TRUTH_STYLE.line())

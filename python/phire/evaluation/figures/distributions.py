@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -10,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from phire.errors import InputError
+from phire.evaluation.figures.member_bands import OPACITY, draw_member_band, member_edges
 from phire.evaluation.figures.reading import Datasets, opened, units_of
 from phire.evaluation.figures.style import (
     TRUTH,
@@ -97,15 +99,15 @@ def _density_figure(
     datasets = {name: dataset for name, dataset in datasets.items() if density in dataset}
     if not datasets:
         raise InputError(f"none of the distributions holds {density}: there is nothing to draw.")
-    curves = {}
+    curves, smoothings = {}, {}
     for name, dataset in datasets.items():
         # The outermost bins also hold all that lies beyond them: they are no density.
         values = _of(dataset, centre, channel)[1:-1]
         bounds = None
         if density == "density" and {"minimum", "maximum"} <= set(dataset):
             bounds = tuple(float(_of(dataset, end, channel)) for end in ("minimum", "maximum"))
-        heights = _of(dataset, density, channel)[1:-1]
-        curves[name] = values, smooth_density(values, heights, bounds)
+        smoothings[name] = functools.partial(_smooth_inner, values, bounds)
+        curves[name] = values, smoothings[name](_of(dataset, density, channel))
     units = units_of(next(iter(datasets.values())), centre, channel)
     greatest = max(float(np.max(curve, initial=0)) for _, curve in curves.values())
     figure = new_figure(9.5, 4.2)
@@ -113,6 +115,10 @@ def _density_figure(
     for axes, least in ((left, 2e-3), (right, LEAST_DENSITY)):
         ends = []
         for name, (values, curve) in curves.items():
+            draw_member_band(
+                axes, values, datasets[name], density, styles[name],
+                select=lambda array: array.sel(channel=channel), change=smoothings[name],
+            )  # fmt: skip
             axes.plot(values, np.where(curve > 0, curve, np.nan), **styles[name].line())
             above = values[curve > least * greatest]
             ends += [above.min(), above.max()] if len(above) else []
@@ -130,6 +136,13 @@ def _density_figure(
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     legend_below(figure, list(datasets), styles)
     return figure
+
+
+def _smooth_inner(
+    values: np.ndarray, bounds: tuple[float, float] | None, heights: np.ndarray
+) -> np.ndarray:
+    """Smooths the heights of all bins but the outermost two, whose centres are ``values``."""
+    return smooth_density(values, heights[1:-1], bounds)
 
 
 def smooth_density(
@@ -200,6 +213,9 @@ def seasonal_quantile_figure(
             above.plot(truth[[0, -1]], truth[[0, -1]], color="black", linewidth=1, zorder=1)
             above.plot(truth, values, **line)
             below.plot(truth, values - truth, **line)
+            _shade_quantiles(
+                above, below, truth, dataset, styles[name], channel=channel, season=season
+            )
         below.axhline(0, color="black", linewidth=1, zorder=1)
         above.set_title(season)
         below.set_xlabel(labelled("Truth's quantiles", units))
@@ -249,6 +265,7 @@ def quantile_figure(
         style = {**styles[name].line(), "linewidth": 1.2}
         left.plot(truth, values, marker=styles[name].marker, ms=3.5, **style)
         right.plot(truth, values - truth, marker=styles[name].marker, ms=3.5, **style)
+        _shade_quantiles(left, right, truth, dataset, styles[name], channel=channel)
     label = labelled(f"Truth's quantiles of {readable(channel)}", units)
     for axes in (left, right):
         axes.set_xlabel(label)
@@ -259,6 +276,22 @@ def quantile_figure(
     figure.suptitle(f"Quantiles of {readable(channel)}", x=0.01, ha="left", fontsize=12)
     legend_below(figure, names, styles, markers=True)
     return figure
+
+
+def _shade_quantiles(
+    absolute: Axes,
+    relative: Axes,
+    truth: np.ndarray,
+    dataset: xr.Dataset,
+    style: Style,
+    **place: str,
+) -> None:
+    """Shades the members' quantiles against the truth's, and minus these in a second panel."""
+    for axes, reference in ((absolute, 0.0), (relative, truth)):
+        draw_member_band(
+            axes, truth, dataset, "quantile_value", style, select=lambda array: array.sel(place),
+            change=functools.partial(np.add, -np.asarray(reference)),
+        )  # fmt: skip
 
 
 @styled
@@ -274,7 +307,8 @@ def box_figure(
 
     Returns:
         The figure: boxes from the 25 % to the 75 % quantile, a line at the median, whiskers from
-        the 2 % to the 98 % quantile (or the nearest that are known).
+        the 2 % to the 98 % quantile (or the nearest that are known); around each of these lines
+        its range over the members of an ensemble.
 
     Raises:
         InputError: No data set holds quantiles.
@@ -304,7 +338,13 @@ def box_figure(
 def _box(axes: Axes, place: int, dataset: xr.Dataset, channel: str, style: Style) -> None:
     levels = np.asarray(dataset["quantile"].values, float)
     values = _of(dataset, "quantile_value", channel)
-    low, first, median, third, high = np.interp((0.02, 0.25, 0.5, 0.75, 0.98), levels, values)
+    shown = (0.02, 0.25, 0.5, 0.75, 0.98)
+    low, first, median, third, high = np.interp(shown, levels, values)
+    edges = member_edges(dataset, "quantile_value", lambda array: array.sel(channel=channel))
+    if edges is not None:
+        least, greatest = (np.interp(shown, levels, edge) for edge in edges)
+        axes.barh([place] * len(shown), greatest - least, 0.75, least, color=style.colour,
+                  alpha=OPACITY, linewidth=0)  # fmt: skip
     statistics = {"whislo": low, "q1": first, "med": median, "q3": third, "whishi": high}
     line = {"color": style.colour, "linewidth": 1.4}
     axes.bxp(

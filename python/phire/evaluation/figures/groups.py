@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import xarray as xr
@@ -14,7 +14,6 @@ from matplotlib.ticker import MaxNLocator
 from phire.errors import InputError
 from phire.evaluation.catalogue import definition
 from phire.evaluation.figures.reading import Datasets, has_values, opened, units_of
-from phire.evaluation.figures.scores import HIGH, LOW
 from phire.evaluation.figures.style import (
     TRUTH,
     Style,
@@ -25,6 +24,7 @@ from phire.evaluation.figures.style import (
     readable,
     styled,
 )
+from phire.evaluation.member_ranges import HIGH, LOW, member_ends
 
 MOST = 20
 """Panels of a figure, at most."""
@@ -118,10 +118,9 @@ def _draw(
     labels = dataset[dimension].values
     places = labels.astype(float) if dimension == "hour" else np.arange(len(labels))
     base, separator, rest = number.partition(":")
-    names = [f"{base}{ending}{separator}{rest}" for ending in ("", LOW, HIGH)]
     values, *edges = (
         (dataset[name] if channel is None else dataset[name].sel(channel=channel)).values
-        for name in names
+        for name in (number, *(f"{end}{separator}{rest}" for end in _ends_in(dataset, base)))
         if name in dataset
     )
     if polar:
@@ -140,6 +139,15 @@ def _draw(
         axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
     else:
         axes.set_xticks(places, [str(label) for label in labels])
+
+
+def _ends_in(dataset: xr.Dataset, base: str) -> Iterator[str]:
+    """Yields the names of the ends of a range: the members' own, or those of a number's members."""
+    bases = {str(name).partition(":")[0] for name in dataset.data_vars}
+    for ends in ((f"{base}{LOW}", f"{base}{HIGH}"), member_ends(base)):
+        if bases.issuperset(ends):
+            yield from ends
+            return
 
 
 def _open_centre(axes: Axes) -> None:

@@ -8,12 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from phire.errors import InputError
 from phire.evaluation.catalogue import definition
+from phire.evaluation.figures.member_bands import OPACITY
 from phire.evaluation.figures.plan import Plan, figure_name, in_region
 from phire.evaluation.figures.reading import (
     Datasets,
@@ -35,13 +37,11 @@ from phire.evaluation.figures.style import (
     readable,
     styled,
 )
+from phire.evaluation.member_ranges import HIGH, LOW, member_ends
 from phire.evaluation.running_mean import smoothed, smoothing_window
 
 SMOOTHED = "_smoothed"
 """The ending of a variable that holds the smoothed series of another."""
-
-LOW, HIGH = "_low", "_high"
-"""The endings of variables that hold the least and greatest over members of another."""
 
 
 @styled
@@ -85,44 +85,67 @@ def score_figure(
         axes.sharex(panels[0])
     raw = False
     for i, (axes, variable) in enumerate(zip(panels, variables)):
-        units = ""
+        units = time_label = ""
         for name, dataset in datasets.items():
-            if variable not in dataset:
-                continue
-            series = _series(dataset[variable], channel)
-            units = units or units_of(dataset, variable, channel)
-            times, time_label = time_axis(series["time"])
-            style = styles[name]
-            values = series.values.astype(float)
-            if len(values) > 4:
-                raw = True
-                axes.plot(times, values, color=style.colour, linewidth=0.7, alpha=0.4)
-                if variable + SMOOTHED in dataset:
-                    smooth = _series(dataset[variable + SMOOTHED], channel).values
-                else:
-                    smooth = smoothed(values, smoothing_window(len(values)))
-                axes.plot(times, smooth, **style.line())
-            else:
-                axes.plot(times, values, marker=style.marker, **style.line())
-            if variable + LOW in dataset:
-                edges = [_series(dataset[variable + end], channel).values for end in (LOW, HIGH)]
-                axes.fill_between(times, *edges, color=style.colour, alpha=0.15, linewidth=0)
-        known = definition(variable)
-        axes.set_title(known.title + (f"  ({known.direction})" if known.direction else ""))
-        axes.set_ylabel(pretty_units(units))
-        if known.better == "zero":
-            axes.axhline(0, color="#777777", linewidth=0.8, zorder=1)
+            if variable in dataset:
+                drawn, time_label = _draw_series(axes, dataset, variable, channel, styles[name])
+                raw |= drawn
+                units = units or units_of(dataset, variable, channel)
+        _label_panel(axes, variable, units)
         if i + columns < len(variables):
             axes.tick_params(labelbottom=False)
         else:
-            axes.set_xlabel(time_label)
-            if time_label == "":
-                locator = AutoDateLocator(minticks=3, maxticks=6)
-                axes.xaxis.set_major_locator(locator)
-                axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+            _label_time(axes, time_label)
     thin = Line2D([], [], color="#888888", linewidth=0.7, label="each field (thick: running mean)")
     legend_below(figure, list(datasets), styles, extra=[thin] if raw else [])
     return figure
+
+
+def _draw_series(
+    axes: Axes, dataset: xr.Dataset, variable: str, channel: str | None, style: Style
+) -> tuple[bool, str]:
+    """Draws one candidate's series and the range of its members.
+
+    Returns:
+        Whether raw values were drawn beside their running mean, and the label of the time axis.
+    """
+    series = _series(dataset[variable], channel)
+    times, label = time_axis(series["time"])
+    values = series.values.astype(float)
+    raw = len(values) > 4
+    if raw:
+        axes.plot(times, values, color=style.colour, linewidth=0.7, alpha=0.4)
+        if variable + SMOOTHED in dataset:
+            smooth = _series(dataset[variable + SMOOTHED], channel).values
+        else:
+            smooth = smoothed(values, smoothing_window(len(values)))
+        axes.plot(times, smooth, **style.line())
+    else:
+        axes.plot(times, values, marker=style.marker, **style.line())
+    for ends in ((variable + LOW, variable + HIGH), member_ends(variable)):
+        if all(end in dataset for end in ends):
+            edges = [_series(dataset[end], channel).values for end in ends]
+            axes.fill_between(times, *edges, color=style.colour, alpha=OPACITY, linewidth=0)
+            break
+    return raw, label
+
+
+def _label_panel(axes: Axes, variable: str, units: str) -> None:
+    """Writes title and units, and marks zero where it is best."""
+    known = definition(variable)
+    axes.set_title(known.title + (f"  ({known.direction})" if known.direction else ""))
+    axes.set_ylabel(pretty_units(units))
+    if known.better == "zero":
+        axes.axhline(0, color="#777777", linewidth=0.8, zorder=1)
+
+
+def _label_time(axes: Axes, label: str) -> None:
+    """Labels the time axis; short dates where the label is empty."""
+    axes.set_xlabel(label)
+    if label == "":
+        locator = AutoDateLocator(minticks=3, maxticks=6)
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
 
 
 def series_of(datasets: Mapping[str, xr.Dataset], channel: str | None) -> list[str]:
@@ -183,13 +206,9 @@ def with_member_ranges(
         time = scores[name].get("time") if name in scores else None
         if time is None or not np.array_equal(time, dataset["time"]):
             continue
-        ranges = {
-            f"{variable}{end}": dataset[f"member_{variable}{end}"]
-            for variable in scores[name].data_vars
-            for end in (LOW, HIGH)
-            if f"member_{variable}{end}" in dataset and f"{variable}{end}" not in scores[name]
-        }
-        found[name] = scores[name].assign(ranges)
+        ends = [end for variable in scores[name].data_vars for end in member_ends(variable)]
+        new = [end for end in ends if end in dataset and end not in scores[name]]
+        found[name] = scores[name].assign({end: dataset[end] for end in new})
     return found
 
 

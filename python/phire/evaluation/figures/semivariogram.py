@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from phire.errors import InputError
+from phire.evaluation.figures.member_bands import draw_member_band
 from phire.evaluation.figures.reading import Datasets, opened, over_all_but, units_of
 from phire.evaluation.figures.style import (
     TRUTH,
@@ -42,7 +43,7 @@ def semivariogram_figure(
         semivariograms: By candidate, the truth under ``truth``: data sets or paths of
             ``semivariogram.nc``, with ``semivariogram`` and ``semivariogram_normalised`` over
             ``channel`` and ``lag`` (km), and ``semivariogram_low``, ``semivariogram_high`` where
-            an interval is known.
+            an interval is known; of ensembles the range of the members is shaded instead.
         channel: The channel.
         styles: By candidate; by their order if None.
         title: Above the figure.
@@ -143,7 +144,8 @@ def _draw_curves(
             continue
         lag, values = _valid(_curve(dataset, variable, channel))
         units = dataset["lag"].attrs.get("units", units)
-        _draw_interval(axes, dataset, variable, channel, styles[name])
+        if not _shade_members(axes, dataset, variable, channel, styles[name]):
+            _draw_interval(axes, dataset, variable, channel, styles[name])
         axes.plot(lag, values, marker=styles[name].marker, ms=4, **styles[name].line())
         lags.append(lag)
         heights.append(values)
@@ -180,6 +182,7 @@ def _draw_ratios(
         if name == TRUTH:
             continue
         lag, ratio = _valid(_curve(dataset, ABSOLUTE, channel) / truth)
+        _shade_members(axes, dataset, ABSOLUTE, channel, styles[name], truth.values)
         axes.plot(lag, ratio, marker=styles[name].marker, ms=4, **styles[name].line())
         lags.append(lag)
         if len(ratio):
@@ -202,6 +205,22 @@ def _curve(dataset: xr.Dataset, variable: str, channel: str) -> xr.DataArray:
 def _valid(curve: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
     good = np.isfinite(curve.values) & (curve.values > 0)
     return np.asarray(curve["lag"].values, float)[good], curve.values[good]
+
+
+def _shade_members(
+    axes: Axes,
+    dataset: xr.Dataset,
+    variable: str,
+    channel: str,
+    style: Style,
+    reference: np.ndarray | float = 1.0,
+) -> bool:
+    """Shades the range of the members, relative to a reference; False where there is none."""
+    return draw_member_band(
+        axes, np.asarray(dataset["lag"].values, float), dataset, variable, style,
+        select=lambda array: array.sel(channel=channel),
+        change=lambda values: values / reference,
+    )  # fmt: skip
 
 
 def _draw_interval(

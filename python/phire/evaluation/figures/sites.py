@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import xarray as xr
@@ -10,6 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from phire.errors import InputError
+from phire.evaluation.figures.member_bands import OPACITY, draw_member_band
+from phire.evaluation.figures.plan import Plan, figure_name
 from phire.evaluation.figures.reading import Datasets, opened, units_of
 from phire.evaluation.figures.scores import time_axis
 from phire.evaluation.figures.style import (
@@ -70,11 +73,11 @@ def site_figure(
         values = here["site_value"].values
         theirs = truth.reindex(time=here["time"]).values
         above.plot(times, values, **styles[name].line())
-        if "site_value_low" in here:
-            ends = [here[f"site_value_{end}"].values for end in ("low", "high")]
-            colour = {"color": styles[name].colour, "alpha": 0.15, "linewidth": 0}
-            above.fill_between(times, *ends, **colour)
-            below.fill_between(times, *(end - theirs for end in ends), **colour)
+        for axes, reference in ((above, 0), (below, theirs)):
+            draw_member_band(
+                axes, times, here, "site_value", styles[name], select=lambda array: array,
+                change=functools.partial(np.add, -reference),
+            )  # fmt: skip
         if name != TRUTH:
             below.plot(times, values - theirs, **styles[name].line())
     below.axhline(0, color="black", linewidth=0.8)
@@ -159,16 +162,21 @@ def _boxes(
     units: str,
     grouping: str,
 ) -> None:
-    """Draws boxes of each candidate by group of times: 25–75 %, median, and 5–95 %."""
+    """Draws boxes of each candidate by group of times: 25–75 %, median, and 5–95 %.
+
+    The boxes of an ensemble are those of its members' values together; shaded around each line is
+    its range over the members.
+    """
     labels = _groupings(series[TRUTH]["time"])[grouping][1]
     width = 0.8 / len(series)
     for i, (name, here) in enumerate(series.items()):
         own, names = _groupings(here["time"]).get(grouping, ([], []))
         shift = (i - (len(series) - 1) / 2) * width
         for g in range(len(names)):
-            values = here["site_value"].values[own == g]
-            values = values[np.isfinite(values)]
-            if names[g] in labels and len(values):
+            members = here["site_member" if "site_member" in here else "site_value"]
+            values = np.atleast_2d(members.transpose(..., "time").values)[:, own == g]
+            values = values[:, np.isfinite(values).all(0)]
+            if names[g] in labels and values.size:
                 place = labels.index(names[g]) + shift
                 _box(axes, place, 0.8 * width, values, styles[name].colour)
     axes.set_xticks(range(len(labels)), labels)
@@ -176,8 +184,13 @@ def _boxes(
 
 
 def _box(axes: Axes, place: float, width: float, values: np.ndarray, colour: str) -> None:
-    """Draws one box."""
-    low, first, middle, third, high = np.quantile(values, [0.05, 0.25, 0.5, 0.75, 0.95])
+    """Draws the box of values (members, times)."""
+    levels = [0.05, 0.25, 0.5, 0.75, 0.95]
+    low, first, middle, third, high = np.quantile(values, levels)
+    if len(values) > 1:
+        members = np.quantile(values, levels, axis=1)
+        axes.bar([place] * 5, np.ptp(members, axis=1), 1.2 * width, members.min(1), color=colour,
+                 alpha=OPACITY, linewidth=0)  # fmt: skip
     axes.plot([place] * 2, [low, high], color=colour, linewidth=1)
     axes.bar(place, third - first, width, first, color=colour, alpha=0.5)
     ends = [place - width / 2, place + width / 2]
@@ -204,6 +217,37 @@ def _groupings(time: xr.DataArray) -> dict[str, tuple[np.ndarray, list[str]]]:
     return found
 
 
-def has_groups(time: xr.DataArray) -> bool:
-    """Tells whether times are of two hours, months or seasons."""
-    return len(_groupings(time)) > 1
+def site_plans(
+    sites: Mapping[str, xr.Dataset],
+    site: str,
+    channel: str,
+    styles: Mapping[str, Style],
+    name: str,
+    title: str,
+    caption: str,
+) -> Iterator[Plan]:
+    """Yields the figure of a site's series, and that of its boxes by group of times.
+
+    Args:
+        sites: By candidate, results of sites; the truth's under ``truth``.
+        site: The site.
+        channel: The channel.
+        styles: By candidate.
+        name: First word of the figures' names.
+        title: Of the figures.
+        caption: What the values are.
+    """
+    draw = {"site": site, "channel": channel, "styles": styles, "title": title}
+    box = "box: 25–75 %, thick line: median, whiskers: 5–95 %; shaded: the range of members"
+    yield Plan(
+        figure_name(name, site, channel), "sites", title,
+        f"{caption} Values, errors (band: all members), candidate against truth, and distributions "
+        f"by season or hour ({box}).",
+        functools.partial(site_figure, sites, **draw), channel,
+    )  # fmt: skip
+    if len(_groupings(sites[TRUTH]["time"])) > 1:
+        yield Plan(
+            figure_name(f"{name}-boxes", site, channel), "sites",
+            f"{title}, by hour, month and season", f"{caption} {box.capitalize()}.",
+            functools.partial(site_box_figure, sites, **draw), channel,
+        )  # fmt: skip

@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from phire.errors import InputError
 from phire.evaluation.catalogue import definition
+from phire.evaluation.figures.member_bands import draw_member_band
 from phire.evaluation.figures.reading import Datasets, event_heading, opened
 from phire.evaluation.figures.style import (
     TRUTH,
@@ -60,6 +61,10 @@ def fractions_skill_figure(
         axes.axhline(0.5, color="#777777", linewidth=0.8, dashes=(2, 2), zorder=1)
         for name, dataset in datasets.items():
             values = dataset[variable].sel(channel=channel, event=event)
+            draw_member_band(
+                axes, sizes, dataset, variable, styles[name],
+                select=lambda array, event=event: array.sel(channel=channel, event=event),
+            )  # fmt: skip
             axes.plot(
                 sizes,
                 values.transpose("window").values,
@@ -110,6 +115,10 @@ def large_error_figure(
         for name, dataset in datasets.items():
             values = dataset["exceedance"].sel(channel=channel, degree=degree)
             values = values.transpose("multiple").values
+            draw_member_band(
+                axes, dataset["multiple"].values, dataset, "exceedance", styles[name],
+                select=lambda array, degree=degree: array.sel(channel=channel, degree=degree),
+            )  # fmt: skip
             axes.plot(
                 dataset["multiple"].values,
                 np.where(values > 0, values, np.nan),

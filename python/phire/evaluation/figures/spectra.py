@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from matplotlib.lines import Line2D
 
 from phire.errors import InputError
 from phire.evaluation.figures.images import latitude_text
+from phire.evaluation.figures.member_bands import OPACITY, member_edges
 from phire.evaluation.figures.reading import Datasets, opened, over_all_but, units_of
 from phire.evaluation.figures.style import (
     TRUTH,
@@ -53,6 +55,23 @@ class _Axis:
     wavelengths: bool  # km, drawn from long to short; else degrees
 
 
+@dataclasses.dataclass(frozen=True)
+class _Spectra:
+    """Spectra of one variable by candidate.
+
+    Attributes:
+        axis: Horizontal axis of all of them.
+        curves: The spectra.
+        bands: Least and greatest over the members of candidates that are ensembles.
+        holder: A data set that holds the variable.
+    """
+
+    axis: _Axis
+    curves: Mapping[str, xr.DataArray]
+    bands: Mapping[str, tuple[np.ndarray, np.ndarray]]
+    holder: xr.Dataset
+
+
 @styled
 def spectrum_figure(
     spectra: Datasets,
@@ -63,7 +82,6 @@ def spectrum_figure(
     styles: Mapping[str, Style] | None = None,
     radius: float = EARTH_RADIUS,
     title: str | None = None,
-    members: Datasets | None = None,
 ) -> Figure:
     """Draws spectra of all candidates: whole, the short-wave end, and both relative to the truth.
 
@@ -78,19 +96,56 @@ def spectrum_figure(
         styles: By candidate; by their order if None.
         radius: Radius of the sphere in m, for wavelengths 2πa/√(l(l+1)).
         title: Above the figure; made from the variable if None.
-        members: By candidate, data sets or paths of ``ensemble_spectrum.nc``, whose
-            ``member_variance_low`` and ``_high`` are the edges of a band around its ``variance``.
 
     Returns:
         The figure: spectra above, their ratio to the truth below with the band 0.5 … 2; the whole
         range left, the part from twice the cutoff's wavelength (else the last third of the
-        logarithmic axis) right.
+        logarithmic axis) right. The range of an ensemble's members is shaded.
 
     Raises:
         InputError: No data set holds the variable.
     """
     datasets = opened(spectra)
     styles = styles or candidate_styles(datasets)
+    drawn = _spectra_of(datasets, variable, channel)
+    axis, truth = drawn.axis, drawn.curves.get(TRUTH)
+    cutoff = _cutoff(datasets, axis) if cutoff is None else cutoff
+    units = units_of(drawn.holder, variable, channel)
+    figure = new_figure(10, 5.8 if truth is not None else 4.4)
+    heights = [2.6, 1.25] if truth is not None else [1]
+    grid = figure.add_gridspec(len(heights), 2, height_ratios=heights, width_ratios=[1.25, 1])
+    whole = _limits(axis)
+    short = _short_end(axis, whole, cutoff)
+    for column, (limits, heading) in enumerate(((whole, "Whole range"), (short, "Short waves"))):
+        upper = lowest = figure.add_subplot(grid[0, column])
+        _draw_curves(upper, drawn, limits, styles)
+        if column == 0 and truth is not None:
+            _draw_slopes(upper, truth, axis, channel or variable, units)
+        upper.set_title(heading)
+        if axis.dimension == "degree":
+            _wavelength_axis(upper, limits, radius)
+        if truth is not None:
+            upper.tick_params(labelbottom=False)
+            lowest = figure.add_subplot(grid[1, column], sharex=upper)
+            _draw_ratios(lowest, drawn, limits, styles)
+        for axes in {upper, lowest}:
+            _mark_cutoff(axes, cutoff, limits)
+        lowest.set_xlabel(axis.label)
+        if column == 0:
+            upper.set_ylabel(labelled(_quantity(variable, channel), units))
+            if truth is not None:
+                lowest.set_ylabel("Ratio to truth")
+    figure.suptitle(title or _title(variable, channel), x=0.01, ha="left", fontsize=12)
+    legend_below(figure, list(drawn.curves), styles, extra=_cutoff_handles(cutoff))
+    return figure
+
+
+def _spectra_of(datasets: Mapping[str, xr.Dataset], variable: str, channel: str | None) -> _Spectra:
+    """Takes the spectra of one variable, and the ranges of members, from data sets.
+
+    Raises:
+        InputError: No data set holds the variable.
+    """
     curves = {
         name: _curve(dataset, variable, channel)
         for name, dataset in datasets.items()
@@ -98,82 +153,23 @@ def spectrum_figure(
     }
     if not curves:
         raise InputError(f"none of the spectra holds {variable}: there is nothing to draw.")
-    some = curves.get(TRUTH, next(iter(curves.values())))
     holder = next(dataset for dataset in datasets.values() if variable in dataset)
-    axis = _axis(some, holder)
-    units = units_of(holder, variable, channel)
-    cutoff = _cutoff(datasets, axis) if cutoff is None else cutoff
-    truth = curves.get(TRUTH)
-
-    bands = _member_bands(members or {}, channel, axis) if variable == "variance" else {}
-    figure = new_figure(10, 5.8 if truth is not None else 4.4)
-    heights = [2.6, 1.25] if truth is not None else [1]
-    grid = figure.add_gridspec(len(heights), 2, height_ratios=heights, width_ratios=[1.25, 1])
-    whole = _limits(axis)
-    short = _short_end(axis, whole, cutoff)
-    for column, (limits, heading) in enumerate(((whole, "Whole range"), (short, "Short waves"))):
-        upper = figure.add_subplot(grid[0, column])
-        _draw_curves(upper, curves, axis, limits, styles, truth)
-        _draw_bands(upper, bands, styles)
-        if column == 0 and truth is not None:
-            _draw_slopes(upper, truth, axis, channel or variable, units)
-        upper.set_title(heading)
-        _mark_cutoff(upper, cutoff, limits)
-        if axis.dimension == "degree":
-            _wavelength_axis(upper, limits, radius)
-        lowest = upper
-        if truth is not None:
-            upper.tick_params(labelbottom=False)
-            lowest = figure.add_subplot(grid[1, column], sharex=upper)
-            _draw_ratios(lowest, curves, axis, limits, styles, truth)
-            _draw_bands(lowest, bands, styles, axis, truth)
-            _mark_cutoff(lowest, cutoff, limits)
-        lowest.set_xlabel(axis.label)
-        if column == 0:
-            upper.set_ylabel(labelled(_quantity(variable, channel), units))
-            if truth is not None:
-                lowest.set_ylabel("Ratio to truth")
-    figure.suptitle(title or _title(variable, channel), x=0.01, ha="left", fontsize=12)
-    extra = []
-    if cutoff is not None:
-        extra.append(
-            Line2D([], [], color="#555555", linewidth=1, dashes=(1, 2), label="coarse grid's limit")
-        )
-    legend_below(figure, list(curves), styles, extra=extra)
-    return figure
+    axis = _axis(curves.get(TRUTH, next(iter(curves.values()))), holder)
+    edges = {
+        name: member_edges(datasets[name], variable, functools.partial(_of_channel, channel))
+        for name in curves
+    }
+    bands = {name: ends for name, ends in edges.items() if ends is not None}
+    return _Spectra(axis, curves, bands, holder)
 
 
-def _member_bands(
-    members: Datasets, channel: str | None, axis: _Axis
-) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Place, least and greatest variance over the members, by candidate."""
-    found = {}
-    for name, dataset in (opened(members) if members else {}).items():
-        if "member_variance_low" in dataset:
-            here = dataset.sel(channel=channel)
-            # Files of members begin at degree 1 and hold its wavelength.
-            places = here["wavelength"].values
-            places = np.arange(1, len(places) + 1) if axis.dimension == "degree" else places
-            ends = (here[f"member_variance_{end}"].values for end in ("low", "high"))
-            found[name] = (places.astype(float), *ends)
-    return found
-
-
-def _draw_bands(
-    axes: Axes,
-    bands: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]],
-    styles: Mapping[str, Style],
-    axis: _Axis | None = None,
-    truth: xr.DataArray | None = None,
-) -> None:
-    """Shades the range of each candidate's members, relative to a truth where it is given."""
-    for name, (places, low, high) in bands.items():
-        if axis is not None and truth is not None:
-            order = np.argsort(axis.values)
-            reference = np.interp(places, axis.values[order], truth.values[order])
-            with np.errstate(divide="ignore", invalid="ignore"):
-                low, high = low / reference, high / reference
-        axes.fill_between(places, low, high, color=styles[name].colour, alpha=0.2, linewidth=0)
+def _cutoff_handles(cutoff: float | None) -> list[Line2D]:
+    """Legend entry of the coarse grid's limit."""
+    if cutoff is None:
+        return []
+    return [
+        Line2D([], [], color="#555555", linewidth=1, dashes=(1, 2), label="coarse grid's limit")
+    ]
 
 
 @styled
@@ -264,25 +260,27 @@ def zonal_figure(
         title=f"Zonal spectra of {readable(channel)}",
     )  # fmt: skip
     for i, (axes, band) in enumerate(zip(panels, bands)):
-        curves = {
-            name: _curve(dataset.sel(band=band), "variance", channel)
-            for name, dataset in datasets.items()
-        }
-        axis = _axis(curves.get(TRUTH, next(iter(curves.values()))), some)
-        _draw_curves(axes, curves, axis, _limits(axis), styles, curves.get(TRUTH))
+        here = {name: dataset.sel(band=band) for name, dataset in datasets.items()}
+        spectra = _spectra_of(here, "variance", channel)
+        _draw_curves(axes, spectra, _limits(spectra.axis), styles)
         axes.set_title(f"around {latitude_text(band)}")
         if i + columns >= len(bands):
-            axes.set_xlabel(axis.label)
+            axes.set_xlabel(spectra.axis.label)
         if i % columns == 0:
             axes.set_ylabel(labelled("Variance", units_of(some, "variance", channel)))
     legend_below(figure, list(datasets), styles)
     return figure
 
 
-def _curve(dataset: xr.Dataset, variable: str, channel: str | None) -> xr.DataArray:
-    array = dataset[variable]
+def _of_channel(channel: str | None, array: xr.DataArray) -> xr.DataArray:
+    """The array of one channel, where it has several."""
     if channel is not None and "channel" in array.dims:
-        array = array.sel(channel=channel)
+        return array.sel(channel=channel)
+    return array
+
+
+def _curve(dataset: xr.Dataset, variable: str, channel: str | None) -> xr.DataArray:
+    array = _of_channel(channel, dataset[variable])
     dimension = _dimension(array)
     attributes = array.attrs
     curve = over_all_but(array, dimension)
@@ -341,17 +339,15 @@ def _short_end(
 
 
 def _draw_curves(
-    axes: Axes,
-    curves: Mapping[str, xr.DataArray],
-    axis: _Axis,
-    limits: tuple[float, float],
-    styles: Mapping[str, Style],
-    truth: xr.DataArray | None,
+    axes: Axes, spectra: _Spectra, limits: tuple[float, float], styles: Mapping[str, Style]
 ) -> None:
+    """Draws the spectra, the truth's range of values setting that of the axis."""
+    axis, curves, truth = spectra.axis, spectra.curves, spectra.curves.get(TRUTH)
     inside = _inside(axis, limits)
     for name, curve in curves.items():
         values = np.where(curve.values > 0, curve.values, np.nan)
         axes.plot(axis.values, values, **styles[name].line())
+        _shade(axes, spectra, name, styles)
     shown = [truth] if truth is not None else list(curves.values())
     values = np.concatenate([curve.values[inside] for curve in shown])
     values = values[np.isfinite(values) & (values > 0)]
@@ -365,24 +361,37 @@ def _draw_curves(
     _logarithmic(axes, limits)
 
 
-def _draw_ratios(
+def _shade(
     axes: Axes,
-    curves: Mapping[str, xr.DataArray],
-    axis: _Axis,
-    limits: tuple[float, float],
+    spectra: _Spectra,
+    name: str,
     styles: Mapping[str, Style],
-    truth: xr.DataArray,
+    reference: np.ndarray | float = 1.0,
 ) -> None:
+    """Shades the range of a candidate's members, relative to a reference."""
+    if name in spectra.bands:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            low, high = (edge / reference for edge in spectra.bands[name])
+        axes.fill_between(spectra.axis.values, low, high, color=styles[name].colour,
+                          alpha=OPACITY, linewidth=0)  # fmt: skip
+
+
+def _draw_ratios(
+    axes: Axes, spectra: _Spectra, limits: tuple[float, float], styles: Mapping[str, Style]
+) -> None:
+    """Draws the spectra relative to the truth's, and the band of 0.5 … 2."""
+    axis, truth = spectra.axis, spectra.curves[TRUTH]
     inside = _inside(axis, limits)
     low, high = 0.4, 2.5
     mark_band(axes, 0.5, 2.0)
-    for name, curve in curves.items():
+    for name, curve in spectra.curves.items():
         if name == TRUTH or curve.shape != truth.shape:
             continue
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = curve.values / truth.values
         ratio = np.where(np.isfinite(ratio) & (ratio > 0), ratio, np.nan)
         axes.plot(axis.values, ratio, **styles[name].line())
+        _shade(axes, spectra, name, styles, truth.values)
         if np.isfinite(ratio[inside]).any():
             low = min(low, np.nanmin(ratio[inside]) / 1.2)
             high = max(high, np.nanmax(ratio[inside]) * 1.2)

@@ -10,8 +10,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from phire.errors import InputError
+from phire.evaluation.figures.member_bands import OPACITY, member_edges
 from phire.evaluation.figures.reading import Datasets, opened, units_of
-from phire.evaluation.figures.sites import site_figure
 from phire.evaluation.figures.style import (
     TRUTH,
     TRUTH_STYLE,
@@ -23,8 +23,12 @@ from phire.evaluation.figures.style import (
     readable,
     styled,
 )
+from phire.evaluation.member_ranges import member_ends
 
 GRIDDED = "gridded truth"
+
+VALUES = ("site_value", *member_ends("site_value"))
+"""Variables of a site's figure that stations have, too."""
 
 NAMED = 30
 """Stations whose names fit below a figure."""
@@ -36,9 +40,8 @@ def as_sites(stations: Datasets) -> dict[str, xr.Dataset]:
     Args:
         stations: By candidate: data sets or paths of ``stations.nc``.
     """
-    names = {"station": "site", "station_value": "site_value",
-             "station_value_low": "site_value_low",
-             "station_value_high": "site_value_high"}  # fmt: skip
+    names = {"station": "site", "station_member": "site_member"}
+    names |= {name.replace("site", "station"): name for name in VALUES}
     found, observed = {}, None
     for name, dataset in opened(stations).items():
         label = GRIDDED if name == TRUTH else name
@@ -50,28 +53,9 @@ def as_sites(stations: Datasets) -> dict[str, xr.Dataset]:
     return {TRUTH: observed, **found}
 
 
-def observation_figure(
-    stations: Datasets,
-    *,
-    station: str,
-    channel: str,
-    styles: Mapping[str, Style] | None = None,
-    title: str = "",
-) -> Figure:
-    """Draws the series of a station as :func:`site_figure` does, the gridded truth in grey.
-
-    Args:
-        stations: By candidate: data sets or paths of ``stations.nc``; the truth's under ``truth``.
-        station: The station.
-        channel: The channel.
-        styles: By candidate; by their order if None.
-        title: Above the figure.
-    """
-    styles = dict(styles or candidate_styles(opened(stations)))
-    styles[GRIDDED] = dataclasses.replace(TRUTH_STYLE, colour="#888888")
-    return site_figure(
-        as_sites(stations), site=station, channel=channel, styles=styles, title=title
-    )
+def observation_styles(styles: Mapping[str, Style]) -> dict[str, Style]:
+    """Returns the styles of candidates with that of the gridded truth, which is grey."""
+    return {**styles, GRIDDED: dataclasses.replace(TRUTH_STYLE, colour="#888888")}
 
 
 @styled
@@ -86,7 +70,8 @@ def station_figure(
         styles: By candidate; by their order if None.
 
     Returns:
-        The figure. Stations are in the order of the gridded truth's RMSE.
+        The figure. Stations are in the order of the gridded truth's RMSE; the range of an
+        ensemble's members is shaded.
 
     Raises:
         InputError: No data set holds scores of the channel.
@@ -113,6 +98,9 @@ def station_figure(
         for name, dataset in datasets.items():
             axes.plot(places, dataset[variable].values[order], linestyle="none", ms=5,
                       marker=styles[name].marker or "o", color=styles[name].colour)  # fmt: skip
+            edges = member_edges(dataset, variable, lambda array: array[order])
+            if edges is not None:
+                axes.vlines(places, *edges, color=styles[name].colour, linewidth=5, alpha=OPACITY)
         axes.set_ylabel(labelled(label, units))
         if column:
             axes.axhline(0, color="black", linewidth=0.8)

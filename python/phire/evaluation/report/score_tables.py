@@ -15,9 +15,7 @@ from phire.evaluation.catalogue import definition
 from phire.evaluation.definitions import Definition
 from phire.evaluation.figures.reading import ResultsFolder
 from phire.evaluation.figures.style import number_digits, pretty_units, readable
-
-ENDS = ("_low", "_high")
-"""Endings of the least and greatest over members, or of the ends of an interval."""
+from phire.evaluation.member_ranges import HIGH, LOW, PREFIX
 
 GROUPS = {"by_season": "season", "by_month": "month"}
 """Statistics by groups of times that become tables, and their dimension."""
@@ -156,7 +154,7 @@ def numbers_of(folder: ResultsFolder, table: pd.DataFrame) -> dict[str, list[Num
         if column in ("region", "candidate") or values.isna().all():
             continue
         name, *labels = str(column).split(":")
-        if name.endswith(ENDS) and name.rsplit("_", 1)[0] in bases:
+        if name.endswith((LOW, HIGH)) and bases & _ended(name):
             continue  # shown behind the number that it is an end of
         channel = labels.pop(0) if labels and labels[0] in found else ""
         heading = channel or ("other numbers" if labels else "")
@@ -165,6 +163,12 @@ def numbers_of(folder: ResultsFolder, table: pd.DataFrame) -> dict[str, list[Num
         channel = channel if channel in folder.channels else ""
         found.setdefault(heading, []).append(Number(str(column), known, channel, title))
     return {heading: columns for heading, columns in found.items() if columns}
+
+
+def _ended(name: str) -> set[str]:
+    """Returns the numbers that ``NAME_low`` or ``NAME_high`` may be an end of."""
+    base = name.rsplit("_", 1)[0]
+    return {base, base.removeprefix(PREFIX)}
 
 
 def _table(
@@ -214,8 +218,8 @@ def _limits(rows: pd.DataFrame, candidate: str, number: Number) -> str:
     Without an interval of its own, the score of an ensemble's mean has the range of its members.
     """
     base, separator, labels = number.name.partition(":")
-    for prefix, words in (("", ""), ("member_", "members ")):
-        ends = [f"{prefix}{base}{end}{separator}{labels}" for end in ENDS]
+    for prefix, words in (("", ""), (PREFIX, "members ")):
+        ends = [f"{prefix}{base}{end}{separator}{labels}" for end in (LOW, HIGH)]
         if all(end in rows for end in ends):
             low, high = (float(rows.loc[candidate, end]) for end in ends)
             if math.isfinite(low + high):
