@@ -335,6 +335,36 @@ def test_the_chooser_works_by_keyboard(opened):
     assert re.fullmatch(r"\d+ figures, table of scores", page.inner_text("#shown"))
 
 
+def test_the_chooser_picks_figures_by_what_they_show(opened):
+    """Figures list their candidates and seasons; where none fits, the nearest are shown instead."""
+    page = opened()
+    page.click("#unfold")
+    first, second = list(CANDIDATES)[:2]
+    script = """([first]) => {
+      const figures = [...document.querySelectorAll("figure")];
+      figures[1].dataset.shownCandidates = JSON.stringify([first]);
+      figures[2].dataset.shownTimes = '["DJF"]';
+      const select = document.createElement("select");
+      select.name = "times";
+      for (const value of ["", "DJF", "JJA"]) select.add(new Option(value, value));
+      document.getElementById("chooser").append(select);
+      return figures.length;
+    }"""
+    count = page.evaluate(script, [first])
+
+    def shown(**choices):
+        for name in ("candidate", "times"):
+            page.select_option(f"#chooser select[name={name}]", choices.get(name, ""))
+        return page.locator("figure:visible").count(), page.inner_text("#shown")
+
+    assert shown()[0] == shown(candidate=first)[0] == count
+    assert shown(candidate=second)[0] == count - 1
+    number, words = shown(times="DJF")
+    assert number == 1 and not words.startswith("no figure")
+    number, words = shown(times="JJA", candidate=second)
+    assert number == count - 1 and words.startswith("no figure of this season, others instead")
+
+
 def test_a_link_opens_the_section_that_it_leads_to(opened):
     page = opened()
     assert not page.locator("#group-spectra figure").first.is_visible()

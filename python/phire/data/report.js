@@ -16,21 +16,40 @@
     return !everything && own !== wanted;
   });
 
+  // A figure lists the seasons, months and candidates that it shows; one of all times lists none.
+  const lacks = (figure, name, list) => {
+    const wanted = chosen(name);
+    return wanted !== "" && !JSON.parse(figure.dataset[list]).includes(wanted);
+  };
+
+  // Each rule gives way to the next where it leaves no figure, so that none of the page is empty.
+  const rules = [
+    ["", (f) => !hides(f) && !lacks(f, "candidate", "shownCandidates") && !lacks(f, "times", "shownTimes")],
+    ["of this season", (f) => !hides(f) && !lacks(f, "candidate", "shownCandidates")],
+    ["of this season and candidate", (f) => !hides(f)],
+    ["of this choice", (f) => f.dataset.region === ""],
+    ["of this choice", () => true],
+  ];
+
   const show = () => {
+    const figures = [...document.querySelectorAll("[data-shown-times]")];
     for (const element of document.querySelectorAll(names.map((n) => `[data-${n}]`).join(","))) {
       element.hidden = hides(element);
     }
-    let figures = 0;
+    const [missing, matches] = rules.find(([, rule]) => figures.some(rule)) ?? rules[0];
+    for (const figure of figures) figure.hidden = !matches(figure);
+    let count = 0;
     for (const section of document.querySelectorAll("details.figures")) {
-      const here = section.querySelectorAll("figure:not([hidden]), p.note[data-region]:not([hidden])").length;
-      figures += here;
+      const here = section.querySelectorAll("[data-shown-times]:not([hidden])").length;
+      count += here;
       section.hidden = here === 0;
       document.querySelector(`nav a[href="#${section.id}"]`).hidden = here === 0;
       section.querySelector(".count").textContent = `${here} figure${here === 1 ? "" : "s"}`;
     }
     const tables = document.querySelectorAll("#scores > section:not([hidden])").length;
     document.getElementById("shown").textContent =
-      `${figures} figure${figures === 1 ? "" : "s"}, ` + (tables ? "" : "no ") + "table of scores";
+      (missing && figures.length ? `no figure ${missing}, others instead: ` : "") +
+      `${count} figure${count === 1 ? "" : "s"}, ` + (tables ? "" : "no ") + "table of scores";
   };
 
   const unfold = document.getElementById("unfold");

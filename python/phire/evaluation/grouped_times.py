@@ -155,6 +155,7 @@ class GroupedTimes(Statistic):
                         ),
                         channel or "",
                         region,
+                        tuple(map(str, values_of(data, cls.dimension))),
                     )  # fmt: skip
 
 

@@ -122,4 +122,5 @@ class SeasonalQuantiles(Statistic):
             caption="Above on the diagonal, below on zero, candidate and truth have the same "
             "distribution in a season. Opposite errors of two seasons cancel in the whole year.",
             variable="quantile_value",
+            dimension="season",
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from phire.evaluation.catalogue import statistics
 from phire.evaluation.figures.plan import GROUPS, Plan
 from phire.evaluation.figures.reading import ResultsFolder
@@ -9,6 +11,11 @@ from phire.evaluation.figures.reading import ResultsFolder
 
 def plans(folder: ResultsFolder) -> list[Plan]:
     """Returns the figures of all statistics, in the order of the report."""
-    found = [plan for one in statistics().values() for plan in one.figures(folder)]
+    found = []
+    for name, one in statistics().items():
+        for plan in one.figures(folder):
+            shown = folder.metric(name, plan.region)
+            candidates = tuple(n for n in folder.candidates if n in shown)
+            found.append(dataclasses.replace(plan, candidates=candidates))
     groups = list(GROUPS)
     return sorted(found, key=lambda plan: groups.index(plan.group))

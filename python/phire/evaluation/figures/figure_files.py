@@ -18,7 +18,7 @@ from phire.evaluation.figures.style import lay_out, write_figure
 INDEX = "figures.json"
 """The list of figures with their titles and captions, beside them."""
 
-DESCRIBED = ("name", "group", "title", "caption", "channel", "region")
+DESCRIBED = ("name", "group", "title", "caption", "channel", "region", "times", "candidates")
 """Attributes of a figure that the list holds."""
 
 FORMATS = ("png", "pdf")

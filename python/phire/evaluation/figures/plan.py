@@ -40,6 +40,8 @@ class Plan:
         draw: Draws it.
         channel: The channel that it shows; empty where it shows several or none.
         region: The region that it shows; empty for the whole domain.
+        times: Seasons and months that it shows apart; empty where all times count together.
+        candidates: The candidates that it shows.
     """
 
     name: str
@@ -49,6 +51,8 @@ class Plan:
     draw: Callable[[], Figure]
     channel: str = ""
     region: str = ""
+    times: tuple[str, ...] = ()
+    candidates: tuple[str, ...] = ()
 
 
 def figure_name(*parts: str) -> str:
@@ -73,6 +77,7 @@ def plans_by_channel(
     variable: str,
     name: str = "",
     titled: bool = False,
+    dimension: str = "",
 ) -> Iterator[Plan]:
     """Yields a figure for each region and channel in which a statistic has values.
 
@@ -87,6 +92,7 @@ def plans_by_channel(
         variable: Variable that must have values.
         name: First word of the file names; the statistic's name if empty.
         titled: ``draw`` takes the title, too.
+        dimension: That of seasons or months, where figures show these apart.
     """
     for region in folder.regions_of(metric):
         data = folder.metric(metric, region)
@@ -103,4 +109,5 @@ def plans_by_channel(
                 functools.partial(draw, data, channel=channel, styles=folder.styles, **options),
                 channel,
                 region,
+                tuple(map(str, values_of(data, dimension))) if dimension else (),
             )

@@ -245,9 +245,11 @@ def site_plans(
         f"by season or hour ({box}).",
         functools.partial(site_figure, sites, **draw), channel,
     )  # fmt: skip
-    if len(_groupings(sites[TRUTH]["time"])) > 1:
+    groups = _groupings(sites[TRUTH]["time"])
+    if len(groups) > 1:
+        times = [label for kind in ("month", "season") for label in groups.get(kind, ((), ()))[1]]
         yield Plan(
             figure_name(f"{name}-boxes", site, channel), "sites",
             f"{title}, by hour, month and season", f"{caption} {box.capitalize()}.",
-            functools.partial(site_box_figure, sites, **draw), channel,
+            functools.partial(site_box_figure, sites, **draw), channel, times=tuple(times),
         )  # fmt: skip

@@ -99,11 +99,12 @@ def table_colours(folder: ResultsFolder) -> dict[str, str]:
     return {name: style.colour for name, style in folder.styles.items()}
 
 
-def _content(folder: ResultsFolder, entries: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+def _content(folder: ResultsFolder, entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     origin = folder.options.get("truth", "")
     count = len(folder.candidates)
     tables = score_tables(folder)
-    figures = [{"channel": "", "region": "", **e} for e in entries if not e.get("failed")]
+    unknown = {"channel": "", "region": "", "times": (), "candidates": folder.candidates}
+    figures = [{**unknown, **e} for e in entries if not e.get("failed")]
     paths = {e["name"]: folder.path / FIGURES / f"{e['name']}.png" for e in figures}
     figures = [entry for entry in figures if paths[entry["name"]].is_file()]
     lead = _leading(figures)
