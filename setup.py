@@ -33,6 +33,7 @@ EXTRAS["test"] = [
     *EXTRAS["versions"],
     "import-linter>=2.0",
     "jax>=0.4.30",
+    "pyresample>=1.28",
     "pysteps>=1.10",
     "pytest-xdist>=3.5",
     "ruff>=0.6",
@@ -41,6 +42,7 @@ EXTRAS["test"] = [
     "scoringrules>=0.7",
     "xarray-regrid>=0.4",
     "xskillscore>=0.0.26",
+    "xugrid>=0.12",
 ]
 
 COMMANDS = {

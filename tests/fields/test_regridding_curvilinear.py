@@ -12,7 +12,7 @@ import scipy.spatial
 
 from phire.errors import InputError
 from phire.fields.coarsening import block_mean, coarsen_grid
-from phire.fields.conservative_maps import cell_areas, conservative_map, parts_map
+from phire.fields.conservative_maps import cell_areas, conservative_map, overlap_map
 from phire.fields.curvilinear import CurvilinearGrid
 from phire.fields.great_circle import unit_vectors
 from phire.fields.grid import EARTH_RADIUS, Grid
@@ -108,7 +108,7 @@ def test_the_poles_and_the_whole_circle():
 
 def test_parts_of_cells_give_nearly_the_shared_areas():
     grid, target = sphere("gaussian", 40, west=-180), sphere("pole-to-pole", 23, west=3)
-    exact, approximate = conservative_map(grid, target), parts_map(grid, target)
+    exact, approximate = conservative_map(grid, target), overlap_map(grid, target)
     fields = np.random.default_rng(0).normal(size=(1, *grid.shape, 1))
     rows = np.abs(target.latitudes) < 80
     # Of noise of deviation 1; both matrices hold shares of all of a cell's area.
@@ -183,10 +183,22 @@ real = pytest.mark.skipif(not REALDATA.is_dir(), reason="PHIRE_REALDATA names no
 
 
 @real
-def test_swiss_radar_to_a_quarter_degree_keeps_its_rain():
+def test_a_radar_with_missing_points_keeps_the_integral_of_its_rain():
+    """Means over the valid shares of cells times these shares: the rain of all valid points."""
     with open_source(REALDATA / "radar_mch_2016-07-11_5min.nc") as radar:
         target = target_grid("degrees:0.1", radar.grid)
-        found = RegriddedSource(radar, target, least_valid=0.2).read([20])[0, ..., 0]
-        rain = np.nan_to_num(radar.read([20])[0, ..., 0])
-    total = (rain * cell_areas(radar.grid)).sum()
-    assert (np.nan_to_num(found) * cell_areas(target)).sum() == pytest.approx(total, rel=0.02)
+        rain = radar.read([20])
+        found = RegriddedSource(radar, target, least_valid=0.0).read([20])[0, ..., 0]
+        valid = np.isfinite(rain).astype("f8")
+        regridder = Regridder(radar.grid, target, least_valid=0.0)
+        share = regridder.covered * regridder(valid)[0, ..., 0]
+        assert 0.25 < 1 - valid.mean() < 0.35
+    total = (np.nan_to_num(rain[0, ..., 0]).astype("f8") * cell_areas(radar.grid)).sum()
+    known = np.isfinite(found)
+    kept = (found * share * cell_areas(target))[known].sum()
+    assert kept == pytest.approx(total, rel=1e-5)
+    # Cells that hold valid points alone have the plain mean.
+    whole = known & (share > 1 - 1e-6)
+    plain = Regridder(radar.grid, target)(np.nan_to_num(rain))[0, ..., 0]
+    np.testing.assert_allclose(found[whole], plain[whole], rtol=1e-5, atol=1e-6)
+    assert whole.sum() > 1000

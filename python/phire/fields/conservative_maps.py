@@ -10,14 +10,22 @@ from phire.fields.curvilinear import CurvilinearGrid
 from phire.fields.great_circle import unit_vectors
 from phire.fields.grid import Grid
 from phire.fields.linear_maps import AxisProduct, MatrixMap, SeparableMap, overlaps
+from phire.fields.quadrilateral_overlaps import overlaps_with_squares, quadrilateral_plane_areas
 
 PARTS = 12
-"""Parts along each side of the smaller of a cell and a target cell, on average."""
+"""Parts along each side of the smaller of a cell and a target cell, on average, of cells that are
+no quadrilaterals in the target's rows and columns."""
+
+LONGEST_EDGE = 55.0
+"""Kilometres; longer edges of cells are cut, as they are not straight in another grid."""
+
+WIDEST = 30.0
+"""Degrees of longitude beyond which a cell is no quadrilateral between latitudes and longitudes."""
 
 FITTINGS = 80
 """Most steps of the fitting of areas; it ends before, once no area is off by :data:`MISFIT`."""
 
-LEAK = 1e-3
+LEAK = 1e-5
 """Share of a cell's area that counts to the target cell beyond the nearest edge, before fitting."""
 
 MISFIT = 1e-7
@@ -30,7 +38,7 @@ MOST_PRODUCTS = 2000
 """Most products with the matrix in one step of the fitting."""
 
 _BLOCK = 1 << 21
-"""Parts placed at once."""
+"""Parts placed at once, and sixteen times the overlaps."""
 
 _MOST = 1 << 29
 """Parts beyond which the work would take an hour."""
@@ -49,23 +57,26 @@ def conservative_map(grid: Grid, target: Grid) -> tuple[SeparableMap, np.ndarray
     return SeparableMap([AxisProduct(rows, columns)]), covered
 
 
-def parts_map(grid: Grid, target: Grid) -> tuple[MatrixMap, np.ndarray]:
+def overlap_map(grid: Grid, target: Grid) -> tuple[MatrixMap, np.ndarray]:
     """Builds the map by shared areas between any grids whose points are known.
 
-    Each cell is cut into parts of equal area, and each part is counted to the target cell that its
-    centre lies in. The shares are then scaled until cells that lie wholly within the other grid
+    Each cell is cut into quadrilaterals of at most half a degree, whose edges are taken as straight
+    in the rows and columns of the target grid, and shares area with the target cells that these
+    overlap. Cells about a pole of the target's, and those whose corners have no place in it, are
+    cut into small parts instead, each counted to the target cell that its centre lies in. The
+    shares, right to some 1e-4, are then scaled until cells that lie wholly within the other grid
     share all of their area: constants stay constant and integrals are kept, to 1e-6. A target cell
-    without any part shares its area with the cell that its point lies in.
+    without any share takes that of the cell that its point lies in.
 
     Returns:
-        See :func:`conservative_map`; the covered share is that of the parts' areas, and may exceed
-        1 by a few per cent.
+        See :func:`conservative_map`; the covered share may exceed 1 by a few per cent.
 
     Raises:
-        InputError: ``grid`` is so much coarser than ``target`` that the parts are too many.
+        InputError: ``grid`` is so much coarser than ``target`` that there are too many shares.
     """
     ratio = np.array(grid.spacing_km()) / np.array(target.spacing_km())
-    parts = max(2, int(np.ceil(PARTS * np.nan_to_num(ratio).max())))
+    ratio = np.maximum(np.nan_to_num(ratio), 0)
+    parts = max(2, int(np.ceil(PARTS * ratio.max())))
     areas, target_areas = cell_areas(grid), cell_areas(target)
     near = np.flatnonzero(_near(grid, target))
     if len(near) * parts**2 > _MOST:
@@ -73,31 +84,116 @@ def parts_map(grid: Grid, target: Grid) -> tuple[MatrixMap, np.ndarray]:
             f"the {target.describe()} is {ratio.max():.0f} times finer than the fields: means over "
             "its cells are no better than interpolation; choose the method bilinear."
         )
-    shape = (target_areas.size, areas.size)
-    matrix = scipy.sparse.csr_array(shape)
-    whole = np.zeros(areas.size, bool)
-    step = max(1, _BLOCK // parts**2)
-    for start in range(0, len(near), step):
-        cells = near[start : start + step]
-        index = _cell_of(target, *_parts(grid, cells, parts))
-        inside = index >= 0
-        whole[cells] = inside.all(1)
-        source = np.broadcast_to(cells[:, None], index.shape)[inside]
-        share = areas.ravel()[source] / parts**2
-        matrix += scipy.sparse.coo_array((share, (index[inside], source)), shape=shape).tocsr()
-    matrix += _leaks(grid, target, areas.ravel(), shape)
+    matrix, whole, left = _overlaps(grid, target, near, target_areas.ravel(), ratio)
+    more, more_whole = _part_overlaps(grid, target, left, areas.ravel(), parts)
+    matrix, whole = matrix + more, whole | more_whole
+    matrix += _leaks(grid, target, areas.ravel(), matrix.shape)
     # Meridians converge: near a pole a cell may be too narrow for any part's centre.
     empty = np.flatnonzero(matrix.sum(axis=1) == 0)
     source = _cell_of(grid, *(points.ravel()[empty] for points in target.points()))
     empty, source = empty[source >= 0], source[source >= 0]
     share = target_areas.ravel()[empty]
-    matrix += scipy.sparse.coo_array((share, (empty, source)), shape=shape).tocsr()
-    rows = _well_within(_inside(target, grid), target, np.nan_to_num(ratio).max())
+    matrix += scipy.sparse.coo_array((share, (empty, source)), shape=matrix.shape).tocsr()
+    rows = _well_within(_inside(target, grid), target, ratio.max())
     columns = _well_within(whole, grid, np.nan_to_num(1 / ratio).max())
     _fit(matrix, target_areas.ravel(), areas.ravel(), rows, columns)
     matrix = (scipy.sparse.diags_array(1 / target_areas.ravel()) @ matrix).tocsr()
     covered = np.asarray(matrix.sum(axis=1)).reshape(target.shape)
     return MatrixMap(matrix, target.shape), covered
+
+
+def _overlaps(
+    grid: Grid, target: Grid, near: np.ndarray, target_areas: np.ndarray, ratio: np.ndarray
+) -> tuple[scipy.sparse.csr_array, np.ndarray, np.ndarray]:
+    """Returns the areas that cells share by their overlaps in the target's rows and columns.
+
+    Args:
+        grid, target: The grids.
+        near: The cells of ``grid`` to look at.
+        target_areas: (H'·W',) areas of the target's cells.
+        ratio: Spacing of ``grid`` in that of ``target``, of rows and columns.
+
+    Returns:
+        The matrix of shared areas, the mask of cells that lie wholly within the target, and the
+        cells that are no quadrilaterals there.
+    """
+    shape = (target_areas.size, int(np.prod(grid.shape)))
+    matrix, whole = scipy.sparse.csr_array(shape), np.zeros(shape[1], bool)
+    cuts = int(np.clip(np.ceil(np.nan_to_num(grid.spacing_km()).max() / LONGEST_EDGE), 1, 16))
+    lattice = np.arange(cuts + 1) / cuts
+    down, across = (part.ravel() for part in np.meshgrid(lattice, lattice, indexing="ij"))
+    corner = np.arange((cuts + 1) ** 2).reshape(cuts + 1, cuts + 1)
+    corners = np.stack([corner[:-1, :-1], corner[:-1, 1:], corner[1:, 1:], corner[1:, :-1]], -1)
+    corners = corners.reshape(-1, 4)
+    step = max(1, int(_BLOCK / 16 / (cuts**2 * (ratio.max() / cuts + 2) ** 2)))
+    left = []
+    for start in range(0, len(near), step):
+        cells = near[start : start + step]
+        rows, columns, flat = _positions(target, *_places(grid, cells, down, across))
+        spans = np.ptp(rows, axis=1), np.ptp(columns, axis=1)
+        flat &= (np.maximum(*spans) < 10 * (ratio.max() + 1)) & np.isfinite(spans).all(0)
+        left.append(cells[~flat])
+        cells, rows, columns = (values[flat] for values in (cells, rows, columns))
+        rows, columns = (values[:, corners].reshape(-1, 4) for values in (rows, columns))
+        quads, squares, shared = overlaps_with_squares(rows, columns, target.shape, target.wraps)
+        owner = np.repeat(cells, len(corners))
+        found = np.bincount(quads, shared, minlength=len(rows))
+        inside = found > (1 - 1e-9) * quadrilateral_plane_areas(rows, columns)
+        whole[cells] = inside.reshape(-1, len(corners)).all(1)
+        share = shared * target_areas[squares]
+        matrix += scipy.sparse.coo_array((share, (squares, owner[quads])), shape=shape).tocsr()
+    return matrix, whole, np.concatenate([*left, np.zeros(0, np.int64)])
+
+
+def _positions(
+    target: Grid, latitudes: np.ndarray, longitudes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows and columns of corners (n, k) of cells, counted from the first edges of a grid.
+
+    Rows between edges of equal latitude go by the sine, so that areas are true.
+
+    Returns:
+        Rows (n, k), columns (n, k), and the mask (n,) of cells that have edges there that are
+        nearly straight.
+    """
+    if isinstance(target, CurvilinearGrid):
+        rows, columns = (part + 0.5 for part in target.row_column(latitudes, longitudes))
+        return rows, columns, np.ones(len(rows), bool)
+    edges = target.column_edges()
+    middle = (edges[0] + edges[-1]) / 2
+    first = middle + (longitudes[:, :1] - middle + 180) % 360 - 180
+    longitudes = first + (longitudes - first + 180) % 360 - 180
+    bounds = np.sin(np.deg2rad(_row_bounds(target)))
+    sign = -1 if target.descending else 1
+    rows = _beyond(sign * np.sin(np.deg2rad(latitudes)), sign * bounds)
+    flat = np.ptp(longitudes, axis=1) < WIDEST
+    return rows, _beyond(longitudes, edges), flat
+
+
+def _beyond(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Places of values among ascending edges, which go on evenly at both ends."""
+    steps = edges[1] - edges[0], edges[-1] - edges[-2]
+    places = np.interp(values, edges, np.arange(len(edges)))
+    places += np.minimum(values - edges[0], 0) / steps[0]
+    return places + np.maximum(values - edges[-1], 0) / steps[1]
+
+
+def _part_overlaps(
+    grid: Grid, target: Grid, cells: np.ndarray, areas: np.ndarray, parts: int
+) -> tuple[scipy.sparse.csr_array, np.ndarray]:
+    """Returns the areas that cells share by the centres of their parts, as :func:`_overlaps`."""
+    shape = (int(np.prod(target.shape)), areas.size)
+    matrix, whole = scipy.sparse.csr_array(shape), np.zeros(areas.size, bool)
+    step = max(1, _BLOCK // parts**2)
+    for start in range(0, len(cells), step):
+        some = cells[start : start + step]
+        index = _cell_of(target, *_parts(grid, some, parts))
+        inside = index >= 0
+        whole[some] = inside.all(1)
+        source = np.broadcast_to(some[:, None], index.shape)[inside]
+        share = areas[source] / parts**2
+        matrix += scipy.sparse.coo_array((share, (index[inside], source)), shape=shape).tocsr()
+    return matrix, whole
 
 
 def _leaks(

@@ -9,7 +9,7 @@ import numpy as np
 
 from phire import progress
 from phire.errors import InputError, naming_arguments
-from phire.fields.conservative_maps import conservative_map, parts_map
+from phire.fields.conservative_maps import conservative_map, overlap_map
 from phire.fields.curvilinear import CurvilinearGrid
 from phire.fields.grid import Grid
 from phire.fields.interpolation import interpolation_map, scattered_map, within_grid
@@ -38,7 +38,7 @@ class Regridder:
     ``conservative`` is the mean over a cell of the values of the first grid's cells, weighted by
     the areas that they share (first order; P. W. Jones 1999, Monthly Weather Review 127, 2204).
     Where a grid is projected, rotated or curvilinear, the shared areas are those of parts of
-    cells; see :func:`phire.fields.conservative_maps.parts_map`. ``bilinear`` and ``bicubic``
+    cells; see :func:`phire.fields.conservative_maps.overlap_map`. ``bilinear`` and ``bicubic``
     interpolate in latitude and longitude, around the circle and across the poles, or along the rows
     and columns of a projected grid; see :func:`phire.fields.interpolation.upsample`. ``nearest``
     takes the value of the nearest row and column.
@@ -133,7 +133,7 @@ def _weights(grid: Grid, target: Grid, method: str) -> tuple[SeparableMap | Matr
     """The map between two grids, and the share of each target cell that the first grid covers."""
     separable = grid.has_coordinates and target.has_coordinates
     if method == "conservative":
-        return (conservative_map if separable else parts_map)(grid, target)
+        return (conservative_map if separable else overlap_map)(grid, target)
     if not separable:
         weights, inside = scattered_map(grid, *target.points(), method)
         return weights, inside.astype(np.float64)
