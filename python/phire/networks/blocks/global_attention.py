@@ -79,8 +79,9 @@ class FieldAttention(keras.layers.Layer):
         """(B, H, W, C) → (B, H, W, C)."""
         batch, height, width, channels = ops.shape(inputs)
         x = self.query_key_value(ops.reshape(inputs, (batch, height * width, channels)))
-        x = ops.reshape(x, (batch, height * width, 3, self.heads, channels // self.heads))
-        x = attend(x[:, :, 0], x[:, :, 1], x[:, :, 2])
+        shape = (batch, height * width, self.heads, channels // self.heads)
+        # The gradient of a split is one concatenation, that of slices three padded fields.
+        x = attend(*(ops.reshape(part, shape) for part in ops.split(x, 3, axis=-1)))
         x = self.output_projection(ops.reshape(x, (batch, height * width, channels)))
         return ops.reshape(x, (batch, height, width, channels))
 

@@ -111,8 +111,9 @@ class WindowAttention(keras.layers.Layer):
         )
         qkv = ops.matmul(x, kernel) + offset
         windows, tokens = ops.shape(x)[1:3]
-        qkv = ops.reshape(qkv, (-1, windows, tokens, 3, self.heads, channels // self.heads))
-        query, key, value = (qkv[:, :, :, i] for i in range(3))
+        shape = (-1, windows, tokens, self.heads, channels // self.heads)
+        # The gradient of a split is one concatenation, that of slices three padded fields.
+        query, key, value = (ops.reshape(part, shape) for part in ops.split(qkv, 3, axis=-1))
         scale = ops.exp(ops.minimum(ops.cast(self.logit_scale, "float32"), math.log(100)))
         query = _of_unit_length(query) * ops.cast(scale, query.dtype)[:, None]
         query = ops.transpose(query, (0, 1, 3, 2, 4))

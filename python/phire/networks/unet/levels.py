@@ -6,7 +6,7 @@ import math
 from types import SimpleNamespace
 from typing import Any
 
-from keras import layers
+from keras import layers, ops
 
 from phire.errors import InputError
 from phire.networks.blocks.field_norm import FieldNorm
@@ -188,8 +188,9 @@ class Levels:
             x = x + (attention(h) if part == "self_attention" else attention(h, self.tokens))
         h = layers.LayerNormalization(epsilon=1e-5, name=f"{name}_mlp_norm")(x)
         h = layers.Dense(8 * channels, name=f"{name}_mlp_1")(h)
-        gate = layers.Activation("gelu", name=f"{name}_gate")(h[..., 4 * channels :])
-        x = x + layers.Dense(channels, name=f"{name}_mlp_2")(h[..., : 4 * channels] * gate)
+        h, gate = ops.split(h, 2, axis=-1)
+        gate = layers.Activation("gelu", name=f"{name}_gate")(gate)
+        x = x + layers.Dense(channels, name=f"{name}_mlp_2")(h * gate)
         start = "zeros" if self.options.zero_init else "glorot_uniform"
         return layers.Dense(channels, kernel_initializer=start, name=f"{name}_out")(x)
 
