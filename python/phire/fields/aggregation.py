@@ -74,7 +74,7 @@ class Aggregation:
             unit = match[2] or ("month" if match[3] else "year")
             seconds, months = 0, int(match[1] or 1) * MONTHS[unit]
         else:
-            seconds, months = parse_duration(period), 0
+            seconds, months = _seconds(period, text), 0
         if not 0 < months <= 12 and not seconds:
             raise InputError(f"--every {text}: a period of the calendar has 1 to 12 months.")
         if months and 12 % months:
@@ -110,6 +110,17 @@ class Aggregation:
         dates = TimeAxis(starts - self.offset, time.calendar).dates()
         count = np.array([12 * d.year + d.month - 1 for d in dates]) + self.months
         return _month_starts(count, time) + self.offset
+
+
+def _seconds(period: str, text: str) -> int:
+    """Returns the length of a period that is no calendar's."""
+    try:
+        return parse_duration(period)
+    except InputError:
+        raise InputError(
+            f"--every {text}: {period!r} is no period: write a number and d, h, min or s, such as "
+            "6h, or month, season or year."
+        ) from None
 
 
 def _month_starts(count: np.ndarray, time: TimeAxis) -> np.ndarray:

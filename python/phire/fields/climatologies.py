@@ -217,7 +217,9 @@ class Climatology:
 def described_statistics(statistics_of: str) -> str:
     """Returns a member of :data:`STATISTICS_OF` in words."""
     return (
-        "means over the points" if statistics_of == "mean-of-points" else f"of each {statistics_of}"
+        "of the mean of the points"
+        if statistics_of == "mean-of-points"
+        else f"of each {statistics_of}"
     )
 
 
