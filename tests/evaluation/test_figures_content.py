@@ -21,7 +21,8 @@ from phire.evaluation.figures.images import (
 )
 from phire.evaluation.figures.maps import map_figure
 from phire.evaluation.figures.panels import coarse_input, panel_figure
-from phire.evaluation.figures.scores import score_figure, smoothed, time_axis
+from phire.evaluation.figures.scores import score_figure, smoothed
+from phire.evaluation.figures.time_axes import time_axis
 from phire.evaluation.figures.semivariogram import direction_figure, semivariogram_figure
 from phire.evaluation.figures.spectra import coherence_figure, spectrum_figure, zonal_figure
 from phire.evaluation.figures.style import (

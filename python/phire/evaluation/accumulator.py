@@ -294,6 +294,9 @@ class Statistic(abc.ABC):
         member_ranges: Variables of the result whose least and greatest over the members stand
             beside them as ``member_NAME_low`` and ``member_NAME_high``; see
             :mod:`phire.evaluation.member_ranges`.
+        shared_by_members: Keys of sums that are the same for all members but for a factor, and
+            are kept once.
+        bulky: Whether a member's state takes megabytes, so that groups of times have no ranges.
         by_default: Whether it is taken where no metrics are named.
         noted_if_refused: Whether the report notes that such fields have no such statistic; not
             where it is meant for few, such as rain.
@@ -316,6 +319,8 @@ class Statistic(abc.ABC):
     of_truth: ClassVar[bool] = True
     ensemble: ClassVar[str] = "each"
     member_ranges: ClassVar[tuple[str, ...]] = ()
+    shared_by_members: ClassVar[tuple[str, ...]] = ()
+    bulky: ClassVar[bool] = False
     by_default: ClassVar[bool] = True
     noted_if_refused: ClassVar[bool] = True
     stays: ClassVar[bool] = False

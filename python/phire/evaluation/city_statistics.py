@@ -54,6 +54,8 @@ class Cities(Statistic):
     definitions = VARIABLES
     summary = (("wasserstein_median", "city_wasserstein"),)
     member_ranges = ("wasserstein", "wasserstein_median")
+    shared_by_members = ("truth",)
+    bulky = True
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
@@ -78,9 +80,9 @@ class Cities(Statistic):
         """Histograms (C, sizes, cities, bins), and sums of the values."""
         fields = truth if candidate is None else candidate
         shape = (truth.planes.shape[1], len(self.squares), len(self.cities))
-        state = {"truth": np.zeros((*shape, BINS)), "sum": np.zeros(shape)}
+        state = {"truth": np.zeros((*shape, BINS), np.uint32), "sum": np.zeros(shape)}
         if candidate is not None:
-            state["own"] = np.zeros((*shape, BINS))
+            state["own"] = np.zeros((*shape, BINS), np.uint32)
         for s, (rows, columns) in enumerate(self.squares):
             theirs, own = (batch.planes[..., rows, columns] for batch in (truth, fields))
             both = np.isfinite(theirs) & np.isfinite(own)
@@ -92,7 +94,7 @@ class Cities(Statistic):
                         chosen = values[:, c][inside]
                         flat = city * BINS + self.bins.places(chosen, c)
                         counts = np.bincount(flat, minlength=shape[2] * BINS)
-                        state[key][c, s] += counts.reshape(shape[2], BINS)
+                        state[key][c, s] += counts.reshape(shape[2], BINS).astype(np.uint32)
                 sums = np.bincount(city, own[:, c][inside].astype(np.float64), minlength=shape[2])
                 state["sum"][c, s] += sums
         return state

@@ -79,6 +79,7 @@ class Distribution(Statistic):
         ("tail_ratio", "tail_ratio"),
     )
     extremes = ("minimum", "maximum")
+    shared_by_members = ("truth",)
     member_ranges = (
         "density", "error_density", "quantile_value", "mean", "std", "wasserstein",
         "kullback_leibler", "jensen_shannon", "tail_ratio",

@@ -61,7 +61,9 @@ class FractionsSkillScore(Statistic):
     ensemble = "together"
     member_ranges = ("fractions_skill_score", "fractions_skill_score_mean")
     variable: ClassVar[str] = "fractions_skill_score"
-    members_text: ClassVar[str] = "Of ensembles: of the probability within the square."
+    members_text: ClassVar[str] = (
+        "Of ensembles: of the probability within the square; shaded: of single members."
+    )
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)

@@ -68,7 +68,8 @@ class GroupedTimes(Statistic):
             places = np.flatnonzero(groups == group)
             theirs, own = truth.at(places), candidate.at(places)
             for name, one in self.statistics.items():
-                inner = with_candidate(one, {}, theirs, own, apart=self.members_apart)
+                apart = self.members_apart and not one.bulky
+                inner = with_candidate(one, {}, theirs, own, apart=apart)
                 state |= {f"{group}/{name}/{key}": value for key, value in inner.items()}
         return state
 

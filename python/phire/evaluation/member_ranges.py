@@ -1,8 +1,8 @@
 """Least and greatest over an ensemble's members of a statistic's result.
 
 A statistic that names variables in :attr:`Statistic.member_ranges` keeps a state for each member,
-under keys ``MEMBER/KEY``. Keys without a member belong to the ensemble as a whole; where there are
-none, the ensemble's state is that of all members merged.
+under keys ``MEMBER/KEY``. Keys without a member belong to the ensemble as a whole, and to members
+that have none of their own; what the ensemble lacks is that of all members merged.
 """
 
 from __future__ import annotations
@@ -35,6 +35,11 @@ def of_members(states: list[State]) -> State:
     return {f"{m}/{key}": value for m, state in enumerate(states) for key, value in state.items()}
 
 
+def whole_keys(state: State) -> State:
+    """Returns the part of a state that belongs to the ensemble as a whole."""
+    return {key: value for key, value in state.items() if "/" not in key}
+
+
 def states_of_members(state: State) -> list[State]:
     """Returns the state of each member; empty where members are not kept apart."""
     found: dict[int, State] = {}
@@ -49,12 +54,11 @@ def state_of_all(statistic: Statistic, state: State) -> State:
     """Returns the state of the ensemble as a whole."""
     if not statistic.member_ranges:
         return state
-    whole = {key: value for key, value in state.items() if "/" not in key}
-    if whole:
-        return whole
+    whole, merged = whole_keys(state), {}
     for member in states_of_members(state):
-        whole = statistic.merge(whole, member)
-    return whole
+        lacking = {key: value for key, value in member.items() if key not in whole}
+        merged = statistic.merge(merged, lacking)
+    return merged | whole
 
 
 def measured(
@@ -69,10 +73,12 @@ def measured(
         apart: Keep members apart, where the statistic has ranges over them.
     """
     states = (statistic.measure(truth, member) for member in ensemble.each())
-    if apart and statistic.member_ranges:
-        yield of_members(list(states))
-    else:
+    if not (apart and statistic.member_ranges):
         yield from states
+        return
+    each = list(states)
+    shared = {key: sum(one.pop(key) for one in each) for key in statistic.shared_by_members}
+    yield shared | of_members(each)
 
 
 def result_with_ranges(statistic: Statistic, state: State) -> xr.Dataset:
@@ -80,7 +86,8 @@ def result_with_ranges(statistic: Statistic, state: State) -> xr.Dataset:
     dataset = statistic.result(state_of_all(statistic, state))
     if not statistic.member_ranges:
         return dataset
-    members = [statistic.result(member) for member in states_of_members(state)]
+    whole = whole_keys(state)
+    members = [statistic.result(whole | member) for member in states_of_members(state)]
     for name in statistic.member_ranges if members else ():
         if name not in dataset:
             continue

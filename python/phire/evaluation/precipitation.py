@@ -81,6 +81,7 @@ class RainIndices(Statistic):
     series = ("times", "wet", "present", "wet_truth")
     extremes = ("maximum", "maximum_truth")
     noted_if_refused = False
+    bulky = True
     member_ranges = (
         *(f"{name}_mean" for name in NAMES), *(variable for variable, _ in summary), "spell_share",
     )  # fmt: skip

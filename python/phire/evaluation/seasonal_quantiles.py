@@ -50,6 +50,7 @@ class SeasonalQuantiles(Statistic):
     summary = (("seasonal_wasserstein_worst", "seasonal_wasserstein_worst"),)
     of_truth = False
     ensemble = "together"
+    bulky = True
     member_ranges = ("quantile_value", "seasonal_wasserstein", "seasonal_wasserstein_worst")
     noted_if_refused = False
 
@@ -76,6 +77,7 @@ class SeasonalQuantiles(Statistic):
             return self._by_season(truth, candidate, mask)
         members = [self._by_season(truth, member, mask) for member in candidate.each()]
         whole = {"truth": members[0]["truth"], "own": sum(one["own"] for one in members)}
+        members = [{"own": one["own"]} for one in members]
         return whole | of_members(members)
 
     def _by_season(self, truth: Batch, candidate: Batch, mask: np.ndarray | None) -> State:

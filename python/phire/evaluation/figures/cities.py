@@ -187,7 +187,7 @@ def city_distance_figure(
             if edges is not None:
                 (low, share), (high, _) = map(_cumulated, edges)
                 axes.fill_betweenx(share, low, high, color=styles[name].colour, alpha=OPACITY,
-                                   linewidth=0)  # fmt: skip
+                                   linewidth=0, step="pre")  # fmt: skip
         axes.set_title(f"{size} × {size} points")
         axes.set_xlabel(labelled("Wasserstein-1 distance", units_of(some, "wasserstein", channel)))
         axes.set_ylim(0, 1)

@@ -132,7 +132,9 @@ def _draw(
         order = np.argsort(x)
         x, y = x[order], np.asarray(here[panel.variable].values, float)[order]
         units = units or units_of(dataset, panel.variable, channel)
-        x_units = x_units or units_of(dataset, panel.along, channel)
+        # Coordinates without units (levels, probabilities) are not in the channel's.
+        if panel.along in dataset.data_vars or dataset[panel.along].attrs.get("units"):
+            x_units = x_units or units_of(dataset, panel.along, channel)
         style = styles.get(name, TRUTH_STYLE)
         marker = style.marker if len(x) <= 40 else ""
         axes.plot(x, y, marker=marker, ms=4, **style.line())

@@ -6,10 +6,8 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -30,13 +28,13 @@ from phire.evaluation.figures.style import (
     TRUTH,
     Style,
     candidate_styles,
-    labelled,
     legend_below,
     panel_grid,
     pretty_units,
     readable,
     styled,
 )
+from phire.evaluation.figures.time_axes import broken_at_gaps, label_time, time_axis
 from phire.evaluation.member_ranges import HIGH, LOW, member_ends
 from phire.evaluation.running_mean import smoothed, smoothing_window
 
@@ -95,7 +93,7 @@ def score_figure(
         if i + columns < len(variables):
             axes.tick_params(labelbottom=False)
         else:
-            _label_time(axes, time_label)
+            label_time(axes, time_label)
     thin = Line2D([], [], color="#888888", linewidth=0.7, label="each field (thick: running mean)")
     legend_below(figure, list(datasets), styles, extra=[thin] if raw else [])
     return figure
@@ -114,18 +112,20 @@ def _draw_series(
     values = series.values.astype(float)
     raw = len(values) > 4
     if raw:
-        axes.plot(times, values, color=style.colour, linewidth=0.7, alpha=0.4)
+        line = {"color": style.colour, "linewidth": 0.7, "alpha": 0.4}
+        axes.plot(*broken_at_gaps(times, values), **line)
         if variable + SMOOTHED in dataset:
             smooth = _series(dataset[variable + SMOOTHED], channel).values
         else:
             smooth = smoothed(values, smoothing_window(len(values)))
-        axes.plot(times, smooth, **style.line())
+        axes.plot(*broken_at_gaps(times, smooth), **style.line())
     else:
         axes.plot(times, values, marker=style.marker, **style.line())
     for ends in ((variable + LOW, variable + HIGH), member_ends(variable)):
         if all(end in dataset for end in ends):
             edges = [_series(dataset[end], channel).values for end in ends]
-            axes.fill_between(times, *edges, color=style.colour, alpha=OPACITY, linewidth=0)
+            band = broken_at_gaps(times, *edges)
+            axes.fill_between(*band, color=style.colour, alpha=OPACITY, linewidth=0)
             break
     return raw, label
 
@@ -137,15 +137,6 @@ def _label_panel(axes: Axes, variable: str, units: str) -> None:
     axes.set_ylabel(pretty_units(units))
     if known.better == "zero":
         axes.axhline(0, color="#777777", linewidth=0.8, zorder=1)
-
-
-def _label_time(axes: Axes, label: str) -> None:
-    """Labels the time axis; short dates where the label is empty."""
-    axes.set_xlabel(label)
-    if label == "":
-        locator = AutoDateLocator(minticks=3, maxticks=6)
-        axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
 
 
 def series_of(datasets: Mapping[str, xr.Dataset], channel: str | None) -> list[str]:
@@ -165,24 +156,6 @@ def series_of(datasets: Mapping[str, xr.Dataset], channel: str | None) -> list[s
             ):
                 found[str(name)] = None
     return list(found)
-
-
-def time_axis(time: xr.DataArray) -> tuple[np.ndarray, str]:
-    """Values to draw a time coordinate at, and a label; the label is empty for calendar dates.
-
-    Dates of calendars that no clock follows (360 days) are drawn as days since the first.
-    """
-    values = time.values
-    if np.issubdtype(values.dtype, np.datetime64):
-        return values, ""
-    if values.dtype == object and len(values) and hasattr(values[0], "calendar"):
-        first = values[0]
-        try:
-            return np.array([pd.Timestamp(value.isoformat()) for value in values], "M8[ns]"), ""
-        except ValueError:
-            days = np.array([(value - first).total_seconds() / 86400 for value in values])
-            return days, f"Days since {first.isoformat()[:10]} ({first.calendar})"
-    return np.asarray(values, float), labelled("Time step", time.attrs.get("units", ""))
 
 
 def _series(array: xr.DataArray, channel: str | None) -> xr.DataArray:

@@ -11,10 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from phire.errors import InputError
-from phire.evaluation.figures.member_bands import OPACITY, draw_member_band
+from phire.evaluation.figures.member_bands import OPACITY, member_edges
 from phire.evaluation.figures.plan import Plan, figure_name
 from phire.evaluation.figures.reading import Datasets, opened, units_of
-from phire.evaluation.figures.scores import time_axis
 from phire.evaluation.figures.style import (
     TRUTH,
     TRUTH_STYLE,
@@ -25,6 +24,7 @@ from phire.evaluation.figures.style import (
     new_figure,
     styled,
 )
+from phire.evaluation.figures.time_axes import broken_at_gaps, time_axis
 from phire.fields.time import MONTHS, SEASONS
 
 
@@ -72,14 +72,14 @@ def site_figure(
         times, label = time_axis(here["time"])
         values = here["site_value"].values
         theirs = truth.reindex(time=here["time"]).values
-        above.plot(times, values, **styles[name].line())
+        edges = member_edges(here, "site_value", lambda array: array)
         for axes, reference in ((above, 0), (below, theirs)):
-            draw_member_band(
-                axes, times, here, "site_value", styles[name], select=lambda array: array,
-                change=functools.partial(np.add, -reference),
-            )  # fmt: skip
-        if name != TRUTH:
-            below.plot(times, values - theirs, **styles[name].line())
+            if edges is not None:
+                band = broken_at_gaps(times, *(edge - reference for edge in edges))
+                axes.fill_between(*band, color=styles[name].colour, alpha=OPACITY, linewidth=0)
+            if axes is above or name != TRUTH:
+                line = broken_at_gaps(times, values - reference)
+                axes.plot(*line, **styles[name].line())
     below.axhline(0, color="black", linewidth=0.8)
     above.set_ylabel(labelled("Value", units))
     below.set_ylabel(labelled("Error", units))
