@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import xarray as xr
 from scipy import stats
 
 from evaluation.made_fields import random_fields, setting_of, take
+from phire.evaluation import evaluate
 from phire.evaluation.catalogue import statistics
-from phire.evaluation.dl4ds_scores import gaussian_similarity
+from phire.evaluation.similarity import GAUSSIAN, structural_similarity
 from phire.fields.grid import Grid
+from phire.fields.source import ArraySource
 
 GRID = Grid.gaussian(24)
 TRUTH = 280 + 9 * random_fields(GRID, 3, 1, seed=1).astype("f4")
@@ -73,4 +76,21 @@ def test_missing_kelvins_are_zeros_and_enlarge_the_range():
 
 def test_the_similarity_of_a_field_with_itself_is_one():
     field = TRUTH[0, ..., 0].astype(float)
-    np.testing.assert_allclose(gaussian_similarity(field, field, [1.0, 30.0]), 1)
+    found, _ = structural_similarity(field, field, np.array([1.0, 30.0]), window=GAUSSIAN)
+    assert found.shape == (2, 14, 38)
+    np.testing.assert_allclose(found, 1)
+
+
+def test_maps_are_those_of_each_point_in_time_and_are_drawn(tmp_path):
+    sources = [ArraySource(f, channels=["t"], units=["K"], grid=GRID) for f in (TRUTH, CANDIDATE)]
+    evaluate(sources[0], {"a": sources[1]}, tmp_path, metrics=["dl4ds"])
+    with xr.open_dataset(tmp_path / "a" / "dl4ds.nc") as result:
+        result = result.isel(channel=0).load()
+    truth, candidate = (f[..., 0].astype(float) for f in (TRUTH, CANDIDATE))
+    rmse = np.sqrt(((candidate - truth) ** 2).mean(0))
+    np.testing.assert_allclose(result["dl4ds_rmse_map"], rmse, rtol=1e-5)
+    pearson = stats.pearsonr(truth, candidate, axis=0)[0]
+    np.testing.assert_allclose(result["dl4ds_pearson_map"], pearson, atol=1e-5)
+    drawn = {path.stem for path in (tmp_path / "figures").glob("*.png")}
+    maps = {"rmse-map", "pearson-map", "normalised-rmse", "normalised-bias"}
+    assert drawn >= {f"map-dl4ds-{name}-t" for name in maps} | {"dl4ds-violins-t"}

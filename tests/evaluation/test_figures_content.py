@@ -22,7 +22,6 @@ from phire.evaluation.figures.images import (
 from phire.evaluation.figures.maps import map_figure
 from phire.evaluation.figures.panels import coarse_input, panel_figure
 from phire.evaluation.figures.scores import score_figure, smoothed
-from phire.evaluation.figures.time_axes import time_axis
 from phire.evaluation.figures.semivariogram import direction_figure, semivariogram_figure
 from phire.evaluation.figures.spectra import coherence_figure, spectrum_figure, zonal_figure
 from phire.evaluation.figures.style import (
@@ -33,6 +32,7 @@ from phire.evaluation.figures.style import (
     number_text,
     pretty_units,
 )
+from phire.evaluation.figures.time_axes import time_axis
 from phire.fields.units import power
 
 

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import xarray as xr
-from scipy import interpolate, ndimage, stats
+from scipy import interpolate, stats
 
 from phire.evaluation.accumulator import Batch, Setting, State, Statistic
 from phire.evaluation.definitions import CHANNEL, HIGHER, LOWER, ZERO, Definition
 from phire.evaluation.nan_statistics import mean_of_present
 from phire.evaluation.registry import statistic
-from phire.evaluation.similarity import K1, K2
+from phire.evaluation.similarity import GAUSSIAN, structural_similarity
 from phire.evaluation.spectral_scores import divided
 
-SIGMA, WINDOW = 1.5, 11
 """Standard deviation and side of the Gaussian window, in points."""
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from phire.evaluation.figures.plan import Plan
+    from phire.evaluation.figures.reading import ResultsFolder
 
 OCTAVES = 3
 """SSIM is taken at ranges up to 2³ of the truth's, two an octave, and interpolated between them."""
@@ -38,12 +47,24 @@ VARIABLES = (
                "of the points of a field, which weigh alike", "1", HIGHER, SOURCE),
     Definition("dl4ds_spearman", "Spearman correlation as of DL4DS",
                "of the ranks of the points of a field", "1", HIGHER, SOURCE),
+    Definition("dl4ds_rmse_map", "RMSE as of DL4DS", "√⟨(x − y)²⟩ over time at each point", CHANNEL,
+               LOWER, SOURCE),
+    Definition("dl4ds_pearson_map", "Pearson correlation as of DL4DS",
+               "of x and y over time at each point", "1", HIGHER, SOURCE),
     Definition("dl4ds_normalised_rmse", "Normalised RMSE as of DL4DS",
                "100 √⟨(x − y)²⟩ / ⟨y⟩ over time at each point", "%", LOWER, SOURCE),
     Definition("dl4ds_normalised_bias", "Normalised mean bias as of DL4DS",
                "100 ⟨x − y⟩ / ⟨y⟩ over time at each point", "%", ZERO, SOURCE),
 )  # fmt: skip
 """Variables of the result that people look at."""
+
+MAPS = {
+    "dl4ds_rmse_map": "Where each candidate errs most; missing values are 0 in both.",
+    "dl4ds_normalised_rmse": "The same in percent of the truth's mean.",
+    "dl4ds_normalised_bias": "Mean error in percent of the truth's mean.",
+    "dl4ds_pearson_map": "Correlation in time with the truth at each place.",
+}
+"""Variables that are maps, and captions of their figures."""
 
 NAMES = ("dl4ds_mae", "dl4ds_rmse", "dl4ds_pearson", "dl4ds_spearman", "dl4ds_psnr", "dl4ds_ssim")
 
@@ -71,8 +92,8 @@ class DL4DSScores(Statistic):
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
         """Windows must fit."""
-        if min(setting.domain.shape) < WINDOW:
-            return f"SSIM's windows are of {WINDOW} × {WINDOW} points"
+        if min(setting.domain.shape) < GAUSSIAN.size:
+            return f"SSIM's windows are of {GAUSSIAN.size} × {GAUSSIAN.size} points"
         return None
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
@@ -89,20 +110,27 @@ class DL4DSScores(Statistic):
         for i, c in np.ndindex(*values.shape[:2]):
             x, y = own[i, c].ravel(), theirs[i, c].ravel()
             correlations[i, c] = _correlation(x, y), _correlation(*map(stats.rankdata, (x, y)))
-            similarity[i, c] = gaussian_similarity(
-                theirs[i, c], own[i, c], multiples * self.setting.facts.range[c]
-            )
+            ranges = multiples * self.setting.facts.range[c]
+            found, _ = structural_similarity(theirs[i, c], own[i, c], ranges, window=GAUSSIAN)
+            similarity[i, c] = found.mean((-2, -1))
         return {
             "times": truth.times,
             "values": np.concatenate([values, correlations], -1),
             "ssim": similarity,
             "minimum": np.minimum(*(p.min((0, 2, 3)) for p in pair)),
             "maximum": np.maximum(*(p.max((0, 2, 3)) for p in pair)),
-            "square_map": (error**2).sum(0),
-            "error_map": error.sum(0),
-            "truth_map": theirs.sum(0),
+            **self._maps(theirs, own),
             "count": np.asarray(float(len(truth))),
         }
+
+    def _maps(self, theirs: np.ndarray, own: np.ndarray) -> State:
+        """Sums over time (C, h, w) of error and truth, and of products of departures."""
+        error = own - theirs
+        # About the truth's mean: correlations lose nothing by values far from 0.
+        x, y = (values - self.setting.facts.mean[:, None, None] for values in (own, theirs))
+        products = {"own_square": x * x, "truth_square": y * y, "product": x * y}
+        sums = {"square": error**2, "error": error, "truth": theirs, "departure": y, **products}
+        return {f"{name}_map": values.sum(0) for name, values in sums.items()}
 
     def result(self, state: State) -> xr.Dataset:
         """Scores over (channel, time) with mean and standard deviation, and maps."""
@@ -122,6 +150,10 @@ class DL4DSScores(Statistic):
             dataset[name] = (("channel", "time"), score.T, units)
             dataset[f"{name}_mean"] = ("channel", mean_of_present(score, 0), units)
             dataset[f"{name}_std"] = ("channel", score.std(0), units)
+        rmse = np.sqrt(state["square_map"] / state["count"]).astype(np.float32)
+        dataset["dl4ds_rmse_map"] = (("channel", *plane), rmse, self.units())
+        pearson = self._pearson_map(state).astype(np.float32)
+        dataset["dl4ds_pearson_map"] = (("channel", *plane), pearson, {"units": "1"})
         mean = state["truth_map"] / state["count"]
         for name, values in (
             ("dl4ds_normalised_rmse", np.sqrt(state["square_map"] / state["count"])),
@@ -130,6 +162,38 @@ class DL4DSScores(Statistic):
             percent = (100 * divided(values, mean)).astype(np.float32)
             dataset[name] = (("channel", *plane), percent, {"units": "%"})
         return dataset
+
+    def _pearson_map(self, state: State) -> np.ndarray:
+        """(C, h, w) correlations in time; NaN where one of both is constant."""
+        count, y = state["count"], state["departure_map"] / state["count"]
+        x = y + state["error_map"] / count
+        covariance = state["product_map"] / count - x * y
+        variances = [state[f"{name}_square_map"] / count for name in ("own", "truth")]
+        scatter = [np.maximum(v - m * m, 0) for v, m in zip(variances, (x, y))]
+        # Differences of sums leave round-off where a field is constant in time.
+        varies = np.minimum(*scatter) > 1e-12 * np.maximum(*variances)
+        return np.where(varies, divided(covariance, np.sqrt(scatter[0] * scatter[1])), np.nan)
+
+    @classmethod
+    def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
+        """Yields scores over time, their distributions over the fields, and maps."""
+        from phire.evaluation.figures.plan import plans_by_channel
+        from phire.evaluation.figures.violins import violin_figure
+
+        yield from super().figures(folder)
+        yield from plans_by_channel(
+            folder, cls.name, functools.partial(violin_figure, variables=NAMES), group="scores",
+            name="dl4ds-violins", variable=NAMES[0], title="Scores of {channel} as of DL4DS",
+            caption="How the scores of the fields are distributed: width is frequency, the line "
+            "the median. The arrow at each panel says which direction is better.",
+        )  # fmt: skip
+        for variable, caption in MAPS.items():
+            known = next(item for item in VARIABLES if item.name == variable)
+            yield from plans_by_channel(
+                folder, cls.name, functools.partial(_map, variable), group="maps",
+                name=f"map-{variable}", variable=variable, titled=True, caption=caption,
+                title=known.title + ": {channel}, over time",
+            )  # fmt: skip
 
     def _log_ranges(self) -> np.ndarray:
         """Dual logarithms of the ranges at which SSIM is taken, over the truth's range.
@@ -155,44 +219,15 @@ class DL4DSScores(Statistic):
         return values
 
 
-def gaussian_similarity(truth: np.ndarray, candidate: np.ndarray, ranges: np.ndarray) -> np.ndarray:
-    """Returns the mean structural similarity of two fields for several dynamic ranges.
-
-    SSIM = (2 μₓμ_y + c₁)(2 σₓ_y + c₂) / ((μₓ² + μ_y² + c₁)(σₓ² + σ_y² + c₂)) with moments weighted
-    by a Gaussian of σ = 1.5 over the 11 × 11 points around each, within the field; as
-    tf.image.ssim and, by ``gaussian_weights``, scikit-image have it (Wang et al. 2004,
-    doi:10.1109/TIP.2003.819861).
-
-    Args:
-        truth, candidate: (H, W), no value missing.
-        ranges: (k,) dynamic ranges R; c₁ = (0.01 R)², c₂ = (0.03 R)².
-
-    Returns:
-        (k,) means over the (H − 10, W − 10) points whose windows lie within the field.
-    """
-    pad = WINDOW // 2
-    inner = (slice(pad, -pad),) * 2
-
-    def local(field: np.ndarray) -> np.ndarray:
-        return ndimage.gaussian_filter(field, SIGMA, radius=pad)[inner]
-
-    # Second moments about a common value: exact, and without loss by a large mean.
-    centre = truth.mean()
-    x, y = candidate - centre, truth - centre
-    mean_x, mean_y = local(x), local(y)
-    covariance = local(x * y) - mean_x * mean_y
-    variances = local(x * x) - mean_x**2 + local(y * y) - mean_y**2
-    mean_x, mean_y = mean_x + centre, mean_y + centre
-    found = []
-    for span in np.asarray(ranges, float):
-        c1, c2 = (K1 * span) ** 2, (K2 * span) ** 2
-        upper = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
-        lower = (mean_x**2 + mean_y**2 + c1) * (variances + c2)
-        found.append(divided(upper, lower).mean())
-    return np.array(found)
-
-
 def _correlation(x: np.ndarray, y: np.ndarray) -> float:
     x, y = x - x.mean(), y - y.mean()
     scatter = np.sqrt(np.dot(x, x) * np.dot(y, y))
     return float(np.dot(x, y) / scatter) if scatter > 0 else np.nan
+
+
+def _map(variable: str, data: Mapping[str, xr.Dataset], **options: Any) -> Figure:
+    """Draws a map; those have no styles of candidates."""
+    from phire.evaluation.figures.maps import map_figure
+
+    options.pop("styles")
+    return map_figure(data, variable=variable, **options)

@@ -11,7 +11,7 @@ from phire.evaluation.accumulator import Batch, Setting, State, Statistic
 from phire.evaluation.definitions import CHANNEL, HIGHER, LOWER, SQUARED, ZERO, Definition
 from phire.evaluation.registry import statistic
 from phire.evaluation.running_mean import smoothed, smoothing_window
-from phire.evaluation.similarity import WINDOW, structural_similarity
+from phire.evaluation.similarity import UNIFORM, structural_similarity
 
 NAMES = (
     "rmse",
@@ -104,9 +104,11 @@ class Scores(Statistic):
     @classmethod
     def omission(cls, setting: Setting) -> str | None:
         """Structural similarity needs room for a window."""
-        if min(setting.domain.shape) >= WINDOW:
+        if min(setting.domain.shape) >= UNIFORM.size:
             return None
-        return f"no structural similarity, whose windows are of {WINDOW} × {WINDOW} points"
+        return (
+            f"no structural similarity, whose windows are of {UNIFORM.size} × {UNIFORM.size} points"
+        )
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
         """Means of the error and of products, per time and channel."""
@@ -208,9 +210,9 @@ class Scores(Statistic):
         domain = self.domain
         grid = domain.window_grid
         values = np.full(truth.planes.shape[:2], np.nan)
-        if min(domain.shape) < WINDOW:
+        if min(domain.shape) < UNIFORM.size:
             return values
-        pad = WINDOW // 2
+        pad = UNIFORM.reach
         inner = domain.weights[pad:-pad]
         if inner.shape[1] > 1 and not grid.wraps:
             inner = inner[:, pad:-pad]

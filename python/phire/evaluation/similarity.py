@@ -1,92 +1,139 @@
-"""Structural similarity of fields."""
+"""Structural similarity of fields, in uniform or Gaussian windows."""
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
+from scipy import ndimage
 
 from phire.evaluation.domain import BAND_POINTS
 
-WINDOW = 7
-"""Points along a side of the window in which fields are compared."""
-
 K1, K2 = 0.01, 0.03
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """Window in which the moments of two fields are compared.
+
+    Attributes:
+        size: Points along a side, odd.
+        sigma: Standard deviation of Gaussian weights, in points; None weighs all points alike.
+    """
+
+    size: int
+    sigma: float | None = None
+
+    @property
+    def reach(self) -> int:
+        """Points on either side of the middle."""
+        return self.size // 2
+
+    @property
+    def sample_factor(self) -> float:
+        """Factor that makes covariances those of a sample; 1 for Gaussian weights."""
+        return self.size**2 / (self.size**2 - 1) if self.sigma is None else 1.0
+
+    def mean(self, field: np.ndarray) -> np.ndarray:
+        """Returns the means (h − size + 1, w − size + 1) of the windows within a field (h, w)."""
+        if self.sigma is None:
+            sums = _run_sum(_run_sum(field, self.size).T, self.size).T
+            return sums * field.dtype.type(1 / self.size**2)
+        inner = slice(self.reach, -self.reach)
+        return ndimage.gaussian_filter(field, self.sigma, radius=self.reach)[inner, inner]
+
+
+UNIFORM = Window(7)
+"""As scikit-image has it by default."""
+
+GAUSSIAN = Window(11, 1.5)
+"""As Wang et al. (2004) and tf.image.ssim have it."""
 
 
 def structural_similarity(
     truth: np.ndarray,
     candidate: np.ndarray,
-    data_range: float,
+    data_range: float | np.ndarray,
     *,
+    window: Window = UNIFORM,
     wraps: bool = False,
     mask: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Structural similarity around each point (Wang et al. 2004, doi:10.1109/TIP.2003.819861).
+    """Computes the structural similarity around each point.
 
-    SSIM = (2 μx μy + c₁)(2 σxy + c₂) / ((μx² + μy² + c₁)(σx² + σy² + c₂)) in uniform windows of
-    7 × 7 points with sample covariances, c₁ = (0.01 R)², c₂ = (0.03 R)², as scikit-image has it.
+    SSIM = (2 μx μy + c₁)(2 σxy + c₂) / ((μx² + μy² + c₁)(σx² + σy² + c₂)), c₁ = (0.01 R)² and
+    c₂ = (0.03 R)², with the moments of a window around the point (Wang et al. 2004,
+    doi:10.1109/TIP.2003.819861).
 
     Args:
-        truth: (H, W).
-        candidate: (H, W).
-        data_range: R; of the truth alone, so that a candidate cannot change it.
-        wraps: Whether the last column's neighbour is the first.
-        mask: (H, W) True where both fields have values; everywhere if None.
+        truth, candidate: (h, w), in whose precision moments are taken.
+        data_range: R; or several (k,), for which the moments are taken once.
+        window: Its size and weights.
+        wraps: The last column's neighbour is the first.
+        mask: (h, w) True where both fields have values; everywhere if None.
 
     Returns:
-        The similarity (H−6, W or W−6) of the windows that lie within the fields, and where these
-        hold no missing value (None: everywhere).
+        The similarity (..., h − size + 1, w − size + 1 or w) of the windows that lie within the
+        fields, and where these hold no missing value (None: everywhere).
     """
-    pad = WINDOW // 2
+    reach, ranges = window.reach, np.asarray(data_range, np.float64)
     if mask is not None:
         truth, candidate = np.where(mask, truth, 0), np.where(mask, candidate, 0)
     if wraps:
-        sides = ((0, 0), (pad, pad))
+        sides = ((0, 0), (reach, reach))
         truth, candidate = (np.pad(field, sides, mode="wrap") for field in (truth, candidate))
         mask = None if mask is None else np.pad(mask, sides, mode="wrap")
     # Of fields about zero, as parts of the range, single precision is enough for the products.
-    unit = data_range if data_range > 0 else 1.0
+    greatest = float(ranges.max())
+    unit = greatest if greatest > 0 else 1.0
+    kind = np.result_type(truth, candidate, np.float32)
     mean = truth.mean(dtype=np.float64)
-    height, width = truth.shape[0] - 2 * pad, truth.shape[1] - 2 * pad
-    similarity = np.empty((height, width), np.float32)
+    height, width = (size - 2 * reach for size in truth.shape)
+    similarity = np.empty((*ranges.shape, height, width), kind)
     step = max(1, BAND_POINTS // truth.shape[1])
     for top in range(0, height, step):
-        rows = slice(top, min(top + step, height) + 2 * pad)
+        rows = slice(top, min(top + step, height) + 2 * reach)
         x, y = (
-            np.multiply(np.subtract(field[rows], mean, dtype=np.float64), 1 / unit)
+            np.multiply(np.subtract(field[rows], mean, dtype=np.float64), 1 / unit).astype(kind)
             for field in (truth, candidate)
         )
-        similarity[top : top + step] = _similarity(
-            x.astype(np.float32), y.astype(np.float32), np.float32(mean / unit), data_range / unit
-        )
+        moments = _moments(x, y, kind.type(mean / unit), window)
+        for place in np.ndindex(ranges.shape):
+            part = (*place, slice(top, top + step))
+            similarity[part] = _similarity(moments, ranges[place] / unit)
     if mask is None:
         return similarity, None
-    full = _window_mean(mask.astype(np.float32)) > 1 - 0.5 / WINDOW**2
+    present = Window(window.size).mean(mask.astype(np.float32))
+    full = present > 1 - 0.5 / window.size**2
     return similarity, full
 
 
-def _similarity(x: np.ndarray, y: np.ndarray, shift: np.float32, data_range: float) -> np.ndarray:
-    """The similarity of the windows within two fields from which ``shift`` was taken."""
-    mean_x, mean_y, xx, yy, xy = (_window_mean(f) for f in (x, y, x * x, y * y, x * y))
-    sample = np.float32(WINDOW**2 / (WINDOW**2 - 1))
-    c1, c2 = np.float32((K1 * data_range) ** 2), np.float32((K2 * data_range) ** 2)
+def _moments(
+    x: np.ndarray, y: np.ndarray, shift: np.floating, window: Window
+) -> tuple[np.ndarray, ...]:
+    """Means, covariance and sum of the variances in the windows of fields less ``shift``."""
+    mean_x, mean_y, xx, yy, xy = (window.mean(f) for f in (x, y, x * x, y * y, x * y))
+    sample = x.dtype.type(window.sample_factor)
     covariance = sample * (xy - mean_x * mean_y)
     variances = sample * (xx - mean_x * mean_x + yy - mean_y * mean_y)
     mean_x += shift
     mean_y += shift
+    return mean_x, mean_y, covariance, variances
+
+
+def _similarity(moments: tuple[np.ndarray, ...], data_range: float) -> np.ndarray:
+    """The similarity of windows with these moments."""
+    mean_x, mean_y, covariance, variances = moments
+    c1, c2 = (mean_x.dtype.type((k * data_range) ** 2) for k in (K1, K2))
     upper = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
     lower = (mean_x * mean_x + mean_y * mean_y + c1) * (variances + c2)
     return np.divide(upper, lower, out=np.ones_like(upper), where=lower > 0)
 
 
-def _window_mean(field: np.ndarray) -> np.ndarray:
-    """Means of the windows that lie within a field."""
-    return _run_sum(_run_sum(field).T).T * field.dtype.type(1 / WINDOW**2)
-
-
-def _run_sum(field: np.ndarray) -> np.ndarray:
-    """Sums of :data:`WINDOW` neighbours along the first axis."""
-    count = len(field) - WINDOW + 1
+def _run_sum(field: np.ndarray, size: int) -> np.ndarray:
+    """Sums of ``size`` neighbours along the first axis."""
+    count = len(field) - size + 1
     total = field[:count] + field[1 : count + 1]
-    for shift in range(2, WINDOW):
+    for shift in range(2, size):
         total += field[shift : shift + count]
     return total

@@ -199,7 +199,9 @@ def time_series_plans(folder: ResultsFolder, metric: str, title: str) -> Iterato
         "spectra. Shaded: the scores of an ensemble's members; its line is the score of their mean."
     )
     for region in folder.regions_of(metric):
-        data = with_member_ranges(folder.metric(metric, region), folder.metric("members", region))
+        data = folder.metric(metric, region)
+        for members in ("members", "learned_ensemble"):
+            data = with_member_ranges(data, folder.metric(members, region))
         for channel in [*values_of(data, "channel"), None]:
             if not series_of(data, channel):
                 continue
