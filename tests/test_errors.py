@@ -2,6 +2,7 @@
 
 import pytest
 
+from phire import progress
 from phire.errors import InputError, naming_arguments, naming_options
 
 
@@ -11,6 +12,7 @@ from phire.errors import InputError, naming_arguments, naming_options
         ("pass --any-spacing, or leave --tile out", "pass any_spacing, or leave tile out"),
         ("`phire predict --coarsen` makes them", "`phire predict --coarsen` makes them"),
         ("a-b -- c", "a-b -- c"),
+        ("run/a--b does not exist", "run/a--b does not exist"),
     ],
 )
 def test_options_become_arguments(message, said):
@@ -30,3 +32,10 @@ def test_a_command_keeps_its_options():
             raise InputError("pass --any-spacing")
     with pytest.raises(InputError, match="pass any_spacing"), naming_arguments():
         raise InputError("pass --any-spacing")
+
+
+def test_lines_for_the_user_name_arguments_too(capsys):
+    progress.say("pass --any-spacing")
+    with naming_options():
+        progress.say("pass --any-spacing")
+    assert capsys.readouterr().err == "pass any_spacing\npass --any-spacing\n"

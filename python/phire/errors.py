@@ -7,7 +7,7 @@ import contextvars
 import re
 from collections.abc import Iterator
 
-_OPTION = re.compile(r"--([a-z][a-z-]*)")
+_OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]*)")
 _COMMAND_LINE = re.compile(r"(`[^`]*`)")
 _in_command = contextvars.ContextVar("_in_command", default=False)
 
@@ -29,21 +29,31 @@ class WorkError(RuntimeError):
 
 @contextlib.contextmanager
 def naming_arguments() -> Iterator[None]:
-    """Rewrites the messages of mistakes within the block: arguments of Python, not options.
+    """Rewrites the message of an :class:`InputError` within the block by :func:`in_callers_words`.
 
-    ``--any-spacing`` becomes ``any_spacing``; command lines between backticks stay. Within
-    :func:`naming_options` it changes nothing.
+    Decorates public functions, so that their callers read of arguments, and console commands of
+    options.
     """
     try:
         yield
     except InputError as error:
         if _in_command.get():
             raise
-        pieces = _COMMAND_LINE.split(str(error))
-        pieces[::2] = [
-            _OPTION.sub(lambda match: match[1].replace("-", "_"), piece) for piece in pieces[::2]
-        ]
-        raise InputError("".join(pieces)) from error
+        raise InputError(in_callers_words(str(error))) from error
+
+
+def in_callers_words(message: str) -> str:
+    """Returns a message that names arguments of Python for ``--options`` outside of a command.
+
+    ``--any-spacing`` becomes ``any_spacing``; command lines between backticks stay.
+    """
+    if _in_command.get():
+        return message
+    pieces = _COMMAND_LINE.split(message)
+    pieces[::2] = [
+        _OPTION.sub(lambda match: match[1].replace("-", "_"), piece) for piece in pieces[::2]
+    ]
+    return "".join(pieces)
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from rich.progress import (
 )
 
 from phire import interruption
+from phire.errors import in_callers_words
 
 Item = TypeVar("Item")
 
@@ -63,7 +64,11 @@ def say_once(message: str) -> None:
 
 
 def say(message: str) -> None:
-    """Prints a line for the user, unless the command was told to be quiet."""
+    """Prints a line for the user, unless the command was told to be quiet.
+
+    Options that it names are printed by :func:`phire.errors.in_callers_words`.
+    """
+    message = in_callers_words(message)
     lines = _collected.get()
     if lines is not None:
         lines.append(message)

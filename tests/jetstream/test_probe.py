@@ -292,5 +292,19 @@ def test_noise_of_single_fields_is_filtered_out_of_the_predictors(metric, tmp_pa
     assert found["low-pass"] > found["instantaneous"] + 0.05
 
 
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ({"held_out": 1.5}, r"^held_out 1.5: name a share"),
+        ({"predictors": "raw"}, "^predictors raw: choose one of low-pass"),
+        ({"sectors": 0}, "^sectors 0: name at least one"),
+    ],
+)
+def test_options_of_the_probe_are_refused_by_their_names(tmp_path, option, said):
+    with pytest.raises(InputError, match=said):
+        probe_jet(tmp_path / "metric", tmp_path / "u.h5", tmp_path / "probe.nc", **option)
+    assert not (tmp_path / "probe.nc").exists()
+
+
 def _days(result):
     return (result.time - np.datetime64("1970-01-01")) / np.timedelta64(1, "D")

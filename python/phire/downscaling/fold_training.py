@@ -8,10 +8,11 @@ from typing import Any
 
 from phire.downscaling.generator_training import train_generator
 from phire.downscaling.residual_base import FOLDS
-from phire.errors import InputError
+from phire.errors import InputError, naming_arguments
 from phire.training import Run
 
 
+@naming_arguments()
 def train_with_folds(
     records: str | os.PathLike, out: str | os.PathLike, *, folds: int = 0, **options: Any
 ) -> Run:

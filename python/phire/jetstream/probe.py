@@ -20,7 +20,7 @@ import xarray as xr
 from sklearn.decomposition import PCA
 
 from phire import files, progress
-from phire.errors import InputError
+from phire.errors import InputError, naming_arguments
 from phire.evaluation.pairing import north_up
 from phire.fields.grid import Grid
 from phire.fields.result_files import already_made, read_result, write_result
@@ -84,6 +84,7 @@ def row_means(
     return np.stack(means)
 
 
+@naming_arguments()
 def probe_jet(
     metric: str | os.PathLike,
     source: str | os.PathLike,
@@ -164,12 +165,7 @@ def probe_jet(
         _check_times(opened, source)
         cut = cut_sectors(opened.grid, sector, sectors)
         windows = {"cutoff_days": cutoff_days, "window_days": window_days}
-        index = np.stack(
-            [
-                jet_latitude(one, opened.grid.latitudes, opened.time.step, band=band, **windows)
-                for one in sector_winds(opened, cut, wind=wind)
-            ]
-        )
+        index = _jet_latitudes(opened, cut, wind, band, windows)
         samples = _samples(opened.time, index, every_hours, held_out, predictors, windows)
         representations = _representations(
             loaded, opened, places, samples, layer or loaded.layer, cut, band, components, seed
@@ -186,6 +182,19 @@ def probe_jet(
     result = _with_index(result, samples, training).assign_coords(time=time)
     write_result(result, output, options)
     return result
+
+
+def _jet_latitudes(
+    source: Any, sectors: Sequence[tuple[float, float] | None], wind: str | None,
+    band: tuple[float, float], windows: Mapping[str, float],
+) -> np.ndarray:  # fmt: skip
+    """Computes the jet-latitude index of each sector at all times: (sectors, times) in degrees."""
+    return np.stack(
+        [
+            jet_latitude(one, source.grid.latitudes, source.time.step, band=band, **windows)
+            for one in sector_winds(source, sectors, wind=wind)
+        ]
+    )
 
 
 def _check_times(fields: Any, path: str | os.PathLike) -> None:

@@ -13,7 +13,7 @@ import xarray as xr
 from scipy.special import softmax
 
 from phire import files, progress
-from phire.errors import InputError
+from phire.errors import InputError, naming_arguments
 from phire.evaluation.pairing import north_up
 from phire.fields.grid import Grid
 from phire.fields.normalization import Normalization
@@ -74,6 +74,7 @@ def groups_of(time: Any) -> dict[str, np.ndarray]:
     return {name: mask for name, mask in groups.items() if mask.any()}
 
 
+@naming_arguments()
 def certainty_maps(
     run: str | os.PathLike,
     source: str | os.PathLike,

@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from phire import files
-from phire.errors import InputError
+from phire.errors import InputError, naming_arguments
 
 
 def mean_lag_error(confusion: np.ndarray) -> float:
@@ -49,6 +49,7 @@ def comparison_row(result: xr.Dataset) -> dict[str, float]:
     return row
 
 
+@naming_arguments()
 def compare_runs(
     runs: Sequence[str | os.PathLike] | Mapping[str, str | os.PathLike],
     output: str | os.PathLike | None = None,

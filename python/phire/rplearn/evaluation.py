@@ -13,7 +13,7 @@ import pandas as pd
 import xarray as xr
 
 from phire import files, progress
-from phire.errors import InputError
+from phire.errors import InputError, naming_arguments
 from phire.fields.normalization import Normalization
 from phire.fields.result_files import already_made, read_result, write_result
 from phire.rplearn.calibration import lag_scores
@@ -151,6 +151,7 @@ def evaluate_network(network: Any, pairs: Pairs, pixels: xr.Dataset) -> xr.Datas
     return result
 
 
+@naming_arguments()
 def evaluate_representation(
     run: str | os.PathLike,
     *,
@@ -195,47 +196,37 @@ def evaluate_representation(
         InputError: No run, records of other channels, units, step or fewer lags; an epoch or a
             layer that is not there; an output that something else made.
     """
-    from phire.records import open_records
     from phire.rplearn.pair_model import encoder_of, stages
     from phire.rplearn.trained_representation import Representation
 
-    run, records = Path(run), Path(records)
+    run = Path(run)
     trained = Representation(run)
-    held = open_records(records)
-    check_pairs(held.manifest.schema, trained, records)
+    pairs, options = _open_pairs(records, trained, batch_size, batches)
     epochs = trained.epochs if str(epoch) == "best" else [trained.chosen_epoch(epoch)]
     if not epochs:
         raise InputError(f"{run} has no finished epoch yet: train it first.")
     layers = stages(encoder_of(trained.network(epochs[0])))
     if layer not in layers:
         raise InputError(f"--layer {layer}: the encoder has the layers {', '.join(layers)}.")
-    how = {"batch_size": batch_size, "batches": batches}
-    options = _options_of_pairs(records, how)
-    tested = test_options = None
+    made_by = {"run": str(run.resolve()), "epoch": str(epoch), "layer": layer, **options}
     if test is not None:
-        tested = open_records(test)
-        check_pairs(tested.manifest.schema, trained, Path(test))
-        test_options = _options_of_pairs(Path(test), how)
+        test_pairs, test_options = _open_pairs(test, trained, batch_size, batches)
         if test_options == options:
             raise InputError(f"--test {test} are the records that the epoch is chosen by.")
-    made_by = {"run": str(run.resolve()), "epoch": str(epoch), "layer": layer, **options}
-    if test_options is not None:
         made_by["test"] = test_options
-    # Asked before the work, so that a name that is taken costs no hours.
+    # An output that something else made is refused before hours of work.
     if output is not None and _metric_made(output, made_by, overwrite):
         progress.say(f"{output} is already made by this command.")
         return read_metric_file(output)["scores"]
     folder = run / "evaluation"
-    pairs = Pairs(held, trained.normalization, trained.classes, batch_size, batches)
     results, pixels = _evaluate_epochs(trained, epochs, pairs, folder, options, overwrite)
     chosen = _best(results)
     judged, judged_pixels = results[chosen], pixels
     scores = {"epoch": chosen, **_scores(judged, layer)}
     progress.say(f"Epoch {chosen} of {run}: {_short(judged)}")
-    if tested is not None:
-        pairs = Pairs(tested, trained.normalization, trained.classes, batch_size, batches)
+    if test is not None:
         judged, judged_pixels = _evaluate_on_test(
-            trained, chosen, pairs, folder, test_options, overwrite
+            trained, chosen, test_pairs, folder, test_options, overwrite
         )
         scores["test"] = _scores(judged, layer)
         progress.say(f"On {test}: {_short(judged)}")
@@ -247,9 +238,24 @@ def evaluate_representation(
     return scores
 
 
-def _options_of_pairs(records: Path, how: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the options that results on some pairs are made by."""
-    return {"records": str(records.resolve()), "fingerprint": files.fingerprint(records), **how}
+def _open_pairs(
+    path: str | os.PathLike, trained: Any, batch_size: int, batches: int | None
+) -> tuple[Pairs, dict[str, Any]]:
+    """Opens held-out pairs of a trained run, and returns them with the options of their results.
+
+    Raises:
+        InputError: The pairs do not fit the run.
+    """
+    from phire.records import open_records
+
+    path = Path(path)
+    opened = open_records(path)
+    check_pairs(opened.manifest.schema, trained, path)
+    options = {
+        "records": str(path.resolve()), "fingerprint": files.fingerprint(path),
+        "batch_size": batch_size, "batches": batches,
+    }  # fmt: skip
+    return Pairs(opened, trained.normalization, trained.classes, batch_size, batches), options
 
 
 def _evaluate_epochs(

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from phire import files, progress
-from phire.errors import InputError
+from phire.errors import InputError, naming_arguments
 from phire.evaluation.pairing import align, north_up
 from phire.fields.result_files import already_made, read_result, write_result
 from phire.fields.source import Source, TimeSelection
@@ -61,6 +61,7 @@ def chunks(source: Any, times: Sequence[int]) -> Iterator[np.ndarray]:
         yield np.asarray(times[start : start + size])
 
 
+@naming_arguments()
 def source_distance(
     metric: LearnedMetric,
     truth: Any,
@@ -235,6 +236,7 @@ class FeatureSource:
         return features
 
 
+@naming_arguments()
 def export_features(
     metric: str | os.PathLike,
     source: str | os.PathLike,
@@ -281,6 +283,7 @@ def export_features(
         )
 
 
+@naming_arguments()
 def measure_distances(
     metric: str | os.PathLike,
     truth: str | os.PathLike,

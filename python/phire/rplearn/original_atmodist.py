@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from phire import files, progress
-from phire.errors import InputError
+from phire.errors import InputError, naming_arguments
 from phire.fields.normalization import Normalization
 from phire.rplearn.metric import LearnedMetric
 from phire.rplearn.metric_description import METRIC_FILE, describe_metric
@@ -34,6 +34,7 @@ PUBLISHED_UNITS = ("s**-1", "s**-1")
 PUBLISHED_STEP = 3 * 3600
 
 
+@naming_arguments()
 def import_metric(
     folder: str | os.PathLike,
     output: str | os.PathLike,

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from phire import files
-from phire.errors import InputError
+from phire.errors import InputError, naming_arguments
 from phire.fields.normalization import Normalization
 from phire.fields.units import difference
 from phire.networks import encoder as encoders
@@ -27,7 +27,11 @@ from phire.training.registry import schedule as schedules
 objectives = all_objectives.within("phire.rplearn")
 """Objectives that train an encoder on pairs."""
 
+CLIPPING = ("clip_norm", "clip_variable_norm", "clip_value")
+"""Options of :func:`phire.training.train` that clip gradients."""
 
+
+@naming_arguments()
 def train_representation(
     records: str | os.PathLike,
     *,
@@ -47,9 +51,6 @@ def train_representation(
     warm_up_batches: int | None = None,
     cool_down_epochs: int | None = None,
     validate_every: int | None = None,
-    clip_norm: float | None = None,
-    clip_variable_norm: float | None = None,
-    clip_value: float | None = None,
     seed: int = 0,
     devices: str = "auto",
     **loop: Any,
@@ -77,10 +78,10 @@ def train_representation(
         warm_up_batches: Size of that set.
         cool_down_epochs: Epochs at a tenth of the learning rate at the end.
         validate_every: Epochs between validations.
-        clip_norm, clip_variable_norm, clip_value: See :func:`phire.training.train`; by default each
-            variable's gradient is clipped to the norm 5.
-        seed: Of the weights and the order of the data.
-        devices, **loop: See :func:`phire.training.train`.
+        seed: Seed of the initial weights and of the order of samples.
+        devices, **loop: See :func:`phire.training.train`. Without any of ``clip_norm``,
+            ``clip_variable_norm`` and ``clip_value``, each variable's gradient is clipped to the
+            norm 5.
 
     Returns:
         The run.
@@ -96,17 +97,15 @@ def train_representation(
         cool_down_epochs=cool_down_epochs, validate_every=validate_every,
         learning_rate=learning_rate,
     )  # fmt: skip
-    if clip_norm is None and clip_value is None and clip_variable_norm is None:
-        clip_variable_norm = CLIP_NORM
+    if all(loop.get(name) is None for name in CLIPPING):
+        loop["clip_variable_norm"] = CLIP_NORM
     choose_strategy(devices)  # before any other operation of TensorFlow
     opened, classes = _open_pairs(records, classes, chosen["batch_size"])
     schema = opened.schema
     held = _open_validation(validation, schema, classes, chosen["batch_size"])
-    metric = objective_options.get("metric")
-    if metric is not None:  # from another folder, the same metric has another relative path
-        objective_options = {**objective_options, "metric": str(Path(metric).resolve())}
-    options = {
-        **_inputs(records, validation, metric),
+    objective_options = _with_absolute_metric(objective_options)
+    recorded = {
+        **_inputs(records, validation, objective_options.get("metric")),
         "network": {"name": network, **network_options},
         "objective": {"name": objective, **objective_options},
         "schedule": schedules.mapping(schedule),
@@ -114,40 +113,54 @@ def train_representation(
         **chosen,
         "fields": _fields(schema, classes),
     }
-    task = Task(
+    task = _pretext_task(schema, classes, network, network_options, chosen)
+    validate = functools.partial(
+        _validation_batches, held, chosen["batch_size"], classes, schema.normalization
+    )
+    with naming_damage(opened, held):
+        return train(
+            lambda: objectives.build(objective, task, options=objective_options),
+            _phases(opened, chosen, schedule, classes, seed),
+            run=run, options=recorded, seed=seed, devices=devices,
+            validation=None if held is None else validate,
+            monitor="loss" if held is None else "val_loss", **loop,
+        )  # fmt: skip
+
+
+def _with_absolute_metric(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns an objective's options with the absolute path of its metric.
+
+    From another folder, the same metric has another relative path.
+    """
+    if options.get("metric") is None:
+        return options
+    return {**options, "metric": str(Path(options["metric"]).resolve())}
+
+
+def _pretext_task(
+    schema: SampleSchema, classes: int, network: str, network_options: Mapping[str, Any],
+    chosen: Mapping[str, Any],
+) -> Task:  # fmt: skip
+    """Returns the task of an encoder on pairs of this schema, with the chosen optimizer."""
+    return Task(
         (*schema.patch, len(schema.channels)), classes, tuple(schema.channels), network,
         network_options,
         functools.partial(build_optimizer, chosen["optimizer"], chosen["learning_rate"]),
     )  # fmt: skip
 
-    def validation_batches(shard: tuple[int, int]) -> Any:
-        return renormalised(
-            held.dataset(chosen["batch_size"], shard=shard, classes=classes),
-            held.schema.normalization,
-            schema.normalization,
-        )
 
-    with naming_damage(opened, held):
-        return train(
-            lambda: objectives.build(objective, task, options=objective_options),
-            _phases(opened, chosen, schedule, classes, seed),
-            run=run,
-            options=options,
-            validation=None if held is None else validation_batches,
-            monitor="loss" if held is None else "val_loss",
-            clip_norm=clip_norm,
-            clip_variable_norm=clip_variable_norm,
-            clip_value=clip_value,
-            seed=seed,
-            devices=devices,
-            **loop,
-        )
+def _validation_batches(
+    held_out: Records, batch_size: int, classes: int, wanted: Normalization, shard: tuple[int, int]
+) -> Any:
+    """Returns batches of held-out pairs in the normalization of the training records."""
+    dataset = held_out.dataset(batch_size, shard=shard, classes=classes)
+    return renormalised(dataset, held_out.schema.normalization, wanted)
 
 
 def _inputs(
     records: str | os.PathLike, validation: str | os.PathLike | None, metric: str | None
 ) -> dict[str, Any]:
-    """Returns paths and fingerprints of what a training reads, as its run keeps them."""
+    """Returns the paths and fingerprints of a training's inputs, as ``config.yaml`` holds them."""
     return {
         "records": str(Path(records).resolve()),
         "records_fingerprint": files.fingerprint(records),
@@ -158,7 +171,7 @@ def _inputs(
 
 
 def _fields(schema: SampleSchema, classes: int) -> dict[str, Any]:
-    """Returns the description of the fields that a run's encoder takes."""
+    """Returns the description of the fields that the encoder is trained on."""
     return {
         "channels": schema.channels,
         "units": schema.units,
@@ -170,7 +183,7 @@ def _fields(schema: SampleSchema, classes: int) -> dict[str, Any]:
 
 
 def _with_recipe(network: str, **given: Any) -> dict[str, Any]:
-    """Completes options by the network's recipe."""
+    """Replaces options that are None by those of the network's recipe."""
     recipe = recipe_of(network)
     chosen = {
         name: getattr(recipe, name) if value is None else value
@@ -213,7 +226,7 @@ def _check_batch(records: Records, classes: int, batch_size: int) -> None:
 def _phases(
     records: Records, chosen: Mapping[str, Any], schedule: Specification, classes: int, seed: int
 ) -> list[Phase]:
-    """The warm-up on a fixed set, the epochs on everything under the schedule, the cool-down."""
+    """Returns the phases: warm-up on a fixed set, all data under the schedule, cool-down."""
     size = chosen["batch_size"]
     steps = records.count_classes(classes) // size
     few = min(chosen["warm_up_batches"], steps)
@@ -241,11 +254,14 @@ def _phases(
 def _open_validation(
     validation: str | os.PathLike | None, schema: Any, classes: int, batch_size: int
 ) -> Any:
-    """Opens the validation records, which must be of the same kind as the training records."""
+    """Opens the validation records.
+
+    Raises:
+        InputError: They differ from the training records in channels, units, patch or step, or
+            hold fewer lags.
+    """
     if validation is None:
         return None
-    from phire.records import open_records
-
     held = open_records(validation)
     found = held.manifest.schema
     for name in ("kind", "channels", "units", "patch", "step"):
@@ -266,16 +282,16 @@ def _open_validation(
     return held
 
 
-def renormalised(dataset: Any, own: Normalization, wanted: Normalization) -> Any:
-    """Transforms pairs from one normalization to another."""
-    if own == wanted:
+def renormalised(dataset: Any, present: Normalization, wanted: Normalization) -> Any:
+    """Returns a dataset of pairs in another normalization than its present one."""
+    if present == wanted:
         return dataset
 
-    def bring(batch: dict[str, Any]) -> dict[str, Any]:
-        moved = {
-            name: wanted.apply(own.invert(batch[name], xp=keras.ops), xp=keras.ops)
+    def renormalise(batch: dict[str, Any]) -> dict[str, Any]:
+        pair = {
+            name: wanted.apply(present.invert(batch[name], xp=keras.ops), xp=keras.ops)
             for name in ("first", "second")
         }
-        return {**batch, **moved}
+        return {**batch, **pair}
 
-    return dataset.map(bring)
+    return dataset.map(renormalise)

@@ -9,7 +9,7 @@ import os
 import keras
 import tensorflow as tf
 
-from phire.errors import InputError
+from phire.errors import InputError, naming_arguments
 from phire.training.determinism import enable_determinism
 
 DEVICES = ("auto", "cpu", "gpu", "multiworker")
@@ -20,8 +20,9 @@ PRECISIONS = {
 }
 
 
+@naming_arguments()
 def choose_strategy(devices: str) -> tf.distribute.Strategy:
-    """Returns the distribution strategy for ``--devices``; the same in all of the process.
+    """Returns the distribution strategy of ``devices``, one and the same throughout the process.
 
     ``auto``: several machines where TF_CONFIG names them, else all GPUs, else the CPU. ``gpu``: all
     GPUs of this machine. With several machines it waits for the others, and it must be called

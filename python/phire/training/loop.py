@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from phire import progress
-from phire.errors import InputError, WorkError
+from phire.errors import InputError, WorkError, naming_arguments
 from phire.training import devices as placement
 from phire.training.averaging import WeightAverage
 from phire.training.clipping import set_clipping
@@ -25,6 +25,7 @@ from phire.training.signals import TerminationNotice
 from phire.training.step_graphs import Stepper
 
 
+@naming_arguments()
 def train(
     build: Callable[[], Objective],
     phases: Sequence[Phase],
@@ -105,46 +106,65 @@ def train(
     """
     clipping = {"norm": clip_norm, "variable_norm": clip_variable_norm, "value": clip_value}
     options = {
-        **options, "ema": ema, "clip": clipping, "monitor": monitor, "seed": seed,
-        "precision": precision,
+        **options, **_recorded_where_used(weight_decay, patience, min_delta, restore_best),
+        "ema": ema, "clip": clipping, "monitor": monitor, "seed": seed, "precision": precision,
     }  # fmt: skip
-    if weight_decay is not None:
-        options["weight_decay"] = weight_decay
-    if patience is not None or restore_best:
-        options |= {"patience": patience, "min_delta": min_delta, "restore_best": restore_best}
     phases = _stopping_early(phases, monitor, patience, min_delta)
     _check(phases, keep, checkpoint_minutes, checkpoint_steps, seed)
-    chief = placement.is_chief(devices)
     opened = look_at_run(run, options, overwrite)
     if opened is not None and opened.completed:
         progress.say(f"{run} is already trained by this command.")
         return opened
-    strategy = placement.choose_strategy(devices)
+    chief, strategy = placement.is_chief(devices), placement.choose_strategy(devices)
     placement.prepare_process(precision, seed, deterministic)
     with _naming_a_lost_worker():
         agreement = placement.Agreement(strategy, chief)
-        with strategy.scope():
-            objective = build()
-            averaged = [objective.networks[name] for name in objective.exported]
-            average = None if ema is None else WeightAverage(averaged, ema)
-        set_clipping(objective.optimizers.values(), **clipping)
-        set_weight_decay(objective.optimizers.values(), weight_decay)
+        objective, average = _build_objective(build, strategy, ema, clipping, weight_decay)
         if chief:
             opened = prepare_run(run, options, overwrite)
         agreement.wait()  # for the chief to have made the directory
         opened = opened or open_run(run)
-        training = PhaseRunner(
-            objective, list(phases), opened, Stepper(objective, strategy, jit, seed, average),
+        runner = PhaseRunner(
+            objective, phases, opened, Stepper(objective, strategy, jit, seed, average),
             agreement, validation, keep=keep, keep_epochs=keep_epochs, callbacks=callbacks,
-            restore_best=restore_best,
-            checkpoint_seconds=60 * checkpoint_minutes, checkpoint_steps=checkpoint_steps,
+            restore_best=restore_best, checkpoint_seconds=60 * checkpoint_minutes,
+            checkpoint_steps=checkpoint_steps,
         )  # fmt: skip
-        training.resume()
+        runner.resume()
         with TerminationNotice() as notice:
-            training.go(notice)
-        training.finish()
+            runner.go(notice)
+        runner.finish()
         agreement.wait()
     return opened
+
+
+def _recorded_where_used(
+    weight_decay: float | None, patience: int | None, min_delta: float, restore_best: bool
+) -> dict[str, Any]:
+    """Returns the options that ``config.yaml`` holds only where they are given.
+
+    Runs that were trained before these options existed are continued without them.
+    """
+    found: dict[str, Any] = {}
+    if weight_decay is not None:
+        found["weight_decay"] = weight_decay
+    if patience is not None or restore_best:
+        found |= {"patience": patience, "min_delta": min_delta, "restore_best": restore_best}
+    return found
+
+
+def _build_objective(
+    build: Callable[[], Objective], strategy: tf.distribute.Strategy, ema: float | None,
+    clipping: Mapping[str, float | None], weight_decay: float | None,
+) -> tuple[Objective, WeightAverage | None]:  # fmt: skip
+    """Builds the objective and the moving average of its exported networks; sets its optimizers."""
+    with strategy.scope():
+        objective = build()
+        exported = [objective.networks[name] for name in objective.exported]
+        average = None if ema is None else WeightAverage(exported, ema)
+    set_clipping(objective.optimizers.values(), **clipping)
+    set_weight_decay(objective.optimizers.values(), weight_decay)
+    return objective, average
 
 
 def _check(
