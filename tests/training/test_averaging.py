@@ -76,7 +76,7 @@ def test_a_run_exports_the_average_and_goes_on_with_it(tmp_path):
 
 
 def test_an_impossible_decay_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"--ema 1.5 must lie between 0 and 1"):
+    with pytest.raises(InputError, match=r"^ema 1.5 must lie between 0 and 1"):
         train(Line, [Phase("a", 1, points, 40)], run=tmp_path / "run", options={}, ema=1.5)
     assert not list(tmp_path.iterdir())
 

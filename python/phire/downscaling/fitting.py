@@ -19,6 +19,7 @@ from phire.fields import open_source
 from phire.files import fingerprint, plain
 from phire.records import write_downscaling_records
 from phire.records.manifest import Manifest
+from phire.records.sampling_options import SamplingOptions
 from phire.training import Run, train
 
 DATA = "xarray data"
@@ -41,7 +42,9 @@ def fit(
     Raises:
         InputError: An option is unknown, something is no dataset, or the data do not fit.
     """
-    of_records = _names(write_downscaling_records) - {"store", "output", *given}
+    of_records = (_names(write_downscaling_records) | _names(SamplingOptions)) - {
+        "store", "output", "sampling", *given,
+    }  # fmt: skip
     of_training = (_names(train_generator) | (_names(train) - INNER)) - {
         "records", "out", "loop", "origin",
     }  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,16 @@ from phire.fields.coarsening import ALIGNMENTS, remainder_note
 from phire.fields.covariates import check_covariates
 from phire.fields.padding import padding, padding_note
 from phire.fields.units import difference
-from phire.records import sampled_records
+from phire.records import sampled_records, sampling_options
 from phire.records.downscaling_samples import Inputs, Samples, Shape
 from phire.records.input_files import InputFile, split_names
 from phire.records.manifest import Manifest
 from phire.records.matching import METHODS
+from phire.records.sampled_records import Made, make_records
+from phire.records.sampling_options import SamplingOptions
 from phire.records.statics import write_statics
 
-MISSING = (*sampled_records.MISSING, "mask")
+MISSING = (*sampling_options.MISSING, "mask")
 Paths = Sequence[str | os.PathLike]
 
 
@@ -49,20 +51,13 @@ def write_downscaling_records(
     alignment: str | None = None,
     regrid: str = "bilinear",
     latitudes: Sequence[float] | None = None,
-    time: str | Sequence[str | None] | None = None,
-    shards: int = 8,
-    compression: str = "none",
-    dtype: str = "float32",
-    normalization: str | None = None,
-    statistics: str | os.PathLike | None = None,
     statistics_of: str | None = None,
     seasonal: str | int | None = None,
-    missing: str = "skip",
     least_valid: float = 0.5,
-    seed: int = 0,
     workers: int | None = None,
     scheduler: str | None = None,
     overwrite: bool = False,
+    **sampling: Any,
 ) -> None:
     """Samples patches at two resolutions into TFRecords (PhIRE's features, and further ones).
 
@@ -96,31 +91,31 @@ def write_downscaling_records(
             point). By default that of the first coarse input that lies on either.
         regrid: ``bilinear`` or ``conservative``, for coarse inputs that do not lie on the blocks.
         latitudes: (south, north) of the patches' centres, degrees; all by default.
-        missing: As for :func:`phire.records.write_pair_records`, or ``mask``: the targets present
-            are marked by ``valid``, and what is missing is 0 after normalization. Of a fine grid
-            that is no multiple of ``scale`` the remainder at the south and east is dropped; with
-            ``mask``, where no block means are wanted, the last blocks are completed by points that
-            are not valid instead.
-        least_valid: Share of a patch's targets that must be present where they are masked.
-        normalization: A kind for all channels, and others by name: ``z,pr=log:0.1``; see
-            :class:`phire.fields.normalization.Normalization`. Maps are ``z`` unless named.
         statistics_of: ``domain`` (mean and standard deviation of all values), ``point``, or
             ``mean-of-points`` (means over the points of theirs), and others by name:
             ``point,pr=domain``. With these or ``seasonal`` the normalised values become
             standardised anomalies (:mod:`phire.records.anomalies`).
         seasonal: Harmonics of the day of the year in mean and variance, from 0 to 6, and others by
             name: ``2,pr=0``.
-        time, shards, compression, dtype, statistics, seed, workers, scheduler, overwrite: As for
-            :func:`phire.records.write_pair_records`.
+        least_valid: Share of a patch's targets that must be present with ``missing="mask"``.
+        workers, scheduler, overwrite: As for :func:`phire.records.write_pair_records`.
+        **sampling: ``time``, ``shards``, ``compression``, ``dtype``, ``normalization`` (maps are
+            ``z`` unless named), ``statistics``, ``missing`` and ``seed``; see
+            :class:`phire.records.sampling_options.SamplingOptions`. ``missing`` may be ``mask``,
+            too: ``valid`` marks the targets that are present, and a missing value is 0 after
+            normalization. Without ``mask`` the rows and columns beyond the last multiple of
+            ``scale`` are dropped, at the south and east; with it, and without block means, points
+            that are not valid complete the last blocks.
 
     Raises:
         InputError: An option does not fit the fields, or no patch can be drawn.
         WorkError: Workers were lost again and again.
     """
+    shared = SamplingOptions(**sampling)
     shape = Shape(
         None if whole_fields else sampled_records.check_patch(patch), scale, alignment, margin,
         window, regrid, None if latitudes is None else tuple(latitudes), tuple(covariates),
-        withhold_stations, seed, pad=missing == "mask",
+        withhold_stations, shared.seed, pad=shared.missing == "mask",
     )  # fmt: skip
     _check_options(shape, patches_per_field, least_valid, low, predictors, coarse_targets)
     with contextlib.ExitStack() as stack:
@@ -128,32 +123,35 @@ def write_downscaling_records(
             stack, store, targets, low, predictors, coarse_targets, static, auxiliary, stations
         )
         high = inputs.high
-        options = sampled_records.common_options(
-            high, shards=shards, compression=compression, dtype=dtype,
-            normalization=normalization, missing=missing, statistics=statistics, seed=seed,
-            time=time, policies=MISSING,
-        )  # fmt: skip
-        options |= _recorded(inputs, shape, patches_per_field, least_valid)
-        options |= _local_statistics(statistics_of, seasonal, statistics)
+        options = {
+            **shared.recorded(high, policies=MISSING),
+            **_recorded(inputs, shape, patches_per_field, least_valid),
+            **_local_statistics(statistics_of, seasonal, shared.statistics),
+        }
         partial = stack.enter_context(sampled_records.new_records(output, options, overwrite))
         if partial is None:
             return
         check_covariates(shape.covariates, high.time)
-        samples = Samples(inputs, shape, high.time.select_range(time))
+        samples = Samples(inputs, shape, high.time.select_range(options["time"]))
         _note_remainder(samples)
         draft = samples.draft(options, least_valid=least_valid)
         with cluster(workers, scheduler) as client:
-            made = sampled_records.make_records(
-                partial, high, samples.chosen, draft, options, client
-            )
-        if samples.maps is not None:
-            write_statics(partial, samples.maps)
-        facts = sampled_records.common_facts(high, samples.chosen, made, options)
-        if samples.stations is not None:
-            facts["withheld_stations"] = samples.stations.withheld
-        Manifest(schema=samples.schema(made), **facts).save(partial)
+            made = make_records(partial, high, samples.chosen, draft, options, client)
+        _write_statics_and_manifest(partial, samples, made, options)
     counts = files.counted(made.count, "record"), files.counted(len(samples.chosen), "field")
     progress.say(f"{output}: {' of '.join(counts)}.")
+
+
+def _write_statics_and_manifest(
+    directory: Path, samples: Samples, made: Made, options: Mapping[str, Any]
+) -> None:
+    """Writes the maps, and the manifest, which names the stations that are withheld."""
+    if samples.maps is not None:
+        write_statics(directory, samples.maps)
+    entries = sampled_records.common_facts(samples.inputs.high, samples.chosen, made, options)
+    if samples.stations is not None:
+        entries["withheld_stations"] = samples.stations.withheld
+    Manifest(schema=samples.schema(made), **entries).save(directory)
 
 
 def _local_statistics(

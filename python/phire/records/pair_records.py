@@ -1,10 +1,11 @@
-"""Pair records for AtmoDist: two patches of one place, some steps apart."""
+"""Pair records for AtmoDist: two patches of one place at two times."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from phire.records.manifest import Manifest
 from phire.records.patch_cutting import Cuts
 from phire.records.patch_sampling import Blocked, PairPlan, empty_classes, plan_pairs, window
 from phire.records.pixel_arrays import OneResolution
+from phire.records.sampling_options import SamplingOptions
 from phire.records.schema import PAIRS, SampleArray, SampleSchema
 
 
@@ -31,41 +33,27 @@ def write_pair_records(
     patches_per_field: int = 42,
     classes: int = 31,
     latitudes: Sequence[float] = (-60, 60),
-    time: str | Sequence[str | None] | None = None,
-    shards: int = 8,
-    compression: str = "none",
-    dtype: str = "float32",
-    normalization: str | None = None,
-    statistics: str | os.PathLike | None = None,
-    missing: str = "skip",
-    seed: int = 0,
     workers: int | None = None,
     scheduler: str | None = None,
     overwrite: bool = False,
+    **sampling: Any,
 ) -> None:
     """Samples pairs of patches from a store into TFRecords (AtmoDist's features).
 
     Args:
-        store: The field store.
-        output: The directory of records to make.
-        patch: (H, W) of the patches.
-        patches_per_field: Pairs a field, on average: each field that a pair can begin at adds as
-            many.
-        classes: The largest lag in steps; lags are uniform over 1…classes.
-        latitudes: (south, north) of the patches' centres, degrees; without coordinates ignored.
-        time: ``START,STOP``, half-open; both fields of a pair lie inside.
-        shards: Number of TFRecord files; each holds samples of the whole period.
-        compression: ``none``, ``zlib`` or ``gzip``.
-        dtype: ``float32`` or ``float16``.
-        normalization: ``log1p``, ``z`` or ``none``; by default that of ``statistics``, else log1p.
-        statistics: A file of statistics or a directory of records whose statistics to take
-            instead of fitting them.
-        missing: ``skip``: patches that touch missing values are not drawn; ``fill``: filled with
-            the channel's mean; ``error``: refused.
-        seed: The same seed and options give the same bytes.
-        workers: Processes on this machine.
-        scheduler: Address of a dask cluster.
-        overwrite: Make the output anew.
+        store: Fields to sample, in any format that phire reads.
+        output: Directory of the records.
+        patch: (H, W) of the patches, grid points.
+        patches_per_field: Mean number of pairs that begin at a field.
+        classes: Largest lag, time steps; lags are uniform over 1…classes.
+        latitudes: (south, north) of the patches' centres, degrees; ignored for fields without
+            coordinates.
+        workers: Processes to spread the work over, on this machine.
+        scheduler: Address of a running dask cluster to spread the work over.
+        overwrite: Replace an output that is there.
+        **sampling: ``time``, ``shards``, ``compression``, ``dtype``, ``normalization``,
+            ``statistics``, ``missing`` and ``seed``; see
+            :class:`phire.records.sampling_options.SamplingOptions`.
 
     Raises:
         InputError: An option does not fit the fields, or no pair can be drawn.
@@ -75,12 +63,8 @@ def write_pair_records(
     if patches_per_field < 1 or classes < 1:
         raise InputError("--patches-per-field and --classes must be at least 1.")
     with InputFile(store) as source:
-        options = sampled_records.common_options(
-            source, shards=shards, compression=compression, dtype=dtype,
-            normalization=normalization, missing=missing, statistics=statistics, seed=seed,
-            time=time, policies=sampled_records.MISSING,
-        )  # fmt: skip
-        options |= {
+        options = {
+            **SamplingOptions(**sampling).recorded(source),
             "patch": patch,
             "patches_per_field": patches_per_field,
             "classes": classes,
@@ -89,42 +73,8 @@ def write_pair_records(
         with sampled_records.new_records(output, options, overwrite) as partial:
             if partial is None:
                 return
-            chosen = source.time.select_range(time)
-            place = window(source.grid, patch, latitudes)
-            if classes >= len(chosen):
-                raise InputError(
-                    f"--classes {classes} needs more than {classes} time steps, but {store} has "
-                    f"{len(chosen)} in range: choose fewer classes or more fields."
-                )
-            if not source.grid.has_coordinates:
-                progress.say("--latitudes is ignored: the fields have no coordinates.")
-
-            empty = empty_classes(source.time, chosen, classes)
-            if 0 < len(empty) < classes:
-                progress.say(
-                    f"Note: no two fields lie {', '.join(map(str, empty))} steps "
-                    f"({source.time.step_text}) apart: the pairs are of the other "
-                    f"{classes - len(empty)} lags alone."
-                )
-
-            def draw(blocked: Blocked | None, absent: np.ndarray | None) -> PairPlan:
-                return plan_pairs(
-                    source.time, chosen, place, patches_per_field=patches_per_field,
-                    classes=classes, seed=seed, blocked=blocked, absent=absent,
-                )  # fmt: skip
-
-            def arrange(plan: PairPlan) -> tuple[writing.Contents, Cuts]:
-                return arrange_pairs(plan, source, patch, classes, dtype)
-
-            def fit() -> dict[str, Normalization]:
-                parts = [sampled_records.Sampled(source, chosen, str(store))]
-                fitted = sampled_records.get_normalization(
-                    parts, options["normalization"], statistics
-                )
-                sampled_records.check_dtype(dtype, fitted)
-                return {"first": fitted}
-
-            draft = sampled_records.Draft(OneResolution(source, patch), place, draw, arrange, fit)
+            chosen = source.time.select_range(options["time"])
+            draft = _pair_draft(source, chosen, options)
             with cluster(workers, scheduler) as client:
                 made = sampled_records.make_records(partial, source, chosen, draft, options, client)
             Manifest(
@@ -141,6 +91,65 @@ def write_pair_records(
                 **sampled_records.common_facts(source, chosen, made, options),
             ).save(partial)
     progress.say(f"{output}: {files.counted(made.count, 'pair')} of {len(chosen)} fields.")
+
+
+def _pair_draft(
+    source: InputFile, chosen: np.ndarray, options: Mapping[str, Any]
+) -> sampled_records.Draft:
+    """Returns the draft of the records; notes options that have no effect on these fields.
+
+    Args:
+        source: The fields.
+        chosen: Indices of the fields in range.
+        options: Options as the manifest holds them.
+
+    Raises:
+        InputError: No patch of this size and latitude exists, or the fields are too few.
+    """
+    patch, classes = options["patch"], options["classes"]
+    place = window(source.grid, patch, options["latitudes"])
+    _check_lags(source, chosen, classes)
+    if not source.grid.has_coordinates:
+        progress.say("--latitudes is ignored: the fields have no coordinates.")
+
+    def draw(blocked: Blocked | None, absent: np.ndarray | None) -> PairPlan:
+        return plan_pairs(
+            source.time, chosen, place, patches_per_field=options["patches_per_field"],
+            classes=classes, seed=options["seed"], blocked=blocked, absent=absent,
+        )  # fmt: skip
+
+    def arrange(plan: PairPlan) -> tuple[writing.Contents, Cuts]:
+        return arrange_pairs(plan, source, patch, classes, options["dtype"])
+
+    def fit() -> dict[str, Normalization]:
+        parts = [sampled_records.Sampled(source, chosen, str(source.path))]
+        fitted = sampled_records.get_normalization(
+            parts, options["normalization"], options["statistics"]
+        )
+        sampled_records.check_dtype(options["dtype"], fitted)
+        return {"first": fitted}
+
+    return sampled_records.Draft(OneResolution(source, patch), place, draw, arrange, fit)
+
+
+def _check_lags(source: InputFile, chosen: np.ndarray, classes: int) -> None:
+    """Refuses fewer fields than lags, and notes lags that no two fields have.
+
+    Raises:
+        InputError: The range has not more fields than lags.
+    """
+    if classes >= len(chosen):
+        raise InputError(
+            f"--classes {classes} needs more than {classes} time steps, but {source.path} has "
+            f"{len(chosen)} in range: choose fewer classes or more fields."
+        )
+    empty = empty_classes(source.time, chosen, classes)
+    if 0 < len(empty) < classes:
+        progress.say(
+            f"Note: no two fields lie {', '.join(map(str, empty))} steps "
+            f"({source.time.step_text}) apart: the pairs are of the other "
+            f"{classes - len(empty)} lags alone."
+        )
 
 
 def pair_schema(

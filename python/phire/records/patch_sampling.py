@@ -171,43 +171,79 @@ def plan_pairs(
         )
     random = np.random.default_rng([seed, 1])
     anchors = len(np.unique(np.concatenate(starts)))
-    lag = lags[random.integers(0, len(lags), anchors * patches_per_field)]
+    start, lag = _draw_lags(random, starts, lags, anchors * patches_per_field)
+    partner = np.stack(partners, axis=1)
+    row, column = _draw_positions(random, place, len(start))
+    plan = PairPlan(start, partner[start, lag], lag + 1, row, column)
+    if blocked is not None:
+        plan = _redraw_blocked(random, plan, blocked, starts, partner, place)
+    if not len(plan.start):
+        raise InputError(
+            "every patch that was tried touches missing values in one of its two fields: choose a "
+            "smaller --patch, other --latitudes, or --missing fill."
+        )
+    return plan
+
+
+def _draw_lags(
+    random: np.random.Generator, starts: list[np.ndarray], lags: np.ndarray, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draws the lag and the first field of each pair, in the order of the first field.
+
+    Args:
+        random: The generator.
+        starts: Fields that a pair can begin at, by lag from 0.
+        lags: Those for which there are any.
+        count: Pairs to draw.
+
+    Returns:
+        First field and lag, (count,) each.
+    """
+    lag = lags[random.integers(0, len(lags), count)]
     start = np.empty_like(lag)
     for value in lags:
         which = np.flatnonzero(lag == value)
         rounds = range(-(-len(which) // len(starts[value])))
         dealt = [random.permutation(starts[value]) for _ in rounds]
         start[which] = np.concatenate(dealt)[: len(which)] if len(which) else ()
-    # Lags in the order of time: the plan's order decides nothing, but neighbours share fields.
+    # The order changes no sample, but neighbours in time share the fields that are read.
     order = np.lexsort((lag, start))
-    lag, start = lag[order], start[order]
-    table = np.stack(partners, axis=1)
-    end = table[start, lag]
-    row, column = _draw_positions(random, place, len(start))
-    if blocked is not None:
-        bad = np.arange(len(start))
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                # Anew from all pairs of fields of this lag: uniform over all that is allowed.
-                for value in np.unique(lag[bad]):
-                    which = bad[lag[bad] == value]
-                    start[which] = random.choice(starts[value], len(which))
-                end[bad] = table[start[bad], lag[bad]]
-                row[bad], column[bad] = _draw_positions(random, place, len(bad))
-            touched = blocked(start[bad], row[bad], column[bad])
-            touched |= blocked(end[bad], row[bad], column[bad])
-            bad = bad[touched]
-            if not len(bad):
-                break
-        start, end, lag, row, column = (
-            np.delete(values, bad) for values in (start, end, lag, row, column)
-        )
-    if not len(start):
-        raise InputError(
-            "every patch that was tried touches missing values in one of its two fields: choose a "
-            "smaller --patch, other --latitudes, or --missing fill."
-        )
-    return PairPlan(start, end, lag + 1, row, column)
+    return start[order], lag[order]
+
+
+def _redraw_blocked(
+    random: np.random.Generator, plan: PairPlan, blocked: Blocked, starts: list[np.ndarray],
+    partner: np.ndarray, place: Window,
+) -> PairPlan:  # fmt: skip
+    """Draws pairs that touch missing values again, and drops those of :data:`ATTEMPTS` failures.
+
+    Args:
+        random: The generator.
+        plan: The pairs.
+        blocked: Tells which patches touch missing values.
+        starts: Fields that a pair can begin at, by lag from 0.
+        partner: (fields, lags) index of the field that lies a lag after each.
+        place: Where patches may lie.
+    """
+    start, end, row, column = (
+        values.copy() for values in (plan.start, plan.end, plan.row, plan.column)
+    )
+    lag = plan.label - 1
+    bad = np.arange(len(start))
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            # From all pairs of fields of this lag, so that the draw stays uniform over the allowed.
+            for value in np.unique(lag[bad]):
+                which = bad[lag[bad] == value]
+                start[which] = random.choice(starts[value], len(which))
+            end[bad] = partner[start[bad], lag[bad]]
+            row[bad], column[bad] = _draw_positions(random, place, len(bad))
+        touched = blocked(start[bad], row[bad], column[bad])
+        touched |= blocked(end[bad], row[bad], column[bad])
+        bad = bad[touched]
+        if not len(bad):
+            break
+    return PairPlan(*(np.delete(v, bad) for v in (start, end, plan.label, row, column)))
 
 
 def empty_classes(time: TimeAxis, chosen: np.ndarray, classes: int) -> list[int]:

@@ -30,50 +30,8 @@ from phire.records.patch_sampling import Blocked, PairPlan, PatchPlan, Window
 from phire.records.pixel_arrays import Layer, Layers
 
 Plan = PairPlan | PatchPlan
-COMPRESSIONS = ("none", "zlib", "gzip")
-DTYPES = ("float32", "float16")
-MISSING = ("skip", "fill", "error")
-"""Policies for missing values in records of either kind."""
 CHUNK_BYTES = 1 << 25
 """Bytes of fields in one task: small enough to be lost, large enough not to be counted."""
-
-
-def common_options(
-    store: InputFile, *, shards: int, compression: str, dtype: str, normalization: str | None,
-    missing: str, statistics: Any, seed: int, time: Any, policies: Sequence[str],
-) -> dict[str, Any]:  # fmt: skip
-    """The options that both kinds of records share, checked, as they are recorded.
-
-    Without a ``normalization`` it is that of the ``statistics``, else log1p.
-
-    Raises:
-        InputError: An option is impossible.
-    """
-    for name, value, allowed in (
-        ("--compression", compression, COMPRESSIONS),
-        ("--dtype", dtype, DTYPES),
-        ("--missing", missing, policies),
-    ):
-        if value not in allowed:
-            raise InputError(f"{name} {value} must be one of {', '.join(allowed)}.")
-    if shards < 1:
-        raise InputError(f"--shards {shards} must be at least 1.")
-    if seed < 0:
-        raise InputError(f"--seed {seed} must be a whole number from 0 on.")
-    return {
-        "store": store.recorded,
-        "fingerprint": store.fingerprint,
-        "shards": shards,
-        "compression": compression,
-        "dtype": dtype,
-        "normalization": normalization or ("log1p" if statistics is None else None),
-        "missing": missing,
-        "statistics": None if statistics is None else str(Path(statistics).resolve()),
-        "seed": seed,
-        "time": ",".join(bound or "" for bound in time)
-        if isinstance(time, (tuple, list))
-        else time,
-    }
 
 
 def check_patch(patch: Sequence[int]) -> tuple[int, int]:
@@ -301,7 +259,8 @@ def make_records(
         store: The (high-resolution) fields.
         chosen: Indices of those that may be used.
         draft: What to draw and cut.
-        options: As :func:`common_options` gives them.
+        options: As the manifest holds them; see
+            :class:`phire.records.sampling_options.SamplingOptions`.
         client: As :func:`phire.fields.cluster.cluster` yields it.
 
     Raises:
