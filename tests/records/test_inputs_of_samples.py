@@ -379,7 +379,7 @@ def test_times_that_an_input_lacks_are_left_out_and_said(tmp_path, high, capsys)
     predictor, _, _ = coarse_file(tmp_path, "psl", time=HOURS[[0, 1, 2, 7, 8]])
     _, _, index = write(high[0], tmp_path / "out", predictors=[predictor])
     assert set(index) == {0, 1, 2, 7, 8}
-    assert "7 of 12 fields are left out: --predictors" in capsys.readouterr().err
+    assert "7 of 12 fields are left out: predictors" in capsys.readouterr().err
 
 
 def wrong_static(tmp_path):

@@ -318,7 +318,7 @@ def test_without_coordinates_rows_and_columns_are_kept(tmp_path, capsys):
     with h5py.File(tmp_path / "bare.h5", "w") as file:
         file["data"] = np.random.default_rng(0).normal(size=(1, 12, 20, 24)).astype("f4")
     manifest = write(tmp_path / "bare.h5", tmp_path / "out")
-    assert "--latitudes is ignored" in capsys.readouterr().err
+    assert "latitudes is ignored" in capsys.readouterr().err
     assert manifest.schema.spacing is None
     records = read(tmp_path / "out")
     assert max(record["lat_end"] for record in records) <= 20

@@ -1,4 +1,4 @@
-"""Training of a generator, as ``phire-train`` does it."""
+"""Training of a generator on downscaling records (``phire-train``)."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ from typing import Any
 
 from phire import files, progress
 from phire.downscaling.contents.weighted_sum import content_text, metrics_of, parse_content
-from phire.downscaling.diffusion_target import with_measured_scales
 from phire.downscaling.generator_task import Task
 from phire.downscaling.latent_space import NETWORK as AUTOENCODER
-from phire.downscaling.latent_space import LatentSpace
 from phire.downscaling.objectives.supervised import PRETRAINING
-from phire.downscaling.residual_base import NETWORK, ResidualBase
+from phire.downscaling.residual_base import NETWORK
 from phire.downscaling.run_inputs import recorded_inputs
+from phire.downscaling.target_space import TargetSpace, open_target_space
+from phire.downscaling.training_records import (
+    batches,
+    open_training_records,
+    validation_batches,
+    without_fold,
+)
 from phire.errors import InputError, naming_arguments
-from phire.fields.units import difference
 from phire.networks import network as networks
 from phire.parts import Specification, parse
-from phire.records import Records, anomalies, naming_damage, open_records, statics
-from phire.records.folds import FoldedRecords, fold_edges
-from phire.records.schema import SampleSchema
+from phire.records import Records, anomalies, naming_damage, statics
 from phire.training import (
     Phase,
     Run,
@@ -121,56 +123,32 @@ def train_generator(
     _check_lengths(epochs, learning_rates, objective_options)
     choose_strategy(devices)  # before any other operation of TensorFlow
     bare = {"normalization": normalization, "statistics": statistics, "channels": channels}
-    opened, held_out = _open_both(records, validation, bare, batch_size)
-    schema = opened.schema
-    opened, further = _without_fold(opened, fold)
-    _check_periodic(network_options, schema, records)
+    opened, held_out = open_training_records(records, validation, bare, batch_size, network_options)
     objective_options, metrics = _with_content_text(objective_options)
     _check_selection(select, validation, metrics, denoises="sigma_data" in objective_options)
-    residual = None
-    if objective_options.get("residual"):
-        residual = ResidualBase.open(objective_options["residual"], schema)
-        objective_options = {**objective_options, "residual": str(residual.path.resolve())}
-        opened, held_out = (one and residual.with_folds(one) for one in (opened, held_out))
-        further["residual_fingerprint"] = residual.fingerprint()
-    latent, trained, measured = None, schema, opened
-    if objective_options.get("latent"):
-        latent = LatentSpace.open(objective_options["latent"], schema, opened)
-        trained, measured = latent.schema, latent.encoded(opened)
-        objective_options = {**objective_options, "latent": str(latent.path.resolve())}
-        further["latent"] = latent.to_dict()
-    objective_options = with_measured_scales(objective_options, trained, measured, residual)
+    remaining, fold_entry = without_fold(opened, fold)
+    space = open_target_space(objective_options, opened.schema, remaining, held_out)
     if loop.get("ema") is None:
-        loop["ema"] = objective_options.get("ema")
-    if "sigma_data" in objective_options and "denoiser" in network_options:
-        network_options = {**network_options, "denoiser": True}
-    start = _starting_weights(pretrained, initialize_from, trainable)
-    task = Task(
-        trained, network, network_options, conserve, residual=residual, latent=latent, **start
-    )
-    paths = {"records": records, "validation": validation, "pretrained": pretrained}
-    given = _configuration(
-        opened, paths, task, {"name": objective, **objective_options}, metrics, schema=schema,
-        schedule=schedules.mapping(schedule), epochs=list(epochs),
-        learning_rates=list(learning_rates), batch_size=batch_size,
-    )  # fmt: skip
-    further.update(_fine_tuning(initialize_from, trainable))
-    if pretrained is not None:
-        objective_options = {**objective_options, "pretrain_epochs": 0}
-    phases = _phases(opened, epochs, learning_rates, objective_options, batch_size, seed, schedule)
-    with naming_damage(opened, held_out):
+        loop["ema"] = space.options.get("ema")
+    weights = _starting_weights(pretrained, initialize_from, trainable)
+    task = _generator_task(space, network, network_options, conserve, weights)
+    configuration = {
+        **_configuration(records, validation, pretrained, opened, task, metrics, space),
+        "objective": {"name": objective, **space.options},
+        "schedule": schedules.mapping(schedule), "epochs": list(epochs),
+        "learning_rates": list(learning_rates), "batch_size": batch_size,
+        **fold_entry, **space.entries, **_fine_tuning(initialize_from, trainable), **(origin or {}),
+    }  # fmt: skip
+    options = space.options if pretrained is None else {**space.options, "pretrain_epochs": 0}
+    validate = space.held_out and functools.partial(validation_batches, space.held_out, batch_size)
+    with naming_damage(space.records, space.held_out):
         run = train(
-            functools.partial(_build, objective, objective_options, task, pretrained),
-            phases,
-            run=out,
-            options={**given, **further, **(origin or {})},
-            validation=held_out and functools.partial(_validation_batches, held_out, batch_size),
-            monitor="loss" if held_out is None else SELECTIONS[select],
-            seed=seed,
-            devices=devices,
-            **loop,
-        )
-    _copy_inputs(run, records, residual, latent)
+            functools.partial(_build, objective, options, task, pretrained),
+            _phases(space.records, epochs, learning_rates, options, batch_size, seed, schedule),
+            run=out, options=configuration, seed=seed, devices=devices,
+            validation=validate, monitor="loss" if held_out is None else SELECTIONS[select], **loop,
+        )  # fmt: skip
+    _copy_inputs(run, records, space)
     return run
 
 
@@ -195,13 +173,21 @@ def _with_target_of_latent(
     return objectives.resolve(name, given)
 
 
-def _without_fold(records: Records, fold: tuple[int, int] | None) -> tuple[Records, dict[str, Any]]:
-    """Returns the records without a part of their times, and what the configuration says of it."""
-    if fold is None:
-        return records, {}
-    edges = fold_edges(records, fold[1])
-    described = {"number": fold[0], "of": fold[1], "edges": edges}
-    return FoldedRecords(records, edges, left_out=fold[0]), {"fold": described}
+def _generator_task(
+    space: TargetSpace, network: str, network_options: Mapping[str, Any], conserve: bool,
+    weights: Mapping[str, Any],
+) -> Task:  # fmt: skip
+    """Returns the task of an objective; for one of diffusion, the network is a denoiser.
+
+    Networks that are built as generator or as denoiser have the option ``denoiser``; objectives of
+    diffusion have ``sigma_data``.
+    """
+    if "sigma_data" in space.options and "denoiser" in network_options:
+        network_options = {**network_options, "denoiser": True}
+    return Task(
+        space.schema, network, network_options, conserve, residual=space.residual,
+        latent=space.latent, **weights,
+    )  # fmt: skip
 
 
 def _with_content_text(options: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[str]]:
@@ -217,30 +203,29 @@ def _with_content_text(options: Mapping[str, Any]) -> tuple[Mapping[str, Any], l
 
 
 def _configuration(
-    records: Records, paths: Mapping[str, str | os.PathLike | None], task: Task,
-    objective: Mapping[str, Any], metrics: Sequence[str], schema: SampleSchema, **plain: Any,
+    records: str | os.PathLike, validation: str | os.PathLike | None,
+    pretrained: str | os.PathLike | None, opened: Records, task: Task, metrics: Sequence[str],
+    space: TargetSpace,
 ) -> dict[str, Any]:  # fmt: skip
-    """Returns the options as resolved, as the run keeps them."""
-    kernel = [objective["metric"]] if objective.get("metric") else []
+    """Returns the entries of ``config.yaml`` for a training's inputs and its network."""
+    kernel = [space.options["metric"]] if space.options.get("metric") else []
     return {
-        "records": _absolute(paths["records"]),
-        "records_fingerprint": files.fingerprint(paths["records"]),
-        "validation": _absolute(paths["validation"]),
+        "records": _absolute(records),
+        "records_fingerprint": files.fingerprint(records),
+        "validation": _absolute(validation),
         "network": {"name": task.network, **task.network_options},
-        "objective": dict(objective),
         "metric_fingerprints": {path: files.fingerprint(path) for path in [*metrics, *kernel]},
-        **plain,
         "conserve": task.conserve,
-        "pretrained": _absolute(paths["pretrained"]),
-        "schema": schema.to_dict(),
-        "inputs": recorded_inputs(records.manifest),
+        "pretrained": _absolute(pretrained),
+        "schema": opened.schema.to_dict(),
+        "inputs": recorded_inputs(opened.manifest),
     }
 
 
 def _fine_tuning(
     initialize_from: str | os.PathLike | None, trainable: Sequence[str]
 ) -> dict[str, Any]:
-    """Returns what the configuration says of a warm start; nothing without one."""
+    """Returns the entries of ``config.yaml`` for a warm start."""
     found: dict[str, Any] = {}
     if initialize_from:
         found["initialize_from"] = _absolute(initialize_from)
@@ -255,18 +240,16 @@ def _build(
     task: Task,
     pretrained: str | os.PathLike | None,
 ) -> Any:
-    """Builds the objective; inside the strategy's scope."""
+    """Builds the objective; called inside the strategy's scope."""
     built = objectives.build(objective, task, options=options)
     if pretrained is not None:
         _take_over(built, open_run(pretrained))
     return built
 
 
-def _copy_inputs(
-    run: Run, records: str | os.PathLike, residual: ResidualBase | None, latent: LatentSpace | None
-) -> None:
-    """Copies what a prediction needs of the records and of other runs into the run."""
-    for source, name in ((residual, NETWORK), (latent, AUTOENCODER)):
+def _copy_inputs(run: Run, records: str | os.PathLike, space: TargetSpace) -> None:
+    """Copies the maps, climatologies and networks that a prediction needs into the run."""
+    for source, name in ((space.residual, NETWORK), (space.latent, AUTOENCODER)):
         if source is not None:
             path = source.path / "networks" / "generator.keras"
             _copy(path, run.path / "networks" / f"{name}.keras")
@@ -318,17 +301,6 @@ def _check_lengths(
         raise InputError("epochs must not be negative, and learning rates must be positive.")
 
 
-def _check_periodic(
-    options: Mapping[str, Any], schema: SampleSchema, records: str | os.PathLike
-) -> None:
-    if options.get("periodic") and not _all_around(schema):
-        raise InputError(
-            f"--network …,periodic needs patches all around the globe, those of {records} are "
-            f"{schema.patch[0]} × {schema.patch[1]} points: make records of a global grid with "
-            "--whole-fields."
-        )
-
-
 def _check_selection(
     select: str, validation: str | os.PathLike | None, metrics: Sequence[str], denoises: bool
 ) -> None:
@@ -349,7 +321,7 @@ def _phases(
     records: Records, epochs: Sequence[int], rates: Sequence[float], options: Mapping[str, Any],
     batch_size: int, seed: int, schedule: Specification,
 ) -> list[Phase]:  # fmt: skip
-    """The pretraining, where the objective has one, and the phases under the schedule."""
+    """Returns the phases: the objective's pretraining, if any, then those under the schedule."""
     found: list[Phase] = []
     for name, count, rate in [
         (PRETRAINING, options.get("pretrain_epochs", 0), options.get("pretrain_rate")),
@@ -357,11 +329,11 @@ def _phases(
     ]:
         if count:
             offset = sum(phase.epochs for phase in found)
-            batches = functools.partial(_batches, records, batch_size, seed, offset)
+            draw = functools.partial(batches, records, batch_size, seed, offset)
             rates = {ALL: rate}
             if "discriminator_rate" in options:
                 rates["discriminator"] = rate * options["discriminator_rate"]
-            found.append(Phase(name, count, batches, records.steps(batch_size), rates))
+            found.append(Phase(name, count, draw, records.steps(batch_size), rates))
     first = bool(found) and found[0].name == PRETRAINING
     return found[:first] + scheduled(schedule, found[first:])
 
@@ -373,71 +345,3 @@ def _take_over(objective: Any, source: Run) -> None:
             f"{source.checkpoints} holds no state of Adam that fits: its moments begin "
             "anew, and the first steps will throw the generator off for a while."
         )
-
-
-def _batches(
-    records: Records, batch_size: int, seed: int, offset: int, epoch: int, skip: int,
-    shard: tuple[int, int],
-) -> Any:  # fmt: skip
-    return records.dataset(batch_size, seed=seed, epoch=offset + epoch, skip=skip, shard=shard)
-
-
-def _validation_batches(records: Records, batch_size: int, shard: tuple[int, int]) -> Any:
-    size = min(batch_size, records.count)
-    return records.dataset(size, shard=shard, drop_remainder=False)
-
-
-def _open_both(
-    records: str | os.PathLike, validation: str | os.PathLike | None, bare: Mapping[str, Any],
-    batch_size: int,
-) -> tuple[Records, Records | None]:  # fmt: skip
-    """The records and those to validate on, which must be alike."""
-    opened = _open(records, bare)
-    held_out = None if validation is None else _open(validation, bare)
-    if held_out is not None:
-        _check_alike(opened, held_out)
-    if batch_size > opened.count:
-        raise InputError(
-            f"--batch-size {batch_size} is larger than {records}, which holds {opened.count} "
-            "records."
-        )
-    return opened, held_out
-
-
-def _open(path: str | os.PathLike, bare: Mapping[str, Any]) -> Records:
-    opened = open_records(path, **bare)
-    kind = opened.schema.kind
-    if kind != "downscaling":
-        raise InputError(f"{path} holds {kind} records: name downscaling records of phire-data.")
-    anomalies.read_anomalies(path, opened.schema.arrays)  # refuses another's
-    return opened
-
-
-def _check_alike(records: Records, validation: Records) -> None:
-    if validation.schema.climatologies != records.schema.climatologies:
-        raise InputError(
-            f"--validation {validation.path} has other statistics of points and seasons than "
-            f"{records.path}: make it with --statistics {records.path}."
-        )
-    for name in ("channels", "units", "scale", "patch", "normalization"):
-        mine, theirs = (getattr(r.schema, name) for r in (records, validation))
-        if name == "units" and difference(validation.schema.channels, theirs, mine) is None:
-            continue
-        if mine != theirs:
-            hint = (
-                "make them with --statistics RECORDS"
-                if name == "normalization"
-                else "make both alike"
-            )
-            raise InputError(
-                f"--validation {validation.path} has another {name} than {records.path} "
-                f"({theirs} instead of {mine}): {hint}."
-            )
-
-
-def _all_around(schema: SampleSchema) -> bool:
-    """Returns True if the patches span the whole circle of longitude."""
-    if schema.spacing is None:
-        return False
-    width = schema.patch[1] * schema.spacing[1]
-    return abs(width - 360) < 0.5 * schema.spacing[1]
