@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 
 from phire.downscaling import Downscaler, InterpolatedSource, PredictedSource, predict
+from phire.downscaling.network_graphs import NetworkGraphs
 from phire.downscaling.tiling import Extension
 from phire.downscaling.trained_generator import TrainedGenerator
 from phire.downscaling.whole_fields import WholeFields
@@ -39,7 +40,7 @@ def test_tiles_leave_no_trace(generator, coarse, tile, monkeypatch):
     # A reach that is smaller than the field, so that tiles are real ones.
     small = build("srgan,filters=4,blocks=0,kernel=3", (None, None, 2), (None, None, 2), scale=4)
     monkeypatch.setattr(generator, "network", small)
-    monkeypatch.setattr(generator, "_graphs", {})
+    monkeypatch.setattr(generator, "graphs", NetworkGraphs(small))
     monkeypatch.setattr(generator, "halo", 4)
     fields = coarse.read([0, 5])
     whole = refined(generator, fields, coarse.grid, 1000)
@@ -118,7 +119,7 @@ def test_missing_input_is_filled_as_asked(run, generator, coarse):
 def test_missing_input_leaves_no_trace_of_tiles(generator, coarse, tile, monkeypatch):
     small = build("srgan,filters=4,blocks=0,kernel=3", (None, None, 2), (None, None, 2), scale=4)
     monkeypatch.setattr(generator, "network", small)
-    monkeypatch.setattr(generator, "_graphs", {})
+    monkeypatch.setattr(generator, "graphs", NetworkGraphs(small))
     monkeypatch.setattr(generator, "halo", 4)
     fields = coarse.read([0, 5])
     # A hole larger than a tile.

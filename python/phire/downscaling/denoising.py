@@ -18,6 +18,7 @@ import numpy as np
 from phire.downscaling import samplers
 from phire.downscaling.diffusion_target import DiffusionTarget
 from phire.downscaling.discrete_process import process_of
+from phire.downscaling.network_graphs import NetworkGraphs
 from phire.downscaling.overlapping_tiles import OverlappingTiles, tiles_along
 from phire.downscaling.preconditioning import CONDITIONS, Scalings, unit_scalings
 from phire.downscaling.random_inputs import draw_sampler_noise
@@ -101,7 +102,7 @@ class DenoisedFields:
                 f"--tile {smallest} must be more coarse points than the tiles' overlap of "
                 f"{self.overlap}."
             )
-        self._graphs: dict[tuple, Callable] = {}
+        self._graphs = NetworkGraphs(self.network)
 
     def fits(self, rows: int, columns: int, closed: bool) -> bool:
         """Tells whether tiles of the network's size lie in a field of these coarse points.
@@ -227,12 +228,12 @@ class DenoisedFields:
             filled = some + some[-1:] * (TILES_AT_ONCE - len(some))
             arrays = self._cut(into, inputs, which, tiles, filled)
             arrays["noise_level"] = np.full(len(filled), factors.noise, np.float32)
-            results = self._call(arrays)
+            results = self._graphs(arrays)
             if self.choice.guidance:
                 blank = {name: np.zeros_like(arrays[name]) for name in {*CONDITIONS} & {*arrays}}
                 # Outside the network D is linear in F, with the same factors for both.
                 results = results + self.choice.guidance * (
-                    results - self._call({**arrays, **blank})
+                    results - self._graphs({**arrays, **blank})
                 )
             for (k, tile), values in zip(some, results):
                 tiles.add(output[k], tile, values)
@@ -274,13 +275,3 @@ class DenoisedFields:
                 origin = 0 if array is None else np.int32([array[which[k]] for k, _ in jobs])
                 found[name] = np.int32(origin + first)
         return found
-
-    def _call(self, arrays: dict[str, np.ndarray]) -> np.ndarray:
-        import tensorflow as tf
-
-        shapes = tuple(sorted((name, array.shape) for name, array in arrays.items()))
-        if shapes not in self._graphs:
-            # A graph frees features as soon as they are used.
-            self._graphs[shapes] = tf.function(lambda x: self.network(x, training=False))
-        tensors = {name: tf.convert_to_tensor(array) for name, array in arrays.items()}
-        return self._graphs[shapes](tensors).numpy()

@@ -52,7 +52,8 @@ class PredictedSource:
         fill, minimum, consistency, noise_memory: See :meth:`TrainedGenerator.__call__`.
         seed: Seed of a stochastic generator's random numbers; 0 by default.
         members: Members of a stochastic generator's ensemble; 1 by default.
-        statistic: See :meth:`TrainedGenerator.choose_statistic`.
+        statistic: ``mean`` or ``median``, of a run trained by the objective likelihood; the mean by
+            default where no members are given.
         predictors, static, auxiliary, stations: Further inputs; see
             :class:`phire.downscaling.sample_sources.Further`. Channels that nothing gives come
             from the files that the records were made of, maps from the run.
@@ -90,8 +91,8 @@ class PredictedSource:
             raise InputError(f"{name} holds no fields: choose at least one time.")
         Filler(fill, generator.low.normalization.mean)  # refuses before anything is read
         self.members = 1 if members is None else members
-        generator.check_members(self.members)
-        self.statistic = generator.choose_statistic(statistic, members)
+        generator.supported.check_members(self.members)
+        self.statistic = generator.supported.choose_statistic(statistic, members)
         if seed is not None and self.statistic is not None:
             raise InputError(
                 f"--seed is of members, but the {self.statistic} of a distribution is asked for: "
@@ -103,8 +104,8 @@ class PredictedSource:
                 "leave it out."
             )
         self.seed = check_seed(seed)
-        generator.check_consistency(consistency)
-        generator.check_noise_memory(noise_memory)
+        generator.supported.check_consistency(consistency)
+        generator.supported.check_noise_memory(noise_memory)
         self.generator = generator
         self.tile = tile
         self.fill, self.minimum, self.consistency = fill, minimum, consistency
@@ -116,7 +117,7 @@ class PredictedSource:
         first = Part(coarse, name, tuple(coarse.channels))
         self.sources = _sources(generator, first, fine_grid, further, any_spacing, recorded_first)
         self.grid = self.sources.asked
-        generator.check_anomalies(self.time, self.sources.fine, name)
+        generator.arrays.check(self.time, self.sources.fine, name)
         generator.check_size(self.sources.fine, tile)
         self._checked = False
 
@@ -130,7 +131,7 @@ class PredictedSource:
         chosen = indices(times, len(self.time))
         fields = self.sources.read(chosen)
         if not self._checked:
-            self.generator.check_values(fields.low, self.sources.low_name)
+            self.generator.arrays.check_coarse_values(fields.low, self.sources.low_name)
             self._checked = True
         made = self.generator(
             fields, self.tile, fill=self.fill, minimum=self.minimum,

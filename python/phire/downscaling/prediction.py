@@ -1,10 +1,10 @@
-"""Prediction of files: what ``phire predict`` does."""
+"""Prediction of whole fields into a file (``phire predict``)."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from phire import files, progress
@@ -29,6 +29,9 @@ from phire.records.input_files import split_names
 if TYPE_CHECKING:
     from phire.downscaling.predicted_source import PredictedSource
     from phire.downscaling.trained_generator import TrainedGenerator
+
+DEFAULTS = {"network": "generator", "fill": "nearest", "any_spacing": False}
+"""Defaults of the options of generators, where they are not None or empty."""
 
 
 @naming_arguments()
@@ -119,37 +122,30 @@ def predict(
         "consistency": consistency,
         "noise_memory": noise_memory,
     }
+    of_generators: dict[str, Any] = {
+        "tile": tile, "any_spacing": any_spacing, "fill": fill, "minimum": minimum,
+        "consistency": consistency, "noise_memory": noise_memory, "seed": seed,
+        "members": members, "statistic": statistic, "predictors": predictors, "static": static,
+        "auxiliary": auxiliary, "stations": stations,
+    }  # fmt: skip
+    attributes = {}
     if str(run) in METHODS:
-        chosen = {"network": network != "generator", "epoch": epoch, "tile": tile,
-                  "any-spacing": any_spacing, "fill": fill != "nearest",
-                  "minimum": minimum is not None, "consistency": consistency,
-                  "noise-memory": noise_memory,
-                  "seed": seed is not None, "members": members is not None, "sampler": sampler,
-                  "statistic": statistic, "predictors": predictors, "static": static,
-                  "auxiliary": auxiliary, "stations": stations}  # fmt: skip
-        _refuse(chosen, f"is of generators, not of {run} interpolation")
+        chosen = {"network": network, "epoch": epoch, "sampler": sampler, **of_generators}
+        _refuse_options_of_generators(str(run), chosen)
         source = _opened(path, names, time, coarsen)
-        predicted, facts = _interpolated(source, str(run), scale, alignment)
-        options |= facts
-        written = {}
+        predicted, further = _interpolated(source, str(run), scale, alignment)
     else:
         _refuse({"scale": scale, "alignment": alignment}, "is kept in the run of a generator")
-        memory = None if noise_memory is None else parse_duration(noise_memory)
-        predicted, facts = _generated(
-            run, network, epoch, sampler, path, names, time, coarsen, tile=tile,
-            any_spacing=any_spacing, fill=fill, minimum=minimum, consistency=consistency,
-            noise_memory=memory, seed=seed, members=members, statistic=statistic,
-            predictors=predictors, static=static, auxiliary=auxiliary, stations=stations,
-        )  # fmt: skip
-        options |= facts
-        written = notes(fill, minimum, bool(predicted.generator.conserves or consistency))
-        if predicted.statistic is not None:
-            written["statistic"] = f"{predicted.statistic} of the predicted distribution"
+        predicted, further = _generated(
+            run, network, epoch, sampler, path, names, time, coarsen, **of_generators
+        )
+        attributes = _attributes(predicted, fill, minimum, consistency)
+    options |= further
     with cached(predicted, output, options) as source:
         counted = CountedSource(source)
         write_source(
             counted, output, options=options, overwrite=overwrite, description="predicting",
-            attributes=written,
+            attributes=attributes,
         )  # fmt: skip
     counted.say(output)
 
@@ -170,6 +166,8 @@ def _generated(
     from phire.downscaling.predicted_source import PredictedSource
     from phire.downscaling.trained_generator import TrainedGenerator
 
+    if options["noise_memory"] is not None:
+        options["noise_memory"] = parse_duration(options["noise_memory"])
     generator = TrainedGenerator(run, network, epoch, sampler)
     source = _opened(path, names or _channels(path, generator), time, coarsen)
     predicted = PredictedSource(generator, source, name=path, **options)
@@ -200,6 +198,16 @@ def _generated(
     }
 
 
+def _attributes(
+    predicted: PredictedSource, fill: str, minimum: float | None, consistency: str | None
+) -> dict[str, str]:
+    """Returns the attributes that a file of predictions states of its values."""
+    found = notes(fill, minimum, bool(predicted.generator.conserves or consistency))
+    if predicted.statistic is not None:
+        found["statistic"] = f"{predicted.statistic} of the predicted distribution"
+    return found
+
+
 def _predict_swept(
     run: str | os.PathLike, input: str | os.PathLike, *, output: str | os.PathLike, sampler: str,
     **options: Any,
@@ -212,7 +220,17 @@ def _predict_swept(
         predict(run, input, swept_output(os.fspath(output), label), sampler=one, **options)
 
 
-def _refuse(options: dict[str, Any], reason: str) -> None:
+def _refuse_options_of_generators(method: str, options: Mapping[str, Any]) -> None:
+    """Raises an InputError for an option of generators that is given for an interpolation."""
+    given = {
+        name.replace("_", "-"): value is not None and value not in ((), [], DEFAULTS.get(name))
+        for name, value in options.items()
+    }
+    _refuse(given, f"is of generators, not of {method} interpolation")
+
+
+def _refuse(options: Mapping[str, Any], reason: str) -> None:
+    """Raises an InputError for the first of some options that is true."""
     for name, value in options.items():
         if value:
             raise InputError(f"--{name} {reason}: leave it out.")

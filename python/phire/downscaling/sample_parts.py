@@ -198,5 +198,5 @@ def is_bound(generator: TrainedGenerator, parts: Sequence[Part], first: Part) ->
     alone = len(parts) == 1 and parts[0].source is first.source
     arrays = {"static", "auxiliary", "time"} & {*generator.network.input}
     windowed = generator.schema.window is not None
-    placed = generator.localized or generator.has_statistics_of_points
+    placed = generator.localized or generator.arrays.has_statistics_of_points
     return not alone or bool(arrays) or windowed or placed

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from phire.downscaling.array_normalization import ArrayNormalization
 from phire.downscaling.denoising import DenoisedFields
 from phire.downscaling.distributions.registry import distribution as distributions
 from phire.downscaling.latent_space import NETWORK as AUTOENCODER
 from phire.downscaling.latent_space import LatentSpace
 from phire.downscaling.missing_input import Filler, mark_missing
+from phire.downscaling.network_graphs import NetworkGraphs
 from phire.downscaling.random_inputs import (
     draw_dropout_seed,
     draw_levels,
@@ -23,22 +25,20 @@ from phire.downscaling.random_inputs import (
 )
 from phire.downscaling.residual_base import NETWORK
 from phire.downscaling.sampler_choice import choose_sampler
+from phire.downscaling.supported_options import SupportedOptions
 from phire.downscaling.tiling import apply_in_tiles, with_margin
 from phire.downscaling.whole_fields import WholeFields
 from phire.errors import InputError
 from phire.fields.coarsening import with_block_means
 from phire.fields.grid import Grid
-from phire.fields.time import TimeAxis
 from phire.parts import Specification
-from phire.records.anomalies import Anomalies, read_anomalies
 from phire.records.schema import SampleSchema
 
-TILE = 128
-STATISTICS = ("mean", "median")
-"""Fields that a run trained by the objective likelihood gives where no members are asked for."""
+if TYPE_CHECKING:
+    from phire.training import Run
 
-CONSISTENCIES = ("mean",)
-"""Properties of the coarse field that members can be given exactly."""
+TILE = 128
+"""Largest side of a tile of a generator, coarse points."""
 
 
 class TrainedGenerator:
@@ -55,6 +55,8 @@ class TrainedGenerator:
     Attributes:
         schema: The samples' arrays.
         inputs: The files that the records were made of, by the names of phire-data's options.
+        arrays: Normalization of the samples' arrays.
+        supported: Options of a prediction that the run supports.
         channels, units, normalization: Of the targets.
         periodic: The network pads around the circle of longitude.
         conserves: It keeps block means.
@@ -78,18 +80,9 @@ class TrainedGenerator:
         sampler: Specification | None = None,
     ) -> None:
         from phire.networks.blocks.fine_output import halo_of
-        from phire.training import open_run
 
         self.path = Path(run)
-        opened = open_run(run)
-        config = opened.config
-        if "schema" not in config or "network" not in config:
-            raise InputError(
-                f"{run} is a run of another command, or of an earlier version of phire, which kept "
-                "no schema: name a run of phire-train, or train again."
-            )
-        if not (epoch is None or epoch == "best" or str(epoch).isdigit()):
-            raise InputError(f"--epoch {epoch} must be a number or `best`.")
+        opened, config = _open_generator_run(run, epoch)
         self.network = opened.network(network, epoch)
         if "low" not in self.network.input:
             raise InputError(
@@ -102,37 +95,44 @@ class TrainedGenerator:
         self.low = self.schema.arrays["low"]
         self.channels, self.units = self.schema.channels, self.schema.units
         self.normalization = self.schema.normalization
-        self._anomalies = read_anomalies(self.path, self.schema.arrays)
-        self._placed: dict[str, tuple[Grid, Anomalies]] = {}
+        self.arrays = ArrayNormalization(self.path, self.schema)
         self.scale = int(self.schema.scale)
         self.alignment = self.schema.alignment or "cell"
         self.halo = halo_of(self.network)
-        self.sampler = None
-        if sampler is not None or "noisy" in self.network.input:
-            self.sampler = choose_sampler(sampler or "", config["objective"])
-            self._objective = config["objective"]
-        self.distribution = None
         objective = config.get("objective") or {}
+        self.distribution = None
         if objective.get("name") == "likelihood" and network == "generator":
             self.distribution = distributions.build(objective["distribution"], self.normalization)
         self._parameters = 1 if self.distribution is None else self.distribution.parameters
+        self._set_up_denoiser(opened, sampler)
         self._random = self.sampler is not None or is_stochastic(self.network)
         self.stochastic = self._random or self.distribution is not None
-        self._sampler_given = sampler or ""
-        self._latent = None
-        if self.sampler is not None and self._objective.get("latent"):
-            of_run = config["latent"]
-            self._latent = LatentSpace(
-                opened.network(AUTOENCODER), self.schema, of_run["mean"], of_run["std"]
-            )
-        self._mean = None
-        if self.sampler is not None and self._objective.get("residual"):
-            self._mean = TrainedGenerator(run, NETWORK)
-        self._graphs: dict[tuple, Callable[[dict], Any]] = {}
-        self._denoisers: dict[int | None, DenoisedFields] = {}
+        self.supported = SupportedOptions(
+            self.path, self.channels, self.low.channels, self.alignment, self.stochastic,
+            has_noise=self.sampler is not None or "noise" in self.network.input,
+            has_distribution=self.distribution is not None,
+        )  # fmt: skip
+        self.graphs = NetworkGraphs(self.network)
         self.observe: Callable[[float, np.ndarray, np.ndarray], None] | None = None
         """Called at each call of a denoiser, unless in a latent space, with the noise level, the
         sampler's states and the denoised fields, (k, H, W, C) in physical units."""
+
+    def _set_up_denoiser(self, opened: Run, sampler: Specification | None) -> None:
+        """Chooses the sampler of a denoiser, and opens its latent space or residual base."""
+        self.sampler, self._latent, self._mean = None, None, None
+        self._denoisers: dict[int | None, DenoisedFields] = {}
+        self._sampler_given = sampler or ""
+        if sampler is None and "noisy" not in self.network.input:
+            return
+        self._objective = opened.config["objective"]
+        self.sampler = choose_sampler(self._sampler_given, self._objective)
+        if self._objective.get("latent"):
+            moments = opened.config["latent"]
+            self._latent = LatentSpace(
+                opened.network(AUTOENCODER), self.schema, moments["mean"], moments["std"]
+            )
+        if self._objective.get("residual"):
+            self._mean = TrainedGenerator(self.path, NETWORK)
 
     def fingerprint(self) -> str:
         """A short hash of the weights."""
@@ -140,27 +140,6 @@ class TrainedGenerator:
         for weight in self.network.get_weights():
             digest.update(np.ascontiguousarray(weight))
         return digest.hexdigest()[:16]
-
-    def check_values(self, fields: np.ndarray, what: str) -> None:
-        """Refuses coarse fields that cannot be in the units of the training data.
-
-        Args:
-            fields: (…, Cl); missing values are left out of the judgement.
-            what: What they are, for the message.
-
-        Raises:
-            InputError: Their mean or spread is far off the training data's.
-        """
-        from phire.rplearn.input_checks import check_values
-
-        present = np.isfinite(fields).all(-1)
-        if np.isinf(fields).any():
-            raise InputError(f"{what} holds infinite values: mark them as missing (NaN) first.")
-        if present.any():
-            check_values(
-                fields[present][None, None], self.low.normalization, self.low.units, what,
-                trained=f"the training data of {self.path}",
-            )  # fmt: skip
 
     def __call__(
         self,
@@ -206,11 +185,11 @@ class TrainedGenerator:
         """
         if not len(fields.low):
             raise InputError("there are no fields to refine: the first axis has the length 0.")
-        self.check_members(members)
-        self.check_consistency(consistency)
-        self.check_noise_memory(noise_memory)
+        self.supported.check_members(members)
+        self.supported.check_consistency(consistency)
+        self.supported.check_noise_memory(noise_memory)
         filled, missing = self._filled(fields, fill)
-        low = self._normalised("low", filled, fields, fields.outer or fields.coarse)
+        low = self.arrays.normalise("low", filled, fields, fields.outer or fields.coarse)
         low = self._with_context(low, fields)
         fine, constant = self._further_arrays(fields)
         made, outputs = [], None
@@ -224,7 +203,7 @@ class TrainedGenerator:
                     fields, low, fine, constant, tile or TILE, seed, member, noise_memory
                 )
             if self.distribution is None:
-                result = self.normalization.invert(self._without_anomalies(outputs, fields))
+                result = self.arrays.physical_targets(outputs, fields)
             else:
                 result = self._of_distribution(outputs, fields, seed, member, statistic)
             if minimum is not None:
@@ -233,60 +212,6 @@ class TrainedGenerator:
                 result = self._conserved(result, fields, filled, minimum)
             made.append(mark_missing(result, missing))
         return np.stack(made)
-
-    @property
-    def has_statistics_of_points(self) -> bool:
-        """True where fields are anomalies from climatologies of each point of the domain."""
-        return any(
-            part.grid is not None for found in self._anomalies.values() for part in found.parts
-        )
-
-    def check_anomalies(self, time: TimeAxis, fine: Grid, name: str) -> None:
-        """Refuses fields at times or points whose climatology the run does not know.
-
-        Args:
-            time: Times of all fields.
-            fine: The grid to predict.
-            name: What the input is called.
-
-        Raises:
-            InputError: A month or point is not among those of the training data.
-        """
-        for array, anomalies in self._anomalies.items():
-            try:
-                anomalies.require(time)
-                if array != "low":
-                    anomalies.on(fine, array)
-            except InputError as error:
-                raise InputError(f"{name} does not suit {self.path}: {error}") from None
-
-    def _anomalies_on(self, name: str, grid: Grid) -> Anomalies | None:
-        """The climatologies of an array at the points of a grid; None where it has none."""
-        if name not in self._anomalies:
-            return None
-        if name not in self._placed or self._placed[name][0] is not grid:
-            self._placed[name] = grid, self._anomalies[name].on(grid, name)
-        return self._placed[name][1]
-
-    def _normalised(
-        self, name: str, values: np.ndarray, fields: WholeFields, grid: Grid
-    ) -> np.ndarray:
-        """Normalised values of an array, float32, from physical ones on a grid."""
-        values = self.schema.arrays[name].normalization.apply(values).astype(np.float32)
-        anomalies = self._anomalies_on(name, grid)
-        if anomalies is None:
-            return values
-        times = fields.times if fields.window_times is None else fields.window_times
-        time = TimeAxis(times.ravel(), fields.calendar)
-        flat = values.reshape(-1, *values.shape[-3:])
-        return anomalies.apply(flat, time).reshape(values.shape)
-
-    def _without_anomalies(self, outputs: np.ndarray, fields: WholeFields) -> np.ndarray:
-        """Normalised fields (n, H, W, C) from those that the network gives."""
-        anomalies = self._anomalies_on("high", fields.fine)
-        if anomalies is None:
-            return outputs
-        return anomalies.invert(outputs, TimeAxis(fields.times, fields.calendar))
 
     def _of_distribution(
         self,
@@ -304,33 +229,6 @@ class TrainedGenerator:
         shape = (*fields.fine.shape, len(self.channels))
         levels = np.stack([draw_levels(seed, t, member, shape) for t in fields.times])
         return np.float32(self.distribution.quantile(outputs, levels))
-
-    def choose_statistic(self, statistic: str | None, members: int | None) -> str | None:
-        """Returns the statistic to predict; None for members, and where there is no distribution.
-
-        Args:
-            statistic: As asked for; by default the mean where no members are.
-            members: As asked for.
-
-        Raises:
-            InputError: The run gives no distribution, the statistic is unknown, or members are
-                asked for, too.
-        """
-        if statistic is not None and self.distribution is None:
-            raise InputError(
-                f"--statistic {statistic} is of runs trained by the objective likelihood, which "
-                f"{self.path} is not: leave it out."
-            )
-        if statistic not in (None, *STATISTICS):
-            raise InputError(f"--statistic {statistic} must be one of {', '.join(STATISTICS)}.")
-        if statistic is not None and members is not None:
-            raise InputError(
-                f"--statistic {statistic} gives one field, --members {members} draws several: "
-                "leave one of them out."
-            )
-        if self.distribution is None or members is not None:
-            return None
-        return statistic or "mean"
 
     def check_size(self, fine: Grid, tile: int | None = None) -> None:
         """Refuses fields of another size than a network of one size takes.
@@ -368,61 +266,6 @@ class TrainedGenerator:
                 "train one that takes any size, such as unet without attention_sides."
             )
 
-    def check_members(self, members: int) -> None:
-        """Refuses an impossible number of members.
-
-        Raises:
-            InputError: It is not positive, or several are asked of a deterministic generator.
-        """
-        if members < 1:
-            raise InputError(f"--members {members} must be at least 1.")
-        if members > 1 and not self.stochastic:
-            raise InputError(
-                f"--members {members} needs a stochastic generator, but {self.path} is "
-                "deterministic: leave it out, or train a network with noise or Monte Carlo "
-                "dropout, or by the objective likelihood."
-            )
-
-    def check_noise_memory(self, noise_memory: float | None) -> None:
-        """Refuses a memory of noise of a run without noise.
-
-        Raises:
-            InputError: It is not positive, or the network has no noise.
-        """
-        if noise_memory is None:
-            return
-        if self.sampler is None and "noise" not in self.network.input:
-            raise InputError(
-                f"--noise-memory is of runs with noise, and {self.path} has none: leave it out."
-            )
-        if noise_memory <= 0:
-            raise InputError(f"--noise-memory of {noise_memory:g} s must be a time above 0.")
-
-    def check_consistency(self, consistency: str | None) -> None:
-        """Raises InputError if the run cannot be made consistent with the coarse fields.
-
-        Raises:
-            InputError: It is unknown, no channel is on both sides, or the coarse points are no
-                means of blocks.
-        """
-        if consistency is None:
-            return
-        if consistency not in CONSISTENCIES:
-            raise InputError(
-                f"--consistency {consistency} must be one of {', '.join(CONSISTENCIES)}."
-            )
-        if not {*self.channels} & {*self.low.channels}:
-            raise InputError(
-                f"--consistency {consistency} needs a target that is a coarse channel, too, but "
-                f"{self.path} makes {', '.join(self.channels)} of {', '.join(self.low.channels)}: "
-                "leave it out."
-            )
-        if self.alignment != "cell":
-            raise InputError(
-                f"--consistency {consistency} is of coarse values that are means of blocks, but "
-                f"{self.path} was trained with --alignment {self.alignment}: leave it out."
-            )
-
     def _filled(self, fields: WholeFields, fill: str) -> tuple[np.ndarray, np.ndarray]:
         """Coarse fields without missing values, and (n, h, w) True where a block had some."""
         filler = Filler(fill, self.low.normalization.mean)
@@ -454,7 +297,7 @@ class TrainedGenerator:
         names = {*self.network.input}
         for name in names & {"static", "auxiliary"}:
             array = getattr(fields, name)
-            values = self._normalised(name, array, fields, fields.fine)
+            values = self.arrays.normalise(name, array, fields, fields.fine)
             values = np.nan_to_num(values, copy=False)  # as records hold what is missing
             if name == "static":
                 values = np.broadcast_to(values, (len(fields.low), *values.shape))
@@ -556,24 +399,34 @@ class TrainedGenerator:
         return fine
 
     def _run(self, batch: dict[str, np.ndarray]) -> np.ndarray:
-        import tensorflow as tf
-
+        """Returns the network's outputs of a batch; of a window, each at the sample's ``step``."""
         step = batch.pop("step", None)
-        # A graph a shape: it frees features as soon as they are used, which Keras does not do when
-        # a network is called, and the last convolution is arranged by the size of the image.
-        key = tuple((name, array.shape) for name, array in sorted(batch.items()))
-        if key not in self._graphs:
-            signature = {
-                name: tf.TensorSpec(array.shape, tf.as_dtype(array.dtype))
-                for name, array in batch.items()
-            }
-            self._graphs[key] = tf.function(
-                lambda arrays: self.network(arrays, training=False), input_signature=[signature]
-            )
-        made = self._graphs[key](batch).numpy()
+        outputs = self.graphs(batch)
         if step is None:
-            return made
-        return made[np.arange(len(made)), step]
+            return outputs
+        return outputs[np.arange(len(outputs)), step]
+
+
+def _open_generator_run(
+    run: str | os.PathLike, epoch: int | str | None
+) -> tuple[Run, Mapping[str, Any]]:
+    """Opens a run of ``phire-train`` with its configuration.
+
+    Raises:
+        InputError: It is another command's, or the epoch is no number.
+    """
+    from phire.training import open_run
+
+    opened = open_run(run)
+    config = opened.config
+    if "schema" not in config or "network" not in config:
+        raise InputError(
+            f"{run} is a run of another command, or of an earlier version of phire, which kept "
+            "no schema: name a run of phire-train, or train again."
+        )
+    if not (epoch is None or epoch == "best" or str(epoch).isdigit()):
+        raise InputError(f"--epoch {epoch} must be a number or `best`.")
+    return opened, config
 
 
 def _traits(network: Any) -> tuple[bool, ...]:
