@@ -112,28 +112,21 @@ def predict(
         options = {name: value for name, value in locals().items() if name not in ("run", "input")}
         return _predict_swept(run, input, **options)
     path, names = split_names(input)
-    inputs = expand(path)
     options: dict[str, Any] = {
-        "input": [os.path.realpath(path) for path in inputs],
-        "input_fingerprints": [files.fingerprint(path) for path in inputs],
-        "coarsen": coarsen,
-        "time": time,
-        "minimum": minimum,
-        "consistency": consistency,
-        "noise_memory": noise_memory,
-    }
+        **_identity(expand(path)), "coarsen": coarsen, "time": time, "minimum": minimum,
+        "consistency": consistency, "noise_memory": noise_memory,
+    }  # fmt: skip
     of_generators: dict[str, Any] = {
         "tile": tile, "any_spacing": any_spacing, "fill": fill, "minimum": minimum,
         "consistency": consistency, "noise_memory": noise_memory, "seed": seed,
         "members": members, "statistic": statistic, "predictors": predictors, "static": static,
         "auxiliary": auxiliary, "stations": stations,
     }  # fmt: skip
-    attributes = {}
     if str(run) in METHODS:
         chosen = {"network": network, "epoch": epoch, "sampler": sampler, **of_generators}
         _refuse_options_of_generators(str(run), chosen)
         source = _opened(path, names, time, coarsen)
-        predicted, further = _interpolated(source, str(run), scale, alignment)
+        predicted, further, attributes = *_interpolated(source, str(run), scale, alignment), {}
     else:
         _refuse({"scale": scale, "alignment": alignment}, "is kept in the run of a generator")
         predicted, further = _generated(
@@ -144,8 +137,8 @@ def predict(
     with cached(predicted, output, options) as source:
         counted = CountedSource(source)
         write_source(
-            counted, output, options=options, overwrite=overwrite, description="predicting",
-            attributes=attributes,
+            counted, output, options=options, overwrite=overwrite, attributes=attributes,
+            description="predicting",
         )  # fmt: skip
     counted.say(output)
 
@@ -195,6 +188,14 @@ def _generated(
             }
             for name, given in further.items()
         },
+    }
+
+
+def _identity(paths: Sequence[str]) -> dict[str, Any]:
+    """Returns the paths and fingerprints of input files, as the output records them."""
+    return {
+        "input": [os.path.realpath(path) for path in paths],
+        "input_fingerprints": [files.fingerprint(path) for path in paths],
     }
 
 

@@ -78,19 +78,7 @@ class DatasetSource:
         self.dataset = dataset = with_horizontal_coordinates(dataset)
         self.name = name
         found = field_variables(dataset, variables)
-        for variable in variables or ():
-            if variable not in found:
-                raise InputError(
-                    f"{name} has no variable {variable!r} of fields; it has "
-                    f"{', '.join(found) or 'none at all'}."
-                )
-        self.channels = tuple(variables or found)
-        if not self.channels:
-            raise InputError(
-                f"{name} holds no variable with rows and columns (it has "
-                f"{', '.join(map(str, dataset.variables)) or 'no variables'}): name a file of "
-                "gridded fields."
-            )
+        self.channels = _channels(dataset, found, variables, name)
         kept = {
             v: (*time_dimensions(dataset[v]), *horizontal_dimensions(dataset[v]), VERSIONS)
             for v in found
@@ -120,15 +108,17 @@ class DatasetSource:
                     raise InputError(f"{first.name} and {array.name} are on different grids.")
         except InputError as error:
             raise InputError(f"{name}: {error}") from None
+        self._refuse_further_dimensions()
+
+    def _refuse_further_dimensions(self) -> None:
+        """Raises an InputError for a variable with other dimensions than time and horizontal."""
         for array in self._arrays:
-            left = set(array.dims) - {
-                *self._time_dimensions,
-                *horizontal_dimensions(array),
-                VERSIONS,
-            }
-            if left:
+            expected = {*self._time_dimensions, *horizontal_dimensions(array), VERSIONS}
+            further = set(array.dims) - expected
+            if further:
                 raise InputError(
-                    f"{name}: {array.name} has the further dimension {sorted(map(str, left))}."
+                    f"{self.name}: {array.name} has the further dimension "
+                    f"{sorted(map(str, further))}."
                 )
 
     @property
@@ -207,6 +197,30 @@ class DatasetSource:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def _channels(
+    dataset: xr.Dataset, found: Sequence[str], wanted: Sequence[str] | None, name: str
+) -> tuple[str, ...]:
+    """Returns the names of the variables to read, in the wanted order.
+
+    Raises:
+        InputError: A wanted one is not among those found, or there are none.
+    """
+    for variable in wanted or ():
+        if variable not in found:
+            raise InputError(
+                f"{name} has no variable {variable!r} of fields; it has "
+                f"{', '.join(found) or 'none at all'}."
+            )
+    channels = tuple(wanted or found)
+    if not channels:
+        raise InputError(
+            f"{name} holds no variable with rows and columns (it has "
+            f"{', '.join(map(str, dataset.variables)) or 'no variables'}): name a file of "
+            "gridded fields."
+        )
+    return channels
 
 
 def _first_present(versions: np.ndarray) -> np.ndarray:

@@ -216,19 +216,7 @@ def simulate(
         "seed": int(seed),
         "spin_up": float(spin_up),
     }
-    if resolution < SMALLEST or resolution % 2:
-        raise InputError(
-            f"--resolution {resolution} must be an even number of rows from {SMALLEST} on: coarser "
-            "grids do not hold the eddies."
-        )
-    if not days * DAY >= interval:
-        raise InputError(f"--days {days:g} is less than one --step of {step}: simulate longer.")
-    if seed < 0:
-        raise InputError(f"--seed {seed} must be a whole number from 0 on.")
-    if threads is not None and threads < 1:
-        raise InputError(f"--threads {threads} must be at least 1.")
-    if not 0 <= spin_up < np.inf:
-        raise InputError(f"--spin-up {spin_up:g} must be a number of days from 0 on.")
+    _check_options(resolution, days, step, interval, seed, threads, spin_up)
     recorded = recorded_options(output) if os.path.lexists(output) else None
     if files.already_made(output, recorded, options, overwrite):
         progress.say(f"{output} is already made by this command.")
@@ -265,8 +253,28 @@ def simulate(
     progress.say(f"{output}: {fields}, {step} apart, on a {integration.grid.describe()}.")
 
 
+def _check_options(
+    resolution: int, days: float, step: str, interval: int, seed: int, threads: int | None,
+    spin_up: float,
+) -> None:  # fmt: skip
+    """Raises an InputError for options of :func:`simulate` that are out of range."""
+    if resolution < SMALLEST or resolution % 2:
+        raise InputError(
+            f"--resolution {resolution} must be an even number of rows from {SMALLEST} on: coarser "
+            "grids do not hold the eddies."
+        )
+    if not days * DAY >= interval:
+        raise InputError(f"--days {days:g} is less than one --step of {step}: simulate longer.")
+    if seed < 0:
+        raise InputError(f"--seed {seed} must be a whole number from 0 on.")
+    if threads is not None and threads < 1:
+        raise InputError(f"--threads {threads} must be at least 1.")
+    if not 0 <= spin_up < np.inf:
+        raise InputError(f"--spin-up {spin_up:g} must be a number of days from 0 on.")
+
+
 def recorded_options(path: str | os.PathLike) -> dict | None:
-    """The options that a store was made by; None for anything else."""
+    """Returns the options that a store was simulated with; None for any other file."""
     try:
         with FieldStore(path) as store:
             return (store.record or {}).get("options")
