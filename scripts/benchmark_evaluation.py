@@ -233,6 +233,89 @@ def time_crps(fields: np.ndarray, setting: Setting) -> None:
         print(f"{name:52} {seconds:8.3f} s a time")
 
 
+def time_spectra(setting: Setting, truth: np.ndarray, repeat: int) -> float:
+    """Prints and returns the seconds of a field's spectra, with the peak memory of the process."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    spectra = statistics()["spectrum"](setting)
+    seconds = smallest(repeat, lambda: spectra.measure(Batch(truth, np.array([0])), None))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"spectra (kinetic energy and both channels)    {seconds:8.3f} s   (goal 0.15)")
+    print(f"  peak memory of the process                  {peak:8.0f} MB  ({before:.0f} before)")
+    return seconds
+
+
+def time_semivariograms(setting: Setting, truth: np.ndarray, repeat: int) -> None:
+    """Prints the seconds of a field's semivariogram, without and with directions."""
+    pairs = statistics()["semivariogram"](setting)
+    isotropic = statistics()["semivariogram"](dataclasses.replace(setting, directional=False))
+    for name, statistic in (("isotropic", isotropic), ("with both directions", pairs)):
+        # A batch caches what is computed of it: each is measured once.
+        batches = iter([Batch(truth, np.array([0])) for _ in range(3 * repeat)])
+        seconds = smallest(
+            3 * repeat,
+            lambda statistic=statistic, batches=batches: statistic.measure(next(batches), None),
+        )
+        print(f"semivariogram, 300 pairs x 7 lags, {name:20} {seconds:.4f} s"
+              + ("   (goal 0.02)" if name == "isotropic" else ""))  # fmt: skip
+
+
+def default_set_work(
+    setting: Setting, truth: np.ndarray, candidate: np.ndarray, names: list[str]
+) -> Work:
+    """Returns the work of an evaluation of six fields by some statistics."""
+    source = ArraySource(np.repeat(truth, 6, 0), channels=CHANNELS, grid=setting.domain.grid)
+    other = ArraySource(np.repeat(candidate, 6, 0), channels=CHANNELS, grid=setting.domain.grid)
+    setting = dataclasses.replace(setting, time=source.time, facts=dataclasses.replace(
+        setting.facts, groups=np.zeros(6, dtype=np.int64)))  # fmt: skip
+    tasks = []
+    for name in names:
+        statistic = statistics()[name](setting)
+        tasks.append(Task(name, statistic, "candidate"))
+        if statistic.of_truth:
+            tasks.append(Task((name, "truth"), statistic, None))
+    return Work(source, {"candidate": other}, tuple(tasks))
+
+
+def time_default_set(
+    setting: Setting, truth: np.ndarray, candidate: np.ndarray, repeat: int
+) -> None:
+    """Prints the seconds of a field of the default set, and the share of each statistic."""
+    runs = [whole_set(setting, truth, candidate) for _ in range(repeat)]
+    seconds = {name: min(run[name] for run in runs) for name in runs[0]}
+    total = sum(seconds.values())
+    names = [name for name in seconds if name in statistics()]
+    work = default_set_work(setting, truth, candidate, names)
+    # The difference of two lengths is the cost of a further field. On a busy machine the processor
+    # time tells more than the clock.
+    begun = time.process_time()
+    measure_chunk(work, np.arange(2))
+    used = time.process_time()
+    measure_chunk(work, np.arange(6))
+    processor = (time.process_time() - used - (used - begun)) / 4
+    lengths = [smallest(repeat, lambda n=n: measure_chunk(work, np.arange(n))) for n in (2, 6)]
+    wall = (lengths[1] - lengths[0]) / 4
+    print(f"default set, truth and one candidate          {wall:8.3f} s   (goal 1.5)")
+    print(f"  processor time, all threads                 {processor:8.3f} s")
+    print(f"  one statistic after another                 {total:8.3f} s")
+    for name, value in sorted(seconds.items(), key=lambda item: -item[1]):
+        print(f"  {name:30} {value:8.3f} s  {100 * value / total:5.1f} %")
+
+
+def time_pyspharm(rows: int, threads: int, spectra_seconds: float) -> None:
+    """Prints the seconds of pyspharm with stored Legendre functions on a Gaussian grid."""
+    import spharm
+
+    fields = random_fields(Grid.gaussian(rows), 0, threads)[0]
+    # Not by phire's own engine, which saves memory on large grids by not storing them.
+    begun = time.perf_counter()
+    classic = spharm.Spharmt(2 * rows, rows, gridtype="gaussian", legfunc="stored")
+    classic.grdtospec(fields[..., 0])
+    first = time.perf_counter() - begun
+    later = smallest(1, lambda: [classic.grdtospec(fields[..., c]) for c in range(2)])
+    print(f"pyspharm: {first:.1f} s to begin, {later:.2f} s a field of two channels, "
+          f"{later / spectra_seconds:.0f} times as long")  # fmt: skip
+
+
 def main() -> None:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -252,74 +335,11 @@ def main() -> None:
     truth = random_fields(grid, 0, options.threads)
     candidate = (0.9 * truth + 0.1 * random_fields(grid, 1, options.threads)).astype(np.float32)
     setting = prepared(truth, grid, options.threads)
-
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    spectra = statistics()["spectrum"](setting)
-    spectra_time = smallest(
-        options.repeat, lambda: spectra.measure(Batch(truth, np.array([0])), None)
-    )
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"spectra (kinetic energy and both channels)    {spectra_time:8.3f} s   (goal 0.15)")
-    print(f"  peak memory of the process                  {peak:8.0f} MB  ({before:.0f} before)")
-
-    pairs = statistics()["semivariogram"](setting)
-    isotropic = statistics()["semivariogram"](dataclasses.replace(setting, directional=False))
-    for name, taker in (("isotropic", isotropic), ("with both directions", pairs)):
-        # A batch keeps what it has computed: each is measured once.
-        batches = iter([Batch(truth, np.array([0])) for _ in range(3 * options.repeat)])
-        seconds = smallest(
-            3 * options.repeat,
-            lambda taker=taker, batches=batches: taker.measure(next(batches), None),
-        )
-        print(f"semivariogram, 300 pairs x 7 lags, {name:20} {seconds:.4f} s"
-              + ("   (goal 0.02)" if name == "isotropic" else ""))  # fmt: skip
-
-    runs = [whole_set(setting, truth, candidate) for _ in range(options.repeat)]
-    seconds = {name: min(run[name] for run in runs) for name in runs[0]}
-    total = sum(seconds.values())
-    source = ArraySource(np.repeat(truth, 6, 0), channels=CHANNELS, grid=grid)
-    other = ArraySource(np.repeat(candidate, 6, 0), channels=CHANNELS, grid=grid)
-    setting = dataclasses.replace(setting, time=source.time, facts=dataclasses.replace(
-        setting.facts, groups=np.zeros(6, dtype=np.int64)))  # fmt: skip
-    tasks = []
-    for name in [name for name in seconds if name in statistics()]:
-        taker = statistics()[name](setting)
-        tasks.append(Task(name, taker, "candidate"))
-        if taker.of_truth:
-            tasks.append(Task((name, "truth"), taker, None))
-    work = Work(source, {"candidate": other}, tuple(tasks))
-    # The difference of two lengths is what a further field costs. On a busy machine the processor
-    # time tells more than the clock.
-    begun = time.process_time()
-    measure_chunk(work, np.arange(2))
-    used = time.process_time()
-    measure_chunk(work, np.arange(6))
-    processor = (time.process_time() - used - (used - begun)) / 4
-    lengths = [
-        smallest(options.repeat, lambda n=n: measure_chunk(work, np.arange(n))) for n in (2, 6)
-    ]
-    wall = (lengths[1] - lengths[0]) / 4
-    print(f"default set, truth and one candidate          {wall:8.3f} s   (goal 1.5)")
-    print(f"  processor time, all threads                 {processor:8.3f} s")
-    print(f"  one statistic after another                 {total:8.3f} s")
-    for name, value in sorted(seconds.items(), key=lambda item: -item[1]):
-        print(f"  {name:30} {value:8.3f} s  {100 * value / total:5.1f} %")
-
+    spectra_seconds = time_spectra(setting, truth, options.repeat)
+    time_semivariograms(setting, truth, options.repeat)
+    time_default_set(setting, truth, candidate, options.repeat)
     if options.pyspharm:
-        gaussian = Grid.gaussian(options.rows)
-        fields = random_fields(gaussian, 0, options.threads)[0]
-        import spharm
-
-        # Not by phire's own engine, which saves memory on large grids by not storing them.
-        begun = time.perf_counter()
-        classic = spharm.Spharmt(
-            2 * options.rows, options.rows, gridtype="gaussian", legfunc="stored"
-        )
-        classic.grdtospec(fields[..., 0])
-        first = time.perf_counter() - begun
-        later = smallest(1, lambda: [classic.grdtospec(fields[..., c]) for c in range(2)])
-        print(f"pyspharm: {first:.1f} s to begin, {later:.2f} s a field of two channels, "
-              f"{later / spectra_time:.0f} times as long")  # fmt: skip
+        time_pyspharm(options.rows, options.threads, spectra_seconds)
 
 
 if __name__ == "__main__":

@@ -142,6 +142,11 @@ def training(case: str, precision: str, options: argparse.Namespace, rival: PyTo
             if rival is not None:
                 found["PyTorch"].append(rival.step(case, precision, steps))
     print(f"{case}, batch {size}, {precision}: {options.blocks} blocks of {steps} steps")
+    print_rates(found)
+
+
+def print_rates(found: dict[str, list[tuple[float, float]]]) -> None:
+    """Prints the median (wall, CPU) seconds of a step by each way, and the ratios of the rates."""
     for name, values in found.items():
         if values:
             wall, cpu = (statistics.median(column) for column in zip(*values))

@@ -78,12 +78,9 @@ def _activation(name, inbound):
     }
 
 
-@pytest.fixture
-def folder(tmp_path):
-    """One residual block: conv, BN, ReLU, conv, BN, add, ReLU; eight layers, the last is no. 7."""
-    path = tmp_path / "original"
-    path.mkdir()
-    layers = [
+def _layers():
+    """Layers of one residual block: conv, BN, ReLU, conv, BN, add, ReLU; the last is no. 7."""
+    return [
         {
             "class_name": "InputLayer",
             "name": "input_1",
@@ -109,24 +106,15 @@ def folder(tmp_path):
         },
         _activation("activation_1", "add"),
     ]
-    model = {
-        "class_name": "Functional",
-        "config": {
-            "name": "encoder",
-            "layers": layers,
-            "input_layers": [["input_1", 0, 0]],
-            "output_layers": [["activation_1", 0, 0]],
-        },
-        "keras_version": "2.4.0",
-        "backend": "tensorflow",
-    }
-    (path / "encoder.json").write_text(json.dumps(model))
+
+
+def _random_weights():
     rng = np.random.default_rng(0)
 
     def draw(*shape):
         return rng.standard_normal(shape).astype(np.float32)
 
-    weights = {
+    return {
         "conv2d": {"kernel:0": draw(3, 3, 2, 4), "bias:0": draw(4)},
         "conv2d_1": {"kernel:0": draw(3, 3, 4, 4)},
         **{
@@ -139,17 +127,42 @@ def folder(tmp_path):
             for name in ("batch_normalization", "batch_normalization_1")
         },
     }
-    with h5py.File(path / "encoder_weights.hdf5", "w") as file:
-        names = [layer["name"] for layer in layers]
+
+
+def _write_keras_2_weights(path, names, weights):
+    """Writes weights as Keras 2.4 did: a group a layer, the order in attributes."""
+    with h5py.File(path, "w") as file:
         file.attrs["layer_names"] = [name.encode() for name in names]
         file.attrs["backend"] = b"tensorflow"
         file.attrs["keras_version"] = b"2.4.0"
         for name in names:
             group = file.create_group(name)
-            held = weights.get(name, {})
-            group.attrs["weight_names"] = [f"{name}/{key}".encode() for key in held]
-            for key, value in held.items():
+            arrays = weights.get(name, {})
+            group.attrs["weight_names"] = [f"{name}/{key}".encode() for key in arrays]
+            for key, value in arrays.items():
                 group.create_dataset(f"{name}/{key}", data=value)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A model folder of the original AtmoDist with one residual block, and its weights."""
+    path = tmp_path / "original"
+    path.mkdir()
+    layers, weights = _layers(), _random_weights()
+    model = {
+        "class_name": "Functional",
+        "config": {
+            "name": "encoder",
+            "layers": layers,
+            "input_layers": [["input_1", 0, 0]],
+            "output_layers": [["activation_1", 0, 0]],
+        },
+        "keras_version": "2.4.0",
+        "backend": "tensorflow",
+    }
+    (path / "encoder.json").write_text(json.dumps(model))
+    names = [layer["name"] for layer in layers]
+    _write_keras_2_weights(path / "encoder_weights.hdf5", names, weights)
     (path / "layer7_scale.txt").write_text("0.25\n")
     (path / "layer3_scale.txt").write_text("3.5\n")
     return path, weights
