@@ -70,7 +70,7 @@ def arrays_by_phire() -> float:
     import numpy as np
 
     from phire.fields.grid import Grid
-    from phire.fields.opening import target_grid
+    from phire.fields.grid_specification import target_grid
     from phire.fields.regridding import Regridder
 
     grid = Grid.pole_to_pole(ROWS)

@@ -19,13 +19,13 @@ from phire.fields import climatology, open_store, standardize, write_source
 from phire.fields.climatologies import (
     STATISTICS_OF,
     Climatology,
-    StandardizedSource,
     fit_climatology,
     harmonic_basis,
 )
 from phire.fields.ensemble import EnsembleSource
 from phire.fields.grid import Grid
 from phire.fields.source import ArraySource
+from phire.fields.standardized_source import StandardizedSource
 from phire.fields.time import TimeAxis
 
 GRID = Grid.regional([50.0, 45, 40], [0.0, 5, 10, 15])

@@ -16,7 +16,8 @@ from phire.errors import InputError
 from phire.fields.coarsening import block_mean, coarsen_grid
 from phire.fields.ensemble import EnsembleSource
 from phire.fields.grid import Grid
-from phire.fields.opening import open_source, target_grid
+from phire.fields.grid_specification import target_grid
+from phire.fields.opening import open_source
 from phire.fields.regridded_files import regrid
 from phire.fields.regridding import METHODS, RegriddedSource, Regridder
 from phire.fields.source import ArraySource, to_dataset

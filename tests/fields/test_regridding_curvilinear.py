@@ -16,7 +16,8 @@ from phire.fields.conservative_maps import cell_areas, conservative_map, overlap
 from phire.fields.curvilinear import CurvilinearGrid
 from phire.fields.great_circle import unit_vectors
 from phire.fields.grid import EARTH_RADIUS, Grid
-from phire.fields.opening import open_source, target_grid
+from phire.fields.grid_specification import target_grid
+from phire.fields.opening import open_source
 from phire.fields.regridding import METHODS, RegriddedSource, Regridder
 from spheres import sphere
 

@@ -8,13 +8,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "climatologies": [
-            "Climatology",
-            "StandardizedSource",
-            "climatology",
-            "fit_climatology",
-            "standardize",
-        ],
+        "climatologies": ["Climatology", "climatology", "fit_climatology"],
         "coarsening": ["CoarsenedSource", "block_mean", "coarsen_grid", "refine_grid"],
         "conversion": ["convert"],
         "dataset": ["DatasetSource"],
@@ -33,6 +27,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "selection": ["ChannelSelection", "RegionSource", "WindSource"],
         "shallow_water": ["simulate"],
         "source": ["ArraySource", "Source", "TimeSelection", "member_count", "to_dataset"],
+        "standardized_source": ["StandardizedSource", "standardize"],
         "store": ["FieldStore", "StoreWriter", "open_store"],
         "time": ["TimeAxis"],
     },

@@ -12,9 +12,9 @@ from phire.fields.aggregation import AggregatedSource, Aggregation
 from phire.fields.collection import CollectedSource, Part
 from phire.fields.deaccumulation import RateSource
 from phire.fields.grid import Grid
+from phire.fields.grid_specification import target_grid
 from phire.fields.longitudes import TurnedSource, shared_columns
 from phire.fields.merging import MergedSource, collect_groups, in_order
-from phire.fields.opening import target_grid
 from phire.fields.regridding import RegriddedSource, note_outside
 from phire.fields.selection import (
     DERIVED,
@@ -40,7 +40,7 @@ class Recipe:
         aggregation: Periods and statistics.
         interval_end: Channels whose times end their interval.
         grid: The grid to bring all to, or words for it; see
-            :func:`phire.fields.opening.target_grid`.
+            :func:`phire.fields.grid_specification.target_grid`.
         method: Of regridding.
         least_valid: Least share of the weights, 0 to 1, on valid values.
         weights: File or folder of weights; see

@@ -15,14 +15,13 @@ import numpy as np
 
 from phire import files, progress
 from phire.errors import InputError, naming_arguments
-from phire.fields import units
 from phire.fields.covariates import year_phase
 from phire.fields.curvilinear import grid_from_dict
 from phire.fields.ensemble import open_fields
 from phire.fields.grid import Grid
 from phire.fields.guarded_file import GuardedHDF5
-from phire.fields.source import Source, Times, close, indices, member_count, read_members
-from phire.fields.source_writing import already_made, blocks, write_source
+from phire.fields.source import Source, Times, close, indices
+from phire.fields.source_writing import already_made, blocks
 from phire.fields.time import TimeAxis
 
 STATISTICS_OF = ("domain", "point", "mean-of-points")
@@ -404,66 +403,6 @@ def _require_dates(time: TimeAxis) -> None:
         raise InputError("--seasonal needs dates, but the fields only count steps.")
 
 
-class StandardizedSource:
-    """A source as deviations from a climatology, in its standard deviations; or the inverse.
-
-    Args:
-        source: Any source; an ensemble too.
-        climatology: Its channels may be more, in any order.
-        inverse: Whether ``source`` holds standardised fields, to be made physical.
-        name: What errors call the source.
-
-    Raises:
-        InputError: The climatology lacks a channel or month, has other units, or lies on another
-            grid.
-    """
-
-    def __init__(
-        self,
-        source: Source,
-        climatology: Climatology,
-        *,
-        inverse: bool = False,
-        name: str = "the source",
-    ) -> None:
-        self.climatology = climatology.select(source.channels)
-        difference = None
-        if not inverse:
-            difference = units.difference(source.channels, source.units, self.climatology.units)
-        elif any(not units.equal(unit, "1") for unit in source.units):
-            difference = f"units ({', '.join(source.units)}), so that they are physical already,"
-        if difference:
-            raise InputError(f"{name} has {difference} as the climatology: bring them to it first.")
-        if climatology.grid is not None and not climatology.grid.equals(source.grid):
-            raise InputError(
-                f"{name} lies on a {source.grid.describe()}, the climatology of its points on a "
-                f"{climatology.grid.describe()}: bring one to the other's grid."
-            )
-        self.climatology.require_months(source.time)
-        self.source, self.inverse = source, inverse
-        self.channels, self.grid, self.time = source.channels, source.grid, source.time
-        self.units = self.climatology.units if inverse else ("1",) * len(source.channels)
-        self.members = member_count(source)
-        self.time_chunk = getattr(source, "time_chunk", 1)
-
-    def read(self, times: Times) -> np.ndarray:
-        """Reads fields, of an ensemble its mean; see :class:`phire.fields.source.Source`."""
-        fields = self.read_members(times)
-        return fields[:, 0] if self.members == 1 else fields.mean(1)
-
-    def read_members(self, times: Times) -> np.ndarray:
-        """Reads fields of all members; see :class:`phire.fields.source.MemberSource`."""
-        chosen = indices(times, len(self.time))
-        fields = read_members(self.source, chosen)
-        mean, std = (moment[:, None] for moment in self.climatology.moments(self.time[chosen]))
-        made = fields * std + mean if self.inverse else (fields - mean) / std
-        return made.astype(np.float32)
-
-    def close(self) -> None:
-        """Closes the source."""
-        close(self.source)
-
-
 @naming_arguments()
 def climatology(
     source: str | os.PathLike,
@@ -512,47 +451,3 @@ def climatology(
         f"{described_statistics(statistics_of)}, {seasonal} harmonic{'s' * (seasonal != 1)} of "
         f"the year, of {len(times)} fields."
     )
-
-
-@naming_arguments()
-def standardize(
-    source: str | os.PathLike,
-    output: str | os.PathLike,
-    *,
-    climatology: str | os.PathLike,
-    inverse: bool = False,
-    overwrite: bool = False,
-) -> None:
-    """Writes a file as deviations from a climatology in its standard deviations, or the inverse.
-
-    Args:
-        source: A field store, NetCDF, Zarr or GRIB, an ensemble too.
-        output: The store to make (.h5); with the suffix .nc or .zarr, NetCDF or Zarr.
-        climatology: What :func:`climatology` made.
-        inverse: Whether ``source`` holds standardised fields, to be made physical.
-        overwrite: Make the output anew.
-
-    Raises:
-        InputError: The two do not fit, or the output was made by something else.
-    """
-    known = Climatology.load(climatology)
-    options = {
-        "source": os.path.realpath(source), "fingerprint": files.fingerprint(Path(source)),
-        "climatology": os.path.realpath(climatology),
-        "climatology_fingerprint": files.fingerprint(Path(climatology)), "inverse": inverse,
-    }  # fmt: skip
-    for path in (source, climatology):
-        if os.path.lexists(output) and os.path.exists(path) and os.path.samefile(path, output):
-            raise InputError(f"{output} is read itself: name another output.")
-    if already_made(output, options, overwrite):
-        return
-    fields = open_fields(source)
-    try:
-        made = StandardizedSource(fields, known, inverse=inverse, name=os.fspath(source))
-        write_source(
-            made, output, options=options, overwrite=overwrite, description="standardising"
-        )
-    finally:
-        close(fields)
-    count = files.counted(len(fields.time), "field")
-    progress.say(f"{output}: {count} of {', '.join(fields.channels)}.")

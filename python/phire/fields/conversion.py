@@ -19,6 +19,7 @@ from phire.fields.cell_methods import TimeCells
 from phire.fields.collection import Part
 from phire.fields.deaccumulation import RateSource, parse_deaccumulation
 from phire.fields.grid import Grid
+from phire.fields.grid_specification import parse_grid
 from phire.fields.selection import DERIVED, RegionSource
 from phire.fields.source import close
 from phire.fields.source_writing import (
@@ -84,7 +85,7 @@ def convert(
         time: Half-open range START,STOP; of aggregated fields the periods that begin in it.
         region: (north, west, south, east), degrees.
         like: A file whose grid to bring all channels to.
-        grid: The grid in words instead; see :func:`phire.fields.opening.target_grid`.
+        grid: The grid in words instead; see :func:`phire.fields.grid_specification.target_grid`.
             Spherical-harmonic coefficients are synthesised on it: ``gaussian:320``.
         method: Of regridding, one of :data:`phire.fields.regridding.METHODS`.
         least_valid: Least share of the weights, 0 to 1, on valid values.
@@ -239,7 +240,7 @@ def _target(like: str | os.PathLike | None, grid: str | None) -> Grid | str | No
         return opening.grid_of_file(like)
     if grid is None or grid.startswith("degrees"):
         return grid
-    return opening.parse_grid(grid)
+    return parse_grid(grid)
 
 
 def _parts(

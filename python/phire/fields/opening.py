@@ -1,4 +1,4 @@
-"""Opening files of any format as sources: what a file is, is told from its first bytes."""
+"""Opening files of any format as sources; the format is detected from their first bytes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import h5py
-import numpy as np
 import xarray as xr
 
 from phire import progress
@@ -17,8 +16,7 @@ from phire.errors import InputError, naming_arguments
 from phire.fields import grib
 from phire.fields.collection import CollectedSource, Part
 from phire.fields.dataset import DatasetSource, dataset_grid, field_variables
-from phire.fields.great_circle import latitudes_longitudes, unit_vectors
-from phire.fields.grid import GEOMETRIES, Grid
+from phire.fields.grid import Grid
 from phire.fields.selection import ChannelSelection
 from phire.fields.source import Source, close
 from phire.fields.source_writing import CHANNELS
@@ -346,90 +344,6 @@ def _open_store_channels(path: Path, channels: Sequence[str]) -> OpenSelection:
     return OpenSelection(FieldStore(path), channels)
 
 
-def parse_grid(text: str) -> Grid:
-    """A global grid given as ``KIND:ROWS``, such as ``gaussian:320`` or ``pole-to-pole:721``.
-
-    Raises:
-        InputError: It is none.
-    """
-    kind, _, rows = str(text).partition(":")
-    if kind not in GEOMETRIES or not rows.isdigit() or int(rows) < 4:
-        raise InputError(
-            f"--grid {text} is not of the form KIND:ROWS, such as gaussian:320; the kinds are "
-            f"{', '.join(GEOMETRIES)}."
-        )
-    if kind == "driscoll-healy" and int(rows) % 2:
-        raise InputError(f"--grid {text}: a Driscoll–Healy grid has an even number of rows.")
-    return getattr(Grid, kind.replace("-", "_"))(int(rows))
-
-
-MOST_POINTS = 1_000_000_000
-"""Of a field: 4 GB."""
-
-
-def target_grid(text: str, source: Grid) -> Grid:
-    """Builds the grid to regrid to from words.
-
-    Args:
-        text: ``KIND:ROWS`` as of :func:`parse_grid`; or ``degrees:STEP``, rows and columns every
-            STEP degrees over the extent of ``source``; or ``degrees:STEP:N,W,S,E`` over this
-            region. The first row lies at N, the first column at W.
-        source: The grid of the fields.
-
-    Raises:
-        InputError: The text has neither form, ``source`` has no extent in degrees, or the grid
-            has too many points.
-    """
-    kind, *parts = str(text).split(":")
-    if kind != "degrees":
-        return parse_grid(text)
-    numbers = [_numbers(part) for part in parts]
-    step = numbers[0][0] if numbers and len(numbers[0]) == 1 else 0.0
-    bounds = numbers[1] if len(numbers) == 2 else []
-    if not step > 0 or (len(parts), len(bounds)) not in ((1, 0), (2, 4)):
-        raise InputError(
-            f"--grid {text} is not of the form KIND:ROWS, degrees:STEP or degrees:STEP:N,W,S,E, "
-            "such as gaussian:320, degrees:0.25 or degrees:0.25:60,-10,40,20."
-        )
-    if not bounds:
-        bounds = _extent(source, step)
-    north, west, south, east = bounds
-    width = (east - west) % 360 or 360.0
-    if not -90 <= south < north <= 90:
-        raise InputError(f"--grid {text}: the order is N,W,S,E, in degrees, N north of S.")
-    # A last point within a thousandth of a step of the bound is on it.
-    rows, columns = (int(np.floor(extent / step + 1e-3)) + 1 for extent in (north - south, width))
-    if (columns - 1) * step > 360 - 1e-3 * step:
-        columns -= 1
-    if rows * columns > MOST_POINTS:
-        raise InputError(
-            f"--grid {text} has {rows} × {columns} points, more than a field may have "
-            f"({MOST_POINTS:.0e}): give a larger step, or a region."
-        )
-    return Grid.from_coordinates(north - step * np.arange(rows), west + step * np.arange(columns))
-
-
-def _extent(grid: Grid, step: float) -> list[float]:
-    """North, west, south, east of a grid; multiples of ``step`` where its rows are no parallels."""
-    if grid.is_sphere:
-        return [90.0, float(grid.longitudes[0]), -90.0, float(grid.longitudes[0])]
-    if grid.has_coordinates:
-        south, north = np.sort(grid.latitudes[[0, -1]])
-        return [float(v) for v in (north, grid.longitudes[0], south, grid.longitudes[-1])]
-    latitudes, longitudes = grid.points()
-    middle = latitudes_longitudes(unit_vectors(latitudes, longitudes).mean((0, 1)))[1]
-    longitudes = middle + (longitudes - middle + 180) % 360 - 180
-    north, west = latitudes.max(), longitudes.min()
-    south, east = latitudes.min(), longitudes.max()
-    for pole in (90.0, -90.0):
-        inside = [0 <= p <= n - 1 for p, n in zip(grid.row_column(pole, 0.0), grid.shape)]
-        if all(inside):
-            north, south = max(north, pole), min(south, pole)
-            west, east = 0.0, 360.0
-    down, up = np.ceil(np.array([south, west]) / step), np.floor(np.array([north, east]) / step)
-    return [float(v * step) for v in (up[0], down[1], down[0], up[1])]
-
-
 def grid_of_file(path: str | os.PathLike) -> Grid:
     """Returns the grid that the fields of a file lie on; they need no times.
 
@@ -454,12 +368,3 @@ def grid_of_file(path: str | os.PathLike) -> Grid:
             "projection."
         )
     return grid
-
-
-def _numbers(text: str) -> list[float]:
-    """The numbers of a list with commas; none where a part is no finite number."""
-    try:
-        values = [float(part) for part in text.split(",")]
-    except ValueError:
-        return []
-    return values if np.isfinite(values).all() else []

@@ -11,6 +11,7 @@ from phire.fields import opening
 from phire.fields.cluster import cluster
 from phire.fields.ensemble import open_fields
 from phire.fields.grid import Grid
+from phire.fields.grid_specification import target_grid
 from phire.fields.regridding import RegriddedSource, note_outside
 from phire.fields.selection import unturned_note
 from phire.fields.source import Source, close
@@ -45,7 +46,7 @@ def regrid(
         source: A field store, NetCDF, Zarr or GRIB.
         output: The store to make (.h5); with the suffix .nc or .zarr, NetCDF or Zarr.
         like: A file whose grid to take.
-        grid: The grid in words instead; see :func:`phire.fields.opening.target_grid`.
+        grid: The grid in words instead; see :func:`phire.fields.grid_specification.target_grid`.
         method: One of :data:`METHODS`.
         least_valid: Least share of the weights, 0 to 1, on valid values.
         variables: Names of the variables to take; by default all.
@@ -79,7 +80,7 @@ def regrid(
         fields = opening.open_source(source, variables, level=level)
     try:
         if like is None:
-            target = opening.target_grid(grid, fields.grid)
+            target = target_grid(grid, fields.grid)
         else:
             target = opening.grid_of_file(like)
         made = _regridded(fields, target, os.fspath(source), method, least_valid, weights)

@@ -1,0 +1,120 @@
+"""Standardised anomalies: fields as deviations from a climatology, and their inverse."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from phire import files, progress
+from phire.errors import InputError, naming_arguments
+from phire.fields import units
+from phire.fields.climatologies import Climatology
+from phire.fields.ensemble import open_fields
+from phire.fields.source import Source, Times, close, indices, member_count, read_members
+from phire.fields.source_writing import already_made, write_source
+
+
+class StandardizedSource:
+    """Source of standardised anomalies: deviations from a climatology over standard deviations.
+
+    Args:
+        source: Any source, also of an ensemble.
+        climatology: Climatology that has its channels, in any order.
+        inverse: True for a ``source`` of standardised anomalies, which becomes physical fields.
+        name: Name of the source in messages.
+
+    Raises:
+        InputError: The climatology lacks a channel or month, has other units, or lies on another
+            grid.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        climatology: Climatology,
+        *,
+        inverse: bool = False,
+        name: str = "the source",
+    ) -> None:
+        self.climatology = climatology.select(source.channels)
+        difference = None
+        if not inverse:
+            difference = units.difference(source.channels, source.units, self.climatology.units)
+        elif any(not units.equal(unit, "1") for unit in source.units):
+            difference = f"units ({', '.join(source.units)}), so that they are physical already,"
+        if difference:
+            raise InputError(f"{name} has {difference} as the climatology: bring them to it first.")
+        if climatology.grid is not None and not climatology.grid.equals(source.grid):
+            raise InputError(
+                f"{name} lies on a {source.grid.describe()}, the climatology of its points on a "
+                f"{climatology.grid.describe()}: bring one to the other's grid."
+            )
+        self.climatology.require_months(source.time)
+        self.source, self.inverse = source, inverse
+        self.channels, self.grid, self.time = source.channels, source.grid, source.time
+        self.units = self.climatology.units if inverse else ("1",) * len(source.channels)
+        self.members = member_count(source)
+        self.time_chunk = getattr(source, "time_chunk", 1)
+
+    def read(self, times: Times) -> np.ndarray:
+        """Reads fields, of an ensemble its mean; see :class:`phire.fields.source.Source`."""
+        fields = self.read_members(times)
+        return fields[:, 0] if self.members == 1 else fields.mean(1)
+
+    def read_members(self, times: Times) -> np.ndarray:
+        """Reads fields of all members; see :class:`phire.fields.source.MemberSource`."""
+        chosen = indices(times, len(self.time))
+        fields = read_members(self.source, chosen)
+        mean, std = (moment[:, None] for moment in self.climatology.moments(self.time[chosen]))
+        made = fields * std + mean if self.inverse else (fields - mean) / std
+        return made.astype(np.float32)
+
+    def close(self) -> None:
+        """Closes the source."""
+        close(self.source)
+
+
+@naming_arguments()
+def standardize(
+    source: str | os.PathLike,
+    output: str | os.PathLike,
+    *,
+    climatology: str | os.PathLike,
+    inverse: bool = False,
+    overwrite: bool = False,
+) -> None:
+    """Writes the standardised anomalies of a file, or the physical fields of such anomalies.
+
+    Args:
+        source: Field store, NetCDF, Zarr or GRIB, also of an ensemble.
+        output: Store (.h5), NetCDF (.nc) or Zarr (.zarr).
+        climatology: File of :func:`phire.fields.climatology`.
+        inverse: True for a ``source`` of standardised anomalies.
+        overwrite: Replace an output that is there.
+
+    Raises:
+        InputError: The climatology does not fit the fields, or the output is of other options.
+    """
+    known = Climatology.load(climatology)
+    options = {
+        "source": os.path.realpath(source), "fingerprint": files.fingerprint(Path(source)),
+        "climatology": os.path.realpath(climatology),
+        "climatology_fingerprint": files.fingerprint(Path(climatology)), "inverse": inverse,
+    }  # fmt: skip
+    for path in (source, climatology):
+        if os.path.lexists(output) and os.path.exists(path) and os.path.samefile(path, output):
+            raise InputError(f"{output} is read itself: name another output.")
+    if already_made(output, options, overwrite):
+        return
+    fields = open_fields(source)
+    try:
+        made = StandardizedSource(fields, known, inverse=inverse, name=os.fspath(source))
+        write_source(
+            made, output, options=options, overwrite=overwrite, description="standardising"
+        )
+    finally:
+        close(fields)
+    count = files.counted(len(fields.time), "field")
+    progress.say(f"{output}: {count} of {', '.join(fields.channels)}.")
