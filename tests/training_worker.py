@@ -76,7 +76,7 @@ def main(kind, run, seconds=None):
         tf.config.set_logical_device_configuration(
             tf.config.list_physical_devices("CPU")[0], halves
         )
-        placement._gpus = lambda: tf.config.list_logical_devices("CPU")
+        placement.visible_gpus = lambda: tf.config.list_logical_devices("CPU")
     choose_strategy(devices)
 
     def batches(epoch, skip, shard):

@@ -89,7 +89,7 @@ def test_tiles_and_parts_of_the_domain_keep_their_points(run, fine, monkeypatch)
     )  # fmt: skip
     predicted = PredictedSource(run, inner)
     zero = lambda *args, **options: np.zeros((1, 12, 16, 2), np.float32)  # noqa: E731
-    monkeypatch.setattr(predicted.generator, "_member", zero)
+    monkeypatch.setattr(predicted.generator, "predict_member", zero)
     climate = load_anomalies(run.with_name("records"))["high"].moments(TIME[[5]])[0]
     normalization = TrainedGenerator(run).normalization
     wanted = normalization.invert(climate)[:, 4:, 8:]
@@ -123,13 +123,13 @@ def test_windows_take_the_season_of_each_of_their_steps(fine, tmp_path):
     source = CoarsenedSource(open_source(fine), 4)
     seen = []
     predicted = PredictedSource(run, source)
-    member = predicted.generator._member
+    member = predicted.generator.predict_member
 
     def spying(fields, low, *rest):
         seen.append(low)
         return member(fields, low, *rest)
 
-    predicted.generator._member = spying
+    predicted.generator.predict_member = spying
     predicted.read([10])
     normalization = predicted.generator.low.normalization
     low = normalization.apply(source.read([8, 9, 10]))

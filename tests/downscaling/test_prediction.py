@@ -303,7 +303,7 @@ def test_memory_is_bounded_by_the_tile(generator, coarse, monkeypatch):
         sizes.append(batch.shape[:3])
         return np.zeros((*batch.shape[:1], 4 * batch.shape[1], 4 * batch.shape[2], 2), "f4")
 
-    monkeypatch.setattr(generator, "_run", run)
+    monkeypatch.setattr(generator, "run_batch", run)
     monkeypatch.setattr(generator, "halo", 2)
     refined(generator, coarse.read(slice(0, 24)), coarse.grid, 4)
     assert len(sizes) > 8

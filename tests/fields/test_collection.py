@@ -50,7 +50,7 @@ def test_more_files_than_are_kept_open(tmp_path):
     pattern = write(tmp_path / "a", **{f"t{t:02}": dataset(slice(t, t + 1)) for t in range(12)})
     with open_source(pattern) as source:
         check(source)
-        assert len(source._opened) < 12
+        assert len(source.opened) < 12
 
 
 def test_one_file_a_variable(tmp_path):

@@ -7,6 +7,7 @@ import functools
 import numpy as np
 import pytest
 
+from phire import progress
 from phire.errors import InputError
 from phire.fields import convert, open_source, open_store
 from phire.fields.great_circle import unit_vectors
@@ -186,9 +187,7 @@ def test_an_ellipsoid_is_that_of_the_message(tmp_path):
 def test_reduced_gaussian_rows_become_full_ones(tmp_path, monkeypatch, rows):
     said = []
     monkeypatch.setattr("phire.progress.say", said.append)
-    from phire.fields import grib
-
-    grib._say_reduced.cache_clear()
+    progress.say_once.cache_clear()
     write(tmp_path / "a.grib", f"reduced_gg_pl_{rows // 2}_grib2", {})
     grid = Grid.gaussian(rows)
     with open_source(tmp_path / "a.grib") as source:

@@ -47,7 +47,7 @@ def test_the_same_seed_gives_the_same_bits(tmp_path, threads):
 def test_a_steady_flow_stays():
     # The balanced jets, undisturbed, are a solution.
     integration = Integration(64, 0, ShallowWater(stirring=0.0, dissipation_time=1e12))
-    integration._now[0] = integration._before[0] = integration._target[0]
+    integration.state[0] = integration.previous_state[0] = integration.balanced_jets[0]
     before = integration.fields()
     integration.run(2 * DAY)
     after = integration.fields()
@@ -62,24 +62,24 @@ def test_gravity_waves_travel_at_their_speed():
         stirring=0.0, jet_speed=0.0, relaxation_time=1e12, dissipation_time=1e12, robert_asselin=0.0
     )
     integration = Integration(32, 0, flow, interval=60)
-    integration._coriolis = 0 * integration._coriolis
+    integration.coriolis = 0 * integration.coriolis
     swell = (integration.harmonics.degrees == degree) & (integration.harmonics.orders == 0)
-    for state in (integration._now, integration._before):
+    for state in (integration.state, integration.previous_state):
         state[:] = 0
         state[2, swell] = 1.0
     period = 2 * np.pi * EARTH_RADIUS / np.sqrt(degree * (degree + 1) * 9.80616 * 8000)
     steps = round(period / 2 / integration.time_step)
     for _ in range(steps):
         integration.step()
-    assert integration._now[2, swell].real[0] == pytest.approx(-1, abs=0.01)
-    assert abs(integration._now[2, ~swell]).max() < 1e-3
+    assert integration.state[2, swell].real[0] == pytest.approx(-1, abs=0.01)
+    assert abs(integration.state[2, ~swell]).max() < 1e-3
 
 
 def test_mass_is_kept():
     integration = Integration(32, 0)
-    before = integration._now[2, 0]
+    before = integration.state[2, 0]
     integration.run(DAY)
-    assert abs(integration._now[2, 0] - before) < 1e-6 * abs(integration._now[2]).max()
+    assert abs(integration.state[2, 0] - before) < 1e-6 * abs(integration.state[2]).max()
 
 
 @pytest.mark.slow

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from phire import progress
 from phire.errors import InputError
-from phire.fields import time as phire_time
 from phire.fields.time import EPOCH, TimeAxis, duration_text, parse_duration
 
 pytestmark = pytest.mark.versions
@@ -186,7 +186,7 @@ def test_times_in_a_file_of_32_bit_days(tmp_path, capsys):
         },
     )
     dataset.to_netcdf(tmp_path / "a.nc")
-    phire_time._say_rounded.cache_clear()
+    progress.say_once.cache_clear()
     with open_source(tmp_path / "a.nc") as source:
         assert (source.time.step, source.time.gaps()) == (3600, [])
     assert "rounded to whole 1 h" in " ".join(capsys.readouterr().err.split())

@@ -63,7 +63,7 @@ def indices(records):
 
     return [
         tf.train.Example.FromString(r).features.feature["index"].int64_list.value[0]
-        for r in records._raw(None, 0).as_numpy_iterator()
+        for r in records.serialised(None, 0).as_numpy_iterator()
     ]
 
 

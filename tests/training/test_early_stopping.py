@@ -70,14 +70,14 @@ def test_interrupted_after_the_restoration_it_ends_alike(tmp_path, monkeypatch):
     phases = [Phase("one", 6, short, 2, RATE), Phase("two", 2, short, 2, RATE)]
     options = {"patience": 2, "restore_best": True, "seed": 3, "deterministic": True}
     whole = trained(tmp_path / "whole", phases, **options)
-    begin, count = phase_runner.PhaseRunner._begin, iter(range(9))
+    begin, count = phase_runner.PhaseRunner.begin_phase, iter(range(9))
 
     def failing(self, phase):
         if next(count) == 1:
             raise KeyboardInterrupt
         begin(self, phase)
 
-    monkeypatch.setattr(phase_runner.PhaseRunner, "_begin", failing)
+    monkeypatch.setattr(phase_runner.PhaseRunner, "begin_phase", failing)
     with pytest.raises(KeyboardInterrupt):
         trained(tmp_path / "broken", phases, **options)
     monkeypatch.undo()

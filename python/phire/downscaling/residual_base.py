@@ -61,7 +61,7 @@ class ResidualBase:
         from phire.training import open_run
 
         run = open_run(path)
-        _check(path, run.config, schema)
+        check_run(path, run.config, schema)
         network = run.network("generator")
         if is_stochastic(network):
             raise InputError(
@@ -116,7 +116,7 @@ class ResidualBase:
         return digest.hexdigest()[:16]
 
 
-def _check(path: str | os.PathLike, config: Mapping[str, Any], schema: SampleSchema) -> None:
+def check_run(path: str | os.PathLike, config: Mapping[str, Any], schema: SampleSchema) -> None:
     """Raises an InputError unless a run's networks fit samples of the schema."""
     if "schema" not in config or "objective" not in config:
         raise InputError(f"residual={path} is no run of phire-train with a schema: name one.")

@@ -199,7 +199,7 @@ class TrainedGenerator:
                     fields, low, fine, constant, tile, seed, member, noise_memory
                 )
             elif outputs is None or self._random:
-                outputs = self._member(
+                outputs = self.predict_member(
                     fields, low, fine, constant, tile or TILE, seed, member, noise_memory
                 )
             if self.distribution is None:
@@ -308,7 +308,7 @@ class TrainedGenerator:
             constant["step"] = fields.step
         return fine, constant
 
-    def _member(
+    def predict_member(
         self,
         fields: WholeFields,
         low: np.ndarray,
@@ -331,7 +331,7 @@ class TrainedGenerator:
             seeds = [draw_dropout_seed(seed, t, member) for t in fields.times]
             constant["seed"] = np.stack(seeds)
         return apply_in_tiles(
-            self._run, low, fields.coarse,
+            self.run_batch, low, fields.coarse,
             scale=self.scale, halo=self.halo, tile=tile, fine=fine, constant=constant,
             coarse={"low_valid": self._present(fields)} if "low_valid" in inputs else None,
             margin=self.schema.margin, channels=len(self.channels) * self._parameters,
@@ -353,7 +353,7 @@ class TrainedGenerator:
         base = None
         if self._mean is not None:
             arrays = self._mean._further_arrays(fields)
-            base = self._mean._member(fields, low, *arrays, tile or TILE, seed, 0, None)
+            base = self._mean.predict_member(fields, low, *arrays, tile or TILE, seed, 0, None)
         position = np.tile(np.int32(fields.position), (len(low), 1))
         inputs = {"low": low, **fine, **constant, "position": position}
         closed, latent = fields.coarse.wraps, self._latent
@@ -398,7 +398,7 @@ class TrainedGenerator:
         )
         return fine
 
-    def _run(self, batch: dict[str, np.ndarray]) -> np.ndarray:
+    def run_batch(self, batch: dict[str, np.ndarray]) -> np.ndarray:
         """Returns the network's outputs of a batch; of a window, each at the sample's ``step``."""
         step = batch.pop("step", None)
         outputs = self.graphs(batch)

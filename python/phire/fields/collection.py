@@ -127,7 +127,8 @@ class CollectedSource:
                     "one variable."
                 )
         self.time_chunk = max(part.time_chunk for part in self.parts)
-        self._opened: collections.OrderedDict[int, Source] = collections.OrderedDict()
+        self.opened: collections.OrderedDict[int, Source] = collections.OrderedDict()
+        """Open parts by number, the least recently read first."""
 
     def _lay_out(self, channel: str) -> TimeAxis:
         """Sorts the fields of a channel by time, with the file and index of each."""
@@ -198,20 +199,20 @@ class CollectedSource:
         return fields
 
     def _source(self, i: int) -> Source:
-        if i not in self._opened:
-            while len(self._opened) >= max(OPEN_FILES, len(self.channels)):
-                close(self._opened.popitem(last=False)[1])
+        if i not in self.opened:
+            while len(self.opened) >= max(OPEN_FILES, len(self.channels)):
+                close(self.opened.popitem(last=False)[1])
             source = self.parts[i].open()
             if not source.grid.equals(self.grid):
                 source = TurnedSource(source, self.grid)
-            self._opened[i] = source
-        self._opened.move_to_end(i)
-        return self._opened[i]
+            self.opened[i] = source
+        self.opened.move_to_end(i)
+        return self.opened[i]
 
     def close(self) -> None:
         """Closes the files."""
-        while self._opened:
-            close(self._opened.popitem()[1])
+        while self.opened:
+            close(self.opened.popitem()[1])
 
     def __enter__(self) -> CollectedSource:
         return self
@@ -220,7 +221,7 @@ class CollectedSource:
         self.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_opened": collections.OrderedDict()}
+        return {**self.__dict__, "opened": collections.OrderedDict()}
 
 
 def _first_difference(first: TimeAxis, second: TimeAxis) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 import cftime
 import numpy as np
 
+from phire import progress
 from phire.errors import InputError
 from phire.fields.grib_grids import (
     GRIDDED,
@@ -279,7 +280,11 @@ class GribSource:
             elif message.grid_type in GRIDDED:
                 grids.append(self._orientation(message).grid)
                 if message.grid_type in REDUCED:
-                    _say_reduced(grids[-1].describe())
+                    progress.say_once(
+                        "Note: the fields lie on a reduced grid, whose rows have fewer points "
+                        "towards the poles: they are interpolated linearly along each row to the "
+                        f"full {grids[-1].describe()}."
+                    )
             else:
                 raise InputError(
                     f"{self.path}: {message.variable} lies on a grid of type {message.grid_type}, "
@@ -361,16 +366,6 @@ def _values(codes: Any, handle: int) -> np.ndarray:
     values = codes.codes_get_values(handle)
     values[values == MISSING] = np.nan
     return values
-
-
-@functools.cache  # once a command, however many files are opened
-def _say_reduced(grid: str) -> None:
-    from phire import progress
-
-    progress.say(
-        "Note: the fields lie on a reduced grid, whose rows have fewer points towards the poles: "
-        f"they are interpolated linearly along each row to the full {grid}."
-    )
 
 
 def _straight(values: np.ndarray, get: Get) -> np.ndarray:

@@ -73,6 +73,10 @@ class Integration:
     Attributes:
         time_step: Seconds; the largest that divides the interval and is stable: 600 s up to 128
             rows, beyond in proportion to the spacing.
+        coriolis: Coriolis parameter of each row, s⁻¹.
+        balanced_jets: (3, n) coefficients of vorticity, divergence and geopotential of the jets
+            that the flow relaxes to.
+        state, previous_state: The same of the flow at this time step and the one before.
     """
 
     def __init__(
@@ -95,15 +99,15 @@ class Integration:
         self._laplacian = -degree * (degree + 1) / EARTH_RADIUS**2
         largest = h.truncation * (h.truncation + 1) / EARTH_RADIUS**2
         self._dissipation = (-self._laplacian / largest) ** 4 / p.dissipation_time
-        self._coriolis = 2 * ROTATION * np.sin(np.deg2rad(self.grid.latitudes))[:, None]
+        self.coriolis = 2 * ROTATION * np.sin(np.deg2rad(self.grid.latitudes))[:, None]
         self._stirred = (np.abs(degree - p.stirring_degree) <= p.stirring_width) & (h.orders > 0)
-        self._target = self._balanced_jets()
+        self.balanced_jets = self._balanced_jets()
         count = len(degree)
         disturbance = np.zeros(count, np.complex128)
         disturbance[self._stirred] = 1e-7 * self._draw()[self._stirred]
-        state = self._target.copy()
+        state = self.balanced_jets.copy()
         state[0] += disturbance
-        self._now, self._before = state, state.copy()
+        self.state, self.previous_state = state, state.copy()
         self._stirring = np.zeros(count, np.complex128)
         self._first = True
 
@@ -131,7 +135,7 @@ class Integration:
     def _tendencies(self, state: np.ndarray) -> np.ndarray:
         """(3, n): explicit tendencies, all but the gravity-wave terms."""
         h = self.harmonics
-        absolute = h.synthesise(state[0]) + self._coriolis
+        absolute = h.synthesise(state[0]) + self.coriolis
         geopotential = h.synthesise(state[2])
         u, v = h.synthesise_wind(state[0], state[1])
         curl, divergence = h.analyse_wind(absolute * u, absolute * v)
@@ -147,10 +151,10 @@ class Integration:
         memory = np.exp(-self.time_step / p.stirring_memory)
         noise = np.where(self._stirred, p.stirring * self._draw(), 0)
         self._stirring = memory * self._stirring + np.sqrt(1 - memory**2) * noise
-        before, now = self._before, self._now
+        before, now = self.previous_state, self.state
         explicit = self._tendencies(now)
         explicit[0] += self._stirring
-        explicit += (self._target - before) / p.relaxation_time
+        explicit += (self.balanced_jets - before) / p.relaxation_time
         # Gravity waves, ∂δ/∂t = −∇²Φ and ∂Φ/∂t = −Φ₀ δ, as the mean of before and after.
         depth = GRAVITY * p.mean_depth
         half = dt / 2
@@ -164,9 +168,9 @@ class Integration:
         after = np.stack([vorticity, divergence, geopotential]) / (1 + dt * self._dissipation)
         after[2] *= 1 + dt * self._dissipation  # depth is not diffused
         filtered = now + p.robert_asselin * (before - 2 * now + after)
-        self._before, self._now = filtered, after
+        self.previous_state, self.state = filtered, after
         if self._first:
-            self._before, self._first = now, False
+            self.previous_state, self._first = now, False
 
     def run(self, seconds: float) -> None:
         """Advances the flow by a whole number of time steps."""
@@ -175,7 +179,7 @@ class Integration:
 
     def fields(self) -> np.ndarray:
         """The present (H, W, 2) divergence and vorticity, s⁻¹."""
-        vorticity, divergence = self.harmonics.synthesise(self._now[:2])
+        vorticity, divergence = self.harmonics.synthesise(self.state[:2])
         return np.stack([divergence, vorticity], axis=-1)
 
 

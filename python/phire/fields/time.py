@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -145,7 +144,12 @@ class TimeAxis:
                 and len(np.unique(rounded)) == count
             ):
                 if (rounded != self.values).any():
-                    _say_rounded(precision, unit)
+                    from phire import progress
+
+                    progress.say_once(
+                        "Note: times are kept as 32-bit floating-point numbers, exact to "
+                        f"{precision:.0f} s: they are rounded to whole {duration_text(unit)}."
+                    )
                 return TimeAxis(rounded, self.calendar)
         return self
 
@@ -374,16 +378,6 @@ def float_precision(values: np.ndarray, units: str) -> float:
     if values.dtype != np.float32 or length is None or not values.size:
         return 0.0
     return float(np.spacing(np.abs(values).max())) * length
-
-
-@functools.cache  # once a command, however many files are opened
-def _say_rounded(precision: float, unit: int) -> None:
-    from phire import progress
-
-    progress.say(
-        f"Note: times are kept as 32-bit floating-point numbers, exact to {precision:.0f} s: they "
-        f"are rounded to whole {duration_text(unit)}."
-    )
 
 
 def duration_text(seconds: int) -> str:

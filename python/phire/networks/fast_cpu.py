@@ -171,11 +171,11 @@ class FewFilterConvolution(keras.layers.Conv2D):
 
     def call(self, inputs: Any) -> Any:
         """(B, H, W, C) → (B, H, W, filters), less the kernel's reach where padding is valid."""
-        if not self._suited():
+        if not self.is_faster():
             return super().call(inputs)
         import tensorflow as tf
 
-        block = self._block(inputs)
+        block = self.block_side(inputs)
         x = inputs if block == 1 else _in_blocks(inputs, block)
         x = tf.cast(x, self.compute_dtype)
         kernel = self._arranged(tf.cast(self.kernel.value, self.compute_dtype), block)
@@ -192,8 +192,8 @@ class FewFilterConvolution(keras.layers.Conv2D):
             x = tf.nn.bias_add(x, tf.cast(self.bias.value, x.dtype))
         return self.activation(x)
 
-    def _suited(self) -> bool:
-        """Tells whether the plain convolution would be slower."""
+    def is_faster(self) -> bool:
+        """Returns True where this layer is faster than the plain convolution."""
         return (
             _on_processor()
             and self.data_format == "channels_last"
@@ -207,8 +207,8 @@ class FewFilterConvolution(keras.layers.Conv2D):
             and getattr(self, "lora_rank", None) is None
         )
 
-    def _block(self, inputs: Any) -> int:
-        """Side of the blocks: as large as fills the kernels, where the image divides into them."""
+    def block_side(self, inputs: Any) -> int:
+        """Returns the side of the blocks: the largest useful one that divides the image."""
         height, width = inputs.shape[1:3]
         if height is None or width is None:
             return 1

@@ -61,8 +61,9 @@ class FoldedRecords(Records):
         found = tf.searchsorted(self.edges, tf.reshape(times, [-1]), side="right") - 1
         return tf.reshape(tf.where(found < 0, folds, found), tf.shape(times))
 
-    def _raw(self, seed: int | None, epoch: int) -> tf.data.Dataset:
-        records = super()._raw(seed, epoch)
+    def serialised(self, seed: int | None, epoch: int) -> tf.data.Dataset:
+        """Returns the records without the fold; see :meth:`Records.serialised`."""
+        records = super().serialised(seed, epoch)
         if self.left_out is None:
             return records
         return records.filter(
@@ -80,5 +81,5 @@ def _read_times(records: tf.Tensor) -> tf.Tensor:
 
 
 def _times(records: Records) -> np.ndarray:
-    batches = records._raw(None, 0).batch(256).map(_read_times)
+    batches = records.serialised(None, 0).batch(256).map(_read_times)
     return np.concatenate(list(batches.as_numpy_iterator()))

@@ -67,7 +67,7 @@ class Records:
         """The number of records with a label up to ``classes``."""
         if classes is None or classes >= (self.schema.classes or 0):
             return self.count
-        labels = self._raw(None, 0).batch(256).map(read_labels)
+        labels = self.serialised(None, 0).batch(256).map(read_labels)
         return int(sum(int((batch <= classes).sum()) for batch in labels.as_numpy_iterator()))
 
     @naming_arguments()
@@ -115,7 +115,7 @@ class Records:
         keep = None
         if classes is not None and self.schema.classes and classes < self.schema.classes:
             keep = classes
-        records = self._raw(None if limit else seed, epoch)
+        records = self.serialised(None if limit else seed, epoch)
         if keep is not None:
             records = records.filter(lambda record: _label(record) <= keep)
         if limit is not None:
@@ -141,7 +141,13 @@ class Records:
         values = sum(math.prod(self.schema.arrays[name].shape) for name in names)
         return values * np.dtype(self.manifest.dtype).itemsize + 256
 
-    def _raw(self, seed: int | None, epoch: int) -> tf.data.Dataset:
+    def serialised(self, seed: int | None, epoch: int) -> tf.data.Dataset:
+        """Returns the records as serialised ``tf.train.Example``s.
+
+        Args:
+            seed: Seed of the order of the shards; None for their order on disk.
+            epoch: Number of the epoch, which the order depends on, too.
+        """
         names = list(self.shards)
         if seed is not None:
             np.random.default_rng([seed, epoch]).shuffle(names)

@@ -39,7 +39,7 @@ def _strategy(devices: str) -> tf.distribute.Strategy:
     if devices == "multiworker":
         return tf.distribute.MultiWorkerMirroredStrategy()
     if devices == "gpu":
-        gpus = _gpus()
+        gpus = visible_gpus()
         if not gpus:
             raise InputError(
                 "--devices gpu: TensorFlow finds no GPU; install phire[cuda] or use cpu."
@@ -55,7 +55,7 @@ def _resolved(devices: str) -> str:
         raise InputError(f"--devices {devices} must be one of {', '.join(DEVICES)}.")
     several = len(_workers()) > 1
     if devices == "auto":
-        return "multiworker" if several else "gpu" if _gpus() else "cpu"
+        return "multiworker" if several else "gpu" if visible_gpus() else "cpu"
     if devices == "multiworker" and not several:
         raise InputError(
             "--devices multiworker needs TF_CONFIG in the environment, naming the workers: "
@@ -64,7 +64,8 @@ def _resolved(devices: str) -> str:
     return devices
 
 
-def _gpus() -> list:
+def visible_gpus() -> list:
+    """Returns the GPUs of this machine."""
     return tf.config.list_physical_devices("GPU")
 
 

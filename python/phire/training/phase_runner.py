@@ -120,13 +120,14 @@ class PhaseRunner:
             self.objective.begin(phase.name)
             self.stepper.retrace(phase.factor, phase.rates(self.objective.optimizers))
             if state.epoch == 0 and state.step == 0:
-                self._begin(phase)
+                self.begin_phase(phase)
             number = state.phase
             while state.phase == number:
                 self._epoch(phase, notice)
         self.callbacks.on_train_end()
 
-    def _begin(self, phase: Phase) -> None:
+    def begin_phase(self, phase: Phase) -> None:
+        """Sets the phase's learning rates, and forgets the plateaus of the phase before."""
         self.state.plateaus, self.state.patience = {}, {}
         self.model.stop_training = False
         for name, rate in phase.rates(self.objective.optimizers).items():

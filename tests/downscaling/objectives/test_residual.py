@@ -12,7 +12,7 @@ import tensorflow as tf
 from phire.downscaling import PredictedSource, train_generator
 from phire.downscaling.denoising import DenoisedFields
 from phire.downscaling.fold_training import train_with_folds
-from phire.downscaling.residual_base import ResidualBase, _check
+from phire.downscaling.residual_base import ResidualBase, check_run
 from phire.errors import InputError
 from phire.fields import CoarsenedSource, open_store
 from phire.records import open_records
@@ -115,13 +115,13 @@ def test_a_run_of_other_channels_is_refused(records, mean_run):
     arrays["high"] = dataclasses.replace(arrays["high"], channels=("rain", "wind"))
     other = types.SimpleNamespace(channels=("rain", "wind"), arrays=arrays)
     with pytest.raises(InputError, match="predicts divergence, vorticity, and the records' targ"):
-        _check(mean_run, open_run(mean_run).config, other)
+        check_run(mean_run, open_run(mean_run).config, other)
 
 
 def test_another_scale_is_refused(records, mean_run):
     schema = dataclasses.replace(open_records(records).schema, scale=2)
     with pytest.raises(InputError, match="trained with another scale"):
-        _check(mean_run, open_run(mean_run).config, schema)
+        check_run(mean_run, open_run(mean_run).config, schema)
 
 
 def test_a_denoiser_is_no_mean(records, residual_run):
