@@ -60,7 +60,7 @@ def test_a_candidate_that_comes_later_is_compared_on_common_points(tmp_path, cap
     capsys.readouterr()
     evaluated(tmp_path / "out", {**first, "holed": source(holed)})
     told = " ".join(capsys.readouterr().err.split())
-    assert "esults that were there before are of more points: --overwrite" in told
+    assert "esults that were there before are of more points: overwrite" in told
 
 
 def test_baselines_of_a_masked_truth_have_its_points(tmp_path):

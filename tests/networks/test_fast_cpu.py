@@ -67,9 +67,8 @@ def test_so_is_one_of_unknown_size_and_of_other_padding(size, options, shape):
 
 def test_it_takes_blocks_where_they_fit_and_only_there():
     layer, _ = pair(9, 2)
-    blocks = {
-        shape: layer.block_side(tf.zeros((1, *shape, 3))) for shape in [(8, 4), (6, 8), (5, 8)]
-    }
+    shapes = [(8, 4), (6, 8), (5, 8)]
+    blocks = {shape: layer.block_side(tf.zeros((1, *shape, 3))) for shape in shapes}
     assert blocks == {(8, 4): 2, (6, 8): 2, (5, 8): 1}
     assert layer.block_side(keras.KerasTensor((None, None, None, 3))) == 1
     assert pair(9, 1)[0].block_side(tf.zeros((1, 8, 4, 3))) == 4
