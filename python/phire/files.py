@@ -137,7 +137,7 @@ class DiskFull(WorkError):
 
 
 def disk_is_full(error: BaseException | None) -> bool:
-    """Tells if an exception, or one that led to it, comes of a full disk.
+    """Returns True if an exception, or one that led to it, comes of a full disk.
 
     Libraries that write files tell it in their own ways: by an error number, or in words only.
     """
@@ -278,7 +278,7 @@ def differences(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[
 
 
 def _canonical(value: Any) -> Any:
-    """A plain value with absolute paths free of ``..`` and links."""
+    """Returns a plain value with absolute paths free of ``..`` and links."""
     if isinstance(value, dict):
         return {_canonical(key): _canonical(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -321,7 +321,7 @@ def already_made(
     options: Mapping[str, Any],
     overwrite: bool = False,
 ) -> bool:
-    """Tells whether an output exists and was made by the same options.
+    """Returns True if an output exists and was made by the same options.
 
     Args:
         path: The output, with its final name.
@@ -355,7 +355,7 @@ def already_made(
 
 
 def fingerprint(path: str | os.PathLike) -> str:
-    """A short hash of a file or directory that changes when its content does.
+    """Returns a short hash of a file or directory, which changes with its content.
 
     Of files larger than 4 MiB, the size and sixteen stretches spread over the file are hashed, so
     that terabytes cost no more than megabytes.
@@ -397,12 +397,12 @@ def history(record: Mapping[str, Any]) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """A number with a noun: ``1 field``, ``2 fields``."""
+    """Returns a number with its noun: ``1 field``, ``2 fields``."""
     return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def size_text(count: int) -> str:
-    """A number of bytes for people: ``6.29 MB``."""
+    """Returns a number of bytes for people: ``6.29 MB``."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.3g} {unit}"

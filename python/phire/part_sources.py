@@ -142,7 +142,7 @@ class _Module:
         """Returns a function that the module defines or imports by name, with its module.
 
         Raises:
-            ValueError: There is none.
+            ValueError: The module has no such function.
         """
         for node in self.tree.body:
             if isinstance(node, ast.FunctionDef) and node.name == name:

@@ -42,7 +42,7 @@ def quiet(silent: bool = True) -> Iterator[None]:
 
 
 def is_quiet() -> bool:
-    """Tells if nothing is said: the block is within :func:`quiet`."""
+    """Returns True if nothing is said: the block is within :func:`quiet`."""
     return _quiet.get()
 
 

@@ -20,7 +20,7 @@ from phire.fields.source_writing import recorded_options
 
 
 def is_run(specification: str) -> bool:
-    """Tells if a candidate is a run: a directory that is no Zarr store."""
+    """Returns True if a candidate is a run: a directory that is no Zarr store."""
     return os.path.isdir(specification) and not is_zarr(specification)
 
 

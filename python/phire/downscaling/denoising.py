@@ -105,7 +105,7 @@ class DenoisedFields:
         self._graphs = NetworkGraphs(self.network)
 
     def fits(self, rows: int, columns: int, closed: bool) -> bool:
-        """Tells whether tiles of the network's size lie in a field of these coarse points.
+        """Returns True if tiles of the network's size lie in a field of these coarse points.
 
         Args:
             rows, columns: Coarse points of the field.

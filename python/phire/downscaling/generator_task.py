@@ -59,7 +59,7 @@ class Task:
 
     @property
     def masked(self) -> bool:
-        """Tells whether samples state where the target is valid."""
+        """True if samples state where the target is valid."""
         return "valid" in self.schema.arrays
 
     @property

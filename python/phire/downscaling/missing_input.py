@@ -47,14 +47,14 @@ class Filler:
         Returns:
             The filled fields, and (n, h, w) True where a channel was missing.
         """
-        gone = ~np.isfinite(fields)
-        missing = gone.any(-1)
+        absent = ~np.isfinite(fields)
+        missing = absent.any(-1)
         if not missing.any():
             return fields, missing
         filled = fields.copy()
         last, places = None, None
-        for i, c in zip(*np.nonzero(gone.any((1, 2)))):
-            mask, field = gone[i, ..., c], filled[i, ..., c]
+        for i, c in zip(*np.nonzero(absent.any((1, 2)))):
+            mask, field = absent[i, ..., c], filled[i, ..., c]
             if self.fill == "mean" or mask.all():
                 field[mask] = 0 if self.means is None else self.means[c]
                 continue

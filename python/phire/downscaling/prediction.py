@@ -103,7 +103,7 @@ def predict(
         static: Maps on the fine grid, likewise; by default those of the run.
         auxiliary, stations: Predictors in time on the fine grid, and a table of observations; by
             default those that the records were made of.
-        overwrite: Make the output anew.
+        overwrite: Replace an output that is there.
 
     Raises:
         InputError: The run or the input does not fit, or the output is something else's.

@@ -16,7 +16,7 @@ LATTICE_POINTS, LATTICE_REACH = 2, 5
 
 
 def is_stochastic(network: keras.Model) -> bool:
-    """Tells if a network reads random numbers, so that its members differ."""
+    """Returns True if a network reads random numbers, so that its members differ."""
     return bool({*RANDOM} & {*network.input})
 
 

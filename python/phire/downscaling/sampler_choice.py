@@ -47,7 +47,7 @@ class SamplerChoice:
 
     @property
     def on_signal_levels(self) -> bool:
-        """Tells whether the levels are ᾱ, ascending to 1, instead of σ, descending to 0."""
+        """True if the levels are ᾱ, ascending to 1, instead of σ, descending to 0."""
         return self.name in ON_SIGNAL_LEVELS
 
     @property

@@ -69,7 +69,7 @@ class TrainedGenerator:
         sampler: The sampler of a denoiser with its options as resolved; None of a generator.
 
     Raises:
-        InputError: ``run`` is none, or is not trained to its end; the sampler does not fit it.
+        InputError: ``run`` is no run, or its training has not ended, or the sampler does not fit.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class TrainedGenerator:
             self._mean = TrainedGenerator(self.path, NETWORK)
 
     def fingerprint(self) -> str:
-        """A short hash of the weights."""
+        """Returns a short hash of the weights."""
         digest = hashlib.sha256()
         for weight in self.network.get_weights():
             digest.update(np.ascontiguousarray(weight))
@@ -221,7 +221,7 @@ class TrainedGenerator:
         member: int,
         statistic: str | None,
     ) -> np.ndarray:
-        """A statistic of the distribution, or a member, in physical units: (n, H, W, C)."""
+        """Returns a statistic of the distribution, or a member, in physical units (n, H, W, C)."""
         if statistic == "mean":
             return np.float32(self.distribution.mean(outputs))
         if statistic == "median":
@@ -267,7 +267,7 @@ class TrainedGenerator:
             )
 
     def _filled(self, fields: WholeFields, fill: str) -> tuple[np.ndarray, np.ndarray]:
-        """Coarse fields without missing values, and (n, h, w) True where a block had some."""
+        """Returns coarse fields without missing values, and the mask (n, h, w) of those filled."""
         filler = Filler(fill, self.low.normalization.mean)
         flat = fields.low.reshape(-1, *fields.low.shape[-3:])
         filled, missing = filler(flat, fields.coarse)
@@ -276,11 +276,11 @@ class TrainedGenerator:
         return filled, fields.inner(fields.asked(missing))[..., 0]
 
     def _present(self, fields: WholeFields) -> np.ndarray:
-        """Coarse values that are present, 1 or 0, with the margin on every side."""
+        """Returns the mask of present coarse values, 1 or 0, with the margin on every side."""
         return self._with_context(np.isfinite(fields.low).astype(np.float32), fields)
 
     def _with_context(self, low: np.ndarray, fields: WholeFields) -> np.ndarray:
-        """Coarse fields with the margin on every side: theirs, else the nearest there is."""
+        """Returns coarse fields with the margin: values around the input, else the nearest ones."""
         margin = self.schema.margin
         if not margin:
             return fields.inner(low)
@@ -370,7 +370,7 @@ class TrainedGenerator:
         return self._latent is not None
 
     def _physical_observer(self) -> Callable[[float, np.ndarray, np.ndarray], None] | None:
-        """``observe`` for normalised fields; None where nobody asks."""
+        """Returns ``observe`` as a function of normalised fields; None where it is not set."""
         observe = self.observe
         if observe is None or self._latent is not None:
             return None
@@ -388,7 +388,7 @@ class TrainedGenerator:
     def _conserved(
         self, fine: np.ndarray, fields: WholeFields, filled: np.ndarray, minimum: float | None
     ) -> np.ndarray:
-        """Fields whose block means are the coarse input, for the channels that both have."""
+        """Returns fields whose block means are the coarse input, for channels on both sides."""
         names = [name for name in self.channels if name in self.low.channels]
         low = [self.low.channels.index(name) for name in names]
         high = [self.channels.index(name) for name in names]
@@ -430,7 +430,7 @@ def _open_generator_run(
 
 
 def _traits(network: Any) -> tuple[bool, ...]:
-    """Tells if a network pads periodically, keeps block means, and has weights for each point."""
+    """Returns if a network pads periodically, keeps block means, has weights for each point."""
     from phire.networks.blocks.conservation import Conservation
     from phire.networks.blocks.position_channels import PlaceChannels
     from phire.networks.dl4ds.locally_connected import LocallyConnected

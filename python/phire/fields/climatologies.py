@@ -423,7 +423,7 @@ def climatology(
         seasonal: Number of harmonics of the year; 0 for one value over the year.
         variables: Names of the variables to take; by default all.
         time: Half-open range START,STOP.
-        overwrite: Make the output anew.
+        overwrite: Replace an output that is there.
 
     Raises:
         InputError: What is asked for is not there, or the output was made by something else.

@@ -64,8 +64,8 @@ def convert(
 ) -> None:
     """Converts NetCDF, Zarr, GRIB or field stores to one field store.
 
-    Rows are written from north to south, longitudes ascending, fields in the order of time; what
-    is missing is NaN. Memory stays bounded whatever the length. Channels that lie in different
+    Rows are written from north to south, longitudes ascending, fields in the order of time; missing
+    values are NaN. Memory does not grow with the number of fields. Channels that lie in different
     files on different grids or at different times are brought together at the times that all of
     them have. Wind is transformed on its own grid; then come rates, units, aggregation in time,
     regridding, and the region. Static maps of field stores go with their fields.
@@ -99,7 +99,7 @@ def convert(
         units: ``NAME=UNITS`` of channels to convert.
         static: ``FILE:NAMES`` of static maps, to be brought to the output's grid and kept with it.
         static_derived: Further static maps; see :func:`phire.fields.static_maps.maps_on_grid`.
-        overwrite: Make the output anew.
+        overwrite: Replace an output that is there.
 
     Raises:
         InputError: What is asked for is not there, files do not fit one another, or the output was

@@ -98,22 +98,22 @@ class CurvilinearGrid(Grid):
 
     @property
     def has_points(self) -> bool:
-        """Tells whether the latitudes and longitudes of the points are known."""
+        """True if the latitudes and longitudes of the points are known."""
         return bool(self.projection) or self.stated_points is not None
 
     @property
     def has_distances(self) -> bool:
-        """Tells whether distances between points are known: by ``y`` and ``x`` at least."""
+        """True if distances between points are known: by ``y`` and ``x`` at least."""
         return True
 
     @functools.cached_property
     def is_rotated(self) -> bool:
-        """Tells whether ``y`` and ``x`` are latitudes and longitudes about another pole."""
+        """True if ``y`` and ``x`` are latitudes and longitudes about another pole."""
         return bool(self.projection) and self.crs.is_geographic
 
     @property
     def descending(self) -> bool:
-        """Tells whether the first row is the northernmost."""
+        """True if the first row is the northernmost."""
         if self.stated_points is not None:
             middle = self.stated_points[0][:, self.shape[1] // 2]
             return bool(middle[0] > middle[-1])
@@ -298,7 +298,7 @@ class CurvilinearGrid(Grid):
         return self.of_points(*latitudes_longitudes(np.moveaxis(vectors, 0, 1)))
 
     def equals(self, other: Grid, tolerance: float = TOLERANCE) -> bool:
-        """Tells whether two grids have the same points."""
+        """Returns True if two grids have the same points."""
         if not isinstance(other, CurvilinearGrid) or self.shape != other.shape:
             return False
         if self.has_points and other.has_points:

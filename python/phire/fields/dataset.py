@@ -272,7 +272,7 @@ def horizontal_dimensions(array: xr.DataArray) -> tuple[Hashable, ...]:
 
 
 def _located(array: xr.DataArray, dimensions: tuple[Hashable, ...]) -> bool:
-    """Tells whether dimensions have latitudes and longitudes of their own."""
+    """Returns True if dimensions have latitudes and longitudes of their own."""
     return all(
         (dimension in array.coords and is_horizontal(array.coords[dimension], kind))
         or str(dimension).lower() in HORIZONTAL[kind][:2]

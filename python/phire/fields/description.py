@@ -33,7 +33,7 @@ from phire.fields.value_counts import (
 
 
 def describe_store(path: str | os.PathLike, *, values: bool | None = None) -> dict[str, Any] | None:
-    """Facts of a field store; None where ``path`` is none.
+    """Returns the description of a field store; None for any other path.
 
     Args:
         path: The file.
@@ -96,7 +96,7 @@ def _stated(counts: dict[str, ValueCount]) -> dict[str, Any]:
 
 
 def describe_climatology(path: str | os.PathLike) -> dict[str, Any] | None:
-    """Facts of a climatology of ``phire climatology``; None where ``path`` is none.
+    """Returns the description of a file of ``phire climatology``; None for any other path.
 
     Raises:
         InputError: A climatology of another version.
@@ -125,7 +125,7 @@ def describe_climatology(path: str | os.PathLike) -> dict[str, Any] | None:
 def describe_source(
     path: str | os.PathLike, *, values: bool | None = None
 ) -> dict[str, Any] | None:
-    """Facts of a NetCDF, Zarr or GRIB file: what ``phire convert`` would find; None if it is none.
+    """Returns the description of a NetCDF, Zarr or GRIB file; None for any other path.
 
     Args:
         path: The file.

@@ -101,7 +101,7 @@ def as_source(
         name: What errors call it.
 
     Raises:
-        InputError: It is none of these.
+        InputError: It is no xarray object and no source.
     """
     if isinstance(dataset, xr.DataArray):
         dataset = dataset.to_dataset(name=dataset.name or "field")

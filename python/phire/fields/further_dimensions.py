@@ -71,7 +71,7 @@ def choose(
 
 
 def has_further(array: xr.DataArray, kept: Collection[Hashable]) -> bool:
-    """Tells if an array has a dimension of several elements that is not in ``kept``."""
+    """Returns True if an array has a dimension of several elements that is not in ``kept``."""
     return any(size > 1 for dimension, size in array.sizes.items() if dimension not in kept)
 
 

@@ -188,7 +188,7 @@ class Grid:
 
     @property
     def is_global(self) -> bool:
-        """Tells whether the grid covers the sphere with a known quadrature."""
+        """True if the grid covers the sphere with a known quadrature."""
         return self.kind in GEOMETRIES
 
     @functools.cached_property
@@ -215,22 +215,22 @@ class Grid:
 
     @property
     def is_sphere(self) -> bool:
-        """Tells whether the grid is global, but for a few rows about the poles at most."""
+        """True if the grid is global, but for a few rows about the poles at most."""
         return self.completion is not None
 
     @property
     def has_coordinates(self) -> bool:
-        """Tells whether rows and columns have latitudes and longitudes."""
+        """True if rows and columns have latitudes and longitudes."""
         return self.kind not in ("pixels", "curvilinear")
 
     @property
     def has_points(self) -> bool:
-        """Tells whether the latitudes and longitudes of the points are known."""
+        """True if the latitudes and longitudes of the points are known."""
         return self.has_coordinates
 
     @property
     def has_distances(self) -> bool:
-        """Tells whether distances in km between points are known."""
+        """True if distances in km between points are known."""
         return self.has_coordinates
 
     def points(self) -> tuple[np.ndarray, np.ndarray]:
@@ -244,7 +244,7 @@ class Grid:
 
     @property
     def descending(self) -> bool:
-        """Tells whether the first row is the northernmost."""
+        """True if the first row is the northernmost."""
         return len(self.latitudes) < 2 or self.latitudes[0] > self.latitudes[-1]
 
     @property
@@ -258,7 +258,7 @@ class Grid:
 
     @property
     def wraps(self) -> bool:
-        """Tells whether the last column's eastern neighbour is the first."""
+        """True if the last column's eastern neighbour is the first."""
         if not self.has_coordinates or len(self.longitudes) < 4:
             return False
         steps = np.diff(self.longitudes)
@@ -401,7 +401,7 @@ class Grid:
     # Comparison and text
 
     def equals(self, other: Grid, tolerance: float = TOLERANCE) -> bool:
-        """Tells whether two grids have the same points."""
+        """Returns True if two grids have the same points."""
         return (
             type(self) is type(other)
             and self.shape == other.shape

@@ -43,10 +43,10 @@ def join(
     Args:
         stores: Two or more stores of the same channels, units, grid and step; patterns too.
         output: The virtual store to make (.h5).
-        overwrite: Make the output anew.
+        overwrite: Replace an output that is there.
 
     Raises:
-        InputError: A store is none, or differs from the first in channels, units, grid, step or
+        InputError: A file is no store, or differs from the first in channels, units, grid, step or
             calendar; two stores overlap in time; the output was made by something else.
     """
     paths = expand(stores)

@@ -189,7 +189,7 @@ def expand(paths: Paths) -> list[Path]:
 
 
 def is_zarr(path: str | os.PathLike) -> bool:
-    """Tells if a directory is a Zarr store, of format 2 or 3."""
+    """Returns True if a directory is a Zarr store, of format 2 or 3."""
     names = (".zgroup", ".zmetadata", "zarr.json")
     return any((Path(path) / name).exists() for name in names)
 
@@ -222,7 +222,7 @@ def format_of(path: str | os.PathLike) -> str:
 
 
 def _is_store(path: Path) -> bool:
-    """Tells whether an HDF5 file is a store; a NetCDF file may hold a ``data`` too."""
+    """Returns True if an HDF5 file is a store; a NetCDF file may hold a ``data`` too."""
     try:
         with h5py.File(path, "r") as file:
             data = file.get(DATASET)

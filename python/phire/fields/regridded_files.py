@@ -39,8 +39,8 @@ def regrid(
 ) -> None:
     """Regrids the fields of a file; members of an ensemble, and static maps of a store, too.
 
-    Memory stays bounded whatever the length. Weights are computed once; workers read and regrid
-    stretches of times, which are written here in order.
+    Memory does not grow with the number of fields. Weights are computed once; workers read and
+    regrid stretches of times, which are written here in order.
 
     Args:
         source: A field store, NetCDF, Zarr or GRIB.
@@ -54,7 +54,7 @@ def regrid(
         time: Half-open range START,STOP.
         weights: A file (``.npz``) to read the weights from, or to write them to where it does not
             exist; it changes no result.
-        overwrite: Make the output anew.
+        overwrite: Replace an output that is there.
         workers: Processes to spread the work over.
         scheduler: Address of a running dask cluster to spread the work over.
 

@@ -75,7 +75,7 @@ def recorded_options(path: str | os.PathLike) -> dict[str, Any] | None:
 
 
 def already_made(path: str | os.PathLike, options: Mapping[str, Any], overwrite: bool) -> bool:
-    """Tells if a result exists and was made by the same options; see ``files.already_made``.
+    """Returns True if a result exists and was made by the same options; see ``files.already_made``.
 
     Raises:
         InputError: The name does not end with .nc, or the file was made by other options.

@@ -206,7 +206,7 @@ def simulate(
             fields.
         spin_up: Days to run before the first field is kept.
         threads: Threads of the transforms; by default one a core.
-        overwrite: Make the output anew.
+        overwrite: Replace an output that is there.
 
     Raises:
         InputError: An option is impossible, or the output was made by something else.

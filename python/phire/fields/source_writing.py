@@ -70,8 +70,8 @@ def write_source(
 ) -> None:
     """Writes the fields of a source to a field store (.h5), CF NetCDF (.nc) or Zarr (.zarr).
 
-    Memory stays bounded whatever the length: some tens of megabytes of fields are held at once.
-    The output has its name only when it is whole; made already by the same options, it is left.
+    Memory does not grow with the number of fields: some tens of megabytes of fields are held at
+    once. The output has its name only when it is whole; an output of the same options is left.
     Members of an ensemble are written along a dimension ``member``, which a field store has not.
 
     Args:
@@ -80,7 +80,7 @@ def write_source(
         options: What changes the result, kept with it; a second call with equal ones does nothing.
         times: The fields to write; by default all.
         dtype: float32 or float64.
-        overwrite: Make the output anew whatever is there.
+        overwrite: Replace an output that is there.
         description: What the progress bar says.
         attributes: Further attributes of the file, such as a CF ``comment``.
         static: Static maps on the same grid, a source of one field: under ``/static`` of a store,

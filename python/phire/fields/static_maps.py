@@ -258,7 +258,7 @@ def _derived(
 
 
 def _heights(values: np.ndarray, unit: str, where: str) -> np.ndarray:
-    """Heights in metres; refuses what is none by its units, or by its values where it has none."""
+    """Returns heights in metres; refuses other units, or values that cannot be heights."""
     known = units.conversion(unit, "m") if unit else (1.0, 0.0)
     shares = not unit and np.nanmin(values) >= 0 and np.nanmax(values) <= 1
     if known is None or shares:

@@ -114,12 +114,12 @@ class TimeAxis:
         return TimeAxis(np.atleast_1d(self.values[index]), self.calendar)
 
     def shares_calendar(self, other: TimeAxis) -> bool:
-        """Tells whether the values of both mean the same dates."""
+        """Returns True if the values of both mean the same dates."""
         return _canonical(self.calendar) == _canonical(other.calendar)
 
     @property
     def has_calendar(self) -> bool:
-        """Tells whether the values are dates."""
+        """True if the values are dates."""
         return self.calendar is not None
 
     def rounded(self, precision: float) -> TimeAxis:
@@ -226,7 +226,7 @@ class TimeAxis:
 
     @property
     def increasing(self) -> bool:
-        """Tells whether each time lies after the one before."""
+        """True if each time lies after the one before."""
         return bool((np.diff(self.values) > 0).all())
 
     def partner(self, lag: int) -> np.ndarray:
@@ -248,7 +248,7 @@ class TimeAxis:
         """Parses an ISO date, a date and time, or a step number to a value.
 
         Raises:
-            InputError: The text is none.
+            InputError: The text is no date, time or step number.
         """
         text = str(text).strip()
         try:

@@ -26,7 +26,7 @@ WATER_EQUIVALENT = " of water equivalent"
 
 
 def equal(first: str | None, second: str | None) -> bool:
-    """Tells if two units are the same, however they are spelt.
+    """Returns True if two units are the same, however they are spelt.
 
     ``m s-1``, ``m/s``, ``m s**-1`` and ``m.s-1`` are equal; so are ``mm`` and ``kg m-2`` of water.
     Units that are not known (empty) equal any; units that the registry lacks are compared as text.

@@ -130,7 +130,7 @@ def probe_jet(
         every_hours: Time between the fields used.
         components: Principal components of the raw fields, at most.
         seed: Of the random encoder and the PCA.
-        overwrite: Make it anew if it is there.
+        overwrite: Replace an output that is there.
 
     Returns:
         What ``probe`` gives for ``learned``, ``pca``, ``random``, ``rows`` (the raw fields averaged

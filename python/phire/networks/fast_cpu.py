@@ -12,7 +12,7 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="phire")
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Batch normalisation over the last axis, by TensorFlow's fused kernel where that is at hand.
+    """Batch normalisation over the last axis, by TensorFlow's fused kernel where it is available.
 
     Keras computes mean, variance and result in separate passes over the batch; the fused kernel
     does it in one, forward and backward.
@@ -48,16 +48,16 @@ class BatchNormalization(keras.layers.BatchNormalization):
             (self.moving_mean, batch_mean),
             (self.moving_variance, batch_variance),
         ):
-            kept = moving.value * self.momentum
-            moving.assign(kept + tf.cast(batch, moving.dtype) * (1 - self.momentum))
+            decayed = moving.value * self.momentum
+            moving.assign(decayed + tf.cast(batch, moving.dtype) * (1 - self.momentum))
         return outputs
 
 
 @keras.saving.register_keras_serializable(package="phire")
 class LeakyReLU(keras.layers.LeakyReLU):
-    """A leaky ReLU whose gradient is worked out from what came out, not from what went in.
+    """Leaky ReLU whose gradient is computed from its output instead of its input.
 
-    Both have the same sign. So nothing else reads what went in, and TensorFlow need not keep it: a
+    Both have the same sign. TensorFlow then needs no copy of the input for the gradient, so a
     convolution and its activation become one kernel in training, too.
     """
 
@@ -102,7 +102,7 @@ class SiLU(keras.layers.Layer):
         return activate(inputs)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
-        """That of the input."""
+        """Returns the shape of the input."""
         return input_shape
 
 
@@ -126,8 +126,8 @@ def _silu_gradient(dtype: Any) -> Any:
 class ManyInputDense(keras.layers.Dense):
     """A dense layer of a batch far smaller than its inputs and units.
 
-    On a processor TensorFlow takes three times as long for the gradient of a few rows times large
-    transposed weights as for that of the weights times a few columns, which is the same transposed.
+    The gradient multiplies a few rows by the large transposed weights. On a CPU TensorFlow takes
+    three times as long for that as for the weights times a few columns, its transpose.
     Weights and results are those of ``keras.layers.Dense``.
     """
 
@@ -156,15 +156,14 @@ class ManyInputDense(keras.layers.Dense):
 class FewFilterConvolution(keras.layers.Conv2D):
     """A convolution of stride 1 to few channels, as in a generator's last layer.
 
-    The kernels for it work on eight or sixteen channels at once, most of which are then for
-    nothing, and on a single large image oneDNN falls back to ones that take a hundred times as
-    long. So on TensorFlow without a GPU
+    CPU kernels process eight or sixteen output channels at once, most of which would be unused, and
+    on a single large image oneDNN falls back to kernels that take a hundred times as long.
+    Therefore, on TensorFlow without a GPU,
 
-    - blocks of pixels are taken for channels, in and out, and the weights are arranged for them: a
-      9×9 convolution of 64 channels to 2 becomes a 5×5 one of 256 to 8 on half the rows and
-      columns;
-    - it is worked out as the gradient of the convolution from the few channels to the many, which
-      is the same sum and has kernels that are fast at any size.
+    - blocks of pixels become channels, in and out, and the weights are arranged accordingly: a 9×9
+      convolution of 64 channels to 2 becomes a 5×5 one of 256 to 8 on half the rows and columns;
+    - the convolution is computed as the gradient of the one from the few channels to the many,
+      which is the same sum and has kernels that are fast at any size.
 
     Weights and results are those of ``keras.layers.Conv2D``.
     """
@@ -216,7 +215,7 @@ class FewFilterConvolution(keras.layers.Conv2D):
         return next((n for n in sizes if height % n == 0 and width % n == 0), 1)
 
     def _arranged(self, kernel: Any, block: int) -> Any:
-        """The kernel (k, l, C, F) as one between blocks (K, L, n·n·C, n·n·F)."""
+        """Returns the kernel (k, l, C, F) as one between blocks (K, L, n·n·C, n·n·F)."""
         if block == 1:
             return kernel
         import tensorflow as tf
@@ -234,7 +233,7 @@ class FewFilterConvolution(keras.layers.Conv2D):
 
 
 def _on_processor() -> bool:
-    """Tells whether TensorFlow computes here, without a GPU."""
+    """Returns True if TensorFlow computes here, without a GPU."""
     if keras.backend.backend() != "tensorflow":
         return False
     import tensorflow as tf
@@ -243,10 +242,11 @@ def _on_processor() -> bool:
 
 
 def _in_blocks(x: Any, block: int) -> Any:
-    """Blocks of pixels (B, H, W, C) as channels (B, H/n, W/n, n·n·C).
+    """Returns blocks of pixels (B, H, W, C) as channels (B, H/n, W/n, n·n·C).
 
-    Where a graph has just shuffled such channels into pixels, these are taken: there and back again
-    would cost two passes over the generator's largest features, and two more for the gradient.
+    If the graph has just shuffled such channels into pixels, these channels are returned: shuffling
+    there and back would cost two passes over the generator's largest features, and two more for
+    the gradient.
     """
     import tensorflow as tf
 

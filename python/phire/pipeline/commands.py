@@ -78,7 +78,7 @@ def output_parameter(command: click.Command, name: str) -> click.Parameter:
 
 
 def can_overwrite(command: click.Command) -> bool:
-    """Tells if a command has the option ``--overwrite``."""
+    """Returns True if a command has the option ``--overwrite``."""
     return any(parameter.name == OVERWRITE for parameter in command.params)
 
 

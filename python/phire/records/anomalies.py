@@ -48,7 +48,7 @@ class Choice:
 
     @property
     def plain(self) -> bool:
-        """Tells whether the plain normalization is all there is."""
+        """True if the plain normalization is all there is."""
         return self == Choice()
 
 

@@ -157,7 +157,7 @@ def _write_statics_and_manifest(
 def _local_statistics(
     statistics_of: str | None, seasonal: str | int | None, statistics: Any
 ) -> dict[str, str]:
-    """The options of climatologies that are given, as they are recorded.
+    """Returns the options of climatologies that are given, as the manifest holds them.
 
     Raises:
         InputError: They are given beside statistics that exist already.
@@ -177,7 +177,7 @@ def _check_options(
     shape: Shape, patches_per_field: int, least_valid: float, low: Any, predictors: Paths,
     coarse_targets: bool,
 ) -> None:  # fmt: skip
-    """Refuses impossible options."""
+    """Raises an InputError for options that are out of range or exclude each other."""
     patch, scale = shape.patch, shape.scale
     if scale < 2:
         raise InputError(f"--scale {scale} must be at least 2.")
@@ -213,7 +213,7 @@ def _open_inputs(
     stack: contextlib.ExitStack, store: Any, targets: Sequence[str] | None, low: Any,
     predictors: Paths, coarse_targets: bool, static: Paths, auxiliary: Paths, stations: Any,
 ) -> Inputs:  # fmt: skip
-    """Opens the files, to be closed with the stack."""
+    """Opens the input files; the stack closes them."""
 
     def opened(text: Any, option: str, names: Sequence[str] | None = None) -> InputFile:
         return stack.enter_context(InputFile(text, option, names))
@@ -251,7 +251,7 @@ def _open_inputs(
 def _recorded(
     inputs: Inputs, shape: Shape, patches_per_field: int, least_valid: float
 ) -> dict[str, Any]:
-    """The options of downscaling alone, as they are recorded."""
+    """Returns the options of downscaling records alone, as the manifest holds them."""
     plain = [split_names(text) for text in inputs.static]
     for path in [path for path, _ in plain] + ([inputs.stations] if inputs.stations else []):
         if not Path(path).exists():

@@ -308,7 +308,7 @@ class Samples:
     def fit(
         self, kinds: str | None, statistics: str | None, dtype: str
     ) -> dict[str, Normalization]:
-        """The normalization of every array.
+        """Returns the normalization of every array.
 
         A channel of ``low`` named as a target is normalised as the target is, and so are stations'
         values of a target.
@@ -371,7 +371,7 @@ class Samples:
     def _given_anomalies(
         self, statistics: str, fitted: Mapping[str, Normalization], grids: Mapping[str, Grid]
     ) -> dict[str, Anomalies]:
-        """The climatologies of other records, at this domain's points."""
+        """Returns the climatologies of other records, at this domain's points."""
         found = {}
         try:
             for name, one in load_anomalies(statistics).items():
@@ -406,7 +406,7 @@ class Samples:
         return dataclasses.replace(target, channels=(channel,))
 
     def schema(self, made: Made) -> SampleSchema:
-        """The schema of the records made."""
+        """Returns the schema of the records."""
         steps = self.shape.window
         offsets = tuple(range(1 - (steps or 1), 1))
         lead = () if steps is None else (steps,)

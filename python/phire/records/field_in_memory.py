@@ -51,7 +51,7 @@ class Planes:
 
     @functools.cached_property
     def finite(self) -> bool:
-        """Tells whether no value is missing or infinite."""
+        """True if no value is missing or infinite."""
         with np.errstate(over="ignore", invalid="ignore"):
             # A sum passes on what is not finite; only if it is not must one look closer.
             values = self._values[: self._strict]
@@ -100,7 +100,7 @@ class BlockMeans:
 
     @property
     def finite(self) -> bool:
-        """Tells whether no value is missing or infinite."""
+        """True if no value is missing or infinite."""
         return self._fine.finite
 
 

@@ -97,7 +97,7 @@ class Manifest:
         except EarlierRecordsError:
             raise
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{path} is damaged ({error}): make the records anew.") from None
+            raise InputError(f"{path} is damaged ({error}): make the records again.") from None
 
 
 def require_records(path: str | os.PathLike) -> None:

@@ -23,7 +23,7 @@ class Window:
     Attributes:
         rows: First and last first row (inclusive).
         columns: Number of first columns, from ``first``.
-        wraps: Whether a patch may run across the last column.
+        wraps: True where a patch may run across the last column.
     """
 
     rows: tuple[int, int]
@@ -39,18 +39,18 @@ def window(
     *,
     wraps: bool | None = None,
 ) -> Window:
-    """Allowed positions of patches of a size.
+    """Returns the allowed positions of patches of a size.
 
     Args:
         grid: The grid of the fields.
         patch: (H, W).
         latitudes: (south, north) between which the patch's centre lies; None allows all rows.
-        wraps: Whether patches may run across the last column; by default where the grid closes the
-            circle.
+        wraps: True to let patches run across the last column; by default where the grid closes
+            the circle.
 
     Raises:
-        InputError: The patch is larger than the field, or the range of latitudes is none or holds
-            no patch.
+        InputError: The patch is larger than the field, or the latitudes are in the wrong order or
+            hold no patch.
     """
     if latitudes is not None and latitudes[0] > latitudes[1]:
         raise InputError(
@@ -115,8 +115,8 @@ class PatchPlan:
 
 
 Blocked = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-"""Tells of patches, by the indices of their fields and their first rows and columns (in the units
-of the :class:`Window`), whether they touch missing values."""
+"""Mask of patches that touch missing values, by the indices of their fields and their first rows
+and columns (in the units of the :class:`Window`)."""
 
 ATTEMPTS = 1000
 """Draws before a patch that keeps touching missing values is given up."""
@@ -136,9 +136,9 @@ def plan_pairs(
     """Draws pairs: a lag, uniform over 1…classes, then a pair of fields of this lag, and a place.
 
     As many pairs are drawn as there are fields that a pair can begin at, times
-    ``patches_per_field``. Lags come first, so that they are uniform whatever the gaps and however
-    near the end; for each, the fields that have a partner exactly lag × step later (both usable)
-    are used equally often, give or take one.
+    ``patches_per_field``. Lags are drawn first, so that gaps and the end of the series do not
+    change their distribution. For each lag, the usable fields with a usable field exactly lag ×
+    step later are drawn equally often (to within one).
 
     Args:
         time: The times of the source.
@@ -147,7 +147,7 @@ def plan_pairs(
         patches_per_field: Pairs a field, on average.
         classes: The largest lag.
         seed: The seed.
-        blocked: Tells which patches touch missing values; these are drawn anew.
+        blocked: Mask of patches that touch missing values; these are drawn again.
         absent: Indices of fields that are missing wholly.
 
     Raises:
@@ -274,7 +274,7 @@ def windows(time: TimeAxis, usable: np.ndarray, length: int) -> np.ndarray:
         (m, length) indices.
 
     Raises:
-        InputError: There is none; the message says how long the longest stretch is.
+        InputError: No stretch without a gap is that long; the message states the longest.
     """
     if length == 1:
         return np.flatnonzero(usable)[:, None]

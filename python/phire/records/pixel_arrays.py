@@ -28,7 +28,7 @@ class Layer:
         origin: Its row and column at which the patch of place (0, 0) begins; columns count around
             where the fields close the circle.
         strict: Leading channels whose missing values count; None counts all of them. The others
-            are missing by nature, as between stations.
+            are missing at most points, as between stations.
         bits: One bit a value is stored, 1 where the value is present: of the array that
             :data:`phire.records.schema.PRESENCE` names.
     """
@@ -41,12 +41,12 @@ class Layer:
     bits: bool = False
 
     def places(self, places: np.ndarray, columns: int, wraps: bool) -> np.ndarray:
-        """(n, 2) first rows and columns of its patches, for places of the plan.
+        """Returns (n, 2) first rows and columns of its patches, for places of the plan.
 
         Args:
             places: (n, 2).
             columns: Of its fields.
-            wraps: Whether these close the circle.
+            wraps: True where these close the circle.
         """
         places = places * self.step + np.array(self.origin)
         if wraps:
@@ -140,7 +140,7 @@ class FinePart:
 
 @dataclasses.dataclass(frozen=True)
 class Timed:
-    """A part with the index of its field for each fine field, -1 where there is none."""
+    """Input with the index of its field at the time of each fine field; -1 for no field."""
 
     part: CoarsePart | FinePart
     times: np.ndarray
@@ -210,7 +210,7 @@ Layers = OneResolution | SampleFields
 
 
 def filled(planes: np.ndarray, channels: Sequence[str], fill: Fill | None) -> np.ndarray:
-    """Planes (C, H, W) with values put where some are missing."""
+    """Returns planes (C, H, W) with missing values filled."""
     if fill is None:
         return planes
     values = np.array([fill[name] for name in channels], planes.dtype)

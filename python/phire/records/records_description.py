@@ -57,7 +57,7 @@ def describe_records(path: str | os.PathLike) -> dict[str, Any] | None:
 
 
 def are_bare_records(path: str | os.PathLike) -> bool:
-    """Tells whether these are TFRecord files without a manifest, by their names."""
+    """Returns True if these are TFRecord files without a manifest, by their names."""
     path = Path(path)
     if (path / NAME).is_file():
         return False

@@ -1,4 +1,4 @@
-"""Common steps of writing pair records and downscaling records."""
+"""Steps that writing pair records and writing downscaling records share."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from phire.records.pixel_arrays import Layer, Layers
 
 Plan = PairPlan | PatchPlan
 CHUNK_BYTES = 1 << 25
-"""Bytes of fields in one task: small enough to be lost, large enough not to be counted."""
+"""Bytes of fields in one task: little work is lost with a worker, and scheduling costs little."""
 
 
 def check_patch(patch: Sequence[int]) -> tuple[int, int]:
-    """The patch as two positive whole numbers.
+    """Returns a patch as two positive whole numbers.
 
     Raises:
-        InputError: It is none.
+        InputError: There are not two, or one is not positive.
     """
     if len(patch) != 2 or min(patch) < 1:
         raise InputError(f"--patch {','.join(map(str, patch))} must be two positive numbers H,W.")
@@ -52,8 +52,8 @@ class Sampled:
     Attributes:
         source: Their fields, in physical units.
         times: Indices of the fields to fit it to.
-        name: What errors call them.
-        default: Kind where the user names none; None for log1p.
+        name: Name of the channels' file in messages.
+        default: Kind of normalization unless the user names one; None for log1p.
     """
 
     source: Source
@@ -65,7 +65,7 @@ class Sampled:
 def get_normalization(
     parts: Sequence[Sampled], kinds: str | None, statistics: str | os.PathLike | None
 ) -> Normalization:
-    """The normalization of all channels: of a file of statistics or other records, else fitted.
+    """Returns the normalization of all channels: from statistics or other records, else fitted.
 
     Args:
         parts: The channels; no name occurs twice.
@@ -101,7 +101,7 @@ def get_normalization(
 
 
 def _named(kinds: str, names: Sequence[str]) -> dict[str, str]:
-    """The kinds of channels that a text names one by one."""
+    """Returns the kinds of the channels that a text names one by one."""
     parsed = dict(zip(names, parse_kinds(kinds, names)))
     listed = {part.partition("=")[0].strip() for part in kinds.split(",") if "=" in part}
     return {name: kind for name, kind in parsed.items() if name in listed}
@@ -129,7 +129,7 @@ def load_anomalies(path: str | os.PathLike) -> dict[str, Anomalies]:
 
 
 def _load_statistics(path: str | os.PathLike) -> Normalization:
-    """The normalization that a file of statistics holds, or all arrays of other records."""
+    """Returns the normalization of a file of statistics, or of all arrays of other records."""
     if not (Path(path) / NAME).is_file():
         return Normalization.load(path)
     found: dict[str, Normalization] = {}
@@ -163,7 +163,7 @@ def new_records(
 
 
 def _inputs(options: Mapping[str, Any]) -> Iterator[str]:
-    """Paths that options name as inputs."""
+    """Yields the input paths among the options."""
     for name in ("store", "low", "predictors", "static", "auxiliary", "stations", "statistics"):
         values = options.get(name) or ()
         for value in [values] if isinstance(values, str) else values:
@@ -172,14 +172,15 @@ def _inputs(options: Mapping[str, Any]) -> Iterator[str]:
 
 @dataclasses.dataclass(frozen=True)
 class Draft:
-    """Decisions that differ between the kinds of records.
+    """Steps of writing that differ between the kinds of records.
 
     Attributes:
         layers: The fields.
         place: Where patches may lie.
-        draw: Draws the plan, avoiding blocked patches and absent fields.
-        arrange: What the records of a plan hold and where their pixels come from.
-        fit: The normalizations of the layers; None of bits.
+        draw: Function that draws the plan without blocked patches and absent fields.
+        arrange: Function that returns the metadata of a plan's records and the sources of their
+            pixels.
+        fit: Function that returns the normalization of each layer, except layers of bits.
         masked: Returns the same with missing values marked by arrays of these names; None where
             they cannot be marked.
         least_valid: Share of a patch's targets that must be present where values are masked.
@@ -287,7 +288,7 @@ def make_records(
     plan = draft.draw(None, None)
     written = _write_pixels(directory, draft, plan, fitted, local, options, client, None)
     if written is None:
-        # Values are missing after all: find out where, and draw anew.
+        # Values are missing: find them, and draw the plan again without them.
         if missing == "mask":
             draft = draft.masked(["valid"])
         found = look(draft)
@@ -375,7 +376,7 @@ def _write_pixels(
 
 
 def _fill(fitted: Mapping[str, Normalization]) -> dict[str, float]:
-    """The mean of every channel.
+    """Returns the mean of every channel.
 
     Raises:
         InputError: The statistics do not hold it.

@@ -82,5 +82,5 @@ def load_statics(directory: Path, channels: Sequence[str]) -> np.ndarray:
             return np.stack([file[STATIC][name][...] for name in channels], axis=-1)
     except (OSError, KeyError):
         raise InputError(
-            f"{path} is missing or lacks one of {', '.join(channels)}: make the records anew."
+            f"{path} is missing or lacks one of {', '.join(channels)}: make the records again."
         ) from None

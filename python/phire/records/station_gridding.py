@@ -30,7 +30,7 @@ class Stations:
         values: (n, variables) float32; NaN where one is missing.
         withheld: Stations never shown: name, latitude, longitude.
         count: Number of stations that are shown.
-        hidden: Share of these that is hidden in each field, drawn anew.
+        hidden: Share of these that is hidden in each field, drawn for each field.
         seed: Seed of that draw.
     """
 
@@ -131,7 +131,7 @@ def read_stations(path: str, grid: Grid, time: TimeAxis, *, withhold: float, see
 
 
 def _on_grid(grid: Grid, latitude: float, longitude: float) -> bool:
-    """Tells whether a place lies in a cell of the grid."""
+    """Returns True if a place lies in a cell of the grid."""
     row, column = grid.nearest(latitude, longitude)
     rows, columns = grid.spacing
     offset = abs((grid.longitudes[column] - longitude + 180) % 360 - 180)

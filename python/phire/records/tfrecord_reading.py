@@ -93,7 +93,7 @@ class Records:
             shard: (number of workers, this worker): each gets its part of every batch.
             drop_remainder: Leave out a last batch that is not full.
             classes: Pairs: only labels up to this.
-            limit: Only the first ``limit`` batches' worth of records on disk, shuffled anew each
+            limit: Only the first ``limit`` batches' worth of records on disk, shuffled again each
                 epoch (a fixed set to warm up on).
 
         Returns:
@@ -315,7 +315,7 @@ def open_records(
         shards = [str(path / name) for name in manifest.shards]
         for shard in shards:
             if not Path(shard).is_file():
-                raise InputError(f"{shard} is missing: make the records anew.")
+                raise InputError(f"{shard} is missing: make the records again.")
         return Records(path, manifest, shards)
     from phire.records.bare_tfrecords import open_bare  # reads them by way of this module
 

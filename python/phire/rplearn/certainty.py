@@ -102,7 +102,7 @@ def certainty_maps(
         time: Half-open range START,STOP of first fields.
         every: Use every so many-th field as a first one.
         batch_size: Windows at once.
-        overwrite: Make it anew if it is there.
+        overwrite: Replace an output that is there.
 
     Raises:
         InputError: No such run or source, channels, units or lag that do not fit; an output that

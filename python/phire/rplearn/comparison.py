@@ -64,7 +64,7 @@ def compare_runs(
         A line a run: name, task, network, epoch, and the scores of ``comparison_row``.
 
     Raises:
-        InputError: A run is none, or has not been evaluated.
+        InputError: A directory is no run, or has not been evaluated.
     """
     from phire.rplearn.trained_representation import Representation
 

@@ -186,7 +186,7 @@ def evaluate_representation(
             is evaluated.
         batch_size: Pairs at once.
         batches: Evaluate on the first so many batches only; None means all.
-        overwrite: Evaluate anew and replace the metric.
+        overwrite: Evaluate again and replace the metric.
 
     Returns:
         The scores of the chosen epoch, with ``epoch`` and ``spearman``, the rank correlation of the
@@ -396,7 +396,7 @@ def _short(result: xr.Dataset) -> str:
 
 
 def _metric_made(output: str | os.PathLike, options: Mapping[str, Any], overwrite: bool) -> bool:
-    """Tells if a metric was made by these options; else there is a place for it.
+    """Returns True if a metric was made by these options; else there is a place for it.
 
     Raises:
         InputError: Something else is there, or nothing can be written there.

@@ -256,7 +256,7 @@ def export_features(
         output: The store (``.h5``) or NetCDF (``.nc``) file to write, coordinates kept.
         layer: A layer other than the metric's.
         time: Half-open range ``START,STOP``.
-        overwrite: Make it anew if it is there.
+        overwrite: Replace an output that is there.
 
     Raises:
         InputError: No metric; fields that do not fit it; an output that something else made.

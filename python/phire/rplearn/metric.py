@@ -366,6 +366,7 @@ class LearnedMetric:
                     self.scales[name] * (values if spatial else values.mean(axis=(1, 2)))
                 )
         result = {
-            name: first.dressed(np.concatenate(values), name) for name, values in parts.items()
+            name: first.with_coordinates(np.concatenate(values), name)
+            for name, values in parts.items()
         }
         return result if per_layer else result[layers[0]]

@@ -41,12 +41,12 @@ def read_metric_file(path: str | os.PathLike) -> dict[str, Any]:
             "wrote."
         )
     if not (path / ENCODER_FILE).is_file():
-        raise InputError(f"{path} has no {ENCODER_FILE}: the metric is incomplete, make it anew.")
+        raise InputError(f"{path} has no {ENCODER_FILE}: the metric is incomplete, make it again.")
     try:
         return json.loads((path / METRIC_FILE).read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(
-            f"{path / METRIC_FILE} is not JSON ({error}): make the metric anew."
+            f"{path / METRIC_FILE} is not JSON ({error}): make the metric again."
         ) from None
 
 

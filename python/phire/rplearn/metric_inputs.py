@@ -124,7 +124,7 @@ class Fields:
         physical = _physical(fields, normalization)
         check_values(physical, self.metric.normalization, self.metric.units, self.what)
 
-    def dressed(self, values: np.ndarray, layer: str) -> Any:
+    def with_coordinates(self, values: np.ndarray, layer: str) -> Any:
         """Returns values (n,) or (n, h, w) of a layer in the form of the fields."""
         if self.labelled is not None:
             return self.labelled.array(values, layer)

@@ -146,7 +146,7 @@ def _horizontal(dimensions: Sequence[Hashable]) -> tuple[list[Hashable], list[Ha
 
 
 def _counts_time(values: np.ndarray) -> bool:
-    """Tells if the values of a dimension are dates or whole numbers."""
+    """Returns True if the values of a dimension are dates or whole numbers."""
     if values.dtype == object:
         return len(values) > 0 and hasattr(values[0], "calendar")
     return values.dtype.kind in "Miu"

@@ -75,7 +75,7 @@ class Checkpoints:
             best: Whether this is the best so far; it is kept until a better one comes.
 
         Raises:
-            WorkError: The disk is full or gone; the checkpoints before are untouched.
+            WorkError: The disk is full or missing; earlier checkpoints are untouched.
         """
         if not self.chief:
             return

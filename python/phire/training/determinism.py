@@ -1,4 +1,4 @@
-"""Determinism: the same step gives the same bits, whatever the load of the machine."""
+"""Determinism: the same step gives the same bits at any load of the machine."""
 
 from __future__ import annotations
 

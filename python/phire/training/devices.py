@@ -90,7 +90,7 @@ def _workers() -> list[tuple[str, int]]:
 
 
 def is_chief(devices: str) -> bool:
-    """Tells whether this process writes the outputs."""
+    """Returns True if this process writes the outputs."""
     if _resolved(devices) != "multiworker":
         return True
     task = json.loads(os.environ["TF_CONFIG"])["task"]

@@ -60,8 +60,8 @@ def train(
     directory on a file system that all share; only the chief writes.
 
     Args:
-        build: Makes the objective; called once, inside the strategy's scope and before the run
-            directory is made, so that a mistake in it leaves nothing behind.
+        build: Function that builds the objective. It is called once, inside the strategy's scope
+            and before the run directory is made, so that an error in it leaves nothing behind.
         phases: The phases, in order.
         run: The run directory.
         options: Every option that shapes the result, kept as ``config.yaml``; a directory made by
@@ -88,13 +88,12 @@ def train(
         checkpoint_steps: Steps between checkpoints, instead of a time.
         keep: Newest checkpoints to keep, beside that of the best epoch.
         keep_epochs: Keep the exported networks' weights of every epoch.
-        callbacks: Keras callbacks of one's own, told of the beginning and end of training and of
-            each epoch (``logs`` are the epoch's numbers in ``training.csv``); ``stop_training`` on
-            the model they are given, the first exported network, ends the phase. No checkpoint
-            keeps what they count, so after an interruption they begin anew: plateaus and early
-            stopping are the phases' matter. The model has no optimizer, for an objective may have
-            several.
-        overwrite: Start anew whatever is there.
+        callbacks: Further Keras callbacks, called at the beginning and end of training and of each
+            epoch, with the epoch's numbers in ``training.csv`` as ``logs``. Their model is the
+            first exported network; its ``stop_training`` ends the phase. It has no optimizer, as
+            an objective may have several. Checkpoints do not save callbacks: they start again after
+            an interruption (plateaus and early stopping, which belong to the phases, do not).
+        overwrite: Replace a run that is there.
 
     Returns:
         The run.
@@ -193,7 +192,7 @@ def _check(
 
 @contextlib.contextmanager
 def _naming_a_lost_worker() -> Iterator[None]:
-    """Ends a training whose other workers are gone with one sentence.
+    """Turns TensorFlow's error for a lost worker into one sentence.
 
     Raises:
         WorkError: A collective operation failed within the block.

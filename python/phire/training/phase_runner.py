@@ -135,7 +135,7 @@ class PhaseRunner:
 
     def _epoch(self, phase: Phase, notice: TerminationNotice) -> None:
         state = self.state
-        # Also where the epoch is gone on with: what a callback begins it has in no checkpoint.
+        # Called also for a resumed epoch, as no checkpoint holds what a callback began.
         self.callbacks.on_epoch_begin(state.total_epochs)
         batches = self.stepper.iterator(lambda shard: phase.batches(state.epoch, state.step, shard))
         title = f"{phase.name} {state.epoch + 1}/{phase.epochs}"
@@ -185,7 +185,7 @@ class PhaseRunner:
             ) from None
         except tf.errors.DataLossError as error:
             raise WorkError(
-                f"a record cannot be read ({str(error).splitlines()[0]}): make the records anew; "
+                f"a record cannot be read ({str(error).splitlines()[0]}): make the records again; "
                 "training goes on from the last checkpoint."
             ) from error
         if taken.broken:

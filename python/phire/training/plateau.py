@@ -1,7 +1,7 @@
 """Plateau detection: lowers learning rates or stops where a loss no longer falls.
 
 Keras's callbacks of the same rules keep what they count to themselves, where no checkpoint finds
-it: a resumed training would wait anew, and end with other weights than an uninterrupted one.
+it: a resumed training would wait again, and end with other weights than an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Patience:
         self.waited = waited
 
     def after_epoch(self, scores: Mapping[str, Any]) -> bool:
-        """Tells whether patience is at its end; epochs without the score do not count."""
+        """Returns True if patience is at its end; epochs without the score do not count."""
         if self.monitor not in scores:
             return False
         score = float(scores[self.monitor])

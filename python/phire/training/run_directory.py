@@ -39,7 +39,7 @@ class Run:
 
     @property
     def completed(self) -> bool:
-        """Tells whether the training came to its end."""
+        """True if the training came to its end."""
         return "completed" in self.provenance
 
     @property
@@ -74,7 +74,7 @@ class Run:
         return int(scored.loc[scored[monitor].idxmin(), "epoch"])
 
     def network(self, name: str, epoch: int | str | None = None) -> Any:
-        """A network of the run.
+        """Loads a network of the run.
 
         Args:
             name: Its name, such as ``generator``.
@@ -84,7 +84,7 @@ class Run:
             The Keras model.
 
         Raises:
-            InputError: There is none.
+            InputError: The run has no network of this name or epoch.
         """
         import keras
 
@@ -119,7 +119,7 @@ def open_run(path: str | os.PathLike) -> Run:
     """Opens a run directory.
 
     Raises:
-        InputError: It is none.
+        InputError: The directory is missing or holds no run.
     """
     path = Path(path)
     if not path.exists():
@@ -130,7 +130,7 @@ def open_run(path: str | os.PathLike) -> Run:
 
 
 def look_at_run(path: str | os.PathLike, options: Mapping[str, Any], overwrite: bool) -> Run | None:
-    """The run that is there, if the same options made it; None where there is none yet.
+    """Returns the run of these options in a directory; None for a new or empty directory.
 
     Raises:
         InputError: The directory was made by other options or by something else.
@@ -169,7 +169,7 @@ def prepare_run(path: str | os.PathLike, options: Mapping[str, Any], overwrite: 
 
 
 def describe_run(path: str | os.PathLike) -> dict[str, Any] | None:
-    """Facts of a run for people; None if the path is none."""
+    """Returns the description of a run for ``phire info``; None for any other path."""
     try:
         run = open_run(path)
     except InputError:

@@ -1,4 +1,4 @@
-"""Running an objective's steps inside graphs, on whatever devices there are."""
+"""Training steps of an objective in TensorFlow graphs, on one device or many."""
 
 from __future__ import annotations
 

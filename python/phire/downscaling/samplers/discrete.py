@@ -32,7 +32,7 @@ def ddim(
     ``levels`` are ascending ᾱ that end with 1, and ``denoise(x, ᾱ)`` returns the clean field.
 
     Args:
-        eta: Share of DDPM's noise that is drawn anew; 0 for a deterministic sample.
+        eta: Share of DDPM's noise that is drawn again; 0 for a deterministic sample.
         clip: Bound of the clean field's absolute values; None for none.
     """
     for i, (signal, following) in enumerate(itertools.pairwise(levels)):
@@ -129,7 +129,7 @@ def ddim_step(
     Args:
         clean, epsilon: Clean field and noise that the network sees in the state.
         signal, following: ᾱ now and after the step.
-        eta: Share of the posterior's standard deviation that is drawn anew.
+        eta: Share of the posterior's standard deviation that is drawn again.
         noise: Standard normal numbers for it.
     """
     variance = eta**2 * posterior_variance(signal, following)

@@ -115,7 +115,7 @@ def ancestral(
     It equals DDIM of the same ``eta``, and with 1 DDPM's steps, in coordinates of σ.
 
     Args:
-        eta: Share of the noise that is drawn anew; 0 for Euler's method.
+        eta: Share of the noise that is drawn again; 0 for Euler's method.
     """
     for i, (sigma, following) in enumerate(itertools.pairwise(sigmas)):
         down, up = ancestral_levels(sigma, following, eta)

@@ -74,7 +74,7 @@ class Style:
 
 
 def check_choice(option: str, value: Any, choices: Iterable[str]) -> None:
-    """Raises an InputError that lists the choices where an option is none of them."""
+    """Raises an InputError that lists the choices for an option that is not among them."""
     if value not in choices:
         raise InputError(f"{option} {value!r} is unknown: choose one of {', '.join(choices)}.")
 

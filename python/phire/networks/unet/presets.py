@@ -234,7 +234,7 @@ def _attention_levels(shapes: Shapes, options: SimpleNamespace, levels: int) -> 
 
 
 def _check_choices(options: SimpleNamespace) -> None:
-    """Raises an InputError for an option that is none of its choices."""
+    """Raises an InputError for an option that is not among its choices."""
     choices: dict[str, tuple[Any, tuple[str, ...]]] = {
         "normalization": (options.normalization, NORMALIZATIONS),
         "attention_norm": (options.attention_norm, ("all", "levels", "none")),
