@@ -16,6 +16,7 @@ from phire.fields.covariates import check_covariates
 from phire.fields.padding import padding, padding_note
 from phire.fields.units import difference
 from phire.records import sampled_records, sampling_options
+from phire.records.downscaling_draft import draft_records
 from phire.records.downscaling_samples import Inputs, Samples, Shape
 from phire.records.input_files import InputFile, split_names
 from phire.records.manifest import Manifest
@@ -134,7 +135,7 @@ def write_downscaling_records(
         check_covariates(shape.covariates, high.time)
         samples = Samples(inputs, shape, high.time.select_range(options["time"]))
         _note_remainder(samples)
-        draft = samples.draft(options, least_valid=least_valid)
+        draft = draft_records(samples, options, least_valid=least_valid)
         with cluster(workers, scheduler) as client:
             made = make_records(partial, high, samples.chosen, draft, options, client)
         _write_statics_and_manifest(partial, samples, made, options)

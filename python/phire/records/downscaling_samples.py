@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,26 +11,17 @@ from phire import progress
 from phire.errors import InputError
 from phire.fields.coarsening import block_weights, kept_window
 from phire.fields.covariates import covariate_channels
-from phire.fields.grid import Grid
-from phire.fields.normalization import Normalization, joined
 from phire.fields.padding import padded_grid, padding
-from phire.fields.selection import ChannelSelection
 from phire.fields.source import ArraySource
 from phire.fields.units import difference
 from phire.records import features, writing
-from phire.records.anomalies import Anomalies, fit_anomalies, parse_choices
 from phire.records.input_files import InputFile
 from phire.records.matching import CoarseGrid, coarse_grid, coarse_part, common_times, fine_points
 from phire.records.patch_cutting import Cuts
-from phire.records.patch_sampling import Blocked, PatchPlan, Window, plan_patches, window
+from phire.records.patch_sampling import PatchPlan, Window, window
 from phire.records.pixel_arrays import FinePart, Layer, PaddedInput, SampleFields, Timed
 from phire.records.sampled_records import (
-    Draft,
     Made,
-    Sampled,
-    check_dtype,
-    get_normalization,
-    load_anomalies,
 )
 from phire.records.schema import DOWNSCALING, PRESENCE, SampleArray, SampleSchema
 from phire.records.statics import read_static
@@ -191,36 +181,6 @@ class Samples:
         )
         return rows, columns
 
-    # Fields, drawing and arranging
-
-    def draft(
-        self, options: dict, *, presence: Sequence[str] = (), least_valid: float = 0.5
-    ) -> Draft:
-        """Returns the plan of the draw; see :class:`phire.records.sampled_records.Draft`."""
-        fields = self.fields(presence)
-        shape = self.shape
-        steps = shape.window or 1
-        per_field = options["patches_per_field"] or 1
-
-        def draw(blocked: Blocked | None, absent: np.ndarray | None) -> PatchPlan:
-            return plan_patches(
-                self.inputs.high.time, self.chosen, self.place, patches_per_field=per_field,
-                seed=shape.seed, window=steps, blocked=blocked, absent=absent,
-            )  # fmt: skip
-
-        def arrange(plan: PatchPlan) -> tuple[writing.Contents, Cuts]:
-            return self.arrange(plan, fields.layers, options["dtype"])
-
-        def fit() -> dict[str, Normalization]:
-            return self.fit(options["normalization"], options["statistics"], options["dtype"])
-
-        return Draft(
-            fields, self.place, draw, arrange, fit,
-            masked=lambda names: self.draft(options, presence=names, least_valid=least_valid),
-            least_valid=least_valid if presence else None,
-            fit_anomalies=lambda fitted: self.fit_anomalies(fitted, options),
-        )  # fmt: skip
-
     def fields(self, presence: Sequence[str]) -> SampleFields:
         """Returns the arrays of pixels and what they are read from.
 
@@ -288,8 +248,6 @@ class Samples:
             segment=np.repeat(np.arange(steps), count),
         )
 
-    # Channels and their normalization
-
     def channels(self) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
         """Channels and units of each array of pixels."""
         high = self.inputs.high
@@ -304,106 +262,6 @@ class Samples:
             auxiliary |= {f"{PREFIX}{name}": targets.get(name, ""), f"{PREFIX}{name}{MASK}": "1"}
         found = {"low": low, "auxiliary": auxiliary, "high": targets}
         return {name: (tuple(part), tuple(part.values())) for name, part in found.items() if part}
-
-    def fit(
-        self, kinds: str | None, statistics: str | None, dtype: str
-    ) -> dict[str, Normalization]:
-        """Returns the normalization of every array.
-
-        A channel of ``low`` named as a target is normalised as the target is, and so are stations'
-        values of a target.
-        """
-        high = self.inputs.high
-        parts = [Sampled(high, self.chosen, str(high.path))]
-        for timed in (*self.low, *self.auxiliary):
-            names = [name for name in timed.part.channels if name not in high.channels]
-            if names:
-                source = ChannelSelection(timed.part, names)
-                parts.append(Sampled(source, timed.times[self.chosen], str(timed.part.file)))
-        parts += self._sampled_stations()
-        if self.maps is not None:
-            parts.append(Sampled(self.maps, np.zeros(1, int), "--static", default="z"))
-        pool = get_normalization(parts, kinds, statistics)
-        fitted = {}
-        for name, (channels, _) in self.channels().items():
-            fitted[name] = joined([self._of_channel(pool, channel) for channel in channels])
-            if name != "auxiliary" or self.stations is None:
-                check_dtype(dtype, fitted[name])
-        if self.maps is not None:
-            fitted["static"] = pool.select(self.maps.channels)
-        return fitted
-
-    def fit_anomalies(
-        self, fitted: Mapping[str, Normalization], options: Mapping[str, Any]
-    ) -> dict[str, Anomalies]:
-        """Returns the climatologies of the normalised arrays that have some.
-
-        Maps and observations of stations have none.
-
-        Args:
-            fitted: The normalization of every array.
-            options: Those recorded: ``statistics_of``, ``seasonal``, ``statistics``, ``missing``.
-
-        Raises:
-            InputError: An option names no channel, or the fields of other records do not fit
-                their statistics.
-        """
-        fields = self.fields(("valid",) if options["missing"] == "mask" else ())
-        layers = {layer.name: layer for layer in fields.layers if not layer.bits}
-        grids = {name: self.coarse.grid if name == "low" else self.domain for name in layers}
-        time = self.inputs.high.time
-        if options["statistics"] is not None:
-            return self._given_anomalies(options["statistics"], fitted, grids)
-        names = dict.fromkeys(
-            channel for name in layers for channel in fitted[name].channels
-            if not channel.startswith(PREFIX)
-        )  # fmt: skip
-        choices = parse_choices(options.get("statistics_of"), options.get("seasonal"), [*names])
-        found = {
-            name: fit_anomalies(
-                fields, layer, fitted[name], choices, grid=grids[name], time=time,
-                chosen=self.chosen,
-            )
-            for name, layer in layers.items()
-        }  # fmt: skip
-        return {name: one for name, one in found.items() if one is not None}
-
-    def _given_anomalies(
-        self, statistics: str, fitted: Mapping[str, Normalization], grids: Mapping[str, Grid]
-    ) -> dict[str, Anomalies]:
-        """Returns the climatologies of other records, at this domain's points."""
-        found = {}
-        try:
-            for name, one in load_anomalies(statistics).items():
-                chosen = one.select(fitted[name].channels) if name in grids else None
-                if chosen is not None:
-                    found[name] = chosen.on(grids[name], name)
-                    found[name].require(self.inputs.high.time[self.chosen])
-        except InputError as error:
-            raise InputError(f"--statistics {statistics}: {error}") from None
-        return found
-
-    def _sampled_stations(self) -> list[Sampled]:
-        if self.stations is None:
-            return []
-        names = [n for n in self.stations.variables if n not in self.inputs.high.channels]
-        if not names:
-            return []
-        rows = np.isin(self.stations.time, self.chosen)
-        places = [self.stations.variables.index(name) for name in names]
-        values = self.stations.values[rows][:, None, None, places]
-        source = ArraySource(
-            values, channels=[f"{PREFIX}{n}" for n in names], grid=Grid.pixels(1, 1)
-        )
-        return [Sampled(source, np.arange(len(values)), f"--stations {self.inputs.stations}")]
-
-    def _of_channel(self, pool: Normalization, channel: str) -> Normalization:
-        if channel in pool.channels:
-            return pool.select([channel])
-        if channel.endswith(MASK):
-            return Normalization.identity([channel])
-        target = pool.select([channel.removeprefix(PREFIX)])
-        return dataclasses.replace(target, channels=(channel,))
 
     def schema(self, made: Made) -> SampleSchema:
         """Returns the schema of the records."""
