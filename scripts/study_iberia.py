@@ -139,15 +139,19 @@ def table(folders: Sequence[Path]) -> list[str]:
 
 
 def ensemble_table(folders: Sequence[Path]) -> list[str]:
-    """Returns the lines of a Markdown table of the ensembles of some results."""
+    """Returns the lines of a Markdown table of the ensembles of some results, over their seeds."""
+    from seed_spread import by_candidate, mean_and_half_range
+
     lines = [
-        "| | fair CRPS | RMSE of the mean | spread–skill | in 50 % | in 90 % | rank error |",
-        "|---|---|---|---|---|---|---|",
+        "| | seeds | fair CRPS | RMSE of the mean | spread–skill | in 50 % | in 90 % | rank error |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for folder in folders:
-        for path in sorted(folder.glob("*/ensemble.nc")):
-            values = " | ".join(f"{value:.3f}" for value in ensemble_scores(path.parent))
-            lines.append(f"| {folder.name}: {path.parent.name} | {values} |")
+        found = sorted(folder.glob("*/ensemble.nc"))
+        rows = by_candidate((path.parent.name, ensemble_scores(path.parent)) for path in found)
+        for name, numbers in rows.items():
+            values = " | ".join(mean_and_half_range(column) for column in numbers.T)
+            lines.append(f"| {folder.name}: {name} | {len(numbers)} | {values} |")
     return lines
 
 

@@ -263,22 +263,17 @@ def gathered() -> dict[str, dict[str, np.ndarray]]:
     }
 
 
-def written(values: np.ndarray) -> str:
-    """Returns the mean over the seeds ± half the range, which is left out where it is 0."""
-    half = (values.max() - values.min()) / 2
-    digits = 2 if abs(values.mean()) >= 10 else 3
-    text = f"{values.mean():.{digits}f}"
-    return f"{text} ± {half:.{digits}f}" if half >= 0.5 * 10**-digits else text
-
-
 def table(numbers: dict[str, dict[str, np.ndarray]]) -> list[str]:
     """Returns the lines of a Markdown table for each channel."""
+    from seed_spread import mean_and_half_range
+
     lines = []
     for channel, candidates in numbers.items():
         lines += [f"| {PREDICTANDS[channel]} | seeds | {' | '.join(COLUMNS)} |"]
         lines += ["|---" * (len(COLUMNS) + 2) + "|"]
         for name, rows in candidates.items():
-            lines.append(f"| {name} | {len(rows)} | {' | '.join(map(written, rows.T))} |")
+            values = " | ".join(mean_and_half_range(column) for column in rows.T)
+            lines.append(f"| {name} | {len(rows)} | {values} |")
         lines.append("")
     return lines
 

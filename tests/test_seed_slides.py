@@ -16,7 +16,8 @@ import yaml
 from loading import load_script
 from phire.pipeline import plan_pipeline, run_pipeline
 
-load_script("ridge_regression")  # which the study imports
+load_script("ridge_regression")  # which the study imports, as
+load_script("seed_spread")
 study = load_script("study_seed_slides")
 REALDATA = os.environ.get("PHIRE_REALDATA")
 on_real_files = pytest.mark.skipif(
