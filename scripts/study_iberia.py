@@ -142,10 +142,9 @@ def ensemble_table(folders: Sequence[Path]) -> list[str]:
     """Returns the lines of a Markdown table of the ensembles of some results, over their seeds."""
     from seed_spread import by_candidate, mean_and_half_range
 
-    lines = [
-        "| | seeds | fair CRPS | RMSE of the mean | spread–skill | in 50 % | in 90 % | rank error |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    columns = ("seeds", "fair CRPS", "RMSE of the mean", "spread–skill", "in 50 %", "in 90 %",
+               "rank error")  # fmt: skip
+    lines = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
     for folder in folders:
         found = sorted(folder.glob("*/ensemble.nc"))
         rows = by_candidate((path.parent.name, ensemble_scores(path.parent)) for path in found)
