@@ -32,8 +32,9 @@ def mean_and_half_range(values: np.ndarray) -> str:
         power, digits = math.floor(math.log10(abs(mean))), 2
         mean, half = mean / 10.0**power, half / 10.0**power
     text = f"{mean:.{digits}f}"
-    if half >= 0.5 * 10**-digits:
-        text = f"{text} ± {half:.{digits}f}"
+    if half < 0.5 * 10**-digits:
+        return f"{text}e{power}" if power else text
+    text = f"{text} ± {half:.{digits}f}"
     return f"({text})e{power}" if power else text
 
 

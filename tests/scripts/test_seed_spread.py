@@ -21,6 +21,7 @@ def test_half_the_range_is_left_out_where_it_is_nothing():
     assert seeds.mean_and_half_range(np.array([20.0, 21.0])) == "20.50 ± 0.50"
     assert seeds.mean_and_half_range(np.array([0.7])) == "0.700"
     assert seeds.mean_and_half_range(np.array([3.0e-6, 4.0e-6])) == "(3.50 ± 0.50)e-6"
+    assert seeds.mean_and_half_range(np.array([4.0e-6])) == "4.00e-6"
     assert seeds.mean_and_half_range(np.array([np.nan])) == "–"
 
 
