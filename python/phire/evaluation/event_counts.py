@@ -114,13 +114,10 @@ class EventCounts(Statistic):
                 continue
             happened = fields.happened(c, limit)
             observed = total(happened).sum()
-            told = np.empty(happened.shape, bool)
+            above, both = fields.exceeding(c, limit), np.empty(happened.shape, bool)
             for m in range(fields.size):
-                np.greater(fields.members[:, m, c], limit, out=told)
-                if fields.mask is not None:
-                    told &= fields.mask[:, c]
-                forecast = total(told).sum()
-                hits = total(np.logical_and(told, happened, out=told)).sum()
+                forecast = total(above[:, m]).sum()
+                hits = total(np.logical_and(above[:, m], happened, out=both)).sum()
                 counts[m, c, e, :3] = hits, observed - hits, forecast - hits
         return counts
 

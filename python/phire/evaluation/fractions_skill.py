@@ -104,9 +104,7 @@ class FractionsSkillScore(Statistic):
                 own = self._counts(members.votes(c, threshold)[i], size)
                 some = [counts[:: step[0], :: step[1]] for counts in theirs]
                 for m in range(size):
-                    exceeds = members.members[i, m, c] > threshold
-                    exceeds = exceeds if mask is None else exceeds & inside
-                    mine = self._counts(exceeds, step=step)
+                    mine = self._counts(members.exceeding(c, threshold)[i, m], step=step)
                     single[m, c, q] += self._squares(mine, some, step=step)
             sums[c, q] += self._squares(own, theirs, size)
         squares = np.array(self.windows, float)[:, None] ** 4

@@ -79,14 +79,24 @@ class MemberFields:
         weights = np.broadcast_to(self.domain.weights, self.observed.shape)
         return weights if self.mask is None else weights * self.mask
 
+    def exceeding(self, channel: int, limit: float) -> np.ndarray:
+        """Returns the points (n, M, h, w) at which members are above a limit, computed once."""
+
+        def compare() -> np.ndarray:
+            above = self.members[:, :, channel] > limit
+            return above if self.mask is None else above & self.mask[:, None, channel]
+
+        return self.shared.once(("exceeding", channel, float(limit)), compare)
+
     def votes(self, channel: int, limit: float) -> np.ndarray:
         """Returns the numbers (n, h, w) of members above a limit, computed once."""
 
         def count() -> np.ndarray:
+            above = self.exceeding(channel, limit)
             votes = np.zeros(self.observed[:, channel].shape, self.count_type)
             for m in range(self.size):
-                votes += self.members[:, m, channel] > limit
-            return votes if self.mask is None else votes * self.mask[:, channel]
+                votes += above[:, m]
+            return votes
 
         return self.shared.once(("votes", channel, float(limit)), count)
 

@@ -15,6 +15,7 @@ from phire import files, progress
 from phire.errors import InputError, naming_arguments
 from phire.evaluation import notes
 from phire.evaluation.accumulator import LAGS, Facts, Setting
+from phire.evaluation.aligned_setting import aligned_setting
 from phire.evaluation.candidate_differences import compare_candidates
 from phire.evaluation.catalogue import check_names, default_names, statistics
 from phire.evaluation.chunks import Task, Work, accumulate, default_threads
@@ -24,7 +25,6 @@ from phire.evaluation.pairing import AlignedSource, align
 from phire.evaluation.results import TRUTH
 from phire.evaluation.results_folder import Folder, ResultFile
 from phire.evaluation.site_series import nearest_points
-from phire.evaluation.station_observations import read_observations
 from phire.evaluation.summary import summarise
 from phire.evaluation.truth_climatology import climatology_of
 from phire.evaluation.truth_facts import MeanMap, TruthFacts
@@ -124,51 +124,28 @@ def evaluate(
     """
     output = Path(output)
     _check_candidates(candidates)
-    regions = dict(regions or {})
-    origins = dict(origins or {})
-    origins.setdefault(TRUTH, _origin(truth))
+    regions, origins = dict(regions or {}), {TRUTH: _origin(truth), **(origins or {})}
     truth_times = truth.time.select_range(times)
     if scale is not None:
         kept_window(truth.grid, scale)  # refuses a scale beyond the grid
     aligned, placed = align(truth, candidates, truth_times)
-    domains = [
-        Domain.whole(aligned.grid),
-        *(Domain.parse(name, aligned.grid, region) for name, region in regions.items()),
-    ]
-    setting = Setting(
-        domains[0],
-        aligned.channels,
-        aligned.units,
-        aligned.time,
-        scale=scale,
-        seed=seed,
-        threads=default_threads(workers, scheduler),
-        lags=tuple(float(lag) for lag in lags),
-        pairs=int(pairs),
+    setting = aligned_setting(
+        aligned, Domain.whole(aligned.grid), lags=lags, thresholds=thresholds, sites=sites,
+        stations=stations, station_points=station_points, orography=orography, scale=scale,
+        seed=seed, threads=default_threads(workers, scheduler), pairs=int(pairs),
         learned=_given(distance=learned_distance, features=learned_features),
         named_wind=None if wind is None else tuple(wind),
-        standard_names=aligned.standard_names,
-        thresholds=_checked_thresholds(thresholds or {}, aligned.channels),
-        sites=dict(sites or {}),
-        stations=read_observations(stations, aligned, points=station_points, orography=orography),
-    )
-    settings = [dataclasses.replace(setting, domain=domain) for domain in domains]
-    groups = _group_names(by, uncertainty)
-    names, skipped = _chosen_metrics(metrics, settings, placed)
-    settings = [dataclasses.replace(one, grouped=tuple(names)) for one in settings]
-    names += _chosen_metrics(groups, settings, placed)[0] if groups else []
+    )  # fmt: skip
+    settings, names, skipped = _chosen(setting, regions, placed, metrics, by, uncertainty)
     told = [
         *notes.of_bounds({name: origins.get(name, {}) for name in candidates}),
         *notes.of_times(len(aligned.time), len(truth_times)),
         *notes.of_window(truth, aligned, candidates),
         *notes.of_statistics([statistics()[name] for name in names], settings, skipped),
     ]
-    base = _identity(setting, origins, climatology)
     sources = {name: origins.get(name) or _origin(source) for name, source in candidates.items()}
     places = {name: _region_text(region) for name, region in regions.items()}
-    if setting.sites and aligned.grid.has_points:
-        nearest_points(aligned.grid, setting.sites)  # refuses sites outside
-    folder = Folder(output, base, sources, places)
+    folder = Folder(output, _identity(setting, origins, climatology), sources, places)
     folder.prepare(overwrite)
     wanted = _units(names, settings, placed)
     pending = [unit for unit in wanted if not folder.has(unit)]
@@ -183,6 +160,31 @@ def evaluate(
         _take(pending, settings, aligned, placed, folder, climatology, chunk, workers, scheduler)
     _conclude(folder, output, seed, report)
     return output
+
+
+def _chosen(
+    setting: Setting,
+    regions: Mapping[str, Any],
+    placed: Mapping[str, AlignedSource],
+    metrics: Sequence[str] | None,
+    by: Sequence[str],
+    uncertainty: bool,
+) -> tuple[list[Setting], list[str], list[str]]:
+    """Settings of all domains, names of the statistics to take, and those left out with reasons.
+
+    Raises:
+        InputError: A region, statistic, group of times or site that there cannot be.
+    """
+    grid = setting.grid
+    domains = [Domain.parse(name, grid, region) for name, region in regions.items()]
+    settings = [dataclasses.replace(setting, domain=one) for one in (setting.domain, *domains)]
+    groups = _group_names(by, uncertainty)
+    names, skipped = _chosen_metrics(metrics, settings, placed)
+    settings = [dataclasses.replace(one, grouped=tuple(names)) for one in settings]
+    names += _chosen_metrics(groups, settings, placed)[0] if groups else []
+    if setting.sites and grid.has_points:
+        nearest_points(grid, setting.sites)  # refuses sites outside
+    return settings, names, skipped
 
 
 def _given(**functions: Callable[..., Any] | None) -> dict[str, Callable[..., Any]]:
@@ -261,18 +263,6 @@ def _group_names(by: Sequence[str], uncertainty: bool) -> list[str]:
     return [f"by_{name}" for name in by] + (["uncertainty"] if uncertainty else [])
 
 
-def _checked_thresholds(
-    thresholds: Mapping[str, Sequence[float]], channels: Sequence[str]
-) -> dict[str, tuple[float, ...]]:
-    """Returns the thresholds in ascending order; refuses those of unknown channels."""
-    for name in thresholds:
-        if name not in channels:
-            raise InputError(
-                f"--thresholds {name}: the truth has no such channel; it has {', '.join(channels)}."
-            )
-    return {name: tuple(sorted(map(float, set(found)))) for name, found in thresholds.items()}
-
-
 def _units(
     names: Sequence[str], settings: Sequence[Setting], placed: Mapping[str, Any]
 ) -> list[ResultFile]:
@@ -345,6 +335,7 @@ def _take(
             made[key] = statistics()[unit.metric](setting)
         tasks.append(Task(unit, made[key], _task_candidate(unit)))
     counted = {TRUTH: None} | {unit.candidate: None for unit in pending}
+    earlier = {unit.candidate for unit in pending} < {TRUTH, *placed}
     for unit in (ResultFile(name, notes.Values.name, "") for name in counted):
         tasks.append(Task(unit, notes.Values(settings[0]), _task_candidate(unit)))
     # A network stays in this process, where its weights and its device are.
@@ -366,21 +357,36 @@ def _take(
         )
         for task in part:
             if task.key.metric == notes.Values.name:
-                name, beside = task.key.candidate, states[ResultFile(TRUTH, notes.Values.name, "")]
-                beside = None if name == TRUTH else beside
-                told = notes.of_values(name, truth.channels, states[task.key], beside)
-                folder.note(told)
-                if name == TRUTH:
-                    earlier = {unit.candidate for unit in pending} < {TRUTH, *placed}
-                    told = notes.of_common_points(truth.channels, states[task.key], earlier)
-                    folder.note(told)
-                continue
-            if not states[task.key]:
+                _note_values(task, states, folder, truth.channels, earlier)
+            elif states[task.key]:
+                folder.write(task.key, task.statistic.described(states[task.key]), truth)
+            else:
                 where = f" in {task.key.region}" if task.key.region else ""
                 folder.note([f"no {task.key.metric} of {task.key.candidate}{where}: no time has "
                              "fields without missing values"])  # fmt: skip
-                continue
-            folder.write(task.key, task.statistic.described(states[task.key]), truth)
+
+
+def _note_values(
+    task: Task,
+    states: Mapping[Any, Any],
+    folder: Folder,
+    channels: Sequence[str],
+    earlier: bool,
+) -> None:
+    """Notes the missing and infinite values of the truth or of a candidate.
+
+    Args:
+        task: Counts of one of them.
+        states: Of all tasks, by key.
+        folder: Keeps the notes.
+        channels: Names of the channels.
+        earlier: Results of other candidates are there already.
+    """
+    name, state = task.key.candidate, states[task.key]
+    beside = None if name == TRUTH else states[ResultFile(TRUTH, notes.Values.name, "")]
+    folder.note(notes.of_values(name, channels, state, beside))
+    if name == TRUTH:
+        folder.note(notes.of_common_points(channels, state, earlier))
 
 
 def _task_candidate(unit: ResultFile) -> str | None:

@@ -84,10 +84,9 @@ class Samples(Statistic):
         regions = folder.boxes
         if not regions and has_coordinates(truth) and is_global(truth):
             regions = ZOOMS
-        caption = (
-            "Above: truth, its block means (what runs and interpolations are given; candidates "
-            "made elsewhere may have had another input) and candidates, in colours fixed by the "
-            "truth. Below: candidate minus truth; all errors share one range."
+        means = (
+            ", its block means (what runs and interpolations are given; candidates made elsewhere "
+            "may have had another input)"
         )
         for channel in values_of(data, "channel"):
             for time in range(min(truth.sizes.get("time", 1), MOST_TIMES)):
@@ -95,6 +94,11 @@ class Samples(Statistic):
                 coarse = coarse_input(data[TRUTH], channel, time)
                 draw = functools.partial(
                     panel_figure, data, channel=channel, time=time, coarse=coarse
+                )
+                caption = (
+                    f"Above: truth{means if coarse is not None else ''} and candidates, of "
+                    "ensembles the first member, in colours fixed by the truth. Below: candidate "
+                    "minus truth; all errors share one range."
                 )
                 title = f"{heading(channel)}{when}"
                 number = f"{time + 1}" if time else ""

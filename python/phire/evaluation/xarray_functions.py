@@ -19,11 +19,11 @@ import xarray as xr
 
 from phire.errors import InputError, naming_arguments
 from phire.evaluation.accumulator import LAGS, Facts, Setting
+from phire.evaluation.aligned_setting import aligned_setting
 from phire.evaluation.catalogue import statistics
 from phire.evaluation.chunks import Task, Work, default_threads, measure_chunk
 from phire.evaluation.domain import Domain
 from phire.evaluation.pairing import AlignedSource, align
-from phire.evaluation.station_observations import read_observations
 from phire.evaluation.truth_climatology import climatology_of
 from phire.evaluation.truth_facts import MeanMap, TruthFacts
 from phire.fields.ensemble import as_source
@@ -91,28 +91,13 @@ def measure(
     aligned, placed = align(source, others, np.arange(len(source.time)))
     grid = aligned.grid
     domain = Domain.whole(grid) if region is None else Domain.parse("region", grid, region)
-    setting = Setting(
-        domain,
-        aligned.channels,
-        aligned.units,
-        aligned.time,
-        scale=scale,
-        seed=seed,
-        radius=radius,
-        threads=threads or default_threads(None, None),
-        lags=tuple(map(float, lags)),
-        pairs=pairs,
-        learned=learned or {},
-        thresholds={channel: tuple(found) for channel, found in (thresholds or {}).items()},
+    setting = aligned_setting(
+        aligned, domain, lags=lags, thresholds=thresholds, sites=sites, stations=stations,
+        station_points=station_points, scale=scale, seed=seed, radius=radius, pairs=pairs,
+        orography=None if orography is None else as_source(orography),
+        threads=threads or default_threads(None, None), learned=learned or {},
         grouped=tuple(grouped),
-        sites=dict(sites or {}),
-        stations=read_observations(
-            stations,
-            aligned,
-            points=station_points,
-            orography=None if orography is None else as_source(orography),
-        ),
-    )
+    )  # fmt: skip
     reason = kind.refusal(setting)
     if not kind.takes(setting):
         reason = "it is taken in regions: pass one"

@@ -1,0 +1,65 @@
+"""Setting of the statistics of an aligned truth, from the options of a call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from phire.errors import InputError
+from phire.evaluation.accumulator import Setting
+from phire.evaluation.domain import Domain
+from phire.evaluation.pairing import AlignedSource
+from phire.evaluation.station_observations import read_observations
+from phire.fields.source import Source
+
+
+def aligned_setting(
+    truth: AlignedSource,
+    domain: Domain,
+    *,
+    lags: Sequence[float],
+    thresholds: Mapping[str, Sequence[float]] | None = None,
+    sites: Mapping[str, tuple[float, float]] | None = None,
+    stations: str | os.PathLike | None = None,
+    station_points: str = "nearest",
+    orography: Source | None = None,
+    **further: Any,
+) -> Setting:
+    """Returns the setting of a truth's statistics, its facts still unknown.
+
+    Args:
+        truth: The truth, aligned with the candidates.
+        domain: Where statistics are taken.
+        lags: Of semivariograms, km.
+        thresholds, sites, stations, station_points, orography: See
+            :func:`phire.evaluation.evaluate`.
+        further: Attributes of :class:`Setting` as they are.
+
+    Raises:
+        InputError: Thresholds of an unknown channel, or observations that cannot be read.
+    """
+    return Setting(
+        domain,
+        truth.channels,
+        truth.units,
+        truth.time,
+        lags=tuple(map(float, lags)),
+        standard_names=truth.standard_names,
+        thresholds=_checked_thresholds(thresholds or {}, truth.channels),
+        sites=dict(sites or {}),
+        stations=read_observations(stations, truth, points=station_points, orography=orography),
+        **further,
+    )
+
+
+def _checked_thresholds(
+    thresholds: Mapping[str, Sequence[float]], channels: Sequence[str]
+) -> dict[str, tuple[float, ...]]:
+    """Returns the thresholds in ascending order; refuses those of unknown channels."""
+    for name in thresholds:
+        if name not in channels:
+            raise InputError(
+                f"--thresholds {name}: the truth has no such channel; it has {', '.join(channels)}."
+            )
+    return {name: tuple(sorted(map(float, set(found)))) for name, found in thresholds.items()}
