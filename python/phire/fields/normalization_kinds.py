@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 
 from phire.errors import InputError
+from phire.fields.channel_values import values_by_channel
 
 SCALINGS = ("z", "minmax", "none")
 LOGARITHM = "log:"
@@ -97,7 +98,7 @@ def short_kind(text: str) -> str:
 
 
 def parse_kinds(text: str, channels: Sequence[str]) -> tuple[str, ...]:
-    """The kind of each channel that a text such as ``z,pr=log:0.1`` states.
+    """Returns the kind of each channel that a text such as ``z,pr=log:0.1`` states.
 
     Args:
         text: A kind for all channels, and ``NAME=KIND`` for those that differ; without the former
@@ -107,17 +108,7 @@ def parse_kinds(text: str, channels: Sequence[str]) -> tuple[str, ...]:
     Raises:
         InputError: A kind or a channel is unknown.
     """
-    kinds = dict.fromkeys(channels, "log1p")
-    for place, part in enumerate(str(text).split(",")):
-        name, equals, kind = part.strip().rpartition("=")
-        kind = short_kind(kind)
-        if not equals and not place:
-            kinds = dict.fromkeys(channels, kind)
-        elif name in kinds:
-            kinds[name] = kind
-        else:
-            raise InputError(
-                f"--normalization {text}: {part.strip()!r} names no channel; these are "
-                f"{', '.join(channels)}, each given as NAME=KIND after a kind for all."
-            )
-    return tuple(kinds.values())
+    for part in str(text).split(","):
+        read_kind(part.rpartition("=")[2].strip())  # also the kind of no channel
+    kinds = values_by_channel("--normalization", text, channels, "log1p", "KIND")
+    return tuple(short_kind(kind) for kind in kinds.values())

@@ -20,6 +20,7 @@ from phire.networks.blocks.sample_inputs import refuse_window
 from phire.networks.registry import network
 from phire.networks.shapes import Shapes
 from phire.networks.unet.levels import Levels
+from phire.parts import options_of
 
 
 @keras.saving.register_keras_serializable(package="phire")
@@ -95,57 +96,6 @@ class Autoencoder(NamedTuple):
     decoder: keras.Model
 
 
-@network("vqvae")
-def vqvae(
-    shapes: Shapes,
-    *,
-    widths: Sequence[int] = (8, 16, 16),
-    blocks: int = 1,
-    groups: int = 8,
-    encoder_attention: Sequence[int] = (1, 2),
-    decoder_attention: Sequence[int] = (0, 1),
-    latent_channels: int = 1,
-    codes: int = 256,
-    code_width: int = 32,
-) -> keras.Model:
-    """Builds a vector-quantised autoencoder of fine fields, for the objective vqvae.
-
-    By default DeepR's, of 74,011 parameters, whose latent fields have a quarter of the rows and
-    columns.
-
-    Args:
-        shapes: Shapes of the sample; its targets alone count.
-        widths, blocks, groups, encoder_attention, decoder_attention, latent_channels, codes,
-            code_width: See :func:`build_vqvae`.
-
-    Returns:
-        A model of the input ``high`` (B, H, W, C), which gives it back rounded to codes. Its layers
-        ``encoder``, ``codebook`` and ``decoder`` are the parts.
-
-    Raises:
-        InputError: The records have a window, or a number is not positive.
-    """
-    refuse_window(shapes, "vqvae")
-    numbers = {"blocks": blocks, "groups": groups, "latent_channels": latent_channels,
-               "codes": codes, "code_width": code_width}  # fmt: skip
-    for name, number in numbers.items():
-        if number < 1:
-            raise InputError(f"network vqvae: {name}={number} must be 1 or more.")
-    if not widths or any(width < 1 or width % groups for width in widths):
-        raise InputError(
-            f"network vqvae: widths={list(widths)} must be multiples of groups={groups}."
-        )
-    parts = build_vqvae(
-        shapes.high[2], widths=widths, blocks=blocks, groups=groups,
-        encoder_attention=encoder_attention, decoder_attention=decoder_attention,
-        latent_channels=latent_channels, codes=codes, code_width=code_width,
-    )  # fmt: skip
-    high = keras.Input((None, None, shapes.high[2]), name="high")
-    fine = parts.decoder(parts.codebook(parts.encoder(high)))
-    fine = CropLike(name="cropped")(fine, high)
-    return keras.Model({"high": high}, Fine(halo=None)(fine), name="autoencoder")
-
-
 def build_vqvae(
     channels: int,
     *,
@@ -169,7 +119,19 @@ def build_vqvae(
         latent_channels: Channels between the networks and the projections to and from codes.
         codes: Number of codes.
         code_width: Length of a code.
+
+    Raises:
+        InputError: A number is not positive, or a width is no multiple of ``groups``.
     """
+    numbers = {"blocks": blocks, "groups": groups, "latent_channels": latent_channels,
+               "codes": codes, "code_width": code_width}  # fmt: skip
+    for name, number in numbers.items():
+        if number < 1:
+            raise InputError(f"network vqvae: {name}={number} must be 1 or more.")
+    if not widths or any(width < 1 or width % groups for width in widths):
+        raise InputError(
+            f"network vqvae: widths={list(widths)} must be multiples of groups={groups}."
+        )
     options = SimpleNamespace(
         normalization="group", groups=groups, epsilon=1e-6, activation="silu", dropout=0.0,
         zero_init=False, half_variance=False, attention_norm="all", heads=1, head_channels=None,
@@ -184,6 +146,33 @@ def build_vqvae(
         _encoder(encode, channels, blocks, latent_channels, code_width), codebook,
         _decoder(decode, channels, blocks, latent_channels, code_width),
     )  # fmt: skip
+
+
+@network("vqvae")
+@options_of(build_vqvae)
+def vqvae(shapes: Shapes, **options: Any) -> keras.Model:
+    """Builds a vector-quantised autoencoder of fine fields, for the objective vqvae.
+
+    By default DeepR's, of 74,011 parameters, whose latent fields have a quarter of the rows and
+    columns.
+
+    Args:
+        shapes: Shapes of the sample, of which only the targets' are used.
+        **options: See :func:`build_vqvae`.
+
+    Returns:
+        A model of the input ``high`` (B, H, W, C), whose output is the same field rounded to codes.
+        Its layers ``encoder``, ``codebook`` and ``decoder`` are the parts.
+
+    Raises:
+        InputError: The records have a window, or an option is out of range.
+    """
+    refuse_window(shapes, "vqvae")
+    parts = build_vqvae(shapes.high[2], **options)
+    high = keras.Input((None, None, shapes.high[2]), name="high")
+    fine = parts.decoder(parts.codebook(parts.encoder(high)))
+    fine = CropLike(name="cropped")(fine, high)
+    return keras.Model({"high": high}, Fine(halo=None)(fine), name="autoencoder")
 
 
 def _encoder(

@@ -20,6 +20,7 @@ import h5py
 import numpy as np
 
 from phire.errors import InputError
+from phire.fields.channel_values import values_by_channel
 from phire.fields.climatologies import STATISTICS_OF, Climatology, fit_climatology
 from phire.fields.grid import Grid
 from phire.fields.guarded_file import GuardedHDF5
@@ -66,14 +67,14 @@ def parse_choices(
     Raises:
         InputError: A value is impossible, or a name is no channel.
     """
-    of = _values("--statistics-of", statistics_of or "domain", channels, "domain")
+    of = values_by_channel("--statistics-of", statistics_of or "domain", channels, "domain")
     for value in of.values():
         if value not in STATISTICS_OF:
             raise InputError(
                 f"--statistics-of {statistics_of}: {value!r} must be one of "
                 f"{', '.join(STATISTICS_OF)}."
             )
-    harmonics = _values("--seasonal", 0 if seasonal is None else seasonal, channels, "0")
+    harmonics = values_by_channel("--seasonal", 0 if seasonal is None else seasonal, channels, "0")
     for value in harmonics.values():
         if not (value.isdecimal() and int(value) <= MOST_HARMONICS):
             raise InputError(
@@ -81,23 +82,6 @@ def parse_choices(
                 f"{MOST_HARMONICS}."
             )
     return {name: Choice(of[name], int(harmonics[name])) for name in channels}
-
-
-def _values(option: str, text: str | int, channels: Sequence[str], default: str) -> dict[str, str]:
-    """Returns the value of each channel that ``VALUE,NAME=VALUE,…`` states."""
-    found = dict.fromkeys(channels, default)
-    for place, part in enumerate(str(text).split(",")):
-        name, equals, value = (piece.strip() for piece in part.rpartition("="))
-        if not equals and not place:
-            found = dict.fromkeys(channels, value)
-        elif name in found:
-            found[name] = value
-        else:
-            raise InputError(
-                f"{option} {text}: {part.strip()!r} names no channel; these are "
-                f"{', '.join(channels)}, each given as NAME=VALUE after a value for all."
-            )
-    return found
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
