@@ -107,20 +107,15 @@ def test_the_poles_and_the_whole_circle():
     np.testing.assert_allclose(found, linear(polar), atol=0.05)
 
 
-def test_parts_of_cells_give_nearly_the_shared_areas():
+def test_overlaps_of_cells_are_the_shared_areas_between_latitudes_and_longitudes():
     grid, target = sphere("gaussian", 40, west=-180), sphere("pole-to-pole", 23, west=3)
-    exact, approximate = conservative_map(grid, target), overlap_map(grid, target)
+    exact, general = conservative_map(grid, target), overlap_map(grid, target)
     fields = np.random.default_rng(0).normal(size=(1, *grid.shape, 1))
-    rows = np.abs(target.latitudes) < 80
-    # Of noise of deviation 1; both matrices hold shares of all of a cell's area.
-    difference = (approximate[0](fields) - exact[0](fields))[0, rows]
-    assert np.sqrt((difference**2).mean()) < 0.05
-    np.testing.assert_allclose(approximate[1], 1, atol=1e-6)
-    means = approximate[0](fields)
-    assert np.isfinite(means).all()
+    np.testing.assert_allclose(general[0](fields), exact[0](fields), atol=2e-4)
+    np.testing.assert_allclose(general[1], 1, atol=1e-6)
 
 
-def test_conservative_keeps_the_integral_of_the_parts(grid):
+def test_conservative_keeps_the_integral_of_a_bump(grid):
     # A bump well inside the target: what the source holds arrives.
     far = np.linalg.norm(unit_vectors(*grid.points()) - unit_vectors(48.0, 8.5), axis=-1)
     fields = np.exp(-((far / 0.015) ** 2))[None, ..., None]
