@@ -436,11 +436,16 @@ def _inverse_bilinear(
         tree: Their search tree.
         places: (..., 3) unit vectors.
         steps: Number of Newton's steps; they converge quadratically within a cell.
+
+    Returns:
+        Rows and columns (...,); NaN further than two spacings from all points.
     """
     height, width = vectors.shape[:2]
-    flat = places.reshape(-1, 3)
     spacing = max(np.linalg.norm(np.diff(vectors, axis=axis), axis=-1).max() for axis in (0, 1))
-    distance, nearest = tree.query(flat)
+    # The search for places far away would take most of the time.
+    distance, nearest = tree.query(places.reshape(-1, 3), distance_upper_bound=2 * spacing)
+    near = np.isfinite(distance)
+    flat, nearest = places.reshape(-1, 3)[near], nearest[near]
     row, column = (index.astype(np.float64) for index in np.divmod(nearest, width))
     guess = np.stack([row, column])
     for _ in range(steps):
@@ -462,6 +467,6 @@ def _inverse_bilinear(
         # A place far outside must not run away before it is told to be outside.
         row = np.clip(row + solved[:, 0], guess[0] - 2, guess[0] + 2)
         column = np.clip(column + solved[:, 1], guess[1] - 2, guess[1] + 2)
-    shape = places.shape[:-1]
-    row[distance > 2 * spacing] = np.nan
-    return row.reshape(shape), column.reshape(shape)
+    found = np.full((2, len(near)), np.nan)
+    found[:, near] = row, column
+    return tuple(found.reshape(2, *places.shape[:-1]))
