@@ -15,7 +15,7 @@ from phire.fields import convert, join, open_source, open_store
 from phire.fields.grid import Grid
 from phire.fields.longitudes import TurnedSource, shared_columns
 from phire.fields.source import ArraySource
-from phire.records.matching import matching_points
+from phire.records.grid_points import matching_points
 
 LATITUDES = np.linspace(80, -80, 9)
 

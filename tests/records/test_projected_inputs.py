@@ -13,7 +13,7 @@ from phire.fields.source import ArraySource
 from phire.fields.source_writing import write_source
 from phire.fields.time import TimeAxis
 from phire.records import open_records, write_downscaling_records
-from phire.records.matching import fine_points, matching_points
+from phire.records.grid_points import fine_points, matching_points
 
 LAEA = "+proj=laea +lat_0=46 +lon_0=8 +R=6371e3"
 Y, X = np.arange(16.0)[::-1] * 2e4, np.arange(20.0) * 2e4

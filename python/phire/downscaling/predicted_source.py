@@ -34,7 +34,8 @@ from phire.fields.grid import Grid
 from phire.fields.padding import padded_grid, padding
 from phire.fields.source import Source, Times, indices
 from phire.fields.time import TimeAxis
-from phire.records.matching import coarse_grid, matching_points
+from phire.records.coarse_grid import coarse_grid
+from phire.records.grid_points import matching_points
 
 SAME_SPACING = 0.05
 """Share by which the spacing of the input may differ from that of the training data."""

@@ -16,8 +16,7 @@ from phire.fields.ensemble import as_source
 from phire.fields.grid import Grid
 from phire.fields.source import Source
 from phire.fields.time import TimeAxis
-from phire.records.input_files import InputFile, split_names
-from phire.records.matching import common_times
+from phire.records.input_files import InputFile, common_times, split_names
 from phire.records.station_gridding import PREFIX
 
 Given = str | os.PathLike | xr.Dataset | Source

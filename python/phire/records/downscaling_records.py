@@ -16,12 +16,12 @@ from phire.fields.covariates import check_covariates
 from phire.fields.padding import padding, padding_note
 from phire.fields.units import difference
 from phire.records import sampled_records, sampling_options
+from phire.records.coarse_grid import METHODS
 from phire.records.downscaling_draft import draft_records
 from phire.records.downscaling_samples import Inputs, Samples, Shape
 from phire.records.input_files import InputFile, split_names
 from phire.records.manifest import Manifest
-from phire.records.matching import METHODS
-from phire.records.sampled_records import Made, make_records
+from phire.records.sampled_records import WrittenRecords, make_records
 from phire.records.sampling_options import SamplingOptions
 from phire.records.statics import write_statics
 
@@ -144,12 +144,12 @@ def write_downscaling_records(
 
 
 def _write_statics_and_manifest(
-    directory: Path, samples: Samples, made: Made, options: Mapping[str, Any]
+    directory: Path, samples: Samples, made: WrittenRecords, options: Mapping[str, Any]
 ) -> None:
     """Writes the maps, and the manifest, which names the stations that are withheld."""
     if samples.maps is not None:
         write_statics(directory, samples.maps)
-    entries = sampled_records.common_facts(samples.inputs.high, samples.chosen, made, options)
+    entries = sampled_records.manifest_entries(samples.inputs.high, samples.chosen, made, options)
     if samples.stations is not None:
         entries["withheld_stations"] = samples.stations.withheld
     Manifest(schema=samples.schema(made), **entries).save(directory)

@@ -15,13 +15,14 @@ from phire.fields.padding import padded_grid, padding
 from phire.fields.source import ArraySource
 from phire.fields.units import difference
 from phire.records import features, writing
-from phire.records.input_files import InputFile
-from phire.records.matching import CoarseGrid, coarse_grid, coarse_part, common_times, fine_points
+from phire.records.coarse_grid import CoarseGrid, coarse_grid, coarse_part
+from phire.records.grid_points import fine_points
+from phire.records.input_files import InputFile, common_times
 from phire.records.patch_cutting import Cuts
 from phire.records.patch_sampling import PatchPlan, Window, window
 from phire.records.pixel_arrays import FinePart, Layer, PaddedInput, SampleFields, Timed
 from phire.records.sampled_records import (
-    Made,
+    WrittenRecords,
 )
 from phire.records.schema import DOWNSCALING, PRESENCE, SampleArray, SampleSchema
 from phire.records.statics import read_static
@@ -263,7 +264,7 @@ class Samples:
         found = {"low": low, "auxiliary": auxiliary, "high": targets}
         return {name: (tuple(part), tuple(part.values())) for name, part in found.items() if part}
 
-    def schema(self, made: Made) -> SampleSchema:
+    def schema(self, made: WrittenRecords) -> SampleSchema:
         """Returns the schema of the records."""
         steps = self.shape.window
         offsets = tuple(range(1 - (steps or 1), 1))

@@ -176,3 +176,20 @@ def _open(path: str, names: tuple[str, ...] | None) -> Source:
 def _opened(path: str, names: tuple[str, ...] | None, stamp: tuple) -> Source:
     # The stamp is part of the key: a worker may outlive a file that is made anew.
     return _open(path, names)
+
+
+def common_times(file: InputFile, high: InputFile) -> np.ndarray:
+    """Returns (fine fields,) the index of an input's field of the same time; -1 for no field.
+
+    Raises:
+        InputError: Times occur twice, or none is common.
+    """
+    file.time.require_unique(str(file))
+    high.time.require_unique(str(high.path))
+    times = file.time.find(high.time)
+    if (times < 0).all():
+        raise InputError(
+            f"{file} ({file.time.format(0)} to {file.time.format(-1)}) and {high.path} "
+            f"({high.time.format(0)} to {high.time.format(-1)}) have no time in common."
+        )
+    return times

@@ -88,7 +88,7 @@ def write_pair_records(
                     step=source.time.step,
                     calendar=source.time.calendar,
                 ),
-                **sampled_records.common_facts(source, chosen, made, options),
+                **sampled_records.manifest_entries(source, chosen, made, options),
             ).save(partial)
     progress.say(f"{output}: {files.counted(made.count, 'pair')} of {len(chosen)} fields.")
 

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from phire.fields.grid import Grid
+from phire.records.coarse_grid import CoarsePart
 from phire.records.field_in_memory import BlockMeans, Planes, Resolution
+from phire.records.grid_points import Points
 from phire.records.input_files import InputFile
-from phire.records.matching import CoarsePart, Points
 from phire.records.station_gridding import Stations
 
 Fill = Mapping[str, float]

@@ -198,7 +198,7 @@ class Draft:
 
 
 @dataclasses.dataclass(frozen=True)
-class Made:
+class WrittenRecords:
     """Records that are written.
 
     Attributes:
@@ -218,8 +218,8 @@ class Made:
     anomalies: Mapping[str, Anomalies] = dataclasses.field(default_factory=dict)
 
 
-def common_facts(
-    store: InputFile, chosen: np.ndarray, made: Made, options: Mapping[str, Any]
+def manifest_entries(
+    store: InputFile, chosen: np.ndarray, made: WrittenRecords, options: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Returns the entries of the manifest common to both kinds, by the names of its attributes.
 
@@ -252,7 +252,7 @@ def make_records(
     draft: Draft,
     options: Mapping[str, Any],
     client: Any,
-) -> Made:
+) -> WrittenRecords:
     """Draws the plan, cuts the patches, writes the shards.
 
     Args:
@@ -310,7 +310,7 @@ def make_records(
         tasks = [(directory / name, options["compression"]) for name in names]
         _run(writing.compress, tasks, client, "compressing", "shards", [1] * len(tasks))
         writing.finish_compressed(directory, names)
-    return Made(contents.count, names, draft.layers.layers, fitted, noted, anomalies)
+    return WrittenRecords(contents.count, names, draft.layers.layers, fitted, noted, anomalies)
 
 
 def _anomaly_files(directory: Path, anomalies: Mapping[str, Anomalies]) -> dict[str, AnomalyFile]:

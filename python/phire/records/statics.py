@@ -15,7 +15,7 @@ from phire.fields.opening import split_names
 from phire.fields.source import ArraySource, Source
 from phire.fields.static_maps import open_maps
 from phire.fields.store import STATIC, write_static_maps
-from phire.records.matching import Points
+from phire.records.grid_points import Points
 
 NAME = "static.h5"
 

@@ -1,4 +1,4 @@
-"""Matching of inputs to the fine fields: in time, on the fine grid, on the grid of blocks."""
+"""The coarse grid of blocks of fine points, and coarse inputs on it."""
 
 from __future__ import annotations
 
@@ -10,94 +10,19 @@ import numpy as np
 from phire import progress
 from phire.errors import InputError
 from phire.fields.coarsening import ALIGNMENTS, coarsen_grid
-from phire.fields.curvilinear import CurvilinearGrid
 from phire.fields.great_circle import angle, unit_vectors
 from phire.fields.grid import EARTH_RADIUS, TOLERANCE, Grid
 from phire.fields.regridding import Regridder
+from phire.records.grid_points import (
+    Points,
+    aligned_points,
+    axes_to_match,
+    positions_on_axis,
+)
 from phire.records.input_files import InputFile
 
 METHODS = ("bilinear", "conservative")
 """Methods of regridding a coarse input to the grid of the blocks."""
-
-SAME_PLACE = 0.02
-"""Share of a grid's spacing by which its points may miss their places."""
-
-Points = tuple[np.ndarray, np.ndarray]
-
-
-def matching_points(grid: Grid, wanted: Grid) -> Points | None:
-    """Returns the rows and columns of a grid at another's points; None if it lacks one.
-
-    Projected and curvilinear grids are compared by their points, or by y and x where no projection
-    is stated. Where one of both has no coordinates at all, the sizes alone tell.
-    """
-    if grid.has_coordinates != wanted.has_coordinates:
-        return None
-    if isinstance(grid, CurvilinearGrid) and isinstance(wanted, CurvilinearGrid):
-        return _curvilinear_points(grid, wanted)
-    if not grid.has_coordinates:
-        same = grid.shape == wanted.shape
-        return (np.arange(grid.shape[0]), np.arange(grid.shape[1])) if same else None
-    rows, columns = (_found(*axes) for axes in _axes(grid, wanted))
-    return None if (rows < 0).any() or (columns < 0).any() else (rows, columns)
-
-
-def _curvilinear_points(grid: CurvilinearGrid, wanted: CurvilinearGrid) -> Points | None:
-    """Rows and columns of a projected grid that are those of another; None if it lacks one."""
-    if grid.has_points and wanted.has_points:
-        window = grid.find(wanted)
-        if window is None:
-            return None
-        return tuple(np.arange(part.start, part.stop) for part in window)
-    places = []
-    for values, others in ((grid.y, wanted.y), (grid.x, wanted.x)):
-        step = np.abs(np.diff(values)).min() if len(values) > 1 else 1.0
-        places.append(_found(values, others, 0.0, SAME_PLACE * step))
-    return None if any((found < 0).any() for found in places) else (places[0], places[1])
-
-
-def fine_points(grid: Grid, fine: Grid, window: tuple[slice, slice]) -> Points | None:
-    """Rows and columns of a grid that are those of a window of the fine one; None if it lacks one.
-
-    With coordinates a grid may hold more or fewer points around; without, its size tells. Where the
-    window reaches beyond the fine grid, the padding, the last row and column are repeated.
-    """
-    inside = tuple(slice(s.start, min(s.stop, n)) for s, n in zip(window, fine.shape))
-    if fine.has_distances and grid.has_distances:
-        points = matching_points(grid, fine.subgrid(*inside))
-    else:
-        points = matching_points(grid, fine)
-        points = points and (points[0][inside[0]], points[1][inside[1]])
-    if points is None:
-        return None
-    rows, columns = (
-        np.pad(places, (0, s.stop - i.stop), mode="edge")
-        for places, s, i in zip(points, window, inside)
-    )
-    return rows, columns
-
-
-def _axes(grid: Grid, wanted: Grid) -> list[tuple[np.ndarray, np.ndarray, float, float]]:
-    """Returns for rows and columns: coordinates, wanted ones, period and tolerance."""
-    near = [max(TOLERANCE, SAME_PLACE * s) if np.isfinite(s) else TOLERANCE for s in grid.spacing]
-    return [
-        (grid.latitudes, wanted.latitudes, 0.0, near[0]),
-        (grid.longitudes, wanted.longitudes, 360.0, near[1]),
-    ]
-
-
-def _found(values: np.ndarray, wanted: np.ndarray, turn: float, near: float) -> np.ndarray:
-    """(len(wanted),) index of each wanted coordinate; -1 where there is none."""
-    order = np.argsort(values)
-    base = values[order]
-    if turn:
-        base = np.concatenate([base - turn, base, base + turn])
-        order = np.tile(order, 3)
-        wanted = base[len(values)] + (wanted - base[len(values)]) % turn
-    right = np.clip(np.searchsorted(base, wanted), 1, len(base) - 1) if len(base) > 1 else 0
-    left = np.maximum(right - 1, 0)
-    nearest = np.where(np.abs(base[left] - wanted) < np.abs(base[right] - wanted), left, right)
-    return np.where(np.abs(base[nearest] - wanted) <= near, order[nearest], -1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -222,7 +147,7 @@ def coarse_part(file: InputFile, coarse: CoarseGrid, method: str, coarse_scale: 
     note = _extrapolation_note(file, coarse.grid)
     if note is not None:
         progress.say(note)
-    points = _pixel_points(file, coarse) or _aligned_points(file.grid, coarse.grid)
+    points = _pixel_points(file, coarse) or aligned_points(file.grid, coarse.grid)
     if points is not None:
         return CoarsePart(file, coarse.grid, points, None)
     ratio = np.array(file.grid.spacing) / np.array(coarse.grid.spacing)
@@ -237,30 +162,6 @@ def coarse_part(file: InputFile, coarse: CoarseGrid, method: str, coarse_scale: 
     return CoarsePart(
         file, coarse.grid, None, Regridder(file.grid, coarse.grid, method, extrapolate=True)
     )
-
-
-def _aligned_points(grid: Grid, wanted: Grid) -> Points | None:
-    """Rows and columns of a grid that are those of another, the outermost ones for those beyond.
-
-    None where the grid lies on other points.
-    """
-    if not (grid.has_coordinates and wanted.has_coordinates):
-        return None
-    aligned = []
-    for values, places, turn, near in _axes(grid, wanted):
-        found = _found(values, places, turn, near)
-        held = np.flatnonzero(found >= 0)
-        if not len(held):
-            return None
-        inner = found[held[0] : held[-1] + 1]
-        beyond = held[0], len(found) - 1 - held[-1]
-        same_order = (values[-1] > values[0]) == (places[-1] > places[0])
-        ends = (0, len(values) - 1) if same_order else (len(values) - 1, 0)
-        # Points without a partner lie beyond the outermost ones; else a few coincide by chance.
-        if (inner < 0).any() or any(n and i != e for n, i, e in zip(beyond, inner[[0, -1]], ends)):
-            return None
-        aligned.append(np.pad(inner, beyond, mode="edge"))
-    return aligned[0], aligned[1]
 
 
 def _extrapolation_note(file: InputFile, wanted: Grid) -> str | None:
@@ -302,8 +203,8 @@ def _reach(file: InputFile, wanted: Grid) -> tuple[int, int] | None:
     if not (file.grid.has_coordinates and wanted.has_coordinates):
         return None
     counts = []
-    for values, places, turn, near in _axes(file.grid, wanted):
-        found = _found(values, places, turn, near) >= 0
+    for values, places, turn, near in axes_to_match(file.grid, wanted):
+        found = positions_on_axis(values, places, turn, near) >= 0
         counts.append(len(found) if found.all() else int(np.argmin(found)))
     near = all(n >= max(size - 1, 1) for n, size in zip(counts, wanted.shape))
     return tuple(counts) if near else None
@@ -442,20 +343,3 @@ def _beyond(
         head, tail = inside[:before][::-1], inside[len(inside) - after :]
         found[axis] = [np.cumprod(part).sum() if len(part) else 0 for part in (head, tail)]
     return found
-
-
-def common_times(file: InputFile, high: InputFile) -> np.ndarray:
-    """(fine fields,) index of an input's field of the same time; -1 where it has none.
-
-    Raises:
-        InputError: Times occur twice, or none is common.
-    """
-    file.time.require_unique(str(file))
-    high.time.require_unique(str(high.path))
-    times = file.time.find(high.time)
-    if (times < 0).all():
-        raise InputError(
-            f"{file} ({file.time.format(0)} to {file.time.format(-1)}) and {high.path} "
-            f"({high.time.format(0)} to {high.time.format(-1)}) have no time in common."
-        )
-    return times
