@@ -4,12 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_hex
 
 from evaluation.synthetic import write_results
 from phire import progress
 from phire.errors import InputError
 from phire.evaluation.catalogue import definition, statistics
 from phire.evaluation.figures import coastlines
+from phire.evaluation.figures.all_figures import plans
 from phire.evaluation.figures.cities import best_candidates, city_distance_figure
 from phire.evaluation.figures.distributions import quantile_figure, smooth_density
 from phire.evaluation.figures.images import (
@@ -21,6 +24,7 @@ from phire.evaluation.figures.images import (
 )
 from phire.evaluation.figures.maps import map_figure
 from phire.evaluation.figures.panels import coarse_input, panel_figure
+from phire.evaluation.figures.reading import ResultsFolder
 from phire.evaluation.figures.scores import score_figure, smoothed
 from phire.evaluation.figures.semivariogram import direction_figure, semivariogram_figure
 from phire.evaluation.figures.spectra import coherence_figure, spectrum_figure, zonal_figure
@@ -527,3 +531,22 @@ def test_distances_of_few_cities_are_drawn_from_zero(values):
     assert list(x) == present[:1] + present
     shares = np.linspace(0, 1, len(present) + 1) if present else []
     np.testing.assert_allclose(y, shares)
+
+
+def test_an_ensembles_members_are_a_band_in_each_figure(tmp_path):
+    """One band a candidate that is an ensemble, where its members' range is known."""
+    folder = ResultsFolder(write_results(tmp_path / "results", rows=16, times=5))
+    style = folder.styles["learned + adversarial"]
+    drawn = {plan.name: plan for plan in plans(folder)}
+    for name in (
+        "distribution-vorticity", "quantiles-vorticity", "errors-vorticity", "cities-vorticity",
+        "semivariogram-vorticity", "fractions-skill-score-vorticity", "events-vorticity",
+        "high-pass-vorticity", "spectrum-vorticity", "zonal-spectrum-vorticity",
+    ):  # fmt: skip
+        axes = drawn[name].draw().axes[0]
+        bands = [c for c in axes.collections if isinstance(c, PolyCollection)]
+        colours = {to_hex(band.get_facecolor()[0]) for band in bands}
+        assert style.colour.lower() in colours, name
+        others = {folder.styles[n].colour.lower() for n in ("bicubic", "mse + adversarial")}
+        # Of single fields, semivariograms have intervals.
+        assert name.startswith("semivariogram") or not others & colours, name
