@@ -37,8 +37,8 @@ class Regridder:
 
     ``conservative`` is the mean over a cell of the values of the first grid's cells, weighted by
     the areas that they share (first order; P. W. Jones 1999, Monthly Weather Review 127, 2204).
-    Where a grid is projected, rotated or curvilinear, the shared areas are those of parts of
-    cells; see :func:`phire.fields.conservative_maps.overlap_map`. ``bilinear`` and ``bicubic``
+    Where a grid is projected, rotated or curvilinear, cells overlap as quadrilaterals;
+    see :func:`phire.fields.conservative_maps.overlap_map`. ``bilinear`` and ``bicubic``
     interpolate in latitude and longitude, around the circle and across the poles, or along the rows
     and columns of a projected grid; see :func:`phire.fields.interpolation.upsample`. ``nearest``
     takes the value of the nearest row and column.
