@@ -182,7 +182,7 @@ class GribSource:
         channels, units, grid, time: See :class:`phire.fields.source.Source`.
         has_levels: A variable has a level that could be chosen.
         has_members: A variable has members that could be chosen.
-        spectral: Whether a variable is kept as spherical-harmonic coefficients.
+        spectral: True if a variable is stored as spherical-harmonic coefficients.
         interval_starts: (n, C) seconds at which the interval of an accumulation begins.
         wind_directions: See :func:`phire.fields.grib_grids.wind_direction`, of each channel.
 

@@ -32,7 +32,7 @@ class _Axis:
         positions: (m,) ascending coordinates of the nodes, degrees (or pixels).
         index: (m,) row or column that holds a node's value.
         opposite: (m,) whether a row lies beyond a pole, and is to be read 180° further east.
-        closed: Whether the nodes end at a border of the data, at the start and at the end.
+        closed: (start, end) True where the nodes end at a border of the data.
     """
 
     positions: np.ndarray

@@ -17,8 +17,8 @@ class Orientation:
 
     Attributes:
         grid: The grid as it is read: rows southward, columns eastward.
-        flip_rows: Whether the file's rows go northward.
-        flip_columns: Whether the file's columns go westward.
+        flip_rows: True if the file's rows go northward.
+        flip_columns: True if the file's columns go westward.
     """
 
     grid: Grid

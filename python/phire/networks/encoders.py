@@ -93,7 +93,7 @@ def residual_encoder(
     Args:
         input_shape: (H, W, C); H and W may be None.
         stem_filters, stem_size, stem_stride: The first convolution.
-        pool: Whether a 3×3 max-pooling of stride 2 follows it.
+        pool: True for a 3×3 max-pooling of stride 2 after it.
         filters: Filters of each stage; all but the first begin with stride 2.
         blocks: Residual blocks of each stage.
         weight_decay: L2 factor of all kernels.

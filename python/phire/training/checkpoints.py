@@ -33,7 +33,7 @@ class Checkpoints:
         directory: Where they lie.
         objective: Its networks and optimizers are kept.
         keep: How many to keep.
-        chief: Whether this process writes.
+        chief: True in the process that writes.
         more: Further variables to keep, by a name for each list.
     """
 
@@ -72,7 +72,7 @@ class Checkpoints:
         Args:
             step: Its number.
             state: What else goes on.
-            best: Whether this is the best so far; it is kept until a better one comes.
+            best: True for the best epoch so far, whose checkpoint is kept until a better one.
 
         Raises:
             WorkError: The disk is full or missing; earlier checkpoints are untouched.
@@ -154,7 +154,7 @@ def take_over_optimizer(optimizer: keras.optimizers.Optimizer, directory: Path, 
         name: The other one's name in its objective.
 
     Returns:
-        Whether there was a checkpoint with such a state; otherwise nothing is changed.
+        True if there was a checkpoint with such a state; otherwise nothing is changed.
     """
     for path in reversed(_saved(directory)):
         try:

@@ -55,8 +55,8 @@ def named_inputs(
         shapes: Shapes of the sample; with a window, ``low`` and ``auxiliary`` have a time axis.
         noise: Channels of the input ``noise``, standard normal numbers on the fine grid, which the
             objective or the prediction draws; 0 for none.
-        position: Whether the network also reads the place of the patch in the domain.
-        low_valid: Whether it also reads which values of ``low`` are present.
+        position: Add the input ``position``, the place of the patch in the domain.
+        low_valid: Add the input ``low_valid``, the mask of present values of ``low``.
     """
     if noise < 0:
         raise InputError(f"noise {noise} must be a number of channels, 0 for none.")

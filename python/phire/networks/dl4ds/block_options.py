@@ -25,12 +25,12 @@ class Style:
         blocks: Number of blocks.
         activation: Activation inside the blocks, by its name in Keras.
         normalization: One of :data:`NORMALIZATIONS`.
-        attention: Whether blocks end in channel attention.
+        attention: Channel attention at the end of each block.
         dropout: Rate, from 0 to below 1.
         dropout_kind: One of :data:`phire.networks.blocks.dropout.KINDS`.
-        separable: Whether the blocks' convolutions are depthwise separable.
-        checkerboard_free: Whether upsampling layers begin without checkerboard.
-        reference: Whether blocks are DL4DS's own, with its unused weights.
+        separable: Depthwise separable convolutions in the blocks.
+        checkerboard_free: Initial weights of upsampling layers without checkerboard.
+        reference: Blocks as in DL4DS, with its unused weights.
         kernel: Size of the first convolution and of DL4DS's last ones.
         window: Time steps of a sample; None for single fields.
         inputs: The network's inputs by name; Monte Carlo dropout reads ``seed`` and ``position``.
