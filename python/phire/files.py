@@ -42,7 +42,7 @@ FLUSHED_EVERY = 0.2
 
 
 def partial_path(path: str | os.PathLike) -> Path:
-    """The temporary name beside ``path`` under which it is written."""
+    """Returns the temporary name beside ``path`` under which it is written."""
     path = Path(path)
     return path.with_name(f".{path.name}{PARTIAL}")
 
@@ -240,7 +240,8 @@ def size_stated(sizes: Sequence[int]) -> Stated:
 
 
 def plain(value: Any) -> Any:
-    """The JSON and YAML form of an option's value: paths as strings, arrays and tuples as lists."""
+    """Returns the JSON and YAML form of an option's value: paths as strings, arrays and tuples
+    as lists."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
@@ -305,7 +306,7 @@ def _changed(name: str, recorded: Mapping[str, Any], wanted: Mapping[str, Any]) 
 
 
 def _texts(value: Any) -> list[str]:
-    """The texts in lists and dictionaries of texts, in order."""
+    """Returns the texts in lists and dictionaries of texts, in order."""
     if isinstance(value, dict) and "digest" in value:  # many paths, kept by their ends
         return [f"one of {value['count']} files ({value['first']} … {value['last']})"]
     if isinstance(value, dict):
@@ -392,7 +393,7 @@ def provenance(options: Mapping[str, Any] | None = None) -> dict[str, Any]:
 
 
 def history(record: Mapping[str, Any]) -> str:
-    """The CF attribute ``history`` of an output: when it was made, and by which command."""
+    """Returns the CF attribute ``history`` of an output: when it was made, and by which command."""
     return f"{record['created']}: {shlex.join(record['command'])}"
 
 

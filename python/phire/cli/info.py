@@ -19,10 +19,10 @@ DESCRIPTIONS = (
     ("evaluation", "describe_results"),
     ("fields", "describe_source"),
 )
-"""The function of each room that knows its own files; the first that answers is printed."""
+"""Packages with their functions that describe a file; the first description found is printed."""
 
 COUNTING = ("describe_store", "describe_source")
-"""Those that count values."""
+"""Functions among these that count missing and infinite values."""
 
 
 @click.command("info", cls=Command, overwrites=False)

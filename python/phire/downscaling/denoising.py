@@ -195,7 +195,7 @@ class DenoisedFields:
         return np.stack([field * size + base[n] for field, n in zip(scaled, which)])
 
     def _base(self, low: np.ndarray, closed: bool) -> np.ndarray:
-        """The field that residuals are of, (n, H, W, C), or zeros."""
+        """Returns the field that residuals are of, (n, H, W, C), or zeros."""
         if not closed or self.schema.margin:
             found = np.asarray(self.target.base({"low": low}))
         else:

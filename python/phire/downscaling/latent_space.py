@@ -116,7 +116,7 @@ class LatentSpace:
         return space
 
     def _latent_schema(self, schema: SampleSchema) -> SampleSchema:
-        """The schema of samples in latent space; ``low`` is as it was."""
+        """Returns the schema of samples in latent space; ``low`` is as it was."""
         arrays, count = {}, len(self.channels)
         for name, array in schema.arrays.items():
             if name == "valid":

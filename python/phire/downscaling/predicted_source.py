@@ -203,7 +203,7 @@ class _OneInput:
 def _alone_on(
     generator: TrainedGenerator, part: Part, time: TimeAxis, fine_grid: Grid
 ) -> _OneInput | None:
-    """The one coarse input on a fine grid, with what lies around this.
+    """Returns the one coarse input on a fine grid, with what lies around this.
 
     A prediction of the file itself sees the points beyond the fine grid, as far as the network's
     halo reaches: without them the outermost rows and columns would differ from it.
@@ -235,7 +235,7 @@ def _alone_on(
 def _on_domain(
     generator: TrainedGenerator, first: Part, further: Further
 ) -> SampleSources | _OneInput | None:
-    """The one coarse input on the domain of the records, where it covers this.
+    """Returns the one coarse input on the domain of the records, where it covers this.
 
     Returns:
         None where it does not, and for runs whose coarse input are block means of the targets.
@@ -311,7 +311,8 @@ def _refuse_further(generator: TrainedGenerator, further: Further) -> None:
 def _bound_grid(
     generator: TrainedGenerator, first: Part, parts: Sequence[Part], any_spacing: bool
 ) -> Grid:
-    """The fine grid of a prediction from several inputs: the run's domain where they cover it."""
+    """Returns the fine grid of a prediction from several inputs: the run's domain where they
+    cover it."""
     domain = generator.schema.unpadded_domain
     refined = refine_grid(first.grid, generator.scale, generator.alignment)
     if domain is None or not domain.has_coordinates:
@@ -331,7 +332,7 @@ def _bound_grid(
 
 
 def _spacing_note(generator: TrainedGenerator, grid: Grid, what: str) -> str | None:
-    """A sentence on the spacing of coarse input where it is another than trained on."""
+    """Returns a sentence on the spacing of coarse input where it is another than trained on."""
     spacing = generator.schema.spacing
     if spacing is None or not grid.has_coordinates:
         return None
@@ -349,7 +350,7 @@ def _spacing_note(generator: TrainedGenerator, grid: Grid, what: str) -> str | N
 def _coarsened_from(
     generator: TrainedGenerator, coarse: Source, fine_grid: Grid | None, name: str
 ) -> Grid | None:
-    """The fine grid, known exactly where the input is coarsened from it."""
+    """Returns the fine grid, known exactly where the input is coarsened from it."""
     if fine_grid is not None or not isinstance(coarse, CoarsenedSource):
         return fine_grid
     if coarse.scale != generator.scale:
@@ -361,7 +362,7 @@ def _coarsened_from(
 
 
 def _refined(generator: TrainedGenerator, coarse: Source, fine_grid: Grid | None) -> Grid:
-    """The grid of the result of a single input."""
+    """Returns the grid of the result of a single input."""
     grid = fine_grid or refine_grid(coarse.grid, generator.scale, generator.alignment)
     shape = tuple(size * generator.scale for size in coarse.grid.shape)
     if grid.shape != shape:

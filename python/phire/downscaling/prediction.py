@@ -253,7 +253,7 @@ def _opened(
 
 
 def _channels(path: str, generator: TrainedGenerator) -> tuple[str, ...] | None:
-    """The coarse channels of a run that a file holds; None for all that it holds."""
+    """Returns the coarse channels of a run that a file holds; None for all that it holds."""
     with contextlib.closing(open_source(path)) as source:
         found = tuple(name for name in generator.low.channels if name in source.channels)
     return found or None
@@ -262,7 +262,7 @@ def _channels(path: str, generator: TrainedGenerator) -> tuple[str, ...] | None:
 def _interpolated(
     source: Source, method: str, scale: int | None, alignment: str | None
 ) -> tuple[InterpolatedSource, dict[str, Any]]:
-    """An interpolation of a source, and the options that it depends on."""
+    """Returns an interpolation of a source, and the options that it depends on."""
     alignment = alignment or "cell"
     if isinstance(source, CoarsenedSource):
         _refuse({"scale": scale}, "is that of --coarsen")

@@ -14,7 +14,7 @@ INPUTS = (
 
 
 PATHS = ("store", "low", "predictors", "auxiliary", "static", "stations")
-"""Those of them that are paths."""
+"""Options among these that name files."""
 
 
 def inputs_without_paths(manifest: Manifest) -> dict[str, Any]:

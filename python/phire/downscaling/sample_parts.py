@@ -133,7 +133,7 @@ def find_parts(
 
 
 def _opened(one: Given, option: str) -> tuple[Source, str, bool]:
-    """A source, its name, and whether the user named its channels."""
+    """Returns a source, its name, and whether the user named its channels."""
     if isinstance(one, (str, os.PathLike)):
         file = InputFile(one, option)
         return file, str(file), split_names(one)[1] is not None
@@ -141,7 +141,7 @@ def _opened(one: Given, option: str) -> tuple[Source, str, bool]:
 
 
 def _checked(part: Part, generator: TrainedGenerator, array: str, time: TimeAxis) -> Part:
-    """The part, whose units are those of the run and which has all times."""
+    """Returns the part, whose units are those of the run and which has all times."""
     schema = generator.schema.arrays[array]
     has = [part.source.units[part.source.channels.index(name)] for name in part.wanted]
     wanted = [schema.units[schema.channels.index(name)] for name in part.wanted]

@@ -108,7 +108,7 @@ class SampleSources:
         return 0, 0
 
     def _read_static(self, given: Sequence[Given]) -> np.ndarray | None:
-        """(H, W, Cs) maps in the order of the schema."""
+        """Returns (H, W, Cs) maps in the order of the schema."""
         generator = self.generator
         if "static" not in generator.network.input:
             if given:
@@ -158,7 +158,7 @@ class SampleSources:
         return ArraySource(fields, channels=source.channels, units=source.units, grid=self.fine)
 
     def _recorded_maps(self, names: Sequence[str]) -> dict[str, np.ndarray]:
-        """The maps that the run keeps, on the fine grid."""
+        """Returns the maps that the run keeps, on the fine grid."""
         generator = self.generator
         domain = generator.schema.domain
         points = matching_points(domain, self.fine)
@@ -257,7 +257,7 @@ class SampleSources:
 
     @staticmethod
     def _gathered(needed: np.ndarray, read: Any) -> np.ndarray:
-        """(n, T, …) of fields that are read once each."""
+        """Returns (n, T, …) of fields that are read once each."""
         unique, places = np.unique(needed, return_inverse=True)
         return read(unique)[places.reshape(needed.shape)]
 

@@ -83,16 +83,16 @@ class Aggregation:
         return cls(period, seconds, months, parts[0], channels, shift)
 
     def statistic_of(self, channel: str) -> str:
-        """The statistic of a channel."""
+        """Returns the statistic of a channel."""
         return self.channels.get(channel, self.statistic)
 
     def starts(self, time: TimeAxis, interval_end: bool = False) -> np.ndarray:
-        """(n,) starts of the periods that the times belong to, seconds as in ``time``.
+        """Returns (n,) starts of the periods that the times belong to, seconds as in ``time``.
 
         Args:
             time: The times.
-            interval_end: Whether a time ends the interval that its field stands for: a time at a
-                period's end belongs to this period then, one at its start to the one before.
+            interval_end: True if a time ends the interval of its field: a time at a period's end
+                then belongs to this period, one at its start to the one before.
         """
         shifted = time.values - self.offset - int(interval_end)
         if self.seconds:
@@ -104,7 +104,7 @@ class Aggregation:
         return _month_starts(count // self.months * self.months - early, time) + self.offset
 
     def stops(self, starts: np.ndarray, time: TimeAxis) -> np.ndarray:
-        """(n,) ends of periods given by their starts."""
+        """Returns (n,) ends of periods given by their starts."""
         if self.seconds:
             return starts + self.seconds
         dates = TimeAxis(starts - self.offset, time.calendar).dates()

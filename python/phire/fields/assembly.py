@@ -201,6 +201,6 @@ def _channel_order(channels: Sequence[str], recipe: Recipe) -> list[str]:
 
 
 def _name(group: CollectedSource) -> str:
-    """A name of a group of files for messages."""
+    """Returns a name of a group of files for messages."""
     first = group.parts[0].name
     return first if len(group.parts) == 1 else f"{first} … ({len(group.parts)} files)"

@@ -109,7 +109,7 @@ class Climatology:
             )
 
     def select(self, channels: Sequence[str]) -> Climatology:
-        """The climatology of some channels, in the order given.
+        """Returns the climatology of some channels, in the order given.
 
         Raises:
             InputError: A channel is not among its own.
@@ -223,7 +223,8 @@ def described_statistics(statistics_of: str) -> str:
 
 
 def harmonic_basis(time: TimeAxis, harmonics: int) -> np.ndarray:
-    """(n, 1 + 2·harmonics) one, and cosine and sine of multiples of the phase of the year."""
+    """Returns (n, 1 + 2·harmonics) ones, and cosine and sine of multiples of the phase of the
+    year."""
     columns = [np.ones(len(time))]
     if harmonics:
         phase = 2 * np.pi * year_phase(time.values, time.calendar)

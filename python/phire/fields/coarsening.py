@@ -18,7 +18,8 @@ def remainder(grid: Grid, scale: int) -> tuple[int, int]:
 
 
 def remainder_note(grid: Grid, scale: int) -> str | None:
-    """A sentence on the rows and columns that coarsening drops; None where it drops none."""
+    """Returns a sentence on the rows and columns that coarsening drops; None where it drops
+    none."""
     rest = remainder(grid, scale)
     if not any(rest):
         return None
@@ -34,7 +35,7 @@ def remainder_note(grid: Grid, scale: int) -> str | None:
 
 
 def kept_window(grid: Grid, scale: int) -> tuple[slice, slice]:
-    """The rows and columns of a fine grid that coarsening by ``scale`` keeps.
+    """Returns the rows and columns of a fine grid that coarsening by ``scale`` keeps.
 
     Raises:
         InputError: The scale is larger than the grid.
@@ -51,7 +52,7 @@ def kept_window(grid: Grid, scale: int) -> tuple[slice, slice]:
 
 
 def coarsen_grid(grid: Grid, scale: int, alignment: str = "cell") -> Grid:
-    """The grid of ``scale`` × ``scale`` blocks.
+    """Returns the grid of ``scale`` × ``scale`` blocks.
 
     Args:
         grid: The fine grid; a remainder at its southern or eastern edge is dropped.
@@ -83,7 +84,8 @@ def coarsen_grid(grid: Grid, scale: int, alignment: str = "cell") -> Grid:
 
 
 def refine_grid(grid: Grid, scale: int, alignment: str = "cell") -> Grid:
-    """The grid with ``scale`` × ``scale`` points for each of ``grid``'s; inverts coarsening.
+    """Returns the grid with ``scale`` × ``scale`` points for each of ``grid``'s; inverts
+    coarsening.
 
     Where a global grid of a known kind gives ``grid`` when coarsened, it is that one. Else rows and
     columns lie evenly within the spacing around them; rows that this would put beyond a pole are
@@ -123,7 +125,7 @@ def refine_grid(grid: Grid, scale: int, alignment: str = "cell") -> Grid:
 
 
 def _spacings(values: np.ndarray) -> np.ndarray:
-    """The distance between the neighbours of each value, halved."""
+    """Returns the distance between the neighbours of each value, halved."""
     return np.gradient(values) if len(values) > 1 else np.ones(1)
 
 

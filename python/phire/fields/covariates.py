@@ -76,7 +76,7 @@ def covariates(
 
 
 def year_phase(values: np.ndarray, calendar: str) -> np.ndarray:
-    """The part of the year that has passed, 0 to 1, by the length of this very year.
+    """Returns the part of the year that has passed, 0 to 1, by the length of this very year.
 
     Args:
         values: (n,) int64 seconds since 1970-01-01 in the calendar.

@@ -48,7 +48,7 @@ class CurvilinearGrid(Grid):
 
     @classmethod
     def projected(cls, y: Any, x: Any, projection: Any) -> CurvilinearGrid:
-        """A grid of even or uneven rows and columns of a projection or of a rotated pole.
+        """Returns a grid of even or uneven rows and columns of a projection or of a rotated pole.
 
         Args:
             y: (H,) metres, or degrees of a rotated pole.
@@ -69,7 +69,7 @@ class CurvilinearGrid(Grid):
 
     @classmethod
     def of_points(cls, latitudes: Any, longitudes: Any) -> CurvilinearGrid:
-        """A grid of points (H, W) of any latitudes and longitudes, degrees.
+        """Returns a grid of points (H, W) of any latitudes and longitudes, degrees.
 
         Raises:
             InputError: A coordinate is not finite, or no latitude.
@@ -157,7 +157,7 @@ class CurvilinearGrid(Grid):
         return latitude, longitude
 
     def coordinates(self, longitude: Any, latitude: Any) -> tuple[np.ndarray, np.ndarray]:
-        """The projection's coordinates x and y of places in degrees."""
+        """Returns the projection's coordinates x and y of places in degrees."""
         self._require_projection()
         x, y = self._transformer.transform(longitude, latitude, direction="INVERSE")
         return x * self._unit, y * self._unit
@@ -222,7 +222,8 @@ class CurvilinearGrid(Grid):
             )
 
     def spacing_km(self, radius: float = EARTH_RADIUS) -> tuple[float, float]:
-        """(distance of rows, of columns) in km: means over the grid; of ``y``, ``x`` if no more."""
+        """Returns (distance of rows, of columns) in km: means over the grid; of ``y``, ``x`` if
+        no more."""
         if not self.has_points:
             return tuple(float(np.abs(np.diff(v)).mean()) / 1e3 for v in (self.y, self.x))
         vectors = self._vectors
@@ -230,14 +231,14 @@ class CurvilinearGrid(Grid):
         return float(down.mean()) * radius / 1e3, float(across.mean()) * radius / 1e3
 
     def corners(self) -> np.ndarray:
-        """(H+1, W+1, 3) unit vectors of the cells' corners, half way between the points."""
+        """Returns (H+1, W+1, 3) unit vectors of the cells' corners, half way between the points."""
         if self.stated_points is not None:
             return _between(_between(self._vectors, 0), 1)
         edges = np.meshgrid(_between(self.y, 0), _between(self.x, 0), indexing="ij")
         return unit_vectors(*self.places(*edges))
 
     def cell_areas(self, radius: float = EARTH_RADIUS) -> np.ndarray:
-        """(H, W) areas of the cells on a sphere, m²."""
+        """Returns (H, W) areas of the cells on a sphere, m²."""
         return self._unit_areas * radius**2
 
     @functools.cached_property
@@ -246,7 +247,8 @@ class CurvilinearGrid(Grid):
         return quadrilateral_areas(self.corners(), 1.0)
 
     def area_weights(self) -> np.ndarray:
-        """(H, W) weights of mean 1 by the cells' areas; all 1 where the points are not known."""
+        """Returns (H, W) weights of mean 1 by the cells' areas; all 1 where the points are not
+        known."""
         if not self.has_points or min(self.shape) < 2:
             return np.ones((self.shape[0], 1))
         return self._unit_areas / self._unit_areas.mean()
@@ -254,7 +256,8 @@ class CurvilinearGrid(Grid):
     def window_between(
         self, south: float, north: float, west: float, east: float
     ) -> tuple[slice, slice]:
-        """The smallest window of rows and columns that holds all points of a box in degrees.
+        """Returns the smallest window of rows and columns that holds all points of a box in
+        degrees.
 
         Raises:
             InputError: No point lies in the box.
@@ -271,13 +274,14 @@ class CurvilinearGrid(Grid):
     # Parts, comparison and text
 
     def subgrid(self, rows: slice, columns: slice) -> CurvilinearGrid:
-        """The grid of a window."""
+        """Returns the grid of a window."""
         if self.stated_points is not None:
             return self.of_points(*self.stated_points[:, rows, columns])
         return self.projected(self.y[rows], self.x[columns], self.projection)
 
     def coarsened(self, scale: int, alignment: str) -> CurvilinearGrid:
-        """The grid of blocks of ``scale`` × ``scale`` points, of which none is left over."""
+        """Returns the grid of blocks of ``scale`` × ``scale`` points, of which none is left
+        over."""
         if self.stated_points is None:
             axes = (v.reshape(-1, scale) for v in (self.y, self.x))
             y, x = (v[:, 0] if alignment == "corner" else v.mean(1) for v in axes)
@@ -288,7 +292,8 @@ class CurvilinearGrid(Grid):
         return self.of_points(*latitudes_longitudes(means))
 
     def refined(self, scale: int, alignment: str) -> CurvilinearGrid:
-        """The grid with ``scale`` × ``scale`` points for each; inverts :meth:`coarsened`."""
+        """Returns the grid with ``scale`` × ``scale`` points for each; inverts
+        :meth:`coarsened`."""
         offset = (scale - 1) / 2 if alignment == "cell" else 0.0
         rows, columns = ((np.arange(n * scale) - offset) / scale for n in self.shape)
         if self.stated_points is None:
@@ -354,7 +359,7 @@ class CurvilinearGrid(Grid):
         return tuple({"standard_name": name, "units": unit} for name in names)
 
     def describe(self) -> str:
-        """The grid in words: ``polar stereographic grid of 512 × 512 points, 1 km``."""
+        """Returns the grid in words: ``polar stereographic grid of 512 × 512 points, 1 km``."""
         name = "curvilinear"
         if self.stated_points is None:
             name = self.projection_name if self.projection else "projected"
@@ -364,7 +369,7 @@ class CurvilinearGrid(Grid):
         return text if self.has_points else f"{text}, of no stated projection"
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form."""
+        """Returns the JSON form."""
         value: dict[str, Any] = {"kind": KIND}
         if self.stated_points is not None:
             return {**value, "points": self.stated_points.tolist()}
@@ -372,14 +377,14 @@ class CurvilinearGrid(Grid):
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> CurvilinearGrid:
-        """The inverse of :meth:`to_dict`."""
+        """Returns the inverse of :meth:`to_dict`."""
         if "points" in value:
             return cls.of_points(*value["points"])
         return cls.projected(value["y"], value["x"], value["projection"])
 
 
 def grid_from_dict(value: Mapping[str, Any]) -> Grid:
-    """A grid of any kind from its JSON form."""
+    """Returns a grid of any kind from its JSON form."""
     return (CurvilinearGrid if value["kind"] == KIND else Grid).from_dict(value)
 
 

@@ -232,7 +232,7 @@ def _first_present(versions: np.ndarray) -> np.ndarray:
 
 
 def field_variables(dataset: xr.Dataset, wanted: Sequence[str] | None = None) -> list[str]:
-    """The names of the variables that are fields: numbers over rows, columns and time.
+    """Returns the names of the variables that are fields: numbers over rows, columns and time.
 
     A variable without time is left out where others have one (a land–sea mask beside winds), unless
     all that are wanted are such.
@@ -251,7 +251,7 @@ def field_variables(dataset: xr.Dataset, wanted: Sequence[str] | None = None) ->
 
 
 def horizontal_dimensions(array: xr.DataArray) -> tuple[Hashable, ...]:
-    """The dimensions of rows and columns; fewer than two where the array has none."""
+    """Returns the dimensions of rows and columns; fewer than two where the array has none."""
     found = []
     for kind in HORIZONTAL:
         for dimension in array.dims:
@@ -321,7 +321,7 @@ def dataset_grid(dataset: xr.Dataset) -> Grid | None:
 
 
 def _as_slice(chosen: np.ndarray) -> slice | np.ndarray:
-    """A run of indices as a slice, which files read faster than a list of indices."""
+    """Returns a run of indices as a slice, which files read faster than a list of indices."""
     if len(chosen) and (np.diff(chosen) == 1).all():
         return slice(int(chosen[0]), int(chosen[-1]) + 1)
     return chosen

@@ -113,7 +113,7 @@ def parse_deaccumulation(texts: Sequence[str]) -> dict[str, int | None]:
 
 
 def _starts(source: Source, c: int, reset: int | None, name: str) -> np.ndarray:
-    """(n,) seconds at which the accumulation of a channel's fields begins."""
+    """Returns (n,) seconds at which the accumulation of a channel's fields begins."""
     if reset is not None:
         return (source.time.values - 1) // reset * reset
     stated = getattr(source, "interval_starts", None)

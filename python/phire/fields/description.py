@@ -129,8 +129,8 @@ def describe_source(
 
     Args:
         path: The file.
-        values: Whether missing and infinite values are counted, for which all are read; by
-            default where there are at most :data:`QUICK`.
+        values: True to count missing and infinite values, for which all values are read; by
+            default if there are at most :data:`QUICK`.
 
     Raises:
         InputError: The file is damaged.

@@ -80,7 +80,8 @@ def open_fields(path: str | os.PathLike, variables: Sequence[str] | None = None)
 
 
 def member_dimension(dataset: xr.Dataset) -> str | None:
-    """The dimension along which a dataset holds several members; None where it holds none."""
+    """Returns the dimension along which a dataset holds several members; None where it holds
+    none."""
     for name in MEMBERS:
         if dataset.sizes.get(name, 1) > 1:
             return name

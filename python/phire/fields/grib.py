@@ -86,7 +86,7 @@ class Message:
 
 
 def eccodes() -> Any:
-    """The module ``eccodes``.
+    """Returns the module ``eccodes``.
 
     Raises:
         InputError: It is not installed.
@@ -230,7 +230,7 @@ class GribSource:
         self.grid = self._common_grid()
 
     def _series(self, channel: str, named: list[Message], level: float | None) -> list[Message]:
-        """The fields of one variable at one level, in the order of time."""
+        """Returns the fields of one variable at one level, in the order of time."""
         levels = sorted({(m.level_type, m.level) for m in named})
         listed = ", ".join(f"{value:g} ({kind})" for kind, value in levels)
         several = len(levels) > 1 or levels[0][0] in COLUMN_LEVELS
@@ -419,7 +419,7 @@ def _getter(codes: Any, handle: int) -> Get:
 
 @functools.lru_cache(maxsize=16)
 def _grid_of(path: str, offset: int, part: int) -> Orientation:
-    """The rows and columns of a gridded message."""
+    """Returns the rows and columns of a gridded message."""
     with _Open(Path(path), offset, part) as handle:
         return orientation_of_message(_getter(eccodes(), handle), path)
 
@@ -440,7 +440,8 @@ class _frozen:
 
 @functools.lru_cache(maxsize=2)
 def _synthesis(key: _frozen, truncation: int) -> tuple[SphericalHarmonics, np.ndarray, np.ndarray]:
-    """The transform to a grid, the places of its coefficients among a file's, and their signs.
+    """Returns the transform to a grid, the places of its coefficients among a file's, and their
+    signs.
 
     A file holds (m=0, l=0…T), (m=1, l=1…T), …; what the grid does not resolve is left out. IFS
     coefficients are 4π-normalised without the factor (−1)^m that the transform's have.

@@ -81,7 +81,7 @@ def orientation_of_message(get: Get, path: str) -> Orientation:
 
 
 def reduced_rows(get: Get, path: str) -> ReducedRows:
-    """The rows of a reduced grid that reaches around the globe.
+    """Returns the rows of a reduced grid that reaches around the globe.
 
     Raises:
         InputError: It does not.
@@ -134,7 +134,7 @@ def _longitudes(get: Get) -> np.ndarray:
 
 
 def _earth(get: Get) -> str:
-    """The shape of the Earth as PROJ has it."""
+    """Returns the shape of the Earth as PROJ has it."""
     radius = get("radius")
     if radius:
         return f"+R={radius}"
@@ -166,7 +166,7 @@ GRIDDED = ("regular_ll", "regular_gg", "reduced_gg", "reduced_ll", "rotated_ll",
 
 
 def _projected(get: Get, projection: str) -> CurvilinearGrid:
-    """A grid of even rows and columns of a projection, from its first point on.
+    """Returns a grid of even rows and columns of a projection, from its first point on.
 
     The stated first point is the first one of the message, as WMO has it and wgrib2 and GDAL read
     it; ecCodes' own iterator takes it for the south-western one in whatever order rows are.
@@ -187,7 +187,7 @@ def _projected(get: Get, projection: str) -> CurvilinearGrid:
 
 
 def _rotated(get: Get, path: str) -> CurvilinearGrid:
-    """A grid of latitudes and longitudes about another pole."""
+    """Returns a grid of latitudes and longitudes about another pole."""
     import pyproj
 
     if abs(get("angleOfRotationInDegrees") or 0) > 1e-6:

@@ -120,12 +120,12 @@ class Grid:
 
     @classmethod
     def regional(cls, latitudes: Sequence[float], longitudes: Sequence[float]) -> Grid:
-        """A part of the sphere, or the whole with rows of no known quadrature."""
+        """Returns a part of the sphere, or the whole with rows of no known quadrature."""
         return cls("regional", latitudes, longitudes)
 
     @classmethod
     def pixels(cls, rows: int, columns: int) -> Grid:
-        """A grid without coordinates."""
+        """Returns a grid without coordinates."""
         return cls("pixels", np.arange(rows), np.arange(columns))
 
     @classmethod
@@ -272,7 +272,7 @@ class Grid:
         return np.deg2rad(90 - self.latitudes)
 
     def spacing_km(self, radius: float = EARTH_RADIUS) -> tuple[float, float]:
-        """(distance of rows, of columns at the middle latitude) in km.
+        """Returns (distance of rows, of columns at the middle latitude) in km.
 
         Raises:
             InputError: The grid has no coordinates.
@@ -295,7 +295,7 @@ class Grid:
             )
 
     def quadrature_weights(self) -> np.ndarray:
-        """(H,) weights of the rows of a global grid; they sum to 2, as ∫ sin θ dθ does.
+        """Returns (H,) weights of the rows of a global grid; they sum to 2, as ∫ sin θ dθ does.
 
         Where rows about the poles are missing, the others keep the weights that they have in the
         global grid, and the sum is less by the missing rows' share.
@@ -310,7 +310,7 @@ class Grid:
         return (weights if self.descending else weights[::-1])[self.completion.rows]
 
     def area_weights(self) -> np.ndarray:
-        """(H, 1) weights of mean 1: quadrature on global grids, cell areas on other ones.
+        """Returns (H, 1) weights of mean 1: quadrature on global grids, cell areas on other ones.
 
         A cell reaches half way to its neighbours (at the edges, as far outward as inward, but not
         beyond the pole). Without coordinates all weights are 1.
@@ -325,11 +325,12 @@ class Grid:
         return (weights / weights.mean())[:, None]
 
     def row_edges(self) -> np.ndarray:
-        """(H+1,) latitudes half way between the rows, the outer ones clipped at the poles."""
+        """Returns (H+1,) latitudes half way between the rows, the outer ones clipped at the
+        poles."""
         return np.clip(_edges(self.latitudes, -0.5), -90, 90)
 
     def column_edges(self) -> np.ndarray:
-        """(W+1,) longitudes half way between the columns, the outer ones as far outward."""
+        """Returns (W+1,) longitudes half way between the columns, the outer ones as far outward."""
         edges = _edges(self.longitudes, 0.5)
         if self.wraps:
             edges[-1] = edges[0] + 360
@@ -338,7 +339,7 @@ class Grid:
     # Parts and places
 
     def subgrid(self, rows: slice, columns: slice) -> Grid:
-        """The grid of a window; the whole grid where the window is the whole."""
+        """Returns the grid of a window; the whole grid where the window is the whole."""
         latitudes, longitudes = self.latitudes[rows], self.longitudes[columns]
         if (len(latitudes), len(longitudes)) == self.shape:
             return self
@@ -346,7 +347,7 @@ class Grid:
         return Grid(kind, latitudes, longitudes)
 
     def rows_between(self, south: float, north: float) -> slice:
-        """The rows with latitudes from ``south`` to ``north`` (degrees, both included).
+        """Returns the rows with latitudes from ``south`` to ``north`` (degrees, both included).
 
         Raises:
             InputError: The grid has no coordinates, or no row lies there.
@@ -413,7 +414,7 @@ class Grid:
         )
 
     def describe(self) -> str:
-        """The grid in words: ``driscoll-healy grid of 128 × 256 points``."""
+        """Returns the grid in words: ``driscoll-healy grid of 128 × 256 points``."""
         text = f"{self.kind} grid of {self.shape[0]} × {self.shape[1]} points"
         if self.kind != "regional":
             return text
@@ -426,7 +427,7 @@ class Grid:
         return f"{text}, {_degrees(first)}…{_degrees(last)} N, {_degrees(west)}…{_degrees(east)} E"
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form."""
+        """Returns the JSON form."""
         return {
             "kind": self.kind,
             "latitudes": self.latitudes.tolist(),
@@ -435,12 +436,12 @@ class Grid:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Grid:
-        """The inverse of :meth:`to_dict`."""
+        """Returns the inverse of :meth:`to_dict`."""
         return cls(value["kind"], value["latitudes"], value["longitudes"])
 
 
 def _edges(values: np.ndarray, half: float) -> np.ndarray:
-    """(n+1,) edges half way between values; ``half`` is the half width of a single one."""
+    """Returns (n+1,) edges half way between values; ``half`` is the half width of a single one."""
     if len(values) == 1:
         return values + np.array([-half, half])
     middle = (values[1:] + values[:-1]) / 2

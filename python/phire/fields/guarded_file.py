@@ -88,7 +88,7 @@ class GuardedFile(io.RawIOBase):
         return self._position
 
     def tell(self) -> int:
-        """The position."""
+        """Returns the position."""
         return self._position
 
     def readable(self) -> bool:

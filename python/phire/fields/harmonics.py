@@ -29,7 +29,7 @@ SPLINE = 3
 
 
 def largest_degree(grid: Grid) -> int:
-    """The largest degree that a global grid resolves.
+    """Returns the largest degree that a global grid resolves.
 
     Driscoll–Healy H/2−1, Gaussian and cell-centred (Fejér) H−1, pole-to-pole H−2. A grid that
     lacks rows about the poles resolves what the complete one does.
@@ -221,7 +221,7 @@ class SphericalHarmonics:
         return self.kinetic_energy(self.analyse(vorticity), self.analyse(divergence))
 
     def kinetic_energy(self, vorticity: np.ndarray, divergence: np.ndarray) -> np.ndarray:
-        """The kinetic-energy spectrum (..., L+1) of coefficients (..., n)."""
+        """Returns the kinetic-energy spectrum (..., L+1) of coefficients (..., n)."""
         squares = self.sum_orders(np.abs(vorticity) ** 2 + np.abs(divergence) ** 2)
         return self.weighted_by_energy(squares)
 
@@ -234,7 +234,7 @@ class SphericalHarmonics:
         return energy
 
     def high_pass(self, field: np.ndarray, degree: int) -> np.ndarray:
-        """The field without its components of degree below ``degree``: (..., H, W).
+        """Returns the field without its components of degree below ``degree``: (..., H, W).
 
         What lies beyond the truncation stays.
         """
@@ -252,7 +252,7 @@ class SphericalHarmonics:
         return Spherepack(grid, self.truncation, self.radius)
 
     def _analyse(self, field: np.ndarray, spin: int, across: int) -> np.ndarray:
-        """(..., [2,] H, W) → (..., 1 or 2, n)."""
+        """Transforms (..., [2,] H, W) → (..., 1 or 2, n)."""
         components = 2 if spin else 1
         field = np.asarray(field, np.float64)
         lead = field.shape[: -3 if spin else -2]
@@ -275,7 +275,7 @@ class SphericalHarmonics:
         return result.reshape(*lead, components, len(self.degrees))
 
     def _synthesise(self, coefficients: np.ndarray, spin: int, grid: Grid | None) -> np.ndarray:
-        """(..., 1 or 2, n) → (..., 1 or 2, H, W)."""
+        """Transforms (..., 1 or 2, n) → (..., 1 or 2, H, W)."""
         grid = self.grid if grid is None else grid
         completion = grid.completion
         if completion is None:

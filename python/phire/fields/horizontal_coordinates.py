@@ -67,7 +67,8 @@ def _is_point_coordinate(array: xr.DataArray) -> bool:
 
 
 def projected_dimensions(array: xr.DataArray) -> tuple[Hashable, ...]:
-    """The dimensions of rows and columns of a projected, rotated or curvilinear grid; else ()."""
+    """Returns the dimensions of rows and columns of a projected, rotated or curvilinear grid;
+    else ()."""
     for names in PROJECTED:
         found = [
             dimension

@@ -282,7 +282,7 @@ def _column_positions(grid: Grid, longitudes: np.ndarray) -> np.ndarray:
 
 
 def _pixel_positions(fine: int, coarse: int, alignment: str) -> np.ndarray:
-    """(fine,) positions of fine pixels, in coarse pixels."""
+    """Returns (fine,) positions of fine pixels, in coarse pixels."""
     scale = fine / coarse
     offset = (scale - 1) / 2 if alignment == "cell" else 0
     return (np.arange(fine) - offset) / scale
@@ -292,7 +292,7 @@ def _pixel_positions(fine: int, coarse: int, alignment: str) -> np.ndarray:
 
 
 def _row_axis(grid: Grid, ghosts: int, repeat: bool = False, across: bool = True) -> _Axis:
-    """The rows; across a pole where they come within one and a half spacings of it."""
+    """Returns the rows; across a pole where they come within one and a half spacings of it."""
     positions = _row_positions(grid, grid.latitudes)
     count = len(positions)
     rows = np.arange(count)
@@ -317,7 +317,7 @@ def _row_axis(grid: Grid, ghosts: int, repeat: bool = False, across: bool = True
 
 
 def _column_axis(grid: Grid, ghosts: int, repeat: bool = False) -> _Axis:
-    """The columns, around the circle where they close it."""
+    """Returns the columns, around the circle where they close it."""
     positions = grid.longitudes
     count = len(positions)
     columns = np.arange(count)
@@ -368,7 +368,8 @@ def _lagrange(axis: _Axis, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _bracket(axis: _Axis, places: np.ndarray, around: int) -> tuple[np.ndarray, np.ndarray]:
-    """The node before each place and the part of the way to the next, kept between nodes."""
+    """Returns the node before each place and the part of the way to the next, kept between
+    nodes."""
     before = np.searchsorted(axis.positions, places, side="right") - 1
     before = np.clip(before, around, len(axis.positions) - 2 - around)
     here, following = axis.positions[before], axis.positions[before + 1]

@@ -116,7 +116,7 @@ def _require_alike(first: FieldStore, other: FieldStore) -> None:
 
 
 def _in_order(stores: list[FieldStore]) -> tuple[list[FieldStore], TimeAxis]:
-    """The stores in the order of time, and their times together."""
+    """Returns the stores in the order of time, and their times together."""
     for store in stores:
         if not store.time.increasing:
             raise InputError(

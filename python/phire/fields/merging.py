@@ -128,7 +128,7 @@ class MergedSource:
 def _common_times(
     sources: Sequence[Source], names: Sequence[str]
 ) -> tuple[TimeAxis, list[np.ndarray]]:
-    """The times that all sources have, and the places of these in each."""
+    """Returns the times that all sources have, and the places of these in each."""
     if len(sources) == 1:
         order = np.argsort(sources[0].time.values, kind="stable")
         return sources[0].time[order], [order]
@@ -150,5 +150,5 @@ def _common_times(
 
 
 def in_order(source: Source, channels: Sequence[str]) -> Source:
-    """The source with its channels in an order given."""
+    """Returns the source with its channels in an order given."""
     return source if source.channels == tuple(channels) else ChannelSelection(source, channels)

@@ -149,7 +149,7 @@ class OpenSelection(ChannelSelection):
 
 
 def split_names(text: str | os.PathLike) -> tuple[str, tuple[str, ...] | None]:
-    """The path and the names of ``FILE[:NAMES]``."""
+    """Returns the path and the names of ``FILE[:NAMES]``."""
     path = os.fspath(text)
     head, colon, names = path.rpartition(":")
     if os.path.exists(path) or not colon or os.sep in names or not head:
@@ -167,7 +167,7 @@ def expand_named(text: str | os.PathLike) -> list[Path]:
 
 
 def expand(paths: Paths) -> list[Path]:
-    """The files that paths and patterns name, without repetition.
+    """Returns the files that paths and patterns name, without repetition.
 
     Raises:
         InputError: A file is missing, a pattern fits none, or nothing is named.

@@ -62,11 +62,12 @@ class Orientation:
         return cls(turned, flip_rows, bool(flip_columns))
 
     def file_rows(self, rows: slice, count: int) -> slice:
-        """The file's rows, of ``count``, that hold the grid's ``rows`` (contiguous)."""
+        """Returns the file's rows, of ``count``, that hold the grid's ``rows`` (contiguous)."""
         return _file_range(range(self.grid.shape[0])[rows], self.flip_rows, count)
 
     def file_columns(self, columns: slice, count: int) -> slice:
-        """The file's columns, of ``count``, that hold the grid's ``columns`` (contiguous)."""
+        """Returns the file's columns, of ``count``, that hold the grid's ``columns``
+        (contiguous)."""
         return _file_range(range(self.grid.shape[1])[columns], self.flip_columns, count)
 
     def turned(self, fields: np.ndarray) -> np.ndarray:

@@ -316,7 +316,8 @@ class EastwardWind:
 
 
 def unturned_note(source: Source, name: str) -> str | None:
-    """A sentence on components along a projected grid's axes, which regridding does not turn.
+    """Returns a sentence on components along a projected grid's axes, which regridding does not
+    turn.
 
     Args:
         source: The source that is to be regridded.

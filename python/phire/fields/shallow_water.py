@@ -116,7 +116,8 @@ class Integration:
         return (real + 1j * imaginary) / np.sqrt(2)
 
     def _balanced_jets(self) -> np.ndarray:
-        """(3, n): vorticity, divergence and geopotential of the jets in non-linear balance."""
+        """Returns (3, n) vorticity, divergence and geopotential of the jets in non-linear
+        balance."""
         p, h = self.parameters, self.harmonics
         latitude = self.grid.latitudes[:, None]
         zonal = sum(
@@ -133,7 +134,7 @@ class Integration:
         return target
 
     def _tendencies(self, state: np.ndarray) -> np.ndarray:
-        """(3, n): explicit tendencies, all but the gravity-wave terms."""
+        """Returns (3, n) explicit tendencies, all but the gravity-wave terms."""
         h = self.harmonics
         absolute = h.synthesise(state[0]) + self.coriolis
         geopotential = h.synthesise(state[2])
@@ -178,7 +179,7 @@ class Integration:
             self.step()
 
     def fields(self) -> np.ndarray:
-        """The present (H, W, 2) divergence and vorticity, s⁻¹."""
+        """Returns the present (H, W, 2) divergence and vorticity, s⁻¹."""
         vorticity, divergence = self.harmonics.synthesise(self.state[:2])
         return np.stack([divergence, vorticity], axis=-1)
 

@@ -128,7 +128,8 @@ class ArraySource:
 
 
 def indices(times: Times, count: int) -> np.ndarray:
-    """The indices that a slice or a sequence of indices means in a series of ``count`` fields.
+    """Returns the indices that a slice or a sequence of indices means in a series of ``count``
+    fields.
 
     Raises:
         IndexError: An index lies outside the series.
@@ -209,7 +210,8 @@ def to_dataset(source: Source, times: Times = slice(None)) -> xr.Dataset:
 
 
 def field_coordinates(source: Source, time: TimeAxis) -> tuple[tuple[str, ...], dict[str, Any]]:
-    """The dimensions of a source's fields at some times, and their coordinates, for xarray."""
+    """Returns the dimensions of a source's fields at some times, and their coordinates, for
+    xarray."""
     dimensions = ("time", *horizontal_names(source.grid))
     coordinates = grid_coordinates(source.grid)
     if member_count(source) > 1:
@@ -232,7 +234,7 @@ def horizontal_names(grid: Grid) -> tuple[str, str]:
 
 
 def grid_coordinates(grid: Grid) -> dict[str, tuple[Any, np.ndarray, dict[str, Any]]]:
-    """The CF coordinates of a grid, for xarray: dimensions, values and attributes by name.
+    """Returns the CF coordinates of a grid, for xarray: dimensions, values and attributes by name.
 
     These are ``latitude`` and ``longitude``; on projected and rotated grids ``y``, ``x``, both of
     the former with two dimensions, and the ``grid_mapping`` :data:`MAPPING` where the projection is

@@ -149,7 +149,7 @@ def already_made(output: str | os.PathLike, options: Mapping[str, Any], overwrit
 
 
 def output_format(output: str | os.PathLike) -> str:
-    """The format that an output's suffix names: h5, nc or zarr.
+    """Returns the format that an output's suffix names: h5, nc or zarr.
 
     Raises:
         InputError: It names none.
@@ -175,7 +175,7 @@ def require_netcdf_name(output: str | os.PathLike) -> None:
 
 
 def recorded_options(path: str | os.PathLike) -> dict[str, Any] | None:
-    """The options that fields on disk were made by; None where phire did not make them."""
+    """Returns the options that fields on disk were made by; None where phire did not make them."""
     path, record = Path(path), None
     with contextlib.suppress(OSError, InputError, ValueError):
         if path.is_dir():
@@ -252,7 +252,7 @@ def _netcdf(
     attributes: Mapping[str, Any],
     cells: TimeCells | None = None,
 ) -> h5netcdf.File:
-    """A CF NetCDF-4 file with coordinates and empty variables, one a channel."""
+    """Returns a CF NetCDF-4 file with coordinates and empty variables, one a channel."""
     file = h5netcdf.File(guarded, "a")
     file.attrs.update(attributes)
     values, attributes = source.time.to_cf()
@@ -350,7 +350,7 @@ def _zarr(
     static: Source | None = None,
     cells: TimeCells | None = None,
 ) -> zarr.Group:
-    """A Zarr group with coordinates, static maps and empty arrays, one a channel."""
+    """Returns a Zarr group with coordinates, static maps and empty arrays, one a channel."""
     import dask.array
 
     dimensions, coordinates = field_coordinates(source, source.time)

@@ -65,11 +65,11 @@ class Spherepack:
         self._factor = (-1.0) ** kept * np.exp(-1j * kept * start) / np.sqrt(2)
 
     def analyse(self, field: np.ndarray) -> np.ndarray:
-        """(..., H, W) → (..., n) complex128."""
+        """Transforms (..., H, W) → (..., n) complex128."""
         return self._out(self._transform.grdtospec(self._in(field), self._truncation), field)
 
     def synthesise(self, coefficients: np.ndarray) -> np.ndarray:
-        """(..., n) → (..., H, W) float64."""
+        """Transforms (..., n) → (..., H, W) float64."""
         return self._gridded(self._transform.spectogrd(self._packed(coefficients)), coefficients)
 
     def analyse_wind(self, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -89,7 +89,7 @@ class Spherepack:
         return self._gridded(u, vorticity), self._gridded(v, vorticity)
 
     def _in(self, field: np.ndarray) -> np.ndarray:
-        """(..., H, W) → (H, W, n), north to south."""
+        """Transforms (..., H, W) → (H, W, n), north to south."""
         flat = np.moveaxis(field.reshape(-1, *self._grid.shape), 0, -1)
         return flat if self._grid.descending else flat[::-1]
 
@@ -98,7 +98,7 @@ class Spherepack:
         return packed.reshape(*field.shape[:-2], -1).astype(np.complex128)
 
     def _packed(self, coefficients: np.ndarray) -> np.ndarray:
-        """(..., n) → pyspharm's (full n, number of fields)."""
+        """Transforms (..., n) → pyspharm's (full n, number of fields)."""
         flat = np.asarray(coefficients).reshape(-1, len(self._factor)) / self._factor
         packed = np.zeros((self._full, len(flat)), np.complex64)
         packed[: flat.shape[1]] = flat.T

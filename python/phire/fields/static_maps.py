@@ -132,7 +132,8 @@ def _times(array: xr.DataArray) -> int:
 
 
 def _stored_maps(path: str | os.PathLike, names: Sequence[str] | None) -> _Maps | None:
-    """The maps under ``/static`` of a store; None of other files, and where these are not meant."""
+    """Returns the maps under ``/static`` of a store; None of other files, and where these are
+    not meant."""
     if format_of(path) != STORE:
         return None
     with FieldStore(path) as store, h5py.File(path, "r") as file:
@@ -210,7 +211,8 @@ def maps_on_grid(
 
 
 def _on_grid(source: Source, grid: Grid, method: str, least_valid: float) -> np.ndarray:
-    """The maps (H, W, maps) of a source on a grid: cut where its points are the source's."""
+    """Returns the maps (H, W, maps) of a source on a grid: cut where its points are the
+    source's."""
     if source.grid.equals(grid):
         return source.read([0])[0]
     if isinstance(source.grid, CurvilinearGrid):
@@ -233,7 +235,7 @@ def _derived(
     maps: dict[str, tuple[np.ndarray, str]],
     masks: dict[str, tuple[np.ndarray, Grid]],
 ) -> tuple[np.ndarray, str]:
-    """A derived map and its units."""
+    """Returns a derived map and its units."""
     known = ", ".join((*FROM_COORDINATES, *(f"{n}=MAP" for n in FROM_MAPS)))
     if name not in (*FROM_COORDINATES, *FROM_MAPS) or (name in FROM_MAPS) != bool(of):
         given = f"{name}={of}" if of else name

@@ -109,7 +109,8 @@ def read_station_table(path: str, time: TimeAxis, option: str = "--stations") ->
 
 
 def _table(variables: tuple[str, ...], rows: Sequence[tuple]) -> StationTable:
-    """The table of rows of name, time, place (latitude, longitude, elevation) and values."""
+    """Returns the table of rows of name, time, place (latitude, longitude, elevation) and
+    values."""
     places = {name: place for name, _, place, _ in rows}
     names = tuple(sorted(places))
     number = {name: i for i, name in enumerate(names)}

@@ -44,7 +44,7 @@ class TimeAxis:
 
     @classmethod
     def steps(cls, count: int) -> TimeAxis:
-        """An axis that counts ``count`` steps from 0, for a store without times."""
+        """Returns an axis that counts ``count`` steps from 0, for a store without times."""
         return cls(np.arange(count), None)
 
     @classmethod
@@ -309,7 +309,7 @@ class TimeAxis:
         return self.select(*parts)
 
     def dates(self) -> np.ndarray:
-        """The times as cftime objects. Needs a calendar."""
+        """Returns the times as cftime objects. Needs a calendar."""
         return cftime.num2date(
             self.values,
             f"seconds since {EPOCH}",
@@ -325,15 +325,16 @@ class TimeAxis:
         return date.strftime("%Y-%m-%dT%H:%M:%S" if date.second else "%Y-%m-%dT%H:%M")
 
     def months(self) -> np.ndarray:
-        """(n,) month of the year, 1…12. Needs a calendar."""
+        """Returns (n,) month of the year, 1…12. Needs a calendar."""
         return np.array([date.month for date in self.dates()])
 
     def hours(self) -> np.ndarray:
-        """(n,) hour of the day, 0…23. Needs a calendar."""
+        """Returns (n,) hour of the day, 0…23. Needs a calendar."""
         return self.values % 86400 // 3600
 
     def to_coordinate(self) -> np.ndarray:
-        """The values as xarray wants them: datetime64[ns], cftime objects, or int64 steps."""
+        """Returns the values as xarray wants them: datetime64[ns], cftime objects, or int64
+        steps."""
         if not self.has_calendar:
             return self.values
         if self.calendar in STANDARD and (np.abs(self.values) < 9e9).all():
@@ -341,7 +342,7 @@ class TimeAxis:
         return self.dates()
 
     def to_cf(self) -> tuple[np.ndarray, dict[str, str]]:
-        """The values and attributes of a CF time variable."""
+        """Returns the values and attributes of a CF time variable."""
         if not self.has_calendar:
             return self.values, {"long_name": "step", "units": "1"}
         attributes = {
@@ -352,12 +353,12 @@ class TimeAxis:
         return self.values, attributes
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form."""
+        """Returns the JSON form."""
         return {"values": self.values.tolist(), "calendar": self.calendar}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> TimeAxis:
-        """The inverse of :meth:`to_dict`."""
+        """Returns the inverse of :meth:`to_dict`."""
         return cls(np.asarray(value["values"], dtype=np.int64), value["calendar"])
 
 
@@ -381,7 +382,7 @@ def float_precision(values: np.ndarray, units: str) -> float:
 
 
 def duration_text(seconds: int) -> str:
-    """A duration for people, in the largest unit that divides it: ``3 h``, ``30 min``."""
+    """Returns a duration for people, in the largest unit that divides it: ``3 h``, ``30 min``."""
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds % length == 0 and (unit != "d" or seconds > 86400):
             return f"{seconds // length} {unit}"
@@ -389,7 +390,8 @@ def duration_text(seconds: int) -> str:
 
 
 def duration_stated(seconds: int) -> files.Stated:
-    """A duration for people and, in the form of ISO 8601, for programs: ``3 h`` and ``PT3H``."""
+    """Returns a duration for people and, in the form of ISO 8601, for programs: ``3 h`` and
+    ``PT3H``."""
     text = duration_text(seconds)
     number, unit = text.split()
     code = f"P{number}D" if unit == "d" else f"PT{number}{unit[0].upper()}"
@@ -397,7 +399,7 @@ def duration_stated(seconds: int) -> files.Stated:
 
 
 def parse_duration(text: str) -> int:
-    """A duration such as ``3h``, ``30min``, ``2d`` or ``600s`` in seconds.
+    """Returns a duration such as ``3h``, ``30min``, ``2d`` or ``600s`` in seconds.
 
     Raises:
         InputError: The text is no duration; so is ``1M``, which elsewhere means a month.

@@ -20,7 +20,8 @@ SECONDS = {
 
 
 def _validity(array: xr.DataArray) -> tuple[xr.DataArray | None, xr.DataArray | None]:
-    """The coordinates of valid time and of the lead time to add to it; None where there is none."""
+    """Returns the coordinates of valid time and of the lead time to add to it; None where there
+    is none."""
     coordinates = array.coords
     if "valid_time" in coordinates:
         return coordinates["valid_time"], None
@@ -58,7 +59,7 @@ def time_dimensions(array: xr.DataArray) -> tuple[Hashable, ...]:
 
 
 def times_of(array: xr.DataArray) -> tuple[tuple[Hashable, ...], TimeAxis]:
-    """The dimensions along time, outermost first, and the times laid out along them.
+    """Returns the dimensions along time, outermost first, and the times laid out along them.
 
     A field without any time is one instant. Times that a file keeps as 32-bit floating-point
     numbers, which is too few digits for most, are rounded as :meth:`TimeAxis.rounded` does.
@@ -83,7 +84,7 @@ def times_of(array: xr.DataArray) -> tuple[tuple[Hashable, ...], TimeAxis]:
 
 
 def interval_starts_of(array: xr.DataArray, bounds: xr.DataArray | None) -> np.ndarray | None:
-    """The start of the interval that each field's accumulation stands for.
+    """Returns the start of the interval that each field's accumulation stands for.
 
     Args:
         array: The variable.
@@ -125,7 +126,7 @@ def interval_starts_of(array: xr.DataArray, bounds: xr.DataArray | None) -> np.n
 
 
 def time_bounds(array: xr.DataArray, dataset: xr.Dataset) -> xr.DataArray | None:
-    """The CF bounds of a variable's times; None where the file has none."""
+    """Returns the CF bounds of a variable's times; None where the file has none."""
     valid, lead = _validity(array)
     if valid is None or lead is not None:
         return None
@@ -141,7 +142,7 @@ def _whole(values: np.ndarray) -> np.ndarray:
 
 
 def _lead_seconds(lead: xr.DataArray) -> np.ndarray:
-    """A lead time in whole seconds."""
+    """Returns a lead time in whole seconds."""
     if lead.dtype.kind == "m":
         return lead.values.astype("timedelta64[s]").astype(np.int64)
     units = str(lead.attrs.get("units", "")).lower()

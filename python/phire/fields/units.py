@@ -129,7 +129,7 @@ def in_kelvin(units: str, attributes: Mapping[str, Any] | None = None) -> Conver
 
 
 def power(units: str, exponent: int) -> str:
-    """A power of units, as CF writes it: ``m s**-1`` squared is ``m2 s-2``.
+    """Returns a power of units, as CF writes it: ``m s**-1`` squared is ``m2 s-2``.
 
     Units that the registry lacks are put in brackets.
     """
@@ -152,7 +152,7 @@ def _registry() -> Any:
 
 @functools.cache
 def _parsed(text: str) -> Any:
-    """The unit that a text means; None where the registry knows none."""
+    """Returns the unit that a text means; None where the registry knows none."""
     text = text.strip().removesuffix(WATER_EQUIVALENT)
     registry = _registry()
     try:

@@ -94,7 +94,7 @@ def jet_latitude(
     cutoff_days: float = 10.0,
     window_days: float = 61.0,
 ) -> np.ndarray:
-    """The jet-latitude index of Woollings et al. (2010, https://doi.org/10.1002/qj.625).
+    """Returns the jet-latitude index of Woollings et al. (2010, https://doi.org/10.1002/qj.625).
 
     Args:
         wind: Low-level zonal wind averaged over a sector of longitudes, (time, latitude).

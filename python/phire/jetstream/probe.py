@@ -35,7 +35,7 @@ PREDICTORS = ("low-pass", "instantaneous")
 
 
 def random_metric(metric: LearnedMetric, *, seed: int = 0) -> LearnedMetric:
-    """The same metric with an encoder whose weights were never trained."""
+    """Returns the same metric with an encoder whose weights were never trained."""
     keras.utils.set_random_seed(seed)
     return LearnedMetric(
         keras.models.clone_model(metric.encoder),

@@ -37,7 +37,7 @@ class CutIntoTiles(keras.layers.Layer):
         self.tiles = tiles
 
     def call(self, inputs: Any) -> Any:
-        """(B, H, W, C) → (B·tiles², H/tiles, W/tiles, C), row by row of each sample."""
+        """Transforms (B, H, W, C) → (B·tiles², H/tiles, W/tiles, C), row by row of each sample."""
         height, width, channels = inputs.shape[1:]
         n = self.tiles
         x = ops.reshape(inputs, (-1, n, height // n, n, width // n, channels))
@@ -45,12 +45,12 @@ class CutIntoTiles(keras.layers.Layer):
         return ops.reshape(x, (-1, height // n, width // n, channels))
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
-        """(None, H/tiles, W/tiles, C)."""
+        """Returns (None, H/tiles, W/tiles, C)."""
         _, height, width, channels = input_shape
         return None, height // self.tiles, width // self.tiles, channels
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments."""
+        """Returns the arguments."""
         return {**super().get_config(), "tiles": self.tiles}
 
 
@@ -73,11 +73,11 @@ class MeanOfTiles(keras.layers.Layer):
         return ops.mean(values, axis=-1, keepdims=True)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
-        """(B, 1)."""
+        """Returns (B, 1)."""
         return None, 1
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments."""
+        """Returns the arguments."""
         return {**super().get_config(), "tiles": self.tiles}
 
 

@@ -11,7 +11,8 @@ from phire.networks.encoders import WEIGHT_DECAY, convolution, normalised, resid
 
 
 def spatial_mixing(x: Any, weight_decay: float = WEIGHT_DECAY) -> Any:
-    """A dense layer across all positions of a feature map, one and the same for every feature.
+    """Returns a dense layer across all positions of a feature map, one and the same for every
+    feature.
 
     At the bottleneck it lets every position of the output know every position of the input.
     """
@@ -36,7 +37,8 @@ def residual_decoder(
     blocks: Sequence[int] = (6, 6, 6, 6),
     weight_decay: float = WEIGHT_DECAY,
 ) -> keras.Model:
-    """The mirror image of the residual encoder, with bilinear upsampling (Hoffmann & Lessig 2023).
+    """Returns the mirror image of the residual encoder, with bilinear upsampling (Hoffmann & Lessig
+    2023).
 
     Args:
         feature_shape: (h, w, F) of the encoder's last stage.
@@ -80,7 +82,7 @@ def reconstruction_network(
     filters: Sequence[int],
     blocks: Sequence[int],
 ) -> keras.Model:
-    """An encoder with a decoder behind it.
+    """Returns an encoder with a decoder behind it.
 
     Args:
         encoder: A model of one patch (H, W, C) of fixed size.

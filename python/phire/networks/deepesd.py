@@ -128,10 +128,10 @@ class AtPoints(keras.layers.Layer):
         return ops.reshape(fields, (-1, self.height, self.width, inputs.shape[-1]))
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
-        """(B, H, W, C)."""
+        """Returns (B, H, W, C)."""
         return input_shape[0], self.height, self.width, input_shape[-1]
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments."""
+        """Returns the arguments."""
         given = {"points": self.points, "height": self.height, "width": self.width}
         return {**super().get_config(), **given}

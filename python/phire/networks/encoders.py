@@ -25,7 +25,7 @@ def convolution(
     weight_decay: float = WEIGHT_DECAY,
     name: str | None = None,
 ) -> Any:
-    """A convolution with "same" padding, He-normal and with L2 weight decay."""
+    """Returns a convolution with "same" padding, He-normal and with L2 weight decay."""
     return keras.layers.Conv2D(
         filters,
         size,

@@ -132,7 +132,7 @@ class ManyInputDense(keras.layers.Dense):
     """
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """(B, inputs) → (B, units)."""
+        """Transforms (B, inputs) → (B, units)."""
         if not _on_processor() or len(inputs.shape) != 2 or getattr(self, "lora_rank", None):
             return super().call(inputs, training=training)
         import tensorflow as tf
@@ -169,7 +169,8 @@ class FewFilterConvolution(keras.layers.Conv2D):
     """
 
     def call(self, inputs: Any) -> Any:
-        """(B, H, W, C) → (B, H, W, filters), less the kernel's reach where padding is valid."""
+        """Transforms (B, H, W, C) → (B, H, W, filters), less the kernel's reach where padding is
+        valid."""
         if not self.is_faster():
             return super().call(inputs)
         import tensorflow as tf

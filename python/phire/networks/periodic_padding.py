@@ -21,7 +21,7 @@ class PeriodicPadding(keras.layers.Layer):
         self.size = size
 
     def call(self, inputs: Any) -> Any:
-        """(B, H, W, C) → (B, H+2p, W+2p, C)."""
+        """Transforms (B, H, W, C) → (B, H+2p, W+2p, C)."""
         p = self.size
         if not p:
             return inputs
@@ -30,11 +30,11 @@ class PeriodicPadding(keras.layers.Layer):
         return ops.pad(x, [[0, 0], [p, p], [0, 0], [0, 0]])
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
-        """(B, H+2p, W+2p, C)."""
+        """Returns (B, H+2p, W+2p, C)."""
         batch, height, width, channels = input_shape
         height, width = (None if n is None else n + 2 * self.size for n in (height, width))
         return batch, height, width, channels
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments."""
+        """Returns the arguments."""
         return {**super().get_config(), "size": self.size}

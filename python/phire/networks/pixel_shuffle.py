@@ -33,13 +33,13 @@ class PixelShuffle(keras.layers.Layer):
         return ops.reshape(x, (batch, height * r, width * r, channels // r**2))
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
-        """(B, H·r, W·r, C)."""
+        """Returns (B, H·r, W·r, C)."""
         batch, height, width, channels = input_shape
         height, width = (None if n is None else n * self.factor for n in (height, width))
         return batch, height, width, channels // self.factor**2
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments."""
+        """Returns the arguments."""
         return {**super().get_config(), "factor": self.factor}
 
 
@@ -60,13 +60,13 @@ class CheckerboardFree(keras.initializers.Initializer):
         self.initializer = keras.initializers.get(initializer)
 
     def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
-        """A kernel (h, w, C_in, C_out·r²)."""
+        """Returns a kernel (h, w, C_in, C_out·r²)."""
         *lead, outputs = shape
         kernel = self.initializer((*lead, outputs // self.factor**2), dtype=dtype)
         # The pixel shuffle takes the channel fastest: block pixel by block pixel, all channels.
         return ops.tile(kernel, (1,) * len(lead) + (self.factor**2,))
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments."""
+        """Returns the arguments."""
         initializer = keras.initializers.serialize(self.initializer)
         return {"factor": self.factor, "initializer": initializer}

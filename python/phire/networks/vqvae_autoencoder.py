@@ -68,11 +68,11 @@ class Codebook(keras.layers.Layer):
         return self.code(self.nearest(inputs))
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
-        """(…, width)."""
+        """Returns (…, width)."""
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments."""
+        """Returns the arguments."""
         return {**super().get_config(), "codes": self.codes, "width": self.width}
 
 

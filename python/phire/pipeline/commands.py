@@ -159,7 +159,7 @@ def _long(option: click.Parameter) -> str:
 
 
 def _title(parameter: click.Parameter) -> str:
-    """The name of a parameter in a pipeline file."""
+    """Returns the name of a parameter in a pipeline file."""
     if isinstance(parameter, click.Argument):
         return parameter.name
     return _long(parameter)[2:]
@@ -174,7 +174,8 @@ def _flag(option: click.Option, value: bool, name: str) -> list[str]:
 
 
 def _texts(parameter: click.Parameter, value: Any) -> list[str]:
-    """The texts of a value on the command line: several for a repeated option or argument."""
+    """Returns the texts of a value on the command line: several for a repeated option or
+    argument."""
     several = getattr(parameter, "multiple", False) or parameter.nargs == -1
     if isinstance(value, Mapping) and several:
         return [f"{key}={item}" for key, item in value.items()]

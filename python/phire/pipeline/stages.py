@@ -133,7 +133,7 @@ def _referred(
 
 
 def _collected(pipeline: Pipeline, stage: Any) -> set[str]:
-    """The stages all of whose points a stage takes by ``${named:…}`` or ``${paths:…}``."""
+    """Returns the stages all of whose points a stage takes by ``${named:…}`` or ``${paths:…}``."""
     texts = [item for value in stage.values() if isinstance(value, list) for item in value]
     texts += [value for value in stage.values() if not isinstance(value, list)]
     matches = [_SEVERAL.fullmatch(text) for text in texts if isinstance(text, str)]
@@ -143,7 +143,7 @@ def _collected(pipeline: Pipeline, stage: Any) -> set[str]:
 def _points(
     pipeline: Pipeline, name: str, expanded: Mapping[str, Sequence[Stage]]
 ) -> list[dict[str, str]]:
-    """The points of the sweep at which a stage is run."""
+    """Returns the points of the sweep at which a stage is run."""
     stage = pipeline.stages[name]
     collected = _collected(pipeline, stage)
     points: list[dict[str, str]] = [{}]
@@ -241,7 +241,7 @@ def _with_points(
 
 
 def _label(pipeline: Pipeline, source: Stage, point: Mapping[str, str]) -> str:
-    """A name for people: what distinguishes a stage from others at the same point."""
+    """Returns a name for people: what distinguishes a stage from others at the same point."""
     words = [
         label if pipeline.sweep[axis].labelled else f"{axis} {label}"
         for axis, label in source.point.items()

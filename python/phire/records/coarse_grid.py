@@ -279,7 +279,7 @@ def _shortfall(grid: Grid, wanted: Grid) -> dict[str, float]:
 
 
 def _region(grid: Grid) -> str:
-    """The bounds of a grid's cells, as ``--region`` takes them."""
+    """Returns the bounds of a grid's cells, as ``--region`` takes them."""
     rows, columns = (0 if np.isnan(s) else s / 2 for s in grid.spacing)
     bounds = (
         min(90, grid.latitudes.max() + rows), grid.longitudes[0] - columns,
@@ -289,7 +289,7 @@ def _region(grid: Grid) -> str:
 
 
 def _extended(wanted: Grid, spacing: Sequence[float], reaches: np.ndarray) -> Grid:
-    """A grid with points added before and after its rows and columns.
+    """Returns a grid with points added before and after its rows and columns.
 
     Args:
         wanted: The grid.
@@ -313,7 +313,7 @@ def _extended(wanted: Grid, spacing: Sequence[float], reaches: np.ndarray) -> Gr
 def _beyond(
     file: InputFile, outer: Grid, reaches: np.ndarray, blocks: Sequence[float]
 ) -> np.ndarray:
-    """(2, 2) points before and after the rows and columns of blocks that an input reaches.
+    """Returns (2, 2) points before and after the rows and columns of blocks that an input reaches.
 
     It reaches a block further than its outermost cells, by its nearest values.
 

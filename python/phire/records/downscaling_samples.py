@@ -320,7 +320,7 @@ def _padding(inputs: Inputs, shape: Shape) -> tuple[int, int]:
 def _patch_and_place(
     shape: Shape, coarse: CoarseGrid, closes: bool
 ) -> tuple[tuple[int, int], Window]:
-    """(H, W) of the patches, and where they may lie in blocks.
+    """Returns (H, W) of the patches, and where they may lie in blocks.
 
     Raises:
         InputError: No patch fits.

@@ -35,7 +35,7 @@ _FRAME = 12
 
 
 def varint(value: int) -> bytes:
-    """A protobuf base-128 integer of 64 bits; negative ones in two's complement."""
+    """Returns a protobuf base-128 integer of 64 bits; negative ones in two's complement."""
     value &= (1 << 64) - 1
     encoded = bytearray()
     while value > 0x7F:
@@ -46,7 +46,7 @@ def varint(value: int) -> bytes:
 
 
 def _field(number: int, length: int) -> bytes:
-    """The head of a length-delimited protobuf field."""
+    """Returns the head of a length-delimited protobuf field."""
     return bytes([number << 3 | 2]) + varint(length)
 
 
@@ -63,7 +63,7 @@ def _entry(name: str, kind: int, content_length: int) -> bytes:
 
 @functools.lru_cache(maxsize=1 << 16)
 def integer_feature(name: str, value: int) -> bytes:
-    """A map entry with one int64."""
+    """Returns a map entry with one int64."""
     packed = varint(value)
     content = _field(1, len(packed)) + packed
     return _entry(name, _INTEGERS, len(content)) + content
@@ -76,12 +76,12 @@ def _float_head(name: str) -> bytes:
 
 
 def float_feature(name: str, value: float) -> bytes:
-    """A map entry with one float."""
+    """Returns a map entry with one float."""
     return _float_head(name) + struct.pack("<f", value)
 
 
 def pixel_head(name: str, size: int) -> bytes:
-    """A map entry with one string of bytes, all but the bytes themselves."""
+    """Returns a map entry with one string of bytes, all but the bytes themselves."""
     content_head = _field(1, size)
     return _entry(name, _BYTES, len(content_head) + size) + content_head
 
@@ -151,7 +151,7 @@ def record_head(
 
 @functools.lru_cache(maxsize=1024)
 def _framing(data: int) -> tuple[bytes, bytes]:
-    """The framing before so many bytes of data, and the head of the field that they are."""
+    """Returns the framing before so many bytes of data, and the head of the field that they are."""
     inner = data - 1
     while len(_field(1, inner)) + inner > data:
         inner -= 1

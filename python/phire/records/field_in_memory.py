@@ -26,7 +26,7 @@ class Planes:
         self._strict = strict
 
     def whole(self) -> np.ndarray:
-        """(C, H, W) values."""
+        """Returns (C, H, W) values."""
         return self._values
 
     def patches(self, patch: tuple[int, int], places: np.ndarray) -> np.ndarray:
@@ -80,7 +80,7 @@ class BlockMeans:
         self.shape = channels, len(weights), width // self._scale
 
     def whole(self) -> np.ndarray:
-        """(C, H, W) values."""
+        """Returns (C, H, W) values."""
         planes = self._fine.whole()[:, None, :, :, None]
         # One by one: the sums are in float64.
         return np.stack([self._mean(p, self._weights)[0, :, :, 0] for p in planes])

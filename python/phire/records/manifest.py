@@ -117,7 +117,7 @@ def require_records(path: str | os.PathLike) -> None:
 
 
 def recorded_options(directory: str | os.PathLike) -> dict[str, Any] | None:
-    """The options that a directory of records was made by; None for anything else."""
+    """Returns the options that a directory of records was made by; None for anything else."""
     try:
         return dict(Manifest.load(directory).options or {})
     except EarlierRecordsError:

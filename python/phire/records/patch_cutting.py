@@ -115,7 +115,7 @@ class Cutter:
         extra: int = 0,
         moments: Sequence[np.ndarray] | None = None,
     ) -> np.ndarray:
-        """(H, W + extra, C) as stored, from (C, H, W) physical values.
+        """Returns the stored values (H, W + extra, C) of (C, H, W) physical values.
 
         Args:
             number: Of the layer.

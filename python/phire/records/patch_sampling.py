@@ -247,7 +247,7 @@ def _redraw_blocked(
 
 
 def empty_classes(time: TimeAxis, chosen: np.ndarray, classes: int) -> list[int]:
-    """The lags among 1…classes at which no two of the chosen fields lie."""
+    """Returns the lags among 1…classes at which no two of the chosen fields lie."""
     usable = np.zeros(len(time), bool)
     usable[chosen] = True
     starts = _partners(time, usable, classes)[1]
@@ -263,7 +263,7 @@ def _partners(
 
 
 def windows(time: TimeAxis, usable: np.ndarray, length: int) -> np.ndarray:
-    """The windows of fields, one step after another without a gap.
+    """Returns the windows of fields, one step after another without a gap.
 
     Args:
         time: The times.

@@ -52,7 +52,8 @@ class Stations:
         return tuple(channel for name in names for channel in (name, f"{name}{MASK}"))
 
     def read_planes(self, time: int) -> np.ndarray:
-        """(channels, H, W) float32 of a field: values, NaN where no station reports, and masks.
+        """Returns (channels, H, W) float32 of a field: values, NaN where no station reports, and
+        masks.
 
         Several stations at one point give their mean.
         """

@@ -64,7 +64,7 @@ class Records:
         return steps if limit is None else min(steps, limit)
 
     def count_classes(self, classes: int | None) -> int:
-        """The number of records with a label up to ``classes``."""
+        """Returns the number of records with a label up to ``classes``."""
         if classes is None or classes >= (self.schema.classes or 0):
             return self.count
         labels = self.serialised(None, 0).batch(256).map(read_labels)
@@ -160,7 +160,7 @@ class Records:
         ).with_options(_deterministic())
 
     def decode(self, records: tf.Tensor) -> dict[str, tf.Tensor]:
-        """A batch of serialised records, (n,), as :meth:`dataset` gives it."""
+        """Returns a batch of serialised records, (n,), as :meth:`dataset` gives it."""
         arrays = self.schema.arrays
         pixels = [name for name in features.PIXELS if name in arrays]
         wanted = {features.PIXELS[name]: tf.io.FixedLenFeature([], tf.string) for name in pixels}
@@ -212,7 +212,7 @@ class Records:
             return tf.constant(np.nan_to_num(maps).reshape(-1, maps.shape[-1]), tf.float32)
 
     def _pixels(self, data: tf.Tensor, array: SampleArray) -> tf.Tensor:
-        """(n,) bytes as normalised (n, …, H, W, C) float32."""
+        """Decodes (n,) bytes to normalised (n, …, H, W, C) float32."""
         dtype = tf.as_dtype(self.manifest.dtype)
         length = math.prod(array.shape) * dtype.size
         if dtype == tf.float16:  # decode_raw of fixed length knows no float16
@@ -226,7 +226,8 @@ class Records:
 
 
 def _unpacked(data: tf.Tensor, array: SampleArray) -> tf.Tensor:
-    """(n,) bytes of one bit a value, each step in whole bytes, as (n, …, H, W, C) float32."""
+    """Decodes (n,) bytes of one bit a value, each step in whole bytes, to (n, …, H, W, C)
+    float32."""
     values = math.prod(array.shape[-3:])
     size = -(-values // 8)
     steps = math.prod(array.shape[:-3])
@@ -239,7 +240,7 @@ def _unpacked(data: tf.Tensor, array: SampleArray) -> tf.Tensor:
 
 
 def _covariates(schema: SampleSchema, times: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """The covariates of samples whose patches begin at some columns: (n, K) float32."""
+    """Returns the covariates of samples whose patches begin at some columns: (n, K) float32."""
     names = [name.removesuffix("_sine") for name in schema.arrays["time"].channels[::2]]
     longitudes = None
     if schema.domain is not None and schema.domain.has_coordinates:

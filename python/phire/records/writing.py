@@ -74,7 +74,7 @@ class Places:
     sizes: np.ndarray
 
     def segment_offsets(self, contents: Contents) -> np.ndarray:
-        """(n, features of pixels × segments): the first byte of each stretch of pixels."""
+        """Returns (n, features of pixels × segments) the first byte of each stretch of pixels."""
         end = self.offset + self.length
         sizes = np.array(list(contents.pixels.values())) // contents.segments
         within = sizes[:, None] * np.arange(contents.segments)

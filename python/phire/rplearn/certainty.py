@@ -157,7 +157,7 @@ def sliding_certainty(
     batch_size: int = 256,
     name: str = "the source",
 ) -> xr.Dataset:
-    """The maps of ``certainty_maps`` for a network and a source in memory.
+    """Returns the maps of ``certainty_maps`` for a network and a source in memory.
 
     Fields are read from north to south. Pairs with a missing value are left out and counted aloud.
     """
@@ -251,7 +251,7 @@ def _windows(grid: Grid, patch: tuple[int, int], stride: int) -> _Windows:
 
 
 def _logits(network: Any, first: np.ndarray, second: np.ndarray, batch_size: int) -> np.ndarray:
-    """(windows, classes) float64 logits of pairs of windows."""
+    """Returns (windows, classes) float64 logits of pairs of windows."""
     parts = [
         network.predict_on_batch([first[i : i + batch_size], second[i : i + batch_size]])
         for i in range(0, len(first), batch_size)

@@ -70,7 +70,7 @@ class ContentLoss(keras.losses.Loss):
         self._extractor = metric.extractor(self.layers)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """The loss of each sample, (n,), of fields (n, H, W, C)."""
+        """Returns the loss of each sample, (n,), of fields (n, H, W, C)."""
         check_channels(y_true.shape, self.metric.channels, "y_true")
         check_channels(y_pred.shape, self.metric.channels, "y_pred")
         truth = self.metric.normalise(y_true, normalization=self.normalization)

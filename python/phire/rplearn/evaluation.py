@@ -379,8 +379,8 @@ def _kept(
 
 
 def _best(results: Mapping[int, xr.Dataset]) -> int:
-    """The epoch of the lowest cross-entropy; of tasks that predict no lag, the one whose deepest
-    layer's distance follows the lag best."""
+    """Returns the epoch of the lowest cross-entropy; of tasks that predict no lag, the one whose
+    deepest layer's distance follows the lag best."""
     if all("cross_entropy" in result for result in results.values()):
         return min(results, key=lambda epoch: float(results[epoch]["cross_entropy"]))
     return max(results, key=lambda epoch: float(results[epoch]["spearman"][-1]))

@@ -73,7 +73,7 @@ def source_distance(
     time: str | None = None,
     names: tuple[str, str] = ("the truth", "the candidate"),
 ) -> xr.Dataset:
-    """The learned distance between two sources of fields at their common times.
+    """Returns the learned distance between two sources of fields at their common times.
 
     Both are aligned as in an evaluation (:func:`phire.evaluation.pairing.align`) and read from
     north to south. Times at which either has a missing value get none, and are counted aloud.
@@ -137,7 +137,7 @@ def complete(fields: np.ndarray) -> np.ndarray:
 def _aligned(
     metric: LearnedMetric, truth: Any, candidate: Any, time: str | None, names: tuple[str, str]
 ) -> tuple[Source, Source]:
-    """The metric's channels of both at common times and points, north up."""
+    """Returns the metric's channels of both at common times and points, north up."""
     first, second = (
         north_up(source, channel_places(metric, source, name))
         for source, name in zip((truth, candidate), names)
@@ -296,7 +296,7 @@ def measure_distances(
     time: str | None = None,
     overwrite: bool = False,
 ) -> xr.Dataset:
-    """The learned distance of every candidate from the truth, a value per time.
+    """Returns the learned distance of every candidate from the truth, a value per time.
 
     Args:
         metric: A metric's directory.

@@ -35,7 +35,7 @@ class FrechetDistance:
 
 
 def frechet_distance(first: np.ndarray, second: np.ndarray) -> FrechetDistance:
-    """The Fréchet distance between Gaussians fitted to two sets of feature vectors.
+    """Returns the Fréchet distance between Gaussians fitted to two sets of feature vectors.
 
     Both means and covariances are estimated, so the plain value is biased upward: of two samples
     of n and m vectors from one Gaussian with covariance eigenvalues λ it is on average
@@ -88,7 +88,7 @@ def frechet_atmodist_distance(
     layer: str | None = None,
     batch_size: int | None = None,
 ) -> FrechetDistance:
-    """The Fréchet distance of a metric's features between two sets of fields.
+    """Returns the Fréchet distance of a metric's features between two sets of fields.
 
     A field's feature vector is the mean of the layer's features over the field, so that sets of
     fields of different number, and not paired, can be compared.

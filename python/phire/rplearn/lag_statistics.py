@@ -14,7 +14,7 @@ PIXEL_MEASURES = ("l1", "l2", "psnr", "ssim")
 def pixel_measures(
     first: np.ndarray, second: np.ndarray, lowest: np.ndarray, highest: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """The pixel-wise measures of difference between pairs of patches.
+    """Returns the pixel-wise measures of difference between pairs of patches.
 
     Args:
         first, second: Normalised patches, (n, H, W, C).
@@ -45,7 +45,7 @@ def pixel_measures(
 
 
 def scale_to(values: np.ndarray, target: np.ndarray) -> float:
-    """The factor that brings one measure's growth with lag to another's size.
+    """Returns the factor that brings one measure's growth with lag to another's size.
 
     Args:
         values: Mean of the measure per lag, (lags,), ascending lags.
@@ -76,7 +76,7 @@ class LagStatistics:
             self._values.setdefault(name, []).append(np.asarray(values, np.float64))
 
     def result(self, dimension: str = "measure") -> xr.Dataset:
-        """The statistics as a dataset.
+        """Returns the statistics as a dataset.
 
         Returns:
             ``mean(dimension, lag)``, ``std(dimension, lag)``, ``count(lag)``, and per measure

@@ -27,7 +27,7 @@ from phire.rplearn.metric_inputs import Fields
 
 
 def any_size(encoder: keras.Model, layers: Sequence[str]) -> keras.Model:
-    """The encoder up to its deepest of ``layers``, taking fields of any height and width.
+    """Returns the encoder up to its deepest of ``layers``, taking fields of any height and width.
 
     Args:
         encoder: A functional model on (H, W, C), fully convolutional up to these layers.
@@ -320,7 +320,8 @@ class LearnedMetric:
         batch_size: int | None = None,
         names: tuple[str, str] = ("x", "y"),
     ) -> Any:
-        """The learned distance between fields, in the size of the pixel MSE of normalised fields.
+        """Returns the learned distance between fields, in the size of the pixel MSE of normalised
+        fields.
 
         Args:
             x, y: Fields: arrays or tensors of equal shape (n, H, W, C) or (H, W, C), compared by

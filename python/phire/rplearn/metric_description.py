@@ -71,14 +71,14 @@ def describe_metric(path: str | os.PathLike) -> dict[str, Any] | None:
 
 
 def _step_text(step: int | None) -> Stated | None:
-    """A duration; of records without dates, whose steps are counted, their number."""
+    """Returns a duration; of records without dates, whose steps are counted, their number."""
     if step is None or step < 60:
         return None if step is None else Stated(f"{step} (no dates)", step)
     return duration_stated(step)
 
 
 def _scores(scores: Mapping[str, Any]) -> dict[str, Stated]:
-    """The scores a metric was chosen by, and those on test records, a line each."""
+    """Returns the scores a metric was chosen by, and those on test records, a line each."""
     chosen_by = {name: value for name, value in scores.items() if name != "test"}
     return {
         name: Stated(", ".join(_score(*one) for one in found.items()), dict(found))

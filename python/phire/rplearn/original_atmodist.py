@@ -133,7 +133,8 @@ def read_encoder(folder: Path) -> tuple[keras.Model, list[str]]:
 
 
 def _modernised(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A Keras 2 model description as Keras 3 reads it; nothing of the mathematics changes."""
+    """Returns a Keras 2 model description as Keras 3 reads it; nothing of the mathematics
+    changes."""
     config = copy.deepcopy(dict(config))
     for layer in config["layers"]:
         inner = layer["config"]
@@ -176,7 +177,7 @@ def _fill(encoder: keras.Model, path: Path) -> None:
 
 
 def _names(group: h5py.Group, attribute: str) -> list[str]:
-    """A list attribute; Keras 2 split those larger than 64 KiB into numbered parts."""
+    """Returns a list attribute; Keras 2 split those larger than 64 KiB into numbered parts."""
     parts = (
         [group.attrs[attribute]]
         if attribute in group.attrs

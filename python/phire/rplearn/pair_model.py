@@ -18,7 +18,7 @@ def stages(encoder: keras.Model) -> list[str]:
 
 
 def encoder_of(network: keras.Model) -> keras.Model:
-    """The encoder within a pretext network.
+    """Returns the encoder within a pretext network.
 
     Raises:
         InputError: The network has none.

@@ -54,7 +54,7 @@ RECIPES: Mapping[str, Recipe] = {
 
 
 def recipe_of(network: str) -> Recipe:
-    """The recipe of an encoder, by its name."""
+    """Returns the recipe of an encoder, by its name."""
     return RECIPES.get(network, Recipe())
 
 

@@ -95,7 +95,7 @@ class Reconstruction(Objective):
         return {**found, "loss": loss}
 
     def validation_step(self, batch: Batch) -> Scalars:
-        """The losses of a batch, without weight decay."""
+        """Returns the losses of a batch, without weight decay."""
         return self.losses(batch["first"], False)
 
 

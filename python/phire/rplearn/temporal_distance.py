@@ -96,7 +96,7 @@ class TemporalDistance(Objective):
         return {"loss": found["cross_entropy"], **found, "confusion": confusion}
 
     def panels(self, batch: Batch, totals: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The confusion matrix over all validation pairs, its rows scaled to sum to one."""
+        """Returns the confusion matrix over all validation pairs, its rows scaled to sum to one."""
         if "confusion" not in totals:
             return {}
         counts = totals["confusion"].astype(np.float32)

@@ -63,7 +63,8 @@ class Representation:
         return self.run.network(self.network_name, epoch=epoch)
 
     def chosen_epoch(self, epoch: str | int) -> int:
-        """The number that ``best`` (as rplearn-eval found it, else the last) or a number means.
+        """Returns the number that ``best`` (as rplearn-eval found it, else the last) or a number
+        means.
 
         Raises:
             InputError: There is no such epoch.

@@ -34,7 +34,7 @@ class XarrayFields:
     labels: np.ndarray | None = None
 
     def array(self, values: np.ndarray, layer: str) -> xr.DataArray:
-        """A result (n,) or (n, h, w), a map on the grid of features, with coordinates."""
+        """Returns a result (n,) or (n, h, w), a map on the grid of features, with coordinates."""
         coordinates: dict[Hashable, Any] = {}
         dimensions: list[Hashable] = []
         if self.dimension is None:
@@ -127,8 +127,8 @@ def pair(first: XarrayFields, second: XarrayFields) -> tuple[XarrayFields, Xarra
 
 
 def feature_grid(grid: Grid, shape: tuple[int, int]) -> Grid:
-    """The grid of a layer's features: each at the middle of the stretch of rows and columns that
-    it stands for.
+    """Returns the grid of a layer's features: each at the middle of the stretch of rows and columns
+    that it stands for.
 
     Args:
         grid: Of the fields.
@@ -153,7 +153,7 @@ def _counts_time(values: np.ndarray) -> bool:
 
 
 def _dataset(given: xr.Dataset | xr.DataArray, channels: Sequence[str], what: str) -> xr.Dataset:
-    """The channels as the variables of a dataset."""
+    """Returns the channels as the variables of a dataset."""
     if isinstance(given, xr.Dataset):
         missing = [name for name in channels if name not in given]
         if missing:

@@ -120,7 +120,7 @@ def scalars_apart(found: Mapping[str, tf.Tensor]) -> tuple[Scalars, dict[str, tf
 
 
 def weight_decay(network: keras.Model) -> tf.Tensor:
-    """The network's regularisation losses of one replica.
+    """Returns the network's regularisation losses of one replica.
 
     The gradients of all replicas are averaged, so each carries the whole.
     """

@@ -302,7 +302,7 @@ class PhaseRunner:
         self._saved_step = self.state.total_steps
 
     def _averaged(self) -> contextlib.AbstractContextManager[None]:
-        """The exported networks with their average weights, where these are kept."""
+        """Returns the exported networks with their average weights, where these are kept."""
         return contextlib.nullcontext() if self.average is None else self.average.applied()
 
     @contextlib.contextmanager

@@ -80,7 +80,7 @@ class ReduceOnPlateau(Patience):
         self.floor = floor
 
     def lowered(self, scores: Mapping[str, Any], rate: float) -> float | None:
-        """The new rate, or None to keep it."""
+        """Returns the new rate, or None to keep it."""
         if not self.after_epoch(scores):
             return None
         self.waited = 0

@@ -277,7 +277,7 @@ class SuperResolution(Supervised):
 
 
 def _together(high: tf.Tensor, generated: tf.Tensor) -> tf.Tensor:
-    """The true and the generated fields as one batch."""
+    """Returns the true and the generated fields as one batch."""
     return tf.concat([tf.cast(high, generated.dtype), generated], 0)
 
 

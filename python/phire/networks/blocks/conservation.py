@@ -160,11 +160,11 @@ class Conservation(keras.layers.Layer):
     def compute_output_shape(
         self, fine_shape: tuple, coarse_shape: tuple, position_shape: tuple | None = None
     ) -> tuple:
-        """The shape of the fine field."""
+        """Returns the shape of the fine field."""
         return fine_shape
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments."""
+        """Returns the arguments."""
         high, low = (value and value.to_dict() for value in (self.normalization, self.low))
         own = {"scale": self.scale, "normalization": high, "low": low, "pairs": self.pairs}
         own["areas"] = self.areas

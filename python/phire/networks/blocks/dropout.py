@@ -139,11 +139,11 @@ class MonteCarloDropout(keras.layers.Layer):
         return _mixed(numbers + channels * _integer(0x27D4EB2F))
 
     def compute_output_shape(self, input_shape: Any, *others: Any) -> Any:
-        """The shape of the features."""
+        """Returns the shape of the features."""
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments."""
+        """Returns the arguments."""
         own = {name: getattr(self, name) for name in ("rate", "kind", "step", "margin")}
         return {**super().get_config(), **own}
 

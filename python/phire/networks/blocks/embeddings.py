@@ -52,11 +52,11 @@ class Sinusoids(_Float32):
         return sinusoids(inputs, self.width, self.period, self.sine_first)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
-        """(…, width)."""
+        """Returns (…, width)."""
         return (*input_shape, self.width)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments."""
+        """Returns the arguments."""
         return {
             **super().get_config(), "width": self.width, "period": self.period,
             "sine_first": self.sine_first,
@@ -107,11 +107,11 @@ class FourierFeatures(_Float32):
         return ops.concatenate([ops.sin(angles), ops.cos(angles)], axis=-1)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
-        """(B, 2·frequencies)."""
+        """Returns (B, 2·frequencies)."""
         return (*input_shape, 2 * self.frequencies)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments."""
+        """Returns the arguments."""
         return {
             **super().get_config(), "frequencies": self.frequencies, "scale": self.scale,
             "seed": self.seed,
@@ -136,11 +136,11 @@ class LogLevel(_Float32):
         return self.factor * ops.log(level)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
-        """(B,)."""
+        """Returns (B,)."""
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments."""
+        """Returns the arguments."""
         return {**super().get_config(), "factor": self.factor}
 
 
@@ -159,16 +159,16 @@ class Covariate(_Float32):
         self.classes = classes
 
     def call(self, inputs: Any) -> Any:
-        """(B, K) → (B,)."""
+        """Transforms (B, K) → (B,)."""
         value = ops.cast(inputs, "float32")[:, self.index]
         return value if self.classes is None else ops.mod(ops.floor(value), self.classes)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
-        """(B,)."""
+        """Returns (B,)."""
         return input_shape[:1]
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments."""
+        """Returns the arguments."""
         return {**super().get_config(), "index": self.index, "classes": self.classes}
 
 
@@ -191,11 +191,11 @@ class Cycles(_Float32):
         return ops.concatenate([ops.cos(angles), ops.sin(angles)], axis=-1)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
-        """(B, 2·K)."""
+        """Returns (B, 2·K)."""
         return input_shape[0], 2 * len(self.periods)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments."""
+        """Returns the arguments."""
         return {**super().get_config(), "periods": self.periods}
 
 
@@ -227,11 +227,11 @@ class CovariateTokens(_Float32):
         return ops.stack(tokens, axis=1) + places
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
-        """(B, K, width)."""
+        """Returns (B, K, width)."""
         return (*input_shape, self.width)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments."""
+        """Returns the arguments."""
         return {**super().get_config(), "width": self.width, "periods": self.periods}
 
 

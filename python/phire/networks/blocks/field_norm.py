@@ -86,11 +86,11 @@ class FieldNorm(keras.layers.Layer):
         return mean, ops.rsqrt(variance + self.epsilon)
 
     def compute_output_shape(self, inputs_shape: tuple, modulation_shape: Any = None) -> tuple:
-        """(B, H, W, C)."""
+        """Returns (B, H, W, C)."""
         return inputs_shape
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments."""
+        """Returns the arguments."""
         return {
             **super().get_config(), "kind": self.kind, "groups": self.groups,
             "epsilon": self.epsilon,

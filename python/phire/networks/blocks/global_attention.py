@@ -76,7 +76,7 @@ class FieldAttention(keras.layers.Layer):
         self.output_projection.build(inputs_shape)
 
     def call(self, inputs: Any) -> Any:
-        """(B, H, W, C) → (B, H, W, C)."""
+        """Transforms (B, H, W, C) → (B, H, W, C)."""
         batch, height, width, channels = ops.shape(inputs)
         x = self.query_key_value(ops.reshape(inputs, (batch, height * width, channels)))
         shape = (batch, height * width, self.heads, channels // self.heads)
@@ -86,11 +86,11 @@ class FieldAttention(keras.layers.Layer):
         return ops.reshape(x, (batch, height, width, channels))
 
     def compute_output_shape(self, inputs_shape: tuple) -> tuple:
-        """(B, H, W, C)."""
+        """Returns (B, H, W, C)."""
         return inputs_shape
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments."""
+        """Returns the arguments."""
         return {
             **super().get_config(), "heads": self.heads,
             "output_initializer": self.output_initializer,
@@ -124,7 +124,7 @@ class TokenAttention(keras.layers.Layer):
             setattr(self, name, projection)
 
     def call(self, inputs: Any, tokens: Any = None) -> Any:
-        """(B, …, C), (B, L, D) → (B, …, C)."""
+        """Transforms (B, …, C), (B, L, D) → (B, …, C)."""
         source = inputs if tokens is None else tokens
         query, key, value = (
             self._in_heads(project(x))
@@ -139,9 +139,9 @@ class TokenAttention(keras.layers.Layer):
         return ops.reshape(x, (batch, count, self.heads, channels // self.heads))
 
     def compute_output_shape(self, inputs_shape: tuple, tokens_shape: Any = None) -> tuple:
-        """(B, …, C)."""
+        """Returns (B, …, C)."""
         return inputs_shape
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments."""
+        """Returns the arguments."""
         return {**super().get_config(), "heads": self.heads}

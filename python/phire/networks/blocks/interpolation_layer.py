@@ -58,13 +58,13 @@ class Interpolation(keras.layers.Layer):
         return ops.reshape(x, (-1, height * s, width * s, channels))
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
-        """(B, h·s, w·s, C)."""
+        """Returns (B, h·s, w·s, C)."""
         batch, height, width, channels = input_shape
         height, width = (None if n is None else n * self.scale for n in (height, width))
         return batch, height, width, channels
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments."""
+        """Returns the arguments."""
         return {
             **super().get_config(), "scale": self.scale, "method": self.method, "a": self.a
         }  # fmt: skip

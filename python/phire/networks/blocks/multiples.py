@@ -33,7 +33,7 @@ class PadToMultiple(keras.layers.Layer):
         return x
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
-        """(B, H and W rounded up, C)."""
+        """Returns (B, H and W rounded up, C)."""
         batch, height, width, channels = input_shape
         height, width = (
             None if n is None else -(-n // self.multiple) * self.multiple for n in (height, width)
@@ -41,7 +41,7 @@ class PadToMultiple(keras.layers.Layer):
         return batch, height, width, channels
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments."""
+        """Returns the arguments."""
         return {**super().get_config(), "multiple": self.multiple}
 
 
@@ -55,5 +55,5 @@ class CropLike(keras.layers.Layer):
         return inputs[:, :height, :width]
 
     def compute_output_shape(self, inputs_shape: tuple, like_shape: tuple) -> tuple:
-        """(B, rows and columns of ``like``, C)."""
+        """Returns (B, rows and columns of ``like``, C)."""
         return inputs_shape[0], like_shape[1], like_shape[2], inputs_shape[3]

@@ -93,5 +93,5 @@ class PartialInterpolation(Interpolation):
         return y * Interpolation(self.scale, "nearest")(mask)
 
     def compute_output_shape(self, inputs_shape: tuple, valid_shape: tuple) -> tuple:
-        """(B, h·s, w·s, C)."""
+        """Returns (B, h·s, w·s, C)."""
         return super().compute_output_shape(inputs_shape)

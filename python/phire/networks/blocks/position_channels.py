@@ -76,11 +76,11 @@ class PlaceChannels(keras.layers.Layer):
         return ops.concatenate([ops.sin(angles), ops.cos(angles)], axis=-1)
 
     def compute_output_shape(self, position_shape: tuple, like_shape: tuple) -> tuple:
-        """(B, H, W, N)."""
+        """Returns (B, H, W, N)."""
         return (*like_shape[:3], self.channels)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments."""
+        """Returns the arguments."""
         return {
             **super().get_config(), "domain": self.domain, "channels": self.channels,
             "kind": self.kind,

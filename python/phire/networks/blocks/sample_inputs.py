@@ -14,7 +14,7 @@ from phire.networks.blocks.partial_convolution import PartialInterpolation
 from phire.networks.shapes import Shapes
 
 ADDITIONS = ("none", *METHODS)
-"""What a network adds its output to: nothing, or an interpolation of ``low``."""
+"""Summands of a network's output: nothing, or an interpolation of ``low``."""
 
 
 @keras.saving.register_keras_serializable(package="phire")
@@ -36,13 +36,13 @@ class EdgePadding(keras.layers.Layer):
         return ops.concatenate([x[:, :, :1]] * n + [x] + [x[:, :, -1:]] * n, axis=2)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
-        """(B, H + 2·size, W + 2·size, C)."""
+        """Returns (B, H + 2·size, W + 2·size, C)."""
         batch, height, width, channels = input_shape
         height, width = (None if n is None else n + 2 * self.size for n in (height, width))
         return batch, height, width, channels
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments."""
+        """Returns the arguments."""
         return {**super().get_config(), "size": self.size}
 
 
@@ -148,14 +148,14 @@ class CroppedToCoarse(keras.layers.Layer):
         return fine[:, m * s : (height - m) * s, m * s : (width - m) * s]
 
     def compute_output_shape(self, fine_shape: tuple, coarse_shape: tuple) -> tuple:
-        """(B, (h − 2·margin)·scale, (w − 2·margin)·scale, C)."""
+        """Returns (B, (h − 2·margin)·scale, (w − 2·margin)·scale, C)."""
         sizes = (
             None if n is None else (n - 2 * self.margin) * self.scale for n in coarse_shape[1:3]
         )
         return fine_shape[0], *sizes, fine_shape[-1]
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments."""
+        """Returns the arguments."""
         return {**super().get_config(), "scale": self.scale, "margin": self.margin}
 
 

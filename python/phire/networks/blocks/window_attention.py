@@ -148,11 +148,11 @@ class WindowAttention(keras.layers.Layer):
         return bias + MASKED * ops.cast(shifted, "float32") * apart
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
-        """The shape of the inputs."""
+        """Returns the shape of the inputs."""
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments."""
+        """Returns the arguments."""
         given = {"heads": self.heads, "window": self.window, "shift": self.shift}
         return {**super().get_config(), **given}
 
@@ -220,11 +220,11 @@ class ReflectedToMultiple(keras.layers.Layer):
         return x
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
-        """(B, H, W, C) with H and W rounded up."""
+        """Returns (B, H, W, C) with H and W rounded up."""
         batch, *sizes, channels = input_shape
         sizes = (None if n is None else -(-n // self.multiple) * self.multiple for n in sizes)
         return batch, *sizes, channels
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments."""
+        """Returns the arguments."""
         return {**super().get_config(), "multiple": self.multiple}

@@ -89,8 +89,7 @@ def joined_input(
         shapes: Their shapes.
         upsampling: Upsampling of the network.
         interpolation: Method of ``pre``.
-        with_maps: Whether fine maps are joined to ``low``: coarsened by block means, with ``pre``
-            as they are.
+        with_maps: Join fine maps to ``low``, coarsened by block means; with ``pre`` uncoarsened.
     """
     frames = frames_of(inputs, shapes.window)
     if upsampling != "pre":

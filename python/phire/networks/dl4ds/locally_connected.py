@@ -52,7 +52,8 @@ class LocallyConnected(keras.layers.Layer):
         self.bias = self.add_weight((rows, columns, self.filters), "zeros", name="bias")
 
     def call(self, inputs: Any, position: Any) -> Any:
-        """(B, H, W, C) and (B, 2), each patch's first row and column, to (B, H, W, filters)."""
+        """Transforms (B, H, W, C) and (B, 2), each patch's first row and column, to (B, H, W,
+        filters)."""
         _, height, width, _ = ops.shape(inputs)
         rows, columns = self.domain
         first = ops.cast(position, "int32") - self.margin

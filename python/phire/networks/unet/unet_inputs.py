@@ -23,12 +23,12 @@ class StretchedLike(keras.layers.Layer):
     """Resizes a field bilinearly to the rows and columns of another."""
 
     def call(self, inputs: Any, like: Any) -> Any:
-        """(B, h, w, C), (B, H, W, ·) → (B, H, W, C)."""
+        """Transforms (B, h, w, C), (B, H, W, ·) → (B, H, W, C)."""
         _, height, width, _ = ops.shape(like)
         return ops.image.resize(inputs, (height, width), data_format="channels_last")
 
     def compute_output_shape(self, inputs_shape: tuple, like_shape: tuple) -> tuple:
-        """(B, H, W, C)."""
+        """Returns (B, H, W, C)."""
         return (*like_shape[:3], inputs_shape[-1])
 
 
@@ -49,11 +49,11 @@ class NullToken(keras.layers.Layer):
         return ops.zeros((ops.shape(inputs)[0], 1, self.width), self.compute_dtype)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
-        """(B, 1, width)."""
+        """Returns (B, 1, width)."""
         return input_shape[0], 1, self.width
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments."""
+        """Returns the arguments."""
         return {**super().get_config(), "width": self.width}
 
 
