@@ -13,6 +13,7 @@ from phire.errors import InputError
 from phire.evaluation import rain_indices
 from phire.evaluation.accumulator import Batch, Ensemble
 from phire.evaluation.catalogue import statistics
+from phire.evaluation.chunks import with_candidate
 from phire.evaluation.rain_channels import wet_values
 from phire.fields import ArraySource
 from phire.fields.grid import Grid
@@ -88,6 +89,26 @@ def test_spells_of_members_are_their_own(rain):
             state = taker.update(state, Batch(truth[times], times), member)
     each = [take(taker, truth, fields)["wet_spell"] for fields in (truth, candidate)]
     np.testing.assert_allclose(taker.result(state)["wet_spell"], sum(each) / 2)
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_the_greatest_value_of_an_ensemble_is_the_mean_of_its_members(rain, apart):
+    """That of all members is of more values, and would judge no ensemble well."""
+    truth, candidate = rain
+    taker = statistics()["rain"](setting_of(truth, GRID, channels=("pr",)))
+    members, state = np.stack([truth, candidate, candidate[::-1]], 1), {}
+    for times in (np.arange(25), np.arange(25, 40)):
+        batches = Batch(truth[times], times), Ensemble(members[times], times)
+        state = with_candidate(taker, state, *batches, apart=apart)
+    expected = (truth.max(0) + 2 * candidate.max(0))[..., 0] / 3
+    result = taker.described(state).isel(channel=0)
+    np.testing.assert_allclose(result["greatest"], expected, rtol=1e-6)
+    alone = take(taker, truth, candidate).isel(channel=0)
+    assert ("member_greatest_ratio_low" in result) == apart
+    if apart:
+        assert result["member_greatest_ratio_low"] == pytest.approx(
+            min(1.0, alone["greatest_ratio"].item()), rel=1e-6
+        )
 
 
 @pytest.mark.parametrize(

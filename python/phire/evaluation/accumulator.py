@@ -296,6 +296,7 @@ class Statistic(abc.ABC):
             :mod:`phire.evaluation.member_ranges`.
         shared_by_members: Keys of sums that are the same for all members but for a factor, and
             are kept once.
+        apart_always: Keys that members keep apart even where there are no ranges.
         bulky: Whether a member's state takes megabytes, so that groups of times have no ranges.
         by_default: Whether it is taken where no metrics are named.
         noted_if_refused: Whether the report notes that such fields have no such statistic; not
@@ -320,6 +321,7 @@ class Statistic(abc.ABC):
     ensemble: ClassVar[str] = "each"
     member_ranges: ClassVar[tuple[str, ...]] = ()
     shared_by_members: ClassVar[tuple[str, ...]] = ()
+    apart_always: ClassVar[tuple[str, ...]] = ()
     bulky: ClassVar[bool] = False
     by_default: ClassVar[bool] = True
     noted_if_refused: ClassVar[bool] = True
@@ -392,6 +394,10 @@ class Statistic(abc.ABC):
     def merge(self, first: State, second: State) -> State:
         """The state of the fields of both; both are left as they are."""
         return self.join(first, second, in_place=False)
+
+    def merge_members(self, states: Sequence[State]) -> State:
+        """The state of an ensemble, from those of its members."""
+        return functools.reduce(self.merge, states, {})
 
     def join(self, first: State, second: State, in_place: bool) -> State:
         """Returns the state of the fields of both; ``in_place``, the first may be changed."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import numpy as np
 import xarray as xr
 
@@ -10,6 +14,10 @@ from phire.evaluation.definitions import LOWER, Definition
 from phire.evaluation.point_scores import joint_mask
 from phire.evaluation.registry import statistic
 from phire.evaluation.spectral_scores import divided
+
+if TYPE_CHECKING:
+    from phire.evaluation.figures.plan import Plan
+    from phire.evaluation.figures.reading import ResultsFolder
 
 VARIABLES = (
     Definition(
@@ -79,6 +87,25 @@ class ChannelCorrelation(Statistic):
             error = np.sqrt(np.mean(gap**2))
             dataset["channel_correlation_error"] = ((), error, {"units": "1"})
         return dataset
+
+    @classmethod
+    def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
+        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        from phire.evaluation.figures.correlation_matrices import correlation_matrix_figure
+        from phire.evaluation.figures.plan import Plan, figure_name, in_region
+
+        for region in folder.regions_of(cls.name):
+            title = f"Correlations between channels{in_region(region)}"
+            data = folder.metric(cls.name, region)
+            yield Plan(
+                figure_name(cls.name, region),
+                "distributions",
+                title,
+                "Over points and times. A candidate whose channels do not fit each other, such as "
+                "wind and temperature, has other correlations than the truth.",
+                functools.partial(correlation_matrix_figure, data, title=title),
+                region=region,
+            )
 
 
 def _correlations(sums: np.ndarray) -> np.ndarray:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -20,8 +20,6 @@ from phire.evaluation.spectral_scores import divided
 """Standard deviation and side of the Gaussian window, in points."""
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from phire.evaluation.figures.plan import Plan
     from phire.evaluation.figures.reading import ResultsFolder
 
@@ -177,6 +175,7 @@ class DL4DSScores(Statistic):
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields scores over time, their distributions over the fields, and maps."""
+        from phire.evaluation.figures.maps import map_plans
         from phire.evaluation.figures.plan import plans_by_channel
         from phire.evaluation.figures.violins import violin_figure
 
@@ -187,13 +186,7 @@ class DL4DSScores(Statistic):
             caption="How the scores of the fields are distributed: width is frequency, the line "
             "the median. The arrow at each panel says which direction is better.",
         )  # fmt: skip
-        for variable, caption in MAPS.items():
-            known = next(item for item in VARIABLES if item.name == variable)
-            yield from plans_by_channel(
-                folder, cls.name, functools.partial(_map, variable), group="maps",
-                name=f"map-{variable}", variable=variable, titled=True, caption=caption,
-                title=known.title + ": {channel}, over time",
-            )  # fmt: skip
+        yield from map_plans(folder, cls.name, MAPS, "{variable}: {channel}, over time")
 
     def _log_ranges(self) -> np.ndarray:
         """Dual logarithms of the ranges at which SSIM is taken, over the truth's range.
@@ -223,11 +216,3 @@ def _correlation(x: np.ndarray, y: np.ndarray) -> float:
     x, y = x - x.mean(), y - y.mean()
     scatter = np.sqrt(np.dot(x, x) * np.dot(y, y))
     return float(np.dot(x, y) / scatter) if scatter > 0 else np.nan
-
-
-def _map(variable: str, data: Mapping[str, xr.Dataset], **options: Any) -> Figure:
-    """Draws a map; those have no styles of candidates."""
-    from phire.evaluation.figures.maps import map_figure
-
-    options.pop("styles")
-    return map_figure(data, variable=variable, **options)

@@ -7,6 +7,7 @@ that have none of their own; what the ensemble lacks is that of all members merg
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -54,11 +55,12 @@ def state_of_all(statistic: Statistic, state: State) -> State:
     """Returns the state of the ensemble as a whole."""
     if not statistic.member_ranges:
         return state
-    whole, merged = whole_keys(state), {}
-    for member in states_of_members(state):
-        lacking = {key: value for key, value in member.items() if key not in whole}
-        merged = statistic.merge(merged, lacking)
-    return merged | whole
+    whole = whole_keys(state)
+    lacking = [
+        {key: value for key, value in member.items() if key not in whole}
+        for member in states_of_members(state)
+    ]
+    return statistic.merge_members(lacking) | whole
 
 
 def measured(
@@ -73,10 +75,14 @@ def measured(
         apart: Keep members apart, where the statistic has ranges over them.
     """
     states = (statistic.measure(truth, member) for member in ensemble.each())
-    if not (apart and statistic.member_ranges):
+    if not ((apart and statistic.member_ranges) or statistic.apart_always):
         yield from states
         return
     each = list(states)
+    if not apart:
+        alone = [{key: one.pop(key) for key in statistic.apart_always} for one in each]
+        yield functools.reduce(statistic.merge, each, {}) | of_members(alone)
+        return
     shared = {key: sum(one.pop(key) for one in each) for key in statistic.shared_by_members}
     yield shared | of_members(each)
 
@@ -87,7 +93,10 @@ def result_with_ranges(statistic: Statistic, state: State) -> xr.Dataset:
     if not statistic.member_ranges:
         return dataset
     whole = whole_keys(state)
-    members = [statistic.result(whole | member) for member in states_of_members(state)]
+    states = states_of_members(state)
+    if any(set(member) <= set(statistic.apart_always) for member in states):
+        return dataset  # members are not kept apart but for these keys
+    members = [statistic.result(whole | member) for member in states]
     for name in statistic.member_ranges if members else ():
         if name not in dataset:
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -82,6 +82,7 @@ class RainIndices(Statistic):
     extremes = ("maximum", "maximum_truth")
     noted_if_refused = False
     bulky = True
+    apart_always = ("maximum",)
     member_ranges = (
         *(f"{name}_mean" for name in NAMES), *(variable for variable, _ in summary), "spell_share",
     )  # fmt: skip
@@ -121,6 +122,13 @@ class RainIndices(Statistic):
             if candidate is None:
                 break
         return state
+
+    def merge_members(self, states: Sequence[State]) -> State:
+        """Merges members; the greatest value is the mean of theirs, as that of all is of more."""
+        merged = super().merge_members(states)
+        if "maximum" in merged:
+            merged["maximum"] = np.mean([one["maximum"] for one in states], axis=0)
+        return merged
 
     def _histogram(self, values: np.ndarray, wet: np.ndarray) -> np.ndarray:
         """(rain channels, bins) weight of wet values (n, c, h, w)."""
@@ -238,6 +246,7 @@ class RainIndices(Statistic):
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures that a folder of results gives; see :class:`Statistic`."""
         from phire.evaluation.figures.curves import Panel, channel_plans
+        from phire.evaluation.figures.maps import map_plans
 
         panels = [
             Panel(f"{kind.capitalize()} spells", "spell_share", "length",
@@ -250,3 +259,8 @@ class RainIndices(Statistic):
             "Consecutive times with and without at least 1 mm, at points. Interpolation rains a "
             "little everywhere: its wet spells are too long.",
         )  # fmt: skip
+        captions = {
+            name: f"{meaning[:1].upper()}{meaning[1:]}. Below: candidate minus truth."
+            for name, (_, meaning) in NAMES.items()
+        }
+        yield from map_plans(folder, cls.name, captions, "{variable} of {channel}")

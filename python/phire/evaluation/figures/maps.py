@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
+from collections.abc import Iterator, Mapping
+
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
@@ -21,7 +25,16 @@ from phire.evaluation.figures.images import (
     image_rows,
     rows_of,
 )
-from phire.evaluation.figures.reading import Datasets, opened, over_all_but, units_of
+from phire.evaluation.figures.plan import Plan, figure_name, in_region
+from phire.evaluation.figures.reading import (
+    Datasets,
+    ResultsFolder,
+    has_values,
+    opened,
+    over_all_but,
+    units_of,
+    values_of,
+)
 from phire.evaluation.figures.style import SEQUENTIAL, TRUTH, labelled, readable, styled
 
 
@@ -99,3 +112,30 @@ def _score_range(values: list[np.ndarray], known: Definition) -> Range:
         return error_range(values, np.full(1, np.nan))
     high = float(np.percentile(pooled, 99)) if pooled.size else 1.0
     return Range(0.0, high or 1.0, SEQUENTIAL, "max")
+
+
+def map_plans(
+    folder: ResultsFolder, metric: str, captions: Mapping[str, str], title: str
+) -> Iterator[Plan]:
+    """Yields the maps of several variables of a metric, by region and channel.
+
+    Args:
+        folder: Folder of results.
+        metric: Name of the statistic.
+        captions: Of the figures, by variable.
+        title: Of the figures; ``{variable}`` and ``{channel}`` are replaced by words.
+    """
+    for region in folder.regions_of(metric):
+        data = folder.metric(metric, region)
+        for variable, channel in itertools.product(captions, values_of(data, "channel")):
+            if not has_values(data, variable, channel):
+                continue
+            words = {"variable": definition(variable).title, "channel": readable(channel)}
+            whole = title.format(**words) + in_region(region)
+            yield Plan(
+                figure_name("map", variable, channel, region), "maps", whole, captions[variable],
+                functools.partial(
+                    map_figure, data, variable=variable, channel=channel, title=whole
+                ),
+                channel, region,
+            )  # fmt: skip
