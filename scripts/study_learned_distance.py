@@ -159,7 +159,7 @@ def measure_pairs(setup: Setup, folder: Path, seed: int):
     from phire.fields.result_files import already_made, read_result, write_result
     from phire.records import open_records
     from phire.rplearn.comparison import comparison_row
-    from phire.rplearn.evaluation import Pairs, evaluate_network, evaluate_pixels
+    from phire.rplearn.pair_scores import Pairs, evaluate_network, evaluate_pixels
     from phire.rplearn.trained_representation import Representation
 
     path = folder / f"seed-{seed}" / "test.nc"

@@ -12,15 +12,9 @@ from phire.errors import InputError
 from phire.fields.normalization import Normalization
 from phire.networks import encoder as encoders
 from phire.networks.temporal_distance_head import temporal_distance_network
-from phire.rplearn.evaluation import (
-    Pairs,
-    check_pairs,
-    evaluate_network,
-    evaluate_pixels,
-    score_table,
-    z_scored,
-)
+from phire.rplearn.evaluation import check_pairs, score_table
 from phire.rplearn.pair_model import PairModel, encoder_of, stages
+from phire.rplearn.pair_scores import Pairs, evaluate_network, evaluate_pixels, z_scored
 
 LOG1P = Normalization("log1p", ("a", "b"), (1.0, 2.0), (3.0, 4.0), (0.1, 0.0), (0.2, 0.3))
 
