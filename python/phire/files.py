@@ -329,7 +329,7 @@ def already_made(
         recorded: The options kept with what is there, or None where something is there that phire
             did not make by this kind of command. Not looked at when nothing is there.
         options: The options of the command now given.
-        overwrite: Make it anew whatever is there.
+        overwrite: Replace an output that is there.
 
     Returns:
         True where the output is there and the options are equal; False where nothing is there or
@@ -350,7 +350,7 @@ def already_made(
     if found:
         raise InputError(
             f"{path} was made by other options ({'; '.join(found)}): name another output, or pass "
-            "--overwrite to make it anew."
+            "--overwrite to make it again."
         )
     return True
 

@@ -17,7 +17,8 @@ from phire import files, interruption, progress
 from phire.errors import InputError, WorkError, naming_arguments
 from phire.fields.grid import EARTH_RADIUS, Grid
 from phire.fields.harmonics import SphericalHarmonics
-from phire.fields.store import FieldStore, StoreWriter
+from phire.fields.source_writing import recorded_options
+from phire.fields.store import StoreWriter
 from phire.fields.time import TimeAxis, duration_text, parse_duration
 
 GRAVITY = 9.80616  # m s⁻²
@@ -276,12 +277,3 @@ def _check_options(
         raise InputError(f"--threads {threads} must be at least 1.")
     if not 0 <= spin_up < np.inf:
         raise InputError(f"--spin-up {spin_up:g} must be a number of days from 0 on.")
-
-
-def recorded_options(path: str | os.PathLike) -> dict | None:
-    """Returns the options that a store was simulated with; None for any other file."""
-    try:
-        with FieldStore(path) as store:
-            return (store.record or {}).get("options")
-    except InputError:
-        return None
