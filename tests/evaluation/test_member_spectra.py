@@ -7,6 +7,7 @@ import pytest
 from scipy import fft
 
 from evaluation.made_fields import setting_of, take, white_ensemble
+from phire.evaluation.accumulator import Batch, Ensemble
 from phire.evaluation.catalogue import statistics
 from phire.evaluation.figures.spectra import spectrum_figure
 from phire.fields.grid import Grid
@@ -59,18 +60,17 @@ def test_a_single_wave_of_error_shows_at_its_scale():
 def test_the_spectrum_of_a_candidate_lies_within_the_band_of_its_members(grid):
     """Above and relative to the truth; the pooled members of ``spectrum`` are their mean."""
     truth, members = white_ensemble(grid, times=3, members=4)
-    setting = setting_of(truth, grid)
-    one = statistics()["spectrum"](setting)
+    one, times = statistics()["spectrum"](setting_of(truth, grid)), np.arange(3)
+    ensemble = one.described(one.measure(Batch(truth, times), Ensemble(members, times)))
     pooled = sum(take(one, truth, members[:, m])["variance"] for m in range(4)) / 4
-    spectra = {"truth": take(one, truth), "e": take(one, truth, members[:, 0])}
-    spectra["e"] = spectra["e"].assign(variance=pooled)
-    banded = {"e": take(statistics()["ensemble_spectrum"](setting), truth, members)}
+    np.testing.assert_allclose(ensemble["variance"], pooled, rtol=1e-9)
+    spectra = {"truth": take(one, truth), "e": ensemble}
     channel = str(pooled["channel"].values[0])
-    figure = spectrum_figure(spectra, variable="variance", channel=channel, members=banded)
+    figure = spectrum_figure(spectra, variable="variance", channel=channel)
     shaded = [c for axes in figure.axes for c in axes.collections if len(c.get_paths()) == 1]
-    ranges = [banded["e"][f"member_variance_{end}"].isel(channel=0) for end in ("low", "high")]
+    ranges = [ensemble[f"member_variance_{end}"].isel(channel=0)[1:] for end in ("low", "high")]
     heights = np.concatenate([np.ravel(c.get_paths()[0].vertices[:, 1]) for c in shaded])
     for end, least_or_greatest in zip(ranges, (np.min, np.max)):
         assert np.isclose(heights, float(least_or_greatest(end))).any()
-    reference = spectra["truth"]["variance"].isel(channel=0).values[-len(ranges[0]) :]
+    reference = spectra["truth"]["variance"].isel(channel=0).values[1:]
     assert np.isclose(heights, float((ranges[1].values / reference)[5])).any()

@@ -63,7 +63,7 @@ Common to all files
     ``quantile_value``, ``truth_quantile_value (channel, season, quantile)``,
     ``seasonal_wasserstein(channel, season)``, ``seasonal_wasserstein_worst(channel)``.
 ``stations.nc``
-    Over ``(channel, station, time)``: ``station_value`` (``_low``, ``_high``: members),
+    Over ``(channel, station, time)``: ``station_value`` (of ensembles ``station_member``, too),
     ``station_observed``; over ``(channel, station)``: ``station_rmse``, ``station_mae``,
     ``station_bias``, ``station_correlation``, ``station_crps_fair`` (members), and ``NAME_mean``;
     ``height_difference(station)``, grid minus station. The truth's are of the gridded truth.
@@ -94,14 +94,18 @@ Common to all files
     ``_low`` and ``_high`` over members.
 ``dl4ds.nc`` (candidates only, if named)
     ``dl4ds_psnr, dl4ds_ssim, dl4ds_rmse, dl4ds_mae, dl4ds_pearson, dl4ds_spearman (channel,
-    time)`` with ``NAME_mean`` and ``NAME_std (channel)``; maps ``dl4ds_normalised_rmse``,
-    ``dl4ds_normalised_bias``, per cent.
+    time)`` with ``NAME_mean`` and ``NAME_std (channel)``; maps ``dl4ds_rmse_map``,
+    ``dl4ds_pearson_map``, and ``dl4ds_normalised_rmse``, ``dl4ds_normalised_bias``, per cent.
 ``projections.nc`` (candidates only)
     Over ``(projection, component)`` — ``random``, ``principal`` —: ``wasserstein``; over
     ``projection``: ``wasserstein_mean``, ``frechet``, ``rv_coefficient``.
 ``samples.nc``
     ``field(channel, time, latitude, longitude)`` of a few times for image panels; ``minimum`` and
     ``maximum(channel)`` the truth's range to draw them in.
+
+Of candidates with members, ``member_NAME_low`` and ``member_NAME_high`` beside a variable ``NAME``
+are its least and greatest over the members, where the statistic looks at single fields; see
+:mod:`phire.evaluation.member_ranges`.
 
 ``summary.csv`` has the columns ``candidate, region`` and numbers named as above without ``_mean``;
 those of a channel as ``NAME:CHANNEL`` (such as ``rmse:vorticity``); from spectra
