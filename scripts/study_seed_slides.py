@@ -198,12 +198,12 @@ def evaluate_means(data: Path) -> None:
             means[model] = dataset.mean("member", keep_attrs=True).load()
     ridge = xr.load_dataset(FOLDER / "ridge.nc").rename(lat="latitude", lon="longitude")
     ridge = ridge.reindex_like(means["I"], method="nearest", tolerance=1e-3)
-    means["ridge, I and J"] = (
+    means["ridge and I and J"] = (
         sum((one[["tas", "pr"]] for one in (ridge, means["J"])), means["I"][["tas", "pr"]]) / 3.0
     )
     words = []
     for name, mean in means.items():
-        path = FOLDER / f"mean-{name.replace(', ', '-').replace(' ', '-')}.nc"
+        path = FOLDER / f"mean-{name.replace(' ', '-')}.nc"
         for variable in ("tas", "pr"):
             mean[variable].attrs = means["I"][variable].attrs
         mean.to_netcdf(path)

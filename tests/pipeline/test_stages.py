@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phire.errors import InputError
+from phire.evaluation.domain import check_name
 from phire.parts import parse, specification_text
 from phire.pipeline import plan_pipeline
 from phire.pipeline.commands import command_line
@@ -92,6 +93,20 @@ def test_named_outputs_are_candidates(stages_of):
         "seed 1 learned + adversary=out/generator_seed-1_content-learned-adversary",
     ]
     assert "--no-report" in results.words
+
+
+def test_names_of_candidates_are_ones_that_evaluations_take(stages_of):
+    text = """
+    directory: d
+    sweep: {sampler: {"Heun (10)": "heun,steps=10", "SDE: 5 %": "dpmpp-2m-sde,s_min=0.05"}}
+    stages:
+      ensemble: {command: phire predict, run: r, input: fine.h5, sampler: "${sampler}"}
+      results: {command: phire-eval, truth: fine.h5, candidate: ["flow, ${named:ensemble}"]}
+    """
+    names = [one.partition("=")[0] for one in stages_of(text)["results"].options["candidate"]]
+    assert len({*names}) == 2 and all(name.startswith("flow, ") for name in names)
+    for name in names:
+        check_name(name, "--candidate")
 
 
 def test_paths_of_all_points_are_arguments(stages_of):
@@ -209,3 +224,6 @@ def test_only_takes_what_a_stage_needs_and_no_more(stages_of):
 def test_every_pipeline_of_the_repository_can_be_run(path, tmp_path):
     planned = plan_pipeline(path, [f"directory={tmp_path}"])
     assert len(planned) > 3 and {p.state for p in planned.values()} == {"to run"}
+    for stage in (p.stage for p in planned.values() if p.stage.command == "phire-eval"):
+        for one in stage.options["candidate"]:
+            check_name(one.partition("=")[0], "--candidate")
