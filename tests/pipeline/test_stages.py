@@ -98,13 +98,19 @@ def test_named_outputs_are_candidates(stages_of):
 def test_names_of_candidates_are_ones_that_evaluations_take(stages_of):
     text = """
     directory: d
-    sweep: {sampler: {"Heun (10)": "heun,steps=10", "SDE: 5 %": "dpmpp-2m-sde,s_min=0.05"}}
+    sweep:
+      sampler: {"Heun 10": "heun,steps=10", DDIM: ddim}
+      guidance: [0.5, 2.25]
     stages:
-      ensemble: {command: phire predict, run: r, input: fine.h5, sampler: "${sampler}"}
+      ensemble:
+        command: phire predict
+        run: r
+        input: fine.h5
+        sampler: "${sampler},guidance=${guidance}"
       results: {command: phire-eval, truth: fine.h5, candidate: ["flow, ${named:ensemble}"]}
     """
     names = [one.partition("=")[0] for one in stages_of(text)["results"].options["candidate"]]
-    assert len({*names}) == 2 and all(name.startswith("flow, ") for name in names)
+    assert len({*names}) == 4 and all(name.startswith("flow, ") for name in names)
     for name in names:
         check_name(name, "--candidate")
 

@@ -15,7 +15,7 @@ import xarray as xr
 from phire.errors import InputError
 from phire.fields.grid import Grid
 
-NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_ +,-]*$")
+NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_ +,.-]*$")
 """Pattern of the names of regions and candidates, which become parts of file names."""
 
 BAND_POINTS = 1 << 16
@@ -234,12 +234,12 @@ def check_name(name: str, option: str) -> None:
     """Raises InputError for names that cannot be part of a file name.
 
     Raises:
-        InputError: The name holds other than letters, digits, blanks, ``,``, ``_``, ``+``, ``-``.
+        InputError: The name holds other than letters, digits, blanks, ``,._+-``.
     """
     if not NAME.match(name):
         raise InputError(
-            f"{option} has the name {name!r}: use letters, digits, blanks, commas, _, + and - "
-            "only, for files are named after it."
+            f"{option} has the name {name!r}: use letters, digits, blanks, commas, dots, _, "
+            "+ and - only, for files are named after it."
         )
 
 

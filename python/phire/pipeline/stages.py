@@ -15,7 +15,6 @@ from phire.pipeline.configuration import Pipeline, references, resolved
 
 _SEVERAL = re.compile(r"([^${}=]*)\$\{(named|paths):([A-Za-z_][\w-]*)\}")
 _NOT_IN_FILE_NAMES = re.compile(r"[^\w.-]+")
-_NOT_IN_CANDIDATES = re.compile(r"[^A-Za-z0-9_ +,-]+")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -242,16 +241,13 @@ def _with_points(
 
 
 def _label(pipeline: Pipeline, source: Stage, point: Mapping[str, str]) -> str:
-    """Returns a name for people: what distinguishes a stage from others at the same point.
-
-    It is one that evaluations take, whatever the values of a sweep hold.
-    """
+    """Returns a name for people: what distinguishes a stage from others at the same point."""
     words = [
         label if pipeline.sweep[axis].labelled else f"{axis} {label}"
         for axis, label in source.point.items()
         if axis not in point
     ]
-    return _NOT_IN_CANDIDATES.sub("-", " ".join(words)) or source.entry
+    return " ".join(words) or source.entry
 
 
 def _name(entry: str, point: Mapping[str, str]) -> str:
