@@ -8,6 +8,7 @@ import xarray as xr
 
 from phire.errors import InputError
 from phire.evaluation import evaluate
+from phire.evaluation.domain import Domain
 from phire.fields.curvilinear import CurvilinearGrid
 from phire.fields.grid import EARTH_RADIUS, Grid
 from phire.fields.source import ArraySource
@@ -218,3 +219,37 @@ def test_maps_without_coastlines_say_so_once(projection, tmp_path, monkeypatch, 
     said = capsys.readouterr().err
     assert said.count("without coastlines") == said.count("\n") == 1
     assert ("no projection" in said) == (not projection)
+
+
+def northern_rows(tmp_path, on, **coordinates):
+    """A file with a mask of the 20 northern rows; y runs northward, as most files have it."""
+    mask = np.zeros((48, 48))
+    mask[28:] = 1
+    path = tmp_path / "mask.nc"
+    xr.DataArray(mask, coordinates, dims=on, name="mask").to_netcdf(path)
+    return str(path)
+
+
+def axis_of(values, name):
+    return (name, values, {"units": "m", "standard_name": f"projection_{name}_coordinate"})
+
+
+def test_masks_are_placed_by_their_coordinates(tmp_path):
+    y, x = axis_of(grid().y[::-1], "y"), axis_of(grid().x, "x")
+    domain = Domain.parse("north", grid(), northern_rows(tmp_path, ("y", "x"), y=y, x=x))
+    assert domain.rows == slice(0, 20)
+    domain = Domain.parse("plain", grid(), northern_rows(tmp_path, ("y", "x")))
+    assert domain.rows == slice(28, 48)
+
+
+def test_masks_on_other_points_are_refused(tmp_path):
+    degrees = 40 + 0.25 * np.arange(48)
+    path = northern_rows(tmp_path, ("latitude", "longitude"), latitude=degrees, longitude=degrees)
+    with pytest.raises(InputError, match=r"mask\.nc lies on a regional grid .* but the truth on a"):
+        Domain.parse("north", grid(), path)
+    y, x = axis_of(grid().y[::-1], "y"), axis_of(grid().x + 5e3, "x")
+    with pytest.raises(InputError, match="but the truth on a lambert"):
+        Domain.parse("north", grid(), northern_rows(tmp_path, ("y", "x"), y=y, x=x))
+    with pytest.raises(InputError, match="but the truth on a regional grid"):
+        Domain.parse("north", Grid.regional(degrees[::-1], degrees),
+                     northern_rows(tmp_path, ("y", "x"), y=y, x=x))  # fmt: skip
