@@ -145,3 +145,28 @@ def test_mistakes_are_named():
     with pytest.raises(InputError, match="not a duration"):
         parse_deaccumulation(["tp=daily"])
     assert parse_deaccumulation(["tp", "ssr=24h"]) == {"tp": None, "ssr": 86400}
+
+
+@pytest.mark.parametrize("given", [None, 86400])
+def test_instantaneous_variables_are_refused(tmp_path, given):
+    times = pd.date_range(START, periods=3, freq="h")
+    data = hourly(np.zeros((3, 4, 5)), times)
+    data["t2m"] = data.tp.assign_attrs(units="K", GRIB_stepType="instant")
+    data["tp"].attrs["GRIB_stepType"] = "instant"  # as GRIB 1 writes amounts of some centres
+    data.to_netcdf(tmp_path / "a.nc")
+    with open_source(tmp_path / "a.nc") as source:
+        with pytest.raises(InputError, match=r"a\.nc states instantaneous values of t2m"):
+            RateSource(source, {"t2m": given}, name="a.nc")
+        assert RateSource(source, {"tp": 86400}).channels == ("tp", "t2m")
+
+
+def test_instantaneous_messages_are_refused(tmp_path):
+    handle = eccodes.codes_grib_new_from_samples("regular_ll_sfc_grib2")
+    for key, value in {"shortName": "2t", "dataDate": 20000101, "step": 3}.items():
+        eccodes.codes_set(handle, key, value)
+    with open(tmp_path / "a.grib", "wb") as file:
+        eccodes.codes_write(handle, file)
+    eccodes.codes_release(handle)
+    with open_source(tmp_path / "a.grib") as source:
+        with pytest.raises(InputError, match="instantaneous values of t2m"):
+            RateSource(source, {"t2m": None})

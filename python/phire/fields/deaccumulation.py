@@ -34,7 +34,8 @@ class RateSource:
             channels differ.
 
     Raises:
-        InputError: A channel is not there, the file states no start, or there are no dates.
+        InputError: A channel is not there or is instantaneous, the file states no start, or there
+            are no dates.
     """
 
     def __init__(
@@ -114,11 +115,16 @@ def parse_deaccumulation(texts: Sequence[str]) -> dict[str, int | None]:
 
 def _starts(source: Source, c: int, reset: int | None, name: str) -> np.ndarray:
     """Returns (n,) seconds at which the accumulation of a channel's fields begins."""
+    stated = getattr(source, "interval_starts", None)
+    channel = source.channels[c]
+    if stated is not None and np.array_equal(stated[:, c], source.time.values):
+        raise InputError(
+            f"--deaccumulate {channel}: {name} states instantaneous values of {channel}, which "
+            "accumulate nothing: leave it out."
+        )
     if reset is not None:
         return (source.time.values - 1) // reset * reset
-    stated = getattr(source, "interval_starts", None)
     if stated is None or (stated[:, c] == UNKNOWN).any():
-        channel = source.channels[c]
         raise InputError(
             f"--deaccumulate {channel}: {name} does not state when the accumulation begins (it has "
             "no forecast steps and no bounds of time): give the time after which it begins anew, "

@@ -30,6 +30,7 @@ from phire.fields.harmonics import SphericalHarmonics, largest_degree
 from phire.fields.orientation import Orientation
 from phire.fields.source import Times, indices
 from phire.fields.time import EPOCH, TimeAxis
+from phire.fields.units import instantaneous
 
 CALENDAR = "proleptic_gregorian"
 
@@ -141,8 +142,11 @@ def _header(codes: Any, handle: int, before: list[Message]) -> Message:
         short_name = f"param{get('paramId', 0)}"
     variable = get("cfVarName", "unknown")
     start = _seconds(get("dataDate"), get("dataTime"))
-    if get("stepType", "instant") != "instant":
+    step_type = get("stepType", "")
+    if step_type not in ("", "instant"):
         start += get("startStep", 0) * STEP_SECONDS.get(get("stepUnits", 1), 3600)
+    elif instantaneous(step_type, get("units", "")):
+        start = _seconds(get("validityDate"), get("validityTime"))
     return Message(
         offset=offset,
         part=part,

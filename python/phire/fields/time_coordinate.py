@@ -10,6 +10,7 @@ import xarray as xr
 
 from phire.errors import InputError
 from phire.fields.time import TimeAxis, float_precision
+from phire.fields.units import instantaneous
 
 LEAD_TIMES = ("step", "leadtime", "lead_time", "prediction_timedelta")
 
@@ -92,11 +93,13 @@ def interval_starts_of(array: xr.DataArray, bounds: xr.DataArray | None) -> np.n
 
     Returns:
         (n,) seconds as of :func:`times_of`: the lower bounds of the times, else the start of the
-        forecast; None where the file states neither.
+        forecast; the time itself of what GRIB calls instantaneous; None where the file states none.
     """
     dimensions = time_dimensions(array)
     if not dimensions:
         return None
+    if instantaneous(array.attrs.get("GRIB_stepType"), str(array.attrs.get("units", ""))):
+        return times_of(array)[1].values
     stated = None
     if bounds is not None and bounds.ndim == 2:
         stated = bounds[:, 0]

@@ -24,6 +24,21 @@ _TEMPERATURE = re.compile(r"\s*(°|deg(rees?)?[ _]?[cf]|[cf]\s*$|celsius|fahrenh
 WATER_EQUIVALENT = " of water equivalent"
 """Suffix of the units of precipitation and snow depth in GRIB."""
 
+ACCUMULATED = re.compile(
+    r"\s*(m|mm|kg\s*m(\*\*|\^)?-2|J\s*m(\*\*|\^)?-2|N\s*m(\*\*|\^)?-2\s*s|s)?\s*$"
+)
+"""Units in which GRIB accumulates: depth, mass, energy or momentum per area, or time."""
+
+
+def instantaneous(step_type: Any, unit: str) -> bool:
+    """Returns True if values stand for an instant, by GRIB's step type and their unit.
+
+    GRIB 1 writes accumulations of some centres as ``instant``, so that those in the unit of an
+    amount do not count.
+    """
+    amount = ACCUMULATED.match(unit.removesuffix(WATER_EQUIVALENT))
+    return step_type == "instant" and not amount
+
 
 def equal(first: str | None, second: str | None) -> bool:
     """Returns True if two units are the same, however they are spelt.
