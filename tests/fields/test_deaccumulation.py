@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import eccodes
 import numpy as np
 import pandas as pd
@@ -170,3 +172,25 @@ def test_instantaneous_messages_are_refused(tmp_path):
     with open_source(tmp_path / "a.grib") as source:
         with pytest.raises(InputError, match="instantaneous values of t2m"):
             RateSource(source, {"t2m": None})
+
+
+@pytest.mark.parametrize(
+    "stated, found",
+    [
+        (6, []),
+        (3, ["tp falls nowhere at the beginning of an interval at 2000-01-01T04:00 and 1 other"]),
+        (24, ["tp falls within an interval at 2000-01-01T07:00, which .* anew every 24 h from"]),
+    ],
+)
+def test_durations_that_the_amounts_contradict_are_noted(stated, found):
+    times = pd.date_range(START, periods=12, freq="h") + pd.Timedelta("1h")
+    source = ArraySource(
+        amounts(np.arange(1, 7)).reshape(12, 4, 5, 1), channels=["tp"], units=["mm"],
+        time=TimeAxis.from_coordinate(times.values),
+    )  # fmt: skip
+    rates = RateSource(source, {"tp": stated * 3600})
+    for block in (slice(0, 5), slice(5, 12)):
+        rates.read(block)
+    assert len(rates.notes()) == len(found)
+    for line, pattern in zip(rates.notes(), found):
+        assert re.match(pattern, line)

@@ -134,6 +134,7 @@ def convert(
             static=maps,
             cells=_cells(recipe, rates, paths, made.channels, made.time[times]),
         )
+        notes += [line for source in rates for line in source.notes()]
         for line in notes:
             progress.say(f"Note: {line}.")
         _report(output, made.channels, made.grid.describe(), made.time[times])

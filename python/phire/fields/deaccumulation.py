@@ -6,10 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from phire import files
 from phire.errors import InputError
 from phire.fields.source import Source, Times, close, indices
-from phire.fields.time import UNKNOWN, parse_duration
+from phire.fields.time import UNKNOWN, duration_text, parse_duration
 from phire.fields.units import WATER_EQUIVALENT
+
+PACKING = 0.01
+"""Share of a field's maximum by which packing may lower amounts."""
 
 
 class RateSource:
@@ -57,10 +61,10 @@ class RateSource:
         )
         self.interval_end = tuple(channels)
         self._places = [source.channels.index(channel) for channel in channels]
-        spans = [
-            _intervals(source.time.values, _starts(source, c, reset, name))
-            for c, reset in zip(self._places, channels.values())
+        begins = [
+            _starts(source, c, reset, name) for c, reset in zip(self._places, channels.values())
         ]
+        spans = [_intervals(source.time.values, starts) for starts in begins]
         # An accumulation of no length, as at step 0 of a forecast, has no rate.
         kept = np.flatnonzero(np.all([length > 0 for _, length in spans], axis=0))
         if not len(kept):
@@ -68,6 +72,12 @@ class RateSource:
         self.left_out = len(source.time) - len(kept)
         self._times = kept
         self._before = [before[kept] for before, _ in spans]
+        self._previous = [
+            _ends_before(source.time.values, starts, before)[kept]
+            for starts, (before, _) in zip(begins, spans)
+        ]
+        self._resets = dict(channels)
+        self._misfits: dict[tuple[str, str], set[int]] = {}
         self._length = [length[kept] for _, length in spans]
         self.time = source.time[kept]
         common = all(np.array_equal(length, self._length[0]) for length in self._length)
@@ -79,16 +89,61 @@ class RateSource:
         chosen = indices(times, len(self.time))
         own = self._times[chosen]
         earlier = [before[chosen] for before in self._before]
-        needed = np.unique(np.concatenate([own, *earlier]))
+        compared = [
+            before if reset is None else np.where(before >= 0, before, previous[chosen])
+            for before, previous, reset in zip(earlier, self._previous, self._resets.values())
+        ]
+        needed = np.unique(np.concatenate([own, *compared]))
         needed = needed[needed >= 0]
         read = self.source.read(needed)
         fields = read[np.searchsorted(needed, own)]
-        for c, before, length in zip(self._places, earlier, self._length):
+        for k, (c, before, length) in enumerate(zip(self._places, earlier, self._length)):
+            for i in np.flatnonzero(compared[k] >= 0):
+                former = read[np.searchsorted(needed, compared[k][i]), ..., c]
+                self._compare(self.channels[c], int(chosen[i]), former, fields[i, ..., c],
+                              before[i] >= 0)  # fmt: skip
             amount = fields[..., c].astype(np.float64)
             later = before >= 0
             amount[later] -= read[np.searchsorted(needed, before[later]), ..., c]
             fields[..., c] = amount / length[chosen][:, None, None]
         return fields
+
+    def notes(self) -> list[str]:
+        """Returns a sentence for each way in which fields read so far contradict a duration."""
+        lines = []
+        for (channel, found), times in self._misfits.items():
+            others = files.counted(len(times) - 1, "other time")
+            lines.append(
+                f"{channel} {found} at {self.time.format(min(times))}"
+                f"{f' and {others}' if len(times) > 1 else ''}, which contradicts --deaccumulate: "
+                f"it was stated that {channel} begins anew every "
+                f"{duration_text(self._resets[channel])} from 00 UTC, and rates are wrong if not"
+            )
+        return lines
+
+    def _compare(
+        self, channel: str, time: int, former: np.ndarray, amount: np.ndarray, same: bool
+    ) -> None:
+        """Records a field that contradicts a stated duration; amounts with negative values do not.
+
+        Args:
+            channel: The channel.
+            time: Index of the field's time.
+            former: (H, W) the field before.
+            amount: (H, W) the field.
+            same: True if both are stated to be of one accumulation.
+        """
+        both = np.isfinite(former) & np.isfinite(amount)
+        former, amount = former[both], amount[both]
+        if self._resets[channel] is None or not both.any() or min(former.min(), amount.min()) < 0:
+            return
+        present = former > PACKING * former.max()
+        falls = amount[present] < former[present] - PACKING * former.max()
+        if same and falls.any():
+            self._misfits.setdefault((channel, "falls within an interval"), set()).add(time)
+        elif not same and present.any() and (amount[present] >= former[present]).all():
+            found = "falls nowhere at the beginning of an interval"
+            self._misfits.setdefault((channel, found), set()).add(time)
 
     def close(self) -> None:
         """Closes the source."""
@@ -145,6 +200,17 @@ def _intervals(times: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.nd
     before[later] = earlier
     length[later] = times[later] - times[earlier]
     return before, length
+
+
+def _ends_before(times: np.ndarray, starts: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Returns the index of the field at the start of each field's accumulation; −1: none.
+
+    It ends the accumulation before, which must have two fields or more: amounts of one step each
+    may well grow everywhere from one to the next.
+    """
+    order = np.argsort(times, kind="stable")
+    place = order[np.minimum(np.searchsorted(times[order], starts), len(times) - 1)]
+    return np.where((times[place] == starts) & (before[place] >= 0), place, -1)
 
 
 def _rate_units(unit: str) -> str:
