@@ -10,6 +10,7 @@ import pytest
 from phire import progress
 from phire.errors import InputError
 from phire.fields import convert, open_source, open_store
+from phire.fields.description import describe_source
 from phire.fields.great_circle import unit_vectors
 from phire.fields.grib_grids import ReducedRows
 from phire.fields.grid import Grid
@@ -225,6 +226,8 @@ def test_reduced_rows_of_even_latitudes_become_full_ones(tmp_path, sample, empty
     with open_source(tmp_path / "a.grib") as source:
         assert source.grid.equals(Grid.pole_to_pole(rows, columns))
         found = source.read([0])[0, ..., 0]
+    stated = describe_source(tmp_path / "a.grib")["missing values"].value
+    assert list(stated.values()) == [2 * empty * columns]
     inner = slice(empty, rows - empty)
     outer = np.ones(rows, bool)
     outer[inner] = False

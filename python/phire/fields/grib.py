@@ -358,9 +358,15 @@ class GribSource:
 
 
 def message_values(path: str | os.PathLike, message: Message) -> np.ndarray:
-    """Returns the values (n,) of a message in its order, missing ones as NaN."""
+    """Returns the values (n,) of a message in its order, missing ones as NaN.
+
+    Reduced rows are made full, as :class:`GribSource` reads them.
+    """
     with _Open(Path(path), message.offset, message.part) as handle:
-        return _values(eccodes(), handle)
+        values = _values(eccodes(), handle)
+        if message.grid_type in REDUCED:
+            return reduced_rows(_getter(eccodes(), handle), str(path)).full(values).ravel()
+        return values
 
 
 def _values(codes: Any, handle: int) -> np.ndarray:
