@@ -8,7 +8,16 @@ import pytest
 import xarray as xr
 
 from phire.errors import InputError
-from phire.fields import ArraySource, Grid, TimeAxis, convert, description, value_counts
+from phire.fields import (
+    ArraySource,
+    Grid,
+    TimeAxis,
+    convert,
+    description,
+    open_source,
+    regrid,
+    value_counts,
+)
 from phire.fields.description import describe_source, describe_store
 from phire.fields.source_writing import write_source
 
@@ -107,3 +116,28 @@ def test_a_damaged_file_is_named(source, tmp_path):
         file.write(b"\xff" * place.size)
     with pytest.raises(InputError, match=r"a.nc: the values of t cannot be read"):
         describe_source(tmp_path / "a.nc")
+
+
+@pytest.mark.parametrize("suffix", ["h5", "nc", "zarr"])
+@pytest.mark.parametrize("method", ["conservative", "bicubic"])
+def test_regridding_names_infinite_and_missing_values(source, tmp_path, capsys, suffix, method):
+    write_source(source, tmp_path / "a.nc")
+    wanted = {"grid": "degrees:2", "method": method}
+    regrid(tmp_path / "a.nc", tmp_path / f"b.{suffix}", **wanted)
+    regridded = capsys.readouterr().err
+    convert(tmp_path / "a.nc", tmp_path / f"c.{suffix}", **wanted)
+    with open_source(tmp_path / f"b.{suffix}") as found:
+        missing = int(np.isnan(found.read(slice(None))).sum())
+    for said in (regridded, capsys.readouterr().err):
+        assert f"{missing} values are missing (NaN), 1 field wholly." in said
+        assert said.count("4 infinite values count as missing in regridding.") == 1
+
+
+@pytest.mark.parametrize("grid", [None, "degrees:2"])
+def test_infinite_values_of_static_maps_are_named(source, tmp_path, capsys, grid):
+    write_source(source, tmp_path / "a.nc")
+    data = xr.open_dataset(tmp_path / "a.nc").isel(time=3, drop=True)[["u"]]
+    data.rename(u="m").to_netcdf(tmp_path / "m.nc")
+    convert(tmp_path / "a.nc", tmp_path / "b.h5", grid=grid, static=[f"{tmp_path}/m.nc:m"])
+    said = capsys.readouterr().err
+    assert said.count("m.nc: 1 infinite value ") == 1

@@ -25,7 +25,6 @@ from phire.fields.source import close
 from phire.fields.source_writing import (
     already_made,
     map_names_taken,
-    unusable_values,
     write_source,
 )
 from phire.fields.static_maps import maps_on_grid
@@ -124,7 +123,7 @@ def convert(
             stores=paths,
             taken=map_names_taken(output, made),
         )  # fmt: skip
-        write_source(
+        unusable = write_source(
             made,
             output,
             options=options,
@@ -138,6 +137,8 @@ def convert(
         for line in notes:
             progress.say(f"Note: {line}.")
         _report(output, made.channels, made.grid.describe(), made.time[times])
+        for line in unusable.notes():
+            progress.say(f"Note: {line}.")
 
 
 def _cells(
@@ -315,7 +316,7 @@ def _listed(texts: list[str]) -> Any:
 
 
 def _report(output: str | os.PathLike, channels: Sequence[str], grid: str, time: TimeAxis) -> None:
-    """Reports the output, with gaps, repeated times and missing values."""
+    """Reports the output, with gaps and repeated times."""
     progress.say(
         f"{output}: {', '.join(channels)}; {len(time)} field{'s' * (len(time) > 1)}, "
         f"{time.step_text}, "
@@ -323,17 +324,6 @@ def _report(output: str | os.PathLike, channels: Sequence[str], grid: str, time:
     )
     for line in irregularities(time):
         progress.say(f"Note: {line}.")
-    missing, wholly, infinite = unusable_values(Path(output))
-    if missing:
-        progress.say(
-            f"Note: {missing:,} value{'s are' if missing > 1 else ' is'} missing (NaN), "
-            f"{wholly:,} field{'s' * (wholly != 1)} wholly."
-        )
-    if infinite:
-        progress.say(
-            f"Note: {infinite:,} value{'s are' if infinite > 1 else ' is'} infinite: no training, "
-            "statistic or score can use them."
-        )
 
 
 def irregularities(time: TimeAxis, most: int = 5) -> list[str]:

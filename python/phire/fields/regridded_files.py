@@ -86,7 +86,7 @@ def regrid(
         made = _regridded(fields, target, os.fspath(source), method, least_valid, weights)
         times = fields.time.select_range(time)
         with cluster(workers, scheduler) as client:
-            write_source(
+            unusable = write_source(
                 made,
                 output,
                 options=options,
@@ -104,6 +104,8 @@ def regrid(
         close(fields)
     count = files.counted(len(times), "field")
     progress.say(f"{output}: {count} on a {target.describe()}, {method}.")
+    for line in unusable.notes():
+        progress.say(f"Note: {line}.")
 
 
 def _provenance(source: str | os.PathLike, like: str | os.PathLike | None) -> dict[str, str | None]:

@@ -25,6 +25,7 @@ from phire.fields.source import (
     wind_directions,
 )
 from phire.fields.source_writing import blocks
+from phire.fields.unusable_values import count_infinite
 
 METHODS = ("conservative", "bilinear", "nearest", "bicubic")
 
@@ -94,6 +95,7 @@ class Regridder:
                 f"is a {target.describe()}."
             )
         self._without_missing = self._nearest = None
+        self._counts_infinite = True
         if extrapolate and grid.has_coordinates:
             if method == "conservative":
                 self._nearest = Regridder(grid, target, "nearest", extrapolate=True)
@@ -103,6 +105,10 @@ class Regridder:
             self._without_missing = Regridder(
                 grid, target, "bilinear", least_valid=least_valid, extrapolate=extrapolate
             )
+
+        for other in (self._without_missing, self._nearest):
+            if other is not None:  # it regrids the same fields again
+                other._counts_infinite = False
 
     def __call__(self, fields: np.ndarray) -> np.ndarray:
         """Returns fields (n, H, W, C) on the target grid, (n, H', W', C) float32."""
@@ -119,6 +125,8 @@ class Regridder:
         covered = self.covered[:, :, None]
         if valid.all():
             return _renormalised(self._map(field), covered, self._least)
+        if self._counts_infinite:
+            count_infinite(field)
         if self._without_missing is not None:
             smooth = self._map(np.where(valid, field, np.nan))
             return np.where(

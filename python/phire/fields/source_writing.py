@@ -35,7 +35,8 @@ from phire.fields.source import (
     read_members,
     wind_directions,
 )
-from phire.fields.store import RECORD, FieldStore, StoreWriter
+from phire.fields.store import RECORD, StoreWriter
+from phire.fields.unusable_values import UnusableValues, counting_infinite
 
 # Zarr is a fifth of the start of each command and worker that writes records: loaded when used.
 zarr = lazy_loader.load("zarr")
@@ -67,7 +68,7 @@ def write_source(
     static: Source | None = None,
     cells: TimeCells | None = None,
     client: Any = None,
-) -> None:
+) -> UnusableValues:
     """Writes the fields of a source to a field store (.h5), CF NetCDF (.nc) or Zarr (.zarr).
 
     Memory does not grow with the number of fields: some tens of megabytes of fields are held at
@@ -89,6 +90,9 @@ def write_source(
         client: As :func:`phire.fields.cluster.cluster` yields it: the fields are read on its
             workers.
 
+    Returns:
+        The numbers of missing and infinite values; zeros of an output that is left.
+
     Raises:
         InputError: The suffix is none of these, or the output was made by something else.
     """
@@ -98,8 +102,9 @@ def write_source(
             "members: name an output that ends with .nc or .zarr."
         )
     options = dict(options or {})
+    unusable = UnusableValues()
     if already_made(output, options, overwrite):
-        return
+        return unusable
     chosen = source if times is None else TimeSelection(source, times)
     record = files.provenance(options)
     with (
@@ -111,17 +116,21 @@ def write_source(
     ):
         stretches = list(blocks(source, len(chosen.time)))
         read = results_in_order(_read_block, chosen, stretches, client, description=description)
-        for block, fields in zip(stretches, read):
+        for block, (fields, regridded) in zip(stretches, read):
             # Broken off within a write, HDF5 and Zarr's threads would leave a file that cannot be
             # closed or removed.
             with interruption.deferred():
                 append(fields, block.start)
+            unusable.add(fields, regridded)
             advance(block.stop - block.start)
+    return unusable
 
 
-def _read_block(source: Source, block: slice) -> np.ndarray:
-    """Reads a stretch of fields, (M, n, H, W, C)."""
-    return np.moveaxis(read_members(source, block), 1, 0)
+def _read_block(source: Source, block: slice) -> tuple[np.ndarray, int]:
+    """Reads a stretch of fields, (M, n, H, W, C), and counts infinite values regridded."""
+    with counting_infinite() as regridded:
+        fields = read_members(source, block)
+    return np.moveaxis(fields, 1, 0), sum(regridded)
 
 
 def blocks(source: Source, count: int) -> Iterator[slice]:
@@ -390,14 +399,3 @@ def _append_zarr(group: zarr.Group, source: Source, fields: np.ndarray, start: i
         for member, time in np.ndindex(fields.shape[:2]):
             place = (start + time,) if len(fields) == 1 else (member, start + time)
             group[channel][place] = fields[member, time, ..., c]
-
-
-def unusable_values(path: str | os.PathLike) -> tuple[int, int, int]:
-    """Counts the missing values, wholly missing fields and infinite values of a written store.
-
-    Of NetCDF and Zarr, which are not counted, zeros.
-    """
-    if output_format(path) != "h5":
-        return 0, 0, 0
-    with FieldStore(path) as store:
-        return (*(store.missing or (0, 0)), store.infinite or 0)

@@ -12,6 +12,7 @@ import numpy as np
 import scipy  # loads its submodules when they are used
 import xarray as xr
 
+from phire import files, progress
 from phire.errors import InputError
 from phire.fields import units
 from phire.fields.curvilinear import CurvilinearGrid
@@ -32,6 +33,7 @@ from phire.fields.source import ArraySource, Source
 from phire.fields.store import STATIC, FieldStore
 from phire.fields.surface_metric import SurfaceMetric
 from phire.fields.time_coordinate import time_dimensions
+from phire.fields.unusable_values import counting_infinite, infinite_note
 
 FROM_COORDINATES = ("latitude", "sine_longitude", "cosine_longitude")
 FROM_MAPS = ("slope", "coast_distance")
@@ -191,9 +193,15 @@ def maps_on_grid(
             for name in wanted_masks & set(source.channels) - masks.keys():
                 masks[name] = source.read([0])[0, ..., source.channels.index(name)], source.grid
             try:
-                fields = _on_grid(source, grid, method, least_valid)
+                with counting_infinite() as infinite:
+                    fields = _on_grid(source, grid, method, least_valid)
             except InputError as error:
                 raise InputError(f"{where}: {error}") from None
+            if sum(infinite):
+                progress.say(f"Note: {infinite_note(sum(infinite), f'{where}: ')}.")
+            elif np.isinf(fields).any():
+                count = files.counted(int(np.isinf(fields).sum()), "infinite value")
+                progress.say(f"Note: {where}: {count} in the static maps.")
             for c, name in enumerate(source.channels):
                 if not asked and (name in maps or name in taken):
                     continue
