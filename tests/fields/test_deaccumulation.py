@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 from phire.errors import InputError
-from phire.fields import open_source
+from phire.fields import convert, open_source, open_store
 from phire.fields.deaccumulation import RateSource, parse_deaccumulation
 from phire.fields.source import ArraySource
 from phire.fields.time import TimeAxis
@@ -194,3 +194,14 @@ def test_durations_that_the_amounts_contradict_are_noted(stated, found):
     assert len(rates.notes()) == len(found)
     for line, pattern in zip(rates.notes(), found):
         assert re.match(pattern, line)
+
+
+def test_sums_of_rates_are_refused(tmp_path):
+    times = pd.date_range(START, periods=12, freq="h") + pd.Timedelta("1h")
+    hourly(amounts(np.arange(1, 7)).reshape(12, 4, 5), times).to_netcdf(tmp_path / "a.nc")
+    given = {"deaccumulate": ["tp=6h"]}
+    with pytest.raises(InputError, match=r"tp is a rate after --deaccumulate.*\(tp=mean\)"):
+        convert(tmp_path / "a.nc", tmp_path / "a.h5", every="6h:sum", **given)
+    convert(tmp_path / "a.nc", tmp_path / "b.h5", every="6h:sum,tp=mean", **given)
+    with open_store(tmp_path / "b.h5") as store:
+        np.testing.assert_allclose(store.read([1])[0, ..., 0], RATES[1].mean(0), rtol=1e-3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from phire import files, progress
 from phire.errors import InputError
@@ -146,6 +146,7 @@ def _with_steps(
     if converted:
         source = ConvertedUnits(source, converted, name=name)
     if recipe.aggregation is not None:
+        _check_sums(recipe.aggregation, rates)
         ends = (*recipe.interval_end, *rates)
         source = AggregatedSource(source, recipe.aggregation, interval_end=ends, name=name)
         if source.note():
@@ -170,6 +171,16 @@ def _check_wind(groups: Sequence[CollectedSource], wind: Sequence[str] | None) -
             raise InputError(
                 f"--wind {','.join(wind)}: both components must lie on one grid and have the same "
                 f"times, but only one of them is in {_name(group)}."
+            )
+
+
+def _check_sums(aggregation: Aggregation, rates: Iterable[str]) -> None:
+    """Refuses sums of rates, whose unit would be wrong."""
+    for channel in rates:
+        if aggregation.statistic_of(channel) == "sum":
+            raise InputError(
+                f"--every {aggregation.period}:sum: {channel} is a rate after --deaccumulate, and "
+                f"sums are for amounts: take its mean ({channel}=mean)."
             )
 
 
