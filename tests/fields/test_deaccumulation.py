@@ -200,7 +200,7 @@ def test_sums_of_rates_are_refused(tmp_path):
     times = pd.date_range(START, periods=12, freq="h") + pd.Timedelta("1h")
     hourly(amounts(np.arange(1, 7)).reshape(12, 4, 5), times).to_netcdf(tmp_path / "a.nc")
     given = {"deaccumulate": ["tp=6h"]}
-    with pytest.raises(InputError, match=r"tp is a rate after --deaccumulate.*\(tp=mean\)"):
+    with pytest.raises(InputError, match=r"tp is a rate after deaccumulate.*\(tp=mean\)"):
         convert(tmp_path / "a.nc", tmp_path / "a.h5", every="6h:sum", **given)
     convert(tmp_path / "a.nc", tmp_path / "b.h5", every="6h:sum,tp=mean", **given)
     with open_store(tmp_path / "b.h5") as store:
