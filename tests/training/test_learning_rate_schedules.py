@@ -54,11 +54,19 @@ def test_steps_lower_the_rate_once_or_several_times(two):
     np.testing.assert_allclose(
         factors("step,after=[30,90],factor=0.5,warmup=10", two), expected, rtol=1e-6
     )
-    for wrong in ("after=120", "after=0", "after=5,factor=1"):
+    for wrong in ("after=0", "after=[5,-5]", "after=5,factor=1"):
         with pytest.raises(InputError, match="schedule step"):
             scheduled(f"step,{wrong}", two)
     with pytest.raises(InputError, match="needs the option after"):
         scheduled("step", two)
+
+
+def test_a_step_beyond_the_training_does_not_lower_the_rate(two):
+    np.testing.assert_array_equal(factors("step,after=120", two), np.ones(120))
+    np.testing.assert_array_equal(factors("step,after=100000", two), np.ones(120))
+    np.testing.assert_array_equal(
+        factors("step,after=[50,100000]", two), factors("step,after=50", two)
+    )
 
 
 def test_a_plateau_is_of_every_optimizer(two):

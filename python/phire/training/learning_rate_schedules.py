@@ -85,19 +85,20 @@ def step(
     Args:
         steps: Steps of all phases.
         after: Number of steps after which the rates are multiplied by ``factor``, or several
-            numbers, at each of which they are once more.
+            numbers, at each of which they are multiplied again. A number beyond the last step
+            of the training has no effect, so that one schedule serves trainings of any length.
         factor: What the rates are multiplied by.
         warmup: Steps at the beginning in which the rate rises linearly from 0.
 
     Raises:
-        InputError: A number lies outside the training, the factor is not in (0, 1), or the warm-up
+        InputError: A number of steps is not positive, the factor is not in (0, 1), or the warm-up
             does not fit.
     """
     _check_warmup(warmup, steps)
     boundaries = [after] if isinstance(after, int) else list(after)
-    if not boundaries or not all(0 < n < steps for n in boundaries) or not 0 < factor < 1:
+    if not boundaries or not all(n > 0 for n in boundaries) or not 0 < factor < 1:
         raise InputError(
-            f"schedule step: after={after} must be steps of the training's {steps}, and "
+            f"schedule step: after={after} must be positive numbers of steps, and "
             f"factor={factor} lie between 0 and 1."
         )
 
