@@ -198,7 +198,7 @@ def evaluate_means(data: Path) -> None:
             means[model] = dataset.mean("member", keep_attrs=True).load()
     ridge = xr.load_dataset(FOLDER / "ridge.nc").rename(lat="latitude", lon="longitude")
     ridge = ridge.reindex_like(means["I"], method="nearest", tolerance=1e-3)
-    means["ridge and I and J"] = (
+    means["ridge+I+J"] = (
         sum((one[["tas", "pr"]] for one in (ridge, means["J"])), means["I"][["tas", "pr"]]) / 3.0
     )
     words = []
