@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from phire.errors import InputError
+from phire.option_types import with_option_types
 from phire.part_sources import REQUIRED, Part, options_of, part_of_function, parts_in_source
 
 __all__ = [
@@ -151,10 +152,12 @@ class Registry:
             *arguments, **more: Arguments that the registry's contract prescribes; no options.
 
         Raises:
-            InputError: See :meth:`resolve`.
+            InputError: See :meth:`resolve`; or an option's value is not of the option's type.
         """
         name, resolved = self.resolve(specification, options)
-        return self.function(name)(*arguments, **more, **resolved)
+        function = self.function(name)
+        typed = with_option_types(function, resolved, f"{self.kind} {name}")
+        return function(*arguments, **more, **typed)
 
     def function(self, name: str) -> Callable:
         """Returns the function of a part, without its presets; imports its module.

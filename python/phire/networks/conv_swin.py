@@ -26,9 +26,16 @@ from phire.networks.blocks.sample_inputs import (
     without_margin,
 )
 from phire.networks.blocks.window_attention import ReflectedToMultiple
+from phire.networks.option_checks import check_counts
 from phire.networks.registry import network
 from phire.networks.shapes import FixedSizeError, Shapes
-from phire.networks.swin import last_convolutions, pixels_by_factors, swin2sr, swin_features
+from phire.networks.swin import (
+    check_layers,
+    last_convolutions,
+    pixels_by_factors,
+    swin2sr,
+    swin_features,
+)
 
 PRESETS = ("none", "deepr")
 PYTORCH = -0.75
@@ -61,6 +68,7 @@ def conv_swin2sr(
     Raises:
         InputError: An option or, for ``deepr``, a size is impossible.
     """
+    refuse_window(shapes, "conv-swin2sr")
     options = {"filters": filters, "depths": depths, "heads": heads, "drop_path": drop_path}
     if _is_deepr(preset):
         return _deepr_swin2sr(shapes, window_size=window_size, add=add, **options)
@@ -94,6 +102,7 @@ def conv_baseline(
     refuse_window(shapes, "conv-baseline")
     if len(filters) != 2:
         raise InputError(f"filters {list(filters)} must be two numbers.")
+    check_counts(filters=filters)
     inputs = named_inputs(shapes)
     if _is_deepr(preset):
         x, factors = _surplus_convolved(inputs, shapes, 4), _powers(shapes)
@@ -144,9 +153,9 @@ def _is_deepr(preset: str) -> bool:
 def _deepr_swin2sr(
     shapes: Shapes, *, window_size: int, heads: int | Sequence[int], add: str, **options: Any
 ) -> keras.Model:
-    refuse_window(shapes, "conv-swin2sr")
-    depths = options["depths"]
+    filters, depths = options["filters"], options["depths"]
     heads = (heads,) * len(depths) if isinstance(heads, int) else tuple(heads)
+    check_layers(filters, depths, heads, window_size, options["drop_path"])
     inputs = named_inputs(shapes)
     coarse = _surplus_convolved(inputs, shapes, shapes.low[2])
     x = ReflectedToMultiple(window_size)(coarse)

@@ -22,6 +22,7 @@ from phire.networks.blocks.sample_inputs import (
     scaled_and_shifted_by_time,
     with_fine_maps_coarsened,
 )
+from phire.networks.option_checks import check_counts
 from phire.networks.registry import network
 from phire.networks.shapes import FixedSizeError, Shapes
 
@@ -79,6 +80,7 @@ def _check(
     padding: str,
     points: Sequence[int] | None,
 ) -> None:
+    check_counts(filters=filters, kernel=kernel)
     fine = shapes.high[:2]
     if None in (*fine, *shapes.low[:2]):
         raise FixedSizeError(
@@ -92,7 +94,7 @@ def _check(
     if padding not in ("same", "valid"):
         raise InputError(f"padding {padding!r} must be same or valid.")
     lost = len(filters) * (kernel - 1) if padding == "valid" else 0
-    if not filters or min(shapes.low[:2]) <= lost:
+    if min(shapes.low[:2]) <= lost:
         raise InputError(
             f"deepesd with {len(filters)} convolutions of {kernel} points and padding {padding} "
             f"cannot read a coarse field of {shapes.low[:2]}."

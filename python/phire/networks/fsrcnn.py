@@ -20,6 +20,7 @@ from phire.networks.blocks.sample_inputs import (
     with_fine_maps_coarsened,
     without_margin,
 )
+from phire.networks.option_checks import check_counts
 from phire.networks.registry import network
 from phire.networks.shapes import Shapes
 from phire.networks.swin import last_convolutions
@@ -53,6 +54,8 @@ def fsrcnn(
         InputError: An option is impossible, or the records have a window of time steps.
     """
     refuse_window(shapes, "fsrcnn")
+    check_counts(filters=filters, narrow=narrow)
+    check_counts(0, blocks=blocks)
     inputs = named_inputs(shapes)
     x = with_fine_maps_coarsened(inputs, shapes)
     x = scaled_and_shifted_by_time(_activated(x, filters, 5, "first"), inputs)

@@ -28,6 +28,7 @@ from phire.networks.blocks.window_attention import (
     WindowAttention,
     trunc_normal,
 )
+from phire.networks.option_checks import check_choice, check_counts, check_share
 from phire.networks.pixel_shuffle import PixelShuffle
 from phire.networks.registry import network
 from phire.networks.shapes import Shapes
@@ -82,7 +83,11 @@ def swin2sr(
     """
     refuse_window(shapes, "swin2sr")
     heads = (heads,) * len(depths) if isinstance(heads, int) else tuple(heads)
-    _check(shapes, filters, depths, heads, window_size, residual, upsampling)
+    check_layers(filters, depths, heads, window_size, drop_path)
+    check_counts(upsampling_filters=upsampling_filters)
+    if mlp_ratio <= 0:
+        raise InputError(f"mlp_ratio {mlp_ratio:g} must be positive.")
+    _check(shapes, residual, upsampling)
     inputs = named_inputs(shapes)
     x = with_fine_maps_coarsened(inputs, shapes)
     x = ReflectedToMultiple(window_size)(x)
@@ -96,30 +101,27 @@ def swin2sr(
     return keras.Model(inputs, Fine(None)(x), name="swin2sr")
 
 
-def _check(
-    shapes: Shapes,
-    filters: int,
-    depths: Sequence[int],
-    heads: Sequence[int],
-    window: int,
-    residual: str,
-    upsampling: str,
-) -> None:
-    if len(heads) != len(depths):
-        raise InputError(f"heads {list(heads)} must be one number, or one for each of depths.")
-    if any(filters % n for n in heads):
-        raise InputError(f"filters {filters} must be a multiple of the heads {list(heads)}.")
-    if window < 2:
-        raise InputError(f"window_size {window} must be 2 points or more.")
-    if residual not in RESIDUALS:
-        raise InputError(f"residual {residual!r} must be one of {', '.join(RESIDUALS)}.")
-    if upsampling not in UPSAMPLINGS:
-        raise InputError(f"upsampling {upsampling!r} must be one of {', '.join(UPSAMPLINGS)}.")
+def _check(shapes: Shapes, residual: str, upsampling: str) -> None:
+    check_choice("residual", residual, RESIDUALS)
+    check_choice("upsampling", upsampling, UPSAMPLINGS)
     if upsampling == "none" and shapes.scale > 1:
         raise InputError(
             f"upsampling none is for scale 1, but the scale is {shapes.scale}: choose one of "
             f"{', '.join(UPSAMPLINGS[:-1])}."
         )
+
+
+def check_layers(
+    filters: int, depths: Sequence[int], heads: Sequence[int], window: int, drop_path: float
+) -> None:
+    """Raises an InputError for numbers of the transformer's layers that cannot be."""
+    check_counts(filters=filters, depths=depths, heads=heads)
+    check_counts(2, window_size=window)
+    check_share(drop_path=drop_path)
+    if len(heads) != len(depths):
+        raise InputError(f"heads {list(heads)} must be one number, or one for each of depths.")
+    if any(filters % n for n in heads):
+        raise InputError(f"filters {filters} must be a multiple of the heads {list(heads)}.")
 
 
 def swin_features(

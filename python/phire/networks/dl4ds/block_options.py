@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
 
 from phire.errors import InputError
 from phire.networks.blocks.dropout import check_dropout
+from phire.networks.option_checks import check_choice, check_counts
 
 NORMALIZATIONS = ("none", "batch", "layer", "group")
 PRESETS = ("none", "dl4ds")
@@ -62,21 +63,12 @@ class Style:
     def __post_init__(self) -> None:
         check_choice("normalization", self.normalization, NORMALIZATIONS)
         check_activation("activation", self.activation)
-        for name in ("filters", "blocks"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise InputError(f"{name} {value!r} must be a whole number from 1 on.")
+        check_counts(filters=self.filters, blocks=self.blocks)
         check_dropout(self.dropout, self.dropout_kind)
 
     def but(self, **changes: Any) -> Style:
         """Returns a copy with other values."""
         return dataclasses.replace(self, **changes)
-
-
-def check_choice(option: str, value: Any, choices: Iterable[str]) -> None:
-    """Raises an InputError that lists the choices for an option that is not among them."""
-    if value not in choices:
-        raise InputError(f"{option} {value!r} is unknown: choose one of {', '.join(choices)}.")
 
 
 def check_activation(option: str, value: Any) -> None:

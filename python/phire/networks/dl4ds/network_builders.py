@@ -9,9 +9,10 @@ from typing import Any
 import keras
 
 from phire.errors import InputError
+from phire.networks.blocks.interpolation_layer import METHODS
 from phire.networks.blocks.sample_inputs import check_addition, refuse_window
-from phire.networks.dl4ds.backbones import convolutional_backbone
-from phire.networks.dl4ds.block_options import PRESETS, Style, check_activation, check_choice
+from phire.networks.dl4ds.backbones import BACKBONES, convolutional_backbone
+from phire.networks.dl4ds.block_options import PRESETS, Style, check_activation
 from phire.networks.dl4ds.convolution_blocks import transition
 from phire.networks.dl4ds.frames import (
     conditioned,
@@ -32,6 +33,7 @@ from phire.networks.dl4ds.output_module import (
 from phire.networks.dl4ds.recurrent import RECURRENT_BACKBONES, recurrent_backbone
 from phire.networks.dl4ds.time_axis import BatchToTime, TimeToBatch
 from phire.networks.dl4ds.upsampling import UPSAMPLINGS, enlarged, enlarged_as_dl4ds, step_factors
+from phire.networks.option_checks import check_choice
 from phire.networks.registry import network
 from phire.networks.shapes import Shapes
 
@@ -109,7 +111,9 @@ def dl4ds_network(
     Raises:
         InputError: An option is unknown or does not fit the shapes.
     """
+    check_choice("backbone", backbone, BACKBONES)
     check_choice("upsampling", upsampling, UPSAMPLINGS)
+    check_choice("interpolation", interpolation, METHODS)
     check_choice("preset", preset, PRESETS)
     check_activation("output_activation", output_activation)
     if backbone not in RECURRENT_BACKBONES:

@@ -14,11 +14,12 @@ from phire.networks.blocks.sample_inputs import (
     with_fine_maps_coarsened,
     without_margin,
 )
-from phire.networks.dl4ds.block_options import PRESETS, Style, check_choice
+from phire.networks.dl4ds.block_options import PRESETS, Style
 from phire.networks.dl4ds.convolution_blocks import residual_block
 from phire.networks.dl4ds.frames import frames_of, maps_of
 from phire.networks.dl4ds.recurrent import recurrent_block
 from phire.networks.dl4ds.time_axis import BatchToTime, TimeToBatch
+from phire.networks.option_checks import check_choice, check_share
 from phire.networks.registry import discriminator
 from phire.networks.shapes import Shapes
 
@@ -67,6 +68,7 @@ def residual_discriminator(
     """
     check_choice("grid", grid, GRIDS)
     check_choice("preset", preset, PRESETS)
+    check_share(dropout=dropout)
     style = Style(filters, blocks, "relu", normalization, attention, window=shapes.window)
     steps = () if shapes.window is None else (shapes.window,)
     inputs = named_inputs(shapes)

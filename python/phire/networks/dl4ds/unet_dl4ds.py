@@ -14,7 +14,7 @@ from phire.networks.blocks.sample_inputs import (
     refuse_window,
     scaled_and_shifted_by_time,
 )
-from phire.networks.dl4ds.block_options import Style, check_activation, check_choice
+from phire.networks.dl4ds.block_options import Style, check_activation
 from phire.networks.dl4ds.convolution_blocks import convolution_block, dropped
 from phire.networks.dl4ds.frames import (
     fine_network,
@@ -29,6 +29,7 @@ from phire.networks.dl4ds.output_module import (
     with_local_features,
 )
 from phire.networks.dl4ds.upsampling import UPSAMPLINGS, enlarged_as_dl4ds
+from phire.networks.option_checks import check_choice, check_counts
 from phire.networks.registry import network
 from phire.networks.shapes import Shapes
 
@@ -93,6 +94,7 @@ def unet_dl4ds(
     check_addition(shapes, add, add_channels)
     fine = joined_input(inputs, shapes, "pre", interpolation, with_maps=True)
     depth = _depth([size and size + 2 * margin for size in shapes.high[:2]], blocks)
+    check_counts(width_cap=width_cap)
     widths = [min(filters * 2**number, width_cap) for number in range(depth + 1)]
     valid = validity_of(inputs, shapes, "pre")
     if valid is not None:
