@@ -253,3 +253,22 @@ def test_masks_on_other_points_are_refused(tmp_path):
     with pytest.raises(InputError, match="but the truth on a regional grid"):
         Domain.parse("north", Grid.regional(degrees[::-1], degrees),
                      northern_rows(tmp_path, ("y", "x"), y=y, x=x))  # fmt: skip
+
+
+def test_boxes_and_masks_without_spectrum_are_told_apart(tmp_path, capsys):
+    mask = np.zeros((48, 48))
+    mask[:20, :20] = mask[10:, 10:] = 1
+    evaluate(
+        source(grid()), {"same": source(grid())}, tmp_path / "out", metrics=["spectrum"],
+        regions={"box": "49.5,6,47,10", "mask": mask}, report=False,
+    )  # fmt: skip
+    said = capsys.readouterr().err
+    assert "the box is no rectangle of the grid, so it has no spectrum" in said
+    assert "a spectrum needs a rectangle, not a mask" in said
+
+
+def test_grids_have_their_article():
+    axis = 10e3 * np.arange(4.0)
+    oblique = "+proj=omerc +lat_0=48 +lonc=8 +alpha=30 +gamma=0 +R=6371200"
+    assert CurvilinearGrid.projected(axis, axis, oblique).in_words().startswith("an oblique")
+    assert grid().in_words().startswith("a lambert conformal conic grid of 48 × 48 points")

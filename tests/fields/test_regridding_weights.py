@@ -51,10 +51,14 @@ def test_the_command_keeps_them_beside_its_output(tmp_path):
 def test_weights_of_something_else_are_refused(tmp_path):
     path = tmp_path / "weights.npz"
     Regridder(FINE, COARSE, weights=path)
-    with pytest.raises(InputError, match=r"conservative, not of .* bilinear"):
+    with pytest.raises(InputError, match=r"npz: its method is conservative, not bilinear:"):
         Regridder(FINE, COARSE, "bilinear", weights=path)
-    with pytest.raises(InputError, match="holds those of a regional grid of 17 × 17"):
+    with pytest.raises(
+        InputError, match="npz: its grids are other ones, from a regional grid of 17 × 17"
+    ):
         Regridder(COARSE, FINE, weights=path)
+    with pytest.raises(InputError, match="npz: its grids have other points"):
+        Regridder(Grid.regional(FINE.latitudes + 1e-9, FINE.longitudes), COARSE, weights=path)
     path.write_text("nothing")
     with pytest.raises(InputError, match="holds no weights"):
         Regridder(FINE, COARSE, weights=path)

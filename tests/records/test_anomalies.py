@@ -157,6 +157,7 @@ def test_the_schema_states_the_statistics_and_info_shows_them(records):
     ]
     text = str(describe_records(records)["normalization"])
     assert "t as anomalies of each point with 2 harmonics of the year" in text
+    assert " with 1 harmonic of the year" in text
 
 
 def test_patches_around_the_globe_meet_their_own_columns(tmp_path, sphere):

@@ -271,7 +271,7 @@ def _sources(
         parts = find_parts(generator, "low", None if explicit else first, *given)
     if generator.periodic and not coarse.grid.wraps:
         raise InputError(
-            f"{first.name} lies on a {coarse.grid.describe()}, {generator.path} was trained with "
+            f"{first.name} lies on {coarse.grid.in_words()}, {generator.path} was trained with "
             "periodic: give fields all around the globe, or train without."
         )
     if any(part.source is coarse for part in parts):

@@ -150,7 +150,7 @@ class SampleSources:
         points = self._fine_points(source.grid)
         if points is None:
             raise InputError(
-                f"the dataset of static lies on a {source.grid.describe()}, not on the points of "
+                f"the dataset of static lies on {source.grid.in_words()}, not on the points of "
                 f"the prediction ({self.fine.describe()}): regrid it to these first."
             )
         part = Part(source, "static", tuple(source.channels))
@@ -195,7 +195,7 @@ class SampleSources:
             points = self._fine_points(part.grid)
             if points is None:
                 raise InputError(
-                    f"{part.name} lies on a {part.grid.describe()}, not on the points of the "
+                    f"{part.name} lies on {part.grid.in_words()}, not on the points of the "
                     f"prediction ({self.fine.describe()}): regrid it to these first."
                 )
             opened.append((part, points, indices_of_times(part, self.time)))

@@ -36,6 +36,7 @@ class Domain:
         columns: (w,) the columns of the window; across the grid's seam they go on at 0.
         weights: (h, w) or (h, 1) weights of the points, proportional to area, 0 outside a mask.
         is_box: Whether no point of the window is masked out.
+        from_bounds: Whether the points are those within bounds in degrees, not of a mask.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Domain:
     columns: np.ndarray
     weights: np.ndarray
     is_box: bool = True
+    from_bounds: bool = False
 
     @classmethod
     def whole(cls, grid: Grid) -> Domain:
@@ -84,7 +86,7 @@ class Domain:
                     f"--region {name}={given} lies outside the data: no point of "
                     f"the {grid.describe()} is in it."
                 )
-            return cls.masked(name, grid, inside)
+            return dataclasses.replace(cls.masked(name, grid, inside), from_bounds=True)
         try:
             rows = grid.rows_between(south, north)
             columns = grid.columns_between(west, east)
@@ -324,7 +326,7 @@ def _located_mask(
     stated = found.grid
     if (stated.has_coordinates or isinstance(stated, CurvilinearGrid)) and not grid.equals(stated):
         raise InputError(
-            f"{where} lies on a {stated.describe()}, but the truth on a {grid.describe()}: "
+            f"{where} lies on {stated.in_words()}, but the truth on {grid.in_words()}: "
             "bring the mask to the truth's points, or write it without coordinates."
         )
     return found.turned(np.asarray(mask.values))[:, : stated.shape[1]]

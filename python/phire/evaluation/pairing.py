@@ -213,7 +213,7 @@ def _window(grid: Grid, part: Grid, name: str) -> tuple[np.ndarray, np.ndarray]:
         if len(found) == 2:
             return found[0], found[1]
     raise InputError(
-        f"candidate {name} lies on a {part.describe()}, the truth on a {grid.describe()}: regrid "
+        f"candidate {name} lies on {part.in_words()}, the truth on {grid.in_words()}: regrid "
         "it to the truth's points, or choose the truth that it was made for."
     )
 

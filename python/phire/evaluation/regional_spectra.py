@@ -37,7 +37,9 @@ class RegionalSpectra(Statistic):
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """A masked region has no rectangle to transform."""
+        """A mask, or a box across a projected grid's rows, is no rectangle to transform."""
+        if not setting.domain.is_box and setting.domain.from_bounds:
+            return "the box is no rectangle of the grid, so it has no spectrum"
         if not setting.domain.is_box:
             return "a spectrum needs a rectangle, not a mask"
         if min(setting.domain.shape) < SMALLEST:

@@ -91,7 +91,7 @@ class CollectedSource:
         for part in self.parts:
             if shared_columns(part.grid, first.grid) is None:
                 raise InputError(
-                    f"{first.name} lies on a {first.grid.describe()}, but {part.name} on a "
+                    f"{first.name} lies on {first.grid.in_words()}, but {part.name} on a "
                     f"{part.grid.describe()}: convert files of one grid at a time."
                 )
             for channel, unit in zip(part.channels, part.units):

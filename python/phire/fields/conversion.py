@@ -164,10 +164,18 @@ def _recipe(given: Mapping[str, Any]) -> Recipe:
     every, offset, wind = given["every"], given["offset"], given["wind"]
     if offset is not None and every is None:
         raise InputError(f"--offset {offset} shifts the periods of --every: give both.")
+    variables = _named(given["variables"], DERIVED if wind else ())
+    turn_wind = _wind(given["turn_wind"], "--turn-wind")
+    if wind is not None and set(turn_wind or ()) - set(variables or ()):
+        raise InputError(
+            f"--turn-wind {','.join(turn_wind)}: --wind turns components along the grid's axes "
+            "itself and leaves none beside its vorticity: leave --turn-wind out, or name the "
+            "components in --variables too."
+        )
     return Recipe(
-        variables=_named(given["variables"], DERIVED if wind else ()),
+        variables=variables,
         wind=_wind(wind),
-        turn_wind=_wind(given["turn_wind"], "--turn-wind"),
+        turn_wind=turn_wind,
         rates=parse_deaccumulation(given["deaccumulate"] or ()),
         units=_units(given["units"] or ()),
         aggregation=None if every is None else Aggregation.parse(every, offset),

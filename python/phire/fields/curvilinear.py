@@ -132,7 +132,7 @@ class CurvilinearGrid(Grid):
                 "attribute proj4) or two-dimensional latitudes and longitudes."
             )
         raise InputError(
-            f"{what} needs rows of equal latitude, but the fields lie on a {self.describe()}: "
+            f"{what} needs rows of equal latitude, but the fields lie on {self.in_words()}: "
             "bring them to latitudes and longitudes with `phire regrid` first."
         )
 
@@ -216,7 +216,7 @@ class CurvilinearGrid(Grid):
     def _require_projection(self) -> None:
         if not self.projection:
             raise InputError(
-                f"the points of a {self.describe()} are not known: the file must state its "
+                f"the points of {self.in_words()} are not known: the file must state its "
                 "projection (CF grid_mapping, or the attribute proj4) or two-dimensional latitudes "
                 "and longitudes."
             )

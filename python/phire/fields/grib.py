@@ -297,8 +297,8 @@ class GribSource:
                 )
             if not grids[-1].equals(grids[0]):
                 raise InputError(
-                    f"{self.path}: {self.channels[0]} lies on a {grids[0].describe()}, but "
-                    f"{message.variable} on a {grids[-1].describe()}: choose --variables of one "
+                    f"{self.path}: {self.channels[0]} lies on {grids[0].in_words()}, but "
+                    f"{message.variable} on {grids[-1].in_words()}: choose --variables of one "
                     "grid."
                 )
         return grids[0]

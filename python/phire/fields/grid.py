@@ -422,9 +422,14 @@ class Grid:
             whole = self.completion.grid
             missing = self.completion.missing
             rows = "row" if missing == 1 else "rows"
-            return f"{text}, all but {missing} {rows} of a {whole.describe()}"
+            return f"{text}, all but {missing} {rows} of {whole.in_words()}"
         (first, last), (west, east) = self.latitudes[[0, -1]], self.longitudes[[0, -1]]
         return f"{text}, {_degrees(first)}…{_degrees(last)} N, {_degrees(west)}…{_degrees(east)} E"
+
+    def in_words(self) -> str:
+        """Returns :meth:`describe` with its article: ``an oblique mercator grid of …``."""
+        text = self.describe()
+        return f"{'an' if text[0] in 'aeiou' else 'a'} {text}"
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the JSON form."""

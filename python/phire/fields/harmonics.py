@@ -39,7 +39,7 @@ def largest_degree(grid: Grid) -> int:
     """
     if grid.completion is None:
         raise InputError(
-            f"the fields lie on a {grid.describe()}, which is none of the global grids "
+            f"the fields lie on {grid.in_words()}, which is none of the global grids "
             f"({', '.join(GEOMETRIES)}): spherical harmonics need one of these."
         )
     grid = grid.completion.grid
@@ -279,7 +279,7 @@ class SphericalHarmonics:
         grid = self.grid if grid is None else grid
         completion = grid.completion
         if completion is None:
-            raise InputError(f"cannot synthesise on a {grid.describe()}: it must be global.")
+            raise InputError(f"cannot synthesise on {grid.in_words()}: it must be global.")
         lead, components = coefficients.shape[:-2], coefficients.shape[-2]
         flat = np.asarray(coefficients, np.complex128).reshape(-1, components, len(self.degrees))
         result = np.empty((len(flat), components, *grid.shape))

@@ -122,7 +122,7 @@ def upsample(
         raise InputError(f"alignment {alignment!r} must be one of {', '.join(ALIGNMENTS)}.")
     if grid.has_coordinates != fine_grid.has_coordinates:
         raise InputError(
-            f"cannot interpolate from a {grid.describe()} to a {fine_grid.describe()}: both need "
+            f"cannot interpolate from {grid.in_words()} to {fine_grid.in_words()}: both need "
             "coordinates, or neither."
         )
     if grid.has_coordinates:

@@ -40,7 +40,7 @@ def collect_groups(
             if shared_columns(part.grid, holders[0].grid) is None:
                 raise InputError(
                     f"{channel} lies on two grids, in {holders[0].name} on a "
-                    f"{holders[0].grid.describe()}, in {part.name} on a {part.grid.describe()}: "
+                    f"{holders[0].grid.describe()}, in {part.name} on {part.grid.in_words()}: "
                     f"give them names of their own, FILE:NEW={channel}."
                 )
         own = CollectedSource(holders, [channel])
@@ -78,7 +78,7 @@ class MergedSource:
         for source, name in zip(sources[1:], names[1:]):
             if not source.grid.equals(first.grid):
                 raise InputError(
-                    f"{names[0]} lies on a {first.grid.describe()}, but {name} on a "
+                    f"{names[0]} lies on {first.grid.in_words()}, but {name} on a "
                     f"{source.grid.describe()}: name the grid to bring both to by --like FILE or "
                     "--grid SPEC."
                 )

@@ -103,7 +103,7 @@ def regrid(
     finally:
         close(fields)
     count = files.counted(len(times), "field")
-    progress.say(f"{output}: {count} on a {target.describe()}, {method}.")
+    progress.say(f"{output}: {count} on {target.in_words()}, {method}.")
     for line in unusable.notes():
         progress.say(f"Note: {line}.")
 

@@ -91,8 +91,8 @@ class Regridder:
             self._map, self.covered = kept_weights(weights, grid, target, method, compute)
         if not self.covered.any():
             raise InputError(
-                f"the grids do not overlap: the fields lie on a {grid.describe()}, the grid wanted "
-                f"is a {target.describe()}."
+                f"the grids do not overlap: the fields lie on {grid.in_words()}, the grid wanted "
+                f"is {target.in_words()}."
             )
         self._without_missing = self._nearest = None
         self._counts_infinite = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -58,10 +58,19 @@ def kept_weights(
 def _description(grid: Grid, target: Grid, method: str) -> dict[str, object]:
     content = json.dumps([grid.to_dict(), target.to_dict(), method, VERSION], sort_keys=True)
     return {
-        "grids": f"a {grid.describe()} to a {target.describe()}",
+        "grids": f"{grid.in_words()} to {target.in_words()}",
         "method": method,
         "digest": hashlib.sha256(content.encode()).hexdigest(),
     }
+
+
+def _difference(found: Mapping[str, object], wanted: Mapping[str, object]) -> str:
+    """Returns a clause on the first thing in which the weights of a file are not those wanted."""
+    if found["method"] != wanted["method"]:
+        return f"its method is {found['method']}, not {wanted['method']}"
+    if found["grids"] != wanted["grids"]:
+        return f"its grids are other ones, from {found['grids']}, not from {wanted['grids']}"
+    return f"its grids have other points, though both are from {found['grids']}"
 
 
 def _arrays(weights: SeparableMap | MatrixMap, covered: np.ndarray) -> dict[str, np.ndarray]:
@@ -93,8 +102,8 @@ def _read(path: Path, wanted: dict[str, object]) -> Weights:
         ) from None
     if description["digest"] != wanted["digest"]:
         raise InputError(
-            f"--weights {path} holds those of {description['grids']}, {description['method']}, not "
-            f"of {wanted['grids']}, {wanted['method']}: name another file, or a folder for several."
+            f"--weights {path}: {_difference(description, wanted)}: name another file, or a folder "
+            "for several."
         )
 
     def matrix(name: str) -> scipy.sparse.csr_array:

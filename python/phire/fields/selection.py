@@ -214,6 +214,7 @@ class WindSource:
         self.source = ChannelSelection(source, (*wind, *kept))
         self.channels = (*DERIVED, *kept)
         self.units = ("s**-1", "s**-1", *self.source.units[2:])
+        self.wind_directions = ("", "", *wind_directions(self.source)[2:])
         self.grid = source.grid
         self.time = source.time
         self.radius = radius

@@ -256,7 +256,7 @@ def simulate(
             integration.run(interval)
             advance()
     fields = files.counted(count, "field")
-    progress.say(f"{output}: {fields}, {step} apart, on a {integration.grid.describe()}.")
+    progress.say(f"{output}: {fields}, {step} apart, on {integration.grid.in_words()}.")
 
 
 def _check_options(

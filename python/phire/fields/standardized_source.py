@@ -48,7 +48,7 @@ class StandardizedSource:
             raise InputError(f"{name} has {difference} as the climatology: bring them to it first.")
         if climatology.grid is not None and not climatology.grid.equals(source.grid):
             raise InputError(
-                f"{name} lies on a {source.grid.describe()}, the climatology of its points on a "
+                f"{name} lies on {source.grid.in_words()}, the climatology of its points on a "
                 f"{climatology.grid.describe()}: bring one to the other's grid."
             )
         self.climatology.require_months(source.time)

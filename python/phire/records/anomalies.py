@@ -150,7 +150,7 @@ class Anomalies:
             points = (None, None) if part.grid is None else matching_points(part.grid, grid)
             if points is None:
                 raise InputError(
-                    f"the statistics of {name} are of each point of a {part.grid.describe()}, "
+                    f"the statistics of {name} are of each point of {part.grid.in_words()}, "
                     f"which lacks points of the {grid.describe()} given: give fields of those "
                     "points, or make the records with --statistics-of domain."
                 )

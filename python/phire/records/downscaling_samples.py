@@ -125,7 +125,7 @@ class Samples:
         points = fine_points(file.grid, high.grid, self.window)
         if points is None:
             raise InputError(
-                f"{file} lies on a {file.grid.describe()}, not on the points of {high.path} "
+                f"{file} lies on {file.grid.in_words()}, not on the points of {high.path} "
                 f"({self.domain.describe()}): regrid it to these, or give it as --predictors."
             )
         return Timed(FinePart(file, self.domain, points), common_times(file, high))

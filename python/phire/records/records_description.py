@@ -9,7 +9,7 @@ from typing import Any
 
 from phire.fields.climatologies import described_statistics
 from phire.fields.time import duration_stated
-from phire.files import Stated, channels_stated, list_stated, size_stated
+from phire.files import Stated, channels_stated, counted, list_stated, size_stated
 from phire.records.manifest import BARE, NAME, Manifest
 
 
@@ -68,7 +68,11 @@ def _normalization_text(manifest: Manifest) -> str:
     kind = manifest.schema.normalization.kind
     parts = [
         f"{', '.join(part['channels'])} as anomalies {described_statistics(part['statistics_of'])}"
-        + (f" with {part['harmonics']} harmonics of the year" if part["harmonics"] else "")
+        + (
+            f" with {counted(part['harmonics'], 'harmonic')} of the year"
+            if part["harmonics"]
+            else ""
+        )
         for part in manifest.schema.target.climatologies
     ]
     kind = "; ".join([kind, *parts])

@@ -51,7 +51,7 @@ def read_static(
         points = find(source.grid)
         if points is None:
             raise InputError(
-                f"{where} lies on a {source.grid.describe()}, not on the points of {fine} "
+                f"{where} lies on {source.grid.in_words()}, not on the points of {fine} "
                 f"({wanted.describe()}): regrid it to these first."
             )
         maps = source.read([0])[:, points[0][:, None], points[1]]

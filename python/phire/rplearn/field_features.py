@@ -151,8 +151,7 @@ def _aligned(
         )
     if first.grid.shape != truth.grid.shape:
         progress.say(
-            f"{names[0]} and {names[1]} share a {first.grid.describe()}: only this part is "
-            "compared."
+            f"{names[0]} and {names[1]} share {first.grid.in_words()}: only this part is compared."
         )
     return first, placed[names[1]]
 
