@@ -154,3 +154,9 @@ def test_the_center_is_the_mean_of_linear_normalizations(name):
 def test_impossible_options_are_refused(specification, said):
     with pytest.raises(InputError, match=said):
         distribution.build(specification, normalization("z"))
+
+
+def test_bernoulli_gamma_is_of_amounts():
+    wind = Normalization("z", ("u", "v"), (2.0, -3.0), (1.5, 2.5))
+    with pytest.raises(InputError, match="v has the mean -3"):
+        distribution.build("bernoulli-gamma", wind)

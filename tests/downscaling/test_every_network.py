@@ -53,6 +53,8 @@ def cases():
                     yield one, None
                 if name != "convnext" and options != f",{LOCAL}":
                     yield one, 2
+        yield f"{name},{DL4DS},{RICH.replace('=layer', '=batch')}", None
+    yield f"unet-dl4ds,{DL4DS},{RICH.replace('=layer', '=group')}", None
     yield f"unet-dl4ds,{DL4DS}", None
     yield f"unet-dl4ds,{DL4DS},{LOCAL}", None
     for upsampling in ("pixelshuffle", "pixelshuffledirect", "nearest+conv", "pixelshuffle-aux"):

@@ -33,7 +33,7 @@ class BernoulliGamma:
             a hundredth of the standard deviation.
 
     Raises:
-        InputError: A threshold is not positive.
+        InputError: A threshold is not positive, or a channel's mean is negative.
     """
 
     parameters = 3
@@ -48,6 +48,12 @@ class BernoulliGamma:
             raise InputError(
                 f"distribution bernoulli-gamma: threshold={threshold} must be positive, one number "
                 f"or one for each of {', '.join(normalization.channels)}."
+            )
+        if normalization.mean is not None and min(normalization.mean) < 0:
+            channel = normalization.channels[int(np.argmin(normalization.mean))]
+            raise InputError(
+                "distribution bernoulli-gamma is of values from 0 on, such as rain, but "
+                f"{channel} has the mean {min(normalization.mean):g}: choose another distribution."
             )
         self.normalization = normalization
         self.unit = np.float32(deviation)
