@@ -141,6 +141,12 @@ def test_spacing_in_km():
     assert plane.spacing_km() == (2, 1)
 
 
+def test_steps_in_words_are_those_of_the_coordinates():
+    assert lambert().describe().endswith("of 60 × 80 points, 12 × 12 km")
+    assert rotated().describe().endswith("of 25 × 31 points, 0.5 × 0.5 degrees")
+    assert stated().describe().startswith("curvilinear grid of 60 × 80 points, 12")
+
+
 def test_rows_and_columns_of_places_invert_points(grid):
     rows, columns = np.meshgrid(*(np.arange(n) for n in grid.shape), indexing="ij")
     found = grid.row_column(*grid.points())

@@ -365,8 +365,17 @@ class CurvilinearGrid(Grid):
             name = self.projection_name if self.projection else "projected"
         text = f"{name} grid of {self.shape[0]} × {self.shape[1]} points"
         if min(self.shape) > 1:
-            text += ", {:.3g} × {:.3g} km".format(*self.spacing_km())
+            text += f", {self._spacing_in_words()}"
         return text if self.has_points else f"{text}, of no stated projection"
+
+    def _spacing_in_words(self) -> str:
+        """Steps of rows and columns as ``y`` and ``x`` have them; of stated points in km."""
+        if self.stated_points is not None:
+            return "{:.3g} × {:.3g} km".format(*self.spacing_km())
+        steps = [float(np.abs(np.diff(values)).mean()) for values in (self.y, self.x)]
+        if self.is_rotated:
+            return "{:.4g} × {:.4g} degrees".format(*steps)
+        return "{:.4g} × {:.4g} km".format(*(step / 1e3 for step in steps))
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the JSON form."""
