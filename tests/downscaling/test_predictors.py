@@ -213,6 +213,9 @@ def test_windows_end_at_their_field_and_never_cross_a_gap():
     start, step = windows(time, np.arange(7), 3, 86400)
     np.testing.assert_array_equal(start, [0, 0, 0, 1, 4, 4, 4])
     np.testing.assert_array_equal(step, [0, 1, 2, 2, 0, 1, 2])
+    start, step = windows(time, np.arange(7), 3, 86400, from_first=True)
+    np.testing.assert_array_equal(start, [0, 1, 1, 1, 4, 4, 4])
+    np.testing.assert_array_equal(step, [0, 0, 1, 2, 0, 1, 2])
     with pytest.raises(InputError, match=r"1970-01-12.* has 3 fields, but the run reads windows"):
         windows(time, np.array([5]), 4, 86400)
 

@@ -231,8 +231,10 @@ class SampleSources:
         Args:
             chosen: (n,) indices of the times asked for.
         """
-        start, step = windows(self.time, chosen, self.generator.schema.window,
-                              self.generator.schema.step)  # fmt: skip
+        start, step = windows(
+            self.time, chosen, self.generator.schema.window, self.generator.schema.step,
+            from_first=self.generator.predicts_first_step,
+        )  # fmt: skip
         needed = start[:, None] + np.arange(self.generator.schema.window or 1)
         low = self._gathered(needed, self._read_low)
         auxiliary = None

@@ -9,18 +9,25 @@ from phire.fields.time import TimeAxis
 
 
 def windows(
-    time: TimeAxis, chosen: np.ndarray, window: int | None, step: int | None
+    time: TimeAxis,
+    chosen: np.ndarray,
+    window: int | None,
+    step: int | None,
+    *,
+    from_first: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the first field of each field's window, and the field's step in it.
 
-    A window ends at its field, as those of training do; the first fields of a stretch without gaps
-    lie in the stretch's first window.
+    A window ends at its field, so that a recurrent network has seen all of its steps; the first
+    fields of a stretch without gaps lie in the stretch's first window. With ``from_first`` it
+    begins at its field, as DL4DS folds windows to a series; the last fields lie in the last window.
 
     Args:
         time: The times.
         chosen: (n,) indices of fields.
         window: Steps of a window; None for single fields.
         step: Time between steps.
+        from_first: Windows begin at their fields.
 
     Raises:
         InputError: A stretch without gaps is shorter than the window.
@@ -39,5 +46,8 @@ def windows(
             f"{int((last - first)[short[0]])} fields, but the run reads windows of {window}: give "
             "longer ones."
         )
-    start = np.maximum(chosen - window + 1, first)
+    if from_first:
+        start = np.minimum(chosen, last - window)
+    else:
+        start = np.maximum(chosen - window + 1, first)
     return start, chosen - start

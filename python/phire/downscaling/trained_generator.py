@@ -31,7 +31,7 @@ from phire.downscaling.whole_fields import WholeFields
 from phire.errors import InputError
 from phire.fields.coarsening import with_block_means
 from phire.fields.grid import Grid
-from phire.parts import Specification
+from phire.parts import Specification, parse
 from phire.records.schema import SampleSchema
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ class TrainedGenerator:
         localized: It has weights for each point of the domain.
         low: The array ``low`` of the schema.
         halo: Coarse points that an output depends on; None for the whole field.
+        predicts_first_step: A field is predicted as the first step of the window that begins at it,
+            as DL4DS does; else as the last step of the window that ends at it.
         stochastic: Members differ: the network reads random numbers, or gives the parameters of a
             distribution.
         distribution: Distribution whose parameters the network gives; None where it gives fields.
@@ -92,6 +94,7 @@ class TrainedGenerator:
         self.periodic, self.conserves, self.localized = _traits(self.network)
         self.schema = SampleSchema.from_dict(config["schema"])
         self.inputs: dict[str, Any] = dict(config.get("inputs") or {})
+        self.predicts_first_step = parse(config["network"])[1].get("preset") == "dl4ds"
         self.low = self.schema.arrays["low"]
         self.channels, self.units = self.schema.channels, self.schema.units
         self.normalization = self.schema.normalization
