@@ -447,7 +447,7 @@ def test_what_is_left_out_is_told_once_and_kept_in_the_report(tmp_path, capsys):
         "32 of 33 rows and 48 of 49 columns of the truth are evaluated (58…50.25 N, -10…1.75 E)",
         "candidate small has no others",
         "not in regions: learned",
-        "o kinetic energy: no two of the channels (pr, fg) are known as wind; name them by --wind",
+        "o kinetic energy: no two of the channels (pr, fg) are known as wind; name them by",
         "n town: no spectrum, a spectrum needs at least 8 × 8 points",
         "n town: no structural similarity, whose windows are of 7 × 7 points",
         "he truth lacks 0.033 % of the values of pr: spectra are taken of the 1 of 2 fields",
