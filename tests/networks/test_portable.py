@@ -104,3 +104,15 @@ def test_outputs_under_jax_are_those_under_tensorflow(under_both, name):
     assert there.shape == here.shape
     assert np.std(here) > 1e-2  # and there is something to compare
     np.testing.assert_allclose(there, here, atol=1e-5 * max(1.0, np.abs(here).max()), rtol=0)
+
+
+def test_an_exported_network_gives_what_the_network_gives(tmp_path):
+    import tensorflow as tf
+
+    random = np.random.default_rng(0)
+    network = build("resnet", (None, None, 2), (None, None, 1), scale=2, filters=4, blocks=1)
+    with_random_statistics(network, random).export(str(tmp_path / "exported"), verbose=False)
+    low = {"low": random.normal(size=(2, 6, 7, 2)).astype("f4")}
+    loaded = tf.saved_model.load(str(tmp_path / "exported"))
+    found = loaded.serve(low)
+    np.testing.assert_allclose(found, network(low, training=False), atol=1e-5)
