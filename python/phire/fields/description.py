@@ -22,9 +22,9 @@ from phire.fields.further_dimensions import LEVELS
 from phire.fields.grid import Grid
 from phire.fields.store import RECORD, FieldStore
 from phire.fields.time import TimeAxis
+from phire.fields.unusable_values import UnusableValues
 from phire.fields.value_counts import (
     QUICK,
-    ValueCount,
     count_messages,
     count_store,
     count_variables,
@@ -91,7 +91,7 @@ def _uncounted(size: int) -> dict[str, Any]:
     return {"missing values": files.Stated(text, None)}
 
 
-def _stated(counts: dict[str, ValueCount]) -> dict[str, Any]:
+def _stated(counts: dict[str, UnusableValues]) -> dict[str, Any]:
     return {name: files.Stated(*fact) for name, fact in stated_counts(counts).items()}
 
 

@@ -110,7 +110,16 @@ def write_source(
     with (
         files.replacing(output) as partial,
         interruption.undisturbed(
-            _writer, output, partial, chosen, dtype, record, dict(attributes or {}), static, cells
+            _writer,
+            output,
+            partial,
+            chosen,
+            dtype,
+            record,
+            dict(attributes or {}),
+            static,
+            cells,
+            unusable,
         ) as append,
         progress.progress_bar(description, len(chosen.time), "fields") as advance,
     ):
@@ -121,7 +130,9 @@ def write_source(
             # closed or removed.
             with interruption.deferred():
                 append(fields, block.start)
-            unusable.add(fields, regridded)
+            unusable.regridded += regridded
+            if output_format(output) != "h5":  # the writer of a store counts
+                unusable.add(fields)
             advance(block.stop - block.start)
     return unusable
 
@@ -207,6 +218,7 @@ def _writer(
     attributes: Mapping[str, Any],
     static: Source | None,
     cells: TimeCells | None,
+    unusable: UnusableValues,
 ) -> Iterator[Append]:
     """Opens the output; yields what appends fields (M, n, H, W, C) from a time index on."""
     kind = output_format(output)
@@ -223,6 +235,7 @@ def _writer(
             static=static,
             cells=cells,
             wind_directions=wind_directions(source),
+            unusable=unusable,
         ) as writer:
             yield lambda fields, start: writer.append(fields[0])
     elif kind == "nc":

@@ -35,6 +35,7 @@ from phire.fields.source import (
     indices,
 )
 from phire.fields.time import EPOCH, TimeAxis
+from phire.fields.unusable_values import UnusableValues
 
 DATASET = "data"
 DIMENSIONS = ("channel", "time", "latitude", "longitude")
@@ -311,6 +312,7 @@ class StoreWriter:
         static: Static maps, a source of one field on the same grid.
         cells: Periods and statistics of aggregated fields.
         wind_directions: See :func:`phire.fields.source.wind_directions`.
+        unusable: Counts that the fields appended are added to; by default of this file alone.
     """
 
     def __init__(
@@ -327,14 +329,14 @@ class StoreWriter:
         static: Source | None = None,
         cells: TimeCells | None = None,
         wind_directions: Sequence[str] = (),
+        unusable: UnusableValues | None = None,
     ) -> None:
         self._time = time
         self._cells = cells
         self._static = static
         self._appended: list[TimeAxis] = []
         self._count = 0
-        self._missing = np.zeros(2, np.int64)
-        self._infinite = 0
+        self._unusable = UnusableValues() if unusable is None else unusable
         self._file = GuardedHDF5(path)
         shape = (len(channels), 0, *grid.shape)
         self._data = self._file.create_dataset(
@@ -361,11 +363,7 @@ class StoreWriter:
             time: Their times, where the writer was not given them beforehand.
         """
         count = len(fields)
-        finite = np.isfinite(fields)
-        if not finite.all():
-            missing = np.isnan(fields)
-            self._missing += missing.sum(), missing.any(axis=3).all(axis=(1, 2)).sum()
-            self._infinite += int((~finite & ~missing).sum())
+        self._unusable.add(fields)
         self._data.resize(self._count + count, axis=1)
         self._data[:, self._count : self._count + count] = np.moveaxis(fields, -1, 0)
         self._file.check()
@@ -378,8 +376,9 @@ class StoreWriter:
         time = self._time
         if time is None:
             time = TimeAxis.concatenate(self._appended) if self._appended else TimeAxis.steps(0)
-        self._data.attrs[MISSING] = self._missing
-        self._data.attrs[INFINITE] = self._infinite
+        found = self._unusable
+        self._data.attrs[MISSING] = np.array([found.missing, found.wholly], np.int64)
+        self._data.attrs[INFINITE] = found.infinite
         attach_time(self._file, time[: self._count] if self._count else TimeAxis.steps(0))
         if self._cells is not None:
             attach_cells(self._file, self._cells)

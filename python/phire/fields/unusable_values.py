@@ -1,4 +1,4 @@
-"""Missing and infinite values of an output, counted while it is written, and notes on them."""
+"""Counts of the missing and infinite values of fields, and notes on them."""
 
 from __future__ import annotations
 
@@ -46,20 +46,24 @@ class UnusableValues:
     """Numbers of values of fields that nothing can use.
 
     Attributes:
-        missing: Missing values (NaN) of the output.
+        values: All values.
+        missing: Missing values (NaN, ``_FillValue``, points without a bit in GRIB's bitmap).
         wholly: Fields of which each point misses a channel.
-        infinite: Infinite values of the output.
-        regridded: Infinite values of the input that regridding took for missing.
+        infinite: Infinite values.
+        regridded: Infinite values of an input that regridding took for missing.
     """
 
+    values: int = 0
     missing: int = 0
     wholly: int = 0
     infinite: int = 0
     regridded: int = 0
 
-    def add(self, fields: np.ndarray, regridded: int) -> None:
-        """Counts fields (M, n, H, W, C), and infinite values that regridding took for missing."""
-        self.regridded += regridded
+    def add(self, fields: np.ndarray) -> None:
+        """Counts the values of fields (..., H, W, C)."""
+        self.values += fields.size
+        if fields.dtype.kind != "f":
+            return
         finite = np.isfinite(fields)
         if not finite.all():
             missing = np.isnan(fields)
