@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,6 +37,12 @@ def test_values_of_their_types_stay():
 def test_whole_numbers_may_be_written_with_an_exponent(number):
     found = checked(filters=float(number))["filters"]
     assert found == number and isinstance(found, int)
+
+
+def test_numbers_of_numpy_are_numbers_of_their_kind():
+    assert checked(filters=np.int64(3), rate=np.float32(0.5)) == {"filters": 3, "rate": 0.5}
+    with pytest.raises(InputError, match=r"filters=1\.5"):
+        checked(filters=np.float32(1.5))
 
 
 def test_one_value_is_a_list_of_one_where_a_list_is_wanted():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc
+import numbers
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -70,9 +71,9 @@ def _converted(value: Any, hint: Any) -> tuple[bool, Any]:
         return isinstance(value, Mapping), value
     if hint is int:
         whole = isinstance(value, float) and value.is_integer()
-        return (True, int(value)) if whole else (_is_number(value, int), value)
+        return (True, int(value)) if whole else (_is_number(value, numbers.Integral), value)
     if hint is float:
-        return _is_number(value, (int, float)), value
+        return _is_number(value, numbers.Real), value
     if hint in (bool, str, type(None)):
         return isinstance(value, hint), value
     return True, value
@@ -89,7 +90,5 @@ def _converted_list(value: Any, arguments: tuple[Any, ...]) -> tuple[bool, Any]:
     return all(fits for fits, _ in tried), [one for _, one in tried]
 
 
-def _is_number(value: Any, kinds: Any) -> bool:
-    return not isinstance(value, bool) and (
-        isinstance(value, kinds) or (hasattr(value, "dtype") and getattr(value, "ndim", 1) == 0)
-    )
+def _is_number(value: Any, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
