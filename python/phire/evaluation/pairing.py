@@ -244,7 +244,7 @@ def _without_gaps(places: np.ndarray, turn: int) -> bool:
 
 
 def _positions(wanted: np.ndarray, own: np.ndarray, circle: bool = False) -> np.ndarray:
-    """The place among ``own`` of each coordinate wanted; −1 where there is none."""
+    """Returns the index in ``own`` of each coordinate wanted; −1 where it is missing."""
     if not circle:
         offset = np.abs(wanted[:, None] - own[None, :])
     else:

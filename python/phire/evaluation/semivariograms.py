@@ -61,13 +61,15 @@ VARIABLES = (
 
 @statistic("semivariogram")
 class Semivariogram(Statistic):
-    """γ(h) = ½ · mean (f(x) − f(x+h))² (Matheron 1963, doi:10.2113/gsecongeo.58.8.1246).
+    """Semivariogram γ(h) = ½ · mean (f(x) − f(x+h))² (Matheron 1963).
 
-    x is uniform over the domain, the azimuth uniform (or eastward/westward, northward/southward:
-    ``_zonal``, ``_meridional``), h the distance on a great circle; values by 6-point Lagrange
-    interpolation. Pairs are drawn anew for every time, the same for the truth and all candidates.
-    A partner may lie outside a region, but not outside the data. Lags below one grid spacing are
-    NaN.
+    Points x are uniform over the domain, h is a distance on a great circle in a uniform direction
+    (``_zonal``: east or west, ``_meridional``: north or south). Values between grid points are
+    interpolated by Lagrange polynomials through 6 points. Each time has its own pairs of points,
+    the same for the truth and all candidates; the second point of a pair may lie outside a region,
+    but not outside the data. Lags below one grid spacing are NaN.
+
+    Source: Matheron 1963, doi:10.2113/gsecongeo.58.8.1246.
     """
 
     order = 20

@@ -17,11 +17,11 @@ PACKING = 0.01
 
 
 class RateSource:
-    """Mean rates per second over the steps of channels that accumulate.
+    """Source of mean rates per second, from channels that accumulate.
 
-    The rate at a time is the growth since the field before it of the same accumulation, over the
-    time between both; of the first field, its value over the time since the start. It stands for
-    the interval that ends at its time. Differences may be slightly negative where a file packs
+    The rate at a time is the difference to the previous field of the same accumulation, divided by
+    the time between both; for the first field, its value divided by the time since the start. It
+    holds for the interval that ends at its time. Rates may be slightly negative where a file packs
     values coarsely.
 
     Args:
@@ -151,7 +151,7 @@ class RateSource:
 
 
 def parse_deaccumulation(texts: Sequence[str]) -> dict[str, int | None]:
-    """Reads ``NAME`` or ``NAME=DURATION`` of channels that accumulate.
+    """Reads the channels that accumulate, each given as ``NAME`` or ``NAME=DURATION``.
 
     Returns:
         Seconds after which an accumulation begins anew, by channel; None where the file states it.

@@ -1,4 +1,9 @@
-"""Areas that quadrilaterals share with the unit squares of a plane of rows and columns."""
+"""Areas that quadrilaterals share with the unit squares of a plane of rows and columns.
+
+Shapely intersects polygons of any kind one pair after another; these are all quadrilaterals and
+squares, whose areas follow at once for millions of pairs. Checked against closed forms and brute
+force, and as weights of regridding against xugrid (tests/fields/test_other_regridders.py).
+"""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def regrid(
 
 
 def _provenance(source: str | os.PathLike, like: str | os.PathLike | None) -> dict[str, str | None]:
-    """What tells the input files from others, by the names that outputs keep it under."""
+    """Returns paths and fingerprints of the input files, as the output records them."""
     return {
         "source": os.path.realpath(source),
         "fingerprint": files.fingerprint(opening.expand(source)[0]),

@@ -50,7 +50,7 @@ def read_result(path: str | os.PathLike) -> xr.Dataset:
     """Reads a result into memory.
 
     Raises:
-        InputError: There is none, or it is no NetCDF file.
+        InputError: ``path`` does not exist, or is no NetCDF file.
     """
     if not Path(path).is_file():
         raise InputError(f"{path} does not exist: name a file of results (NAME/METRIC.nc).")

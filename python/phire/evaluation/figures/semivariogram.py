@@ -215,7 +215,7 @@ def _shade_members(
     style: Style,
     reference: np.ndarray | float = 1.0,
 ) -> bool:
-    """Shades the range of the members, relative to a reference; False where there is none."""
+    """Shades the range of the members, divided by a reference; returns True if there is one."""
     return draw_member_band(
         axes, np.asarray(dataset["lag"].values, float), dataset, variable, style,
         select=lambda array: array.sel(channel=channel),

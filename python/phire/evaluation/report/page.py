@@ -163,7 +163,7 @@ def _overviews(
 def _choices(
     folder: ResultsFolder, tables: Iterable[Table], figures: Iterable[Mapping[str, str]]
 ) -> dict[str, list[str]]:
-    """What each part of the chooser offers, besides the whole domain, all times and so on."""
+    """Returns the entries of each list of the chooser, after its first one, which is for all."""
     regions = dict.fromkeys(
         [*(table.region for table in tables), *(entry["region"] for entry in figures)]
     )

@@ -51,7 +51,7 @@ class Number:
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """A candidate's value of a number.
+    """Cell of the table of scores: the value of one score for one candidate.
 
     Attributes:
         candidate: The candidate.
