@@ -123,7 +123,7 @@ def replacing(path: str | os.PathLike, keep_partial: bool = False) -> Iterator[P
 
 
 class DiskFull(WorkError):
-    """The disk took no more.
+    """Error of a write to a full disk.
 
     Args:
         path: The output that was being written.

@@ -212,7 +212,7 @@ class Domain:
     def total_product(
         self, first: np.ndarray, second: np.ndarray, rows: slice = slice(None)
     ) -> np.ndarray:
-        """The same of a product, which is not kept."""
+        """Returns the area-weighted sum of a product, without holding the product of all points."""
         weights = self.weights[rows]
         if weights.shape[1] == 1:
             sums = np.einsum("...hw,...hw->...h", first, second, dtype=np.float64)
@@ -252,7 +252,7 @@ def check_name(name: str, option: str) -> None:
 
 
 def _four_numbers(text: str) -> list[float] | None:
-    """The numbers of ``N,W,S,E``; None where the text is something else."""
+    """Returns the numbers of a text ``N,W,S,E``; None for any other text."""
     try:
         numbers = [float(part) for part in text.split(",")]
     except ValueError:
@@ -261,7 +261,8 @@ def _four_numbers(text: str) -> list[float] | None:
 
 
 def _shortest_run(present: np.ndarray, wraps: bool) -> np.ndarray:
-    """The shortest run of columns, around the circle if it ``wraps``, that holds all present."""
+    """Returns the shortest run of columns that holds all present; it may cross the seam if the grid
+    ``wraps``."""
     places = np.flatnonzero(present)
     if not wraps or len(places) == len(present):
         return np.arange(places[0], places[-1] + 1)

@@ -102,7 +102,7 @@ class EventCounts(Statistic):
         return {"counts": counts}
 
     def _of_members(self, fields: MemberFields) -> np.ndarray:
-        """The same of each member: (M, C, E, 4)."""
+        """Returns the counts of each member, (M, C, E, 4)."""
         total = fields.domain.total_of_points
         counts = np.zeros((fields.size, fields.observed.shape[1], len(self.events), 4))
         everywhere = np.broadcast_to(True, fields.observed.shape)

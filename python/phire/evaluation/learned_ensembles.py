@@ -84,7 +84,7 @@ class LearnedEnsembles(Statistic):
 
     @classmethod
     def takes(cls, setting: Setting) -> bool:
-        """The whole fields only, as the learned distance."""
+        """Accepts whole fields only, as the learned distance does."""
         return LearnedDistances.takes(setting)
 
     @classmethod

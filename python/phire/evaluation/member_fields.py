@@ -65,7 +65,7 @@ class MemberFields:
 
     @property
     def count_type(self) -> np.dtype:
-        """The smallest type of integers that holds the number of members."""
+        """Smallest type of integers that holds the number of members."""
         return np.min_scalar_type(self.size)
 
     @property

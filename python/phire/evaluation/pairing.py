@@ -59,7 +59,7 @@ class AlignedSource:
         ]
 
     def select(self, fields: np.ndarray) -> np.ndarray:
-        """The chosen rows, columns and channels of fields (..., H, W, C) of the source."""
+        """Returns the chosen rows, columns and channels of the source's fields (..., H, W, C)."""
         for axis, places in zip((-3, -2, -1), self._take):
             if places is not None:
                 fields = np.take(fields, places, axis=axis)
@@ -158,7 +158,7 @@ def _channels(truth: Source, candidate: Source, name: str) -> np.ndarray:
 
 
 def _common_times(wanted: TimeAxis, own: TimeAxis, name: str) -> np.ndarray:
-    """The place among ``own`` of each time wanted; −1 where it is missing."""
+    """Returns the index in ``own`` of each time wanted; −1 where it is missing."""
     if wanted.has_calendar != own.has_calendar:
         if len(wanted) == len(own):
             return np.arange(len(own))
@@ -171,7 +171,7 @@ def _common_times(wanted: TimeAxis, own: TimeAxis, name: str) -> np.ndarray:
 
 
 def _no_common_times(wanted: TimeAxis, own: TimeAxis, name: str) -> str:
-    """The message where a candidate has none of the truth's times: calendars, hours or years."""
+    """Returns the message for a candidate that has none of the truth's times."""
     ranges = (
         f"{wanted.format(0)} to {wanted.format(-1)}, its own from {own.format(0)} to "
         f"{own.format(-1)}"
@@ -187,7 +187,7 @@ def _no_common_times(wanted: TimeAxis, own: TimeAxis, name: str) -> str:
 
 
 def _window(grid: Grid, part: Grid, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """The rows and columns of ``grid`` that ``part`` has too.
+    """Returns the rows and columns of ``grid`` at the points of ``part``.
 
     Along each axis the one must lie within the other, point on point and without gaps.
     """

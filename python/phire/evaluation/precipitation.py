@@ -141,7 +141,7 @@ class RainIndices(Statistic):
         )
 
     def _indices(self, state: State, ending: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """The indices (rain channels, h, w), and counts of spells (c, wet or dry, length)."""
+        """Returns indices (rain channels, h, w), and counts of spells (c, wet or dry, length)."""
         longest, counts = self._spells(state, ending)
         edges, places = self.bins.edges, list(self.wet)
         level = np.array([0.98])

@@ -30,7 +30,7 @@ class FrechetDistance:
 
     @property
     def corrected(self) -> float:
-        """The value less its small-sample bias."""
+        """Value minus its small-sample bias."""
         return self.value - self.bias
 
 

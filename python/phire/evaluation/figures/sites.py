@@ -198,7 +198,7 @@ def _box(axes: Axes, place: float, width: float, values: np.ndarray, colour: str
 
 
 def _groupings(time: xr.DataArray) -> dict[str, tuple[np.ndarray, list[str]]]:
-    """By ``hour``, ``month``, ``season``: the group of each time and the groups' labels.
+    """Returns for ``hour``, ``month`` and ``season`` the group of each time and the groups' labels.
 
     A grouping of one group is left out; ``all`` is the group of all times.
     """

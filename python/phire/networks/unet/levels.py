@@ -18,11 +18,11 @@ UPSAMPLING = ("nearest", "transposed", "resnet")
 
 
 class Levels:
-    """The way down, the middle and the way up, on tensors of Keras's functional interface.
+    """Encoder, middle and decoder of a U-Net, on tensors of Keras's functional interface.
 
-    Level 0 is the finest. With the option ``skips=all`` every result on the way down (the first
-    convolution's, each block's, each downsampling's) is joined to one block on the way up, last in,
-    first out; with ``levels`` the last block's of each level but the coarsest.
+    Level 0 is the finest. With the option ``skips=all`` each output of the encoder (of the first
+    convolution, every block and every downsampling) is joined to one block of the decoder, the last
+    output first; with ``levels`` only the last block's output of each level but the coarsest.
 
     Args:
         options: Options of :func:`phire.networks.unet.presets.unet`, checked.
