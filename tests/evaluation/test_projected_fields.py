@@ -263,7 +263,7 @@ def test_boxes_and_masks_without_spectrum_are_told_apart(tmp_path, capsys):
         regions={"box": "49.5,6,47,10", "mask": mask}, report=False,
     )  # fmt: skip
     said = capsys.readouterr().err
-    assert "the box is no rectangle of the grid, so it has no spectrum" in said
+    assert "no spectrum, a spectrum needs a rectangle of the grid, which the box is not" in said
     assert "a spectrum needs a rectangle, not a mask" in said
 
 

@@ -39,7 +39,7 @@ class RegionalSpectra(Statistic):
     def refusal(cls, setting: Setting) -> str | None:
         """A mask, or a box across a projected grid's rows, is no rectangle to transform."""
         if not setting.domain.is_box and setting.domain.from_bounds:
-            return "the box is no rectangle of the grid, so it has no spectrum"
+            return "a spectrum needs a rectangle of the grid, which the box is not"
         if not setting.domain.is_box:
             return "a spectrum needs a rectangle, not a mask"
         if min(setting.domain.shape) < SMALLEST:

@@ -286,9 +286,10 @@ def fit_climatology(
         for own, common in ((mean, whole.mean), (variance, whole.variance)):
             np.copyto(own, common, where=few[:, None])
         np.copyto(plain, whole.plain_variance, where=few)
+        count = files.counted(int(few.any(0).sum()), "point")
         progress.say(
-            f"Note: {files.counted(int(few.any(0).sum()), 'point')} with few values, or with "
-            "values of a part of the year alone, have the statistics of the domain."
+            f"Note: the statistics of the domain stand for {count} with few values, or with values "
+            "of a part of the year alone."
         )
     return Climatology(
         tuple(source.channels), tuple(source.units), statistics_of, harmonics, mean, variance,
