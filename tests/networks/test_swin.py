@@ -192,7 +192,7 @@ def test_samples_skip_layers_more_often_the_deeper_they_are():
         ({"upsampling": "none"}, "is for scale 1, but the scale is 2"),
         ({"filters": 9}, "must be a multiple of the heads"),
         ({"heads": (2, 2)}, "one for each of depths"),
-        ({"window_size": 1}, "window_size 1 must be 2 or more"),
+        ({"window_size": 1}, "window_size=1 must be 2 or more"),
         ({"residual": "2conv"}, "choose one of 1conv, 3conv"),
         ({"add": "spline"}, "choose one of none, nearest"),
     ],

@@ -22,13 +22,15 @@ def check_counts(least: int = 1, **options: int | Sequence[int]) -> None:
         **options: Values by the options' names.
     """
     for name, value in options.items():
-        numbers = [value] if isinstance(value, int) else [*value]
-        if not numbers or min(numbers) < least:
-            raise InputError(f"{name} {value} must be {least} or more.")
+        if isinstance(value, int):
+            if value < least:
+                raise InputError(f"{name}={value} must be {least} or more.")
+        elif not value or min(value) < least:
+            raise InputError(f"{name}={[*value]} must be a list of numbers of {least} or more.")
 
 
 def check_share(**options: float) -> None:
     """Raises an InputError for shares that are not from 0 to below 1."""
     for name, value in options.items():
         if not 0 <= value < 1:
-            raise InputError(f"{name} {value:g} must be a share from 0 to below 1.")
+            raise InputError(f"{name}={value:g} must be a share from 0 to below 1.")

@@ -39,7 +39,7 @@ def field(*shape):
         ("resnet", {"output_activation": "no"}, "output_activation 'no' is unknown"),
         ("resnet", {"dropout": 0.1, "dropout_kind": "block"}, "dropout_kind 'block' is unknown"),
         ("resnet", {"dropout": 1.0}, "dropout 1.0"),
-        ("resnet", {"filters": 0}, "filters 0 must be"),
+        ("resnet", {"filters": 0}, "filters=0 must be"),
         ("resnet", {"blocks": 1.5}, "blocks=1.5 must be"),
         ("resnet", {"localized": True}, "localized needs a domain"),
         ("resnet", {"add": "cubic"}, "add 'cubic' is unknown"),
