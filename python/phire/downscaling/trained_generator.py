@@ -31,7 +31,7 @@ from phire.downscaling.whole_fields import WholeFields
 from phire.errors import InputError
 from phire.fields.coarsening import with_block_means
 from phire.fields.grid import Grid
-from phire.parts import Specification, parse
+from phire.parts import Specification
 from phire.records.schema import SampleSchema
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class TrainedGenerator:
         epoch: int | str | None = None,
         sampler: Specification | None = None,
     ) -> None:
-        from phire.networks.blocks.fine_output import halo_of
+        from phire.networks.blocks.fine_output import fine_layer_of
 
         self.path = Path(run)
         opened, config = _open_generator_run(run, epoch)
@@ -94,14 +94,14 @@ class TrainedGenerator:
         self.periodic, self.conserves, self.localized = _traits(self.network)
         self.schema = SampleSchema.from_dict(config["schema"])
         self.inputs: dict[str, Any] = dict(config.get("inputs") or {})
-        self.predicts_first_step = parse(config["network"])[1].get("preset") == "dl4ds"
         self.low = self.schema.arrays["low"]
         self.channels, self.units = self.schema.channels, self.schema.units
         self.normalization = self.schema.normalization
         self.arrays = ArrayNormalization(self.path, self.schema)
         self.scale = int(self.schema.scale)
         self.alignment = self.schema.alignment or "cell"
-        self.halo = halo_of(self.network)
+        fine = fine_layer_of(self.network)
+        self.halo, self.predicts_first_step = fine.halo, fine.first_step
         objective = config.get("objective") or {}
         self.distribution = None
         if objective.get("name") == "likelihood" and network == "generator":

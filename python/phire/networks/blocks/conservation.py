@@ -10,7 +10,7 @@ from keras import ops
 
 from phire.errors import InputError
 from phire.fields.normalization import Normalization
-from phire.networks.blocks.fine_output import Fine, halo_of
+from phire.networks.blocks.fine_output import Fine, fine_layer_of
 
 
 def conserving(
@@ -59,7 +59,9 @@ def conserving(
         inputs = {"position": keras.Input((2,), dtype="int32", name="position"), **inputs}
         arguments.append(inputs["position"])
     fine = layer(*arguments)
-    return keras.Model(inputs, Fine(halo_of(network))(fine), name=network.name)
+    return keras.Model(
+        inputs, Fine.from_config(fine_layer_of(network).get_config())(fine), name=network.name
+    )
 
 
 @keras.saving.register_keras_serializable(package="phire")

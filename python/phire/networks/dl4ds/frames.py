@@ -134,6 +134,7 @@ def fine_network(
     add: str = "none",
     channels: Sequence[int] | None = None,
     activation: str = "linear",
+    first_step: bool = False,
 ) -> keras.Model:
     """Returns the network of targets (B, H, W, Ct), with the margin cropped and its halo stated.
 
@@ -142,6 +143,7 @@ def fine_network(
         inputs, shapes, name: Inputs, shapes and name of the network.
         add, channels: See :func:`phire.networks.blocks.sample_inputs.added_to_interpolated`.
         activation: Activation of the sum.
+        first_step: See :class:`phire.networks.blocks.fine_output.Fine`.
     """
     x = without_margin(x, shapes.margin * shapes.scale)
     coarse = {name: inputs[name] for name in ("low", "low_valid") if name in inputs}
@@ -151,4 +153,4 @@ def fine_network(
     if shapes.window is not None:
         x = BatchToTime(shapes.window)(x)
     halo = halo_of_graph(inputs, x, shapes.scale, shapes.window)
-    return keras.Model(inputs, Fine(halo)(x), name=name)
+    return keras.Model(inputs, Fine(halo, first_step)(x), name=name)

@@ -106,7 +106,7 @@ def dl4ds_network(
             begin equal; DL4DS's do not.
         preset: ``dl4ds`` for DL4DS's blocks and parameter counts, with the output through as many
             channels as there are targets and attention before it; its recurrent networks see no
-            coarsened maps. ``none`` for phire's own.
+            coarsened maps and predict the first step of a window. ``none`` for phire's own.
 
     Raises:
         InputError: An option is unknown or does not fit the shapes.
@@ -136,7 +136,7 @@ def dl4ds_network(
     x = (_targets_as_dl4ds if reference else _targets)(x, inputs, plan)
     return fine_network(
         x, inputs, shapes, backbone, add=add, channels=add_channels,
-        activation="linear" if reference else output_activation,
+        activation="linear" if reference else output_activation, first_step=reference,
     )  # fmt: skip
 
 
