@@ -395,7 +395,7 @@ def _spectrum_plan(
         "does not hold. Grey lines: reference slopes."
     )
     if any(member_ends(variable)[0] in dataset for dataset in data.values()):
-        caption += " Shaded around an ensemble's mean spectrum: those of its members."
+        caption += " Shaded around an ensemble's mean spectrum: the range of its members' spectra."
     draw = functools.partial(
         spectrum_figure, data, styles=folder.styles, variable=variable, channel=channel, title=title
     )
