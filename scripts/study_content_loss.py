@@ -230,7 +230,7 @@ def train_all(setup: Setup, folder: Path, patches: int) -> dict[int, dict[str, P
 
 def evaluate_all(setup: Setup, folder: Path, runs: Mapping[int, Mapping[str, Path]]) -> list[Path]:
     """Evaluates the generators of every seed beside bicubic interpolation; the folders."""
-    from phire import files
+    from phire import provenance
     from phire.downscaling import InterpolatedSource, PredictedSource
     from phire.evaluation import evaluate
     from phire.fields import CoarsenedSource, open_store
@@ -245,7 +245,7 @@ def evaluate_all(setup: Setup, folder: Path, runs: Mapping[int, Mapping[str, Pat
         candidates |= {name: PredictedSource(run, coarse) for name, run in of_seed.items()}
         weights = {name: run / "networks" / "generator.keras" for name, run in of_seed.items()}
         origins = {
-            name: {"path": str(path), "fingerprint": files.fingerprint(path)}
+            name: {"path": str(path), "fingerprint": provenance.fingerprint(path)}
             for name, path in weights.items()
         }
         evaluate(
@@ -402,7 +402,7 @@ def read_setup(path: str | None, **options: object) -> Setup:
 
 def study(setup: Setup, folder: str | os.PathLike, docs: str | os.PathLike) -> None:
     """Does the whole study in ``folder`` and writes its table and figures to ``docs``."""
-    from phire import files
+    from phire import files, provenance
     from phire.errors import InputError
     from phire.evaluation.figures.style import save_figure, styled
 
@@ -410,7 +410,7 @@ def study(setup: Setup, folder: str | os.PathLike, docs: str | os.PathLike) -> N
     plan = folder / "study.json"
     recorded = json.loads(plan.read_text(encoding="utf-8")) if plan.exists() else None
     options = files.plain(dataclasses.asdict(setup))
-    found = files.differences(recorded["setup"], options) if recorded else []
+    found = provenance.differences(recorded["setup"], options) if recorded else []
     if found:
         raise InputError(
             f"{folder} holds another study ({'; '.join(found)}): name another folder for this one."

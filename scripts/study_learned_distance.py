@@ -401,7 +401,7 @@ def study(
 
     ``probe_days`` is the length of the simulation that is probed; 0 probes none.
     """
-    from phire import files
+    from phire import files, provenance
     from phire.errors import InputError
     from phire.evaluation.figures.style import save_figure, styled
 
@@ -409,7 +409,7 @@ def study(
     plan = folder / "study.json"
     options = files.plain(dataclasses.asdict(setup))
     recorded: Mapping | None = json.loads(plan.read_text()) if plan.exists() else None
-    found = files.differences(recorded, options) if recorded else []
+    found = provenance.differences(recorded, options) if recorded else []
     if found:
         raise InputError(
             f"{folder} holds another study ({'; '.join(found)}): name another folder for this one."

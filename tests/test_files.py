@@ -1,11 +1,9 @@
-"""Outputs are whole or absent, and never mixed up."""
+"""Outputs are whole or absent."""
 
 import errno
-import json
 import os
 import threading
 
-import numpy as np
 import pytest
 
 from phire import files
@@ -78,96 +76,6 @@ def test_a_directory_replaces_a_directory(tmp_path):
             partial.mkdir()
             (partial / name).write_text(name)
     assert [p.name for p in path.iterdir()] == ["new"]
-
-
-def test_the_same_options_are_known_again(tmp_path):
-    path = tmp_path / "output"
-    options = {"patch": (160, 160), "out": path, "seed": np.int64(3), "time": None}
-    assert not files.already_made(path, None, options)
-    path.write_text("")
-    recorded = json.loads(json.dumps(options, default=files.plain))
-    assert files.already_made(path, recorded, options)
-    assert not files.already_made(path, recorded, options, overwrite=True)
-
-
-def test_other_options_are_refused_and_named(tmp_path):
-    path = tmp_path / "output"
-    path.write_text("")
-    with pytest.raises(InputError, match=r"seed was 3, now 4; shards was 'not set', now 8"):
-        files.already_made(path, {"seed": 3}, {"seed": 4, "shards": 8})
-
-
-@pytest.mark.parametrize(
-    ("recorded", "wanted", "said"),
-    [
-        ({"source": "/a/b", "fingerprint": "1"}, {"source": "/a/b", "fingerprint": "2"},
-         ["the content of /a/b has changed"]),
-        ({"source": "/a/b", "fingerprint": "1"}, {"source": "/a/c", "fingerprint": "2"},
-         ["source was '/a/b', now '/a/c'"]),
-        ({"sources": ["/a", "/b"], "fingerprints": ["1", "2"]},
-         {"sources": ["/a", "/b"], "fingerprints": ["1", "3"]},
-         ["the content of /b has changed"]),
-        ({"low": "/l", "low_fingerprint": "1", "store": "/s", "fingerprint": "1"},
-         {"low": "/l", "low_fingerprint": "2", "store": "/s", "fingerprint": "1"},
-         ["the content of /l has changed"]),
-        ({"metric_fingerprints": {"/m": "1"}}, {"metric_fingerprints": {"/m": "2"}},
-         ["the content of /m has changed"]),
-        ({"candidates": {"a": {"path": "/a", "fingerprint": "1"}}},
-         {"candidates": {"a": {"path": "/a", "fingerprint": "2"}}},
-         ["the content of /a has changed"]),
-        ({"weights_fingerprint": "1", "run": "/r"}, {"weights_fingerprint": "2", "run": "/r"},
-         ["the content of /r has changed"]),
-        ({"odd_fingerprint": "1"}, {"odd_fingerprint": "2"},
-         ["the content of an input has changed"]),
-    ],
-)  # fmt: skip
-def test_files_are_named_not_their_fingerprints(recorded, wanted, said):
-    assert files.differences(recorded, wanted) == said
-    assert files.differences(recorded, recorded) == []
-
-
-def test_a_path_is_the_same_by_whatever_way(tmp_path):
-    (tmp_path / "b").mkdir()
-    (tmp_path / "link").symlink_to(tmp_path / "b")
-    recorded = {"run": f"{tmp_path}/b", "sources": [f"{tmp_path}/b/../b"]}
-    for way in (f"{tmp_path}/b/../b", f"{tmp_path}/link", f"{tmp_path}/./b"):
-        assert files.differences(recorded, {"run": way, "sources": [way]}) == []
-    assert files.differences(recorded, {"run": f"{tmp_path}/c", "sources": [f"{tmp_path}/b"]})
-
-
-def test_a_foreign_output_is_refused(tmp_path):
-    path = tmp_path / "output"
-    path.write_text("")
-    with pytest.raises(InputError, match="was not made by this command"):
-        files.already_made(path, None, {})
-
-
-def test_a_fingerprint_changes_with_any_part_of_small_files(tmp_path):
-    path = tmp_path / "a"
-    path.write_bytes(b"x" * 1000)
-    first = files.fingerprint(path)
-    path.write_bytes(b"x" * 999 + b"y")
-    assert files.fingerprint(path) != first
-
-
-def test_a_fingerprint_of_a_large_file_sees_both_ends(tmp_path):
-    path = tmp_path / "a"
-    content = bytearray(5 << 20)
-    path.write_bytes(content)
-    first = files.fingerprint(path)
-    content[-1] = 1
-    path.write_bytes(content)
-    last = files.fingerprint(path)
-    content[0] = 1
-    path.write_bytes(content)
-    assert len({first, last, files.fingerprint(path)}) == 3
-
-
-def test_a_fingerprint_of_a_directory_sees_names(tmp_path):
-    (tmp_path / "a").write_text("1")
-    first = files.fingerprint(tmp_path)
-    (tmp_path / "a").rename(tmp_path / "b")
-    assert files.fingerprint(tmp_path) != first
 
 
 def test_files_go_to_the_disk_while_they_are_written(tmp_path, monkeypatch):

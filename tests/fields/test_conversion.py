@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from phire import files
+from phire import provenance
 from phire.errors import InputError
 from phire.fields import conversion, convert, open_store, source_writing
 from phire.fields.description import describe_store
@@ -59,7 +59,7 @@ def test_rows_run_southward_and_the_channels_are_as_asked(source, tmp_path, said
         np.testing.assert_array_equal(store.read(slice(None)), VALUES[:, ::-1, :, ::-1])
         options = store.record["options"]
     assert options["sources"] == [str(source)]
-    assert options["fingerprints"] == [files.fingerprint(source)]
+    assert options["fingerprints"] == [provenance.fingerprint(source)]
     assert len(said) == 1
     assert "8 fields, 6 h, 2000-01-01T00:00 to 2000-01-02T18:00" in said[0]
 

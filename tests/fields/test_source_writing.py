@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from phire import files
+from phire import provenance
 from phire.errors import InputError
 from phire.fields import (
     ArraySource,
@@ -91,9 +91,9 @@ def test_the_same_command_again_does_nothing_and_another_is_refused(tmp_path, su
     path = tmp_path / f"a.{suffix}"
     write_source(example(), path, options={"seed": 1})
     assert source_writing.recorded_options(path) == {"seed": 1}
-    before = files.fingerprint(path)
+    before = provenance.fingerprint(path)
     write_source(example(), path, options={"seed": 1})
-    assert files.fingerprint(path) == before
+    assert provenance.fingerprint(path) == before
     with pytest.raises(InputError, match="seed was 1, now 2"):
         write_source(example(), path, options={"seed": 2})
     write_source(example(count=3), path, options={"seed": 2}, overwrite=True)

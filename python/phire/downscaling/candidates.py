@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from phire import files
+from phire import provenance
 from phire.errors import InputError
 from phire.fields import open_fields
 from phire.fields.coarsening import CoarsenedSource, CroppedSource
@@ -128,7 +128,7 @@ def origin_of(
     if specification in METHODS:
         return {"spec": specification}
     path = os.path.realpath(specification)
-    origin: dict[str, Any] = {"path": path, "fingerprint": files.fingerprint(path)}
+    origin: dict[str, Any] = {"path": path, "fingerprint": provenance.fingerprint(path)}
     if not is_run(specification):
         minimum = (recorded_options(path) or {}).get("minimum")
     elif members is not None:

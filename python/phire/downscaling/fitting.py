@@ -16,7 +16,8 @@ from phire.downscaling.generator_training import train_generator
 from phire.downscaling.run_inputs import inputs_without_paths
 from phire.errors import InputError
 from phire.fields import open_source
-from phire.files import fingerprint, plain
+from phire.files import plain
+from phire.provenance import fingerprint
 from phire.records import write_downscaling_records
 from phire.records.manifest import Manifest
 from phire.records.sampling_options import SamplingOptions

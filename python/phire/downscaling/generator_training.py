@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from phire import files, progress
+from phire import files, progress, provenance
 from phire.downscaling.contents.weighted_sum import content_text, metrics_of, parse_content
 from phire.downscaling.generator_task import Task
 from phire.downscaling.latent_space import NETWORK as AUTOENCODER
@@ -211,10 +211,10 @@ def _configuration(
     kernel = [space.options["metric"]] if space.options.get("metric") else []
     return {
         "records": _absolute(records),
-        "records_fingerprint": files.fingerprint(records),
+        "records_fingerprint": provenance.fingerprint(records),
         "validation": _absolute(validation),
         "network": {"name": task.network, **task.network_options},
-        "metric_fingerprints": {path: files.fingerprint(path) for path in [*metrics, *kernel]},
+        "metric_fingerprints": {path: provenance.fingerprint(path) for path in [*metrics, *kernel]},
         "conserve": task.conserve,
         "pretrained": _absolute(pretrained),
         "schema": opened.schema.to_dict(),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from phire import files, progress
+from phire import progress, value_text
 from phire.fields.source import Source, Times, member_count, read_members
 
 
@@ -73,7 +73,7 @@ class CountedSource:
         members = "one member" if self.members == 1 else f"{self.members} members"
         share = self.missing / self.values
         progress.say(
-            f"{output}: {files.counted(count, 'field')} of {height} × {width} points, "
+            f"{output}: {value_text.counted(count, 'field')} of {height} × {width} points, "
             f"{', '.join(self.channels)}, {members}; "
             + (f"{100 * share:.3g} % of the values are missing." if share else "none missing.")
         )

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from phire import files, progress
+from phire import progress, provenance
 from phire.downscaling.cached_source import cached
 from phire.downscaling.interpolated_source import InterpolatedSource
 from phire.downscaling.output_notes import CountedSource, notes
@@ -183,7 +183,7 @@ def _generated(
         "sampler": None if generator.sampler is None else vars(generator.sampler),
         "further": {
             name: {
-                os.path.realpath(split_names(one)[0]): files.fingerprint(split_names(one)[0])
+                os.path.realpath(split_names(one)[0]): provenance.fingerprint(split_names(one)[0])
                 for one in given
             }
             for name, given in further.items()
@@ -195,7 +195,7 @@ def _identity(paths: Sequence[str]) -> dict[str, Any]:
     """Returns the paths and fingerprints of input files, as the output records them."""
     return {
         "input": [os.path.realpath(path) for path in paths],
-        "input_fingerprints": [files.fingerprint(path) for path in paths],
+        "input_fingerprints": [provenance.fingerprint(path) for path in paths],
     }
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from phire import files, progress
+from phire import files, progress, provenance
 from phire.errors import InputError, naming_arguments
 from phire.evaluation.candidate_differences import compare_candidates
 from phire.evaluation.city_statistics import count_cities
@@ -54,8 +54,7 @@ def merge_results(
     regions = merged["regions"]
     found = read_provenance(output)
     recorded = None if found is None else found["options"]
-    if output.exists() and files.already_made(output, recorded, files.plain(merged), overwrite):
-        progress.say(f"{output} is already made by this command.")
+    if provenance.already_made(output, recorded, files.plain(merged), overwrite):
         return output
     with files.replacing(output) as partial:
         partial.mkdir()
@@ -66,7 +65,7 @@ def merge_results(
         notes = _notes(folders)
         for note in notes:
             progress.say(f"{note[:1].upper()}{note[1:]}.")
-        made = {"kind": COMMAND, **files.provenance(merged), "notes": notes}
+        made = {"kind": COMMAND, **provenance.record(merged), "notes": notes}
         files.write_json(partial / PROVENANCE, made)
         summarise(partial, sources, regions)
         compare_candidates(partial, sources, regions, int(merged.get("seed") or 0))
@@ -102,7 +101,7 @@ def is_merged(folders: Sequence[str | os.PathLike], output: str | os.PathLike) -
     """Tells whether a folder holds what :func:`merge_results` makes of these folders."""
     found = read_provenance(output)
     merged, _ = _merged(folders)
-    return found is not None and not files.differences(found["options"], files.plain(merged))
+    return found is not None and not provenance.differences(found["options"], files.plain(merged))
 
 
 def _merged(
@@ -161,12 +160,12 @@ def _same_points(truth: Path, other: Path) -> bool:
 
 def _options(folder: str | os.PathLike) -> dict[str, Any]:
     """The options of the evaluation that made a folder."""
-    provenance = read_provenance(folder) if Path(folder).is_dir() else None
-    if provenance is None:
+    found = read_provenance(folder) if Path(folder).is_dir() else None
+    if found is None:
         raise InputError(
             f"{os.fspath(folder)} is no folder of results: name what phire-eval was given as --out."
         )
-    return provenance["options"]
+    return found["options"]
 
 
 def _sources(

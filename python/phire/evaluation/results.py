@@ -120,7 +120,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from phire import files
+from phire import value_text
 from phire.fields.result_files import read_result, recorded_options
 
 TRUTH = "truth"
@@ -140,11 +140,11 @@ def read_provenance(output: str | os.PathLike) -> dict[str, Any] | None:
     """Reads the provenance of a folder of results; None for another folder."""
     path = Path(output) / PROVENANCE
     try:
-        provenance = json.loads(path.read_text("utf-8"))
+        found = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
         return None
-    known = isinstance(provenance, dict) and provenance.get("kind") == COMMAND
-    return provenance if known else None
+    known = isinstance(found, dict) and found.get("kind") == COMMAND
+    return found if known else None
 
 
 def describe_results(path: str | os.PathLike) -> dict[str, Any] | None:
@@ -165,30 +165,31 @@ def describe_results(path: str | os.PathLike) -> dict[str, Any] | None:
             "metric": options["metric"],
             "region": str(dataset.attrs.get("region", "")) or "all",
             "times": int(dataset.attrs.get("times", 0)),
-            "variables": files.list_stated(list(dataset.data_vars)),
+            "variables": value_text.list_stated(list(dataset.data_vars)),
         }
-    provenance = read_provenance(path) if path.is_dir() else None
-    if provenance is None:
+    found = read_provenance(path) if path.is_dir() else None
+    if found is None:
         return None
-    options = provenance["options"]
-    found = sorted(path.glob("*/*.nc"))
+    options = found["options"]
+    results = sorted(path.glob("*/*.nc"))
     candidates = {name: _origin_text(origin) for name, origin in options["candidates"].items()}
     return {
         "kind": "evaluation results",
         "truth": _origin_text(options["truth"]),
-        "candidates": files.Stated(
+        "candidates": value_text.Stated(
             ", ".join(f"{name} ({text})" for name, text in candidates.items()), candidates
         ),
-        "times": files.Stated(
+        "times": value_text.Stated(
             "{} from {} to {}".format(*options["times"]),
             dict(zip(("count", "first", "last"), options["times"])),
         ),
-        "scale": options["scale"] or files.Stated("not given", None),
-        "regions": files.list_stated(list(options["regions"])) or files.Stated("none", []),
-        "metrics": files.list_stated(sorted({file.name.split(".")[0] for file in found})),
-        "files": len(found),
+        "scale": options["scale"] or value_text.Stated("not given", None),
+        "regions": value_text.list_stated(list(options["regions"]))
+        or value_text.Stated("none", []),
+        "metrics": value_text.list_stated(sorted({file.name.split(".")[0] for file in results})),
+        "files": len(results),
         "report": str(path / "report.html") if (path / "report.html").is_file() else "not written",
-        "phire": provenance.get("versions", {}).get("phire", ""),
+        "phire": found.get("versions", {}).get("phire", ""),
     }
 
 

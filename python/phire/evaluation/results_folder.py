@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from phire import files, progress
+from phire import files, progress, provenance
 from phire.evaluation.pairing import AlignedSource
 from phire.evaluation.results import (
     COMMAND,
@@ -73,14 +73,14 @@ class Folder:
                 for name in own:
                     if name in known:
                         wanted[f"{kind} {name}"], there[f"{kind} {name}"] = own[name], known[name]
-            files.already_made(self.path, there, wanted)
+            provenance.already_made(self.path, there, wanted, announce=False)
             self.candidates = {**recorded.get("candidates", {}), **self.candidates}
             self.regions = {**recorded.get("regions", {}), **self.regions}
             self.notes = list(found.get(NOTES, ()))
         elif self.path.is_dir() and not any(self.path.iterdir()):
             pass  # an empty folder that someone made beforehand
         else:
-            files.already_made(self.path, None, {}, overwrite)
+            provenance.already_made(self.path, None, {}, overwrite)
             files.remove(self.path)
         files.require_place(self.path)
         self.path.mkdir(exist_ok=True)
@@ -90,7 +90,7 @@ class Folder:
     def record(self) -> dict[str, Any]:
         """Writes what the folder is made by; returns the options."""
         options = {**self.base, "candidates": self.candidates, "regions": self.regions}
-        made = {"kind": COMMAND, **files.provenance(options), NOTES: self.notes}
+        made = {"kind": COMMAND, **provenance.record(options), NOTES: self.notes}
         files.write_json(self.path / PROVENANCE, made)
         return options
 
@@ -117,7 +117,9 @@ class Folder:
             InputError: It was made by other options; the message names them.
         """
         path = result_path(self.path, unit.candidate, unit.metric, unit.region)
-        return files.already_made(path, recorded_options(path), self.options_of(unit))
+        return provenance.already_made(
+            path, recorded_options(path), self.options_of(unit), announce=False
+        )
 
     def write(self, unit: ResultFile, dataset: Any, truth: AlignedSource) -> None:
         """Writes one file."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from phire import files, progress
+from phire import progress, provenance
 from phire.errors import InputError, naming_arguments
 from phire.evaluation import notes
 from phire.evaluation.accumulator import LAGS, Facts, Setting
@@ -150,7 +150,7 @@ def evaluate(
     wanted = _units(names, settings, placed)
     pending = [unit for unit in wanted if not folder.has(unit)]
     if not pending and not folder.grew and folder.is_finished(report):
-        progress.say(f"{output} is already made by this command.")
+        provenance.announce_finished(output)
         return output
     folder.note(told)
     if len(pending) < len(wanted):
@@ -444,7 +444,9 @@ def _origin(source: Any) -> dict[str, Any]:
 def _region_text(region: Any) -> Any:
     if isinstance(region, (str, os.PathLike)):
         path = Path(region)
-        return [str(path.resolve()), files.fingerprint(path)] if path.is_file() else str(region)
+        return (
+            [str(path.resolve()), provenance.fingerprint(path)] if path.is_file() else str(region)
+        )
     if np.ndim(region) == 2:
         return hashlib.sha256(np.ascontiguousarray(region).tobytes()).hexdigest()[:16]
     return ",".join(f"{float(value):g}" for value in region)

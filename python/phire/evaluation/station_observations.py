@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from phire import files, progress
+from phire import progress, provenance
 from phire.errors import InputError
 from phire.fields.grid import Grid
 from phire.fields.interpolation import scattered_map
@@ -91,7 +91,7 @@ def read_observations(
 
 
 def _identity(path: str) -> str:
-    return f"{Path(path).resolve()} {files.fingerprint(Path(path))}"
+    return f"{Path(path).resolve()} {provenance.fingerprint(Path(path))}"
 
 
 def _at(table: StationTable, grid: Grid, points: str, field: np.ndarray) -> np.ndarray:

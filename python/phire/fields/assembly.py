@@ -6,7 +6,7 @@ import dataclasses
 import os
 from collections.abc import Iterable, Mapping, Sequence
 
-from phire import files, progress
+from phire import progress, value_text
 from phire.errors import InputError
 from phire.fields.aggregation import AggregatedSource, Aggregation
 from phire.fields.collection import CollectedSource, Part
@@ -140,7 +140,7 @@ def _with_steps(
         found.append(source)
         if source.left_out:
             verb = "is" if source.left_out == 1 else "are"
-            count = files.counted(source.left_out, "field")
+            count = value_text.counted(source.left_out, "field")
             notes.append(f"{count} of {name} {verb} left out: no interval of time ends there")
     converted = {c: unit for c, unit in recipe.units.items() if c in source.channels}
     if converted:

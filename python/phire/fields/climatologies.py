@@ -13,7 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from phire import files, progress
+from phire import files, progress, provenance, value_text
 from phire.errors import InputError, naming_arguments
 from phire.fields.covariates import year_phase
 from phire.fields.curvilinear import grid_from_dict
@@ -286,7 +286,7 @@ def fit_climatology(
         for own, common in ((mean, whole.mean), (variance, whole.variance)):
             np.copyto(own, common, where=few[:, None])
         np.copyto(plain, whole.plain_variance, where=few)
-        count = files.counted(int(few.any(0).sum()), "point")
+        count = value_text.counted(int(few.any(0).sum()), "point")
         progress.say(
             f"Note: the statistics of the domain stand for {count} with few values, or with values "
             "of a part of the year alone."
@@ -431,7 +431,7 @@ def climatology(
         InputError: What is asked for is not there, or the output was made by something else.
     """
     options = {
-        "source": os.path.realpath(source), "fingerprint": files.fingerprint(Path(source)),
+        "source": os.path.realpath(source), "fingerprint": provenance.fingerprint(Path(source)),
         "statistics_of": statistics_of, "seasonal": seasonal,
         "variables": None if variables is None else list(variables), "time": time,
     }  # fmt: skip
@@ -445,7 +445,7 @@ def climatology(
         found = fit_climatology(
             fields, statistics_of=statistics_of, harmonics=seasonal, times=times
         )
-        found.save(output, files.provenance(options))
+        found.save(output, provenance.record(options))
     finally:
         close(fields)
     progress.say(

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from phire import files, progress
+from phire import progress, provenance
 from phire.errors import InputError, naming_arguments
 from phire.fields import opening
 from phire.fields.aggregation import Aggregation
@@ -210,7 +210,7 @@ def _recorded(
             raise InputError(f"{output} is a source itself: name another output.")
     options: dict[str, Any] = {
         "sources": _listed([str(path.resolve()) for path in found]),
-        "fingerprints": _listed([files.fingerprint(path) for path in found]),
+        "fingerprints": _listed([provenance.fingerprint(path) for path in found]),
     }
     for name, value in given.items():
         is_default = value is None or value == () or value == DEFAULTS.get(name)
@@ -222,13 +222,13 @@ def _recorded(
         path for text in given["static"] for path in opening.expand(opening.split_names(text)[0])
     ]
     if maps:
-        options["static_fingerprints"] = [files.fingerprint(path) for path in maps]
+        options["static_fingerprints"] = [provenance.fingerprint(path) for path in maps]
     names = {text: list(names) for text, names in requests if names is not None}
     if names:
         options["names"] = names
     if like is not None:
         (path,) = opening.expand(like)[:1]
-        options |= {"like": str(path.resolve()), "like_fingerprint": files.fingerprint(path)}
+        options |= {"like": str(path.resolve()), "like_fingerprint": provenance.fingerprint(path)}
     return options
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from phire import files
+from phire import value_text
 from phire.errors import InputError
 from phire.fields.source import Source, Times, close, indices
 from phire.fields.time import UNKNOWN, duration_text, parse_duration
@@ -112,7 +112,7 @@ class RateSource:
         """Returns a sentence for each way in which fields read so far contradict a duration."""
         lines = []
         for (channel, found), times in self._misfits.items():
-            others = files.counted(len(times) - 1, "other time")
+            others = value_text.counted(len(times) - 1, "other time")
             lines.append(
                 f"{channel} {found} at {self.time.format(min(times))}"
                 f"{f' and {others}' if len(times) > 1 else ''}, which contradicts --deaccumulate: "

@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from phire import files
+from phire import value_text
 from phire.errors import InputError
 from phire.fields import grib, opening
 from phire.fields.climatologies import ARRAYS, Climatology
@@ -48,13 +48,17 @@ def describe_store(path: str | os.PathLike, *, values: bool | None = None) -> di
     with FieldStore(path) as store:
         facts: dict[str, Any] = {
             "kind": "virtual field store" if store.parts else "field store",
-            "channels": files.channels_stated(store.channels, store.units),
+            "channels": value_text.channels_stated(store.channels, store.units),
             **_grid_facts(store.grid),
             **_time_facts(store.time),
             "cell methods": _cell_methods(store),
-            "static maps": files.channels_stated(store.static_maps, store.static_maps.values()),
+            "static maps": value_text.channels_stated(
+                store.static_maps, store.static_maps.values()
+            ),
             "type": str(store.dtype),
-            "size": files.Stated(files.size_text(path.stat().st_size), path.stat().st_size),
+            "size": value_text.Stated(
+                value_text.size_text(path.stat().st_size), path.stat().st_size
+            ),
         }
         if store.parts:
             facts["stores"] = [str(part) for part in store.parts]
@@ -88,11 +92,11 @@ def _counts_wanted(values: bool | None, size: float) -> bool:
 
 def _uncounted(size: int) -> dict[str, Any]:
     text = f"not counted, of {size:,} values: --values counts them"
-    return {"missing values": files.Stated(text, None)}
+    return {"missing values": value_text.Stated(text, None)}
 
 
 def _stated(counts: dict[str, UnusableValues]) -> dict[str, Any]:
-    return {name: files.Stated(*fact) for name, fact in stated_counts(counts).items()}
+    return {name: value_text.Stated(*fact) for name, fact in stated_counts(counts).items()}
 
 
 def describe_climatology(path: str | os.PathLike) -> dict[str, Any] | None:
@@ -110,7 +114,7 @@ def describe_climatology(path: str | os.PathLike) -> dict[str, Any] | None:
             known = Climatology.load(path)
             facts = {
                 "kind": "climatology",
-                "channels": files.channels_stated(known.channels, known.units),
+                "channels": value_text.channels_stated(known.channels, known.units),
                 "statistics of": known.statistics_of,
                 "harmonics of the year": known.harmonics,
                 "months": ", ".join(map(str, known.months)),
@@ -168,7 +172,7 @@ def _dataset_facts(path: Path, values: bool | None) -> dict[str, Any]:
             unit = array.attrs.get("units", "units unknown")
             sizes = {str(dimension): size for dimension, size in array.sizes.items()}
             value = {"sizes": sizes, "units": array.attrs.get("units")}
-            facts[f"variable {name}"] = files.Stated(f"{shape} ({unit})", value)
+            facts[f"variable {name}"] = value_text.Stated(f"{shape} ({unit})", value)
             for dimension in array.dims:
                 if dimension not in facts and dimension in array.coords:
                     facts |= _level_facts(str(dimension), array.coords[dimension].values)
@@ -193,7 +197,7 @@ def _level_facts(dimension: str, values: np.ndarray) -> dict[str, Any]:
     if dimension not in LEVELS or values.dtype.kind not in "fiu":
         return {}
     text = ", ".join(f"{value:g}" for value in values)
-    return {dimension: files.Stated(text, values.tolist())}
+    return {dimension: value_text.Stated(text, values.tolist())}
 
 
 def _grib_facts(path: Path, values: bool | None) -> dict[str, Any]:
@@ -204,7 +208,7 @@ def _grib_facts(path: Path, values: bool | None) -> dict[str, Any]:
         levels = sorted({(message.level_type, message.level) for message in here})
         listed = ", ".join(f"{kind} {level:g}" for kind, level in levels)
         kinds = "/".join(sorted({message.grid_type for message in here}))
-        facts[f"variable {name}"] = files.Stated(
+        facts[f"variable {name}"] = value_text.Stated(
             f"{len(here)} fields ({here[0].units}), {listed}, {kinds}",
             {
                 "fields": len(here),
@@ -225,16 +229,16 @@ def _grib_facts(path: Path, values: bool | None) -> dict[str, Any]:
     return facts | _uncounted(size)
 
 
-def _counted(count: int, shape: Sequence[int]) -> files.Stated:
-    return files.Stated(f"{count:,} ({count / np.prod(shape):.3%})", count)
+def _counted(count: int, shape: Sequence[int]) -> value_text.Stated:
+    return value_text.Stated(f"{count:,} ({count / np.prod(shape):.3%})", count)
 
 
-def _period(first: str, last: str) -> files.Stated:
-    return files.Stated(f"{first} to {last}", [first, last])
+def _period(first: str, last: str) -> value_text.Stated:
+    return value_text.Stated(f"{first} to {last}", [first, last])
 
 
-def _range(first: float, last: float) -> files.Stated:
-    return files.Stated(f"{first:.6g} … {last:.6g} degrees", [float(first), float(last)])
+def _range(first: float, last: float) -> value_text.Stated:
+    return value_text.Stated(f"{first:.6g} … {last:.6g} degrees", [float(first), float(last)])
 
 
 def _grid_facts(grid: Grid) -> dict[str, Any]:
@@ -243,7 +247,7 @@ def _grid_facts(grid: Grid) -> dict[str, Any]:
         for name, values in (("latitudes", grid.latitudes), ("longitudes", grid.longitudes)):
             facts[name] = _range(values[0], values[-1])
         text = "{:.4g} × {:.4g} degrees".format(*grid.spacing)
-        facts["spacing"] = files.Stated(text, [float(value) for value in grid.spacing])
+        facts["spacing"] = value_text.Stated(text, [float(value) for value in grid.spacing])
     elif grid.has_points:
         for name, values in zip(("latitudes", "longitudes"), grid.points()):
             facts[name] = _range(values.min(), values.max())
@@ -255,10 +259,10 @@ def _time_facts(time: TimeAxis) -> dict[str, Any]:
         "fields": len(time),
         "time": _period(time.format(0), time.format(-1)),
         "step": time.step_text,
-        "calendar": time.calendar or files.Stated("none: fields are counted", None),
+        "calendar": time.calendar or value_text.Stated("none: fields are counted", None),
     }
     if not time.increasing:
         facts["order"] = "times do not ascend"
     found = irregularities(time, most=20)
-    facts["gaps and repetitions"] = found or files.Stated("none", [])
+    facts["gaps and repetitions"] = found or value_text.Stated("none", [])
     return facts

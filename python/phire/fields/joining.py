@@ -11,7 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from phire import files, interruption, progress
+from phire import files, interruption, progress, provenance
 from phire.errors import InputError, naming_arguments
 from phire.fields import units
 from phire.fields.conversion import irregularities
@@ -59,7 +59,7 @@ def join(
             raise InputError(f"{output} is one of the stores itself: name another output.")
     options = {
         "stores": [str(path.resolve()) for path in paths],
-        "fingerprints": [files.fingerprint(path) for path in paths],
+        "fingerprints": [provenance.fingerprint(path) for path in paths],
     }
     if already_made(output, options, overwrite):
         return
@@ -161,5 +161,5 @@ def _write(stores: list[FieldStore], time: TimeAxis, output: Path, options: dict
             data.attrs[INFINITE] = sum(infinite)
         first = stores[0]
         describe_data(file, first.channels, first.units, first.grid, first.wind_directions)
-        file.attrs[RECORD] = json.dumps(files.provenance(options))
+        file.attrs[RECORD] = json.dumps(provenance.record(options))
         attach_time(file, time)

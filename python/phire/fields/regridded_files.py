@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from phire import files, progress
+from phire import progress, provenance, value_text
 from phire.errors import InputError, naming_arguments
 from phire.fields import opening
 from phire.fields.cluster import cluster
@@ -102,7 +102,7 @@ def regrid(
             )  # fmt: skip
     finally:
         close(fields)
-    count = files.counted(len(times), "field")
+    count = value_text.counted(len(times), "field")
     progress.say(f"{output}: {count} on {target.in_words()}, {method}.")
     for line in unusable.notes():
         progress.say(f"Note: {line}.")
@@ -112,9 +112,11 @@ def _provenance(source: str | os.PathLike, like: str | os.PathLike | None) -> di
     """Returns paths and fingerprints of the input files, as the output records them."""
     return {
         "source": os.path.realpath(source),
-        "fingerprint": files.fingerprint(opening.expand(source)[0]),
+        "fingerprint": provenance.fingerprint(opening.expand(source)[0]),
         "like": None if like is None else os.path.realpath(like),
-        "like_fingerprint": None if like is None else files.fingerprint(opening.expand(like)[0]),
+        "like_fingerprint": None
+        if like is None
+        else provenance.fingerprint(opening.expand(like)[0]),
     }
 
 

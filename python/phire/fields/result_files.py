@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import xarray as xr
 
-from phire import files
+from phire import files, provenance
 from phire.errors import InputError
 from phire.fields.guarded_file import write_netcdf
 from phire.fields.source_writing import require_netcdf_name
@@ -74,11 +74,13 @@ def recorded_options(path: str | os.PathLike) -> dict[str, Any] | None:
     return None if text is None else json.loads(text)
 
 
-def already_made(path: str | os.PathLike, options: Mapping[str, Any], overwrite: bool) -> bool:
-    """Returns True if a result exists and was made by the same options; see ``files.already_made``.
+def already_made(
+    path: str | os.PathLike, options: Mapping[str, Any], overwrite: bool, announce: bool = True
+) -> bool:
+    """Returns True if a result was made by these options, as ``provenance.already_made``.
 
     Raises:
         InputError: The name does not end with .nc, or the file was made by other options.
     """
     require_netcdf_name(path)
-    return files.already_made(path, recorded_options(path), options, overwrite)
+    return provenance.already_made(path, recorded_options(path), options, overwrite, announce)

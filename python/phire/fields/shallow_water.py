@@ -13,7 +13,7 @@ import os
 
 import numpy as np
 
-from phire import files, interruption, progress
+from phire import files, interruption, progress, provenance, value_text
 from phire.errors import InputError, WorkError, naming_arguments
 from phire.fields.grid import EARTH_RADIUS, Grid
 from phire.fields.harmonics import SphericalHarmonics
@@ -224,15 +224,14 @@ def simulate(
     }
     _check_options(resolution, days, step, interval, seed, threads, spin_up)
     recorded = recorded_options(output) if os.path.lexists(output) else None
-    if files.already_made(output, recorded, options, overwrite):
-        progress.say(f"{output} is already made by this command.")
+    if provenance.already_made(output, recorded, options, overwrite):
         return
     integration = Integration(resolution, seed, threads=threads, interval=interval)
     count = int(days * DAY // interval)
     start = 946684800  # 2000-01-01
     time = TimeAxis(start + interval * np.arange(count), "proleptic_gregorian")
     spin_up_intervals = int(spin_up * DAY // interval)
-    record = files.provenance(options)
+    record = provenance.record(options)
     with (
         files.replacing(output) as partial,
         interruption.undisturbed(
@@ -255,7 +254,7 @@ def simulate(
                     writer.append(fields[None])
             integration.run(interval)
             advance()
-    fields = files.counted(count, "field")
+    fields = value_text.counted(count, "field")
     progress.say(f"{output}: {fields}, {step} apart, on {integration.grid.in_words()}.")
 
 

@@ -16,7 +16,7 @@ import lazy_loader
 import numpy as np
 import xarray as xr
 
-from phire import files, interruption, progress
+from phire import files, interruption, progress, provenance
 from phire.errors import InputError
 from phire.fields.cell_methods import BOUNDS, VERTICES, TimeCells
 from phire.fields.cluster import results_in_order
@@ -106,7 +106,7 @@ def write_source(
     if already_made(output, options, overwrite):
         return unusable
     chosen = source if times is None else TimeSelection(source, times)
-    record = files.provenance(options)
+    record = provenance.record(options)
     with (
         files.replacing(output) as partial,
         interruption.undisturbed(
@@ -159,13 +159,14 @@ def blocks(source: Source, count: int) -> Iterator[slice]:
 
 
 def already_made(output: str | os.PathLike, options: Mapping[str, Any], overwrite: bool) -> bool:
-    """``files.already_made`` for what :func:`write_source` makes; says so where it is."""
+    """Returns True if fields on disk were made by these options, as ``provenance.already_made``.
+
+    Raises:
+        InputError: The suffix names no format, or the output was made by something else.
+    """
     output_format(output)
     recorded = recorded_options(output) if os.path.lexists(output) and not overwrite else None
-    made = files.already_made(output, recorded, options, overwrite)
-    if made:
-        progress.say(f"{output} is already made by this command.")
-    return made
+    return provenance.already_made(output, recorded, options, overwrite)
 
 
 def output_format(output: str | os.PathLike) -> str:
@@ -262,7 +263,7 @@ def _described(record: Mapping[str, Any]) -> dict[str, str]:
     """Attributes that say what made a file."""
     return {
         "Conventions": "CF-1.10",
-        "history": files.history(record),
+        "history": provenance.history(record),
         RECORD: json.dumps(record),
     }
 

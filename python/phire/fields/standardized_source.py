@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from phire import files, progress
+from phire import progress, provenance, value_text
 from phire.errors import InputError, naming_arguments
 from phire.fields import units
 from phire.fields.climatologies import Climatology
@@ -99,9 +99,9 @@ def standardize(
     """
     known = Climatology.load(climatology)
     options = {
-        "source": os.path.realpath(source), "fingerprint": files.fingerprint(Path(source)),
+        "source": os.path.realpath(source), "fingerprint": provenance.fingerprint(Path(source)),
         "climatology": os.path.realpath(climatology),
-        "climatology_fingerprint": files.fingerprint(Path(climatology)), "inverse": inverse,
+        "climatology_fingerprint": provenance.fingerprint(Path(climatology)), "inverse": inverse,
     }  # fmt: skip
     for path in (source, climatology):
         if os.path.lexists(output) and os.path.exists(path) and os.path.samefile(path, output):
@@ -116,5 +116,5 @@ def standardize(
         )
     finally:
         close(fields)
-    count = files.counted(len(fields.time), "field")
+    count = value_text.counted(len(fields.time), "field")
     progress.say(f"{output}: {count} of {', '.join(fields.channels)}.")

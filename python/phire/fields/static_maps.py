@@ -12,7 +12,7 @@ import numpy as np
 import scipy  # loads its submodules when they are used
 import xarray as xr
 
-from phire import files, progress
+from phire import progress, value_text
 from phire.errors import InputError
 from phire.fields import units
 from phire.fields.curvilinear import CurvilinearGrid
@@ -200,7 +200,7 @@ def maps_on_grid(
             if sum(infinite):
                 progress.say(f"Note: {infinite_note(sum(infinite), f'{where}: ')}.")
             elif np.isinf(fields).any():
-                count = files.counted(int(np.isinf(fields).sum()), "infinite value")
+                count = value_text.counted(int(np.isinf(fields).sum()), "infinite value")
                 progress.say(f"Note: {where}: {count} in the static maps.")
             for c, name in enumerate(source.channels):
                 if not asked and (name in maps or name in taken):

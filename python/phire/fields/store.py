@@ -16,7 +16,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from phire import files
+from phire import provenance
 from phire.errors import InputError
 from phire.fields import units
 from phire.fields.cell_methods import BOUNDS, VERTICES, TimeCells
@@ -197,7 +197,7 @@ class FieldStore:
 
     @property
     def record(self) -> dict[str, Any] | None:
-        """Provenance (see :func:`phire.files.provenance`); None if phire did not make the store."""
+        """Provenance (:func:`phire.provenance.record`); None if phire did not make the store."""
         text = self._file.attrs.get(RECORD)
         return None if text is None else json.loads(_text(text))
 
@@ -352,7 +352,7 @@ class StoreWriter:
         if record is not None:
             self._file.attrs[RECORD] = json.dumps(record)
             if {"created", "command"} <= record.keys():
-                self._file.attrs["history"] = files.history(record)
+                self._file.attrs["history"] = provenance.history(record)
         self._file.attrs.update(attributes or {})
 
     def append(self, fields: np.ndarray, time: TimeAxis | None = None) -> None:

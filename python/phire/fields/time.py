@@ -9,7 +9,7 @@ from typing import Any
 import cftime
 import numpy as np
 
-from phire import files
+from phire import value_text
 from phire.errors import InputError
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -163,14 +163,14 @@ class TimeAxis:
         return int(found[np.argmax(counts)])
 
     @property
-    def step_text(self) -> files.Stated:
+    def step_text(self) -> value_text.Stated:
         """The step: ``3 h`` (of ISO 8601 for programs, ``PT3H``), ``1 step`` (1) or none (null)."""
         step = self.step
         if step is None:
-            return files.Stated("a single time", None)
+            return value_text.Stated("a single time", None)
         if self.has_calendar:
             return duration_stated(step)
-        return files.Stated(f"{step} step{'s' * (step != 1)}", step)
+        return value_text.Stated(f"{step} step{'s' * (step != 1)}", step)
 
     def gaps(self) -> list[tuple[int, int]]:
         """Finds gaps: (index of the field before the gap, number of missing steps).
@@ -389,13 +389,13 @@ def duration_text(seconds: int) -> str:
     return f"{seconds} s"
 
 
-def duration_stated(seconds: int) -> files.Stated:
+def duration_stated(seconds: int) -> value_text.Stated:
     """Returns a duration for people and, in the form of ISO 8601, for programs: ``3 h`` and
     ``PT3H``."""
     text = duration_text(seconds)
     number, unit = text.split()
     code = f"P{number}D" if unit == "d" else f"PT{number}{unit[0].upper()}"
-    return files.Stated(text, code)
+    return value_text.Stated(text, code)
 
 
 def parse_duration(text: str) -> int:

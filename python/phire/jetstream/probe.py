@@ -19,7 +19,7 @@ import numpy as np
 import xarray as xr
 from sklearn.decomposition import PCA
 
-from phire import files, progress
+from phire import progress, provenance
 from phire.errors import InputError, naming_arguments
 from phire.evaluation.pairing import north_up
 from phire.fields.grid import Grid
@@ -147,15 +147,12 @@ def probe_jet(
 
     options = {
         "metric": str(Path(metric).resolve()), "source": str(Path(source).resolve()),
-        "fingerprints": [
-            files.fingerprint(path) if Path(path).exists() else None for path in (metric, source)
-        ],
+        "fingerprints": [provenance.input_fingerprint(path) for path in (metric, source)],
         "layer": layer, "wind": wind, "sector": sector, "sectors": sectors, "band": band,
         "predictors": predictors, "cutoff_days": cutoff_days, "window_days": window_days,
         "held_out": held_out, "every_hours": every_hours, "components": components, "seed": seed,
     }  # fmt: skip
     if already_made(output, options, overwrite):
-        progress.say(f"{output} is already made by this command.")
         return read_result(output)
     _check_options(held_out, predictors, sectors)
     loaded = LearnedMetric.load(metric)

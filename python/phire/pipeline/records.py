@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from phire import files
+from phire import files, provenance
 from phire.pipeline.stages import Stage
 
 FOLDER = ".stages"
@@ -110,7 +110,7 @@ def _difference(
     """Says why a recorded stage has to be run again; empty if it has not."""
     if record["command"] != stage.command:
         return f"command was {record['command']}, now {stage.command}"
-    found = files.differences(_joined(record["options"]), _joined(stage.options))
+    found = provenance.differences(_joined(record["options"]), _joined(stage.options))
     if found:
         return "; ".join(found)
     for name in stage.needs:
@@ -133,7 +133,7 @@ def _inputs(stage: Stage) -> dict[str, str]:
     pieces = {piece for text in texts for piece in (text, *re.split(r"[=,:\s]", text)) if piece}
     paths = {path for piece in pieces for path in glob.glob(piece)}
     return {
-        path: files.fingerprint(path)
+        path: provenance.fingerprint(path)
         for path in sorted(paths)
         if Path(path).is_file() and not _is_output(path, stage)
     }

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from phire import files, progress
+from phire import progress, provenance, value_text
 from phire.errors import InputError, naming_arguments
 from phire.fields.cluster import cluster
 from phire.fields.coarsening import ALIGNMENTS, remainder_note
@@ -139,7 +139,10 @@ def write_downscaling_records(
         with cluster(workers, scheduler) as client:
             made = make_records(partial, high, samples.chosen, draft, options, client)
         _write_statics_and_manifest(partial, samples, made, options)
-    counts = files.counted(made.count, "record"), files.counted(len(samples.chosen), "field")
+    counts = (
+        value_text.counted(made.count, "record"),
+        value_text.counted(len(samples.chosen), "field"),
+    )
     progress.say(f"{output}: {' of '.join(counts)}.")
 
 
@@ -273,8 +276,8 @@ def _recorded(
         "stations": stations,
         "fingerprints": [
             *(file.fingerprint for file in (*inputs.low, *inputs.auxiliary)),
-            *(files.fingerprint(path) for path, _ in plain),
-            *([files.fingerprint(stations)] if stations else []),
+            *(provenance.fingerprint(path) for path, _ in plain),
+            *([provenance.fingerprint(stations)] if stations else []),
         ],
         "patch": shape.patch,
         "scale": shape.scale,

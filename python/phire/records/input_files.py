@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from phire import files
+from phire import provenance
 from phire.errors import InputError
 from phire.fields.opening import STORE, expand, format_of, open_source, split_names
 from phire.fields.source import ArraySource, Source, Times
@@ -71,7 +71,7 @@ class InputFile:
     @property
     def fingerprint(self) -> str:
         """Fingerprint of the file, by its content."""
-        return ",".join(files.fingerprint(file) for file in self.files)
+        return ",".join(provenance.fingerprint(file) for file in self.files)
 
     @property
     def recorded(self) -> str:

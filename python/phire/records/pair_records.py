@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from phire import files, progress
+from phire import progress, value_text
 from phire.errors import InputError, naming_arguments
 from phire.fields.cluster import cluster
 from phire.fields.grid import Grid
@@ -90,7 +90,7 @@ def write_pair_records(
                 ),
                 **sampled_records.manifest_entries(source, chosen, made, options),
             ).save(partial)
-    progress.say(f"{output}: {files.counted(made.count, 'pair')} of {len(chosen)} fields.")
+    progress.say(f"{output}: {value_text.counted(made.count, 'pair')} of {len(chosen)} fields.")
 
 
 def _pair_draft(

@@ -9,8 +9,8 @@ from typing import Any
 
 from phire.fields.climatologies import described_statistics
 from phire.fields.time import duration_stated
-from phire.files import Stated, channels_stated, counted, list_stated, size_stated
 from phire.records.manifest import BARE, NAME, Manifest
+from phire.value_text import Stated, channels_stated, counted, list_stated, size_stated
 
 
 def describe_records(path: str | os.PathLike) -> dict[str, Any] | None:

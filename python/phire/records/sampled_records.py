@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from phire import files, progress
+from phire import files, provenance
 from phire.errors import InputError
 from phire.fields.normalization import Normalization, joined
 from phire.fields.normalization_fit import fit_normalization
@@ -153,8 +153,7 @@ def new_records(
         if Path(output).resolve() in (given, *given.parents):
             raise InputError(f"{output} is or holds {source}, which is read: name another output.")
     recorded = None if overwrite or not Path(output).exists() else recorded_options(output)
-    if files.already_made(output, recorded, options, overwrite):
-        progress.say(f"{output} is already made by this command.")
+    if provenance.already_made(output, recorded, options, overwrite):
         yield None
         return
     with files.replacing(output) as partial:
@@ -241,7 +240,7 @@ def manifest_entries(
         "repeated": tuple(repeated),
         "missing": made.missing,
         "options": files.plain(options),
-        "provenance": files.provenance(),
+        "provenance": provenance.record(),
     }
 
 

@@ -20,8 +20,8 @@ import google_crc32c
 import numpy as np
 
 from phire.errors import WorkError
-from phire.files import size_text
 from phire.records import features
+from phire.value_text import size_text
 
 BLOCK = 4 << 20
 

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 from scipy.special import softmax
 
-from phire import files, progress
+from phire import progress, provenance
 from phire.errors import InputError, naming_arguments
 from phire.evaluation.pairing import north_up
 from phire.fields.grid import Grid
@@ -117,14 +117,13 @@ def certainty_maps(
         "run": str(Path(run).resolve()),
         "epoch": number,
         "source": str(Path(source).resolve()),
-        "fingerprint": files.fingerprint(source) if Path(source).exists() else None,
+        "fingerprint": provenance.input_fingerprint(source),
         "lag": lag,
         "stride": stride,
         "time": time,
         "every": every,
     }
     if already_made(output, options, overwrite):
-        progress.say(f"{output} is already made by this command.")
         return
     with open_source(source) as opened:
         result = sliding_certainty(

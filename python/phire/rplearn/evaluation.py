@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
-from phire import files, progress
+from phire import files, progress, provenance
 from phire.errors import InputError, naming_arguments
 from phire.fields.result_files import already_made, read_result, write_result
 from phire.rplearn.metric_description import METRIC_FILE, read_metric_file
@@ -84,7 +84,6 @@ def evaluate_representation(
         made_by["test"] = test_options
     # An output that something else made is refused before hours of work.
     if output is not None and _metric_made(output, made_by, overwrite):
-        progress.say(f"{output} is already made by this command.")
         return read_metric_file(output)["scores"]
     folder = run / "evaluation"
     results, pixels = _evaluate_epochs(trained, epochs, pairs, folder, options, overwrite)
@@ -120,7 +119,7 @@ def _open_pairs(
     opened = open_records(path)
     check_pairs(opened.manifest.schema, trained, path)
     options = {
-        "records": str(path.resolve()), "fingerprint": files.fingerprint(path),
+        "records": str(path.resolve()), "fingerprint": provenance.fingerprint(path),
         "batch_size": batch_size, "batches": batches,
     }  # fmt: skip
     return Pairs(opened, trained.normalization, trained.classes, batch_size, batches), options
@@ -241,7 +240,7 @@ def _kept(
     path: Path, options: Mapping[str, Any], overwrite: bool, make: Callable[[], xr.Dataset]
 ) -> xr.Dataset:
     """Returns a cached result file's contents; computes it unless the options are the same."""
-    if not already_made(path, options, overwrite):
+    if not already_made(path, options, overwrite, announce=False):
         write_result(make(), path, options)
     return read_result(path)
 
@@ -272,7 +271,7 @@ def _metric_made(output: str | os.PathLike, options: Mapping[str, Any], overwrit
     recorded = None
     if (Path(output) / METRIC_FILE).is_file():
         recorded = read_metric_file(output)["made_of"].get("rplearn_eval")
-    if files.already_made(output, recorded, options, overwrite):
+    if provenance.already_made(output, recorded, options, overwrite):
         return True
     files.require_place(output)
     return False

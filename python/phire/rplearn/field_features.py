@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from phire import files, progress
+from phire import progress, provenance
 from phire.errors import InputError, naming_arguments
 from phire.evaluation.pairing import align, north_up
 from phire.fields.result_files import already_made, read_result, write_result
@@ -264,9 +264,9 @@ def export_features(
 
     options = {
         "metric": str(Path(metric).resolve()),
-        "metric_fingerprint": files.fingerprint(metric) if Path(metric).exists() else None,
+        "metric_fingerprint": provenance.input_fingerprint(metric),
         "source": str(Path(source).resolve()),
-        "source_fingerprint": files.fingerprint(source) if Path(source).exists() else None,
+        "source_fingerprint": provenance.input_fingerprint(source),
         "layer": layer,
         "time": time,
     }
@@ -323,8 +323,7 @@ def measure_distances(
         "truth": str(Path(truth).resolve()),
         "candidates": {name: str(Path(path).resolve()) for name, path in candidates.items()},
         "fingerprints": [
-            files.fingerprint(path) if Path(path).exists() else None
-            for path in (metric, truth, *candidates.values())
+            provenance.input_fingerprint(path) for path in (metric, truth, *candidates.values())
         ],
         "layer": layer,
         "frechet": frechet,
@@ -332,9 +331,6 @@ def measure_distances(
     }
     outputs = [path for path in (output, map_output) if path is not None]
     wanted = [path for path in outputs if not already_made(path, options, overwrite)]
-    for path in outputs:
-        if path not in wanted:
-            progress.say(f"{path} is already made by this command.")
     if outputs and not wanted:
         return read_result(outputs[0]).drop_vars("learned_distance_map", errors="ignore")
     loaded = LearnedMetric.load(metric)

@@ -10,7 +10,7 @@ from typing import Any
 
 from phire.errors import InputError
 from phire.fields.time import duration_stated
-from phire.files import Stated, channels_stated, list_stated, size_stated
+from phire.value_text import Stated, channels_stated, list_stated, size_stated
 
 METRIC_FILE = "metric.json"
 ENCODER_FILE = "encoder.keras"

@@ -13,7 +13,7 @@ import h5py
 import keras
 import numpy as np
 
-from phire import files, progress
+from phire import files, provenance
 from phire.errors import InputError, naming_arguments
 from phire.fields.normalization import Normalization
 from phire.rplearn.metric import LearnedMetric
@@ -65,10 +65,10 @@ def import_metric(
     scales = read_scales(folder)
     options = {
         "folder": str(folder.resolve()),
-        "fingerprint": files.fingerprint(folder),
+        "fingerprint": provenance.fingerprint(folder),
         "layer": layer,
         "statistics": str(Path(statistics).resolve()) if statistics else None,
-        "statistics_fingerprint": files.fingerprint(statistics) if statistics else None,
+        "statistics_fingerprint": provenance.fingerprint(statistics) if statistics else None,
         "units": list(units) if units else None,
     }
     facts = describe_metric(output)
@@ -76,8 +76,7 @@ def import_metric(
     if facts is not None:
         made_of = json.loads((output / METRIC_FILE).read_text(encoding="utf-8"))["made_of"]
         recorded = made_of.get("import_metric")
-    if files.already_made(output, recorded, options, overwrite):
-        progress.say(f"{output} is already made by this command.")
+    if provenance.already_made(output, recorded, options, overwrite):
         return
     normalization = Normalization.load(statistics) if statistics else PUBLISHED
     encoder, names = read_encoder(folder)

@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-from phire import files
+from phire import provenance
 from phire.errors import InputError, naming_arguments
 from phire.fields.normalization import Normalization
 from phire.fields.units import difference
@@ -163,10 +163,10 @@ def _inputs(
     """Returns the paths and fingerprints of a training's inputs, as ``config.yaml`` holds them."""
     return {
         "records": str(Path(records).resolve()),
-        "records_fingerprint": files.fingerprint(records),
+        "records_fingerprint": provenance.fingerprint(records),
         "validation": str(Path(validation).resolve()) if validation else None,
-        "validation_fingerprint": files.fingerprint(validation) if validation else None,
-        "metric_fingerprint": files.fingerprint(metric) if metric else None,
+        "validation_fingerprint": provenance.fingerprint(validation) if validation else None,
+        "metric_fingerprint": provenance.fingerprint(metric) if metric else None,
     }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from phire import progress
+from phire import provenance
 from phire.errors import InputError, WorkError, naming_arguments
 from phire.training import devices as placement
 from phire.training.averaging import WeightAverage
@@ -112,7 +112,7 @@ def train(
     _check(phases, keep, checkpoint_minutes, checkpoint_steps, seed)
     opened = look_at_run(run, options, overwrite)
     if opened is not None and opened.completed:
-        progress.say(f"{run} is already trained by this command.")
+        provenance.announce_finished(run)
         return opened
     chief, strategy = placement.is_chief(devices), placement.choose_strategy(devices)
     placement.prepare_process(precision, seed, deterministic)

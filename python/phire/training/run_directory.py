@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from phire import files
+from phire import files, provenance
 from phire.errors import InputError
 
 CONFIG = "config.yaml"
@@ -142,7 +142,7 @@ def look_at_run(path: str | os.PathLike, options: Mapping[str, Any], overwrite: 
         recorded = dict(open_run(path).config)
     except InputError:
         recorded = None
-    files.already_made(path, recorded, files.plain(options))
+    provenance.already_made(path, recorded, files.plain(options), announce=False)
     return open_run(path)
 
 
@@ -163,7 +163,7 @@ def prepare_run(path: str | os.PathLike, options: Mapping[str, Any], overwrite: 
             yaml.safe_dump(files.plain(options), sort_keys=False), encoding="utf-8"
         )
         (partial / PROVENANCE).write_text(
-            json.dumps(files.provenance(), indent=2) + "\n", encoding="utf-8"
+            json.dumps(provenance.record(), indent=2) + "\n", encoding="utf-8"
         )
     return open_run(path)
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from phire import files, progress
+from phire import files, progress, provenance
 from phire.networks.custom_layers import custom_layers
 from phire.training.objective import Batch, Objective
 from phire.training.run_directory import HISTORY, PROVENANCE, Run
@@ -103,9 +103,9 @@ class Outputs:
                 whole = partial.with_name(f"{partial.name}.keras")
                 in_float32(self._objective.networks[name]).save(whole)
                 os.replace(whole, partial)
-        provenance = self.run.provenance
-        provenance["completed"] = files.provenance()["created"]
-        files.write_json(Path(self.run.path) / PROVENANCE, provenance)
+        finished = self.run.provenance
+        finished["completed"] = provenance.record()["created"]
+        files.write_json(Path(self.run.path) / PROVENANCE, finished)
 
 
 def _save_weights(network: keras.Model, path: Path) -> None:
