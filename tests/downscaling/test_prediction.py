@@ -15,7 +15,7 @@ from phire.downscaling.trained_generator import TrainedGenerator
 from phire.downscaling.whole_fields import WholeFields
 from phire.errors import InputError
 from phire.fields import ArraySource, CoarsenedSource, Grid, open_store, to_dataset
-from phire.fields.coarsening import refine_grid
+from phire.fields.coarsening import block_mean, refine_grid
 from phire.networks import build
 
 
@@ -152,6 +152,25 @@ def test_rain_is_bounded_and_says_so(run, store, coarse, tmp_path):
             assert dataset.attrs["minimum"] == 0
             assert "Values below 0 were set to 0." in dataset.attrs["comment"]
             assert "filled by the nearest valid value" in dataset.attrs["comment"]
+
+
+def test_amounts_too_small_to_be_measured_are_the_minimum(run, store, coarse, tmp_path):
+    plain = PredictedSource(run, coarse).read([0])
+    least = float(np.quantile(plain[plain > 0], 0.5))
+    dry = PredictedSource(run, coarse, minimum=0, trace=least).read([0])
+    np.testing.assert_array_equal(dry, np.where(plain < np.float32(least), 0, plain))
+    means = PredictedSource(run, coarse, minimum=0, trace=least, consistency="mean").read([0])
+    wanted = np.maximum(coarse.read([0]), 0)
+    np.testing.assert_allclose(block_mean(means, Grid.cell_centred(32), 4), wanted, rtol=1e-5)
+    output = tmp_path / "fine.nc"
+    predict(run, store, output, coarsen=4, time=",2000-01-01T03", minimum=0, trace=least)
+    with xr.open_dataset(output) as dataset:
+        assert dataset.attrs["trace"] == least
+        assert f"Values below {least:g} were set to 0." in dataset.attrs["comment"]
+    for bound, said in ((None, "minimum, which is not given"), (1.0, "minimum, which is 1:")):
+        with pytest.raises(InputError, match=said):
+            predict(run, store, tmp_path / "no.nc", coarsen=4, minimum=bound, trace=least)
+    assert not (tmp_path / "no.nc").exists()
 
 
 def test_the_end_says_what_was_written(run, store, coarse, tmp_path, capsys):

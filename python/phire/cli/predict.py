@@ -37,6 +37,12 @@ from phire.cli.shared_options import time_option
     "it.",
 )
 @click.option(
+    "--trace",
+    type=float,
+    help="Runs, with --minimum: the least amount that is measured, such as 0.05 mm of rain; lower "
+    "values are set to the minimum.",
+)
+@click.option(
     "--consistency",
     type=click.Choice(["mean"]),
     help="Runs: give every member the coarse field's block means.",

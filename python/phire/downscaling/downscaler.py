@@ -94,6 +94,7 @@ class Downscaler:
         any_spacing: bool = False,
         fill: str = "nearest",
         minimum: float | None = None,
+        trace: float | None = None,
         consistency: str | None = None,
         noise_memory: float | None = None,
         seed: int | None = None,
@@ -110,7 +111,7 @@ class Downscaler:
             dataset: One variable a channel, with time, latitude and longitude.
             tile: Largest side of a tile in coarse pixels.
             any_spacing: Take input of another spacing than trained on.
-            fill, minimum, consistency, noise_memory: See :meth:`TrainedGenerator.__call__`.
+            fill, minimum, trace, consistency, noise_memory: See :meth:`TrainedGenerator.__call__`.
             seed: Seed of a stochastic generator's random numbers; 0 by default.
             members: Members of a stochastic generator's ensemble; 1 by default.
             statistic: ``mean`` (the default) or ``median`` of a run trained by the objective
@@ -140,9 +141,10 @@ class Downscaler:
         source = DatasetSource(dataset, variables=wanted or self.generator.low.channels)
         predicted = PredictedSource(
             self.generator, source, tile=tile, any_spacing=any_spacing, fill=fill, minimum=minimum,
-            consistency=consistency, noise_memory=noise_memory, seed=seed, members=members,
-            statistic=statistic, predictors=several(predictors), static=several(static),
-            auxiliary=several(auxiliary), stations=stations, name="the dataset",
+            trace=trace, consistency=consistency, noise_memory=noise_memory, seed=seed,
+            members=members, statistic=statistic, predictors=several(predictors),
+            static=several(static), auxiliary=several(auxiliary), stations=stations,
+            name="the dataset",
         )  # fmt: skip
         return to_dataset(predicted)
 

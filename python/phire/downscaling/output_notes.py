@@ -11,16 +11,17 @@ from phire import progress, value_text
 from phire.fields.source import Source, Times, member_count, read_members
 
 
-def notes(fill: str, minimum: float | None, conserves: bool) -> dict[str, Any]:
+def notes(fill: str, minimum: float | None, trace: float | None, conserves: bool) -> dict[str, Any]:
     """Attributes of the output that say how missing input and a bound were dealt with.
 
     Args:
         fill: ``nearest`` or ``mean``.
         minimum: The least physical value, or None.
+        trace: The least amount above it, or None.
         conserves: Block means are those of the coarse input.
 
     Returns:
-        ``comment`` in words and, where there is a bound, the number ``minimum``.
+        ``comment`` in words and, where there are bounds, the numbers ``minimum`` and ``trace``.
     """
     value = {"nearest": "nearest valid value", "mean": "channel's mean"}[fill]
     text = (
@@ -31,8 +32,9 @@ def notes(fill: str, minimum: float | None, conserves: bool) -> dict[str, Any]:
         text += " Block means are those of the coarse input."
     if minimum is None:
         return {"comment": text}
-    text += f" Values below {minimum:g} were set to {minimum:g}."
-    return {"comment": text, "minimum": float(minimum)}
+    text += f" Values below {minimum if trace is None else trace:g} were set to {minimum:g}."
+    found = {"comment": text, "minimum": float(minimum)}
+    return found if trace is None else {**found, "trace": float(trace)}
 
 
 class CountedSource:

@@ -20,6 +20,7 @@ from phire.downscaling.sample_parts import (
     is_bound,
 )
 from phire.downscaling.sample_sources import SampleSources
+from phire.downscaling.supported_options import check_bounds
 from phire.downscaling.trained_generator import TrainedGenerator
 from phire.downscaling.whole_fields import WholeFields
 from phire.errors import InputError
@@ -50,7 +51,7 @@ class PredictedSource:
         fine_grid: The grid of the result, where it is known better than by refining the coarse one.
         tile: Largest side of a tile in coarse pixels; memory grows with it.
         any_spacing: Take input of another spacing than trained on.
-        fill, minimum, consistency, noise_memory: See :meth:`TrainedGenerator.__call__`.
+        fill, minimum, trace, consistency, noise_memory: See :meth:`TrainedGenerator.__call__`.
         seed: Seed of a stochastic generator's random numbers; 0 by default.
         members: Members of a stochastic generator's ensemble; 1 by default.
         statistic: ``mean`` or ``median``, of a run trained by the objective likelihood; the mean by
@@ -75,6 +76,7 @@ class PredictedSource:
         any_spacing: bool = False,
         fill: str = "nearest",
         minimum: float | None = None,
+        trace: float | None = None,
         consistency: str | None = None,
         noise_memory: float | None = None,
         seed: int | None = None,
@@ -109,7 +111,9 @@ class PredictedSource:
         generator.supported.check_noise_memory(noise_memory)
         self.generator = generator
         self.tile = tile
-        self.fill, self.minimum, self.consistency = fill, minimum, consistency
+        check_bounds(minimum, trace)
+        self.fill, self.consistency = fill, consistency
+        self.minimum, self.trace = minimum, trace
         self.noise_memory = noise_memory
         self.name = name
         self.channels, self.units = generator.channels, generator.units
@@ -135,7 +139,7 @@ class PredictedSource:
             self.generator.arrays.check_coarse_values(fields.low, self.sources.low_name)
             self._checked = True
         made = self.generator(
-            fields, self.tile, fill=self.fill, minimum=self.minimum,
+            fields, self.tile, fill=self.fill, minimum=self.minimum, trace=self.trace,
             consistency=self.consistency, noise_memory=self.noise_memory, seed=self.seed,
             members=self.members, statistic=self.statistic,
         )  # fmt: skip

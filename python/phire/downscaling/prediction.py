@@ -50,6 +50,7 @@ def predict(
     alignment: str | None = None,
     fill: str = "nearest",
     minimum: float | None = None,
+    trace: float | None = None,
     consistency: str | None = None,
     noise_memory: str | None = None,
     seed: int | None = None,
@@ -84,6 +85,9 @@ def predict(
             the output.
         minimum: The least physical value in the output, such as 0 for rain: lower ones are set to
             it. None for no such bound.
+        trace: The least amount that is measured, such as 0.05 mm where rain is measured in steps of
+            0.1 mm: lower values are set to ``minimum``, so that members are dry where the truth is.
+            None for none.
         consistency: ``mean`` gives every member the coarse field's area-weighted block means, for
             the channels that both sides have; values stay at ``minimum`` or above.
         noise_memory: Time over which the noise of a member is correlated, such as ``6h``, so that
@@ -114,11 +118,11 @@ def predict(
     path, names = split_names(input)
     options: dict[str, Any] = {
         **_identity(expand(path)), "coarsen": coarsen, "time": time, "minimum": minimum,
-        "consistency": consistency, "noise_memory": noise_memory,
+        "trace": trace, "consistency": consistency, "noise_memory": noise_memory,
     }  # fmt: skip
     of_generators: dict[str, Any] = {
         "tile": tile, "any_spacing": any_spacing, "fill": fill, "minimum": minimum,
-        "consistency": consistency, "noise_memory": noise_memory, "seed": seed,
+        "trace": trace, "consistency": consistency, "noise_memory": noise_memory, "seed": seed,
         "members": members, "statistic": statistic, "predictors": predictors, "static": static,
         "auxiliary": auxiliary, "stations": stations,
     }  # fmt: skip
@@ -132,7 +136,7 @@ def predict(
         predicted, further = _generated(
             run, network, epoch, sampler, path, names, time, coarsen, **of_generators
         )
-        attributes = _attributes(predicted, fill, minimum, consistency)
+        attributes = _attributes(predicted, fill, consistency)
     options |= further
     with cached(predicted, output, options) as source:
         counted = CountedSource(source)
@@ -199,11 +203,10 @@ def _identity(paths: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _attributes(
-    predicted: PredictedSource, fill: str, minimum: float | None, consistency: str | None
-) -> dict[str, str]:
+def _attributes(predicted: PredictedSource, fill: str, consistency: str | None) -> dict[str, str]:
     """Returns the attributes that a file of predictions states of its values."""
-    found = notes(fill, minimum, bool(predicted.generator.conserves or consistency))
+    conserves = bool(predicted.generator.conserves or consistency)
+    found = notes(fill, predicted.minimum, predicted.trace, conserves)
     if predicted.statistic is not None:
         found["statistic"] = f"{predicted.statistic} of the predicted distribution"
     return found

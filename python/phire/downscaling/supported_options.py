@@ -14,6 +14,20 @@ CONSISTENCIES = ("mean",)
 """Properties of the coarse field that members can be given exactly."""
 
 
+def check_bounds(minimum: float | None, trace: float | None) -> None:
+    """Refuses a least measured amount that is not above the least value.
+
+    Raises:
+        InputError: ``trace`` is not above ``minimum``, or there is no ``minimum``.
+    """
+    if trace is not None and (minimum is None or not trace > minimum):
+        least = "is not given" if minimum is None else f"is {minimum:g}"
+        raise InputError(
+            f"--trace {trace:g} sets lower values to --minimum, which {least}: give one below it, "
+            "such as --minimum 0."
+        )
+
+
 @dataclasses.dataclass(frozen=True)
 class SupportedOptions:
     """Checks of the options that only some runs support.

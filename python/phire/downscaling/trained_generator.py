@@ -25,7 +25,7 @@ from phire.downscaling.random_inputs import (
 )
 from phire.downscaling.residual_base import NETWORK
 from phire.downscaling.sampler_choice import choose_sampler
-from phire.downscaling.supported_options import SupportedOptions
+from phire.downscaling.supported_options import SupportedOptions, check_bounds
 from phire.downscaling.tiling import apply_in_tiles, with_margin
 from phire.downscaling.whole_fields import WholeFields
 from phire.errors import InputError
@@ -151,6 +151,7 @@ class TrainedGenerator:
         *,
         fill: str = "nearest",
         minimum: float | None = None,
+        trace: float | None = None,
         consistency: str | None = None,
         noise_memory: float | None = None,
         seed: int = 0,
@@ -168,6 +169,8 @@ class TrainedGenerator:
             tile: Largest side of a tile in coarse pixels.
             fill: See :class:`phire.downscaling.missing_input.Filler`.
             minimum: The least physical value: lower ones are set to it. None for no such bound.
+            trace: The least amount that is measured: lower values are set to ``minimum``. None for
+                none.
             consistency: ``mean`` gives every member the coarse field's block means, for the
                 channels that both sides have; None leaves the network's.
             noise_memory: Seconds over which the noise of a member is correlated in time, so that
@@ -184,11 +187,13 @@ class TrainedGenerator:
 
         Raises:
             InputError: There are no fields, ``fill`` is unknown, several members are asked of a
-                deterministic generator, or ``consistency`` does not fit the run.
+                deterministic generator, ``trace`` is not above ``minimum``, or ``consistency`` does
+                not fit the run.
         """
         if not len(fields.low):
             raise InputError("there are no fields to refine: the first axis has the length 0.")
         self.supported.check_members(members)
+        check_bounds(minimum, trace)
         self.supported.check_consistency(consistency)
         self.supported.check_noise_memory(noise_memory)
         filled, missing = self._filled(fields, fill)
@@ -210,7 +215,7 @@ class TrainedGenerator:
             else:
                 result = self._of_distribution(outputs, fields, seed, member, statistic)
             if minimum is not None:
-                np.maximum(result, np.float32(minimum), out=result)
+                result[result < (minimum if trace is None else trace)] = minimum
             if self.conserves or consistency:
                 result = self._conserved(result, fields, filled, minimum)
             made.append(mark_missing(result, missing))
