@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 from evaluation.made_fields import setting_of, take, white_ensemble
+from phire.evaluation import member_point_scores
+from phire.evaluation.accumulator import Batch, Ensemble
 from phire.evaluation.catalogue import statistics
+from phire.evaluation.member_point_scores import member_similarity
+from phire.evaluation.similarity import similarity_in_rows, structural_similarity
 from phire.fields.grid import Grid
 
 GRID = Grid.gaussian(12)
@@ -29,3 +33,42 @@ def test_members_scores_are_those_of_single_fields():
         together = [one[f"{name}_mean"].item() for one in each]
         assert result[f"member_{name}_mean"].item() == pytest.approx(np.mean(together), rel=1e-6)
         assert result[f"member_{name}_mean_high"].item() == pytest.approx(max(together), rel=1e-6)
+
+
+@pytest.mark.parametrize("global_grid", [True, False])
+def test_similarity_of_some_rows_is_that_of_these_windows(global_grid):
+    random = np.random.default_rng(4)
+    truth = random.normal(300, 4, (20, 30)).astype("f4")
+    members = (truth + random.normal(size=(3, 20, 30))).astype("f4")
+    mask = random.random((20, 30)) > 0.01
+    tops = np.array([1, 5, 13])
+    for present in (None, mask):
+        found, full = similarity_in_rows(
+            truth, members, 20.0, tops, wraps=global_grid, mask=present
+        )
+        for member, own in zip(members, found):
+            expected, whole = structural_similarity(
+                truth, member, 20.0, wraps=global_grid, mask=present
+            )
+            chosen = np.broadcast_to(True, own.shape) if present is None else whole[tops]
+            np.testing.assert_allclose(own[chosen], expected[tops][chosen], atol=2e-5)
+        if present is not None:
+            np.testing.assert_array_equal(full, whole[tops])
+            assert 0 < full.sum() < full.size
+
+
+def test_similarity_of_members_of_large_fields_is_of_every_few_rows(monkeypatch):
+    truth, members = white_ensemble(GRID, times=2, members=4)
+    members = (members + 0.5 * truth[:, None]).astype("f4")
+    setting = setting_of(truth, GRID)
+    times = np.arange(2)
+    monkeypatch.setattr(member_point_scores, "WINDOWS", 1)
+    found = member_similarity(setting, Batch(truth, times), Ensemble(members, times))
+    tops = [0, 4]  # of six, at most as few as there are members
+    weights = setting.domain.weights[3:-3][tops, 0]
+    for t, m in np.ndindex(2, 4):
+        similarity, _ = structural_similarity(
+            truth[t, ..., 0], members[t, m, ..., 0], float(setting.facts.range[0]), wraps=True
+        )
+        expected = np.average(similarity[tops].mean(1), weights=weights)
+        assert found[t, 0, m] == pytest.approx(expected, abs=1e-5)

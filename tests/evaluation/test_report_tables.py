@@ -9,7 +9,7 @@ import xarray as xr
 
 from phire.evaluation.candidate_differences import COLUMNS
 from phire.evaluation.figures.reading import ResultsFolder
-from phire.evaluation.figures.scores import score_figure, with_member_ranges
+from phire.evaluation.figures.scores import score_figure
 from phire.evaluation.report.score_tables import key_table, score_tables, summary_by_region
 from phire.evaluation.report.strengths import verdicts
 
@@ -114,19 +114,12 @@ def test_series_of_a_mean_have_the_band_of_its_members():
     time = {"time": np.arange(6), "channel": ["t"]}
     series = np.linspace(1, 2, 6)[None]
     scores = xr.Dataset({"rmse": (("channel", "time"), series)}, time)
-    members = xr.Dataset(
-        {f"member_rmse{end}": (("channel", "time"), series * by)
-         for end, by in (("", 1.5), ("_low", 1.2), ("_high", 1.8))}, time,
-    )  # fmt: skip
-    data = with_member_ranges({"truth": scores, "e": scores, "f": scores}, {"e": members})
-    assert "rmse_low" not in data["f"]
+    ends = {
+        f"member_rmse{end}": (("channel", "time"), series * by)
+        for end, by in (("_low", 1.2), ("_high", 1.8))
+    }
+    data = {"truth": scores, "e": scores.assign(ends), "f": scores}
     figure = score_figure(data, channel="t")
     (band,) = figure.axes[0].collections
     heights = band.get_paths()[0].vertices[:, 1]
     assert (heights.min(), heights.max()) == pytest.approx((1.2, 3.6))
-
-
-def test_a_statistic_without_times_has_no_band_of_members():
-    whole = xr.Dataset({"channel_correlation": (("channel", "other"), np.eye(2))})
-    members = xr.Dataset({"member_rmse_low": ("time", np.ones(3))}, {"time": np.arange(3)})
-    assert with_member_ranges({"e": whole}, {"e": members})["e"].identical(whole)

@@ -294,7 +294,7 @@ class Statistic(abc.ABC):
         member_ranges: Variables of the result whose least and greatest over the members stand
             beside them as ``member_NAME_low`` and ``member_NAME_high``; see
             :mod:`phire.evaluation.member_ranges`.
-        shared_by_members: Keys of sums that are the same for all members but for a factor, and
+        shared_by_members: Keys that are the same for all members (of sums: but for a factor), and
             are kept once.
         apart_always: Keys that members keep apart even where there are no ranges.
         bulky: Whether a member's state takes megabytes, so that groups of times have no ranges.
@@ -374,6 +374,18 @@ class Statistic(abc.ABC):
             truth: Fields of the truth.
             candidate: Fields of a candidate at the same times; None to measure the truth itself.
         """
+
+    def measure_members(self, truth: Batch, ensemble: Ensemble) -> list[State]:
+        """Returns the state of each member, where ``ensemble`` is ``mean`` and there are ranges.
+
+        A statistic overrides it where all members together cost less than one after another; what
+        a member's state lacks is that of the ensemble's mean.
+        """
+        states = [self.measure(truth, member) for member in ensemble.each()]
+        return [
+            {key: value for key, value in state.items() if key not in self.shared_by_members}
+            for state in states
+        ]
 
     def described(self, state: State) -> xr.Dataset:
         """The result with ranges of members, and each channel's units as ``channel_units``."""

@@ -106,7 +106,7 @@ def with_candidate(
         candidate: Fields of the candidate at the same times.
         apart: Keep members apart where the statistic has ranges over them.
     """
-    if isinstance(candidate, Ensemble) and statistic.ensemble == "each":
+    if isinstance(candidate, Ensemble) and statistic.ensemble in ("mean", "each"):
         for part in measured(statistic, truth, candidate, apart=apart):
             state = statistic.join(state, part, in_place=True)
         return state

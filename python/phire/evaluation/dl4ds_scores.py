@@ -85,6 +85,8 @@ class DL4DSScores(Statistic):
     extremes = ("minimum", "maximum")
     of_truth = False
     ensemble = "mean"
+    member_ranges = (*NAMES, *(f"{name}_mean" for name in NAMES), *MAPS)
+    shared_by_members = ("times", "truth_map", "truth_square_map", "departure_map", "count")
     by_default = False
 
     @classmethod

@@ -47,6 +47,7 @@ class LearnedDistances(Statistic):
     series = ("times", "distance")
     of_truth = False
     stays = True
+    member_ranges = ("learned_distance", "learned_distance_mean", "frechet_distance")
 
     @classmethod
     def takes(cls, setting: Setting) -> bool:
@@ -146,11 +147,20 @@ def join_moments(joined: State, first: State, second: State) -> State:
     """Sets means and scatters of a joined state from those of its two parts.
 
     The keys are ``truth_`` and ``own_`` with ``mean`` (..., F) and ``scatter`` (..., F, F), and
-    ``count``; by the update of Chan, Golub & LeVeque (1979), which takes no difference of large
-    sums.
+    ``count``, also of single members; by the update of Chan, Golub & LeVeque (1979), which takes
+    no difference of large sums.
     """
-    if "count" not in joined or "count" not in first or "count" not in second:
-        return joined
+    for count in [key for key in joined if key.rpartition("/")[2] == "count"]:
+        if count not in first or count not in second:
+            continue
+        share = second[count] / joined[count]
+        for key in ("truth", "own"):
+            key = f"{count.removesuffix('count')}{key}"
+            gap = second[f"{key}_mean"] - first[f"{key}_mean"]
+            joined[f"{key}_mean"] = first[f"{key}_mean"] + gap * share
+            product = gap[..., :, None] * gap[..., None, :]
+            joined[f"{key}_scatter"] = joined[f"{key}_scatter"] + product * first[count] * share
+    return joined
     share = second["count"] / joined["count"]
     for key in ("truth", "own"):
         gap = second[f"{key}_mean"] - first[f"{key}_mean"]

@@ -66,14 +66,20 @@ def state_of_all(statistic: Statistic, state: State) -> State:
 def measured(
     statistic: Statistic, truth: Batch, ensemble: Ensemble, *, apart: bool
 ) -> Iterator[State]:
-    """Yields states to be joined of an ensemble whose members enter one after another.
+    """Yields states to be joined of an ensemble that enters as its mean, or member by member.
 
     Args:
-        statistic: Its ``ensemble`` is ``each``.
+        statistic: Its ``ensemble`` is ``mean`` or ``each``.
         truth: Fields of the truth.
         ensemble: The members at the same times.
         apart: Keep members apart, where the statistic has ranges over them.
     """
+    if statistic.ensemble == "mean":
+        state = statistic.measure(truth, ensemble)
+        if apart and statistic.member_ranges:
+            state |= of_members(statistic.measure_members(truth, ensemble))
+        yield state
+        return
     states = (statistic.measure(truth, member) for member in ensemble.each())
     if not ((apart and statistic.member_ranges) or statistic.apart_always):
         yield from states

@@ -7,10 +7,9 @@ import xarray as xr
 
 from phire.evaluation.accumulator import Batch, Ensemble, State, Statistic
 from phire.evaluation.definitions import CHANNEL, HIGHER, LOWER, ZERO, Definition
-from phire.evaluation.member_fields import BAND_POINTS, member_fields
+from phire.evaluation.member_point_scores import member_moments
 from phire.evaluation.nan_statistics import mean_of_present
 from phire.evaluation.registry import statistic
-from phire.evaluation.spectral_scores import divided
 
 NAMES = ("member_rmse", "member_mae", "member_bias", "member_correlation")
 
@@ -55,35 +54,15 @@ class MemberScores(Statistic):
         """Means by time, channel and member: (n, C, M, 4)."""
         if not isinstance(candidate, Ensemble):
             return {}
-        fields = member_fields(self.domain, truth, candidate)
-        means = np.zeros((*fields.observed.shape[:2], fields.size, 4))
-        weights = np.broadcast_to(self.domain.weights, self.domain.shape)
-        for i, c in np.ndindex(*means.shape[:2]):
-            present = weights if fields.mask is None else weights * fields.mask[i, c]
-            means[i, c] = self._means(fields.observed[i, c], fields.members[i, :, c], present)
+        moments = member_moments(self.setting, truth, candidate)
+        error, absolute, square, mean, mean_square, product, *_ = np.moveaxis(moments, -1, 0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            variance = mean_square - mean**2
+            own = mean_square + 2 * product + square - (mean + error) ** 2
+            covariance = mean_square + product - mean * (mean + error)
+            correlation = covariance / np.sqrt(variance * own)
+        means = np.stack([square, absolute, error, correlation], axis=-1)
         return {"times": truth.times, "means": means}
-
-    def _means(self, observed: np.ndarray, members: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """(M, 4) mean square error, mean absolute error, bias and correlation of each member."""
-        total = weights.sum()
-        centre = np.vdot(observed, weights) / total if total > 0 else np.nan
-        sums, spread = np.zeros((len(members), 4)), 0.0
-        for rows in self.domain.bands(BAND_POINTS):
-            area = weights[rows].ravel()
-            truth = (observed[rows] - centre).astype(np.float64).ravel()
-            errors = np.subtract(members[:, rows], observed[rows], dtype=np.float64)
-            errors = errors.reshape(len(members), -1)
-            spread += np.dot(truth * truth, area)
-            # One product of matrices for the mean error and its product with the truth.
-            sums[:, 2:] += errors @ np.stack([area, area * truth], axis=1)
-            sums[:, 1] += np.abs(errors) @ area
-            sums[:, 0] += np.square(errors, out=errors) @ area
-        with np.errstate(divide="ignore", invalid="ignore"):
-            square, absolute, bias, product = sums.T / total
-            variance = spread / total
-        own = variance + 2 * product + square - bias**2
-        correlation = divided(variance + product, np.sqrt(variance * np.maximum(own, 0)))
-        return np.stack([square, absolute, bias, correlation], axis=-1)
 
     def result(self, state: State) -> xr.Dataset:
         """Each score over (channel, time), mean, least and greatest, and of all times together."""

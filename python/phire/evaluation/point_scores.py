@@ -7,11 +7,17 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Setting, State, Statistic
+from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
 from phire.evaluation.definitions import CHANNEL, HIGHER, LOWER, SQUARED, ZERO, Definition
+from phire.evaluation.member_point_scores import (
+    member_moments,
+    member_similarity,
+    member_variation_difference,
+)
 from phire.evaluation.registry import statistic
 from phire.evaluation.running_mean import smoothed, smoothing_window
-from phire.evaluation.similarity import UNIFORM, structural_similarity
+from phire.evaluation.similarity import UNIFORM, mean_similarity, structural_similarity
+from phire.evaluation.total_variation import total_variation
 
 NAMES = (
     "rmse",
@@ -81,7 +87,8 @@ class Scores(Statistic):
     """RMSE, MAE, bias, correlations, PSNR, SSIM and total-variation difference by time.
 
     Points missing in either field do not count; means are weighted by area. Of an ensemble, the
-    mean is scored.
+    mean is scored, and ranges are of its members; see
+    :mod:`phire.evaluation.member_point_scores`.
     """
 
     order = 30
@@ -100,6 +107,7 @@ class Scores(Statistic):
     series = ("times", "sums", "anomaly", "ssim", "variation")
     of_truth = False
     ensemble = "mean"
+    member_ranges = (*NAMES, *(f"{name}_mean" for name in NAMES))
 
     @classmethod
     def omission(cls, setting: Setting) -> str | None:
@@ -138,6 +146,24 @@ class Scores(Statistic):
             "ssim": self._similarity(truth, candidate, mask),
             "variation": difference,
         }
+
+    def measure_members(self, truth: Batch, ensemble: Ensemble) -> list[State]:
+        """The same of each member, all at once."""
+        moments = member_moments(self.setting, truth, ensemble)
+        error, absolute, square, *of_truth, product, departure, with_anomaly = np.moveaxis(
+            moments, -1, 0
+        )
+        with np.errstate(invalid="ignore", divide="ignore"):
+            of_member = departure + 2 * with_anomaly + square
+            anomaly = (departure + with_anomaly) / np.sqrt(departure * of_member)
+        found = {
+            "sums": np.stack([error, absolute, square, *of_truth, product], -1),
+            "anomaly": anomaly,
+            "ssim": member_similarity(self.setting, truth, ensemble),
+            "variation": member_variation_difference(self.setting, truth, ensemble),
+        }
+        size = moments.shape[2]
+        return [{key: value[:, :, m] for key, value in found.items()} for m in range(size)]
 
     def _bands(
         self, planes: np.ndarray, mask: np.ndarray | None
@@ -212,10 +238,6 @@ class Scores(Statistic):
         values = np.full(truth.planes.shape[:2], np.nan)
         if min(domain.shape) < UNIFORM.size:
             return values
-        pad = UNIFORM.reach
-        inner = domain.weights[pad:-pad]
-        if inner.shape[1] > 1 and not grid.wraps:
-            inner = inner[:, pad:-pad]
         for i, c in np.ndindex(*values.shape):
             present = None if mask is None else mask[i, c]
             similarity, full = structural_similarity(
@@ -225,35 +247,15 @@ class Scores(Statistic):
                 wraps=grid.wraps,
                 mask=present,
             )
-            if full is None and inner.shape[1] == 1:
-                values[i, c] = np.average(similarity.mean(1, dtype=np.float64), weights=inner[:, 0])
-                continue
-            weights = np.broadcast_to(inner, similarity.shape)
-            weights = weights if full is None else weights * full
-            if weights.any():
-                values[i, c] = np.average(similarity, weights=weights)
+            values[i, c] = mean_similarity(domain, similarity, full)
         return values
 
     def _variation(self, planes: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-        """(n, C) weighted sums of |differences of neighbours| of (n, C, h, w), both of a pair
-        present; a pair has the mean weight of its two."""
-        domain = self.domain
+        """(n, C) weighted total variation of (n, C, h, w)."""
         total = np.zeros(planes.shape[:2])
-        wraps, last = domain.window_grid.wraps, domain.shape[0] - 1
-        for place, rows, present in self._bands(planes, mask):
-            weights = domain.weights[rows]
-            field = planes[place][rows].astype(np.float64)
-            east = np.abs(np.diff(field, append=field[:, :1] if wraps else field[:, -1:]))
-            if present is not None:
-                east = np.where(present & np.roll(present, -1, axis=1), east, 0)
-            beside = weights if weights.shape[1] == 1 else (weights + np.roll(weights, -1, 1)) / 2
-            total[place] += _weighted(east, beside)
-            below = slice(rows.start + 1, min(rows.stop, last) + 1)
-            upper = slice(rows.start, below.stop - 1)
-            south = np.abs(np.subtract(planes[place][below], planes[place][upper], dtype=float))
-            if mask is not None:
-                south = np.where(mask[place][below] & mask[place][upper], south, 0)
-            total[place] += _weighted(south, (domain.weights[below] + domain.weights[upper]) / 2)
+        for place in np.ndindex(*total.shape):
+            present = None if mask is None else mask[place]
+            total[place] = total_variation(self.domain, planes[place], present)
         return total
 
     def result(self, state: State) -> xr.Dataset:
@@ -304,13 +306,6 @@ class Scores(Statistic):
 def _filled(values: np.ndarray, present: np.ndarray | None) -> np.ndarray:
     """Values (h, w), 0 where they are missing."""
     return values if present is None else np.where(present, values, 0)
-
-
-def _weighted(values: np.ndarray, weights: np.ndarray) -> float:
-    """Sum of values (h, w) times weights (h, w) or (h, 1)."""
-    if weights.shape[1] == 1:
-        return float(values.sum(-1) @ weights[:, 0])
-    return float(np.einsum("hw,hw->", values, weights))
 
 
 def joint_mask(domain, truth: Batch, candidate: Batch) -> np.ndarray | None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
-from scipy import stats
+from scipy import sparse, stats
 
-from phire.evaluation.accumulator import Batch, Setting, State, Statistic
+from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
 from phire.evaluation.definitions import HIGHER, LOWER, Definition
 from phire.evaluation.feature_distances import frechet_distance
 from phire.evaluation.registry import statistic
@@ -54,7 +54,7 @@ class Projections(Statistic):
     components are those of the truth's sketches. Distances are in standard deviations of the
     truth's projections. The RV coefficient is tr(S₁₂ S₂₁) / √(tr S₁₁² · tr S₂₂²) of the paired
     projections (Robert & Escoufier 1976, doi:10.2307/2347233): 1 where they agree. Fields with a
-    missing value are left out; of an ensemble, the mean is taken.
+    missing value are left out; of an ensemble, the mean is taken, and ranges are of its members.
     """
 
     order = 130
@@ -67,23 +67,30 @@ class Projections(Statistic):
     series = ("times", "truth", "own")
     of_truth = False
     ensemble = "mean"
+    member_ranges = ("wasserstein", "wasserstein_mean", "frechet", "rv_coefficient")
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
-        channels = len(setting.channels)
-        self._shape = (channels, *self.domain.shape)
-        weights = np.broadcast_to(self.domain.weights, self.domain.shape)
-        self._scale = np.sqrt(weights / weights.sum() * SKETCH / channels).astype(np.float32)
         std = np.sqrt(setting.facts.total_variance)
-        self._std = np.where(std > 0, std, 1).astype(np.float32)
+        self._std = np.where(std > 0, std, 1)
 
-    def _hashes(self) -> tuple[np.ndarray, np.ndarray]:
-        """Draws the projection and the sign of each value of a field."""
+    def _projection(self) -> tuple[sparse.csr_array, np.ndarray]:
+        """Draws the matrix (SKETCH, C·h·w) of the projection; also returns the projected mean."""
         random = np.random.default_rng([self.setting.seed, 3])
-        size = int(np.prod(self._shape))
+        channels, shape = len(self._std), self.domain.shape
+        size = channels * shape[0] * shape[1]
         places = random.integers(0, SKETCH, size, dtype=np.uint16)
         signs = random.integers(0, 2, size, dtype=np.int8) * np.int8(2) - np.int8(1)
-        return places.astype(np.intp), signs.reshape(self._shape).astype(np.float32)
+        weights = np.broadcast_to(self.domain.weights, shape)
+        scale = np.sqrt(weights / weights.sum() * SKETCH / channels)
+        values = signs.reshape(channels, *shape) * (scale / self._std[:, None, None])
+        columns = np.argsort(places, kind="stable")
+        ends = np.cumsum(np.bincount(places, minlength=SKETCH))
+        matrix = sparse.csr_array(
+            (values.ravel()[columns], columns, np.append(0, ends)), shape=(SKETCH, size)
+        )
+        mean = np.broadcast_to(self.setting.facts.mean[:, None, None], values.shape)
+        return matrix, matrix @ mean.ravel()
 
     def __getstate__(self) -> dict:
         # Drawn again where it arrives: smaller to send than the numbers.
@@ -94,28 +101,36 @@ class Projections(Statistic):
 
         def compute() -> np.ndarray:
             if not hasattr(self, "_drawn"):
-                self._drawn = self._hashes()
-            places, signs = self._drawn
-            mean = self.setting.facts.mean[:, None, None].astype(np.float32)
-            sketches = np.empty((len(batch), SKETCH))
-            for i, planes in enumerate(batch.planes):
-                departures = (self.domain.cut(planes) - mean) / self._std[:, None, None]
-                departures *= self._scale
-                departures *= signs
-                sketches[i] = np.bincount(places, departures.ravel(), minlength=SKETCH)
-            return sketches
+                self._drawn = self._projection()
+            matrix, mean = self._drawn
+            if isinstance(batch, Ensemble):  # projections are linear
+                return np.mean([self._sketches(member) for member in batch.each()], axis=0)
+            fields = self.domain.cut(batch.planes).reshape(len(batch), -1)
+            return np.stack([matrix @ field.astype(np.float64) for field in fields]) - mean
 
         return batch.once(("sketches", self.domain), compute)
+
+    def _whole(self, truth: Batch, candidate: Batch) -> np.ndarray:
+        """Returns the fields (n,) without missing values."""
+        sketches = self._sketches(truth), self._sketches(candidate)
+        return np.isfinite(sketches).all((0, 2))
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
         """The sketches of the fields without missing values."""
         if candidate is None:
             return {}
-        own, theirs = self._sketches(candidate), self._sketches(truth)
-        kept = np.isfinite(own).all(1) & np.isfinite(theirs).all(1)
-        if not kept.any():
+        whole = self._whole(truth, candidate)
+        if not whole.any():
             return {}
-        return {"times": truth.times[kept], "truth": theirs[kept], "own": own[kept]}
+        theirs, own = (self._sketches(batch)[whole] for batch in (truth, candidate))
+        return {"times": truth.times[whole], "truth": theirs, "own": own}
+
+    def measure_members(self, truth: Batch, ensemble: Ensemble) -> list[State]:
+        """The sketches of each member, of the fields without missing values."""
+        whole = self._whole(truth, ensemble)
+        if not whole.any():
+            return []
+        return [{"own": self._sketches(member)[whole]} for member in ensemble.each()]
 
     def result(self, state: State) -> xr.Dataset:
         """Distances over (projection, component) and over projection."""

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 from scipy import ndimage
 
-from phire.evaluation.domain import BAND_POINTS
+from phire.evaluation.domain import BAND_POINTS, Domain
 
 K1, K2 = 0.01, 0.03
 
@@ -108,17 +108,112 @@ def structural_similarity(
     return similarity, full
 
 
+def similarity_in_rows(
+    truth: np.ndarray,
+    candidates: np.ndarray,
+    data_range: float,
+    tops: np.ndarray,
+    *,
+    wraps: bool = False,
+    mask: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Computes the structural similarity of several fields in some rows of uniform windows.
+
+    As :func:`structural_similarity`, but the truth's moments are taken once for all candidates,
+    and only of the windows wanted.
+
+    Args:
+        truth: (h, w).
+        candidates: (M, h, w).
+        data_range: R.
+        tops: (k,) first rows of the windows.
+        wraps: The last column's neighbour is the first.
+        mask: (h, w) True where all fields have values; everywhere if None.
+
+    Returns:
+        The similarity (M, k, w − size + 1 or w), and the windows (k, …) that hold no missing value
+        (None: all).
+    """
+    size, reach = UNIFORM.size, UNIFORM.reach
+    rows = tops[:, None] + np.arange(size)
+    kind = np.result_type(truth, candidates, np.float32)
+    unit = kind.type(data_range if data_range > 0 else 1)
+    mean = kind.type(truth.mean() if mask is None else truth[mask].mean())
+
+    def scaled(field: np.ndarray) -> np.ndarray:
+        found = (field[rows].astype(kind) - mean) / unit  # (k, size, w)
+        if mask is not None:
+            found = np.where(mask[rows], found, -mean / unit)
+        return np.pad(found, ((0, 0), (0, 0), (reach, reach)), mode="wrap") if wraps else found
+
+    def window_mean(values: np.ndarray) -> np.ndarray:
+        return _run_sum(values.sum(-2).T, size).T * kind.type(1 / size**2)
+
+    x = scaled(truth)
+    mean_x, xx = window_mean(x), window_mean(x * x)
+    similarity = []
+    for candidate in candidates:
+        y = scaled(candidate)
+        means = mean_x, window_mean(y), xx, window_mean(y * y), window_mean(x * y)
+        moments = _central(*means, mean / unit, UNIFORM)
+        similarity.append(_similarity(moments, float(data_range / unit)))
+    if mask is None:
+        return np.stack(similarity), None
+    present = mask[rows].all(1)
+    if wraps:
+        present = np.pad(present, ((0, 0), (reach, reach)), mode="wrap")
+    full = np.lib.stride_tricks.sliding_window_view(present, size, axis=1).all(-1)
+    return np.stack(similarity), full
+
+
+def mean_similarity(
+    domain: Domain,
+    similarity: np.ndarray,
+    full: np.ndarray | None,
+    tops: np.ndarray | slice = slice(None),
+) -> float:
+    """Returns the area-weighted mean of the similarity of uniform windows that hold no gap.
+
+    Args:
+        domain: Of the fields.
+        similarity: (k, columns) of the windows, a column fewer a point at the sides of fields that
+            do not close the circle.
+        full: (k, columns) True for windows without missing values; None: all.
+        tops: (k,) the windows' first rows; all by default.
+    """
+    reach = UNIFORM.reach
+    weights = domain.weights[reach:-reach][tops]
+    if weights.shape[1] == 1 and full is None:
+        return float(np.average(similarity.mean(1, dtype=np.float64), weights=weights[:, 0]))
+    if weights.shape[1] > 1 and not domain.window_grid.wraps:
+        weights = weights[:, reach:-reach]
+    weights = np.broadcast_to(weights, similarity.shape)
+    weights = weights if full is None else weights * full
+    return float(np.average(similarity, weights=weights)) if weights.any() else np.nan
+
+
 def _moments(
     x: np.ndarray, y: np.ndarray, shift: np.floating, window: Window
 ) -> tuple[np.ndarray, ...]:
     """Means, covariance and sum of the variances in the windows of fields less ``shift``."""
-    mean_x, mean_y, xx, yy, xy = (window.mean(f) for f in (x, y, x * x, y * y, x * y))
-    sample = x.dtype.type(window.sample_factor)
+    means = (window.mean(f) for f in (x, y, x * x, y * y, x * y))
+    return _central(*means, shift, window)
+
+
+def _central(
+    mean_x: np.ndarray,
+    mean_y: np.ndarray,
+    xx: np.ndarray,
+    yy: np.ndarray,
+    xy: np.ndarray,
+    shift: np.floating,
+    window: Window,
+) -> tuple[np.ndarray, ...]:
+    """Means, covariance and sum of the variances from means of fields less ``shift``."""
+    sample = xy.dtype.type(window.sample_factor)
     covariance = sample * (xy - mean_x * mean_y)
     variances = sample * (xx - mean_x * mean_x + yy - mean_y * mean_y)
-    mean_x += shift
-    mean_y += shift
-    return mean_x, mean_y, covariance, variances
+    return mean_x + shift, mean_y + shift, covariance, variances
 
 
 def _similarity(moments: tuple[np.ndarray, ...], data_range: float) -> np.ndarray:

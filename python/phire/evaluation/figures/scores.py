@@ -164,27 +164,6 @@ def _series(array: xr.DataArray, channel: str | None) -> xr.DataArray:
     return over_all_but(array, "time")
 
 
-def with_member_ranges(
-    scores: Mapping[str, xr.Dataset], members: Mapping[str, xr.Dataset]
-) -> dict[str, xr.Dataset]:
-    """Returns scores with the least and greatest over the members beside them.
-
-    Args:
-        scores: By candidate; variables ``NAME``.
-        members: By candidate; variables ``member_NAME_low`` and ``member_NAME_high``.
-    """
-    found = dict(scores)
-    for name, dataset in members.items():
-        # Not every statistic has a series in time.
-        time = scores[name].get("time") if name in scores else None
-        if time is None or not np.array_equal(time, dataset["time"]):
-            continue
-        ends = [end for variable in scores[name].data_vars for end in member_ends(variable)]
-        new = [end for end in ends if end in dataset and end not in scores[name]]
-        found[name] = scores[name].assign({end: dataset[end] for end in new})
-    return found
-
-
 def time_series_plans(folder: ResultsFolder, metric: str, title: str) -> Iterator[Plan]:
     """Yields a figure a region and channel of the variables over time of a metric.
 
@@ -200,8 +179,6 @@ def time_series_plans(folder: ResultsFolder, metric: str, title: str) -> Iterato
     )
     for region in folder.regions_of(metric):
         data = folder.metric(metric, region)
-        for members in ("members", "learned_ensemble"):
-            data = with_member_ranges(data, folder.metric(members, region))
         for channel in [*values_of(data, "channel"), None]:
             if not series_of(data, channel):
                 continue
