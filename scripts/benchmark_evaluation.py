@@ -2,14 +2,16 @@
 """Times the statistics on fields of the size of ERA5 at 0.14 degrees, and prints their shares.
 
     scripts/benchmark_evaluation.py [--rows 1280] [--repeat 3] [--threads 2] [--pyspharm]
-                                    [--members 16 [--side 512] [--times 24]]
+                                    [--members 16 [--side 512] [--times 24] [--rain]]
 
 The fields are random, of a red spectrum, on the Driscoll–Healy grid with twice as many columns.
 Times are the smallest of the repetitions, in seconds a field of two channels; truth and candidate
 are both measured where a statistic compares them, the transforms that statistics share counted at
 the first that needs them. With --members an ensemble is timed instead, on one channel of regional
-fields of SIDE × SIDE points at so many times: the default set beside that of one field, each
-statistic of both, peak memory, and CRPS and ranks beside those of scoringrules and scores. With
+fields of SIDE × SIDE points at so many times, of which four are held and read in turn: the default
+set beside that of one field, the time of the results, peak memory with them, each statistic of
+both, and CRPS and ranks beside those of scoringrules and scores. With --rain the channel is
+precipitation with thresholds of 1, 5 and 20 mm, and log-spectral distance is taken besides. With
 --pyspharm the classic route, pyspharm with stored Legendre functions, is timed too, on the Gaussian
 grid: it takes minutes and 13 GB at full size.
 """
@@ -23,6 +25,7 @@ import time
 from collections.abc import Mapping
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from phire.evaluation.accumulator import Batch, Ensemble, Setting
 from phire.evaluation.catalogue import default_names, statistics
@@ -107,11 +110,11 @@ class RepeatedSource:
         fields: (k, H, W) or, of an ensemble, (k, M, H, W).
         grid: The grid.
         times: Number of times.
+        rain: The channel is precipitation in mm, else a temperature.
     """
 
-    channels, units = ("t",), ("K",)
-
-    def __init__(self, fields: np.ndarray, grid: Grid, times: int) -> None:
+    def __init__(self, fields: np.ndarray, grid: Grid, times: int, rain: bool = False) -> None:
+        self.channels, self.units = (("precip",), ("mm",)) if rain else (("t",), ("K",))
         self.fields = fields[..., None]
         self.grid, self.time = grid, TimeAxis.steps(times)
         self.members = fields.shape[1] if fields.ndim == 4 else 0
@@ -129,8 +132,9 @@ class RepeatedSource:
 def ensemble_setting(truth: RepeatedSource, threads: int) -> Setting:
     """A setting with the facts of the truth's first fields."""
     setting = Setting(
-        Domain.whole(truth.grid), truth.channels, truth.units, truth.time, scale=4, threads=threads
-    )
+        Domain.whole(truth.grid), truth.channels, truth.units, truth.time, scale=4, threads=threads,
+        thresholds={"precip": (1.0, 5.0, 20.0)} if truth.channels == ("precip",) else {},
+    )  # fmt: skip
     batch = Batch(truth.fields, np.arange(len(truth.fields)))
     facts, mean = TruthFacts(setting), MeanMap(setting)
     climatology = mean.result(mean.measure(batch))["mean"].values[None].astype(np.float32)
@@ -142,31 +146,53 @@ def ensemble_setting(truth: RepeatedSource, threads: int) -> Setting:
     return dataclasses.replace(setting, facts=found)
 
 
-def time_ensemble(members: int, side: int, threads: int, times: int) -> None:
-    """Prints processor seconds a time of an ensemble's default set, and of its CRPS and ranks."""
-    grid = Grid.regional(np.linspace(60, 40, side), np.linspace(0, 20, side))
+def random_ensemble(members: int, side: int, rain: bool) -> np.ndarray:
+    """Returns four times (4, members + 1, side, side) of independent fields, the truth first.
+
+    White noise; as rain showers of some ten points across, dry in two thirds of the area.
+    """
     random = np.random.default_rng(0)
     fields = random.normal(size=(4, members + 1, side, side)).astype(np.float32)
-    truth = RepeatedSource(fields[:, 0], grid, times)
+    if not rain:
+        return fields
+    smooth = gaussian_filter(fields, 4, axes=(2, 3))
+    return 10 * np.maximum(smooth / smooth.std() - 0.4, 0) ** 1.5
+
+
+def set_names(setting: Setting, members: bool) -> list[str]:
+    """Returns the default set of a field or an ensemble; of rain the log-spectral distance too."""
+    names = [*default_names(), *(["log_spectral_distance"] if setting.thresholds else [])]
+    return [
+        name
+        for name in names
+        if statistics()[name].refusal(setting) is None
+        and (members or statistics()[name].ensemble != "all")
+    ]
+
+
+def time_ensemble(members: int, side: int, threads: int, times: int, rain: bool) -> None:
+    """Prints processor seconds a time of an ensemble's default set, and of its CRPS and ranks."""
+    grid = Grid.regional(np.linspace(60, 40, side), np.linspace(0, 20, side))
+    fields = random_ensemble(members, side, rain)
+    truth = RepeatedSource(fields[:, 0], grid, times, rain)
     candidates = {
-        "field": RepeatedSource(fields[:, 1], grid, times),
-        "ensemble": RepeatedSource(fields[:, 1:], grid, times),
+        "field": RepeatedSource(fields[:, 1], grid, times, rain),
+        "ensemble": RepeatedSource(fields[:, 1:], grid, times, rain),
     }
     setting = ensemble_setting(truth, threads)
     seconds = {}
-    for name, source in candidates.items():
-        takers = [
-            statistics()[one](setting)
-            for one in default_names()
-            if statistics()[one].refusal(setting) is None
-            and (name == "ensemble" or statistics()[one].ensemble != "all")
-        ]
-        work = Work(truth, {name: source}, tuple(Task(t.name, t, name) for t in takers))
+    for kind, source in candidates.items():
+        takers = [statistics()[name](setting) for name in set_names(setting, bool(source.members))]
+        work = Work(truth, {kind: source}, tuple(Task(t.name, t, kind) for t in takers))
         measure_chunk(work, np.arange(2))
         begun = time.process_time()
-        accumulate(work, chunk=32)
-        seconds[name] = (time.process_time() - begun) / times
-        print(f"default set of one {name:10} {seconds[name]:8.3f} s of processor time a time")
+        states = accumulate(work, chunk=32)
+        measured = time.process_time()
+        seconds[kind] = (measured - begun) / times
+        for taker in takers:
+            taker.described(states[taker.name])
+        print(f"default set of one {kind:10} {seconds[kind]:8.3f} s of processor time a time, "
+              f"results {time.process_time() - measured:.1f} s")  # fmt: skip
     ratio = seconds["ensemble"] / seconds["field"]
     print(f"  an ensemble of {members} is {ratio:.1f} times a field   (goal 4)")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -190,9 +216,7 @@ def time_each(
         for kind, source in candidates.items():
             read = source.read_members(place)
             batch = Ensemble(read, place) if source.members else Batch(read, place)
-            for name in default_names():
-                if statistics()[name].refusal(setting) is not None:
-                    continue
+            for name in set_names(setting, members=True):
                 one = statistics()[name](setting)
                 begun = time.process_time()
                 with_candidate(one, {}, reference, batch)
@@ -326,9 +350,10 @@ def main() -> None:
     parser.add_argument("--members", type=int, default=0)
     parser.add_argument("--side", type=int, default=512)
     parser.add_argument("--times", type=int, default=24)
+    parser.add_argument("--rain", action="store_true")
     options = parser.parse_args()
     if options.members:
-        time_ensemble(options.members, options.side, options.threads, options.times)
+        time_ensemble(options.members, options.side, options.threads, options.times, options.rain)
         return
     grid = Grid.driscoll_healy(options.rows)
     print(f"fields of two channels, {grid.describe()}, {options.threads} threads")

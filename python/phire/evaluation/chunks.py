@@ -23,7 +23,7 @@ from phire.evaluation.accumulator import (
     Statistic,
     restrict_to_common_points,
 )
-from phire.evaluation.member_ranges import measured, whole_keys
+from phire.evaluation.member_ranges import measured, state_of_all
 from phire.fields.cluster import cluster, naming_lost_workers
 
 LESS_MEMORY = ", and fewer workers or a smaller chunk need less"
@@ -113,7 +113,9 @@ def with_candidate(
     if statistic.ensemble == "all" and not isinstance(candidate, Ensemble):
         return state
     part = statistic.measure(truth, candidate)
-    return statistic.join(state, part if apart else whole_keys(part), in_place=True)
+    if not apart:
+        part = state_of_all(statistic, part, apart=statistic.apart_always)
+    return statistic.join(state, part, in_place=True)
 
 
 def _read_ahead(work: Work, times: np.ndarray) -> Iterator[tuple[Batch, dict[str, Batch]]]:

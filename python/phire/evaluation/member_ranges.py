@@ -7,8 +7,7 @@ that have none of their own; what the ensemble lacks is that of all members merg
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -51,16 +50,24 @@ def states_of_members(state: State) -> list[State]:
     return [found[member] for member in sorted(found)]
 
 
-def state_of_all(statistic: Statistic, state: State) -> State:
-    """Returns the state of the ensemble as a whole."""
-    if not statistic.member_ranges:
+def state_of_all(statistic: Statistic, state: State, *, apart: Sequence[str] = ()) -> State:
+    """Returns the state of the ensemble as a whole: members are merged where it lacks a key.
+
+    Args:
+        statistic: It says how members are merged.
+        state: A state of all members, or of fields without members.
+        apart: Keys that members keep apart.
+    """
+    members = states_of_members(state) if statistic.member_ranges else []
+    if not members:
         return state
     whole = whole_keys(state)
+    alone = [{key: member[key] for key in apart} for member in members]
     lacking = [
-        {key: value for key, value in member.items() if key not in whole}
-        for member in states_of_members(state)
+        {key: value for key, value in member.items() if key not in whole and key not in apart}
+        for member in members
     ]
-    return statistic.merge_members(lacking) | whole
+    return statistic.merge_members(lacking) | whole | of_members(alone)
 
 
 def measured(
@@ -81,14 +88,10 @@ def measured(
         yield state
         return
     states = (statistic.measure(truth, member) for member in ensemble.each())
-    if not ((apart and statistic.member_ranges) or statistic.apart_always):
+    if not (apart and statistic.member_ranges):
         yield from states
         return
     each = list(states)
-    if not apart:
-        alone = [{key: one.pop(key) for key in statistic.apart_always} for one in each]
-        yield functools.reduce(statistic.merge, each, {}) | of_members(alone)
-        return
     shared = {key: sum(one.pop(key) for one in each) for key in statistic.shared_by_members}
     yield shared | of_members(each)
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Setting, State, Statistic
+from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
 from phire.evaluation.definitions import CHANNEL, ONE, Definition
 from phire.evaluation.histograms import Bins, quantiles
+from phire.evaluation.member_ranges import of_members
 from phire.evaluation.point_scores import joint_mask
 from phire.evaluation.rain_channels import lacks_rain, wet_values
 from phire.evaluation.registry import statistic
@@ -73,6 +74,8 @@ class RainIndices(Statistic):
 
     Of the channels that are precipitation, at the times given: R01, SDII, R10, Rx1day, CWD and CDD
     are of daily fields. A missing value ends a spell. One bit of each value is kept for the spells.
+    Of an ensemble they are means over its members, whose states stay apart: the greatest value of
+    all members would be one of more values than the truth's.
     """
 
     order = 74
@@ -80,6 +83,7 @@ class RainIndices(Statistic):
     summary = tuple((f"{name}_ratio", f"{name}_ratio") for name in NAMES)
     series = ("times", "wet", "present", "wet_truth")
     extremes = ("maximum", "maximum_truth")
+    ensemble = "together"
     noted_if_refused = False
     bulky = True
     apart_always = ("maximum",)
@@ -92,6 +96,7 @@ class RainIndices(Statistic):
         self.wet = wet_values(setting)
         greatest = np.maximum(setting.facts.maximum * 3, 1e-30)
         self.bins = Bins.between(np.zeros_like(greatest), greatest, BINS)
+        self._of_truth: tuple[np.ndarray, dict[str, np.ndarray]] | None = None
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
@@ -99,36 +104,50 @@ class RainIndices(Statistic):
         return lacks_rain(setting)
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Sums and maxima by point, histograms of wet values, and which points were wet."""
-        domain = self.domain
+        """Sums and maxima by point, histograms of wet values, and which points were wet.
+
+        What is of the truth, and the points present, are the same for all members of an ensemble.
+        """
         fields = truth if candidate is None else candidate
-        mask = joint_mask(domain, truth, fields)
+        mask = joint_mask(self.domain, truth, fields)
         places = list(self.wet)
-        theirs, own = (domain.cut(batch.planes)[:, places] for batch in (truth, fields))
-        present = np.ones(own.shape, bool) if mask is None else mask[:, places]
-        state = {"times": truth.times, "present": np.packbits(present, axis=-1)}
-        state["count"] = present.sum(0).astype(float)
-        for ending, values in (("", own), ("_truth", theirs)):
-            limit = np.array(list(self.wet.values()))[:, None, None].astype(values.dtype)
-            wet = (values >= limit) & present
-            state[f"wet{ending}"] = np.packbits(wet, axis=-1)
-            state[f"wet_count{ending}"] = wet.sum(0).astype(float)
-            state[f"sum{ending}"] = np.where(wet, values, 0).sum(0, dtype=np.float64)
-            heavy = (values >= HEAVY * limit) & present
-            state[f"heavy{ending}"] = heavy.sum(0).astype(float)
-            greatest = np.fmax.reduce(np.where(present, values, np.nan), axis=0)
-            state[f"maximum{ending}"] = greatest.astype(np.float64)
-            state[f"histogram{ending}"] = self._histogram(values, wet)
-            if candidate is None:
-                break
-        return state
+        shape = (len(truth), len(places), *self.domain.shape)
+        present = np.ones(shape, bool) if mask is None else mask[:, places]
+        state = {
+            "times": truth.times,
+            "present": np.packbits(present, axis=-1)[:, None],
+            "count": present.sum(0, dtype=np.uint32),
+        }
+        if candidate is None:
+            return state | self._sums(truth, present)
+        theirs = self._sums(truth, present)
+        state |= {f"{key}_truth": value for key, value in theirs.items()}
+        if isinstance(candidate, Ensemble):
+            return state | of_members([self._sums(one, present) for one in candidate.each()])
+        return state | self._sums(candidate, present)
+
+    def _sums(self, fields: Batch, present: np.ndarray) -> State:
+        """Wet points as bits (n, 1, c, h, w/8), and sums and maxima over the times (c, h, w)."""
+        values = self.domain.cut(fields.planes)[:, list(self.wet)]
+        limit = np.array(list(self.wet.values()))[:, None, None].astype(values.dtype)
+        wet = (values >= limit) & present
+        return {
+            "wet": np.packbits(wet, axis=-1)[:, None],
+            "wet_count": wet.sum(0, dtype=np.uint32),
+            "sum": np.where(wet, values, 0).sum(0, dtype=np.float64),
+            "heavy": ((values >= HEAVY * limit) & present).sum(0, dtype=np.uint32),
+            "maximum": np.fmax.reduce(np.where(present, values, np.nan), axis=0),
+            "histogram": self._histogram(values, wet),
+        }
 
     def merge_members(self, states: Sequence[State]) -> State:
-        """Merges members; the greatest value is the mean of theirs, as that of all is of more."""
-        merged = super().merge_members(states)
-        if "maximum" in merged:
-            merged["maximum"] = np.mean([one["maximum"] for one in states], axis=0)
-        return merged
+        """Means over members of sums and maxima; bits of wet points lie side by side."""
+        return {
+            key: np.concatenate([one[key] for one in states], axis=1)
+            if key in self.series
+            else np.mean([one[key] for one in states], axis=0)
+            for key in states[0]
+        }
 
     def _histogram(self, values: np.ndarray, wet: np.ndarray) -> np.ndarray:
         """(rain channels, bins) weight of wet values (n, c, h, w)."""
@@ -164,15 +183,12 @@ class RainIndices(Statistic):
 
         Nothing is, neither wet nor dry, in a gap of the time axis and after the last time.
         """
-        order = np.argsort(state["times"], kind="stable")
-        times, members = np.unique(state["times"], return_counts=True)
-        # Members of one time follow each other in the order in which they entered.
-        order = order.reshape(len(times), members[0])
-        steps = np.diff(self.setting.time.values[times])
+        order = np.argsort(state["times"])
+        steps = np.diff(self.setting.time.values[state["times"][order]])
         width = self.domain.shape[1]
-        for k, places in enumerate(order):
+        for k, place in enumerate(order):
             wet, present = (
-                np.unpackbits(state[key][places], axis=-1, count=width).astype(bool)
+                np.unpackbits(state[key][place], axis=-1, count=width).view(bool)
                 for key in (f"wet{ending}", "present")
             )
             now = np.stack([wet, present & ~wet])
@@ -184,19 +200,26 @@ class RainIndices(Statistic):
     def _spells(self, state: State, ending: str) -> tuple[np.ndarray, np.ndarray]:
         """Longest wet and dry spells (2, c, h, w), mean over members; weights by length."""
         counts = np.zeros((len(self.wet), 2, LONGEST))
-        weights = np.broadcast_to(self.domain.weights, self.domain.shape)
+        area = np.broadcast_to(self.domain.weights, self.domain.shape)
         running = longest = np.zeros((), np.int32)
         for now in self._wet_and_dry(state, ending):
-            ended = (running > 0) & ~now
             running = np.broadcast_to(running, now.shape)
-            for kind, c in np.ndindex(2, len(self.wet)):
-                at = ended[kind, :, c]
-                length = np.minimum(running[kind, :, c][at], LONGEST) - 1
-                area = np.broadcast_to(weights, at.shape)[at]
-                counts[c, kind] += np.bincount(length, area, minlength=LONGEST)
-            running = np.where(now, running + 1, 0)
+            for place in np.ndindex(*now.shape[:3]):
+                ended = np.flatnonzero((running[place] > 0) & ~now[place])
+                length = np.minimum(running[place].ravel()[ended], LONGEST) - 1
+                kind, _, c = place
+                counts[c, kind] += np.bincount(length, area.ravel()[ended], minlength=LONGEST)
+            running = (running + 1) * now
             longest = np.maximum(longest, running)
         return longest.mean(1), counts
+
+    def _truth_means(self, state: State) -> dict[str, np.ndarray]:
+        """Returns area means of the truth's indices, once for all members of an ensemble."""
+        wet = state["wet_truth"]
+        if self._of_truth is None or self._of_truth[0] is not wet:
+            indices, _ = self._indices(state, "_truth")
+            self._of_truth = wet, {name: self._mean(values) for name, values in indices.items()}
+        return self._of_truth[1]
 
     def _mean(self, values: np.ndarray) -> np.ndarray:
         """Area mean (c,) of values (c, h, w) where there are any; values (c,) as they are."""
@@ -236,9 +259,9 @@ class RainIndices(Statistic):
             {"units": "1", "long_name": "share of spells of at least this length, by area"},
         )
         if "sum_truth" in state:
-            theirs, _ = self._indices(state, "_truth")
+            theirs = self._truth_means(state)
             for name, values in own.items():
-                ratio = divided(self._mean(values), self._mean(theirs[name]))
+                ratio = divided(self._mean(values), theirs[name])
                 dataset[f"{name}_ratio"] = ("channel", spread(ratio), {"units": "1"})
         return dataset
 

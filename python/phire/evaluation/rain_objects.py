@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
+
 import numpy as np
 import xarray as xr
 from scipy import ndimage
@@ -38,6 +41,23 @@ VARIABLES = (
 NAMES = ("structure", "amplitude", "location")
 
 
+@dataclasses.dataclass(frozen=True)
+class Objects:
+    """Objects of a field of rain.
+
+    Attributes:
+        volume: Mean of sum/maximum over the objects, weighted by their sums.
+        total: Sum of the field.
+        centre: Row and column of the field's centre of mass.
+        distance: Mean distance of the objects' centres from it in points, weighted likewise.
+    """
+
+    volume: float
+    total: float
+    centre: tuple[float, float]
+    distance: float
+
+
 @statistic("sal", function="structure_amplitude_location")
 class RainObjects(Statistic):
     """SAL of the channels that are precipitation, by time.
@@ -72,19 +92,20 @@ class RainObjects(Statistic):
         """(n, C, 3) structure, amplitude and location."""
         if candidate is None:
             return {}
-        domain = self.domain
-        mask = joint_mask(domain, truth, candidate)
+        mask = joint_mask(self.domain, truth, candidate)
+        whole = self._weights > 0
         values = np.full((*truth.planes.shape[:2], 3), np.nan)
-        for i in range(len(truth)):
-            for c in self.places:
-                fields = [
-                    domain.cut(batch.planes[i, c]).astype(np.float64)
-                    for batch in (truth, candidate)
-                ]
-                inside = self._weights > 0
-                if mask is not None:
-                    inside = inside & mask[i, c]
-                values[i, c] = sal(*fields, self._weights, inside)
+        for i, c in itertools.product(range(len(truth)), self.places):
+            inside = whole if mask is None else whole & mask[i, c]
+
+            def objects(batch: Batch, i=i, c=c, inside=inside) -> Objects | None:
+                field = self.domain.cut(batch.planes[i, c]).astype(np.float64)
+                return rain_objects(field, self._weights, inside)
+
+            # Without holes the truth's objects serve all members and candidates.
+            key = ("rain objects", self.domain, i, c)
+            theirs = objects(truth) if mask is not None else truth.once(key, lambda: objects(truth))
+            values[i, c] = compared(theirs, objects(candidate), self.domain.shape)
         return {"times": truth.times, "sal": values}
 
     def result(self, state: State) -> xr.Dataset:
@@ -109,42 +130,60 @@ def sal(
         weights: (h, w) areas.
         inside: (h, w) True for the points that count.
     """
-    described = [_described(field, weights, inside) for field in (candidate, truth)]
-    if None in described:
+    objects = [rain_objects(field, weights, inside) for field in (truth, candidate)]
+    return compared(*objects, truth.shape)
+
+
+def compared(
+    truth: Objects | None, candidate: Objects | None, shape: tuple[int, int]
+) -> tuple[float, float, float]:
+    """Returns structure, amplitude and location of one field; NaN where one has no rain.
+
+    Args:
+        truth, candidate: Objects of both fields.
+        shape: (h, w) of the fields.
+    """
+    if truth is None or candidate is None:
         return np.nan, np.nan, np.nan
-    (volume, total, centre, distance), (volume_y, total_y, centre_y, distance_y) = described
-    diagonal = np.hypot(*truth.shape)
-    location = np.hypot(*np.subtract(centre, centre_y)) / diagonal
-    location += 2 * abs(distance - distance_y) / diagonal
+    diagonal = np.hypot(*shape)
+    location = np.hypot(*np.subtract(candidate.centre, truth.centre)) / diagonal
+    location += 2 * abs(candidate.distance - truth.distance) / diagonal
     return (
-        (volume - volume_y) / (0.5 * (volume + volume_y)),
-        (total - total_y) / (0.5 * (total + total_y)),
-        location,
+        (candidate.volume - truth.volume) / (0.5 * (candidate.volume + truth.volume)),
+        (candidate.total - truth.total) / (0.5 * (candidate.total + truth.total)),
+        float(location),
     )
 
 
-def _described(
-    field: np.ndarray, weights: np.ndarray, inside: np.ndarray
-) -> tuple[float, float, np.ndarray, float] | None:
-    """Mean scaled volume of objects, sum, centre of mass, and the objects' mean distance from it.
+def rain_objects(field: np.ndarray, weights: np.ndarray, inside: np.ndarray) -> Objects | None:
+    """Returns the objects of a field; None where nothing is above the least value.
 
-    None where nothing is above the least value.
+    Args:
+        field: (h, w) rain.
+        weights: (h, w) areas.
+        inside: (h, w) True for the points that count.
     """
     field = np.where(inside, field, 0)
     rainy = inside & (field > field[inside].min(initial=np.inf))
-    total = float((field * weights).sum())
+    rain = field * weights
+    total = float(rain.sum())
     if not rainy.any() or not total > 0:
         return None
     threshold = FACTOR * np.quantile(field[rainy], QUANTILE)
     labels, count = ndimage.label(inside & (field >= threshold), np.ones((3, 3)))
     if not count:
         return None
-    rain = field * weights
-    numbers = np.arange(1, count + 1)
-    sums = ndimage.sum_labels(rain, labels, numbers)
-    greatest = ndimage.maximum(field, labels, numbers)
-    centre = np.array(ndimage.center_of_mass(rain))
-    centres = np.array(ndimage.center_of_mass(rain, labels, numbers))
-    distance = np.hypot(*(centres - centre).T)
+    # Sums by label over the objects' points: scipy's own sort all points of the field.
+    places = np.nonzero(labels)
+    label = labels[places] - 1
+    mass = rain[places]
+    sums = np.bincount(label, mass)
+    greatest = np.zeros(count)
+    np.maximum.at(greatest, label, field[places])
+    centres = [np.bincount(label, mass * place) / sums for place in places]
+    centre = [rain.sum(1 - k) @ np.arange(rain.shape[k]) / total for k in range(2)]
+    distance = np.hypot(*(one - middle for one, middle in zip(centres, centre)))
     volume = (sums * sums / greatest).sum() / sums.sum()
-    return float(volume), total, centre, float((sums * distance).sum() / sums.sum())
+    return Objects(
+        float(volume), total, (centre[0], centre[1]), float((sums * distance).sum() / sums.sum())
+    )
