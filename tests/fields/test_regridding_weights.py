@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from phire.errors import InputError
-from phire.fields import convert, open_store, regrid, regridding, write_source
+from phire.fields import convert, open_store, regrid, write_source
 from phire.fields.curvilinear import CurvilinearGrid
 from phire.fields.grid import Grid
 from phire.fields.regridding import METHODS, Regridder
+from phire.fields.regridding_weights import kept_weights
 from phire.fields.source import ArraySource
 
 FINE = Grid.regional(np.linspace(58, 42, 17), np.linspace(-8, 8, 17))
@@ -22,18 +23,17 @@ LAMBERT = CurvilinearGrid.projected(
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("target", [COARSE, LAMBERT], ids=["axes", "points"])
-def test_kept_weights_give_the_same_bits(tmp_path, monkeypatch, method, target):
+def test_kept_weights_give_the_same_bits(tmp_path, method, target):
     fields = np.random.default_rng(0).normal(size=(2, *FINE.shape, 2)).astype("f4")
     fields[0, 5, 5] = np.nan
     path = tmp_path / "weights.npz"
     computed = Regridder(FINE, target, method, weights=path)
     plain = Regridder(FINE, target, method)(fields)
     np.testing.assert_array_equal(computed(fields), plain)
-    if method != "bicubic":  # of which the weights around missing values are computed anew
-        monkeypatch.setattr(regridding, "_weights", lambda *_: pytest.fail("computed anew"))
     kept = Regridder(FINE, target, method, weights=path)
     np.testing.assert_array_equal(kept(fields), plain)
     np.testing.assert_array_equal(kept.covered, computed.covered)
+    kept_weights(path, FINE, target, method, lambda: pytest.fail("computed again"))
 
 
 def test_the_command_keeps_them_beside_its_output(tmp_path):
@@ -67,9 +67,7 @@ def test_weights_of_something_else_are_refused(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["weights.npz"]
 
 
-def test_a_folder_holds_the_weights_of_several_sources_under_names_of_their_own(
-    tmp_path, monkeypatch
-):
+def test_a_folder_holds_the_weights_of_several_sources_under_names_of_their_own(tmp_path, capsys):
     for name, grid in (("a", FINE), ("b", LAMBERT)):
         fields = np.random.default_rng(0).normal(size=(2, *grid.shape, 1)).astype("f4")
         write_source(
@@ -80,10 +78,11 @@ def test_a_folder_holds_the_weights_of_several_sources_under_names_of_their_own(
     sources = [tmp_path / "a.h5", tmp_path / "b.h5"]
     words = {"grid": "degrees:2:54,-4,46,4", "method": "bilinear", "weights": weights}
     convert(sources, tmp_path / "one.h5", **words)
+    assert capsys.readouterr().err.count(": weights of") == 2
     kept = sorted(weights.iterdir())
     assert len(kept) == 2 and all(path.suffix == ".npz" for path in kept)
-    monkeypatch.setattr(regridding, "_weights", lambda *_: pytest.fail("computed anew"))
     convert(sources, tmp_path / "two.h5", **words)
+    assert ": weights of" not in capsys.readouterr().err  # which tells that they are computed
     with open_store(tmp_path / "one.h5") as one, open_store(tmp_path / "two.h5") as two:
         np.testing.assert_array_equal(one.read([0, 1]), two.read([0, 1]))
     convert(sources, tmp_path / "two.h5", **{**words, "weights": None})  # the same output

@@ -112,7 +112,7 @@ def write_downscaling_records(
         InputError: An option does not fit the fields, or no patch can be drawn.
         WorkError: Workers were lost again and again.
     """
-    shared = SamplingOptions(**sampling)
+    shared = SamplingOptions.from_keywords(sampling, "write_downscaling_records")
     shape = Shape(
         None if whole_fields else sampled_records.check_patch(patch), scale, alignment, margin,
         window, regrid, None if latitudes is None else tuple(latitudes), tuple(covariates),

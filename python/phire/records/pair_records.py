@@ -64,7 +64,7 @@ def write_pair_records(
         raise InputError("--patches-per-field and --classes must be at least 1.")
     with InputFile(store) as source:
         options = {
-            **SamplingOptions(**sampling).recorded(source),
+            **SamplingOptions.from_keywords(sampling, "write_pair_records").recorded(source),
             "patch": patch,
             "patches_per_field": patches_per_field,
             "classes": classes,

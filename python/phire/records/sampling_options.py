@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,23 @@ class SamplingOptions:
     statistics: str | os.PathLike | None = None
     missing: str = "skip"
     seed: int = 0
+
+    @classmethod
+    def from_keywords(cls, keywords: Mapping[str, Any], function: str) -> SamplingOptions:
+        """Returns the options of a public function's further keyword arguments.
+
+        Args:
+            keywords: The arguments.
+            function: Name of the function, for the error.
+
+        Raises:
+            TypeError: The function has no such argument.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        unknown = [name for name in keywords if name not in known]
+        if unknown:
+            raise TypeError(f"{function}() got an unexpected keyword argument {unknown[0]!r}")
+        return cls(**keywords)
 
     def recorded(self, store: InputFile, policies: Sequence[str] = MISSING) -> dict[str, Any]:
         """Returns the options as the manifest holds them, with the store that they sample.
