@@ -20,6 +20,10 @@ class InputError(ValueError):
     """
 
 
+class OptionError(InputError):
+    """An impossible value of an option of a part; :class:`phire.parts.Registry` adds the name."""
+
+
 class WorkError(RuntimeError):
     """Work that began in good order and could not be ended: a worker lost, a loss not finite.
 

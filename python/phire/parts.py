@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from phire.errors import InputError
+from phire.errors import InputError, OptionError
 from phire.option_types import with_option_types
 from phire.part_sources import REQUIRED, Part, options_of, part_of_function, parts_in_source
 
@@ -152,12 +152,16 @@ class Registry:
             *arguments, **more: Arguments that the registry's contract prescribes; no options.
 
         Raises:
-            InputError: See :meth:`resolve`; or an option's value is not of the option's type.
+            InputError: See :meth:`resolve`; or an option's value is impossible, or not of the
+                option's type.
         """
         name, resolved = self.resolve(specification, options)
         function = self.function(name)
         typed = with_option_types(function, resolved, f"{self.kind} {name}")
-        return function(*arguments, **more, **typed)
+        try:
+            return function(*arguments, **more, **typed)
+        except OptionError as error:
+            raise InputError(f"{self.kind} {name}: {error}") from None
 
     def function(self, name: str) -> Callable:
         """Returns the function of a part, without its presets; imports its module.

@@ -41,8 +41,9 @@ SWIN = "swin2sr,filters=8,heads=2,depths=[2]"
         ("conv-swin2sr,filters=8,heads=3,depths=[2]", "filters 8 must be a multiple of the heads"),
     ],
 )
-def test_one_sentence_names_the_option(specification, named):
-    with pytest.raises(InputError, match=named):
+def test_one_sentence_names_the_network_and_the_option(specification, named):
+    name = specification.partition(",")[0]
+    with pytest.raises(InputError, match=f"^network {name}:? .*{named}"):
         build(specification, (8, 8, 1), (16, 16, 1), scale=2)
 
 

@@ -10,7 +10,7 @@ from phire.errors import InputError
 from phire.fields.coarsening import CoarsenedSource
 from phire.fields.grid import Grid
 from phire.fields.store import open_store
-from phire.records import Manifest, write_downscaling_records
+from phire.records import Manifest, write_downscaling_records, write_pair_records
 from phire.records.features import DOWNSCALING_INTEGERS
 from records.stores import make_store, shard_bytes
 
@@ -261,3 +261,10 @@ def test_arome_over_arpege(tmp_path):
     # Pressure of two models at the same points and times: a small part of its variability.
     assert np.std(differences) < 0.5
     assert abs(np.corrcoef(record["high"][::4, ::4].ravel(), record["low"].ravel())[0, 1]) > 0.8
+
+
+@pytest.mark.parametrize("write", [write_downscaling_records, write_pair_records])
+def test_a_wrong_keyword_is_one_of_the_function_that_was_called(tmp_path, write):
+    with pytest.raises(TypeError, match=rf"^{write.__name__}\(\) got an unexpected .* 'shard'$"):
+        write("fine.h5", tmp_path / "records", shard=2)
+    assert not list(tmp_path.iterdir())

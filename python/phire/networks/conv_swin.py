@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from phire.errors import InputError
+from phire.errors import InputError, OptionError
 from phire.networks.blocks.fine_output import Fine
 from phire.networks.blocks.interpolation_layer import Interpolation
 from phire.networks.blocks.sample_inputs import (
@@ -101,7 +101,7 @@ def conv_baseline(
     """
     refuse_window(shapes, "conv-baseline")
     if len(filters) != 2:
-        raise InputError(f"filters {list(filters)} must be two numbers.")
+        raise OptionError(f"filters {list(filters)} must be two numbers.")
     check_counts(filters=filters)
     inputs = named_inputs(shapes)
     if _is_deepr(preset):
@@ -146,7 +146,7 @@ def _enlarged(x: Any, factors: Sequence[int], targets: int, filters: Sequence[in
 
 def _is_deepr(preset: str) -> bool:
     if preset not in PRESETS:
-        raise InputError(f"preset {preset!r} must be one of {', '.join(PRESETS)}.")
+        raise OptionError(f"preset {preset!r} must be one of {', '.join(PRESETS)}.")
     return preset == "deepr"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from phire.errors import InputError
+from phire.errors import InputError, OptionError
 from phire.networks.blocks.interpolation_layer import Interpolation
 from phire.networks.blocks.sample_inputs import (
     fine_maps,
@@ -118,7 +118,7 @@ def cwgan_critic(
     """
     refuse_window(shapes, "cwgan's critic")
     if not heads or {*heads} - {*HEADS}:
-        raise InputError(f"heads={list(heads)} must be some of {', '.join(HEADS)}.")
+        raise OptionError(f"heads={list(heads)} must be some of {', '.join(HEADS)}.")
     _check_size(shapes, tiles, heads)
     inputs = named_inputs(shapes)
     inputs.pop("time", None)

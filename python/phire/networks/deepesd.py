@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from phire.errors import InputError
+from phire.errors import InputError, OptionError
 from phire.networks.blocks.fine_output import Fine
 from phire.networks.blocks.sample_inputs import (
     named_inputs,
@@ -92,7 +92,7 @@ def _check(
             f"records are patches of {fine}: make them with --whole-fields."
         )
     if padding not in ("same", "valid"):
-        raise InputError(f"padding {padding!r} must be same or valid.")
+        raise OptionError(f"padding {padding!r} must be same or valid.")
     lost = len(filters) * (kernel - 1) if padding == "valid" else 0
     if min(shapes.low[:2]) <= lost:
         raise InputError(
@@ -102,7 +102,7 @@ def _check(
     if points is not None and (
         not len(points) or min(points) < 0 or max(points) >= math.prod(fine)
     ):
-        raise InputError(f"points must be indices from 0 to {math.prod(fine) - 1}, at least one.")
+        raise OptionError(f"points must be indices from 0 to {math.prod(fine) - 1}, at least one.")
 
 
 @keras.saving.register_keras_serializable(package="phire")

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from phire.errors import InputError
+from phire.errors import OptionError
 from phire.networks.fast_cpu import BatchNormalization
 from phire.networks.registry import encoder
 
@@ -106,7 +106,7 @@ def residual_encoder(
     """
     numbers = [stem_filters, stem_size, stem_stride, *_stages(filters), *_stages(blocks)]
     if len(_stages(filters)) != len(_stages(blocks)) or min(numbers) < 1:
-        raise InputError(
+        raise OptionError(
             f"filters={list(_stages(filters))}, blocks={list(_stages(blocks))}: give as many of "
             "both, a number for each stage, and no number below 1."
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from phire.errors import InputError
+from phire.errors import InputError, OptionError
 
 Size = int | None
 
@@ -74,12 +74,12 @@ class Shapes:
             if coarse is not None and fine is not None
         }
         if scale is None and len(ratios) != 1:
-            raise InputError(
+            raise OptionError(
                 f"scale must be given: low {low[:2]} and high {high[:2]} do not state one."
             )
         scale = min(ratios) if scale is None else scale
         if scale != math.floor(scale) or scale < 1 or ratios - {scale}:
-            raise InputError(
+            raise OptionError(
                 f"high {high[:2]} must be low {low[:2]} less a margin of {margin} on each side, "
                 f"times one whole scale, not times {max(ratios, default=scale):g}."
             )

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from phire.errors import InputError
+from phire.errors import OptionError
 from phire.networks.blocks.dropout import dropout as drop
 from phire.networks.blocks.dropout import dropout_inputs
 from phire.networks.blocks.fine_output import Fine
@@ -80,7 +80,7 @@ def srgan(
     refuse_window(shapes, "srgan")
     factors = _checked_factors(shapes, factors, upsampling, filters, blocks, kernel)
     if periodic and shapes.margin:
-        raise InputError("periodic needs records without a margin: whole global fields have none.")
+        raise OptionError("periodic needs records without a margin: whole global fields have none.")
     inputs = named_inputs(shapes.of_any_size(), noise) | dropout_inputs(dropout, dropout_kind)
 
     def conv(x: Any, width: int, size: int, kind: type = keras.layers.Conv2D, **more: Any) -> Any:
@@ -128,9 +128,9 @@ def _checked_factors(
 ) -> tuple[int, ...]:  # fmt: skip
     """Returns the upsampling factors without ones; refuses options that are impossible."""
     if upsampling not in UPSAMPLINGS:
-        raise InputError(f"upsampling {upsampling!r} must be one of {', '.join(UPSAMPLINGS)}.")
+        raise OptionError(f"upsampling {upsampling!r} must be one of {', '.join(UPSAMPLINGS)}.")
     if filters < 1 or blocks < 0 or kernel < 1 or kernel % 2 == 0:
-        raise InputError(
+        raise OptionError(
             f"filters={filters}, blocks={blocks}, kernel={kernel}: filters must be one at least, "
             "blocks not negative, and kernel an odd number."
         )
@@ -138,7 +138,7 @@ def _checked_factors(
         return prime_factors(shapes.scale)
     factors = tuple(factors) if isinstance(factors, Sequence) else (factors,)
     if not factors or min(factors) < 1 or math.prod(factors) != shapes.scale:
-        raise InputError(
+        raise OptionError(
             f"factors {list(factors)} must be whole numbers whose product is the scale "
             f"{shapes.scale}."
         )

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from phire.errors import InputError
+from phire.errors import OptionError
 from phire.networks.blocks.fine_output import Fine
 from phire.networks.blocks.sample_inputs import (
     CroppedToCoarse,
@@ -86,7 +86,7 @@ def swin2sr(
     check_layers(filters, depths, heads, window_size, drop_path)
     check_counts(upsampling_filters=upsampling_filters)
     if mlp_ratio <= 0:
-        raise InputError(f"mlp_ratio {mlp_ratio:g} must be positive.")
+        raise OptionError(f"mlp_ratio {mlp_ratio:g} must be positive.")
     _check(shapes, residual, upsampling)
     inputs = named_inputs(shapes)
     x = with_fine_maps_coarsened(inputs, shapes)
@@ -105,7 +105,7 @@ def _check(shapes: Shapes, residual: str, upsampling: str) -> None:
     check_choice("residual", residual, RESIDUALS)
     check_choice("upsampling", upsampling, UPSAMPLINGS)
     if upsampling == "none" and shapes.scale > 1:
-        raise InputError(
+        raise OptionError(
             f"upsampling none is for scale 1, but the scale is {shapes.scale}: choose one of "
             f"{', '.join(UPSAMPLINGS[:-1])}."
         )
@@ -119,9 +119,9 @@ def check_layers(
     check_counts(2, window_size=window)
     check_share(drop_path=drop_path)
     if len(heads) != len(depths):
-        raise InputError(f"heads {list(heads)} must be one number, or one for each of depths.")
+        raise OptionError(f"heads {list(heads)} must be one number, or one for each of depths.")
     if any(filters % n for n in heads):
-        raise InputError(f"filters {filters} must be a multiple of the heads {list(heads)}.")
+        raise OptionError(f"filters {filters} must be a multiple of the heads {list(heads)}.")
 
 
 def swin_features(

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import layers, ops
 
-from phire.errors import InputError
+from phire.errors import OptionError
 from phire.networks.blocks.field_norm import FieldNorm
 from phire.networks.blocks.fine_output import Fine
 from phire.networks.blocks.multiples import CropLike, PadToMultiple
@@ -127,11 +127,9 @@ def build_vqvae(
                "codes": codes, "code_width": code_width}  # fmt: skip
     for name, number in numbers.items():
         if number < 1:
-            raise InputError(f"network vqvae: {name}={number} must be 1 or more.")
+            raise OptionError(f"{name}={number} must be 1 or more.")
     if not widths or any(width < 1 or width % groups for width in widths):
-        raise InputError(
-            f"network vqvae: widths={list(widths)} must be multiples of groups={groups}."
-        )
+        raise OptionError(f"widths={list(widths)} must be multiples of groups={groups}.")
     options = SimpleNamespace(
         normalization="group", groups=groups, epsilon=1e-6, activation="silu", dropout=0.0,
         zero_init=False, half_variance=False, attention_norm="all", heads=1, head_channels=None,

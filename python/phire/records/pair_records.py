@@ -59,12 +59,13 @@ def write_pair_records(
         InputError: An option does not fit the fields, or no pair can be drawn.
         WorkError: Workers were lost again and again.
     """
+    shared = SamplingOptions.from_keywords(sampling, "write_pair_records")
     patch = sampled_records.check_patch(patch)
     if patches_per_field < 1 or classes < 1:
         raise InputError("--patches-per-field and --classes must be at least 1.")
     with InputFile(store) as source:
         options = {
-            **SamplingOptions.from_keywords(sampling, "write_pair_records").recorded(source),
+            **shared.recorded(source),
             "patch": patch,
             "patches_per_field": patches_per_field,
             "classes": classes,

@@ -10,7 +10,7 @@ import keras
 from phire.downscaling.discrete_process import DiscreteProcess
 from phire.downscaling.generator_task import Task
 from phire.downscaling.objectives.denoiser_training import DenoiserTraining, train_denoiser
-from phire.errors import InputError
+from phire.errors import OptionError
 from phire.parts import options_of
 from phire.training.registry import objective
 
@@ -50,7 +50,7 @@ def ddpm_objective(
     """
     process = DiscreteProcess(prediction, rates, times, beta_start, beta_end, zero_terminal_snr)
     if min_snr is not None and min_snr <= 0:
-        raise InputError(f"min_snr={min_snr:g} must be positive.")
+        raise OptionError(f"min_snr={min_snr:g} must be positive.")
     weight = keras.ops.ones_like
     if min_snr is not None:
         weight = functools.partial(process.weight, gamma=min_snr, xp=keras.ops)

@@ -15,7 +15,7 @@ from phire.downscaling.latent_space import LatentSpace
 from phire.downscaling.network_inputs import network_inputs
 from phire.downscaling.objectives.supervised import Supervised
 from phire.downscaling.preconditioning import CONDITIONS, Mixture
-from phire.errors import InputError
+from phire.errors import InputError, OptionError
 from phire.networks import network as networks
 from phire.training import Objective, minimise, scaled
 from phire.training.objective import Batch
@@ -108,7 +108,7 @@ def checked_channel_weights(task: Task, weights: Sequence[float] | None) -> np.n
     """
     found = np.ones(len(task.channels)) if weights is None else np.asarray(weights, float)
     if found.shape != (len(task.channels),) or not found.min() > 0:
-        raise InputError(
+        raise OptionError(
             f"channel_weights={np.ravel(found).tolist()} must be one positive number for each of "
             f"{', '.join(task.channels)}."
         )
@@ -153,7 +153,7 @@ class DenoiserTraining(Objective):
         latent: LatentSpace | None = None,
     ) -> None:
         if not 0 <= condition_dropout < 1:
-            raise InputError(f"condition_dropout={condition_dropout:g} must be from 0 to below 1.")
+            raise OptionError(f"condition_dropout={condition_dropout:g} must be from 0 to below 1.")
         self.generator = generator
         self.target = target
         self.levels, self.mixture, self.weight = levels, mixture, weight

@@ -17,7 +17,7 @@ from phire.downscaling.preconditioning import (
     output_weight,
     unit_mixture,
 )
-from phire.errors import InputError
+from phire.errors import OptionError
 from phire.parts import options_of
 from phire.training.registry import objective
 
@@ -54,9 +54,9 @@ def edm_objective(
         InputError: An option is impossible or does not fit the records.
     """
     if weight not in WEIGHTS:
-        raise InputError(f"weight={weight} must be one of {', '.join(WEIGHTS)}.")
+        raise OptionError(f"weight={weight} must be one of {', '.join(WEIGHTS)}.")
     if not 0 <= log_uniform <= 1 or p_std <= 0:
-        raise InputError(
+        raise OptionError(
             f"log_uniform={log_uniform:g} must lie between 0 and 1, and p_std={p_std:g} be "
             "positive."
         )

@@ -22,7 +22,7 @@ from phire.downscaling.energy_score import (
 from phire.downscaling.generator_task import Task
 from phire.downscaling.objectives.supervised import Supervised
 from phire.downscaling.spectrum_score import log_spectral_error
-from phire.errors import InputError
+from phire.errors import InputError, OptionError
 from phire.training import minimise, scaled
 from phire.training.objective import Batch
 from phire.training.registry import objective
@@ -99,17 +99,17 @@ def _check(
 ) -> None:  # fmt: skip
     """Raises an InputError for what is impossible."""
     if members < 2:
-        raise InputError(f"members={members} must be 2 or more: one has no spread to score.")
+        raise OptionError(f"members={members} must be 2 or more: one has no spread to score.")
     if not 0 < beta < 2:
-        raise InputError(f"beta={beta:g} must lie between 0 and 2, or the score is not proper.")
+        raise OptionError(f"beta={beta:g} must lie between 0 and 2, or the score is not proper.")
     used = [name for name, weight in weights.items() if weight]
     if min(weights.values()) < 0 or used in ([], ["learned"] if metric is None else []):
         listed = ", ".join(f"{name}={weight:g}" for name, weight in weights.items())
-        raise InputError(f"{listed}: weights must not be negative, and one of them be positive.")
+        raise OptionError(f"{listed}: weights must not be negative, and one of them be positive.")
     smallest = min(task.shapes.high[:2])
     sizes = [*pools, patch] if weights["patches"] else [*pools]
     if not pools or min(sizes) < 1 or 2 * max(sizes) > smallest:
-        raise InputError(
+        raise OptionError(
             f"pools={list(pools)} and patch={patch} must be sides of blocks from 1 to half of the "
             f"{smallest} points of the records' patches."
         )

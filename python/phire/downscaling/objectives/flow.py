@@ -11,7 +11,7 @@ import tensorflow as tf
 from phire.downscaling.generator_task import Task
 from phire.downscaling.objectives.denoiser_training import DenoiserTraining, train_denoiser
 from phire.downscaling.preconditioning import lognormal_sigma, unit_mixture
-from phire.errors import InputError
+from phire.errors import OptionError
 from phire.parts import options_of
 from phire.training.registry import objective
 
@@ -39,7 +39,7 @@ def flow_objective(
         InputError: An option is impossible or does not fit the records.
     """
     if p_std <= 0:
-        raise InputError(f"p_std={p_std:g} must be positive.")
+        raise OptionError(f"p_std={p_std:g} must be positive.")
     return train_denoiser(
         task,
         "flow",

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from phire.errors import InputError
+from phire.errors import OptionError
 
 TRAINING = ("vanilla", "gaussian", "spatial")
 """Kinds that drop while training only."""
@@ -26,9 +26,9 @@ def check_dropout(rate: float, kind: str) -> None:
         InputError: The kind is unknown, or the rate is not in [0, 1).
     """
     if kind not in KINDS:
-        raise InputError(f"dropout_kind {kind!r} is unknown: choose one of {', '.join(KINDS)}.")
+        raise OptionError(f"dropout_kind {kind!r} is unknown: choose one of {', '.join(KINDS)}.")
     if isinstance(rate, bool) or not 0 <= rate < 1:
-        raise InputError(f"dropout {rate} must be a share from 0 to below 1.")
+        raise OptionError(f"dropout {rate} must be a share from 0 to below 1.")
 
 
 def dropout_inputs(rate: float, kind: str) -> dict[str, Any]:

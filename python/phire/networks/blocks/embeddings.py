@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from phire.errors import InputError
+from phire.errors import OptionError
 
 NOISE_KINDS = ("fourier", "positional", "log")
 TIME_KINDS = ("class", "positional", "timestep", "cyclical")
@@ -253,7 +253,7 @@ def embed_noise_level(
         InputError: The kind is unknown.
     """
     if kind not in NOISE_KINDS:
-        raise InputError(f"noise_embedding {kind!r} must be one of {', '.join(NOISE_KINDS)}.")
+        raise OptionError(f"noise_embedding {kind!r} must be one of {', '.join(NOISE_KINDS)}.")
     if kind != "positional":
         factor = 1.0 if kind == "fourier" else 0.25
         level = LogLevel(factor, name="log_noise_level")(level)
@@ -282,7 +282,7 @@ def embed_time(time: Any, kind: str, width: int, output: int, periods: Sequence[
     if kind == "cyclical":
         return [two_dense(Cycles(periods, name="time_features")(time), output, "time_embedding")]
     if kind not in TIME_KINDS:
-        raise InputError(f"time_embedding {kind!r} must be one of {', '.join(TIME_KINDS)}.")
+        raise OptionError(f"time_embedding {kind!r} must be one of {', '.join(TIME_KINDS)}.")
     embeddings = []
     for k, period in enumerate(periods):
         name = f"time_{k}_embedding"

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from phire.errors import InputError
+from phire.errors import OptionError
 
 METHODS = ("nearest", "bilinear", "bicubic")
 REACH = 2
@@ -35,7 +35,7 @@ class Interpolation(keras.layers.Layer):
     def __init__(self, scale: int, method: str = "bicubic", a: float = -0.5, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if method not in METHODS:
-            raise InputError(f"interpolation {method!r} must be one of {', '.join(METHODS)}.")
+            raise OptionError(f"interpolation {method!r} must be one of {', '.join(METHODS)}.")
         self.scale = scale
         self.method = method
         self.a = a

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from phire.errors import InputError
+from phire.errors import OptionError
 
 KINDS = ("sinusoidal", "learned")
 
@@ -36,9 +36,9 @@ class PlaceChannels(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         if kind not in KINDS:
-            raise InputError(f"place {kind!r} must be one of {', '.join(KINDS)}.")
+            raise OptionError(f"place {kind!r} must be one of {', '.join(KINDS)}.")
         if kind == "sinusoidal" and channels % 4:
-            raise InputError(f"place_channels {channels} must be a multiple of 4 for sinusoids.")
+            raise OptionError(f"place_channels {channels} must be a multiple of 4 for sinusoids.")
         self.domain = tuple(domain)
         self.channels = channels
         self.kind = kind

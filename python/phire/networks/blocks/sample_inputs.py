@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from phire.errors import InputError
+from phire.errors import InputError, OptionError
 from phire.networks.blocks.interpolation_layer import METHODS, Interpolation
 from phire.networks.blocks.partial_convolution import PartialInterpolation
 from phire.networks.shapes import Shapes
@@ -59,7 +59,7 @@ def named_inputs(
         low_valid: Add the input ``low_valid``, the mask of present values of ``low``.
     """
     if noise < 0:
-        raise InputError(f"noise {noise} must be a number of channels, 0 for none.")
+        raise OptionError(f"noise {noise} must be a number of channels, 0 for none.")
     fine = shapes.high[:2]
     steps = () if shapes.window is None else (shapes.window,)
     given = {"low": (*steps, *shapes.low)}
@@ -180,14 +180,14 @@ def check_addition(shapes: Shapes, method: str, channels: Sequence[int] | None) 
         InputError: The method is unknown, or the channels are not one of ``low`` for each target.
     """
     if method not in ADDITIONS:
-        raise InputError(f"add {method!r} is unknown: choose one of {', '.join(ADDITIONS)}.")
+        raise OptionError(f"add {method!r} is unknown: choose one of {', '.join(ADDITIONS)}.")
     if channels is None:
         return
     if method == "none":
         raise InputError("add_channels needs add, such as add=bilinear.")
     inputs, targets = shapes.low[2], shapes.high[2]
     if len(channels) != targets or any(number not in range(inputs) for number in channels):
-        raise InputError(
+        raise OptionError(
             f"add={method} needs one of the {inputs} channels of low for each of the {targets} "
             f"targets, not channels {list(channels)}: give add_channels, numbers from 0, or leave "
             "it out."

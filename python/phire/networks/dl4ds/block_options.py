@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from phire.errors import InputError
+from phire.errors import OptionError
 from phire.networks.blocks.dropout import check_dropout
 from phire.networks.option_checks import check_choice, check_counts
 
@@ -78,7 +78,7 @@ def check_activation(option: str, value: Any) -> None:
     except ValueError:
         known = False
     if not known:
-        raise InputError(
+        raise OptionError(
             f"{option} {value!r} is unknown: give the name of an activation of Keras, such as "
             "relu, elu, gelu, selu, leaky_relu, tanh or linear."
         )

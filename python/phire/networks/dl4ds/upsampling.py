@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from phire.errors import InputError
+from phire.errors import InputError, OptionError
 from phire.networks.blocks.interpolation_layer import Interpolation
 from phire.networks.blocks.sample_inputs import prime_factors
 from phire.networks.dl4ds.block_options import Style
@@ -36,7 +36,7 @@ def step_factors(scale: int, upsampling: str, factors: Sequence[int] | None) -> 
         raise InputError("factors need an upsampling other than pre: subpixel, resize, transposed.")
     factors = [factors] if isinstance(factors, int) else list(factors)
     if math.prod(factors) != scale or any(r < 1 for r in factors):
-        raise InputError(f"factors {factors} must have the product {scale}, the scale.")
+        raise OptionError(f"factors {factors} must have the product {scale}, the scale.")
     return factors
 
 

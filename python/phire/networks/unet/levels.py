@@ -8,7 +8,7 @@ from typing import Any
 
 from keras import layers, ops
 
-from phire.errors import InputError
+from phire.errors import OptionError
 from phire.networks.blocks.field_norm import FieldNorm
 from phire.networks.blocks.global_attention import FieldAttention, TokenAttention
 from phire.networks.fast_cpu import SiLU
@@ -157,7 +157,7 @@ class Levels:
         if self.options.head_channels:
             return max(channels // self.options.head_channels, 1)
         if channels % self.options.heads:
-            raise InputError(
+            raise OptionError(
                 f"heads {self.options.heads} must divide the {channels} channels of {name}."
             )
         return self.options.heads

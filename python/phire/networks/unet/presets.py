@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from phire.errors import InputError
+from phire.errors import OptionError
 from phire.networks.blocks.field_norm import KINDS as NORMALIZATIONS
 from phire.networks.blocks.fine_output import Fine
 from phire.networks.blocks.interpolation_layer import REACH
@@ -203,7 +203,7 @@ def _widths(options: SimpleNamespace) -> list[int]:
         if isinstance(widths, int):
             return [widths * factor for factor in options.multipliers]
         return list(widths)
-    raise InputError(f"widths {widths} must be a list, or one number beside the list multipliers.")
+    raise OptionError(f"widths {widths} must be a list, or one number beside the list multipliers.")
 
 
 def _attention_levels(shapes: Shapes, options: SimpleNamespace, levels: int) -> frozenset[int]:
@@ -214,7 +214,7 @@ def _attention_levels(shapes: Shapes, options: SimpleNamespace, levels: int) -> 
     """
     found = set(options.attention)
     if not found <= set(range(levels)):
-        raise InputError(f"attention {sorted(found)} must be levels from 0 to {levels - 1}.")
+        raise OptionError(f"attention {sorted(found)} must be levels from 0 to {levels - 1}.")
     if options.attention_sides and None in shapes.high[:2]:
         raise FixedSizeError(
             f"attention_sides {list(options.attention_sides)} needs fields of known rows and "
@@ -225,7 +225,7 @@ def _attention_levels(shapes: Shapes, options: SimpleNamespace, levels: int) -> 
             level for level in range(levels) for n in shapes.high[:2] if -(-n // 2**level) == side
         }
         if not at:
-            raise InputError(
+            raise OptionError(
                 f"attention_sides {side} must be the rows or columns of a level: fine fields are "
                 f"{shapes.high[:2]} and there are {levels} levels."
             )
@@ -248,8 +248,8 @@ def _check_choices(options: SimpleNamespace) -> None:
     for name, (given, known) in choices.items():
         listed = [given] if isinstance(given, str) else given
         if not set(listed) <= set(known):
-            raise InputError(f"{name} {given!r} must be one of {', '.join(known)}.")
+            raise OptionError(f"{name} {given!r} must be one of {', '.join(known)}.")
         if not isinstance(given, str) and len(listed) != count:
-            raise InputError(f"{name} {given!r} must have one choice for each of {count} steps.")
+            raise OptionError(f"{name} {given!r} must have one choice for each of {count} steps.")
     if options.blocks < 1:
-        raise InputError(f"blocks {options.blocks} must be 1 or more.")
+        raise OptionError(f"blocks {options.blocks} must be 1 or more.")

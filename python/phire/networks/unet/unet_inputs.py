@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from phire.errors import InputError
+from phire.errors import InputError, OptionError
 from phire.networks.blocks.embeddings import CovariateTokens, embed_noise_level, embed_time
 from phire.networks.blocks.interpolation_layer import Interpolation
 from phire.networks.blocks.multiples import PadToMultiple
@@ -66,13 +66,13 @@ def inputs_of(shapes: Shapes, options: SimpleNamespace) -> dict[str, Any]:
     fine = shapes.high[:2]
     inputs = named_inputs(shapes)
     if options.time_embedding and not shapes.time:
-        raise InputError(
+        raise OptionError(
             f"time_embedding {options.time_embedding!r} needs time covariates, and the records "
             "have none."
         )
     if options.place:
         if shapes.domain is None:
-            raise InputError(
+            raise OptionError(
                 f"place {options.place!r} needs the domain that the patches are cut from, and the "
                 "records do not state it."
             )
@@ -184,7 +184,7 @@ def periods_of(shapes: Shapes, options: SimpleNamespace) -> tuple[float, ...]:
         InputError: There are more covariates than periods.
     """
     if len(options.periods) < shapes.time:
-        raise InputError(
+        raise OptionError(
             f"periods {list(options.periods)} must state one for each of the {shapes.time} time "
             "covariates."
         )
