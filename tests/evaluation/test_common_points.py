@@ -44,7 +44,7 @@ def test_a_candidate_gains_nothing_by_leaving_out_its_errors(tmp_path, capsys):
     told = " ".join(capsys.readouterr().err.split())
     assert "andidate holed lacks 8.3 % of the values of t" in told
     assert (
-        "8.3 % of the truth's values of t are lacking in a candidate: truth and candidates are"
+        "8.3 % of the truth's values of t are missing in a candidate: truth and candidates are"
         in told
     )
     for name in ("truth", "whole", "holed"):  # spectra are of the same times
@@ -60,7 +60,7 @@ def test_a_candidate_that_comes_later_is_compared_on_common_points(tmp_path, cap
     capsys.readouterr()
     evaluated(tmp_path / "out", {**first, "holed": source(holed)})
     told = " ".join(capsys.readouterr().err.split())
-    assert "esults that were there before are of more points: overwrite" in told
+    assert "arlier results in this folder were computed on more points: pass overwrite" in told
 
 
 def test_baselines_of_a_masked_truth_have_its_points(tmp_path):

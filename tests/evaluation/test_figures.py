@@ -183,7 +183,7 @@ def test_some_figures_are_redrawn_elsewhere_by_phire_plot(results, tmp_path):
     said = CliRunner().invoke(command, [str(results), "--list"])
     assert "spectrum-vorticity" in said.output and "Spectrum of vorticity" in said.output
     said = CliRunner().invoke(command, [str(tmp_path / "nowhere")])
-    assert said.exit_code == 2 and "no folder of results" in said.output
+    assert said.exit_code == 2 and "no results folder" in said.output
 
 
 def test_a_figure_that_fails_is_named_and_the_others_are_drawn(tmp_path, monkeypatch, capsys):
@@ -261,7 +261,7 @@ def test_mistakes_are_named(results, tmp_path):
         draw_all(results, names=["spectrum-humidity"], output=tmp_path)
     with pytest.raises(InputError, match="'jpg'"):
         draw_all(results, formats=["jpg"], output=tmp_path)
-    with pytest.raises(InputError, match="no folder of results"):
+    with pytest.raises(InputError, match="no results folder"):
         draw_all(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="holds no results"):

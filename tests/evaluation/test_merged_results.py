@@ -51,7 +51,7 @@ def test_candidates_of_several_evaluations_share_a_table_and_figures(folders, tm
 def test_what_cannot_be_compared_is_refused(folders, tmp_path):
     with pytest.raises(InputError, match="differ in their truth"):
         merge_results([folders / "one", folders / "other"], tmp_path / "x")
-    with pytest.raises(InputError, match="is no folder of results"):
+    with pytest.raises(InputError, match="no results folder"):
         merge_results([folders / "one", tmp_path], tmp_path / "x")
     assert not (tmp_path / "x").exists()
 
@@ -66,7 +66,7 @@ def test_evaluations_that_count_other_points_are_told_apart(folders, tmp_path):
     evaluate(fields[0], {"d": fields[1]}, tmp_path / "lacking", **options)
     output = merge_results([folders / "one", tmp_path / "lacking"], tmp_path / "all", report=False)
     notes = read_provenance(output)["notes"]
-    assert notes[0].startswith("one and lacking count other points of the truth")
+    assert notes[0].startswith("one and lacking were evaluated on different points")
     assert any(note.startswith("in lacking: ") for note in notes)  # its own
     both = merge_results([folders / "one", folders / "two"], tmp_path / "both", report=False)
-    assert not any("other points" in note for note in read_provenance(both)["notes"])
+    assert not any("different points" in note for note in read_provenance(both)["notes"])

@@ -445,12 +445,12 @@ def test_what_is_left_out_is_told_once_and_kept_in_the_report(tmp_path, capsys):
     expected = (
         "2 of 3 times are in all candidates",
         "32 of 33 rows and 48 of 49 columns of the truth are evaluated (58…50.25 N, -10…1.75 E)",
-        "candidate small has no others",
+        "candidate small does not cover the rest",
         "not in regions: learned",
         "o kinetic energy: no two of the channels (pr, fg) are known as wind; name them by",
         "n town: no spectrum, a spectrum needs at least 8 × 8 points",
         "n town: no structural similarity, whose windows are of 7 × 7 points",
-        "he truth lacks 0.033 % of the values of pr: spectra are taken of the 1 of 2 fields",
+        "he truth lacks 0.033 % of the values of pr: spectra use the 1 of 2 fields",
     )
     for text in expected:
         assert told.count(text) == 1, text
@@ -484,7 +484,7 @@ def test_a_missing_row_of_the_globe_is_named(winds, tmp_path, capsys):
     )  # fmt: skip
     told = capsys.readouterr().err
     assert "72 of 73 rows of the truth are evaluated" in told
-    assert "1 of the globe's 73 rows, 0.012 % of its area, is not among the fields" in told
+    assert "1 of the globe's 73 rows, 0.012 % of its area, is not in the files" in told
 
 
 def test_wind_channels_can_be_named(tmp_path):
@@ -520,7 +520,7 @@ def test_fields_of_which_none_is_whole_give_no_blank_figures_and_no_warnings(tmp
     }  # fmt: skip
     assert "spectrum-vorticity-a" in drawn and "panels-vorticity" in drawn
     report = (out / "report.html").read_text()
-    assert "values of vorticity: no field is whole, so there are no spectra of it" in report
+    assert "values of vorticity: there are no spectra" in report
     assert "could not be drawn" not in report
 
 

@@ -65,7 +65,7 @@ def test_sites_are_named_on_the_command_line_or_in_a_file(tmp_path):
     assert parse_sites([str(path), "Rom=41.9,12.5"]) == {"Bern": (46.95, 7.45), "Rom": (41.9, 12.5)}
     for wrong, message in (
         (["Bern=46"], "NAME=LATITUDE,LONGITUDE"),
-        (["Bern=100,7"], "the latitude comes first"),
+        (["Bern=100,7"], "give the latitude first"),
         (["nothing.csv"], "neither"),
     ):
         with pytest.raises(InputError, match=message):

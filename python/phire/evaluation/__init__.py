@@ -1,7 +1,7 @@
 """Statistics of fields against a truth, with figures and a report.
 
-The names are loaded when first used: what needs none of the statistics starts without them. Each
-registered statistic is a function here, too.
+Names are imported when first used, so that commands start without loading all statistics. Each
+registered statistic is also available as a function on xarray data.
 """
 
 from __future__ import annotations

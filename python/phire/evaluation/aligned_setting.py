@@ -1,4 +1,4 @@
-"""Setting of the statistics of an aligned truth, from the options of a call."""
+"""Setting of the statistics, from an aligned truth and the arguments of ``evaluate``."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ def aligned_setting(
     orography: Source | None = None,
     **further: Any,
 ) -> Setting:
-    """Returns the setting of a truth's statistics, its facts still unknown.
+    """Returns the setting of the statistics, with ``facts`` (moments of the truth) still None.
 
     Args:
         truth: The truth, aligned with the candidates.
-        domain: Where statistics are taken.
-        lags: Of semivariograms, km.
+        domain: Points over which the statistics are computed.
+        lags: Separations of semivariograms, km.
         thresholds, sites, stations, station_points, orography: See
             :func:`phire.evaluation.evaluate`.
-        further: Attributes of :class:`Setting` as they are.
+        further: Further attributes of :class:`Setting`, passed on unchanged.
 
     Raises:
-        InputError: Thresholds of an unknown channel, or observations that cannot be read.
+        InputError: ``thresholds`` names an unknown channel, or the observations cannot be read.
     """
     return Setting(
         domain,
@@ -56,7 +56,11 @@ def aligned_setting(
 def _checked_thresholds(
     thresholds: Mapping[str, Sequence[float]], channels: Sequence[str]
 ) -> dict[str, tuple[float, ...]]:
-    """Returns the thresholds in ascending order; refuses those of unknown channels."""
+    """Returns the thresholds of each channel, ascending and without repeats.
+
+    Raises:
+        InputError: A channel is unknown.
+    """
     for name in thresholds:
         if name not in channels:
             raise InputError(

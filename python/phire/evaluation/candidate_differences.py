@@ -1,4 +1,4 @@
-"""Paired differences between candidates, with intervals by a block bootstrap."""
+"""Paired differences between candidates, with confidence intervals by a block bootstrap."""
 
 from __future__ import annotations
 
@@ -26,20 +26,22 @@ COLUMNS = ("region", "number", "first", "second", "difference", "low", "high", "
 def compare_candidates(
     output: str | os.PathLike, candidates: Iterable[str], regions: Iterable[str], seed: int = 0
 ) -> pd.DataFrame | None:
-    """Writes ``differences.csv``: each two candidates' difference in each number of the table.
+    """Writes ``differences.csv``: the difference of each pair of candidates in each score.
 
-    The difference is of how far each is from the best possible value (0 for a bias, 1 for a ratio),
-    block by block of times, so that what is hard for both cancels. It is equal where the interval
-    of 95 % holds 0.
+    Compared is the distance of each score from its best value (0 for a bias, 1 for a ratio), so
+    that a negative difference means that the first candidate is better. The difference is paired:
+    it is taken in each block of times before blocks are resampled, so that the weather of a block,
+    which makes both candidates better or worse, cancels. Two candidates count as equal where the
+    95 % interval of their difference contains 0.
 
     Args:
-        output: Folder of results, with files of the statistic ``uncertainty``.
-        candidates: Their names.
-        regions: Names of regions, besides the whole domain.
-        seed: Of the bootstrap.
+        output: Results folder with files of the statistic ``uncertainty``.
+        candidates: Names of the candidates.
+        regions: Names of the regions; the whole domain is always included.
+        seed: Seed of the bootstrap.
 
     Returns:
-        The table; None where no two candidates have intervals.
+        The table with the columns :data:`COLUMNS`; None if no two candidates have block values.
     """
     rows = []
     for region in ("", *regions):
@@ -61,7 +63,12 @@ def compare_candidates(
 def differences_of(
     first: xr.Dataset, second: xr.Dataset, seed: int
 ) -> Iterator[tuple[str, float, float, float, bool]]:
-    """Column of the table, difference, ends of its interval, and if it holds 0."""
+    """Yields each score's column, difference, interval (low, high), and if the interval holds 0.
+
+    Args:
+        first, second: Results of the statistic ``uncertainty`` of two candidates.
+        seed: Seed of the bootstrap.
+    """
     for variable in map(str, first.data_vars):
         base, separator, rest = variable.partition(":")
         if not base.endswith("_blocks") or variable not in second:
@@ -74,9 +81,12 @@ def differences_of(
         estimates = [one[number].values for one in (first, second)]
         signs = [_direction(value, known) for value in estimates]
         gaps = signs[0] * pair[0] - signs[1] * pair[1]
+        # The distance of s from 1 is sign · (s − 1); where the signs differ, the 1s do not cancel.
         offset = signs[1] - signs[0] if known.better == "one" else 0
         low, high = bootstrap_interval(gaps, seed)
         middle = signs[0] * estimates[0] - signs[1] * estimates[1]
+        # Scores that are not means of their blocks (ratios, roots) differ from the blocks' mean:
+        # the interval is centred on the difference of the scores.
         shift = middle - gaps.mean(0)
         low, high, middle = low + shift + offset, high + shift + offset, middle + offset
         dimensions = first[number].dims
@@ -89,7 +99,7 @@ def differences_of(
 
 
 def _direction(value: np.ndarray, known: Definition) -> np.ndarray:
-    """Returns +1 if smaller numbers are better, −1 if larger ones are."""
+    """Returns +1 where a smaller value would be better, −1 where a larger one would be."""
     if known.better == "higher":
         return np.full_like(value, -1.0)
     if known.better == "lower":
@@ -98,16 +108,23 @@ def _direction(value: np.ndarray, known: Definition) -> np.ndarray:
 
 
 def read_differences(output: str | os.PathLike) -> pd.DataFrame | None:
-    """Reads the table of differences from a results folder; None if there is no such file."""
+    """Reads ``differences.csv`` of a results folder; returns None if there is no such file."""
     path = Path(output) / DIFFERENCES
     return pd.read_csv(path, keep_default_na=False) if path.is_file() else None
 
 
 def equal_to(table: pd.DataFrame | None, region: str, number: str, candidate: str) -> set[str]:
-    """Returns the candidates that cannot be told from one in a number of the table."""
+    """Returns the candidates whose difference from ``candidate`` in a score is not significant.
+
+    Args:
+        table: Table of :func:`read_differences`; with None no candidate is returned.
+        region: Name of the region; empty for the whole domain.
+        number: Column of the table of scores.
+        candidate: Name of the candidate compared with all others.
+    """
     if table is None:
         return set()
-    here = table[(table["region"] == region) & (table["number"] == number)]
-    here = here[here["equal"].astype(str) == "True"]
-    first = here.loc[here["second"] == candidate, "first"]
-    return {*first, *here.loc[here["first"] == candidate, "second"]}
+    rows = table[(table["region"] == region) & (table["number"] == number)]
+    rows = rows[rows["equal"].astype(str) == "True"]
+    first = rows.loc[rows["second"] == candidate, "first"]
+    return {*first, *rows.loc[rows["first"] == candidate, "second"]}

@@ -1,4 +1,4 @@
-"""All statistics of the package with their definitions, in the order in which they are listed."""
+"""Catalogue of the registered statistics, their order, and the definitions of their variables."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def statistics() -> dict[str, type[Statistic]]:
 
 
 def default_names() -> tuple[str, ...]:
-    """Returns the names of the statistics that are taken if none are named."""
+    """Returns the names of the statistics that are computed by default."""
     return tuple(name for name, one in statistics().items() if one.by_default)
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Checks the names of statistics, without importing these.
+    """Checks names of statistics without importing the statistics.
 
     Raises:
         InputError: A name is unknown.
@@ -43,9 +43,11 @@ def _definitions() -> dict[str, Definition]:
 
 
 def definition(name: str) -> Definition:
-    """Returns the meaning of a variable; of an unknown one, its name in words and no direction.
+    """Returns the definition of a variable of the results.
 
-    The mean over time, and the least and greatest over members, mean what the variable does.
+    A variable that ends in ``_mean`` (over time), ``_low`` or ``_high`` (over members) has the
+    definition of the variable without the ending. For an unknown variable the title is its name
+    with blanks, and no direction is better.
     """
     base = name.removesuffix("_low").removesuffix("_high").removesuffix("_mean")
     for known in (name, name.removesuffix("_mean"), base):

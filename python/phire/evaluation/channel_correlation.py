@@ -1,4 +1,4 @@
-"""Correlation matrix of the channels, and its error against the truth's."""
+"""Correlation matrix of the channels, and its error against that of the truth."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 VARIABLES = (
     Definition(
         "channel_correlation", "Correlation of channels",
-        "between each two channels over points and times, weighted by area", "1",
+        "Pearson correlation of each pair of channels over points and times, weighted by area", "1",
     ),
     Definition(
         "channel_correlation_error", "Error of the channels' correlations",
@@ -30,14 +30,14 @@ VARIABLES = (
         "channels", "1", LOWER,
     ),
 )  # fmt: skip
-"""Variables of the result that people look at."""
+"""Definitions of the variables of the result."""
 
 
 @statistic("channel_correlation", function="correlations_of_channels")
 class ChannelCorrelation(Statistic):
     """Correlation matrix of the channels over points and times, and its error.
 
-    A point counts where truth and candidate have a value in all channels.
+    A point counts only where truth and candidate both have values in all channels.
     """
 
     order = 55
@@ -52,7 +52,11 @@ class ChannelCorrelation(Statistic):
         return None if len(setting.channels) > 1 else "there is only one channel"
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Weighted sums (C + 1, C + 1) of products of 1 and of departures from the mean."""
+        """Returns weighted sums of products (C + 1, C + 1), of candidate and truth.
+
+        The first row and column are products with the constant 1, hence sums of weights and of
+        departures from the truth's mean.
+        """
         domain = self.domain
         fields = truth if candidate is None else candidate
         mask = joint_mask(domain, truth, fields)
@@ -65,6 +69,7 @@ class ChannelCorrelation(Statistic):
     def _products(self, planes: np.ndarray, inside: np.ndarray | None) -> np.ndarray:
         channels = planes.shape[1]
         weights = np.broadcast_to(self.domain.weights, self.domain.shape)
+        # Departures from the truth's mean keep precision where values are far from 0 (pressure).
         sums = np.zeros((channels + 1, channels + 1))
         for i, field in enumerate(planes):
             area = weights if inside is None else weights * inside[i]
@@ -76,21 +81,21 @@ class ChannelCorrelation(Statistic):
         return sums
 
     def result(self, state: State) -> xr.Dataset:
-        """``channel_correlation(channel, other)``, and the error beside the truth's."""
-        own = _correlations(state["own"])
+        """Returns ``channel_correlation(channel, other)``, and of a candidate its error."""
+        correlations = _correlations(state["own"])
         dataset = xr.Dataset(coords=self.coordinates("channel"))
         dataset["other"] = ("other", np.array(self.setting.channels, dtype=object))
-        dataset["channel_correlation"] = (("channel", "other"), own, {"units": "1"})
+        dataset["channel_correlation"] = (("channel", "other"), correlations, {"units": "1"})
         if "truth" in state:
-            above = np.triu_indices(len(own), 1)
-            gap = (own - _correlations(state["truth"]))[above]
+            above = np.triu_indices(len(correlations), 1)
+            gap = (correlations - _correlations(state["truth"]))[above]
             error = np.sqrt(np.mean(gap**2))
             dataset["channel_correlation_error"] = ((), error, {"units": "1"})
         return dataset
 
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
-        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.correlation_matrices import correlation_matrix_figure
         from phire.evaluation.figures.plan import Plan, figure_name, in_region
 
@@ -101,15 +106,16 @@ class ChannelCorrelation(Statistic):
                 figure_name(cls.name, region),
                 "distributions",
                 title,
-                "Over points and times. A candidate whose channels do not fit each other, such as "
-                "wind and temperature, has other correlations than the truth.",
+                "Correlation of each pair of channels over points and times. Where the channels of "
+                "a candidate are physically inconsistent (wind with temperature, say), its "
+                "correlations differ from the truth's.",
                 functools.partial(correlation_matrix_figure, data, title=title),
                 region=region,
             )
 
 
 def _correlations(sums: np.ndarray) -> np.ndarray:
-    """Correlations (C, C) from sums of products, the first row and column of which are with 1."""
+    """Returns correlations (C, C) from sums of products (C + 1, C + 1) of ``measure``."""
     products = divided(sums, sums[0, 0])
     covariance = products[1:, 1:] - products[1:, :1] * products[:1, 1:]
     variance = np.diag(covariance)

@@ -1,4 +1,7 @@
-"""Statistics over time in chunks, here or on a cluster; a crash costs one chunk."""
+"""Accumulation of statistics over chunks of times, in this process or on a dask cluster.
+
+After each chunk the merged states can be saved, so that a crash costs at most one chunk.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ from phire.fields.cluster import cluster, naming_lost_workers
 
 LESS_MEMORY = ", and fewer workers or a smaller chunk need less"
 BATCH_BYTES = 16 << 20
-"""Fields of one source held at once."""
+"""Bytes of the fields of one source that are read at once."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Task:
     """One statistic of one candidate.
 
     Attributes:
-        key: What tells it from all others.
+        key: Identifier, different for each task.
         statistic: The accumulator.
         candidate: The candidate's name; None for the truth itself.
     """
@@ -48,13 +51,13 @@ class Task:
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """Sources and tasks that a worker measures some times of.
+    """Sources and tasks, sent to each worker once.
 
     Attributes:
-        truth: A source.
-        candidates: Sources by name, on the truth's times; they are compared on common points, those
-            without a task, too.
-        tasks: What to take.
+        truth: Source of the truth.
+        candidates: Sources by name, on the truth's times. All are restricted to the points that
+            every source has, so that a candidate without a task still excludes points.
+        tasks: The statistics to compute.
     """
 
     truth: Any
@@ -63,7 +66,7 @@ class Work:
 
     @property
     def batch(self) -> int:
-        """Number of fields read at once."""
+        """Number of times read at once, at least 1."""
         grid = self.truth.grid
         members = max([1, *(getattr(c, "members", 0) for c in self.candidates.values())])
         size = grid.shape[0] * grid.shape[1] * len(self.truth.channels) * 4 * members
@@ -71,23 +74,26 @@ class Work:
 
 
 def measure_chunk(work: Work, times: np.ndarray) -> dict[Hashable, State]:
-    """The states of all tasks over some times."""
+    """Returns the states of all tasks, by key, over the times with the indices ``times``."""
     states = {task.key: task.statistic.empty() for task in work.tasks}
     threads = max([1, *(task.statistic.setting.threads for task in work.tasks)])
     with ThreadPoolExecutor(threads) as pool:
         for truth, candidates in _read_ahead(work, times):
-            # Networks run where they were made.
-            taken = functools.partial(_updated, states, truth, candidates)
-            near = {task.key: taken(task) for task in work.tasks if task.statistic.stays}
-            far = [task for task in work.tasks if not task.statistic.stays]
-            states |= near | dict(zip([task.key for task in far], pool.map(taken, far)))
+            # Networks run in the thread that built them, all other statistics in the pool.
+            updated = functools.partial(_updated, states, truth, candidates)
+            in_this_thread = {
+                task.key: updated(task) for task in work.tasks if task.statistic.stays
+            }
+            pooled = [task for task in work.tasks if not task.statistic.stays]
+            states |= in_this_thread
+            states |= dict(zip([task.key for task in pooled], pool.map(updated, pooled)))
     return states
 
 
 def _updated(
     states: Mapping[Hashable, State], truth: Batch, candidates: Mapping[str, Batch], task: Task
 ) -> State:
-    """The state of a task with a batch added."""
+    """Returns the state of a task with a batch added."""
     statistic, state = task.statistic, states[task.key]
     if task.candidate is None:
         return statistic.update(state, truth)
@@ -97,14 +103,15 @@ def _updated(
 def with_candidate(
     statistic: Statistic, state: State, truth: Batch, candidate: Batch, *, apart: bool = True
 ) -> State:
-    """Returns a state with a candidate's fields added, which may be changed in place.
+    """Returns a state with a candidate's fields added; ``state`` may be changed in place.
 
     Args:
-        statistic: It says how members of an ensemble enter.
-        state: What has been measured before.
+        statistic: The statistic; its attribute ``ensemble`` says how members enter.
+        state: State of the times measured before.
         truth: Fields of the truth.
         candidate: Fields of the candidate at the same times.
-        apart: Keep members apart where the statistic has ranges over them.
+        apart: If True, members are also accumulated one by one, where the statistic has ranges
+            over members.
     """
     if isinstance(candidate, Ensemble) and statistic.ensemble in ("mean", "each"):
         for part in measured(statistic, truth, candidate, apart=apart):
@@ -119,7 +126,10 @@ def with_candidate(
 
 
 def _read_ahead(work: Work, times: np.ndarray) -> Iterator[tuple[Batch, dict[str, Batch]]]:
-    """Reads batch after batch, the next while the last is measured, restricted to common points."""
+    """Yields batches of all sources, restricted to their common points.
+
+    A thread reads the next batch while the caller measures the last.
+    """
 
     def read(chosen: np.ndarray) -> tuple[Batch, dict[str, Batch]]:
         truth = Batch(work.truth.read(chosen), chosen)
@@ -152,22 +162,25 @@ def accumulate(
     scheduler: str | None = None,
     description: str = "evaluating",
 ) -> dict[Hashable, State]:
-    """The states of all tasks over all times, chunk by chunk.
+    """Returns the states of all tasks, by key, over all times.
 
-    Chunks are merged in the order of time wherever they were measured, so that the result does not
-    depend on the number of workers. After each, what has been merged is kept in ``snapshot``.
+    Chunks are merged in the order of time, whichever worker measured them, so that the result does
+    not depend on the number of workers.
 
     Args:
         work: Sources and tasks.
-        chunk: Times of a chunk.
-        snapshot: A file to keep the states in until all is done, and to go on from.
-        identity: What the states depend on; a snapshot of another identity is ignored.
-        workers: Processes to start on this machine; None works in this one.
-        scheduler: Address of a dask scheduler.
-        description: For the progress bar.
+        chunk: Number of times of a chunk.
+        snapshot: File to which the merged states are saved after each chunk; if it exists, the
+            accumulation resumes from it. None saves nothing.
+        identity: Value that stands for everything the states depend on; a snapshot of another
+            identity is ignored.
+        workers: Number of processes to start on this machine; with None, this process computes.
+        scheduler: Address of a running dask scheduler, in place of ``workers``.
+        description: Text of the progress bar.
 
     Raises:
-        WorkError: Workers were lost again and again.
+        InputError: A source or a learned metric cannot be sent to other processes.
+        WorkError: Workers were lost repeatedly.
     """
     count = len(work.truth.time)
     chunks = [np.arange(start, min(start + chunk, count)) for start in range(0, count, chunk)]
@@ -192,7 +205,7 @@ def accumulate(
 def _measured(
     work: Work, chunks: Sequence[np.ndarray], client: Any
 ) -> Iterator[dict[Hashable, State]]:
-    """The states of each chunk, in their order."""
+    """Yields the states of each chunk, in the order of the chunks."""
     if client is None:
         for times in chunks:
             yield measure_chunk(work, times)
@@ -200,7 +213,7 @@ def _measured(
     shared = _sent(client, work)
     waiting = collections.deque(chunks)
     running: collections.deque = collections.deque()
-    # As many as keep all busy; more would pile up results in memory.
+    # Two chunks per worker thread keep all busy; more would pile up results in memory.
     most = 2 * max(len(client.nthreads()), 1)
     try:
         while waiting or running:
@@ -216,6 +229,11 @@ def _measured(
 
 
 def _sent(client: Any, work: Work) -> Any:
+    """Sends the sources and tasks to all workers once; returns their future.
+
+    Raises:
+        InputError: They cannot be pickled.
+    """
     try:
         return client.scatter(work, broadcast=True)
     except (TypeError, AttributeError, pickle.PicklingError) as error:
@@ -226,6 +244,7 @@ def _sent(client: Any, work: Work) -> Any:
 
 
 def _read_snapshot(path: Path | None, identity: Any) -> tuple[int, dict[Hashable, State]]:
+    """Returns the number of chunks done and their states; 0 and none without a valid snapshot."""
     if path is None or not path.is_file():
         return 0, {}
     with open(path, "rb") as stream:
@@ -239,5 +258,5 @@ def _write_snapshot(path: Path, identity: Any, done: int, states: Mapping[Hashab
 
 
 def default_threads(workers: int | None, scheduler: str | None) -> int:
-    """Threads for transforms: all cores, but one where work is spread over processes."""
+    """Returns the number of threads for transforms: all cores, or 1 with several processes."""
     return 1 if workers or scheduler else os.cpu_count() or 1

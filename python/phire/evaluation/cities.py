@@ -1,8 +1,8 @@
 """Cities of over a million inhabitants, and the grid points around them.
 
-Statistics of predictions are also wanted where people live. The list ``phire/data/cities.csv`` was
-written for this project from general knowledge: a spread over the inhabited continents, not a
-ranking; positions good to about 0.05°, populations of the urban areas in millions, about 2023.
+The list ``phire/data/cities.csv`` was written for this project from general knowledge. It covers
+the inhabited continents and is not a ranking. Positions are accurate to about 0.05°; populations
+are those of the urban areas about 2023, in millions.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from phire.errors import InputError
 from phire.fields.grid import Grid
 
 MARGIN = 0.1
-"""Share by which a distance must be smaller than another for a candidate to be better at a city."""
+"""A candidate is better at a city if its distance is smaller than the other's by this share."""
 MARGIN_TEXT = f"{100 * MARGIN:g} %"
 
 
@@ -28,8 +28,8 @@ class City:
     """A city.
 
     Attributes:
-        name: In the spelling most used in English.
-        country: The country, alike.
+        name: Name in the usual English spelling.
+        country: Country in the usual English spelling.
         continent: Africa, Asia, Europe, North America, South America or Oceania.
         latitude: Degrees north.
         longitude: Degrees east, −180…180.
@@ -46,7 +46,7 @@ class City:
 
 @functools.cache
 def read_cities() -> tuple[City, ...]:
-    """The cities that phire ships, by continent."""
+    """Reads the list of cities that phire ships, sorted by continent."""
     text = importlib.resources.files("phire").joinpath("data/cities.csv").read_text("utf-8")
     rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
     return tuple(
@@ -63,14 +63,16 @@ def read_cities() -> tuple[City, ...]:
 
 
 def cities_within(grid: Grid, cities: Sequence[City] | None = None) -> tuple[City, ...]:
-    """The cities that lie in one of the grid's cells.
+    """Returns the cities that lie in one of the grid's cells.
+
+    A cell extends half a spacing from its grid point in each direction.
 
     Args:
         grid: A grid with coordinates, its longitudes counted 0…360 or −180…180.
-        cities: The cities to choose from; those that phire ships if None.
+        cities: The cities to choose from; None means all cities that phire ships.
 
     Returns:
-        The cities inside, in their order; a cell reaches half a spacing around its point.
+        The cities within the grid, in the order of ``cities``.
 
     Raises:
         InputError: The grid has no coordinates.
@@ -91,24 +93,23 @@ def cities_within(grid: Grid, cities: Sequence[City] | None = None) -> tuple[Cit
 def neighbourhood(
     grid: Grid, latitude: float, longitude: float, *, size: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The square of grid points around a place.
+    """Returns the indices of the square of grid points around a place.
 
-    With an odd size the square is centred on the nearest grid point, with an even one on the cell
-    whose corners surround the place. Squares run across the date line and Greenwich on grids that
-    close the circle, and stop at the other edges of a grid: they are shifted inward.
+    A square of odd size is centred on the nearest grid point, one of even size on the four grid
+    points that surround the place. On a grid that spans all longitudes the square may cross the
+    grid's seam; at all other edges it is shifted inward.
 
     Args:
         grid: A grid with coordinates.
         latitude: Degrees north.
-        longitude: Degrees east; −180…180 and 0…360 mean the same places, so that 90° W is −90 or
-            270 on any grid.
-        size: Points along a side.
+        longitude: Degrees east, −180…180 or 0…360: −90 and 270 are the same on any grid.
+        size: Number of points along a side.
 
     Returns:
         Rows and columns, each (size, size), to index a field with.
 
     Raises:
-        InputError: The grid has no coordinates or fewer points than the square.
+        InputError: The grid has no coordinates, or a side of fewer points than ``size``.
     """
     grid.require_coordinates("the neighbourhood of a place")
     if not 1 <= size <= min(grid.shape):
@@ -119,7 +120,7 @@ def neighbourhood(
     first_row = np.abs(_centres(grid.latitudes, size) - latitude).argmin()
     longitudes = grid.longitudes
     if grid.wraps:
-        # The squares that run across the seam go on with the first columns, one circle further.
+        # Squares across the seam continue with the first columns, 360° further east.
         longitudes = np.concatenate([longitudes, longitudes[: size - 1] + 360])
     offset = (_centres(longitudes, size) - longitude + 180) % 360 - 180
     first_column = np.abs(offset).argmin()
@@ -131,7 +132,7 @@ def neighbourhood(
 def neighbourhoods(
     grid: Grid, cities: Sequence[City], *, size: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The squares of grid points around many cities: rows and columns, each (n, size, size)."""
+    """Returns the squares around several cities: rows and columns, each (n, size, size)."""
     squares = [neighbourhood(grid, city.latitude, city.longitude, size=size) for city in cities]
     empty = np.empty((0, size, size), dtype=np.int64)
     rows = np.stack([square[0] for square in squares]) if squares else empty
@@ -140,6 +141,6 @@ def neighbourhoods(
 
 
 def _centres(coordinates: np.ndarray, size: int) -> np.ndarray:
-    """The middle of each run of ``size`` neighbouring coordinates."""
+    """Returns the centre of each run of ``size`` neighbouring coordinates."""
     starts = np.arange(len(coordinates) - size + 1)
     return (coordinates[starts + (size - 1) // 2] + coordinates[starts + size // 2]) / 2

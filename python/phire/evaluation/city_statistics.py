@@ -1,4 +1,4 @@
-"""Distributions at cities of over a million people, in squares of one to nine points."""
+"""Distributions of the values at cities of over a million people, in squares of 1 to 9 points."""
 
 from __future__ import annotations
 
@@ -28,26 +28,32 @@ if TYPE_CHECKING:
     from phire.evaluation.figures.reading import ResultsFolder
 
 SIZES = (1, 2, 3)
+"""Sides of the squares around each city, in grid points."""
+
 LEVELS = (0.02, 0.09, 0.25, 0.5, 0.75, 0.91, 0.98)
+"""Levels of the quantiles: those of the seven-number summary."""
+
 BINS = 2048
-"""From half a range below the truth's minimum to half a range above its maximum."""
+"""Number of bins, from half the truth's range below its minimum to half of it above its maximum."""
 
 CITY_COUNTS = "city_counts.csv"
 
 VARIABLES = (
     Definition(
         "city_wasserstein", "Wasserstein-1 distance at cities",
-        "median over the cities of the Wasserstein-1 distance of the values there", CHANNEL, LOWER,
+        "∫ |F(v) − G(v)| dv of the values at the grid point nearest to a city, F and G the "
+        "distribution functions of candidate and truth over time; median over the cities",
+        CHANNEL, LOWER,
     ),
 )  # fmt: skip
-"""Variables of the result that people look at."""
+"""Definitions of the variables of the result."""
 
 
 @statistic("cities", function="cities_distribution")
 class Cities(Statistic):
     """Quantiles and Wasserstein-1 distance of the values around each city, over time.
 
-    The values of all points of a square (1×1, 2×2, 3×3) go into one distribution.
+    Each square (1×1, 2×2, 3×3 points) has one distribution, of the values of all its points.
     """
 
     order = 60
@@ -77,7 +83,7 @@ class Cities(Statistic):
         return None if _cities(setting) else "no city of the list lies within the fields"
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Histograms (C, sizes, cities, bins), and sums of the values."""
+        """Returns histograms (C, sizes, cities, bins) and sums (C, sizes, cities) of the values."""
         fields = truth if candidate is None else candidate
         shape = (truth.planes.shape[1], len(self.squares), len(self.cities))
         state = {"truth": np.zeros((*shape, BINS), np.uint32), "sum": np.zeros(shape)}
@@ -100,7 +106,7 @@ class Cities(Statistic):
         return state
 
     def result(self, state: State) -> xr.Dataset:
-        """Over (channel, size, city)."""
+        """Returns means, quantiles and Wasserstein-1 distances over (channel, size, city)."""
         own = state.get("own", state["truth"])
         dimensions = ("channel", "size", "city")
         dataset = xr.Dataset(coords=self.coordinates("channel"))
@@ -132,7 +138,7 @@ class Cities(Statistic):
 
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
-        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.cities import (
             cities_with_values,
             city_distance_figure,
@@ -151,21 +157,23 @@ class Cities(Statistic):
                 figure_name("cities", channel),
                 "cities",
                 f"Distances of the distributions of {readable(channel)} at cities",
-                "Share of the cities at which the Wasserstein-1 distance to the truth lies below a "
-                "value, for the nearest grid point and squares around it: further left is better.",
+                "Share of the cities whose Wasserstein-1 distance to the truth is below the value "
+                "on the horizontal axis, for the nearest grid point and for squares around the "
+                "city. A curve further left is better.",
                 functools.partial(
                     city_distance_figure, data, channel=channel, styles=folder.styles
                 ),
                 channel,
             )
-            # A map of one city says no more than the table does.
+            # A map of a single city adds nothing to the table.
             for size in sizes[:1] if cities_with_values(data, channel, sizes[0]) > 1 else []:
                 yield Plan(
                     figure_name("cities-map", channel, f"{size}x{size}"),
                     "cities",
                     f"Best candidate for {readable(channel)} at each city",
-                    "The colour is that of the candidate whose distribution is the nearest to the "
-                    f"truth's by more than {MARGIN_TEXT}; grey where none is.",
+                    "Colour of the candidate whose Wasserstein-1 distance to the truth is smaller "
+                    f"than every other's by more than {MARGIN_TEXT}; grey where there is no such "
+                    "candidate.",
                     functools.partial(
                         city_map_figure, data, channel=channel, size=size, styles=folder.styles
                     ),
@@ -174,6 +182,7 @@ class Cities(Statistic):
 
 
 def _cities(setting: Setting) -> tuple:
+    """Returns the cities whose nearest grid point lies in the domain."""
     found = cities_within(setting.grid)
     if setting.domain.is_whole:
         return found
@@ -189,19 +198,20 @@ def _cities(setting: Setting) -> tuple:
 def count_cities(
     output: str | os.PathLike, candidates: Mapping[str, object], margin: float = MARGIN
 ) -> pd.DataFrame | None:
-    """Counts the cities at which a candidate is nearer to the truth than another.
+    """Counts the cities at which each candidate is better than each other; writes them as CSV.
 
-    A candidate is better at a city where its Wasserstein-1 distance is smaller by more than
-    ``margin`` of the other's, worse where the other's is, equal elsewhere.
+    A candidate with the Wasserstein-1 distance d is better at a city than another with the
+    distance e if d < (1 − margin) e, worse if e < (1 − margin) d, and equal otherwise.
 
     Args:
-        output: The folder of results; ``city_counts.csv`` is written there.
-        candidates: Their names, in order.
-        margin: A part of 1.
+        output: The results folder, to which ``city_counts.csv`` is written.
+        candidates: Candidates by name, in the order of the table.
+        margin: Relative margin, between 0 and 1.
 
     Returns:
-        A row a pair of candidates, channel and size: ``candidate, other, channel, size, better,
-        equal, worse``; None where cities were not evaluated.
+        A table with one row for each ordered pair of candidates, channel and size, and the columns
+        ``candidate, other, channel, size, better, equal, worse``; None where cities were not
+        evaluated.
     """
     found = {
         name: read_result(path)["wasserstein"]

@@ -1,4 +1,4 @@
-"""Values that several statistics share, computed when they are first asked for."""
+"""Cache of values that several statistics share, safe to use from several threads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ Value = TypeVar("Value")
 
 
 class ComputedOnce:
-    """Store of values by key, each computed by the first who asks for it, in whichever thread."""
+    """Cache of values by key; each is computed once, by the first thread that asks for it.
+
+    Each key has a lock of its own, so that other threads wait for this value only. The locks are
+    reentrant: computing one value may ask for another.
+    """
 
     def __init__(self) -> None:
         self._values: dict[Any, Any] = {}
@@ -18,7 +22,7 @@ class ComputedOnce:
         self._guard = threading.Lock()
 
     def once(self, key: Any, compute: Callable[[], Value]) -> Value:
-        """Returns the value stored under ``key``; computes and stores it where there is none."""
+        """Returns the value cached under ``key``, computing it if there is none."""
         with self._guard:
             lock = self._locks.setdefault(key, threading.RLock())
         with lock:

@@ -1,4 +1,4 @@
-"""Definitions of the numbers in the results: formula, units, source, better direction."""
+"""Definitions of the variables of the results: formula, units, source, better direction."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ import dataclasses
 LOWER, HIGHER, ZERO, ONE = "lower", "higher", "zero", "one"
 
 CHANNEL = "of the channel"
-"""Units that are those of each channel."""
+"""Value of ``units`` for variables in the units of each channel."""
 
 SQUARED = "of the channel, squared"
-"""Units that are the square of those of each channel."""
+"""Value of ``units`` for variables in the squared units of each channel."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Definition:
-    """The meaning of a number.
+    """Definition of a variable of the results.
 
     Attributes:
-        name: The variable's name in the results.
-        title: What people call it.
-        formula: How it is computed, in plain text; x is the candidate, y the truth, w the area
-            weights of mean 1, ⟨·⟩ the mean over the field with these weights.
-        units: As in the results, :data:`CHANNEL` or :data:`SQUARED`.
+        name: Name of the variable in the results.
+        title: Name in words, for tables and figures.
+        formula: Formula in plain text; x is the candidate, y the truth, w the area weights of mean
+            1, ⟨·⟩ the mean over the field.
+        units: Units as text, :data:`CHANNEL` or :data:`SQUARED`.
         better: ``lower``, ``higher``, ``zero`` (nearest to 0), ``one`` (nearest to 1), or empty
             where no direction is better.
-        source: Where it comes from.
+        source: Publication, with its DOI.
     """
 
     name: str
@@ -37,5 +37,5 @@ class Definition:
 
     @property
     def direction(self) -> str:
-        """An arrow or a number that tells which direction is better; empty if none is."""
+        """Symbol of the better direction (↓, ↑, → 0, → 1); empty if no direction is better."""
         return {LOWER: "↓", HIGHER: "↑", ZERO: "→ 0", ONE: "→ 1"}.get(self.better, "")

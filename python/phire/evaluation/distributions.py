@@ -1,4 +1,4 @@
-"""The distribution of values: densities, quantiles, the Wasserstein distance to the truth's."""
+"""Distribution of values: densities, quantiles, and its distances from the truth's."""
 
 from __future__ import annotations
 
@@ -22,20 +22,22 @@ if TYPE_CHECKING:
     from phire.evaluation.figures.reading import ResultsFolder
 
 FINE = 16384
-"""Bins from one range below the truth's minimum to one above its maximum."""
+"""Bins of the histogram, from the truth's minimum − range to its maximum + range."""
 
 COARSE = 1024
-"""Bins of the density that is kept."""
+"""Bins of the density in the result."""
 
 ERROR_BINS = 1001
+"""Bins of the errors, over ±3 standard deviations of the truth; odd, so that one is at zero."""
 
 DIVERGENCE_BINS = 100
+"""Bins of the truth's range for the divergences; two more hold all values beyond it."""
 
 FLOOR = 1e-6
-"""Added to shares before their logarithm is taken, so that an empty bin has a finite divergence."""
+"""Added to each bin's share, so that an empty bin has a finite Kullback–Leibler divergence."""
 
 TAIL = 0.999
-
+"""Level of the truth's quantile beyond which values count as tail."""
 
 VARIABLES = (
     Definition(
@@ -55,19 +57,20 @@ VARIABLES = (
         "Lin (1991), doi:10.1109/18.61115",
     ),
     Definition(
-        "tail_ratio", "Share beyond the truth's 99.9 % quantile, over the truth's",
-        "of the area and times; 0: no such extremes, 1: as many as in the truth", "1", ONE,
+        "tail_ratio", "Ratio of tails beyond the truth's 99.9 % quantile",
+        "share of the area and times with x above the truth's 99.9 % quantile, divided by the same "
+        "share of y; 0: no such extremes, 1: as many as in the truth", "1", ONE,
     ),
 )  # fmt: skip
-"""Variables of the result that people look at."""
+"""Definitions of the variables of the result."""
 
 
 @statistic("distribution")
 class Distribution(Statistic):
     """Area-weighted distribution of values over points and times.
 
-    Quantiles and Wasserstein-1 distance come from 16384 equal bins, three times as wide together as
-    the truth's range.
+    Quantiles and the Wasserstein-1 distance are computed from a histogram of 16384 equal bins,
+    which spans three times the truth's range. Histograms can be summed over chunks of times.
     """
 
     order = 50
@@ -95,7 +98,7 @@ class Distribution(Statistic):
         self._bands = self.domain.bands()
 
     def _histograms(self, bins: Bins, planes: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-        """(n, C, bins) of (n, C, h, w)."""
+        """Returns area-weighted histograms (n, C, bins) of planes (n, C, h, w)."""
         total = np.zeros((*planes.shape[:2], bins.count))
         for (i, c), rows in itertools.product(np.ndindex(*planes.shape[:2]), self._bands):
             values, weights = planes[i, c, rows], self._weights[rows]
@@ -106,11 +109,13 @@ class Distribution(Statistic):
         return total
 
     def histograms(self, fields: Batch, mask: np.ndarray | None) -> np.ndarray:
-        """Returns weights (n, C, bins) of the values of each field, shared where none is missing.
+        """Returns the area-weighted histogram (n, C, bins) of each field.
+
+        Without a mask it is cached in the batch, for all statistics and candidates.
 
         Args:
-            fields: Some fields.
-            mask: (n, C, h, w) True where values count; None: everywhere.
+            fields: Batch of fields.
+            mask: (n, C, h, w) True where values count; None means everywhere.
         """
 
         def count() -> np.ndarray:
@@ -119,7 +124,7 @@ class Distribution(Statistic):
         return count() if mask is not None else fields.once(("histograms", self.domain), count)
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Histograms of the values, and of the error."""
+        """Returns histograms of truth, candidate and error, and moments of the candidate."""
         domain = self.domain
         fields = truth if candidate is None else candidate
         mask = joint_mask(domain, truth, fields)
@@ -132,7 +137,7 @@ class Distribution(Statistic):
         return state | self._moments(own, mask)
 
     def _moments(self, own: np.ndarray, mask: np.ndarray | None) -> State:
-        """Extremes, and weighted sums of departures from the truth's mean and of their squares."""
+        """Returns extremes, and weighted sums of departures from the truth's mean and squares."""
         domain = self.domain
         channels = own.shape[1]
         minimum, maximum = np.full(channels, np.nan), np.full(channels, np.nan)
@@ -163,7 +168,7 @@ class Distribution(Statistic):
         }
 
     def result(self, state: State) -> xr.Dataset:
-        """Densities, quantiles, moments, and the distance to the truth."""
+        """Returns densities, quantiles and moments, and of a candidate distances to the truth."""
         own = state.get("own", state["truth"])
         levels = np.array(LEVELS)
         dataset = xr.Dataset(coords=self.coordinates("channel"))
@@ -200,7 +205,7 @@ class Distribution(Statistic):
         return dataset
 
     def _compare(self, dataset: xr.Dataset, own: np.ndarray, truth: np.ndarray) -> None:
-        """Adds divergences and the share in the truth's upper tail to the result."""
+        """Adds the divergences and the ratio of tails to the result."""
         # The middle third of the fine bins is the truth's range.
         first = FINE // 3
         cuts = np.concatenate([[0], np.linspace(first, FINE - first, DIVERGENCE_BINS + 1), [FINE]])
@@ -217,7 +222,7 @@ class Distribution(Statistic):
 
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
-        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.distributions import (
             box_figure,
             density_figure,
@@ -229,15 +234,16 @@ class Distribution(Statistic):
 
         for draw, variable, name, title, caption in (
             (density_figure, "density", "distribution", "Distribution of {channel}",
-             "How often each value occurs: left the bulk, right the tails on a logarithmic axis. "
-             "Smoothing shows as missing tails."),
+             "Probability density of the values; on the right with a logarithmic axis, for the "
+             "tails. A smoothed candidate lacks the tails."),
             (quantile_figure, "quantile_value", "quantiles",
              "Quantiles of {channel} against the truth's",
-             "On the diagonal (left) and on zero (right) candidate and truth have the same "
-             "distribution. A slope below the diagonal's means too few extremes."),
+             "Left: quantiles of the candidate against the truth's; right: their difference. On "
+             "the diagonal, or on zero, the distributions are equal. A slope below that of the "
+             "diagonal means too few extremes."),
             (error_figure, "error_density", "errors", "Errors of {channel}",
-             "How often each error (candidate minus truth) occurs: narrow and centred on zero is "
-             "good; the right panel shows the large ones."),
+             "Probability density of the error (candidate minus truth); on the right with a "
+             "logarithmic axis, for large errors. Narrow and centred on zero is good."),
         ):  # fmt: skip
             yield from plans_by_channel(
                 folder, cls.name, draw, group="distributions", title=title, caption=caption,
@@ -259,13 +265,27 @@ class Distribution(Statistic):
 
 
 def kullback_leibler(p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """Returns Σ p ln(p/q) of shares (..., bins), :data:`FLOOR` added to all."""
+    """Returns the Kullback–Leibler divergence Σ p ln(p/q) in nats.
+
+    Args:
+        p, q: (..., bins) shares that sum to 1; :data:`FLOOR` is added to each.
+
+    Returns:
+        (...) the divergence; NaN where a share is NaN.
+    """
     p, q = ((share + FLOOR) / (share + FLOOR).sum(-1, keepdims=True) for share in (p, q))
     return (p * np.log(p / q)).sum(-1)
 
 
 def jensen_shannon(p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """Returns the Jensen–Shannon divergence of shares (..., bins), in nats."""
+    """Returns the Jensen–Shannon divergence in nats, at most ln 2.
+
+    Args:
+        p, q: (..., bins) shares that sum to 1.
+
+    Returns:
+        (...) the divergence; NaN where a share is not finite.
+    """
     middle = (p + q) / 2
     with np.errstate(divide="ignore", invalid="ignore"):
         parts = [np.where(share > 0, share * np.log(share / middle), 0) for share in (p, q)]

@@ -17,14 +17,12 @@ from phire.evaluation.registry import statistic
 from phire.evaluation.similarity import GAUSSIAN, structural_similarity
 from phire.evaluation.spectral_scores import divided
 
-"""Standard deviation and side of the Gaussian window, in points."""
-
 if TYPE_CHECKING:
     from phire.evaluation.figures.plan import Plan
     from phire.evaluation.figures.reading import ResultsFolder
 
 OCTAVES = 3
-"""SSIM is taken at ranges up to 2³ of the truth's, two an octave, and interpolated between them."""
+"""SSIM is computed for data ranges from 1 to 2³ times the truth's, two in each octave."""
 
 SOURCE = "Gómez González (2022), DL4DS, arXiv:2205.08967: compute_metrics"
 
@@ -54,27 +52,30 @@ VARIABLES = (
     Definition("dl4ds_normalised_bias", "Normalised mean bias as of DL4DS",
                "100 ⟨x − y⟩ / ⟨y⟩ over time at each point", "%", ZERO, SOURCE),
 )  # fmt: skip
-"""Variables of the result that people look at."""
+"""Definitions of the variables of the result."""
 
 MAPS = {
-    "dl4ds_rmse_map": "Where each candidate errs most; missing values are 0 in both.",
-    "dl4ds_normalised_rmse": "The same in percent of the truth's mean.",
-    "dl4ds_normalised_bias": "Mean error in percent of the truth's mean.",
-    "dl4ds_pearson_map": "Correlation in time with the truth at each place.",
+    "dl4ds_rmse_map": "RMSE over time at each point; missing values count as 0 in both.",
+    "dl4ds_normalised_rmse": "RMSE over time at each point, in percent of the truth's mean.",
+    "dl4ds_normalised_bias": "Mean error over time at each point, in percent of the truth's mean.",
+    "dl4ds_pearson_map": "Correlation in time of candidate and truth at each point.",
 }
-"""Variables that are maps, and captions of their figures."""
+"""Captions of the figures of maps, by variable."""
 
 NAMES = ("dl4ds_mae", "dl4ds_rmse", "dl4ds_pearson", "dl4ds_spearman", "dl4ds_psnr", "dl4ds_ssim")
 
 
 @statistic("dl4ds")
 class DL4DSScores(Statistic):
-    """PSNR, SSIM, RMSE, MAE and correlations of each field, and normalised maps, as DL4DS has them.
+    """PSNR, SSIM, RMSE, MAE and correlations of each field, and maps, by DL4DS's definitions.
 
-    To compare with numbers published with DL4DS, whose points weigh alike and whose missing values
-    are 0 and count. The maps are those that its documentation means (percent of the truth's mean):
-    its code divides by 100 times the mean. The range is known at the end only, so SSIM is taken at
-    several ranges and interpolated (error below 10⁻⁴). Of an ensemble, the mean is scored.
+    They serve comparison with scores published with DL4DS: all points have equal weight, and
+    missing values are replaced by 0 and count. The normalised maps are in percent of the truth's
+    mean, as its documentation says; its code divides by 100 times the mean. Of an ensemble, the
+    mean is scored.
+
+    SSIM needs the range of all data, which is known only after the last time. It is therefore
+    computed for several ranges and interpolated, with an error below 10⁻⁴.
     """
 
     order = 31
@@ -91,13 +92,13 @@ class DL4DSScores(Statistic):
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """Windows must fit."""
+        """Requires fields no smaller than the window of SSIM."""
         if min(setting.domain.shape) < GAUSSIAN.size:
-            return f"SSIM's windows are of {GAUSSIAN.size} × {GAUSSIAN.size} points"
+            return f"the fields are smaller than SSIM's windows ({GAUSSIAN.size} × {GAUSSIAN.size})"
         return None
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Scores (n, C, 4) and SSIM (n, C, ranges) by time, extremes (C), and sums over time."""
+        """Returns scores (n, C, 4), SSIM (n, C, ranges), extremes (C,), and sums over time."""
         if candidate is None:
             return {}
         pair = [np.nan_to_num(self.domain.cut(b.planes).astype(float)) for b in (truth, candidate)]
@@ -124,16 +125,16 @@ class DL4DSScores(Statistic):
         }
 
     def _maps(self, theirs: np.ndarray, own: np.ndarray) -> State:
-        """Sums over time (C, h, w) of error and truth, and of products of departures."""
+        """Returns sums over time (C, h, w) of error, truth, and products of departures."""
         error = own - theirs
-        # About the truth's mean: correlations lose nothing by values far from 0.
+        # Departures from the truth's mean keep the precision of correlations of values far from 0.
         x, y = (values - self.setting.facts.mean[:, None, None] for values in (own, theirs))
         products = {"own_square": x * x, "truth_square": y * y, "product": x * y}
         sums = {"square": error**2, "error": error, "truth": theirs, "departure": y, **products}
         return {f"{name}_map": values.sum(0) for name, values in sums.items()}
 
     def result(self, state: State) -> xr.Dataset:
-        """Scores over (channel, time) with mean and standard deviation, and maps."""
+        """Returns scores over (channel, time) with mean and standard deviation, and maps."""
         times, ordered = self.ordered(state)
         mae, square, pearson, spearman = np.moveaxis(ordered["values"], -1, 0)
         span = state["maximum"] - state["minimum"]
@@ -164,13 +165,13 @@ class DL4DSScores(Statistic):
         return dataset
 
     def _pearson_map(self, state: State) -> np.ndarray:
-        """(C, h, w) correlations in time; NaN where one of both is constant."""
+        """Returns the correlation in time (C, h, w); NaN where truth or candidate is constant."""
         count, y = state["count"], state["departure_map"] / state["count"]
         x = y + state["error_map"] / count
         covariance = state["product_map"] / count - x * y
         variances = [state[f"{name}_square_map"] / count for name in ("own", "truth")]
         scatter = [np.maximum(v - m * m, 0) for v, m in zip(variances, (x, y))]
-        # Differences of sums leave round-off where a field is constant in time.
+        # Where a field is constant in time, its variance is round-off instead of 0.
         varies = np.minimum(*scatter) > 1e-12 * np.maximum(*variances)
         return np.where(varies, divided(covariance, np.sqrt(scatter[0] * scatter[1])), np.nan)
 
@@ -185,15 +186,15 @@ class DL4DSScores(Statistic):
         yield from plans_by_channel(
             folder, cls.name, functools.partial(violin_figure, variables=NAMES), group="scores",
             name="dl4ds-violins", variable=NAMES[0], title="Scores of {channel} as of DL4DS",
-            caption="How the scores of the fields are distributed: width is frequency, the line "
-            "the median. The arrow at each panel says which direction is better.",
+            caption="Distribution of each score over the fields: the width is the frequency, the "
+            "line the median. The arrow of each panel shows the better direction.",
         )  # fmt: skip
         yield from map_plans(folder, cls.name, MAPS, "{variable}: {channel}, over time")
 
     def _log_ranges(self) -> np.ndarray:
-        """Dual logarithms of the ranges at which SSIM is taken, over the truth's range.
+        """Returns log₂ of the data ranges for which SSIM is computed, in units of the truth's.
 
-        Missing values are 0 and enlarge the range, that of temperatures in kelvin eightfold.
+        Missing values, replaced by 0, enlarge the range: eightfold for temperatures in kelvin.
         """
         facts = self.setting.facts
         with_zero = np.maximum(facts.maximum, 0) - np.minimum(facts.minimum, 0)
@@ -202,7 +203,12 @@ class DL4DSScores(Statistic):
         return np.arange(2 * (OCTAVES + int(np.ceil(further))) + 1) / 2
 
     def _similarity_at(self, span: np.ndarray, similarity: np.ndarray) -> np.ndarray:
-        """SSIM (n, C) at a range of each channel; NaN beyond those at which it was taken."""
+        """Returns SSIM (n, C) interpolated to each channel's range; NaN beyond the computed ones.
+
+        Args:
+            span: (C,) range of truth and candidate together.
+            similarity: (n, C, ranges) SSIM at the ranges of :meth:`_log_ranges`.
+        """
         values = np.full(similarity.shape[:2], np.nan)
         with np.errstate(divide="ignore", invalid="ignore"):
             places = np.log2(span / self.setting.facts.range)
@@ -215,6 +221,7 @@ class DL4DSScores(Statistic):
 
 
 def _correlation(x: np.ndarray, y: np.ndarray) -> float:
+    """Returns the Pearson correlation of two vectors; NaN where one is constant."""
     x, y = x - x.mean(), y - y.mean()
     scatter = np.sqrt(np.dot(x, x) * np.dot(y, y))
     return float(np.dot(x, y) / scatter) if scatter > 0 else np.nan

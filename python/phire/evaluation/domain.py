@@ -20,7 +20,7 @@ NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_ +,.-]*$")
 """Pattern of the names of regions and candidates, which become parts of file names."""
 
 BAND_POINTS = 1 << 16
-"""Points of a band of rows: so few that some arrays of them stay in a core's cache."""
+"""Points of a band of rows: few enough that several arrays of a band fit in a core's cache."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -30,11 +30,11 @@ class Domain:
     Attributes:
         name: The region's name; empty for the whole grid.
         grid: The whole grid.
-        rows: The rows of the window.
-        columns: (w,) the columns of the window; across the grid's seam they go on at 0.
+        rows: Rows of the window.
+        columns: (w,) columns of the window; a window across the grid's seam continues at column 0.
         weights: (h, w) or (h, 1) weights of the points, proportional to area, 0 outside a mask.
-        is_box: Whether no point of the window is masked out.
-        from_bounds: Whether the points are those within bounds in degrees, not of a mask.
+        is_box: True if no point of the window is masked out.
+        from_bounds: True if the region was given by bounds in degrees, False if by a mask.
     """
 
     name: str
@@ -47,20 +47,21 @@ class Domain:
 
     @classmethod
     def whole(cls, grid: Grid) -> Domain:
-        """All of a grid."""
+        """Returns the domain of all points of a grid, with the name ''."""
         return cls("", grid, slice(0, grid.shape[0]), np.arange(grid.shape[1]), grid.area_weights())
 
     @classmethod
     def box(cls, name: str, grid: Grid, bounds: Sequence[float]) -> Domain:
-        """The points within bounds.
+        """Returns the domain of the points within bounds.
 
         Args:
             name: The region's name.
             grid: The whole grid.
-            bounds: North, west, south, east in degrees; all included.
+            bounds: North, west, south, east in degrees; points on the bounds are included.
 
         Raises:
-            InputError: The bounds are not four numbers in that order, or hold no points.
+            InputError: The bounds are not four numbers in that order or hold no grid point, or the
+                grid has no latitudes and longitudes.
         """
         check_name(name, "--region")
         values = tuple(float(value) for value in bounds)
@@ -94,15 +95,17 @@ class Domain:
 
     @classmethod
     def masked(cls, name: str, grid: Grid, mask: np.ndarray) -> Domain:
-        """The points where a mask is not 0; fractions weigh accordingly.
+        """Returns the domain of the points where a mask is above 0.
 
         Args:
             name: The region's name.
             grid: The whole grid.
-            mask: (H, W) numbers from 0 to 1, or booleans.
+            mask: (H, W) booleans, or fractions from 0 to 1 by which the area weights are
+                multiplied; NaN counts as 0.
 
         Raises:
-            InputError: The mask is of another shape, or nowhere above 0.
+            InputError: The mask has another shape than the grid, is nowhere above 0, or holds a
+                negative value.
         """
         check_name(name, "--region")
         mask = np.nan_to_num(np.asarray(mask, dtype=np.float64))
@@ -123,11 +126,12 @@ class Domain:
     def parse(cls, name: str, grid: Grid, region: Any) -> Domain:
         """Reads a region: a box of four numbers, a mask (array), or a NetCDF file with one mask.
 
-        A mask that states its coordinates must have the grid's points, and its rows may run either
-        way; one without coordinates has rows from north to south and is compared by shape alone.
+        A mask with coordinates must lie on the grid's points; its rows may run northward or
+        southward. A mask without coordinates must have the grid's shape and rows from north to
+        south.
 
         Raises:
-            InputError: It is none of these, or does not fit the grid.
+            InputError: The region is none of these, or does not fit the grid.
         """
         if isinstance(region, (str, os.PathLike)):
             bounds = _four_numbers(str(region))
@@ -142,17 +146,17 @@ class Domain:
 
     @property
     def is_whole(self) -> bool:
-        """Tells whether the window is the whole grid, without a mask."""
+        """True for the whole grid without a mask."""
         return not self.name
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(h, w) of the window."""
+        """Height and width (h, w) of the window, in points."""
         return self.rows.stop - self.rows.start, len(self.columns)
 
     @property
     def window_grid(self) -> Grid:
-        """The grid of the window; longitudes ascend across the whole grid's seam."""
+        """Grid of the window; its longitudes ascend, even across the seam of the whole grid."""
         if self.shape == self.grid.shape and self.columns[0] == 0:
             return self.grid
         latitudes = self.grid.latitudes[self.rows]
@@ -163,7 +167,7 @@ class Domain:
         return Grid.regional(latitudes, np.rad2deg(np.unwrap(np.deg2rad(longitudes))))
 
     def cut(self, planes: np.ndarray) -> np.ndarray:
-        """The window of arrays (..., H, W); a view where it is one."""
+        """Returns the window of arrays (..., H, W): a view, or a copy across the grid's seam."""
         if self.shape == self.grid.shape and self.columns[0] == 0:
             return planes
         rows = planes[..., self.rows, :]
@@ -172,29 +176,29 @@ class Domain:
         return rows[..., self.columns]
 
     def mean(self, values: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-        """Area-weighted mean over the window.
+        """Returns the area-weighted mean over the window.
 
         Args:
             values: (..., h, w); must be 0 where ``mask`` is False.
-            mask: (..., h, w) True where values count; everywhere if None.
+            mask: (..., h, w) True where values count; None means everywhere.
 
         Returns:
-            (...) float64; NaN where nothing counts.
+            (...) float64; NaN where the mask is False everywhere.
         """
         return self._normalised(self.total(values), mask)
 
     def mean_product(
         self, first: np.ndarray, second: np.ndarray, mask: np.ndarray | None = None
     ) -> np.ndarray:
-        """Area-weighted mean of a product, without keeping the product; see :meth:`mean`."""
+        """Returns the area-weighted mean of a product without storing it; see :meth:`mean`."""
         return self._normalised(self.total_product(first, second), mask)
 
     def total(self, values: np.ndarray, rows: slice = slice(None)) -> np.ndarray:
-        """Sum over some rows of the window of values (..., h, w) times the weights: (...) float64.
+        """Returns the area-weighted sum (...), float64, of values (..., h, w).
 
         Args:
-            values: Those of the rows.
-            rows: Of the window; all by default.
+            values: Values in the rows ``rows`` of the window.
+            rows: Rows of the window; all by default.
         """
         weights = self.weights[rows]
         if weights.shape[1] == 1:
@@ -202,17 +206,24 @@ class Domain:
         return np.einsum("...hw,hw->...", values, weights, dtype=np.float64)
 
     def total_of_points(self, chosen: np.ndarray) -> np.ndarray:
-        """Sum of the weights of the points (..., h, w) that are True: (...) float64."""
+        """Returns the sum (...), float64, of the weights of the points that are True.
+
+        Args:
+            chosen: (..., h, w) booleans.
+        """
         if self.weights.shape[1] > 1:
             return self.total(chosen)
-        # Counting bits takes a fifth of the time of a sum of booleans.
+        # All points of a row have one weight: counting bits takes a fifth of the time of a sum.
         bits = np.bitwise_count(np.packbits(chosen, axis=-1)).sum(-1, dtype=np.int64)
         return bits @ self.weights[:, 0].astype(np.float64)
 
     def total_product(
         self, first: np.ndarray, second: np.ndarray, rows: slice = slice(None)
     ) -> np.ndarray:
-        """Returns the area-weighted sum of a product, without holding the product of all points."""
+        """Returns the area-weighted sum of a product; see :meth:`total`.
+
+        Where all points of a row have the same weight, the product is not stored.
+        """
         weights = self.weights[rows]
         if weights.shape[1] == 1:
             sums = np.einsum("...hw,...hw->...h", first, second, dtype=np.float64)
@@ -220,14 +231,14 @@ class Domain:
         return self.total(np.multiply(first, second, dtype=np.float64), rows)
 
     def bands(self, points: int = BAND_POINTS) -> list[slice]:
-        """Runs of the window's rows, of about so many points each."""
+        """Returns slices of the window's rows that hold at most about ``points`` points each."""
         height, width = self.shape
         step = max(1, points // width)
         return [slice(top, min(top + step, height)) for top in range(0, height, step)]
 
     @property
     def total_weight(self) -> float:
-        """The sum of the weights of all points."""
+        """Sum of the weights of all points of the window."""
         return float(np.broadcast_to(self.weights, self.shape).sum())
 
     def _normalised(self, sums: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
@@ -239,10 +250,15 @@ class Domain:
 
 
 def check_name(name: str, option: str) -> None:
-    """Raises InputError for names that cannot be part of a file name.
+    """Checks that a name can be part of a file name.
+
+    Args:
+        name: Name of a region or candidate.
+        option: Option that gave the name, for the message.
 
     Raises:
-        InputError: The name holds other than letters, digits, blanks, ``,._+-``.
+        InputError: The name holds a character other than letters, digits, blanks and ``,._+-``,
+            or does not begin with a letter or digit.
     """
     if not NAME.match(name):
         raise InputError(
@@ -252,7 +268,7 @@ def check_name(name: str, option: str) -> None:
 
 
 def _four_numbers(text: str) -> list[float] | None:
-    """Returns the numbers of a text ``N,W,S,E``; None for any other text."""
+    """Returns the four numbers of a text ``N,W,S,E``; None for any other text."""
     try:
         numbers = [float(part) for part in text.split(",")]
     except ValueError:
@@ -261,8 +277,10 @@ def _four_numbers(text: str) -> list[float] | None:
 
 
 def _shortest_run(present: np.ndarray, wraps: bool) -> np.ndarray:
-    """Returns the shortest run of columns that holds all present; it may cross the seam if the grid
-    ``wraps``."""
+    """Returns the shortest run of columns that contains all columns that are ``present``.
+
+    On a grid that ``wraps`` the run may cross the seam: it is the complement of the widest gap.
+    """
     places = np.flatnonzero(present)
     if not wraps or len(places) == len(present):
         return np.arange(places[0], places[-1] + 1)

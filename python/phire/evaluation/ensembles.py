@@ -46,7 +46,7 @@ VARIABLES = (
         "Fortin et al. (2014), doi:10.1175/JHM-D-14-0008.1",
     ),
 )  # fmt: skip
-"""Variables of the result that people look at."""
+"""Definitions of the variables of the result."""
 
 
 @statistic("ensemble", function="ensemble_scores")
@@ -167,7 +167,7 @@ class EnsembleScores(Statistic):
 
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
-        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.ensembles import ensemble_figure
         from phire.evaluation.figures.plan import plans_by_channel
 

@@ -1,4 +1,4 @@
-"""Hits, misses and false alarms of events: frequency bias, threat score, dependence of extremes."""
+"""Scores of the contingency table of events: frequency bias, threat score, extremal dependence."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ QUANTILES = (0.9, 0.95, 0.99)
 VARIABLES = (
     Definition(
         "frequency_bias", "Frequency bias of events",
-        "(hits + false alarms) / (hits + misses), of values above a threshold at points and times",
+        "(hits + false alarms) / (hits + misses), an event being a value above a threshold at a "
+        "point and time",
         "1", ONE, "Wilks (2011), Statistical Methods in the Atmospheric Sciences, ch. 8",
     ),
     Definition("hit_rate", "Hit rate", "hits / (hits + misses)", "1", HIGHER),
@@ -53,15 +54,16 @@ VARIABLES = (
         HIGHER, "Ferro & Stephenson (2011), doi:10.1175/WAF-D-10-05030.1",
     ),
 )  # fmt: skip
-"""Variables of the result that people look at."""
+"""Definitions of the variables of the result."""
 
 
 @statistic("events", function="event_scores")
 class EventCounts(Statistic):
-    """Scores of the two-by-two table of events, weighted by area.
+    """Scores of the contingency table of hits, misses and false alarms, weighted by area.
 
-    Events are values above quantiles of the truth and above the thresholds given in units, at the
-    same point and time in both; members of an ensemble count one by one.
+    An event is a value above a quantile of the truth, or above a threshold given in the channel's
+    units. It is a hit where truth and candidate have it at the same point and time. The tables of
+    all members of an ensemble are summed.
     """
 
     order = 72
@@ -80,7 +82,7 @@ class EventCounts(Statistic):
         self.events = Events.of(setting, QUANTILES)
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Weights of hits, misses, false alarms and of all points: (C, E, 4)."""
+        """Returns the weights (C, E, 4) of hits, misses, false alarms and all points."""
         if candidate is None:
             return {}
         if isinstance(candidate, Ensemble):
@@ -96,13 +98,13 @@ class EventCounts(Statistic):
             for e, limit in enumerate(self.events.limits[:, c]):
                 if np.isnan(limit):
                     continue
-                happened, told = (theirs[i, c] > limit) & inside, (own[i, c] > limit) & inside
-                hits = domain.total(happened & told)
-                counts[c, e, :3] += hits, domain.total(happened) - hits, domain.total(told) - hits
+                observed, forecast = (theirs[i, c] > limit) & inside, (own[i, c] > limit) & inside
+                hits, events = domain.total(observed & forecast), domain.total(observed)
+                counts[c, e, :3] += hits, events - hits, domain.total(forecast) - hits
         return {"counts": counts}
 
     def _of_members(self, fields: MemberFields) -> np.ndarray:
-        """Returns the counts of each member, (M, C, E, 4)."""
+        """Returns the weights (M, C, E, 4) of each member; see :meth:`measure`."""
         total = fields.domain.total_of_points
         counts = np.zeros((fields.size, fields.observed.shape[1], len(self.events), 4))
         everywhere = np.broadcast_to(True, fields.observed.shape)
@@ -122,19 +124,20 @@ class EventCounts(Statistic):
         return counts
 
     def result(self, state: State) -> xr.Dataset:
-        """Each score over (channel, event), and its mean over events."""
+        """Returns each score over (channel, event), and its mean over events."""
         hits, misses, alarms, total = np.moveaxis(state["counts"], -1, 0)
         total = np.where(np.isfinite(self.events.limits.T), total, np.nan)
-        observed, told = hits + misses + 0 * total, hits + alarms + 0 * total
-        chance = divided(observed * told, total)
+        # Adding 0 · total makes the scores of thresholds that a channel lacks NaN instead of 0.
+        observed, forecast = hits + misses + 0 * total, hits + alarms + 0 * total
+        chance = divided(observed * forecast, total)
         hit_rate, false_rate = divided(hits, observed), divided(alarms, total - observed)
         with np.errstate(divide="ignore", invalid="ignore"):
             logs = [np.log(v) for v in (hit_rate, false_rate, 1 - hit_rate, 1 - false_rate)]
             h, f, no_h, no_f = logs
             values = {
-                "frequency_bias": divided(told, observed),
+                "frequency_bias": divided(forecast, observed),
                 "hit_rate": hit_rate,
-                "false_alarm_ratio": divided(alarms, told),
+                "false_alarm_ratio": divided(alarms, forecast),
                 "equitable_threat_score": divided(hits - chance, observed + alarms - chance),
                 "extremal_dependence_index": (f - h) / (f + h),
                 "symmetric_extremal_dependence_index": (
@@ -151,7 +154,7 @@ class EventCounts(Statistic):
 
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
-        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.curves import Panel, channel_plans
 
         panels = [
@@ -165,7 +168,7 @@ class EventCounts(Statistic):
         ]
         yield from channel_plans(
             folder, cls.name, panels, "skill", "Events above thresholds",
-            "Values above a threshold, at the same point and time. A frequency bias of 1 means "
-            "as many events as in the truth; the others tell if they are in the right places, "
-            "which fields with realistic detail pay for.",
+            "An event is a value above the threshold at a point and time. A frequency bias of 1 "
+            "means as many events as in the truth; the other scores measure if they are at the "
+            "right points and times, so that realistic detail in the wrong place lowers them.",
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Probabilities of events: Brier score and its parts, reliability, relative operating curve."""
+"""Probabilities of events: Brier score and its parts, reliability, ROC curve."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ VARIABLES = (
     ),
     Definition(
         "brier_reliability", "Reliability part of the Brier score",
-        "Σₖ fₖ (pₖ − ōₖ)², fₖ the share of the area and times with probability pₖ, ōₖ the observed "
-        "frequency there", "1", LOWER,
+        "Σₖ fₖ (pₖ − ōₖ)², fₖ the share of the area and times with the forecast probability pₖ, ōₖ "
+        "the observed frequency of the event at these points and times", "1", LOWER,
         "Murphy (1973), doi:10.1175/1520-0450(1973)012<0595:ANVPOT>2.0.CO;2",
     ),
     Definition(
@@ -49,23 +49,25 @@ VARIABLES = (
     ),
     Definition(
         "roc_area", "Area under the relative operating curve",
-        "∫ hit rate d(false-alarm rate), both over the share of members needed for a warning; 0.5: "
-        "no skill", "1", HIGHER, "Mason (1982), Aust. Met. Mag. 30, 291–303",
+        "∫ H dF, hit rate H and false-alarm rate F of warnings given when at least k members have "
+        "the event, k = 0 … M + 1; 0.5: no skill", "1", HIGHER,
+        "Mason (1982), Aust. Met. Mag. 30, 291–303",
     ),
     Definition(
         "expected_calibration_error", "Expected calibration error", "Σₖ fₖ |pₖ − ōₖ|", "1", LOWER,
         "Naeini et al. (2015), doi:10.1609/aaai.v29i1.9602",
     ),
 )  # fmt: skip
-"""Variables of the result that people look at."""
+"""Definitions of the variables of the result."""
 
 
 @statistic("probability", function="probability_scores")
 class EventProbabilities(Statistic):
-    """Brier score with its parts, ROC and reliability of the share of members above thresholds.
+    """Brier score with its parts, ROC curve and reliability of event probabilities of ensembles.
 
-    Events are values above quantiles of the truth and above the thresholds given in units. The
-    decomposition is exact, for an ensemble of M members has only M + 1 probabilities.
+    An event is a value above a quantile of the truth, or above a threshold given in the channel's
+    units; its probability is the share of members that have it. The decomposition of the Brier
+    score is exact, since M members give only M + 1 different probabilities: no binning is needed.
     """
 
     order = 111
@@ -83,7 +85,7 @@ class EventProbabilities(Statistic):
         self.events = Events.of(setting, QUANTILES)
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Weights by probability, of all points and of those with the event: (C, E, M + 1)."""
+        """Returns weights (C, E, M + 1) by probability, of all points and of observed events."""
         if not isinstance(candidate, Ensemble):
             return {}
         fields = member_fields(self.domain, truth, candidate)
@@ -91,6 +93,7 @@ class EventProbabilities(Statistic):
         state = {"forecasts": np.zeros(shape), "events": np.zeros(shape)}
         for c, e in np.ndindex(*shape[:2]):
             limit = self.events.limits[e, c]
+            # One count over pairs of number of members (0 … M) and event observed (0, 1).
             place = fields.votes(c, limit) + np.intp(shape[2]) * fields.happened(c, limit)
             weights = np.bincount(
                 place.ravel(), fields.weights[:, c].ravel(), minlength=2 * shape[2]
@@ -99,7 +102,7 @@ class EventProbabilities(Statistic):
         return state
 
     def result(self, state: State) -> xr.Dataset:
-        """Scores over (channel, event), and the curves over the probabilities."""
+        """Returns scores over (channel, event), and curves over the probabilities."""
         forecasts, events = state["forecasts"], state["events"]
         forecasts = np.where(np.isfinite(self.events.limits.T)[..., None], forecasts, np.nan)
         size = forecasts.shape[-1] - 1
@@ -108,7 +111,7 @@ class EventProbabilities(Statistic):
         share = divided(forecasts, total[..., None])
         frequency = divided(events, forecasts)
         base = divided(events.sum(-1), total)
-        # A probability that never occurred has no observed frequency, and weighs nothing.
+        # A probability that was never forecast has no observed frequency, and the weight 0.
         gap = np.where(forecasts > 0, probability - np.nan_to_num(frequency), 0)
         gain = np.where(forecasts > 0, np.nan_to_num(frequency) - base[..., None], 0)
         parts = {
@@ -122,6 +125,7 @@ class EventProbabilities(Statistic):
         parts |= {
             "brier_score": brier,
             "brier_skill_score": 1 - divided(brier, parts["brier_uncertainty"]),
+            # Negative, since both rates descend as more members are required.
             "roc_area": -np.trapezoid(hits, alarms, axis=-1),
         }
         dataset = xr.Dataset(coords=self.coordinates("channel"), attrs={"members": size})
@@ -142,17 +146,19 @@ class EventProbabilities(Statistic):
 
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
-        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.ensembles import operating_figure, reliability_figure
         from phire.evaluation.figures.plan import plans_by_channel
 
         for variable, name, title, caption, draw in (
             ("observed_frequency", "reliability", "Reliability of ensembles of {channel}",
-             "On the diagonal, events occur as often as they were given probability.",
+             "Observed frequency of the event against its forecast probability. On the diagonal "
+             "the probabilities are calibrated.",
              reliability_figure),
             ("hit_rate", "roc", "Relative operating curves of {channel}",
-             "Hits against false alarms as fewer members are needed for a warning: the nearer to "
-             "the upper left, the better events are told from others. Says nothing of calibration.",
+             "Hit rate against false-alarm rate as fewer members are required for a warning. The "
+             "nearer to the upper left corner, the better events are discriminated from "
+             "non-events. The curve does not measure calibration.",
              operating_figure),
         ):  # fmt: skip
             yield from plans_by_channel(
@@ -166,10 +172,11 @@ def operating_curve(forecasts: np.ndarray, events: np.ndarray) -> tuple[np.ndarr
 
     Args:
         forecasts: (..., M + 1) weight of points by number of members with the event.
-        events: (..., M + 1) weight of those at which it happened.
+        events: (..., M + 1) weight of the points at which the event was observed.
 
     Returns:
-        Two arrays (..., M + 2), descending from 1 to 0; NaN where no event, or nothing else, is.
+        Hit rate and false-alarm rate, each (..., M + 2), descending from 1 to 0. The hit rate is
+        NaN where no event was observed, the false-alarm rate where every point had the event.
     """
     rates = []
     for counted in (events, forecasts - events):

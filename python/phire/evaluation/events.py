@@ -1,4 +1,4 @@
-"""Events: values above quantiles of the truth, and above thresholds in the channels' units."""
+"""Events: values above quantiles of the truth, or above thresholds in the channels' units."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Events:
         """Returns the events above quantiles of the truth and above ``setting.thresholds``.
 
         Args:
-            setting: Its facts hold the truth's quantiles.
+            setting: Setting whose ``facts`` hold the truth's quantiles.
             quantiles: Levels between 0 and 1.
         """
         given = sorted({value for values in setting.thresholds.values() for value in values})
@@ -43,6 +43,6 @@ class Events:
         return len(self.labels)
 
     def add_to(self, dataset: xr.Dataset, units: dict[str, str]) -> None:
-        """Adds the coordinate ``event`` and ``threshold(channel, event)`` to a dataset."""
+        """Adds the coordinate ``event`` and the variable ``threshold(channel, event)``."""
         dataset["event"] = ("event", np.array(self.labels, dtype=object))
         dataset["threshold"] = (("channel", "event"), self.limits.T, units)

@@ -1,4 +1,4 @@
-"""Learned distance by time, and Fréchet distance of the features of all fields."""
+"""Learned distance of each field, and Fréchet distance of the learned features of all fields."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from phire.evaluation.running_mean import smoothed, smoothing_window
 VARIABLES = (
     Definition(
         "learned_distance", "Learned distance",
-        "scale · mean (f(x) − f(y))² over the feature maps f of a network that learned to tell how "
-        "far apart in time two fields are",
+        "scale · mean (f(x) − f(y))² over the feature maps f of a network that was trained to "
+        "predict the time lag between two fields",
         "1", LOWER, "Hoffmann & Lessig (2023), arXiv:2202.01897",
     ),
     Definition(
@@ -25,16 +25,16 @@ VARIABLES = (
         "1", LOWER, "Heusel et al. (2017), arXiv:1706.08500",
     ),
 )  # fmt: skip
-"""Variables of the result that people look at."""
+"""Definitions of the variables of the result."""
 
 
 @statistic("learned", function="learned_distances")
 class LearnedDistances(Statistic):
-    """The learned distance of each field from the truth's, and the Fréchet distance of features.
+    """Learned distance of each field from the truth's, and Fréchet distance of the features.
 
-    The callables come with the setting: ``distance(truth, candidate)`` → (n,), and
-    ``features(fields)`` → (n, F); both take fields (n, H, W, C) in physical units. Fields with a
-    missing value have neither. Of an ensemble, members are taken each.
+    ``setting.learned`` holds the callables: ``distance(truth, candidate)`` → (n,), and
+    ``features(fields)`` → (n, F), for fields (n, H, W, C) in physical units. Fields with a missing
+    value are left out. The members of an ensemble count as fields of their own.
     """
 
     order = 120
@@ -60,7 +60,10 @@ class LearnedDistances(Statistic):
         return None if setting.learned else "no learned metric is given (--learned METRIC)"
 
     def features(self, batch: Batch, kept: np.ndarray) -> np.ndarray:
-        """Returns the features (k, F) of the fields that are ``kept`` (n,), computed once."""
+        """Returns the features (k, F) of the k fields at which ``kept`` (n,) is True.
+
+        They are cached in the batch.
+        """
 
         def compute() -> np.ndarray:
             fields = self._northward(batch.fields[kept])
@@ -69,7 +72,7 @@ class LearnedDistances(Statistic):
         return batch.once(("features", kept.tobytes()), compute)
 
     def distances(self, truth: Batch, candidate: Batch, kept: np.ndarray) -> np.ndarray:
-        """Returns the learned distances (n,); NaN of fields that are not ``kept``."""
+        """Returns the learned distances (n,); NaN for fields at which ``kept`` (n,) is False."""
         distances = np.full(len(truth), np.nan)
         if "distance" in self.setting.learned:
             fields = (self._northward(batch.fields[kept]) for batch in (truth, candidate))
@@ -77,14 +80,14 @@ class LearnedDistances(Statistic):
         return distances
 
     def _northward(self, fields: np.ndarray) -> np.ndarray:
-        """Fields (n, H, W, C) with the first row in the north, as networks are trained."""
+        """Returns fields (n, H, W, C) with the northernmost row first, as in training."""
         grid = self.setting.domain.grid
         if grid.has_coordinates and not grid.descending:
             fields = fields[:, ::-1]
         return np.ascontiguousarray(fields)
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Distances by time; sums of features and of their products."""
+        """Returns distances by time, and the means and scatter matrices of the features."""
         if candidate is None:
             return {}
         kept = whole_fields(truth, candidate)
@@ -106,7 +109,7 @@ class LearnedDistances(Statistic):
         return join_moments(joined, first, second)
 
     def result(self, state: State) -> xr.Dataset:
-        """``learned_distance(time)``, its mean, and ``frechet_distance``."""
+        """Returns ``learned_distance(time)``, its mean, and ``frechet_distance``."""
         times, ordered = self.ordered(state)
         distance = ordered["distance"]
         dataset = xr.Dataset()
@@ -128,7 +131,7 @@ class LearnedDistances(Statistic):
 
 
 def whole_fields(truth: Batch, candidate: Batch) -> np.ndarray:
-    """Returns the fields (n,) that have a value everywhere in both."""
+    """Returns booleans (n,): True for fields without missing values in truth and candidate."""
     kept = np.ones(len(truth), dtype=bool)
     for batch in (truth, candidate):
         if batch.present is not None:
@@ -137,18 +140,30 @@ def whole_fields(truth: Batch, candidate: Batch) -> np.ndarray:
 
 
 def feature_moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns mean (..., F) and scatter (..., F, F) of features (..., n, F)."""
+    """Returns mean (..., F) and scatter matrix (..., F, F) of features (..., n, F).
+
+    The scatter matrix is the sum of products of departures from the mean; divided by n − 1 it is
+    the covariance.
+    """
     mean = features.mean(-2)
     departures = features - mean[..., None, :]
     return mean, np.swapaxes(departures, -1, -2) @ departures
 
 
 def join_moments(joined: State, first: State, second: State) -> State:
-    """Sets means and scatters of a joined state from those of its two parts.
+    """Sets the means and scatter matrices of a joined state from those of its two parts.
 
-    The keys are ``truth_`` and ``own_`` with ``mean`` (..., F) and ``scatter`` (..., F, F), and
-    ``count``, also of single members; by the update of Chan, Golub & LeVeque (1979), which takes
-    no difference of large sums.
+    It uses the pairwise update of Chan, Golub & LeVeque (1979), which is stable because it
+    subtracts no large sums.
+
+    Args:
+        joined: State with the sums of both parts; changed in place.
+        first, second: States with ``count``, and ``truth_mean``, ``own_mean`` (..., F) and
+            ``truth_scatter``, ``own_scatter`` (..., F, F); also under the prefixes of single
+            members.
+
+    Returns:
+        ``joined``; unchanged where one part has no ``count``.
     """
     for count in [key for key in joined if key.rpartition("/")[2] == "count"]:
         if count not in first or count not in second:
@@ -161,14 +176,8 @@ def join_moments(joined: State, first: State, second: State) -> State:
             product = gap[..., :, None] * gap[..., None, :]
             joined[f"{key}_scatter"] = joined[f"{key}_scatter"] + product * first[count] * share
     return joined
-    share = second["count"] / joined["count"]
-    for key in ("truth", "own"):
-        gap = second[f"{key}_mean"] - first[f"{key}_mean"]
-        joined[f"{key}_mean"] = first[f"{key}_mean"] + gap * share
-        product = gap[..., :, None] * gap[..., None, :]
-        joined[f"{key}_scatter"] = joined[f"{key}_scatter"] + product * first["count"] * share
-    return joined
 
 
 def _moments(state: State, key: str) -> tuple[np.ndarray, np.ndarray]:
+    """Returns mean (F,) and covariance (F, F) of the features of ``truth`` or ``own``."""
     return state[f"{key}_mean"], state[f"{key}_scatter"] / (float(state["count"]) - 1)

@@ -1,4 +1,4 @@
-"""Fractions skill score: frequency of extremes in neighbourhoods of growing size."""
+"""Fractions skill score: frequency of extremes within neighbourhoods of increasing size."""
 
 from __future__ import annotations
 
@@ -23,35 +23,45 @@ if TYPE_CHECKING:
     from phire.evaluation.figures.reading import ResultsFolder
 
 QUANTILES = (0.9, 0.95, 0.99)
+"""Levels of the quantiles of the truth that are thresholds of events."""
+
 WINDOWS = (1, 3, 5, 9, 17, 33)
+"""Sides of the squares, in grid points."""
+
 CENTRES = 200_000
-"""Windows looked at in a field, about: of larger ones, those around every few rows and columns."""
+"""Approximate number of squares evaluated in a field; larger fields skip rows and columns."""
 
 
 VARIABLES = (
     Definition(
         "fractions_skill_score", "Fractions skill score",
-        "1 − Σ (pₓ − p_y)² / Σ (pₓ² + p_y²), p the fraction of a square beyond a threshold; of an "
-        "ensemble pₓ is its neighbourhood probability, the fraction of the square and the members",
+        "1 − Σ (pₓ − p_y)² / Σ (pₓ² + p_y²), p the fraction of a square's points above a "
+        "threshold; of an ensemble pₓ is the neighbourhood probability, the fraction of the "
+        "square's points in all members",
         "1", HIGHER,
         "Roberts & Lean (2008), doi:10.1175/2007MWR2123.1; Schwartz et al. (2010), "
         "doi:10.1175/2009WAF2222267.1",
     ),
 )  # fmt: skip
-"""Variables of the result that people look at."""
+"""Definitions of the variables of the result."""
 
 
 @statistic("fractions_skill_score")
 class FractionsSkillScore(Statistic):
     """FSS = 1 − Σ (p − q)² / (Σ p² + Σ q²) (Roberts & Lean 2008, doi:10.1175/2007MWR2123.1).
 
-    p and q are the fractions of a square of n × n points where candidate and truth exceed a
-    quantile of the truth, or a threshold given in units; sums run over squares (weighted by area)
-    and times. Squares reach across the seam of longitudes; what lies outside the fields, or is
-    missing in either, exceeds nothing. Of an ensemble p is the neighbourhood probability: the
-    fraction of the square's points and all members (Schwartz et al. 2010,
-    doi:10.1175/2009WAF2222267.1). The range over its members is of so many fewer squares that all
-    members have as many together; ``member_fractions_skill_score`` takes them all.
+    p and q are the fractions of a square of n × n points at which candidate and truth exceed a
+    quantile of the truth, or a threshold in the channel's units. The sums run over squares
+    (weighted by area) and times. On global grids squares cross the seam of longitudes. Points
+    outside the fields, or missing in truth or candidate, count as not exceeding.
+
+    Of an ensemble p is the neighbourhood probability: the fraction of the square's points in all
+    members (Schwartz et al. 2010, doi:10.1175/2009WAF2222267.1). For the range over members each
+    member is evaluated on fewer squares, so that the range costs as much as the score itself;
+    ``member_fractions_skill_score`` evaluates all squares of each member.
+
+    It is written here, not taken from a library, to serve members, wrapped grids, area weights and
+    chunks of times. It is tested against brute force, pysteps and the package ``scores``.
     """
 
     order = 70
@@ -62,7 +72,7 @@ class FractionsSkillScore(Statistic):
     member_ranges = ("fractions_skill_score", "fractions_skill_score_mean")
     variable: ClassVar[str] = "fractions_skill_score"
     members_text: ClassVar[str] = (
-        "Of ensembles: of the probability within the square; shaded: of single members."
+        "Ensembles: score of the neighbourhood probability; shaded: range of the single members."
     )
 
     def __init__(self, setting: Setting) -> None:
@@ -73,7 +83,7 @@ class FractionsSkillScore(Statistic):
         self.stride = max(1, int(np.sqrt(points / CENTRES)))
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Sums of squares of differences and of fractions: (C, events, windows, 2)."""
+        """Returns sums (C, events, windows, 2) of (p − q)² and of p² + q²."""
         if candidate is None:
             return {}
         domain = self.domain
@@ -95,7 +105,7 @@ class FractionsSkillScore(Statistic):
             def of_truth(i=i, c=c, threshold=threshold, inside=inside) -> list[np.ndarray]:
                 return self._counts((planes[0][i, c] > threshold) & inside)
 
-            # Without holes the truth's counts serve all candidates.
+            # Where no value is missing, the truth's counts are the same for all candidates.
             key = ("exceedance", domain, i, c, q)
             theirs = truth.once(key, of_truth) if mask is None else of_truth()
             if members is None:
@@ -114,10 +124,10 @@ class FractionsSkillScore(Statistic):
         return state | of_members([{"sums": one} for one in single / squares])
 
     def _member_steps(self, size: int) -> tuple[int, int]:
-        """Rows and columns between squares of single members: all have :data:`CENTRES` together.
+        """Returns the steps of rows and columns between the squares of single members.
 
-        Rows are left out first, which saves most, but none is farther than half the largest square
-        from one that is looked at.
+        With them all members have about :data:`CENTRES` squares together. Rows are skipped first,
+        which saves most time, but by no more than half the largest square.
         """
         points = self.domain.shape[0] * self.domain.shape[1] / self.stride**2
         fewer = max(1, int(points * size / CENTRES))
@@ -131,13 +141,20 @@ class FractionsSkillScore(Statistic):
         size: int = 1,
         step: tuple[int, int] = (1, 1),
     ) -> list[list[float]]:
-        """Weighted sums over squares, by window, of (p − q)² and p² + q² of counts p and q."""
+        """Returns, for each window, the area-weighted sums of (p − q)² and of p² + q².
+
+        Args:
+            own: Counts of the candidate by window, p.
+            theirs: Counts of the truth by window; q is ``size`` times these.
+            size: Number of members that ``own`` counts.
+            step: Steps of rows and columns; see :meth:`_member_steps`.
+        """
         rows, columns = (self.stride * one for one in step)
         weights = np.broadcast_to(self.domain.weights, self.domain.shape)
         weights = np.ascontiguousarray(weights[::rows, ::columns], np.float64)
         sums = []
         for p, q in zip(own, theirs):
-            # Sums of squares as exact whole numbers, made fractions at the end.
+            # Counts are exact integers; ``measure`` divides by the points of a square at the end.
             p, q = p.astype(np.float64), q.astype(np.float64)
             q *= size
             squares = (p - q) ** 2, p * p + q * q
@@ -147,12 +164,14 @@ class FractionsSkillScore(Statistic):
     def _counts(
         self, exceeds: np.ndarray, size: int = 1, step: tuple[int, int] = (1, 1)
     ) -> list[np.ndarray]:
-        """Sums (h, w) over squares of each size around points ``stride · step`` apart.
+        """Returns, for each window, the counts within squares around every few points.
+
+        The centres are ``stride · step`` rows and columns apart.
 
         Args:
-            exceeds: (h, w) numbers of members that exceed, at most ``size``.
+            exceeds: (h, w) number of members that exceed the threshold, at most ``size``.
             size: Number of members.
-            step: Of rows and columns; see :meth:`_member_steps`.
+            step: Steps of rows and columns; see :meth:`_member_steps`.
         """
         kind = np.uint16 if size * max(self.windows) ** 2 < 1 << 16 else np.uint32
         margin, (down, across) = max(self.windows) // 2, (self.stride * one for one in step)
@@ -164,7 +183,8 @@ class FractionsSkillScore(Statistic):
             inner[:, :margin] = exceeds[:, width - margin :]
             inner[:, margin + width :] = exceeds[:, :margin]
         counts = []
-        # Each size adds rows to the last; sums along a row may wrap, their differences do not.
+        # ``sums`` holds sums over the rows of a square; each larger size adds its further rows.
+        # The cumulative sum along a row may overflow, but the differences are exact modulo 2^bits.
         sums = np.zeros((len(range(0, height, down)), padded.shape[1] + 1), kind)
         columns, added = sums[:, 1:], []
         for size in self.windows:
@@ -183,7 +203,7 @@ class FractionsSkillScore(Statistic):
         return counts
 
     def result(self, state: State) -> xr.Dataset:
-        """Over (channel, event, window)."""
+        """Returns the score over (channel, event, window), and its mean over events and windows."""
         sums = state["sums"]
         with np.errstate(invalid="ignore", divide="ignore"):
             score = np.where(sums[..., 1] > 0, 1 - sums[..., 0] / sums[..., 1], np.nan)
@@ -203,7 +223,7 @@ class FractionsSkillScore(Statistic):
 
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
-        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.plan import plans_by_channel
         from phire.evaluation.figures.skill import fractions_skill_figure
 
@@ -213,7 +233,7 @@ class FractionsSkillScore(Statistic):
             functools.partial(fractions_skill_figure, variable=cls.variable),
             group="skill",
             title=cls.definitions[0].title + " of {channel}",
-            caption="Agreement on where extremes occur: 1 is perfect; larger squares forgive "
-            f"larger displacement. {cls.members_text} Dotted: 0.5.",
+            caption="Agreement of the frequency of extremes within squares: 1 is perfect, and "
+            f"larger squares tolerate larger displacements. {cls.members_text} Dotted: 0.5.",
             variable=cls.variable,
         )

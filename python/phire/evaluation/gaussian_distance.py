@@ -1,4 +1,4 @@
-"""The Fréchet distance of two Gaussians."""
+"""Fréchet distance of two Gaussian distributions."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ def frechet_distance(
     second_mean: np.ndarray,
     second_covariance: np.ndarray,
 ) -> float:
-    """Returns |μ₁ − μ₂|² + tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½) (Dowson & Landau 1982).
+    """Returns the squared Fréchet (Wasserstein-2) distance of two Gaussians.
+
+    It is |μ₁ − μ₂|² + tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½) (Dowson & Landau 1982,
+    doi:10.1016/0047-259X(82)90077-X). The root is taken of Σ₁^½ Σ₂ Σ₁^½, whose eigenvalues are
+    real, in place of the general matrix root of :func:`scipy.linalg.sqrtm`.
 
     Args:
-        first_mean, second_mean: (F,).
-        first_covariance, second_covariance: (F, F).
-
-    Returns:
-        The squared Fréchet (Wasserstein-2) distance of Gaussians with these moments
-        (doi:10.1016/0047-259X(82)90077-X).
+        first_mean, second_mean: (F,) means.
+        first_covariance, second_covariance: (F, F) covariances.
     """
     values, vectors = np.linalg.eigh(first_covariance)
     root = (vectors * np.sqrt(_above_round_off(values))) @ vectors.T
-    # The symmetric form has the same trace, and real eigenvalues.
+    # Σ₁^½ Σ₂ Σ₁^½ has the eigenvalues of Σ₁ Σ₂.
     inner = np.linalg.eigvalsh(root @ second_covariance @ root)
     trace = np.trace(first_covariance) + np.trace(second_covariance)
     trace -= 2 * np.sqrt(_above_round_off(inner)).sum()
@@ -31,5 +31,5 @@ def frechet_distance(
 
 
 def _above_round_off(eigenvalues: np.ndarray) -> np.ndarray:
-    """Eigenvalues with round-off put to 0: its root would not be small."""
+    """Returns the eigenvalues with round-off set to 0, since the root of round-off is not small."""
     return np.where(eigenvalues > 1e-12 * eigenvalues.max(initial=0), eigenvalues, 0)

@@ -1,4 +1,4 @@
-"""Every score by groups of times: by hour of the day, by month, by season."""
+"""Scores by groups of times: by hour of the day, by month, by season."""
 
 from __future__ import annotations
 
@@ -22,20 +22,21 @@ if TYPE_CHECKING:
 
 
 class GroupedTimes(Statistic):
-    """Numbers of the table of scores, of other statistics taken over each group of times.
+    """Scores of other statistics, computed for each group of times.
 
-    A subclass says which group each time belongs to. The statistics are those of the evaluation
-    (``setting.grouped``), or all that are taken by default; each keeps a state for each group.
+    A subclass assigns each time to a group. The statistics are those named in ``setting.grouped``,
+    or else the default set; each has one state for each group.
 
     Attributes:
-        dimension: Name of the groups' dimension in the result.
-        members_apart: Take ranges over an ensemble's members, too.
+        dimension: Name of the dimension of groups in the result.
+        members_apart: True if the result has ranges over the members of an ensemble.
     """
 
     dimension: ClassVar[str]
     members_apart: ClassVar[bool] = True
     of_truth = False
-    ensemble = "mean"  # candidates enter as they are; members are handed on to the statistics
+    # An ensemble is passed on with its members: each inner statistic treats them in its own way.
+    ensemble = "mean"
     by_default = False
 
     def __init__(self, setting: Setting) -> None:
@@ -47,11 +48,11 @@ class GroupedTimes(Statistic):
     @classmethod
     @abc.abstractmethod
     def grouping(cls, setting: Setting) -> tuple[np.ndarray, list[Any]]:
-        """Returns the place (T,) of each time among the labels of the groups, and the labels."""
+        """Returns the index (T,) of the group of each time, and the labels of the groups."""
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """Requires dates, in at least two groups."""
+        """Requires times with dates, of at least two groups."""
         if not setting.time.has_calendar:
             return "the times are no dates"
         if len(np.unique(cls.grouping(setting)[0])) < 2:
@@ -59,7 +60,7 @@ class GroupedTimes(Statistic):
         return None
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """States of all statistics over the groups, under keys GROUP/STATISTIC/KEY."""
+        """Returns the states of all statistics by group, under the keys GROUP/STATISTIC/KEY."""
         if candidate is None:
             return {}
         state = {}
@@ -83,7 +84,7 @@ class GroupedTimes(Statistic):
         return joined
 
     def numbers(self, states: Mapping[str, State]) -> dict[str, xr.DataArray]:
-        """Returns the numbers of the table, by name, of one state of each statistic."""
+        """Returns the scores, by their name in the table, from the state of each statistic."""
         found = {}
         for name, state in states.items():
             if state:
@@ -96,18 +97,18 @@ class GroupedTimes(Statistic):
                 for variable, number in pairs:
                     if variable in result:
                         value = result[variable].reset_coords(drop=True)
-                        # Statistics have events, sizes … of their own.
+                        # Two statistics may use one dimension (event, size) with other labels.
                         others = set(value.dims) - {"channel"}
                         found[number] = value.rename({d: f"{d}_{name}" for d in others})
         return found
 
     def result(self, state: State) -> xr.Dataset:
-        """Each number over the groups, and the number of times of each."""
+        """Returns each score over the groups, and the number of times of each group."""
         states = states_by_group(state)
         found: dict[str, dict[int, xr.DataArray]] = {}
         for group in range(len(self.labels)):
-            here = {name: s for (g, name), s in states.items() if int(g) == group}
-            for number, value in self.numbers(here).items():
+            of_group = {name: s for (g, name), s in states.items() if int(g) == group}
+            for number, value in self.numbers(of_group).items():
                 found.setdefault(number, {})[group] = value
         dataset = xr.Dataset(coords=self.coordinates("channel"))
         dataset[self.dimension] = (self.dimension, np.array(self.labels))
@@ -125,15 +126,15 @@ class GroupedTimes(Statistic):
 
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
-        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.groups import LEAST_HOURS, group_figure, numbers_of
         from phire.evaluation.figures.plan import Plan, figure_name, in_region
         from phire.evaluation.figures.reading import values_of
         from phire.evaluation.figures.style import readable
 
         caption = (
-            f"Each number taken over the times of one {cls.dimension}; shaded: the range of the "
-            "members. The arrow at each panel says which direction is better."
+            f"Each score over the times of one {cls.dimension}; shaded: range of the members. The "
+            "arrow of each panel shows the better direction."
         )
         for region in folder.regions_of(cls.name):
             data = folder.metric(cls.name, region)
@@ -161,7 +162,7 @@ class GroupedTimes(Statistic):
 
 
 def states_by_group(state: State) -> dict[tuple[str, str], State]:
-    """Returns the states of a grouped state by (group, statistic)."""
+    """Splits the state of grouped statistics into states by (group, statistic)."""
     found: dict[tuple[str, str], State] = {}
     for key, value in state.items():
         group, name, inner = key.split("/", 2)
@@ -170,7 +171,10 @@ def states_by_group(state: State) -> dict[tuple[str, str], State]:
 
 
 def grouped_statistics(setting: Setting) -> list[type[Statistic]]:
-    """Returns the statistics whose numbers are grouped: those named, or all of the default set."""
+    """Returns the statistics to compute by group: ``setting.grouped``, or else the default set.
+
+    Statistics without a score in the table, or that do not apply to the setting, are left out.
+    """
     named = setting.grouped
     every = [registry.function(name) for name in named or registry.parts()]
     return [
@@ -186,41 +190,41 @@ def grouped_statistics(setting: Setting) -> list[type[Statistic]]:
 
 @statistic("by_hour", function="scores_by_hour")
 class ByHour(GroupedTimes):
-    """Numbers of the table by hour of the day (UTC, or that of the time axis)."""
+    """Scores by hour of the day, in the time zone of the time axis (as a rule UTC)."""
 
     order = 201
     dimension = "hour"
 
     @classmethod
     def grouping(cls, setting: Setting) -> tuple[np.ndarray, list[Any]]:
-        """The hours that occur."""
+        """Groups times by the hours of the day that occur."""
         hours, places = np.unique(setting.time.hours(), return_inverse=True)
         return places, [int(hour) for hour in hours]
 
 
 @statistic("by_month", function="scores_by_month")
 class ByMonth(GroupedTimes):
-    """Numbers of the table by month of the year."""
+    """Scores by month of the year."""
 
     order = 202
     dimension = "month"
 
     @classmethod
     def grouping(cls, setting: Setting) -> tuple[np.ndarray, list[Any]]:
-        """The months that occur."""
+        """Groups times by the months that occur."""
         months, places = np.unique(setting.time.months(), return_inverse=True)
         return places, [MONTHS[month - 1] for month in months]
 
 
 @statistic("by_season", function="scores_by_season")
 class BySeason(GroupedTimes):
-    """Numbers of the table by season: December–February, March–May, June–August and the rest."""
+    """Scores by season: December–February, March–May, June–August, September–November."""
 
     order = 203
     dimension = "season"
 
     @classmethod
     def grouping(cls, setting: Setting) -> tuple[np.ndarray, list[Any]]:
-        """The seasons that occur."""
+        """Groups times by the seasons that occur."""
         seasons, places = np.unique(setting.time.months() % 12 // 3, return_inverse=True)
         return places, [SEASONS[season] for season in seasons]

@@ -1,4 +1,4 @@
-"""Large errors in small scales: errors without the degrees below a given one."""
+"""Errors of the small scales: high-passed at a degree of spherical harmonics."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from phire.evaluation.figures.reading import ResultsFolder
 
 MULTIPLES = (1.0, 2.0, 3.0, 4.0, 5.0)
+"""Multiples of the truth's standard deviation beyond which an error counts as large."""
 
 
 VARIABLES = (
@@ -33,16 +34,17 @@ VARIABLES = (
         "1", LOWER,
     ),
 )  # fmt: skip
-"""Variables of the result that people look at."""
+"""Definitions of the variables of the result."""
 
 
 @statistic("high_pass", function="high_pass_errors")
 class HighPass(Statistic):
-    """Frequency of large errors without the degrees below a given one, and their RMSE.
+    """RMSE of high-passed errors, and share of the area where they are large.
 
-    Large is more than a multiple of the standard deviation that the truth has, at that time, in
-    the same degrees. The degrees are the coarse grid's cutoff H/(2·scale) (a quarter of the
-    largest where no scale is given) and twice that. Shares are of area.
+    The high-pass removes spherical-harmonic degrees below a cutoff. The cutoffs are the largest
+    degree of the coarse grid, H / (2 · scale), or a quarter of the largest degree where no scale
+    is given, and twice that. An error is large if it exceeds a multiple of the standard deviation
+    of the truth at the same time, high-passed at the same degree.
     """
 
     order = 80
@@ -67,7 +69,7 @@ class HighPass(Statistic):
         return None
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Sums over time of the shares and of the mean squares."""
+        """Returns sums over time of the shares and of the mean squares."""
         if candidate is None:
             return {}
         domain, harmonics = self.domain, self.spectra.harmonics
@@ -89,7 +91,8 @@ class HighPass(Statistic):
                     error = harmonics.synthesise(kept)
                     return np.abs(error, out=error)
 
-                # Once for the whole and all regions; truths differ by batch, so this is the pair's.
+                # Cached for the whole domain and all regions. A candidate's batch belongs to one
+                # batch of the truth, so that the key need not name the truth.
                 error = candidate.once(("high-pass error", i, c, degree), synthesise)
                 error = domain.cut(error)
                 std = np.sqrt(variance[i, c, degree:].sum())
@@ -98,18 +101,23 @@ class HighPass(Statistic):
         return state
 
     def _shares(self, error: np.ndarray, std: float) -> np.ndarray:
-        """(multiples,) shares of the area where ``error`` (h, w) is beyond multiples of ``std``."""
+        """Returns the shares of the area where ``error`` exceeds each multiple of ``std``.
+
+        Args:
+            error: (h, w) absolute error.
+            std: Standard deviation of the truth.
+        """
         domain = self.domain
         if domain.weights.shape[1] > 1:
             return np.array([domain.mean(error > multiple * std) for multiple in MULTIPLES])
-        # Counting booleans by rows is many times as fast as summing them.
+        # All points of a row have one weight: counting booleans is many times as fast as summing.
         counts = np.array(
             [[np.count_nonzero(row > m * std) for m in MULTIPLES] for row in error], np.float64
         )
         return domain.weights[:, 0] @ counts / domain.total_weight
 
     def result(self, state: State) -> xr.Dataset:
-        """``exceedance(channel, degree, multiple)`` and ``rmse(channel, degree)``."""
+        """Returns ``exceedance(channel, degree, multiple)`` and ``rmse(channel, degree)``."""
         count = state["count"]
         dataset = xr.Dataset(coords=self.coordinates("channel"))
         dataset["degree"] = ("degree", np.array(self.degrees))
@@ -126,7 +134,7 @@ class HighPass(Statistic):
 
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
-        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.plan import plans_by_channel
         from phire.evaluation.figures.skill import large_error_figure
 
@@ -136,7 +144,7 @@ class HighPass(Statistic):
             large_error_figure,
             group="skill",
             title="Large errors of {channel}",
-            caption="The share of the area where the error of the small scales exceeds a multiple "
-            "of the truth's standard deviation; lower is better.",
+            caption="Share of the area where the error of the small scales exceeds a multiple of "
+            "the truth's standard deviation; lower is better.",
             variable="exceedance",
         )

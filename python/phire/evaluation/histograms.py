@@ -1,4 +1,7 @@
-"""Histograms with fixed bins: from them quantiles and the Wasserstein distance."""
+"""Histograms with fixed bins, and quantiles and Wasserstein distances computed from them.
+
+Unlike samples, such histograms can be summed over chunks of times.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,17 @@ LEVELS = (
     0.0001, 0.001, 0.005, 0.01, 0.02, 0.05, 0.09, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5,
     0.6, 0.7, 0.75, 0.8, 0.9, 0.91, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9999,
 )  # fmt: skip
-"""Quantiles that are kept."""
+"""Levels of the quantiles in results."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Bins:
-    """Equal bins for each channel; what lies beyond the outer edges counts in the outer bins.
+    """Bins of equal width for each channel; values beyond the outer edges count in the outer bins.
 
     Attributes:
         low: (C,) lower edge of the first bin.
-        width: (C,) of a bin.
-        count: Of bins.
+        width: (C,) width of a bin.
+        count: Number of bins.
     """
 
     low: np.ndarray
@@ -29,22 +32,22 @@ class Bins:
 
     @classmethod
     def between(cls, low: np.ndarray, high: np.ndarray, count: int) -> Bins:
-        """Bins from ``low`` to ``high`` (C,); a channel without range gets bins of width 1."""
+        """Returns bins from ``low`` to ``high`` (C,); where both are equal, the width is 1."""
         width = (np.asarray(high, np.float64) - low) / count
         return cls(np.asarray(low, np.float64), np.where(width > 0, width, 1.0), count)
 
     @property
     def edges(self) -> np.ndarray:
-        """(C, count + 1)."""
+        """Edges (C, count + 1) of the bins."""
         return self.low[:, None] + self.width[:, None] * np.arange(self.count + 1)
 
     @property
     def centres(self) -> np.ndarray:
-        """(C, count)."""
+        """Centres (C, count) of the bins."""
         return self.low[:, None] + self.width[:, None] * (np.arange(self.count) + 0.5)
 
     def places(self, values: np.ndarray, channel: int) -> np.ndarray:
-        """The bins of values of one channel, which must be finite."""
+        """Returns the index of the bin of each value of one channel; values must be finite."""
         scaled = (values - values.dtype.type(self.low[channel])) * values.dtype.type(
             1 / self.width[channel]
         )
@@ -53,23 +56,29 @@ class Bins:
     def histogram(
         self, values: np.ndarray, channel: int, weights: np.ndarray | None = None
     ) -> np.ndarray:
-        """(count,) weight in each bin of values (any shape) of one channel."""
+        """Returns the weight (count,) in each bin of the values of one channel.
+
+        Args:
+            values: Finite values, of any shape.
+            channel: Index of the channel.
+            weights: Weights of the shape of ``values``; None means 1 each.
+        """
         places = self.places(values, channel).ravel()
         weights = None if weights is None else weights.ravel()
         return np.bincount(places, weights, minlength=self.count).astype(np.float64)
 
     def coarser(self, factor: int) -> Bins:
-        """Bins ``factor`` times as wide."""
+        """Returns bins ``factor`` times as wide over the same range."""
         return Bins(self.low, self.width * factor, self.count // factor)
 
 
 def quantiles(histogram: np.ndarray, edges: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """Quantiles of a histogram, its weight spread evenly within bins.
+    """Returns quantiles of a histogram, taking values as evenly spread within each bin.
 
     Args:
         histogram: (B,) weights.
-        edges: (B+1,).
-        levels: (k,) between 0 and 1.
+        edges: (B + 1,) edges of the bins.
+        levels: (k,) levels between 0 and 1.
 
     Returns:
         (k,) values; NaN for an empty histogram.
@@ -77,7 +86,7 @@ def quantiles(histogram: np.ndarray, edges: np.ndarray, levels: np.ndarray) -> n
     total = histogram.sum()
     if not total > 0:
         return np.full(len(levels), np.nan)
-    # Without the empty bins at the upper end, where the distribution has reached 1 already.
+    # Empty bins at the upper end are cut off: the distribution function must reach 1 only once.
     last = len(histogram) - int(np.argmax(histogram[::-1] > 0))
     cumulative = np.concatenate([[0], np.cumsum(histogram[:last])]) / total
     cumulative[-1] = 1
@@ -85,18 +94,22 @@ def quantiles(histogram: np.ndarray, edges: np.ndarray, levels: np.ndarray) -> n
 
 
 def wasserstein(first: np.ndarray, second: np.ndarray, width: np.ndarray) -> np.ndarray:
-    """Wasserstein-1 distance ∫ |F(x) − G(x)| dx of histograms over the same bins.
+    """Returns the Wasserstein-1 distance ∫ |F(v) − G(v)| dv of histograms over the same bins.
+
+    :func:`scipy.stats.wasserstein_distance` takes values at points; here they are evenly spread
+    within bins, and leading axes are computed at once.
 
     Args:
         first, second: (..., B) weights.
-        width: (...) of the bins.
+        width: (...) width of the bins.
 
     Returns:
-        (...) in the units of ``width``; NaN where one is empty.
+        (...) distance in the units of ``width``; NaN where a histogram is empty.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         one, two = (h.cumsum(-1) / h.sum(-1, keepdims=True) for h in (first, second))
-    # Both run from 0 at the left edge; within a bin their difference is linear.
+    # F − G is 0 at the lower edge and linear within a bin. Where it changes sign within a bin, its
+    # absolute value has the area of two triangles.
     gap = np.concatenate([np.zeros((*first.shape[:-1], 1)), one - two], axis=-1)
     left, right = gap[..., :-1], gap[..., 1:]
     same_sign = left * right >= 0

@@ -1,4 +1,4 @@
-"""Learned distances of the members of an ensemble, and the energy score of their features."""
+"""Learned distances of ensemble members, and energy score of their learned features."""
 
 from __future__ import annotations
 
@@ -28,35 +28,37 @@ VARIABLES = (
     ),
     Definition(
         "learned_energy_score_fair", "Fair learned energy score",
-        "the same, X′ one of the other members", "1", LOWER,
+        "as the learned energy score, with X′ a member other than X", "1", LOWER,
         "Ferro (2014), doi:10.1002/qj.2270",
     ),
     Definition(
         "member_learned_distance", "Learned distance of members",
-        "of each member from the truth: the mean, least and greatest over members", "1", LOWER,
+        "learned distance of each member from the truth; mean, least and greatest over members",
+        "1", LOWER,
         "Hoffmann & Lessig (2023), arXiv:2202.01897",
     ),
     Definition(
         "member_frechet_distance", "Fréchet distance of members",
-        "of the features of each member over all times from the truth's: the mean, least and "
-        "greatest over members", "1", LOWER, "Heusel et al. (2017), arXiv:1706.08500",
+        "Fréchet distance of the features of each member from the truth's over all times; mean, "
+        "least and greatest over members", "1", LOWER, "Heusel et al. (2017), arXiv:1706.08500",
     ),
 )  # fmt: skip
-"""Variables of the result that people look at."""
+"""Definitions of the variables of the result."""
 
 PER_MEMBER = (("member_learned_distance", "_mean"), ("member_frechet_distance", ""))
-"""Scores of single members, and the ending of what stands in the table."""
+"""Scores of single members, with the ending of the variable that is in the table of scores."""
 
 SPREAD = (("", np.mean), ("_low", np.min), ("_high", np.max))
+"""Endings of the variables of each score of members, with the reduction over members."""
 
 
 @statistic("learned_ensemble", function="learned_ensemble_scores")
 class LearnedEnsembles(Statistic):
-    """Learned energy score by time; learned and Fréchet distance of each member.
+    """Learned energy score by time; learned and Fréchet distances of each member.
 
-    The learned distance of single members is least for an ensemble without spread. The energy score
-    is proper: it is least on average where the truth is like a member, in the features that the
-    network tells fields apart by.
+    The learned distance of members rewards a lack of spread. The energy score is proper: its
+    expectation is least if, in the learned features, the truth has the distribution of the
+    members.
     """
 
     order = 121
@@ -84,16 +86,16 @@ class LearnedEnsembles(Statistic):
 
     @classmethod
     def takes(cls, setting: Setting) -> bool:
-        """Accepts whole fields only, as the learned distance does."""
+        """Applies to whole fields only, as the learned distance does."""
         return LearnedDistances.takes(setting)
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """Something must have been learned."""
+        """Requires a learned metric."""
         return LearnedDistances.refusal(setting)
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Distances (n, M), energy scores (n, 2), and moments of the features of each member."""
+        """Returns distances (n, M), energy scores (n, 2), and moments of each member's features."""
         if not isinstance(candidate, Ensemble):
             return {}
         kept, members = whole_fields(truth, candidate), candidate.each()
@@ -116,7 +118,7 @@ class LearnedEnsembles(Statistic):
         return join_moments(joined, first, second)
 
     def result(self, state: State) -> xr.Dataset:
-        """Scores over time, and Fréchet distances, mean, least and greatest over members."""
+        """Returns scores over time, and distances as mean, least and greatest over members."""
         times, ordered = self.ordered(state)
         dataset = xr.Dataset(attrs={"members": ordered["distance"].shape[1]})
         dataset["time"] = self.time_coordinate(times)

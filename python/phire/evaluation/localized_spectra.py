@@ -1,4 +1,4 @@
-"""Spectra of a part of the sphere: multitaper estimates in a cap, with pyshtools' tapers."""
+"""Multitaper spectra within a spherical cap, with the tapers of pyshtools."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ if TYPE_CHECKING:
     from phire.evaluation.figures.reading import ResultsFolder
 
 TAPERS = 8
-"""Used at most: those with at least 99 % of their power within the cap."""
+"""Largest number of tapers; used are those with more than 99 % of their power within the cap."""
 
 
 @statistic("localized_spectrum")
 class LocalizedSpectra(Statistic):
-    """Multitaper spectrum in the spherical cap around a region (Wieczorek & Simons 2005).
+    """Multitaper spectrum within the spherical cap around a region.
 
-    Tapers are the band-limited functions best concentrated in the cap, of unit power; the estimate
-    is the mean of the spectra of the tapered fields (doi:10.1111/j.1365-246X.2005.02687.x). Degrees
-    closer to the largest than the tapers' bandwidth are left out.
+    The tapers are band-limited functions of unit power that are optimally concentrated in the cap.
+    The estimate is the mean of the spectra of the tapered fields (Wieczorek & Simons 2005,
+    doi:10.1111/j.1365-246X.2005.02687.x). A tapered spectrum at one degree mixes degrees within
+    the tapers' bandwidth, so that the highest degrees, within a bandwidth of the largest, are left
+    out.
     """
 
     order = 100
@@ -46,12 +48,12 @@ class LocalizedSpectra(Statistic):
 
     @classmethod
     def takes(cls, setting: Setting) -> bool:
-        """Regions only."""
+        """Applies to regions only."""
         return not setting.domain.is_whole
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """Requires the whole sphere, room for tapers, and pyshtools."""
+        """Requires pyshtools, global fields, and a cap wide enough for the grid."""
         if importlib.util.find_spec("pyshtools") is None:
             return "a localized spectrum needs pyshtools: install phire[localized]"
         if not setting.grid.is_sphere:
@@ -62,13 +64,13 @@ class LocalizedSpectra(Statistic):
         return None
 
     def _spectra(self, batch: Batch) -> np.ndarray:
-        """(n, C, tapers, L+1) spectra of tapered fields."""
+        """Returns the spectra (n, C, tapers, degrees) of the tapered fields."""
 
         def compute() -> np.ndarray:
             kept = self.harmonics.truncation + 1 - self.bandwidth
             spectra = np.empty((*batch.planes.shape[:2], len(self.tapers), kept))
             for place in np.ndindex(*spectra.shape[:2]):
-                # Where a value is missing, all spectra are: transforms leave no number.
+                # A field with a missing value has no spectrum: the transform spreads the NaN.
                 tapered = self.tapers * batch.planes[place].astype(np.float64)
                 spectra[place] = self.harmonics.degree_spectrum(tapered)[:, :kept]
             return spectra
@@ -76,7 +78,7 @@ class LocalizedSpectra(Statistic):
         return batch.once(("localized", self.domain), compute)
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Sums over time of the spectra by taper."""
+        """Returns sums over time of the spectra by taper."""
         own, theirs = self._spectra(truth if candidate is None else candidate), self._spectra(truth)
         both = np.isfinite(own).all((-1, -2)) & np.isfinite(theirs).all((-1, -2))
         at = both[..., None, None]
@@ -88,7 +90,7 @@ class LocalizedSpectra(Statistic):
         }
 
     def result(self, state: State) -> xr.Dataset:
-        """``variance(channel, degree)``, its standard error and its ratio to the truth."""
+        """Returns ``variance(channel, degree)``, its standard error and its ratio to the truth."""
         own = divided(state["own"], state["count"][:, None, None])
         dataset = xr.Dataset(coords=self.coordinates("channel"))
         dataset["degree"] = ("degree", np.arange(own.shape[-1]))
@@ -112,13 +114,16 @@ class LocalizedSpectra(Statistic):
 
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
-        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        """Yields the figures of a results folder; see :class:`Statistic`."""
 
         yield from spectrum_plans(folder, cls.name)
 
 
 def enclosing_cap(setting: Setting) -> tuple[float, float, float]:
-    """Centre (degrees north and east) and radius (degrees) of the cap around a domain."""
+    """Returns centre (degrees north and east) and radius (degrees) of the cap around a domain.
+
+    The radius is between 1 and 90 degrees.
+    """
     domain = setting.domain
     grid = domain.window_grid
     inside = np.broadcast_to(domain.weights > 0, domain.shape)
@@ -144,7 +149,13 @@ def enclosing_cap(setting: Setting) -> tuple[float, float, float]:
 
 
 def bandwidth(radius: float) -> int:
-    """The tapers' largest degree: with it about five of them are concentrated in the cap."""
+    """Returns the largest degree of the tapers of a cap.
+
+    It is so large that about five tapers are well concentrated in the cap.
+
+    Args:
+        radius: Radius of the cap, degrees.
+    """
     # Shannon number (L + 1)² (1 − cos θ) / 2 ≈ 10, of which about half are concentrated well.
     return max(2, int(np.ceil(np.sqrt(20 / (1 - np.cos(np.deg2rad(radius)))))) - 1)
 
@@ -152,7 +163,13 @@ def bandwidth(radius: float) -> int:
 def tapers(
     harmonics: SphericalHarmonics, latitude: float, longitude: float, radius: float
 ) -> tuple[np.ndarray, int]:
-    """Tapers on the grid: (k, H, W), of mean square 1, and their bandwidth."""
+    """Returns tapers (k, H, W) of mean square 1 on the grid, and their bandwidth.
+
+    Args:
+        harmonics: Transform of the grid.
+        latitude, longitude: Centre of the cap, degrees.
+        radius: Radius of the cap, degrees.
+    """
     import pyshtools
 
     width = bandwidth(radius)
@@ -165,7 +182,8 @@ def tapers(
         coefficients = np.zeros(len(harmonics.degrees), np.complex128)
         held = harmonics.degrees <= width
         degree, order = harmonics.degrees[held], harmonics.orders[held]
-        # pyshtools keeps cosines and sines without the phase (−1)^m that the grid's have.
+        # pyshtools gives real coefficients of cosines and sines without the Condon–Shortley phase
+        # (−1)^m; the transform of the grid has complex ones with it.
         factor = np.where(order == 0, 1.0, (-1.0) ** order / np.sqrt(2))
         coefficients[held] = factor * (real[0][degree, order] - 1j * real[1][degree, order])
         fields.append(harmonics.synthesise(coefficients))

@@ -20,16 +20,17 @@ VARIABLES = (
         LOWER, "Harris et al. (2022), doi:10.1029/2022MS003120",
     ),
 )  # fmt: skip
-"""Variables of the result that people look at."""
+"""Definitions of the variables of the result."""
 
 
 @statistic("log_spectral_distance", function="radial_log_spectral_distance")
 class LogSpectralDistance(Statistic):
-    """RALSD by time: the spectrum of each field against that of the truth at the same time.
+    """RALSD: spectrum of each field compared with that of the truth at the same time.
 
-    The log-spectral error of ``spectrum`` is of time-mean spectra. Here each time counts, and the
-    transform is the periodic one of the studies that report this number. Fields with a missing
-    value, and times at which a spectrum vanishes, are left out.
+    It differs from the log-spectral error of the statistic ``spectrum``, which compares time-mean
+    spectra of a spherical-harmonic or cosine transform. RALSD compares the spectra of each time,
+    and uses the periodic Fourier transform, as the studies that report it do. Fields with a
+    missing value, and times at which a spectrum is 0, are left out.
     """
 
     order = 12
@@ -49,7 +50,8 @@ class LogSpectralDistance(Statistic):
         radius = np.hypot(
             fft.fftfreq(height, 1 / size)[:, None], fft.rfftfreq(width, 1 / size)[None, :]
         )
-        # A half-spectrum holds once what the whole holds twice, but for columns 0 and width / 2.
+        # The real transform omits conjugate wavenumbers: all columns but 0 and width / 2 count
+        # twice.
         twice = np.full(radius.shape, 2.0)
         twice[:, 0] = 1
         if width % 2 == 0:
@@ -75,7 +77,7 @@ class LogSpectralDistance(Statistic):
         return sums / self._waves
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """(n, C) mean over k of the squared difference in decibels."""
+        """Returns the mean over wavenumbers (n, C) of squared differences in decibels."""
         if candidate is None:
             return {}
         members = candidate.each() if isinstance(candidate, Ensemble) else [candidate]
@@ -93,7 +95,7 @@ class LogSpectralDistance(Statistic):
         return whole | of_members([squares(own) for own in powers] if len(powers) > 1 else [])
 
     def result(self, state: State) -> xr.Dataset:
-        """The distance over (channel, time), and of all times together."""
+        """Returns the distance over (channel, time), and the RALSD of all times together."""
         times, ordered = self.ordered(state)
         squares = ordered["squares"]
         present = np.isfinite(squares)

@@ -1,4 +1,4 @@
-"""Observations and members side by side, masked alike, as the statistics of ensembles use them."""
+"""Truth and ensemble members within a domain, with a common mask, for statistics of ensembles."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from phire.evaluation.domain import Domain
 from phire.evaluation.member_sorting import sorted_members
 
 BAND_POINTS = 1 << 14
-"""Points of a band of rows, of which all members stay in a core's cache."""
+"""Points of a band of rows: few enough that all members of a band fit in a core's cache."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class MemberSummary:
-    """Results of one pass through the members, which several statistics share.
+    """Statistics over the members at each point, computed in one pass and shared.
 
     Attributes:
         errors: (n, M, C, h, w) members minus truth, in ascending order at each point.
-        error: (n, C, h, w) the mean of the members minus the truth.
-        absolute: (n, C, h, w) the mean of the members' absolute errors.
-        variance: (n, C, h, w) of the members, over M − 1; 0 for a single member.
-        crps, crps_fair: (n, C, h, w), see :func:`crps`.
+        error: (n, C, h, w) mean of the members minus the truth.
+        absolute: (n, C, h, w) mean of the members' absolute errors.
+        variance: (n, C, h, w) variance of the members with the divisor M − 1; 0 for a single
+            member.
+        crps, crps_fair: (n, C, h, w) scores of :func:`crps`.
         below, equal: (n, C, h, w) numbers of members below the truth and equal to it.
     """
 
@@ -46,10 +47,10 @@ class MemberFields:
 
     Attributes:
         domain: The domain.
-        observed: (n, C, h, w) the truth; 0 where ``mask`` is False.
-        members: (n, M, C, h, w) the members; 0 where ``mask`` is False.
-        mask: (n, C, h, w) True where the truth and all members have a value; None: everywhere.
-        shared: Store of what statistics share.
+        observed: (n, C, h, w) values of the truth; 0 where ``mask`` is False.
+        members: (n, M, C, h, w) values of the members; 0 where ``mask`` is False.
+        mask: (n, C, h, w) True where the truth and all members have a value; None means everywhere.
+        shared: Cache of values that several statistics share.
     """
 
     domain: Domain
@@ -65,22 +66,22 @@ class MemberFields:
 
     @property
     def count_type(self) -> np.dtype:
-        """Smallest type of integers that holds the number of members."""
+        """Smallest integer type that can hold the number of members."""
         return np.min_scalar_type(self.size)
 
     @property
     def summary(self) -> MemberSummary:
-        """Sorted errors, moments, CRPS and ranks, computed once for all statistics."""
+        """Sorted errors, moments, CRPS and ranks; cached."""
         return self.shared.once("summary", self._summarise)
 
     @property
     def weights(self) -> np.ndarray:
-        """(n, C, h, w) area weights, 0 where a value is missing."""
+        """Area weights (n, C, h, w); 0 where a value is missing."""
         weights = np.broadcast_to(self.domain.weights, self.observed.shape)
         return weights if self.mask is None else weights * self.mask
 
     def exceeding(self, channel: int, limit: float) -> np.ndarray:
-        """Returns the points (n, M, h, w) at which members are above a limit, computed once."""
+        """Returns booleans (n, M, h, w): True where a member exceeds a limit; cached."""
 
         def compare() -> np.ndarray:
             above = self.members[:, :, channel] > limit
@@ -89,7 +90,7 @@ class MemberFields:
         return self.shared.once(("exceeding", channel, float(limit)), compare)
 
     def votes(self, channel: int, limit: float) -> np.ndarray:
-        """Returns the numbers (n, h, w) of members above a limit, computed once."""
+        """Returns the number (n, h, w) of members that exceed a limit; cached."""
 
         def count() -> np.ndarray:
             above = self.exceeding(channel, limit)
@@ -101,19 +102,20 @@ class MemberFields:
         return self.shared.once(("votes", channel, float(limit)), count)
 
     def happened(self, channel: int, limit: float) -> np.ndarray:
-        """Returns the points (n, h, w) at which the truth is above a limit."""
+        """Returns booleans (n, h, w): True where the truth exceeds a limit."""
         above = self.observed[:, channel] > limit
         return above if self.mask is None else above & self.mask[:, channel]
 
     def masked(self, values: np.ndarray) -> np.ndarray:
-        """Returns values (n, C, h, w) with 0 where one is missing."""
+        """Returns ``values`` (n, C, h, w) with 0 where the mask is False."""
         return values if self.mask is None else np.where(self.mask, values, 0)
 
     def mean(self, values: np.ndarray) -> np.ndarray:
-        """Returns the area-weighted mean (n, C) of values (n, C, h, w) over the points present."""
+        """Returns the area-weighted mean (n, C) of values (n, C, h, w) where the mask is True."""
         return self.domain.mean(self.masked(values), self.mask)
 
     def _summarise(self) -> MemberSummary:
+        """Computes :attr:`summary` field by field, in bands of rows that stay in the cache."""
         observed = self.observed
         kind = np.result_type(self.members, np.float32)
         errors = np.empty(self.members.shape, kind)
@@ -133,7 +135,7 @@ class MemberFields:
 
 
 def member_fields(domain: Domain, truth: Batch, candidate: Ensemble) -> MemberFields:
-    """Returns truth and members within a domain, shared by all statistics of the batch.
+    """Returns truth and members within a domain; cached in the batch of the candidate.
 
     Args:
         domain: The domain.
@@ -158,22 +160,26 @@ def member_fields(domain: Domain, truth: Batch, candidate: Ensemble) -> MemberFi
 def crps(errors: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Returns the continuous ranked probability score of an ensemble, plain and fair.
 
-    E|X − y| − ½ E|X − X′| over the members, X′ drawn from all members (plain) or from the others
-    (fair; Ferro 2014, doi:10.1002/qj.2270). Of sorted members, Σᵢⱼ |xᵢ − xⱼ| is
-    2 Σᵢ (2i − M − 1) x₍ᵢ₎; of errors x − y it is the same, and more exact.
+    The score is E|X − y| − ½ E|X − X′| over the members (Gneiting & Raftery 2007,
+    doi:10.1198/016214506000001437). X′ is drawn from all members (plain), or from the members
+    other than X (fair; Ferro 2014, doi:10.1002/qj.2270).
+
+    For sorted members Σᵢⱼ |xᵢ − xⱼ| = 2 Σᵢ (2i − M − 1) x₍ᵢ₎, which needs M terms in place of M².
+    The members' errors x − y give the same sum with less round-off.
 
     Args:
         errors: M arrays, members minus truth, in ascending order at each point.
 
     Returns:
-        Two arrays of the shape of a member; the fair score of a single member is NaN.
+        Plain and fair score, each of the shape of a member; the fair score of a single member is
+        NaN.
     """
     _, plain, fair = _distances(errors)
     return plain, fair
 
 
 def _distances(errors: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean absolute error of sorted errors, and the two scores of :func:`crps`."""
+    """Returns the mean absolute error of sorted errors, and the two scores of :func:`crps`."""
     size = len(errors)
     distance, among = np.zeros_like(errors[0]), np.zeros_like(errors[0])
     part = np.empty_like(errors[0])
@@ -186,7 +192,7 @@ def _distances(errors: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np
 
 
 def mean_over_members(function: Callable[[Batch], np.ndarray], ensemble: Ensemble) -> np.ndarray:
-    """Returns the mean of a function's arrays of the members, one by one."""
+    """Returns the mean over members of ``function(member)``, computed one member at a time."""
     members = ensemble.each()
     total = function(members[0]).copy()
     for member in members[1:]:
@@ -195,7 +201,10 @@ def mean_over_members(function: Callable[[Batch], np.ndarray], ensemble: Ensembl
 
 
 def _moments(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance (over M − 1; 0 for a single one) along the first axis."""
+    """Returns mean and variance over the members, the first axis.
+
+    The variance has the divisor M − 1, and is 0 for a single member.
+    """
     size = len(errors)
     mean, variance = errors.mean(0), np.zeros_like(errors[0])
     part = np.empty_like(mean)

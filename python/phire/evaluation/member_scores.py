@@ -1,4 +1,4 @@
-"""Scores of each member by itself, as a spread over the members."""
+"""Scores of single members: mean, least and greatest over the members."""
 
 from __future__ import annotations
 
@@ -19,23 +19,28 @@ VARIABLES = (
         "greatest over the members m", CHANNEL, LOWER,
     ),
     Definition(
-        "member_mae", "Mean absolute error of members", "⟨w |xₘ − y|⟩, as above", CHANNEL, LOWER,
+        "member_mae", "Mean absolute error of members", "⟨w |xₘ − y|⟩, the mean, least and "
+        "greatest over the members m", CHANNEL, LOWER,
     ),
-    Definition("member_bias", "Bias of members", "⟨w (xₘ − y)⟩, as above", CHANNEL, ZERO),
+    Definition(
+        "member_bias", "Bias of members", "⟨w (xₘ − y)⟩, the mean, least and greatest over the "
+        "members m", CHANNEL, ZERO,
+    ),
     Definition(
         "member_correlation", "Correlation of members",
-        "of each member with the truth over the points, as above", "1", HIGHER,
+        "Pearson correlation of each member with the truth over the points, the mean, least and "
+        "greatest over the members", "1", HIGHER,
     ),
 )  # fmt: skip
-"""Variables of the result that people look at."""
+"""Definitions of the variables of the result."""
 
 
 @statistic("members", function="member_scores_by_time")
 class MemberScores(Statistic):
     """RMSE, MAE, bias and correlation of each member: mean, least and greatest over members.
 
-    The scores of an ensemble's mean are in ``scores``; those of members tell how good a single
-    realisation is. Means of squares are averaged over times before roots are taken.
+    The statistic ``scores`` has the scores of the ensemble mean; these are the scores of a single
+    realisation. For the RMSE of all times, mean squares are averaged before the root is taken.
     """
 
     order = 117
@@ -51,7 +56,7 @@ class MemberScores(Statistic):
     ensemble = "all"
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Means by time, channel and member: (n, C, M, 4)."""
+        """Returns mean square error, MAE, bias and correlation by time, (n, C, M, 4)."""
         if not isinstance(candidate, Ensemble):
             return {}
         moments = member_moments(self.setting, truth, candidate)
@@ -65,7 +70,7 @@ class MemberScores(Statistic):
         return {"times": truth.times, "means": means}
 
     def result(self, state: State) -> xr.Dataset:
-        """Each score over (channel, time), mean, least and greatest, and of all times together."""
+        """Returns each score over (channel, time) and of all times, as mean, least, greatest."""
         times, ordered = self.ordered(state)
         values = np.moveaxis(ordered["means"], -1, 0)
         together = [mean_of_present(value, 0) for value in values]

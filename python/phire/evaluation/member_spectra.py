@@ -1,4 +1,4 @@
-"""Spectra of members and of their mean; spread and error of an ensemble by scale."""
+"""Spectra of members and of the ensemble mean; spread–skill ratio by scale."""
 
 from __future__ import annotations
 
@@ -20,28 +20,32 @@ if TYPE_CHECKING:
 
 VARIABLES = (
     Definition(
-        "member_variance", "Spectrum of the members", "the mean of the members' spectra", SQUARED,
+        "member_variance", "Spectrum of the members", "mean of the members' variance spectra",
+        SQUARED,
     ),
     Definition(
         "mean_variance", "Spectrum of the ensemble mean",
-        "of the mean of the members: what they do not agree on is missing", SQUARED,
+        "variance spectrum of the mean of the members, which lacks the variance that differs "
+        "between members", SQUARED,
     ),
     Definition(
         "spectral_spread_skill_ratio", "Spread–skill ratio by scale",
-        "√((M + 1)/M · Σ|fₘ − f̄|²/(M − 1) / |f̄ − g|²) over the components of a band, f the "
-        "members, f̄ their mean, g the truth; the sums over times", "1", ONE,
+        "√((M + 1)/M · Σ|fₘ − f̄|²/(M − 1) / |f̄ − g|²), f the members, f̄ their mean, g the truth; "
+        "numerator and denominator are summed over the components of a spectral band and over "
+        "times", "1", ONE,
         "Fortin et al. (2014), doi:10.1175/JHM-D-14-0008.1, by spectral band",
     ),
 )  # fmt: skip
-"""Variables of the result that people look at."""
+"""Definitions of the variables of the result."""
 
 
 @statistic("ensemble_spectrum")
 class MemberSpectra(Statistic):
     """Spectra of the members, of their mean and of the truth, and spread–skill ratio by band.
 
-    By degree on global grids, by wavelength of a cosine transform elsewhere, as ``spectrum``.
-    Times with a missing value are left out.
+    Bands are degrees of spherical harmonics on global grids, and ranges of the wavenumber of a
+    cosine transform elsewhere, as in the statistic ``spectrum``. Times with a missing value are
+    left out.
     """
 
     order = 116
@@ -56,18 +60,22 @@ class MemberSpectra(Statistic):
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """Requires what the spectrum requires."""
+        """Requires the same as the statistic ``spectrum``."""
         return Spectra.refusal(setting)
 
     def _bands(self, components: np.ndarray) -> np.ndarray:
-        """(n, C, K) sums over the bands of squared components (n, C, k)."""
+        """Returns the sums (n, C, K) over each band of the squared components (n, C, k)."""
         squares = components.real**2 + components.imag**2
         if self.globally:
             return self.kind.harmonics.sum_orders(squares)
         return self.kind.binned(squares)[..., :-1]
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Sums over times of spectra: of truth, mean, error, spread (C, K), members (M, C, K)."""
+        """Returns sums over times of spectra.
+
+        They are those of truth, ensemble mean, error of the mean and spread (C, K), and of the
+        members (M, C, K).
+        """
         if not isinstance(candidate, Ensemble):
             return {}
         kind = self.kind
@@ -99,7 +107,7 @@ class MemberSpectra(Statistic):
         }
 
     def result(self, state: State) -> xr.Dataset:
-        """Spectra over (channel, wavelength) and the spread–skill ratio."""
+        """Returns spectra and the spread–skill ratio over (channel, wavelength)."""
         radius = self.setting.radius
         if self.globally:
             degree = np.arange(1, self.kind.harmonics.truncation + 1)
@@ -128,12 +136,12 @@ class MemberSpectra(Statistic):
 
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
-        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.curves import Panel, channel_plans
 
         shared = {"along": "wavelength", "x_label": "Wavelength", "falling": True}
         panels = [
-            Panel("Members (band: all of them)", "member_variance", y_label="Variance",
+            Panel("Members (mean; band: range)", "member_variance", y_label="Variance",
                   logarithmic="both", band=("member_variance_low", "member_variance_high"),
                   truth="truth_variance", **shared),
             Panel("Ensemble mean", "mean_variance", y_label="Variance", logarithmic="both",
@@ -143,7 +151,7 @@ class MemberSpectra(Statistic):
         ]  # fmt: skip
         yield from channel_plans(
             folder, cls.name, panels, "ensembles", "Spectra of members and of their mean",
-            "Members should follow the truth (black) at all scales; their mean lacks what they do "
-            "not agree on. Right: at 1 the spread tells the error at that scale; below, members "
-            "are too much alike.",
+            "Members should have the truth's spectrum (black) at all scales; their mean lacks the "
+            "variance that differs between members. Right: 1 means that the spread equals the "
+            "error of the mean at that scale, less than 1 that the spread is too small.",
         )  # fmt: skip

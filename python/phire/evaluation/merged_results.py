@@ -1,4 +1,4 @@
-"""Merging of several evaluations into one folder with table, figures and report."""
+"""Merging of several evaluations into one results folder with table, figures and report."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from phire.evaluation.results import COMMAND, PROVENANCE, TRUTH, read_provenance
 from phire.evaluation.summary import summarise
 
 SHARED = ("truth", "times", "grid", "scale")
-"""Options in which evaluations must agree to be compared."""
+"""Recorded options that must be equal for evaluations to be merged."""
 
 
 @naming_arguments()
@@ -31,21 +31,22 @@ def merge_results(
     report: bool = True,
     overwrite: bool = False,
 ) -> Path:
-    """Puts the candidates of several evaluations into one folder with one table and report.
+    """Merges the candidates of several evaluations into one folder with one table and report.
 
-    Candidates of the same name are told apart by the names of their folders.
+    Where two evaluations have a candidate of the same name, the name of its folder is appended.
 
     Args:
-        folders: Folders that ``phire-eval`` made, of the same truth, times and scale.
-        output: The new folder.
-        report: Draw the figures and write the report.
-        overwrite: Make the folder anew if it is there.
+        folders: Results folders of ``phire-eval``, with the same truth, times, grid and scale.
+        output: The new results folder.
+        report: If True, figures are drawn and the report is written.
+        overwrite: If True, an existing ``output`` is replaced.
 
     Returns:
-        The folder.
+        The path of the new folder.
 
     Raises:
-        InputError: A folder holds no results, or the evaluations differ in what must be shared.
+        InputError: Fewer than two folders are given, a folder holds no results, or the evaluations
+            differ in truth, times, grid, scale or the definition of a region.
     """
     output = Path(output)
     if len(folders) < 2:
@@ -60,8 +61,8 @@ def merge_results(
         partial.mkdir()
         for folder in folders:
             _copy(Path(folder) / TRUTH, partial / TRUTH)
-        for name, (folder, own, _) in sources.items():
-            _copy(Path(folder) / own, partial / name)
+        for name, (folder, name_in_folder, _) in sources.items():
+            _copy(Path(folder) / name_in_folder, partial / name)
         notes = _notes(folders)
         for note in notes:
             progress.say(f"{note[:1].upper()}{note[1:]}.")
@@ -81,10 +82,10 @@ def merge_results(
 
 
 def comparable(folders: Sequence[str | os.PathLike]) -> list[list[str | os.PathLike]]:
-    """Returns folders of results in groups that can be compared, in order.
+    """Groups results folders such that those of a group can be merged, in the given order.
 
     Args:
-        folders: Folders that ``phire-eval`` made.
+        folders: Results folders of ``phire-eval``.
 
     Raises:
         InputError: A folder holds no results.
@@ -98,7 +99,7 @@ def comparable(folders: Sequence[str | os.PathLike]) -> list[list[str | os.PathL
 
 
 def is_merged(folders: Sequence[str | os.PathLike], output: str | os.PathLike) -> bool:
-    """Tells whether a folder holds what :func:`merge_results` makes of these folders."""
+    """Returns True if ``output`` already holds the merged results of these folders."""
     found = read_provenance(output)
     merged, _ = _merged(folders)
     return found is not None and not provenance.differences(found["options"], files.plain(merged))
@@ -107,7 +108,11 @@ def is_merged(folders: Sequence[str | os.PathLike], output: str | os.PathLike) -
 def _merged(
     folders: Sequence[str | os.PathLike],
 ) -> tuple[dict[str, Any], dict[str, tuple[str | os.PathLike, str, Any]]]:
-    """The options of the merged folder, and where each candidate's results lie."""
+    """Returns the options of the merged folder, and the sources of :func:`_sources`.
+
+    Raises:
+        InputError: The evaluations cannot be merged.
+    """
     options = [_options(folder) for folder in folders]
     for folder, other in zip(folders[1:], options[1:]):
         for key in SHARED:
@@ -120,7 +125,10 @@ def _merged(
     for folder, one in zip(folders, options):
         for name, region in one.get("regions", {}).items():
             if regions.setdefault(name, region) != region:
-                raise InputError(f"the region {name} of {folder} is another one elsewhere.")
+                raise InputError(
+                    f"the region {name} of {folder} differs from the region of the same name in "
+                    "another folder: evaluate them with the same regions."
+                )
     sources = _sources(folders, options)
     merged = {
         **options[0],
@@ -132,14 +140,14 @@ def _merged(
 
 
 def _notes(folders: Sequence[str | os.PathLike]) -> list[str]:
-    """The notes of all folders, and a warning where they count other points of the truth."""
+    """Returns the notes of all folders, and warnings where their common points differ."""
     notes = []
     for folder in folders[1:]:
         if not _same_points(Path(folders[0]) / TRUTH, Path(folder) / TRUTH):
             notes.append(
-                f"{os.path.basename(folders[0])} and {os.path.basename(folder)} count other points "
-                "of the truth, as candidates of one of them have missing values: scores of one are "
-                "not comparable with scores of the other; evaluate all candidates together"
+                f"{os.path.basename(folders[0])} and {os.path.basename(folder)} were evaluated on "
+                "different points of the truth, since candidates of one have missing values: their "
+                "scores are not comparable; evaluate all candidates together"
             )
     for folder in folders:
         for note in (read_provenance(folder) or {}).get("notes", ()):
@@ -148,7 +156,10 @@ def _notes(folders: Sequence[str | os.PathLike]) -> list[str]:
 
 
 def _same_points(truth: Path, other: Path) -> bool:
-    """Tells whether the truth's own numbers are equal in two folders, where both have any."""
+    """Returns True if the truth has equal means in two folders, or one of them has no means.
+
+    The means depend on the points that were evaluated, hence on the candidates' missing values.
+    """
     for file in ("distribution.nc", "maps.nc"):
         if (truth / file).is_file() and (other / file).is_file():
             first, second = (read_result(place / file)["mean"] for place in (truth, other))
@@ -159,11 +170,15 @@ def _same_points(truth: Path, other: Path) -> bool:
 
 
 def _options(folder: str | os.PathLike) -> dict[str, Any]:
-    """The options of the evaluation that made a folder."""
+    """Returns the recorded options of the evaluation in a folder.
+
+    Raises:
+        InputError: The folder holds no results.
+    """
     found = read_provenance(folder) if Path(folder).is_dir() else None
     if found is None:
         raise InputError(
-            f"{os.fspath(folder)} is no folder of results: name what phire-eval was given as --out."
+            f"{os.fspath(folder)} is no results folder: name a folder written by phire-eval."
         )
     return found["options"]
 
@@ -171,23 +186,26 @@ def _options(folder: str | os.PathLike) -> dict[str, Any]:
 def _sources(
     folders: Sequence[str | os.PathLike], options: Sequence[dict[str, Any]]
 ) -> dict[str, tuple[str | os.PathLike, str, Any]]:
-    """Folder, name there and origin of each candidate, by its name in the merged folder."""
+    """Returns each candidate's source, by its name in the merged folder.
+
+    A source is the folder, the candidate's name in this folder, and the recorded origin.
+    """
     every = [name for one in options for name in one["candidates"]]
     found: dict[str, tuple[str | os.PathLike, str, Any]] = {}
     for folder, one in zip(folders, options):
         for name, origin in one["candidates"].items():
-            beside = re.sub(r"[^A-Za-z0-9_ +-]+", "-", Path(folder).resolve().name)
-            unique = name if every.count(name) == 1 else f"{name} {beside}"
+            suffix = re.sub(r"[^A-Za-z0-9_ +-]+", "-", Path(folder).resolve().name)
+            unique = name if every.count(name) == 1 else f"{name} {suffix}"
             if unique in found:
                 raise InputError(
-                    f"two folders called {beside} have a candidate {name}: rename a folder."
+                    f"two folders called {suffix} have a candidate {name}: rename a folder."
                 )
             found[unique] = (folder, name, origin)
     return found
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copies the result files of one candidate, but those that are there."""
+    """Copies the result files of one candidate; existing files are not replaced."""
     target.mkdir(exist_ok=True)
     for file in source.glob("*.nc"):
         if not (target / file.name).exists():

@@ -1,4 +1,4 @@
-"""Energy score and variogram score of patches: scores of many points at once."""
+"""Energy score and variogram score of patches: multivariate scores of ensembles."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SIDE = 8
 """Points along a side of a patch."""
 
 PATCHES = 256
-"""Patches of a field, at most; of more, those at even distances."""
+"""Approximate largest number of patches of a field; larger fields skip patches evenly."""
 
 VARIABLES = (
     Definition(
@@ -26,25 +26,25 @@ VARIABLES = (
     ),
     Definition(
         "energy_score_fair", "Fair energy score of patches",
-        "the same, X′ one of the other members", CHANNEL, LOWER,
+        "as the energy score, with X′ a member other than X", CHANNEL, LOWER,
         "Ferro (2014), doi:10.1002/qj.2270",
     ),
     Definition(
         "variogram_score", "Variogram score of patches",
-        "mean over pairs of points i, j of a patch of (|yᵢ − yⱼ|^½ − E|Xᵢ − Xⱼ|^½)²", CHANNEL,
+        "(|yᵢ − yⱼ|^½ − E|Xᵢ − Xⱼ|^½)², mean over the pairs of points i ≠ j of a patch", CHANNEL,
         LOWER,
         "Scheuerer & Hamill (2015), doi:10.1175/MWR-D-14-00269.1",
     ),
 )  # fmt: skip
-"""Variables of the result that people look at."""
+"""Definitions of the variables of the result."""
 
 
 @statistic("patch_scores")
 class PatchScores(Statistic):
-    """Energy and variogram scores of patches of 8 × 8 points, of each channel, by time.
+    """Energy and variogram scores of patches of 8 × 8 points, by channel and time.
 
-    The CRPS judges each point alone; these judge the dependence between points, too. A patch
-    with a missing value is left out; patches are weighted by area.
+    The CRPS scores each point separately; these scores also measure the dependence between points.
+    Patches are weighted by area; a patch with a missing value is left out.
     """
 
     order = 113
@@ -75,13 +75,13 @@ class PatchScores(Statistic):
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """Requires patches of two points at least."""
+        """Requires fields of at least 2 × 2 points."""
         if min(setting.domain.shape) < 2:
             return "patches need at least 2 × 2 points"
         return None
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Scores by time: (n, C, 3), plain and fair energy score and variogram score."""
+        """Returns scores (n, C, 3) by time: plain and fair energy score, variogram score."""
         if not isinstance(candidate, Ensemble):
             return {}
         fields = member_fields(self.domain, truth, candidate)
@@ -105,7 +105,7 @@ class PatchScores(Statistic):
         return {"times": truth.times, "scores": scores}
 
     def result(self, state: State) -> xr.Dataset:
-        """Each score over (channel, time) and its mean."""
+        """Returns each score over (channel, time), and its mean."""
         times, ordered = self.ordered(state)
         dataset = xr.Dataset(coords=self.coordinates("channel"))
         dataset["time"] = self.time_coordinate(times)
@@ -113,7 +113,7 @@ class PatchScores(Statistic):
             ("energy_score", "energy_score_fair", "variogram_score"),
             np.moveaxis(ordered["scores"], -1, 0),
         ):
-            # Squares of square roots have the channel's units, too.
+            # The variogram score squares square roots: it has the channel's units as well.
             dataset[name] = (("channel", "time"), values.T, self.units())
             dataset[f"{name}_mean"] = ("channel", mean_of_present(values, 0), self.units())
         dataset.attrs["patch"] = self.side
@@ -123,18 +123,24 @@ class PatchScores(Statistic):
 def energy_scores(
     observed: np.ndarray, members: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the energy score of patches, plain and fair.
+    """Returns the energy score E‖X − y‖ − ½ E‖X − X′‖ of patches, plain and fair.
+
+    X′ is drawn from all members (plain), or from the members other than X (fair).
 
     Args:
         observed: (p, k) values of each patch.
-        members: (M, p, k).
+        members: (M, p, k) values of the members.
         weights: (p, k) weights of the points, of sum 1 in each patch.
 
     Returns:
-        Two arrays (p,); the fair score of a single member is NaN.
+        Plain and fair score, each (p,); the fair score of a single member is NaN.
+
+    Source:
+        Gneiting & Raftery (2007), doi:10.1198/016214506000001437; Ferro (2014),
+        doi:10.1002/qj.2270.
     """
     size = len(members)
-    # All distances of a patch from the products of its errors: (p, M, M).
+    # One matrix product (p, M, M) gives all squared distances: |a − b|² = a·a + b·b − 2 a·b.
     errors = np.swapaxes((members - observed) * np.sqrt(weights), 0, 1)
     products = errors @ np.swapaxes(errors, 1, 2)
     squares = np.einsum("pmm->pm", products)
@@ -146,15 +152,21 @@ def energy_scores(
 
 
 def variogram_score(observed: np.ndarray, members: np.ndarray) -> np.ndarray:
-    """Returns the variogram score (p,) of patches, the mean over pairs of different points.
+    """Returns the variogram score of order ½ (p,) of patches.
+
+    It is the mean over pairs of points i ≠ j of (|yᵢ − yⱼ|^½ − E|Xᵢ − Xⱼ|^½)².
 
     Args:
         observed: (p, k) values of each patch.
-        members: (M, p, k).
+        members: (M, p, k) values of the members.
+
+    Source:
+        Scheuerer & Hamill (2015), doi:10.1175/MWR-D-14-00269.1.
     """
     points, size = observed.shape[1], len(members)
     total = np.zeros(len(observed))
-    # Single precision from the patch's first point on: the roots' error is 10⁻⁷ of the largest.
+    # Relative to the patch's first point, single precision suffices: the error of the roots is
+    # 10⁻⁷ of the largest.
     fields = np.concatenate([observed[None], members]) - observed[:, :1]
     fields = np.ascontiguousarray(np.swapaxes(fields, 1, 2), np.float32)  # (M + 1, k, p)
     share = np.full(size, 1 / size, np.float32)

@@ -1,4 +1,4 @@
-"""Mean, median and quantiles of the values that are there, silent where there are none."""
+"""Mean, median, quantiles and maximum without NaN; of NaN alone they are NaN without a warning."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ import numpy as np
 
 
 def _silent(function: Callable[..., Any]) -> Callable[..., Any]:
-    def taken(values: np.ndarray, *arguments: Any, **options: Any) -> Any:
+    """Returns a NaN-function of numpy without its warnings of slices that hold NaN only."""
+
+    def silent(values: np.ndarray, *arguments: Any, **options: Any) -> Any:
         with warnings.catch_warnings():
-            # numpy warns of "All-NaN slice" and "Mean of empty slice"; NaN says the same.
+            # "All-NaN slice" and "Mean of empty slice": the NaN in the result says the same.
             warnings.simplefilter("ignore", RuntimeWarning)
             return function(values, *arguments, **options)
 
-    return taken
+    return silent
 
 
 mean_of_present = _silent(np.nanmean)

@@ -1,4 +1,4 @@
-"""Notes of an evaluation: omissions and their reasons, for the user and the report."""
+"""Notes of an evaluation: what it leaves out and why, for the console and the report."""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ from phire.fields.source import Source
 
 
 class Values(Statistic):
-    """Counts of missing and infinite values and of fields without any, by channel.
+    """Counts of missing and infinite values, and of fields without missing values, by channel.
 
-    They are counted for the notes alone and have no file.
+    The counts are used in the notes only; there is no results file.
     """
 
     name = "values"
     ensemble = "mean"
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Counts of a batch."""
+        """Returns the counts of a batch, each (C,).
+
+        The key "left out" counts values that the source has, but another source lacks.
+        """
         fields = truth if candidate is None else candidate
         infinite = fields.infinite
         points = fields.planes[0, 0].size * len(fields)
@@ -41,21 +44,21 @@ class Values(Statistic):
         }
 
     def result(self, state: State) -> Any:
-        """Refuses: the counts make notes, not a file of results."""
-        raise TypeError("counts of values make notes, not a file of results")
+        """Raises TypeError: the counts have no results file."""
+        raise TypeError("the counts of missing values have no results file: use of_values()")
 
 
 def of_times(found: int, wanted: int) -> Iterable[str]:
-    """Tells that candidates lack some of the truth's times."""
+    """Yields a note if candidates lack some of the truth's times."""
     if found < wanted:
         yield f"{found} of {wanted} times are in all candidates: only these are evaluated"
 
 
 def of_bounds(origins: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
-    """Tells which sources had values below a bound set to it when they were predicted.
+    """Yields a note for each candidate whose predicted values were clipped at a lower bound.
 
     Args:
-        origins: What the sources were opened from, by name; ``minimum`` where there was a bound.
+        origins: Recorded origin of each candidate; the key ``minimum`` is the bound, if any.
     """
     for name, origin in origins.items():
         bound = origin.get("minimum")
@@ -66,7 +69,13 @@ def of_bounds(origins: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
 def of_window(
     truth: Source, aligned: AlignedSource, candidates: Mapping[str, Source]
 ) -> Iterable[str]:
-    """Tells which part of the truth's grid the candidates leave, and if it is still the globe."""
+    """Yields notes on the part of the truth's grid that all candidates cover.
+
+    Args:
+        truth: The truth on its whole grid.
+        aligned: The truth on the common grid.
+        candidates: Candidates by name, on their own grids.
+    """
     whole, part = truth.grid, aligned.grid
     if part.shape != whole.shape:
         less = [
@@ -81,7 +90,7 @@ def of_window(
         ]
         yield (
             f"{' and '.join(lost)} of the truth are evaluated{_extent(part)}: "
-            f"{_listed('candidate', less)} no others"
+            f"{_listed('candidate', less)} not cover the rest"
         )
     completion = part.completion
     if completion is not None and completion.missing:
@@ -89,14 +98,15 @@ def of_window(
         yield (
             f"{completion.missing} of the globe's {completion.grid.shape[0]} rows, "
             f"{100 * completion.missing_area:.2g} % of its area, "
-            f"{'is' if completion.missing == 1 else 'are'} not among the fields: scores are taken "
-            f"without the {rows}, spectra of the whole sphere, the {rows} filled across the pole"
+            f"{'is' if completion.missing == 1 else 'are'} not in the files: scores leave out the "
+            f"{rows}; spectra are those of the whole sphere, with the {rows} filled across the pole"
         )
     elif completion is None and whole.is_sphere:
-        yield "what all candidates have is no globe: its spectra are those of a region"
+        yield "the part that all candidates cover is not global: its spectra are those of a region"
 
 
 def _extent(grid: Grid) -> str:
+    """Returns the grid's latitudes and longitudes in parentheses; empty without coordinates."""
     if not grid.has_coordinates:
         return ""
     (first, last), (west, east) = grid.latitudes[[0, -1]], grid.longitudes[[0, -1]]
@@ -104,20 +114,21 @@ def _extent(grid: Grid) -> str:
 
 
 def _listed(kind: str, names: Sequence[str]) -> str:
+    """Returns a text such as "candidate A does" or "candidates A, B do"."""
     if len(names) == 1:
-        return f"{kind} {names[0]} has"
-    return f"{kind}s {', '.join(names)} have"
+        return f"{kind} {names[0]} does"
+    return f"{kind}s {', '.join(names)} do"
 
 
 def of_statistics(
     chosen: Sequence[type[Statistic]], settings: Sequence[Setting], skipped: Sequence[str]
 ) -> Iterable[str]:
-    """Tells which statistics are left out, everywhere or in some regions.
+    """Yields notes on statistics that are left out, everywhere or in some regions.
 
     Args:
-        chosen: The statistics that are taken.
-        settings: Of the whole domain, then of the regions.
-        skipped: Names and reasons of those that could be taken nowhere.
+        chosen: The statistics that are computed.
+        settings: Setting of the whole domain, then those of the regions.
+        skipped: Texts "name: reason" of statistics that are computed nowhere.
     """
     for text in skipped:
         yield f"left out: {text}"
@@ -125,7 +136,7 @@ def of_statistics(
     if regions:
         names = [kind.name for kind in chosen if not any(kind.takes(s) for s in regions)]
         if names:
-            yield f"taken of the whole fields only, not in regions: {', '.join(names)}"
+            yield f"computed for whole fields only, not in regions: {', '.join(names)}"
     for setting in settings:
         where = f"in {setting.domain.name}: " if setting.domain.name else ""
         for kind in chosen:
@@ -139,13 +150,14 @@ def of_statistics(
 def of_values(
     name: str, channels: Sequence[str], state: State, truth: State | None = None
 ) -> Iterable[str]:
-    """Tells the infinite and the missing values of a source, and if no field is whole.
+    """Yields notes on infinite and missing values of a source, and their effect on spectra.
 
     Args:
         name: ``truth`` or the candidate's name.
         channels: Names of the channels.
-        state: The state of :class:`Values`.
-        truth: The truth's; a candidate that lacks no more than it is not named.
+        state: State of :class:`Values` of the source.
+        truth: State of :class:`Values` of the truth; a candidate with no more missing values than
+            the truth has no note. None for the truth itself.
     """
     who = "the truth" if name == TRUTH else f"candidate {name}"
     for c, channel in enumerate(channels):
@@ -160,35 +172,35 @@ def of_values(
         share = _percent(missing, points)
         whole, fields = int(state["whole"][c]), int(state["fields"][c])
         consequence = (
-            "no field is whole, so there are no spectra of it; a --region without missing values "
-            "has them"
+            "there are no spectra, which need fields without missing values; name a --region "
+            "without missing values"
             if not whole
-            else f"spectra are taken of the {whole} of {fields} fields without any"
+            else f"spectra use the {whole} of {fields} fields without missing values"
         )
         if whole < fields:
             yield f"{who} lacks {share} of the values of {channel}: {consequence}"
 
 
 def of_common_points(channels: Sequence[str], truth: State, earlier: bool) -> Iterable[str]:
-    """Tells how much of the truth is left out because a candidate lacks it.
+    """Yields notes on values of the truth that are left out because a candidate lacks them.
 
     Args:
         channels: Names of the channels.
-        truth: The truth's state of :class:`Values`.
-        earlier: Results of other candidates were there before.
+        truth: State of :class:`Values` of the truth.
+        earlier: True if the folder has results of an earlier evaluation, of other candidates.
     """
     for c, channel in enumerate(channels):
         left_out = truth["left out"][c]
         if left_out:
             yield (
                 f"{_percent(left_out, truth['points'][c])} of the truth's values of {channel} are "
-                "lacking in a candidate: truth and candidates are compared on the points that all "
+                "missing in a candidate: truth and candidates are compared on the points that all "
                 "of them have"
             )
     if earlier and truth["left out"].any():
         yield (
-            "results that were there before are of more points: --overwrite takes all of them on "
-            "the common points"
+            "earlier results in this folder were computed on more points: pass --overwrite to "
+            "evaluate all candidates on the common points"
         )
 
 
@@ -200,5 +212,6 @@ def _counts(mask: np.ndarray | None, points: int, channels: int) -> np.ndarray:
 
 
 def _percent(part: float, whole: float) -> str:
+    """Returns a share as a text in percent, with two digits below 10 %."""
     percent = 100 * part / whole
     return f"{percent:.2g} %" if percent < 10 else f"{percent:.0f} %"

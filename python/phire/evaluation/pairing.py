@@ -1,4 +1,4 @@
-"""Bringing candidates onto the truth's channels, grid and times."""
+"""Alignment of candidates with the truth: common channels, grid and times."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from phire.fields.source import Source, Times, indices
 from phire.fields.time import TimeAxis
 
 FINER = 1e-6
-"""Share of the variance beyond a Driscoll–Healy grid's last degree that tells of a finer grid; the
-filled polar row of a field that is of such a grid adds less than 1e-7."""
+"""Share of variance beyond the last degree of a Driscoll–Healy grid above which a field cannot be
+on such a grid. The filled polar row of a field on such a grid adds less than 1e-7."""
 
 
 class AlignedSource:
-    """A source read with chosen channels, rows, columns and times, in chosen order.
+    """View of a source with selected channels, rows, columns and times, in a given order.
 
     Args:
         source: Any source; it may have ``members`` and ``read_members``.
-        channels: Places of the channels.
-        rows, columns: Places of rows and columns.
-        times: Places of the times.
-        grid: The grid of these rows and columns.
+        channels: Indices of the channels.
+        rows, columns: Indices of rows and columns.
+        times: Indices of the times.
+        grid: The grid of the selected rows and columns.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class AlignedSource:
         names = getattr(source, "standard_names", ("",) * len(source.channels))
         self.standard_names = tuple(names[c] for c in channels)
         members = int(getattr(source, "members", 0))
-        # A single member has no spread: it is judged as a deterministic field.
+        # A single member has no spread: it is evaluated as a deterministic field.
         self.members = members if members > 1 else 0
         self._times = times
         self._take = [
@@ -59,7 +59,7 @@ class AlignedSource:
         ]
 
     def select(self, fields: np.ndarray) -> np.ndarray:
-        """Returns the chosen rows, columns and channels of the source's fields (..., H, W, C)."""
+        """Returns the selected rows, columns and channels of the source's fields (..., H, W, C)."""
         for axis, places in zip((-3, -2, -1), self._take):
             if places is not None:
                 fields = np.take(fields, places, axis=axis)
@@ -70,17 +70,17 @@ class AlignedSource:
         return self.select(self.source.read(self._times[indices(times, len(self._times))]))
 
     def read_members(self, times: Times) -> np.ndarray:
-        """Reads fields of all members: (n, M, H, W, C)."""
+        """Reads the fields (n, M, H, W, C) of all members."""
         chosen = self._times[indices(times, len(self._times))]
         return self.select(self.source.read_members(chosen))
 
 
 def north_up(source: Source, channels: Sequence[int] | None = None) -> AlignedSource:
-    """A source read with its rows from north to south, as networks are trained.
+    """Returns a source whose rows run from north to south, as in the training of networks.
 
     Args:
-        source: Any source; without coordinates its rows stay as they are.
-        channels: Places of the channels to read, in the order wanted; all by default.
+        source: Any source; without coordinates its rows are not reordered.
+        channels: Indices of the channels to read, in this order; all by default.
     """
     grid = source.grid
     rows, columns = (np.arange(size) for size in grid.shape)
@@ -94,23 +94,23 @@ def north_up(source: Source, channels: Sequence[int] | None = None) -> AlignedSo
 def align(
     truth: Source, candidates: Mapping[str, Source], times: np.ndarray
 ) -> tuple[AlignedSource, dict[str, AlignedSource]]:
-    """Brings all onto the part of the truth's grid, and the times, that all of them have.
+    """Restricts truth and candidates to the grid points and times that all of them have.
 
-    Candidates may lie on a window of the truth's grid or reach beyond it, run from
-    south to north or start at another longitude, hold channels in another order or more of them,
-    and more times. Where nothing names the channels of a candidate, they are taken in order.
+    The grid of a candidate may be a window of the truth's or extend beyond it, have rows from
+    south to north, or start at another longitude. A candidate may have further times, and further
+    channels in any order. If its channels have no names, they are matched in order.
 
     Args:
         truth: The truth.
-        candidates: By name.
-        times: Places of the truth's times to evaluate.
+        candidates: Candidates by name.
+        times: Indices of the truth's times to evaluate.
 
     Returns:
-        Truth and candidates with equal channels, grids and times.
+        The truth, and the candidates by name, with equal channels, grids and times.
 
     Raises:
         InputError: A candidate lacks a channel, lies on other points, has other units, or has none
-            of the times.
+            of the times; or the candidates have no points in common.
     """
     rows, columns = (np.arange(size) for size in truth.grid.shape)
     for name, candidate in candidates.items():
@@ -122,7 +122,9 @@ def align(
         if not len(times):
             raise InputError(_no_common_times(truth.time, candidate.time, name))
     if not len(rows) or not len(columns):
-        raise InputError("the candidates have no points in common: evaluate them one by one.")
+        raise InputError(
+            "the candidates have no grid points in common: evaluate each of them separately."
+        )
     grid = _part(truth.grid, rows, columns)
     all_channels = np.arange(len(truth.channels))
     aligned = AlignedSource(truth, all_channels, rows, columns, times, grid)
@@ -138,6 +140,11 @@ def align(
 
 
 def _channels(truth: Source, candidate: Source, name: str) -> np.ndarray:
+    """Returns the index in the candidate of each channel of the truth.
+
+    Raises:
+        InputError: The candidate lacks a channel, or a channel has other units.
+    """
     bare = tuple(f"channel_{c}" for c in range(len(candidate.channels)))
     if len(candidate.channels) == len(truth.channels) and (
         candidate.channels == bare or truth.channels == bare
@@ -158,20 +165,24 @@ def _channels(truth: Source, candidate: Source, name: str) -> np.ndarray:
 
 
 def _common_times(wanted: TimeAxis, own: TimeAxis, name: str) -> np.ndarray:
-    """Returns the index in ``own`` of each time wanted; −1 where it is missing."""
+    """Returns the index in ``own`` of each time of ``wanted``; −1 where it is missing.
+
+    Raises:
+        InputError: Only one of the time axes has dates, and their lengths differ.
+    """
     if wanted.has_calendar != own.has_calendar:
         if len(wanted) == len(own):
             return np.arange(len(own))
         raise InputError(
             f"candidate {name} has {'no ' if wanted.has_calendar else ''}dates, the truth has "
             f"{'some' if wanted.has_calendar else 'none'}, and they differ in length ({len(own)} "
-            f"and {len(wanted)}): give both dates."
+            f"and {len(wanted)}): add dates to the one without."
         )
     return own.find(wanted)
 
 
 def _no_common_times(wanted: TimeAxis, own: TimeAxis, name: str) -> str:
-    """Returns the message for a candidate that has none of the truth's times."""
+    """Returns the error message for a candidate that has none of the truth's times."""
     ranges = (
         f"{wanted.format(0)} to {wanted.format(-1)}, its own from {own.format(0)} to "
         f"{own.format(-1)}"
@@ -187,9 +198,12 @@ def _no_common_times(wanted: TimeAxis, own: TimeAxis, name: str) -> str:
 
 
 def _window(grid: Grid, part: Grid, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the rows and columns of ``grid`` at the points of ``part``.
+    """Returns the rows and columns of ``grid`` that are points of ``part``.
 
-    Along each axis the one must lie within the other, point on point and without gaps.
+    Along each axis one grid must contain the other, with coinciding points and without gaps.
+
+    Raises:
+        InputError: Neither contains the other; ``name`` is the candidate in the message.
     """
     if isinstance(grid, CurvilinearGrid) and isinstance(part, CurvilinearGrid):
         inner = grid.find(part)
@@ -219,13 +233,17 @@ def _window(grid: Grid, part: Grid, name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def covered(grid: Grid, part: Grid, name: str) -> tuple[int, int]:
-    """Number of rows and columns of ``grid`` that the grid of candidate ``name`` has too."""
+    """Returns the number of rows and columns of ``grid`` that candidate ``name`` has too.
+
+    Raises:
+        InputError: The points of ``part``, the candidate's grid, do not coincide with the grid's.
+    """
     rows, columns = _window(grid, part, name)
     return len(rows), len(columns)
 
 
 def _places(wanted: Grid, own: Grid) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of a grid that are those of another, which it holds."""
+    """Returns the rows and columns of ``own`` at the points of ``wanted``, which it contains."""
     if isinstance(wanted, CurvilinearGrid) and isinstance(own, CurvilinearGrid):
         return tuple(np.arange(window.start, window.stop) for window in own.find(wanted))
     rows = _positions(wanted.latitudes, own.latitudes)
@@ -233,9 +251,12 @@ def _places(wanted: Grid, own: Grid) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _without_gaps(places: np.ndarray, turn: int) -> bool:
-    """Tells whether each place follows the one before; around a circle of ``turn`` places, if any.
+    """Returns True if the indices form a run without gaps.
 
-    One gap is no gap on a circle: there the run begins.
+    Args:
+        places: Indices, ascending or descending.
+        turn: Number of indices around the circle of longitudes; 0 if the axis is no circle. Around
+            a circle one gap is allowed: it separates the end of the run from its begin.
     """
     steps = np.diff(places)
     if not turn:
@@ -244,7 +265,10 @@ def _without_gaps(places: np.ndarray, turn: int) -> bool:
 
 
 def _positions(wanted: np.ndarray, own: np.ndarray, circle: bool = False) -> np.ndarray:
-    """Returns the index in ``own`` of each coordinate wanted; −1 where it is missing."""
+    """Returns the index in ``own`` of each coordinate of ``wanted``; −1 where it is missing.
+
+    Coordinates on a ``circle`` are degrees that are equal modulo 360.
+    """
     if not circle:
         offset = np.abs(wanted[:, None] - own[None, :])
     else:
@@ -254,6 +278,7 @@ def _positions(wanted: np.ndarray, own: np.ndarray, circle: bool = False) -> np.
 
 
 def _part(grid: Grid, rows: np.ndarray, columns: np.ndarray) -> Grid:
+    """Returns the grid of some rows and columns of a grid."""
     if len(rows) == grid.shape[0] and len(columns) == grid.shape[1]:
         return grid
     if not grid.has_coordinates:
@@ -261,16 +286,18 @@ def _part(grid: Grid, rows: np.ndarray, columns: np.ndarray) -> Grid:
         return grid.subgrid(*window)
     part = Grid.from_coordinates(grid.latitudes[rows], grid.longitudes[columns])
     if part.is_global and not part.shape == grid.shape:
-        # 720 of 721 rows are rows of a Driscoll–Healy grid, too, which resolves half the degrees.
+        # 720 of the 721 rows of a pole-to-pole grid look like a Driscoll–Healy grid, which would
+        # resolve half the degrees only: a part of a grid is never taken as a whole one.
         part = Grid.regional(part.latitudes, part.longitudes)
     return part
 
 
 def _holds_more_than_driscoll_healy(truth: AlignedSource) -> bool:
-    """Tells whether the first field has waves beyond a Driscoll–Healy grid of its rows.
+    """Returns True if the first field has variance beyond the degrees of a Driscoll–Healy grid.
 
-    The rows of such a grid are also those of a pole-to-pole grid without its last one, as 720 of
-    ERA5's 721 are. Nothing but the fields tells the two apart.
+    A pole-to-pole grid without its last row, such as 720 of ERA5's 721 rows, has the same
+    coordinates as a Driscoll–Healy grid but resolves twice the degrees. Only the fields tell the
+    two apart.
     """
     rows = Grid.regional(truth.grid.latitudes, truth.grid.longitudes)
     if not rows.is_sphere:

@@ -1,4 +1,4 @@
-"""Maps: statistics in time at every point of the grid."""
+"""Maps of statistics over time at each grid point."""
 
 from __future__ import annotations
 
@@ -24,25 +24,28 @@ if TYPE_CHECKING:
 OF_TRUTH = ("truth", "truth_square")
 OF_PAIR = ("own", "own_square", "product", "absolute")
 OF_MEMBERS = ("mean_square",)
-"""The sums over time that are kept at each point."""
+"""Keys of the sums over time at each point: of the truth, of candidates, of ensembles only."""
 
 
 VARIABLES = (
     Definition("mean", "Mean", "mean over the times evaluated", CHANNEL),
-    Definition("std", "Standard deviation", "over the times evaluated", CHANNEL),
+    Definition(
+        "std", "Standard deviation", "standard deviation over the times evaluated", CHANNEL
+    ),
     Definition(
         "mean_rmse", "RMSE of the ensemble mean",
         "√⟨(x̄ − y)²⟩ over the times evaluated, x̄ the mean of the members", CHANNEL, LOWER,
     ),
 )  # fmt: skip
-"""Variables of the result that people look at."""
+"""Definitions of the variables of the result."""
 
 
 @statistic("maps")
 class Maps(Statistic):
-    """Mean and standard deviation in time, and of the error RMSE, MAE, bias and correlation.
+    """Maps over time of mean, standard deviation, RMSE, MAE, bias and correlation.
 
-    Of an ensemble they are those of all members together; ``mean_rmse`` is of the members' mean.
+    Those of an ensemble are over all times and members; ``mean_rmse`` is the RMSE of the ensemble
+    mean.
     """
 
     order = 40
@@ -50,11 +53,14 @@ class Maps(Statistic):
     ensemble = "together"
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Sums over time of departures from the truth's mean, their squares and products."""
+        """Returns sums over time of departures from the truth's mean, squares and products."""
         return self.update({}, truth, candidate)
 
     def update(self, state: State, truth: Batch, candidate: Batch | None = None) -> State:
-        """The state with a batch added: rows after rows, for maps of sums outgrow the cache."""
+        """Returns a state with a batch added; the arrays of ``state`` are changed in place.
+
+        It works through bands of rows, whose sums fit in the cache.
+        """
         domain = self.domain
         mask = joint_mask(domain, truth, candidate or truth)
         theirs = domain.cut(truth.planes)
@@ -64,7 +70,7 @@ class Maps(Statistic):
         shape, size = theirs.shape[1:], fields.size if members else 1
         names = OF_TRUTH + (() if candidate is None else OF_PAIR) + (OF_MEMBERS if members else ())
         state = dict(state) or {name: np.zeros(shape) for name in names}
-        # Where nothing is missing, the count of a channel's times is that of all its points.
+        # Where no value is missing, all points of a channel have the same count of times.
         count = np.full((shape[0], 1, 1), float(len(truth)))
         count = size * (count if mask is None else mask.sum(0, dtype=np.float64))
         state["count"] = state["count"] + count if "count" in state else count
@@ -85,7 +91,7 @@ class Maps(Statistic):
         return state
 
     def result(self, state: State) -> xr.Dataset:
-        """Maps over (channel, latitude, longitude)."""
+        """Returns maps over (channel, latitude, longitude)."""
         count = np.broadcast_to(state["count"], state["truth"].shape)
         prefix = "own" if "own" in state else "truth"
         centre = self.setting.facts.mean[:, None, None]
@@ -96,7 +102,7 @@ class Maps(Statistic):
             other, other_std = _moments(state["truth"], state["truth_square"], count)
             square = state["own_square"] + state["truth_square"] - 2 * state["product"]
             covariance = divided(state["product"], count) - mean * other
-            # Round-off of a constant series is no correlation.
+            # The correlation with a constant series would be round-off: it is NaN instead.
             varies = _varies(std) & _varies(other_std)
             maps |= {
                 "rmse": (np.sqrt(np.maximum(divided(square, count), 0)), units),
@@ -120,14 +126,17 @@ class Maps(Statistic):
         return dataset
 
     def _on_pole(self) -> np.ndarray:
-        """(h, 1) True for rows whose weight may be 0 for their having no area."""
+        """Returns booleans (h, 1): True for rows on a pole, whose area and weight are 0.
+
+        A weight of 0 elsewhere means that the point is outside the mask.
+        """
         if not self.domain.grid.has_coordinates:
             return np.zeros((self.domain.shape[0], 1), dtype=bool)
         return np.abs(self.domain.window_grid.latitudes[:, None]) > 90 - 1e-6
 
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
-        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.catalogue import definition
         from phire.evaluation.figures.maps import map_figure
         from phire.evaluation.figures.plan import Plan, figure_name
@@ -139,10 +148,10 @@ class Maps(Statistic):
             "mean": "Above: means over time. Below: candidate minus truth, that is the bias.",
             "std": "Above: standard deviations over time. Below: candidate minus truth; blue "
             "means too little variability.",
-            "rmse": "Where each candidate errs most, of ensembles each member; all share one "
-            "range.",
-            "mean_rmse": "Where the mean of an ensemble's members errs most.",
-            "correlation": "Correlation in time with the truth at each place.",
+            "rmse": "RMSE over time at each point, of ensembles over all members. All panels have "
+            "the same colour range.",
+            "mean_rmse": "RMSE of the ensemble mean over time at each point.",
+            "correlation": "Correlation in time of candidate and truth at each point.",
         }
         for channel in values_of(data, "channel"):
             for variable, caption in captions.items():
@@ -163,18 +172,24 @@ class Maps(Statistic):
 
 
 def _varies(std: np.ndarray) -> np.ndarray:
-    """True where a standard deviation is more than round-off of the largest; NaN counts as none."""
+    """Returns True where a standard deviation exceeds round-off relative to the largest.
+
+    It is False where the standard deviation is NaN.
+    """
     return std > 1e-6 * np.fmax.reduce(std, axis=None)
 
 
 def _departures(field: np.ndarray, centre: float, present: np.ndarray | None) -> np.ndarray:
-    """A field minus a constant, in double precision; 0 where it is missing."""
+    """Returns a field minus a constant in double precision; 0 where the value is missing."""
     departures = np.subtract(field, centre, dtype=np.float64)
     return departures if present is None else np.where(present, departures, 0.0)
 
 
 def _add_pair(sums: list[np.ndarray], truth: np.ndarray, own: np.ndarray) -> None:
-    """Adds departures of truth and candidate to the sums of :data:`OF_PAIR`; ``own`` is reused."""
+    """Adds departures of truth and candidate to the sums of :data:`OF_PAIR`.
+
+    ``own``, the departures of the candidate, is overwritten.
+    """
     product = truth * own
     sums[2] += own
     sums[4] += product
@@ -186,7 +201,11 @@ def _add_pair(sums: list[np.ndarray], truth: np.ndarray, own: np.ndarray) -> Non
 def _add_members(
     sums: list[np.ndarray], truth: np.ndarray, fields: MemberFields, place: tuple
 ) -> None:
-    """Adds to all sums those over an ensemble's members, from the moments of their errors."""
+    """Adds the sums over the members of an ensemble, computed from moments of their errors.
+
+    With the error e of a member and the departure t of the truth, the member's departure is t + e;
+    so that Σ (t + e)² = M t² + 2 M t ē + Σ e², and Σ e² = M ē² + (M − 1) var e.
+    """
     summary, size = fields.summary, fields.size
     error, square = summary.error[place].astype(np.float64), truth * truth
     errors = size * error**2 + (size - 1) * summary.variance[place]
@@ -202,5 +221,6 @@ def _add_members(
 def _moments(
     total: np.ndarray, square: np.ndarray, count: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
+    """Returns mean and standard deviation from a sum, a sum of squares and a count."""
     mean = divided(total, count)
     return mean, np.sqrt(np.maximum(divided(square, count) - mean**2, 0))

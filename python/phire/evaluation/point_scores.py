@@ -1,4 +1,4 @@
-"""Scores of a candidate against the truth, point by point, one number a time."""
+"""Point-by-point scores of a candidate against the truth, one value for each time."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ VARIABLES = (
         CHANNEL, ZERO, "Rudin, Osher & Fatemi (1992), doi:10.1016/0167-2789(92)90242-F",
     ),
 )  # fmt: skip
-"""Variables of the result that people look at."""
+"""Definitions of the variables of the result."""
 
 
 @statistic("scores")
@@ -111,7 +111,7 @@ class Scores(Statistic):
 
     @classmethod
     def omission(cls, setting: Setting) -> str | None:
-        """Structural similarity needs room for a window."""
+        """Returns a note if fields are too small for the windows of structural similarity."""
         if min(setting.domain.shape) >= UNIFORM.size:
             return None
         return (
@@ -119,7 +119,11 @@ class Scores(Statistic):
         )
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Means of the error and of products, per time and channel."""
+        """Returns area-weighted means of errors and products by time and channel.
+
+        "sums" (n, C, 6) holds the means of error, absolute and squared error, of the truth's
+        departures from its mean and their squares, and of departures times error.
+        """
         if candidate is None:
             return {}
         domain = self.domain
@@ -129,13 +133,14 @@ class Scores(Statistic):
         def of_truth() -> tuple[np.ndarray, ...]:
             return self._moments(truth, theirs, mask)
 
-        # Where nothing is missing, the truth's own moments are the same for all candidates.
-        alone = truth.once(("moments", domain), of_truth) if mask is None else of_truth()
-        moments, departure, variation = alone
+        # Where no value is missing, the truth's moments are the same for all candidates.
+        cached = truth.once(("moments", domain), of_truth) if mask is None else of_truth()
+        moments, departure, variation = cached
         error, product, own_variation = self._errors(truth, theirs, own, mask)
         weight = domain.total_weight if mask is None else domain.total(mask)[..., None]
         with np.errstate(invalid="ignore", divide="ignore"):
             sums = np.concatenate([error, moments, product[..., :1]], -1) / weight
+            # With x = y + e: Σ x′² = Σ y′² + 2 Σ y′e + Σ e², and Σ x′y′ = Σ y′² + Σ y′e.
             of_candidate = departure + 2 * product[..., 1] + error[..., 2]
             anomaly = (departure + product[..., 1]) / np.sqrt(departure * of_candidate)
             difference = (own_variation - variation) / np.reshape(weight, np.shape(weight)[:2])
@@ -168,34 +173,40 @@ class Scores(Statistic):
     def _bands(
         self, planes: np.ndarray, mask: np.ndarray | None
     ) -> Iterator[tuple[tuple[int, int], slice, np.ndarray | None]]:
-        """Place (field, channel), rows and mask of all bands of rows of (n, C, h, w)."""
+        """Yields index (field, channel), rows and mask of each band of rows of (n, C, h, w)."""
         for place in np.ndindex(*planes.shape[:2]):
             for rows in self.domain.bands():
                 yield place, rows, None if mask is None else mask[place][rows]
 
     def _departures(self, truth: Batch, theirs: np.ndarray) -> Callable[..., np.ndarray]:
-        """Returns a reader of a band of the truth's anomalies; NaN without a climatology."""
+        """Returns a function of (field, channel) and rows that gives the truth's anomalies.
+
+        Anomalies are departures from the climatology; without a climatology they are NaN.
+        """
         facts = self.setting.facts
         if facts.climatology is None:
             return lambda place, rows: np.full_like(theirs[place][rows], np.nan, np.float64)
         climatology = self.domain.cut(facts.climatology)
         groups = facts.groups[truth.times]
 
-        def taken(place: tuple[int, int], rows: slice) -> np.ndarray:
+        def anomalies(place: tuple[int, int], rows: slice) -> np.ndarray:
             i, c = place
             return np.subtract(theirs[i, c, rows], climatology[groups[i], c, rows], dtype=float)
 
-        return taken
+        return anomalies
 
     def _moments(
         self, truth: Batch, theirs: np.ndarray, mask: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Weighted sums over the truth: (n, C, 2) of its departures from the mean and their
-        squares, (n, C) of squared departures from the climatology, (n, C) total variation."""
+        """Returns area-weighted sums over each field of the truth.
+
+        They are sums of departures from the mean over all times and of their squares (n, C, 2), of
+        squared anomalies (n, C), and the total variation (n, C).
+        """
         domain, shape = self.domain, theirs.shape[:2]
         moments, departure = np.zeros((*shape, 2)), np.zeros(shape)
         anomalies = self._departures(truth, theirs)
-        # About the truth's mean, so that the variance loses nothing.
+        # Departures from the mean over all times keep the precision of the variance.
         centre = self.setting.facts.mean
         for place, rows, present in self._bands(theirs, mask):
             centred = _filled(theirs[place][rows] - centre[place[1]], present)
@@ -210,8 +221,11 @@ class Scores(Statistic):
     def _errors(
         self, truth: Batch, theirs: np.ndarray, own: np.ndarray, mask: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Weighted sums over the error: (n, C, 3) of itself, its size and its square, (n, C, 2) of
-        its products with the truth's departures, and (n, C) the candidate's total variation."""
+        """Returns area-weighted sums over the error of each field.
+
+        They are sums of error, absolute and squared error (n, C, 3), of its products with the
+        truth's departures and anomalies (n, C, 2), and the candidate's total variation (n, C).
+        """
         domain, shape = self.domain, theirs.shape[:2]
         sums, products = np.zeros((*shape, 3)), np.zeros((*shape, 2))
         anomalies = self._departures(truth, theirs)
@@ -233,6 +247,7 @@ class Scores(Statistic):
         return sums, products, self._variation(own, mask)
 
     def _similarity(self, truth: Batch, candidate: Batch, mask: np.ndarray | None) -> np.ndarray:
+        """Returns the area-weighted mean SSIM (n, C) of the windows without missing values."""
         domain = self.domain
         grid = domain.window_grid
         values = np.full(truth.planes.shape[:2], np.nan)
@@ -251,7 +266,7 @@ class Scores(Statistic):
         return values
 
     def _variation(self, planes: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-        """(n, C) weighted total variation of (n, C, h, w)."""
+        """Returns the area-weighted total variation (n, C) of fields (n, C, h, w)."""
         total = np.zeros(planes.shape[:2])
         for place in np.ndindex(*total.shape):
             present = None if mask is None else mask[place]
@@ -259,7 +274,10 @@ class Scores(Statistic):
         return total
 
     def result(self, state: State) -> xr.Dataset:
-        """Each score over (channel, time), its running mean, and of all times together."""
+        """Returns each score over (channel, time), its running mean, and its mean over times.
+
+        The RMSE of all times is the root of the mean square error; the PSNR follows from it.
+        """
         times, ordered = self.ordered(state)
         bias, mae, square, mean, mean_square, product = np.moveaxis(ordered["sums"], -1, 0)
         peak = self.setting.facts.range
@@ -304,12 +322,15 @@ class Scores(Statistic):
 
 
 def _filled(values: np.ndarray, present: np.ndarray | None) -> np.ndarray:
-    """Values (h, w), 0 where they are missing."""
+    """Returns values (h, w) with 0 where they are missing."""
     return values if present is None else np.where(present, values, 0)
 
 
 def joint_mask(domain, truth: Batch, candidate: Batch) -> np.ndarray | None:
-    """(n, C, h, w) True where both have values, within a domain; None: everywhere."""
+    """Returns booleans (n, C, h, w): True where truth and candidate both have values.
+
+    The mask covers the domain's window; None means that no value is missing there.
+    """
     masks = [batch.present for batch in (truth, candidate) if batch.present is not None]
     if not masks:
         return None
@@ -318,6 +339,7 @@ def joint_mask(domain, truth: Batch, candidate: Batch) -> np.ndarray | None:
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
+    """Returns the mean over the first axis of the finite values; NaN where there are none."""
     present = np.isfinite(values)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(present, values, 0).sum(0) / present.sum(0)

@@ -1,4 +1,4 @@
-"""Continuous ranked probability score of means and maxima over squares of points."""
+"""Continuous ranked probability score of fields pooled over squares, by mean or maximum."""
 
 from __future__ import annotations
 
@@ -20,34 +20,35 @@ if TYPE_CHECKING:
     from phire.evaluation.figures.reading import ResultsFolder
 
 WINDOWS = (1, 2, 4, 8, 16)
-"""Points along a side, each twice those before."""
+"""Sides of the squares in grid points; each must be twice the one before."""
 
 POOLINGS = ("mean", "maximum")
 
 VARIABLES = (
     Definition(
         "pooled_crps", "CRPS of pooled fields",
-        "CRPS of the area-weighted means, and of the maxima, of truth and members over squares of "
-        "n × n points side by side",
+        "CRPS of truth and members pooled over adjacent squares of n × n points, by the "
+        "area-weighted mean or by the maximum",
         CHANNEL, LOWER,
         "Gneiting & Raftery (2007), doi:10.1198/016214506000001437, of fields pooled as by Ravuri "
         "et al. (2021), doi:10.1038/s41586-021-03854-z",
     ),
     Definition(
         "pooled_crps_fair", "Fair CRPS of pooled fields",
-        "the same, as estimated for an ensemble of infinitely many members", CHANNEL, LOWER,
+        "as the CRPS of pooled fields, with the fair CRPS: unbiased in the number of members",
+        CHANNEL, LOWER,
         "Ferro (2014), doi:10.1002/qj.2270",
     ),
 )  # fmt: skip
-"""Variables of the result that people look at."""
+"""Definitions of the variables of the result."""
 
 
 @statistic("pooled_crps")
 class PooledCRPS(Statistic):
-    """CRPS of means and maxima over squares of 1, 2, 4, 8 and 16 points a side.
+    """CRPS of means and maxima over squares with sides of 1, 2, 4, 8 and 16 points.
 
-    A square counts where the truth and all members have all its values; rows and columns that fill
-    no square are left out. Squares are weighted by area.
+    Squares are weighted by area. A square is left out if the truth or a member has a missing value
+    in it, and so are rows and columns at the edge that fill no square.
     """
 
     order = 112
@@ -60,7 +61,7 @@ class PooledCRPS(Statistic):
         self.windows = [size for size in WINDOWS if size <= min(self.domain.shape)]
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Sums of weighted scores and of weights: (C, pooling, window)."""
+        """Returns sums (C, pooling, window) of weighted scores and of weights."""
         if not isinstance(candidate, Ensemble):
             return {}
         fields = member_fields(self.domain, truth, candidate)
@@ -78,7 +79,7 @@ class PooledCRPS(Statistic):
         observed, members = fields.observed[i, c], fields.members[i, :, c]
         area = np.broadcast_to(self.domain.weights, self.domain.shape).astype(np.float64)
         present = None if fields.mask is None else fields.mask[i, c]
-        # The mean's error is the mean of errors: single precision is enough for these.
+        # The error of a mean is the mean of the errors, for which single precision suffices.
         errors = np.subtract(members, observed)
         errors *= area.astype(errors.dtype)
         maxima = observed, members
@@ -92,7 +93,7 @@ class PooledCRPS(Statistic):
                 _add(state, p, w, crps(sorted_members(gaps)), weights, c)
 
     def result(self, state: State) -> xr.Dataset:
-        """``pooled_crps`` and ``pooled_crps_fair`` over (channel, pooling, window)."""
+        """Returns ``pooled_crps`` and ``pooled_crps_fair`` over (channel, pooling, window)."""
         dataset = xr.Dataset(coords=self.coordinates("channel"))
         dataset["pooling"] = ("pooling", np.array(POOLINGS, dtype=object))
         dataset["window"] = ("window", np.array(self.windows), {"units": "points"})
@@ -103,7 +104,7 @@ class PooledCRPS(Statistic):
 
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
-        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.curves import Panel, channel_plans
 
         panels = [
@@ -120,8 +121,8 @@ class PooledCRPS(Statistic):
         ]
         yield from channel_plans(
             folder, cls.name, panels, "ensembles", "CRPS of pooled fields",
-            "The score of means and of maxima over squares: that of maxima judges extremes whose "
-            "place is not known to the point. Lower is better.",
+            "CRPS of fields pooled over squares. The CRPS of maxima measures extremes without "
+            "requiring them at the exact grid point. Lower is better.",
         )  # fmt: skip
 
 
@@ -133,7 +134,15 @@ def _add(
     weights: np.ndarray,
     channel: int | slice = slice(None),
 ) -> None:
-    """Adds weighted scores (..., h, w), plain and fair, and weights to sums of a state."""
+    """Adds weighted scores and their weights to the sums of a state.
+
+    Args:
+        state: Sums to which is added, in place.
+        pooling, window: Indices of the sums.
+        scores: Plain and fair scores, each (n, C, h, w) or (h, w).
+        weights: Weights of the shape of a score.
+        channel: Index of the channel of scores (h, w).
+    """
     if weights.ndim == 4:  # (n, C, h, w), of all channels
         sums = [np.einsum("nchw,nchw->c", values, weights) for values in scores]
         total = weights.sum((0, 2, 3))
@@ -144,7 +153,12 @@ def _add(
 
 
 def _pooled(values: np.ndarray, join: np.ufunc) -> np.ndarray:
-    """Joins each two by two of values (..., h, w), without a last row or column that is left."""
+    """Reduces each square of 2 × 2 values of (..., h, w); drops an odd last row or column.
+
+    Args:
+        values: (..., h, w).
+        join: Reduction of two values, such as ``np.add`` or ``np.maximum``.
+    """
     rows, columns = (length // 2 * 2 for length in values.shape[-2:])
     down = join(values[..., 0:rows:2, :columns], values[..., 1:rows:2, :columns])
     return join(down[..., 0::2], down[..., 1::2])

@@ -65,7 +65,7 @@ VARIABLES = tuple(
         ),
     )
 )
-"""Variables of the result that people look at."""
+"""Definitions of the variables of the result."""
 
 
 @statistic("rain", function="rain_indices")
@@ -267,7 +267,7 @@ class RainIndices(Statistic):
 
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
-        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.curves import Panel, channel_plans
         from phire.evaluation.figures.maps import map_plans
 

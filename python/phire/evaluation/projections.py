@@ -1,4 +1,4 @@
-"""Distances between sets of whole fields, seen through few numbers a field."""
+"""Distances between sets of fields, each field reduced to a few projections."""
 
 from __future__ import annotations
 
@@ -20,20 +20,22 @@ if TYPE_CHECKING:
     from phire.evaluation.figures.reading import ResultsFolder
 
 SKETCH = 256
-"""Random projections of each field."""
+"""Number of random projections of each field."""
 
 COMPONENTS = 8
-"""Projections compared: the first random ones, and as many principal components."""
+"""Number of random projections, and of principal components, that are compared."""
 
 
 VARIABLES = (
     Definition(
         "projected_wasserstein", "Wasserstein-1 distance of projections",
-        "mean Wasserstein-1 distance of the fields projected on single directions", "1", LOWER,
+        "Wasserstein-1 distance of the truth's and the candidate's fields projected on a single "
+        "direction, in standard deviations of the truth; mean over directions", "1", LOWER,
     ),
     Definition(
         "projected_frechet", "Fréchet distance of projections",
-        "Fréchet distance of the normal distributions fitted to the projected fields", "1", LOWER,
+        "|μₓ − μ_y|² + tr(Cₓ + C_y − 2 (Cₓ C_y)^½) of the projected fields' means and covariances",
+        "1", LOWER, "Dowson & Landau (1982), doi:10.1016/0047-259X(82)90077-X",
     ),
     Definition(
         "rv_coefficient", "RV coefficient",
@@ -41,20 +43,23 @@ VARIABLES = (
         HIGHER, "Robert & Escoufier (1976), doi:10.2307/2347233",
     ),
 )  # fmt: skip
-"""Variables of the result that people look at."""
+"""Definitions of the variables of the result."""
 
 
 @statistic("projections", function="projection_distances")
 class Projections(Statistic):
-    """Wasserstein-1, Fréchet and RV distances of random and principal projections of fields.
+    """Wasserstein-1 and Fréchet distances and RV coefficient of projections of the fields.
 
-    A field, standardised by the truth's mean and standard deviation and weighted by the root of
-    area, is projected on 256 random vectors of signs with disjoint supports (a count sketch, which
-    keeps inner products: Charikar et al. 2004, doi:10.1016/S0304-3975(03)00400-6). Principal
-    components are those of the truth's sketches. Distances are in standard deviations of the
-    truth's projections. The RV coefficient is tr(S₁₂ S₂₁) / √(tr S₁₁² · tr S₂₂²) of the paired
-    projections (Robert & Escoufier 1976, doi:10.2307/2347233): 1 where they agree. Fields with a
-    missing value are left out; of an ensemble, the mean is taken, and ranges are of its members.
+    A field is standardised by the truth's mean and standard deviation, weighted by the root of
+    area, and projected on 256 random vectors of signs with disjoint supports. This count sketch
+    preserves inner products in expectation (Charikar et al. 2004,
+    doi:10.1016/S0304-3975(03)00400-6). Two sets of projections are compared: the first random
+    ones, and the principal components of the truth's sketches.
+
+    Distances are in standard deviations of the truth's projections. The RV coefficient is
+    tr(S_xy S_yx) / √(tr(S_xx²) tr(S_yy²)) of the projections at equal times (Robert & Escoufier
+    1976, doi:10.2307/2347233); it is 1 for equal projections. Fields with a missing value are left
+    out. Of an ensemble, the mean is projected; ranges are those of its members.
     """
 
     order = 130
@@ -75,7 +80,10 @@ class Projections(Statistic):
         self._std = np.where(std > 0, std, 1)
 
     def _projection(self) -> tuple[sparse.csr_array, np.ndarray]:
-        """Draws the matrix (SKETCH, C·h·w) of the projection; also returns the projected mean."""
+        """Draws the matrix (SKETCH, C·h·w) of the projection; returns it with the projected mean.
+
+        The matrix includes standardisation and area weights.
+        """
         random = np.random.default_rng([self.setting.seed, 3])
         channels, shape = len(self._std), self.domain.shape
         size = channels * shape[0] * shape[1]
@@ -93,11 +101,11 @@ class Projections(Statistic):
         return matrix, matrix @ mean.ravel()
 
     def __getstate__(self) -> dict:
-        # Drawn again where it arrives: smaller to send than the numbers.
+        # Other processes draw the same numbers from the seed: there is less to send.
         return {key: value for key, value in self.__dict__.items() if key != "_drawn"}
 
     def _sketches(self, batch: Batch) -> np.ndarray:
-        """(n, SKETCH); NaN where a value is missing."""
+        """Returns the projections (n, SKETCH); NaN for a field with a missing value."""
 
         def compute() -> np.ndarray:
             if not hasattr(self, "_drawn"):
@@ -111,12 +119,12 @@ class Projections(Statistic):
         return batch.once(("sketches", self.domain), compute)
 
     def _whole(self, truth: Batch, candidate: Batch) -> np.ndarray:
-        """Returns the fields (n,) without missing values."""
+        """Returns booleans (n,): True for fields without missing values in truth and candidate."""
         sketches = self._sketches(truth), self._sketches(candidate)
         return np.isfinite(sketches).all((0, 2))
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """The sketches of the fields without missing values."""
+        """Returns the sketches of the fields without missing values in truth and candidate."""
         if candidate is None:
             return {}
         whole = self._whole(truth, candidate)
@@ -126,14 +134,14 @@ class Projections(Statistic):
         return {"times": truth.times[whole], "truth": theirs, "own": own}
 
     def measure_members(self, truth: Batch, ensemble: Ensemble) -> list[State]:
-        """The sketches of each member, of the fields without missing values."""
+        """Returns the sketches of each member, for the fields without missing values."""
         whole = self._whole(truth, ensemble)
         if not whole.any():
             return []
         return [{"own": self._sketches(member)[whole]} for member in ensemble.each()]
 
     def result(self, state: State) -> xr.Dataset:
-        """Distances over (projection, component) and over projection."""
+        """Returns distances over (projection, component) and over projection."""
         _, ordered = self.ordered(state)
         theirs, own = ordered["truth"], ordered["own"]
         count = min(COMPONENTS, len(theirs), SKETCH)
@@ -169,7 +177,7 @@ class Projections(Statistic):
 
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
-        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.plan import Plan
         from phire.evaluation.figures.reading import has_values
         from phire.evaluation.figures.skill import projection_figure
@@ -180,14 +188,18 @@ class Projections(Statistic):
                 "projections",
                 "skill",
                 "Distances of projected fields",
-                "Fields projected on random directions and on the truth's principal components: "
-                "distances of what remains.",
+                "Distances between truth and candidate of the fields projected on random "
+                "directions and on the truth's principal components.",
                 functools.partial(projection_figure, data, styles=folder.styles),
             )
 
 
 def rv_coefficient(first: np.ndarray, second: np.ndarray) -> float:
-    """RV coefficient of paired samples (n, p) and (n, q); NaN without variance."""
+    """Returns the RV coefficient of paired samples (n, p) and (n, q); NaN without variance.
+
+    Source:
+        Robert & Escoufier (1976), doi:10.2307/2347233.
+    """
     first, second = first - first.mean(0), second - second.mean(0)
     between = np.sum((first.T @ second) ** 2)
     within = np.sum((first.T @ first) ** 2) * np.sum((second.T @ second) ** 2)
@@ -195,6 +207,7 @@ def rv_coefficient(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _frechet(first: np.ndarray, second: np.ndarray) -> float:
+    """Returns the Fréchet distance of two samples (n, p); NaN of fewer than two fields."""
     if len(first) < 2 or not first.shape[1]:
         return float("nan")
     moments = [(s.mean(0), np.atleast_2d(np.cov(s, rowvar=False))) for s in (first, second)]
@@ -202,6 +215,7 @@ def _frechet(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _row_means(values: np.ndarray) -> np.ndarray:
+    """Returns the mean over the last axis of the finite values."""
     present = np.isfinite(values)
     with np.errstate(invalid="ignore"):
         return np.where(present, values, 0).sum(-1) / present.sum(-1)

@@ -24,7 +24,8 @@ LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 VARIABLES = (
     Definition(
         "quantile_score", "Quantile score",
-        "⟨w max(τ (y − q), (τ − 1)(y − q))⟩, q the quantile τ of the members, linear between them",
+        "⟨w max(τ (y − q), (τ − 1)(y − q))⟩, q the quantile of level τ of the members, linear "
+        "between order statistics",
         CHANNEL, LOWER, "Koenker & Bassett (1978), doi:10.2307/1913643",
     ),
     Definition(
@@ -32,7 +33,7 @@ VARIABLES = (
         "⟨w 1[y ≤ q]⟩; equal to τ where ensembles are calibrated", "1", "",
     ),
 )  # fmt: skip
-"""Variables of the result that people look at."""
+"""Definitions of the variables of the result."""
 
 
 @statistic("quantile_score")
@@ -46,7 +47,7 @@ class QuantileScore(Statistic):
     ensemble = "all"
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Sums of weighted losses and of weights below the quantiles: (C, levels)."""
+        """Returns sums (C, levels) of weighted losses, and of weights of truths below quantiles."""
         if not isinstance(candidate, Ensemble):
             return {}
         fields = member_fields(self.domain, truth, candidate)
@@ -56,6 +57,7 @@ class QuantileScore(Statistic):
             place = level * (fields.size - 1)
             low = int(place)
             high = min(low + 1, fields.size - 1)
+            # ``errors`` are members − truth, sorted: their quantile is q − y.
             errors = fields.summary.errors
             error = errors[:, low] + (place - low) * (errors[:, high] - errors[:, low])
             loss = np.maximum(-level * error, (1 - level) * error)
@@ -65,7 +67,7 @@ class QuantileScore(Statistic):
         return state
 
     def result(self, state: State) -> xr.Dataset:
-        """``quantile_score`` and ``quantile_coverage`` over (channel, level)."""
+        """Returns ``quantile_score`` and ``quantile_coverage`` over (channel, level)."""
         dataset = xr.Dataset(coords=self.coordinates("channel"))
         dataset["level"] = ("level", np.array(LEVELS))
         weight = state["weight"][:, None]
@@ -78,7 +80,7 @@ class QuantileScore(Statistic):
 
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
-        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.curves import Panel, channel_plans
 
         panels = [
@@ -89,6 +91,6 @@ class QuantileScore(Statistic):
         ]  # fmt: skip
         yield from channel_plans(
             folder, cls.name, panels, "ensembles", "Quantile scores",
-            "Left: the loss of the members' quantiles. Right: on the diagonal as much of the truth "
-            "lies below a quantile as should.",
+            "Left: pinball loss of the members' quantiles. Right: share of the truth below each "
+            "quantile; on the diagonal the ensemble is calibrated.",
         )  # fmt: skip

@@ -36,7 +36,7 @@ VARIABLES = (
         "the objects' mean distance from these, distances in points", "1", LOWER, SOURCE,
     ),
 )  # fmt: skip
-"""Variables of the result that people look at."""
+"""Definitions of the variables of the result."""
 
 NAMES = ("structure", "amplitude", "location")
 

@@ -1,4 +1,4 @@
-"""Masks of regions, brought to the rows and columns of the fields that are evaluated."""
+"""Masks of regions, read and reordered to the rows and columns of the evaluated fields."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ def read_mask(name: str, grid: Grid, path: Path) -> np.ndarray:
     Args:
         name: Name of the region, for messages.
         grid: The grid that the mask must lie on.
-        path: A file that holds the mask alone.
+        path: NetCDF file with one variable over latitude and longitude, the mask.
 
     Raises:
-        InputError: It is no such file, or the mask states other points than the grid's.
+        InputError: The file does not exist, is no NetCDF file or holds several variables, or the
+            mask lies on other points than the grid's.
     """
     if path.suffix == ".nc" and not path.exists():
         raise InputError(f"--region {name}: {path} does not exist: name a NetCDF file with a mask.")
@@ -40,7 +41,7 @@ def read_mask(name: str, grid: Grid, path: Path) -> np.ndarray:
         if len(flat) != 1:
             raise InputError(
                 f"--region {name}: {path} holds {len(flat)} variables over latitude and longitude: "
-                "it must hold the mask alone."
+                "name a file with one variable, the mask."
             )
         return located_mask(f"--region {name}: {path}", grid, flat[0].squeeze(), dataset.attrs)
 
@@ -48,16 +49,18 @@ def read_mask(name: str, grid: Grid, path: Path) -> np.ndarray:
 def located_mask(
     where: str, grid: Grid, mask: xr.DataArray, attributes: Mapping[Hashable, Any]
 ) -> np.ndarray:
-    """Returns a mask (H, W) in the order of a grid's rows and columns, after comparing both.
+    """Returns a mask (H, W) in the order of a grid's rows and columns.
+
+    A mask without coordinates is returned unchanged.
 
     Args:
-        where: The start of messages.
+        where: Start of error messages: option and file.
         grid: The grid that the mask must lie on.
         mask: The mask, with or without coordinates.
-        attributes: Those of its file, which may state a projection.
+        attributes: Attributes of the mask's file, which may state a projection.
 
     Raises:
-        InputError: The mask states other points than the grid's.
+        InputError: The mask's coordinates differ from the grid's.
     """
     dimensions = horizontal_dimensions(mask)
     states_places = len(dimensions) == 2 and (
@@ -66,7 +69,7 @@ def located_mask(
     if not states_places or not (grid.has_coordinates or isinstance(grid, CurvilinearGrid)):
         return np.asarray(mask.values)
     mask = mask.transpose(*dimensions).copy(deep=False)
-    # A mask with y and x, but without its own projection, is compared in the grid's.
+    # A mask with y and x but no projection is taken to be in the grid's projection.
     if str({**mask.encoding, **mask.attrs}.get("grid_mapping", "")) not in mask.coords:
         mask.attrs = {k: v for k, v in mask.attrs.items() if k != "grid_mapping"}
         mask.encoding = {}

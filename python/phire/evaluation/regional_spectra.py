@@ -1,4 +1,4 @@
-"""Spectra of rectangles: two-dimensional cosine transforms, binned by wavenumber."""
+"""Spectra of rectangular regions by two-dimensional cosine transforms, binned by wavenumber."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from phire.evaluation.spectral_scores import comparison, divided, in_dimensions
 from phire.fields.grid import Grid
 
 SMALLEST = 8
-"""Points along a side below which a spectrum says nothing."""
+"""Smallest side of a rectangle in points; shorter sides give no useful spectrum."""
 
 
 class RegionalSpectra(Statistic):
     """Time-mean spectra by wavelength (Denis, Côté & Laprise 2002).
 
-    The orthonormal 2-D cosine transform (type II) of a field has the variances F²(m, n) / N at the
-    wavenumbers k = √((m / 2Lx)² + (n / 2Ly)²), Lx and Ly the sides of the rectangle. They are
-    summed in bins as wide as the smallest wavenumber along the shorter side, up to the smaller of
-    the two Nyquist wavenumbers; ``corner_variance`` is what lies beyond. Together they are the
-    (unweighted) variance of the field (doi:10.1175/1520-0493(2002)130<1812:SDOTDA>2.0.CO;2).
+    The orthonormal 2-D cosine transform (type II) F of a field of N points has the variance
+    F²(m, n) / N at the wavenumber k = √((m / 2Lx)² + (n / 2Ly)²), Lx and Ly being the sides of the
+    rectangle. Variances are summed in bins of k, whose width is the smallest wavenumber along the
+    shorter side, up to the smaller of the two Nyquist wavenumbers. ``corner_variance`` is the
+    variance at larger wavenumbers. The sum of both is the unweighted variance of the field
+    (doi:10.1175/1520-0493(2002)130<1812:SDOTDA>2.0.CO;2).
     """
 
     name = "spectrum"
@@ -37,7 +38,10 @@ class RegionalSpectra(Statistic):
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """A mask, or a box across a projected grid's rows, is no rectangle to transform."""
+        """Requires a rectangle of grid points, not a mask, with sides of at least 8 points.
+
+        A box in degrees is no rectangle of the points of a projected grid.
+        """
         if not setting.domain.is_box and setting.domain.from_bounds:
             return "a spectrum needs a rectangle of the grid, which the box is not"
         if not setting.domain.is_box:
@@ -47,17 +51,17 @@ class RegionalSpectra(Statistic):
         return None
 
     def transform(self, batch: Batch) -> np.ndarray:
-        """(n, C, h·w) components of the cosine transform over √N. NaN: a value is missing.
+        """Returns the components (n, C, h·w) of the cosine transform, divided by √N.
 
-        They are in the precision of the fields, whose rounding is as large as the transform's. The
-        mean, whose component no band counts, is taken away first, so that it adds no round-off.
+        All components of a field with a missing value are NaN. They have the precision of the
+        fields, whose rounding errors are as large as those of the transform. The mean, which
+        belongs to no bin, is subtracted first, so that it adds no round-off.
         """
 
         def compute() -> np.ndarray:
             planes = self.domain.cut(batch.planes)
             centre = planes.mean((-2, -1), keepdims=True, dtype=np.float64)
             planes = np.subtract(planes, centre.astype(planes.dtype))
-            # Missing values make the whole transform missing, as they should.
             waves = fft.dctn(
                 planes, axes=(-2, -1), norm="ortho", workers=self.setting.threads, overwrite_x=True
             )
@@ -67,28 +71,31 @@ class RegionalSpectra(Statistic):
         return batch.once(("cosine transform", self.domain), compute)
 
     def mean_components(self, ensemble: Ensemble) -> np.ndarray:
-        """(n, C, h·w) components of the members' mean."""
+        """Returns the components (n, C, h·w) of the ensemble mean; see :meth:`transform`."""
         return ensemble.once(
             ("mean transform", self.domain), lambda: mean_over_members(self.transform, ensemble)
         )
 
     def binned(self, products: np.ndarray) -> np.ndarray:
-        """(n, C, bins + 1) sums of products (n, C, h·w) of components; the last is the corner's."""
+        """Returns sums (n, C, bins + 1) of products (n, C, h·w) of components.
+
+        The last bin holds the wavenumbers beyond the Nyquist wavenumber.
+        """
         count = len(self.wavenumbers) + 1
         sums = np.empty((*products.shape[:2], count))
         for place in np.ndindex(*products.shape[:2]):
-            # The mean has bin 0, which is dropped.
+            # Bin 0 holds the mean, which is dropped.
             sums[place] = np.bincount(self.bins, products[place], minlength=count + 1)[1:]
         return sums
 
     def variance(self, batch: Batch) -> np.ndarray:
-        """(n, C, bins + 1) variances; the last is that of the corner. NaN: a value is missing."""
+        """Returns variances (n, C, bins + 1); see :meth:`binned`. NaN if a value is missing."""
         return batch.once(
             ("regional variance", self.domain), lambda: self.binned(self.transform(batch) ** 2)
         )
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Sums of spectra over the fields without missing values."""
+        """Returns sums of spectra over the fields without missing values."""
         fields = truth if candidate is None else candidate
         members = fields.each() if isinstance(fields, Ensemble) else [fields]
         each = [self.variance(member) for member in members]
@@ -101,7 +108,8 @@ class RegionalSpectra(Statistic):
             "truth": len(members) * total,
         }
         if isinstance(fields, Ensemble):
-            unknown = np.full_like(total, np.nan)  # phases of single members would cost as much
+            # Cross-spectra of single members would double the cost: their coherence is unknown.
+            unknown = np.full_like(total, np.nan)
             state |= of_members(
                 [
                     {
@@ -114,14 +122,14 @@ class RegionalSpectra(Statistic):
                 ]
             )
         if candidate is not None:
-            # The members' products with the truth add up to that of their mean.
+            # By linearity the members' cross-spectra add up to M times that of their mean.
             mean = self.mean_components(fields) if len(members) > 1 else self.transform(members[0])
             cross = self.binned(self.transform(truth) * mean)
             state["cross"] = len(members) * np.where(both[..., None], cross, 0).sum(0)
         return state
 
     def result(self, state: State) -> xr.Dataset:
-        """Time-mean spectra, their ratio to the truth, and the scores made of it."""
+        """Returns time-mean spectra, their ratio to the truth, and scores of the ratio."""
         setting = self.setting
         in_km = setting.grid.has_distances
         unit = "km" if in_km else "pixels"
@@ -161,16 +169,19 @@ class RegionalSpectra(Statistic):
 
 
 def wavenumber_bins(grid: Grid, radius: float) -> tuple[np.ndarray, np.ndarray, float]:
-    """The bin of each component of the cosine transform, and the wavenumber of each bin.
+    """Returns the bin of each component of the cosine transform, and the wavenumber of each bin.
 
     Args:
-        grid: Of the rectangle, h × w points.
-        radius: Of the sphere, m.
+        grid: Grid of the rectangle, of h × w points.
+        radius: Radius of the sphere, m.
 
     Returns:
-        (h·w,) bins: 0 for the mean, 1…K for the wavenumbers, K+1 beyond; (K,) the middle
-        wavenumbers of bins, waves per km (per point where the grid has no distances); and the
-        smaller Nyquist wavenumber of the two axes.
+        Three values:
+
+        - (h·w,) bins: 0 for the mean, 1…K for wavenumbers, K + 1 beyond the Nyquist wavenumber;
+        - (K,) central wavenumbers of the bins in waves per km, or per point if the grid has no
+          distances;
+        - the smaller Nyquist wavenumber of the two axes.
     """
     height, width = grid.shape
     dy, dx = grid.spacing_km(radius) if grid.has_distances else (1.0, 1.0)

@@ -1,4 +1,4 @@
-"""Registry of the statistics, which are chosen by name and found without being imported."""
+"""Registry of the statistics: chosen by name, listed without importing their modules."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def statistic(name: str, *, function: str | None = None) -> Callable[[Class], Cl
     """Returns the decorator that registers a statistic's class.
 
     Args:
-        name: Name of the statistic; of its result files, too.
-        function: Name of the function ``phire.evaluation.NAME`` that takes it, where that is
-            another one.
+        name: Name of the statistic and of its result files.
+        function: Name of the function of :mod:`phire.evaluation` that computes the statistic;
+            ``name`` by default.
     """
 
     def register(one: Class) -> Class:
@@ -30,5 +30,5 @@ def statistic(name: str, *, function: str | None = None) -> Callable[[Class], Cl
 
 
 def function_names() -> dict[str, str]:
-    """Returns the statistics by the names of their functions in :mod:`phire.evaluation`."""
+    """Returns the name of the statistic of each function of :mod:`phire.evaluation`."""
     return {part.presets.get("function", name): name for name, part in registry.parts().items()}

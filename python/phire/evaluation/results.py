@@ -1,32 +1,32 @@
-"""Results on disk: where each number lies, and files that remember what they were made by.
+"""Layout of a results folder and its files, and their provenance.
 
-An evaluation leaves a folder ``OUT``::
+An evaluation writes a folder ``OUT``::
 
-    OUT/truth/METRIC.nc                 the truth's own statistics
-    OUT/CANDIDATE/METRIC.nc             a candidate's, its comparison with the truth included
+    OUT/truth/METRIC.nc                 statistics of the truth
+    OUT/CANDIDATE/METRIC.nc             statistics of a candidate, compared with the truth
     OUT/CANDIDATE/METRIC.REGION.nc      the same within a named region
-    OUT/summary.csv                     a row a candidate (and region): the table of scores
+    OUT/summary.csv                     table of scores, a row for each candidate and region
     OUT/city_counts.csv                 cities at which a candidate is better than another
     OUT/provenance.json                 command, versions and, under ``options``, all options
-    OUT/figures/, OUT/report.html       drawn from the files above alone
+    OUT/figures/, OUT/report.html       figures and report, drawn from the files above
 
 Common to all files
     Dimensions ``channel`` (text), ``time`` (CF, or step numbers), ``latitude``/``longitude`` in
     degrees (``row``/``column`` where the fields have no coordinates). Units are in attributes.
     Attributes of every file: ``metric``, ``candidate``, ``region`` ("" for the whole domain),
-    ``grid`` (in words), ``times`` (how many were used), ``scale`` (0 if not given) and
-    ``phire_options`` (JSON: what made it). Files with the comparison variables marked † are those
-    of candidates; the truth's lack these variables. Values that cannot be computed are NaN.
+    ``grid`` (a description), ``times`` (number of times used), ``scale`` (0 if not given) and
+    ``phire_options`` (the options of the evaluation, JSON). Variables marked † compare a candidate
+    with the truth, and are missing in the truth's files. Values that cannot be computed are NaN.
 
 ``spectrum.nc`` on a global grid
-    ``kinetic_energy(degree)`` m² s⁻² (where vorticity and divergence, or u and v, are known),
+    ``kinetic_energy(degree)`` m² s⁻² (if vorticity and divergence, or u and v, are channels),
     ``variance(channel, degree)``, †``kinetic_energy_ratio(degree)``,
     †``variance_ratio(channel, degree)``, †``coherence(channel, degree)``,
     †``kinetic_energy_coherence(degree)``, ``wavelength(degree)`` km. Attributes ``cutoff_degree``
-    (the coarse grid's, H/(2·scale); only with a scale) and ``truncation`` (the truth's last degree
-    above round-off). Rows about the poles that the fields lack are filled beforehand.
+    (of the coarse grid, H/(2·scale); only with a scale) and ``truncation`` (the truth's last degree
+    above round-off). Rows at the poles that the fields lack are filled before the transform.
     † scalars ``kinetic_energy_log_error``, ``variance_log_error(channel)`` (log-spectral error
-    beyond the cutoff), the same with ``_all`` at the end (of all degrees, whatever the scale);
+    beyond the cutoff), the same with ``_all`` at the end (over all degrees, whatever the scale);
     ``kinetic_energy_resolution``, ``variance_resolution(channel)`` (effective resolution, km);
     ``kinetic_energy_coherent_resolution``, ``coherent_resolution(channel)`` (km).
 ``spectrum.nc`` on a regional grid, and ``spectrum.REGION.nc``
@@ -51,8 +51,8 @@ Common to all files
     score of all times together.
 ``maps.nc``
     Over ``(channel, latitude, longitude)``: ``mean, std``; †``rmse, mae, bias, std_difference,
-    correlation`` (in time), of ensembles over all members; ``mean_rmse``, of the members' mean
-    (ensembles only); ``count`` of the times, and members, with values.
+    correlation`` (in time), of ensembles over all members; ``mean_rmse``, the RMSE of the ensemble
+    mean (ensembles only); ``count``, the number of times (and members) with values.
 ``distribution.nc``
     ``density(channel, bin)`` at ``bin_centre(channel, bin)`` of width ``bin_width(channel)``;
     ``quantile_value(channel, quantile)``; ``mean, std, minimum, maximum (channel)``;
@@ -63,10 +63,11 @@ Common to all files
     ``quantile_value``, ``truth_quantile_value (channel, season, quantile)``,
     ``seasonal_wasserstein(channel, season)``, ``seasonal_wasserstein_worst(channel)``.
 ``stations.nc``
-    Over ``(channel, station, time)``: ``station_value`` (of ensembles ``station_member``, too),
-    ``station_observed``; over ``(channel, station)``: ``station_rmse``, ``station_mae``,
-    ``station_bias``, ``station_correlation``, ``station_crps_fair`` (members), and ``NAME_mean``;
-    ``height_difference(station)``, grid minus station. The truth's are of the gridded truth.
+    Over ``(channel, station, time)``: ``station_value``, ``station_observed``, of ensembles
+    ``station_member``; over ``(channel, station)``: ``station_rmse``, ``station_mae``,
+    ``station_bias``, ``station_correlation``, ``station_crps_fair`` (ensembles), and ``NAME_mean``;
+    ``height_difference(station)``, grid minus station. The truth's file compares the gridded truth
+    with the observations.
 ``cities.nc``
     Coordinates of ``city`` (name): ``city_latitude, city_longitude, city_population, country``.
     Over ``(channel, size, city)``: ``mean``, ``quantile_value(channel, size, city, quantile)``,
@@ -74,7 +75,7 @@ Common to all files
 ``fractions_skill_score.nc`` (candidates only)
     ``fractions_skill_score(channel, event, window)``; ``window`` in points,
     ``window_km(window)``, ``threshold(channel, event)`` in the channel's units.
-    ``member_fractions_skill_score.nc``, if named, has that of each member.
+    ``member_fractions_skill_score.nc``, computed on request, has that of single members.
 ``high_pass.nc`` (candidates only)
     ``exceedance(channel, degree, multiple)``: the share of the area where the error, high-passed
     at ``degree``, exceeds ``multiple`` standard deviations of the high-passed truth; and
@@ -92,7 +93,7 @@ Common to all files
     ``learned_energy_score(time)``, ``learned_energy_score_fair(time)`` and ``NAME_mean``;
     ``member_learned_distance(time)`` and its ``_mean``, ``member_frechet_distance``, each with
     ``_low`` and ``_high`` over members.
-``dl4ds.nc`` (candidates only, if named)
+``dl4ds.nc`` (candidates only, on request)
     ``dl4ds_psnr, dl4ds_ssim, dl4ds_rmse, dl4ds_mae, dl4ds_pearson, dl4ds_spearman (channel,
     time)`` with ``NAME_mean`` and ``NAME_std (channel)``; maps ``dl4ds_rmse_map``,
     ``dl4ds_pearson_map``, and ``dl4ds_normalised_rmse``, ``dl4ds_normalised_bias``, per cent.
@@ -103,13 +104,13 @@ Common to all files
     ``field(channel, time, latitude, longitude)`` of a few times for image panels; ``minimum`` and
     ``maximum(channel)`` the truth's range to draw them in.
 
-Of candidates with members, ``member_NAME_low`` and ``member_NAME_high`` beside a variable ``NAME``
-are its least and greatest over the members, where the statistic looks at single fields; see
+For candidates with members, ``member_NAME_low`` and ``member_NAME_high`` are the least and the
+greatest value of the variable ``NAME`` over the members, for statistics of single fields; see
 :mod:`phire.evaluation.member_ranges`.
 
-``summary.csv`` has the columns ``candidate, region`` and numbers named as above without ``_mean``;
-those of a channel as ``NAME:CHANNEL`` (such as ``rmse:vorticity``); from spectra
-``log_spectral_error:X`` and ``effective_resolution:X``, X a channel or ``kinetic_energy``.
+``summary.csv`` has the columns ``candidate, region`` and one for each score, named as above without
+``_mean``. Scores of a channel are ``NAME:CHANNEL`` (such as ``rmse:vorticity``); those of spectra
+are ``log_spectral_error:X`` and ``effective_resolution:X``, X a channel or ``kinetic_energy``.
 """
 
 from __future__ import annotations
@@ -131,13 +132,13 @@ COMMAND = "evaluation"
 
 
 def result_path(output: str | os.PathLike, candidate: str, metric: str, region: str = "") -> Path:
-    """Returns the path of a metric's result; ``truth`` is a candidate too."""
+    """Returns the path of a metric's results of a candidate, or of :data:`TRUTH`."""
     name = f"{metric}.{region}.nc" if region else f"{metric}.nc"
     return Path(output) / candidate / name
 
 
 def read_provenance(output: str | os.PathLike) -> dict[str, Any] | None:
-    """Reads the provenance of a folder of results; None for another folder."""
+    """Reads the provenance of a results folder; returns None for any other folder."""
     path = Path(output) / PROVENANCE
     try:
         found = json.loads(path.read_text("utf-8"))
@@ -148,10 +149,13 @@ def read_provenance(output: str | os.PathLike) -> dict[str, Any] | None:
 
 
 def describe_results(path: str | os.PathLike) -> dict[str, Any] | None:
-    """Describes a folder of results, or one file of them; None where it is neither.
+    """Describes a results folder or one file of results, as ``phire info`` prints it.
 
     Args:
         path: ``OUT`` of ``phire-eval``, or a NetCDF file in it.
+
+    Returns:
+        The description by heading; None if ``path`` is neither.
     """
     path = Path(path)
     if path.is_file() and path.suffix == ".nc":
@@ -194,4 +198,5 @@ def describe_results(path: str | os.PathLike) -> dict[str, Any] | None:
 
 
 def _origin_text(origin: Mapping[str, Any]) -> str:
+    """Returns the path, specification or type of a source from its recorded origin."""
     return str(origin.get("path") or origin.get("spec") or origin.get("type") or "")

@@ -1,4 +1,4 @@
-"""Folder of an evaluation: the options that made it, and its finished results."""
+"""Results folder of an evaluation: its recorded options and its finished files."""
 
 from __future__ import annotations
 
@@ -29,15 +29,34 @@ NOTES = "notes"
 
 @dataclasses.dataclass(frozen=True)
 class ResultFile:
-    """One file of results: a metric of a candidate, or of the truth, in a region."""
+    """One file of results.
 
-    candidate: str  # or TRUTH
+    Attributes:
+        candidate: Name of the candidate, or :data:`TRUTH`.
+        metric: Name of the statistic.
+        region: Name of the region; empty for the whole domain.
+    """
+
+    candidate: str
     metric: str
     region: str
 
 
 class Folder:
-    """Folder of results with the options that made it."""
+    """Results folder with the options of its evaluation.
+
+    Args:
+        path: The folder.
+        base: Options that all results depend on.
+        candidates: Origin of each candidate, by name.
+        regions: Definition of each region, by name.
+
+    Attributes:
+        notes: Notes of the evaluation, in the order in which they were given.
+        progress: Folder of the snapshots of an unfinished evaluation.
+        grew: True if this evaluation adds candidates or regions to existing results.
+        identity: Hash of all options.
+    """
 
     def __init__(
         self,
@@ -57,28 +76,32 @@ class Folder:
         self.identity = hashlib.sha256(text.encode()).hexdigest()
 
     def prepare(self, overwrite: bool) -> None:
-        """Makes the folder, or checks that what is there was made by the same options.
+        """Creates the folder, or checks that existing results have the same options.
+
+        Args:
+            overwrite: If True, an existing folder is replaced.
 
         Raises:
-            InputError: It was made by other options, or by something else.
+            InputError: The existing folder has other options, or is no results folder.
         """
         found = read_provenance(self.path)
         recorded = None if found is None else found["options"]
         if recorded is not None and not overwrite:
-            # Candidates and regions may be added; those that are there must be the same.
-            wanted, there = dict(self.base), {k: recorded.get(k) for k in self.base}
-            for kind, own in (("candidate", self.candidates), ("region", self.regions)):
+            # Candidates and regions may be added; existing ones must have the same options.
+            wanted, existing = dict(self.base), {k: recorded.get(k) for k in self.base}
+            for kind, given in (("candidate", self.candidates), ("region", self.regions)):
                 known = recorded.get(f"{kind}s", {})
-                self.grew |= any(name not in known for name in own)
-                for name in own:
+                self.grew |= any(name not in known for name in given)
+                for name in given:
                     if name in known:
-                        wanted[f"{kind} {name}"], there[f"{kind} {name}"] = own[name], known[name]
-            provenance.already_made(self.path, there, wanted, announce=False)
+                        key = f"{kind} {name}"
+                        wanted[key], existing[key] = given[name], known[name]
+            provenance.already_made(self.path, existing, wanted, announce=False)
             self.candidates = {**recorded.get("candidates", {}), **self.candidates}
             self.regions = {**recorded.get("regions", {}), **self.regions}
             self.notes = list(found.get(NOTES, ()))
         elif self.path.is_dir() and not any(self.path.iterdir()):
-            pass  # an empty folder that someone made beforehand
+            pass  # an empty folder may be used
         else:
             provenance.already_made(self.path, None, {}, overwrite)
             files.remove(self.path)
@@ -88,21 +111,21 @@ class Folder:
             self.record()
 
     def record(self) -> dict[str, Any]:
-        """Writes what the folder is made by; returns the options."""
+        """Writes ``provenance.json``; returns the options."""
         options = {**self.base, "candidates": self.candidates, "regions": self.regions}
         made = {"kind": COMMAND, **provenance.record(options), NOTES: self.notes}
         files.write_json(self.path / PROVENANCE, made)
         return options
 
     def note(self, notes: Iterable[str]) -> None:
-        """Tells notes, each once, and keeps them for the report."""
+        """Prints notes that are new, and adds them to :attr:`notes` for the report."""
         for note in notes:
             if note not in self.notes:
                 self.notes.append(note)
                 progress.say(f"{note[:1].upper()}{note[1:]}.")
 
     def options_of(self, unit: ResultFile) -> dict[str, Any]:
-        """Returns the options that the numbers of one file depend on."""
+        """Returns the options that one file of results depends on."""
         options = {"metric": unit.metric, **self.base}
         if unit.candidate != TRUTH:
             options["candidate"] = self.candidates[unit.candidate]
@@ -111,10 +134,10 @@ class Folder:
         return files.plain(options)
 
     def has(self, unit: ResultFile) -> bool:
-        """Tells whether a file is there, made by these options.
+        """Returns True if a file of results exists with the same options.
 
         Raises:
-            InputError: It was made by other options; the message names them.
+            InputError: The file has other options; the message names them.
         """
         path = result_path(self.path, unit.candidate, unit.metric, unit.region)
         return provenance.already_made(
@@ -122,7 +145,7 @@ class Folder:
         )
 
     def write(self, unit: ResultFile, dataset: Any, truth: AlignedSource) -> None:
-        """Writes one file."""
+        """Writes one file of results, with its attributes and options."""
         path = result_path(self.path, unit.candidate, unit.metric, unit.region)
         attributes = {
             "metric": unit.metric,
@@ -136,10 +159,10 @@ class Folder:
         write_result(dataset, path, self.options_of(unit), attributes)
 
     def is_finished(self, report: bool) -> bool:
-        """Returns True if all results and the report are there."""
+        """Returns True if the table of scores exists, and with ``report`` the report too."""
         needed = [SUMMARY, *([REPORT] if report else [])]
         return all((self.path / name).is_file() for name in needed)
 
     def finish(self) -> None:
-        """Removes the intermediate states of an interrupted evaluation."""
+        """Removes the snapshots of the evaluation."""
         files.remove(self.progress)

@@ -1,4 +1,4 @@
-"""The running mean over time that series of scores are smoothed with."""
+"""Running mean over time, by which series of scores are smoothed."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ import numpy as np
 
 
 def smoothing_window(count: int) -> int:
-    """Returns the length of the running mean over ``count`` times: a twentieth, odd, at least 3."""
+    """Returns the window of the running mean: about a twentieth of ``count`` times, odd, ≥ 3."""
     return max(3, count // 20 | 1)
 
 
 def smoothed(values: np.ndarray, window: int) -> np.ndarray:
-    """Returns the centred running mean along the first axis, shorter at the ends.
+    """Returns the centred running mean along the first axis.
 
-    Missing values are left out.
+    The window is truncated at both ends of the series. Missing values are left out.
+
+    Args:
+        values: (T, ...).
+        window: Number of times of the window, odd.
     """
     present = np.isfinite(values)
     kernel = np.ones(min(window, 2 * len(values) - 1))

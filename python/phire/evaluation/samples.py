@@ -1,4 +1,4 @@
-"""Fields of a few times, kept for image panels."""
+"""Fields of a few times, stored for image panels."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ ZOOMS = {
     "East Asia": (52.0, 100.0, 17.0, 160.0),
     "Southern Ocean": (-35.0, 20.0, -65.0, 80.0),
 }
-"""Regions (north, west, south, east) shown of global fields where the evaluation named none."""
+"""Bounds (north, west, south, east) of the regions drawn if the evaluation names none."""
 
 MOST_TIMES = 3
-"""Whole fields are drawn at no more than this many of the times kept."""
+"""Largest number of stored times of which whole fields are drawn."""
 
 KEPT = 3
-"""Times kept: evenly spread, away from the ends."""
+"""Number of times stored, at the centres of equal parts of the time axis."""
 
 
 @statistic("samples", function="sample_fields")
 class Samples(Statistic):
-    """The fields themselves at a few times; of an ensemble, its first member's."""
+    """Fields at a few times, for image panels; of an ensemble, those of the first member."""
 
     order = 140
     series = ("times", "fields")
@@ -45,18 +45,18 @@ class Samples(Statistic):
         self.chosen = np.unique(places.astype(np.int64))
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """The fields of the chosen times among these."""
+        """Returns the fields of the stored times that are in the batch."""
         fields = truth if candidate is None else candidate
         if isinstance(candidate, Ensemble):
             fields = candidate.each()[0]
-        here = np.isin(truth.times, self.chosen)
-        if not here.any():
+        stored = np.isin(truth.times, self.chosen)
+        if not stored.any():
             return {}
-        planes = self.domain.cut(fields.planes[here]).astype(np.float32)
-        return {"times": truth.times[here], "fields": planes}
+        planes = self.domain.cut(fields.planes[stored]).astype(np.float32)
+        return {"times": truth.times[stored], "fields": planes}
 
     def result(self, state: State) -> xr.Dataset:
-        """``field(channel, time, latitude, longitude)`` and the truth's range."""
+        """Returns ``field(channel, time, latitude, longitude)`` and the truth's range."""
         times, places = np.unique(state["times"], return_index=True)
         dimensions = ("channel", "time", *self.plane_dimensions)
         dataset = xr.Dataset(coords=self.coordinates("channel", *self.plane_dimensions))
@@ -70,7 +70,7 @@ class Samples(Statistic):
 
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
-        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.images import has_coordinates, is_global
         from phire.evaluation.figures.panels import coarse_input, panel_figure, time_text
         from phire.evaluation.figures.plan import Plan, figure_name
@@ -85,8 +85,8 @@ class Samples(Statistic):
         if not regions and has_coordinates(truth) and is_global(truth):
             regions = ZOOMS
         means = (
-            ", its block means (what runs and interpolations are given; candidates made elsewhere "
-            "may have had another input)"
+            ", its block means (the input of runs and interpolations; candidates from files may "
+            "have had another input)"
         )
         for channel in values_of(data, "channel"):
             for time in range(min(truth.sizes.get("time", 1), MOST_TIMES)):
@@ -96,9 +96,9 @@ class Samples(Statistic):
                     panel_figure, data, channel=channel, time=time, coarse=coarse
                 )
                 caption = (
-                    f"Above: truth{means if coarse is not None else ''} and candidates, of "
-                    "ensembles the first member, in colours fixed by the truth. Below: candidate "
-                    "minus truth; all errors share one range."
+                    f"Above: truth{means if coarse is not None else ''} and candidates (of "
+                    "ensembles the first member), with the colour range of the truth. Below: "
+                    "candidate minus truth, with one colour range for all."
                 )
                 title = f"{heading(channel)}{when}"
                 number = f"{time + 1}" if time else ""

@@ -1,4 +1,4 @@
-"""Sampling uncertainty of every number of the table: intervals by a block bootstrap in time."""
+"""Sampling uncertainty of all scores: confidence intervals by a block bootstrap in time."""
 
 from __future__ import annotations
 
@@ -14,24 +14,30 @@ from phire.evaluation.grouped_times import GroupedTimes, states_by_group
 from phire.evaluation.registry import statistic
 
 BLOCKS = 20
-"""Blocks of consecutive times, at most; of fewer times, one each."""
+"""Largest number of blocks of consecutive times; with fewer times, each is a block."""
 
 FEWEST = 5
+"""Smallest number of times for which intervals are computed."""
+
 REPLICATES = 2000
+"""Number of bootstrap samples."""
+
 LEVEL = 0.95
+"""Level of the intervals."""
 
 
 @statistic("uncertainty", function="sampling_uncertainty_of_scores")
 class SamplingUncertainty(GroupedTimes):
-    """95 % intervals of the table's numbers from a bootstrap of blocks of consecutive times.
+    """95 % confidence intervals of the scores by a bootstrap of blocks of consecutive times.
 
-    Each number is taken without one of the B blocks after another, which gives Tukey's
-    pseudo-values Bθ − (B − 1)θ₍₋ᵦ₎; these are drawn with replacement (Künsch 1989,
-    doi:10.1214/aos/1176347265; Efron & Tibshirani 1993, ch. 11). Of a number that is a mean over
-    times, a pseudo-value is the mean over its block, so that this is the block bootstrap itself; of
-    others it is one to first order, at the cost of B results instead of thousands. Blocks are the
-    same for all candidates, which makes their differences paired. Blocks should be longer than
-    errors are correlated.
+    Each score θ is recomputed B times, leaving out one of B blocks each time. This gives Tukey's
+    pseudo-values Bθ − (B − 1)θ₍₋ᵦ₎, which are resampled with replacement (Künsch 1989,
+    doi:10.1214/aos/1176347265; Efron & Tibshirani 1993, ch. 11). If the score is a mean over times,
+    a pseudo-value is the mean over its block, and this is the block bootstrap. For other scores it
+    is the block bootstrap to first order, and needs B results instead of thousands.
+
+    All candidates have the same blocks, so that their differences are paired. Intervals are too
+    narrow if errors are correlated over more than the length of a block.
     """
 
     order = 200
@@ -40,20 +46,20 @@ class SamplingUncertainty(GroupedTimes):
 
     @classmethod
     def grouping(cls, setting: Setting) -> tuple[np.ndarray, list[Any]]:
-        """Blocks of equal length, or nearly so."""
+        """Groups times into at most :data:`BLOCKS` blocks of nearly equal length."""
         count = len(setting.time)
         blocks = min(BLOCKS, count)
         return np.arange(count) * blocks // max(count, 1), list(range(blocks))
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """Requires enough blocks for their scatter."""
+        """Requires at least :data:`FEWEST` times."""
         if len(setting.time) < FEWEST:
             return f"intervals need at least {FEWEST} times"
         return None
 
     def result(self, state: State) -> xr.Dataset:
-        """Each number with the ends of its interval, and its pseudo-values over the blocks."""
+        """Returns each score with its interval (low, high), and its pseudo-values by block."""
         states = states_by_group(state)
         blocks = sorted({int(group) for group, _ in states})
         dataset = xr.Dataset(coords=self.coordinates("channel"))
@@ -73,14 +79,15 @@ class SamplingUncertainty(GroupedTimes):
         count = len(blocks)
         for number, value in whole.items():
             if number.split(":")[0].endswith("resolution"):
-                continue  # jumps from wave to wave, which no pseudo-value follows
+                continue  # jumps between discrete wavelengths: pseudo-values need a smooth score
             others = np.stack([one[number].values for one in without])
             pseudo = count * value.values - (count - 1) * others
             base, separator, rest = number.partition(":")
             dimensions, units = value.dims, value.attrs
             low, high = bootstrap_interval(pseudo, self.setting.seed)
+            # The interval is centred on the score, not on the mean of its pseudo-values.
             shift = value.values - pseudo.mean(0)
-            if definition(base).better in (LOWER, ONE):  # never below 0, such as errors and ratios
+            if definition(base).better in (LOWER, ONE):  # errors and ratios are never negative
                 low, high = (np.maximum(end + shift, 0) - shift for end in (low, high))
             ends = {"": value.values, "_low": low + shift, "_high": high + shift}
             for ending, values in ends.items():
@@ -93,22 +100,28 @@ class SamplingUncertainty(GroupedTimes):
 
     @classmethod
     def summary_of(cls, dataset: xr.Dataset) -> tuple[tuple[str, str], ...]:
-        """The ends of the intervals."""
+        """Returns the ends of the intervals as columns of the table of scores."""
         names = [str(name) for name in dataset.data_vars]
         return tuple((n, n) for n in names if n.split(":")[0].endswith(("_low", "_high")))
 
     @classmethod
     def figures(cls, folder):
-        """Yields no figure: intervals stand in the table."""
+        """Yields no figure: intervals are shown in the table of scores."""
         yield from ()
 
 
 def bootstrap_interval(
     values: np.ndarray, seed: int, level: float = LEVEL
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the ends of the percentile interval of the mean of values (B, ...) over blocks.
+    """Returns the percentile interval (low, high) of the mean over blocks.
 
-    The same draws serve whatever has as many blocks, so that candidates are paired.
+    The drawn blocks depend on ``seed`` and the number of blocks only, so that the samples of all
+    candidates are paired.
+
+    Args:
+        values: (B, ...) values of the blocks.
+        seed: Seed of the draws.
+        level: Level of the interval.
     """
     random = np.random.default_rng([seed, 5])
     counts = random.multinomial(len(values), np.full(len(values), 1 / len(values)), REPLICATES)

@@ -1,4 +1,4 @@
-"""Quantiles by season, beside the truth's."""
+"""Quantiles of candidate and truth by season."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ VARIABLES = (
     ),
     Definition(
         "seasonal_wasserstein_worst", "Greatest Wasserstein-1 distance of a season",
-        "of the seasons' seasonal_wasserstein", CHANNEL, LOWER,
+        "greatest seasonal_wasserstein of the seasons", CHANNEL, LOWER,
     ),
 )  # fmt: skip
-"""Variables of the result that people look at."""
+"""Definitions of the variables of the result."""
 
 
 @statistic("seasonal_quantiles", function="quantiles_by_season")
 class SeasonalQuantiles(Statistic):
-    """Area-weighted quantiles of values over the times of each season, of candidate and truth.
+    """Area-weighted quantiles of candidate and truth over the times of each season.
 
     A candidate may have the right distribution over the year and a wrong one in every season.
-    Quantiles are those of the bins of ``distribution``.
+    Quantiles are computed from histograms with the bins of the statistic ``distribution``.
     """
 
     order = 51
@@ -61,7 +61,7 @@ class SeasonalQuantiles(Statistic):
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """There must be two seasons."""
+        """Requires times with dates, of at least two seasons."""
         if not setting.time.has_calendar:
             return "the times are no dates"
         if len(np.unique(setting.time.months() % 12 // 3)) < 2:
@@ -69,7 +69,7 @@ class SeasonalQuantiles(Statistic):
         return None
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Weights by bin of truth and candidate: (seasons, C, bins)."""
+        """Returns histograms (seasons, C, bins) of truth and candidate."""
         if candidate is None:
             return {}
         mask = joint_mask(self.domain, truth, candidate)
@@ -81,6 +81,7 @@ class SeasonalQuantiles(Statistic):
         return whole | of_members(members)
 
     def _by_season(self, truth: Batch, candidate: Batch, mask: np.ndarray | None) -> State:
+        """Returns histograms (seasons, C, bins) of truth and of one candidate or member."""
         seasons = self.seasons[truth.times]
         state = {}
         for key, batch in (("truth", truth), ("own", candidate)):
@@ -90,7 +91,7 @@ class SeasonalQuantiles(Statistic):
         return state
 
     def result(self, state: State) -> xr.Dataset:
-        """Quantiles over (channel, season, quantile), and the distance of each season."""
+        """Returns quantiles over (channel, season, quantile) and distances of each season."""
         present = np.unique(self.seasons)
         bins, levels = self.distribution.bins, np.array(LEVELS)
         dataset = xr.Dataset(coords=self.coordinates("channel"))
@@ -111,7 +112,7 @@ class SeasonalQuantiles(Statistic):
 
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
-        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.distributions import seasonal_quantile_figure
         from phire.evaluation.figures.plan import plans_by_channel
 
@@ -121,8 +122,9 @@ class SeasonalQuantiles(Statistic):
             seasonal_quantile_figure,
             group="distributions",
             title="Quantiles of {channel} by season",
-            caption="Above on the diagonal, below on zero, candidate and truth have the same "
-            "distribution in a season. Opposite errors of two seasons cancel in the whole year.",
+            caption="Above: quantiles of the candidate against the truth's; below: their "
+            "difference. On the diagonal, or on zero, the distributions of a season are equal. "
+            "Over the whole year, opposite errors of two seasons would cancel.",
             variable="quantile_value",
             dimension="season",
         )

@@ -1,4 +1,4 @@
-"""Semivariograms: half the mean squared difference of points, by distance."""
+"""Semivariograms: half the mean squared difference of pairs of points, by their distance."""
 
 from __future__ import annotations
 
@@ -23,27 +23,35 @@ if TYPE_CHECKING:
     from phire.evaluation.figures.reading import ResultsFolder
 
 DIRECTIONS = ("", "_zonal", "_meridional")
+"""Endings of the variables by direction of the pairs: any, along parallels, along meridians."""
+
 REPLICATES = 1000
-"""Replicates of the bootstrap."""
+"""Number of bootstrap samples."""
 
 ATTEMPTS = 50
-"""Azimuths tried for a partner that lies within a region's grid."""
+"""Largest number of azimuths tried until the second point of a pair lies within the grid."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Pairs:
-    """Interpolation to the points of all pairs of one field: starts, then partners by direction."""
+    """Interpolation to the points of all pairs of one field.
+
+    Attributes:
+        interpolator: Interpolation to the first points, followed by the second points of each
+            direction.
+        shape: Number of lags, and of pairs for each lag.
+    """
 
     interpolator: Interpolator
-    shape: tuple[int, int]  # lags, pairs
+    shape: tuple[int, int]
 
 
 VARIABLES = (
     Definition(
         "semivariogram", "Semivariogram",
-        "γ(h) = ½ mean (f(x) − f(x + h))² over pairs at great-circle distance h; x uniform on the "
-        "sphere (or region), azimuth uniform, values by local six-point Lagrange interpolation; "
-        "the same pairs for truth and all candidates",
+        "γ(h) = ½ mean (f(x) − f(x + h))² over pairs of points at the great-circle distance h; x "
+        "is uniform on the sphere (or region), and so is the azimuth; values are interpolated by "
+        "six-point Lagrange polynomials; truth and candidates have the same pairs",
         SQUARED, "", "Matheron (1963), doi:10.2113/gsecongeo.58.8.1246",
     ),
     Definition(
@@ -56,18 +64,18 @@ VARIABLES = (
         "mean |ln(γ / γ_truth)| over the lags", "1", LOWER,
     ),
 )  # fmt: skip
-"""Variables of the result that people look at."""
+"""Definitions of the variables of the result."""
 
 
 @statistic("semivariogram")
 class Semivariogram(Statistic):
-    """Semivariogram γ(h) = ½ · mean (f(x) − f(x+h))² (Matheron 1963).
+    """Semivariogram γ(h) = ½ · mean (f(x) − f(x + h))² over pairs of points.
 
-    Points x are uniform over the domain, h is a distance on a great circle in a uniform direction
-    (``_zonal``: east or west, ``_meridional``: north or south). Values between grid points are
-    interpolated by Lagrange polynomials through 6 points. Each time has its own pairs of points,
-    the same for the truth and all candidates; the second point of a pair may lie outside a region,
-    but not outside the data. Lags below one grid spacing are NaN.
+    The first point x is uniform over the domain; the second lies at the great-circle distance h in
+    a uniform direction (``_zonal``: east or west, ``_meridional``: north or south). Values between
+    grid points are interpolated by Lagrange polynomials through 6 points. The pairs differ from
+    time to time, and are the same for the truth and all candidates. The second point may lie
+    outside a region, but not outside the data. Lags below one grid spacing are NaN.
 
     Source: Matheron 1963, doi:10.2113/gsecongeo.58.8.1246.
     """
@@ -94,8 +102,9 @@ class Semivariogram(Statistic):
         return None
 
     def _pairs(self, time: int) -> _Pairs:
+        """Draws the pairs of points of the time with the index ``time``."""
         setting = self.setting
-        # By the time itself, not by its place: a longer series has the same pairs.
+        # The seed contains the time's value, not its index: a longer series has the same pairs.
         random = np.random.default_rng([setting.seed, int(setting.time.values[time]) % 2**63])
         shape = (len(self.lags), setting.pairs)
         start = self._places(random, shape)
@@ -108,14 +117,14 @@ class Semivariogram(Statistic):
         latitudes, longitudes = np.concatenate(places, axis=1)
         grid = setting.grid
         if isinstance(grid, CurvilinearGrid):
-            # Its rows and columns are interpolated along, as if they were pixels.
+            # On a projected grid values are interpolated in row and column, as on pixels.
             latitudes, longitudes = grid.row_column(latitudes, longitudes)
             latitudes, longitudes = np.nan_to_num(latitudes), np.nan_to_num(longitudes)
             grid = Grid.pixels(*grid.shape)
         return _Pairs(Interpolator(grid, latitudes, longitudes), shape)
 
     def _places(self, random: np.random.Generator, shape: tuple) -> tuple[np.ndarray, np.ndarray]:
-        """Latitudes and longitudes uniform over the domain."""
+        """Draws latitudes and longitudes, degrees, that are uniform over the domain's area."""
         domain, grid = self.domain, self.domain.window_grid
         if isinstance(grid, CurvilinearGrid):
             row, column, down, across = self._draw_cells(random, shape)
@@ -139,7 +148,11 @@ class Semivariogram(Statistic):
         return np.clip(rows[row] + down, -90, 90), columns[column] + across
 
     def _draw_cells(self, random: np.random.Generator, shape: tuple) -> tuple[np.ndarray, ...]:
-        """Rows and columns of cells drawn by their areas, and places in them from −½ to ½."""
+        """Draws cells with probabilities proportional to area, and uniform positions in them.
+
+        Returns:
+            Rows and columns of the cells, and offsets from their centres, −½ to ½ cell.
+        """
         weights = np.broadcast_to(self.domain.weights, self.domain.shape).ravel()
         cells = random.choice(len(weights), shape, p=weights / weights.sum())
         return *np.unravel_index(cells, self.domain.shape), *random.uniform(-0.5, 0.5, (2, *shape))
@@ -147,7 +160,19 @@ class Semivariogram(Statistic):
     def _partners(
         self, random: np.random.Generator, start: tuple, distance: np.ndarray, direction: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        def draw(count: int) -> np.ndarray:
+        """Draws the second point of each pair.
+
+        Args:
+            random: Generator of random numbers.
+            start: Latitudes and longitudes of the first points, degrees.
+            distance: Distances in radians.
+            direction: Index of :data:`DIRECTIONS`.
+
+        Returns:
+            Latitudes and longitudes, degrees.
+        """
+
+        def draw(count: int) -> np.ndarray:  # azimuths in radians, from north to east
             if not direction:
                 return random.uniform(0, 2 * np.pi, count)
             return np.pi * (random.integers(0, 2, count) + (0.5 if direction == 1 else 0))
@@ -157,26 +182,32 @@ class Semivariogram(Statistic):
         ends = destination(latitude, longitude, draw(far.size), far)
         grid = self.setting.grid
         if not grid.is_sphere:
-            # An azimuth is kept if it stays within the data, so pairs thin out nowhere but where
-            # no azimuth does.
+            # Azimuths that lead out of the data are drawn again, so that points near an edge have
+            # as many pairs as others. A point is given up only if no azimuth stays within.
             for _ in range(ATTEMPTS):
                 outside = np.flatnonzero(~_within(grid, *ends))
                 if not len(outside):
                     break
-                again = destination(
+                redrawn = destination(
                     latitude[outside], longitude[outside], draw(len(outside)), far[outside]
                 )
-                for values, drawn in zip(ends, again):
-                    values[outside] = drawn
+                for values, replacement in zip(ends, redrawn):
+                    values[outside] = replacement
         return ends
 
     def _squares(self, batch: Batch, truth: Batch, i: int) -> np.ndarray:
-        """(C, lags, pairs, directions) ½(f(x) − f(x+h))² of one field."""
+        """Returns ½ (f(x) − f(x + h))² of one field, (C, lags, pairs, directions).
+
+        Args:
+            batch: Fields of truth or candidate.
+            truth: Fields of the truth at the same times, which cache the pairs.
+            i: Index of the field in the batch.
+        """
         time = int(truth.times[i])
 
         def compute() -> np.ndarray:
             pairs = truth.once(("pairs", self.domain, i), lambda: self._pairs(time))
-            # Channels as if they were times: each is contiguous then.
+            # Channels take the place of times, so that each plane is contiguous in memory.
             values = pairs.interpolator(batch.planes[i][..., None])[..., 0]
             values = values.reshape(len(values), -1, *pairs.shape)
             return np.moveaxis(0.5 * (values[:, 1:] - values[:, :1]) ** 2, 1, -1)
@@ -184,25 +215,28 @@ class Semivariogram(Statistic):
         return batch.once(("squares", self.domain, i), compute)
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Sums of squared differences over the pairs with values in both fields, by time."""
+        """Returns sums of squares over the pairs with values in both fields, and their counts.
+
+        Each is (n, C, lags, directions).
+        """
         fields = truth if candidate is None else candidate
-        own, reference, counts = [], [], []
+        sums, reference, counts = [], [], []
         for i in range(len(truth)):
-            mine, theirs = self._squares(fields, truth, i), self._squares(truth, truth, i)
-            both = np.isfinite(mine) & np.isfinite(theirs)
-            own.append(np.where(both, mine, 0).sum(2))
-            reference.append(np.where(both, theirs, 0).sum(2))
+            squares, true_squares = (self._squares(batch, truth, i) for batch in (fields, truth))
+            both = np.isfinite(squares) & np.isfinite(true_squares)
+            sums.append(np.where(both, squares, 0).sum(2))
+            reference.append(np.where(both, true_squares, 0).sum(2))
             counts.append(both.sum(2))
         return {
             "times": truth.times,
-            "own": np.stack(own),
+            "own": np.stack(sums),
             "truth": np.stack(reference),
             "pairs": np.stack(counts),
             "compared": np.asarray(float(candidate is not None)),
         }
 
     def result(self, state: State) -> xr.Dataset:
-        """Semivariograms over (channel, lag)."""
+        """Returns semivariograms over (channel, lag), with intervals and the ratio to the truth."""
         setting = self.setting
         _, series = self.ordered(state)
         own, truth, pairs = series["own"], series["truth"], series["pairs"]
@@ -244,19 +278,19 @@ class Semivariogram(Statistic):
 
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
-        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.plan import plans_by_channel
         from phire.evaluation.figures.semivariogram import direction_figure, semivariogram_figure
 
         for variable, name, title, caption, draw in (
             ("semivariogram", "semivariogram", "Semivariogram of {channel}",
-             "How much two places differ with the distance between them. Too low at short "
-             "distances means too smooth; shaded: 95 % interval where it was computed.",
-             semivariogram_figure),
+             "Half the mean squared difference of two points, by their distance. Values below the "
+             "truth's at short distances mean that the fields are too smooth. Shaded: 95 % "
+             "interval.", semivariogram_figure),
             ("semivariogram_zonal", "semivariogram-direction",
              "Semivariogram of {channel} by direction",
-             "As before, for pairs that lie east and west, or north and south, of each other: a "
-             "candidate should have the truth's anisotropy, too.", direction_figure),
+             "Semivariograms of pairs along parallels and along meridians: a candidate should have "
+             "the truth's anisotropy, too.", direction_figure),
         ):  # fmt: skip
             yield from plans_by_channel(
                 folder, cls.name, draw, group="semivariograms", title=title, caption=caption,
@@ -267,21 +301,21 @@ class Semivariogram(Statistic):
 def bootstrap(
     sums: np.ndarray, counts: np.ndarray, seed: int, level: float = 0.95
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Interval of Σ sums / Σ counts over times, by resampling blocks of consecutive times.
+    """Returns a bootstrap interval of Σ sums / Σ counts over times.
 
-    Blocks of ⌈T^⅓⌉ times (Künsch 1989, doi:10.1214/aos/1176347265) keep what neighbouring times
-    have in common.
+    Blocks of ⌈T^⅓⌉ consecutive times are resampled (Künsch 1989, doi:10.1214/aos/1176347265), since
+    neighbouring times are correlated.
 
     Args:
-        sums: (T, ...).
-        counts: (T, ...).
-        seed: Of the resampling.
-        level: Of the interval.
+        sums: (T, ...) sums of squares.
+        counts: (T, ...) number of pairs.
+        seed: Seed of the draws.
+        level: Level of the interval.
 
     Returns:
         Lower and upper bounds (...); NaN for fewer than two times.
     """
-    # Times without a pair (missing fields) are none.
+    # Times without a pair (missing fields) are left out.
     used = counts.reshape(len(counts), -1).any(1)
     sums, counts = sums[used], counts[used]
     count = len(sums)
@@ -301,7 +335,12 @@ def bootstrap(
 
 
 def _within(grid: Grid, latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
-    """Tells which places (n,) lie between the outermost points of a grid."""
+    """Returns booleans (n,): True for places between the outermost points of a grid.
+
+    Args:
+        grid: The grid.
+        latitude, longitude: (n,) places, degrees.
+    """
     if isinstance(grid, CurvilinearGrid):
         places = zip(grid.row_column(latitude, longitude), grid.shape)
         return np.logical_and(*((place >= 0) & (place <= size - 1) for place, size in places))

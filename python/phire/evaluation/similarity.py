@@ -1,4 +1,9 @@
-"""Structural similarity of fields, in uniform or Gaussian windows."""
+"""Structural similarity (SSIM) of fields, with uniform or Gaussian windows.
+
+scikit-image has neither missing values nor fields that wrap around the globe, and computes one data
+range at a time. This implementation works in bands of rows that fit in the cache, and is tested
+against scikit-image.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,7 @@ from scipy import ndimage
 from phire.evaluation.domain import BAND_POINTS, Domain
 
 K1, K2 = 0.01, 0.03
+"""Constants of the stabilising terms c₁ = (K1 R)² and c₂ = (K2 R)²."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,8 +23,8 @@ class Window:
     """Window in which the moments of two fields are compared.
 
     Attributes:
-        size: Points along a side, odd.
-        sigma: Standard deviation of Gaussian weights, in points; None weighs all points alike.
+        size: Side in points, odd.
+        sigma: Standard deviation of Gaussian weights in points; None means equal weights.
     """
 
     size: int
@@ -26,12 +32,12 @@ class Window:
 
     @property
     def reach(self) -> int:
-        """Points on either side of the middle."""
+        """Number of points on either side of the central point."""
         return self.size // 2
 
     @property
     def sample_factor(self) -> float:
-        """Factor that makes covariances those of a sample; 1 for Gaussian weights."""
+        """Factor n / (n − 1) of the sample covariance; 1 for Gaussian weights."""
         return self.size**2 / (self.size**2 - 1) if self.sigma is None else 1.0
 
     def mean(self, field: np.ndarray) -> np.ndarray:
@@ -44,10 +50,10 @@ class Window:
 
 
 UNIFORM = Window(7)
-"""As scikit-image has it by default."""
+"""Default window of scikit-image."""
 
 GAUSSIAN = Window(11, 1.5)
-"""As Wang et al. (2004) and tf.image.ssim have it."""
+"""Window of Wang et al. (2004) and of ``tf.image.ssim``."""
 
 
 def structural_similarity(
@@ -59,22 +65,23 @@ def structural_similarity(
     wraps: bool = False,
     mask: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Computes the structural similarity around each point.
+    """Computes the structural similarity of two fields around each point.
 
     SSIM = (2 μx μy + c₁)(2 σxy + c₂) / ((μx² + μy² + c₁)(σx² + σy² + c₂)), c₁ = (0.01 R)² and
     c₂ = (0.03 R)², with the moments of a window around the point (Wang et al. 2004,
     doi:10.1109/TIP.2003.819861).
 
     Args:
-        truth, candidate: (h, w), in whose precision moments are taken.
-        data_range: R; or several (k,), for which the moments are taken once.
-        window: Its size and weights.
-        wraps: The last column's neighbour is the first.
-        mask: (h, w) True where both fields have values; everywhere if None.
+        truth, candidate: (h, w) fields; moments have their precision.
+        data_range: Data range R, or several (k,), for which moments are computed only once.
+        window: Size and weights of the window.
+        wraps: True if the last column is adjacent to the first.
+        mask: (h, w) True where both fields have values; None means everywhere.
 
     Returns:
-        The similarity (..., h − size + 1, w − size + 1 or w) of the windows that lie within the
-        fields, and where these hold no missing value (None: everywhere).
+        The similarity of all windows that lie within the fields, (..., h − size + 1, w − size + 1),
+        the width being w if the field wraps; and booleans of its last two axes, True for windows
+        without missing values, or None if no value is missing.
     """
     reach, ranges = window.reach, np.asarray(data_range, np.float64)
     if mask is not None:
@@ -83,7 +90,7 @@ def structural_similarity(
         sides = ((0, 0), (reach, reach))
         truth, candidate = (np.pad(field, sides, mode="wrap") for field in (truth, candidate))
         mask = None if mask is None else np.pad(mask, sides, mode="wrap")
-    # Of fields about zero, as parts of the range, single precision is enough for the products.
+    # After subtracting the mean and dividing by the range, single precision suffices for products.
     greatest = float(ranges.max())
     unit = greatest if greatest > 0 else 1.0
     kind = np.result_type(truth, candidate, np.float32)
@@ -195,7 +202,13 @@ def mean_similarity(
 def _moments(
     x: np.ndarray, y: np.ndarray, shift: np.floating, window: Window
 ) -> tuple[np.ndarray, ...]:
-    """Means, covariance and sum of the variances in the windows of fields less ``shift``."""
+    """Returns the moments of each window: means, covariance, and sum of both variances.
+
+    Args:
+        x, y: Fields from which ``shift`` was subtracted.
+        shift: Constant that is added to the means again.
+        window: The window.
+    """
     means = (window.mean(f) for f in (x, y, x * x, y * y, x * y))
     return _central(*means, shift, window)
 
@@ -209,7 +222,14 @@ def _central(
     shift: np.floating,
     window: Window,
 ) -> tuple[np.ndarray, ...]:
-    """Means, covariance and sum of the variances from means of fields less ``shift``."""
+    """Returns means, covariance and sum of variances from the means of fields and products.
+
+    Args:
+        mean_x, mean_y, xx, yy, xy: Means over the windows of the fields x and y, from which
+            ``shift`` was subtracted, and of their products.
+        shift: Constant that is added to the means again.
+        window: The window.
+    """
     sample = xy.dtype.type(window.sample_factor)
     covariance = sample * (xy - mean_x * mean_y)
     variances = sample * (xx - mean_x * mean_x + yy - mean_y * mean_y)
@@ -217,7 +237,7 @@ def _central(
 
 
 def _similarity(moments: tuple[np.ndarray, ...], data_range: float) -> np.ndarray:
-    """The similarity of windows with these moments."""
+    """Returns the similarity of windows from their moments; 1 where both fields are constant 0."""
     mean_x, mean_y, covariance, variances = moments
     c1, c2 = (mean_x.dtype.type((k * data_range) ** 2) for k in (K1, K2))
     upper = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
@@ -226,7 +246,7 @@ def _similarity(moments: tuple[np.ndarray, ...], data_range: float) -> np.ndarra
 
 
 def _run_sum(field: np.ndarray, size: int) -> np.ndarray:
-    """Sums of ``size`` neighbours along the first axis."""
+    """Returns the sums of each ``size`` neighbours along the first axis."""
     count = len(field) - size + 1
     total = field[:count] + field[1 : count + 1]
     for shift in range(2, size):

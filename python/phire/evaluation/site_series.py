@@ -1,4 +1,4 @@
-"""Time series at named places, of truth and candidates, with scores and figures."""
+"""Time series of truth and candidates at named sites, with scores and figures."""
 
 from __future__ import annotations
 
@@ -27,21 +27,22 @@ if TYPE_CHECKING:
 
 VARIABLES = (
     Definition(
-        "site_value", "Value at a site", "of the grid point nearest to the site; of an ensemble "
-        "the mean, and in site_member each member",
+        "site_value", "Value at a site", "value of the grid point nearest to the site; of an "
+        "ensemble the mean, with each member in site_member",
         CHANNEL,
     ),
     Definition("site_rmse", "Root mean square error at a site", "√⟨(x − y)²⟩ over time", CHANNEL,
                LOWER),
     Definition("site_bias", "Bias at a site", "⟨x − y⟩ over time", CHANNEL, ZERO),
-    Definition("site_correlation", "Correlation at a site", "of x and y over time", "1", HIGHER),
+    Definition("site_correlation", "Correlation at a site",
+               "Pearson correlation of x and y over time", "1", HIGHER),
 )  # fmt: skip
-"""Variables of the result that people look at."""
+"""Definitions of the variables of the result."""
 
 
 @statistic("sites", function="series_at_sites")
 class SiteSeries(Statistic):
-    """Values at the grid points nearest to named sites, at all times, and their scores."""
+    """Time series at the grid points nearest to named sites, and scores over time."""
 
     order = 95
     definitions = VARIABLES
@@ -58,12 +59,12 @@ class SiteSeries(Statistic):
 
     @classmethod
     def takes(cls, setting: Setting) -> bool:
-        """Sites belong to the whole grid."""
+        """Applies to the whole grid only, not to regions."""
         return setting.domain.is_whole
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """Reason why there is no series: no sites, or a grid without coordinates."""
+        """Requires named sites, and a grid with latitudes and longitudes."""
         if not setting.sites:
             return "no site is named: add --site NAME=LATITUDE,LONGITUDE"
         if not setting.grid.has_points:
@@ -71,7 +72,7 @@ class SiteSeries(Statistic):
         return None
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """(n, C, S) values and those of the truth; of an ensemble (n, M, C, S) of the members."""
+        """Returns the values (n, C, S) of candidate and truth, and members (n, M, C, S)."""
         fields = truth if candidate is None else candidate
 
         def at_sites(planes: np.ndarray) -> np.ndarray:
@@ -86,7 +87,7 @@ class SiteSeries(Statistic):
         return state
 
     def result(self, state: State) -> xr.Dataset:
-        """``site_value(channel, site, time)`` and scores over (channel, site)."""
+        """Returns ``site_value(channel, site, time)`` and scores over (channel, site)."""
         times, ordered = self.ordered(state)
         own, truth = (np.moveaxis(ordered[key], 0, -1) for key in ("values", "truth"))
         dataset = xr.Dataset(coords=self.coordinates("channel"))
@@ -97,8 +98,8 @@ class SiteSeries(Statistic):
             ("site_latitude", latitudes, "degrees_north"),
             ("site_longitude", longitudes, "degrees_east"),
         ):
-            there = np.broadcast_to(places, self.setting.grid.shape)[self.rows, self.columns]
-            dataset[name] = ("site", there, {"units": units, "long_name": "of the grid point"})
+            of_sites = np.broadcast_to(places, self.setting.grid.shape)[self.rows, self.columns]
+            dataset[name] = ("site", of_sites, {"units": units, "long_name": "of the grid point"})
         dimensions = ("channel", "site", "time")
         dataset["site_value"] = (dimensions, own, self.units())
         if "members" in ordered:
@@ -123,7 +124,7 @@ class SiteSeries(Statistic):
 
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
-        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.reading import values_of
         from phire.evaluation.figures.sites import site_plans
         from phire.evaluation.figures.style import readable
@@ -140,11 +141,11 @@ class SiteSeries(Statistic):
 def nearest_points(
     grid: Grid, sites: Mapping[str, tuple[float, float]]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns row and column of the grid point nearest to each site, on any grid.
+    """Returns the rows and the columns of the grid points nearest to sites.
 
     Args:
-        grid: With latitudes and longitudes of its points.
-        sites: Latitude and longitude in degrees by name.
+        grid: Grid of any kind whose points have latitudes and longitudes.
+        sites: Latitude and longitude of each site in degrees, by name.
 
     Raises:
         InputError: A site lies outside the grid.
@@ -166,14 +167,15 @@ def nearest_points(
 
 
 def parse_sites(given: Sequence[str]) -> dict[str, tuple[float, float]]:
-    """Returns latitude and longitude of sites by name.
+    """Returns latitude and longitude of each site in degrees, by name.
 
     Args:
         given: ``NAME=LATITUDE,LONGITUDE``, or paths of CSV files with the columns ``name``,
             ``latitude`` and ``longitude``.
 
     Raises:
-        InputError: A text is neither, a column is missing, or a number cannot be read.
+        InputError: A text is neither, a column is missing, a number cannot be read, or a
+            coordinate is out of range.
     """
     sites: dict[str, tuple[float, float]] = {}
     for text in given:
@@ -191,14 +193,14 @@ def parse_sites(given: Sequence[str]) -> dict[str, tuple[float, float]]:
     for name, (latitude, longitude) in sites.items():
         if not (-90 <= latitude <= 90 and -360 <= longitude <= 360):
             raise InputError(
-                f"--site {name}={latitude:g},{longitude:g}: latitudes are −90 … 90, longitudes "
-                "−180 … 360; the latitude comes first."
+                f"--site {name}={latitude:g},{longitude:g}: give the latitude first, −90 to 90, "
+                "then the longitude, −360 to 360."
             )
     return sites
 
 
 def _read_sites(path: Path) -> dict[str, tuple[float, float]]:
-    """The sites of a CSV file."""
+    """Reads the sites of a CSV file; see :func:`parse_sites`."""
     if not path.is_file():
         raise InputError(
             f"--site {os.fspath(path)} is neither NAME=LATITUDE,LONGITUDE nor a CSV file."
@@ -209,8 +211,8 @@ def _read_sites(path: Path) -> dict[str, tuple[float, float]]:
     missing = [column for column in columns if not rows or column not in rows[0]]
     if missing:
         raise InputError(
-            f"{path} has no column {', '.join(missing)}: a file of sites has the columns name, "
-            "latitude and longitude, and a row a site."
+            f"{path} has no column {', '.join(missing)}: give a file with the columns name, "
+            "latitude and longitude, and a row for each site."
         )
     try:
         return {row["name"]: (float(row["latitude"]), float(row["longitude"])) for row in rows}

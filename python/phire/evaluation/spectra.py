@@ -1,4 +1,7 @@
-"""Spectra on the sphere: kinetic energy, variance of each channel, coherence with the truth."""
+"""Spectra on the sphere: kinetic energy, variance of each channel, coherence with the truth.
+
+Statistics of regional fields are in :mod:`phire.evaluation.regional_spectra`.
+"""
 
 from __future__ import annotations
 
@@ -28,26 +31,26 @@ VARIABLES = (
     Definition(
         "log_spectral_error", "Log-spectral error",
         "mean |ln(E / E_truth)| of time-mean spectra, over the degrees from the coarse grid's "
-        "cutoff H/(2·scale) to the truth's truncation (regional: the same in wavelength)",
+        "cutoff H/(2·scale) to the truth's truncation (in regions, over the same wavelengths)",
         "1", LOWER,
     ),
     Definition(
         "log_spectral_error_all", "Log-spectral error of all waves",
-        "mean |ln(E / E_truth)| of time-mean spectra, over all degrees (or wavelengths) to the "
-        "truth's truncation; does not depend on the scale given",
+        "mean |ln(E / E_truth)| of time-mean spectra, over all degrees (or wavelengths) up to the "
+        "truth's truncation; it does not depend on the scale",
         "1", LOWER,
     ),
     Definition(
         "effective_resolution", "Effective resolution",
-        "the shortest wavelength down to which E / E_truth stays within 0.5 … 2, waves passed over "
-        "that have less than 1 % of a shorter one's variance; says nothing of where the waves lie: "
-        "read it beside the coherent resolution",
+        "shortest wavelength down to which E / E_truth stays within 0.5 … 2, ignoring waves with "
+        "less than 1 % of the variance of a shorter one; it does not depend on the phases of the "
+        "waves, which the coherent resolution measures",
         "km", LOWER, "after Skamarock (2004), doi:10.1175/MWR2830.1",
     ),
     Definition(
         "coherent_resolution", "Coherent resolution",
-        "the shortest wavelength down to which the spectral coherence with the truth stays at 0.5 "
-        "or more, the same waves passed over", "km", LOWER,
+        "shortest wavelength down to which the spectral coherence with the truth stays at 0.5 or "
+        "more, ignoring waves with less than 1 % of the variance of a shorter one", "km", LOWER,
     ),
     Definition(
         "kinetic_energy", "Kinetic energy spectrum",
@@ -59,8 +62,8 @@ VARIABLES = (
     Definition(
         "variance", "Spectrum",
         "S(l) = Σₘ |fₗₘ|² with 4π-normalised harmonics; its sum over degrees is the area mean of "
-        "f². In regions: variance of the bins of a 2-D cosine transform up to Nyquist's wavenumber "
-        "along an axis; the corners beyond it are kept as corner_variance",
+        "f². In regions: variance by wavenumber of a 2-D cosine transform up to the Nyquist "
+        "wavenumber along an axis; the variance beyond it is corner_variance",
         SQUARED, "",
         "Denis et al. (2002), doi:10.1175/1520-0493(2002)130<1812:SDOTDA>2.0.CO;2",
     ),
@@ -71,12 +74,12 @@ VARIABLES = (
         "1", HIGHER,
     ),
 )  # fmt: skip
-"""Variables of the result that people look at."""
+"""Definitions of the variables of the result."""
 
 
 @statistic("spectrum")
 class Spectra(Statistic):
-    """Spectra by degree on global grids, by wavelength on regional ones and in regions."""
+    """Spectra by degree on global grids, and by wavelength on regional grids and in regions."""
 
     order = 10
     definitions = VARIABLES
@@ -104,18 +107,21 @@ class Spectra(Statistic):
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """Requires a rectangle to transform: no mask."""
+        """Requires a global grid or a rectangle of grid points; see :class:`RegionalSpectra`."""
         if setting.domain.is_whole and setting.grid.is_sphere:
             return None
         return RegionalSpectra.refusal(setting)
 
     @classmethod
     def omission(cls, setting: Setting) -> str | None:
-        """Reason why kinetic energy is left out: no wind, or its derivatives on a regional grid."""
+        """Returns the reason why the kinetic energy is left out; None if it is computed.
+
+        No note is given for fields without any channel that resembles wind.
+        """
         wind = setting.wind
         if wind is None:
             if not any(map(is_like_wind, setting.channels, setting.units)):
-                return None  # nobody misses it
+                return None
             names = ", ".join(setting.channels)
             return (
                 f"no kinetic energy: no two of the channels ({names}) are known as wind; name "
@@ -127,27 +133,29 @@ class Spectra(Statistic):
         return "no kinetic energy, which needs u and v there, not vorticity and divergence"
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Sums of spectra over the fields without missing values."""
+        """Returns sums of spectra over the fields without missing values."""
         return self.kind.measure(truth, candidate)
 
     def result(self, state: State) -> xr.Dataset:
-        """Time-mean spectra, their ratio to the truth, and the scores made of it."""
+        """Returns time-mean spectra, their ratio to the truth, and scores of the ratio."""
         return self.kind.result(state)
 
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
-        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        """Yields the figures of a results folder; see :class:`Statistic`."""
 
         yield from spectrum_plans(folder, cls.name)
 
 
 class GlobalSpectra(Statistic):
-    """Time-mean spectra by degree.
+    """Time-mean spectra by degree l of spherical harmonics.
 
-    Variance S(l) = Σ_m |f_lm|² (4π-normalised: Σ_l S = area mean of f²); kinetic energy
-    E(l) = a² / (2 l(l+1)) · Σ_m (|ζ_lm|² + |δ_lm|²); coherence Σ Re(f_lm g_lm*) / √(S_f S_g), the
-    sums over orders and times. A field with a missing value has no spectrum: its time is left out,
-    for the truth too wherever the two are compared.
+    - Variance S(l) = Σ_m |f_lm|², with 4π-normalised harmonics: Σ_l S is the area mean of f².
+    - Kinetic energy E(l) = a² / (2 l(l+1)) · Σ_m (|ζ_lm|² + |δ_lm|²), of vorticity ζ and
+      divergence δ.
+    - Coherence Σ Re(f_lm g_lm*) / √(S_f S_g), with sums over orders m and times.
+
+    A field with a missing value has no spectrum: its time is left out of candidate and truth.
     """
 
     name = "spectrum"
@@ -160,7 +168,7 @@ class GlobalSpectra(Statistic):
         self.wind = setting.wind
 
     def coefficients(self, batch: Batch) -> np.ndarray:
-        """(n, C, k) coefficients; NaN where the field has a missing value."""
+        """Returns coefficients (n, C, k); NaN for a field with a missing value. Cached."""
 
         def compute() -> np.ndarray:
             whole = _complete(batch)
@@ -169,6 +177,7 @@ class GlobalSpectra(Statistic):
             for c, channel in enumerate(self.setting.channels):
                 times = whole[:, c]
                 wind = self.wind
+                # Wind components change their sign across the poles, where rows may be filled.
                 component = is_component(channel) or (
                     wind is not None
                     and wind.kind == "components"
@@ -181,7 +190,7 @@ class GlobalSpectra(Statistic):
         return batch.once("coefficients", compute)
 
     def variance(self, batch: Batch) -> np.ndarray:
-        """(n, C, L+1) variance by degree."""
+        """Returns the variance by degree (n, C, L + 1). Cached."""
 
         def compute() -> np.ndarray:
             return self.harmonics.sum_orders(_square(self.coefficients(batch)))
@@ -189,13 +198,16 @@ class GlobalSpectra(Statistic):
         return batch.once("variance by degree", compute)
 
     def mean_components(self, ensemble: Ensemble) -> np.ndarray:
-        """(n, C, k) coefficients of the members' mean."""
+        """Returns the coefficients (n, C, k) of the ensemble mean. Cached."""
         return ensemble.once(
             "mean coefficients", lambda: mean_over_members(self.coefficients, ensemble)
         )
 
     def wind_coefficients(self, batch: Batch) -> np.ndarray:
-        """(n, 2, k) coefficients of vorticity and divergence; NaN where a value is missing."""
+        """Returns coefficients (n, 2, k) of vorticity and divergence.
+
+        They are NaN for a field with a missing value.
+        """
         wind = self.wind
         pair = [wind.first, wind.second]
         if wind.kind == "derivatives":
@@ -212,18 +224,23 @@ class GlobalSpectra(Statistic):
         return batch.once("wind coefficients", compute)
 
     def kinetic_energy(self, batch: Batch) -> np.ndarray:
-        """(n, L+1) kinetic energy by degree; NaN where a value is missing."""
+        """Returns the kinetic energy by degree (n, L + 1); NaN for a field with a missing value."""
 
         def compute() -> np.ndarray:
             vorticity, divergence = np.moveaxis(self.wind_coefficients(batch), 1, 0)
             energy = self.harmonics.kinetic_energy(vorticity, divergence)
-            energy[np.isnan(vorticity[:, 0])] = np.nan  # degree 0 as well
+            # The weight of degree 0 is 0, which would hide a missing field.
+            energy[np.isnan(vorticity[:, 0])] = np.nan
             return energy
 
         return batch.once("kinetic energy by degree", compute)
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Sums of spectra over the fields without missing values."""
+        """Returns sums of spectra over the fields without missing values.
+
+        "own" is the sum of the candidate's spectra, "cross" that of the cross-spectra with the
+        truth; keys with the prefix "energy_" are those of kinetic energy.
+        """
         fields = truth if candidate is None else candidate
         members = fields.each() if isinstance(fields, Ensemble) else [fields]
         count = len(members)
@@ -236,7 +253,7 @@ class GlobalSpectra(Statistic):
             "truth": count * _sum(reference, both),
         }
         if candidate is not None:
-            # The members' products with the truth add up to that of their mean.
+            # By linearity the members' cross-spectra add up to M times that of their mean.
             mean = self.coefficients(fields) if count == 1 else self.mean_components(fields)
             cross = (self.coefficients(truth) * mean.conj()).real
             cross = self.harmonics.sum_orders(np.nan_to_num(cross))
@@ -248,12 +265,14 @@ class GlobalSpectra(Statistic):
         return state
 
     def _of_member(self, truth: Batch, member: Batch, both: np.ndarray) -> State:
-        """Sums of one member's spectra; its product with the truth, which would cost more, is NaN.
+        """Returns the sums of one member's spectra.
+
+        Its cross-spectrum is NaN, since it would double the cost.
 
         Args:
             truth: Fields of the truth.
             member: Fields of the member.
-            both: (n, C) the fields that all members and the truth have whole.
+            both: (n, C) True for fields without missing values in the truth and all members.
         """
         state = {"count": both.sum(0).astype(float), "own": _sum(self.variance(member), both),
                  "truth": _sum(self.variance(truth), both)}  # fmt: skip
@@ -264,7 +283,7 @@ class GlobalSpectra(Statistic):
         return state
 
     def _energies(self, truth: Batch, members: list[Batch], compared: bool) -> State:
-        """Sums of the kinetic energy of the members and of the truth, and of their product."""
+        """Returns sums of the kinetic energy of members and truth, and of their cross-spectrum."""
         own, reference = sum(self.kinetic_energy(m) for m in members), self.kinetic_energy(truth)
         both = np.isfinite(own[..., 0]) & np.isfinite(reference[..., 0])
         state = {
@@ -280,7 +299,7 @@ class GlobalSpectra(Statistic):
         return state
 
     def result(self, state: State) -> xr.Dataset:
-        """Time-mean spectra, their ratio to the truth, and the scores made of it."""
+        """Returns time-mean spectra, their ratio to the truth, and scores of the ratio."""
         setting = self.setting
         degree = np.arange(self.harmonics.truncation + 1)
         last = truncation(state["truth"], setting.grid.shape[0] * setting.grid.shape[1])
@@ -316,38 +335,44 @@ class GlobalSpectra(Statistic):
 
 
 def cutoff_degree(setting: Setting) -> float:
-    """The degree H/(2·scale) of the coarse grid's shortest waves, H the rows of the whole sphere.
+    """Returns the degree H / (2 · scale) of the shortest waves of the coarse grid.
 
-    A remainder of rows, which coarsening drops, does not count.
+    H is the number of rows of the whole sphere, without a remainder that coarsening drops.
     """
     return setting.grid.completion.grid.shape[0] // setting.scale / 2
 
 
 def wavelengths(degree: np.ndarray, radius: float) -> np.ndarray:
-    """Wavelengths 2πa / √(l(l+1)) in km of degrees; infinite for degree 0."""
+    """Returns the wavelengths 2πa / √(l(l+1)) of degrees l, in km; infinite for degree 0.
+
+    Args:
+        degree: Degrees l.
+        radius: Radius a of the sphere, m.
+    """
     degree = np.asarray(degree, dtype=np.float64)
     with np.errstate(divide="ignore"):
         return 2 * np.pi * radius / 1e3 / np.sqrt(degree * (degree + 1))
 
 
 def _complete(batch: Batch) -> np.ndarray:
-    """(n, C) True for the fields without a missing value."""
+    """Returns booleans (n, C): True for fields without a missing value."""
     if batch.present is None:
         return np.ones(batch.planes.shape[:2], dtype=bool)
     return batch.once("complete", lambda: batch.present.all((-2, -1)))
 
 
 def _square(values: np.ndarray) -> np.ndarray:
+    """Returns |z|² of complex values; ``np.abs`` would take a root first."""
     return values.real**2 + values.imag**2
 
 
 def _sum(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Sum over the first axis where the mask (as values, without the last axis) is True."""
+    """Returns the sum over times of values (n, ..., L) where the mask (n, ...) is True."""
     return np.where(mask[..., None], values, 0).sum(0)
 
 
 def spectrum_plans(folder: ResultsFolder, metric: str) -> Iterator[Plan]:
-    """Yields the figures of spectra of one metric, by region and channel."""
+    """Yields the figures of the spectra of a metric, for each region and channel."""
     from phire.evaluation.figures.reading import has_values, values_of
 
     for region in folder.regions_of(metric):
@@ -356,7 +381,7 @@ def spectrum_plans(folder: ResultsFolder, metric: str) -> Iterator[Plan]:
         if has_values(data, "kinetic_energy"):
             yield _spectrum_plan(folder, data, metric, "kinetic_energy", None, region)
         for channel in channels:
-            # Without values where every field has missing ones, as the notes say.
+            # There are no values if every field has missing ones; the notes say so.
             if has_values(data, "variance", channel):
                 yield _spectrum_plan(folder, data, metric, "variance", channel, region)
         if has_values(data, "kinetic_energy_coherence"):
@@ -367,7 +392,7 @@ def spectrum_plans(folder: ResultsFolder, metric: str) -> Iterator[Plan]:
 
 
 def _ending(metric: str, region: str) -> str:
-    """End of a title."""
+    """Returns the end of a figure's title: the region, and the method of estimation."""
     from phire.evaluation.figures.plan import in_region
 
     return in_region(region) + (" (multitaper)" if metric == "localized_spectrum" else "")
@@ -381,7 +406,7 @@ def _spectrum_plan(
     channel: str | None,
     region: str,
 ) -> Plan:
-    """The figure of one spectrum."""
+    """Returns the plan of the figure of one spectrum."""
     from phire.evaluation.figures.plan import Plan, figure_name
     from phire.evaluation.figures.spectra import spectrum_figure
     from phire.evaluation.figures.style import readable
@@ -389,13 +414,13 @@ def _spectrum_plan(
     what = f"Spectrum of {readable(channel)}" if channel else "Kinetic energy spectrum"
     title = what + _ending(metric, region)
     caption = (
-        "Black is the truth; a candidate that follows it has the right amount of detail at "
-        "every scale. Below: ratio to the truth; the shaded band is 0.5 … 2. Right: the "
-        "short waves, where super-resolution has to add what the coarse grid (dotted line) "
-        "does not hold. Grey lines: reference slopes."
+        "Black: truth; a candidate that follows it has the right variance at every scale. Below: "
+        "ratio to the truth; the shaded band is 0.5 … 2. Right: the short waves, which the coarse "
+        "grid cannot represent (dotted line: its cutoff) and downscaling has to add. Grey lines: "
+        "reference slopes."
     )
     if any(member_ends(variable)[0] in dataset for dataset in data.values()):
-        caption += " Shaded around an ensemble's mean spectrum: the range of its members' spectra."
+        caption += " Shaded around an ensemble's mean spectrum: range of its members' spectra."
     draw = functools.partial(
         spectrum_figure, data, styles=folder.styles, variable=variable, channel=channel, title=title
     )
@@ -410,7 +435,7 @@ def _coherence_plan(
     channel: str | None,
     region: str,
 ) -> Plan:
-    """The figure of one coherence."""
+    """Returns the plan of the figure of one coherence."""
     from phire.evaluation.figures.plan import Plan, figure_name
     from phire.evaluation.figures.spectra import coherence_figure
     from phire.evaluation.figures.style import readable
@@ -420,8 +445,9 @@ def _coherence_plan(
         figure_name("coherence", channel or "kinetic-energy", region),
         "spectra",
         f"Spectral coherence of {what}{_ending(metric, region)}",
-        "1 means that waves of this length lie where the truth's do, 0 that they lie anywhere. "
-        "Detail with the right energy but without coherence is plausible, not right.",
+        "1 means that waves of this length have the truth's phases, 0 that their phases are "
+        "unrelated. Detail with the right variance but without coherence is realistic, but not at "
+        "the right place.",
         functools.partial(coherence_figure, data, channel=channel, styles=folder.styles),
         channel or "",
         region,

@@ -12,27 +12,28 @@ MEANINGS = {
     "_resolution": "shortest wavelength down to which E/E_truth is within 0.5 … 2",
     "coherence": "spectral coherence with the truth",
 }
-"""Meanings of a comparison of spectra, by the ending of its name."""
+"""Long names of the scores of spectra, by the ending of the variable's name."""
 
 CLIFF, STEEPEST = 1e-2, 12
-"""Share of the energy expected by a spectrum of l⁻¹² below which a degree is beyond a cliff."""
+"""A degree is beyond a cliff if it has less than this share of the variance that a decay as steep
+as l⁻¹² would leave; see :func:`truncation`."""
 
 GAP = 0.01
-"""Share of a shorter wave's variance below which a wave is passed over by resolutions."""
+"""A wave is ignored by resolutions if it has less than this share of a shorter wave's variance."""
 
 ROUND_OFF = 2.0**-25
-"""Relative standard size of what rounding to single precision adds, at most."""
+"""Upper bound of the relative standard deviation of rounding errors in single precision."""
 
 
 def log_spectral_error(ratio: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Mean |ln(E / E_truth)| over some degrees.
+    """Returns the mean of |ln(E / E_truth)| over some degrees.
 
     Args:
         ratio: (..., L) E / E_truth of time-mean spectra.
         inside: (..., L) or (L,) True for the degrees to average over.
 
     Returns:
-        (...) the error; infinite where a spectrum vanishes, NaN where no degree is inside.
+        (...) error; infinite if a spectrum is 0, NaN if ``inside`` is False for all degrees.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         errors = np.abs(np.log(ratio))
@@ -43,17 +44,17 @@ def log_spectral_error(ratio: np.ndarray, inside: np.ndarray) -> np.ndarray:
 def effective_resolution(
     ratio: np.ndarray, wavelengths: np.ndarray, inside: np.ndarray
 ) -> np.ndarray:
-    """The shortest wavelength down to which E / E_truth stays within ½ … 2.
+    """Returns the shortest wavelength down to which E / E_truth stays within ½ … 2.
 
-    Too much energy counts like too little: noise resolves nothing.
+    The upper limit is needed because noise, which resolves nothing, has too much variance.
 
     Args:
-        ratio: (..., L) by descending wavelength.
-        wavelengths: (L,) descending.
-        inside: (..., L) or (L,) True for the degrees that count: those the truth has.
+        ratio: (..., L) E / E_truth by descending wavelength.
+        wavelengths: (L,) descending wavelengths.
+        inside: (..., L) or (L,) True for the waves that count: those that the truth has.
 
     Returns:
-        (...) a wavelength; NaN where not even the longest wave holds.
+        (...) wavelength; NaN if the longest wave is outside the limits.
     """
     with np.errstate(invalid="ignore"):
         return shortest_wave((ratio >= 0.5) & (ratio <= 2), wavelengths, inside)
@@ -62,24 +63,30 @@ def effective_resolution(
 def coherent_resolution(
     coherence: np.ndarray, wavelengths: np.ndarray, inside: np.ndarray
 ) -> np.ndarray:
-    """The shortest wavelength down to which the coherence with the truth stays at ½ or more.
+    """Returns the shortest wavelength down to which the coherence stays at ½ or more.
 
-    Args and result as of :func:`effective_resolution`, with ``coherence`` (..., L).
+    Args:
+        coherence: (..., L) coherence with the truth by descending wavelength.
+        wavelengths: (L,) descending wavelengths.
+        inside: (..., L) or (L,) True for the waves that count.
+
+    Returns:
+        (...) wavelength; NaN if the longest wave is less coherent.
     """
     with np.errstate(invalid="ignore"):
         return shortest_wave(coherence >= 0.5, wavelengths, inside)
 
 
 def shortest_wave(good: np.ndarray, wavelengths: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """The shortest wavelength (...) before the first of descending ones that is not ``good``.
+    """Returns the shortest wavelength down to which all waves are ``good``.
 
     Args:
-        good: (..., L) by descending wavelength.
-        wavelengths: (L,) descending.
-        inside: (..., L) or (L,) True for those that count; others are passed over.
+        good: (..., L) booleans by descending wavelength.
+        wavelengths: (L,) descending wavelengths.
+        inside: (..., L) or (L,) True for the waves that count; others are ignored.
 
     Returns:
-        (...) NaN where not even the longest wave is good.
+        (...) wavelength; NaN if the longest wave that counts is not good.
     """
     inside = np.broadcast_to(inside, good.shape)
     holds = np.logical_and.accumulate(good | ~inside, axis=-1) & inside
@@ -89,31 +96,32 @@ def shortest_wave(good: np.ndarray, wavelengths: np.ndarray, inside: np.ndarray)
 
 
 def is_gap(truth: np.ndarray) -> np.ndarray:
-    """Returns the mask (..., L) of waves with less than 1 % of the variance of a shorter one.
+    """Returns booleans (..., L): True for waves with less than 1 % of a shorter one's variance.
 
-    Flows that are symmetric about the equator hardly have even degrees; a ratio there judges noise.
+    The ratio of spectra at such a wave is a ratio of noise. An example is the even degrees of a
+    flow that is symmetric about the equator.
 
     Args:
-        truth: (..., L) its spectrum, by descending wavelength.
+        truth: (..., L) spectrum of the truth by descending wavelength.
     """
     shorter = np.maximum.accumulate(truth[..., ::-1], axis=-1)[..., ::-1]
     return truth < GAP * shorter
 
 
 def truncation(variance: np.ndarray, points: int) -> np.ndarray:
-    """The last degree whose variance stands out from round-off and is not beyond a cliff.
+    """Returns the last degree that the fields resolve: above round-off and not beyond a cliff.
 
-    Rounding to single precision adds noise that is white over the grid: of a mean square S it makes
-    S ε² (2l+1) / N at degree l, N being the number of points. Fields of a spectral model that were
-    packed hold more noise than that beyond the model's truncation, where the spectrum falls as off
-    a cliff.
+    Rounding to single precision adds white noise to a field. With the field's mean square S, the
+    relative rounding error ε and N grid points, the noise at degree l has the variance
+    S ε² (2l + 1) / N. Packed fields of a spectral model hold more noise than that beyond the
+    model's truncation; there the spectrum drops abruptly, as at a cliff.
 
     Args:
-        variance: (..., L+1) by degree.
-        points: N.
+        variance: (..., L + 1) variance by degree.
+        points: Number of grid points.
 
     Returns:
-        (...) int; 0 where there is no variance.
+        (...) degrees; 0 for a spectrum of zeros.
     """
     degree = np.arange(variance.shape[-1])
     noise = variance.sum(-1, keepdims=True) * ROUND_OFF**2 * (2 * degree + 1) / points
@@ -122,16 +130,16 @@ def truncation(variance: np.ndarray, points: int) -> np.ndarray:
 
 
 def _beyond_a_cliff(variance: np.ndarray) -> np.ndarray:
-    """True for degrees from which on all is :data:`CLIFF` times less than l⁻¹² would leave.
+    """Returns booleans (..., L + 1): True for degrees at and beyond a cliff of the spectrum.
+
+    A cliff begins at the degree l if the variance of l and of all higher degrees is less than
+    :data:`CLIFF` times the largest of E(l′) (l′ / l)¹² over l′ < l.
 
     Args:
-        variance: (..., L+1) by degree.
-
-    Returns:
-        (..., L+1).
+        variance: (..., L + 1) variance by degree.
     """
     degree = np.arange(1.0, variance.shape[-1] + 1)
-    # max over l' < l of E(l') (l'/l)^12, in logarithms, for l^12 exceeds what numbers hold.
+    # In logarithms, since l¹² would overflow.
     with np.errstate(divide="ignore"):
         size = np.log(variance)
         size[..., 0] = -np.inf  # the mean, which belongs to no spectrum
@@ -142,7 +150,7 @@ def _beyond_a_cliff(variance: np.ndarray) -> np.ndarray:
 
 
 def divided(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """A quotient, NaN where the denominator is 0."""
+    """Returns a quotient; NaN where the denominator is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(denominator != 0, numerator / denominator, np.nan)
 
@@ -156,19 +164,19 @@ def comparison(
     known: np.ndarray,
     beyond: np.ndarray,
 ) -> dict[str, np.ndarray]:
-    """Computes the scores of a candidate's spectrum beside the truth's.
+    """Computes the scores of a candidate's spectrum against the truth's.
 
     Args:
-        name: The variable's name, which the results' names begin with.
-        own, truth: (..., L) sums of the spectra over time.
-        cross: (..., L) sums of the cross-spectrum.
-        wavelengths: (L,) descending.
-        known: (..., L) True where the truth has a spectrum.
-        beyond: (L,) True beyond the coarse grid's cutoff.
+        name: Name of the variable of the spectrum, with which the names of the scores begin.
+        own, truth: (..., L) spectra of candidate and truth, summed over time.
+        cross: (..., L) cross-spectrum, summed over time.
+        wavelengths: (L,) descending wavelengths.
+        known: (..., L) True where the truth resolves the waves.
+        beyond: (L,) True for waves shorter than the coarse grid's cutoff.
 
     Returns:
-        By name: ratio and coherence (..., L), NaN where not ``known``; log-spectral errors beyond
-        the cutoff and of all waves, effective and coherent resolution, each (...).
+        Scores by name: ratio and coherence (..., L), NaN where ``known`` is False; log-spectral
+        errors beyond the cutoff and of all waves, effective and coherent resolution, each (...).
     """
     known = np.broadcast_to(known, own.shape)
     ratio = np.where(known, divided(own, truth), np.nan)
@@ -189,17 +197,21 @@ def comparison(
 def in_dimensions(
     compared: dict[str, np.ndarray], dimensions: tuple[str, ...], length: str
 ) -> dict[str, tuple]:
-    """The results of :func:`comparison` as variables of a dataset.
+    """Returns the scores of :func:`comparison` as variables of a dataset.
 
     Args:
-        compared: The results.
-        dimensions: Of the spectra; the last is that of the waves.
+        compared: Scores by name.
+        dimensions: Dimensions of the spectra; the last is that of the waves.
         length: Units of wavelengths.
+
+    Returns:
+        Dimensions, values and attributes by name.
     """
-    told = {}
+    variables = {}
     for name, values in compared.items():
         ending = next(e for e in MEANINGS if name.endswith(e))
         units = length if ending.endswith("resolution") else "1"
-        kept = dimensions if ending in ("_ratio", "coherence") else dimensions[:-1]
-        told[name] = (kept, values, {"units": units, "long_name": MEANINGS[ending]})
-    return told
+        by_wave = ending in ("_ratio", "coherence")
+        attributes = {"units": units, "long_name": MEANINGS[ending]}
+        variables[name] = (dimensions if by_wave else dimensions[:-1], values, attributes)
+    return variables

@@ -1,4 +1,4 @@
-"""Station observations at the times of an evaluation, and the height of the grid beneath them."""
+"""Station observations at the times of an evaluation, and the grid's surface height there."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from phire.fields.source import Source
 from phire.fields.station_tables import StationTable, read_station_table
 
 POINTS = ("nearest", "bilinear")
-"""Ways from grid points to stations."""
+"""Interpolations from grid points to stations."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -24,10 +24,10 @@ class StationObservations:
     """Observations at stations within a grid, at the times of an evaluation.
 
     Attributes:
-        table: The stations.
-        observed: (T, S, C) values in the units of the channels; NaN where one is missing.
-        points: ``nearest`` or ``bilinear``.
-        orography: (S,) height of the grid at the stations in metres; None where not known.
+        table: Names and places of the stations.
+        observed: (T, S, C) observations in the units of the channels; NaN where one is missing.
+        points: Interpolation to the stations, ``nearest`` or ``bilinear``.
+        orography: (S,) height of the grid's surface at the stations in metres; None if not known.
         origin: Path and fingerprint of the table, and of the orography.
     """
 
@@ -48,15 +48,15 @@ def read_observations(
     """Reads a table of stations for an evaluation.
 
     Args:
-        path: CSV, see :func:`phire.fields.station_tables.read_station_table`; its variables have
-            the names and units of the truth's channels. None gives None.
-        truth: Truth of the evaluation: its channels, times and grid.
-        points: ``nearest`` or ``bilinear``.
+        path: CSV file, see :func:`phire.fields.station_tables.read_station_table`; its variables
+            have the names and units of the truth's channels. With None, None is returned.
+        truth: Truth of the evaluation, with its channels, times and grid.
+        points: Interpolation to the stations, ``nearest`` or ``bilinear``.
         orography: Source of one map, the height of the grid's surface in metres.
 
     Raises:
-        InputError: No station lies on the grid, none reports a channel at one of the times, or the
-            orography does not cover the stations.
+        InputError: ``points`` is unknown, the grid has no coordinates, no station lies on the grid
+            or reports a channel at one of the times, or the orography does not cover the stations.
     """
     if path is None:
         return None
@@ -91,10 +91,11 @@ def read_observations(
 
 
 def _identity(path: str) -> str:
+    """Returns the absolute path of a file with its fingerprint."""
     return f"{Path(path).resolve()} {provenance.fingerprint(Path(path))}"
 
 
 def _at(table: StationTable, grid: Grid, points: str, field: np.ndarray) -> np.ndarray:
-    """A field (H, W) at the stations; NaN outside its grid."""
+    """Returns the values (S,) of a field (H, W) at the stations; NaN outside its grid."""
     weights, inside = scattered_map(grid, table.latitudes, table.longitudes, points)
     return np.where(inside, weights(field[None, ..., None])[0, :, 0], np.nan)

@@ -1,4 +1,4 @@
-"""Scores against station observations, which are the truth at their points."""
+"""Scores of candidates and gridded truth against station observations."""
 
 from __future__ import annotations
 
@@ -24,29 +24,32 @@ if TYPE_CHECKING:
     from phire.evaluation.figures.reading import ResultsFolder
 
 DRAWN = 6
-"""Stations whose series are drawn, at most."""
+"""Largest number of stations whose time series are drawn."""
 
 VARIABLES = (
     Definition(
         "station_rmse", "Root mean square error at stations",
-        "√⟨(x − o)²⟩ over the times with an observation o, x the value of the nearest grid point "
-        "or interpolated; _mean: over stations", CHANNEL, LOWER,
+        "√⟨(x − o)²⟩ over the times with an observation o, x the value at the nearest grid point "
+        "or interpolated bilinearly; _mean: mean over stations", CHANNEL, LOWER,
     ),
-    Definition("station_mae", "Mean absolute error at stations", "⟨|x − o|⟩", CHANNEL, LOWER),
-    Definition("station_bias", "Bias at stations", "⟨x − o⟩", CHANNEL, ZERO),
+    Definition("station_mae", "Mean absolute error at stations", "⟨|x − o|⟩ over time", CHANNEL,
+               LOWER),
+    Definition("station_bias", "Bias at stations", "⟨x − o⟩ over time", CHANNEL, ZERO),
     Definition(
-        "station_correlation", "Correlation at stations", "of x and o over time", "1", HIGHER,
+        "station_correlation", "Correlation at stations",
+        "Pearson correlation of x and o over time", "1", HIGHER,
     ),
     Definition(
-        "station_crps_fair", "Fair CRPS at stations", "of the members, against o", CHANNEL, LOWER,
+        "station_crps_fair", "Fair CRPS at stations",
+        "⟨E|X − o| − ½ E|X − X′|⟩ over time, X a member, X′ another member", CHANNEL, LOWER,
         "Ferro (2014), doi:10.1002/qj.2270",
     ),
     Definition(
         "height_difference", "Height of the grid minus that of the station",
-        "of the orography given, at the same points as the values", "m",
+        "orography interpolated like the values, minus the station's height", "m",
     ),
 )  # fmt: skip
-"""Variables of the result that people look at."""
+"""Definitions of the variables of the result."""
 
 SCORES = ("station_rmse", "station_mae", "station_bias", "station_correlation", "station_crps_fair")
 
@@ -55,11 +58,12 @@ ENDINGS = ("", "_mean")
 
 @statistic("stations", function="scores_at_stations")
 class StationScores(Statistic):
-    """Errors of fields at stations: of the candidates, and of the gridded truth itself.
+    """Errors against station observations, of the candidates and of the gridded truth.
 
-    Values come from the nearest grid point or by bilinear interpolation
-    (``setting.stations.points``) and are not corrected for height: the difference between grid and
-    station is in the result. Of an ensemble the mean is scored, and the fair CRPS of the members.
+    Fields are interpolated to the stations from the nearest grid point or bilinearly
+    (``setting.stations.points``). Values are not corrected for height; the result holds the height
+    difference of grid and station. Of an ensemble, the mean is scored, and the fair CRPS is that of
+    the members.
     """
 
     order = 96
@@ -79,23 +83,23 @@ class StationScores(Statistic):
 
     @classmethod
     def takes(cls, setting: Setting) -> bool:
-        """Stations belong to the whole grid."""
+        """Applies to the whole grid only, not to regions."""
         return setting.domain.is_whole
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """There must be observations."""
+        """Requires station observations."""
         return None if setting.stations else "no observations are given: add --stations FILE.csv"
 
     def _at(self, planes: np.ndarray) -> np.ndarray:
-        """Planes (..., C, H, W) at the stations: (..., S, C)."""
+        """Returns planes (..., C, H, W) interpolated to the stations, (..., S, C)."""
         fields = np.moveaxis(planes, -3, -1)
         return self.map(fields.reshape(-1, *fields.shape[-3:])).reshape(
             *fields.shape[:-3], *self.map.shape, fields.shape[-1]
         )
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Values and fair CRPS (n, S, C); of an ensemble (n, M, S, C) of the members."""
+        """Returns values and fair CRPS (n, S, C) at the stations, and members (n, M, S, C)."""
         fields = truth if candidate is None else candidate
         values = self._at(fields.planes)
         unknown = np.full(values.shape, np.nan)
@@ -110,7 +114,7 @@ class StationScores(Statistic):
         return state
 
     def result(self, state: State) -> xr.Dataset:
-        """``station_value(channel, station, time)``, and scores over (channel, station)."""
+        """Returns ``station_value(channel, station, time)``, and scores over (channel, station)."""
         times, ordered = self.ordered(state)
         given = self.setting.stations
         dataset = xr.Dataset(coords=self.coordinates("channel"), attrs={"points": given.points})
@@ -138,7 +142,7 @@ class StationScores(Statistic):
         return dataset
 
     def _add_places(self, dataset: xr.Dataset) -> None:
-        """Adds where the stations lie, and how much higher the grid is there."""
+        """Adds latitude, longitude and elevation of the stations, and the height difference."""
         given = self.setting.stations
         places = [
             ("station_latitude", given.table.latitudes, "degrees_north"),
@@ -154,7 +158,7 @@ class StationScores(Statistic):
 
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
-        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.plan import Plan, figure_name
         from phire.evaluation.figures.reading import has_values, values_of
         from phire.evaluation.figures.sites import site_plans
@@ -169,9 +173,9 @@ class StationScores(Statistic):
                 figure_name(cls.name, channel),
                 "sites",
                 f"Errors of {readable(channel)} at stations",
-                "Against observations. Black: the gridded truth itself, which no candidate that "
-                "was trained on it can be expected to beat. Where heights are known, a slope of "
-                "the bias over their difference tells of what height alone explains.",
+                "Errors against observations. Black: the gridded truth, which a candidate that was "
+                "trained on it is not expected to beat. Where heights are known, a slope of the "
+                "bias over the height difference is the part that height explains.",
                 functools.partial(station_figure, data, channel=channel, styles=folder.styles),
                 channel,
             )
@@ -184,11 +188,13 @@ class StationScores(Statistic):
 
 
 def pair_scores(values: np.ndarray, observed: np.ndarray) -> list[np.ndarray]:
-    """Returns RMSE, MAE, bias and correlation over the last axis, where both are there.
+    """Returns RMSE, MAE, bias and Pearson correlation (...) over the last axis.
+
+    Times at which one of the values is NaN are left out.
 
     Args:
-        values: (..., T).
-        observed: (..., T).
+        values: (..., T) values of the field.
+        observed: (..., T) observations.
     """
     error = values - observed
     both = np.isfinite(error)

@@ -1,4 +1,4 @@
-"""The table of scores: a row a candidate and region, read from the results."""
+"""Table of scores, with a row for each candidate and region, from the files of results."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from phire.fields.result_files import read_result
 def summarise(
     output: str | os.PathLike, candidates: Mapping[str, object], regions: Mapping[str, object]
 ) -> pd.DataFrame:
-    """Makes ``summary.csv`` of the results in a folder.
+    """Writes the table of scores, ``summary.csv``, from the results in a folder.
 
     Args:
-        output: The folder of results.
-        candidates: Their names, in order.
-        regions: Their names; the whole domain comes first.
+        output: The results folder.
+        candidates: Candidates by name, in the order of the rows.
+        regions: Regions by name; rows of the whole domain come first.
 
     Returns:
-        The table: ``candidate``, ``region`` and a column a number; see
+        The table with the columns ``candidate``, ``region`` and one for each score; see
         :mod:`phire.evaluation.results`.
     """
     rows = []
@@ -39,7 +39,8 @@ def summarise(
                 if path.is_file():
                     dataset = read_result(path)
                     found = dict(_numbers(dataset, one.summary_of(dataset)))
-                    # An interval in time does not replace the range of the members.
+                    # The range over members and the interval in time have the same column: the
+                    # range, which statistics of a smaller order give, has precedence.
                     row |= {key: value for key, value in found.items() if key not in row}
             if len(row) > 2:
                 rows.append(row)
@@ -51,6 +52,7 @@ def summarise(
 
 
 def _numbers(dataset: xr.Dataset, names: tuple) -> Iterator[tuple[str, float]]:
+    """Yields column and value of each score, with the labels of its dimensions in the column."""
     for variable, name in names:
         if variable not in dataset:
             continue

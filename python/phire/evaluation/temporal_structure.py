@@ -1,4 +1,4 @@
-"""Structure in time: persistence, trends, and return levels of the greatest values."""
+"""Temporal structure: autocorrelation, trends, and return levels of maxima."""
 
 from __future__ import annotations
 
@@ -21,15 +21,22 @@ if TYPE_CHECKING:
     from phire.evaluation.figures.reading import ResultsFolder
 
 POINTS = 1000
-"""Points at which series are kept, at most; of larger grids, every few rows and columns."""
+"""Approximate largest number of points with time series; larger grids skip rows and columns."""
 
 FEWEST = 30
+"""Smallest number of times."""
+
 BLOCKS = 10
-"""Blocks that a distribution of maxima is fitted to, at least, and times of a block, at least."""
+"""Smallest number of blocks to fit a distribution of maxima to, and of times in a block."""
 
 PERIODS = (2.0, 5.0, 10.0, 20.0, 50.0)
+"""Return periods, in blocks."""
+
 REPLICATES = 200
+"""Number of bootstrap samples."""
+
 YEAR = 365.2425 * 86400
+"""Mean length of a year, s."""
 
 VARIABLES = (
     Definition(
@@ -38,15 +45,15 @@ VARIABLES = (
     ),
     Definition(
         "lag_autocorrelation_difference", "Difference of the autocorrelation at lag 1",
-        "that of the candidate minus that of the truth", "1", ZERO,
+        "autocorrelation at lag 1 of the candidate minus that of the truth", "1", ZERO,
     ),
     Definition(
-        "trend", "Trend", "slope of the least-squares line, per ten years, mean over points",
-        CHANNEL,
+        "trend", "Trend", "slope of the least-squares line over time, per ten years, mean over "
+        "points", CHANNEL,
     ),
     Definition(
-        "trend_difference", "Difference of trends", "that of the candidate minus the truth's, per "
-        "ten years", CHANNEL, ZERO,
+        "trend_difference", "Difference of trends", "trend of the candidate minus that of the "
+        "truth, per ten years", CHANNEL, ZERO,
     ),
     Definition(
         "return_level", "Return level of the field's greatest value",
@@ -56,19 +63,20 @@ VARIABLES = (
         "Hosking (1990), doi:10.1111/j.2517-6161.1990.tb01775.x",
     ),
     Definition(
-        "return_level_ratio", "Return level over the truth's", "of ten blocks", "1", ONE,
+        "return_level_ratio", "Return level over the truth's", "return level of the candidate for "
+        "a period of ten blocks, divided by the truth's", "1", ONE,
     ),
 )  # fmt: skip
-"""Variables of the result that people look at."""
+"""Definitions of the variables of the result."""
 
 
 @statistic("temporal", function="temporal_statistics")
 class TemporalStructure(Statistic):
     """Autocorrelation at lag 1, trends, and return levels of the field's greatest value.
 
-    Autocorrelation and trend are means over at most 1000 points at even distances, weighted by
-    area, of the times that truth and candidate both have. Of an ensemble they are taken of each
-    member and averaged. Steps across gaps of the time axis do not count for the lag.
+    Autocorrelation and trend are computed at about 1000 evenly spaced points and averaged with area
+    weights, over times at which truth and candidate both have values. Steps across gaps of the time
+    axis are left out. Of an ensemble, the statistics of the members are averaged.
     """
 
     order = 78
@@ -95,13 +103,13 @@ class TemporalStructure(Statistic):
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """Requires a minimum number of times."""
+        """Requires at least :data:`FEWEST` times."""
         if len(setting.time) < FEWEST:
             return f"structure in time needs at least {FEWEST} times"
         return None
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Series at points (n, C, P), and greatest values (n, C)."""
+        """Returns the values at the points (n, C, P), and the greatest value of fields (n, C)."""
         domain = self.domain
         fields = truth if candidate is None else candidate
         mask = joint_mask(domain, truth, fields)
@@ -117,7 +125,7 @@ class TemporalStructure(Statistic):
         return state
 
     def result(self, state: State) -> xr.Dataset:
-        """Numbers by channel, differences from the truth's, and return levels by period."""
+        """Returns statistics by channel, differences from the truth, and levels by period."""
         order = np.argsort(state["times"], kind="stable")
         times, members = np.unique(state["times"], return_counts=True)
         moments = self.setting.time.values[times].astype(np.float64)
@@ -133,7 +141,7 @@ class TemporalStructure(Statistic):
             values = sorted_by_time(key)
             found[f"lag_autocorrelation{ending}"] = self._mean(lag_one(values, moments))
             found[f"trend{ending}"] = self._mean(trends(values, moments)) * 10 * YEAR
-            # The mean of members' levels: their mean would have fewer extremes than any of them.
+            # Levels of the members are averaged: the ensemble mean has fewer extremes than members.
             greatest = np.moveaxis(sorted_by_time(f"greatest{ending}"), 1, 0)
             levels = [self._return_levels(member, moments) for member in greatest]
             found[f"return_level{ending}"] = np.mean(levels, axis=0)
@@ -154,13 +162,20 @@ class TemporalStructure(Statistic):
         return dataset
 
     def _mean(self, values: np.ndarray) -> np.ndarray:
-        """(C,) mean over members and, weighted by area, over points of values (M, C, P)."""
+        """Returns the mean (C,) over members and points of values (M, C, P), weighted by area."""
         present = np.isfinite(values)
         weights = present * self._weights
         return divided((np.where(present, values, 0) * weights).sum((0, 2)), weights.sum((0, 2)))
 
     def _return_levels(self, greatest: np.ndarray, moments: np.ndarray) -> np.ndarray:
-        """(3, C, periods) levels and ends of their intervals, NaN where there are few blocks."""
+        """Returns levels, lower and upper ends of their intervals, (3, C, periods).
+
+        They are NaN if there are too few blocks.
+
+        Args:
+            greatest: (T, C) greatest value of each field.
+            moments: (T,) times in s.
+        """
         blocks = self._blocks(moments)
         levels = np.full((3, greatest.shape[1], len(PERIODS)), np.nan)
         if blocks is None:
@@ -178,7 +193,11 @@ class TemporalStructure(Statistic):
         return levels
 
     def _blocks(self, moments: np.ndarray) -> np.ndarray | None:
-        """The block of each time: years where there are ten, else equal ones; None: too few."""
+        """Returns the index (T,) of the block of each time; None with too few times.
+
+        Blocks are years if there are at least :data:`BLOCKS` of them, and otherwise of equal
+        length.
+        """
         if self.setting.time.has_calendar:
             years = np.unique((moments / YEAR).astype(int), return_inverse=True)
             if len(years[0]) >= BLOCKS:
@@ -188,7 +207,7 @@ class TemporalStructure(Statistic):
 
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
-        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.curves import Panel, channel_plans
 
         panel = Panel(
@@ -197,13 +216,18 @@ class TemporalStructure(Statistic):
         )  # fmt: skip
         yield from channel_plans(
             folder, cls.name, [panel], "distributions", "Return levels of the greatest value",
-            "The level that the field's greatest value exceeds once in a period, by the extreme-"
-            "value distribution of block maxima; bands are intervals of 95 %.",
+            "Level that the field's greatest value exceeds once in a period on average, by the "
+            "generalised extreme-value distribution of block maxima. Bands: 95 % intervals.",
         )  # fmt: skip
 
 
 def lag_one(values: np.ndarray, moments: np.ndarray) -> np.ndarray:
-    """Returns the correlation (...) of values (T, ...) one step apart; NaN without scatter."""
+    """Returns the correlation (...) of values one time step apart; NaN for a constant series.
+
+    Args:
+        values: (T, ...) series.
+        moments: (T,) times; steps longer than the shortest are gaps and left out.
+    """
     steps = np.diff(moments)
     at = np.flatnonzero(steps == steps.min())
     first, second = values[at], values[at + 1]
@@ -229,10 +253,22 @@ def trends(values: np.ndarray, moments: np.ndarray) -> np.ndarray:
 
 
 def return_levels(maxima: np.ndarray, periods: tuple[float, ...]) -> np.ndarray:
-    """Returns levels (k, periods) of samples (k, n) of block maxima, by L-moments.
+    """Returns return levels of a generalised extreme-value distribution fitted by L-moments.
 
     The shape is Hosking's approximation k = 7.8590 c + 2.9554 c², c = 2/(3 + τ₃) − ln 2/ln 3,
-    whose error is below 9·10⁻⁴ for −½ ≤ τ₃ ≤ ½; scipy's ``genextreme`` has the same sign of shape.
+    whose error is below 9·10⁻⁴ for −½ ≤ τ₃ ≤ ½. ``scipy.stats.genextreme`` uses the same sign of
+    the shape, but fits by maximum likelihood, which is slow for many bootstrap samples.
+
+    Args:
+        maxima: (k, n) samples of n block maxima.
+        periods: Return periods in blocks.
+
+    Returns:
+        (k, periods) levels.
+
+    Source:
+        Hosking (1990), doi:10.1111/j.2517-6161.1990.tb01775.x; Hosking, Wallis & Wood (1985),
+        doi:10.1080/00401706.1985.10488049.
     """
     ordered = np.sort(maxima, axis=1)
     count = ordered.shape[1]

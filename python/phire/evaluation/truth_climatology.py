@@ -1,4 +1,4 @@
-"""Climatology from a file: the field that belongs to each time of the truth."""
+"""Climatology from a file: fields for the whole year, for months or for days of the year."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from phire.fields.time import TimeAxis
 
 
 def climatology_of(climatology: Source, truth: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The fields of a climatology on the truth's grid, and the group of each of the truth's times.
+    """Returns the fields of a climatology on the truth's grid, and the field for each time.
 
     Args:
-        climatology: One field; or twelve, of the months; or 365 or 366, of the days of the year.
+        climatology: One field for all times, 12 for the months, or 365 or 366 for the days of the
+            year.
         truth: The truth, aligned with the candidates.
 
     Returns:
-        (G, C, H, W) float64 fields and (T,) places among them.
+        (G, C, H, W) float64 fields, and (T,) the index of the field of each of the truth's times.
 
     Raises:
-        InputError: Another number of fields, a time axis without dates where months or days are
-            needed, or a grid or channels that are not the truth's.
+        InputError: The climatology has another number of fields or other channels or grid points
+            than the truth, or the truth has no dates to choose months or days by.
     """
     count = len(climatology.time)
     if count not in (1, 12, 365, 366):
         raise InputError(
-            f"--climatology holds {count} fields: it must hold 1 (of all times), 12 (of the "
-            "months), or 365 or 366 (of the days of the year)."
+            f"--climatology holds {count} fields: it must hold 1 (for all times), 12 (for the "
+            "months), or 365 or 366 (for the days of the year)."
         )
     if count > 1 and not truth.time.has_calendar:
         raise InputError(
@@ -48,7 +49,7 @@ def climatology_of(climatology: Source, truth: Any) -> tuple[np.ndarray, np.ndar
 
 
 class _Timeless:
-    """A source with a single time, so that grids and channels alone are compared."""
+    """Source with a single time, for the alignment of grids and channels without times."""
 
     def __init__(self, source: Any) -> None:
         self.source = source

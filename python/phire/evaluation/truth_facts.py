@@ -8,7 +8,7 @@ import xarray as xr
 from phire.evaluation.accumulator import Batch, Facts, Setting, State, Statistic
 
 SAMPLED = 2_000_000
-"""Values of each channel kept for quantiles, at most."""
+"""Approximate number of values of each channel that are sampled for quantiles."""
 
 
 class TruthFacts(Statistic):
@@ -25,7 +25,11 @@ class TruthFacts(Statistic):
         self._sampled = int(np.clip(SAMPLED // max(len(setting.time), 1), 20, 5000))
 
     def measure(self, truth: Batch, candidate: Batch | None = None) -> State:
-        """Extremes, sums of means and squares by time, and some values drawn by area."""
+        """Returns extremes, sums over time of means and variances, and a random sample.
+
+        The sample is drawn with probabilities proportional to area; its seed contains the value of
+        the time, so that a time has the same sample in every batch.
+        """
         domain = self.domain
         planes = domain.cut(truth.planes)
         mask = None if truth.present is None else domain.cut(truth.present)
@@ -58,7 +62,7 @@ class TruthFacts(Statistic):
         }
 
     def facts(self, state: State) -> Facts:
-        """The facts of a state."""
+        """Returns the moments and the sample of a state as :class:`Facts`."""
         with np.errstate(invalid="ignore", divide="ignore"):
             mean = state["mean"] / state["count"]
             variance = state["variance"] / state["count"]
@@ -70,7 +74,7 @@ class TruthFacts(Statistic):
         )
 
     def result(self, state: State) -> xr.Dataset:
-        """The facts as a dataset, without the sample."""
+        """Returns the moments as a dataset, without the sample."""
         facts = self.facts(state)
         return xr.Dataset(
             {
@@ -82,12 +86,12 @@ class TruthFacts(Statistic):
 
 
 class MeanMap(Statistic):
-    """The time mean of the truth at each point of the whole grid."""
+    """Time mean of the truth at each point of the whole grid."""
 
     name = "mean_map"
 
     def measure(self, truth: Batch, candidate: Batch | None = None) -> State:
-        """Sums and counts by point."""
+        """Returns sums and counts of values at each point."""
         if truth.present is None:
             count = np.full((1, 1, 1), float(len(truth)))
             count = np.broadcast_to(count, (truth.planes.shape[1], *self.domain.shape)).copy()
@@ -99,7 +103,7 @@ class MeanMap(Statistic):
         }
 
     def result(self, state: State) -> xr.Dataset:
-        """``mean(channel, …)``."""
+        """Returns the map ``mean(channel, …)``."""
         with np.errstate(invalid="ignore", divide="ignore"):
             mean = state["sum"] / state["count"]
         return xr.Dataset(

@@ -1,4 +1,4 @@
-"""Ranks of the truth among members with ties broken at random, and the PIT histogram."""
+"""Rank histogram of the truth among members with ties broken at random, and PIT histogram."""
 
 from __future__ import annotations
 
@@ -19,42 +19,46 @@ if TYPE_CHECKING:
     from phire.evaluation.figures.reading import ResultsFolder
 
 BINS = 20
+"""Number of bins of the PIT histogram."""
 
 VARIABLES = (
     Definition(
         "rank_error", "Error of the rank histogram",
-        "Σₖ |fₖ − 1/(M + 1)|, fₖ the share of rank k; 0: flat", "1", LOWER,
+        "Σₖ |fₖ − 1/(M + 1)|, fₖ the share of rank k; 0 for a flat histogram", "1", LOWER,
         "Delle Monache et al. (2006), doi:10.1029/2005JD006917",
     ),
     Definition(
-        "rank_delta", "Departure of the rank histogram from what sampling gives",
-        "Σₖ (sₖ − N/(M+1))² · (M+1)/(N M), sₖ the number of points of rank k, N all points; 1 "
-        "where ranks are equally likely and points independent", "1", ONE,
+        "rank_delta", "Departure of the rank histogram relative to sampling noise",
+        "Σₖ (sₖ − N/(M+1))² · (M+1)/(N M), sₖ the number of points of rank k, N that of all "
+        "points; 1 is expected if ranks are equally likely and points independent", "1", ONE,
         "Candille & Talagrand (2005), doi:10.1256/qj.04.71",
     ),
     Definition(
         "calibration_bias", "Bias of ranks",
-        "∫ (C(u) − u) du, C the cumulative rank histogram; above 0: the members lie too high", "1",
+        "∫ (C(u) − u) du, C the cumulative rank histogram; above 0: the members are too high", "1",
         ZERO,
     ),
     Definition(
-        "calibration_error", "Calibration error of ranks", "∫ (C(u) − u)² du", "1", LOWER,
+        "calibration_error", "Calibration error of ranks",
+        "∫ (C(u) − u)² du, C the cumulative rank histogram", "1", LOWER,
     ),
     Definition(
         "pit_histogram", "Histogram of the probability integral transform",
-        "share of u = (ranks below + a uniform number) / (M + 1) in 20 equal bins, over 1/20", "1",
-        "", "Gneiting, Balabdaoui & Raftery (2007), doi:10.1111/j.1467-9868.2007.00587.x",
+        "frequency of u = (rank + a uniform random number) / (M + 1) in 20 equal bins, relative to "
+        "1/20; rank = 0 … M is the number of members below the truth", "1", "",
+        "Gneiting, Balabdaoui & Raftery (2007), doi:10.1111/j.1467-9868.2007.00587.x",
     ),
 )  # fmt: skip
-"""Variables of the result that people look at."""
+"""Definitions of the variables of the result."""
 
 
 @statistic("rank_uniformity")
 class RankUniformity(Statistic):
-    """Rank histogram with ties broken at random, its error against flatness, and the PIT histogram.
+    """Rank histogram with ties broken at random, measures of its flatness, and PIT histogram.
 
-    Where the truth equals members, as dry points of rain do, its rank is drawn evenly from the
-    ranks that it shares (Hamill & Colucci 1998); draws depend on the seed and the time alone.
+    If the truth equals some members, as at dry points of rain, its rank is drawn at random from
+    the tied ranks (Hamill & Colucci 1998, doi:10.1175/1520-0493(1998)126<0711:EOEREP>2.0.CO;2).
+    The draws depend on the seed and the time only.
     """
 
     order = 114
@@ -69,7 +73,7 @@ class RankUniformity(Statistic):
     ensemble = "all"
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Weights and numbers of points by rank, and weights by bin of the PIT."""
+        """Returns weights and numbers of points by rank, and weights by bin of the PIT."""
         if not isinstance(candidate, Ensemble):
             return {}
         fields = member_fields(self.domain, truth, candidate)
@@ -91,7 +95,7 @@ class RankUniformity(Statistic):
         return state
 
     def result(self, state: State) -> xr.Dataset:
-        """Histograms by channel, and what tells them from flat ones."""
+        """Returns rank and PIT histograms by channel, and measures of flatness."""
         dataset = xr.Dataset(coords=self.coordinates("channel"))
         share = divided(state["rank"], state["rank"].sum(-1, keepdims=True))
         bias, error = calibration(share)
@@ -113,7 +117,7 @@ class RankUniformity(Statistic):
 
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
-        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.curves import Panel, channel_plans
 
         panel = Panel(
@@ -127,15 +131,18 @@ class RankUniformity(Statistic):
         )
         yield from channel_plans(
             folder, cls.name, [panel], "ensembles", "PIT histogram",
-            "Flat where the truth is like a member; a U means too little spread, a slope a bias. "
-            "Equal values, as of dry points, are ranked at random.",
+            "Flat if the ensemble is calibrated; a U shape means too little spread, a slope a "
+            "bias. Ties, as at dry points of rain, are broken at random.",
         )  # fmt: skip
 
 
 def calibration(share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns ∫ (C(u) − u) du and ∫ (C(u) − u)² du of rank histograms (..., K) of sum 1.
+    """Returns ∫ (C(u) − u) du and ∫ (C(u) − u)² du over u = 0 … 1, each (...).
 
-    C is the cumulative histogram, linear within each rank, so that both integrals are exact.
+    C is the cumulative rank histogram, piecewise linear, so that both integrals are exact.
+
+    Args:
+        share: (..., K) rank histograms of sum 1.
     """
     ranks = share.shape[-1]
     start = np.zeros_like(share[..., :1])

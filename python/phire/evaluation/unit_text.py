@@ -1,4 +1,4 @@
-"""Units as text: those that channels share."""
+"""Common units of several channels."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from collections.abc import Sequence
 
 
 def common(units: Sequence[str]) -> str:
-    """The units that all channels share; empty where they differ."""
+    """Returns the units that all channels have; empty if they differ or there are no channels."""
     return units[0] if units and len(set(units)) == 1 else ""

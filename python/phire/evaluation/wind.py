@@ -1,4 +1,4 @@
-"""Detection of the wind's channels, for kinetic energy."""
+"""Detection of the channels that are wind, for kinetic energy."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STANDARD_NAMES = {
     "derivatives": ("atmosphere_relative_vorticity", "divergence_of_wind"),
     "components": ("eastward_wind", "northward_wind"),
 }
-"""CF's names of the two channels of each kind."""
+"""CF standard names of the two channels of each kind."""
 
 SPEED = "m s-1"
 
@@ -34,13 +34,13 @@ _LEVEL = re.compile(r"[_\-. ]*\d*(\.\d+)?[_\-. ]*(h?pa|mb|m)?$")
 
 @dataclasses.dataclass(frozen=True)
 class WindChannels:
-    """Two channels that give kinetic energy.
+    """Two channels from which the kinetic energy is computed.
 
     Attributes:
         kind: ``components`` (eastward and northward wind) or ``derivatives`` (vorticity and
             divergence).
-        first: Place of the eastward wind, or of vorticity.
-        second: Place of the northward wind, or of divergence.
+        first: Index of the eastward wind, or of vorticity.
+        second: Index of the northward wind, or of divergence.
     """
 
     kind: str
@@ -54,24 +54,26 @@ def find_wind(
     standard_names: Sequence[str] | None = None,
     named: Sequence[str] | None = None,
 ) -> WindChannels | None:
-    """Finds the first two channels of one level that make a wind.
+    """Finds the two channels of the wind; of several levels, those of the first.
 
-    Vorticity and divergence are looked for before components; each by CF's standard names, then by
-    common names with or without a level behind them (``u_850``, ``U500``, ``10u``, ``uwnd``), and
-    components at last as channels in m/s whose names differ by ``u`` and ``v`` alone.
+    Vorticity and divergence are preferred to the components u and v. Both channels must have the
+    same level. They are recognised, in this order, by
+
+    1. CF standard names,
+    2. common names with or without a level (``u_850``, ``U500``, ``10u``, ``uwnd``),
+    3. for components in m/s, names that differ in one letter, ``u`` and ``v``, only.
 
     Args:
         channels: Names of the channels.
-        units: Units of the channels, empty where not known; components in others than m/s are
-            passed over.
-        standard_names: CF standard names of the channels, empty where not known.
-        named: The eastward and the northward component; nothing is looked for then.
+        units: Units of the channels, empty where unknown; components must be in m/s.
+        standard_names: CF standard names of the channels, empty where unknown.
+        named: Names of the eastward and the northward component, which replace the search.
 
     Returns:
-        The two channels, or None where there are none.
+        The two channels; None if there is no wind.
 
     Raises:
-        InputError: A channel of ``named`` is not there, or not in m/s.
+        InputError: A channel of ``named`` does not exist, or is not in m/s.
     """
     units = units or [""] * len(channels)
     if named is not None:
@@ -107,6 +109,7 @@ def is_like_wind(channel: str, units: str) -> bool:
 def _named_wind(
     channels: Sequence[str], units: Sequence[str], named: Sequence[str]
 ) -> WindChannels:
+    """Returns the two components named by the user; see :func:`find_wind`."""
     missing = [name for name in named if name not in channels]
     if missing or len(named) != 2:
         raise InputError(
@@ -124,18 +127,21 @@ def _named_wind(
 
 
 def is_component(channel: str) -> bool:
-    """Tells whether a channel is a component of wind, by its name."""
+    """Returns True if a channel's name is that of a component of the wind."""
     return any(_ending(channel, known) is not None for known in (EASTWARD, NORTHWARD))
 
 
 def _ending(name: str, known: Sequence[str]) -> tuple[int, str] | None:
-    """Place of the known name that a channel's begins with, and the level behind or before it."""
+    """Returns the index of the known name in a channel's name, and the rest of it, its level.
+
+    Returns None if the channel's name neither begins nor ends with a known name.
+    """
     lowered = name.lower()
     for place, stem in enumerate(known):
         rest = lowered.removeprefix(stem)
         if rest != lowered and _LEVEL.match(rest):
             return place, rest
-        # GRIB's 10u.
+        # Names of GRIB have the level in front, such as 10u.
         rest = lowered.removesuffix(stem)
         if rest != lowered and rest.isdigit():
             return place, rest
@@ -154,8 +160,11 @@ def _standard_keys(
 
 
 def _letter_keys(channels: Sequence[str], units: Sequence[str], letter: str) -> dict[int, str]:
-    """By place of the channels with units that have a word with a letter in front, their names
-    with that letter left open."""
+    """Returns, by index, the names of channels in which a word begins with a letter.
+
+    The letter is replaced by ``?``, so that the names of u and v of one level become equal.
+    Channels without units, and all channels for an empty ``letter``, are left out.
+    """
     found = {}
     for c, name in enumerate(channels):
         match = re.match(rf"(.*[_\W])?{letter}", name, re.IGNORECASE) if letter else None
@@ -165,4 +174,5 @@ def _letter_keys(channels: Sequence[str], units: Sequence[str], letter: str) -> 
 
 
 def _are_speeds(first: str, second: str) -> bool:
+    """Returns True if both units are equal to m/s."""
     return equal(first, SPEED) and equal(second, SPEED)

@@ -1,9 +1,9 @@
-"""Statistics as plain functions on xarray, for notebooks.
+"""Statistics as functions on xarray datasets, for notebooks.
 
-All functions take datasets with one variable a channel over (time,) latitude and longitude, or any
-:class:`phire.fields.source.Source`, and return what the result files hold. Most functions come of
-the registered statistics (:func:`function_of`); those written out here return one variable of a
-result, or take arguments of their own.
+Fields are datasets with one variable for each channel over (time,) latitude and longitude, or any
+:class:`phire.fields.source.Source`. The functions return the variables of the files of results.
+Each registered statistic has one, made by :func:`function_of`; the functions written in this module
+return a single variable, or have further arguments.
 """
 
 from __future__ import annotations
@@ -52,32 +52,35 @@ def measure(
     station_points: str = "nearest",
     orography: Any = None,
 ) -> xr.Dataset:
-    """Computes a statistic by its name, of the truth alone or of a candidate against it.
+    """Computes a statistic, of the truth alone or of a candidate against the truth.
 
     Args:
-        name: Name of a statistic, as ``phire parts statistic`` lists them.
-        truth: Fields.
-        candidate: Fields at the same points and times; with a dimension ``member`` an ensemble.
-        region: (north, west, south, east) in degrees or a mask; everywhere if None.
-        scale: How much coarser the coarse grid was; sets the cutoff of spectral scores.
-        climatology: One field, twelve or 365 to take anomalies from; the truth's mean if None.
-        radius: Of the sphere, m.
-        lags: Of semivariograms, km.
-        pairs: Of points for each lag and field.
-        seed: Of random draws.
-        threads: For transforms; one a core if None.
-        learned: ``distance`` and ``features``, as for :func:`evaluate`.
-        thresholds: By channel, values in its units above which events are counted.
-        grouped: Statistics whose numbers ``by_season`` and the like take; the default set if empty.
-        sites: Latitude and longitude in degrees of places, for ``sites``.
-        stations: CSV of observations, for ``stations``; ``station_points`` and ``orography`` as for
-            :func:`evaluate`.
+        name: Name of the statistic, as listed by ``phire parts statistic``.
+        truth: Fields of the truth.
+        candidate: Fields at the same points and times; an ensemble if there is a dimension
+            ``member``. None computes the statistic of the truth.
+        region: (north, west, south, east) in degrees, or a mask; None means everywhere.
+        scale: Factor by which the coarse grid was coarser; sets the cutoff of spectral scores.
+        climatology: Climatology for anomalies, of 1, 12, 365 or 366 fields; None means the mean of
+            the truth.
+        radius: Radius of the sphere, m.
+        lags: Lags of semivariograms, km.
+        pairs: Pairs of points of semivariograms, for each lag and field.
+        seed: Seed of all random draws.
+        threads: Threads of transforms; None means one for each core.
+        learned: Callables ``distance`` and ``features``, as for :func:`evaluate`.
+        thresholds: Thresholds of events by channel, in the channel's units.
+        grouped: Statistics that ``by_season``, ``by_month`` and ``by_hour`` compute; the default
+            set if empty.
+        sites: Latitude and longitude in degrees by name, for the statistic ``sites``.
+        stations: CSV file of observations, for the statistic ``stations``.
+        station_points, orography: As for :func:`evaluate`.
 
     Returns:
         The variables of ``NAME.nc``.
 
     Raises:
-        InputError: The statistic is unknown, needs a candidate, or cannot be taken of such fields.
+        InputError: The statistic is unknown, needs a candidate, or does not apply to the fields.
     """
     if name not in statistics():
         raise InputError(
@@ -113,7 +116,7 @@ def measure(
 
 
 def _facts_of(setting: Setting, aligned: AlignedSource, climatology: Any) -> Facts:
-    """The facts of the truth, and the climatology, which is the truth's mean if None."""
+    """Returns the moments of the truth with a climatology, its time mean if None is given."""
     whole = dataclasses.replace(setting, domain=Domain.whole(aligned.grid))
     looked = TruthFacts(setting), MeanMap(whole)
     times = np.arange(len(aligned.time))
@@ -128,38 +131,51 @@ def _facts_of(setting: Setting, aligned: AlignedSource, climatology: Any) -> Fac
 
 
 def kinetic_energy_spectrum(fields: Any, *, region: Any = None, **options: Any) -> xr.DataArray:
-    """Time-mean kinetic energy by degree (global grids) or wavelength (regional ones), m² s⁻².
+    """Returns the time-mean kinetic energy by degree or, on regional grids, wavelength, m² s⁻².
 
-    E(l) = a² / (2 l(l+1)) · Σ_m (|ζ_lm|² + |δ_lm|²) (Lambert 1984,
-    doi:10.1080/07055900.1984.9649204), its sum the area mean of (u² + v²)/2; of wind components as
-    well as of vorticity and divergence. Regional: half the sum of the cosine spectra of u and v.
+    On global grids E(l) = a² / (2 l(l+1)) · Σ_m (|ζ_lm|² + |δ_lm|²), with the coefficients of
+    vorticity ζ and divergence δ, which are computed from u and v if needed. Its sum is the area
+    mean of (u² + v²)/2. On regional grids it is half the sum of the cosine spectra of u and v.
 
     Args:
-        fields: With vorticity and divergence, or u and v.
-        region: A box (north, west, south, east); everywhere if None.
-        options: Of :func:`measure`.
+        fields: Fields with the channels vorticity and divergence, or u and v.
+        region: A box (north, west, south, east) in degrees; None means everywhere.
+        options: Further arguments of :func:`measure`.
 
     Raises:
         InputError: No two channels are wind.
+
+    Source:
+        Lambert (1984), doi:10.1080/07055900.1984.9649204.
     """
     spectra = measure("spectrum", fields, region=region, **options)
     if "kinetic_energy" not in spectra:
         raise InputError(
-            f"none of {', '.join(map(str, spectra['channel'].values))} make a wind: kinetic energy "
-            "needs u and v, or (on the whole sphere) vorticity and divergence."
+            f"no two of the channels {', '.join(map(str, spectra['channel'].values))} are wind: "
+            "kinetic energy needs u and v, or (on the whole sphere) vorticity and divergence."
         )
     return spectra["kinetic_energy"]
 
 
 def variance_spectrum(fields: Any, **options: Any) -> xr.DataArray:
-    """Time-mean variance by channel and degree, or wavelength; see :class:`spectra.Spectra`."""
+    """Returns the time-mean variance by channel and degree or, on regional grids, wavelength.
+
+    Args:
+        fields: Fields.
+        options: Further arguments of :func:`measure`.
+    """
     return measure("spectrum", fields, **options)["variance"]
 
 
 def coherence(truth: Any, candidate: Any, **options: Any) -> xr.DataArray:
-    """Spectral coherence by channel and degree (global grids) or wavelength (regional ones).
+    """Returns the spectral coherence by channel and degree or, on regional grids, wavelength.
 
-    Σ Re(f g*) / √(Σ|f|² Σ|g|²), the sums over orders, or over a bin of the cosine transform.
+    It is Σ Re(f g*) / √(Σ|f|² Σ|g|²) of the coefficients f and g, with sums over orders, or over a
+    bin of the cosine transform, and over times.
+
+    Args:
+        truth, candidate: Fields at the same points and times.
+        options: Further arguments of :func:`measure`.
     """
     return measure("spectrum", truth, candidate, **options)["coherence"]
 
@@ -172,13 +188,15 @@ def learned_distance(
     features: Callable[..., Any] | None = None,
     **options: Any,
 ) -> xr.Dataset:
-    """Learned distance by time, Fréchet distance: :class:`feature_distances.LearnedDistances`.
+    """Returns the learned distance by time, and the Fréchet distance of learned features.
 
     Args:
-        truth, candidate: Fields.
-        distance: (truth, candidate), both (n, H, W, C) in physical units → (n,).
-        features: (n, H, W, C) → (n, F).
-        options: Of :func:`measure`.
+        truth, candidate: Fields at the same points and times.
+        distance: Function of truth and candidate, both (n, H, W, C) in physical units, that returns
+            distances (n,); without it there is no learned distance.
+        features: Function of fields (n, H, W, C) that returns features (n, F); without it there is
+            no Fréchet distance.
+        options: Further arguments of :func:`measure`.
     """
     given = {"distance": distance, "features": features}
     learned = {name: function for name, function in given.items() if function is not None}
@@ -186,7 +204,7 @@ def learned_distance(
 
 
 def function_of(name: str) -> Callable[..., xr.Dataset]:
-    """Returns the function that takes a statistic, documented by the statistic's class.
+    """Returns the function that computes a statistic, documented by the statistic's class.
 
     Args:
         name: Name of the statistic.
@@ -197,12 +215,12 @@ def function_of(name: str) -> Callable[..., xr.Dataset]:
     """
     kind = statistics()[name]
 
-    def take(truth: Any, candidate: Any = None, **options: Any) -> xr.Dataset:
+    def compute(truth: Any, candidate: Any = None, **options: Any) -> xr.Dataset:
         return measure(name, truth, candidate, **options)
 
-    take.__name__ = take.__qualname__ = name
-    take.__doc__ = _documentation(name, kind)
-    return take
+    compute.__name__ = compute.__qualname__ = name
+    compute.__doc__ = _documentation(name, kind)
+    return compute
 
 
 _ARGUMENTS = """
@@ -210,20 +228,23 @@ _ARGUMENTS = """
 Args:
     truth: Fields (time, latitude, longitude), a variable for each channel, or a source of fields.
     candidate: Fields at the same points and times{needed}.
-    options: Those of :func:`measure`: ``region``, ``scale``, ``thresholds`` and others.
+    options: Further arguments of :func:`measure`, such as ``region``, ``scale``, ``thresholds``.
 
 Returns:
     The variables of ``{name}.nc``, with units and definitions as attributes.
 
 Raises:
-    InputError: The fields do not fit one another, or the statistic cannot be taken of them.
+    InputError: The fields do not fit one another, or the statistic does not apply to them.
 """
 
 
 def _documentation(name: str, kind: type) -> str:
-    """Returns the docstring of a statistic's function: its class's, arguments, variables."""
+    """Returns the docstring of a statistic's function.
+
+    It consists of the docstring of the class, the arguments, and the variables of the result.
+    """
     needed = ", with a dimension ``member``" if kind.ensemble == "all" else ""
-    needed += "; if None, only what is of the truth alone" if kind.of_truth else ""
+    needed += "; None computes the statistic of the truth" if kind.of_truth else ""
     meanings = "".join(f"\n    {item.name}: {item.formula}" for item in kind.definitions)
     text = inspect.getdoc(kind) + _ARGUMENTS.format(name=name, needed=needed)
     return text + (f"\nVariables:{meanings}" if meanings else "")

@@ -1,4 +1,4 @@
-"""Spectra along circles of latitude."""
+"""Zonal spectra: variance by wavenumber along circles of latitude."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from phire.evaluation.figures.reading import ResultsFolder
 
 EDGES = np.array([-90.0, -60, -30, 0, 30, 60, 90])
-"""Edges of the bands, degrees north."""
+"""Edges of the bands of latitude, degrees north."""
 
 
 @statistic("zonal_spectrum")
 class ZonalSpectra(Statistic):
     """Variance by zonal wavenumber, area-weighted over bands of latitude.
 
-    Of a row f(λ) with Fourier coefficients F_m (mean of f e^{−imλ}), the variance at m > 0 is
-    2 |F_m|² (|F_m|² at the Nyquist wavenumber), at 0 the square of the mean; they sum to the mean
-    of f². Rows with a missing value are left out.
+    A row f(λ) has the Fourier coefficients F_m, the means of f e^{−imλ}. Its variance is 2 |F_m|²
+    at the wavenumber m > 0, |F_m|² at the Nyquist wavenumber, and the squared mean at m = 0; their
+    sum is the mean of f². Rows with a missing value are left out.
     """
 
     order = 90
@@ -41,21 +41,26 @@ class ZonalSpectra(Statistic):
         band = np.clip(np.searchsorted(EDGES, latitudes, side="right") - 1, 0, len(EDGES) - 2)
         self.bands = np.unique(band)
         weights = setting.grid.area_weights()[:, 0]
-        # (bands, H): the weight of each row in its band.
+        # (bands, H): area weight of each row within its band, 0 outside.
         self._weights = np.where(band == self.bands[:, None], weights, 0)
 
     @classmethod
     def takes(cls, setting: Setting) -> bool:
-        """Whole circles only."""
+        """Applies to the whole grid only, not to regions."""
         return setting.domain.is_whole
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """Requires rows that close the circle of longitude."""
+        """Requires rows that span all longitudes."""
         return None if setting.grid.wraps else "a zonal spectrum needs whole circles of latitude"
 
     def _summed(self, batch: Batch, complete: np.ndarray) -> np.ndarray:
-        """(C, bands, M+1) weighted sums of the variances of complete rows (n, C, H)."""
+        """Returns the weighted sums (C, bands, M + 1) of the variances of rows.
+
+        Args:
+            batch: The fields.
+            complete: (n, C, H) True for rows that count.
+        """
         width = batch.planes.shape[-1]
         total = np.zeros((complete.shape[1], len(self.bands), width // 2 + 1))
         for (i, c), rows in itertools.product(np.ndindex(*complete.shape[:2]), self.domain.bands()):
@@ -68,7 +73,7 @@ class ZonalSpectra(Statistic):
         return total / width**2
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Weighted sums over the rows of each band: (C, bands, M+1)."""
+        """Returns the weighted sums over the rows of each band, (C, bands, M + 1)."""
         fields = truth if candidate is None else candidate
         mask = joint_mask(self.domain, truth, fields)
         if mask is None:
@@ -91,7 +96,7 @@ class ZonalSpectra(Statistic):
         return state
 
     def result(self, state: State) -> xr.Dataset:
-        """``variance(channel, band, wavenumber)``."""
+        """Returns ``variance(channel, band, wavenumber)``, and its ratio to the truth."""
         own = state.get("own", state["truth"])
         dataset = xr.Dataset(coords=self.coordinates("channel"))
         middles = (EDGES[1:] + EDGES[:-1]) / 2
@@ -107,7 +112,7 @@ class ZonalSpectra(Statistic):
 
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
-        """Yields the figures that a folder of results gives; see :class:`Statistic`."""
+        """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.plan import plans_by_channel
         from phire.evaluation.figures.spectra import zonal_figure
 
@@ -117,7 +122,7 @@ class ZonalSpectra(Statistic):
             zonal_figure,
             group="spectra",
             title="Zonal spectra of {channel}",
-            caption="Waves along circles of latitude, averaged over bands. Read as the other "
-            "spectra.",
+            caption="Variance by zonal wavenumber along circles of latitude, averaged over bands. "
+            "A candidate should follow the truth (black).",
             variable="variance",
         )

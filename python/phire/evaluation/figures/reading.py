@@ -60,7 +60,7 @@ class ResultsFolder:
         self.path = Path(path)
         if not self.path.is_dir():
             raise InputError(
-                f"{self.path} is no folder of results: name what phire-eval was given as --out."
+                f"{self.path} is no results folder: name a folder written by phire-eval."
             )
         names = sorted(
             folder.name
