@@ -9,6 +9,8 @@ import pytest
 import xarray as xr
 
 from phire.downscaling import predict, train_generator
+from phire.downscaling.denoising import TILES_AT_ONCE
+from phire.downscaling.network_graphs import NetworkGraphs
 from phire.downscaling.predicted_source import PredictedSource
 from phire.downscaling.trained_generator import TrainedGenerator
 from phire.errors import InputError
@@ -41,6 +43,26 @@ def test_members_are_sampled_and_resampled_alike(denoiser, store, tmp_path):
             assert np.isfinite(both[name]).all()
             np.testing.assert_array_equal(both[name][0], first[name])
             assert float(abs(both[name][0] - both[name][1]).max()) > 0
+
+
+def test_tiles_of_all_members_fill_the_batches_of_the_network(denoiser, store, monkeypatch):
+    sizes = []
+    applied = NetworkGraphs.__call__
+
+    def counted(graphs, arrays):
+        sizes.append(len(arrays["noisy"]))
+        return applied(graphs, arrays)
+
+    monkeypatch.setattr(NetworkGraphs, "__call__", counted)
+    coarse = CoarsenedSource(open_store(store), 4)
+    calls = []
+    for members in (1, 4):
+        generator = TrainedGenerator(denoiser, sampler="euler,steps=1")
+        PredictedSource(generator, coarse, members=members).read_members([0])
+        calls.append(len(sizes))
+        sizes.clear()
+    tiles = 3 * 6  # of 4 × 4 coarse points that overlap by one or more, in 8 × 16 around the globe
+    assert calls == [-(-tiles // TILES_AT_ONCE), -(-4 * tiles // TILES_AT_ONCE)]
 
 
 def test_every_member_has_the_coarse_means(denoiser, store, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -200,12 +200,14 @@ class TrainedGenerator:
         low = self.arrays.normalise("low", filled, fields, fields.outer or fields.coarse)
         low = self._with_context(low, fields)
         fine, constant = self._further_arrays(fields)
-        made, outputs = [], None
+        made, outputs, sampled = [], None, None
+        if self.sampler is not None:
+            sampled = self._sampled(
+                fields, low, fine, constant, tile, seed, range(members), noise_memory
+            )
         for member in range(members):
-            if self.sampler is not None:
-                outputs = self._sampled(
-                    fields, low, fine, constant, tile, seed, member, noise_memory
-                )
+            if sampled is not None:
+                outputs = sampled[member]
             elif outputs is None or self._random:
                 outputs = self.predict_member(
                     fields, low, fine, constant, tile or TILE, seed, member, noise_memory
@@ -354,10 +356,10 @@ class TrainedGenerator:
         constant: dict[str, np.ndarray],
         tile: int | None,
         seed: int,
-        member: int,
+        members: Sequence[int],
         noise_memory: float | None,
     ) -> np.ndarray:
-        """Samples one normalised member of a denoiser, (n, H, W, C)."""
+        """Samples normalised members of a denoiser, (members, n, H, W, C)."""
         base = None
         if self._mean is not None:
             arrays = self._mean._further_arrays(fields)
@@ -367,10 +369,12 @@ class TrainedGenerator:
         closed, latent = fields.coarse.wraps, self._latent
         made = self._denoiser(tile).sample(
             inputs if latent is None else latent.conditions(inputs),
-            seed=seed, times=fields.times, members=[member], closed=closed,
+            seed=seed, times=fields.times, members=members, closed=closed,
             noise_memory=noise_memory, base=base, observe=self._physical_observer(),
-        )[0]  # fmt: skip
-        return made if latent is None else latent.decode(made, closed)
+        )  # fmt: skip
+        if latent is None:
+            return made
+        return np.stack([latent.decode(member, closed) for member in made])
 
     @property
     def works_in_latent_space(self) -> bool:
