@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import scipy.special
+import scipy.stats
 import tensorflow as tf
 
 from complete_samples import batch, schema
@@ -41,7 +42,9 @@ def test_the_loss_of_a_network_that_gives_nothing_is_that_of_the_formula():
     arrays = batch()
     clean = np.asarray(made.target.scaled(arrays["high"], arrays))
     noise = tf.random.stateless_normal(clean.shape, [5, 6 ^ (1 << 20)]).numpy()
-    sigma = np.exp(-0.8 + 1.3 * scipy.special.ndtri((np.arange(4) + 0.5) / 4))[:, None, None, None]
+    within = tf.random.stateless_uniform([4], [5, 6 ^ (2 << 20)]).numpy()
+    quantile = (np.arange(4) + within) / 4
+    sigma = np.exp(-0.8 + 1.3 * scipy.special.ndtri(quantile))[:, None, None, None]
     noisy = clean + sigma * noise
     # D = c_skip·x of F = 0, and λ = (σ² + 1)/σ² of unit data (Karras et al. 2022, table 1).
     squares = (sigma**2 + 1) / sigma**2 * (noisy / (sigma**2 + 1) - clean) ** 2
@@ -120,11 +123,29 @@ def test_conditions_are_dropped_for_their_share_of_samples():
         built(f"edm,{SCALES},condition_dropout=1")
 
 
-def test_half_the_levels_may_be_log_uniform():
-    made = built(f"edm,{SCALES},log_uniform=0.5")
-    found = np.asarray(made.levels(tf.fill([4], 0.25)))
-    normal = np.exp(-0.8 + 1.3 * scipy.special.ndtri(0.25))
-    np.testing.assert_allclose(found, [normal, 0.02 * 1000**0.25] * 2, rtol=1e-5)
+def test_a_share_of_the_levels_may_be_log_uniform():
+    made = built(f"edm,{SCALES},log_uniform=0.3")
+    quantile = np.random.default_rng(1).random(3000).astype("f4")
+    found = np.asarray(made.levels(tf.constant(quantile)))
+    normal = np.exp(-0.8 + 1.3 * scipy.special.ndtri(quantile))
+    uniform = 0.02 * 1000**quantile
+    of_uniform = np.isclose(found, uniform, rtol=1e-4)
+    np.testing.assert_allclose(found[~of_uniform], normal[~of_uniform], rtol=1e-4)
+    assert of_uniform.mean() == pytest.approx(0.3, abs=0.03)
+    assert scipy.stats.kstest(quantile[of_uniform], "uniform").pvalue > 0.01
+
+
+def test_batches_of_one_are_validated_at_all_levels_the_same_in_every_epoch():
+    made = built()
+    levels, seen = made.levels, []
+    made.levels = lambda quantile: seen.append(float(quantile[0])) or levels(quantile)
+    single = {name: value[:1] for name, value in batch().items()}
+    for _ in range(2):
+        for number in range(16):
+            made.step_seed = tf.constant([5, number])
+            made.validation_step(single)
+    assert seen[:16] == seen[16:]
+    assert min(seen[:16]) < 0.25 and max(seen[:16]) > 0.75
 
 
 def test_channels_are_weighed():

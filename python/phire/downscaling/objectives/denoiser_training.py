@@ -121,8 +121,9 @@ class DenoiserTraining(Objective):
     The loss is the mean over valid points of w·(F − p·target − q·noise)², where F is given
     a·target + b·noise and told the level; a, b, p and q are functions of the level
     (:class:`phire.downscaling.preconditioning.Mixture`). Levels of a batch are stratified: sample i
-    of B has a quantile in [i/B, (i + 1)/B), drawn in training, the middle in validation, so that
-    every epoch is judged at the same levels. ``loss_sigma_1`` … are the losses of samples in
+    of B has a quantile drawn from [i/B, (i + 1)/B). In validation the draw depends on the number of
+    the batch alone, so that every epoch is judged at the same levels, and small batches at all of
+    them. ``loss_sigma_1`` … are the losses of samples in
     quarters of the levels, the smallest first, estimated without bias at any batch size; their mean
     is ``loss``.
 
@@ -244,17 +245,17 @@ class DenoiserTraining(Objective):
         count = tf.maximum(tf.reduce_sum(valid, (1, 2, 3)), 1)
         return weight * tf.reduce_sum(errors * valid, (1, 2, 3)) / count
 
-    def _quantiles(self, batch: Batch, within: tf.Tensor | float) -> tf.Tensor:
+    def _quantiles(self, batch: Batch) -> tf.Tensor:
         size = tf.shape(batch["high"])[0]
+        seed = tf.bitwise.bitwise_xor(self.random_seed(), [0, 2 << 20])
+        within = tf.random.stateless_uniform([size], seed)
         quantile = (tf.cast(tf.range(size), tf.float32) + within) / tf.cast(size, tf.float32)
         return tf.clip_by_value(quantile, 1e-6, 1 - 1e-6)
 
     def train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
         """Updates the network by one batch."""
         optimizer, batch = self.optimizers["generator"], self.encoded(batch)
-        size = tf.shape(batch["high"])[0]
-        seed = tf.bitwise.bitwise_xor(self.random_seed(), [0, 2 << 20])
-        quantile = self._quantiles(batch, tf.random.stateless_uniform([size], seed))
+        quantile = self._quantiles(batch)
         with tf.GradientTape() as tape:
             losses = self.losses(batch, quantile, training=True)
             loss = tf.reduce_mean(losses)
@@ -265,7 +266,7 @@ class DenoiserTraining(Objective):
     def validation_step(self, batch: Batch) -> dict[str, tf.Tensor]:
         """Losses of a held-out batch at fixed levels and noise; nothing is updated."""
         batch = self.encoded(batch)
-        quantile = self._quantiles(batch, 0.5)
+        quantile = self._quantiles(batch)
         losses = self.losses(batch, quantile, training=False)
         return {"loss": tf.reduce_mean(losses), **_binned(losses, quantile)}
 
