@@ -32,7 +32,7 @@ def make_store(path: Path, fields: int, rows: int) -> None:
     import numpy as np
 
     from phire.fields.grid import Grid
-    from phire.fields.store import StoreWriter
+    from phire.fields.store_writing import StoreWriter
     from phire.fields.time import TimeAxis
 
     grid = Grid.driscoll_healy(rows)

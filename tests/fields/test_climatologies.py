@@ -16,12 +16,8 @@ from hypothesis import strategies as st
 from phire.cli.phire import main
 from phire.errors import InputError
 from phire.fields import climatology, open_store, standardize, write_source
-from phire.fields.climatologies import (
-    STATISTICS_OF,
-    Climatology,
-    fit_climatology,
-    harmonic_basis,
-)
+from phire.fields.climatologies import STATISTICS_OF, Climatology, harmonic_basis
+from phire.fields.climatology_fit import fit_climatology
 from phire.fields.ensemble import EnsembleSource
 from phire.fields.grid import Grid
 from phire.fields.source import ArraySource

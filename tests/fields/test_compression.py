@@ -13,7 +13,8 @@ import sys
 import numpy as np
 {first}
 from phire.fields.grid import Grid
-from phire.fields.store import StoreWriter, open_store
+from phire.fields.store import open_store
+from phire.fields.store_writing import StoreWriter
 from phire.fields.time import TimeAxis
 {then}
 fields = np.random.default_rng(0).normal(size=(2, 8, 8, 1)).astype("float32")

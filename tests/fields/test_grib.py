@@ -9,7 +9,7 @@ import pytest
 
 from phire.errors import InputError
 from phire.fields import Grid, convert, describe_source, open_source, open_store
-from phire.fields.grib import scan
+from phire.fields.grib_messages import scan
 
 eccodes = pytest.importorskip("eccodes", reason="ecCodes is not installed")
 

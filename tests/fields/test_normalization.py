@@ -15,7 +15,8 @@ from phire.fields.normalization import ALPHA, Normalization
 from phire.fields.normalization_fit import fit_normalization
 from phire.fields.normalization_kinds import KINDS
 from phire.fields.source import ArraySource
-from phire.fields.store import StoreWriter, open_store
+from phire.fields.store import open_store
+from phire.fields.store_writing import StoreWriter
 from phire.fields.time import TimeAxis
 
 NUMBERS = st.floats(-1e6, 1e6)

@@ -135,3 +135,16 @@ def test_the_registry_is_loaded_only_when_units_are_compared():
     code = "import sys, phire.fields.units; print('pint' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    "of_channels, all_share",
+    [
+        (("m s-1", "m/s", "m s**-1"), "m s-1"),
+        (("m s-1", "K"), ""),
+        (("m s-1", ""), ""),
+        ((), ""),
+    ],
+)
+def test_units_that_channels_share(of_channels, all_share):
+    assert units.shared(of_channels) == all_share

@@ -10,7 +10,7 @@ from phire.fields.grid import Grid
 from phire.fields.harmonics import SphericalHarmonics
 from phire.fields.normalization import Normalization
 from phire.fields.source import ArraySource
-from phire.fields.store import StoreWriter
+from phire.fields.store_writing import StoreWriter
 from phire.fields.time import TimeAxis
 from phire.jetstream.index import DAY, low_pass
 from phire.jetstream.probe import probe_jet, random_metric, row_means, rows_touching

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from phire.fields.store import StoreWriter
+from phire.fields.store_writing import StoreWriter
 from phire.fields.time import TimeAxis
 
 HOUR = 3600

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phire.errors import InputError
-from phire.fields.climatologies import STATISTICS_OF, fit_climatology, harmonic_basis
+from phire.fields.climatologies import STATISTICS_OF, harmonic_basis
+from phire.fields.climatology_fit import fit_climatology
 from phire.fields.coarsening import CoarsenedSource, coarsen_grid
 from phire.fields.grid import Grid
 from phire.fields.normalization import Normalization

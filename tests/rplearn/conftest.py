@@ -6,7 +6,7 @@ import pytest
 
 from phire.fields.grid import Grid
 from phire.fields.normalization import Normalization
-from phire.fields.store import StoreWriter
+from phire.fields.store_writing import StoreWriter
 from phire.fields.time import TimeAxis
 from phire.records import write_pair_records
 from phire.rplearn import train_representation

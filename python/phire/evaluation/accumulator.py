@@ -22,13 +22,12 @@ from phire.evaluation.definitions import Definition
 from phire.evaluation.domain import Domain
 from phire.evaluation.member_ranges import result_with_ranges, summary_with_ranges
 from phire.evaluation.nan_statistics import quantile_of_present
-from phire.evaluation.unit_text import common
 from phire.evaluation.wind import WindChannels, find_wind
 from phire.fields.curvilinear import CurvilinearGrid
 from phire.fields.grid import EARTH_RADIUS, Grid
 from phire.fields.source import grid_coordinates
 from phire.fields.time import TimeAxis
-from phire.fields.units import power
+from phire.fields.units import power, shared
 
 if TYPE_CHECKING:
     from phire.evaluation.figures.plan import Plan
@@ -464,11 +463,11 @@ class Statistic(abc.ABC):
 
     def units(self) -> dict[str, str]:
         """The attribute ``units``: those that all channels share, empty where they differ."""
-        return {"units": common(self.setting.units)}
+        return {"units": shared(self.setting.units)}
 
     def squared_units(self) -> dict[str, str]:
         """The attribute ``units`` of squares of values."""
-        return {"units": power(common(self.setting.units), 2)}
+        return {"units": power(shared(self.setting.units), 2)}
 
     def time_coordinate(self, times: np.ndarray) -> tuple[str, np.ndarray]:
         """The coordinate ``time`` of some of the times."""

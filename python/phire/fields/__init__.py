@@ -8,7 +8,8 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "climatologies": ["Climatology", "climatology", "fit_climatology"],
+        "climatologies": ["Climatology"],
+        "climatology_fit": ["climatology", "fit_climatology"],
         "coarsening": ["CoarsenedSource", "block_mean", "coarsen_grid", "refine_grid"],
         "conversion": ["convert"],
         "dataset": ["DatasetSource"],
@@ -28,7 +29,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "shallow_water": ["simulate"],
         "source": ["ArraySource", "Source", "TimeSelection", "member_count", "to_dataset"],
         "standardized_source": ["StandardizedSource", "standardize"],
-        "store": ["FieldStore", "StoreWriter", "open_store"],
+        "store": ["FieldStore", "open_store"],
+        "store_writing": ["StoreWriter"],
         "time": ["TimeAxis"],
     },
 )

@@ -14,7 +14,7 @@ import numpy as np
 
 from phire import value_text
 from phire.errors import InputError
-from phire.fields import grib, opening
+from phire.fields import grib, grib_messages, opening
 from phire.fields.climatologies import ARRAYS, Climatology
 from phire.fields.conversion import irregularities
 from phire.fields.dataset import DatasetSource, field_variables
@@ -202,7 +202,7 @@ def _level_facts(dimension: str, values: np.ndarray) -> dict[str, Any]:
 
 def _grib_facts(path: Path, values: bool | None) -> dict[str, Any]:
     facts: dict[str, Any] = {}
-    messages = grib.scan(path)
+    messages = grib_messages.scan(path)
     for name in dict.fromkeys(message.variable for message in messages):
         here = [message for message in messages if message.variable == name]
         levels = sorted({(message.level_type, message.level) for message in here})
@@ -219,11 +219,11 @@ def _grib_facts(path: Path, values: bool | None) -> dict[str, Any]:
         )
     first = [m for m in messages if m.variable == messages[0].variable]
     first = [m for m in first if (m.level_type, m.level) == (first[0].level_type, first[0].level)]
-    time = TimeAxis(sorted(m.time for m in first), grib.CALENDAR)
+    time = TimeAxis(sorted(m.time for m in first), grib_messages.CALENDAR)
     with contextlib.suppress(InputError):
         facts |= _grid_facts(grib.GribSource(path, messages=first).grid)
     facts |= _time_facts(time)
-    size = len(messages) * grib.message_values(path, messages[0]).size
+    size = len(messages) * grib_messages.message_values(path, messages[0]).size
     if _counts_wanted(values, size):
         return facts | _stated(count_messages(path, messages))
     return facts | _uncounted(size)

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from phire.errors import InputError
+from phire.fields import units
 from phire.fields.curvilinear import CurvilinearGrid
 
 HORIZONTAL = {
@@ -22,9 +23,6 @@ PROJECTED = (
     ("grid_latitude", "grid_longitude"),
 )
 """CF standard names of the coordinates of projected and of rotated grids."""
-
-METRES = {"m": 1.0, "metre": 1.0, "metres": 1.0, "meter": 1.0, "meters": 1.0, "km": 1e3,
-          "kilometre": 1e3, "kilometres": 1e3, "kilometer": 1e3, "kilometers": 1e3}  # fmt: skip
 
 DEGREES = ("degrees", "degree", "degrees_north", "degrees_east")
 
@@ -118,9 +116,9 @@ def curvilinear_grid(
     points = _point_coordinates(array)
     axes = [_axis(array, dimension) for dimension in dimensions]
     if all(axis is not None for axis in axes):
-        values, units = zip(*axes)
+        values, kinds = zip(*axes)
         # Degrees about an unknown pole are no lengths.
-        if projection or not (points or "degrees" in units):
+        if projection or not (points or "degrees" in kinds):
             return CurvilinearGrid.projected(*values, projection)
     if not points:
         return None
@@ -133,11 +131,14 @@ def _axis(array: xr.DataArray, dimension: Hashable) -> tuple[np.ndarray, str] | 
         return None
     coordinate = array.coords[dimension]
     unit = str(coordinate.attrs.get("units", ""))
-    if unit in METRES:
-        return np.asarray(coordinate.values, np.float64) * METRES[unit], "m"
-    if unit in DEGREES and coordinate.attrs.get("standard_name") in PROJECTED[1]:
+    if unit in DEGREES:  # told without the registry of units, which takes half a second to load
+        if coordinate.attrs.get("standard_name") not in PROJECTED[1]:
+            return None
         return np.asarray(coordinate.values, np.float64), "degrees"
-    return None
+    metres = (1.0, 0.0) if unit == "m" else units.conversion(unit, "m") if unit else None
+    if metres is None:
+        return None
+    return np.asarray(coordinate.values, np.float64) * metres[0], "m"
 
 
 def _projection(array: xr.DataArray, attributes: Mapping[Hashable, Any]) -> Any:

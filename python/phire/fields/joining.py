@@ -19,15 +19,8 @@ from phire.fields.guarded_file import GuardedHDF5
 from phire.fields.longitudes import shared_columns
 from phire.fields.opening import expand
 from phire.fields.source_writing import already_made
-from phire.fields.store import (
-    DATASET,
-    INFINITE,
-    MISSING,
-    RECORD,
-    FieldStore,
-    attach_time,
-    describe_data,
-)
+from phire.fields.store import DATASET, INFINITE, MISSING, RECORD, FieldStore
+from phire.fields.store_writing import attach_time, describe_data
 from phire.fields.time import TimeAxis
 
 

@@ -132,11 +132,11 @@ def _common_times(
     if len(sources) == 1:
         order = np.argsort(sources[0].time.values, kind="stable")
         return sources[0].time[order], [order]
-    common = sources[0].time.values
+    time = sources[0].time[np.argsort(sources[0].time.values, kind="stable")]
     for source, name in zip(sources, names):
         source.time.require_unique(name)
-        common = np.intersect1d(common, source.time.values)
-    if not len(common):
+        time = time[source.time.find(time) >= 0]
+    if not len(time):
         spans = "; ".join(
             f"{name} from {s.time.format(0)} to {s.time.format(-1)} every {s.time.step_text}"
             for s, name in zip(sources, names)
@@ -145,7 +145,6 @@ def _common_times(
             f"the sources have no time in common ({spans}): choose files of the same period, or "
             "bring them to one step by --every."
         )
-    time = TimeAxis(common, sources[0].time.calendar)
     return time, [source.time.find(time) for source in sources]
 
 

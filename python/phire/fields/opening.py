@@ -13,7 +13,7 @@ import xarray as xr
 
 from phire import progress
 from phire.errors import InputError, naming_arguments
-from phire.fields import grib
+from phire.fields import grib, grib_messages
 from phire.fields.collection import CollectedSource, Part
 from phire.fields.dataset import DatasetSource, dataset_grid, field_variables
 from phire.fields.grid import Grid
@@ -281,7 +281,7 @@ def _open_file(
     """Returns the wanted variables of a file (None: none), a way to reopen it, and all it has."""
     kind = format_of(path)
     if kind == GRIB:
-        messages = grib.scan(path)
+        messages = grib_messages.scan(path)
         available = list(dict.fromkeys(m.variable for m in messages))
         here = _present(variables, available, {m.short_name for m in messages})
         opener = functools.partial(
@@ -358,7 +358,7 @@ def grid_of_file(path: str | os.PathLike) -> Grid:
             except InputError as error:
                 raise InputError(f"{path}: {error}") from None
     elif format_of(path) == GRIB:
-        grid = grib.GribSource(path, messages=grib.scan(path)[:1]).grid
+        grid = grib.GribSource(path, messages=grib_messages.scan(path)[:1]).grid
     else:
         with FieldStore(path) as store:
             grid = store.grid

@@ -18,7 +18,7 @@ from phire.errors import InputError, WorkError, naming_arguments
 from phire.fields.grid import EARTH_RADIUS, Grid
 from phire.fields.harmonics import SphericalHarmonics
 from phire.fields.source_writing import recorded_options
-from phire.fields.store import StoreWriter
+from phire.fields.store_writing import StoreWriter
 from phire.fields.time import TimeAxis, duration_text, parse_duration
 
 GRAVITY = 9.80616  # m s⁻²

@@ -35,7 +35,8 @@ from phire.fields.source import (
     read_members,
     wind_directions,
 )
-from phire.fields.store import RECORD, StoreWriter
+from phire.fields.store import RECORD
+from phire.fields.store_writing import StoreWriter
 from phire.fields.unusable_values import UnusableValues, counting_infinite
 
 # Zarr is a fifth of the start of each command and worker that writes records: loaded when used.

@@ -1,4 +1,4 @@
-"""The field store: HDF5 with the dataset ``/data``, channel × time × row × column.
+"""The field store, opened for reading: HDF5 with ``/data``, channel × time × row × column.
 
 One field a chunk, Blosc-compressed, with CF coordinates as dimension scales, so that
 ``xarray.open_dataset(path, engine="h5netcdf")`` opens it. A file with nothing but ``/data`` is a
@@ -9,33 +9,24 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from phire import provenance
 from phire.errors import InputError
 from phire.fields import units
-from phire.fields.cell_methods import BOUNDS, VERTICES, TimeCells
-from phire.fields.compression import BLOSC
 from phire.fields.curvilinear import DEGREES, CurvilinearGrid
 from phire.fields.grid import Grid
-from phire.fields.guarded_file import GuardedHDF5
 from phire.fields.source import (
     MAPPING,
     WIND_DIRECTION,
-    Source,
     Times,
-    field_attributes,
-    grid_coordinates,
-    horizontal_names,
     indices,
 )
 from phire.fields.time import EPOCH, TimeAxis
-from phire.fields.unusable_values import UnusableValues
 
 DATASET = "data"
 DIMENSIONS = ("channel", "time", "latitude", "longitude")
@@ -293,177 +284,6 @@ class FieldStore:
 def open_store(path: str | os.PathLike) -> FieldStore:
     """Opens a field store for reading; see :class:`FieldStore`."""
     return FieldStore(path)
-
-
-class StoreWriter:
-    """Writes a field store, field by field, growing along time.
-
-    Use it inside :func:`phire.files.replacing`: the file is a valid store only once it is closed.
-
-    Args:
-        path: The file to make.
-        channels: Names of the channels.
-        units: Units of each channel.
-        grid: The grid. Rows are stored as the grid orders them.
-        time: The times, if known beforehand; else each :meth:`append` brings its own.
-        dtype: float32 or float64.
-        record: What made the store, kept as JSON.
-        attributes: Further attributes of the file.
-        static: Static maps, a source of one field on the same grid.
-        cells: Periods and statistics of aggregated fields.
-        wind_directions: See :func:`phire.fields.source.wind_directions`.
-        unusable: Counts that the fields appended are added to; by default of this file alone.
-    """
-
-    def __init__(
-        self,
-        path: str | os.PathLike,
-        *,
-        channels: Sequence[str],
-        units: Sequence[str],
-        grid: Grid,
-        time: TimeAxis | None = None,
-        dtype: str = "float32",
-        record: Mapping[str, Any] | None = None,
-        attributes: Mapping[str, Any] | None = None,
-        static: Source | None = None,
-        cells: TimeCells | None = None,
-        wind_directions: Sequence[str] = (),
-        unusable: UnusableValues | None = None,
-    ) -> None:
-        self._time = time
-        self._cells = cells
-        self._static = static
-        self._appended: list[TimeAxis] = []
-        self._count = 0
-        self._unusable = UnusableValues() if unusable is None else unusable
-        self._file = GuardedHDF5(path)
-        shape = (len(channels), 0, *grid.shape)
-        self._data = self._file.create_dataset(
-            DATASET,
-            shape=shape,
-            maxshape=(shape[0], None, *grid.shape),
-            chunks=(1, 1, *grid.shape),
-            dtype=dtype,
-            fillvalue=np.nan,
-            **BLOSC,
-        )
-        describe_data(self._file, channels, units, grid, wind_directions)
-        if record is not None:
-            self._file.attrs[RECORD] = json.dumps(record)
-            if {"created", "command"} <= record.keys():
-                self._file.attrs["history"] = provenance.history(record)
-        self._file.attrs.update(attributes or {})
-
-    def append(self, fields: np.ndarray, time: TimeAxis | None = None) -> None:
-        """Appends fields.
-
-        Args:
-            fields: (n, H, W, C).
-            time: Their times, where the writer was not given them beforehand.
-        """
-        count = len(fields)
-        self._unusable.add(fields)
-        self._data.resize(self._count + count, axis=1)
-        self._data[:, self._count : self._count + count] = np.moveaxis(fields, -1, 0)
-        self._file.check()
-        self._count += count
-        if time is not None:
-            self._appended.append(time)
-
-    def close(self) -> None:
-        """Writes the coordinates and closes the file."""
-        time = self._time
-        if time is None:
-            time = TimeAxis.concatenate(self._appended) if self._appended else TimeAxis.steps(0)
-        found = self._unusable
-        self._data.attrs[MISSING] = np.array([found.missing, found.wholly], np.int64)
-        self._data.attrs[INFINITE] = found.infinite
-        attach_time(self._file, time[: self._count] if self._count else TimeAxis.steps(0))
-        if self._cells is not None:
-            attach_cells(self._file, self._cells)
-        if self._static is not None:
-            write_static_maps(self._file, self._static)
-        self._file.close()
-
-    def __enter__(self) -> StoreWriter:
-        return self
-
-    def __exit__(self, kind: type | None, *exception: object) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self._file.close()
-
-
-def describe_data(
-    file: h5py.File, channels: Sequence[str], units: Sequence[str], grid: Grid,
-    wind_directions: Sequence[str] = (),
-) -> None:  # fmt: skip
-    """Writes the names, units, axes of wind and coordinates of ``/data``, all but its times."""
-    if any(wind_directions):
-        file[DATASET].attrs[WIND_DIRECTION] = np.array(
-            list(wind_directions), dtype=h5py.string_dtype()
-        )
-    file[DATASET].attrs["channel_units"] = np.array(list(units), dtype=h5py.string_dtype())
-    for name, texts in (("channel", channels), ("channel_units", units)):
-        file[name] = np.array([str(text) for text in texts], dtype=h5py.string_dtype())
-    for name, (_, values, attributes) in grid_coordinates(grid).items():
-        file[name] = values
-        file[name].attrs.update(attributes)
-    if not grid.has_distances:
-        for name, size in zip(horizontal_names(grid), grid.shape):
-            file[name] = np.arange(size)
-    file[DATASET].attrs.update(field_attributes(grid, ""))
-    file.attrs["Conventions"] = "CF-1.10"
-
-
-def attach_time(file: h5py.File, time: TimeAxis) -> None:
-    """Writes the times of ``/data`` and ties all its coordinates to its dimensions."""
-    values, attributes = time.to_cf()
-    file["time"] = np.asarray(values, dtype=np.int64)
-    file["time"].attrs.update(attributes)
-    horizontal = next(
-        pair for pair in (("y", "x"), DIMENSIONS[2:], ("row", "column")) if pair[0] in file
-    )
-    for axis, name in enumerate((*DIMENSIONS[:2], *horizontal)):
-        file[name].make_scale(name)
-        file[DATASET].dims[axis].attach_scale(file[name])
-    for name in DIMENSIONS[2:]:
-        if horizontal == ("y", "x") and name in file:
-            for axis, dimension in enumerate(horizontal):
-                file[name].dims[axis].attach_scale(file[dimension])
-            file[DATASET].attrs["coordinates"] = " ".join(DIMENSIONS[2:])
-    file["channel_units"].dims[0].attach_scale(file["channel"])
-
-
-def attach_cells(file: h5py.File, cells: TimeCells) -> None:
-    """Writes the periods of ``/data`` and the statistic of each channel."""
-    file[BOUNDS] = cells.values()
-    file["time"].attrs["bounds"] = BOUNDS
-    file[VERTICES] = np.arange(2)
-    file[VERTICES].make_scale(VERTICES)
-    for axis, name in enumerate(("time", VERTICES)):
-        file[BOUNDS].dims[axis].attach_scale(file[name])
-    file[CELL_METHODS] = np.array(cells.methods, dtype=h5py.string_dtype())
-    file[CELL_METHODS].dims[0].attach_scale(file["channel"])
-    if cells.methods[0] and len(set(cells.methods)) == 1:
-        file[DATASET].attrs["cell_methods"] = cells.methods[0]
-
-
-def write_static_maps(file: h5py.File, maps: Source) -> None:
-    """Writes maps, a source of one field, under ``/static`` of a store or of a file of their own.
-
-    Where the file has coordinates, they are tied to the maps.
-    """
-    fields = maps.read([0])[0]
-    group = file.create_group(STATIC, track_order=True)
-    for c, (name, unit) in enumerate(zip(maps.channels, maps.units)):
-        group.create_dataset(name, data=fields[..., c], chunks=fields.shape[:2], **BLOSC)
-        group[name].attrs["units"] = unit
-        for axis, dimension in enumerate(horizontal_names(maps.grid)):
-            if dimension in file:
-                group[name].dims[axis].attach_scale(file[dimension])
 
 
 def _text(value: Any) -> str:

@@ -9,15 +9,11 @@ import numpy as np
 import xarray as xr
 
 from phire.errors import InputError
+from phire.fields import units
 from phire.fields.time import TimeAxis, float_precision
 from phire.fields.units import instantaneous
 
 LEAD_TIMES = ("step", "leadtime", "lead_time", "prediction_timedelta")
-
-SECONDS = {
-    "days": 86400.0, "hours": 3600.0, "minutes": 60.0, "seconds": 1.0, "milliseconds": 1e-3,
-    "microseconds": 1e-6, "nanoseconds": 1e-9,
-}  # fmt: skip
 
 
 def _validity(array: xr.DataArray) -> tuple[xr.DataArray | None, xr.DataArray | None]:
@@ -148,14 +144,16 @@ def _lead_seconds(lead: xr.DataArray) -> np.ndarray:
     """Returns a lead time in whole seconds."""
     if lead.dtype.kind == "m":
         return lead.values.astype("timedelta64[s]").astype(np.int64)
-    units = str(lead.attrs.get("units", "")).lower()
-    for name, length in SECONDS.items():
-        if units in (name, name[:-1], {"hours": "h", "seconds": "s"}.get(name)):
-            return np.rint(np.asarray(lead.values, np.float64) * length).astype(np.int64)
-    raise InputError(
-        f"the lead time {lead.name} has the units {units or 'none'!r}: it must be in one of "
-        f"{', '.join(SECONDS)}."
-    )
+    stated = str(lead.attrs.get("units", "")).lower()
+    # The registry's months and years are means.
+    has_fixed_length = stated and not any(word in stated for word in ("month", "year"))
+    found = units.conversion(stated, "s") if has_fixed_length else None
+    if found is None:
+        raise InputError(
+            f"the lead time {lead.name} has the units {stated or 'none'!r}: give units of time, "
+            "such as hours."
+        )
+    return np.rint(np.asarray(lead.values, np.float64) * found[0]).astype(np.int64)
 
 
 def _precision(coordinate: xr.DataArray, axis: TimeAxis) -> float:

@@ -143,6 +143,13 @@ def in_kelvin(units: str, attributes: Mapping[str, Any] | None = None) -> Conver
     return Conversion("K", found[0], 0.0 if is_difference else found[1])
 
 
+def shared(units: Sequence[str]) -> str:
+    """Returns the units that all channels share; empty where they differ or one is not known."""
+    if not units or not all(units):
+        return ""
+    return units[0] if all(equal(units[0], other) for other in units[1:]) else ""
+
+
 def power(units: str, exponent: int) -> str:
     """Returns a power of units, as CF writes it: ``m s**-1`` squared is ``m2 s-2``.
 

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from phire.errors import InputError
-from phire.fields import grib
+from phire.fields import grib_messages
 from phire.fields.dataset import horizontal_dimensions
 from phire.fields.source_writing import blocks
 from phire.fields.store import FieldStore
@@ -63,12 +63,12 @@ def _blocks(array: xr.DataArray) -> Iterator[np.ndarray]:
 
 
 def count_messages(
-    path: str | os.PathLike, messages: Sequence[grib.Message]
+    path: str | os.PathLike, messages: Sequence[grib_messages.Message]
 ) -> dict[str, UnusableValues]:
     """Counts the values of each variable of GRIB messages; coefficients count as finite."""
     counts = {message.variable: UnusableValues() for message in messages}
     for message in messages:
-        values = grib.message_values(path, message)
+        values = grib_messages.message_values(path, message)
         counts[message.variable].add(values.reshape(1, -1, 1))
     return counts
 

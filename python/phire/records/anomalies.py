@@ -21,7 +21,8 @@ import numpy as np
 
 from phire.errors import InputError
 from phire.fields.channel_values import values_by_channel
-from phire.fields.climatologies import STATISTICS_OF, Climatology, fit_climatology
+from phire.fields.climatologies import STATISTICS_OF, Climatology
+from phire.fields.climatology_fit import fit_climatology
 from phire.fields.grid import Grid
 from phire.fields.guarded_file import GuardedHDF5
 from phire.fields.normalization import Normalization
@@ -217,7 +218,7 @@ def fit_anomalies(
         The climatologies; None where all channels stay as they are.
 
     Raises:
-        InputError: See :func:`phire.fields.climatologies.fit_climatology`.
+        InputError: See :func:`phire.fields.climatology_fit.fit_climatology`.
     """
     wanted: dict[Choice, list[str]] = {}
     for name in normalization.channels:

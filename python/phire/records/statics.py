@@ -14,7 +14,8 @@ from phire.fields.guarded_file import GuardedHDF5
 from phire.fields.opening import split_names
 from phire.fields.source import ArraySource, Source
 from phire.fields.static_maps import open_maps
-from phire.fields.store import STATIC, write_static_maps
+from phire.fields.store import STATIC
+from phire.fields.store_writing import write_static_maps
 from phire.records.grid_points import Points
 
 NAME = "static.h5"

@@ -31,6 +31,7 @@ from phire.evaluation.figures.style import (
     styled,
 )
 from phire.fields.grid import EARTH_RADIUS
+from phire.fields.units import equal
 
 SLOPES = ((-3.0, "−3"), (-5 / 3, "−5/3"))
 """Slopes of kinetic energy: enstrophy cascade, and Nastrom & Gage's mesoscale."""
@@ -402,8 +403,9 @@ def _draw_ratios(
 
 
 def _draw_slopes(axes: Axes, truth: xr.DataArray, axis: _Axis, what: str, units: str) -> None:
-    derivative = units.replace(" ", "") in ("s-2", "s**-2", "s^-2", "1/s2")
-    derivative = derivative or any(word in what for word in ("vorticity", "divergence"))
+    derivative = (units and equal(units, "s-2")) or any(
+        word in what for word in ("vorticity", "divergence")
+    )
     # In waves per circle or per km; a wavelength falls as the wavenumber grows.
     wavenumber = 1 / axis.values if axis.wavelengths else axis.values
     good = np.isfinite(wavenumber) & (wavenumber > 0) & (truth.values > 0)
