@@ -14,6 +14,7 @@ from phire.evaluation.catalogue import definition, statistics
 from phire.evaluation.figures import coastlines
 from phire.evaluation.figures.all_figures import plans
 from phire.evaluation.figures.cities import best_candidates, city_distance_figure
+from phire.evaluation.figures.coherence import coherence_figure
 from phire.evaluation.figures.distributions import quantile_figure, smooth_density
 from phire.evaluation.figures.images import (
     error_range,
@@ -27,7 +28,7 @@ from phire.evaluation.figures.panels import coarse_input, panel_figure
 from phire.evaluation.figures.reading import ResultsFolder
 from phire.evaluation.figures.scores import score_figure, smoothed
 from phire.evaluation.figures.semivariogram import direction_figure, semivariogram_figure
-from phire.evaluation.figures.spectra import coherence_figure, spectrum_figure, zonal_figure
+from phire.evaluation.figures.spectra import spectrum_figure
 from phire.evaluation.figures.style import (
     COLOURS,
     candidate_styles,
@@ -37,6 +38,7 @@ from phire.evaluation.figures.style import (
     pretty_units,
 )
 from phire.evaluation.figures.time_axes import time_axis
+from phire.evaluation.figures.zonal_spectra import zonal_figure
 from phire.fields.units import power
 
 

@@ -436,8 +436,8 @@ def _coherence_plan(
     region: str,
 ) -> Plan:
     """Returns the plan of the figure of one coherence."""
+    from phire.evaluation.figures.coherence import coherence_figure
     from phire.evaluation.figures.plan import Plan, figure_name
-    from phire.evaluation.figures.spectra import coherence_figure
     from phire.evaluation.figures.style import readable
 
     what = readable(channel or "kinetic energy")
