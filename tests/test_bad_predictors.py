@@ -158,7 +158,7 @@ MISTAKES = {
     ),
     "a mask that leaves nothing valid": (
         "phire_data", ("{in}/sea.nc", *DATA[1:], "--missing", "mask"),
-        r"too much is missing: .*smaller --least-valid",
+        r"too many missing values: .*smaller --least-valid",
     ),
     "records of an earlier version": (
         "phire_train", ("{in}/earlier", *TRAIN[1:]),

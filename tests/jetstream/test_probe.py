@@ -42,7 +42,7 @@ def test_unknown_targets_are_left_out():
     target[::3] = np.nan
     result = probe({"a": features}, target, np.arange(100) < 60)
     assert float(result["r2"][0]) > 0.99
-    with pytest.raises(InputError, match="0 to judge"):
+    with pytest.raises(InputError, match="0 to test on"):
         probe({"a": features}, target, np.ones(100, bool))
 
 

@@ -147,8 +147,8 @@ def test_the_alignment_is_that_of_the_coarse_input(tmp_path, region, capsys):
     )
     assert manifest.schema.alignment == "cell"
     said = capsys.readouterr().err
-    assert "brought to the grid of 4 × 4 blocks by bilinear interpolation" in said
-    assert "its spacing is 1 and 1 times theirs" in said
+    assert "regridded to the 4 × 4 blocks by bilinear interpolation" in said
+    assert "its spacing is 1 and 1 times that" in said
     write(tmp_path / "high.h5", tmp_path / "finer", low=tmp_path / "low.h5", scale=2)
     said = capsys.readouterr().err
     assert (
@@ -227,7 +227,7 @@ def test_chunking_changes_no_byte(tmp_path, region, monkeypatch):
 @pytest.mark.parametrize(
     "options, said",
     [
-        ({"patch": (8, 10)}, "patch 8,10 is no multiple of scale 4"),
+        ({"patch": (8, 10)}, "patch 8,10 must be a multiple of scale 4"),
         ({"patch": (24, 24)}, "patch 24,24 is larger"),
         ({"scale": 1}, "scale 1"),
         ({"patches_per_field": 0}, "patches_per_field"),

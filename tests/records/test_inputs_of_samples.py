@@ -126,7 +126,7 @@ def test_input_off_the_blocks_is_regridded_with_its_margin(tmp_path, high, metho
         high[0], tmp_path / "out", predictors=[predictor], margin=1, regrid=method
     )
     said = capsys.readouterr().err
-    assert "brought to the grid of 4 × 4 blocks by " + method in said
+    assert "regridded to the 4 × 4 blocks by " + method in said
     blocks = coarsen_grid(FINE, 4)
     outer = Grid.regional(
         np.concatenate([[45.625], blocks.latitudes, [34.625]]),
@@ -379,7 +379,7 @@ def test_times_that_an_input_lacks_are_left_out_and_said(tmp_path, high, capsys)
     predictor, _, _ = coarse_file(tmp_path, "psl", time=HOURS[[0, 1, 2, 7, 8]])
     _, _, index = write(high[0], tmp_path / "out", predictors=[predictor])
     assert set(index) == {0, 1, 2, 7, 8}
-    assert "7 of 12 fields are left out: predictors" in capsys.readouterr().err
+    assert "7 of 12 fields are left out, because predictors" in capsys.readouterr().err
 
 
 def wrong_static(tmp_path):
@@ -407,7 +407,7 @@ def sea(tmp_path):
         ({"static": ["none.nc"]}, "none.nc does not exist"),
         (
             {"predictors": [lambda p: coarse_file(p, "psl", step=0.9, cut=6)[0]]},
-            r"predictors .* does not cover .*: 2\.8\d+° in the south is missing, more than a "
+            r"predictors .* does not cover .*: 2\.8\d+° in the south is missing, more than one "
             r"coarse point of 1° × 1°; .*--region 47\.45,-12\.45,",
         ),
         (
@@ -418,11 +418,11 @@ def sea(tmp_path):
         ({"covariates": ("month",)}, "covariates month is unknown: choose from hour, day"),
         ({"predictors": [lambda p: coarse_file(p, "t")[0]], "coarse_targets": True},
          "t is given twice"),
-        ({"coarse_targets": True}, "coarse_targets adds block means to predictors"),
+        ({"coarse_targets": True}, "coarse_targets adds block means .* to predictors"),
         ({"margin": 9}, "larger than the fields of 40 × 48 points beside a margin of 9"),
         ({"normalization": "z,snow=sqrt"}, "'snow=sqrt' names no channel; these are t, rain"),
         ({"low": "here.nc:psl"}, "here.nc does not exist"),
-        ({"least_valid": 0}, "least_valid 0 must be a share"),
+        ({"least_valid": 0}, "least_valid 0 must be above 0"),
     ],
 )  # fmt: skip
 def test_mistakes_are_named_and_leave_nothing(tmp_path, high, options, said):
@@ -439,7 +439,7 @@ def test_mistakes_are_named_and_leave_nothing(tmp_path, high, options, said):
 
 
 def test_a_mask_that_leaves_nothing_valid(tmp_path):
-    with pytest.raises(InputError, match=r"too much is missing: .*smaller least_valid"):
+    with pytest.raises(InputError, match=r"too many missing values: .*smaller least_valid"):
         write(sea(tmp_path), tmp_path / "out", missing="mask", whole_fields=True)
     _, batch, _ = write(
         sea(tmp_path), tmp_path / "out", missing="mask", whole_fields=True, least_valid=0.1
@@ -455,7 +455,7 @@ def test_the_same_command_is_done_and_another_refused(tmp_path, high, capsys):
     assert "already made" in capsys.readouterr().err
     with pytest.raises(InputError, match="covariates was"):
         write(high[0], tmp_path / "out", predictors=[predictor])
-    with pytest.raises(InputError, match=r"is or holds .*psl.nc, which is read"):
+    with pytest.raises(InputError, match=r"is or contains the input .*psl.nc"):
         write(high[0], predictor, overwrite=True, **options)
     value = json.loads((tmp_path / "out" / "records.json").read_text())
     assert value["options"]["predictors"] == [predictor]

@@ -86,7 +86,7 @@ def test_coarse_values_within_a_block_beyond_a_file_are_its_nearest(tmp_path, hi
     )
     said = capsys.readouterr().err
     # Its last cells end at 40.55, the outermost coarse points lie at 45 + 0.75 and 39.5.
-    assert "psl.nc ends 1.048° in the south before the outermost coarse points: its nearest" in said
+    assert "psl.nc ends 1.048° in the south before the outermost coarse points; its nearest" in said
     assert records.schema.low_patch == (6, 8)
     assert records.schema.patch == (20, 30)
     blocks = Grid.regional(
@@ -105,7 +105,7 @@ def test_a_file_that_misses_more_than_a_block_is_refused(tmp_path, high):
     coarse, _, _ = predictor(tmp_path, "far")
     with pytest.raises(
         InputError,
-        match=r"psl.nc .*does not cover .*: 1\.398° in the south is missing, more than a coarse "
+        match=r"psl.nc .*does not cover .*: 1\.398° in the south is missing, more than one coarse "
         r"point of 1\.25° × 1\.25°.*--region .*,42\.15,",
     ):
         write(high[0], tmp_path / "out", predictors=[coarse], margin=1)

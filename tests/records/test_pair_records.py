@@ -410,7 +410,7 @@ def test_a_disk_that_is_too_small(tmp_path, sphere, monkeypatch):
 @pytest.mark.parametrize("output", ["store.h5", "."])
 def test_no_input_is_replaced(tmp_path, sphere, output):
     make_store(tmp_path / "store.h5", grid=sphere)
-    with pytest.raises(InputError, match=r"store\.h5, which is read: name another output"):
+    with pytest.raises(InputError, match=r"contains the input .*store\.h5: name another output"):
         write(tmp_path / "store.h5", tmp_path / output, overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["store.h5"]
 
@@ -432,7 +432,7 @@ def test_what_is_said_of_records(tmp_path, sphere):
     write(tmp_path / "store.h5", tmp_path / "out", seed=5)
     facts = describe_records(tmp_path / "out")
     assert facts["step"] == "3 h"
-    assert facts["missing values"] == "in 1 fields, 1 more wholly (--missing skip)"
+    assert facts["missing values"] == "in 1 fields; 1 more have no values (--missing skip)"
     assert facts["made from"] == str(tmp_path / "store.h5")
     assert facts["seed"] == 5
 

@@ -46,7 +46,7 @@ def test_winter_days_over_iberia(tmp_path, capsys):
     )  # fmt: skip
     said = capsys.readouterr().err
     assert "19 × 29 is no multiple of 5: 1 row at the south and 1 column at the east are" in said
-    assert said.count("is brought to the grid of 5 × 5 blocks by bilinear interpolation") == 2
+    assert said.count("is regridded to the 5 × 5 blocks by bilinear interpolation") == 2
     schema = records.schema
     assert schema.arrays["low"].channels == ("tas", "pr", "psl", "ta850", "hus850")
     assert schema.channels == ("tas", "pr")

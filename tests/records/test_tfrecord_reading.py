@@ -241,7 +241,7 @@ def test_damaged_records(made, tmp_path, spoil, said):
 
 def test_what_is_no_record(made, tmp_path):
     (tmp_path / "noise.tfrecord").write_bytes(np.random.default_rng(0).bytes(500))
-    with pytest.raises(InputError, match=r"noise.tfrecord is no TFRecord"):
+    with pytest.raises(InputError, match=r"noise.tfrecord is not a TFRecord"):
         open_records(tmp_path / "noise.tfrecord")
     with tf.io.TFRecordWriter(str(tmp_path / "other.tfrecord")) as writer:
         example = tf.train.Example()

@@ -142,7 +142,7 @@ def test_fields_from_the_south_are_turned(network):
 def test_what_cannot_be_mapped_is_refused(network):
     source = ArraySource(np.zeros((3, 4, 4, 1)))
     arguments = {"normalization": normalization(), "places": [0], "patch": (4, 4)}
-    with pytest.raises(InputError, match="tells the lags 1 … 4"):
+    with pytest.raises(InputError, match="predicts lags 1 … 4"):
         sliding_certainty(network, source, lag=5, **arguments)
     with pytest.raises(InputError, match="No two fields lie 3"):
         sliding_certainty(network, source, lag=3, **arguments)

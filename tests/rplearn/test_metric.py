@@ -127,7 +127,7 @@ def test_saved_and_loaded_it_measures_the_same(metric, fields, tmp_path):
 
 def test_what_is_no_metric_is_refused(metric, tmp_path):
     assert describe_metric(tmp_path) is None
-    with pytest.raises(InputError, match="is not there"):
+    with pytest.raises(InputError, match="does not exist"):
         LearnedMetric.load(tmp_path / "nothing")
     with pytest.raises(InputError, match="is not a metric"):
         LearnedMetric.load(tmp_path)

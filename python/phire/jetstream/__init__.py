@@ -1,6 +1,6 @@
-"""A downstream task: the latitude of the jet, told from learned features.
+"""Downstream task: prediction of the jet latitude from learned features.
 
-The names are imported when they are used, so that this package loads at once.
+Names are imported on first use, so that the package loads fast.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""The jet-latitude index."""
+"""Jet-latitude index."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ DAY = 86400
 
 
 def lanczos_weights(cutoff: float, half_width: int) -> np.ndarray:
-    """Weights of a Lanczos low-pass filter.
+    """Computes the weights of a Lanczos low-pass filter.
 
     Args:
         cutoff: Cut-off period in time steps.
-        half_width: Steps on either side of the middle one.
+        half_width: Number of weights on either side of the central one.
 
     Returns:
-        (2·half_width + 1,) weights, symmetric, sum 1: w_k ∝ sin(2πk/cutoff)/(πk) ·
+        (2·half_width + 1,) symmetric weights with sum 1: w_k ∝ sin(2πk/cutoff)/(πk) ·
         sin(πk/n)/(πk/n), n = half_width + 1 (Duchon 1979,
         doi:10.1175/1520-0450(1979)018<1016:LFIOAT>2.0.CO;2).
     """
@@ -30,16 +30,16 @@ def lanczos_weights(cutoff: float, half_width: int) -> np.ndarray:
 def low_pass(
     values: np.ndarray, step: int, *, cutoff_days: float = 10.0, window_days: float = 61.0
 ) -> np.ndarray:
-    """Low-pass filters series in time.
+    """Applies a Lanczos low-pass filter along time.
 
     Args:
-        values: (time, ...).
-        step: Seconds between values.
-        cutoff_days: Cut-off period.
-        window_days: Whole width of the filter.
+        values: (time, ...) series.
+        step: Time step, seconds.
+        cutoff_days: Cut-off period, days.
+        window_days: Full width of the filter, days.
 
     Returns:
-        float64, as ``values``; NaN where the window runs beyond the series.
+        Filtered values, float64; NaN where the filter extends beyond the series.
 
     Raises:
         InputError: The series is shorter than the window.
@@ -59,15 +59,17 @@ def low_pass(
 
 
 def latitude_of_maximum(wind: np.ndarray, latitudes: np.ndarray) -> np.ndarray:
-    """Latitude at which a profile is largest, between grid points by the parabola through the
-    three highest.
+    """Computes the latitude of the maximum of each profile.
+
+    Between grid points the maximum is that of the parabola through the highest point and its two
+    neighbours.
 
     Args:
-        wind: (time, latitude).
-        latitudes: (latitude,) degrees, equally spaced or nearly so, either order.
+        wind: (time, latitude) profiles.
+        latitudes: (latitude,) degrees, in either order, at least nearly equally spaced.
 
     Returns:
-        (time,) degrees; NaN where a profile holds NaN. A maximum at the edge stays on it.
+        (time,) degrees; NaN for profiles with NaN. A maximum at the edge is not interpolated.
     """
     latitudes = np.asarray(latitudes, np.float64)
     known = np.isfinite(wind).all(axis=1)
@@ -94,20 +96,21 @@ def jet_latitude(
     cutoff_days: float = 10.0,
     window_days: float = 61.0,
 ) -> np.ndarray:
-    """Returns the jet-latitude index of Woollings et al. (2010, https://doi.org/10.1002/qj.625).
+    """Computes the jet-latitude index of Woollings et al. (2010, https://doi.org/10.1002/qj.625).
 
     Args:
         wind: Low-level zonal wind averaged over a sector of longitudes, (time, latitude).
         latitudes: (latitude,) degrees north.
-        step: Seconds between times.
-        band: Southern and northern limit of the search; (-75, -15) for the other hemisphere.
-        cutoff_days, window_days: Of the Lanczos low-pass filter.
+        step: Time step, seconds.
+        band: Southern and northern limit of the search, degrees north; (-75, -15) for the southern
+            hemisphere.
+        cutoff_days, window_days: Cut-off period and width of the Lanczos low-pass filter.
 
     Returns:
-        (time,) degrees north, NaN for half a window at either end.
+        (time,) degrees north; NaN within half a filter width of either end.
 
     Raises:
-        InputError: The series is shorter than the window, or the band holds under three rows.
+        InputError: The series is shorter than the filter, or the band holds fewer than three rows.
     """
     south, north = band
     rows = np.flatnonzero((latitudes >= south) & (latitudes <= north))

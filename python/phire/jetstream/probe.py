@@ -1,9 +1,9 @@
-"""Linear probe of the jet's latitude from frozen features, beside other predictors.
+"""Linear probe: ridge regression of the jet latitude on frozen features and other predictors.
 
-The index is a mean over weeks, which no single field can know: the predictors are therefore passed
-through the index's own low-pass filter, all of them alike. What varies within ten days is gone from
-both, so that a season holds a few dozen independent samples at most; where sectors of longitude are
-alike, each is a series of samples of its own.
+The index is a mean over weeks, which a single field does not determine. All predictors are
+therefore passed through the low-pass filter of the index. The filter removes variations within ten
+days, so that a season holds a few dozen independent samples at most. If the statistics do not
+depend on longitude, several sectors of longitude give more samples.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PREDICTORS = ("low-pass", "instantaneous")
 
 
 def random_metric(metric: LearnedMetric, *, seed: int = 0) -> LearnedMetric:
-    """Returns the same metric with an encoder whose weights were never trained."""
+    """Returns a copy of the metric whose encoder has random weights."""
     keras.utils.set_random_seed(seed)
     return LearnedMetric(
         keras.models.clone_model(metric.encoder),
@@ -47,11 +47,11 @@ def random_metric(metric: LearnedMetric, *, seed: int = 0) -> LearnedMetric:
 
 
 def rows_touching(count: int, inside: np.ndarray) -> np.ndarray:
-    """Rows of a feature map that stand for at least one of the grid's wanted rows.
+    """Returns the rows of a feature map that cover at least one of the wanted grid rows.
 
     Args:
-        count: Rows of the feature map, each standing for an equal stretch of the grid's.
-        inside: (rows of the grid,) True where wanted.
+        count: Number of rows of the feature map, which divide the grid's rows evenly.
+        inside: (rows of the grid,) True for wanted rows.
     """
     stretch = np.arange(len(inside)) * count // len(inside)
     return np.unique(stretch[inside])
@@ -63,13 +63,14 @@ def row_means(
     sectors: Sequence[tuple[float, float] | None],
     inside: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Feature maps averaged along each of their rows, so that they keep their latitude.
+    """Averages feature maps along each row, which keeps their dependence on latitude.
 
     Args:
-        features: (n, h, w, F), of whole fields: a sector's features see what surrounds it.
-        grid: Of the fields; needed for a sector.
-        sectors: Western and eastern limits, degrees east; None means all columns.
-        inside: (rows of the grid,) True for those whose features are wanted; all by default.
+        features: (n, h, w, F) features of whole fields, so that those of a sector also depend on
+            its surroundings.
+        grid: Grid of the fields; needed for sectors.
+        sectors: Western and eastern limits of each sector, degrees east; None for all columns.
+        inside: (rows of the grid,) True for wanted rows; all by default.
 
     Returns:
         (sector, n, rows · F).
@@ -104,44 +105,45 @@ def probe_jet(
     seed: int = 0,
     overwrite: bool = False,
 ) -> xr.Dataset:
-    """Predicts the jet-latitude index from learned features, beside PCA and random features.
+    """Predicts the jet-latitude index from learned features, and from baseline predictors.
 
-    All get the same fields in the band and sector, the same times, the same low-pass filter, and
-    the same ridge regression, whose penalty (for the PCA also the number of components) is chosen
-    by cross-validation over stretches of the training time. The last part of the series is held
-    out; a gap of ``cutoff_days`` lies before it. Features are averaged along each row of the
-    feature map, so that they keep their latitude.
+    All predictors are computed from the same fields in the band and sector, at the same times,
+    with the same low-pass filter and ridge regression. Its penalty, and the number of principal
+    components, are chosen by cross-validation over blocks of the training time. The last part of
+    the series is held out, after a gap of ``cutoff_days``. Features are averaged along each row of
+    the feature map, which keeps their dependence on latitude.
 
     Args:
-        metric: A metric's directory.
+        metric: Directory of a metric.
         source: Store, NetCDF, Zarr or GRIB file with the metric's channels and the wind.
         output: NetCDF file of the results.
-        layer: A layer other than the metric's.
-        wind: Channel of zonal wind; see ``sector_winds``.
-        sector: Western and eastern limit of the wind's and the features' means, and of the fields
-            that go into the PCA; None the whole circle.
-        sectors: Cut it into so many equal ones and take each as a series of samples of one and the
-            same regression: for fields whose statistics do not change along the latitude circle.
-        band: Southern and northern limit of the search for the jet, and of the predictors.
-        predictors: ``low-pass`` passes the predictors through the index's filter;
-            ``instantaneous`` takes them as they are, though the index is a mean over weeks.
-        cutoff_days, window_days: Of the Lanczos low-pass filter.
-        held_out: Share of the series that is held out.
-        every_hours: Time between the fields used.
-        components: Principal components of the raw fields, at most.
-        seed: Of the random encoder and the PCA.
-        overwrite: Replace an output that is there.
+        layer: Encoder layer; by default the metric's.
+        wind: Channel of zonal wind; see :func:`~phire.jetstream.sectors.sector_winds`.
+        sector: Western and eastern limit, degrees east, of the wind, the features and the fields
+            of the PCA; None for all longitudes.
+        sectors: Number of equal sectors to divide ``sector`` into. Each gives samples for the same
+            regression; for fields whose statistics do not depend on longitude.
+        band: Southern and northern limit of the search for the jet and of the predictors, degrees
+            north.
+        predictors: ``low-pass`` filters the predictors like the index, ``instantaneous`` does not.
+        cutoff_days, window_days: Cut-off period and width of the Lanczos low-pass filter.
+        held_out: Share of the series that is held out at its end.
+        every_hours: Time between the fields used, hours.
+        components: Largest number of principal components of the raw fields.
+        seed: Seed of the random encoder and of the PCA.
+        overwrite: Replace an existing output.
 
     Returns:
-        What ``probe`` gives for ``learned``, ``pca``, ``random``, ``rows`` (the raw fields averaged
-        along each row of the grid: what an encoder that changes nothing would give) and ``mean``
-        (the training mean, without features), its predictions over ``sector`` and ``time``, with
-        ``jet_latitude(sector, time)``, ``training(time)`` and, as to how much there is to tell,
-        ``index_std`` (degrees), ``index_memory`` (days, ``integral_time``), ``samples_fitted`` and
-        ``samples_judged``: the days of either part over the memory, times the sectors.
+        The results of :func:`~phire.jetstream.regression.probe`, with predictions over ``sector``
+        and ``time``, for the representations ``learned``, ``pca``, ``random`` (random encoder),
+        ``rows`` (raw fields averaged along each grid row) and ``mean`` (mean of the training
+        times, no features). Also ``jet_latitude(sector, time)``, ``training(time)``,
+        ``index_std`` (degrees), ``index_memory`` (days; see
+        :func:`~phire.jetstream.regression.integral_time`), and the numbers of independent samples
+        ``samples_fitted`` and ``samples_judged`` (days of each part / memory · sectors).
 
     Raises:
-        InputError: Files that do not fit, no dates, a series too short.
+        InputError: The source does not match the metric, has no dates, or is too short.
     """
     from phire.fields import open_source
 
@@ -185,7 +187,7 @@ def _jet_latitudes(
     source: Any, sectors: Sequence[tuple[float, float] | None], wind: str | None,
     band: tuple[float, float], windows: Mapping[str, float],
 ) -> np.ndarray:  # fmt: skip
-    """Computes the jet-latitude index of each sector at all times: (sectors, times) in degrees."""
+    """Computes the jet-latitude index of each sector at all times, (sectors, times) degrees."""
     return np.stack(
         [
             jet_latitude(one, source.grid.latitudes, source.time.step, band=band, **windows)
@@ -195,25 +197,25 @@ def _jet_latitudes(
 
 
 def _check_times(fields: Any, path: str | os.PathLike) -> None:
-    """Raises an InputError for fields whose times the index's filter cannot pass through."""
+    """Raises an InputError if the times lack dates or have gaps, which the filter cannot handle."""
     if not fields.time.has_calendar or fields.time.step is None or fields.time.gaps():
         raise InputError(
-            f"{path} needs dates without gaps for the index's filter: convert the data with "
-            "its times."
+            f"{path} needs dates without gaps for the low-pass filter: convert the data with "
+            "their times."
         )
 
 
 @dataclasses.dataclass(frozen=True)
 class _Samples:
-    """Times at which the jet is predicted.
+    """Times at which the jet is predicted, and the index at these.
 
     Attributes:
-        times: Indices of the fields used, ``stride`` apart.
-        known: (times,) True where the index and the filtered predictors exist and no gap lies.
-        training: (times,) True in the part to fit on.
-        days: (times,) since the calendar's origin.
+        times: Indices of the fields used.
+        known: (times,) True outside the gap, where the index and the filtered predictors exist.
+        training: (times,) True for times to fit on.
+        days: (times,) days since the calendar's origin.
         index: (sectors, known times) latitude of the jet, degrees.
-        interval: Days between two of the times.
+        interval: Time between consecutive times, days.
         filters: Arguments of the predictors' low-pass filter; None without one.
     """
 
@@ -243,13 +245,13 @@ def _samples(
     predictors: str,
     windows: Mapping[str, float],
 ) -> _Samples:
-    """Chooses the times, and divides them into training, gap and held-out part.
+    """Selects the times, and divides them into a training part, a gap and a held-out part.
 
     Args:
         time: All times of the source.
-        index: (sectors, times) of all times; NaN where the filter does not reach.
-        every_hours: Time between those used.
-        held_out: Share that is held out.
+        index: (sectors, times) index at all times; NaN near the ends of the series.
+        every_hours: Time between the fields used, hours.
+        held_out: Share of the times that is held out.
         predictors: ``low-pass`` or ``instantaneous``.
         windows: ``cutoff_days`` and ``window_days`` of the filter.
     """
@@ -262,7 +264,7 @@ def _samples(
         known &= np.isfinite(low_pass(times.astype(float), **filters))
     days = time.values[times] / DAY
     training = np.cumsum(known) <= round(known.sum() * (1 - held_out))
-    # The filter reaches across the border: what lies this close after it is left out.
+    # The filter mixes both parts near their border, so times shortly after it are left out.
     gap = ~training & (days < days[known & training].max() + windows["cutoff_days"])
     known &= ~gap
     interval = stride * time.step / DAY
@@ -270,7 +272,7 @@ def _samples(
 
 
 def _with_index(result: xr.Dataset, samples: _Samples, training: np.ndarray) -> xr.Dataset:
-    """Adds the index, its spread and memory, and the number of independent samples."""
+    """Adds the index, its standard deviation and memory, and the numbers of samples."""
     sectors, length = samples.index.shape
     memory = integral_time(samples.index, samples.interval)
     per_sample = sectors * samples.interval / memory
@@ -297,7 +299,7 @@ def _representations(
     components: int,
     seed: int,
 ) -> dict[str, np.ndarray | list[np.ndarray]]:
-    """Computes the predictors of all representations at the known times, sector after sector.
+    """Computes the predictors of all representations at the known times, sector by sector.
 
     The PCA is fitted on the training times.
     """
@@ -322,7 +324,7 @@ def _representations(
             advance(len(part))
 
     def series(parts: Sequence[Any]) -> np.ndarray:
-        # (sector · time, features), one sector at a time for the filter's sake.
+        # (sector · time, features); each sector is a series of its own for the filter.
         of_sectors = []
         for k in range(len(sectors)):
             values = np.concatenate([part[k] for part in parts])
@@ -336,7 +338,7 @@ def _representations(
     count = max(1, min(components, len(fitted) - 1, fields.shape[1]))
     pca = PCA(count, svd_solver="randomized", random_state=seed).fit(fitted)
     scores = pca.transform(fields)
-    # Fewer components, or more: the cross-validation's choice, as the penalty is.
+    # The cross-validation chooses one of these numbers of components.
     counts = sorted({max(1, round(count / 2**k)) for k in range(6)})
     return {
         "learned": series(learned),

@@ -1,4 +1,4 @@
-"""Ridge regression on series of time, and how sure its score is."""
+"""Ridge regression on time series, and the uncertainty of its score."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ RESAMPLINGS = 1000
 
 
 def integral_time(values: np.ndarray, interval: float) -> float:
-    """Computes a series' memory: interval · (1 + 2 Σ autocorrelation, up to its first zero).
+    """Computes the integral time scale: interval · (1 + 2 Σ autocorrelation up to its first zero).
 
     Args:
-        values: (series, time): series of one process, centred on the mean of them all.
-        interval: Between times; the result is in its units.
+        values: (series, time) series of the same process, centred on their common mean.
+        interval: Time between values; the result has its unit.
     """
     values = values - values.mean()
     power = (values**2).mean()
@@ -36,10 +36,10 @@ def integral_time(values: np.ndarray, interval: float) -> float:
 
 
 def standardised(features: np.ndarray, fit: np.ndarray) -> np.ndarray:
-    """Features less their mean over the samples ``fit``, over their standard deviation there.
+    """Standardises features by their mean and standard deviation over the samples ``fit``.
 
-    A feature that hardly varies there may do so elsewhere, and would then outweigh all others: the
-    standard deviation counts as a thousandth of the greatest one's at least.
+    The standard deviation is raised to at least a thousandth of the largest one. Otherwise a
+    feature that is almost constant over these samples, but not over others, would dominate.
     """
     mean, std = features[fit].mean(axis=0), features[fit].std(axis=0)
     return (features - mean) / (np.maximum(std, 1e-3 * std.max()) if std.max() > 0 else 1.0)
@@ -48,18 +48,18 @@ def standardised(features: np.ndarray, fit: np.ndarray) -> np.ndarray:
 def time_folds(
     days: np.ndarray, gap: float, count: int = FOLDS
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Stretches of time to validate on in turn.
+    """Divides time into consecutive blocks for cross-validation.
 
-    Neighbours in time are alike, and all the more where both were filtered: what lies within
-    ``gap`` days of a stretch is not fitted on when it validates.
+    Samples within ``gap`` days of a validation block are excluded from the fit, because samples
+    close in time are correlated, and more so after filtering.
 
     Args:
-        days: (samples,) in any order.
-        gap: Days.
-        count: Stretches.
+        days: (samples,) times in days, in any order.
+        gap: Excluded time on either side of a block, days.
+        count: Number of blocks.
 
     Returns:
-        Indices to fit on and to validate on.
+        Indices to fit on, and indices to validate on, for each block.
     """
     edges = np.linspace(days.min(), np.nextafter(days.max(), np.inf), count + 1)
     folds = []
@@ -74,13 +74,13 @@ def time_folds(
 def r2_range(
     target: np.ndarray, prediction: np.ndarray, days: np.ndarray, block: float, *, seed: int = 0
 ) -> tuple[float, float]:
-    """The 5th and 95th percentile of R² when stretches of time are drawn again with replacement.
+    """Computes the 5th and 95th percentile of R² by a block bootstrap in time.
 
     Args:
-        target, prediction: (samples,).
-        days: (samples,) times; samples of one stretch are drawn together.
-        block: Days of a stretch.
-        seed: Of the draws.
+        target, prediction: (samples,) values.
+        days: (samples,) times in days; samples of one block are drawn together.
+        block: Length of a block, days.
+        seed: Seed of the bootstrap.
     """
     stretch = np.floor((days - days.min()) / block).astype(int)
     members = [np.flatnonzero(stretch == number) for number in np.unique(stretch)]
@@ -107,39 +107,42 @@ def probe(
     """Predicts a target from each representation by ridge regression.
 
     Args:
-        representations: By name, (samples, features); or several such, of which the one with the
-            least error in cross-validation is taken, as the penalty is.
-        target: (samples,).
-        training: (samples,) True where to fit, False where to judge; NaN targets are left out.
-        days: (samples,) when they are; by default one after the other.
-        gap: Days to keep between what is fitted and what is validated; see ``time_folds``.
+        representations: Predictors (samples, features) by name; or a list of these, from which
+            cross-validation chooses, together with the penalty.
+        target: (samples,) target.
+        training: (samples,) True for samples to fit on, False for held-out samples. Samples whose
+            target is NaN are ignored.
+        days: (samples,) times in days; by default one sample per day.
+        gap: Days to exclude around validation blocks; see :func:`time_folds`.
 
     Returns:
-        Over ``representation``: ``r2``, ``r2_low`` and ``r2_high`` (``r2_range``),
-        ``mean_absolute_error`` on the held-out samples, ``ridge_penalty``, ``features``;
-        ``prediction(representation, sample)``.
+        Over ``representation``: on the held-out samples ``r2``, ``r2_low`` and ``r2_high``
+        (:func:`r2_range`) and ``mean_absolute_error``; also ``ridge_penalty``, ``features`` (their
+        number) and ``prediction(representation, sample)``.
 
     Raises:
-        InputError: Under ten samples to fit or two to judge; a series too short for the gap.
+        InputError: There are fewer than ten samples to fit or two held out, or the series is too
+            short for the gap.
     """
     known = np.isfinite(target)
     fit, judge = known & training, known & ~training
     if fit.sum() < 10 or judge.sum() < 2:
         raise InputError(
-            f"There are {fit.sum()} times to fit and {judge.sum()} to judge: pass a longer series."
+            f"{fit.sum()} times to fit on and {judge.sum()} to test on are too few: pass a longer "
+            "series."
         )
     days = np.arange(len(target), dtype=float) if days is None else days
     folds = time_folds(days[fit], gap)
     if len(folds) < 2:
         raise InputError(
             f"{np.ptp(days[fit]):.0f} days to fit on are too few to keep {gap:g} days between "
-            "stretches of them: pass a longer series."
+            "blocks of the cross-validation: pass a longer series."
         )
     predictions, scores = [], []
     for candidates in representations.values():
         models = []
         for features in [candidates] if isinstance(candidates, np.ndarray) else candidates:
-            # In float32 the smallest penalties leave near-singular matrices.
+            # float64, because the smallest penalties leave matrices that are singular in float32.
             features = standardised(np.asarray(features, np.float64), fit)
             ridge = RidgeCV(ALPHAS, cv=folds, scoring="neg_mean_squared_error")
             ridge.fit(features[fit], target[fit])

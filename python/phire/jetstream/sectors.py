@@ -1,4 +1,4 @@
-"""Sectors of longitude, and the zonal wind averaged over them."""
+"""Sectors of longitude, and their mean zonal wind."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from phire.rplearn.field_features import chunks
 def sector_winds(
     source: Any, sectors: Sequence[tuple[float, float] | None], *, wind: str | None = None
 ) -> np.ndarray:
-    """Zonal wind averaged over sectors of longitude, from one pass over the fields.
+    """Averages the zonal wind over sectors of longitude, in one pass over the fields.
 
     Args:
         source: Fields with a channel of zonal wind, or global vorticity and divergence.
-        sectors: Western and eastern limits, degrees east; None means the whole circle.
-        wind: Name of the channel of zonal wind; by default ``u`` where there is one, else the wind
-            is made from ``vorticity`` and ``divergence``.
+        sectors: Western and eastern limits, degrees east; None for all longitudes.
+        wind: Name of the channel of zonal wind; by default ``u`` if it exists, else the wind is
+            computed from ``vorticity`` and ``divergence``.
 
     Returns:
-        (sector, time, latitude) m/s.
+        (sector, time, latitude) wind, m/s.
 
     Raises:
-        InputError: The source holds no wind, or nothing that it could be made from.
+        InputError: The source has neither the wind nor vorticity and divergence.
     """
     names = list(source.channels)
     if wind is None and "u" in names:
@@ -64,17 +64,17 @@ def sector_winds(
 
 
 def columns_of(grid: Grid, sector: tuple[float, float] | None) -> Any:
-    """Returns the index of a sector's columns; of all of them for None."""
+    """Returns the indices of a sector's columns; a slice of all columns for None."""
     return slice(None) if sector is None else grid.columns_between(*sector)
 
 
 def cut_sectors(
     grid: Grid, sector: tuple[float, float] | None, count: int
 ) -> list[tuple[float, float] | None]:
-    """Cuts a sector, or the whole width of the grid, into equal ones that share no column.
+    """Divides a sector, or the full width of the grid, into equal sectors without overlap.
 
     Raises:
-        InputError: Under two columns would be left to each.
+        InputError: A sector would have fewer than two columns.
     """
     if count == 1:
         return [sector]
@@ -82,7 +82,7 @@ def cut_sectors(
     width = len(columns) // count
     if width < 2:
         raise InputError(
-            f"--sectors {count}: {len(columns)} columns cannot be cut into so many: name fewer."
+            f"--sectors {count}: {len(columns)} columns are too few for so many: name fewer."
         )
     parts = [columns[k * width : (k + 1) * width] for k in range(count)]
     return [(float(grid.longitudes[p[0]]), float(grid.longitudes[p[-1]])) for p in parts]

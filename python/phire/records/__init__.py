@@ -1,6 +1,6 @@
-"""Training records: sampling them from a store, and reading them as ``tf.data``.
+"""Training records: samples drawn from fields into TFRecord files, and read as ``tf.data``.
 
-The names are imported when they are used: writing and describing records needs no TensorFlow.
+Names are imported on first use, because writing and describing records needs no TensorFlow.
 """
 
 import lazy_loader

@@ -1,9 +1,9 @@
-"""Standardised anomalies: normalised values less their climatology, by points and seasons.
+"""Standardised anomalies: deviations from a climatology of each point and season.
 
-The step of normalization that depends on place and day of the year. It follows
-:class:`phire.fields.normalization.Normalization`: the climatology is that of the normalised values,
-so that ``log:0.1`` with statistics of points is log(x + 0.1) by the mean and standard deviation of
-each point.
+An optional second step of normalization, which depends on the point and the day of the year. It
+follows :class:`phire.fields.normalization.Normalization`: the climatology is fitted to the
+normalised values. With ``log:0.1`` and ``--statistics-of point``, for example, log(x + 0.1) is
+standardised by its mean and standard deviation at each point.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ MOST_HARMONICS = 6
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """Statistics of a channel.
+    """Kind of climatology of one channel.
 
     Attributes:
         statistics_of: ``domain`` (one value for all points), ``point`` or ``mean-of-points``.
-        harmonics: Number of harmonics of the year; 0 where the season does not matter.
+        harmonics: Number of harmonics of the day of the year; 0 for no seasonal cycle.
     """
 
     statistics_of: str = "domain"
@@ -50,23 +50,24 @@ class Choice:
 
     @property
     def plain(self) -> bool:
-        """True if the plain normalization is all there is."""
+        """True if the channel has no climatology, only its normalization."""
         return self == Choice()
 
 
 def parse_choices(
     statistics_of: str | None, seasonal: str | int | None, channels: Sequence[str]
 ) -> dict[str, Choice]:
-    """Returns the statistics of each channel.
+    """Returns the kind of climatology of each channel.
 
     Args:
         statistics_of: ``domain``, ``point`` or ``mean-of-points`` for all channels, then
             ``NAME=…`` for those that differ, as in ``point,pr=domain``.
-        seasonal: Likewise, numbers of harmonics from 0 to 6, as in ``2,pr=0``.
+        seasonal: Number of harmonics, from 0 to 6, for all channels, then ``NAME=…`` for
+            those that differ, as in ``2,pr=0``.
         channels: Names of the channels.
 
     Raises:
-        InputError: A value is impossible, or a name is no channel.
+        InputError: A value is not allowed, or a name is not a channel.
     """
     of = values_by_channel("--statistics-of", statistics_of or "domain", channels, "domain")
     for value in of.values():
@@ -87,24 +88,25 @@ def parse_choices(
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Anomalies:
-    """The climatologies of the normalised values of an array.
+    """Climatologies of one array, fitted to its normalised values.
 
     Attributes:
         channels: Channels of the array, in order.
-        parts: Climatologies, each of some of the channels; the others stay as they are.
+        parts: Climatologies, each of some of the channels. Channels in none of them are only
+            normalised.
     """
 
     channels: tuple[str, ...]
     parts: tuple[Climatology, ...]
 
     def moments(self, time: TimeAxis) -> tuple[np.ndarray, np.ndarray]:
-        """Returns mean and standard deviation at some times, (n, h, w, C) float32.
+        """Returns the mean and the standard deviation at n times, each (n, h, w, C) float32.
 
-        h and w are 1 where no channel has statistics of points. At points that had no value to fit
-        them to, they are 0 and 1.
+        h and w are 1 if no channel has statistics of each point. At points without training data
+        the mean is 0 and the standard deviation 1.
 
         Raises:
-            InputError: A time lies in a month that the climatologies do not know.
+            InputError: A time lies in a month without training data.
         """
         shape = np.broadcast_shapes(*(part.mean.shape[2:] for part in self.parts))
         mean = np.zeros((len(time), *shape, len(self.channels)), np.float32)
@@ -118,17 +120,17 @@ class Anomalies:
         return mean, std
 
     def apply(self, values: np.ndarray, time: TimeAxis) -> np.ndarray:
-        """Normalised values (n, h, w, C) at n times to standardised anomalies."""
+        """Turns normalised values (n, h, w, C) at n times into standardised anomalies."""
         mean, std = self.moments(time)
         return (values - mean) / std
 
     def invert(self, values: np.ndarray, time: TimeAxis) -> np.ndarray:
-        """Inverts :meth:`apply`."""
+        """Turns standardised anomalies back into normalised values; inverts :meth:`apply`."""
         mean, std = self.moments(time)
         return values * std + mean
 
     def require(self, time: TimeAxis) -> None:
-        """Refuses times that the climatologies do not know.
+        """Checks that the climatologies cover the months of all times.
 
         Raises:
             InputError: A time lies in a month without training data, or the times have no dates.
@@ -137,29 +139,29 @@ class Anomalies:
             part.require_months(time)
 
     def on(self, grid: Grid, name: str) -> Anomalies:
-        """Returns the climatologies on a grid whose points are among theirs.
+        """Returns the climatologies at the points of another grid, all of which they must hold.
 
         Args:
             grid: The grid.
-            name: The array, for messages.
+            name: Name of the array, for messages.
 
         Raises:
-            InputError: A point of the grid is not among theirs.
+            InputError: The climatologies lack a point of the grid.
         """
         parts = []
         for part in self.parts:
             points = (None, None) if part.grid is None else matching_points(part.grid, grid)
             if points is None:
                 raise InputError(
-                    f"the statistics of {name} are of each point of {part.grid.in_words()}, "
-                    f"which lacks points of the {grid.describe()} given: give fields of those "
-                    "points, or make the records with --statistics-of domain."
+                    f"the statistics of {name} are those of each point of {part.grid.in_words()}, "
+                    f"which lacks points of the {grid.describe()} given: give fields on points "
+                    "of that grid, or make the records with --statistics-of domain."
                 )
             parts.append(part.at(points, grid))
         return Anomalies(self.channels, tuple(parts))
 
     def select(self, channels: Sequence[str]) -> Anomalies | None:
-        """Returns the climatologies of an array of other channels; None if none has one."""
+        """Returns the climatologies of an array with other channels; None if they have none."""
         parts = []
         for part in self.parts:
             names = [name for name in part.channels if name in channels]
@@ -168,12 +170,12 @@ class Anomalies:
         return Anomalies(tuple(channels), tuple(parts)) if parts else None
 
     def summary(self) -> tuple[dict[str, Any], ...]:
-        """Returns the JSON form, without the arrays."""
+        """Returns kind, months and fingerprint of each climatology for JSON, without the arrays."""
         return tuple(part.summary() for part in self.parts)
 
 
 class _NormalizedLayer:
-    """The normalised fields of an array of samples; a :class:`phire.fields.source.Source`."""
+    """Normalised fields of one array; a :class:`phire.fields.source.Source`."""
 
     def __init__(
         self, fields: SampleFields, layer: Layer, normalization: Normalization, grid: Grid,
@@ -203,19 +205,19 @@ def fit_anomalies(
     time: TimeAxis,
     chosen: np.ndarray,
 ) -> Anomalies | None:
-    """Fits the climatologies of an array; the fields are read twice for each kind of statistics.
+    """Fits the climatologies of one array, in two passes over the fields for each kind.
 
     Args:
         fields: The arrays of samples.
-        layer: The one to fit.
-        normalization: What comes before the climatology.
-        choices: Statistics of the channels by name; those not named stay as they are.
+        layer: The array to fit.
+        normalization: Applied before the climatology.
+        choices: Kind of climatology of each channel by name; channels not named have none.
         grid: Grid of the array's whole fields.
         time: Times of all fields.
         chosen: Indices of the fields to use.
 
     Returns:
-        The climatologies; None where all channels stay as they are.
+        The climatologies; None if no channel has one.
 
     Raises:
         InputError: See :func:`phire.fields.climatology_fit.fit_climatology`.
@@ -245,15 +247,15 @@ def write_anomalies(directory: Path, found: Mapping[str, Anomalies]) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class AnomalyFile:
-    """Climatologies of an array in a directory, read when they are needed first.
+    """Climatologies of one array in a directory, read on first use.
 
-    A task that carries it to another process carries no arrays.
+    Tasks sent to other processes contain only this reference, not the arrays.
 
     Attributes:
-        directory: Records, or a run trained on them.
+        directory: Directory of records, or of a run trained on them.
         array: Name of the array.
-        channels: Its channels.
-        summaries: JSON of what the schema says of the climatologies.
+        channels: Channels of the array.
+        summaries: The schema's entries on the climatologies, as JSON.
     """
 
     directory: str
@@ -265,7 +267,7 @@ class AnomalyFile:
         """Reads the climatologies.
 
         Raises:
-            InputError: The file is missing, or it holds others than the schema says.
+            InputError: The file is missing, or its climatologies are not those of the schema.
         """
         return _load(self)
 
@@ -299,11 +301,11 @@ def read_anomalies(directory: str | os.PathLike, arrays: Mapping[str, Any]) -> d
     """Returns the climatologies of the arrays that have some, by name.
 
     Args:
-        directory: Records, or a run trained on them.
+        directory: Directory of records, or of a run trained on them.
         arrays: The :class:`phire.records.schema.SampleArray` of each name.
 
     Raises:
-        InputError: The file is missing, or it holds others than the schema says.
+        InputError: The file is missing, or its climatologies are not those of the schema.
     """
     return {
         name: AnomalyFile(

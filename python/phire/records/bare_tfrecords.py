@@ -1,4 +1,4 @@
-"""Bare TFRecord files of AtmoDist and PhIRE: sizes and channels are read from the records."""
+"""Bare TFRecord files of AtmoDist and PhIRE, whose sizes are read from the records themselves."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def open_bare(
         first = tf.train.Example.FromString(next(raw.as_numpy_iterator()))
         count = int(raw.reduce(np.int64(0), lambda n, _: n + 1).numpy())
     except (StopIteration, tf.errors.OpError, ValueError):
-        raise InputError(f"{path} is no TFRecord file, or an empty or damaged one.") from None
+        raise InputError(f"{path} is not a TFRecord file, or it is empty or damaged.") from None
     if normalization not in (None, "z", "none"):
         raise InputError(f"--normalization {normalization} must be z or none for bare records.")
     classes = None
@@ -111,8 +111,8 @@ def _schema(first: tf.train.Example, path: Path, classes: int | None) -> tuple[S
         kinds = {2: "float16", 4: "float32", 8: "float64"}
         if size not in kinds:
             raise InputError(
-                f"{path}: {name} holds {size:g} bytes a pixel, which is no float16, float32 or "
-                "float64."
+                f"{path}: {name} holds {size:g} bytes per pixel; only float16, float32 and float64 "
+                "can be read."
             )
         return kinds[size]
 
@@ -125,7 +125,10 @@ def _schema(first: tf.train.Example, path: Path, classes: int | None) -> tuple[S
         low, high = ((integer(f"h_{r}"), integer(f"w_{r}")) for r in ("LR", "HR"))
         channels, units = _unknown(integer("c"))
         if high[0] % low[0] or high[0] // low[0] != high[1] / low[1]:
-            raise InputError(f"{path}: {high} is no whole multiple of {low}.")
+            raise InputError(
+                f"{path}: the high-resolution size {high} is not a whole multiple of the "
+                f"low-resolution size {low}."
+            )
         arrays = {
             name: SampleArray(
                 channels, units, (*size, len(channels)),
@@ -147,7 +150,7 @@ def _unknown(depth: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def sniff_compression(path: str | os.PathLike) -> str:
-    """Detects ``none``, ``zlib`` or ``gzip`` by the first bytes of a TFRecord file."""
+    """Detects the compression (``none``, ``zlib``, ``gzip``) from the first bytes of a TFRecord."""
     with open(path, "rb") as stream:
         head = stream.read(12)
     if head[:2] == b"\x1f\x8b":

@@ -1,4 +1,4 @@
-"""The coarse grid of blocks of fine points, and coarse inputs on it."""
+"""Coarse grid, each point of which stands for a block of fine points, and the inputs on it."""
 
 from __future__ import annotations
 
@@ -22,20 +22,21 @@ from phire.records.grid_points import (
 from phire.records.input_files import InputFile
 
 METHODS = ("bilinear", "conservative")
-"""Methods of regridding a coarse input to the grid of the blocks."""
+"""Methods of regridding a coarse input to the coarse grid."""
 
 
 @dataclasses.dataclass(frozen=True)
 class CoarseGrid:
-    """The coarse grid of blocks, with what lies around it.
+    """Coarse grid of blocks, with the coarse points of context around them.
 
     Attributes:
-        grid: All its points: blocks, and those beyond that every coarse input covers, or misses by
-            a block at most.
+        grid: All coarse points: the blocks, and the context points that every coarse input covers
+            or misses by at most one block.
         blocks: (rows, columns) of blocks that every coarse input covers, from the first one.
         before: Rows and columns of ``grid`` before the first block.
-        after: Rows and columns after the last one.
-        alignment: ``cell`` or ``corner``.
+        after: Rows and columns of ``grid`` after the last block.
+        alignment: ``cell`` (a coarse point is the centre of its block) or ``corner`` (its first
+            point).
     """
 
     grid: Grid
@@ -51,9 +52,9 @@ class CoarsePart:
 
     Attributes:
         file: The input.
-        grid: The grid.
-        points: Its rows and columns there; None where it has to be regridded.
-        regrid: Brings it there otherwise.
+        grid: The coarse grid.
+        points: Rows and columns of the input at the coarse points; None if it must be regridded.
+        regrid: Regridding to the coarse grid, where ``points`` is None.
     """
 
     file: InputFile
@@ -83,20 +84,21 @@ def coarse_grid(
     inputs: Sequence[InputFile], high: InputFile, scale: int, alignment: str | None, margin: int,
     coarsened: bool,
 ) -> CoarseGrid:  # fmt: skip
-    """Returns the coarse grid that all inputs cover, each perhaps but for a block at its edges.
+    """Returns the coarse grid that all inputs cover; each may lack one block at its edges.
 
     Args:
         inputs: The coarse inputs.
         high: The fine fields.
         scale: Ratio of the resolutions.
-        alignment: ``cell`` or ``corner``; by default where the first input lies that lies on
-            either, else ``cell``.
-        margin: Coarse points of context that are wanted on each side.
-        coarsened: Coarsened targets are among the coarse channels: nothing lies beyond these.
+        alignment: ``cell`` or ``corner``; by default that of the first input that lies on either,
+            else ``cell``.
+        margin: Coarse points of context wanted on each side.
+        coarsened: True if coarsened targets are among the coarse channels; the grid then ends
+            with the fine fields.
 
     Raises:
-        InputError: More than a block of the fine fields is not covered by an input, or an input
-            lies on pixels of another number.
+        InputError: An input leaves more than one block of the fine fields uncovered, or an input
+            without coordinates has another number of pixels.
     """
     if alignment is None:
         found = [
@@ -113,8 +115,8 @@ def coarse_grid(
     if (blocks < wanted.shape).any():
         progress.say(
             f"Note: the coarse input ends {wanted.shape[0] - blocks[0]} rows and "
-            f"{wanted.shape[1] - blocks[1]} columns of blocks before {high.path} does: the fine "
-            "points beyond are left out."
+            f"{wanted.shape[1] - blocks[1]} columns of blocks before {high.path} does; the fine "
+            "points beyond it are left out."
         )
     wanted = wanted.subgrid(slice(0, blocks[0]), slice(0, blocks[1]))
     closes = high.grid.wraps and blocks[1] * scale == high.grid.shape[1]
@@ -132,15 +134,16 @@ def coarse_grid(
 
 
 def coarse_part(file: InputFile, coarse: CoarseGrid, method: str, coarse_scale: int) -> CoarsePart:
-    """Returns an input on the coarse grid: as it is where it lies on it, else regridded.
+    """Returns an input on the coarse grid, regridded if its points are not those of the grid.
 
-    Beyond its outermost cells its nearest values are taken. Both are said.
+    Beyond the outermost cells of the input its nearest values are used. A note tells the user of
+    either.
 
     Args:
         file: The input.
         coarse: The grid.
         method: ``bilinear`` or ``conservative``.
-        coarse_scale: Fine points to a block, for the message.
+        coarse_scale: Fine points along each side of a block, for the message.
     """
     if method not in METHODS:
         raise InputError(f"--regrid {method} must be one of {', '.join(METHODS)}.")
@@ -152,12 +155,12 @@ def coarse_part(file: InputFile, coarse: CoarseGrid, method: str, coarse_scale: 
         return CoarsePart(file, coarse.grid, points, None)
     ratio = np.array(file.grid.spacing) / np.array(coarse.grid.spacing)
     progress.say(
-        f"{file} ({file.grid.describe()}) is brought to the grid of {coarse_scale} × "
-        f"{coarse_scale} blocks by {method} interpolation (its spacing is {ratio[0]:.3g} and "
-        f"{ratio[1]:.3g} times theirs)."
+        f"{file} ({file.grid.describe()}) is regridded to the {coarse_scale} × {coarse_scale} "
+        f"blocks by {method} interpolation (its spacing is {ratio[0]:.3g} and {ratio[1]:.3g} "
+        "times that of the blocks)."
         if method == "bilinear"
-        else f"{file} ({file.grid.describe()}) is brought to the grid of {coarse_scale} × "
-        f"{coarse_scale} blocks by conservative regridding."
+        else f"{file} ({file.grid.describe()}) is regridded to the {coarse_scale} × "
+        f"{coarse_scale} blocks by conservative remapping."
     )
     return CoarsePart(
         file, coarse.grid, None, Regridder(file.grid, coarse.grid, method, extrapolate=True)
@@ -165,7 +168,7 @@ def coarse_part(file: InputFile, coarse: CoarseGrid, method: str, coarse_scale: 
 
 
 def _extrapolation_note(file: InputFile, wanted: Grid) -> str | None:
-    """Returns a sentence on how far an input ends before the wanted points; None if it does not.
+    """Returns a note on how far the wanted points reach beyond an input; None if they do not.
 
     Args:
         file: The input.
@@ -177,28 +180,28 @@ def _extrapolation_note(file: InputFile, wanted: Grid) -> str | None:
     if not short:
         return None
     return (
-        f"Note: {file} ends {short} before the outermost coarse points: its nearest values stand "
-        "there."
+        f"Note: {file} ends {short} before the outermost coarse points; its nearest values are "
+        "used there."
     )
 
 
 def _sides(short: Mapping[str, float]) -> str:
-    """Degrees in words: ``0.5° in the south and 1° in the east``; empty where all are 0."""
+    """Returns degrees in words: ``0.5° in the south and 1° in the east``; empty if all are 0."""
     return " and ".join(f"{value:.4g}° in the {side}" for side, value in short.items() if value)
 
 
 def _pixel_points(file: InputFile, coarse: CoarseGrid) -> Points | None:
-    """Returns the first points of a grid without coordinates; a partial block may follow them."""
+    """Returns the rows and columns of an input without coordinates, less a last partial block."""
     if file.grid.has_coordinates or coarse.grid.has_coordinates:
         return None
     return tuple(np.arange(n) for n in coarse.grid.shape)
 
 
 def _reach(file: InputFile, wanted: Grid) -> tuple[int, int] | None:
-    """Counts the rows and columns of a grid that an input holds, from the first on.
+    """Counts the rows and columns of a grid that an input holds, from the first one on.
 
-    One may be missing at the end: a model's coarse grid may end a block before its fine one. None
-    where more are, or where the input lies on other points.
+    At most one may be missing at the end, because a model's coarse grid may end one block before
+    its fine grid. Returns None if more are missing or the input lies on other points.
     """
     if not (file.grid.has_coordinates and wanted.has_coordinates):
         return None
@@ -211,14 +214,14 @@ def _reach(file: InputFile, wanted: Grid) -> tuple[int, int] | None:
 
 
 def _covered_blocks(file: InputFile, high: InputFile, wanted: Grid, scale: int) -> tuple[int, int]:
-    """Rows and columns of blocks that an input covers, from the first on."""
+    """Counts the rows and columns of blocks that an input covers, from the first one on."""
     if file.grid.has_coordinates != high.grid.has_coordinates:
         raise InputError(
             f"{file} ({file.grid.describe()}) and {high.path} ({high.grid.describe()}) must both "
             "have coordinates, or neither."
         )
     if not high.grid.has_coordinates:
-        # Without coordinates the sizes alone tell: whole blocks, perhaps one that is cut short.
+        # Without coordinates only sizes can be compared: whole blocks, the last perhaps partial.
         allowed = [(n // scale, -(-n // scale)) for n in high.grid.shape]
         if all(n in sizes for n, sizes in zip(file.grid.shape, allowed)):
             _refuse_elsewhere(file, high, wanted)
@@ -237,7 +240,7 @@ def _covered_blocks(file: InputFile, high: InputFile, wanted: Grid, scale: int) 
     if any(short[side] > blocks[side in ("west", "east")] + TOLERANCE for side in short):
         raise InputError(
             f"{file} ({file.grid.describe()}) does not cover the fine fields {high.path} "
-            f"({high.grid.describe()}): {_sides(short)} is missing, more than a coarse point of "
+            f"({high.grid.describe()}): {_sides(short)} is missing, more than one coarse point of "
             f"{blocks[0]:.4g}° × {blocks[1]:.4g}°; cut the fine fields with `phire convert "
             f"--region {_region(file.grid)}`, or give a larger file."
         )
@@ -245,7 +248,7 @@ def _covered_blocks(file: InputFile, high: InputFile, wanted: Grid, scale: int) 
 
 
 def _refuse_elsewhere(file: InputFile, high: InputFile, wanted: Grid) -> None:
-    """Refuses a projected coarse input whose points lie outside the blocks that they stand for."""
+    """Raises an InputError if points of a projected coarse input lie outside their blocks."""
     grid = file.grid
     if not (grid.has_points and wanted.has_points):
         return
@@ -256,12 +259,12 @@ def _refuse_elsewhere(file: InputFile, high: InputFile, wanted: Grid) -> None:
     if apart > max(wanted.spacing_km()):
         raise InputError(
             f"{file} ({grid.describe()}) lies up to {apart:.4g} km from the blocks of {high.path} "
-            f"({high.grid.describe()}): bring it to them with `phire regrid --like`."
+            f"({high.grid.describe()}): regrid it to the blocks with `phire regrid --like`."
         )
 
 
 def _shortfall(grid: Grid, wanted: Grid) -> dict[str, float]:
-    """Degrees by which the outermost points of a grid lie outside another's cells."""
+    """Returns by how many degrees the cells of a grid end before another's outermost points."""
     rows, columns = (0 if np.isnan(s) else s / 2 + TOLERANCE for s in grid.spacing)
     north, south = grid.latitudes.max() + rows, grid.latitudes.min() - rows
     short = {
@@ -279,7 +282,7 @@ def _shortfall(grid: Grid, wanted: Grid) -> dict[str, float]:
 
 
 def _region(grid: Grid) -> str:
-    """Returns the bounds of a grid's cells, as ``--region`` takes them."""
+    """Returns the bounds of a grid's cells in the form of ``--region``."""
     rows, columns = (0 if np.isnan(s) else s / 2 for s in grid.spacing)
     bounds = (
         min(90, grid.latitudes.max() + rows), grid.longitudes[0] - columns,
@@ -294,7 +297,7 @@ def _extended(wanted: Grid, spacing: Sequence[float], reaches: np.ndarray) -> Gr
     Args:
         wanted: The grid.
         spacing: Spacing of the points to add.
-        reaches: (2, 2) rows before and after, columns before and after.
+        reaches: (2, 2) number of rows before and after, and of columns before and after.
     """
     axes = []
     for values, width, (before, after) in zip(
@@ -313,14 +316,15 @@ def _extended(wanted: Grid, spacing: Sequence[float], reaches: np.ndarray) -> Gr
 def _beyond(
     file: InputFile, outer: Grid, reaches: np.ndarray, blocks: Sequence[float]
 ) -> np.ndarray:
-    """Returns (2, 2) points before and after the rows and columns of blocks that an input reaches.
+    """Counts the context points around the blocks that an input reaches, (2, 2).
 
-    It reaches a block further than its outermost cells, by its nearest values.
+    An input reaches one block beyond its outermost cells, where its nearest values are used.
 
     Args:
         file: The input.
-        outer: The blocks with all points around them that are asked for.
-        reaches: (2, 2) how many these are.
+        outer: Grid of the blocks and all context points asked for.
+        reaches: (2, 2) number of context points asked for: rows before and after, columns before
+            and after.
         blocks: Height and width of a block, degrees.
     """
     found = np.zeros((2, 2), int)

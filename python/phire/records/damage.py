@@ -1,4 +1,4 @@
-"""Damaged records: the file, the record, and the remedy, named in one sentence."""
+"""Damaged records: messages that name the file, the record and the remedy."""
 
 from __future__ import annotations
 
@@ -16,19 +16,18 @@ _REASONS = {
     "corrupted": "its checksum is wrong",
     "inflate": "it cannot be unpacked",
 }
-"""Meanings of patterns in TensorFlow's messages."""
+"""Reasons in plain words, by a pattern in TensorFlow's message."""
 _OTHER = "its arrays have other names or sizes"
 
 
 @contextlib.contextmanager
 def naming_damage(*read: Records | None) -> Iterator[None]:
-    """Within the block, an error of TensorFlow that a damaged record causes names its file.
+    """Turns TensorFlow's error on a damaged record into one that names the file and the record.
 
-    TensorFlow's own messages name neither file nor record, and come from wherever the batch was
-    used first.
+    TensorFlow's own messages name neither, and are raised wherever the batch is first used.
 
     Args:
-        read: The records that the block reads; None counts for none.
+        read: The records that the ``with`` block reads; None entries are ignored.
 
     Raises:
         WorkError: A record is damaged.
@@ -44,10 +43,10 @@ def naming_damage(*read: Records | None) -> Iterator[None]:
 
 
 def find_damage(records: Records) -> str | None:
-    """Reads all records once; names the first that is damaged, and the remedy.
+    """Reads all records once and finds the first damaged one.
 
     Returns:
-        A sentence; None where every record can be read and none is missing.
+        A sentence on the record and the remedy; None if every record is present and readable.
     """
     count = 0
     for shard in records.shards:

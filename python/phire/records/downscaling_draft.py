@@ -1,4 +1,4 @@
-"""Draft of downscaling records: the draw of patches, their arrangement, and their normalization."""
+"""Plan of downscaling records: how patches are drawn, arranged in shards, and normalised."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def draft_records(
     presence: Sequence[str] = (),
     least_valid: float = 0.5,
 ) -> Draft:
-    """Returns the draft of downscaling records.
+    """Returns the functions that draw, arrange and normalise downscaling records.
 
     Args:
-        samples: The samples.
-        options: Options as the manifest holds them.
-        presence: Names of :data:`phire.records.schema.PRESENCE` to store.
-        least_valid: Share of a patch's targets that must be present where values are masked.
+        samples: Inputs, domain and shape of the samples.
+        options: Options in the form of the manifest.
+        presence: Names of the arrays of :data:`phire.records.schema.PRESENCE` to store.
+        least_valid: With masking, least share of present target values in a patch, 0…1.
     """
     fields = samples.fields(presence)
     shape = samples.shape
@@ -75,15 +75,16 @@ def draft_records(
 def fit_normalizations(
     samples: Samples, kinds: str | None, statistics: str | None, dtype: str
 ) -> dict[str, Normalization]:
-    """Returns the normalization of every array.
+    """Fits the normalization of every array, or reads it from ``statistics``.
 
-    A channel of ``low`` that has a target's name, and stations' values of a target, are normalised
-    as the target.
+    Channels of ``low`` that have a target's name, and station values of a target, are normalised
+    like that target.
 
     Args:
-        samples: The samples.
+        samples: Inputs, domain and shape of the samples.
         kinds: Kinds of normalization, see :func:`phire.records.sampled_records.get_normalization`.
-        statistics: File of statistics or other records to take them from; None to fit them.
+        statistics: File of statistics, or other records, whose statistics are used; None fits
+            them.
         dtype: Type of the stored pixels.
     """
     high = samples.inputs.high
@@ -110,18 +111,18 @@ def fit_normalizations(
 def fit_sample_anomalies(
     samples: Samples, fitted: Mapping[str, Normalization], options: Mapping[str, Any]
 ) -> dict[str, Anomalies]:
-    """Returns the climatologies of the normalised arrays that have some.
+    """Returns the climatologies, by name, of the arrays that have any.
 
-    Maps and observations of stations have none.
+    Static maps and station observations never have one.
 
     Args:
-        samples: The samples.
-        fitted: Normalization of every array.
-        options: Options as the manifest holds them.
+        samples: Inputs, domain and shape of the samples.
+        fitted: Normalization of every array, by name.
+        options: Options in the form of the manifest.
 
     Raises:
-        InputError: An option names no channel, or the fields of other records do not fit
-            their statistics.
+        InputError: An option names an unknown channel, or the statistics of other records do not
+            cover these fields.
     """
     fields = samples.fields(("valid",) if options["missing"] == "mask" else ())
     layers = {layer.name: layer for layer in fields.layers if not layer.bits}
@@ -150,7 +151,7 @@ def _recorded_anomalies(
     fitted: Mapping[str, Normalization],
     grids: Mapping[str, Grid],
 ) -> dict[str, Anomalies]:
-    """Returns the climatologies of other records, at this domain's points."""
+    """Reads the climatologies of other records at the points of this domain."""
     found = {}
     try:
         for name, one in load_anomalies(statistics).items():
@@ -164,7 +165,7 @@ def _recorded_anomalies(
 
 
 def _station_values(samples: Samples) -> list[Sampled]:
-    """Returns the stations' values of variables that are no targets, as channels to fit."""
+    """Returns station variables that are not targets, as channels to fit a normalization to."""
     if samples.stations is None:
         return []
     names = [n for n in samples.stations.variables if n not in samples.inputs.high.channels]

@@ -1,4 +1,4 @@
-"""Downscaling records: the same patch at a low and at a high resolution, with further inputs."""
+"""Downscaling records: patches at low and high resolution, with further inputs."""
 
 from __future__ import annotations
 
@@ -60,57 +60,58 @@ def write_downscaling_records(
     overwrite: bool = False,
     **sampling: Any,
 ) -> None:
-    """Samples patches at two resolutions into TFRecords (PhIRE's features, and further ones).
+    """Writes patches at two resolutions, drawn from fields, to TFRecord files.
 
-    ``high`` are the targets. ``low`` holds, in this order: the targets at low resolution (those of
-    ``low``, else area-weighted block means of the targets; with ``predictors`` alone none, unless
-    ``coarse_targets``), then the predictors. Inputs are field stores, NetCDF, Zarr or GRIB, each
-    ``FILE`` or ``FILE:NAME,NAME``; fields are matched by their times.
+    The features are PhIRE's and a few further ones. ``high`` holds the targets. ``low`` holds the
+    targets at low resolution, then the predictors. The low-resolution targets are read from the
+    argument ``low``, or else computed as area-weighted block means; with ``predictors`` they are
+    left out unless ``coarse_targets`` is set. Inputs are field stores, NetCDF, Zarr or GRIB files,
+    given as ``FILE`` or ``FILE:NAME,NAME``; their fields are matched by time.
 
     Args:
         store: The fields at high resolution.
-        output: The directory of records to make.
+        output: Directory to write the records to.
         targets: Names of the channels to predict; all by default.
         low: The targets at low resolution.
         predictors: Further coarse fields, of any variables.
-        coarse_targets: Block means of the targets go before the predictors.
-        static: Maps on the fine grid.
-        auxiliary: Predictors in time on the fine grid.
-        stations: CSV of observations, a row a station and time: ``station, time, latitude,
+        coarse_targets: Put block means of the targets before the predictors.
+        static: Maps on the fine grid, such as orography.
+        auxiliary: Time-dependent predictors on the fine grid.
+        stations: CSV of observations, one row per station and time: ``station, time, latitude,
             longitude`` and a column for each variable.
-        withhold_stations: Share of the stations that is never an input, named in the manifest; of
-            the others the same share is hidden in each field.
+        withhold_stations: Share of the stations that is withheld from all inputs and listed in the
+            manifest. The same share of the other stations is hidden in each field.
         covariates: ``hour`` of the day and ``day`` of the year, each as sine and cosine.
         patch: (H, W) of the high-resolution patches; multiples of ``scale``.
         scale: Ratio of the resolutions.
-        patches_per_field: Patches of each field, or of each window of fields.
-        whole_fields: One record a field instead, of all of it.
+        patches_per_field: Patches drawn from each field, or from each window of fields.
+        whole_fields: Write each whole field as one record instead of patches.
         margin: Coarse points of context on each side of ``low``.
-        window: Fields of a sample, one step after another without a gap; the last is the sample's
-            time. By default samples have no axis of time.
+        window: Number of consecutive fields in a sample; its time is that of the last one. By
+            default a sample is one field, without a time axis.
         alignment: ``cell`` (a coarse point is the centre of its block) or ``corner`` (its first
             point). By default that of the first coarse input that lies on either.
-        regrid: ``bilinear`` or ``conservative``, for coarse inputs that do not lie on the blocks.
-        latitudes: (south, north) of the patches' centres, degrees; all by default.
-        statistics_of: ``domain`` (mean and standard deviation of all values), ``point``, or
-            ``mean-of-points`` (means over the points of theirs), and others by name:
-            ``point,pr=domain``. With these or ``seasonal`` the normalised values become
-            standardised anomalies (:mod:`phire.records.anomalies`).
-        seasonal: Harmonics of the day of the year in mean and variance, from 0 to 6, and others by
-            name: ``2,pr=0``.
-        least_valid: Share of a patch's targets that must be present with ``missing="mask"``.
+        regrid: ``bilinear`` or ``conservative``: method for coarse inputs on another grid.
+        latitudes: (south, north) limits of the patch centres, degrees; all by default.
+        statistics_of: ``domain`` (mean and standard deviation of all values), ``point`` (of each
+            point), or ``mean-of-points`` (those of the points, averaged), then channels that
+            differ: ``point,pr=domain``. With ``point``, ``mean-of-points`` or ``seasonal`` the
+            normalised values become standardised anomalies (:mod:`phire.records.anomalies`).
+        seasonal: Harmonics of the day of the year in mean and variance, from 0 to 6, then channels
+            that differ: ``2,pr=0``.
+        least_valid: With ``missing="mask"``, least share of present target values in a patch.
         workers, scheduler, overwrite: As for :func:`phire.records.write_pair_records`.
         **sampling: ``time``, ``shards``, ``compression``, ``dtype``, ``normalization`` (maps are
             ``z`` unless named), ``statistics``, ``missing`` and ``seed``; see
-            :class:`phire.records.sampling_options.SamplingOptions`. ``missing`` may be ``mask``,
-            too: ``valid`` marks the targets that are present, and a missing value is 0 after
-            normalization. Without ``mask`` the rows and columns beyond the last multiple of
-            ``scale`` are dropped, at the south and east; with it, and without block means, points
-            that are not valid complete the last blocks.
+            :class:`phire.records.sampling_options.SamplingOptions`. ``missing`` may also be
+            ``mask``: missing values are stored as 0 after normalization, and ``valid`` marks the
+            present targets. Rows and columns after the last multiple of ``scale`` are dropped, at
+            the south and east; with ``mask`` and without block means, the last blocks are
+            completed with points that are not valid instead.
 
     Raises:
         InputError: An option does not fit the fields, or no patch can be drawn.
-        WorkError: Workers were lost again and again.
+        WorkError: Workers were lost repeatedly.
     """
     shared = SamplingOptions.from_keywords(sampling, "write_downscaling_records")
     shape = Shape(
@@ -149,7 +150,7 @@ def write_downscaling_records(
 def _write_statics_and_manifest(
     directory: Path, samples: Samples, made: WrittenRecords, options: Mapping[str, Any]
 ) -> None:
-    """Writes the maps, and the manifest, which names the stations that are withheld."""
+    """Writes the static maps, and the manifest with the withheld stations."""
     if samples.maps is not None:
         write_statics(directory, samples.maps)
     entries = sampled_records.manifest_entries(samples.inputs.high, samples.chosen, made, options)
@@ -161,18 +162,18 @@ def _write_statics_and_manifest(
 def _local_statistics(
     statistics_of: str | None, seasonal: str | int | None, statistics: Any
 ) -> dict[str, str]:
-    """Returns the options of climatologies that are given, as the manifest holds them.
+    """Returns the given climatology options in the form of the manifest.
 
     Raises:
-        InputError: They are given beside statistics that exist already.
+        InputError: They are given together with ``statistics``, which hold climatologies already.
     """
     given = {"statistics_of": statistics_of, "seasonal": seasonal}
     found = {name: str(value) for name, value in given.items() if value is not None}
     if found and statistics is not None:
         option = "--" + next(iter(found)).replace("_", "-")
         raise InputError(
-            f"{option} is of statistics that are fitted, but --statistics {statistics} gives them: "
-            "leave one of them out."
+            f"{option} is for fitting statistics, but --statistics {statistics} gives them: leave "
+            "out one of the two."
         )
     return found
 
@@ -188,42 +189,43 @@ def _check_options(
     if patches_per_field < 1:
         raise InputError("--patches-per-field must be at least 1.")
     if shape.margin < 0:
-        raise InputError(f"--margin {shape.margin} must be a whole number from 0 on.")
+        raise InputError(f"--margin {shape.margin} must be 0 or a positive whole number.")
     if shape.window is not None and shape.window < 1:
         raise InputError(f"--window {shape.window} must be at least 1.")
     if not 0 < least_valid <= 1:
-        raise InputError(f"--least-valid {least_valid:g} must be a share above 0, at most 1.")
+        raise InputError(f"--least-valid {least_valid:g} must be above 0 and at most 1.")
     if shape.alignment not in (None, *ALIGNMENTS):
         raise InputError(f"--alignment {shape.alignment} must be one of {', '.join(ALIGNMENTS)}.")
     if shape.regrid not in METHODS:
         raise InputError(f"--regrid {shape.regrid} must be one of {', '.join(METHODS)}.")
     if coarse_targets and (low is not None or not predictors):
         raise InputError(
-            "--coarse-targets adds block means to --predictors: without these they are there "
-            "anyway, and with --low its fields take their place."
+            "--coarse-targets adds block means of the targets to --predictors: leave it out "
+            "without --predictors (block means are the default) and with --low (which replaces "
+            "them)."
         )
     if shape.alignment == "corner" and low is None and (coarse_targets or not predictors):
         raise InputError(
-            "--alignment corner needs --low or --predictors: a block mean stands for its block's "
-            "centre."
+            "--alignment corner needs --low or --predictors: block means lie at the centres of "
+            "their blocks."
         )
     if patch is not None and (patch[0] % scale or patch[1] % scale):
-        raise InputError(
-            f"--patch {patch[0]},{patch[1]} is no multiple of --scale {scale}: choose one."
-        )
+        raise InputError(f"--patch {patch[0]},{patch[1]} must be a multiple of --scale {scale}.")
 
 
 def _open_inputs(
     stack: contextlib.ExitStack, store: Any, targets: Sequence[str] | None, low: Any,
     predictors: Paths, coarse_targets: bool, static: Paths, auxiliary: Paths, stations: Any,
 ) -> Inputs:  # fmt: skip
-    """Opens the input files; the stack closes them."""
+    """Opens the input files, which ``stack`` closes at its end."""
 
     def opened(text: Any, option: str, names: Sequence[str] | None = None) -> InputFile:
         return stack.enter_context(InputFile(text, option, names))
 
     if targets and split_names(store)[1]:
-        raise InputError(f"--targets names the channels of {store} again: name them once.")
+        raise InputError(
+            f"--targets names channels, and {store} names them, too: name them in one place."
+        )
     high = opened(store, "--targets" if targets else "", targets)
     coarse = []
     if low is not None:
@@ -238,7 +240,7 @@ def _open_inputs(
         found = difference(high.channels, coarse[0].units, high.units)
         if found is not None:
             raise InputError(
-                f"{file} holds {found} as in {high.path}: bring it to the same units with `phire "
+                f"{file} holds {found} as in {high.path}: convert it to the same units with `phire "
                 "convert`."
             )
     coarse += [opened(text, "--predictors") for text in predictors]
@@ -255,7 +257,7 @@ def _open_inputs(
 def _recorded(
     inputs: Inputs, shape: Shape, patches_per_field: int, least_valid: float
 ) -> dict[str, Any]:
-    """Returns the options of downscaling records alone, as the manifest holds them."""
+    """Returns the options that only downscaling records have, in the form of the manifest."""
     plain = [split_names(text) for text in inputs.static]
     for path in [path for path, _ in plain] + ([inputs.stations] if inputs.stations else []):
         if not Path(path).exists():
@@ -304,6 +306,6 @@ def _note_remainder(samples: Samples) -> None:
             progress.say(note)
     could_pad = not (shape.pad or samples.inputs.coarsened) and any(padding(high.grid, shape.scale))
     if dropped is not None and could_pad:
-        progress.say("Pass --missing mask to keep them: blocks may then end beyond the fine grid.")
+        progress.say("Pass --missing mask to keep them; blocks may then end beyond the fine grid.")
     if shape.latitudes is not None and not high.grid.has_coordinates:
         progress.say("--latitudes is ignored: the fields have no coordinates.")

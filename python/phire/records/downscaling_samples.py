@@ -1,4 +1,4 @@
-"""Samples of downscaling: their arrays, the places of their patches, their values."""
+"""Downscaling samples: their arrays, channels, patch positions and schema."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ from phire.records.station_gridding import MASK, PREFIX, Stations, read_stations
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-    """Files that samples are made of.
+    """Input files of downscaling samples.
 
     Attributes:
-        high: The fine fields, the targets alone.
+        high: The fine fields, with the target channels only.
         low: The coarse inputs, in the order of their channels.
-        coarsened: Coarsened targets are the first channels of ``low``.
-        auxiliary: Predictors in time on the fine grid.
+        coarsened: True if coarsened targets are the first channels of ``low``.
+        auxiliary: Time-dependent predictors on the fine grid.
         static: Maps, each ``FILE[:NAMES]``.
-        stations: Table of observations.
+        stations: Table of station observations; None without.
     """
 
     high: InputFile
@@ -54,8 +54,8 @@ class Inputs:
 class Shape:
     """Options of the samples' shape; see :func:`phire.records.write_downscaling_records`.
 
-    ``pad`` completes the last blocks of a fine grid that is no multiple of ``scale`` by points
-    without a target, where all coarse channels come from files of their own.
+    ``pad`` completes the last blocks of a fine grid that is not a multiple of ``scale`` with points
+    without a target, provided that all coarse channels are read from files.
     """
 
     patch: tuple[int, int] | None
@@ -72,22 +72,22 @@ class Shape:
 
 
 class Samples:
-    """Samples of downscaling, drawn from inputs.
+    """Domain, arrays and patch positions of the samples that inputs and options give.
 
     Args:
-        inputs: The files.
-        shape: The shape of the samples; without a patch, whole fields.
+        inputs: The input files.
+        shape: Shape of the samples; whole fields if its patch is None.
         chosen: Indices of the fine fields in range.
 
     Attributes:
-        chosen: Those of which every input has the time.
+        chosen: Indices of the fine fields whose time every input has.
         domain: Grid of the fine points that patches are cut from.
-        place: Where patches may lie, in blocks.
+        place: Allowed positions of patches, in blocks.
         maps: The static maps on ``domain``; None without.
-        stations: Observations; None without.
+        stations: Station observations; None without.
 
     Raises:
-        InputError: Inputs do not fit one another, or no patch fits them.
+        InputError: Inputs do not match one another, or no patch fits into them.
     """
 
     def __init__(self, inputs: Inputs, shape: Shape, chosen: np.ndarray) -> None:
@@ -149,7 +149,7 @@ class Samples:
         )
 
     def _check_names(self) -> None:
-        """Refuses a channel given twice, and a target in other units among ``low``."""
+        """Raises an InputError for a channel given twice, or a coarse target in other units."""
         high = self.inputs.high
         low = list(high.channels) if self.inputs.coarsened else []
         others = [] if self.maps is None else list(self.maps.channels)
@@ -161,8 +161,8 @@ class Samples:
             found = difference(both, [units[c] for c in both], [wanted[c] for c in both])
             if found is not None:
                 raise InputError(
-                    f"{timed.part.file} holds {found} as in {high.path}: bring it to these units "
-                    "with `phire convert` or leave it out."
+                    f"{timed.part.file} holds {found} as in {high.path}: convert it to these units "
+                    "with `phire convert`, or leave it out."
                 )
         others += [name for timed in self.auxiliary for name in timed.part.channels]
         others += [] if self.stations is None else list(self.stations.channels)
@@ -171,23 +171,23 @@ class Samples:
             if twice:
                 raise InputError(
                     f"the channel {twice[0]} is given twice: name the channels of each file as "
-                    "FILE:NAMES, without it in one of them."
+                    "FILE:NAMES and leave it out of one file."
                 )
 
     @property
     def padding(self) -> tuple[int, int]:
-        """Rows and columns of the domain after the last ones of the fine fields."""
+        """Number of rows and columns that pad the fine fields at the end of the domain."""
         rows, columns = (
             max(0, part.stop - size) for part, size in zip(self.window, self.inputs.high.grid.shape)
         )
         return rows, columns
 
     def fields(self, presence: Sequence[str]) -> SampleFields:
-        """Returns the arrays of pixels and what they are read from.
+        """Returns the pixel arrays of a sample and the inputs that they are read from.
 
         Args:
-            presence: Names of :data:`phire.records.schema.PRESENCE` to store; where there are any,
-                missing values are masked.
+            presence: Names of the arrays of :data:`phire.records.schema.PRESENCE` to store; with
+                any of them missing values are masked.
         """
         scale, margin, before = self.shape.scale, self.shape.margin, self.coarse.before
         low_patch = tuple(n // scale + 2 * margin for n in self.patch)
@@ -212,12 +212,12 @@ class Samples:
     def arrange(
         self, plan: PatchPlan, layers: Sequence[Layer], dtype: str
     ) -> tuple[writing.Contents, Cuts]:
-        """Returns the metadata of a plan's records and the sources of their pixels.
+        """Returns the metadata of the records of a plan, and the patches to cut for them.
 
         Args:
-            plan: The patches.
-            layers: The arrays of pixels.
-            dtype: Of the stored pixels.
+            plan: The patches drawn.
+            layers: The pixel arrays.
+            dtype: Type of the stored pixels.
         """
         count, steps = plan.steps.shape
         channels = {name: len(found) for name, (found, _) in self.channels().items()}
@@ -250,7 +250,7 @@ class Samples:
         )
 
     def channels(self) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
-        """Channels and units of each array of pixels."""
+        """Returns the channels and units of each pixel array, by name."""
         high = self.inputs.high
         targets = dict(zip(high.channels, high.units))
         low = dict(targets) if self.inputs.coarsened else {}
@@ -265,7 +265,7 @@ class Samples:
         return {name: (tuple(part), tuple(part.values())) for name, part in found.items() if part}
 
     def schema(self, made: WrittenRecords) -> SampleSchema:
-        """Returns the schema of the records."""
+        """Returns the schema of the records that were written."""
         steps = self.shape.window
         offsets = tuple(range(1 - (steps or 1), 1))
         lead = () if steps is None else (steps,)
@@ -302,9 +302,9 @@ class Samples:
 
 
 def _padding(inputs: Inputs, shape: Shape) -> tuple[int, int]:
-    """Rows and columns that complete the last blocks of the fine grid.
+    """Counts the rows and columns that complete the last blocks of the fine grid.
 
-    Without coordinates only where every coarse input has a point for the last blocks.
+    Without coordinates they are added only if every coarse input has points for the last blocks.
     """
     grid, scale = inputs.high.grid, shape.scale
     if not shape.pad or inputs.coarsened or min(grid.shape) < scale:
@@ -320,10 +320,10 @@ def _padding(inputs: Inputs, shape: Shape) -> tuple[int, int]:
 def _patch_and_place(
     shape: Shape, coarse: CoarseGrid, closes: bool
 ) -> tuple[tuple[int, int], Window]:
-    """Returns (H, W) of the patches, and where they may lie in blocks.
+    """Returns the size (H, W) of the patches and their allowed positions in blocks.
 
     Raises:
-        InputError: No patch fits.
+        InputError: No patch fits into the fields.
     """
     scale, margin, blocks = shape.scale, shape.margin, coarse.blocks
     lack = [(max(0, margin - b), max(0, margin - a)) for b, a in zip(coarse.before, coarse.after)]
@@ -334,15 +334,18 @@ def _patch_and_place(
     if shape.patch is None:
         if closes and margin:
             raise InputError(
-                f"--margin {margin} goes with patches only where the fields close the circle: "
-                "leave out --whole-fields."
+                f"--margin {margin} needs patches, because these fields span all longitudes: leave "
+                "out --whole-fields."
             )
         if min(room) < 1:
-            raise InputError(f"--margin {margin} leaves nothing of {blocks} blocks: take less.")
+            raise InputError(
+                f"--margin {margin} leaves nothing of {blocks[0]} × {blocks[1]} blocks: choose a "
+                "smaller one."
+            )
         if room != tuple(blocks):
             progress.say(
-                f"Note: of {blocks[0]} × {blocks[1]} blocks those with a whole margin around them "
-                f"are used, {room[0]} × {room[1]}: no coarse input reaches further out."
+                f"Note: only {room[0]} × {room[1]} of {blocks[0]} × {blocks[1]} blocks are used, "
+                "because the coarse inputs do not cover the margin of the others."
             )
         place = Window((first[0], first[0]), 1, False, first[1])
         return (room[0] * scale, room[1] * scale), place
@@ -358,17 +361,18 @@ def _patch_and_place(
     bounds = max(found.rows[0], first[0]), min(found.rows[1], first[0] + room[0] - size[0])
     if bounds[0] > bounds[1]:
         raise InputError(
-            f"--margin {margin} leaves no room for a patch between --latitudes: take less."
+            f"--margin {margin} leaves no room for a patch between --latitudes: choose a smaller "
+            "margin or wider latitudes."
         )
     width = found.columns if closes else room[1] - size[1] + 1
     return shape.patch, Window(bounds, width, closes, first[1])
 
 
 def _common(chosen: np.ndarray, parts: Sequence[Timed], high: InputFile) -> np.ndarray:
-    """Returns the chosen fields whose time every input has; notes how many are left out.
+    """Returns the chosen fields whose time every input has, and notes how many are left out.
 
     Raises:
-        InputError: None is left.
+        InputError: No field is left.
     """
     for timed in parts:
         held = chosen[timed.times[chosen] >= 0]
@@ -377,8 +381,8 @@ def _common(chosen: np.ndarray, parts: Sequence[Timed], high: InputFile) -> np.n
         if len(held) < len(chosen):
             lacking = chosen[timed.times[chosen] < 0]
             progress.say(
-                f"{len(lacking)} of {len(chosen)} fields are left out: {timed.part.file} has none "
-                f"of their time (the first is {high.time.format(int(lacking[0]))})."
+                f"{len(lacking)} of {len(chosen)} fields are left out, because {timed.part.file} "
+                f"lacks their times (the first is {high.time.format(int(lacking[0]))})."
             )
         chosen = held
     return chosen

@@ -1,8 +1,8 @@
-"""Records byte by byte: ``tf.train.Example`` messages in TFRecord framing.
+"""Encoding of records as bytes: ``tf.train.Example`` messages in TFRecord framing.
 
-The features are AtmoDist's and PhIRE's. They are written without TensorFlow, so that a worker that
-cuts patches starts at once, and in an order that puts the pixels last: where they lie in a record
-follows from its end alone.
+The features are AtmoDist's and PhIRE's. They are written without TensorFlow, so that workers which
+cut patches start at once. The pixels come last, so that their offset follows from the end of the
+record alone.
 
 TFRecord: length (uint64), masked CRC32C of the length, data, masked CRC32C of the data, all
 little-endian (tensorflow/core/lib/io/record_writer.h).
@@ -26,16 +26,16 @@ PIXELS = {
     "first": "patch1", "second": "patch2", "low": "data_LR", "high": "data_HR",
     "auxiliary": "auxiliary", "valid": "valid", "low_valid": "low_valid",
 }  # fmt: skip
-"""Feature of pixels that holds each array of a sample."""
+"""Name of the feature that holds the pixels of each array of a sample."""
 
 _BYTES, _FLOATS, _INTEGERS = 1, 2, 3  # field numbers of tf.train.Feature
 _CRC_MASK = 0xA282EAD8
 _FRAME = 12
-"""Bytes of the framing before the data; four follow it."""
+"""Bytes of TFRecord framing before the data; four more follow the data."""
 
 
 def varint(value: int) -> bytes:
-    """Returns a protobuf base-128 integer of 64 bits; negative ones in two's complement."""
+    """Encodes a 64-bit integer as a protobuf varint; negative ones in two's complement."""
     value &= (1 << 64) - 1
     encoded = bytearray()
     while value > 0x7F:
@@ -46,12 +46,12 @@ def varint(value: int) -> bytes:
 
 
 def _field(number: int, length: int) -> bytes:
-    """Returns the head of a length-delimited protobuf field."""
+    """Returns the tag and the length that precede a length-delimited protobuf field."""
     return bytes([number << 3 | 2]) + varint(length)
 
 
 def _entry(name: str, kind: int, content_length: int) -> bytes:
-    """All of a feature before the content of its list, whose length is given."""
+    """Returns the bytes of a feature that precede its list of values, of the given length."""
     # Feature{list} inside an entry{key, value} of the map Features.feature.
     list_head = _field(kind, content_length)
     feature_length = len(list_head) + content_length
@@ -63,7 +63,7 @@ def _entry(name: str, kind: int, content_length: int) -> bytes:
 
 @functools.lru_cache(maxsize=1 << 16)
 def integer_feature(name: str, value: int) -> bytes:
-    """Returns a map entry with one int64."""
+    """Encodes a feature of one int64."""
     packed = varint(value)
     content = _field(1, len(packed)) + packed
     return _entry(name, _INTEGERS, len(content)) + content
@@ -76,18 +76,18 @@ def _float_head(name: str) -> bytes:
 
 
 def float_feature(name: str, value: float) -> bytes:
-    """Returns a map entry with one float."""
+    """Encodes a feature of one float."""
     return _float_head(name) + struct.pack("<f", value)
 
 
 def pixel_head(name: str, size: int) -> bytes:
-    """Returns a map entry with one string of bytes, all but the bytes themselves."""
+    """Encodes what precedes the ``size`` bytes of a pixel feature."""
     content_head = _field(1, size)
     return _entry(name, _BYTES, len(content_head) + size) + content_head
 
 
 def pixel_places(pixels: Mapping[str, int]) -> np.ndarray:
-    """Returns the offset of each feature of pixels from a record's end, in bytes.
+    """Computes the offset of each pixel feature from the end of a record, in bytes.
 
     Args:
         pixels: Bytes of each feature of pixels, in order.
@@ -129,15 +129,15 @@ def record_head(
     floats: Sequence[tuple[str, float]],
     first_pixels: bytes,
 ) -> tuple[bytes, int]:
-    """Returns the bytes before the first pixels of a framed record.
+    """Encodes all bytes of a framed record that precede its first pixels.
 
     Args:
         length: Bytes of the framed record.
-        integers, floats: The features.
-        first_pixels: The :func:`pixel_head` of the first pixels.
+        integers, floats: Name and value of each feature.
+        first_pixels: The :func:`pixel_head` of the first pixel feature.
 
     Returns:
-        The bytes, and the CRC32C of those that are data.
+        The bytes, and the CRC32C of those after the framing.
     """
     body = b"".join(
         [integer_feature(*item) for item in integers]
@@ -151,7 +151,7 @@ def record_head(
 
 @functools.lru_cache(maxsize=1024)
 def _framing(data: int) -> tuple[bytes, bytes]:
-    """Returns the framing before so many bytes of data, and the head of the field that they are."""
+    """Returns the framing of ``data`` bytes, and the protobuf head of the features in them."""
     inner = data - 1
     while len(_field(1, inner)) + inner > data:
         inner -= 1
@@ -161,21 +161,21 @@ def _framing(data: int) -> tuple[bytes, bytes]:
 
 
 def masked(crc: np.ndarray) -> np.ndarray:
-    """Masks CRC32C values as TFRecords hold them; uint32."""
+    """Masks CRC32C values (uint32) in the way of the TFRecord format."""
     crc = np.asarray(crc).astype(np.uint64)
     rotated = (crc >> 15 | crc << 17) & 0xFFFFFFFF
     return ((rotated + _CRC_MASK) & 0xFFFFFFFF).astype(np.uint32)
 
 
 def joined_crc(first: np.ndarray, second: np.ndarray | int, length: int) -> np.ndarray:
-    """CRC32C of two stretches of bytes, one after another, from those of each.
+    """Combines the CRC32C values of two byte strings into that of their concatenation.
 
-    A CRC is linear over GF(2): to append ``length`` bytes maps the first CRC by a matrix, whose 32
-    columns are the images of the single bits.
+    A CRC is linear over GF(2): appending ``length`` bytes multiplies the first CRC by a matrix,
+    whose 32 columns are the images of the single bits.
 
     Args:
-        first, second: CRCs of the stretches, uint32.
-        length: Bytes of the second stretch.
+        first, second: CRCs of the two byte strings, uint32.
+        length: Bytes of the second byte string.
     """
     zeros = bytes(length)
     origin = google_crc32c.extend(0, zeros)

@@ -1,4 +1,4 @@
-"""Field in memory at one resolution: its values, or block means of a finer one."""
+"""Field in memory, either as read or as block means of a finer field."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from phire.fields.coarsening import present_block_mean, weighted_block_mean
 
 
 class Planes:
-    """One resolution of a field.
+    """Values of one field at one resolution.
 
     Args:
-        values: (C, H, W) physical, float32.
-        strict: Leading channels that :attr:`finite` looks at; all by default.
+        values: (C, H, W) physical values, float32.
+        strict: Number of leading channels that :attr:`finite` checks; all by default.
 
     Attributes:
         shape: C, H and W.
@@ -30,7 +30,7 @@ class Planes:
         return self._values
 
     def patches(self, patch: tuple[int, int], places: np.ndarray) -> np.ndarray:
-        """Cuts patches, one below another; beyond the last column they go on with the first.
+        """Cuts patches and stacks them along the rows; columns continue from the last to the first.
 
         Args:
             patch: (H, W).
@@ -53,19 +53,20 @@ class Planes:
     def finite(self) -> bool:
         """True if no value is missing or infinite."""
         with np.errstate(over="ignore", invalid="ignore"):
-            # A sum passes on what is not finite; only if it is not must one look closer.
+            # The sum is fast and finite only if all values are. It may also overflow: check again.
             values = self._values[: self._strict]
             return bool(np.isfinite(values.sum()) or np.isfinite(values).all())
 
 
 class BlockMeans:
-    """Block means of a resolution, computed for the requested patches only.
+    """Block means of a finer field, computed only for the patches requested.
 
     Args:
-        fine: The resolution.
-        weights: Of its rows or points, see :func:`~phire.fields.coarsening.block_weights`.
-        skip_missing: The mean over a block is that of the points present, missing only where all
-            are; by default it is missing where one is.
+        fine: The finer field.
+        weights: Weights of its rows or points, see
+            :func:`~phire.fields.coarsening.block_weights`.
+        skip_missing: True averages the present points of a block; by default the mean is missing
+            if any point is.
 
     Attributes:
         shape: C, H and W.
@@ -82,11 +83,11 @@ class BlockMeans:
     def whole(self) -> np.ndarray:
         """Returns (C, H, W) values."""
         planes = self._fine.whole()[:, None, :, :, None]
-        # One by one: the sums are in float64.
+        # One plane at a time limits memory, because the sums are in float64.
         return np.stack([self._mean(p, self._weights)[0, :, :, 0] for p in planes])
 
     def patches(self, patch: tuple[int, int], places: np.ndarray) -> np.ndarray:
-        """See :meth:`Planes.patches`."""
+        """Cuts patches of block means; see :meth:`Planes.patches`."""
         size = patch[0] * self._scale, patch[1] * self._scale
         stack = self._fine.patches(size, places * self._scale)
         rows = places[:, :1] + np.arange(patch[0])

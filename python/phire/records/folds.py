@@ -1,4 +1,4 @@
-"""Folds of records by time: consecutive parts, of which a training may leave one out."""
+"""Folds of records by time, for cross-validation: a training may leave one fold out."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from phire.records.tfrecord_reading import Records
 
 
 def fold_edges(records: Records, folds: int) -> list[int]:
-    """Returns the folds + 1 times between which folds of about equal numbers of records lie.
+    """Returns the folds + 1 times that divide records into folds of about equal size.
 
-    A fold is a stretch of time, so that neighbours in time, which are alike, are left out together.
+    A fold is a period, because fields close in time are alike and must be left out together.
 
     Args:
         records: Downscaling records that state their times.
-        folds: Number of folds, 2 at least.
+        folds: Number of folds, at least 2.
 
     Raises:
-        InputError: The records state no times, or hold too few.
+        InputError: The records have no times, or fewer times than folds.
     """
     if folds < 2:
-        raise InputError(f"--folds {folds} must be 2 or more.")
+        raise InputError(f"--folds {folds} must be at least 2.")
     if "position" not in records.schema.arrays:
         raise InputError(
-            f"--folds: {records.path} states no times to divide by: use records of phire-data."
+            f"--folds: {records.path} has no times to divide by: use records made by phire-data."
         )
     times = np.sort(_times(records))
     inner = times[[len(times) * k // folds for k in range(1, folds)]]
     edges = [int(times[0]), *map(int, inner), int(times[-1]) + 1]
     if len(set(edges)) < len(edges):
-        raise InputError(f"--folds {folds}: {records.path} has too few times: take fewer folds.")
+        raise InputError(f"--folds {folds}: {records.path} has too few times: choose fewer folds.")
     return edges
 
 
 class FoldedRecords(Records):
-    """Records whose samples state their fold; those of one fold may be left out.
+    """Records with the number of their fold, one of which may be left out.
 
     Args:
         records: Downscaling records that state their times.
-        edges: Edges of the folds; see :func:`fold_edges`. Samples at other times have the number of
-            folds as their fold.
-        left_out: Fold to leave out; None for none.
+        edges: Edges of the folds; see :func:`fold_edges`. Samples outside them get the number of
+            folds, as the folds themselves count from 0.
+        left_out: Number of the fold to leave out; None keeps all.
     """
 
     def __init__(self, records: Records, edges: Sequence[int], left_out: int | None = None) -> None:
@@ -62,7 +62,7 @@ class FoldedRecords(Records):
         return tf.reshape(tf.where(found < 0, folds, found), tf.shape(times))
 
     def serialised(self, seed: int | None, epoch: int) -> tf.data.Dataset:
-        """Returns the records without the fold; see :meth:`Records.serialised`."""
+        """Returns the records except the left-out fold; see :meth:`Records.serialised`."""
         records = super().serialised(seed, epoch)
         if self.left_out is None:
             return records
@@ -71,7 +71,7 @@ class FoldedRecords(Records):
         )
 
     def decode(self, records: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Decodes a batch as :class:`Records` does, with ``fold`` (B,) int32."""
+        """Decodes a batch like :class:`Records` and adds ``fold``, (B,) int32."""
         return {**super().decode(records), "fold": self._fold(_read_times(records))}
 
 

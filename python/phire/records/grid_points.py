@@ -1,4 +1,4 @@
-"""Rows and columns of a grid at the points of another."""
+"""Rows and columns of a grid at the points of another grid."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from phire.fields.curvilinear import CurvilinearGrid
 from phire.fields.grid import TOLERANCE, Grid
 
 SAME_PLACE = 0.02
-"""Share of a grid's spacing by which its points may miss their places."""
+"""Tolerance for equal points, as a share of the grid's spacing."""
 
 Points = tuple[np.ndarray, np.ndarray]
-"""Rows and columns of points of a grid."""
+"""Row indices and column indices of points of a grid."""
 
 
 def matching_points(grid: Grid, wanted: Grid) -> Points | None:
-    """Returns the rows and columns of a grid at another's points; None if it lacks one.
+    """Finds the rows and columns of a grid at another grid's points; None if it lacks one.
 
-    Projected and curvilinear grids are compared by their points, or by y and x where no projection
-    is stated. Where one of both has no coordinates at all, the sizes alone tell.
+    Projected and curvilinear grids are compared by latitude and longitude, or by y and x if no
+    projection is known. If either grid has no coordinates, only their sizes are compared.
     """
     if grid.has_coordinates != wanted.has_coordinates:
         return None
@@ -32,7 +32,7 @@ def matching_points(grid: Grid, wanted: Grid) -> Points | None:
 
 
 def _curvilinear_points(grid: CurvilinearGrid, wanted: CurvilinearGrid) -> Points | None:
-    """Returns the rows and columns of a projected grid at another's points; see above."""
+    """Finds the rows and columns of a projected grid; see :func:`matching_points`."""
     if grid.has_points and wanted.has_points:
         window = grid.find(wanted)
         if window is None:
@@ -46,10 +46,11 @@ def _curvilinear_points(grid: CurvilinearGrid, wanted: CurvilinearGrid) -> Point
 
 
 def fine_points(grid: Grid, fine: Grid, window: tuple[slice, slice]) -> Points | None:
-    """Returns the rows and columns of a grid at a window of the fine one; None if it lacks one.
+    """Finds the rows and columns of a grid in a window of the fine grid; None if it lacks one.
 
-    With coordinates a grid may hold more or fewer points around; without, its size tells. Where the
-    window reaches beyond the fine grid, the padding, the last row and column are repeated.
+    With coordinates the grid may extend beyond the window; without, its size must be that of the
+    window or of the fine grid. In the padding, where the window reaches beyond the fine grid, the
+    last row and column are repeated.
     """
     inside = tuple(slice(s.start, min(s.stop, n)) for s, n in zip(window, fine.shape))
     if fine.has_distances and grid.has_distances:
@@ -67,7 +68,7 @@ def fine_points(grid: Grid, fine: Grid, window: tuple[slice, slice]) -> Points |
 
 
 def axes_to_match(grid: Grid, wanted: Grid) -> list[tuple[np.ndarray, np.ndarray, float, float]]:
-    """Returns for rows and columns: coordinates, wanted ones, period and tolerance."""
+    """Returns coordinates, wanted coordinates, period and tolerance, for rows and for columns."""
     near = [max(TOLERANCE, SAME_PLACE * s) if np.isfinite(s) else TOLERANCE for s in grid.spacing]
     return [
         (grid.latitudes, wanted.latitudes, 0.0, near[0]),
@@ -78,7 +79,7 @@ def axes_to_match(grid: Grid, wanted: Grid) -> list[tuple[np.ndarray, np.ndarray
 def positions_on_axis(
     values: np.ndarray, wanted: np.ndarray, turn: float, near: float
 ) -> np.ndarray:
-    """Returns (len(wanted),) the index of each wanted coordinate; -1 for a missing one."""
+    """Finds the index of each wanted coordinate, (len(wanted),); -1 where it is missing."""
     order = np.argsort(values)
     base = values[order]
     if turn:
@@ -92,9 +93,10 @@ def positions_on_axis(
 
 
 def aligned_points(grid: Grid, wanted: Grid) -> Points | None:
-    """Returns the rows and columns of a grid at another's points, the outermost ones beyond it.
+    """Finds the rows and columns of a grid at another's points, repeating the outermost ones.
 
-    None where the grid lies on other points.
+    Wanted points beyond the grid get its outermost row or column. Returns None if the grid lies
+    on other points.
     """
     if not (grid.has_coordinates and wanted.has_coordinates):
         return None
@@ -108,7 +110,8 @@ def aligned_points(grid: Grid, wanted: Grid) -> Points | None:
         beyond = held[0], len(found) - 1 - held[-1]
         same_order = (values[-1] > values[0]) == (places[-1] > places[0])
         ends = (0, len(values) - 1) if same_order else (len(values) - 1, 0)
-        # Points without a partner lie beyond the outermost ones; else a few coincide by chance.
+        # Unmatched points may lie only beyond the outermost ones; otherwise the grids differ and
+        # a few of their points coincide by chance.
         if (inner < 0).any() or any(n and i != e for n, i, e in zip(beyond, inner[[0, -1]], ends)):
             return None
         aligned.append(np.pad(inner, beyond, mode="edge"))

@@ -18,26 +18,26 @@ from phire.fields.source import ArraySource, Source, Times
 from phire.fields.store import FieldStore
 
 LOADED_BYTES = 1 << 28
-"""Fields of NetCDF, Zarr and GRIB up to this size are read at once: opening a variable for each
-field costs milliseconds."""
+"""NetCDF, Zarr and GRIB files up to this size are read at once, because opening a variable for
+each field costs milliseconds."""
 
 _READING = threading.Lock()
-"""Taken while a file is opened or, if no store, read: netCDF's library is not safe with threads."""
+"""Lock for opening files and for reading all but stores: netCDF's library is not thread-safe."""
 
 
 class InputFile:
-    """One input of records as a :class:`phire.fields.source.Source`.
+    """Input file of records; a :class:`phire.fields.source.Source`.
 
-    It travels to workers as its path, and is opened once by each.
+    It is sent to workers as a path, and each worker opens it once.
 
     Args:
         text: ``FILE`` or ``FILE:NAMES``; a file may be a pattern of several.
-        option: What the user gave it by, for messages.
-        names: The channels wanted, where ``text`` does not name them; None takes all.
+        option: Option that names the file, for messages.
+        names: Channels wanted if ``text`` names none; None for all.
 
     Attributes:
         path: The file.
-        option: See above.
+        option: Option that names the file, for messages.
         channels, units, grid, time: See :class:`phire.fields.source.Source`.
 
     Raises:
@@ -70,22 +70,22 @@ class InputFile:
 
     @property
     def fingerprint(self) -> str:
-        """Fingerprint of the file, by its content."""
+        """Returns the fingerprint of the file's content."""
         return ",".join(provenance.fingerprint(file) for file in self.files)
 
     @property
     def recorded(self) -> str:
-        """Absolute ``FILE:NAMES`` that names the input from any directory."""
+        """Returns ``FILE:NAMES`` with the absolute path, valid from any directory."""
         return self.path if self._names is None else f"{self.path}:{','.join(self._names)}"
 
     @property
     def field_bytes(self) -> int:
-        """Bytes of a field in memory."""
+        """Size of one field in memory, bytes."""
         rows, columns = self.grid.shape
         return 4 * len(self.channels) * rows * columns
 
     def select(self, names: Sequence[str]) -> InputFile:
-        """Returns the file with these channels alone, in this order."""
+        """Returns the file with only these channels, in this order."""
         if tuple(names) == self.channels:
             return self
         self.close()
@@ -129,7 +129,7 @@ class InputFile:
 
 
 class _StoreChannels:
-    """Selected channels of a field store, each read by itself."""
+    """Selected channels of a field store, read one by one."""
 
     def __init__(self, store: FieldStore, names: Sequence[str] | None) -> None:
         for name in names or ():
@@ -174,15 +174,15 @@ def _open(path: str, names: tuple[str, ...] | None) -> Source:
 
 @functools.lru_cache(maxsize=16)
 def _opened(path: str, names: tuple[str, ...] | None, stamp: tuple) -> Source:
-    # The stamp is part of the key: a worker may outlive a file that is made anew.
+    # `stamp` is part of the cache key: a worker may outlive a file that is replaced meanwhile.
     return _open(path, names)
 
 
 def common_times(file: InputFile, high: InputFile) -> np.ndarray:
-    """Returns (fine fields,) the index of an input's field of the same time; -1 for no field.
+    """Finds the index of an input's field at the time of each fine field; -1 where it has none.
 
     Raises:
-        InputError: Times occur twice, or none is common.
+        InputError: A time occurs twice, or the files have no time in common.
     """
     file.time.require_unique(str(file))
     high.time.require_unique(str(high.path))

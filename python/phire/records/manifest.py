@@ -16,18 +16,18 @@ from phire.records.schema import SampleSchema
 
 NAME = "records.json"
 BARE = "*.tfrecord*"
-"""Names of TFRecord files that come without a manifest."""
+"""Pattern of the names of TFRecord files without a manifest."""
 
 
 class EarlierRecordsError(InputError):
-    """Records whose manifest states no schema, because an earlier version of phire made them."""
+    """Error on records of an earlier version of phire, whose manifest has no schema."""
 
     def __init__(self, directory: str | os.PathLike, value: Mapping[str, Any]) -> None:
         command = (value.get("provenance") or {}).get("command")
         again = f"{shlex.join(command)} --overwrite" if command else "phire-data … --overwrite"
         super().__init__(
-            f"{directory} was made by an earlier version of phire, whose {NAME} states no schema "
-            f"of the samples: make the records again, by `{again}`."
+            f"{directory} was made by an earlier version of phire, whose {NAME} has no schema "
+            f"of the samples: make the records again with `{again}`."
         )
 
 
@@ -42,14 +42,14 @@ class Manifest:
         dtype: Type of the stored pixels.
         compression: ``none``, ``zlib`` or ``gzip``.
         time: First and last time, as text.
-        gaps: Gaps of the source in this range: [time before, missing steps].
-        repeated: Times that occur more than once in this range.
-        missing: What was done about missing values, and how many fields have some.
-        withheld_stations: Stations that are no input, so that one can score there: name, latitude,
+        gaps: Gaps of the source between these times: [time before the gap, missing steps].
+        repeated: Times between these that occur more than once.
+        missing: Policy for missing values, and the number of fields that have any.
+        withheld_stations: Stations kept out of the inputs, for scoring: name, latitude,
             longitude.
-        options: The options that made the records.
-        provenance: Command and versions.
-        physical: The stored pixels are in physical units, to be normalised by the reader.
+        options: Options that the records were made with.
+        provenance: Command and versions that made the records.
+        physical: True if the stored pixels are in physical units, which the reader normalises.
     """
 
     schema: SampleSchema
@@ -76,7 +76,7 @@ class Manifest:
         """Reads the manifest of a directory of records.
 
         Raises:
-            InputError: There is none, it is damaged, or an earlier version of phire wrote it.
+            InputError: The manifest is missing or damaged, or an earlier version of phire wrote it.
         """
         path = Path(directory) / NAME
         try:
@@ -101,23 +101,23 @@ class Manifest:
 
 
 def require_records(path: str | os.PathLike) -> None:
-    """Checks that a path leads to records, without opening them.
+    """Checks that a path holds records, without opening them.
 
     Raises:
-        InputError: Nothing is there, or neither a manifest nor TFRecord files.
+        InputError: The path does not exist, or holds neither a manifest nor TFRecord files.
     """
     path = Path(path)
     if not path.exists():
-        raise InputError(f"{path} does not exist: name records of rplearn-data or phire-data.")
+        raise InputError(f"{path} does not exist: name records made by rplearn-data or phire-data.")
     if not (path.is_file() or (path / NAME).is_file() or any(path.glob(BARE))):
         raise InputError(
-            f"{path} holds neither {NAME} nor *.tfrecord files: name records of rplearn-data or "
-            "phire-data."
+            f"{path} holds neither {NAME} nor *.tfrecord files: name records made by rplearn-data "
+            "or phire-data."
         )
 
 
 def recorded_options(directory: str | os.PathLike) -> dict[str, Any] | None:
-    """Returns the options that a directory of records was made by; None for anything else."""
+    """Returns the options that made a directory of records; None for any other path."""
     try:
         return dict(Manifest.load(directory).options or {})
     except EarlierRecordsError:

@@ -1,7 +1,7 @@
-"""Survey of missing values: the fields concerned and the patches that would touch them.
+"""Survey of missing values: the fields that have any, and the patches that contain them.
 
-A survey reads every field once. It is made only when a missing value was met, or when missing
-values are to be refused.
+A survey reads every field once. It is made only after the first missing value was found, or if
+missing values are an error.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from phire.records.pixel_arrays import Layer, Layers
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """Missing and infinite values found in one field.
+    """Kind of missing or infinite values in one field.
 
     Attributes:
-        time: Its index.
+        time: Index of the field.
         state: ``partly`` or ``wholly`` missing, or ``infinite``.
-        blocked: Digest of the map of patches that touch missing values, if partly missing.
-        coarse: Coarse inputs are missing somewhere, if partly missing.
+        blocked: Digest of the map of blocked patches, if partly missing.
+        coarse: True if coarse inputs have missing values, if partly missing.
     """
 
     time: int
@@ -43,18 +43,18 @@ class Found:
 def look(
     layers: Layers, place: Window, times: Sequence[int], least_valid: float | None = None
 ) -> tuple[list[Found], dict[str, bytes]]:
-    """Counts missing and infinite values of some fields.
+    """Finds missing and infinite values, and the patches that hold too many of them.
 
     Args:
-        layers: The fields.
-        place: Where patches may lie.
+        layers: The pixel arrays and their fields.
+        place: Allowed positions of patches.
         times: Indices of the fields.
-        least_valid: Share of a patch's targets that must be present; by default all values of all
-            layers must be.
+        least_valid: Least share of present target values in a patch; by default all values of all
+            arrays must be present.
 
     Returns:
-        What was found in fields that are not whole, and the maps of blocked patches by digest:
-        one bit a place of ``place``, 1 where too much is missing of the patch there.
+        The fields that are not complete, and the maps of blocked patches by digest. A map has one
+        bit for each position in ``place``, 1 if the patch at it is blocked.
     """
     found, maps = [], {}
     for time in times:
@@ -94,22 +94,22 @@ def look(
 
 
 def too_many(counts: np.ndarray, layer: Layer, place: Window, allowed: int = 0) -> np.ndarray:
-    """Finds the patches of a layer that hold more marks than are allowed.
+    """Finds the patches that hold more marked points than allowed.
 
     Args:
-        counts: (H, W) marks at each point.
-        layer: The layer.
-        place: Where patches may lie.
-        allowed: Marks that a patch may hold.
+        counts: (H, W) number of marks at each point.
+        layer: The pixel array.
+        place: Allowed positions of patches.
+        allowed: Largest number of marks in a patch.
 
     Returns:
         (rows of ``place``, columns of ``place``) bool.
     """
     height, width = layer.patch
     if place.wraps:
-        # The patch of the last place may reach a whole patch beyond, or begin before the first.
+        # Patches may extend past the last column, or begin before the first, by up to their width.
         counts = np.concatenate([counts, counts[:, :width]], axis=1)
-    # Sums over all points above and to the left: four of them give the sum over a patch.
+    # A summed-area table: four of its values give the sum over a patch.
     sums = np.zeros((counts.shape[0] + 1, counts.shape[1] + 1), np.int32)
     np.cumsum(np.cumsum(counts, 0, dtype=np.int32), 1, out=sums[1:, 1:])
     top = np.arange(place.rows[0], place.rows[1] + 1)[:, None] * layer.step + layer.origin[0]
@@ -122,13 +122,13 @@ def too_many(counts: np.ndarray, layer: Layer, place: Window, allowed: int = 0) 
 
 
 class Survey:
-    """Missing and infinite values found in all fields.
+    """Missing values of all fields, and the patches that they block.
 
     Attributes:
-        partly, wholly: Number of fields of which some or all is missing.
-        times: Indices of the fields of which some is missing, ascending.
-        absent: Indices of the fields that are missing wholly.
-        coarse: Some coarse input is missing in a field that is not missing wholly.
+        partly, wholly: Number of fields with some or all values missing.
+        times: Indices of the fields with some values missing, ascending.
+        absent: Indices of the fields with all values missing.
+        coarse: True if a coarse input has missing values in a field that is not wholly missing.
     """
 
     def __init__(
@@ -145,8 +145,7 @@ class Survey:
         self._place = place
 
     def blocked(self, times: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Returns the mask of patches with too few valid values; see
-        :data:`phire.records.patch_sampling.Blocked`."""
+        """Returns the mask of blocked patches; see :data:`phire.records.patch_sampling.Blocked`."""
         answer = np.zeros(len(times), bool)
         if not len(self.times):
             return answer
@@ -159,17 +158,17 @@ class Survey:
         return answer
 
     def note(self, missing: str, count: int) -> dict[str, Any]:
-        """Notes the treatment of missing values to the user; returns the note for the manifest."""
+        """Tells the user how missing values are treated; returns the entry for the manifest."""
         said = []
         if self.partly:
             what = {
-                "skip": "patches that touch them are not drawn",
+                "skip": "patches that contain them are not drawn",
                 "fill": "they are filled with the channel's mean",
-                "mask": "they are masked, and patches that hold too few others are not drawn",
+                "mask": "they are masked, and patches with too few other values are not drawn",
             }[missing]
             said.append(f"{self.partly} of {count} fields have missing values: {what}.")
         if missing == "mask" and self.coarse:
-            said.append("Coarse inputs are missing, too: low_valid marks those that are there.")
+            said.append("Coarse inputs are missing, too: low_valid marks the present ones.")
         if self.wholly:
             said.append(
                 f"{self.wholly} of {count} fields are missing wholly and count as gaps in time."
@@ -190,27 +189,27 @@ def survey(
     client: Any,
     least_valid: float | None = None,
 ) -> Survey:
-    """Looks for missing and infinite values in all fields.
+    """Surveys all fields for missing and infinite values.
 
     Args:
-        layers: The fields.
-        chosen: Indices of the fields to look at.
-        place: Where patches may lie.
-        time: The times, for messages.
-        path: The store, for messages.
-        directory: Where the maps of blocked patches are kept until the end, in a file without name.
+        layers: The pixel arrays and their fields.
+        chosen: Indices of the fields to survey.
+        place: Allowed positions of patches.
+        time: Times of the fields, for messages.
+        path: Path of the store, for messages.
+        directory: Directory of a temporary file for the maps of blocked patches.
         client: As :func:`phire.fields.cluster.cluster` yields it.
         least_valid: See :func:`look`.
 
     Raises:
-        InputError: There are infinite values, or nothing but missing ones.
+        InputError: A value is infinite, or all values are missing.
     """
     parts = np.array_split(chosen, max(1, len(chosen) // 16))
     found: list[Found] = []
     digests: dict[str, None] = {}
     size = -(-(place.rows[1] - place.rows[0] + 1) * place.columns // 8)
     with tempfile.TemporaryFile(dir=directory) as file:
-        # Land and sea give one map for all times; clouds one for each: these may not fit memory.
+        # A land mask gives one map for all times, clouds one for each, which may exceed memory.
         for part, maps in spread(
             look, [(layers, place, part, least_valid) for part in parts], client,
             description="looking for missing values", unit="fields", sizes=[len(p) for p in parts],
@@ -228,8 +227,8 @@ def survey(
     infinite = [item.time for item in found if item.state == "infinite"]
     if infinite:
         raise InputError(
-            f"{path} holds infinite values at {time.format(infinite[0])}: mark them as missing "
-            "(NaN) or repair them."
+            f"{path} holds infinite values at {time.format(infinite[0])}: set them to NaN or "
+            "repair them."
         )
     result = Survey(found, maps, list(digests), place)
     if result.wholly == len(chosen):
@@ -238,10 +237,10 @@ def survey(
 
 
 def refuse_missing(result: Survey, time: TimeAxis, path: object, count: int) -> None:
-    """Refuses missing values.
+    """Raises an InputError if values are missing.
 
     Raises:
-        InputError: There are some.
+        InputError: A field has missing values.
     """
     if result.partly or result.wholly:
         first = time.format(int(min([*result.times, *result.absent])))

@@ -1,4 +1,4 @@
-"""Pair records for AtmoDist: two patches of one place at two times."""
+"""Pair records for AtmoDist: two patches at the same position, at two times."""
 
 from __future__ import annotations
 
@@ -38,26 +38,26 @@ def write_pair_records(
     overwrite: bool = False,
     **sampling: Any,
 ) -> None:
-    """Samples pairs of patches from a store into TFRecords (AtmoDist's features).
+    """Writes pairs of patches, drawn from fields, to TFRecord files with AtmoDist's features.
 
     Args:
         store: Fields to sample, in any format that phire reads.
-        output: Directory of the records.
+        output: Directory to write the records to.
         patch: (H, W) of the patches, grid points.
-        patches_per_field: Mean number of pairs that begin at a field.
-        classes: Largest lag, time steps; lags are uniform over 1…classes.
-        latitudes: (south, north) of the patches' centres, degrees; ignored for fields without
+        patches_per_field: Mean number of pairs whose first patch comes from the same field.
+        classes: Largest lag in time steps; lags are uniform over 1…classes.
+        latitudes: (south, north) limits of the patch centres, degrees; ignored for fields without
             coordinates.
-        workers: Processes to spread the work over, on this machine.
+        workers: Number of processes on this machine; None uses threads of this process.
         scheduler: Address of a running dask cluster to spread the work over.
-        overwrite: Replace an output that is there.
+        overwrite: Replace an existing output.
         **sampling: ``time``, ``shards``, ``compression``, ``dtype``, ``normalization``,
             ``statistics``, ``missing`` and ``seed``; see
             :class:`phire.records.sampling_options.SamplingOptions`.
 
     Raises:
         InputError: An option does not fit the fields, or no pair can be drawn.
-        WorkError: Workers were lost again and again.
+        WorkError: Workers were lost repeatedly.
     """
     shared = SamplingOptions.from_keywords(sampling, "write_pair_records")
     patch = sampled_records.check_patch(patch)
@@ -97,15 +97,15 @@ def write_pair_records(
 def _pair_draft(
     source: InputFile, chosen: np.ndarray, options: Mapping[str, Any]
 ) -> sampled_records.Draft:
-    """Returns the draft of the records; notes options that have no effect on these fields.
+    """Returns the functions that draw, arrange and normalise pair records.
 
     Args:
         source: The fields.
         chosen: Indices of the fields in range.
-        options: Options as the manifest holds them.
+        options: Options in the form of the manifest.
 
     Raises:
-        InputError: No patch of this size and latitude exists, or the fields are too few.
+        InputError: No patch of this size fits between the latitudes, or the fields are too few.
     """
     patch, classes = options["patch"], options["classes"]
     place = window(source.grid, patch, options["latitudes"])
@@ -134,10 +134,10 @@ def _pair_draft(
 
 
 def _check_lags(source: InputFile, chosen: np.ndarray, classes: int) -> None:
-    """Refuses fewer fields than lags, and notes lags that no two fields have.
+    """Checks that there are more fields than lags, and notes lags that no two fields have.
 
     Raises:
-        InputError: The range has not more fields than lags.
+        InputError: There are no more fields than lags.
     """
     if classes >= len(chosen):
         raise InputError(
@@ -148,8 +148,8 @@ def _check_lags(source: InputFile, chosen: np.ndarray, classes: int) -> None:
     if 0 < len(empty) < classes:
         progress.say(
             f"Note: no two fields lie {', '.join(map(str, empty))} steps "
-            f"({source.time.step_text}) apart: the pairs are of the other "
-            f"{classes - len(empty)} lags alone."
+            f"({source.time.step_text}) apart: pairs have only the other "
+            f"{classes - len(empty)} lags."
         )
 
 
@@ -164,15 +164,15 @@ def pair_schema(
     step: int | None = None,
     calendar: str | None = None,
 ) -> SampleSchema:
-    """Returns the schema of pairs.
+    """Returns the schema of pair records.
 
     Args:
-        channels, units: Those of the fields.
-        patch: (H, W).
-        classes: The largest lag.
-        normalization: What was applied to the pixels.
-        grid: Grid of the fields; None where it is not known.
-        step, calendar: Of the times; None where they are not known.
+        channels, units: Channels and units of the fields.
+        patch: (H, W) of the patches.
+        classes: The largest lag, steps.
+        normalization: Normalization of the stored pixels.
+        grid: Grid of the fields; None if unknown.
+        step, calendar: Time step in seconds and CF calendar; None if unknown.
     """
     spacing = grid.spacing if grid is not None and grid.has_coordinates else None
     first = SampleArray(
@@ -196,14 +196,14 @@ def pair_schema(
 def arrange_pairs(
     plan: PairPlan, source: InputFile, patch: tuple[int, int], classes: int, dtype: str
 ) -> tuple[writing.Contents, Cuts]:
-    """Returns the metadata of a plan's records and the sources of their pixels.
+    """Returns the metadata of the records of a plan, and the patches to cut for them.
 
     Args:
-        plan: The pairs.
+        plan: The pairs drawn.
         source: The fields.
-        patch: (H, W).
-        classes: The largest lag.
-        dtype: Of the stored pixels.
+        patch: (H, W) of the patches.
+        classes: The largest lag, steps.
+        dtype: Type of the stored pixels.
     """
     count, depth = len(plan.label), len(source.channels)
     constants = {"T_max": classes, "H": patch[0], "W": patch[1], "C": depth}
@@ -231,7 +231,7 @@ def arrange_pairs(
 def patch_edges(
     grid: Grid, row: np.ndarray, column: np.ndarray, patch: tuple[int, int]
 ) -> list[np.ndarray]:
-    """Returns the position of patches in the convention of AtmoDist's records.
+    """Computes the positions of patches in the convention of AtmoDist's records.
 
     Args:
         grid: The grid.
@@ -239,9 +239,9 @@ def patch_edges(
         patch: (H, W).
 
     Returns:
-        Colatitude of the first row and longitude of the first column, then of the row and column
-        that would follow the patch; (n,) degrees. The second longitude lies east of the first and
-        may pass 360. Without coordinates, rows and columns.
+        Four arrays (n,) in degrees: colatitude of the first row, longitude of the first column, and
+        the same for the row and column that follow the patch. The second longitude lies east of the
+        first and may exceed 360. Without coordinates, rows and columns.
     """
     if not grid.has_coordinates:
         return [row, column, row + patch[0], column + patch[1]]

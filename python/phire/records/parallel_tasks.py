@@ -1,4 +1,4 @@
-"""Spreading tasks over the threads of this process, or over a dask cluster."""
+"""Parallel execution of tasks on threads of this process or on a dask cluster."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from phire import progress
 from phire.fields.cluster import run_tasks
 
 THREADS = 8
-"""Threads at most: reading takes turns (HDF5 has one lock), the rest runs beside it."""
+"""Largest number of threads. HDF5 has one lock, so only one of them reads at a time."""
 
 SWITCH_INTERVAL = 2e-4
-"""Seconds after which Python's threads take turns."""
+"""Seconds after which Python switches between threads."""
 
 
 def spread(
@@ -30,15 +30,15 @@ def spread(
 ) -> Iterator[Any]:
     """Yields ``function(*task)`` for every task, in their order.
 
-    Closing the iterator early leaves the tasks that have not begun undone (on threads).
+    On threads, closing the iterator early cancels the tasks that have not begun.
 
     Args:
-        function: What to call; on a cluster a task may run twice.
-        tasks: Its arguments.
-        client: As :func:`phire.fields.cluster.cluster` yields it; None uses threads.
-        description: What is being done.
-        unit: What is counted.
-        sizes: Units of each task.
+        function: The function; on a cluster a task may run twice.
+        tasks: Positional arguments of each call.
+        client: Client from :func:`phire.fields.cluster.cluster`; None uses threads.
+        description: Text of the progress bar.
+        unit: Unit of the progress bar, such as ``fields``.
+        sizes: Number of units in each task.
     """
     if client is not None:
         yield from run_tasks(
@@ -48,13 +48,13 @@ def spread(
     threads = min(THREADS, available_cores(), max(1, len(tasks)))
     pool = concurrent.futures.ThreadPoolExecutor(threads)
     interval = sys.getswitchinterval()
-    # A thread that is done with reading waits this long for its turn while another one computes;
-    # Python's 5 ms are as long as the work on a field.
+    # A thread that has finished reading waits this long while another one computes. Python's
+    # default of 5 ms is as long as the work on one field.
     sys.setswitchinterval(SWITCH_INTERVAL)
     with progress.progress_bar(description, sum(sizes), unit) as advance:
         try:
             waiting = iter(zip(tasks, sizes))
-            # A short queue: results that nobody has taken yet do not pile up.
+            # A short queue keeps unused results from piling up in memory.
             running = [
                 (pool.submit(function, *task), size)
                 for task, size in itertools.islice(waiting, 2 * threads)
@@ -74,7 +74,7 @@ def spread(
 
 
 def available_cores() -> int:
-    """Cores that this process may use."""
+    """Counts the cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

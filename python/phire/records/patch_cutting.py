@@ -1,4 +1,4 @@
-"""Cutting patches: field by field, normalised, straight to their places in the shards."""
+"""Cutting of normalised patches, field by field, written straight to their offsets in shards."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from phire.records.writing import ShardFiles
 
 @dataclasses.dataclass(frozen=True)
 class Cuts:
-    """Places (m,) to cut patches at; those of all layers at one place make a record.
+    """Patches to cut: (m,) arrays. The patches of all layers at one position make a record.
 
     Attributes:
         time: Index of the field.
-        row, column: First row and column, in the units of the plan.
+        row, column: First row and column, in blocks of the plan.
         record: Number of the record in the plan.
-        segment: Which stretch of its feature of pixels the first layer's patch becomes.
+        segment: Number of the segment (time step) of the pixel feature that the patch fills.
     """
 
     time: np.ndarray
@@ -36,7 +36,7 @@ class Cuts:
     segment: np.ndarray
 
     def part(self, which: np.ndarray | slice) -> Cuts:
-        """Selects patches by their indices."""
+        """Returns the patches of the given indices."""
         return Cuts(*(getattr(self, field.name)[which] for field in dataclasses.fields(self)))
 
 
@@ -45,17 +45,16 @@ class Cutter:
     """Normalises each field and cuts its patches.
 
     Attributes:
-        layers: The fields.
-        normalizations: Applied to the pixels of each layer; None to those of bits.
-        dtype: Of the stored pixels.
-        wraps: Patches may run across the last column, on to the first.
-        fill: Put where values of a channel are missing; None where patches avoid these, or where
-            they are masked.
-        surveyed: Missing values are expected; otherwise work stops at the first.
-        mask: Missing values become 0 after the normalization.
-        anomalies: Climatologies of each layer, applied after the normalization; None where it has
-            none.
-        time: Times of the fields, by which climatologies go.
+        layers: The pixel arrays and their fields.
+        normalizations: Normalization of each layer; None for layers of bits.
+        dtype: Type of the stored pixels.
+        wraps: True if patches may extend from the last column to the first.
+        fill: Replacement of missing values by channel; None if patches avoid or mask them.
+        surveyed: True if missing values are expected; otherwise the first one stops the work.
+        mask: True sets missing values to 0 after the normalization.
+        anomalies: Climatologies of each layer, applied after the normalization; None for layers
+            without.
+        time: Times of the fields, for the climatologies.
     """
 
     layers: Layers
@@ -71,13 +70,13 @@ class Cutter:
     def patches(
         self, number: int, field: Resolution, places: np.ndarray, time: int
     ) -> Iterator[bytes]:
-        """Yields the bytes of patches of a field, H×W×C little-endian.
+        """Yields the bytes of each patch of a field, H×W×C little-endian.
 
-        One by one: what follows finds each still in the processor's cache.
+        A generator, because each patch is then written while it is in the processor's cache.
 
         Args:
-            number: Of the layer.
-            field: Its physical values.
+            number: Number of the layer.
+            field: Physical values of the layer.
             places: (n, 2) first rows and columns of the plan.
             time: Index of the field.
         """
@@ -102,7 +101,7 @@ class Cutter:
             yield pack(pixels[row : row + height, column : column + width])
 
     def _moments(self, number: int, time: int) -> Sequence[np.ndarray] | None:
-        """Mean and standard deviation (h, w, C) of a field's normalised values; None without."""
+        """Returns mean and standard deviation (h, w, C) at a field's time; None without any."""
         if not self.anomalies or self.anomalies[number] is None:
             return None
         mean, std = self.anomalies[number].load().moments(self.time[[time]])
@@ -115,14 +114,14 @@ class Cutter:
         extra: int = 0,
         moments: Sequence[np.ndarray] | None = None,
     ) -> np.ndarray:
-        """Returns the stored values (H, W + extra, C) of (C, H, W) physical values.
+        """Turns physical values (C, H, W) into stored values (H, W + extra, C).
 
         Args:
-            number: Of the layer.
-            planes: (C, H, W).
-            extra: Columns to go on with beyond the last one, from the first.
-            moments: Mean and standard deviation of the normalised values, by which these are made
-                anomalies; None leaves them.
+            number: Number of the layer.
+            planes: (C, H, W) physical values.
+            extra: Number of first columns to repeat after the last one.
+            moments: Mean and standard deviation that turn normalised values into anomalies; None
+                for no anomalies.
         """
         width = planes.shape[2]
         shape = planes.shape[1], width + extra, len(planes)
@@ -144,13 +143,13 @@ class Cutter:
         if moments is None:
             self.normalizations[number].apply_planes(planes, out)
             return
-        normalised = np.empty(out.shape, np.float32)  # more digits than stored ones may have
+        normalised = np.empty(out.shape, np.float32)  # `out` may be float16
         self.normalizations[number].apply_planes(planes, normalised)
         out[...] = (normalised - moments[0]) / moments[1]
 
 
 def _bits(values: np.ndarray) -> bytes:
-    """Packs one bit a value, the first in the highest bit of the first byte."""
+    """Packs values as bits, the first one in the highest bit of the first byte."""
     return np.packbits(values).tobytes()
 
 
@@ -158,18 +157,17 @@ def cut_fields(
     cutter: Cutter, directory: Path, names: Sequence[str], cuts: Cuts, shard: np.ndarray,
     offsets: np.ndarray,
 ) -> np.ndarray | None:  # fmt: skip
-    """Cuts the patches of some fields and writes their pixels to their places.
+    """Cuts patches and writes their pixels to their offsets in the shards.
 
     Args:
-        cutter: What is done to each field.
-        directory, names: The shards.
-        cuts: What to cut, fields together.
+        cutter: Normalises the fields and cuts their patches.
+        directory, names: Directory and file names of the shards.
+        cuts: The patches, ordered by field.
         shard: (m,) the shard of each cut's record.
         offsets: (m, layers) first byte of the pixels.
 
     Returns:
-        (m, layers) CRC32C of the pixels, uint32; None where a value that is missing or infinite
-        was met unexpectedly.
+        (m, layers) CRC32C of the pixels, uint32; None at an unexpected missing or infinite value.
     """
     crcs = np.empty(offsets.shape, np.uint32)
     bounds = np.flatnonzero(np.diff(cuts.time, prepend=-1, append=-1))

@@ -1,7 +1,7 @@
-"""Drawing samples: which patches, where, and for pairs how far apart in time.
+"""Random draw of samples: the fields and positions of patches, and the lags of pairs.
 
-The whole plan is drawn from the seed before the first field is read, so that it depends on nothing
-else.
+The whole plan is drawn before the first field is read, so that it depends only on the seed and the
+options.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from phire.fields.time import TimeAxis
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-    """The rows and columns at which a patch may begin.
+    """Allowed first rows and columns of patches.
 
     Attributes:
-        rows: First and last first row (inclusive).
-        columns: Number of first columns, from ``first``.
-        wraps: True where a patch may run across the last column.
+        rows: Smallest and largest first row (inclusive).
+        columns: Number of first columns, counted from ``first``.
+        wraps: True if a patch may extend from the last column to the first.
     """
 
     rows: tuple[int, int]
@@ -39,18 +39,18 @@ def window(
     *,
     wraps: bool | None = None,
 ) -> Window:
-    """Returns the allowed positions of patches of a size.
+    """Returns the allowed positions of patches of one size.
 
     Args:
         grid: The grid of the fields.
-        patch: (H, W).
-        latitudes: (south, north) between which the patch's centre lies; None allows all rows.
-        wraps: True to let patches run across the last column; by default where the grid closes
-            the circle.
+        patch: (H, W) of the patches.
+        latitudes: (south, north) limits of the patch's centre, degrees; None allows all rows.
+        wraps: True to let patches extend from the last column to the first; by default if the grid
+            spans all longitudes.
 
     Raises:
-        InputError: The patch is larger than the field, or the latitudes are in the wrong order or
-            hold no patch.
+        InputError: The patch is larger than the field, the latitudes are in the wrong order, or no
+            patch fits between them.
     """
     if latitudes is not None and latitudes[0] > latitudes[1]:
         raise InputError(
@@ -66,14 +66,14 @@ def window(
     first, last = 0, height - patch[0]
     if latitudes is not None and grid.has_coordinates:
         starts = np.arange(last + 1)
-        # The centre lies half way between the two middle rows of a patch of even height.
+        # The centre of a patch of even height lies half-way between its two middle rows.
         low, high = starts + (patch[0] - 1) // 2, starts + patch[0] // 2
         centre = (grid.latitudes[low] + grid.latitudes[high]) / 2
         allowed = np.flatnonzero((centre >= latitudes[0]) & (centre <= latitudes[1]))
         if not len(allowed):
             raise InputError(
                 f"--latitudes {latitudes[0]:g},{latitudes[1]:g} holds no patch of {patch[0]} rows: "
-                f"the centres of these lie between {centre.min():.1f}° and {centre.max():.1f}°."
+                f"patch centres lie between {centre.min():.1f}° and {centre.max():.1f}°."
             )
         first, last = int(allowed[0]), int(allowed[-1])
     wraps = grid.wraps if wraps is None else wraps
@@ -83,12 +83,12 @@ def window(
 
 @dataclasses.dataclass(frozen=True)
 class PairPlan:
-    """Pairs of patches: (n,) arrays.
+    """Pairs of patches that were drawn, as arrays (n,).
 
     Attributes:
-        start, end: Index of the two fields.
+        start, end: Indices of the two fields.
         label: Lag in steps, from 1.
-        row, column: The patch's first row and column.
+        row, column: First row and column of the patch.
     """
 
     start: np.ndarray
@@ -100,12 +100,12 @@ class PairPlan:
 
 @dataclasses.dataclass(frozen=True)
 class PatchPlan:
-    """Patches: (n,) arrays of the field's index, first row and first column.
+    """Patches that were drawn, as arrays (n,).
 
     Attributes:
-        time: Index of the field; of a window, of its last.
-        row, column: The patch's first row and column.
-        steps: (n, T) indices of all fields of the window, the last of which is ``time``.
+        time: Index of the field, or of the last field of a window.
+        row, column: First row and column of the patch.
+        steps: (n, T) indices of all fields of the window, ending with ``time``.
     """
 
     time: np.ndarray
@@ -115,11 +115,11 @@ class PatchPlan:
 
 
 Blocked = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-"""Mask of patches that touch missing values, by the indices of their fields and their first rows
-and columns (in the units of the :class:`Window`)."""
+"""Function of field indices, first rows and first columns (in the units of :class:`Window`) that
+returns the mask of patches with missing values."""
 
 ATTEMPTS = 1000
-"""Draws before a patch that keeps touching missing values is given up."""
+"""Number of draws before a patch that always contains missing values is dropped."""
 
 
 def plan_pairs(
@@ -133,22 +133,22 @@ def plan_pairs(
     blocked: Blocked | None = None,
     absent: np.ndarray | None = None,
 ) -> PairPlan:
-    """Draws pairs: a lag, uniform over 1…classes, then a pair of fields of this lag, and a place.
+    """Draws pairs: first a lag, uniform over 1…classes, then two fields and a position.
 
-    As many pairs are drawn as there are fields that a pair can begin at, times
-    ``patches_per_field``. Lags are drawn first, so that gaps and the end of the series do not
-    change their distribution. For each lag, the usable fields with a usable field exactly lag ×
-    step later are drawn equally often (to within one).
+    The number of pairs is ``patches_per_field`` times the number of fields that have a later
+    partner. Lags are drawn first, so that gaps and the end of the series do not change their
+    distribution. For each lag, all usable fields with a usable field exactly lag × step later are
+    drawn equally often (to within one).
 
     Args:
-        time: The times of the source.
+        time: Times of the source.
         chosen: Indices of the fields that may be used.
-        place: Where patches may lie.
-        patches_per_field: Pairs a field, on average.
-        classes: The largest lag.
-        seed: The seed.
-        blocked: Mask of patches that touch missing values; these are drawn again.
-        absent: Indices of fields that are missing wholly.
+        place: Allowed positions of patches.
+        patches_per_field: Mean number of pairs per first field.
+        classes: The largest lag, steps.
+        seed: Seed of the draw.
+        blocked: Returns the mask of patches with missing values, which are drawn again.
+        absent: Indices of fields with all values missing.
 
     Raises:
         InputError: No pair can be drawn; the message says why.
@@ -179,7 +179,7 @@ def plan_pairs(
         plan = _redraw_blocked(random, plan, blocked, starts, partner, place)
     if not len(plan.start):
         raise InputError(
-            "every patch that was tried touches missing values in one of its two fields: choose a "
+            "every patch that was drawn contains missing values in one of its two fields: choose a "
             "smaller --patch, other --latitudes, or --missing fill."
         )
     return plan
@@ -188,16 +188,16 @@ def plan_pairs(
 def _draw_lags(
     random: np.random.Generator, starts: list[np.ndarray], lags: np.ndarray, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draws the lag and the first field of each pair, in the order of the first field.
+    """Draws the first field and the lag of each pair, sorted by first field and lag.
 
     Args:
-        random: The generator.
-        starts: Fields that a pair can begin at, by lag from 0.
-        lags: Those for which there are any.
-        count: Pairs to draw.
+        random: Generator of random numbers.
+        starts: Possible first fields for each lag, counted from 0.
+        lags: Lags that have any first field.
+        count: Number of pairs to draw.
 
     Returns:
-        First field and lag, (count,) each.
+        First fields and lags, (count,) each.
     """
     lag = lags[random.integers(0, len(lags), count)]
     start = np.empty_like(lag)
@@ -206,7 +206,7 @@ def _draw_lags(
         rounds = range(-(-len(which) // len(starts[value])))
         dealt = [random.permutation(starts[value]) for _ in rounds]
         start[which] = np.concatenate(dealt)[: len(which)] if len(which) else ()
-    # The order changes no sample, but neighbours in time share the fields that are read.
+    # Sorting changes no sample, and lets consecutive pairs share the fields that are read.
     order = np.lexsort((lag, start))
     return start[order], lag[order]
 
@@ -215,15 +215,15 @@ def _redraw_blocked(
     random: np.random.Generator, plan: PairPlan, blocked: Blocked, starts: list[np.ndarray],
     partner: np.ndarray, place: Window,
 ) -> PairPlan:  # fmt: skip
-    """Draws pairs that touch missing values again, and drops those of :data:`ATTEMPTS` failures.
+    """Draws pairs with missing values again, up to :data:`ATTEMPTS` times, then drops them.
 
     Args:
-        random: The generator.
+        random: Generator of random numbers.
         plan: The pairs.
-        blocked: Tells which patches touch missing values.
-        starts: Fields that a pair can begin at, by lag from 0.
-        partner: (fields, lags) index of the field that lies a lag after each.
-        place: Where patches may lie.
+        blocked: Returns the mask of patches with missing values.
+        starts: Possible first fields for each lag, counted from 0.
+        partner: (fields, lags) index of the field one lag after each field.
+        place: Allowed positions of patches.
     """
     start, end, row, column = (
         values.copy() for values in (plan.start, plan.end, plan.row, plan.column)
@@ -232,7 +232,7 @@ def _redraw_blocked(
     bad = np.arange(len(start))
     for attempt in range(ATTEMPTS):
         if attempt:
-            # From all pairs of fields of this lag, so that the draw stays uniform over the allowed.
+            # Drawn from all first fields of the lag, which keeps the allowed pairs equally likely.
             for value in np.unique(lag[bad]):
                 which = bad[lag[bad] == value]
                 start[which] = random.choice(starts[value], len(which))
@@ -247,7 +247,7 @@ def _redraw_blocked(
 
 
 def empty_classes(time: TimeAxis, chosen: np.ndarray, classes: int) -> list[int]:
-    """Returns the lags among 1…classes at which no two of the chosen fields lie."""
+    """Returns the lags among 1…classes that no two of the chosen fields have."""
     usable = np.zeros(len(time), bool)
     usable[chosen] = True
     starts = _partners(time, usable, classes)[1]
@@ -257,24 +257,24 @@ def empty_classes(time: TimeAxis, chosen: np.ndarray, classes: int) -> list[int]
 def _partners(
     time: TimeAxis, usable: np.ndarray, classes: int
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Returns each field's second field of a pair by lag, and the fields that have a usable one."""
+    """Returns the partner of each field, and the fields with a usable partner, for each lag."""
     partners = [time.partner(lag) for lag in range(1, classes + 1)]
     return partners, [np.flatnonzero(usable & (p >= 0) & usable[p]) for p in partners]
 
 
 def windows(time: TimeAxis, usable: np.ndarray, length: int) -> np.ndarray:
-    """Returns the windows of fields, one step after another without a gap.
+    """Returns all windows of consecutive usable fields without a gap.
 
     Args:
-        time: The times.
-        usable: (n,) bool, the fields that may be used.
-        length: Fields of a window.
+        time: Times of the fields.
+        usable: (n,) bool, True for fields that may be used.
+        length: Number of fields in a window.
 
     Returns:
-        (m, length) indices.
+        (m, length) indices of fields.
 
     Raises:
-        InputError: No stretch without a gap is that long; the message states the longest.
+        InputError: No series without a gap is that long; the message gives the longest one.
     """
     if length == 1:
         return np.flatnonzero(usable)[:, None]
@@ -289,7 +289,7 @@ def windows(time: TimeAxis, usable: np.ndarray, length: int) -> np.ndarray:
         kept = (after >= 0) & usable[after]
         steps = np.concatenate([steps, after[:, None]], axis=1)[kept]
     raise InputError(
-        f"--window {length} is longer than any stretch of fields without a gap: the longest has "
+        f"--window {length} is longer than any series of fields without a gap: the longest has "
         f"{longest} fields, {time.step_text} apart; choose a shorter window."
     )
 
@@ -310,7 +310,7 @@ def plan_patches(
     Args:
         time: The times of the source.
         chosen, place, patches_per_field, seed, blocked, absent: See :func:`plan_pairs`.
-        window: Fields of a sample, one step after another.
+        window: Number of consecutive fields in a sample.
 
     Raises:
         InputError: No patch can be drawn; the message says why.
@@ -318,7 +318,9 @@ def plan_patches(
     if absent is not None:
         chosen = np.setdiff1d(chosen, absent)
     if not len(chosen):
-        raise InputError("every field in range is missing wholly: there is nothing to draw from.")
+        raise InputError(
+            "all values of all fields in range are missing: choose another --time or other fields."
+        )
     usable = np.zeros(len(time), bool)
     usable[chosen] = True
     random = np.random.default_rng([seed, 1])
@@ -338,7 +340,7 @@ def plan_patches(
         steps, row, column = (np.delete(values, bad, axis=0) for values in (steps, row, column))
     if not len(steps):
         raise InputError(
-            "of every patch that was tried too much is missing: choose a smaller --patch, other "
+            "every patch drawn has too many missing values: choose a smaller --patch, other "
             "--latitudes, --missing fill, or --missing mask with a smaller --least-valid."
         )
     return PatchPlan(steps[:, -1], row, column, steps)

@@ -1,4 +1,4 @@
-"""Arrays of pixels that samples are cut from, and their sources."""
+"""Pixel arrays that samples are cut from, and the inputs that they are read from."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from phire.records.input_files import InputFile
 from phire.records.station_gridding import Stations
 
 Fill = Mapping[str, float]
-"""Values to put where a channel is missing."""
+"""Replacement of missing values by the name of the channel."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """One array of the patches.
+    """One pixel array of the samples.
 
     Attributes:
-        name: Of the sample's array.
-        patch: (H, W) of the patches, a margin included.
-        step: Its points for each row and column that the plan counts.
-        origin: Its row and column at which the patch of place (0, 0) begins; columns count around
-            where the fields close the circle.
-        strict: Leading channels whose missing values count; None counts all of them. The others
-            are missing at most points, as between stations.
-        bits: One bit a value is stored, 1 where the value is present: of the array that
+        name: Name of the array in a sample.
+        patch: (H, W) of the patches, including the margin.
+        step: Number of its points per row and column of the plan.
+        origin: First row and column of the patch at position (0, 0) of the plan. Columns are
+            counted around the circle if the fields span all longitudes.
+        strict: Number of leading channels in which missing values matter; None for all. The other
+            channels are missing at most points, such as between stations.
+        bits: True if one bit per value is stored, 1 for present values of the array that
             :data:`phire.records.schema.PRESENCE` names.
     """
 
@@ -42,12 +42,12 @@ class Layer:
     bits: bool = False
 
     def places(self, places: np.ndarray, columns: int, wraps: bool) -> np.ndarray:
-        """Returns (n, 2) first rows and columns of its patches, for places of the plan.
+        """Returns the first rows and columns of its patches, (n, 2).
 
         Args:
-            places: (n, 2).
-            columns: Of its fields.
-            wraps: True where these close the circle.
+            places: (n, 2) positions in the plan.
+            columns: Number of columns of its fields.
+            wraps: True if the fields span all longitudes.
         """
         places = places * self.step + np.array(self.origin)
         if wraps:
@@ -56,15 +56,15 @@ class Layer:
 
 
 class OneResolution:
-    """Fields as they are in a file.
+    """Fields of a file at their own resolution.
 
     Args:
         file: The fields.
         patch: (H, W) of the patches to cut.
 
     Attributes:
-        layers: The one array.
-        field_bytes: Bytes of a field in memory.
+        layers: The only array.
+        field_bytes: Size of one field in memory, bytes.
     """
 
     def __init__(self, file: InputFile, patch: tuple[int, int]) -> None:
@@ -73,25 +73,25 @@ class OneResolution:
         self._file = file
 
     def read(self, time: int, fill: Fill | None = None) -> list[Resolution]:
-        """Reads one field.
+        """Reads one field for each layer.
 
         Args:
-            time: Its index.
-            fill: Values to put where some are missing; None leaves NaN.
+            time: Index of the field.
+            fill: Replacement of missing values by channel; None leaves NaN.
 
         Returns:
-            The values of each layer.
+            The values for each layer.
         """
         return [Planes(filled(self._file.read_planes(time), self._file.channels, fill))]
 
 
 @dataclasses.dataclass(frozen=True)
 class PaddedInput:
-    """The fine fields, missing at the rows and columns that complete the last blocks.
+    """The fine fields, padded with NaN so that their last blocks are complete.
 
     Attributes:
         file: The fields.
-        grid: Their grid with these rows and columns after the last ones.
+        grid: Grid of the padded fields.
     """
 
     file: InputFile
@@ -119,7 +119,7 @@ class FinePart:
     Attributes:
         file: The input.
         grid: The fine grid.
-        points: Its rows and columns that lie on it.
+        points: Rows and columns of the input at the points of the fine grid.
     """
 
     file: InputFile
@@ -141,7 +141,7 @@ class FinePart:
 
 @dataclasses.dataclass(frozen=True)
 class Timed:
-    """Input with the index of its field at the time of each fine field; -1 for no field."""
+    """Input, and the index of its field at the time of each fine field (-1 for no field)."""
 
     part: CoarsePart | FinePart
     times: np.ndarray
@@ -149,18 +149,18 @@ class Timed:
 
 @dataclasses.dataclass(frozen=True)
 class SampleFields:
-    """Fields of downscaling samples: ``low`` and ``high``, perhaps further arrays.
+    """Fields of downscaling samples: ``low``, ``high`` and optional further arrays.
 
     Attributes:
         layers: The arrays, in the order ``low``, ``auxiliary``, ``high``, ``valid``, ``low_valid``.
         high: The fine fields.
-        window: Their rows and columns that make the domain.
-        weights: (rows of blocks, scale) of the fine rows in each block.
-        coarsened: Coarsened targets are the first channels of ``low``.
-        low, auxiliary: Further inputs of these arrays.
-        stations: Observations, the last channels of ``auxiliary``.
-        mask: Missing values are marked rather than avoided: the mean over a block is that of the
-            points present.
+        window: Rows and columns of the fine fields in the domain.
+        weights: (rows of blocks, scale) weights of the fine rows in each block.
+        coarsened: True if coarsened targets are the first channels of ``low``.
+        low, auxiliary: Further inputs of the arrays ``low`` and ``auxiliary``.
+        stations: Station observations, the last channels of ``auxiliary``; None without.
+        mask: True if missing values are masked rather than avoided; block means are then those
+            of the present points.
     """
 
     layers: tuple[Layer, ...]
@@ -175,7 +175,7 @@ class SampleFields:
 
     @property
     def field_bytes(self) -> int:
-        """Bytes of a field of all inputs in memory."""
+        """Size of one field of all inputs in memory, bytes."""
         parts = [self.high, *(timed.part.file for timed in (*self.low, *self.auxiliary))]
         return sum(part.field_bytes for part in parts)
 
@@ -211,7 +211,7 @@ Layers = OneResolution | SampleFields
 
 
 def filled(planes: np.ndarray, channels: Sequence[str], fill: Fill | None) -> np.ndarray:
-    """Returns planes (C, H, W) with missing values filled."""
+    """Returns planes (C, H, W) with missing values replaced."""
     if fill is None:
         return planes
     values = np.array([fill[name] for name in channels], planes.dtype)

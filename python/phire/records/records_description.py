@@ -1,4 +1,4 @@
-"""Description of records for ``phire info``."""
+"""Description of records in the output of ``phire info``."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from phire.value_text import Stated, channels_stated, counted, list_stated, size
 
 
 def describe_records(path: str | os.PathLike) -> dict[str, Any] | None:
-    """Describes a directory of records or bare TFRecord files; None for anything else.
+    """Describes a directory of records or bare TFRecord files; returns None for other paths.
 
     Raises:
-        InputError: The records are damaged, or of a kind that is not known.
+        InputError: The records are damaged or of an unknown kind.
     """
     path = Path(path)
     if (path / NAME).is_file():
@@ -57,7 +57,7 @@ def describe_records(path: str | os.PathLike) -> dict[str, Any] | None:
 
 
 def are_bare_records(path: str | os.PathLike) -> bool:
-    """Returns True if these are TFRecord files without a manifest, by their names."""
+    """Returns True if a path holds TFRecord files, by their names, and no manifest."""
     path = Path(path)
     if (path / NAME).is_file():
         return False
@@ -77,7 +77,7 @@ def _normalization_text(manifest: Manifest) -> str:
     ]
     kind = "; ".join([kind, *parts])
     if manifest.physical:
-        return f"{kind}, applied while reading: the file holds other values"
+        return f"{kind}, applied while reading: the files hold values before it"
     return kind
 
 
@@ -92,7 +92,7 @@ def _missing_text(missing: Mapping[str, Any] | None) -> str | None:
     if not missing:
         return None
     return Stated(
-        f"in {missing['fields']} fields, {missing['absent']} more wholly (--missing "
+        f"in {missing['fields']} fields; {missing['absent']} more have no values (--missing "
         f"{missing['policy']})",
         dict(missing),
     )

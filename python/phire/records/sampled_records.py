@@ -1,4 +1,4 @@
-"""Steps that writing pair records and writing downscaling records share."""
+"""Steps that the writers of pair records and of downscaling records share."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from phire.records.pixel_arrays import Layer, Layers
 
 Plan = PairPlan | PatchPlan
 CHUNK_BYTES = 1 << 25
-"""Bytes of fields in one task: little work is lost with a worker, and scheduling costs little."""
+"""Bytes of fields per task: a lost worker costs little work, and scheduling costs little, too."""
 
 
 def check_patch(patch: Sequence[int]) -> tuple[int, int]:
-    """Returns a patch as two positive whole numbers.
+    """Checks the size of patches and returns it as (H, W).
 
     Raises:
-        InputError: There are not two, or one is not positive.
+        InputError: The size is not two positive whole numbers.
     """
     if len(patch) != 2 or min(patch) < 1:
         raise InputError(f"--patch {','.join(map(str, patch))} must be two positive numbers H,W.")
@@ -47,13 +47,13 @@ def check_patch(patch: Sequence[int]) -> tuple[int, int]:
 
 @dataclasses.dataclass(frozen=True)
 class Sampled:
-    """Channels to fit a normalization to.
+    """Channels of one file, to fit a normalization to.
 
     Attributes:
-        source: Their fields, in physical units.
-        times: Indices of the fields to fit it to.
-        name: Name of the channels' file in messages.
-        default: Kind of normalization unless the user names one; None for log1p.
+        source: Fields of the channels, in physical units.
+        times: Indices of the fields to use.
+        name: Name of the file in messages.
+        default: Kind of normalization if the user names none; None for log1p.
     """
 
     source: Source
@@ -65,16 +65,16 @@ class Sampled:
 def get_normalization(
     parts: Sequence[Sampled], kinds: str | None, statistics: str | os.PathLike | None
 ) -> Normalization:
-    """Returns the normalization of all channels: from statistics or other records, else fitted.
+    """Reads the normalization of all channels from ``statistics``, or fits it without these.
 
     Args:
-        parts: The channels; no name occurs twice.
-        kinds: See :func:`phire.fields.normalization_kinds.parse_kinds`; None takes those of
+        parts: The channels, each in only one part.
+        kinds: See :func:`phire.fields.normalization_kinds.parse_kinds`; None uses those of
             ``statistics``.
-        statistics: The file or directory.
+        statistics: File of statistics, or directory of other records; None fits.
 
     Raises:
-        InputError: A kind is impossible, or the file does not fit the fields.
+        InputError: A kind is not allowed, or the statistics do not match the fields.
     """
     names = [name for part in parts for name in part.source.channels]
     if statistics is None:
@@ -101,14 +101,14 @@ def get_normalization(
 
 
 def _named(kinds: str, names: Sequence[str]) -> dict[str, str]:
-    """Returns the kinds of the channels that a text names one by one."""
+    """Returns the kinds of the channels that a text names explicitly."""
     parsed = dict(zip(names, parse_kinds(kinds, names)))
     listed = {part.partition("=")[0].strip() for part in kinds.split(",") if "=" in part}
     return {name: kind for name, kind in parsed.items() if name in listed}
 
 
 def check_dtype(dtype: str, normalization: Normalization) -> None:
-    """Refuses float16 for physical values.
+    """Checks that float16 is used only for normalised values.
 
     Raises:
         InputError: A channel is not normalised.
@@ -116,20 +116,20 @@ def check_dtype(dtype: str, normalization: Normalization) -> None:
     plain = [c for c, kind in zip(normalization.channels, normalization.kinds) if kind == "none"]
     if dtype == "float16" and plain:
         raise InputError(
-            f"--dtype float16 holds numbers of unit size only, and {', '.join(plain)} would not "
-            "be normalised: choose a --normalization, or float32."
+            f"--dtype float16 needs normalised values, and {', '.join(plain)} would not be "
+            "normalised: choose a --normalization, or float32."
         )
 
 
 def load_anomalies(path: str | os.PathLike) -> dict[str, Anomalies]:
-    """Returns the climatologies of the arrays of other records; none of a file of statistics."""
+    """Reads the climatologies of other records by array; returns none for a file of statistics."""
     if not (Path(path) / NAME).is_file():
         return {}
     return read_anomalies(path, Manifest.load(path).schema.arrays)
 
 
 def _load_statistics(path: str | os.PathLike) -> Normalization:
-    """Returns the normalization of a file of statistics, or of all arrays of other records."""
+    """Reads the normalization from a file of statistics, or from all arrays of other records."""
     if not (Path(path) / NAME).is_file():
         return Normalization.load(path)
     found: dict[str, Normalization] = {}
@@ -143,15 +143,15 @@ def _load_statistics(path: str | os.PathLike) -> Normalization:
 def new_records(
     output: str | os.PathLike, options: Mapping[str, Any], overwrite: bool
 ) -> Iterator[Path | None]:
-    """Yields the temporary directory to write records in; None where they are made already.
+    """Yields a temporary directory for the records; None if the same command made them already.
 
     Raises:
-        InputError: The output is one of the inputs, or something else made it.
+        InputError: The output is or contains an input, or it exists and other options made it.
     """
     for source in _inputs(options):
         given = Path(source).resolve()
         if Path(output).resolve() in (given, *given.parents):
-            raise InputError(f"{output} is or holds {source}, which is read: name another output.")
+            raise InputError(f"{output} is or contains the input {source}: name another output.")
     recorded = None if overwrite or not Path(output).exists() else recorded_options(output)
     if provenance.already_made(output, recorded, options, overwrite):
         yield None
@@ -171,19 +171,18 @@ def _inputs(options: Mapping[str, Any]) -> Iterator[str]:
 
 @dataclasses.dataclass(frozen=True)
 class Draft:
-    """Steps of writing that differ between the kinds of records.
+    """Steps of writing that differ between pair records and downscaling records.
 
     Attributes:
-        layers: The fields.
-        place: Where patches may lie.
-        draw: Function that draws the plan without blocked patches and absent fields.
-        arrange: Function that returns the metadata of a plan's records and the sources of their
-            pixels.
-        fit: Function that returns the normalization of each layer, except layers of bits.
-        masked: Returns the same with missing values marked by arrays of these names; None where
-            they cannot be marked.
-        least_valid: Share of a patch's targets that must be present where values are masked.
-        fit_anomalies: Climatologies of the normalised arrays that have some, by name.
+        layers: The pixel arrays and their fields.
+        place: Allowed positions of patches.
+        draw: Draws the plan, given the mask of blocked patches and the absent fields.
+        arrange: Returns the metadata of the records of a plan, and the patches to cut.
+        fit: Returns the normalization of each layer, except layers of bits.
+        masked: Returns the draft that masks missing values and stores presence arrays of the
+            given names; None if values cannot be masked.
+        least_valid: With masking, least share of present target values in a patch.
+        fit_anomalies: Returns the climatologies, by name, of the arrays that have any.
     """
 
     layers: Layers
@@ -198,15 +197,15 @@ class Draft:
 
 @dataclasses.dataclass(frozen=True)
 class WrittenRecords:
-    """Records that are written.
+    """Summary of the records that were written.
 
     Attributes:
-        count: Their number.
-        shards: Their files.
-        layers: The arrays of pixels.
-        normalizations: Of each array.
-        missing: What was missing.
-        anomalies: Climatologies of the arrays that have some, by name.
+        count: Number of records.
+        shards: File names of the shards.
+        layers: The pixel arrays.
+        normalizations: Normalization of each array, by name.
+        missing: Entry of the manifest on missing values; None without any.
+        anomalies: Climatologies, by name, of the arrays that have any.
     """
 
     count: int
@@ -220,13 +219,13 @@ class WrittenRecords:
 def manifest_entries(
     store: InputFile, chosen: np.ndarray, made: WrittenRecords, options: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Returns the entries of the manifest common to both kinds, by the names of its attributes.
+    """Returns the manifest entries that both kinds of records have, by attribute name.
 
     Args:
         store: The (high-resolution) fields.
-        chosen: Indices of those that were in range.
-        made: What was written.
-        options: All options.
+        chosen: Indices of the fields that were in range.
+        made: Summary of the records.
+        options: All options, in the form of the manifest.
     """
     time = store.time[chosen]
     repeated = dict.fromkeys(time.format(int(index)) for index in time.repeated())
@@ -252,22 +251,22 @@ def make_records(
     options: Mapping[str, Any],
     client: Any,
 ) -> WrittenRecords:
-    """Draws the plan, cuts the patches, writes the shards.
+    """Draws the plan, cuts the patches and writes the shards.
 
     Args:
-        directory: The directory to write in.
+        directory: Directory to write to.
         store: The (high-resolution) fields.
-        chosen: Indices of those that may be used.
-        draft: What to draw and cut.
-        options: As the manifest holds them; see
+        chosen: Indices of the fields that may be used.
+        draft: Functions that draw, arrange and normalise the records.
+        options: Options in the form of the manifest; see
             :class:`phire.records.sampling_options.SamplingOptions`.
-        client: As :func:`phire.fields.cluster.cluster` yields it.
+        client: Client from :func:`phire.fields.cluster.cluster`; None uses threads.
 
     Raises:
-        InputError: Nothing can be drawn, or the fields do not suit the options.
-        WorkError: Workers were lost again and again.
+        InputError: No sample can be drawn, or an option does not fit the fields.
+        WorkError: Workers were lost repeatedly.
     """
-    directory = directory.resolve()  # workers may stand elsewhere
+    directory = directory.resolve()  # workers may have another working directory
     missing = options["missing"]
 
     def look(draft: Draft) -> Survey:
@@ -287,7 +286,7 @@ def make_records(
     plan = draft.draw(None, None)
     written = _write_pixels(directory, draft, plan, fitted, local, options, client, None)
     if written is None:
-        # Values are missing: find them, and draw the plan again without them.
+        # A missing value turned up: survey all fields, and draw the plan again without them.
         if missing == "mask":
             draft = draft.masked(["valid"])
         found = look(draft)
@@ -336,12 +335,12 @@ def _write_pixels(
     client: Any,
     missing: str | None,
 ) -> tuple[writing.Contents, writing.Places, np.ndarray] | None:
-    """Writes the pixels of all records; None if something was missing unexpectedly."""
+    """Writes the pixels of all records; returns None at an unexpected missing value."""
     contents, cuts = draft.arrange(plan)
     if options["shards"] > contents.count:
         raise InputError(
             f"--shards {options['shards']} is more than the {contents.count} records: choose fewer "
-            "shards, so that each holds some."
+            "shards."
         )
     places = writing.assign_places(contents, options["shards"], options["seed"])
     names = writing.shard_names(options["shards"])
@@ -364,9 +363,9 @@ def _write_pixels(
     results = spread(
         cut_fields, tasks, client, description="cutting patches", unit="fields", sizes=sizes
     )
-    # Shards that are still to be compressed are not kept.
-    kept = names if options["compression"] == "none" else ()
-    with files.flushing([directory / name for name in kept]), contextlib.closing(results):
+    # Uncompressed shards are final and flushed to disk meanwhile; others are compressed first.
+    final = names if options["compression"] == "none" else ()
+    with files.flushing([directory / name for name in final]), contextlib.closing(results):
         for part, found in zip(parts, results):
             if found is None:
                 return None
@@ -392,7 +391,7 @@ def _fill(fitted: Mapping[str, Normalization]) -> dict[str, float]:
 
 
 def _parts(times: np.ndarray, layers: Layers) -> list[slice]:
-    """Splits sorted times where fields change, into parts of about :data:`CHUNK_BYTES`."""
+    """Splits sorted times between fields, into parts of about :data:`CHUNK_BYTES`."""
     size = max(1, CHUNK_BYTES // layers.field_bytes)
     bounds = np.flatnonzero(np.diff(times, prepend=times[0] - 1))[::size]
     return [slice(a, b) for a, b in zip(bounds, [*bounds[1:], len(times)])]

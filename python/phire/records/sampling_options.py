@@ -1,4 +1,4 @@
-"""Options that pair records and downscaling records share, with their defaults."""
+"""Sampling options that pair records and downscaling records share."""
 
 from __future__ import annotations
 
@@ -14,27 +14,26 @@ from phire.records.input_files import InputFile
 COMPRESSIONS = ("none", "zlib", "gzip")
 DTYPES = ("float32", "float16")
 MISSING = ("skip", "fill", "error")
-"""Policies for missing values in records of either kind."""
+"""Policies for missing values that both kinds of records allow."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SamplingOptions:
-    """Keyword arguments that both writers of records take.
+    """Keyword arguments of both record writers, with their defaults.
 
     Attributes:
-        time: Times to sample, ``START,STOP`` or a pair of them, half-open; all by default. All
-            fields of a sample lie inside.
-        shards: Number of TFRecord files; each holds samples of the whole period.
+        time: Half-open range of times to sample, ``START,STOP`` or a pair; all by default. All
+            fields of a sample lie inside it.
+        shards: Number of TFRecord files; each holds samples from the whole period.
         compression: ``none``, ``zlib`` or ``gzip``.
         dtype: Type of the stored pixels, ``float32`` or ``float16``.
-        normalization: Kind for all channels, and others by name: ``z,pr=log:0.1``; see
+        normalization: Kind for all channels, then channels that differ: ``z,pr=log:0.1``; see
             :class:`phire.fields.normalization.Normalization`. By default that of ``statistics``,
             else log1p.
-        statistics: File of statistics, or directory of records, whose statistics are used instead
-            of fitted ones.
-        missing: ``skip`` draws no patch that touches missing values, ``fill`` fills them with the
-            channel's mean, ``error`` refuses them.
-        seed: Seed of the draw: the same seed and options give the same bytes.
+        statistics: File of statistics, or directory of records, to use instead of fitting.
+        missing: ``skip`` draws no patch that contains missing values, ``fill`` replaces them with
+            the channel's mean, ``error`` raises an error.
+        seed: Seed of the draw; the same seed and options give the same bytes.
     """
 
     time: str | Sequence[str | None] | None = None
@@ -64,14 +63,14 @@ class SamplingOptions:
         return cls(**keywords)
 
     def recorded(self, store: InputFile, policies: Sequence[str] = MISSING) -> dict[str, Any]:
-        """Returns the options as the manifest holds them, with the store that they sample.
+        """Returns the options in the form of the manifest, with the path of the store.
 
         Args:
             store: The (high-resolution) fields.
-            policies: Policies for missing values that these records allow.
+            policies: Allowed policies for missing values.
 
         Raises:
-            InputError: An option has an impossible value.
+            InputError: An option has a value that is not allowed.
         """
         for name, allowed in (
             ("compression", COMPRESSIONS), ("dtype", DTYPES), ("missing", policies),
@@ -83,7 +82,7 @@ class SamplingOptions:
         if self.shards < 1:
             raise InputError(f"--shards {self.shards} must be at least 1.")
         if self.seed < 0:
-            raise InputError(f"--seed {self.seed} must be a whole number from 0 on.")
+            raise InputError(f"--seed {self.seed} must be 0 or a positive whole number.")
         fitted = self.statistics is None
         return {
             "store": store.recorded,

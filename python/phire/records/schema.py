@@ -1,4 +1,4 @@
-"""Sample schema: the arrays of a sample and what they mean, of pairs and of downscaling alike."""
+"""Schema of samples, for pair records and downscaling records: arrays, channels, units, shapes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from phire.fields.normalization import Normalization
 
 PAIRS, DOWNSCALING = "pairs", "downscaling"
 TARGET = {PAIRS: "first", DOWNSCALING: "high"}
-"""The array that stands for a kind of records, where only one is meant."""
+"""Main array of each kind of records; :attr:`SampleSchema.channels` and others refer to it."""
 PRESENCE = {"valid": "high", "low_valid": "low"}
-"""Arrays that are 1 where the values of another array are present, else 0."""
+"""Arrays that are 1 where a value of another array is present, else 0, with that array's name."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,19 +22,18 @@ class SampleArray:
     """One array of a sample.
 
     Attributes:
-        channels: Names along the last axis; a scalar has one.
+        channels: Names of the channels along the last axis; a scalar has one.
         units: Units of the physical values of each channel.
-        shape: Shape without the batch.
+        shape: Shape without the batch axis.
         spacing: (rows, columns) distance of points in degrees; None without coordinates and for
-            what is no map.
-        offsets: Times of its steps relative to the sample's time, in steps; of ``second`` of a
-            pair, all lags that occur.
-        normalization: What turned physical values into the stored ones; None where values are
-            not normalised.
-        climatologies: What turned the normalised values into standardised anomalies, by place and
-            season: for some of the channels each ``channels``, ``statistics_of``, ``harmonics``,
-            ``months`` and a ``fingerprint`` of the arrays, which lie beside the schema (see
-            :mod:`phire.records.anomalies`).
+            arrays that are not maps.
+        offsets: Times of the array's steps relative to the sample's time, in steps; for ``second``
+            of pairs, all lags that occur.
+        normalization: Normalization of the stored values; None if they are not normalised.
+        climatologies: Summaries of the climatologies that turned normalised values into
+            standardised anomalies, each with ``channels``, ``statistics_of``, ``harmonics``,
+            ``months`` and a ``fingerprint`` of its arrays. The arrays are in a file beside the
+            schema (see :mod:`phire.records.anomalies`).
     """
 
     channels: tuple[str, ...]
@@ -58,7 +57,7 @@ class SampleArray:
         value = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         value["normalization"] = self.normalization and self.normalization.to_dict()
         if not self.climatologies:
-            del value["climatologies"]  # as of records of before they could have some
+            del value["climatologies"]  # the form of records made before climatologies existed
         return value
 
     @classmethod
@@ -70,27 +69,28 @@ class SampleArray:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SampleSchema:
-    """The arrays of a sample and what they have in common.
+    """Arrays of a sample, and the metadata that they share.
 
-    Records hold it, the shapes of a network come from it, prediction checks its inputs by it.
+    The manifest of records holds the schema, a network's shapes are derived from it, and prediction
+    checks its inputs against it.
 
     Attributes:
         kind: ``pairs`` or ``downscaling``.
         arrays: The arrays by name. Pairs: ``first``, ``second``, ``label``, ``position``.
-            Downscaling: ``low``, ``high`` and, where the records have them, ``static``,
-            ``auxiliary``, ``time``, ``position``, ``valid``, ``low_valid``.
+            Downscaling: ``low``, ``high`` and optionally ``static``, ``auxiliary``, ``time``,
+            ``position``, ``valid``, ``low_valid``.
         classes: Pairs: the largest lag in steps; labels count from 1.
-        scale: Downscaling: fine points to a coarse one, along each axis.
+        scale: Downscaling: fine points per coarse point, along each axis.
         alignment: Downscaling: ``cell`` (a coarse point is its block's centre) or ``corner`` (its
             first point).
-        pooling: Downscaling: how ``low`` came about: ``area-mean`` of the targets, or ``explicit``
-            (from files of its own).
+        pooling: Downscaling: origin of ``low``: ``area-mean`` (of the targets) or ``explicit``
+            (read from files).
         margin: Coarse points of context on each side of ``low``.
         window: Time steps of ``low``, ``high`` and ``auxiliary``; None for single fields.
-        domain: Grid of all fine points that patches are cut from, to which ``position`` refers.
-        padding: Rows and columns at the end of ``domain`` that complete its last blocks: no fine
-            field has them, and ``valid`` is 0 there.
-        step: Time step in seconds (in steps without a calendar).
+        domain: Grid of all fine points that patches are cut from; ``position`` refers to it.
+        padding: Number of rows and columns at the end of ``domain`` that complete its last blocks.
+            The fine fields lack them, and ``valid`` is 0 there.
+        step: Time step in seconds; without a calendar, in steps.
         calendar: CF calendar of the times; None without dates.
     """
 
@@ -114,7 +114,7 @@ class SampleSchema:
 
     @property
     def target(self) -> SampleArray:
-        """The array that the records are about: ``high``, or ``first`` of pairs."""
+        """Main array of the records: ``high``, or ``first`` of pairs."""
         return self.arrays[TARGET[self.kind]]
 
     @property
@@ -134,7 +134,7 @@ class SampleSchema:
 
     @property
     def climatologies(self) -> dict[str, tuple[Mapping[str, Any], ...]]:
-        """Climatologies of the arrays that have some."""
+        """Summaries of the climatologies, by the name of the array that has any."""
         return {n: array.climatologies for n, array in self.arrays.items() if array.climatologies}
 
     @property
@@ -144,12 +144,12 @@ class SampleSchema:
 
     @property
     def low_patch(self) -> tuple[int, int]:
-        """(h, w) of ``low``, its margin included."""
+        """(h, w) of ``low``, including its margin."""
         return self.arrays["low"].shape[-3:-1]
 
     @property
     def unpadded_domain(self) -> Grid | None:
-        """The part of :attr:`domain` that the fine fields have."""
+        """Grid of the fine fields: :attr:`domain` without its padding."""
         if self.domain is None or not any(self.padding):
             return self.domain
         return self.domain.subgrid(
@@ -172,6 +172,6 @@ class SampleSchema:
         """Inverts :meth:`to_dict`."""
         domain = value.get("domain")
         arrays = {name: SampleArray.from_dict(array) for name, array in value["arrays"].items()}
-        padding = tuple(value.get("padding", (0, 0)))  # records of before it have none
+        padding = tuple(value.get("padding", (0, 0)))  # missing in records made before padding
         domain = domain and grid_from_dict(domain)
         return cls(**{**value, "arrays": arrays, "domain": domain, "padding": padding})

@@ -1,4 +1,4 @@
-"""Static maps: read from any file onto the fine grid, kept once in a directory of records."""
+"""Static maps on the fine grid, stored once per directory of records."""
 
 from __future__ import annotations
 
@@ -31,20 +31,21 @@ def read_static(
 ) -> ArraySource:
     """Reads the maps of ``FILE[:NAMES]`` on the fine grid.
 
-    Taken are variables without time, or with one time; of a store also its ``/static`` maps.
+    Maps are the variables without a time axis or with one time, and the ``/static`` maps of a
+    store.
 
     Args:
-        text: The file and, if not all, the names of its maps.
-        find: Finds the points of the fine grid in another; None where it lacks one.
+        text: The file and optionally the names of its maps; all by default.
+        find: Finds the points of the fine grid in another grid; returns None if it lacks one.
         wanted: The fine grid.
-        fine: What the fine fields are called, for messages.
-        option: What the user gave it by, for messages.
+        fine: Name of the fine fields, for messages.
+        option: Option that names the file, for messages.
 
     Returns:
         A source of one field, (1, H, W, maps).
 
     Raises:
-        InputError: The file has no such map, one with several times, or another grid.
+        InputError: The file lacks a map, has one with several times, or lies on another grid.
     """
     path, names = split_names(text)
     where = f"{option} {path}"
@@ -59,7 +60,7 @@ def read_static(
         channels, units = source.channels, source.units
     for c, name in enumerate(channels):
         if np.isinf(maps[..., c]).any():
-            raise InputError(f"{where}: {name} holds infinite values: mark them as missing.")
+            raise InputError(f"{where}: {name} holds infinite values: set them to NaN.")
         if np.isnan(maps[..., c]).all():
             raise InputError(f"{where}: {name} is missing at all points of {fine}.")
     return ArraySource(maps, channels=channels, units=units, grid=wanted)

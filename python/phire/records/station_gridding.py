@@ -1,4 +1,4 @@
-"""Station observations: a table of places and times, gridded to value and mask channels."""
+"""Station observations, gridded from a table into value channels and mask channels."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ PREFIX, MASK = "station_", "_mask"
 
 @dataclasses.dataclass(frozen=True)
 class Stations:
-    """Observations of stations at the times of the fine fields.
+    """Station observations at the times of the fine fields.
 
-    Rows are (n,) arrays in the order of time; stations that are withheld have none.
+    ``time``, ``station``, ``cell`` and ``values`` have one entry for each of n observations, in the
+    order of time. Withheld stations have none.
 
     Attributes:
         variables: Names of the variables.
         shape: (H, W) of the fine grid.
-        time: Index of the fine field.
-        station: Number of the station.
-        cell: Point of the grid, counted row by row.
-        values: (n, variables) float32; NaN where one is missing.
-        withheld: Stations never shown: name, latitude, longitude.
-        count: Number of stations that are shown.
-        hidden: Share of these that is hidden in each field, drawn for each field.
-        seed: Seed of that draw.
+        time: (n,) index of the fine field.
+        station: (n,) number of the station.
+        cell: (n,) grid point, counted row by row.
+        values: (n, variables) float32; NaN for missing values.
+        withheld: Stations that are never inputs: name, latitude, longitude.
+        count: Number of stations that are inputs.
+        hidden: Share of the input stations that is hidden in each field, at random.
+        seed: Seed of the random choice of hidden stations.
     """
 
     variables: tuple[str, ...]
@@ -47,15 +48,15 @@ class Stations:
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """The value and the mask of each variable."""
+        """Names of the channels: the value and the mask of each variable."""
         names = [f"{PREFIX}{name}" for name in self.variables]
         return tuple(channel for name in names for channel in (name, f"{name}{MASK}"))
 
     def read_planes(self, time: int) -> np.ndarray:
-        """Returns (channels, H, W) float32 of a field: values, NaN where no station reports, and
-        masks.
+        """Returns the gridded observations at one time, (channels, H, W) float32.
 
-        Several stations at one point give their mean.
+        Values are NaN and masks 0 where no station reports. Several stations at one grid point are
+        averaged.
         """
         first, last = np.searchsorted(self.time, [time, time + 1])
         shown = np.random.default_rng([self.seed, 5, time]).random(self.count) >= self.hidden
@@ -75,23 +76,23 @@ class Stations:
 
 
 def read_stations(path: str, grid: Grid, time: TimeAxis, *, withhold: float, seed: int) -> Stations:
-    """Reads a table of stations, a row a station and time.
+    """Reads a table of station observations, one row per station and time.
 
     Args:
-        path: CSV as of :func:`phire.fields.station_tables.read_station_table`.
+        path: CSV file; see :func:`phire.fields.station_tables.read_station_table`.
         grid: The fine grid.
-        time: The times of the fine fields.
-        withhold: Share of the stations that is never shown, so that one can score there; the same
-            share of the others is hidden in each field.
-        seed: Seed of both draws.
+        time: Times of the fine fields.
+        withhold: Share of the stations that are never inputs, for scoring. The same share of the
+            others is hidden in each field.
+        seed: Seed of both random choices.
 
     Raises:
-        InputError: The table lacks a column, holds what is no number or time, or none of its
-            stations lies on the grid at a time of the fields.
+        InputError: The table lacks a column, holds invalid numbers or times, or has no station on
+            the grid at a time of the fields.
     """
     grid.require_coordinates("--stations")
     if not 0 <= withhold < 1:
-        raise InputError(f"--withhold-stations {withhold:g} must be a share from 0 to below 1.")
+        raise InputError(f"--withhold-stations {withhold:g} must be at least 0 and below 1.")
     table = read_station_table(path, time)
     inside = np.array([_on_grid(grid, *p) for p in zip(table.latitudes, table.longitudes)], bool)
     outside = [name for name, within in zip(table.names, inside) if not within]
@@ -132,7 +133,7 @@ def read_stations(path: str, grid: Grid, time: TimeAxis, *, withhold: float, see
 
 
 def _on_grid(grid: Grid, latitude: float, longitude: float) -> bool:
-    """Returns True if a place lies in a cell of the grid."""
+    """Returns True if a location lies in a cell of the grid."""
     row, column = grid.nearest(latitude, longitude)
     rows, columns = grid.spacing
     offset = abs((grid.longitudes[column] - longitude + 180) % 360 - 180)

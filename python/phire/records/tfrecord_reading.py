@@ -1,4 +1,4 @@
-"""Reading records as ``tf.data``: in a reproducible order, normalised, batched."""
+"""Reading of records as ``tf.data``: normalised batches in a reproducible order."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from phire.records.statics import load_statics
 
 TF_COMPRESSION = {"none": "", "zlib": "ZLIB", "gzip": "GZIP"}
 SHUFFLE_BYTES = 1 << 25
-"""Bytes of records that the shuffle buffer may hold. The order on disk is random already: it need
-only differ by epoch, and a larger buffer costs more time than the rest of reading."""
+"""Size of the shuffle buffer, bytes. The order on disk is random already and need only differ by
+epoch; a larger buffer costs more time than the rest of reading."""
 
 
 class Records:
-    """A set of records, open for reading.
+    """Records open for reading.
 
     Attributes:
         path: The directory or file.
-        manifest: Its facts; of bare TFRecord files, those that the first record tells.
-        shards: Its files.
+        manifest: Their metadata; for bare TFRecord files, that of the first record.
+        shards: Paths of the TFRecord files.
     """
 
     def __init__(self, path: Path, manifest: Manifest, shards: list[str]) -> None:
@@ -41,7 +41,7 @@ class Records:
 
     @property
     def schema(self) -> SampleSchema:
-        """The arrays of a sample."""
+        """Schema of the samples."""
         return self.manifest.schema
 
     @property
@@ -51,12 +51,13 @@ class Records:
 
     @naming_arguments()
     def steps(self, batch_size: int, *, limit: int | None = None) -> int:
-        """Whole batches in an epoch, ``limit`` at most.
+        """Counts the whole batches in an epoch, at most ``limit``.
 
-        With ``classes`` given to :meth:`dataset` fewer come; see :meth:`count_classes`.
+        :meth:`dataset` yields fewer if its ``classes`` leaves out records; see
+        :meth:`count_classes`.
 
         Raises:
-            InputError: The batch is empty.
+            InputError: ``batch_size`` is below 1.
         """
         if batch_size < 1:
             raise InputError(f"--batch-size {batch_size} must be at least 1.")
@@ -64,7 +65,7 @@ class Records:
         return steps if limit is None else min(steps, limit)
 
     def count_classes(self, classes: int | None) -> int:
-        """Returns the number of records with a label up to ``classes``."""
+        """Counts the records with a label up to ``classes``."""
         if classes is None or classes >= (self.schema.classes or 0):
             return self.count
         labels = self.serialised(None, 0).batch(256).map(read_labels)
@@ -83,34 +84,34 @@ class Records:
         classes: int | None = None,
         limit: int | None = None,
     ) -> tf.data.Dataset:
-        """One epoch of batches.
+        """Returns the batches of one epoch.
 
         Args:
-            batch_size: Records of a (global) batch.
+            batch_size: Number of records in a (global) batch.
             seed: Seed of the order; None keeps the order on disk.
-            epoch: The order differs by epoch.
-            skip: Batches of this epoch that were used already; they are passed over undecoded.
-            shard: (number of workers, this worker): each gets its part of every batch.
+            epoch: Number of the epoch, by which the order differs.
+            skip: Number of batches to skip, without decoding them, when an epoch is resumed.
+            shard: (number of workers, number of this worker); each gets its part of every batch.
             drop_remainder: Leave out a last batch that is not full.
-            classes: Pairs: only labels up to this.
-            limit: Only the first ``limit`` batches' worth of records on disk, shuffled again each
-                epoch (a fixed set to warm up on).
+            classes: Pairs: the largest label to read; None reads all.
+            limit: Read only the first ``limit`` batches' worth of records on disk, shuffled each
+                epoch: a fixed set for the warm-up.
 
         Returns:
-            A dataset of dictionaries. Pairs: ``first``, ``second`` (B, H, W, C) float32 and
-            normalised, ``label`` (B,) int64 from 1, ``position`` (B, 4) float32 (colatitude and
-            longitude of both, degrees). Downscaling: the arrays of the schema, ``low`` and
-            ``high`` at least, by the names, shapes and normalizations that it states: float32,
-            ``position`` int32.
+            A dataset of dictionaries. Pairs: ``first``, ``second`` (B, H, W, C) float32,
+            normalised; ``label`` (B,) int64, from 1; ``position`` (B, 4) float32, degrees
+            (colatitude and longitude of the first and the following corner). Downscaling: the
+            arrays of the schema, at least ``low`` and ``high``, with its names, shapes and
+            normalizations, float32; ``position`` is int32.
 
         Raises:
-            InputError: The batch does not split over the workers.
+            InputError: ``batch_size`` is not a multiple of the number of workers.
         """
         workers, worker = shard
         if batch_size % workers:
             raise InputError(
-                f"--batch-size {batch_size} does not split over {workers} replicas: choose a "
-                "multiple."
+                f"--batch-size {batch_size} must be a multiple of {workers}, the number of "
+                "replicas."
             )
         keep = None
         if classes is not None and self.schema.classes and classes < self.schema.classes:
@@ -128,7 +129,7 @@ class Records:
         records = records.skip(skip * batch_size)
         if workers > 1:
             records = records.shard(workers, worker)
-        # A few calls keep up with any disk; more would hold a batch each.
+        # A few parallel calls keep up with any disk; each further one would hold a batch.
         batches = records.batch(batch_size // workers, drop_remainder=drop_remainder).map(
             self.decode, num_parallel_calls=min(4, available_cores()), deterministic=True
         )
@@ -142,11 +143,11 @@ class Records:
         return values * np.dtype(self.manifest.dtype).itemsize + 256
 
     def serialised(self, seed: int | None, epoch: int) -> tf.data.Dataset:
-        """Returns the records as serialised ``tf.train.Example``s.
+        """Returns the records as serialised ``tf.train.Example`` messages.
 
         Args:
-            seed: Seed of the order of the shards; None for their order on disk.
-            epoch: Number of the epoch, which the order depends on, too.
+            seed: Seed of the order of the shards; None keeps their order on disk.
+            epoch: Number of the epoch, by which the order differs.
         """
         names = list(self.shards)
         if seed is not None:
@@ -155,12 +156,12 @@ class Records:
             names,
             compression_type=TF_COMPRESSION[self.manifest.compression],
             buffer_size=1 << 20,
-            # Blocks of several shards at a time: the reader waits for no single file.
+            # Several shards are read in parallel, so that no single file blocks the reader.
             num_parallel_reads=None if len(names) == 1 else min(4, len(names)),
         ).with_options(_deterministic())
 
     def decode(self, records: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns a batch of serialised records, (n,), as :meth:`dataset` gives it."""
+        """Decodes serialised records, (n,), to a batch as in :meth:`dataset`."""
         arrays = self.schema.arrays
         pixels = [name for name in features.PIXELS if name in arrays]
         wanted = {features.PIXELS[name]: tf.io.FixedLenFeature([], tf.string) for name in pixels}
@@ -184,7 +185,7 @@ class Records:
         return sample
 
     def _placed(self, parsed: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """``position``, and ``static`` and ``time`` where the schema has them."""
+        """Returns ``position``, and ``static`` and ``time`` if the schema has them."""
         arrays = self.schema.arrays
         position = tf.stack([parsed["row"], parsed["column"]], axis=1)
         sample = {"position": tf.cast(position, tf.int32)}
@@ -205,7 +206,7 @@ class Records:
 
     @functools.cached_property
     def _maps(self) -> tf.Tensor:
-        """(H · W, maps) normalised, 0 where one is missing."""
+        """Static maps (H · W, maps), normalised, with 0 for missing values."""
         array = self.schema.arrays["static"]
         maps = array.normalization.apply(load_statics(self.path, array.channels))
         with tf.init_scope():
@@ -215,7 +216,7 @@ class Records:
         """Decodes (n,) bytes to normalised (n, …, H, W, C) float32."""
         dtype = tf.as_dtype(self.manifest.dtype)
         length = math.prod(array.shape) * dtype.size
-        if dtype == tf.float16:  # decode_raw of fixed length knows no float16
+        if dtype == tf.float16:  # decode_raw with fixed_length does not support float16
             flat = tf.bitcast(tf.io.decode_raw(data, tf.int16, fixed_length=length), dtype)
         else:
             flat = tf.io.decode_raw(data, dtype, fixed_length=length)
@@ -226,8 +227,10 @@ class Records:
 
 
 def _unpacked(data: tf.Tensor, array: SampleArray) -> tf.Tensor:
-    """Decodes (n,) bytes of one bit a value, each step in whole bytes, to (n, …, H, W, C)
-    float32."""
+    """Unpacks (n,) bytes of one bit per value to (n, …, H, W, C) float32.
+
+    Each time step begins at a whole byte.
+    """
     values = math.prod(array.shape[-3:])
     size = -(-values // 8)
     steps = math.prod(array.shape[:-3])
@@ -240,7 +243,7 @@ def _unpacked(data: tf.Tensor, array: SampleArray) -> tf.Tensor:
 
 
 def _covariates(schema: SampleSchema, times: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Returns the covariates of samples whose patches begin at some columns: (n, K) float32."""
+    """Returns the time covariates of patches with the given first columns, (n, K) float32."""
     names = [name.removesuffix("_sine") for name in schema.arrays["time"].channels[::2]]
     longitudes = None
     if schema.domain is not None and schema.domain.has_coordinates:
@@ -249,7 +252,7 @@ def _covariates(schema: SampleSchema, times: np.ndarray, columns: np.ndarray) ->
 
 
 class _TensorMath:
-    """Mathematical functions of a normalisation on tensors of any float type."""
+    """Mathematical functions of a normalization, on tensors of any float type."""
 
     abs, sign, log1p, expm1 = tf.abs, tf.sign, tf.math.log1p, tf.math.expm1
     log, exp, sqrt, square = tf.math.log, tf.exp, tf.sqrt, tf.square
@@ -273,7 +276,7 @@ def _label(record: tf.Tensor) -> tf.Tensor:
 
 
 def read_labels(records: tf.Tensor) -> tf.Tensor:
-    """Labels (n,) of serialised pairs (n,)."""
+    """Reads the labels (n,) of serialised pairs (n,)."""
     return tf.io.parse_example(records, {"label": tf.io.FixedLenFeature([], tf.int64)})["label"]
 
 
@@ -289,11 +292,11 @@ def open_records(
 
     Args:
         path: A directory with ``records.json``, a directory of ``*.tfrecord`` files, or one file.
-        normalization: Bare files only: ``z`` where they hold physical values (as PhIRE's do), to
-            be normalised here; ``none`` where they are normalised already (as AtmoDist's are).
-            By default float64 is taken for physical and float32 for normalised.
-        statistics: Bare files only: a file of statistics; for ``z`` they are fitted to the records
-            if not given.
+        normalization: Bare files only: ``z`` if they hold physical values (such as PhIRE's), which
+            are then normalised while reading; ``none`` if they hold normalised values (such as
+            AtmoDist's). By default ``z`` for float64 and ``none`` for float32.
+        statistics: Bare files only: file of statistics; by default, with ``z``, statistics are
+            fitted to the records.
         channels: Bare files only: names of their channels; by default those of ``statistics``,
             else ``channel_0`` ….
 
@@ -301,16 +304,16 @@ def open_records(
         The records.
 
     Raises:
-        InputError: There are no records, they are of a kind that is not known, or the options do
-            not fit.
+        InputError: There are no records, they are of an unknown kind, or an option does not fit
+            them.
     """
     path = Path(path)
     require_records(path)
     if (path / NAME).is_file():
         if normalization is not None or statistics is not None or channels is not None:
             raise InputError(
-                f"{path} states its channels and normalization in {NAME}: leave out "
-                "--normalization, --statistics and --channels, which are for bare TFRecord files."
+                f"{path} has its channels and normalization in {NAME}: leave out --normalization, "
+                "--statistics and --channels, which are for bare TFRecord files."
             )
         manifest = Manifest.load(path)
         shards = [str(path / name) for name in manifest.shards]
@@ -318,6 +321,6 @@ def open_records(
             if not Path(shard).is_file():
                 raise InputError(f"{shard} is missing: make the records again.")
         return Records(path, manifest, shards)
-    from phire.records.bare_tfrecords import open_bare  # reads them by way of this module
+    from phire.records.bare_tfrecords import open_bare  # imports this module
 
     return open_bare(path, normalization, statistics, channels)

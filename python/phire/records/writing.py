@@ -1,9 +1,9 @@
-"""Writing of records at byte offsets that are known before the first patch is cut.
+"""Writing of records at byte offsets that are computed before the first patch is cut.
 
-Every record's shard, place and length follow from the plan. So every field is read once, by any
-worker, and its patches go straight to where they belong; what stands around them (features,
-lengths, checksums) is written afterwards. The bytes of the shards do not depend on who wrote them
-in what order.
+The shard, offset and length of every record follow from the plan. Each field is therefore read only
+once, by any worker, and its patches are written straight to their offsets. Lengths, features and
+checksums around them are written afterwards. The bytes of the shards do not depend on the number or
+order of the workers.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ BLOCK = 4 << 20
 
 @dataclasses.dataclass(frozen=True)
 class Contents:
-    """Metadata of records: all features beside their pixels.
+    """Metadata of records: all features except the values of pixels.
 
     Attributes:
         integers: The integer features, (n,) each, in order.
         floats: The float features, (n,) each.
-        pixels: Bytes of each feature of pixels.
-        segments: Stretches of equal length that a feature of pixels is written in: time steps.
+        pixels: Bytes of each pixel feature.
+        segments: Number of equal segments (time steps) in which a pixel feature is written.
     """
 
     integers: Mapping[str, np.ndarray]
@@ -48,7 +48,7 @@ class Contents:
         return len(next(iter(self.integers.values())))
 
     def part(self, which: np.ndarray) -> Contents:
-        """Returns the metadata of some of the records."""
+        """Returns the metadata of the records of the given indices."""
         return Contents(
             {name: values[which] for name, values in self.integers.items()},
             {name: values[which] for name, values in self.floats.items()},
@@ -63,9 +63,9 @@ class Places:
 
     Attributes:
         shard: (n,) number of the shard.
-        offset: (n,) its first byte in the shard's uncompressed file.
-        length: (n,) bytes.
-        sizes: (shards,) bytes of each shard.
+        offset: (n,) offset of the record's first byte in the uncompressed shard.
+        length: (n,) length of the record, bytes.
+        sizes: (shards,) size of each shard, bytes.
     """
 
     shard: np.ndarray
@@ -74,7 +74,7 @@ class Places:
     sizes: np.ndarray
 
     def segment_offsets(self, contents: Contents) -> np.ndarray:
-        """Returns (n, features of pixels × segments) the first byte of each stretch of pixels."""
+        """Computes the offsets of all pixel segments, (n, pixel features × segments)."""
         end = self.offset + self.length
         sizes = np.array(list(contents.pixels.values())) // contents.segments
         within = sizes[:, None] * np.arange(contents.segments)
@@ -83,10 +83,10 @@ class Places:
 
 
 def assign_places(contents: Contents, shards: int, seed: int) -> Places:
-    """Assigns records to shards by a seeded permutation."""
+    """Assigns records to shards by a random permutation."""
     count = contents.count
     order = np.random.default_rng([seed, 2]).permutation(count)
-    # rank[i]: where record i comes in the whole sequence; shards take consecutive stretches.
+    # rank[i] is the position of record i in the whole sequence, which shards divide in order.
     rank = np.empty(count, np.int64)
     rank[order] = np.arange(count)
     bounds = np.linspace(0, count, shards + 1).round().astype(np.int64)
@@ -100,12 +100,12 @@ def assign_places(contents: Contents, shards: int, seed: int) -> Places:
 
 
 def shard_names(shards: int) -> tuple[str, ...]:
-    """``records-00000-of-00008.tfrecord`` …"""
+    """Returns the file names ``records-00000-of-00008.tfrecord`` …"""
     return tuple(f"records-{i:05d}-of-{shards:05d}.tfrecord" for i in range(shards))
 
 
 def allocate(directory: Path, names: Sequence[str], sizes: np.ndarray) -> None:
-    """Allocates the uncompressed shards at their full size.
+    """Allocates the disk space of all uncompressed shards.
 
     Raises:
         WorkError: The disk has not enough room for them.
@@ -122,13 +122,14 @@ def allocate(directory: Path, names: Sequence[str], sizes: np.ndarray) -> None:
 
 
 OPEN_FILES = 64
-"""Shards that a task keeps open: systems allow a process 1024 files, and tasks run side by side."""
+"""Number of shards that a task keeps open. Systems often allow 1024 open files per process, which
+tasks on threads share."""
 
 
 class ShardFiles:
-    """Uncompressed shards, open for writing at any offset.
+    """Uncompressed shards, writable at any offset.
 
-    They are opened when they are first written to; of many, those last opened stay open.
+    Each shard is opened at its first write. Only the last few opened stay open.
     """
 
     def __init__(self, directory: Path, names: Sequence[str]) -> None:
@@ -144,21 +145,21 @@ class ShardFiles:
                 descriptor = os.open(self._directory / self._names[shard], os.O_WRONLY)
             except FileNotFoundError:
                 raise WorkError(
-                    f"a worker on {os.uname().nodename} does not see {self._directory}: all "
-                    "workers need the file system on which the records are made."
+                    f"a worker on {os.uname().nodename} cannot find {self._directory}: all "
+                    "workers must share the file system of the records."
                 ) from None
             self._descriptors[shard] = descriptor
         return self._descriptors[shard]
 
     def write(self, shard: int, offset: int, data: bytes) -> None:
-        """Writes bytes at their place.
+        """Writes bytes at an offset of a shard.
 
         Raises:
-            WorkError: This machine does not see the shard.
+            WorkError: The shard does not exist on this machine.
         """
         descriptor = self._descriptor(shard)
         written = os.pwrite(descriptor, data, offset)
-        while written < len(data):  # a signal or a file system may cut a write short
+        while written < len(data):  # pwrite may write less than asked
             written += os.pwrite(descriptor, data[written:], offset + written)
 
     def __enter__(self) -> ShardFiles:
@@ -178,13 +179,13 @@ def seal(
     length: np.ndarray,
     crcs: np.ndarray,
 ) -> None:
-    """Writes what stands around the pixels of records: lengths, features, checksums.
+    """Writes the lengths, features and checksums around the pixels of records.
 
     Args:
-        directory, names: The shards.
-        contents: Of these records.
-        shard, offset, length: Their places.
-        crcs: (n, features of pixels × segments) CRC32C of their pixels.
+        directory, names: Directory and file names of the shards.
+        contents: Metadata of the records.
+        shard, offset, length: Shard, offset and length of each record, (n,).
+        crcs: (n, pixel features × segments) CRC32C of the pixels.
     """
     heads = [features.pixel_head(*item) for item in contents.pixels.items()]
     back = features.pixel_places(contents.pixels)
@@ -214,10 +215,10 @@ def seal(
 
 
 def compress(path: str | os.PathLike, compression: str) -> None:
-    """Replaces a file by its zlib or gzip form, as TFRecord readers expect it.
+    """Compresses a shard with zlib or gzip, in the form that TFRecord readers expect.
 
-    igzip (Intel ISA-L) compresses several times faster than zlib at nearly its size; normalised
-    fields hold little that any of them can take away.
+    igzip (Intel ISA-L) is several times faster than zlib at nearly the same size, as normalised
+    fields compress badly with either.
     """
     from isal import isal_zlib
 
@@ -235,7 +236,7 @@ def compress(path: str | os.PathLike, compression: str) -> None:
 
 
 def finish_compressed(directory: Path, names: Sequence[str]) -> None:
-    """Gives the compressed shards their names."""
+    """Renames the compressed shards to their final names."""
     for name in names:
         path = directory / name
         os.replace(path.with_suffix(".packed"), path)

@@ -1,6 +1,6 @@
-"""AtmoDist: the pretext tasks, the evaluation against time lag, the learned metric.
+"""AtmoDist: pretext tasks, their evaluation against the time lag, and the learned metric.
 
-The names are imported when they are used, so that describing a metric loads no network library.
+Names are imported on first use, so that describing a metric loads no TensorFlow.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""Accuracy and calibration of a predicted lag."""
+"""Accuracy and calibration of predicted lags."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from phire.errors import InputError
 def reliability(
     probabilities: np.ndarray, labels: np.ndarray, *, bins: int = 15
 ) -> tuple[xr.Dataset, float]:
-    """Computes how often predictions come true, by the probability they were given.
+    """Computes the accuracy of predictions by their probability (a reliability diagram).
 
     Args:
         probabilities: (n, classes).
-        labels: The true class, (n,), from 0.
-        bins: Number of equal bins of the probability of the predicted class.
+        labels: (n,) true classes, from 0.
+        bins: Number of equal bins of the predicted class's probability.
 
     Returns:
-        A dataset over ``bin`` (its middle) with ``confidence``, ``accuracy`` and ``count``; and the
+        A dataset over ``bin`` (bin centres) with ``confidence``, ``accuracy``, ``count``; and the
         expected calibration error, Σ count/n · |accuracy − confidence| (Guo et al. 2017,
         https://arxiv.org/abs/1706.04599).
 
     Raises:
-        InputError: No predictions.
+        InputError: There are no predictions.
     """
     if len(labels) == 0:
         raise InputError("There are no predictions to judge: pass at least one.")
@@ -53,12 +53,12 @@ def lag_scores(logits: np.ndarray, labels: np.ndarray) -> xr.Dataset:
 
     Args:
         logits: (n, classes).
-        labels: True lags, (n,), counting from 1.
+        labels: (n,) true lags, from 1.
 
     Returns:
         Scalars ``cross_entropy`` (nats), ``accuracy``, ``top_3_accuracy``,
-        ``expected_calibration_error``; ``confusion(lag, predicted_lag)`` as counts; the reliability
-        table as ``reliability_accuracy``, ``reliability_confidence``, ``reliability_count`` (bin).
+        ``expected_calibration_error``; counts ``confusion(lag, predicted_lag)``; and, over ``bin``,
+        ``reliability_accuracy``, ``reliability_confidence`` and ``reliability_count``.
     """
     from sklearn.metrics import confusion_matrix, log_loss, top_k_accuracy_score
 
@@ -67,7 +67,7 @@ def lag_scores(logits: np.ndarray, labels: np.ndarray) -> xr.Dataset:
     truth = np.asarray(labels) - 1
     every = np.arange(classes)
     table, error = reliability(probabilities, truth)
-    # With three lags or fewer every one is among the first three.
+    # With at most three lags the score is 1 by definition, and scikit-learn warns of it.
     top = top_k_accuracy_score(truth, logits, k=3, labels=every) if classes > 3 else 1.0
     scores = xr.Dataset(
         {

@@ -1,4 +1,4 @@
-"""Maps of a network's certainty about the lag, by place, season and hour."""
+"""Maps of a network's certainty about the lag, by location, season and hour."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ MEASURES = ("probability", "accuracy", "top_3_accuracy", "entropy")
 
 
 def window_corners(length: int, patch: int, stride: int, wraps: bool) -> np.ndarray:
-    """First rows (or columns) of windows that slide over an axis.
+    """Returns the first rows (or columns) of windows that slide along an axis.
 
     Args:
-        length: Points on the axis.
-        patch: Points in a window.
+        length: Number of points on the axis.
+        patch: Number of points in a window.
         stride: Points from one window to the next.
-        wraps: The axis closes a circle, so that windows may cross its end.
+        wraps: True if the axis spans all longitudes; windows then also cross its end.
 
     Raises:
         InputError: The window is longer than the axis.
@@ -44,15 +44,15 @@ def window_corners(length: int, patch: int, stride: int, wraps: bool) -> np.ndar
 
 
 def lag_certainty(logits: np.ndarray, lag: int) -> np.ndarray:
-    """Certainty of predictions at a known lag.
+    """Computes the certainty of predictions for pairs of one lag.
 
     Args:
         logits: (..., classes).
         lag: The true lag, from 1.
 
     Returns:
-        (..., 4): probability of the true lag, 1 where it is the most probable, 1 where it is among
-        the first three, and the entropy of the probabilities in nats.
+        (..., 4): probability of the true lag; 1 if it is the most probable lag, else 0; 1 if it is
+        among the three most probable, else 0; entropy of the probabilities in nats.
     """
     probabilities = softmax(logits.astype(np.float64), axis=-1)
     own = probabilities[..., lag - 1]
@@ -62,7 +62,7 @@ def lag_certainty(logits: np.ndarray, lag: int) -> np.ndarray:
 
 
 def groups_of(time: Any) -> dict[str, np.ndarray]:
-    """Masks over times: ``all``, and where dates are known seasons and hours of the day (UTC)."""
+    """Returns masks over times by group: ``all`` and, with dates, seasons and hours (UTC)."""
     groups = {"all": np.ones(len(time), bool)}
     if time.calendar is None:
         return groups
@@ -88,25 +88,25 @@ def certainty_maps(
     batch_size: int = 256,
     overwrite: bool = False,
 ) -> None:
-    """Maps the certainty of a network about one lag, by a window that slides over whole fields.
+    """Maps a network's certainty about one lag, with a window that slides over whole fields.
 
     Args:
-        run: A run of rplearn-train on temporal distance.
+        run: Run of rplearn-train with the task temporal-distance.
         source: Store, NetCDF, Zarr or GRIB file of physical fields.
-        output: NetCDF file: probability, accuracy, top_3_accuracy, entropy (group, latitude,
-            longitude) at the windows' centres, count (group). Groups are ``all`` and, where dates
-            are known, seasons and hours of the first field.
+        output: NetCDF file with probability, accuracy, top_3_accuracy and entropy (group,
+            latitude, longitude) at the window centres, and count (group). Groups are ``all`` and,
+            with dates, seasons and hours of the first field.
         lag: Time steps between the two fields of a pair, 1 … classes.
-        epoch: ``best`` (as evaluated, else the last) or a number.
-        stride: Points from window to window; by default half a patch.
-        time: Half-open range START,STOP of first fields.
-        every: Use every so many-th field as a first one.
-        batch_size: Windows at once.
-        overwrite: Replace an output that is there.
+        epoch: ``best`` (by rplearn-eval; without it the last epoch) or a number.
+        stride: Points from one window to the next; by default half a patch.
+        time: Half-open range START,STOP of the first fields.
+        every: Use only every n-th field as the first field of a pair.
+        batch_size: Number of windows computed at once.
+        overwrite: Replace an existing output.
 
     Raises:
-        InputError: No such run or source, channels, units or lag that do not fit; an output that
-            something else made.
+        InputError: The run or the source does not exist, its channels or units do not match, the
+            lag is unknown to the network, or other options made the output.
     """
     from phire.fields import open_source
     from phire.rplearn.trained_representation import Representation
@@ -156,16 +156,17 @@ def sliding_certainty(
     batch_size: int = 256,
     name: str = "the source",
 ) -> xr.Dataset:
-    """Returns the maps of ``certainty_maps`` for a network and a source in memory.
+    """Computes the maps of :func:`certainty_maps` for a network and a source in memory.
 
-    Fields are read from north to south. Pairs with a missing value are left out and counted aloud.
+    Fields are read from north to south. Pairs with missing values are left out, and a note tells
+    their number.
     """
     classes = network.outputs[0].shape[-1] if len(network.inputs) == 2 else 0
     if not 1 <= lag <= classes:
         raise InputError(
-            f"--lag {lag}: the network tells the lags 1 … {classes}; name one of these."
+            f"--lag {lag}: the network predicts lags 1 … {classes}; name one of these."
             if classes
-            else "The network tells no lags: pass a run of the task temporal-distance."
+            else "The network predicts no lags: pass a run of the task temporal-distance."
         )
     source = north_up(source, places)
     steps = stride or max(1, min(patch) // 2)
@@ -203,12 +204,12 @@ def sliding_certainty(
 
 @dataclasses.dataclass(frozen=True)
 class _Windows:
-    """Patches that slide over a grid.
+    """Positions of a window that slides over a grid.
 
     Attributes:
         grid: The grid, first row in the north.
-        patch: (height, width).
-        rows, columns: First rows and columns of the patches.
+        patch: (height, width) of the window.
+        rows, columns: First rows and columns of the window.
     """
 
     grid: Grid
@@ -217,13 +218,13 @@ class _Windows:
     columns: np.ndarray
 
     def patches(self, field: np.ndarray) -> np.ndarray:
-        """Returns the patches of a field (H, W, C), row after row: (patches, height, width, C)."""
+        """Cuts the patches of a field (H, W, C), row by row: (patches, height, width, C)."""
         height, width = self.patch
         around = (self.columns[:, None] + np.arange(width)) % self.grid.shape[1]
         return np.stack([field[r : r + height][:, some] for r in self.rows for some in around])
 
     def maps(self, values: np.ndarray) -> xr.Dataset:
-        """Returns maps of the measures (groups, patches, measures) at the patches' centres."""
+        """Arranges measures (groups, patches, measures) as maps at the patch centres."""
         height, width = self.grid.shape
         latitudes, longitudes = self.grid.latitudes, self.grid.longitudes
         values = values.reshape(len(values), len(self.rows), len(self.columns), -1)
@@ -250,7 +251,7 @@ def _windows(grid: Grid, patch: tuple[int, int], stride: int) -> _Windows:
 
 
 def _logits(network: Any, first: np.ndarray, second: np.ndarray, batch_size: int) -> np.ndarray:
-    """Returns (windows, classes) float64 logits of pairs of windows."""
+    """Computes the logits of pairs of windows, (windows, classes) float64."""
     parts = [
         network.predict_on_batch([first[i : i + batch_size], second[i : i + batch_size]])
         for i in range(0, len(first), batch_size)
@@ -259,10 +260,10 @@ def _logits(network: Any, first: np.ndarray, second: np.ndarray, batch_size: int
 
 
 def _say_skipped(skipped: int, count: int, name: str) -> None:
-    """Notes the number of pairs left out.
+    """Notes how many pairs are left out because of missing values.
 
     Raises:
-        InputError: All of them were.
+        InputError: All pairs are left out.
     """
     if skipped == count:
         raise InputError(

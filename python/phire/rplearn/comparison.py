@@ -1,4 +1,4 @@
-"""Comparison of runs: ablations over classes, tasks, networks and seeds."""
+"""Table of several evaluated runs, such as ablations of lags, tasks, networks and seeds."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from phire.errors import InputError, naming_arguments
 
 
 def mean_lag_error(confusion: np.ndarray) -> float:
-    """Mean absolute difference, in steps, of predicted and true lag of a confusion matrix."""
+    """Computes the mean absolute error of predicted lags from a confusion matrix, in steps."""
     lags = np.arange(len(confusion))
     return float((np.abs(lags[:, None] - lags) * confusion).sum() / confusion.sum())
 
 
 def comparison_row(result: xr.Dataset) -> dict[str, float]:
-    """Returns scores of one epoch that are comparable between numbers of classes.
+    """Returns the scores of one epoch in a form that is comparable across numbers of lags.
 
     Returns:
         ``classes``, ``cross_entropy``, ``skill`` (1 − cross-entropy / ln classes: 0 for a guess, 1
         for certainty), ``accuracy``, ``accuracy_over_chance``, ``top_3_accuracy``,
         ``expected_calibration_error``, ``mean_lag_error`` (steps), and per layer ``spearman_…`` and
-        ``upper_rise_…``. What a task without lags has not, is left out.
+        ``upper_rise_…``. For tasks that predict no lag, scores of the lag are left out.
     """
     row: dict[str, float] = {"classes": result.sizes["lag"]}
     if "accuracy" in result:
@@ -54,23 +54,23 @@ def compare_runs(
     runs: Sequence[str | os.PathLike] | Mapping[str, str | os.PathLike],
     output: str | os.PathLike | None = None,
 ) -> pd.DataFrame:
-    """Tabulates the best epochs of several evaluated runs.
+    """Tabulates the scores of several evaluated runs at their best epochs.
 
     Args:
-        runs: Directories of runs that rplearn-eval has evaluated, or these by name.
-        output: CSV file to write.
+        runs: Directories of runs that rplearn-eval has evaluated, or a mapping of names to them.
+        output: CSV file to write; None writes none.
 
     Returns:
-        A line a run: name, task, network, epoch, and the scores of ``comparison_row``.
+        One row per run: name, task, network, epoch, and the scores of :func:`comparison_row`.
 
     Raises:
-        InputError: A directory is no run, or has not been evaluated.
+        InputError: A directory is not a run, or the run has not been evaluated.
     """
     from phire.rplearn.trained_representation import Representation
 
     named = runs if isinstance(runs, Mapping) else {Path(run).name: run for run in runs}
     if len(named) < len(runs):
-        raise InputError("Two runs have the same name: name them, NAME=RUN.")
+        raise InputError("Two runs have the same name: name them as NAME=RUN.")
     rows = []
     for name, path in named.items():
         representation = Representation(path)

@@ -1,4 +1,4 @@
-"""The learned metric as a Keras loss."""
+"""Learned metric as a Keras loss."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from phire.rplearn.metric import LearnedMetric
 
 @keras.saving.register_keras_serializable(package="phire")
 class ContentLoss(keras.losses.Loss):
-    """learned_weight · learned distance + pixel_weight · MSE of normalised fields.
+    """Keras loss: learned_weight · learned distance + pixel_weight · MSE of normalised fields.
 
-    A network compiled with it is saved whole: the encoder goes with it. To load such a network,
-    ``import phire.rplearn.content_loss`` (or pass it in ``custom_objects``).
+    A network compiled with this loss is saved together with the encoder. Before loading it,
+    ``import phire.rplearn.content_loss``, or pass the class in ``custom_objects``.
     """
 
     def __init__(
@@ -33,28 +33,27 @@ class ContentLoss(keras.losses.Loss):
         name: str = "content_loss",
         dtype: Any = None,
     ) -> None:
-        """Sets the loss up.
+        """Freezes the metric's encoder and checks the weights.
 
         Args:
             metric: The learned metric; its encoder is frozen.
-            normalization: The space of the targets and predictions; None means physical units.
-            learned_weight: Weight of the learned distance, the mean over ``layers`` of each
-                layer's scaled distance.
-            pixel_weight: Weight of the mean squared error, taken in the metric's normalised space,
-                where the learned distance has the same size.
-            layers: Layers compared; by default the metric's own one.
-            reduction: As in every Keras loss.
+            normalization: Normalization of targets and predictions; None for physical units.
+            learned_weight: Weight of the learned distance, which is averaged over ``layers``.
+            pixel_weight: Weight of the mean squared error of the fields in the metric's
+                normalization, in which both terms have the same size.
+            layers: Encoder layers to compare; by default the metric's layer.
+            reduction: Reduction over the batch, as in every Keras loss.
             name: Name of the loss.
-            dtype: As in every Keras loss.
+            dtype: Type of the computation, as in every Keras loss.
 
         Raises:
-            InputError: A layer without a scale; weights that are negative or all zero.
+            InputError: A layer has no scale, a weight is negative, or both weights are zero.
         """
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         if min(learned_weight, pixel_weight) < 0 or learned_weight + pixel_weight == 0:
             raise InputError(
-                f"learned_weight={learned_weight} and pixel_weight={pixel_weight}: give weights "
-                "that are not negative, one of them positive."
+                f"learned_weight={learned_weight} and pixel_weight={pixel_weight}: neither weight "
+                "may be negative, and one must be positive."
             )
         self.metric = metric
         self.normalization = normalization
@@ -70,7 +69,7 @@ class ContentLoss(keras.losses.Loss):
         self._extractor = metric.extractor(self.layers)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Returns the loss of each sample, (n,), of fields (n, H, W, C)."""
+        """Computes the loss of each sample, (n,), from fields (n, H, W, C)."""
         check_channels(y_true.shape, self.metric.channels, "y_true")
         check_channels(y_pred.shape, self.metric.channels, "y_pred")
         truth = self.metric.normalise(y_true, normalization=self.normalization)
@@ -92,7 +91,7 @@ class ContentLoss(keras.losses.Loss):
         return total
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the configuration of the loss as JSON, the metric's weights included."""
+        """Returns the configuration of the loss for JSON, including the metric's weights."""
         return {
             **super().get_config(),
             "metric": self.metric.get_config(),
@@ -104,7 +103,7 @@ class ContentLoss(keras.losses.Loss):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> ContentLoss:
-        """Builds the loss from :meth:`get_config`'s configuration."""
+        """Builds the loss from the configuration of :meth:`get_config`."""
         config = dict(config)
         normalization = config.pop("normalization")
         return cls(

@@ -1,4 +1,4 @@
-"""Evaluation of a trained representation against the time between fields, and its metric."""
+"""Evaluation of trained encoders against the time lag, and export of the best as a metric."""
 
 from __future__ import annotations
 
@@ -32,37 +32,38 @@ def evaluate_representation(
     batches: int | None = None,
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Evaluates a run's epochs on held-out pairs and makes the metric of the chosen one.
+    """Evaluates all epochs of a run on held-out pairs, and exports the best one as a metric.
 
-    Writes ``pixels.nc``, ``epoch-NNNN.nc`` for each epoch, ``scores.csv`` and, of the chosen epoch,
-    ``distances.csv`` (``distance_table``) into ``RUN/evaluation``; what is there by the same
-    options is kept. The metric gets the chosen epoch's lag statistics as ``lag.nc``.
+    Writes ``pixels.nc``, ``epoch-NNNN.nc`` for each epoch, ``scores.csv`` and, for the chosen
+    epoch, ``distances.csv`` (:func:`distance_table`) into ``RUN/evaluation``. Files that the same
+    options made are reused. The lag statistics of the chosen epoch go to ``lag.nc`` in the metric.
 
-    An epoch chosen by its scores on some pairs looks better on these than it is. With ``test``
-    the chosen one is judged on others, which nothing was chosen by: the same files, named
-    ``test-…``, and the metric's ``lag.nc`` and ``test`` scores are then of these. Its scale stays
-    that of ``records``.
+    The scores of the chosen epoch on the pairs that it was chosen by are biased upward. With
+    ``test`` the chosen epoch is also scored on independent pairs: the files are named ``test-…``,
+    and the metric's ``lag.nc`` and ``test`` scores are computed from the test pairs. The metric's
+    scale is always fitted to ``records``.
 
     Args:
-        run: A run of rplearn-train.
-        records: Held-out pair records, to choose the epoch by.
-        test: More of them, of another period, to judge the chosen epoch by.
-        output: The metric's directory; None evaluates only.
-        layer: The encoder layer to compare, ``stage1`` … ``stage4``.
-        epoch: ``best`` (lowest cross-entropy; for tasks that predict no lag, the highest rank
-            correlation of the deepest layer's distance with lag), or a number: then only that one
-            is evaluated.
-        batch_size: Pairs at once.
-        batches: Evaluate on the first so many batches only; None means all.
+        run: Run of rplearn-train.
+        records: Held-out pair records, by which the epoch is chosen.
+        test: Pair records of another period, for unbiased scores of the chosen epoch.
+        output: Directory of the metric; None only evaluates.
+        layer: Encoder layer that the metric compares, ``stage1`` … ``stage4``.
+        epoch: ``best`` (lowest cross-entropy; for tasks that predict no lag, highest rank
+            correlation of the deepest layer's distance with the lag), or a number to evaluate
+            only this epoch.
+        batch_size: Number of pairs in a batch.
+        batches: Number of batches to evaluate on, from the first one; None for all.
         overwrite: Evaluate again and replace the metric.
 
     Returns:
-        The scores of the chosen epoch, with ``epoch`` and ``spearman``, the rank correlation of the
-        layer's distance with lag; with ``test`` the same on these under ``test``.
+        The scores of the chosen epoch, with ``epoch`` and ``spearman`` (rank correlation of the
+        layer's distance with the lag); with test records also their scores, under ``test``.
 
     Raises:
-        InputError: No run, records of other channels, units, step or fewer lags; an epoch or a
-            layer that is not there; an output that something else made.
+        InputError: The run does not exist; the records differ from its training records in
+            channels, units or step, or hold fewer lags; the epoch or the layer does not exist;
+            or other options made the output.
     """
     from phire.rplearn.pair_model import encoder_of, stages
     from phire.rplearn.trained_representation import Representation
@@ -82,7 +83,7 @@ def evaluate_representation(
         if test_options == options:
             raise InputError(f"--test {test} are the records that the epoch is chosen by.")
         made_by["test"] = test_options
-    # An output that something else made is refused before hours of work.
+    # Checked first, so that a foreign output is refused before hours of work, not after.
     if output is not None and _metric_made(output, made_by, overwrite):
         return read_metric_file(output)["scores"]
     folder = run / "evaluation"
@@ -108,10 +109,10 @@ def evaluate_representation(
 def _open_pairs(
     path: str | os.PathLike, trained: Any, batch_size: int, batches: int | None
 ) -> tuple[Pairs, dict[str, Any]]:
-    """Opens held-out pairs of a trained run, and returns them with the options of their results.
+    """Opens held-out pairs for a trained run; returns them with the options of their results.
 
     Raises:
-        InputError: The pairs do not fit the run.
+        InputError: The pairs do not match the run.
     """
     from phire.records import open_records
 
@@ -133,16 +134,16 @@ def _evaluate_epochs(
     options: Mapping[str, Any],
     overwrite: bool,
 ) -> tuple[dict[int, xr.Dataset], xr.Dataset]:
-    """Evaluates epochs and the pixel measures; writes ``scores.csv`` and ``distances.csv``.
+    """Evaluates pixel measures and epochs; writes ``scores.csv`` and ``distances.csv``.
 
     Returns:
-        The results by epoch, and those of the pixel measures.
+        The results by epoch, and the results of the pixel measures.
     """
-    pixels = _kept(folder / "pixels.nc", options, overwrite, lambda: evaluate_pixels(pairs))
+    pixels = _cached(folder / "pixels.nc", options, overwrite, lambda: evaluate_pixels(pairs))
     results = {}
     with progress.progress_bar("evaluating epochs", len(epochs), "epochs") as advance:
         for number in epochs:
-            results[number] = _kept(
+            results[number] = _cached(
                 folder / f"epoch-{number:04d}.nc",
                 {**options, "epoch": number},
                 overwrite,
@@ -163,9 +164,9 @@ def _evaluate_on_test(
     options: Mapping[str, Any],
     overwrite: bool,
 ) -> tuple[xr.Dataset, xr.Dataset]:
-    """Evaluates the chosen epoch and the pixel measures on test pairs, which chose nothing."""
-    pixels = _kept(folder / "test-pixels.nc", options, overwrite, lambda: evaluate_pixels(pairs))
-    judged = _kept(
+    """Evaluates the chosen epoch and the pixel measures on independent test pairs."""
+    pixels = _cached(folder / "test-pixels.nc", options, overwrite, lambda: evaluate_pixels(pairs))
+    judged = _cached(
         folder / f"test-epoch-{epoch:04d}.nc",
         {**options, "epoch": epoch},
         overwrite,
@@ -177,7 +178,7 @@ def _evaluate_on_test(
 
 
 def check_pairs(schema: Any, trained: Any, records: Path) -> None:
-    """Raises InputError unless records are pairs of the kind that a run was trained on.
+    """Checks that pair records match the training records of a run.
 
     Raises:
         InputError: The kind, channels, units, step or patch differ, or lags are missing.
@@ -187,23 +188,23 @@ def check_pairs(schema: Any, trained: Any, records: Path) -> None:
     trained.check_fields(schema.channels, schema.units, str(records))
     if schema.step != trained.step and None not in (schema.step, trained.step):
         raise InputError(
-            f"{records} has a time step of {schema.step}, the run was trained at "
-            f"{trained.step}: name records of the same step."
+            f"{records} has a time step of {schema.step} s, the run was trained with "
+            f"{trained.step} s: name records with the same step."
         )
     if tuple(schema.patch) != trained.patch:
         raise InputError(
             f"{records} holds patches of {schema.patch}, the run was trained on "
-            f"{trained.patch}: name records of the same patch."
+            f"{trained.patch}: name records with the same patch."
         )
     if schema.classes < trained.classes:
         raise InputError(
-            f"{records} holds lags up to {schema.classes}, the run tells {trained.classes}: make "
-            f"records with --classes {trained.classes}."
+            f"{records} holds lags up to {schema.classes}, the run predicts {trained.classes}: "
+            f"make records with --classes {trained.classes}."
         )
 
 
 def score_table(results: Mapping[int, xr.Dataset]) -> pd.DataFrame:
-    """One line an epoch: its scores, and the rank correlation of each layer's distance with lag."""
+    """Tabulates scores by epoch, and the rank correlation of each layer's distance with the lag."""
     rows = []
     for epoch, result in sorted(results.items()):
         row: dict[str, Any] = {"epoch": epoch}
@@ -215,8 +216,11 @@ def score_table(results: Mapping[int, xr.Dataset]) -> pd.DataFrame:
 
 
 def distance_table(result: xr.Dataset, pixels: xr.Dataset) -> pd.DataFrame:
-    """One line a distance, each layer's and each pixel measure's: ``distance``,
-    ``rank_correlation`` with lag over the pairs, ``upper_rise`` (``LagStatistics``)."""
+    """Tabulates the distances of all layers and pixel measures.
+
+    Columns: ``distance``, ``rank_correlation`` with the lag over the pairs, and ``upper_rise`` (see
+    :class:`~phire.rplearn.lag_statistics.LagStatistics`).
+    """
     rows = [
         {
             "distance": str(name),
@@ -236,18 +240,21 @@ def _scores(result: xr.Dataset, layer: str) -> dict[str, float]:
     }
 
 
-def _kept(
+def _cached(
     path: Path, options: Mapping[str, Any], overwrite: bool, make: Callable[[], xr.Dataset]
 ) -> xr.Dataset:
-    """Returns a cached result file's contents; computes it unless the options are the same."""
+    """Reads a result file if the same options made it; otherwise computes and writes it."""
     if not already_made(path, options, overwrite, announce=False):
         write_result(make(), path, options)
     return read_result(path)
 
 
 def _best(results: Mapping[int, xr.Dataset]) -> int:
-    """Returns the epoch of the lowest cross-entropy; of tasks that predict no lag, the one whose
-    deepest layer's distance follows the lag best."""
+    """Returns the best epoch.
+
+    It has the lowest cross-entropy or, for tasks that predict no lag, the highest rank correlation
+    of the deepest layer's distance with the lag.
+    """
     if all("cross_entropy" in result for result in results.values()):
         return min(results, key=lambda epoch: float(results[epoch]["cross_entropy"]))
     return max(results, key=lambda epoch: float(results[epoch]["spearman"][-1]))
@@ -263,10 +270,10 @@ def _short(result: xr.Dataset) -> str:
 
 
 def _metric_made(output: str | os.PathLike, options: Mapping[str, Any], overwrite: bool) -> bool:
-    """Returns True if a metric was made by these options; else there is a place for it.
+    """Returns True if these options made the metric already; else checks that it can be written.
 
     Raises:
-        InputError: Something else is there, or nothing can be written there.
+        InputError: Other options made the output, or it cannot be written.
     """
     recorded = None
     if (Path(output) / METRIC_FILE).is_file():

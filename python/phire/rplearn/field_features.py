@@ -20,14 +20,14 @@ from phire.rplearn.input_checks import check_units
 from phire.rplearn.metric import LearnedMetric
 from phire.rplearn.xarray_fields import feature_grid
 
-# Bytes of fields read at once.
+# Size of the fields read at once, bytes.
 READ_AT_ONCE = 64 << 20
 
 
 def channel_places(metric: LearnedMetric, source: Any, what: str) -> list[int]:
-    """Places of the metric's channels among a source's.
+    """Returns the indices of the metric's channels among the channels of a source.
 
-    A source whose channels have no names (``channel_0`` …) and are as many is taken in order.
+    A source with unnamed channels (``channel_0`` …) must have as many as the metric, in its order.
 
     Raises:
         InputError: A channel is missing, or has other units.
@@ -54,7 +54,7 @@ def channel_places(metric: LearnedMetric, source: Any, what: str) -> list[int]:
 
 
 def chunks(source: Any, times: Sequence[int]) -> Iterator[np.ndarray]:
-    """Cuts a list of time indices into parts that are read at once."""
+    """Splits a list of time indices into chunks that are read at once."""
     height, width = source.grid.shape
     size = max(1, READ_AT_ONCE // (height * width * len(source.channels) * 4))
     for start in range(0, len(times), size):
@@ -73,27 +73,28 @@ def source_distance(
     time: str | None = None,
     names: tuple[str, str] = ("the truth", "the candidate"),
 ) -> xr.Dataset:
-    """Returns the learned distance between two sources of fields at their common times.
+    """Computes the learned distance between two sources of fields at their common times.
 
-    Both are aligned as in an evaluation (:func:`phire.evaluation.pairing.align`) and read from
-    north to south. Times at which either has a missing value get none, and are counted aloud.
+    The sources are aligned as in an evaluation (:func:`phire.evaluation.pairing.align`) and read
+    from north to south. The distance is NaN at times when either has missing values, and a note
+    tells their number.
 
     Args:
         metric: The learned metric.
-        truth, candidate: Sources of fields; the candidate may lie on a window of the truth's grid.
-        layer: A layer other than the metric's.
-        spatial: Also a map on the layer's feature grid.
-        frechet: Also the Fréchet distance of their features.
+        truth, candidate: Sources of fields; the candidate's grid may be a part of the truth's.
+        layer: Encoder layer; by default the metric's.
+        spatial: Also return a map on the layer's feature grid.
+        frechet: Also return the Fréchet distance of their features.
         time: Half-open range ``START,STOP`` of the truth's times.
-        names: Of the two, for messages.
+        names: Names of truth and candidate, for messages.
 
     Returns:
-        ``learned_distance(time)``; with ``spatial`` ``learned_distance_map(time, latitude,
-        longitude)``; with ``frechet`` scalars ``frechet`` and ``frechet_bias``, what of it is owed
-        to the samples' size.
+        ``learned_distance(time)``; with ``spatial`` also ``learned_distance_map(time, latitude,
+        longitude)``; with ``frechet`` also the scalars ``frechet`` and ``frechet_bias``, the part
+        of it that is due to the small samples.
 
     Raises:
-        InputError: Channels, units, grids or times that do not fit, or no complete field.
+        InputError: Channels, units, grids or times do not match, or no field is complete.
     """
     layer = layer or metric.layer
     pair = _aligned(metric, truth, candidate, time, names)
@@ -130,14 +131,14 @@ def source_distance(
 
 
 def complete(fields: np.ndarray) -> np.ndarray:
-    """Returns the mask (n,) of the fields (n, H, W, C) without a missing value."""
+    """Returns the mask (n,) of fields (n, H, W, C) without missing values."""
     return ~np.isnan(fields).any(axis=(1, 2, 3))
 
 
 def _aligned(
     metric: LearnedMetric, truth: Any, candidate: Any, time: str | None, names: tuple[str, str]
 ) -> tuple[Source, Source]:
-    """Returns the metric's channels of both at common times and points, north up."""
+    """Returns the metric's channels of both sources at common times and points, north first."""
     first, second = (
         north_up(source, channel_places(metric, source, name))
         for source, name in zip((truth, candidate), names)
@@ -146,18 +147,18 @@ def _aligned(
     first, placed = align(first, {names[1]: second}, wanted)
     if len(first.time) < len(wanted):
         progress.say(
-            f"{len(first.time)} of the {len(wanted)} times of {names[0]} are in {names[1]}: only "
+            f"{len(first.time)} of the {len(wanted)} times of {names[0]} are in {names[1]}; only "
             "these are compared."
         )
     if first.grid.shape != truth.grid.shape:
         progress.say(
-            f"{names[0]} and {names[1]} share {first.grid.in_words()}: only this part is compared."
+            f"{names[0]} and {names[1]} share {first.grid.in_words()}; only this part is compared."
         )
     return first, placed[names[1]]
 
 
 def _with_gaps(parts: Sequence[tuple[np.ndarray, np.ndarray | None]], names: str) -> np.ndarray:
-    """Values of the complete fields of all parts, NaN between them; says how many lack.
+    """Joins values of all parts, with NaN for incomplete fields, and notes their number.
 
     Raises:
         InputError: No field is complete.
@@ -184,22 +185,22 @@ def _with_gaps(parts: Sequence[tuple[np.ndarray, np.ndarray | None]], names: str
 
 
 class FeatureSource:
-    """A source whose channels are the features of another source's fields at one layer.
+    """Source whose channels are the features of another source's fields at one encoder layer.
 
-    Fields are read from north to south. The features of a field with a missing value are missing.
+    Fields are read from north to south. Features are NaN for fields with missing values.
 
     Args:
         metric: The learned metric.
         source: Physical fields.
-        layer: A layer other than the metric's.
-        name: The source in messages.
+        layer: Encoder layer; by default the metric's.
+        name: Name of the source in messages.
 
     Attributes:
         channels, units, grid, time: See :class:`phire.fields.source.Source`.
-        skipped: Number of fields read that had a missing value.
+        skipped: Number of fields read so far that had missing values.
 
     Raises:
-        InputError: Channels or units of the source are not the metric's.
+        InputError: The source lacks a channel of the metric, or has it in other units.
     """
 
     def __init__(
@@ -214,7 +215,7 @@ class FeatureSource:
         self.source = north_up(source, channel_places(metric, source, name))
         self.layer = layer or metric.layer
         self.skipped = 0
-        # Of a field of zeros: the first one may be incomplete.
+        # The shape is that of the features of a field of zeros, as the first field may have gaps.
         empty = np.zeros((1, *self.source.grid.shape, len(metric.channels)), np.float32)
         features = metric.extractor((self.layer,)).predict_on_batch(empty)[self.layer]
         self._shape = features.shape[1:]
@@ -225,7 +226,7 @@ class FeatureSource:
         self.time = source.time
 
     def read(self, times: Any) -> np.ndarray:
-        """Reads the features at some times, float32 (n, h, w, F)."""
+        """Computes the features at the given times, (n, h, w, F) float32."""
         fields = self.source.read(times)
         kept = complete(fields)
         self.skipped += int((~kept).sum())
@@ -245,20 +246,21 @@ def export_features(
     time: str | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Writes the raw representations of whole fields to a store, a channel a feature.
+    """Writes the features of whole fields to a file, one channel per feature.
 
-    Fields with a missing value have missing features; how many these are is said at the end.
+    Features are NaN for fields with missing values; a note at the end tells their number.
 
     Args:
-        metric: A metric's directory.
-        source: A store, NetCDF, Zarr or GRIB file of physical fields.
-        output: The store (``.h5``) or NetCDF (``.nc``) file to write, coordinates kept.
-        layer: A layer other than the metric's.
-        time: Half-open range ``START,STOP``.
-        overwrite: Replace an output that is there.
+        metric: Directory of a metric.
+        source: Store, NetCDF, Zarr or GRIB file of physical fields.
+        output: Store (``.h5``) or NetCDF (``.nc``) file to write, with coordinates.
+        layer: Encoder layer; by default the metric's.
+        time: Half-open range ``START,STOP``; None for all times.
+        overwrite: Replace an existing output.
 
     Raises:
-        InputError: No metric; fields that do not fit it; an output that something else made.
+        InputError: The metric does not exist, the fields do not match it, or other options made
+            the output.
     """
     from phire.fields import open_source, write_source
 
@@ -277,8 +279,8 @@ def export_features(
         write_source(features, output, options=options, overwrite=overwrite)
     if features.skipped:
         progress.say(
-            f"{features.skipped} of {len(features.time)} fields of {source} have missing values: "
-            "their features are missing."
+            f"{features.skipped} of {len(features.time)} fields of {source} have missing values; "
+            "their features are missing, too."
         )
 
 
@@ -295,26 +297,28 @@ def measure_distances(
     time: str | None = None,
     overwrite: bool = False,
 ) -> xr.Dataset:
-    """Returns the learned distance of every candidate from the truth, a value per time.
+    """Computes the learned distance of every candidate from the truth at each time.
 
     Args:
-        metric: A metric's directory.
-        truth: A store, NetCDF, Zarr or GRIB file.
+        metric: Directory of a metric.
+        truth: Store, NetCDF, Zarr or GRIB file.
         candidates: Files by name.
-        output: NetCDF file for what is returned.
-        map_output: The same, with ``learned_distance_map(candidate, time, latitude, longitude)``.
-        layer: A layer other than the metric's.
-        frechet: Also the Fréchet distance of features between each candidate and the truth.
-        time: Half-open range ``START,STOP``.
-        overwrite: Replace the outputs.
+        output: NetCDF file for the result; None writes none.
+        map_output: NetCDF file for the result with ``learned_distance_map(candidate, time,
+            latitude, longitude)``; None writes none.
+        layer: Encoder layer; by default the metric's.
+        frechet: Also compute the Fréchet distance between the features of candidate and truth.
+        time: Half-open range ``START,STOP``; None for all times.
+        overwrite: Replace existing outputs.
 
     Returns:
         ``learned_distance(candidate, time)``, NaN where a candidate lacks a time or a field has
-        missing values; where asked for,
-        ``frechet(candidate)`` and ``frechet_bias(candidate)``.
+        missing values; with ``frechet`` also ``frechet(candidate)`` and
+        ``frechet_bias(candidate)``.
 
     Raises:
-        InputError: No metric, fields that do not fit it or one another, outputs made otherwise.
+        InputError: The metric does not exist, the fields do not match it or one another, or other
+            options made an output.
     """
     from phire.fields import open_source
 

@@ -1,4 +1,4 @@
-"""The Fréchet distance between the features of two sets of fields."""
+"""Fréchet distance between the features of two sets of fields."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class FrechetDistance:
 
     Attributes:
         value: |μ₁−μ₂|² + tr(Σ₁ + Σ₂ − 2(Σ₁Σ₂)^½).
-        bias: What two samples of these sizes from one and the same distribution would give on
-            average, to first order in 1/n.
-        corrected: value − bias; around 0, also below it, where the sets do not differ.
-        samples: The sizes of the two sets.
+        bias: Mean value for two samples of these sizes from the same distribution, to first order
+            in 1/n.
+        corrected: value − bias; close to 0, possibly negative, if the distributions are equal.
+        samples: Sizes of the two sets.
     """
 
     value: float
@@ -35,24 +35,24 @@ class FrechetDistance:
 
 
 def frechet_distance(first: np.ndarray, second: np.ndarray) -> FrechetDistance:
-    """Returns the Fréchet distance between Gaussians fitted to two sets of feature vectors.
+    """Computes the Fréchet distance between Gaussians fitted to two sets of feature vectors.
 
-    Both means and covariances are estimated, so the plain value is biased upward: of two samples
-    of n and m vectors from one Gaussian with covariance eigenvalues λ it is on average
-    (1/n + 1/m) · [Σᵢ λᵢ + ½ Σᵢⱼ λᵢλⱼ(1+δᵢⱼ)/(λᵢ+λⱼ)] to first order (the second term from the
-    second-order expansion of the Bures distance, ½ Σ |Δᵢⱼ|²/(λᵢ+λⱼ)). With n not far above the
-    number of features that order no longer holds; take ten times as many fields as features.
+    Means and covariances are estimates, so the plain value is biased upward. For two samples of n
+    and m vectors from the same Gaussian with covariance eigenvalues λ, its mean is, to first order,
+    (1/n + 1/m) · [Σᵢ λᵢ + ½ Σᵢⱼ λᵢλⱼ(1+δᵢⱼ)/(λᵢ+λⱼ)]. The second term follows from the second-order
+    expansion of the Bures distance, ½ Σ |Δᵢⱼ|²/(λᵢ+λⱼ). The expansion fails if n is close to the
+    number of features: use ten times as many fields as features.
 
     Args:
         first, second: Feature vectors, (n, F) and (m, F).
 
     Returns:
-        The distance with its bias, the λ those of the pooled covariance (Heusel et al. 2017,
-        https://arxiv.org/abs/1706.08500; on the bias, Chong and Forsyth 2020,
-        https://arxiv.org/abs/1911.07023).
+        The distance (Heusel et al. 2017, https://arxiv.org/abs/1706.08500) and its bias, with the
+        eigenvalues of the pooled covariance. On the bias see Chong and Forsyth 2020,
+        https://arxiv.org/abs/1911.07023.
 
     Raises:
-        InputError: Fewer than two vectors in a set, or sets of different length of vectors.
+        InputError: A set has fewer than two vectors, or the vectors differ in length.
     """
     first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
     if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
@@ -88,22 +88,22 @@ def frechet_atmodist_distance(
     layer: str | None = None,
     batch_size: int | None = None,
 ) -> FrechetDistance:
-    """Returns the Fréchet distance of a metric's features between two sets of fields.
+    """Computes the Fréchet distance between the features of two sets of fields.
 
-    A field's feature vector is the mean of the layer's features over the field, so that sets of
-    fields of different number, and not paired, can be compared.
+    The feature vector of a field is the mean of the layer's features over the field. The sets need
+    not be paired or equal in number.
 
     Args:
         metric: The learned metric.
         first, second: Physical fields, (n, H, W, C) and (m, H, W, C), or xarray.
-        layer: Layer name; by default the metric's.
-        batch_size: Fields at once.
+        layer: Encoder layer; by default the metric's.
+        batch_size: Number of fields computed at once; by default chosen by their size.
 
     Returns:
         The distance and its small-sample bias.
 
     Raises:
-        InputError: Fields that the metric refuses, or fewer than two in a set.
+        InputError: The fields do not match the metric, or a set has fewer than two.
     """
     vectors = [
         metric.features(fields, layer=layer, batch_size=batch_size).mean(axis=(-3, -2))

@@ -1,4 +1,4 @@
-"""Checks of channels, units and values before the learned metric is computed."""
+"""Checks of the channels, units and values of fields given to the learned metric."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from phire.errors import InputError
 from phire.fields import units
 from phire.fields.normalization import Normalization
 
-# Fields whose standard deviation or mean lies this many times off the training data's cannot be
-# the same quantity in the same units; weather alone does not do that.
+# Largest factor between the standard deviations, and largest difference of the means in standard
+# deviations, of fields and training data. Beyond it the units differ; no weather does that.
 FACTOR = 20.0
-# Single values this many training standard deviations from the mean are possible, but worth a word.
+# Values more than this many training standard deviations from the mean cause a warning.
 EXTREME = 30.0
 
 
 def check_channels(shape: Sequence[int | None], channels: Sequence[str], what: str) -> None:
-    """Raises InputError for fields whose last axis is not the metric's channels.
+    """Checks that the last axis of fields has as many channels as the metric.
 
     Args:
-        shape: Shape of the fields; (..., H, W, C).
+        shape: Shape of the fields, (..., H, W, C).
         channels: The metric's channels.
-        what: What is checked, for the message.
+        what: Name of the fields in the message.
 
     Raises:
-        InputError: Fewer than three axes, or another number of channels.
+        InputError: There are fewer than three axes, or the number of channels differs.
     """
     if len(shape) < 3:
         raise InputError(
@@ -45,10 +45,10 @@ def check_channels(shape: Sequence[int | None], channels: Sequence[str], what: s
 def check_units(
     found: Sequence[str | None], wanted: Sequence[str], channels: Sequence[str], what: str
 ) -> None:
-    """Raises InputError for fields in other units than the metric's; unnamed units pass.
+    """Checks that fields have the metric's units; units that are not given pass.
 
     Raises:
-        InputError: A channel names units that differ from the metric's.
+        InputError: A channel has units other than the metric's.
     """
     difference = units.difference(channels, found, wanted)
     if difference:
@@ -64,21 +64,21 @@ def check_values(
     what: str,
     trained: str = "the metric's training data",
 ) -> None:
-    """Raises InputError for missing values and values of other units; warns of extremes.
+    """Checks for missing values and for values in other units; warns of extreme values.
 
     Args:
         fields: Physical fields of the shape (..., C).
-        normalization: The training data's mean and standard deviation per channel. Where it
-            knows none (records that came without), only missing values are refused.
-        units: Units per channel, for the message.
-        what: What is checked, for the message.
-        trained: The training data in the message.
+        normalization: Mean and standard deviation of the training data. If it has none (bare
+            records), only missing values are refused.
+        units: Units of the channels, for the message.
+        what: Name of the fields in the message.
+        trained: Name of the training data in the message.
 
     Raises:
-        InputError: NaN or infinite values; or the standard deviation of a channel over all of
-            ``fields`` is more than 20 times above or below the training data's; or its mean is
-            more than 20 training standard deviations away. A small standard deviation passes where
-            the channel is constant, or where its mean alone tells other units.
+        InputError: A value is NaN or infinite; the standard deviation of a channel over all of
+            ``fields`` differs from the training data's by more than a factor of 20; or its mean
+            differs by more than 20 training standard deviations. A small standard deviation is
+            allowed if the channel is constant, or if other units would show in its mean.
     """
     for c, name in enumerate(normalization.channels):
         values = np.asarray(fields[..., c], dtype=np.float64)
@@ -94,8 +94,9 @@ def check_values(
         unit = f" {units[c]}" if c < len(units) and units[c] else ""
         own_mean, own_std = float(values.mean()), float(values.std())
         constant = float(np.ptp(values)) <= 1e-6 * abs(own_mean)
-        # A factor that shrinks the spread moves a mean this far off zero beyond its own bound. So
-        # what hardly varies from point to point, such as an index of the climate, may pass.
+        # A unit factor that shrinks the spread would also move such a mean beyond its bound. With
+        # the mean in bounds, a small spread is real: a channel that hardly varies in space, such
+        # as a climate index.
         shows_in_mean = abs(mean) > FACTOR * std / (1 - 1 / FACTOR)
         small = own_std < std / FACTOR and not (constant or shows_in_mean)
         if small or own_std > FACTOR * std:

@@ -1,4 +1,4 @@
-"""Growth of distances with the time between two fields."""
+"""Statistics of distances by the time lag between two fields."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ PIXEL_MEASURES = ("l1", "l2", "psnr", "ssim")
 def pixel_measures(
     first: np.ndarray, second: np.ndarray, lowest: np.ndarray, highest: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Returns the pixel-wise measures of difference between pairs of patches.
+    """Computes pixel-wise measures of difference between pairs of patches.
 
     Args:
         first, second: Normalised patches, (n, H, W, C).
-        lowest, highest: The range of each channel, (C,): one and the same for all pairs, so that
-            PSNR and SSIM can be compared between them.
+        lowest, highest: (C,) range of each channel, common to all pairs, so that PSNR and SSIM are
+            comparable between pairs.
 
     Returns:
-        Per measure float64 (n,), all growing with the difference: ``l1`` the mean absolute, ``l2``
-        the mean squared difference, ``psnr`` 50 − PSNR (dB), ``ssim`` (1 − SSIM)/2, the latter with
-        a Gaussian window of 11 points, σ = 1.5 (Wang et al. 2004, doi:10.1109/TIP.2003.819861).
+        Measures by name, (n,) float64, which all grow with the difference: ``l1`` mean absolute
+        difference, ``l2`` mean squared difference, ``psnr`` 50 − PSNR (dB), ``ssim`` (1 − SSIM)/2
+        with a Gaussian window of 11 points, σ = 1.5 (Wang et al. 2004,
+        doi:10.1109/TIP.2003.819861).
     """
     import tensorflow as tf
 
@@ -38,21 +39,21 @@ def pixel_measures(
     return {
         "l1": np.abs(difference).mean(axis=(1, 2, 3)),
         "l2": squared,
-        # Equal patches would have an infinite PSNR; 120 dB is the size of float32 rounding.
+        # Equal patches have an infinite PSNR; 120 dB corresponds to float32 rounding.
         "psnr": 50 + 10 * np.log10(np.maximum(relative, 1e-12)),
         "ssim": (1 - similarity.numpy().astype(np.float64)) / 2,
     }
 
 
 def scale_to(values: np.ndarray, target: np.ndarray) -> float:
-    """Returns the factor that brings one measure's growth with lag to another's size.
+    """Fits the factor that scales one measure to another by their growth with the lag.
 
     Args:
-        values: Mean of the measure per lag, (lags,), ascending lags.
-        target: Mean of the target measure per lag.
+        values: (lags,) mean of the measure at each lag, ascending lags.
+        target: (lags,) mean of the target measure at each lag.
 
     Returns:
-        Σ l·m / Σ l² over the upper half of the lags: the least-squares factor from l to m.
+        Σ l·m / Σ l² over the upper half of the lags, the least-squares factor from l to m.
     """
     upper = len(values) // 2
     own, wanted = np.asarray(values)[upper:], np.asarray(target)[upper:]
@@ -62,7 +63,7 @@ def scale_to(values: np.ndarray, target: np.ndarray) -> float:
 
 
 class LagStatistics:
-    """Collects measures of pairs and gives their mean and spread per lag."""
+    """Accumulator of measures of pairs, which gives their mean and spread for each lag."""
 
     def __init__(self, lags: int) -> None:
         self.lags = lags
@@ -70,19 +71,19 @@ class LagStatistics:
         self._values: dict[str, list[np.ndarray]] = {}
 
     def update(self, labels: np.ndarray, measures: Mapping[str, np.ndarray]) -> None:
-        """Adds pairs: ``labels`` (n,) counting lags from 1, and per measure (n,) values."""
+        """Adds n pairs, with lags ``labels`` (n,), from 1, and values (n,) of each measure."""
         self._labels.append(np.asarray(labels))
         for name, values in measures.items():
             self._values.setdefault(name, []).append(np.asarray(values, np.float64))
 
     def result(self, dimension: str = "measure") -> xr.Dataset:
-        """Returns the statistics as a dataset.
+        """Computes the statistics of all pairs added so far.
 
         Returns:
-            ``mean(dimension, lag)``, ``std(dimension, lag)``, ``count(lag)``, and per measure
-            ``spearman`` (rank correlation with lag over pairs) and ``upper_rise``: the relative
-            growth of the mean over the upper half of the lags, 0 where a measure has saturated.
-            A lag without pairs is NaN.
+            ``mean(dimension, lag)``, ``std(dimension, lag)`` and ``count(lag)``; for each measure
+            ``spearman`` (rank correlation with the lag over pairs) and ``upper_rise`` (relative
+            growth of the mean over the upper half of the lags, 0 for a saturated measure). Lags
+            without pairs are NaN.
         """
         labels = np.concatenate(self._labels)
         values = np.stack([np.concatenate(parts) for parts in self._values.values()])
@@ -114,15 +115,15 @@ def _rank_correlation(values: np.ndarray, labels: np.ndarray) -> float:
 
 
 def add_scales(learned: xr.Dataset, pixels: xr.Dataset) -> xr.Dataset:
-    """Adds to a measure's statistics the scales that bring it to the size of the pixel MSE.
+    """Adds the scales that bring learned distances to the size of the pixel MSE.
 
     Args:
-        learned: A result of ``LagStatistics``; its first dimension names the measures.
-        pixels: The pixel measures' result, with ``l2_without_log1p(lag)``.
+        learned: Result of :class:`LagStatistics`; its first dimension names the measures.
+        pixels: Result of the pixel measures, with ``l2_without_log1p(lag)``.
 
     Returns:
-        ``learned`` with ``scale`` (against the MSE of normalised fields) and
-        ``scale_without_log1p`` (against that of z-scored fields) per measure.
+        ``learned`` with ``scale`` (to the MSE of normalised fields) and ``scale_without_log1p`` (to
+        the MSE of z-scored fields) of each measure.
     """
     dimension = learned["mean"].dims[0]
     targets = {

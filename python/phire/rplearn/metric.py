@@ -1,7 +1,7 @@
-"""Learned metric: a frozen encoder with channels, units and normalization of its fields.
+"""Learned metric: a frozen encoder with the channels, units and normalization of its fields.
 
-d(x, y) = scale · mean over rows, columns and features of (f(x) − f(y))², f being the chosen layer
-of an encoder trained to tell how far two fields lie apart in time (Hoffmann and Lessig 2023,
+d(x, y) = scale · mean over rows, columns and features of (f(x) − f(y))², where f is one layer of an
+encoder that was trained to predict the time lag between two fields (Hoffmann and Lessig 2023,
 https://doi.org/10.1017/eds.2023.1).
 """
 
@@ -27,14 +27,14 @@ from phire.rplearn.metric_inputs import Fields
 
 
 def any_size(encoder: keras.Model, layers: Sequence[str]) -> keras.Model:
-    """Returns the encoder up to its deepest of ``layers``, taking fields of any height and width.
+    """Rebuilds an encoder, up to the deepest of ``layers``, for fields of any height and width.
 
     Args:
-        encoder: A functional model on (H, W, C), fully convolutional up to these layers.
-        layers: Names of its layers.
+        encoder: Functional model on (H, W, C), fully convolutional up to these layers.
+        layers: Names of layers of the encoder.
 
     Returns:
-        A model named ``encoder`` with the same layer names and weights on (None, None, C).
+        A model named ``encoder`` on (None, None, C), with the same layer names and weights.
 
     Raises:
         InputError: The encoder has no layer of that name.
@@ -46,7 +46,7 @@ def any_size(encoder: keras.Model, layers: Sequence[str]) -> keras.Model:
                 f"The encoder has no layer {layer!r}: choose one of "
                 f"{', '.join(_blocks(encoder)) or ', '.join(sorted(names))}."
             )
-    # Always one bare input, whichever structure the given model has.
+    # The new model always has a single input tensor, even if the given one takes a list.
     outputs = [encoder.get_layer(name).output for name in layers]
     encoder = keras.Model(encoder.inputs[0], outputs, name="encoder")
     if any(size is not None for size in encoder.inputs[0].shape[1:3]):
@@ -62,8 +62,8 @@ def any_size(encoder: keras.Model, layers: Sequence[str]) -> keras.Model:
 
 
 def _in_float32(layer: keras.layers.Layer) -> keras.layers.Layer:
-    # Differences of features are small: a metric computes them in full precision, whatever the
-    # encoder was trained in.
+    # Differences of features are small, so the metric uses full precision even if the encoder was
+    # trained in mixed precision.
     return layer.__class__.from_config({**layer.get_config(), "dtype": "float32"})
 
 
@@ -72,21 +72,21 @@ def _blocks(encoder: keras.Model) -> list[str]:
 
 
 class LearnedMetric:
-    """A distance between fields in physical units.
+    """Learned distance between fields in physical units.
 
     Attributes:
-        encoder: Keras model on normalised fields of any size, (n, H, W, C). Frozen.
+        encoder: Frozen Keras model on normalised fields of any size, (n, H, W, C).
         layer: Name of the layer whose features are compared.
-        scales: Per layer with a known scale, the factor that brings its mean squared feature
+        scales: Factor for each layer with a known scale, which brings its mean squared feature
             distance to the size of the pixel MSE of normalised fields.
-        scales_without_log1p: The same against the MSE of z-scored fields.
-        normalization: What brings physical fields to the encoder's space.
-        channels, units: Of the fields, in order.
-        patch: Height and width of the patches trained on, or None.
-        step: Seconds between the time steps that lags were counted in, or None.
-        classes: Number of lags told apart, or None.
-        scores: The scores it was chosen by.
-        made_of: Where it comes from: run, epoch, task.
+        scales_without_log1p: Likewise, to the size of the MSE of z-scored fields.
+        normalization: Normalization of the encoder's input.
+        channels, units: Names and units of the channels, in order.
+        patch: Height and width of the training patches, or None.
+        step: Time step of the lags in seconds, or None.
+        classes: Number of lags that the encoder was trained to predict, or None.
+        scores: Scores by which the encoder's epoch was chosen.
+        made_of: Provenance: run, epoch, task.
     """
 
     def __init__(
@@ -105,10 +105,10 @@ class LearnedMetric:
         scores: Mapping[str, Any] | None = None,
         made_of: Mapping[str, Any] | None = None,
     ) -> None:
-        """Args as the attributes; ``encoder`` may have a fixed input size.
+        """Rebuilds the encoder for any input size; the arguments are the attributes.
 
         Raises:
-            InputError: A layer is not in the encoder, or the channels do not fit it.
+            InputError: A layer is not in the encoder, or the number of channels differs.
         """
         self.scales = {name: float(value) for name, value in (scales or {layer: 1.0}).items()}
         if layer not in self.scales:
@@ -120,9 +120,9 @@ class LearnedMetric:
         found = self.encoder.inputs[0].shape[-1]
         if found != len(channels) or len(normalization.channels) != len(channels):
             raise InputError(
-                f"The encoder takes {found} channels, the normalization holds "
-                f"{len(normalization.channels)} and the names are {len(channels)} "
-                f"({', '.join(channels)}): they must be the same."
+                f"The encoder takes {found} channels, the normalization has "
+                f"{len(normalization.channels)}, and {len(channels)} are named "
+                f"({', '.join(channels)}): these numbers must be equal."
             )
         self.layer = layer
         self.normalization = normalization
@@ -144,7 +144,7 @@ class LearnedMetric:
 
     @property
     def scale(self) -> float:
-        """The scale of the chosen layer."""
+        """Scale of the metric's layer."""
         return self.scales[self.layer]
 
     @property
@@ -160,7 +160,7 @@ class LearnedMetric:
         """Loads a metric from its directory.
 
         Raises:
-            InputError: ``path`` is missing or is no metric.
+            InputError: ``path`` does not exist or is not a metric.
         """
         facts = read_metric_file(path)
         encoder = keras.models.load_model(Path(path) / ENCODER_FILE, compile=False)
@@ -180,13 +180,13 @@ class LearnedMetric:
             self.write(partial)
 
     def write(self, directory: Path) -> None:
-        """Writes the metric's two files into a directory that a caller renames when whole."""
+        """Writes both files of the metric into a directory, which the caller renames when done."""
         directory.mkdir(parents=True, exist_ok=True)
         self.encoder.save(directory / ENCODER_FILE)
         files.write_json(directory / METRIC_FILE, self.facts())
 
     def facts(self) -> dict[str, Any]:
-        """Returns the contents of ``metric.json``: all but the network."""
+        """Returns the contents of ``metric.json``: all attributes except the encoder."""
         return files.plain(
             {
                 "layer": self.layer,
@@ -215,7 +215,7 @@ class LearnedMetric:
         return cls(encoder, normalization=Normalization.from_dict(facts["normalization"]), **known)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the metric as JSON, weights included: a network saved with it needs no folder."""
+        """Returns the metric and its weights for JSON, so that models can be saved with it."""
         with tempfile.TemporaryDirectory() as directory:
             path = Path(directory) / ENCODER_FILE
             self.encoder.save(path)
@@ -224,7 +224,7 @@ class LearnedMetric:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> LearnedMetric:
-        """Builds the metric from :meth:`get_config`'s configuration."""
+        """Builds the metric from the configuration of :meth:`get_config`."""
         with tempfile.TemporaryDirectory() as directory:
             path = Path(directory) / ENCODER_FILE
             path.write_bytes(base64.b64decode(config["encoder"]))
@@ -234,7 +234,7 @@ class LearnedMetric:
     # --------------------------------------------------------------- features
 
     def extractor(self, layers: Sequence[str] | None = None) -> keras.Model:
-        """Keras model from normalised fields to a dict of the layers' features.
+        """Returns a Keras model from normalised fields to a dictionary of features by layer.
 
         Args:
             layers: Layer names; by default all with a known scale.
@@ -258,11 +258,11 @@ class LearnedMetric:
     def normalise(
         self, x: Any, *, normalization: Normalization | None = None, xp: Any = keras.ops
     ) -> Any:
-        """Transforms fields to the normalised values that the encoder reads.
+        """Normalises fields for the encoder.
 
         Args:
             x: Fields (..., C).
-            normalization: Normalization of ``x``; None if they are physical.
+            normalization: Normalization that ``x`` has already; None for physical units.
             xp: Array namespace: NumPy, or ``keras.ops`` for tensors.
         """
         if normalization is not None:
@@ -280,21 +280,22 @@ class LearnedMetric:
         batch_size: int | None = None,
         name: str = "x",
     ) -> np.ndarray:
-        """Features of fields at one layer.
+        """Computes the features of fields at one layer.
 
         Args:
-            x: Fields, (n, H, W, C) or (H, W, C), array, xarray object, or tensor. Rows of arrays
-                and tensors run from north to south; those of xarray objects are read so.
-            layer: Layer name; by default the metric's.
-            normalization: The space of ``x``; None means physical units.
-            batch_size: Fields at once; by default chosen by their size.
+            x: Fields (n, H, W, C) or (H, W, C): array, tensor or xarray object. Rows of arrays
+                and tensors must run from north to south; xarray objects are sorted.
+            layer: Encoder layer; by default the metric's.
+            normalization: Normalization of ``x``; None for physical units.
+            batch_size: Number of fields computed at once; by default chosen by their size.
             name: Name of ``x`` in messages.
 
         Returns:
             float32 (n, h, w, F), or (h, w, F) for a single field.
 
         Raises:
-            InputError: No fields, another number of channels, missing values, other units.
+            InputError: ``x`` is empty, has missing values, or differs from the metric in channels
+                or units.
         """
         layer = layer or self.layer
         fields = Fields.of(x, self, name)
@@ -320,31 +321,31 @@ class LearnedMetric:
         batch_size: int | None = None,
         names: tuple[str, str] = ("x", "y"),
     ) -> Any:
-        """Returns the learned distance between fields, in the size of the pixel MSE of normalised
-        fields.
+        """Computes the learned distance between fields.
+
+        It is scaled to the size of the pixel MSE of normalised fields.
 
         Args:
-            x, y: Fields: arrays or tensors of equal shape (n, H, W, C) or (H, W, C), compared by
-                position, rows from north to south; or xarray, a DataArray with a dimension
-                ``channel`` or a Dataset with a variable a channel, aligned by the coordinates of
-                time, latitude and longitude as in :func:`phire.evaluation.scores`, ``x`` being the
-                truth. Without a coordinate they are compared by position along that dimension.
-            spatial: A map over the layer's feature grid instead of its mean; the mean of the map
-                is the distance.
-            per_layer: A dict of the values of every layer with a known scale.
-            layer: A layer other than the metric's.
-            normalization: The space of ``x`` and ``y``; None means physical units.
-            batch_size: Fields at once; by default chosen by their size.
+            x, y: Fields. Arrays or tensors have equal shape (n, H, W, C) or (H, W, C), with rows
+                from north to south, and are compared by position. xarray objects (a DataArray with
+                a dimension ``channel``, or a Dataset with one variable per channel) are aligned by
+                time, latitude and longitude as in :func:`phire.evaluation.scores`, with ``x`` as
+                the truth; along a dimension without coordinate they are compared by position.
+            spatial: Return a map on the layer's feature grid, whose mean is the distance.
+            per_layer: Return a dictionary with the values of every layer that has a scale.
+            layer: Encoder layer; by default the metric's.
+            normalization: Normalization of ``x`` and ``y``; None for physical units.
+            batch_size: Number of fields computed at once; by default chosen by their size.
             names: Names of ``x`` and ``y`` in messages.
 
         Returns:
-            float64 (n,), or with ``spatial`` (n, h, w); without the first axis for single fields;
-            for xarray a DataArray over the times in common, and with ``spatial`` over the
-            latitudes and longitudes of the features too. With ``per_layer`` a dict of these.
+            float64 (n,), with ``spatial`` (n, h, w); without the first axis for single fields. For
+            xarray objects a DataArray over the common times and, with ``spatial``, the latitudes
+            and longitudes of the features. With ``per_layer`` a dictionary of these.
 
         Raises:
-            InputError: Shapes, times or points differ; no fields; another number of channels;
-                missing values; other units.
+            InputError: The shapes, times or points of ``x`` and ``y`` differ; or they are empty,
+                have missing values, or differ from the metric in channels or units.
         """
         layers = self.layers if per_layer else (layer or self.layer,)
         for name in layers:

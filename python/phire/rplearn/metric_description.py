@@ -1,4 +1,4 @@
-"""Description of a metric's directory, read without loading a network."""
+"""Description of a metric's directory, read without TensorFlow."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ ENCODER_FILE = "encoder.keras"
 
 
 def read_metric_file(path: str | os.PathLike) -> dict[str, Any]:
-    """Returns the contents of a metric's ``metric.json``.
+    """Reads the ``metric.json`` of a metric.
 
     Args:
-        path: The metric's directory.
+        path: Directory of the metric.
 
     Raises:
-        InputError: The directory is missing, is a run or records instead, or is incomplete.
+        InputError: The directory does not exist, is not a metric, or is incomplete.
     """
     path = Path(path)
     if not path.exists():
-        raise InputError(f"{path} is not there: name a metric that rplearn-eval wrote.")
+        raise InputError(f"{path} does not exist: name a metric made by rplearn-eval.")
     if not path.is_dir():
-        raise InputError(f"{path} is a file: name the metric's directory.")
+        raise InputError(f"{path} is a file: name the directory of a metric.")
     if not (path / METRIC_FILE).is_file():
         if (path / "training.csv").exists() or (path / "config.yaml").exists():
             raise InputError(
-                f"{path} is a run, not a metric: make a metric of it with `rplearn-eval {path} "
+                f"{path} is a run, not a metric: make a metric from it with `rplearn-eval {path} "
                 "--records RECORDS --out METRIC`."
             )
         raise InputError(
-            f"{path} is not a metric (it has no {METRIC_FILE}): name a directory that rplearn-eval "
-            "wrote."
+            f"{path} is not a metric (it has no {METRIC_FILE}): name a directory made by "
+            "rplearn-eval."
         )
     if not (path / ENCODER_FILE).is_file():
-        raise InputError(f"{path} has no {ENCODER_FILE}: the metric is incomplete, make it again.")
+        raise InputError(f"{path} is incomplete (it has no {ENCODER_FILE}): make the metric again.")
     try:
         return json.loads((path / METRIC_FILE).read_text(encoding="utf-8"))
     except ValueError as error:
@@ -51,7 +51,7 @@ def read_metric_file(path: str | os.PathLike) -> dict[str, Any]:
 
 
 def describe_metric(path: str | os.PathLike) -> dict[str, Any] | None:
-    """Returns the lines of ``phire info`` about a metric; None where ``path`` is not a metric."""
+    """Returns the description of a metric for ``phire info``; None if ``path`` is not one."""
     path = Path(path)
     if not (path / METRIC_FILE).is_file():
         return None
@@ -71,14 +71,14 @@ def describe_metric(path: str | os.PathLike) -> dict[str, Any] | None:
 
 
 def _step_text(step: int | None) -> Stated | None:
-    """Returns a duration; of records without dates, whose steps are counted, their number."""
+    """Returns the time step as a duration or, for records without dates, as a number."""
     if step is None or step < 60:
         return None if step is None else Stated(f"{step} (no dates)", step)
     return duration_stated(step)
 
 
 def _scores(scores: Mapping[str, Any]) -> dict[str, Stated]:
-    """Returns the scores a metric was chosen by, and those on test records, a line each."""
+    """Returns a line with the scores that chose the metric, and one with its test scores."""
     chosen_by = {name: value for name, value in scores.items() if name != "test"}
     return {
         name: Stated(", ".join(_score(*one) for one in found.items()), dict(found))

@@ -1,4 +1,4 @@
-"""Inputs of the metric in any accepted form, checked and batched."""
+"""Inputs of the metric: arrays, tensors and xarray objects, checked and batched."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from phire.rplearn.xarray_fields import XarrayFields, open_xarray, pair
 if TYPE_CHECKING:
     from phire.rplearn.metric import LearnedMetric
 
-# Pixels of one channel that go through the encoder at once: about 80 patches of 160×160.
+# Grid points computed at once: about 80 patches of 160×160.
 PIXELS_AT_ONCE = 2_000_000
 
 
 class Fields:
-    """Fields of arrays, xarray objects or sources.
+    """Fields from an array, a tensor or an xarray object, read in batches.
 
     Args:
-        given: An array or tensor (n, H, W, C) or (H, W, C), or :class:`XarrayFields`.
-        metric: The metric that they are for.
-        what: Their name in messages.
+        given: Array or tensor (n, H, W, C) or (H, W, C), or :class:`XarrayFields`.
+        metric: The metric that the fields are for.
+        what: Name of the fields in messages.
 
     Attributes:
         shape: (n, H, W, C).
-        single: True for one field, given without the first axis.
-        labelled: The fields of an xarray object; None for arrays.
+        single: True for a single field without the first axis.
+        labelled: The fields with their coordinates; None for arrays and tensors.
 
     Raises:
-        InputError: Another number of axes, channels or none at all.
+        InputError: The number of axes or channels is wrong, or there are no fields.
     """
 
     def __init__(self, given: Any, metric: LearnedMetric, what: str) -> None:
@@ -60,10 +60,10 @@ class Fields:
 
     @classmethod
     def of(cls, given: Any, metric: LearnedMetric, what: str) -> Fields:
-        """Wraps fields of any accepted form; xarray's are read from the north.
+        """Wraps fields of any accepted form; rows of xarray objects are read from the north.
 
         Raises:
-            InputError: They do not fit the metric.
+            InputError: The fields do not match the metric.
         """
         if isinstance(given, (xr.Dataset, xr.DataArray)):
             given = _of_xarray(given, metric, what)
@@ -73,35 +73,35 @@ class Fields:
     def pair(
         cls, x: Any, y: Any, metric: LearnedMetric, names: tuple[str, str]
     ) -> tuple[Fields, Fields]:
-        """Aligns two sets of fields: xarray's by their coordinates, arrays by position.
+        """Aligns two sets of fields: xarray objects by coordinates, arrays by position.
 
         Raises:
-            InputError: They do not fit the metric or one another.
+            InputError: The fields do not match the metric or one another.
         """
         labelled = [isinstance(one, (xr.Dataset, xr.DataArray)) for one in (x, y)]
         if any(labelled) and not all(labelled):
             raise InputError(
-                f"one of {names[0]} and {names[1]} is of xarray, the other an array without "
-                "coordinates: pass both as xarray objects, or both as arrays."
+                f"one of {names[0]} and {names[1]} is an xarray object, the other an array: pass "
+                "both as xarray objects, or both as arrays."
             )
         if all(labelled):
             x, y = pair(*(_of_xarray(one, metric, name) for one, name in zip((x, y), names)))
         first, second = cls(x, metric, names[0]), cls(y, metric, names[1])
         if first.shape != second.shape:
             raise InputError(
-                f"{names[0]} has the shape {first.shape}, {names[1]} {second.shape}: pass fields "
-                "of equal shape."
+                f"{names[0]} has the shape {first.shape}, {names[1]} the shape {second.shape}: "
+                "pass fields of equal shape."
             )
         return first, second
 
     def batches(
         self, normalization: Normalization | None, batch_size: int | None
     ) -> Iterator[np.ndarray]:
-        """Yields normalised float32 batches; checks what each holds before it is used."""
+        """Yields normalised batches, float32, after checking their values."""
         metric = self.metric
         n, height, width, _ = self.shape
         size = batch_size or max(1, PIXELS_AT_ONCE // (height * width))
-        # What lies in memory is judged as a whole, what is read from disk, batch by batch.
+        # Fields in memory are checked at once, fields on disk batch by batch as they are read.
         whole = self.labelled is None and isinstance(self.fields, np.ndarray)
         if whole:
             self._check(self.fields, normalization)
@@ -125,7 +125,7 @@ class Fields:
         check_values(physical, self.metric.normalization, self.metric.units, self.what)
 
     def with_coordinates(self, values: np.ndarray, layer: str) -> Any:
-        """Returns values (n,) or (n, h, w) of a layer in the form of the fields."""
+        """Returns values (n,) or (n, h, w) of a layer, for xarray objects with coordinates."""
         if self.labelled is not None:
             return self.labelled.array(values, layer)
         return values[0] if self.single else values

@@ -1,4 +1,4 @@
-"""Files of a model folder of the original AtmoDist, read without loading a network."""
+"""Files of a model folder of the original AtmoDist, read without TensorFlow."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from phire.errors import InputError
 
 
 def read_scales(folder: str | os.PathLike) -> dict[int, float]:
-    """Returns the scales of ``layerN_scale.txt`` by N.
+    """Reads the scales in ``layerN_scale.txt``, by N.
 
     Raises:
-        InputError: The folder or one of its files is missing, or a scale is no number.
+        InputError: The folder or one of its files is missing, or a scale is not a number.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -31,7 +31,7 @@ def read_scales(folder: str | os.PathLike) -> dict[int, float]:
                 raise InputError(f"{path} must hold one number, the layer's scale.") from None
     if not scales:
         raise InputError(
-            f"{folder} has no layerN_scale.txt (such as layer196_scale.txt): write the layer's "
-            "scale there."
+            f"{folder} has no layerN_scale.txt, such as layer196_scale.txt: write the scale of "
+            "the layer to this file."
         )
     return scales

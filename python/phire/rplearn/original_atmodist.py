@@ -1,4 +1,4 @@
-"""Metrics made of a model folder of the original AtmoDist (sehoffmann/AtmoDist, Keras 2)."""
+"""Import of models of the original AtmoDist (sehoffmann/AtmoDist, Keras 2) as metrics."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from phire.rplearn.metric import LearnedMetric
 from phire.rplearn.metric_description import METRIC_FILE, describe_metric
 from phire.rplearn.model_folder import read_scales
 
-# Of ERA5 divergence and vorticity on model level 120, 1979-1998: what the published networks were
-# trained on (Hoffmann and Lessig 2023, and the statistics in their code).
+# Statistics of the training data of the published networks: ERA5 divergence and vorticity on model
+# level 120, 1979-1998 (Hoffmann and Lessig 2023, and the statistics in their code).
 PUBLISHED = Normalization(
     kind="log1p",
     channels=("divergence", "vorticity"),
@@ -44,22 +44,22 @@ def import_metric(
     units: Sequence[str] | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Makes a metric of a model folder of the original AtmoDist.
+    """Converts a model folder of the original AtmoDist to a metric.
 
     Args:
-        folder: Holds ``encoder.json`` (a Keras 2 functional model), ``encoder_weights.hdf5`` and,
-            for each layer with a known scale, ``layerN_scale.txt``, N being the layer's place in
-            the model (196 is stage 4, 148 stage 3 in the published networks).
-        output: The metric's directory.
-        layer: N of the layer to compare; by default the deepest with a scale.
-        statistics: JSON file of the normalization trained with; by default the published one of
-            divergence and vorticity.
-        units: Units of the channels; by default s⁻¹ for the published normalization.
-        overwrite: Replace what stands at ``output``.
+        folder: Folder with ``encoder.json`` (a Keras 2 functional model), ``encoder_weights.hdf5``
+            and, for each layer with a known scale, ``layerN_scale.txt``. N is the index of the
+            layer in the model; in the published networks 196 is stage 4, and 148 stage 3.
+        output: Directory of the metric.
+        layer: N of the layer to compare; by default the deepest one with a scale.
+        statistics: JSON file of the normalization used in training; by default the published one
+            of divergence and vorticity.
+        units: Units of the channels; by default s⁻¹ with the published normalization.
+        overwrite: Replace an existing output.
 
     Raises:
-        InputError: A file of the folder is missing or does not fit the others; ``output`` was made
-            by something else.
+        InputError: A file of the folder is missing or does not match the others, or other options
+            made the output.
     """
     folder, output = Path(folder), Path(output)
     scales = read_scales(folder)
@@ -83,12 +83,12 @@ def import_metric(
     for index in scales:
         if index >= len(names):
             raise InputError(
-                f"{folder}/layer{index}_scale.txt names a layer beyond the {len(names)} of "
-                "encoder.json: give the scale of one of its layers."
+                f"{folder}/layer{index}_scale.txt is the scale of layer {index}, but encoder.json "
+                f"has only {len(names)}: correct the number in the file's name."
             )
     if layer is not None and layer not in scales:
         raise InputError(
-            f"--layer {layer}: {folder} holds scales of the layers "
+            f"--layer {layer}: {folder} has scales of the layers "
             f"{', '.join(map(str, sorted(scales)))}; choose one of these, or add "
             f"layer{layer}_scale.txt."
         )
@@ -108,13 +108,14 @@ def import_metric(
 
 
 def read_encoder(folder: Path) -> tuple[keras.Model, list[str]]:
-    """Builds the encoder of ``encoder.json`` and fills it from ``encoder_weights.hdf5``.
+    """Builds the encoder of ``encoder.json`` and loads the weights of ``encoder_weights.hdf5``.
 
     Returns:
-        The model and its layers' names in the order of the file, which ``layerN`` counts from 0.
+        The model, and the names of its layers in the order of the file; N of ``layerN`` is the
+        index in this list, from 0.
 
     Raises:
-        InputError: The files are not of the Keras 2 layout, or do not fit one another.
+        InputError: A file is not in the format of Keras 2, or the files do not match.
     """
     path = folder / "encoder.json"
     try:
@@ -132,8 +133,7 @@ def read_encoder(folder: Path) -> tuple[keras.Model, list[str]]:
 
 
 def _modernised(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a Keras 2 model description as Keras 3 reads it; nothing of the mathematics
-    changes."""
+    """Converts a Keras 2 model configuration to an equivalent one of Keras 3."""
     config = copy.deepcopy(dict(config))
     for layer in config["layers"]:
         inner = layer["config"]
@@ -154,7 +154,7 @@ def _fill(encoder: keras.Model, path: Path) -> None:
         root = file["model_weights"] if "model_weights" in file else file
         if "layer_names" not in root.attrs and "layer_names0" not in root.attrs:
             raise InputError(
-                f"{path} has no layer_names: it is not a Keras 2 weights file, save the weights "
+                f"{path} is not a Keras 2 weights file (it has no layer_names): save the weights "
                 "again with model.save_weights('encoder_weights.hdf5')."
             )
         held = {name: root[name] for name in _names(root, "layer_names")}
@@ -176,7 +176,7 @@ def _fill(encoder: keras.Model, path: Path) -> None:
 
 
 def _names(group: h5py.Group, attribute: str) -> list[str]:
-    """Returns a list attribute; Keras 2 split those larger than 64 KiB into numbered parts."""
+    """Reads a list attribute, which Keras 2 splits into numbered parts above 64 KiB."""
     parts = (
         [group.attrs[attribute]]
         if attribute in group.attrs

@@ -1,4 +1,4 @@
-"""Network for evaluation: logits and feature distances of pairs."""
+"""Model that computes logits and feature distances of pairs, for evaluation."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from phire.errors import InputError
 
 
 def stages(encoder: keras.Model) -> list[str]:
-    """Names of the encoder's stage outputs, in order."""
+    """Returns the names of the encoder's stage outputs, in order."""
     return [layer.name for layer in encoder.layers if layer.name.startswith("stage")]
 
 
 def encoder_of(network: keras.Model) -> keras.Model:
-    """Returns the encoder within a pretext network.
+    """Returns the encoder of a pretext network.
 
     Raises:
-        InputError: The network has none.
+        InputError: The network has no encoder.
     """
     if network.name == "encoder":
         return network
@@ -29,15 +29,19 @@ def encoder_of(network: keras.Model) -> keras.Model:
         if layer.name == "encoder" and isinstance(layer, keras.Model):
             return layer
     raise InputError(
-        f"The network {network.name!r} holds no layer named 'encoder': pass a run of rplearn-train."
+        f"The network {network.name!r} has no layer named 'encoder': pass a run of rplearn-train."
     )
 
 
 class PairModel:
-    """Runs both patches of a pair through the encoder once, for features and for the lag."""
+    """Callable that encodes both patches of a pair once, for the lag and for the distances."""
 
     def __init__(self, network: keras.Model, layers: Sequence[str] | None = None) -> None:
-        """Args: a network of any pretext task; the layers whose distances are wanted (all stages).
+        """Compiles the computation.
+
+        Args:
+            network: Network of any pretext task.
+            layers: Layers whose feature distances are computed; by default all stages.
 
         Raises:
             InputError: The encoder has no such layer.
@@ -55,14 +59,14 @@ class PairModel:
         outputs = [encoder.get_layer(name).output for name in self.layers]
         self._features = keras.Model(encoder.inputs[0], [*outputs, encoder.outputs[0]])
         self._head = self._head_of(network, encoder) if self.tells_lags else None
-        # One trace for batches of any size, also the last, smaller one.
+        # The batch size is left open, so that the smaller last batch needs no new trace.
         patches = tf.TensorSpec((None, *encoder.inputs[0].shape[1:]), tf.float32)
         self._forward = tf.function(self._run, input_signature=(patches, patches))
 
     @staticmethod
     def _head_of(network: keras.Model, encoder: keras.Model) -> keras.Model:
-        # What follows the encoder, as a model of the two feature maps: these are then computed
-        # once for the logits and for the distances.
+        # The head becomes a model of the two feature maps, which are then computed only once for
+        # both the logits and the distances.
         features = []
 
         def call(layer: keras.Layer, *arguments: Any, **options: Any) -> Any:
@@ -87,8 +91,11 @@ class PairModel:
     def __call__(
         self, first: tf.Tensor, second: tf.Tensor
     ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
-        """Returns logits (n, classes), or None where the task predicts no lag, and per layer the
-        mean squared feature distance (n,)."""
+        """Computes the logits and the mean squared feature distances of n pairs.
+
+        Returns:
+            Logits (n, classes), None if the task predicts no lag; and the distances (n,) by layer.
+        """
         logits, distances = self._forward(first, second)
         return (
             None if logits is None else np.asarray(tf.cast(logits, tf.float32)),

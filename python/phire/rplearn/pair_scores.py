@@ -1,4 +1,4 @@
-"""Pixel measures, network scores and feature distances of pairs against the time lag."""
+"""Evaluation of pairs by time lag: pixel measures, network scores and feature distances."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ HISTOGRAM_BINS = 200
 
 @dataclass(frozen=True)
 class Pairs:
-    """Normalised pairs of patches, in the space that the network was trained in.
+    """Pairs of patches in batches, in the normalization that the network was trained with.
 
     Attributes:
-        records: The records, as ``phire.records.open_records`` gives them.
-        normalization: Normalization of the training data, to which pairs are brought.
-        classes: Largest lag; pairs of larger ones are left out.
-        batch_size: Pairs of a batch.
-        batches: Number of batches, the first ones; None for all.
+        records: Open pair records; see :func:`phire.records.open_records`.
+        normalization: Normalization of the training data.
+        classes: Largest lag; pairs with larger lags are left out.
+        batch_size: Number of pairs in a batch.
+        batches: Number of batches to read, from the first one; None for all.
     """
 
     records: Any
@@ -59,7 +59,7 @@ class Pairs:
 
 
 def z_scored(normalised: np.ndarray, normalization: Normalization) -> np.ndarray:
-    """Returns normalised fields without the logarithm: (physical − mean) / standard deviation."""
+    """Turns normalised fields into z-scores, (physical − mean) / standard deviation."""
     if normalization.kind != "log1p":
         return normalised
     physical = normalization.invert(normalised.astype(np.float64))
@@ -67,14 +67,14 @@ def z_scored(normalised: np.ndarray, normalization: Normalization) -> np.ndarray
 
 
 def evaluate_pixels(pairs: Pairs) -> xr.Dataset:
-    """Computes pixel measures against the lag, and the histogram of the data.
+    """Computes pixel measures by lag, and the histogram of the data.
 
     Returns:
-        ``mean``, ``std`` (measure, lag) of l1, l2, 50 − PSNR and (1 − SSIM)/2 of normalised
-        patches, ``spearman``, ``upper_rise``, ``scale``, ``scale_without_log1p`` (measure),
-        ``count`` (lag), ``l2_without_log1p`` (lag): the squared difference of z-scored patches;
-        ``lowest``, ``highest`` (channel): the range used for PSNR and SSIM; ``density`` (space,
-        channel, value) of z-scored and of normalised values.
+        For normalised patches: ``mean`` and ``std`` (measure, lag) of l1, l2, 50 − PSNR and
+        (1 − SSIM)/2; ``spearman``, ``upper_rise``, ``scale`` and ``scale_without_log1p``
+        (measure); ``count`` (lag). Also ``l2_without_log1p`` (lag), the squared difference of
+        z-scored patches; ``lowest`` and ``highest`` (channel), the range used for PSNR and SSIM;
+        and ``density`` (space, channel, value) of z-scored and of normalised values.
     """
     channels = len(pairs.normalization.channels)
     lowest, highest = np.full(channels, np.inf), np.full(channels, -np.inf)
@@ -111,17 +111,18 @@ def evaluate_pixels(pairs: Pairs) -> xr.Dataset:
 
 
 def evaluate_network(network: Any, pairs: Pairs, pixels: xr.Dataset) -> xr.Dataset:
-    """Computes the scores of one network and its feature distances against the lag.
+    """Computes the scores of one network, and its feature distances by lag.
 
     Args:
-        network: A Keras network of any pretext task, holding an encoder.
+        network: Keras network of any pretext task, with an encoder.
         pairs: Held-out pairs.
-        pixels: What ``evaluate_pixels`` found for the same pairs.
+        pixels: Result of :func:`evaluate_pixels` for the same pairs.
 
     Returns:
-        Over ``layer``: ``feature_distance_mean``, ``feature_distance_std`` (layer, lag) unscaled,
-        ``spearman``, ``upper_rise``, ``scale``, ``scale_without_log1p``, ``learned_mean`` and
-        ``learned_std`` (layer, lag): scaled; for networks that tell lags, all of ``lag_scores``.
+        Over ``layer``: ``feature_distance_mean`` and ``feature_distance_std`` (layer, lag), not
+        scaled; ``learned_mean`` and ``learned_std`` (layer, lag), scaled; ``spearman``,
+        ``upper_rise``, ``scale`` and ``scale_without_log1p``. For networks that predict lags also
+        all of :func:`~phire.rplearn.calibration.lag_scores`.
     """
     from phire.rplearn.pair_model import PairModel
 

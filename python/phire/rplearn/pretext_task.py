@@ -1,4 +1,4 @@
-"""Task of a pretext objective: the encoder and the pairs to train it on."""
+"""Task of a pretext objective: the encoder, and the pairs that it is trained on."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from phire.networks import encoder as encoders
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """Task that an objective is built for: records, network and options.
+    """Encoder, patches and optimizer that a pretext objective is built for.
 
     Attributes:
         input_shape: (H, W, C) of a patch.
         classes: Number of lags.
         channels: Names of the channels.
         network: Name of the encoder.
-        network_options: All its options.
-        optimizer: Makes a new optimizer; inside the strategy's scope.
+        network_options: All options of the encoder.
+        optimizer: Builds a new optimizer; called within the scope of the strategy.
     """
 
     input_shape: tuple[int, int, int]
@@ -33,10 +33,10 @@ class Task:
     optimizer: Callable[[], keras.optimizers.Optimizer]
 
     def build_encoder(self) -> keras.Model:
-        """Builds the encoder; inside the strategy's scope.
+        """Builds the encoder; must be called within the scope of the strategy.
 
         Raises:
-            InputError: It cannot be built with the options on such patches.
+            InputError: The encoder cannot be built with these options for these patches.
         """
         try:
             return encoders.build(self.network, self.input_shape, options=self.network_options)
@@ -44,15 +44,15 @@ class Task:
             if isinstance(error, InputError):
                 raise
             raise InputError(
-                f"encoder {self.network} cannot be built with {dict(self.network_options)} on "
+                f"encoder {self.network} cannot be built with {dict(self.network_options)} for "
                 f"patches of {self.input_shape} ({error})."
             ) from None
 
     def mirror(self, encoder: keras.Model) -> dict[str, list[int]]:
-        """Returns filters and blocks of a decoder that mirrors the encoder, stage by stage."""
+        """Returns the filters and blocks of a decoder that mirrors the encoder's stages."""
         stages = [layer for layer in encoder.layers if layer.name.startswith("stage")]
-        # ResNet-101's bottlenecks are deeper than they are wide; six blocks mirror each of its
-        # stages.
+        # Encoders without the option `blocks`, such as ResNet-101, are mirrored by six blocks per
+        # stage.
         blocks = self.network_options.get("blocks", (6,) * len(stages))
         return {
             "filters": [layer.output.shape[-1] for layer in stages],

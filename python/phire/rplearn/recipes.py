@@ -1,4 +1,4 @@
-"""Default training recipes of the networks."""
+"""Default training recipe of each encoder."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from phire.errors import InputError
 from phire.training import Adam, for_float16
 
 CLIP_NORM = 5.0
-"""Largest norm of each variable's gradient, unless told otherwise."""
+"""Default clipping: largest norm of the gradient of each variable."""
 LEARNING_RATES = {"sgd": 0.1, "adam": 1e-3}
 """Default learning rate of each optimizer."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Defaults of training; these are the paper's (Hoffmann and Lessig 2023).
+    """Training options; the defaults are those of Hoffmann and Lessig (2023).
 
-    The learning rate is that of the optimizer (:data:`LEARNING_RATES`).
+    The learning rate depends on the optimizer (:data:`LEARNING_RATES`).
 
     Attributes:
         optimizer: ``sgd`` (momentum 0.9) or ``adam``.
-        batch_size: Pairs a batch.
-        warm_up_epochs: Epochs on the first ``warm_up_batches`` batches, always the same ones; the
-            authors found that without these learning does not start.
-        warm_up_batches: Their number.
-        epochs: Epochs on everything, after the warm-up.
-        cool_down_epochs: Epochs at a tenth of the learning rate at the end, where training is too
-            short for the rate to fall by itself.
-        validate_every: Epochs between validations.
+        batch_size: Number of pairs in a batch.
+        warm_up_epochs: Epochs on the first ``warm_up_batches`` batches only; the authors found
+            that training fails to start without them.
+        warm_up_batches: Number of batches of the warm-up.
+        epochs: Epochs on all data, after the warm-up.
+        cool_down_epochs: Epochs at a tenth of the learning rate at the end, for trainings that are
+            too short for the plateau schedule to lower the rate.
+        validate_every: Number of epochs between validations.
     """
 
     optimizer: str = "sgd"
@@ -43,8 +43,8 @@ class Recipe:
     validate_every: int = 3
 
 
-# What a laptop trains in minutes. Adam has it learn from the start, without a warm-up; gradient
-# descent at 0.1 stands still for most of an epoch first (docs/results/learned-distance.md).
+# `tiny` trains in minutes on a laptop. With Adam it learns without a warm-up, whereas SGD with a
+# rate of 0.1 makes no progress in most of the first epoch (docs/results/learned-distance.md).
 RECIPES: Mapping[str, Recipe] = {
     "tiny": Recipe(
         optimizer="adam", warm_up_epochs=0, epochs=3, cool_down_epochs=2, validate_every=1,
@@ -54,12 +54,12 @@ RECIPES: Mapping[str, Recipe] = {
 
 
 def recipe_of(network: str) -> Recipe:
-    """Returns the recipe of an encoder, by its name."""
+    """Returns the recipe of the encoder of the given name."""
     return RECIPES.get(network, Recipe())
 
 
 def build_optimizer(name: str, learning_rate: float) -> keras.optimizers.Optimizer:
-    """Returns a new optimizer.
+    """Builds an optimizer by name.
 
     Raises:
         InputError: The name is unknown.

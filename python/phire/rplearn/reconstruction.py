@@ -1,4 +1,4 @@
-"""The pretext tasks that reconstruct: an autoencoder, and inpainting of a patch's centre."""
+"""Pretext tasks of reconstruction: an autoencoder, and inpainting of a patch's centre."""
 
 from __future__ import annotations
 
@@ -33,18 +33,19 @@ def inpainting_objective(task: Task, *, metric: str | None = None) -> Inpainting
     """Trains an encoder by filling the central quarter of patches.
 
     Args:
-        task: Encoder and pairs.
-        metric: Directory of a metric of the same channels, whose distance makes 0.9 of the loss.
+        task: The encoder and its patches.
+        metric: Directory of a metric with the same channels; the loss is then 0.9 · learned
+            distance + 0.1 · MSE. By default the MSE.
 
     Raises:
-        InputError: The metric is of other channels, or the patches are too small.
+        InputError: The metric has other channels, or the patches are too small.
     """
     if metric is not None:
         held = read_metric_file(metric)["channels"]
         if tuple(held) != tuple(task.channels):
             raise InputError(
                 f"metric {metric} was trained on {', '.join(held)}, the records hold "
-                f"{', '.join(task.channels)}: name a metric of the same channels."
+                f"{', '.join(task.channels)}: name a metric with the same channels."
             )
     encoder = task.build_encoder()
     shape = (*(part.stop - part.start for part in hole_of(task.input_shape[:2])),
@@ -55,10 +56,10 @@ def inpainting_objective(task: Task, *, metric: str | None = None) -> Inpainting
 
 
 def hole_of(patch: tuple[int, int]) -> tuple[slice, slice]:
-    """Rows and columns of the central quarter of a patch: 40×40 of 160×160.
+    """Returns the rows and columns of the central hole: 40×40 points of 160×160.
 
     Raises:
-        InputError: The patch is smaller than four points.
+        InputError: The patch has fewer than four rows or columns.
     """
     if min(patch) < 4:
         raise InputError(
@@ -71,7 +72,7 @@ def hole_of(patch: tuple[int, int]) -> tuple[slice, slice]:
 
 
 class Reconstruction(Objective):
-    """Base of both reconstruction tasks: a network from patch to pixels, a loss, an optimizer."""
+    """Base class of both reconstruction tasks: a network from patches to pixels, with a loss."""
 
     def __init__(self, network: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
         self.network = network
@@ -82,10 +83,10 @@ class Reconstruction(Objective):
 
     @abstractmethod
     def losses(self, patch: tf.Tensor, training: bool) -> Scalars:
-        """Named losses of a batch; ``loss`` is what is minimised."""
+        """Computes the losses of a batch by name; ``loss`` is minimised."""
 
     def train_step(self, batch: Batch) -> Scalars:
-        """One step of gradient descent on the first patch of each pair."""
+        """Applies one gradient step, on the first patch of each pair."""
         optimizer = self.optimizers["network"]
         with tf.GradientTape() as tape:
             found = self.losses(batch["first"], True)
@@ -95,7 +96,7 @@ class Reconstruction(Objective):
         return {**found, "loss": loss}
 
     def validation_step(self, batch: Batch) -> Scalars:
-        """Returns the losses of a batch, without weight decay."""
+        """Computes the losses of a batch, without weight decay."""
         return self.losses(batch["first"], False)
 
 
@@ -103,16 +104,17 @@ class Autoencoder(Reconstruction):
     """Reconstructs a patch from its features; the loss is the mean squared error."""
 
     def losses(self, patch: tf.Tensor, training: bool) -> Scalars:
-        """``loss``: the mean squared error of the normalised patch."""
+        """Computes ``loss``, the mean squared error of the normalised patches."""
         made = tf.cast(self.network(patch, training=training), tf.float32)
         return {"loss": tf.reduce_mean(tf.square(made - patch))}
 
 
 class Inpainting(Reconstruction):
-    """Reconstructs the central quarter of a patch from what surrounds it.
+    """Reconstructs a hole in the centre of a patch from its surroundings.
 
-    The loss is 0.9 · learned distance + 0.1 · mean squared error over the hole, the distance taken
-    between the patch and the patch with its hole filled; without a metric, the mean squared error.
+    Without a metric, the loss is the mean squared error over the hole. With a metric, it is 0.9 ·
+    learned distance between the patch and the patch with its hole filled + 0.1 · mean squared error
+    over the hole.
     """
 
     def __init__(
@@ -122,7 +124,7 @@ class Inpainting(Reconstruction):
         *,
         metric: LearnedMetric | None = None,
     ) -> None:
-        """Args: a network from a patch to its hole's pixels; its optimizer; a metric."""
+        """Args: network from a patch to the pixels of its hole; optimizer; metric of the loss."""
         super().__init__(network, optimizer)
         self.metric = metric
         patch = tuple(network.inputs[0].shape[1:3])
@@ -137,11 +139,11 @@ class Inpainting(Reconstruction):
         self._extractor = metric.extractor((metric.layer,)) if metric else None
 
     def _inside(self, pixels: tf.Tensor) -> tf.Tensor:
-        """Pixels of the hole set into a patch of zeros."""
+        """Pads the pixels of the hole with zeros to the size of the patch."""
         return tf.pad(pixels, self._border)
 
     def losses(self, patch: tf.Tensor, training: bool) -> Scalars:
-        """``loss``, ``pixel_loss`` over the hole and, with a metric, ``learned_loss``."""
+        """Computes ``loss``, ``pixel_loss`` over the hole and, with a metric, ``learned_loss``."""
         rows, columns = self.hole
         truth = patch[:, rows, columns]
         surroundings = patch - self._inside(truth)

@@ -1,4 +1,4 @@
-"""Training of a representation on records of pairs."""
+"""Training of an encoder on pair records."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from phire.training.registry import objective as all_objectives
 from phire.training.registry import schedule as schedules
 
 objectives = all_objectives.within("phire.rplearn")
-"""Objectives that train an encoder on pairs."""
+"""Names of the objectives that train an encoder on pairs."""
 
 CLIPPING = ("clip_norm", "clip_variable_norm", "clip_value")
 """Options of :func:`phire.training.train` that clip gradients."""
@@ -55,39 +55,42 @@ def train_representation(
     devices: str = "auto",
     **loop: Any,
 ) -> Run:
-    """Trains an encoder on a pretext task; the same call continues an interrupted run.
+    """Trains an encoder on a pretext task; the same call resumes an interrupted run.
 
     Args:
         records: Pair records to train on.
-        run: The run's directory.
-        validation: Held-out pair records, for losses during training.
-        network: The encoder, ``NAME,key=value,…`` or a mapping with the key ``name``; ``phire parts
-            encoder`` lists them.
+        run: Directory of the run.
+        validation: Held-out pair records, for validation during training.
+        network: The encoder, as ``NAME,key=value,…`` or a mapping with the key ``name``; ``phire
+            parts encoder`` lists all.
         network_options: Further options of the encoder.
-        objective: The pretext task, likewise: temporal-distance, autoencoder or inpainting.
+        objective: The pretext task, in the same form: temporal-distance, autoencoder or
+            inpainting.
         objective_options: Further options of the objective.
-        schedule: Schedule of the learning rate in the epochs on everything: ``phire parts
-            schedule``.
-        classes: Lags to tell apart, 1 … classes; by default all in the records.
-        epochs: Epochs on everything. None takes the network's recipe (``recipes``), as do the
-            other options that are None by default.
-        batch_size: Pairs a step, over all devices.
+        schedule: Schedule of the learning rate in the epochs on all data; ``phire parts
+            schedule`` lists all.
+        classes: Number of lags to predict, 1 … classes; by default all in the records.
+        epochs: Epochs on all data. This and the other options that are None by default take the
+            value of the network's recipe (:mod:`phire.rplearn.recipes`).
+        batch_size: Number of pairs in a step, over all devices.
         optimizer: ``sgd`` (momentum 0.9) or ``adam``.
-        learning_rate: At the beginning; None takes the optimizer's (0.1 for sgd, 0.001 for adam).
-        warm_up_epochs: Epochs on one fixed set of batches before.
-        warm_up_batches: Size of that set.
-        cool_down_epochs: Epochs at a tenth of the learning rate at the end.
-        validate_every: Epochs between validations.
+        learning_rate: Initial learning rate; None for the optimizer's default (0.1 for sgd, 0.001
+            for adam).
+        warm_up_epochs: Epochs on one fixed set of batches, at the beginning.
+        warm_up_batches: Number of batches in this set.
+        cool_down_epochs: Epochs at a tenth of the learning rate, at the end.
+        validate_every: Number of epochs between validations.
         seed: Seed of the initial weights and of the order of samples.
-        devices, **loop: See :func:`phire.training.train`. Without any of ``clip_norm``,
-            ``clip_variable_norm`` and ``clip_value``, each variable's gradient is clipped to the
+        devices, **loop: See :func:`phire.training.train`. Without ``clip_norm``,
+            ``clip_variable_norm`` and ``clip_value`` the gradient of each variable is clipped to
             norm 5.
 
     Returns:
         The run.
 
     Raises:
-        InputError: Records, options or a run that do not fit; the message says which.
+        InputError: The records, an option or an existing run do not match; the message names
+            which.
     """
     network, network_options = encoders.resolve(network, network_options)
     objective, objective_options = objectives.resolve(objective, objective_options)
@@ -99,7 +102,7 @@ def train_representation(
     )  # fmt: skip
     if all(loop.get(name) is None for name in CLIPPING):
         loop["clip_variable_norm"] = CLIP_NORM
-    choose_strategy(devices)  # before any other operation of TensorFlow
+    choose_strategy(devices)  # TensorFlow requires this before any other operation
     opened, classes = _open_pairs(records, classes, chosen["batch_size"])
     schema = opened.schema
     held = _open_validation(validation, schema, classes, chosen["batch_size"])
@@ -130,7 +133,7 @@ def train_representation(
 def _with_absolute_metric(options: Mapping[str, Any]) -> Mapping[str, Any]:
     """Returns an objective's options with the absolute path of its metric.
 
-    From another folder, the same metric has another relative path.
+    The run records the options, and a relative path would change with the working directory.
     """
     if options.get("metric") is None:
         return options
@@ -141,7 +144,7 @@ def _pretext_task(
     schema: SampleSchema, classes: int, network: str, network_options: Mapping[str, Any],
     chosen: Mapping[str, Any],
 ) -> Task:  # fmt: skip
-    """Returns the task of an encoder on pairs of this schema, with the chosen optimizer."""
+    """Returns the task of training an encoder on pairs of this schema."""
     return Task(
         (*schema.patch, len(schema.channels)), classes, tuple(schema.channels), network,
         network_options,
@@ -160,7 +163,7 @@ def _validation_batches(
 def _inputs(
     records: str | os.PathLike, validation: str | os.PathLike | None, metric: str | None
 ) -> dict[str, Any]:
-    """Returns the paths and fingerprints of a training's inputs, as ``config.yaml`` holds them."""
+    """Returns the paths and fingerprints of the inputs in the form of ``config.yaml``."""
     return {
         "records": str(Path(records).resolve()),
         "records_fingerprint": provenance.fingerprint(records),
@@ -171,7 +174,7 @@ def _inputs(
 
 
 def _fields(schema: SampleSchema, classes: int) -> dict[str, Any]:
-    """Returns the description of the fields that the encoder is trained on."""
+    """Returns the run's description of the fields that the encoder is trained on."""
     return {
         "channels": schema.channels,
         "units": schema.units,
@@ -183,7 +186,7 @@ def _fields(schema: SampleSchema, classes: int) -> dict[str, Any]:
 
 
 def _with_recipe(network: str, **given: Any) -> dict[str, Any]:
-    """Replaces options that are None by those of the network's recipe."""
+    """Replaces options that are None with the values of the network's recipe."""
     recipe = recipe_of(network)
     chosen = {
         name: getattr(recipe, name) if value is None else value
@@ -198,7 +201,7 @@ def _with_recipe(network: str, **given: Any) -> dict[str, Any]:
 def _open_pairs(
     records: str | os.PathLike, classes: int | None, batch_size: int
 ) -> tuple[Records, int]:
-    """Opens the records; returns them and the number of lags."""
+    """Opens pair records; returns them and the number of lags."""
     opened = open_records(records)
     schema = opened.schema
     if schema.kind != "pairs":
@@ -206,7 +209,7 @@ def _open_pairs(
     classes = classes or schema.classes
     if not 2 <= classes <= schema.classes:
         raise InputError(
-            f"--classes {classes}: {records} holds the lags 1 … {schema.classes}; name a number "
+            f"--classes {classes}: {records} holds the lags 1 … {schema.classes}: name a number "
             f"from 2 to {schema.classes}, or make records with more."
         )
     _check_batch(opened, classes, batch_size)
@@ -214,7 +217,7 @@ def _open_pairs(
 
 
 def _check_batch(records: Records, classes: int, batch_size: int) -> None:
-    """Raises InputError where records hold no whole batch, as only whole ones are read."""
+    """Raises an InputError if records hold less than one batch; partial batches are not read."""
     count = records.count_classes(classes)
     if count < batch_size:
         raise InputError(
@@ -226,7 +229,7 @@ def _check_batch(records: Records, classes: int, batch_size: int) -> None:
 def _phases(
     records: Records, chosen: Mapping[str, Any], schedule: Specification, classes: int, seed: int
 ) -> list[Phase]:
-    """Returns the phases: warm-up on a fixed set, all data under the schedule, cool-down."""
+    """Returns the phases: warm-up on a fixed set, all data with the schedule, cool-down."""
     size = chosen["batch_size"]
     steps = records.count_classes(classes) // size
     few = min(chosen["warm_up_batches"], steps)
@@ -270,8 +273,8 @@ def _open_validation(
             continue
         if here != there:
             raise InputError(
-                f"--validation {validation} has the {name} {here}, the training records {there}: "
-                "name records made in the same way."
+                f"--validation {validation} has the {name} {here}, the training records have "
+                f"{there}: name records made with the same options."
             )
     if found.classes < classes:
         raise InputError(
@@ -283,7 +286,7 @@ def _open_validation(
 
 
 def renormalised(dataset: Any, present: Normalization, wanted: Normalization) -> Any:
-    """Returns a dataset of pairs in another normalization than its present one."""
+    """Converts a dataset of pairs from its present normalization to the wanted one."""
     if present == wanted:
         return dataset
 

@@ -1,4 +1,4 @@
-"""AtmoDist's pretext task: classification of the time lag of two patches."""
+"""AtmoDist's pretext task: classification of the time lag between two patches."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from phire.training.registry import objective
 def temporal_distance_objective(
     task: Task, *, head_filters: int = 128, label_smoothing: float = 0.0, flips: bool = False
 ) -> TemporalDistance:
-    """Trains an encoder to classify the time lag of two patches (AtmoDist).
+    """Trains an encoder to classify the time lag between two patches (AtmoDist).
 
     Args:
-        task: Encoder and pairs.
-        head_filters: Filters of the two convolutions that tell the lag.
-        label_smoothing: Share of probability given to all lags alike.
-        flips: Mirror pairs at random, as augmentation where data are few.
+        task: The encoder and its patches.
+        head_filters: Filters of the two convolutions that classify the lag.
+        label_smoothing: Share of the probability that is spread evenly over all lags.
+        flips: Mirror pairs at random, an augmentation for small data sets.
 
     Raises:
-        InputError: An option is impossible.
+        InputError: An option has a value that is not allowed.
     """
     if head_filters < 1 or not 0 <= label_smoothing <= 1:
         raise InputError(
-            f"objective temporal-distance: head_filters={head_filters} must be one at least, and "
-            f"label_smoothing={label_smoothing} lie between 0 and 1."
+            f"objective temporal-distance: head_filters={head_filters} must be at least 1, and "
+            f"label_smoothing={label_smoothing} must lie between 0 and 1."
         )
     network = temporal_distance_network(
         task.build_encoder(), task.classes, head_filters=head_filters
@@ -42,9 +42,10 @@ def temporal_distance_objective(
 
 
 class TemporalDistance(Objective):
-    """Trains a siamese network to classify the lag of a pair by cross-entropy.
+    """Trains a siamese network on the cross-entropy of the lag.
 
-    Its network is ``temporal_distance``, logits of [first, second]; its optimizer ``network``.
+    The network, named ``temporal_distance``, maps [first, second] to logits; its optimizer is named
+    ``network``.
     """
 
     def __init__(
@@ -55,8 +56,13 @@ class TemporalDistance(Objective):
         label_smoothing: float = 0.0,
         flips: bool = False,
     ) -> None:
-        """Args: the network and its optimizer; ``label_smoothing``, the share of probability given
-        to all lags alike; ``flips``, whether both patches of a pair are mirrored at random."""
+        """Stores the network, its optimizer and the options of the objective.
+
+        Args:
+            network: The siamese network.
+            optimizer: Its optimizer.
+            label_smoothing, flips: See :func:`temporal_distance_objective`.
+        """
         self.network = network
         self.networks = {"temporal_distance": network}
         optimizer.build(network.trainable_variables)
@@ -67,7 +73,7 @@ class TemporalDistance(Objective):
         self.flips = flips
 
     def train_step(self, batch: Batch) -> Scalars:
-        """One step of gradient descent; ``loss`` includes the weight decay."""
+        """Applies one gradient step; ``loss`` includes the weight decay."""
         optimizer = self.optimizers["network"]
         first, second = batch["first"], batch["second"]
         if self.flips:
@@ -84,9 +90,9 @@ class TemporalDistance(Objective):
         return {"loss": loss, **scores(logits, batch["label"])}
 
     def validation_step(self, batch: Batch) -> Scalars:
-        """Cross-entropy (``loss``), accuracy and top-3 accuracy of a batch; its confusion matrix.
+        """Computes cross-entropy (``loss``), accuracy, top-3 accuracy and confusion matrix.
 
-        ``confusion`` counts the pairs of each true lag (rows) by the lag told (columns).
+        ``confusion`` counts pairs by true lag (rows) and predicted lag (columns).
         """
         logits = self.network([batch["first"], batch["second"]], training=False)
         found = scores(logits, batch["label"])
@@ -96,18 +102,18 @@ class TemporalDistance(Objective):
         return {"loss": found["cross_entropy"], **found, "confusion": confusion}
 
     def panels(self, batch: Batch, totals: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Returns the confusion matrix over all validation pairs, its rows scaled to sum to one."""
+        """Returns an image of the confusion matrix of all validation pairs, with row sums of 1."""
         if "confusion" not in totals:
             return {}
         counts = totals["confusion"].astype(np.float32)
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        width = max(1, 256 // self.classes)  # of a cell, for an image that can be read
+        width = max(1, 256 // self.classes)  # pixels per cell, for an image of about 256 pixels
         image = np.kron(shares, np.ones((width, width), np.float32))
         return {"confusion": image[None, ..., None]}
 
 
 def scores(logits: tf.Tensor, label: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Cross-entropy, accuracy and top-3 accuracy of logits against lags counting from 1."""
+    """Computes cross-entropy, accuracy and top-3 accuracy of logits; lags count from 1."""
     logits = tf.cast(logits, tf.float32)
     truth = tf.cast(label, tf.int32) - 1
     entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(truth, logits)
@@ -119,17 +125,17 @@ def scores(logits: tf.Tensor, label: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def _hits(truth: tf.Tensor, logits: tf.Tensor, k: int) -> tf.Tensor:
-    # Not tf.math.in_top_k, which counts every tie as a hit: a dead network would always be right.
+    # tf.math.in_top_k counts every tie as a hit: a network with constant logits would score 1.
     told = tf.math.top_k(logits, min(k, logits.shape[-1])).indices
     return tf.reduce_mean(tf.reduce_max(tf.cast(told == truth[:, None], tf.float32), axis=-1))
 
 
 def mirrored(first: tf.Tensor, second: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mirrors pairs at random, both patches of a pair alike, along rows and along columns.
+    """Mirrors pairs at random along rows and columns, both patches of a pair in the same way.
 
     Args:
-        first, second: (B, H, W, C).
-        seed: (2,) integers; the same seed mirrors the same pairs.
+        first, second: Patches, (B, H, W, C).
+        seed: (2,) seed of stateless random numbers.
     """
     for axis in (1, 2):
         own = tf.bitwise.bitwise_xor(seed, [0, axis << 28])

@@ -1,4 +1,4 @@
-"""Trained runs of rplearn-train, open for evaluation."""
+"""Runs of rplearn-train, opened for evaluation."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ TASKS = ("temporal-distance", "autoencoder", "inpainting")
 
 
 class Representation:
-    """Trained pretext network with channels, units and normalization of its fields.
+    """Trained pretext network with the channels, units and normalization of its fields.
 
     Attributes:
-        path: The run's directory.
+        path: Directory of the run.
         run: The opened run.
         task: Name of the pretext task.
-        channels, units, patch, step, classes, normalization: Of the training records.
+        channels, units, patch, step, classes, normalization: Properties of the training records.
     """
 
     def __init__(self, path: str | os.PathLike) -> None:
         """Opens a run.
 
         Raises:
-            InputError: ``path`` is no run, or one of another command.
+            InputError: ``path`` is not a run, or another command made it.
         """
         self.path = Path(path)
         self.run = open_run(self.path)
         config: Mapping[str, Any] = self.run.config
         if config.get("objective", {}).get("name") not in TASKS or "fields" not in config:
             raise InputError(
-                f"{self.path} is a run of another command: name one that rplearn-train made."
+                f"{self.path} is a run of another command: name a run made by rplearn-train."
             )
         facts = config["fields"]
         self.task = config["objective"]["name"]
@@ -55,19 +55,22 @@ class Representation:
 
     @property
     def epochs(self) -> list[int]:
-        """Numbers of the epochs whose weights are kept."""
+        """Returns the numbers of the epochs with saved weights."""
         return list(self.run.epochs)
 
     def network(self, epoch: int | None = None) -> keras.Model:
-        """Loads the pretext network of the end of an epoch, or of the training."""
+        """Loads the pretext network after an epoch; None for the end of training."""
         return self.run.network(self.network_name, epoch=epoch)
 
     def chosen_epoch(self, epoch: str | int) -> int:
-        """Returns the number that ``best`` (as rplearn-eval found it, else the last) or a number
-        means.
+        """Resolves an epoch to its number.
+
+        Args:
+            epoch: A number, or ``best``: the best epoch by rplearn-eval, or the last one before
+                an evaluation.
 
         Raises:
-            InputError: There is no such epoch.
+            InputError: The epoch does not exist.
         """
         epochs = self.epochs
         if not epochs:
@@ -88,15 +91,15 @@ class Representation:
         return min(scores, key=scores.get) if scores else epochs[-1]
 
     def evaluated(self) -> dict[int, Any]:
-        """Results of rplearn-eval by epoch."""
+        """Reads the results of rplearn-eval by epoch."""
         files = sorted((self.path / "evaluation").glob("epoch-*.nc"))
         return {int(file.stem.split("-")[1]): read_result(file) for file in files}
 
     def check_fields(self, channels: Any, units: Any, what: str) -> None:
-        """Raises InputError for fields of other channels or units than those of the training.
+        """Checks that fields have the channels and units of the training data.
 
         Raises:
-            InputError: They differ.
+            InputError: A channel or its units differ.
         """
         if tuple(channels) != self.channels:
             raise InputError(

@@ -1,4 +1,4 @@
-"""xarray's fields as sources that the metric reads: channels in its order, rows from the north."""
+"""Conversion of xarray objects to sources: the metric's channels in order, rows from the north."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ ROWS, COLUMNS = ("latitude", "lat", "y", "row"), ("longitude", "lon", "x", "colu
 
 @dataclasses.dataclass(frozen=True)
 class XarrayFields:
-    """Fields of an xarray object, with the coordinates and name of a result.
+    """Fields of an xarray object, and the coordinates for results on them.
 
     Attributes:
-        source: The fields, north up.
-        dimension: Name of the dimension along which there are several fields; None for one field.
-        labels: Values of that dimension by position, where they are neither dates nor numbers.
+        source: The fields, first row in the north.
+        dimension: Name of the dimension with several fields; None for one field.
+        labels: Values of that dimension if they are neither dates nor whole numbers.
     """
 
     source: Source
@@ -34,7 +34,7 @@ class XarrayFields:
     labels: np.ndarray | None = None
 
     def array(self, values: np.ndarray, layer: str) -> xr.DataArray:
-        """Returns a result (n,) or (n, h, w), a map on the grid of features, with coordinates."""
+        """Adds coordinates to a result (n,), or to maps (n, h, w) on the feature grid."""
         coordinates: dict[Hashable, Any] = {}
         dimensions: list[Hashable] = []
         if self.dimension is None:
@@ -66,18 +66,18 @@ def open_xarray(
     """Reads the metric's channels from an xarray object.
 
     Args:
-        given: A Dataset with a variable a channel, or a DataArray with a dimension ``channel``
-            (or of a single channel), over latitude, longitude and at most one dimension more.
+        given: Dataset with one variable per channel, or DataArray with a dimension ``channel`` (or
+            a single channel), over latitude, longitude and at most one more dimension.
         channels: Names of the channels, in the order wanted.
         what: Name of the argument, for messages.
 
     Raises:
-        InputError: A channel is missing, or the dimensions are others.
+        InputError: A channel is missing, or the dimensions do not match.
     """
-    # A store that xarray opened is read only now, and is Blosc-compressed.
+    # Registers the Blosc filter: a store opened by xarray is read only now.
     import phire.fields.compression  # noqa: F401
 
-    # A scalar time goes: a single field is compared whatever its time.
+    # A scalar time is dropped, because a single field is compared regardless of its time.
     dataset = _dataset(given, channels, what).reset_coords(drop=True)
     dimensions = list(dict.fromkeys(d for v in dataset.values() for d in v.dims))
     (rows, columns), others = _horizontal(dimensions), []
@@ -104,12 +104,13 @@ def open_xarray(
 
 
 def pair(first: XarrayFields, second: XarrayFields) -> tuple[XarrayFields, XarrayFields]:
-    """Aligns two as :func:`phire.evaluation.scores` does, by the coordinates of time and place.
+    """Aligns two sets of fields by time, latitude and longitude.
 
-    Two single fields are compared whatever their times.
+    The rules are those of :func:`phire.evaluation.scores`. Two single fields are compared
+    regardless of their times.
 
     Raises:
-        InputError: Only one of them is a series, or they do not fit one another.
+        InputError: Only one of them is a series, or their times or grids do not match.
     """
     if (first.dimension is None) != (second.dimension is None):
         raise InputError("one of x and y is a single field, the other a series: select a time.")
@@ -127,11 +128,10 @@ def pair(first: XarrayFields, second: XarrayFields) -> tuple[XarrayFields, Xarra
 
 
 def feature_grid(grid: Grid, shape: tuple[int, int]) -> Grid:
-    """Returns the grid of a layer's features: each at the middle of the stretch of rows and columns
-    that it stands for.
+    """Returns the grid of a layer's features, each at the centre of the points that it covers.
 
     Args:
-        grid: Of the fields.
+        grid: Grid of the fields.
         shape: Rows and columns of the feature map.
     """
     axes = []
@@ -153,7 +153,7 @@ def _counts_time(values: np.ndarray) -> bool:
 
 
 def _dataset(given: xr.Dataset | xr.DataArray, channels: Sequence[str], what: str) -> xr.Dataset:
-    """Returns the channels as the variables of a dataset."""
+    """Returns a dataset with one variable per channel."""
     if isinstance(given, xr.Dataset):
         missing = [name for name in channels if name not in given]
         if missing:

@@ -137,7 +137,7 @@ def test_residual_and_field_exclude_each_other(records, mean_run, tmp_path):
         )  # fmt: skip
 
 
-@pytest.mark.parametrize(("folds", "message"), [(1, "folds 1 must be 2"), (25, "too few times")])
+@pytest.mark.parametrize(("folds", "message"), [(1, "folds 1 must be"), (25, "too few times")])
 def test_impossible_folds_are_refused_before_any_training(records, tmp_path, folds, message):
     with pytest.raises(InputError, match=message):
         train_with_folds(records, tmp_path / "run", folds=folds, **TINY)

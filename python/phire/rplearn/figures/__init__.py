@@ -1,1 +1,1 @@
-"""Figures of learned metrics and their evaluation, drawn from result files alone."""
+"""Figures of learned metrics and their evaluation, drawn from result files."""

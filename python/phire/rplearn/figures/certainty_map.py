@@ -25,7 +25,7 @@ def certainty_figure(results: xr.Dataset, group: str = "all") -> Figure:
         group: ``all``, a season such as ``JJA``, or an hour such as ``00 UTC``.
 
     Raises:
-        InputError: The results hold no such group.
+        InputError: The results do not have the group.
     """
     groups = [str(name) for name in results["group"].values]
     if group not in groups:

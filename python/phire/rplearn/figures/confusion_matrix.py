@@ -12,11 +12,11 @@ from phire.evaluation.figures.style import SEQUENTIAL, new_figure, styled
 
 @styled
 def confusion_figure(results: xr.Dataset, step_hours: float | None = None) -> Figure:
-    """Draws the share of each predicted lag, row by row of the true lag.
+    """Draws the confusion matrix, with shares of the pairs of each true lag.
 
     Args:
         results: ``RUN/evaluation/epoch-NNNN.nc``.
-        step_hours: Hours of a time step, for the axes; lags are in steps if None.
+        step_hours: Time step in hours, for axes in hours; None draws axes in steps.
 
     Raises:
         InputError: The results hold no confusion matrix.

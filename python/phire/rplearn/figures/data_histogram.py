@@ -1,4 +1,4 @@
-"""Histogram of the data, z-scored and as the network reads it."""
+"""Histogram of z-scored and of normalised data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from phire.evaluation.figures.style import (
 
 @styled
 def histogram_figure(results: xr.Dataset) -> Figure:
-    """Draws the density of each channel on a logarithmic axis, beside the normal distribution's.
+    """Draws the density of each channel with that of the normal distribution, on a log axis.
 
     Args:
         results: ``RUN/evaluation/pixels.nc``.

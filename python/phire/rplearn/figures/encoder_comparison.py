@@ -1,4 +1,4 @@
-"""Learned distances of several metrics against lag, side by side."""
+"""Learned distances of several metrics by lag."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from phire.fields.result_files import read_result
 
 @styled
 def encoder_figure(results: Mapping[str, xr.Dataset], step_hours: float | None = None) -> Figure:
-    """Draws the distances, each over its own largest mean, and their rank correlation with lag.
+    """Draws distances by lag, each divided by its largest mean, and their rank correlations.
 
     Args:
         results: ``METRIC/lag.nc`` of each metric, by name.
-        step_hours: Hours of a time step, for the axes; lags are in steps if None.
+        step_hours: Time step in hours, for axes in hours; None draws axes in steps.
     """
     styles = candidate_styles(results)
     figure = new_figure(7.4, 3.4)
@@ -59,10 +59,10 @@ def read_named(given: Sequence[str]) -> dict[str, xr.Dataset]:
     """Reads result files by name.
 
     Args:
-        given: ``NAME=FILE``; a file without a name is called after its folder.
+        given: ``NAME=FILE``; the default name of a file is that of its folder.
 
     Raises:
-        InputError: Two have the same name, or a file is not there.
+        InputError: Two results have the same name, or a file does not exist.
     """
     opened = {}
     for text in given:

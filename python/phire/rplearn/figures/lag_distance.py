@@ -1,4 +1,4 @@
-"""Learned distance and pixel measures against the time between fields."""
+"""Learned distance and pixel measures by time lag."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ NAMES = {
 
 @styled
 def lag_figure(results: xr.Dataset, step_hours: float | None = None) -> Figure:
-    """Draws mean and standard deviation of each measure against lag, scaled to the pixel MSE.
+    """Draws mean and standard deviation of each measure by lag, scaled to the pixel MSE.
 
     Args:
         results: ``METRIC/lag.nc``.
-        step_hours: Hours of a time step, for the axes; lags are in steps if None.
+        step_hours: Time step in hours, for axes in hours; None draws axes in steps.
     """
     measures = ["learned", *[str(name) for name in results["measure"].values]]
     styles = candidate_styles(measures)
