@@ -149,7 +149,7 @@ def test_distance_writes_values_and_maps(folder, tmp_path):
     arguments = (folder / "metric", folder / "a.h5", folder / "b.h5", f"same={folder / 'a.h5'}")
     outputs = ("--out", tmp_path / "d.nc", "--map", tmp_path / "map.nc", "--frechet")
     printed = run(distance, *arguments, *outputs)
-    assert "Fréchet" in printed and "so few fields of one climate would have" in printed
+    assert "Fréchet" in printed and "with so few fields, equal climates would give" in printed
     with xr.open_dataset(tmp_path / "map.nc", engine="h5netcdf") as maps:
         assert list(maps.candidate.values) == ["b", "same"]
         mean = maps["learned_distance_map"].mean(("latitude", "longitude"))

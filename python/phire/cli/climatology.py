@@ -15,20 +15,19 @@ from phire.cli.shared_options import time_option, variables_option
     "--statistics-of",
     type=click.Choice(["domain", "point", "mean-of-points"]),
     default="domain",
-    help="Statistics of all values together, of each point, or the means over the points of "
-    "theirs.",
+    help="Statistics of all values together, of each point, or of each point and then averaged.",
 )
 @click.option(
     "--seasonal",
     metavar="HARMONICS",
     type=int,
     default=0,
-    help="Harmonics of the year that the statistics follow; 0 for one value over the year.",
+    help="Number of harmonics of the day of the year in the statistics; 0 for constants.",
 )
 @variables_option
 @time_option
 def main(source, output, **options):
-    """Fit mean and standard deviation of the fields of SOURCE; write OUTPUT (.h5)."""
+    """Fit the mean and standard deviation of the fields of SOURCE; write them to OUTPUT (.h5)."""
     from phire.fields import climatology
 
     climatology(source, output, **options)

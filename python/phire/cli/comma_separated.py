@@ -1,4 +1,4 @@
-"""Option values of several parts, ``A,B,...``."""
+"""Type of options with several values, ``A,B,...``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ import click
 
 
 class CommaSeparated(click.ParamType):
-    """A list given as ``A,B,...``; each part converted by ``convert_part``."""
+    """List of values given as ``A,B,...``.
+
+    Args:
+        convert_part: Converts each value.
+        length: Number of values; None for any number.
+        name: Metavariable in the help; by default derived from the other arguments.
+    """
 
     def __init__(
         self, convert_part: Callable[[str], Any] = str, length: int | None = None, name: str = ""

@@ -1,4 +1,4 @@
-"""Base class of the console commands: options from a file, and errors in one sentence."""
+"""Base classes of the console commands: options from a file, and errors as one sentence."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from phire import interruption
 from phire.errors import InputError, WorkError, naming_options
 
 CONFIG = "phire.config"
-"""Key of a context's ``--config`` path."""
+"""Key of the path of ``--config`` in ``Context.meta``."""
 
 
 class Interruptible(click.Command):
-    """A click command that ends with status 130 or 143 whenever SIGINT or SIGTERM comes."""
+    """Click command that ends with status 130 on SIGINT and 143 on SIGTERM, whatever it does."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         with interruption.noticed():
@@ -32,14 +32,14 @@ class Interruptible(click.Command):
                 interruption.check()
                 return made
             except BaseException:
-                # The signal may have broken off anything: an import, click's own clean-up.
+                # The signal may interrupt anything, such as an import or the clean-up of click.
                 if interruption.received() is None:
                     raise
                 sys.exit(128 + interruption.received())
 
 
 class CommandGroup(Interruptible, click.Group):
-    """A click group whose mistakes of usage end in one sentence."""
+    """Click group that reports usage errors in one sentence."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args:
@@ -53,11 +53,11 @@ class CommandGroup(Interruptible, click.Group):
 
 
 class Command(Interruptible):
-    """A click command with ``--config``, ``--overwrite``, ``--quiet`` and errors in one sentence.
+    """Click command with ``--config``, ``--overwrite`` and ``--quiet``, and errors as one sentence.
 
     Args:
-        overwrites: Whether the command has an output, and so ``--overwrite``.
-        tensorflow: Whether it needs TensorFlow, which is then imported without its greetings.
+        overwrites: True adds ``--overwrite``, for commands with an output.
+        tensorflow: True imports TensorFlow, without its start-up messages.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Command(Interruptible):
                 is_eager=True,
                 expose_value=False,
                 callback=_read_config,
-                help="YAML file whose keys are the option names; the command line wins.",
+                help="YAML file of options by name; those on the command line take precedence.",
             )
         )
         if overwrites:
@@ -87,7 +87,7 @@ class Command(Interruptible):
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        # Imported here because rich costs a tenth of a second that --help need not pay.
+        # Imported late, because importing rich would add a tenth of a second to --help.
         from phire import progress
 
         if self.tensorflow:
@@ -104,19 +104,19 @@ class Command(Interruptible):
 
 
 def _end_in_words(ctx: click.Context, error: BaseException) -> None:
-    """Ends the command with one sentence; returns if the error is a bug of phire's."""
+    """Ends the command with one sentence; returns if the error is a bug in phire."""
     from phire import files
 
     number = interruption.received()
     if number is not None or isinstance(error, KeyboardInterrupt):
-        # An exception that a library made of the interruption says less than that.
+        # After a signal, the error is only what a library turned the interruption into.
         _end(ctx, interruption.MESSAGE, 128 + (number or signal.SIGINT))
     if isinstance(error, InputError):
         _end(ctx, error, 2)
     if isinstance(error, WorkError):
         _end(ctx, error, getattr(error, "status", 1))
     if isinstance(error, BrokenPipeError):
-        return  # whoever reads has enough, such as head; click ends quietly
+        return  # the reader, such as `head`, has closed the pipe; click then ends quietly
     if isinstance(error, OSError) and error.filename is not None:
         _end(ctx, error, 1)
     if files.disk_is_full(error):
@@ -127,7 +127,7 @@ def _end_in_words(ctx: click.Context, error: BaseException) -> None:
 
 @contextlib.contextmanager
 def usage_in_one_sentence(ctx: click.Context) -> Iterator[None]:
-    """Ends the command at a mistake of usage, without click's three lines around it."""
+    """Ends the command at a usage error, without the three lines that click adds."""
     try:
         yield
     except click.UsageError as error:
@@ -137,7 +137,7 @@ def usage_in_one_sentence(ctx: click.Context) -> Iterator[None]:
 
 
 def _origin(ctx: click.Context, error: click.UsageError) -> str:
-    """The file that a refused value comes from, where that is not the command line."""
+    """Returns the ``--config`` file that a refused value comes from, as a prefix of the message."""
     parameter = getattr(error, "param", None)
     source = None if parameter is None else ctx.get_parameter_source(parameter.name)
     if source is not click.core.ParameterSource.DEFAULT_MAP:
@@ -147,7 +147,7 @@ def _origin(ctx: click.Context, error: click.UsageError) -> str:
 
 @contextlib.contextmanager
 def _warnings_in_one_line(ctx: click.Context) -> Iterator[None]:
-    """Shows warnings as a command does, without the line of code that they come from."""
+    """Prints warnings like messages of the command, without the line of code that caused them."""
 
     def show(message: Warning | str, category: type[Warning], *where: object) -> None:
         click.echo(f"{ctx.command_path}: warning: {' '.join(str(message).split())}", err=True)
@@ -158,17 +158,17 @@ def _warnings_in_one_line(ctx: click.Context) -> Iterator[None]:
 
 
 def choose_kernels() -> None:
-    """Selects oneDNN's convolutions; call it before TensorFlow is imported.
+    """Selects the convolutions of oneDNN; must be called before TensorFlow is imported.
 
-    TensorFlow selects them by itself on x86 processors with AVX-512 only. On others they train
-    resnet-small twice as fast (docs/performance.md).
+    By default TensorFlow selects them only on x86 processors with AVX-512. On other processors they
+    train resnet-small twice as fast (docs/performance.md).
     """
     if platform.machine().lower() in ("x86_64", "amd64"):
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow without the lines that it writes to standard error from C++."""
+    """Imports TensorFlow, and suppresses the messages that it prints to standard error."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     choose_kernels()
     sys.stderr.flush()
@@ -176,11 +176,12 @@ def import_tensorflow() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
-        # It aborts where an exception passes through its C++; nothing is there yet to clean up.
+        # TensorFlow aborts if an exception passes through its C++ code. At this point nothing needs
+        # cleaning up, so a signal may end the process directly.
         with interruption.leaving(f"{interruption.MESSAGE}\n", kept):
             tensorflow = importlib.import_module("tensorflow")
-            tensorflow.config.list_physical_devices("GPU")  # CUDA says what it lacks
-        # Retracing is meant where shapes differ; nothing else of it is for users.
+            tensorflow.config.list_physical_devices("GPU")  # prints CUDA's messages now
+        # Retracing for new shapes is intended, so its warnings would only mislead users.
         tensorflow.get_logger().setLevel("ERROR")
     finally:
         os.dup2(kept, 2)
@@ -230,9 +231,9 @@ def _read_config(ctx: click.Context, parameter: click.Parameter, path: str | Non
 
 
 def _as_given(option: click.Option, value: Any) -> Any:
-    """A YAML value in the form that the command line would have given it.
+    """Returns a YAML value in the form of the command line.
 
-    A list stands for a repeated option, or for the commas of an option such as ``--patch``.
+    A list becomes a repeated option, or the comma-separated value of an option such as ``--patch``.
     """
     if isinstance(value, dict):
         return value  # a part and its options

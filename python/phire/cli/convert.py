@@ -1,4 +1,4 @@
-"""``phire convert``: other formats to a field store."""
+"""``phire convert``: conversion of other formats to a field store."""
 
 from __future__ import annotations
 
@@ -15,44 +15,46 @@ from phire.cli.shared_options import level_option, regridding_options, time_opti
 @click.option(
     "--variables",
     type=CommaSeparated(str, name="NAME[=VARIABLE],..."),
-    help="Variables to take, a channel each, renamed where NAME= is given.  [default: all; with "
-    "--wind none but the wind]",
+    help="Variables to read as channels; NAME= renames one.  [default: all; with --wind only the "
+    "wind]",
 )
 @click.option(
     "--wind",
     type=CommaSeparated(str, 2, "U,V"),
-    help="Names of eastward and northward wind, to make divergence and vorticity of.",
+    help="Variables of eastward and northward wind, to compute divergence and vorticity from.",
 )
 @click.option(
     "--turn-wind",
     type=CommaSeparated(str, 2, "U,V"),
-    help="Channels of wind along the axes of a projected grid, to turn to the east and north.",
+    help="Channels of wind along the axes of a projected grid, to rotate to east and north.",
 )
 @level_option
-@click.option("--member", type=int, help="Member to take, where the source is an ensemble.")
+@click.option("--member", type=int, help="Number of the ensemble member to read.")
 @time_option
 @click.option(
     "--region",
     type=CommaSeparated(float, 4, "N,W,S,E"),
-    help="Region to take, in degrees; it may run across the grid's seam.",
+    help="Region to read, degrees; it may cross the grid's first longitude.  [default: all]",
 )
 @regridding_options
 @click.option(
     "--every",
     metavar="PERIOD:STATISTIC[,NAME=STATISTIC...]",
-    help="Aggregate in time, such as 1D:mean, 6h:mean,tp=sum or month:max; of mean, sum, max, min.",
+    help="Aggregate in time with mean, sum, max or min: 1D:mean, 6h:mean,tp=sum, month:max.",
 )
-@click.option("--offset", metavar="DURATION", help="Start of the periods after 00 UTC, such as 6h.")
+@click.option(
+    "--offset", metavar="DURATION", help="Start of the periods of --every after 00 UTC, such as 6h."
+)
 @click.option(
     "--interval-end",
     type=CommaSeparated(str, name="NAME,..."),
-    help="Channels whose times end the interval that a field stands for, such as hourly rain.",
+    help="Channels whose fields are stamped with the end of their interval, such as hourly rain.",
 )
 @click.option(
     "--deaccumulate",
     type=CommaSeparated(str, name="NAME[=DURATION],..."),
-    help="Channels that accumulate since the start of a forecast, to become rates per second; "
-    "DURATION where they begin anew at fixed times (24h: at 00 UTC).",
+    help="Channels accumulated since the start of a forecast, to convert to rates per second; "
+    "DURATION if the sums restart at fixed times (24h: at 00 UTC).",
 )
 @click.option(
     "--units",
@@ -63,21 +65,21 @@ from phire.cli.shared_options import level_option, regridding_options, time_opti
     "--static",
     multiple=True,
     metavar="FILE[:NAMES]",
-    help="Static maps to bring to the output's grid and keep with it; may be repeated.",
+    help="Static maps to regrid to the output's grid and store in it; may be repeated.",
 )
 @click.option(
     "--static-derived",
     type=CommaSeparated(str, name="NAME[=MAP],..."),
     default=(),
-    help="Further static maps: latitude, sine_longitude, cosine_longitude, slope=MAP (of heights), "
-    "coast_distance=MAP (of a land mask).",
+    help="Further static maps to compute: latitude, sine_longitude, cosine_longitude, slope=MAP "
+    "(from heights), coast_distance=MAP (from a land mask).",
 )
 def main(sources, output, **options):
-    """Convert NetCDF, Zarr or GRIB to the field store OUTPUT (.h5; .nc and .zarr are written too).
+    """Convert NetCDF, Zarr or GRIB files to the field store OUTPUT (.h5, or .nc or .zarr).
 
-    SOURCE may be many files or a quoted pattern: one per year, per variable, per day, or all at
-    once; FILE:NAMES takes some of its variables. Channels on different grids are brought to that
-    of --like or --grid, those at different times to the times that all have.
+    SOURCE is one or more files or quoted patterns; FILE:NAMES reads only these variables. The files
+    may divide the data by time, by variable, or both. Channels on different grids are regridded to
+    --like or --grid, and only times that all channels have are written.
     """
     from phire.fields import convert
 

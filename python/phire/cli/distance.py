@@ -1,4 +1,4 @@
-"""``phire distance``: the learned distance of fields in files."""
+"""``phire distance``: learned distance between fields in files."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ from phire.cli.shared_options import layer_option, time_option
     type=Named("FILE", FIELDS, default_name=lambda path: Path(path).stem),
 )
 @click.option(
-    "--out", "output", type=NETCDF_OUTPUT, default=None, help="NetCDF file of the values."
+    "--out", "output", type=NETCDF_OUTPUT, default=None, help="NetCDF file for the distances."
 )
 @click.option(
     "--map",
     "map_output",
     type=NETCDF_OUTPUT,
     default=None,
-    help="NetCDF file of maps of the distance, on the grid of the layer's features.",
+    help="NetCDF file for maps of the distance, on the grid of the layer's features.",
 )
 @layer_option
 @click.option(
     "--frechet",
     is_flag=True,
-    help="Also the Fréchet distance of the features of all fields, and its small-sample bias.",
+    help="Also compute the Fréchet distance of the features, and its small-sample bias.",
 )
 @time_option
 def main(metric, truth, candidates, output, map_output, layer, frechet, time, overwrite):
-    """Print the learned distance of each B from A, a line a time, as CSV.
+    """Print the learned distance of each B from A, as CSV with one line per time.
 
-    A and B are stores, NetCDF, Zarr or GRIB files of physical fields on one grid; B may be given
-    a name, NAME=FILE. Times at which one of both has missing values are left out.
+    A and B are stores, NetCDF, Zarr or GRIB files of physical fields on one grid; NAME=FILE gives B
+    a name. Times at which either has missing values are left out.
     """
     from phire.errors import InputError
     from phire.rplearn import measure_distances
 
     named = dict(candidates)
     if len(named) < len(candidates):
-        raise InputError("Two of B have the same name: name them, NAME=FILE.")
+        raise InputError("Two of B have the same name: name them as NAME=FILE.")
     distances = measure_distances(
         metric,
         truth,
@@ -69,7 +69,7 @@ def main(metric, truth, candidates, output, map_output, layer, frechet, time, ov
         if frechet:
             of = distances.sel(candidate=name)
             line += (
-                f", Fréchet {float(of.frechet):.6g} (so few fields of one climate would have "
-                f"{float(of.frechet_bias):.3g} on average)"
+                f", Fréchet {float(of.frechet):.6g} (with so few fields, equal climates would "
+                f"give {float(of.frechet_bias):.3g} on average)"
             )
         click.echo(line)

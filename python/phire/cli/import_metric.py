@@ -1,4 +1,4 @@
-"""``phire import-metric``: a metric of a model folder of the original AtmoDist."""
+"""``phire import-metric``: conversion of a model of the original AtmoDist to a metric."""
 
 from __future__ import annotations
 
@@ -16,21 +16,26 @@ from phire.cli.paths import MODEL_FOLDER, STATISTICS
     "--layer",
     type=int,
     default=None,
-    help="N of layerN_scale.txt; by default the deepest layer with a scale.",
+    help="Layer to compare: N of layerN_scale.txt.  [default: the deepest layer with a scale]",
 )
 @click.option(
     "--statistics",
     type=STATISTICS,
     default=None,
-    help="JSON file of the normalization trained with; by default the published one of ERA5 "
-    "divergence and vorticity on model level 120.",
+    help="JSON file of the normalization used in training.  [default: the published one of ERA5 "
+    "divergence and vorticity on model level 120]",
 )
-@click.option("--units", type=CommaSeparated(), default=None, help="Units of the channels.")
+@click.option(
+    "--units",
+    type=CommaSeparated(name="UNIT,..."),
+    default=None,
+    help="Units of the channels.  [default: 1/s with the published normalization]",
+)
 def main(folder, output, layer, statistics, units, overwrite):
-    """Make a metric of a model folder of the original AtmoDist.
+    """Convert the model in FOLDER, of the original AtmoDist, to the metric METRIC.
 
-    FOLDER holds encoder.json, encoder_weights.hdf5 and a layerN_scale.txt for each layer with a
-    known scale, such as layer196_scale.txt.
+    FOLDER holds encoder.json, encoder_weights.hdf5 and, for each layer with a known scale,
+    layerN_scale.txt, such as layer196_scale.txt.
     """
     from phire.rplearn import import_metric
 

@@ -1,4 +1,4 @@
-"""``phire info``: contents of a file or directory of phire's."""
+"""``phire info``: description of a file or directory."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ DESCRIPTIONS = (
     ("evaluation", "describe_results"),
     ("fields", "describe_source"),
 )
-"""Packages with their functions that describe a file; the first description found is printed."""
+"""Functions that describe a file, by package; the first description found is printed."""
 
 COUNTING = ("describe_store", "describe_source")
-"""Functions among these that count missing and infinite values."""
+"""Those of the functions that can count missing and infinite values."""
 
 
 @click.command("info", cls=Command, overwrites=False)
 @click.argument("path", type=click.Path())
-@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
     "--values/--no-values",
     default=None,
-    help="Count missing and infinite values of NetCDF, Zarr, GRIB and bare stores, for which all "
-    "are read.  [default: of files of at most 100 million values]",
+    help="Count missing and infinite values, for which NetCDF, Zarr, GRIB and bare stores are read "
+    "whole.  [default: only for files of up to 100 million values]",
 )
 def main(path, as_json, values):
     """Describe PATH: a store, climatology, records, run, metric, results, NetCDF, Zarr or GRIB."""
@@ -51,8 +51,8 @@ def main(path, as_json, values):
             break
     else:
         raise InputError(
-            f"{path} is nothing that phire knows: a store, records, a run, a metric, results, "
-            "NetCDF, Zarr or GRIB."
+            f"{path} is of an unknown kind: name a store, climatology, records, run, metric, "
+            "results, NetCDF, Zarr or GRIB file."
         )
     if as_json:
         values = {name: getattr(value, "value", value) for name, value in facts.items()}

@@ -1,4 +1,4 @@
-"""``phire join``: stores along time as one."""
+"""``phire join``: a virtual store of several stores along time."""
 
 from __future__ import annotations
 

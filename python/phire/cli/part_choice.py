@@ -1,4 +1,4 @@
-"""Options that choose a part by name: ``--network NAME,key=value``."""
+"""Type of options that choose a part by name, such as ``--network NAME,key=value``."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ REGISTRIES = {
     "noise-schedule": ("phire.downscaling.samplers.registry", "schedule"),
     "statistic": ("phire.evaluation.registry", "registry"),
 }
-"""Module and name of the registry of each kind of part."""
+"""Module and variable of the registry of each kind of part."""
 
 
 def registry_of(kind: str) -> Registry:
-    """Returns the registry of a kind of parts, without importing any of them."""
+    """Returns the registry of a kind of parts, without importing the parts."""
     module, name = REGISTRIES[kind]
     return getattr(importlib.import_module(module), name)
 

@@ -43,12 +43,12 @@ def main(kind, name):
 
 
 def described(options) -> str:
-    """Returns options and defaults as they are written after a name."""
+    """Returns options and defaults in the form in which they follow a name."""
     return ", ".join(f"{key}={written(value)}" for key, value in options.items())
 
 
 def written(value) -> str:
-    """Returns a value as YAML on one line reads it."""
+    """Returns a value as one-line YAML."""
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
     if isinstance(value, (list, tuple)):

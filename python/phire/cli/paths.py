@@ -1,4 +1,4 @@
-"""Paths that are checked while options are parsed, before TensorFlow is loaded."""
+"""Types of options with paths, which are checked before TensorFlow is loaded."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import click
 from phire.errors import InputError
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
-"""Names that stand in the place of a run or of a file of predictions."""
+"""Names of interpolations, accepted in place of a run or a file of predictions."""
 
 
 class CheckedPath(click.Path):
-    """A path that a function of the library refuses in words.
+    """Path that is checked by a function of the library.
 
-    A context with click's ``resilient_parsing`` takes any path.
+    With click's ``resilient_parsing`` any path is accepted.
 
     Args:
-        check: ``MODULE:FUNCTION`` within phire; the function takes the path and raises InputError,
-            its module imports no TensorFlow.
-        names: Values that are no paths and are taken as they are.
+        check: ``MODULE:FUNCTION`` within phire. The function receives the path and may raise an
+            InputError; its module must not import TensorFlow.
+        names: Values that are accepted unchecked because they are not paths.
     """
 
     def __init__(self, check: str, names: Sequence[str] = ()) -> None:
@@ -55,14 +55,14 @@ MODEL_FOLDER = CheckedPath("rplearn.model_folder:read_scales")
 
 
 class Named(click.ParamType):
-    """``NAME=VALUE``, converted to the pair of both.
+    """Type of ``NAME=VALUE``, converted to a pair.
 
     Args:
-        value: Metavariable of the value.
+        value: Metavariable of the value in the help.
         kind: Type of the value.
-        default_name: Function of the value that names it where ``NAME=`` is left out; by default
-            a name is required.
-        key: Metavariable of the name.
+        default_name: Function that derives the name from the value if ``NAME=`` is left out; by
+            default the name is required.
+        key: Metavariable of the name in the help.
     """
 
     def __init__(

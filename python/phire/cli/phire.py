@@ -11,22 +11,22 @@ from phire.cli.command import CommandGroup
 SUBCOMMANDS = {
     "simulate": "Simulate shallow water on the sphere and store its vorticity and divergence.",
     "convert": "Convert NetCDF, Zarr or GRIB files to a field store.",
-    "regrid": "Bring fields to another grid.",
-    "climatology": "Fit mean and standard deviation by season, of the domain or of each point.",
-    "standardize": "Write fields as deviations from a climatology, and back.",
+    "regrid": "Regrid fields.",
+    "climatology": "Fit the mean and standard deviation of fields, by season and point.",
+    "standardize": "Standardise fields by a climatology, or invert this.",
     "join": "Join stores along time into one virtual store.",
     "info": "Describe a store, records, a run, a metric or results.",
     "run": "Run a pipeline of commands from one YAML file.",
-    "parts": "List networks, objectives and schedules with their options.",
-    "predict": "Apply a trained generator to whole fields.",
+    "parts": "List networks, objectives, samplers and other parts with their options.",
+    "predict": "Downscale fields with a trained network or an interpolation.",
     "plot": "Draw figures and animations of results, runs, metrics and fields.",
     "distance": "Measure the learned distance between fields.",
-    "import-metric": "Make a metric of a model folder of the original AtmoDist.",
+    "import-metric": "Convert a model of the original AtmoDist to a metric.",
 }
 
 
 class _Subcommands(CommandGroup):
-    """Subcommands that are imported only when they are called, so that --help answers at once."""
+    """Group that imports a subcommand only when it is called, which keeps --help fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(SUBCOMMANDS)

@@ -1,4 +1,4 @@
-"""``phire-eval``: statistics, figures and a report of candidates against the truth."""
+"""``phire-eval``: statistics, figures and a report of candidates compared with the truth."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from phire.cli.shared_options import cluster_options
 
 
 class _Candidate(CheckedPath):
-    """A run, fields or the name of an interpolation."""
+    """Path of a run or of fields, or the name of an interpolation."""
 
     def convert(self, value, param, ctx):
         from phire.downscaling.candidates import is_run
@@ -28,118 +28,119 @@ class _Candidate(CheckedPath):
     "candidates",
     type=Named("SPEC", _Candidate("fields.opening:expand", INTERPOLATIONS)),
     multiple=True,
-    help="Candidate: SPEC is a run of phire-train, a store, NetCDF or Zarr file of "
-    "predictions (a dimension `member` makes it an ensemble), or nearest, bilinear, bicubic.",
+    help="Candidate; may be repeated. SPEC is a run of phire-train, a store, NetCDF or Zarr file "
+    "of predictions (an ensemble if it has a dimension `member`), or nearest, bilinear, bicubic.",
 )
-@click.option("--out", "output", type=click.Path(), required=True, help="Folder of results.")
+@click.option("--out", "output", type=click.Path(), required=True, help="Directory of results.")
 @click.option("--compare", "compared", type=click.Path(), multiple=True, metavar="RESULTS",
-              help="Put the candidates of this folder of results and of the one named in TRUTH's "
-              "place into one folder --out, with one table and report.")  # fmt: skip
+              help="Combine these results with those given in place of TRUTH, into one table and "
+              "report in --out; may be repeated.")  # fmt: skip
 @click.option(
     "--scale",
     type=click.IntRange(1),
     default=None,
-    help="How much coarser the coarse fields are; needed for runs and interpolations.",
+    help="Fine points per coarse point along each axis; required for runs and interpolations.",
 )
 @click.option(
     "--metrics",
     type=CommaSeparated(name="NAME,..."),
     default=None,
-    help="Statistics to take; by default all that fit but the slow ones.",
+    help="Statistics to compute: phire parts statistic.  [default: all that apply but slow ones]",
 )
 @click.option(
     "--region",
     "regions",
     type=Named("N,W,S,E"),
     multiple=True,
-    help="A part to evaluate too: a box in degrees, or a NetCDF file with a mask.",
+    help="Region to evaluate separately: a box in degrees, or a NetCDF file with a mask; may be "
+    "repeated.",
 )
-@click.option("--time", "times", default=None, help="Only these times: START,STOP, half-open.")
+@click.option("--time", "times", default=None, metavar="START,STOP",
+              help="Half-open range of times to evaluate.  [default: all]")  # fmt: skip
 @click.option("--variables", type=CommaSeparated(name="NAME,..."), default=None,
-              help="Only these channels of the truth and of files of predictions.")  # fmt: skip
+              help="Channels to evaluate.  [default: all]")  # fmt: skip
 @click.option(
     "--wind",
     type=CommaSeparated(length=2, name="U,V"),
     default=None,
-    help="The eastward and northward wind that kinetic energy is taken of; by default they are "
-    "told by standard names, names and units.",
+    help="Channels of eastward and northward wind, for the kinetic energy.  [default: detected by "
+    "standard names, names and units]",
 )
 @click.option(
     "--climatology",
     type=FIELDS,
     default=None,
-    help="Fields to take anomalies from: 1, 12 (months), 365 or 366 (days); default: the truth's "
-    "mean.",
+    help="Climatology for anomalies: a file of 1, 12 (months), 365 or 366 (days) fields.  "
+    "[default: the mean of the truth]",
 )
 @click.option(
-    "--learned", type=METRIC, default=None, help="Metric of rplearn-eval: learned distance."
+    "--learned", type=METRIC, default=None, help="Metric of rplearn-eval, for the learned distance."
 )
 @click.option(
     "--thresholds",
     type=Named("VALUE,...", CommaSeparated(float), key="CHANNEL"),
     multiple=True,
-    help="Values of a channel, in its units, above which events are counted, besides the truth's "
-    "quantiles; such as pr=1,5,20.",
+    help="Thresholds of events of a channel, in its units, such as pr=1,5,20, besides the truth's "
+    "quantiles; may be repeated.",
 )
 @click.option("--site", "sites", multiple=True, metavar="NAME=LAT,LON",
-              help="A place whose series is drawn and scored, in degrees, or a CSV file of such "
-              "(name, latitude, longitude).")  # fmt: skip
+              help="Site, in degrees, whose time series is drawn and scored, or a CSV file of "
+              "sites (name, latitude, longitude); may be repeated.")  # fmt: skip
 @click.option(
     "--stations",
     type=click.Path(),
     default=None,
     metavar="FILE.csv",
-    help="Observations that are the truth at their points: a row a station and time, the "
-    "columns station,time,latitude,longitude, perhaps elevation (m), and channels.",
+    help="Station observations to compare with, one row per station and time: station, time, "
+    "latitude, longitude, optionally elevation (m), and a column for each channel.",
 )
 @click.option(
     "--station-points",
     type=click.Choice(["nearest", "bilinear"]),
     default="nearest",
-    help="The way from grid points to stations.",
+    help="Interpolation from grid points to stations.",
 )
 @click.option("--orography", type=click.Path(), default=None, metavar="FILE[:NAME]",
-              help="Height of the grid's surface, to name the difference to the "
+              help="Surface height of the grid, to state its difference from the "
               "stations'.")  # fmt: skip
 @click.option("--by", type=CommaSeparated(name="hour,month,season"), default=(),
-              help="The numbers of the table also by hour, month or season.")  # fmt: skip
+              help="Also compute the table's numbers by hour, month or season.")  # fmt: skip
 @click.option("--uncertainty", is_flag=True,
-              help="Intervals of all numbers by a block bootstrap in time, and a paired test which "
-              "candidates differ.")  # fmt: skip
+              help="Add confidence intervals by a block bootstrap in time, and paired tests "
+              "between candidates.")  # fmt: skip
 @click.option(
     "--pairs",
     type=click.IntRange(1),
     default=300,
-    help="Semivariogram: pairs of points for each lag and field.",
+    help="Semivariogram: number of point pairs per distance and field.",
 )
 @click.option(
     "--lags",
     type=CommaSeparated(float, name="KM,..."),
     default=None,
-    help="Distances of the semivariogram.",
+    help="Semivariogram: distances, km.  [default: 25 to 1000]",
 )
 @click.option(
     "--minimum",
     type=float,
     default=None,
-    help="Candidates that are runs: the least physical value, such as 0 for rain; lower ones are "
-    "set to it.",
+    help="Runs: lower bound of predicted values, such as 0 for rain; lower values are set to it.",
 )
 @click.option(
     "--members",
     type=click.IntRange(1),
     default=None,
-    help="Candidates that are stochastic runs: members of the ensemble.  [default: 1]",
+    help="Stochastic runs: number of ensemble members.  [default: 1]",
 )
-@click.option("--seed", type=int, default=0, help="Seed of all random draws.")
+@click.option("--seed", type=int, default=0, help="Seed of all random numbers.")
 @click.option(
     "--chunk",
     type=click.IntRange(1),
     default=32,
-    help="Times measured between two checkpoints of the work.",
+    help="Number of times read at once; progress is saved after each chunk.",
 )
 @cluster_options
-@click.option("--report/--no-report", default=True, help="Draw the figures, write the report.")
+@click.option("--report/--no-report", default=True, help="Draw the figures and write report.html.")
 def main(
     truth, candidates, output, compared, climatology, learned, variables, lags, scale, minimum,
     members, orography, **options,
@@ -159,7 +160,7 @@ def main(
         return
     named = dict(candidates)
     if len(named) < len(candidates):
-        raise InputError("two of --candidate have the same name: name each differently.")
+        raise InputError("two of --candidate have the same name: give each its own.")
     opening.check_candidates(named, scale, minimum, members)
     regions = dict(options.pop("regions"))
     options["sites"] = parse_sites(options["sites"])
@@ -198,17 +199,17 @@ def main(
 
 
 def _merge(folders, candidates, output, options):
-    """Puts the results of several folders into one."""
+    """Combines the results of several folders into one."""
     from phire.errors import InputError
     from phire.evaluation.merged_results import merge_results
 
     if candidates:
-        raise InputError("--compare takes candidates from folders: leave --candidate out.")
+        raise InputError("--compare reads the candidates from results: leave out --candidate.")
     merge_results(folders, output, report=options["report"], overwrite=options["overwrite"])
 
 
 def _learned(path):
-    """The functions of a metric that an evaluation takes."""
+    """Returns the functions of a metric that an evaluation needs."""
     from phire.rplearn import LearnedMetric
 
     metric = LearnedMetric.load(path)
@@ -219,7 +220,7 @@ def _learned(path):
 
 
 def _one_map(text):
-    """The map of ``--orography FILE[:NAME]``."""
+    """Reads the map of ``--orography FILE[:NAME]``."""
     from phire.errors import InputError
     from phire.fields.opening import split_names
     from phire.fields.static_maps import open_maps

@@ -11,13 +11,13 @@ from phire.cli.shared_options import schedule_option, training_options, validati
 
 @click.command("phire-train", cls=Command, tensorflow=True)
 @click.argument("records", type=RECORDS)
-@click.option("--out", required=True, type=click.Path(), help="The run directory to make.")
+@click.option("--out", required=True, type=click.Path(), help="Directory of the run.")
 @validation_option
 @click.option(
     "--network",
     type=PartChoice("network"),
     default="srgan",
-    help="The network and its options: phire parts network.",
+    help="Network with options, such as unet,filters=64: phire parts network.",
 )
 @click.option(
     "--objective",
@@ -34,7 +34,8 @@ from phire.cli.shared_options import schedule_option, training_options, validati
     "--epochs",
     type=CommaSeparated(int, name="N,..."),
     default="15,5",
-    help="Epochs of each phase after a pretraining; 0, with one rate, pretrains alone.",
+    help="Epochs of each phase; an objective's pretraining comes before. 0 with one learning rate "
+    "only pretrains.",
 )
 @click.option(
     "--learning-rates",
@@ -42,41 +43,48 @@ from phire.cli.shared_options import schedule_option, training_options, validati
     default="1e-4,1e-5",
     help="Learning rate of each phase.",
 )
-@click.option("--batch-size", type=click.IntRange(min=1), default=64, help="Samples of a batch.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=64,
+    help="Samples in a batch, over all devices.",
+)
 @click.option(
     "--conserve",
     is_flag=True,
-    help="Give the output the block means of coarse channels that are targets.",
+    help="Make the output's block means equal the coarse input, for channels that both have.",
 )
 @click.option(
     "--pretrained",
     type=RUN,
-    help="Run to start from: its generator, with the state of its Adam.",
+    help="Run whose generator and Adam state to start from.",
 )
 @click.option(
     "--initialize-from",
     type=RUN,
-    help="Run to copy the weights of corresponding layers from.",
+    help="Run whose generator's weights to copy, for all layers that match.",
 )
 @click.option(
     "--trainable",
     type=CommaSeparated(name="PATTERN,..."),
     default=(),
-    help="Layers that learn, such as conv2d_1*; the others keep their weights.  [default: all]",
+    help="Layers to train, such as conv2d_1*; the others are frozen.  [default: all]",
 )
 @click.option(
     "--select",
     type=click.Choice(["loss", "spectrum", "distance"]),
     default="loss",
-    help="Score of which the best epoch has the least.",
+    help="Validation score that chooses the best epoch.",
 )
 @click.option(
     "--normalization",
     type=click.Choice(["z", "none"]),
-    help="Bare TFRecord files: normalization to apply to them.",
+    help="Bare TFRecord files: z to normalise them, none if they are normalised.",
 )
 @click.option(
-    "--statistics", type=STATISTICS, help="Bare TFRecord files: JSON file of their statistics."
+    "--statistics",
+    type=STATISTICS,
+    help="Bare TFRecord files: JSON file of their means and standard deviations.",
 )
 @click.option(
     "--channels",
@@ -87,11 +95,15 @@ from phire.cli.shared_options import schedule_option, training_options, validati
     "--folds",
     type=int,
     default=0,
-    help="Train as many further runs, each without a part of the times, for residual=RUN.",
+    help="Also train this many runs, each without one part of the times (cross-validation); for a "
+    "later --objective …,residual=RUN.",
 )
 @training_options
 def main(records, out, **options):
-    """Train a network on the downscaling records RECORDS."""
+    """Train a network on the downscaling records RECORDS.
+
+    The same command resumes an interrupted run.
+    """
     from phire.downscaling.fold_training import train_with_folds
 
     train_with_folds(records, out, **options)

@@ -9,14 +9,19 @@ from phire.cli.paths import FIELDS, RUN, Named
 from phire.cli.shared_options import time_option
 
 STEP_HOURS = click.option(
-    "--step-hours", type=float, default=None, help="Hours of a time step, for the axes."
+    "--step-hours",
+    type=float,
+    default=None,
+    help="Time step in hours, for axes in hours.  [default: axes in steps]",
 )
 
-RATE = click.option("--rate", type=click.FloatRange(0.1, 60), default=4.0, help="Frames a second.")
+RATE = click.option(
+    "--rate", type=click.FloatRange(0.1, 60), default=4.0, help="Frames per second."
+)
 
 
 def require_new(output, overwrite):
-    """Refuses an output that is there already."""
+    """Raises an InputError if the output exists and must not be replaced."""
     import os
 
     from phire.errors import InputError
@@ -35,7 +40,7 @@ def main():
 @click.argument("names", nargs=-1)
 @click.option("--list", "listing", is_flag=True, help="List the figures' names and stop.")
 @click.option(
-    "--out", type=click.Path(), help="Folder for the figures.  [default: RESULTS/figures]"
+    "--out", type=click.Path(), help="Directory for the figures.  [default: RESULTS/figures]"
 )
 @click.option(
     "--format",
@@ -45,10 +50,15 @@ def main():
     default=["png", "pdf"],
     help="File format; may be repeated.",
 )
-@click.option("--dpi", type=click.IntRange(30, 1200), default=160, help="Dots per inch of pixels.")
-@click.option("--report", is_flag=True, help="Write RESULTS/report.html anew afterwards.")
+@click.option(
+    "--dpi", type=click.IntRange(30, 1200), default=160, help="Resolution, dots per inch."
+)
+@click.option("--report", is_flag=True, help="Also rewrite RESULTS/report.html.")
 def figures(results, names, listing, out, formats, dpi, report):
-    """Figures NAMES (patterns such as 'spectrum-*'; all if none) of phire-eval's RESULTS."""
+    """Draw figures of RESULTS of phire-eval.
+
+    NAMES are names or patterns such as 'spectrum-*'; by default all figures are drawn.
+    """
     from phire.evaluation.figures import draw_all, figure_names
     from phire.evaluation.report import write_report
 
@@ -63,7 +73,7 @@ def figures(results, names, listing, out, formats, dpi, report):
 
 
 def _to_file(name, source):
-    """Declares a kind that draws one file or folder to one picture."""
+    """Declares a subcommand that draws one file or folder to one picture."""
 
     def declare(function):
         command = click.argument("output", type=click.Path())(function)
@@ -75,7 +85,7 @@ def _to_file(name, source):
 
 @_to_file("training-curves", "run")
 def training_curves(run, output):
-    """Losses and scores of RUN by epoch, from its training.csv."""
+    """Draw losses and scores of RUN by epoch."""
     from phire.evaluation.figures.style import write_figure
     from phire.evaluation.figures.training_curves import read_history, training_figure
 
@@ -85,7 +95,7 @@ def training_curves(run, output):
 @_to_file("confusion-matrix", "results")
 @STEP_HOURS
 def confusion_matrix(results, output, step_hours):
-    """Predicted against true lags, from RUN/evaluation/epoch-NNNN.nc."""
+    """Draw predicted against true lags, from RUN/evaluation/epoch-NNNN.nc."""
     from phire.evaluation.figures.style import write_figure
     from phire.fields.result_files import read_result
     from phire.rplearn.figures.confusion_matrix import confusion_figure
@@ -96,7 +106,7 @@ def confusion_matrix(results, output, step_hours):
 @_to_file("lag-distance", "results")
 @STEP_HOURS
 def lag_distance(results, output, step_hours):
-    """Learned distance and pixel measures against the lag, from METRIC/lag.nc."""
+    """Draw learned distance and pixel measures by lag, from METRIC/lag.nc."""
     from phire.evaluation.figures.style import write_figure
     from phire.fields.result_files import read_result
     from phire.rplearn.figures.lag_distance import lag_figure
@@ -109,7 +119,7 @@ def lag_distance(results, output, step_hours):
 @click.option("--out", "output", required=True, type=click.Path(), help="The picture.")
 @STEP_HOURS
 def encoder_comparison(results, output, step_hours):
-    """Learned distances of several metrics against the lag, each NAME=METRIC/lag.nc."""
+    """Draw learned distances of several metrics by lag, from NAME=METRIC/lag.nc."""
     from phire.evaluation.figures.style import write_figure
     from phire.rplearn.figures.encoder_comparison import encoder_figure, read_named
 
@@ -117,9 +127,11 @@ def encoder_comparison(results, output, step_hours):
 
 
 @_to_file("certainty-map", "results")
-@click.option("--group", default="all", help="all, a season such as JJA, or an hour: '00 UTC'.")
+@click.option(
+    "--group", default="all", help="Times: all, a season such as JJA, or an hour such as '00 UTC'."
+)
 def certainty_map(results, output, group):
-    """Map of how certain a network is of the lag, from a file of rplearn-certainty."""
+    """Draw maps of a network's certainty, from a file of rplearn-certainty."""
     from phire.evaluation.figures.style import write_figure
     from phire.fields.result_files import read_result
     from phire.rplearn.figures.certainty_map import certainty_figure
@@ -129,7 +141,7 @@ def certainty_map(results, output, group):
 
 @_to_file("data-histogram", "results")
 def data_histogram(results, output):
-    """Values of the data, z-scored and normalised, from RUN/evaluation/pixels.nc."""
+    """Draw histograms of the data, from RUN/evaluation/pixels.nc."""
     from phire.evaluation.figures.style import write_figure
     from phire.fields.result_files import read_result
     from phire.rplearn.figures.data_histogram import histogram_figure
@@ -141,16 +153,19 @@ def data_histogram(results, output):
 @click.argument("truth", type=FIELDS)
 @click.argument("output", type=click.Path())
 @click.option("--candidate", "candidates", multiple=True, type=Named("FILE", FIELDS),
-              help="Fields beside the truth; of an ensemble (dimension `member`) the mean and some "
-              "members.")  # fmt: skip
-@click.option("--channel", help="The channel.  [default: the truth's first]")
+              help="Fields to show beside the truth; for an ensemble (dimension `member`) its mean "
+              "and some members; may be repeated.")  # fmt: skip
+@click.option("--channel", help="Channel to show.  [default: the first one of the truth]")
 @click.option(
-    "--members", type=click.IntRange(0), default=2, help="Members shown of each ensemble, at most."
+    "--members",
+    type=click.IntRange(0),
+    default=2,
+    help="Largest number of members to show of each ensemble.",
 )
 @time_option
 @RATE
 def animation(truth, output, candidates, channel, members, time, rate, overwrite):
-    """Truth, candidates and members side by side in time: OUTPUT.gif or .mp4."""
+    """Animate truth, candidates and members in time, to OUTPUT (.gif or .mp4)."""
     from phire.evaluation.figures.animation import (
         evaluation_frames,
         require_writer,
@@ -171,14 +186,21 @@ def animation(truth, output, candidates, channel, members, time, rate, overwrite
 @click.argument("run", type=RUN)
 @click.argument("input", type=FIELDS)
 @click.argument("output", type=click.Path())
-@click.option("--channel", help="The channel.  [default: the run's first]")
-@click.option("--sampler", metavar="NAME,...", help="As of phire predict.")
+@click.option("--channel", help="Channel to show.  [default: the first one of the run]")
+@click.option(
+    "--sampler",
+    metavar="NAME,KEY=VALUE,...",
+    help="Sampler and options: phire parts sampler.  [default: as in phire predict]",
+)
 @click.option("--seed", type=click.IntRange(0), default=0, help="Seed of the noise.")
-@click.option("--coarsen", type=click.IntRange(2), help="Coarsen the input by this factor first.")
+@click.option("--coarsen", type=click.IntRange(2), help="Coarsen INPUT by this factor first.")
 @time_option
 @RATE
 def denoising(run, input, output, rate, overwrite, **options):
-    """A sample of RUN as it comes out of noise, of INPUT's first field: OUTPUT.gif or .mp4."""
+    """Animate the denoising of one sample of RUN, to OUTPUT (.gif or .mp4).
+
+    The sample is generated for the first field of INPUT.
+    """
     from phire.downscaling.denoising_frames import denoising_frames
     from phire.evaluation.figures.animation import require_writer, write_animation
 

@@ -1,4 +1,4 @@
-"""``phire predict``."""
+"""``phire predict``: downscaling of whole fields with a trained network or an interpolation."""
 
 import click
 
@@ -11,30 +11,38 @@ from phire.cli.shared_options import time_option
 @click.argument("run", type=CheckedPath("training.run_directory:open_run", INTERPOLATIONS))
 @click.argument("input", type=NAMED_FIELDS)
 @click.argument("output", type=FIELDS_OUTPUT)
-@click.option("--coarsen", type=int, help="Take fine fields and coarsen them by this first.")
+@click.option(
+    "--coarsen", type=int, help="Coarsen INPUT by this factor first, if it holds fine fields."
+)
 @time_option
 @click.option("--network", default="generator", help="Name of the network in the run.")
-@click.option("--epoch", help="A number or best.  [default: the end of training]")
-@click.option("--tile", type=int, help="Largest side of a tile in coarse pixels.  [default: 128]")
-@click.option("--any-spacing", is_flag=True, help="Take input of another spacing than trained on.")
-@click.option("--scale", type=int, help="Interpolations: how much finer the output is.")
+@click.option(
+    "--epoch", help="Epoch whose weights to use: a number or best.  [default: the end of training]"
+)
+@click.option("--tile", type=int, help="Largest side of a tile, coarse points.  [default: 128]")
+@click.option(
+    "--any-spacing", is_flag=True, help="Accept input with another grid spacing than in training."
+)
+@click.option(
+    "--scale", type=int, help="Interpolations: fine points per coarse point along each axis."
+)
 @click.option(
     "--alignment",
     type=click.Choice(["cell", "corner"]),
-    help="Interpolations: coarse points are centres of blocks or their first points.",
+    help="Interpolations: coarse points are the centres of their blocks or their first points.  "
+    "[default: cell]",
 )
 @click.option(
     "--fill",
     type=click.Choice(["nearest", "mean"]),
     default="nearest",
-    help="Runs: what stands for missing input, the nearest valid value or the channel's mean; its "
-    "own blocks are missing in the output.",
+    help="Runs: replace missing input by the nearest valid value or the channel's mean; the output "
+    "is missing in these blocks.",
 )
 @click.option(
     "--minimum",
     type=float,
-    help="Runs: the least physical value of the output, such as 0 for rain; lower ones are set to "
-    "it.",
+    help="Runs: lower bound of the output, such as 0 for rain; lower values are set to it.",
 )
 @click.option(
     "--trace",
@@ -45,46 +53,49 @@ from phire.cli.shared_options import time_option
 @click.option(
     "--consistency",
     type=click.Choice(["mean"]),
-    help="Runs: give every member the coarse field's block means.",
+    help="Runs: make every member's block means equal the coarse field.",
 )
 @click.option(
     "--noise-memory",
     metavar="DURATION",
-    help="Runs with noise: time over which a member's noise is correlated, such as 6h.  "
-    "[default: none]",
+    help="Stochastic runs: correlation time of a member's noise, such as 6h.  [default: none]",
 )
 @click.option("--seed", type=int, help="Stochastic runs: seed of the random numbers.  [default: 0]")
 @click.option(
     "--sampler",
     metavar="NAME,KEY=VALUE,...",
-    help="Denoisers: sampler and options, such as dpmpp-2m,steps=20: phire parts sampler.",
+    help="Diffusion runs: sampler and options, such as dpmpp-2m,steps=20: phire parts sampler.",
 )
-@click.option("--members", type=int, help="Stochastic runs: members of the ensemble.  [default: 1]")
+@click.option(
+    "--members", type=int, help="Stochastic runs: number of ensemble members.  [default: 1]"
+)
 @click.option(
     "--statistic",
     type=click.Choice(["mean", "median"]),
-    help="Runs of the objective likelihood: statistic to write without --members.  [default: mean]",
+    help="Runs of the objective likelihood, without --members: statistic to write.  "
+    "[default: mean]",
 )
 @click.option(
     "--predictors", metavar="FILE[:NAMES]", type=NAMED_FIELDS, multiple=True,
-    help="Runs: further coarse fields; may be repeated.  [default: those of the records]",
+    help="Runs: further coarse fields; may be repeated.  [default: the files of the records]",
 )  # fmt: skip
 @click.option(
     "--static", metavar="FILE[:NAMES]", type=NAMED_FIELDS, multiple=True,
-    help="Runs: maps on the fine grid.  [default: those that the run keeps]",
+    help="Runs: maps on the fine grid; may be repeated.  [default: those stored in the run]",
 )  # fmt: skip
 @click.option(
     "--auxiliary", metavar="FILE[:NAMES]", type=NAMED_FIELDS, multiple=True,
-    help="Runs: predictors in time on the fine grid.  [default: those of the records]",
+    help="Runs: time-dependent predictors on the fine grid; may be repeated.  [default: the files "
+    "of the records]",
 )  # fmt: skip
 @click.option(
     "--stations", metavar="FILE.csv", type=click.Path(exists=True),
-    help="Runs: observations of stations.",
+    help="Runs: station observations; see phire-data --help.",
 )  # fmt: skip
 def main(run, input, output, **options):
-    """Refine the coarse fields INPUT by the generator of RUN; write OUTPUT (.h5, .nc or .zarr).
+    """Downscale the coarse fields INPUT with the network of RUN; write OUTPUT (.h5, .nc or .zarr).
 
-    For RUN also nearest, bilinear or bicubic: an interpolation to compare with.
+    RUN is a run of phire-train, or nearest, bilinear or bicubic for an interpolation.
     """
     from phire.downscaling.sampler_choice import check_samplers
 

@@ -1,4 +1,4 @@
-"""``phire regrid``: fields on another grid."""
+"""``phire regrid``: regridding of fields."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from phire.cli.shared_options import (
 @time_option
 @cluster_options
 def main(source, output, **options):
-    """Bring the fields of SOURCE to another grid; write OUTPUT (.h5, .nc or .zarr)."""
+    """Regrid the fields of SOURCE; write OUTPUT (.h5, .nc or .zarr)."""
     from phire.fields import regrid
 
     regrid(source, output, **options)

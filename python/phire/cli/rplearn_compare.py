@@ -1,4 +1,4 @@
-"""``rplearn-compare``: several evaluated runs side by side."""
+"""``rplearn-compare``: table of several evaluated runs."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from phire.cli.paths import RUN, Named
     metavar="RUN...",
     type=Named("RUN", RUN, default_name=lambda path: Path(path).name),
 )
-@click.option("--out", "output", type=click.Path(), default=None, help="CSV file of the table.")
+@click.option("--out", "output", type=click.Path(), default=None, help="CSV file for the table.")
 def main(runs, output):
-    """Compare the best epochs of RUNs that rplearn-eval has evaluated; NAME=RUN names one."""
+    """Compare the best epochs of RUNs that rplearn-eval has evaluated; NAME=RUN sets a name."""
     from phire.errors import InputError
     from phire.rplearn import compare_runs
 
     named = {}
     for name, path in runs:
         if name in named:
-            raise InputError(f"Two runs are named {name!r}: name them, NAME=RUN.")
+            raise InputError(f"Two runs are named {name!r}: name them as NAME=RUN.")
         named[name] = path
     table = compare_runs(named, output)
     click.echo(table.T.to_string(header=False, float_format="{:.4g}".format))

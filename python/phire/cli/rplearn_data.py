@@ -10,10 +10,13 @@ from phire.cli.shared_options import patch_options, sampling_options
 @click.argument("store", type=click.Path())
 @click.argument("records", type=click.Path())
 @patch_options("160,160", patches_per_field=42, latitudes="-60,60")
-@click.option("--classes", type=int, default=31, help="Largest lag, in time steps.")
+@click.option("--classes", type=int, default=31, help="Largest lag, time steps.")
 @sampling_options()
 def main(store, records, **options):
-    """Sample pairs of patches from STORE into the directory RECORDS."""
+    """Write pairs of patches of STORE at two times to the directory RECORDS.
+
+    STORE holds fields in any format that phire reads.
+    """
     from phire.records import write_pair_records
 
     write_pair_records(store, records, **options)

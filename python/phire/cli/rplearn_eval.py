@@ -1,4 +1,4 @@
-"""``rplearn-eval``: evaluate a run against time lag and make its metric."""
+"""``rplearn-eval``: evaluation of a run against the time lag, and export of a metric."""
 
 from __future__ import annotations
 
@@ -14,28 +14,33 @@ from phire.cli.paths import RECORDS, RUN
     "--records",
     required=True,
     type=RECORDS,
-    help="Held-out pairs, to choose by.",
+    help="Held-out pair records, by which the best epoch is chosen.",
 )
 @click.option(
     "--test",
     type=RECORDS,
     default=None,
-    help="Pair records of another period, to judge the chosen epoch by.",
+    help="Pair records of another period, for unbiased scores of the chosen epoch.",
 )
 @click.option(
-    "--out", "output", type=click.Path(), default=None, help="The metric's directory to write."
+    "--out", "output", type=click.Path(), default=None, help="Directory of the metric to write."
 )
 @click.option("--layer", default="stage4", help="Encoder layer that the metric compares.")
 @click.option(
-    "--epoch", default="best", help="best (lowest cross-entropy of all epochs), or a number."
+    "--epoch", default="best", help="Epoch to export: a number, or best (lowest cross-entropy)."
 )
-@click.option("--batch-size", type=int, default=128, help="Pairs at once.")
-@click.option("--batches", type=int, default=None, help="Only the first so many batches.")
+@click.option("--batch-size", type=int, default=128, help="Pairs in a batch.")
+@click.option(
+    "--batches",
+    type=int,
+    default=None,
+    help="Batches to evaluate on, from the first.  [default: all]",
+)
 def main(run, records, output, overwrite, **options):
     """Evaluate each epoch of RUN and export the best as a metric.
 
-    Scores, confusion matrices and distances against lag go to RUN/evaluation. An epoch chosen by
-    its scores on some pairs looks better on these than it is: for scores to report, name pairs of
+    Scores, confusion matrices and distances by lag are written to RUN/evaluation. The scores of the
+    best epoch on the pairs that it was chosen by are biased: for scores to publish, name pairs of
     another period with --test.
     """
     from phire.rplearn import evaluate_representation

@@ -1,4 +1,4 @@
-"""``rplearn-features``: raw representations of whole fields."""
+"""``rplearn-features``: learned features of whole fields."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from phire.cli.shared_options import layer_option, time_option
 @layer_option
 @time_option
 def main(metric, source, output, layer, time, overwrite):
-    """Write METRIC's features of SOURCE's fields to OUTPUT (.h5 store or .nc), a channel each.
+    """Write the features of SOURCE's fields by METRIC to OUTPUT (.h5 store or .nc).
 
-    Fields with missing values have missing features.
+    Each feature is a channel. Fields with missing values have missing features.
     """
     from phire.rplearn import export_features
 

@@ -1,4 +1,4 @@
-"""``phire run``: a pipeline of commands from one file."""
+"""``phire run``: execution of a pipeline of commands from one file."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from phire.cli.command import Command
 
 @click.command("run", cls=Command, overwrites=False)
 @click.argument("pipeline", metavar="PIPELINE.yaml", type=click.Path())
-@click.option("--dry-run", is_flag=True, help="Print the graph and the stages to run; run nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the graph and the stages to run, and stop.")
 @click.option(
     "--set",
     "overrides",
     metavar="A.B=VALUE",
     multiple=True,
-    help="Change a value of the file, such as variables.days=20; may be repeated.",
+    help="Override a value of the file, such as variables.days=20; may be repeated.",
 )
 @click.option(
     "--only",
     metavar="STAGE",
     multiple=True,
-    help="Run this stage and those it needs; may be repeated.  [default: all]",
+    help="Run only this stage and those that it needs; may be repeated.  [default: all]",
 )
-@click.option("--jobs", type=click.IntRange(1), default=1, help="Stages to run side by side.")
+@click.option("--jobs", type=click.IntRange(1), default=1, help="Number of stages run in parallel.")
 @click.option("--scheduler", help="Address of a running dask cluster to run the stages on.")
 @click.option(
-    "--report", is_flag=True, help="Write a page that compares all evaluations, report.html."
+    "--report", is_flag=True, help="Write report.html, a page that compares all evaluations."
 )
 def main(pipeline, dry_run, **options):
-    """Run the stages of PIPELINE.yaml that are not done, each after those it needs."""
+    """Run the stages of PIPELINE.yaml that are not up to date, each after those that it needs."""
     from phire.pipeline import plan_pipeline, run_pipeline
 
     if not dry_run:

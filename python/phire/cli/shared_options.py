@@ -1,4 +1,4 @@
-"""Options that several commands share; each is declared here once."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -12,33 +12,37 @@ from phire.cli.paths import RECORDS
 
 Decorator = Callable[[Callable], Callable]
 
-time_option = click.option("--time", metavar="START,STOP", help="Times to use, half-open.")
+time_option = click.option(
+    "--time", metavar="START,STOP", help="Half-open range of times to use.  [default: all]"
+)
 level_option = click.option(
-    "--level", type=float, help="Level to take, where variables have several."
+    "--level", type=float, help="Vertical level to read, for variables with several."
 )
 variables_option = click.option(
     "--variables",
     type=CommaSeparated(str, name="NAME,..."),
-    help="Variables to take.  [default: all]",
+    help="Variables to read.  [default: all]",
 )
-layer_option = click.option("--layer", help="A layer other than the metric's, such as stage3.")
+layer_option = click.option(
+    "--layer", help="Encoder layer, such as stage3.  [default: that of the metric]"
+)
 validation_option = click.option(
-    "--validation", type=RECORDS, help="Held-out records to validate on during training."
+    "--validation", type=RECORDS, help="Held-out records, for validation during training."
 )
 
 
 def schedule_option(default: str) -> Decorator:
-    """Returns ``--schedule``."""
+    """Returns the option ``--schedule`` with a default."""
     return click.option(
         "--schedule",
         type=PartChoice("schedule"),
         default=default,
-        help="Schedule of the learning rates: phire parts schedule.",
+        help="Learning-rate schedule with options: phire parts schedule.",
     )
 
 
 def option_list(*options: Decorator) -> Decorator:
-    """Returns one decorator for several options; help lists them in this order."""
+    """Combines several options into one decorator; the help lists them in this order."""
 
     def decorate(function: Callable) -> Callable:
         for option in reversed(options):
@@ -49,68 +53,73 @@ def option_list(*options: Decorator) -> Decorator:
 
 
 regridding_options = option_list(
-    click.option("--like", type=click.Path(), help="File whose grid to bring all channels to."),
+    click.option("--like", type=click.Path(), help="File whose grid to regrid all channels to."),
     click.option(
         "--grid",
         metavar="SPEC",
-        help="Grid to bring all channels to: KIND:ROWS such as gaussian:320 (all that "
-        "spherical-harmonic coefficients can be brought to), degrees:STEP over the extent of the "
-        "fields, or degrees:STEP:N,W,S,E.",
+        help="Grid to regrid all channels to: gaussian:ROWS (the only kind for spherical-harmonic "
+        "coefficients), degrees:STEP over the extent of the fields, or degrees:STEP:N,W,S,E.",
     ),
     click.option(
         "--method",
         type=click.Choice(["conservative", "bilinear", "nearest", "bicubic"]),
         default="conservative",
-        help="Regridding: means by shared areas, or interpolation.",
+        help="Regridding method: conservative (area-weighted means), or an interpolation.",
     ),
     click.option(
         "--least-valid",
         type=float,
         default=0.5,
-        help="Regridding: least share of the weights on values that are not missing; below it NaN "
-        "is written.",
+        help="Regridding: least share of weights on present values; below it the output is NaN.",
     ),
     click.option(
         "--weights",
         type=click.Path(),
-        help="Regridding: file (.npz) to read the weights from, or to write them to where it does "
-        "not exist; a folder for several grids.",
+        help="Regridding: .npz file to read the weights from, or to write them to if it does not "
+        "exist; a folder for several grids.",
     ),
 )
 
 cluster_options = option_list(
-    click.option("--workers", type=click.IntRange(1), help="Processes to spread the work over."),
-    click.option("--scheduler", help="Address of a running dask cluster to spread the work over."),
+    click.option(
+        "--workers",
+        type=click.IntRange(1),
+        help="Number of processes on this machine.  [default: threads of this process]",
+    ),
+    click.option("--scheduler", help="Address of a running dask cluster that does the work."),
 )
 
 
 def patch_options(patch: str, patches_per_field: int, latitudes: str | None = None) -> Decorator:
-    """Returns the options of patches, with the command's defaults."""
+    """Returns the options on patches, with the defaults of a command."""
     everywhere = "" if latitudes else "  [default: everywhere]"
     return option_list(
         click.option(
-            "--patch", type=CommaSeparated(int, 2, "H,W"), default=patch, help="Patch size."
+            "--patch",
+            type=CommaSeparated(int, 2, "H,W"),
+            default=patch,
+            help="Height and width of the patches, grid points of the (fine) fields.",
         ),
         click.option(
             "--patches-per-field",
             type=int,
             default=patches_per_field,
-            help="Patches, or pairs of patches, that begin at each field.",
+            help="Mean number of samples drawn from each field.",
         ),
         click.option(
             "--latitudes",
             type=CommaSeparated(float, 2, "SOUTH,NORTH"),
             default=latitudes,
-            help=f"Southern and northern bound of the patches' centres, degrees.{everywhere}",
+            help=f"Southern and northern limit of the patch centres, degrees.{everywhere}",
         ),
     )
 
 
 def sampling_options(masks: bool = False) -> Decorator:
-    """Returns the options of the commands that sample records.
+    """Returns the options of the commands that write records.
 
     Args:
-        masks: The records can mark missing values.
+        masks: True if the records can mask missing values.
     """
     return option_list(
         time_option,
@@ -119,31 +128,32 @@ def sampling_options(masks: bool = False) -> Decorator:
             "--compression",
             type=click.Choice(["none", "zlib", "gzip"]),
             default="none",
-            help="Compression of the files.",
+            help="Compression of the TFRecord files.",
         ),
         click.option(
             "--dtype",
             type=click.Choice(["float32", "float16"]),
             default="float32",
-            help="Type of the pixels.",
+            help="Type of the stored pixels.",
         ),
         click.option(
             "--normalization",
             metavar="KIND,NAME=KIND...",
-            help="Of log1p, z, minmax, log:EPS, sqrt, none, for all and for channels by name; "
-            "chains such as sqrt+minmax, z+scale:0.2.  [default: that of --statistics, else log1p]",
+            help="Normalization: log1p, z, minmax, log:EPS, sqrt, none, or a chain such as "
+            "sqrt+minmax or z+scale:0.2; then channels that differ.  [default: that of "
+            "--statistics, else log1p]",
         ),
         click.option(
             "--statistics",
             type=click.Path(),
-            help="Statistics to take (a JSON file or other records) instead of fitting them.",
+            help="Statistics to use instead of fitting: a JSON file or other records.",
         ),
         click.option(
             "--missing",
             type=click.Choice(["skip", "fill", "error", *(["mask"] if masks else [])]),
             default="skip",
-            help="Patches with missing values: not drawn, filled with the mean, or refused"
-            + (", or drawn with a mask." if masks else "."),
+            help="Patches with missing values: skip draws none, fill uses the channel's mean, "
+            "error stops" + (", mask stores a mask." if masks else "."),
         ),
         click.option("--seed", type=int, default=0, help="Seed of the draw."),
         cluster_options,
@@ -154,23 +164,33 @@ training_options = option_list(
     click.option(
         "--patience",
         type=int,
-        help="Epochs without a fall of the monitored score that end a phase.",
+        help="End a phase after this many epochs without improvement of the monitored score.",
     ),
     click.option(
-        "--min-delta", type=float, default=0.0, help="Least fall that counts for --patience."
+        "--min-delta", type=float, default=0.0, help="Least decrease that counts as improvement."
     ),
     click.option(
         "--restore-best",
         is_flag=True,
-        help="End each phase with the weights of its best epoch instead of the last.",
+        help="Restore the weights of the best epoch at the end of each phase.",
     ),
-    click.option("--ema", type=float, help="Decay of a moving average of the weights."),
-    click.option("--clip-norm", type=float, help="Largest norm of all gradients together."),
-    click.option("--clip-value", type=float, help="Largest component of a gradient."),
+    click.option(
+        "--ema",
+        type=float,
+        help="Decay of the exponential moving average of the weights, such as 0.999.  [default: "
+        "no average]",
+    ),
+    click.option(
+        "--clip-norm", type=float, help="Largest global norm of the gradients.  [default: none]"
+    ),
+    click.option(
+        "--clip-value", type=float, help="Largest absolute value in a gradient.  [default: none]"
+    ),
     click.option(
         "--weight-decay",
         type=float,
-        help="AdamW: share of the weights, times the learning rate, subtracted in each step.",
+        help="Decoupled weight decay (AdamW): each step subtracts learning rate · this · weights.  "
+        "[default: none]",
     ),
     click.option(
         "--seed",
@@ -182,22 +202,24 @@ training_options = option_list(
         "--devices",
         type=click.Choice(["auto", "cpu", "gpu", "multiworker"]),
         default="auto",
-        help="Devices to train on; TF_CONFIG names several machines.",
+        help="Devices to train on; multiworker uses the machines in TF_CONFIG.",
     ),
     click.option(
         "--precision",
         type=click.Choice(["float32", "bfloat16", "float16"]),
         default="float32",
-        help="Type that the networks compute in.",
+        help="Type of the computation; bfloat16 and float16 are mixed precision.",
     ),
-    click.option("--jit", is_flag=True, help="Compile the steps with XLA."),
+    click.option("--jit", is_flag=True, help="Compile the training steps with XLA."),
     click.option(
-        "--deterministic", is_flag=True, help="Bitwise reproducible training, resumed or not (CPU)."
+        "--deterministic",
+        is_flag=True,
+        help="Bitwise reproducible training, also when resumed (CPU).",
     ),
     click.option(
-        "--checkpoint-minutes", type=float, default=10.0, help="Time between checkpoints."
+        "--checkpoint-minutes", type=float, default=10.0, help="Minutes between checkpoints."
     ),
     click.option(
-        "--checkpoint-steps", type=int, help="Steps between checkpoints, instead of a time."
+        "--checkpoint-steps", type=int, help="Steps between checkpoints, in place of minutes."
     ),
 )

@@ -1,4 +1,4 @@
-"""``phire standardize``: fields as deviations from a climatology, and back."""
+"""``phire standardize``: fields as standardised anomalies, and back."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from phire.cli.command import Command
 @click.argument("source", type=click.Path())
 @click.argument("output", type=click.Path())
 @click.option(
-    "--climatology", type=click.Path(), required=True, help="File that phire climatology made."
+    "--climatology", type=click.Path(), required=True, help="File made by phire climatology."
 )
-@click.option("--inverse", is_flag=True, help="Make standardised fields physical again.")
+@click.option("--inverse", is_flag=True, help="Turn standardised fields back into physical ones.")
 def main(source, output, **options):
-    """Write the fields of SOURCE less their climatology, in its standard deviations, to OUTPUT."""
+    """Write (SOURCE − mean) / standard deviation of a climatology to OUTPUT."""
     from phire.fields import standardize
 
     standardize(source, output, **options)
