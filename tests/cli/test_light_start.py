@@ -83,7 +83,7 @@ MISTAKES = {
         "has no option 'dalta'",
     ),
     "no-content": ("phire_train", [*TRAIN, "wgan,content=."], ". is not a metric"),
-    "kernel": ("phire_train", [*TRAIN, "energy,metric=none"], "none is not there"),
+    "kernel": ("phire_train", [*TRAIN, "energy,metric=none"], "none does not exist"),
     "residual": ("phire_train", [*TRAIN, "edm,residual=none"], MISSING),
     "pairs": ("rplearn_train", ["none", "--out", "r", "--classes", "3"], MISSING),
     "evaluated": ("rplearn_eval", ["none", "--records", FILE, "--out", "r"], MISSING),
@@ -98,7 +98,7 @@ MISTAKES = {
         ["run", FILE, "c.nc", "--sampler", "heun,stepz=3"],
         "has no option 'stepz'",
     ),
-    "metric": ("distance", ["none", FILE, FILE], "none is not there: name a metric"),
+    "metric": ("distance", ["none", FILE, FILE], "none does not exist: name a metric"),
     "no-metric": ("distance", [".", FILE, FILE], ". is not a metric"),
     "features": ("rplearn_features", [".", FILE, "c.h5"], ". is not a metric"),
     "certainty": ("rplearn_certainty", [".", FILE, "--out", "c.nc", "--lag", "1"], NO_RUN),
@@ -109,7 +109,7 @@ MISTAKES = {
     "candidate": ("phire_eval", [FILE, "--out", "r", "--candidate", "a=none"], MISSING),
     "candidate-run": ("phire_eval", [FILE, "--out", "r", "--candidate", "a=."], NO_RUN),
     "climatology": ("phire_eval", [FILE, "--out", "r", "--climatology", "none"], MISSING),
-    "learned": ("phire_eval", [FILE, "--out", "r", "--learned", "none"], "none is not there"),
+    "learned": ("phire_eval", [FILE, "--out", "r", "--learned", "none"], "none does not exist"),
     "statistic": ("phire_eval", [FILE, "--out", "r", "--metrics", "nosuch"], "nosuch is unknown"),
 }
 
