@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
 
 from evaluation.made_fields import rainy_ensemble, setting_of, take
 from phire.evaluation.catalogue import statistics
+from phire.evaluation.events import exceeds
 from phire.fields.grid import Grid
 
 GRID = Grid.pixels(16, 16)
@@ -48,3 +51,11 @@ def test_a_perfect_candidate_and_missing_points():
     found = events(TRUTH, holed).sel(event="> 5")
     for name in ("frequency_bias", "hit_rate", "equitable_threat_score"):
         assert found[name].item() == pytest.approx(cut[name].item())
+
+
+@given(st.floats(-1e3, 1e3))
+def test_single_precision_exceeds_a_limit_exactly(limit):
+    """Values beside a limit are compared as in double precision."""
+    nearest = np.float32(limit)
+    values = np.array([nearest, *np.nextafter(nearest, np.float32([-np.inf, np.inf]))])
+    np.testing.assert_array_equal(exceeds(values, limit), values.astype(float) > limit)

@@ -10,7 +10,7 @@ import xarray as xr
 
 from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
 from phire.evaluation.definitions import HIGHER, LOWER, ONE, Definition
-from phire.evaluation.events import Events
+from phire.evaluation.events import Events, exceeds
 from phire.evaluation.member_fields import MemberFields, member_fields
 from phire.evaluation.member_ranges import of_members
 from phire.evaluation.nan_statistics import mean_of_present
@@ -98,7 +98,7 @@ class EventCounts(Statistic):
             for e, limit in enumerate(self.events.limits[:, c]):
                 if np.isnan(limit):
                     continue
-                observed, forecast = (theirs[i, c] > limit) & inside, (own[i, c] > limit) & inside
+                observed, forecast = (exceeds(one[i, c], limit) & inside for one in (theirs, own))
                 hits, events = domain.total(observed & forecast), domain.total(observed)
                 counts[c, e, :3] += hits, events - hits, domain.total(forecast) - hits
         return {"counts": counts}

@@ -46,3 +46,15 @@ class Events:
         """Adds the coordinate ``event`` and the variable ``threshold(channel, event)``."""
         dataset["event"] = ("event", np.array(self.labels, dtype=object))
         dataset["threshold"] = (("channel", "event"), self.limits.T, units)
+
+
+def exceeds(values: np.ndarray, limit: float) -> np.ndarray:
+    """Returns the points at which values are above a limit.
+
+    NumPy would compare single-precision values with a double-precision limit in double precision,
+    which takes ten times as long: the limit is rounded down instead, which changes no result.
+    """
+    rounded = values.dtype.type(limit)
+    if float(rounded) > limit:
+        rounded = np.nextafter(rounded, values.dtype.type(-np.inf))
+    return values > rounded

@@ -11,7 +11,7 @@ import xarray as xr
 
 from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
 from phire.evaluation.definitions import HIGHER, Definition
-from phire.evaluation.events import Events
+from phire.evaluation.events import Events, exceeds
 from phire.evaluation.member_fields import member_fields
 from phire.evaluation.member_ranges import of_members
 from phire.evaluation.nan_statistics import mean_of_present
@@ -103,13 +103,13 @@ class FractionsSkillScore(Statistic):
             inside = True if mask is None else mask[i, c]
 
             def of_truth(i=i, c=c, threshold=threshold, inside=inside) -> list[np.ndarray]:
-                return self._counts((planes[0][i, c] > threshold) & inside)
+                return self._counts(exceeds(planes[0][i, c], threshold) & inside)
 
             # Where no value is missing, the truth's counts are the same for all candidates.
             key = ("exceedance", domain, i, c, q)
             theirs = truth.once(key, of_truth) if mask is None else of_truth()
             if members is None:
-                own = self._counts((planes[1][i, c] > threshold) & inside)
+                own = self._counts(exceeds(planes[1][i, c], threshold) & inside)
             else:
                 own = self._counts(members.votes(c, threshold)[i], size)
                 some = [counts[:: step[0], :: step[1]] for counts in theirs]

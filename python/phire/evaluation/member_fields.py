@@ -11,6 +11,7 @@ import numpy as np
 from phire.evaluation.accumulator import Batch, Ensemble
 from phire.evaluation.computed_once import ComputedOnce
 from phire.evaluation.domain import Domain
+from phire.evaluation.events import exceeds
 from phire.evaluation.member_sorting import sorted_members
 
 BAND_POINTS = 1 << 14
@@ -84,7 +85,7 @@ class MemberFields:
         """Returns booleans (n, M, h, w): True where a member exceeds a limit; cached."""
 
         def compare() -> np.ndarray:
-            above = self.members[:, :, channel] > limit
+            above = exceeds(self.members[:, :, channel], limit)
             return above if self.mask is None else above & self.mask[:, None, channel]
 
         return self.shared.once(("exceeding", channel, float(limit)), compare)
@@ -93,7 +94,7 @@ class MemberFields:
         """Returns the number (n, h, w) of members that exceed a limit; cached."""
 
         def count() -> np.ndarray:
-            above = self.exceeding(channel, limit)
+            above = self.exceeding(channel, limit).view(np.uint8)
             votes = np.zeros(self.observed[:, channel].shape, self.count_type)
             for m in range(self.size):
                 votes += above[:, m]
@@ -103,7 +104,7 @@ class MemberFields:
 
     def happened(self, channel: int, limit: float) -> np.ndarray:
         """Returns booleans (n, h, w): True where the truth exceeds a limit."""
-        above = self.observed[:, channel] > limit
+        above = exceeds(self.observed[:, channel], limit)
         return above if self.mask is None else above & self.mask[:, channel]
 
     def masked(self, values: np.ndarray) -> np.ndarray:
