@@ -239,7 +239,7 @@ def test_a_further_process_that_cannot_write_or_ends_is_told(tmp_path):
     long = {"target": str(tmp_path / ("x" * 300))}
     with pytest.raises(OSError, match="File name too long"):
         list(outcomes(names, waits, request | long, 2))
-    with pytest.raises(WorkError, match="a process that draws figures ended, at"):
+    with pytest.raises(WorkError, match="a process ended while drawing the figure"):
         list(outcomes(names, waits, request | {"target": "", "results": "nowhere"}, 2))
 
 

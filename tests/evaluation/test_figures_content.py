@@ -232,7 +232,7 @@ def test_a_region_across_the_seam_is_cut_and_outlined(fields):
     axes = panel(figure, "Truth")
     np.testing.assert_allclose(axes.images[0].get_array(), expected)
     assert axes.get_xlim() == (335, 385)
-    overview = panel(figure, "where it lies")
+    overview = panel(figure, "overview")
     assert overview.images[0].get_array().shape == truth.shape
     boxes = [patch.get_bbox().bounds for patch in overview.patches]
     assert (335, -40, 50, 80) in boxes and (-25, -40, 50, 80) in boxes

@@ -1,4 +1,4 @@
-"""Figures of an evaluation, drawn from its results on disk alone."""
+"""Figures of an evaluation, drawn from the files of a results folder."""
 
 from phire.evaluation.figures.figure_files import draw_all, figure_names
 

@@ -1,4 +1,4 @@
-"""All figures that a folder of results gives."""
+"""List of all figures of a results folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from phire.evaluation.figures.reading import ResultsFolder
 
 
 def plans(folder: ResultsFolder) -> list[Plan]:
-    """Returns the figures of all statistics, in the order of the report."""
+    """Returns the plans of the figures of all statistics, in the order of the report."""
     found = []
     for name, one in statistics().items():
         for plan in one.figures(folder):

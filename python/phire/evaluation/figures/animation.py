@@ -1,4 +1,4 @@
-"""Animations: fields side by side, one frame after another, as GIF or MP4."""
+"""Animations of fields side by side, one frame for each time, as GIF or MP4."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from phire.fields.grid import Grid
 from phire.fields.source import Source
 
 LARGEST = 400
-"""Frames of one animation, at most: more would fill the memory of whatever shows it."""
+"""Largest number of frames; longer animations exhaust the memory of viewers."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,11 +41,11 @@ class Frames:
     """Fields of an animation.
 
     Attributes:
-        panels: (frames, H, W) by the title of the panel.
-        titles: Of each frame.
+        panels: (frames, H, W) fields by the title of the panel.
+        titles: Title of each frame.
         grid: Grid of the fields.
-        colours: Range of all panels.
-        label: Beside the colour bar.
+        colours: Colour range of all panels.
+        label: Label of the colour bar.
     """
 
     panels: Mapping[str, np.ndarray]
@@ -63,14 +63,14 @@ def evaluation_frames(
     times: str | None = None,
     members: int = 2,
 ) -> Frames:
-    """Returns truth, candidates and some of their members side by side, a frame a time.
+    """Returns frames of truth, candidates and some of their members, one for each time.
 
     Args:
         truth: The truth.
-        candidates: By name; of an ensemble the mean and ``members`` of its members are shown.
-        channel: The channel; the truth's first if None.
-        times: ``START,STOP`` (half-open); all common times if None.
-        members: Members of each ensemble, at most.
+        candidates: Candidates by name; of an ensemble the mean and some members are shown.
+        channel: The channel; None means the truth's first.
+        times: ``START,STOP`` (half-open); None means all common times.
+        members: Largest number of members shown of each ensemble.
 
     Raises:
         InputError: The channel is unknown, there are more than :data:`LARGEST` times, or a
@@ -86,7 +86,7 @@ def evaluation_frames(
     count = len(aligned.time)
     if not 0 < count <= LARGEST:
         raise InputError(
-            f"an animation has 1 … {LARGEST} frames, not {count}: choose others by times."
+            f"an animation has 1 … {LARGEST} frames, not {count}: choose fewer times by --times."
         )
     panels = {TRUTH.capitalize(): aligned.read(slice(None))[..., place]}
     for name, candidate in placed.items():
@@ -110,19 +110,19 @@ def evaluation_frames(
 def write_animation(
     frames: Frames, path: str | os.PathLike, *, rate: float = 4, dpi: int = 100
 ) -> Path:
-    """Writes an animation whole or not at all.
+    """Writes an animation; an interrupted call leaves no file.
 
     Args:
-        frames: What it shows.
-        path: Ends in ``.gif``, or in ``.mp4`` where ffmpeg is installed.
-        rate: Frames a second.
+        frames: Fields and titles of the frames.
+        path: File to write: ``.gif``, or ``.mp4`` if ffmpeg is installed.
+        rate: Frames per second.
         dpi: Dots per inch.
 
     Returns:
         The path.
 
     Raises:
-        InputError: The ending is another one, or MP4 is asked for without ffmpeg.
+        InputError: ``path`` has another ending, or ends in ``.mp4`` and ffmpeg is missing.
     """
     path = Path(path)
     options = {"animation.ffmpeg_path": require_writer(path)}
@@ -137,9 +137,9 @@ def write_animation(
     lay_out(figure)
     images = [axes.images[0] for axes in figure.axes if axes.images]
     with matplotlib.rc_context(options), files.replacing(path) as partial:
-        # The ending tells the format; the temporary name has another one.
-        drawn = partial.with_name(f"{partial.name}{path.suffix.lower()}")
-        with writer.saving(figure, drawn, dpi):
+        # The writer takes the format from the ending, which the temporary name lacks.
+        temporary = partial.with_name(f"{partial.name}{path.suffix.lower()}")
+        with writer.saving(figure, temporary, dpi):
             steps = progress.tracked(
                 range(len(frames.titles)), "Drawing frames", len(frames.titles), "frames"
             )
@@ -148,15 +148,18 @@ def write_animation(
                     image.set_data(np.ma.masked_invalid(fields[i][::-1] if flip else fields[i]))
                 figure.suptitle(frames.titles[i], x=0.01, ha="left", fontsize=12)
                 writer.grab_frame()
-        os.replace(drawn, partial)
+        os.replace(temporary, partial)
     return path
 
 
 def require_writer(path: str | os.PathLike) -> str:
-    """Returns ffmpeg's path, found on the path or in the package imageio-ffmpeg; for a GIF, any.
+    """Checks that an animation can be written; returns the path of ffmpeg.
+
+    ffmpeg is searched on the ``PATH``, then in the package imageio-ffmpeg. A GIF does not need it.
 
     Raises:
-        InputError: The file ends in neither ``.gif`` nor ``.mp4``, or ffmpeg is missing.
+        InputError: The file ends in neither ``.gif`` nor ``.mp4``, or it ends in ``.mp4`` and
+            ffmpeg is missing.
     """
     ending = Path(path).suffix.lower()
     if ending not in (".gif", ".mp4"):
@@ -171,6 +174,7 @@ def require_writer(path: str | os.PathLike) -> str:
 
 
 def _packaged_ffmpeg() -> str | None:
+    """Returns the path of the ffmpeg of the package imageio-ffmpeg; None if not installed."""
     try:
         import imageio_ffmpeg
 
@@ -180,7 +184,10 @@ def _packaged_ffmpeg() -> str | None:
 
 
 def _upright(frames: Frames) -> tuple[bool, dict[str, xr.DataArray]]:
-    """Returns if rows run from south to north, and the first frame's fields with coordinates."""
+    """Returns the fields of the first frame with coordinates, and if images must be flipped.
+
+    Images are flipped if rows run from south to north, since images begin at the top.
+    """
     grid = frames.grid
     if grid.has_coordinates:
         dimensions = ("latitude", "longitude")

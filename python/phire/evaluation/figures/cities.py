@@ -1,4 +1,4 @@
-"""Figures of the statistics at cities."""
+"""Figures of the statistic ``cities``: map of the best candidates, distribution of distances."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from phire.evaluation.figures.style import (
 )
 
 MOST_NAMED = 20
-"""So few cities get their names on the map."""
+"""Largest number of cities whose names are written on the map."""
 
 EQUAL_COLOUR = "#9a9a9a"
 
@@ -43,23 +43,22 @@ def city_map_figure(
     size: int = 1,
     styles: Mapping[str, Style] | None = None,
 ) -> Figure:
-    """Draws where each candidate has the distribution nearest to the truth's.
+    """Draws a map of the cities with the best candidate at each city.
+
+    A city has the colour and marker of the candidate whose Wasserstein-1 distance is smaller than
+    all others' by more than :data:`~phire.evaluation.cities.MARGIN`, and is grey if there is no
+    such candidate. With a single candidate, the area of the marker shows its distance.
 
     Args:
-        cities: By candidate: data sets or paths of ``cities.nc`` with ``wasserstein`` over
+        cities: Data sets or paths of ``cities.nc`` by candidate, with ``wasserstein`` over
             ``channel``, ``size`` and ``city``, and the cities' ``city_latitude`` and
             ``city_longitude``.
         channel: The channel.
-        size: Points along a side of the square around each city.
-        styles: By candidate; by their order if None.
-
-    Returns:
-        The figure: a city has the colour and marker of the candidate whose Wasserstein-1 distance
-        is the least by more than MARGIN, and is grey where two or more are within it. With one
-        candidate, markers grow with its distance.
+        size: Side in points of the square around each city.
+        styles: Styles by candidate; None means styles in the order of the candidates.
 
     Raises:
-        InputError: No data set holds distances at cities.
+        InputError: No data set has distances at cities.
     """
     datasets = opened(cities)
     styles = styles or candidate_styles(datasets)
@@ -80,9 +79,7 @@ def city_map_figure(
         style = styles[names[0]]
         handles = _scatter_sizes(axes, longitudes, latitudes, table[0], style, units)
     else:
-        subtitle = (
-            f"which candidate has the least Wasserstein-1 distance, by more than {MARGIN_TEXT}"
-        )
+        subtitle = f"candidate with the least Wasserstein-1 distance, by more than {MARGIN_TEXT}"
         handles = _scatter_winners(axes, longitudes, latitudes, table, names, styles)
     if len(latitudes) <= MOST_NAMED:
         for name, x, y in zip(some["city"].values, longitudes, latitudes):
@@ -95,7 +92,7 @@ def city_map_figure(
 
 
 def _map_panel(extent: tuple[float, float, float, float]) -> tuple[Figure, Axes]:
-    """A figure with a map of coastlines; degrees of longitude as long as in its middle."""
+    """Returns a figure with a map of coastlines, true to scale at its central latitude."""
     west, east, south, north = extent
     stretch = 1 / np.cos(np.deg2rad(min(abs(south + north) / 2, 60)))
     height = 9.2 * (north - south) * stretch / (east - west)
@@ -113,7 +110,7 @@ def _map_panel(extent: tuple[float, float, float, float]) -> tuple[Figure, Axes]
 def _scatter_sizes(
     axes: Axes, x: np.ndarray, y: np.ndarray, distances: np.ndarray, style: Style, units: str
 ) -> list[Line2D]:
-    """Draws one candidate's cities, larger where its distance is; returns the legend's entries."""
+    """Draws one candidate's cities with the distance as area; returns the legend's entries."""
     largest = np.max(distances, where=np.isfinite(distances), initial=0.0) or 1.0
     area = 20 + 160 * np.nan_to_num(distances) / largest
     _scatter(axes, x, y, area, style.colour, "o")
@@ -136,13 +133,13 @@ def _scatter_winners(
     handles = []
     winners = best_candidates(distances)
     for place, name in [*enumerate(names), (-1, "")]:
-        here = winners == place
+        won = winners == place
         style = styles.get(name)
         colour = style.colour if style else EQUAL_COLOUR
         marker = style.marker if style else "o"
-        _scatter(axes, x[here], y[here], 34, colour, marker)
+        _scatter(axes, x[won], y[won], 34, colour, marker)
         label = f"{name} best" if name else f"within {MARGIN_TEXT} of each other"
-        handles.append(_handle(f"{label}: {int(here.sum())}", colour, marker, 6.5))
+        handles.append(_handle(f"{label}: {int(won.sum())}", colour, marker, 6.5))
     return handles
 
 
@@ -150,20 +147,19 @@ def _scatter_winners(
 def city_distance_figure(
     cities: Datasets, *, channel: str, styles: Mapping[str, Style] | None = None
 ) -> Figure:
-    """Draws how the distances of the cities are distributed, for each size of square.
+    """Draws the cumulative distribution over cities of the distances, for each size of square.
+
+    Curves are the share of the cities (vertical) at which a candidate's Wasserstein-1 distance is
+    below a value (horizontal); further left is better. The band of an ensemble lies between the
+    curves of the least and of the greatest distance of its members at each city.
 
     Args:
         cities: As for :func:`city_map_figure`.
         channel: The channel.
-        styles: By candidate; by their order if None.
-
-    Returns:
-        The figure: the share of the cities (vertical) at which a candidate's Wasserstein-1 distance
-        is below a value (horizontal); further left is better. Shaded: between the least and the
-        greatest distances that members of an ensemble have at each city.
+        styles: Styles by candidate; None means styles in the order of the candidates.
 
     Raises:
-        InputError: No data set holds distances at cities.
+        InputError: No data set has distances at cities.
     """
     datasets = opened(cities)
     styles = styles or candidate_styles(datasets)
@@ -199,29 +195,31 @@ def city_distance_figure(
 
 
 def _cumulated(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns distances in ascending order, and the shares of the cities below them."""
+    """Returns distances in ascending order, and the share of the cities below each.
+
+    The least distance comes twice, so that the curve has a first step from the share 0.
+    """
     values = np.sort(values[np.isfinite(values)])
     share = np.arange(len(values) + 1) / max(len(values), 1)
-    # From 0 on: the step up to the first city's share is all that one city has.
     values = np.append(values[:1], values)
     return values, share[: len(values)]
 
 
 def cities_with_values(cities: Mapping[str, xr.Dataset], channel: str, size: int) -> int:
-    """Number of cities at which a candidate has a distance."""
+    """Returns the number of cities at which at least one candidate has a distance."""
     distances = _distances(cities, channel, size)
     return int(np.isfinite(np.stack(list(distances.values()))).any(0).sum())
 
 
 def best_candidates(distances: np.ndarray, margin: float = MARGIN) -> np.ndarray:
-    """At each city, the candidate whose distance is smaller than all others' by a margin.
+    """Returns the candidate with the least distance at each city, if it leads by a margin.
 
     Args:
-        distances: (candidates, cities); missing ones do not compete.
-        margin: The share of the second least distance by which the least one must be smaller.
+        distances: (candidates, cities) distances; NaN where one is missing.
+        margin: Share of the second least distance by which the least one must be smaller.
 
     Returns:
-        (cities,) places of candidates, −1 where none is better than all others.
+        (cities,) indices of candidates; −1 if no candidate leads by the margin.
     """
     filled = np.where(np.isfinite(distances), distances, np.inf)
     order = np.sort(filled, axis=0)
@@ -233,6 +231,11 @@ def best_candidates(distances: np.ndarray, margin: float = MARGIN) -> np.ndarray
 def _distances(
     datasets: Mapping[str, xr.Dataset], channel: str, size: int
 ) -> dict[str, np.ndarray]:
+    """Returns the distances (cities,) by candidate.
+
+    Raises:
+        InputError: No data set has distances at cities.
+    """
     found = {
         name: np.asarray(
             dataset["wasserstein"].sel(channel=channel, size=size).transpose("city").values, float
@@ -246,6 +249,7 @@ def _distances(
 
 
 def _extent(latitudes: np.ndarray, longitudes: np.ndarray) -> tuple[float, float, float, float]:
+    """Returns west, east, south, north of the map: the world if cities span over 120 degrees."""
     if np.ptp(longitudes) > 120:
         return -180.0, 180.0, -60.0, 75.0
     margin = 3.0

@@ -1,7 +1,7 @@
-"""Coastlines under maps, where cartopy and its data are installed.
+"""Coastlines on maps, if cartopy and its shapefiles are installed.
 
-cartopy fetches Natural Earth's shapefiles when they are first asked for. A figure must not wait for
-a network that may not be there, so only files that lie on this machine already are used.
+cartopy downloads the shapefiles of Natural Earth when they are first used. Figures must also be
+drawn without a network, so that only files that are already installed are read.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from phire import progress
 from phire.fields.curvilinear import CurvilinearGrid
 
 RESOLUTIONS = ("110m", "50m", "10m")
-"""Natural Earth's, coarse to fine: 1:110, 1:50 and 1:10 million."""
+"""Scales of Natural Earth from coarse to fine: 1:110, 1:50 and 1:10 million."""
 
 
 def coastline_file(resolution: str) -> Path | None:
-    """The shapefile of coastlines that cartopy would use, or None where it is not installed."""
+    """Returns the shapefile of coastlines that cartopy would use; None if it is not installed."""
     cartopy = importlib.util.find_spec("cartopy")
     if cartopy is None or cartopy.origin is None:
         return None
-    # cartopy.config names the same folders; importing it would load its projections, too.
-    own = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    folders = [Path(cartopy.origin).parent / "data", own / "cartopy"]
+    # The folders of cartopy.config, which is not imported since it loads all projections.
+    user_data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    folders = [Path(cartopy.origin).parent / "data", user_data / "cartopy"]
     if os.environ.get("CARTOPY_DATA_DIR"):
         folders.insert(0, Path(os.environ["CARTOPY_DATA_DIR"]))
     for folder in folders:
@@ -42,13 +42,13 @@ def coastline_file(resolution: str) -> Path | None:
 
 
 def coastlines(resolution: str) -> tuple[np.ndarray, ...] | None:
-    """Coastlines as arrays (n, 2) of longitude −180…180 and latitude in degrees.
+    """Returns coastlines as arrays (n, 2) of longitude −180…180 and latitude, degrees.
 
     Args:
-        resolution: One of :data:`RESOLUTIONS`; another one is taken where it is not installed.
+        resolution: One of :data:`RESOLUTIONS`; if it is not installed, the coarsest one that is.
 
     Returns:
-        The lines, or None where there are none on this machine.
+        The lines; None if no coastlines are installed.
     """
     for choice in (resolution, *RESOLUTIONS):
         path = coastline_file(choice)
@@ -59,8 +59,8 @@ def coastlines(resolution: str) -> tuple[np.ndarray, ...] | None:
 
 @functools.cache
 def read_lines(path: Path) -> tuple[np.ndarray, ...]:
-    """The lines of a shapefile, each (n, 2)."""
-    import shapefile  # pyshp, which cartopy itself reads with
+    """Reads the lines of a shapefile, each (n, 2)."""
+    import shapefile  # pyshp, a dependency of cartopy
 
     lines = []
     with shapefile.Reader(os.fspath(path)) as reader:
@@ -79,7 +79,7 @@ def draw_coastlines(axes: Axes, extent: Sequence[float]) -> bool:
         extent: West, east, south, north of what is shown, in degrees.
 
     Returns:
-        Whether coastlines were drawn; where they were not, the user is told once why.
+        True if coastlines were drawn; otherwise the reason is printed once.
     """
     width = extent[1] - extent[0]
     lines = coastlines("110m" if width > 90 else "50m" if width > 20 else "10m")
@@ -98,12 +98,12 @@ def draw_projected_coastlines(
 
     Args:
         axes: The axes.
-        attributes: Those of the coordinate y: its ``units`` (km, m or degrees of a rotated pole)
+        attributes: Attributes of the coordinate y: ``units`` (km, m or degrees of a rotated pole)
             and the projection, ``crs_wkt``.
         extent: Least and greatest x, least and greatest y of what is shown.
 
     Returns:
-        Whether coastlines were drawn; where they were not, the user is told once why.
+        True if coastlines were drawn; otherwise the reason is printed once.
     """
     if not attributes.get("crs_wkt"):
         progress.say_once(
@@ -120,7 +120,7 @@ def draw_projected_coastlines(
     for line in lines:
         x, y = grid.coordinates(*line.T)
         points = np.stack([x, y], axis=1) / length
-        # Places that the projection cannot show, and jumps from one of its edges to the other.
+        # Lines are cut where the projection is not defined, and where they jump across its edge.
         far = ~np.isfinite(points).all(1)
         points[far] = np.nan
         width = extent[1] - extent[0]
@@ -133,6 +133,7 @@ def draw_projected_coastlines(
 
 
 def _say_missing() -> None:
+    """Prints once why maps have no coastlines."""
     progress.say_once(
         "Maps are drawn without coastlines: cartopy or its Natural Earth shapefiles are not "
         "installed (pip install 'phire[maps]', then cartopy_feature_download.py physical)."
@@ -140,7 +141,7 @@ def _say_missing() -> None:
 
 
 def _add(axes: Axes, lines: Iterable[np.ndarray], extent: Sequence[float]) -> None:
-    """Adds the lines (n, 2) that come into an extent."""
+    """Adds the lines (n, 2) whose bounding boxes overlap the extent."""
     west, east, south, north = extent
     shown = [
         line

@@ -41,19 +41,18 @@ def coherence_figure(
 ) -> Figure:
     """Draws the spectral coherence of each candidate with the truth, by degree or wavelength.
 
+    A coherence of 1 means that the waves have the truth's phases.
+
     Args:
-        spectra: By candidate, data sets or paths with ``coherence`` over ``channel`` and
-            ``degree`` (or ``wavelength`` in km).
-        channel: The channel; that of kinetic energy, ``kinetic_energy_coherence``, if None.
+        spectra: Data sets or paths by candidate, with ``coherence`` over ``channel`` and ``degree``
+            (or ``wavelength`` in km).
+        channel: The channel; None means kinetic energy, ``kinetic_energy_coherence``.
         cutoff: As for :func:`spectrum_figure`.
-        styles: By candidate; by their order if None.
+        styles: Styles by candidate; None means styles in the order of the candidates.
         radius: Radius of the sphere in m.
 
-    Returns:
-        The figure; 1 means that the waves of a degree have the truth's phases.
-
     Raises:
-        InputError: No data set holds a coherence.
+        InputError: No data set has a coherence.
     """
     datasets = opened(spectra)
     styles = styles or candidate_styles(datasets)
@@ -71,7 +70,7 @@ def coherence_figure(
     limits = axis_limits(axis)
     for name, curve in curves.items():
         axes.plot(axis.values, curve.values, **styles[name].line())
-    # The line that the coherent resolution is told by.
+    # The coherent resolution is where the coherence falls below 0.5.
     axes.axhline(0.5, color="#777777", linewidth=0.7, linestyle=(0, (2, 2)), zorder=1)
     values = np.concatenate([curve.values for curve in curves.values()])
     axes.set_ylim(min(0.0, float(np.nanmin(values, initial=0.0))), 1.02)

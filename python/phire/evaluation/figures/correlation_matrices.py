@@ -15,18 +15,17 @@ VARIABLE = "channel_correlation"
 
 @styled
 def correlation_matrix_figure(correlations: Datasets, *, title: str = "") -> Figure:
-    """Draws the matrix of correlations between channels, a panel for truth and each candidate.
+    """Draws the matrix of correlations between channels, in a panel for truth and each candidate.
+
+    Below the correlations of an ensemble is their range over the members.
 
     Args:
-        correlations: By candidate, the truth under ``truth``: data sets or paths with
+        correlations: Data sets or paths by candidate, the truth under ``truth``, with
             ``channel_correlation`` over ``channel`` and ``other``.
-        title: Above the figure.
-
-    Returns:
-        The figure; below each number of an ensemble is its range over the members.
+        title: Title of the figure.
 
     Raises:
-        InputError: No data set holds correlations.
+        InputError: No data set has correlations.
     """
     datasets = {n: one for n, one in opened(correlations).items() if VARIABLE in one}
     if not datasets:

@@ -1,4 +1,4 @@
-"""Curves of candidates side by side: a panel a quantity, a line a candidate."""
+"""Figures of curves, with a panel for each variable and a line for each candidate."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ class Panel:
     """One panel of a figure of curves.
 
     Attributes:
-        title: Above the panel.
-        variable: What is drawn upwards.
-        along: The coordinate or variable that is drawn to the right.
-        x_label, y_label: Labels; units are added from the data.
-        select: Labels of further dimensions.
-        logarithmic: ``x``, ``y``, ``both`` or empty.
-        reference: A level to mark, or ``diagonal``.
-        band: Variables of the lower and upper edge of a band around each curve; the range of an
-            ensemble's members, where it is known, if None.
-        truth: Variable of the truth's curve within a candidate's results; the truth's own results
-            are drawn if None and if there are any.
-        from_zero: Begin the vertical axis at 0.
-        falling: Draw the horizontal axis from large to small.
+        title: Title of the panel.
+        variable: Variable on the vertical axis.
+        along: Coordinate or variable on the horizontal axis.
+        x_label, y_label: Labels of the axes, to which the units are added.
+        select: Labels to select along further dimensions.
+        logarithmic: Logarithmic axes: ``x``, ``y``, ``both`` or empty.
+        reference: Level that is marked by a line, or ``diagonal``.
+        band: Variables of the lower and upper edge of a band around each curve; None means the
+            range of an ensemble's members, if the results have it.
+        truth: Variable of the truth's curve in the results of a candidate; None means that the
+            curve comes from the results of the truth, if there are any.
+        from_zero: If True, the vertical axis begins at 0.
+        falling: If True, the horizontal axis descends.
     """
 
     title: str
@@ -79,20 +79,17 @@ def curve_figure(
     styles: Mapping[str, Style] | None = None,
     title: str = "",
 ) -> Figure:
-    """Draws curves of all candidates, and of the truth where it has any.
+    """Draws curves of all candidates, and of the truth if it has results.
 
     Args:
-        results: By candidate: data sets or paths of one metric.
-        panels: What to draw.
-        channel: The channel, for variables that have the dimension.
-        styles: By candidate; by their order if None.
-        title: Above the figure.
-
-    Returns:
-        The figure.
+        results: Data sets or paths of one metric by candidate.
+        panels: The panels.
+        channel: The channel, for variables with this dimension.
+        styles: Styles by candidate; None means styles in the order of the candidates.
+        title: Title of the figure.
 
     Raises:
-        InputError: No data set holds a variable of the panels.
+        InputError: No data set has a variable of the panels.
     """
     datasets = {
         name: dataset
@@ -120,19 +117,19 @@ def _draw(
     channel: str | None,
     styles: Mapping[str, Style],
 ) -> None:
-    """Draws one panel."""
+    """Draws the curves of all candidates in one panel."""
     place = dict(panel.select) | ({} if channel is None else {"channel": channel})
     reach: list[np.ndarray] = []
     units = x_units = ""
     for i, (name, dataset) in enumerate(datasets.items()):
         if panel.variable not in dataset:
             continue
-        here = dataset.sel({k: v for k, v in place.items() if k in dataset.dims})
-        x = np.asarray(here[panel.along].values, float)
+        selected = dataset.sel({k: v for k, v in place.items() if k in dataset.dims})
+        x = np.asarray(selected[panel.along].values, float)
         order = np.argsort(x)
-        x, y = x[order], np.asarray(here[panel.variable].values, float)[order]
+        x, y = x[order], np.asarray(selected[panel.variable].values, float)[order]
         units = units or units_of(dataset, panel.variable, channel)
-        # Coordinates without units (levels, probabilities) are not in the channel's.
+        # A coordinate without units (a level, a probability) must not get the channel's units.
         if panel.along in dataset.data_vars or dataset[panel.along].attrs.get("units"):
             x_units = x_units or units_of(dataset, panel.along, channel)
         style = styles.get(name, TRUTH_STYLE)
@@ -140,16 +137,16 @@ def _draw(
         axes.plot(x, y, marker=marker, ms=4, **style.line())
         reach.append(x[np.isfinite(x)])
         if panel.band is not None:
-            low, high = (np.asarray(here[edge].values, float)[order] for edge in panel.band)
+            low, high = (np.asarray(selected[edge].values, float)[order] for edge in panel.band)
             axes.fill_between(x, low, high, color=style.colour, alpha=0.2, linewidth=0)
         else:
             draw_member_band(
-                axes, x, here, panel.variable, style, select=lambda array: array,
+                axes, x, selected, panel.variable, style, select=lambda array: array,
                 change=functools.partial(np.take, indices=order),
             )  # fmt: skip
-        if panel.truth is not None and panel.truth in here and not i:
-            theirs = np.asarray(here[panel.truth].values, float)[order]
-            axes.plot(x, theirs, **TRUTH_STYLE.line())
+        if panel.truth is not None and panel.truth in selected and not i:
+            truth = np.asarray(selected[panel.truth].values, float)[order]
+            axes.plot(x, truth, **TRUTH_STYLE.line())
     limits = _limits(np.concatenate(reach))
     if panel.logarithmic in ("y", "both"):
         axes.set_yscale("log")
@@ -173,7 +170,7 @@ def _draw(
 
 
 def _limits(values: np.ndarray) -> tuple[float, float]:
-    """Limits of a horizontal axis, a tenth beyond the values where the axis is logarithmic."""
+    """Returns the limits of a horizontal axis; for positive values a tenth beyond them."""
     low, high = float(values.min()), float(values.max())
     return (low / 1.1, high * 1.1) if low > 0 else (low, high)
 
@@ -189,11 +186,12 @@ def channel_plans(
     """Yields a figure of curves for each channel and region of a metric.
 
     Args:
-        folder: Folder of results.
+        folder: Results folder.
         metric: Name of the statistic.
-        panels: What to draw; panels without values are left out.
-        group: Group of the figures.
-        title, caption: Of the figures.
+        panels: The panels; those without values are left out.
+        group: Group of the figures in the report.
+        title: Title of the figures, to which channel and region are added.
+        caption: Caption of the figures.
     """
     for region in folder.regions_of(metric):
         data = folder.metric(metric, region)

@@ -1,4 +1,4 @@
-"""Figures of distributions: densities, quantiles against quantiles, boxes, errors."""
+"""Figures of distributions: densities, Q–Q plots, boxes of quantiles, errors."""
 
 from __future__ import annotations
 
@@ -26,26 +26,23 @@ from phire.evaluation.figures.style import (
 from phire.fields.units import power
 
 LEAST_DENSITY = 1e-6
-"""Share of the greatest density; below it a logarithmic axis would show single values only."""
+"""Lower end of the logarithmic axis, as a share of the greatest density."""
 
 
 @styled
 def density_figure(
     distributions: Datasets, *, channel: str, styles: Mapping[str, Style] | None = None
 ) -> Figure:
-    """Draws kernel density estimates of a channel's values, linear and logarithmic.
+    """Draws densities of a channel's values: left on a linear, right on a logarithmic axis.
 
     Args:
-        distributions: By candidate, the truth under ``truth``: data sets or paths of
-            ``distribution.nc`` with ``density(channel, bin)`` at ``bin_centre(channel, bin)``.
+        distributions: Data sets or paths of ``distribution.nc`` by candidate, the truth under
+            ``truth``, with ``density(channel, bin)`` at ``bin_centre(channel, bin)``.
         channel: The channel.
-        styles: By candidate; by their order if None.
-
-    Returns:
-        The figure: left the bulk, right the tails on a logarithmic axis.
+        styles: Styles by candidate; None means styles in the order of the candidates.
 
     Raises:
-        InputError: No data set holds a density.
+        InputError: No data set has a density.
     """
     return _density_figure(
         distributions,
@@ -62,16 +59,16 @@ def density_figure(
 def error_figure(
     distributions: Datasets, *, channel: str, styles: Mapping[str, Style] | None = None
 ) -> Figure:
-    """Draws the densities of a channel's errors, candidate minus truth, linear and logarithmic.
+    """Draws densities of the errors: left on a linear, right on a logarithmic axis.
 
     Args:
         distributions: As for :func:`density_figure`, with ``error_density(channel, error_bin)`` at
             ``error_bin_centre(channel, error_bin)``.
         channel: The channel.
-        styles: By candidate; by their order if None.
+        styles: Styles by candidate; None means styles in the order of the candidates.
 
     Raises:
-        InputError: No data set holds a density of errors.
+        InputError: No data set has a density of errors.
     """
     return _density_figure(
         distributions,
@@ -94,6 +91,7 @@ def _density_figure(
     label: str,
     title: str,
 ) -> Figure:
+    """Draws the densities of values or errors; see :func:`density_figure`."""
     datasets = opened(distributions)
     styles = styles or candidate_styles(datasets)
     datasets = {name: dataset for name, dataset in datasets.items() if density in dataset}
@@ -101,7 +99,7 @@ def _density_figure(
         raise InputError(f"none of the distributions holds {density}: there is nothing to draw.")
     curves, smoothings = {}, {}
     for name, dataset in datasets.items():
-        # The outermost bins also hold all that lies beyond them: they are no density.
+        # The outermost bins also count all values beyond them, so that they show no density.
         values = _of(dataset, centre, channel)[1:-1]
         bounds = None
         if density == "density" and {"minimum", "maximum"} <= set(dataset):
@@ -141,24 +139,26 @@ def _density_figure(
 def _smooth_inner(
     values: np.ndarray, bounds: tuple[float, float] | None, heights: np.ndarray
 ) -> np.ndarray:
-    """Smooths the heights of all bins but the outermost two, whose centres are ``values``."""
+    """Smooths a histogram without its two outermost bins; see :func:`smooth_density`."""
     return smooth_density(values, heights[1:-1], bounds)
 
 
 def smooth_density(
     values: np.ndarray, density: np.ndarray, bounds: tuple[float, float] | None = None
 ) -> np.ndarray:
-    """A kernel density estimate from a histogram of narrow bins.
+    """Returns a kernel density estimate from a histogram of narrow bins.
+
+    The histogram is convolved with a Gaussian whose standard deviation is 1.5 bins, which removes
+    the steps between bins only.
 
     Args:
         values: (n,) centres of bins of equal width.
-        density: (n,) their densities; missing ones count as none.
-        bounds: Least and greatest value that occur: what the smoothing would carry beyond them is
+        density: (n,) densities; NaN counts as 0.
+        bounds: Least and greatest value. Density that the smoothing carries beyond them is
             mirrored back, so that rain has no density below zero.
 
     Returns:
-        (n,) the histogram folded with a Gaussian of one and a half bins: the bins' steps vanish,
-        nothing wider does. Its sum is that of the histogram, but for what leaves the ends.
+        (n,) smoothed density, with the sum of the histogram if it is 0 at both ends.
     """
     offsets = np.arange(-6, 7)
     kernel = np.exp(-0.5 * (offsets / 1.5) ** 2)
@@ -170,7 +170,7 @@ def smooth_density(
         return smooth
     first, last = (int(np.abs(values - bound).argmin()) for bound in bounds)
     if last - first < len(kernel):
-        return np.nan_to_num(density)  # all values lie in a few bins, which smoothing would hide
+        return np.nan_to_num(density)  # smoothing would hide values in a few bins only
     reach = len(kernel) // 2
     for edge, inward in ((first, 1), (last, -1)):
         outside = [p for p in range(edge - inward, edge - inward * (reach + 1), -inward)
@@ -185,20 +185,20 @@ def smooth_density(
 def seasonal_quantile_figure(
     distributions: Datasets, *, channel: str, styles: Mapping[str, Style] | None = None
 ) -> Figure:
-    """Draws quantiles of the candidates against the truth's, a panel a season.
+    """Draws quantiles of the candidates against the truth's, with a column for each season.
 
     Args:
-        distributions: By candidate: data sets or paths of ``seasonal_quantiles.nc`` with
+        distributions: Data sets or paths of ``seasonal_quantiles.nc`` by candidate, with
             ``quantile_value`` and ``truth_quantile_value`` over channel, season and quantile.
         channel: The channel.
-        styles: By candidate; by their order if None.
+        styles: Styles by candidate; None means styles in the order of the candidates.
 
     Raises:
-        InputError: No data set holds quantiles by season.
+        InputError: No data set has quantiles by season.
     """
     datasets = {n: d for n, d in opened(distributions).items() if "truth_quantile_value" in d}
     if not datasets:
-        raise InputError("no data set holds quantiles by season.")
+        raise InputError("none of the data sets holds quantiles by season: nothing to draw.")
     styles = styles or candidate_styles(datasets)
     seasons = next(iter(datasets.values()))["season"].values
     units = units_of(next(iter(datasets.values())), "quantile_value", channel)
@@ -207,8 +207,8 @@ def seasonal_quantile_figure(
     for column, season in enumerate(seasons):
         above, below = panels[:, column]
         for name, dataset in datasets.items():
-            here = dataset.sel(channel=channel, season=season)
-            truth, values = (here[f"{p}quantile_value"].values for p in ("truth_", ""))
+            selected = dataset.sel(channel=channel, season=season)
+            truth, values = (selected[f"{p}quantile_value"].values for p in ("truth_", ""))
             line = {**styles[name].line(), "marker": styles[name].marker, "ms": 3.5}
             above.plot(truth[[0, -1]], truth[[0, -1]], color="black", linewidth=1, zorder=1)
             above.plot(truth, values, **line)
@@ -231,24 +231,21 @@ def seasonal_quantile_figure(
 def quantile_figure(
     distributions: Datasets, *, channel: str, styles: Mapping[str, Style] | None = None
 ) -> Figure:
-    """Draws quantiles of the candidates against the truth's (Q–Q), and their difference.
+    """Draws a Q–Q plot of candidates against the truth (left), and the difference (right).
 
     Args:
-        distributions: By candidate, the truth under ``truth``: data sets or paths of
-            ``distribution.nc`` with ``quantile_value(channel, quantile)``.
+        distributions: Data sets or paths of ``distribution.nc`` by candidate, the truth under
+            ``truth``, with ``quantile_value(channel, quantile)``.
         channel: The channel.
-        styles: By candidate; by their order if None.
-
-    Returns:
-        The figure: left quantile against quantile with the diagonal, right candidate minus truth.
+        styles: Styles by candidate; None means styles in the order of the candidates.
 
     Raises:
-        InputError: The truth's quantiles are not there.
+        InputError: The quantiles of the truth are missing.
     """
     datasets = opened(distributions)
     styles = styles or candidate_styles(datasets)
     if TRUTH not in datasets or "quantile_value" not in datasets[TRUTH]:
-        raise InputError("the truth's quantiles are not there: a Q–Q plot needs them.")
+        raise InputError("the truth's quantiles are missing: a Q–Q plot needs them.")
     truth = _of(datasets[TRUTH], "quantile_value", channel)
     levels = datasets[TRUTH]["quantile"].values
     units = units_of(datasets[TRUTH], "quantile_value", channel)
@@ -286,7 +283,7 @@ def _shade_quantiles(
     style: Style,
     **place: str,
 ) -> None:
-    """Shades the members' quantiles against the truth's, and minus these in a second panel."""
+    """Shades the range of the members' quantiles in a Q–Q plot and in the plot of differences."""
     for axes, reference in ((absolute, 0.0), (relative, truth)):
         draw_member_band(
             axes, truth, dataset, "quantile_value", style, select=lambda array: array.sel(place),
@@ -298,20 +295,18 @@ def _shade_quantiles(
 def box_figure(
     distributions: Datasets, *, channels: Sequence[str], styles: Mapping[str, Style] | None = None
 ) -> Figure:
-    """Draws a box of quantiles for truth and candidates, a panel for each channel.
+    """Draws boxes of quantiles of truth and candidates, with a panel for each channel.
+
+    Boxes extend from the 25 % to the 75 % quantile, with a line at the median and whiskers from the
+    2 % to the 98 % quantile. Each of these lines of an ensemble has a band, its range over members.
 
     Args:
         distributions: As for :func:`quantile_figure`.
         channels: The channels.
-        styles: By candidate; by their order if None.
-
-    Returns:
-        The figure: boxes from the 25 % to the 75 % quantile, a line at the median, whiskers from
-        the 2 % to the 98 % quantile (or the nearest that are known); around each of these lines
-        its range over the members of an ensemble.
+        styles: Styles by candidate; None means styles in the order of the candidates.
 
     Raises:
-        InputError: No data set holds quantiles.
+        InputError: No data set has quantiles.
     """
     datasets = opened(distributions)
     styles = styles or candidate_styles(datasets)
@@ -336,6 +331,7 @@ def box_figure(
 
 
 def _box(axes: Axes, place: int, dataset: xr.Dataset, channel: str, style: Style) -> None:
+    """Draws the box of one candidate at the height ``place``."""
     levels = np.asarray(dataset["quantile"].values, float)
     values = _of(dataset, "quantile_value", channel)
     shown = (0.02, 0.25, 0.5, 0.75, 0.98)
@@ -363,6 +359,7 @@ def _box(axes: Axes, place: int, dataset: xr.Dataset, channel: str, style: Style
 
 
 def _of(dataset: xr.Dataset, variable: str, channel: str) -> np.ndarray:
+    """Returns the values of a variable, of one channel if it has the dimension."""
     array = dataset[variable]
     if "channel" in array.dims:
         array = array.sel(channel=channel)

@@ -32,14 +32,14 @@ def ensemble_figure(
         ensembles: By candidate: data sets or paths of ``ensemble.nc`` with ``binned_spread`` and
             ``binned_error`` over ``channel`` and ``spread_bin``, ``rank_histogram(channel, rank)``.
         channel: The channel.
-        styles: By candidate; by their order if None.
+        styles: Styles by candidate; None means styles in the order of the candidates.
 
     Returns:
         The figure: points on the diagonal mean that the spread tells the error; equal ranks, that
         the truth cannot be told from a member.
 
     Raises:
-        InputError: No data set holds a rank histogram.
+        InputError: No data set has a rank histogram.
     """
     datasets = {
         name: dataset
@@ -93,13 +93,13 @@ def reliability_figure(
             ``forecast_probability`` and ``observed_frequency`` over ``channel``, ``event`` and
             ``probability_bin``, and ``threshold(channel, event)``.
         channel: The channel.
-        styles: By candidate; by their order if None.
+        styles: Styles by candidate; None means styles in the order of the candidates.
 
     Returns:
         The figure; reliable forecasts lie on the diagonal.
 
     Raises:
-        InputError: No data set holds the frequencies.
+        InputError: No data set has the frequencies.
     """
     axes = ("forecast_probability", "Forecast probability"), (
         "observed_frequency", "Observed frequency",
@@ -118,13 +118,13 @@ def operating_figure(
             ``false_alarm_rate`` over ``channel``, ``event`` and ``votes``, ``roc_area`` and
             ``threshold`` over ``channel`` and ``event``.
         channel: The channel.
-        styles: By candidate; by their order if None.
+        styles: Styles by candidate; None means styles in the order of the candidates.
 
     Returns:
         The figure; the area under each curve stands in its panel.
 
     Raises:
-        InputError: No data set holds the rates.
+        InputError: No data set has the rates.
     """
     axes = ("false_alarm_rate", "False-alarm rate"), ("hit_rate", "Hit rate")
     return _event_figure(
@@ -147,7 +147,7 @@ def _event_figure(
     Args:
         results: Data sets or paths by candidate.
         channel: The channel.
-        styles: By candidate; by their order if None.
+        styles: Styles by candidate; None means styles in the order of the candidates.
         across, up: Variable and label of each axis.
         title: Before the channel's name.
         area: Variable over ``channel`` and ``event`` that is written into the panels.

@@ -1,4 +1,4 @@
-"""Files of the figures that a results folder gives, written or redrawn."""
+"""Drawing of the figures of a results folder into files."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from phire.evaluation.figures.reading import FIGURES, ResultsFolder
 from phire.evaluation.figures.style import lay_out, write_figure
 
 INDEX = "figures.json"
-"""The list of figures with their titles and captions, beside them."""
+"""File of the list of figures with titles and captions, in the folder of the figures."""
 
 DESCRIBED = ("name", "group", "title", "caption", "channel", "region", "times", "candidates")
-"""Attributes of a figure that the list holds."""
+"""Attributes of a figure in the list."""
 
 FORMATS = ("png", "pdf")
 
@@ -33,22 +33,25 @@ def draw_all(
     output: str | os.PathLike | None = None,
     processes: int | None = None,
 ) -> list[Path]:
-    """Draws the figures that a folder of results gives, from its NetCDF files alone.
+    """Draws the figures of a results folder from its NetCDF files.
+
+    A metric that was not computed has no figure. If a figure fails, the reason is printed and shown
+    in the report, and the other figures are drawn.
 
     Args:
-        results: The folder ``OUT`` of an evaluation.
-        names: Names of figures, or patterns such as ``spectrum-*``; all if None.
-        formats: ``png``, ``pdf`` or ``svg``.
+        results: Folder ``OUT`` of an evaluation.
+        names: Names of figures, or patterns such as ``spectrum-*``; None means all.
+        formats: Formats: ``png``, ``pdf`` or ``svg``.
         dpi: Dots per inch of pixel formats.
-        output: Where to put them; ``OUT/figures`` if None.
-        processes: Number of processes; by the number of figures and cores if None.
+        output: Folder to write to; None means ``OUT/figures``.
+        processes: Number of processes; None chooses it by the numbers of figures and cores.
 
     Returns:
-        The files written, each whole. A metric that was not computed gives no figure; a figure
-        that fails is told, and named in the report.
+        The files written.
 
     Raises:
-        InputError: No folder of results, an unknown format, or a name that fits no figure.
+        InputError: ``results`` is no results folder, a format is unknown, or a name matches no
+            figure.
     """
     for form in formats:
         if form not in ("png", "pdf", "svg"):
@@ -98,14 +101,16 @@ def drawing(
     dpi: int,
     folder: ResultsFolder | None = None,
 ) -> Draw:
-    """Returns the function that draws a figure of a folder of results, given its name.
+    """Returns a function that draws the figure with a given name into files.
 
-    It writes the figure to ``target`` in all formats and returns what went wrong, or None: the
-    numbers stand, whatever a figure comes upon. Only a file that cannot be written is an error.
+    The function returns None, or the error as a text if the figure failed: an evaluation must not
+    fail because of a figure. Only errors of writing files are raised.
 
     Args:
-        results, target, formats, dpi: As in :func:`draw_all`.
-        folder: The folder ``results`` where it is open already.
+        results: Folder ``OUT`` of an evaluation.
+        target: Folder to write to.
+        formats, dpi: As for :func:`draw_all`.
+        folder: The opened results folder; None opens ``results``.
     """
     by_name = {plan.name: plan for plan in plans(folder or ResultsFolder(results))}
 
@@ -113,7 +118,7 @@ def drawing(
         try:
             _draw(by_name[name], Path(target), formats, dpi)
         except OSError:
-            raise  # a full disk is no fault of the figure
+            raise  # such as a full disk, which would fail all figures
         except Exception as error:
             return f"{type(error).__name__}: {error}"
         return None
@@ -130,5 +135,5 @@ def _draw(plan: Plan, target: Path, formats: Sequence[str], dpi: int) -> None:
 
 
 def figure_names(results: str | os.PathLike) -> list[tuple[str, str]]:
-    """Returns the names and titles of the figures that a folder of results gives."""
+    """Returns names and titles of the figures of a results folder."""
     return [(plan.name, plan.title) for plan in plans(ResultsFolder(results))]

@@ -1,4 +1,4 @@
-"""Figures of scores by hour, month or season."""
+"""Figures of scores by hour of the day, month or season."""
 
 from __future__ import annotations
 
@@ -27,16 +27,22 @@ from phire.evaluation.figures.style import (
 from phire.evaluation.member_ranges import HIGH, LOW, member_ends
 
 MOST = 20
-"""Panels of a figure, at most."""
+"""Largest number of panels of a figure."""
 
 LEAST_HOURS = 4
-"""Hours of the day from which on a clock face is drawn."""
+"""Smallest number of hours of the day for which a clock face is drawn."""
 
 
 def numbers_of(
     datasets: Mapping[str, xr.Dataset], dimension: str, channel: str | None
 ) -> list[str]:
-    """Returns the numbers over the groups that have a better direction, of a channel or of none."""
+    """Returns the names of the scores over groups that have a better direction and values.
+
+    Args:
+        datasets: Data sets by candidate.
+        dimension: Dimension of the groups: ``hour``, ``month`` or ``season``.
+        channel: The channel; None means scores without the dimension ``channel``.
+    """
     wanted = {dimension, "channel"} if channel is not None else {dimension}
     found: dict[str, None] = {}
     for dataset in datasets.values():
@@ -59,26 +65,24 @@ def group_figure(
     title: str = "",
     polar: bool = False,
 ) -> Figure:
-    """Draws each number over the groups of times, a panel a number.
+    """Draws scores over groups of times, with a panel for each score, at most :data:`MOST`.
 
     Args:
-        groups: By candidate: data sets or paths of ``by_season.nc`` and the like. Variables
-            ``NAME_low`` and ``NAME_high`` are the edges of a band, the range of the members.
-        dimension: ``hour``, ``month`` or ``season``.
-        channel: The channel; numbers of no channel if None.
-        styles: By candidate; by their order if None.
-        title: Above the figure.
-        polar: Draw hours around a clock face of 24 hours, midnight at the top.
-
-    Returns:
-        The figure; of more than twenty numbers, the first twenty.
+        groups: Data sets or paths of ``by_hour.nc``, ``by_month.nc`` or ``by_season.nc`` by
+            candidate. Variables ``NAME_low`` and ``NAME_high`` are the edges of a band, the range
+            of the members.
+        dimension: Dimension of the groups: ``hour``, ``month`` or ``season``.
+        channel: The channel; None means scores without the dimension ``channel``.
+        styles: Styles by candidate; None means styles in the order of the candidates.
+        title: Title of the figure.
+        polar: If True, hours are drawn around a clock face of 24 hours, with midnight at the top.
 
     Raises:
-        InputError: No data set holds a number over the groups, or ``polar`` is of other groups
-            than hours.
+        InputError: No data set has a score over the groups, or ``polar`` is True and the groups
+            are not hours.
     """
     if polar and dimension != "hour":
-        raise InputError(f"polar figures are of hours, not of a {dimension}.")
+        raise InputError(f"polar=True needs groups of hours, not of the dimension {dimension}.")
     datasets = {name: dataset for name, dataset in opened(groups).items() if name != TRUTH}
     shown = numbers_of(datasets, dimension, channel)[:MOST]
     if not shown:
@@ -114,7 +118,7 @@ def _draw(
     style: Style,
     polar: bool,
 ) -> None:
-    """Draws one candidate's number over the groups, and the range of its members as a band."""
+    """Draws a score of one candidate over the groups, and the range of its members as a band."""
     labels = dataset[dimension].values
     places = labels.astype(float) if dimension == "hour" else np.arange(len(labels))
     base, separator, rest = number.partition(":")
@@ -124,7 +128,7 @@ def _draw(
         if name in dataset
     )
     if polar:
-        # The last hour is joined to the first.
+        # The circle is closed: the last hour is connected with the first.
         places = np.append(places, places[0] + 24) * np.pi / 12
         values, *edges = (np.append(one, one[0]) for one in (values, *edges))
     axes.plot(places, values, marker=style.marker, ms=4, **style.line())
@@ -142,7 +146,11 @@ def _draw(
 
 
 def _ends_in(dataset: xr.Dataset, base: str) -> Iterator[str]:
-    """Yields the names of the ends of a range: the members' own, or those of a number's members."""
+    """Yields the names of the ends of a score's range over members.
+
+    Scores of members have the ends ``NAME_low`` and ``NAME_high``, other scores those of
+    :func:`~phire.evaluation.member_ranges.member_ends`.
+    """
     bases = {str(name).partition(":")[0] for name in dataset.data_vars}
     for ends in ((f"{base}{LOW}", f"{base}{HIGH}"), member_ends(base)):
         if bases.issuperset(ends):
@@ -151,7 +159,10 @@ def _ends_in(dataset: xr.Dataset, base: str) -> Iterator[str]:
 
 
 def _open_centre(axes: Axes) -> None:
-    """Leaves the centre of a clock face free where all values are far from 0 or some below it."""
+    """Sets the radial axis of a clock face such that no value lies near its centre.
+
+    The axis begins at 0 unless values are negative, or all far from 0.
+    """
     values = np.concatenate([line.get_ydata() for line in axes.lines])
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     if low < 0 or low > 0.5 * high:
@@ -160,7 +171,7 @@ def _open_centre(axes: Axes) -> None:
 
 
 def _label(axes: Axes, number: str, units: str, polar: bool) -> None:
-    """Writes title and units of a panel, and marks zero where it is best."""
+    """Writes the title and units of a panel, and marks zero if it is the best value."""
     base, _, rest = number.partition(":")
     known = definition(base)
     words = f"{known.title}{' of ' + readable(rest) if rest else ''} {known.direction}"

@@ -1,4 +1,4 @@
-"""Fields drawn as images: their ranges, their axes, and rows of them that share a colour bar."""
+"""Fields drawn as images: colour ranges, axes, and rows of images with a common colour bar."""
 
 from __future__ import annotations
 
@@ -24,18 +24,19 @@ ROWS = ("latitude", "coarse_latitude", "y", "row")
 COLUMNS = ("longitude", "coarse_longitude", "x", "column")
 
 MISSING = "#bdbdbd"
-"""The colour of missing values, which no palette used here contains."""
+"""Colour of missing values, which is in none of the palettes."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """Colours and the values they span.
+    """Range of values and palette of a colour bar.
 
     Attributes:
-        low: The value of the first colour.
-        high: The value of the last colour.
-        palette: A palette of matplotlib.
-        beyond: Which ends values lie beyond, as matplotlib's ``extend``.
+        low: Value of the first colour.
+        high: Value of the last colour.
+        palette: Name of a palette of matplotlib.
+        beyond: Ends of the colour bar with arrows, for values beyond the range: matplotlib's
+            ``extend``.
     """
 
     low: float
@@ -45,18 +46,18 @@ class Range:
 
     @property
     def normalize(self) -> Normalize:
-        """The mapping of values to 0…1."""
+        """Mapping of values to 0…1."""
         return Normalize(self.low, self.high)
 
 
 def field_range(truth: np.ndarray) -> Range:
-    """The colours for a quantity, from its true values alone.
+    """Returns the colour range of a quantity, from the values of the truth only.
 
-    Quantities of both signs about zero (vorticity, wind) get a diverging palette centred on zero,
-    others a sequential one. Half a per cent of the values at either end may lie beyond.
+    It extends from the 0.5 % to the 99.5 % quantile. Quantities of both signs (vorticity, wind)
+    have a diverging palette centred on zero, others a sequential one.
 
     Args:
-        truth: Values of any shape; missing ones are left out.
+        truth: Values of any shape; NaN is left out.
     """
     values = truth[np.isfinite(truth)]
     if not values.size:
@@ -71,10 +72,10 @@ def field_range(truth: np.ndarray) -> Range:
 
 
 def error_range(errors: Sequence[np.ndarray], truth: np.ndarray) -> Range:
-    """A diverging range about zero for the errors of all candidates together.
+    """Returns a diverging colour range about zero for the errors of all candidates.
 
-    It spans 99 % of all errors, yet no more than twice the truth's standard deviation, so that one
-    candidate that fails does not hide the differences among the others.
+    It includes 99 % of all errors, but is at most twice the truth's standard deviation, so that a
+    candidate with huge errors does not hide the differences between the others.
     """
     values = np.concatenate([np.abs(error[np.isfinite(error)]) for error in errors] or [[]])
     span = float(np.percentile(values, 99)) if values.size else 0.0
@@ -85,24 +86,24 @@ def error_range(errors: Sequence[np.ndarray], truth: np.ndarray) -> Range:
 
 
 def rows_of(array: xr.DataArray) -> str:
-    """The dimension that runs along rows."""
+    """Returns the dimension of the rows: latitude, y or row."""
     return next(dimension for dimension in array.dims if dimension in ROWS)
 
 
 def columns_of(array: xr.DataArray) -> str:
-    """The dimension that runs along columns."""
+    """Returns the dimension of the columns: longitude, x or column."""
     return next(dimension for dimension in array.dims if dimension in COLUMNS)
 
 
 def extent_of(array: xr.DataArray) -> tuple[float, float, float, float]:
-    """West, east, south, north edge of an image, half a spacing beyond its outer points.
+    """Returns the edges west, east, south, north of an image, half a spacing beyond its points.
 
-    Without coordinates these are columns and rows, counted downward from the first.
+    Without coordinates they are column and row numbers, rows counted downward.
     """
     row, column = rows_of(array), columns_of(array)
     height, width = array.sizes[row], array.sizes[column]
     if row in ("y", "row") and row in array.coords and array.attrs.get("of_pixels"):
-        # A coarse image, whose rows and columns are counted in the fine one's pixels.
+        # A coarse image, whose rows and columns are in pixels of the fine image.
         half = array.attrs["of_pixels"] / 2
         down, across = array[row].values, array[column].values
         return across[0] - half, across[-1] + half, down[-1] + half, down[0] - half
@@ -125,7 +126,7 @@ def extent_of(array: xr.DataArray) -> tuple[float, float, float, float]:
 
 
 def has_coordinates(array: xr.DataArray) -> bool:
-    """Tells whether an image lies on the Earth, rather than in pixels."""
+    """Returns True if an image has latitudes and longitudes, False if y and x or pixels."""
     return rows_of(array) in array.coords and rows_of(array) in ("latitude", "coarse_latitude")
 
 
@@ -141,20 +142,20 @@ def draw_image(
 ) -> AxesImage:
     """Draws a field on axes of longitude and latitude, or of a projection's x and y.
 
-    Coastlines are drawn where they are installed, on a projection where it is stated.
+    Coastlines are drawn if they are installed; on a projection, if the field states it.
 
     Args:
         axes: Empty axes.
-        array: Two dimensions, rows and columns in either order of latitude.
-        colours: The range.
-        title: Above the image.
-        left: Write the latitudes.
-        bottom: Write the longitudes.
-        extent: What to show (west, east, south, north); the whole array if None.
+        array: Field of rows and columns, with rows running northward or southward.
+        colours: The colour range.
+        title: Title of the image.
+        left: If True, the labels of the vertical axis are drawn.
+        bottom: If True, the labels of the horizontal axis are drawn.
+        extent: West, east, south, north of what is shown; None means the whole field.
     """
     array = array.transpose(rows_of(array), columns_of(array))
     earth = has_coordinates(array)
-    own = extent_of(array)
+    edges = extent_of(array)
     values = array.values
     projected = rows_of(array) == "y" and "y" in array.coords
     if (earth or projected) and (
@@ -162,11 +163,11 @@ def draw_image(
     ):
         values = values[::-1]
     palette = colormap(colours.palette)
-    # Images in the file as they are: few pixels stay squares, many are averaged, none is invented.
+    # matplotlib's default interpolation draws few pixels as squares, and averages many.
     image = axes.imshow(
-        values, cmap=palette, norm=colours.normalize, extent=own, aspect="auto", origin="upper"
+        values, cmap=palette, norm=colours.normalize, extent=edges, aspect="auto", origin="upper"
     )
-    west, east, south, north = extent or own
+    west, east, south, north = extent or edges
     axes.set_xlim(west, east)
     axes.set_ylim(south, north)
     axes.grid(False)
@@ -198,14 +199,14 @@ def draw_image(
 
 
 def colormap(name: str) -> Colormap:
-    """A palette in which missing values are grey."""
+    """Returns a palette of matplotlib in which missing values are grey."""
     palette = colormaps[name].copy()
     palette.set_bad(MISSING)
     return palette
 
 
 def colour_bar(figure: Figure, axes: Sequence[Axes], colours: Range, label: str) -> None:
-    """A colour bar beside the axes that share it."""
+    """Draws a colour bar beside the axes that share it."""
     bar = figure.colorbar(
         ScalarMappable(colours.normalize, colormap(colours.palette)),
         ax=list(axes),
@@ -222,7 +223,7 @@ def colour_bar(figure: Figure, axes: Sequence[Axes], colours: Range, label: str)
 
 
 def outline(axes: Axes, extent: Sequence[float]) -> None:
-    """Marks a region on an image by a rectangle."""
+    """Draws the rectangle of a region (west, east, south, north) on an image."""
     west, east, south, north = extent
     low, high = axes.get_xlim()
     for turn in (-360, 0, 360):
@@ -241,19 +242,24 @@ def outline(axes: Axes, extent: Sequence[float]) -> None:
 
 
 def longitude_text(value: float, _: object = None) -> str:
-    """``47°E``, ``90°W``."""
+    """Returns the label of a longitude, such as ``47°E`` or ``90°W``."""
     value = (value + 180) % 360 - 180
     text = f"{abs(value):.4g}°"
     return text if value in (0, -180) else text + ("E" if value > 0 else "W")
 
 
 def latitude_text(value: float, _: object = None) -> str:
-    """``12°N``, ``33°S``."""
+    """Returns the label of a latitude, such as ``12°N`` or ``33°S``."""
     return f"{abs(value):.4g}°" + ("" if value == 0 else "N" if value > 0 else "S")
 
 
 def aspect_of(extent: Sequence[float], earth: bool) -> float:
-    """Width over height of an image as drawn, within what a page has room for."""
+    """Returns the ratio of width to height of an image as drawn, between 0.4 and 3.5.
+
+    Args:
+        extent: West, east, south, north.
+        earth: True for axes of longitude and latitude in degrees.
+    """
     west, east, south, north = extent
     aspect = abs(east - west) / max(abs(north - south), 1e-9)
     if earth and east - west <= 180:
@@ -266,11 +272,11 @@ class Panel:
     """An image of a figure.
 
     Attributes:
-        title: Above the image.
+        title: Title of the image.
         array: The field.
-        mark: A region (west, east, south, north) to outline on it.
-        zoomed: Whether it shows only the figure's extent; else all of the field.
-        colours: Its own range, where it does not share the row's.
+        mark: Region (west, east, south, north) to outline.
+        zoomed: If True, the figure's extent is shown, otherwise the whole field.
+        colours: Colour range; None means that of the row.
     """
 
     title: str
@@ -282,7 +288,13 @@ class Panel:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """Images side by side that share a range and a colour bar; None leaves a place empty."""
+    """Row of images with a common colour bar.
+
+    Attributes:
+        panels: The images; None leaves a space.
+        colours: Colour range.
+        label: Label of the colour bar.
+    """
 
     panels: tuple[Panel | None, ...]
     colours: Range
@@ -292,12 +304,12 @@ class Row:
 def image_rows(
     rows: Sequence[Row], extent: tuple[float, float, float, float], title: str
 ) -> Figure:
-    """A figure of rows of images.
+    """Returns a figure of rows of images.
 
     Args:
-        rows: From top to bottom, all of the same number of places.
-        extent: What every zoomed panel shows: west, east, south, north.
-        title: Above the figure.
+        rows: Rows from top to bottom.
+        extent: West, east, south, north of what zoomed panels show.
+        title: Title of the figure.
     """
     some = next(panel for row in rows for panel in row.panels if panel is not None)
     earth = has_coordinates(some.array)
@@ -315,7 +327,7 @@ def image_rows(
             places.append(axes)
             panel = row.panels[j] if j < len(row.panels) else None
             if panel is None:
-                # Kept, unseen, so that all rows are laid out alike.
+                # Empty axes keep the columns of all rows aligned.
                 axes.set_axis_off()
                 continue
             below = next_row[j] if j < len(next_row) else None
@@ -344,7 +356,7 @@ def blocks(names: Sequence[str], most: int = 5) -> list[list[str]]:
 
 
 def is_global(array: xr.DataArray) -> bool:
-    """Tells whether an image shows the whole Earth."""
+    """Returns True if an image shows nearly all longitudes and latitudes of the Earth."""
     longitudes = array[columns_of(array)].values
     latitudes = array[rows_of(array)].values
     return bool(np.ptp(longitudes) > 340 and np.ptp(latitudes) > 160)

@@ -42,21 +42,20 @@ from phire.evaluation.figures.style import SEQUENTIAL, TRUTH, labelled, readable
 def map_figure(
     maps: Datasets, *, variable: str, channel: str | None = None, title: str | None = None
 ) -> Figure:
-    """Draws a map of each candidate; where the truth has it too, also candidate minus truth.
+    """Draws a map of each candidate and, if the truth has the variable, of candidate minus truth.
+
+    All maps have one colour range, and all differences another. The colour range is that of the
+    truth if it has the variable, and otherwise includes the values of all candidates.
 
     Args:
-        maps: By candidate, data sets or paths with ``variable`` over rows, columns and perhaps
+        maps: Data sets or paths by candidate, with ``variable`` over rows, columns and perhaps
             ``channel``.
-        variable: Such as ``mean``, ``standard_deviation``, ``bias`` or ``rmse``.
-        channel: The channel, for variables that have the dimension.
-        title: Above the figure.
-
-    Returns:
-        The figure: all maps of one kind share a range. Colours of a quantity that the truth has are
-        fixed by the truth; others span zero (or their least value) to the greatest of any.
+        variable: Name of the variable, such as ``mean``, ``std``, ``bias`` or ``rmse``.
+        channel: The channel, for variables with this dimension.
+        title: Title of the figure; None means title of variable and channel.
 
     Raises:
-        InputError: No data set holds the variable.
+        InputError: No data set has the variable.
     """
     datasets = opened(maps)
     images = {
@@ -98,15 +97,17 @@ def map_figure(
 
 
 def _map(array: xr.DataArray, channel: str | None) -> xr.DataArray:
+    """Returns the map of a channel over rows and columns, averaged over other dimensions."""
     if channel is not None and "channel" in array.dims:
         array = array.sel(channel=channel)
     return over_all_but(array, rows_of(array), columns_of(array)).astype(np.float64)
 
 
 def _score_range(values: list[np.ndarray], known: Definition) -> Range:
+    """Returns the colour range of a score that the truth does not have."""
     pooled = np.concatenate([value[np.isfinite(value)] for value in values])
     if known.better == HIGHER and pooled.size and pooled.max() <= 1.001:
-        # A score that is perfect at 1, such as a correlation.
+        # A score whose best value is 1, such as a correlation.
         return Range(min(float(np.percentile(pooled, 1)), 0.999), 1.0, SEQUENTIAL, "min")
     if pooled.size and pooled.min() < 0:
         return error_range(values, np.full(1, np.nan))
@@ -120,10 +121,10 @@ def map_plans(
     """Yields the maps of several variables of a metric, by region and channel.
 
     Args:
-        folder: Folder of results.
+        folder: Results folder.
         metric: Name of the statistic.
-        captions: Of the figures, by variable.
-        title: Of the figures; ``{variable}`` and ``{channel}`` are replaced by words.
+        captions: Captions of the figures by variable.
+        title: Title of the figures, in which ``{variable}`` and ``{channel}`` are replaced.
     """
     for region in folder.regions_of(metric):
         data = folder.metric(metric, region)

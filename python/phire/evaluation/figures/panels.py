@@ -1,4 +1,4 @@
-"""Image panels: truth, coarse input and candidates side by side, with their errors."""
+"""Image panels of truth, coarse input and candidates side by side, and of their errors."""
 
 from __future__ import annotations
 
@@ -39,29 +39,28 @@ def panel_figure(
     coarse: xr.DataArray | None = None,
     title: str | None = None,
 ) -> Figure:
-    """Draws one channel at one time: the fields above, candidate minus truth below.
+    """Draws one channel at one time: fields above, candidate minus truth below.
+
+    The colour range of the fields is that of the truth; all errors have one range about zero.
 
     Args:
-        fields: By candidate, the truth under ``truth``: data sets or paths with ``variable`` over
-            ``channel``, ``time``, ``latitude`` and ``longitude`` (and perhaps ``member``, of which
-            the first is drawn: a mean of members would look smoother than any of them).
-        variable: The name of the variable.
+        fields: Data sets or paths by candidate, the truth under ``truth``, with ``variable`` over
+            ``channel``, ``time``, ``latitude`` and ``longitude``. Of a dimension ``member`` the
+            first is drawn, since the mean would be smoother than any member.
+        variable: Name of the variable.
         channel: The channel.
-        time: Which of the times kept, counted from 0.
+        time: Index of the time in the data sets.
         region: North, west, south, east in degrees: only this part is drawn, and outlined on an
-            overview of the whole field. The whole field if None.
-        coarse: The input of the candidates (latitude, longitude), drawn beside the truth.
-        title: Above the figure.
-
-    Returns:
-        The figure. Colours are fixed by the truth; errors share one range about zero.
+            overview of the whole field. None draws the whole field.
+        coarse: Coarse input of the candidates (latitude, longitude), drawn beside the truth.
+        title: Title of the figure; None means the channel.
 
     Raises:
-        InputError: The truth's fields are not there.
+        InputError: The truth has no ``variable``.
     """
     datasets = opened(fields)
     if TRUTH not in datasets or variable not in datasets[TRUTH]:
-        raise InputError(f"the truth's {variable} is not among the fields: panels need it.")
+        raise InputError(f"the truth has no variable {variable}: image panels need it.")
     truth = _image(datasets[TRUTH][variable], channel, time)
     units = units_of(datasets[TRUTH], variable, channel)
     images = {
@@ -106,6 +105,7 @@ def panel_figure(
 
 
 def _error_title(error: np.ndarray) -> str:
+    """Returns the title of a panel of errors, with their root mean square over the points."""
     known = error[np.isfinite(error)]
     if not len(known):
         return "error, no values"
@@ -113,10 +113,8 @@ def _error_title(error: np.ndarray) -> str:
 
 
 def _with_overview(row: Row, whole: xr.DataArray, extent: tuple[float, ...]) -> Row:
-    """Draws the place of the region on the globe in the empty panel under the truth."""
-    first = Panel(
-        "where it lies", whole, mark=extent, zoomed=False, colours=field_range(whole.values)
-    )
+    """Returns a row with an overview, in which the region is outlined, as its first panel."""
+    first = Panel("overview", whole, mark=extent, zoomed=False, colours=field_range(whole.values))
     return Row((first, *row.panels[1:]), row.colours, row.label)
 
 
@@ -145,7 +143,13 @@ def _extent(
 def _window(
     image: xr.DataArray, extent: tuple[float, float, float, float], margin: int = 0
 ) -> xr.DataArray:
-    """The part of an image within an extent, which may run across the field's seam."""
+    """Returns the part of an image within an extent, which may cross the field's seam.
+
+    Args:
+        image: The image.
+        extent: West, east, south, north in degrees.
+        margin: Further rows and columns on each side.
+    """
     west, east, south, north = extent
     row, column = rows_of(image), columns_of(image)
     latitudes, longitudes = image[row].values, image[column].values
@@ -165,15 +169,15 @@ def _window(
 
 
 def coarse_input(truth: xr.Dataset, channel: str, time: int) -> xr.DataArray | None:
-    """The truth's block means by the scale of the evaluation, which runs and interpolations get.
+    """Returns the truth's block means, the coarse input of runs and interpolations.
 
     Args:
-        truth: The truth's ``samples.nc``, its attribute ``scale`` being 0 where none was given.
+        truth: The truth's ``samples.nc``, with the attribute ``scale`` (0 if none was given).
         channel: The channel.
-        time: Which of the times kept.
+        time: Index of the time.
 
     Returns:
-        The coarse field with its coordinates, or None without a scale.
+        The coarse field with its coordinates; None without a scale.
     """
     scale = int(truth.attrs.get("scale", 0))
     if scale < 2:
@@ -203,16 +207,16 @@ def coarse_input(truth: xr.Dataset, channel: str, time: int) -> xr.DataArray | N
     else:
         down, across = (scale * np.arange(size) + (scale - 1) / 2 for size in coarse.shape)
         attributes["of_pixels"] = scale
-    made = xr.DataArray(
+    image = xr.DataArray(
         coarse, dims=(row, column), coords={row: down, column: across}, attrs=attributes
     )
     for name in (row, column) if row in field.coords else ():
-        made[name].attrs.update(field[name].attrs)
-    return made
+        image[name].attrs.update(field[name].attrs)
+    return image
 
 
 def time_text(array: xr.DataArray, time: int) -> str:
-    """The time of a panel as the end of a title: ``, 2000-05-25 12:00``; empty without times."""
+    """Returns a time as the end of a title, ``, 2000-05-25 12:00``; empty without times."""
     if "time" not in array.dims or "time" not in array.coords:
         return ""
     value = array["time"].values[time]

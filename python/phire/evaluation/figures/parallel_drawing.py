@@ -1,8 +1,8 @@
-"""Drawing of figures side by side, in this process and in further ones.
+"""Drawing of figures in parallel, in this process and in further processes.
 
-Matplotlib holds Python's lock while it draws, so that threads alone gain nothing. The further
-processes are commands: those of ``multiprocessing`` import the caller's script again, which need
-not be guarded against it.
+Matplotlib holds Python's global lock while it draws, so that threads are no faster. The processes
+are commands, not of ``multiprocessing``: that would import the caller's script again, which fails
+if the script has no ``if __name__ == "__main__"``.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from phire import interruption, progress
 from phire.errors import WorkError
 
 FIGURES_OF_A_PROCESS = 8
-"""Figures from which a further process saves more than its start takes (two seconds)."""
+"""Number of figures that take longer to draw than a process takes to start (two seconds)."""
 
 _SILENT_IMPORT = "import signal; signal.signal(signal.SIGINT, signal.SIG_DFL)"
-"""Ctrl-C ends a process that is still importing, without a traceback; then ``main`` handles it."""
+"""Lets Ctrl-C end a process that is still importing without a traceback, before ``main`` runs."""
 
 Draw: TypeAlias = Callable[[str], "str | None"]
-"""Draws the figure of a name; returns what went wrong, else None."""
+"""Function that draws the figure with a name; it returns None, or the error as a text."""
 
 
 def sensible_processes(figures: int) -> int:
-    """Returns the number of processes for so many figures: at most one a core."""
+    """Returns the number of processes to draw ``figures`` figures with, at most one per core."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, min(cores or 1, figures // FIGURES_OF_A_PROCESS))
 
@@ -41,17 +41,17 @@ def sensible_processes(figures: int) -> int:
 def outcomes(
     names: Sequence[str], draw: Draw, request: Mapping[str, Any], processes: int
 ) -> Iterator[tuple[str, str | None]]:
-    """Draws figures here and in further processes.
+    """Draws figures in this process and in further processes.
 
     Args:
         names: Names of the figures.
-        draw: Draws one of them in this process.
-        request: Arguments of :func:`phire.evaluation.figures.figure_files.drawing`, by which a
-            further process has the same ``draw``; plain values.
-        processes: Number of processes, this one included.
+        draw: Function that draws a figure in this process.
+        request: Arguments of :func:`phire.evaluation.figures.figure_files.drawing`, with which a
+            further process makes the same function; they must be JSON values.
+        processes: Number of processes, including this one.
 
     Yields:
-        Each name with what went wrong, or None, in the order of ``names``.
+        Each name with None, or with the error as a text, in the order of ``names``.
 
     Raises:
         OSError: A figure could not be written.
@@ -72,13 +72,13 @@ def outcomes(
             finally:
                 free.put(chosen)
 
-        # A thread begins without the caller's context, in which a command is quiet.
+        # Threads start without the caller's context variables, such as that of quiet commands.
         yield from pool.map(outcome, names, [contextvars.copy_context() for _ in names])
 
 
 @contextlib.contextmanager
 def _drawing_process(request: Mapping[str, Any]) -> Iterator[Draw]:
-    """Starts a process that draws figures by name; yields the function that asks it."""
+    """Starts a process that draws figures; yields the function that has it draw one by name."""
     process = subprocess.Popen(
         [sys.executable, "-c", f"{_SILENT_IMPORT}; from {__name__} import main; main()"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -93,7 +93,7 @@ def _drawing_process(request: Mapping[str, Any]) -> Iterator[Draw]:
             ask(name)
             answer = json.loads(process.stdout.readline())
         except (OSError, ValueError):  # a closed pipe, an answer cut off
-            raise WorkError(f"a process that draws figures ended, at {name}.") from None
+            raise WorkError(f"a process ended while drawing the figure {name}.") from None
         if "refused" in answer:
             raise OSError(*answer["refused"])
         for line in answer["said"]:
@@ -107,13 +107,13 @@ def _drawing_process(request: Mapping[str, Any]) -> Iterator[Draw]:
         process.wait()
     finally:
         if process.poll() is None:
-            # As Ctrl-C, on which it takes its half-written file away.
+            # The signal of Ctrl-C, on which the process removes a half-written file.
             process.send_signal(signal.SIGINT)
             process.wait()
 
 
 def _answer() -> None:
-    """Draws figures as asked on standard input: first the request, then a name a line."""
+    """Draws figures as requested on standard input, in JSON: the request, then a name per line."""
     from phire.evaluation.figures.figure_files import drawing
 
     draw = drawing(**json.loads(sys.stdin.readline()))
@@ -127,6 +127,6 @@ def _answer() -> None:
 
 
 def main() -> None:
-    """Runs a further process until its standard input ends or Ctrl-C comes."""
+    """Runs a further process until the end of its standard input, or Ctrl-C."""
     with contextlib.suppress(KeyboardInterrupt), interruption.noticed():
         _answer()

@@ -1,4 +1,4 @@
-"""Figure of an evaluation: its name, title, caption and drawing function."""
+"""Plan of a figure: its name, title, caption and drawing function."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ GROUPS = {
     "ensembles": "Ensembles",
     "groups": "By hour, month and season",
 }
-"""The groups of figures in the order of the report, and their headings."""
+"""Headings of the groups of figures, in the order of the report."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """A figure that can be drawn.
+    """Plan of a figure.
 
     Attributes:
-        name: The file's name without its ending.
-        group: One of :data:`GROUPS`.
-        title: What it shows, in a line.
-        caption: How to read it.
-        draw: Draws it.
-        channel: The channel that it shows; empty where it shows several or none.
-        region: The region that it shows; empty for the whole domain.
-        times: Seasons and months that it shows apart; empty where all times count together.
-        candidates: The candidates that it shows.
+        name: Name of the file without its ending.
+        group: Group in the report, one of :data:`GROUPS`.
+        title: Title.
+        caption: Caption.
+        draw: Function that draws the figure.
+        channel: Channel of the figure; empty for several channels or none.
+        region: Region of the figure; empty for the whole domain.
+        times: Seasons or months that are shown separately; empty if all times are combined.
+        candidates: Candidates of the figure.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Plan:
 
 
 def figure_name(*parts: str) -> str:
-    """Returns a file name from words, without those that are empty."""
+    """Returns a file name made of the words that are not empty."""
     words = [re.sub(r"[^\w.+-]+", "-", str(part)).strip("-") for part in parts if part]
     return "-".join(words).replace("_", "-")
 
@@ -82,17 +82,16 @@ def plans_by_channel(
     """Yields a figure for each region and channel in which a statistic has values.
 
     Args:
-        folder: Folder of results.
+        folder: Results folder.
         metric: Name of the statistic.
-        draw: Draws the results by candidate; takes ``channel`` and ``styles``.
-        group: Group of the figures.
-        title: Of the figures; ``{channel}`` is replaced by the channel's name, and the region
-            follows at the end.
-        caption: How to read the figures.
+        draw: Function of the results by candidate, with the arguments ``channel`` and ``styles``.
+        group: Group of the figures in the report.
+        title: Title of the figures, in which ``{channel}`` is replaced; the region is appended.
+        caption: Caption of the figures.
         variable: Variable that must have values.
         name: First word of the file names; the statistic's name if empty.
-        titled: ``draw`` takes the title, too.
-        dimension: That of seasons or months, where figures show these apart.
+        titled: If True, ``draw`` has the argument ``title``, too.
+        dimension: Dimension of seasons or months that figures show separately; empty for none.
     """
     for region in folder.regions_of(metric):
         data = folder.metric(metric, region)

@@ -1,4 +1,4 @@
-"""Reading a folder of results for figures and report."""
+"""Reading of a results folder for figures and report."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from phire.evaluation.results import TRUTH
 from phire.fields.units import power
 
 Datasets: TypeAlias = Mapping[str, "xr.Dataset | str | os.PathLike"]
-"""One metric's results by candidate, the truth's under ``truth``."""
+"""Results of one metric by candidate, those of the truth under ``truth``; data sets or paths."""
 
 FIGURES = "figures"
 
 
 def opened(datasets: Datasets) -> dict[str, xr.Dataset]:
-    """Loads what is given as paths; the truth comes first.
+    """Returns data sets by candidate, the truth first; paths are loaded.
 
     Raises:
-        InputError: A path does not exist, or nothing was given.
+        InputError: A path does not exist, or ``datasets`` is empty.
     """
     if not datasets:
         raise InputError("no results were given: there is nothing to draw.")
@@ -38,6 +38,7 @@ def opened(datasets: Datasets) -> dict[str, xr.Dataset]:
 
 
 def _load(dataset: xr.Dataset | str | os.PathLike) -> xr.Dataset:
+    """Loads a file of results; returns a data set unchanged."""
     if isinstance(dataset, xr.Dataset):
         return dataset
     if not Path(dataset).is_file():
@@ -47,10 +48,14 @@ def _load(dataset: xr.Dataset | str | os.PathLike) -> xr.Dataset:
 
 
 class ResultsFolder:
-    """Folder of results, as an evaluation left it.
+    """Results folder of an evaluation, open for reading.
 
     Args:
         path: The folder ``OUT`` of ``phire-eval``.
+
+    Attributes:
+        path: The folder.
+        candidates: Names of the candidates in the order in which they were given.
 
     Raises:
         InputError: The folder does not exist or holds no results.
@@ -69,22 +74,22 @@ class ResultsFolder:
         )
         if not names:
             raise InputError(
-                f"{self.path} holds no results (NAME/METRIC.nc): name a folder that "
-                "phire-eval made."
+                f"{self.path} holds no results (NAME/METRIC.nc): name a folder written by "
+                "phire-eval."
             )
         ordered = [name for name in self._recorded_order() if name in names]
         rest = [name for name in names if name not in ordered and name != TRUTH]
         self.candidates: tuple[str, ...] = (*(n for n in ordered if n != TRUTH), *rest)
-        """The candidates in the order in which they were given."""
         self._loaded: dict[Path, xr.Dataset] = {}
 
     def _dataset(self, path: Path) -> xr.Dataset:
-        """A file of results, read once: several figures and the tables need each."""
+        """Returns a file of results; it is read once, for all figures and tables."""
         if path not in self._loaded:
             self._loaded[path] = _load(path)
         return self._loaded[path]
 
     def _recorded_order(self) -> list[str]:
+        """Returns the candidates in the order of the recorded options."""
         candidates = self.options.get("candidates", {})
         if isinstance(candidates, Mapping):
             return list(candidates)
@@ -92,31 +97,31 @@ class ResultsFolder:
 
     @functools.cached_property
     def provenance(self) -> dict[str, Any]:
-        """Provenance of the results; empty where it was not recorded."""
+        """Provenance of the results; empty if it was not recorded."""
         path = self.path / "provenance.json"
         return json.loads(path.read_text("utf-8")) if path.is_file() else {}
 
     @property
     def options(self) -> dict[str, Any]:
-        """The options of the evaluation."""
+        """Options of the evaluation."""
         return self.provenance.get("options") or {}
 
     @property
     def boxes(self) -> dict[str, tuple[float, float, float, float]]:
-        """The regions that are boxes: north, west, south, east in degrees, by name."""
+        """Regions that are boxes: north, west, south, east in degrees, by name."""
         found = {}
         for name, box in (self.options.get("regions") or {}).items():
             parts = box.split(",") if isinstance(box, str) else box
             try:
                 north, west, south, east = (float(part) for part in parts)
             except (TypeError, ValueError):
-                continue  # a mask: its outline is not known here
+                continue  # a mask, whose outline is not recorded
             found[name] = (north, west, south, east)
         return found
 
     @property
     def styles(self) -> dict[str, Style]:
-        """The style of each candidate, the same in all figures."""
+        """Style of each candidate, the same in all figures."""
         return candidate_styles(self.candidates)
 
     @functools.cached_property
@@ -126,7 +131,7 @@ class ResultsFolder:
         return pd.read_csv(path) if path.is_file() else None
 
     def regions_of(self, metric: str) -> list[str]:
-        """Regions of a metric: ``""`` for the whole domain, then the named ones."""
+        """Returns the regions with results of a metric: ``""`` (the whole domain), then names."""
         found = {
             file.name[len(metric) : -len(".nc")].removeprefix(".")
             for candidate in (TRUTH, *self.candidates)
@@ -136,7 +141,7 @@ class ResultsFolder:
         return sorted(found)
 
     def metric(self, name: str, region: str = "") -> dict[str, xr.Dataset]:
-        """The results of one metric by candidate, the truth first; empty where there are none."""
+        """Returns the results of a metric by candidate, the truth first; empty without results."""
         file = f"{name}.{region}.nc" if region else f"{name}.nc"
         return {
             candidate: self._dataset(path)
@@ -145,7 +150,7 @@ class ResultsFolder:
         }
 
     def metrics(self) -> list[str]:
-        """The metrics for which there are results, over whole domains or regions."""
+        """Returns the names of all metrics with results, of the whole domain or a region."""
         return sorted(
             {
                 file.name.split(".")[0]
@@ -156,7 +161,7 @@ class ResultsFolder:
 
     @functools.cached_property
     def channels(self) -> tuple[str, ...]:
-        """The channels of any metric, in order."""
+        """Channels of all metrics, in order."""
         found: dict[str, None] = {}
         for metric in self.metrics():
             data = self.metric(metric, self.regions_of(metric)[0])
@@ -165,6 +170,7 @@ class ResultsFolder:
 
     @functools.cached_property
     def _units(self) -> dict[tuple[str, str | None], str]:
+        """Units by variable and channel (None for variables without channels)."""
         found = {}
         for metric in self.metrics():
             for dataset in self.metric(metric, self.regions_of(metric)[0]).values():
@@ -175,7 +181,7 @@ class ResultsFolder:
         return found
 
     def units(self, variable: str, channel: str | None = None) -> str:
-        """The units of a number of the summary, from the results that it was taken from."""
+        """Returns the units of a score of the table, from its definition or the results."""
         units = definition(variable).units
         if units not in (CHANNEL, SQUARED):
             return units
@@ -186,13 +192,13 @@ class ResultsFolder:
 
 
 def over_all_but(array: xr.DataArray, *dimensions: str) -> xr.DataArray:
-    """The mean over all other dimensions (times, members), missing values left out."""
+    """Returns the mean over all other dimensions (times, members), without missing values."""
     others = [dimension for dimension in array.dims if dimension not in dimensions]
     return array.mean(others, skipna=True) if others else array
 
 
 def values_of(datasets: Mapping[str, xr.Dataset], coordinate: str) -> list[Any]:
-    """The labels along a dimension (channels, regions) in any of the data sets, in order."""
+    """Returns the labels along a dimension in the first data set that has it; empty if none has."""
     for dataset in datasets.values():
         if coordinate in dataset.dims and coordinate in dataset.coords:
             return [value.item() for value in dataset[coordinate].values]
@@ -202,7 +208,7 @@ def values_of(datasets: Mapping[str, xr.Dataset], coordinate: str) -> list[Any]:
 def has_values(
     datasets: Mapping[str, xr.Dataset], variable: str, channel: str | None = None
 ) -> bool:
-    """Tells whether any of the data sets holds a value of a variable (of one channel)."""
+    """Returns True if a data set has a value of a variable that is not NaN (of one channel)."""
     for dataset in datasets.values():
         if variable not in dataset:
             continue
@@ -215,22 +221,22 @@ def has_values(
 
 
 def units_of(dataset: xr.Dataset, variable: str, channel: str | None = None) -> str:
-    """The units of a variable, of one channel where channels differ; empty if not known."""
+    """Returns the units of a variable, of one channel where they differ; empty if unknown."""
     units = dataset[variable].attrs.get("units", "")
     if isinstance(units, str):
         if units or channel is None or "channel_units" not in dataset.variables:
             return units
-        own = str(dataset["channel_units"].sel(channel=channel).item())
-        # Results that are not defined by name (fields, quantiles, bins) are in the channel's units.
+        of_channel = str(dataset["channel_units"].sel(channel=channel).item())
+        # Variables without a definition (fields, quantiles, bins) are in the channel's units.
         known = definition(variable).units or CHANNEL
-        return {CHANNEL: own, SQUARED: power(own, 2)}.get(known, known)
+        return {CHANNEL: of_channel, SQUARED: power(of_channel, 2)}.get(known, known)
     if channel is not None and "channel" in dataset.coords:
         return str(list(units)[list(dataset["channel"].values).index(channel)])
     return ""
 
 
 def event_heading(dataset: xr.Dataset, channel: str, event: str) -> str:
-    """Returns the words for an event: ``above the 90 % quantile (3.2 mm)``, ``above 5 mm``."""
+    """Returns the heading of an event: ``above the 90 % quantile (3.2 mm)`` or ``above 5 mm``."""
     limit = float(dataset["threshold"].sel(channel=channel, event=event))
     units = pretty_units(units_of(dataset, "threshold", channel))
     text = f"{number_text(float(f'{limit:.3g}'))} {units}"

@@ -39,7 +39,7 @@ from phire.evaluation.member_ranges import HIGH, LOW, member_ends
 from phire.evaluation.running_mean import smoothed, smoothing_window
 
 SMOOTHED = "_smoothed"
-"""The ending of a variable that holds the smoothed series of another."""
+"""Ending of the variable with the running mean of a series."""
 
 
 @styled
@@ -51,21 +51,21 @@ def score_figure(
     styles: Mapping[str, Style] | None = None,
     title: str | None = None,
 ) -> Figure:
-    """Draws scores over time, a panel each: raw thin and pale, smoothed on top.
+    """Draws scores over time, with a panel for each score.
+
+    Thin, pale lines are the scores of the fields, thick lines their running means. The title of a
+    panel shows the better direction.
 
     Args:
-        scores: By candidate, data sets or paths of ``scores.nc`` with variables over ``time`` and
+        scores: Data sets or paths of ``scores.nc`` by candidate, with variables over ``time`` and
             perhaps ``channel``.
-        channel: The channel, for variables that have the dimension.
-        variables: What to draw; everything over time if None.
-        styles: By candidate; by their order if None.
-        title: Above the figure.
-
-    Returns:
-        The figure. Each panel's title says which direction is better.
+        channel: The channel, for variables with this dimension.
+        variables: The scores; None means all variables over time.
+        styles: Styles by candidate; None means styles in the order of the candidates.
+        title: Title of the figure.
 
     Raises:
-        InputError: There is no series to draw.
+        InputError: No data set has a variable over time.
     """
     datasets = opened(scores)
     styles = styles or candidate_styles(datasets)
@@ -105,7 +105,7 @@ def _draw_series(
     """Draws one candidate's series and the range of its members.
 
     Returns:
-        Whether raw values were drawn beside their running mean, and the label of the time axis.
+        True if there is a running mean beside the values, and the label of the time axis.
     """
     series = _series(dataset[variable], channel)
     times, label = time_axis(series["time"])
@@ -131,7 +131,7 @@ def _draw_series(
 
 
 def _label_panel(axes: Axes, variable: str, units: str) -> None:
-    """Writes title and units, and marks zero where it is best."""
+    """Writes the title and units of a panel, and marks zero if it is the best value."""
     known = definition(variable)
     axes.set_title(known.title + (f"  ({known.direction})" if known.direction else ""))
     axes.set_ylabel(pretty_units(units))
@@ -140,8 +140,12 @@ def _label_panel(axes: Axes, variable: str, units: str) -> None:
 
 
 def series_of(datasets: Mapping[str, xr.Dataset], channel: str | None) -> list[str]:
-    """The variables that are series in time and have values, with the channel's dimension where
-    one is named."""
+    """Returns the names of the variables over time that have values.
+
+    Args:
+        datasets: Data sets by candidate.
+        channel: The channel; None means variables without the dimension ``channel``.
+    """
     found: dict[str, None] = {}
     for dataset in datasets.values():
         for name, array in dataset.data_vars.items():
@@ -159,23 +163,25 @@ def series_of(datasets: Mapping[str, xr.Dataset], channel: str | None) -> list[s
 
 
 def _series(array: xr.DataArray, channel: str | None) -> xr.DataArray:
+    """Returns a series over time of one channel, averaged over other dimensions."""
     if channel is not None and "channel" in array.dims:
         array = array.sel(channel=channel)
     return over_all_but(array, "time")
 
 
 def time_series_plans(folder: ResultsFolder, metric: str, title: str) -> Iterator[Plan]:
-    """Yields a figure a region and channel of the variables over time of a metric.
+    """Yields a figure of all variables over time of a metric for each region and channel.
 
     Args:
-        folder: Folder of results.
+        folder: Results folder.
         metric: Name of the statistic.
-        title: What its figures are called.
+        title: Title of the figures, to which channel and region are appended.
     """
     caption = (
-        "Thin: each field; thick: running mean. The arrow at each panel says which direction is "
-        "better. Pixel scores punish detail that is slightly displaced twice; read them beside the "
-        "spectra. Shaded: the scores of an ensemble's members; its line is the score of their mean."
+        "Thin: each field; thick: running mean. The arrow of each panel shows the better "
+        "direction. Point-by-point scores penalise slightly displaced detail twice, where it is "
+        "and where it should be: compare them with the spectra. Shaded: range of the scores of an "
+        "ensemble's members; the line is the score of their mean."
     )
     for region in folder.regions_of(metric):
         data = folder.metric(metric, region)

@@ -39,20 +39,19 @@ def semivariogram_figure(
 ) -> Figure:
     """Draws the semivariogram of one channel: absolute, normalised, and relative to the truth.
 
-    Args:
-        semivariograms: By candidate, the truth under ``truth``: data sets or paths of
-            ``semivariogram.nc``, with ``semivariogram`` and ``semivariogram_normalised`` over
-            ``channel`` and ``lag`` (km), and ``semivariogram_low``, ``semivariogram_high`` where
-            an interval is known; of ensembles the range of the members is shaded instead.
-        channel: The channel.
-        styles: By candidate; by their order if None.
-        title: Above the figure.
+    Lags below one grid spacing have no values and are left out. Shaded is the confidence interval,
+    of ensembles the range of the members.
 
-    Returns:
-        The figure. Lags below one grid spacing, which are missing, are left out.
+    Args:
+        semivariograms: Data sets or paths of ``semivariogram.nc`` by candidate, the truth under
+            ``truth``, with ``semivariogram`` and ``semivariogram_normalised`` over ``channel`` and
+            ``lag`` (km), and perhaps the interval ``semivariogram_low``, ``semivariogram_high``.
+        channel: The channel.
+        styles: Styles by candidate; None means styles in the order of the candidates.
+        title: Title of the figure.
 
     Raises:
-        InputError: No data set holds a semivariogram.
+        InputError: No data set has a semivariogram.
     """
     datasets = opened(semivariograms)
     styles = styles or candidate_styles(datasets)
@@ -72,7 +71,7 @@ def semivariogram_figure(
         _draw_curves(axes, datasets, variable, channel, styles)
         if variable == NORMALISED:
             axes.axhline(1, color="#777777", linewidth=0.8, dashes=(2, 2), zorder=1)
-            axes.set_title("By the truth's variance")
+            axes.set_title("Relative to the truth's variance")
             axes.set_ylabel("$\\gamma$ / variance of truth")
         else:
             axes.set_title("Absolute")
@@ -94,17 +93,17 @@ def direction_figure(
     styles: Mapping[str, Style] | None = None,
     title: str | None = None,
 ) -> Figure:
-    """Draws the semivariograms of one channel along circles of latitude and along meridians.
+    """Draws the semivariograms of one channel along parallels and along meridians.
 
     Args:
         semivariograms: As for :func:`semivariogram_figure`, with ``semivariogram_zonal`` and
             ``semivariogram_meridional`` over ``channel`` and ``lag``.
         channel: The channel.
-        styles: By candidate; by their order if None.
-        title: Above the figure.
+        styles: Styles by candidate; None means styles in the order of the candidates.
+        title: Title of the figure.
 
     Raises:
-        InputError: No data set holds both directions.
+        InputError: No data set has both directions.
     """
     datasets = opened(semivariograms)
     styles = styles or candidate_styles(datasets)
@@ -115,7 +114,7 @@ def direction_figure(
         if all(variable in dataset for variable in variables)
     }
     if not datasets:
-        raise InputError("none of the semivariograms is known by direction: nothing to draw.")
+        raise InputError("none of the data sets holds directional semivariograms: nothing to draw.")
     figure = new_figure(8.5, 4.2)
     panels = figure.subplots(1, 2, sharey=True)
     for axes, (variable, heading) in zip(panels, variables.items()):
@@ -137,6 +136,7 @@ def _draw_curves(
     channel: str,
     styles: Mapping[str, Style],
 ) -> None:
+    """Draws the semivariograms of all candidates with their bands."""
     lags, heights = [np.empty(0)], [np.empty(0)]
     units = "km"
     for name, dataset in datasets.items():
@@ -155,7 +155,7 @@ def _draw_curves(
 
 
 def _set_heights(axes: Axes, heights: np.ndarray) -> None:
-    """Limits and ticks of a logarithmic axis that holds all heights."""
+    """Sets limits and ticks of a logarithmic vertical axis that includes all heights."""
     if not len(heights):
         return
     limits = (heights.min() / 1.3, heights.max() * 1.3)
@@ -165,7 +165,7 @@ def _set_heights(axes: Axes, heights: np.ndarray) -> None:
 
 
 def _share_heights(panels: Sequence[Axes]) -> None:
-    """Gives all panels the limits that hold the lines of each."""
+    """Gives all panels the same limits, which include all lines."""
     lines = [np.asarray(line.get_ydata(), float) for axes in panels for line in axes.get_lines()]
     heights = np.concatenate([np.empty(0), *lines])
     for axes in panels:
@@ -175,6 +175,7 @@ def _share_heights(panels: Sequence[Axes]) -> None:
 def _draw_ratios(
     axes: Axes, datasets: Mapping[str, xr.Dataset], channel: str, styles: Mapping[str, Style]
 ) -> None:
+    """Draws the semivariograms relative to the truth's."""
     truth = _curve(datasets[TRUTH], ABSOLUTE, channel)
     mark_band(axes, 0.5, 2.0)
     low, high, lags = 0.4, 2.5, []
@@ -196,6 +197,7 @@ def _draw_ratios(
 
 
 def _curve(dataset: xr.Dataset, variable: str, channel: str) -> xr.DataArray:
+    """Returns a variable of one channel over ``lag``."""
     array = dataset[variable]
     if "channel" in array.dims:
         array = array.sel(channel=channel)
@@ -203,6 +205,7 @@ def _curve(dataset: xr.Dataset, variable: str, channel: str) -> xr.DataArray:
 
 
 def _valid(curve: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns lags and values of a curve where the value is positive, for a logarithmic axis."""
     good = np.isfinite(curve.values) & (curve.values > 0)
     return np.asarray(curve["lag"].values, float)[good], curve.values[good]
 
@@ -226,6 +229,7 @@ def _shade_members(
 def _draw_interval(
     axes: Axes, dataset: xr.Dataset, variable: str, channel: str, style: Style
 ) -> None:
+    """Shades the confidence interval of a variable, if the data set has it."""
     lower, upper = f"{variable}_low", f"{variable}_high"
     if lower not in dataset or upper not in dataset:
         return
@@ -243,6 +247,7 @@ def _draw_interval(
 
 
 def _lag_axis(axes: Axes, lags: np.ndarray, units: str) -> None:
+    """Sets up a logarithmic horizontal axis that includes all lags."""
     axes.set_xscale("log")
     if len(lags):
         limits = (lags.min() / 1.15, lags.max() * 1.15)

@@ -1,4 +1,4 @@
-"""Figures of one site: series, errors, scatter and distributions."""
+"""Figures of one site: time series, errors, scatter plot and box plots."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ def site_figure(
     styles: Mapping[str, Style] | None = None,
     title: str = "",
 ) -> Figure:
-    """Draws values and errors over time, candidates against the truth, and boxes by group of times.
+    """Draws values and errors over time, a scatter plot against the truth, and box plots.
+
+    Boxes are by season if there are two seasons, otherwise by hour of the day if there are at most
+    eight, otherwise of all times.
 
     Args:
-        sites: By candidate: data sets or paths of ``sites.nc`` with ``site_value(channel, site,
-            time)``; the truth's under ``truth``.
+        sites: Data sets or paths of ``sites.nc`` by candidate, the truth under ``truth``, with
+            ``site_value(channel, site, time)``.
         site: The site.
         channel: The channel.
-        styles: By candidate; by their order if None.
-        title: Above the figure.
-
-    Returns:
-        The figure. Boxes are by season where there are two, else by hour, else of all times.
+        styles: Styles by candidate; None means styles in the order of the candidates.
+        title: Title of the figure.
 
     Raises:
         InputError: The truth's series is missing.
@@ -56,7 +56,7 @@ def site_figure(
     datasets = opened(sites)
     styles = dict(styles or candidate_styles(datasets)) | {TRUTH: TRUTH_STYLE}
     if TRUTH not in datasets:
-        raise InputError("the truth's series is not among the data sets: nothing to compare with.")
+        raise InputError(f"the data sets have no {TRUTH!r}: a figure of a site needs its series.")
     series = {
         name: dataset.sel(site=site, channel=channel)
         for name, dataset in datasets.items()
@@ -68,12 +68,12 @@ def site_figure(
     grid = figure.add_gridspec(2, 3)
     above = figure.add_subplot(grid[0, :2])
     below = figure.add_subplot(grid[1, :2], sharex=above)
-    for name, here in series.items():
-        times, label = time_axis(here["time"])
-        values = here["site_value"].values
-        theirs = truth.reindex(time=here["time"]).values
-        edges = member_edges(here, "site_value", lambda array: array)
-        for axes, reference in ((above, 0), (below, theirs)):
+    for name, dataset in series.items():
+        times, label = time_axis(dataset["time"])
+        values = dataset["site_value"].values
+        true_values = truth.reindex(time=dataset["time"]).values
+        edges = member_edges(dataset, "site_value", lambda array: array)
+        for axes, reference in ((above, 0), (below, true_values)):
             if edges is not None:
                 band = broken_at_gaps(times, *(edge - reference for edge in edges))
                 axes.fill_between(*band, color=styles[name].colour, alpha=OPACITY, linewidth=0)
@@ -96,14 +96,14 @@ def site_figure(
 def _scatter(
     axes: Axes, series: Mapping[str, xr.Dataset], styles: Mapping[str, Style], units: str
 ) -> None:
-    """Draws candidates against the truth."""
+    """Draws the candidates' values against the truth's."""
     truth = series[TRUTH]["site_value"]
-    for name, here in series.items():
+    for name, dataset in series.items():
         if name != TRUTH:
-            theirs = truth.reindex(time=here["time"]).values
-            axes.scatter(theirs, here["site_value"].values, s=10, alpha=0.6,
+            true_values = truth.reindex(time=dataset["time"]).values
+            axes.scatter(true_values, dataset["site_value"].values, s=10, alpha=0.6,
                          color=styles[name].colour, marker=styles[name].marker or "o")  # fmt: skip
-    everything = np.concatenate([here["site_value"].values for here in series.values()])
+    everything = np.concatenate([dataset["site_value"].values for dataset in series.values()])
     ends = [np.nanmin(everything), np.nanmax(everything)]
     axes.plot(ends, ends, color="black", linewidth=1)
     axes.set_xlabel(labelled("Truth", units))
@@ -119,17 +119,16 @@ def site_box_figure(
     styles: Mapping[str, Style] | None = None,
     title: str = "",
 ) -> Figure:
-    """Draws boxes of the values at a site by hour of the day, by month and by season.
+    """Draws box plots of the values at a site by hour of the day, by month and by season.
+
+    Each grouping with at least two groups has a panel.
 
     Args:
-        sites: By candidate: data sets or paths of ``sites.nc``; the truth's under ``truth``.
+        sites: Data sets or paths of ``sites.nc`` by candidate, the truth under ``truth``.
         site: The site.
         channel: The channel.
-        styles: By candidate; by their order if None.
-        title: Above the figure.
-
-    Returns:
-        The figure, a panel for each grouping of which there are two groups or more.
+        styles: Styles by candidate; None means styles in the order of the candidates.
+        title: Title of the figure.
 
     Raises:
         InputError: The times are of one hour, month and season.
@@ -143,7 +142,9 @@ def site_box_figure(
     }
     groupings = [k for k in _groupings(series[TRUTH]["time"]) if k != "all"]
     if not groupings:
-        raise InputError("all times are of one hour, month and season: there are no groups.")
+        raise InputError(
+            "all times are of one hour, month and season: there are no groups to draw."
+        )
     units = units_of(datasets[TRUTH], "site_value", channel)
     figure = new_figure(11, 1 + 2.6 * len(groupings))
     panels = figure.subplots(len(groupings), 1, squeeze=False)[:, 0]
@@ -162,19 +163,20 @@ def _boxes(
     units: str,
     grouping: str,
 ) -> None:
-    """Draws boxes of each candidate by group of times: 25–75 %, median, and 5–95 %.
+    """Draws a box for each candidate and group of times: 25–75 %, median, and 5–95 %.
 
-    The boxes of an ensemble are those of its members' values together; shaded around each line is
-    its range over the members.
+    The box of an ensemble is that of the values of all members; around each of its lines the range
+    over the members is shaded.
     """
     labels = _groupings(series[TRUTH]["time"])[grouping][1]
     width = 0.8 / len(series)
-    for i, (name, here) in enumerate(series.items()):
-        own, names = _groupings(here["time"]).get(grouping, ([], []))
+    for i, (name, dataset) in enumerate(series.items()):
+        # The times of a candidate may be a part of the truth's, and have fewer groups.
+        groups, names = _groupings(dataset["time"]).get(grouping, ([], []))
         shift = (i - (len(series) - 1) / 2) * width
         for g in range(len(names)):
-            members = here["site_member" if "site_member" in here else "site_value"]
-            values = np.atleast_2d(members.transpose(..., "time").values)[:, own == g]
+            members = dataset["site_member" if "site_member" in dataset else "site_value"]
+            values = np.atleast_2d(members.transpose(..., "time").values)[:, groups == g]
             values = values[:, np.isfinite(values).all(0)]
             if names[g] in labels and values.size:
                 place = labels.index(names[g]) + shift
@@ -184,7 +186,7 @@ def _boxes(
 
 
 def _box(axes: Axes, place: float, width: float, values: np.ndarray, colour: str) -> None:
-    """Draws the box of values (members, times)."""
+    """Draws the box of values (members, times) at the horizontal position ``place``."""
     levels = [0.05, 0.25, 0.5, 0.75, 0.95]
     low, first, middle, third, high = np.quantile(values, levels)
     if len(values) > 1:
@@ -198,9 +200,10 @@ def _box(axes: Axes, place: float, width: float, values: np.ndarray, colour: str
 
 
 def _groupings(time: xr.DataArray) -> dict[str, tuple[np.ndarray, list[str]]]:
-    """Returns for ``hour``, ``month`` and ``season`` the group of each time and the groups' labels.
+    """Returns the groupings of times: ``hour``, ``month``, ``season`` and ``all``.
 
-    A grouping of one group is left out; ``all`` is the group of all times.
+    Each is the index of the group of each time, and the labels of the groups. Groupings with a
+    single group are left out, except ``all``, the group of all times.
     """
     found = {"all": (np.zeros(time.size, int), ["all times"])}
     if not (np.issubdtype(time.dtype, np.datetime64) or time.dtype == object):
@@ -226,16 +229,16 @@ def site_plans(
     title: str,
     caption: str,
 ) -> Iterator[Plan]:
-    """Yields the figure of a site's series, and that of its boxes by group of times.
+    """Yields the figure of a site's series, and that of its box plots by group of times.
 
     Args:
-        sites: By candidate, results of sites; the truth's under ``truth``.
+        sites: Results at sites by candidate, the truth under ``truth``.
         site: The site.
         channel: The channel.
-        styles: By candidate.
+        styles: Styles by candidate.
         name: First word of the figures' names.
-        title: Of the figures.
-        caption: What the values are.
+        title: Title of the figures.
+        caption: First sentence of the captions, on the origin of the values.
     """
     draw = {"site": site, "channel": channel, "styles": styles, "title": title}
     box = "box: 25–75 %, thick line: median, whiskers: 5–95 %; shaded: the range of members"

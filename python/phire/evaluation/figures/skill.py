@@ -1,4 +1,4 @@
-"""Figures of skill by scale and size: fractions skill score, large errors, projections."""
+"""Figures of skill by scale: fractions skill score, large errors, projections."""
 
 from __future__ import annotations
 
@@ -32,21 +32,19 @@ def fractions_skill_figure(
     styles: Mapping[str, Style] | None = None,
     variable: str = "fractions_skill_score",
 ) -> Figure:
-    """Draws the fractions skill score against the size of the square, a panel for a threshold.
+    """Draws the fractions skill score by the side of the square, with a panel for each threshold.
+
+    The best score is 1. The dotted line at 0.5 is the usual limit of useful skill for rare events.
 
     Args:
-        scores: By candidate: data sets or paths with the score over ``channel``, ``event`` and
-            ``window``, ``threshold(channel, event)``, perhaps ``window_km(window)``.
+        scores: Data sets or paths by candidate, with the score over ``channel``, ``event`` and
+            ``window``, ``threshold(channel, event)`` and perhaps ``window_km(window)``.
         channel: The channel.
-        styles: By candidate; by their order if None.
-        variable: Name of the score: that of single members has another one.
-
-    Returns:
-        The figure; 1 is perfect, the dotted line at 0.5 the usual mark of what is useful for rare
-        events.
+        styles: Styles by candidate; None means styles in the order of the candidates.
+        variable: Name of the score, ``fractions_skill_score`` or ``member_fractions_skill_score``.
 
     Raises:
-        InputError: No data set holds the score.
+        InputError: No data set has the score.
     """
     datasets = _with(scores, variable)
     styles = styles or candidate_styles(opened(scores))
@@ -93,17 +91,16 @@ def large_error_figure(
 ) -> Figure:
     """Draws the share of the area with errors beyond multiples of the truth's deviation.
 
+    There is a panel for each degree at which errors and truth were high-passed.
+
     Args:
-        errors: By candidate: data sets or paths with ``exceedance`` over ``channel``, ``degree``
+        errors: Data sets or paths by candidate, with ``exceedance`` over ``channel``, ``degree``
             and ``multiple``.
         channel: The channel.
-        styles: By candidate; by their order if None.
-
-    Returns:
-        The figure, a panel for each degree at which errors and truth were high-passed.
+        styles: Styles by candidate; None means styles in the order of the candidates.
 
     Raises:
-        InputError: No data set holds the counts.
+        InputError: No data set has ``exceedance``.
     """
     datasets = _with(errors, "exceedance")
     styles = styles or candidate_styles(opened(errors))
@@ -127,7 +124,7 @@ def large_error_figure(
                 **styles[name].line(),
             )
         axes.set_title(f"degrees above {int(degree)}" if degree > 0 else "all degrees")
-        axes.set_xlabel("Error / deviation of the truth")
+        axes.set_xlabel("Error / standard deviation of the truth")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.set_yscale("log")
     panels[0].set_ylabel("Share of the area beyond")
@@ -140,19 +137,17 @@ def large_error_figure(
 def projection_figure(
     projections: Datasets, *, styles: Mapping[str, Style] | None = None
 ) -> Figure:
-    """Draws the distances of projections of the fields: dots for candidates, a panel a distance.
+    """Draws the distances of projected fields, with a panel for each distance.
+
+    Wasserstein-1 and Fréchet distance are better further left, the RV coefficient further right.
 
     Args:
-        projections: By candidate: data sets or paths with ``wasserstein_mean``, ``frechet`` and
+        projections: Data sets or paths by candidate, with ``wasserstein_mean``, ``frechet`` and
             ``rv_coefficient`` over ``projection``.
-        styles: By candidate; by their order if None.
-
-    Returns:
-        The figure. For the first two, further left is better; for the RV coefficient, which is 1
-        for fields that are alike, further right.
+        styles: Styles by candidate; None means styles in the order of the candidates.
 
     Raises:
-        InputError: No data set holds projections.
+        InputError: No data set has projections.
     """
     datasets = _with(projections, "wasserstein_mean")
     styles = styles or candidate_styles(opened(projections))
@@ -193,6 +188,11 @@ def projection_figure(
 
 
 def _with(datasets: Datasets, variable: str) -> dict:
+    """Returns the data sets of candidates that have a variable.
+
+    Raises:
+        InputError: No data set has it.
+    """
     found = {
         name: dataset
         for name, dataset in opened(datasets).items()

@@ -40,14 +40,14 @@ from phire.fields.grid import EARTH_RADIUS
 from phire.fields.units import equal
 
 SLOPES = ((-3.0, "−3"), (-5 / 3, "−5/3"))
-"""Slopes of kinetic energy: enstrophy cascade, and Nastrom & Gage's mesoscale."""
+"""Slopes of kinetic energy: enstrophy cascade, and mesoscale of Nastrom & Gage (1985)."""
 
-# Vorticity and divergence are derivatives of the wind: their variance is l² times its energy.
+# Vorticity and divergence are derivatives of the wind: their variance is l² times the energy.
 DERIVATIVE_SLOPES = ((-1.0, "−1 (energy −3)"), (1 / 3, "+1/3 (energy −5/3)"))
 
 
 RATIO_LIMITS = (0.02, 50.0)
-"""The ratio panel never shows more than this: an empty end would squeeze all else flat."""
+"""Widest range of the panel of ratios; a candidate without short waves would flatten the others."""
 
 
 @styled
@@ -61,27 +61,26 @@ def spectrum_figure(
     radius: float = EARTH_RADIUS,
     title: str | None = None,
 ) -> Figure:
-    """Draws spectra of all candidates: whole, the short-wave end, and both relative to the truth.
+    """Draws spectra of all candidates (above) and their ratio to the truth's (below).
+
+    The left panels show the whole range. The right panels show short waves: those shorter than
+    twice the cutoff, or without a cutoff the last third of the logarithmic axis. The range 0.5 … 2
+    of the ratio is shaded, and so is the range of an ensemble's members.
 
     Args:
-        spectra: By candidate, the truth under ``truth``: data sets or paths of ``spectrum.nc``,
-            with ``variable`` over ``degree``, or over ``wavelength`` in km.
+        spectra: Data sets or paths of ``spectrum.nc`` by candidate, the truth under ``truth``, with
+            ``variable`` over ``degree``, or over ``wavelength`` in km.
         variable: ``kinetic_energy`` or ``variance``.
-        channel: The channel, for variables that have the dimension.
-        cutoff: The shortest wave that the coarse grid resolves, marked by a line: a degree, or km
-            for regional spectra. Taken from the variable's data set's attributes
-            (``cutoff_degree``, ``cutoff_wavelength``) if None.
-        styles: By candidate; by their order if None.
+        channel: The channel, for variables with this dimension.
+        cutoff: Shortest wave that the coarse grid resolves, marked by a line: a degree, or for
+            regional spectra km. None means the attribute ``cutoff_degree`` or
+            ``cutoff_wavelength`` of the data sets.
+        styles: Styles by candidate; None means styles in the order of the candidates.
         radius: Radius of the sphere in m, for wavelengths 2πa/√(l(l+1)).
-        title: Above the figure; made from the variable if None.
-
-    Returns:
-        The figure: spectra above, their ratio to the truth below with the band 0.5 … 2; the whole
-        range left, the part from twice the cutoff's wavelength (else the last third of the
-        logarithmic axis) right. The range of an ensemble's members is shaded.
+        title: Title of the figure; None means the name of the variable.
 
     Raises:
-        InputError: No data set holds the variable.
+        InputError: No data set has the variable.
     """
     datasets = opened(spectra)
     styles = styles or candidate_styles(datasets)
@@ -119,7 +118,7 @@ def spectrum_figure(
 
 
 def _cutoff_handles(cutoff: float | None) -> list[Line2D]:
-    """Legend entry of the coarse grid's limit."""
+    """Returns the legend entry of the coarse grid's cutoff; empty without a cutoff."""
     if cutoff is None:
         return []
     return [
@@ -130,10 +129,11 @@ def _cutoff_handles(cutoff: float | None) -> list[Line2D]:
 def _short_end(
     axis: SpectrumAxis, whole: tuple[float, float], cutoff: float | None
 ) -> tuple[float, float]:
+    """Returns the ends of the axis of short waves; see :func:`spectrum_figure`."""
     left, right = whole
     start = left ** (1 / 3) * right ** (2 / 3)
     if cutoff is not None:
-        # From waves twice as long as the coarse grid's limit, where super-resolution begins to add.
+        # Begins at waves twice as long as the cutoff, where downscaling starts to add variance.
         start = cutoff * 2 if axis.wavelengths else cutoff / 2
         start = min(start, left) if axis.wavelengths else max(start, left)
     return start, right
@@ -142,7 +142,7 @@ def _short_end(
 def _draw_ratios(
     axes: Axes, spectra: Spectra, limits: tuple[float, float], styles: Mapping[str, Style]
 ) -> None:
-    """Draws the spectra relative to the truth's, and the band of 0.5 … 2."""
+    """Draws the ratio of the spectra to the truth's, and shades the range 0.5 … 2."""
     axis, truth = spectra.axis, spectra.curves[TRUTH]
     inside = inside_limits(axis, limits)
     low, high = 0.4, 2.5
@@ -167,10 +167,18 @@ def _draw_ratios(
 def _draw_slopes(
     axes: Axes, truth: xr.DataArray, axis: SpectrumAxis, what: str, units: str
 ) -> None:
-    """Draws the two slopes of the energy cascade through the middle of the truth's spectrum."""
+    """Draws two reference slopes above the truth's spectrum, unless it is nearly flat.
+
+    Args:
+        axes: The axes.
+        truth: Spectrum of the truth.
+        axis: Horizontal axis.
+        what: Name of channel or variable, by which derivatives of the wind are recognised.
+        units: Units of the spectrum.
+    """
     derivative = any(word in what for word in ("vorticity", "divergence"))
     derivative = derivative or bool(units and equal(units, "s-2"))
-    # In waves per circle or per km; a wavelength falls as the wavenumber grows.
+    # In waves per circle, or per km.
     wavenumber = 1 / axis.values if axis.wavelengths else axis.values
     good = np.isfinite(wavenumber) & (wavenumber > 0) & (truth.values > 0)
     good &= np.isfinite(truth.values)
@@ -187,10 +195,10 @@ def _draw_slopes(
         ((wavenumber[part] / wavenumber[part][0]) ** slope, text)
         for slope, text in (DERIVATIVE_SLOPES if derivative else SLOPES)
     ]
-    # From one point, so far up that neither line crosses the truth that it is compared with.
+    # Both lines begin at one point, high enough not to cross the truth's spectrum.
     start = 2.0 * max(np.max(energy[part] / shape) for shape, _ in shapes)
     if start * max(shape.max() for shape, _ in shapes) > 30 * np.max(energy):
-        return  # the spectrum is so flat that the slopes would take the panel for themselves
+        return  # above a flat spectrum the slopes would take most of the panel
     for shape, text in shapes:
         axes.plot(places[part], start * shape, color="#8a8a8a", linewidth=1, zorder=1.5)
         axes.annotate(
@@ -207,12 +215,14 @@ def _draw_slopes(
 
 
 def _quantity(variable: str, channel: str | None) -> str:
+    """Returns the label of the vertical axis."""
     if variable == "kinetic_energy":
         return "Kinetic energy per degree"
     return f"Variance of {readable(channel)}" if channel else readable(variable).capitalize()
 
 
 def _title(variable: str, channel: str | None) -> str:
+    """Returns the default title of a figure of spectra."""
     if variable == "kinetic_energy":
         return "Kinetic energy spectrum"
     return f"Spectrum of {readable(channel or variable)}"

@@ -1,4 +1,4 @@
-"""Axes and curves that all figures of spectra share: by degree, wavelength or wavenumber."""
+"""Axes and curves of figures of spectra, by degree, wavelength or wavenumber."""
 
 from __future__ import annotations
 
@@ -22,17 +22,25 @@ from phire.evaluation.figures.style import (
 )
 
 ROUND_OFF = 1e-13
-"""Share of the greatest value below which a spectrum is round-off of single precision."""
+"""Share of its greatest value below which a spectrum is round-off of single precision."""
 
 
 @dataclasses.dataclass(frozen=True)
 class SpectrumAxis:
-    """Horizontal axis of a spectrum."""
+    """Horizontal axis of a spectrum.
+
+    Attributes:
+        dimension: Dimension of the spectrum.
+        label: Label of the axis.
+        values: Positions on the axis; NaN beyond the last degree.
+        wavelengths: True for wavelengths, drawn from long to short; False for degrees or
+            wavenumbers.
+    """
 
     dimension: str
     label: str
     values: np.ndarray
-    wavelengths: bool  # km, drawn from long to short; else degrees
+    wavelengths: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,10 +48,10 @@ class Spectra:
     """Spectra of one variable by candidate.
 
     Attributes:
-        axis: Horizontal axis of all of them.
+        axis: Horizontal axis of all spectra.
         curves: The spectra.
-        bands: Least and greatest over the members of candidates that are ensembles.
-        holder: A data set that holds the variable.
+        bands: Least and greatest over the members of ensembles.
+        holder: One of the data sets with the variable.
     """
 
     axis: SpectrumAxis
@@ -53,10 +61,10 @@ class Spectra:
 
 
 def spectra_of(datasets: Mapping[str, xr.Dataset], variable: str, channel: str | None) -> Spectra:
-    """Takes the spectra of one variable, and the ranges of members, from data sets.
+    """Returns the spectra of one variable with the ranges of members.
 
     Raises:
-        InputError: No data set holds the variable.
+        InputError: No data set has the variable.
     """
     curves = {
         name: spectrum_curve(dataset, variable, channel)
@@ -76,7 +84,7 @@ def spectra_of(datasets: Mapping[str, xr.Dataset], variable: str, channel: str |
 
 
 def of_channel(channel: str | None, array: xr.DataArray) -> xr.DataArray:
-    """Returns the array of one channel, where it has several."""
+    """Returns the array of one channel, if it has the dimension."""
     if channel is not None and "channel" in array.dims:
         return array.sel(channel=channel)
     return array
@@ -96,6 +104,11 @@ def spectrum_curve(dataset: xr.Dataset, variable: str, channel: str | None) -> x
 
 
 def _dimension(array: xr.DataArray) -> str:
+    """Returns the dimension of a spectrum.
+
+    Raises:
+        InputError: The array has no such dimension.
+    """
     for dimension in ("degree", "wavelength", "wavenumber"):
         if dimension in array.dims:
             return dimension
@@ -113,7 +126,7 @@ def axis_of(curve: xr.DataArray, holder: xr.Dataset) -> SpectrumAxis:
         units = curve["wavelength"].attrs.get("units", "km")
         return SpectrumAxis(dimension, labelled("Wavelength", units), values, True)
     values = np.asarray(curve[dimension].values, dtype=float)
-    # Beyond the truth's last degree there is round-off, and what candidates make of it.
+    # Beyond the truth's last degree the spectra are round-off.
     last = float(holder.attrs.get("truncation", np.inf))
     above = values[curve.values > ROUND_OFF * np.nanmax(curve.values)]
     last = min(last, above.max()) if len(above) else last
@@ -122,14 +135,14 @@ def axis_of(curve: xr.DataArray, holder: xr.Dataset) -> SpectrumAxis:
 
 
 def recorded_cutoff(datasets: Mapping[str, xr.Dataset], axis: SpectrumAxis) -> float | None:
-    """Returns the coarse grid's limit, from the results' attributes."""
+    """Returns the coarse grid's cutoff from the attributes of the results; None without one."""
     key = "cutoff_wavelength" if axis.wavelengths else "cutoff_degree"
     found = [dataset.attrs[key] for dataset in datasets.values() if key in dataset.attrs]
     return float(found[0]) if found else None
 
 
 def axis_limits(axis: SpectrumAxis) -> tuple[float, float]:
-    """Returns the left and the right end of the axis: long waves left."""
+    """Returns the left (long waves) and the right end of the axis."""
     values = axis.values[np.isfinite(axis.values) & (axis.values > 0)]
     low, high = values.min(), values.max()
     return (high, low) if axis.wavelengths else (max(low, 1.0), high)
@@ -138,7 +151,7 @@ def axis_limits(axis: SpectrumAxis) -> tuple[float, float]:
 def draw_curves(
     axes: Axes, spectra: Spectra, limits: tuple[float, float], styles: Mapping[str, Style]
 ) -> None:
-    """Draws the spectra, the truth's range of values setting that of the axis."""
+    """Draws the spectra, on a vertical axis whose range follows the truth."""
     axis, curves, truth = spectra.axis, spectra.curves, spectra.curves.get(TRUTH)
     inside = inside_limits(axis, limits)
     for name, curve in curves.items():
@@ -150,7 +163,7 @@ def draw_curves(
     values = values[np.isfinite(values) & (values > 0)]
     axes.set_yscale("log")
     if len(values):
-        # The truth sets the range: smoothed candidates may fall by any number of decades.
+        # The range follows the truth, since smooth candidates may fall by any number of decades.
         others = np.concatenate([curve.values[inside] for curve in curves.values()])
         others = others[np.isfinite(others) & (others > 0)]
         low = max(values.min() / 30, others.min() / 1.5)
@@ -165,7 +178,7 @@ def shade_members(
     styles: Mapping[str, Style],
     reference: np.ndarray | float = 1.0,
 ) -> None:
-    """Shades the range of a candidate's members, relative to a reference."""
+    """Shades the range of a candidate's members, divided by a reference."""
     if name in spectra.bands:
         with np.errstate(divide="ignore", invalid="ignore"):
             low, high = (edge / reference for edge in spectra.bands[name])
@@ -174,16 +187,22 @@ def shade_members(
 
 
 def mark_cutoff(axes: Axes, cutoff: float | None, limits: tuple[float, float]) -> None:
-    """Draws a line at the coarse grid's limit."""
+    """Draws a vertical line at the coarse grid's cutoff."""
     if cutoff is not None and min(limits) <= cutoff <= max(limits):
         axes.axvline(cutoff, color="#555555", linewidth=1, dashes=(1, 2), zorder=1.2)
 
 
 def add_wavelength_axis(axes: Axes, limits: tuple[float, float], radius: float) -> None:
-    """Adds an axis of wavelengths in km above one of degrees."""
+    """Adds an axis of wavelengths in km above an axis of degrees.
+
+    Args:
+        axes: Axes with a horizontal axis of degrees.
+        limits: Limits of the horizontal axis, degrees.
+        radius: Radius of the sphere in m.
+    """
     circumference = 2 * np.pi * radius / 1e3
 
-    # l(l+1) ≈ (l+½)²: within 1 % from degree 3, and invertible in closed form.
+    # √(l(l + 1)) is replaced by l + ½, which has a simple inverse; the error is 1 % at degree 3.
     def wavelength(degree: Any) -> Any:
         return circumference / (np.maximum(np.asarray(degree, float), 0) + 0.5)
 
@@ -197,12 +216,12 @@ def add_wavelength_axis(axes: Axes, limits: tuple[float, float], radius: float) 
 
 
 def inside_limits(axis: SpectrumAxis, limits: tuple[float, float]) -> np.ndarray:
-    """Returns the mask of the axis's values between its limits."""
+    """Returns booleans: True for positions of the axis within the limits."""
     return (axis.values >= min(limits) * 0.999) & (axis.values <= max(limits) * 1.001)
 
 
 def logarithmic_axis(axes: Axes, limits: tuple[float, float]) -> None:
-    """Makes the horizontal axis logarithmic, with ticks in plain numbers."""
+    """Makes the horizontal axis logarithmic, with ticks written without powers of ten."""
     axes.set_xscale("log")
     axes.set_xlim(*limits)
     plain_ticks(axes.xaxis, limits, most=8)

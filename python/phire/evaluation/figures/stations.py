@@ -1,4 +1,4 @@
-"""Figures of scores at stations: by station, and against the difference in height."""
+"""Figures of scores at stations, by station and by the height difference."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from phire.evaluation.member_ranges import member_ends
 GRIDDED = "gridded truth"
 
 VALUES = ("site_value", *member_ends("site_value"))
-"""Variables of a site's figure that stations have, too."""
+"""Variables of the figure of a site for which results at stations have counterparts."""
 
 NAMED = 30
-"""Stations whose names fit below a figure."""
+"""Largest number of stations whose names fit below a figure."""
 
 
 def as_sites(stations: Datasets) -> dict[str, xr.Dataset]:
-    """Returns results of stations as the figure of a site reads them, the observations as truth.
+    """Returns results at stations in the form of results at sites, with observations as truth.
 
     Args:
-        stations: By candidate: data sets or paths of ``stations.nc``.
+        stations: Data sets or paths of ``stations.nc`` by candidate.
     """
     names = {"station": "site", "station_member": "site_member"}
     names |= {name.replace("site", "station"): name for name in VALUES}
@@ -54,7 +54,7 @@ def as_sites(stations: Datasets) -> dict[str, xr.Dataset]:
 
 
 def observation_styles(styles: Mapping[str, Style]) -> dict[str, Style]:
-    """Returns the styles of candidates with that of the gridded truth, which is grey."""
+    """Returns the styles of the candidates, and the grey style of the gridded truth."""
     return {**styles, GRIDDED: dataclasses.replace(TRUTH_STYLE, colour="#888888")}
 
 
@@ -62,19 +62,18 @@ def observation_styles(styles: Mapping[str, Style]) -> dict[str, Style]:
 def station_figure(
     stations: Datasets, *, channel: str, styles: Mapping[str, Style] | None = None
 ) -> Figure:
-    """Draws RMSE and bias by station, and the bias against the difference in height.
+    """Draws RMSE and bias by station, and the bias by the height difference of grid and station.
+
+    Stations are in the order of the gridded truth's RMSE. The range of an ensemble's members is
+    shaded.
 
     Args:
-        stations: By candidate: data sets or paths of ``stations.nc``; the truth's under ``truth``.
+        stations: Data sets or paths of ``stations.nc`` by candidate, the truth under ``truth``.
         channel: The channel.
-        styles: By candidate; by their order if None.
-
-    Returns:
-        The figure. Stations are in the order of the gridded truth's RMSE; the range of an
-        ensemble's members is shaded.
+        styles: Styles by candidate; None means styles in the order of the candidates.
 
     Raises:
-        InputError: No data set holds scores of the channel.
+        InputError: No data set has scores of the channel.
     """
     datasets = {
         name: dataset.sel(channel=channel)
@@ -82,7 +81,7 @@ def station_figure(
         if "station_rmse" in dataset
     }
     if not datasets:
-        raise InputError("no data set holds scores at stations.")
+        raise InputError("none of the data sets holds scores at stations: nothing to draw.")
     styles = dict(styles or candidate_styles(datasets)) | {TRUTH: TRUTH_STYLE}
     some = datasets.get(TRUTH, next(iter(datasets.values())))
     order = np.argsort(some["station_rmse"].values, kind="stable")

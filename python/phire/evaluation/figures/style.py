@@ -1,8 +1,7 @@
-"""Style of all figures: each candidate has one colour, line and marker.
+"""Style of all figures: a colour, line style and marker for each candidate.
 
-Colours are those of Okabe & Ito (2008), which people with any of the common colour deficiencies
-tell apart; the truth is black. Line styles and markers differ too, so that figures can be read in
-greyscale print.
+The palette of Okabe & Ito (2008) can be distinguished with all common colour deficiencies; the
+truth is black. Line styles and markers differ as well, so that figures can be read in greyscale.
 """
 
 from __future__ import annotations
@@ -36,8 +35,8 @@ from phire import files
 from phire.errors import InputError
 from phire.evaluation.results import TRUTH
 
-# Okabe & Ito's palette; yellow is darkened, for it is hardly seen on white paper, and Tol's wine is
-# the eighth. No two are nearer than 0.14 in RGB to any of the common colour deficiencies.
+# The palette of Okabe & Ito, with a darker yellow for white paper, and Tol's wine as the eighth.
+# As seen with any of the common colour deficiencies, all pairs are at least 0.14 apart in RGB.
 COLOURS = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#C7B42E", "#882255",
 )  # fmt: skip
@@ -54,6 +53,7 @@ DASHES: tuple[Any, ...] = (
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+"""Translation of digits and minus to superscripts."""
 
 SEQUENTIAL = "viridis"
 DIVERGING = "RdBu_r"
@@ -94,11 +94,11 @@ class Style:
     """Style of a candidate's lines and markers.
 
     Attributes:
-        colour: As ``#rrggbb``.
-        dashes: A line style of matplotlib.
-        marker: A marker of matplotlib.
+        colour: Colour as ``#rrggbb``.
+        dashes: Line style of matplotlib.
+        marker: Marker of matplotlib.
         width: Width of lines in points.
-        order: Drawing order; greater is nearer to the eye.
+        order: Drawing order of matplotlib; greater values are drawn on top.
     """
 
     colour: str
@@ -108,7 +108,7 @@ class Style:
     order: float = 2.5
 
     def line(self) -> dict[str, Any]:
-        """Keyword arguments of a line without markers."""
+        """Returns the keyword arguments of a line without markers."""
         return {
             "color": self.colour,
             "linestyle": self.dashes,
@@ -121,14 +121,14 @@ TRUTH_STYLE = Style("#000000", "-", "", width=2.2, order=2.2)
 
 
 def candidate_styles(names: Iterable[str]) -> dict[str, Style]:
-    """A style for each candidate, by its place among all candidates; the truth's is fixed.
+    """Returns the style of each candidate, chosen by its position; the truth has a fixed style.
 
     Args:
-        names: All names of an evaluation, in one order for all figures; ``truth`` may be there.
+        names: Names of all candidates in the same order for all figures; may include ``truth``.
     """
     styles = {TRUTH: TRUTH_STYLE}
     for i, name in enumerate(name for name in names if name != TRUTH):
-        # Beyond eight the colours come again with other dashes and markers.
+        # After eight candidates the colours repeat, with other line styles and markers.
         turn = i // len(COLOURS)
         styles[name] = Style(
             COLOURS[i % len(COLOURS)],
@@ -139,18 +139,22 @@ def candidate_styles(names: Iterable[str]) -> dict[str, Style]:
 
 
 def styled(draw: Callable[Parameters, Figure]) -> Callable[Parameters, Figure]:
-    """Context of phire's style, whatever the caller's matplotlib settings."""
+    """Decorates a function to draw in phire's style, regardless of matplotlib's settings."""
 
     @functools.wraps(draw)
-    def drawn(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Figure:
+    def draw_in_style(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Figure:
         with matplotlib.rc_context(_LOOK):
             return draw(*args, **kwargs)
 
-    return drawn
+    return draw_in_style
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """A figure (inches) of its own, which no window system and no global list keeps."""
+    """Returns a figure without a window and not registered with pyplot, safe in threads.
+
+    Args:
+        width, height: Size in inches.
+    """
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06, wspace=0.04, hspace=0.04)
@@ -172,11 +176,11 @@ def panel_grid(
     Args:
         count: Number of panels.
         panel: Width and height of a panel in inches.
-        margin: Width and height that labels, title and legend take beside the panels.
-        most_columns: Panels in a row, at most.
-        least_width: Of the figure, so that title and legend have room above a single panel.
-        title: Above the figure.
-        options: For ``Figure.subplots``: ``sharex``, ``sharey``, ``subplot_kw``.
+        margin: Additional width and height in inches for labels, title and legend.
+        most_columns: Largest number of panels in a row.
+        least_width: Smallest width of the figure in inches, which title and legend need.
+        title: Title of the figure.
+        options: Keyword arguments of ``Figure.subplots``, such as ``sharex`` or ``subplot_kw``.
     """
     columns = min(count, most_columns)
     rows = -(-count // columns)
@@ -190,13 +194,16 @@ def panel_grid(
 
 
 class PlainScalarFormatter(ScalarFormatter):
-    """Matplotlib's tick labels without mathtext, whose parser took a fifth of a figure's time."""
+    """Matplotlib's tick labels without mathtext.
+
+    The parser of mathtext takes a fifth of the time of a figure.
+    """
 
     def __init__(self) -> None:
         super().__init__(useMathText=False)
 
     def get_offset(self) -> str:
-        """The common factor of the ticks: ``×10⁻⁵``."""
+        """Returns the common factor of the ticks, such as ``×10⁻⁵``."""
         power = super().get_offset().replace("−", "-").removeprefix("1e")
         return f"×10{power.translate(RAISED)}" if power else ""
 
@@ -211,7 +218,10 @@ class PlainLogFormatter(LogFormatterSciNotation):
 
 
 def lay_out(figure: Figure) -> None:
-    """Places all panels for good, so that saving in several formats does not do it each time."""
+    """Computes the layout once, so that saving in several formats does not repeat it.
+
+    Tick labels are set without mathtext, whose parser is slow.
+    """
     with matplotlib.rc_context(_LOOK):
         for axes in figure.axes:
             for axis in (axes.xaxis, axes.yaxis):
@@ -232,13 +242,13 @@ def save_figure(
     dpi: int = 160,
     description: str = "",
 ) -> None:
-    """Saves a figure in the format that the path's ending names.
+    """Saves a figure in the format given by the ending of the path.
 
     Args:
-        figure: What to save.
-        path: Ends in ``.png``, ``.pdf`` or ``.svg``.
-        dpi: Dots per inch of pixel formats, and of pixels within vector formats.
-        description: Kept in the file's metadata.
+        figure: The figure.
+        path: File that ends in ``.png``, ``.pdf`` or ``.svg``.
+        dpi: Dots per inch of pixel formats, and of images within vector formats.
+        description: Description in the metadata of the file.
     """
     ending = os.path.splitext(os.fspath(path))[1].lower()
     canvas, written, key = {
@@ -248,8 +258,9 @@ def save_figure(
     }[ending]
     figure.set_dpi(dpi)
     with matplotlib.rc_context(_LOOK):
-        # Not by savefig, which draws twice and takes half as long again.
-        # Level 3 writes PNG in two thirds of level 6's time, at files a few per cent larger.
+        # Figure.savefig draws twice, and takes 1.5 times as long.
+        # PNG compression of level 3 takes two thirds of the time of level 6; files are a few per
+        # cent larger.
         options = {"pil_kwargs": {"compress_level": 3}} if ending == ".png" else {}
         getattr(canvas(figure), written)(path, metadata={key: description}, **options)
 
@@ -257,19 +268,19 @@ def save_figure(
 def write_figure(
     figure: Figure, path: str | os.PathLike, *, dpi: int = 160, description: str = ""
 ) -> None:
-    """Writes a figure whole or not at all; see :func:`save_figure`.
+    """Saves a figure such that an interrupted call leaves no file; see :func:`save_figure`.
 
     Raises:
-        InputError: The path ends in none of ``.png``, ``.pdf`` and ``.svg``.
+        InputError: The path does not end in ``.png``, ``.pdf`` or ``.svg``.
     """
     ending = os.path.splitext(os.fspath(path))[1].lower()
     if ending not in (".png", ".pdf", ".svg"):
         raise InputError(f"{path} must end in .png, .pdf or .svg: the ending names the format.")
     with files.replacing(path) as partial:
-        # The ending tells the format; the temporary name has another one.
-        drawn = partial.with_name(f"{partial.name}{ending}")
-        save_figure(figure, drawn, dpi=dpi, description=description)
-        os.replace(drawn, partial)
+        # The format is taken from the ending, which the temporary name lacks.
+        temporary = partial.with_name(f"{partial.name}{ending}")
+        save_figure(figure, temporary, dpi=dpi, description=description)
+        os.replace(temporary, partial)
 
 
 def legend_below(
@@ -280,14 +291,14 @@ def legend_below(
     extra: Sequence[Any] = (),
     markers: bool = False,
 ) -> None:
-    """Puts one legend under all panels, where it covers no data.
+    """Adds one legend below all panels, where it covers no data.
 
     Args:
         figure: The figure.
-        names: The candidates drawn.
-        styles: Their styles.
+        names: Names of the candidates in the figure.
+        styles: Styles by candidate.
         extra: Further handles with labels.
-        markers: Show the markers as well as the lines.
+        markers: If True, the legend shows markers on the lines.
     """
     handles = [
         Line2D(
@@ -302,12 +313,12 @@ def legend_below(
     handles += list(extra)
     if not handles:
         return
-    # Characters take about a thirteenth of an inch; a line's sample and the gaps, most of an inch.
+    # In inches: about 1/13 for a character, and 0.8 for the sample of a line and the gaps.
     widths = [len(str(handle.get_label())) / 13 + 0.8 for handle in handles]
     columns = len(handles)
     while columns > 1 and _table_width(widths, columns) > figure.get_figwidth() - 0.3:
         columns -= 1
-    # As even as the number of rows allows; matplotlib fills columns first, people read along rows.
+    # Rows of nearly equal length. matplotlib fills a legend by columns, but it is read by rows.
     columns = math.ceil(len(handles) / math.ceil(len(handles) / columns))
     order = [i for column in range(columns) for i in range(column, len(handles), columns)]
     figure.legend(
@@ -320,7 +331,10 @@ def legend_below(
 
 
 def pretty_units(units: str) -> str:
-    """Units for a label: powers raised, ``m2 s-2`` → ``m² s⁻²``; dimensionless ones empty."""
+    """Returns units for a label with superscripts, ``m2 s-2`` → ``m² s⁻²``.
+
+    Dimensionless units become an empty text.
+    """
     text = str(units or "").strip().replace("**", "").replace("^", "")
     if text in ("1", "-", "dimensionless"):
         return ""
@@ -336,25 +350,25 @@ def pretty_units(units: str) -> str:
 
 
 def _table_width(widths: Sequence[float], columns: int) -> float:
-    """The width of a table that is filled along rows."""
+    """Returns the width of a table whose cells are filled by rows."""
     return sum(max(widths[column::columns]) for column in range(columns))
 
 
 def labelled(quantity: str, units: str) -> str:
-    """``quantity (units)``, or the quantity alone where it has no units."""
+    """Returns ``quantity (units)``, or only the quantity if there are no units."""
     units = pretty_units(units)
     return f"{quantity} ({units})" if units else quantity
 
 
 def readable(name: str) -> str:
-    """A variable's name as words: ``relative_vorticity`` → ``relative vorticity``."""
+    """Returns a variable's name as words: ``relative_vorticity`` → ``relative vorticity``."""
     return str(name).replace("_", " ")
 
 
 def heading(channel: str) -> str:
-    """A channel's name at the beginning of a line: words get a capital, symbols stay as they are.
+    """Returns a channel's name for the beginning of a line: words are capitalised, symbols not.
 
-    ``relative_vorticity`` → ``Relative vorticity``, but ``u500`` and ``slp`` as in the files.
+    ``relative_vorticity`` → ``Relative vorticity``, but ``u500`` and ``slp`` are unchanged.
     """
     text = readable(channel)
     is_word = text.replace(" ", "").isalpha() and len(text) > 5 and text.islower()
@@ -362,7 +376,7 @@ def heading(channel: str) -> str:
 
 
 def mark_band(axes: Axes, low: float, high: float) -> None:
-    """Marks the band ``low … high`` of the vertical axis as the one that is good."""
+    """Shades the band ``low … high`` of good values of a ratio, with a line at 1."""
     axes.axhspan(low, high, color="#009E73", alpha=0.10, linewidth=0, zorder=0.5)
     for edge in (low, high):
         axes.axhline(edge, color="#777777", linewidth=0.7, linestyle=(0, (2, 2)), zorder=1)
@@ -370,7 +384,13 @@ def mark_band(axes: Axes, low: float, high: float) -> None:
 
 
 def plain_ticks(axis: Axis, limits: tuple[float, float], most: int) -> None:
-    """Ticks at round numbers written out, as many as a short logarithmic axis has room for."""
+    """Sets ticks of a logarithmic axis at round numbers, written without powers of ten.
+
+    Args:
+        axis: The axis.
+        limits: Its limits.
+        most: Largest number of ticks.
+    """
     low, high = min(limits), max(limits)
     span = math.log(high / low)
     ticks: list[float] = []
@@ -387,7 +407,7 @@ def plain_ticks(axis: Axis, limits: tuple[float, float], most: int) -> None:
 
 
 def number_text(value: float, _: object = None) -> str:
-    """A round number for a tick: written out, or with a power of ten if far from one."""
+    """Returns the text of a round number, with a power of ten below 10⁻³ and from 10⁶ on."""
     if value == 0 or 1e-3 <= abs(value) < 1e6:
         return f"{value:,.10g}"
     mantissa, exponent = f"{value:.1e}".split("e")
@@ -397,9 +417,11 @@ def number_text(value: float, _: object = None) -> str:
 
 
 def number_digits(value: float, digits: int = 4) -> str:
-    """A number in plain text to so many significant digits: ``12.35``, ``1.2·10⁻⁵``.
+    """Returns the text of a number: ``12.35``, ``1.2·10⁻⁵``; NaN is ``–``, infinity ``∞``.
 
-    A missing value is an en dash, an infinite one ``∞``.
+    Args:
+        value: The number.
+        digits: Number of significant digits.
     """
     if not math.isfinite(value):
         return "–" if math.isnan(value) else "∞" if value > 0 else "−∞"

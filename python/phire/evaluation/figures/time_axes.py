@@ -11,13 +11,14 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from phire.evaluation.figures.style import labelled
 
 GAP = 3.0
-"""A step so many times the median is a gap, over which no line is drawn."""
+"""A time step of more than this many times the median is a gap, over which no line is drawn."""
 
 
 def time_axis(time: xr.DataArray) -> tuple[np.ndarray, str]:
-    """Values to draw a time coordinate at, and a label; the label is empty for calendar dates.
+    """Returns the values of a time coordinate on an axis, and the label of the axis.
 
-    Dates of calendars that no clock follows (360 days) are drawn as days since the first.
+    The label is empty for dates. Calendars with dates that do not exist, such as 30 February, are
+    drawn as days since the first time.
     """
     values = time.values
     if np.issubdtype(values.dtype, np.datetime64):
@@ -33,7 +34,7 @@ def time_axis(time: xr.DataArray) -> tuple[np.ndarray, str]:
 
 
 def label_time(axes: Axes, label: str) -> None:
-    """Labels the time axis; short dates where the label is empty."""
+    """Labels a time axis; for an empty label the ticks are short dates."""
     axes.set_xlabel(label)
     if label == "":
         locator = AutoDateLocator(minticks=3, maxticks=6)
@@ -42,11 +43,11 @@ def label_time(axes: Axes, label: str) -> None:
 
 
 def broken_at_gaps(times: np.ndarray, *series: np.ndarray) -> list[np.ndarray]:
-    """Returns times and series with a missing value in each gap, so that lines break there.
+    """Returns times and series with NaN inserted in each gap, so that lines break at gaps.
 
     Args:
-        times: (n,) ascending places on the axis, numbers or dates.
-        series: (n,) values.
+        times: (n,) ascending values on the axis, numbers or dates.
+        series: (n,) values of each series.
     """
     steps = np.diff(times).astype(float)
     gaps = np.flatnonzero(steps > GAP * np.median(steps)) + 1 if len(steps) > 1 else []

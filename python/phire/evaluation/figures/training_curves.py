@@ -1,4 +1,4 @@
-"""Curves of a training, its side phases shaded."""
+"""Figure of the training history: losses and scores by epoch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from phire.errors import InputError
 from phire.evaluation.figures.style import candidate_styles, legend_below, new_figure, styled
 
-# Beside the loss, what a row of panels may show, with the label of its axis.
+# Columns of the history that have a panel besides the loss, with the labels of their axes.
 PANELS = {
     "cross_entropy": "cross-entropy (nats)",
     "accuracy": "accuracy",
@@ -25,13 +25,13 @@ PANELS = {
 
 @styled
 def training_figure(history: pd.DataFrame) -> Figure:
-    """Draws each score of training and validation against the epoch, a panel a score.
+    """Draws losses and scores of training and validation by epoch, with a panel for each.
+
+    The epochs of all phases but the longest are shaded.
 
     Args:
-        history: ``training.csv`` of a run: ``epoch``, ``phase``, ``loss`` and further columns.
-
-    Returns:
-        The figure; the epochs of all phases but the longest are shaded.
+        history: Table ``training.csv`` of a run: ``epoch``, ``phase``, ``loss`` and further
+            columns.
     """
     names = ["loss", *[name for name in PANELS if name in history]]
     styles = candidate_styles(["training", "validation"])
@@ -58,7 +58,7 @@ def training_figure(history: pd.DataFrame) -> Figure:
 
 
 def _shade(axes: Axes, history: pd.DataFrame) -> None:
-    """Shades the epochs of every phase but the longest, and writes its name above."""
+    """Shades the epochs of all phases but the longest, with the name of the phase above."""
     longest = history["phase"].value_counts().idxmax()
     for phase, rows in history.groupby("phase", sort=False):
         if phase != longest:
@@ -76,10 +76,10 @@ def _shade(axes: Axes, history: pd.DataFrame) -> None:
 
 
 def read_history(run: str | os.PathLike) -> pd.DataFrame:
-    """Reads ``training.csv`` of a run.
+    """Reads the training history ``training.csv`` of a run.
 
     Raises:
-        InputError: There is none, or it lacks a column.
+        InputError: The file does not exist, or lacks a column.
     """
     table = Path(run) / "training.csv"
     if not table.is_file():
@@ -87,5 +87,7 @@ def read_history(run: str | os.PathLike) -> pd.DataFrame:
     history = pd.read_csv(table)
     missing = {"epoch", "phase", "loss"} - set(history)
     if missing:
-        raise InputError(f"{table} has no column {', '.join(sorted(missing))}.")
+        raise InputError(
+            f"{table} has no column {', '.join(sorted(missing))}: name the folder of a training."
+        )
     return history

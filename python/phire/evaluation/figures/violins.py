@@ -1,4 +1,4 @@
-"""Violins of scores: how those of single fields are distributed."""
+"""Violin plots: distribution of scores over the fields."""
 
 from __future__ import annotations
 
@@ -29,19 +29,18 @@ def violin_figure(
     variables: Sequence[str],
     styles: Mapping[str, Style] | None = None,
 ) -> Figure:
-    """Draws the distribution over time of each score as a violin, a panel a score.
+    """Draws the distribution over time of each score as a violin plot, with a panel for each score.
+
+    Widths are kernel densities, lines are medians.
 
     Args:
-        scores: By candidate: data sets or paths with ``variables`` over ``channel`` and ``time``.
+        scores: Data sets or paths by candidate, with ``variables`` over ``channel`` and ``time``.
         channel: The channel.
         variables: The scores.
-        styles: By candidate; by their order if None.
-
-    Returns:
-        The figure: widths are kernel densities, lines medians.
+        styles: Styles by candidate; None means styles in the order of the candidates.
 
     Raises:
-        InputError: No data set holds a score.
+        InputError: No data set has a score.
     """
     datasets = {name: one for name, one in opened(scores).items() if name != TRUTH}
     shown = [v for v in variables if any(v in one for one in datasets.values())]
@@ -57,7 +56,7 @@ def violin_figure(
         for place, (name, dataset) in enumerate(datasets.items()):
             values = dataset[variable].sel(channel=channel).values
             values = values[np.isfinite(values)]
-            # A density needs two values that differ.
+            # A kernel density needs two different values.
             if len(np.unique(values)) > 1:
                 drawn = axes.violinplot([values], [place], widths=0.8, showextrema=False)
                 for body in drawn["bodies"]:

@@ -28,22 +28,22 @@ def zonal_figure(
     channel: str,
     styles: Mapping[str, Style] | None = None,
 ) -> Figure:
-    """Draws spectra along circles of latitude, a panel for each band.
+    """Draws spectra along circles of latitude, with a panel for each band of latitude.
 
     Args:
-        spectra: By candidate: data sets or paths with ``variance`` over ``channel``, ``band``
+        spectra: Data sets or paths by candidate, with ``variance`` over ``channel``, ``band``
             (degrees north) and ``wavenumber``.
         channel: The channel.
-        styles: By candidate; by their order if None.
+        styles: Styles by candidate; None means styles in the order of the candidates.
 
     Raises:
-        InputError: No data set holds bands.
+        InputError: No data set has bands.
     """
     datasets = opened(spectra)
     styles = styles or candidate_styles(datasets)
     datasets = {name: dataset for name, dataset in datasets.items() if "band" in dataset.dims}
     if not datasets:
-        raise InputError("none of the spectra is known in bands of latitude: nothing to draw.")
+        raise InputError("none of the data sets holds spectra by latitude band: nothing to draw.")
     some = next(iter(datasets.values()))
     bands = sorted(some["band"].values.tolist(), reverse=True)
     columns = 3
@@ -52,8 +52,8 @@ def zonal_figure(
         title=f"Zonal spectra of {readable(channel)}",
     )  # fmt: skip
     for i, (axes, band) in enumerate(zip(panels, bands)):
-        here = {name: dataset.sel(band=band) for name, dataset in datasets.items()}
-        spectra = spectra_of(here, "variance", channel)
+        of_band = {name: dataset.sel(band=band) for name, dataset in datasets.items()}
+        spectra = spectra_of(of_band, "variance", channel)
         draw_curves(axes, spectra, axis_limits(spectra.axis), styles)
         axes.set_title(f"around {latitude_text(band)}")
         if i + columns >= len(bands):
