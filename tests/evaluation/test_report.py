@@ -181,7 +181,7 @@ def test_the_best_candidate_of_each_score_is_marked(page):
         assert [kind == "best" for kind, _ in cells] == marked, name
     assert sum(name.startswith("Root mean square error ↓ (s⁻¹)") for name in rows) == 1
     channels = [row[0][1] for row in page.rows if len(row) == 1]
-    assert channels[-4:] == ["kinetic energy", "divergence", "vorticity", "other numbers"]
+    assert channels[-4:] == ["kinetic energy", "divergence", "vorticity", "other scores"]
 
 
 def _plain(text):

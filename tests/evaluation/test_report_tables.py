@@ -58,12 +58,12 @@ def test_ahead_and_behind_are_counted_where_two_have_a_value_and_differ(folder):
     """RMSE, bias, correlation and log-spectral error: of CRPS there is one value; and all learned
     distances are equal, which puts nobody ahead."""
     said = sentences(folder)
-    assert said["sharp"].good.startswith("Ahead in 2 of 5 numbers; most clearly: Log-spectral")
+    assert said["sharp"].good.startswith("Ahead in 2 of 5 scores; most clearly: Log-spectral")
     assert "(0.1000; next: 0.8000)" in said["sharp"].good
-    assert said["smooth"].good.startswith("Ahead in 3 of 5 numbers")
-    assert said["worst"].bad.startswith("Behind in 4 of 5 numbers")
-    assert said["worst"].good.startswith("Ahead in none of 5 numbers; nearest to the best:")
-    assert said["smooth"].bad.startswith("Behind in none of 5 numbers; furthest from the best: L")
+    assert said["smooth"].good.startswith("Ahead in 3 of 5 scores")
+    assert said["worst"].bad.startswith("Behind in 4 of 5 scores")
+    assert said["worst"].good.startswith("Ahead in none of 5 scores; nearest to the best:")
+    assert said["smooth"].bad.startswith("Behind in none of 5 scores; furthest from the best: L")
     assert "Root mean square error of t (2.000 K; best: 1.000 K)" in said["sharp"].bad
 
 
@@ -78,7 +78,7 @@ def test_one_candidate_has_nothing_to_be_compared_with(folder):
     rows = SUMMARY.splitlines()
     (folder.path / "summary.csv").write_text("\n".join(rows[:2]) + "\n")
     said = sentences(ResultsFolder(folder.path))
-    assert list(said) == ["sharp"] and said["sharp"].good.startswith("Nothing to compare")
+    assert list(said) == ["sharp"] and said["sharp"].good.startswith("There is no other candidate")
 
 
 def test_seasons_with_times_have_tables(folder):

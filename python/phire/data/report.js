@@ -1,5 +1,5 @@
 "use strict";
-// Chooser of a report: hides what is of another region, season, channel or candidate.
+// Filters the report by region, season, channel and candidate.
 (() => {
   const chooser = document.getElementById("chooser");
   const names = ["region", "times", "channel", "candidate"];
@@ -7,7 +7,7 @@
 
   const chosen = (name) => chooser.elements[name]?.value ?? "";
 
-  // An element of no channel or candidate belongs to all; region and times are always stated.
+  // An element without a channel or candidate belongs to all; region and times are always given.
   const hides = (element) => names.some((name) => {
     const own = element.dataset[name];
     if (own === undefined) return false;
@@ -16,13 +16,13 @@
     return !everything && own !== wanted;
   });
 
-  // A figure lists the seasons, months and candidates that it shows; one of all times lists none.
+  // A figure lists the seasons, months and candidates that it shows; for all times the list is empty.
   const lacks = (figure, name, list) => {
     const wanted = chosen(name);
     return wanted !== "" && !JSON.parse(figure.dataset[list]).includes(wanted);
   };
 
-  // Each rule gives way to the next where it leaves no figure, so that none of the page is empty.
+  // If a rule leaves no figure, the next one is used, so that the page is never empty.
   const rules = [
     ["", (f) => !hides(f) && !lacks(f, "candidate", "shownCandidates") && !lacks(f, "times", "shownTimes")],
     ["of this season", (f) => !hides(f) && !lacks(f, "candidate", "shownCandidates")],
@@ -59,7 +59,7 @@
     for (const section of sections) section.open = open;
   });
 
-  // A link into a folded section opens it.
+  // A link into a closed section opens it.
   const reveal = () => {
     const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
     const section = target && target.closest("details");

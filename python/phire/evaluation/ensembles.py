@@ -1,4 +1,4 @@
-"""Scores of ensembles: CRPS, spread and error, rank histogram."""
+"""Scores of ensembles: CRPS, spread and error of the mean, rank histogram."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from phire.evaluation.figures.reading import ResultsFolder
 
 SPREAD_BINS = 20
+"""Number of bins of the spread, by which the error is averaged."""
 
 NAMES = ("crps", "crps_fair", "spread", "error")
 
@@ -28,21 +29,24 @@ NAMES = ("crps", "crps_fair", "spread", "error")
 VARIABLES = (
     Definition(
         "crps", "Continuous ranked probability score",
-        "∫ (F(v) − 1[v ≥ y])² dv, F the ensemble's distribution function", CHANNEL, LOWER,
+        "∫ (F(v) − 1[v ≥ y])² dv = E|X − y| − ½ E|X − X′|, F the distribution function of the "
+        "members, X and X′ members", CHANNEL, LOWER,
         "Hersbach (2000), doi:10.1175/1520-0434(2000)015<0559:DOTCRP>2.0.CO;2",
     ),
     Definition(
         "crps_fair", "Fair continuous ranked probability score",
-        "the score of an ensemble of infinitely many members, estimated from those there are",
+        "E|X − y| − ½ E|X − X′|, X and X′ different members: unbiased in the number of members",
         CHANNEL, LOWER, "Ferro (2014), doi:10.1002/qj.2270",
     ),
     Definition(
-        "spread", "Spread", "root of the mean variance of the members, corrected for their number",
+        "spread", "Spread", "√⟨w s²⟩, s² the variance of the members with the divisor M − 1",
         CHANNEL,
     ),
-    Definition("error", "Error of the ensemble mean", "√⟨w (mean − y)²⟩", CHANNEL, LOWER),
+    Definition("error", "Error of the ensemble mean", "√⟨w (x̄ − y)²⟩, x̄ the mean of the members",
+               CHANNEL, LOWER),
     Definition(
-        "spread_skill_ratio", "Spread–skill ratio", "spread / error of the ensemble mean", "1", ONE,
+        "spread_skill_ratio", "Spread–skill ratio",
+        "√((M + 1)/M) · spread / error of the ensemble mean", "1", ONE,
         "Fortin et al. (2014), doi:10.1175/JHM-D-14-0008.1",
     ),
 )  # fmt: skip
@@ -51,13 +55,16 @@ VARIABLES = (
 
 @statistic("ensemble", function="ensemble_scores")
 class EnsembleScores(Statistic):
-    """CRPS, spread, error of the mean and rank histogram, weighted by area.
+    """CRPS, spread, error of the ensemble mean and rank histogram, weighted by area.
 
-    CRPS = E|X − y| − ½ E|X − X′| over the members, X′ a member drawn anew (plain) or another one
-    (fair; Ferro 2014, doi:10.1002/qj.2270). ``spread`` is the root of the mean variance of members
-    (n − 1), ``error`` the RMSE of their mean, ``spread_skill_ratio`` √((M+1)/M)·spread/error
-    (Fortin et al. 2014, doi:10.1175/JHM-D-14-0008.1): 1 where the members are like the truth.
-    Points missing in the truth or a member are left out.
+    - ``crps`` is E|X − y| − ½ E|X − X′|, X and X′ being drawn from all members; in the fair score
+      ``crps_fair`` they are different members (Ferro 2014, doi:10.1002/qj.2270).
+    - ``spread`` is the root of the mean variance of the members (with the divisor M − 1), ``error``
+      the RMSE of the ensemble mean.
+    - ``spread_skill_ratio`` is √((M + 1)/M) · spread / error, which is 1 for a reliable ensemble
+      (Fortin et al. 2014, doi:10.1175/JHM-D-14-0008.1).
+
+    Points that are missing in the truth or a member are left out.
     """
 
     order = 110
@@ -77,7 +84,10 @@ class EnsembleScores(Statistic):
         self._std = np.sqrt(setting.facts.total_variance)
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Means by time, and weights by rank and by spread."""
+        """Returns means by time, weights by rank, and sums by spread.
+
+        "means" (n, C, 4) are those of CRPS, fair CRPS, variance and squared error of the mean.
+        """
         if not isinstance(candidate, Ensemble):
             return {}
         fields = member_fields(self.domain, truth, candidate)
@@ -97,9 +107,13 @@ class EnsembleScores(Statistic):
         } | self._by_spread(summary, weights)
 
     def _ranks(self, summary: MemberSummary, size: int, weights: np.ndarray) -> np.ndarray:
-        """(C, M+1) weight of each rank; where members equal the truth it is shared out evenly."""
+        """Returns the weight (C, M + 1) of each rank of the truth.
+
+        If members equal the truth, the weight is divided evenly between the tied ranks.
+        """
         total = np.zeros((weights.shape[1], size + 1))
         for c in range(len(total)):
+            # One count over pairs (number of members equal, number below), then ties are split.
             place = summary.equal[:, c] * np.intp(size + 1) + summary.below[:, c]
             table = np.bincount(place.ravel(), weights[:, c].ravel(), minlength=(size + 1) ** 2)
             for ties, row in enumerate(table.reshape(size + 1, size + 1)):
@@ -108,7 +122,11 @@ class EnsembleScores(Statistic):
         return total
 
     def _by_spread(self, summary: MemberSummary, weights: np.ndarray) -> State:
-        """Sums by bins of spread, from a thousandth of the truth's standard deviation to ten."""
+        """Returns sums of weights, variances and squared errors by bins of spread.
+
+        The bins are logarithmic, from 0.001 to 10 standard deviations of the truth; the outer two
+        hold smaller and larger spreads.
+        """
         shape = (weights.shape[1], SPREAD_BINS)
         state = {key: np.zeros(shape) for key in ("spread_weight", "spread_sum", "error_sum")}
         first, last = np.log(1e-3), np.log(10)
@@ -127,7 +145,7 @@ class EnsembleScores(Statistic):
         return state
 
     def result(self, state: State) -> xr.Dataset:
-        """Scores by time, and the histograms."""
+        """Returns scores over (channel, time), their means, rank histogram and spread bins."""
         times, ordered = self.ordered(state)
         size = round(float(state["size"] / state["batches"]))
         crps, fair, variance, square = np.moveaxis(ordered["means"], -1, 0)
@@ -178,7 +196,8 @@ class EnsembleScores(Statistic):
             ensemble_figure,
             group="ensembles",
             title="Spread and ranks of ensembles of {channel}",
-            caption="Left: on the diagonal the spread tells the error. Right: a flat line means "
-            "that the truth is like a member; a U means too little spread.",
+            caption="Left: error of the ensemble mean by spread; on the diagonal both are equal. "
+            "Right: a flat histogram means that the ensemble is calibrated, a U shape that its "
+            "spread is too small.",
             variable="rank_histogram",
         )

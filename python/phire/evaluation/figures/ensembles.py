@@ -1,4 +1,4 @@
-"""Figures of ensembles: spread against error, ranks, reliability."""
+"""Figures of ensembles: spread–error relation, rank histogram, reliability, ROC curve."""
 
 from __future__ import annotations
 
@@ -26,17 +26,16 @@ from phire.evaluation.figures.style import (
 def ensemble_figure(
     ensembles: Datasets, *, channel: str, styles: Mapping[str, Style] | None = None
 ) -> Figure:
-    """Draws spread against error and the rank histogram of one channel.
+    """Draws the error of the mean by the spread, and the rank histogram of one channel.
+
+    On the diagonal the spread equals the error. A flat rank histogram means that the ensemble is
+    calibrated.
 
     Args:
-        ensembles: By candidate: data sets or paths of ``ensemble.nc`` with ``binned_spread`` and
+        ensembles: Data sets or paths of ``ensemble.nc`` by candidate, with ``binned_spread`` and
             ``binned_error`` over ``channel`` and ``spread_bin``, ``rank_histogram(channel, rank)``.
         channel: The channel.
         styles: Styles by candidate; None means styles in the order of the candidates.
-
-    Returns:
-        The figure: points on the diagonal mean that the spread tells the error; equal ranks, that
-        the truth cannot be told from a member.
 
     Raises:
         InputError: No data set has a rank histogram.
@@ -58,21 +57,21 @@ def ensemble_figure(
         left.plot(spread, error, marker=styles[name].marker, ms=4, **styles[name].line())
         greatest = max(greatest, np.nanmax([spread, error], initial=0.0))
         ranks = dataset["rank_histogram"].sel(channel=channel).values.astype(float)
-        # A rank's share times their number: 1 where all ranks are equally frequent, so that
-        # ensembles of different sizes share the panel.
+        # The share of a rank times the number of ranks is 1 if all ranks are equally frequent,
+        # whatever the number of members.
         level = ranks / ranks.sum() * len(ranks)
         places = (np.arange(len(ranks)) + 0.5) / len(ranks)
         right.plot(places, level, marker=styles[name].marker, ms=4, **styles[name].line())
     left.plot([0, greatest], [0, greatest], color="black", linewidth=1, zorder=1)
     units = units_of(next(iter(datasets.values())), "binned_spread", channel)
     left.set_xlabel(labelled("Spread of the members", units))
-    left.set_ylabel(labelled("Error of their mean", units))
+    left.set_ylabel(labelled("Error of the mean", units))
     left.set_xlim(left=0)
     left.set_ylim(bottom=0)
     left.set_title("Spread and error")
     right.axhline(1, color="black", linewidth=1, zorder=1)
     right.set_xlim(0, 1)
-    # The axis' own margin is a share of the data's span, which is small for even ranks.
+    # matplotlib's margin is a share of the data's span, which is small for a flat histogram.
     right.set_ylim(0, 1.1 * right.get_ylim()[1])
     right.set_xlabel("Rank of the truth among the members (share)")
     right.set_ylabel("Frequency relative to equal ranks")
@@ -86,17 +85,16 @@ def ensemble_figure(
 def reliability_figure(
     probabilities: Datasets, *, channel: str, styles: Mapping[str, Style] | None = None
 ) -> Figure:
-    """Draws observed frequency against forecast probability, a panel for an event.
+    """Draws the observed frequency by the forecast probability, with a panel for each event.
+
+    Reliable forecasts lie on the diagonal.
 
     Args:
-        probabilities: By candidate: data sets or paths of ``probability.nc`` with
+        probabilities: Data sets or paths of ``probability.nc`` by candidate, with
             ``forecast_probability`` and ``observed_frequency`` over ``channel``, ``event`` and
             ``probability_bin``, and ``threshold(channel, event)``.
         channel: The channel.
         styles: Styles by candidate; None means styles in the order of the candidates.
-
-    Returns:
-        The figure; reliable forecasts lie on the diagonal.
 
     Raises:
         InputError: No data set has the frequencies.
@@ -111,17 +109,14 @@ def reliability_figure(
 def operating_figure(
     probabilities: Datasets, *, channel: str, styles: Mapping[str, Style] | None = None
 ) -> Figure:
-    """Draws relative operating curves, a panel for an event.
+    """Draws relative operating curves (ROC) with the areas below, with a panel for each event.
 
     Args:
-        probabilities: By candidate: data sets or paths of ``probability.nc`` with ``hit_rate`` and
+        probabilities: Data sets or paths of ``probability.nc`` by candidate, with ``hit_rate`` and
             ``false_alarm_rate`` over ``channel``, ``event`` and ``votes``, ``roc_area`` and
             ``threshold`` over ``channel`` and ``event``.
         channel: The channel.
         styles: Styles by candidate; None means styles in the order of the candidates.
-
-    Returns:
-        The figure; the area under each curve stands in its panel.
 
     Raises:
         InputError: No data set has the rates.
@@ -142,15 +137,19 @@ def _event_figure(
     title: str,
     area: str = "",
 ) -> Figure:
-    """Draws unit squares, a panel for an event, with the diagonal.
+    """Draws curves within the unit square with its diagonal, with a panel for each event.
 
     Args:
         results: Data sets or paths by candidate.
         channel: The channel.
         styles: Styles by candidate; None means styles in the order of the candidates.
-        across, up: Variable and label of each axis.
-        title: Before the channel's name.
-        area: Variable over ``channel`` and ``event`` that is written into the panels.
+        across, up: Variable and label of the horizontal and vertical axis.
+        title: Title of the figure, to which the channel is appended.
+        area: Variable over ``channel`` and ``event`` that is written into the panels; empty for
+            none.
+
+    Raises:
+        InputError: No data set has the variable of the vertical axis.
     """
     datasets = {
         name: dataset
@@ -170,11 +169,11 @@ def _event_figure(
     for axes, event in zip(grid, events):
         axes.plot([0, 1], [0, 1], color="black", linewidth=1, zorder=1)
         for i, (name, dataset) in enumerate(datasets.items()):
-            here = dataset.sel(channel=channel, event=event)
-            x, y = (here[variable].values for variable, _ in (across, up))
+            selected = dataset.sel(channel=channel, event=event)
+            x, y = (selected[variable].values for variable, _ in (across, up))
             axes.plot(x, y, marker=styles[name].marker, ms=4, **styles[name].line())
             if area:
-                text, place = f"{float(here[area]):.3f}", (0.97, 0.04 + 0.09 * i)
+                text, place = f"{float(selected[area]):.3f}", (0.97, 0.04 + 0.09 * i)
                 axes.text(*place, text, color=styles[name].colour, ha="right", fontsize=8)
         axes.set_title(event_heading(some, channel, event), fontsize=9)
         axes.set_xlabel(across[1])

@@ -1,4 +1,4 @@
-"""Bands of an ensemble's members in figures: least and greatest of each value over them."""
+"""Bands in figures: range of each value over the members of an ensemble."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from phire.evaluation.figures.style import Style
 from phire.evaluation.member_ranges import member_ends
 
 OPACITY = 0.18
+"""Opacity of the bands."""
 
 
 def unchanged(values: np.ndarray) -> np.ndarray:
-    """Returns the values."""
+    """Returns its argument: the default of :func:`draw_member_band`."""
     return values
 
 
@@ -27,7 +28,7 @@ def member_edges(
     Args:
         dataset: Result of a statistic.
         variable: Name of the variable.
-        select: Selects what is drawn (channel, region …) of an array.
+        select: Function that selects the part of an array that is drawn, such as a channel.
     """
     ends = member_ends(variable)
     if any(end not in dataset for end in ends):
@@ -46,19 +47,20 @@ def draw_member_band(
     select: Callable[[xr.DataArray], xr.DataArray],
     change: Callable[[np.ndarray], np.ndarray] = unchanged,
 ) -> bool:
-    """Shades the range of a variable over the members; draws nothing where it is not known.
+    """Shades the range of a variable over the members, if the result has one.
 
     Args:
-        axes: Where to draw.
-        places: (n,) along the horizontal axis.
+        axes: The axes.
+        places: (n,) positions on the horizontal axis.
         dataset: Result of a statistic.
         variable: Name of the variable.
-        style: Of the candidate.
-        select: Selects what is drawn (channel, region …) of an array: (n,).
-        change: Changes values as those of the curve are, such as divided by the truth's.
+        style: Style of the candidate.
+        select: Function that selects the values (n,) of an array, such as those of a channel.
+        change: Function applied to the values, the same as to the curve, such as a division by the
+            truth.
 
     Returns:
-        True if there was a range.
+        True if the result has the range.
     """
     edges = member_edges(dataset, variable, select)
     if edges is None:

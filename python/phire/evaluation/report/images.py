@@ -1,4 +1,4 @@
-"""Figures as images within the report: small, and as legible as the files they are taken from."""
+"""Figures embedded in the report as compressed images."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ import numpy as np
 from PIL import Image, features
 
 BUDGET = 4_000_000
-"""Bytes of all images, before they are written as text, which adds a third."""
+"""Largest number of bytes of all images; encoding them as text (base64) adds a third."""
 
 STEPS = ((75, 1.0), (65, 1.0), (60, 0.75), (50, 0.6), (40, 0.5))
-"""Quality of WebP and size relative to the file, in the order in which they are tried."""
+"""Quality of WebP and relative size of the image, in the order in which they are tried."""
 
 COLOURS = 64
-"""Of line drawings, whose few colours and their blends along edges they hold."""
+"""Number of colours of a line drawing, including the blends along edges."""
 
 VISIBLE = 20
-"""Difference of a colour in one of its three parts, of 255, from which on it is seen."""
+"""Difference of red, green or blue, of 255, from which on two colours can be told apart."""
 
 SHOWN = 115
-"""Dots an inch at which figures are shown: their labels are then as large as text."""
+"""Dots per inch at which figures are shown, so that their labels are as large as the text."""
 
 
 @dataclasses.dataclass(frozen=True)
 class EmbeddedImage:
-    """Image within the report.
+    """Image embedded in the report.
 
     Attributes:
         source: Data URI.
-        width, height: In pixels.
-        shown: Width at which labels are as large as text, in CSS pixels.
+        width, height: Size in pixels.
+        shown: Width in CSS pixels at which labels are as large as the text.
     """
 
     source: str
@@ -46,15 +46,15 @@ class EmbeddedImage:
 def embedded_images(
     paths: Mapping[str, Path], budget: int = BUDGET, first: Sequence[str] = ()
 ) -> dict[str, EmbeddedImage]:
-    """Returns figures as data URIs; the heaviest are made lighter until all fit a budget.
+    """Returns figures as data URIs, compressed such that their total size is within a budget.
+
+    The largest image is compressed further, by one of :data:`STEPS`, until the budget suffices or
+    all images have the last step.
 
     Args:
         paths: PNG files by name.
-        budget: Bytes of all images.
-        first: Names of figures that stay at the first step.
-
-    Returns:
-        The images by name. Where the last of :data:`STEPS` does not fit either, it is taken.
+        budget: Largest number of bytes of all images.
+        first: Names of figures that are not compressed beyond the first step.
     """
     encoded = {name: encoded_image(path, *STEPS[0]) for name, path in paths.items()}
     steps = dict.fromkeys((name for name in paths if name not in first), 0)
@@ -73,15 +73,15 @@ def embedded_images(
 def encoded_image(
     path: Path, quality: int, size: float = 1.0
 ) -> tuple[str, bytes, tuple[int, int]]:
-    """Returns format, content and size in pixels of the smallest way to write a figure.
+    """Returns format, content and size in pixels of the smallest encoding of a figure.
 
-    Line drawings have few colours: without loss but for these, they take half of a photograph's
-    format. Fields and maps are the other way round.
+    Line drawings have few colours: with a palette and lossless compression they take half of the
+    bytes of lossy compression. For images of fields and maps it is the other way round.
 
     Args:
-        path: A PNG file.
-        quality: Of lossy WebP, 0 … 100.
-        size: Of the image relative to the file's.
+        path: PNG file.
+        quality: Quality of lossy WebP, 0 … 100.
+        size: Size of the image relative to that of the file.
     """
     with Image.open(path) as opened:
         image = opened.convert("RGB")
@@ -100,18 +100,20 @@ def encoded_image(
 
 
 def _same_colours(image: Image.Image, other: Image.Image) -> bool:
-    """Tells whether less than 1 % of the pixels differ visibly: of fields and maps, more do."""
+    """Returns True if less than 1 % of the pixels differ visibly, as is so for line drawings."""
     error = np.abs(np.asarray(image, np.int16) - np.asarray(other, np.int16)).max(-1)
     return bool((error > VISIBLE).mean() < 0.01)
 
 
 def _written(image: Image.Image, form: str, **options: object) -> bytes:
+    """Returns the content of an image file."""
     stream = io.BytesIO()
     image.save(stream, form, **options)
     return stream.getvalue()
 
 
 def _embedded(path: Path, form: str, content: bytes, size: tuple[int, int]) -> EmbeddedImage:
+    """Returns an encoded image as a data URI, with the width at which to show it."""
     with Image.open(path) as image:
         density = float(image.info.get("dpi", (160, 160))[0])
         shown = round(image.width / density * SHOWN)

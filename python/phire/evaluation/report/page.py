@@ -1,4 +1,4 @@
-"""The page of a report: what it holds, taken from a folder of results, and its template."""
+"""Report page: its content, collected from a results folder, and its template."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ from phire.evaluation.report.strengths import Verdict, verdicts
 REPORT = "report.html"
 
 LEADING = ("spectrum-kinetic-energy", "spectrum-*", "panels-*", "*")
-"""Patterns of figures of which the first page shows the first that there is."""
+"""Patterns of names; the first figure that matches is shown at the top of the report."""
 
 
 def write_report(results: str | os.PathLike) -> Path:
     """Writes ``OUT/report.html``: scores, figures, definitions and provenance in one file.
 
-    Style, script and images lie within the file, so that it opens anywhere without a network.
-    Figures are taken from ``OUT/figures``; where they are not there yet, they are drawn.
+    The file contains style, script and images, and can be opened without a network. Figures are
+    read from ``OUT/figures``, and drawn first if this folder does not exist.
 
     Args:
         results: The folder ``OUT`` of an evaluation.
 
     Returns:
-        The path of the report, which is whole once it is there.
+        The path of the report.
 
     Raises:
         InputError: The folder does not exist or holds no results.
@@ -65,11 +65,11 @@ def write_report(results: str | os.PathLike) -> Path:
 
 
 def rendered(template: str, **content: Any) -> str:
-    """Returns a page made of one of the package's templates.
+    """Returns an HTML page from one of the package's templates.
 
     Args:
         template: File name within ``phire/data``.
-        content: What it shows. Text is escaped.
+        content: Variables of the template; their text is escaped.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("phire", "data"),
@@ -86,12 +86,12 @@ def rendered(template: str, **content: Any) -> str:
         "capitalized": _capitalized,
     }
     data = resources.files("phire") / "data"
-    # Both are the package's own text, in elements that are not parsed as HTML.
-    own = {
+    # Style and script come with the package, and must not be escaped.
+    assets = {
         name: markupsafe.Markup((data / file).read_text("utf-8"))
         for name, file in (("style", "report.css"), ("script", "report.js"))
     }
-    return environment.get_template(template).render(**own, **content)
+    return environment.get_template(template).render(**assets, **content)
 
 
 def table_colours(folder: ResultsFolder) -> dict[str, str]:
@@ -100,6 +100,12 @@ def table_colours(folder: ResultsFolder) -> dict[str, str]:
 
 
 def _content(folder: ResultsFolder, entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Returns the variables of the template ``report.html``.
+
+    Args:
+        folder: The results folder.
+        entries: List of the figures, ``figures.json``.
+    """
     origin = folder.options.get("truth", "")
     count = len(folder.candidates)
     tables = score_tables(folder)
@@ -139,7 +145,10 @@ def _content(folder: ResultsFolder, entries: Sequence[Mapping[str, Any]]) -> dic
 
 
 def _leading(figures: Sequence[Mapping[str, str]]) -> Mapping[str, str] | None:
-    """The figure of the first page: of the whole domain, if there is one."""
+    """Returns the figure at the top of the report, preferably of the whole domain.
+
+    See :data:`LEADING`; None if there are no figures.
+    """
     whole = [entry for entry in figures if not entry["region"]] or list(figures)
     for pattern in LEADING:
         for entry in whole:
@@ -151,7 +160,7 @@ def _leading(figures: Sequence[Mapping[str, str]]) -> Mapping[str, str] | None:
 def _overviews(
     folder: ResultsFolder, tables: Iterable[Table]
 ) -> list[tuple[str, list[Verdict], Table]]:
-    """Region, sentences and key numbers of each table over all times."""
+    """Returns region, verdicts and key scores of each table over all times."""
     summary, differences = summary_by_region(folder), read_differences(folder.path)
     return [
         (table.region, verdicts(table, summary[table.region], differences), key_table(table))
@@ -163,7 +172,10 @@ def _overviews(
 def _choices(
     folder: ResultsFolder, tables: Iterable[Table], figures: Iterable[Mapping[str, str]]
 ) -> dict[str, list[str]]:
-    """Returns the entries of each list of the chooser, after its first one, which is for all."""
+    """Returns the entries of the lists by which figures and tables are filtered.
+
+    The template adds the first entry of each list, "all".
+    """
     regions = dict.fromkeys(
         [*(table.region for table in tables), *(entry["region"] for entry in figures)]
     )
@@ -176,6 +188,7 @@ def _choices(
 
 
 def _facts(folder: ResultsFolder) -> dict[str, str]:
+    """Returns labels and values of the evaluation's properties, such as grid and scale."""
     attributes: dict[str, Any] = {}
     for metric in ("spectrum", "scores", "samples", "maps", "semivariogram", "distribution"):
         for dataset in folder.metric(metric).values():
@@ -191,7 +204,7 @@ def _facts(folder: ResultsFolder) -> dict[str, str]:
 
 
 def _notes(folder: ResultsFolder, entries: Sequence[Mapping[str, str]]) -> list[str]:
-    """Statistics left out, and figures that could not be drawn."""
+    """Returns the notes of the evaluation, and those on figures that could not be drawn."""
     notes = [str(note) for note in folder.provenance.get("notes", ())]
     notes += [
         f"the figure {entry['title']} could not be drawn ({entry['failed']})"
@@ -202,7 +215,7 @@ def _notes(folder: ResultsFolder, entries: Sequence[Mapping[str, str]]) -> list[
 
 
 def _city_counts(folder: ResultsFolder) -> tuple[list[str], list[tuple]] | None:
-    """Columns and rows of ``city_counts.csv``."""
+    """Returns the columns and rows of ``city_counts.csv``; None without this file."""
     path = folder.path / "city_counts.csv"
     if not path.is_file():
         return None
@@ -211,7 +224,7 @@ def _city_counts(folder: ResultsFolder) -> tuple[list[str], list[tuple]] | None:
 
 
 def _definitions(folder: ResultsFolder) -> list[Any]:
-    """The definitions of all numbers that the folder holds."""
+    """Returns the definitions of all scores and variables in the folder that have a formula."""
     names: dict[str, None] = {}
     if folder.summary is not None:
         for numbers in numbers_of(folder, folder.summary).values():
@@ -223,12 +236,12 @@ def _definitions(folder: ResultsFolder) -> list[Any]:
 
 
 def _provenance(folder: ResultsFolder) -> dict[str, str]:
-    """Command, options and versions as text; empty where they were not recorded."""
-    made = folder.provenance
-    command = made.get("command") or ""
-    options = (made.get("options") or {}).items()
+    """Returns command, options and versions as text; empty if they were not recorded."""
+    recorded = folder.provenance
+    command = recorded.get("command") or ""
+    options = (recorded.get("options") or {}).items()
     lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in options]
-    versions = (made.get("versions") or {}).items()
+    versions = (recorded.get("versions") or {}).items()
     found = {
         "command": shlex.join(command) if isinstance(command, list) else str(command),
         "options": "\n".join(lines),
@@ -238,9 +251,10 @@ def _provenance(folder: ResultsFolder) -> dict[str, str]:
 
 
 def _sentence(text: str) -> str:
-    """Capitalises a text that begins with a word, not with a symbol."""
+    """Capitalises a text that begins with a word; one that begins with a symbol is unchanged."""
     return _capitalized(text) if re.match(r"[a-z]{3,}\b", text) else text
 
 
 def _capitalized(text: str) -> str:
+    """Returns a text with a capital first letter, other letters unchanged."""
     return text[:1].upper() + text[1:]

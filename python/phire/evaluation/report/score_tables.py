@@ -1,4 +1,4 @@
-"""Tables of scores as people read them: by region, season and channel, the best marked."""
+"""Tables of scores for the report, by region, season and channel, with the best value marked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from phire.evaluation.figures.style import number_digits, pretty_units, readable
 from phire.evaluation.member_ranges import HIGH, LOW, PREFIX
 
 GROUPS = {"by_season": "season", "by_month": "month"}
-"""Statistics by groups of times that become tables, and their dimension."""
+"""Statistics by groups of times that have tables, with the dimension of the groups."""
 
 KEY_NUMBERS = (
     "rmse",
@@ -29,18 +29,18 @@ KEY_NUMBERS = (
     "wasserstein",
     "learned_distance",
 )
-"""Numbers of the first table: errors at points, calibration, detail and distribution."""
+"""Scores of the first table: pointwise errors, calibration, detail and distribution."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Number:
-    """A number of the summary, ``NAME:CHANNEL:LABEL...``.
+    """Score in the table of scores, a column ``NAME:CHANNEL:LABEL...`` of ``summary.csv``.
 
     Attributes:
-        name: The column of the summary.
+        name: Name of the column.
         known: Definition of ``NAME``.
-        channel: The channel; empty for a number of no channel.
-        title: What people call it, labels included.
+        channel: The channel; empty for a score without a channel.
+        title: Title with the labels.
     """
 
     name: str
@@ -55,10 +55,10 @@ class Cell:
 
     Attributes:
         candidate: The candidate.
-        value: As printed; an en dash where there is none.
-        best: No other candidate has a better value.
-        alike: Cannot be told from the best by the paired test.
-        limits: Range of the members or interval of 95 %, as printed; empty where unknown.
+        value: Printed value; an en dash if there is none.
+        best: True if no other candidate has a better value.
+        alike: True if the difference from the best value is not significant.
+        limits: Printed range of the members or 95 % interval; empty if unknown.
     """
 
     candidate: str
@@ -70,7 +70,13 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A row of a table: one number of all candidates."""
+    """Row of a table of scores.
+
+    Attributes:
+        number: The score.
+        units: Its units.
+        cells: A cell for each candidate.
+    """
 
     number: Number
     units: str
@@ -79,13 +85,13 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Scores in one region over one group of times.
+    """Table of scores of one region and one group of times.
 
     Attributes:
-        region: Empty for the whole domain.
-        times: A season or month; empty for all times.
-        candidates: In the order of the columns.
-        sections: Heading, channel and rows; the numbers of no channel come first.
+        region: Name of the region; empty for the whole domain.
+        times: Season or month; empty for all times.
+        candidates: Candidates in the order of the columns.
+        sections: Heading, channel and rows of each section; scores without a channel come first.
     """
 
     region: str
@@ -95,7 +101,7 @@ class Table:
 
 
 def score_tables(folder: ResultsFolder) -> list[Table]:
-    """Returns the tables of a folder of results: all times first, then seasons and months."""
+    """Returns the tables of a results folder: those of all times, then of seasons and months."""
     differences = read_differences(folder.path)
     found = [
         _table(folder, region, "", rows, differences)
@@ -109,7 +115,7 @@ def score_tables(folder: ResultsFolder) -> list[Table]:
 
 
 def key_table(table: Table) -> Table:
-    """Returns the rows of a table that a first look needs; see :data:`KEY_NUMBERS`."""
+    """Returns a table with the rows of the most important scores, :data:`KEY_NUMBERS`, only."""
     sections = []
     for heading, channel, rows in table.sections:
         chosen = tuple(
@@ -126,7 +132,10 @@ def key_table(table: Table) -> Table:
 
 
 def summary_by_region(folder: ResultsFolder) -> dict[str, pd.DataFrame]:
-    """Returns the rows of ``summary.csv`` by region, indexed by candidate; empty without one."""
+    """Returns the rows of ``summary.csv`` by region, indexed by candidate.
+
+    The result is empty if there is no ``summary.csv``.
+    """
     summary = folder.summary
     if summary is None or summary.empty:
         return {}
@@ -140,11 +149,11 @@ def summary_by_region(folder: ResultsFolder) -> dict[str, pd.DataFrame]:
 
 
 def numbers_of(folder: ResultsFolder, table: pd.DataFrame) -> dict[str, list[Number]]:
-    """Returns the numeric columns under their headings: no channel, kinetic energy, channels.
+    """Returns the scores of a table by heading: no channel, kinetic energy, then each channel.
 
     Args:
-        folder: Folder of results, which knows the channels.
-        table: Columns ``NAME:CHANNEL:LABEL...``.
+        folder: Results folder, from which the channels are known.
+        table: Table with the columns ``NAME:CHANNEL:LABEL...``.
     """
     found: dict[str, list[Number]] = {"": [], "kinetic_energy": []}
     found |= {channel: [] for channel in folder.channels}
@@ -155,9 +164,9 @@ def numbers_of(folder: ResultsFolder, table: pd.DataFrame) -> dict[str, list[Num
             continue
         name, *labels = str(column).split(":")
         if name.endswith((LOW, HIGH)) and bases & _ended(name):
-            continue  # shown behind the number that it is an end of
+            continue  # an end of a range, shown behind the score
         channel = labels.pop(0) if labels and labels[0] in found else ""
-        heading = channel or ("other numbers" if labels else "")
+        heading = channel or ("other scores" if labels else "")
         known = definition(name)
         title = known.title + (f", {', '.join(map(readable, labels))}" if labels else "")
         channel = channel if channel in folder.channels else ""
@@ -166,7 +175,7 @@ def numbers_of(folder: ResultsFolder, table: pd.DataFrame) -> dict[str, list[Num
 
 
 def _ended(name: str) -> set[str]:
-    """Returns the numbers that ``NAME_low`` or ``NAME_high`` may be an end of."""
+    """Returns the scores whose range may have the end ``NAME_low`` or ``NAME_high``."""
     base = name.rsplit("_", 1)[0]
     return {base, base.removeprefix(PREFIX)}
 
@@ -178,6 +187,15 @@ def _table(
     rows: pd.DataFrame,
     differences: pd.DataFrame | None,
 ) -> Table:
+    """Returns the table of one region and group of times.
+
+    Args:
+        folder: Results folder.
+        region: Name of the region.
+        times: Season or month; empty for all times.
+        rows: Scores, with a row for each candidate.
+        differences: Table of paired differences; None without a test.
+    """
     candidates = [name for name in folder.candidates if name in rows.index]
     candidates += [name for name in rows.index if name not in candidates]
     sections = []
@@ -202,6 +220,7 @@ def _cells(
     region: str,
     differences: pd.DataFrame | None,
 ) -> Iterator[Cell]:
+    """Yields the cells of one row; see :func:`_table`."""
     values = np.array([rows.loc[name, number.name] for name in candidates], dtype=float)
     best = best_of(values, number.known)
     alike = {
@@ -213,9 +232,9 @@ def _cells(
 
 
 def _limits(rows: pd.DataFrame, candidate: str, number: Number) -> str:
-    """The columns ``NAME_low`` and ``NAME_high`` beside a number; empty where there are none.
+    """Returns the printed range of a score: its interval, or else the range of the members.
 
-    Without an interval of its own, the score of an ensemble's mean has the range of its members.
+    It is empty if ``rows`` has neither.
     """
     base, separator, labels = number.name.partition(":")
     for prefix, words in (("", ""), (PREFIX, "members ")):
@@ -230,7 +249,12 @@ def _limits(rows: pd.DataFrame, candidate: str, number: Number) -> str:
 def _grouped(
     datasets: Mapping[str, xr.Dataset], dimension: str
 ) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yields each group of times with times in it, and its numbers as ``summary.csv`` has them."""
+    """Yields each group that has times, with its scores in columns as in ``summary.csv``.
+
+    Args:
+        datasets: Results by candidate.
+        dimension: Dimension of the groups.
+    """
     some = next(iter(datasets.values()))
     for i, label in enumerate(some[dimension].values):
         rows = {}
@@ -250,14 +274,14 @@ def _grouped(
 
 
 def best_of(values: np.ndarray, known: Definition) -> set[int]:
-    """Returns the places of the best values, several where they are equal as printed.
+    """Returns the indices of the best values, several if they are equal as printed.
 
     Args:
-        values: (n,) of one score; missing ones do not compete.
-        known: The score's definition.
+        values: (n,) values of one score; NaN where a candidate has none.
+        known: Definition of the score.
 
     Returns:
-        The places; none where no direction is better or all who have a value are equal.
+        The indices; empty if no direction is better, or if all values are equal.
     """
     if not known.better or np.isfinite(values).sum() < 2:
         return set()
@@ -272,7 +296,7 @@ def best_of(values: np.ndarray, known: Definition) -> set[int]:
 
 
 def badness(values: np.ndarray, known: Definition) -> np.ndarray:
-    """Returns values that are the lower the better: distances from the best possible value."""
+    """Returns values of which lower is better, from values of a score with any direction."""
     return {
         "lower": values,
         "higher": -values,
@@ -282,7 +306,7 @@ def badness(values: np.ndarray, known: Definition) -> np.ndarray:
 
 
 def direction_text(known: Definition) -> str:
-    """Returns which direction is better in words; empty where none is."""
+    """Returns the better direction in words; empty if no direction is better."""
     return {
         "lower": "lower is better",
         "higher": "higher is better",
@@ -292,5 +316,5 @@ def direction_text(known: Definition) -> str:
 
 
 def printed(value: float) -> str:
-    """Returns four significant digits for people; an en dash where there is no value."""
+    """Returns a value with four significant digits; an en dash if it is not finite."""
     return "–" if not math.isfinite(value) else number_digits(value)

@@ -1,4 +1,4 @@
-"""Sentences on what is good and what is bad about each candidate, from numbers and paired tests."""
+"""Sentences on strengths and weaknesses of each candidate, from scores and paired tests."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from phire.evaluation.report.score_tables import Row, Table, badness
 ENERGY = "kinetic_energy"
 
 NAMED = 2
-"""Numbers that a sentence names, at most."""
+"""Largest number of scores that a sentence names."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """Sentences about one candidate.
+    """Sentences on one candidate.
 
     Attributes:
         candidate: The candidate.
-        good: In how many numbers it is ahead: no other candidate is better, and some are worse.
-        bad: In how many it is behind: no other is worse, and some are better.
+        good: Sentence on the scores in which it is ahead: no candidate is better, some are worse.
+        bad: Sentence on the scores in which it is behind: no candidate is worse, some are better.
     """
 
     candidate: str
@@ -34,16 +34,16 @@ class Verdict:
 
 
 def verdicts(table: Table, values: pd.DataFrame, differences: pd.DataFrame | None) -> list[Verdict]:
-    """Returns what is good and bad about each candidate.
+    """Returns sentences on the strengths and weaknesses of each candidate.
 
-    A number counts where two candidates have a value and a direction is better. One candidate is
-    better than another where the paired test tells them apart, or, untested, where the printed
-    value is better.
+    Considered are scores with a better direction and values of at least two candidates. One
+    candidate is better than another if its printed value is better and the paired test, if there
+    is one, finds the difference significant.
 
     Args:
-        table: The scores of one region over all times.
-        values: The same numbers, unrounded: a row a candidate, a column a number.
-        differences: Table of paired differences; None where no test was made.
+        table: Scores of one region over all times.
+        values: Unrounded scores, with a row for each candidate and a column for each score.
+        differences: Table of paired differences; None without a test.
     """
     compared = [
         _Compared(row, table.candidates, values, table.region, differences)
@@ -56,7 +56,15 @@ def verdicts(table: Table, values: pd.DataFrame, differences: pd.DataFrame | Non
 
 
 class _Compared:
-    """One number of the candidates that have it, ordered by pairs."""
+    """One score of all candidates that have it, compared by pairs.
+
+    Attributes:
+        row: Row of the table of scores.
+        shown: Printed value by candidate.
+        values: Value by candidate.
+        errors: Distance from the best possible value by candidate.
+        worse: By candidate, the candidates that are worse.
+    """
 
     def __init__(
         self,
@@ -76,7 +84,6 @@ class _Compared:
         self.errors = dict(zip(names, _errors(np.array(list(self.values.values())), known)))
         equal = _equal_pairs(differences, region, row.number.name)
         self.worse: dict[str, set[str]] = {name: set() for name in names}
-        """Candidates that each one is better than."""
         for i, one in enumerate(names):
             for j, other in enumerate(names):
                 differ = shown[one] != shown[other] and frozenset((one, other)) not in equal
@@ -84,31 +91,43 @@ class _Compared:
                     self.worse[one].add(other)
 
     def has(self, name: str) -> bool:
+        """Returns True if a candidate has the score."""
         return name in self.values
 
     def better_than(self, name: str) -> set[str]:
-        """The candidates that are better than one."""
+        """Returns the candidates that are better than ``name``."""
         return {other for other, beaten in self.worse.items() if name in beaten}
 
     def leads(self, name: str) -> bool:
+        """Returns True if no candidate is better than ``name``, and some are worse."""
         return bool(self.worse[name]) and not self.better_than(name)
 
     def trails(self, name: str) -> bool:
+        """Returns True if no candidate is worse than ``name``, and some are better."""
         return bool(self.better_than(name)) and not self.worse[name]
 
     def gap(self, name: str, other: str) -> float:
-        """How many times the error of one is that of another, as a logarithm."""
+        """Returns ln(error of ``other`` / error of ``name``)."""
+        # A lower bound of the errors keeps the ratio finite if one of them is 0.
         least = 1e-12 * max(self.errors.values()) or 1e-300
         return math.log(max(self.errors[other], least) / max(self.errors[name], least))
 
     def next_best(self, name: str) -> str:
+        """Returns the best of the candidates that are worse than ``name``."""
         return min(self.worse[name], key=self.errors.__getitem__)
 
     def best(self) -> str:
+        """Returns the candidate with the least error."""
         return min(self.errors, key=self.errors.__getitem__)
 
     def words(self, name: str, other: str, role: str) -> str:
-        """``Bias of t2m (0.3 K; best: 0.1 K)``, labels such as a site after the channel."""
+        """Returns words such as ``Bias of t2m (0.3 K; best: 0.1 K)``.
+
+        Args:
+            name: The candidate of the first value.
+            other: The candidate of the second value.
+            role: Word for the second candidate: ``best`` or ``next``.
+        """
         number, units = self.row.number, f" {self.row.units}" if self.row.units else ""
         rest = [part for part in number.name.split(":")[1:2] if part in (number.channel, ENERGY)]
         of = f" of {readable(rest[0])}" if rest else ""
@@ -118,30 +137,32 @@ class _Compared:
 
 
 def _errors(values: np.ndarray, known: Definition) -> np.ndarray:
-    """Distances from the perfect value that can be divided by each other; all at least 0."""
+    """Returns non-negative distances from the best possible value, whose ratios are meaningful."""
     if known.better != "higher":
         return np.abs(badness(values, known))
-    # Skill scores and correlations end at 1; signal-to-noise ratios have no end.
+    # Skill scores and correlations are at most 1; signal-to-noise ratios are unbounded.
     return 1 - values if values.max() <= 1 else 1 / np.maximum(values, 1e-300)
 
 
 def _equal_pairs(differences: pd.DataFrame | None, region: str, number: str) -> set[frozenset[str]]:
+    """Returns the pairs of candidates whose difference in a score is not significant."""
     if differences is None:
         return set()
-    here = differences[(differences["region"] == region) & (differences["number"] == number)]
-    here = here[here["equal"].astype(str) == "True"]
-    return {frozenset(pair) for pair in zip(here["first"], here["second"])}
+    rows = differences[(differences["region"] == region) & (differences["number"] == number)]
+    rows = rows[rows["equal"].astype(str) == "True"]
+    return {frozenset(pair) for pair in zip(rows["first"], rows["second"])}
 
 
 def _verdict(name: str, compared: list[_Compared]) -> Verdict:
+    """Returns the sentences on one candidate, from the scores that it has."""
     if not compared:
-        text = "Nothing to compare it with: add --candidate bicubic=bicubic, say."
+        text = "There is no other candidate to compare with: add, say, --candidate bicubic=bicubic."
         return Verdict(name, text, text)
     count = len(compared)
     leading = [one for one in compared if one.leads(name)]
     trailing = [one for one in compared if one.trails(name)]
-    good = f"Ahead in {len(leading) or 'none'} of {count} numbers"
-    bad = f"Behind in {len(trailing) or 'none'} of {count} numbers"
+    good = f"Ahead in {len(leading) or 'none'} of {count} scores"
+    bad = f"Behind in {len(trailing) or 'none'} of {count} scores"
     if leading:
         pairs = [(one, one.next_best(name)) for one in leading]
         named = _clearest(pairs, lambda one, other: one.gap(name, other))
@@ -161,7 +182,14 @@ def _verdict(name: str, compared: list[_Compared]) -> Verdict:
 
 
 def _clearest(pairs: list, gap) -> list:
-    """The pairs of greatest gap, one for each kind of number; biases, which may be 0, come last."""
+    """Returns the pairs with the greatest gaps, at most :data:`NAMED` and one for each score.
+
+    Biases come last, since the ratio of two biases near 0 means little.
+
+    Args:
+        pairs: Pairs of a compared score and a candidate.
+        gap: Function of both that returns the gap.
+    """
     ordered = sorted(
         pairs, key=lambda pair: (pair[0].row.number.known.better == "zero", -gap(*pair))
     )
