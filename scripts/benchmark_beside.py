@@ -1,11 +1,11 @@
-"""Times training of phire's networks beside DL4DS's package and PyTorch, in turns.
+"""Compares the training speed of phire with that of DL4DS or PyTorch.
 
-Both train the same network (as many weights) on the same batch by Adam on the mean absolute error,
-in processes of one thread each. ``step`` is network, gradient and update on a batch in memory;
-``loop`` is training on data: phire's on records, DL4DS's ``fit`` on its generator. Blocks of both
-alternate, so that what else the machine does falls on both alike; ratios are medians over blocks,
-by the wall and by processor time. ``--memory`` gives the largest memory of a loop for two lengths
-of the data.
+Both sides train the same network (equal number of weights) on the same batch with Adam on the mean
+absolute error, each in a process with one thread. ``step`` is forward pass, gradient and update on
+a batch in memory. ``loop`` is training on data: phire's on records, DL4DS's ``fit`` on its
+generator. Blocks of both sides alternate, so that other load on the machine affects both equally.
+Ratios are medians over the blocks, for wall time and for processor time. ``--memory`` measures the
+peak memory of a loop for two lengths of the data.
 
     python scripts/benchmark_beside.py dl4ds --python DL4DS_ENV/bin/python --memory
     python scripts/benchmark_beside.py pytorch --python TORCH_ENV/bin/python
@@ -42,13 +42,13 @@ THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One network on both sides.
+    """One network, as both sides specify it.
 
     Attributes:
-        network: phire's specification.
-        other: Arguments of the other side's script that name it.
-        filters, blocks, scale, side, batch_size: Of both; ``side`` in coarse points.
-        window: Time steps of a sample.
+        network: Specification of the network in phire.
+        other: Arguments of the other side's script that specify the network.
+        filters, blocks, scale, side, batch_size: Options of both sides; ``side`` in coarse points.
+        window: Number of time steps in a sample.
     """
 
     network: str
@@ -84,7 +84,7 @@ CASES = {
 
 
 def write_fields(path: Path, length: int) -> Path:
-    """Writes waves and noise, (length, 128, 128), as .npy and as a field store beside it."""
+    """Writes fields of waves and noise, (length, 128, 128), as .npy and as a field store."""
     random = np.random.default_rng(0)
     angle = np.linspace(0, 2 * np.pi, 128)
     grid = Grid.regional(60 - 0.1 * np.arange(128), 0.1 * np.arange(128))
@@ -102,7 +102,7 @@ def write_fields(path: Path, length: int) -> Path:
 
 
 def write_records(path: Path, case: Case) -> Path:
-    """Cuts records of a case out of the store beside ``path``."""
+    """Writes the records of a case, from the field store beside ``path``."""
     records = path.with_suffix("")
     side = case.side * case.scale
     write_downscaling_records(
@@ -113,7 +113,7 @@ def write_records(path: Path, case: Case) -> Path:
 
 
 class Worker:
-    """A process that takes steps of training; see ``beside/worker.py``."""
+    """Process that takes training steps on request; see ``beside/worker.py``."""
 
     def __init__(self, python: str, script: str, arguments: list[str], threads: int) -> None:
         environment = {**os.environ, **dict.fromkeys(THREADS, str(threads))}
@@ -130,7 +130,7 @@ class Worker:
         return json.loads(line)
 
     def take(self, work: str, steps: int) -> dict[str, float]:
-        """Takes steps; returns ``wall`` and ``cpu`` seconds a step and ``memory`` in MB."""
+        """Takes steps; returns ``wall`` and ``cpu`` seconds per step, and ``memory`` in MB."""
         print(work, steps, file=self.process.stdin, flush=True)
         return self._answer()
 
@@ -144,7 +144,7 @@ class Worker:
 def both(
     case: Case, data: Path, precision: str, options: argparse.Namespace
 ) -> Iterator[dict[str, Worker]]:
-    """Yields the workers of both sides, whose networks have as many weights."""
+    """Yields the workers of both sides, after checking that their networks have equal size."""
     sizes = [f"--batch-size={case.batch_size}"]
     ours = [str(data.with_suffix("")), f"--network={case.network}", f"--precision={precision}"]
     workers = {"phire": Worker(sys.executable, "phire_training.py", ours + sizes, options.threads)}
@@ -167,7 +167,7 @@ def both(
 
 
 def compare(name: str, case: Case, data: Path, precision: str, options: Any) -> None:
-    """Prints seconds a step of both sides and their ratios, of each work that both have."""
+    """Prints the seconds per step of both sides, and their ratio, for each kind of work."""
     with both(case, data, precision, options) as workers:
         told = workers["other"].told
         print(f"{name}, {told['parameters']} weights, batch {case.batch_size}, {precision}; beside "
@@ -181,7 +181,7 @@ def compare(name: str, case: Case, data: Path, precision: str, options: Any) -> 
 
 
 def described(found: dict[str, list[dict[str, float]]]) -> str:
-    """Returns the medians of both sides and of their ratios in words."""
+    """Formats the medians of both sides and of their ratios."""
     parts = []
     for kind in ("wall", "cpu"):
         ours, theirs = ([one[kind] for one in found[side]] for side in ("phire", "other"))
@@ -192,7 +192,7 @@ def described(found: dict[str, list[dict[str, float]]]) -> str:
 
 
 def compare_memory(name: str, case: Case, folder: Path, options: argparse.Namespace) -> None:
-    """Prints the largest memory of both sides' loops for two lengths of the data."""
+    """Prints the peak memory of both loops, for two lengths of the data."""
     print(f"{name}: largest memory of the loop")
     for length in options.lengths:
         data = write_fields(folder / f"fields-{length}.npy", length)
@@ -205,7 +205,7 @@ def compare_memory(name: str, case: Case, folder: Path, options: argparse.Namesp
 
 
 def main() -> None:
-    """Reads the options and measures."""
+    """Runs the benchmark with the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("reference", choices=list(CASES))
     parser.add_argument("--python", required=True, help="Python of the other side's environment")

@@ -1,13 +1,13 @@
 #!/usr/bin/env python
-"""Measures how fast records are made and read back.
+"""Measures how fast records are written and read.
 
-Makes a store of random smooth fields (Blosc-lz4, a field a chunk) and prints, in one run, the floor
-(reading every field once with h5py and writing the same bytes as the records hold to one file) and,
-for rplearn-data and phire-data, pairs a second, MB/s, peak memory and the ratio to the floor; then
-the rate at which records are read back as tf.data, beside a bare TFRecordDataset.
+Writes a store of random smooth fields (Blosc-lz4, one field per chunk). Prints the floor (reading
+every field once with h5py, and writing as many bytes as the records hold to one file). Then prints
+records per second, MB/s, peak memory and the ratio to the floor for rplearn-data and phire-data.
+Finally prints the rate at which records are read as tf.data, and that of a bare TFRecordDataset.
 
-Every measurement runs in a process of its own, so that its peak memory is its own. Core-seconds
-(processor time of all threads) tell more than time does on a machine that others use too.
+Every measurement runs in a separate process, so that peak memory is measured separately. On a
+shared machine, core-seconds (processor time of all threads) are more reliable than wall time.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PATCHES = {"patch": (96, 96), "scale": 4, "patches_per_field": 20}
 
 
 def make_store(path: Path, fields: int, rows: int) -> None:
-    """A store of divergence-like and vorticity-like noise, about as smooth as ERA5."""
+    """Writes a store of random divergence and vorticity, about as smooth as ERA5."""
     import numpy as np
 
     from phire.fields.grid import Grid
@@ -38,7 +38,7 @@ def make_store(path: Path, fields: int, rows: int) -> None:
     grid = Grid.driscoll_healy(rows)
     random = np.random.default_rng(0)
     wavenumber = np.hypot(np.fft.fftfreq(rows)[:, None] * rows, np.fft.rfftfreq(2 * rows) * rows)
-    # Vorticity whose kinetic energy falls as k^-3, down to white noise of 2 % in float32.
+    # The kinetic energy of this vorticity falls as k^-3, down to white noise of 2 %.
     slope = 1 / np.maximum(wavenumber, 8) ** 1.0
     with StoreWriter(
         path,
@@ -56,13 +56,13 @@ def make_store(path: Path, fields: int, rows: int) -> None:
 
 
 class Clock:
-    """Time and processor time since it was made."""
+    """Wall time and processor time since the clock was created."""
 
     def __init__(self) -> None:
         self.begun, self.cores_begun = time.perf_counter(), time.process_time()
 
     def read(self) -> dict:
-        """``seconds``, and ``cores``: seconds of all threads of this process together."""
+        """Returns ``seconds`` (wall time) and ``cores`` (processor time of all threads)."""
         return {
             "seconds": time.perf_counter() - self.begun,
             "cores": time.process_time() - self.cores_begun,
@@ -92,7 +92,7 @@ def floor(store: str, size: int, output: str) -> dict:
 
 
 def make(kind: str, store: str, output: str, options: dict) -> dict:
-    """Makes records."""
+    """Writes records of one kind."""
     from phire import files, progress
     from phire.records import Manifest, write_downscaling_records, write_pair_records
 
@@ -105,7 +105,7 @@ def make(kind: str, store: str, output: str, options: dict) -> dict:
 
 
 def statistics(store: str, output: str) -> dict:
-    """Fits the statistics of log1p normalisation."""
+    """Fits the statistics of log1p normalization."""
     from phire.fields.normalization_fit import fit_normalization
     from phire.fields.store import open_store
 
@@ -116,7 +116,7 @@ def statistics(store: str, output: str) -> dict:
 
 
 def zlib_reference(directory: str, pairs: int) -> dict:
-    """One process that writes each of some pairs with zlib level 6, as AtmoDist did."""
+    """Writes pairs with zlib level 6 in one process, as AtmoDist does."""
     import tensorflow as tf
 
     from phire.records import Manifest
@@ -161,9 +161,9 @@ def read_back(directory: str, batch_size: int) -> dict:
 
 
 def run(function: str, **arguments: object) -> dict:
-    """Calls a function of this file in a new process; its result, and the peak memory in GB."""
+    """Calls a function of this file in a new process; returns its result and peak memory (GB)."""
     code = f"import benchmark_data as b; b.answer({function!r}, {json.dumps(arguments)!r})"
-    # This file's directory comes first, then the user's own.
+    # The directory of this file must come first, so that the new process can import it.
     paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -176,7 +176,7 @@ def run(function: str, **arguments: object) -> dict:
 
 
 def answer(function: str, arguments: str) -> None:
-    """Prints a function's result as JSON, with the peak memory of this process."""
+    """Calls a function; prints its result and the peak memory of this process as JSON."""
     result = globals()[function](**json.loads(arguments))
     result["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(json.dumps(result))
@@ -195,13 +195,13 @@ def line(name: str, result: dict, size: int, base: dict | None = None) -> None:
 
 
 @click.command()
-@click.option("--fields", default=96, show_default=True, help="Fields of the store.")
-@click.option("--rows", default=640, show_default=True, help="Rows H of the H × 2H grid.")
-@click.option("--workers", type=int, help="Processes to spread the work over.")
-@click.option("--repeat", default=3, show_default=True, help="Turns; the fastest counts.")
-@click.option("--directory", type=click.Path(), help="Where to work.  [default: temporary]")
+@click.option("--fields", default=96, show_default=True, help="Number of fields in the store.")
+@click.option("--rows", default=640, show_default=True, help="Rows H of the grid, H × 2H.")
+@click.option("--workers", type=int, help="Number of processes.  [default: threads]")
+@click.option("--repeat", default=3, show_default=True, help="Repetitions; the fastest counts.")
+@click.option("--directory", type=click.Path(), help="Working directory.  [default: temporary]")
 def main(fields: int, rows: int, workers: int | None, repeat: int, directory: str | None) -> None:
-    """Measure how fast records are made and read back."""
+    """Measure how fast records are written and read."""
     with tempfile.TemporaryDirectory(dir=directory, prefix="benchmark-") as folder:
         measure(Path(folder), fields, rows, workers, repeat)
 

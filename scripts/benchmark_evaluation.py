@@ -1,19 +1,20 @@
 #!/usr/bin/env python
-"""Times the statistics on fields of the size of ERA5 at 0.14 degrees, and prints their shares.
+"""Times the statistics of an evaluation on fields of the size of ERA5 at 0.14 degrees.
 
     scripts/benchmark_evaluation.py [--rows 1280] [--repeat 3] [--threads 2] [--pyspharm]
                                     [--members 16 [--side 512] [--times 24] [--rain]]
 
-The fields are random, of a red spectrum, on the Driscoll–Healy grid with twice as many columns.
-Times are the smallest of the repetitions, in seconds a field of two channels; truth and candidate
-are both measured where a statistic compares them, the transforms that statistics share counted at
-the first that needs them. With --members an ensemble is timed instead, on one channel of regional
-fields of SIDE × SIDE points at so many times, of which four are held and read in turn: the default
-set beside that of one field, the time of the results, peak memory with them, each statistic of
-both, and CRPS and ranks beside those of scoringrules and scores. With --rain the channel is
-precipitation with thresholds of 1, 5 and 20 mm, and log-spectral distance is taken besides. With
---pyspharm the classic route, pyspharm with stored Legendre functions, is timed too, on the Gaussian
-grid: it takes minutes and 13 GB at full size.
+The fields are random with a red spectrum, on the Driscoll–Healy grid with twice as many columns as
+rows. Times are the smallest of the repetitions, in seconds per field of two channels, for truth and
+candidate together. Transforms that statistics share are counted at the first one that needs them.
+
+With --members, an ensemble is timed instead, on one channel of regional fields of SIDE × SIDE
+points. Four fields are held in memory and read in turn for all TIMES. Printed are the default set
+for an ensemble and for a single field, each statistic of both, the time to compute the results,
+peak memory, and CRPS and ranks compared with scoringrules and scores. With --rain, the channel is
+precipitation with thresholds of 1, 5 and 20 mm, and the log-spectral distance is added. With
+--pyspharm, pyspharm with stored Legendre functions is timed, too, on the Gaussian grid; at full
+size this takes minutes and 13 GB.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ CHANNELS = ("vorticity", "divergence")
 
 
 def random_fields(grid: Grid, seed: int, threads: int) -> np.ndarray:
-    """(1, H, W, 2) float32 fields whose variance falls as degree⁻³."""
+    """Returns fields (1, H, W, 2) float32 whose variance falls as degree⁻³."""
     harmonics = SphericalHarmonics(grid, threads=threads)
     random = np.random.default_rng(seed)
     shape = (2, len(harmonics.degrees))
@@ -52,7 +53,7 @@ def random_fields(grid: Grid, seed: int, threads: int) -> np.ndarray:
 
 
 def smallest(repeat: int, function, clock=time.perf_counter) -> float:
-    """The shortest of several runs, in seconds."""
+    """Returns the shortest time of several runs, in seconds."""
     times = []
     for _ in range(repeat):
         begun = clock()
@@ -62,7 +63,7 @@ def smallest(repeat: int, function, clock=time.perf_counter) -> float:
 
 
 def prepared(truth: np.ndarray, grid: Grid, threads: int) -> Setting:
-    """A setting with the facts of the truth."""
+    """Returns the setting of an evaluation of the truth."""
     setting = Setting(Domain.whole(grid), CHANNELS, ("s**-1",) * 2, TimeAxis.steps(1), scale=4,
                       threads=threads)  # fmt: skip
     batch = Batch(truth, np.array([0]))
@@ -79,7 +80,7 @@ def prepared(truth: np.ndarray, grid: Grid, threads: int) -> Setting:
 
 
 def whole_set(setting: Setting, truth: np.ndarray, candidate: np.ndarray) -> dict[str, float]:
-    """Seconds of each statistic of the default set, in the order of an evaluation."""
+    """Times each statistic of the default set, in the order of an evaluation, in seconds."""
     takers = {
         name: statistics()[name](setting)
         for name in default_names()
@@ -87,7 +88,7 @@ def whole_set(setting: Setting, truth: np.ndarray, candidate: np.ndarray) -> dic
     }
     states = {}
     seconds = {}
-    for field in range(2):  # the first draws hashes and plans, the second is a later field
+    for field in range(2):  # only the second field counts; the first one fills caches and plans
         times = np.array([0])
         begun = time.perf_counter()
         batches = Batch(truth, times), Batch(candidate, times)
@@ -104,12 +105,12 @@ def whole_set(setting: Setting, truth: np.ndarray, candidate: np.ndarray) -> dic
 
 
 class RepeatedSource:
-    """A few random fields again and again, so that a long series needs no memory of its own.
+    """Source that repeats a few random fields, so that a long series needs little memory.
 
     Args:
-        fields: (k, H, W) or, of an ensemble, (k, M, H, W).
-        grid: The grid.
-        times: Number of times.
+        fields: (k, H, W) fields, or (k, M, H, W) for an ensemble of M members.
+        grid: The grid of the fields.
+        times: Number of times of the source.
         rain: The channel is precipitation in mm, else a temperature.
     """
 
@@ -124,13 +125,13 @@ class RepeatedSource:
         return self.fields[times % len(self.fields)]
 
     def read(self, times: np.ndarray) -> np.ndarray:
-        """Reads fields, or the mean of members."""
+        """Reads fields, or means of the members."""
         read = self.read_members(times)
         return read.mean(1) if self.members else read
 
 
 def ensemble_setting(truth: RepeatedSource, threads: int) -> Setting:
-    """A setting with the facts of the truth's first fields."""
+    """Returns the setting of an evaluation of the first fields of the truth."""
     setting = Setting(
         Domain.whole(truth.grid), truth.channels, truth.units, truth.time, scale=4, threads=threads,
         thresholds={"precip": (1.0, 5.0, 20.0)} if truth.channels == ("precip",) else {},
@@ -171,7 +172,7 @@ def set_names(setting: Setting, members: bool) -> list[str]:
 
 
 def time_ensemble(members: int, side: int, threads: int, times: int, rain: bool) -> None:
-    """Prints processor seconds a time of an ensemble's default set, and of its CRPS and ranks."""
+    """Prints processor seconds per time, for the default set of an ensemble, CRPS and ranks."""
     grid = Grid.regional(np.linspace(60, 40, side), np.linspace(0, 20, side))
     fields = random_ensemble(members, side, rain)
     truth = RepeatedSource(fields[:, 0], grid, times, rain)
@@ -205,12 +206,12 @@ def time_ensemble(members: int, side: int, threads: int, times: int, rain: bool)
 def time_each(
     candidates: Mapping[str, RepeatedSource], setting: Setting, truth: RepeatedSource
 ) -> None:
-    """Prints processor milliseconds a time of each statistic, of a field and of an ensemble.
+    """Prints processor milliseconds per time of each statistic, for a field and an ensemble.
 
-    What statistics share counts at the first of them.
+    Shared computations are counted at the first statistic that needs them.
     """
     spent: dict[str, dict[str, float]] = {}
-    for k in range(4):  # the first time draws plans and fills tables
+    for k in range(4):  # the first time fills caches and plans
         place = np.array([k])
         reference = Batch(truth.read(place), place)
         for kind, source in candidates.items():
@@ -229,7 +230,7 @@ def time_each(
 
 
 def time_crps(fields: np.ndarray, setting: Setting) -> None:
-    """Prints processor seconds of CRPS, and of ranks, beside scoringrules and scores."""
+    """Prints processor seconds of CRPS and ranks for phire, scoringrules and scores."""
     import scoringrules
     import xarray as xr
     from scores.plotdata import rank_histogram
@@ -258,7 +259,7 @@ def time_crps(fields: np.ndarray, setting: Setting) -> None:
 
 
 def time_spectra(setting: Setting, truth: np.ndarray, repeat: int) -> float:
-    """Prints and returns the seconds of a field's spectra, with the peak memory of the process."""
+    """Prints and returns the seconds of a field's spectra; prints the peak memory."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     spectra = statistics()["spectrum"](setting)
     seconds = smallest(repeat, lambda: spectra.measure(Batch(truth, np.array([0])), None))
@@ -273,7 +274,7 @@ def time_semivariograms(setting: Setting, truth: np.ndarray, repeat: int) -> Non
     pairs = statistics()["semivariogram"](setting)
     isotropic = statistics()["semivariogram"](dataclasses.replace(setting, directional=False))
     for name, statistic in (("isotropic", isotropic), ("with both directions", pairs)):
-        # A batch caches what is computed of it: each is measured once.
+        # A batch caches its results, so each batch can be measured only once.
         batches = iter([Batch(truth, np.array([0])) for _ in range(3 * repeat)])
         seconds = smallest(
             3 * repeat,
@@ -286,7 +287,7 @@ def time_semivariograms(setting: Setting, truth: np.ndarray, repeat: int) -> Non
 def default_set_work(
     setting: Setting, truth: np.ndarray, candidate: np.ndarray, names: list[str]
 ) -> Work:
-    """Returns the work of an evaluation of six fields by some statistics."""
+    """Returns the tasks of an evaluation of six fields by the given statistics."""
     source = ArraySource(np.repeat(truth, 6, 0), channels=CHANNELS, grid=setting.domain.grid)
     other = ArraySource(np.repeat(candidate, 6, 0), channels=CHANNELS, grid=setting.domain.grid)
     setting = dataclasses.replace(setting, time=source.time, facts=dataclasses.replace(
@@ -303,14 +304,14 @@ def default_set_work(
 def time_default_set(
     setting: Setting, truth: np.ndarray, candidate: np.ndarray, repeat: int
 ) -> None:
-    """Prints the seconds of a field of the default set, and the share of each statistic."""
+    """Prints the seconds per field of the default set, and the share of each statistic."""
     runs = [whole_set(setting, truth, candidate) for _ in range(repeat)]
     seconds = {name: min(run[name] for run in runs) for name in runs[0]}
     total = sum(seconds.values())
     names = [name for name in seconds if name in statistics()]
     work = default_set_work(setting, truth, candidate, names)
-    # The difference of two lengths is the cost of a further field. On a busy machine the processor
-    # time tells more than the clock.
+    # The difference between two lengths is the cost per field without the start-up. On a busy
+    # machine, processor time is more reliable than wall time.
     begun = time.process_time()
     measure_chunk(work, np.arange(2))
     used = time.process_time()
@@ -330,7 +331,7 @@ def time_pyspharm(rows: int, threads: int, spectra_seconds: float) -> None:
     import spharm
 
     fields = random_fields(Grid.gaussian(rows), 0, threads)[0]
-    # Not by phire's own engine, which saves memory on large grids by not storing them.
+    # phire's own engine does not store them on large grids, to save memory.
     begun = time.perf_counter()
     classic = spharm.Spharmt(2 * rows, rows, gridtype="gaussian", legfunc="stored")
     classic.grdtospec(fields[..., 0])
@@ -341,7 +342,7 @@ def time_pyspharm(rows: int, threads: int, spectra_seconds: float) -> None:
 
 
 def main() -> None:
-    """Runs the benchmark."""
+    """Runs the benchmark with the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rows", type=int, default=1280)
     parser.add_argument("--repeat", type=int, default=3)

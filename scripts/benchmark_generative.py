@@ -1,12 +1,11 @@
-"""Times training and sampling of denoisers: bare step, loop, PyTorch, tiles, memory.
+"""Times training and sampling of denoisers, compared with PyTorch, and measures peak memory.
 
-Training: the bare step on a batch held in memory, the loop that reads records, and PyTorch's eager
-step of the same network (scripts/pytorch_unet.py, in a process of its own) are run in turns, block
-by block, so that other work on the machine falls on all alike. Sampling: 16 members of 256 × 512
-points at ×4, of which the time outside the network's graph is the tiles' bookkeeping; then
-``phire predict`` of 4 and 16 members, with the peak of its memory. Threads are the same on all
-sides. The CPU seconds of a process stand beside the time: on a busy machine they tell what a step
-costs.
+Training: the bare step on a batch in memory, the loop that reads records, and PyTorch's eager step
+of the same network (scripts/pytorch_unet.py, in a separate process) alternate block by block, so
+that other load on the machine affects all equally. Sampling: 16 members of 256 × 512 points at ×4,
+whose time outside the network's graph is the cost of tiling; then ``phire predict`` with 4 and 16
+members, and its peak memory. All sides use the same number of threads. On a busy machine, CPU
+seconds are more reliable than wall time.
 
     python scripts/benchmark_generative.py --pytorch /path/of/an/environment/bin/python
     python scripts/benchmark_generative.py --only sampling
@@ -36,11 +35,11 @@ SCALE = 4
 
 
 class PyTorch:
-    """PyTorch's steps, in a process of its own.
+    """Process that takes training steps in PyTorch.
 
     Args:
         python: Interpreter of an environment with PyTorch.
-        threads: Threads that it uses.
+        threads: Number of threads.
     """
 
     def __init__(self, python: str, threads: int) -> None:
@@ -52,7 +51,7 @@ class PyTorch:
         self.version = self._process.stdout.readline().strip()
 
     def step(self, case: str, precision: str, steps: int) -> tuple[float, float]:
-        """Returns the seconds of the wall and of the processor for a step."""
+        """Takes steps; returns wall seconds and CPU seconds per step."""
         self._process.stdin.write(f"{case} {precision} {steps}\n")
         self._process.stdin.flush()
         wall, cpu, _ = self._process.stdout.readline().split()
@@ -65,14 +64,14 @@ class PyTorch:
 
 
 def timed(work: Callable[[], object], steps: int) -> tuple[float, float]:
-    """Returns the seconds of the wall and of the processor for each of some steps."""
+    """Runs steps of work; returns wall seconds and CPU seconds per step."""
     begun, used = time.perf_counter(), time.process_time()
     work()
     return (time.perf_counter() - begun) / steps, (time.process_time() - used) / steps
 
 
 def write_records(folder: Path, case: str, patches: int = 8) -> Path:
-    """Writes records of waves and noise for a case, 64 fields of some patches each."""
+    """Writes records of waves and noise for a case, from 64 fields."""
     from benchmark_training import write_store
     from phire.records import write_downscaling_records
 
@@ -88,7 +87,7 @@ def write_records(folder: Path, case: str, patches: int = 8) -> Path:
 
 
 def training(case: str, precision: str, options: argparse.Namespace, rival: PyTorch | None) -> None:
-    """Prints the rates of a training step."""
+    """Prints the time of a training step on all sides."""
     import tensorflow as tf
 
     from phire.downscaling.generator_task import Task
@@ -146,7 +145,7 @@ def training(case: str, precision: str, options: argparse.Namespace, rival: PyTo
 
 
 def print_rates(found: dict[str, list[tuple[float, float]]]) -> None:
-    """Prints the median (wall, CPU) seconds of a step by each way, and the ratios of the rates."""
+    """Prints median wall and CPU seconds per step of each side, and the ratios of their rates."""
     for name, values in found.items():
         if values:
             wall, cpu = (statistics.median(column) for column in zip(*values))
@@ -164,7 +163,7 @@ def print_rates(found: dict[str, list[tuple[float, float]]]) -> None:
 
 
 def make_run(folder: Path) -> Path:
-    """Trains a denoiser for a few steps, so that there is a run."""
+    """Trains a denoiser for a few steps, to have a run to sample from."""
     from phire.downscaling import train_generator
 
     run = folder / "run"
@@ -176,7 +175,7 @@ def make_run(folder: Path) -> Path:
 
 
 def sampling(options: argparse.Namespace) -> None:
-    """Prints what the tiles' bookkeeping takes, and the memory of predictions."""
+    """Prints the time that tiling takes, and the peak memory of predictions."""
     from phire.downscaling.denoising import DenoisedFields
     from phire.training import open_run
     from phire.training.devices import prepare_process
@@ -224,7 +223,7 @@ def sampling(options: argparse.Namespace) -> None:
 
 
 def peak_of_prediction(run: Path, folder: Path, members: int, steps: int) -> int:
-    """Returns the largest resident set of ``phire predict`` on a field of 256 × 512, in bytes."""
+    """Returns the peak resident memory of ``phire predict`` for 256 × 512 points, in bytes."""
     from benchmark_training import write_store
 
     store = folder / "large.h5"
@@ -235,7 +234,7 @@ def peak_of_prediction(run: Path, folder: Path, members: int, steps: int) -> int
         "--any-spacing", "--members", str(members), "--time", ",1970-01-01T01",
         "--sampler", f"dpmpp-2m,steps={steps}", "--quiet",
     ]  # fmt: skip
-    # Its own peak, not that of this process, which a child counts as its until it has begun.
+    # Measured from a small process: a child's peak includes its parent's memory until it starts.
     measure = (
         "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True); "
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
@@ -245,7 +244,7 @@ def peak_of_prediction(run: Path, folder: Path, members: int, steps: int) -> int
 
 
 def main() -> None:
-    """Reads the options and measures."""
+    """Runs the benchmark with the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=["training", "sampling"], help="by default both")
     parser.add_argument("--case", choices=CASES, action="append", help="by default both")

@@ -1,16 +1,16 @@
-"""Throughput of the networks under whatever KERAS_BACKEND is set, forward and in training steps.
+"""Measures the throughput of networks with the Keras backend that KERAS_BACKEND names.
 
-The encoder (resnet-small, 160×160) and the generator (SRGAN, 24×24 → 96×96) are timed forward; then
-a training step of the temporal-distance network and an adversarial one of the SRGAN (one update of
-each network), with the losses and optimizers of phire's objectives. Each is one program of the
-backend on a batch held in memory; the least time of the repeats counts. Several precisions are
-compared with the first.
+Times forward passes of the encoder (resnet-small, 160×160) and of the generator (SRGAN, 24×24 →
+96×96), then a training step of the temporal-distance network and an adversarial step of the SRGAN
+(one update of each network), with the losses and optimizers of phire's objectives. Each is compiled
+by the backend and runs on a batch in memory; the shortest time of the repeats counts. Further
+precisions are compared with the first one.
 
     python scripts/benchmark_networks.py                          # TensorFlow
     KERAS_BACKEND=jax python scripts/benchmark_networks.py --precision float32 bfloat16
     python scripts/benchmark_networks.py --encoder RUN/networks/encoder.keras --cases encoder
 
-phire trains under TensorFlow; under JAX only the networks run, for which this needs no TensorFlow.
+phire trains with TensorFlow only. With JAX, this script runs the networks and needs no TensorFlow.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ CLASSES = 23
 ADVERSARIAL_WEIGHT = 1e-3
 
 Call = Callable[[str, Any], Any]
-"""Applies the network of that name, in training."""
+"""Function that applies the network of the given name in training mode."""
 Losses = Callable[[Call, list], dict[str, Any]]
-"""The loss of every network, by its name, on a batch."""
+"""Function that computes the loss of every network, by name, on a batch."""
 
 
 def under_jax() -> bool:
-    """Tells whether Keras computes with JAX."""
+    """Returns True if Keras uses the JAX backend."""
     return keras.backend.backend() == "jax"
 
 
 def forward_pass(network: keras.Model) -> Callable[[Any], Any]:
-    """The network as one program of the backend."""
+    """Compiles the forward pass of a network."""
     if under_jax():
         import jax
 
@@ -61,10 +61,10 @@ def training_step(
     optimizers: Mapping[str, keras.optimizers.Optimizer],
     losses: Losses,
 ) -> Callable[[list], Any]:
-    """A step that updates every network by its own loss, from one shared forward pass.
+    """Compiles a step that updates every network by its loss, with one shared forward pass.
 
     Returns:
-        ``step(batch)``, whose value is there when the step is done.
+        ``step(batch)``, whose result is available once the step is done.
     """
     for name, network in networks.items():
         optimizers[name].build(network.trainable_variables)
@@ -140,7 +140,7 @@ def _jax_step(
 
 
 def temporal_distance(encoder: keras.Model, batch: int) -> Callable[[], Any]:
-    """AtmoDist's step on ``batch`` pairs: cross-entropy, gradient descent with momentum."""
+    """Returns AtmoDist's step on ``batch`` pairs: cross-entropy, SGD with momentum."""
     network = temporal_distance_network(encoder, CLASSES)
     optimizer = keras.optimizers.SGD(0.1, momentum=0.9, clipnorm=5.0)
     shape = (batch, *encoder.input_shape[1:])
@@ -158,7 +158,7 @@ def temporal_distance(encoder: keras.Model, batch: int) -> Callable[[], Any]:
 
 
 def srgan(generator: keras.Model, batch: int) -> Callable[[], Any]:
-    """The SRGAN's step on ``batch`` patches: one update of each network."""
+    """Returns the step of the SRGAN on ``batch`` patches: one update of each network."""
     channels = generator.output_shape[-1]
     shapes = Shapes((24, 24, channels), (96, 96, channels), 4)
     networks = {
@@ -188,12 +188,12 @@ def srgan(generator: keras.Model, batch: int) -> Callable[[], Any]:
 
 
 def noise(shape: tuple[int, ...], seed: int) -> Any:
-    """Normal numbers where the network computes."""
+    """Returns standard normal numbers on the device of the network."""
     return ops.convert_to_tensor(np.random.default_rng(seed).normal(size=shape).astype("f4"))
 
 
 def device_name() -> str:
-    """Returns the device of the backend."""
+    """Returns the name of the backend's device."""
     if under_jax():
         import jax
 
@@ -207,21 +207,21 @@ def device_name() -> str:
 
 
 def least_seconds(work: Callable[[], Any], steps: int, repeats: int) -> float:
-    """The least time of one call, after one that compiles."""
+    """Returns the shortest time of one call in seconds, after one call that compiles."""
     ops.convert_to_numpy(work())
     times = []
     for _ in range(repeats):
         begun = time.perf_counter()
         for _ in range(steps):
             outputs = work()
-        # The whole output comes back: only then is the work surely done.
+        # Backends compute asynchronously: copying the output waits for the work to finish.
         ops.convert_to_numpy(outputs)
         times.append((time.perf_counter() - begun) / steps)
     return min(times)
 
 
 def prepared(case: str, options: argparse.Namespace) -> tuple[Callable[[], Any], int]:
-    """Returns the repeated call of a case, and the samples of one call."""
+    """Returns the function to time for a case, and the number of samples per call."""
 
     def network(path: str | None, fresh: Callable[[], keras.Model]) -> keras.Model:
         if path is None:
@@ -244,7 +244,7 @@ def prepared(case: str, options: argparse.Namespace) -> tuple[Callable[[], Any],
 
 
 def main() -> None:
-    """Reads the options and measures the cases in every precision."""
+    """Runs the benchmark with the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", nargs="+", choices=CASES, default=CASES)
     parser.add_argument("--encoder", help="a saved encoder of fixed patch size; by default a "

@@ -1,7 +1,7 @@
-"""Times PyTorch's eager training of AtmoDist's resnet-small, for comparison with phire's step.
+"""Times eager training of AtmoDist's resnet-small in PyTorch, for comparison with phire.
 
-The network, the batch (held in memory) and the update are those of the case ``resnet`` of
-benchmark_training.py. PyTorch is no dependency of phire's; this script needs nothing else:
+Network, batch (in memory) and update are those of the case ``resnet`` of benchmark_training.py.
+PyTorch is not a dependency of phire; this script needs only PyTorch:
 
     python scripts/benchmark_pytorch.py                        # float32
     python scripts/benchmark_pytorch.py --precision bfloat16   # autocast
@@ -20,12 +20,12 @@ CLASSES, CHANNELS, SIDE = 23, 2, 160
 
 
 def normalised(*layers: nn.Module, filters: int) -> nn.Sequential:
-    """Layers, batch normalisation, ReLU."""
+    """Returns layers followed by batch normalization and ReLU."""
     return nn.Sequential(*layers, nn.BatchNorm2d(filters), nn.ReLU(inplace=True))
 
 
 class Block(nn.Module):
-    """Two 3×3 convolutions and a shortcut, projected where the number of filters changes."""
+    """Residual block of two 3×3 convolutions; the shortcut is projected if filters change."""
 
     def __init__(self, width: int, filters: int, stride: int) -> None:
         super().__init__()
@@ -39,12 +39,12 @@ class Block(nn.Module):
             self.shortcut = nn.Conv2d(width, filters, 1, stride, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Feature maps to feature maps."""
+        """Applies the block to feature maps."""
         return torch.relu(self.norm(self.second(self.first(x))) + self.shortcut(x))
 
 
 def encoder() -> nn.Sequential:
-    """resnet-small: a patch to feature maps of a thirty-second of its side."""
+    """Returns resnet-small, whose feature maps have a thirty-second of the patch's side."""
     layers = [
         nn.ZeroPad2d((3, 3, 3, 3)),
         normalised(nn.Conv2d(CHANNELS, 16, 8, 2), filters=16),
@@ -59,7 +59,7 @@ def encoder() -> nn.Sequential:
 
 
 class TemporalDistance(nn.Module):
-    """AtmoDist's siamese network: two patches to one logit a lag."""
+    """AtmoDist's siamese network, from two patches to one logit per lag."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,12 +72,12 @@ class TemporalDistance(nn.Module):
         )
 
     def forward(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-        """(B, 2, 160, 160) twice to (B, classes)."""
+        """Computes logits (B, classes) from two patches (B, 2, 160, 160)."""
         return self.head(torch.cat([self.encoder(first), self.encoder(second)], 1))
 
 
 def main() -> None:
-    """Reads the options and measures."""
+    """Runs the benchmark with the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--batch-size", type=int, default=32)
@@ -90,7 +90,7 @@ def main() -> None:
     )
     labels = torch.randint(CLASSES, (options.batch_size,))
     network = TemporalDistance()
-    network(first, second)  # the last layer takes its size from what it sees first
+    network(first, second)  # builds the last layer, whose input size is inferred
     network = network.to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9, weight_decay=1e-4)
     reduced = options.precision == "bfloat16"

@@ -1,10 +1,10 @@
 #!/usr/bin/env python
-"""Measures regridding from 0.25° to 1°, conservative, beside xarray-regrid alone.
+"""Compares conservative regridding from 0.25° to 1° in phire and in xarray-regrid.
 
-Makes a Zarr store of random fields of 721 × 1440 points, one field a chunk, and prints for each
-way, in a process of its own: time, processor time of all threads and peak memory. Files: ``phire
-regrid`` from the store to another; xarray-regrid from the same store to the same, in chunks of 10
-fields by dask. Arrays: both on fields in memory, without files.
+Writes a Zarr store of random fields of 721 × 1440 points, one field per chunk. Prints time,
+processor time of all threads and peak memory of each side, measured in separate processes. From
+file to file: ``phire regrid``, and xarray-regrid with dask in chunks of 10 fields. In memory: both
+on arrays.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ def make_source(path: Path, steps: int) -> None:
 
 
 def by_phire(source: Path, output: Path) -> None:
-    """Regrids with phire from file to file."""
+    """Regrids from file to file with phire."""
     from phire.fields import regrid
 
     regrid(source, output, grid=TARGET)
 
 
 def by_library(source: Path, output: Path) -> None:
-    """Regrids with xarray-regrid from file to file."""
+    """Regrids from file to file with xarray-regrid."""
     import numpy as np
     import xarray as xr
     import xarray_regrid  # noqa: F401
@@ -66,7 +66,7 @@ def by_library(source: Path, output: Path) -> None:
 
 
 def arrays_by_phire() -> float:
-    """Returns fields a second of phire on arrays in memory."""
+    """Returns the fields per second of phire on arrays in memory."""
     import numpy as np
 
     from phire.fields.grid import Grid
@@ -80,7 +80,7 @@ def arrays_by_phire() -> float:
 
 
 def arrays_by_library() -> float:
-    """Returns fields a second of xarray-regrid on arrays in memory."""
+    """Returns the fields per second of xarray-regrid on arrays in memory."""
     import numpy as np
     import xarray as xr
     import xarray_regrid  # noqa: F401
@@ -99,7 +99,7 @@ def arrays_by_library() -> float:
 
 
 def _rate(work) -> float:
-    """Fields a second in the fastest of five turns."""
+    """Returns the fields per second of the fastest of five repetitions."""
     work()
     fastest = float("inf")
     for _ in range(5):
@@ -110,14 +110,14 @@ def _rate(work) -> float:
 
 
 def measured(name: str, *arguments: str) -> dict:
-    """Runs one of the ways in a process of its own."""
+    """Runs one side in a separate process; returns its measurements."""
     command = [sys.executable, __file__, "--way", name, *arguments]
     result = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(result.stdout.splitlines()[-1])
 
 
 def run(name: str, source: str | None, output: str | None) -> None:
-    """Runs one way and prints what it took as JSON."""
+    """Runs one side and prints its measurements as JSON."""
     start = time.perf_counter()
     way = WAYS[name]
     rate = way() if name.startswith("arrays") else way(Path(source), Path(output))
@@ -141,12 +141,12 @@ WAYS = {
 
 
 @click.command()
-@click.option("--steps", default=1000, show_default=True, help="Fields of the source.")
+@click.option("--steps", default=1000, show_default=True, help="Number of fields of the source.")
 @click.option("--way", hidden=True)
 @click.option("--source", hidden=True)
 @click.option("--output", hidden=True)
 def main(steps: int, way: str | None, source: str | None, output: str | None) -> None:
-    """Print time and memory of regridding 0.25° to 1°, beside xarray-regrid alone."""
+    """Print time and memory of regridding from 0.25° to 1°, with phire and with xarray-regrid."""
     if way is not None:
         run(way, source, output)
         return

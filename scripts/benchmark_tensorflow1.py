@@ -1,11 +1,11 @@
 #!/usr/bin/env python
-"""Times an adversarial step as the TensorFlow 1 implementations take it.
+"""Times an adversarial step in the way of the TensorFlow 1 implementations.
 
-PhIRE and AtmoDist hand each batch to the graph through Python, update the discriminator and the
-generator in runs of their own, run both networks again for the losses to log, and, where the
-balancing rule asks for a second update, a fourth and a fifth time. This script does the same with
-the same networks (SRGAN 24×24 → 96×96, batch 16, random weights) and TensorFlow's own choice of
-kernels; benchmark_training.py gives phire's step on the same machine:
+PhIRE and AtmoDist feed each batch to the graph from Python. They update the discriminator and the
+generator in separate session runs, run both networks a third time for the logged losses, and up to
+twice more if the balancing rule asks for second updates. This script does the same with the same
+networks (SRGAN 24×24 → 96×96, batch 16, random weights) and TensorFlow's default kernels.
+benchmark_training.py times phire's step on the same machine:
 
     python scripts/benchmark_tensorflow1.py
     python scripts/benchmark_training.py --case srgan
@@ -26,7 +26,7 @@ CHANNELS, BATCH, SIDE, SCALES = 2, 16, 24, (2, 2)
 
 
 def convolution(x: tf.Tensor, name: str, filters: int, size: int = 3, stride: int = 1) -> tf.Tensor:
-    """A convolution with bias."""
+    """Applies a convolution with bias."""
     shape = (size, size, x.shape[-1], filters)
     kernel = v1.get_variable(f"{name}/kernel", shape, initializer=v1.glorot_uniform_initializer())
     bias = v1.get_variable(f"{name}/bias", filters, initializer=v1.zeros_initializer())
@@ -34,7 +34,7 @@ def convolution(x: tf.Tensor, name: str, filters: int, size: int = 3, stride: in
 
 
 def dense(x: tf.Tensor, name: str, units: int) -> tf.Tensor:
-    """A dense layer with bias."""
+    """Applies a dense layer with bias."""
     normal = v1.truncated_normal_initializer(stddev=0.02)
     kernel = v1.get_variable(f"{name}/kernel", (x.shape[-1], units), initializer=normal)
     bias = v1.get_variable(f"{name}/bias", units, initializer=v1.zeros_initializer())
@@ -42,7 +42,7 @@ def dense(x: tf.Tensor, name: str, units: int) -> tf.Tensor:
 
 
 def generator(x: tf.Tensor) -> tf.Tensor:
-    """Coarse patches to fine ones."""
+    """Computes fine patches from coarse patches."""
     leaky = tf.nn.leaky_relu
     with v1.variable_scope("generator"):
         x = first = leaky(convolution(x, "first", 64, 9))
@@ -57,7 +57,7 @@ def generator(x: tf.Tensor) -> tf.Tensor:
 
 
 def discriminator(x: tf.Tensor, reuse: bool) -> tf.Tensor:
-    """Fine patches to logits."""
+    """Computes the logits of fine patches."""
     leaky = tf.nn.leaky_relu
     with v1.variable_scope("discriminator", reuse=reuse):
         for number, (filters, stride) in enumerate(itertools.product((32, 64, 128, 256), (1, 2))):
@@ -67,7 +67,7 @@ def discriminator(x: tf.Tensor, reuse: bool) -> tf.Tensor:
 
 
 class Training:
-    """The graph and its session."""
+    """Graph and session of the training."""
 
     def __init__(self) -> None:
         graph = v1.Graph()
@@ -99,7 +99,7 @@ class Training:
             }
 
     def step(self, batch: tuple[np.ndarray, np.ndarray], balanced: bool) -> tuple[int, int]:
-        """One step; how many second updates of generator and discriminator it took."""
+        """Takes one step; returns the numbers of second updates of generator and discriminator."""
         feed = dict(zip((self.coarse, self.fine), batch))
         run = self.session.run
         run(self.update_d, feed)
@@ -116,7 +116,7 @@ class Training:
 
 
 def batches() -> list[tuple[np.ndarray, np.ndarray]]:
-    """Four batches of waves and noise, coarse by block means."""
+    """Returns four batches of waves and noise, with block means as coarse patches."""
     random = np.random.default_rng(0)
     scale = int(np.prod(SCALES))
     wave = np.sin(np.linspace(0, 12, SIDE * scale))
@@ -130,7 +130,7 @@ def batches() -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def main() -> None:
-    """Measures."""
+    """Runs the benchmark with the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=15)
     options = parser.parse_args()

@@ -1,13 +1,12 @@
-"""Times training: the bare step, the loop that reads records, and their ratio.
+"""Times the bare training step and the training loop, and prints their ratio.
 
-The bare step is network, gradient and update on one batch held in memory, in a graph of its own.
-The loop is phire.training's on TFRecords, with its metrics, progress and checkpoints. Both are run
-alternately, block by block, so that what else the machine does falls on both alike; the ratio is
-the median over the blocks. The CPU seconds of the process are shown beside the time: on a busy
-machine they tell what a step costs.
+The bare step is forward pass, gradient and update on one batch in memory, in a separate graph. The
+loop is that of phire.training on TFRecords, with metrics, progress and checkpoints. Both alternate
+block by block, so that other load on the machine affects both equally; the ratio is the median over
+the blocks. On a busy machine, CPU seconds are more reliable than wall time.
 
-The adversarial step is measured as one update of each network; after that, a training from its
-beginning with the balancing rule, whose second steps are counted.
+The adversarial step is one update of each network. It is followed by a training from random
+weights with the balancing rule, whose second steps are counted.
 
     python scripts/benchmark_training.py                                # both, float32
     python scripts/benchmark_training.py --case srgan --precision bfloat16
@@ -42,7 +41,7 @@ CLASSES = 23
 
 
 def write_store(path: Path, rows: int) -> Path:
-    """Sixty-four fields of smooth waves and noise, divergence and vorticity."""
+    """Writes a store of 64 fields of smooth waves and noise, divergence and vorticity."""
     random = np.random.default_rng(0)
     grid = Grid.cell_centred(rows)
     time_axis = TimeAxis(np.arange(64) * 10_800, "standard")
@@ -62,7 +61,7 @@ def write_store(path: Path, rows: int) -> Path:
 
 
 def resnet(folder: Path, batch_size: int, precision: str) -> tuple[Callable, Callable]:
-    """AtmoDist's network at the paper's size: how to build it, and its batches."""
+    """Returns functions that build AtmoDist's objective at the paper's size, and its batches."""
     from phire.rplearn.pretext_task import Task
     from phire.rplearn.recipes import build_optimizer
     from phire.rplearn.representation_training import objectives
@@ -86,7 +85,7 @@ def resnet(folder: Path, batch_size: int, precision: str) -> tuple[Callable, Cal
 
 
 def srgan(folder: Path, batch_size: int, precision: str) -> tuple[Callable, Callable]:
-    """The SRGAN at the paper's size, 24×24 → 96×96: how to build it, and its batches."""
+    """Returns functions that build the SRGAN objective (24×24 → 96×96), and its batches."""
     from phire.downscaling.contents.pointwise import mse
     from phire.downscaling.objectives.srgan import SuperResolution
     from phire.networks import Shapes, discriminator, network
@@ -111,21 +110,21 @@ CASES = {"resnet": (resnet, 32), "srgan": (srgan, 16)}
 
 
 class Clock:
-    """Seconds of the wall and of the process's CPU, a step."""
+    """Wall seconds and CPU seconds per step."""
 
     def __init__(self) -> None:
         self.wall: list[float] = []
         self.cpu: list[float] = []
 
     def time(self, steps: int, work: Callable[[], object]) -> None:
-        """Times ``steps`` steps that ``work`` takes."""
+        """Times a call of ``work``, which takes ``steps`` steps."""
         begun, used = time.perf_counter(), time.process_time()
         work()
         self.wall.append((time.perf_counter() - begun) / steps)
         self.cpu.append((time.process_time() - used) / steps)
 
     def text(self, batch_size: int) -> str:
-        """The medians in words."""
+        """Formats the medians."""
         wall = statistics.median(self.wall)
         return (
             f"{wall:7.3f} s a step ({batch_size / wall:6.1f} samples/s), "
@@ -134,12 +133,12 @@ class Clock:
 
 
 def forever(batches: Callable[[int], tf.data.Dataset]) -> tf.data.Dataset:
-    """All epochs, one after another, each read anew."""
+    """Returns the batches of all epochs, one epoch after another."""
     return tf.data.Dataset.range(1_000_000).flat_map(lambda _: batches(0))
 
 
 def measure(case: str, options: argparse.Namespace) -> None:
-    """Prints the bare step, the loop and their ratio of a case."""
+    """Prints the times of the bare step and of the loop of a case, and their ratio."""
     make, batch_size = CASES[case]
     batch_size = options.batch_size or batch_size
     with tempfile.TemporaryDirectory() as folder:
@@ -150,7 +149,7 @@ def measure(case: str, options: argparse.Namespace) -> None:
             objective = build()
         objective.begin("phase 1")
         further_steps = objective.further_steps
-        # A second step is due or not by the batch: bare step and loop would not do the same.
+        # Second steps depend on the batch, so bare step and loop would differ in their number.
         objective.further_steps = lambda: ()
         held = next(iter(batches(0)))
         bare_step = tf.function(objective.whole_step, jit_compile=options.jit or None)
@@ -173,7 +172,7 @@ def measure(case: str, options: argparse.Namespace) -> None:
             taken += steps
 
         bare_clock, loop_clock = Clock(), Clock()
-        bare()  # traces, and warms up
+        bare()  # traces the graph and warms up
         loop()
         for block in range(options.blocks):
             for clock, work in ((bare_clock, bare), (loop_clock, loop))[:: 1 if block % 2 else -1]:
@@ -202,7 +201,7 @@ def measure_balanced(
     batch_size: int,
     options: argparse.Namespace,
 ) -> None:
-    """Prints what the loop takes from fresh weights on, with the second steps that are due."""
+    """Prints the time of the loop from random weights, with the second steps of the rule."""
     with strategy.scope():
         objective = build()
     objective.begin("phase 1")
@@ -224,7 +223,7 @@ def measure_balanced(
 
 
 def main() -> None:
-    """Reads the options and measures."""
+    """Runs the benchmark with the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--case", choices=[*CASES, "both"], default="both")
     parser.add_argument("--precision", choices=["float32", "bfloat16", "float16"],

@@ -1,8 +1,8 @@
-"""Training steps of unet-small and unet2d in PyTorch, eagerly, for benchmark_generative.py.
+"""Takes eager training steps of unet-small and unet2d in PyTorch, for benchmark_generative.py.
 
-Networks, samples held in memory, loss and update are those of phire's objective edm. PyTorch is no
-dependency of phire's; this script needs nothing else. It answers requests on its standard input,
-one a line, ``CASE PRECISION STEPS``, by seconds of the wall and of the processor for each step.
+Networks, samples (in memory), loss and update are those of the objective edm of phire. PyTorch is
+not a dependency of phire; this script needs only PyTorch. It reads requests from standard input,
+one ``CASE PRECISION STEPS`` per line, and answers with wall seconds and CPU seconds per step.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ SCALE = 4
 
 
 class Fourier(nn.Module):
-    """Sines and cosines of 2π·w·ln σ at frozen random frequencies."""
+    """Embedding of σ: sines and cosines of 2π·w·ln σ at fixed random frequencies w."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.register_buffer("frequency", torch.randn(width))
 
     def forward(self, sigma: torch.Tensor) -> torch.Tensor:
-        """(B,) → (B, 2·width)."""
+        """Computes the embedding: (B,) → (B, 2·width)."""
         angles = 2 * math.pi * torch.log(sigma)[:, None] * self.frequency
         return torch.cat([angles.sin(), angles.cos()], 1)
 
 
 class Sinusoids(nn.Module):
-    """Cosines and sines of σ at geometric frequencies."""
+    """Embedding of σ: cosines and sines at geometric frequencies."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -41,13 +41,13 @@ class Sinusoids(nn.Module):
         self.register_buffer("frequency", 1e4 ** (-torch.arange(count) / count))
 
     def forward(self, sigma: torch.Tensor) -> torch.Tensor:
-        """(B,) → (B, width)."""
+        """Computes the embedding: (B,) → (B, width)."""
         angles = sigma[:, None] * self.frequency
         return torch.cat([angles.cos(), angles.sin()], 1)
 
 
 class Residual(nn.Module):
-    """Normalised, activated convolutions with the embedding between them, added to their input."""
+    """Residual block of two normalised convolutions, with the noise embedding between them."""
 
     def __init__(
         self, width: int, filters: int, embedding: int, groups: int, scale_shift: bool
@@ -62,7 +62,7 @@ class Residual(nn.Module):
         self.scale_shift = scale_shift
 
     def forward(self, x: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
-        """(B, C, H, W), activated embedding → (B, filters, H, W)."""
+        """Applies the block: (B, C, H, W) and the activated embedding → (B, filters, H, W)."""
         h = self.convolution_1(functional.silu(self.norm_1(x)))
         given = self.embedding(embedding)[:, :, None, None]
         if self.scale_shift:
@@ -74,7 +74,7 @@ class Residual(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention of all points, heads of 8 channels, added to its input."""
+    """Residual self-attention over all points, with heads of 8 channels."""
 
     def __init__(self, width: int, groups: int) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class Attention(nn.Module):
         self.output = nn.Linear(width, width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, C, H, W) → (B, C, H, W)."""
+        """Applies the attention: (B, C, H, W) → (B, C, H, W)."""
         batch, width, height, columns = x.shape
         h = self.query_key_value(self.norm(x).flatten(2).transpose(1, 2))
         h = h.reshape(batch, height * columns, 3, width // 8, 8).permute(2, 0, 3, 1, 4)
@@ -93,15 +93,15 @@ class Attention(nn.Module):
 
 
 class UNet(nn.Module):
-    """U-Net with the layers of phire's, in its two presets.
+    """U-Net with the same layers as phire's, in two presets.
 
     Args:
-        channels: Targets; as many conditions are joined to them.
+        channels: Number of targets, and of the coarse channels that condition them.
         widths: Channels of each level, finest first.
-        blocks: Residual blocks of a level.
-        groups: Groups of channels in normalisations.
-        attention: Levels with attention; those of ``unet2d`` also have it in the middle.
-        small: The preset ``unet-small``, else ``unet2d``.
+        blocks: Residual blocks per level.
+        groups: Groups of channels in the normalizations.
+        attention: Levels with attention; ``unet2d`` also has attention in the middle.
+        small: True for the preset ``unet-small``, False for ``unet2d``.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class UNet(nn.Module):
         )  # fmt: skip
 
     def forward(self, noisy: torch.Tensor, low: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        """(B, C, H, W) twice and (B,) → (B, C, H, W)."""
+        """Denoises: noisy and low (B, C, H, W), sigma (B,) → (B, C, H, W)."""
         embedding = functional.silu(self.embed(sigma))
         x = self.first(torch.cat([noisy, low], 1))
         skips = [[x]]
@@ -209,7 +209,7 @@ class Training:
         self.low = torch.randn((*shape[:2], rows, columns))
 
     def step(self) -> None:
-        """Updates the network by the batch, at log-normal noise levels."""
+        """Updates the network on the batch, at log-normal noise levels."""
         self.optimizer.zero_grad(set_to_none=True)
         low = functional.interpolate(self.low, scale_factor=SCALE, mode="bicubic")
         low = low.contiguous(memory_format=torch.channels_last)

@@ -1,10 +1,10 @@
-"""Ridge regression of fine fields on all coarse values: the linear baseline of downscaling.
+"""Downscales by ridge regression, as a linear baseline.
 
-Every point of the fine grid is regressed on all values of all coarse fields of the same time
-(scikit-learn; the penalty is chosen for each target by cross-validation over blocks of time). The
-predictions are written to NetCDF, where ``phire-eval`` takes them like any other candidate. With
-``--members`` they are an ensemble: Gaussian residuals around the regression, whose variance at
-every point is that of the cross-validated residuals.
+Every point of the fine grid is regressed on all values of all coarse fields at the same time
+(scikit-learn). The penalty of each target is chosen by cross-validation over blocks of time. The
+predictions are written to NetCDF, as a candidate for ``phire-eval``. With ``--members`` they are an
+ensemble with Gaussian residuals, whose variance at each point is that of the cross-validated
+residuals.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ PENALTIES = (1.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
 
 
 def coarse_values(sources: list[str], times: xr.DataArray) -> np.ndarray:
-    """Reads all coarse fields at some times, one column a value.
+    """Reads all coarse fields at the given times.
 
     Args:
         sources: ``FILE`` or ``FILE:NAME,NAME``.
         times: The n times wanted.
 
     Returns:
-        (n, values) without missing columns.
+        (n, values), without columns that have missing values.
 
     Raises:
         click.UsageError: A file lacks one of the times.
@@ -52,7 +52,7 @@ def coarse_values(sources: list[str], times: xr.DataArray) -> np.ndarray:
 
 
 def cross_validated_penalty(inputs: np.ndarray, targets: np.ndarray, folds: int = 5) -> float:
-    """Returns the penalty of least squared error over ``folds`` blocks of consecutive times."""
+    """Chooses the penalty by cross-validation over ``folds`` blocks of consecutive times."""
     errors = np.zeros(len(PENALTIES))
     for train, test in KFold(folds).split(inputs):
         for number, penalty in enumerate(PENALTIES):
@@ -66,7 +66,7 @@ def cross_validated_penalty(inputs: np.ndarray, targets: np.ndarray, folds: int 
 def residual_deviation(
     inputs: np.ndarray, targets: np.ndarray, penalty: float, folds: int = 5
 ) -> np.ndarray:
-    """Returns the root mean square of every target's residuals in blocks of times left out."""
+    """Computes the root mean square of each target's cross-validated residuals."""
     squared = np.zeros(targets.shape[1])
     for train, test in KFold(folds).split(inputs):
         fitted = Ridge(penalty).fit(inputs[train], targets[train])
@@ -81,13 +81,13 @@ def regress(
     """Fits on the training times and predicts the others.
 
     Args:
-        inputs: (n, values).
-        targets: (n, points); points that are missing at some training time stay missing.
-        train: (n,) boolean.
+        inputs: (n, values) predictors.
+        targets: (n, points) targets; points with missing training values are NaN in the result.
+        train: (n,) bool, True for training times.
 
     Returns:
-        Predictions (n − training times, points), the deviation of their residuals (points,), and
-        the penalty chosen.
+        Predictions (n − training times, points), the standard deviation of the residuals (points,),
+        and the penalty.
     """
     scaled = StandardScaler().fit(inputs[train]).transform(inputs)
     present = np.isfinite(targets[train]).all(axis=0)
@@ -103,13 +103,13 @@ def regress(
 
 
 def scores(truth: np.ndarray, predictions: np.ndarray) -> tuple[float, float]:
-    """Returns the RMSE over all values and the correlation in time, averaged over the points."""
+    """Computes the RMSE over all values, and the mean over points of the correlation in time."""
     both = np.isfinite(truth) & np.isfinite(predictions)
     complete = both.all(axis=0)
     errors = np.where(both, predictions - truth, 0)
     a, b = (x[:, complete] - x[:, complete].mean(axis=0) for x in (truth, predictions))
     norms = np.sqrt((a**2).sum(0) * (b**2).sum(0))
-    varying = norms > 0  # a climatology has no correlation in time
+    varying = norms > 0  # a constant prediction has no correlation in time
     correlations = (a * b).sum(0)[varying] / norms[varying]
     error = np.sqrt(np.square(errors).sum() / both.sum())
     return float(error), float(correlations.mean()) if varying.any() else np.nan
@@ -118,7 +118,7 @@ def scores(truth: np.ndarray, predictions: np.ndarray) -> tuple[float, float]:
 def gaussian_crps(
     truth: np.ndarray, mean: np.ndarray, deviation: np.ndarray, minimum: float | None
 ) -> float:
-    """Returns the mean CRPS of Gaussians, censored at ``minimum`` where there is one."""
+    """Computes the mean CRPS of Gaussians; with ``minimum``, of Gaussians censored at it."""
     both = np.isfinite(truth) & np.isfinite(mean)
     values = truth[both], mean[both], np.broadcast_to(deviation, mean.shape)[both]
     if minimum is None:
@@ -139,14 +139,14 @@ def members_around(
 @click.argument("output", type=click.Path(path_type=Path))
 @click.option("--targets", required=True, help="Variables of FINE to predict, comma-separated.")
 @click.option("--coarse", "sources", multiple=True, required=True, help="FILE or FILE:NAME,NAME.")
-@click.option("--split", required=True, help="Training before this time, prediction from it on.")
-@click.option("--minimum", multiple=True, help="NAME=VALUE: smallest value, such as pr=0.")
-@click.option("--members", default=1, show_default=True, help="Members of an ensemble.")
+@click.option("--split", required=True, help="End of training and first time to predict.")
+@click.option("--minimum", multiple=True, help="Lower bound as NAME=VALUE, such as pr=0.")
+@click.option("--members", default=1, show_default=True, help="Number of ensemble members.")
 def main(
     fine: Path, output: Path, targets: str, sources: tuple[str, ...], split: str,
     minimum: tuple[str, ...], members: int,
 ) -> None:  # fmt: skip
-    """Predicts FINE by ridge regression on coarse fields and writes OUTPUT (NetCDF)."""
+    """Predict FINE by ridge regression on coarse fields; write OUTPUT (NetCDF)."""
     least = {name: float(value) for name, _, value in (text.partition("=") for text in minimum)}
     random = np.random.default_rng(0)
     with xr.open_dataset(fine) as dataset:

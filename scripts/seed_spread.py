@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""Numbers of several seeds as a study's table has them: their mean ± half their range.
+"""Prints scores over several seeds as mean ± half the range.
 
     python scripts/seed_spread.py RESULTS/summary.csv rmse:pr crps_fair:pr
 
-prints some columns of an evaluation's summary as a Markdown table, a row a candidate.
+prints columns of an evaluation's summary as a Markdown table with one row per candidate.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import numpy as np
 
 
 def mean_and_half_range(values: np.ndarray) -> str:
-    """Returns the mean over the seeds ± half the range, which is left out where it is 0.
+    """Formats the mean over the seeds ± half the range, without the range if it is 0.
 
-    Two decimals from 10 on, three below, and three digits of what is less than 0.01.
+    Values from 10 on have two decimals, smaller ones three, and those below 0.01 three digits.
     """
     mean, half = values.mean(), (values.max() - values.min()) / 2
     if not np.isfinite(mean):
@@ -39,11 +39,11 @@ def mean_and_half_range(values: np.ndarray) -> str:
 
 
 def by_candidate(rows: Iterable[tuple[str, list[float]]]) -> dict[str, np.ndarray]:
-    """Joins the seeds of each candidate: name → (seeds, numbers).
+    """Groups rows by candidate: name → (seeds, numbers).
 
     Args:
-        rows: Names as a pipeline's sweep gives them ("flow, seed 2" is of the candidate "flow"),
-            and numbers, of which all rows have as many.
+        rows: Names in the form of a pipeline's sweep ("flow, seed 2" belongs to the candidate
+            "flow"), each with the same number of values.
     """
     found: dict[str, list[list[float]]] = {}
     for name, numbers in rows:
@@ -52,14 +52,14 @@ def by_candidate(rows: Iterable[tuple[str, list[float]]]) -> dict[str, np.ndarra
 
 
 def summary_table(path: Path, columns: Iterable[str]) -> list[str]:
-    """Returns the lines of a Markdown table of an evaluation's ``summary.csv``, over its seeds.
+    """Returns a Markdown table of an evaluation's ``summary.csv`` over its seeds, as lines.
 
     Args:
-        path: The file, of which rows of the whole domain are taken.
-        columns: Names of columns, as the file has them.
+        path: The file; only rows of the whole domain are used.
+        columns: Names of columns in the file.
 
     Raises:
-        click.ClickException: A column is not there.
+        click.ClickException: A column does not exist.
     """
     columns = list(columns)
     with path.open(encoding="utf-8", newline="") as file:
@@ -79,7 +79,7 @@ def summary_table(path: Path, columns: Iterable[str]) -> list[str]:
 @click.argument("summary", type=click.Path(exists=True, path_type=Path))
 @click.argument("columns", nargs=-1, required=True)
 def main(summary: Path, columns: tuple[str, ...]) -> None:
-    """Prints some columns of SUMMARY, an evaluation's summary.csv, as a Markdown table."""
+    """Print columns of SUMMARY, an evaluation's summary.csv, as a Markdown table."""
     click.echo("\n".join(summary_table(summary, columns)))
 
 

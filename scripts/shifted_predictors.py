@@ -1,7 +1,7 @@
-"""Writes coarse fields of a later or earlier time as predictors of their own.
+"""Writes coarse fields shifted in time, as further predictors.
 
-Daily rain of station data is measured from morning to morning, so that a part of it falls on the
-next day of a reanalysis: the fields of that day are predictors, too.
+Stations measure daily rain from morning to morning, so a part of it falls on the next day of a
+reanalysis. The fields of that day are therefore useful predictors.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ import xarray as xr
 
 
 def shifted(dataset: xr.Dataset, shift: str, suffix: str) -> xr.Dataset:
-    """Returns the fields of ``time + shift`` at every time, under names with a suffix.
+    """Returns the fields at ``time + shift`` for every time, with a suffix to their names.
 
     Args:
-        dataset: Fields with the dimension ``time``; others are left out.
-        shift: A time step such as ``1D`` or ``-6h``.
-        suffix: Is added to the names.
+        dataset: Fields; variables without the dimension ``time`` are left out.
+        shift: Duration such as ``1D`` or ``-6h``.
+        suffix: Suffix of the new names.
 
     Returns:
-        The same times and grid. A time whose shifted one is not there, as at the end of a season,
-        has its own fields.
+        Fields at the same times and on the same grid. Where ``time + shift`` does not exist, such
+        as at the end of a season, the field is not shifted.
     """
     fields = dataset[[name for name in dataset.data_vars if "time" in dataset[name].dims]]
     number, unit = int(shift[:-1]), shift[-1]
@@ -37,10 +37,10 @@ def shifted(dataset: xr.Dataset, shift: str, suffix: str) -> xr.Dataset:
 @click.command()
 @click.argument("coarse", type=click.Path(exists=True, path_type=Path))
 @click.argument("output", type=click.Path(path_type=Path))
-@click.option("--shift", default="1D", show_default=True, help="Time step, such as 1D or -6h.")
-@click.option("--suffix", default="_next", show_default=True, help="Added to the names.")
+@click.option("--shift", default="1D", show_default=True, help="Duration, such as 1D or -6h.")
+@click.option("--suffix", default="_next", show_default=True, help="Suffix of the new names.")
 def main(coarse: Path, output: Path, shift: str, suffix: str) -> None:
-    """Writes the fields of COARSE at a later or earlier time to OUTPUT (NetCDF)."""
+    """Write the fields of COARSE, shifted in time, to OUTPUT (NetCDF)."""
     with xr.open_dataset(coarse) as dataset:
         shifted(dataset, shift, suffix).to_netcdf(output)
 

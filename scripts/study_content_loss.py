@@ -1,12 +1,12 @@
 #!/usr/bin/env python
-"""Study of content losses for super-resolution: pixels against the learned distance.
+"""Study of content losses for super-resolution: pixel losses and the learned distance.
 
-Simulates the shallow-water flow, trains the learned distance on it, trains generators that differ
-in their content alone (equal steps on equal patches, several seeds), evaluates them on held-out
-whole fields, and draws the table and the figures of docs/results/content-losses.md.
+Simulates a shallow-water flow and trains the learned distance on it. Trains generators that differ
+only in their content loss (equal steps on equal patches, several seeds), evaluates them on held-out
+fields, and writes the table and figures of docs/results/content-losses.md.
 
-Every step goes on where it was interrupted: give the same command again. Minutes of the budget are
-those in which generators train; what else takes time is shared by all of them.
+The same command resumes an interrupted study. The budget in minutes covers only the training of
+generators.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from phire.cli.command import Command
 
 SCALE = 4
 PHASES = (6, 2)
-"""Epochs at the learning rate and at a tenth of it, after the pretraining."""
+"""Epochs at the full learning rate and at a tenth of it, after the pretraining."""
 PRETRAINING = 2
 METRICS = ("scores", "spectrum", "semivariogram", "distribution", "learned", "samples")
 
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """One way to train a generator.
+    """Objective of one kind of generator in the comparison.
 
     Attributes:
-        name: What it is called in the table.
-        content: Content of the objective; ``METRIC`` in it stands for the study's metric.
-        layers: Layers of the metric; its own by default.
-        adversarial_weight: 0 trains without an adversary.
+        name: Name in the table.
+        content: Content of the objective; ``METRIC`` is replaced by the study's metric.
+        layers: Layers of the metric to compare; by default the metric's.
+        adversarial_weight: Weight of the adversarial loss; 0 trains without a discriminator.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Variant:
 
     @property
     def slug(self) -> str:
-        """The name as a part of a path."""
+        """Name in the form of a file name."""
         return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
 
 
@@ -57,30 +57,31 @@ VARIANTS = (
     Variant("MSE + 4 adversarial", "0.25*mse"),
     Variant("learned + 4 adversarial", "0.25*METRIC", ("stage1", "stage2", "stage3", "stage4")),
 )
-"""A quarter of the content is four times the adversary, for Adam knows no scale of the loss. The
-learned content needs it; the same of the pixels tells what of the gain is the weight's alone."""
+"""Variants of the study. As Adam is invariant to the scale of the loss, a quarter of the content is
+equivalent to four times the adversarial weight. The learned content needs this weight; the MSE with
+the same weight shows how much of the gain is due to the weight alone."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Setup:
-    """Options of a study; recorded in ``study.json``, and others are refused.
+    """Options of the study, recorded in ``study.json``; a folder with other options is refused.
 
     Attributes:
-        budget: Minutes of training generators, all together.
+        budget: Minutes of training, for all generators together.
         resolution: Rows of the simulation's grid.
         days: Simulated days to train on.
-        held_out_days: Days to evaluate on.
+        held_out_days: Simulated days to evaluate on.
         patch: Side of the fine patches.
-        network: The generator.
-        upsampling: Its upsampling.
-        batch_size: Patches of a step.
-        rate: Learning rate; the last epochs take a tenth of it.
-        encoder: The encoder of the learned distance.
-        layer: The layer of it that is compared.
-        pair_patch: Side of the patches whose lag it tells.
-        pairs_per_field: Patches of each field for it.
-        seeds: Trainings of each variant.
-        variants: What is compared.
+        network: Network of the generators.
+        upsampling: Upsampling of the generators.
+        batch_size: Patches in a batch.
+        rate: Learning rate; the last epochs use a tenth of it.
+        encoder: Encoder of the learned distance.
+        layer: Encoder layer that the learned distance compares.
+        pair_patch: Side of the patches that the encoder is trained on.
+        pairs_per_field: Pairs per field that the encoder is trained on.
+        seeds: Number of trainings of each variant.
+        variants: The variants to compare.
     """
 
     budget: float
@@ -100,7 +101,7 @@ class Setup:
     variants: tuple[Variant, ...] = VARIANTS
 
     def times(self, part: str) -> str:
-        """START,STOP of ``training``, ``validation`` or ``held out``, five days apart."""
+        """Returns START,STOP of ``training``, ``validation`` or ``held out``, five days apart."""
         import numpy as np
 
         first = np.datetime64("2000-01-01")
@@ -111,7 +112,7 @@ class Setup:
 
 
 def prepare(setup: Setup, folder: Path) -> None:
-    """Makes the simulation, the learned distance and what the patches need."""
+    """Makes the simulation, the learned distance and the validation records."""
     from phire.fields.shallow_water import simulate
     from phire.records import write_downscaling_records, write_pair_records
     from phire.rplearn import evaluate_representation, train_representation
@@ -184,7 +185,7 @@ def train_variant(
 
 
 def patches_per_field(setup: Setup, folder: Path) -> int:
-    """Patches of each field that use up the budget, by the pace of two epochs of each variant."""
+    """Computes the patches per field that use up the budget, from two timed epochs per variant."""
     from phire.training import open_run
 
     seconds = {}
@@ -193,7 +194,7 @@ def patches_per_field(setup: Setup, folder: Path) -> int:
         records = folder / "patches-probe"
         train_variant(setup, folder, variant, records, run, epochs=(2,))
         history = open_run(run).history
-        # The first epoch has the graphs to trace.
+        # The first epoch is not timed, because it traces the graphs.
         steps = history["step"].iloc[1] - history["step"].iloc[0]
         seconds[variant.name] = float(history["seconds"].iloc[1] / steps)
     pretraining = min(seconds.values()) * PRETRAINING
@@ -203,7 +204,7 @@ def patches_per_field(setup: Setup, folder: Path) -> int:
 
 
 def train_all(setup: Setup, folder: Path, patches: int) -> dict[int, dict[str, Path]]:
-    """Trains every variant from every seed; the runs by seed and variant."""
+    """Trains every variant with every seed; returns the runs by seed and variant."""
     from phire.records import write_downscaling_records
 
     records = folder / "patches"
@@ -229,7 +230,7 @@ def train_all(setup: Setup, folder: Path, patches: int) -> dict[int, dict[str, P
 
 
 def evaluate_all(setup: Setup, folder: Path, runs: Mapping[int, Mapping[str, Path]]) -> list[Path]:
-    """Evaluates the generators of every seed beside bicubic interpolation; the folders."""
+    """Evaluates the generators of every seed and bicubic interpolation; returns the folders."""
     from phire import provenance
     from phire.downscaling import InterpolatedSource, PredictedSource
     from phire.evaluation import evaluate
@@ -269,17 +270,17 @@ COLUMNS = {
     "wasserstein": ("Wasserstein-1, vorticity", "10⁻⁶ s⁻¹", 1e6),
     "frechet_distance": ("Fréchet AtmoDist distance", "", 1),
 }
-"""Columns of the table: title, units, and what the numbers are multiplied by."""
+"""Columns of the table: title, units and factor of the numbers."""
 
 
 def measure(results: Path, candidate: str) -> dict[str, float]:
-    """The numbers of a candidate.
+    """Reads the scores of a candidate.
 
     Returns:
-        ``rmse`` and ``wasserstein`` (vorticity, s⁻¹); of kinetic energy ``log_spectral_error``,
-        ``effective_resolution`` (km) and the extremes of its ratio to the truth's between the
-        coarse grid's cutoff and the truth's truncation; ``semivariogram_error``, the mean |ln| of
-        the ratio to the truth's at the smallest three lags, over the channels;
+        Of vorticity ``rmse`` and ``wasserstein`` (s⁻¹). Of kinetic energy ``log_spectral_error``,
+        ``effective_resolution`` (km), and ``least_ratio`` and ``greatest_ratio`` to the truth
+        between the cutoff of the coarse grid and the truncation of the truth. Of all channels
+        ``semivariogram_error`` (mean |ln ratio to the truth| at the smallest three lags) and
         ``frechet_distance``.
     """
     import numpy as np
@@ -307,7 +308,7 @@ def measure(results: Path, candidate: str) -> dict[str, float]:
 
 
 def write_tables(results: Sequence[Path], candidates: Sequence[str], docs: Path) -> None:
-    """Writes ``scores.csv``, a row a candidate and seed, and ``scores.md``, mean ± half range."""
+    """Writes ``scores.csv``, by candidate and seed, and ``scores.md``, mean ± half range."""
     import pandas as pd
 
     from phire import files
@@ -333,7 +334,7 @@ def write_tables(results: Sequence[Path], candidates: Sequence[str], docs: Path)
 
 
 def draw_ratios(results: Sequence[Path], candidates: Sequence[str]):
-    """Energy and semivariance relative to the truth: the mean over the seeds, and their range."""
+    """Draws energy and semivariance relative to the truth: mean and range over the seeds."""
     import numpy as np
 
     from phire.evaluation.figures.style import candidate_styles, legend_below, new_figure
@@ -381,7 +382,7 @@ def draw_ratios(results: Sequence[Path], candidates: Sequence[str]):
 
 
 def read_setup(path: str | None, **options: object) -> Setup:
-    """The setup of the command line, with the variants of a YAML file: a list of mappings."""
+    """Returns the setup of the command line, with variants from a YAML file (list of mappings)."""
     import yaml
 
     from phire.errors import InputError
@@ -396,12 +397,12 @@ def read_setup(path: str | None, **options: object) -> Setup:
             for entry in entries
         )
     except (OSError, TypeError, yaml.YAMLError) as error:
-        raise InputError(f"--variants {path} is no list of variants: {error}") from None
+        raise InputError(f"--variants {path} is not a list of variants: {error}") from None
     return Setup(**given, variants=variants)
 
 
 def study(setup: Setup, folder: str | os.PathLike, docs: str | os.PathLike) -> None:
-    """Does the whole study in ``folder`` and writes its table and figures to ``docs``."""
+    """Runs the study in ``folder``, and writes its table and figures to ``docs``."""
     from phire import files, provenance
     from phire.errors import InputError
     from phire.evaluation.figures.style import save_figure, styled
@@ -432,24 +433,28 @@ def study(setup: Setup, folder: str | os.PathLike, docs: str | os.PathLike) -> N
 
 @click.command(cls=Command, overwrites=False, tensorflow=True)
 @click.argument("folder", type=click.Path())
-@click.option("--budget", type=float, required=True, help="Minutes of training generators.")
-@click.option("--docs", type=click.Path(), default="docs/content_loss", help="Table and figures.")
+@click.option(
+    "--budget", type=float, required=True, help="Minutes of training, for all generators together."
+)
+@click.option(
+    "--docs", type=click.Path(), default="docs/content_loss", help="Folder of table and figures."
+)
 @click.option("--variants", type=click.Path(), help="YAML list of variants to study instead.")
-@click.option("--resolution", type=int, help="Rows of the simulation.  [default: 256]")
+@click.option("--resolution", type=int, help="Rows of the simulation's grid.  [default: 256]")
 @click.option("--days", type=int, help="Days to train on.  [default: 100]")
 @click.option("--held-out-days", type=int, help="Days to evaluate on.  [default: 10]")
 @click.option("--patch", type=int, help="Side of the fine patches.  [default: 96]")
-@click.option("--network", help="The generator.  [default: srgan-small]")
-@click.option("--upsampling", help="Its upsampling.  [default: resize]")
-@click.option("--batch-size", type=int, help="Patches of a step.  [default: 1]")
+@click.option("--network", help="Network of the generators.  [default: srgan-small]")
+@click.option("--upsampling", help="Upsampling of the generators.  [default: resize]")
+@click.option("--batch-size", type=int, help="Patches in a batch.  [default: 1]")
 @click.option("--rate", type=float, help="Learning rate.  [default: 1e-4]")
 @click.option("--encoder", help="Encoder of the learned distance.  [default: tiny]")
-@click.option("--layer", help="The layer of it that is compared.  [default: stage4]")
-@click.option("--pair-patch", type=int, help="Side of the pairs' patches.  [default: 32]")
-@click.option("--pairs-per-field", type=int, help="Pairs of each field.  [default: 40]")
-@click.option("--seeds", type=int, help="Trainings of each variant.  [default: 3]")
+@click.option("--layer", help="Encoder layer to compare.  [default: stage4]")
+@click.option("--pair-patch", type=int, help="Side of the encoder's patches.  [default: 32]")
+@click.option("--pairs-per-field", type=int, help="Encoder's pairs per field.  [default: 40]")
+@click.option("--seeds", type=int, help="Number of seeds.  [default: 3]")
 def main(folder, docs, variants, **options):
-    """Compare content losses in FOLDER, training generators for --budget minutes in all."""
+    """Compare content losses in FOLDER."""
     study(read_setup(variants, **options), folder, docs)
 
 

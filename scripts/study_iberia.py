@@ -1,12 +1,12 @@
 #!/usr/bin/env python
-"""Temperature and rain over Iberia beside ridge regression; see docs/results/iberia.md.
+"""Study of temperature and rain over Iberia, compared with ridge regression.
 
-Makes what ``pipelines/iberia.yaml`` takes beside the data: the date in years and the next day's
-fields as predictors, and ridge regression of every fine point on all coarse values. Runs the
-pipeline, in which phire's commands make records, train from several seeds, predict and evaluate;
-evaluates the mean of the seeds; and writes the table. With ``--ensembles`` it runs
-``pipelines/iberia-ensembles.yaml`` instead, beside ridge regression with Gaussian residuals; see
-docs/results/iberia.md. Given again, it goes on where it was interrupted.
+Makes the further inputs of ``pipelines/iberia.yaml``: the date in years and the next day's fields
+as predictors, and predictions by ridge regression. Runs the pipeline (records, training with
+several seeds, prediction, evaluation), evaluates the mean over the seeds, and prints the table of
+docs/results/iberia.md. With ``--ensembles`` it runs ``pipelines/iberia-ensembles.yaml`` instead,
+compared with ridge regression with Gaussian residuals. The same command resumes an interrupted
+study.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ import xarray as xr
 
 SPLIT = "1998-06-01"
 FOLDER = Path("study-iberia")
-"""The directory that ``pipelines/iberia.yaml`` names."""
+"""Working directory, which ``pipelines/iberia.yaml`` names, too."""
 PIPELINES = Path(__file__).parents[1] / "pipelines"
 TARGETS = {"tas": "K", "pr": "mm/day"}
 EVALUATIONS = {"results-tas": "tas", "results-tas-without-year": "tas", "results-pr": "pr"}
 RIDGE_MEMBERS = 19
-"""As many as ``pipelines/iberia-ensembles.yaml`` draws."""
+"""Number of ensemble members, as in ``pipelines/iberia-ensembles.yaml``."""
 
 
 def run(*command: object) -> None:
-    """Runs a command, which is shown."""
+    """Prints a command and runs it."""
     words = [str(word) for word in command]
     click.echo("\n$ " + " ".join(words))
     subprocess.run(words, check=True)
 
 
 def prepare(data: Path, ensembles: bool) -> Path:
-    """Makes year.nc, the next day's fields and the ridge regressions; returns the fine file."""
+    """Makes the further inputs and the ridge regressions; returns the path of the fine file."""
     fine, levels, surface = (
         data / f"iberia_{name}_djf1983-2002.nc"
         for name in ("fine_eobs050", "coarse_ncep25", "coarse_ncep_t62")
@@ -77,9 +77,9 @@ def prepare(data: Path, ensembles: bool) -> Path:
 
 
 def evaluate_means(fine: Path) -> None:
-    """Evaluates the mean of the predictions over the seeds, beside ridge regression.
+    """Evaluates ridge regression and the mean of the predictions over the seeds.
 
-    Candidates are evaluated together, at the points that all of them have.
+    Both are evaluated together, because candidates are compared at the points that all have.
     """
     for results, target in EVALUATIONS.items():
         name = results.removeprefix("results-")
@@ -96,22 +96,23 @@ def evaluate_means(fine: Path) -> None:
 
 
 def measure(maps: xr.Dataset) -> tuple[float, float]:
-    """Returns the RMSE over all times and points, and the mean over the points of the correlation
-    in time, as ``scripts/ridge_regression.py`` has them.
+    """Computes the RMSE over all values, and the mean over points of the correlation in time.
 
     Args:
-        maps: What ``phire-eval --metrics maps`` writes of a candidate.
+        maps: Result file ``maps.nc`` of a candidate.
     """
     squared = (maps["rmse"].astype(float) ** 2).weighted(maps["count"]).mean()
     return float(np.sqrt(squared)), float(maps["correlation"].astype(float).mean())
 
 
 def ensemble_scores(folder: Path) -> list[float]:
-    """Returns the scores of an ensemble: fair CRPS, RMSE of the members' mean, spread–skill ratio,
-    shares of the truth in the central intervals of 50 and 90 %, error of the rank histogram.
+    """Reads the scores of an ensemble.
+
+    These are fair CRPS, RMSE of the ensemble mean, spread–skill ratio, shares of the truth in the
+    central intervals of 50 and 90 %, and error of the rank histogram.
 
     Args:
-        folder: What ``phire-eval`` writes of a candidate of one channel.
+        folder: Results of a candidate with one channel.
     """
     with (
         xr.open_dataset(folder / "ensemble.nc") as ensemble,
@@ -126,7 +127,7 @@ def ensemble_scores(folder: Path) -> list[float]:
 
 
 def table(folders: Sequence[Path]) -> list[str]:
-    """Returns the lines of a Markdown table of all candidates of some results."""
+    """Returns a Markdown table of all candidates in several results, as lines."""
     lines = ["| | RMSE | correlation in time |", "|---|---|---|"]
     for folder in folders:
         for path in sorted(folder.glob("*/maps.nc")):
@@ -139,7 +140,7 @@ def table(folders: Sequence[Path]) -> list[str]:
 
 
 def ensemble_table(folders: Sequence[Path]) -> list[str]:
-    """Returns the lines of a Markdown table of the ensembles of some results, over their seeds."""
+    """Returns a Markdown table of the ensembles in several results over their seeds, as lines."""
     from seed_spread import by_candidate, mean_and_half_range
 
     columns = ("seeds", "fair CRPS", "RMSE of the mean", "spread–skill", "in 50 %", "in 90 %",
@@ -157,12 +158,12 @@ def ensemble_table(folders: Sequence[Path]) -> list[str]:
 @click.command()
 @click.option(
     "--data", type=click.Path(exists=True, path_type=Path), envvar="PHIRE_REALDATA", required=True,
-    help="Folder of the three files iberia_*.nc.",
+    help="Folder with the three files iberia_*.nc.",
 )  # fmt: skip
 @click.option("--ensembles", is_flag=True, help="Run pipelines/iberia-ensembles.yaml instead.")
-@click.option("--set", "overrides", multiple=True, help="Changes to the pipeline, KEY=VALUE.")
+@click.option("--set", "overrides", multiple=True, help="Override of the pipeline, KEY=VALUE.")
 def main(data: Path, ensembles: bool, overrides: tuple[str, ...]) -> None:
-    """Runs the study in the folder study-iberia."""
+    """Run the study in the folder study-iberia."""
     fine = prepare(data, ensembles)
     changes = [word for one in (f"variables.data={data}", *overrides) for word in ("--set", one)]
     if ensembles:

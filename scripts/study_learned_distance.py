@@ -1,13 +1,13 @@
 #!/usr/bin/env python
-"""Study of the learned distance against time, beside pixel measures, and of its features.
+"""Study of the learned distance by time lag, compared with pixel measures, and of its features.
 
-Simulates the shallow-water flow, trains the learned distance on it from several seeds, chooses the
-epochs on one period and measures on another that nothing was chosen by: how often the lag is told,
-how the distances grow with lag, up to three times the largest lag trained on. Then it predicts the
-latitudes of the jets of another simulation from the features. Draws the tables and the figure of
-docs/results/learned-distance.md.
+Simulates a shallow-water flow and trains the learned distance on it with several seeds. Chooses the
+epochs on a validation period, and measures on a test period the accuracy of the predicted lag and
+the growth of the distances with the lag, up to three times the largest lag of the training. Then
+predicts the jet latitudes of another simulation from the features. Writes the tables and the figure
+of docs/results/learned-distance.md.
 
-Every step goes on where it was interrupted: give the same command again.
+The same command resumes an interrupted study.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ MEASURES = {
     "ssim": "(1 − SSIM)/2",
     "psnr": "50 − PSNR",
 }
-"""Distances compared, in the order of the tables."""
+"""Distances to compare, in the order of the tables."""
 DRAWN = ("stage4", "untrained", "l2", "ssim")
 PROBE_DAYS = 365
-"""Days of the other simulation whose jets' latitudes are predicted."""
+"""Days of the simulation whose jet latitudes are predicted."""
 PROBE_SECTORS = 6
-"""The flow is forced alike all around: each sector of 60° is a series of samples."""
+"""Number of sectors of 60°. The forcing does not depend on longitude, so all are samples."""
 PROBE_BANDS = {"northern jet": (15.0, 75.0), "southern jet": (-75.0, -15.0)}
 PROBED_LAYERS = ("stage1", "stage4")
 PROBED = {
@@ -55,23 +55,23 @@ PROBED = {
 
 @dataclasses.dataclass(frozen=True)
 class Setup:
-    """Options of a study; recorded in ``study.json``, and others are refused.
+    """Options of the study, recorded in ``study.json``; a folder with other options is refused.
 
     Attributes:
         resolution: Rows of the simulation's grid.
-        days: Simulated days in all: training, validation and test, ``gap`` days between them.
-        validation_days: Days to choose the epoch on.
-        test_days: Days to measure on.
-        gap: Days left out between two parts.
-        patch: Side of the pairs' patches.
-        classes: Lags of 3 hours to tell apart.
-        far: Distances are measured up to so many times the largest lag.
-        pairs_per_field: Pairs of each field to train on.
-        held_out_pairs: Pairs of each field to validate and to test on.
-        network: The encoder.
-        epochs: At the recipe's learning rate.
-        cool_down_epochs: At a tenth of it.
-        seeds: Trainings.
+        days: Simulated days of training, validation and test together, with the gaps between them.
+        validation_days: Days of the validation period, by which the epoch is chosen.
+        test_days: Days of the test period.
+        gap: Days left out between two periods.
+        patch: Side of the patches.
+        classes: Number of lags, in steps of 3 hours.
+        far: Largest lag of the test pairs, as a multiple of the largest lag of the training.
+        pairs_per_field: Pairs per field to train on.
+        held_out_pairs: Pairs per field to validate and to test on.
+        network: Name of the encoder.
+        epochs: Epochs at the learning rate of the recipe.
+        cool_down_epochs: Epochs at a tenth of the learning rate.
+        seeds: Number of trainings.
     """
 
     resolution: int = 128
@@ -90,7 +90,7 @@ class Setup:
     seeds: int = 3
 
     def times(self, part: str) -> str:
-        """START,STOP of ``training``, ``validation`` or ``test``."""
+        """Returns START,STOP of ``training``, ``validation`` or ``test``."""
         import numpy as np
 
         test = self.days - self.test_days
@@ -106,7 +106,7 @@ class Setup:
 
 
 def prepare(setup: Setup, folder: Path) -> None:
-    """Makes the simulation and the pairs of its parts."""
+    """Makes the simulation and the pair records of all periods."""
     from phire.fields.shallow_water import simulate
     from phire.records import write_pair_records
 
@@ -129,7 +129,7 @@ def prepare(setup: Setup, folder: Path) -> None:
 
 
 def train_seed(setup: Setup, folder: Path, seed: int) -> Path:
-    """Trains a network, and makes the metric of the epoch that the validation period chooses."""
+    """Trains a network, and exports the best epoch in the validation period as a metric."""
     from phire.rplearn import evaluate_representation, train_representation
 
     of_seed = folder / f"seed-{seed}"
@@ -148,9 +148,9 @@ def measure_pairs(setup: Setup, folder: Path, seed: int):
     """Evaluates the chosen epoch on the test pairs; writes ``seed-N/test.nc``.
 
     Returns:
-        Over ``measure``: ``spearman`` and ``upper_rise`` over the lags trained on,
-        ``spearman_far`` and ``upper_rise_far`` over all; ``mean``, ``std`` (measure, lag), lags up
-        to the farthest; ``accuracy``, ``top_3_accuracy``, ``cross_entropy``,
+        Over ``measure``: ``spearman`` and ``upper_rise`` over the lags of the training,
+        ``spearman_far`` and ``upper_rise_far`` over all lags; ``mean`` and ``std`` (measure, lag)
+        over all lags. Scalars: ``accuracy``, ``top_3_accuracy``, ``cross_entropy``,
         ``expected_calibration_error``, ``mean_lag_error`` (steps) and ``epoch``.
     """
     import keras
@@ -207,14 +207,14 @@ def measure_pairs(setup: Setup, folder: Path, seed: int):
 
 
 def _distances(network):
-    """The encoder of a network: it gives distances at any lag, and tells none."""
+    """Returns the encoder of a network, which gives distances at any lag and predicts none."""
     from phire.rplearn.pair_model import encoder_of
 
     return encoder_of(network)
 
 
 def score_rows(seed: int, result) -> list[dict[str, object]]:
-    """The numbers of a seed as rows of ``scores.csv``: seed, measure, quantity, value."""
+    """Returns the scores of a seed as rows of ``scores.csv``: seed, measure, quantity, value."""
     of_network = (
         "epoch", "accuracy", "top_3_accuracy", "cross_entropy", "expected_calibration_error",
         "mean_lag_error",
@@ -240,7 +240,7 @@ def score_rows(seed: int, result) -> list[dict[str, object]]:
 
 
 def with_spread(values: Sequence[float], digits: int = 3, factor: float = 1.0) -> str:
-    """Mean ± half the range."""
+    """Formats the mean ± half the range."""
     values = [factor * value for value in values]
     mean, spread = sum(values) / len(values), (max(values) - min(values)) / 2
     several = f" ± {spread:.{digits}f}" if spread > 1e-9 * abs(mean) else ""
@@ -248,7 +248,7 @@ def with_spread(values: Sequence[float], digits: int = 3, factor: float = 1.0) -
 
 
 def write_tables(setup: Setup, results: Sequence, docs: Path) -> None:
-    """Writes ``scores.csv`` and ``scores.md``, mean ± half range over the seeds."""
+    """Writes ``scores.csv``, and ``scores.md`` with mean ± half range over the seeds."""
     import pandas as pd
 
     from phire import files
@@ -297,8 +297,7 @@ def write_tables(setup: Setup, results: Sequence, docs: Path) -> None:
 
 
 def probe_all(setup: Setup, folder: Path, docs: Path, days: int = PROBE_DAYS) -> None:
-    """Predicts the latitudes of the jets of a simulation that no metric has seen; writes
-    ``probe.csv`` and ``probe.md``."""
+    """Predicts jet latitudes of an independent simulation; writes ``probe.csv``, ``probe.md``."""
     import numpy as np
     import pandas as pd
 
@@ -322,9 +321,10 @@ def probe_all(setup: Setup, folder: Path, docs: Path, days: int = PROBE_DAYS) ->
                 "index_std", "index_memory", "samples_fitted", "samples_judged"
             )}  # fmt: skip
             facts.append(
-                f"{jet}: the index varies by {of['index_std']:.2f}° (standard deviation) and "
-                f"remembers {of['index_memory']:.1f} days; about {of['samples_fitted']:.0f} "
-                f"independent samples to fit on, {of['samples_judged']:.0f} to judge by."
+                f"{jet}: the index has a standard deviation of {of['index_std']:.2f}° and an "
+                f"integral time scale of {of['index_memory']:.1f} days; about "
+                f"{of['samples_fitted']:.0f} independent samples to fit on, "
+                f"{of['samples_judged']:.0f} to test on."
             )
         names = ("r2", "r2_low", "r2_high", "mean_absolute_error", "features")
         for name in result["representation"].values:
@@ -333,7 +333,7 @@ def probe_all(setup: Setup, folder: Path, docs: Path, days: int = PROBE_DAYS) ->
             elif layer == PROBED_LAYERS[0]:
                 title = str(name)
             else:
-                continue  # the fields are the same for every layer
+                continue  # predictors from raw fields do not depend on the layer
             of = result.sel(representation=name)
             rows.append(
                 {"seed": seed, "jet": jet, "representation": title}
@@ -357,8 +357,10 @@ def probe_all(setup: Setup, folder: Path, docs: Path, days: int = PROBE_DAYS) ->
 
 
 def draw_distances(setup: Setup, results: Sequence):
-    """Mean and standard deviation over pairs of each distance, relative to that at the largest lag
-    trained on; a thin line a seed."""
+    """Draws mean and standard deviation of each distance by lag, with a thin line per seed.
+
+    Distances are relative to their mean at the largest lag of the training.
+    """
     import numpy as np
 
     from phire.evaluation.figures.style import candidate_styles, new_figure
@@ -397,9 +399,9 @@ def study(
     *,
     probe_days: int = PROBE_DAYS,
 ) -> None:
-    """Does the whole study in ``folder`` and writes its tables and figure to ``docs``.
+    """Runs the study in ``folder``, and writes its tables and figure to ``docs``.
 
-    ``probe_days`` is the length of the simulation that is probed; 0 probes none.
+    ``probe_days`` is the length of the simulation for the jet latitude; 0 leaves this part out.
     """
     from phire import files, provenance
     from phire.errors import InputError
@@ -422,7 +424,7 @@ def study(
     for seed in range(setup.seeds):
         train_seed(setup, folder, seed)
         results.append(measure_pairs(setup, folder, seed))
-        # What is known so far, so that an interrupted study has its numbers too.
+        # Written after each seed, so that an interrupted study has tables, too.
         write_tables(setup, results, docs)
         with files.replacing(docs / "distances.png") as partial:
             whole = partial.with_suffix(".png")
@@ -434,24 +436,29 @@ def study(
 
 @click.command(cls=Command, overwrites=False, tensorflow=True)
 @click.argument("folder", type=click.Path())
-@click.option("--docs", type=click.Path(), default="docs/learned_distance", help="Tables, figure.")
-@click.option("--resolution", type=int, help="Rows of the simulation.  [default: 128]")
-@click.option("--days", type=int, help="Days of simulation.  [default: 230]")
-@click.option("--validation-days", type=int, help="Days to choose epochs on.  [default: 15]")
-@click.option("--test-days", type=int, help="Days to measure on.  [default: 25]")
-@click.option("--patch", type=int, help="Side of the patches.  [default: 32]")
-@click.option("--classes", type=int, help="Lags of 3 h to tell apart.  [default: 8]")
-@click.option("--pairs-per-field", type=int, help="Pairs to train on, a field.  [default: 40]")
-@click.option("--held-out-pairs", type=int, help="Pairs to judge by, a field.  [default: 40]")
-@click.option("--network", help="The encoder.  [default: tiny]")
-@click.option("--epochs", type=int, help="At the recipe's learning rate.  [default: 2]")
-@click.option("--cool-down-epochs", type=int, help="At a tenth of it.  [default: 1]")
-@click.option("--seeds", type=int, help="Trainings.  [default: 3]")
 @click.option(
-    "--probe-days", type=int, default=PROBE_DAYS, help="Days of simulation to probe; 0 for none."
+    "--docs",
+    type=click.Path(),
+    default="docs/learned_distance",
+    help="Folder of tables and figure.",
+)
+@click.option("--resolution", type=int, help="Rows of the simulation's grid.  [default: 128]")
+@click.option("--days", type=int, help="Simulated days.  [default: 230]")
+@click.option("--validation-days", type=int, help="Days of validation.  [default: 15]")
+@click.option("--test-days", type=int, help="Days of testing.  [default: 25]")
+@click.option("--patch", type=int, help="Side of the patches.  [default: 32]")
+@click.option("--classes", type=int, help="Number of lags, in steps of 3 h.  [default: 8]")
+@click.option("--pairs-per-field", type=int, help="Training pairs per field.  [default: 40]")
+@click.option("--held-out-pairs", type=int, help="Held-out pairs per field.  [default: 40]")
+@click.option("--network", help="Encoder.  [default: tiny]")
+@click.option("--epochs", type=int, help="Epochs at the full learning rate.  [default: 2]")
+@click.option("--cool-down-epochs", type=int, help="Epochs at a tenth of it.  [default: 1]")
+@click.option("--seeds", type=int, help="Number of seeds.  [default: 3]")
+@click.option(
+    "--probe-days", type=int, default=PROBE_DAYS, help="Days of the jet simulation; 0 for none."
 )
 def main(folder, docs, probe_days, **options):
-    """Train the learned distance in FOLDER from several seeds and measure it on held-out time."""
+    """Train the learned distance in FOLDER with several seeds, and test it on a later period."""
     given = {name: value for name, value in options.items() if value is not None}
     study(Setup(**given), folder, docs, probe_days=probe_days)
 

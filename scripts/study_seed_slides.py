@@ -1,10 +1,10 @@
 #!/usr/bin/env python
-"""Eight downscaling models side by side on reanalysis and radar; see docs/results/seed-slides.md.
+"""Study of eight downscaling models on reanalysis and radar; see docs/results/seed-slides.md.
 
-Makes the inputs that ``pipelines/seed-slides.yaml`` names beside the data (the date in years, the
-next day's fields, coarse pairs for perfect prognosis, ridge regressions), runs the pipeline, scores
-the mean over the seeds, and writes the tables and the figure. Given again, it goes on where it was
-interrupted.
+Makes the further inputs of ``pipelines/seed-slides.yaml`` (the date in years, the next day's
+fields, coarse fields for perfect prognosis, ridge regressions). Runs the pipeline, evaluates the
+mean over the seeds, and writes the tables and the figure. The same command resumes an interrupted
+study.
 """
 
 from __future__ import annotations
@@ -19,37 +19,37 @@ import xarray as xr
 from scipy.ndimage import distance_transform_edt
 
 FOLDER = Path("study-seed-slides")
-"""The directory that ``pipelines/seed-slides.yaml`` names."""
+"""Working directory, which ``pipelines/seed-slides.yaml`` names, too."""
 PIPELINE = Path(__file__).parents[1] / "pipelines" / "seed-slides.yaml"
 SPLIT = "1998-06-01"
 SCALE = 5
 
 
 def run(*command: object) -> None:
-    """Runs a command, which is shown."""
+    """Prints a command and runs it."""
     words = [str(word) for word in command]
     click.echo("\n$ " + " ".join(words))
     subprocess.run(words, check=True)
 
 
 def nearest_filled(values: np.ndarray) -> np.ndarray:
-    """Returns (n, h, w) values with the nearest point's in place of points that are missing."""
+    """Fills missing points of fields (n, h, w) with the nearest valid point."""
     missing = np.isnan(values).any(axis=0)
     rows, columns = distance_transform_edt(missing, return_distances=False, return_indices=True)
     return values[:, rows, columns]
 
 
 def block_means(fine: xr.Dataset) -> xr.Dataset:
-    """Returns means over 5 × 5 blocks of the valid points, with one block more on every side.
+    """Computes means over 5 × 5 blocks, extended by one block on every side.
 
-    The last rows and columns form smaller blocks; blocks without a valid point, and those beyond
-    the domain, have the nearest block's values.
+    Missing points are left out of the means, and the last rows and columns form smaller blocks.
+    Blocks without a valid point and those beyond the domain get the value of the nearest block.
 
     Args:
         fine: Daily fields on ``lat`` and ``lon``.
 
     Returns:
-        The same variables in time on the grid of blocks.
+        The same variables on the grid of blocks.
     """
     fine = fine.sortby("lat", ascending=False)
     rows, columns = fine.sizes["lat"], fine.sizes["lon"]
@@ -72,12 +72,12 @@ def block_means(fine: xr.Dataset) -> xr.Dataset:
 
 
 def reanalysis_for_perfect_prognosis(surface: xr.Dataset, coarse: xr.Dataset) -> xr.Dataset:
-    """Returns the reanalysis on the grid of ``coarse``, without its bias in the training days.
+    """Regrids the reanalysis to ``coarse`` and removes its mean bias of the training days.
 
-    Temperature is shifted and rain scaled, point by point, to the mean of ``coarse``.
+    At each point, temperature is shifted and rain is scaled to the mean of ``coarse``.
 
     Args:
-        surface: ``tas`` and ``pr`` on another grid; beyond it its outermost values stand.
+        surface: ``tas`` and ``pr`` on another grid; beyond it the outermost values are repeated.
         coarse: Block means of the truth.
     """
     lat = coarse.lat.clip(surface.lat.min(), surface.lat.max())
@@ -95,7 +95,7 @@ def reanalysis_for_perfect_prognosis(surface: xr.Dataset, coarse: xr.Dataset) ->
 
 
 def prepare_iberia(data: Path, ridge: bool = True) -> None:
-    """Makes the coarse inputs and, on wish, the ridge regression of temperature and rain."""
+    """Makes the coarse inputs and, with ``ridge``, ridge regressions of temperature and rain."""
     fine, levels, surface = (
         data / f"iberia_{name}_djf1983-2002.nc"
         for name in ("fine_eobs050", "coarse_ncep25", "coarse_ncep_t62")
@@ -136,13 +136,13 @@ def prepare_iberia(data: Path, ridge: bool = True) -> None:
 
 
 def neighbourhoods(coarse: np.ndarray, side: int = 5) -> np.ndarray:
-    """Returns the values of the side × side blocks around every block, (n · h · w, side²).
+    """Returns the values of the side × side blocks around each block, (n · h · w, side²).
 
-    Beyond the edges stand the outermost values.
+    Beyond the edges, the outermost values are repeated.
 
     Args:
-        coarse: (n, h, w).
-        side: An odd number of blocks.
+        coarse: (n, h, w) block means.
+        side: Odd number of blocks.
     """
     reach = side // 2
     padded = np.pad(coarse, ((0, 0), (reach, reach), (reach, reach)), mode="edge")
@@ -153,13 +153,13 @@ def neighbourhoods(coarse: np.ndarray, side: int = 5) -> np.ndarray:
 def radar_ridge(rain: xr.DataArray, day: str, scale: int = 8) -> xr.DataArray:
     """Predicts the fields from ``day`` on by ridge regression on neighbouring block means.
 
-    One regression for all blocks: the scale × scale points of a block on the means of the 5 × 5
-    blocks around it, fitted to the fields before.
+    The regression is the same for all blocks: it predicts the scale × scale points of a block from
+    the means of the 5 × 5 blocks around it, and is fitted to the fields before ``day``.
 
     Args:
-        rain: (time, lat, lon), rows and columns multiples of ``scale``.
+        rain: (time, lat, lon), with rows and columns a multiple of ``scale``.
         day: First time to predict.
-        scale: Points of a block along each axis.
+        scale: Points per block along each axis.
     """
     from ridge_regression import regress
 
@@ -176,7 +176,7 @@ def radar_ridge(rain: xr.DataArray, day: str, scale: int = 8) -> xr.DataArray:
 
 
 def prepare_radar(data: Path) -> None:
-    """Makes the ridge regression of the box of the radar mosaic that the pipeline cuts out."""
+    """Makes the ridge regression for the box of the radar mosaic that the pipeline uses."""
     if (FOLDER / "ridge-radar.nc").exists():
         return
     with xr.open_dataset(data / "radar_mrms_qpe1h_2016-09-20_22_hourly.nc") as mosaic:
@@ -187,9 +187,9 @@ def prepare_radar(data: Path) -> None:
 
 
 def evaluate_means(data: Path) -> None:
-    """Scores means over the seeds: of the model I, and of ridge regression, I and J in equal parts.
+    """Evaluates two means: of model I over its seeds, and of ridge regression, I and J.
 
-    Candidates of one evaluation are compared at the points that all of them have.
+    They are evaluated together, because candidates are compared at the points that all have.
     """
     means = {}
     for model in ("I", "J"):
@@ -224,13 +224,13 @@ PREDICTANDS = {"tas": "Temperature (K)", "pr": "Rain (mm/day)", "precip": "Radar
 
 
 def measured(folder: Path) -> dict[str, list[float]]:
-    """Reads the numbers of :data:`COLUMNS` of one candidate, by channel.
+    """Reads the scores of :data:`COLUMNS` of one candidate, by channel.
 
-    The RMSE is over all times and points, and the correlation in time is averaged over the points;
-    the other numbers are means over the times of numbers of a field.
+    The RMSE is computed over all times and points, and the correlation in time is averaged over the
+    points. The other scores are computed for each field and averaged over time.
 
     Args:
-        folder: A candidate's results of ``phire-eval --metrics scores,maps,dl4ds``.
+        folder: Results of a candidate by ``phire-eval --metrics scores,maps,dl4ds``.
     """
     found = {}
     scores, maps, dl4ds = (
@@ -264,7 +264,7 @@ def gathered() -> dict[str, dict[str, np.ndarray]]:
 
 
 def table(numbers: dict[str, dict[str, np.ndarray]]) -> list[str]:
-    """Returns the lines of a Markdown table for each channel."""
+    """Returns Markdown tables, one for each channel, as lines."""
     from seed_spread import mean_and_half_range
 
     lines = []
@@ -279,7 +279,7 @@ def table(numbers: dict[str, dict[str, np.ndarray]]) -> list[str]:
 
 
 def draw(numbers: dict[str, dict[str, np.ndarray]], path: Path) -> None:
-    """Draws RMSE and SSIM of every candidate and seed beside one another, a row a channel."""
+    """Draws RMSE and SSIM of every candidate and seed, with one row per channel."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -309,11 +309,11 @@ def draw(numbers: dict[str, dict[str, np.ndarray]], path: Path) -> None:
 @click.command()
 @click.option(
     "--data", type=click.Path(exists=True, path_type=Path), envvar="PHIRE_REALDATA", required=True,
-    help="Folder of the files iberia_*.nc and radar_mrms_*.nc.",
+    help="Folder with the files iberia_*.nc and radar_mrms_*.nc.",
 )  # fmt: skip
-@click.option("--set", "overrides", multiple=True, help="Changes to the pipeline, KEY=VALUE.")
+@click.option("--set", "overrides", multiple=True, help="Override of the pipeline, KEY=VALUE.")
 def main(data: Path, overrides: tuple[str, ...]) -> None:
-    """Runs the study in the folder study-seed-slides."""
+    """Run the study in the folder study-seed-slides."""
     FOLDER.mkdir(exist_ok=True)
     prepare_iberia(data)
     prepare_radar(data)

@@ -1,9 +1,9 @@
-"""Downscaling with and without observations of stations: error at withheld stations and elsewhere.
+"""Study of downscaling with and without station observations as input.
 
-Stations are drawn from the truth: grid points whose values fill a table, a row a station and time.
-A share of them is withheld, as ``phire-data --withhold-stations`` does: no network sees their
-values, neither in training nor in prediction. One network is trained on coarsened fields alone,
-another also on the stations; both predict times that neither was trained on.
+Random grid points of the truth serve as stations. A share of them is withheld by ``phire-data
+--withhold-stations``, so that no network sees their values in training or in prediction. One
+network is trained on coarsened fields only, another also on the stations. Both predict later times,
+and the error is computed over all points and at the withheld stations.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ import pandas as pd
 import xarray as xr
 
 NETWORK = "resnet,upsampling=pre,filters=16,blocks=6,add=bilinear"
-"""It works on the fine grid, where its convolutions spread what stations report."""
+"""Default network. It works on the fine grid, where convolutions spread the stations' values."""
 SCHEDULE = "cosine,warmup=100"
 
 
 def draw_stations(shape: tuple[int, int], count: int, seed: int) -> np.ndarray:
-    """Returns the rows and columns of distinct random points, (count, 2)."""
+    """Draws the rows and columns of distinct random points, (count, 2)."""
     places = np.random.default_rng(seed).choice(shape[0] * shape[1], count, replace=False)
     return np.stack(np.unravel_index(places, shape), axis=1)
 
 
 def write_stations(path: Path, truth: xr.DataArray, points: np.ndarray) -> None:
-    """Writes the truth at some points as a table of observations.
+    """Writes the truth at the given points as a table of observations.
 
     Args:
         path: The CSV file.
-        truth: (time, latitude, longitude).
-        points: (n, 2) rows and columns.
+        truth: (time, latitude, longitude) fields.
+        points: (n, 2) rows and columns of the stations.
     """
     times = [str(time)[:19] for time in truth["time"].values.astype("datetime64[s]")]
     latitudes, longitudes = (truth[name].values for name in truth.dims[1:])
@@ -49,11 +49,11 @@ def write_stations(path: Path, truth: xr.DataArray, points: np.ndarray) -> None:
 
 
 def errors(predicted: xr.DataArray, truth: xr.DataArray, withheld: list) -> dict[str, float]:
-    """Returns the RMSE over all points, weighted by area, and over the withheld stations.
+    """Computes the RMSE over all points, weighted by area, and over the withheld stations.
 
     Args:
-        predicted: (time, latitude, longitude).
-        truth: Likewise, with at least these points.
+        predicted: (time, latitude, longitude) fields.
+        truth: (time, latitude, longitude) fields, with at least the predicted points.
         withheld: (name, latitude, longitude) of each withheld station.
     """
     squares = np.square(predicted - truth).mean("time")
@@ -70,17 +70,17 @@ def run_variant(
     fine: Path, folder: Path, *, split: str, scale: int, stations: Path | None, network: str,
     epochs: int, seed: int, withhold: float,
 ) -> tuple[Path, list]:  # fmt: skip
-    """Makes records, trains and predicts; what is done already is not done again.
+    """Makes records, trains and predicts; skips steps that are done.
 
     Args:
         fine: File of the fine fields.
-        folder: Where all of it lies.
-        split: Training before this time, prediction from it on.
+        folder: Folder of records, runs and predictions.
+        split: End of training and first time to predict.
         scale: Ratio of the resolutions.
-        stations: Table of observations; None for a network without.
-        network: ``NAME,key=value,…``.
-        epochs: Epochs of training.
-        seed: Seed of the training; stations are withheld by the same draw for all seeds.
+        stations: Table of observations; None trains without stations.
+        network: Network as ``NAME,key=value,…``.
+        epochs: Number of epochs.
+        seed: Seed of the training; the withheld stations are the same for all seeds.
         withhold: Share of the stations that is withheld.
 
     Returns:
@@ -112,16 +112,16 @@ def run_variant(
 @click.option("--split", default="2009-01-01", show_default=True, help="End of training.")
 @click.option("--scale", default=4, show_default=True)
 @click.option("--stations", "count", default=30, show_default=True, help="Number of stations.")
-@click.option("--withhold", default=0.2, show_default=True, help="Share of them withheld.")
+@click.option("--withhold", default=0.2, show_default=True, help="Share of withheld stations.")
 @click.option("--network", default=NETWORK, show_default=True)
 @click.option("--epochs", default=12, show_default=True)
 @click.option("--seeds", default="0,1", show_default=True, help="Seeds of the trainings.")
-@click.option("--draw", default=0, show_default=True, help="Seed of the stations' places.")
+@click.option("--draw", default=0, show_default=True, help="Seed of the stations' positions.")
 def main(
     fine: Path, folder: Path, variable: str, split: str, scale: int, count: int, withhold: float,
     network: str, epochs: int, seeds: str, draw: int,
 ) -> None:  # fmt: skip
-    """Trains with and without stations drawn from FINE in FOLDER; writes scores.csv there."""
+    """Train in FOLDER with and without stations drawn from FINE; write FOLDER/scores.csv."""
     from phire.downscaling import predict
     from phire.fields import open_source, to_dataset
     from phire.fields.coarsening import CroppedSource

@@ -1,7 +1,7 @@
-"""Writes the date in years as a coarse field: a predictor for a secular trend of the targets.
+"""Writes the date in years as a coarse field, a predictor of long-term trends.
 
-Networks see the fields of a day, not when it was. Where the relation between coarse and fine fields
-drifts, as that of a reanalysis to station data may, this predictor lets a network follow the drift.
+The relation between coarse and fine fields may drift over the years, such as that of a reanalysis
+to station data. With this predictor a network can learn the drift.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import xarray as xr
 
 
 def years(dataset: xr.Dataset) -> xr.Dataset:
-    """Returns the variable ``year``: at every point the date in years, 1998.5 in July 1998.
+    """Returns the variable ``year``, the date in years at every point, such as 1998.5 in July 1998.
 
     Args:
-        dataset: Fields with the dimension ``time``; their grid and times are taken.
+        dataset: Fields with the dimension ``time``, whose grid and times the result has.
     """
     field = next(array for array in dataset.data_vars.values() if "time" in array.dims)
     time = dataset["time"].dt
@@ -31,7 +31,7 @@ def years(dataset: xr.Dataset) -> xr.Dataset:
 @click.argument("coarse", type=click.Path(exists=True, path_type=Path))
 @click.argument("output", type=click.Path(path_type=Path))
 def main(coarse: Path, output: Path) -> None:
-    """Writes the variable ``year`` on the grid and times of COARSE to OUTPUT (NetCDF)."""
+    """Write the variable ``year`` on the grid and times of COARSE to OUTPUT (NetCDF)."""
     with xr.open_dataset(coarse) as dataset:
         years(dataset).to_netcdf(output)
 

@@ -1,7 +1,7 @@
-"""DL4DS's side of benchmark_beside.py: Keras's compiled step, and ``fit`` on its generator.
+"""DL4DS's side of benchmark_beside.py: the compiled step of Keras, and ``fit`` on its generator.
 
-Runs in an environment of its own with TensorFlow 2.15 and dl4ds 1.8; the option ``--dl4ds`` of
-benchmark_beside.py names its Python.
+Runs in a separate environment with TensorFlow 2.15 and dl4ds 1.8, whose Python is the option
+``--python`` of benchmark_beside.py.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from worker import serve
 
 
 def prepared(options: argparse.Namespace) -> tuple[Mapping[str, Callable[[int], Any]], dict]:
-    """Returns the works ``step`` and ``loop``, and the number of trainable weights."""
+    """Returns the functions ``step`` and ``loop``, and a description of the network."""
     data = np.load(options.data)[..., None]
     trainer = SupervisedTrainer(
         options.backbone, options.upsampling, data, data[: options.batch_size],
@@ -52,7 +52,7 @@ def prepared(options: argparse.Namespace) -> tuple[Mapping[str, Callable[[int], 
 
 
 def main() -> None:
-    """Reads the options and serves."""
+    """Serves requests with the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", help="fields (n, H, W) as .npy")
     parser.add_argument("--backbone", default="resnet")

@@ -24,7 +24,7 @@ from phire.training.step_graphs import Stepper
 
 
 def prepared(options: argparse.Namespace) -> tuple[Mapping[str, Callable[[int], Any]], dict]:
-    """Returns the works ``step`` and ``loop``, and the number of trainable weights."""
+    """Returns the functions ``step`` and ``loop``, and a description of the network."""
     prepare_process(options.precision, 0, False)
     strategy = choose_strategy("cpu")
     records = open_records(options.records)
@@ -57,7 +57,7 @@ def prepared(options: argparse.Namespace) -> tuple[Mapping[str, Callable[[int], 
 
 
 def main() -> None:
-    """Reads the options and serves."""
+    """Serves requests with the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("records", type=Path)
     parser.add_argument("--network", required=True)

@@ -1,7 +1,7 @@
 """PyTorch's side of benchmark_beside.py: an eager step of ``resnet`` or ``swin2sr``.
 
-``resnet`` is phire's network in PyTorch; ``swin2sr`` is ``transformers``' Swin2SR. Needs PyTorch
-and, for the latter, transformers.
+``resnet`` is phire's network in PyTorch; ``swin2sr`` is Swin2SR of the package transformers, which
+it needs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from worker import serve
 
 
 class Residual(nn.Module):
-    """Two 3×3 convolutions beside their input."""
+    """Residual block of two 3×3 convolutions."""
 
     def __init__(self, filters: int) -> None:
         super().__init__()
@@ -26,12 +26,12 @@ class Residual(nn.Module):
         )  # fmt: skip
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Features to features."""
+        """Applies the block to feature maps."""
         return torch.relu(self.body(x) + x)
 
 
 class ResNet(nn.Module):
-    """phire's ``resnet`` with sub-pixel steps of 2 and its default options."""
+    """Network of phire's ``resnet`` with sub-pixel upsampling in steps of 2."""
 
     def __init__(self, channels: int, filters: int, blocks: int, scale: int) -> None:
         super().__init__()
@@ -55,13 +55,13 @@ class ResNet(nn.Module):
         )  # fmt: skip
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, C, h, w) to (B, C, h·s, w·s)."""
+        """Upsamples (B, C, h, w) to (B, C, h·s, w·s)."""
         x = self.first(x)
         return self.last(self.upsampling(x + self.blocks(x)))
 
 
 class Swin2SR(nn.Module):
-    """transformers' Swin2SR of one channel, with classical upsampling."""
+    """Swin2SR of transformers for one channel, with classical upsampling."""
 
     def __init__(self, side: int, filters: int, depths: list[int], scale: int) -> None:
         super().__init__()
@@ -76,12 +76,12 @@ class Swin2SR(nn.Module):
         )  # fmt: skip
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, 1, h, w) to (B, 1, h·s, w·s)."""
+        """Upsamples (B, 1, h, w) to (B, 1, h·s, w·s)."""
         return self.network(x).reconstruction
 
 
 def prepared(options: argparse.Namespace) -> tuple[Mapping[str, Callable[[int], Any]], dict]:
-    """Returns the work ``step``, and the number of weights."""
+    """Returns the function ``step``, and a description of the network."""
     torch.set_num_threads(options.threads)
     side, scale = options.side, options.scale
     layout = torch.contiguous_format
@@ -110,7 +110,7 @@ def prepared(options: argparse.Namespace) -> tuple[Mapping[str, Callable[[int], 
 
 
 def main() -> None:
-    """Reads the options and serves."""
+    """Serves requests with the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("case", choices=["resnet", "swin2sr"])
     for name in ("filters", "blocks", "scale", "side", "batch-size"):

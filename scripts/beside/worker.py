@@ -1,7 +1,7 @@
-"""Process that takes steps of training when it is asked to, and says how long they took.
+"""Server loop of a process that takes training steps on request and reports their time.
 
-It reads lines ``WORK STEPS`` and answers each with a line of JSON: seconds of the wall and of the
-processor, a step, and the largest memory of the process so far. Needs nothing but Python.
+It reads lines ``WORK STEPS`` and answers each with a line of JSON: wall seconds and CPU seconds per
+step, and the peak memory of the process so far. It uses only the standard library.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from typing import Any
 
 
 def serve(prepare: Callable[[], tuple[Mapping[str, Callable[[int], Any]], dict]]) -> None:
-    """Answers until the input ends.
+    """Answers requests until the input ends.
 
     Args:
-        prepare: Returns the works by name, each called with a number of steps, and what is told of
-            the network first.
+        prepare: Returns functions by name, each called with a number of steps, and the description
+            of the network, which is sent first.
     """
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what libraries print is no answer
+    os.dup2(2, 1)  # output of libraries must not mix with the answers
     works, told = prepare()
     for work in works.values():
-        work(2)  # traces, and warms up
+        work(2)  # traces the graph and warms up
     print(json.dumps(told), file=answers)
     for line in sys.stdin:
         name, steps = line.split()
