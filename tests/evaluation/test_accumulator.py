@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -213,13 +216,64 @@ def test_results_can_be_written_as_netcdf(name, tmp_path):
         assert set(read.data_vars) == set(result.data_vars)
 
 
+def single_member(statistic, member):
+    """A candidate that is one member, as an ensemble of one where a statistic needs members."""
+    times = np.arange(COUNT)
+    if statistic.ensemble == "all":
+        return Ensemble(MEMBERS[:, member : member + 1], times)
+    return Batch(MEMBERS[:, member], times)
+
+
+def least_over_members(result):
+    """Names of variables that are the least over members, and of what they belong to."""
+    ends = [name for name in result.data_vars if re.match("member_.*_low$", str(name))]
+    names = {end: re.sub("_low$", "", end) for end in ends}
+    return {end: n if n in result else n.removeprefix("member_") for end, n in names.items()}
+
+
+@functools.cache
+def named_without_ranges():
+    """Statistics of which the docs say that they have no range over members."""
+    page = (Path(__file__).parents[2] / "docs/evaluation.md").read_text("utf-8")
+    table = page.split("| no range of the members |")[1].split("\n\n")[0]
+    rows = [line.split("|")[1] for line in table.splitlines()[1:]]
+    return {name for row in rows for name in re.findall("`(.+?)`", row)}
+
+
+@pytest.mark.parametrize("name", statistics())
+def test_identical_members_have_ranges_of_no_width_about_the_single_candidate(name):
+    statistic, times = made(name), np.arange(COUNT)
+    alike = np.repeat(MEMBERS[:, :1], 4, axis=1)
+    result = statistic.described(state_of(statistic, times, members=alike))
+    single = statistic.described(
+        with_candidate(statistic, {}, Batch(FIELDS, times), single_member(statistic, 0))
+    )
+    ranges = least_over_members(result)
+    assert bool(ranges) == (name not in named_without_ranges())
+    for low, variable in ranges.items():
+        high = re.sub("_low$", "_high", low)
+        size = float(np.abs(single[variable]).max())
+        for end in (low, high):
+            np.testing.assert_allclose(
+                result[end], single[variable], rtol=1e-5, atol=1e-5 * size, err_msg=end
+            )
+        np.testing.assert_allclose(result[low], result[high], rtol=1e-9, atol=1e-9 * size)
+
+
+def test_statistics_named_in_the_docs_as_without_ranges_exist():
+    assert set(statistics()) > named_without_ranges()
+
+
 @pytest.mark.parametrize("name", [n for n, one in statistics().items() if one.member_ranges])
 def test_ranges_are_those_of_the_members_one_by_one(name):
     statistic = made(name)
     times = np.arange(COUNT)
     result = statistic.described(state_of(statistic, times))
+    # What needs members is given ensembles of one.
     singles = [
-        statistic.result(statistic.update({}, Batch(FIELDS, times), Batch(MEMBERS[:, m], times)))
+        statistic.described(
+            with_candidate(statistic, {}, Batch(FIELDS, times), single_member(statistic, m))
+        )
         for m in range(MEMBERS.shape[1])
     ]
     ranged = [v for v in statistic.member_ranges if v in result]

@@ -119,9 +119,10 @@ def with_candidate(
         return state
     if statistic.ensemble == "all" and not isinstance(candidate, Ensemble):
         return state
+    if apart:
+        return statistic.update(state, truth, candidate)
     part = statistic.measure(truth, candidate)
-    if not apart:
-        part = state_of_all(statistic, part, apart=statistic.apart_always)
+    part = state_of_all(statistic, part, apart=statistic.apart_always)
     return statistic.join(state, part, in_place=True)
 
 

@@ -178,7 +178,7 @@ class DL4DSScores(Statistic):
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields scores over time, their distributions over the fields, and maps."""
-        from phire.evaluation.figures.maps import map_plans
+        from phire.evaluation.figures.maps import map_plans, member_map_plans
         from phire.evaluation.figures.plan import plans_by_channel
         from phire.evaluation.figures.violins import violin_figure
 
@@ -187,9 +187,11 @@ class DL4DSScores(Statistic):
             folder, cls.name, functools.partial(violin_figure, variables=NAMES), group="scores",
             name="dl4ds-violins", variable=NAMES[0], title="Scores of {channel} as of DL4DS",
             caption="Distribution of each score over the fields: the width is the frequency, the "
-            "line the median. The arrow of each panel shows the better direction.",
+            "line the median; a bar beside a violin is the range over an ensemble's members of "
+            "their scores of all fields. The arrow of each panel shows the better direction.",
         )  # fmt: skip
         yield from map_plans(folder, cls.name, MAPS, "{variable}: {channel}, over time")
+        yield from member_map_plans(folder, cls.name, tuple(MAPS))
 
     def _log_ranges(self) -> np.ndarray:
         """Returns log₂ of the data ranges for which SSIM is computed, in units of the truth's.

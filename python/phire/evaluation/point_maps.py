@@ -45,7 +45,7 @@ class Maps(Statistic):
     """Maps over time of mean, standard deviation, RMSE, MAE, bias and correlation.
 
     Those of an ensemble are over all times and members; ``mean_rmse`` is the RMSE of the ensemble
-    mean.
+    mean. Maps of single members are those of ``member_maps``.
     """
 
     order = 40

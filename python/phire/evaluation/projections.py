@@ -189,7 +189,8 @@ class Projections(Statistic):
                 "skill",
                 "Distances of projected fields",
                 "Distances between truth and candidate of the fields projected on random "
-                "directions and on the truth's principal components.",
+                "directions and on the truth's principal components. Dots of ensembles: the "
+                "ensemble mean; pale bars: the range of the members.",
                 functools.partial(projection_figure, data, styles=folder.styles),
             )
 

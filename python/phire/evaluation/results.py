@@ -53,6 +53,7 @@ Common to all files
     Over ``(channel, latitude, longitude)``: ``mean, std``; †``rmse, mae, bias, std_difference,
     correlation`` (in time), of ensembles over all members; ``mean_rmse``, the RMSE of the ensemble
     mean (ensembles only); ``count``, the number of times (and members) with values.
+    ``member_maps.nc``, if named, has the range over the members of each.
 ``distribution.nc``
     ``density(channel, bin)`` at ``bin_centre(channel, bin)`` of width ``bin_width(channel)``;
     ``quantile_value(channel, quantile)``; ``mean, std, minimum, maximum (channel)``;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -36,6 +36,9 @@ from phire.evaluation.figures.reading import (
     values_of,
 )
 from phire.evaluation.figures.style import SEQUENTIAL, TRUTH, labelled, readable, styled
+from phire.evaluation.member_ranges import member_ends
+
+MEMBER_TITLES = (": least of members", ": greatest of members")
 
 
 @styled
@@ -96,6 +99,47 @@ def map_figure(
     return image_rows(rows, extent, title or f"{known.title}{of}, over time")
 
 
+@styled
+def member_map_figure(
+    maps: Datasets, *, variable: str, channel: str | None = None, title: str | None = None
+) -> Figure:
+    """Draws maps of an ensemble beside the least and greatest of its members, a row an ensemble.
+
+    Args:
+        maps: By candidate, data sets or paths with ``variable`` and the range of the members.
+        variable: Such as ``rmse``.
+        channel: The channel, for variables that have the dimension.
+        title: Above the figure.
+
+    Returns:
+        The figure; all maps share a range.
+
+    Raises:
+        InputError: No data set holds the range of the members.
+    """
+    names = {variable: "", **dict(zip(member_ends(variable), MEMBER_TITLES))}
+    found = {
+        candidate: {name: _map(dataset[name], channel) for name in names}
+        for candidate, dataset in opened(maps).items()
+        if all(name in dataset for name in names)
+    }
+    if not found:
+        raise InputError(f"none of the data sets holds {variable} of members: nothing to draw.")
+    holder = next(one for one in opened(maps).values() if variable in one)
+    known = definition(variable)
+    values = [image.values for images in found.values() for image in images.values()]
+    colours = _score_range(values, known) if known.better else field_range(np.concatenate(values))
+    label = labelled(known.title, units_of(holder, variable, channel))
+    rows = [
+        Row(tuple(Panel(f"{candidate}{names[name]}", image) for name, image in images.items()),
+            colours, label)
+        for candidate, images in found.items()
+    ]  # fmt: skip
+    some = next(iter(next(iter(found.values())).values()))
+    of = f" of {readable(channel)}" if channel else ""
+    return image_rows(rows, extent_of(some), title or f"{known.title}{of} of members, over time")
+
+
 def _map(array: xr.DataArray, channel: str | None) -> xr.DataArray:
     """Returns the map of a channel over rows and columns, averaged over other dimensions."""
     if channel is not None and "channel" in array.dims:
@@ -137,6 +181,36 @@ def map_plans(
                 figure_name("map", variable, channel, region), "maps", whole, captions[variable],
                 functools.partial(
                     map_figure, data, variable=variable, channel=channel, title=whole
+                ),
+                channel, region,
+            )  # fmt: skip
+
+
+def member_map_plans(
+    folder: ResultsFolder, metric: str, variables: Sequence[str]
+) -> Iterator[Plan]:
+    """Yields maps of the range of an ensemble's members, by region, channel and variable.
+
+    Args:
+        folder: Folder of results.
+        metric: Name of the statistic.
+        variables: Variables of the result.
+    """
+    caption = (
+        "Beside the map of an ensemble: at each point the least and the greatest value that any of "
+        "its members has there."
+    )
+    for region in folder.regions_of(metric):
+        data = folder.metric(metric, region)
+        for variable, channel in itertools.product(variables, values_of(data, "channel")):
+            if not has_values(data, member_ends(variable)[0], channel):
+                continue
+            words = f"{definition(variable).title} of {readable(channel)}"
+            title = f"{words} of members, over time{in_region(region)}"
+            yield Plan(
+                figure_name("map-members", variable, channel, region), "maps", title, caption,
+                functools.partial(
+                    member_map_figure, data, variable=variable, channel=channel, title=title
                 ),
                 channel, region,
             )  # fmt: skip

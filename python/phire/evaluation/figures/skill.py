@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from phire.errors import InputError
 from phire.evaluation.catalogue import definition
-from phire.evaluation.figures.member_bands import draw_member_band
+from phire.evaluation.figures.member_bands import draw_member_band, member_edges
 from phire.evaluation.figures.reading import Datasets, event_heading, opened
 from phire.evaluation.figures.style import (
     TRUTH,
@@ -22,6 +22,7 @@ from phire.evaluation.figures.style import (
     readable,
     styled,
 )
+from phire.evaluation.member_ranges import member_ends
 
 
 @styled
@@ -140,6 +141,7 @@ def projection_figure(
     """Draws the distances of projected fields, with a panel for each distance.
 
     Wasserstein-1 and Fréchet distance are better further left, the RV coefficient further right.
+    Pale bars are the range over an ensemble's members.
 
     Args:
         projections: Data sets or paths by candidate, with ``wasserstein_mean``, ``frechet`` and
@@ -168,6 +170,10 @@ def projection_figure(
         for i, (name, dataset) in enumerate(datasets.items()):
             shift = (i - (len(datasets) - 1) / 2) * 0.6 / len(datasets)
             values = dataset[variable].transpose("projection").values
+            edges = member_edges(dataset, variable, lambda array: array.transpose("projection"))
+            for place, *ends in zip(np.arange(len(kinds)) + shift, *(edges or ())):
+                axes.plot(ends, [place, place], color=styles[name].colour, linewidth=5, alpha=0.3,
+                          solid_capstyle="butt")  # fmt: skip
             axes.plot(
                 values,
                 np.arange(len(kinds)) + shift,
@@ -177,7 +183,12 @@ def projection_figure(
                 ms=7,
             )
         axes.set_title(title)
-        greatest = max(float(dataset[variable].max()) for dataset in datasets.values())
+        greatest = max(
+            float(dataset[name].max())
+            for dataset in datasets.values()
+            for name in (variable, member_ends(variable)[1])
+            if name in dataset
+        )
         axes.set_yticks(range(len(kinds)), [f"{kind} projections" for kind in kinds])
         axes.set_ylim(len(kinds) - 0.5, -0.5)
         axes.set_xlim(0, 1.08 * greatest if greatest > 0 else 1)

@@ -19,6 +19,7 @@ from phire.evaluation.figures.style import (
     readable,
     styled,
 )
+from phire.evaluation.member_ranges import member_ends
 
 
 @styled
@@ -31,7 +32,8 @@ def violin_figure(
 ) -> Figure:
     """Draws the distribution over time of each score as a violin plot, with a panel for each score.
 
-    Widths are kernel densities, lines are medians.
+    Widths are kernel densities, lines are medians; a bar beside a violin is the range over an
+    ensemble's members of their scores of all fields.
 
     Args:
         scores: Data sets or paths by candidate, with ``variables`` over ``channel`` and ``time``.
@@ -61,6 +63,10 @@ def violin_figure(
                 drawn = axes.violinplot([values], [place], widths=0.8, showextrema=False)
                 for body in drawn["bodies"]:
                     body.set(facecolor=styles[name].colour, alpha=0.5)
+            ends = [end for end in member_ends(f"{variable}_mean") if end in dataset]
+            if ends:
+                range_ = [float(dataset[end].sel(channel=channel)) for end in ends]
+                axes.plot([place + 0.3] * 2, range_, color=styles[name].colour, linewidth=3)
             if len(values):
                 ends = [place - 0.2, place + 0.2]
                 axes.plot(ends, [np.median(values)] * 2, color=styles[name].colour, linewidth=2)

@@ -1,0 +1,48 @@
+"""Maps of single members: their least and greatest at every point of the grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from phire.evaluation.accumulator import Batch, Ensemble, State
+from phire.evaluation.member_ranges import of_members
+from phire.evaluation.point_maps import Maps
+from phire.evaluation.registry import statistic
+
+if TYPE_CHECKING:
+    from phire.evaluation.figures.plan import Plan
+    from phire.evaluation.figures.reading import ResultsFolder
+
+
+@statistic("member_maps", function="maps_of_members")
+class MemberMaps(Maps):
+    """Statistics in time of each member at each point, as ``maps`` has them of all together.
+
+    The sums of each member are kept: six maps in double precision a member and channel, which is
+    why it is taken only if named.
+    """
+
+    order = 41
+    definitions = ()
+    of_truth = False
+    ensemble = "all"
+    by_default = False
+    member_ranges = ("mean", "std", "rmse", "mae", "bias", "std_difference", "correlation")
+
+    def update(self, state: State, truth: Batch, candidate: Batch | None = None) -> State:
+        """The state with a batch added; the sums of members have keys of their own."""
+        if not isinstance(candidate, Ensemble):
+            return state
+        states = []
+        for m, member in enumerate(candidate.each()):
+            before = {k.partition("/")[2]: v for k, v in state.items() if k.startswith(f"{m}/")}
+            states.append(super().update(before, truth, member))
+        return of_members(states)
+
+    @classmethod
+    def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
+        """Yields a figure a variable, channel and region; see :class:`Statistic`."""
+        from phire.evaluation.figures.maps import member_map_plans
+
+        yield from member_map_plans(folder, cls.name, ("mean", "std", "rmse", "correlation"))
