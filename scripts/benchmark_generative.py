@@ -193,7 +193,7 @@ def sampling(options: argparse.Namespace) -> None:
         )  # fmt: skip
         inside = np.zeros(2)
         calls = 0
-        call = fields._call
+        call = fields._graphs
 
         def counted(arrays: dict) -> np.ndarray:
             nonlocal inside, calls
@@ -208,7 +208,7 @@ def sampling(options: argparse.Namespace) -> None:
             fields.sample, {"low": low}, seed=0, times=[0], closed=True
         )  # fmt: skip
         sample(members=[0])  # traces
-        fields._call = counted
+        fields._graphs = counted
         wall, cpu = timed(lambda: sample(members=range(options.members)), 1)
         print(
             f"{options.members} members of 256 × 512 points, {options.sampler_steps} steps of "

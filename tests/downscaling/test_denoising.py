@@ -68,7 +68,8 @@ def convolutional():
     ("count", "tile", "overlap"), [(10, 4, 2), (10, 30, 3), (7, 3, 0), (5, 5, 2)]
 )
 def test_weights_of_tiles_add_up_to_one(closed, count, tile, overlap):
-    tiling = tiles_along(count, tile, overlap, 0, 3, closed)
+    tiling = tiles_along(count, tile, overlap, overlap // 4, 3, closed)
+    assert tiling.size <= tile
     total = np.zeros(count * 3)
     for start, weights in zip(tiling.starts, tiling.weights):
         np.add.at(total, np.arange(start * 3, (start + tiling.size) * 3) % (count * 3), weights)
@@ -106,6 +107,39 @@ def test_a_taper_keeps_tiles_of_group_normalisation_close():
     made = network("group")
     small, large = (sampled(made, tile=tile, members=[0], times=[0, 1]) for tile in (8, 12))
     assert np.sqrt(np.mean((small - large) ** 2)) < 0.15 * small.std()
+
+
+def test_tiles_are_no_larger_than_their_number_needs():
+    even = tiles_along(64, 72, 8, 2, 4, True)
+    assert (even.size, even.starts) == (72, (0,))  # the whole circle and the overlap where it ends
+    even = tiles_along(128, 72, 8, 2, 4, True)
+    assert (even.size, even.starts) == (72, (0, 64))
+    even = tiles_along(100, 72, 8, 2, 4, False)
+    assert (even.size, even.starts) == (54, (0, 46))
+    fixed = tiles_along(100, 72, 8, 2, 4, False, fixed=True)
+    assert (fixed.size, fixed.starts) == (72, (0, 28))
+
+
+def denoiser_of(text):
+    shapes = Shapes((None, None, 2), (None, None, 1), 2, margin=1)
+    made = networks.build(f"unet,widths=[4,4],blocks=1,denoiser{text}", shapes)
+    return DenoisedFields(made, without_margin(1), OBJECTIVE)
+
+
+def test_only_networks_that_depend_on_the_size_have_tiles_of_the_patch():
+    assert denoiser_of("").sides == (144, 144)
+    assert denoiser_of(",normalization=rms").sides == (144, 144)
+    assert denoiser_of(",attention=[1]").sides == (4, 4)
+    assert denoiser_of(",middle_attention=true").sides == (4, 4)
+    assert denoiser_of(",context=true").sides == (4, 4)
+
+
+def test_a_tiles_rim_has_no_weight_where_the_network_lacks_its_surroundings():
+    fields = denoiser_of("")
+    assert (fields.overlap, fields.rim) == (2, 0)
+    tiling = tiles_along(40, 24, 8, 2, 4, True)
+    assert (tiling.weights[:, :8] == 0).all() and (tiling.weights[:, -8:] == 0).all()
+    assert (tiling.weights[:, 8] > 0).all()
 
 
 def test_longitude_has_no_seam(convolutional):

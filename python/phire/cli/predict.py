@@ -19,7 +19,11 @@ from phire.cli.shared_options import time_option
 @click.option(
     "--epoch", help="Epoch whose weights to use: a number or best.  [default: the end of training]"
 )
-@click.option("--tile", type=int, help="Largest side of a tile, coarse points.  [default: 128]")
+@click.option(
+    "--tile",
+    type=int,
+    help="Largest side of a tile, coarse points.  [default: 128; 288 fine points for denoisers]",
+)
 @click.option(
     "--any-spacing", is_flag=True, help="Accept input with another grid spacing than in training."
 )

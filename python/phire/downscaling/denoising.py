@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -25,13 +26,18 @@ from phire.downscaling.random_inputs import draw_sampler_noise
 from phire.downscaling.sampler_choice import choose_sampler
 from phire.errors import InputError
 from phire.networks.blocks.fine_output import halo_of
+from phire.networks.blocks.global_attention import FieldAttention, TokenAttention
 from phire.networks.blocks.multiples import PadToMultiple
+from phire.networks.unet.unet_inputs import StretchedLike
 from phire.parts import Specification
 from phire.records.schema import SampleSchema
 
-TILES_AT_ONCE = 8
-"""Tiles of each call of the network. Always the same number, the last call being filled up, so that
-a tile's result does not depend on what else is sampled with it."""
+LARGEST_TILE = 288
+"""Largest side in fine points of the tiles that are chosen for a network."""
+
+POINTS_AT_ONCE = 8 * 64 * 64
+"""Fine points of each call of the network, in 1 to 8 tiles. The last call is filled up, so that a
+tile's result does not depend on what else is sampled with it."""
 
 
 class DenoisedFields:
@@ -43,10 +49,14 @@ class DenoisedFields:
         objective: Name and options of its objective, as the run's configuration keeps them.
         sampler: Sampler with options; see
             :func:`phire.downscaling.sampler_choice.choose_sampler`.
-        tile: Side of a tile in coarse points, overlaps included; by default that of the patches
-            trained on. A network that takes one size only has tiles of that size.
+        tile: Largest side of a tile in coarse points, overlaps included. By default
+            ``LARGEST_TILE``, or that of the patches trained on for a network with attention or with
+            the stretched context, which depend on the size. A network that takes one size only has
+            tiles of that size.
         overlap: Coarse points that neighbouring tiles share; by default the halo's double and two
-            more where the network declares a halo, else a quarter of the tile.
+            more where the network declares a halo, else half of a patch and at most a quarter of
+            the tile. Where no halo is declared, a quarter of the overlap at a tile's edge gets no
+            weight, as the network lacks its surroundings there.
 
     Raises:
         InputError: The sampler does not fit; the tile does not exceed the overlap, is smaller than
@@ -75,7 +85,9 @@ class DenoisedFields:
         if self.one_size:
             self.sides = tuple(int(points // schema.scale) for points in size)
         else:
-            self.sides = (tile or min(schema.low_patch) - margin,) * 2
+            patch = min(schema.low_patch) - margin
+            largest = patch if _depends_on_size(network) else LARGEST_TILE // schema.scale
+            self.sides = (tile or max(patch, largest),) * 2
         smallest = min(self.sides)
         if tile is not None and self.sides != (tile, tile):
             raise InputError(
@@ -93,10 +105,12 @@ class DenoisedFields:
                 "or more."
             )
         halo = halo_of(network)
-        if overlap is None:
-            overlap = smallest // 4 if halo is None else min(2 * halo + 2, smallest // 2)
+        if overlap is None and halo is None:
+            overlap = min((min(schema.low_patch) - margin) // 2, smallest // 4)
+        elif overlap is None:
+            overlap = min(2 * halo + 2, smallest // 2)
         self.overlap = overlap
-        self.halo = min(halo or 0, max(overlap - 1, 0) // 2)
+        self.rim = overlap // 4 if halo is None else min(halo, max(overlap - 1, 0) // 2)
         if not 0 <= self.overlap < smallest:
             raise InputError(
                 f"--tile {smallest} must be more coarse points than the tiles' overlap of "
@@ -152,7 +166,7 @@ class DenoisedFields:
         margin, scale = self.schema.margin, self.schema.scale
         height, width = (size - 2 * margin for size in inputs["low"].shape[1:3])
         axes = [
-            tiles_along(size, side, self.overlap, self.halo, scale, around)
+            tiles_along(size, side, self.overlap, self.rim, scale, around, self.one_size)
             for size, side, around in zip((height, width), self.sides, (False, closed))
         ]
         tiles = OverlappingTiles(*axes, scale)
@@ -223,9 +237,10 @@ class DenoisedFields:
         into = np.float32(factors.into) * x
         output = np.zeros_like(x)
         jobs = list(itertools.product(range(len(x)), range(len(tiles))))
-        for first in range(0, len(jobs), TILES_AT_ONCE):
-            some = jobs[first : first + TILES_AT_ONCE]
-            filled = some + some[-1:] * (TILES_AT_ONCE - len(some))
+        at_once = min(max(1, POINTS_AT_ONCE // (math.prod(tiles.shape) * tiles.scale**2)), 8)
+        for first in range(0, len(jobs), at_once):
+            some = jobs[first : first + at_once]
+            filled = some + some[-1:] * (at_once - len(some))
             arrays = self._cut(into, inputs, which, tiles, filled)
             arrays["noise_level"] = np.full(len(filled), factors.noise, np.float32)
             results = self._graphs(arrays)
@@ -275,3 +290,9 @@ class DenoisedFields:
                 origin = 0 if array is None else np.int32([array[which[k]] for k, _ in jobs])
                 found[name] = np.int32(origin + first)
         return found
+
+
+def _depends_on_size(network: keras.Model) -> bool:
+    """Returns True for a network whose outputs in a larger tile are not as those trained on."""
+    kinds = (FieldAttention, TokenAttention, StretchedLike)
+    return any(isinstance(layer, kinds) for layer in network.layers)

@@ -49,29 +49,32 @@ class Tiling:
         return found
 
 
-def tiles_along(count: int, tile: int, overlap: int, halo: int, scale: int, closed: bool) -> Tiling:
-    """Places tiles of one size along an axis, evenly.
+def tiles_along(
+    count: int, tile: int, overlap: int, rim: int, scale: int, closed: bool, fixed: bool = False
+) -> Tiling:
+    """Places as few tiles of one size along an axis as cover it, evenly.
 
     Args:
         count: Coarse points of the axis.
         tile: Coarse points of a tile, at most.
         overlap: Points that neighbours share, at least.
-        halo: Points at a tile's inner edges that get no weight.
+        rim: Points at a tile's inner edges that get no weight.
         scale: Fine points to a coarse one.
         closed: The axis is a circle.
+        fixed: All tiles have ``tile`` points, or the axis's; else they are no larger than their
+            number needs.
     """
-    if closed:
-        # A single tile overlaps itself where the circle closes.
-        size = min(tile, count + overlap)
-        number = max(1, -(-count // (size - overlap)))
-        starts = tuple(count * i // number for i in range(number))
-    else:
-        size = min(tile, count)
-        number = 1 if size == count else -(-(count - overlap) // (size - overlap))
-        starts = tuple((count - size) * i // max(number - 1, 1) for i in range(number))
+    # A single tile overlaps itself where the circle closes.
+    size = min(tile, count + overlap if closed else count)
+    covered = count if closed else count - overlap
+    number = 1 if size == count and not closed else max(1, -(-covered // (size - overlap)))
+    if not fixed:
+        size = min(size, -(-covered // number) + overlap)
+    room = count if closed else count - size
+    starts = tuple(room * i // (number if closed else max(number - 1, 1)) for i in range(number))
     place = (np.arange(size * scale) + 0.5) / scale
-    width = max(overlap - 2 * halo, 0.5)
-    rise = np.clip((place - halo) / width, 0, 1)
+    width = max(overlap - 2 * rim, 0.5)
+    rise = np.clip((place - rim) / width, 0, 1)
     weights = np.ones((number, size * scale))
     sums = np.zeros(count * scale)
     for i, start in enumerate(starts):
