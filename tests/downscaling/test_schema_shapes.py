@@ -1,7 +1,14 @@
 """Shapes of networks from schemas."""
 
+import dataclasses
+
+import pytest
+
+from complete_samples import schema
 from phire.downscaling.schema_shapes import shapes_of
 from phire.fields.grid import Grid
+from phire.networks import network
+from phire.networks.blocks.embeddings import CovariateValues
 from phire.networks.shapes import Shapes
 from phire.records import SampleArray, SampleSchema
 
@@ -18,3 +25,20 @@ def test_shapes_are_those_of_the_schema():
     schema = SampleSchema("downscaling", arrays, scale=4, margin=2, domain=Grid.pixels(40, 48))
     shapes = shapes_of(schema)
     assert (shapes.auxiliary, shapes.time, shapes.domain) == (4, 4, (40, 48))
+
+
+@pytest.mark.parametrize(
+    "channels, periods",
+    [(("day_sine", "day_cosine"), (365.2425,)), (("sine", "cosine"), ()),
+     (("hour_sine", "hour_cosine", "day_sine", "day_cosine"), (24.0, 365.2425))],
+)  # fmt: skip
+def test_periods_are_those_of_the_covariates(channels, periods):
+    found = schema()
+    time = SampleArray(channels, ("1",) * len(channels), (len(channels),))
+    found = dataclasses.replace(found, arrays={**found.arrays, "time": time})
+    shapes = shapes_of(found)
+    assert shapes.periods == periods and shapes.time == len(channels)
+    options = {"widths": [4, 8], "groups": 2, "attention": [], "time_embedding": "class"}
+    layers = network.build("unet2d", shapes, options=options).layers
+    embedded = [layer.periods for layer in layers if isinstance(layer, CovariateValues)]
+    assert embedded == [periods or (24.0,)]

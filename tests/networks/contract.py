@@ -55,7 +55,7 @@ class Case:
 EVERYTHING = Shapes((10, 12, 3), (18, 24, 2), 3, static=2, auxiliary=1, time=2, margin=2)
 """Predictors, maps, covariates and a margin, at ×3, with other channels out than in."""
 
-ALIGNED = Shapes((8, 8, 2), (16, 16, 2), 2, static=1, time=2)
+ALIGNED = Shapes((8, 8, 2), (16, 16, 2), 2, static=1, time=4)
 """As many channels out as in, so that what is interpolated can be added."""
 
 UNET: dict[str, Any] = {"widths": [4, 8], "blocks": 1, "groups": 2, "zero_init": False}

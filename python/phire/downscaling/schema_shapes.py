@@ -5,6 +5,9 @@ from __future__ import annotations
 from phire.networks import Shapes
 from phire.records.schema import SampleSchema
 
+PERIODS = {"hour": 24.0, "day": 365.2425}
+"""Periods of the covariates of :mod:`phire.fields.covariates`, in hours and days."""
+
 
 def shapes_of(schema: SampleSchema) -> Shapes:
     """Returns the shapes of a schema's arrays, as a network builder takes them."""
@@ -19,4 +22,12 @@ def shapes_of(schema: SampleSchema) -> Shapes:
         window=schema.window,
         margin=schema.margin,
         domain=None if schema.domain is None else tuple(schema.domain.shape),
+        periods=_periods(schema),
     )
+
+
+def _periods(schema: SampleSchema) -> tuple[float, ...]:
+    """Returns the period of each time covariate; none where one is unknown."""
+    time = schema.arrays.get("time")
+    names = [] if time is None else [name.removesuffix("_sine") for name in time.channels[::2]]
+    return tuple(PERIODS[name] for name in names) if {*names} <= {*PERIODS} else ()

@@ -25,10 +25,11 @@ class Shapes:
         scale: Fine points to a coarse one, along each axis.
         static: Channels of the fine-grid maps; 0 without.
         auxiliary: Channels of the predictors in time on the fine grid; 0 without.
-        time: Number of time covariates; 0 without.
+        time: Numbers that state time covariates, sine and cosine of each; 0 without.
         window: Time steps of ``low``, ``high`` and ``auxiliary``; None for single fields.
         margin: Coarse points of context on each side of ``low``, cropped from the output.
         domain: (rows, columns) of the whole domain's fine grid, where weights belong to its points.
+        periods: Period of each time covariate; empty where it is unknown.
     """
 
     low: tuple[Size, Size, int]
@@ -40,6 +41,7 @@ class Shapes:
     window: int | None = None
     margin: int = 0
     domain: tuple[int, int] | None = None
+    periods: tuple[float, ...] = ()
 
     def of_any_size(self) -> Shapes:
         """Returns the same shapes with rows and columns left open."""

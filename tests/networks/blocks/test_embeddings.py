@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from networks.truth_weights import truth
+from phire.fields.covariates import covariates
 from phire.networks.blocks.embeddings import (
     Covariate,
     CovariateTokens,
-    Cycles,
+    CovariateValues,
     FourierFeatures,
     LogLevel,
     Sinusoids,
@@ -24,7 +25,6 @@ HOURS = np.array([0, 6, 23], "f4")
     [
         ("UNet2DModel positional", Sinusoids(8), [0, 1, 500]),
         ("hour positional", Sinusoids(8, 24, sine_first=True), HOURS),
-        ("hour cyclical", Cycles([24]), HOURS[:, None]),
     ],
 )
 def test_embeddings_are_those_of_the_references(beginning, layer, given):
@@ -58,6 +58,16 @@ def test_classes_count_round_the_period():
     time = np.array([[0, 1], [23.9, 366], [24, 365]], "f4")
     np.testing.assert_array_equal(Covariate(0, 24)(time), [0, 23, 0])
     np.testing.assert_array_equal(Covariate(1, 366)(time), [1, 0, 365])
+
+
+def test_values_are_those_of_the_records_covariates():
+    times = (np.arange(0, 365 * 24, 7) * 3600).astype(np.int64)
+    given = covariates(times, "noleap", ("hour", "day"))
+    found = np.asarray(CovariateValues([24.0, 365.2425])(given))
+    hours = times // 3600 % 24
+    np.testing.assert_array_equal(np.floor(found[:, 0]), hours)
+    np.testing.assert_allclose(found[:, 0], hours, atol=1e-4)
+    np.testing.assert_allclose(found[:, 1], times / 86400 / 365 * 365.2425, atol=1e-3)
 
 
 def test_tokens_tell_value_and_covariate():

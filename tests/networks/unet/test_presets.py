@@ -14,6 +14,7 @@ import tensorflow as tf
 
 import phire.networks
 from phire.errors import InputError
+from phire.fields.covariates import covariates
 from phire.networks.blocks.fine_output import halo_of
 from phire.networks.custom_layers import custom_layers
 
@@ -23,7 +24,7 @@ EVERYTHING = {
     "cascade": 3, "place": "sinusoidal", "context": True, "dropout": 0.1,
 }  # fmt: skip
 SAMPLE = {
-    "low": (9, 8, 2), "high": (15, 12, 1), "static": 1, "auxiliary": 1, "time": 2, "margin": 2,
+    "low": (9, 8, 2), "high": (15, 12, 1), "static": 1, "auxiliary": 1, "time": 4, "margin": 2,
     "domain": (30, 40),
 }  # fmt: skip
 """×3, with a margin, at sizes that two levels do not divide."""
@@ -41,8 +42,8 @@ def sample(model, batch=2, seed=0, sizes=(15, 12)):
     for tensor in model.inputs:
         shape = [batch, *tensor.shape[1:]]
         shape[1:3] = [n if n is not None else size for n, size in zip(shape[1:3], sizes)]
-        if tensor.name in ("position", "time"):
-            values = random.integers(0, 24, shape).astype(tensor.dtype)
+        if tensor.name == "position":
+            values = random.integers(0, 24, shape).astype("i4")
         elif tensor.name == "noise_level":
             values = random.uniform(0.1, 5, shape).astype("f4")
         else:
@@ -57,14 +58,14 @@ def trainable(model):
 
 UNET2D = [
     ({}, 4_023_521),
-    ({"time": 1, "time_embedding": "class"}, 4_026_593),
-    ({"time": 1, "time_embedding": "positional"}, 4_023_521),
-    ({"time": 1, "time_embedding": "timestep"}, 4_044_257),
+    ({"time": 2, "time_embedding": "class"}, 4_026_593),
+    ({"time": 2, "time_embedding": "positional"}, 4_023_521),
+    ({"time": 2, "time_embedding": "timestep"}, 4_044_257),
     ({"noise_embedding": "fourier"}, 4_027_617),
     ({"scale_shift": True, "attention_norm": "levels"}, 4_200_769),
     ({"downsampling": ["conv", "resnet"], "upsampling": "resnet"}, 4_279_009),
     ({"middle_attention": False}, 3_957_217),
-    ({"widths": [16, 24, 32], "groups": 4, "time": 1, "time_embedding": "class"}, 358_985),
+    ({"widths": [16, 24, 32], "groups": 4, "time": 2, "time_embedding": "class"}, 358_985),
 ]
 BLOCKS = {"widths": [32, 64], "groups": 8, "blocks": 1, "attention": []}
 KINDS = [
@@ -83,11 +84,11 @@ def test_unet2d_has_the_parameters_of_diffusers(options, parameters):
 def test_published_large_networks_have_their_parameters():
     readme = {"widths": [112, 224, 336, 448], "groups": 4, "attention": [1, 2, 3]}
     assert trainable(built("unet2d", **readme)) == 68_559_905
-    assert trainable(built("unet2d", **readme, time=1, time_embedding="class")) == 68_570_657
+    assert trainable(built("unet2d", **readme, time=2, time_embedding="class")) == 68_570_657
     assert trainable(built("unet-deepr")) == 10_577_345
     assert trainable(built("unet-deepr", widths=[32, 64, 128, 256])) == 13_658_753
     assert trainable(built("unet2d-condition")) == 4_705_601
-    assert trainable(built("unet2d-condition", time=2)) == 4_705_601
+    assert trainable(built("unet2d-condition", time=4)) == 4_705_601
     assert trainable(built("unet2d-condition", widths=[128, 256, 512])) == 71_243_009
 
 
@@ -219,11 +220,12 @@ def test_any_size_gives_what_a_known_size_gives():
 
 @pytest.mark.parametrize("kind", ["class", "positional", "timestep", "cyclical"])
 def test_every_day_and_hour_can_be_embedded(kind):
-    model = built("unet", time=2, time_embedding=kind, **TINY)
+    model = built("unet", time=4, time_embedding=kind, **TINY)
     inputs = sample(model, batch=1)
-    times = [[0, 1], [23.5, 366], [12, 366]]
+    seconds = [0, 365 * 86400 + 23 * 3600, 365 * 86400 + 12 * 3600]  # of 1972, a leap year
+    times = covariates(63072000 + np.array(seconds), "standard", ("hour", "day"))
     fields = [
-        np.asarray(model({**inputs, "time": tf.constant([time], "float32")}, training=False))
+        np.asarray(model({**inputs, "time": tf.constant(time[None])}, training=False))
         for time in times
     ]
     assert np.isfinite(fields).all()
@@ -234,8 +236,9 @@ def test_every_day_and_hour_can_be_embedded(kind):
     "options, message",
     [
         ({"time_embedding": "class"}, "needs time covariates"),
-        ({"time": 1, "time_embedding": "table"}, "must be one of class"),
-        ({"time": 3}, "one for each of the 3 time covariates"),
+        ({"time": 2, "time_embedding": "table"}, "must be one of class"),
+        ({"time": 6}, "one for each of the 3 time covariates"),
+        ({"time": 3}, "sine and cosine of each covariate, which 3 numbers do not"),
         ({"place": "learned"}, "needs the domain"),
         ({"context": True}, "needs a margin"),
         ({"attention": [2]}, "levels from 0 to 1"),

@@ -67,12 +67,14 @@ def test_unet2d_is_that_of_diffusers(kind, key):
     found = truth("deepr")["unet2d"]
     stated = next(v for k, v in found.items() if k.startswith("tiny") and f" {key} " in k)
     model = phire.networks.build(
-        "unet2d", (8, 8, 1), (8, 8, 1), time=int(kind is not None), widths=[8, 16], blocks=1,
+        "unet2d", (8, 8, 1), (8, 8, 1), time=2 * (kind is not None), widths=[8, 16], blocks=1,
         groups=4, attention=[1], time_embedding=kind,
     )  # fmt: skip
     assert model.count_params() == stated["params"]
     with_formula_weights(model, stated["names"], unet2d_layer)
-    hours = {} if kind is None else {"time": np.array([[0.0], [23.0]], "float32")}
+    angles = 2 * np.pi * np.array([0.0, 23.0]) / 24
+    hours = np.stack([np.sin(angles), np.cos(angles)], axis=-1).astype("f4")
+    hours = {} if kind is None else {"time": hours}
     assert_output(denoised(model, **hours), stated["out"])
 
 

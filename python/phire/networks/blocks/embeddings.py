@@ -173,8 +173,11 @@ class Covariate(_Float32):
 
 
 @keras.saving.register_keras_serializable(package="phire")
-class Cycles(_Float32):
-    """Cosine and sine of every covariate's phase within its period: (B, K) → (B, 2·K).
+class CovariateValues(_Float32):
+    """Values of covariates from sine and cosine of their phase: (B, 2·K) → (B, K).
+
+    A value is from 0 to below its period. It is raised by 2.4e-7 of the period, so that sines and
+    cosines of whole hours, rounded to float32, do not give less than the hour.
 
     Args:
         periods: Period of each covariate, in its own unit.
@@ -185,14 +188,14 @@ class Cycles(_Float32):
         self.periods = tuple(periods)
 
     def call(self, inputs: Any) -> Any:
-        """Embeds a batch; the cosines come first."""
-        factors = 2 * math.pi / np.asarray(self.periods, "float32")
-        angles = ops.cast(inputs, "float32") * factors
-        return ops.concatenate([ops.cos(angles), ops.sin(angles)], axis=-1)
+        """Transforms a batch."""
+        pairs = ops.cast(inputs, "float32")
+        turns = ops.arctan2(pairs[:, ::2], pairs[:, 1::2]) / (2 * math.pi)
+        return ops.mod(turns + 2.0**-22, 1.0) * np.asarray(self.periods, "float32")
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
-        """Returns (B, 2·K)."""
-        return input_shape[0], 2 * len(self.periods)
+        """Returns (B, K)."""
+        return input_shape[0], len(self.periods)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments."""
@@ -265,13 +268,13 @@ def embed_noise_level(
 
 
 def embed_time(time: Any, kind: str, width: int, output: int, periods: Sequence[float]) -> list:
-    """Embeds covariates (B, K); the embeddings, each (B, output), are to be summed.
+    """Embeds covariates (B, 2·K); the embeddings, each (B, output), are to be summed.
 
     Args:
-        time: Values of the covariates, each in the unit of its period.
+        time: Sine and cosine of each covariate's phase.
         kind: ``class``: a table of one row for every whole value within the period; ``positional``:
             sinusoids up to the period, without weights; ``timestep``: sinusoids of ``width`` and
-            two dense layers; ``cyclical``: cosine and sine of the phase of all, two dense layers.
+            two dense layers; ``cyclical``: sine and cosine of the phase of all, two dense layers.
         width: Length of the sinusoids of ``timestep``.
         output: Length of an embedding.
         periods: Period of each covariate.
@@ -280,14 +283,15 @@ def embed_time(time: Any, kind: str, width: int, output: int, periods: Sequence[
         InputError: The kind is unknown.
     """
     if kind == "cyclical":
-        return [two_dense(Cycles(periods, name="time_features")(time), output, "time_embedding")]
+        return [two_dense(time, output, "time_embedding")]
     if kind not in TIME_KINDS:
         raise OptionError(f"time_embedding {kind!r} must be one of {', '.join(TIME_KINDS)}.")
     embeddings = []
+    values = CovariateValues(periods, name="time_values")(time)
     for k, period in enumerate(periods):
         name = f"time_{k}_embedding"
         rows = math.ceil(period)
-        value = Covariate(k, rows if kind == "class" else None, name=f"time_{k}")(time)
+        value = Covariate(k, rows if kind == "class" else None, name=f"time_{k}")(values)
         if kind == "class":
             embeddings.append(layers.Embedding(rows, output, name=name)(value))
         elif kind == "positional":

@@ -151,7 +151,8 @@ def unet(
             :class:`phire.networks.blocks.embeddings.Sinusoids`.
         time_embedding: ``class``, ``positional``, ``timestep`` or ``cyclical``; None is
             ``cyclical`` where there are covariates, and tokens alone where there are tokens.
-        periods: Period of each covariate; by default of hour of day and day of year.
+        periods: Period of each covariate; by default those of the records, 24 hours of a day or
+            365.2425 days of a year.
         interpolation: ``nearest``, ``bilinear`` or ``bicubic``.
         cascade: Channels of the conditions that every coarser level is given once more; 0 without.
         place: ``sinusoidal`` or ``learned`` channels of the patch's place in the domain.

@@ -10,12 +10,20 @@ import keras
 from keras import layers, ops
 
 from phire.errors import InputError, OptionError
-from phire.networks.blocks.embeddings import CovariateTokens, embed_noise_level, embed_time
+from phire.networks.blocks.embeddings import (
+    CovariateTokens,
+    CovariateValues,
+    embed_noise_level,
+    embed_time,
+)
 from phire.networks.blocks.interpolation_layer import Interpolation
 from phire.networks.blocks.multiples import PadToMultiple
 from phire.networks.blocks.position_channels import PlaceChannels
 from phire.networks.blocks.sample_inputs import fine_maps, named_inputs, without_margin
 from phire.networks.shapes import Shapes
+
+DEFAULT_PERIODS = (24.0, 365.2425)
+"""Periods of the hour of the day and the day of the year."""
 
 
 @keras.saving.register_keras_serializable(package="phire")
@@ -174,18 +182,25 @@ def tokens_of(inputs: dict[str, Any], shapes: Shapes, options: SimpleNamespace) 
     if "time" not in inputs:
         return NullToken(options.token_width, name="tokens")(inputs["low"])
     periods = periods_of(shapes, options)
-    return CovariateTokens(options.token_width, periods, name="tokens")(inputs["time"])
+    values = CovariateValues(periods, name="token_values")(inputs["time"])
+    return CovariateTokens(options.token_width, periods, name="tokens")(values)
 
 
 def periods_of(shapes: Shapes, options: SimpleNamespace) -> tuple[float, ...]:
-    """Returns one period for every covariate.
+    """Returns one period for every covariate: those of the records, unless others are given.
 
     Raises:
-        InputError: There are more covariates than periods.
+        InputError: There are more covariates than periods, or not a sine and a cosine of each.
     """
-    if len(options.periods) < shapes.time:
-        raise OptionError(
-            f"periods {list(options.periods)} must state one for each of the {shapes.time} time "
-            "covariates."
+    if shapes.time % 2:
+        raise InputError(
+            f"time states sine and cosine of each covariate, which {shapes.time} numbers do not."
         )
-    return tuple(float(period) for period in options.periods[: shapes.time])
+    periods, count = tuple(map(float, options.periods)), shapes.time // 2
+    if periods == DEFAULT_PERIODS and shapes.periods:
+        return shapes.periods
+    if len(periods) < count:
+        raise OptionError(
+            f"periods {list(periods)} must state one for each of the {count} time covariates."
+        )
+    return periods[:count]
