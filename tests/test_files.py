@@ -43,7 +43,7 @@ def test_partial_work_is_kept_where_asked(tmp_path):
 
 def test_a_place_where_nothing_can_be_made_is_named(tmp_path, monkeypatch):
     (tmp_path / "text").write_text("hello")
-    with pytest.raises(InputError, match=r"text/a/b\.nc cannot be made .*text is a file"):
+    with pytest.raises(InputError, match=r"text/a/b\.nc cannot be created .*text is a file"):
         files.write_text(tmp_path / "text" / "a" / "b.nc", "")
 
     def refuse(path):
@@ -51,12 +51,12 @@ def test_a_place_where_nothing_can_be_made_is_named(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(files.Path, "touch", refuse)
-        with pytest.raises(InputError, match=r"b\.nc cannot be made \(permission denied\)"):
+        with pytest.raises(InputError, match=r"b\.nc cannot be created \(permission denied\)"):
             files.write_text(tmp_path / "b.nc", "")
 
     with monkeypatch.context() as patched:
         patched.setattr(files.Path, "touch", refuse)
-        with pytest.raises(InputError, match=r"results cannot be made \(permission denied\)"):
+        with pytest.raises(InputError, match=r"results cannot be created \(permission denied\)"):
             files.require_place(tmp_path / "results")
     assert not (tmp_path / "results").exists()
 

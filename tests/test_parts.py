@@ -65,7 +65,7 @@ def test_a_default_that_is_no_literal_is_refused(registry, tmp_path):
     (tmp_path / "made_up" / "two.py").write_text(
         "@shape('star')\ndef star(size, *, points=len('abc')):\n    pass\n"
     )
-    with pytest.raises(ValueError, match=r"\"len\('abc'\)\" is no literal"):
+    with pytest.raises(ValueError, match=r"\"len\('abc'\)\" is not a literal"):
         registry.parts()
 
 

@@ -1,4 +1,8 @@
-"""Exceptions that console commands print as one sentence."""
+"""Exceptions that console commands print as one sentence.
+
+Messages of the library are written with ``--options``. Outside of a command they are rewritten to
+name the Python arguments instead (:func:`naming_arguments`).
+"""
 
 from __future__ import annotations
 
@@ -13,10 +17,10 @@ _in_command = contextvars.ContextVar("_in_command", default=False)
 
 
 class InputError(ValueError):
-    """A mistake that the user can mend: a file, an option or data that do not fit.
+    """Mistake that the user can correct: an unsuitable file, option or data set.
 
-    The message is one sentence that names the file or option, what was found and what to do.
-    Console commands print it and end with status 2.
+    The message is one sentence: the file or option, the value found, and the remedy.
+    Console commands print it and exit with status 2.
     """
 
 
@@ -25,18 +29,18 @@ class OptionError(InputError):
 
 
 class WorkError(RuntimeError):
-    """Work that began in good order and could not be ended: a worker lost, a loss not finite.
+    """Failure of work after it started: a lost worker, a loss that is not finite, a full disk.
 
-    Console commands print the message and end with status 1.
+    Console commands print the message and exit with status 1.
     """
 
 
 @contextlib.contextmanager
 def naming_arguments() -> Iterator[None]:
-    """Rewrites the message of an :class:`InputError` within the block by :func:`in_callers_words`.
+    """Rewrites ``--options`` in the message of an :class:`InputError` as Python arguments.
 
-    Decorates public functions, so that their callers read of arguments, and console commands of
-    options.
+    Decorates public functions. Within a console command the message is left as it is, so that
+    each caller reads the names that he typed.
     """
     try:
         yield
@@ -47,9 +51,9 @@ def naming_arguments() -> Iterator[None]:
 
 
 def in_callers_words(message: str) -> str:
-    """Returns a message that names arguments of Python for ``--options`` outside of a command.
+    """Returns a message with ``--options`` written as Python arguments, unless in a command.
 
-    ``--any-spacing`` becomes ``any_spacing``; command lines between backticks stay.
+    ``--any-spacing`` becomes ``any_spacing``. Command lines between backticks are not changed.
     """
     if _in_command.get():
         return message
@@ -62,7 +66,7 @@ def in_callers_words(message: str) -> str:
 
 @contextlib.contextmanager
 def naming_options() -> Iterator[None]:
-    """Keeps the options in messages: the block is a console command."""
+    """Marks the block as a console command: messages name ``--options``, not arguments."""
     token = _in_command.set(True)
     try:
         yield

@@ -1,6 +1,6 @@
-"""Outputs on disk: written whole or not at all.
+"""Atomic writes of outputs: files and directories are complete or do not exist.
 
-Everything phire writes gets a temporary name beside its final one and is renamed when it is whole.
+Every output is written under a temporary name in its final directory and renamed when complete.
 """
 
 from __future__ import annotations
@@ -22,27 +22,23 @@ from phire.errors import InputError, WorkError
 
 PARTIAL = ".partial"
 _NO_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOENT)
-"""Errors of a place where nothing can be made."""
+"""Error numbers of a directory in which no file can be created."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Errors of a disk that takes no more: full, above a quota, or above the size of files allowed."""
+"""Error numbers of a full disk, an exceeded quota, or a file above the allowed size."""
 _CUT_SHORT = re.compile(r"\d+ requested and \d+ written")
-"""Message of NumPy, without an error number, where the disk is full."""
-_INPUTS = ("sources", "stores", "folder", "records", "store", "path", "metric", "truth", "source",
-           "candidates", "run")  # fmt: skip
-"""Options that name a command's main inputs, in the order of their fingerprints."""
-_CONTENT = "the content of "
+"""NumPy's message for a full disk; its exception has no error number."""
 FLUSHED_EVERY = 0.2
 """Seconds between two flushes of :func:`flushing`."""
 
 
 def partial_path(path: str | os.PathLike) -> Path:
-    """Returns the temporary name beside ``path`` under which it is written."""
+    """Returns the temporary path, in the same directory, at which ``path`` is written."""
     path = Path(path)
     return path.with_name(f".{path.name}{PARTIAL}")
 
 
 def remove(path: str | os.PathLike) -> None:
-    """Removes a file or a whole directory, if it is there."""
+    """Removes a file, a link or a whole directory; does nothing if it does not exist."""
     path = Path(path)
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
@@ -51,14 +47,16 @@ def remove(path: str | os.PathLike) -> None:
 
 
 def require_place(path: str | os.PathLike, keep_partial: bool = False) -> None:
-    """Checks that an output can be made, before work is spent on it; makes its parent directories.
+    """Checks that an output can be created, and creates its parent directories.
+
+    Called before long work, so that a wrong path fails at once.
 
     Args:
-        path: The final path.
-        keep_partial: As :func:`replacing` takes it.
+        path: Final path of the output.
+        keep_partial: Keep a partial output of an interrupted run, as in :func:`replacing`.
 
     Raises:
-        InputError: Nothing can be made in that place.
+        InputError: No file can be created there: no permission, or a parent is a file.
     """
     path = Path(path)
     partial = partial_path(path)
@@ -67,7 +65,7 @@ def require_place(path: str | os.PathLike, keep_partial: bool = False) -> None:
         if not keep_partial:
             remove(partial)
         if not partial.exists():
-            # Libraries that write files tell little of why they cannot.
+            # The operating system's error names the reason; those of HDF5 and NetCDF do not.
             with interruption.deferred():
                 partial.touch()
                 partial.unlink()
@@ -76,25 +74,27 @@ def require_place(path: str | os.PathLike, keep_partial: bool = False) -> None:
             raise
         file = next((str(parent) for parent in path.parents if parent.is_file()), None)
         reason = error.strerror.lower() if file is None else f"{file} is a file"
-        raise InputError(f"{path} cannot be made ({reason}): name another output.") from None
+        raise InputError(f"{path} cannot be created ({reason}): name another output.") from None
 
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike, keep_partial: bool = False) -> Iterator[Path]:
-    """Yields a temporary path to write a file or a directory at; renames it when the block ends.
+    """Writes a file or directory atomically: the block writes at a temporary path, then renamed.
+
+    If the block raises, the final path is not changed.
 
     Args:
-        path: The final path. Its parent directories are made.
-        keep_partial: Leave what an earlier, interrupted writer left under the temporary name (for
-            work that can go on from there), also when the block raises. By default it is removed.
+        path: Final path. Its parent directories are created; an existing output is replaced.
+        keep_partial: Keep the partial output of an interrupted run and of a failing block, for
+            work that can continue from it. By default it is removed.
 
     Yields:
-        The temporary path, in the same directory. The block makes a file or directory there.
+        The temporary path, in the directory of ``path``, at which the block creates the output.
 
     Raises:
-        InputError: Nothing can be made in that place.
+        InputError: No file can be created there.
         DiskFull: The disk is full.
-        Interrupted: A signal came that something within the block swallowed.
+        Interrupted: A signal was received that a library in the block swallowed.
     """
     path = Path(path)
     partial = partial_path(path)
@@ -105,7 +105,7 @@ def replacing(path: str | os.PathLike, keep_partial: bool = False) -> Iterator[P
         interruption.check()
         with interruption.deferred():
             if path.is_dir():
-                remove(path)  # os.replace cannot put a directory over one that holds something
+                remove(path)  # os.replace cannot replace a directory that is not empty
             os.replace(partial, path)
     except BaseException as error:
         if not keep_partial:
@@ -131,9 +131,9 @@ class DiskFull(WorkError):
 
 
 def disk_is_full(error: BaseException | None) -> bool:
-    """Returns True if an exception, or one that led to it, comes of a full disk.
+    """Returns True if an exception, or one of its causes, means that the disk is full.
 
-    Libraries that write files tell it in their own ways: by an error number, or in words only.
+    Libraries report it differently: by an error number, or by the text of the message only.
     """
     while error is not None:
         text = str(error)
@@ -149,19 +149,19 @@ def disk_is_full(error: BaseException | None) -> bool:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Writes a small text file whole or not at all."""
+    """Writes a small UTF-8 text file atomically."""
     with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:
-    """Writes a JSON file (indented, keys in the order given) whole or not at all."""
+    """Writes a JSON file atomically, indented and with keys in the given order."""
     write_text(path, json.dumps(value, indent=2, default=plain) + "\n")
 
 
 def _flush(path: Path) -> None:
-    # A rename may reach the disk before the bytes do; a power cut would leave an empty file with
-    # its final name.
+    # The file system may store a rename before the file's content. Without fsync, a power failure
+    # between both would leave an empty file at the final path.
     for file in [path] if path.is_file() else sorted(path.rglob("*")):
         if file.is_file():
             descriptor = os.open(file, os.O_RDONLY)
@@ -173,10 +173,13 @@ def _flush(path: Path) -> None:
 
 @contextlib.contextmanager
 def flushing(paths: Sequence[str | os.PathLike]) -> Iterator[None]:
-    """Sends to the disk, beside the block, what it writes to files that are there already.
+    """Flushes existing files to the disk in a thread while the block writes to them.
 
-    :func:`replacing` has little left to wait for then; the system by itself begins only when a
-    tenth of the memory waits for the disk.
+    The final flush of :func:`replacing` is short then. Linux by itself begins to write only when
+    unwritten data fill a tenth of the memory.
+
+    Args:
+        paths: Files or directories that exist before the block.
 
     Raises:
         OSError: The disk failed, or is full.
@@ -199,8 +202,7 @@ def flushing(paths: Sequence[str | os.PathLike]) -> Iterator[None]:
 
 
 def plain(value: Any) -> Any:
-    """Returns the JSON and YAML form of an option's value: paths as strings, arrays and tuples
-    as lists."""
+    """Returns a value as JSON and YAML can hold it: paths as texts, arrays and tuples as lists."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):

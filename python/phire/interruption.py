@@ -1,8 +1,8 @@
-"""Ctrl-C and SIGTERM: noticed even where a library swallows the exception that they raise.
+"""Handling of Ctrl-C and SIGTERM that works even if a library swallows their exception.
 
 Python turns a signal into an exception at whatever line is running. Inside a callback of a C
-library, a finalizer or a bare ``except`` that exception is lost, and the work goes on as if nothing
-had happened. So the signal is also noted, and :func:`check` raises it again at safe places.
+library, a finalizer or a bare ``except`` that exception is lost and the work continues. Therefore
+the handler also stores the signal, and :func:`check` raises the exception again at safe places.
 """
 
 from __future__ import annotations
@@ -20,10 +20,18 @@ MESSAGE = "interrupted; the same command goes on from here or starts again"
 
 
 class Interrupted(KeyboardInterrupt):
-    """SIGINT or SIGTERM came."""
+    """Exception raised for SIGINT or SIGTERM."""
 
 
 class _State:
+    """Signal state of the process.
+
+    Attributes:
+        number: Signal received within :func:`noticed`; None if none was.
+        depth: Number of :func:`deferred` blocks around the running line.
+        leaving: File descriptor and message of :func:`leaving`; None outside of it.
+    """
+
     number: int | None = None
     depth: int = 0
     leaving: tuple[int, bytes] | None = None
@@ -36,17 +44,17 @@ def _receive(number: int, frame: Any) -> None:
     _state.number = number
     if _state.leaving is not None:
         os.write(*_state.leaving)
-        os._exit(128 + number)
+        os._exit(128 + number)  # the shell's exit status of a process ended by a signal
     if not _state.depth:
         raise Interrupted
 
 
 @contextlib.contextmanager
 def noticed() -> Iterator[None]:
-    """Within the block, SIGINT and SIGTERM raise :class:`Interrupted` and are noted.
+    """Makes SIGINT and SIGTERM raise :class:`Interrupted` within the block, and stores them.
 
-    Python hands signals to the main thread only: in others, and inside another such block, this
-    changes nothing.
+    Python delivers signals to the main thread only. In another thread, and inside another
+    ``noticed`` block, this context manager does nothing.
     """
     if threading.current_thread() is not threading.main_thread() or any(
         signal.getsignal(number) is _receive for number in SIGNALS
@@ -65,12 +73,13 @@ def noticed() -> Iterator[None]:
 
 @contextlib.contextmanager
 def deferred(raises: bool = True) -> Iterator[None]:
-    """Within the block, signals are only noted; the end of the block raises them.
+    """Delays signals until the end of the block.
 
-    For calls that leave a file or a library's threads in a bad state when they are broken off.
+    For calls that leave a file or a library's threads in a bad state when interrupted.
 
     Args:
-        raises: Raise at the end. Else the next :func:`check` does.
+        raises: Raise :class:`Interrupted` at the end of the block. If False, the next
+            :func:`check` raises it.
     """
     _state.depth += 1
     try:
@@ -83,13 +92,14 @@ def deferred(raises: bool = True) -> Iterator[None]:
 
 @contextlib.contextmanager
 def undisturbed(opened: Callable[..., Any], *args: Any, **kwargs: Any) -> Iterator[Any]:
-    """Opens and closes a context manager with signals deferred; only the block is interrupted.
+    """Enters and exits a context manager with signals deferred; only the block is interrupted.
 
     Args:
-        opened: Makes the context manager, of ``args`` and ``kwargs``.
+        opened: Function that returns the context manager.
+        *args, **kwargs: Arguments of ``opened``.
 
     Yields:
-        What the context manager yields.
+        The value that the context manager yields.
     """
     with deferred(raises=False):
         manager = opened(*args, **kwargs)
@@ -108,14 +118,15 @@ def undisturbed(opened: Callable[..., Any], *args: Any, **kwargs: Any) -> Iterat
 
 @contextlib.contextmanager
 def leaving(message: str, stream: int = 2) -> Iterator[None]:
-    """Within the block, a signal ends the process at once with ``message``, without cleaning up.
+    """Makes a signal within the block end the process at once, without any clean-up.
 
     For the import of large C++ libraries, which abort when an exception passes through them. The
-    process must hold nothing that needs removing.
+    process must not have temporary files at that time.
 
     Args:
-        message: The line for standard error.
-        stream: File descriptor of standard error, where it is redirected within the block.
+        message: Line that is printed to standard error before the process ends.
+        stream: File descriptor to print to; another one than 2 if the block redirects standard
+            error.
     """
     before = _state.leaving
     _state.leaving = (stream, message.encode())
@@ -126,11 +137,11 @@ def leaving(message: str, stream: int = 2) -> Iterator[None]:
 
 
 def received() -> int | None:
-    """The number of the signal that came within :func:`noticed`; None if none did."""
+    """Returns the number of the signal received within :func:`noticed`; None if none was."""
     return _state.number
 
 
 def check() -> None:
-    """Raises :class:`Interrupted` where a signal came that something has swallowed."""
+    """Raises :class:`Interrupted` if a signal was received, unless signals are deferred."""
     if _state.number is not None and not _state.depth:
         raise Interrupted

@@ -1,4 +1,4 @@
-"""Types of the options of parts, which the annotations of their functions state."""
+"""Checks of option values against the type annotations of the function that receives them."""
 
 from __future__ import annotations
 
@@ -19,19 +19,22 @@ SEVERAL = (collections.abc.Sequence, list, tuple)
 
 
 def with_option_types(function: Callable, options: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Returns options with values of the types that a function's annotations state.
+    """Converts options to the types in a function's annotations.
 
-    A whole number may be written as ``1e4``, and one value where a list is wanted is a list of one.
-    Options without an annotation, and types other than numbers, texts, lists and mappings of them,
-    are not checked.
+    A whole number may be written as ``1e4``. A single value given for a list becomes a list of
+    one. Options without an annotation are not checked, nor are types other than numbers, texts,
+    lists and mappings of them.
 
     Args:
         function: A function with keyword arguments.
-        options: Values by the arguments' names.
-        where: Whose options they are, for the message.
+        options: Values by argument name.
+        where: Owner of the options, for the message, such as ``network resnet``.
+
+    Returns:
+        The converted values by argument name.
 
     Raises:
-        InputError: A value has another type.
+        InputError: A value is not of the annotated type.
     """
     try:
         hints = typing.get_type_hints(function)
@@ -46,7 +49,7 @@ def with_option_types(function: Callable, options: Mapping[str, Any], where: str
 
 
 def described(hint: Any) -> str:
-    """Returns a type in words."""
+    """Returns a type annotation in words: ``a whole number or null``."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         words = [described(one) for one in arguments if one is not type(None)]
@@ -60,7 +63,7 @@ def described(hint: Any) -> str:
 
 
 def _converted(value: Any, hint: Any) -> tuple[bool, Any]:
-    """Tells whether a value fits a type, and returns it converted."""
+    """Returns True if a value fits a type, and the converted value."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         tried = [_converted(value, one) for one in arguments]
@@ -80,6 +83,7 @@ def _converted(value: Any, hint: Any) -> tuple[bool, Any]:
 
 
 def _converted_list(value: Any, arguments: tuple[Any, ...]) -> tuple[bool, Any]:
+    """Returns True if a value fits a list type with type ``arguments``, and the converted list."""
     hint = arguments[0] if arguments else Any
     if isinstance(value, str) or not isinstance(value, collections.abc.Iterable):
         fits, one = _converted(value, hint)
@@ -91,4 +95,5 @@ def _converted_list(value: Any, arguments: tuple[Any, ...]) -> tuple[bool, Any]:
 
 
 def _is_number(value: Any, kind: type) -> bool:
+    # bool is a subclass of int in Python.
     return isinstance(value, kind) and not isinstance(value, bool)

@@ -1,4 +1,4 @@
-"""Parts as their source states them: names, options and docstrings, read without importing."""
+"""Names, options and docstrings of parts, read from source files without importing them."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """One part as its source states it.
+    """Description of one part.
 
     Attributes:
-        name: Name it is chosen by.
+        name: Name that a user chooses it by.
         module: Module that defines it.
-        function: Name of its function there.
-        options: Options and their defaults, presets applied; :data:`REQUIRED` where there is none.
-        open: Whether the function takes further keyword arguments of its own choice.
-        presets: Options that the name itself fixes another default for.
-        docstring: Text of the function's docstring.
+        function: Name of its function in that module.
+        options: Options with their defaults, presets applied; :data:`REQUIRED` for an option
+            without a default.
+        open: True if the function accepts any further keyword arguments.
+        presets: Defaults set by the decorator of this name in place of the function's.
+        docstring: Docstring of the function.
     """
 
     name: str
@@ -46,14 +47,14 @@ REQUIRED = _Required()
 
 
 def options_of(shared: Callable) -> Callable[[Callable], Callable]:
-    """Returns a decorator of a part that has the options of another function beside its own.
+    """Returns a decorator that adds the options of another function to those of a part.
 
-    The part takes these as ``**options`` and hands them to ``shared``, whose keyword-only arguments
-    they are; their text in its docstring counts as the part's. An own option or a preset of the
-    same name replaces the default.
+    The decorated function passes its ``**options`` on to ``shared``. The keyword-only arguments of
+    ``shared``, with their defaults and descriptions, become options of the part, except those that
+    the part defines itself; presets replace their defaults, too.
 
     Args:
-        shared: A function of the part's module or one that its module imports by name.
+        shared: A function that the part's module defines or imports by name.
     """
 
     def decorate(function: Callable) -> Callable:
@@ -80,7 +81,13 @@ def parts_in_source(kind: str, package: str) -> tuple[Part, ...]:
 
 
 def part_of_function(name: str, function: Callable, presets: Mapping[str, Any]) -> Part:
-    """Returns the part of a function that is imported already."""
+    """Returns the description of a part from its imported function.
+
+    Args:
+        name: Name that a user chooses the part by.
+        function: The part's function or class.
+        presets: Defaults set by the decorator.
+    """
     shared = getattr(function, "options_of", None)
     beyond = None if shared is None else part_of_function(name, shared, {})
     parameters = inspect.signature(function).parameters.values()
@@ -127,7 +134,7 @@ class _Module:
         """Returns the value of a literal, or of a name that the module assigns a literal to.
 
         Raises:
-            ValueError: It is another expression: only importing the module would tell its value.
+            ValueError: ``node`` is another expression, whose value only an import would give.
         """
         if isinstance(node, ast.Name) and node.id in self.constants:
             node = self.constants[node.id]
@@ -135,7 +142,8 @@ class _Module:
             return ast.literal_eval(node)
         except ValueError:
             raise ValueError(
-                f"{ast.unparse(node)!r} is no literal: defaults of parts are read from their source"
+                f"{ast.unparse(node)!r} is not a literal: the default of a part's option must be "
+                "a literal or the name of one in its module"
             ) from None
 
     def function(self, name: str) -> tuple[_Module, ast.FunctionDef]:
@@ -175,7 +183,7 @@ def _called_name(node: ast.expr) -> str:
 def _interface(
     module: _Module, node: ast.FunctionDef | ast.ClassDef
 ) -> tuple[dict[str, Any], bool, str]:
-    """Returns the options with their defaults, whether more are taken, and the docstring."""
+    """Returns the options with defaults, True if the part accepts others, and the docstring."""
     text = inspect.cleandoc(ast.get_docstring(node) or "")
     decorators = [one for one in node.decorator_list if isinstance(one, ast.Call)]
     if isinstance(node, ast.ClassDef):
@@ -198,20 +206,20 @@ def _interface(
 
 
 def _with_arguments(text: str, shared: str, names: list[str]) -> str:
-    """Returns a docstring with arguments that another one describes.
+    """Returns a docstring with the descriptions of further arguments from another docstring.
 
     Args:
-        text: Docstring of Google's style with a section ``Args``.
+        text: Google-style docstring with a section ``Args``; its entry of ``**options`` is removed.
         shared: The other docstring.
-        names: The arguments to take from it.
+        names: Arguments whose descriptions are copied from ``shared``.
     """
     sections = re.compile(r"(?ms)^Args:\n(.*?)(?=^\S|\Z)")
-    there, here = sections.search(shared), sections.search(text)
-    if there is None or here is None:
+    shared_section, section = sections.search(shared), sections.search(text)
+    if shared_section is None or section is None:
         return text
-    entries = re.split(r"(?m)^(?=    \S)", there[1].rstrip() + "\n")
+    entries = re.split(r"(?m)^(?=    \S)", shared_section[1].rstrip() + "\n")
     described = [re.split(r",\s*", entry.partition(":")[0].strip()) for entry in entries]
-    taken = [entry for entry, which in zip(entries, described) if {*which} & {*names}]
-    # Without the line of **options.
-    own = re.sub(r"(?m)^    \*\*.*\n(?:     .*\n)*", "", here[1].rstrip() + "\n")
-    return text[: here.start(1)] + own + "".join(taken) + "\n" + text[here.end(1) :]
+    copied = [entry for entry, arguments in zip(entries, described) if {*arguments} & {*names}]
+    # The copied descriptions replace the entry of **options.
+    first = re.sub(r"(?m)^    \*\*.*\n(?:     .*\n)*", "", section[1].rstrip() + "\n")
+    return text[: section.start(1)] + first + "".join(copied) + "\n" + text[section.end(1) :]

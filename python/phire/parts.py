@@ -1,10 +1,11 @@
 """Registries of named parts: networks, objectives, samplers, statistics and their options.
 
 A part is a function decorated with its registry, ``@network("resnet")``. Keyword arguments of the
-decorator preset options, so that one function carries several names:
-``@network("srgan-small", filters=32)``. Options that several parts have are those of one function,
-which the parts name by :func:`options_of`. Names, options and docstrings are read from the source
-without importing it (``part_sources``), because most parts import Keras, which takes seconds.
+decorator set other defaults, so that one function can have several names:
+``@network("srgan-small", filters=32)``. Options common to several parts are the arguments of one
+function, which the parts name with :func:`options_of`. Names, options and docstrings are read from
+the source without importing it (``part_sources``), because most parts import Keras, which takes
+seconds.
 """
 
 from __future__ import annotations
@@ -35,11 +36,11 @@ Specification = str | Mapping[str, Any]
 
 
 class Registry:
-    """Parts of one kind, found in the modules of a package.
+    """Registry of the parts of one kind, which also decorates their functions.
 
     Args:
         kind: Name of the decorator, as in ``@network(…)``, and of the parts in messages.
-        *packages: Packages whose modules, those of their subpackages included, define the parts.
+        *packages: Packages that define the parts, in any of their modules and subpackages.
     """
 
     def __init__(self, kind: str, *packages: str) -> None:
@@ -51,8 +52,12 @@ class Registry:
     def __call__(self, name: str, **presets: Any) -> Callable[[Callable], Callable]:
         """Returns the decorator that registers a function under ``name``.
 
+        Args:
+            name: Name that a user chooses the part by.
+            **presets: Defaults that replace those of the function.
+
         Raises:
-            ValueError: Another function has the name.
+            ValueError: Another function is registered under the name.
         """
 
         def register(function: Callable) -> Callable:
@@ -65,34 +70,34 @@ class Registry:
         return register
 
     def unregister(self, name: str) -> None:
-        """Removes a part that was registered outside the packages, such as in a notebook."""
+        """Removes a part that code outside of the packages registered, such as a notebook."""
         del self._functions[name]
 
     def within(self, package: str) -> Registry:
-        """Returns the registry of those parts that one of the packages defines."""
+        """Returns a registry of the parts defined in ``package``, one of this registry's own."""
         chosen = Registry(self.kind, package)
         chosen._functions = self._functions
         chosen._elsewhere = tuple(name for name in self.packages if name != package)
         return chosen
 
     def parts(self) -> dict[str, Part]:
-        """Returns all parts by name, in alphabetical order; imports none of them."""
+        """Returns all parts by name, in alphabetical order, without importing them."""
         found = {
             part.name: part
             for package in self.packages
             for part in parts_in_source(self.kind, package)
         }
         for name, (function, presets) in self._functions.items():
-            # Registered outside the packages.
+            # A part that code outside of the packages registered.
             if name not in found and not function.__module__.startswith(self._elsewhere):
                 found[name] = part_of_function(name, function, presets)
         return dict(sorted(found.items()))
 
     def part(self, name: str) -> Part:
-        """Returns the part of a name.
+        """Returns the description of the part called ``name``.
 
         Raises:
-            InputError: The name is unknown.
+            InputError: No part has the name.
         """
         parts = self.parts()
         if name not in parts:
@@ -102,14 +107,14 @@ class Registry:
     def resolve(
         self, specification: Specification, options: Mapping[str, Any] | None = None
     ) -> tuple[str, dict[str, Any]]:
-        """Reads a choice of a part, checks its options and fills in their defaults.
+        """Reads the specification of a part, checks its options and fills in their defaults.
 
         Args:
             specification: ``NAME,key=value,flag`` or a mapping with the key ``name``.
-            options: Further options, which win.
+            options: Further options, which override those of ``specification``.
 
         Returns:
-            The name, and all options that the part has a default for or was given.
+            The part's name, and its options: those given, and the defaults of all others.
 
         Raises:
             InputError: The name or an option is unknown, or a required option is missing.
@@ -130,7 +135,7 @@ class Registry:
         return name, resolved
 
     def mapping(self, specification: Specification) -> dict[str, Any]:
-        """Returns a choice as a mapping of all its options, the key ``name`` first.
+        """Returns a specification as a mapping: the key ``name``, then all options.
 
         Raises:
             InputError: See :meth:`resolve`.
@@ -145,11 +150,11 @@ class Registry:
         options: Mapping[str, Any] | None = None,
         **more: Any,
     ) -> Any:
-        """Calls the function of a part.
+        """Calls the function of a part and returns its result.
 
         Args:
-            specification, options: As for :meth:`resolve`.
-            *arguments, **more: Arguments that the registry's contract prescribes; no options.
+            specification, options: See :meth:`resolve`.
+            *arguments, **more: Arguments that every part of this kind receives, beside options.
 
         Raises:
             InputError: See :meth:`resolve`; or an option's value is impossible, or not of the
@@ -175,11 +180,11 @@ class Registry:
 
 
 def parse(specification: Specification) -> tuple[str, dict[str, Any]]:
-    """Splits a choice of a part into its name and its options.
+    """Splits the specification of a part into its name and its options.
 
     Args:
-        specification: ``NAME,key=value,flag``, where values are read as YAML and a bare ``flag``
-            means true, or a mapping with the key ``name``.
+        specification: ``NAME,key=value,flag``, where values are YAML and a bare ``flag`` means
+            true, or a mapping with the key ``name``.
 
     Raises:
         InputError: The name is missing, or a value is not YAML.
@@ -201,19 +206,19 @@ def parse(specification: Specification) -> tuple[str, dict[str, Any]]:
             if isinstance(value, str):
                 value = _number(value)
         except yaml.YAMLError:
-            raise InputError(f"{piece!r} of {specification!r} is no value of YAML.") from None
+            raise InputError(f"{piece!r} of {specification!r} is not a YAML value.") from None
         options[key.strip().replace("-", "_")] = value
     return name.strip(), options
 
 
 def specification_text(specification: Mapping[str, Any]) -> str:
-    """Writes a choice of a part as the command line takes it; the inverse of :func:`parse`.
+    """Returns the text ``NAME,key=value`` of a specification; the inverse of :func:`parse`.
 
     Args:
         specification: The options, with the key ``name``.
 
     Raises:
-        InputError: A value cannot be written so, such as a text with a comma.
+        InputError: A value cannot be written in this form, such as a text with a comma.
     """
     name, options = parse(specification)
     text = ",".join([name, *(f"{key}={_yaml_text(value)}" for key, value in options.items())])
@@ -228,7 +233,7 @@ def _yaml_text(value: Any) -> str:
 
 
 def split_outside_brackets(text: str, separator: str = ",") -> list[str]:
-    """Splits a text at a separator, but not inside brackets: ``a,b=[1,2]`` → ``a``, ``b=[1,2]``."""
+    """Splits a text at separators outside brackets: ``a,b=[1,2]`` becomes ``a``, ``b=[1,2]``."""
     pieces, depth = [""], 0
     for character in text:
         depth += (character in "[{(") - (character in ")}]")
@@ -240,7 +245,7 @@ def split_outside_brackets(text: str, separator: str = ",") -> list[str]:
 
 
 def _number(text: str) -> Any:
-    """Returns a number where YAML 1.1 reads a text: ``1e-3`` has no dot."""
+    # YAML 1.1 reads a number without a dot, such as 1e-3, as a text.
     try:
         return float(text)
     except ValueError:

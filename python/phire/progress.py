@@ -33,7 +33,11 @@ _collected: contextvars.ContextVar[list[str] | None] = contextvars.ContextVar(
 
 @contextlib.contextmanager
 def quiet(silent: bool = True) -> Iterator[None]:
-    """Within the block, nothing is said and no bar is drawn."""
+    """Suppresses lines and progress bars within the block.
+
+    Args:
+        silent: False shows them, also within another ``quiet`` block.
+    """
     token = _quiet.set(silent)
     try:
         yield
@@ -42,13 +46,13 @@ def quiet(silent: bool = True) -> Iterator[None]:
 
 
 def is_quiet() -> bool:
-    """Returns True if nothing is said: the block is within :func:`quiet`."""
+    """Returns True within :func:`quiet`."""
     return _quiet.get()
 
 
 @contextlib.contextmanager
 def collected() -> Iterator[list[str]]:
-    """Within the block, lines for the user are collected in the list yielded, not printed."""
+    """Collects the lines that the block would print in the list that it yields."""
     lines: list[str] = []
     token = _collected.set(lines)
     try:
@@ -59,14 +63,15 @@ def collected() -> Iterator[list[str]]:
 
 @functools.cache
 def say_once(message: str) -> None:
-    """Prints a line for the user, the first time that it is given."""
+    """Prints a line for the user; the same line is printed only once in a process."""
     say(message)
 
 
 def say(message: str) -> None:
-    """Prints a line for the user, unless the command was told to be quiet.
+    """Prints a line on standard error, unless within :func:`quiet`.
 
-    Options that it names are printed by :func:`phire.errors.in_callers_words`.
+    Outside of a command, ``--options`` in it are written as arguments
+    (:func:`phire.errors.in_callers_words`).
     """
     message = in_callers_words(message)
     lines = _collected.get()
@@ -77,6 +82,8 @@ def say(message: str) -> None:
 
 
 class _Rate(ProgressColumn):
+    """Column of a progress bar: units per second."""
+
     def render(self, task: Task) -> str:
         speed = task.finished_speed or task.speed
         unit = task.fields.get("unit", "")
@@ -87,16 +94,19 @@ class _Rate(ProgressColumn):
 def progress_bar(
     description: str, total: int | None, unit: str = "steps", start: int = 0
 ) -> Iterator[Callable[..., None]]:
-    """Draws a bar with rate and time left; yields ``advance(n=1, text=None)``.
+    """Draws a progress bar with rate and remaining time on standard error.
+
+    Without a terminal, and within :func:`quiet`, nothing is drawn.
 
     Args:
-        description: What is being done.
-        total: The number of units to come, or None if unknown.
-        unit: What is counted, for the rate.
-        start: Units that an earlier run did already.
+        description: Text before the bar.
+        total: Number of units of the whole work, or None if unknown.
+        unit: Noun of the units, for the rate.
+        start: Number of units that an earlier run finished.
 
     Yields:
-        A function that advances the bar by ``n`` units and, given ``text``, shows it behind it.
+        ``advance(n=1, text=None)``, which advances the bar by ``n`` units and shows ``text``
+        after it. It also raises :class:`phire.interruption.Interrupted` after a signal.
     """
     console = Console(stderr=True)
     # Without a terminal a bar would fill a log file with redrawn lines.
@@ -127,7 +137,14 @@ def progress_bar(
 def tracked(
     items: Iterable[Item], description: str, total: int | None = None, unit: str = "steps"
 ) -> Iterator[Item]:
-    """Iterates over ``items`` with a progress bar."""
+    """Yields ``items`` and advances a progress bar after each.
+
+    Args:
+        items: The items.
+        description: Text before the bar.
+        total: Number of items; by default their length, if they have one.
+        unit: Noun of the items, for the rate.
+    """
     if total is None and hasattr(items, "__len__"):
         total = len(items)
     with progress_bar(description, total, unit) as advance:

@@ -1,7 +1,8 @@
-"""Provenance: the options, command and versions that made an output, and its inputs' fingerprints.
+"""Provenance of outputs: command, versions, options, and fingerprints of the inputs.
 
-Every output records the options that made it. The same command on it continues it or has nothing
-to do; another one is refused, with the options that differ.
+Every output stores the options that it was made with. The same command again continues it, or
+skips it if it is finished. A command with other options is refused, and the message names the
+options that differ.
 """
 
 from __future__ import annotations
@@ -24,15 +25,22 @@ from phire.files import plain
 
 _INPUTS = ("sources", "stores", "folder", "records", "store", "path", "metric", "truth", "source",
            "candidates", "run")  # fmt: skip
-"""Options that name a command's main inputs, in the order of their fingerprints."""
+"""Options that can name a command's main inputs; the option ``fingerprint`` belongs to them."""
 _CONTENT = "the content of "
 
 
 def differences(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Names the options in which two commands differ, as ``name was recorded, now wanted``.
+    """Returns the differences between the options of two runs, as ``name was 1, now 2``.
 
-    Paths are equal where they lead to the same place. Fingerprints are told by the files that they
-    are of: an option ``X_fingerprint`` belongs to ``X``, one without ``X`` to the main input.
+    Paths that lead to the same file are equal. A changed fingerprint is reported as a changed
+    file: the option ``X_fingerprint`` belongs to ``X``, and ``fingerprint`` to the main inputs.
+
+    Args:
+        recorded: Options of the earlier run.
+        wanted: Options of this run.
+
+    Returns:
+        One text for each difference; empty if the options are equal.
     """
     recorded, wanted = _canonical(plain(recorded)), _canonical(plain(wanted))
     found = []
@@ -54,7 +62,7 @@ def differences(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[
 
 
 def _canonical(value: Any) -> Any:
-    """Returns a plain value with absolute paths free of ``..`` and links."""
+    """Returns a plain value in which absolute paths have no ``..`` and no links."""
     if isinstance(value, dict):
         return {_canonical(key): _canonical(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -65,7 +73,10 @@ def _canonical(value: Any) -> Any:
 
 
 def _changed(name: str, recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Names the files whose fingerprints differ; none where other paths were given, too."""
+    """Returns one text for each file whose fingerprint differs.
+
+    Returns no text if the paths themselves differ: that difference is reported already.
+    """
     was, now = recorded.get(name), wanted.get(name)
     if isinstance(was, dict) and isinstance(now, dict) and "digest" not in now:
         paths = [path for path in now if was.get(path, now[path]) != now[path]]
@@ -81,8 +92,9 @@ def _changed(name: str, recorded: Mapping[str, Any], wanted: Mapping[str, Any]) 
 
 
 def _texts(value: Any) -> list[str]:
-    """Returns the texts in lists and dictionaries of texts, in order."""
-    if isinstance(value, dict) and "digest" in value:  # many paths, kept by their ends
+    """Returns all texts in nested lists and dictionaries, in order."""
+    # A long list of files is recorded as its count, first and last path, and one digest.
+    if isinstance(value, dict) and "digest" in value:
         return [f"one of {value['count']} files ({value['first']} … {value['last']})"]
     if isinstance(value, dict):
         value = list(value.values())
@@ -98,22 +110,23 @@ def already_made(
     overwrite: bool = False,
     announce: bool = True,
 ) -> bool:
-    """Returns True if an output exists and was made by the same options.
+    """Returns True if an output exists and was made with the same options.
 
     Args:
         path: The output, with its final name.
-        recorded: The options kept with what is there, or None where something is there that phire
-            did not make by this kind of command. Not looked at when nothing is there.
-        options: The options of the command now given.
-        overwrite: Replace an output that is there.
-        announce: Tell the user where nothing is left to do.
+        recorded: Options stored with the existing output; None if this kind of command did not
+            write it. Ignored if ``path`` does not exist.
+        options: Options of this run.
+        overwrite: Replace an existing output.
+        announce: Print a line if the output is finished.
 
     Returns:
-        True where the output is there and the options are equal; False where nothing is there or
-        ``overwrite`` is set: then it has to be made. Nothing is removed by this function.
+        True if the output exists and its options are equal. False if it has to be made: it does
+        not exist, or ``overwrite`` is set. The function itself removes nothing.
 
     Raises:
-        InputError: Something else is there, or the same by other options; the message says which.
+        InputError: The output exists and was made by another command or with other options; the
+            message lists the differences.
     """
     path = Path(path)
     if overwrite or not os.path.lexists(path):
@@ -126,8 +139,8 @@ def already_made(
     found = differences(recorded, options)
     if found:
         raise InputError(
-            f"{path} was made by other options ({'; '.join(found)}): name another output, or pass "
-            "--overwrite to make it again."
+            f"{path} was made with other options ({'; '.join(found)}): name another output, or "
+            "pass --overwrite to replace it."
         )
     if announce:
         announce_finished(path)
@@ -135,15 +148,22 @@ def already_made(
 
 
 def announce_finished(path: str | os.PathLike) -> None:
-    """Tells the user that the command's output is there, so that nothing is left to do."""
+    """Prints that an output is finished, so that the command has nothing to do."""
     progress.say(f"{path} is already made by this command.")
 
 
 def fingerprint(path: str | os.PathLike) -> str:
-    """Returns a short hash of a file or directory, which changes with its content.
+    """Returns a short hash of the content of a file or directory.
 
-    Of files larger than 4 MiB, the size and sixteen stretches spread over the file are hashed, so
-    that terabytes cost no more than megabytes.
+    For a file above 4 MiB only its size and sixteen blocks of 64 KiB, evenly spaced, are hashed,
+    so that large files cost no more than small ones. A change outside of these blocks that keeps
+    the size is not noticed.
+
+    Args:
+        path: A file, or a directory with all files below it.
+
+    Returns:
+        16 hexadecimal digits.
     """
     path = Path(path)
     digest = hashlib.sha256()
@@ -162,12 +182,19 @@ def fingerprint(path: str | os.PathLike) -> str:
 
 
 def input_fingerprint(path: str | os.PathLike) -> str | None:
-    """Returns the fingerprint of an input; None where it is missing, which opening it refuses."""
+    """Returns the fingerprint of an input; None if it does not exist (opening it then fails)."""
     return fingerprint(path) if Path(path).exists() else None
 
 
 def record(options: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Returns an output's provenance: command line, time, versions, and options as resolved."""
+    """Returns the provenance of an output that is being written.
+
+    Args:
+        options: Options of the run with their defaults; None leaves them out.
+
+    Returns:
+        Command line, time in UTC, versions of Python and of the main packages, and options.
+    """
     packages = ("phire", "numpy", "h5py", "tensorflow", "keras", "ducc0", "xarray", "dask")
     versions = {"python": sys.version.split()[0]}
     for package in packages:
@@ -182,5 +209,9 @@ def record(options: Mapping[str, Any] | None = None) -> dict[str, Any]:
 
 
 def history(record: Mapping[str, Any]) -> str:
-    """Returns the CF attribute ``history`` of an output: when it was made, and by which command."""
+    """Returns the CF attribute ``history`` of an output: time and command line.
+
+    Args:
+        record: See :func:`provenance`.
+    """
     return f"{record['created']}: {shlex.join(record['command'])}"

@@ -1,4 +1,4 @@
-"""Values in words: counts, sizes, lists and channels, for messages and descriptions of files."""
+"""Texts of counts, sizes, lists and channels, for messages and descriptions of files."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 
 class Stated(str):
-    """A fact in words for people, with the number or list that programs read.
+    """Text for people that carries the same fact as a number or list for programs.
 
     Args:
-        text: The words.
-        value: The value, in a form that JSON has.
+        text: The text.
+        value: The same fact as a value that JSON can hold.
     """
 
     value: Any
@@ -23,12 +23,17 @@ class Stated(str):
 
 
 def list_stated(items: Sequence[str]) -> Stated:
-    """Names after one another: ``a, b``."""
+    """Returns names as the text ``a, b`` with the list as value."""
     return Stated(", ".join(map(str, items)), [str(item) for item in items])
 
 
 def channels_stated(channels: Sequence[str], units: Sequence[str]) -> Stated:
-    """Channels with their units: ``u (m s-1), v (m s-1)``; units that are not known are null."""
+    """Returns channels and units as the text ``u (m s-1), v (m s-1)`` with a list as value.
+
+    Args:
+        channels: Names.
+        units: Units by channel, empty if unknown (null in the list); may be shorter.
+    """
     units = [*units, *[""] * (len(channels) - len(units))]
     return Stated(
         ", ".join(f"{name} ({unit or 'units unknown'})" for name, unit in zip(channels, units)),
@@ -37,7 +42,7 @@ def channels_stated(channels: Sequence[str], units: Sequence[str]) -> Stated:
 
 
 def size_stated(sizes: Sequence[int]) -> Stated:
-    """Sizes of an array: ``32 × 32``."""
+    """Returns the sizes of an array as the text ``32 × 32`` with the list as value."""
     return Stated(" × ".join(map(str, sizes)), [int(size) for size in sizes])
 
 
@@ -47,7 +52,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def size_text(count: int) -> str:
-    """Returns a number of bytes for people: ``6.29 MB``."""
+    """Returns a number of bytes with a decimal unit: ``6.29 MB``."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.3g} {unit}"

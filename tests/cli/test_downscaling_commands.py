@@ -50,7 +50,7 @@ def test_a_region_is_refined_in_physical_units(folder, tmp_path):
     output = tmp_path / "fine.nc"
     options = ("--coarsen", 3, "--time", "2000-02-29T04,2000-02-29T10", "--tile", 5)
     said = run(phire, "predict", folder / "run", folder / "t2m.h5", output, *options)
-    assert "25 × 36 is no multiple of 3: the last row at the south is dropped" in said
+    assert "25 × 36 is not a multiple of 3: the last row at the south is dropped" in said
     assert "6 fields of 24 × 36 points, t2m, one member; none missing" in said
     with xr.open_dataset(output) as dataset:
         # The remainder of one row is dropped at the south.

@@ -74,7 +74,7 @@ def test_train_and_eval_make_a_metric(folder):
     facts = json.loads((folder / "metric" / "metric.json").read_text())
     assert facts["layer"] == "stage2" and facts["classes"] == 3
     said = run(rplearn_train, folder / "pairs", "--out", folder / "run", status=2)
-    assert "was made by other options" in said and "network was" in said
+    assert "was made with other options" in said and "network was" in said
     said = run(
         rplearn_train,
         *(folder / "pairs", "--out", folder / "x", "--network", "tiny,filtres=4"),

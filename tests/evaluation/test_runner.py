@@ -558,6 +558,6 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path, monkeypatch):
         raise OSError(errno.EROFS, "Read-only file system", str(path))
 
     monkeypatch.setattr(Path, "touch", refuse)
-    with pytest.raises(InputError, match=r"results cannot be made \(read-only file system\)"):
+    with pytest.raises(InputError, match=r"results cannot be created \(read-only file system\)"):
         Folder(tmp_path / "results", {}, {}, {}).prepare(False)
     assert not list(tmp_path.iterdir())

@@ -157,10 +157,10 @@ def test_durations_are_no_months(text, seconds):
         ("1D:median", "mean, sum, max, min"),
         ("1D:mean,tp", "PERIOD:STATISTIC"),
         ("1D:mean,=sum", "PERIOD:STATISTIC"),
-        ("soon:mean", "'soon' is no period: .* or month, season or year"),
+        ("soon:mean", "'soon' is not a period: .* or month, season or year"),
         ("1m:mean", r"min for minutes \(1min\) or month for months \(1month\)"),
-        ("1W:mean", "'1W' is no period"),
-        ("5months:mean", "no multiple of 5 months"),
+        ("1W:mean", "'1W' is not a period"),
+        ("5months:mean", "5 months do not divide a year"),
         ("0years:mean", "1 to 12 months"),
     ],
 )
@@ -175,7 +175,7 @@ def test_texts_of_another_form_are_refused(text, said):
         (TimeAxis.steps(9), "1D:mean", "needs dates"),
         (hourly("2000-01-01", 1), "1D:mean", "a single time"),
         (hourly("2000-01-01", 9, "D"), "6h:mean", "shorter than the step of the source, 24 h"),
-        (hourly("2000-01-01", 9, "5h"), "1D:mean", "no multiple of"),
+        (hourly("2000-01-01", 9, "5h"), "1D:mean", "not a multiple of"),
         (hourly("2000-01-01T12", 23), "1D:mean", "no period of 1D is complete"),
     ],
 )

@@ -217,7 +217,8 @@ def test_what_coarsening_drops_is_named():
     assert remainder_note(Grid.pixels(8, 12), 4) is None
     note = remainder_note(Grid.pole_to_pole(721, 1442), 4)
     assert (
-        "721 × 1442 is no multiple of 4: the last row at the south and the last 2 columns" in note
+        "721 × 1442 is not a multiple of 4: the last row at the south and the last 2 columns"
+        in note
     )
 
 

@@ -46,7 +46,7 @@ def test_poles_and_the_circle_are_not_passed(grid, expected):
 def test_the_note_names_sides_and_counts():
     grid = Grid.regional(44.25 - 0.5 * np.arange(19), np.arange(27))
     assert padding_note(grid, 5, (1, 3)) == (
-        "Note: 19 × 27 is no multiple of 5: 1 row at the south and 3 columns at the east are "
+        "Note: 19 × 27 is not a multiple of 5: 1 row at the south and 3 columns at the east are "
         "added, without targets."
     )
     assert padding_note(grid, 5, (1, 0)).endswith("1 row at the south is added, without targets.")

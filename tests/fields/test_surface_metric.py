@@ -161,7 +161,7 @@ def test_wind_along_the_axes_is_turned_to_the_east_and_north(tmp_path, wind_file
 def test_wind_and_turn_wind_of_the_same_components_are_refused_together(tmp_path, wind_file):
     wind_file(("x_wind", "y_wind"))
     both = {"wind": ("u", "v"), "turn_wind": ("u", "v")}
-    with pytest.raises(InputError, match="wind turns components along the grid's axes itself"):
+    with pytest.raises(InputError, match="wind rotates the components itself"):
         convert(tmp_path / "wind.nc", tmp_path / "a.h5", **both)
     convert(tmp_path / "wind.nc", tmp_path / "b.h5", variables=["u", "v"], **both)
     with open_store(tmp_path / "b.h5") as store:

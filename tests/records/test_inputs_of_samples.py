@@ -420,7 +420,7 @@ def sea(tmp_path):
          "t is given twice"),
         ({"coarse_targets": True}, "coarse_targets adds block means .* to predictors"),
         ({"margin": 9}, "larger than the fields of 40 × 48 points beside a margin of 9"),
-        ({"normalization": "z,snow=sqrt"}, "'snow=sqrt' names no channel; these are t, rain"),
+        ({"normalization": "z,snow=sqrt"}, "'snow=sqrt' names no channel; .* t, rain"),
         ({"low": "here.nc:psl"}, "here.nc does not exist"),
         ({"least_valid": 0}, "least_valid 0 must be above 0"),
     ],

@@ -45,7 +45,7 @@ def test_winter_days_over_iberia(tmp_path, capsys):
         missing="mask", normalization="z,pr=log:0.1", time=(None, "1984-12-01"),
     )  # fmt: skip
     said = capsys.readouterr().err
-    assert "19 × 29 is no multiple of 5: 1 row at the south and 1 column at the east are" in said
+    assert "19 × 29 is not a multiple of 5: 1 row at the south and 1 column at the east are" in said
     assert said.count("is regridded to the 5 × 5 blocks by bilinear interpolation") == 2
     schema = records.schema
     assert schema.arrays["low"].channels == ("tas", "pr", "psl", "ta850", "hus850")

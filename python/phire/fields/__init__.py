@@ -1,6 +1,7 @@
-"""Gridded fields: grids, times, stores and files, transforms, normalisation; no machine learning.
+"""Gridded fields: grids, times, stores and files, transforms, normalisation.
 
-The names are imported when they are used, so that this package loads at once.
+Nothing in this package uses TensorFlow. The public names are imported at their first use, so that
+importing the package takes no time.
 """
 
 import lazy_loader

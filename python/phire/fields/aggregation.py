@@ -16,23 +16,23 @@ from phire.fields.time import EPOCH, TimeAxis, duration_text, parse_duration
 STATISTICS = ("mean", "sum", "max", "min")
 
 MONTHS = {"month": 1, "season": 3, "year": 12}
-"""Months in the periods of the calendar; seasons begin in March, June, September, December."""
+"""Number of months by calendar period; seasons begin in March, June, September and December."""
 
 _PERIOD = re.compile(r"^(\d*)\s*(?:(month|season|year)s?|(M[SE]?|mon?)|([YA][SE]?|yr?))$")
-"""Periods of the calendar, in words or as pandas and xarray abbreviate them (``1MS``, ``1YE``)."""
+"""Pattern of calendar periods, in words or as abbreviated by pandas and xarray (``1MS``)."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Aggregation:
-    """Periods, and the statistic of each channel over them.
+    """Length of the periods, and the statistic of each channel over them.
 
     Attributes:
-        period: The period in words, such as ``1D`` or ``month``.
-        seconds: Length of the period; 0 where it counts months.
-        months: Length of the period in months; 0 where it counts seconds.
-        statistic: One of :data:`STATISTICS`, of channels without their own.
-        channels: Statistics of channels by name.
-        offset: Seconds after midnight at which periods begin.
+        period: The period as text, such as ``1D`` or ``month``.
+        seconds: Length of the period (s); 0 for periods of months.
+        months: Length of the period in months; 0 for periods of seconds.
+        statistic: One of :data:`STATISTICS`, for all channels not in ``channels``.
+        channels: Statistics by channel name.
+        offset: Start of the periods, in seconds after midnight.
     """
 
     period: str
@@ -44,14 +44,15 @@ class Aggregation:
 
     @classmethod
     def parse(cls, text: str, offset: str | None = None) -> Aggregation:
-        """Reads ``PERIOD:STATISTIC`` with ``,NAME=STATISTIC`` for channels by name.
+        """Parses ``PERIOD:STATISTIC``, with ``,NAME=STATISTIC`` for single channels.
 
         Args:
-            text: Such as ``1D:mean``, ``6h:mean,tp=sum`` or ``month:max``.
-            offset: The periods' start after midnight, a duration such as ``6h``.
+            text: Text such as ``1D:mean``, ``6h:mean,tp=sum`` or ``month:max``.
+            offset: Duration between midnight and the start of the periods, such as ``6h``; none
+                by default.
 
         Raises:
-            InputError: The text has another form.
+            InputError: The text has another form, or the period does not divide a year.
         """
         period, _, rest = str(text).partition(":")
         parts = [part.strip() for part in rest.split(",")]
@@ -65,6 +66,7 @@ class Aggregation:
         shift = parse_duration(offset) if offset else 0
         period = period.strip()
         match = _PERIOD.match(period) or _PERIOD.match(period.lower())
+        # Ambiguous: m abbreviates minutes, and is also the month M in lower case.
         if re.match(r"^\d+\s*m$", period):
             raise InputError(
                 f"--every {text}: write min for minutes ({period}in) or month for months "
@@ -76,9 +78,9 @@ class Aggregation:
         else:
             seconds, months = _seconds(period, text), 0
         if not 0 < months <= 12 and not seconds:
-            raise InputError(f"--every {text}: a period of the calendar has 1 to 12 months.")
+            raise InputError(f"--every {text}: a calendar period must have 1 to 12 months.")
         if months and 12 % months:
-            raise InputError(f"--every {text}: a year is no multiple of {months} months.")
+            raise InputError(f"--every {text}: {months} months do not divide a year.")
         channels = {name.strip(): statistic for name, _, statistic in named}
         return cls(period, seconds, months, parts[0], channels, shift)
 
@@ -87,24 +89,25 @@ class Aggregation:
         return self.channels.get(channel, self.statistic)
 
     def starts(self, time: TimeAxis, interval_end: bool = False) -> np.ndarray:
-        """Returns (n,) starts of the periods that the times belong to, seconds as in ``time``.
+        """Returns the start of the period that each time belongs to: (n,) seconds as in ``time``.
 
         Args:
             time: The times.
-            interval_end: True if a time ends the interval of its field: a time at a period's end
-                then belongs to this period, one at its start to the one before.
+            interval_end: True if each time is the end of its field's interval. A time on the
+                boundary of two periods then belongs to the earlier one, otherwise to the later.
         """
+        # Times are whole seconds, so a shift by one moves only the times on a boundary.
         shifted = time.values - self.offset - int(interval_end)
         if self.seconds:
             return shifted // self.seconds * self.seconds + self.offset
         dates = TimeAxis(shifted, time.calendar).dates()
-        # Seasons begin with the meteorological year, a month before the calendar's quarters.
+        # Seasons begin a month before the quarters of the calendar year: December to February.
         early = int(self.months == 3)
         count = np.array([12 * d.year + d.month - 1 + early for d in dates])
         return _month_starts(count // self.months * self.months - early, time) + self.offset
 
     def stops(self, starts: np.ndarray, time: TimeAxis) -> np.ndarray:
-        """Returns (n,) ends of periods given by their starts."""
+        """Returns the ends of periods from their starts, both (n,) seconds as in ``time``."""
         if self.seconds:
             return starts + self.seconds
         dates = TimeAxis(starts - self.offset, time.calendar).dates()
@@ -113,18 +116,23 @@ class Aggregation:
 
 
 def _seconds(period: str, text: str) -> int:
-    """Returns the length of a period that is no calendar's."""
+    """Returns the length (s) of a period of fixed length, such as ``6h``."""
     try:
         return parse_duration(period)
     except InputError:
         raise InputError(
-            f"--every {text}: {period!r} is no period: write a number and d, h, min or s, such as "
-            "6h, or month, season or year."
+            f"--every {text}: {period!r} is not a period: write a number and d, h, min or s, such "
+            "as 6h, or month, season or year."
         ) from None
 
 
 def _month_starts(count: np.ndarray, time: TimeAxis) -> np.ndarray:
-    """Returns the start (s) of months, which are counted from January of the year 0."""
+    """Returns the starts of months, in seconds as in ``time``.
+
+    Args:
+        count: (n,) months since January of the year 0.
+        time: Times with the calendar to use.
+    """
     unique, places = np.unique(count, return_inverse=True)
     dates = [
         cftime.datetime(int(c) // 12, int(c) % 12 + 1, 1, calendar=time.calendar) for c in unique
@@ -134,25 +142,27 @@ def _month_starts(count: np.ndarray, time: TimeAxis) -> np.ndarray:
 
 
 class AggregatedSource:
-    """Statistics of a source's fields over periods, each of which is labelled by its start.
+    """Source of means, sums or extremes of another source's fields over periods of time.
 
-    A period counts where each of its steps has exactly one field. A value is missing where it is
-    missing at any step. Sums keep the units: they are for amounts per step, not for rates.
+    The time of each aggregated field is the start of its period. A period is complete, and part of
+    the source, if it has exactly one field at each time step. A value that is missing at any step
+    of a period is missing in the result. A sum has the units of its fields, so it suits amounts
+    per step, not rates.
 
     Args:
-        source: Any source with dates.
+        source: Source with dates.
         aggregation: Periods and statistics.
-        interval_end: Channels whose times end the interval that a field stands for, as those of
-            hourly amounts of rain do: a day then takes the fields after its start up to the one at
-            its end.
-        name: What errors call the source.
+        interval_end: Channels whose times are the end of the interval that a field covers, as for
+            hourly amounts of rain. A day of such a channel consists of the fields after its start
+            up to and including the one at its end.
+        name: Name of the source in messages.
 
     Attributes:
-        incomplete: Starts of the periods that are left out.
+        incomplete: Starts of the incomplete periods.
 
     Raises:
-        InputError: The source has no dates or but one, its step does not divide the period, a
-            named channel is not there, or no period is complete.
+        InputError: The source has no dates or only one, its step does not divide the period, or
+            no period is complete.
     """
 
     def __init__(
@@ -172,8 +182,10 @@ class AggregatedSource:
         starts = {end: aggregation.starts(source.time, end) for end in map(bool, set(at_end))}
         found = np.unique(np.concatenate(list(starts.values())))
         whole = found
-        for end, own in starts.items():
-            whole = np.intersect1d(whole, _complete(source.time, own, aggregation, end))
+        # A period must be complete for the channels of both conventions.
+        for end, period_starts in starts.items():
+            complete = _complete(source.time, period_starts, aggregation, end)
+            whole = np.intersect1d(whole, complete)
         self.incomplete = TimeAxis(np.setdiff1d(found, whole), source.time.calendar)
         self.time = TimeAxis(whole, source.time.calendar)
         if not len(whole):
@@ -182,11 +194,11 @@ class AggregatedSource:
                 f"{source.time.format(0)} to {source.time.format(-1)} every "
                 f"{source.time.step_text}."
             )
-        # (fields, channels) number of the period that each field of a channel belongs to.
+        # (fields, channels): index of the period that a channel's field belongs to, -1 for none.
         self._period = np.full((len(source.time), len(self.channels)), -1)
         for c, end in enumerate(at_end):
             place = np.searchsorted(whole, starts[bool(end)])
-            place[place == len(whole)] = 0
+            place[place == len(whole)] = 0  # any valid index: ``inside`` excludes these fields
             inside = whole[place] == starts[bool(end)]
             self._period[inside, c] = place[inside]
 
@@ -195,7 +207,7 @@ class AggregatedSource:
         from phire.fields.source_writing import blocks
 
         chosen = indices(times, len(self.time))
-        slot = np.full(len(self.time) + 1, -1)  # the last one is of fields outside all periods
+        slot = np.full(len(self.time) + 1, -1)  # the last entry serves period -1: no period
         slot[chosen] = np.arange(len(chosen))
         slots = slot[self._period]
         needed = np.flatnonzero((slots >= 0).any(1))
@@ -211,11 +223,18 @@ class AggregatedSource:
         for c, channel in enumerate(self.channels):
             if self.aggregation.statistic_of(channel) == "mean":
                 total[..., c] /= count[:, c, None, None]
-        # An index that is asked for twice has its fields in the last of its places.
+        # A period requested twice was computed once, at the last of its positions in ``times``.
         return total[slot[chosen]].astype(np.float32)
 
     def _add(self, total: np.ndarray, field: np.ndarray, c: int, count: int) -> None:
-        """Adds a field of a channel to the statistic of a period, in place."""
+        """Updates the statistic of a period with one more field of a channel, in place.
+
+        Args:
+            total: (H, W) sum or extreme of the fields before this one.
+            field: (H, W) field to add.
+            c: Index of the channel.
+            count: Number of fields before this one.
+        """
         statistic = self.aggregation.statistic_of(self.channels[c])
         if count == 0:
             total[...] = field
@@ -229,7 +248,11 @@ class AggregatedSource:
         close(self.source)
 
     def note(self, most: int = 5) -> str | None:
-        """Names the incomplete periods in a sentence; None where there are none."""
+        """Returns a clause on the incomplete periods; None if all are complete.
+
+        Args:
+            most: Number of periods to name.
+        """
         count = len(self.incomplete)
         if not count:
             return None
@@ -242,14 +265,14 @@ class AggregatedSource:
 
 
 def _check_step(time: TimeAxis, aggregation: Aggregation, name: str) -> None:
-    """Raises InputError if the times fill no period."""
+    """Raises InputError if the times have no dates, or a step that does not divide the period."""
     if not time.has_calendar:
         raise InputError(f"--every needs dates, but {name} only counts steps: leave it out.")
     step = time.step
     if step is None:
-        raise InputError(f"--every: {name} holds a single time, which fills no period.")
+        raise InputError(f"--every: {name} has a single time and therefore no complete period.")
     if aggregation.seconds % step:
-        relation = "shorter than" if aggregation.seconds < step else "no multiple of"
+        relation = "shorter than" if aggregation.seconds < step else "not a multiple of"
         raise InputError(
             f"--every {aggregation.period} is {relation} the step of {name}, {duration_text(step)}."
         )
@@ -258,13 +281,21 @@ def _check_step(time: TimeAxis, aggregation: Aggregation, name: str) -> None:
 def _complete(
     time: TimeAxis, starts: np.ndarray, aggregation: Aggregation, interval_end: bool
 ) -> np.ndarray:
-    """Returns the starts of the periods in which every step has one field."""
+    """Returns the starts of the complete periods: one field at every time step.
+
+    Args:
+        time: Times of the fields.
+        starts: (n,) start of the period of each field.
+        aggregation: The periods.
+        interval_end: See :meth:`Aggregation.starts`.
+    """
     order = np.argsort(time.values, kind="stable")
     values, starts = time.values[order], starts[order]
     found, first, count = np.unique(starts, return_index=True, return_counts=True)
     stops = aggregation.stops(found, time)
     last = values[first + count - 1]
-    # Times of a step each, from within the first step to within the last one.
+    # Complete: equal steps within the period, the first field within the first step of the
+    # period, and the last field within the last step.
     irregular = np.zeros(len(values), bool)
     irregular[1:] = (np.diff(values) != time.step) & (starts[1:] == starts[:-1])
     regular = np.add.reduceat(irregular, first) == 0

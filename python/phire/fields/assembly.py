@@ -1,4 +1,8 @@
-"""Assembly of an output's channels from groups of files: rates, units, periods, one grid."""
+"""Assembly of an output's channels from groups of files.
+
+The channels of one grid and the same times form a group. Each group is renamed, converted to rates
+and units, aggregated and regridded; then the groups are merged.
+"""
 
 from __future__ import annotations
 
@@ -29,21 +33,24 @@ from phire.fields.source import Source
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """Steps from the variables of files to the channels of an output, in this order.
+    """Steps from the variables of files to the channels of an output, applied in this order.
 
     Attributes:
-        variables: Variables by the names of their channels; None takes all.
-        wind: Names of eastward and northward wind, to make divergence and vorticity of.
-        turn_wind: Channels of wind along x and y, to turn to the east and north.
-        rates: Channels that accumulate; see :class:`phire.fields.deaccumulation.RateSource`.
-        units: Units to convert channels to.
-        aggregation: Periods and statistics.
-        interval_end: Channels whose times end their interval.
-        grid: The grid to bring all to, or words for it; see
-            :func:`phire.fields.grid_specification.target_grid`.
-        method: Of regridding.
-        least_valid: Least share of the weights, 0 to 1, on valid values.
-        weights: File or folder of weights; see
+        variables: Names of variables by the new name of their channel; None reads all.
+        wind: Names of eastward and northward wind, from which divergence and vorticity are
+            derived; None derives neither.
+        turn_wind: Channels of wind along x and y, which are rotated to east and north.
+        rates: Accumulating channels, which become rates, with the interval (s) at which each
+            accumulation restarts; see :class:`phire.fields.deaccumulation.RateSource`.
+        units: New units by channel.
+        aggregation: Periods and statistics; None keeps the time step.
+        interval_end: Channels whose times are the end of their field's interval.
+        grid: Grid of the output, or its name; see
+            :func:`phire.fields.grid_specification.target_grid`. None keeps the input grid.
+        method: Method of regridding; see :class:`phire.fields.regridding.Regridder`.
+        least_valid: Share of a target point's weights, 0 to 1, that must lie on valid values;
+            below it the point is missing.
+        weights: File or folder with regridding weights; see
             :func:`phire.fields.regridding_weights.kept_weights`.
     """
 
@@ -61,7 +68,7 @@ class Recipe:
 
     @property
     def wanted(self) -> list[str] | None:
-        """The variables to read; None for all."""
+        """Names of the variables to read, those of the wind first; None for all."""
         wanted = None if self.variables is None else list(self.variables.values())
         if self.wind is not None:
             wanted = list(dict.fromkeys((*self.wind, *(wanted or ()))))
@@ -69,24 +76,25 @@ class Recipe:
 
 
 def assemble(parts: Sequence[Part], recipe: Recipe) -> tuple[Source, list[str], list[RateSource]]:
-    """Brings the channels of files together on one grid, at the times that all of them have.
+    """Combines the channels of files on one grid, at the times that all of them have.
 
     Args:
         parts: The files.
-        recipe: The steps that each group of channels on one grid and at the same times takes.
+        recipe: Steps applied to each group of channels with one grid and the same times.
 
     Returns:
-        The source, which closes its files; notes on what is left out, a sentence each; and the
-        sources of rates.
+        The combined source, which closes its files; one sentence for each kind of field that was
+        left out; and the sources of the rates.
 
     Raises:
-        InputError: A step cannot be done, or the sources have no time in common.
+        InputError: A step is not possible, a named channel does not exist, or the groups have no
+            common time.
     """
     groups = collect_groups(parts, recipe.wanted)
     _check_wind(groups, recipe.wind)
     notes: list[str] = []
     rates: list[RateSource] = []
-    made, names = [], []
+    sources, names = [], []
     target = recipe.grid
     for group in groups:
         name = _name(group)
@@ -98,9 +106,9 @@ def assemble(parts: Sequence[Part], recipe: Recipe) -> tuple[Source, list[str], 
                 source = TurnedSource(source, target)
             else:
                 source = _regridded(source, target, recipe, name)
-        made.append(source)
+        sources.append(source)
         names.append(name)
-    merged = MergedSource(made, names)
+    merged = MergedSource(sources, names)
     _check_names(merged.channels, recipe)
     notes += merged.notes()
     return in_order(merged, _channel_order(merged.channels, recipe)), notes, rates
@@ -109,14 +117,14 @@ def assemble(parts: Sequence[Part], recipe: Recipe) -> tuple[Source, list[str], 
 def _with_steps(
     group: CollectedSource, recipe: Recipe, name: str, notes: list[str], found: list[RateSource]
 ) -> Source:
-    """Returns a group's channels under their new names, as rates, in other units and aggregated.
+    """Returns a group of channels after all steps of the recipe except regridding.
 
     Args:
         group: The group.
         recipe: The steps.
-        name: What messages call it.
-        notes: List to which sentences on what is left out are added.
-        found: List to which a source of rates is added.
+        name: Name of the group in messages.
+        notes: List to which sentences on fields left out are appended.
+        found: List to which the source of rates is appended.
     """
     source: Source = group
     named = recipe.variables
@@ -141,7 +149,7 @@ def _with_steps(
         if source.left_out:
             verb = "is" if source.left_out == 1 else "are"
             count = value_text.counted(source.left_out, "field")
-            notes.append(f"{count} of {name} {verb} left out: no interval of time ends there")
+            notes.append(f"{count} of {name} {verb} left out: no interval ends at their time")
     converted = {c: unit for c, unit in recipe.units.items() if c in source.channels}
     if converted:
         source = ConvertedUnits(source, converted, name=name)
@@ -156,26 +164,27 @@ def _with_steps(
 
 def _regridded(source: Source, target: Grid, recipe: Recipe, name: str) -> Source:
     try:
-        made = RegriddedSource(
+        regridded = RegriddedSource(
             source, target, recipe.method, least_valid=recipe.least_valid, weights=recipe.weights
         )
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
-    note_outside(made.regridder)
-    return made
+    note_outside(regridded.regridder)
+    return regridded
 
 
 def _check_wind(groups: Sequence[CollectedSource], wind: Sequence[str] | None) -> None:
+    """Raises InputError if a group has only one of the two components of the wind."""
     for group in groups if wind is not None else ():
         if (wind[0] in group.channels) != (wind[1] in group.channels):
             raise InputError(
-                f"--wind {','.join(wind)}: both components must lie on one grid and have the same "
-                f"times, but only one of them is in {_name(group)}."
+                f"--wind {','.join(wind)}: both components must have one grid and the same times, "
+                f"but {_name(group)} has only one of them."
             )
 
 
 def _check_sums(aggregation: Aggregation, rates: Iterable[str]) -> None:
-    """Refuses sums of rates, whose unit would be wrong."""
+    """Raises InputError if rates are to be summed: the unit of the sum would be wrong."""
     for channel in rates:
         if aggregation.statistic_of(channel) == "sum":
             raise InputError(
@@ -185,7 +194,7 @@ def _check_sums(aggregation: Aggregation, rates: Iterable[str]) -> None:
 
 
 def _check_names(channels: Sequence[str], recipe: Recipe) -> None:
-    """Refuses channels that an option names but no source has, and names that occur twice."""
+    """Raises InputError if two channels have one name, or an option names an unknown channel."""
     repeated = [channel for channel in channels if list(channels).count(channel) > 1]
     if repeated:
         raise InputError(f"two channels are called {repeated[0]}: rename one, NAME={repeated[0]}.")
@@ -200,18 +209,18 @@ def _check_names(channels: Sequence[str], recipe: Recipe) -> None:
         for name in names:
             if name not in channels:
                 raise InputError(
-                    f"{option} {name}: there is no such channel; there are {', '.join(channels)}."
+                    f"{option} {name} is not a channel; the channels are {', '.join(channels)}."
                 )
 
 
 def _channel_order(channels: Sequence[str], recipe: Recipe) -> list[str]:
-    """Orders channels: divergence and vorticity, then the others as requested."""
+    """Returns channel names in output order: divergence, vorticity, those of the recipe, others."""
     first = list(DERIVED) if recipe.wind is not None else []
     order = [*first, *(recipe.variables or ())]
     return [*order, *(channel for channel in channels if channel not in order)]
 
 
 def _name(group: CollectedSource) -> str:
-    """Returns a name of a group of files for messages."""
+    """Returns the name of a group in messages: its first file, and the number of files."""
     first = group.parts[0].name
     return first if len(group.parts) == 1 else f"{first} … ({len(group.parts)} files)"

@@ -1,4 +1,4 @@
-"""Cells of time that aggregated fields and rates stand for: CF bounds and ``cell_methods``."""
+"""CF time bounds and ``cell_methods`` of aggregated fields and rates."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from phire.fields.time import TimeAxis
 
 BOUNDS = "time_bnds"
 VERTICES = "bnds"
-"""Dimension of the two ends of a period."""
+"""Dimension of the two ends of an interval."""
 
 CF_METHODS = {"mean": "mean", "sum": "sum", "max": "maximum", "min": "minimum"}
 
 
 @dataclasses.dataclass(frozen=True)
 class TimeCells:
-    """Periods and statistics of fields.
+    """Time interval of each field, and statistic of each channel over it.
 
     Attributes:
-        start, stop: The ends of each field's period.
-        methods: CF ``cell_methods`` of each channel, such as ``time: mean``; empty of a channel
-            whose relation to the periods is not known.
+        start, stop: Starts and ends of the fields' intervals.
+        methods: CF ``cell_methods`` of each channel, such as ``time: mean``; empty if the
+            channel's relation to the interval is unknown.
     """
 
     start: TimeAxis
@@ -34,12 +34,12 @@ class TimeCells:
 
     @classmethod
     def of(cls, aggregation: Aggregation, channels: Sequence[str], time: TimeAxis) -> TimeCells:
-        """Returns the periods of aggregated fields, labelled by their starts.
+        """Returns the intervals of aggregated fields.
 
         Args:
-            aggregation: Their periods and statistics.
+            aggregation: Periods and statistics.
             channels: Names of the channels.
-            time: Times of the fields.
+            time: Times of the fields, which are the starts of their periods.
         """
         methods = (CF_METHODS[aggregation.statistic_of(channel)] for channel in channels)
         stop = TimeAxis(aggregation.stops(time.values, time), time.calendar)
@@ -49,12 +49,12 @@ class TimeCells:
     def of_rates(
         cls, rates: Sequence[RateSource], channels: Sequence[str], time: TimeAxis
     ) -> TimeCells | None:
-        """Returns the intervals of rates, labelled by their ends; None where they are not one.
+        """Returns the intervals of rates; None if they are unknown or differ between channels.
 
         Args:
-            rates: The sources of rates.
-            channels: Names of all channels.
-            time: Times of the fields.
+            rates: Sources of the rates.
+            channels: Names of all channels, rates or not.
+            time: Times of the fields, which are the ends of their intervals.
         """
         if not rates or any(source.starts is None for source in rates):
             return None
@@ -67,9 +67,9 @@ class TimeCells:
         return cls(TimeAxis(starts[0], time.calendar), time, methods)
 
     def values(self) -> np.ndarray:
-        """Returns the (n, 2) values of ``time_bnds``, in the units of the times."""
+        """Returns the values of ``time_bnds``, (n, 2) seconds as in ``start``."""
         return np.stack([self.start.values, self.stop.values], axis=1)
 
     def coordinate(self) -> np.ndarray:
-        """Returns the (n, 2) dates of ``time_bnds``, for xarray."""
+        """Returns ``time_bnds`` for xarray: (n, 2) dates."""
         return np.stack([self.start.to_coordinate(), self.stop.to_coordinate()], axis=1)

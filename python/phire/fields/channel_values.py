@@ -1,4 +1,4 @@
-"""Values by channel, given as text: ``VALUE,NAME=VALUE,…``."""
+"""Parsing of option values that may differ by channel: ``VALUE,NAME=VALUE,…``."""
 
 from __future__ import annotations
 
@@ -10,17 +10,21 @@ from phire.errors import InputError
 def values_by_channel(
     option: str, text: object, channels: Sequence[str], default: str, what: str = "VALUE"
 ) -> dict[str, str]:
-    """Returns the value of each channel that a text such as ``2,pr=0`` states.
+    """Parses a text such as ``2,pr=0`` into one value for each channel.
 
     Args:
         option: Name of the option, for messages.
-        text: A value for all channels, then ``NAME=VALUE`` for those that differ.
+        text: A value for all channels, then ``NAME=VALUE`` for single channels; either part may
+            be left out.
         channels: Names of the channels.
-        default: Value of the channels that the text does not state.
-        what: Word for a value in messages.
+        default: Value of the channels without one in the text.
+        what: Placeholder of a value in messages.
+
+    Returns:
+        Values as text by channel.
 
     Raises:
-        InputError: A name is no channel, or a value without a name does not come first.
+        InputError: A name is not a channel, or a value without a name is not the first.
     """
     found = dict.fromkeys(channels, default)
     for place, part in enumerate(str(text).split(",")):
@@ -31,8 +35,7 @@ def values_by_channel(
             found[name] = value
         else:
             raise InputError(
-                f"{option} {text}: {part.strip()!r} names no channel; these are "
-                f"{', '.join(channels)}, each given as NAME={what} after a "
-                f"{what.lower()} for all."
+                f"{option} {text}: {part.strip()!r} names no channel; give {what} for all "
+                f"channels, then NAME={what} for any of {', '.join(channels)}."
             )
     return found

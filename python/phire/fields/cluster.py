@@ -1,4 +1,4 @@
-"""Execution of tasks on many fields: in this process, worker processes, or a dask cluster."""
+"""Execution of tasks in this process, in worker processes, or on a dask cluster."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ def cluster(workers: int | None = None, scheduler: str | None = None) -> Iterato
     """Opens a dask client for the block.
 
     Args:
-        workers: Processes to start on this machine; None or 0 works in this process.
-        scheduler: Address of a cluster that runs already, such as ``tcp://host:8786``.
+        workers: Number of processes to start on this machine; None or 0 starts none.
+        scheduler: Address of a running dask cluster, such as ``tcp://host:8786``.
 
     Yields:
-        A ``dask.distributed.Client``, or None to work in this process.
+        A ``dask.distributed.Client``, or None if neither argument is given: tasks then run in
+        this process.
 
     Raises:
-        InputError: Both are given, or the cluster does not answer.
-        WorkError: Processes did not start, or the scheduler was lost during the block.
+        InputError: Both arguments are given, or the cluster does not answer.
+        WorkError: The processes did not start, or the scheduler was lost during the block.
     """
     if workers and scheduler:
         raise InputError("--workers and --scheduler exclude one another: give one of them.")
     if workers is not None and workers < 0:
-        raise InputError(f"--workers {workers} must be a number of processes, 0 for none.")
+        raise InputError(f"--workers {workers} must be 0 (none) or a number of processes.")
     if not workers and not scheduler:
         yield None
         return
@@ -47,7 +48,7 @@ def cluster(workers: int | None = None, scheduler: str | None = None) -> Iterato
         with client, _naming_a_lost_scheduler(scheduler):
             yield client
         return
-    # Workers only read and cut; a nanny that restarts a lost one is all the safety they need.
+    # Workers need not be daemonic processes: they only compute, and a nanny restarts a lost one.
     with contextlib.ExitStack() as stack:
         stack.enter_context(dask.config.set({"distributed.worker.daemon": False}))
         nanny = logging.getLogger("distributed.nanny")
@@ -60,19 +61,21 @@ def cluster(workers: int | None = None, scheduler: str | None = None) -> Iterato
         except (OSError, RuntimeError) as error:
             raise WorkError(
                 f"the processes of --workers {workers} did not start ({error}): give the same "
-                "command again, or fewer."
+                "command again, or fewer workers."
             ) from None
-        # A worker that is slow to end is killed; the work is done, so its warning tells nothing.
+        # At the end of the block, workers that end slowly are killed with a warning, which would
+        # only alarm: their work is finished.
         stack.callback(nanny.setLevel, logging.ERROR)
         yield client
 
 
 @contextlib.contextmanager
 def _naming_a_lost_scheduler(address: str) -> Iterator[None]:
+    """Raises WorkError with the scheduler's address if the block loses the scheduler."""
     from distributed.client import FutureCancelledError
     from distributed.comm import CommClosedError
 
-    # The client writes tracebacks of its attempts to reconnect.
+    # The client logs a traceback for each attempt to reconnect.
     logger = logging.getLogger("distributed.client")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -89,14 +92,14 @@ def _naming_a_lost_scheduler(address: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def naming_lost_workers(doing: str, remedy: str = "") -> Iterator[None]:
-    """Within the block, workers that are lost again and again end the command with one sentence.
+    """Raises WorkError if dask gives up a task in the block because its workers were lost.
 
     Args:
         doing: The work, for the message: ``fitting the statistics``.
-        remedy: What to do, besides reading the workers' logs.
+        remedy: Clause for the message's end, such as ``: use fewer workers``; none by default.
 
     Raises:
-        WorkError: dask gave a task up because its workers were lost.
+        WorkError: All of dask's attempts at a task lost their worker.
     """
     from distributed import KilledWorker
 
@@ -118,23 +121,23 @@ def run_tasks(
     unit: str = "tasks",
     sizes: Iterable[int] | None = None,
 ) -> list[Any]:
-    """Calls ``function(*task)`` for every task, here or on a client's workers, with progress.
+    """Calls ``function(*task)`` for every task and shows a progress bar.
 
-    A task may run twice where a worker is lost: it must give the same result again.
+    If a worker is lost, its task is run again, so a repeated call must give the same result.
 
     Args:
-        function: What to call; importable where the workers run.
-        tasks: Its arguments.
-        client: As :func:`cluster` yields it.
-        description: What is being done.
-        unit: What is counted.
-        sizes: Units of each task; one each if not given.
+        function: Function that the workers can import.
+        tasks: Arguments of each call.
+        client: Client from :func:`cluster`; None runs the tasks in this process.
+        description: Text before the progress bar.
+        unit: Noun of the units that the bar counts.
+        sizes: Number of units of each task; by default one each.
 
     Returns:
         The results, in the order of the tasks.
 
     Raises:
-        WorkError: Workers were lost again and again.
+        WorkError: A task lost its worker repeatedly.
     """
     sizes = [1] * len(tasks) if sizes is None else list(sizes)
     with progress.progress_bar(description, sum(sizes), unit) as advance:
@@ -168,35 +171,35 @@ def results_in_order(
     *,
     description: str,
 ) -> Iterator[Any]:
-    """Yields ``function(shared, task)`` of every task in their order.
+    """Yields ``function(shared, task)`` for every task, in order.
 
-    On a client's workers one task more than they have threads is begun ahead of the one awaited, so
-    that memory stays bounded; ``shared`` is sent to each worker once.
+    On a cluster, only as many results as it has threads, and one more, are computed ahead of the
+    one that is yielded, which bounds memory. ``shared`` is sent to each worker once.
 
     Args:
-        function: What to call; importable where the workers run.
-        shared: An argument of all calls, such as a source of fields.
-        tasks: The other argument of each.
-        client: As :func:`cluster` yields it.
-        description: What is being done, for messages.
+        function: Function that the workers can import.
+        shared: First argument of all calls, such as a source of fields.
+        tasks: Second argument of each call.
+        client: Client from :func:`cluster`; None runs the tasks in this process.
+        description: The work, for messages.
 
     Raises:
-        WorkError: Workers were lost again and again.
+        WorkError: A task lost its worker repeatedly.
     """
     if client is None:
         for task in tasks:
             yield function(shared, task)
         return
     ahead = sum(client.nthreads().values()) + 1
-    held = client.scatter(shared, broadcast=True)
-    begun: collections.deque[Any] = collections.deque()
+    scattered = client.scatter(shared, broadcast=True)
+    pending: collections.deque[Any] = collections.deque()
     try:
         with naming_lost_workers(description):
             for task in tasks:
-                begun.append(client.submit(function, held, task, pure=False, retries=5))
-                if len(begun) > ahead:
-                    yield begun.popleft().result()
-            while begun:
-                yield begun.popleft().result()
+                pending.append(client.submit(function, scattered, task, pure=False, retries=5))
+                if len(pending) > ahead:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
     finally:
-        client.cancel(list(begun))
+        client.cancel(list(pending))

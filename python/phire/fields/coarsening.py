@@ -1,4 +1,4 @@
-"""Coarsening by area-weighted block means, and the grids on either side of it."""
+"""Coarsening by area-weighted block means, and the coarse and fine grids of it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,22 @@ ALIGNMENTS = ("cell", "corner")
 
 
 def remainder(grid: Grid, scale: int) -> tuple[int, int]:
-    """Rows at the south and columns at the east that coarsening by ``scale`` drops."""
+    """Returns the numbers of rows (south) and columns (east) that coarsening drops.
+
+    Args:
+        grid: The fine grid.
+        scale: Points of a block along each side.
+    """
     return grid.shape[0] % scale, grid.shape[1] % scale
 
 
 def remainder_note(grid: Grid, scale: int) -> str | None:
-    """Returns a sentence on the rows and columns that coarsening drops; None where it drops
-    none."""
+    """Returns a sentence on the rows and columns that coarsening drops; None if it drops none.
+
+    Args:
+        grid: The fine grid.
+        scale: Points of a block along each side.
+    """
     rest = remainder(grid, scale)
     if not any(rest):
         return None
@@ -29,7 +38,7 @@ def remainder_note(grid: Grid, scale: int) -> str | None:
         if count
     ]
     return (
-        f"Note: {grid.shape[0]} × {grid.shape[1]} is no multiple of {scale}: "
+        f"Note: {grid.shape[0]} × {grid.shape[1]} is not a multiple of {scale}: "
         f"{' and '.join(parts)} {'is' if sum(rest) == 1 else 'are'} dropped."
     )
 
@@ -46,7 +55,7 @@ def kept_window(grid: Grid, scale: int) -> tuple[slice, slice]:
             f"scale {scale} is larger than the {grid.describe()}: choose a smaller one."
         )
     south = grid.shape[0] - rows
-    # The remainder is dropped at the south, wherever the south is.
+    # The remainder is dropped at the south: the last rows of a descending grid, else the first.
     first = 0 if grid.descending else south
     return slice(first, first + rows), slice(0, columns)
 
@@ -58,8 +67,7 @@ def coarsen_grid(grid: Grid, scale: int, alignment: str = "cell") -> Grid:
         grid: The fine grid; a remainder at its southern or eastern edge is dropped.
         scale: Points of a block along each side.
         alignment: ``cell``: a coarse point is the centre of its block. ``corner``: it is the
-            block's first point (every ``scale``-th fine point), as where a coarse grid takes some
-            of the points of a fine one.
+            block's first point, so that every ``scale``-th fine point is a coarse point.
 
     Raises:
         InputError: The scale is larger than the grid, or the alignment unknown.
@@ -84,17 +92,16 @@ def coarsen_grid(grid: Grid, scale: int, alignment: str = "cell") -> Grid:
 
 
 def refine_grid(grid: Grid, scale: int, alignment: str = "cell") -> Grid:
-    """Returns the grid with ``scale`` × ``scale`` points for each of ``grid``'s; inverts
-    coarsening.
+    """Returns the grid with ``scale`` × ``scale`` points for each point of a coarse grid.
 
-    Where a global grid of a known kind gives ``grid`` when coarsened, it is that one. Else rows and
-    columns lie evenly within the spacing around them; rows that this would put beyond a pole are
-    kept in order just short of it.
+    Inverts :func:`coarsen_grid`. If coarsening a global grid of a known kind (Gaussian, regular,
+    …) gives ``grid``, that fine grid is returned. Otherwise the fine points are evenly spaced
+    within the coarse spacing; rows that would lie beyond a pole are moved in front of it.
 
     Args:
         grid: The coarse grid.
-        scale: Fine points a coarse one along each side.
-        alignment: As of :func:`coarsen_grid`.
+        scale: Number of fine points for each coarse point along each side.
+        alignment: See :func:`coarsen_grid`.
 
     Raises:
         InputError: The alignment is unknown.
@@ -125,18 +132,21 @@ def refine_grid(grid: Grid, scale: int, alignment: str = "cell") -> Grid:
 
 
 def _spacings(values: np.ndarray) -> np.ndarray:
-    """Returns the distance between the neighbours of each value, halved."""
+    """Returns the spacing at each value: half the distance between its two neighbours."""
     return np.gradient(values) if len(values) > 1 else np.ones(1)
 
 
 def _short_of_poles(latitudes: np.ndarray) -> np.ndarray:
-    """Latitudes with those beyond a pole put evenly between it and the last one before it."""
+    """Returns latitudes with all values within the poles.
+
+    Rows beyond a pole are spaced evenly between the pole and the last row before it.
+    """
     latitudes = latitudes.copy()
     for pole in (90.0, -90.0):
         beyond = np.flatnonzero(latitudes * np.sign(pole) > 90)
         if not len(beyond):
             continue
-        # Outermost first, whichever end of the rows they are at.
+        # Outermost row first, at either end of the grid.
         beyond = beyond if beyond[0] == 0 else beyond[::-1]
         inner = latitudes[beyond[-1] + (1 if beyond[0] == 0 else -1)]
         latitudes[beyond] = pole - (pole - inner) * np.arange(1, len(beyond) + 1) / (
@@ -146,9 +156,9 @@ def _short_of_poles(latitudes: np.ndarray) -> np.ndarray:
 
 
 def block_mean(fields: np.ndarray, grid: Grid, scale: int) -> np.ndarray:
-    """Area-weighted means of the points present in each block; a block without any is missing.
+    """Returns the area-weighted means of the valid points in each block.
 
-    Infinite values count as missing.
+    A block without a valid point is missing (NaN). Infinite values count as missing.
 
     Args:
         fields: (n, H, W, C) on ``grid``, in physical units.
@@ -165,13 +175,13 @@ def block_mean(fields: np.ndarray, grid: Grid, scale: int) -> np.ndarray:
 def weighted_block_mean(
     fields: np.ndarray, weights: np.ndarray, dtype: type = np.float32
 ) -> np.ndarray:
-    """Means over blocks of points with weights of their own.
+    """Returns weighted means over blocks.
 
     Args:
         fields: (n, H, W, C).
-        weights: (H // scale, scale, 1, 1) of the rows within each row of blocks, or
+        weights: Weights (H // scale, scale, 1, 1) of the rows within each row of blocks, or
             (H // scale, scale, W // scale, scale) of the points; see :func:`block_weights`.
-        dtype: Type of the result; the sums are float64.
+        dtype: Type of the result; the sums are computed in float64.
 
     Returns:
         (n, H // scale, W // scale, C).
@@ -180,16 +190,22 @@ def weighted_block_mean(
     if width > 1 or weights.shape[3] > 1:
         blocks = fields.reshape(len(fields), height, scale, width, scale, -1)
         return np.einsum("nhiwjc,hiwj->nhwc", blocks, weights, dtype=np.float64).astype(dtype)
-    # Column by column, row by row of the blocks: long, even strides.
+    # Columns first, then rows: each sum runs over long slices of constant stride, which NumPy adds
+    # faster than the many short axes of a reshaped array.
     means = sum(fields[:, :, i::scale].astype(np.float64) for i in range(scale)) / scale
     means = sum(means[:, i::scale] * weights[:, i, :] for i in range(scale))
     return means.astype(dtype)
 
 
 def present_block_mean(fields: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Means of the points present in each block, missing only where none is.
+    """Returns weighted means of the valid points in each block; NaN where no point is valid.
 
-    Arguments and result are those of :func:`weighted_block_mean`.
+    Args:
+        fields: (n, H, W, C), with NaN or infinity for missing values.
+        weights: See :func:`weighted_block_mean`.
+
+    Returns:
+        (n, H // scale, W // scale, C) float32.
     """
     present = np.isfinite(fields)
     if present.all():
@@ -203,21 +219,23 @@ def present_block_mean(fields: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def with_block_means(
     fine: np.ndarray, coarse: np.ndarray, grid: Grid, scale: int, minimum: float | None = None
 ) -> np.ndarray:
-    """Shifts every block of fine fields so that its area-weighted mean is the coarse value.
+    """Returns fine fields corrected so that their block means equal the coarse fields.
 
-    With a least value, such as 0 for rain, the excess over it is multiplied instead, so that no
-    value falls below it; a block without any excess takes the coarse value at all its points.
+    Without ``minimum``, a constant is added to each block. With ``minimum``, such as 0 for rain,
+    the excess over it is multiplied by a factor instead, so that no value falls below it. A block
+    without any excess gets the coarse value at all its points.
 
     Args:
         fine: (n, h·scale, w·scale, C) in physical units.
-        coarse: (n, h, w, C), the means to have.
-        grid: The grid of ``fine``.
+        coarse: (n, h, w, C) area-weighted block means that the result has.
+        grid: Grid of ``fine``.
         scale: Points of a block along each side.
-        minimum: Least physical value; lower ones, coarse means too, are raised to it first.
+        minimum: Smallest physical value, to which lower fine and coarse values are raised first;
+            None for no bound.
 
     Returns:
         (n, h·scale, w·scale, C) float32, whose :func:`block_mean` is ``coarse`` up to the rounding
-        of float32: means, shifts and factors are float64.
+        of float32.
     """
     weights = block_weights(grid, scale)
     shifted = np.empty(fine.shape, np.float32)
@@ -234,25 +252,29 @@ def with_block_means(
 def _scaled_excess(
     field: np.ndarray, wanted: np.ndarray, weights: np.ndarray, scale: int, minimum: float
 ) -> np.ndarray:
-    """Returns a field (H, W, C) of these block means and no value below ``minimum``."""
+    """Returns a field (H, W, C) with block means ``wanted`` and no value below ``minimum``."""
     excess = np.maximum(field.astype(np.float64) - minimum, 0)
     wanted = np.maximum(wanted - minimum, 0)
     mean = weighted_block_mean(excess[None], weights, np.float64)[0]
     factor = np.divide(wanted, mean, out=np.zeros_like(mean), where=mean > 0)
-    even = np.where(mean > 0, 0, wanted)
+    even = np.where(mean > 0, 0, wanted)  # constant in blocks whose excess is zero everywhere
     factor, even = (x.repeat(scale, 0).repeat(scale, 1) for x in (factor, even))
     return minimum + factor * excess + even
 
 
 def block_weights(grid: Grid, scale: int) -> np.ndarray:
-    """Weights of the points within blocks, by their cells' areas; those of a block sum to 1.
+    """Returns the weights of the points in each block, proportional to the area of their cells.
 
-    On grids with a row on the pole the quadrature weight of that row may be 0; the cell's area is
-    taken instead.
+    Areas are used, not quadrature weights: the quadrature weight of a row on a pole may be 0.
+
+    Args:
+        grid: The fine grid.
+        scale: Points of a block along each side.
 
     Returns:
-        (H // scale, scale, 1, 1) of the rows, whose sum over a block's columns is taken as their
-        mean; of projected and curvilinear grids (H // scale, scale, W // scale, scale).
+        (H // scale, scale, 1, 1) weights of the rows of each block, with sum 1; all columns of a
+        block have the same weight. For projected and curvilinear grids
+        (H // scale, scale, W // scale, scale) weights of the points, with sum 1 in each block.
     """
     rows, columns = kept_window(grid, scale)
     if isinstance(grid, CurvilinearGrid) and grid.has_points and min(grid.shape) > 1:
@@ -269,7 +291,7 @@ def block_weights(grid: Grid, scale: int) -> np.ndarray:
 
 
 class CoarsenedSource:
-    """A source coarsened by area-weighted means of the points present in each block.
+    """Source of the area-weighted block means of another source.
 
     Args:
         source: The fine source.
@@ -282,7 +304,7 @@ class CoarsenedSource:
         self.channels = source.channels
         self.units = source.units
         self.time = source.time
-        # A block mean stands for the centre of its block, never for a corner.
+        # A block mean represents the block's centre, so the alignment is always ``cell``.
         self.grid = coarsen_grid(source.grid, scale, "cell")
 
     def read(self, times: Times) -> np.ndarray:
@@ -291,7 +313,7 @@ class CoarsenedSource:
 
 
 class CroppedSource:
-    """The window of a fine source that coarsening by ``scale`` keeps.
+    """Source of the window of a fine source that coarsening by ``scale`` keeps.
 
     Args:
         source: The fine source.

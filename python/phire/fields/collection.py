@@ -1,4 +1,4 @@
-"""Many files as one source: one per year, per day, per variable, or all at once."""
+"""Collections of files, split by time or variable, read as one source."""
 
 from __future__ import annotations
 
@@ -18,20 +18,22 @@ from phire.fields.source import Source, Times, close, indices, wind_directions
 from phire.fields.time import UNKNOWN, TimeAxis
 
 OPEN_FILES = 8
-"""Number of files open at once."""
+"""Largest number of files open at the same time."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Part:
-    """A file of a collection, known by its metadata; opened when it is read.
+    """Metadata of one file of a collection, and a function that opens the file for reading.
 
     Attributes:
-        name: What errors call it: its path.
-        open: Opens it as a source; picklable.
-        channels, units, grid, time: Those of the source.
-        time_chunk: Fields that lie in one compressed chunk.
-        standard_names: CF standard names of the channels; empty where the source has none.
-        interval_starts: (n, C) seconds at which accumulations begin; None where not stated.
+        name: Path of the file, for messages.
+        open: Function that opens the file as a source; picklable.
+        channels, units, grid, time: See :class:`phire.fields.source.Source`.
+        time_chunk: Number of fields in one compressed chunk.
+        standard_names: CF standard names of the channels, empty texts for unknown ones; an empty
+            tuple if the source states none.
+        interval_starts: (n, C) seconds at which the accumulation of each field begins; None if
+            the file does not state them.
         has_levels, has_members, spectral, wind_directions: See
             :class:`phire.fields.grib.GribSource`.
     """
@@ -52,29 +54,35 @@ class Part:
 
     @classmethod
     def of(cls, name: str, opener: Callable[[], Source], source: Source) -> Part:
-        """Records the metadata of ``source``, which ``opener`` opened."""
-        facts = (source.channels, source.units, source.grid, source.time)
+        """Returns the metadata of an open source.
+
+        Args:
+            name: Path of the file.
+            opener: Function that opened the source and opens it again; picklable.
+            source: The open source.
+        """
+        metadata = (source.channels, source.units, source.grid, source.time)
         chunk, standard = getattr(source, "time_chunk", 1), getattr(source, "standard_names", ())
         starts = getattr(source, "interval_starts", None)
         flags = (getattr(source, n, False) for n in ("has_levels", "has_members", "spectral"))
         directions = wind_directions(source)
-        return cls(name, opener, *facts, chunk, standard, starts, *flags, directions)
+        return cls(name, opener, *metadata, chunk, standard, starts, *flags, directions)
 
 
 class CollectedSource:
-    """Files whose fields make one series, in the order of time.
+    """Source of the fields of many files, in the order of time.
 
-    Each channel's fields may be spread over files in time, and different channels may lie in
-    different files. Files are opened as they are read, a few at a time.
+    The files may split the times, the channels, or both. They are opened when they are read, at
+    most :data:`OPEN_FILES` at the same time. Global grids that differ only in their first
+    longitude count as equal; fields are rotated to the grid of the first file.
 
     Args:
         parts: The files, in any order.
-        channels: The channels wanted; by default all, as they first appear.
+        channels: Channels to read; by default all, in the order of the files.
 
     Raises:
-        InputError: A channel is in none of the files; grids, units or calendars differ between
-            files; the times of two channels differ. A circle of longitudes that begins elsewhere
-            is the same grid, and is read as the first file has it.
+        InputError: No file has a channel; grids, units or calendars differ between files; or the
+            times of two channels differ.
     """
 
     def __init__(self, parts: Sequence[Part], channels: Sequence[str] | None = None) -> None:
@@ -91,7 +99,7 @@ class CollectedSource:
         for part in self.parts:
             if shared_columns(part.grid, first.grid) is None:
                 raise InputError(
-                    f"{first.name} lies on {first.grid.in_words()}, but {part.name} on a "
+                    f"{first.name} has {first.grid.in_words()}, but {part.name} has a "
                     f"{part.grid.describe()}: convert files of one grid at a time."
                 )
             for channel, unit in zip(part.channels, part.units):
@@ -99,7 +107,7 @@ class CollectedSource:
                 difference = units.difference([channel], [unit], [first_unit])
                 if difference:
                     raise InputError(
-                        f"{part.name} has {difference} as {where.name}: bring them to the same "
+                        f"{part.name} has {difference} as {where.name}: convert them to the same "
                         "units first."
                     )
         self.units = tuple(known[channel][0] for channel in self.channels)
@@ -123,28 +131,28 @@ class CollectedSource:
             if axis != self.time:
                 raise InputError(
                     f"{self.channels[0]} and {channel} have different times "
-                    f"({_first_difference(self.time, axis)}): give files of the same times, or "
-                    "one variable."
+                    f"({_first_difference(self.time, axis)}): give files with the same times, or "
+                    "choose one variable."
                 )
         self.time_chunk = max(part.time_chunk for part in self.parts)
         self.opened: collections.OrderedDict[int, Source] = collections.OrderedDict()
-        """Open parts by number, the least recently read first."""
+        """Open sources by index of their part, least recently read first."""
 
     def _lay_out(self, channel: str) -> TimeAxis:
-        """Sorts the fields of a channel by time, with the file and index of each."""
+        """Returns the times of a channel, sorted, and stores the file and index of each field."""
         holders = [i for i, part in enumerate(self.parts) if channel in part.channels]
         if len(holders) > 1 and not all(self.parts[i].time.has_calendar for i in holders):
             raise InputError(
-                f"{self.parts[holders[0]].name} and {self.parts[holders[1]].name} both hold "
-                f"{channel}, but no dates by which to order them: give one file, or files with "
-                "times."
+                f"{self.parts[holders[0]].name} and {self.parts[holders[1]].name} both have "
+                f"{channel}, but no dates that give their order: give one file, or files with "
+                "dates."
             )
         first, *others = (self.parts[i] for i in holders)
         for part in others:
             if not part.time.shares_calendar(first.time):
                 raise InputError(
                     f"{first.name} and {part.name} have different calendars "
-                    f"({first.time.calendar}; {part.time.calendar}): convert them apart."
+                    f"({first.time.calendar}; {part.time.calendar}): convert them separately."
                 )
         axis = TimeAxis.concatenate([self.parts[i].time for i in holders])
         places = np.concatenate(
@@ -160,15 +168,15 @@ class CollectedSource:
 
     @property
     def interval_starts(self) -> np.ndarray:
-        """(n, C) seconds at which the interval of an accumulation begins; UNKNOWN if not stated."""
+        """Seconds at which the accumulation of each field begins: (n, C), UNKNOWN if not stated."""
         starts = np.full((len(self.time), len(self.channels)), UNKNOWN)
         for c, (channel, places) in enumerate(zip(self.channels, self._places)):
             for i in np.unique(places[0]):
                 part = self.parts[i]
                 if part.interval_starts is not None:
-                    here = places[0] == i
-                    own = part.interval_starts[:, part.channels.index(channel)]
-                    starts[here, c] = own[places[1, here]]
+                    in_part = places[0] == i
+                    part_starts = part.interval_starts[:, part.channels.index(channel)]
+                    starts[in_part, c] = part_starts[places[1, in_part]]
         return starts
 
     def read(self, times: Times) -> np.ndarray:
@@ -176,7 +184,15 @@ class CollectedSource:
         return self.read_window(times, slice(None), slice(None))
 
     def read_window(self, times: Times, rows: slice, columns: slice) -> np.ndarray:
-        """Reads a window of fields: (n, h, w, C) float32."""
+        """Reads a window of fields.
+
+        Args:
+            times: Indices of the times.
+            rows, columns: The window.
+
+        Returns:
+            (n, h, w, C) float32.
+        """
         chosen = indices(times, len(self.time))
         height, width = self.grid.shape
         shape = (len(chosen), len(range(height)[rows]), len(range(width)[columns]))
@@ -185,20 +201,21 @@ class CollectedSource:
         for c, places in enumerate(self._places):
             parts, local = places[:, chosen]
             for i in dict.fromkeys(parts.tolist()):
-                # Channels of the same file at the same places are read together.
-                here = np.flatnonzero(parts == i)
-                wanted.setdefault((i, here.tobytes(), local[here].tobytes()), []).append(c)
-        for (i, here, local), group in wanted.items():
+                # Channels with the same file and the same indices in it are read together.
+                positions = np.flatnonzero(parts == i)
+                key = (i, positions.tobytes(), local[positions].tobytes())
+                wanted.setdefault(key, []).append(c)
+        for (i, positions, local), group in wanted.items():
             read = read_window(self._source(i), np.frombuffer(local, np.int64), rows, columns)
             order = [self.parts[i].channels.index(self.channels[c]) for c in group]
-            if len(wanted) == 1:  # one file holds it all: nothing to put together
+            if len(wanted) == 1:  # a single file has all fields: no copy into ``fields``
                 return read if order == list(range(read.shape[-1])) else read[..., order]
-            fields[np.ix_(np.frombuffer(here, np.int64), *map(range, shape[1:]), group)] = read[
-                ..., order
-            ]
+            time_indices = np.frombuffer(positions, np.int64)
+            fields[np.ix_(time_indices, *map(range, shape[1:]), group)] = read[..., order]
         return fields
 
     def _source(self, i: int) -> Source:
+        """Returns the source of a part, opened if necessary, and closes the least recent ones."""
         if i not in self.opened:
             while len(self.opened) >= max(OPEN_FILES, len(self.channels)):
                 close(self.opened.popitem(last=False)[1])
@@ -210,7 +227,7 @@ class CollectedSource:
         return self.opened[i]
 
     def close(self) -> None:
-        """Closes the files."""
+        """Closes all open files."""
         while self.opened:
             close(self.opened.popitem()[1])
 
@@ -221,10 +238,12 @@ class CollectedSource:
         self.close()
 
     def __getstate__(self) -> dict[str, Any]:
+        # Open files cannot be pickled; another process opens them again when it reads.
         return {**self.__dict__, "opened": collections.OrderedDict()}
 
 
 def _first_difference(first: TimeAxis, second: TimeAxis) -> str:
+    """Returns the first time that only one of two axes has, in words."""
     only = np.setxor1d(first.values, second.values)
     if not len(only):
         return f"{len(first)} and {len(second)} fields, some at the same time"

@@ -1,9 +1,9 @@
-"""The Blosc filter of the field stores, also where netCDF4 is loaded.
+"""Blosc compression of field stores, registered so that it works beside netCDF4.
 
-netCDF4's wheel brings an HDF5 of its own with filters built for it, and points HDF5_PLUGIN_PATH at
-them, for this process and those it starts. h5py, with another HDF5, would take its Blosc from there
-and fail in it ("error during user callback"), so that the path is dropped before hdf5plugin looks
-which filters there are.
+netCDF4's wheel contains another HDF5 library with filters built for it, and sets HDF5_PLUGIN_PATH
+to them for this process and its children. h5py would load its Blosc filter from that path and fail
+in it ("error during user callback"). Therefore the path is removed before hdf5plugin registers its
+own filters.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ for _place in reversed(range(h5py.h5pl.size())):
 
 import hdf5plugin  # noqa: E402
 
-# Also in place of a Blosc that something else has loaded meanwhile.
+# force: replaces a Blosc filter that another library has registered before.
 hdf5plugin.register("blosc", force=True)
 
 BLOSC = dict(hdf5plugin.Blosc(cname="lz4", clevel=5, shuffle=hdf5plugin.Blosc.SHUFFLE))
-"""Options of ``h5py.Group.create_dataset``: LZ4 after shuffling bytes."""
+"""Options of ``h5py.Group.create_dataset``: LZ4 compression of byte-shuffled values."""

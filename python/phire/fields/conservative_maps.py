@@ -1,4 +1,8 @@
-"""Conservative maps between grids: means over cells by the areas that cells share."""
+"""Conservative maps between grids, from the areas that their cells share.
+
+Written here because libraries compute overlaps in a plane (xugrid) or need packages outside PyPI
+(ESMF). Checked against xugrid in an equal-area plane, brute force, and the integrals of fields.
+"""
 
 from __future__ import annotations
 
@@ -13,43 +17,51 @@ from phire.fields.linear_maps import AxisProduct, MatrixMap, SeparableMap, overl
 from phire.fields.quadrilateral_overlaps import overlaps_with_squares, quadrilateral_plane_areas
 
 PARTS = 12
-"""Parts along each side of the smaller of a cell and a target cell, on average, of cells that are
-no quadrilaterals in the target's rows and columns."""
+"""Parts along each side of a cell that is cut into parts, if its spacing is the target's.
+
+A coarser cell has proportionally more parts."""
 
 LONGEST_EDGE = 55.0
-"""Kilometres; longer edges of cells are cut, as they are not straight in another grid."""
+"""Length (km) above which a cell's edges are subdivided: they are not straight in another grid."""
 
 WIDEST = 30.0
-"""Degrees of longitude beyond which a cell is no quadrilateral between latitudes and longitudes."""
+"""Width (degrees of longitude) above which a cell is not treated as a quadrilateral."""
 
 FITTINGS = 80
-"""Most steps of the fitting of areas; it ends before, once no area is off by :data:`MISFIT`."""
+"""Largest number of Newton steps of the fit of areas, which usually converges earlier."""
 
 LEAK = 1e-5
-"""Share of a cell's area that counts to the target cell beyond the nearest edge, before fitting."""
+"""Share of a cell's area that is assigned, before the fit, to the target cell behind an edge."""
 
 MISFIT = 1e-7
-"""Share of a cell's area."""
+"""Relative error of all areas below which the fit has converged."""
 
 LARGEST_STEP = 1.0
-"""Of the logarithm of a scale, in one step of the fitting."""
+"""Largest change of the logarithm of a scale in one step of the fit."""
 
 MOST_PRODUCTS = 2000
-"""Most products with the matrix in one step of the fitting."""
+"""Largest number of iterations of the linear solver in one step of the fit."""
 
 _BLOCK = 1 << 21
-"""Parts placed at once, and sixteen times the overlaps."""
+"""Number of parts located at once; overlaps are computed for a sixteenth of it, as each needs more
+memory."""
 
 _MOST = 1 << 29
-"""Parts beyond which the work would take an hour."""
+"""Number of parts above which the computation would take about an hour."""
 
 
 def conservative_map(grid: Grid, target: Grid) -> tuple[SeparableMap, np.ndarray]:
-    """Builds the map by shared areas between grids of rows and columns of equal coordinates.
+    """Returns the conservative map between two latitude–longitude grids.
+
+    A shared area is then the product of an overlap in latitude and one in longitude.
+
+    Args:
+        grid: Grid of the fields.
+        target: Grid of the result.
 
     Returns:
-        The map to means over the cells of ``target``, where these are covered, and (H', W') the
-        share of each that ``grid`` covers.
+        The map to the area-weighted means over the cells of ``target``, and the (H', W') share of
+        each of these cells that ``grid`` covers.
     """
     rows = overlaps(*(np.sin(np.deg2rad(_row_bounds(g))) for g in (grid, target)))
     columns = overlaps(grid.column_edges(), target.column_edges(), turn=360.0)
@@ -58,21 +70,28 @@ def conservative_map(grid: Grid, target: Grid) -> tuple[SeparableMap, np.ndarray
 
 
 def overlap_map(grid: Grid, target: Grid) -> tuple[MatrixMap, np.ndarray]:
-    """Builds the map by shared areas between any grids whose points are known.
+    """Returns the conservative map between any two grids with known points.
 
-    Each cell is cut into quadrilaterals of at most half a degree, whose edges are taken as straight
-    in the rows and columns of the target grid, and shares area with the target cells that these
-    overlap. Cells about a pole of the target's, and those whose corners have no place in it, are
-    cut into small parts instead, each counted to the target cell that its centre lies in. The
-    shares, right to some 1e-4, are then scaled until cells that lie wholly within the other grid
-    share all of their area: constants stay constant and integrals are kept, to 1e-6. A target cell
-    without any share takes that of the cell that its point lies in.
+    1. Each cell is cut into quadrilaterals of at most half a degree. Their edges are treated as
+       straight in the row–column plane of the target grid, where their overlaps with the target
+       cells are computed exactly.
+    2. Cells around a pole of the target, and cells with corners outside the target's plane, are
+       cut into small parts instead; each part counts to the target cell that contains its centre.
+    3. A target cell without any shared area gets the area of the cell that contains its point.
+    4. The shared areas, accurate to about 1e-4, are scaled such that the shares of each cell that
+       lies entirely within the other grid add up to its area. Constants are then preserved
+       exactly and integrals to 1e-6.
+
+    Args:
+        grid: Grid of the fields.
+        target: Grid of the result.
 
     Returns:
         See :func:`conservative_map`; the covered share may exceed 1 by a few per cent.
 
     Raises:
-        InputError: ``grid`` is so much coarser than ``target`` that there are too many shares.
+        InputError: ``grid`` is so much coarser than ``target`` that the number of parts is too
+            large.
     """
     ratio = np.array(grid.spacing_km()) / np.array(target.spacing_km())
     ratio = np.maximum(np.nan_to_num(ratio), 0)
@@ -84,11 +103,11 @@ def overlap_map(grid: Grid, target: Grid) -> tuple[MatrixMap, np.ndarray]:
             f"the {target.describe()} is {ratio.max():.0f} times finer than the fields: means over "
             "its cells are no better than interpolation; choose the method bilinear."
         )
-    matrix, whole, left = _overlaps(grid, target, near, target_areas.ravel(), ratio)
-    more, more_whole = _part_overlaps(grid, target, left, areas.ravel(), parts)
+    matrix, whole, remaining = _overlaps(grid, target, near, target_areas.ravel(), ratio)
+    more, more_whole = _part_overlaps(grid, target, remaining, areas.ravel(), parts)
     matrix, whole = matrix + more, whole | more_whole
     matrix += _leaks(grid, target, areas.ravel(), matrix.shape)
-    # Meridians converge: near a pole a cell may be too narrow for any part's centre.
+    # Meridians converge: near a pole a target cell may be too narrow to contain a part's centre.
     empty = np.flatnonzero(matrix.sum(axis=1) == 0)
     source = _cell_of(grid, *(points.ravel()[empty] for points in target.points()))
     empty, source = empty[source >= 0], source[source >= 0]
@@ -105,20 +124,21 @@ def overlap_map(grid: Grid, target: Grid) -> tuple[MatrixMap, np.ndarray]:
 def _overlaps(
     grid: Grid, target: Grid, near: np.ndarray, target_areas: np.ndarray, ratio: np.ndarray
 ) -> tuple[scipy.sparse.csr_array, np.ndarray, np.ndarray]:
-    """Returns the areas that cells share by their overlaps in the target's rows and columns.
+    """Returns shared areas from overlaps of quadrilaterals in the target's row–column plane.
 
     Args:
         grid, target: The grids.
-        near: The cells of ``grid`` to look at.
+        near: (n,) indices of the cells of ``grid`` that may share area with the target.
         target_areas: (H'·W',) areas of the target's cells.
-        ratio: Spacing of ``grid`` in that of ``target``, of rows and columns.
+        ratio: Spacing of ``grid`` divided by that of ``target``, for rows and columns.
 
     Returns:
-        The matrix of shared areas, the mask of cells that lie wholly within the target, and the
-        cells that are no quadrilaterals there.
+        The matrix (H'·W', H·W) of shared areas, the mask (H·W,) of cells that lie entirely within
+        the target, and the indices of the cells that are not quadrilaterals in the plane.
     """
     shape = (target_areas.size, int(np.prod(grid.shape)))
     matrix, whole = scipy.sparse.csr_array(shape), np.zeros(shape[1], bool)
+    # Corners of the cuts × cuts quadrilaterals of a cell, and their order around each.
     cuts = int(np.clip(np.ceil(np.nan_to_num(grid.spacing_km()).max() / LONGEST_EDGE), 1, 16))
     lattice = np.arange(cuts + 1) / cuts
     down, across = (part.ravel() for part in np.meshgrid(lattice, lattice, indexing="ij"))
@@ -126,13 +146,15 @@ def _overlaps(
     corners = np.stack([corner[:-1, :-1], corner[:-1, 1:], corner[1:, 1:], corner[1:, :-1]], -1)
     corners = corners.reshape(-1, 4)
     step = max(1, int(_BLOCK / 16 / (cuts**2 * (ratio.max() / cuts + 2) ** 2)))
-    left = []
+    remaining = []
     for start in range(0, len(near), step):
         cells = near[start : start + step]
         rows, columns, flat = _positions(target, *_places(grid, cells, down, across))
         spans = np.ptp(rows, axis=1), np.ptp(columns, axis=1)
+        # A cell that spans many more target cells than its size suggests lies across a seam or a
+        # pole of the plane.
         flat &= (np.maximum(*spans) < 10 * (ratio.max() + 1)) & np.isfinite(spans).all(0)
-        left.append(cells[~flat])
+        remaining.append(cells[~flat])
         cells, rows, columns = (values[flat] for values in (cells, rows, columns))
         rows, columns = (values[:, corners].reshape(-1, 4) for values in (rows, columns))
         quads, squares, shared = overlaps_with_squares(rows, columns, target.shape, target.wraps)
@@ -142,24 +164,30 @@ def _overlaps(
         whole[cells] = inside.reshape(-1, len(corners)).all(1)
         share = shared * target_areas[squares]
         matrix += scipy.sparse.coo_array((share, (squares, owner[quads])), shape=shape).tocsr()
-    return matrix, whole, np.concatenate([*left, np.zeros(0, np.int64)])
+    return matrix, whole, np.concatenate([*remaining, np.zeros(0, np.int64)])
 
 
 def _positions(
     target: Grid, latitudes: np.ndarray, longitudes: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows and columns of corners (n, k) of cells, counted from the first edges of a grid.
+    """Returns fractional rows and columns of points in a grid, counted from its first edges.
 
-    Rows between edges of equal latitude go by the sine, so that areas are true.
+    Between two row edges of a latitude–longitude grid the fraction is linear in the sine of
+    latitude, so that equal areas in the plane are equal areas on the sphere.
+
+    Args:
+        target: The grid.
+        latitudes, longitudes: (n, k) points of n cells, degrees.
 
     Returns:
-        Rows (n, k), columns (n, k), and the mask (n,) of cells that have edges there that are
-        nearly straight.
+        Rows (n, k), columns (n, k), and the mask (n,) of cells whose edges are nearly straight in
+        the plane.
     """
     if isinstance(target, CurvilinearGrid):
         rows, columns = (part + 0.5 for part in target.row_column(latitudes, longitudes))
         return rows, columns, np.ones(len(rows), bool)
     edges = target.column_edges()
+    # Each cell's first point within 180° of the grid's middle, the others within 180° of the first.
     middle = (edges[0] + edges[-1]) / 2
     first = middle + (longitudes[:, :1] - middle + 180) % 360 - 180
     longitudes = first + (longitudes - first + 180) % 360 - 180
@@ -171,7 +199,7 @@ def _positions(
 
 
 def _beyond(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Places of values among ascending edges, which go on evenly at both ends."""
+    """Returns fractional indices of values among ascending edges, extrapolated at both ends."""
     steps = edges[1] - edges[0], edges[-1] - edges[-2]
     places = np.interp(values, edges, np.arange(len(edges)))
     places += np.minimum(values - edges[0], 0) / steps[0]
@@ -181,7 +209,17 @@ def _beyond(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
 def _part_overlaps(
     grid: Grid, target: Grid, cells: np.ndarray, areas: np.ndarray, parts: int
 ) -> tuple[scipy.sparse.csr_array, np.ndarray]:
-    """Returns the areas that cells share by the centres of their parts, as :func:`_overlaps`."""
+    """Returns shared areas of cells cut into parts, each counted by the place of its centre.
+
+    Args:
+        grid, target: The grids.
+        cells: (n,) indices of the cells of ``grid``.
+        areas: (H·W,) areas of all cells of ``grid``.
+        parts: Number of parts along each side of a cell.
+
+    Returns:
+        The matrix and the mask of :func:`_overlaps`.
+    """
     shape = (int(np.prod(target.shape)), areas.size)
     matrix, whole = scipy.sparse.csr_array(shape), np.zeros(areas.size, bool)
     step = max(1, _BLOCK // parts**2)
@@ -199,10 +237,10 @@ def _part_overlaps(
 def _leaks(
     grid: Grid, target: Grid, areas: np.ndarray, shape: tuple[int, int]
 ) -> scipy.sparse.csr_array:
-    """Returns small areas that cells next to an edge of a target cell share with the one beyond.
+    """Returns small shared areas between cells at an edge of a target cell and the cell behind it.
 
-    Without them no fitting would reach the areas where edges of both grids coincide, so that no
-    cell has parts on both sides.
+    If edges of both grids coincide, no cell overlaps both neighbouring target cells. The fit only
+    scales existing shares and could not move area across the edge without these.
     """
     index = _cell_of(target, *grid.points()).reshape(grid.shape)
     cells = np.arange(index.size).reshape(grid.shape)
@@ -219,14 +257,14 @@ def _leaks(
 
 
 def _well_within(whole: np.ndarray, grid: Grid, cells: float) -> np.ndarray:
-    """Returns the mask (H·W,) of cells whose neighbours, too, lie wholly within the other grid.
+    """Returns the mask (H·W,) of cells within the other grid, without a rim.
 
-    Cells at the rim are left free: what is missing within goes to them.
+    Areas of cells on the rim are not fitted, so that they absorb the errors of the others.
 
     Args:
-        whole: (H·W,) the cells that lie wholly within.
-        grid: Their grid.
-        cells: Width of the rim; it is rounded up, and 1 at least.
+        whole: (H·W,) mask of the cells that lie entirely within the other grid.
+        grid: Grid of the cells.
+        cells: Width of the rim in cells, rounded up to 1 or more.
     """
     width = max(1, int(np.ceil(cells)))
     eroded = scipy.ndimage.binary_erosion(
@@ -242,18 +280,18 @@ def _fit(
     rows: np.ndarray,
     columns: np.ndarray,
 ) -> None:
-    """Scales rows and columns of a matrix to given sums, in place.
+    """Scales rows and columns of a matrix, in place, such that they have given sums.
 
-    The element of row i and column j becomes exp(aᵢ + bⱼ) times as large, the result of iterative
-    proportional fitting (Deming & Stephan 1940), which would take thousands of turns where sums
-    are off over long distances. Here a and b are found by Newton's method.
+    Element (i, j) is multiplied by exp(aᵢ + bⱼ). This is the solution of iterative proportional
+    fitting (Deming & Stephan 1940, doi:10.1214/aoms/1177731829), which needs thousands of
+    iterations if errors extend over many cells; a and b are found by Newton's method instead.
 
     Args:
-        matrix: (m, n) areas shared by cells.
-        row_sums: (m,) areas of the cells of rows.
-        column_sums: (n,)
-        rows: (m,) the rows to scale; others are of cells that are covered in part.
-        columns: (n,) the columns to scale.
+        matrix: (m, n) shared areas.
+        row_sums: (m,) areas of the target's cells.
+        column_sums: (n,) areas of the cells of the fields' grid.
+        rows: (m,) mask of the rows to scale; other target cells are only partly covered.
+        columns: (n,) mask of the columns to scale.
     """
     of_row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     chosen = np.concatenate([rows, columns]) & (_sums(matrix, of_row) > 0)
@@ -266,14 +304,14 @@ def _fit(
         step = np.where(chosen, _newton_step(matrix, sums, chosen, missing), 0)
         step = np.clip(step, -LARGEST_STEP, LARGEST_STEP)
         matrix.data *= np.exp(step[of_row] + step[len(rows) + matrix.indices])
-    # Constants stay constant in any case.
+    # A last exact scaling of the rows preserves constants, even if Newton has not converged.
     sums = _sums(matrix, of_row)[: len(rows)]
     scale = np.divide(row_sums, sums, out=np.ones(len(rows)), where=chosen[: len(rows)])
     matrix.data *= scale[of_row]
 
 
 def _sums(matrix: scipy.sparse.csr_array, of_row: np.ndarray) -> np.ndarray:
-    """Sums of rows, then of columns."""
+    """Returns the sums of all rows, then of all columns: (m + n,)."""
     return np.concatenate(
         [
             np.bincount(place, matrix.data, minlength=size)
@@ -285,9 +323,16 @@ def _sums(matrix: scipy.sparse.csr_array, of_row: np.ndarray) -> np.ndarray:
 def _newton_step(
     matrix: scipy.sparse.csr_array, sums: np.ndarray, chosen: np.ndarray, missing: np.ndarray
 ) -> np.ndarray:
-    """Solves for the logarithms of the scales by which the sums grow by what is missing.
+    """Returns Newton's step for the logarithms of the scales of rows and columns: (m + n,).
 
-    The unknowns of the longer side are eliminated, so that a sparse system of the shorter is left.
+    The equations of the longer side have a diagonal matrix, so its unknowns are eliminated and a
+    sparse symmetric system of the shorter side is solved by conjugate gradients.
+
+    Args:
+        matrix: (m, n) shared areas.
+        sums: (m + n,) present sums of rows and columns.
+        chosen: (m + n,) mask of the rows and columns to scale.
+        missing: (m + n,) wanted minus present sums.
     """
     height = matrix.shape[0]
     if matrix.shape[0] > matrix.shape[1]:
@@ -300,9 +345,10 @@ def _newton_step(
     diagonal = np.where(chosen[:height], sums[:height], 1)
     system = scipy.sparse.diags_array(diagonal) - across @ (keep @ matrix).T
     wanted = missing[:height] - across @ missing[height:]
-    # A cell that shares area with one other alone leaves zero there.
+    # The diagonal is zero for a cell that shares area with a single cell, which shares with no
+    # other: 1 / 0 is avoided.
     inverse_diagonal = scipy.sparse.diags_array(1 / np.maximum(system.diagonal(), 1e-9 * diagonal))
-    # Newton's next step mends what this one leaves.
+    # A loose tolerance is enough: the next Newton step corrects the error of this one.
     short, _ = scipy.sparse.linalg.cg(
         system, wanted, rtol=2e-2, maxiter=MOST_PRODUCTS, M=inverse_diagonal
     )
@@ -310,8 +356,8 @@ def _newton_step(
 
 
 def _inside(grid: Grid, other: Grid) -> np.ndarray:
-    """Returns the mask (H·W,) of cells that lie wholly within another grid, by their corners."""
-    near = 1 - 1e-6
+    """Returns the mask (H·W,) of cells with all four corners within another grid."""
+    near = 1 - 1e-6  # just inside the cell: its corners may lie on the other grid's outer edge
     cells = np.arange(grid.shape[0] * grid.shape[1])
     down, across = (part.ravel() for part in np.meshgrid([1 - near, near], [1 - near, near]))
     return (_cell_of(other, *_places(grid, cells, down, across)) >= 0).all(1)
@@ -326,7 +372,7 @@ def cell_areas(grid: Grid) -> np.ndarray:
 
 
 def _row_bounds(grid: Grid) -> np.ndarray:
-    """(H + 1,) latitudes between the rows; the outer cells of a whole sphere reach the poles."""
+    """Returns the (H + 1,) latitudes between rows; those of a global grid end at the poles."""
     edges = grid.row_edges()
     if grid.is_global:
         edges[[0, -1]] = 90 * np.sign(edges[[0, -1]])
@@ -334,7 +380,7 @@ def _row_bounds(grid: Grid) -> np.ndarray:
 
 
 def _near(grid: Grid, target: Grid) -> np.ndarray:
-    """Returns the mask (H·W,) of cells that may share area with the target's."""
+    """Returns the mask (H·W,) of cells close enough to the target to share area with it."""
     tree = scipy.spatial.cKDTree(unit_vectors(*target.points()).reshape(-1, 3))
     reach = 2 * (_longest(grid) + _longest(target))
     points = unit_vectors(*grid.points()).reshape(-1, 3)
@@ -342,14 +388,20 @@ def _near(grid: Grid, target: Grid) -> np.ndarray:
 
 
 def _longest(grid: Grid) -> float:
-    """The longest distance of neighbouring points on the unit sphere."""
+    """Returns the longest distance between neighbouring points on the unit sphere."""
     vectors = unit_vectors(*grid.points())
     steps = [np.linalg.norm(np.diff(vectors, axis=axis), axis=-1) for axis in (0, 1)]
     return max(float(step.max()) for step in steps if step.size)
 
 
 def _parts(grid: Grid, cells: np.ndarray, parts: int) -> tuple[np.ndarray, np.ndarray]:
-    """Latitudes and longitudes (n, parts²) of the centres of cells' parts of equal area."""
+    """Returns the latitudes and longitudes of the centres of cells' parts: (n, parts²) each.
+
+    Args:
+        grid: The grid.
+        cells: (n,) indices of cells, row · W + column.
+        parts: Number of parts along each side; all parts of a cell have nearly equal areas.
+    """
     within = (np.arange(parts) + 0.5) / parts
     down, across = (part.ravel() for part in np.meshgrid(within, within, indexing="ij"))
     return _places(grid, cells, down, across)
@@ -358,7 +410,14 @@ def _parts(grid: Grid, cells: np.ndarray, parts: int) -> tuple[np.ndarray, np.nd
 def _places(
     grid: Grid, cells: np.ndarray, down: np.ndarray, across: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Latitudes and longitudes (n, k) at shares (k,) of the way down and across cells."""
+    """Returns the latitudes and longitudes of points within cells: (n, k) each, degrees.
+
+    Args:
+        grid: The grid.
+        cells: (n,) indices of cells, row · W + column.
+        down, across: (k,) positions within a cell, 0 at its first row or column edge and 1 at the
+            other.
+    """
     row, column = np.divmod(cells, grid.shape[1])
 
     def along(edges: np.ndarray, cell: np.ndarray, part: np.ndarray) -> np.ndarray:
@@ -371,7 +430,7 @@ def _places(
 
 
 def _cell_of(grid: Grid, latitudes: np.ndarray, longitudes: np.ndarray) -> np.ndarray:
-    """Index, row · W + column, of the cells that places lie in; −1 where in none."""
+    """Returns the index, row · W + column, of the cell that contains each point; −1 for none."""
     if isinstance(grid, CurvilinearGrid):
         row, column = (np.floor(p + 0.5) for p in grid.row_column(latitudes, longitudes))
     else:

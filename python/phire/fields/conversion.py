@@ -1,4 +1,4 @@
-"""Conversion of NetCDF, Zarr and GRIB to a field store: selection, wind to vorticity, writing."""
+"""Conversion of NetCDF, Zarr, GRIB and field stores to one field store."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from phire.fields.stored_cells import stored_cells
 from phire.fields.time import TimeAxis
 
 LISTED = 100
-"""Up to so many sources are kept by name with the output; of more, a digest."""
+"""Number of sources up to which all their names are recorded; above it, a digest of them."""
 
 
 @naming_arguments()
@@ -63,46 +63,52 @@ def convert(
 ) -> None:
     """Converts NetCDF, Zarr, GRIB or field stores to one field store.
 
-    Rows are written from north to south, longitudes ascending, fields in the order of time; missing
-    values are NaN. Memory does not grow with the number of fields. Channels that lie in different
-    files on different grids or at different times are brought together at the times that all of
-    them have. Wind is transformed on its own grid; then come rates, units, aggregation in time,
-    regridding, and the region. Static maps of field stores go with their fields.
+    Rows are written from north to south, longitudes ascending, and fields in the order of time;
+    missing values are NaN. Memory does not grow with the number of fields. Channels on different
+    grids or at different times are combined at the times that all of them have. The steps are, in
+    this order: vorticity and divergence of wind (on its own grid), rates, units, aggregation in
+    time, regridding, and the region. Static maps of field stores are copied, regridded if
+    necessary.
 
     Args:
-        sources: Files or patterns, one per year, per variable, per day or all at once; each may
-            end with ``:NAMES``, the variables to take of it (``NAME=VARIABLE`` renames).
-        output: The store to make (.h5); with the suffix .nc or .zarr, NetCDF or Zarr.
-        variables: Names of variables, a channel each, in this order; ``NAME=VARIABLE`` gives the
-            channel another name (ERA5's ``divergence=d,vorticity=vo``). By default all (with
-            ``wind``: none beside the wind).
-        wind: Names of eastward and northward wind: the channels divergence and vorticity are made
-            of it, spectrally on global grids, by differences on others; they come first.
-        turn_wind: Channels of wind along a grid's x and y axes, to turn to the east and north.
-        level: The level to read, where variables have several.
-        member: The number of the ensemble's member to read, where variables have several.
-        time: Half-open range START,STOP; of aggregated fields the periods that begin in it.
+        sources: Paths or glob patterns, split by time or by variable. Each may end with
+            ``:NAMES``, the variables to read from it; ``NAME=VARIABLE`` renames one.
+        output: Path of the store (.h5); a path that ends with .nc or .zarr gives NetCDF or Zarr.
+        variables: Names of variables, one channel each, in this order; ``NAME=VARIABLE`` gives the
+            channel another name (ERA5's ``divergence=d,vorticity=vo``). By default all; with
+            ``wind``, none but the derived channels.
+        wind: Names of eastward and northward wind, from which the channels divergence and
+            vorticity are derived: spectrally on global grids, by finite differences on others.
+            They are the first channels.
+        turn_wind: Channels of wind along a grid's x and y axes, which are rotated to east and
+            north.
+        level: Level to read, for variables with levels.
+        member: Number of the ensemble member to read, for variables with members.
+        time: Half-open range START,STOP. Aggregated fields are chosen by the start of their
+            period.
         region: (north, west, south, east), degrees.
-        like: A file whose grid to bring all channels to.
-        grid: The grid in words instead; see :func:`phire.fields.grid_specification.target_grid`.
-            Spherical-harmonic coefficients are synthesised on it: ``gaussian:320``.
-        method: Of regridding, one of :data:`phire.fields.regridding.METHODS`.
-        least_valid: Least share of the weights, 0 to 1, on valid values.
-        weights: A file (``.npz``) to read the weights of regridding from, or to write them to where
-            it does not exist; a folder for several grids. It changes no result.
+        like: File whose grid all channels are regridded to.
+        grid: Name of the target grid, instead of ``like``; see
+            :func:`phire.fields.grid_specification.target_grid`. Spherical-harmonic coefficients
+            are synthesised on it: ``gaussian:320``.
+        method: Method of regridding, one of :data:`phire.fields.regridding.METHODS`.
+        least_valid: Share of a target point's weights, 0 to 1, that must lie on valid values;
+            below it the point is missing.
+        weights: File (``.npz``) with the weights of regridding, written if it does not exist; a
+            folder for several pairs of grids. It does not change the result.
         every: Periods and statistics; see :meth:`phire.fields.aggregation.Aggregation.parse`.
-        offset: The periods' start after 00 UTC, such as ``6h``.
-        interval_end: Channels whose times end the interval that a field stands for.
-        deaccumulate: Channels that accumulate, to become rates; see
+        offset: Duration between 00 UTC and the start of the periods, such as ``6h``.
+        interval_end: Channels whose times are the end of their field's interval.
+        deaccumulate: Accumulating channels, which become rates; see
             :func:`phire.fields.deaccumulation.parse_deaccumulation`.
-        units: ``NAME=UNITS`` of channels to convert.
-        static: ``FILE:NAMES`` of static maps, to be brought to the output's grid and kept with it.
+        units: New units of channels, ``NAME=UNITS``.
+        static: Static maps to regrid and store with the output, ``FILE:NAMES``.
         static_derived: Further static maps; see :func:`phire.fields.static_maps.maps_on_grid`.
-        overwrite: Replace an output that is there.
+        overwrite: Replace an existing output.
 
     Raises:
-        InputError: What is asked for is not there, files do not fit one another, or the output was
-            made by something else.
+        InputError: A file, variable, level or time does not exist, files do not fit one another,
+            or the output exists and was made with other options.
     """
     given = {name: value for name, value in locals().items() if name not in ("sources", "output")}
     requests = [opening.split_names(source) for source in _as_list(sources)]
@@ -112,31 +118,31 @@ def convert(
     recipe = _recipe(given)
     parts = _parts(requests, recipe, level, member)
     with contextlib.ExitStack() as stack:
-        made, notes, rates = assemble(parts, recipe)
-        stack.callback(close, made)
+        source, notes, rates = assemble(parts, recipe)
+        stack.callback(close, source)
         if region is not None:
-            made = RegionSource(made, region)
-        times = made.time.select_range(time)
+            source = RegionSource(source, region)
+        times = source.time.select_range(time)
         paths = [path for text, _ in requests for path in opening.expand(text)]
         maps = maps_on_grid(
-            static, static_derived, made.grid, method=method, least_valid=least_valid,
+            static, static_derived, source.grid, method=method, least_valid=least_valid,
             stores=paths,
-            taken=map_names_taken(output, made),
+            taken=map_names_taken(output, source),
         )  # fmt: skip
         unusable = write_source(
-            made,
+            source,
             output,
             options=options,
             times=times,
             overwrite=overwrite,
             description="converting",
             static=maps,
-            cells=_cells(recipe, rates, paths, made.channels, made.time[times]),
+            cells=_cells(recipe, rates, paths, source.channels, source.time[times]),
         )
-        notes += [line for source in rates for line in source.notes()]
+        notes += [line for rate_source in rates for line in rate_source.notes()]
         for line in notes:
             progress.say(f"Note: {line}.")
-        _report(output, made.channels, made.grid.describe(), made.time[times])
+        _report(output, source.channels, source.grid.describe(), source.time[times])
         for line in unusable.notes():
             progress.say(f"Note: {line}.")
 
@@ -148,7 +154,11 @@ def _cells(
     channels: Sequence[str],
     time: TimeAxis,
 ) -> TimeCells | None:
-    """Periods and statistics of the output: its own, or those that its one store states."""
+    """Returns the intervals and statistics of the output's fields; None if unknown.
+
+    They result from the recipe's aggregation or rates. Without either, those of the input store
+    still hold.
+    """
     if recipe.aggregation is not None:
         return TimeCells.of(recipe.aggregation, channels, time)
     if recipe.rates:
@@ -160,17 +170,20 @@ def _cells(
 
 
 def _recipe(given: Mapping[str, Any]) -> Recipe:
-    """The steps that the arguments of :func:`convert` ask for."""
+    """Returns the recipe that the arguments of :func:`convert` describe.
+
+    Raises:
+        InputError: An argument has a wrong form, or two arguments exclude one another.
+    """
     every, offset, wind = given["every"], given["offset"], given["wind"]
     if offset is not None and every is None:
-        raise InputError(f"--offset {offset} shifts the periods of --every: give both.")
+        raise InputError(f"--offset {offset} shifts the periods of --every: give --every, too.")
     variables = _named(given["variables"], DERIVED if wind else ())
     turn_wind = _wind(given["turn_wind"], "--turn-wind")
     if wind is not None and set(turn_wind or ()) - set(variables or ()):
         raise InputError(
-            f"--turn-wind {','.join(turn_wind)}: --wind turns components along the grid's axes "
-            "itself and leaves none beside its vorticity: leave --turn-wind out, or name the "
-            "components in --variables too."
+            f"--turn-wind {','.join(turn_wind)}: --wind rotates the components itself and does not "
+            "write them: leave --turn-wind out, or name the components in --variables, too."
         )
     return Recipe(
         variables=variables,
@@ -188,9 +201,10 @@ def _recipe(given: Mapping[str, Any]) -> Recipe:
 
 
 RECORDED = ("variables", "wind", "level", "time", "region", "grid")
-"""Options that every output records; of others those that are not at their defaults."""
+"""Options that are recorded with every output; others only if they differ from their defaults."""
 
 DEFAULTS = {"method": "conservative", "least_valid": 0.5, "overwrite": False}
+"""Defaults of options other than None and ()."""
 
 
 def _recorded(
@@ -198,16 +212,21 @@ def _recorded(
     output: str | os.PathLike,
     given: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Returns the options that an output is made by, to be recorded with it.
+    """Returns the options that are recorded with an output.
+
+    Args:
+        requests: Paths or patterns, each with the names of its variables or None.
+        output: Path of the output.
+        given: Arguments of :func:`convert` by name.
 
     Raises:
-        InputError: A source is missing, or is the output itself.
+        InputError: A source does not exist, or is the output itself.
     """
     found = [path for text, _ in requests for path in opening.expand(text)]
     like = given["like"]
     for path in found if like is None else (*found, Path(like)):
         if os.path.lexists(output) and os.path.exists(path) and os.path.samefile(path, output):
-            raise InputError(f"{output} is a source itself: name another output.")
+            raise InputError(f"{output} is one of the sources: name another output.")
     options: dict[str, Any] = {
         "sources": _listed([str(path.resolve()) for path in found]),
         "fingerprints": _listed([provenance.fingerprint(path) for path in found]),
@@ -237,15 +256,16 @@ def _as_list(sources: opening.Paths) -> list[str | os.PathLike]:
 
 
 def _wind(wind: Sequence[str] | None, option: str = "--wind") -> tuple[str, str] | None:
+    """Checks that an option names two different components of wind, and returns them."""
     if wind is not None and (len(wind) != 2 or wind[0] == wind[1]):
         raise InputError(f"{option} {','.join(wind)}: name eastward and northward wind, U,V.")
     return None if wind is None else (wind[0], wind[1])
 
 
 def _target(like: str | os.PathLike | None, grid: str | None) -> Grid | str | None:
-    """Returns the target grid: of a file, of a kind that needs no source, or as text."""
+    """Returns the target grid, or its name if the grid depends on the source (``degrees:…``)."""
     if like is not None and grid is not None:
-        raise InputError("name the grid wanted by --like FILE or by --grid SPEC, one of them.")
+        raise InputError("give either --like FILE or --grid SPEC for the target grid, not both.")
     if like is not None:
         return opening.grid_of_file(like)
     if grid is None or grid.startswith("degrees"):
@@ -259,7 +279,14 @@ def _parts(
     level: float | None,
     member: int | None,
 ) -> list[Part]:
-    """The metadata of all files; channels that a request renames have their new names."""
+    """Returns the metadata of all files, with channels under the names that requests give them.
+
+    Args:
+        requests: Paths or patterns, each with the names of its variables or None.
+        recipe: Its variables are read from files without names, and spectral coefficients are
+            synthesised on its grid.
+        level, member: See :func:`convert`.
+    """
     synthesis = recipe.grid if isinstance(recipe.grid, Grid) and recipe.grid.is_global else None
     choices = {"level": level, "member": member, "grid": synthesis}
     if all(names is None for _, names in requests):
@@ -274,11 +301,11 @@ def _parts(
 def _request_parts(
     path: str, names: Sequence[str] | None, choices: Mapping[str, Any]
 ) -> list[Part]:
-    """The metadata of the files of ``FILE:NAMES``."""
+    """Returns the metadata of the files of one request, ``FILE:NAMES``."""
     if names is None:
         return opening.open_parts(opening.expand(path), **choices)
     if not names:
-        raise InputError(f"{path}: name the variables to take after the colon, FILE:NAMES.")
+        raise InputError(f"{path}: name the variables to read after the colon, FILE:NAMES.")
     named = _named(names, (), option=f"{path}:")
     new = {variable: name for name, variable in named.items()}
     return [
@@ -288,7 +315,7 @@ def _request_parts(
 
 
 def _units(texts: Sequence[str]) -> dict[str, str]:
-    """Units to convert channels to, of texts ``NAME=UNITS``."""
+    """Parses texts ``NAME=UNITS`` into units by channel."""
     found = dict(text.partition("=")[::2] for text in texts)
     for name, unit in found.items():
         if not name.strip() or not unit.strip():
@@ -299,7 +326,16 @@ def _units(texts: Sequence[str]) -> dict[str, str]:
 def _named(
     variables: Sequence[str] | None, taken: Sequence[str], option: str = "--variables "
 ) -> dict[str, str] | None:
-    """Returns variables by the names of their channels; ``taken`` are names of other channels."""
+    """Parses ``NAME`` or ``NAME=VARIABLE`` into variables by the name of their channel.
+
+    Args:
+        variables: The texts; None for all variables.
+        taken: Names of other channels.
+        option: Name of the option, for messages.
+
+    Raises:
+        InputError: A name is empty, repeated or taken.
+    """
     if variables is None:
         return None
     named: dict[str, str] = {}
@@ -308,7 +344,7 @@ def _named(
         name = name or variable
         if name in named or name in taken or not variable:
             raise InputError(
-                f"{option}{','.join(variables)}: give each channel a name of its own, NAME or "
+                f"{option}{','.join(variables)}: give each channel a different name, NAME or "
                 "NAME=VARIABLE."
             )
         named[name] = variable
@@ -316,7 +352,7 @@ def _named(
 
 
 def _listed(texts: list[str]) -> Any:
-    """A list to keep with the output; of a long one its ends and a digest of the whole."""
+    """Returns a list to record with the output; for a long list its count, ends and a digest."""
     if len(texts) <= LISTED:
         return texts
     digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
@@ -324,7 +360,7 @@ def _listed(texts: list[str]) -> Any:
 
 
 def _report(output: str | os.PathLike, channels: Sequence[str], grid: str, time: TimeAxis) -> None:
-    """Reports the output, with gaps and repeated times."""
+    """Prints the output's channels, times and grid, with gaps and repeated times."""
     progress.say(
         f"{output}: {', '.join(channels)}; {len(time)} field{'s' * (len(time) > 1)}, "
         f"{time.step_text}, "
@@ -335,7 +371,12 @@ def _report(output: str | os.PathLike, channels: Sequence[str], grid: str, time:
 
 
 def irregularities(time: TimeAxis, most: int = 5) -> list[str]:
-    """Gaps and repeated times in words, a sentence each; none where the series is regular."""
+    """Returns a clause on gaps and one on repeated times; an empty list if there are none.
+
+    Args:
+        time: The times.
+        most: Number of gaps and of times to name.
+    """
     lines = []
     gaps = time.gaps()
     if gaps:
@@ -350,7 +391,7 @@ def irregularities(time: TimeAxis, most: int = 5) -> list[str]:
         names = list(dict.fromkeys(time.format(int(i)) for i in repeated))
         lines.append(
             f"{len(names)} time{'s occur' if len(names) > 1 else ' occurs'} more than once "
-            f"({', '.join(names[:most])}{' …' if len(names) > most else ''}): pairs are not drawn "
-            "there"
+            f"({', '.join(names[:most])}{' …' if len(names) > most else ''}): no pairs of fields "
+            "are drawn at these times"
         )
     return lines

@@ -1,4 +1,4 @@
-"""Covariates of time: hour of the day and day of the year as points on a circle."""
+"""Covariates of time: sine and cosine of the hour of the day and of the day of the year."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ DAY = 86400
 
 
 def covariate_channels(names: Sequence[str]) -> tuple[str, ...]:
-    """Names of the channels of covariates: the sine and the cosine of each."""
+    """Returns the channel names of covariates: the sine and the cosine of each."""
     return tuple(f"{name}_{part}" for name in names for part in ("sine", "cosine"))
 
 
 def check_covariates(names: Sequence[str], time: TimeAxis) -> None:
-    """Refuses covariates that are unknown or that the times cannot give.
+    """Checks the names of covariates, and that the times have dates.
 
     Raises:
-        InputError: One is unknown or named twice, or the times have no dates.
+        InputError: A covariate is unknown or named twice, or the times have no dates.
     """
     for name in names:
         if name not in COVARIATES:
             raise InputError(
-                f"--covariates {name} is unknown: choose from {', '.join(COVARIATES)}."
+                f"--covariates {name} is unknown: choose among {', '.join(COVARIATES)}."
             )
     if len(set(names)) < len(names):
         raise InputError(f"--covariates {','.join(names)} names one twice: name each once.")
@@ -47,17 +47,17 @@ def covariates(
     names: Sequence[str],
     longitudes: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Sine and cosine of the phase of the day and of the year.
+    """Computes sine and cosine of the phase of the day and of the year.
 
-    The phase of the day is that of the local mean solar time where a longitude is given (UTC plus
-    1 h for 15° east), else of the calendar's own clock. The phase of the year is the part of it
-    that has passed, by the length that this very year has in its calendar.
+    The phase of the day is the fraction of the day that has passed in local mean solar time (UTC
+    plus 1 h for 15° east), or in UTC if the longitude is unknown. The phase of the year: see
+    :func:`year_phase`.
 
     Args:
         values: (n,) int64 seconds since 1970-01-01 in the calendar.
         calendar: A CF calendar.
-        names: Of :data:`COVARIATES`.
-        longitudes: (n,) degrees east, NaN where unknown; None if all are.
+        names: Covariates, from :data:`COVARIATES`.
+        longitudes: (n,) degrees east, NaN where unknown; None if all are unknown.
 
     Returns:
         (n, 2 · names) float32, in the order of :func:`covariate_channels`.
@@ -76,7 +76,9 @@ def covariates(
 
 
 def year_phase(values: np.ndarray, calendar: str) -> np.ndarray:
-    """Returns the part of the year that has passed, 0 to 1, by the length of this very year.
+    """Returns the fraction of the year that has passed, 0 to 1.
+
+    Each year has its own length: a leap year of the standard calendar has 366 days.
 
     Args:
         values: (n,) int64 seconds since 1970-01-01 in the calendar.
@@ -89,26 +91,33 @@ def year_phase(values: np.ndarray, calendar: str) -> np.ndarray:
 
 @functools.lru_cache(maxsize=64)
 def _years(first: int, last: int, calendar: str) -> np.ndarray:
-    """Seconds at which the years begin that hold two times, and the one after."""
+    """Returns the starts (s) of all years between two times, and of the year after.
+
+    Args:
+        first, last: Seconds since 1970-01-01.
+        calendar: A CF calendar.
+    """
     units = f"seconds since {EPOCH}"
     years = [d.year for d in cftime.num2date([first, last], units, calendar=calendar)]
-    # CF's calendars know no year 0, except those that do.
     starts = [cftime.datetime(y, 1, 1, calendar=calendar) for y in _around(*years, calendar)]
     return np.rint(cftime.date2num(starts, units, calendar=calendar)).astype(np.int64)
 
 
 def _around(first: int, last: int, calendar: str) -> list[int]:
+    """Returns the numbers of the years from ``first`` to the one after ``last``."""
+    # In some calendars, such as the standard one, the year 1 follows the year −1.
     has_zero = cftime.datetime(1, 1, 1, calendar=calendar).has_year_zero
     return [year for year in range(first, last + 2) if year or has_zero]
 
 
 def patch_longitudes(grid: Grid, columns: np.ndarray, width: int) -> np.ndarray:
-    """Longitude of the middle of patches: (n,) degrees east.
+    """Returns the longitudes of the centres of patches: (n,) degrees east.
 
     Args:
-        grid: The fine grid; patches may run across its last column where it closes the circle.
-        columns: (n,) first columns.
-        width: Columns of a patch.
+        grid: The fine grid. On a grid that closes the circle, a patch may extend across the last
+            column.
+        columns: (n,) first column of each patch.
+        width: Number of columns of a patch.
     """
     spacing = grid.spacing[1] if grid.shape[1] > 1 else 0.0
     return grid.longitudes[np.asarray(columns)] + spacing * (width - 1) / 2

@@ -1,4 +1,4 @@
-"""xarray datasets as sources: which coordinate is which, by name and by CF attributes."""
+"""xarray datasets read as sources, with coordinates found by name and by CF attributes."""
 
 from __future__ import annotations
 
@@ -36,34 +36,35 @@ WIND_DIRECTIONS = {
     "x_wind": "grid", "y_wind": "grid", "grid_eastward_wind": "grid", "grid_northward_wind": "grid",
     "eastward_wind": "east", "northward_wind": "east",
 }  # fmt: skip
-"""Axes that components of wind are along, by CF standard name."""
+"""Axes of wind components by CF standard name: those of the grid, or east and north."""
 
 VERSIONS = "expver"
-"""ERA5 and its preliminary ERA5T side by side: where one has values, the other has none."""
+"""Dimension of ERA5 and preliminary ERA5T: each time has values in one and NaN in the other."""
 
 
 class DatasetSource:
-    """Variables of an xarray dataset as a :class:`phire.fields.source.Source`.
+    """Source of the variables of an xarray dataset.
 
-    Rows are read from north to south and columns eastward, however the dataset orders them. Of the
-    times, ``valid_time`` counts, or ``time`` plus ``step``; both axes are laid out as one.
+    Rows are read from north to south and columns eastward, whatever their order in the dataset.
+    The time of a forecast field is ``valid_time``, or ``time`` plus ``step``; its two dimensions
+    become one.
 
     Args:
-        dataset: Anything ``xarray.open_dataset`` gives, lazy or not.
-        variables: The variables to read, a channel each; by default all that are fields.
-        level: The value of the level coordinate to read, where variables have one.
-        member: The member of an ensemble to read, where variables have several.
-        name: What errors call the dataset.
+        dataset: The dataset, lazy or in memory.
+        variables: Variables to read, one channel each; by default all that are fields.
+        level: Value of the level coordinate to read, for variables with levels.
+        member: Number of the ensemble member to read, for variables with members.
+        name: Name of the dataset in messages.
 
     Attributes:
         channels, units, grid, time: See :class:`phire.fields.source.Source`.
-        standard_names: CF standard name of each channel; empty where it has none.
-        has_levels: A variable has a level that could be chosen.
-        has_members: A variable has members that could be chosen.
+        standard_names: CF standard name of each channel, empty if unknown.
+        has_levels: True if a variable has levels to choose from.
+        has_members: True if a variable has members to choose from.
 
     Raises:
-        InputError: A variable, level or time axis is not there; the variables differ in grid or
-            times; a level or member must be chosen.
+        InputError: A variable, level or time axis does not exist; grids or times differ between
+            variables; or a level or member must be chosen.
     """
 
     def __init__(
@@ -79,13 +80,13 @@ class DatasetSource:
         self.name = name
         found = field_variables(dataset, variables)
         self.channels = _channels(dataset, found, variables, name)
-        kept = {
+        field_dimensions = {
             v: (*time_dimensions(dataset[v]), *horizontal_dimensions(dataset[v]), VERSIONS)
             for v in found
         }
-        others = [v for v in found if not has_further(dataset[v], kept[v])]
+        others = [v for v in found if not has_further(dataset[v], field_dimensions[v])]
         choices = {"level": level, "member": member, "others": others, "name": name}
-        chosen = [choose(dataset[v], kept=kept[v], **choices) for v in self.channels]
+        chosen = [choose(dataset[v], kept=field_dimensions[v], **choices) for v in self.channels]
         self._arrays = [array for array, _ in chosen]
         self.has_levels = any("level" in found for _, found in chosen)
         self.has_members = any("member" in found for _, found in chosen)
@@ -123,7 +124,10 @@ class DatasetSource:
 
     @property
     def wind_directions(self) -> tuple[str, ...]:
-        """See :func:`phire.fields.source.wind_directions`; by attribute or standard name."""
+        """Axes of wind components, by attribute or standard name.
+
+        See :func:`phire.fields.source.wind_directions`.
+        """
         return tuple(
             str(array.attrs.get(WIND_DIRECTION) or WIND_DIRECTIONS.get(name, ""))
             for array, name in zip(self._arrays, self.standard_names)
@@ -131,19 +135,19 @@ class DatasetSource:
 
     @property
     def interval_starts(self) -> np.ndarray:
-        """(n, C) seconds at which the interval of an accumulation begins; UNKNOWN if not stated."""
+        """Seconds at which the accumulation of each field begins: (n, C), UNKNOWN if not stated."""
         starts = [interval_starts_of(a, time_bounds(a, self.dataset)) for a in self._arrays]
         unknown = np.full(len(self.time), UNKNOWN)
         return np.stack([unknown if s is None else s for s in starts], axis=1)
 
     @property
     def grid(self) -> Grid:
-        """The grid, from north to south."""
+        """Grid of the fields as read: rows from north to south."""
         return self._orientation.grid
 
     @property
     def time_chunk(self) -> int:
-        """Fields that lie in one compressed chunk of the file: reading fewer costs as much."""
+        """Number of fields in one compressed chunk of the file; reading fewer takes as long."""
         sizes = self._arrays[0].encoding.get("preferred_chunks", {})
         return int(sizes.get(self._time_dimensions[-1], 1)) if self._time_dimensions else 1
 
@@ -152,7 +156,15 @@ class DatasetSource:
         return self.read_window(times, slice(None), slice(None))
 
     def read_window(self, times: Times, rows: slice, columns: slice) -> np.ndarray:
-        """Reads a window of fields: (n, h, w, C) float32."""
+        """Reads a window of fields.
+
+        Args:
+            times: Indices of the times.
+            rows, columns: The window, in the order of :attr:`grid`.
+
+        Returns:
+            (n, h, w, C) float32.
+        """
         chosen = indices(times, len(self.time))
         height, width = self.grid.shape
         shape = (len(chosen), len(range(height)[rows]), len(range(width)[columns]))
@@ -174,7 +186,12 @@ class DatasetSource:
         return fields
 
     def _at(self, array: xr.DataArray, chosen: np.ndarray) -> Any:
-        """Yields (places in the result, array at these times)."""
+        """Yields positions in the result of a read, and the array at the times of these positions.
+
+        Args:
+            array: A variable.
+            chosen: (n,) indices of the times.
+        """
         dimensions = self._time_dimensions
         if not dimensions:
             yield slice(None), array
@@ -182,6 +199,7 @@ class DatasetSource:
         if len(dimensions) == 1:
             yield slice(None), array.isel({dimensions[0]: _as_slice(chosen)})
             return
+        # Forecasts: the times are numbered start by start, within a start step by step.
         outer, inner = np.divmod(chosen, array.sizes[dimensions[1]])
         for i in np.unique(outer):
             place = np.flatnonzero(outer == i)
@@ -204,19 +222,25 @@ def _channels(
 ) -> tuple[str, ...]:
     """Returns the names of the variables to read, in the wanted order.
 
+    Args:
+        dataset: The dataset.
+        found: Its variables that are fields.
+        wanted: Names given by the caller; None for all fields.
+        name: Name of the dataset in messages.
+
     Raises:
-        InputError: A wanted one is not among those found, or there are none.
+        InputError: A wanted variable is not a field of the dataset, or the dataset has no field.
     """
     for variable in wanted or ():
         if variable not in found:
             raise InputError(
-                f"{name} has no variable {variable!r} of fields; it has "
-                f"{', '.join(found) or 'none at all'}."
+                f"{name} has no variable {variable!r} of fields; its fields are "
+                f"{', '.join(found) or 'none'}."
             )
     channels = tuple(wanted or found)
     if not channels:
         raise InputError(
-            f"{name} holds no variable with rows and columns (it has "
+            f"{name} has no variable with rows and columns (it has "
             f"{', '.join(map(str, dataset.variables)) or 'no variables'}): name a file of "
             "gridded fields."
         )
@@ -224,7 +248,7 @@ def _channels(
 
 
 def _first_present(versions: np.ndarray) -> np.ndarray:
-    """Along the first axis, the first value that is not missing."""
+    """Returns the first valid value along the first axis, NaN if all are missing."""
     merged = versions[0]
     for other in versions[1:]:
         merged = np.where(np.isnan(merged), other, merged)
@@ -234,8 +258,12 @@ def _first_present(versions: np.ndarray) -> np.ndarray:
 def field_variables(dataset: xr.Dataset, wanted: Sequence[str] | None = None) -> list[str]:
     """Returns the names of the variables that are fields: numbers over rows, columns and time.
 
-    A variable without time is left out where others have one (a land–sea mask beside winds), unless
-    all that are wanted are such.
+    Variables without a time dimension, such as a land–sea mask, count only if no other variable
+    has one, or if all wanted variables are without time.
+
+    Args:
+        dataset: The dataset.
+        wanted: Names of the variables that are to be read; None if not known.
     """
     dataset = with_horizontal_coordinates(dataset)
     fields = [
@@ -243,15 +271,15 @@ def field_variables(dataset: xr.Dataset, wanted: Sequence[str] | None = None) ->
         for name, array in dataset.data_vars.items()
         if array.dtype.kind in "fiu" and len(horizontal_dimensions(array)) == 2
     ]
-    moving = [name for name in fields if time_dimensions(dataset[name])]
-    still = [name for name in fields if name not in moving]
-    if wanted and set(wanted) <= set(still):
-        return still
-    return moving or fields
+    with_time = [name for name in fields if time_dimensions(dataset[name])]
+    static = [name for name in fields if name not in with_time]
+    if wanted and set(wanted) <= set(static):
+        return static
+    return with_time or fields
 
 
 def horizontal_dimensions(array: xr.DataArray) -> tuple[Hashable, ...]:
-    """Returns the dimensions of rows and columns; fewer than two where the array has none."""
+    """Returns the dimensions of rows and columns; an empty tuple if the array lacks one."""
     found = []
     for kind in HORIZONTAL:
         for dimension in array.dims:
@@ -272,7 +300,7 @@ def horizontal_dimensions(array: xr.DataArray) -> tuple[Hashable, ...]:
 
 
 def _located(array: xr.DataArray, dimensions: tuple[Hashable, ...]) -> bool:
-    """Returns True if dimensions have latitudes and longitudes of their own."""
+    """Returns True if the two dimensions are those of one-dimensional latitude and longitude."""
     return all(
         (dimension in array.coords and is_horizontal(array.coords[dimension], kind))
         or str(dimension).lower() in HORIZONTAL[kind][:2]
@@ -281,14 +309,14 @@ def _located(array: xr.DataArray, dimensions: tuple[Hashable, ...]) -> bool:
 
 
 def orientation_of(array: xr.DataArray, attributes: Mapping[Hashable, Any]) -> Orientation:
-    """Finds the grid of a variable, and how its file orders rows and columns.
+    """Returns the grid of a variable with the order of rows and columns in its file.
 
     Args:
         array: The variable.
-        attributes: Those of its file, which may state a projection.
+        attributes: Global attributes of its file, which may state a projection.
 
     Raises:
-        InputError: The coordinates make no grid.
+        InputError: The coordinates do not form a grid.
     """
     down, across = horizontal_dimensions(array)
     if not _located(array, (down, across)):
@@ -298,15 +326,18 @@ def orientation_of(array: xr.DataArray, attributes: Mapping[Hashable, Any]) -> O
         return Orientation.of_curvilinear(grid)
     for dimension in (down, across):
         if dimension not in array.coords:
-            raise InputError(f"{array.name} has the dimension {dimension} without values.")
+            raise InputError(
+                f"{array.name}: the dimension {dimension} has no coordinate values, so its grid "
+                "is unknown."
+            )
     return Orientation.of_coordinates(array.coords[down].values, array.coords[across].values)
 
 
 def dataset_grid(dataset: xr.Dataset) -> Grid | None:
-    """Returns the grid of a dataset's fields, else of its coordinates; None where it has neither.
+    """Returns the grid of a dataset's fields, or else of its coordinates; None if it has neither.
 
     Raises:
-        InputError: The coordinates make no grid.
+        InputError: The coordinates do not form a grid.
     """
     dataset = with_horizontal_coordinates(dataset)
     for name in field_variables(dataset):
@@ -321,7 +352,7 @@ def dataset_grid(dataset: xr.Dataset) -> Grid | None:
 
 
 def _as_slice(chosen: np.ndarray) -> slice | np.ndarray:
-    """Returns a run of indices as a slice, which files read faster than a list of indices."""
+    """Returns consecutive indices as a slice, which file libraries read faster than a list."""
     if len(chosen) and (np.diff(chosen) == 1).all():
         return slice(int(chosen[0]), int(chosen[-1]) + 1)
     return chosen

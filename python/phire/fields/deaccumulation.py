@@ -1,4 +1,4 @@
-"""Rates of what forecasts accumulate since their start, such as rain and radiation."""
+"""Rates from quantities that forecasts accumulate since their start, as rain and radiation."""
 
 from __future__ import annotations
 
@@ -13,33 +13,34 @@ from phire.fields.time import UNKNOWN, duration_text, parse_duration
 from phire.fields.units import WATER_EQUIVALENT
 
 PACKING = 0.01
-"""Share of a field's maximum by which packing may lower amounts."""
+"""Tolerance of comparisons, as a share of a field's maximum: packing may lower values by it."""
 
 
 class RateSource:
-    """Source of mean rates per second, from channels that accumulate.
+    """Source of mean rates per second, computed from accumulating channels.
 
-    The rate at a time is the difference to the previous field of the same accumulation, divided by
-    the time between both; for the first field, its value divided by the time since the start. It
-    holds for the interval that ends at its time. Rates may be slightly negative where a file packs
-    values coarsely.
+    A rate is the difference between a field and the previous field of the same accumulation,
+    divided by the time between both. For the first field of an accumulation it is the value
+    divided by the time since the start. The rate is the mean over the interval that ends at its
+    time. It may be slightly negative if the file packs values coarsely.
 
     Args:
-        source: Any source with dates.
-        channels: The channels that accumulate, each with the seconds after which its accumulation
-            begins anew, counted from 00 UTC (86400 for ERA5-Land); None takes the starts that the
-            file states: forecast times of GRIB, lead times or bounds of times of NetCDF.
-        name: What errors call the source.
+        source: Source with dates.
+        channels: Accumulating channels. For each, the period in seconds, counted from 00 UTC,
+            after which the accumulation restarts at zero (86400 for ERA5-Land); or None to use
+            the starts stated by the file: forecast times of GRIB, lead times or time bounds of
+            NetCDF.
+        name: Name of the source in messages.
 
     Attributes:
-        interval_end: The channels of rates, whose times end their interval.
-        left_out: Number of fields that are left out because no interval ends at them.
-        starts: (n,) seconds at which the intervals of the rates begin; None where those of the
-            channels differ.
+        interval_end: The channels of rates; their times are the ends of their intervals.
+        left_out: Number of fields left out because no interval ends at their time.
+        starts: (n,) seconds at which the intervals of the rates begin; None if they differ
+            between channels.
 
     Raises:
-        InputError: A channel is not there or is instantaneous, the file states no start, or there
-            are no dates.
+        InputError: A channel does not exist or is instantaneous, the file does not state the
+            starts, or the source has no dates.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class RateSource:
         for channel in channels:
             if channel not in source.channels:
                 raise InputError(
-                    f"--deaccumulate {channel}: {name} has no such channel; it has "
+                    f"--deaccumulate {channel}: {name} has no channel {channel}; it has "
                     f"{', '.join(source.channels)}."
                 )
         if not source.time.has_calendar:
@@ -61,25 +62,25 @@ class RateSource:
         )
         self.interval_end = tuple(channels)
         self._places = [source.channels.index(channel) for channel in channels]
-        begins = [
+        starts_by_channel = [
             _starts(source, c, reset, name) for c, reset in zip(self._places, channels.values())
         ]
-        spans = [_intervals(source.time.values, starts) for starts in begins]
-        # An accumulation of no length, as at step 0 of a forecast, has no rate.
-        kept = np.flatnonzero(np.all([length > 0 for _, length in spans], axis=0))
-        if not len(kept):
+        spans = [_intervals(source.time.values, starts) for starts in starts_by_channel]
+        # An accumulation of zero length, as at step 0 of a forecast, has no rate.
+        valid = np.flatnonzero(np.all([length > 0 for _, length in spans], axis=0))
+        if not len(valid):
             raise InputError(f"--deaccumulate: no interval of time ends at a field of {name}.")
-        self.left_out = len(source.time) - len(kept)
-        self._times = kept
-        self._before = [before[kept] for before, _ in spans]
+        self.left_out = len(source.time) - len(valid)
+        self._times = valid
+        self._before = [before[valid] for before, _ in spans]
         self._previous = [
-            _ends_before(source.time.values, starts, before)[kept]
-            for starts, (before, _) in zip(begins, spans)
+            _ends_before(source.time.values, starts, before)[valid]
+            for starts, (before, _) in zip(starts_by_channel, spans)
         ]
         self._resets = dict(channels)
         self._misfits: dict[tuple[str, str], set[int]] = {}
-        self._length = [length[kept] for _, length in spans]
-        self.time = source.time[kept]
+        self._length = [length[valid] for _, length in spans]
+        self.time = source.time[valid]
         common = all(np.array_equal(length, self._length[0]) for length in self._length)
         self.starts = self.time.values - self._length[0] if common else None
         self.time_chunk = getattr(source, "time_chunk", 1)
@@ -87,16 +88,18 @@ class RateSource:
     def read(self, times: Times) -> np.ndarray:
         """Reads fields; see :class:`phire.fields.source.Source`."""
         chosen = indices(times, len(self.time))
-        own = self._times[chosen]
+        current = self._times[chosen]
         earlier = [before[chosen] for before in self._before]
+        # With a period stated by the user, each field is compared with the one before it, also
+        # across the start of an accumulation, to notice a wrong period.
         compared = [
             before if reset is None else np.where(before >= 0, before, previous[chosen])
             for before, previous, reset in zip(earlier, self._previous, self._resets.values())
         ]
-        needed = np.unique(np.concatenate([own, *compared]))
+        needed = np.unique(np.concatenate([current, *compared]))
         needed = needed[needed >= 0]
         read = self.source.read(needed)
-        fields = read[np.searchsorted(needed, own)]
+        fields = read[np.searchsorted(needed, current)]
         for k, (c, before, length) in enumerate(zip(self._places, earlier, self._length)):
             for i in np.flatnonzero(compared[k] >= 0):
                 former = read[np.searchsorted(needed, compared[k][i]), ..., c]
@@ -109,29 +112,32 @@ class RateSource:
         return fields
 
     def notes(self) -> list[str]:
-        """Returns a sentence for each way in which fields read so far contradict a duration."""
+        """Returns one sentence for each way in which fields read so far contradict a period."""
         lines = []
         for (channel, found), times in self._misfits.items():
             others = value_text.counted(len(times) - 1, "other time")
             lines.append(
                 f"{channel} {found} at {self.time.format(min(times))}"
                 f"{f' and {others}' if len(times) > 1 else ''}, which contradicts --deaccumulate: "
-                f"it was stated that {channel} begins anew every "
-                f"{duration_text(self._resets[channel])} from 00 UTC, and rates are wrong if not"
+                f"rates are right only if {channel} restarts at zero every "
+                f"{duration_text(self._resets[channel])} from 00 UTC"
             )
         return lines
 
     def _compare(
         self, channel: str, time: int, former: np.ndarray, amount: np.ndarray, same: bool
     ) -> None:
-        """Records a field that contradicts a stated duration; amounts with negative values do not.
+        """Records a field that contradicts the period after which its accumulation restarts.
+
+        Within one accumulation amounts must not fall, and at a restart they must fall somewhere.
+        Quantities with negative values are not checked: they may do both.
 
         Args:
             channel: The channel.
             time: Index of the field's time.
-            former: (H, W) the field before.
-            amount: (H, W) the field.
-            same: True if both are stated to be of one accumulation.
+            former: (H, W) previous field.
+            amount: (H, W) field.
+            same: True if both belong to one accumulation by the stated period.
         """
         both = np.isfinite(former) & np.isfinite(amount)
         former, amount = former[both], amount[both]
@@ -151,13 +157,13 @@ class RateSource:
 
 
 def parse_deaccumulation(texts: Sequence[str]) -> dict[str, int | None]:
-    """Reads the channels that accumulate, each given as ``NAME`` or ``NAME=DURATION``.
+    """Parses accumulating channels, each given as ``NAME`` or ``NAME=DURATION``.
 
     Returns:
-        Seconds after which an accumulation begins anew, by channel; None where the file states it.
+        Period (s) after which the accumulation restarts, by channel; None without a duration.
 
     Raises:
-        InputError: A text has another form.
+        InputError: A name is empty or repeated, or a duration has another form.
     """
     found: dict[str, int | None] = {}
     for text in texts:
@@ -169,27 +175,44 @@ def parse_deaccumulation(texts: Sequence[str]) -> dict[str, int | None]:
 
 
 def _starts(source: Source, c: int, reset: int | None, name: str) -> np.ndarray:
-    """Returns (n,) seconds at which the accumulation of a channel's fields begins."""
+    """Returns the start of the accumulation of each field of a channel: (n,) seconds.
+
+    Args:
+        source: The source.
+        c: Index of the channel.
+        reset: Period (s) after which the accumulation restarts; None uses the stated starts.
+        name: Name of the source in messages.
+    """
     stated = getattr(source, "interval_starts", None)
     channel = source.channels[c]
     if stated is not None and np.array_equal(stated[:, c], source.time.values):
         raise InputError(
-            f"--deaccumulate {channel}: {name} states instantaneous values of {channel}, which "
-            "accumulate nothing: leave it out."
+            f"--deaccumulate {channel}: {name} states that {channel} is instantaneous, not "
+            "accumulated: leave it out."
         )
     if reset is not None:
+        # A field at the time of a restart holds the full amount of the period that ends there.
         return (source.time.values - 1) // reset * reset
     if stated is None or (stated[:, c] == UNKNOWN).any():
         raise InputError(
             f"--deaccumulate {channel}: {name} does not state when the accumulation begins (it has "
-            "no forecast steps and no bounds of time): give the time after which it begins anew, "
-            f"counted from 00 UTC, such as {channel}=24h."
+            "no forecast steps and no time bounds): give the period after which it restarts at "
+            f"zero, counted from 00 UTC, such as {channel}=24h."
         )
     return stated[:, c]
 
 
 def _intervals(times: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Index of the field before each in its accumulation (−1: its start), and the seconds since."""
+    """Returns the previous field of each field's accumulation, and the length of the interval.
+
+    Args:
+        times: (n,) seconds.
+        starts: (n,) seconds at which each field's accumulation begins.
+
+    Returns:
+        (n,) index of the previous field, −1 for the first field of an accumulation; (n,) seconds
+        since that field, or since the start.
+    """
     order = np.lexsort((times, starts))
     before = np.full(len(times), -1)
     length = times - starts
@@ -203,10 +226,11 @@ def _intervals(times: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def _ends_before(times: np.ndarray, starts: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """Returns the index of the field at the start of each field's accumulation; −1: none.
+    """Returns the index of the field at the start of each field's accumulation; −1 for none.
 
-    It ends the accumulation before, which must have two fields or more: amounts of one step each
-    may well grow everywhere from one to the next.
+    That field is the last of the accumulation before. It counts only if that accumulation has two
+    fields or more: accumulations of a single step may grow everywhere from one to the next, which
+    would be mistaken for a wrong period.
     """
     order = np.argsort(times, kind="stable")
     place = order[np.minimum(np.searchsorted(times[order], starts), len(times) - 1)]
@@ -214,5 +238,5 @@ def _ends_before(times: np.ndarray, starts: np.ndarray, before: np.ndarray) -> n
 
 
 def _rate_units(unit: str) -> str:
-    """Units per second; unknown ones stay unknown."""
+    """Returns the units of a rate: those of the amount per second, empty if unknown."""
     return f"{unit.removesuffix(WATER_EQUIVALENT)} s-1" if unit else ""

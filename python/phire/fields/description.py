@@ -1,4 +1,8 @@
-"""Facts of stores and of files in other formats, for people: what ``phire info`` prints."""
+"""Descriptions of field stores, climatologies and other files, as printed by ``phire info``.
+
+A description maps the names of properties to text, or to a :class:`phire.value_text.Stated`, a
+text that also has a value for programs.
+"""
 
 from __future__ import annotations
 
@@ -33,24 +37,25 @@ from phire.fields.value_counts import (
 
 
 def describe_store(path: str | os.PathLike, *, values: bool | None = None) -> dict[str, Any] | None:
-    """Returns the description of a field store; None for any other path.
+    """Returns the description of a field store; None for any other file.
 
     Args:
         path: The file.
-        values: See :func:`describe_source`; only of stores whose writer did not count.
+        values: See :func:`describe_source`; ignored if the store states its numbers of missing
+            and infinite values.
 
     Raises:
-        InputError: A store that is damaged.
+        InputError: The store is damaged.
     """
     path = Path(path)
     if not path.is_file() or _format(path) != opening.STORE:
         return None
     with FieldStore(path) as store:
-        facts: dict[str, Any] = {
+        properties: dict[str, Any] = {
             "kind": "virtual field store" if store.parts else "field store",
             "channels": value_text.channels_stated(store.channels, store.units),
-            **_grid_facts(store.grid),
-            **_time_facts(store.time),
+            **_grid_properties(store.grid),
+            **_time_properties(store.time),
             "cell methods": _cell_methods(store),
             "static maps": value_text.channels_stated(
                 store.static_maps, store.static_maps.values()
@@ -61,17 +66,17 @@ def describe_store(path: str | os.PathLike, *, values: bool | None = None) -> di
             ),
         }
         if store.parts:
-            facts["stores"] = [str(part) for part in store.parts]
-        facts |= _store_counts(store, values)
+            properties["stores"] = [str(part) for part in store.parts]
+        properties |= _store_counts(store, values)
         if store.record is not None:
-            facts["made by"] = " ".join(store.record.get("command", []))
-            facts["made at"] = store.record.get("created")
-            facts["phire"] = store.record.get("versions", {}).get("phire")
-        return {name: value for name, value in facts.items() if value not in (None, "")}
+            properties["made by"] = " ".join(store.record.get("command", []))
+            properties["made at"] = store.record.get("created")
+            properties["phire"] = store.record.get("versions", {}).get("phire")
+        return {name: value for name, value in properties.items() if value not in (None, "")}
 
 
 def _store_counts(store: FieldStore, values: bool | None) -> dict[str, Any]:
-    """Facts of missing and infinite values, those that the writer counted where there are such."""
+    """Returns the numbers of missing and infinite values, as stored by the writer or counted."""
     if store.missing is not None and store.infinite is not None:
         (missing, wholly), infinite = store.missing, store.infinite
     elif _counts_wanted(values, np.prod(store.shape)):
@@ -100,10 +105,10 @@ def _stated(counts: dict[str, UnusableValues]) -> dict[str, Any]:
 
 
 def describe_climatology(path: str | os.PathLike) -> dict[str, Any] | None:
-    """Returns the description of a file of ``phire climatology``; None for any other path.
+    """Returns the description of a file of ``phire climatology``; None for any other file.
 
     Raises:
-        InputError: A climatology of another version.
+        InputError: The file is a climatology of another version.
     """
     path = Path(path)
     if not path.is_file() or not h5py.is_hdf5(path):
@@ -112,17 +117,17 @@ def describe_climatology(path: str | os.PathLike) -> dict[str, Any] | None:
         if {"description", *ARRAYS} <= set(file):
             record = json.loads(file.attrs.get(RECORD, "{}"))
             known = Climatology.load(path)
-            facts = {
+            properties = {
                 "kind": "climatology",
                 "channels": value_text.channels_stated(known.channels, known.units),
                 "statistics of": known.statistics_of,
                 "harmonics of the year": known.harmonics,
                 "months": ", ".join(map(str, known.months)),
-                **({} if known.grid is None else _grid_facts(known.grid)),
+                **({} if known.grid is None else _grid_properties(known.grid)),
                 "made by": " ".join(record.get("command", [])),
                 "made at": record.get("created"),
             }
-            return {name: value for name, value in facts.items() if value not in (None, "")}
+            return {name: value for name, value in properties.items() if value not in (None, "")}
     return None
 
 
@@ -133,8 +138,8 @@ def describe_source(
 
     Args:
         path: The file.
-        values: True to count missing and infinite values, for which all values are read; by
-            default if there are at most :data:`QUICK`.
+        values: True counts missing and infinite values, for which all values are read; False does
+            not. By default they are counted if there are at most :data:`QUICK` values.
 
     Raises:
         InputError: The file is damaged.
@@ -143,13 +148,13 @@ def describe_source(
     kind = _format(path) if path.exists() else None
     if kind in (None, opening.STORE):
         return None
-    facts: dict[str, Any] = {"kind": f"{kind} file" if path.is_file() else f"{kind} directory"}
-    of_kind = _grib_facts if kind == opening.GRIB else _dataset_facts
-    return facts | of_kind(path, values)
+    properties: dict[str, Any] = {"kind": f"{kind} file" if path.is_file() else f"{kind} directory"}
+    of_kind = _grib_properties if kind == opening.GRIB else _dataset_properties
+    return properties | of_kind(path, values)
 
 
 def _cell_methods(store: FieldStore) -> str:
-    """Statistics of aggregated fields in words; empty for others."""
+    """Returns the CF cell methods of a store's channels as text; empty if it states none."""
     methods = dict(zip(store.channels, store.cell_methods))
     if len(set(methods.values())) == 1:
         return next(iter(methods.values()))
@@ -163,8 +168,8 @@ def _format(path: Path) -> str | None:
         return None
 
 
-def _dataset_facts(path: Path, values: bool | None) -> dict[str, Any]:
-    facts: dict[str, Any] = {}
+def _dataset_properties(path: Path, values: bool | None) -> dict[str, Any]:
+    properties: dict[str, Any] = {}
     with contextlib.closing(opening.open_dataset(path)) as dataset:
         for name in field_variables(dataset):
             array = dataset[name]
@@ -172,43 +177,43 @@ def _dataset_facts(path: Path, values: bool | None) -> dict[str, Any]:
             unit = array.attrs.get("units", "units unknown")
             sizes = {str(dimension): size for dimension, size in array.sizes.items()}
             value = {"sizes": sizes, "units": array.attrs.get("units")}
-            facts[f"variable {name}"] = value_text.Stated(f"{shape} ({unit})", value)
+            properties[f"variable {name}"] = value_text.Stated(f"{shape} ({unit})", value)
             for dimension in array.dims:
-                if dimension not in facts and dimension in array.coords:
-                    facts |= _level_facts(str(dimension), array.coords[dimension].values)
+                if dimension not in properties and dimension in array.coords:
+                    properties |= _level_properties(str(dimension), array.coords[dimension].values)
         names = field_variables(dataset)
         if names:
             with contextlib.suppress(InputError):
                 level = None
                 for dimension in dataset[names[0]].dims:
-                    if f"{dimension}" in facts:
+                    if f"{dimension}" in properties:
                         level = float(dataset[dimension].values[0])
                 source = DatasetSource(dataset, variables=names[:1], level=level)
-                facts |= {**_grid_facts(source.grid), **_time_facts(source.time)}
+                properties |= {**_grid_properties(source.grid), **_time_properties(source.time)}
             size = sum(dataset[name].size for name in names)
             if _counts_wanted(values, size):
-                facts |= _stated(count_variables(dataset, names, f"{path}"))
+                properties |= _stated(count_variables(dataset, names, f"{path}"))
             else:
-                facts |= _uncounted(size)
-    return facts
+                properties |= _uncounted(size)
+    return properties
 
 
-def _level_facts(dimension: str, values: np.ndarray) -> dict[str, Any]:
+def _level_properties(dimension: str, values: np.ndarray) -> dict[str, Any]:
     if dimension not in LEVELS or values.dtype.kind not in "fiu":
         return {}
     text = ", ".join(f"{value:g}" for value in values)
     return {dimension: value_text.Stated(text, values.tolist())}
 
 
-def _grib_facts(path: Path, values: bool | None) -> dict[str, Any]:
-    facts: dict[str, Any] = {}
+def _grib_properties(path: Path, values: bool | None) -> dict[str, Any]:
+    properties: dict[str, Any] = {}
     messages = grib_messages.scan(path)
     for name in dict.fromkeys(message.variable for message in messages):
         here = [message for message in messages if message.variable == name]
         levels = sorted({(message.level_type, message.level) for message in here})
         listed = ", ".join(f"{kind} {level:g}" for kind, level in levels)
         kinds = "/".join(sorted({message.grid_type for message in here}))
-        facts[f"variable {name}"] = value_text.Stated(
+        properties[f"variable {name}"] = value_text.Stated(
             f"{len(here)} fields ({here[0].units}), {listed}, {kinds}",
             {
                 "fields": len(here),
@@ -221,12 +226,12 @@ def _grib_facts(path: Path, values: bool | None) -> dict[str, Any]:
     first = [m for m in first if (m.level_type, m.level) == (first[0].level_type, first[0].level)]
     time = TimeAxis(sorted(m.time for m in first), grib_messages.CALENDAR)
     with contextlib.suppress(InputError):
-        facts |= _grid_facts(grib.GribSource(path, messages=first).grid)
-    facts |= _time_facts(time)
+        properties |= _grid_properties(grib.GribSource(path, messages=first).grid)
+    properties |= _time_properties(time)
     size = len(messages) * grib_messages.message_values(path, messages[0]).size
     if _counts_wanted(values, size):
-        return facts | _stated(count_messages(path, messages))
-    return facts | _uncounted(size)
+        return properties | _stated(count_messages(path, messages))
+    return properties | _uncounted(size)
 
 
 def _counted(count: int, shape: Sequence[int]) -> value_text.Stated:
@@ -241,28 +246,28 @@ def _range(first: float, last: float) -> value_text.Stated:
     return value_text.Stated(f"{first:.6g} … {last:.6g} degrees", [float(first), float(last)])
 
 
-def _grid_facts(grid: Grid) -> dict[str, Any]:
-    facts: dict[str, Any] = {"grid": grid.describe()}
+def _grid_properties(grid: Grid) -> dict[str, Any]:
+    properties: dict[str, Any] = {"grid": grid.describe()}
     if grid.has_coordinates:
         for name, values in (("latitudes", grid.latitudes), ("longitudes", grid.longitudes)):
-            facts[name] = _range(values[0], values[-1])
+            properties[name] = _range(values[0], values[-1])
         text = "{:.4g} × {:.4g} degrees".format(*grid.spacing)
-        facts["spacing"] = value_text.Stated(text, [float(value) for value in grid.spacing])
+        properties["spacing"] = value_text.Stated(text, [float(value) for value in grid.spacing])
     elif grid.has_points:
         for name, values in zip(("latitudes", "longitudes"), grid.points()):
-            facts[name] = _range(values.min(), values.max())
-    return facts
+            properties[name] = _range(values.min(), values.max())
+    return properties
 
 
-def _time_facts(time: TimeAxis) -> dict[str, Any]:
-    facts: dict[str, Any] = {
+def _time_properties(time: TimeAxis) -> dict[str, Any]:
+    properties: dict[str, Any] = {
         "fields": len(time),
         "time": _period(time.format(0), time.format(-1)),
         "step": time.step_text,
         "calendar": time.calendar or value_text.Stated("none: fields are counted", None),
     }
     if not time.increasing:
-        facts["order"] = "times do not ascend"
+        properties["order"] = "times do not ascend"
     found = irregularities(time, most=20)
-    facts["gaps and repetitions"] = found or value_text.Stated("none", [])
-    return facts
+    properties["gaps and repetitions"] = found or value_text.Stated("none", [])
+    return properties

@@ -1,4 +1,4 @@
-"""Vorticity and divergence of wind by finite differences, for regional grids."""
+"""Vorticity and divergence of wind by finite differences, for grids that are not global."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from phire.fields.grid import EARTH_RADIUS, Grid
 def wind_to_vorticity_divergence(
     u: np.ndarray, v: np.ndarray, grid: Grid, radius: float = EARTH_RADIUS
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Relative vorticity and divergence of wind on a latitude–longitude grid.
+    """Computes relative vorticity ζ and divergence δ of wind on a latitude–longitude grid.
 
-    ζ = (∂v/∂λ − ∂(u cos φ)/∂φ) / (a cos φ), δ = (∂u/∂λ + ∂(v cos φ)/∂φ) / (a cos φ), by centred
-    differences of second order (one-sided, of second order too, at the edges; around the circle
-    where the longitudes close it). A row on a pole, where the formulas are singular, gets the mean
-    of the row next to it.
+    ζ = (∂v/∂λ − ∂(u cos φ)/∂φ) / (a cos φ), δ = (∂u/∂λ + ∂(v cos φ)/∂φ) / (a cos φ), with latitude
+    φ, longitude λ and radius a. Derivatives are centred differences of second order; at the edges
+    they are one-sided, of second order too, except in longitude on grids that close the circle.
+    The formulas are singular at a pole, so a row there gets the mean of the next row.
 
     Args:
         u: (..., H, W) eastward wind, m/s.
         v: (..., H, W) northward wind, m/s.
-        grid: A grid with coordinates.
-        radius: Radius of the sphere in metres.
+        grid: Grid with latitudes and longitudes.
+        radius: Radius of the sphere, m.
 
     Returns:
-        Vorticity and divergence, each (..., H, W) float64 in s⁻¹; missing where the wind at the
-        point or at a neighbour that its difference uses is.
+        Vorticity and divergence, each (..., H, W) float64 in s⁻¹; NaN where the wind is missing
+        at the point or at a neighbour that its difference uses.
 
     Raises:
         InputError: The grid has no coordinates.
@@ -52,6 +52,7 @@ def wind_to_vorticity_divergence(
         if abs(abs(grid.latitudes[row]) - 90) < 1e-6:
             for field in (vorticity, divergence):
                 field[..., row, :] = field[..., neighbour, :].mean(-1, keepdims=True)
+    # A centred difference does not use the point itself, so its own missing value is not seen.
     missing = np.isnan(u) | np.isnan(v)
     vorticity[missing] = divergence[missing] = np.nan
     return vorticity, divergence

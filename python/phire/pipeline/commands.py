@@ -1,4 +1,4 @@
-"""Command lines of stages: phire's console commands with their options, checked before any runs."""
+"""Command lines of stages, whose options are checked before the first stage runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SUFFIXES = {
     "rplearn-features": ".h5",
     "rplearn-probe": ".nc",
 }
-"""Suffix of a stage's output where the pipeline names none; other commands make directories."""
+"""Default suffix of an output file, by command; outputs of other commands are directories."""
 OVERWRITE = "overwrite"
 
 
@@ -36,9 +36,9 @@ def find_command(name: str) -> click.Command:
     """Returns the click command of a console command of phire, such as ``phire convert``.
 
     Raises:
-        InputError: There is none of that name, or it makes no output.
+        InputError: phire has no command of this name, or it is a group and needs a subcommand.
     """
-    # By their entry points, as a shell finds them: this room lies below the commands.
+    # Found by entry point: phire.cli imports this package, which must not import phire.cli.
     console = {
         entry.name: entry
         for entry in importlib.metadata.entry_points(group="console_scripts")
@@ -56,24 +56,24 @@ def find_command(name: str) -> click.Command:
 
 
 def executable(name: str) -> list[str]:
-    """Returns the beginning of a command line: the console script of this Python, subcommand."""
+    """Returns the first words of a command line: path of the console script, and subcommand."""
     first, *rest = name.split()
     script = Path(sys.executable).with_name(first)
     return [str(script) if script.exists() else shutil.which(first) or first, *rest]
 
 
 def output_parameter(command: click.Command, name: str) -> click.Parameter:
-    """Returns the parameter that names a command's output: ``--out``, else the last argument.
+    """Returns the parameter that names a command's output: ``--out``, or the last argument.
 
     Raises:
-        InputError: The command makes no output.
+        InputError: The command has no output.
     """
     for parameter in command.params:
         if "--out" in parameter.opts:
             return parameter
     arguments = [p for p in command.params if isinstance(p, click.Argument)]
     if not (arguments and can_overwrite(command)):
-        raise InputError(f"{name} makes no output, so that it cannot be a stage.")
+        raise InputError(f"{name} writes no output, so it cannot be a stage.")
     return arguments[-1]
 
 
@@ -85,10 +85,10 @@ def can_overwrite(command: click.Command) -> bool:
 def command_line(
     name: str, options: Mapping[str, Any], output: str
 ) -> tuple[list[str], dict[str, list[str]]]:
-    """Writes the command line of a stage.
+    """Returns the command line of a stage.
 
     Args:
-        name: The command.
+        name: The command, such as ``phire convert``.
         options: Its arguments and options by name, as in a ``--config`` file, without the output.
         output: Path of the output.
 
@@ -96,12 +96,12 @@ def command_line(
         The words after the command's name, and the texts given for each argument and option.
 
     Raises:
-        InputError: An option is not known or not valid, or one is missing.
+        InputError: An option is unknown or invalid, or a required one is missing.
     """
     command = find_command(name)
     target = output_parameter(command, name)
     by_name = _parameters(command)
-    # Resilient: inputs may be made by an earlier stage, so that their paths are not checked.
+    # Resilient parsing does not check paths: an earlier stage may have to write an input first.
     context = click.Context(command, info_name=name, resilient_parsing=True)
     given: dict[str, Any] = {target.name: output}
     for key, value in options.items():
@@ -142,6 +142,7 @@ def command_line(
 
 
 def _parameters(command: click.Command) -> dict[str, click.Parameter]:
+    """Returns a command's parameters by each of their names, except those that the runner sets."""
     by_name: dict[str, click.Parameter] = {}
     for parameter in command.params:
         if parameter.name in (OVERWRITE, "quiet", "help"):
@@ -174,8 +175,7 @@ def _flag(option: click.Option, value: bool, name: str) -> list[str]:
 
 
 def _texts(parameter: click.Parameter, value: Any) -> list[str]:
-    """Returns the texts of a value on the command line: several for a repeated option or
-    argument."""
+    """Returns a value as texts of the command line; several for a repeatable parameter."""
     several = getattr(parameter, "multiple", False) or parameter.nargs == -1
     if isinstance(value, Mapping) and several:
         return [f"{key}={item}" for key, item in value.items()]
@@ -189,7 +189,11 @@ def _texts(parameter: click.Parameter, value: Any) -> list[str]:
 
 
 def _check(parameter: click.Parameter, texts: list[str], context: click.Context, name: str) -> None:
-    """Converts the texts as the command will, paths without a look at what is there."""
+    """Checks texts by the parameter's click type; paths are not checked.
+
+    Raises:
+        InputError: The type refuses a text.
+    """
     if isinstance(parameter.type, click.Path):
         return
     for text in texts:

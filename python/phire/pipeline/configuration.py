@@ -1,4 +1,4 @@
-"""Reading of pipeline files: YAML with ``${…}`` interpolation, by OmegaConf."""
+"""Reading of pipeline files: YAML with ``${…}`` interpolation, resolved by OmegaConf."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Axis:
     """One axis of a sweep.
 
     Attributes:
-        values: The values by their labels, in order.
-        labelled: The file gives the labels; else they are the values as text.
+        values: Values by label, in the order of the file.
+        labelled: True if the file gives the labels; otherwise the values as text are the labels.
     """
 
     values: Mapping[str, Any]
@@ -37,7 +37,7 @@ class Axis:
 
 @dataclasses.dataclass(frozen=True)
 class Pipeline:
-    """A pipeline file as read; interpolations are not resolved yet.
+    """Content of a pipeline file, with unresolved interpolations.
 
     Attributes:
         path: The file.
@@ -59,10 +59,10 @@ def read_pipeline(path: str | os.PathLike, overrides: Sequence[str] = ()) -> Pip
 
     Args:
         path: The YAML file.
-        overrides: Changes to it, ``a.b=value``, where the value is read as YAML.
+        overrides: Entries to replace, ``a.b=value``, where the value is YAML.
 
     Raises:
-        InputError: The file is not a pipeline; the message names the key.
+        InputError: The file cannot be read, or an entry is wrong; the message names it.
     """
     path = Path(path)
     try:
@@ -112,15 +112,15 @@ def references(value: Any) -> Iterator[str]:
 
 
 def resolved(value: Any, names: Mapping[str, Any], place: str) -> Any:
-    """Resolves the interpolations of a value.
+    """Returns a value with its interpolations resolved.
 
     Args:
-        value: Plain Python values with ``${NAME}`` in texts.
-        names: The values that names stand for; they may refer to one another.
-        place: What is being resolved, for the message.
+        value: Text, list or mapping, with ``${NAME}`` in its texts.
+        names: Values by name; they may refer to one another.
+        place: Position in the pipeline file, for the message.
 
     Raises:
-        InputError: A name is not known, or names refer to one another in a circle.
+        InputError: A name is unknown, or names refer to one another in a circle.
     """
     tree = OmegaConf.create({**names, "": value})
     try:
@@ -135,11 +135,17 @@ def resolved(value: Any, names: Mapping[str, Any], place: str) -> Any:
 
 
 def _override(tree: Any, override: str) -> None:
+    """Replaces one entry of a pipeline file, ``a.b=value``.
+
+    Raises:
+        InputError: The override has another form, or the file has no such entry.
+    """
     key, equals, text = override.partition("=")
     parent, _, last = key.rpartition(".")
     if not (equals and last):
         raise InputError(f"set {override!r} is not of the form a.b=value.")
     above = tree if not parent else OmegaConf.select(tree, parent)
+    # A new name at these levels can only be a typing mistake; new options of a stage are allowed.
     fixed = not parent or parent in ("variables", "stages", "sweep")
     if not OmegaConf.is_config(above) or (fixed and last not in above and key not in KEYS):
         raise InputError(f"set {override!r}: the pipeline has no {key}.")
@@ -158,12 +164,12 @@ def _axis(path: Path, name: str, values: Any) -> Axis:
     else:
         raise InputError(f"{path}: sweep.{name} must be a list, or a mapping of labels to values.")
     if not axis.values or len(axis.values) < len(values):
-        raise InputError(f"{path}: sweep.{name} must hold values that differ.")
+        raise InputError(f"{path}: sweep.{name} must have at least one value, and none twice.")
     for label in axis.values:
         if not _LABEL.fullmatch(label):
             raise InputError(
-                f"{path}: sweep.{name} holds {label!r}, which names no file: "
-                "give labels, as a mapping LABEL: VALUE."
+                f"{path}: sweep.{name} has the value {label!r}, which cannot be part of a file "
+                "name: give labels, as a mapping LABEL: VALUE."
             )
     return axis
 

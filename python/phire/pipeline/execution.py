@@ -1,4 +1,4 @@
-"""Running of pipelines: each stage is a process, here or on a dask cluster."""
+"""Running of pipelines: each stage is a process, on this machine or on a dask cluster."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from phire.pipeline.stages import Stage, expand, with_needs
 LOGS = "logs"
 """Folder of the logs of stages that run side by side, within the pipeline's directory."""
 REFUSED = 2
-"""Exit status of a command that refuses its options, inputs or output before it does anything."""
+"""Exit status of a command that refuses its options, inputs or output and changes nothing."""
 _POLL = 0.3
 """Seconds between two looks at a running command."""
 
@@ -33,11 +33,11 @@ _POLL = 0.3
 def plan_pipeline(
     path: str | os.PathLike, overrides: Sequence[str] = (), *, only: Sequence[str] = ()
 ) -> dict[str, records.Planned]:
-    """Returns what a run of a pipeline would do, stage by stage in their order; runs nothing.
+    """Returns the state of each stage, in the order in which a run would start them.
 
     Args:
         path: The pipeline file.
-        overrides: Changes to it, ``a.b=value``.
+        overrides: Entries of the file to replace, ``a.b=value``.
         only: Stages to plan, with those they need; all by default.
 
     Raises:
@@ -58,23 +58,23 @@ def run_pipeline(
 ) -> None:
     """Runs the stages of a pipeline that are not done.
 
-    A stage made before by other options or from other inputs is made again with ``--overwrite``,
-    and so is what depends on it. Where a stage fails, those that do not need it are run all the
-    same.
+    A stage whose options or inputs have changed since its last run is run again with
+    ``--overwrite``, and so are the stages that depend on it. If a stage fails, all stages that do
+    not depend on it are still run.
 
     Args:
         path: The pipeline file.
-        overrides: Changes to it, ``a.b=value``.
+        overrides: Entries of the file to replace, ``a.b=value``.
         only: Stages to run, with those they need; all by default.
-        jobs: Stages to run side by side on this machine.
-        scheduler: Address of a running dask cluster to run them on instead; its workers must see
-            the same files under the same paths.
-        report: Write a page that compares the results of all ``phire-eval`` stages,
-            ``report.html`` in the pipeline's directory.
+        jobs: Number of stages that run at the same time on this machine.
+        scheduler: Address of a running dask cluster that runs the stages instead of this machine.
+            Its workers must see the same files under the same paths.
+        report: Write ``report.html`` in the pipeline's directory, which compares the results of
+            all ``phire-eval`` stages.
 
     Raises:
-        InputError: The pipeline has a mistake, a stage of ``only`` is unknown, or the pipeline is
-            being run by another process.
+        InputError: The pipeline has a mistake, a stage of ``only`` is unknown, or another process
+            is running the pipeline.
         WorkError: Stages failed; the message lists them.
     """
     pipeline = read_pipeline(path, overrides)
@@ -91,7 +91,7 @@ def run_pipeline(
         if waiting:
             with _executor(jobs, scheduler) as executor:
                 logged = jobs > 1 or scheduler is not None
-                # A cluster starts what it has room for; its queue is dask's.
+                # With a cluster all ready stages are submitted; dask keeps the queue.
                 failed = _run(directory, waiting, executor, logged, None if scheduler else jobs)
         if report:
             from phire.pipeline.report import write_report  # loads matplotlib
@@ -99,7 +99,7 @@ def run_pipeline(
             progress.say(f"The comparison: {write_report(directory, stages)}")
     if failed:
         raise WorkError(
-            f"{len(failed)} of {len(planned)} stages have no output: "
+            f"{len(failed)} of {len(planned)} stages failed or were not run: "
             + "; ".join(f"{name}: {reason}" for name, reason in failed.items())
         )
 
@@ -111,9 +111,18 @@ def _run(
     logged: bool,
     most: int | None,
 ) -> dict[str, str]:
-    """Runs stages in the order of their graph; returns the reasons of those without an output.
+    """Runs stages in the order of their graph.
 
-    The executor gets at most ``most`` at a time, so that a command is shown when it starts.
+    Args:
+        directory: Directory of the pipeline.
+        planned: Stages to run, by name.
+        executor: Executor of the stages' processes.
+        logged: Write the output of each command to a log file.
+        most: Number of stages submitted at the same time, so that the printed command line is
+            that of a starting command; None submits all that are ready.
+
+    Returns:
+        For each stage that failed or was not run, the reason.
     """
     needs = {n: [need for need in p.stage.needs if need in planned] for n, p in planned.items()}
     graph = graphlib.TopologicalSorter(needs)
@@ -166,13 +175,13 @@ def _run(
 
 
 def _outcome(future: concurrent.futures.Future) -> str:
-    """Returns why a stage failed; empty if it did not."""
+    """Returns the reason why a stage failed, empty if it succeeded."""
     try:
         return future.result()
     except (OSError, concurrent.futures.CancelledError) as error:
         return str(error) or "cancelled"
     except Exception as error:
-        # dask's own classes, named here only where a cluster was used: a lost worker.
+        # dask's classes of a lost worker, recognised without importing dask.distributed.
         if type(error).__module__.partition(".")[0] == "distributed":
             return f"its worker was lost ({error})"
         raise
@@ -187,23 +196,24 @@ def run_stage(
     stop: Path,
     quiet: bool = False,
 ) -> str:
-    """Runs one stage's command and records it.
+    """Runs the command of one stage and records the outcome.
 
     Args:
-        directory: Of the pipeline.
+        directory: Directory of the pipeline.
         stage: The stage.
-        working_directory: Where relative paths of the pipeline begin.
-        overwrites: An output of other options is there.
-        log: File for what the command prints; None leaves it to this process's streams.
-        stop: The command is ended when this file appears, wherever it runs.
-        quiet: The command is told to say nothing but errors.
+        working_directory: Directory to which relative paths in the pipeline refer.
+        overwrites: True if the output was made with other options and has to be replaced.
+        log: File for the command's output; None prints to the streams of this process.
+        stop: Path of a file whose appearance ends the command, on any machine.
+        quiet: Run the command with ``--quiet``.
 
     Returns:
-        Why it failed; empty if it did not.
+        The reason why the stage failed, empty if it succeeded.
     """
     before = records.read(directory, stage.name)
-    # A replacement that was interrupted may have begun already: then it is continued, and only an
-    # output that is still the old one is refused with status 2 and replaced.
+    # An interrupted earlier run may have begun to replace the output. Without --overwrite the
+    # command continues that work; if it refuses (status 2) because the output is still the old
+    # one, it is called again with --overwrite.
     begun = before is not None and not before["finished"] and before["overwrites"]
     records.write(directory, stage, finished=False, overwrites=overwrites or begun)
     started = time.monotonic()
@@ -265,7 +275,11 @@ def _executor(jobs: int, scheduler: str | None) -> Iterator[concurrent.futures.E
 
 @contextlib.contextmanager
 def _locked(directory: Path) -> Iterator[None]:
-    """Holds the pipeline's directory for this process."""
+    """Locks the pipeline's directory against other processes within the block.
+
+    Raises:
+        InputError: Another process holds the lock.
+    """
     folder = directory / records.FOLDER
     files.require_place(folder / "lock.json")
     folder.mkdir(parents=True, exist_ok=True)
@@ -274,7 +288,7 @@ def _locked(directory: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise InputError(
-                f"{directory} is in use by another phire run: wait for its end, or set another "
+                f"{directory} is in use by another phire run: wait until it ends, or set another "
                 "directory."
             ) from None
         yield

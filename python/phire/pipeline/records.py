@@ -1,4 +1,4 @@
-"""Records of finished stages: the options and inputs of each output."""
+"""Records of started and finished stages: the options and inputs of each output."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ DONE, NEW, CHANGED = "done", "to run", "changed"
 
 @dataclasses.dataclass(frozen=True)
 class Planned:
-    """A stage and what a run would do about it.
+    """Stage with its state before a run.
 
     Attributes:
         stage: The stage.
-        state: ``done``, ``to run`` or ``changed``: made before, by other options or inputs.
-        reason: In words, for a changed stage.
+        state: ``done``; ``to run``; or ``changed`` if its output was made with other options or
+            from other inputs.
+        reason: Difference that makes a stage ``changed``, in words.
     """
 
     stage: Stage
@@ -37,7 +38,12 @@ class Planned:
 
 
 def plan(directory: Path, stages: Mapping[str, Stage]) -> dict[str, Planned]:
-    """Compares stages, each after those it needs, with the records of what was made before."""
+    """Returns the state of each stage by comparing it with its record.
+
+    Args:
+        directory: Directory of the pipeline.
+        stages: Stages by name, each after those that it needs.
+    """
     planned: dict[str, Planned] = {}
     for name, stage in stages.items():
         record = read(directory, name)
@@ -53,7 +59,7 @@ def plan(directory: Path, stages: Mapping[str, Stage]) -> dict[str, Planned]:
 
 
 def read(directory: Path, name: str) -> dict[str, Any] | None:
-    """Returns the record of a stage; None if it was never started."""
+    """Returns the record of a stage; None if it was never started or its record is damaged."""
     try:
         return json.loads(_path(directory, name).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -63,13 +69,13 @@ def read(directory: Path, name: str) -> dict[str, Any] | None:
 def write(
     directory: Path, stage: Stage, *, finished: bool, overwrites: bool, seconds: float = 0.0
 ) -> None:
-    """Records that a stage was started, or finished, with what it was made from.
+    """Writes the record of a stage that starts or has finished.
 
     Args:
-        directory: Of the pipeline.
+        directory: Directory of the pipeline.
         stage: The stage.
-        finished: Its command ended with success.
-        overwrites: An earlier output was being replaced.
+        finished: True after its command succeeded, False before it starts.
+        overwrites: True while the command replaces an output made with other options.
         seconds: Duration of the command.
     """
     record = {
@@ -87,7 +93,13 @@ def write(
 
 
 def restore(directory: Path, name: str, record: Mapping[str, Any] | None) -> None:
-    """Puts back the record that a stage had before its command was refused."""
+    """Restores the record of a stage whose command refused to run.
+
+    Args:
+        directory: Directory of the pipeline.
+        name: Name of the stage.
+        record: Its earlier record; None removes the present one.
+    """
     path = _path(directory, name)
     if record is None:
         path.unlink(missing_ok=True)
@@ -100,6 +112,7 @@ def _path(directory: Path, name: str) -> Path:
 
 
 def _made(directory: Path, name: str) -> str | None:
+    """Returns the identifier of a stage's last run, None if it was never started."""
     record = read(directory, name)
     return None if record is None else record["made"]
 
@@ -107,7 +120,7 @@ def _made(directory: Path, name: str) -> str | None:
 def _difference(
     directory: Path, stage: Stage, record: Mapping[str, Any], planned: Mapping[str, Planned]
 ) -> str:
-    """Says why a recorded stage has to be run again; empty if it has not."""
+    """Returns the reason why a recorded stage has to be run again, empty if there is no reason."""
     if record["command"] != stage.command:
         return f"command was {record['command']}, now {stage.command}"
     found = provenance.differences(_joined(record["options"]), _joined(stage.options))
@@ -128,7 +141,8 @@ def _joined(options: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _inputs(stage: Stage) -> dict[str, str]:
-    """Fingerprints of the files that a stage reads and no stage makes, by their paths."""
+    """Returns the fingerprints, by path, of the files that a stage reads and no stage writes."""
+    # Paths stand in option values alone, after NAME= or in lists, and as glob patterns.
     texts = [text for texts in stage.options.values() for text in texts]
     pieces = {piece for text in texts for piece in (text, *re.split(r"[=,:\s]", text)) if piece}
     paths = {path for piece in pieces for path in glob.glob(piece)}

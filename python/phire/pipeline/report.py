@@ -1,4 +1,4 @@
-"""One page that compares the results of all evaluations of a pipeline."""
+"""HTML page that compares the results of all evaluations of a pipeline."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ COMPARISON = "comparison"
 
 
 def write_report(directory: Path, stages: Mapping[str, Stage]) -> Path:
-    """Writes ``report.html``: the scores of all ``phire-eval`` stages, and the stages themselves.
+    """Writes ``report.html``: tables of the scores of all ``phire-eval`` stages, and of the stages.
 
-    Evaluations of the same truth, times and scale are merged as by ``phire-eval --compare``, into
-    ``comparison``, ``comparison-2`` and so on; their reports have all figures.
+    Evaluations with the same truth, times and scale are merged as by ``phire-eval --compare``,
+    into the folders ``comparison``, ``comparison-2`` and so on, whose reports have the figures.
 
     Args:
-        directory: Of the pipeline.
+        directory: Directory of the pipeline.
         stages: All stages by name.
 
     Returns:
@@ -51,7 +51,7 @@ def write_report(directory: Path, stages: Mapping[str, Stage]) -> Path:
 
 
 def _compared(directory: Path, groups: list[list[Path]]) -> Iterable[tuple[Path, list[Path]]]:
-    """Yields a folder of results for each group of evaluations, and the evaluations."""
+    """Yields, for each group of comparable evaluations, the merged results and the evaluations."""
     count = 0
     for group in groups:
         if len(group) == 1:
@@ -73,7 +73,7 @@ def _comparison(directory: Path, folder: Path, evaluations: list[Path]) -> dict[
         "name": ", ".join(output.name for output in evaluations),
         "link": os.path.relpath(report, directory) if report.is_file() else "",
         "notes": results.provenance.get("notes", ()),
-        # Seasons and months are in the reports.
+        # Tables of seasons and months are left to the reports.
         "tables": [table for table in score_tables(results) if not table.times],
         "colours": table_colours(results),
     }

@@ -1,4 +1,8 @@
-"""Stages of a pipeline: sweeps expanded, references resolved, in the order of their graph."""
+"""Expansion of a pipeline into stages: points of sweeps, resolved references, order of the graph.
+
+Terms: an *entry* is a key under ``stages`` in the file. A *point* gives one label for each axis of
+the sweep that an entry depends on. An entry at one point is a *stage*.
+"""
 
 from __future__ import annotations
 
@@ -19,17 +23,17 @@ _NOT_IN_FILE_NAMES = re.compile(r"[^\w.-]+")
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """One command to run: a stage of the file at one point of the sweep.
+    """One command to run: an entry of the pipeline file at one point of the sweep.
 
     Attributes:
-        name: Name of the stage and what varies, ``generator_seed-0``.
-        entry: The stage's key in the pipeline file.
-        point: Label on each axis that it depends on.
-        command: The console command.
-        words: The words of the command line after it.
-        options: The texts of each argument and option, by name.
+        name: Entry and point, such as ``generator_seed-0``.
+        entry: Key in the pipeline file.
+        point: Labels by axis, for the axes that the stage depends on.
+        command: The console command, such as ``phire convert``.
+        words: Words of the command line after the command.
+        options: Texts of each argument and option, by name.
         output: Path of the output.
-        needs: Outputs of other stages that it reads, by the stages' names.
+        needs: Outputs of other stages that this one reads, by name of the stage.
     """
 
     name: str
@@ -43,20 +47,22 @@ class Stage:
 
     @property
     def command_line(self) -> list[str]:
-        """The words to type in a shell."""
+        """Words of the whole command line."""
         return [*self.command.split(), *self.words]
 
 
 def expand(pipeline: Pipeline) -> dict[str, Stage]:
     """Returns the stages of a pipeline at all points of its sweep, each after those it needs.
 
-    A stage varies along the axes that it refers to and along those of the stages that it needs.
-    ``${NAME}`` of a stage is the path of its output at the same point; ``${paths:NAME}`` and
-    ``${named:NAME}`` as items of a list stand for all of them that fit the point, with the text
-    before them, such as ``flow ${named:ensemble}``.
+    A stage varies along the axes that it refers to, and along the axes of the stages that it needs.
+    ``${NAME}`` of another stage is the path of its output at the same point. ``${paths:NAME}`` and
+    ``${named:NAME}``, as items of a list, stand for its outputs at all points that agree with this
+    stage's point: ``paths`` gives the paths, ``named`` gives ``LABEL=path``. A text before them,
+    as in ``flow ${named:ensemble}``, is put before each.
 
     Raises:
-        InputError: A reference or an option is wrong, or stages need one another in a circle.
+        InputError: A reference or an option is wrong, two stages write the same output, or stages
+            need one another in a circle.
     """
     graph = {name: set(_needed(pipeline, stage)) for name, stage in pipeline.stages.items()}
     try:
@@ -80,15 +86,15 @@ def expand(pipeline: Pipeline) -> dict[str, Stage]:
 
 
 def with_needs(stages: Mapping[str, Stage], only: Sequence[str]) -> dict[str, Stage]:
-    """Returns the stages that are asked for and those they need, in the order of ``stages``.
+    """Returns chosen stages and all that they need, in the order of ``stages``.
 
     Args:
         stages: All stages of a pipeline, each after those it needs.
-        only: Stages of the file (all points of the sweep) or such as ``generator_seed-1``; empty
-            for all.
+        only: Names of stages, such as ``generator_seed-1``, or of entries, which stand for the
+            stages at all points; empty for all stages.
 
     Raises:
-        InputError: There is no stage of such a name.
+        InputError: A name of ``only`` is unknown.
     """
     if not only:
         return dict(stages)
@@ -105,7 +111,7 @@ def with_needs(stages: Mapping[str, Stage], only: Sequence[str]) -> dict[str, St
 
 
 def _needed(pipeline: Pipeline, value: Any, seen: frozenset[str] = frozenset()) -> Iterator[str]:
-    """Yields the stages that a value refers to, through variables and all values of axes, too."""
+    """Yields the entries that a value refers to, also through variables and values of axes."""
     for name in references(value):
         if name in pipeline.stages:
             yield name
@@ -119,7 +125,10 @@ def _needed(pipeline: Pipeline, value: Any, seen: frozenset[str] = frozenset()) 
 def _referred(
     pipeline: Pipeline, value: Any, point: Mapping[str, str], seen: frozenset[str] = frozenset()
 ) -> Iterator[str]:
-    """Yields the stages and axes that a value refers to at a point of the sweep."""
+    """Yields the entries and axes that a value refers to, also through variables.
+
+    For an axis in ``point``, the references of its value at that point are yielded, too.
+    """
     for name in references(value):
         if name in seen:
             continue
@@ -133,7 +142,7 @@ def _referred(
 
 
 def _collected(pipeline: Pipeline, stage: Any) -> set[str]:
-    """Returns the stages all of whose points a stage takes by ``${named:…}`` or ``${paths:…}``."""
+    """Returns the entries that an entry refers to by ``${named:…}`` or ``${paths:…}``."""
     texts = [item for value in stage.values() if isinstance(value, list) for item in value]
     texts += [value for value in stage.values() if not isinstance(value, list)]
     matches = [_SEVERAL.fullmatch(text) for text in texts if isinstance(text, str)]
@@ -143,11 +152,19 @@ def _collected(pipeline: Pipeline, stage: Any) -> set[str]:
 def _points(
     pipeline: Pipeline, name: str, expanded: Mapping[str, Sequence[Stage]]
 ) -> list[dict[str, str]]:
-    """Returns the points of the sweep at which a stage is run."""
+    """Returns the points of the sweep at which an entry is run.
+
+    Args:
+        pipeline: The pipeline.
+        name: The entry.
+        expanded: Stages of the entries that it needs.
+    """
     stage = pipeline.stages[name]
     collected = _collected(pipeline, stage)
     points: list[dict[str, str]] = [{}]
     finished: list[dict[str, str]] = []
+    # Fixing one axis may select a value that refers to further axes or stages, so each point is
+    # extended axis by axis until no reference leads to an axis that it lacks.
     while points:
         point = points.pop(0)
         names = dict.fromkeys(_referred(pipeline, stage, point))
@@ -172,6 +189,7 @@ def _points(
 
 
 def _fits(point: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Returns True if two points have the same label on every axis that both have."""
     return all(other.get(axis, label) == label for axis, label in point.items())
 
 
@@ -181,6 +199,7 @@ def _stage(
     point: Mapping[str, str],
     expanded: Mapping[str, Sequence[Stage]],
 ) -> Stage:
+    """Returns the stage of an entry at a point, with its references resolved."""
     content = dict(pipeline.stages[entry])
     place = f"{pipeline.path}: stages.{entry}"
     names = {
@@ -216,6 +235,7 @@ def _stage(
 
 
 def _subset(point: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Returns True if ``other`` has every axis of ``point``, with the same label."""
     return all(other.get(axis) == label for axis, label in point.items())
 
 
@@ -226,7 +246,10 @@ def _with_points(
     expanded: Mapping[str, Sequence[Stage]],
     needs: dict[str, Path],
 ) -> Iterator[Any]:
-    """Yields the items of a list, with the outputs of all fitting points where it asks for them."""
+    """Yields the items of a list, with ``${paths:…}`` and ``${named:…}`` replaced by outputs.
+
+    Adds the stages of these outputs to ``needs``.
+    """
     for item in items:
         match = _SEVERAL.fullmatch(item) if isinstance(item, str) else None
         if match is None or match[3] not in expanded:
@@ -241,7 +264,7 @@ def _with_points(
 
 
 def _label(pipeline: Pipeline, source: Stage, point: Mapping[str, str]) -> str:
-    """Returns a name for people: what distinguishes a stage from others at the same point."""
+    """Returns a label for people, from the axes of a stage that are not in ``point``."""
     words = [
         label if pipeline.sweep[axis].labelled else f"{axis} {label}"
         for axis, label in source.point.items()
