@@ -67,7 +67,7 @@ def test_levels_and_other_dimensions_are_told_apart(tmp_path):
     assert listed in refusal(tmp_path / "b.nc")
     write(tmp_path / "c.nc", "lev", (np.nan, np.nan))
     unnamed = refusal(tmp_path / "c.nc")
-    assert "whose values are no numbers" in unnamed
+    assert "whose values are not numbers" in unnamed
     assert "or choose msl by variables" in unnamed
 
 

@@ -1,4 +1,4 @@
-"""Ensembles as sources, and opening files that hold fields or members of an ensemble."""
+"""Sources of ensembles, and opening of files and xarray objects with or without members."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from phire.fields.opening import NETCDF, ZARR, format_of, open_dataset, open_sou
 from phire.fields.source import Source, Times, wind_directions
 
 CLIMATOLOGICAL = ("month", "dayofyear")
-"""Dimensions of climatologies as ``groupby("time.month").mean()`` leaves them."""
+"""Dimensions of climatologies, as in the result of ``groupby("time.month").mean()``."""
 
 _TIMES = {"time", "valid_time", "step"}
 
 
 class EnsembleSource:
-    """Members of an ensemble as one source, which reads as their mean.
+    """Source of an ensemble; :meth:`read` gives the ensemble mean.
 
     Args:
-        sources: A source for each member, alike in all but the values.
+        sources: One source for each member, with equal grids, channels and times.
 
     Attributes:
-        members: How many there are.
+        members: Number of members.
 
     Raises:
-        InputError: There are none, or they differ in grid, channels or times.
+        InputError: There is no member, or members differ in grid, channels or times.
     """
 
     def __init__(self, sources: Sequence[Source]) -> None:
@@ -61,14 +61,17 @@ class EnsembleSource:
 
 @naming_arguments()
 def open_fields(path: str | os.PathLike, variables: Sequence[str] | None = None) -> Source:
-    """Opens a store, NetCDF, Zarr or GRIB file; with a dimension of members, as an ensemble.
+    """Opens a field store, NetCDF, Zarr or GRIB file as a source.
+
+    A NetCDF or Zarr file with a dimension of members gives an :class:`EnsembleSource`.
 
     Args:
         path: The file.
         variables: Names of the channels to read; all by default.
 
     Raises:
-        InputError: The file is missing, of no format that phire reads, or lacks a variable.
+        InputError: The file does not exist, has a format that phire does not read, or lacks a
+            variable.
     """
     if os.path.exists(path) and format_of(path) in (NETCDF, ZARR):
         dataset = open_dataset(path)
@@ -80,8 +83,7 @@ def open_fields(path: str | os.PathLike, variables: Sequence[str] | None = None)
 
 
 def member_dimension(dataset: xr.Dataset) -> str | None:
-    """Returns the dimension along which a dataset holds several members; None where it holds
-    none."""
+    """Returns the dimension of a dataset's ensemble members; None if it has fewer than two."""
     for name in MEMBERS:
         if dataset.sizes.get(name, 1) > 1:
             return name
@@ -94,15 +96,18 @@ def as_source(
     *,
     name: str = "the dataset",
 ) -> Source:
-    """xarray's fields as a source; a source is given back as it is.
+    """Returns the source of an xarray object; a source is returned unchanged.
+
+    Without a time dimension, a dimension of months or days of the year serves as time; without
+    either, the result has a single time.
 
     Args:
-        dataset: Variables over (time,) latitude and longitude, and member where there are some.
-        variables: The variables to take, a channel each; by default all that are fields.
-        name: What errors call it.
+        dataset: Variables over latitude and longitude, and optionally time and member.
+        variables: Variables to read, one channel each; by default all that are fields.
+        name: Name of the object in messages.
 
     Raises:
-        InputError: It is no xarray object and no source.
+        InputError: ``dataset`` is neither an xarray object nor a source.
     """
     if isinstance(dataset, xr.DataArray):
         dataset = dataset.to_dataset(name=dataset.name or "field")

@@ -1,4 +1,4 @@
-"""Dimensions of a variable besides time, rows and columns: levels and ensemble members."""
+"""Choice of a level and an ensemble member of variables with further dimensions."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ def choose(
     others: Sequence[str],
     name: str,
 ) -> tuple[xr.DataArray, set[str]]:
-    """Takes one level and one member of an array; drops dimensions of one element.
+    """Selects one level and one member of an array, and drops dimensions of size 1.
 
     Args:
         array: A variable.
-        kept: Its dimensions that stay.
-        level: The value of the level coordinate; None where there is one level only.
-        member: The number of the ensemble's member: the value of its coordinate, or counted from 0
-            without one; None where there is one only.
+        kept: Dimensions that are not reduced: time, rows and columns.
+        level: Value of the level coordinate; None if there is only one level.
+        member: Number of the ensemble member: the value of its coordinate, or its index from 0 if
+            it has no coordinate; None if there is only one member.
         others: Variables of the file without further dimensions, for the message.
-        name: What errors call the file.
+        name: Name of the file in messages.
 
     Returns:
-        The array, and which of ``level`` and ``member`` there were to choose.
+        The array, and the set of those of ``"level"`` and ``"member"`` that it has.
 
     Raises:
-        InputError: A level or member must be chosen, or is not there.
+        InputError: A level or member has to be chosen, or the chosen one does not exist.
     """
     found: set[str] = set()
     for dimension in array.dims:
@@ -59,7 +59,7 @@ def choose(
             found.add("level")
             array = array.isel({dimension: _level_place(array, dimension, level, others, name)})
     for coordinate in PRESSURE_LEVELS:
-        # One level, without a dimension: it must be the one asked for all the same.
+        # A scalar level coordinate: the level must be equal to the one requested.
         if (
             "level" not in found
             and coordinate in array.coords
@@ -91,36 +91,37 @@ def _member_place(array: xr.DataArray, dimension: Hashable, member: int | None, 
     hit = [] if member is None else np.flatnonzero(values == member)
     if len(hit):
         return int(hit[0])
-    says = f"has no member {member}" if member is not None else f"holds {size} members"
+    says = f"has no member {member}" if member is not None else f"has {size} members"
     raise InputError(
-        f"{name}: {array.name} {says} along {dimension}: choose one by --member, of "
-        f"{_listed(values)}."
+        f"{name}: {array.name} {says} along {dimension}: choose one of {_listed(values)} with "
+        "--member."
     )
 
 
 def _level_place(
     array: xr.DataArray, dimension: Hashable, level: float | None, others: Sequence[str], name: str
 ) -> int:
-    # xarray counts a dimension without a coordinate where it is asked for one.
+    # array.coords[dimension] of a dimension without coordinate would return its indices.
     coordinate = array.coords[dimension] if dimension in array.coords else None
     size = array.sizes.get(dimension, 1)
     if level is None and size == 1:
         return 0
     values = None if coordinate is None else np.atleast_1d(coordinate.values)
-    other = f" or choose {', '.join(others)} by --variables" if others else ""
+    other = f" or choose {', '.join(others)} with --variables" if others else ""
     if values is None or values.dtype.kind not in "iuf" or np.isnan(values.astype(float)).any():
-        without = "which has no coordinate" if values is None else "whose values are no numbers"
+        without = "which has no coordinate" if values is None else "whose values are not numbers"
         raise InputError(
-            f"{name}: {array.name} has {size} elements along {dimension}, {without} to choose by: "
-            f"write the one you need to a file of its own{other}."
+            f"{name}: {array.name} has {size} elements along {dimension}, {without}, so none can "
+            f"be chosen: write the one you need to a separate file{other}."
         )
     listed = _listed(values)
     if level is None:
         kind = "levels" if _is_level(coordinate, dimension) else "elements"
         raise InputError(
-            f"{name}: {array.name} has {size} {kind} along {dimension}: choose one by --level, of "
-            f"{listed}{',' * bool(other)}{other}."
+            f"{name}: {array.name} has {size} {kind} along {dimension}: choose one of {listed} "
+            f"with --level{',' * bool(other)}{other}."
         )
+    # A level in hPa, as GRIB states it, also matches a coordinate in Pa.
     factor = 100 if coordinate.attrs.get("units") == "Pa" else 1
     for wanted in (level, level * factor):
         hit = np.flatnonzero(np.isclose(values.astype(float), wanted, rtol=1e-6))

@@ -1,4 +1,4 @@
-"""Rows of the global grids with a known quadrature, and grids that lack some of them."""
+"""Latitudes of the global grids with a known quadrature, complete or without some polar rows."""
 
 from __future__ import annotations
 
@@ -6,15 +6,21 @@ import ducc0
 import numpy as np
 
 GEOMETRIES = {"driscoll-healy": "DH", "pole-to-pole": "CC", "cell-centred": "F1", "gaussian": "GL"}
-"""The global kinds of grid, with ducc0's name for the rings."""
+"""Kinds of global grids, with ducc0's name of each geometry."""
 
 POLAR_GAP = 8.0
-"""Degrees about a pole within which a grid may lack rows and still be the whole sphere; a cap of
-this radius is half a per cent of the sphere."""
+"""Largest distance (degrees) from a pole within which a global grid may lack rows.
+
+A cap of this radius has 0.5 % of the sphere's area."""
 
 
 def ideal_latitudes(kind: str, rows: int) -> np.ndarray:
-    """Returns the (H,) latitudes of a kind of global grid, from north to south, degrees."""
+    """Returns the latitudes of a global grid: (H,) degrees, from north to south.
+
+    Args:
+        kind: One of :data:`GEOMETRIES`.
+        rows: Number of rows.
+    """
     index = np.arange(rows)
     if kind == "driscoll-healy":
         return 90 - 180 * index / rows
@@ -26,11 +32,14 @@ def ideal_latitudes(kind: str, rows: int) -> np.ndarray:
 
 
 def possible_rows(kind: str, southward: np.ndarray) -> list[tuple[int, int]]:
-    """Numbers of rows of a global grid that may hold given ones, with the rows north of these.
+    """Returns the sizes of global grids of a kind that may contain the given rows.
 
     Args:
         kind: One of :data:`GEOMETRIES`.
-        southward: (H,) latitudes from north to south.
+        southward: (H,) latitudes from north to south, degrees.
+
+    Returns:
+        For each candidate, its number of rows, and the number of them north of the given rows.
     """
     rows = len(southward)
     step = (southward[0] - southward[-1]) / (rows - 1)
@@ -42,8 +51,8 @@ def possible_rows(kind: str, southward: np.ndarray) -> list[tuple[int, int]]:
             if north + rows <= whole:
                 found.append((whole, north))
         return found
+    # Row i lies (i + half) steps from the pole.
     half = 0.5 if kind == "cell-centred" else 0.0
-    # Rows lie at (index + half) steps from the pole.
     north = round((90 - southward[0]) / step - half)
     south = round((90 + southward[-1]) / step - half)
     return [(north + rows + south, north)] if min(north, south) >= 0 else []

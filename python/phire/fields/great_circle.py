@@ -1,4 +1,4 @@
-"""Great circles of the sphere: unit vectors, distances, destinations, areas of cells."""
+"""Great-circle geometry: unit vectors, distances, destinations and areas of cells."""
 
 from __future__ import annotations
 
@@ -8,26 +8,29 @@ from phire.fields.grid import EARTH_RADIUS
 
 
 def unit_vectors(latitudes: np.ndarray, longitudes: np.ndarray) -> np.ndarray:
-    """Returns (..., 3) vectors from the centre of the sphere to places in degrees."""
+    """Returns the unit vectors (..., 3) of points with coordinates (...,) in degrees."""
     latitude, longitude = np.deg2rad(latitudes), np.deg2rad(longitudes)
     return np.stack(
         [
             np.cos(latitude) * np.cos(longitude),
             np.cos(latitude) * np.sin(longitude),
-            np.sin(latitude) + 0 * longitude,
+            np.sin(latitude) + 0 * longitude,  # broadcast to the shape of the other components
         ],
         axis=-1,
     )
 
 
 def latitudes_longitudes(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the places (...,) in degrees that vectors (..., 3) of any length point at."""
+    """Returns latitudes and longitudes (...,) in degrees of vectors (..., 3) of any length."""
     x, y, z = np.moveaxis(vectors, -1, 0)
     return np.rad2deg(np.arctan2(z, np.hypot(x, y))), np.rad2deg(np.arctan2(y, x))
 
 
 def angle(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Returns the angles (...,) in radians between unit vectors, exact for small ones too."""
+    """Returns the angles (...,) in radians between unit vectors (..., 3).
+
+    By arctan(|a×b| / a·b), which is accurate for small angles, unlike arccos(a·b).
+    """
     return np.arctan2(
         np.linalg.norm(np.cross(first, second), axis=-1), (first * second).sum(axis=-1)
     )
@@ -40,7 +43,13 @@ def great_circle_distance(
     other_longitude: np.ndarray,
     radius: float = EARTH_RADIUS,
 ) -> np.ndarray:
-    """Returns the distances between places in degrees, in the units of ``radius`` (metres)."""
+    """Returns the distances between points, in the unit of ``radius``.
+
+    Args:
+        latitude, longitude: First points, degrees.
+        other_latitude, other_longitude: Second points, degrees.
+        radius: Radius of the sphere, by default the Earth's in metres.
+    """
     return radius * angle(
         unit_vectors(latitude, longitude), unit_vectors(other_latitude, other_longitude)
     )
@@ -49,12 +58,12 @@ def great_circle_distance(
 def destination(
     latitude: np.ndarray, longitude: np.ndarray, azimuth: np.ndarray, distance: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the end point of a great circle.
+    """Returns the end point of an arc of a great circle.
 
     Args:
-        latitude, longitude: Of the start, degrees.
-        azimuth: Of the circle at the start, radians clockwise from north.
-        distance: Angle to go, radians.
+        latitude, longitude: Start point, degrees.
+        azimuth: Direction at the start, radians clockwise from north.
+        distance: Length of the arc, radians.
 
     Returns:
         Latitude and longitude, degrees.
@@ -69,14 +78,15 @@ def destination(
 
 
 def quadrilateral_areas(corners: np.ndarray, radius: float = EARTH_RADIUS) -> np.ndarray:
-    """Areas of the cells between corners, whose sides are arcs of great circles.
+    """Returns the areas of grid cells whose sides are arcs of great circles.
 
-    Each is two triangles, by tan(E/2) = a·(b×c) / (1 + a·b + b·c + c·a) (Eriksson 1990,
+    A cell is the sum of two spherical triangles of excess E, where
+    tan(E/2) = a·(b×c) / (1 + a·b + b·c + c·a) for the corners a, b, c (Eriksson 1990,
     doi:10.2307/2691141).
 
     Args:
-        corners: (H+1, W+1, 3) unit vectors.
-        radius: Radius of the sphere in metres.
+        corners: (H+1, W+1, 3) unit vectors of the corners.
+        radius: Radius of the sphere, m.
 
     Returns:
         (H, W) areas in m².
@@ -86,9 +96,11 @@ def quadrilateral_areas(corners: np.ndarray, radius: float = EARTH_RADIUS) -> np
 
 
 def _excess(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
+    """Returns the spherical excess of triangles with corners (..., 3); negative if clockwise."""
+
     def dot(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         return (first * second).sum(axis=-1)
 
-    # Differences first: the product of three nearly parallel vectors would cancel.
+    # a·((b−a)×(c−a)) = a·(b×c), without the cancellation among nearly parallel vectors.
     volume = dot(a, np.cross(b - a, c - a))
     return 2 * np.arctan2(volume, 1 + dot(a, b) + dot(b, c) + dot(c, a))

@@ -1,4 +1,4 @@
-"""Grids given as text (``--grid``): ``gaussian:320``, ``degrees:0.25:60,-10,40,20``."""
+"""Parsing of grid names (``--grid``): ``gaussian:320``, ``degrees:0.25:60,-10,40,20``."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from phire.fields.great_circle import latitudes_longitudes, unit_vectors
 from phire.fields.grid import GEOMETRIES, Grid
 
 MOST_POINTS = 1_000_000_000
-"""Points of the largest field: 4 GB in float32."""
+"""Largest number of points of a field: 4 GB in float32."""
 
 
 def parse_grid(text: str) -> Grid:
     """Returns the global grid ``KIND:ROWS``, such as ``gaussian:320`` or ``pole-to-pole:721``.
 
     Raises:
-        InputError: The text is not of this form, or no grid of this kind has so many rows.
+        InputError: The text has another form, or the kind does not allow this number of rows.
     """
     kind, _, rows = str(text).partition(":")
     if kind not in GEOMETRIES or not rows.isdigit() or int(rows) < 4:
@@ -25,21 +25,22 @@ def parse_grid(text: str) -> Grid:
             f"{', '.join(GEOMETRIES)}."
         )
     if kind == "driscoll-healy" and int(rows) % 2:
-        raise InputError(f"--grid {text}: a Driscoll–Healy grid has an even number of rows.")
+        raise InputError(f"--grid {text}: a Driscoll–Healy grid must have an even number of rows.")
     return getattr(Grid, kind.replace("-", "_"))(int(rows))
 
 
 def target_grid(text: str, source: Grid) -> Grid:
-    """Returns the grid to regrid to.
+    """Returns the target grid of a regridding.
 
     Args:
-        text: ``KIND:ROWS`` as of :func:`parse_grid`; or ``degrees:STEP``, rows and columns every
-            STEP degrees over the extent of ``source``; or ``degrees:STEP:N,W,S,E`` over this
-            region. The first row lies at N, the first column at W.
-        source: The grid of the fields.
+        text: One of three forms. ``KIND:ROWS``: a global grid, see :func:`parse_grid`.
+            ``degrees:STEP``: rows and columns every STEP degrees over the extent of ``source``.
+            ``degrees:STEP:N,W,S,E``: the same over this region, with the first row at N and the
+            first column at W.
+        source: Grid of the fields.
 
     Raises:
-        InputError: The text has neither form, ``source`` has no extent in degrees, or the grid
+        InputError: The text has another form, ``source`` has no extent in degrees, or the grid
             has too many points.
     """
     kind, *parts = str(text).split(":")
@@ -58,11 +59,11 @@ def target_grid(text: str, source: Grid) -> Grid:
     north, west, south, east = bounds
     width = (east - west) % 360 or 360.0
     if not -90 <= south < north <= 90:
-        raise InputError(f"--grid {text}: the order is N,W,S,E, in degrees, N north of S.")
-    # A last point within a thousandth of a step of the bound is on it.
+        raise InputError(f"--grid {text}: the order must be N,W,S,E, in degrees, N north of S.")
+    # Tolerance of 1/1000 step: rounding must not drop a last point that lies on the bound.
     rows, columns = (int(np.floor(extent / step + 1e-3)) + 1 for extent in (north - south, width))
     if (columns - 1) * step > 360 - 1e-3 * step:
-        columns -= 1
+        columns -= 1  # 360° further east than the first column: the same meridian
     if rows * columns > MOST_POINTS:
         raise InputError(
             f"--grid {text} has {rows} × {columns} points, more than a field may have "
@@ -72,9 +73,9 @@ def target_grid(text: str, source: Grid) -> Grid:
 
 
 def _extent(grid: Grid, step: float) -> list[float]:
-    """Returns north, west, south and east of a grid, degrees.
+    """Returns the north, west, south and east bounds of a grid, degrees.
 
-    Where its rows are no parallels, they are multiples of ``step``.
+    For projected and curvilinear grids the bounds are multiples of ``step`` within the extent.
     """
     if grid.is_sphere:
         return [90.0, float(grid.longitudes[0]), -90.0, float(grid.longitudes[0])]
@@ -86,6 +87,7 @@ def _extent(grid: Grid, step: float) -> list[float]:
     longitudes = middle + (longitudes - middle + 180) % 360 - 180
     north, west = latitudes.max(), longitudes.min()
     south, east = latitudes.min(), longitudes.max()
+    # A grid that contains a pole extends to it and over all longitudes.
     for pole in (90.0, -90.0):
         inside = [0 <= p <= n - 1 for p, n in zip(grid.row_column(pole, 0.0), grid.shape)]
         if all(inside):
@@ -96,7 +98,7 @@ def _extent(grid: Grid, step: float) -> list[float]:
 
 
 def _numbers(text: str) -> list[float]:
-    """Returns the numbers of a text ``A,B,…``; an empty list if one is not finite."""
+    """Returns the numbers of a text ``A,B,…``; an empty list if one is not a finite number."""
     try:
         values = [float(part) for part in text.split(",")]
     except ValueError:

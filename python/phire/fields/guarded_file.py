@@ -1,8 +1,8 @@
-"""A file that HDF5 can always close, also on a full disk.
+"""Files that HDF5 can close without a crash if the disk is full.
 
-HDF5 ends the process with a segmentation fault where a write fails while it closes a file. Handed
-this object instead of a path, it sees no failure: what the disk refuses stays in memory until the
-file is closed, and the error is raised by :meth:`GuardedFile.check`.
+HDF5 ends the process with a segmentation fault if a write fails while it closes a file. The file
+object of this module reports success for every write: data that the disk refuses are held in
+memory until the file is closed, and :meth:`GuardedFile.check` raises the error.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import xarray as xr
 
 
 class GuardedFile(io.RawIOBase):
-    """A new file open for reading and writing.
+    """New file, open for reading and writing, whose writes never fail.
 
     Args:
-        path: The file to make.
+        path: Path of the file, which is created or emptied.
 
     Attributes:
-        error: The first error of a write; from then on nothing goes to the disk.
+        error: First error of a write, after which all data stay in memory; None before.
     """
 
     def __init__(self, path: str | os.PathLike) -> None:
@@ -36,12 +36,16 @@ class GuardedFile(io.RawIOBase):
         self._refused: list[tuple[int, bytes]] = []
 
     def check(self) -> None:
-        """Raises the error of the first write that failed."""
+        """Raises the error of the first failed write, if one failed.
+
+        Raises:
+            OSError: A write failed.
+        """
         if self.error is not None:
             raise self.error
 
     def write(self, data: Any) -> int:
-        """Writes at the position; never fails."""
+        """Writes data at the current position; after an error, to memory."""
         view = memoryview(data).cast("B")
         if self.error is None:
             try:
@@ -57,7 +61,7 @@ class GuardedFile(io.RawIOBase):
         return len(view)
 
     def readinto(self, buffer: Any) -> int:
-        """Reads what was written, from the disk or from memory."""
+        """Reads from the current position, with data in memory in place of the disk's."""
         view = memoryview(buffer).cast("B")
         start = self._position
         count = max(0, min(len(view), self._size - start))
@@ -71,7 +75,7 @@ class GuardedFile(io.RawIOBase):
         return count
 
     def truncate(self, size: int | None = None) -> int:
-        """Sets the size; never fails."""
+        """Sets the size of the file (bytes), by default to the current position."""
         size = self._position if size is None else size
         if self.error is None:
             try:
@@ -82,29 +86,29 @@ class GuardedFile(io.RawIOBase):
         return size
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Moves the position."""
+        """Moves the current position and returns it."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
         self._position = base + offset
         return self._position
 
     def tell(self) -> int:
-        """Returns the position."""
+        """Returns the current position."""
         return self._position
 
     def readable(self) -> bool:
-        """True."""
+        """Returns True."""
         return True
 
     def writable(self) -> bool:
-        """True."""
+        """Returns True."""
         return True
 
     def seekable(self) -> bool:
-        """True."""
+        """Returns True."""
         return True
 
     def close(self) -> None:
-        """Closes the file and frees what the disk refused."""
+        """Closes the file and discards the data in memory."""
         if not self.closed:
             os.close(self._descriptor)
             self._refused.clear()
@@ -112,28 +116,32 @@ class GuardedFile(io.RawIOBase):
 
 
 class GuardedHDF5(h5py.File):
-    """A new HDF5 file; a full disk raises OSError from :meth:`check` and :meth:`close`.
+    """New HDF5 file that raises OSError from :meth:`check` and :meth:`close` on a full disk.
 
     Args:
-        path: The file to make.
-        in_order: Keep the order in which its datasets are made, as NetCDF does; else they are
-            listed by name.
+        path: Path of the file, which is created or emptied.
+        in_order: List datasets in the order of their creation, as NetCDF does. By default they
+            are listed by name.
     """
 
     def __init__(self, path: str | os.PathLike, in_order: bool = False) -> None:
         self._guarded = GuardedFile(path)
-        # The oldest format holds attributes of up to 64 KiB only.
+        # HDF5's default, the oldest format, limits attributes to 64 KiB.
         super().__init__(self._guarded, "w", libver=("v108", "latest"), track_order=in_order)
 
     def check(self) -> None:
-        """Raises the error of the first write that failed."""
+        """Raises the error of the first failed write, if one failed.
+
+        Raises:
+            OSError: A write failed.
+        """
         self._guarded.check()
 
     def close(self) -> None:
         """Closes the file.
 
         Raises:
-            OSError: A write failed, now or before.
+            OSError: This or an earlier write failed.
         """
         super().close()
         self._guarded.close()
@@ -149,8 +157,8 @@ def write_netcdf(
 
     Args:
         dataset: The dataset.
-        path: The file to make.
-        encoding: Of variables, as ``xarray.Dataset.to_netcdf`` takes it.
+        path: Path of the file.
+        encoding: Encoding by variable, as for ``xarray.Dataset.to_netcdf``.
 
     Raises:
         OSError: The disk is full.

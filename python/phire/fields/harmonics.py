@@ -1,8 +1,11 @@
-"""Spherical harmonics on global grids, and on those that lack a few polar rows, by ducc0.
+"""Spherical-harmonic transforms on global grids, with ducc0.
 
-Coefficients are 4π-normalised, so that the squares of a field's coefficients sum to its area mean
-square, and carry the Condon–Shortley phase (−1)^m. Of real fields only the orders m ≥ 0 are kept,
-order by order: (m=0, l=0…L), (m=1, l=1…L), …
+Coefficients are 4π-normalised: their squares sum to the area mean of the field's square. They have
+the Condon–Shortley phase (−1)^m. Fields are real, so only the orders m ≥ 0 are stored, order by
+order: (m=0, l=0…L), (m=1, l=1…L), …
+
+Grids may lack a few rows at the poles. Those rows are filled before the analysis
+(:func:`complete_rows`).
 """
 
 from __future__ import annotations
@@ -22,25 +25,25 @@ if TYPE_CHECKING:
 ENGINES = ("ducc0", "pyspharm")
 
 POLAR_NODES = 8
-"""Rows beside a gap about a pole from which the missing ones are filled, at least."""
+"""Smallest number of rows beside a polar gap that determine the missing rows."""
 
 SPLINE = 3
-"""Degree of the spline that fills them."""
+"""Degree of the spline that fills missing polar rows."""
 
 
 def largest_degree(grid: Grid) -> int:
-    """Returns the largest degree that a global grid resolves.
+    """Returns the largest degree that a global grid with H rows resolves.
 
-    Driscoll–Healy H/2−1, Gaussian and cell-centred (Fejér) H−1, pole-to-pole H−2. A grid that
-    lacks rows about the poles resolves what the complete one does.
+    It is H/2−1 for Driscoll–Healy, H−1 for Gaussian and cell-centred (Fejér), and H−2 for
+    pole-to-pole grids. For a grid without some polar rows, H is that of the complete grid.
 
     Raises:
         InputError: The grid is not global.
     """
     if grid.completion is None:
         raise InputError(
-            f"the fields lie on {grid.in_words()}, which is none of the global grids "
-            f"({', '.join(GEOMETRIES)}): spherical harmonics need one of these."
+            f"the fields are on {grid.in_words()}, but spherical harmonics need a global grid: "
+            f"one of {', '.join(GEOMETRIES)}."
         )
     grid = grid.completion.grid
     rows = grid.shape[0]
@@ -53,28 +56,28 @@ def largest_degree(grid: Grid) -> int:
 
 
 class SphericalHarmonics:
-    """Transforms between a global grid and spherical-harmonic coefficients.
+    """Transforms between fields on a global grid and spherical-harmonic coefficients.
 
-    Rows that a grid lacks about a pole (see :class:`phire.fields.grid.Completion`) are filled along
-    the meridians across the pole before a field is analysed. Measured on band-limited fields of
-    spectra l⁻¹ and l⁻³: without the last of 721 or 361 rows ln S(l) is off by 3e-5 on average and
-    by 2e-3 at most, without the last of 73 by 1e-3, without three of 73 by 1e-2 on average.
+    Polar rows that the grid lacks (see :class:`phire.fields.grid.Completion`) are filled along the
+    meridians before the analysis. Measured on band-limited fields with spectra l⁻¹ and l⁻³, this
+    changes ln S(l) as follows: one row of 721 or 361 missing, 3e-5 on average and 2e-3 at most;
+    one of 73 missing, 1e-3 on average; three of 73 missing, 1e-2 on average.
 
     Args:
-        grid: A global grid, in either order of latitudes.
-        truncation: The largest degree; by default the largest that the grid resolves.
-        radius: Radius of the sphere in metres.
-        threads: Threads to use; by default one a core.
-        engine: ``ducc0``, or ``pyspharm`` (SPHEREPACK) to check one by the other; pyspharm takes
-            Gaussian and pole-to-pole grids and computes in single precision.
+        grid: A global grid, with latitudes in either order.
+        truncation: Largest degree; by default the largest that the grid resolves.
+        radius: Radius of the sphere, m.
+        threads: Number of threads; by default one for each core.
+        engine: ``ducc0``; or ``pyspharm`` (SPHEREPACK), an independent implementation for checks.
+            pyspharm supports Gaussian and pole-to-pole grids, in single precision.
 
     Attributes:
         degrees: (n,) degree l of each coefficient.
         orders: (n,) order m of each coefficient.
 
     Raises:
-        InputError: The grid is not global, the truncation is beyond it, or pyspharm is asked for
-            and is not installed or does not know the grid.
+        InputError: The grid is not global, or does not resolve the truncation; or pyspharm is not
+            installed or does not support the grid.
     """
 
     def __init__(
@@ -103,7 +106,7 @@ class SphericalHarmonics:
         limits = range(self._order_limit + 1)
         self.degrees = np.concatenate([np.arange(m, self.truncation + 1) for m in limits])
         self.orders = np.repeat(limits, [self.truncation + 1 - m for m in limits])
-        # Orders −m of a real field are the conjugates of +m: their squares count twice.
+        # The coefficient of order −m is that of +m conjugated, so squares of m > 0 count twice.
         self._multiplicity = np.where(self.orders == 0, 1.0, 2.0)
         self._spharm = None
         if engine == "pyspharm":
@@ -112,12 +115,12 @@ class SphericalHarmonics:
     # Scalar fields
 
     def analyse(self, field: np.ndarray, *, component: bool = False) -> np.ndarray:
-        """Coefficients of scalar fields.
+        """Computes the coefficients of scalar fields.
 
         Args:
             field: (..., H, W) real.
-            component: The field is a component of wind, which changes its sign across a pole. Only
-                the filling of missing polar rows depends on it.
+            component: True for a component of wind, which changes its sign across a pole. It
+                affects only the filling of missing polar rows.
 
         Returns:
             (..., n) complex128.
@@ -127,11 +130,11 @@ class SphericalHarmonics:
         return self._analyse(field, spin=0, across=int(component))[..., 0, :]
 
     def synthesise(self, coefficients: np.ndarray, grid: Grid | None = None) -> np.ndarray:
-        """Scalar fields of coefficients.
+        """Computes scalar fields from coefficients.
 
         Args:
             coefficients: (..., n) complex.
-            grid: Another global grid to synthesise on; it may be finer or coarser.
+            grid: Global grid of the result, of any resolution; by default that of the transform.
 
         Returns:
             (..., H, W) float64.
@@ -145,11 +148,14 @@ class SphericalHarmonics:
     def wind_to_vorticity_divergence(
         self, u: np.ndarray, v: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Relative vorticity and divergence of wind, both (..., H, W) in s⁻¹.
+        """Computes relative vorticity and divergence of wind.
 
         Args:
             u: (..., H, W) eastward wind, m/s.
             v: (..., H, W) northward wind, m/s.
+
+        Returns:
+            Vorticity and divergence, (..., H, W) each, s⁻¹.
         """
         vorticity, divergence = self.analyse_wind(u, v)
         return self.synthesise(vorticity), self.synthesise(divergence)
@@ -157,11 +163,19 @@ class SphericalHarmonics:
     def vorticity_divergence_to_wind(
         self, vorticity: np.ndarray, divergence: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Wind (u, v) of relative vorticity and divergence; the inverse of the above."""
+        """Computes wind from vorticity and divergence: u and v, (..., H, W) each, m/s.
+
+        Inverts :meth:`wind_to_vorticity_divergence`.
+        """
         return self.synthesise_wind(self.analyse(vorticity), self.analyse(divergence))
 
     def analyse_wind(self, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Coefficients (..., n) of vorticity and of divergence of the wind (..., H, W)."""
+        """Computes the coefficients of vorticity and divergence, (..., n) each, from wind.
+
+        Args:
+            u: (..., H, W) eastward wind, m/s.
+            v: (..., H, W) northward wind, m/s.
+        """
         if self._spharm is not None:
             return self._spharm.analyse_wind(np.asarray(u, np.float64), np.asarray(v, np.float64))
         # ducc0's components point along colatitude (southward) and longitude (eastward).
@@ -177,16 +191,16 @@ class SphericalHarmonics:
 
         Args:
             vorticity, divergence: Coefficients (..., n), s⁻¹.
-            grid: Grid of the result; that of the transform by default.
+            grid: Global grid of the result; by default that of the transform.
 
         Returns:
-            Eastward and northward wind (..., H, W), m/s; without the degree-0 part.
+            Eastward and northward wind (..., H, W), m/s. Coefficients of degree 0 have no effect.
         """
         if self._spharm is not None:
             return self._spherepack_on(grid).synthesise_wind(vorticity, divergence)
         with np.errstate(divide="ignore"):
             factor = self.radius / np.sqrt(self.degrees * (self.degrees + 1.0))
-        factor[self.degrees == 0] = 0  # wind has no mean vorticity or divergence
+        factor[self.degrees == 0] = 0  # vorticity and divergence of wind have zero mean
         both = np.stack([-divergence * factor, -vorticity * factor], axis=-2)
         south, east = np.moveaxis(self._synthesise(both, 1, grid), -3, 0)
         return east, -south
@@ -194,7 +208,14 @@ class SphericalHarmonics:
     # Spectra
 
     def sum_orders(self, products: np.ndarray) -> np.ndarray:
-        """Sums real products of coefficients (..., n) over the orders −l…l: (..., L+1)."""
+        """Sums products of coefficients over the orders −l…l.
+
+        Args:
+            products: (..., n) real products of two coefficients of the same degree and order.
+
+        Returns:
+            (..., L+1) sums by degree.
+        """
         products = np.asarray(products) * self._multiplicity
         flat = products.reshape(-1, products.shape[-1])
         size = self.truncation + 1
@@ -202,31 +223,48 @@ class SphericalHarmonics:
         return sums.reshape(*products.shape[:-1], size)
 
     def degree_spectrum(self, field: np.ndarray) -> np.ndarray:
-        """Variance of a scalar field by degree: S(l) = Σ_m |f_lm|², (..., L+1).
+        """Computes the power spectrum S(l) = Σ_m |f_lm|² of a scalar field: (..., L+1).
 
-        S sums over l to the area mean of f² where f is band-limited.
+        The sum of S over l is the area mean of f², if f is band-limited.
+
+        Args:
+            field: (..., H, W).
         """
         return self.sum_orders(np.abs(self.analyse(field)) ** 2)
 
     def kinetic_energy_spectrum(self, vorticity: np.ndarray, divergence: np.ndarray) -> np.ndarray:
-        """Kinetic energy by degree, (..., L+1) in m² s⁻².
+        """Computes the kinetic-energy spectrum, (..., L+1) in m² s⁻².
 
         E(l) = a² / (2 l(l+1)) · Σ_m (|ζ_lm|² + |δ_lm|²), E(0) = 0 (Lambert 1984,
-        doi:10.1080/07055900.1984.9649204). It sums over l to the area mean of (u² + v²)/2.
+        doi:10.1080/07055900.1984.9649204). The sum of E over l is the area mean of (u² + v²)/2.
 
         Args:
-            vorticity: (..., H, W), s⁻¹.
-            divergence: (..., H, W), s⁻¹.
+            vorticity: ζ, (..., H, W), s⁻¹.
+            divergence: δ, (..., H, W), s⁻¹.
         """
         return self.kinetic_energy(self.analyse(vorticity), self.analyse(divergence))
 
     def kinetic_energy(self, vorticity: np.ndarray, divergence: np.ndarray) -> np.ndarray:
-        """Returns the kinetic-energy spectrum (..., L+1) of coefficients (..., n)."""
+        """Computes the kinetic-energy spectrum from coefficients.
+
+        Args:
+            vorticity, divergence: (..., n) coefficients, s⁻¹.
+
+        Returns:
+            (..., L+1), m² s⁻²; see :meth:`kinetic_energy_spectrum`.
+        """
         squares = self.sum_orders(np.abs(vorticity) ** 2 + np.abs(divergence) ** 2)
         return self.weighted_by_energy(squares)
 
     def weighted_by_energy(self, squares: np.ndarray) -> np.ndarray:
-        """Sums (..., L+1) of vorticity's and divergence's squares as energy: a² / (2 l(l+1))."""
+        """Converts sums of squares of vorticity and divergence to energy: times a² / (2 l(l+1)).
+
+        Args:
+            squares: (..., L+1) sums by degree, s⁻².
+
+        Returns:
+            (..., L+1), m² s⁻²; 0 at degree 0.
+        """
         degree = np.arange(self.truncation + 1)
         energy = np.zeros_like(squares)
         factor = self.radius**2 / (2.0 * degree[1:] * (degree[1:] + 1))
@@ -236,7 +274,7 @@ class SphericalHarmonics:
     def high_pass(self, field: np.ndarray, degree: int) -> np.ndarray:
         """Returns the field without its components of degree below ``degree``: (..., H, W).
 
-        What lies beyond the truncation stays.
+        The part of the field that the truncation does not resolve is kept.
         """
         coefficients = self.analyse(field)
         coefficients[..., self.degrees >= degree] = 0
@@ -245,6 +283,7 @@ class SphericalHarmonics:
     # Engines
 
     def _spherepack_on(self, grid: Grid | None) -> Spherepack:
+        """Returns pyspharm's transform on a grid, by default the grid of this transform."""
         from phire.fields.spherepack import Spherepack
 
         if grid is None or (grid is self.grid and self._spharm is not None):
@@ -252,7 +291,16 @@ class SphericalHarmonics:
         return Spherepack(grid, self.truncation, self.radius)
 
     def _analyse(self, field: np.ndarray, spin: int, across: int) -> np.ndarray:
-        """Transforms (..., [2,] H, W) → (..., 1 or 2, n)."""
+        """Computes coefficients with ducc0.
+
+        Args:
+            field: (..., H, W) scalars, or (..., 2, H, W) southward and eastward components.
+            spin: 0 for scalars, 1 for vectors.
+            across: See ``spin`` of :func:`complete_rows`.
+
+        Returns:
+            (..., 1, n) of scalars; (..., 2, n) of vectors: gradient and curl.
+        """
         components = 2 if spin else 1
         field = np.asarray(field, np.float64)
         lead = field.shape[: -3 if spin else -2]
@@ -270,12 +318,21 @@ class SphericalHarmonics:
                 phi0=np.deg2rad(self.grid.longitudes[0]),
                 nthreads=self.threads,
             )
-        # ducc0's harmonics are orthonormal.
+        # From ducc0's orthonormal harmonics to 4π-normalised ones.
         result /= np.sqrt(4 * np.pi)
         return result.reshape(*lead, components, len(self.degrees))
 
     def _synthesise(self, coefficients: np.ndarray, spin: int, grid: Grid | None) -> np.ndarray:
-        """Transforms (..., 1 or 2, n) → (..., 1 or 2, H, W)."""
+        """Computes fields with ducc0; the inverse of :meth:`_analyse`.
+
+        Args:
+            coefficients: (..., 1 or 2, n).
+            spin: 0 for scalars, 1 for vectors.
+            grid: Grid of the result; None for that of the transform.
+
+        Returns:
+            (..., 1 or 2, H, W).
+        """
         grid = self.grid if grid is None else grid
         completion = grid.completion
         if completion is None:
@@ -301,19 +358,20 @@ class SphericalHarmonics:
 
 
 def complete_rows(maps: np.ndarray, completion: Completion, spin: int = 0) -> np.ndarray:
-    """Fields with the rows that they lack about the poles, filled along the meridians.
+    """Fills missing rows at the poles by spline interpolation along the meridians.
 
-    Each zonal wave is a function of the distance from the pole that is even or odd, for beyond the
-    pole lies the meridian of the other side. The missing rows are those of the spline through the
-    rows beside the gap, which joins them smoothly.
+    A meridian continues beyond the pole as the meridian 180° away. Therefore the amplitude of each
+    zonal wave is an even or odd function of the distance from the pole, by the parity of its
+    wavenumber. The missing rows are values of the even or odd spline through the rows beside the
+    gap.
 
     Args:
         maps: (k, H, W) scalars, or components of wind.
-        completion: Where the H rows belong.
-        spin: 0 for scalars, 1 for components of wind, which change their sign across a pole.
+        completion: Complete grid, and position of the H rows in it.
+        spin: 0 for scalars; 1 for components of wind, which change their sign across a pole.
 
     Returns:
-        (k, H', W) on ``completion.grid``; ``maps`` itself where no row is missing.
+        (k, H', W) on ``completion.grid``; ``maps`` itself if no row is missing.
     """
     if not completion.missing:
         return maps
@@ -324,7 +382,7 @@ def complete_rows(maps: np.ndarray, completion: Completion, spin: int = 0) -> np
     for gap, inward in ((completion.before, 1), (completion.after, -1)):
         if not gap:
             continue
-        # Views whose first rows are the missing ones.
+        # Views from the pole inward: the missing rows come first.
         view, distance = whole[:, ::inward], distances[::inward]
         nodes = slice(gap, min(2 * gap + POLAR_NODES, maps.shape[1]))
         waves = np.fft.rfft(view[:, nodes], axis=-1)
@@ -340,12 +398,17 @@ def complete_rows(maps: np.ndarray, completion: Completion, spin: int = 0) -> np
 
 
 def _spline_weights(nodes: np.ndarray, places: np.ndarray, odd: bool) -> np.ndarray:
-    """Weights (places, nodes) of the even or odd spline through values at nodes.
+    """Returns the weights (places, nodes) of the even or odd spline through values at nodes.
 
-    The natural spline of degree :data:`SPLINE` in its radial form: Σ cᵢ |x − xᵢ|ⁿ and a polynomial
-    of degree (n − 1)/2, through the nodes and their mirror images.
+    The natural spline of degree n = :data:`SPLINE` in its radial form: Σ cᵢ |x − xᵢ|ⁿ plus a
+    polynomial of degree (n − 1)/2, through the nodes and their mirror images.
+
+    Args:
+        nodes: (m,) distances from the pole.
+        places: (k,) distances of the missing rows.
+        odd: True for the odd spline.
     """
-    scale = nodes[1] - nodes[0]
+    scale = nodes[1] - nodes[0]  # in units of the row spacing the system is well conditioned
     nodes, places = nodes / scale, places / scale
     sign = -1 if odd else 1
     powers = np.arange(int(odd), (SPLINE + 1) // 2, 2)

@@ -1,4 +1,4 @@
-"""Horizontal coordinates of xarray's variables: names, CF attributes, projections."""
+"""Horizontal coordinates of xarray variables, found by names, CF attributes and projections."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HORIZONTAL = {
     "latitude": ("latitude", "lat", "degrees_north", "degree_north"),
     "longitude": ("longitude", "lon", "degrees_east", "degree_east"),
 }
-"""Names of the horizontal coordinates, and units that tell them."""
+"""Two names, then two units, by which a horizontal coordinate is recognised."""
 
 PROJECTED = (
     ("projection_y_coordinate", "projection_x_coordinate"),
@@ -27,11 +27,16 @@ PROJECTED = (
 DEGREES = ("degrees", "degree", "degrees_north", "degrees_east")
 
 PROJ_TEXT = ("proj4", "proj4_params", "proj4text", "crs_wkt", "spatial_ref")
-"""Attributes of variables or files that hold a projection as text."""
+"""Attributes of variables or files that may state a projection as text."""
 
 
 def is_horizontal(array: xr.DataArray, kind: str) -> bool:
-    """Tells by name, standard name or units if a variable holds latitudes (or longitudes)."""
+    """Returns True if a variable holds latitudes or longitudes, by name, standard name or units.
+
+    Args:
+        array: The variable.
+        kind: ``latitude`` or ``longitude``.
+    """
     attributes = array.attrs
     return (
         str(array.name).lower() in HORIZONTAL[kind][:2]
@@ -41,9 +46,9 @@ def is_horizontal(array: xr.DataArray, kind: str) -> bool:
 
 
 def with_horizontal_coordinates(dataset: xr.Dataset) -> xr.Dataset:
-    """Makes coordinates of two-dimensional latitudes, longitudes and of grid mappings.
+    """Returns a dataset whose 2-D latitudes and longitudes and grid mappings are coordinates.
 
-    Files that do not name them in an attribute ``coordinates`` give them as variables.
+    xarray reads them as variables if the file does not list them in an attribute ``coordinates``.
     """
     mappings = {
         str({**array.encoding, **array.attrs}.get("grid_mapping", ""))
@@ -65,8 +70,10 @@ def _is_point_coordinate(array: xr.DataArray) -> bool:
 
 
 def projected_dimensions(array: xr.DataArray) -> tuple[Hashable, ...]:
-    """Returns the dimensions of rows and columns of a projected, rotated or curvilinear grid;
-    else ()."""
+    """Returns the row and column dimensions of a projected, rotated or curvilinear grid.
+
+    The result is an empty tuple for a variable on another grid.
+    """
     for names in PROJECTED:
         found = [
             dimension
@@ -82,7 +89,7 @@ def projected_dimensions(array: xr.DataArray) -> tuple[Hashable, ...]:
 
 
 def _point_coordinates(array: xr.DataArray) -> list[xr.DataArray]:
-    """Two-dimensional latitudes and longitudes of a variable; none where it lacks either."""
+    """Returns the two-dimensional latitudes and longitudes of a variable; else an empty list."""
     found = []
     for kind in HORIZONTAL:
         for coordinate in array.coords.values():
@@ -99,25 +106,26 @@ def _point_coordinates(array: xr.DataArray) -> list[xr.DataArray]:
 def curvilinear_grid(
     array: xr.DataArray, dimensions: tuple[Hashable, ...], attributes: Mapping[Hashable, Any]
 ) -> CurvilinearGrid | None:
-    """Reads the grid of a variable without latitudes and longitudes along its dimensions.
+    """Returns the grid of a variable without one-dimensional latitudes and longitudes.
 
     Args:
         array: The variable.
         dimensions: Its dimensions of rows and columns.
-        attributes: Those of its file.
+        attributes: Global attributes of its file.
 
     Returns:
-        The grid in the file's order; None where neither lengths nor places are stated.
+        The grid in the file's order of rows and columns; None if the file has neither projected
+        coordinates nor two-dimensional latitudes and longitudes.
 
     Raises:
-        InputError: The coordinates or the projection make no grid.
+        InputError: The coordinates do not form a grid, or the projection is invalid.
     """
     projection = _projection(array, attributes)
     points = _point_coordinates(array)
     axes = [_axis(array, dimension) for dimension in dimensions]
     if all(axis is not None for axis in axes):
         values, kinds = zip(*axes)
-        # Degrees about an unknown pole are no lengths.
+        # Rotated degrees without a stated pole do not locate the points: those are used if known.
         if projection or not (points or "degrees" in kinds):
             return CurvilinearGrid.projected(*values, projection)
     if not points:
@@ -126,7 +134,7 @@ def curvilinear_grid(
 
 
 def _axis(array: xr.DataArray, dimension: Hashable) -> tuple[np.ndarray, str] | None:
-    """Values in metres or degrees, and which of both; None where it is neither."""
+    """Returns the values of a dimension in metres or rotated degrees, and their unit; else None."""
     if dimension not in array.coords:
         return None
     coordinate = array.coords[dimension]
@@ -142,7 +150,11 @@ def _axis(array: xr.DataArray, dimension: Hashable) -> tuple[np.ndarray, str] | 
 
 
 def _projection(array: xr.DataArray, attributes: Mapping[Hashable, Any]) -> Any:
-    """Returns the statement of the projection: a CF mapping, else a text; empty without one."""
+    """Returns the projection of a variable: a pyproj CRS, or PROJ text; empty if none is stated.
+
+    Raises:
+        InputError: The variable names a grid mapping that does not exist or is not valid.
+    """
     stated: dict[Hashable, Any] = {}
     name = str({**array.encoding, **array.attrs}.get("grid_mapping", "")).split(":")[0]
     if name:
@@ -159,7 +171,7 @@ def _projection(array: xr.DataArray, attributes: Mapping[Hashable, Any]) -> Any:
                 return pyproj.CRS.from_cf(stated)
             except (KeyError, pyproj.exceptions.CRSError) as error:
                 raise InputError(
-                    f"the grid_mapping {name!r} states no projection: {error}"
+                    f"the grid_mapping {name!r} is not a valid projection: {error}"
                 ) from None
     for place in (stated, array.attrs, attributes):
         for key in PROJ_TEXT:

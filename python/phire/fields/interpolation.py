@@ -1,7 +1,9 @@
-"""Interpolation on latitude–longitude grids: at scattered places, and of whole coarse fields.
+"""Interpolation to scattered points and to other grids, periodic in longitude and across poles.
 
-Both go around the circle of longitudes where the grid closes it, and on across the poles where its
-rows come up to them: beyond a pole lies the same row again, 180° of longitude further.
+If a grid closes the circle of longitudes, its first columns follow its last ones. If its rows
+extend to a pole, they continue beyond it as the same rows, shifted by 180° of longitude. Written
+here for this continuation, which ``scipy.interpolate`` lacks. Checked against band-limited fields
+from spherical harmonics, against polynomials, and against TensorFlow's resizing of images.
 """
 
 from __future__ import annotations
@@ -19,20 +21,21 @@ from phire.fields.linear_maps import AxisProduct, MatrixMap, SeparableMap
 
 METHODS = ("nearest", "bilinear", "bicubic")
 STENCIL = 6
-"""Points of the Lagrange scheme along each axis."""
+"""Number of points of the Lagrange scheme along each axis."""
 
-_GATHERED = 1 << 22  # values held at once
+_GATHERED = 1 << 22
+"""Number of values gathered at once, which bounds memory."""
 
 
 @dataclasses.dataclass(frozen=True)
 class _Axis:
-    """The nodes along one axis of a grid, with those that continue it at either end.
+    """Nodes along one axis of a grid, including ghost nodes that continue it at both ends.
 
     Attributes:
         positions: (m,) ascending coordinates of the nodes, degrees (or pixels).
-        index: (m,) row or column that holds a node's value.
-        opposite: (m,) whether a row lies beyond a pole, and is to be read 180° further east.
-        closed: (start, end) True where the nodes end at a border of the data.
+        index: (m,) row or column with the value of each node.
+        opposite: (m,) True for ghost rows beyond a pole, whose values lie 180° further east.
+        closed: (start, end) True if the axis ends there at a border of the data.
     """
 
     positions: np.ndarray
@@ -42,15 +45,15 @@ class _Axis:
 
 
 class Interpolator:
-    """Lagrange interpolation of fields on a grid at scattered places, 6 × 6 points each.
+    """Lagrange interpolation of scalar fields at scattered points, from 6 × 6 grid points each.
 
-    Made once for its places, it can be called for many fields. The interpolated fields are
-    scalars: wind components change their sign across a pole, which is not done here.
+    The weights are computed once and applied to any number of fields. Components of wind would
+    need a change of sign across the poles, which is not applied.
 
     Args:
-        grid: Any grid; where it has no coordinates, places are rows and columns, from 0.
-        latitudes: (k,) degrees north.
-        longitudes: (k,) degrees east, of any turn.
+        grid: Grid of the fields.
+        latitudes: (k,) degrees north; rows from 0 on a grid without coordinates.
+        longitudes: (k,) degrees east, modulo 360; columns from 0 on a grid without coordinates.
     """
 
     def __init__(self, grid: Grid, latitudes: np.ndarray, longitudes: np.ndarray) -> None:
@@ -62,13 +65,13 @@ class Interpolator:
         self._weights = weights[:, None]
 
     def __call__(self, fields: np.ndarray) -> np.ndarray:
-        """Values at the places.
+        """Returns the interpolated values.
 
         Args:
             fields: (n, H, W, C) on the grid.
 
         Returns:
-            (n, k, C) float64; NaN where one of a place's points is missing, and outside a region.
+            (n, k, C) float64; NaN outside the grid, and where one of the 36 values is missing.
         """
         n, _, _, channels = fields.shape
         flat = fields.reshape(n, -1, channels)
@@ -85,7 +88,7 @@ class Interpolator:
 def interpolate(
     fields: np.ndarray, grid: Grid, latitudes: np.ndarray, longitudes: np.ndarray
 ) -> np.ndarray:
-    """Values of fields (n, H, W, C) at places: (n, k, C); see :class:`Interpolator`."""
+    """Interpolates fields (n, H, W, C) to points: (n, k, C); see :class:`Interpolator`."""
     return Interpolator(grid, latitudes, longitudes)(fields)
 
 
@@ -99,22 +102,23 @@ def upsample(
 ) -> np.ndarray:
     """Interpolates whole fields to a finer grid.
 
-    ``bicubic`` is Keys' cubic convolution with a = −1/2 (doi:10.1109/TASSP.1981.1163711), written
-    for nodes at any distances. Outside the outermost nodes of a region their values are kept.
+    ``bicubic`` is Keys' cubic convolution with a = −1/2 (doi:10.1109/TASSP.1981.1163711),
+    generalised to nodes of unequal spacing. Beyond the outermost nodes of a region their values
+    are continued as constants.
 
     Args:
         coarse: (n, h, w, C).
-        grid: Their grid.
-        fine_grid: The grid to interpolate to: its coordinates tell how the two lie on one another.
+        grid: Grid of ``coarse``.
+        fine_grid: Target grid, whose coordinates locate its points in ``grid``.
         method: ``nearest``, ``bilinear`` or ``bicubic``.
-        alignment: Where neither grid has coordinates: whether coarse points are centres of blocks
-            of fine ones (``cell``) or their first points (``corner``).
+        alignment: Position of coarse points if neither grid has coordinates: the centres of blocks
+            of fine points (``cell``) or their first points (``corner``).
 
     Returns:
-        (n, H, W, C) float32; NaN where a point used for it is missing.
+        (n, H, W, C) float32; NaN where a value of the stencil is missing.
 
     Raises:
-        InputError: The method is unknown, or one grid has coordinates and the other has not.
+        InputError: The method or alignment is unknown, or only one of the grids has coordinates.
     """
     if method not in METHODS:
         raise InputError(f"interpolation {method!r} must be one of {', '.join(METHODS)}.")
@@ -143,17 +147,19 @@ def interpolation_map(
     *,
     dtype: type = np.float64,
 ) -> SeparableMap:
-    """Builds the map that interpolates fields to rows and columns of places.
+    """Returns the map that interpolates fields to the points of given rows and columns.
 
     Args:
-        grid: The grid of the fields.
-        latitudes: (H,) of the places; without coordinates rows.
-        longitudes: (W,) of the places; without coordinates columns.
-        method: As of :func:`upsample`.
+        grid: Grid of the fields.
+        latitudes: (H,) latitudes of the target rows; row positions on a grid without coordinates.
+        longitudes: (W,) longitudes of the target columns; column positions on a grid without
+            coordinates.
+        method: See :func:`upsample`.
         dtype: Type of the computation.
     """
     weigh = {"nearest": _nearest, "bilinear": _linear, "bicubic": _cubic}[method]
-    # The nearest row is one on this side of the pole: a block reaches up to it.
+    # For ``nearest`` the outermost row represents all latitudes up to the pole, so rows beyond
+    # the pole are not used.
     rows = _row_axis(grid, 2, repeat=True, across=method != "nearest")
     columns = _column_axis(grid, 2, repeat=True)
     weights = weigh(rows, _row_positions(grid, latitudes))
@@ -173,16 +179,16 @@ def interpolation_map(
 def scattered_map(
     grid: Grid, latitudes: np.ndarray, longitudes: np.ndarray, method: str
 ) -> tuple[MatrixMap, np.ndarray]:
-    """Builds the map that interpolates fields to scattered places.
+    """Returns the map that interpolates fields to scattered points.
 
     Args:
-        grid: The grid of the fields; on a curvilinear one rows and columns are interpolated along.
-        latitudes: (H', W') of the places, degrees.
-        longitudes: (H', W').
-        method: As of :func:`upsample`.
+        grid: Grid of the fields. On a curvilinear grid the interpolation is along its rows and
+            columns.
+        latitudes, longitudes: (H', W') coordinates of the points, degrees.
+        method: See :func:`upsample`.
 
     Returns:
-        The map, and (H', W') booleans: the places that lie in the grid's cells.
+        The map, and the (H', W') mask of the points within the grid's cells.
     """
     shape = latitudes.shape
     latitudes, longitudes = latitudes.ravel(), longitudes.ravel()
@@ -220,7 +226,17 @@ def _stencils(
     rows: _Axis,
     columns: _Axis,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Points of the grid, as row · W + column, and their weights for places, each (k, points)."""
+    """Returns the grid points and weights of the two-dimensional stencil of each place.
+
+    Args:
+        grid: Grid of the fields.
+        latitudes, longitudes: (k,) places.
+        weigh: Function that gives the first node and the weights along one axis.
+        rows, columns: Nodes of the two axes.
+
+    Returns:
+        (k, points) grid points as row · W + column, and (k, points) weights.
+    """
 
     def along_columns(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         first, weights = weigh(columns, _column_positions(grid, places))
@@ -241,10 +257,18 @@ def _stencils(
 def within_grid(
     grid: Grid, latitudes: np.ndarray, longitudes: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Tells which rows (H,) and columns (W,) of places lie in the cells of a grid.
+    """Returns the masks of the latitudes and longitudes that lie within the cells of a grid.
 
-    A cell reaches half way to the neighbours, the outermost ones as far outward as inward; rows
-    that come up to a pole reach it.
+    A cell extends half way to its neighbours, and an outermost cell as far outward as inward. The
+    outermost cells at a pole extend to it.
+
+    Args:
+        grid: Grid with coordinates.
+        latitudes: (H,) degrees.
+        longitudes: (W,) degrees.
+
+    Returns:
+        (H,) and (W,) booleans.
     """
     south, north = np.sort(grid.row_edges()[[0, -1]])
     southern, northern = _row_axis(grid, 2).closed
@@ -267,12 +291,12 @@ def within_grid(
 
 
 def _row_positions(grid: Grid, latitudes: np.ndarray) -> np.ndarray:
-    """Latitudes as coordinates that ascend along the rows."""
+    """Returns latitudes, negated on descending grids, so that they ascend along the rows."""
     return -latitudes if grid.has_coordinates and grid.descending else latitudes
 
 
 def _column_positions(grid: Grid, longitudes: np.ndarray) -> np.ndarray:
-    """Longitudes in the turn of the grid's own."""
+    """Returns longitudes shifted by multiples of 360° to the range of the grid's longitudes."""
     if not grid.has_coordinates:
         return longitudes
     if grid.wraps:
@@ -282,30 +306,39 @@ def _column_positions(grid: Grid, longitudes: np.ndarray) -> np.ndarray:
 
 
 def _pixel_positions(fine: int, coarse: int, alignment: str) -> np.ndarray:
-    """Returns (fine,) positions of fine pixels, in coarse pixels."""
+    """Returns the positions (fine,) of fine pixels in units of coarse pixels."""
     scale = fine / coarse
     offset = (scale - 1) / 2 if alignment == "cell" else 0
     return (np.arange(fine) - offset) / scale
 
 
-# The nodes, continued
+# Nodes and ghost nodes of an axis
 
 
 def _row_axis(grid: Grid, ghosts: int, repeat: bool = False, across: bool = True) -> _Axis:
-    """Returns the rows; across a pole where they come within one and a half spacings of it."""
+    """Returns the row nodes of a grid.
+
+    Rows continue across a pole if the last one lies within 1.5 spacings of it.
+
+    Args:
+        grid: The grid.
+        ghosts: Number of ghost rows at each end.
+        repeat: Add ghost rows with the outermost value at a border of the data.
+        across: Add ghost rows beyond a pole.
+    """
     positions = _row_positions(grid, grid.latitudes)
     count = len(positions)
     rows = np.arange(count)
     reach = 1.5 * grid.spacing[0]
     parts, closed = [(positions, rows, np.zeros(count, bool))], []
     for end in (0, -1):
-        # From the end inward; a row on the pole itself is not repeated beyond it.
+        # From the end inward. A row on the pole itself is skipped: it is its own mirror image.
         inward = rows if end == 0 else rows[::-1]
         pole = -90 if end == 0 else 90
         gap = abs(pole - positions[end])
-        goes_on = bool(across and grid.wraps and gap <= reach)
-        closed.append(not goes_on)
-        if goes_on:
+        continues = bool(across and grid.wraps and gap <= reach)
+        closed.append(not continues)
+        if continues:
             mirrored = inward[int(gap < TOLERANCE) :][:ghosts]
             ghost = 2 * pole - positions[mirrored], mirrored, np.ones(len(mirrored), bool)
         elif repeat:
@@ -317,15 +350,21 @@ def _row_axis(grid: Grid, ghosts: int, repeat: bool = False, across: bool = True
 
 
 def _column_axis(grid: Grid, ghosts: int, repeat: bool = False) -> _Axis:
-    """Returns the columns, around the circle where they close it."""
+    """Returns the column nodes of a grid, periodic if the grid closes the circle.
+
+    Args:
+        grid: The grid.
+        ghosts: Number of ghost columns at each end.
+        repeat: Add ghost columns with the outermost value at a border of the data.
+    """
     positions = grid.longitudes
     count = len(positions)
     columns = np.arange(count)
     parts = [(positions, columns, np.zeros(count, bool))]
     if grid.wraps:
         for end, turn in ((0, -360), (-1, 360)):
-            taken = columns[-ghosts:] if end == 0 else columns[:ghosts]
-            parts.append((positions[taken] + turn, taken, np.zeros(len(taken), bool)))
+            copied = columns[-ghosts:] if end == 0 else columns[:ghosts]
+            parts.append((positions[copied] + turn, copied, np.zeros(len(copied), bool)))
     elif repeat:
         parts += [_repeated(positions, end, ghosts) for end in (0, -1)]
     return _sorted_axis(parts, [not grid.wraps] * 2)
@@ -334,7 +373,7 @@ def _column_axis(grid: Grid, ghosts: int, repeat: bool = False) -> _Axis:
 def _repeated(
     positions: np.ndarray, end: int, ghosts: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Nodes beyond a border, with the value of the outermost."""
+    """Returns ghost nodes beyond a border, which have the value of the outermost node."""
     spacing = abs(positions[1] - positions[0] if end == 0 else positions[-1] - positions[-2])
     steps = np.arange(1, ghosts + 1) * (spacing if end else -spacing)
     index = np.full(ghosts, len(positions) - 1 if end else 0)
@@ -347,11 +386,15 @@ def _sorted_axis(parts: list[tuple], closed: list[bool]) -> _Axis:
     return _Axis(positions[order], index[order], opposite[order], tuple(closed))
 
 
-# Weights: each gives the first node (k,) of every place's stencil and its weights (k, points)
+# Weights along one axis: each function returns the first node (k,) of the stencils of k places,
+# and their weights (k, points)
 
 
 def _lagrange(axis: _Axis, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Lagrange's polynomial through the nodes around a place; NaN beyond a border."""
+    """Returns the stencils of Lagrange's polynomial through the nodes around each place.
+
+    Places beyond a border of the data have weights NaN.
+    """
     points = min(STENCIL, len(axis.positions))
     first = np.searchsorted(axis.positions, places, side="right") - points // 2
     first = np.clip(first, 0, len(axis.positions) - points)
@@ -368,12 +411,17 @@ def _lagrange(axis: _Axis, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _bracket(axis: _Axis, places: np.ndarray, around: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the node before each place and the part of the way to the next, kept between
-    nodes."""
+    """Returns the node before each place, and the fraction of the way to the next node, 0 to 1.
+
+    Args:
+        axis: The nodes.
+        places: (k,) positions.
+        around: Number of nodes that a stencil needs beside the two around a place, at each side.
+    """
     before = np.searchsorted(axis.positions, places, side="right") - 1
     before = np.clip(before, around, len(axis.positions) - 2 - around)
-    here, following = axis.positions[before], axis.positions[before + 1]
-    return before, np.clip((places - here) / (following - here), 0, 1)
+    position, following = axis.positions[before], axis.positions[before + 1]
+    return before, np.clip((places - position) / (following - position), 0, 1)
 
 
 def _nearest(axis: _Axis, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -387,7 +435,11 @@ def _linear(axis: _Axis, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _cubic(axis: _Axis, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Hermite's cubic with the slopes of parabolas: Keys' kernel on even nodes."""
+    """Returns the stencils of cubic Hermite interpolation with slopes of parabolas.
+
+    The slope at a node is that of the parabola through it and its two neighbours. On evenly spaced
+    nodes this is Keys' kernel with a = −1/2.
+    """
     before, way = _bracket(axis, places, 1)
     stencil = axis.positions[before[:, None] + np.arange(-1, 3)]
     left, middle, right = np.diff(stencil).T
@@ -411,16 +463,16 @@ def _cubic(axis: _Axis, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _matrix(
     weighted: tuple[np.ndarray, np.ndarray], index: np.ndarray, chosen: np.ndarray | None = None
 ) -> scipy.sparse.csr_array:
-    """Lays the weights of nodes out as a matrix (places, rows or columns of the grid).
+    """Returns the weights of stencils as a sparse matrix (places, rows or columns of the grid).
 
     Args:
-        weighted: First node (k,) and weights (k, points) of every place.
-        index: (m,) row or column that holds a node's value.
-        chosen: (m,) the nodes to take; by default all.
+        weighted: First node (k,) and weights (k, points) of each place.
+        index: (m,) row or column with the value of each node.
+        chosen: (m,) mask of the nodes to include; by default all.
     """
     first, weights = weighted
     nodes = first[:, None] + np.arange(weights.shape[1])
-    # Weights of rounding would let a missing neighbour count.
+    # A weight that is zero up to rounding would make the result NaN if its value is missing.
     used = np.abs(weights) > 1e-9
     if chosen is not None:
         used &= chosen[nodes]

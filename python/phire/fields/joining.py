@@ -30,26 +30,29 @@ def join(
 ) -> None:
     """Joins field stores along time into a virtual store (HDF5 virtual dataset).
 
-    The fields stay in the stores: these must remain where they are. Stores with dates are put in
-    the order of time; without, in the order given, and steps are counted on.
+    The virtual store refers to the fields in the given stores, which must not be moved or deleted.
+    Stores with dates are joined in the order of time. Stores without dates are joined in the given
+    order, with their steps numbered consecutively.
 
     Args:
-        stores: Two or more stores of the same channels, units, grid and step; patterns too.
-        output: The virtual store to make (.h5).
-        overwrite: Replace an output that is there.
+        stores: Paths or glob patterns of two or more stores with the same channels, units, grid
+            and step.
+        output: Path of the virtual store (.h5).
+        overwrite: Replace an existing output.
 
     Raises:
-        InputError: A file is no store, or differs from the first in channels, units, grid, step or
-            calendar; two stores overlap in time; the output was made by something else.
+        InputError: A file is not a field store, or differs from the first in channels, units,
+            grid, step or calendar; two stores overlap in time; or the output exists and was made
+            with other options.
     """
     paths = expand(stores)
     if len(paths) < 2:
-        raise InputError("two different stores at least are needed: name them before the output.")
+        raise InputError("at least two different stores are needed: name them before the output.")
     if Path(output).suffix.lower() not in (".h5", ".hdf5"):
         raise InputError(f"{output} must end with .h5: a virtual store is an HDF5 file.")
     for path in paths:
         if os.path.lexists(output) and os.path.samefile(path, output):
-            raise InputError(f"{output} is one of the stores itself: name another output.")
+            raise InputError(f"{output} is one of the stores: name another output.")
     options = {
         "stores": [str(path.resolve()) for path in paths],
         "fingerprints": [provenance.fingerprint(path) for path in paths],
@@ -73,19 +76,23 @@ def join(
 
 
 def _require_alike(first: FieldStore, other: FieldStore) -> None:
-    """Names the things in which two stores differ."""
-    facts = {
+    """Checks that two stores can be joined.
+
+    Raises:
+        InputError: They differ in channels, units, grid, step or calendar.
+    """
+    properties = {
         "channels": (first.channels, other.channels),
         "grid": (first.grid.describe(), other.grid.describe()),
     }
-    facts["times"] = tuple("dates" if s.time.has_calendar else "steps" for s in (first, other))
+    properties["times"] = tuple("dates" if s.time.has_calendar else "steps" for s in (first, other))
     if first.time.has_calendar and not first.time.shares_calendar(other.time):
-        facts["calendar"] = (first.time.calendar, str(other.time.calendar))
+        properties["calendar"] = (first.time.calendar, str(other.time.calendar))
     if first.time.step is not None and other.time.step is not None:
-        facts["step"] = (first.time.step_text, other.time.step_text)
+        properties["step"] = (first.time.step_text, other.time.step_text)
     differing = [
         f"{name} ({'; '.join(v if isinstance(v, str) else ', '.join(v) for v in values)})"
-        for name, values in facts.items()
+        for name, values in properties.items()
         if values[0] != values[1]
     ]
     difference = units.difference(other.channels, other.units, first.units)
@@ -93,14 +100,14 @@ def _require_alike(first: FieldStore, other: FieldStore) -> None:
         differing.append(f"units ({difference})")
     if differing:
         raise InputError(
-            f"{first.path} and {other.path} differ in {', '.join(differing)}: join stores of the "
-            "same."
+            f"{first.path} and {other.path} differ in {', '.join(differing)}: join stores that "
+            "agree."
         )
     if not first.grid.equals(other.grid) and shared_columns(other.grid, first.grid) is not None:
         raise InputError(
-            f"{first.path} and {other.path} begin the circle of longitudes at "
-            f"{first.grid.longitudes[0]:g}° and {other.grid.longitudes[0]:g}°: a store without "
-            f"copies cannot turn it; use `phire convert {first.path} {other.path} …`, which does."
+            f"the longitudes of {first.path} and {other.path} start at "
+            f"{first.grid.longitudes[0]:g}° and {other.grid.longitudes[0]:g}°, which a virtual "
+            f"store cannot change: use `phire convert {first.path} {other.path} …`."
         )
     if not first.grid.equals(other.grid):
         raise InputError(
@@ -109,11 +116,15 @@ def _require_alike(first: FieldStore, other: FieldStore) -> None:
 
 
 def _in_order(stores: list[FieldStore]) -> tuple[list[FieldStore], TimeAxis]:
-    """Returns the stores in the order of time, and their times together."""
+    """Returns the stores in the order of time, and the times of all.
+
+    Raises:
+        InputError: The times of a store do not ascend, or two stores overlap in time.
+    """
     for store in stores:
         if not store.time.increasing:
             raise InputError(
-                f"the times of {store.path} do not ascend: bring them in order with "
+                f"the times of {store.path} do not ascend: sort them with "
                 f"`phire convert {store.path} …` first."
             )
     if not stores[0].time.has_calendar:
@@ -129,6 +140,7 @@ def _in_order(stores: list[FieldStore]) -> tuple[list[FieldStore], TimeAxis]:
 
 
 def _write(stores: list[FieldStore], time: TimeAxis, output: Path, options: dict) -> None:
+    """Writes the virtual store of stores in the order of time."""
     channels, _, height, width = stores[0].shape
     dtype = np.result_type(*(store.dtype for store in stores))
     layout = h5py.VirtualLayout((channels, len(time), height, width), dtype)
@@ -136,7 +148,8 @@ def _write(stores: list[FieldStore], time: TimeAxis, output: Path, options: dict
     folder = output.resolve().parent
     for store in stores:
         stop = start + len(store.time)
-        # Relative to the virtual store where they lie below it, so that the folder can be moved.
+        # A path below the folder of the virtual store is stored relative to it, so that the folder
+        # can be moved as a whole.
         path = store.path.resolve()
         name = path.relative_to(folder) if path.is_relative_to(folder) else path
         layout[:, start:stop] = h5py.VirtualSource(str(name), DATASET, store.shape, store.dtype)

@@ -1,4 +1,4 @@
-"""Linear maps from one grid to another as sparse matrices, and fields put through them."""
+"""Linear maps between grids as sparse matrices, applied to fields."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import scipy  # loads its submodules when they are used
 
 @dataclasses.dataclass(frozen=True)
 class AxisProduct:
-    """Product of a map along the rows and a map along the columns.
+    """Map between grids that is the product of a map of rows and a map of columns.
 
     Attributes:
-        rows: (H', H) weights.
-        columns: (W', W) weights.
+        rows: (H', H) weights of the rows.
+        columns: (W', W) weights of the columns.
     """
 
     rows: scipy.sparse.csr_array
@@ -25,18 +25,18 @@ class AxisProduct:
         """Maps a field (H, W, C) to (H', W', C)."""
         height, width, channels = field.shape
         mapped = self.rows @ np.ascontiguousarray(field).reshape(height, width * channels)
-        # A sparse matrix acts on the first axis.
+        # A sparse matrix acts on the first axis, so the columns are moved there.
         turned = mapped.reshape(-1, width, channels).transpose(1, 0, 2).reshape(width, -1)
         mapped = (self.columns @ turned).reshape(self.columns.shape[0], -1, channels)
         return mapped.transpose(1, 0, 2)
 
 
 class SeparableMap:
-    """Map between grids whose weights are products of weights along rows and along columns.
+    """Map between grids that is a sum of products of row and column maps.
 
     Args:
-        products: The products, whose results are added up: a second one holds what lies beyond a
-            pole, where the columns are 180° further on.
+        products: The products, whose results are added. Interpolation across a pole has a second
+            one, for the rows beyond the pole, with columns shifted by 180°.
         dtype: Type of the computation.
     """
 
@@ -45,7 +45,7 @@ class SeparableMap:
         self.products = tuple(products)
         self.shape = (products[0].rows.shape[0], products[0].columns.shape[0])
         self._first = _cast(products[0], dtype)
-        # Products that concern few rows read only these.
+        # Further products use only few rows; the others are not read.
         self._others = []
         for product in products[1:]:
             used = np.flatnonzero(
@@ -67,11 +67,11 @@ class SeparableMap:
 
 
 class MatrixMap:
-    """Map between grids by one sparse matrix over all their points.
+    """Map between grids with one sparse matrix of weights for all pairs of points.
 
     Args:
         matrix: (H'·W', H·W) weights.
-        shape: (H', W').
+        shape: Shape (H', W') of the target grid.
     """
 
     def __init__(self, matrix: scipy.sparse.csr_array, shape: tuple[int, int]) -> None:
@@ -92,16 +92,16 @@ def _cast(product: AxisProduct, dtype: type) -> AxisProduct:
 def overlaps(
     edges: np.ndarray, target_edges: np.ndarray, turn: float = 0.0
 ) -> scipy.sparse.csr_array:
-    """Shares of the cells of one axis in those of another.
+    """Returns the shares of the target cells of an axis that the cells of another axis cover.
 
     Args:
-        edges: (n + 1,) monotonic edges of the first axis's cells.
-        target_edges: (m + 1,) of the second's.
-        turn: Period of the axis, 360 for longitudes; 0 where there is none.
+        edges: (n + 1,) monotonic edges of the cells.
+        target_edges: (m + 1,) monotonic edges of the target cells.
+        turn: Period of the axis, 360 for longitudes; 0 for an axis that is not periodic.
 
     Returns:
-        (m, n) length of the overlap over that of the second axis's cell: a row sums to 1 where the
-        first axis covers the cell.
+        (m, n) length of each overlap divided by the length of the target cell. A row sums to 1 if
+        the target cell is covered completely.
     """
     starts, index = _ascending(edges)
     target, target_index = _ascending(target_edges)
@@ -120,10 +120,10 @@ def overlaps(
         middle, length = (cuts[1:] + cuts[:-1]) / 2, np.diff(cuts)
         cell = np.searchsorted(target, middle) - 1
         share = length / np.diff(target)[cell]
-        # Slivers of rounding would let a missing neighbour count.
-        kept = share > 1e-9
+        # An overlap that is zero up to rounding would make the result NaN if its value is missing.
+        used = share > 1e-9
         source = index[np.searchsorted(shifted, middle) - 1]
-        parts.append(np.stack([share, target_index[cell], source])[:, kept])
+        parts.append(np.stack([share, target_index[cell], source])[:, used])
     share, rows, columns = np.concatenate(parts, axis=1) if parts else np.empty((3, 0))
     return scipy.sparse.csr_array(
         (share, (rows.astype(int), columns.astype(int))), shape=(len(target) - 1, len(index))
@@ -131,6 +131,6 @@ def overlaps(
 
 
 def _ascending(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Edges in ascending order, and the cell that each interval between them is."""
+    """Returns edges in ascending order, and the index of the cell in each interval between them."""
     cells = np.arange(len(edges) - 1)
     return (edges, cells) if edges[0] < edges[-1] else (edges[::-1], cells[::-1])
