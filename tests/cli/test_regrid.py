@@ -97,7 +97,7 @@ def test_mistakes_get_one_sentence_and_leave_nothing(tmp_path, fine, options, sa
     assert len(output) == 1
     assert said in output[0]
     assert sorted(tmp_path.iterdir()) == before
-    assert "is read itself" in phire("regrid", fine, fine, "--grid", "degrees:1", status=2)
+    assert "is one of the inputs" in phire("regrid", fine, fine, "--grid", "degrees:1", status=2)
 
 
 def test_a_projected_file_and_one_that_states_no_projection(tmp_path):

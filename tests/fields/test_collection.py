@@ -116,7 +116,7 @@ def test_files_that_do_not_fit_one_another(tmp_path, other, said):
     ("paths", "options", "said"),
     [
         ("none.nc", {}, "does not exist"),
-        ("none*.nc", {}, "fits no file"),
+        ("none*.nc", {}, "matches no file"),
         ([], {}, "no source"),
         ("text.nc", {}, "none of NetCDF"),
         ("folder", {}, "folder/\\*.nc"),

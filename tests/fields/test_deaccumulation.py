@@ -179,7 +179,7 @@ def test_instantaneous_messages_are_refused(tmp_path):
     [
         (6, []),
         (3, ["tp falls nowhere at the beginning of an interval at 2000-01-01T04:00 and 1 other"]),
-        (24, ["tp falls within an interval at 2000-01-01T07:00, which .* anew every 24 h from"]),
+        (24, ["tp falls within an interval at 2000-01-01T07:00, which .* every 24 h from"]),
     ],
 )
 def test_durations_that_the_amounts_contradict_are_noted(stated, found):

@@ -50,7 +50,7 @@ def refusal(path, **options):
 def test_members_are_listed_where_none_or_another_is_named(tmp_path):
     path = tmp_path / "a.nc"
     write(path)
-    listed = "holds 3 members along number: choose one by member, of 0, 1, 5"
+    listed = "has 3 members along number: choose member among 0, 1, 5"
     assert listed in refusal(path)
     assert "has no member 2 along number" in refusal(path, member=2)
     alone = refusal(path, variables=["msl"], member=1)
@@ -60,15 +60,15 @@ def test_members_are_listed_where_none_or_another_is_named(tmp_path):
 
 def test_levels_and_other_dimensions_are_told_apart(tmp_path):
     write(tmp_path / "a.nc", "plev", (50000.0, 85000.0))
-    listed = "2 levels along plev: choose one by level, of 50000, 85000, or choose msl by"
+    listed = "2 levels along plev: choose level among 50000, 85000, or name msl by variables"
     assert listed in refusal(tmp_path / "a.nc")
     write(tmp_path / "b.nc", "quantile", (0.1, 0.5, 0.9), extra=False)
-    listed = "3 elements along quantile: choose one by level, of 0.1, 0.5, 0.9."
+    listed = "3 elements along quantile: choose level among 0.1, 0.5, 0.9."
     assert listed in refusal(tmp_path / "b.nc")
     write(tmp_path / "c.nc", "lev", (np.nan, np.nan))
     unnamed = refusal(tmp_path / "c.nc")
     assert "whose values are not numbers" in unnamed
-    assert "or choose msl by variables" in unnamed
+    assert "or name msl by variables" in unnamed
 
 
 def test_a_field_without_time_is_one_instant(tmp_path):

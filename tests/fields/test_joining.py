@@ -136,7 +136,7 @@ def test_stores_that_are_none(years, tmp_path):
         (years[:1] * 2, "all.h5", "two different stores"),
         ([*years, tmp_path / "d.h5"], "all.h5", "d.h5 does not exist"),
         (years, "all.nc", "must end with .h5"),
-        (years, "a.h5", "itself"),
+        (years, "a.h5", "one of the stores"),
     ):
         with pytest.raises(InputError, match=said):
             join(stores, tmp_path / output)

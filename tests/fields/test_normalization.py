@@ -212,8 +212,8 @@ def test_channels_are_selected_by_name():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (np.nan, "channel vorticity holds nothing but missing values"),
-        (np.inf, "channel vorticity holds infinite values"),
+        (np.nan, "channel vorticity has no valid value"),
+        (np.inf, "channel vorticity has infinite values"),
         (5.0, "channel vorticity is constant"),
     ],
 )
@@ -240,5 +240,5 @@ def test_what_is_no_normalisation_is_refused(tmp_path):
     with pytest.raises(InputError, match="no file of statistics"):
         Normalization.load(path)
     path.write_text('{"kind": "z", "scale": 3}')
-    with pytest.raises(InputError, match=r"other\.json: this is no normalization"):
+    with pytest.raises(InputError, match=r"other\.json: this is not a normalization"):
         Normalization.load(path)

@@ -53,14 +53,12 @@ def test_weights_of_something_else_are_refused(tmp_path):
     Regridder(FINE, COARSE, weights=path)
     with pytest.raises(InputError, match=r"npz: its method is conservative, not bilinear:"):
         Regridder(FINE, COARSE, "bilinear", weights=path)
-    with pytest.raises(
-        InputError, match="npz: its grids are other ones, from a regional grid of 17 × 17"
-    ):
+    with pytest.raises(InputError, match="npz: its grids are a regional grid of 17 × 17"):
         Regridder(COARSE, FINE, weights=path)
-    with pytest.raises(InputError, match="npz: its grids have other points"):
+    with pytest.raises(InputError, match="npz: the points of its grids differ"):
         Regridder(Grid.regional(FINE.latitudes + 1e-9, FINE.longitudes), COARSE, weights=path)
     path.write_text("nothing")
-    with pytest.raises(InputError, match="holds no weights"):
+    with pytest.raises(InputError, match="is not a file of regridding weights"):
         Regridder(FINE, COARSE, weights=path)
     with pytest.raises(InputError, match=r"ends with \.npz"):
         Regridder(FINE, COARSE, weights=tmp_path / "weights")

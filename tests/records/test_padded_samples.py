@@ -1,4 +1,4 @@
-"""Fine grids that are no multiple of the scale: last blocks completed by points without targets."""
+"""Fine grids whose size is not a multiple of the scale, completed by points without targets."""
 
 from __future__ import annotations
 

@@ -93,8 +93,7 @@ def _member_place(array: xr.DataArray, dimension: Hashable, member: int | None, 
         return int(hit[0])
     says = f"has no member {member}" if member is not None else f"has {size} members"
     raise InputError(
-        f"{name}: {array.name} {says} along {dimension}: choose one of {_listed(values)} with "
-        "--member."
+        f"{name}: {array.name} {says} along {dimension}: choose --member among {_listed(values)}."
     )
 
 
@@ -107,7 +106,7 @@ def _level_place(
     if level is None and size == 1:
         return 0
     values = None if coordinate is None else np.atleast_1d(coordinate.values)
-    other = f" or choose {', '.join(others)} with --variables" if others else ""
+    other = f" or name {', '.join(others)} by --variables" if others else ""
     if values is None or values.dtype.kind not in "iuf" or np.isnan(values.astype(float)).any():
         without = "which has no coordinate" if values is None else "whose values are not numbers"
         raise InputError(
@@ -118,8 +117,8 @@ def _level_place(
     if level is None:
         kind = "levels" if _is_level(coordinate, dimension) else "elements"
         raise InputError(
-            f"{name}: {array.name} has {size} {kind} along {dimension}: choose one of {listed} "
-            f"with --level{',' * bool(other)}{other}."
+            f"{name}: {array.name} has {size} {kind} along {dimension}: choose --level among "
+            f"{listed}{',' * bool(other)}{other}."
         )
     # A level in hPa, as GRIB states it, also matches a coordinate in Pa.
     factor = 100 if coordinate.attrs.get("units") == "Pa" else 1

@@ -1,4 +1,4 @@
-"""Longitudes from −180 to 180 and from 0 to 360 as one grid: the order of columns of a circle."""
+"""Rotation of columns between grids that start at different longitudes, as −180° and 0°."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from phire.fields.source import Source, Times, close, indices
 
 
 def shared_columns(grid: Grid, wanted: Grid) -> np.ndarray | None:
-    """Finds the columns of a grid in the order of another one with the same points.
+    """Returns the order of a grid's columns that gives another grid with the same points.
 
     Args:
-        grid: The grid to take columns of.
-        wanted: The grid whose order they are to have.
+        grid: Grid whose columns are reordered.
+        wanted: Grid with the wanted order.
 
     Returns:
-        (W,) indices, as ``numpy.roll`` gives them where the circle begins elsewhere; None where the
-        grids have other points.
+        (W,) indices of columns: consecutive, and cyclic if the grids start at different longitudes.
+        None if the grids have different points.
     """
     if not (grid.has_coordinates and wanted.has_coordinates) or grid.shape != wanted.shape:
         return np.arange(grid.shape[1]) if grid.equals(wanted) else None
@@ -33,11 +33,11 @@ def shared_columns(grid: Grid, wanted: Grid) -> np.ndarray | None:
 
 
 class TurnedSource:
-    """Source whose columns begin at another longitude of the circle.
+    """Source of another source's fields with the columns rotated to another first longitude.
 
     Args:
-        source: A source whose grid closes the circle.
-        grid: The grid with the same points in the order wanted; see :func:`shared_columns`.
+        source: Source whose grid closes the circle of longitudes.
+        grid: Grid with the same points in the wanted order; see :func:`shared_columns`.
     """
 
     def __init__(self, source: Source, grid: Grid) -> None:
@@ -51,7 +51,15 @@ class TurnedSource:
         return self.read_window(times, slice(None), slice(None))
 
     def read_window(self, times: Times, rows: slice, columns: slice) -> np.ndarray:
-        """Reads a window of fields: (n, h, w, C) float32."""
+        """Reads a window of fields.
+
+        Args:
+            times: Indices of the times.
+            rows, columns: The window, in the order of :attr:`grid`.
+
+        Returns:
+            (n, h, w, C) float32.
+        """
         fields = self.source.read(indices(times, len(self.time)))
         return fields[:, rows][:, :, self._columns[columns]]
 

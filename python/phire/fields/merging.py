@@ -1,4 +1,4 @@
-"""Merging of channels that lie in different files, on different grids, at different times."""
+"""Merging of channels from files with different grids or times into one source."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from phire.fields.time import TimeAxis
 def collect_groups(
     parts: Sequence[Part], channels: Sequence[str] | None = None
 ) -> list[CollectedSource]:
-    """Puts the channels of files together that share a grid and all times.
+    """Groups the channels of files by grid and times.
 
     Args:
         parts: The files.
-        channels: The channels wanted; by default all, as they first appear.
+        channels: Channels to read; by default all, in the order of the files.
 
     Returns:
-        A source for each group of channels; one where all share a grid and times.
+        One source for each group of channels with the same grid and the same times.
 
     Raises:
-        InputError: The files of one channel differ in grid, units or calendar, or none has a
+        InputError: The files of one channel differ in grid, units or calendar, or no file has a
             channel.
     """
     found = list(dict.fromkeys(name for part in parts for name in part.channels))
@@ -39,17 +39,18 @@ def collect_groups(
         for part in holders[1:]:
             if shared_columns(part.grid, holders[0].grid) is None:
                 raise InputError(
-                    f"{channel} lies on two grids, in {holders[0].name} on a "
+                    f"{channel} is on two grids, in {holders[0].name} on a "
                     f"{holders[0].grid.describe()}, in {part.name} on {part.grid.in_words()}: "
-                    f"give them names of their own, FILE:NEW={channel}."
+                    f"give the channels different names, FILE:NEW={channel}."
                 )
-        own = CollectedSource(holders, [channel])
+        collected = CollectedSource(holders, [channel])
         for source, names in groups:
-            if source.time == own.time and shared_columns(own.grid, source.grid) is not None:
+            same_grid = shared_columns(collected.grid, source.grid) is not None
+            if source.time == collected.time and same_grid:
                 names.append(channel)
                 break
         else:
-            groups.append((own, [channel]))
+            groups.append((collected, [channel]))
     return [
         CollectedSource([p for p in parts if set(names) & set(p.channels)], names)
         for _, names in groups
@@ -57,15 +58,15 @@ def collect_groups(
 
 
 class MergedSource:
-    """Channels of several sources on one grid, at the times that all of them have.
+    """Source of the channels of several sources, at the times that all of them have.
 
     Args:
-        sources: The sources; each closes with this one.
-        names: What errors and notes call them.
+        sources: The sources, which this one closes.
+        names: Names of the sources in messages.
 
     Raises:
-        InputError: The grids or calendars differ, a channel is in two sources, or a source has a
-            time twice or none in common with the others.
+        InputError: Grids or calendars differ, a source has a time twice, or the sources have no
+            common time.
     """
 
     def __init__(self, sources: Sequence[Source], names: Sequence[str]) -> None:
@@ -78,9 +79,9 @@ class MergedSource:
         for source, name in zip(sources[1:], names[1:]):
             if not source.grid.equals(first.grid):
                 raise InputError(
-                    f"{names[0]} lies on {first.grid.in_words()}, but {name} on a "
-                    f"{source.grid.describe()}: name the grid to bring both to by --like FILE or "
-                    "--grid SPEC."
+                    f"{names[0]} is on {first.grid.in_words()}, but {name} on a "
+                    f"{source.grid.describe()}: name the grid to regrid both to, with --like FILE "
+                    "or --grid SPEC."
                 )
             if not source.time.shares_calendar(first.time):
                 raise InputError(
@@ -107,7 +108,7 @@ class MergedSource:
         return fields
 
     def notes(self) -> list[str]:
-        """Names the times that are left out because another source lacks them."""
+        """Returns one clause for each source with times that another source lacks."""
         lines = []
         for source, name, places in zip(self.sources, self.names, self._times):
             rest = np.setdiff1d(np.arange(len(source.time)), places)
@@ -128,7 +129,11 @@ class MergedSource:
 def _common_times(
     sources: Sequence[Source], names: Sequence[str]
 ) -> tuple[TimeAxis, list[np.ndarray]]:
-    """Returns the times that all sources have, and the places of these in each."""
+    """Returns the times that all sources have, and their indices in each source.
+
+    Raises:
+        InputError: A source has a time twice, or the sources have no common time.
+    """
     if len(sources) == 1:
         order = np.argsort(sources[0].time.values, kind="stable")
         return sources[0].time[order], [order]
@@ -143,11 +148,11 @@ def _common_times(
         )
         raise InputError(
             f"the sources have no time in common ({spans}): choose files of the same period, or "
-            "bring them to one step by --every."
+            "aggregate them to one step with --every."
         )
     return time, [source.time.find(time) for source in sources]
 
 
 def in_order(source: Source, channels: Sequence[str]) -> Source:
-    """Returns the source with its channels in an order given."""
+    """Returns a source with its channels in a given order."""
     return source if source.channels == tuple(channels) else ChannelSelection(source, channels)

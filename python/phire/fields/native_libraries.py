@@ -1,10 +1,10 @@
-"""Native libraries that must be loaded in a certain order; imported before any of them.
+"""Import of pyproj before eccodes, without which the process crashes at exit.
 
-pyproj (under cartopy and pyshtools) and eccodes (under cfgrib, which xarray loads whenever it opens
-a file) each bring a PROJ of their own. With eccodes' loaded first, pyproj takes symbols from it,
-and the process dies when it ends ("double free or corruption"). The other order is sound. Where a
-notebook has opened a file with xarray already, it is too late: pyproj is then left alone, and only
-what needs it (maps) loads it.
+pyproj (used by cartopy and pyshtools) and eccodes (used by cfgrib, which xarray loads when it opens
+any file) each contain a copy of the PROJ library. If eccodes is loaded first, pyproj uses symbols
+of its copy and the process crashes at exit ("double free or corruption"). The other order works.
+If eccodes is loaded already, as in a notebook that has opened a file, pyproj is not imported by
+this module, only by functions that need it (maps).
 """
 
 import contextlib

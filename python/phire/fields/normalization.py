@@ -1,4 +1,4 @@
-"""Normalization of fields: invertible maps to numbers of about unit size, channel by channel."""
+"""Normalization of fields: invertible maps to values of about unit size, for each channel."""
 
 from __future__ import annotations
 
@@ -18,37 +18,41 @@ from phire.fields.normalization_kinds import read_kind, short_kind
 
 ALPHA = 0.2
 BLOCK = 1 << 17
-"""Values of a channel that are worked on at once: fewer would stay nearer in the cache, but then
-threads spend their time on handing Python's lock to each other (a fourth of it with 2^15)."""
+"""Number of values of a channel processed at once.
+
+Smaller blocks fit better in the cache, but threads then spend more time on exchanging Python's lock
+(a quarter of the time with 2^15)."""
 
 _MOMENTS = ("mean", "std", "log_mean", "log_std", "minimum", "maximum")
 
 
 @dataclasses.dataclass(frozen=True)
 class Normalization:
-    """An invertible map from physical units to numbers of about unit size, channel by channel.
+    """Invertible map from physical values to values of about unit size, for each channel.
 
-    - ``z``: x ↦ (x − mean) / std.
-    - ``log1p``: the same, then x ↦ sign(x)·log(1 + alpha·\\|x\\|), then the same with ``log_mean``
+    Kinds:
+
+    - ``z``: z-score, x ↦ (x − mean) / std.
+    - ``log1p``: z-score, then x ↦ sign(x)·log(1 + alpha·\\|x\\|), then z-score with ``log_mean``
       and ``log_std`` (Hoffmann & Lessig 2023, doi:10.1017/eds.2023.1).
-    - ``minmax``: the range ``minimum`` … ``maximum`` to −1 … 1.
-    - ``log:EPS``: x ↦ log(x + EPS), then the z-score with ``log_mean`` and ``log_std``; for what
-      is never negative, such as rain. Values below 0 count as 0.
-    - ``sqrt``: x ↦ √x, then likewise.
+    - ``minmax``: linear map of the range from ``minimum`` to ``maximum`` to −1 … 1.
+    - ``log:EPS``: x ↦ log(x + EPS), then z-score with ``log_mean`` and ``log_std``. For
+      quantities that are never negative, such as rain; values below 0 count as 0.
+    - ``sqrt``: x ↦ √x, then z-score with ``log_mean`` and ``log_std``; values below 0 count as 0.
     - ``none``: the identity.
-    - ``CURVE+SCALING``: log1p, log:EPS or sqrt followed by ``minmax`` or ``none`` (of the values
-      after the curve) instead of the z-score; ``log_mean`` and ``log_std`` are then the middle and
-      half the width of their range, or 0 and 1.
-    - ``…+scale:FACTOR``: any of these, then times FACTOR.
+    - ``CURVE+SCALING``: log1p, log:EPS or sqrt, then ``minmax`` or ``none`` in place of the last
+      z-score. ``log_mean`` and ``log_std`` are then the middle and half the width of the range
+      after the curve (``minmax``), or 0 and 1 (``none``).
+    - ``…+scale:FACTOR``: any of the above, then multiplication by FACTOR.
 
     Attributes:
-        kind: The kind of all channels, or those of each, separated by commas.
+        kind: Kind of all channels, or the kinds of each, separated by commas.
         channels: Names of the channels, in the order of the last axis.
-        mean, std: Moments of the physical values; kept for other kinds too where they are known.
-        log_mean, log_std: Moments after the logarithm or the root (0 and 1 of channels without),
-            or what stands for them in a chain.
+        mean, std: Moments of the physical values; None if unknown and not needed.
+        log_mean, log_std: Centre and width after the curve, see above; 0 and 1 for channels
+            without a curve.
         alpha: Steepness of ``log1p``.
-        minimum, maximum: Range of the physical values, for ``minmax`` (0 and 1 of other channels).
+        minimum, maximum: Range of the physical values for ``minmax``; 0 and 1 for other channels.
     """
 
     kind: str
@@ -94,37 +98,37 @@ class Normalization:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The kind of each channel."""
+        """Kind of each channel."""
         kinds = tuple(self.kind.split(","))
         return kinds * len(self.channels) if len(kinds) == 1 else kinds
 
     @property
     def is_linear(self) -> bool:
-        """Tells whether the normalised values are linear in the physical ones."""
+        """True if the normalized values of all channels are linear in the physical ones."""
         return not any(read_kind(kind).curve for kind in self.kinds)
 
     @property
     def _vectorised(self) -> bool:
-        """All channels are of one kind whose formula runs over all of them at once."""
+        """True if one formula applies to the whole array, because all channels have one kind."""
         return self.kind in ("z", "log1p", "none")
 
     @classmethod
     def identity(cls, channels: Sequence[str]) -> Normalization:
-        """The normalisation that changes nothing."""
+        """Returns the normalization that changes no value."""
         return cls("none", tuple(channels))
 
     def apply(self, x: Any, xp: Any = np) -> Any:
-        """Physical values to normalised ones.
+        """Converts physical values to normalized ones.
 
         Args:
-            x: (..., C) array, or tensor where ``xp`` is a namespace of its functions.
-            xp: A namespace of its functions, such as NumPy or ``keras.ops``.
+            x: (..., C) NumPy array, or tensor of the library of ``xp``.
+            xp: Namespace of array functions, such as NumPy or ``keras.ops``.
 
         Returns:
             Values of the same shape and type.
 
         Raises:
-            ValueError: The last axis of an array does not hold these channels.
+            ValueError: The last axis of an array has another number of channels.
         """
         if self.kind == "none":
             return x
@@ -141,12 +145,12 @@ class Normalization:
         return self.bent((x - mean) / std, xp)
 
     def _each(self, x: Any, xp: Any, function: Any) -> Any:
-        """``function`` of every channel, which is given its number, values and namespace."""
+        """Applies ``function(c, values, xp)`` to the values of each channel c."""
         parts = [function(c, x[..., c], xp) for c in range(len(self.channels))]
         return xp.stack(parts, axis=-1)
 
     def _forward(self, c: int, x: Any, xp: Any) -> Any:
-        """Normalised values of one channel."""
+        """Converts physical values of channel ``c`` to normalized ones."""
         kind = read_kind(self.kinds[c])
         if kind.curve:
             if kind.curve == "log1p":
@@ -163,7 +167,7 @@ class Normalization:
         return x if kind.factor == 1 else x * kind.factor
 
     def _backward(self, c: int, x: Any, xp: Any) -> Any:
-        """Physical values of one channel; the inverse of :meth:`_forward`."""
+        """Converts normalized values of channel ``c`` to physical ones; inverts ``_forward``."""
         kind = read_kind(self.kinds[c])
         if kind.factor != 1:
             x = x / kind.factor
@@ -181,28 +185,28 @@ class Normalization:
         return x * width + centre
 
     def _centre_and_width(self, c: int) -> tuple[float, float]:
-        """Returns mean and standard deviation of a channel, or its range's middle and half."""
+        """Returns mean and standard deviation of a channel (``z``), or middle and half range."""
         if read_kind(self.kinds[c]).scaling == "z":
             return self.mean[c], self.std[c]
         low, high = self.minimum[c], self.maximum[c]
         return (low + high) / 2, (high - low) / 2
 
     def apply_planes(self, planes: np.ndarray, out: np.ndarray) -> None:
-        """Normalises as :meth:`apply` does, from channels first to channels last.
+        """Normalizes as :meth:`apply` does, from channels first to channels last.
 
-        Channel by channel, some values at a time, in memory that is used again and again: what is
-        between stays in the processor's cache, and the system need not hand out fresh pages.
+        Each channel is processed in blocks that fit in the processor's cache, in one work array
+        that all blocks reuse.
 
         Args:
             planes: (C, ...) physical values.
-            out: (..., C) where the normalised ones go, rounded to its type.
+            out: (..., C) array that receives the normalized values, rounded to its type.
         """
         dtype = _float_type(planes)
         rows = min(BLOCK // max(1, math.prod(planes.shape[2:])), planes.shape[1])
         rows = max(1, rows)
         work = np.empty((2, rows, *planes.shape[2:]), dtype)
         moments = [self.mean, self.std, self.log_mean, self.log_std]
-        with np.errstate(invalid="ignore"):  # infinite values are for the caller to find
+        with np.errstate(invalid="ignore"):  # callers check for infinite values
             for c, (kind, plane) in enumerate(zip(self.kinds, planes)):
                 if kind not in ("z", "log1p", "none"):
                     out[..., c] = self._forward(c, plane, np)
@@ -225,7 +229,7 @@ class Normalization:
                     np.divide(scores, log_std, out=target, casting="same_kind")
 
     def invert(self, x: Any, xp: Any = np) -> Any:
-        """Normalised values to physical ones; the inverse of :meth:`apply`."""
+        """Converts normalized values to physical ones; the inverse of :meth:`apply`."""
         if self.kind == "none":
             return x
         if not self._vectorised:
@@ -235,10 +239,10 @@ class Normalization:
         return x * std + mean
 
     def bent(self, x: Any, xp: Any = np) -> Any:
-        """Transforms values that are linear in the physical ones to normalised ones.
+        """Converts linearly scaled values to normalized ones.
 
-        Of channels with a logarithm or a root these are z-scores; of all others they are the
-        normalised values themselves.
+        Linearly scaled values are z-scores for channels with a curve. For other channels they are
+        the normalized values themselves, and are returned unchanged.
         """
         if not self._vectorised:
             return self._each(x, xp, self._bent)
@@ -248,7 +252,7 @@ class Normalization:
         return (xp.sign(x) * xp.log1p(self.alpha * xp.abs(x)) - mean) / std
 
     def linear(self, x: Any, xp: Any = np) -> Any:
-        """Inverts :meth:`bent`: from normalised values to values linear in the physical ones."""
+        """Converts normalized values to linearly scaled ones; the inverse of :meth:`bent`."""
         if not self._vectorised:
             return self._each(x, xp, self._linear)
         if self.kind != "log1p":
@@ -268,21 +272,21 @@ class Normalization:
         return (self._backward(c, x, xp) - self.mean[c]) / self.std[c]
 
     def _constants(self, x: Any, *values: tuple[float, ...]) -> list[Any]:
-        # In the precision of NumPy arrays; tensors convert the constants themselves.
+        # NumPy would compute in float64; tensor libraries convert the constants themselves.
         if isinstance(x, np.ndarray):
             return [np.asarray(v, dtype=_float_type(x)) for v in values]
         return [np.asarray(v, dtype="float32") for v in values]
 
     def select(self, channels: Sequence[str]) -> Normalization:
-        """The normalisation of some of the channels, in the order given.
+        """Returns the normalization of some of the channels, in the given order.
 
         Raises:
-            InputError: A channel is not among these.
+            InputError: A channel is not part of this normalization.
         """
         missing = [name for name in channels if name not in self.channels]
         if missing:
             raise InputError(
-                f"the statistics hold no channel {', '.join(missing)}: they are of "
+                f"the statistics have no channel {', '.join(missing)}: their channels are "
                 f"{', '.join(self.channels)}."
             )
         places = [self.channels.index(name) for name in channels]
@@ -295,60 +299,62 @@ class Normalization:
         return dataclasses.replace(self, kind=kind, channels=tuple(channels), **parts)
 
     def with_kinds(self, kinds: Sequence[str]) -> Normalization:
-        """The same statistics under other kinds.
+        """Returns a normalization of other kinds with the same statistics.
+
+        Args:
+            kinds: New kind of each channel. Kinds with a curve or a range have statistics of their
+                own, so they can only differ from the present kind by a factor.
 
         Raises:
-            InputError: The statistics lack what a kind needs; they hold what a logarithm or root
-                needs for the very kind they were fitted for alone.
+            InputError: The statistics are not those of a new kind.
         """
         for name, old, new in zip(self.channels, self.kinds, kinds):
             steps = read_kind(new)
             plain = not steps.curve and steps.scaling != "minmax"
             if not plain and steps.steps != read_kind(old).steps:
                 raise InputError(
-                    f"the statistics hold the normalization {old} of {name}, which cannot become "
-                    f"{new}: leave out --normalization to take that, or --statistics to fit "
-                    "another."
+                    f"the statistics of {name} are those of the normalization {old}, not of {new}: "
+                    f"leave out --normalization to use {old}, or --statistics to fit {new}."
                 )
         return dataclasses.replace(self, kind=",".join(kinds))
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form."""
+        """Returns the attributes as a dictionary that JSON can hold."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Normalization:
-        """The inverse of :meth:`to_dict`.
+        """Returns the normalization of a dictionary from :meth:`to_dict`.
 
         Raises:
-            InputError: Something is missing or unknown.
+            InputError: A key is missing or unknown.
         """
         names = {field.name for field in dataclasses.fields(cls)}
         unknown = sorted(set(value) - names)
         if unknown or not {"kind", "channels"} <= set(value):
             raise InputError(
-                "this is no normalization: it must hold kind, channels, mean, std, log_mean, "
-                f"log_std and alpha, and holds {', '.join(value) or 'nothing'}."
+                "this is not a normalization: it must have kind, channels, mean, std, log_mean, "
+                f"log_std and alpha, but has {', '.join(value) or 'none of them'}."
             )
         return cls(**value)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Writes the JSON form to a file."""
+        """Writes the normalization to a JSON file."""
         files.write_json(path, self.to_dict())
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Normalization:
-        """Reads what :meth:`save` wrote.
+        """Reads a normalization from a JSON file; the inverse of :meth:`save`.
 
         Raises:
-            InputError: The file is missing or holds something else.
+            InputError: The file does not exist or has other content.
         """
         try:
             value = json.loads(Path(path).read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise InputError(f"{path} does not exist: name a file of statistics.") from None
         except (OSError, ValueError):
-            raise InputError(f"{path} is no file of statistics (JSON).") from None
+            raise InputError(f"{path} is not a file of statistics (JSON).") from None
         try:
             return cls.from_dict(value)
         except (InputError, TypeError, AttributeError) as error:
@@ -356,7 +362,7 @@ class Normalization:
 
 
 def joined(parts: Sequence[Normalization]) -> Normalization:
-    """The normalization of several groups of channels, one after another."""
+    """Returns one normalization for the channels of several, one after another."""
     if len(parts) == 1:
         return parts[0]
     blank = dict(zip(_MOMENTS, (0.0, 1.0) * 3))
@@ -375,7 +381,7 @@ def joined(parts: Sequence[Normalization]) -> Normalization:
 
 
 def _needed(kind: str) -> tuple[str, ...]:
-    """Moments without which a kind cannot be applied or made linear."""
+    """Returns the names of the statistics that a kind needs."""
     steps = read_kind(kind)
     if steps.curve:
         return ("mean", "std", "log_mean", "log_std")
@@ -383,21 +389,21 @@ def _needed(kind: str) -> tuple[str, ...]:
 
 
 def bend(x: np.ndarray, alpha: float, work: np.ndarray) -> None:
-    """x ↦ sign(x)·log(1 + alpha·\\|x\\|), in place; right to the rounding of 1.
+    """Computes x ↦ sign(x)·log(1 + alpha·\\|x\\|) in place.
 
-    NumPy's log1p, right to the rounding of its result, takes one value after another, its log many
-    at a time, at a sixth of the time.
+    The absolute error is the rounding of 1, for small results more than that of ``numpy.log1p``.
+    NumPy vectorises ``log`` but not ``log1p``, so this takes a sixth of the time.
 
     Args:
-        x: Floating-point values.
+        x: Floating-point values, which are overwritten.
         alpha: The steepness.
-        work: An array like ``x``, to be overwritten.
+        work: Array of the same shape and type, which is overwritten.
     """
     np.abs(x, out=work)
     work *= alpha
     work += 1
     np.log(work, out=work)
-    # NumPy's copysign takes one value after another too: the signs are taken as bits.
+    # NumPy does not vectorise copysign either, so the sign bits are copied.
     bits = np.dtype(f"u{x.itemsize}")
     signs, sizes = x.view(bits), work.view(bits)
     signs &= np.array(1 << 8 * x.itemsize - 1, bits)

@@ -1,4 +1,9 @@
-"""Fitting a normalization: moments of a source's fields, chunk by chunk on threads or a cluster."""
+"""Fit of a normalization: moments of a source's fields, in chunks on threads or a cluster.
+
+NumPy and dask have means and deviations of whole arrays; the moments are computed here because one
+pass gives all of them, skips missing values, and merges chunks in a fixed order, so that the result
+does not depend on the number of workers. Checked against NumPy's moments of the whole array.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +20,7 @@ from phire.fields.normalization_kinds import read_kind
 from phire.fields.source import Source, Times, indices
 
 Moments = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-"""Count, mean, sum of squared deviations, minimum and maximum of rows of values."""
+"""Count, mean, sum of squared deviations from it, minimum and maximum, (rows,) each."""
 
 
 def fit_normalization(
@@ -25,25 +30,24 @@ def fit_normalization(
     times: Times | None = None,
     chunk: int | None = None,
 ) -> Normalization:
-    """Fits the statistics of a normalisation to a source's fields.
+    """Fits the statistics of a normalization to a source's fields.
 
-    The moments are plain ones over all values that are not missing (AtmoDist's, without area
-    weights), per channel and in float64. The fields are read chunk by
-    chunk through dask, on the distributed client that is active (see :mod:`phire.fields.cluster`),
-    else on threads; the result is the same to the last bit.
+    Moments are computed for each channel in float64, over all valid values and without area
+    weights, as in AtmoDist. Chunks of fields are read through dask, on the active distributed
+    client (see :mod:`phire.fields.cluster`) or else on threads; the result is identical.
 
     Args:
         source: The training data.
         kind: A kind of :class:`Normalization` for all channels, or one for each.
-        times: The fields to use; all if not given.
-        chunk: Fields read at once; by default about 64 MB of them.
+        times: Indices of the fields to use; by default all.
+        chunk: Number of fields read at once; by default about 64 MB of them.
 
     Returns:
-        The normalisation; for ``none`` the mean and standard deviation are kept as facts.
+        The normalization. For ``none`` it contains mean and standard deviation for information.
 
     Raises:
-        InputError: A channel has no value, an infinite one, or is constant.
-        WorkError: Workers were lost again and again.
+        InputError: A channel has no valid value or an infinite one, or is constant.
+        WorkError: A task lost its worker repeatedly.
     """
     chosen = indices(slice(None) if times is None else times, len(source.time))
     if chunk is None:
@@ -56,11 +60,13 @@ def fit_normalization(
     names = [source.channels[c] for c in (*range(len(kinds)), *curves)]
     found = _fit_moments(source, parts, Rows(kinds), names)
     values = {"mean": found.mean[: len(kinds)], "std": found.std[: len(kinds)]}
+    # Centre and width of each channel after its curve.
     after = {c: found.scaling(len(kinds) + i, steps[c].scaling) for i, c in enumerate(curves)}
     if any(step.scaling == "minmax" and not step.curve for step in steps):
         values |= {"minimum": found.low[: len(kinds)], "maximum": found.high[: len(kinds)]}
     bent = [c for c, step in enumerate(steps) if step.curve == "log1p"]
     if bent:
+        # log1p acts on z-scores, so its moments need a second pass.
         rows = Rows(kinds, values["mean"], values["std"])
         second = _fit_moments(source, parts, rows, [source.channels[c] for c in bent])
         after |= {c: second.scaling(i, steps[c].scaling) for i, c in enumerate(bent)}
@@ -80,7 +86,12 @@ class RowStatistics:
     high: list[float]
 
     def scaling(self, row: int, name: str) -> tuple[float, float]:
-        """Returns what a scaling subtracts from a row, and what it divides it by then."""
+        """Returns the centre and the width of a scaling: (values − centre) / width.
+
+        Args:
+            row: Index of the row.
+            name: ``z``, ``minmax`` or ``none``.
+        """
         if name == "none":
             return 0.0, 1.0
         if name == "minmax":
@@ -91,13 +102,15 @@ class RowStatistics:
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-    """The rows of values whose moments one pass over the fields takes.
+    """Rows of values whose moments are computed in one pass over the fields.
+
+    The first pass has a row for the physical values of each channel, then a row for each channel
+    with a curve ``log`` or ``sqrt``, after that curve. The second pass has a row for each channel
+    with the curve ``log1p``, after that curve.
 
     Attributes:
         kinds: Kind of each channel.
-        mean, std: In the second pass, moments of the physical values: it is over the channels of
-            ``log1p``, after their logarithm. The first is over all channels as they are, followed
-            by the logarithms and roots of those that have them.
+        mean, std: Moments of the physical values, in the second pass only.
     """
 
     kinds: tuple[str, ...]
@@ -106,21 +119,24 @@ class Rows:
 
     @property
     def count(self) -> int:
-        """Number of rows, and of channels, whichever is more."""
+        """Number of rows of the first pass, which is enough for the second, too."""
         curves = [kind for kind in self.kinds if read_kind(kind).curve in ("log", "sqrt")]
         return len(self.kinds) + len(curves)
 
     @property
     def has_range(self) -> bool:
-        """Tells whether a kind needs minima and maxima."""
+        """True if the kind of a channel needs minima and maxima."""
         return any(read_kind(kind).scaling == "minmax" for kind in self.kinds)
 
     def values(self, block: np.ndarray, work: np.ndarray) -> np.ndarray:
-        """(rows, n) float64 of a block (C, n), in memory that is overwritten.
+        """Computes the rows of a block of values.
 
         Args:
-            block: Physical values.
-            work: (2, at least as many rows, n) float64.
+            block: (C, n) physical values.
+            work: (2, at least the number of rows, n) float64, which is overwritten.
+
+        Returns:
+            (rows, n) float64, a view of ``work``.
         """
         if self.mean is not None:
             bent = [c for c, kind in enumerate(self.kinds) if read_kind(kind).curve == "log1p"]
@@ -128,7 +144,7 @@ class Rows:
             values[...] = block[bent] if len(bent) < len(block) else block
             values -= np.array([self.mean[c] for c in bent])[:, None]
             values /= np.array([self.std[c] for c in bent])[:, None]
-            with np.errstate(invalid="ignore"):  # infinite values are refused already
+            with np.errstate(invalid="ignore"):  # the first pass has refused infinite values
                 bend(values, ALPHA, rest)
             return values
         count = len(block)
@@ -147,10 +163,21 @@ class Rows:
 def _fit_moments(
     source: Source, parts: list[np.ndarray], rows: Rows, names: list[str]
 ) -> RowStatistics:
-    """Returns the statistics of rows of values, which have these names."""
+    """Computes the statistics of rows of values.
+
+    Args:
+        source: The training data.
+        parts: Indices of the fields of each chunk.
+        rows: The rows.
+        names: Name of the channel of each row, for messages.
+
+    Raises:
+        InputError: A row has no valid value or an infinite one, or is constant.
+    """
     merged = _each_part(source, parts, rows)
     while len(merged) > 1:
-        # A tree keeps rounding errors small; its order is of the parts, not of who was first.
+        # Pairwise merging keeps rounding errors small, and its order depends on the chunks only,
+        # not on which worker finished first.
         merged = [
             _merge(*merged[i : i + 2]) if i + 1 < len(merged) else merged[i]
             for i in range(0, len(merged), 2)
@@ -159,21 +186,20 @@ def _fit_moments(
     for c, name in enumerate(names):
         if not count[c]:
             raise InputError(
-                f"channel {name} holds nothing but missing values: leave it out, or choose other "
-                "times."
+                f"channel {name} has no valid value: leave it out, or choose other times."
             )
         if not np.isfinite(mean[c]):
             raise InputError(
-                f"channel {name} holds infinite values: mark them as missing (NaN) first."
+                f"channel {name} has infinite values: mark them as missing (NaN) first."
             )
         if squares[c] <= 0:
-            raise InputError(f"channel {name} is constant: it cannot be normalised; leave it out.")
+            raise InputError(f"channel {name} is constant and cannot be normalised: leave it out.")
     std = np.sqrt(squares / count)
     return RowStatistics(mean.tolist(), std.tolist(), low.tolist(), high.tolist())
 
 
 def _each_part(source: Source, parts: list[np.ndarray], rows: Rows) -> list[Moments]:
-    """The moments of every part, in their order, from the active client or from threads."""
+    """Computes the moments of each chunk, in order, on the active client or on threads."""
     import dask
     from dask.callbacks import Callback
     from distributed import as_completed, get_client
@@ -197,9 +223,9 @@ def _each_part(source: Source, parts: list[np.ndarray], rows: Rows) -> list[Mome
 
 
 def _moments(source: Source, times: np.ndarray, rows: Rows) -> Moments:
-    """The moments of some fields."""
+    """Computes the moments of a chunk of fields."""
     merged = None
-    # In blocks that stay in the processor's cache, in memory that is used again and again.
+    # Blocks that fit in the processor's cache, in one array that all of them reuse.
     work = np.empty((2, rows.count, BLOCK // 2))
     for time in times:
         fields = source.read([time]).reshape(-1, len(source.channels))
@@ -212,7 +238,7 @@ def _moments(source: Source, times: np.ndarray, rows: Rows) -> Moments:
 
 
 def _extremes(values: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-    """Minima and maxima of rows of values (rows, n), where a kind needs them."""
+    """Returns minima and maxima of rows of values (rows, n), or zeros if no kind needs them."""
     if not rows.has_range:
         nothing = np.zeros(len(values))
         return nothing, nothing
@@ -220,13 +246,18 @@ def _extremes(values: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _block_moments(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> Moments:
-    """The moments of values (rows, n), which are overwritten."""
+    """Computes the moments of rows of values.
+
+    Args:
+        values: (rows, n), which are overwritten.
+        low, high: (rows,) minima and maxima.
+    """
     missing = np.isnan(values)
     count = values.shape[1] - np.count_nonzero(missing, axis=1)
     if count.min() < values.shape[1]:
         values[missing] = 0
     mean = values.sum(1) / np.maximum(count, 1)
-    with np.errstate(invalid="ignore"):  # an infinite value is named once all are summed
+    with np.errstate(invalid="ignore"):  # infinite values are reported after the last chunk
         values -= mean[:, None]
     if count.min() < values.shape[1]:
         values[missing] = 0
@@ -234,7 +265,7 @@ def _block_moments(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> Mom
 
 
 def _merge(a: Moments, b: Moments) -> Moments:
-    """Joins the moments of two disjoint samples (Chan, Golub & LeVeque 1979)."""
+    """Merges the moments of two disjoint samples (Chan, Golub & LeVeque 1979)."""
     (count_a, mean_a, squares_a, *range_a), (count_b, mean_b, squares_b, *range_b) = a, b
     count = count_a + count_b
     share = count_b / np.maximum(count, 1)

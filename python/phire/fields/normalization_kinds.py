@@ -1,4 +1,7 @@
-"""Names of normalizations: a curve, a scaling and a factor, as in ``sqrt+minmax`` or ``z``."""
+"""Parsing of the kinds of normalization, such as ``z`` or ``sqrt+minmax+scale:2``.
+
+A kind is a curve, then a scaling, then a factor, each optional.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ SCALINGS = ("z", "minmax", "none")
 LOGARITHM = "log:"
 FACTOR = "scale:"
 KINDS = ("log1p", "z", "minmax", "sqrt", "none")
-"""Kinds of one word; beside them there is ``log:EPS``, and chains of these."""
+"""Kinds of one word; further ones are ``log:EPS`` and chains."""
 FORMS = (
     "log1p, z, minmax, log:EPS, sqrt or none, or a chain CURVE+SCALING+scale:FACTOR of "
     "log1p, log:EPS or sqrt, then z, minmax or none, then a factor"
@@ -27,10 +30,10 @@ class Kind:
     """Steps of the normalization of one channel, in the order in which they are applied.
 
     Attributes:
-        curve: ``log1p``, ``log``, ``sqrt``, or empty.
+        curve: ``log1p``, ``log``, ``sqrt``, or empty for no curve.
         scaling: ``z``, ``minmax`` or ``none``.
-        factor: Factor of the scaled values.
-        epsilon: Number added before the logarithm of ``log``.
+        factor: Factor applied after the scaling.
+        epsilon: Number added before the logarithm of the curve ``log``.
     """
 
     curve: str
@@ -40,13 +43,13 @@ class Kind:
 
     @property
     def steps(self) -> tuple[str, str, float]:
-        """Steps that have statistics: those of two kinds that differ by a factor are equal."""
+        """Steps that determine the statistics: kinds that differ only by a factor share them."""
         return self.curve, self.scaling, self.epsilon
 
 
 @functools.lru_cache(maxsize=256)
 def read_kind(text: str) -> Kind:
-    """Reads the name of a kind; a curve alone is followed by ``z``.
+    """Parses the name of a kind; a curve without a scaling is followed by ``z``.
 
     Raises:
         InputError: The name is unknown; the message lists the kinds.
@@ -75,11 +78,12 @@ def read_kind(text: str) -> Kind:
 
 
 def _chain(text: str) -> list[str]:
-    """Returns the steps of a chain; the plus sign of ``log:1e+2`` begins none."""
+    """Splits a chain at its plus signs, except one within a number, as in ``log:1e+2``."""
     return re.split(r"\+(?=[a-z])", text)
 
 
 def _positive(text: str) -> float:
+    """Returns a finite number above 0; raises ValueError for any other text."""
     value = float(text)
     if not 0 < value < math.inf:
         raise ValueError
@@ -98,17 +102,16 @@ def short_kind(text: str) -> str:
 
 
 def parse_kinds(text: str, channels: Sequence[str]) -> tuple[str, ...]:
-    """Returns the kind of each channel that a text such as ``z,pr=log:0.1`` states.
+    """Parses a text such as ``z,pr=log:0.1`` into the kind of each channel.
 
     Args:
-        text: A kind for all channels, and ``NAME=KIND`` for those that differ; without the former
-            the others are ``log1p``.
+        text: A kind for all channels (``log1p`` if left out), then ``NAME=KIND`` for single ones.
         channels: Names of the channels.
 
     Raises:
         InputError: A kind or a channel is unknown.
     """
     for part in str(text).split(","):
-        read_kind(part.rpartition("=")[2].strip())  # also the kind of no channel
+        read_kind(part.rpartition("=")[2].strip())  # an unknown kind is reported before a name
     kinds = values_by_channel("--normalization", text, channels, "log1p", "KIND")
     return tuple(short_kind(kind) for kind in kinds.values())

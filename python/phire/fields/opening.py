@@ -1,4 +1,4 @@
-"""Opening files of any format as sources; the format is detected from their first bytes."""
+"""Opening of files of any format as sources; the format is detected from the first bytes."""
 
 from __future__ import annotations
 
@@ -36,22 +36,23 @@ def open_source(
     member: int | None = None,
     grid: Grid | None = None,
 ) -> Source:
-    """Opens a field store, NetCDF, Zarr or GRIB, or many of them, as one source.
+    """Opens one or more field stores, NetCDF, Zarr or GRIB files as one source.
 
     Args:
-        paths: A file, a pattern such as ``era5_*.nc``, or several; one per year, per variable, per
-            day or all at once. Their fields are put in the order of time.
-        variables: Names of variables, a channel each; by default all.
-        level: The value of the level to read, where variables have several.
-        member: The number of the ensemble's member to read, where variables have several.
-        grid: The grid to synthesise spherical-harmonic coefficients of GRIB on.
+        paths: A file, a glob pattern such as ``era5_*.nc``, or a list of them. The files may split
+            the times, the variables, or both; fields are read in the order of time.
+        variables: Names of variables, one channel each; by default all.
+        level: Value of the level to read, for variables with levels.
+        member: Number of the ensemble member to read, for variables with members.
+        grid: Grid on which spherical-harmonic coefficients of GRIB are synthesised.
 
     Returns:
-        A :class:`phire.fields.source.Source`; it can be pickled, and closes as a context manager.
+        A :class:`phire.fields.source.Source` that can be pickled, and is a context manager that
+        closes its files.
 
     Raises:
-        InputError: A file is missing, of no format that phire reads, or lacks what is asked for;
-            the files differ in grid, units or times.
+        InputError: A file does not exist, has a format that phire does not read, or lacks a
+            variable, level or member; or the files differ in grid, units or times.
     """
     files = expand(paths)
     if len(files) == 1 and format_of(files[0]) == STORE:
@@ -76,10 +77,14 @@ def open_parts(
     member: int | None = None,
     grid: Grid | None = None,
 ) -> list[Part]:
-    """Reads the metadata of files that hold some of the variables; see :func:`open_source`.
+    """Reads the metadata of files; those without any of the variables are left out.
+
+    Args:
+        files: The files.
+        variables, level, member, grid: See :func:`open_source`.
 
     Raises:
-        InputError: No file has one of the variables, or a file cannot be read.
+        InputError: A variable is in none of the files, or a file cannot be read.
     """
     names: dict[str, None] = {}
     parts: list[Part] = []
@@ -96,7 +101,7 @@ def open_parts(
         where = f"{len(files)} files ({files[0].name} …) have" if several else f"{files[0]} has"
         raise InputError(
             f"{where} no variable {missing[0]!r} of fields; "
-            f"{'there are' if several else 'it has'} {', '.join(names)}."
+            f"{'they have' if several else 'it has'} {', '.join(names)}."
         )
     return parts
 
@@ -108,10 +113,14 @@ def check_choices(
     member: int | None = None,
     grid: Grid | None = None,
 ) -> None:
-    """Refuses a level, a member or a grid of coefficients that no file has a use for.
+    """Checks that a given level, member or grid of synthesis applies to at least one file.
+
+    Args:
+        parts: The files.
+        level, member, grid: See :func:`open_source`.
 
     Raises:
-        InputError: It is so.
+        InputError: No file has levels, members or coefficients to choose from.
     """
     first = Path(parts[0].name)
     several = len(parts) > 1
@@ -128,7 +137,7 @@ def check_choices(
 
 
 class OpenSelection(ChannelSelection):
-    """Source of selected channels of a store; closing it closes the store."""
+    """Source of selected channels of a field store, which it closes."""
 
     def __init__(self, store: FieldStore, channels: Sequence[str]) -> None:
         try:
@@ -149,7 +158,7 @@ class OpenSelection(ChannelSelection):
 
 
 def split_names(text: str | os.PathLike) -> tuple[str, tuple[str, ...] | None]:
-    """Returns the path and the names of ``FILE[:NAMES]``."""
+    """Splits ``FILE[:NAMES]`` into the path and the names, which are None without a colon."""
     path = os.fspath(text)
     head, colon, names = path.rpartition(":")
     if os.path.exists(path) or not colon or os.sep in names or not head:
@@ -161,16 +170,16 @@ def expand_named(text: str | os.PathLike) -> list[Path]:
     """Returns the files of ``FILE[:NAMES]``, where FILE may be a pattern.
 
     Raises:
-        InputError: A file is missing, or a pattern fits none.
+        InputError: A file does not exist, or a pattern matches no file.
     """
     return expand(split_names(text)[0])
 
 
 def expand(paths: Paths) -> list[Path]:
-    """Returns the files that paths and patterns name, without repetition.
+    """Returns the files that match paths and glob patterns, each file once.
 
     Raises:
-        InputError: A file is missing, a pattern fits none, or nothing is named.
+        InputError: A file does not exist, a pattern matches no file, or no path is given.
     """
     found: dict[Path, None] = {}
     for path in [paths] if isinstance(paths, (str, os.PathLike)) else paths:
@@ -179,12 +188,12 @@ def expand(paths: Paths) -> list[Path]:
         elif glob.has_magic(str(path)):
             matches = sorted(glob.glob(str(path), recursive=True))
             if not matches:
-                raise InputError(f"{path} fits no file: check the pattern.")
+                raise InputError(f"{path} matches no file: check the pattern.")
             found |= dict.fromkeys(map(Path, matches))
         else:
             raise InputError(f"{path} does not exist: name a NetCDF, Zarr, GRIB or HDF5 file.")
     if not found:
-        raise InputError("no source is named: name at least one file.")
+        raise InputError("no source is given: name at least one file.")
     return list(found)
 
 
@@ -198,14 +207,14 @@ def format_of(path: str | os.PathLike) -> str:
     """Detects the format of a file: :data:`STORE`, :data:`NETCDF`, :data:`ZARR` or :data:`GRIB`.
 
     Raises:
-        InputError: None of these.
+        InputError: The file cannot be read, or has another format.
     """
     path = Path(path)
     if path.is_dir():
         if is_zarr(path):
             return ZARR
         raise InputError(
-            f"{path} is a directory, but no Zarr store: name its files, such as {path}/*.nc."
+            f"{path} is a directory, but not a Zarr store: name its files, such as {path}/*.nc."
         )
     try:
         with open(path, "rb") as file:
@@ -218,24 +227,27 @@ def format_of(path: str | os.PathLike) -> str:
         return NETCDF
     if b"GRIB" in head:
         return GRIB
-    raise InputError(f"{path} is none of NetCDF, Zarr, GRIB and HDF5: phire reads only these.")
+    raise InputError(f"{path} is not NetCDF, Zarr, GRIB or HDF5, the formats that phire reads.")
 
 
 def _is_store(path: Path) -> bool:
-    """Returns True if an HDF5 file is a store; a NetCDF file may hold a ``data`` too."""
+    """Returns True if an HDF5 file is a field store, not NetCDF; both may have a dataset ``data``.
+
+    Damaged files count as field stores: opening them gives the message.
+    """
     try:
         with h5py.File(path, "r") as file:
             data = file.get(DATASET)
             if not isinstance(data, h5py.Dataset):
-                # Without any dimension it is no NetCDF file either: the store says what lacks.
-                # All at once: a suspended iterator of h5py holds its lock, and another
-                # thread that collects it as garbage would wait for that lock for ever.
+                # Without any dimension scale it is not NetCDF either, and opening it as a store
+                # reports what is missing. A list, not an iterator: a suspended iterator of h5py
+                # holds h5py's lock, and another thread that frees it would wait forever.
                 items = list(file.values())
                 return not any(b"DIMENSION_SCALE" in _class(item) for item in items)
             scales = data.dims[0].keys() if data.ndim else []
             return "channel" in scales or not scales
     except OSError:
-        return True  # a damaged file: the store says so
+        return True
 
 
 def _class(item: h5py.Dataset | h5py.Group) -> bytes:
@@ -244,10 +256,10 @@ def _class(item: h5py.Dataset | h5py.Group) -> bytes:
 
 
 def open_dataset(path: str | os.PathLike) -> xr.Dataset:
-    """Opens NetCDF or Zarr lazily with xarray, nothing cached.
+    """Opens NetCDF or Zarr lazily with xarray, without caching.
 
     Raises:
-        InputError: xarray cannot open it or decode its times.
+        InputError: xarray cannot open the file or decode its times.
     """
     options: dict[str, object] = {"engine": "netcdf4"}
     zarr = format_of(path) == ZARR
@@ -259,7 +271,8 @@ def open_dataset(path: str | os.PathLike) -> xr.Dataset:
         raise InputError(f"{path} cannot be opened by xarray: {error}") from None
     if not zarr:
         return dataset
-    # A directory has no order: that of the channels, where phire wrote it, else of the alphabet.
+    # The variables of a Zarr directory have no order. phire stores that of the channels; otherwise
+    # they are sorted by name.
     first = [name for name in dataset.attrs.get(CHANNELS, ()) if name in dataset.data_vars]
     return dataset[first + sorted(set(dataset.data_vars) - set(first))]
 
@@ -278,7 +291,16 @@ def _open_file(
     member: int | None,
     grid: Grid | None,
 ) -> tuple[Callable[[], Source], Source | None, list[str]]:
-    """Returns the wanted variables of a file (None: none), a way to reopen it, and all it has."""
+    """Opens the wanted variables of one file.
+
+    Args:
+        path: The file.
+        variables, level, member, grid: See :func:`open_source`.
+
+    Returns:
+        A picklable function that opens the file again, the open source (None if the file has none
+        of the variables), and the names of all variables of the file.
+    """
     kind = format_of(path)
     if kind == GRIB:
         messages = grib_messages.scan(path)
@@ -307,7 +329,7 @@ def _open_file(
     if not available:
         dataset.close()
         raise InputError(
-            f"{path} holds no variable with rows and columns (it has "
+            f"{path} has no variable with rows and columns (it has "
             f"{', '.join(map(str, dataset.variables)) or 'no variables'}): name a file of "
             "gridded fields."
         )
@@ -345,10 +367,10 @@ def _open_store_channels(path: Path, channels: Sequence[str]) -> OpenSelection:
 
 
 def grid_of_file(path: str | os.PathLike) -> Grid:
-    """Returns the grid that the fields of a file lie on; they need no times.
+    """Returns the grid of the fields of a file, which may lack times.
 
     Raises:
-        InputError: The file is missing or of no format that phire reads, or holds no grid.
+        InputError: The file does not exist, has a format that phire does not read, or has no grid.
     """
     (path,) = expand(path)[:1]
     if format_of(path) in (NETCDF, ZARR):

@@ -1,4 +1,4 @@
-"""Turning fields as files hold them: rows from north to south, columns eastward without a jump."""
+"""Reordering of fields from the file's order to rows southward and columns eastward."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Orientation:
     """Orientation of a file's rows and columns with respect to the grid.
 
     Attributes:
-        grid: The grid as it is read: rows southward, columns eastward.
-        flip_rows: True if the file's rows go northward.
-        flip_columns: True if the file's columns go westward.
+        grid: Grid of the fields as read: rows southward, columns eastward.
+        flip_rows: True if the file's rows run northward.
+        flip_columns: True if the file's columns run westward.
     """
 
     grid: Grid
@@ -27,13 +27,18 @@ class Orientation:
 
     @classmethod
     def of_coordinates(cls, latitudes: Any, longitudes: Any) -> Orientation:
-        """Finds the orientation of one-dimensional coordinates.
+        """Returns the orientation of one-dimensional coordinates.
 
-        Longitudes may run −180…180 or 0…360, may jump at the date line or at Greenwich, and may
-        repeat their first column 360° on (as 0…360 inclusive does): the repetition is not read.
+        Longitudes may run from −180 to 180 or from 0 to 360, and may jump by 360° at the date line
+        or at Greenwich. If the last column repeats the first one 360° further east (0 to 360
+        inclusive), it is not read.
+
+        Args:
+            latitudes: (H,) degrees north, in the file's order.
+            longitudes: (W,) degrees east, in the file's order.
 
         Raises:
-            InputError: The coordinates make no grid; see :meth:`Grid.from_coordinates`.
+            InputError: The coordinates do not form a grid; see :meth:`Grid.from_coordinates`.
         """
         latitudes = np.asarray(latitudes, np.float64)
         longitudes = np.asarray(longitudes, np.float64)
@@ -43,7 +48,7 @@ class Orientation:
             unwound = np.rad2deg(np.unwrap(np.deg2rad(longitudes)))
             flip_columns = bool((np.diff(unwound) < 0).all())
             if abs(abs(unwound[-1] - unwound[0]) - 360) < TOLERANCE:
-                # Flipped, it is the file's first column that is left out.
+                # The repeated column is the easternmost: the first one of a westward file.
                 longitudes = longitudes[1:] if flip_columns else longitudes[:-1]
         grid = Grid.from_coordinates(
             latitudes[::-1] if flip_rows else latitudes,
@@ -53,7 +58,7 @@ class Orientation:
 
     @classmethod
     def of_curvilinear(cls, grid: CurvilinearGrid) -> Orientation:
-        """Finds the orientation of a projected or curvilinear grid as its file has it."""
+        """Returns the orientation of a projected or curvilinear grid in its file's order."""
         flip_rows = grid.shape[0] > 1 and not grid.descending
         flip_columns = grid.stated_points is None and len(grid.x) > 1 and grid.x[0] > grid.x[-1]
         turned = grid.subgrid(
@@ -62,16 +67,15 @@ class Orientation:
         return cls(turned, flip_rows, bool(flip_columns))
 
     def file_rows(self, rows: slice, count: int) -> slice:
-        """Returns the file's rows, of ``count``, that hold the grid's ``rows`` (contiguous)."""
+        """Returns the file's rows for contiguous ``rows`` of the grid; the file has ``count``."""
         return _file_range(range(self.grid.shape[0])[rows], self.flip_rows, count)
 
     def file_columns(self, columns: slice, count: int) -> slice:
-        """Returns the file's columns, of ``count``, that hold the grid's ``columns``
-        (contiguous)."""
+        """Returns the file's columns for contiguous ``columns`` of the grid, of ``count``."""
         return _file_range(range(self.grid.shape[1])[columns], self.flip_columns, count)
 
     def turned(self, fields: np.ndarray) -> np.ndarray:
-        """Fields (..., h, w) as the file orders them, turned as the grid orders them."""
+        """Returns fields (..., h, w) in the file's order in the order of the grid."""
         if self.flip_rows:
             fields = fields[..., ::-1, :]
         return fields[..., ::-1] if self.flip_columns else fields

@@ -1,4 +1,4 @@
-"""Padding of a fine grid to whole blocks, by points without a target after its last ones."""
+"""Padding of a fine grid to whole blocks, with points without targets after its last ones."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from phire.fields.grid import Grid
 
 
 def padding(grid: Grid, scale: int) -> tuple[int, int]:
-    """Returns how many rows and columns complete the last blocks of ``scale`` × ``scale`` points.
+    """Returns the numbers of rows and columns that complete the last blocks of a grid.
 
     Args:
         grid: The fine grid.
         scale: Points of a block along each side.
 
     Returns:
-        (rows, columns) to add after the last ones; 0 along an axis that divides, for rows that
-        would lie beyond a pole, for columns that close the circle, and on projected grids.
+        (rows, columns) to add after the last ones. The number is 0 if the size is a multiple of
+        ``scale``, for rows that would lie beyond a pole, for columns of a grid that closes the
+        circle, and for projected and curvilinear grids.
     """
     if isinstance(grid, CurvilinearGrid):
         return 0, 0
@@ -32,11 +33,11 @@ def padding(grid: Grid, scale: int) -> tuple[int, int]:
 
 
 def padded_grid(grid: Grid, added: tuple[int, int]) -> Grid:
-    """Returns the grid with rows and columns added at its last spacing.
+    """Returns a grid with rows and columns added after its last ones, at the last spacing.
 
     Args:
         grid: The fine grid.
-        added: (rows, columns) as :func:`padding` gives them.
+        added: Numbers of rows and columns; see :func:`padding`.
     """
     if not any(added):
         return grid
@@ -48,7 +49,13 @@ def padded_grid(grid: Grid, added: tuple[int, int]) -> Grid:
 
 
 def padding_note(grid: Grid, scale: int, added: tuple[int, int]) -> str | None:
-    """Returns a sentence on the rows and columns added; None without any."""
+    """Returns a sentence on the added rows and columns; None if none are added.
+
+    Args:
+        grid: The fine grid.
+        scale: Points of a block along each side.
+        added: Numbers of rows and columns; see :func:`padding`.
+    """
     if not any(added):
         return None
     south = "south" if grid.descending else "north"
@@ -58,12 +65,12 @@ def padding_note(grid: Grid, scale: int, added: tuple[int, int]) -> str | None:
         if count
     ]
     return (
-        f"Note: {grid.shape[0]} × {grid.shape[1]} is no multiple of {scale}: "
+        f"Note: {grid.shape[0]} × {grid.shape[1]} is not a multiple of {scale}: "
         f"{' and '.join(parts)} {'is' if sum(added) == 1 else 'are'} added, without targets."
     )
 
 
 def _continued(values: np.ndarray, count: int) -> np.ndarray:
-    """Coordinates with ``count`` more at their last spacing."""
+    """Returns coordinates with ``count`` more values at their last spacing."""
     step = values[-1] - values[-2] if len(values) > 1 else 0.0
     return np.concatenate([values, values[-1] + step * np.arange(1, count + 1)])

@@ -1,4 +1,4 @@
-"""Regridding of whole files: ``phire regrid``."""
+"""Regridding of whole files, the command ``phire regrid``."""
 
 from __future__ import annotations
 
@@ -37,41 +37,43 @@ def regrid(
     workers: int | None = None,
     scheduler: str | None = None,
 ) -> None:
-    """Regrids the fields of a file; members of an ensemble, and static maps of a store, too.
+    """Regrids the fields of a file, including ensemble members and static maps.
 
-    Memory does not grow with the number of fields. Weights are computed once; workers read and
-    regrid stretches of times, which are written here in order.
+    Memory does not grow with the number of fields. Weights are computed once. Workers read and
+    regrid chunks of times, which this process writes in order.
 
     Args:
-        source: A field store, NetCDF, Zarr or GRIB.
-        output: The store to make (.h5); with the suffix .nc or .zarr, NetCDF or Zarr.
-        like: A file whose grid to take.
-        grid: The grid in words instead; see :func:`phire.fields.grid_specification.target_grid`.
-        method: One of :data:`METHODS`.
-        least_valid: Least share of the weights, 0 to 1, on valid values.
-        variables: Names of the variables to take; by default all.
-        level: The level to read, where variables have several.
+        source: A field store, NetCDF, Zarr or GRIB file.
+        output: Path of the store (.h5); a path that ends with .nc or .zarr gives NetCDF or Zarr.
+        like: File whose grid is the target.
+        grid: Name of the target grid, instead of ``like``; see
+            :func:`phire.fields.grid_specification.target_grid`.
+        method: One of :data:`phire.fields.regridding.METHODS`.
+        least_valid: Share of a target point's weights, 0 to 1, that must lie on valid values;
+            below it the point is missing.
+        variables: Names of the variables to regrid; by default all.
+        level: Level to read, for variables with levels.
         time: Half-open range START,STOP.
-        weights: A file (``.npz``) to read the weights from, or to write them to where it does not
-            exist; it changes no result.
-        overwrite: Replace an output that is there.
-        workers: Processes to spread the work over.
-        scheduler: Address of a running dask cluster to spread the work over.
+        weights: File (``.npz``) with the weights of regridding, written if it does not exist. It
+            does not change the result.
+        overwrite: Replace an existing output.
+        workers: Number of worker processes; by default none.
+        scheduler: Address of a running dask cluster to use instead of ``workers``.
 
     Raises:
-        InputError: What is asked for is not there, the grids do not overlap, or the output was
-            made by something else.
-        WorkError: Workers were lost again and again.
+        InputError: The file lacks a variable, level or time, the grids do not overlap, or the
+            output exists and was made with other options.
+        WorkError: A task lost its worker repeatedly.
     """
     if (like is None) == (grid is None):
-        raise InputError("name the grid wanted by --like FILE or by --grid SPEC, one of them.")
+        raise InputError("give either --like FILE or --grid SPEC for the target grid.")
     options = {
         **_provenance(source, like), "grid": grid, "method": method, "least_valid": least_valid,
         "variables": None if variables is None else list(variables), "level": level, "time": time,
     }  # fmt: skip
     for path in (source, like):
         if path is not None and os.path.lexists(output) and os.path.samefile(path, output):
-            raise InputError(f"{output} is read itself: name another output.")
+            raise InputError(f"{output} is one of the inputs: name another output.")
     if already_made(output, options, overwrite):
         return
     if level is None:
@@ -83,11 +85,11 @@ def regrid(
             target = target_grid(grid, fields.grid)
         else:
             target = opening.grid_of_file(like)
-        made = _regridded(fields, target, os.fspath(source), method, least_valid, weights)
+        regridded = _regridded(fields, target, os.fspath(source), method, least_valid, weights)
         times = fields.time.select_range(time)
         with cluster(workers, scheduler) as client:
             unusable = write_source(
-                made,
+                regridded,
                 output,
                 options=options,
                 times=times,
@@ -128,13 +130,19 @@ def _regridded(
     least_valid: float,
     weights: str | os.PathLike | None,
 ) -> RegriddedSource:
-    """The fields of a file on another grid; says what users must know of it."""
+    """Returns the fields of a file on another grid, and prints notes on points and wind axes.
+
+    Raises:
+        InputError: See :class:`RegriddedSource`; the message names the file.
+    """
     try:
-        made = RegriddedSource(fields, target, method, least_valid=least_valid, weights=weights)
+        regridded = RegriddedSource(
+            fields, target, method, least_valid=least_valid, weights=weights
+        )
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
-    note_outside(made.regridder)
+    note_outside(regridded.regridder)
     note = unturned_note(fields, name)
     if note:
         progress.say(f"Note: {note}.")
-    return made
+    return regridded

@@ -1,4 +1,4 @@
-"""Regridding: fields brought from one grid to another, file to file or as a source."""
+"""Regridding of fields with weights that are computed once for a pair of grids."""
 
 from __future__ import annotations
 
@@ -30,35 +30,40 @@ from phire.fields.unusable_values import count_infinite
 METHODS = ("conservative", "bilinear", "nearest", "bicubic")
 
 ROUNDING = 1e-6
-"""Share of a cell by which sums of weights may miss the exact one."""
+"""Tolerance of sums of weights, as a share of a cell."""
 
 
 class Regridder:
-    """Brings fields from one grid to another, by weights computed once.
+    """Regrids fields with weights that are computed once.
 
-    ``conservative`` is the mean over a cell of the values of the first grid's cells, weighted by
-    the areas that they share (first order; P. W. Jones 1999, Monthly Weather Review 127, 2204).
-    Where a grid is projected, rotated or curvilinear, cells overlap as quadrilaterals;
-    see :func:`phire.fields.conservative_maps.overlap_map`. ``bilinear`` and ``bicubic``
-    interpolate in latitude and longitude, around the circle and across the poles, or along the rows
-    and columns of a projected grid; see :func:`phire.fields.interpolation.upsample`. ``nearest``
-    takes the value of the nearest row and column.
+    Methods:
 
-    Missing values (NaN, infinite) have no weight, and the other weights are scaled to sum to 1;
-    where the valid share of the weights is less than ``least_valid`` the result is NaN. A bicubic
-    value with a missing point is bilinear. Outside the first grid's cells the result is NaN.
+    - ``conservative``: mean over each target cell of the values of the overlapping cells, weighted
+      by the shared areas (first order; P. W. Jones 1999, Monthly Weather Review 127, 2204). On
+      projected, rotated and curvilinear grids cells overlap as quadrilaterals; see
+      :func:`phire.fields.conservative_maps.overlap_map`.
+    - ``bilinear``, ``bicubic``: interpolation in latitude and longitude, periodic and across the
+      poles, or along the rows and columns of a projected grid; see
+      :func:`phire.fields.interpolation.upsample`.
+    - ``nearest``: value at the nearest row and column.
+
+    Missing values (NaN, infinite) have no weight, and the other weights of the point are scaled to
+    sum to 1. A point with a valid share of weights below ``least_valid`` is NaN, and so are points
+    outside the cells of ``grid``. A bicubic value whose stencil has a missing point is replaced by
+    the bilinear one.
 
     Args:
-        grid: The grid of the fields.
-        target: The grid to bring them to.
+        grid: Grid of the fields.
+        target: Grid of the result.
         method: One of :data:`METHODS`.
-        least_valid: Least share of the weights, 0 to 1, on valid values.
-        extrapolate: Fields on latitudes and longitudes go on beyond their outermost cells, with
+        least_valid: Share of a target point's weights, 0 to 1, that must lie on valid values.
+        extrapolate: Continue fields on a latitude–longitude grid beyond its outermost cells with
             the values of the outermost points.
+        weights: File or folder with weights, see
+            :func:`phire.fields.regridding_weights.kept_weights`; by default they are computed.
 
     Attributes:
-        covered: (H', W') share of each target cell, for interpolation 0 or 1, that lies on the
-            first grid.
+        covered: (H', W') share of each target cell that ``grid`` covers; 0 or 1 for interpolation.
 
     Raises:
         InputError: The method is unknown, a grid has no coordinates, or the grids do not overlap.
@@ -78,10 +83,10 @@ class Regridder:
         if method not in METHODS:
             raise InputError(f"--method {method} must be one of {', '.join(METHODS)}.")
         if not 0 <= least_valid <= 1:
-            raise InputError(f"--least-valid {least_valid:g} is a share: from 0 to 1.")
+            raise InputError(f"--least-valid {least_valid:g} must be a share from 0 to 1.")
         for one in (grid, target):
             if not one.has_points:
-                one.points()  # says why
+                one.points()  # raises InputError with the reason
         self.grid, self.target, self.method = grid, target, method
         self._least = max(least_valid - ROUNDING, ROUNDING)
         compute = functools.partial(_weights, grid, target, method)
@@ -91,8 +96,8 @@ class Regridder:
             self._map, self.covered = kept_weights(weights, grid, target, method, compute)
         if not self.covered.any():
             raise InputError(
-                f"the grids do not overlap: the fields lie on {grid.in_words()}, the grid wanted "
-                f"is {target.in_words()}."
+                f"the grids do not overlap: the fields are on {grid.in_words()}, the target is "
+                f"{target.in_words()}."
             )
         self._without_missing = self._nearest = None
         self._counts_infinite = True
@@ -107,11 +112,11 @@ class Regridder:
             )
 
         for other in (self._without_missing, self._nearest):
-            if other is not None:  # it regrids the same fields again
+            if other is not None:  # it regrids the same fields: infinite values are counted once
                 other._counts_infinite = False
 
     def __call__(self, fields: np.ndarray) -> np.ndarray:
-        """Returns fields (n, H, W, C) on the target grid, (n, H', W', C) float32."""
+        """Regrids fields (n, H, W, C) to (n, H', W', C) float32."""
         regridded = np.empty((len(fields), *self.target.shape, fields.shape[-1]), np.float32)
         for i, field in enumerate(fields):
             regridded[i] = self._regridded(field[None])[0]
@@ -121,6 +126,7 @@ class Regridder:
         return regridded
 
     def _regridded(self, field: np.ndarray) -> np.ndarray:
+        """Regrids one field (1, H, W, C) without extrapolation."""
         valid = np.isfinite(field)
         covered = self.covered[:, :, None]
         if valid.all():
@@ -132,13 +138,13 @@ class Regridder:
             return np.where(
                 np.isfinite(smooth) & (covered > 0), smooth, self._without_missing(field)
             )
-        # Interpolation's weights sum to 1 outside the grid too.
+        # Outside the grid, weights of interpolation sum to 1 as well, so ``covered`` masks them.
         share = self._map(valid.astype(np.float32)) * (covered > 0)
         return _renormalised(self._map(np.where(valid, field, 0)), share, self._least)
 
 
 def _weights(grid: Grid, target: Grid, method: str) -> tuple[SeparableMap | MatrixMap, np.ndarray]:
-    """The map between two grids, and the share of each target cell that the first grid covers."""
+    """Returns the map between two grids, and the (H', W') covered share of each target cell."""
     separable = grid.has_coordinates and target.has_coordinates
     if method == "conservative":
         return (conservative_map if separable else overlap_map)(grid, target)
@@ -151,21 +157,19 @@ def _weights(grid: Grid, target: Grid, method: str) -> tuple[SeparableMap | Matr
 
 
 def _renormalised(values: np.ndarray, share: np.ndarray, least: float) -> np.ndarray:
-    """Divides sums of weighted values by the weights' sums; NaN where these are below ``least``."""
+    """Divides weighted sums by the sums of their weights; NaN where those are below ``least``."""
     if share.min() > 1 - 1e-12:
         return values
     return np.divide(values, share, out=np.full(values.shape, np.nan), where=share >= least)
 
 
 class RegriddedSource:
-    """A source brought to another grid; an ensemble member by member.
+    """Source of another source's fields, or ensemble members, on another grid.
 
     Args:
-        source: Any source whose grid has coordinates.
-        target: The grid to bring its fields to.
-        method: One of :data:`METHODS`.
-        least_valid: Least share of the weights, 0 to 1, on valid values.
-        weights: A file of weights; see :class:`Regridder`.
+        source: Source whose grid has coordinates.
+        target: Grid of the result.
+        method, least_valid, weights: See :class:`Regridder`.
 
     Raises:
         InputError: See :class:`Regridder`.
@@ -189,7 +193,8 @@ class RegriddedSource:
         self.units = source.units
         self.time = source.time
         self.members = member_count(source)
-        # On latitudes and longitudes the axes are east and north.
+        # The axes of a latitude–longitude grid are east and north. Components along other axes
+        # are meaningless on another grid ("unturned").
         turned = not isinstance(source.grid, CurvilinearGrid)
         axes = "east" if turned else "grid" if target.equals(source.grid) else "unturned"
         self.wind_directions = tuple(
@@ -198,7 +203,7 @@ class RegriddedSource:
 
     @property
     def time_chunk(self) -> int:
-        """See :attr:`phire.fields.dataset.DatasetSource.time_chunk`."""
+        """Number of fields in one chunk; see :class:`phire.fields.dataset.DatasetSource`."""
         return getattr(self.source, "time_chunk", 1)
 
     def close(self) -> None:
@@ -215,7 +220,7 @@ class RegriddedSource:
         chosen = indices(times, len(self.time))
         shape = (len(chosen), self.members, *self.grid.shape, len(self.channels))
         fields = np.empty(shape, np.float32)
-        # Many fields of a small target would be many more bytes of a large source.
+        # In blocks: fields that are small on the target grid may be large on the source's grid.
         for block in blocks(self.source, len(chosen)):
             read = read_members(self.source, chosen[block])
             flat = read.reshape(-1, *read.shape[2:])
@@ -224,7 +229,7 @@ class RegriddedSource:
 
 
 def note_outside(regridder: Regridder) -> None:
-    """Notes the number of points of the target grid outside the fields."""
+    """Prints the number of points of the target grid outside the fields, if there are any."""
     outside = int((regridder.covered == 0).sum())
     if outside:
         progress.say(

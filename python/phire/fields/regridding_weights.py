@@ -1,4 +1,4 @@
-"""Weights of regridding kept in a file, so that they are computed once for a pair of grids."""
+"""Storage of regridding weights in files, so that they are computed once for a pair of grids."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from phire.fields.grid import Grid
 from phire.fields.linear_maps import AxisProduct, MatrixMap, SeparableMap
 
 Weights = tuple[SeparableMap | MatrixMap, np.ndarray]
-"""The map between two grids, and (H', W') the share of each target cell that is covered."""
+"""Map between two grids, and (H', W') covered share of each target cell."""
 
 VERSION = 1
-"""To be raised where the same grids and method give other weights."""
+"""Version of the weights; to be increased if the same grids and method give other weights."""
 
 
 def kept_weights(
     path: str | os.PathLike, grid: Grid, target: Grid, method: str, compute: Callable[[], Weights]
 ) -> Weights:
-    """Reads weights from a file, or computes and writes them where it does not exist.
+    """Reads weights from a file, or computes and writes them if the file does not exist.
 
     Args:
-        path: The file (``.npz``), or a folder for weights of several pairs of grids: their names
-            there are hashes of the grids and the method.
-        grid: The grid of the fields.
-        target: The grid wanted.
-        method: Of regridding.
-        compute: Computes the weights.
+        path: The file (``.npz``); or a folder for several pairs of grids, with one file for each
+            pair and method, named by a hash of them.
+        grid: Grid of the fields.
+        target: Grid of the result.
+        method: Method of regridding.
+        compute: Function that computes the weights.
 
     Raises:
-        InputError: The file holds something else, or weights of other grids or another method.
+        InputError: The file has other content, or weights of other grids or another method.
     """
     path = Path(path)
     wanted = _description(grid, target, method)
@@ -65,15 +65,16 @@ def _description(grid: Grid, target: Grid, method: str) -> dict[str, object]:
 
 
 def _difference(found: Mapping[str, object], wanted: Mapping[str, object]) -> str:
-    """Returns a clause on the first thing in which the weights of a file are not those wanted."""
+    """Returns a clause on the first difference between the stored and the wanted weights."""
     if found["method"] != wanted["method"]:
         return f"its method is {found['method']}, not {wanted['method']}"
     if found["grids"] != wanted["grids"]:
-        return f"its grids are other ones, from {found['grids']}, not from {wanted['grids']}"
-    return f"its grids have other points, though both are from {found['grids']}"
+        return f"its grids are {found['grids']}, not {wanted['grids']}"
+    return f"the points of its grids differ, although both are {found['grids']}"
 
 
 def _arrays(weights: SeparableMap | MatrixMap, covered: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns weights as named arrays; the inverse of the last part of :func:`_read`."""
     arrays = {"covered": covered, "shape": np.array(weights.shape)}
     matrices = {}
     if isinstance(weights, MatrixMap):
@@ -93,12 +94,12 @@ def _arrays(weights: SeparableMap | MatrixMap, covered: np.ndarray) -> dict[str,
 
 def _read(path: Path, wanted: dict[str, object]) -> Weights:
     try:
-        with np.load(path) as kept:
-            arrays = dict(kept)
+        with np.load(path) as archive:
+            arrays = dict(archive)
         description = json.loads(str(arrays["description"]))
     except (OSError, ValueError, KeyError):
         raise InputError(
-            f"--weights {path} holds no weights of regridding: name another."
+            f"--weights {path} is not a file of regridding weights: name another file."
         ) from None
     if description["digest"] != wanted["digest"]:
         raise InputError(

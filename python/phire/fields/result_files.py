@@ -1,4 +1,4 @@
-"""NetCDF files of results that keep the options they were made by."""
+"""NetCDF files of results, with the options that they were computed with as an attribute."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from phire.fields.guarded_file import write_netcdf
 from phire.fields.source_writing import require_netcdf_name
 
 OPTIONS = "phire_options"
-"""Attribute with the options, as JSON."""
+"""Attribute of the file with the options as JSON."""
 
 
 def write_result(
@@ -26,17 +26,16 @@ def write_result(
     options: Mapping[str, Any],
     attributes: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes a result whole or not at all, with the options it was made by.
+    """Writes a result atomically, with the options that it was computed with.
 
     Args:
         dataset: The result.
-        path: The file.
-        options: All that the numbers depend on.
+        path: Path of the file.
+        options: All options that affect the numbers.
         attributes: Further attributes of the file.
     """
     recorded = {OPTIONS: json.dumps(files.plain(options))}
     dataset = dataset.assign_attrs({**(attributes or {}), **recorded})
-    # Fields compress well and need no more than their own precision.
     encoding = {
         name: {"zlib": True, "complevel": 1, "shuffle": True}
         for name, variable in dataset.variables.items()
@@ -50,7 +49,7 @@ def read_result(path: str | os.PathLike) -> xr.Dataset:
     """Reads a result into memory.
 
     Raises:
-        InputError: ``path`` does not exist, or is no NetCDF file.
+        InputError: ``path`` does not exist, or is not a NetCDF file.
     """
     if not Path(path).is_file():
         raise InputError(f"{path} does not exist: name a file of results (NAME/METRIC.nc).")
@@ -62,11 +61,12 @@ def read_result(path: str | os.PathLike) -> xr.Dataset:
 
 
 def recorded_options(path: str | os.PathLike) -> dict[str, Any] | None:
-    """Returns the options a result was made by; None where it is missing or not phire's."""
+    """Returns the options stored in a result; None without a file, or in one not of phire."""
     if not Path(path).is_file():
         return None
     try:
-        # Without xarray: an evaluation asks this of every file before it begins.
+        # With h5py, which is faster than xarray: an evaluation reads the options of all its files
+        # before it starts.
         with h5py.File(path, "r") as file:
             text = file.attrs.get(OPTIONS)
     except OSError:
@@ -77,10 +77,14 @@ def recorded_options(path: str | os.PathLike) -> dict[str, Any] | None:
 def already_made(
     path: str | os.PathLike, options: Mapping[str, Any], overwrite: bool, announce: bool = True
 ) -> bool:
-    """Returns True if a result was made by these options, as ``provenance.already_made``.
+    """Returns True if a result exists and was made with the same options.
+
+    Args:
+        path: Path of the result.
+        options, overwrite, announce: See :func:`phire.provenance.already_made`.
 
     Raises:
-        InputError: The name does not end with .nc, or the file was made by other options.
+        InputError: The name does not end with .nc, or the file was made with other options.
     """
     require_netcdf_name(path)
     return provenance.already_made(path, recorded_options(path), options, overwrite, announce)
