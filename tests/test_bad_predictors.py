@@ -112,7 +112,7 @@ MISTAKES = {
     ),
     "a map of many times": (
         "phire_data", (*DATA, "--static", "{in}/moving.nc"),
-        r"--static .*moving.nc: orog has 3 times: a static map has none, or one; .*--auxiliary",
+        r"--static .*moving.nc: orog has 3 times, but a static map .*--auxiliary",
     ),
     "a map of many times, in a prediction": (
         "phire", (*PREDICT, "--static", "{in}/moving.nc"), r"orog has 3 times",

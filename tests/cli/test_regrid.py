@@ -76,8 +76,8 @@ def test_words_level_and_points_outside(tmp_path, fine):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ((), "one of them"),
-        (("--grid", "degrees:1", "--like", "{fine}"), "one of them"),
+        ((), "--grid SPEC"),
+        (("--grid", "degrees:1", "--like", "{fine}"), "--grid SPEC"),
         (("--grid", "hexagons:3", "--variables", "t"), "--grid hexagons:3"),
         (("--like", "{bare}", "--variables", "t"), "bare.nc has no grid"),
         (("--like", "{missing}", "--variables", "t"), "missing.nc does not exist"),

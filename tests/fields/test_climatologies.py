@@ -180,7 +180,7 @@ def test_what_does_not_fit_is_refused(tmp_path):
     cases = [
         (lambda: StandardizedSource(source, winter), "also of 3, 4, 5"),
         (lambda: StandardizedSource(source, found.select(["t"])), "no channel pr; it has t"),
-        (lambda: StandardizedSource(source, found, inverse=True), "physical already"),
+        (lambda: StandardizedSource(source, found, inverse=True), "not standardised: leave out"),
         (lambda: fit_climatology(source, statistics_of="pixel"), "domain, point"),
         (lambda: fit_climatology(source, harmonics=9), "from 0 to 6"),
         (lambda: Climatology.load(tmp_path / "none.h5"), "does not exist"),
@@ -192,7 +192,7 @@ def test_what_does_not_fit_is_refused(tmp_path):
     cases.append((lambda: StandardizedSource(other, found), "t in 'm', not in 'K'"))
     moved = Grid.regional([50.0, 45, 40], [1.0, 6, 11, 16])
     away = ArraySource(source.fields, channels=["t", "pr"], grid=moved, time=source.time)
-    cases.append((lambda: StandardizedSource(away, found), "bring one to the other's grid"))
+    cases.append((lambda: StandardizedSource(away, found), "regrid one of them"))
     bare = ArraySource(source.fields, channels=["t", "pr"], grid=GRID)
     cases.append((lambda: fit_climatology(bare, harmonics=1), "needs dates"))
     flat = ArraySource(np.ones((5, *GRID.shape, 1)), channels=["t"], grid=GRID)

@@ -118,7 +118,7 @@ def test_files_that_do_not_fit_one_another(tmp_path, other, said):
         ("none.nc", {}, "does not exist"),
         ("none*.nc", {}, "matches no file"),
         ([], {}, "no source"),
-        ("text.nc", {}, "none of NetCDF"),
+        ("text.nc", {}, "is not NetCDF"),
         ("folder", {}, "folder/\\*.nc"),
         ("cut.nc", {}, "cut.nc"),
         ("a.nc", {"variables": ["w"]}, "u, v"),

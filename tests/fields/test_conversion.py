@@ -218,7 +218,7 @@ def test_fields_that_share_a_compressed_chunk_are_read_together(tmp_path, monkey
         ({"interval_end": ["w"], "every": "1D:mean"}, "interval_end w"),
         ({"deaccumulate": ["u"]}, "u=24h"),
         ({"deaccumulate": ["w"]}, "deaccumulate w is not a channel"),
-        ({"units": ["u=K"]}, r"has u in m s\*\*-1, which do not convert"),
+        ({"units": ["u=K"]}, r"has u in m s\*\*-1, which cannot be converted"),
         ({"units": ["u"]}, "NAME=UNITS"),
         ({"units": ["w=K"]}, "units w is not a channel"),
         ({"grid": "round:16"}, "KIND:ROWS"),

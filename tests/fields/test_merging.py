@@ -155,7 +155,7 @@ def test_what_cannot_be_merged_is_named_in_one_sentence(folder):
         (["a.nc:", "b.nc"], "a.nc"),
         (["a.nc:x", "b.nc"], "no variable 'x'"),
         (["a.nc:u", "b.nc:v", "--wind", "u,v", "--like", "a.nc"], "--wind u,v"),
-        (["a.nc:u", "--units", "u=K"], "which do not convert"),
+        (["a.nc:u", "--units", "u=K"], "which cannot be converted"),
         (["a.nc:u", "--every", "month:mean"], "no period of month is complete"),
     ]
     for arguments, text in cases:

@@ -205,7 +205,7 @@ def test_channels_are_selected_by_name():
     swapped = normalization.select(("vorticity", "divergence"))
     assert swapped.mean == normalization.mean[::-1]
     assert swapped.log_std == normalization.log_std[::-1]
-    with pytest.raises(InputError, match="no channel u: they are of divergence, vorticity"):
+    with pytest.raises(InputError, match=r"no channel u: .* divergence, vorticity"):
         normalization.select(("u",))
 
 
@@ -237,7 +237,7 @@ def test_what_is_no_normalisation_is_refused(tmp_path):
         Normalization.load(tmp_path / "none.json")
     path = tmp_path / "other.json"
     path.write_text("{]")
-    with pytest.raises(InputError, match="no file of statistics"):
+    with pytest.raises(InputError, match="not a file of statistics"):
         Normalization.load(path)
     path.write_text('{"kind": "z", "scale": 3}')
     with pytest.raises(InputError, match=r"other\.json: this is not a normalization"):

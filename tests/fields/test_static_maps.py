@@ -127,7 +127,7 @@ def test_mistakes_are_named(folder):
     ]
     for wrong, said in (
         ("slope=lsm", "slope of heights in m, but this map is in '1': name a map of heights"),
-        ("coast_distance=orog", "needs a land mask .* holds values from -?[0-9.]+ to [0-9.]+ m"),
+        ("coast_distance=orog", "needs a land mask .* has values from -?[0-9.]+ to [0-9.]+ m"),
     ):
         cases.append(({"static": ["maps.nc"], "static_derived": [wrong]}, said))
     for options, said in cases:
@@ -150,7 +150,7 @@ def test_maps_without_units_are_told_by_their_values_and_others_are_converted(fo
     derived = ["slope=orog", "coast_distance=lsm"]
     wanted = maps_on_grid(["maps.nc"], derived, GRID).read([0])
     np.testing.assert_array_equal(maps_on_grid(["plain.nc"], derived, GRID).read([0]), wanted)
-    with pytest.raises(InputError, match="holds values from 0 to 1, as a mask does"):
+    with pytest.raises(InputError, match="has values from 0 to 1, as a mask"):
         maps_on_grid(["plain.nc"], ["slope=lsm"], GRID)
     with pytest.raises(InputError, match="needs a land mask"):
         maps_on_grid(["plain.nc"], ["coast_distance=orog"], GRID)

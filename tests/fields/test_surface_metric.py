@@ -207,7 +207,7 @@ def test_wind_regridded_without_turning_is_no_longer_taken(tmp_path, wind_file, 
         regridded = tmp_path / f"{name}-degrees.{suffix}"
         regrid(tmp_path / name, regridded, grid="degrees:1")
         for option in ("wind", "turn_wind"):
-            with pytest.raises(InputError, match="regridded from: turn them before"):
+            with pytest.raises(InputError, match="regridded from: rotate them before"):
                 convert(regridded, tmp_path / "never.h5", **{option: ("u", "v")})
     turned = tmp_path / f"turned.{suffix}"
     convert(tmp_path / "wind.nc", turned, grid="degrees:1", turn_wind=("u", "v"))

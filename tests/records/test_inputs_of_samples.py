@@ -403,7 +403,7 @@ def sea(tmp_path):
     [
         ({"targets": ["wind"]}, r"targets: .*high.nc has no variable 'wind'.* t"),
         ({"static": [wrong_static]}, "static .*not on the points of .*regrid it to these first"),
-        ({"static": [moving_static]}, "orog has 12 times: a static map has none, or one"),
+        ({"static": [moving_static]}, "orog has 12 times, but a static map must"),
         ({"static": ["none.nc"]}, "none.nc does not exist"),
         (
             {"predictors": [lambda p: coarse_file(p, "psl", step=0.9, cut=6)[0]]},

@@ -123,7 +123,7 @@ def test_statistics_are_taken_from_a_file_or_from_other_records(tmp_path, sphere
     assert first.schema.normalization == second.schema.normalization == given
     assert write(store, tmp_path / "d", statistics=tmp_path / "a").schema.normalization == given
     with pytest.raises(
-        InputError, match="normalization z of divergence, which cannot become log1p: leave out"
+        InputError, match="divergence are those of the normalization z, not of log1p: leave out"
     ):
         write(store, tmp_path / "c", statistics=tmp_path / "a", normalization="log1p")
     make_store(tmp_path / "other.h5", grid=sphere, channels=("u", "v"))

@@ -96,7 +96,7 @@ def test_sources_that_do_not_fit_are_refused(metric, fields):
     warm = fields(2) + np.float32([0, 300])
     refused(source(warm, [0, 1]), r"b\.h5: the mean of temperature")
     refused(source(np.full((2, 16, 16, 2), np.nan), [0, 1]), r"none of 2 fields of b\.h5 and a\.h5")
-    with pytest.raises(InputError, match="holds none of the fields"):
+    with pytest.raises(InputError, match="contains none of the fields"):
         source_distance(metric, truth, truth, time="1980-01-01,1981-01-01")
 
 

@@ -1,4 +1,4 @@
-"""Grids of GRIB messages: regular, Gaussian, rotated, projected, and reduced ones made full."""
+"""Grids of GRIB messages: regular, Gaussian, reduced, rotated and projected."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from phire.fields.grid import Grid
 from phire.fields.orientation import Orientation
 
 Get = Callable[[str], Any]
-"""Returns the value of one of ecCodes' keys of a message; None where it has no such key."""
+"""Function that returns the value of an ecCodes key of a message; None if it has no such key."""
 
 SOUTH_POLE = 128
-"""Bit of ``projectionCentreFlag`` of projections about the south pole."""
+"""Bit of ``projectionCentreFlag`` for projections centred on the south pole."""
 
 RELATIVE_TO_GRID = 8
-"""Bit of the resolution and component flags: wind is along the grid's axes (flag table 3.3)."""
+"""Bit of the resolution and component flags for wind along the grid's axes (flag table 3.3)."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ReducedRows:
-    """Rows of a reduced grid, which have fewer points towards the poles.
+    """Rows of a reduced grid, whose number of points decreases towards the poles.
 
     Attributes:
-        counts: (H,) points of each row, evenly around the circle from 0° eastward; perhaps 0.
-        columns: Points of a row of the full grid.
+        counts: (H,) number of points of each row, which may be 0. The points are evenly spaced
+            around the circle, from 0° eastward.
+        columns: Number of points of each row of the full grid.
     """
 
     counts: np.ndarray
@@ -38,8 +39,8 @@ class ReducedRows:
     def full(self, values: np.ndarray) -> np.ndarray:
         """Interpolates values (n,) linearly along their rows to the full grid (H, W).
 
-        A point is missing where a neighbour that it depends on is; so are rows without points,
-        as wave models have them about the poles.
+        A point with a missing neighbour is NaN, and so are rows without points, which wave models
+        have at the poles.
         """
         result = np.empty((len(self.counts), self.columns))
         starts = np.concatenate([[0], np.cumsum(self.counts)])
@@ -52,6 +53,7 @@ class ReducedRows:
                 result[row] = ring
                 continue
             place = np.arange(self.columns) * (count / self.columns)
+            # 1e-9: a point that coincides with one of the row must not depend on its neighbour.
             west = np.floor(place + 1e-9).astype(int)
             share = np.where(place - west < 1e-9, 0, place - west)
             east = ring[(west + 1) % count]
@@ -60,14 +62,14 @@ class ReducedRows:
 
 
 def orientation_of_message(get: Get, path: str) -> Orientation:
-    """Finds the grid of a message, and how the message orders rows and columns.
+    """Returns the grid of a message with the order of its rows and columns in the message.
 
     Args:
-        get: Gives the message's keys.
-        path: What errors call its file.
+        get: Function that returns keys of the message.
+        path: Path of the file, for messages.
 
     Raises:
-        InputError: The grid is of a type that phire does not read, or its keys do not fit.
+        InputError: phire does not read this grid, or the keys contradict one another.
     """
     kind = get("gridType")
     if kind in PROJECTIONS:
@@ -81,26 +83,30 @@ def orientation_of_message(get: Get, path: str) -> Orientation:
 
 
 def reduced_rows(get: Get, path: str) -> ReducedRows:
-    """Returns the rows of a reduced grid that reaches around the globe.
+    """Returns the rows of a reduced grid.
+
+    Args:
+        get: Function that returns keys of the message.
+        path: Path of the file, for messages.
 
     Raises:
-        InputError: It does not.
+        InputError: The grid does not extend around the globe.
     """
     counts = np.asarray(get("pl"), int)
     columns = int(counts.max())
     west, east = (get(f"longitudeOf{end}GridPointInDegrees") for end in ("First", "Last"))
     if abs(west) > 1e-3 or east < 360 - 360 / columns - 0.1:
         raise InputError(
-            f"{path} holds a reduced grid of a region ({west:g}…{east:g} E), which phire does not "
+            f"{path} has a reduced grid of a region ({west:g}…{east:g} E), which phire does not "
             "read: interpolate it to a regular grid first."
         )
     return ReducedRows(counts, columns)
 
 
 def wind_direction(get: Get) -> str:
-    """``grid`` where the message says that wind is along the grid's axes, ``east`` if to the east.
+    """Returns the axes of wind components: ``grid``, or ``east`` for east and north.
 
-    Empty where it says nothing.
+    The result is empty if the message does not state them.
     """
     relative = get("uvRelativeToGrid")
     if relative is None:
@@ -112,7 +118,7 @@ def wind_direction(get: Get) -> str:
 
 
 def _latitudes(get: Get, path: str) -> np.ndarray:
-    """Latitudes in the order of the message."""
+    """Returns the latitudes in the order of the message."""
     rows = get("Nj")
     first, last = (get(f"latitudeOf{end}GridPointInDegrees") for end in ("First", "Last"))
     if get("gridType") not in ("regular_gg", "reduced_gg"):
@@ -121,12 +127,15 @@ def _latitudes(get: Get, path: str) -> np.ndarray:
     low, high = min(first, last) - 1e-2, max(first, last) + 1e-2
     latitudes = all_rows[(all_rows >= low) & (all_rows <= high)]
     if len(latitudes) != rows:
-        raise InputError(f"{path} has Gaussian rows that do not fit its {rows} rows.")
+        raise InputError(
+            f"{path} has {rows} rows, but a Gaussian grid of its size has {len(latitudes)} between "
+            "its bounds: the message is damaged or not Gaussian."
+        )
     return latitudes if first > last else latitudes[::-1]
 
 
 def _longitudes(get: Get) -> np.ndarray:
-    """Longitudes in the order of the message."""
+    """Returns the longitudes in the order of the message."""
     west, east = (get(f"longitudeOf{end}GridPointInDegrees") for end in ("First", "Last"))
     if get("iScansNegatively"):
         return np.linspace(west, east if east < west else east - 360, get("Ni"))
@@ -134,7 +143,7 @@ def _longitudes(get: Get) -> np.ndarray:
 
 
 def _earth(get: Get) -> str:
-    """Returns the shape of the Earth as PROJ has it."""
+    """Returns the shape of the Earth in PROJ's notation."""
     radius = get("radius")
     if radius:
         return f"+R={radius}"
@@ -162,14 +171,19 @@ PROJECTIONS: dict[str, Callable[[Get], str]] = {
 }  # fmt: skip
 
 GRIDDED = ("regular_ll", "regular_gg", "reduced_gg", "reduced_ll", "rotated_ll", *PROJECTIONS)
-"""ecCodes' names of the grids that are read."""
+"""Names by ecCodes of the grids that phire reads."""
 
 
 def _projected(get: Get, projection: str) -> CurvilinearGrid:
-    """Returns a grid of even rows and columns of a projection, from its first point on.
+    """Returns a projected grid with evenly spaced rows and columns.
 
-    The stated first point is the first one of the message, as WMO has it and wgrib2 and GDAL read
-    it; ecCodes' own iterator takes it for the south-western one in whatever order rows are.
+    The first grid point stated by the keys is taken as the first point of the message, as WMO
+    specifies and wgrib2 and GDAL do. (ecCodes' iterator takes it as the south-western point in any
+    scanning order.)
+
+    Args:
+        get: Function that returns keys of the message.
+        projection: PROJ text without the shape of the Earth.
     """
     text = f"{projection} {_earth(get)} +units=m"
     one = CurvilinearGrid.projected([0.0], [0.0], text)
@@ -187,12 +201,16 @@ def _projected(get: Get, projection: str) -> CurvilinearGrid:
 
 
 def _rotated(get: Get, path: str) -> CurvilinearGrid:
-    """Returns a grid of latitudes and longitudes about another pole."""
+    """Returns a rotated latitude–longitude grid.
+
+    Raises:
+        InputError: The grid has an angle of rotation about its pole.
+    """
     import pyproj
 
     if abs(get("angleOfRotationInDegrees") or 0) > 1e-6:
         raise InputError(
-            f"{path} holds a rotated grid that is turned about its pole by "
+            f"{path} has a rotated grid that is turned about its pole by "
             f"{get('angleOfRotationInDegrees'):g}°, which phire does not read."
         )
     pole = {

@@ -1,4 +1,4 @@
-"""Sources made of another: selected channels, regions, other units, derivatives of wind."""
+"""Sources derived from another source: channels, regions, units, wind and its derivatives."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from phire.fields.grid import EARTH_RADIUS, Grid
 from phire.fields.source import Source, Times, close, indices, wind_directions
 
 DERIVED = ("divergence", "vorticity")
-"""The channels that wind is turned into, in AtmoDist's order."""
+"""Channels derived from wind, in AtmoDist's order."""
 
 
 class ChannelSelection:
     """Source of selected channels of another source, in the given order.
 
     Args:
-        source: Any source.
+        source: The source.
         channels: Names of its channels.
-        names: What to call them; by default as the source does.
-        name: What errors call the source.
+        names: New names of these channels; by default they keep their names.
+        name: Name of the source in messages.
 
     Raises:
-        InputError: The source has no such channel.
+        InputError: The source lacks a channel.
     """
 
     def __init__(
@@ -56,13 +56,13 @@ class ChannelSelection:
 
     @property
     def interval_starts(self) -> np.ndarray | None:
-        """See :attr:`phire.fields.dataset.DatasetSource.interval_starts`."""
+        """Starts of accumulations; see :attr:`phire.fields.collection.Part.interval_starts`."""
         starts = getattr(self.source, "interval_starts", None)
         return None if starts is None else starts[:, self._places]
 
     @property
     def wind_directions(self) -> tuple[str, ...]:
-        """See :attr:`phire.fields.dataset.DatasetSource.wind_directions`."""
+        """Axes of wind components; see :func:`phire.fields.source.wind_directions`."""
         stated = wind_directions(self.source)
         return tuple(stated[place] for place in self._places)
 
@@ -71,7 +71,7 @@ class ChannelSelection:
         return self.source.read(times)[..., self._places]
 
     def read_window(self, times: Times, rows: slice, columns: slice) -> np.ndarray:
-        """Reads a window of fields: (n, h, w, C) float32."""
+        """Reads a window of fields; see :func:`read_window`."""
         return read_window(self.source, times, rows, columns)[..., self._places]
 
     def close(self) -> None:
@@ -80,15 +80,15 @@ class ChannelSelection:
 
 
 class ConvertedUnits:
-    """A source with some channels in other units.
+    """Source with some channels converted to other units.
 
     Args:
-        source: Any source.
-        wanted: Units by channel.
-        name: What errors call the source.
+        source: The source.
+        wanted: New units by channel.
+        name: Name of the source in messages.
 
     Raises:
-        InputError: A channel's units are unknown or cannot be converted to those wanted.
+        InputError: A channel's units are unknown or cannot be converted to the new ones.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class ConvertedUnits:
             if found is None:
                 raise InputError(
                     f"--units {channel}={wanted[channel]}: {name} has {channel} in "
-                    f"{unit or 'unknown units'}, which do not convert to that."
+                    f"{unit or 'unknown units'}, which cannot be converted."
                 )
             self._rules[c] = units.Conversion(wanted[channel], *found)
 
@@ -123,15 +123,17 @@ class ConvertedUnits:
 
 
 class RegionSource:
-    """A region of a source's fields; of a projected grid the smallest window that holds it.
+    """Source of a region of another source's fields.
+
+    On a projected or curvilinear grid it is the smallest window that contains the region.
 
     Args:
-        source: Any source whose grid has coordinates or points.
-        region: (north, west, south, east) in degrees, the bounds included; west to east may run
-            across the seam of the grid, and is the whole circle where both are equal modulo 360.
+        source: Source whose grid has coordinates or points.
+        region: (north, west, south, east) in degrees, including the bounds. The region may cross
+            the seam of the grid. If west and east are equal modulo 360, it is the whole circle.
 
     Raises:
-        InputError: The grid has no coordinates, or the region lies outside.
+        InputError: The grid has no coordinates, or does not overlap the region.
     """
 
     @naming_arguments()
@@ -139,8 +141,8 @@ class RegionSource:
         north, west, south, east = region
         if not -90 <= south < north <= 90:
             raise InputError(
-                f"--region {','.join(f'{bound:g}' for bound in region)}: the order is N,W,S,E, in "
-                "degrees, with the northern bound north of the southern one."
+                f"--region {','.join(f'{bound:g}' for bound in region)}: the order must be "
+                "N,W,S,E, in degrees, N north of S."
             )
         self.source = source
         if isinstance(source.grid, CurvilinearGrid):
@@ -166,7 +168,13 @@ class RegionSource:
 
 
 def _columns(grid: Grid, rows: slice, west: float, east: float) -> tuple[list[slice], Grid]:
-    """Runs of columns between two longitudes, and the grid of these and some rows."""
+    """Returns slices of the columns between two longitudes, and the grid of the region.
+
+    Args:
+        grid: The whole grid.
+        rows: Rows of the region.
+        west, east: Bounds, degrees.
+    """
     columns = grid.columns_between(west, east)
     breaks = np.flatnonzero(np.diff(columns) != 1) + 1
     runs = [slice(int(run[0]), int(run[-1]) + 1) for run in np.split(columns, breaks) if len(run)]
@@ -179,22 +187,23 @@ def _columns(grid: Grid, rows: slice, west: float, east: float) -> tuple[list[sl
 
 
 class WindSource:
-    """Divergence and vorticity of a source's wind: channels in AtmoDist's order.
+    """Source of divergence and vorticity of another source's wind, in AtmoDist's order.
 
-    On global grids by spherical harmonics, up to the largest degree that the grid resolves (a field
-    with a missing value is then missing wholly); on other grids by finite differences (missing
-    where a neighbour is), on projected and curvilinear ones with the grid's own metric.
+    On global grids they are computed with spherical harmonics, up to the largest degree that the
+    grid resolves; a field with a missing value is then missing entirely. On other grids they are
+    computed with finite differences and are missing next to a missing value; on projected and
+    curvilinear grids with the metric of the grid.
 
     Args:
-        source: Any source whose grid has coordinates or points.
-        wind: The channels of eastward and of northward wind, m/s; on projected grids they may be
-            those along x and y, as the source's ``wind_directions`` say.
-        kept: Further channels to pass through, after divergence and vorticity.
-        radius: Radius of the sphere in metres.
+        source: Source whose grid has coordinates or points.
+        wind: Channels of eastward and northward wind, m/s. On projected grids they may also be the
+            components along x and y, if the source's ``wind_directions`` say so.
+        kept: Further channels, which follow divergence and vorticity unchanged.
+        radius: Radius of the sphere, m.
 
     Raises:
-        InputError: The source has no such channels, or no coordinates; it does not say whether
-            components on a projected grid are along its axes or to the east and north.
+        InputError: The source lacks a channel or coordinates, or does not state the axes of wind
+            components on a projected grid.
     """
 
     def __init__(
@@ -237,7 +246,7 @@ class WindSource:
     def read(self, times: Times) -> np.ndarray:
         """Reads fields; see :class:`phire.fields.source.Source`."""
         fields = self.source.read(times)
-        for one in fields:  # one by one: the transforms work in float64
+        for one in fields:  # one field at a time: the transforms need float64 copies
             vorticity, divergence = self._derived(one[..., 0], one[..., 1])
             one[..., 0], one[..., 1] = divergence, vorticity
         return fields
@@ -247,6 +256,7 @@ class WindSource:
         close(self.source)
 
     def _derived(self, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Computes vorticity and divergence (H, W) of one field of wind."""
         from phire.fields.differences import wind_to_vorticity_divergence
         from phire.fields.surface_metric import SurfaceMetric
 
@@ -264,14 +274,15 @@ class WindSource:
 
 
 class EastwardWind:
-    """A source whose wind along a grid's axes is turned to the east and north.
+    """Source whose wind along the axes of its grid is rotated to east and north.
 
     Args:
-        source: Any source whose points are known.
-        wind: The channels of the components along x and y.
+        source: Source whose grid has points.
+        wind: Channels of the components along x and y.
 
     Raises:
-        InputError: The source lacks a channel or does not say that they are along its axes.
+        InputError: The source lacks a channel, or does not state that the components are along
+            the axes of the grid.
     """
 
     def __init__(self, source: Source, wind: tuple[str, str]) -> None:
@@ -280,13 +291,13 @@ class EastwardWind:
         for name in wind:
             if name not in source.channels:
                 raise InputError(
-                    f"--turn-wind {','.join(wind)}: there is no channel {name}; there are "
+                    f"--turn-wind {','.join(wind)}: {name} is not a channel; the channels are "
                     f"{', '.join(source.channels)}."
                 )
         if _wind_direction(source, wind, "--turn-wind") != "grid":
             raise InputError(
-                f"--turn-wind {','.join(wind)}: the components are to the east and north already: "
-                "leave it out."
+                f"--turn-wind {','.join(wind)}: the components already point east and north: leave "
+                "it out."
             )
         self.source, self._places = source, [source.channels.index(name) for name in wind]
         self.channels, self.units = source.channels, source.units
@@ -300,7 +311,7 @@ class EastwardWind:
         metric = SurfaceMetric.of(source.grid)
         (x, _), (east, _) = metric.axes("grid"), metric.axes("east")
         north = np.cross(metric.vectors, east)
-        # The angle from the east to the x axis, counterclockwise.
+        # Cosine and sine of the angle from east to the x axis, counterclockwise.
         self._cosine, self._sine = (x * east).sum(-1), (x * north).sum(-1)
 
     def read(self, times: Times) -> np.ndarray:
@@ -317,31 +328,30 @@ class EastwardWind:
 
 
 def unturned_note(source: Source, name: str) -> str | None:
-    """Returns a sentence on components along a projected grid's axes, which regridding does not
-    turn.
+    """Returns a clause on wind along a projected grid's axes, which regridding does not rotate.
 
     Args:
         source: The source that is to be regridded.
-        name: What to call it.
+        name: Name of the source in the clause.
 
     Returns:
-        The sentence without its full stop; None where no channel is known to be such a component.
+        The clause; None if no channel is known to be a component along the axes.
     """
     directions = wind_directions(source)
     along = [channel for channel, d in zip(source.channels, directions) if d == "grid"]
     if not along or not isinstance(source.grid, CurvilinearGrid):
         return None
     return (
-        f"{', '.join(along)} of {name} are components along the axes of its grid, which regridding "
-        "does not turn: `phire convert --turn-wind U,V` gives those to the east and north"
+        f"{', '.join(along)} of {name} are components along the axes of its grid, and regridding "
+        "does not rotate them: use `phire convert --turn-wind U,V` to rotate them to east and north"
     )
 
 
 def _wind_direction(source: Source, wind: tuple[str, str], option: str = "--wind") -> str:
-    """Returns ``grid`` or ``east``: the direction of the components on a projected grid.
+    """Returns ``grid`` or ``east``: the axes of the wind components on a projected grid.
 
     Raises:
-        InputError: The source does not say, or says different things of both.
+        InputError: The source does not state them, or they differ between the components.
     """
     _refuse_unturned(source, wind, option)
     stated = dict(zip(source.channels, wind_directions(source)))
@@ -357,18 +367,27 @@ def _wind_direction(source: Source, wind: tuple[str, str], option: str = "--wind
 
 
 def _refuse_unturned(source: Source, wind: tuple[str, str], option: str) -> None:
-    """Raises an InputError for components along the axes of a grid that was left by regridding."""
+    """Raises InputError for components along the axes of a grid before a regridding."""
     stated = dict(zip(source.channels, wind_directions(source)))
     if "unturned" in {stated.get(name, "") for name in wind}:
         raise InputError(
             f"{option} {','.join(wind)}: the components are along the axes of the grid that the "
-            "fields were regridded from: turn them before by `phire convert --turn-wind "
-            f"{','.join(wind)}`."
+            "fields were regridded from: rotate them before regridding, with `phire convert "
+            f"--turn-wind {','.join(wind)}`."
         )
 
 
 def read_window(source: Source, times: Times, rows: slice, columns: slice) -> np.ndarray:
-    """Reads a window of fields (n, h, w, C), by the source's own way where it has one."""
+    """Reads a window of fields, with the source's ``read_window`` if it has one.
+
+    Args:
+        source: The source.
+        times: Indices of the times.
+        rows, columns: The window.
+
+    Returns:
+        (n, h, w, C) float32.
+    """
     if hasattr(source, "read_window"):
         return source.read_window(times, rows, columns)
     return source.read(indices(times, len(source.time)))[:, rows, columns]

@@ -1,8 +1,7 @@
-"""A small simulation of weather: forced–dissipative shallow water on the sphere.
+"""Simulation of weather-like fields: forced–dissipative shallow water on the sphere.
 
-It needs no download, runs in seconds, and has what the method needs: a jet on either hemisphere,
-eddies that travel, a steep energy spectrum, and fields that are the less alike the further apart in
-time they are.
+It provides test data without a download. The flow has a jet in each hemisphere, travelling eddies,
+a steep energy spectrum, and fields whose similarity decreases with their distance in time.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ GRAVITY = 9.80616  # m s⁻²
 ROTATION = 7.292e-5  # s⁻¹
 DAY = 86400
 SMALLEST = 32
-"""Rows from which on the truncation lets some of the stirred degrees through."""
+"""Smallest number of rows whose truncation resolves some of the stirred degrees."""
 CHANNELS = ("divergence", "vorticity")
 UNITS = ("s**-1", "s**-1")
 
@@ -36,13 +35,15 @@ class ShallowWater:
 
     Attributes:
         mean_depth: Depth of the fluid at rest.
-        jet_speed, jet_latitude, jet_width: The zonal jets that the flow relaxes to (degrees).
-        relaxation_time: Of vorticity, divergence and depth towards the jets in balance.
-        dissipation_time: Of the hyperdiffusion at the truncation.
-        stirring: Amplitude of the random vorticity source a coefficient, s⁻².
-        stirring_degree, stirring_width: Degrees that are stirred: centre and half width.
+        jet_speed: Speed of the zonal jets that the flow relaxes to.
+        jet_latitude, jet_width: Latitude and half width of the jets, degrees.
+        relaxation_time: Time scale of the relaxation of vorticity, divergence and depth to the
+            balanced jets.
+        dissipation_time: Time scale of the hyperdiffusion at the truncation.
+        stirring: Amplitude of the random source of each coefficient of vorticity, s⁻².
+        stirring_degree, stirring_width: Centre and half width of the range of stirred degrees.
         stirring_memory: Decorrelation time of the stirring.
-        robert_asselin: Strength of the time filter.
+        robert_asselin: Strength of the Robert–Asselin time filter.
     """
 
     mean_depth: float = 8000.0
@@ -59,25 +60,27 @@ class ShallowWater:
 
 
 class Integration:
-    """A running integration in vorticity–divergence form.
+    """Integration of the shallow-water equations in vorticity–divergence form.
 
-    Semi-implicit leapfrog with a Robert–Asselin filter on a Gaussian transform grid, truncated
-    triangularly at two thirds of its rows, so that quadratic terms are free of aliasing.
+    The scheme is a semi-implicit leapfrog with a Robert–Asselin filter. The transform grid is
+    Gaussian, with triangular truncation at two thirds of its rows, so that quadratic terms have no
+    aliasing.
 
     Args:
-        rows: Rows H of the Gaussian grid (H × 2H).
+        rows: Number of rows H of the Gaussian grid (H × 2H).
         seed: Seed of the initial disturbance and of the stirring.
-        parameters: Parameters of the flow.
-        threads: Threads of the transforms.
-        interval: Seconds that the time step must divide.
+        parameters: Parameters of the flow; by default those of :class:`ShallowWater`.
+        threads: Number of threads of the transforms; by default one for each core.
+        interval: Duration (s) that is a multiple of the time step.
 
     Attributes:
-        time_step: Seconds; the largest that divides the interval and is stable: 600 s up to 128
-            rows, beyond in proportion to the spacing.
-        coriolis: Coriolis parameter of each row, s⁻¹.
+        time_step: Largest stable time step (s) that divides the interval. The limit is 600 s up to
+            128 rows, and decreases in proportion to the spacing above.
+        coriolis: (H, 1) Coriolis parameter of each row, s⁻¹.
         balanced_jets: (3, n) coefficients of vorticity, divergence and geopotential of the jets
             that the flow relaxes to.
-        state, previous_state: The same of the flow at this time step and the one before.
+        state, previous_state: (3, n) coefficients of the flow at the present and the previous time
+            step.
     """
 
     def __init__(
@@ -113,12 +116,15 @@ class Integration:
         self._first = True
 
     def _draw(self) -> np.ndarray:
+        """Draws complex normal coefficients (n,) of unit variance."""
         real, imaginary = self._random.normal(size=(2, len(self.harmonics.degrees)))
         return (real + 1j * imaginary) / np.sqrt(2)
 
     def _balanced_jets(self) -> np.ndarray:
-        """Returns (3, n) vorticity, divergence and geopotential of the jets in non-linear
-        balance."""
+        """Returns the coefficients (3, n) of the jets in nonlinear balance.
+
+        They are vorticity, divergence (zero) and geopotential.
+        """
         p, h = self.parameters, self.harmonics
         latitude = self.grid.latitudes[:, None]
         zonal = sum(
@@ -128,14 +134,16 @@ class Integration:
         u = np.broadcast_to(zonal, self.grid.shape)
         vorticity, divergence = h.analyse_wind(u, np.zeros(self.grid.shape))
         target = np.stack([vorticity, 0 * divergence, 0 * divergence])
-        # The geopotential that leaves the divergence at rest.
+        # Balance: ∇²Φ equals the tendency of divergence without it, so that divergence stays zero.
         tendency = self._tendencies(target)[1]
         with np.errstate(divide="ignore", invalid="ignore"):
             target[2] = np.where(self._laplacian < 0, tendency / self._laplacian, 0)
         return target
 
     def _tendencies(self, state: np.ndarray) -> np.ndarray:
-        """Returns (3, n) explicit tendencies, all but the gravity-wave terms."""
+        """Returns the explicit tendencies (3, n), which are all but the gravity-wave terms."""
+        # With absolute vorticity η and wind V: ∂ζ/∂t = −∇·(ηV), ∂δ/∂t = k·∇×(ηV) − ∇²(|V|²/2),
+        # ∂Φ'/∂t = −∇·(Φ'V).
         h = self.harmonics
         absolute = h.synthesise(state[0]) + self.coriolis
         geopotential = h.synthesise(state[2])
@@ -148,7 +156,7 @@ class Integration:
     def step(self) -> None:
         """Advances the flow by one time step."""
         p = self.parameters
-        # The first step is a forward one of half the length of a leap.
+        # The first step is a forward step: there is no previous state to leap from.
         dt = self.time_step if self._first else 2 * self.time_step
         memory = np.exp(-self.time_step / p.stirring_memory)
         noise = np.where(self._stirred, p.stirring * self._draw(), 0)
@@ -157,7 +165,8 @@ class Integration:
         explicit = self._tendencies(now)
         explicit[0] += self._stirring
         explicit += (self.balanced_jets - before) / p.relaxation_time
-        # Gravity waves, ∂δ/∂t = −∇²Φ and ∂Φ/∂t = −Φ₀ δ, as the mean of before and after.
+        # Gravity waves, ∂δ/∂t = −∇²Φ and ∂Φ/∂t = −Φ₀ δ, are implicit: their right sides are means
+        # of the previous and the next step, which limits the time step by the wind only.
         depth = GRAVITY * p.mean_depth
         half = dt / 2
         vorticity = before[0] + dt * explicit[0]
@@ -180,7 +189,7 @@ class Integration:
             self.step()
 
     def fields(self) -> np.ndarray:
-        """Returns the present (H, W, 2) divergence and vorticity, s⁻¹."""
+        """Returns the present divergence and vorticity, (H, W, 2) in s⁻¹."""
         vorticity, divergence = self.harmonics.synthesise(self.state[:2])
         return np.stack([divergence, vorticity], axis=-1)
 
@@ -200,19 +209,20 @@ def simulate(
     """Simulates shallow water on the sphere and stores divergence and vorticity.
 
     Args:
-        output: The field store to make; its times start at 2000-01-01.
-        days: Days to keep.
-        resolution: Rows H of the Gaussian grid, H × 2H, truncated at 2H/3.
+        output: Path of the field store; its times start at 2000-01-01.
+        days: Number of days to store.
+        resolution: Number of rows H of the Gaussian grid, H × 2H, truncated at 2H/3.
         step: Time between stored fields, such as ``3h``.
         seed: Seed of the initial disturbance and of the stirring; the same seed gives the same
             fields.
-        spin_up: Days to run before the first field is kept.
-        threads: Threads of the transforms; by default one a core.
-        overwrite: Replace an output that is there.
+        spin_up: Number of days simulated before the first stored field.
+        threads: Number of threads of the transforms; by default one for each core.
+        overwrite: Replace an existing output.
 
     Raises:
-        InputError: An option is impossible, or the output was made by something else.
-        WorkError: The flow grew without bound.
+        InputError: An argument is out of range, or the output exists and was made with other
+            options.
+        WorkError: The values became infinite.
     """
     interval = parse_duration(step)
     options = {
@@ -249,7 +259,7 @@ def simulate(
             if i >= 0:
                 fields = integration.fields()
                 if not np.isfinite(fields).all():
-                    raise WorkError(f"the simulation grew without bound at {time.format(i)}.")
+                    raise WorkError(f"the simulation became unstable at {time.format(i)}.")
                 with interruption.deferred():
                     writer.append(fields[None])
             integration.run(interval)
@@ -262,17 +272,17 @@ def _check_options(
     resolution: int, days: float, step: str, interval: int, seed: int, threads: int | None,
     spin_up: float,
 ) -> None:  # fmt: skip
-    """Raises an InputError for options of :func:`simulate` that are out of range."""
+    """Raises InputError if an argument of :func:`simulate` is out of range."""
     if resolution < SMALLEST or resolution % 2:
         raise InputError(
-            f"--resolution {resolution} must be an even number of rows from {SMALLEST} on: coarser "
-            "grids do not hold the eddies."
+            f"--resolution {resolution} must be an even number of rows, {SMALLEST} or more: "
+            "coarser grids do not resolve the eddies."
         )
     if not days * DAY >= interval:
         raise InputError(f"--days {days:g} is less than one --step of {step}: simulate longer.")
     if seed < 0:
-        raise InputError(f"--seed {seed} must be a whole number from 0 on.")
+        raise InputError(f"--seed {seed} must be a whole number, 0 or more.")
     if threads is not None and threads < 1:
         raise InputError(f"--threads {threads} must be at least 1.")
     if not 0 <= spin_up < np.inf:
-        raise InputError(f"--spin-up {spin_up:g} must be a number of days from 0 on.")
+        raise InputError(f"--spin-up {spin_up:g} must be a number of days, 0 or more.")

@@ -1,4 +1,4 @@
-"""Sources of fields: anything that has channels, a grid and times and can be read."""
+"""Sources of fields: the protocol of all objects with channels, a grid, times and ``read``."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from phire.fields.grid import Grid
 from phire.fields.time import TimeAxis
 
 MAPPING = "crs"
-"""Name of the variable that states a projection."""
+"""Name of the variable of a file that states the projection."""
 
 Times = slice | Sequence[int] | np.ndarray
+"""Slice or indices of fields along time."""
 
 
 @runtime_checkable
 class Source(Protocol):
-    """Fields over time: a store, a NetCDF file, a trained generator over a coarse source.
+    """Series of fields, such as a field store, a NetCDF file, or predictions of a generator.
 
     Attributes:
         channels: Names of the channels.
-        units: Units of each channel; empty text where unknown.
-        grid: The horizontal grid.
-        time: The times of the fields.
+        units: Units of each channel, an empty text if unknown.
+        grid: Horizontal grid.
+        time: Times of the fields.
     """
 
     channels: tuple[str, ...]
@@ -39,7 +40,7 @@ class Source(Protocol):
         """Reads fields in physical units.
 
         Args:
-            times: A slice, or indices into ``time``, in any order.
+            times: Slice, or indices of the times in any order.
 
         Returns:
             (n, H, W, C) float32; missing values are NaN.
@@ -49,7 +50,7 @@ class Source(Protocol):
 
 @runtime_checkable
 class MemberSource(Source, Protocol):
-    """Source of an ensemble, whose ``read`` gives the mean of its members.
+    """Source of an ensemble, whose ``read`` returns the ensemble mean.
 
     Attributes:
         members: Number of members.
@@ -63,35 +64,36 @@ class MemberSource(Source, Protocol):
 
 
 def member_count(source: Source) -> int:
-    """Returns the number of members of a source; 1 where it is no ensemble."""
+    """Returns the number of members of a source; 1 if it is not an ensemble."""
     return getattr(source, "members", 1)
 
 
 def read_members(source: Source, times: Times) -> np.ndarray:
-    """Reads fields of all members, (n, M, H, W, C); M is 1 where the source is no ensemble."""
+    """Reads fields of all members: (n, M, H, W, C), with M = 1 if the source is not an ensemble."""
     if member_count(source) == 1:
         return source.read(times)[:, None]
     return source.read_members(times)
 
 
 def close(source: Source) -> None:
-    """Closes a source that holds a file open."""
+    """Closes a source; does nothing if it has no method ``close``."""
     if hasattr(source, "close"):
         source.close()
 
 
 class ArraySource:
-    """Fields held in memory.
+    """Source of fields in memory.
 
     Args:
         fields: (n, H, W, C) in physical units.
-        channels: Names of the channels; ``channel_0`` … if not given.
-        units: Units of each channel; unknown if not given.
-        grid: The grid; what a bare store of this shape means, if not given.
-        time: The times; steps if not given.
+        channels: Names of the channels; by default ``channel_0`` and so on.
+        units: Units of each channel; by default unknown.
+        grid: The grid; by default the one of a store without coordinates, see
+            :meth:`phire.fields.grid.Grid.bare`.
+        time: The times; by default steps from 0.
 
     Raises:
-        InputError: The parts do not fit one another.
+        InputError: The shape of ``fields`` does not fit the other arguments.
     """
 
     def __init__(
@@ -128,11 +130,14 @@ class ArraySource:
 
 
 def indices(times: Times, count: int) -> np.ndarray:
-    """Returns the indices that a slice or a sequence of indices means in a series of ``count``
-    fields.
+    """Returns times given as a slice or as indices, possibly negative, as indices from 0.
+
+    Args:
+        times: The slice or indices.
+        count: Number of fields of the series.
 
     Raises:
-        IndexError: An index lies outside the series.
+        IndexError: An index is outside of the series.
     """
     if isinstance(times, slice):
         return np.arange(count)[times]
@@ -146,8 +151,8 @@ class TimeSelection:
     """Source of selected times of another source.
 
     Args:
-        source: Any source.
-        times: Indices of the fields to keep, in the order wanted.
+        source: The source.
+        times: Indices of the fields, in the wanted order.
     """
 
     def __init__(self, source: Source, times: Times) -> None:
@@ -170,15 +175,16 @@ class TimeSelection:
 
 
 WIND_DIRECTION = "wind_axes"
-"""Attribute of a variable, and of a store's channels, that keeps :func:`wind_directions`."""
+"""Attribute of variables in files, and of a store's channels, that states the wind direction."""
 
 
 def wind_directions(source: Source) -> tuple[str, ...]:
-    """Returns the axes that each channel is a component of wind along.
+    """Returns the axes of each channel that is a component of wind.
 
-    ``grid`` stands for the axes of the source's own grid, ``east`` for east and north, ``unturned``
-    for the axes of the grid that the fields were regridded from; empty where it is not known or no
-    wind. A source that only chooses, converts or aggregates another one's fields has its axes.
+    ``grid`` means the axes of the source's grid; ``east`` means east and north; ``unturned`` means
+    the axes of the grid that the fields were regridded from. The text is empty if the axes are
+    unknown or the channel is not wind. A source without the attribute that wraps another source
+    with the same channels has the axes of that source.
     """
     stated = getattr(source, "wind_directions", ())
     if stated:
@@ -190,10 +196,14 @@ def wind_directions(source: Source) -> tuple[str, ...]:
 
 
 def to_dataset(source: Source, times: Times = slice(None)) -> xr.Dataset:
-    """Reads a source into an xarray dataset, one variable (time, latitude, longitude) a channel.
+    """Reads a source into an xarray dataset with one variable for each channel.
 
-    Fields without coordinates get the dimensions (time, row, column); those of an ensemble have the
-    dimension ``member`` before these.
+    The dimensions are (time, latitude, longitude), or (time, row, column) without coordinates,
+    or (time, y, x) on projected grids. An ensemble has ``member`` as the first dimension.
+
+    Args:
+        source: The source.
+        times: Indices of the fields; by default all.
     """
     chosen = indices(times, len(source.time))
     fields = np.moveaxis(read_members(source, chosen), 1, 0)
@@ -210,8 +220,12 @@ def to_dataset(source: Source, times: Times = slice(None)) -> xr.Dataset:
 
 
 def field_coordinates(source: Source, time: TimeAxis) -> tuple[tuple[str, ...], dict[str, Any]]:
-    """Returns the dimensions of a source's fields at some times, and their coordinates, for
-    xarray."""
+    """Returns dimensions and coordinates of a source's fields for xarray.
+
+    Args:
+        source: The source.
+        time: Times of the fields.
+    """
     dimensions = ("time", *horizontal_names(source.grid))
     coordinates = grid_coordinates(source.grid)
     if member_count(source) > 1:
@@ -222,23 +236,23 @@ def field_coordinates(source: Source, time: TimeAxis) -> tuple[tuple[str, ...], 
 
 
 def member_coordinate(count: int) -> dict[str, tuple[str, np.ndarray, dict[str, str]]]:
-    """Returns the CF coordinate ``member`` of an ensemble, counted from 0, for xarray."""
+    """Returns the CF coordinate ``member`` of an ensemble for xarray; numbers start at 0."""
     return {"member": ("member", np.arange(count), {"standard_name": "realization", "units": "1"})}
 
 
 def horizontal_names(grid: Grid) -> tuple[str, str]:
-    """Returns the names of the dimensions of rows and columns as files have them."""
+    """Returns the names of the dimensions of rows and columns in files."""
     if grid.has_coordinates:
         return "latitude", "longitude"
     return ("y", "x") if grid.has_distances else ("row", "column")
 
 
 def grid_coordinates(grid: Grid) -> dict[str, tuple[Any, np.ndarray, dict[str, Any]]]:
-    """Returns the CF coordinates of a grid, for xarray: dimensions, values and attributes by name.
+    """Returns the CF coordinates of a grid for xarray: dimensions, values and attributes by name.
 
-    These are ``latitude`` and ``longitude``; on projected and rotated grids ``y``, ``x``, both of
-    the former with two dimensions, and the ``grid_mapping`` :data:`MAPPING` where the projection is
-    stated; none on grids of pixels.
+    A latitude–longitude grid has ``latitude`` and ``longitude``. A projected, rotated or
+    curvilinear grid has ``y`` and ``x``, two-dimensional ``latitude`` and ``longitude``, and the
+    grid mapping :data:`MAPPING` if its projection is known. A grid without coordinates has none.
     """
     places = {
         name: {"standard_name": name, "units": f"degrees_{toward}"}
@@ -262,7 +276,7 @@ def grid_coordinates(grid: Grid) -> dict[str, tuple[Any, np.ndarray, dict[str, A
 
 
 def field_attributes(grid: Grid, unit: str) -> dict[str, str]:
-    """Returns the attributes of a variable of fields: its units and its ``grid_mapping``."""
+    """Returns the CF attributes of a variable of fields: units and ``grid_mapping``, if known."""
     attributes = {"units": unit} if unit else {}
     if getattr(grid, "projection", ""):
         attributes["grid_mapping"] = MAPPING

@@ -1,4 +1,4 @@
-"""Writing any source to a file: field store, NetCDF or Zarr, a few fields at a time."""
+"""Writing of sources to field stores, NetCDF and Zarr, a few fields at a time."""
 
 from __future__ import annotations
 
@@ -39,21 +39,22 @@ from phire.fields.store import RECORD
 from phire.fields.store_writing import StoreWriter
 from phire.fields.unusable_values import UnusableValues, counting_infinite
 
-# Zarr is a fifth of the start of each command and worker that writes records: loaded when used.
+# Loaded at its first use: importing Zarr takes a fifth of the start of commands and workers.
 zarr = lazy_loader.load("zarr")
 
 BLOCK_BYTES = 64 << 20
-"""Bytes of float32 fields that are held at once; computing on them takes a few times as much."""
+"""Size (bytes) of the float32 fields read at once; computations need a few times as much memory."""
 
 CHUNK_BYTES = 256 << 20
-"""The same where the source's file keeps more fields in one compressed chunk."""
+"""The same size if one compressed chunk of the source's file exceeds :data:`BLOCK_BYTES`."""
 
 CHANNELS = "channels"
-"""The attribute of a Zarr group that keeps the order of the channels, which a directory has not."""
+"""Attribute of a Zarr group with the order of the channels, which a directory does not keep."""
 
 SUFFIXES = {".h5": "h5", ".hdf5": "h5", ".nc": "nc", ".zarr": "zarr"}
 
 Append = Callable[[np.ndarray, int], None]
+"""Function that writes fields (M, n, H, W, C) from a time index on."""
 
 
 def write_source(
@@ -72,35 +73,37 @@ def write_source(
 ) -> UnusableValues:
     """Writes the fields of a source to a field store (.h5), CF NetCDF (.nc) or Zarr (.zarr).
 
-    Memory does not grow with the number of fields: some tens of megabytes of fields are held at
-    once. The output has its name only when it is whole; an output of the same options is left.
-    Members of an ensemble are written along a dimension ``member``, which a field store has not.
+    Memory does not grow with the number of fields. The output appears under its name when it is
+    complete. Ensemble members are written along a dimension ``member``, which field stores do not
+    have.
 
     Args:
-        source: Any source, an ensemble too.
-        output: The file (or, for Zarr, the directory) to make; its suffix tells the format.
-        options: What changes the result, kept with it; a second call with equal ones does nothing.
-        times: The fields to write; by default all.
+        source: The source, possibly of an ensemble.
+        output: Path of the file, or of the directory for Zarr; its suffix gives the format.
+        options: Options that affect the result, which are stored with it. If the output exists
+            and was made with equal options, nothing is written.
+        times: Indices of the fields to write; by default all.
         dtype: float32 or float64.
-        overwrite: Replace an output that is there.
-        description: What the progress bar says.
+        overwrite: Replace an existing output.
+        description: Text before the progress bar.
         attributes: Further attributes of the file, such as a CF ``comment``.
-        static: Static maps on the same grid, a source of one field: under ``/static`` of a store,
-            variables without time of NetCDF and Zarr.
-        cells: Periods and statistics of aggregated fields, at the times written.
-        client: As :func:`phire.fields.cluster.cluster` yields it: the fields are read on its
-            workers.
+        static: Source of one field with static maps on the same grid. They are written under
+            ``/static`` of a store, or as variables without time.
+        cells: Periods and statistics of aggregated fields, at the written times.
+        client: Client from :func:`phire.fields.cluster.cluster`, on whose workers fields are read;
+            None reads them in this process.
 
     Returns:
-        The numbers of missing and infinite values; zeros of an output that is left.
+        The numbers of missing and infinite values; zeros if nothing was written.
 
     Raises:
-        InputError: The suffix is none of these, or the output was made by something else.
+        InputError: The suffix is unknown, the format cannot hold members, or the output exists
+            and was made with other options.
     """
     if member_count(source) > 1 and output_format(output) == "h5":
         raise InputError(
-            f"{output}: a field store holds one field a time, the source has {source.members} "
-            "members: name an output that ends with .nc or .zarr."
+            f"{output}: a field store has no dimension for the {source.members} members: name an "
+            "output that ends with .nc or .zarr."
         )
     options = dict(options or {})
     unusable = UnusableValues()
@@ -124,11 +127,11 @@ def write_source(
         ) as append,
         progress.progress_bar(description, len(chosen.time), "fields") as advance,
     ):
-        stretches = list(blocks(source, len(chosen.time)))
-        read = results_in_order(_read_block, chosen, stretches, client, description=description)
-        for block, (fields, regridded) in zip(stretches, read):
-            # Broken off within a write, HDF5 and Zarr's threads would leave a file that cannot be
-            # closed or removed.
+        slices = list(blocks(source, len(chosen.time)))
+        read = results_in_order(_read_block, chosen, slices, client, description=description)
+        for block, (fields, regridded) in zip(slices, read):
+            # A signal within a write of HDF5, or of Zarr's threads, would leave a file that can be
+            # neither closed nor removed.
             with interruption.deferred():
                 append(fields, block.start)
             unusable.regridded += regridded
@@ -139,14 +142,19 @@ def write_source(
 
 
 def _read_block(source: Source, block: slice) -> tuple[np.ndarray, int]:
-    """Reads a stretch of fields, (M, n, H, W, C), and counts infinite values regridded."""
+    """Reads a block of fields (M, n, H, W, C) and counts infinite values before regridding."""
     with counting_infinite() as regridded:
         fields = read_members(source, block)
     return np.moveaxis(fields, 1, 0), sum(regridded)
 
 
 def blocks(source: Source, count: int) -> Iterator[slice]:
-    """Stretches of ``count`` fields small enough to hold in memory, whole chunks of the file."""
+    """Yields slices of times whose fields fit in memory, in whole chunks of the source's file.
+
+    Args:
+        source: The source.
+        count: Number of fields.
+    """
     height, width = source.grid.shape
     field = 4 * height * width * len(source.channels) * member_count(source)
     size = max(1, BLOCK_BYTES // field)
@@ -160,10 +168,14 @@ def blocks(source: Source, count: int) -> Iterator[slice]:
 
 
 def already_made(output: str | os.PathLike, options: Mapping[str, Any], overwrite: bool) -> bool:
-    """Returns True if fields on disk were made by these options, as ``provenance.already_made``.
+    """Returns True if an output of fields exists and was made with the same options.
+
+    Args:
+        output: Path of the output.
+        options, overwrite: See :func:`phire.provenance.already_made`.
 
     Raises:
-        InputError: The suffix names no format, or the output was made by something else.
+        InputError: The suffix is unknown, or the output was made with other options.
     """
     output_format(output)
     recorded = recorded_options(output) if os.path.lexists(output) and not overwrite else None
@@ -171,10 +183,10 @@ def already_made(output: str | os.PathLike, options: Mapping[str, Any], overwrit
 
 
 def output_format(output: str | os.PathLike) -> str:
-    """Returns the format that an output's suffix names: h5, nc or zarr.
+    """Returns the format of an output by its suffix: ``h5``, ``nc`` or ``zarr``.
 
     Raises:
-        InputError: It names none.
+        InputError: The suffix is unknown.
     """
     suffix = Path(output).suffix.lower()
     if suffix not in SUFFIXES:
@@ -187,17 +199,17 @@ def output_format(output: str | os.PathLike) -> str:
 
 
 def require_netcdf_name(output: str | os.PathLike) -> None:
-    """Checks that an output which is NetCDF ends with .nc.
+    """Checks that the path of a NetCDF output ends with .nc.
 
     Raises:
-        InputError: It does not.
+        InputError: It has another suffix.
     """
     if Path(output).suffix.lower() != ".nc":
         raise InputError(f"{output} must end with .nc: it is a NetCDF file.")
 
 
 def recorded_options(path: str | os.PathLike) -> dict[str, Any] | None:
-    """Returns the options that fields on disk were made by; None where phire did not make them."""
+    """Returns the options stored in a file of fields; None if phire did not write it."""
     path, record = Path(path), None
     with contextlib.suppress(OSError, InputError, ValueError):
         if path.is_dir():
@@ -222,7 +234,16 @@ def _writer(
     cells: TimeCells | None,
     unusable: UnusableValues,
 ) -> Iterator[Append]:
-    """Opens the output; yields what appends fields (M, n, H, W, C) from a time index on."""
+    """Creates the output and yields the function that writes fields to it.
+
+    Args:
+        output: Final path, whose suffix gives the format.
+        partial: Temporary path to write at.
+        source: Source of the fields to be written.
+        dtype, attributes, static, cells: See :func:`write_source`.
+        record: Provenance; see :func:`phire.provenance.record`.
+        unusable: Counts, updated by the writer of a field store.
+    """
     kind = output_format(output)
     if kind == "h5":
         with StoreWriter(
@@ -254,14 +275,14 @@ def _writer(
         group = _zarr(partial, source, dtype, attributes, static, cells)
         yield lambda fields, start: _append_zarr(group, source, fields, start)
         with warnings.catch_warnings():
-            # Format 3 has no word on consolidated metadata yet; xarray reads them, and warns of
-            # stores without.
+            # Zarr warns that format 3 does not specify consolidated metadata. They are written
+            # nevertheless: xarray reads them, and warns about stores without.
             warnings.simplefilter("ignore")
             zarr.consolidate_metadata(partial)
 
 
 def _described(record: Mapping[str, Any]) -> dict[str, str]:
-    """Attributes that say what made a file."""
+    """Returns the attributes of a file with its CF version and provenance."""
     return {
         "Conventions": "CF-1.10",
         "history": provenance.history(record),
@@ -276,7 +297,7 @@ def _netcdf(
     attributes: Mapping[str, Any],
     cells: TimeCells | None = None,
 ) -> h5netcdf.File:
-    """Returns a CF NetCDF-4 file with coordinates and empty variables, one a channel."""
+    """Returns a CF NetCDF-4 file with coordinates and one empty variable for each channel."""
     file = h5netcdf.File(guarded, "a")
     file.attrs.update(attributes)
     values, attributes = source.time.to_cf()
@@ -321,7 +342,7 @@ def _netcdf(
 
 
 def _channel_attributes(source: Source, cells: TimeCells | None) -> list[dict[str, str]]:
-    """CF attributes of the variables of the channels."""
+    """Returns the CF attributes of the variable of each channel."""
     described = [field_attributes(source.grid, unit) for unit in source.units]
     for attributes, direction in zip(described, wind_directions(source)):
         if direction:
@@ -342,7 +363,7 @@ def _append_netcdf(file: h5netcdf.File, source: Source, fields: np.ndarray, star
 
 
 def map_names_taken(output: str | os.PathLike, source: Source) -> tuple[str, ...]:
-    """Names that a static map cannot have in an output, those of its channels and coordinates."""
+    """Returns the names of an output's channels and coordinates, which no static map may have."""
     if output_format(output) == "h5":
         return source.channels
     return (*source.channels, *horizontal_names(source.grid), "latitude", "longitude")
@@ -351,7 +372,11 @@ def map_names_taken(output: str | os.PathLike, source: Source) -> tuple[str, ...
 def _map_variables(
     static: Source | None, source: Source
 ) -> Iterator[tuple[str, np.ndarray, dict[str, str]]]:
-    """Names, values (H, W) and attributes of static maps."""
+    """Yields names, values (H, W) and attributes of static maps.
+
+    Raises:
+        InputError: A map has the name of a channel or coordinate.
+    """
     if static is None:
         return
     fields = static.read([0])[0]
@@ -374,7 +399,7 @@ def _zarr(
     static: Source | None = None,
     cells: TimeCells | None = None,
 ) -> zarr.Group:
-    """Returns a Zarr group with coordinates, static maps and empty arrays, one a channel."""
+    """Returns a Zarr group with coordinates, static maps and one empty array for each channel."""
     import dask.array
 
     dimensions, coordinates = field_coordinates(source, source.time)
@@ -382,7 +407,8 @@ def _zarr(
     chunk = (1, *source.grid.shape)
     if member_count(source) > 1:
         shape, chunk = (source.members, *shape), (1, *chunk)
-    empty = dask.array.full(shape, np.nan, chunks=-1, dtype=dtype)  # described, never written
+    # compute=False below writes only the metadata of this array.
+    empty = dask.array.full(shape, np.nan, chunks=-1, dtype=dtype)
     variables = {
         name: (dimensions, empty, described)
         for name, described in zip(source.channels, _channel_attributes(source, cells))
@@ -409,7 +435,7 @@ def _zarr(
 
 
 def _append_zarr(group: zarr.Group, source: Source, fields: np.ndarray, start: int) -> None:
-    # One chunk at a time: Zarr writes several at once in threads, which go on when one has failed.
+    # One chunk at a time: Zarr writes several in threads, which continue after one has failed.
     for c, channel in enumerate(source.channels):
         for member, time in np.ndindex(fields.shape[:2]):
             place = (start + time,) if len(fields) == 1 else (member, start + time)

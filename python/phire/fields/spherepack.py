@@ -1,7 +1,7 @@
-"""SPHEREPACK's transforms through pyspharm, in the form of :mod:`phire.fields.harmonics`.
+"""SPHEREPACK's transforms through pyspharm, with the interface of :mod:`phire.fields.harmonics`.
 
-They are slower by far than ducc0's and of single precision; they are here so that one engine can be
-checked by the other, and results compared with older ones. Of wind it drops the order W/2 − 1.
+They are much slower than ducc0's and have single precision. They serve to check ducc0 and to
+compare with older results. For wind, SPHEREPACK drops the order W/2 − 1.
 """
 
 from __future__ import annotations
@@ -13,19 +13,24 @@ from phire.fields.grid import Grid
 
 GRID_TYPES = {"gaussian": "gaussian", "pole-to-pole": "regular"}
 STORED_ROWS = 512
-"""Beyond this many rows Legendre functions are computed anew: stored, they need O(H³) memory."""
+"""Number of rows above which Legendre functions are recomputed in each transform.
+
+Stored, they would need O(H³) memory."""
 
 
 class Spherepack:
-    """Transforms by pyspharm; coefficients as :class:`phire.fields.harmonics.SphericalHarmonics`.
+    """Spherical-harmonic transforms by pyspharm.
+
+    Coefficients have the order and normalisation of
+    :class:`phire.fields.harmonics.SphericalHarmonics`.
 
     Args:
-        grid: A Gaussian or pole-to-pole grid, in either order of latitudes.
-        truncation: The largest degree.
-        radius: Radius of the sphere in metres.
+        grid: Gaussian or pole-to-pole grid, with latitudes in either order.
+        truncation: Largest degree.
+        radius: Radius of the sphere, m.
 
     Raises:
-        InputError: pyspharm is not installed, or does not know the grid.
+        InputError: pyspharm is not installed, or does not support the grid.
     """
 
     def __init__(self, grid: Grid, truncation: int, radius: float) -> None:
@@ -38,8 +43,8 @@ class Spherepack:
             ) from None
         if grid.kind not in GRID_TYPES:
             raise InputError(
-                f"engine 'pyspharm' knows no {grid.describe()}, only {' and '.join(GRID_TYPES)} "
-                "grids: use engine 'ducc0'."
+                f"engine 'pyspharm' does not support the {grid.describe()}, only "
+                f"{' and '.join(GRID_TYPES)} grids: use engine 'ducc0'."
             )
         rows, columns = grid.shape
         try:
@@ -59,21 +64,22 @@ class Spherepack:
         limits = range(truncation + 1)
         orders = np.repeat(limits, [truncation + 1 - m for m in limits])
         self._full = len(orders)
-        kept = orders[orders <= (columns - 1) // 2]
-        # pyspharm's harmonics have half the square norm, no (−1)^m, and start at column 0.
+        resolved = orders[orders <= (columns - 1) // 2]
+        # pyspharm's harmonics have half the squared norm, no phase (−1)^m, and longitude 0 at the
+        # first column.
         start = np.deg2rad(grid.longitudes[0])
-        self._factor = (-1.0) ** kept * np.exp(-1j * kept * start) / np.sqrt(2)
+        self._factor = (-1.0) ** resolved * np.exp(-1j * resolved * start) / np.sqrt(2)
 
     def analyse(self, field: np.ndarray) -> np.ndarray:
-        """Transforms (..., H, W) → (..., n) complex128."""
+        """Computes coefficients (..., n) complex128 of scalar fields (..., H, W)."""
         return self._out(self._transform.grdtospec(self._in(field), self._truncation), field)
 
     def synthesise(self, coefficients: np.ndarray) -> np.ndarray:
-        """Transforms (..., n) → (..., H, W) float64."""
+        """Computes scalar fields (..., H, W) float64 from coefficients (..., n)."""
         return self._gridded(self._transform.spectogrd(self._packed(coefficients)), coefficients)
 
     def analyse_wind(self, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Wind, each (..., H, W), → coefficients (..., n) of vorticity and divergence."""
+        """Computes coefficients (..., n) of vorticity and divergence from wind (..., H, W)."""
         u, v = np.broadcast_arrays(u, v)
         vorticity, divergence = self._transform.getvrtdivspec(
             self._in(u), self._in(v), self._truncation
@@ -83,28 +89,30 @@ class Spherepack:
     def synthesise_wind(
         self, vorticity: np.ndarray, divergence: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Coefficients (..., n) of vorticity and divergence → wind, each (..., H, W)."""
+        """Computes wind (..., H, W) from coefficients (..., n) of vorticity and divergence."""
         vorticity, divergence = np.broadcast_arrays(vorticity, divergence)
         u, v = self._transform.getuv(self._packed(vorticity), self._packed(divergence))
         return self._gridded(u, vorticity), self._gridded(v, vorticity)
 
     def _in(self, field: np.ndarray) -> np.ndarray:
-        """Transforms (..., H, W) → (H, W, n), north to south."""
+        """Reshapes fields (..., H, W) to pyspharm's (H, W, n), from north to south."""
         flat = np.moveaxis(field.reshape(-1, *self._grid.shape), 0, -1)
         return flat if self._grid.descending else flat[::-1]
 
     def _out(self, packed: np.ndarray, field: np.ndarray) -> np.ndarray:
+        """Converts pyspharm's coefficients of ``field`` to (..., n)."""
         packed = packed.reshape(self._full, -1)[: len(self._factor)].T * self._factor
         return packed.reshape(*field.shape[:-2], -1).astype(np.complex128)
 
     def _packed(self, coefficients: np.ndarray) -> np.ndarray:
-        """Transforms (..., n) → pyspharm's (full n, number of fields)."""
+        """Converts coefficients (..., n) to pyspharm's (all orders and degrees, fields)."""
         flat = np.asarray(coefficients).reshape(-1, len(self._factor)) / self._factor
         packed = np.zeros((self._full, len(flat)), np.complex64)
         packed[: flat.shape[1]] = flat.T
         return packed
 
     def _gridded(self, fields: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+        """Reshapes pyspharm's fields of ``coefficients`` to (..., H, W)."""
         fields = np.moveaxis(fields.reshape(*self._grid.shape, -1), -1, 0)
         fields = fields if self._grid.descending else fields[:, ::-1]
         lead = np.shape(coefficients)[:-1]

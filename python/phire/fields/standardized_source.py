@@ -1,4 +1,4 @@
-"""Standardised anomalies: fields as deviations from a climatology, and their inverse."""
+"""Standardised anomalies of fields with respect to a climatology, and their inverse."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from phire.fields.source_writing import already_made, write_source
 
 
 class StandardizedSource:
-    """Source of standardised anomalies: deviations from a climatology over standard deviations.
+    """Source of standardised anomalies, (field − mean) / std with a climatology's mean and std.
 
     Args:
-        source: Any source, also of an ensemble.
-        climatology: Climatology that has its channels, in any order.
-        inverse: True for a ``source`` of standardised anomalies, which becomes physical fields.
+        source: The source, possibly of an ensemble.
+        climatology: Climatology that has the source's channels, in any order.
+        inverse: Convert in the other direction: ``source`` has standardised anomalies, and this
+            source has physical fields.
         name: Name of the source in messages.
 
     Raises:
-        InputError: The climatology lacks a channel or month, has other units, or lies on another
-            grid.
+        InputError: The climatology lacks a channel or month, or has other units or another grid.
     """
 
     def __init__(
@@ -43,13 +43,18 @@ class StandardizedSource:
         if not inverse:
             difference = units.difference(source.channels, source.units, self.climatology.units)
         elif any(not units.equal(unit, "1") for unit in source.units):
-            difference = f"units ({', '.join(source.units)}), so that they are physical already,"
+            raise InputError(
+                f"{name} has units ({', '.join(source.units)}), so it is not standardised: leave "
+                "out --inverse."
+            )
         if difference:
-            raise InputError(f"{name} has {difference} as the climatology: bring them to it first.")
+            raise InputError(
+                f"{name} has {difference} as the climatology: convert the units first."
+            )
         if climatology.grid is not None and not climatology.grid.equals(source.grid):
             raise InputError(
-                f"{name} lies on {source.grid.in_words()}, the climatology of its points on a "
-                f"{climatology.grid.describe()}: bring one to the other's grid."
+                f"{name} is on {source.grid.in_words()}, but the climatology is on a "
+                f"{climatology.grid.describe()}: regrid one of them."
             )
         self.climatology.require_months(source.time)
         self.source, self.inverse = source, inverse
@@ -59,7 +64,7 @@ class StandardizedSource:
         self.time_chunk = getattr(source, "time_chunk", 1)
 
     def read(self, times: Times) -> np.ndarray:
-        """Reads fields, of an ensemble its mean; see :class:`phire.fields.source.Source`."""
+        """Reads fields, or the mean of an ensemble; see :class:`phire.fields.source.Source`."""
         fields = self.read_members(times)
         return fields[:, 0] if self.members == 1 else fields.mean(1)
 
@@ -68,8 +73,8 @@ class StandardizedSource:
         chosen = indices(times, len(self.time))
         fields = read_members(self.source, chosen)
         mean, std = (moment[:, None] for moment in self.climatology.moments(self.time[chosen]))
-        made = fields * std + mean if self.inverse else (fields - mean) / std
-        return made.astype(np.float32)
+        converted = fields * std + mean if self.inverse else (fields - mean) / std
+        return converted.astype(np.float32)
 
     def close(self) -> None:
         """Closes the source."""
@@ -88,14 +93,15 @@ def standardize(
     """Writes the standardised anomalies of a file, or the physical fields of such anomalies.
 
     Args:
-        source: Field store, NetCDF, Zarr or GRIB, also of an ensemble.
-        output: Store (.h5), NetCDF (.nc) or Zarr (.zarr).
-        climatology: File of :func:`phire.fields.climatology`.
-        inverse: True for a ``source`` of standardised anomalies.
-        overwrite: Replace an output that is there.
+        source: Field store, NetCDF, Zarr or GRIB file, possibly of an ensemble.
+        output: Path of the store (.h5), NetCDF file (.nc) or Zarr directory (.zarr).
+        climatology: File written by :func:`phire.fields.climatology`.
+        inverse: Convert standardised anomalies in ``source`` to physical fields.
+        overwrite: Replace an existing output.
 
     Raises:
-        InputError: The climatology does not fit the fields, or the output is of other options.
+        InputError: The climatology does not fit the fields, or the output exists and was made with
+            other options.
     """
     known = Climatology.load(climatology)
     options = {
@@ -105,14 +111,14 @@ def standardize(
     }  # fmt: skip
     for path in (source, climatology):
         if os.path.lexists(output) and os.path.exists(path) and os.path.samefile(path, output):
-            raise InputError(f"{output} is read itself: name another output.")
+            raise InputError(f"{output} is one of the inputs: name another output.")
     if already_made(output, options, overwrite):
         return
     fields = open_fields(source)
     try:
-        made = StandardizedSource(fields, known, inverse=inverse, name=os.fspath(source))
+        standardized = StandardizedSource(fields, known, inverse=inverse, name=os.fspath(source))
         write_source(
-            made, output, options=options, overwrite=overwrite, description="standardising"
+            standardized, output, options=options, overwrite=overwrite, description="standardising"
         )
     finally:
         close(fields)

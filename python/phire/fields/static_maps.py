@@ -1,4 +1,4 @@
-"""Static maps: read from any file, brought to a grid, and derived from coordinates and maps."""
+"""Static maps, read from files, regridded, and derived from coordinates or other maps."""
 
 from __future__ import annotations
 
@@ -39,24 +39,24 @@ FROM_COORDINATES = ("latitude", "sine_longitude", "cosine_longitude")
 FROM_MAPS = ("slope", "coast_distance")
 
 OVERSHOOT = 0.3
-"""Excess over 0 and 1 of a mask that bicubic regridding made."""
+"""Largest excess over the range 0 … 1 accepted in a mask: bicubic regridding overshoots."""
 
 LAND = 0.5
-"""Share of land from which a point counts as land."""
+"""Smallest share of land of a land point."""
 
 
 def open_maps(path: str, names: Sequence[str] | None, option: str = "--static") -> Source:
-    """Opens the maps of a file as a source of one time, which closes as a context manager.
+    """Opens the maps of a file as a source of one time, which is a context manager.
 
-    Taken are variables without time, or with one time; of a store also its ``/static`` maps.
+    Maps are variables without time or with a single time, and the ``/static`` maps of a store.
 
     Args:
-        path: A store, NetCDF, Zarr or GRIB.
+        path: A field store, NetCDF, Zarr or GRIB file.
         names: Names of the maps; by default all.
-        option: What the user gave the file by, for messages.
+        option: Option that named the file, for messages.
 
     Raises:
-        InputError: The file is missing or has no such map, or one with several times.
+        InputError: The file does not exist, lacks a map, or has a map with several times.
     """
     where = f"{option} {path}"
     if not Path(path).exists():
@@ -74,23 +74,24 @@ def open_maps(path: str, names: Sequence[str] | None, option: str = "--static") 
     if len(source.time) > 1:
         with source:
             raise InputError(
-                f"{where} has {len(source.time)} times ({', '.join(source.channels)}): a static "
-                "map has none, or one; give what changes in time as --auxiliary."
+                f"{where} has {len(source.time)} times ({', '.join(source.channels)}), but a "
+                "static map must have one or none: give fields that change in time as --auxiliary."
             )
     return source
 
 
 class _Maps(ArraySource):
-    """Maps in memory, closing as files do."""
+    """Source of maps in memory that is a context manager, like sources of files."""
 
     def __enter__(self) -> _Maps:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Nothing is open."""
+        """Does nothing: no file is open."""
 
 
 def _of_dataset(path: str, names: Sequence[str] | None, where: str) -> DatasetSource:
+    """Opens the maps of a NetCDF or Zarr file; ``where`` names it in messages."""
     dataset = open_dataset(path)
     with contextlib.ExitStack() as stack:
         stack.callback(dataset.close)
@@ -105,10 +106,10 @@ def _of_dataset(path: str, names: Sequence[str] | None, where: str) -> DatasetSo
                     f"{where} has no map {name!r}; it has {', '.join(found) or 'none'}."
                 )
         if names is None:
-            still = [name for name, array in found.items() if _times(array) <= 1]
-            names = still or list(found)
+            without_time = [name for name, array in found.items() if _times(array) <= 1]
+            names = without_time or list(found)
         if not names:
-            raise InputError(f"{where} holds no map (a variable with rows and columns).")
+            raise InputError(f"{where} has no map (a variable with rows and columns).")
         maps = {name: _without_time(found[name], where) for name in names}
         source = DatasetSource(xr.Dataset(maps, attrs=dataset.attrs), name=path)
         stack.pop_all()
@@ -116,11 +117,15 @@ def _of_dataset(path: str, names: Sequence[str] | None, where: str) -> DatasetSo
 
 
 def _without_time(array: xr.DataArray, where: str) -> xr.DataArray:
-    """Drops the only time of a map."""
+    """Returns a map with a single step in place of its time, if it has one.
+
+    Raises:
+        InputError: The map has several times.
+    """
     if _times(array) > 1:
         raise InputError(
-            f"{where}: {array.name} has {_times(array)} times: a static map has none, or one; give "
-            "what changes in time as --auxiliary."
+            f"{where}: {array.name} has {_times(array)} times, but a static map must have one or "
+            "none: give fields that change in time as --auxiliary."
         )
     dimensions = time_dimensions(array)
     array = array.isel(dict.fromkeys(dimensions, 0))
@@ -130,12 +135,15 @@ def _without_time(array: xr.DataArray, where: str) -> xr.DataArray:
 
 
 def _times(array: xr.DataArray) -> int:
+    """Returns the number of times of a variable, 1 without a time dimension."""
     return int(np.prod([array.sizes[dimension] for dimension in time_dimensions(array)]))
 
 
 def _stored_maps(path: str | os.PathLike, names: Sequence[str] | None) -> _Maps | None:
-    """Returns the maps under ``/static`` of a store; None of other files, and where these are
-    not meant."""
+    """Returns the maps under ``/static`` of a store.
+
+    Returns None for other files, for a store without maps, and if one of ``names`` is not there.
+    """
     if format_of(path) != STORE:
         return None
     with FieldStore(path) as store, h5py.File(path, "r") as file:
@@ -160,25 +168,25 @@ def maps_on_grid(
     stores: Sequence[str | os.PathLike] = (),
     taken: Sequence[str] = (),
 ) -> ArraySource | None:
-    """Reads maps, brings them to a grid and derives further ones.
+    """Reads maps, regrids them if necessary, and derives further maps.
 
     Args:
-        texts: ``FILE:NAMES`` each.
-        derived: Of ``latitude`` (degrees), ``sine_longitude``, ``cosine_longitude``,
-            ``slope=MAP`` (metres per metre, of heights in m) and ``coast_distance=MAP`` (km from
-            the nearest point of the other kind, negative at sea; of shares of land).
-        grid: The grid.
-        method: Of regridding maps that lie on another grid.
-        least_valid: Least share of the weights, 0 to 1, on valid values.
-        stores: Files whose maps under ``/static`` are carried over, where they are field stores;
-            a name that ``texts`` or an earlier store gives is left out.
-        taken: Names of channels, which no map that is carried over may have.
+        texts: Files with the names of maps, ``FILE:NAMES``.
+        derived: Derived maps: ``latitude`` (degrees), ``sine_longitude``, ``cosine_longitude``,
+            ``slope=MAP`` (metres per metre, from heights in m), or ``coast_distance=MAP`` (km to
+            the nearest point of the other kind, negative at sea, from shares of land).
+        grid: Grid of the result.
+        method: Method of regridding maps on other grids.
+        least_valid: Share of a target point's weights, 0 to 1, that must lie on valid values.
+        stores: Input files; the ``/static`` maps of field stores among them are copied, except
+            those with a name that ``texts`` or an earlier store has given.
+        taken: Names of channels and coordinates; a copied map with such a name is left out.
 
     Returns:
-        A source of one field, (1, H, W, maps); None where there is no map.
+        A source of one field, (1, H, W, maps); None if there is no map.
 
     Raises:
-        InputError: A file has no such map, a derived map is unknown, or names occur twice.
+        InputError: A file lacks a map, a derived map is unknown, or two maps have one name.
     """
     maps: dict[str, tuple[np.ndarray, str]] = {}
     masks: dict[str, tuple[np.ndarray, Grid]] = {}
@@ -190,6 +198,7 @@ def maps_on_grid(
         if source is None:
             continue
         with source:
+            # Coasts are found on the mask's original grid, which may be finer or larger.
             for name in wanted_masks & set(source.channels) - masks.keys():
                 masks[name] = source.read([0])[0, ..., source.channels.index(name)], source.grid
             try:
@@ -219,8 +228,10 @@ def maps_on_grid(
 
 
 def _on_grid(source: Source, grid: Grid, method: str, least_valid: float) -> np.ndarray:
-    """Returns the maps (H, W, maps) of a source on a grid: cut where its points are the
-    source's."""
+    """Returns the maps (H, W, maps) of a source on a grid.
+
+    If the grid is a window of the source's projected grid, the maps are cut without regridding.
+    """
     if source.grid.equals(grid):
         return source.read([0])[0]
     if isinstance(source.grid, CurvilinearGrid):
@@ -243,11 +254,22 @@ def _derived(
     maps: dict[str, tuple[np.ndarray, str]],
     masks: dict[str, tuple[np.ndarray, Grid]],
 ) -> tuple[np.ndarray, str]:
-    """Returns a derived map and its units."""
+    """Returns a derived map (H, W) and its units.
+
+    Args:
+        name: Name of the derived map.
+        of: Name of the map that it is derived from; empty for maps of coordinates.
+        grid: Grid of the result.
+        maps: Maps on this grid, with units, by name.
+        masks: Land masks on their original grids, by name.
+
+    Raises:
+        InputError: The derived map is unknown, or the map that it needs does not exist.
+    """
     known = ", ".join((*FROM_COORDINATES, *(f"{n}=MAP" for n in FROM_MAPS)))
     if name not in (*FROM_COORDINATES, *FROM_MAPS) or (name in FROM_MAPS) != bool(of):
         given = f"{name}={of}" if of else name
-        raise InputError(f"--static-derived {given} is none of {known}.")
+        raise InputError(f"--static-derived {given} is not one of {known}.")
     if name in FROM_COORDINATES:
         latitudes, longitudes = grid.points()
         if name == "latitude":
@@ -256,7 +278,7 @@ def _derived(
         return function(np.deg2rad(longitudes)), "1"
     if of not in maps:
         raise InputError(
-            f"--static-derived {name}={of}: there is no map {of!r}; name it by --static FILE:{of}."
+            f"--static-derived {name}={of}: {of!r} is not a map: name it by --static FILE:{of}."
         )
     values, unit = maps[of]
     where = f"--static-derived {name}={of}"
@@ -268,26 +290,34 @@ def _derived(
 
 
 def _heights(values: np.ndarray, unit: str, where: str) -> np.ndarray:
-    """Returns heights in metres; refuses other units, or values that cannot be heights."""
+    """Returns heights converted to metres.
+
+    Raises:
+        InputError: The units are not a length, or are unknown and all values are from 0 to 1.
+    """
     known = units.conversion(unit, "m") if unit else (1.0, 0.0)
     shares = not unit and np.nanmin(values) >= 0 and np.nanmax(values) <= 1
     if known is None or shares:
         raise InputError(
-            f"{where} is a slope of heights in m, but this map "
-            + ("holds values from 0 to 1, as a mask does" if shares else f"is in {unit!r}")
+            f"{where} needs heights in m, but this map "
+            + ("has values from 0 to 1, as a mask" if shares else f"is in {unit!r}")
             + ": name a map of heights."
         )
     return values.astype(np.float64) * known[0] + known[1]
 
 
 def _shares(values: np.ndarray, unit: str, where: str) -> np.ndarray:
-    """Shares of land from 0 to 1, also of a map in per cent; refuses a map of anything else."""
+    """Returns shares of land from 0 to 1, converted from per cent if necessary.
+
+    Raises:
+        InputError: The map has other units, or values outside of the range.
+    """
     known = units.conversion(unit, "1") if unit else (1.0, 0.0)
     scale = 1.0 if known is None else known[0]
     low, high = scale * np.nanmin(values), scale * np.nanmax(values)
     if known is None or low < -OVERSHOOT or high > 1 + OVERSHOOT:
         raise InputError(
-            f"{where} needs a land mask (shares of land from 0 to 1), but this map holds values "
+            f"{where} needs a land mask (shares of land from 0 to 1), but this map has values "
             f"from {np.nanmin(values):.4g} to {np.nanmax(values):.4g}"
             f"{f' {unit}' if unit not in ('', '1') else ''}: name a mask."
         )
@@ -301,18 +331,18 @@ def coast_distance(
     mask_grid: Grid | None = None,
     radius: float = EARTH_RADIUS,
 ) -> np.ndarray:
-    """Great-circle distance from each point to the nearest point of the other kind.
+    """Computes the great-circle distance from each land point to the sea, and vice versa.
 
     Args:
-        land: (H, W) share of land, 0 to 1; points from :data:`LAND` on are land.
-        grid: Its grid.
-        mask: A share of land on a larger or finer grid, whose points make the coast; by default
-            ``land``.
-        mask_grid: Its grid.
-        radius: Radius of the sphere in metres.
+        land: (H, W) share of land, 0 to 1; points with :data:`LAND` or more are land.
+        grid: Grid of ``land``.
+        mask: Share of land on a larger or finer grid, in which the nearest points are searched; by
+            default ``land``.
+        mask_grid: Grid of ``mask``.
+        radius: Radius of the sphere, m.
 
     Returns:
-        (H, W) km, positive on land and negative at sea; NaN where ``land`` is.
+        (H, W) distances in km, positive on land and negative at sea; NaN where ``land`` is NaN.
 
     Raises:
         InputError: The mask is all land or all sea.
@@ -323,12 +353,12 @@ def coast_distance(
     others = unit_vectors(*mask_grid.points())
     found = np.full(grid.shape, np.nan)
     for kind, sign in ((True, 1), (False, -1)):
-        own = (is_land == kind) & np.isfinite(land)
+        of_kind = (is_land == kind) & np.isfinite(land)
         other = others[present & ((mask >= LAND) != kind)]
         if not len(other):
             raise InputError(
-                f"the land mask holds {'no sea' if kind else 'no land'}: it has no coast."
+                f"the land mask has {'no sea' if kind else 'no land'} and therefore no coast."
             )
-        chord, _ = scipy.spatial.cKDTree(other).query(points[own])
-        found[own] = sign * 2 * np.arcsin(np.minimum(chord / 2, 1)) * radius / 1e3
+        chord, _ = scipy.spatial.cKDTree(other).query(points[of_kind])
+        found[of_kind] = sign * 2 * np.arcsin(np.minimum(chord / 2, 1)) * radius / 1e3
     return found

@@ -1,4 +1,4 @@
-"""Tables of station observations: CSV files with a row a station and time."""
+"""Tables of station observations: CSV files with one row for each station and time."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from phire.fields.time import TimeAxis
 
 COLUMNS = ("station", "time", "latitude", "longitude")
 ELEVATION = "elevation"
-"""Column of the stations' heights in metres, which may be missing."""
+"""Optional column of the stations' heights, m."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class StationTable:
-    """Observations of stations.
+    """Observations of S stations in n rows.
 
     Attributes:
         variables: Names of the variables.
-        names: (S,) names of the stations in alphabetical order.
+        names: Names of the stations in alphabetical order.
         latitudes, longitudes: (S,) degrees.
-        elevations: (S,) metres; NaN where the table states none.
-        station: (n,) number of the station of each row.
-        times: (n,) time of each row, as values of a :class:`TimeAxis`.
-        values: (n, variables) NaN where one is missing.
+        elevations: (S,) metres; NaN if the table does not state them.
+        station: (n,) index of the station of each row.
+        times: (n,) time of each row, as in :attr:`phire.fields.time.TimeAxis.values`.
+        values: (n, variables) observations; NaN for missing ones.
     """
 
     variables: tuple[str, ...]
@@ -40,27 +40,27 @@ class StationTable:
     values: np.ndarray
 
     def series(self, time: TimeAxis, variables: Sequence[str]) -> np.ndarray:
-        """Returns the observations (T, S, variables) at the times of an axis; NaN where none is.
+        """Returns the observations at given times: (T, S, variables), NaN for missing ones.
 
         Args:
             time: The times.
-            variables: Names; one that the table lacks is missing everywhere.
+            variables: Names of variables; one that the table lacks is missing everywhere.
         """
         found = np.full((len(time), len(self.names), len(variables)), np.nan)
         place = {int(value): i for i, value in enumerate(time.values)}
         rows = np.array([place.get(int(value), -1) for value in self.times], int)
-        there = rows >= 0
+        wanted = rows >= 0
         for v, name in enumerate(variables):
             if name in self.variables:
-                column = self.values[there, self.variables.index(name)]
-                found[rows[there], self.station[there], v] = column
+                column = self.values[wanted, self.variables.index(name)]
+                found[rows[wanted], self.station[wanted], v] = column
         return found
 
     def select(self, chosen: np.ndarray) -> StationTable:
         """Returns the table of some stations.
 
         Args:
-            chosen: (S,) True for those.
+            chosen: (S,) mask of the stations.
         """
         number = np.cumsum(chosen) - 1
         rows = chosen[self.station]
@@ -75,16 +75,17 @@ class StationTable:
 
 
 def read_station_table(path: str, time: TimeAxis, option: str = "--stations") -> StationTable:
-    """Reads a table of stations, a row a station and time.
+    """Reads a table of station observations.
 
     Args:
-        path: CSV with the columns ``station, time, latitude, longitude``, perhaps ``elevation``
-            (metres), and one for each variable; empty where a value is missing.
-        time: An axis that tells how times are read.
-        option: What the user gave the file by, for messages.
+        path: CSV file with the columns ``station, time, latitude, longitude``, optionally
+            ``elevation`` (m), and one column for each variable, where an empty cell is missing.
+        time: Axis whose calendar is that of the times.
+        option: Option that named the file, for messages.
 
     Raises:
-        InputError: The file cannot be read, lacks a column, or holds what is no number or time.
+        InputError: The file cannot be read, lacks a column, or has a cell that is not a number or
+            time.
     """
     try:
         with open(path, newline="", encoding="utf-8") as stream:
@@ -109,8 +110,7 @@ def read_station_table(path: str, time: TimeAxis, option: str = "--stations") ->
 
 
 def _table(variables: tuple[str, ...], rows: Sequence[tuple]) -> StationTable:
-    """Returns the table of rows of name, time, place (latitude, longitude, elevation) and
-    values."""
+    """Returns the table of rows from :func:`_row`."""
     places = {name: place for name, _, place, _ in rows}
     names = tuple(sorted(places))
     number = {name: i for i, name in enumerate(names)}
@@ -132,6 +132,15 @@ def _row(
     moments: dict[str, int],
     where: str,
 ) -> tuple[str, int, tuple[float, float, float], list[float]]:
+    """Returns name, time, place (latitude, longitude, elevation) and values of a row.
+
+    Args:
+        row: Cells by column.
+        variables: Columns of the variables.
+        time: Axis whose calendar is that of the times.
+        moments: Cache of parsed times by text.
+        where: File and line, for messages.
+    """
     try:
         text = row["time"]
         if text not in moments:

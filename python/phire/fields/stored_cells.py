@@ -1,4 +1,4 @@
-"""Periods and statistics that a field store of aggregated fields states, for what is made of it."""
+"""Periods and statistics stated by a field store, for outputs that are made from it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from phire.fields.time import TimeAxis
 def stored_cells(
     paths: Sequence[str | os.PathLike], channels: Sequence[str], time: TimeAxis
 ) -> TimeCells | None:
-    """Returns the periods of some fields of a store; None where it states none.
+    """Returns the periods and statistics of fields of a store; None if it does not state them.
 
     Args:
-        paths: The sources; periods are taken from one store alone.
+        paths: Input files; the result is None unless there is exactly one, and it is a store.
         channels: Names of the channels in the store.
         time: Times of the fields.
     """

@@ -1,4 +1,4 @@
-"""Slopes, vorticity and divergence on any grid: differences with the sphere's metric."""
+"""Slopes, vorticity and divergence on any grid, by differences with the metric of the sphere."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class SurfaceMetric:
     Attributes:
         grid: The grid.
         vectors: (H, W, 3) unit vectors of the points.
-        down: (H, W, 3) change of place from one row to the next, metres.
-        across: (H, W, 3) change of place from one column to the next, metres.
-        normal: (H, W) (down × across)·vectors, m²: the area of a cell, negative where rows go
-            north and columns east.
+        down: (H, W, 3) tangent vectors from one row to the next, m.
+        across: (H, W, 3) tangent vectors from one column to the next, m.
+        normal: (H, W) (down × across)·vectors, m². This is the area of a cell, negative if rows
+            run northward and columns eastward.
     """
 
     grid: Grid
@@ -32,7 +32,7 @@ class SurfaceMetric:
 
     @classmethod
     def of(cls, grid: Grid, radius: float = EARTH_RADIUS) -> SurfaceMetric:
-        """Takes differences of second order of the points of a grid.
+        """Returns the metric of a grid, by second-order differences of its points.
 
         Raises:
             InputError: The grid has no points, or fewer than three rows or columns.
@@ -48,10 +48,10 @@ class SurfaceMetric:
         return cls(grid, vectors, down, across, normal)
 
     def slope(self, heights: np.ndarray) -> np.ndarray:
-        """Steepness |∇h| (H, W) of heights (H, W) in metres, in metres per metre.
+        """Computes the slope |∇h|, (H, W) in metres per metre, of heights (H, W) in metres.
 
-        |∇h|² = (h_i² g_jj − 2 h_i h_j g_ij + h_j² g_ii) / (g_ii g_jj − g_ij²), h_i and h_j being
-        the differences along columns and rows, and g the metric tensor.
+        |∇h|² = (h_i² g_jj − 2 h_i h_j g_ij + h_j² g_ii) / (g_ii g_jj − g_ij²), where h_i and h_j
+        are the differences from row to row and from column to column, and g is the metric tensor.
         """
         rows, columns = (gradient(heights, self.grid, axis) for axis in (0, 1))
         g_ii, g_ij, g_jj = (
@@ -64,26 +64,27 @@ class SurfaceMetric:
             squared = (rows**2 * g_jj - 2 * rows * columns * g_ij + columns**2 * g_ii) / (
                 g_ii * g_jj - g_ij**2
             )
-        # On a pole all columns are one place, and the slope along them has no meaning.
+        # On a pole all columns are one point, so the determinant of g is zero.
         squared = np.where(np.isfinite(squared) | np.isnan(heights), squared, 0)
         return np.sqrt(np.maximum(squared, 0))
 
     def wind_to_vorticity_divergence(
         self, u: np.ndarray, v: np.ndarray, direction: str
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Vorticity and divergence of wind by the grid's own metric, of second order.
+        """Computes vorticity ζ and divergence δ of wind by second-order differences.
 
-        With the tangent vectors e_i (down the rows) and e_j (along them), their normal component
-        J = (e_i × e_j)·n, and the wind vector V: ζ = (∂_i (V·e_j) − ∂_j (V·e_i)) / J and
-        δ = (∂_i ((V × e_j)·n) + ∂_j ((e_i × V)·n)) / J.
+        With the tangent vectors e_i (from row to row) and e_j (from column to column), the unit
+        normal n, J = (e_i × e_j)·n, and the wind vector V:
+        ζ = (∂_i (V·e_j) − ∂_j (V·e_i)) / J and δ = (∂_i ((V × e_j)·n) + ∂_j ((e_i × V)·n)) / J.
 
         Args:
-            u: (H, W) component along the columns' axis, or to the east, m/s.
-            v: (H, W) component along the rows' axis, or to the north, m/s.
-            direction: ``grid`` where u and v are along x and y, ``east`` where to east and north.
+            u: (H, W) component along x, or eastward component, m/s.
+            v: (H, W) component along y, or northward component, m/s.
+            direction: ``grid`` for components along x and y, ``east`` for east and north.
 
         Returns:
-            Vorticity and divergence (H, W) in s⁻¹; missing where a value they depend on is.
+            Vorticity and divergence, (H, W) each in s⁻¹; NaN where a value that they depend on is
+            missing.
         """
         x, y = self.axes(direction)
         wind = u[..., None] * x + v[..., None] * y
@@ -105,11 +106,12 @@ class SurfaceMetric:
         return vorticity, divergence
 
     def axes(self, direction: str) -> tuple[np.ndarray, np.ndarray]:
-        """Unit vectors (H, W, 3) along which the components u and v of wind are.
+        """Returns the unit vectors, (H, W, 3) each, of the directions of u and v.
 
         Args:
-            direction: ``east``: to the east and north; ``grid``: along growing x, and at a right
-                angle to its left (growing y, on the conformal projections of models).
+            direction: ``east`` for east and north; ``grid`` for the direction of increasing x, and
+                the one at a right angle to its left, which is that of increasing y on conformal
+                projections.
         """
         if direction == "east":
             z = np.array([0.0, 0.0, 1.0])
@@ -121,9 +123,14 @@ class SurfaceMetric:
 
 
 def gradient(values: np.ndarray, grid: Grid, axis: int) -> np.ndarray:
-    """Differences per row (axis 0) or column (axis 1) of values (H, W, ...), of second order.
+    """Returns second-order differences of values from row to row or from column to column.
 
-    They are centred, one-sided at edges, and go around the circle where the columns close it.
+    They are centred, one-sided at edges, and periodic if the grid closes the circle.
+
+    Args:
+        values: (H, W, ...).
+        grid: The grid.
+        axis: 0 for rows, 1 for columns.
     """
     if axis == 1 and grid.wraps:
         return (np.roll(values, -1, 1) - np.roll(values, 1, 1)) / 2

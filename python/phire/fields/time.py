@@ -1,4 +1,4 @@
-"""The time axis of a series of fields: exact integers in any CF calendar."""
+"""Time axis of a series of fields: whole seconds in any CF calendar, or step numbers."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from phire.errors import InputError
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 SEASONS = ("DJF", "MAM", "JJA", "SON")
-"""Meteorological seasons; that of a month is ``SEASONS[month % 12 // 3]``."""
+"""Meteorological seasons; the season of a month (1…12) is ``SEASONS[month % 12 // 3]``."""
 
 EPOCH = "1970-01-01 00:00:00"
 ROUND_UNITS = (86400, 43200, 21600, 10800, 3600, 1800, 900, 600, 300, 60, 1)
-"""Seconds of the steps that series have."""
+"""Units (s) to which inexact times are rounded, from a day to a second."""
 UNKNOWN = int(np.iinfo(np.int64).min)
-"""A time that a file does not state."""
+"""Value of a time that a file does not state."""
 SHORTEST_MONTH = 28 * 86400
-"""Seconds."""
+"""Length (s) of the shortest month; longer steps are months, seasons or years."""
 
 STANDARD = ("standard", "gregorian", "proleptic_gregorian")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TimeAxis:
-    """The times of a series of fields.
+    """Times of a series of fields.
 
     Attributes:
-        values: (n,) int64. Seconds since 1970-01-01 in ``calendar``, or plain step numbers.
-        calendar: A CF calendar, or None where the series only counts steps.
+        values: (n,) int64 seconds since 1970-01-01 in ``calendar``; step numbers without one.
+        calendar: CF calendar; None for a series without dates.
     """
 
     values: np.ndarray
@@ -49,15 +49,20 @@ class TimeAxis:
 
     @classmethod
     def from_coordinate(cls, coordinate: Any, calendar: str | None = None) -> TimeAxis:
-        """Takes datetime64, cftime objects or integers (steps).
+        """Returns the axis of a time coordinate.
+
+        Args:
+            coordinate: datetime64 values, cftime objects, or integers.
+            calendar: Calendar of integers that are seconds since 1970-01-01; None for step
+                numbers.
 
         Raises:
-            InputError: A time is missing, or the values are of another kind.
+            InputError: A time is missing, or the values have another type.
         """
         values = np.atleast_1d(np.asarray(coordinate))
         if np.issubdtype(values.dtype, np.datetime64):
             if np.isnat(values).any():
-                raise InputError("the time coordinate holds missing times: drop these fields.")
+                raise InputError("the time coordinate has missing times: drop these fields.")
             return cls(values.astype("datetime64[s]").astype(np.int64), "proleptic_gregorian")
         if values.dtype == object and len(values) and isinstance(values.flat[0], cftime.datetime):
             calendar = values.flat[0].calendar
@@ -66,7 +71,7 @@ class TimeAxis:
         if np.issubdtype(values.dtype, np.integer):
             return cls(values, calendar)
         raise InputError(
-            f"the time coordinate is of type {values.dtype}: it must hold dates or step numbers."
+            f"the time coordinate has the type {values.dtype}: it must have dates or step numbers."
         )
 
     @classmethod
@@ -74,8 +79,8 @@ class TimeAxis:
         """Returns the axis of a CF time variable.
 
         Args:
-            values: The variable's values; those of 32-bit floating-point type are rounded as
-                :meth:`rounded` does.
+            values: Values of the variable; 32-bit floating-point numbers are rounded, see
+                :meth:`rounded`.
             units: CF units, such as ``hours since 1900-01-01``.
             calendar: CF calendar.
         """
@@ -88,14 +93,14 @@ class TimeAxis:
 
     @classmethod
     def concatenate(cls, parts: Sequence[TimeAxis]) -> TimeAxis:
-        """Axes of one calendar, one after another.
+        """Returns the times of several axes, one after another.
 
         Raises:
             InputError: The calendars differ.
         """
         if not all(part.shares_calendar(parts[0]) for part in parts):
             names = ", ".join(sorted({str(part.calendar) for part in parts}))
-            raise InputError(f"the times are of different calendars: {names}.")
+            raise InputError(f"the times have different calendars: {names}.")
         return cls(np.concatenate([part.values for part in parts]), parts[0].calendar)
 
     def __len__(self) -> int:
@@ -114,7 +119,7 @@ class TimeAxis:
         return TimeAxis(np.atleast_1d(self.values[index]), self.calendar)
 
     def shares_calendar(self, other: TimeAxis) -> bool:
-        """Returns True if the values of both mean the same dates."""
+        """Returns True if equal values of the two axes are equal dates."""
         return _canonical(self.calendar) == _canonical(other.calendar)
 
     @property
@@ -123,17 +128,18 @@ class TimeAxis:
         return self.calendar is not None
 
     def rounded(self, precision: float) -> TimeAxis:
-        """Rounds times of too few digits to the largest whole unit that all of them fit.
+        """Rounds inexact times to the largest unit that fits all of them.
 
-        A file that counts days since 1900 in 32-bit floating-point numbers knows the minute only:
-        its hours come out as 3375 s and 3713 s.
+        A file with days since 1900 as 32-bit floating-point numbers, for example, is exact to a few
+        minutes: the steps of its hourly fields are read as 3375 s and 3713 s.
 
         Args:
-            precision: Seconds to which the values are exact.
+            precision: Precision of the values, s.
 
         Returns:
-            The values rounded to whole days, 12, 6, 3 hours, … seconds; as they are where no unit
-            well above ``precision`` fits, or two times would become one.
+            The times rounded to days, 12, 6 or 3 hours, … or seconds. The axis is returned
+            unchanged if no unit clearly above ``precision`` fits, or if two times would become
+            equal.
         """
         count = len(np.unique(self.values))
         for unit in ROUND_UNITS:
@@ -147,15 +153,19 @@ class TimeAxis:
                     from phire import progress
 
                     progress.say_once(
-                        "Note: times are kept as 32-bit floating-point numbers, exact to "
-                        f"{precision:.0f} s: they are rounded to whole {duration_text(unit)}."
+                        "Note: times are stored as 32-bit floating-point numbers, exact to "
+                        f"{precision:.0f} s: they are rounded to multiples of "
+                        f"{duration_text(unit)}."
                     )
                 return TimeAxis(rounded, self.calendar)
         return self
 
     @property
     def step(self) -> int | None:
-        """The most common distance of neighbours (the smallest of these), in seconds or steps."""
+        """Most common difference of consecutive times, in seconds or steps; None for one time.
+
+        If several differences are equally common, it is the smallest.
+        """
         distances = np.diff(np.unique(self.values))
         if not len(distances):
             return None
@@ -164,7 +174,7 @@ class TimeAxis:
 
     @property
     def step_text(self) -> value_text.Stated:
-        """The step: ``3 h`` (of ISO 8601 for programs, ``PT3H``), ``1 step`` (1) or none (null)."""
+        """Step as text, such as ``3 h`` or ``1 step``, with the ISO 8601 duration as value."""
         step = self.step
         if step is None:
             return value_text.Stated("a single time", None)
@@ -173,10 +183,10 @@ class TimeAxis:
         return value_text.Stated(f"{step} step{'s' * (step != 1)}", step)
 
     def gaps(self) -> list[tuple[int, int]]:
-        """Finds gaps: (index of the field before the gap, number of missing steps).
+        """Returns the gaps: index of the field before each gap, and number of missing steps.
 
-        A distance that is no multiple of the step counts as the whole steps that fit in it. Steps
-        of months, seasons and years differ by days: there the nearest number of steps counts.
+        A difference of two times that is not a multiple of the step is rounded up to one. Lengths
+        of months, seasons and years vary, so their differences are rounded to the nearest multiple.
         """
         step = self.step
         if step is None:
@@ -191,12 +201,12 @@ class TimeAxis:
         ]
 
     def repeated(self) -> np.ndarray:
-        """Indices of the fields whose time occurs more than once."""
+        """Returns the indices of the fields whose time occurs more than once."""
         _, inverse, counts = np.unique(self.values, return_inverse=True, return_counts=True)
         return np.flatnonzero(counts[inverse] > 1)
 
     def require_unique(self, name: str) -> None:
-        """Refuses repeated times, whose fields cannot be matched with those of another series.
+        """Checks that no time is repeated, so that fields can be matched with another series.
 
         Args:
             name: Name of the series in the message.
@@ -207,16 +217,19 @@ class TimeAxis:
         repeated = self.repeated()
         if len(repeated):
             raise InputError(
-                f"{name} has the time {self.format(int(repeated[0]))} more than once, so that its "
+                f"{name} has the time {self.format(int(repeated[0]))} more than once, so its "
                 "fields cannot be matched: drop the repetition."
             )
 
     def find(self, wanted: TimeAxis) -> np.ndarray:
-        """Finds times of another axis in this one, whatever the order of either.
+        """Returns the indices of given times in this axis; both may have any order.
+
+        Args:
+            wanted: Axis of the m times.
 
         Returns:
-            (m,) index of the first field at each wanted time; -1 where there is none, and for all
-            where the calendars differ.
+            (m,) index of the first field at each time; −1 if there is none. All are −1 if the
+            calendars differ.
         """
         if not len(self) or not self.shares_calendar(wanted):
             return np.full(len(wanted), -1, dtype=np.int64)
@@ -226,14 +239,14 @@ class TimeAxis:
 
     @property
     def increasing(self) -> bool:
-        """True if each time lies after the one before."""
+        """True if each time is later than the one before."""
         return bool((np.diff(self.values) > 0).all())
 
     def partner(self, lag: int) -> np.ndarray:
-        """Index of the field that lies exactly ``lag`` steps later, for each field; -1 if none.
+        """Returns, for each field, the index of the field exactly ``lag`` steps later; −1 for none.
 
-        A time that occurs more than once has no partner and is none: which of its fields is meant
-        cannot be told.
+        Fields whose time occurs more than once are ambiguous: they have no partner and are the
+        partner of none.
         """
         step = self.step
         if step is None:
@@ -248,7 +261,7 @@ class TimeAxis:
         """Parses an ISO date, a date and time, or a step number to a value.
 
         Raises:
-            InputError: The text is no date, time or step number.
+            InputError: The text is not a date, time or step number.
         """
         text = str(text).strip()
         try:
@@ -258,7 +271,7 @@ class TimeAxis:
             numbers = [int(part) for part in date.split("-")] + [
                 int(part) for part in clock.split(":") if part
             ]
-            if not 1 <= len(numbers) <= 6 or numbers[0] == 0:  # CF knows no year 0
+            if not 1 <= len(numbers) <= 6 or numbers[0] == 0:  # CF has no year 0
                 raise ValueError
             numbers[len(numbers) :] = [1, 1, 1, 0, 0, 0][len(numbers) :]
             moment = cftime.datetime(*numbers, calendar=self.calendar)
@@ -273,10 +286,13 @@ class TimeAxis:
         return round(float(seconds))
 
     def select(self, start: str | None, stop: str | None) -> np.ndarray:
-        """Indices of the fields in the half-open range [start, stop).
+        """Returns the indices of the fields in the half-open range [start, stop).
+
+        Args:
+            start, stop: Dates or step numbers as text; None or empty for no bound.
 
         Raises:
-            InputError: A bound is no time, or no field lies between them.
+            InputError: A bound is not a time, or no field lies between them.
         """
         first, end = (self.parse(bound) if bound else None for bound in (start, stop))
         if first is not None and end is not None and first >= end:
@@ -288,7 +304,7 @@ class TimeAxis:
             inside &= self.values < end
         if not inside.any():
             raise InputError(
-                f"--time {start or ''},{stop or ''} holds none of the fields, which run from "
+                f"--time {start or ''},{stop or ''} contains none of the fields, which run from "
                 f"{self.format(0)} to {self.format(-1)}: the range is half-open, START,STOP."
                 if len(self)
                 else "there are no fields to select from."
@@ -296,10 +312,14 @@ class TimeAxis:
         return np.flatnonzero(inside)
 
     def select_range(self, text: str | tuple[str | None, str | None] | None) -> np.ndarray:
-        """Returns the indices of the fields in ``START,STOP`` (either may be empty; None: all).
+        """Returns the indices of the fields in a range of times.
+
+        Args:
+            text: ``START,STOP`` or a pair of both, of which either may be empty; None for all.
 
         Raises:
-            InputError: The text is not of that form, or no date or step of the axis's calendar.
+            InputError: The text has another form, a bound is not a time, or no field lies between
+                them.
         """
         if text is None:
             return np.arange(len(self))
@@ -309,7 +329,7 @@ class TimeAxis:
         return self.select(*parts)
 
     def dates(self) -> np.ndarray:
-        """Returns the times as cftime objects. Needs a calendar."""
+        """Returns the times as cftime objects; the axis must have a calendar."""
         return cftime.num2date(
             self.values,
             f"seconds since {EPOCH}",
@@ -318,23 +338,22 @@ class TimeAxis:
         )
 
     def format(self, index: int) -> str:
-        """Formats one time: ``2000-01-31T06:00`` or ``step 7``."""
+        """Returns one time as text: ``2000-01-31T06:00`` or ``step 7``."""
         if not self.has_calendar:
             return f"step {int(self.values[index])}"
         date = self[index].dates()[0]
         return date.strftime("%Y-%m-%dT%H:%M:%S" if date.second else "%Y-%m-%dT%H:%M")
 
     def months(self) -> np.ndarray:
-        """Returns (n,) month of the year, 1…12. Needs a calendar."""
+        """Returns the months (n,) of the year, 1…12; the axis must have a calendar."""
         return np.array([date.month for date in self.dates()])
 
     def hours(self) -> np.ndarray:
-        """Returns (n,) hour of the day, 0…23. Needs a calendar."""
+        """Returns the hours (n,) of the day, 0…23; the axis must have a calendar."""
         return self.values % 86400 // 3600
 
     def to_coordinate(self) -> np.ndarray:
-        """Returns the values as xarray wants them: datetime64[ns], cftime objects, or int64
-        steps."""
+        """Returns the times for xarray: datetime64[ns], cftime objects, or int64 steps."""
         if not self.has_calendar:
             return self.values
         if self.calendar in STANDARD and (np.abs(self.values) < 9e9).all():
@@ -353,12 +372,12 @@ class TimeAxis:
         return self.values, attributes
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the JSON form."""
+        """Returns values and calendar as a dictionary that JSON can hold."""
         return {"values": self.values.tolist(), "calendar": self.calendar}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> TimeAxis:
-        """Returns the inverse of :meth:`to_dict`."""
+        """Returns the axis of a dictionary from :meth:`to_dict`."""
         return cls(np.asarray(value["values"], dtype=np.int64), value["calendar"])
 
 
@@ -367,11 +386,11 @@ def _canonical(calendar: str | None) -> str | None:
 
 
 def float_precision(values: np.ndarray, units: str) -> float:
-    """Seconds to which times are exact that a file keeps as 32-bit numbers; 0 for other types.
+    """Returns the precision (s) of times stored as 32-bit numbers; 0 for other types.
 
     Args:
-        values: The numbers as the file keeps them.
-        units: Their CF units, such as ``days since 1900-01-01``.
+        values: Values as stored in the file.
+        units: CF units, such as ``days since 1900-01-01``.
     """
     unit = units.partition(" since ")[0].strip().lower().removesuffix("s")
     length = {"day": 86400, "d": 86400, "hour": 3600, "h": 3600, "hr": 3600, "minute": 60,
@@ -382,7 +401,7 @@ def float_precision(values: np.ndarray, units: str) -> float:
 
 
 def duration_text(seconds: int) -> str:
-    """Returns a duration for people, in the largest unit that divides it: ``3 h``, ``30 min``."""
+    """Returns a duration in the largest unit that divides it: ``3 h``, ``30 min``."""
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds % length == 0 and (unit != "d" or seconds > 86400):
             return f"{seconds // length} {unit}"
@@ -390,8 +409,7 @@ def duration_text(seconds: int) -> str:
 
 
 def duration_stated(seconds: int) -> value_text.Stated:
-    """Returns a duration for people and, in the form of ISO 8601, for programs: ``3 h`` and
-    ``PT3H``."""
+    """Returns a duration as the text ``3 h`` with the ISO 8601 duration ``PT3H`` as value."""
     text = duration_text(seconds)
     number, unit = text.split()
     code = f"P{number}D" if unit == "d" else f"PT{number}{unit[0].upper()}"
@@ -402,7 +420,7 @@ def parse_duration(text: str) -> int:
     """Returns a duration such as ``3h``, ``30min``, ``2d`` or ``600s`` in seconds.
 
     Raises:
-        InputError: The text is no duration; so is ``1M``, which elsewhere means a month.
+        InputError: The text is not a duration, or is ``1M``, which means a month in pandas.
     """
     lengths = {"d": 86400, "h": 3600, "min": 60, "m": 60, "s": 1}
     stripped = str(text).replace(" ", "").lower()

@@ -1,4 +1,4 @@
-"""Times of xarray variables: which coordinate is valid time, which is lead time, how exact."""
+"""Times of xarray variables, from coordinates of valid time, reference time and lead time."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ LEAD_TIMES = ("step", "leadtime", "lead_time", "prediction_timedelta")
 
 
 def _validity(array: xr.DataArray) -> tuple[xr.DataArray | None, xr.DataArray | None]:
-    """Returns the coordinates of valid time and of the lead time to add to it; None where there
-    is none."""
+    """Returns the coordinate of time, and that of the lead time to add to it; None for either."""
     coordinates = array.coords
     if "valid_time" in coordinates:
         return coordinates["valid_time"], None
@@ -44,6 +43,7 @@ def _validity(array: xr.DataArray) -> tuple[xr.DataArray | None, xr.DataArray | 
 
 
 def time_dimensions(array: xr.DataArray) -> tuple[Hashable, ...]:
+    """Returns the dimensions of a variable's times, outermost first; two for forecasts."""
     valid, lead = _validity(array)
     found: list[Hashable] = []
     for coordinate in (valid, lead):
@@ -56,15 +56,15 @@ def time_dimensions(array: xr.DataArray) -> tuple[Hashable, ...]:
 
 
 def times_of(array: xr.DataArray) -> tuple[tuple[Hashable, ...], TimeAxis]:
-    """Returns the dimensions along time, outermost first, and the times laid out along them.
+    """Returns the time dimensions of a variable, and its times in the order of these dimensions.
 
-    A field without any time is one instant. Times that a file keeps as 32-bit floating-point
-    numbers, which is too few digits for most, are rounded as :meth:`TimeAxis.rounded` does.
+    A variable without times has a single step. Times stored as 32-bit floating-point numbers are
+    inexact and are rounded (:meth:`TimeAxis.rounded`).
     """
     dimensions = time_dimensions(array)
     valid, lead = _validity(array)
     if valid is None:
-        if dimensions:  # a dimension by the name of time, without values: its fields are counted
+        if dimensions:  # a dimension called time, without values: its fields are numbered
             return dimensions, TimeAxis.steps(array.sizes[dimensions[0]])
         return (), TimeAxis.steps(1)
     shape = tuple(array.sizes[dimension] for dimension in dimensions)
@@ -81,15 +81,16 @@ def times_of(array: xr.DataArray) -> tuple[tuple[Hashable, ...], TimeAxis]:
 
 
 def interval_starts_of(array: xr.DataArray, bounds: xr.DataArray | None) -> np.ndarray | None:
-    """Returns the start of the interval that each field's accumulation stands for.
+    """Returns the time at which the accumulation of each field begins.
 
     Args:
         array: The variable.
-        bounds: The CF bounds of its times, where the file has them.
+        bounds: CF bounds of its times; None if the file has none.
 
     Returns:
-        (n,) seconds as of :func:`times_of`: the lower bounds of the times, else the start of the
-        forecast; the time itself of what GRIB calls instantaneous; None where the file states none.
+        (n,) seconds, in the order of :func:`times_of`: the lower bounds of the times, or else the
+        starts of the forecasts; for instantaneous fields (by GRIB's step type) their times. None
+        if the file states neither.
     """
     dimensions = time_dimensions(array)
     if not dimensions:
@@ -125,7 +126,7 @@ def interval_starts_of(array: xr.DataArray, bounds: xr.DataArray | None) -> np.n
 
 
 def time_bounds(array: xr.DataArray, dataset: xr.Dataset) -> xr.DataArray | None:
-    """Returns the CF bounds of a variable's times; None where the file has none."""
+    """Returns the CF bounds of a variable's times; None if the file has none."""
     valid, lead = _validity(array)
     if valid is None or lead is not None:
         return None
@@ -134,7 +135,7 @@ def time_bounds(array: xr.DataArray, dataset: xr.Dataset) -> xr.DataArray | None
 
 
 def _whole(values: np.ndarray) -> np.ndarray:
-    """Step numbers that a file keeps as floating-point numbers, as integers."""
+    """Returns step numbers stored as floating-point numbers as integers."""
     if values.dtype.kind == "f" and np.isfinite(values).all() and (values % 1 == 0).all():
         return values.astype(np.int64)
     return values
@@ -145,7 +146,7 @@ def _lead_seconds(lead: xr.DataArray) -> np.ndarray:
     if lead.dtype.kind == "m":
         return lead.values.astype("timedelta64[s]").astype(np.int64)
     stated = str(lead.attrs.get("units", "")).lower()
-    # The registry's months and years are means.
+    # Months and years have no fixed length; the registry would convert them by their mean.
     has_fixed_length = stated and not any(word in stated for word in ("month", "year"))
     found = units.conversion(stated, "s") if has_fixed_length else None
     if found is None:
@@ -157,10 +158,15 @@ def _lead_seconds(lead: xr.DataArray) -> np.ndarray:
 
 
 def _precision(coordinate: xr.DataArray, axis: TimeAxis) -> float:
-    """Seconds to which a decoded time coordinate is exact; 0 where it was kept exactly."""
+    """Returns the precision (s) of a decoded time coordinate; 0 if its values were exact.
+
+    Args:
+        coordinate: The coordinate, with xarray's encoding.
+        axis: Its times.
+    """
     encoding = coordinate.encoding
     if encoding.get("dtype") != np.float32 or not axis.has_calendar:
         return 0.0
     units = str(encoding.get("units", ""))
-    kept = cftime.date2num(axis[[0, -1]].dates(), units, calendar=axis.calendar)
-    return float_precision(np.asarray(kept, np.float32), units)
+    stored = cftime.date2num(axis[[0, -1]].dates(), units, calendar=axis.calendar)
+    return float_precision(np.asarray(stored, np.float32), units)

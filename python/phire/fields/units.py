@@ -1,6 +1,6 @@
-"""Units: equality, conversion and powers, by pint with cf_xarray's registry of CF units.
+"""Equality, conversion and powers of units, with pint and cf_xarray's registry of CF units.
 
-Importing this module is cheap; the registry is loaded when units are first compared.
+The registry takes half a second to load and is loaded at the first comparison.
 """
 
 from __future__ import annotations
@@ -17,34 +17,35 @@ WATER_DENSITY = 1000.0
 """Density of liquid water in kg m⁻³: 1 mm of rain is 1 kg m⁻²."""
 
 ALIASES = {"mb": "millibar", "Kelvin": "kelvin", "deg C": "degC", "degrees C": "degC"}
-"""Spellings of meteorology that the registry lacks, or takes for something else (millibarn)."""
+"""Spellings in meteorological files that the registry lacks or misreads (mb as millibarn)."""
 
 _TEMPERATURE = re.compile(r"\s*(°|deg(rees?)?[ _]?[cf]|[cf]\s*$|celsius|fahrenheit)", re.IGNORECASE)
 
 WATER_EQUIVALENT = " of water equivalent"
-"""Suffix of the units of precipitation and snow depth in GRIB."""
+"""Suffix of units of precipitation and snow depth in GRIB, which pint cannot parse."""
 
 ACCUMULATED = re.compile(
     r"\s*(m|mm|kg\s*m(\*\*|\^)?-2|J\s*m(\*\*|\^)?-2|N\s*m(\*\*|\^)?-2\s*s|s)?\s*$"
 )
-"""Units in which GRIB accumulates: depth, mass, energy or momentum per area, or time."""
+"""Pattern of units of accumulations in GRIB: depth, or mass, energy, momentum per area; time."""
 
 
 def instantaneous(step_type: Any, unit: str) -> bool:
-    """Returns True if values stand for an instant, by GRIB's step type and their unit.
+    """Returns True if values are instantaneous, by GRIB's step type and their unit.
 
-    GRIB 1 writes accumulations of some centres as ``instant``, so that those in the unit of an
-    amount do not count.
+    Some centres write accumulations in GRIB 1 with the step type ``instant``. Therefore values in
+    the unit of an accumulation never count as instantaneous.
     """
     amount = ACCUMULATED.match(unit.removesuffix(WATER_EQUIVALENT))
     return step_type == "instant" and not amount
 
 
 def equal(first: str | None, second: str | None) -> bool:
-    """Returns True if two units are the same, however they are spelt.
+    """Returns True if two units are the same in any spelling.
 
-    ``m s-1``, ``m/s``, ``m s**-1`` and ``m.s-1`` are equal; so are ``mm`` and ``kg m-2`` of water.
-    Units that are not known (empty) equal any; units that the registry lacks are compared as text.
+    ``m s-1``, ``m/s``, ``m s**-1`` and ``m.s-1`` are equal, and so are ``mm`` and ``kg m-2`` of
+    water. An unknown unit (empty or None) is equal to any unit. Units that the registry lacks are
+    compared as text.
     """
     if not first or not second or first.split() == second.split():
         return True
@@ -54,13 +55,13 @@ def equal(first: str | None, second: str | None) -> bool:
 
 @functools.cache
 def conversion(first: str, second: str) -> tuple[float, float] | None:
-    """Scale and offset that convert values in ``first`` to ``second``.
+    """Returns the linear conversion from one unit to another.
 
-    A depth of water and its mass per area are converted into one another.
+    A depth of water and its mass per area can be converted into each other.
 
     Returns:
-        (scale, offset), with converted = value · scale + offset; None where the two measure
-        different things, or one is not in the registry.
+        (scale, offset), with converted = value · scale + offset; None if the units measure
+        different quantities, or one is not in the registry.
     """
     source, target = _parsed(first), _parsed(second)
     if source is None or target is None:
@@ -79,16 +80,16 @@ def conversion(first: str, second: str) -> tuple[float, float] | None:
 def difference(
     channels: Sequence[str], found: Sequence[str | None], wanted: Sequence[str | None]
 ) -> str | None:
-    """Names the first channel whose units differ, for the message of an error.
+    """Returns the first channel whose units differ, in words for a message.
 
     Args:
         channels: Names of the channels.
-        found: Their units.
-        wanted: The units that they should have.
+        found: Units of the channels.
+        wanted: Units that they should have.
 
     Returns:
         Text such as ``pr in 'mm day-1', not in 'kg m-2 s-1' (1 mm day-1 is 1.15741e-05 kg m-2
-        s-1)``; None where all units are equal.
+        s-1)``; None if all units are equal.
     """
     for name, has, other in zip(channels, found, wanted):
         if equal(has, other):
@@ -103,10 +104,10 @@ def difference(
 
 @dataclasses.dataclass(frozen=True)
 class Conversion:
-    """A linear conversion of a channel's values to other units.
+    """Linear conversion of a channel's values to other units.
 
     Attributes:
-        units: The units after it.
+        units: Units after the conversion.
         scale, offset: converted = value · scale + offset.
     """
 
@@ -123,15 +124,15 @@ class Conversion:
 
 
 def in_kelvin(units: str, attributes: Mapping[str, Any] | None = None) -> Conversion:
-    """Returns the conversion of temperatures to K; other units are unchanged.
+    """Returns the conversion of a temperature to K; other units are not converted.
 
     Args:
         units: Units of a variable.
-        attributes: Its CF attributes. An anomaly or a difference (told by ``standard_name``,
-            ``long_name``, ``units_metadata``) is scaled only.
+        attributes: CF attributes of the variable. Anomalies and differences of temperature,
+            recognised by ``standard_name``, ``long_name`` or ``units_metadata``, have no offset.
     """
     if not _TEMPERATURE.match(units):
-        return Conversion(units)  # decided without the registry, which takes half a second to load
+        return Conversion(units)  # without loading the registry
     found = conversion(units, "K")
     if found is None:
         return Conversion(units)
@@ -151,9 +152,9 @@ def shared(units: Sequence[str]) -> str:
 
 
 def power(units: str, exponent: int) -> str:
-    """Returns a power of units, as CF writes it: ``m s**-1`` squared is ``m2 s-2``.
+    """Returns a power of units in CF's notation: ``m s**-1`` squared is ``m2 s-2``.
 
-    Units that the registry lacks are put in brackets.
+    Units that the registry lacks are put in parentheses, followed by the exponent.
     """
     if not units or units == "1":
         return units
@@ -161,7 +162,7 @@ def power(units: str, exponent: int) -> str:
     if parsed is None:
         return f"({units}){exponent}"
     if conversion(units, "K") is not None:
-        parsed = _registry().Unit("K")  # differences of degC are K
+        parsed = _registry().Unit("K")  # powers of temperatures are powers of differences
     return f"{parsed**exponent:cf}"
 
 
@@ -174,10 +175,10 @@ def _registry() -> Any:
 
 @functools.cache
 def _parsed(text: str) -> Any:
-    """Returns the unit that a text means; None where the registry knows none."""
+    """Returns the pint unit of a text; None if the registry lacks it."""
     text = text.strip().removesuffix(WATER_EQUIVALENT)
     registry = _registry()
     try:
         return registry.parse_units(ALIASES.get(text, text))
-    except Exception:  # pint raises anything from AssertionError to tokenize's errors on free text
+    except Exception:  # pint raises many types on free text, from AssertionError to TokenError
         return None

@@ -1,4 +1,4 @@
-"""Counts of the missing and infinite values of fields, and notes on them."""
+"""Counts of missing and infinite values of fields, and notes on them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _REGRIDDED: contextvars.ContextVar[list[int] | None] = contextvars.ContextVar(
 
 @contextlib.contextmanager
 def counting_infinite() -> Iterator[list[int]]:
-    """Yields a list to which each regridding within the block adds its number of infinite values.
+    """Yields a list to which each regridding in the block appends its number of infinite values.
 
-    Fields are regridded on workers and behind other sources; a context reaches all of them.
+    A context variable serves for this because regridding may be wrapped by any number of sources.
     """
     counts: list[int] = []
     token = _REGRIDDED.set(counts)
@@ -29,28 +29,34 @@ def counting_infinite() -> Iterator[list[int]]:
 
 
 def count_infinite(fields: np.ndarray) -> None:
-    """Adds the infinite values of fields that are regridded to the count of the block around."""
+    """Appends the number of infinite values to the list of the enclosing counting block, if any."""
     counts = _REGRIDDED.get()
     if counts is not None:
         counts.append(int(np.isinf(fields).sum()))
 
 
 def infinite_note(count: int, what: str = "") -> str:
-    """Returns a sentence on infinite values that regridding left out."""
+    """Returns a clause on infinite values in the input of a regridding.
+
+    Args:
+        count: Number of infinite values.
+        what: Text before the number, such as ``FILE: ``.
+    """
     verb = "counts" if count == 1 else "count"
     return f"{what}{count:,} infinite value{'s' * (count != 1)} {verb} as missing in regridding"
 
 
 @dataclasses.dataclass
 class UnusableValues:
-    """Numbers of values of fields that nothing can use.
+    """Numbers of missing and infinite values of fields.
 
     Attributes:
-        values: All values.
-        missing: Missing values (NaN, ``_FillValue``, points without a bit in GRIB's bitmap).
-        wholly: Fields of which each point misses a channel.
-        infinite: Infinite values.
-        regridded: Infinite values of an input that regridding took for missing.
+        values: Number of all values.
+        missing: Number of missing values (NaN, ``_FillValue``, or absent from GRIB's bitmap).
+        wholly: Number of fields in which every point lacks at least one channel.
+        infinite: Number of infinite values.
+        regridded: Number of infinite values in the input of a regridding, which treated them as
+            missing.
     """
 
     values: int = 0
@@ -60,7 +66,7 @@ class UnusableValues:
     regridded: int = 0
 
     def add(self, fields: np.ndarray) -> None:
-        """Counts the values of fields (..., H, W, C)."""
+        """Adds the values of fields (..., H, W, C) to the counts."""
         self.values += fields.size
         if fields.dtype.kind != "f":
             return
@@ -72,7 +78,7 @@ class UnusableValues:
             self.infinite += int((~finite & ~missing).sum())
 
     def notes(self) -> list[str]:
-        """Returns a sentence for each kind of values that there are."""
+        """Returns one clause for each kind of unusable value that occurs."""
         lines = []
         if self.regridded:
             lines.append(infinite_note(self.regridded))

@@ -1,4 +1,4 @@
-"""Counts of the missing and infinite values of files, read block by block."""
+"""Counts of missing and infinite values of files, read in blocks."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from phire.fields.store import FieldStore
 from phire.fields.unusable_values import UnusableValues
 
 QUICK = 100_000_000
-"""Values that are counted unasked; reading them takes a second or two."""
+"""Number of values up to which a description counts them by default, in about two seconds."""
 
 BLOCK = 4_000_000
-"""Values of a variable that are held at once, as far as its chunks allow."""
+"""Number of values of a variable read at once, unless its chunks are larger."""
 
 
 def count_variables(
     dataset: xr.Dataset, names: Sequence[str], path: str
 ) -> dict[str, UnusableValues]:
-    """Counts the values of variables of NetCDF or Zarr.
+    """Counts the unusable values of variables of a dataset.
 
     Args:
         dataset: The dataset, opened lazily.
         names: Names of the variables.
-        path: Its file, for messages.
+        path: Path of the file, for messages.
 
     Raises:
         InputError: The file is damaged.
@@ -47,7 +47,7 @@ def count_variables(
 
 
 def _blocks(array: xr.DataArray) -> Iterator[np.ndarray]:
-    """Yields the fields (..., H, W, 1) of a variable, some whole chunks along one dimension."""
+    """Yields the fields of a variable in blocks (..., H, W, 1) of whole chunks."""
     plane = horizontal_dimensions(array)
     others = [str(dimension) for dimension in array.dims if dimension not in plane]
     array = array.transpose(*others, *plane)
@@ -65,7 +65,7 @@ def _blocks(array: xr.DataArray) -> Iterator[np.ndarray]:
 def count_messages(
     path: str | os.PathLike, messages: Sequence[grib_messages.Message]
 ) -> dict[str, UnusableValues]:
-    """Counts the values of each variable of GRIB messages; coefficients count as finite."""
+    """Counts the unusable values of GRIB messages by variable."""
     counts = {message.variable: UnusableValues() for message in messages}
     for message in messages:
         values = grib_messages.message_values(path, message)
@@ -74,7 +74,7 @@ def count_messages(
 
 
 def count_store(store: FieldStore) -> UnusableValues:
-    """Counts the values of a field store whose writer did not."""
+    """Counts the unusable values of a field store that does not state their number."""
     count = UnusableValues()
     for block in blocks(store, len(store.time)):
         count.add(store.read(block))
@@ -82,8 +82,15 @@ def count_store(store: FieldStore) -> UnusableValues:
 
 
 def stated_counts(counts: dict[str, UnusableValues]) -> dict[str, tuple[str, Any]]:
-    """Returns the facts of ``phire info`` as text and as values, a number for each variable."""
-    facts = {}
+    """Returns counts by variable in the form of :mod:`phire.fields.description`.
+
+    Args:
+        counts: Counts by variable.
+
+    Returns:
+        For each property, its text, and its numbers by variable.
+    """
+    properties = {}
     for name, attribute in (
         ("missing values", "missing"), ("fields missing wholly", "wholly"),
         ("infinite values", "infinite"),
@@ -94,5 +101,5 @@ def stated_counts(counts: dict[str, UnusableValues]) -> dict[str, tuple[str, Any
             if number:
                 share = f" ({number / counts[variable].values:.3%})" * (attribute != "wholly")
                 parts.append(f"{variable} {number:,}{share}")
-        facts[name] = ", ".join(parts) or "none", found
-    return facts
+        properties[name] = ", ".join(parts) or "none", found
+    return properties
