@@ -259,7 +259,7 @@ def test_kilometres_and_proj_text_of_the_file(tmp_path):
     write(tmp_path / "b.nc", lambert(), None, factor=1e3, units={"units": "km"})
     grid = open_source(tmp_path / "b.nc").grid
     assert grid.spacing_km() == pytest.approx((12, 12))
-    assert "of no stated projection" in grid.describe()
+    assert "of unknown projection" in grid.describe()
     with pytest.raises(InputError, match="must state its projection"):
         grid.points()
     with pytest.raises(InputError, match=r"b\.nc has no grid"):
@@ -269,7 +269,7 @@ def test_kilometres_and_proj_text_of_the_file(tmp_path):
 def test_mistakes_are_named(tmp_path):
     with pytest.raises(InputError, match=r"rows of equal latitude.*phire regrid"):
         lambert().require_coordinates("a zonal spectrum")
-    with pytest.raises(InputError, match="none that pyproj knows"):
+    with pytest.raises(InputError, match="pyproj does not read the projection"):
         CurvilinearGrid.projected([1, 0], [0, 1], "+proj=nonsense")
     with pytest.raises(InputError, match="not monotonic"):
         CurvilinearGrid.projected([1, 2, 0], [0, 1], "")

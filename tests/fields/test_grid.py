@@ -111,7 +111,7 @@ def test_longitudes_across_greenwich_are_unwound():
     [
         ([50, 52, 51], [0, 1, 2], "latitudes are not monotonic"),
         ([50, 51, 52], [0, 2, 1], "longitudes do not ascend"),
-        ([50, np.nan, 52], [0, 1, 2], "latitude holds values that are not finite"),
+        ([50, np.nan, 52], [0, 1, 2], "latitude has values that are not finite"),
         ([[50, 51]], [0, 1, 2], "latitude has 2 dimensions"),
         ([5e5, 6e5], [0, 1, 2], "must be in degrees"),
     ],

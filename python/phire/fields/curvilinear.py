@@ -1,4 +1,9 @@
-"""Projected, rotated and curvilinear grids."""
+"""Projected, rotated and curvilinear grids.
+
+*Projected*: rows and columns have constant coordinates y and x of a map projection. *Rotated*: they
+have constant latitude and longitude with respect to another pole. *Curvilinear*: only the latitude
+and longitude of each point are known.
+"""
 
 from __future__ import annotations
 
@@ -26,19 +31,18 @@ DEGREES = "degrees"
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class CurvilinearGrid(Grid):
-    """A grid of rows and columns of equal y and x, or of points of any latitudes and longitudes.
+    """Projected, rotated or curvilinear grid.
 
-    Its rows and columns have no latitudes and longitudes of their own: what needs these treats it
-    as a grid of pixels or refuses it, and ``latitudes`` and ``longitudes`` number the rows and
-    columns. Its points have them: see :meth:`points`.
+    Its rows and columns have no constant latitude or longitude, so ``latitudes`` and
+    ``longitudes`` are the numbers of the rows and columns. The coordinates of its points are
+    returned by :meth:`points`.
 
     Attributes:
         y: (H,) coordinates of the rows, metres (degrees on a rotated grid).
-        x: (W,) coordinates of the columns.
-        projection: The projection as WKT, PROJ text or anything that pyproj reads; empty where it
-            is not stated.
-        stated_points: (2, H, W) latitudes and longitudes in degrees, where a file states these
-            alone; None where they follow from the projection.
+        x: (W,) coordinates of the columns, in the same unit.
+        projection: Projection as WKT; empty if unknown.
+        stated_points: (2, H, W) latitudes and longitudes, degrees, of a curvilinear grid; None if
+            they follow from the projection.
     """
 
     y: np.ndarray = None
@@ -48,16 +52,15 @@ class CurvilinearGrid(Grid):
 
     @classmethod
     def projected(cls, y: Any, x: Any, projection: Any) -> CurvilinearGrid:
-        """Returns a grid of even or uneven rows and columns of a projection or of a rotated pole.
+        """Returns a projected or rotated grid; the spacing may be uneven.
 
         Args:
-            y: (H,) metres, or degrees of a rotated pole.
-            x: (W,).
-            projection: Anything that pyproj's ``CRS`` reads; empty where it is not known.
+            y: (H,) coordinates of the rows, metres, or degrees for a rotated pole.
+            x: (W,) coordinates of the columns, in the same unit.
+            projection: Any input of ``pyproj.CRS``; empty if unknown.
 
         Raises:
-            InputError: The coordinates do not ascend or descend, or pyproj does not know the
-                projection.
+            InputError: The coordinates are not monotonic, or pyproj does not read the projection.
         """
         y, x = np.array(y, np.float64), np.array(x, np.float64)
         for name, values in (("y", y), ("x", x)):
@@ -69,15 +72,18 @@ class CurvilinearGrid(Grid):
 
     @classmethod
     def of_points(cls, latitudes: Any, longitudes: Any) -> CurvilinearGrid:
-        """Returns a grid of points (H, W) of any latitudes and longitudes, degrees.
+        """Returns the curvilinear grid of given points.
+
+        Args:
+            latitudes, longitudes: (H, W) degrees.
 
         Raises:
-            InputError: A coordinate is not finite, or no latitude.
+            InputError: A coordinate is not finite, or a latitude is beyond a pole.
         """
         points = np.array([latitudes, longitudes], np.float64)
         if not np.isfinite(points).all():
             raise InputError(
-                "the two-dimensional latitudes or longitudes hold values that are not finite: "
+                "the two-dimensional latitudes or longitudes have values that are not finite: "
                 "repair the file."
             )
         if np.abs(points[0]).max() > 90 + TOLERANCE:
@@ -86,14 +92,14 @@ class CurvilinearGrid(Grid):
         return cls(KIND, y, x, y, x, "", points)
 
     def __getstate__(self) -> dict[str, Any]:
-        # Without what is computed on demand: pyproj's objects need not travel.
+        # Without cached properties: they are computed again where needed.
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
-    # Facts
+    # Properties
 
     @functools.cached_property
     def crs(self) -> Any:
-        """The projection as pyproj's ``CRS``."""
+        """Projection as a ``pyproj.CRS``."""
         return _crs(self.projection)
 
     @property
@@ -103,12 +109,12 @@ class CurvilinearGrid(Grid):
 
     @property
     def has_distances(self) -> bool:
-        """True if distances between points are known: by ``y`` and ``x`` at least."""
+        """True: distances between points are known, at least from ``y`` and ``x``."""
         return True
 
     @functools.cached_property
     def is_rotated(self) -> bool:
-        """True if ``y`` and ``x`` are latitudes and longitudes about another pole."""
+        """True if ``y`` and ``x`` are latitude and longitude with respect to another pole."""
         return bool(self.projection) and self.crs.is_geographic
 
     @property
@@ -120,27 +126,30 @@ class CurvilinearGrid(Grid):
         return len(self.y) < 2 or bool(self.y[0] > self.y[-1])
 
     def require_coordinates(self, what: str) -> None:
-        """Refuses: rows and columns have no latitudes and longitudes of their own.
+        """Raises InputError: rows and columns have no constant latitude and longitude.
+
+        Args:
+            what: Noun phrase that needs them, for the message.
 
         Raises:
-            InputError: Always; the message advises to regrid only where that is possible.
+            InputError: Always. The message advises to regrid if the points are known.
         """
         if not self.has_points:
             raise InputError(
-                f"{what} needs latitudes and longitudes, but the fields lie on a "
-                f"{self.describe()}: state in the file its projection (CF grid_mapping, or the "
-                "attribute proj4) or two-dimensional latitudes and longitudes."
+                f"{what} needs latitudes and longitudes, but the fields are on a "
+                f"{self.describe()}: add its projection to the file (CF grid_mapping, or the "
+                "attribute proj4), or two-dimensional latitudes and longitudes."
             )
         raise InputError(
-            f"{what} needs rows of equal latitude, but the fields lie on {self.in_words()}: "
-            "bring them to latitudes and longitudes with `phire regrid` first."
+            f"{what} needs rows of equal latitude, but the fields are on {self.in_words()}: "
+            "regrid them to latitudes and longitudes with `phire regrid` first."
         )
 
     def points(self) -> tuple[np.ndarray, np.ndarray]:
-        """Latitudes and longitudes (H, W) of the points, degrees.
+        """Returns the latitudes and longitudes of the points, (H, W) each, degrees.
 
         Raises:
-            InputError: The file states neither a projection nor these.
+            InputError: Neither the projection nor the coordinates of the points are known.
         """
         if self.stated_points is not None:
             return tuple(self.stated_points)
@@ -151,19 +160,19 @@ class CurvilinearGrid(Grid):
         return self.places(*np.meshgrid(self.y, self.x, indexing="ij"))
 
     def places(self, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Latitudes and longitudes of places given by the projection's coordinates."""
+        """Returns latitudes and longitudes (degrees) of points with projected coordinates."""
         self._require_projection()
         longitude, latitude = self._transformer.transform(x / self._unit, y / self._unit)
         return latitude, longitude
 
     def coordinates(self, longitude: Any, latitude: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the projection's coordinates x and y of places in degrees."""
+        """Returns projected coordinates x and y of points with coordinates in degrees."""
         self._require_projection()
         x, y = self._transformer.transform(longitude, latitude, direction="INVERSE")
         return x * self._unit, y * self._unit
 
     def places_within(self, rows: Any, columns: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Latitudes and longitudes of places (...,) at fractional rows and columns."""
+        """Returns latitudes and longitudes (...,) of points at fractional rows and columns."""
         rows, columns = np.broadcast_arrays(rows, columns)
         if self.stated_points is None:
             y, x = _at(self.y, rows.ravel()), _at(self.x, columns.ravel())
@@ -176,9 +185,13 @@ class CurvilinearGrid(Grid):
         return latitudes_longitudes((1 - down) * north + down * south)
 
     def row_column(self, latitudes: Any, longitudes: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Fractional rows and columns of places (...,) in degrees; NaN where there are none.
+        """Returns fractional rows and columns (...,) of points, NaN far from the grid.
 
-        By the projection where it is known, else by Newton's steps from the nearest point.
+        They are computed by the projection if it is known, otherwise by Newton's method from the
+        nearest grid point.
+
+        Args:
+            latitudes, longitudes: (...,) degrees.
         """
         latitudes, longitudes = np.broadcast_arrays(latitudes, longitudes)
         if self.stated_points is not None:
@@ -198,12 +211,12 @@ class CurvilinearGrid(Grid):
 
     @functools.cached_property
     def _unit(self) -> float:
-        """Metres in one unit of the projection; 1 on a rotated grid, in degrees."""
+        """Length (m) of the projection's unit; 1 for a rotated grid, whose unit is the degree."""
         return 1.0 if self.is_rotated else self.crs.axis_info[0].unit_conversion_factor
 
     @functools.cached_property
     def _vectors(self) -> np.ndarray:
-        """(H, W, 3) unit vectors of the points."""
+        """Unit vectors (H, W, 3) of the points."""
         return unit_vectors(*self.points())
 
     @functools.cached_property
@@ -222,8 +235,11 @@ class CurvilinearGrid(Grid):
             )
 
     def spacing_km(self, radius: float = EARTH_RADIUS) -> tuple[float, float]:
-        """Returns (distance of rows, of columns) in km: means over the grid; of ``y``, ``x`` if
-        no more."""
+        """Returns the mean spacing of rows and columns in km; of ``y`` and ``x`` without points.
+
+        Args:
+            radius: Radius of the sphere, m.
+        """
         if not self.has_points:
             return tuple(float(np.abs(np.diff(v)).mean()) / 1e3 for v in (self.y, self.x))
         vectors = self._vectors
@@ -231,24 +247,26 @@ class CurvilinearGrid(Grid):
         return float(down.mean()) * radius / 1e3, float(across.mean()) * radius / 1e3
 
     def corners(self) -> np.ndarray:
-        """Returns (H+1, W+1, 3) unit vectors of the cells' corners, half way between the points."""
+        """Returns the unit vectors (H+1, W+1, 3) of the cells' corners, half way between points."""
         if self.stated_points is not None:
             return _between(_between(self._vectors, 0), 1)
         edges = np.meshgrid(_between(self.y, 0), _between(self.x, 0), indexing="ij")
         return unit_vectors(*self.places(*edges))
 
     def cell_areas(self, radius: float = EARTH_RADIUS) -> np.ndarray:
-        """Returns (H, W) areas of the cells on a sphere, m²."""
+        """Returns the areas (H, W) of the cells on a sphere of a radius in m, m²."""
         return self._unit_areas * radius**2
 
     @functools.cached_property
     def _unit_areas(self) -> np.ndarray:
-        """(H, W) areas of the cells on the unit sphere."""
+        """Areas (H, W) of the cells on the unit sphere."""
         return quadrilateral_areas(self.corners(), 1.0)
 
     def area_weights(self) -> np.ndarray:
-        """Returns (H, W) weights of mean 1 by the cells' areas; all 1 where the points are not
-        known."""
+        """Returns weights proportional to cell areas, (H, W), with mean 1.
+
+        If the points are unknown, the weights are (H, 1) ones.
+        """
         if not self.has_points or min(self.shape) < 2:
             return np.ones((self.shape[0], 1))
         return self._unit_areas / self._unit_areas.mean()
@@ -256,8 +274,10 @@ class CurvilinearGrid(Grid):
     def window_between(
         self, south: float, north: float, west: float, east: float
     ) -> tuple[slice, slice]:
-        """Returns the smallest window of rows and columns that holds all points of a box in
-        degrees.
+        """Returns the smallest window of rows and columns that contains all points of a box.
+
+        Args:
+            south, north, west, east: Bounds of the box, degrees.
 
         Raises:
             InputError: No point lies in the box.
@@ -271,7 +291,7 @@ class CurvilinearGrid(Grid):
             )
         return tuple(slice(int(one[0]), int(one[-1]) + 1) for one in (rows, columns))
 
-    # Parts, comparison and text
+    # Windows, comparison and text
 
     def subgrid(self, rows: slice, columns: slice) -> CurvilinearGrid:
         """Returns the grid of a window."""
@@ -280,8 +300,12 @@ class CurvilinearGrid(Grid):
         return self.projected(self.y[rows], self.x[columns], self.projection)
 
     def coarsened(self, scale: int, alignment: str) -> CurvilinearGrid:
-        """Returns the grid of blocks of ``scale`` × ``scale`` points, of which none is left
-        over."""
+        """Returns the grid of blocks of ``scale`` × ``scale`` points.
+
+        Args:
+            scale: Points of a block along each side; divides the shape of the grid.
+            alignment: See :func:`phire.fields.coarsening.coarsen_grid`.
+        """
         if self.stated_points is None:
             axes = (v.reshape(-1, scale) for v in (self.y, self.x))
             y, x = (v[:, 0] if alignment == "corner" else v.mean(1) for v in axes)
@@ -292,8 +316,10 @@ class CurvilinearGrid(Grid):
         return self.of_points(*latitudes_longitudes(means))
 
     def refined(self, scale: int, alignment: str) -> CurvilinearGrid:
-        """Returns the grid with ``scale`` × ``scale`` points for each; inverts
-        :meth:`coarsened`."""
+        """Returns the grid with ``scale`` × ``scale`` points for each point.
+
+        Inverts :meth:`coarsened`; its arguments are the same.
+        """
         offset = (scale - 1) / 2 if alignment == "cell" else 0.0
         rows, columns = ((np.arange(n * scale) - offset) / scale for n in self.shape)
         if self.stated_points is None:
@@ -303,7 +329,7 @@ class CurvilinearGrid(Grid):
         return self.of_points(*latitudes_longitudes(np.moveaxis(vectors, 0, 1)))
 
     def equals(self, other: Grid, tolerance: float = TOLERANCE) -> bool:
-        """Returns True if two grids have the same points."""
+        """Returns True if two grids have the same points, within ``tolerance`` degrees."""
         if not isinstance(other, CurvilinearGrid) or self.shape != other.shape:
             return False
         if self.has_points and other.has_points:
@@ -316,13 +342,13 @@ class CurvilinearGrid(Grid):
         )
 
     def find(self, part: Grid) -> tuple[slice, slice] | None:
-        """Finds a smaller grid within this one.
+        """Returns the window of this grid that another grid consists of.
 
         Args:
             part: The other grid.
 
         Returns:
-            The rows and columns whose grid ``part`` is; None where it is no window of this one.
+            Rows and columns of the window; None if ``part`` is not a window of this grid.
         """
         if not isinstance(part, CurvilinearGrid) or self.has_points != part.has_points:
             return None
@@ -337,19 +363,20 @@ class CurvilinearGrid(Grid):
 
     @property
     def projection_name(self) -> str:
-        """The CF name of the projection in words; empty where it is not stated."""
+        """CF name of the projection in words, such as ``polar stereographic``."""
         return self.cf_mapping().get("grid_mapping_name", "projected").replace("_", " ")
 
     def cf_mapping(self) -> dict[str, Any]:
-        """Attributes of a CF ``grid_mapping`` variable; none where no projection is stated."""
+        """Returns the attributes of the CF ``grid_mapping``; an empty dict without a projection."""
         if not self.projection:
             return {}
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what CF cannot say, its WKT does
+            # pyproj warns that CF lacks some projections; the attribute crs_wkt states them.
+            warnings.simplefilter("ignore")
             return self.crs.to_cf()
 
     def axis_attributes(self) -> tuple[dict[str, str], dict[str, str]]:
-        """CF attributes of the coordinates ``y`` and ``x``."""
+        """Returns the CF attributes of the coordinates ``y`` and ``x``."""
         if self.stated_points is not None:
             return {"units": "1", "long_name": "row"}, {"units": "1", "long_name": "column"}
         if self.is_rotated:
@@ -366,10 +393,10 @@ class CurvilinearGrid(Grid):
         text = f"{name} grid of {self.shape[0]} × {self.shape[1]} points"
         if min(self.shape) > 1:
             text += f", {self._spacing_in_words()}"
-        return text if self.has_points else f"{text}, of no stated projection"
+        return text if self.has_points else f"{text}, of unknown projection"
 
     def _spacing_in_words(self) -> str:
-        """Steps of rows and columns as ``y`` and ``x`` have them; of stated points in km."""
+        """Returns the spacing of rows and columns as text, in km, or degrees if rotated."""
         if self.stated_points is not None:
             return "{:.3g} × {:.3g} km".format(*self.spacing_km())
         steps = [float(np.abs(np.diff(values)).mean()) for values in (self.y, self.x)]
@@ -378,7 +405,7 @@ class CurvilinearGrid(Grid):
         return "{:.4g} × {:.4g} km".format(*(step / 1e3 for step in steps))
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the JSON form."""
+        """Returns the grid as a dictionary that JSON can hold."""
         value: dict[str, Any] = {"kind": KIND}
         if self.stated_points is not None:
             return {**value, "points": self.stated_points.tolist()}
@@ -386,14 +413,14 @@ class CurvilinearGrid(Grid):
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> CurvilinearGrid:
-        """Returns the inverse of :meth:`to_dict`."""
+        """Returns the grid of a dictionary from :meth:`to_dict`."""
         if "points" in value:
             return cls.of_points(*value["points"])
         return cls.projected(value["y"], value["x"], value["projection"])
 
 
 def grid_from_dict(value: Mapping[str, Any]) -> Grid:
-    """Returns a grid of any kind from its JSON form."""
+    """Returns the grid of any kind of a dictionary from its ``to_dict``."""
     return (CurvilinearGrid if value["kind"] == KIND else Grid).from_dict(value)
 
 
@@ -405,13 +432,16 @@ def _crs(projection: Any) -> Any:
         return pyproj.CRS.from_user_input(projection)
     except pyproj.exceptions.CRSError as error:
         raise InputError(
-            f"the projection {str(projection)[:80]!r} is none that pyproj knows ({error}); import "
-            "phire before a file is opened with xarray, which may load another PROJ."
+            f"pyproj does not read the projection {str(projection)[:80]!r} ({error}): correct it, "
+            "or import phire before opening a file with xarray, which may load another PROJ."
         ) from None
 
 
 def _between(values: np.ndarray, axis: int) -> np.ndarray:
-    """Values half way between neighbours along an axis, one more; outward as far as inward."""
+    """Returns values half way between neighbours along an axis, one more than the given ones.
+
+    The outer values are as far outward as the next ones are inward. Vectors are normalised.
+    """
     values = np.moveaxis(values, axis, 0)
     middle = (values[1:] + values[:-1]) / 2
     edges = np.concatenate([[2 * values[0] - middle[0]], middle, [2 * values[-1] - middle[-1]]])
@@ -420,7 +450,7 @@ def _between(values: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _at(values: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """Values at fractional indices along the first axis; beyond the ends linearly on."""
+    """Returns values at fractional indices of the first axis, linearly inter- or extrapolated."""
     if len(values) == 1:
         return np.repeat(values, len(positions), axis=0)
     before = np.clip(np.floor(positions).astype(int), 0, len(values) - 2)
@@ -429,7 +459,7 @@ def _at(values: np.ndarray, positions: np.ndarray) -> np.ndarray:
 
 
 def _fractional(values: np.ndarray, axis: np.ndarray) -> np.ndarray:
-    """Fractional indices of values along a monotonic axis; beyond its ends linearly on."""
+    """Returns fractional indices of values along a monotonic axis, extrapolated at its ends."""
     values = np.where(np.isfinite(values), values, np.nan)
     if len(axis) == 1:
         return np.where(values == axis[0], 0.0, np.nan)
@@ -441,22 +471,23 @@ def _fractional(values: np.ndarray, axis: np.ndarray) -> np.ndarray:
 def _inverse_bilinear(
     vectors: np.ndarray, tree: Any, places: np.ndarray, steps: int = 8
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Fractional rows and columns of places among points, by Newton's method.
+    """Returns fractional rows and columns of places on a curvilinear grid, by Newton's method.
 
-    The points' unit vectors are interpolated bilinearly; the nearest point is the first guess.
+    Between grid points their unit vectors are interpolated bilinearly. The first guess is the
+    nearest grid point.
 
     Args:
-        vectors: (H, W, 3) of the points.
-        tree: Their search tree.
-        places: (..., 3) unit vectors.
-        steps: Number of Newton's steps; they converge quadratically within a cell.
+        vectors: (H, W, 3) unit vectors of the grid points.
+        tree: Search tree of these vectors.
+        places: (..., 3) unit vectors of the places.
+        steps: Number of Newton steps, which converge quadratically within a cell.
 
     Returns:
-        Rows and columns (...,); NaN further than two spacings from all points.
+        Rows and columns (...,); NaN for places further than two spacings from all grid points.
     """
     height, width = vectors.shape[:2]
     spacing = max(np.linalg.norm(np.diff(vectors, axis=axis), axis=-1).max() for axis in (0, 1))
-    # The search for places far away would take most of the time.
+    # Bounded, because the search for places far away would take most of the time.
     distance, nearest = tree.query(places.reshape(-1, 3), distance_upper_bound=2 * spacing)
     near = np.isfinite(distance)
     flat, nearest = places.reshape(-1, 3)[near], nearest[near]
@@ -472,13 +503,13 @@ def _inverse_bilinear(
         across = (1 - a) * (vectors[i, j + 1] - vectors[i, j]) + a * (
             vectors[i + 1, j + 1] - vectors[i + 1, j]
         )
-        # The ray through the place meets the plane of the cell: three equations, of which the
-        # third unknown is the ray's length.
+        # Intersection of the ray through the place with the plane of the cell: three equations
+        # for the steps in row and column and the length of the ray.
         matrix = np.stack([down, across, -flat], axis=-1)
         middle = (1 - a) * north + a * south
         with np.errstate(all="ignore"):
             solved = np.linalg.solve(matrix, -middle[..., None])[..., 0]
-        # A place far outside must not run away before it is told to be outside.
+        # Bounded steps: iterations for places outside of the grid may diverge.
         row = np.clip(row + solved[:, 0], guess[0] - 2, guess[0] + 2)
         column = np.clip(column + solved[:, 1], guess[1] - 2, guess[1] + 2)
     found = np.full((2, len(near)), np.nan)

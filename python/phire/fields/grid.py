@@ -1,4 +1,4 @@
-"""Geometry of grids: coordinates, spacing and cell areas of their points."""
+"""Geometry of grids: coordinates, spacing, cell areas and quadrature weights."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from phire.fields import native_libraries  # noqa: F401
 from phire.fields.global_rows import GEOMETRIES, POLAR_GAP, ideal_latitudes, possible_rows
 
 EARTH_RADIUS = 6.3712e6
-"""Radius of the Earth in metres, as pyspharm and the ECMWF's models have it to four digits."""
+"""Radius of the Earth, m; pyspharm's and the ECMWF's values agree with it to four digits."""
 
 TOLERANCE = 2e-3
-"""Degrees by which stored coordinates may miss the ideal ones (GRIB rounds to 1e-3)."""
+"""Largest difference (degrees) between equal coordinates; GRIB rounds to 1e-3."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Completion:
-    """Global grid that the rows of another grid belong to.
+    """Global grid of which another grid has all rows but a few at the poles.
 
     Attributes:
-        grid: The global grid, in the same order of latitudes and with the same columns.
-        before: Number of its rows before the first one that is there.
-        after: Number of its rows after the last one that is there.
+        grid: The global grid, with the same order of latitudes and the same columns.
+        before: Number of its rows before the first row of the other grid.
+        after: Number of its rows after the last row of the other grid.
     """
 
     grid: Grid
@@ -37,17 +37,17 @@ class Completion:
 
     @property
     def missing(self) -> int:
-        """Number of rows that are not there."""
+        """Number of missing rows."""
         return self.before + self.after
 
     @property
     def rows(self) -> slice:
-        """The rows of the global grid that are there."""
+        """Rows of the global grid that the other grid has."""
         return slice(self.before, self.grid.shape[0] - self.after)
 
     @property
     def missing_area(self) -> float:
-        """Share of the sphere that the missing rows stand for."""
+        """Share of the sphere's area that the missing rows represent."""
         edges = np.sin(np.deg2rad(self.grid.row_edges()))
         edges[[0, -1]] = np.sign(edges[[0, -1]])  # the outermost cells reach the poles
         return float(1 - abs(edges[self.rows.stop] - edges[self.rows.start]) / 2)
@@ -55,14 +55,14 @@ class Completion:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Grid:
-    """A grid of rows of equal latitude and columns of equal longitude.
+    """Grid of rows of equal latitude and columns of equal longitude.
 
     Attributes:
-        kind: One of :data:`GEOMETRIES` (the whole sphere), ``regional``, ``pixels`` (no
-            coordinates: rows and columns are numbered), or ``curvilinear`` (see
+        kind: One of :data:`GEOMETRIES` (global grids); ``regional``; ``pixels`` (no coordinates,
+            rows and columns are numbered); or ``curvilinear`` (see
             :class:`phire.fields.curvilinear.CurvilinearGrid`).
         latitudes: (H,) degrees north, in either order.
-        longitudes: (W,) degrees east, ascending without a jump; may run below 0 or above 360.
+        longitudes: (W,) degrees east, ascending without a jump, possibly below 0 or above 360.
     """
 
     kind: str
@@ -79,25 +79,25 @@ class Grid:
 
     @classmethod
     def driscoll_healy(cls, rows: int, columns: int | None = None) -> Grid:
-        """Rows 90° … −90°+180°/H: the north pole, but not the south pole."""
+        """Returns a grid with H rows from 90° to −90° + 180°/H, without a row on the south pole."""
         return cls(
             "driscoll-healy", ideal_latitudes("driscoll-healy", rows), _circle(rows, columns)
         )
 
     @classmethod
     def pole_to_pole(cls, rows: int, columns: int | None = None) -> Grid:
-        """Rows 90° … −90°, both poles (Clenshaw–Curtis)."""
+        """Returns a grid with rows from 90° to −90°, on both poles (Clenshaw–Curtis)."""
         columns = columns or 2 * (rows - 1)
         return cls("pole-to-pole", ideal_latitudes("pole-to-pole", rows), _circle(rows, columns))
 
     @classmethod
     def cell_centred(cls, rows: int, columns: int | None = None) -> Grid:
-        """Rows half a spacing off both poles (Fejér's first rule)."""
+        """Returns a grid with outer rows half a spacing from the poles (Fejér's first rule)."""
         return cls("cell-centred", ideal_latitudes("cell-centred", rows), _circle(rows, columns))
 
     @classmethod
     def gaussian(cls, rows: int, columns: int | None = None) -> Grid:
-        """Rows at the roots of the Legendre polynomial of degree H."""
+        """Returns a grid with rows at the H roots of the Legendre polynomial of degree H."""
         return cls("gaussian", ideal_latitudes("gaussian", rows), _circle(rows, columns))
 
     @classmethod
@@ -109,8 +109,8 @@ class Grid:
         Args:
             kind: ``driscoll-healy``, ``pole-to-pole``, ``cell-centred`` or ``gaussian``.
             rows: Number of rows H.
-            longitudes: Longitudes of the W columns (degrees), evenly spaced around the circle.
-            descending: Rows run from north to south.
+            longitudes: (W,) degrees east, evenly spaced around the circle.
+            descending: True for rows from north to south.
 
         Raises:
             InputError: The kind is unknown, or the longitudes do not close the circle.
@@ -120,7 +120,7 @@ class Grid:
 
     @classmethod
     def regional(cls, latitudes: Sequence[float], longitudes: Sequence[float]) -> Grid:
-        """Returns a part of the sphere, or the whole with rows of no known quadrature."""
+        """Returns a grid of a part of the sphere, or of the whole without a known quadrature."""
         return cls("regional", latitudes, longitudes)
 
     @classmethod
@@ -130,18 +130,23 @@ class Grid:
 
     @classmethod
     def bare(cls, rows: int, columns: int) -> Grid:
-        """Returns the grid of a bare store: W = 2H is Driscoll–Healy, else pixels."""
+        """Returns the grid of a store without coordinates.
+
+        It is a Driscoll–Healy grid, as in AtmoDist's files, if W = 2H and H is even; otherwise a
+        grid without coordinates.
+        """
         if columns == 2 * rows and rows % 2 == 0:
             return cls.driscoll_healy(rows)
         return cls.pixels(rows, columns)
 
     @classmethod
     def from_coordinates(cls, latitudes: Any, longitudes: Any) -> Grid:
-        """Recognises the kind of grid from its coordinates.
+        """Returns the grid of coordinates; its kind is recognised from them.
 
         Args:
             latitudes: (H,) degrees north, strictly monotonic.
-            longitudes: (W,) degrees east; a jump at the date line or at Greenwich is unwound.
+            longitudes: (W,) degrees east; a jump by 360° at the date line or at Greenwich is
+                removed.
 
         Raises:
             InputError: The coordinates are not one-dimensional, finite and monotonic.
@@ -151,11 +156,11 @@ class Grid:
         for name, values in (("latitude", latitudes), ("longitude", longitudes)):
             if values.ndim != 1 or not len(values):
                 raise InputError(
-                    f"{name} has {values.ndim} dimensions: phire takes grids whose latitudes and "
-                    "longitudes are one-dimensional; regrid the data first."
+                    f"{name} has {values.ndim} dimensions, but must have one: regrid the data "
+                    "first."
                 )
             if not np.isfinite(values).all():
-                raise InputError(f"{name} holds values that are not finite: repair the file.")
+                raise InputError(f"{name} has values that are not finite: repair the file.")
         steps = np.diff(latitudes)
         if not ((steps > 0).all() or (steps < 0).all()):
             raise InputError("the latitudes are not monotonic: sort the data along latitude first.")
@@ -173,17 +178,18 @@ class Grid:
         for kind in GEOMETRIES:
             ideal = ideal_latitudes(kind, len(latitudes))
             if np.abs(ideal - southward).max() < TOLERANCE:
-                # The exact rows: float32 coordinates would cost the transforms their precision.
+                # Exact rows replace those of the file, which may be rounded to float32: transforms
+                # would lose precision.
                 ideal = ideal if grid.descending else ideal[::-1]
                 columns = longitudes[0] + 360 * np.arange(len(longitudes)) / len(longitudes)
                 return cls(kind, ideal, columns)
         return grid
 
-    # Facts
+    # Properties
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(H, W)."""
+        """Numbers of rows and columns (H, W)."""
         return len(self.latitudes), len(self.longitudes)
 
     @property
@@ -193,10 +199,10 @@ class Grid:
 
     @functools.cached_property
     def completion(self) -> Completion | None:
-        """The global grid that these rows belong to; None where they leave too much out.
+        """Global grid to which the rows of this grid belong; None if there is none.
 
-        Rows may be missing within :data:`POLAR_GAP` degrees of either pole, as where a crop or a
-        coarsening drops the last of 721 rows; columns must close the circle.
+        Rows may be missing within :data:`POLAR_GAP` degrees of either pole, for example if a crop
+        or a coarsening drops the last of 721 rows. The columns must close the circle.
         """
         if self.is_global:
             return Completion(self, 0, 0)
@@ -215,7 +221,7 @@ class Grid:
 
     @property
     def is_sphere(self) -> bool:
-        """True if the grid is global, but for a few rows about the poles at most."""
+        """True if the grid is global, possibly without a few rows at the poles."""
         return self.completion is not None
 
     @property
@@ -234,7 +240,7 @@ class Grid:
         return self.has_coordinates
 
     def points(self) -> tuple[np.ndarray, np.ndarray]:
-        """Latitudes and longitudes (H, W) of the points, degrees.
+        """Returns the latitudes and longitudes of the points, (H, W) each, degrees.
 
         Raises:
             InputError: The grid has no coordinates.
@@ -249,7 +255,7 @@ class Grid:
 
     @property
     def spacing(self) -> tuple[float, float]:
-        """(mean distance of rows, of columns) in degrees; in pixels without coordinates."""
+        """Mean spacing of rows and of columns, degrees; in pixels without coordinates."""
         rows, columns = (
             abs(float(values[-1] - values[0])) / (len(values) - 1) if len(values) > 1 else np.nan
             for values in (self.latitudes, self.longitudes)
@@ -258,21 +264,25 @@ class Grid:
 
     @property
     def wraps(self) -> bool:
-        """True if the last column's eastern neighbour is the first."""
+        """True if the columns close the circle, the first one following the last."""
         if not self.has_coordinates or len(self.longitudes) < 4:
             return False
         steps = np.diff(self.longitudes)
         gap = 360 - (self.longitudes[-1] - self.longitudes[0])
+        # Rounding of the longitudes adds up over the columns in the width of the gap.
         width = max(TOLERANCE, 1e-3 * steps.mean())
         return bool(np.ptp(steps) < 2 * width and abs(gap - steps.mean()) < len(steps) * width)
 
     @property
     def colatitudes(self) -> np.ndarray:
-        """(H,) radians from the north pole."""
+        """Angular distances (H,) of the rows from the north pole, radians."""
         return np.deg2rad(90 - self.latitudes)
 
     def spacing_km(self, radius: float = EARTH_RADIUS) -> tuple[float, float]:
-        """Returns (distance of rows, of columns at the middle latitude) in km.
+        """Returns the spacing of rows, and of columns at the middle latitude, in km.
+
+        Args:
+            radius: Radius of the sphere, m.
 
         Raises:
             InputError: The grid has no coordinates.
@@ -283,7 +293,10 @@ class Grid:
         return float(rows), float(columns * np.cos(middle))
 
     def require_coordinates(self, what: str) -> None:
-        """Refuses a grid of pixels where kilometres or degrees are needed.
+        """Checks that the grid has coordinates.
+
+        Args:
+            what: Noun phrase that needs them, for the message: ``a distance in kilometres``.
 
         Raises:
             InputError: The grid has no coordinates.
@@ -295,25 +308,28 @@ class Grid:
             )
 
     def quadrature_weights(self) -> np.ndarray:
-        """Returns (H,) weights of the rows of a global grid; they sum to 2, as ∫ sin θ dθ does.
+        """Returns the quadrature weights (H,) of the rows of a global grid, for ∫ f sin θ dθ.
 
-        Where rows about the poles are missing, the others keep the weights that they have in the
-        global grid, and the sum is less by the missing rows' share.
+        Their sum is 2. If rows at the poles are missing, the others have their weights in the
+        complete grid, and the sum is smaller.
 
         Raises:
             InputError: The grid is not global.
         """
         if self.completion is None:
-            raise InputError(f"{self.describe()} covers no sphere: it has no quadrature weights.")
+            raise InputError(
+                f"{self.in_words()} is not global and therefore has no quadrature weights."
+            )
         whole = self.completion.grid
         weights = ducc0.sht.get_gridweights(GEOMETRIES[whole.kind], whole.shape[0]) / (2 * np.pi)
         return (weights if self.descending else weights[::-1])[self.completion.rows]
 
     def area_weights(self) -> np.ndarray:
-        """Returns (H, 1) weights of mean 1: quadrature on global grids, cell areas on other ones.
+        """Returns area weights (H, 1) of the rows, with mean 1.
 
-        A cell reaches half way to its neighbours (at the edges, as far outward as inward, but not
-        beyond the pole). Without coordinates all weights are 1.
+        They are quadrature weights on global grids and cell areas on others, where a cell extends
+        half way to its neighbours, and a cell at an edge as far outward as inward, but not beyond
+        the pole. Without coordinates all weights are 1.
         """
         if not self.has_coordinates:
             weights = np.ones(self.shape[0])
@@ -325,21 +341,24 @@ class Grid:
         return (weights / weights.mean())[:, None]
 
     def row_edges(self) -> np.ndarray:
-        """Returns (H+1,) latitudes half way between the rows, the outer ones clipped at the
-        poles."""
+        """Returns the latitudes (H+1,) half way between rows; the outer ones end at the poles."""
         return np.clip(_edges(self.latitudes, -0.5), -90, 90)
 
     def column_edges(self) -> np.ndarray:
-        """Returns (W+1,) longitudes half way between the columns, the outer ones as far outward."""
+        """Returns the longitudes (W+1,) half way between columns.
+
+        The outer edges are as far outward as the next ones are inward; on a grid that closes the
+        circle they differ by exactly 360°.
+        """
         edges = _edges(self.longitudes, 0.5)
         if self.wraps:
             edges[-1] = edges[0] + 360
         return edges
 
-    # Parts and places
+    # Windows and nearest points
 
     def subgrid(self, rows: slice, columns: slice) -> Grid:
-        """Returns the grid of a window; the whole grid where the window is the whole."""
+        """Returns the grid of a window, or this grid if the window is all of it."""
         latitudes, longitudes = self.latitudes[rows], self.longitudes[columns]
         if (len(latitudes), len(longitudes)) == self.shape:
             return self
@@ -347,7 +366,7 @@ class Grid:
         return Grid(kind, latitudes, longitudes)
 
     def rows_between(self, south: float, north: float) -> slice:
-        """Returns the rows with latitudes from ``south`` to ``north`` (degrees, both included).
+        """Returns the rows with latitudes from ``south`` to ``north`` (degrees, inclusive).
 
         Raises:
             InputError: The grid has no coordinates, or no row lies there.
@@ -361,10 +380,10 @@ class Grid:
         return slice(int(inside[0]), int(inside[-1]) + 1)
 
     def columns_between(self, west: float, east: float) -> np.ndarray:
-        """Indices of the columns from ``west`` eastward to ``east`` (degrees, both included).
+        """Returns indices of the columns from ``west`` eastward to ``east`` (degrees, inclusive).
 
-        The range may run across the grid's seam: the indices then go on at 0. Equal bounds modulo
-        360 (such as −180, 180) mean all columns, from the first at or east of ``west``.
+        The range may cross the seam of the grid; its indices then continue at 0. Bounds that are
+        equal modulo 360 (such as −180 and 180) give all columns, starting at or east of ``west``.
 
         Raises:
             InputError: The grid has no coordinates, or no column lies there.
@@ -375,15 +394,16 @@ class Grid:
         inside = np.flatnonzero(offset <= width + 2 * TOLERANCE)
         if not len(inside):
             raise InputError(f"no column of {self.describe()} lies between {west}° and {east}°.")
-        # Eastward from `west`; a column 360° further east than another is the same place.
+        # In the order of their distance eastward from `west`.
         return inside[np.argsort(offset[inside], kind="stable")]
 
     def points_between(self, south: float, north: float, west: float, east: float) -> np.ndarray:
-        """Returns the mask (H, W) of points in a box.
+        """Returns the mask (H, W) of the points in a box.
 
         Args:
-            south, north: Latitudes (degrees), included.
-            west, east: Longitudes (degrees), included; the box runs eastward from west to east.
+            south, north: Bounds of latitude, degrees, inclusive.
+            west, east: Bounds of longitude, degrees, inclusive; the box extends eastward from
+                ``west`` to ``east``.
         """
         latitudes, longitudes = self.points()
         width = (east - west) % 360 or 360.0
@@ -392,7 +412,12 @@ class Grid:
         return within & (offset <= width + 2 * TOLERANCE)
 
     def nearest(self, latitude: Any, longitude: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Row and column of the grid points nearest to places (degrees; −180…180 or 0…360)."""
+        """Returns rows and columns of the grid points nearest to given points.
+
+        Args:
+            latitude: Degrees north.
+            longitude: Degrees east, modulo 360.
+        """
         self.require_coordinates("a place")
         latitude, longitude = np.asarray(latitude, float), np.asarray(longitude, float)
         rows = np.abs(latitude[..., None] - self.latitudes).argmin(-1)
@@ -402,7 +427,12 @@ class Grid:
     # Comparison and text
 
     def equals(self, other: Grid, tolerance: float = TOLERANCE) -> bool:
-        """Returns True if two grids have the same points."""
+        """Returns True if two grids have the same points.
+
+        Args:
+            other: The other grid.
+            tolerance: Largest difference of coordinates, degrees.
+        """
         return (
             type(self) is type(other)
             and self.shape == other.shape
@@ -427,12 +457,12 @@ class Grid:
         return f"{text}, {_degrees(first)}…{_degrees(last)} N, {_degrees(west)}…{_degrees(east)} E"
 
     def in_words(self) -> str:
-        """Returns :meth:`describe` with its article: ``an oblique mercator grid of …``."""
+        """Returns :meth:`describe` with an article: ``an oblique mercator grid of …``."""
         text = self.describe()
         return f"{'an' if text[0] in 'aeiou' else 'a'} {text}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the JSON form."""
+        """Returns the attributes as a dictionary that JSON can hold."""
         return {
             "kind": self.kind,
             "latitudes": self.latitudes.tolist(),
@@ -441,12 +471,17 @@ class Grid:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Grid:
-        """Returns the inverse of :meth:`to_dict`."""
+        """Returns the grid of a dictionary from :meth:`to_dict`."""
         return cls(value["kind"], value["latitudes"], value["longitudes"])
 
 
 def _edges(values: np.ndarray, half: float) -> np.ndarray:
-    """Returns (n+1,) edges half way between values; ``half`` is the half width of a single one."""
+    """Returns the edges (n+1,) half way between values.
+
+    Args:
+        values: (n,) coordinates.
+        half: Half width of the cell if there is only one value.
+    """
     if len(values) == 1:
         return values + np.array([-half, half])
     middle = (values[1:] + values[:-1]) / 2
@@ -454,6 +489,7 @@ def _edges(values: np.ndarray, half: float) -> np.ndarray:
 
 
 def _circle(rows: int, columns: int | None) -> np.ndarray:
+    """Returns evenly spaced longitudes from 0°, by default twice as many as rows."""
     columns = columns or 2 * rows
     return 360 * np.arange(columns) / columns
 
