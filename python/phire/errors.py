@@ -25,7 +25,7 @@ class InputError(ValueError):
 
 
 class OptionError(InputError):
-    """An impossible value of an option of a part; :class:`phire.parts.Registry` adds the name."""
+    """Wrong value of a part's option; :class:`phire.parts.Registry` adds the part's name."""
 
 
 class WorkError(RuntimeError):
@@ -40,7 +40,7 @@ def naming_arguments() -> Iterator[None]:
     """Rewrites ``--options`` in the message of an :class:`InputError` as Python arguments.
 
     Decorates public functions. Within a console command the message is left as it is, so that
-    each caller reads the names that he typed.
+    each caller reads the names that they used.
     """
     try:
         yield

@@ -56,7 +56,7 @@ def require_place(path: str | os.PathLike, keep_partial: bool = False) -> None:
         keep_partial: Keep a partial output of an interrupted run, as in :func:`replacing`.
 
     Raises:
-        InputError: No file can be created there: no permission, or a parent is a file.
+        InputError: No file can be created at the path: no permission, or a parent is a file.
     """
     path = Path(path)
     partial = partial_path(path)
@@ -65,7 +65,7 @@ def require_place(path: str | os.PathLike, keep_partial: bool = False) -> None:
         if not keep_partial:
             remove(partial)
         if not partial.exists():
-            # The operating system's error names the reason; those of HDF5 and NetCDF do not.
+            # Errors of HDF5 and NetCDF do not name the reason; the operating system's error does.
             with interruption.deferred():
                 partial.touch()
                 partial.unlink()
@@ -92,7 +92,7 @@ def replacing(path: str | os.PathLike, keep_partial: bool = False) -> Iterator[P
         The temporary path, in the directory of ``path``, at which the block creates the output.
 
     Raises:
-        InputError: No file can be created there.
+        InputError: No file can be created at the path.
         DiskFull: The disk is full.
         Interrupted: A signal was received that a library in the block swallowed.
     """

@@ -200,12 +200,12 @@ def record(options: Mapping[str, Any] | None = None) -> dict[str, Any]:
     for package in packages:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[package] = importlib.metadata.version(package)
-    made = {
+    provenance = {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "versions": versions,
     }
-    return made if options is None else {**made, "options": plain(options)}
+    return provenance if options is None else {**provenance, "options": plain(options)}
 
 
 def history(record: Mapping[str, Any]) -> str:

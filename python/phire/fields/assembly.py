@@ -68,7 +68,7 @@ class Recipe:
 
     @property
     def wanted(self) -> list[str] | None:
-        """Names of the variables to read, those of the wind first; None for all."""
+        """Names of the variables to read, with the wind first; None for all."""
         wanted = None if self.variables is None else list(self.variables.values())
         if self.wind is not None:
             wanted = list(dict.fromkeys((*self.wind, *(wanted or ()))))
@@ -214,7 +214,7 @@ def _check_names(channels: Sequence[str], recipe: Recipe) -> None:
 
 
 def _channel_order(channels: Sequence[str], recipe: Recipe) -> list[str]:
-    """Returns channel names in output order: divergence, vorticity, those of the recipe, others."""
+    """Returns channel names in output order: divergence, vorticity, the recipe's, then others."""
     first = list(DERIVED) if recipe.wind is not None else []
     order = [*first, *(recipe.variables or ())]
     return [*order, *(channel for channel in channels if channel not in order)]

@@ -280,7 +280,7 @@ def _fit(
     rows: np.ndarray,
     columns: np.ndarray,
 ) -> None:
-    """Scales rows and columns of a matrix, in place, such that they have given sums.
+    """Scales the rows and columns of a matrix, in place, to given sums.
 
     Element (i, j) is multiplied by exp(aᵢ + bⱼ). This is the solution of iterative proportional
     fitting (Deming & Stephan 1940, doi:10.1214/aoms/1177731829), which needs thousands of

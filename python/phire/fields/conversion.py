@@ -156,8 +156,8 @@ def _cells(
 ) -> TimeCells | None:
     """Returns the intervals and statistics of the output's fields; None if unknown.
 
-    They result from the recipe's aggregation or rates. Without either, those of the input store
-    still hold.
+    They result from the recipe's aggregation or rates. Without either, the intervals and
+    statistics of the input store still hold.
     """
     if recipe.aggregation is not None:
         return TimeCells.of(recipe.aggregation, channels, time)

@@ -169,6 +169,7 @@ def _format(path: Path) -> str | None:
 
 
 def _dataset_properties(path: Path, values: bool | None) -> dict[str, Any]:
+    """Returns the properties of a NetCDF or Zarr file: variables, levels, grid, times, counts."""
     properties: dict[str, Any] = {}
     with contextlib.closing(opening.open_dataset(path)) as dataset:
         for name in field_variables(dataset):
@@ -206,18 +207,19 @@ def _level_properties(dimension: str, values: np.ndarray) -> dict[str, Any]:
 
 
 def _grib_properties(path: Path, values: bool | None) -> dict[str, Any]:
+    """Returns the properties of a GRIB file: variables and their levels, grid, times, counts."""
     properties: dict[str, Any] = {}
     messages = grib_messages.scan(path)
     for name in dict.fromkeys(message.variable for message in messages):
-        here = [message for message in messages if message.variable == name]
-        levels = sorted({(message.level_type, message.level) for message in here})
+        of_variable = [message for message in messages if message.variable == name]
+        levels = sorted({(message.level_type, message.level) for message in of_variable})
         listed = ", ".join(f"{kind} {level:g}" for kind, level in levels)
-        kinds = "/".join(sorted({message.grid_type for message in here}))
+        kinds = "/".join(sorted({message.grid_type for message in of_variable}))
         properties[f"variable {name}"] = value_text.Stated(
-            f"{len(here)} fields ({here[0].units}), {listed}, {kinds}",
+            f"{len(of_variable)} fields ({of_variable[0].units}), {listed}, {kinds}",
             {
-                "fields": len(here),
-                "units": here[0].units,
+                "fields": len(of_variable),
+                "units": of_variable[0].units,
                 "levels": [{"type": kind, "level": level} for kind, level in levels],
                 "grids": kinds.split("/"),
             },
@@ -247,6 +249,7 @@ def _range(first: float, last: float) -> value_text.Stated:
 
 
 def _grid_properties(grid: Grid) -> dict[str, Any]:
+    """Returns a grid's description, and the ranges of its coordinates if it has any."""
     properties: dict[str, Any] = {"grid": grid.describe()}
     if grid.has_coordinates:
         for name, values in (("latitudes", grid.latitudes), ("longitudes", grid.longitudes)):
@@ -260,6 +263,7 @@ def _grid_properties(grid: Grid) -> dict[str, Any]:
 
 
 def _time_properties(time: TimeAxis) -> dict[str, Any]:
+    """Returns the number of fields, the range, step and calendar of times, and their gaps."""
     properties: dict[str, Any] = {
         "fields": len(time),
         "time": _period(time.format(0), time.format(-1)),

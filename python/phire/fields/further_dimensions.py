@@ -40,7 +40,7 @@ def choose(
         name: Name of the file in messages.
 
     Returns:
-        The array, and the set of those of ``"level"`` and ``"member"`` that it has.
+        The array; and a set with ``"level"`` if it has levels, and ``"member"`` if it has members.
 
     Raises:
         InputError: A level or member has to be chosen, or the chosen one does not exist.
@@ -82,6 +82,11 @@ def _is_member(array: xr.DataArray, dimension: Hashable) -> bool:
 
 
 def _member_place(array: xr.DataArray, dimension: Hashable, member: int | None, name: str) -> int:
+    """Returns the index of a member along a dimension.
+
+    Raises:
+        InputError: A member has to be chosen, or the chosen one does not exist.
+    """
     size = array.sizes[dimension]
     values = np.arange(size)
     if dimension in array.coords and array.coords[dimension].dtype.kind in "iuf":
@@ -100,6 +105,11 @@ def _member_place(array: xr.DataArray, dimension: Hashable, member: int | None, 
 def _level_place(
     array: xr.DataArray, dimension: Hashable, level: float | None, others: Sequence[str], name: str
 ) -> int:
+    """Returns the index of a level along a dimension, or 0 for a scalar coordinate.
+
+    Raises:
+        InputError: A level has to be chosen, or the chosen one does not exist.
+    """
     # array.coords[dimension] of a dimension without coordinate would return its indices.
     coordinate = array.coords[dimension] if dimension in array.coords else None
     size = array.sizes.get(dimension, 1)

@@ -369,7 +369,7 @@ class Grid:
         """Returns the rows with latitudes from ``south`` to ``north`` (degrees, inclusive).
 
         Raises:
-            InputError: The grid has no coordinates, or no row lies there.
+            InputError: The grid has no coordinates, or no row in this range.
         """
         self.require_coordinates("a range of latitudes")
         inside = np.flatnonzero(
@@ -386,7 +386,7 @@ class Grid:
         equal modulo 360 (such as −180 and 180) give all columns, starting at or east of ``west``.
 
         Raises:
-            InputError: The grid has no coordinates, or no column lies there.
+            InputError: The grid has no coordinates, or no column in this range.
         """
         self.require_coordinates("a range of longitudes")
         width = (east - west) % 360 or 360.0

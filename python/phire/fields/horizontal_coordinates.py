@@ -125,7 +125,8 @@ def curvilinear_grid(
     axes = [_axis(array, dimension) for dimension in dimensions]
     if all(axis is not None for axis in axes):
         values, kinds = zip(*axes)
-        # Rotated degrees without a stated pole do not locate the points: those are used if known.
+        # Rotated degrees without a stated pole do not locate the points. In that case the file's
+        # two-dimensional latitudes and longitudes are used.
         if projection or not (points or "degrees" in kinds):
             return CurvilinearGrid.projected(*values, projection)
     if not points:

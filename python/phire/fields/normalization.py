@@ -302,8 +302,8 @@ class Normalization:
         """Returns a normalization of other kinds with the same statistics.
 
         Args:
-            kinds: New kind of each channel. Kinds with a curve or a range have statistics of their
-                own, so they can only differ from the present kind by a factor.
+            kinds: New kind of each channel. A kind with a curve or a range needs particular
+                statistics, so it can differ from the present kind only by a factor.
 
         Raises:
             InputError: The statistics are not those of a new kind.

@@ -77,7 +77,7 @@ def open_parts(
     member: int | None = None,
     grid: Grid | None = None,
 ) -> list[Part]:
-    """Reads the metadata of files; those without any of the variables are left out.
+    """Reads the metadata of all files that have one of the variables.
 
     Args:
         files: The files.
@@ -305,25 +305,25 @@ def _open_file(
     if kind == GRIB:
         messages = grib_messages.scan(path)
         available = list(dict.fromkeys(m.variable for m in messages))
-        here = _present(variables, available, {m.short_name for m in messages})
+        present = _present(variables, available, {m.short_name for m in messages})
         opener = functools.partial(
             grib.GribSource,
             path,
-            variables=here,
+            variables=present,
             level=level,
             member=member,
             grid=grid,
             messages=messages,
         )
-        return opener, opener() if here else None, available
+        return opener, opener() if present else None, available
     if kind == STORE:
         store = FieldStore(path)
         available = list(store.channels)
-        here = _present(variables, available)
-        if not here:
+        present = _present(variables, available)
+        if not present:
             store.close()
-        source = OpenSelection(store, here) if here else None
-        return functools.partial(_open_store_channels, path, here), source, available
+        source = OpenSelection(store, present) if present else None
+        return functools.partial(_open_store_channels, path, present), source, available
     dataset = open_dataset(path)
     available = field_variables(dataset, variables)
     if not available:
@@ -333,9 +333,13 @@ def _open_file(
             f"{', '.join(map(str, dataset.variables)) or 'no variables'}): name a file of "
             "gridded fields."
         )
-    here = _present(variables, available)
-    opener = functools.partial(_open_variables, path, here, level, member)
-    return opener, _of_dataset(dataset, path, here, level, member) if here else None, available
+    present = _present(variables, available)
+    opener = functools.partial(_open_variables, path, present, level, member)
+    return (
+        opener,
+        _of_dataset(dataset, path, present, level, member) if present else None,
+        available,
+    )
 
 
 def _present(

@@ -157,7 +157,7 @@ def _weights(grid: Grid, target: Grid, method: str) -> tuple[SeparableMap | Matr
 
 
 def _renormalised(values: np.ndarray, share: np.ndarray, least: float) -> np.ndarray:
-    """Divides weighted sums by the sums of their weights; NaN where those are below ``least``."""
+    """Divides weighted sums by the sums of weights; NaN where the latter are below ``least``."""
     if share.min() > 1 - 1e-12:
         return values
     return np.divide(values, share, out=np.full(values.shape, np.nan), where=share >= least)

@@ -93,6 +93,11 @@ def _arrays(weights: SeparableMap | MatrixMap, covered: np.ndarray) -> dict[str,
 
 
 def _read(path: Path, wanted: dict[str, object]) -> Weights:
+    """Reads weights from a file.
+
+    Raises:
+        InputError: The file has other content, or its description is not ``wanted``.
+    """
     try:
         with np.load(path) as archive:
             arrays = dict(archive)

@@ -90,7 +90,7 @@ def standardize(
     inverse: bool = False,
     overwrite: bool = False,
 ) -> None:
-    """Writes the standardised anomalies of a file, or the physical fields of such anomalies.
+    """Writes the standardised anomalies of a file, or converts anomalies back to physical fields.
 
     Args:
         source: Field store, NetCDF, Zarr or GRIB file, possibly of an ensemble.

@@ -175,6 +175,11 @@ def _axis(path: Path, name: str, values: Any) -> Axis:
 
 
 def _check_names(pipeline: Pipeline) -> None:
+    """Checks that all names are valid and different, and that each stage has a command.
+
+    Raises:
+        InputError: A name or a stage is not valid, or there is no stage.
+    """
     if not pipeline.stages:
         raise InputError(f"{pipeline.path} has no stages.")
     seen = {"directory": "a key"}
