@@ -1,4 +1,4 @@
-"""Climatologies: mean and standard deviation by season, over the domain or at each point."""
+"""Climatologies: mean and variance by season, over the domain or at each point."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ from phire.fields.guarded_file import GuardedHDF5
 from phire.fields.time import TimeAxis
 
 STATISTICS_OF = ("domain", "point", "mean-of-points")
-"""Statistics of all values of the domain; of each point; or the spatial means of the points' means
-and standard deviations, so that the latter leave out differences from place to place."""
+"""Statistics of all values of the domain (``domain``), or of each point (``point``), or the spatial
+means of the points' means and standard deviations (``mean-of-points``). The standard deviation of
+the last one does not include differences between points."""
 
 LEAST_VARIANCE = 1 / 16
-"""Least share of the plain variance that a season has: its harmonics may fall below 0."""
+"""Lower bound of the variance at any time, as a share of the variance over the year.
 
+Harmonics of the variance alone may fall below 0."""
 
 ARRAYS = ("mean", "variance", "plain_variance")
 
@@ -36,20 +38,22 @@ FORMAT = "phire climatology 1"
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Climatology:
-    """Mean and variance of channels as harmonics of the part of the year that has passed.
+    """Mean and variance of channels as harmonics of the phase of the year.
 
-    A value at the phase φ of the year is a₀ + Σ_k (a_k cos 2πkφ + b_k sin 2πkφ): no month jumps.
+    With the fraction φ of the year that has passed, a statistic is
+    a₀ + Σ_k (a_k cos 2πkφ + b_k sin 2πkφ), which has no jumps between months.
 
     Attributes:
         channels: Names of the channels.
-        units: Their units.
+        units: Units of the channels.
         statistics_of: ``domain``, ``point`` or ``mean-of-points``, see :data:`STATISTICS_OF`.
-        harmonics: Number of harmonics; 0 where the season does not matter.
-        mean: (C, 1 + 2·harmonics, h, w) coefficients; h and w are 1 but of points.
-        variance: The same of the squared deviations from the mean.
-        plain_variance: (C, h, w) mean of the squared deviations, whatever the season.
-        months: Months of the year that the fields were of; empty without harmonics.
-        grid: The grid of the points; None where the statistics are not of each point.
+        harmonics: Number of harmonics; 0 for one value over the year.
+        mean: (C, 1 + 2·harmonics, h, w) coefficients of the mean, where (h, w) is the shape of the
+            grid for statistics of points, otherwise (1, 1).
+        variance: Coefficients of the variance, of the same shape.
+        plain_variance: (C, h, w) variance over the whole year.
+        months: Months of the year with data; empty without harmonics.
+        grid: Grid for statistics of points, otherwise None.
     """
 
     channels: tuple[str, ...]
@@ -63,10 +67,10 @@ class Climatology:
     grid: Grid | None = None
 
     def moments(self, time: TimeAxis) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation (n, h, w, C) at some times.
+        """Returns the mean and standard deviation at given times, (n, h, w, C) each.
 
         Raises:
-            InputError: A time lies in a month that the climatology does not know.
+            InputError: The climatology has no data of the month of a time.
         """
         self.require_months(time)
         basis = harmonic_basis(time, self.harmonics)
@@ -78,10 +82,10 @@ class Climatology:
         return mean, np.sqrt(np.maximum(variance, least))
 
     def require_months(self, time: TimeAxis) -> None:
-        """Raises InputError for times in months that the climatology has no data of.
+        """Checks that the climatology has data of the month of each time.
 
         Raises:
-            InputError: There is such a time, or the times have no dates.
+            InputError: It lacks a month, or the times have no dates.
         """
         if not self.harmonics:
             return
@@ -89,15 +93,15 @@ class Climatology:
         unknown = sorted(set(time.months().tolist()) - set(self.months))
         if unknown:
             raise InputError(
-                f"the climatology is of the months {', '.join(map(str, self.months))}, the fields "
-                f"also of {', '.join(map(str, unknown))}: make it of fields of all months."
+                f"the climatology has the months {', '.join(map(str, self.months))}, but the "
+                f"fields also {', '.join(map(str, unknown))}: fit it to fields of all months."
             )
 
     def select(self, channels: Sequence[str]) -> Climatology:
-        """Returns the climatology of some channels, in the order given.
+        """Returns the climatology of some of the channels, in the given order.
 
         Raises:
-            InputError: A channel is not among its own.
+            InputError: The climatology lacks a channel.
         """
         missing = [name for name in channels if name not in self.channels]
         if missing:
@@ -113,11 +117,11 @@ class Climatology:
         )  # fmt: skip
 
     def at(self, points: tuple[np.ndarray, np.ndarray], grid: Grid) -> Climatology:
-        """Returns the climatology of some points; of a domain itself.
+        """Returns the climatology of a window; a climatology of the domain is returned unchanged.
 
         Args:
-            points: Their rows and columns.
-            grid: The grid of these.
+            points: Rows and columns of the window.
+            grid: Grid of the window.
         """
         if self.grid is None:
             return self
@@ -126,7 +130,10 @@ class Climatology:
         return dataclasses.replace(self, grid=grid, **arrays)
 
     def summary(self) -> dict[str, Any]:
-        """Returns the JSON form: coefficients of the domain; of arrays of points a hash."""
+        """Returns a summary that JSON can hold: coefficients of the domain, and a fingerprint.
+
+        Coefficients of points are represented by the fingerprint only.
+        """
         digest = hashlib.sha256()
         for name in ARRAYS:
             digest.update(np.ascontiguousarray(getattr(self, name), "<f8"))
@@ -148,27 +155,29 @@ class Climatology:
         }  # fmt: skip
         for name in ARRAYS:
             group[name] = getattr(self, name)
-        # As data: an attribute holds 64 kB at most, and grids of points are larger.
+        # As a dataset: attributes are limited to 64 KiB, and curvilinear grids are larger.
         group["description"] = json.dumps(described)
 
     @classmethod
     def read(cls, group: h5py.Group, path: str | os.PathLike) -> Climatology:
-        """Reads what :meth:`write` wrote.
+        """Reads a climatology from a group; the inverse of :meth:`write`.
 
         Args:
             group: The group.
-            path: Its file, for messages.
+            path: Path of its file, for messages.
 
         Raises:
-            InputError: The group holds something else.
+            InputError: The group has other content, or a climatology of another version.
         """
         try:
             described = json.loads(group["description"][()])
             arrays = {name: group[name][...] for name in ARRAYS}
         except (OSError, KeyError, ValueError):
-            raise InputError(f"{path} is no climatology of `phire climatology`.") from None
+            raise InputError(f"{path} is not a file of `phire climatology`.") from None
         if described.pop("format", None) != FORMAT:
-            raise InputError(f"{path} is a climatology of another version: make it again.")
+            raise InputError(
+                f"{path} was written by another version of `phire climatology`: run it again."
+            )
         grid = described.pop("grid")
         lists = {name: tuple(described.pop(name)) for name in ("channels", "units", "months")}
         return cls(
@@ -177,17 +186,22 @@ class Climatology:
         )  # fmt: skip
 
     def save(self, path: str | os.PathLike, record: dict[str, Any]) -> None:
-        """Writes the climatology to an HDF5 file with what made it."""
+        """Writes the climatology to an HDF5 file.
+
+        Args:
+            path: Path of the file.
+            record: Provenance; see :func:`phire.provenance.record`.
+        """
         with files.replacing(path) as partial, GuardedHDF5(partial) as file:
             self.write(file)
             file.attrs["phire"] = json.dumps(record)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Climatology:
-        """Reads what :meth:`save` wrote.
+        """Reads a climatology from a file; the inverse of :meth:`save`.
 
         Raises:
-            InputError: The file is missing or holds something else.
+            InputError: The file does not exist or has other content.
         """
         if not Path(path).exists():
             raise InputError(f"{path} does not exist: make it with `phire climatology`.")
@@ -195,7 +209,7 @@ class Climatology:
             with h5py.File(path, "r") as file:
                 return cls.read(file, path)
         except OSError:
-            raise InputError(f"{path} is no climatology of `phire climatology`.") from None
+            raise InputError(f"{path} is not a file of `phire climatology`.") from None
 
 
 def described_statistics(statistics_of: str) -> str:
@@ -208,8 +222,16 @@ def described_statistics(statistics_of: str) -> str:
 
 
 def harmonic_basis(time: TimeAxis, harmonics: int) -> np.ndarray:
-    """Returns (n, 1 + 2·harmonics) ones, and cosine and sine of multiples of the phase of the
-    year."""
+    """Returns the basis functions of a climatology at given times.
+
+    Args:
+        time: The n times.
+        harmonics: Number of harmonics.
+
+    Returns:
+        (n, 1 + 2·harmonics): 1, then cos 2πkφ and sin 2πkφ for each harmonic k, with the phase φ
+        of the year.
+    """
     columns = [np.ones(len(time))]
     if harmonics:
         phase = 2 * np.pi * year_phase(time.values, time.calendar)

@@ -1,4 +1,4 @@
-"""Fitting of climatologies by least squares: of a source, and of a file as a command does it."""
+"""Fit of climatologies by least squares, to a source or to a file (``phire climatology``)."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from phire.fields.source import Source, Times, close, indices
 from phire.fields.source_writing import already_made, blocks
 
 LEAST_VALUES = 10
-"""Least number of values a coefficient of a point, where the fields are not themselves few."""
+"""Smallest number of values for each coefficient of a point, unless there are few fields."""
 
 PHASES = 360
-"""Phases of the year at which standard deviations of points are averaged."""
+"""Number of phases of the year at which standard deviations of points are averaged."""
 
 LEAST_SHARE = 0.1
-"""Least eigenvalue of a point's normal matrix, in that of a point without missing values: less
-where values of a season are missing, so that its harmonics would be extrapolated."""
+"""Lower bound of the smallest eigenvalue of a point's normal matrix, as a share of the eigenvalue
+without missing values. Below it a season lacks values, and harmonics would be extrapolated."""
 
 ROUNDING = 1e-12
-"""Share of the squared mean below which a variance is that of rounding."""
+"""Variance, as a share of the squared mean, below which values are constant up to rounding."""
 
 
 @naming_arguments()
@@ -44,21 +44,21 @@ def fit_climatology(
     harmonics: int = 0,
     times: Times | None = None,
 ) -> Climatology:
-    """Fits mean and variance by least squares over all values that are not missing.
+    """Fits harmonics of mean and variance by least squares over all valid values.
 
-    Points with few values, or with values of a part of the seasons alone, have the statistics of
-    the domain. The fields are read twice, and twice more for such points; memory does not grow
-    with their number.
+    Points with few values, or without values in some seasons, get the statistics of the domain.
+    The fields are read twice, and twice more if there are such points. Memory does not grow with
+    the number of fields.
 
     Args:
         source: The training data.
         statistics_of: ``domain``, ``point`` or ``mean-of-points``, see :data:`STATISTICS_OF`.
         harmonics: Number of harmonics of the year; 0 for one value over the year.
-        times: The fields to use; all if not given.
+        times: Indices of the fields to use; by default all.
 
     Raises:
-        InputError: There are no dates where harmonics are wanted, a channel has no values or is
-            constant, or infinite values.
+        InputError: An argument is out of range; harmonics are requested of fields without dates;
+            or a channel has no valid value, an infinite value, or only one value.
     """
     if statistics_of not in STATISTICS_OF:
         raise InputError(
@@ -75,24 +75,26 @@ def fit_climatology(
     variance, plain, _ = _regression(source, chosen, basis, statistics_of, mean)
     for c, channel in enumerate(source.channels):
         if not np.isfinite(mean[c]).any():
-            raise InputError(f"channel {channel} holds nothing but missing values: leave it out.")
+            raise InputError(f"channel {channel} has no valid value: leave it out.")
         if not (plain[c] > 0).any():
-            raise InputError(f"channel {channel} is constant: it cannot be standardised.")
+            raise InputError(
+                f"channel {channel} is constant and cannot be standardised: leave it out."
+            )
     few = _too_few(weights, basis)
     if statistics_of == "mean-of-points":
         mean, variance, plain = _mean_of_points(mean, variance, plain, few)
-    # A constant point has deviations of 0, which a standard deviation of 1 leaves as they are.
+    # At a constant point all deviations are 0; a standard deviation of 1 avoids 0/0.
     constant = plain <= ROUNDING * mean[:, 0] ** 2
     variance[:, 0][constant] = plain[constant] = 1
     if statistics_of == "point" and few.any():
         whole = fit_climatology(source, harmonics=harmonics, times=chosen)
-        for own, common in ((mean, whole.mean), (variance, whole.variance)):
-            np.copyto(own, common, where=few[:, None])
+        for of_points, of_domain in ((mean, whole.mean), (variance, whole.variance)):
+            np.copyto(of_points, of_domain, where=few[:, None])
         np.copyto(plain, whole.plain_variance, where=few)
         count = value_text.counted(int(few.any(0).sum()), "point")
         progress.say(
-            f"Note: the statistics of the domain stand for {count} with few values, or with values "
-            "of a part of the year alone."
+            f"Note: the statistics of the domain are used at {count} with too few values, or "
+            "without values in a part of the year."
         )
     return Climatology(
         tuple(source.channels), tuple(source.units), statistics_of, harmonics, mean, variance,
@@ -104,16 +106,19 @@ def fit_climatology(
 def _mean_of_points(
     mean: np.ndarray, variance: np.ndarray, plain: np.ndarray, few: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Averages means and standard deviations of points; one value of each for the domain.
+    """Returns the spatial means of the points' means and standard deviations.
 
-    Harmonics of the variance follow, by least squares over the year, the square of the mean
-    standard deviation, which is not itself a sum of harmonics.
+    The square of the mean standard deviation is not a sum of harmonics; the harmonics of the
+    variance are fitted to it by least squares over the year.
 
     Args:
-        mean: (C, M, h, w) coefficients.
-        variance: The same of the squared deviations.
-        plain: (C, h, w) mean of the squared deviations.
-        few: (C, h, w) mask of points that do not count, unless there are no others.
+        mean: (C, M, h, w) coefficients of the mean.
+        variance: (C, M, h, w) coefficients of the variance.
+        plain: (C, h, w) variance over the year.
+        few: (C, h, w) mask of points that are left out, unless it covers all points.
+
+    Returns:
+        ``mean``, ``variance`` and ``plain`` with h = w = 1.
     """
     count, terms = mean.shape[:2]
     phase = 2 * np.pi * np.arange(PHASES) / PHASES
@@ -134,11 +139,12 @@ def _mean_of_points(
 
 
 def _too_few(weights: np.ndarray, basis: np.ndarray) -> np.ndarray:
-    """Returns the mask (C, h, w) of points whose values do not determine the coefficients.
+    """Returns the mask (C, h, w) of points with too few values to determine the coefficients.
 
     Args:
         weights: (C, M, M, h, w) normal matrices of the points.
-        basis: (n, M) of all times; a point with values at all of them is never masked.
+        basis: (n, M) basis functions at all times. A point with values at all times is never
+            masked.
     """
     number, terms = basis.shape
     count = weights[:, 0, 0]
@@ -151,15 +157,23 @@ def _too_few(weights: np.ndarray, basis: np.ndarray) -> np.ndarray:
 def _regression(
     source: Source, chosen: np.ndarray, basis: np.ndarray, of: str, mean: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Coefficients (C, M, h, w) of the fields, or of their squared deviations from ``mean``.
+    """Fits harmonics to fields, or to their squared deviations from a mean, by least squares.
 
-    The second result is the plain mean (C, h, w) of the same, the third the normal matrices
-    (C, M, M, h, w), of h and w 1 where those of all points are alike.
+    Args:
+        source: The training data.
+        chosen: Indices of the fields.
+        basis: (n, M) basis functions at the times of the fields.
+        of: See ``statistics_of`` of :func:`fit_climatology`.
+        mean: (C, M, h, w) coefficients of the mean, for squared deviations; None for fields.
+
+    Returns:
+        Coefficients (C, M, h, w); mean (C, h, w) over all times; and normal matrices
+        (C, M, M, h, w), with h = w = 1 if they are equal at all points.
     """
     channels, terms = len(source.channels), basis.shape[1]
     shape = (1, 1) if of == "domain" else source.grid.shape
     products = np.zeros((channels, terms, *shape))
-    # Of all points alike while no value is missing: one matrix to invert instead of one a point.
+    # One normal matrix for all points, until a value is missing: a single one has to be inverted.
     weights = np.zeros((channels, terms, terms, 1, 1))
     description = "climatology" if mean is None else "deviations from it"
     with progress.progress_bar(description, len(chosen), "fields") as advance:
@@ -183,11 +197,22 @@ def _add(
     mean: np.ndarray | None,
     channels: Sequence[str],
 ) -> np.ndarray:
-    """Adds one field (H, W, C) to the normal equations; returns the weights, perhaps by point."""
+    """Adds one field to the normal equations.
+
+    Args:
+        products: (C, M, h, w) right sides, updated in place.
+        weights: (C, M, M, h, w) normal matrices, with h = w = 1 while they are equal at all points.
+        field: (H, W, C).
+        row: (M,) basis functions at the time of the field.
+        mean, channels: See :func:`_regression`.
+
+    Returns:
+        The updated normal matrices, of separate points from the first missing value on.
+    """
     values = np.moveaxis(field, -1, 0).astype(np.float64)
     if np.isinf(values).any():
         c = int(np.isinf(values).any((1, 2)).argmax())
-        raise InputError(f"channel {channels[c]} holds infinite values: mark them as missing.")
+        raise InputError(f"channel {channels[c]} has infinite values: mark them as missing (NaN).")
     if mean is not None:
         values = (values - np.einsum("m,cmhw->chw", row, mean)) ** 2
     present = np.isfinite(values)
@@ -214,19 +239,20 @@ def climatology(
     time: str | tuple[str | None, str | None] | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Fits the climatology of a file; see :func:`fit_climatology`.
+    """Fits the climatology of a file and writes it; see :func:`fit_climatology`.
 
     Args:
-        source: A field store, NetCDF, Zarr or GRIB.
-        output: The climatology to make (.h5).
+        source: A field store, NetCDF, Zarr or GRIB file.
+        output: Path of the climatology (.h5).
         statistics_of: ``domain``, ``point`` or ``mean-of-points``, see :data:`STATISTICS_OF`.
         seasonal: Number of harmonics of the year; 0 for one value over the year.
-        variables: Names of the variables to take; by default all.
+        variables: Names of the variables to use; by default all.
         time: Half-open range START,STOP.
-        overwrite: Replace an output that is there.
+        overwrite: Replace an existing output.
 
     Raises:
-        InputError: What is asked for is not there, or the output was made by something else.
+        InputError: The file lacks a variable or time, or the output exists and was made with
+            other options.
     """
     options = {
         "source": os.path.realpath(source), "fingerprint": provenance.fingerprint(Path(source)),
@@ -234,7 +260,7 @@ def climatology(
         "variables": None if variables is None else list(variables), "time": time,
     }  # fmt: skip
     if Path(output).suffix != ".h5":
-        raise InputError(f"{output}: name a climatology that ends with .h5.")
+        raise InputError(f"{output}: name an output that ends with .h5.")
     if already_made(output, options, overwrite):
         return
     fields = open_fields(source, variables)

@@ -1,4 +1,4 @@
-"""GRIB files as a source: grids, and spherical-harmonic coefficients synthesised to a grid."""
+"""Source of the variables of a GRIB file: gridded fields, or coefficients synthesised on a grid."""
 
 from __future__ import annotations
 
@@ -29,31 +29,34 @@ from phire.fields.time import TimeAxis
 SPECTRAL = "sh"
 
 COLUMN_LEVELS = ("isobaricInhPa", "isobaricInPa", "hybrid", "hybridPressure", "sigma", "theta")
-"""Kinds of levels of which --level chooses even where a file has but one (not 2 m, not surface)."""
+"""Types of levels to which --level applies even if a file has only one level."""
 
 
 class GribSource:
-    """Variables of a GRIB file as a :class:`phire.fields.source.Source`.
+    """Source of the variables of a GRIB file.
 
     Args:
         path: The file.
-        variables: CF names or short names, a channel each (named as given here); by default all.
-        level: The level to read, where a variable has several.
-        member: The number of the ensemble's member to read, where a variable has several.
-        grid: The grid to synthesise spherical-harmonic coefficients on.
-        messages: What :func:`scan` gave, where that is known already.
+        variables: CF names or short names, one channel each, which also name the channels; by
+            default all variables.
+        level: Level to read, for variables with levels.
+        member: Number of the ensemble member to read, for variables with members.
+        grid: Global grid on which spherical-harmonic coefficients are synthesised.
+        messages: Headers from :func:`scan`, if known; by default the file is scanned.
 
     Attributes:
         channels, units, grid, time: See :class:`phire.fields.source.Source`.
-        has_levels: A variable has a level that could be chosen.
-        has_members: A variable has members that could be chosen.
+        has_levels: True if a variable has levels to choose from.
+        has_members: True if a variable has members to choose from.
         spectral: True if a variable is stored as spherical-harmonic coefficients.
-        interval_starts: (n, C) seconds at which the interval of an accumulation begins.
-        wind_directions: See :func:`phire.fields.grib_grids.wind_direction`, of each channel.
+        interval_starts: (n, C) seconds at which the accumulation of each field begins.
+        wind_directions: Axes of each channel; see
+            :func:`phire.fields.grib_grids.wind_direction`.
 
     Raises:
-        InputError: A variable or level is not there; there are several levels or members; grids or
-            times differ; coefficients and no global grid given; a grid phire does not read.
+        InputError: A variable or level does not exist; a level or member has to be chosen; grids
+            or times differ between variables; ``grid`` is missing or not global for coefficients;
+            or phire does not read the grid.
     """
 
     def __init__(
@@ -86,7 +89,7 @@ class GribSource:
             if [m.time for m in series] != self.time.values.tolist():
                 raise InputError(
                     f"{path}: {self.channels[0]} and {channel} have different times: choose "
-                    "--variables that have the same."
+                    "--variables with the same times."
                 )
         self.interval_starts = np.array([[m.start for m in series] for series in self._fields]).T
         self.wind_directions = tuple(series[0].wind for series in self._fields)
@@ -95,7 +98,16 @@ class GribSource:
         self.grid = self._common_grid()
 
     def _series(self, channel: str, named: list[Message], level: float | None) -> list[Message]:
-        """Returns the fields of one variable at one level, in the order of time."""
+        """Returns the fields of one variable, level and member, in the order of time.
+
+        Args:
+            channel: Name of the variable, for messages.
+            named: All fields of the variable.
+            level: Level to choose; None if there is only one.
+
+        Raises:
+            InputError: A level or member has to be chosen or does not exist, or grids differ.
+        """
         levels = sorted({(m.level_type, m.level) for m in named})
         listed = ", ".join(f"{value:g} ({kind})" for kind, value in levels)
         several = len(levels) > 1 or levels[0][0] in COLUMN_LEVELS
@@ -106,37 +118,37 @@ class GribSource:
                 raise InputError(f"{self.path}: {channel} has no level {level:g}, only {listed}.")
             if len(hit) > 1:
                 raise InputError(
-                    f"{self.path}: {channel} has the level {level:g} of several kinds ({listed}): "
-                    "write one of them to a file of its own first."
+                    f"{self.path}: {channel} has the level {level:g} of several types ({listed}): "
+                    "write one of them to a separate file first."
                 )
             named = [m for m in named if (m.level_type, m.level) == hit[0]]
         elif len(levels) > 1:
             raise InputError(
-                f"{self.path}: {channel} has {len(levels)} levels: choose one by --level, of "
-                f"{listed}."
+                f"{self.path}: {channel} has {len(levels)} levels: choose --level among {listed}."
             )
         members = sorted({m.member for m in named})
         self.has_members |= len(members) > 1
         if len(members) > 1 and self._member not in members:
             has = "" if self._member is None else f" and no member {self._member}"
             raise InputError(
-                f"{self.path}: {channel} holds {len(members)} ensemble members{has}: choose one by "
-                f"--member, of {', '.join(map(str, members))}."
+                f"{self.path}: {channel} has {len(members)} ensemble members{has}: choose "
+                f"--member among {', '.join(map(str, members))}."
             )
         if len(members) > 1:
             named = [m for m in named if m.member == self._member]
         if len({m.geometry for m in named}) > 1:
-            raise InputError(f"{self.path}: the fields of {channel} lie on different grids.")
+            raise InputError(f"{self.path}: the fields of {channel} have different grids.")
         return sorted(named, key=lambda m: m.time)
 
     def _common_grid(self) -> Grid:
+        """Returns the grid of all variables; spectral ones have the requested grid."""
         grids = []
         for series in self._fields:
             message = series[0]
             if message.grid_type == SPECTRAL:
                 if self._wanted_grid is None:
                     raise InputError(
-                        f"{self.path} holds {message.variable} as spherical-harmonic coefficients: "
+                        f"{self.path} has {message.variable} as spherical-harmonic coefficients: "
                         "name the grid to synthesise it on with --grid, such as "
                         "--grid gaussian:320 or driscoll-healy:1280."
                     )
@@ -146,19 +158,19 @@ class GribSource:
                 grids.append(orientation(self.path, message).grid)
                 if message.grid_type in REDUCED:
                     progress.say_once(
-                        "Note: the fields lie on a reduced grid, whose rows have fewer points "
+                        "Note: the fields are on a reduced grid, whose rows have fewer points "
                         "towards the poles: they are interpolated linearly along each row to the "
                         f"full {grids[-1].describe()}."
                     )
             else:
                 raise InputError(
-                    f"{self.path}: {message.variable} lies on a grid of type {message.grid_type}, "
+                    f"{self.path}: {message.variable} is on a grid of type {message.grid_type}, "
                     f"which phire does not read (it reads {', '.join((*GRIDDED, SPECTRAL))}): "
                     "interpolate it to one of these first."
                 )
             if not grids[-1].equals(grids[0]):
                 raise InputError(
-                    f"{self.path}: {self.channels[0]} lies on {grids[0].in_words()}, but "
+                    f"{self.path}: {self.channels[0]} is on {grids[0].in_words()}, but "
                     f"{message.variable} on {grids[-1].in_words()}: choose --variables of one "
                     "grid."
                 )
@@ -178,6 +190,7 @@ class GribSource:
         return fields
 
     def _synthesised(self, message: Message) -> np.ndarray:
+        """Reads spherical-harmonic coefficients and returns their field (H, W) on :attr:`grid`."""
         truncation, coefficients = spectral_coefficients(self.path, message)
         harmonics, places, signs = _synthesis(_frozen(self.grid), truncation)
         return harmonics.synthesise(coefficients[places] * signs)
@@ -186,11 +199,11 @@ class GribSource:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Files are open only while they are read."""
+        """Does nothing: the file is open only during a read."""
 
 
 class _frozen:
-    """A grid as a key of a cache: equal where the grids are."""
+    """Grid as a key of a cache; two keys are equal if their grids have equal coordinates."""
 
     def __init__(self, grid: Grid) -> None:
         self.grid = grid
@@ -205,15 +218,22 @@ class _frozen:
 
 @functools.lru_cache(maxsize=2)
 def _synthesis(key: _frozen, truncation: int) -> tuple[SphericalHarmonics, np.ndarray, np.ndarray]:
-    """Returns the transform to a grid, the places of its coefficients among a file's, and their
-    signs.
+    """Returns the transform to a grid, and how to select its coefficients from those of a file.
 
-    A file holds (m=0, l=0…T), (m=1, l=1…T), …; what the grid does not resolve is left out. IFS
-    coefficients are 4π-normalised without the factor (−1)^m that the transform's have.
+    A file has the coefficients (m=0, l=0…T), (m=1, l=1…T), … of the IFS, which are 4π-normalised
+    like those of the transform, but without the factor (−1)^m.
+
+    Args:
+        key: The grid.
+        truncation: Largest degree T in the file.
+
+    Returns:
+        The transform, up to the largest degree that the grid resolves; for each of its
+        coefficients, the index in the file, and the sign.
     """
     grid = key.grid
     harmonics = SphericalHarmonics(grid, truncation=min(truncation, largest_degree(grid)))
     degrees, orders = harmonics.degrees, harmonics.orders
-    # Before order m lie (T+1) + T + … + (T+2−m) coefficients.
+    # Orders below m have (T+1) + T + … + (T+2−m) coefficients in the file.
     places = orders * (truncation + 1) - orders * (orders - 1) // 2 + (degrees - orders)
     return harmonics, places, np.where(orders % 2, -1.0, 1.0)

@@ -1,4 +1,7 @@
-"""Messages of GRIB 1 and 2 through ecCodes: headers of a whole file, then values one by one."""
+"""Reading of GRIB 1 and 2 messages with ecCodes: headers of a file, and values of one message.
+
+A file is scanned once for its headers. Values are then read by their offsets, in any order.
+"""
 
 from __future__ import annotations
 
@@ -28,33 +31,33 @@ CALENDAR = "proleptic_gregorian"
 REDUCED = ("reduced_gg", "reduced_ll")
 
 WIND_NAMES = re.compile(r"^\d*[uv]$")
-"""ecCodes' short names of components of wind: ``u``, ``10u``, ``100v``."""
+"""Pattern of ecCodes' short names of wind components: ``u``, ``10u``, ``100v``."""
 
 STEP_SECONDS = {0: 60, 1: 3600, 2: 86400, 10: 10800, 11: 21600, 12: 43200, 13: 1, 254: 1}
-"""Seconds of GRIB's units of time (code table 4.4; 254 is the second of GRIB 1)."""
+"""Length (s) of GRIB's units of time (code table 4.4; 254 is the second in GRIB 1)."""
 
 MISSING = -1e300
-"""Value that ecCodes puts where the bitmap has none."""
+"""Value that ecCodes returns for points that are absent from the bitmap."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Message:
-    """A field in a GRIB file.
+    """Header of one field in a GRIB file.
 
     Attributes:
-        offset: Where its message begins, in bytes.
-        part: Its number in the message (GRIB 2 may hold u and v in one).
-        variable: Its CF name such as ``t2m``, else its short name.
+        offset: Position of its message in the file, bytes.
+        part: Number of the field in the message; GRIB 2 allows u and v in one message.
+        variable: CF name such as ``t2m``, or else the short name.
         short_name: ecCodes' short name, such as ``2t``.
-        units: Its units.
-        level_type, level: Such as ``isobaricInhPa``, 500.
+        units: Units.
+        level_type, level: Type and value of the level, such as ``isobaricInhPa`` and 500.
         member: Number of the ensemble member.
-        time: Validity, seconds since 1970.
-        start: Start of the interval that an accumulation stands for (GRIB's ``startStep``), of
-            instants the forecast's start; seconds since 1970.
-        geometry: A digest of the section that describes the grid.
-        grid_type: ecCodes' name, such as ``regular_ll`` or ``sh``.
-        wind: See :func:`phire.fields.grib_grids.wind_direction`.
+        time: Valid time, seconds since 1970.
+        start: Start of the accumulation interval (GRIB's ``startStep``), or of the forecast if the
+            step type is unknown; the valid time of instantaneous fields. Seconds since 1970.
+        geometry: Grid type and digest of the section that describes the grid.
+        grid_type: ecCodes' name of the grid, such as ``regular_ll`` or ``sh``.
+        wind: Axes of a wind component; see :func:`phire.fields.grib_grids.wind_direction`.
     """
 
     offset: int
@@ -73,10 +76,10 @@ class Message:
 
 
 def eccodes() -> Any:
-    """Returns the module ``eccodes``.
+    """Imports and returns the module ``eccodes``.
 
     Raises:
-        InputError: It is not installed.
+        InputError: ecCodes is not installed.
     """
     try:
         import eccodes as module
@@ -88,10 +91,10 @@ def eccodes() -> Any:
 
 
 def scan(path: str | os.PathLike) -> list[Message]:
-    """Reads the headers of all fields of a GRIB file, in the file's order.
+    """Reads the headers of all fields of a GRIB file, in the order of the file.
 
     Raises:
-        InputError: The file ends within a message, or holds none.
+        InputError: The file is cut off within a message, or has no message.
     """
     codes = eccodes()
     found: list[Message] = []
@@ -110,11 +113,13 @@ def scan(path: str | os.PathLike) -> list[Message]:
     finally:
         codes.codes_grib_multi_support_off()
     if not found:
-        raise InputError(f"{path} holds no GRIB message: name a GRIB file.")
+        raise InputError(f"{path} has no GRIB message: name a GRIB file.")
     return found
 
 
 def _header(codes: Any, handle: int, before: list[Message]) -> Message:
+    """Returns the header of an open message; ``before`` are those of the earlier fields."""
+
     def get(key: str, otherwise: Any = None) -> Any:
         try:
             return codes.codes_get(handle, key)
@@ -151,16 +156,16 @@ def _header(codes: Any, handle: int, before: list[Message]) -> Message:
 
 
 def _seconds(date: int, clock: int) -> int:
-    """Seconds since 1970 of a date YYYYMMDD and a clock time HHMM."""
+    """Returns the seconds since 1970 of a date YYYYMMDD and a time HHMM."""
     days, hours = divmod(date, 100), divmod(clock, 100)
     moment = cftime.datetime(days[0] // 100, days[0] % 100, days[1], *hours, calendar=CALENDAR)
     return round(float(cftime.date2num(moment, f"seconds since {EPOCH}", calendar=CALENDAR)))
 
 
 def message_values(path: str | os.PathLike, message: Message) -> np.ndarray:
-    """Returns the values (n,) of a message in its order, missing ones as NaN.
+    """Returns the values (n,) of a message in its order, with NaN for missing ones.
 
-    Reduced rows are made full, as :class:`GribSource` reads them.
+    Values of a reduced grid are interpolated to the full grid, as in :func:`gridded_values`.
     """
     with _Open(Path(path), message.offset, message.part) as handle:
         values = _values(eccodes(), handle)
@@ -170,9 +175,9 @@ def message_values(path: str | os.PathLike, message: Message) -> np.ndarray:
 
 
 def gridded_values(path: str | os.PathLike, message: Message) -> np.ndarray:
-    """Returns a gridded message as an array (H, W), from north to south and west to east.
+    """Returns the field (H, W) of a gridded message, from north to south and west to east.
 
-    Reduced rows are made full; missing values are NaN.
+    Values of a reduced grid are interpolated to the full grid. Missing values are NaN.
     """
     codes, place = eccodes(), orientation(path, message)
     with _Open(Path(path), message.offset, message.part) as handle:
@@ -191,10 +196,10 @@ def gridded_values(path: str | os.PathLike, message: Message) -> np.ndarray:
 
 
 def spectral_coefficients(path: str | os.PathLike, message: Message) -> tuple[int, np.ndarray]:
-    """Returns the truncation and the complex coefficients of a message, in its order.
+    """Returns the largest degree and the complex coefficients of a spectral message.
 
     Raises:
-        InputError: The message is not truncated triangularly.
+        InputError: The truncation is not triangular.
     """
     codes = eccodes()
     with _Open(Path(path), message.offset, message.part) as handle:
@@ -209,12 +214,12 @@ def spectral_coefficients(path: str | os.PathLike, message: Message) -> tuple[in
 
 
 def orientation(path: str | os.PathLike, message: Message) -> Orientation:
-    """Returns the rows and columns of a gridded message."""
+    """Returns the grid and the order of rows and columns of a gridded message."""
     return _orientation_of(str(path), message.offset, message.part)
 
 
 def _values(codes: Any, handle: int) -> np.ndarray:
-    """Returns the values of an open message, missing ones as NaN."""
+    """Returns the values of an open message, with NaN for missing ones."""
     if codes.codes_get(handle, "bitmapPresent"):
         codes.codes_set(handle, "missingValue", MISSING)
     values = codes.codes_get_values(handle)
@@ -223,7 +228,10 @@ def _values(codes: Any, handle: int) -> np.ndarray:
 
 
 def _straight(values: np.ndarray, get: Get) -> np.ndarray:
-    """Reverses every second line of a message that is scanned to and fro."""
+    """Returns values (lines, points) with all lines in one direction.
+
+    With GRIB's alternative row scanning, every second line runs backward.
+    """
     if not get("alternativeRowScanning"):
         return values
     values = values.copy()
@@ -232,7 +240,7 @@ def _straight(values: np.ndarray, get: Get) -> np.ndarray:
 
 
 class _Open:
-    """A message of a file, decoded within the block."""
+    """Context manager that opens a message of a file and yields its ecCodes handle."""
 
     def __init__(self, path: Path, offset: int, part: int) -> None:
         self.place = (path, offset, part)
@@ -258,7 +266,7 @@ class _Open:
 
 
 def _getter(codes: Any, handle: int) -> Get:
-    """Gives the keys of a message; None where it has no such key."""
+    """Returns the function that returns a key of a message, or None if the key does not exist."""
 
     def get(key: str) -> Any:
         try:

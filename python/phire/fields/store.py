@@ -1,8 +1,8 @@
-"""The field store, opened for reading: HDF5 with ``/data``, channel × time × row × column.
+"""Reading of field stores: HDF5 files with the dataset ``/data``, channel × time × row × column.
 
-One field a chunk, Blosc-compressed, with CF coordinates as dimension scales, so that
-``xarray.open_dataset(path, engine="h5netcdf")`` opens it. A file with nothing but ``/data`` is a
-store too: see :meth:`phire.fields.grid.Grid.bare`.
+Each field of a channel is one chunk, compressed with Blosc. The coordinates follow CF and are
+dimension scales, so that ``xarray.open_dataset(path, engine="h5netcdf")`` reads a store. A file
+with ``/data`` only is a store, too: see :meth:`phire.fields.grid.Grid.bare`.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from phire.fields.time import EPOCH, TimeAxis
 DATASET = "data"
 DIMENSIONS = ("channel", "time", "latitude", "longitude")
 STATIC = "static"
-"""The group of static maps, (row, column) each."""
+"""Group of the static maps, (row, column) each."""
 RECORD = "phire"
-"""The attribute of the file that holds, as JSON, what made it."""
+"""Attribute of the file with its provenance as JSON."""
 CELL_METHODS = "channel_cell_methods"
-"""The dataset of the CF cell_methods of each channel, of aggregated fields."""
+"""Dataset with the CF cell_methods of each channel of aggregated fields."""
 INFINITE = "infinite"
-"""The attribute of /data that holds how many values are infinite."""
+"""Attribute of /data with the number of infinite values."""
 MISSING = "missing"
-"""The attribute of /data that holds how many values are missing, and how many fields wholly."""
+"""Attribute of /data with the numbers of missing values and of entirely missing fields."""
 
 
 class FieldStore:
-    """A field store open for reading; a :class:`phire.fields.source.Source`.
+    """Field store open for reading; a :class:`phire.fields.source.Source`.
 
-    It can be pickled: the file is opened again where it arrives.
+    It can be pickled, and opens its file again when it is unpickled.
 
     Args:
         path: The HDF5 file.
@@ -55,7 +55,7 @@ class FieldStore:
         channels, units, grid, time: See :class:`phire.fields.source.Source`.
 
     Raises:
-        InputError: The file is missing, is no HDF5 file, has no ``/data`` or one that is not
+        InputError: The file does not exist or is not an HDF5 file, or has no dataset ``/data`` of
             channel × time × row × column.
     """
 
@@ -85,6 +85,7 @@ class FieldStore:
         self.wind_directions = tuple(_text(direction) for direction in directions)
 
     def _open(self) -> None:
+        """Opens the file and checks its dataset ``/data``."""
         path = self.path
         if not path.exists():
             raise InputError(f"{path} does not exist: name a field store (HDF5 with /data).")
@@ -93,7 +94,7 @@ class FieldStore:
         except OSError:
             if h5py.is_hdf5(path):
                 raise InputError(
-                    f"{path} is damaged or was cut short: fetch or make it again."
+                    f"{path} is damaged or incomplete: copy or write it again."
                 ) from None
             raise InputError(
                 f"{path} is not an HDF5 file: make a field store of other formats with "
@@ -104,7 +105,7 @@ class FieldStore:
             names = ", ".join(f"/{name}" for name in self._file) or "nothing"
             self._file.close()
             raise InputError(
-                f"{path} has no dataset /data (it holds {names}): make a field store of it with "
+                f"{path} has no dataset /data (it has {names}): make a field store of it with "
                 "`phire convert`."
             )
         if data.ndim != 4 or 0 in data.shape or data.dtype.kind not in "fiu":
@@ -112,29 +113,30 @@ class FieldStore:
             self._file.close()
             raise InputError(
                 f"/data of {path} has the shape {shape} ({len(shape)} dimensions) and type {kind}: "
-                "it must hold numbers, channel × time × row × column."
+                "it must be numbers of channel × time × row × column."
             )
         if data.is_virtual:
             self._require_sources(data)
         self._data = data
 
     def _require_sources(self, data: h5py.Dataset) -> None:
-        # HDF5 reads a part whose file is not there as missing values, without a word.
+        # HDF5 silently returns the fill value for fields whose file does not exist.
         for source in data.virtual_sources():
             if not (self.path.parent / source.file_name).exists():
                 self._file.close()
                 raise InputError(
-                    f"{self.path} is a virtual store of {source.file_name}, which is not there any "
-                    "more: put it back, or join anew with `phire join`."
+                    f"{self.path} is a virtual store of {source.file_name}, which does not exist "
+                    "any more: put it back, or run `phire join` again."
                 )
 
     def _read_time(self, count: int) -> TimeAxis:
+        """Reads the times of ``count`` fields; steps if the store has none."""
         if "time" not in self._file:
             return TimeAxis.steps(count)
         variable = self._file["time"]
         if variable.shape != (count,):
             raise InputError(
-                f"/time has the shape {variable.shape}, but /data holds {count} fields: give each "
+                f"/time has the shape {variable.shape}, but /data has {count} fields: give each "
                 "field its time."
             )
         units = _text(variable.attrs.get("units", "1"))
@@ -147,6 +149,7 @@ class FieldStore:
         return TimeAxis.from_cf(values, units, calendar)
 
     def _read_grid(self, rows: int, columns: int) -> Grid:
+        """Reads the grid of a given shape from the coordinates of the store."""
         if "row" in self._file and "column" in self._file:
             return Grid.pixels(rows, columns)
         if "y" in self._file and "x" in self._file:
@@ -162,6 +165,7 @@ class FieldStore:
         return Grid.from_coordinates(latitudes, longitudes)
 
     def _read_curvilinear(self, rows: int, columns: int) -> Grid:
+        """Reads a projected grid by y and x, or a curvilinear one by its points."""
         y, x = self._file["y"][:], self._file["x"][:]
         if (len(y), len(x)) != (rows, columns):
             raise InputError(
@@ -178,7 +182,7 @@ class FieldStore:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """(C, T, H, W)."""
+        """Shape (C, T, H, W) of the dataset ``/data``."""
         return self._data.shape
 
     @property
@@ -194,22 +198,22 @@ class FieldStore:
 
     @property
     def missing(self) -> tuple[int, int] | None:
-        """Counts of missing values and of wholly missing fields; None if nobody counted.
+        """Numbers of missing values and of entirely missing fields; None if not counted.
 
-        A field misses a point where any of its channels does.
+        A field is entirely missing if every point lacks at least one channel.
         """
         counts = self._data.attrs.get(MISSING)
         return None if counts is None else (int(counts[0]), int(counts[1]))
 
     @property
     def infinite(self) -> int | None:
-        """Number of infinite values; None if nobody counted."""
+        """Number of infinite values; None if not counted."""
         count = self._data.attrs.get(INFINITE)
         return None if count is None else int(count)
 
     @property
     def cell_methods(self) -> tuple[str, ...]:
-        """CF ``cell_methods`` of each channel; empty where the fields state none."""
+        """CF ``cell_methods`` of each channel; an empty tuple if the store states none."""
         if CELL_METHODS not in self._file:
             return ()
         return tuple(_text(method) for method in self._file[CELL_METHODS][:])
@@ -224,7 +228,7 @@ class FieldStore:
 
     @property
     def parts(self) -> list[Path]:
-        """The stores that a virtual store is made of; none for any other."""
+        """Paths of the stores joined in a virtual store; an empty list for other stores."""
         if not self._data.is_virtual:
             return []
         return [self.path.parent / source.file_name for source in self._data.virtual_sources()]
@@ -234,7 +238,15 @@ class FieldStore:
         return self.read_window(times, slice(None), slice(None))
 
     def read_window(self, times: Times, rows: slice, columns: slice) -> np.ndarray:
-        """Reads a window of fields: (n, h, w, C) float32."""
+        """Reads a window of fields.
+
+        Args:
+            times: Indices of the times.
+            rows, columns: The window.
+
+        Returns:
+            (n, h, w, C) float32.
+        """
         channels, count, height, width = self._data.shape
         chosen = indices(times, count)
         window = (range(height)[rows], range(width)[columns])
@@ -242,7 +254,8 @@ class FieldStore:
         plane = np.empty(tuple(map(len, window)), np.float32)
         for i, time in enumerate(chosen):
             for channel in range(channels):
-                # One field is one chunk: decompressed once, converted on the way.
+                # One field of a channel is one chunk, which HDF5 decompresses once and converts to
+                # float32 while reading.
                 self._data.read_direct(plane, np.s_[channel, time, rows, columns])
                 fields[i, :, :, channel] = plane
         for channel, rule in enumerate(self._read_as):
@@ -250,11 +263,11 @@ class FieldStore:
         return fields
 
     def read_planes(self, time: int, channels: Sequence[int] | None = None) -> np.ndarray:
-        """Reads one field, channel by channel as it is stored: (C, H, W) float32.
+        """Reads one field with the channels first, as stored: (C, H, W) float32.
 
         Args:
-            time: Its index.
-            channels: Places of the channels to read; all by default.
+            time: Index of the field.
+            channels: Indices of the channels; by default all.
         """
         channels = range(self.shape[0]) if channels is None else channels
         planes = np.empty((len(channels), *self.shape[2:]), np.float32)

@@ -1,4 +1,4 @@
-"""Writing of field stores: the HDF5 file, its CF coordinates, times, periods and static maps."""
+"""Writing of field stores: HDF5 file, CF coordinates, times, periods and static maps."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ from phire.fields.unusable_values import UnusableValues
 
 
 class StoreWriter:
-    """Writes a field store, field by field, growing along time.
+    """Writer of a field store, to which fields are appended along time.
 
-    Use it inside :func:`phire.files.replacing`: the file is a valid store only once it is closed.
+    To be used within :func:`phire.files.replacing`: the file is a valid store after it is closed.
 
     Args:
-        path: The file to make.
+        path: Path of the file.
         channels: Names of the channels.
         units: Units of each channel.
-        grid: The grid. Rows are stored as the grid orders them.
-        time: The times, if known beforehand; else each :meth:`append` brings its own.
+        grid: The grid; rows are stored in its order.
+        time: Times of all fields; by default each :meth:`append` gives those of its fields.
         dtype: float32 or float64.
-        record: What made the store, kept as JSON.
+        record: Provenance, stored as JSON; see :func:`phire.provenance.record`.
         attributes: Further attributes of the file.
-        static: Static maps, a source of one field on the same grid.
+        static: Source of one field with static maps on the same grid.
         cells: Periods and statistics of aggregated fields.
         wind_directions: See :func:`phire.fields.source.wind_directions`.
-        unusable: Counts that the fields appended are added to; by default of this file alone.
+        unusable: Counts to which the appended fields are added; by default new ones.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class StoreWriter:
 
         Args:
             fields: (n, H, W, C).
-            time: Their times, where the writer was not given them beforehand.
+            time: Times of these fields, if the writer was created without times.
         """
         count = len(fields)
         self._unusable.add(fields)
@@ -132,7 +132,12 @@ def describe_data(
     file: h5py.File, channels: Sequence[str], units: Sequence[str], grid: Grid,
     wind_directions: Sequence[str] = (),
 ) -> None:  # fmt: skip
-    """Writes the names, units, axes of wind and coordinates of ``/data``, all but its times."""
+    """Writes the description of ``/data`` except its times: channels, units, wind axes and grid.
+
+    Args:
+        file: A file with the dataset ``/data``.
+        channels, units, grid, wind_directions: See :class:`StoreWriter`.
+    """
     if any(wind_directions):
         file[DATASET].attrs[WIND_DIRECTION] = np.array(
             list(wind_directions), dtype=h5py.string_dtype()
@@ -151,7 +156,7 @@ def describe_data(
 
 
 def attach_time(file: h5py.File, time: TimeAxis) -> None:
-    """Writes the times of ``/data`` and ties all its coordinates to its dimensions."""
+    """Writes the times of ``/data`` and attaches all coordinates as dimension scales."""
     values, attributes = time.to_cf()
     file["time"] = np.asarray(values, dtype=np.int64)
     file["time"].attrs.update(attributes)
@@ -170,7 +175,7 @@ def attach_time(file: h5py.File, time: TimeAxis) -> None:
 
 
 def attach_cells(file: h5py.File, cells: TimeCells) -> None:
-    """Writes the periods of ``/data`` and the statistic of each channel."""
+    """Writes the periods of aggregated fields and the statistic of each channel."""
     file[BOUNDS] = cells.values()
     file["time"].attrs["bounds"] = BOUNDS
     file[VERTICES] = np.arange(2)
@@ -184,9 +189,13 @@ def attach_cells(file: h5py.File, cells: TimeCells) -> None:
 
 
 def write_static_maps(file: h5py.File, maps: Source) -> None:
-    """Writes maps, a source of one field, under ``/static`` of a store or of a file of their own.
+    """Writes static maps under ``/static`` of a store, or of a file without fields.
 
-    Where the file has coordinates, they are tied to the maps.
+    Coordinates of the file, if it has any, are attached as dimension scales.
+
+    Args:
+        file: The file.
+        maps: Source of one field, with one channel for each map.
     """
     fields = maps.read([0])[0]
     group = file.create_group(STATIC, track_order=True)
