@@ -70,7 +70,7 @@ def test_options_from_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ([], "--level, of 500, 850"),
+        ([], "--level among 500, 850"),
         (["--variables", "w"], "no variable 'w' of fields; it has u, v"),
         (["--level", "300"], "no level 300"),
         (["--level", "850", "--time", "2001-01-01,2002-01-01"], "--time"),

@@ -18,5 +18,5 @@ def test_a_value_for_all_and_others_by_name(text, values):
 
 @pytest.mark.parametrize("text", ["2,q=0", "pr=0,2", "2,3"])
 def test_what_names_no_channel_is_refused(text):
-    with pytest.raises(InputError, match=r"^--seasonal .* these are t, pr, u"):
+    with pytest.raises(InputError, match=r"^--seasonal .* any of t, pr, u"):
         values_by_channel("--seasonal", text, CHANNELS, "d")

@@ -197,7 +197,9 @@ def test_what_does_not_fit_is_refused(tmp_path):
     cases.append((lambda: fit_climatology(bare, harmonics=1), "needs dates"))
     flat = ArraySource(np.ones((5, *GRID.shape, 1)), channels=["t"], grid=GRID)
     cases.append((lambda: fit_climatology(flat), "t is constant"))
-    cases.append((lambda: Climatology.load(tmp_path / "a.h5"), "is no climatology"))
+    cases.append(
+        (lambda: Climatology.load(tmp_path / "a.h5"), "is not a file of `phire climatology`")
+    )
     for call, said in cases:
         with pytest.raises(InputError, match=said):
             call()

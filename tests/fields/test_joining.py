@@ -72,7 +72,7 @@ def test_stores_elsewhere_and_virtual_ones(years, tmp_path):
 def test_a_part_that_is_gone_is_named_instead_of_read_as_missing(years, tmp_path):
     join(years, tmp_path / "all.h5")
     years[2].unlink()
-    with pytest.raises(InputError, match=r"b\.h5, which is not there"):
+    with pytest.raises(InputError, match=r"b\.h5, which does not exist"):
         open_store(tmp_path / "all.h5")
 
 

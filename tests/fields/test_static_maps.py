@@ -126,7 +126,7 @@ def test_mistakes_are_named(folder):
         ({"static": ["maps.nc:lsm"], "static_derived": ["slope=orog"]}, "static FILE:orog"),
     ]
     for wrong, said in (
-        ("slope=lsm", "slope of heights in m, but this map is in '1': name a map of heights"),
+        ("slope=lsm", "needs heights in m, but this map is in '1': name a map of heights"),
         ("coast_distance=orog", "needs a land mask .* has values from -?[0-9.]+ to [0-9.]+ m"),
     ):
         cases.append(({"static": ["maps.nc"], "static_derived": [wrong]}, said))

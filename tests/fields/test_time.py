@@ -189,4 +189,4 @@ def test_times_in_a_file_of_32_bit_days(tmp_path, capsys):
     progress.say_once.cache_clear()
     with open_source(tmp_path / "a.nc") as source:
         assert (source.time.step, source.time.gaps()) == (3600, [])
-    assert "rounded to whole 1 h" in " ".join(capsys.readouterr().err.split())
+    assert "rounded to multiples of 1 h" in " ".join(capsys.readouterr().err.split())

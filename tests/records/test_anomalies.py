@@ -244,7 +244,7 @@ def test_what_does_not_suit_the_statistics_is_refused(records, high, coarse, tmp
     assert not (tmp_path / "x").exists()
     winter = tmp_path / "winter"
     write_downscaling_records(high, winter, time="2001-01-01,2001-02-20", **OPTIONS)
-    with pytest.raises(InputError, match="months 1, 2, the fields also of 3"):
+    with pytest.raises(InputError, match=r"months 1, 2, but the fields also 3"):
         write_downscaling_records(
             high, tmp_path / "x", statistics=winter, time="2001-02-25,2001-03-02", **options
         )
