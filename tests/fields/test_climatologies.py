@@ -84,7 +84,7 @@ def test_points_with_few_values_or_a_part_of_the_year_have_the_domains_statistic
             assert same == np.allclose(own_std[:, row, column], common_std[:, 0, 0]) == poor
     standardised = StandardizedSource(source, points).read(slice(None))
     assert np.nanmax(np.abs(standardised)) < 20
-    assert "3 points with few values" in capsys.readouterr().err
+    assert "3 points with too few values" in capsys.readouterr().err
 
 
 def test_a_domain_without_a_season_has_the_plain_moments():
@@ -178,7 +178,7 @@ def test_what_does_not_fit_is_refused(tmp_path):
     found = fit_climatology(source, statistics_of="point", harmonics=1)
     winter = fit_climatology(source, harmonics=1, times=np.arange(60))
     cases = [
-        (lambda: StandardizedSource(source, winter), "also of 3, 4, 5"),
+        (lambda: StandardizedSource(source, winter), "also 3, 4, 5"),
         (lambda: StandardizedSource(source, found.select(["t"])), "no channel pr; it has t"),
         (lambda: StandardizedSource(source, found, inverse=True), "not standardised: leave out"),
         (lambda: fit_climatology(source, statistics_of="pixel"), "domain, point"),

@@ -121,8 +121,8 @@ def test_mistakes_are_named(folder):
         ({"static": ["a.nc"]}, "3 times"),
         ({"static": ["maps.nc", "maps.nc:lsm"]}, "two static maps are called lsm"),
         ({"static_derived": ["slope"]}, "slope=MAP"),
-        ({"static_derived": ["latitude=orog"]}, "none of latitude"),
-        ({"static_derived": ["height"]}, "none of latitude"),
+        ({"static_derived": ["latitude=orog"]}, "is not one of latitude"),
+        ({"static_derived": ["height"]}, "is not one of latitude"),
         ({"static": ["maps.nc:lsm"], "static_derived": ["slope=orog"]}, "static FILE:orog"),
     ]
     for wrong, said in (
