@@ -175,10 +175,10 @@ def test_after_a_notice_the_same_training_command_ends_with_the_same_bits(folder
     command = (name, folder / records, *options, "--deterministic", "--checkpoint-steps", 15)
     parts, whole = folder / f"{name} parts", folder / f"{name} whole"
     printed = noticed_while_training(command, parts)
-    assert "The same command goes on from there" in printed
+    assert "the same command resumes it" in printed
     newest = max(path.name for path in parts.glob("checkpoints/step-*"))
     step = int(newest.removeprefix("step-"))
-    assert f"saved step {step}" in printed
+    assert f"saving step {step}:" in printed
     assert not open_run(parts).epochs  # it came in the middle of the only epoch
     assert f"going on from step {step}" in run(*command, "--out", parts)
     run(*command, "--out", whole)

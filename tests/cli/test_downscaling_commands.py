@@ -101,7 +101,7 @@ def test_a_bound_is_told_by_the_evaluation(folder, tmp_path):
         with xr.open_dataset(out / name / "maps.nc") as maps:
             assert float(maps["mean"].min()) >= 281
     said = run(phire_eval, *arguments, "--out", tmp_path / "other", "--minimum", 0, status=2)
-    assert "--minimum is of candidates that are runs" in said
+    assert "--minimum applies to runs" in said
 
 
 def test_the_best_epoch_and_its_number_give_the_same(folder, tmp_path):

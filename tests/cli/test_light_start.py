@@ -70,7 +70,7 @@ def test_fields_and_evaluation_need_no_tensorflow():
 
 
 MISSING = "none does not exist: name"
-NO_RUN = ". is no run"
+NO_RUN = ". is not a run"
 TRAIN = (FILE, "--out", "r", "--objective")
 MISTAKES = {
     "records": ("phire_train", ["none", "--out", "run"], f"{MISSING} records"),

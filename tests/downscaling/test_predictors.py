@@ -247,7 +247,7 @@ def test_a_downscaler_is_fitted_to_xarray(folder, tmp_path):
     assert (tmp_path / "run" / "training.csv").stat() == history
     with pytest.raises(InputError, match="the content of xarray data has changed"):
         Downscaler.fit(fine + 1, **again)
-    with pytest.raises(InputError, match="nonsense is no option of a fit"):
+    with pytest.raises(InputError, match="nonsense is not an option"):
         Downscaler.fit(fine, out=tmp_path / "other", nonsense=1)
     with pytest.raises(InputError, match="static is a int"):
         Downscaler.fit(fine, static=[3], out=tmp_path / "other")

@@ -35,8 +35,8 @@ TRAININGS = [
     (["--objective", "content,content=huber(delta=-1)"], "delta=-1 must be positive"),
     (["--objective", "content", "--trainable", "dense"], "--trainable dense matches no layer"),
     (["--objective", "content", "--initialize-from", "nowhere"], "nowhere does not exist"),
-    (["--objective", "content", "--patience", "0"], "--patience 0 must be one epoch at least"),
-    (["--objective", "content", "--min-delta", "0.1"], "--min-delta needs --patience"),
+    (["--objective", "content", "--patience", "0"], "--patience 0 must be at least 1"),
+    (["--objective", "content", "--min-delta", "0.1"], "--min-delta has no effect"),
     (["--objective", "content", "--schedule", "step"], "schedule step needs the option after"),
 ]
 

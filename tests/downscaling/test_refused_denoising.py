@@ -95,7 +95,7 @@ def test_a_latent_space_of_other_patches_and_channels_is_refused(
 PREDICTIONS = {
     "ddim": (["--sampler", "ddim"], "sampler ddim is for the objective ddpm"),
     "range": (["--sampler", "heun,sigma_min=3,sigma_max=2"], "sigma_min 3 must be above 0"),
-    "tile": (["--tile", "1"], "--tile 1 is 4 fine points, fewer than the 8 of one point"),
+    "tile": (["--tile", "1"], "--tile 1 is 4 fine points, but one point"),
     "members": (["--members", "0"], "--members 0 must be"),
     "memory": (["--noise-memory", "0h"], "'0h' is not a duration"),
 }

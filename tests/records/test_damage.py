@@ -69,7 +69,7 @@ def test_damage_is_named(made, tmp_path, compression, spoil, said):
         with naming_damage(None, open_records(folder)):
             for batch in open_records(folder).dataset(8, drop_remainder=False):
                 assert np.isfinite(batch["first"].numpy()).all()
-            raise WorkError("the batches of epoch 1 ended")
+            raise WorkError("the records ended")
     assert str(folder) in str(caught.value)
 
 

@@ -119,7 +119,7 @@ def test_what_cannot_be_evaluated_is_refused(evaluated, flow_run, flow_pairs, tm
         InputError, match=r"^layer stage7: .* the layers stage1, stage2, stage3, stage4"
     ):
         evaluate_representation(flow_run, output=tmp_path / "m", layer="stage7", **arguments)
-    with pytest.raises(InputError, match="is no run"):
+    with pytest.raises(InputError, match="is not a run"):
         evaluate_representation(tmp_path, **arguments)
 
 
@@ -173,7 +173,7 @@ def test_training_data_and_options_that_do_not_fit_are_refused(flow_pairs, tmp_p
     refused("^optimizer rmsprop", optimizer="rmsprop")
     refused("objective autoencoder has no option 'metric'", objective="autoencoder,metric=x")
     refused("label_smoothing=2 lie between 0 and 1", objective_options={"label_smoothing": 2})
-    refused("clip in one way", clip_norm=1.0, clip_value=1.0)
+    refused("clip_norm and clip_value", clip_norm=1.0, clip_value=1.0)
     refused(
         "objective autoencoder has no option 'label_smoothing'",
         objective="autoencoder,label_smoothing=0.1",

@@ -31,7 +31,7 @@ def restored(directory):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         state = Checkpoints(directory, objective, keep=2).restore()
-    said = [one for one in caught if "going back to the one before" in str(one.message)]
+    said = [one for one in caught if "trying the previous one" in str(one.message)]
     return state, objective.network.weights, said
 
 

@@ -68,7 +68,7 @@ def test_interrupted_and_resumed_it_ends_with_the_same_bits(tmp_path, phases, mo
     if stop > 80:
         broken = [phases[0], Phase("second", 1, functools.partial(_cut, stop - 80), 40,
                                    {"line": 0.01})]  # fmt: skip
-    with pytest.raises(WorkError, match="the records are not what they were"):
+    with pytest.raises(WorkError, match="the records ended"):
         train(Line, broken, run=tmp_path / "parts", **options)
     parts = train(Line, phases, run=tmp_path / "parts", **options)
     for a, b in zip(weights(whole), weights(parts)):
@@ -86,14 +86,14 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path, phases, monkeypatch):
     options = {"options": {}, "seed": 3, "deterministic": True, "checkpoint_minutes": 0.0}
     whole = train(Line, phases[:1], run=tmp_path / "whole", **options)
     broken = [Phase("first", 2, functools.partial(_cut, 20), 40, {"line": 0.05})]
-    with pytest.raises(WorkError, match="the records are not what they were"):
+    with pytest.raises(WorkError, match="the records ended"):
         train(Line, broken, run=tmp_path / "parts", **options)
     newest = max((tmp_path / "parts" / "checkpoints").glob("step-*"))
     data = next(newest.glob("*.data-*"))
     content = bytearray(data.read_bytes())
     content[len(content) // 2] ^= 0xFF
     data.write_bytes(content)
-    with pytest.warns(UserWarning, match="going back to the one before"):
+    with pytest.warns(UserWarning, match="trying the previous one"):
         parts = train(Line, phases[:1], run=tmp_path / "parts", **options)
     for a, b in zip(weights(whole), weights(parts)):
         np.testing.assert_array_equal(a, b)
@@ -109,7 +109,7 @@ def test_sigterm_saves_and_ends_with_143(tmp_path, phases, monkeypatch):
 
     long = Phase("first", 2000, noticed, 40, {"line": 0.05})
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(Terminated, match="The same command goes on") as caught:
+    with pytest.raises(Terminated, match="the same command resumes it") as caught:
         train(Line, [long], run=tmp_path / "run", options={})
     assert caught.value.status == 143
     assert signal.getsignal(signal.SIGTERM) is before
@@ -159,7 +159,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, phases, monkeypatch)
         ({"checkpoint_steps": 0}, "checkpoint_steps 0 must be"),
         ({"checkpoint_minutes": -1.0}, "checkpoint_minutes -1.0 must not"),
         ({"seed": -1}, "seed -1 must be"),
-        ({"keep": 0}, "keep one at least"),
+        ({"keep": 0}, "keep 0"),
         ({"weight_decay": -1.0}, "weight_decay -1.0 must be"),
         ({"precision": "half"}, "precision half must be one of"),
         ({"devices": "tpu"}, "devices tpu must be one of"),
@@ -174,7 +174,7 @@ def test_options_without_meaning_are_refused(tmp_path, phases, option, said):
 @pytest.mark.parametrize("epochs, steps", [(-1, 40), (0, 40), (1, 0)])
 def test_a_phase_without_an_end_or_a_step_is_refused(tmp_path, epochs, steps):
     phase = Phase("only", epochs, points, steps)
-    with pytest.raises(InputError, match=r"only: .* both must be one at least"):
+    with pytest.raises(InputError, match=r"only: .* both numbers must"):
         train(Line, [phase], run=tmp_path / "run", options={})
     assert not (tmp_path / "run").exists()
 

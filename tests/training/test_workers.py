@@ -238,5 +238,5 @@ def test_devices_that_are_not_there_are_named(monkeypatch):
     with pytest.raises(InputError, match=r"^devices tpu must be one of auto, cpu"):
         choose_strategy("tpu")
     monkeypatch.setenv("TF_CONFIG", "{")
-    with pytest.raises(InputError, match="TF_CONFIG in the environment names no cluster"):
+    with pytest.raises(InputError, match="TF_CONFIG in the environment must be JSON"):
         choose_strategy("auto")

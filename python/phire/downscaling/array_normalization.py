@@ -1,4 +1,4 @@
-"""Normalization of the arrays of a run's samples, and its inverse for the predicted targets."""
+"""Normalization of a run's input arrays and denormalization of its predictions."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from phire.records.schema import SampleSchema
 
 
 class ArrayNormalization:
-    """Normalization of each array of the samples, with its climatology where it has one.
+    """Normalization of each array of a sample, including anomalies from a climatology.
 
     Args:
-        path: The run, which holds the climatologies.
+        path: Run directory, which holds the climatologies.
         schema: Schema of the samples.
     """
 
@@ -29,39 +29,40 @@ class ArrayNormalization:
 
     @property
     def has_statistics_of_points(self) -> bool:
-        """True where fields are anomalies from climatologies of each point of the domain."""
+        """True if any array is an anomaly from a climatology with one value per grid point."""
         return any(
             part.grid is not None for found in self._anomalies.values() for part in found.parts
         )
 
     def check(self, time: TimeAxis, fine: Grid, name: str) -> None:
-        """Refuses fields at times or points whose climatology the run does not hold.
+        """Checks that the run's climatologies cover all times and points of the fields.
 
         Args:
             time: Times of all fields.
-            fine: The grid to predict.
+            fine: Grid of the prediction.
             name: Name of the input in messages.
 
         Raises:
-            InputError: A month or point is not among those of the training data.
+            InputError: A month or a grid point is not in the training data.
         """
         for array, anomalies in self._anomalies.items():
             try:
                 anomalies.require(time)
-                if array != "low":
+                if array != "low":  # the grid of low is known only when its fields are read
                     anomalies.on(fine, array)
             except InputError as error:
-                raise InputError(f"{name} does not suit {self.path}: {error}") from None
+                raise InputError(f"{name} does not fit {self.path}: {error}") from None
 
     def check_coarse_values(self, fields: np.ndarray, what: str) -> None:
-        """Refuses coarse fields that cannot be in the units of the training data.
+        """Checks that coarse fields can be in the units of the training data.
 
         Args:
-            fields: (…, Cl) physical values; missing ones are ignored.
-            what: Name of the fields in the message.
+            fields: Physical values, (…, Cl); missing values are ignored.
+            what: Name of the fields in messages.
 
         Raises:
-            InputError: Their mean or spread is far off the training data's.
+            InputError: Values are infinite, or their mean or standard deviation is far from the
+                training data's.
         """
         from phire.rplearn.input_checks import check_values
 
@@ -78,12 +79,12 @@ class ArrayNormalization:
     def normalise(
         self, name: str, values: np.ndarray, fields: WholeFields, grid: Grid
     ) -> np.ndarray:
-        """Returns normalised values of an array, float32.
+        """Returns the normalised values of an array, float32 of the same shape.
 
         Args:
-            name: Name of the array, such as ``low``.
+            name: Name of the array in the schema, such as ``low``.
             values: Physical values, (n, [T,] h, w, C).
-            fields: The samples, for their times.
+            fields: Samples that the values belong to; their times select the climatology.
             grid: Grid of the values.
         """
         values = self.schema.arrays[name].normalization.apply(values).astype(np.float32)
@@ -96,14 +97,19 @@ class ArrayNormalization:
         return anomalies.apply(flat, time).reshape(values.shape)
 
     def physical_targets(self, outputs: np.ndarray, fields: WholeFields) -> np.ndarray:
-        """Returns the physical values of a network's normalised outputs, (n, H, W, C)."""
+        """Returns the physical values of normalised predictions, (n, H, W, C).
+
+        Args:
+            outputs: Normalised predictions, (n, H, W, C).
+            fields: Samples that they belong to; their times select the climatology.
+        """
         anomalies = self._anomalies_on("high", fields.fine)
         if anomalies is not None:
             outputs = anomalies.invert(outputs, TimeAxis(fields.times, fields.calendar))
         return self.schema.normalization.invert(outputs)
 
     def _anomalies_on(self, name: str, grid: Grid) -> Anomalies | None:
-        """Returns the climatologies of an array at a grid's points; None where it has none."""
+        """Returns an array's climatology at the points of a grid; None if it has no climatology."""
         if name not in self._anomalies:
             return None
         if name not in self._placed or self._placed[name][0] is not grid:

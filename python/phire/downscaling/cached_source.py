@@ -1,4 +1,4 @@
-"""Disk cache of predicted fields, so that an interrupted prediction goes on where it stopped."""
+"""Disk cache of predicted fields, with which an interrupted prediction resumes."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class CachedSource:
     """Source whose blocks of fields are cached in a folder.
 
     Args:
-        source: The source to cache.
-        folder: Folder of the cache; it is created with the first block.
-        identity: Options that the fields depend on. A cache of another identity is emptied.
+        source: Source to cache.
+        folder: Folder of the cache, created with the first block.
+        identity: Options that the fields depend on; a cache of other options is discarded.
     """
 
     def __init__(self, source: Source, folder: str | os.PathLike, identity: Any) -> None:
@@ -34,13 +34,13 @@ class CachedSource:
         self.members = member_count(source)
 
     def read(self, times: Times) -> np.ndarray:
-        """Reads fields, of an ensemble their mean; see :meth:`read_members`."""
+        """Reads fields, (n, H, W, C); those of an ensemble are averaged over the members."""
         return self.read_members(times).mean(1)
 
     def read_members(self, times: Times) -> np.ndarray:
-        """Reads fields of all members, (n, M, H, W, C).
+        """Reads the fields of all members, (n, M, H, W, C).
 
-        ``times`` as a slice is a block: it is read from the cache if it is there.
+        Only slices of ``times`` are cached: each slice is a block with a file of its own.
         """
         if not isinstance(times, slice):
             return read_members(self.source, times)
@@ -55,6 +55,7 @@ class CachedSource:
         return fields
 
     def _prepare(self) -> None:
+        """Creates the folder, and discards blocks that were computed with other options."""
         identity = self.folder / "identity.json"
         if identity.exists() and identity.read_text(encoding="utf-8") == self.identity:
             return
@@ -66,16 +67,19 @@ class CachedSource:
 def cached(
     source: Source, output: str | os.PathLike, options: Mapping[str, Any]
 ) -> Iterator[Source]:
-    """Caches a source's blocks beside an output until that output is written.
+    """Caches a source's blocks while an output file is written from them.
 
-    After an interruption the cache stays, and the next call with the same options reads from it. It
-    is removed when the ``with`` block ends, and after an :class:`InputError`, which the same
-    command would raise again.
+    After an interruption the cache remains, and the next call with the same options reads from it.
+    The cache is removed at the end of the ``with`` block, and after an :class:`InputError`, which
+    the same command would only raise again.
 
     Args:
-        source: The source to cache.
-        output: File that is written from it; the cache is ``.NAME.blocks`` beside it.
+        source: Source to cache.
+        output: Path of the output file; the cache is the folder ``.NAME.blocks`` beside it.
         options: Options that the fields depend on.
+
+    Yields:
+        The cached source.
     """
     output = Path(output)
     cache = CachedSource(source, output.with_name(f".{output.name}.blocks"), options)

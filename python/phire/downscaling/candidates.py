@@ -1,6 +1,6 @@
-"""Candidates of an evaluation by their names: a run, a file of predictions, or an interpolation.
+"""Candidates of an evaluation: runs, files of predictions, and interpolations.
 
-What a candidate is can be told without TensorFlow; a run is opened with it.
+TensorFlow is imported only when a run is opened.
 """
 
 from __future__ import annotations
@@ -20,29 +20,30 @@ from phire.fields.source_writing import recorded_options
 
 
 def is_run(specification: str) -> bool:
-    """Returns True if a candidate is a run: a directory that is no Zarr store."""
+    """Returns True if a candidate is a run: a directory other than a Zarr store."""
     return os.path.isdir(specification) and not is_zarr(specification)
 
 
 def check_candidates(
     named: Mapping[str, str], scale: int | None, minimum: float | None, members: int | None
 ) -> None:
-    """Refuses options that do not go with the candidates; opens nothing.
+    """Checks options against the candidates without opening them.
 
     Args:
         named: Specifications of the candidates by name.
         scale, minimum, members: See :func:`open_candidates`.
 
     Raises:
-        InputError: An option is missing, or is of runs where none is.
+        InputError: ``scale`` is missing, or an option of runs is given without a run.
     """
     for option, value in (("--minimum", minimum), ("--members", members)):
         if value is not None and not any(map(is_run, named.values())):
-            raise InputError(f"{option} is of candidates that are runs, and none is: leave it out.")
+            raise InputError(f"{option} applies to runs, but no candidate is a run: leave it out.")
     for name, specification in named.items():
         if scale is None and (specification in METHODS or is_run(specification)):
             raise InputError(
-                f"--candidate {name}={specification} needs --scale: how much coarser its input is."
+                f"--candidate {name}={specification} needs --scale, the factor by which its input "
+                "is coarser than the truth."
             )
 
 
@@ -56,25 +57,30 @@ def open_candidates(
     members: int | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Opens candidates as sources of fields; see :func:`check_candidates`.
+    """Opens candidates as sources of fields.
 
     Args:
-        named: By name, a run, the path of fields, or ``nearest``, ``bilinear``, ``bicubic``.
-        truth: The truth, whose coarsened fields runs and interpolations refine.
-        scale: How much coarser these are.
-        variables: Channels to take of files.
-        minimum: Runs: the least physical value.
-        members: Stochastic runs: members of the ensemble.
-        seed: Stochastic runs: seed of the random numbers.
+        named: Specifications by name: a run, a file of fields, or the interpolations ``nearest``,
+            ``bilinear`` and ``bicubic``.
+        truth: Fine fields; runs and interpolations refine their block means.
+        scale: Factor of this coarsening; needed for runs and interpolations.
+        variables: Channels to read from files; None for all.
+        minimum: Lower bound for the physical values of runs; None for no bound.
+        members: Ensemble members of stochastic runs; None for one.
+        seed: Seed of stochastic runs.
+
+    Returns:
+        Sources of fields by name.
 
     Raises:
-        InputError: A candidate cannot be opened, or members are asked of deterministic runs alone.
+        InputError: A candidate cannot be opened, or ``members`` exceeds 1 and every candidate is
+            deterministic.
     """
-    of_runs = {"minimum": minimum, "members": members, "seed": seed}
+    run_options = {"minimum": minimum, "members": members, "seed": seed}
     sources = {}
     for name, specification in named.items():
         if is_run(specification):
-            sources[name] = _open_run(name, specification, truth, scale, of_runs)
+            sources[name] = _open_run(name, specification, truth, scale, run_options)
         elif specification in METHODS:
             from phire.downscaling.interpolated_source import InterpolatedSource
 
@@ -85,8 +91,8 @@ def open_candidates(
             sources[name] = open_fields(specification, variables)
     if (members or 1) > 1 and all(getattr(s, "members", 1) == 1 for s in sources.values()):
         raise InputError(
-            f"--members {members} is of stochastic runs, but every candidate is deterministic: "
-            "leave it out, or train a network with noise or Monte Carlo dropout."
+            f"--members {members} applies to stochastic runs, but every candidate is "
+            "deterministic: leave it out, or train a network with noise or Monte Carlo dropout."
         )
     return sources
 
@@ -94,14 +100,14 @@ def open_candidates(
 def _open_run(
     name: str, path: str, truth: Source, scale: int, options: Mapping[str, Any]
 ) -> Source:
-    """Opens a run's predictions from the coarsened truth."""
+    """Opens the predictions that a run makes from the coarsened truth."""
     from phire.downscaling.predicted_source import PredictedSource
     from phire.downscaling.trained_generator import TrainedGenerator
 
     generator = TrainedGenerator(path)
     padded = any(generator.schema.padding)
     if not generator.stochastic:
-        # Of several candidates only the stochastic ones have members.
+        # Members and seed apply to the stochastic candidates alone.
         options = {"minimum": options["minimum"]}
     return PredictedSource(
         generator,
@@ -116,14 +122,15 @@ def _open_run(
 def origin_of(
     specification: str, minimum: float | None = None, members: int | None = None
 ) -> dict[str, Any]:
-    """Returns the origin of a candidate's fields, as results record it.
+    """Returns the origin of a candidate's fields, which results record.
 
     Args:
         specification: See :func:`open_candidates`.
-        minimum, members: Options of a run; a file of predictions states its own minimum.
+        minimum, members: Options of a run; a file of predictions records its own minimum.
 
     Returns:
-        Path and hash of what is there, the bound that predictions were set to, and the members.
+        Path and content hash of the candidate, lower bound of its values and number of members;
+        for an interpolation, its name alone.
     """
     if specification in METHODS:
         return {"spec": specification}

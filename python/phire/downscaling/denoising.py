@@ -1,8 +1,8 @@
-"""Sampling whole fields by a denoiser that is applied tile by tile at every step.
+"""Diffusion sampling of whole fields, with the denoiser applied tile by tile at every step.
 
 The sampler's state is the whole field of every time and member. At each noise level the network
-denoises overlapping tiles of it, and their results are blended by weights that taper towards the
-tiles' edges, around the circle of longitude where the field closes it.
+denoises overlapping tiles of the state. Weights that taper towards the tiles' edges blend the
+results, also across the seam of longitude on a global grid.
 """
 
 from __future__ import annotations
@@ -33,34 +33,34 @@ from phire.parts import Specification
 from phire.records.schema import SampleSchema
 
 LARGEST_TILE = 288
-"""Largest side in fine points of the tiles that are chosen for a network."""
+"""Largest default side of a tile, in fine points."""
 
 POINTS_AT_ONCE = 8 * 64 * 64
-"""Fine points of each call of the network, in 1 to 8 tiles. The last call is filled up, so that a
-tile's result does not depend on what else is sampled with it."""
+"""Fine points in each call of the network, in 1 to 8 tiles. The last call is padded to this number:
+results may differ in rounding with the batch size, and a tile must not depend on other tiles."""
 
 
 class DenoisedFields:
-    """A trained denoiser that samples whole fields.
+    """Sampler of whole fields with a trained denoiser.
 
     Args:
-        network: F, with the inputs ``noisy`` and ``noise_level``.
-        schema: Schema of the records that it was trained on.
-        objective: Name and options of its objective, as the run's configuration keeps them.
+        network: Trained network F, with the inputs ``noisy`` and ``noise_level``.
+        schema: Schema of the training records.
+        objective: Name and options of the training objective, from the run's configuration.
         sampler: Sampler with options; see
             :func:`phire.downscaling.sampler_choice.choose_sampler`.
-        tile: Largest side of a tile in coarse points, overlaps included. By default
-            ``LARGEST_TILE``, or that of the patches trained on for a network with attention or with
-            the stretched context, which depend on the size. A network that takes one size only has
-            tiles of that size.
-        overlap: Coarse points that neighbouring tiles share; by default the halo's double and two
-            more where the network declares a halo, else half of a patch and at most a quarter of
-            the tile. Where no halo is declared, a quarter of the overlap at a tile's edge gets no
-            weight, as the network lacks its surroundings there.
+        tile: Largest side of a tile in coarse points, overlaps included. The default is
+            :data:`LARGEST_TILE`; the side of the training patches for networks whose results depend
+            on the size, by attention or the resized context; or the network's fixed input size.
+        overlap: Coarse points that neighbouring tiles share. The default is 2·halo + 2 if the
+            network declares a halo, else half a training patch, at most a quarter of the tile.
+            Without a halo, a quarter of the overlap at a tile's edges gets no weight, because the
+            network lacks the surroundings there.
 
     Raises:
-        InputError: The sampler does not fit; the tile does not exceed the overlap, is smaller than
-            a point of the network's coarsest level, or is not the one size that the network takes.
+        InputError: The sampler does not fit the objective; ``tile`` does not exceed ``overlap``, is
+            smaller than one point of the network's coarsest level, or differs from the network's
+            fixed input size.
     """
 
     def __init__(
@@ -91,8 +91,8 @@ class DenoisedFields:
         smallest = min(self.sides)
         if tile is not None and self.sides != (tile, tile):
             raise InputError(
-                f"--tile {tile} must be left out: the network takes tiles of {self.sides[0]} × "
-                f"{self.sides[1]} coarse points only."
+                f"--tile {tile} does not fit the network, which takes tiles of {self.sides[0]} × "
+                f"{self.sides[1]} coarse points only: leave it out."
             )
         coarsest = max(
             (layer.multiple for layer in network.layers if isinstance(layer, PadToMultiple)),
@@ -100,9 +100,9 @@ class DenoisedFields:
         )
         if tile is not None and tile * schema.scale < coarsest:
             raise InputError(
-                f"--tile {tile} is {tile * schema.scale} fine points, fewer than the {coarsest} of "
-                f"one point at the network's coarsest level: give {-(-coarsest // schema.scale)} "
-                "or more."
+                f"--tile {tile} is {tile * schema.scale} fine points, but one point of the "
+                f"network's coarsest level is {coarsest}: give {-(-coarsest // schema.scale)} or "
+                "more."
             )
         halo = halo_of(network)
         if overlap is None and halo is None:
@@ -113,17 +113,17 @@ class DenoisedFields:
         self.rim = overlap // 4 if halo is None else min(halo, max(overlap - 1, 0) // 2)
         if not 0 <= self.overlap < smallest:
             raise InputError(
-                f"--tile {smallest} must be more coarse points than the tiles' overlap of "
-                f"{self.overlap}."
+                f"--tile {smallest} must be larger than the overlap of {self.overlap} coarse "
+                "points between tiles."
             )
         self._graphs = NetworkGraphs(self.network)
 
     def fits(self, rows: int, columns: int, closed: bool) -> bool:
-        """Returns True if tiles of the network's size lie in a field of these coarse points.
+        """Returns True if a field is large enough for the tiles of a network of fixed size.
 
         Args:
-            rows, columns: Coarse points of the field.
-            closed: The field goes around the circle of longitude: a tile may overlap itself.
+            rows, columns: Size of the field in coarse points.
+            closed: True if the field spans all longitudes; a tile may then overlap itself.
         """
         columns += self.overlap if closed else 0
         return not self.one_size or (rows >= self.sides[0] and columns >= self.sides[1])
@@ -141,27 +141,27 @@ class DenoisedFields:
         together: int = 8,
         observe: Callable[[float, np.ndarray, np.ndarray], None] | None = None,
     ) -> np.ndarray:
-        """Samples members of fine fields.
+        """Samples ensemble members of fine fields.
 
         Args:
             inputs: Normalised conditions of n whole fields by name: ``low`` (n, h + 2·margin,
-                w + 2·margin, Cl) and, where the network reads them, ``static`` (H, W, Cs) or
+                w + 2·margin, Cl) and, if the network reads them, ``static`` (H, W, Cs) or
                 (n, H, W, Cs), ``auxiliary`` (n, H, W, Ca), ``time`` (n, K), ``position`` (n, 2).
             seed: Seed of the prediction.
-            times: (n,) times of the fields, of which the noise is a function, with the seed and the
-                member's number.
-            members: Numbers of the members.
-            closed: The fields go around the circle of longitude.
+            times: Times of the fields, (n,). The noise of a field is a function of its time, the
+                seed and the member's number.
+            members: Numbers of the members to sample.
+            closed: True if the fields span all longitudes.
             noise_memory: Seconds over which a member's noise is correlated in time; None for
                 independent noise at every time.
-            base: (n, H, W, C) normalised fields of the run that the residual is to; by default
-                the interpolated coarse field or zero, as the objective's target is.
-            together: Fields of all members whose states are held at once.
-            observe: Called at each call of the network with the noise level, the states and the
-                denoised fields, (k, H, W, C) normalised.
+            base: Normalised fields to which the sampled residuals are added, (n, H, W, C). The
+                default is the objective's own base: the interpolated coarse fields, or zero.
+            together: Number of fields (times × members) whose states are held in memory at once.
+            observe: Function called after each call of the denoiser with the noise level, the
+                states and the denoised fields, both normalised, (k, H, W, C).
 
         Returns:
-            (members, n, H, W, C) float32, normalised.
+            Normalised fields, (members, n, H, W, C) float32.
         """
         margin, scale = self.schema.margin, self.schema.scale
         height, width = (size - 2 * margin for size in inputs["low"].shape[1:3])
@@ -176,7 +176,7 @@ class DenoisedFields:
             base = self._base(inputs["low"], closed)
         pairs = list(itertools.product(range(len(times)), range(len(members))))
         levels = self.choice.levels
-        # The start of signal levels is noise alone, of unit size.
+        # A sampler on signal levels starts from unit noise, one on σ from noise of size σ_max.
         start = np.float32(1 if self.choice.on_signal_levels else levels[0])
         for first in range(0, len(pairs), together):
             some = pairs[first : first + together]
@@ -204,24 +204,25 @@ class DenoisedFields:
         return fine
 
     def _fields(self, scaled: np.ndarray, base: np.ndarray, which: Sequence[int]) -> np.ndarray:
-        """Normalised fields (k, H, W, C) of what the sampler works on."""
+        """Returns normalised fields, (k, H, W, C), from the sampler's scaled residuals."""
         size = np.float32(self.target.sigma_data)
         return np.stack([field * size + base[n] for field, n in zip(scaled, which)])
 
     def _base(self, low: np.ndarray, closed: bool) -> np.ndarray:
-        """Returns the field that residuals are of, (n, H, W, C), or zeros."""
+        """Returns the base of the residuals, (n, H, W, C); zeros (n,) if fields are sampled."""
         if not closed or self.schema.margin:
-            found = np.asarray(self.target.base({"low": low}))
+            base = np.asarray(self.target.base({"low": low}))
         else:
+            # Columns from beyond the seam, as many as cubic convolution reaches.
             reach = 3
             around = np.concatenate([low[:, :, -reach:], low, low[:, :, :reach]], axis=2)
-            found = np.asarray(self.target.base({"low": around}))
-            if found.ndim:
-                found = found[:, :, reach * self.schema.scale : -reach * self.schema.scale]
-        return found if found.ndim else np.zeros(len(low), np.float32)
+            base = np.asarray(self.target.base({"low": around}))
+            if base.ndim:
+                base = base[:, :, reach * self.schema.scale : -reach * self.schema.scale]
+        return base if base.ndim else np.zeros(len(low), np.float32)
 
     def _scalings(self, level: float) -> Scalings:
-        """Factors between the state at a level, its denoised field and the network."""
+        """Returns the factors with which the denoiser D wraps the network F at a noise level."""
         if self.process is None:
             return unit_scalings(self.kind, np.float64(level))
         if self.choice.on_signal_levels:
@@ -232,7 +233,18 @@ class DenoisedFields:
         self, x: np.ndarray, level: float, inputs: Mapping[str, np.ndarray], which: Sequence[int],
         tiles: OverlappingTiles,
     ) -> np.ndarray:  # fmt: skip
-        """Denoised fields (k, H, W, C) of states at one level, blended of their tiles."""
+        """Denoises states tile by tile at one noise level, and blends the tiles.
+
+        Args:
+            x: States of k fields, (k, H, W, C).
+            level: Noise level of all states.
+            inputs: See :meth:`sample`.
+            which: Index of each state's field in ``inputs``.
+            tiles: Tiles that cover the field.
+
+        Returns:
+            Denoised fields, (k, H, W, C).
+        """
         factors = self._scalings(level)
         into = np.float32(factors.into) * x
         output = np.zeros_like(x)
@@ -246,7 +258,8 @@ class DenoisedFields:
             results = self._graphs(arrays)
             if self.choice.guidance:
                 blank = {name: np.zeros_like(arrays[name]) for name in {*CONDITIONS} & {*arrays}}
-                # Outside the network D is linear in F, with the same factors for both.
+                # D is linear in F, with the same factors for conditional and unconditional
+                # outputs, so guidance can be applied to F.
                 results = results + self.choice.guidance * (
                     results - self._graphs({**arrays, **blank})
                 )
@@ -259,14 +272,14 @@ class DenoisedFields:
         self, noisy: np.ndarray, inputs: Mapping[str, np.ndarray], which: Sequence[int],
         tiles: OverlappingTiles, jobs: Sequence[tuple[int, int]],
     ) -> dict[str, np.ndarray]:  # fmt: skip
-        """Arrays of a batch of tiles, by the names of the network's inputs.
+        """Cuts a batch of tiles; returns the network's inputs by name.
 
         Args:
-            noisy: (k, H, W, C) states as the network is given them.
+            noisy: States scaled for the network, (k, H, W, C).
             inputs: See :meth:`sample`.
-            which: Number of the field that each state is of.
-            tiles: The tiles.
-            jobs: State and tile of each sample of the batch.
+            which: Index of each state's field in ``inputs``.
+            tiles: Tiles that cover the field.
+            jobs: Indices of the state and the tile of each sample in the batch.
         """
         scale, margin, size = self.schema.scale, self.schema.margin, len(jobs)
         fine = size, *(scale * points for points in tiles.shape)

@@ -1,4 +1,4 @@
-"""The states that a denoiser's sampler goes through, as frames of an animation."""
+"""Animation frames of diffusion sampling: the state and the denoised field of every step."""
 
 from __future__ import annotations
 
@@ -28,31 +28,38 @@ def denoising_frames(
     seed: int = 0,
     coarsen: int | None = None,
 ) -> Frames:
-    """Samples one field and returns the state and the denoised field of every call of the network.
+    """Samples one field and returns the state and the denoised field at every step.
 
     Args:
-        run: A run of a diffusion objective.
-        input: Coarse fields, of which the first is refined.
-        channel: The channel that is shown; the run's first if None.
-        time: ``START,STOP`` (half-open) that holds the field; the input's first if None.
-        sampler: Sampler with options; the run's default if None.
+        run: Run of a diffusion objective.
+        input: File of coarse fields; the first selected one is refined.
+        channel: Channel to show; None for the run's first.
+        time: Range ``START,STOP`` (half-open) that begins with the field; None for all times.
+        sampler: Sampler with options; None for the run's default.
         seed: Seed of the noise.
-        coarsen: Factor by which the input is coarsened first.
+        coarsen: Factor by which to coarsen the input first; None to take it as it is.
+
+    Returns:
+        Frames of the states and of the denoised fields, both ending with the sample.
 
     Raises:
-        InputError: The run is no diffusion of fields, or the channel is unknown.
+        InputError: The run has no diffusion objective, works in a latent space, or does not have
+            the channel.
     """
     generator = TrainedGenerator(run, sampler=sampler)
     if generator.sampler is None:
         raise InputError(f"{run} holds no denoiser: name a run of a diffusion objective.")
     if generator.works_in_latent_space:
-        raise InputError(f"{run} denoises a latent space, whose states are no fields.")
+        raise InputError(
+            f"{run} denoises in a latent space, whose states cannot be drawn: name a run without "
+            "one."
+        )
     channel = channel or generator.channels[0]
     if channel not in generator.channels:
         raise InputError(
             f"channel {channel} is not in {run}: its channels are {', '.join(generator.channels)}."
         )
-    place = list(generator.channels).index(channel)
+    index = list(generator.channels).index(channel)
     source = open_source(input)
     if time is not None:
         source = TimeSelection(source, source.time.select_range(time))
@@ -65,11 +72,11 @@ def denoising_frames(
 
     def observe(level: float, state: np.ndarray, estimate: np.ndarray) -> None:
         levels.append(level)
-        states.append(state[0, ..., place])
-        estimates.append(estimate[0, ..., place])
+        states.append(state[0, ..., index])
+        estimates.append(estimate[0, ..., index])
 
     generator.observe = observe
-    sample = predicted.read(np.array([0]))[0, ..., place]
+    sample = predicted.read(np.array([0]))[0, ..., index]
     height, width = sample.shape
     return Frames(
         {
@@ -82,5 +89,5 @@ def denoising_frames(
         ],
         predicted.grid,
         field_range(sample),
-        labelled(readable(channel), generator.units[place]),
+        labelled(readable(channel), generator.units[index]),
     )

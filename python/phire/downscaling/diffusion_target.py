@@ -1,4 +1,4 @@
-"""Target of a diffusion: the fine field or its residual, each channel of unit size."""
+"""Diffusion target: the fine field or its residual, scaled to a unit root mean square."""
 
 from __future__ import annotations
 
@@ -19,29 +19,30 @@ from phire.records.schema import SampleSchema
 
 TARGETS = ("residual", "field")
 MEASURED = ("sigma_data", "sigma_min", "sigma_max")
-"""Options of an objective that are measured on the records where they are not given."""
+"""Options of an objective that are measured on the records if they are None."""
 SAMPLES = 256
-"""Samples that they are measured on, evenly from the records' order on disk."""
+"""Number of samples for this measurement, taken at even intervals in the records' order."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class DiffusionTarget:
-    """Map between normalised fine fields and the numbers that noise is added to.
+    """Map from normalised fine fields to the scaled target to which noise is added.
 
-    ``mean`` is subtracted where it is given. Else ``residual`` subtracts the coarse field, brought
-    to the fine normalization and interpolated by cubic convolution, from every channel that ``low``
-    has, too; the other channels stay fields. Then each channel is divided by ``sigma_data``, its
-    root mean square, so that one noise level means the same for all.
+    A base field is subtracted first: ``mean(batch)`` if ``mean`` is given; else, for ``residual``,
+    the coarse field in the fine normalization, interpolated by cubic convolution. Channels that
+    ``low`` lacks have the base 0, as all channels have for ``field``. Then each channel is divided
+    by its root mean square ``sigma_data``, so one noise level suits all channels.
 
     Attributes:
         schema: Schema of the records.
         kind: ``residual`` or ``field``.
-        sigma_data: One number a channel.
-        mean: ``mean(batch)``, the normalised fields of a trained run; None for none.
+        sigma_data: Root mean square of each channel's target.
+        mean: Function of a batch that returns the normalised prediction of a trained run,
+            (B, H, W, C); None for no such run.
 
     Raises:
-        InputError: The kind is unknown, ``low`` has none of the targets' channels, or there is
-            another number of ``sigma_data``.
+        InputError: ``kind`` is unknown, ``sigma_data`` is not one positive number per channel,
+            ``low`` has none of the targets' channels, or ``mean`` is given for ``field``.
     """
 
     schema: SampleSchema
@@ -69,16 +70,16 @@ class DiffusionTarget:
 
     @property
     def shared(self) -> list[str]:
-        """Targets that ``low`` has, too."""
+        """Names of the target channels that ``low`` also has."""
         low = self.schema.arrays["low"].channels
         return [name for name in self.schema.channels if name in low]
 
     def base(self, batch: Mapping[str, Any]) -> Any:
-        """Returns the normalised field that is subtracted, (B, H, W, C); zero where none is.
+        """Returns the normalised base field to subtract, (B, H, W, C), or the number 0.
 
         Args:
-            batch: Arrays of a sample: ``low`` (B, h, w, Cl), normalised and with the schema's
-                margin, and with ``mean`` what its network reads.
+            batch: Normalised arrays by name: ``low`` (B, h, w, Cl) with the schema's margin, and
+                the inputs of the network behind ``mean``, if it is given.
         """
         if self.mean is not None:
             return self.mean(batch)
@@ -109,34 +110,33 @@ class DiffusionTarget:
         )
 
     def scaled(self, high: Any, batch: Mapping[str, Any]) -> Any:
-        """Returns the target of unit size of normalised fields."""
+        """Returns the scaled target of normalised fields ``high``, (B, H, W, C)."""
         return (high - self.base(batch)) / np.float32(self.sigma_data)
 
     def fields(self, scaled: Any, batch: Mapping[str, Any]) -> Any:
-        """Inverts :meth:`scaled`."""
+        """Returns the normalised fields of scaled targets: the inverse of :meth:`scaled`."""
         return scaled * np.float32(self.sigma_data) + self.base(batch)
 
 
 def with_measured_scales(
     options: Mapping[str, Any], schema: SampleSchema, records: Any, mean: Any = None
 ) -> dict[str, Any]:
-    """Fills in those of :data:`MEASURED` that are among an objective's options and None.
+    """Returns options in which the values :data:`MEASURED` that are None are measured.
 
-    ``sigma_data`` is the root mean square of each channel's target over valid points; the noise
-    levels for sampling come from the spectrum of the scaled target
-    (:func:`phire.downscaling.samplers.sigma_range`), but within four standard deviations of the
-    levels trained on, where ``p_mean`` and ``p_std`` state these, and within those of discrete
-    times.
+    ``sigma_data`` becomes the root mean square of each channel's target over valid points.
+    ``sigma_min`` and ``sigma_max`` come from the spectrum of the scaled target
+    (:func:`phire.downscaling.samplers.sigma_range`). They are limited to the levels that the
+    network is trained on: exp(``p_mean`` ± 4 ``p_std``), or those of the discrete times.
 
     Args:
-        options: Options of the objective; returned as they are without ``sigma_data``.
+        options: Options of the objective; returned unchanged if ``sigma_data`` is not among them.
         schema: Schema of the records.
         records: Records to measure on, with a method ``dataset``.
         mean: See :class:`DiffusionTarget`.
 
     Raises:
-        InputError: See :class:`DiffusionTarget`; ``sigma_min`` is not below ``sigma_max``; a target
-            is zero everywhere.
+        InputError: As for :class:`DiffusionTarget`; or ``sigma_min`` is not below ``sigma_max``, or
+            a target channel is zero everywhere.
     """
     found = dict(options)
     if "sigma_data" not in found:
@@ -174,7 +174,10 @@ def with_measured_scales(
 
 
 def _some_targets(target: DiffusionTarget, records: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Targets (n, H, W, C) float64, 0 where invalid, and where they are valid."""
+    """Returns scaled targets of some records, (n, H, W, C) float64, and the mask of valid values.
+
+    Invalid values are 0.
+    """
     size = min(16, records.count)
     stride = max(1, records.count // size // (SAMPLES // 16))
     fields, masks = [], []

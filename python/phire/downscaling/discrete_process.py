@@ -1,7 +1,7 @@
-"""Discrete diffusion as a denoiser: its network's input, prediction and clean field.
+"""Diffusion process with discrete times, and the scalings that turn its network into a denoiser.
 
-At time t of T a noisy field is √ᾱ_t·clean + √(1−ᾱ_t)·noise. ᾱ falls with the time, and σ =
-√((1−ᾱ)/ᾱ) is the noise beside a clean field of unit factor.
+At time t of T the noisy field is √ᾱ_t·clean + √(1−ᾱ_t)·noise, with ᾱ falling in t (Ho et al. 2020,
+arXiv:2006.11239). Divided by √ᾱ it is clean + σ·noise with σ = √((1−ᾱ)/ᾱ).
 """
 
 from __future__ import annotations
@@ -25,18 +25,19 @@ from phire.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class DiscreteProcess:
-    """Noise rates of a diffusion of T times, and the quantity that its network predicts.
+    """Noise rates β_t of a discrete diffusion, and the quantity that its network predicts.
 
     Attributes:
-        prediction: ``epsilon`` (the noise), ``v`` (√ᾱ·noise − √(1−ᾱ)·clean) or ``x0``.
+        prediction: ``epsilon`` (the noise), ``v`` (√ᾱ·noise − √(1−ᾱ)·clean) or ``x0`` (the clean
+            field).
         rates: Kind of noise rates; see :func:`phire.downscaling.samplers.discrete_levels.betas`.
-        times: T.
-        beta_start, beta_end: First and last rate.
-        zero_terminal_snr: No signal is left at the last time.
+        times: Number of times T.
+        beta_start, beta_end: First and last noise rate.
+        zero_terminal_snr: Rescale the rates so that the last time has no signal (ᾱ_T = 0).
 
     Raises:
-        InputError: A name is unknown, a number impossible, or ``epsilon`` is to be predicted where
-            no signal is left, which says nothing of the field.
+        InputError: A name is unknown, a number is out of range, or ``zero_terminal_snr`` is set for
+            ``epsilon``: pure noise determines no clean field.
     """
 
     prediction: str = "epsilon"
@@ -54,18 +55,18 @@ class DiscreteProcess:
         if self.times < 2 or not 0 < self.beta_start <= self.beta_end < 1:
             raise InputError(
                 f"times={self.times} must be 2 or more, and beta_start={self.beta_start:g} and "
-                f"beta_end={self.beta_end:g} ascend between 0 and 1."
+                f"beta_end={self.beta_end:g} must ascend between 0 and 1."
             )
         if self.zero_terminal_snr and self.prediction == "epsilon":
             raise InputError(
-                "zero_terminal_snr with prediction=epsilon: the noise alone says nothing of the "
-                "field where no signal is left; choose prediction=v or x0."
+                "zero_terminal_snr excludes prediction=epsilon, because the noise determines no "
+                "field where no signal is left: choose prediction=v or x0."
             )
-        _ = self.signal  # refuses unknown rates
+        _ = self.signal  # raises for unknown rates
 
     @functools.cached_property
     def signal(self) -> np.ndarray:
-        """(T,) ᾱ."""
+        """Signal levels ᾱ of all times, (T,)."""
         return signal_levels(
             betas(
                 self.rates, self.times, beta_start=self.beta_start, beta_end=self.beta_end,
@@ -74,12 +75,12 @@ class DiscreteProcess:
         )  # fmt: skip
 
     def times_at(self, quantile: Any, xp: Any) -> Any:
-        """Returns whole times (float) by their quantiles in [0, 1)."""
+        """Returns times (whole numbers as floats) of quantiles in [0, 1) of all times."""
         return xp.minimum(xp.floor(quantile * self.times), self.times - 1.0)
 
     def mixture(self, time: Any, xp: Any) -> Mixture:
-        """Returns the network's input and target at whole times, of any shape."""
-        # 1 − ᾱ of the first times would lose digits in float32.
+        """Returns the factors of the network's input and target at whole times of any shape."""
+        # In float64, because 1 − ᾱ of the first times loses digits in float32.
         roots = np.sqrt([self.signal, 1 - self.signal]).astype(np.float32)
         root, other = (xp.take(xp.convert_to_tensor(x), xp.cast(time, "int32")) for x in roots)
         none, one = xp.zeros_like(root), xp.ones_like(root)
@@ -89,9 +90,16 @@ class DiscreteProcess:
         return Mixture(root, other, clean, noise, time)
 
     def weight(self, time: Any, gamma: float, xp: Any) -> Any:
-        """Returns the min-SNR weight of the squared error of the prediction.
+        """Returns the min-SNR weight of the prediction's squared error.
 
-        The weight of the clean field's error is min(SNR, γ), SNR = ᾱ/(1−ᾱ).
+        The error of the clean field has the weight min(SNR, γ) with SNR = ᾱ/(1−ᾱ); an error of the
+        noise is √SNR times that of the clean field, and one of v √(SNR + 1) times.
+
+        Args:
+            time: Whole times, of any shape.
+            gamma: Upper bound γ of the weight.
+            xp: ``keras.ops`` or another namespace with its functions.
+
         Source: Hang et al. 2023, arXiv:2303.09556.
         """
         signal = np.asarray(self.signal)
@@ -104,9 +112,9 @@ class DiscreteProcess:
         return xp.take(xp.convert_to_tensor(weights.astype(np.float32)), xp.cast(time, "int32"))
 
     def sigma_scalings(self, sigma: float) -> Scalings:
-        """Returns the factors of the denoiser of clean + σ·noise.
+        """Returns the denoiser's factors for the state clean + σ·noise.
 
-        The network is told the time of that σ, between two whole ones in ln σ.
+        The network gets the time of σ, interpolated between whole times in ln σ.
         """
         with np.errstate(divide="ignore"):
             logs = np.log(noise_to_signal(self.signal))
@@ -114,16 +122,16 @@ class DiscreteProcess:
         time = np.interp(np.log(sigma), logs[finite], np.flatnonzero(finite))
         signal = 1 / (1 + sigma**2)
         of_state = self.scalings(signal)
-        # A state of signal levels is √ᾱ times that of σ.
+        # The state at a signal level is √ᾱ times the state clean + σ·noise.
         return Scalings(of_state.skip * signal**0.5, of_state.out, signal**0.5, time)
 
     def signal_scalings(self, signal: float) -> Scalings:
-        """Returns the factors of the denoiser of √ᾱ·clean + √(1−ᾱ)·noise, ᾱ of a whole time."""
+        """Returns the denoiser's factors for √ᾱ·clean + √(1−ᾱ)·noise at ᾱ of a whole time."""
         time = int(np.argmin(np.abs(self.signal - signal)))
         return self.scalings(signal)._replace(noise=float(time))
 
     def scalings(self, signal: float) -> Scalings:
-        """Returns the factors of the denoiser at a signal level ᾱ, without the time it is told."""
+        """Returns the denoiser's factors at any signal level ᾱ; the network's time is not set."""
         root, other = signal**0.5, (1 - signal) ** 0.5
         if self.prediction == "epsilon":
             return Scalings(1 / root, -other / root, 1.0, None)
@@ -132,11 +140,16 @@ class DiscreteProcess:
         return Scalings(0.0, 1.0, 1.0, None)
 
     def sampled_levels(self, steps: int, spacing: str) -> np.ndarray:
-        """Returns (steps + 1,) ascending ᾱ of the times that a sampler stops at, and 1."""
+        """Returns the ascending signal levels ᾱ of a sampler's times, ending with 1: (steps + 1,).
+
+        Args:
+            steps: Number of sampler steps.
+            spacing: See :func:`phire.downscaling.samplers.discrete_levels.timesteps`.
+        """
         return np.append(self.signal[timesteps(steps, self.times, spacing)], 1.0)
 
 
 def process_of(options: dict[str, Any]) -> DiscreteProcess:
-    """Returns the process that the options of the objective ``ddpm`` state."""
+    """Returns the process described by the options of the objective ``ddpm``."""
     names = [field.name for field in dataclasses.fields(DiscreteProcess)]
     return DiscreteProcess(**{name: options[name] for name in names})

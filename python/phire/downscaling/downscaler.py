@@ -1,4 +1,4 @@
-"""Trained generators for notebooks: xarray in, xarray out."""
+"""Downscaler for notebooks: fits and applies a generator to xarray datasets."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ from phire.fields.source import to_dataset
 
 
 class Downscaler:
-    """A trained generator for notebooks: xarray in, xarray out.
+    """Trained generator that takes and returns xarray datasets.
 
     >>> fine = Downscaler.load("run")(xr.open_dataset("coarse.nc"))
+
+    Args:
+        generator: Generator of a run; :meth:`load` and :meth:`fit` create it.
     """
 
     def __init__(self, generator: TrainedGenerator) -> None:
@@ -35,12 +38,12 @@ class Downscaler:
         """Opens a run of ``phire-train``.
 
         Args:
-            run: The run's directory.
+            run: Path of the run directory.
             network: Name of the exported network.
-            epoch: An epoch's number or ``best``; the end of the training by default.
+            epoch: Number of an epoch or ``best``; None for the end of training.
 
         Raises:
-            InputError: ``run`` is no finished run, or has no such network or epoch.
+            InputError: ``run`` is not a finished run, or lacks the network or epoch.
         """
         with naming_arguments():
             return cls(TrainedGenerator(run, network, epoch))
@@ -63,21 +66,24 @@ class Downscaler:
         >>> ensemble = model(coarse_tomorrow, members=16)
 
         Args:
-            fine: The targets, or with ``targets=[...]`` among others.
-            out: The run directory to make. Data and records lie in a temporary folder beside it
-                while it trains.
-            low: The targets at low resolution; by default block means of ``fine``.
+            fine: Target fields; select some of the variables by ``targets=[...]``.
+            out: Path of the run directory to create. Data and records are written to a temporary
+                folder beside it during the training.
+            low: Target fields at low resolution; by default block means of ``fine``.
             predictors: Further coarse fields, one dataset or several.
-            static: Maps on the fine grid, likewise.
-            auxiliary: Predictors in time on the fine grid, likewise.
-            **options: ``validation``: fine fields of other times, which the other inputs hold, too,
-                or a share of the times, the last ones, which is then not trained on; or records of
-                phire-data. Every epoch is judged there. Further options are those of phire-data
-                (:func:`phire.records.write_downscaling_records`) and of phire-train
-                (:func:`phire.downscaling.train_generator`).
+            static: Maps on the fine grid, one dataset or several.
+            auxiliary: Predictors in time on the fine grid, one dataset or several.
+            **options: Options of :func:`phire.records.write_downscaling_records` and of
+                :func:`phire.downscaling.train_generator`. ``validation`` gives the data on which
+                every epoch is scored: fine fields at other times, which the other inputs must
+                cover, too; the fraction of times, at the end, to hold out from training; or a
+                directory of records.
+
+        Returns:
+            The trained downscaler.
 
         Raises:
-            InputError: An option is unknown or the data do not fit.
+            InputError: An option is unknown or the data do not fit together.
         """
         from phire.downscaling.fitting import fit
 
@@ -108,23 +114,23 @@ class Downscaler:
         """Refines the fields of a dataset.
 
         Args:
-            dataset: One variable a channel, with time, latitude and longitude.
-            tile: Largest side of a tile in coarse pixels.
-            any_spacing: Take input of another spacing than trained on.
+            dataset: Coarse fields, one variable per channel, with time, latitude and longitude.
+            tile: Largest side of a tile in coarse points; None for the default of the run.
+            any_spacing: Accept input whose grid spacing differs from the training data's.
             fill, minimum, trace, consistency, noise_memory: See :meth:`TrainedGenerator.__call__`.
-            seed: Seed of a stochastic generator's random numbers; 0 by default.
-            members: Members of a stochastic generator's ensemble; 1 by default.
-            statistic: ``mean`` (the default) or ``median`` of a run trained by the objective
-                likelihood, where no members are asked for.
-            predictors: Further coarse fields, one dataset or several, for channels that ``dataset``
-                lacks.
-            static: Maps on the fine grid, likewise; by default those of the run.
-            auxiliary, stations: Predictors in time on the fine grid, likewise, and a CSV of
-                observations.
+            seed: Seed of a stochastic generator; None for 0.
+            members: Ensemble members of a stochastic generator; None for 1.
+            statistic: ``mean`` (the default) or ``median`` of the predicted distribution, for runs
+                of the objective ``likelihood`` without ``members``.
+            predictors: Further coarse fields for channels that ``dataset`` lacks, one dataset or
+                several.
+            static: Maps on the fine grid, one dataset or several; by default those of the run.
+            auxiliary: Predictors in time on the fine grid, one dataset or several.
+            stations: CSV file of station observations.
 
         Returns:
-            The targets in physical units on the finer grid, with the dimension ``member`` where
-            there are several.
+            Targets in physical units on the fine grid, with the dimension ``member`` for an
+            ensemble of several members.
 
         Raises:
             InputError: The dataset does not fit the generator.
@@ -134,8 +140,8 @@ class Downscaler:
         if not isinstance(dataset, xr.Dataset):
             raise InputError(
                 f"the fields to refine are a {type(dataset).__name__}: pass an xarray Dataset with "
-                f"the variables {', '.join(self.generator.low.channels)} (of a DataArray, "
-                "array.to_dataset(name=...) makes one)."
+                f"the variables {', '.join(self.generator.low.channels)} (convert a DataArray by "
+                "array.to_dataset(name=...))."
             )
         wanted = [name for name in self.generator.low.channels if name in dataset]
         source = DatasetSource(dataset, variables=wanted or self.generator.low.channels)
@@ -150,5 +156,5 @@ class Downscaler:
 
 
 def several(datasets: xr.Dataset | Sequence[xr.Dataset]) -> list[xr.Dataset]:
-    """Returns a list of datasets, of one alone too."""
+    """Returns one dataset or several as a list."""
     return [datasets] if isinstance(datasets, (xr.Dataset, xr.DataArray)) else list(datasets)

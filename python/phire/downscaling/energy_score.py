@@ -1,9 +1,10 @@
-"""Fair energy scores of an ensemble, as losses: pointwise, of differences, of patches, learned.
+"""Fair energy score of an ensemble as a loss, and distances for it.
 
-The energy score of members x_1 … x_m and truth y is mean |x_i − y| − ½ mean |x_i − x_j| over i ≠ j,
-where the second mean is over m·(m − 1) pairs, so that its expectation does not depend on m
-(Gneiting and Raftery 2007, doi:10.1198/016214506000001437; Ferro 2014, doi:10.1002/qj.2270). |·|
-may be any distance of negative type, such as a norm to a power below 2. Of numbers it is the CRPS.
+The score of members x_1 … x_m and truth y is mean_i |x_i − y| − ½ mean_{i≠j} |x_i − x_j|. The
+second mean is over m·(m − 1) pairs, which makes the expectation independent of m (Gneiting and
+Raftery 2007, doi:10.1198/016214506000001437; Ferro 2014, doi:10.1002/qj.2270). |·| may be any
+distance of negative type, such as a norm to a power below 2; for scalars and |a − b| the score is
+the CRPS.
 """
 
 from __future__ import annotations
@@ -16,16 +17,16 @@ import tensorflow as tf
 
 Distance = Callable[[Any, Any], Any]
 SMALLEST = 1e-12
-"""Added to squared norms, whose root has no gradient at 0."""
+"""Added to squared norms before a root is taken, whose gradient is infinite at 0."""
 
 
 def fair_energy_score(distance: Distance, truth: Any, members: Sequence[Any]) -> Any:
-    """Returns the fair energy score by a distance, of the shape that ``distance`` returns.
+    """Returns the fair energy score of an ensemble, in the shape that ``distance`` returns.
 
     Args:
-        distance: ``distance(a, b)`` of two fields.
-        truth: The truth.
-        members: Two or more members, each of the truth's shape.
+        distance: Function of two fields that returns their distance, of any shape.
+        truth: True fields.
+        members: Two or more ensemble members, each of the truth's shape.
     """
     count = len(members)
     error = tf.add_n([distance(x, truth) for x in members]) / count
@@ -34,17 +35,17 @@ def fair_energy_score(distance: Distance, truth: Any, members: Sequence[Any]) ->
 
 
 def absolute(a: Any, b: Any) -> Any:
-    """Returns |a − b| of each value, of which the score is the CRPS."""
+    """Returns |a − b| of each value; with this distance the energy score is the CRPS."""
     return tf.abs(a - b)
 
 
 def patch_distance(size: int, beta: float) -> Distance:
-    """Returns the distance of patches: root mean square difference to the power ``beta``.
+    """Returns a distance of patches: their root mean square difference to the power ``beta``.
 
     Args:
-        size: Rows and columns of a patch; patches do not overlap, and what is left over at the
-            south and east is not compared.
-        beta: Between 0 and 2.
+        size: Rows and columns of a patch. Patches do not overlap; rows and columns at the south and
+            east that fill no patch are ignored.
+        beta: Power between 0 and 2, for which the distance is of negative type.
     """
 
     def distance(a: Any, b: Any) -> Any:
@@ -55,7 +56,13 @@ def patch_distance(size: int, beta: float) -> Distance:
 
 
 def pooled(fields: Any, valid: Any, size: int) -> tuple[Any, Any]:
-    """Returns means of blocks (B, H, W, C), and 1 where all points of a block are valid."""
+    """Returns block means of fields, and the mask of blocks whose points are all valid.
+
+    Args:
+        fields: (B, H, W, C) fields.
+        valid: Mask of the same shape, 1 for valid values; None if all are valid.
+        size: Rows and columns of a block; 1 returns the arguments.
+    """
     if size == 1:
         return fields, valid
     means = tf.nn.avg_pool2d(fields, size, size, "VALID")
@@ -65,12 +72,20 @@ def pooled(fields: Any, valid: Any, size: int) -> tuple[Any, Any]:
 
 
 def first_differences(fields: Any, valid: Any) -> list[tuple[Any, Any]]:
-    """Returns differences of neighbours along rows and columns, with where both are valid."""
-    found = []
+    """Returns differences between neighbours, each with the mask of differences that are valid.
+
+    Args:
+        fields: (B, H, W, C) fields.
+        valid: Mask of the same shape, 1 for valid values; None if all are valid.
+
+    Returns:
+        Differences along latitude (H − 1 rows) and along longitude (W − 1 columns).
+    """
+    differences = []
     for after, before in (
         ((slice(None), slice(1, None)), (slice(None), slice(None, -1))),
         ((slice(None), slice(None), slice(1, None)), (slice(None), slice(None), slice(None, -1))),
     ):
         both = None if valid is None else valid[after] * valid[before]
-        found.append((fields[after] - fields[before], both))
-    return found
+        differences.append((fields[after] - fields[before], both))
+    return differences

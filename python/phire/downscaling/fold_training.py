@@ -1,4 +1,4 @@
-"""Training of a run and of its folds, each of which leaves out a part of the records."""
+"""Cross-validation folds: trains a run on all records, and one run per left-out fold."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from phire.training import Run
 def train_with_folds(
     records: str | os.PathLike, out: str | os.PathLike, *, folds: int = 0, **options: Any
 ) -> Run:
-    """Trains a run on all records and, in its folder ``folds``, one that leaves out each fold.
+    """Trains a run on all records and, in its folder ``folds``, a run without each fold.
 
-    Of such a run ``residual=RUN`` takes each sample's residual to the network that has not seen the
-    sample. Folds are consecutive stretches of time of about equally many records.
+    An objective with ``residual=RUN`` then computes the residual of each sample from the network
+    that was not trained on it. Folds are consecutive periods with about equally many records.
 
     Args:
-        records: Downscaling records.
-        out: The run directory to make.
-        folds: Number of folds, 2 or more; 0 for none.
-        **options: See :func:`phire.downscaling.train_generator`.
+        records: Directory of downscaling records.
+        out: Path of the run directory to create.
+        folds: Number of folds, 2 or more; 0 to train on all records only.
+        **options: Options of :func:`phire.downscaling.train_generator`.
 
     Returns:
-        The run of all records.
+        The run trained on all records.
 
     Raises:
-        InputError: See :func:`phire.downscaling.train_generator`; the records do not divide.
+        InputError: As for :func:`phire.downscaling.train_generator`; or the records cannot be
+            divided into the folds.
     """
     if folds:
         _check(records, folds, options.get("batch_size", 1))
@@ -42,7 +43,7 @@ def train_with_folds(
 
 
 def _check(records: str | os.PathLike, folds: int, batch_size: int) -> None:
-    """Raises an InputError before anything is trained if the records do not divide."""
+    """Raises an InputError before any training if the records cannot be divided into folds."""
     from phire.records import open_records
     from phire.records.folds import FoldedRecords, fold_edges
 
@@ -53,6 +54,6 @@ def _check(records: str | os.PathLike, folds: int, batch_size: int) -> None:
     count = min(FoldedRecords(opened, edges, left_out).count for left_out in range(folds))
     if count < batch_size:
         raise InputError(
-            f"--batch-size {batch_size} is larger than {records} without one of --folds {folds}, "
-            f"which leaves {count} records: choose a smaller batch or more folds."
+            f"--batch-size {batch_size} exceeds the {count} records of {records} that remain "
+            f"without one of --folds {folds}: choose a smaller batch or more folds."
         )

@@ -1,6 +1,6 @@
-"""The training loop, the run directory, checkpoints.
+"""Training loop, run directory and checkpoints.
 
-The names are imported when they are used: describing a run needs no TensorFlow.
+Names are imported on first use, because describing a run needs no TensorFlow.
 """
 
 import lazy_loader

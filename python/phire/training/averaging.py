@@ -12,18 +12,18 @@ from phire.errors import InputError
 
 
 class WeightAverage:
-    """EMA of the weights of networks, which validation and the finished run use.
+    """EMA of networks' weights; validation and the finished run use the averages.
 
     After step n (from 1) the average becomes d·average + (1 − d)·weights with
     d = min(decay, (1 + n) / (10 + n)), so that the first, random weights are soon forgotten (as in
     ``tf.train.ExponentialMovingAverage`` with ``num_updates``).
 
     Args:
-        networks: The networks; made inside the strategy's scope.
-        decay: Decay of a step, such as 0.999.
+        networks: Networks to average. Create both them and this object inside the strategy's scope.
+        decay: Largest weight d of the old average in an update, such as 0.999.
 
     Raises:
-        InputError: The decay is not between 0 and 1.
+        InputError: ``decay`` is not between 0 and 1.
     """
 
     def __init__(self, networks: list[keras.Model], decay: float) -> None:
@@ -32,7 +32,7 @@ class WeightAverage:
         self.decay = decay
         self._weights = [weight for network in networks for weight in network.weights]
         self._averages = [
-            # All replicas make the same update.
+            # All replicas compute the same update, so nothing need be reduced.
             keras.Variable(
                 tf.identity(weight.value), dtype=weight.dtype, trainable=False, name=f"average_{i}",
                 aggregation="only_first_replica",
@@ -42,19 +42,19 @@ class WeightAverage:
 
     @property
     def variables(self) -> list[keras.Variable]:
-        """The averages, for checkpoints."""
+        """Averages as variables, to be saved in checkpoints."""
         return self._averages
 
     def update(self, step: tf.Tensor) -> None:
-        """Updates the averages by the weights after a step.
+        """Moves the averages towards the weights that a training step has left.
 
         Args:
-            step: Number of the step, from 0.
+            step: Number of that step, from 0.
         """
         n = tf.cast(step, tf.float32) + 1
         decay = tf.minimum(self.decay, (1 + n) / (10 + n))
         for average, weight in zip(self._averages, self._weights):
-            if not tf.as_dtype(weight.dtype).is_floating:
+            if not tf.as_dtype(weight.dtype).is_floating:  # seeds and counters are copied
                 average.assign(weight.value)
                 continue
             d = tf.cast(decay, average.dtype)
@@ -63,11 +63,11 @@ class WeightAverage:
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
         """Replaces the networks' weights by the averages within the block; restores them after."""
-        kept = [tf.identity(weight.value) for weight in self._weights]
+        trained = [tf.identity(weight.value) for weight in self._weights]
         for average, weight in zip(self._averages, self._weights):
             weight.assign(average.value)
         try:
             yield
         finally:
-            for value, weight in zip(kept, self._weights):
+            for value, weight in zip(trained, self._weights):
                 weight.assign(value)

@@ -18,23 +18,23 @@ from phire.training.objective import Objective
 
 STATE = "state.json"
 BEST = "best"
-"""A file with the name of the checkpoint of the best epoch."""
+"""File that holds the name of the best epoch's checkpoint."""
 UNREADABLE = (OSError, ValueError, RuntimeError, LookupError, tf.errors.OpError)
-"""Errors that TensorFlow raises on damaged checkpoints; IndexError where a tensor is cut off."""
+"""Errors that TensorFlow raises on damaged checkpoints; LookupError for truncated tensors."""
 
 
 class Checkpoints:
-    """The checkpoints of a run, newest last.
+    """Checkpoints of a run, each in a directory ``step-NNNNNNNNN``.
 
-    Each is a directory of its own, made under another name and renamed: what has its name is
-    whole. TensorFlow keeps a checksum of every tensor, so that damage is noticed on reading.
+    A checkpoint is written under a temporary name and renamed, so a directory with the final name
+    is complete. TensorFlow stores a checksum of every tensor, which reveals later damage.
 
     Args:
-        directory: Where they lie.
-        objective: Its networks and optimizers are kept.
-        keep: How many to keep.
-        chief: True in the process that writes.
-        more: Further variables to keep, by a name for each list.
+        directory: Directory that holds the checkpoints.
+        objective: Objective whose networks and optimizers are saved.
+        keep: Number of newest checkpoints to keep.
+        chief: True in the one process that writes.
+        more: Further lists of variables to save, by name.
     """
 
     def __init__(
@@ -48,9 +48,9 @@ class Checkpoints:
         self.directory = directory
         self.keep = keep
         self.chief = chief
-        # By their variables: Keras does not show all of an optimizer (the scale of the loss) to
-        # TensorFlow's tracking.
-        kept = {
+        # Variables are listed one by one: TensorFlow's object tracking misses some of Keras's
+        # optimizer state, such as the loss scale.
+        groups = {
             **{name: network.variables for name, network in objective.networks.items()},
             **{_optimizer_key(n): o.variables for n, o in objective.optimizers.items()},
             **(more or {}),
@@ -58,24 +58,24 @@ class Checkpoints:
         self._checkpoint = tf.train.Checkpoint(
             **{
                 name.replace(" ", "_"): [variable.value for variable in variables]
-                for name, variables in kept.items()
+                for name, variables in groups.items()
             }
         )
 
     def saved(self) -> list[Path]:
-        """Saved checkpoints, oldest first."""
+        """Returns the directories of the saved checkpoints, oldest first."""
         return _saved(self.directory)
 
     def save(self, step: int, state: dict[str, Any], best: bool = False) -> None:
-        """Saves the objective and ``state`` (JSON).
+        """Saves the variables and ``state``, then removes the checkpoints beyond ``keep``.
 
         Args:
-            step: Its number.
-            state: What else goes on.
-            best: True for the best epoch so far, whose checkpoint is kept until a better one.
+            step: Number of the last step, which names the checkpoint.
+            state: Position of the training, as JSON.
+            best: True for the best epoch so far; its checkpoint stays until a better one is saved.
 
         Raises:
-            WorkError: The disk is full or missing; earlier checkpoints are untouched.
+            WorkError: The checkpoint cannot be written; earlier checkpoints are untouched.
         """
         if not self.chief:
             return
@@ -88,24 +88,24 @@ class Checkpoints:
             if best:
                 files.write_text(self.directory / BEST, path.name)
         except (OSError, tf.errors.OpError) as error:
-            # Without TensorFlow's names of nodes before and after it.
+            # The reason alone, without TensorFlow's graph node names around it.
             reason = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", str(error).splitlines()[0]).strip()
             raise WorkError(
                 f"the checkpoint of step {step} could not be written to {self.directory} "
-                f"({reason}): make room and give the same command again; it goes on from the "
-                "checkpoint before."
+                f"({reason}): free disk space and run the same command again; it resumes from the "
+                "previous checkpoint."
             ) from None
         marker = self.directory / BEST
-        spared = marker.read_text(encoding="utf-8") if marker.exists() else ""
+        best_name = marker.read_text(encoding="utf-8") if marker.exists() else ""
         for old in self.saved()[: -self.keep]:
-            if old.name != spared:
+            if old.name != best_name:
                 files.remove(old)
 
     def restore_variables(self, step: int) -> None:
-        """Restores the variables of the checkpoint of a step, without its state.
+        """Restores the variables saved after step ``step``, but not the state.
 
         Raises:
-            WorkError: It cannot be read.
+            WorkError: The checkpoint cannot be read.
         """
         path = self.directory / f"step-{step:09d}"
         try:
@@ -121,12 +121,13 @@ class Checkpoints:
         """Restores the newest checkpoint that can be read.
 
         Returns:
-            Its state; None where there is no checkpoint.
+            The checkpoint's state; None if there is no readable checkpoint.
         """
         for path in reversed(self.saved()):
             try:
                 state = json.loads((path / STATE).read_text(encoding="utf-8"))
-                # Checked before a variable is touched: a checkpoint must not be restored by half.
+                # Read all tensors before assigning any: a damaged checkpoint must not be restored
+                # in part.
                 reader = tf.train.load_checkpoint(str(path / "variables"))
                 for name in reader.get_variable_to_shape_map():
                     reader.get_tensor(name)
@@ -135,26 +136,26 @@ class Checkpoints:
                 return state
             except (*UNREADABLE, AssertionError) as error:
                 warnings.warn(
-                    f"the checkpoint {path} cannot be read ({str(error).splitlines()[0]}): going "
-                    "back to the one before.",
+                    f"the checkpoint {path} cannot be read ({str(error).splitlines()[0]}): trying "
+                    "the previous one.",
                     stacklevel=2,
                 )
         return None
 
 
 def take_over_optimizer(optimizer: keras.optimizers.Optimizer, directory: Path, name: str) -> bool:
-    """Copies the moments and step count of another run's optimizer into an optimizer.
+    """Copies the moments and the step count of another run's optimizer into ``optimizer``.
 
-    Adam's first steps from nothing move every weight by the whole learning rate at once, which
-    throws a trained deep network far off.
+    Without them, Adam's first steps move every weight by about the whole learning rate, which can
+    undo much of a trained network's fit.
 
     Args:
-        optimizer: Built for variables like those of the other one.
-        directory: The other run's checkpoints.
-        name: The other one's name in its objective.
+        optimizer: Optimizer to change, built for variables of the same shapes.
+        directory: Checkpoint directory of the other run.
+        name: Name of the optimizer in the other run's objective.
 
     Returns:
-        True if there was a checkpoint with such a state; otherwise nothing is changed.
+        True if a checkpoint held a state of these shapes; otherwise ``optimizer`` is unchanged.
     """
     for path in reversed(_saved(directory)):
         try:

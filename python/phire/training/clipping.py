@@ -1,4 +1,4 @@
-"""Clipping of gradients, after those of all replicas are averaged."""
+"""Gradient clipping, applied after the gradients are averaged over the replicas."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ def set_clipping(
     variable_norm: float | None = None,
     value: float | None = None,
 ) -> None:
-    """Sets the clipping of optimizers' gradients; without a limit it changes nothing.
+    """Sets how optimizers clip gradients; give one limit, or none to change nothing.
 
     Args:
-        optimizers: Each clips the gradients of its own variables.
-        norm: Largest norm of all gradients of an optimizer together.
-        variable_norm: Largest norm of one variable's gradient.
-        value: Largest absolute value of a component.
+        optimizers: Optimizers to change; each clips the gradients of its own variables.
+        norm: Largest L2 norm of all gradients of an optimizer together.
+        variable_norm: Largest L2 norm of the gradient of one variable.
+        value: Largest absolute value of one gradient component.
 
     Raises:
-        InputError: More than one is given, or one is not positive.
+        InputError: More than one limit is given, or a limit is not positive.
     """
     given = {
         name: number
@@ -35,12 +35,13 @@ def set_clipping(
         if number is not None
     }  # fmt: skip
     if len(given) > 1:
-        raise InputError(f"{' and '.join(f'--{name}' for name in given)}: clip in one way.")
+        raise InputError(f"{' and '.join(f'--{name}' for name in given)}: give only one of them.")
     for name, number in given.items():
         if not number > 0:
             raise InputError(f"--{name} {number} must be positive.")
     if not given:
         return
     for optimizer in optimizers:
-        inner = getattr(optimizer, "inner_optimizer", optimizer)  # of one that scales the loss
+        # LossScaleOptimizer (float16) leaves clipping to the optimizer it wraps.
+        inner = getattr(optimizer, "inner_optimizer", optimizer)
         inner.global_clipnorm, inner.clipnorm, inner.clipvalue = norm, variable_norm, value

@@ -1,4 +1,4 @@
-"""Determinism: the same step gives the same bits at any load of the machine."""
+"""Deterministic operations: a step gives the same bits however busy the machine is."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from tensorflow.python.ops import gen_math_ops
 def enable_determinism() -> None:
     """Makes TensorFlow's operations deterministic for the rest of this process.
 
-    TensorFlow's own switch leaves one thing to chance: AddN, by which gradients of what is used
-    three times or more are added up, begins with whichever term's memory nobody else needs any
-    more, so that the order, and with it the rounding, depends on what has been computed by then
-    (seen with TensorFlow 2.21, on a busy machine in most steps). Such sums are made in their given
-    order here.
+    ``enable_op_determinism`` leaves AddN nondeterministic, the operation that adds up the gradients
+    of a tensor used three times or more. AddN reuses the memory of a term that is no longer needed
+    and starts the sum with it, so the order of the sum and its rounding depend on timing (seen with
+    TensorFlow 2.21 in most steps on a busy machine). This function therefore also replaces AddN by
+    a sum in the given order.
     """
     tf.config.experimental.enable_op_determinism()
     add_n = gen_math_ops.add_n
 
     @functools.wraps(add_n)
     def in_order(inputs: Sequence[tf.Tensor], name: str | None = None) -> tf.Tensor:
-        # Two terms make the same sum either way; other types than numbers cannot be stacked.
+        # The sum of two terms does not depend on their order. Variant tensors cannot be stacked.
         if len(inputs) < 3 or not tf.as_dtype(inputs[0].dtype).is_floating:
             return add_n(inputs, name=name)
-        # Not term by term: TensorFlow's optimizer would join those to one AddN again.
+        # A chain of additions would not do: the graph optimizer merges it into one AddN again.
         return tf.reduce_sum(tf.stack(inputs), axis=0, name=name)
 
-    # Both the gradient tape and tf.add_n look it up there; no public interface reaches the tape.
+    # The gradient tape and tf.add_n both look up add_n in this module; the tape has no public hook.
     gen_math_ops.add_n = in_order

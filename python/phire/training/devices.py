@@ -22,14 +22,18 @@ PRECISIONS = {
 
 @naming_arguments()
 def choose_strategy(devices: str) -> tf.distribute.Strategy:
-    """Returns the distribution strategy of ``devices``, one and the same throughout the process.
+    """Returns the distribution strategy for ``devices``; the same object on every call.
 
-    ``auto``: several machines where TF_CONFIG names them, else all GPUs, else the CPU. ``gpu``: all
-    GPUs of this machine. With several machines it waits for the others, and it must be called
-    before any other operation of TensorFlow.
+    A strategy over several machines waits for all workers, and must be created before any other
+    TensorFlow operation.
+
+    Args:
+        devices: ``cpu``; ``gpu``, all GPUs of this machine; ``multiworker``, the workers named in
+            TF_CONFIG; ``auto``, ``multiworker`` if TF_CONFIG names several workers, else ``gpu``
+            if there is one, else ``cpu``.
 
     Raises:
-        InputError: The devices asked for are not there.
+        InputError: ``devices`` is unknown, or this machine has no such devices.
     """
     return _strategy(_resolved(devices))
 
@@ -70,14 +74,18 @@ def visible_gpus() -> list:
 
 
 def _workers() -> list[tuple[str, int]]:
-    """Type and index of all processes that TF_CONFIG names, the chief first."""
+    """Returns the type and index of every process in TF_CONFIG, the chief first.
+
+    Raises:
+        InputError: TF_CONFIG is no JSON object with a cluster and a task.
+    """
     text = os.environ.get("TF_CONFIG", "").strip()
     if not text:
         return []
     try:
-        facts = json.loads(text)
-        facts["task"]["type"], int(facts["task"]["index"])
-        cluster = facts["cluster"]
+        config = json.loads(text)
+        config["task"]["type"], int(config["task"]["index"])  # fails below if incomplete
+        cluster = config["cluster"]
         return [
             (kind, index)
             for kind in ("chief", "worker")
@@ -85,12 +93,13 @@ def _workers() -> list[tuple[str, int]]:
         ]
     except (ValueError, KeyError, TypeError, AttributeError):
         raise InputError(
-            f"TF_CONFIG in the environment names no cluster of workers and task of this one: {text}"
+            "TF_CONFIG in the environment must be JSON with the keys cluster (the workers) and "
+            f"task (this worker's type and index), not: {text}"
         ) from None
 
 
 def is_chief(devices: str) -> bool:
-    """Returns True if this process writes the outputs."""
+    """Returns True if this process is the chief, the one that writes all outputs."""
     if _resolved(devices) != "multiworker":
         return True
     task = json.loads(os.environ["TF_CONFIG"])["task"]
@@ -98,7 +107,12 @@ def is_chief(devices: str) -> bool:
 
 
 class Agreement:
-    """Reductions over all processes, so that they take the same decisions at the same step."""
+    """Reductions over all processes, which make them take the same decision at the same step.
+
+    Args:
+        strategy: Strategy whose processes take part.
+        chief: True in the process that writes.
+    """
 
     def __init__(self, strategy: tf.distribute.Strategy, chief: bool) -> None:
         self.chief = chief
@@ -109,20 +123,20 @@ class Agreement:
     def _reduce(self, values: tf.Tensor) -> tf.Tensor:
         def within(values: tf.Tensor) -> tf.Tensor:
             replicas = tf.distribute.get_replica_context()
-            # A copy, for an argument has no device yet.
+            # all_reduce needs a tensor with a device; an argument of the graph has none.
             return replicas.all_reduce(tf.distribute.ReduceOp.MEAN, tf.identity(values))
 
         summed = self._strategy.run(within, args=(values,))
         return self._strategy.experimental_local_results(summed)[0]
 
     def mean(self, *values: float) -> list[float]:
-        """Returns the means over all processes; waits for them."""
+        """Returns the mean of each value over all processes; waits for all processes."""
         if self.processes == 1:
             return list(values)
         return self._sum(tf.constant(values, tf.float32)).numpy().tolist()
 
     def any(self, condition: bool) -> bool:
-        """Returns True if it holds on any process; waits for all."""
+        """Returns True if ``condition`` holds in any process; waits for all processes."""
         return self.mean(float(condition))[0] > 0
 
     def wait(self) -> None:
@@ -133,8 +147,12 @@ class Agreement:
 def set_precision(precision: str) -> None:
     """Sets the dtype policy of networks that are built after this call.
 
+    Args:
+        precision: ``float32``, ``bfloat16`` or ``float16``; the last two compute in 16 bits and
+            keep float32 weights.
+
     Raises:
-        InputError: It is unknown.
+        InputError: ``precision`` is unknown.
     """
     if precision not in PRECISIONS:
         raise InputError(f"--precision {precision} must be one of {', '.join(PRECISIONS)}.")
@@ -142,7 +160,7 @@ def set_precision(precision: str) -> None:
 
 
 def prepare_process(precision: str, seed: int, deterministic: bool) -> None:
-    """Seeds all randomness, sets the precision and, if asked, deterministic kernels."""
+    """Seeds all random generators, sets the precision, enables determinism if asked for."""
     keras.utils.set_random_seed(seed)
     set_precision(precision)
     if deterministic:
@@ -152,11 +170,11 @@ def prepare_process(precision: str, seed: int, deterministic: bool) -> None:
 def for_float16(
     optimizer: keras.optimizers.Optimizer, precision: str | None = None
 ) -> keras.optimizers.Optimizer:
-    """Wraps an optimizer to scale the loss where networks compute in float16.
+    """Wraps an optimizer in dynamic loss scaling if the networks compute in float16.
 
     Args:
-        optimizer: Any optimizer.
-        precision: The precision; by default that of the networks built now.
+        optimizer: Any optimizer; returned unchanged for other precisions.
+        precision: Precision of the networks; None for the current dtype policy.
     """
     policy = PRECISIONS.get(precision, keras.config.dtype_policy().name)
     if policy != "mixed_float16":

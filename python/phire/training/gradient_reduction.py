@@ -1,4 +1,4 @@
-"""Gradients of several replicas: averaged first, then clipped and applied."""
+"""Gradient reduction over replicas: average first, then clip and apply."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import tensorflow as tf
 from phire.errors import WorkError
 
 REDUCTION = "_all_reduce_sum_gradients"
-"""Keras's own reduction, within ``Optimizer.apply`` and after clipping.
+"""Keras method that sums gradients over replicas, called in ``Optimizer.apply`` after clipping.
 
-A private name, because no public one lets gradients through that are reduced already;
-``tests/training/test_keras_internals.py`` fails where a version of Keras lacks it.
+The name is private, but Keras has no public way to apply gradients that are reduced already;
+``tests/training/test_keras_internals.py`` fails if a version of Keras lacks it.
 """
 
 
@@ -23,16 +23,16 @@ def reduce_and_apply(
 ) -> None:
     """Averages gradients over the replicas, then clips and applies them.
 
-    Keras clips each replica's gradients and sums afterwards, which is another update than that of
-    one device on the whole batch.
+    Keras itself clips each replica's gradients and sums them afterwards, which differs from the
+    update that one device computes for the whole batch.
 
     Args:
-        optimizer: Clips and applies the averaged gradients.
+        optimizer: Optimizer that clips and applies the averaged gradients.
         gradients: Gradients of one replica, one for each variable.
         variables: Variables to update.
 
     Raises:
-        WorkError: This version of Keras reduces gradients in an unknown way (several devices).
+        WorkError: There are several replicas, and this version of Keras lacks :data:`REDUCTION`.
     """
     replicas = tf.distribute.get_replica_context()
     if replicas.num_replicas_in_sync > 1:
@@ -43,6 +43,6 @@ def reduce_and_apply(
                 f"Keras {keras.__version__} reduces gradients in a way that phire does not know: "
                 "train on one device, or with Keras 3.15."
             )
-        # They are reduced: what is left to Keras is to unscale, clip and apply them.
+        # The gradients are reduced already, so Keras's own reduction becomes the identity.
         setattr(inner, REDUCTION, list)
     optimizer.apply(gradients, variables)

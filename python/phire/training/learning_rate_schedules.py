@@ -1,4 +1,4 @@
-"""Schedules of the learning rate: what it is multiplied by at each step, or after each epoch."""
+"""Learning-rate schedules: factors of the rate by step, or reductions after an epoch."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ Factor = Callable[[Any], Any]
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """Schedule of the learning rates over the phases that it spans.
+    """Learning-rate schedule over all phases of a training.
 
     Attributes:
-        factor: Factor of the rates at a step, a float32 scalar tensor counted from 0; None for 1.
-        reduce_on_plateau: Arguments of :class:`phire.training.plateau.ReduceOnPlateau`; None where
+        factor: Function of the step (float32 scalar tensor, from 0) that returns the factor of the
+            learning rates; None for a constant factor of 1.
+        reduce_on_plateau: Arguments of :class:`phire.training.plateau.ReduceOnPlateau`; None if
             the rates do not depend on the losses.
     """
 
@@ -33,10 +34,10 @@ class Schedule:
 
 @schedule("constant")
 def constant(steps: int, *, warmup: int = 0) -> Schedule:
-    """Keeps each phase's learning rate.
+    """Keeps each phase's learning rate constant, after an optional warm-up.
 
     Args:
-        steps: Steps of all phases.
+        steps: Total steps of all phases.
         warmup: Steps at the beginning in which the rate rises linearly from 0.
 
     Raises:
@@ -48,15 +49,15 @@ def constant(steps: int, *, warmup: int = 0) -> Schedule:
 
 @schedule("cosine")
 def cosine(steps: int, *, warmup: int = 0, final: float = 0.0) -> Schedule:
-    """Lowers the learning rates along half a cosine, over all phases together.
+    """Lowers the learning rates along half a cosine that spans all phases.
 
     The factor at step n is final + (1 − final)·(1 + cos(π (n − warmup) / (steps − warmup))) / 2
     (Loshchilov & Hutter 2017, arXiv:1608.03983, without restarts).
 
     Args:
-        steps: Steps of all phases.
+        steps: Total steps of all phases.
         warmup: Steps at the beginning in which the rate rises linearly from 0.
-        final: Factor at the end.
+        final: Factor of the rates at the end of the training.
 
     Raises:
         InputError: The warm-up is negative or longer than the training, or ``final`` is not in
@@ -80,14 +81,14 @@ def cosine(steps: int, *, warmup: int = 0, final: float = 0.0) -> Schedule:
 def step(
     steps: int, *, after: int | Sequence[int], factor: float = 0.1, warmup: int = 0
 ) -> Schedule:
-    """Lowers the learning rates at given steps.
+    """Multiplies the learning rates by a factor at given steps.
 
     Args:
-        steps: Steps of all phases.
-        after: Number of steps after which the rates are multiplied by ``factor``, or several
-            numbers, at each of which they are multiplied again. A number beyond the last step
-            of the training has no effect, so that one schedule serves trainings of any length.
-        factor: What the rates are multiplied by.
+        steps: Total steps of all phases.
+        after: Number of steps after which the rates are multiplied by ``factor``; several numbers
+            multiply again at each. Numbers beyond the last step have no effect, so one schedule
+            serves trainings of any length.
+        factor: Factor of the rates at each of these steps, between 0 and 1.
         warmup: Steps at the beginning in which the rate rises linearly from 0.
 
     Raises:
@@ -99,7 +100,7 @@ def step(
     if not boundaries or not all(n > 0 for n in boundaries) or not 0 < factor < 1:
         raise InputError(
             f"schedule step: after={after} must be positive numbers of steps, and "
-            f"factor={factor} lie between 0 and 1."
+            f"factor={factor} must lie between 0 and 1."
         )
 
     def lowered(step: Any) -> Any:
@@ -122,15 +123,15 @@ def plateau(
     threshold: float = 0.04,
     floor: float = 1e-5,
 ) -> Schedule:
-    """Lowers the learning rates when a score has not fallen for some epochs.
+    """Lowers the learning rates when a score has not fallen for ``patience`` epochs.
 
     Args:
-        steps: Steps of all phases.
-        monitor: Name of the score in ``training.csv``.
-        factor: What the rates are multiplied by.
-        patience: Epochs to wait for progress.
-        threshold: Least fall of the score that counts.
-        floor: Least learning rate.
+        steps: Total steps of all phases; unused, as every schedule takes it.
+        monitor: Name of the score, a column of ``training.csv``.
+        factor: Factor of the rates at each reduction, between 0 and 1.
+        patience: Epochs without progress before a reduction.
+        threshold: Smallest decrease of the score that counts as progress.
+        floor: Lower bound of the learning rates.
 
     Raises:
         InputError: The factor is not in (0, 1), or the patience is below 1.
@@ -138,7 +139,7 @@ def plateau(
     if not 0 < factor < 1 or patience < 1:
         raise InputError(
             f"schedule plateau: factor={factor} must lie between 0 and 1, and "
-            f"patience={patience} be one at least."
+            f"patience={patience} must be at least 1."
         )
     return Schedule(
         reduce_on_plateau={
@@ -156,7 +157,7 @@ def _check_warmup(warmup: int, steps: int) -> None:
 
 
 def _warming(warmup: int) -> Factor:
-    """Returns the factor of a linear warm-up: 1/n at the first of n steps, then 1."""
+    """Returns the factor of a linear warm-up over n steps: 1/n, 2/n, …, 1, then 1."""
 
     def factor(step: Any) -> Any:
         import tensorflow as tf
@@ -167,25 +168,26 @@ def _warming(warmup: int) -> Factor:
 
 
 def scheduled(specification: Specification, phases: Sequence[Phase]) -> list[Phase]:
-    """Returns phases with their learning rates under a schedule that spans all of them.
+    """Returns copies of phases whose learning rates follow one schedule across all of them.
 
     Args:
-        specification: ``NAME,key=value,…`` or a mapping with the key ``name``.
+        specification: Schedule, as ``NAME,key=value,…`` or a mapping with the key ``name``.
         phases: Phases that state their learning rates.
 
     Raises:
-        InputError: The schedule or an option is unknown or impossible.
+        InputError: The schedule or an option is unknown, or an option's value is out of range.
     """
     lengths = [phase.epochs * phase.steps for phase in phases]
-    made: Schedule = schedule.build(specification, sum(lengths))
-    found = []
+    spanning: Schedule = schedule.build(specification, sum(lengths))
+    result = []
     for number, phase in enumerate(phases):
-        begun = sum(lengths[:number])
+        begin = sum(lengths[:number])
         changes: dict[str, Any] = {}
-        if made.factor is not None:
-            changes["factor"] = lambda step, begun=begun: made.factor(step + begun)
-        if made.reduce_on_plateau is not None:
+        if spanning.factor is not None:
+            # A phase counts its steps from 0, the schedule from the beginning of the training.
+            changes["factor"] = lambda step, begin=begin: spanning.factor(step + begin)
+        if spanning.reduce_on_plateau is not None:
             names = phase.learning_rates or {}
-            changes["reduce_on_plateau"] = {name: made.reduce_on_plateau for name in names}
-        found.append(dataclasses.replace(phase, **changes))
-    return found
+            changes["reduce_on_plateau"] = {name: spanning.reduce_on_plateau for name in names}
+        result.append(dataclasses.replace(phase, **changes))
+    return result

@@ -1,4 +1,4 @@
-"""The training call: one for every objective; its phases run in ``phase_runner``."""
+"""Public training call, the same for every objective; ``phase_runner`` runs its phases."""
 
 from __future__ import annotations
 
@@ -56,52 +56,53 @@ def train(
 ) -> Run:
     """Trains an objective through its phases, or resumes an interrupted training.
 
-    On several machines each runs the same command, with TF_CONFIG in its environment and the run
-    directory on a file system that all share; only the chief writes.
+    To train on several machines, call it with the same arguments on each, with TF_CONFIG in the
+    environment and the run directory on a shared file system; only the chief writes.
 
     Args:
         build: Function that builds the objective. It is called once, inside the strategy's scope
-            and before the run directory is made, so that an error in it leaves nothing behind.
-        phases: The phases, in order.
-        run: The run directory.
-        options: Every option that shapes the result, kept as ``config.yaml``; a directory made by
-            others is refused.
-        validation: ``validation((workers, worker))`` gives the batches to validate on.
-        monitor: The column of ``training.csv`` whose least value is the best epoch.
-        patience: Epochs without a fall of the monitored score after which a phase ends; None to
+            and before the run directory is created, so that an error in it leaves nothing behind.
+        phases: Phases in order.
+        run: Path of the run directory.
+        options: Every option that shapes the result, written to ``config.yaml``; an existing run
+            with other options is refused.
+        validation: ``validation((workers, worker))`` returns the dataset of validation batches;
+            None to skip validation.
+        monitor: Column of ``training.csv`` that ranks the epochs; the smallest value is the best.
+        patience: Epochs without progress of the monitored score after which a phase ends; None to
             train all epochs.
-        min_delta: Least fall that counts.
-        restore_best: Go on from the best epoch's weights at the end of each phase, so that the
-            finished networks are those of the best epoch of the last one.
-        ema: Decay of a moving average of the exported networks' weights, which validation and the
-            finished networks are of; None for none.
+        min_delta: Smallest decrease of the monitored score that counts as progress.
+        restore_best: Return to the weights of the best epoch at the end of each phase, so that the
+            finished networks are those of the last phase's best epoch.
+        ema: Decay of the EMA of the exported networks' weights; validation and the finished
+            networks then use the averages. None for no EMA.
         clip_norm, clip_variable_norm, clip_value: See
             :func:`phire.training.clipping.set_clipping`.
         weight_decay: See :func:`phire.training.optimizers.set_weight_decay`.
-        seed: Seed of initial weights and of what the steps draw.
-        devices: ``auto``, ``cpu``, ``gpu`` or ``multiworker``.
+        seed: Seed of the initial weights and of all random numbers drawn in the steps.
+        devices: ``auto``, ``cpu``, ``gpu`` or ``multiworker``; see
+            :func:`phire.training.devices.choose_strategy`.
         precision: ``float32``, ``bfloat16`` or ``float16``.
-        jit: Compile the step with XLA; on one device.
-        deterministic: Use deterministic kernels: on the CPU an interrupted run then ends with the
+        jit: Compile the step with XLA; on one device only.
+        deterministic: Use deterministic operations; a resumed training on the CPU then gives the
             same bits as an uninterrupted one.
-        checkpoint_minutes: Time between checkpoints; one is written after every epoch as well.
-        checkpoint_steps: Steps between checkpoints, instead of a time.
-        keep: Newest checkpoints to keep, beside that of the best epoch.
+        checkpoint_minutes: Minutes between checkpoints; one is saved after every epoch as well.
+        checkpoint_steps: Steps between checkpoints, in place of ``checkpoint_minutes``.
+        keep: Number of newest checkpoints to keep, in addition to the best epoch's.
         keep_epochs: Keep the exported networks' weights of every epoch.
         callbacks: Further Keras callbacks, called at the beginning and end of training and of each
-            epoch, with the epoch's numbers in ``training.csv`` as ``logs``. Their model is the
-            first exported network; its ``stop_training`` ends the phase. It has no optimizer, as
-            an objective may have several. Checkpoints do not save callbacks: they start again after
-            an interruption (plateaus and early stopping, which belong to the phases, do not).
-        overwrite: Replace a run that is there.
+            epoch; ``logs`` are the epoch's numbers in ``training.csv``. Their model is the first
+            exported network, without an optimizer, as an objective may have several; setting its
+            ``stop_training`` ends the phase. Checkpoints do not save the state of callbacks.
+        overwrite: Replace an existing run.
 
     Returns:
-        The run.
+        The completed run.
 
     Raises:
-        InputError: The options do not fit the machine or the directory.
-        WorkError: A loss was not finite, the disk is full, or a worker was lost.
-        Terminated: SIGTERM came; a checkpoint is saved.
+        InputError: An argument is out of range, or does not fit the machine or the directory.
+        WorkError: A loss is not finite, the disk is full, or a worker is lost.
+        Terminated: SIGTERM was received; a checkpoint is saved.
     """
     clipping = {"norm": clip_norm, "variable_norm": clip_variable_norm, "value": clip_value}
     options = {
@@ -121,7 +122,7 @@ def train(
         objective, average = _build_objective(build, strategy, ema, clipping, weight_decay)
         if chief:
             opened = prepare_run(run, options, overwrite)
-        agreement.wait()  # for the chief to have made the directory
+        agreement.wait()  # until the chief has created the directory
         opened = opened or open_run(run)
         runner = PhaseRunner(
             objective, phases, opened, Stepper(objective, strategy, jit, seed, average),
@@ -140,23 +141,23 @@ def train(
 def _recorded_where_used(
     weight_decay: float | None, patience: int | None, min_delta: float, restore_best: bool
 ) -> dict[str, Any]:
-    """Returns the options that ``config.yaml`` holds only where they are given.
+    """Returns the options that ``config.yaml`` records only if they are set.
 
-    Runs that were trained before these options existed are continued without them.
+    Runs from before these options existed lack them, and must still compare equal to be resumed.
     """
-    found: dict[str, Any] = {}
+    recorded: dict[str, Any] = {}
     if weight_decay is not None:
-        found["weight_decay"] = weight_decay
+        recorded["weight_decay"] = weight_decay
     if patience is not None or restore_best:
-        found |= {"patience": patience, "min_delta": min_delta, "restore_best": restore_best}
-    return found
+        recorded |= {"patience": patience, "min_delta": min_delta, "restore_best": restore_best}
+    return recorded
 
 
 def _build_objective(
     build: Callable[[], Objective], strategy: tf.distribute.Strategy, ema: float | None,
     clipping: Mapping[str, float | None], weight_decay: float | None,
 ) -> tuple[Objective, WeightAverage | None]:  # fmt: skip
-    """Builds the objective and the moving average of its exported networks; sets its optimizers."""
+    """Builds the objective and the EMA of its exported networks, and sets up its optimizers."""
     with strategy.scope():
         objective = build()
         exported = [objective.networks[name] for name in objective.exported]
@@ -173,11 +174,11 @@ def _check(
     checkpoint_steps: int | None,
     seed: int,
 ) -> None:
-    """Raises an InputError for numbers that are out of range."""
+    """Raises an InputError if a number is out of range."""
     if keep < 1:
-        raise InputError(f"{keep} checkpoints to keep: keep one at least.")
+        raise InputError(f"--keep {keep} must be at least 1.")
     if checkpoint_steps is not None and checkpoint_steps < 1:
-        raise InputError(f"--checkpoint-steps {checkpoint_steps} must be one at least.")
+        raise InputError(f"--checkpoint-steps {checkpoint_steps} must be at least 1.")
     if not checkpoint_minutes >= 0:
         raise InputError(f"--checkpoint-minutes {checkpoint_minutes} must not be negative.")
     if not 0 <= seed < 2**31:
@@ -185,14 +186,14 @@ def _check(
     for phase in phases:
         if phase.epochs < 1 or phase.steps < 1:
             raise InputError(
-                f"{phase.name}: {phase.epochs} epochs of {phase.steps} batches; both must be one "
-                "at least."
+                f"{phase.name}: {phase.epochs} epochs of {phase.steps} batches; both numbers must "
+                "be at least 1."
             )
 
 
 @contextlib.contextmanager
 def _naming_a_lost_worker() -> Iterator[None]:
-    """Turns TensorFlow's error for a lost worker into one sentence.
+    """Translates TensorFlow's errors for a lost worker into a WorkError.
 
     Raises:
         WorkError: A collective operation failed within the block.
@@ -200,24 +201,29 @@ def _naming_a_lost_worker() -> Iterator[None]:
     try:
         yield
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
-        reason = str(error).strip().split("\n\n")[-1].partition("\n")[0]  # below the graph's trace
+        # The reason is the first line after TensorFlow's trace of the graph.
+        reason = str(error).strip().split("\n\n")[-1].partition("\n")[0]
         raise WorkError(
-            f"another worker was lost ({reason.rstrip(':')}): start all workers with "
-            "the same command; training goes on from the last checkpoint."
+            f"another worker was lost ({reason.rstrip(':')}): run the same command on all workers "
+            "again; training resumes from the last checkpoint."
         ) from None
 
 
 def _stopping_early(
     phases: Sequence[Phase], monitor: str, patience: int | None, min_delta: float
 ) -> list[Phase]:
-    """Returns phases that end where the monitored score has not fallen for some epochs."""
+    """Returns copies of phases that stop early if ``patience`` is given.
+
+    Raises:
+        InputError: A number is out of range, or ``min_delta`` is given without ``patience``.
+    """
     if patience is None:
         if min_delta:
-            raise InputError("--min-delta needs --patience: it is the least fall that counts.")
+            raise InputError("--min-delta has no effect without --patience: give both or neither.")
         return list(phases)
     if patience < 1 or not min_delta >= 0:
         raise InputError(
-            f"--patience {patience} must be one epoch at least, and --min-delta {min_delta:g} not "
+            f"--patience {patience} must be at least 1, and --min-delta {min_delta:g} must not be "
             "negative."
         )
     rule = {"monitor": monitor, "patience": patience, "min_delta": min_delta}

@@ -1,4 +1,4 @@
-"""Objectives: the networks, optimizers and steps that the training loop runs."""
+"""Base class of objectives, and the functions with which their steps update weights."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ Scalars = dict[str, tf.Tensor]
 
 @dataclasses.dataclass(frozen=True)
 class FurtherStep:
-    """An update that follows a train step where a condition holds.
+    """Conditional update after a train step, such as a second update of the discriminator.
 
     Attributes:
-        condition: Of the train step's scalars (means over the replicas), a boolean tensor.
-        step: Takes the step's batch, with what else the train step has returned for it.
+        condition: Function of the train step's scalars (means over the replicas) that returns a
+            boolean tensor: True to take the step.
+        step: Function of the batch, to which the non-scalar results of the train step are added.
     """
 
     condition: Callable[[Scalars], tf.Tensor]
@@ -31,23 +32,24 @@ class FurtherStep:
 
 
 def _taken(step: Callable[[Batch], None], batch: Batch) -> tf.Tensor:
+    """Takes a step; returns True, as both branches of tf.cond must return the same type."""
     step(batch)
     return tf.constant(True)
 
 
 class Objective:
-    """Networks and optimizers of a training, with its training and validation step.
+    """Networks and optimizers of a training, with its training and validation steps.
 
-    A subclass builds its networks and optimizers in ``__init__`` (the loop calls it inside the
-    strategy's scope) and gives :meth:`train_step` and :meth:`validation_step`. These are traced
-    into graphs: they must be written in tensors, and every scalar they return is averaged over the
-    epoch.
+    A subclass builds its networks and optimizers in ``__init__``, which the loop calls inside the
+    strategy's scope, and implements :meth:`train_step` and :meth:`validation_step`. Both are traced
+    into graphs, so they must consist of tensor operations; the loop averages the scalars that they
+    return over the epoch.
 
     Attributes:
-        networks: The networks by name; all are kept in checkpoints.
-        optimizers: The optimizers by name, built.
-        exported: Names of the networks that a run keeps as ``networks/NAME.keras``.
-        step_seed: (2,) int32, the seed of what this step draws; set by the loop around each step.
+        networks: Networks by name; checkpoints save all of them.
+        optimizers: Built optimizers by name.
+        exported: Names of the networks that the run saves as ``networks/NAME.keras``.
+        step_seed: Seed of this step's random numbers, (2,) int32; the loop sets it for each step.
     """
 
     networks: dict[str, keras.Model]
@@ -56,26 +58,31 @@ class Objective:
     step_seed: tf.Tensor | None = None
 
     def begin(self, phase: str) -> None:
-        """Prepares a phase; called before its first step. The steps are traced again after it."""
+        """Prepares a phase; called before its first step, after which the steps are traced again.
+
+        Args:
+            phase: Name of the phase.
+        """
 
     def train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """Updates the networks by one batch; returns scalars, ``loss`` among them.
+        """Updates the networks by one batch.
 
-        Tensors of higher rank join the batch for :meth:`further_steps`, which then need not compute
-        them again.
+        Returns:
+            Scalars by name, ``loss`` among them. Tensors of higher rank are added to the batch of
+            :meth:`further_steps`, which can then reuse them.
         """
         raise TypeError(f"{type(self).__name__} has no train_step")
 
     def further_steps(self) -> Sequence[FurtherStep]:
-        """Further updates by the same batch, each taken where its condition holds.
+        """Returns conditional updates that follow each train step on the same batch.
 
-        They are apart from :meth:`train_step`, for on several devices TensorFlow reduces no
-        gradients within a condition that the replicas compute.
+        They cannot be part of :meth:`train_step`: on several devices, TensorFlow cannot reduce
+        gradients inside a ``tf.cond`` that each replica evaluates.
         """
         return ()
 
     def whole_step(self, batch: Batch) -> Scalars:
-        """:meth:`train_step` and the further steps that are due, on one device."""
+        """Takes a train step and the further steps whose conditions hold, on one device."""
         scalars, shared = scalars_apart(self.train_step(batch))
         for further in self.further_steps():
             tf.cond(
@@ -86,27 +93,29 @@ class Objective:
         return scalars
 
     def validation_step(self, batch: Batch) -> Scalars:
-        """Computes the scalars of a held-out batch, ``loss`` among them.
+        """Computes scores of one validation batch.
 
-        Tensors of higher rank (a confusion matrix) are summed over the batches, for :meth:`panels`.
+        Returns:
+            Scalars by name, ``loss`` among them. Tensors of higher rank, such as a confusion
+            matrix, are summed over the batches and passed to :meth:`panels`.
         """
         raise TypeError(f"{type(self).__name__} has no validation_step")
 
     def panels(self, batch: Batch, totals: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Returns images (n, h, w, 1 or 3) in 0…1 for TensorBoard after an epoch, by title.
+        """Returns images for TensorBoard after an epoch, by title: (n, h, w, 1 or 3) in [0, 1].
 
         Args:
-            batch: The first validation batch.
-            totals: What :meth:`validation_step` returned beside scalars, summed.
+            batch: First validation batch.
+            totals: Non-scalar results of :meth:`validation_step`, summed over the batches.
         """
         return {}
 
     def random_seed(self) -> tf.Tensor:
-        """Returns the seed (2,) int32 of a step's random numbers, for ``tf.random.stateless_*``.
+        """Returns the seed of a step's random numbers, (2,) int32, for ``tf.random.stateless_*``.
 
-        Within the loop it is made of the training's seed, the replica and the number of the step
-        (in validation: of the batch), so that a resumed training draws what an uninterrupted one
-        would have drawn.
+        The loop derives it from the training's seed, the replica and the number of the step (in
+        validation, of the batch), so a resumed training draws the same numbers as an uninterrupted
+        one. Outside the loop the seed is random.
         """
         if self.step_seed is None:
             return tf.random.uniform((2,), maxval=2**31 - 1, dtype=tf.int32)
@@ -120,9 +129,9 @@ def scalars_apart(found: Mapping[str, tf.Tensor]) -> tuple[Scalars, dict[str, tf
 
 
 def weight_decay(network: keras.Model) -> tf.Tensor:
-    """Returns the network's regularisation losses of one replica.
+    """Returns the sum of a network's regularisation losses, a scalar.
 
-    The gradients of all replicas are averaged, so each carries the whole.
+    Every replica adds the full sum: the gradients are averaged over the replicas, not summed.
     """
     losses = network.losses
     return tf.add_n([tf.cast(loss, tf.float32) for loss in losses]) if losses else tf.constant(0.0)
@@ -137,18 +146,18 @@ def minimise(
     """Updates variables by the gradient of a loss recorded on ``tape``.
 
     Args:
-        tape: Recorded the loss; not persistent, or used again by the caller.
-        loss: Scalar of one replica. Under float16 it must have been scaled within the tape's
-            block: see :func:`scaled`.
-        optimizer: Clips and applies the gradients.
-        variables: Trainable variables of the optimizer.
+        tape: Tape that recorded the loss. Its resources are released unless it is persistent.
+        loss: Loss of one replica, a scalar. For float16, scale it by :func:`scaled` inside the
+            tape's block.
+        optimizer: Optimizer that clips and applies the gradients.
+        variables: Trainable variables for which the optimizer is built.
     """
     values = [getattr(variable, "value", variable) for variable in variables]
     reduce_and_apply(optimizer, tape.gradient(loss, values), variables)
 
 
 def scaled(optimizer: keras.optimizers.Optimizer, loss: tf.Tensor) -> tf.Tensor:
-    """Scales the loss up under float16, so that small gradients do not underflow."""
+    """Returns the loss times the float16 loss scale, so that small gradients do not underflow."""
     return optimizer.scale_loss(loss)
 
 

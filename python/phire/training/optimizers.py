@@ -1,4 +1,4 @@
-"""Optimizers: Adam by TensorFlow's kernel, which is faster than Keras's own; weight decay."""
+"""Adam through TensorFlow's fused kernel, which is faster than Keras's Adam; weight decay."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from phire.errors import InputError
 
 
 def set_weight_decay(optimizers: Iterable[keras.optimizers.Optimizer], decay: float | None) -> None:
-    """Sets decoupled weight decay: each step shrinks weights by ``decay`` times the learning rate.
+    """Sets decoupled weight decay: w ← w − rate · ``decay`` · w in each step.
 
-    AdamW of Loshchilov & Hutter (2019, arXiv:1711.05101). :class:`Adam` decays no biases and other
-    vectors.
+    This is AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101). :class:`Adam` exempts biases and
+    other vectors.
 
     Args:
-        optimizers: Each decays its own variables.
-        decay: Share of a weight per unit of learning rate; None changes nothing.
+        optimizers: Optimizers to change; each decays its own variables.
+        decay: Decay per unit of the learning rate; None changes nothing.
 
     Raises:
         InputError: ``decay`` is not positive.
@@ -29,28 +29,30 @@ def set_weight_decay(optimizers: Iterable[keras.optimizers.Optimizer], decay: fl
     if not decay > 0:
         raise InputError(f"--weight-decay {decay} must be positive.")
     for optimizer in optimizers:
-        inner = getattr(optimizer, "inner_optimizer", optimizer)  # of one that scales the loss
+        # LossScaleOptimizer (float16) leaves the update to the optimizer it wraps.
+        inner = getattr(optimizer, "inner_optimizer", optimizer)
         inner.weight_decay = decay
 
 
 class Adam(keras.optimizers.Adam):
-    """Adam (Kingma & Ba 2015, arXiv:1412.6980) by TensorFlow's one kernel a variable.
+    """Adam (Kingma & Ba 2015, arXiv:1412.6980) through TensorFlow's fused kernel.
 
-    Keras's own is a dozen operations a variable, each a pass over its memory and, on a GPU, a
-    launch. Arguments, state and result, to rounding, are those of ``keras.optimizers.Adam``.
+    ``keras.optimizers.Adam`` runs about a dozen operations for each variable, each a pass over
+    memory and, on a GPU, a kernel launch; the fused kernel is one. Arguments and state are the
+    same, and the updates agree to rounding.
     """
 
     def _use_weight_decay(self, variable: Any) -> bool:
-        """Decays matrices and kernels alone: biases and scales of normalisation keep their size."""
+        """Returns True for kernels and other matrices, False for biases and other vectors."""
         return len(variable.shape) > 1
 
     def update_step(self, gradient: Any, variable: tf.Variable, learning_rate: Any) -> None:
-        """Updates one variable by its dense gradient."""
+        """Updates one variable; sparse gradients and AMSGrad fall back to Keras's operations."""
         if self.amsgrad or isinstance(gradient, tf.IndexedSlices):
             super().update_step(gradient, variable, learning_rate)
             return
         index = self._get_variable_index(variable)
-        first, second = (of[index].value for of in (self._momentums, self._velocities))
+        first, second = (self._momentums[index].value, self._velocities[index].value)
         rate, beta_1, beta_2, epsilon, step = (
             tf.cast(x, variable.dtype)
             for x in (

@@ -1,4 +1,4 @@
-"""Phases of a training."""
+"""Training phases: a number of epochs with their batches and learning rates."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ if TYPE_CHECKING:
 
 
 ALL = "*"
-"""Stands for every optimizer of the objective that is not named."""
+"""Key for every optimizer of the objective that is not named itself."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Phase:
-    """One phase of training: a number of epochs under one schedule.
+    """One phase of training: a number of epochs under one learning-rate schedule.
 
     Attributes:
-        name: Shown, logged, and given to ``Objective.begin``.
-        epochs: How many.
-        batches: ``batches(epoch, skip, (workers, worker))`` gives the epoch's batches from
-            ``skip`` on, for one worker; ``epoch`` counts from 0 within the phase.
-        steps: Batches an epoch.
-        learning_rates: Of the optimizers, by name or :data:`ALL`, at the phase's beginning.
-        factor: Factor of these rates at a step, counted from 0 within the phase, as a function of
-            float32 tensors; None leaves the rates as they are.
-        reduce_on_plateau: Arguments of :class:`phire.training.plateau.ReduceOnPlateau`, by
-            optimizer or :data:`ALL`.
-        validate_every: Validate after every n-th epoch and after the last one.
-        stop_early: Arguments of :class:`phire.training.plateau.Patience`; by default all epochs are
-            trained.
+        name: Name of the phase, shown, logged and passed to ``Objective.begin``.
+        epochs: Number of epochs.
+        batches: ``batches(epoch, skip, (workers, worker))`` returns one worker's dataset of an
+            epoch, without its first ``skip`` batches; ``epoch`` counts from 0 within the phase.
+        steps: Number of batches in an epoch.
+        learning_rates: Initial learning rates by the optimizer's name or :data:`ALL`; None leaves
+            the rates as they are.
+        factor: Function of the step (float32 tensor, from 0 within the phase) that returns the
+            factor of these rates; None for a constant factor of 1.
+        reduce_on_plateau: Arguments of :class:`phire.training.plateau.ReduceOnPlateau`, by the
+            optimizer's name or :data:`ALL`; None to keep the rates.
+        validate_every: Number of epochs between validations; the last epoch is always validated.
+        stop_early: Arguments of :class:`phire.training.plateau.Patience`; None to train all epochs.
     """
 
     name: str
@@ -47,14 +47,15 @@ class Phase:
     stop_early: Mapping[str, Any] | None = None
 
     def rates(self, optimizers: Iterable[str]) -> dict[str, float]:
-        """Returns the learning rates of those optimizers that the phase sets one for."""
-        return _spread(self.learning_rates, optimizers)
+        """Returns the initial learning rates by optimizer, for those that have one."""
+        return _by_optimizer(self.learning_rates, optimizers)
 
     def plateaus(self, optimizers: Iterable[str]) -> dict[str, Mapping[str, Any]]:
-        """Returns the arguments of the plateau rule of those optimizers that it is for."""
-        return _spread(self.reduce_on_plateau, optimizers)
+        """Returns the arguments of ReduceOnPlateau by optimizer, for those that have them."""
+        return _by_optimizer(self.reduce_on_plateau, optimizers)
 
 
-def _spread(given: Mapping[str, Any] | None, names: Iterable[str]) -> dict[str, Any]:
+def _by_optimizer(given: Mapping[str, Any] | None, names: Iterable[str]) -> dict[str, Any]:
+    """Returns the values by optimizer; :data:`ALL` stands for optimizers that are not named."""
     given = given or {}
     return {n: given.get(n, given.get(ALL)) for n in names if n in given or ALL in given}

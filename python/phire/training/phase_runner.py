@@ -1,4 +1,4 @@
-"""The training loop: phases, epochs and steps, resumable at any step."""
+"""Training loop over phases, epochs and steps; resumes at any step."""
 
 from __future__ import annotations
 
@@ -26,23 +26,33 @@ from phire.training.signals import Terminated, TerminationNotice
 from phire.training.step_graphs import Stepper, Taken
 
 CHUNK_SECONDS = 1.0
-"""Steps run inside one call of a graph for about this long: long enough that Python costs nothing,
-short enough that a notice is answered at once."""
+"""Target duration of one call of the graph, which takes several steps: long enough to hide Python's
+overhead, short enough to answer SIGTERM soon."""
 
 
 @dataclasses.dataclass
 class _State:
-    """Position of a training; saved in every checkpoint."""
+    """Position of a training, saved in every checkpoint.
+
+    Attributes:
+        phase: Index of the current phase.
+        epoch: Epochs completed within the phase.
+        step: Steps completed within the epoch.
+        total_steps: Steps completed since the beginning of the training.
+        total_epochs: Epochs completed since the beginning of the training.
+        seconds: Duration of this epoch so far, summed over interruptions.
+        sums: Sums of the epoch's training scalars so far, by name.
+        history: Rows of ``training.csv``.
+        plateaus: State of ReduceOnPlateau, by optimizer.
+        patience: State of early stopping.
+    """
 
     phase: int = 0
     epoch: int = 0
-    """Within the phase, from 0."""
     step: int = 0
-    """Within the epoch."""
     total_steps: int = 0
     total_epochs: int = 0
     seconds: float = 0.0
-    """Duration of this epoch, over all runs of the command."""
     sums: dict[str, float] = dataclasses.field(default_factory=dict)
     history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     plateaus: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
@@ -50,15 +60,15 @@ class _State:
 
 
 class PhaseRunner:
-    """A training under way.
+    """Loop that runs the phases of one training, with validation, logs and checkpoints.
 
     Args:
-        objective: Networks, optimizers and steps.
-        phases: The phases, in order.
-        run: The run, whose directory exists.
-        stepper: Steps of the objective under the strategy.
-        agreement: Agreement between the processes of the strategy.
-        validation: See :func:`phire.training.train`, as are the further arguments.
+        objective: Objective to train.
+        phases: Phases in order.
+        run: Run whose directory exists.
+        stepper: Graphs of the objective's steps under the strategy.
+        agreement: Reductions over the processes of the strategy.
+        validation: See :func:`phire.training.train`; likewise the arguments after it.
     """
 
     def __init__(
@@ -101,7 +111,7 @@ class PhaseRunner:
                 self.outputs.write_architectures()
 
     def resume(self) -> None:
-        """Takes up the newest checkpoint, if there is one."""
+        """Restores the newest checkpoint, if there is one."""
         state = self.checkpoints.restore()
         if state is not None:
             self.state = _State(**state)
@@ -112,7 +122,15 @@ class PhaseRunner:
             )
 
     def go(self, notice: TerminationNotice) -> None:
-        """Runs all that is left of the phases."""
+        """Runs the remaining epochs of all phases.
+
+        Args:
+            notice: Notice of SIGTERM, checked after every call of the graph.
+
+        Raises:
+            Terminated: SIGTERM was received; a checkpoint is saved.
+            WorkError: A scalar is not finite, or the records cannot be read.
+        """
         state = self.state
         self.callbacks.on_train_begin()
         while state.phase < len(self.phases):
@@ -127,7 +145,7 @@ class PhaseRunner:
         self.callbacks.on_train_end()
 
     def begin_phase(self, phase: Phase) -> None:
-        """Sets the phase's learning rates, and forgets the plateaus of the phase before."""
+        """Sets the phase's learning rates and resets plateau detection and early stopping."""
         self.state.plateaus, self.state.patience = {}, {}
         self.model.stop_training = False
         for name, rate in phase.rates(self.objective.optimizers).items():
@@ -135,7 +153,7 @@ class PhaseRunner:
 
     def _epoch(self, phase: Phase, notice: TerminationNotice) -> None:
         state = self.state
-        # Called also for a resumed epoch, as no checkpoint holds what a callback began.
+        # Also called for a resumed epoch, because checkpoints do not hold the state of callbacks.
         self.callbacks.on_epoch_begin(state.total_epochs)
         batches = self.stepper.iterator(lambda shard: phase.batches(state.epoch, state.step, shard))
         title = f"{phase.name} {state.epoch + 1}/{phase.epochs}"
@@ -155,6 +173,7 @@ class PhaseRunner:
                 state.total_steps += count
                 state.seconds += seconds
                 advance(count, self._text())
+                # Grow at most fourfold, as the first call also includes the tracing of the graph.
                 chunk = int(np.clip(CHUNK_SECONDS * count / seconds, 1, 4 * chunk))
                 if told:
                     self._end_terminated()
@@ -163,7 +182,7 @@ class PhaseRunner:
                     if self.checkpoint_steps is None
                     else self._steps_to_checkpoint() == 0
                 )
-                if due and state.step < phase.steps:  # else the end of the epoch saves
+                if due and state.step < phase.steps:  # the end of the epoch saves in any case
                     self.save()
         self._end_epoch(phase, notice)
 
@@ -173,20 +192,22 @@ class PhaseRunner:
         return self.checkpoint_steps - (self.state.total_steps - self._saved_step)
 
     def _take(self, phase: Phase, batches: Any, count: int) -> Taken:
+        """Takes ``count`` steps and translates their failures into errors for the user."""
         state = self.state
         try:
             within = state.epoch * phase.steps + state.step
             taken = self.stepper.train(batches, state.total_steps, count, within)
         except (tf.errors.OutOfRangeError, StopIteration):
             raise WorkError(
-                f"the batches of epoch {state.total_epochs + 1} ({phase.name}) ended between step "
-                f"{state.step} and {state.step + count}, {phase.steps} were announced: the records "
-                "are not what they were."
+                f"the records ended between steps {state.step} and {state.step + count} of epoch "
+                f"{state.total_epochs + 1} ({phase.name}), before its {phase.steps} steps: they "
+                "have changed since the training began; restore them, or train again with "
+                "--overwrite."
             ) from None
         except tf.errors.DataLossError as error:
             raise WorkError(
-                f"a record cannot be read ({str(error).splitlines()[0]}): make the records again; "
-                "training goes on from the last checkpoint."
+                f"a record cannot be read ({str(error).splitlines()[0]}): write the records again "
+                "and run the same command; training resumes from the last checkpoint."
             ) from error
         if taken.broken:
             step = state.step + taken.steps - 1
@@ -196,22 +217,24 @@ class PhaseRunner:
             raise WorkError(
                 f"{' and '.join(taken.broken)} not finite at step {step + 1} of epoch "
                 f"{state.total_epochs + 1} ({phase.name}), batch {step + 1} of {phase.steps}: the "
-                f"batch and the networks after it are in {self.outputs.failure}; try a smaller "
-                "learning rate or --precision float32."
+                f"batch and the networks' weights after the step are saved in "
+                f"{self.outputs.failure}; try a smaller learning rate or --precision float32."
             )
         return taken
 
     def _text(self) -> str:
+        """Returns the epoch's mean scalars so far, for the progress bar."""
         step = max(self.state.step, 1)
         return "  ".join(f"{name} {value / step:.4g}" for name, value in self.state.sums.items())
 
     def _end_terminated(self) -> None:
         self.save()
         raise Terminated(
-            f"terminated; saved step {self.state.total_steps}. The same command goes on from there."
+            f"terminated after saving step {self.state.total_steps}: the same command resumes it."
         )
 
     def _end_epoch(self, phase: Phase, notice: TerminationNotice) -> None:
+        """Validates, updates learning rates, writes the epoch's outputs, saves a checkpoint."""
         state = self.state
         self.stepper.unite()
         row: dict[str, Any] = {
@@ -228,13 +251,14 @@ class PhaseRunner:
             with self._averaged():
                 found = self.stepper.validate(self.validation, lambda: alone and notice.received)
             if found is None:
-                self._end_terminated()  # before the end of the epoch, which is done anew
+                # The checkpoint is at the epoch's last step, so a resumed run validates again.
+                self._end_terminated()
             scores, totals = found
             row |= {f"val_{name}": value for name, value in scores.items()}
         for name, optimizer in self.objective.optimizers.items():
             row[f"learning_rate_{name}"] = learning_rate_of(optimizer)
         self._reduce_on_plateau(phase, row)
-        # Without the number of the epoch, which Keras hands on beside the logs.
+        # Floats only: Keras passes the epoch's number beside the logs.
         logs = {k: v for k, v in row.items() if isinstance(v, float)}
         self.callbacks.on_epoch_end(state.total_epochs, logs)
         stop = self._stops_early(phase, row) or self.agreement.any(self.model.stop_training)
@@ -257,7 +281,7 @@ class PhaseRunner:
         self.save(best=self.outputs.is_best(state.history))
 
     def _restore_best(self, phase: Phase) -> None:
-        """Takes the variables of the phase's best epoch, which the next checkpoint then holds."""
+        """Restores the variables of the phase's best epoch, which the next checkpoint saves."""
         monitor = self.outputs.run.config["monitor"]
         scored = [
             row for row in self.state.history if row["phase"] == phase.name and monitor in row
@@ -267,7 +291,7 @@ class PhaseRunner:
         best = min(reversed(scored), key=lambda row: row[monitor])
         if best["step"] == self.state.total_steps:
             return
-        self.agreement.wait()  # for the chief to have written it
+        self.agreement.wait()  # until the chief has written the checkpoint
         self.checkpoints.restore_variables(best["step"])
         progress.say(f"{phase.name}: back to epoch {best['epoch']}, the best by {monitor}.")
 
@@ -295,24 +319,30 @@ class PhaseRunner:
         return ended
 
     def save(self, best: bool = False) -> None:
-        """Saves a checkpoint of now."""
+        """Saves a checkpoint of the current state.
+
+        Args:
+            best: True at the end of the best epoch so far.
+        """
         self.stepper.unite()
         self.checkpoints.save(self.state.total_steps, dataclasses.asdict(self.state), best)
         self._saved_at = time.monotonic()
         self._saved_step = self.state.total_steps
 
     def _averaged(self) -> contextlib.AbstractContextManager[None]:
-        """Returns the exported networks with their average weights, where these are kept."""
+        """Returns a context in which the exported networks have their EMA weights, if any."""
         return contextlib.nullcontext() if self.average is None else self.average.applied()
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
+        """Translates errors of the file system within the block into a WorkError."""
         try:
             yield
         except OSError as error:
             raise WorkError(
                 f"{self.outputs.run.path} could not be written to ({error.strerror or error}): "
-                "make room and give the same command again; it goes on from the last checkpoint."
+                "free disk space and run the same command again; it resumes from the last "
+                "checkpoint."
             ) from None
 
     def finish(self) -> None:

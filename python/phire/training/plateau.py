@@ -1,7 +1,8 @@
-"""Plateau detection: lowers learning rates or stops where a loss no longer falls.
+"""Plateau detection, which lowers learning rates or stops where a score no longer falls.
 
-Keras's callbacks of the same rules keep what they count to themselves, where no checkpoint finds
-it: a resumed training would wait again, and end with other weights than an uninterrupted one.
+Keras has callbacks for both rules, but their counters are not part of any checkpoint, so a resumed
+training would end with other weights than an uninterrupted one. The tests check the reductions
+against ``keras.callbacks.ReduceLROnPlateau``.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ from typing import Any
 
 
 class Patience:
-    """Counts the epochs in which a score has not fallen.
+    """Counter of the epochs since a score last fell.
 
-    As in ``keras.callbacks.EarlyStopping``, with a state that a checkpoint can hold.
+    Follows the rule of ``keras.callbacks.EarlyStopping``, with a state that a checkpoint can hold.
 
     Args:
-        monitor: Name of the score, the lower the better.
-        patience: Epochs without progress that end it.
-        min_delta: The least progress that counts.
-        best, waited: The state.
+        monitor: Name of the score; lower is better.
+        patience: Epochs without progress after which :meth:`after_epoch` returns True.
+        min_delta: Smallest decrease of the score that counts as progress.
+        best, waited: State from :meth:`state`: the best score, and the epochs since then.
     """
 
     def __init__(
@@ -39,7 +40,11 @@ class Patience:
         self.waited = waited
 
     def after_epoch(self, scores: Mapping[str, Any]) -> bool:
-        """Returns True if patience is at its end; epochs without the score do not count."""
+        """Counts an epoch; returns True after ``patience`` epochs without progress.
+
+        Args:
+            scores: Scores of the epoch by name. An epoch without the monitored one is not counted.
+        """
         if self.monitor not in scores:
             return False
         score = float(scores[self.monitor])
@@ -50,19 +55,19 @@ class Patience:
         return self.waited >= self.patience
 
     def state(self) -> dict[str, Any]:
-        """Returns the state carried from epoch to epoch."""
+        """Returns the state as keyword arguments of the class."""
         return {"best": None if math.isinf(self.best) else self.best, "waited": self.waited}
 
 
 class ReduceOnPlateau(Patience):
-    """Multiplies a learning rate by ``factor`` after ``patience`` epochs without progress.
+    """Rule that multiplies a learning rate by ``factor`` after epochs without progress.
 
-    As ``keras.callbacks.ReduceLROnPlateau``, with a state that a checkpoint can hold.
+    Follows ``keras.callbacks.ReduceLROnPlateau``, with a state that a checkpoint can hold.
 
     Args:
-        factor: What the rate is multiplied by.
-        floor: The least rate.
-        monitor, patience, min_delta, best, waited: As for :class:`Patience`.
+        factor: Factor of the rate at each reduction.
+        floor: Lower bound of the rate.
+        monitor, patience, min_delta, best, waited: See :class:`Patience`.
     """
 
     def __init__(
@@ -80,7 +85,7 @@ class ReduceOnPlateau(Patience):
         self.floor = floor
 
     def lowered(self, scores: Mapping[str, Any], rate: float) -> float | None:
-        """Returns the new rate, or None to keep it."""
+        """Counts an epoch; returns the reduced rate, or None to keep ``rate``."""
         if not self.after_epoch(scores):
             return None
         self.waited = 0

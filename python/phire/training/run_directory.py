@@ -1,4 +1,4 @@
-"""The run directory: what a training was asked for, how it went, and its networks."""
+"""Run directory: options, provenance, history, checkpoints and networks of a training."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ CHECKPOINTS = "checkpoints"
 
 
 class Run:
-    """A run directory.
+    """Run directory of a training, open for reading.
 
     Attributes:
-        path: The directory.
-        config: Every option as resolved.
+        path: Path of the directory.
+        config: Contents of ``config.yaml``: every option with its resolved value.
     """
 
     def __init__(self, path: Path, config: Mapping[str, Any]) -> None:
@@ -34,41 +34,44 @@ class Run:
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """Command, versions, and when it was completed."""
+        """Contents of ``provenance.json``: command, versions, time of completion."""
         return json.loads((self.path / PROVENANCE).read_text(encoding="utf-8"))
 
     @property
     def completed(self) -> bool:
-        """True if the training came to its end."""
+        """True if the training has finished."""
         return "completed" in self.provenance
 
     @property
     def history(self) -> pd.DataFrame:
-        """One row an epoch; empty before the first."""
+        """Contents of ``training.csv``, one row per epoch; empty before the first epoch ends."""
         path = self.path / HISTORY
         return pd.read_csv(path) if path.exists() else pd.DataFrame()
 
     @property
     def checkpoints(self) -> Path:
-        """Directory of the checkpoints."""
+        """Path of the checkpoints' directory."""
         return self.path / CHECKPOINTS
 
     @property
     def epochs(self) -> list[int]:
-        """Numbers of the epochs whose weights are kept, from 1."""
-        found = (self.path / "networks").glob("epoch-*")
-        return sorted(int(path.name.removeprefix("epoch-")) for path in found)
+        """Numbers of the epochs whose weights are saved, from 1."""
+        directories = (self.path / "networks").glob("epoch-*")
+        return sorted(int(path.name.removeprefix("epoch-")) for path in directories)
 
     @property
     def best_epoch(self) -> int:
-        """The epoch with the best value of what the run was told to monitor.
+        """Number of the epoch with the lowest monitored score, in the last phase that has one.
 
         Raises:
-            InputError: No epoch has such a value.
+            InputError: No epoch has a monitored score.
         """
         monitor, history = self.config["monitor"], self.history
         if monitor not in history or history[monitor].isna().all():
-            raise InputError(f"{self.path} has no epoch with {monitor}: name an epoch.")
+            raise InputError(
+                f"{self.path} has no epoch with the monitored score {monitor}: choose an epoch by "
+                "its number."
+            )
         last_phase = history[history["phase"] == history["phase"].iloc[-1]]
         scored = last_phase if last_phase[monitor].notna().any() else history
         return int(scored.loc[scored[monitor].idxmin(), "epoch"])
@@ -77,14 +80,15 @@ class Run:
         """Loads a network of the run.
 
         Args:
-            name: Its name, such as ``generator``.
-            epoch: The end of this epoch, ``"best"``, or None for the end of training.
+            name: Name of the network, such as ``generator``.
+            epoch: Number of the epoch whose weights to load, ``"best"``, or None for the weights
+                at the end of training.
 
         Returns:
             The Keras model.
 
         Raises:
-            InputError: The run has no network of this name or epoch.
+            InputError: The run has no network of this name or no weights of this epoch.
         """
         import keras
 
@@ -96,17 +100,18 @@ class Run:
             if not path.exists():
                 known = ", ".join(sorted(p.stem for p in networks.glob("*.keras")))
                 raise InputError(
-                    f"{self.path} has no network {name!r} (it has {known}): let the training end."
+                    f"{self.path} has no network {name!r}: choose one of {known}."
                     if known
-                    else f"{self.path} is not trained to its end: give its command again."
+                    else f"{self.path} has not finished training: run its command again."
                 )
             return keras.saving.load_model(path, custom_layers(), compile=False)
         epoch = self.best_epoch if epoch == "best" else int(epoch)
         weights = networks / f"epoch-{epoch:04d}" / f"{name}.weights.h5"
         if not weights.exists():
-            kept = ", ".join(map(str, self.epochs)) or "none"
+            saved = ", ".join(map(str, self.epochs)) or "none"
             raise InputError(
-                f"{self.path} keeps no network {name!r} of epoch {epoch}: kept are {kept}."
+                f"{self.path} has no network {name!r} of epoch {epoch}: its saved epochs are "
+                f"{saved}."
             )
         network = keras.models.model_from_json(
             (networks / f"{name}.json").read_text(encoding="utf-8"), custom_layers()
@@ -119,21 +124,29 @@ def open_run(path: str | os.PathLike) -> Run:
     """Opens a run directory.
 
     Raises:
-        InputError: The directory is missing or holds no run.
+        InputError: The directory does not exist or is not a run.
     """
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path} does not exist: name a run of rplearn-train or phire-train.")
     if not ((path / CONFIG).is_file() and (path / PROVENANCE).is_file()):
-        raise InputError(f"{path} is no run: name a directory of rplearn-train or phire-train.")
+        raise InputError(f"{path} is not a run: name a run of rplearn-train or phire-train.")
     return Run(path, yaml.safe_load((path / CONFIG).read_text(encoding="utf-8")))
 
 
 def look_at_run(path: str | os.PathLike, options: Mapping[str, Any], overwrite: bool) -> Run | None:
-    """Returns the run of these options in a directory; None for a new or empty directory.
+    """Returns the run in a directory if it has the same options, to be resumed.
+
+    Args:
+        path: Run directory.
+        options: Options of this training, compared with those recorded in the directory.
+        overwrite: True to ignore an existing run.
+
+    Returns:
+        The run; None if the directory is missing or empty, or will be overwritten.
 
     Raises:
-        InputError: The directory was made by other options or by something else.
+        InputError: The directory holds a run with other options, or something else.
     """
     path = Path(path)
     if overwrite or not path.exists() or (path.is_dir() and not any(path.iterdir())):
@@ -147,15 +160,15 @@ def look_at_run(path: str | os.PathLike, options: Mapping[str, Any], overwrite: 
 
 
 def prepare_run(path: str | os.PathLike, options: Mapping[str, Any], overwrite: bool) -> Run:
-    """Makes a run directory, or opens one to go on.
+    """Creates a run directory, or opens one that has the same options.
 
     Raises:
-        InputError: The directory was made by other options or by something else.
+        InputError: The directory holds a run with other options, or something else.
     """
     path = Path(path)
-    found = look_at_run(path, options, overwrite)
-    if found is not None:
-        return found
+    existing = look_at_run(path, options, overwrite)
+    if existing is not None:
+        return existing
     with files.replacing(path) as partial:
         (partial / "networks").mkdir(parents=True)
         (partial / CHECKPOINTS).mkdir()
@@ -175,7 +188,7 @@ def describe_run(path: str | os.PathLike) -> dict[str, Any] | None:
     except InputError:
         return None
     history = run.history
-    facts = {
+    description = {
         "kind": "run",
         "command": " ".join(run.provenance["command"]),
         "state": "completed" if run.completed else "not completed",
@@ -183,5 +196,7 @@ def describe_run(path: str | os.PathLike) -> dict[str, Any] | None:
     }
     if len(history):
         shown = history.iloc[-1].dropna().to_dict()
-        facts |= {name: shown[name] for name in ("phase", "loss", "val_loss") if name in shown}
-    return facts
+        description |= {
+            name: shown[name] for name in ("phase", "loss", "val_loss") if name in shown
+        }
+    return description

@@ -1,4 +1,4 @@
-"""Outputs of a training in its run directory, beside the checkpoints."""
+"""Logs and networks that a training writes to its run directory."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from phire.training.run_directory import HISTORY, PROVENANCE, Run
 
 
 class Outputs:
-    """The logs and the networks of a run; written by one process.
+    """Writer of a run's logs and networks; used by the chief alone.
 
     Attributes:
-        run: The run.
-        failure: Where a step that failed is kept.
+        run: Run to write to.
+        failure: Directory for the batch and weights of a step whose loss is not finite.
     """
 
     def __init__(self, run: Run, objective: Objective) -> None:
@@ -35,21 +35,26 @@ class Outputs:
         self._writer: Any = None
 
     def write_architectures(self) -> None:
-        """Writes the exported networks' layers, to which the weights of an epoch belong."""
+        """Writes the exported networks' architectures, which the weights of an epoch need."""
         for name in self._objective.exported:
             path = self._networks / f"{name}.json"
             if not path.exists():
                 files.write_text(path, self._objective.networks[name].to_json())
 
     def is_best(self, history: Sequence[Mapping[str, Any]]) -> bool:
-        """Returns True if the last epoch has the phase's least monitored score."""
+        """Returns True if the last epoch has the lowest monitored score of its phase."""
         monitor = self.run.config["monitor"]
         scores = [row[monitor] for row in history if row["phase"] == history[-1]["phase"]
                   and monitor in row]  # fmt: skip
         return monitor in history[-1] and scores[-1] <= min(scores)
 
     def write_row(self, history: Sequence[Mapping[str, Any]], rate: str) -> None:
-        """Writes ``training.csv`` and the last epoch's scalars, and prints them."""
+        """Writes ``training.csv``, and logs and prints the last epoch's scalars.
+
+        Args:
+            history: All rows of ``training.csv``.
+            rate: Speed of the epoch, appended to the printed line.
+        """
         row = history[-1]
         shown = [f"{k} {v:.4g}" for k, v in row.items() if isinstance(v, float) and k != "seconds"]
         progress.say(f"epoch {row['epoch']} ({row['phase']}): {', '.join(shown)}, {rate}")
@@ -67,7 +72,13 @@ class Outputs:
         totals: Mapping[str, np.ndarray],
         epoch: int,
     ) -> None:
-        """Writes the objective's image panels."""
+        """Writes the objective's images to TensorBoard.
+
+        Args:
+            validation: See :func:`phire.training.train`.
+            totals: Non-scalar results of the validation steps, summed.
+            epoch: Number of the epoch.
+        """
         batch: Batch = next(iter(validation((1, 0))))
         with self._tensorboard(epoch):
             for name, image in self._objective.panels(batch, totals).items():
@@ -80,14 +91,14 @@ class Outputs:
         return self._writer.as_default(step=epoch)
 
     def keep_epoch(self, epoch: int) -> None:
-        """Keeps the exported networks' weights of an epoch."""
+        """Saves the exported networks' weights after an epoch."""
         with files.replacing(self._networks / f"epoch-{epoch:04d}") as partial:
             partial.mkdir()
             for name in self._objective.exported:
                 _save_weights(self._objective.networks[name], partial / f"{name}.weights.h5")
 
     def write_failure(self, batch: Batch) -> None:
-        """Keeps the batch of a step that failed, and the networks after it."""
+        """Saves the batch of a failed step and the networks' weights after it, to inspect."""
         with files.replacing(self.failure) as partial:
             partial.mkdir()
             np.savez(partial / "batch.npz", **{k: v.numpy() for k, v in batch.items()})
@@ -99,7 +110,7 @@ class Outputs:
         for name in self._objective.exported:
             path = self._networks / f"{name}.keras"
             with files.replacing(path) as partial:
-                # Keras demands the ending.
+                # Keras accepts only names that end in .keras.
                 whole = partial.with_name(f"{partial.name}.keras")
                 in_float32(self._objective.networks[name]).save(whole)
                 os.replace(whole, partial)
@@ -109,8 +120,8 @@ class Outputs:
 
 
 def _save_weights(network: keras.Model, path: Path) -> None:
-    # Where HDF5 finds the disk full it cannot close its file, and the process may crash at its end:
-    # make sure of the room before.
+    # On a full disk HDF5 cannot close its file, and the process may crash at exit. Allocating the
+    # file first raises an OSError instead.
     size = 2**16 + sum(4096 + 4 * int(np.prod(weight.shape)) for weight in network.weights)
     with open(path, "wb") as file:
         if hasattr(os, "posix_fallocate"):  # not on macOS
@@ -119,7 +130,10 @@ def _save_weights(network: keras.Model, path: Path) -> None:
 
 
 def in_float32(network: keras.Model) -> keras.Model:
-    """Returns the network as saved: computing in float32, whatever the training's precision."""
+    """Returns a copy of a network that computes in float32, with the same weights.
+
+    A network that computes in float32 already is returned itself.
+    """
     if keras.config.dtype_policy().name == "float32":
         return network
 

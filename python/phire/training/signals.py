@@ -1,4 +1,4 @@
-"""SIGTERM: a cluster's notice that the job will be ended."""
+"""SIGTERM, by which a cluster announces that it will end the job."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ STATUS = 128 + signal.SIGTERM
 
 
 class Terminated(WorkError):
-    """SIGTERM came; what was done is saved. Console commands end with status 143."""
+    """Training stopped by SIGTERM after a checkpoint was saved.
+
+    Console commands end with exit status 143.
+    """
 
     status = STATUS
 
 
 class TerminationNotice:
-    """Within the block, SIGTERM sets :attr:`received` instead of ending the process."""
+    """Context in which SIGTERM sets :attr:`received` instead of ending the process."""
 
     def __init__(self) -> None:
         self.received = False
@@ -28,7 +31,7 @@ class TerminationNotice:
         self.received = True
 
     def __enter__(self) -> TerminationNotice:
-        # Python hands signals to the main thread alone; in another one there is nothing to set.
+        # Python allows signal handlers in the main thread only.
         if threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGTERM, self._receive)
         return self

@@ -1,4 +1,4 @@
-"""Training steps of an objective in TensorFlow graphs, on one device or many."""
+"""TensorFlow graphs of an objective's steps, on one device or several."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from phire.training.averaging import WeightAverage
 from phire.training.objective import Batch, Objective, Scalars, scalars_apart
 
 VALIDATION = 0x5EED_0000
-"""Keeps random numbers of validation apart from those of the training's first steps."""
+"""Bits that make the seeds of validation differ from those of training steps."""
 SHARED_OUT = tf.distribute.ReduceOp.MEAN
 
 
 @dataclasses.dataclass(frozen=True)
 class Taken:
-    """Results of several steps.
+    """Results of several training steps.
 
     Attributes:
-        steps: How many were taken; the last one is the first that was not finite, if any.
-        sums: The scalars, summed over the steps and averaged over the replicas.
+        steps: Number of steps taken. They end early after the first with a non-finite scalar.
+        sums: Scalars by name, summed over the steps and averaged over the replicas.
         broken: Names of the scalars that were not finite.
     """
 
@@ -35,17 +35,17 @@ class Taken:
 
 
 class Stepper:
-    """Steps of an objective under a strategy.
+    """Compiled training and validation steps of an objective under a distribution strategy.
 
     Args:
-        objective: What is trained.
-        strategy: Where.
+        objective: Objective to train.
+        strategy: Strategy whose scope built the objective.
         jit: Compile the step with XLA.
-        seed: Seed of what the steps draw.
-        average: EMA that every step updates; None for none.
+        seed: Seed of the random numbers drawn in the steps.
+        average: EMA to update after every step; None for no EMA.
 
     Raises:
-        InputError: ``jit`` on several devices, whose reductions XLA cannot compile everywhere.
+        InputError: ``jit`` is set for several devices; XLA cannot compile all their reductions.
     """
 
     def __init__(
@@ -70,11 +70,11 @@ class Stepper:
         factor: Callable[[tf.Tensor], tf.Tensor] | None = None,
         rates: Mapping[str, float] | None = None,
     ) -> None:
-        """Forgets the graphs: the objective does something else from now on.
+        """Discards the graphs, to be traced again after the objective or the rates have changed.
 
         Args:
-            factor: Factor of the learning rates by the step; None for none.
-            rates: Learning rates, by the optimizer's name, that it multiplies.
+            factor: Factor of the learning rates as a function of the phase's step; None for 1.
+            rates: Learning rates to be multiplied by ``factor``, by the optimizer's name.
         """
         self._names: list[str] = []
         one = self._one_step(factor, rates or {})
@@ -82,7 +82,7 @@ class Stepper:
         def several(
             iterator: Iterator[Batch], first: tf.Tensor, count: tf.Tensor, within: tf.Tensor
         ) -> tuple[tf.Tensor, tf.Tensor]:
-            # The sums stay on the device; only they and the number of steps come back to Python.
+            # Scalars are summed on the device, so several steps return to Python only once.
             sums = one(iterator, first, within)
             taken = tf.constant(1)
             while taken < count and tf.reduce_all(tf.math.is_finite(sums)):
@@ -100,7 +100,10 @@ class Stepper:
     def _one_step(
         self, factor: Callable[[tf.Tensor], tf.Tensor] | None, rates: Mapping[str, float]
     ) -> Callable[[Iterator[Batch], tf.Tensor, tf.Tensor], tf.Tensor]:
-        """Returns ``one(iterator, number, within)``: a step on all replicas, to its scalars.
+        """Returns a function that takes one step on all replicas and returns its scalars, stacked.
+
+        Its arguments are the iterator of batches, and the number of the step in the training and
+        in the phase.
 
         Args:
             factor, rates: See :meth:`retrace`.
@@ -127,16 +130,17 @@ class Stepper:
         return one
 
     def _replica_step(self, batch: Batch, number: tf.Tensor) -> tuple[tf.Tensor, Batch]:
-        """Takes one replica's part of a step; returns scalars and shared arrays."""
+        """Takes one replica's part of a step; returns stacked scalars, and arrays by name."""
         update = self.objective.whole_step if self._alone else self.objective.train_step
         replicas = tf.distribute.get_replica_context()
         replica = tf.cast(replicas.replica_id_in_sync_group, tf.int32)
+        # Each replica draws its own random numbers.
         with self._seeded(tf.stack([self.seed + 7919 * replica, number])):
             scalars, shared = scalars_apart(update(batch))
         self._names[:] = scalars
         values = tf.stack([tf.cast(value, tf.float32) for value in scalars.values()])
         if replicas.num_replicas_in_sync > 1:
-            # One reduction for all of them.
+            # One reduction for all scalars.
             values = replicas.all_reduce(SHARED_OUT, values)
         return values, shared
 
@@ -146,7 +150,7 @@ class Stepper:
 
     @contextlib.contextmanager
     def _seeded(self, seed: tf.Tensor) -> Iterator[None]:
-        """Within the block, the objective draws by this seed."""
+        """Sets the seed of the objective's random numbers within the block."""
         self.objective.step_seed = seed
         try:
             yield
@@ -154,10 +158,10 @@ class Stepper:
             self.objective.step_seed = None
 
     def iterator(self, batches: Callable[[tuple[int, int]], tf.data.Dataset]) -> Iterator[Batch]:
-        """Iterates over a dataset, split over the replicas.
+        """Returns an iterator over batches that are split over the replicas.
 
         Args:
-            batches: ``batches((workers, worker))`` gives a worker's part of every global batch.
+            batches: ``batches((workers, worker))`` returns a worker's part of every global batch.
         """
         if self.strategy.num_replicas_in_sync == 1:
             return iter(batches((1, 0)))
@@ -184,10 +188,10 @@ class Stepper:
         """Takes ``count`` steps, or fewer where a scalar is not finite.
 
         Args:
-            iterator: Of :meth:`iterator`.
-            first: Number of the first of these steps, from the beginning of the training.
-            count: How many.
-            within: Number of the first of them from the beginning of the phase.
+            iterator: Iterator from :meth:`iterator`.
+            first: Number of the first of these steps, counted from the beginning of the training.
+            count: Number of steps.
+            within: Number of the first of these steps, counted from the beginning of the phase.
         """
         sums, taken = self._several(
             iterator, tf.constant(first), tf.constant(count), tf.constant(within)
@@ -201,18 +205,18 @@ class Stepper:
         batches: Callable[[tuple[int, int]], tf.data.Dataset],
         stop: Callable[[], bool] = lambda: False,
     ) -> tuple[dict[str, float], dict[str, np.ndarray]] | None:
-        """Averages of the validation scalars, each batch by its size, and sums of all else.
+        """Computes the validation scores over all batches.
 
-        Every process validates on everything: the scores are the same on all. What the objective
-        draws is a function of the seed and of the batch's number, so that all epochs are judged by
-        the same random numbers, and a resumed training judges them alike.
+        Every process validates on all batches, so all get the same scores. Random numbers depend on
+        the seed and the number of the batch alone, so all epochs are scored on the same draws.
 
         Args:
-            batches: As for :meth:`iterator`.
-            stop: Asked between batches.
+            batches: See :meth:`iterator`.
+            stop: Function called between batches; True ends the validation.
 
         Returns:
-            The averages and the sums; None if it was stopped.
+            Means of the scalars by name, weighted by the sizes of the batches, and sums of the
+            tensors of higher rank by name; None if ``stop`` ended the validation.
         """
         sums: dict[str, Any] = {}
         totals: dict[str, Any] = {}
@@ -233,7 +237,7 @@ class Stepper:
         )
 
     def unite(self) -> None:
-        """Averages over the replicas what they keep each for itself: the batch statistics."""
+        """Averages the batch-normalization statistics, which each replica updates on its own."""
         if self.strategy.num_replicas_in_sync == 1:
             return
         variables = [

@@ -1,4 +1,4 @@
-"""Warm start and fine-tuning: weights of another network, and which layers learn."""
+"""Warm start and fine-tuning: copies weights of another network, freezes layers."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import keras
 from phire.errors import InputError
 
 LISTED = 20
-"""Layers that a message lists at most."""
+"""Largest number of layers that an error message lists."""
 
 
 def named_layers(network: keras.Model) -> dict[str, keras.layers.Layer]:
     """Returns a network's layers that have weights, by names that are the same in every process.
 
-    Keras numbers unnamed layers on through a process (``conv2d_7``); here they are numbered within
-    the network: ``conv2d``, ``conv2d_1`` ….
+    Keras numbers unnamed layers across all networks of a process (``conv2d_7``). This function
+    numbers them within the network: ``conv2d``, ``conv2d_1`` ….
     """
-    found: dict[str, keras.layers.Layer] = {}
+    named: dict[str, keras.layers.Layer] = {}
     counts: dict[str, int] = {}
     for layer in network.layers:
         if not layer.weights:
@@ -32,32 +32,32 @@ def named_layers(network: keras.Model) -> dict[str, keras.layers.Layer]:
             number = counts.get(automatic, 0)
             counts[automatic] = number + 1
             name = f"{automatic}_{number}" if number else automatic
-        found[name] = layer
-    return found
+        named[name] = layer
+    return named
 
 
 def _snake_case(name: str) -> str:
-    """Returns the name that Keras gives layers of a class, as conv2d of ``Conv2D``."""
+    """Returns Keras's default layer name of a class, such as ``conv2d`` for ``Conv2D``."""
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 def copy_weights(source: keras.Model, target: keras.Model) -> list[str]:
-    """Copies the weights of those layers of a network that another has, too.
+    """Copies the weights of corresponding layers from one network to another.
 
-    Layers correspond where they follow one another in both networks with the same types and shapes
-    of weights, so that a first or last convolution may have other channels, and layers may have
-    come in between.
+    Layers correspond if they have the same type and weight shapes and come in the same order in
+    both networks (longest matching runs, as in ``difflib``). The networks may therefore differ in
+    their numbers of input and output channels, or by inserted layers.
 
     Args:
         source: Network to copy from.
         target: Network to copy to.
 
     Returns:
-        Names of the target's layers that have no counterpart; their weights are as they were.
+        Names of the target's layers without a counterpart; their weights are unchanged.
 
     Raises:
-        InputError: No layer has one.
+        InputError: No layer has a counterpart.
     """
     layers = [named_layers(network) for network in (source, target)]
     keys = [
@@ -73,21 +73,23 @@ def copy_weights(source: keras.Model, target: keras.Model) -> list[str]:
             remaining.remove(list(layers[1])[block.b + i])
     if len(remaining) == len(to_layers):
         raise InputError(
-            f"no layer of the network {source.name} has a counterpart in {target.name} of the same "
-            "type and shape: begin without it, or with a network of the same width."
+            f"no layer of the network {source.name} has a counterpart of the same type and shape "
+            f"in {target.name}: warm-start from a network of the same width, or train from random "
+            "weights."
         )
     return remaining
 
 
 def freeze_all_but(network: keras.Model, patterns: Sequence[str]) -> list[str]:
-    """Freezes the layers of a network whose names match none of some patterns.
+    """Freezes the layers of a network whose names match none of the patterns.
 
     Args:
-        network: Network; call this before its optimizer is built.
-        patterns: Patterns of :func:`named_layers`'s names, such as ``conv2d_1*``.
+        network: Network to change, before its optimizer is built.
+        patterns: Shell patterns of the names that :func:`named_layers` gives, such as
+            ``conv2d_1*``.
 
     Returns:
-        Names of the layers that still learn.
+        Names of the layers that stay trainable.
 
     Raises:
         InputError: A pattern matches no layer.
