@@ -119,11 +119,11 @@ MISTAKES = {
     ),
     "a map that is missing at prediction": (
         "phire", ("predict", "{in}/mapless", *PREDICT[2:]),
-        r"mapless reads the maps orog, which it does not keep: give --static FILE:orog",
+        r"mapless reads the maps orog, but does not hold them: give --static FILE:orog",
     ),
     "a map that is missing in an evaluation": (
         "phire_eval", (*EVALUATE[:4], "net={in}/mapless", *EVALUATE[5:]),
-        r"mapless reads the maps orog, which it does not keep",
+        r"mapless reads the maps orog, but does not hold them",
     ),
     "targets that the file has not": (
         "phire_data", (*DATA, "--targets", "tas,wind"),
@@ -138,7 +138,7 @@ MISTAKES = {
     ),
     "a window longer than any stretch, in a prediction": (
         "phire", ("predict", "{in}/window_run", "{in}/gaps.nc", "{out}.nc"),
-        r"stretch without a gap around 2000-01-01.* has 2 fields, but the run reads windows of 3",
+        r"period without gaps around 2000-01-01.* has 2 fields, but the run reads windows of 3",
     ),
     "an option that the network does not have": (
         "phire_train", (*TRAIN, "--network", "convnet,heads=2"),

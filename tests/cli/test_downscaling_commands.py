@@ -82,7 +82,7 @@ def test_missing_input_and_a_bound_are_options(folder, tmp_path):
             assert fine.attrs["minimum"] == 281
     said = run(phire, "predict", "bicubic", folder / "t2m.h5", tmp_path / "other.nc",
                "--coarsen", 3, "--minimum", 0, status=2)  # fmt: skip
-    assert "--minimum is of generators" in said
+    assert "--minimum applies to generators" in said
 
 
 def test_a_bound_is_told_by_the_evaluation(folder, tmp_path):

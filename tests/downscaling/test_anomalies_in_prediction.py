@@ -108,10 +108,10 @@ def test_other_points_and_months_are_refused_before_anything_is_predicted(run, f
 
     predicted()
     moved = Grid.regional(coarse.grid.latitudes, coarse.grid.longitudes + 20)
-    with pytest.raises(InputError, match=r"the forecast does not suit .* lacks points"):
+    with pytest.raises(InputError, match=r"the forecast does not fit .* lacks points"):
         predicted(grid=moved)
     december = TimeAxis.from_coordinate(np.array(["2001-12-05"], "datetime64[s]"))
-    with pytest.raises(InputError, match=r"the forecast does not suit .* also of 12"):
+    with pytest.raises(InputError, match=r"the forecast does not fit .* also of 12"):
         predicted(time=december)
     with pytest.raises(InputError, match="needs dates"):
         predicted(time=TimeAxis.steps(1))
@@ -146,9 +146,7 @@ def test_what_needs_physical_values_while_training_refuses_anomalies(run, tmp_pa
 
 def test_validation_by_other_statistics_is_refused(run, fine, tmp_path):
     write_downscaling_records(fine, tmp_path / "plain", **{**OPTIONS, "seasonal": None})
-    with pytest.raises(
-        InputError, match=r"other statistics of points and seasons than .* with statistics "
-    ):
+    with pytest.raises(InputError, match=r"other climatologies than .* with statistics "):
         train_generator(
             run.with_name("records"), tmp_path / "run", validation=tmp_path / "plain", **TRAINING
         )

@@ -230,13 +230,13 @@ def test_guidance_moves_away_from_the_field_without_conditions():
 
 
 ERRORS = {
-    "guidance": ("euler,guidance=1", {}, "trained with condition_dropout, which this one was not"),
-    "negative": ("euler,guidance=-1", {}, "guidance=-1 must be a number from 0 on"),
-    "objective": ("heun", {"name": "energy"}, "was trained by energy: leave --sampler out"),
-    "levels": ("ddim", {}, "sampler ddim is for the objective ddpm"),
+    "guidance": ("euler,guidance=1", {}, "needs a run trained with condition_dropout"),
+    "negative": ("euler,guidance=-1", {}, "guidance=-1 must be a number, 0 or more"),
+    "objective": ("heun", {"name": "energy"}, "was trained by energy: leave it out"),
+    "levels": ("ddim", {}, "sampler ddim applies to the objective ddpm"),
     "range": ("euler,sigma_min=20", {}, "sigma_min 20 must be above 0 and below sigma_max 10"),
     "option": ("euler,speed=2", {}, "--sampler euler has no option 'speed': it has steps"),
-    "steps": ("euler,steps=0", {}, "steps=0: steps must be a number from 1 on"),
+    "steps": ("euler,steps=0", {}, "steps=0: steps must be a whole number"),
     "name": ("rk4", {}, "sampler 'rk4' is unknown"),
 }
 

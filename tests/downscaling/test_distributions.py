@@ -158,5 +158,5 @@ def test_impossible_options_are_refused(specification, said):
 
 def test_bernoulli_gamma_is_of_amounts():
     wind = Normalization("z", ("u", "v"), (2.0, -3.0), (1.5, 2.5))
-    with pytest.raises(InputError, match="v has the mean -3"):
+    with pytest.raises(InputError, match="the mean of v is -3"):
         distribution.build("bernoulli-gamma", wind)

@@ -56,7 +56,7 @@ def test_a_network_of_one_size_says_so(name, records, store, tmp_path):
             made = PredictedSource(tmp_path / "run", part).read([0])
             assert made.shape == (1, 4 * rows, 4 * columns, 2)
             continue
-        said = rf"refines to {4 * rows} × {4 * columns} points, neither more nor fewer, but .* any"
+        said = rf"refines to exactly {4 * rows} × {4 * columns} points, but .* any"
         with pytest.raises(InputError, match=said):
             PredictedSource(tmp_path / "run", part)
 

@@ -35,7 +35,7 @@ def test_chosen_layers_of_another_run_are_fine_tuned(records, run, tmp_path, cap
     ("changed", "said"),
     [
         ({"network": "srgan-small,filters=6,blocks=1"}, "no layer of the network"),
-        ({"pretrained": True}, "pretrained and initialize_from both name"),
+        ({"pretrained": True}, "pretrained and initialize_from exclude"),
         ({"trainable": ["dense*"]}, r"trainable dense\* matches no layer"),
         ({"initialize_from": "nowhere"}, "nowhere does not exist"),
         ({"schedule": "step,after=0"}, "after=0 must be positive numbers of steps"),

@@ -145,13 +145,13 @@ def test_every_diffusion_works_in_the_latent_space(
 
 
 def test_an_autoencoder_refines_nothing(autoencoder):
-    with pytest.raises(InputError, match="is an autoencoder of fine fields and refines none"):
+    with pytest.raises(InputError, match="is an autoencoder, which does not refine"):
         TrainedGenerator(autoencoder)
 
 
 OTHERS = {
-    "channels": ({"channels": ("rain", "wind")}, "encodes divergence, vorticity, and the records"),
-    "patch": ({"shape": (32, 32, 2)}, "was trained on patches of 16 × 16 points, and the records "
+    "channels": ({"channels": ("rain", "wind")}, "encodes divergence, vorticity, but the records"),
+    "patch": ({"shape": (32, 32, 2)}, "was trained on patches of 16 × 16 points, but the records "
               "hold 32 × 32"),
     "normalization": ({"normalization": None}, "trained with another normalization"),
 }  # fmt: skip
@@ -169,7 +169,7 @@ def test_an_autoencoder_of_other_targets_is_refused(name, autoencoder, records):
 
 def test_a_latent_grid_coarser_than_the_coarse_field_is_refused(autoencoder, records):
     schema = dataclasses.replace(open_records(records).schema, scale=1)
-    with pytest.raises(InputError, match="2 times coarser than the fine one, which must divide"):
+    with pytest.raises(InputError, match="the autoencoder's factor of 2 must divide"):
         LatentSpace(open_run(autoencoder).network("generator"), schema)
 
 
@@ -184,5 +184,5 @@ def test_mistakes_by_command(autoencoder, latent_run, records, run, store, tmp_p
     }.items():
         assert said in refused(*train, objective)
     predicted = ("phire predict", autoencoder, store, tmp_path / "a.nc", "--coarsen", "4")
-    assert "is an autoencoder of fine fields" in refused(*predicted)
+    assert "is an autoencoder, which does not refine" in refused(*predicted)
     assert not list(tmp_path.iterdir())

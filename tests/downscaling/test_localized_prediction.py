@@ -56,5 +56,5 @@ def test_fields_elsewhere_are_refused(localized, coarse):
     elsewhere = ArraySource(
         coarse.read([0])[:, 2:6, 4:10], channels=coarse.channels, units=coarse.units, grid=shifted
     )
-    with pytest.raises(InputError, match=r"has weights for each point of the .* give input there"):
+    with pytest.raises(InputError, match=r"weights for each point of .* give input on that domain"):
         PredictedSource(localized, elsewhere).read([0])

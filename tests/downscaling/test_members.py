@@ -94,7 +94,7 @@ def test_noise_with_a_memory_is_a_stationary_gaussian_process():
 
 
 def test_a_memory_of_noise_needs_noise(run, coarse):
-    with pytest.raises(InputError, match="--noise-memory is of runs with noise"):
+    with pytest.raises(InputError, match="--noise-memory applies to runs with noise"):
         PredictedSource(run, coarse, noise_memory=60.0)
 
 
@@ -144,11 +144,11 @@ def test_a_store_has_no_members(stochastic, store, tmp_path):
 def test_members_of_a_deterministic_run_are_refused(run, store, coarse, tmp_path):
     with pytest.raises(InputError, match=r"members 5 needs a stochastic generator, but .*run is"):
         predict(run, store, tmp_path / "fine.nc", coarsen=4, members=5)
-    with pytest.raises(InputError, match=r"seed is of stochastic"):
+    with pytest.raises(InputError, match=r"seed applies to stochastic"):
         predict(run, store, tmp_path / "fine.nc", coarsen=4, seed=5)
     with pytest.raises(InputError, match=r"--members 0 must be"):
         PredictedSource(run, coarse, members=0)
-    with pytest.raises(InputError, match="members is of generators"):
+    with pytest.raises(InputError, match="members applies to generators"):
         predict("bicubic", store, tmp_path / "fine.nc", coarsen=4, members=2)
     assert not list(tmp_path.iterdir())
 

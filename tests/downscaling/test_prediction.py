@@ -348,12 +348,12 @@ def test_an_interpolation_is_written_like_a_prediction(run, store, coarse, tmp_p
             np.testing.assert_allclose(dataset["vorticity"], expected[..., 1], atol=1e-9)
     for options, message in (
         ({}, "needs scale"),
-        ({"scale": 4, "coarsen": 4}, "scale is that of coarsen"),
-        ({"scale": 4, "tile": 8}, "tile is of generators"),
+        ({"scale": 4, "coarsen": 4}, "scale is already given by coarsen"),
+        ({"scale": 4, "tile": 8}, "tile applies to generators"),
     ):
         with pytest.raises(InputError, match=message):
             predict("bicubic", store, tmp_path / "refused.nc", **options)
-    with pytest.raises(InputError, match="scale is kept in the run"):
+    with pytest.raises(InputError, match="scale is fixed by the run"):
         predict(run, store, tmp_path / "refused.nc", scale=4)
 
 
@@ -382,7 +382,7 @@ def changed(coarse, **parts):
 
 
 def test_what_does_not_fit_is_named(run, coarse):
-    with pytest.raises(InputError, match="reads divergence, vorticity, which nothing gives"):
+    with pytest.raises(InputError, match="reads divergence, vorticity, which no input gives"):
         PredictedSource(run, changed(coarse, channels=("a", "b")))
     with pytest.raises(InputError, match="holds divergence in 'd-1'"):
         PredictedSource(run, changed(coarse, units=("d-1", "s**-1")))

@@ -190,7 +190,7 @@ def test_maps_that_do_not_fit_are_refused(folder, tmp_path, capsys):
     moved = kept.rename(tmp_path / "static.h5")
     try:
         refused(folder, output, folder / "coarse.nc")
-        assert "reads the maps orog, which it does not keep: give --static FILE:orog" in (
+        assert "reads the maps orog, but does not hold them: give --static FILE:orog" in (
             capsys.readouterr().err
         )
     finally:

@@ -29,9 +29,9 @@ TRAININGS = [
     (["--objective", "content,content=bernoulli-gamma"], "choose the objective likelihood"),
     (["--objective", "likelihood,content=mae"], "objective likelihood has no option 'content'"),
     (["--objective", "likelihood,distribution=poisson"], "distribution 'poisson' is unknown"),
-    (["--objective", "likelihood", "--conserve"], "--conserve is for networks that give fields"),
+    (["--objective", "likelihood", "--conserve"], "--conserve applies to networks that predict"),
     (["--objective", "content,content=msdssim"], "needs patches of 81 points a side"),
-    (["--objective", "content,content=0.8*dsim"], "neither a metric's directory nor one of"),
+    (["--objective", "content,content=0.8*dsim"], "neither a metric directory nor one of"),
     (["--objective", "content,content=huber(delta=-1)"], "delta=-1 must be positive"),
     (["--objective", "content", "--trainable", "dense"], "--trainable dense matches no layer"),
     (["--objective", "content", "--initialize-from", "nowhere"], "nowhere does not exist"),
@@ -52,7 +52,7 @@ def test_trainings_are_refused(windows, tmp_path, given, said):
 
 def test_a_discriminator_without_the_coarse_field_is_refused(records, tmp_path):
     given = ("--out", tmp_path / "run", *SMALL, "--objective", "cgan,discriminator=srgan")
-    said = "a discriminator that reads the coarse field, which srgan does not"
+    said = "a discriminator that reads the coarse field, but srgan does not"
     assert said in refused("phire-train", records, *given)
     assert not list(tmp_path.iterdir())
 
@@ -60,9 +60,9 @@ def test_a_discriminator_without_the_coarse_field_is_refused(records, tmp_path):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (["--statistic", "mean"], "--statistic mean is of runs trained by the objective"),
+        (["--statistic", "mean"], "--statistic mean applies to runs of the objective"),
         (["--members", "3"], "--members 3 needs a stochastic generator"),
-        (["--seed", "3"], "--seed is of stochastic generators"),
+        (["--seed", "3"], "--seed applies to stochastic generators"),
     ],
     ids=lambda x: x if isinstance(x, str) else x[0],
 )
@@ -74,5 +74,5 @@ def test_predictions_are_refused(run, store, tmp_path, given, said):
 
 def test_a_statistic_of_an_interpolation_is_refused(store, tmp_path):
     given = ("bilinear", store, tmp_path / "fine.nc", "--coarsen", "4", "--statistic", "mean")
-    assert "--statistic is of generators" in refused("phire predict", *given)
+    assert "--statistic applies to generators" in refused("phire predict", *given)
     assert not list(tmp_path.iterdir())

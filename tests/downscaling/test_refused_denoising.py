@@ -45,7 +45,7 @@ def test_without_an_average_the_run_is_of_the_last_weights(denoiser):
 
 TRAININGS = {
     "residual of other channels": (
-        "edm,residual={run}", "predicts divergence, vorticity, and the records' targets are vort"),
+        "edm,residual={run}", "predicts divergence, vorticity, but the records' targets are vort"),
     "range": ("edm,sigma_min=3,sigma_max=2", "sigma_min 3 must be above 0 and below sigma_max 2"),
     "network": ("edm,latent={run}", "was trained by srgan: name a run of the objective vqvae"),
 }  # fmt: skip
@@ -84,8 +84,8 @@ def test_a_latent_space_of_other_patches_and_channels_is_refused(
         store, same, patch=(8, 8), scale=4, patches_per_field=2, shards=1, normalization="z"
     )
     for other, said in {
-        others: "encodes divergence, vorticity, and the records' targets are vorticity",
-        same: "was trained on patches of 16 × 16 points, and the records hold 8 × 8",
+        others: "encodes divergence, vorticity, but the records' targets are vorticity",
+        same: "was trained on patches of 16 × 16 points, but the records hold 8 × 8",
     }.items():
         command = training(other, tmp_path / "run", NETWORK, f"edm,latent={codes}")
         assert said in refused(*command)
@@ -93,7 +93,7 @@ def test_a_latent_space_of_other_patches_and_channels_is_refused(
 
 
 PREDICTIONS = {
-    "ddim": (["--sampler", "ddim"], "sampler ddim is for the objective ddpm"),
+    "ddim": (["--sampler", "ddim"], "sampler ddim applies to the objective ddpm"),
     "range": (["--sampler", "heun,sigma_min=3,sigma_max=2"], "sigma_min 3 must be above 0"),
     "tile": (["--tile", "1"], "--tile 1 is 4 fine points, but one point"),
     "members": (["--members", "0"], "--members 0 must be"),

@@ -115,7 +115,7 @@ def test_no_file_of_a_sweep_is_written_where_one_sampler_is_impossible(denoiser,
 
 @pytest.mark.parametrize(
     ("sampler", "message"),
-    [("eular", "sampler 'eular' is unknown"), ("ddim", "ddim is for the objective ddpm"),
+    [("eular", "sampler 'eular' is unknown"), ("ddim", "ddim applies to the objective ddpm"),
      ("heun,sigma_min=3,sigma_max=2", "sigma_min 3 must be")],
 )  # fmt: skip
 def test_samplers_that_do_not_fit_are_refused(denoiser, store, tmp_path, sampler, message):
@@ -142,5 +142,5 @@ def test_corners_of_blocks_are_no_means(run):
 
 
 def test_a_sampler_of_a_generator_is_refused(run, store, tmp_path):
-    with pytest.raises(InputError, match="leave sampler out"):
+    with pytest.raises(InputError, match="sampler applies to runs of the objectives"):
         predict(run, store, tmp_path / "a.nc", coarsen=4, sampler="heun")

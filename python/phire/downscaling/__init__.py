@@ -1,6 +1,6 @@
-"""Super-resolution: training generators, interpolation baselines, prediction of whole fields.
+"""Downscaling: training of generators, interpolation baselines, prediction of whole fields.
 
-The names are imported when they are used: interpolation needs no TensorFlow.
+Names are imported on first use, because interpolation needs no TensorFlow.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""Task of an objective: the network and the records to train it on."""
+"""Task of an objective: builds the network to train from its options and the records' schema."""
 
 from __future__ import annotations
 
@@ -26,19 +26,20 @@ from phire.training.warm_start import copy_weights, freeze_all_but
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """Task that an objective is built for: records, network and options.
+    """Network and records for which an objective is built.
 
     Attributes:
-        schema: Schema of the records.
+        schema: Schema of the records; with ``latent``, that of the latent fields.
         network: Name of the network.
-        network_options: All its options.
-        conserve: Keep the coarse input's block means, for the channels that both sides have.
-        start: Weights to begin from; None for fresh ones.
-        start_path: The run that these are of, for messages.
-        source: Network whose layers to begin from where they correspond; None for none.
-        trainable: Patterns of the layers that learn; all do where it is empty.
-        residual: Trained run whose fields a denoiser learns the residual to; None for none.
-        latent: Latent space that a denoiser works in, of which ``schema`` then is; None for none.
+        network_options: All options of the network.
+        conserve: Keep the coarse input's block means, for channels that input and targets share.
+        start: Initial weights of the whole network; None for random ones.
+        start_path: Path of the run that holds ``start``, for messages.
+        source: Network from which to copy the weights of corresponding layers; None for none.
+        trainable: Patterns of the names of trainable layers; empty for all layers.
+        residual: Trained run whose prediction is subtracted from a denoiser's target; None for
+            none.
+        latent: Latent space in which a denoiser works; None to work on fields.
     """
 
     schema: SampleSchema
@@ -59,7 +60,7 @@ class Task:
 
     @property
     def masked(self) -> bool:
-        """True if samples state where the target is valid."""
+        """True if samples have a mask of the valid target values."""
         return "valid" in self.schema.arrays
 
     @property
@@ -74,99 +75,100 @@ class Task:
 
     @property
     def normalization(self) -> Normalization:
-        """Normalization of the targets, for what reads their physical values.
+        """Normalization of the targets, with which an objective computes physical values.
 
         Raises:
-            InputError: These depend on place or season, too, which is not known here.
+            InputError: The targets are anomalies from a climatology of points or seasons, so their
+                physical values cannot be computed from a batch.
         """
         if self.schema.target.climatologies:
             raise InputError(
-                "the targets are anomalies of each point or season, but this needs physical values "
-                "during training, as learned metrics, distributions and conservation do: make the "
-                "records without --statistics-of and --seasonal."
+                "learned metrics, distributions and conservation need physical values during "
+                "training, but the targets are anomalies of each point or season: make the records "
+                "without --statistics-of and --seasonal."
             )
         return self.schema.normalization
 
     def build_network(
         self, *, outputs: int = 1, autoencoder: bool = False, **options: Any
     ) -> keras.Model:
-        """Builds the network; inside the strategy's scope.
+        """Builds the network with its initial weights; call it inside the strategy's scope.
 
-        It takes fields of other sizes than the records', unless its weights or levels depend on
-        these.
+        The network takes fields of any size, unless its weights or levels depend on the size.
 
         Args:
-            outputs: Channels of the output for each target.
-            autoencoder: The network may read the targets.
-            **options: Options of the network that the objective fixes.
+            outputs: Number of output channels per target.
+            autoencoder: Allow networks that read the targets.
+            **options: Options of the network that the objective sets.
 
         Raises:
-            InputError: An option does not fit the records, the weights to start from do not fit
-                the network, or the network is an autoencoder and may not be.
+            InputError: An option does not fit the records, the initial weights do not fit the
+                network, or the network reads the targets and ``autoencoder`` is False.
         """
         shapes = self.shapes
         high = (*shapes.high[:2], shapes.high[2] * outputs)
         shapes = dataclasses.replace(shapes, high=high)
         options = {**self.network_options, **options}
         try:
-            made = networks.build(self.network, shapes.of_any_size(), options=options)
+            network = networks.build(self.network, shapes.of_any_size(), options=options)
         except FixedSizeError:
-            made = networks.build(self.network, shapes, options=options)
-        if "high" in made.input and not autoencoder:
+            network = networks.build(self.network, shapes, options=options)
+        if "high" in network.input and not autoencoder:
             raise InputError(
-                f"network {self.network} gives back the fine field that it is given: train it by "
+                f"network {self.network} is an autoencoder of the fine fields: train it by "
                 "--objective vqvae."
             )
         if self.shapes.margin and not autoencoder:
-            _check_size(made, self.network, shapes)
+            _check_size(network, self.network, shapes)
         if self.conserve:
             low = self.schema.arrays["low"].normalization
-            made = conserving(
-                made, self.shapes.scale, low, self.normalization, margin=self.shapes.margin,
+            network = conserving(
+                network, self.shapes.scale, low, self.normalization, margin=self.shapes.margin,
                 areas=_row_areas(self.schema),
             )  # fmt: skip
         if self.start is not None:
-            if [tuple(w.shape) for w in made.weights] != [w.shape for w in self.start]:
+            if [tuple(w.shape) for w in network.weights] != [w.shape for w in self.start]:
                 raise InputError(
                     f"--pretrained {self.start_path} holds a generator of another architecture: "
                     "give the same --network with the same options."
                 )
-            made.set_weights(self.start)
+            network.set_weights(self.start)
         if self.source is not None:
-            _initialize(made, self.source)
+            _initialize(network, self.source)
         if self.trainable:
-            _fine_tune(made, self.trainable)
-        return made
+            _fine_tune(network, self.trainable)
+        return network
 
 
 def _check_size(network: keras.Model, name: str, shapes: Shapes) -> None:
-    """Refuses a network that keeps the margin of its coarse fields, before it is trained.
+    """Checks that a network cuts off the margin of its coarse input.
 
     Raises:
-        InputError: Its output is not of the targets' size.
+        InputError: Its output has another size than the targets.
     """
     sizes = {}
     for tensor in network.inputs:
         free = tensor.shape[1:]
         known = shapes.low if tensor.name.startswith("low") else shapes.high
-        if len(free) == 4:  # maps have no axis of time, also beside fields that have one
+        if len(free) == 4:  # rows of a time window; static maps have no time axis
             known = (shapes.window, *known)
         sizes[tensor.name] = (1, *(b if a is None else a for a, b in zip(free, known)))
     try:
-        found = tuple(network.compute_output_shape(sizes)[-3:-1])
-    except ValueError:  # the maps on the fine grid have another size than what they are joined to
-        found = None
-    if found != shapes.high[:2]:
-        size = "other sizes" if found is None else f"{found[0]} × {found[1]} points"
+        output = tuple(network.compute_output_shape(sizes)[-3:-1])
+    except ValueError:  # fields with the margin cannot be concatenated with maps without it
+        output = None
+    if output != shapes.high[:2]:
+        size = "other sizes" if output is None else f"{output[0]} × {output[1]} points"
         raise InputError(
             f"network {name} makes fields of {size} from patches with a margin of {shapes.margin}, "
-            f"but the targets have {shapes.high[0]} × {shapes.high[1]} points: let it cut the "
-            "margin off before it enlarges (phire.networks.blocks.sample_inputs.without_margin)."
+            f"but the targets have {shapes.high[0]} × {shapes.high[1]} points: let the network cut "
+            "off the margin before upsampling "
+            "(phire.networks.blocks.sample_inputs.without_margin)."
         )
 
 
 def _row_areas(schema: SampleSchema) -> np.ndarray | None:
-    """Returns the area of a cell in each row of the domain; None where rows are not of one area."""
+    """Returns the relative cell area of each row of the domain; None if it varies within a row."""
     domain = schema.domain
     if domain is None or "position" not in schema.arrays or not domain.has_points:
         return None
@@ -175,17 +177,17 @@ def _row_areas(schema: SampleSchema) -> np.ndarray | None:
 
 
 def _initialize(network: keras.Model, source: keras.Model) -> None:
-    """Copies the weights of corresponding layers; names those that keep their initial weights."""
+    """Copies the weights of corresponding layers, and prints the layers without a counterpart."""
     new = copy_weights(source, network)
     if new:
-        progress.say(f"layers that begin anew: {', '.join(new)}.")
+        progress.say(f"layers with random initial weights: {', '.join(new)}.")
 
 
 def _fine_tune(network: keras.Model, patterns: Sequence[str]) -> None:
-    """Freezes the layers that match no pattern, and says what still learns."""
+    """Freezes the layers that match no pattern, and prints the trainable ones."""
     learning = freeze_all_but(network, patterns)
     counts = [
         sum(int(np.prod(weight.shape)) for weight in weights)
         for weights in (network.trainable_weights, network.weights)
     ]
-    progress.say(f"{counts[0]} of {counts[1]} weights learn: {', '.join(learning)}.")
+    progress.say(f"{counts[0]} of {counts[1]} weights are trained: {', '.join(learning)}.")

@@ -76,46 +76,49 @@ def train_generator(
 ) -> Run:
     """Trains a network on downscaling records.
 
-    The defaults are PhIRE's: five epochs on the pixel MSE alone, then 15 at 1e-4 and 5 at 1e-5 with
-    content and adversary.
+    The defaults follow PhIRE (Stengel et al. 2020, doi:10.1073/pnas.1918964117): the objective
+    srgan pretrains on the MSE, then come 15 epochs at the learning rate 1e-4 and 5 at 1e-5 with
+    content and adversarial losses.
 
     Args:
-        records: Downscaling records (of ``phire-data``, or a bare file of PhIRE's).
-        out: The run directory to make.
-        validation: Records to validate on after every epoch.
-        network: ``NAME,key=value,…`` or a mapping with the key ``name``; ``phire parts network``
-            lists them.
+        records: Downscaling records: a directory of ``phire-data``, or a bare TFRecord file of
+            PhIRE.
+        out: Path of the run directory to create.
+        validation: Records to validate on after every epoch; None for no validation.
+        network: Network, as ``NAME,key=value,…`` or a mapping with the key ``name``;
+            ``phire parts network`` lists them.
         network_options: Further options of the network.
-        objective: The objective, likewise: ``phire parts objective``.
+        objective: Objective in the same form; ``phire parts objective`` lists them.
         objective_options: Further options of the objective.
-        schedule: The schedule of the learning rates, likewise: ``phire parts schedule``. It spans
-            all phases but a pretraining.
-        epochs: Epochs of each phase after a pretraining.
-        learning_rates: Adam's learning rate in each of these.
-        batch_size: Samples of a (global) batch.
-        conserve: Keep the block means of those coarse channels that are targets, too.
-        pretrained: A run whose generator to start from, with the state of its optimizer; its
-            pretraining is shared.
-        initialize_from: A run whose generator's layers to begin from where the network has the same
-            ones; the others, and the optimizer, begin anew.
-        trainable: Patterns of the names of the generator's layers that learn, such as
-            ``conv2d_1*``; the others keep their weights. By default all learn.
-        select: Score of the best epoch, the least: ``loss``, ``spectrum`` (log-spectral error) or
-            ``distance`` (learned; needs a metric in the objective's content).
-        normalization, statistics, channels: For bare TFRecord files; see
+        schedule: Learning-rate schedule in the same form; ``phire parts schedule`` lists them. It
+            spans all phases after the pretraining.
+        epochs: Number of epochs of each phase after the pretraining.
+        learning_rates: Adam's learning rate in each of these phases.
+        batch_size: Samples of a global batch.
+        conserve: Keep the coarse input's block means, for channels that input and targets share.
+        pretrained: Run from which to take the generator's weights and the state of its optimizer;
+            the pretraining is then skipped.
+        initialize_from: Run from which to copy the weights of corresponding layers of the
+            generator; other layers, and the optimizer, start afresh.
+        trainable: Patterns of the names of the generator's trainable layers, such as
+            ``conv2d_1*``; the other layers are frozen. Empty for all layers.
+        select: Validation score that ranks the epochs; the smallest is best: ``loss``,
+            ``spectrum`` (log-spectral error) or ``distance`` (learned distance; needs a metric in
+            the objective's content).
+        normalization, statistics, channels: Description of bare TFRecord files; see
             :func:`phire.records.open_records`.
-        fold: (number, of how many): the part of the records' times to leave out; see
-            :func:`phire.downscaling.fold_training.train_with_folds`.
-        origin: Entries of the configuration in place of the paths and fingerprints of records that
-            are temporary.
-        seed, devices, **loop: See :func:`phire.training.train`: ``ema``, ``clip_norm``,
+        fold: (number, count) of the fold of the records' times to leave out; None to train on all;
+            see :func:`phire.downscaling.fold_training.train_with_folds`.
+        origin: Entries of the configuration that replace paths and fingerprints of temporary
+            records.
+        seed, devices, **loop: Arguments of :func:`phire.training.train`: ``ema``, ``clip_norm``,
             ``precision``, ``jit``, ``deterministic``, ``overwrite`` ….
 
     Returns:
-        The run.
+        The completed run.
 
     Raises:
-        InputError: An option does not fit the records or the others.
+        InputError: An option does not fit the records or other options.
         WorkError: See :func:`phire.training.train`.
     """
     network, network_options = networks.resolve(network, network_options)
@@ -155,10 +158,10 @@ def train_generator(
 def _with_target_of_latent(
     objective: Specification, options: Mapping[str, Any] | None
 ) -> tuple[str, dict[str, Any]]:
-    """Resolves an objective; in a latent space the target is the latent field itself.
+    """Returns an objective's name and all its options; ``latent`` implies ``target=field``.
 
     Raises:
-        InputError: A residual is asked for in a latent space.
+        InputError: A residual is combined with a latent space.
     """
     name, given = parse(objective)
     given = {**given, **(options or {})}
@@ -177,10 +180,10 @@ def _generator_task(
     space: TargetSpace, network: str, network_options: Mapping[str, Any], conserve: bool,
     weights: Mapping[str, Any],
 ) -> Task:  # fmt: skip
-    """Returns the task of an objective; for one of diffusion, the network is a denoiser.
+    """Returns the task of an objective.
 
-    Networks that are built as generator or as denoiser have the option ``denoiser``; objectives of
-    diffusion have ``sigma_data``.
+    A network with the option ``denoiser`` can be a generator or a denoiser; it becomes a denoiser
+    for diffusion objectives, which are those with the option ``sigma_data``.
     """
     if "sigma_data" in space.options and "denoiser" in network_options:
         network_options = {**network_options, "denoiser": True}
@@ -191,9 +194,9 @@ def _generator_task(
 
 
 def _with_content_text(options: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[str]]:
-    """Returns the objective's options and the metrics of its content, with absolute paths.
+    """Returns the objective's options and the metrics in its content, both with absolute paths.
 
-    From another folder, the same metric has another relative path.
+    Absolute paths keep the recorded options equal if a run is resumed from another folder.
     """
     metrics = metrics_of(options.get("content") or "mse")
     if not metrics:
@@ -207,7 +210,7 @@ def _configuration(
     pretrained: str | os.PathLike | None, opened: Records, task: Task, metrics: Sequence[str],
     space: TargetSpace,
 ) -> dict[str, Any]:  # fmt: skip
-    """Returns the entries of ``config.yaml`` for a training's inputs and its network."""
+    """Returns the entries of ``config.yaml`` on a training's inputs and network."""
     kernel = [space.options["metric"]] if space.options.get("metric") else []
     return {
         "records": _absolute(records),
@@ -225,7 +228,7 @@ def _configuration(
 def _fine_tuning(
     initialize_from: str | os.PathLike | None, trainable: Sequence[str]
 ) -> dict[str, Any]:
-    """Returns the entries of ``config.yaml`` for a warm start."""
+    """Returns the entries of ``config.yaml`` on a warm start; only options that are set."""
     found: dict[str, Any] = {}
     if initialize_from:
         found["initialize_from"] = _absolute(initialize_from)
@@ -270,11 +273,13 @@ def _starting_weights(
     initialize_from: str | os.PathLike | None,
     trainable: Sequence[str],
 ) -> dict[str, Any]:
-    """Returns the initial weights of a task: a run's whole generator, or its matching layers."""
+    """Returns the fields of :class:`Task` on initial weights and trainable layers.
+
+    Raises:
+        InputError: Both ``pretrained`` and ``initialize_from`` are given.
+    """
     if pretrained is not None and initialize_from is not None:
-        raise InputError(
-            "--pretrained and --initialize-from both name weights to begin from: give one."
-        )
+        raise InputError("--pretrained and --initialize-from exclude each other: give one.")
     found: dict[str, Any] = {"start_path": str(pretrained), "trainable": tuple(trainable)}
     if pretrained is not None:
         found["start"] = open_run(pretrained).network("generator").get_weights()
@@ -290,28 +295,30 @@ def _absolute(path: str | os.PathLike | None) -> str | None:
 def _check_lengths(
     epochs: Sequence[int], learning_rates: Sequence[float], options: Mapping[str, Any]
 ) -> None:
+    """Raises an InputError unless each phase has a number of epochs and a positive rate."""
     if len(epochs) != len(learning_rates):
         raise InputError(
             f"--learning-rates has {len(learning_rates)} rates for the {len(epochs)} phases of "
-            "--epochs: give one each."
+            "--epochs: give one rate per phase."
         )
     counts = [options.get("pretrain_epochs", 0), *epochs]
     rates = [options.get("pretrain_rate", 1.0), *learning_rates]
     if min(counts) < 0 or min(rates) <= 0:
-        raise InputError("epochs must not be negative, and learning rates must be positive.")
+        raise InputError("--epochs must not be negative, and --learning-rates must be positive.")
 
 
 def _check_selection(
     select: str, validation: str | os.PathLike | None, metrics: Sequence[str], denoises: bool
 ) -> None:
+    """Raises an InputError unless the validation computes the score that ranks the epochs."""
     if select not in SELECTIONS:
         raise InputError(f"--select {select} must be one of {', '.join(SELECTIONS)}.")
     if select != "loss" and validation is None:
         raise InputError(f"--select {select} needs --validation.")
     if select == "spectrum" and denoises:
         raise InputError(
-            "--select spectrum is of objectives that generate fields: for a denoiser choose "
-            "--select loss."
+            "--select spectrum needs an objective that generates fields in validation: choose "
+            "--select loss for a denoiser."
         )
     if select == "distance" and not metrics:
         raise InputError("--select distance needs a metric in the objective's content.")
@@ -322,26 +329,28 @@ def _phases(
     batch_size: int, seed: int, schedule: Specification,
 ) -> list[Phase]:  # fmt: skip
     """Returns the phases: the objective's pretraining, if any, then those under the schedule."""
-    found: list[Phase] = []
+    phases: list[Phase] = []
     for name, count, rate in [
         (PRETRAINING, options.get("pretrain_epochs", 0), options.get("pretrain_rate")),
         *((f"phase {i + 1}", *both) for i, both in enumerate(zip(epochs, rates))),
     ]:
         if count:
-            offset = sum(phase.epochs for phase in found)
+            # Epochs of all phases are numbered together, so each shuffles the records differently.
+            offset = sum(phase.epochs for phase in phases)
             draw = functools.partial(batches, records, batch_size, seed, offset)
             rates = {ALL: rate}
             if "discriminator_rate" in options:
                 rates["discriminator"] = rate * options["discriminator_rate"]
-            found.append(Phase(name, count, draw, records.steps(batch_size), rates))
-    first = bool(found) and found[0].name == PRETRAINING
-    return found[:first] + scheduled(schedule, found[first:])
+            phases.append(Phase(name, count, draw, records.steps(batch_size), rates))
+    first = bool(phases) and phases[0].name == PRETRAINING
+    return phases[:first] + scheduled(schedule, phases[first:])
 
 
 def _take_over(objective: Any, source: Run) -> None:
+    """Copies the state of a run's optimizer to the generator's optimizer, if it fits."""
     optimizer = objective.optimizers["generator"]
     if not take_over_optimizer(optimizer, source.checkpoints, "generator"):
         progress.say(
-            f"{source.checkpoints} holds no state of Adam that fits: its moments begin "
-            "anew, and the first steps will throw the generator off for a while."
+            f"{source.checkpoints} holds no fitting state of Adam: its moments start from 0, so "
+            "the first steps will worsen the generator for a while."
         )

@@ -1,4 +1,4 @@
-"""Interpolation as a source: the baseline that every generator has to beat."""
+"""Interpolated coarse fields as a source: the baseline of a downscaling model."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from phire.fields.source import Source, Times
 
 
 class InterpolatedSource:
-    """A coarse source interpolated to a finer grid.
+    """Source of coarse fields interpolated to a finer grid.
 
     Args:
-        coarse: The coarse source.
-        fine_grid: The grid to interpolate to.
+        coarse: Source of coarse fields.
+        fine_grid: Grid to interpolate to.
         method: ``nearest``, ``bilinear`` or ``bicubic``.
-        alignment: Where there are no coordinates: ``cell`` or ``corner``.
+        alignment: Position of a coarse point in its block of fine points if the grids have no
+            coordinates: ``cell`` (centre) or ``corner`` (first point).
 
     Raises:
-        InputError: The method is unknown.
+        InputError: ``method`` is unknown.
     """
 
     def __init__(
@@ -37,10 +38,10 @@ class InterpolatedSource:
         self.grid = fine_grid
 
     def read(self, times: Times) -> np.ndarray:
-        """Reads fields; see :class:`phire.fields.source.Source`.
+        """Reads interpolated fields, (n, H, W, C).
 
-        Missing coarse values are filled as for a network, so that both have values at the same
-        points.
+        Missing coarse values are filled and marked as for a network, so that predictions and this
+        baseline have values at the same points.
         """
         filled, missing = Filler("nearest")(self.coarse.read(times), self.coarse.grid)
         fine = upsample(

@@ -1,4 +1,4 @@
-"""Latent space of a trained autoencoder, in which a denoiser works instead of on fine fields."""
+"""Latent space of a trained autoencoder, for latent diffusion."""
 
 from __future__ import annotations
 
@@ -18,35 +18,37 @@ from phire.fields.normalization import Normalization
 from phire.records.schema import SampleSchema
 
 NETWORK = "autoencoder"
-"""Name under which a run keeps the autoencoder whose latent space it works in."""
+"""Name of the autoencoder's file in the run of a latent denoiser."""
 
 SAMPLES = 256
-"""Samples that the scale of latent fields is measured on."""
+"""Number of samples on which the mean and standard deviation of latent fields are measured."""
 
 TILES_AT_ONCE = 8
-"""Latent tiles that are decoded at once; always as many, so that batches change no result."""
+"""Latent tiles in each call of the decoder; a fixed number, because the batch size may change the
+rounding of results."""
 
 
 class LatentSpace:
-    """Latent space of an autoencoder: fields before the projection to codes, of unit size.
+    """Latent space of a VQ-VAE: normalised encoder outputs before the vector quantization.
 
-    Its points lie ``factor`` fine points apart. Each latent channel is normalised to mean 0 and
-    standard deviation 1 by what is measured on the records. Decoding projects latent fields to the
-    width of a code, rounds them to codes and applies the decoder.
+    Each latent channel is normalised to mean 0 and standard deviation 1 over the records. Decoding
+    projects latent fields to the width of a code vector, quantizes them and applies the decoder, as
+    in latent diffusion (Rombach et al. 2022, arXiv:2112.10752).
 
     Args:
-        network: Network of an objective vqvae.
+        network: Trained network of the objective vqvae.
         schema: Schema of the records.
-        mean, std: Of each latent channel; 0 and 1 by default.
+        mean, std: Mean and standard deviation of each latent channel; 0 and 1 by default.
 
     Attributes:
-        factor: Fine points to a latent one, along each axis.
+        factor: Fine points per latent point, along each axis.
         channels: Names of the latent channels.
-        mean, std: One number a latent channel.
-        path: The run of the autoencoder, where it was opened from one.
+        mean, std: Mean and standard deviation of each latent channel.
+        schema: Schema of samples in latent space.
+        path: Run of the autoencoder; None if the space was not opened from a run.
 
     Raises:
-        InputError: The latent grid does not fit the records.
+        InputError: ``factor`` does not divide the records' scale and patches.
     """
 
     path: Path | None = None
@@ -72,9 +74,9 @@ class LatentSpace:
         self.std = np.float32(np.ones(len(self.channels)) if std is None else std)
         if schema.scale % self.factor or any(side % self.factor for side in schema.patch):
             raise InputError(
-                f"latent: the latent grid is {self.factor} times coarser than the fine one, which "
-                f"must divide the scale of {schema.scale} and the patches of {schema.patch[0]} × "
-                f"{schema.patch[1]} points: train an autoencoder of fewer levels (widths)."
+                f"latent: the autoencoder's factor of {self.factor} must divide the scale of "
+                f"{schema.scale} and the patches of {schema.patch[0]} × {schema.patch[1]} points: "
+                "train an autoencoder with fewer levels (widths)."
             )
         self._sides = tuple(side // self.factor for side in schema.patch)
         self._fine_channels = len(schema.channels)
@@ -83,15 +85,16 @@ class LatentSpace:
 
     @classmethod
     def open(cls, path: str | os.PathLike, schema: SampleSchema, records: Any) -> LatentSpace:
-        """Opens a run of the objective vqvae, and measures the scale of its latent fields.
+        """Opens a run of the objective vqvae, and measures mean and std of its latent channels.
 
         Args:
-            path: The run.
-            schema: Schema of the records that the denoiser is trained on.
+            path: Path of the run.
+            schema: Schema of the denoiser's training records.
             records: Records to measure on, with ``count`` and ``dataset``.
 
         Raises:
-            InputError: The run is of another objective, channels, patches or normalization.
+            InputError: The run has another objective, or its channels, patches or normalization
+                differ from the records'; or a latent channel is constant.
         """
         from phire.training import open_run
 
@@ -107,7 +110,7 @@ class LatentSpace:
         std = values.std(0)
         if not std.min() > 0:
             raise InputError(
-                f"latent={path}: the channel latent_{int(std.argmin())} is constant: train the "
+                f"latent={path} has a constant channel, latent_{int(std.argmin())}: train the "
                 "autoencoder longer, or with fewer latent_channels."
             )
         rounded = [[float(f"{value:.6g}") for value in part] for part in (values.mean(0), std)]
@@ -116,7 +119,7 @@ class LatentSpace:
         return space
 
     def _latent_schema(self, schema: SampleSchema) -> SampleSchema:
-        """Returns the schema of samples in latent space; ``low`` is as it was."""
+        """Returns the schema of samples in latent space; ``low`` is unchanged."""
         arrays, count = {}, len(self.channels)
         for name, array in schema.arrays.items():
             if name == "valid":
@@ -140,13 +143,13 @@ class LatentSpace:
         )
 
     def encode(self, batch: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns a batch in latent space.
+        """Transforms a batch to latent space.
 
-        Invalid values enter the encoder as 0, as in its training; all latent points are valid. Maps
-        on the fine grid become block means.
+        Invalid values enter the encoder as 0, as in its training, and every latent point counts as
+        valid. Arrays on the fine grid are averaged over blocks.
 
         Args:
-            batch: Arrays of samples, as tensors.
+            batch: Arrays of samples by name, as tensors.
         """
         import tensorflow as tf
 
@@ -167,11 +170,11 @@ class LatentSpace:
         return _EncodedRecords(self, records)
 
     def conditions(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Returns conditions of whole fields in latent space; see :meth:`encode`.
+        """Transforms a denoiser's conditions for whole fields to latent space.
 
         Args:
-            inputs: ``static`` and ``auxiliary`` (…, H, W, C), ``position`` (n, 2), and others that
-                stay as they are.
+            inputs: Arrays by name. ``static`` and ``auxiliary``, (…, H, W, C), are averaged over
+                blocks; ``position``, (n, 2), is divided by ``factor``; others are unchanged.
         """
         found, f = dict(inputs), self.factor
         for name in {"static", "auxiliary"} & {*found}:
@@ -183,20 +186,20 @@ class LatentSpace:
         return found
 
     def decode(self, latent: np.ndarray, closed: bool = False) -> np.ndarray:
-        """Decodes whole latent fields in overlapping tiles of the size trained on.
+        """Decodes whole latent fields in overlapping tiles of the training patches' size.
 
         Args:
-            latent: (n, h, w, L) of unit size.
-            closed: The fields go around the circle of longitude.
+            latent: Normalised latent fields, (n, h, w, L).
+            closed: True if the fields span all longitudes.
 
         Returns:
-            (n, factor·h, factor·w, C) float32, normalised as the records' targets.
+            Fine fields in the normalization of the records, (n, factor·h, factor·w, C) float32.
         """
         axes = [
             tiles_along(count, side, side // 4, 0, self.factor, around)
             for count, side, around in zip(latent.shape[1:3], self._sides, (False, closed))
         ]
-        # Of latent points the tiles are cut; of fine ones they are blended.
+        # Tiles are cut from latent points and blended at fine points, `factor` times as many.
         fine = OverlappingTiles(*axes, self.factor)
         height, width = (self.factor * count for count in latent.shape[1:3])
         result = np.zeros((len(latent), height, width, self._fine_channels), np.float32)
@@ -211,6 +214,7 @@ class LatentSpace:
         return result
 
     def _decoded(self, batch: np.ndarray) -> np.ndarray:
+        """Decodes a batch of normalised latent tiles."""
         import tensorflow as tf
 
         if self._decode_batch is None:
@@ -222,7 +226,7 @@ class LatentSpace:
         return self._decode_batch(tf.convert_to_tensor(batch)).numpy()
 
     def fingerprint(self) -> str:
-        """Returns a short hash of the weights."""
+        """Returns a short hash of the autoencoder's weights."""
         import hashlib
 
         digest = hashlib.sha256()
@@ -231,7 +235,7 @@ class LatentSpace:
         return digest.hexdigest()[:16]
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns what a run keeps of the latent space beside the network."""
+        """Returns the normalization and the hash of the weights, for a run's configuration."""
         return {
             "mean": [float(f"{value:.6g}") for value in self.mean],
             "std": [float(f"{value:.6g}") for value in self.std],
@@ -241,7 +245,7 @@ class LatentSpace:
 
 @dataclasses.dataclass(frozen=True)
 class _EncodedRecords:
-    """Records whose batches are in latent space, for measuring."""
+    """Records whose batches are transformed to latent space."""
 
     space: LatentSpace
     records: Any
@@ -257,15 +261,16 @@ class _EncodedRecords:
 def check_autoencoder(
     path: str | os.PathLike, config: Mapping[str, Any], schema: SampleSchema
 ) -> None:
-    """Checks that a run's autoencoder fits samples of a schema.
+    """Checks that a run's autoencoder fits the records of a denoiser.
 
     Args:
-        path: The run, for messages.
-        config: Its configuration.
-        schema: Schema of the records that a denoiser is to be trained on.
+        path: Path of the run, for messages.
+        config: Configuration of the run.
+        schema: Schema of the denoiser's training records.
 
     Raises:
-        InputError: It is of another objective, or of other channels, patches or normalization.
+        InputError: The run has another objective, or its channels, patches or normalization differ
+            from the records'.
     """
     kind = (config.get("objective") or {}).get("name")
     if kind != "vqvae" or "schema" not in config:
@@ -273,21 +278,21 @@ def check_autoencoder(
             f"latent={path} was trained by {kind or 'another command'}: name a run of the "
             "objective vqvae."
         )
-    theirs = SampleSchema.from_dict(config["schema"])
-    if theirs.channels != schema.channels:
+    encoded = SampleSchema.from_dict(config["schema"])
+    if encoded.channels != schema.channels:
         raise InputError(
-            f"latent={path} encodes {', '.join(theirs.channels)}, and the records' targets are "
-            f"{', '.join(schema.channels)}: name a run of the same channels."
+            f"latent={path} encodes {', '.join(encoded.channels)}, but the records' targets are "
+            f"{', '.join(schema.channels)}: name a run with the same channels."
         )
-    if theirs.patch != schema.patch:
+    if encoded.patch != schema.patch:
         raise InputError(
-            f"latent={path} was trained on patches of {theirs.patch[0]} × {theirs.patch[1]} "
-            f"points, and the records hold {schema.patch[0]} × {schema.patch[1]}: make the records "
-            "of both alike."
+            f"latent={path} was trained on patches of {encoded.patch[0]} × {encoded.patch[1]} "
+            f"points, but the records hold {schema.patch[0]} × {schema.patch[1]}: make records "
+            "with the same --patch."
         )
-    alike = [(one.normalization, one.target.climatologies) for one in (theirs, schema)]
-    if alike[0] != alike[1]:
+    normalizations = [(one.normalization, one.target.climatologies) for one in (encoded, schema)]
+    if normalizations[0] != normalizations[1]:
         raise InputError(
             f"latent={path} was trained with another normalization of the targets: make the "
-            "records with --statistics of those that it was trained on."
+            "records with --statistics of its training records."
         )

@@ -1,4 +1,4 @@
-"""Inference of a network in TensorFlow graphs, one for each set of input shapes."""
+"""Inference of a network in TensorFlow graphs, one per set of input shapes."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 
 
 class NetworkGraphs:
-    """A network that is called on arrays, in a graph of their shapes.
+    """Callable that runs a network on NumPy arrays in a graph of fixed shapes.
 
-    A graph frees features as soon as they are used, which Keras does not when a network is called,
-    and within it the last convolution is arranged by the size of the image
+    A graph needs less memory than eager calls, because it frees each activation after its last use.
+    It also lets the last convolution choose its algorithm by the size of the image
     (:mod:`phire.networks.fast_cpu`).
 
     Args:
-        network: The network.
+        network: Network with named inputs.
     """
 
     def __init__(self, network: keras.Model) -> None:
@@ -24,7 +24,11 @@ class NetworkGraphs:
         self._graphs: dict[tuple, Callable] = {}
 
     def __call__(self, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Returns the network's output for a batch of named arrays."""
+        """Returns the network's output for a batch.
+
+        Args:
+            arrays: Inputs of the network by name, each with the batch as its first axis.
+        """
         import tensorflow as tf
 
         shapes = tuple(sorted((name, array.shape) for name, array in arrays.items()))

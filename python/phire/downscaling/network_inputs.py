@@ -1,4 +1,4 @@
-"""Inputs of a network from a batch: its named arrays and random numbers."""
+"""Inputs of a network, selected from a batch or drawn at random."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ import tensorflow as tf
 def network_inputs(
     network: keras.Model, batch: Mapping[str, tf.Tensor], seed: tf.Tensor | None = None
 ) -> dict[str, tf.Tensor]:
-    """Selects the inputs that a network names, and draws those that are random.
+    """Returns the inputs that a network reads, by name.
+
+    Arrays that the batch lacks have defaults: ``noise`` and ``seed`` are drawn, ``position`` is 0
+    (every patch begins at the domain's first point), and ``low_valid`` is 1 (no coarse value is
+    missing).
 
     Args:
-        network: A network of named inputs.
-        batch: Arrays of a sample by name. ``noise`` and ``seed`` are taken from it where it has
-            them, else drawn; ``position`` is zero where it is missing, as if every patch began at
-            the domain's first point, and ``low_valid`` is one: all coarse values are present.
-        seed: (2,) integers; the same seed draws the same numbers.
+        network: Network with named inputs.
+        batch: Arrays of samples by name.
+        seed: Seed of the random inputs, (2,) integers; needed only if the network has them.
 
     Raises:
-        KeyError: The batch lacks an array that the network reads.
-        ValueError: The network asks for random numbers, and there is no seed.
+        KeyError: The batch lacks an array without a default.
+        ValueError: The network has random inputs, and ``seed`` is None.
     """
     found = {}
     size = tf.shape(batch["low"])[0]
@@ -41,12 +43,12 @@ def network_inputs(
         elif name == "position":
             found[name] = tf.zeros([size, 2], tf.int32)
         else:
-            raise KeyError(f"the network {network.name} reads {name}, which the batch has not")
+            raise KeyError(f"the network {network.name} reads {name}, which the batch lacks")
     return found
 
 
 def _fine_size(tensor: keras.KerasTensor, batch: Mapping[str, tf.Tensor]) -> list:
-    """Rows and columns of the fine grid."""
+    """Returns the numbers of rows and columns of the fine grid, from the network or the batch."""
     known = list(tensor.shape[1:-1])
     if None not in known:
         return known
@@ -54,6 +56,7 @@ def _fine_size(tensor: keras.KerasTensor, batch: Mapping[str, tf.Tensor]) -> lis
 
 
 def _salted(seed: tf.Tensor | None, salt: int) -> tf.Tensor:
+    """Returns another seed for each ``salt``, so that inputs are drawn independently."""
     if seed is None:
         raise ValueError("the network draws random numbers: give a seed")
     return tf.bitwise.bitwise_xor(tf.cast(seed, tf.int32), [0, salt << 27])

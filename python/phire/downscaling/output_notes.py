@@ -1,4 +1,4 @@
-"""Notes of a prediction's output, and the line that is printed at its end."""
+"""Attributes of a prediction's output, and the summary printed at its end."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from phire.fields.source import Source, Times, member_count, read_members
 
 
 def notes(fill: str, minimum: float | None, trace: float | None, conserves: bool) -> dict[str, Any]:
-    """Attributes of the output that say how missing input and a bound were dealt with.
+    """Returns attributes that document the treatment of missing input and bounds.
 
     Args:
-        fill: ``nearest`` or ``mean``.
-        minimum: The least physical value, or None.
-        trace: The least amount above it, or None.
-        conserves: Block means are those of the coarse input.
+        fill: Way in which missing input was filled, ``nearest`` or ``mean``.
+        minimum: Lower bound that was applied to the output; None for none.
+        trace: Smallest amount above ``minimum`` in the output; None for none.
+        conserves: True if block means equal the coarse input.
 
     Returns:
-        ``comment`` in words and, where there are bounds, the numbers ``minimum`` and ``trace``.
+        ``comment`` as text and, if they are given, the numbers ``minimum`` and ``trace``.
     """
     value = {"nearest": "nearest valid value", "mean": "channel's mean"}[fill]
     text = (
@@ -38,14 +38,14 @@ def notes(fill: str, minimum: float | None, trace: float | None, conserves: bool
 
 
 class CountedSource:
-    """A source that counts what is read of it.
+    """Source that counts the values read from it and the missing ones among them.
 
     Args:
-        source: The source.
+        source: Source to read from.
 
     Attributes:
-        values: Number of values read.
-        missing: Number of these that were missing.
+        values: Number of values read so far.
+        missing: Number of missing values among them.
     """
 
     def __init__(self, source: Source) -> None:
@@ -56,18 +56,18 @@ class CountedSource:
         self.values = self.missing = 0
 
     def read(self, times: Times) -> np.ndarray:
-        """Reads fields, of an ensemble their mean; see :class:`phire.fields.source.Source`."""
+        """Reads fields, (n, H, W, C); those of an ensemble are averaged over the members."""
         return self.read_members(times).mean(1)
 
     def read_members(self, times: Times) -> np.ndarray:
-        """Reads fields of all members; see :class:`phire.fields.source.MemberSource`."""
+        """Reads the fields of all members, (n, M, H, W, C)."""
         fields = read_members(self.source, times)
         self.values += fields.size
         self.missing += int(np.isnan(fields).sum())
         return fields
 
     def say(self, output: str | os.PathLike) -> None:
-        """Says what was written to a file; nothing where nothing was read."""
+        """Prints a summary of the fields written to ``output``; nothing if none were read."""
         if not self.values:
             return
         height, width = self.grid.shape

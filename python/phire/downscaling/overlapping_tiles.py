@@ -1,4 +1,4 @@
-"""Overlapping tiles of whole fields: where they lie, how they are cut out and blended again."""
+"""Overlapping tiles of whole fields: placement, cutting and blending."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Tiling:
-    """Overlapping tiles along one axis and how they are blended.
+    """Overlapping tiles along one axis, with the weights that blend them.
 
     Attributes:
-        starts: First coarse point of each tile.
+        starts: Index of each tile's first coarse point.
         size: Coarse points of a tile.
         count: Coarse points of the axis.
-        weights: (tiles, size · scale) of fine points; they add up to 1 at every point.
-        closed: The axis is a circle.
+        weights: Blending weights of each tile's fine points, (tiles, size · scale); at every point
+            of the axis the weights of all tiles add up to 1.
+        closed: True if the axis is periodic.
     """
 
     starts: tuple[int, ...]
@@ -27,44 +28,45 @@ class Tiling:
     closed: bool
 
     def pieces(self, tile: int, scale: int) -> list[tuple[slice, slice]]:
-        """Returns the parts of a tile as (place on the axis, place in the tile) of fine points.
+        """Returns the contiguous parts of a tile, as pairs of slices (on the axis, in the tile).
 
-        A tile across the end of the circle has two; one that closes it holds some points twice.
+        A tile that crosses the end of a periodic axis has several parts; a tile longer than the
+        axis holds some points twice.
 
         Args:
-            tile: Number of the tile.
-            scale: Points to a coarse one; 1 for coarse points themselves.
+            tile: Index of the tile.
+            scale: Factor of the slices: fine points per coarse point, or 1 for coarse points.
         """
-        found, start, stop = [], self.starts[tile], self.starts[tile] + self.size
+        parts, start, stop = [], self.starts[tile], self.starts[tile] + self.size
         while start < stop:
             end = min(stop, (start // self.count + 1) * self.count)
             first, within = start % self.count, start - self.starts[tile]
-            found.append(
+            parts.append(
                 (
                     slice(first * scale, (first + end - start) * scale),
                     slice(within * scale, (within + end - start) * scale),
                 )
             )
             start = end
-        return found
+        return parts
 
 
 def tiles_along(
     count: int, tile: int, overlap: int, rim: int, scale: int, closed: bool, fixed: bool = False
 ) -> Tiling:
-    """Places as few tiles of one size along an axis as cover it, evenly.
+    """Covers an axis evenly by as few tiles of one size as needed; computes their blending weights.
 
     Args:
         count: Coarse points of the axis.
-        tile: Coarse points of a tile, at most.
-        overlap: Points that neighbours share, at least.
-        rim: Points at a tile's inner edges that get no weight.
-        scale: Fine points to a coarse one.
-        closed: The axis is a circle.
-        fixed: All tiles have ``tile`` points, or the axis's; else they are no larger than their
-            number needs.
+        tile: Largest size of a tile in coarse points.
+        overlap: Smallest number of coarse points that neighbouring tiles share.
+        rim: Coarse points at a tile's inner edges that get no weight.
+        scale: Fine points per coarse point.
+        closed: True if the axis is periodic.
+        fixed: True for tiles of ``tile`` points (or of the axis, if that is shorter); False for the
+            smallest tiles that cover the axis in the same number.
     """
-    # A single tile overlaps itself where the circle closes.
+    # On a periodic axis a single tile overlaps itself at the seam.
     size = min(tile, count + overlap if closed else count)
     covered = count if closed else count - overlap
     number = 1 if size == count and not closed else max(1, -(-covered // (size - overlap)))
@@ -72,13 +74,14 @@ def tiles_along(
         size = min(size, -(-covered // number) + overlap)
     room = count if closed else count - size
     starts = tuple(room * i // (number if closed else max(number - 1, 1)) for i in range(number))
-    place = (np.arange(size * scale) + 0.5) / scale
+    # Weights rise linearly across the overlap, from the rim inwards, in units of coarse points.
+    centre = (np.arange(size * scale) + 0.5) / scale
     width = max(overlap - 2 * rim, 0.5)
-    rise = np.clip((place - rim) / width, 0, 1)
+    rise = np.clip((centre - rim) / width, 0, 1)
     weights = np.ones((number, size * scale))
     sums = np.zeros(count * scale)
     for i, start in enumerate(starts):
-        # Nothing lies beyond the edges of the field: there is no need to taper.
+        # Edges of the field have no neighbouring tile, so weights do not taper there.
         if closed or start > 0:
             weights[i] *= rise
         if closed or start + size < count:
@@ -90,19 +93,20 @@ def tiles_along(
 
 
 def _fine(start: int, size: int, scale: int, count: int) -> np.ndarray:
+    """Returns the indices of a tile's fine points on the axis, modulo its length."""
     return np.arange(start * scale, (start + size) * scale) % (count * scale)
 
 
 class OverlappingTiles:
-    """Overlapping tiles of fields in rows and columns.
+    """Overlapping tiles of two-dimensional fields.
 
     Args:
-        rows, columns: Tiles along each axis; rows are not closed.
-        scale: Fine points to a coarse one.
+        rows, columns: Tiles along each axis; only columns may be periodic.
+        scale: Fine points per coarse point.
 
     Attributes:
-        places: (row, column) of the first coarse point of each tile.
-        shape: (rows, columns) of a tile in coarse points.
+        places: Row and column of each tile's first coarse point.
+        shape: Rows and columns of a tile in coarse points.
     """
 
     def __init__(self, rows: Tiling, columns: Tiling, scale: int) -> None:
@@ -127,9 +131,9 @@ class OverlappingTiles:
         """Cuts a tile out of a fine field.
 
         Args:
-            field: (H, W, C).
-            tile: Number of the tile.
-            out: (tile's rows, tile's columns, C) to write it to.
+            field: Fine field, (H, W, C).
+            tile: Index of the tile.
+            out: Array to write the tile to, (rows, columns, C) of its fine points.
         """
         rows, columns = self._pieces[self.scale][tile]
         for place, within in columns:
@@ -139,10 +143,11 @@ class OverlappingTiles:
         """Cuts a tile with its margin out of a coarse field.
 
         Args:
-            field: (h + 2·margin, w + 2·margin, C).
-            tile: Number of the tile.
+            field: Coarse field with its margin, (h + 2·margin, w + 2·margin, C).
+            tile: Index of the tile.
             margin: Coarse points of context on every side.
-            out: (tile's rows + 2·margin, tile's columns + 2·margin, C) to write it to.
+            out: Array to write to, (rows + 2·margin, columns + 2·margin, C) of the tile's coarse
+                points.
         """
         (top, left), (height, width) = self.places[tile], self.shape
         columns = np.arange(left, left + width + 2 * margin)
@@ -151,14 +156,15 @@ class OverlappingTiles:
         field[top : top + height + 2 * margin].take(columns, 1, out)
 
     def add(self, total: np.ndarray, tile: int, values: np.ndarray) -> None:
-        """Adds a tile's values, weighted, to a fine field.
+        """Adds a tile, multiplied by its blending weights, to a fine field.
 
         Args:
-            total: (H, W, C), in which the weights of all tiles add up to 1.
-            tile: Number of the tile.
-            values: (tile's rows, tile's columns, C).
+            total: Fine field to add to, (H, W, C); complete when all tiles are added.
+            tile: Index of the tile.
+            values: Values of the tile's fine points, (rows, columns, C).
         """
         rows, columns = self._pieces[self.scale][tile]
-        of_rows, of_columns = self._weights[tile]
+        row_weights, column_weights = self._weights[tile]
+        # One part after the other: a tile longer than a periodic axis adds twice to some points.
         for place, within in columns:
-            total[rows, place] += values[:, within] * (of_rows * of_columns[within])
+            total[rows, place] += values[:, within] * (row_weights * column_weights[within])

@@ -1,8 +1,9 @@
-"""Scalings between a denoiser and its network, loss weights, and noise levels in training.
+"""Preconditioning of denoisers, loss weights, and the noise levels of training.
 
-Everything is plain arithmetic on numbers, arrays or tensors; ``xp`` is the module that has ``log``,
-``exp`` and ``sqrt`` for them (``numpy``, ``keras.ops``). A denoiser is
-D(x; σ) = c_skip·x + c_out·F(c_in·x; c_noise), where x = clean + σ·noise.
+A denoiser D wraps a network F: D(x; σ) = c_skip·x + c_out·F(c_in·x; c_noise) with
+x = clean + σ·noise (Karras et al. 2022, arXiv:2206.00364). All functions take numbers, arrays or
+tensors; the argument ``xp`` is the module with ``log``, ``exp`` and ``sqrt`` for them, ``numpy`` or
+``keras.ops``.
 """
 
 from __future__ import annotations
@@ -15,19 +16,20 @@ import scipy.special
 from phire.errors import InputError
 
 BETA_MIN, BETA_D = 0.1, 19.9
-"""Noise rate at t = 0 and its growth to t = 1 in the variance-preserving process."""
+"""Noise rate at t = 0, and its increase to t = 1, in the variance-preserving process."""
 
 DENOISERS = ("edm", "flow", "vp", "ddpm")
 """Objectives that train a denoiser."""
 
 CONDITIONS = ("low", "static", "auxiliary", "time")
-"""Inputs that a denoiser is conditioned on, which guidance leaves out."""
+"""Inputs that condition a denoiser; classifier-free guidance sets them to zero."""
 
 WEIGHTS = ("edm", "soft-min-snr", "snr")
+"""Names of loss weights; see :func:`output_weight`."""
 
 
 class Scalings(NamedTuple):
-    """Factors of one or more noise levels, of the shape of σ."""
+    """Factors c_skip, c_out, c_in and c_noise of a denoiser, each of the shape of σ."""
 
     skip: Any
     out: Any
@@ -36,10 +38,11 @@ class Scalings(NamedTuple):
 
 
 class Mixture(NamedTuple):
-    """Input and target of a network in training, as sums of clean field and noise.
+    """Factors that form a network's training input and target from the clean field and noise ε.
 
-    The input is ``signal``·clean + ``noise``·ε, the target ``target_signal``·clean +
-    ``target_noise``·ε, of the shape of the levels; ``level`` is what the network is told.
+    The input is ``signal``·clean + ``noise``·ε, the target is ``target_signal``·clean +
+    ``target_noise``·ε, and ``level`` is the network's input ``noise_level``. All have the shape of
+    the noise levels.
     """
 
     signal: Any
@@ -50,11 +53,11 @@ class Mixture(NamedTuple):
 
 
 def mixture(scalings: Scalings, sigma: Any) -> Mixture:
-    """Returns the mixture by which F learns D(x; σ) = c_skip·x + c_out·F(c_in·x; c_noise).
+    """Returns the training input and target of F for which D(x; σ) is the clean field.
 
     Args:
-        scalings: Of the noise levels.
-        sigma: The levels.
+        scalings: Factors at the noise levels.
+        sigma: Noise levels.
     """
     return Mixture(
         scalings.into,
@@ -66,12 +69,20 @@ def mixture(scalings: Scalings, sigma: Any) -> Mixture:
 
 
 def unit_mixture(kind: str, sigma: Any, xp: Any = np) -> Mixture:
-    """Returns the mixture of an objective's denoiser for data of unit standard deviation."""
+    """Returns the mixture of an objective's denoiser, for data of unit standard deviation.
+
+    Args:
+        kind: Name of the objective; see :func:`unit_scalings`.
+        sigma: Noise levels.
+        xp: See the module.
+    """
     return mixture(unit_scalings(kind, sigma, xp), sigma)
 
 
 def edm_scalings(sigma: Any, sigma_data: Any = 0.5, xp: Any = np) -> Scalings:
-    """Returns c_skip, c_out, c_in and c_noise = ln σ / 4 of Karras et al. 2022 (arXiv:2206.00364).
+    """Returns the factors of EDM, with c_noise = ln σ / 4.
+
+    Source: Karras et al. 2022, arXiv:2206.00364, table 1.
 
     Args:
         sigma: Standard deviation of the noise.
@@ -84,13 +95,14 @@ def edm_scalings(sigma: Any, sigma_data: Any = 0.5, xp: Any = np) -> Scalings:
 
 
 def vp_scalings(sigma: Any, steps: int = 1000, xp: Any = np) -> Scalings:
-    """Returns the factors of a noise-predicting network in σ's form: 1, −σ, 1/√(1+σ²), (M−1)·t(σ).
+    """Returns the factors of a network that predicts the noise of the variance-preserving process.
 
+    c_skip = 1, c_out = −σ, c_in = 1/√(1 + σ²), c_noise = (M − 1)·t(σ).
     Source: Karras et al. 2022, table 1, after Song et al. 2021 (arXiv:2011.13456).
 
     Args:
         sigma: Standard deviation of the noise.
-        steps: M.
+        steps: Number of time steps M.
         xp: See the module.
     """
     one = 0 * sigma + 1
@@ -98,27 +110,33 @@ def vp_scalings(sigma: Any, steps: int = 1000, xp: Any = np) -> Scalings:
 
 
 def flow_scalings(sigma: Any) -> Scalings:
-    """Returns the factors of a rectified flow in σ's form (Liu et al. 2022, arXiv:2209.03003).
+    """Returns the factors of a rectified flow, written as a denoiser.
 
-    At time t a flow is (1 − t)·clean + t·noise, and its network gives the velocity noise − clean.
-    Divided by 1 − t that is clean + σ·noise with σ = t/(1 − t), so that c_skip = c_in = 1/(1 + σ)
-    and c_out = −σ/(1 + σ). The network is told σ, whose logarithm is the logit of t.
+    The state of a flow at time t is (1 − t)·clean + t·noise, and the network predicts the velocity
+    noise − clean. The state divided by 1 − t is clean + σ·noise with σ = t/(1 − t), so
+    c_skip = c_in = 1/(1 + σ) and c_out = −σ/(1 + σ). The network gets σ itself; ln σ is the logit
+    of t. Source: Liu et al. 2022, arXiv:2209.03003.
 
     Args:
-        sigma: Standard deviation of the noise; that of the data does not matter.
+        sigma: Standard deviation of the noise.
     """
     into = 1 / (1 + sigma)
     return Scalings(into, -sigma * into, into, sigma)
 
 
 def unit_scalings(kind: str, sigma: Any, xp: Any = np) -> Scalings:
-    """Returns the factors of an objective's denoiser for data of unit standard deviation.
+    """Returns the factors of an objective's denoiser, for data of unit standard deviation.
 
-    ``noise`` is what the network is told: σ itself, whose logarithm networks take on their own, for
-    ``edm`` and ``flow``, the time in steps for ``vp``.
+    c_noise is σ itself for ``edm`` and ``flow``, as the networks take the logarithm, and the time
+    step for ``vp``.
+
+    Args:
+        kind: Name of the objective, ``edm``, ``flow`` or ``vp``.
+        sigma: Noise levels.
+        xp: See the module.
 
     Raises:
-        InputError: No objective of a denoiser has the name.
+        InputError: ``kind`` is no such objective.
     """
     if kind == "edm":
         return edm_scalings(sigma, 1.0, xp)._replace(noise=sigma)
@@ -127,17 +145,19 @@ def unit_scalings(kind: str, sigma: Any, xp: Any = np) -> Scalings:
     if kind == "vp":
         return vp_scalings(sigma, xp=xp)
     raise InputError(
-        f"objective {kind} trains no denoiser: samplers are for {', '.join(DENOISERS)}."
+        f"objective {kind} trains no denoiser to sample from: use a run of one of "
+        f"{', '.join(DENOISERS)}."
     )
 
 
 def output_weight(kind: str, sigma: Any, sigma_data: Any = 0.5) -> Any:
-    """Returns the weight of the squared error of the network's output F.
+    """Returns the loss weight of the squared error of the network's output F.
 
-    ``edm``: 1; ``soft-min-snr``: (σ·d)²/(σ²+d²)²; ``snr``: d²/(σ²+d²), d = ``sigma_data``.
+    The weight is 1 for ``edm``, (σ·d)²/(σ² + d²)² for ``soft-min-snr`` and d²/(σ² + d²) for
+    ``snr``, with d = ``sigma_data``.
 
     Raises:
-        InputError: The kind is unknown.
+        InputError: ``kind`` is unknown.
     """
     total = sigma**2 + sigma_data**2
     if kind == "edm":
@@ -153,21 +173,25 @@ def lognormal_sigma(
     quantile: Any, mean: float = -1.2, std: float = 1.2, xp: Any = np,
     ndtri: Any = scipy.special.ndtri,
 ) -> Any:  # fmt: skip
-    """Returns noise levels whose logarithm is normal, by their quantiles in (0, 1).
+    """Returns quantiles of the log-normal distribution of noise levels.
 
-    Uniform random quantiles draw levels for training, even ones give a fixed set for validation.
+    Training takes random quantiles, validation evenly spaced ones.
 
     Args:
-        quantile: Shares of levels below.
-        mean, std: Of ln σ; ``P_mean`` and ``P_std`` of EDM.
+        quantile: Probabilities in (0, 1).
+        mean, std: Mean and standard deviation of ln σ (``P_mean`` and ``P_std`` of EDM).
         xp: See the module.
-        ndtri: Inverse of the normal distribution for what ``xp`` works on.
+        ndtri: Inverse of the normal distribution function for arrays of ``xp``.
     """
     return xp.exp(mean + std * ndtri(quantile))
 
 
 def log_uniform_sigma(quantile: Any, sigma_min: float, sigma_max: float) -> Any:
-    """Returns noise levels whose logarithm is uniform, by their quantiles in [0, 1].
+    """Returns quantiles of the log-uniform distribution of noise levels.
+
+    Args:
+        quantile: Probabilities in [0, 1].
+        sigma_min, sigma_max: Smallest and largest level.
 
     Raises:
         InputError: ``sigma_min`` is not between 0 and ``sigma_max``.
@@ -177,12 +201,12 @@ def log_uniform_sigma(quantile: Any, sigma_min: float, sigma_max: float) -> Any:
 
 
 def vp_sigma(time: Any, beta_min: float = BETA_MIN, beta_d: float = BETA_D, xp: Any = np) -> Any:
-    """Returns σ(t) = √(exp(β_d t²/2 + β_min t) − 1), t from 0 to 1."""
+    """Returns σ(t) = √(exp(β_d t²/2 + β_min t) − 1) of the variance-preserving process, t ≤ 1."""
     return xp.sqrt(xp.exp(0.5 * beta_d * time**2 + beta_min * time) - 1)
 
 
 def vp_time(sigma: Any, beta_min: float = BETA_MIN, beta_d: float = BETA_D, xp: Any = np) -> Any:
-    """Returns the t at which the variance-preserving process has the noise σ."""
+    """Returns the time t with σ(t) = ``sigma``: the inverse of :func:`vp_sigma`."""
     return (xp.sqrt(beta_min**2 + 2 * beta_d * xp.log(1 + sigma**2)) - beta_min) / beta_d
 
 

@@ -1,4 +1,4 @@
-"""A trained generator over coarse fields, as a source of fine ones."""
+"""Predictions of a trained generator as a source of fine fields."""
 
 from __future__ import annotations
 
@@ -39,28 +39,30 @@ from phire.records.coarse_grid import coarse_grid
 from phire.records.grid_points import matching_points
 
 SAME_SPACING = 0.05
-"""Share by which the spacing of the input may differ from that of the training data."""
+"""Largest relative difference between the grid spacings of the input and the training data."""
 
 
 class PredictedSource:
-    """A trained generator over a coarse source, as a source.
+    """Source of the fine fields that a trained generator predicts from a coarse source.
 
     Args:
-        run: A run of ``phire-train``, or a generator opened from one.
-        coarse: The coarse source.
-        fine_grid: The grid of the result, where it is known better than by refining the coarse one.
-        tile: Largest side of a tile in coarse pixels; memory grows with it.
-        any_spacing: Take input of another spacing than trained on.
+        run: Run of ``phire-train``, or a generator opened from one.
+        coarse: Source of coarse fields.
+        fine_grid: Grid of the predictions; None to refine the grid of the coarse fields.
+        tile: Largest side of a tile in coarse points, which bounds the memory needed; None for the
+            default of the run.
+        any_spacing: Accept input whose grid spacing differs from the training data's.
         fill, minimum, trace, consistency, noise_memory: See :meth:`TrainedGenerator.__call__`.
-        seed: Seed of a stochastic generator's random numbers; 0 by default.
-        members: Members of a stochastic generator's ensemble; 1 by default.
-        statistic: ``mean`` or ``median``, of a run trained by the objective likelihood; the mean by
-            default where no members are given.
+        seed: Seed of a stochastic generator; None for 0.
+        members: Ensemble members of a stochastic generator; None for 1.
+        statistic: ``mean`` or ``median`` of the predicted distribution, for runs of the objective
+            ``likelihood``; None for the mean, or for samples if ``members`` is given.
         predictors, static, auxiliary, stations: Further inputs; see
-            :class:`phire.downscaling.sample_sources.Further`. Channels that nothing gives come
-            from the files that the records were made of, maps from the run.
-        recorded_first: Where ``low`` was made of files of its own, these go before ``coarse``.
-        name: What the coarse source is called in messages.
+            :class:`phire.downscaling.sample_parts.Further`. Channels that no input gives are read
+            from the files from which the records were made, static maps from the run.
+        recorded_first: If the records took ``low`` from files of its own, prefer these files to
+            ``coarse``.
+        name: Name of the coarse source in messages.
 
     Raises:
         InputError: The generator does not fit the source, or the source holds no fields.
@@ -92,18 +94,18 @@ class PredictedSource:
         generator = run if isinstance(run, TrainedGenerator) else TrainedGenerator(run)
         if not len(coarse.time):
             raise InputError(f"{name} holds no fields: choose at least one time.")
-        Filler(fill, generator.low.normalization.mean)  # refuses before anything is read
+        Filler(fill, generator.low.normalization.mean)  # raises for an unknown ``fill``
         self.members = 1 if members is None else members
         generator.supported.check_members(self.members)
         self.statistic = generator.supported.choose_statistic(statistic, members)
         if seed is not None and self.statistic is not None:
             raise InputError(
-                f"--seed is of members, but the {self.statistic} of a distribution is asked for: "
-                "leave it out, or give --members."
+                f"--seed has no effect on the {self.statistic} of a distribution: leave it out, or "
+                "give --members to draw samples."
             )
         if seed is not None and not generator.stochastic:
             raise InputError(
-                f"--seed is of stochastic generators, but {generator.path} is deterministic: "
+                f"--seed applies to stochastic generators, but {generator.path} is deterministic: "
                 "leave it out."
             )
         self.seed = check_seed(seed)
@@ -127,48 +129,50 @@ class PredictedSource:
         self._checked = False
 
     def read(self, times: Times) -> np.ndarray:
-        """Reads fields, of an ensemble their mean; see :class:`phire.fields.source.Source`."""
+        """Predicts fields, (n, H, W, C); those of an ensemble are averaged over the members."""
         fields = self.read_members(times)
         return fields[:, 0] if self.members == 1 else fields.mean(1)
 
     def read_members(self, times: Times) -> np.ndarray:
-        """Reads fields of all members; see :class:`phire.fields.source.MemberSource`."""
+        """Predicts the fields of all members, (n, M, H, W, C)."""
         chosen = indices(times, len(self.time))
         fields = self.sources.read(chosen)
         if not self._checked:
             self.generator.arrays.check_coarse_values(fields.low, self.sources.low_name)
             self._checked = True
-        made = self.generator(
+        predicted = self.generator(
             fields, self.tile, fill=self.fill, minimum=self.minimum, trace=self.trace,
             consistency=self.consistency, noise_memory=self.noise_memory, seed=self.seed,
             members=self.members, statistic=self.statistic,
         )  # fmt: skip
-        made = np.moveaxis(made, 0, 1)
+        predicted = np.moveaxis(predicted, 0, 1)
+        if predicted.shape[2:4] == self.grid.shape:
+            return predicted
         rows, columns = self.sources.points
-        return made if made.shape[2:4] == self.grid.shape else made[:, :, rows[:, None], columns]
+        return predicted[:, :, rows[:, None], columns]
 
 
 def check_seed(seed: int | None) -> int:
-    """Returns the seed, 0 by default.
+    """Returns the seed, or 0 for None.
 
     Raises:
-        InputError: It is negative.
+        InputError: ``seed`` is negative.
     """
     if seed is not None and seed < 0:
-        raise InputError(f"--seed {seed} must be a whole number from 0 on.")
+        raise InputError(f"--seed {seed} must not be negative.")
     return seed or 0
 
 
 class _OneInput:
-    """A single coarse input that is refined point by point, wherever it lies.
+    """Single coarse input whose own points are refined, at any place on Earth.
 
     Args:
-        part: The input.
+        part: Coarse input.
         channels: Channels that the generator reads.
         fine: Grid of the refined points.
-        window: Rows and columns of the input that are read.
-        time: Times asked for; those of the input by default.
-        asked: The part of the refined points that was asked for; by default all.
+        window: Rows and columns of the input to read.
+        time: Times to predict; None for those of the input.
+        asked: Part of ``fine`` to return; None for all of it.
 
     Attributes:
         points: Rows and columns of ``asked`` in ``fine``.
@@ -185,7 +189,7 @@ class _OneInput:
     ) -> None:
         self.fine, self.asked = fine, asked or fine
         self.points = matching_points(fine, self.asked)
-        if self.points is None:  # pixels without coordinates, of which the last are padding
+        if self.points is None:  # grids without coordinates are padded at their ends
             self.points = tuple(np.arange(size) for size in self.asked.shape)
         self.low_name = part.name
         self._part = dataclasses.replace(part, wanted=tuple(channels))
@@ -195,7 +199,7 @@ class _OneInput:
         self._times = indices_of_times(part, time or part.time)
 
     def read(self, chosen: np.ndarray) -> WholeFields:
-        """Reads whole fields."""
+        """Reads the coarse fields at the chosen indices of time."""
         part, times = self._part, self._times[chosen]
         rows, columns = self._window
         return WholeFields(
@@ -207,13 +211,13 @@ class _OneInput:
 def _alone_on(
     generator: TrainedGenerator, part: Part, time: TimeAxis, fine_grid: Grid
 ) -> _OneInput | None:
-    """Returns the one coarse input on a fine grid, with what lies around this.
+    """Returns the one coarse input for a fine grid that is a part of its refined grid.
 
-    A prediction of the file itself sees the points beyond the fine grid, as far as the network's
-    halo reaches: without them the outermost rows and columns would differ from it.
+    The input is read with the halo around the fine grid, so that the outermost rows and columns
+    equal those of a prediction of the whole file.
 
     Returns:
-        None where the fine grid's points are not those that refining the file gives.
+        The input; None if the points of the fine grid are not points of the refined input.
     """
     if _spacing_note(generator, part.grid, part.name) is not None:
         return None
@@ -239,10 +243,11 @@ def _alone_on(
 def _on_domain(
     generator: TrainedGenerator, first: Part, further: Further
 ) -> SampleSources | _OneInput | None:
-    """Returns the one coarse input on the domain of the records, where it covers this.
+    """Returns the one coarse input on the domain of the records, if it covers the domain.
 
     Returns:
-        None where it does not, and for runs whose coarse input are block means of the targets.
+        The input; None if it does not cover the domain, or if the run's coarse fields are block
+        means of the targets, which can be refined at any place.
     """
     domain = generator.schema.unpadded_domain
     averaged = generator.schema.pooling != "explicit" or isinstance(first.source, CoarsenedSource)
@@ -261,7 +266,18 @@ def _sources(
     generator: TrainedGenerator, first: Part, fine_grid: Grid | None, further: Further,
     any_spacing: bool, recorded_first: bool,
 ) -> SampleSources | _OneInput:  # fmt: skip
-    """Sources of all that the generator reads."""
+    """Returns the sources of all arrays that the generator reads.
+
+    Args:
+        generator: Generator of the run.
+        first: The coarse source, with its name.
+        fine_grid: Grid of the predictions; None to refine the coarse grid.
+        further: Further inputs.
+        any_spacing, recorded_first: See :class:`PredictedSource`.
+
+    Raises:
+        InputError: Inputs are missing, lie on other points, or are not read by the generator.
+    """
     coarse = first.source
     explicit = recorded_first and generator.schema.pooling == "explicit"
     given = further.predictors, "--predictors", first.time
@@ -275,8 +291,8 @@ def _sources(
         parts = find_parts(generator, "low", None if explicit else first, *given)
     if generator.periodic and not coarse.grid.wraps:
         raise InputError(
-            f"{first.name} lies on {coarse.grid.in_words()}, {generator.path} was trained with "
-            "periodic: give fields all around the globe, or train without."
+            f"{first.name} lies on {coarse.grid.in_words()}, but {generator.path} was trained with "
+            "periodic: give fields that span all longitudes, or train without periodic."
         )
     if any(part.source is coarse for part in parts):
         _check_alignment(generator, coarse, fine_grid, first.name)
@@ -303,11 +319,11 @@ def _sources(
 
 
 def _refuse_further(generator: TrainedGenerator, further: Further) -> None:
-    """Refuses inputs that the generator does not read."""
+    """Raises an InputError if further inputs are given that the generator does not read."""
     for name in ("static", "auxiliary", "stations"):
         if getattr(further, name):
             raise InputError(
-                f"{generator.path} reads {', '.join(sorted(generator.network.input))} alone: leave "
+                f"{generator.path} reads only {', '.join(sorted(generator.network.input))}: leave "
                 f"out --{name}."
             )
 
@@ -315,8 +331,10 @@ def _refuse_further(generator: TrainedGenerator, further: Further) -> None:
 def _bound_grid(
     generator: TrainedGenerator, first: Part, parts: Sequence[Part], any_spacing: bool
 ) -> Grid:
-    """Returns the fine grid of a prediction from several inputs: the run's domain where they
-    cover it."""
+    """Returns the fine grid of a prediction from several inputs.
+
+    It is the domain of the run if the inputs cover that, else the refined grid of the main input.
+    """
     domain = generator.schema.unpadded_domain
     refined = refine_grid(first.grid, generator.scale, generator.alignment)
     if domain is None or not domain.has_coordinates:
@@ -328,7 +346,7 @@ def _bound_grid(
         with progress.quiet(True):
             coarse_grid(parts, asked, generator.scale, generator.alignment, 0, False)
     except InputError:
-        # Another place than trained on, where its main input lies on points of the same spacing.
+        # Away from the training domain, the main input's grid is refined if its spacing fits.
         if not any_spacing and _spacing_note(generator, first.grid, first.name) is not None:
             raise
         return refined
@@ -336,7 +354,7 @@ def _bound_grid(
 
 
 def _spacing_note(generator: TrainedGenerator, grid: Grid, what: str) -> str | None:
-    """Returns a sentence on the spacing of coarse input where it is another than trained on."""
+    """Returns a message if the grid spacing differs from the training data's, else None."""
     spacing = generator.schema.spacing
     if spacing is None or not grid.has_coordinates:
         return None
@@ -344,9 +362,9 @@ def _spacing_note(generator: TrainedGenerator, grid: Grid, what: str) -> str | N
     for name, has, wanted in zip(("rows", "columns"), grid.spacing, trained):
         if abs(has - wanted) > SAME_SPACING * wanted:
             return (
-                f"{what} has {name} {has:.4g}° apart, {generator.path} was trained on "
+                f"{what} has {name} {has:.4g}° apart, but {generator.path} was trained on "
                 f"{wanted:.4g}°: give fields of that spacing (`phire predict --coarsen` "
-                "makes them of fine ones), or pass --any-spacing."
+                "coarsens finer ones), or pass --any-spacing."
             )
     return None
 
@@ -354,25 +372,33 @@ def _spacing_note(generator: TrainedGenerator, grid: Grid, what: str) -> str | N
 def _coarsened_from(
     generator: TrainedGenerator, coarse: Source, fine_grid: Grid | None, name: str
 ) -> Grid | None:
-    """Returns the fine grid, known exactly where the input is coarsened from it."""
+    """Returns the fine grid: the given one, or the grid from which the input is coarsened, or None.
+
+    Raises:
+        InputError: The input is coarsened by another factor than the generator refines.
+    """
     if fine_grid is not None or not isinstance(coarse, CoarsenedSource):
         return fine_grid
     if coarse.scale != generator.scale:
         raise InputError(
-            f"{name} is coarsened by {coarse.scale}, {generator.path} refines by "
-            f"{generator.scale}: coarsen by that."
+            f"{name} is coarsened by {coarse.scale}, but {generator.path} refines by "
+            f"{generator.scale}: coarsen by {generator.scale}."
         )
     return CroppedSource(coarse.source, coarse.scale).grid
 
 
 def _refined(generator: TrainedGenerator, coarse: Source, fine_grid: Grid | None) -> Grid:
-    """Returns the grid of the result of a single input."""
+    """Returns the fine grid of a prediction from a single input.
+
+    Raises:
+        InputError: ``fine_grid`` is not ``scale`` times the size of the coarse grid.
+    """
     grid = fine_grid or refine_grid(coarse.grid, generator.scale, generator.alignment)
     shape = tuple(size * generator.scale for size in coarse.grid.shape)
     if grid.shape != shape:
         raise InputError(
             f"{generator.path} refines {coarse.grid.describe()} to {shape[0]} × {shape[1]} "
-            f"points, not to the {grid.describe()}."
+            f"points, not to the {grid.describe()}: choose another fine grid."
         )
     return grid
 
@@ -380,12 +406,12 @@ def _refined(generator: TrainedGenerator, coarse: Source, fine_grid: Grid | None
 def _check_alignment(
     generator: TrainedGenerator, coarse: Source, fine_grid: Grid | None, name: str
 ) -> None:
-    """Refuses coarse points that lie otherwise in their blocks than those trained on."""
+    """Raises an InputError if coarse points lie elsewhere in their blocks than in training."""
     if isinstance(coarse, CoarsenedSource) and generator.alignment == "corner":
         raise InputError(
-            f"{name} holds block means, which stand for the centres of their blocks; "
-            f"{generator.path} was trained with --alignment corner, on the first points of blocks: "
-            "give coarse fields that lie there to `phire predict`, without --coarsen."
+            f"{name} holds block means, which lie at the centres of blocks, but {generator.path} "
+            "was trained with --alignment corner, on the first points of blocks: give coarse "
+            "fields at these points to `phire predict`, without --coarsen."
         )
     if fine_grid is None or not fine_grid.has_coordinates:
         return
@@ -393,5 +419,6 @@ def _check_alignment(
     if expected.shape == coarse.grid.shape and not expected.equals(coarse.grid):
         raise InputError(
             f"{name} ({coarse.grid.describe()}) does not lie on the {generator.alignment}s of "
-            f"blocks of the {fine_grid.describe()}, as {generator.path} was trained on."
+            f"blocks of the {fine_grid.describe()}, as the training data of {generator.path} do: "
+            "give coarse fields on these points."
         )

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from phire.downscaling.trained_generator import TrainedGenerator
 
 DEFAULTS = {"network": "generator", "fill": "nearest", "any_spacing": False}
-"""Defaults of the options of generators, where they are not None or empty."""
+"""Defaults of those options of generators whose default is neither None nor empty."""
 
 
 @naming_arguments()
@@ -65,52 +65,55 @@ def predict(
 ) -> None:
     """Applies a trained generator, or an interpolation, to whole fields of any size.
 
-    Interrupted, the same call goes on after the fields that were done.
+    After an interruption the same call resumes; fields that were computed are not computed again.
 
     Args:
-        run: A run of ``phire-train``; or ``nearest``, ``bilinear``, ``bicubic``.
-        input: Coarse fields: a store, NetCDF, Zarr or GRIB file, or a pattern of several.
-        output: ``.h5`` (a store), ``.nc`` or ``.zarr``.
-        coarsen: Take fine fields and coarsen them by this first.
-        time: ``START,STOP``, half-open.
+        run: Run of ``phire-train``, or the interpolation ``nearest``, ``bilinear`` or ``bicubic``.
+        input: Coarse fields: a store, a NetCDF, Zarr or GRIB file, or a pattern of several files.
+        output: Path of the output, a store (``.h5``), ``.nc`` or ``.zarr``.
+        coarsen: Factor by which to coarsen ``input`` first; None if it is coarse.
+        time: Range of times ``START,STOP``, half-open; None for all.
         network: Name of the network in the run.
-        epoch: The end of this epoch, ``"best"``, or None for the end of training.
-        tile: Largest side of a tile in coarse pixels; memory grows with it.
-        any_spacing: Take input of another spacing than trained on.
-        scale: For interpolations of coarse input: how much finer the output is.
-        alignment: For these: whether coarse points are centres of blocks of fine ones (``cell``,
-            the default) or their first points (``corner``).
-        fill: Stand-in for missing input: ``nearest`` (the nearest valid value) or ``mean`` (the
-            channel's mean in the training data). The blocks of points that had none are missing in
-            the output.
-        minimum: The least physical value in the output, such as 0 for rain: lower ones are set to
-            it. None for no such bound.
-        trace: The least amount that is measured, such as 0.05 mm where rain is measured in steps of
-            0.1 mm: lower values are set to ``minimum``, so that members are dry where the truth is.
-            None for none.
-        consistency: ``mean`` gives every member the coarse field's area-weighted block means, for
-            the channels that both sides have; values stay at ``minimum`` or above.
-        noise_memory: Time over which the noise of a member is correlated, such as ``6h``, so that
-            its series is coherent; None for independent noise at every time.
-        seed: Seed of a stochastic generator's random numbers; 0 by default. They are those of seed,
-            time and member, whatever the tiles.
-        members: Members of a stochastic generator's ensemble, written along the dimension
-            ``member``; 1 by default.
-        sampler: Sampler of a run that trained a denoiser, as ``NAME,steps=…,schedule=…``; by
-            default the one of the least error of spread, with the noise levels measured in
-            training. Values separated by slashes (``heun,steps=10/18``) give one output for each
-            combination, whose name ends with what varies (``OUT-steps=10.nc``).
-        statistic: Of a run trained by the objective likelihood, ``mean`` (the default) or
-            ``median`` of its distribution where no members are asked for.
-        predictors: Further coarse fields, each ``FILE[:NAMES]``. A channel that neither these nor
-            the input give comes from the file that the records were made of.
-        static: Maps on the fine grid, likewise; by default those of the run.
-        auxiliary, stations: Predictors in time on the fine grid, and a table of observations; by
-            default those that the records were made of.
-        overwrite: Replace an output that is there.
+        epoch: Number of the epoch whose weights to use, ``"best"``, or None for the end of
+            training.
+        tile: Largest side of a tile in coarse points, which bounds the memory needed; None for the
+            default of the run.
+        any_spacing: Accept input whose grid spacing differs from the training data's.
+        scale: Refinement factor of an interpolation; not used with ``coarsen``.
+        alignment: Position of coarse points in their blocks, for an interpolation: ``cell``
+            (centres, the default) or ``corner`` (first points).
+        fill: Value that replaces missing input: ``nearest`` (the nearest valid value) or ``mean``
+            (the channel's mean in the training data). Blocks of missing coarse points are missing
+            in the output.
+        minimum: Lower bound of the output in physical units, such as 0 for precipitation; lower
+            values are set to it. None for no bound.
+        trace: Smallest measurable amount, such as 0.05 mm of precipitation for gauges that measure
+            in steps of 0.1 mm: lower values are set to ``minimum``, so that members are dry where
+            the truth is. None to keep them.
+        consistency: ``mean`` shifts the output to the coarse field's area-weighted block means, for
+            channels that input and output share, without going below ``minimum``; None for no
+            correction.
+        noise_memory: Time over which a member's noise is correlated, such as ``6h``, which makes
+            its time series coherent; None for independent noise at every time.
+        seed: Seed of a stochastic generator; None for 0. Random numbers depend on the seed, the
+            time and the member, but not on the tiles.
+        members: Ensemble members of a stochastic generator, written along the dimension
+            ``member``; None for 1.
+        sampler: Sampler of a denoiser, as ``NAME,steps=…,schedule=…``; None for the default of the
+            objective. Slashes separate alternatives (``heun,steps=10/18``): each combination gives
+            an output, whose name ends with the options that vary (``OUT-steps=10.nc``).
+        statistic: ``mean`` (the default) or ``median`` of the predicted distribution, for runs of
+            the objective ``likelihood`` without ``members``.
+        predictors: Further coarse fields, each ``FILE[:NAMES]``. Channels that neither these nor
+            ``input`` hold are read from the files from which the records were made.
+        static: Maps on the fine grid, each ``FILE[:NAMES]``; by default those of the run.
+        auxiliary: Predictors in time on the fine grid, each ``FILE[:NAMES]``; by default the files
+            from which the records were made.
+        stations: CSV file of station observations; by default that of the records.
+        overwrite: Replace an existing output.
 
     Raises:
-        InputError: The run or the input does not fit, or the output is something else's.
+        InputError: The run or the input does not fit, or the output exists with other options.
     """
     if sampler is not None and "/" in sampler:
         options = {name: value for name, value in locals().items() if name not in ("run", "input")}
@@ -120,21 +123,21 @@ def predict(
         **_identity(expand(path)), "coarsen": coarsen, "time": time, "minimum": minimum,
         "trace": trace, "consistency": consistency, "noise_memory": noise_memory,
     }  # fmt: skip
-    of_generators: dict[str, Any] = {
+    generator_options: dict[str, Any] = {
         "tile": tile, "any_spacing": any_spacing, "fill": fill, "minimum": minimum,
         "trace": trace, "consistency": consistency, "noise_memory": noise_memory, "seed": seed,
         "members": members, "statistic": statistic, "predictors": predictors, "static": static,
         "auxiliary": auxiliary, "stations": stations,
     }  # fmt: skip
     if str(run) in METHODS:
-        chosen = {"network": network, "epoch": epoch, "sampler": sampler, **of_generators}
+        chosen = {"network": network, "epoch": epoch, "sampler": sampler, **generator_options}
         _refuse_options_of_generators(str(run), chosen)
         source = _opened(path, names, time, coarsen)
         predicted, further, attributes = *_interpolated(source, str(run), scale, alignment), {}
     else:
-        _refuse({"scale": scale, "alignment": alignment}, "is kept in the run of a generator")
+        _refuse({"scale": scale, "alignment": alignment}, "is fixed by the run of a generator")
         predicted, further = _generated(
-            run, network, epoch, sampler, path, names, time, coarsen, **of_generators
+            run, network, epoch, sampler, path, names, time, coarsen, **generator_options
         )
         attributes = _attributes(predicted, fill, consistency)
     options |= further
@@ -151,15 +154,15 @@ def _generated(
     run: str | os.PathLike, network: str, epoch: int | str | None, sampler: str | None, path: str,
     names: tuple[str, ...] | None, time: str | None, coarsen: int | None, **options: Any,
 ) -> tuple[PredictedSource, dict[str, Any]]:  # fmt: skip
-    """Returns the fields that a run makes of an input, and the options that they depend on.
+    """Returns the predictions of a run, and the options on which they depend.
 
     Args:
         run, network, epoch, sampler: See :func:`predict`.
-        path, names: The input, and its channels where they are named.
+        path, names: Path of the input, and the channels to read; None for those of the run.
         time, coarsen: See :func:`predict`.
-        **options: Those of :class:`phire.downscaling.predicted_source.PredictedSource`.
+        **options: Options of :class:`phire.downscaling.predicted_source.PredictedSource`.
     """
-    # Interpolation needs no TensorFlow, which these import.
+    # These modules import TensorFlow, which an interpolation does not need.
     from phire.downscaling.predicted_source import PredictedSource
     from phire.downscaling.trained_generator import TrainedGenerator
 
@@ -196,7 +199,7 @@ def _generated(
 
 
 def _identity(paths: Sequence[str]) -> dict[str, Any]:
-    """Returns the paths and fingerprints of input files, as the output records them."""
+    """Returns the paths and fingerprints of input files, to be recorded in the output."""
     return {
         "input": [os.path.realpath(path) for path in paths],
         "input_fingerprints": [provenance.fingerprint(path) for path in paths],
@@ -204,7 +207,7 @@ def _identity(paths: Sequence[str]) -> dict[str, Any]:
 
 
 def _attributes(predicted: PredictedSource, fill: str, consistency: str | None) -> dict[str, str]:
-    """Returns the attributes that a file of predictions states of its values."""
+    """Returns the attributes of the output that document how its values were computed."""
     conserves = bool(predicted.generator.conserves or consistency)
     found = notes(fill, predicted.minimum, predicted.trace, conserves)
     if predicted.statistic is not None:
@@ -216,25 +219,25 @@ def _predict_swept(
     run: str | os.PathLike, input: str | os.PathLike, *, output: str | os.PathLike, sampler: str,
     **options: Any,
 ) -> None:  # fmt: skip
-    """Predicts once for each sampler of a sweep, all of which are checked first."""
+    """Predicts once for each sampler of a sweep, after checking all of them."""
     if str(run) in METHODS:
-        _refuse({"sampler": sampler}, f"is of generators, not of {run} interpolation")
+        _refuse({"sampler": sampler}, f"applies to generators, not to {run} interpolation")
     check_samplers(run, sampler)
     for label, one in swept(sampler).items():
         predict(run, input, swept_output(os.fspath(output), label), sampler=one, **options)
 
 
 def _refuse_options_of_generators(method: str, options: Mapping[str, Any]) -> None:
-    """Raises an InputError for an option of generators that is given for an interpolation."""
+    """Raises an InputError if an option of generators is given for an interpolation."""
     given = {
         name.replace("_", "-"): value is not None and value not in ((), [], DEFAULTS.get(name))
         for name, value in options.items()
     }
-    _refuse(given, f"is of generators, not of {method} interpolation")
+    _refuse(given, f"applies to generators, not to {method} interpolation")
 
 
 def _refuse(options: Mapping[str, Any], reason: str) -> None:
-    """Raises an InputError for the first of some options that is true."""
+    """Raises an InputError if any option has a true value; ``reason`` follows its name."""
     for name, value in options.items():
         if value:
             raise InputError(f"--{name} {reason}: leave it out.")
@@ -243,6 +246,7 @@ def _refuse(options: Mapping[str, Any], reason: str) -> None:
 def _opened(
     input: str | os.PathLike, channels: tuple[str, ...] | None, time: str | None, scale: int | None
 ) -> Source:
+    """Opens the input, selects times, and coarsens it by ``scale`` if that is given."""
     source = open_source(input, channels)
     if time is not None:
         source = TimeSelection(source, source.time.select_range(time))
@@ -256,28 +260,28 @@ def _opened(
 
 
 def _channels(path: str, generator: TrainedGenerator) -> tuple[str, ...] | None:
-    """Returns the coarse channels of a run that a file holds; None for all that it holds."""
+    """Returns the run's coarse channels that a file holds; None (read all) if it holds none."""
     with contextlib.closing(open_source(path)) as source:
-        found = tuple(name for name in generator.low.channels if name in source.channels)
-    return found or None
+        held = tuple(name for name in generator.low.channels if name in source.channels)
+    return held or None
 
 
 def _interpolated(
     source: Source, method: str, scale: int | None, alignment: str | None
 ) -> tuple[InterpolatedSource, dict[str, Any]]:
-    """Returns an interpolation of a source, and the options that it depends on."""
+    """Returns the interpolation of a source, and the options on which it depends."""
     alignment = alignment or "cell"
     if isinstance(source, CoarsenedSource):
-        _refuse({"scale": scale}, "is that of --coarsen")
+        _refuse({"scale": scale}, "is already given by --coarsen")
         if alignment == "corner":
             raise InputError(
-                "--alignment corner does not go with --coarsen: a block mean stands for its "
-                "block's centre."
+                "--alignment corner does not fit --coarsen, as block means lie at the centres of "
+                "blocks: leave it out."
             )
         fine_grid = CroppedSource(source.source, source.scale).grid
     elif scale is None:
-        raise InputError(f"{method} interpolation needs --scale: how much finer the output is.")
+        raise InputError(f"{method} interpolation needs --scale, the refinement factor.")
     else:
         fine_grid = refine_grid(source.grid, scale, alignment)
-    facts = {"interpolation": method, "scale": scale, "alignment": alignment}
-    return InterpolatedSource(source, fine_grid, method, alignment), facts
+    recorded = {"interpolation": method, "scale": scale, "alignment": alignment}
+    return InterpolatedSource(source, fine_grid, method, alignment), recorded

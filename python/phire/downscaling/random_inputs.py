@@ -1,4 +1,7 @@
-"""Random inputs of stochastic generators, by seed, time and member, over the whole field."""
+"""Random inputs of stochastic generators, functions of seed, time and member.
+
+They are drawn for the whole field, so they depend neither on tiles nor on batches.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,16 @@ import keras
 import numpy as np
 
 RANDOM = ("noise", "seed")
-"""Inputs of a network that are drawn: noise maps, and the seed of Monte Carlo dropout."""
+"""Random inputs of networks: noise maps, and the seed of Monte Carlo dropout."""
 
 
 LATTICE_POINTS, LATTICE_REACH = 2, 5
-"""Lattice times in a memory, and to either side of a time; the last weigh 4e-5 at most."""
+"""Lattice times per memory, and lattice times used on either side of a time. Those farther away are
+dropped; their weights are at most 4e-5."""
 
 
 def is_stochastic(network: keras.Model) -> bool:
-    """Returns True if a network reads random numbers, so that its members differ."""
+    """Returns True if a network has random inputs, so that its members differ."""
     return bool({*RANDOM} & {*network.input})
 
 
@@ -27,16 +31,17 @@ def draw_noise(
 
     Args:
         seed: Seed of the prediction.
-        time: The field's time in seconds, as :class:`phire.fields.time.TimeAxis` holds it.
+        time: Time of the field in seconds, as in :class:`phire.fields.time.TimeAxis`.
         member: Number of the member, from 0.
-        shape: (H, W, N) of the whole field, before it is cut into tiles.
-        memory: See :func:`_normal`.
+        shape: Shape of the whole field, (H, W, N).
+        memory: Seconds over which the noise is correlated; None for independent noise at every
+            time.
     """
     return _normal(seed, time, member, (0,), shape, memory)
 
 
 def draw_dropout_seed(seed: int, time: int, member: int) -> np.ndarray:
-    """Draws the (2,) int32 from which Monte Carlo dropout makes its masks by place."""
+    """Draws the seed of Monte Carlo dropout masks for one field, (2,) int32."""
     limits = np.iinfo(np.int32)
     return _generator(seed, time, member, 1).integers(
         limits.min, limits.max, 2, np.int32, endpoint=True
@@ -47,14 +52,14 @@ def draw_sampler_noise(
     seed: int, fields: Sequence[tuple[int, int]], shape: tuple[int, ...], memory: float | None,
     step: int,
 ) -> np.ndarray:  # fmt: skip
-    """Draws the noise of one step of a sampler: standard normal float32 (k, *shape).
+    """Draws the noise of one sampler step for k fields: standard normal float32 (k, *shape).
 
     Args:
         seed: Seed of the prediction.
-        fields: Time and member of each of the k fields.
-        shape: (H, W, C) of a whole field.
-        memory: See :func:`_normal`.
-        step: Number of the step; −1 is the start.
+        fields: Time and member of each field.
+        shape: Shape of a whole field, (H, W, C).
+        memory: See :func:`draw_noise`.
+        step: Number of the step; −1 for the initial state.
     """
     return np.stack(
         [_normal(seed, time, member, (2, step + 1), shape, memory) for time, member in fields]
@@ -62,11 +67,11 @@ def draw_sampler_noise(
 
 
 def draw_levels(seed: int, time: int, member: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Draws levels of quantiles for one field: uniform float64 of ``shape`` in [0, 1).
+    """Draws quantile levels for sampling a distribution: uniform float64 of ``shape`` in [0, 1).
 
     Args:
-        seed, time, member: As for :func:`draw_noise`.
-        shape: (H, W, C) of the whole field.
+        seed, time, member: See :func:`draw_noise`.
+        shape: Shape of the whole field, (H, W, C).
     """
     return _generator(seed, time, member, 3).random(shape)
 
@@ -75,13 +80,13 @@ def _normal(
     seed: int, time: int, member: int, purpose: tuple[int, ...], shape: tuple[int, ...],
     memory: float | None,
 ) -> np.ndarray:  # fmt: skip
-    """Draws standard normal float32 of ``shape``, independent from time to time or with a memory.
+    """Draws standard normal float32 of ``shape``, independent or correlated in time.
 
-    With a memory τ in seconds the noise of a member is a Gaussian process in time whose correlation
-    at lag h is exp(−(h/τ)²): a moving average of independent noise on a lattice of times τ/2 apart,
-    with the weights exp(−2(Δ/τ)²) of the distances Δ. It is evaluated at any time without its past.
-    The lattice shows in the variance by less than 1e-4, and the weights are scaled to a variance
-    of 1.
+    With a memory τ in seconds the noise of a member is a Gaussian process in time with correlation
+    exp(−(h/τ)²) at lag h. It is a moving average of independent noise at lattice times τ/2 apart,
+    weighted by exp(−2(Δ/τ)²) at distance Δ, so it can be evaluated at any time without the times
+    before. The weights are scaled to unit variance, which otherwise would vary by less than 1e-4
+    between lattice times.
     """
     if memory is None:
         return _generator(seed, time, member, *purpose).standard_normal(shape, np.float32)
@@ -97,5 +102,5 @@ def _normal(
 
 
 def _generator(seed: int, time: int, member: int, *purpose: int) -> np.random.Generator:
-    # A seed sequence takes no negative numbers: times before 1970 are wrapped to 64 bits.
+    # Seeds must not be negative, so times before 1970 wrap modulo 2⁶⁴.
     return np.random.default_rng([seed, int(time) % 2**64, member, *purpose])

@@ -1,4 +1,4 @@
-"""Trained run whose fields a denoiser learns the residual to."""
+"""Trained run whose prediction is the base of a denoiser's residuals."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from phire.records.schema import SampleSchema
 from phire.records.tfrecord_reading import Records
 
 FOLDS = "folds"
-"""Folder in a run that holds the runs of its folds, by their numbers."""
+"""Folder of a run that holds the runs of its cross-validation folds, named by number."""
 
 NETWORK = "mean"
-"""Name under which a run keeps the network that its residuals are of."""
+"""Name of the base network's file in the run of a residual denoiser."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ResidualBase:
-    """Networks of a run: one of all its records and one of each fold, which has not seen the fold.
+    """Base prediction of residuals, by cross-validated networks of a run.
 
-    Residuals of the records that a network was fitted to are smaller than those of others, and an
-    ensemble of such residuals has too little spread. Samples are therefore given to the network of
-    their own fold.
+    A network's residuals on its own training records are too small, and an ensemble trained on them
+    has too little spread. A sample's base is therefore predicted by the network that was trained
+    without the sample's fold.
 
     Attributes:
-        path: The run.
-        network: Its network.
-        folds: The folds' networks.
-        edges: Edges of the folds in time; empty without folds.
+        path: Path of the run.
+        network: Network trained on all records; predicts samples outside all folds.
+        folds: Networks trained without each fold.
+        edges: Times that separate the folds; empty without folds.
     """
 
     path: Path
@@ -51,12 +51,12 @@ class ResidualBase:
         """Opens a run of ``phire-train``.
 
         Args:
-            path: The run.
-            schema: Schema of the records that residuals are made of.
+            path: Path of the run.
+            schema: Schema of the denoiser's training records.
 
         Raises:
-            InputError: The run predicts other channels, reads other arrays, has another
-                normalization, or gives no single field.
+            InputError: The run's channels, arrays or normalization differ from the records', or it
+                is not deterministic.
         """
         from phire.training import open_run
 
@@ -65,7 +65,7 @@ class ResidualBase:
         network = run.network("generator")
         if is_stochastic(network):
             raise InputError(
-                f"residual={path} draws members: name a run that gives one field, such as of the "
+                f"residual={path} is stochastic: name a deterministic run, such as one of the "
                 "objective content."
             )
         folders = sorted((run.path / FOLDS).glob("*"), key=lambda folder: int(folder.name))
@@ -75,38 +75,38 @@ class ResidualBase:
             one.trainable = False
         if not folds:
             progress.say(
-                f"{path} has no folds: residuals of its own training data are too small, and the "
-                "members will have too little spread. Train it with --folds 5."
+                f"{path} has no folds: residuals on its own training data are too small, so the "
+                "members will have too little spread; train it with --folds 5."
             )
             return cls(run.path, network)
         return cls(run.path, network, networks, tuple(folds[0].config["fold"]["edges"]))
 
     def with_folds(self, records: Records) -> Records:
-        """Returns records whose samples state their fold."""
+        """Returns records with the number of each sample's fold, if there are folds."""
         return FoldedRecords(records, self.edges) if self.folds else records
 
     def __call__(self, batch: Mapping[str, Any]) -> Any:
-        """Returns the normalised fields of a batch, (B, H, W, C), each of the network of its fold.
+        """Predicts the normalised base fields of a batch, (B, H, W, C).
 
         Args:
-            batch: The arrays of a sample, with ``fold`` where there are folds.
+            batch: Arrays of samples by name, with ``fold`` (B,) if there are folds.
         """
         ops = keras.ops
-        found = self._apply(self.network, batch)
+        base = self._apply(self.network, batch)
         for k, network in enumerate(self.folds):
-            own = ops.reshape(ops.equal(batch["fold"], k), (-1, 1, 1, 1))
-            found = ops.where(own, self._apply(network, batch), found)
-        return found
+            in_fold = ops.reshape(ops.equal(batch["fold"], k), (-1, 1, 1, 1))
+            base = ops.where(in_fold, self._apply(network, batch), base)
+        return base
 
     @staticmethod
     def _apply(network: keras.Model, batch: Mapping[str, Any]) -> Any:
         from phire.downscaling.network_inputs import network_inputs
 
-        found = network(network_inputs(network, batch), training=False)
-        return keras.ops.cast(found, "float32")
+        output = network(network_inputs(network, batch), training=False)
+        return keras.ops.cast(output, "float32")
 
     def fingerprint(self) -> str:
-        """Returns a short hash of all weights."""
+        """Returns a short hash of the weights of all networks."""
         import hashlib
 
         digest = hashlib.sha256()
@@ -117,39 +117,40 @@ class ResidualBase:
 
 
 def check_run(path: str | os.PathLike, config: Mapping[str, Any], schema: SampleSchema) -> None:
-    """Raises an InputError unless a run's networks fit samples of the schema."""
+    """Raises an InputError unless a run can predict the base of records with this schema."""
     if "schema" not in config or "objective" not in config:
-        raise InputError(f"residual={path} is no run of phire-train with a schema: name one.")
+        raise InputError(
+            f"residual={path} is not a run of phire-train with a schema: name such a run."
+        )
     kind = config["objective"]["name"]
     if kind in (*DENOISERS, "likelihood", "energy", "vqvae"):
         raise InputError(
-            f"residual={path} was trained by {kind}, which gives no single field: name a run of "
-            "the objective content or srgan."
+            f"residual={path} was trained by {kind}, which does not predict a single field: name a "
+            "run of the objective content or srgan."
         )
-    theirs = SampleSchema.from_dict(config["schema"])
-    if theirs.channels != schema.channels:
+    trained = SampleSchema.from_dict(config["schema"])
+    if trained.channels != schema.channels:
         raise InputError(
-            f"residual={path} predicts {', '.join(theirs.channels)}, and the records' targets are "
-            f"{', '.join(schema.channels)}: name a run of the same channels."
+            f"residual={path} predicts {', '.join(trained.channels)}, but the records' targets are "
+            f"{', '.join(schema.channels)}: name a run with the same channels."
         )
-    for name, array in theirs.arrays.items():
+    for name, array in trained.arrays.items():
         other = schema.arrays.get(name)
         if name == "low_valid":
-            continue  # where it is missing, all coarse values are present
+            continue  # optional: records without it have no missing coarse values
         if other is None or (name != "valid" and other.channels != array.channels):
             raise InputError(
-                f"residual={path} reads {name} of {', '.join(array.channels)}, which the records "
-                "do not hold: make the records of both alike."
+                f"residual={path} reads {name} with {', '.join(array.channels)}, which the records "
+                "lack: make records that hold it."
             )
         if (other.normalization, other.climatologies) != (array.normalization, array.climatologies):
             raise InputError(
                 f"residual={path} was trained with another normalization of {name}: make the "
-                "records with --statistics of those that it was trained on."
+                "records with --statistics of its training records."
             )
     for name in ("scale", "margin", "window"):
-        if getattr(theirs, name) != getattr(schema, name):
+        if getattr(trained, name) != getattr(schema, name):
             raise InputError(
-                f"residual={path} was trained with another {name} "
-                f"({getattr(theirs, name)} instead of {getattr(schema, name)}): make the records "
-                "of both alike."
+                f"residual={path} was trained with the {name} {getattr(trained, name)}, but the "
+                f"records have {getattr(schema, name)}: make records with the same --{name}."
             )

@@ -1,4 +1,4 @@
-"""Parts of a sample: a source for every channel that a trained generator reads."""
+"""Assignment of a source to every channel that a trained generator reads."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ Given = str | os.PathLike | xr.Dataset | Source
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """A source of some channels, with the name that messages give it.
+    """Selected channels of a source, with the source's name in messages.
 
     Attributes:
-        source: The source.
-        name: What it is called.
-        wanted: Its channels that are read, in the order of the source.
+        source: Source of fields.
+        name: Name in messages.
+        wanted: Channels to read, in the order of the source.
     """
 
     source: Source
@@ -45,20 +45,20 @@ class Part:
         return self.name
 
     def read(self, times: Sequence[int]) -> np.ndarray:
-        """Reads the wanted channels; see :class:`phire.fields.source.Source`."""
-        places = [self.source.channels.index(name) for name in self.wanted]
-        return self.source.read(times)[..., places]
+        """Reads the wanted channels, (n, H, W, C)."""
+        columns = [self.source.channels.index(name) for name in self.wanted]
+        return self.source.read(times)[..., columns]
 
 
 @dataclasses.dataclass(frozen=True)
 class Further:
-    """Inputs beside the coarse source, each a file ``FILE[:NAMES]`` or xarray.
+    """Inputs in addition to the main coarse source, as files ``FILE[:NAMES]`` or xarray datasets.
 
     Attributes:
-        predictors: Coarse fields.
+        predictors: Further coarse fields.
         static: Maps on the fine grid.
         auxiliary: Predictors in time on the fine grid.
-        stations: CSV of observations.
+        stations: CSV file of station observations; None for that of the records.
     """
 
     predictors: Sequence[Given] = ()
@@ -73,31 +73,32 @@ def find_parts(
 ) -> list[Part]:  # fmt: skip
     """Finds a source for every channel of an array.
 
-    A channel comes from what is given, else from ``first``, else from the file that the records
-    were made of.
+    Sources are searched in this order: ``given``, ``first``, the files from which the records were
+    made.
 
     Args:
-        generator: The trained generator.
-        array: ``low`` or ``auxiliary``.
-        first: The main input, where it may hold channels of the array.
+        generator: Trained generator.
+        array: Name of the array, ``low`` or ``auxiliary``.
+        first: Main input; None if it does not hold channels of the array.
         given: Further inputs of the user.
-        option: What the user gives them by, for messages.
-        time: The times asked for.
+        option: Option by which the user gives them, for messages.
+        time: Times to predict.
 
     Raises:
-        InputError: A channel is found nowhere, has other units, or lacks one of the times.
+        InputError: A channel is in none of the sources, has other units, or lacks a time.
     """
     schema = generator.schema.arrays[array]
     lacking = [name for name in schema.channels if not name.startswith(PREFIX)]
     parts: list[Part] = []
 
-    def take(source: Source, name: str, named: bool = False) -> bool:
+    def add(source: Source, name: str, named: bool = False) -> bool:
+        """Adds a source for the lacking channels that it holds; returns False if it has none."""
         nonlocal lacking
         foreign = [c for c in source.channels if c not in schema.channels]
         found = tuple(c for c in source.channels if c in lacking)
         if named and (foreign or not found):
             raise InputError(
-                f"{name} gives {', '.join(source.channels)}; {generator.path} reads "
+                f"{name} gives {', '.join(source.channels)}, but {generator.path} reads "
                 f"{', '.join(schema.channels)}: name these, each once, as FILE:NAMES."
             )
         if found:
@@ -107,33 +108,33 @@ def find_parts(
 
     for one in given:
         source, name, named = _opened(one, option)
-        if not take(source, name, named):
+        if not add(source, name, named):
             raise InputError(
                 f"{name} has none of the channels that {generator.path} reads "
-                f"({', '.join(schema.channels)})."
+                f"({', '.join(schema.channels)}): leave it out."
             )
     if first is not None:
-        take(first.source, first.name)
+        add(first.source, first.name)
     options = ("low", "predictors") if array == "low" else (array,)
     for recorded in [text for name in options for text in generator.inputs.get(name) or ()]:
         held = split_names(recorded)[1]
         if not lacking or (held is not None and not {*held} & {*lacking}):
             continue
         try:
-            take(InputFile(recorded), f"{split_names(recorded)[0]}, of {generator.path}'s records,")
+            add(InputFile(recorded), f"{split_names(recorded)[0]}, of {generator.path}'s records,")
         except InputError as error:
-            raise InputError(f"{str(error).rstrip('.')}; give others by {option}.") from None
+            raise InputError(f"{str(error).rstrip('.')}; give another file by {option}.") from None
     if lacking:
-        held = "" if first is None else f" and {first.name} lacks"
+        also = "" if first is None else f" and {first.name} lacks"
         raise InputError(
-            f"{generator.path} reads {', '.join(lacking)}, which nothing gives{held}: give "
+            f"{generator.path} reads {', '.join(lacking)}, which no input gives{also}: give "
             f"{option} FILE:{','.join(lacking)}."
         )
     return parts
 
 
 def _opened(one: Given, option: str) -> tuple[Source, str, bool]:
-    """Returns a source, its name, and whether the user named its channels."""
+    """Opens an input; returns the source, its name, and True if the user named its channels."""
     if isinstance(one, (str, os.PathLike)):
         file = InputFile(one, option)
         return file, str(file), split_names(one)[1] is not None
@@ -141,15 +142,19 @@ def _opened(one: Given, option: str) -> tuple[Source, str, bool]:
 
 
 def _checked(part: Part, generator: TrainedGenerator, array: str, time: TimeAxis) -> Part:
-    """Returns the part, whose units are those of the run and which has all times."""
+    """Returns the part unchanged if its units fit the run and it has all times.
+
+    Raises:
+        InputError: Units differ, or a time is missing.
+    """
     schema = generator.schema.arrays[array]
     has = [part.source.units[part.source.channels.index(name)] for name in part.wanted]
     wanted = [schema.units[schema.channels.index(name)] for name in part.wanted]
     found = units.difference(part.wanted, has, wanted)
     if found:
         raise InputError(
-            f"{part.name} holds {found} as {generator.path} was trained on: convert the units "
-            "first."
+            f"{part.name} holds {found} as in the training data of {generator.path}: convert the "
+            "units first."
         )
     indices_of_times(part, time)
     return part
@@ -157,12 +162,12 @@ def _checked(part: Part, generator: TrainedGenerator, array: str, time: TimeAxis
 
 @dataclasses.dataclass(frozen=True)
 class Asked:
-    """Fine fields to predict, as matching names them.
+    """Grid and times of a prediction, in the form that the matching functions of records take.
 
     Attributes:
-        grid: Their grid; None where only the times are asked for.
-        time: Their times.
-        path: What messages call them.
+        grid: Fine grid; None if only times are matched.
+        time: Times to predict.
+        path: Name in messages.
     """
 
     grid: Grid | None
@@ -171,10 +176,10 @@ class Asked:
 
 
 def indices_of_times(part: Part, time: TimeAxis) -> np.ndarray:
-    """Returns the index (n,) of the part's field for each requested time.
+    """Returns the indices of a part's fields at the given times, (n,).
 
     Raises:
-        InputError: It lacks one.
+        InputError: The part lacks one of the times.
     """
     if part.time is time:
         return np.arange(len(time))
@@ -183,19 +188,21 @@ def indices_of_times(part: Part, time: TimeAxis) -> np.ndarray:
         lacking = np.flatnonzero(found < 0)
         raise InputError(
             f"{part.name} lacks {len(lacking)} of the {len(time)} times asked for (the first is "
-            f"{time.format(int(lacking[0]))}): choose others by --time, or give a file that has "
-            "them."
+            f"{time.format(int(lacking[0]))}): choose other times by --time, or give a file with "
+            "these times."
         )
     return found
 
 
 def is_bound(generator: TrainedGenerator, parts: Sequence[Part], first: Part) -> bool:
-    """Returns True if a prediction needs more than one coarse field, or the run's own points.
+    """Returns True if a prediction is bound to the run's domain or to several matched inputs.
 
-    Maps, covariates and a window are more; a localized layer and statistics of points have points.
+    This holds if the generator reads several coarse files, maps, covariates or a time window, or if
+    it has weights or statistics for each point of the domain. Otherwise a single coarse field can
+    be refined at any place.
     """
     alone = len(parts) == 1 and parts[0].source is first.source
     arrays = {"static", "auxiliary", "time"} & {*generator.network.input}
     windowed = generator.schema.window is not None
-    placed = generator.localized or generator.arrays.has_statistics_of_points
-    return not alone or bool(arrays) or windowed or placed
+    pointwise = generator.localized or generator.arrays.has_statistics_of_points
+    return not alone or bool(arrays) or windowed or pointwise

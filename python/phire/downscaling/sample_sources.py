@@ -1,4 +1,4 @@
-"""Sources of a sample's arrays for a trained generator, whole fields at a time."""
+"""Reading of the whole fields of every array that a trained generator needs."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ from phire.records.station_gridding import PREFIX, read_stations
 
 
 class SampleSources:
-    """Whole fields of every array that a generator reads.
+    """Reader of the whole fields of every array that a generator needs.
 
     Args:
-        generator: The trained generator.
-        first: The main input; its times are those asked for.
-        parts: A source for each channel of ``low``; see :func:`find_parts`.
-        fine: The fine grid to predict; its last blocks may be incomplete.
-        further: Inputs beside it.
+        generator: Trained generator.
+        first: Main input, which determines the times to predict.
+        parts: Sources of all channels of ``low``; see :func:`find_parts`.
+        fine: Fine grid to predict; its last blocks may be incomplete.
+        further: Inputs in addition to the main input.
 
     Attributes:
-        fine: Grid of the blocks that the coarse input covers, all of them complete.
-        asked: The part of it that was asked for.
+        fine: Fine grid, extended to complete blocks and limited to those with coarse input.
+        asked: Part of ``fine`` that was to be predicted.
         points: Rows and columns of ``asked`` in ``fine``.
-        low_name: The coarse inputs' names, for messages.
+        low_name: Names of the coarse inputs, for messages.
 
     Raises:
         InputError: An input does not fit the run.
@@ -90,25 +90,36 @@ class SampleSources:
         self._names = self._covariates()
 
     def _fine_points(self, grid: Grid) -> Points | None:
-        """Rows and columns of a grid that are those of :attr:`fine`; None if it lacks one."""
+        """Returns a grid's rows and columns at the points of :attr:`fine`; None if one lacks."""
         height, width = self.fine.shape
         return fine_points(grid, self.asked, (slice(0, height), slice(0, width)))
 
     def _position(self) -> tuple[int, int]:
+        """Returns the row and column of the first fine point in the training domain.
+
+        Raises:
+            InputError: The fine points lie outside the domain of a localized network.
+        """
         domain = self.generator.schema.domain
         points = None if domain is None else matching_points(domain, self.fine)
         if points is not None:
             return int(points[0][0]), int(points[1][0])
         if self.generator.localized:
             raise InputError(
-                f"{self.generator.path} has weights for each point of the {domain.describe()} that "
-                f"it was trained on, but the input covers the {self.fine.describe()}: give input "
-                "there."
+                f"{self.generator.path} has weights for each point of its training domain, the "
+                f"{domain.describe()}, but the input covers the {self.fine.describe()}: give input "
+                "on that domain."
             )
         return 0, 0
 
     def _read_static(self, given: Sequence[Given]) -> np.ndarray | None:
-        """Returns (H, W, Cs) maps in the order of the schema."""
+        """Returns the static maps in the order of the schema, (H, W, Cs).
+
+        Maps come from ``given``, else from the run.
+
+        Raises:
+            InputError: A map is missing, has other units or lies on other points.
+        """
         generator = self.generator
         if "static" not in generator.network.input:
             if given:
@@ -122,8 +133,8 @@ class SampleSources:
             both = [name for name in source.channels if name in array.channels]
             if not both or (foreign and isinstance(one, str) and split_names(one)[1]):
                 raise InputError(
-                    f"--static {one} gives {', '.join(source.channels)}; {generator.path} reads "
-                    f"{', '.join(array.channels)}: name these as FILE:NAMES."
+                    f"--static {one} gives {', '.join(source.channels)}, but {generator.path} "
+                    f"reads {', '.join(array.channels)}: name these as FILE:NAMES."
                 )
             has = [source.units[source.channels.index(name)] for name in both]
             found = units.difference(
@@ -131,8 +142,8 @@ class SampleSources:
             )
             if found:
                 raise InputError(
-                    f"--static {one} holds {found} as {generator.path} was trained on: convert the "
-                    "units first."
+                    f"--static {one} holds {found} as in the training data of {generator.path}: "
+                    "convert the units first."
                 )
             field = source.read([0])[0]
             maps |= {name: field[..., source.channels.index(name)] for name in both}
@@ -142,6 +153,7 @@ class SampleSources:
         return np.stack([maps[name] for name in array.channels], axis=-1)
 
     def _map_source(self, one: Given) -> Source:
+        """Opens a file or dataset of static maps at the points of the fine grid."""
         if isinstance(one, (str, os.PathLike)):
             return read_static(
                 os.fspath(one), self._fine_points, self.fine, fine="the prediction",
@@ -158,27 +170,33 @@ class SampleSources:
         return ArraySource(fields, channels=source.channels, units=source.units, grid=self.fine)
 
     def _recorded_maps(self, names: Sequence[str]) -> dict[str, np.ndarray]:
-        """Returns the maps that the run keeps, on the fine grid."""
+        """Returns static maps that are stored in the run, at the points of the fine grid."""
         generator = self.generator
         domain = generator.schema.domain
         points = matching_points(domain, self.fine)
         if points is None:
             raise InputError(
-                f"{generator.path} keeps {', '.join(names)} on the {domain.describe()} that it was "
-                f"trained on, the input covers the {self.fine.describe()}: give --static "
-                f"FILE:{','.join(names)} there."
+                f"{generator.path} holds {', '.join(names)} on its training domain, the "
+                f"{domain.describe()}, but the input covers the {self.fine.describe()}: give "
+                f"--static FILE:{','.join(names)} on the grid of the prediction."
             )
         try:
-            kept = load_statics(generator.path, names)
+            maps = load_statics(generator.path, names)
         except InputError:
             raise InputError(
-                f"{generator.path} reads the maps {', '.join(names)}, which it does not keep: give "
+                f"{generator.path} reads the maps {', '.join(names)}, but does not hold them: give "
                 f"--static FILE:{','.join(names)}."
             ) from None
-        kept = kept[points[0][:, None], points[1]]
-        return {name: kept[..., i] for i, name in enumerate(names)}
+        maps = maps[points[0][:, None], points[1]]
+        return {name: maps[..., i] for i, name in enumerate(names)}
 
     def _open_auxiliary(self, further: Further) -> tuple[list[tuple], Any]:
+        """Opens the auxiliary predictors.
+
+        Returns:
+            (part, its points on the fine grid, its indices of time) for each part, and the station
+            observations or None.
+        """
         generator = self.generator
         if "auxiliary" not in generator.network.input:
             if further.auxiliary or further.stations:
@@ -208,7 +226,7 @@ class SampleSources:
             raise InputError(
                 f"{generator.path} reads observations of stations: give --stations FILE.csv."
             )
-        # Of the records' own table the same stations stay unseen, to be scored at.
+        # Stations that training withheld for scoring must stay withheld from the network's input.
         same = recorded is not None and os.path.realpath(path) == os.path.realpath(recorded)
         share = generator.inputs.get("withhold_stations") or 0.0
         stations = read_stations(
@@ -218,6 +236,7 @@ class SampleSources:
         return opened, dataclasses.replace(stations, hidden=0.0)
 
     def _covariates(self) -> list[str]:
+        """Returns the names of the time covariates, of which the schema holds sine and cosine."""
         if "time" not in self.generator.network.input:
             return []
         channels = self.generator.schema.arrays["time"].channels
@@ -226,10 +245,10 @@ class SampleSources:
         return names
 
     def read(self, chosen: np.ndarray) -> WholeFields:
-        """Reads whole fields.
+        """Reads the whole fields of n samples.
 
         Args:
-            chosen: (n,) indices of the times asked for.
+            chosen: Indices of the times to predict, (n,).
         """
         start, step = windows(
             self.time, chosen, self.generator.schema.window, self.generator.schema.step,
@@ -259,30 +278,33 @@ class SampleSources:
 
     @staticmethod
     def _gathered(needed: np.ndarray, read: Any) -> np.ndarray:
-        """Returns (n, T, …) of fields that are read once each."""
+        """Returns the fields of windows, (n, T, …), and reads each time only once."""
         unique, places = np.unique(needed, return_inverse=True)
         return read(unique)[places.reshape(needed.shape)]
 
     def _read_low(self, times: np.ndarray) -> np.ndarray:
-        found: dict[str, np.ndarray] = {}
+        """Reads coarse fields at indices of time, with channels in the order of the schema."""
+        by_channel: dict[str, np.ndarray] = {}
         for part, indices, origin in self._low:
             fields = part.read(indices[times])
-            found |= {name: fields[..., i] for i, name in enumerate(origin.wanted)}
+            by_channel |= {name: fields[..., i] for i, name in enumerate(origin.wanted)}
         channels = self.generator.low.channels
-        return np.stack([found[name] for name in channels], axis=-1)
+        return np.stack([by_channel[name] for name in channels], axis=-1)
 
     def _read_auxiliary(self, times: np.ndarray) -> np.ndarray:
-        found: dict[str, np.ndarray] = {}
+        """Reads auxiliary fields at indices of time, with channels in the order of the schema."""
+        by_channel: dict[str, np.ndarray] = {}
         for part, points, indices in self._auxiliary:
             fields = part.read(indices[times])[:, points[0][:, None], points[1]]
-            found |= {name: fields[..., i] for i, name in enumerate(part.wanted)}
+            by_channel |= {name: fields[..., i] for i, name in enumerate(part.wanted)}
         if self._stations is not None:
             planes = np.stack([self._stations.read_planes(int(t)) for t in times])
-            found |= {name: planes[:, i] for i, name in enumerate(self._stations.channels)}
+            by_channel |= {name: planes[:, i] for i, name in enumerate(self._stations.channels)}
         channels = self.generator.schema.arrays["auxiliary"].channels
-        return np.stack([found[name] for name in channels], axis=-1)
+        return np.stack([by_channel[name] for name in channels], axis=-1)
 
     def _read_time(self, values: np.ndarray) -> np.ndarray | None:
+        """Computes the covariates of times, (n, K); None if the network reads none."""
         if not self._names:
             return None
         longitudes = None

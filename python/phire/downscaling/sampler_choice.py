@@ -1,4 +1,4 @@
-"""Choice of a sampler for a run: name, levels and options as resolved, and sweeps over several."""
+"""Resolution of a sampler's options for a run, and sweeps over several samplers."""
 
 from __future__ import annotations
 
@@ -22,20 +22,22 @@ from phire.parts import Specification, parse, split_outside_brackets
 from phire.training import open_run
 
 DEFAULT_SPACING = "trailing"
+"""Default spacing of the times of ``ddim`` and ``ddpm``."""
 
 
 @dataclasses.dataclass(frozen=True)
 class SamplerChoice:
-    """Sampler, levels and options as resolved, for the record.
+    """Sampler with all its options and noise levels, as outputs record it.
 
     Attributes:
         name: Name of the sampler.
-        options: Its options.
-        schedule: Name of the schedule of noise levels; of ``ddim`` and ``ddpm`` the spacing of
-            their times.
-        schedule_options: Its options; of ``ddim`` and ``ddpm`` those of the objective.
+        options: Options of the sampler.
+        schedule: Name of the noise schedule; for ``ddim`` and ``ddpm``, the spacing of their times.
+        schedule_options: Options of the schedule; for ``ddim`` and ``ddpm``, those of the
+            objective's discrete process.
         steps: Number of steps.
-        guidance: w of classifier-free guidance, (1 + w)·D(conditions) − w·D(none).
+        guidance: Weight w of classifier-free guidance, (1 + w)·D(conditions) − w·D(none); 0 for no
+            guidance (Ho and Salimans 2022, arXiv:2207.12598).
     """
 
     name: str
@@ -47,61 +49,61 @@ class SamplerChoice:
 
     @property
     def on_signal_levels(self) -> bool:
-        """True if the levels are ᾱ, ascending to 1, instead of σ, descending to 0."""
+        """True if levels are ᾱ ascending to 1; False if they are σ descending to 0."""
         return self.name in ON_SIGNAL_LEVELS
 
     @property
     def levels(self) -> np.ndarray:
-        """Levels (steps + 1,) that the sampler stops at."""
+        """Noise or signal levels of the sampler's states, (steps + 1,)."""
         if self.on_signal_levels:
             return process_of(self.schedule_options).sampled_levels(self.steps, self.schedule)
         return samplers.schedule(self.schedule, self.steps, **self.schedule_options)
 
 
 def choose_sampler(specification: Specification, objective: Mapping[str, Any]) -> SamplerChoice:
-    """Resolves ``NAME,steps=…,schedule=…,sigma_min=…,sigma_max=…`` with further options.
+    """Resolves a sampler ``NAME,steps=…,schedule=…,sigma_min=…,sigma_max=…`` for a run.
 
-    Options that the sampler does not have are the schedule's. Levels that are not given are those
-    that the training measured. ``ddim`` and ``ddpm`` take ``spacing`` instead of a schedule. All
-    take ``guidance``, where conditions were dropped in training.
+    Further options belong to the sampler or, if it lacks them, to the noise schedule. ``sigma_min``
+    and ``sigma_max`` default to the levels measured in training. ``ddim`` and ``ddpm`` have
+    ``spacing`` in place of a schedule. ``guidance`` needs a run trained with ``condition_dropout``.
 
     Args:
-        specification: The choice; empty for the default of
+        specification: Sampler with options; empty for the default of
             :mod:`phire.downscaling.samplers`.
-        objective: Name and options of the objective of the run.
+        objective: Name and options of the run's objective.
 
     Raises:
-        InputError: The objective trains no denoiser, the sampler is of other levels, an option is
-            unknown, or ``sigma_min`` is not below ``sigma_max``.
+        InputError: The objective trains no denoiser, the sampler does not fit the objective, an
+            option is unknown or out of range, or ``sigma_min`` is not below ``sigma_max``.
     """
     if objective["name"] not in DENOISERS:
         raise InputError(
-            f"a sampler is for runs of the objectives {', '.join(DENOISERS)}, and this one was "
-            f"trained by {objective['name']}: leave --sampler out."
+            f"--sampler applies to runs of the objectives {', '.join(DENOISERS)}, but this run was "
+            f"trained by {objective['name']}: leave it out."
         )
     name, given = parse(specification or samplers.DEFAULT_METHOD)
     samplers.sampler.part(name)
     steps = given.pop("steps", samplers.DEFAULT_STEPS)
     if not isinstance(steps, int) or steps < 1:
-        raise InputError(f"--sampler {name},steps={steps}: steps must be a number from 1 on.")
+        raise InputError(f"--sampler {name},steps={steps}: steps must be a whole number above 0.")
     guidance = _guidance(given.pop("guidance", 0.0), objective)
-    of_levels = _on_signal_levels if name in ON_SIGNAL_LEVELS else _on_noise_levels
-    return dataclasses.replace(of_levels(name, given, steps, objective), guidance=guidance)
+    resolve = _on_signal_levels if name in ON_SIGNAL_LEVELS else _on_noise_levels
+    return dataclasses.replace(resolve(name, given, steps, objective), guidance=guidance)
 
 
 def _guidance(guidance: object, objective: Mapping[str, Any]) -> float:
-    """Returns the weight of guidance.
+    """Returns the guidance weight as a float.
 
     Raises:
-        InputError: It is no number from 0 on, or the training dropped no conditions.
+        InputError: It is negative or not a number, or the run was trained without
+            ``condition_dropout``.
     """
     if isinstance(guidance, bool) or not isinstance(guidance, int | float) or guidance < 0:
-        raise InputError(f"--sampler …,guidance={guidance} must be a number from 0 on.")
+        raise InputError(f"--sampler …,guidance={guidance} must be a number, 0 or more.")
     if guidance and not objective.get("condition_dropout"):
         raise InputError(
-            f"--sampler …,guidance={guidance:g} is of runs that were trained with "
-            "condition_dropout, which this one was not: leave it out, or train with "
-            "condition_dropout=0.1."
+            f"--sampler …,guidance={guidance:g} needs a run trained with condition_dropout: leave "
+            "it out, or train with condition_dropout=0.1."
         )
     return float(guidance)
 
@@ -109,9 +111,10 @@ def _guidance(guidance: object, objective: Mapping[str, Any]) -> float:
 def _on_signal_levels(
     name: str, given: dict[str, Any], steps: int, objective: Mapping[str, Any]
 ) -> SamplerChoice:
+    """Resolves the options of a sampler on signal levels ᾱ of discrete times."""
     if objective["name"] != "ddpm":
         raise InputError(
-            f"sampler {name} is for the objective ddpm, and this run was trained by "
+            f"sampler {name} applies to the objective ddpm, but this run was trained by "
             f"{objective['name']}: choose {samplers.DEFAULT_METHOD}, or ancestral, which takes the "
             "same steps."
         )
@@ -123,8 +126,8 @@ def _on_signal_levels(
                          f"{', '.join(SPACINGS)}.")  # fmt: skip
     if steps > objective["times"]:
         raise InputError(
-            f"--sampler {name},steps={steps}: the run has {objective['times']} times: take as many "
-            "steps or fewer."
+            f"--sampler {name},steps={steps} exceeds the run's {objective['times']} times: give "
+            "as many steps or fewer."
         )
     resolved = samplers.sampler.resolve(name, given)[1]
     process = {
@@ -136,13 +139,14 @@ def _on_signal_levels(
 def _on_noise_levels(
     name: str, given: dict[str, Any], steps: int, objective: Mapping[str, Any]
 ) -> SamplerChoice:
+    """Resolves the options of a sampler on noise levels σ, and of its schedule."""
     options = samplers.sampler.part(name).options
     chosen = given.pop("schedule", samplers.DEFAULT_SCHEDULE)
-    of_sampler = {key: value for key, value in given.items() if key in options}
+    sampler_options = {key: value for key, value in given.items() if key in options}
     if "sigma_data" in options:
-        of_sampler.setdefault("sigma_data", 1.0)  # the targets are of unit size
+        sampler_options.setdefault("sigma_data", 1.0)  # targets are scaled to unit size
     known = schedules.part(chosen).options
-    rest = {key: value for key, value in given.items() if key not in of_sampler}
+    rest = {key: value for key, value in given.items() if key not in sampler_options}
     for key in ("sigma_min", "sigma_max"):
         if key in known:
             rest.setdefault(key, objective[key])
@@ -151,26 +155,27 @@ def _on_noise_levels(
     if {"sigma_min", "sigma_max"} <= set(rest):
         check_sigma_range(rest["sigma_min"], rest["sigma_max"])
     _refuse_unknown(name, rest, known, ["schedule", *options])
-    of_sampler = samplers.sampler.resolve(name, of_sampler)[1]
-    return SamplerChoice(name, of_sampler, chosen, schedules.resolve(chosen, rest)[1], steps)
+    sampler_options = samplers.sampler.resolve(name, sampler_options)[1]
+    return SamplerChoice(name, sampler_options, chosen, schedules.resolve(chosen, rest)[1], steps)
 
 
 def _refuse_unknown(
     name: str, given: Mapping[str, Any], known: Mapping[str, Any], further: list[str]
 ) -> None:
+    """Raises an InputError for an unknown option; ``further`` are known besides ``known``."""
     unknown = [key for key in given if key not in known]
     if unknown:
         raise InputError(
-            f"--sampler {name} has no option {unknown[0]!r}: it has "
+            f"--sampler {name} has no option {unknown[0]!r}: choose from "
             f"{', '.join(['steps', 'guidance', *further, *known])}."
         )
 
 
 def check_samplers(run: str | os.PathLike, specification: str) -> None:
-    """Checks every sampler of a specification against a run, without loading its network.
+    """Checks every sampler of a sweep against a run, without loading its network.
 
     Raises:
-        InputError: As of :func:`choose_sampler`.
+        InputError: See :func:`choose_sampler`.
     """
     objective = open_run(run).config.get("objective") or {"name": "none"}
     for one in swept(specification).values():
@@ -178,25 +183,26 @@ def check_samplers(run: str | os.PathLike, specification: str) -> None:
 
 
 def swept(specification: str) -> dict[str, str]:
-    """Returns every sampler that a specification with lists of values means, by what varies.
+    """Expands a sampler specification with alternatives; returns the samplers by label.
 
-    ``heun,steps=10/18`` gives ``{"steps=10": "heun,steps=10", "steps=18": "heun,steps=18"}``; names
-    of samplers may vary, too (``heun/euler``). Without a list there is one, of an empty name.
+    ``heun,steps=10/18`` gives ``{"steps=10": "heun,steps=10", "steps=18": "heun,steps=18"}``. Names
+    of samplers may vary, too (``heun/euler``). A specification without alternatives has the label
+    ``""``.
     """
     pieces = []
     for piece in split_outside_brackets(specification):
         key, equals, values = piece.partition("=")
         texts = (values if equals else key).split("/")
         pieces.append([(f"{key}={text}" if equals else text, len(texts) > 1) for text in texts])
-    found = {}
+    samplers_by_label = {}
     for combination in itertools.product(*pieces):
         label = "-".join(text for text, varies in combination if varies)
-        found[label] = ",".join(text for text, _ in combination)
-    return found
+        samplers_by_label[label] = ",".join(text for text, _ in combination)
+    return samplers_by_label
 
 
 def swept_output(output: str, label: str) -> str:
-    """Returns the output file of one of several samplers: ``a.nc`` → ``a-steps=10.nc``."""
+    """Returns the output file of one sampler of a sweep, such as ``a-steps=10.nc`` for ``a.nc``."""
     if not label:
         return output
     path = Path(output)

@@ -1,4 +1,4 @@
-"""Shapes of networks by the schema of records."""
+"""Conversion of a records schema to the shapes that network builders take."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PERIODS = {"hour": 24.0, "day": 365.2425}
 
 
 def shapes_of(schema: SampleSchema) -> Shapes:
-    """Returns the shapes of a schema's arrays, as a network builder takes them."""
+    """Returns the shapes of a schema's arrays for a network builder."""
     channels = {name: array.shape[-1] for name, array in schema.arrays.items() if array.shape}
     return Shapes.of(
         (*schema.low_patch, channels["low"]),

@@ -1,4 +1,4 @@
-"""The error of a generator's spectrum on patches, for validation while it trains."""
+"""Log-spectral error of generated patches, a validation score."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ import tensorflow as tf
 
 
 def log_spectral_error(truth: tf.Tensor, generated: tf.Tensor, scale: int) -> tf.Tensor:
-    """Mean |ln(E/E_truth)| beyond the coarse grid's cutoff, of a batch of patches.
+    """Computes the mean of |ln(E/E_truth)| over wavenumbers that the coarse grid does not resolve.
 
-    E is the variance by wavenumber of the two-dimensional cosine transform (Denis et al. 2002,
-    doi:10.1175/1520-0493(2002)130<1812:SDOTDA>2.0.CO;2), averaged over the batch and the channels
-    of equal weight.
+    E is the variance spectrum by the two-dimensional discrete cosine transform, averaged over the
+    batch (Denis et al. 2002, doi:10.1175/1520-0493(2002)130<1812:SDOTDA>2.0.CO;2). All channels and
+    wavenumbers have equal weight. The score is written in TensorFlow to run inside the validation
+    step.
 
     Args:
-        truth: (B, H, W, C) normalised.
-        generated: (B, H, W, C) normalised.
-        scale: Ratio of the resolutions.
+        truth: Normalised true fields, (B, H, W, C).
+        generated: Normalised generated fields, (B, H, W, C).
+        scale: Ratio of the fine to the coarse resolution.
 
     Returns:
         A scalar.
@@ -24,7 +25,7 @@ def log_spectral_error(truth: tf.Tensor, generated: tf.Tensor, scale: int) -> tf
     height, width = truth.shape[1:3]
     wavenumber = np.hypot(np.arange(height)[:, None] / height, np.arange(width) / width)
     count = min(height, width)
-    # Normalised by Nyquist along an axis; the corners beyond it are left out.
+    # Bins run up to the Nyquist wavenumber of an axis; the corners beyond it are left out.
     bins = np.floor(wavenumber * count).astype(np.int32)
     used = (bins >= max(1, count // scale)) & (bins < count)
     first = int(bins[used].min())

@@ -1,4 +1,4 @@
-"""Options of a prediction that a trained run supports."""
+"""Checks of prediction options that only some runs support."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 from phire.errors import InputError
 
 STATISTICS = ("mean", "median")
-"""Fields that a run trained by the objective likelihood gives where no members are asked for."""
+"""Statistics of the predicted distribution that a run of the objective likelihood can output."""
 
 CONSISTENCIES = ("mean",)
-"""Properties of the coarse field that members can be given exactly."""
+"""Properties of the coarse field that can be imposed on members."""
 
 
 def check_bounds(minimum: float | None, trace: float | None) -> None:
@@ -30,16 +30,16 @@ def check_bounds(minimum: float | None, trace: float | None) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class SupportedOptions:
-    """Checks of the options that only some runs support.
+    """Properties of a run, and checks of the options that depend on them.
 
     Attributes:
-        path: The run.
-        channels: Channels that it predicts.
-        coarse_channels: Channels of its coarse input.
-        alignment: Position of its coarse points in their blocks, ``cell`` or ``corner``.
-        stochastic: Its members differ.
-        has_noise: Its network reads noise.
-        has_distribution: Its network gives the parameters of a distribution.
+        path: Path of the run.
+        channels: Channels that the run predicts.
+        coarse_channels: Channels of the run's coarse input.
+        alignment: Position of coarse points in their blocks, ``cell`` or ``corner``.
+        stochastic: True if members differ.
+        has_noise: True if the network reads noise.
+        has_distribution: True if the network predicts the parameters of a distribution.
     """
 
     path: Path
@@ -51,37 +51,41 @@ class SupportedOptions:
     has_distribution: bool
 
     def choose_statistic(self, statistic: str | None, members: int | None) -> str | None:
-        """Returns the statistic to predict; None for members, and where there is no distribution.
+        """Returns the statistic of the distribution to predict; None to predict members.
 
         Args:
-            statistic: The user's statistic; None for the mean, unless members are given.
-            members: The user's number of members; None for none.
+            statistic: Statistic that the user gave; None for the mean, or for members if these are
+                given.
+            members: Number of members that the user gave; None for none.
+
+        Returns:
+            The statistic; always None for runs that predict no distribution.
 
         Raises:
-            InputError: The run gives no distribution, the statistic is unknown, or both options
-                are given.
+            InputError: A statistic is given to a run without a distribution, is unknown, or is
+                combined with members.
         """
         if statistic is not None and not self.has_distribution:
             raise InputError(
-                f"--statistic {statistic} is of runs trained by the objective likelihood, which "
-                f"{self.path} is not: leave it out."
+                f"--statistic {statistic} applies to runs of the objective likelihood, and "
+                f"{self.path} is none: leave it out."
             )
         if statistic not in (None, *STATISTICS):
             raise InputError(f"--statistic {statistic} must be one of {', '.join(STATISTICS)}.")
         if statistic is not None and members is not None:
             raise InputError(
-                f"--statistic {statistic} gives one field, --members {members} draws several: "
-                "leave one of them out."
+                f"--statistic {statistic} and --members {members} exclude each other: leave one "
+                "out."
             )
         if not self.has_distribution or members is not None:
             return None
         return statistic or "mean"
 
     def check_members(self, members: int) -> None:
-        """Refuses an impossible number of members.
+        """Checks the number of members.
 
         Raises:
-            InputError: It is not positive, or several are asked of a deterministic generator.
+            InputError: It is not positive, or exceeds 1 for a deterministic generator.
         """
         if members < 1:
             raise InputError(f"--members {members} must be at least 1.")
@@ -93,26 +97,27 @@ class SupportedOptions:
             )
 
     def check_noise_memory(self, noise_memory: float | None) -> None:
-        """Refuses a memory of noise of a run without noise.
+        """Checks the correlation time of noise, in seconds.
 
         Raises:
-            InputError: It is not positive, or the network has no noise.
+            InputError: It is not positive, or the network reads no noise.
         """
         if noise_memory is None:
             return
         if not self.has_noise:
             raise InputError(
-                f"--noise-memory is of runs with noise, and {self.path} has none: leave it out."
+                f"--noise-memory applies to runs with noise, but {self.path} has none: leave it "
+                "out."
             )
         if noise_memory <= 0:
-            raise InputError(f"--noise-memory of {noise_memory:g} s must be a time above 0.")
+            raise InputError(f"--noise-memory of {noise_memory:g} s must be positive.")
 
     def check_consistency(self, consistency: str | None) -> None:
-        """Raises InputError if the run cannot be made consistent with the coarse fields.
+        """Checks that predictions can be made consistent with the coarse fields.
 
         Raises:
-            InputError: It is unknown, no channel is on both sides, or the coarse points are no
-                means of blocks.
+            InputError: ``consistency`` is unknown, input and output share no channel, or coarse
+                values are not block means.
         """
         if consistency is None:
             return
@@ -122,12 +127,12 @@ class SupportedOptions:
             )
         if not {*self.channels} & {*self.coarse_channels}:
             raise InputError(
-                f"--consistency {consistency} needs a target that is a coarse channel, too, but "
-                f"{self.path} makes {', '.join(self.channels)} of "
+                f"--consistency {consistency} needs a channel that input and output share, but "
+                f"{self.path} predicts {', '.join(self.channels)} from "
                 f"{', '.join(self.coarse_channels)}: leave it out."
             )
         if self.alignment != "cell":
             raise InputError(
-                f"--consistency {consistency} is of coarse values that are means of blocks, but "
+                f"--consistency {consistency} needs coarse values that are block means, but "
                 f"{self.path} was trained with --alignment {self.alignment}: leave it out."
             )

@@ -1,4 +1,4 @@
-"""Target space of an objective: residuals to a run's output, or an autoencoder's latent fields."""
+"""Target space of an objective: fields, residuals to a run's prediction, or latent fields."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from phire.records.schema import SampleSchema
 
 @dataclasses.dataclass(frozen=True)
 class TargetSpace:
-    """Space in which an objective trains.
+    """Space of an objective's targets, with the records to train on.
 
     Attributes:
         options: Options of the objective, with absolute paths and the scales measured in this
             space.
-        records: Records to train on; with a residual of folds, their samples state their fold.
-        held_out: Records to validate on, likewise; None without.
+        records: Training records; their samples hold ``fold`` if ``residual`` has folds.
+        held_out: Validation records in the same form; None for no validation.
         schema: Schema of the samples in this space.
-        residual: Run whose output the targets are residuals to; None for the fields themselves.
-        latent: Autoencoder whose latent fields are the targets; None for none.
-        entries: Entries of ``config.yaml`` that identify both.
+        residual: Run whose prediction is subtracted from the targets; None for no subtraction.
+        latent: Latent space of the targets; None for fields.
+        entries: Entries of ``config.yaml`` that identify ``residual`` and ``latent``.
     """
 
     options: Mapping[str, Any]
@@ -40,13 +40,13 @@ class TargetSpace:
 def open_target_space(
     options: Mapping[str, Any], schema: SampleSchema, records: Records, held_out: Records | None
 ) -> TargetSpace:
-    """Opens the runs that an objective's options ``residual`` and ``latent`` name.
+    """Opens the runs named by an objective's options ``residual`` and ``latent``.
 
     Args:
         options: Options of the objective.
         schema: Schema of the records.
-        records: Records to train on.
-        held_out: Records to validate on.
+        records: Training records.
+        held_out: Validation records; None for no validation.
 
     Raises:
         InputError: A run does not fit the records.

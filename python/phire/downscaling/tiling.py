@@ -1,4 +1,4 @@
-"""Application of a network to whole fields in tiles, with the result of a single pass."""
+"""Application of a network to whole fields, tile by tile, with the result of a single pass."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ Network = Callable[[dict[str, np.ndarray]], np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Extension:
-    """Continuation of fields beyond their edges where the globe goes on.
+    """Extension of global fields beyond their edges, around longitude and across the poles.
 
-    Around the circle of longitude where the grid closes it, and across the poles where its rows
-    come up to them (the row beyond is one on this side, half way around).
+    The row beyond a pole is a row on this side of it, shifted by 180° of longitude. Fields are
+    extended across a pole only if their rows come up to it, and regional fields not at all.
 
     Attributes:
-        rows: (h + top + bottom,) rows of the fields that the extended ones show.
-        opposite: The same, True where they are seen half way around.
-        columns: (w + left + right,) columns.
-        top, bottom, left, right: Rows and columns added on each side.
+        rows: Index of the source row of each extended row, (h + top + bottom,).
+        opposite: True for extended rows that are shifted by 180°, of the same shape.
+        columns: Index of the source column of each extended column, (w + left + right,).
+        top, bottom, left, right: Numbers of rows and columns added on each side.
     """
 
     rows: np.ndarray
@@ -38,11 +38,11 @@ class Extension:
 
     @classmethod
     def of(cls, grid: Grid, size: int) -> Extension:
-        """Extends the globe by some rows and columns, a region by none.
+        """Returns the extension of a global grid; that of a regional grid adds nothing.
 
         Args:
-            grid: The grid of the fields.
-            size: Rows and columns to add on each side.
+            grid: Grid of the fields.
+            size: Number of rows and columns to add on each side.
         """
         height, width = grid.shape
         rows, opposite = np.arange(height), np.zeros(height, bool)
@@ -52,10 +52,11 @@ class Extension:
         reach = min(size, height - 1)
         north, south = (90 - abs(grid.latitudes[i]) for i in (0, -1))
         spacing = grid.spacing[0]
-        # A row on the pole is its own mirror; rows half a spacing off it have one beyond.
         for side, distance in (("top", north), ("bottom", south)):
             if distance > 0.75 * spacing:
-                continue  # a row is missing between here and the pole: the edge stays one
+                continue  # a row is missing between the edge and the pole
+            # A row on the pole is its own mirror image, so the mirrored rows begin after it. If the
+            # edge is half a spacing from the pole, the edge row itself is mirrored first.
             first = 1 if distance < spacing / 4 else 0
             mirrored = np.arange(first, first + reach) % height
             if side == "top":
@@ -70,7 +71,7 @@ class Extension:
         return cls(rows, opposite, columns, top, bottom, size, size)
 
     def without(self, margin: int) -> Extension:
-        """Returns the extension with fewer rows and columns on the sides that have some."""
+        """Returns the extension with ``margin`` fewer rows and columns on the extended sides."""
         top, bottom, left, right = (
             max(n - margin, 0) for n in (self.top, self.bottom, self.left, self.right)
         )
@@ -81,11 +82,17 @@ class Extension:
         )  # fmt: skip
 
     def __call__(self, fields: np.ndarray, scale: int = 1) -> np.ndarray:
-        """Extends fields (…, h·scale, w·scale, C), block by block where they are finer."""
+        """Extends fields.
+
+        Args:
+            fields: Fields, (…, h·scale, w·scale, C).
+            scale: Fine points per point of the grid along each axis; blocks of them are extended
+                as a whole.
+        """
         if not (self.top or self.bottom or self.left or self.right):
             return fields
         within = np.arange(scale)
-        # Beyond a pole a block's rows come in the opposite order.
+        # Beyond a pole the rows of a block are in reverse order.
         rows = np.concatenate(
             [
                 row * scale + (within[::-1] if across else within)
@@ -97,18 +104,22 @@ class Extension:
         extended = fields[..., rows, :, :][..., columns, :]
         if opposite.any():
             width = fields.shape[-2]
-            turned = (columns + width // scale // 2 * scale) % width
-            extended[..., opposite, :, :] = fields[..., rows[opposite], :, :][..., turned, :]
+            # 180° of longitude, rounded down to whole blocks.
+            shifted = (columns + width // scale // 2 * scale) % width
+            extended[..., opposite, :, :] = fields[..., rows[opposite], :, :][..., shifted, :]
         return extended
 
 
 def with_margin(low: np.ndarray, grid: Grid, margin: int) -> np.ndarray:
-    """Adds coarse points of context on every side: the globe's, else the nearest at the edge.
+    """Adds coarse points of context on every side: those across the seam or pole, or edge values.
 
     Args:
-        low: (…, h, w, C) without missing values.
-        grid: Their grid.
-        margin: Rows and columns to add.
+        low: Coarse fields without missing values, (…, h, w, C).
+        grid: Grid of the fields.
+        margin: Number of rows and columns to add.
+
+    Returns:
+        Fields of shape (…, h + 2·margin, w + 2·margin, C).
     """
     if not margin:
         return low
@@ -138,29 +149,29 @@ def apply_in_tiles(
     position: tuple[int, int] | None = None,
     channels: int | None = None,
 ) -> np.ndarray:
-    """Applies a network that refines by ``scale`` to fields of any size.
+    """Applies a network that refines by ``scale`` to fields of any size, tile by tile.
 
-    Every tile is read with a halo as wide as the network's receptive field, so that what the tile
-    keeps is what the network makes of the whole field; at the field's own edges there is no halo,
-    and both see the same edge.
+    Every tile is read with a halo as wide as the network's receptive field, so the result equals
+    that of a single pass over the whole field. Tiles at an edge of the field have no halo there,
+    and see the same edge as a single pass.
 
     Args:
-        network: Arrays by name, of one batch of tiles, → (B, H, W, C).
-        low: (n, …, h + 2·margin, w + 2·margin, Cl), normalised.
-        grid: The coarse grid, h × w.
-        scale: Refinement.
-        halo: Coarse pixels; None takes each field as one tile.
-        tile: Largest side of a tile without its halo, coarse pixels.
-        coarse: Further arrays of the shape of ``low`` by name.
-        fine: Further maps (n, …, h·scale, w·scale, Ca) by name.
-        constant: Arrays (n, …) by name that are the same for all tiles of a field.
-        margin: Coarse points of context around ``low``.
-        position: Row and column of the first fine point in the domain, to be passed on for each
-            tile as the array ``position``; None where it is not needed.
-        channels: Channels of the output; by default those of ``low``.
+        network: Function of a batch of tiles, as arrays by name, that returns (B, H, W, C).
+        low: Normalised coarse fields, (n, …, h + 2·margin, w + 2·margin, Cl).
+        grid: Coarse grid without the margin, h × w.
+        scale: Refinement factor.
+        halo: Halo in coarse points; None to process each field as one tile.
+        tile: Largest side of a tile without its halo, in coarse points.
+        coarse: Further arrays of the shape of ``low``, by name.
+        fine: Further arrays on the fine grid by name, (n, …, h·scale, w·scale, Ca).
+        constant: Arrays by name that are the same for all tiles of a field, (n, …).
+        margin: Coarse points of context on every side of ``low``.
+        position: Row and column of the first fine point in the domain, from which the input
+            ``position`` of each tile is computed; None if the network does not read it.
+        channels: Number of output channels; None for as many as ``low`` has.
 
     Returns:
-        (n, h·scale, w·scale, C) float32.
+        Fine fields, (n, h·scale, w·scale, C) float32.
     """
     height, width = grid.shape
     if halo is None:
@@ -173,7 +184,7 @@ def apply_in_tiles(
     }
     low = lows["low"]
     maps = {name: context(array, scale) for name, array in (fine or {}).items()}
-    # (rows, columns) of the extended fields without their margin.
+    # Rows and columns of the extended fields without their margin.
     full = tuple(size - 2 * margin for size in low.shape[-3:-1])
     first = context.top, context.left
     groups = collections.defaultdict(list)
@@ -185,12 +196,12 @@ def apply_in_tiles(
     result = np.empty(
         (len(low), height * scale, width * scale, channels or low.shape[-1]), np.float32
     )
-    for shape, alike in groups.items():
-        # Many small ones at once, but never more than two full ones; never one by one where that
-        # can be helped, for the convolutions of a single image take twice as long on a CPU.
+    for shape, same_shape in groups.items():
+        # A batch has as many points as one full tile, but at least two tiles: a convolution of a
+        # single image takes twice the time per image on a CPU.
         together = max(2, (tile + 2 * halo) ** 2 // math.prod(shape))
-        for start in range(0, len(alike), together):
-            some = alike[start : start + together]
+        for start in range(0, len(same_shape), together):
+            some = same_shape[start : start + together]
             batch = {
                 name: np.stack([array[(i, ..., *one.coarse(margin))] for i, one in some])
                 for name, array in lows.items()
@@ -203,21 +214,21 @@ def apply_in_tiles(
                 batch["position"] = np.array(
                     [one.position(position, first, scale) for _, one in some], np.int32
                 )
-            for (i, one), made in zip(some, network(batch)):
-                result[(i, *one.target)] = made[one.cut]
+            for (i, one), output in zip(some, network(batch)):
+                result[(i, *one.target)] = output[one.cut]
     return result
 
 
 def _extended_low(
     low: np.ndarray, extension: Extension, context: Extension, margin: int
 ) -> np.ndarray:
-    """Extends coarse fields with their margin to the rows and columns of ``context`` with it."""
+    """Extends coarse fields that have a margin to the points of ``context`` and its margin."""
     if not margin:
         return extension(low)
     if not extension.right:
-        return low  # a region, or the globe without a halo
+        return low  # a regional field, or a global one without a halo
     extended = extension(low[..., margin:-margin, margin:-margin, :])
-    # Beyond a pole that the rows do not reach lies only the margin that was given.
+    # If the rows do not come up to a pole, the margin beyond them repeats the edge.
     lacking = [
         margin - (extension.top - context.top), margin - (extension.bottom - context.bottom)
     ]  # fmt: skip
@@ -226,12 +237,12 @@ def _extended_low(
 
 @dataclasses.dataclass(frozen=True)
 class _Tile:
-    """Place of a tile, in coarse points of the extended fields.
+    """Position of a tile in the extended fields, in coarse points.
 
     Attributes:
-        outer: First and last row, first and last column, the halo included.
-        cut: The part of the network's output that it keeps.
-        target: Where this goes in the fine field.
+        outer: Start and stop of the rows and of the columns, halo included.
+        cut: Fine points of the network's output that remain without the halo.
+        target: Position of these points in the fine field.
     """
 
     outer: tuple[tuple[int, int], tuple[int, int]]
@@ -247,6 +258,15 @@ class _Tile:
         halo: int,
         scale: int,
     ) -> _Tile:
+        """Adds the halo to the tile ``inner``, as far as the extended fields reach.
+
+        Args:
+            inner: Start and stop of the tile's rows and columns in the fields.
+            first: Row and column of the fields' first point in the extended fields.
+            full: Rows and columns of the extended fields.
+            halo: Halo in coarse points.
+            scale: Refinement factor.
+        """
         outer = tuple(
             (max(start + before - halo, 0), min(stop + before + halo, size))
             for (start, stop), before, size in zip(inner, first, full)
@@ -259,17 +279,27 @@ class _Tile:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Rows and columns in coarse points, halo included."""
         return tuple(stop - start for start, stop in self.outer)
 
     def coarse(self, margin: int) -> tuple[slice, slice, slice]:
+        """Returns the slices of the tile with its margin in extended coarse fields."""
         return (*(slice(a, b + 2 * margin) for a, b in self.outer), slice(None))
 
     def fine(self, scale: int) -> tuple[slice, slice, slice]:
+        """Returns the slices of the tile in extended fine fields."""
         return (*(slice(a * scale, b * scale) for a, b in self.outer), slice(None))
 
     def position(
         self, origin: tuple[int, int], first: tuple[int, int], scale: int
     ) -> tuple[int, ...]:
+        """Returns the row and column of the tile's first fine point in the domain.
+
+        Args:
+            origin: Row and column of the fields' first fine point in the domain.
+            first: Row and column of the fields' first point in the extended fields.
+            scale: Refinement factor.
+        """
         return tuple(
             o + (edge[0] - before) * scale for o, edge, before in zip(origin, self.outer, first)
         )

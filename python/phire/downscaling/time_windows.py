@@ -1,4 +1,4 @@
-"""Windows of time steps, one for each field that is predicted."""
+"""Selection of the time window from which each field is predicted."""
 
 from __future__ import annotations
 
@@ -16,21 +16,24 @@ def windows(
     *,
     from_first: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the first field of each field's window, and the field's step in it.
+    """Returns the window of each field: its first index and the field's step within it.
 
-    A window ends at its field, so that a recurrent network has seen all of its steps; the first
-    fields of a stretch without gaps lie in the stretch's first window. With ``from_first`` it
-    begins at its field, as DL4DS folds windows to a series; the last fields lie in the last window.
+    By default a window ends at its field, so a recurrent network sees all steps before it. With
+    ``from_first`` it begins at its field, as in DL4DS. Windows do not cross gaps in time: the first
+    (or last) fields next to a gap share a window.
 
     Args:
-        time: The times.
-        chosen: (n,) indices of fields.
-        window: Steps of a window; None for single fields.
-        step: Time between steps.
-        from_first: Windows begin at their fields.
+        time: Times of all fields.
+        chosen: Indices of the fields to predict, (n,).
+        window: Number of steps of a window; None for single fields.
+        step: Time between steps, in the units of ``time.values``.
+        from_first: Begin windows at their fields.
+
+    Returns:
+        Index of the first field of each window, and step of the chosen field in it, both (n,).
 
     Raises:
-        InputError: A stretch without gaps is shorter than the window.
+        InputError: A period without gaps is shorter than the window.
     """
     if window is None or window == 1:
         return chosen, np.zeros(len(chosen), int)
@@ -42,9 +45,9 @@ def windows(
     if len(short):
         at = int(chosen[short[0]])
         raise InputError(
-            f"the stretch without a gap around {time.format(at)} has "
+            f"the period without gaps around {time.format(at)} has "
             f"{int((last - first)[short[0]])} fields, but the run reads windows of {window}: give "
-            "longer ones."
+            "a longer period."
         )
     if from_first:
         start = np.minimum(chosen, last - window)

@@ -1,4 +1,4 @@
-"""A trained generator with the schema of the samples that it was trained on."""
+"""Trained generator or denoiser of a run, applied to whole fields."""
 
 from __future__ import annotations
 
@@ -38,40 +38,41 @@ if TYPE_CHECKING:
     from phire.training import Run
 
 TILE = 128
-"""Largest side of a tile of a generator, coarse points."""
+"""Default side of a generator's tiles, in coarse points."""
 
 
 class TrainedGenerator:
-    """A generator with the schema of the samples that it was trained on.
+    """Trained generator or denoiser with the schema of its training samples.
 
     Args:
-        run: A run of ``phire-train``.
+        run: Run of ``phire-train``.
         network: Name of the network in the run.
-        epoch: The end of this epoch, ``"best"``, or None for the end of training.
-        sampler: Of a denoiser, how it samples: ``NAME,steps=…,…``, see
-            :func:`phire.downscaling.sampler_choice.choose_sampler`; by default the one of the least
-            error of spread.
+        epoch: Number of the epoch whose weights to use, ``"best"``, or None for the end of
+            training.
+        sampler: Sampler of a denoiser, as ``NAME,steps=…,…``; None for the default. See
+            :func:`phire.downscaling.sampler_choice.choose_sampler`.
 
     Attributes:
-        schema: The samples' arrays.
-        inputs: The files that the records were made of, by the names of phire-data's options.
+        schema: Schema of the training samples.
+        inputs: Files from which the records were made, by the names of phire-data's options.
         arrays: Normalization of the samples' arrays.
-        supported: Options of a prediction that the run supports.
-        channels, units, normalization: Of the targets.
-        periodic: The network pads around the circle of longitude.
-        conserves: It keeps block means.
-        localized: It has weights for each point of the domain.
-        low: The array ``low`` of the schema.
-        halo: Coarse points that an output depends on; None for the whole field.
-        predicts_first_step: A field is predicted as the first step of the window that begins at it,
-            as DL4DS does; else as the last step of the window that ends at it.
-        stochastic: Members differ: the network reads random numbers, or gives the parameters of a
-            distribution.
-        distribution: Distribution whose parameters the network gives; None where it gives fields.
-        sampler: The sampler of a denoiser with its options as resolved; None of a generator.
+        supported: Checks of options that depend on the run.
+        channels, units, normalization: Names, units and normalization of the targets.
+        periodic: True if the network pads periodically in longitude.
+        conserves: True if the network keeps block means.
+        localized: True if the network has weights for each point of the domain.
+        low: Schema of the array ``low``.
+        halo: Coarse points beyond its own on which an output depends; None for the whole field.
+        predicts_first_step: True if a field is the first step of its window, as in DL4DS; False if
+            it is the last step.
+        stochastic: True if members differ: the network reads random numbers, or predicts the
+            parameters of a distribution.
+        distribution: Distribution whose parameters the network predicts; None if it predicts
+            fields.
+        sampler: Sampler of a denoiser with all its options; None for a generator.
 
     Raises:
-        InputError: ``run`` is no run, or its training has not ended, or the sampler does not fit.
+        InputError: ``run`` is not a finished run of ``phire-train``, or the sampler does not fit.
     """
 
     def __init__(
@@ -88,8 +89,8 @@ class TrainedGenerator:
         self.network = opened.network(network, epoch)
         if "low" not in self.network.input:
             raise InputError(
-                f"{run} is an autoencoder of fine fields and refines none: name a run that works "
-                f"in its latent space, such as of --objective edm,latent={run}."
+                f"{run} is an autoencoder, which does not refine coarse fields: name a run that "
+                f"works in its latent space, such as one of --objective edm,latent={run}."
             )
         self.periodic, self.conserves, self.localized = _traits(self.network)
         self.schema = SampleSchema.from_dict(config["schema"])
@@ -117,8 +118,9 @@ class TrainedGenerator:
         )  # fmt: skip
         self.graphs = NetworkGraphs(self.network)
         self.observe: Callable[[float, np.ndarray, np.ndarray], None] | None = None
-        """Called at each call of a denoiser, unless in a latent space, with the noise level, the
-        sampler's states and the denoised fields, (k, H, W, C) in physical units."""
+        """Function called after each call of a denoiser with the noise level, the sampler's states
+        and the denoised fields, (k, H, W, C) in physical units; None for no call. It is not called
+        in a latent space."""
 
     def _set_up_denoiser(self, opened: Run, sampler: Specification | None) -> None:
         """Chooses the sampler of a denoiser, and opens its latent space or residual base."""
@@ -138,7 +140,7 @@ class TrainedGenerator:
             self._mean = TrainedGenerator(self.path, NETWORK)
 
     def fingerprint(self) -> str:
-        """Returns a short hash of the weights."""
+        """Returns a short hash of the network's weights."""
         digest = hashlib.sha256()
         for weight in self.network.get_weights():
             digest.update(np.ascontiguousarray(weight))
@@ -158,37 +160,38 @@ class TrainedGenerator:
         members: int = 1,
         statistic: str | None = None,
     ) -> np.ndarray:
-        """Predicts the fine fields of whole samples, in physical units.
+        """Predicts fine fields in physical units.
 
-        Missing coarse values are filled for the network before the fields are cut into tiles; the
-        blocks of points with a missing channel are missing in the result, and only these. Random
-        numbers are those of (seed, time, member), laid out over the whole field.
+        Missing coarse values are filled before the fields are cut into tiles. In the result, the
+        blocks of coarse points with a missing channel are missing. Random numbers are drawn for the
+        whole field from seed, time and member, so they do not depend on the tiles.
 
         Args:
-            fields: The samples.
-            tile: Largest side of a tile in coarse pixels.
-            fill: See :class:`phire.downscaling.missing_input.Filler`.
-            minimum: The least physical value: lower ones are set to it. None for no such bound.
-            trace: The least amount that is measured: lower values are set to ``minimum``. None for
-                none.
-            consistency: ``mean`` gives every member the coarse field's block means, for the
-                channels that both sides have; None leaves the network's.
-            noise_memory: Seconds over which the noise of a member is correlated in time, so that
-                its series is coherent; None for independent noise at every time.
+            fields: Samples of whole fields.
+            tile: Largest side of a tile in coarse points; None for :data:`TILE`, or for a
+                denoiser's patches.
+            fill: Way to fill missing input; see :class:`phire.downscaling.missing_input.Filler`.
+            minimum: Lower bound of the result; lower values are set to it. None for no bound.
+            trace: Smallest measurable amount; lower values are set to ``minimum``. None to keep
+                them.
+            consistency: ``mean`` shifts the result to the coarse field's block means, for channels
+                that input and output share; None for no correction.
+            noise_memory: Seconds over which a member's noise is correlated, which makes its time
+                series coherent; None for independent noise at every time.
             seed: Seed of the random numbers.
             members: Number of members.
-            statistic: Of a run trained by the objective likelihood, ``mean`` or ``median`` of its
-                distribution instead of members.
+            statistic: ``mean`` or ``median`` of the predicted distribution, for runs of the
+                objective ``likelihood``; None to draw members.
 
         Returns:
-            (members, n, h·s, w·s, C) float32. With ``consistency``, and of a generator trained with
-            ``conserve``, the area-weighted block means are those of the filled input, or
-            ``minimum`` where these are below it.
+            Fine fields, (members, n, h·s, w·s, C) float32. With ``consistency``, or a generator
+            trained with ``conserve``, the area-weighted block means equal the filled input, or
+            ``minimum`` where the input is below it.
 
         Raises:
-            InputError: There are no fields, ``fill`` is unknown, several members are asked of a
-                deterministic generator, ``trace`` is not above ``minimum``, or ``consistency`` does
-                not fit the run.
+            InputError: There are no fields, ``fill`` is unknown, ``members`` exceeds 1 for a
+                deterministic generator, ``trace`` is not above ``minimum``, or an option does not
+                fit the run.
         """
         if not len(fields.low):
             raise InputError("there are no fields to refine: the first axis has the length 0.")
@@ -200,7 +203,7 @@ class TrainedGenerator:
         low = self.arrays.normalise("low", filled, fields, fields.outer or fields.coarse)
         low = self._with_context(low, fields)
         fine, constant = self._further_arrays(fields)
-        made, outputs, sampled = [], None, None
+        ensemble, outputs, sampled = [], None, None
         if self.sampler is not None:
             sampled = self._sampled(
                 fields, low, fine, constant, tile, seed, range(members), noise_memory
@@ -220,8 +223,8 @@ class TrainedGenerator:
                 result[result < (minimum if trace is None else trace)] = minimum
             if self.conserves or consistency:
                 result = self._conserved(result, fields, filled, minimum)
-            made.append(mark_missing(result, missing))
-        return np.stack(made)
+            ensemble.append(mark_missing(result, missing))
+        return np.stack(ensemble)
 
     def _of_distribution(
         self,
@@ -231,7 +234,14 @@ class TrainedGenerator:
         member: int,
         statistic: str | None,
     ) -> np.ndarray:
-        """Returns a statistic of the distribution, or a member, in physical units (n, H, W, C)."""
+        """Returns physical fields of a predicted distribution, (n, H, W, C).
+
+        Args:
+            outputs: Parameters of the distribution, as the network predicts them.
+            fields: Samples, for their times.
+            seed, member: Seed and number of the member to draw.
+            statistic: ``mean`` or ``median``; None to draw a member.
+        """
         if statistic == "mean":
             return np.float32(self.distribution.mean(outputs))
         if statistic == "median":
@@ -241,15 +251,15 @@ class TrainedGenerator:
         return np.float32(self.distribution.quantile(outputs, levels))
 
     def check_size(self, fine: Grid, tile: int | None = None) -> None:
-        """Refuses fields of another size than a network of one size takes.
+        """Checks the size of fields against a network whose input size is fixed.
 
         Args:
-            fine: The grid to predict, of complete blocks.
-            tile: Side of a denoiser's tiles in coarse points; None for that of its patches.
+            fine: Grid of the prediction, with complete blocks.
+            tile: Side of a denoiser's tiles in coarse points; None for the side of its patches.
 
         Raises:
-            InputError: The network's weights or levels depend on the size, and this is another; of
-                a denoiser, which samples by overlapping tiles of its size, a smaller one.
+            InputError: A generator's fixed size differs from the grid, or a denoiser's fixed size,
+                the size of its tiles, exceeds it.
         """
         if self.sampler is not None:
             self._check_tiles(fine, tile)
@@ -260,24 +270,28 @@ class TrainedGenerator:
         wanted = tuple((n - 2 * self.schema.margin) * self.scale for n in low)
         if tuple(fine.shape) != wanted:
             raise InputError(
-                f"the network of {self.path} refines to {wanted[0]} × {wanted[1]} points, neither "
-                f"more nor fewer, but the input covers the {fine.describe()}: give input of that "
-                "size, or train a network that takes any size, such as srgan, resnet or unet."
+                f"the network of {self.path} refines to exactly {wanted[0]} × {wanted[1]} points, "
+                f"but the input covers the {fine.describe()}: give input of that size, or train a "
+                "network that takes any size, such as srgan, resnet or unet."
             )
 
     def _check_tiles(self, fine: Grid, tile: int | None) -> None:
+        """Raises an InputError if the grid is smaller than a denoiser's tiles of fixed size."""
         denoiser = self._denoiser(tile)
         rows, columns = (points // self.scale for points in fine.shape)
         if not denoiser.fits(rows, columns, fine.wraps):
             sides = [self.scale * side for side in denoiser.sides]
             raise InputError(
-                f"the denoiser of {self.path} samples by tiles of {sides[0]} × {sides[1]} points, "
+                f"the denoiser of {self.path} works on tiles of {sides[0]} × {sides[1]} points, "
                 f"but the input covers the {fine.describe()}: give input of at least that size, or "
-                "train one that takes any size, such as unet without attention_sides."
+                "train a network that takes any size, such as unet without attention_sides."
             )
 
     def _filled(self, fields: WholeFields, fill: str) -> tuple[np.ndarray, np.ndarray]:
-        """Returns coarse fields without missing values, and the mask (n, h, w) of those filled."""
+        """Fills missing coarse values; returns the fields and the mask of filled points (n, h, w).
+
+        With a time window, the mask is that of the predicted step.
+        """
         filler = Filler(fill, self.low.normalization.mean)
         flat = fields.low.reshape(-1, *fields.low.shape[-3:])
         filled, missing = filler(flat, fields.coarse)
@@ -286,11 +300,11 @@ class TrainedGenerator:
         return filled, fields.inner(fields.asked(missing))[..., 0]
 
     def _present(self, fields: WholeFields) -> np.ndarray:
-        """Returns the mask of present coarse values, 1 or 0, with the margin on every side."""
+        """Returns the mask of coarse values that are not missing (1 or 0), with its margin."""
         return self._with_context(np.isfinite(fields.low).astype(np.float32), fields)
 
     def _with_context(self, low: np.ndarray, fields: WholeFields) -> np.ndarray:
-        """Returns coarse fields with the margin: values around the input, else the nearest ones."""
+        """Adds the schema's margin: values from around the input if read, else edge values."""
         margin = self.schema.margin
         if not margin:
             return fields.inner(low)
@@ -302,13 +316,13 @@ class TrainedGenerator:
     def _further_arrays(
         self, fields: WholeFields
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """Returns normalised fine maps and the covariates of each field."""
+        """Returns the further inputs by name: normalised maps, and covariates and window steps."""
         fine, constant = {}, {}
         names = {*self.network.input}
         for name in names & {"static", "auxiliary"}:
             array = getattr(fields, name)
             values = self.arrays.normalise(name, array, fields, fields.fine)
-            values = np.nan_to_num(values, copy=False)  # as records hold what is missing
+            values = np.nan_to_num(values, copy=False)  # records also hold 0 for missing values
             if name == "static":
                 values = np.broadcast_to(values, (len(fields.low), *values.shape))
             fine[name] = values
@@ -329,7 +343,17 @@ class TrainedGenerator:
         member: int,
         noise_memory: float | None,
     ) -> np.ndarray:
-        """Predicts one normalised member, (n, H, W, C)."""
+        """Predicts one member of a generator, normalised, (n, H, W, C).
+
+        Args:
+            fields: Samples of whole fields, for their grids and times.
+            low: Normalised coarse fields with their margin.
+            fine: Normalised maps on the fine grid by name.
+            constant: Covariates and window steps by name.
+            tile: Largest side of a tile in coarse points.
+            seed, member: Seed and number of the member.
+            noise_memory: See :meth:`__call__`.
+        """
         inputs = self.network.input
         fine, constant = dict(fine), dict(constant)
         if "noise" in inputs:
@@ -359,7 +383,13 @@ class TrainedGenerator:
         members: Sequence[int],
         noise_memory: float | None,
     ) -> np.ndarray:
-        """Samples normalised members of a denoiser, (members, n, H, W, C)."""
+        """Samples members of a denoiser, normalised, (members, n, H, W, C).
+
+        Args:
+            fields, low, fine, constant, seed, noise_memory: See :meth:`predict_member`.
+            tile: Side of a denoiser's tiles in coarse points; None for the side of its patches.
+            members: Numbers of the members.
+        """
         base = None
         if self._mean is not None:
             arrays = self._mean._further_arrays(fields)
@@ -367,29 +397,29 @@ class TrainedGenerator:
         position = np.tile(np.int32(fields.position), (len(low), 1))
         inputs = {"low": low, **fine, **constant, "position": position}
         closed, latent = fields.coarse.wraps, self._latent
-        made = self._denoiser(tile).sample(
+        sampled = self._denoiser(tile).sample(
             inputs if latent is None else latent.conditions(inputs),
             seed=seed, times=fields.times, members=members, closed=closed,
             noise_memory=noise_memory, base=base, observe=self._physical_observer(),
         )  # fmt: skip
         if latent is None:
-            return made
-        return np.stack([latent.decode(member, closed) for member in made])
+            return sampled
+        return np.stack([latent.decode(member, closed) for member in sampled])
 
     @property
     def works_in_latent_space(self) -> bool:
-        """A denoiser whose states are codes of an autoencoder."""
+        """True if the states of the denoiser are latent fields of an autoencoder."""
         return self._latent is not None
 
     def _physical_observer(self) -> Callable[[float, np.ndarray, np.ndarray], None] | None:
-        """Returns ``observe`` as a function of normalised fields; None where it is not set."""
+        """Returns ``observe`` wrapped to take normalised fields; None if it is not to be called."""
         observe = self.observe
         if observe is None or self._latent is not None:
             return None
         return lambda level, *fields: observe(level, *map(self.normalization.invert, fields))
 
     def _denoiser(self, tile: int | None) -> DenoisedFields:
-        """Returns the denoiser that samples by tiles of this side."""
+        """Returns the denoiser for tiles of this side in coarse points, cached by the side."""
         if tile not in self._denoisers:
             schema = self.schema if self._latent is None else self._latent.schema
             self._denoisers[tile] = DenoisedFields(
@@ -400,7 +430,14 @@ class TrainedGenerator:
     def _conserved(
         self, fine: np.ndarray, fields: WholeFields, filled: np.ndarray, minimum: float | None
     ) -> np.ndarray:
-        """Returns fields whose block means are the coarse input, for channels on both sides."""
+        """Imposes the coarse input's block means on channels that input and output share.
+
+        Args:
+            fine: Physical fine fields, changed in place.
+            fields: Samples, for their grids.
+            filled: Coarse fields without missing values.
+            minimum: Lower bound of the result; None for no bound.
+        """
         names = [name for name in self.channels if name in self.low.channels]
         low = [self.low.channels.index(name) for name in names]
         high = [self.channels.index(name) for name in names]
@@ -411,7 +448,7 @@ class TrainedGenerator:
         return fine
 
     def run_batch(self, batch: dict[str, np.ndarray]) -> np.ndarray:
-        """Returns the network's outputs of a batch; of a window, each at the sample's ``step``."""
+        """Applies the network to a batch of tiles; selects each sample's ``step`` of a window."""
         step = batch.pop("step", None)
         outputs = self.graphs(batch)
         if step is None:
@@ -422,10 +459,10 @@ class TrainedGenerator:
 def _open_generator_run(
     run: str | os.PathLike, epoch: int | str | None
 ) -> tuple[Run, Mapping[str, Any]]:
-    """Opens a run of ``phire-train`` with its configuration.
+    """Opens a run of ``phire-train``; returns it and its configuration.
 
     Raises:
-        InputError: It is another command's, or the epoch is no number.
+        InputError: The run is from another command, or ``epoch`` is neither a number nor ``best``.
     """
     from phire.training import open_run
 
@@ -433,8 +470,8 @@ def _open_generator_run(
     config = opened.config
     if "schema" not in config or "network" not in config:
         raise InputError(
-            f"{run} is a run of another command, or of an earlier version of phire, which kept "
-            "no schema: name a run of phire-train, or train again."
+            f"{run} has no schema of its records, as it comes from another command or an earlier "
+            "version of phire: name a run of phire-train, or train again."
         )
     if not (epoch is None or epoch == "best" or str(epoch).isdigit()):
         raise InputError(f"--epoch {epoch} must be a number or `best`.")
@@ -442,7 +479,7 @@ def _open_generator_run(
 
 
 def _traits(network: Any) -> tuple[bool, ...]:
-    """Returns if a network pads periodically, keeps block means, has weights for each point."""
+    """Returns three flags of a network: periodic padding, conservation, weights for each point."""
     from phire.networks.blocks.conservation import Conservation
     from phire.networks.blocks.position_channels import PlaceChannels
     from phire.networks.dl4ds.locally_connected import LocallyConnected

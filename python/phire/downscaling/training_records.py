@@ -1,4 +1,4 @@
-"""Records that a generator is trained and validated on: opening, checks, folds and batches."""
+"""Training and validation records of a generator: opening, checks, folds and batches."""
 
 from __future__ import annotations
 
@@ -24,11 +24,15 @@ def open_training_records(
         validation: Path of the validation records; None for none.
         bare: Options of :func:`phire.records.open_records` for bare TFRecord files.
         batch_size: Samples of a batch.
-        network_options: Options of the network; one that is ``periodic`` needs patches that span
-            the circle of longitude.
+        network_options: Options of the network; with ``periodic``, patches must span all
+            longitudes.
+
+    Returns:
+        Both records; the second is None without validation.
 
     Raises:
-        InputError: They are other records, differ from one another, or hold no whole batch.
+        InputError: The records are no downscaling records, do not fit each other, hold no full
+            batch, or do not fit ``periodic``.
     """
     opened = _open(records, bare)
     held_out = None if validation is None else _open(validation, bare)
@@ -37,24 +41,24 @@ def open_training_records(
     if batch_size > opened.count:
         raise InputError(
             f"--batch-size {batch_size} is larger than {records}, which holds {opened.count} "
-            "records."
+            "records: choose a smaller batch."
         )
     schema = opened.schema
     if network_options.get("periodic") and not _spans_all_longitudes(schema):
         raise InputError(
-            f"--network …,periodic needs patches all around the globe, those of {records} are "
-            f"{schema.patch[0]} × {schema.patch[1]} points: make records of a global grid with "
-            "--whole-fields."
+            f"--network …,periodic needs patches that span all longitudes, but those of {records} "
+            f"have {schema.patch[0]} × {schema.patch[1]} points: make records of a global grid "
+            "with --whole-fields."
         )
     return opened, held_out
 
 
 def without_fold(records: Records, fold: tuple[int, int] | None) -> tuple[Records, dict[str, Any]]:
-    """Returns the records without one fold of their times, and its entry of ``config.yaml``.
+    """Returns the records without one fold, and the fold's entry of ``config.yaml``.
 
     Args:
-        records: The records.
-        fold: (number of the fold, number of folds); None leaves out nothing.
+        records: Training records.
+        fold: Number of the fold to leave out and number of folds; None to leave out nothing.
     """
     if fold is None:
         return records, {}
@@ -67,31 +71,42 @@ def batches(
     records: Records, batch_size: int, seed: int, offset: int, epoch: int, skip: int,
     shard: tuple[int, int],
 ) -> Any:  # fmt: skip
-    """Returns the batches of one epoch of a phase, which begins ``offset`` epochs into training."""
+    """Returns the dataset of one epoch of a phase.
+
+    Args:
+        records: Training records.
+        batch_size: Samples of a global batch.
+        seed: Seed of the shuffling.
+        offset: Number of epochs before the phase, so that no two epochs share their order.
+        epoch: Number of the epoch within the phase.
+        skip: Number of batches to skip.
+        shard: Number of workers, and index of this worker.
+    """
     return records.dataset(batch_size, seed=seed, epoch=offset + epoch, skip=skip, shard=shard)
 
 
 def validation_batches(records: Records, batch_size: int, shard: tuple[int, int]) -> Any:
-    """Returns the batches to validate on: all records, in their order on disk."""
+    """Returns the dataset of all validation records, in their order on disk."""
     size = min(batch_size, records.count)
     return records.dataset(size, shard=shard, drop_remainder=False)
 
 
 def _open(path: str | os.PathLike, bare: Mapping[str, Any]) -> Records:
+    """Opens downscaling records; raises an InputError for others."""
     opened = open_records(path, **bare)
     kind = opened.schema.kind
     if kind != "downscaling":
         raise InputError(f"{path} holds {kind} records: name downscaling records of phire-data.")
-    anomalies.read_anomalies(path, opened.schema.arrays)  # raises for climatologies of others
+    anomalies.read_anomalies(path, opened.schema.arrays)  # raises if climatologies do not fit
     return opened
 
 
 def _check_alike(records: Records, validation: Records) -> None:
-    """Raises an InputError for validation records of other fields, patches or statistics."""
+    """Raises an InputError if the schemas of training and validation records differ."""
     if validation.schema.climatologies != records.schema.climatologies:
         raise InputError(
-            f"--validation {validation.path} has other statistics of points and seasons than "
-            f"{records.path}: make it with --statistics {records.path}."
+            f"--validation {validation.path} has other climatologies than {records.path}: make it "
+            f"with --statistics {records.path}."
         )
     for name in ("channels", "units", "scale", "patch", "normalization"):
         expected, found = (getattr(r.schema, name) for r in (records, validation))
@@ -101,7 +116,7 @@ def _check_alike(records: Records, validation: Records) -> None:
             hint = (
                 "make them with --statistics RECORDS"
                 if name == "normalization"
-                else "make both alike"
+                else "make both records with the same options"
             )
             raise InputError(
                 f"--validation {validation.path} has another {name} than {records.path} "
@@ -110,7 +125,7 @@ def _check_alike(records: Records, validation: Records) -> None:
 
 
 def _spans_all_longitudes(schema: SampleSchema) -> bool:
-    """Returns True if the patches span the whole circle of longitude."""
+    """Returns True if patches span all 360° of longitude."""
     if schema.spacing is None:
         return False
     width = schema.patch[1] * schema.spacing[1]

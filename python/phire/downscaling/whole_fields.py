@@ -1,4 +1,4 @@
-"""Sample of whole fields: the arrays that a trained generator reads, in physical units."""
+"""Whole fields in physical units, as input of a trained generator."""
 
 from __future__ import annotations
 
@@ -11,26 +11,25 @@ from phire.fields.grid import Grid
 
 @dataclasses.dataclass(frozen=True)
 class WholeFields:
-    """Arrays of n samples that each cover a whole field.
+    """Arrays of n samples, each of which covers a whole field, in physical units.
 
-    With a window, ``low`` and ``auxiliary`` have an axis of T steps after the first.
+    With a time window, ``low`` and ``auxiliary`` have a second axis of T steps.
 
     Attributes:
-        low: (n, h + b + a, w + b + a, Cl) on ``coarse`` and the context around it; missing values
-            are NaN.
-        coarse: Grid of the coarse points that the output covers, h × w.
-        fine: Grid of the output.
-        times: (n,) times of the samples, as :class:`phire.fields.time.TimeAxis` holds them.
-        context: Rows and columns of ``low`` before and after those of ``coarse``:
-            ((top, bottom), (left, right)).
-        static: (H, W, Cs) maps on ``fine``; None where the network reads none.
-        auxiliary: (n, H, W, Ca) on ``fine``, likewise.
-        time: (n, K) covariates, likewise.
-        step: (n,) step of a window that is asked for; None without a window.
-        position: Row and column of the first point of ``fine`` in the domain.
-        calendar: CF calendar of ``times``; None where they count steps.
-        window_times: (n, T) times of the steps of a window; None without one.
-        outer: Grid of ``low``, its context included; None where it is ``coarse``.
+        low: Coarse fields, (n, top + h + bottom, left + w + right, Cl): the points of ``coarse``
+            and the context around them. Missing values are NaN.
+        coarse: Grid of the h × w coarse points that the output covers.
+        fine: Grid of the output, H × W.
+        times: Times of the samples, (n,), as in :class:`phire.fields.time.TimeAxis`.
+        context: Rows and columns of ``low`` around ``coarse``: ((top, bottom), (left, right)).
+        static: Maps on ``fine``, (H, W, Cs); None if the network reads none.
+        auxiliary: Predictors on ``fine``, (n, H, W, Ca); None if the network reads none.
+        time: Covariates, (n, K); None if the network reads none.
+        step: Step of the window to predict, (n,); None without a window.
+        position: Row and column of the first point of ``fine`` in the training domain.
+        calendar: CF calendar of ``times``; None if they count steps.
+        window_times: Times of all steps of the windows, (n, T); None without a window.
+        outer: Grid of ``low`` with its context; None without context.
     """
 
     low: np.ndarray
@@ -48,11 +47,11 @@ class WholeFields:
     outer: Grid | None = None
 
     def inner(self, array: np.ndarray) -> np.ndarray:
-        """Cuts an array (…, h + b + a, w + b + a, C) to the points of ``coarse``."""
+        """Cuts the context off an array with the rows and columns of ``low``."""
         (top, _), (left, _) = self.context
         height, width = self.coarse.shape
         return array[..., top : top + height, left : left + width, :]
 
     def asked(self, array: np.ndarray) -> np.ndarray:
-        """Takes the step that is asked for of an array (n, T, …); without a window all of it."""
+        """Selects the step to predict from an array (n, T, …); without a window, returns it."""
         return array if self.step is None else array[np.arange(len(array)), self.step]

@@ -103,12 +103,12 @@ def test_windows_are_judged_whole(windows, tmp_path):
 @pytest.mark.parametrize(
     ("specification", "said"),
     [
-        ("cgan,discriminator=srgan-small", "reads the coarse field, which srgan-small does not"),
+        ("cgan,discriminator=srgan-small", "reads the coarse field, but srgan-small does not"),
         ("cgan,weight=-1", "weight=-1 must not be negative"),
-        ("cgan,beta_1=1", "beta_1=1 lie between"),
-        ("cgan,discriminator_rate=0", "discriminator_rate=0 be positive"),
+        ("cgan,beta_1=1", "beta_1=1 must lie between"),
+        ("cgan,discriminator_rate=0", "discriminator_rate=0 must be positive"),
         ("cgan,discriminator={name: residual, filters: 2, normalization: batch}",
-         "normalises over its batch"),
+         "has batch normalization"),
         ("cgan,discriminator=wgan", "discriminator 'wgan' is unknown"),
         ("cgan,content=nothing", "content nothing is neither"),
     ],

@@ -134,9 +134,9 @@ OBJECTIVE = {
         (lambda: built(f"ddpm,{SCALES},zero_terminal_snr"), "choose prediction=v or x0"),
         (lambda: built(f"ddpm,{SCALES},times=1"), "times=1 must be 2 or more"),
         (lambda: built(f"ddpm,{SCALES},min_snr=0"), "min_snr=0 must be positive"),
-        (lambda: choose_sampler("ddim,steps=11", OBJECTIVE), "take as many steps or fewer"),
+        (lambda: choose_sampler("ddim,steps=11", OBJECTIVE), "steps=11 exceeds the run's 10 times"),
         (lambda: choose_sampler("ddim,steps=2,spacing=even", OBJECTIVE), "must be one of leading"),
-        (lambda: choose_sampler("ddpm,steps=2,rho=7", OBJECTIVE), "has no option 'rho': it has"),
+        (lambda: choose_sampler("ddpm,steps=2,rho=7", OBJECTIVE), "has no option 'rho': choose"),
     ],
 )
 def test_impossible_options_are_named(call, message):

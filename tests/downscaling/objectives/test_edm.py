@@ -119,7 +119,7 @@ def test_conditions_are_dropped_for_their_share_of_samples():
     assert 0.26 < dropped.mean() < 0.34
     np.testing.assert_array_equal(found["low"][~dropped], arrays["low"][~dropped])
     np.testing.assert_array_equal(found["high"], arrays["high"])
-    with pytest.raises(InputError, match="condition_dropout=1 must be from 0 to below 1"):
+    with pytest.raises(InputError, match="condition_dropout=1 must lie in"):
         built(f"edm,{SCALES},condition_dropout=1")
 
 
@@ -208,7 +208,7 @@ def test_a_run_keeps_the_scales_and_averages_weights(records, tmp_path):
 ERRORS = {
     "residual": (f"edm,target=rest,{SCALES}", {}, "target=rest must be one of residual, field"),
     "network": (f"edm,{SCALES}", {"network": "srgan-small"}, "network that can denoise, which srg"),
-    "conserve": (f"edm,{SCALES}", {"conserve": True}, "--conserve is of generators"),
+    "conserve": (f"edm,{SCALES}", {"conserve": True}, "--conserve applies to generators"),
     "weight": (f"edm,{SCALES},weight=big", {}, "weight=big must be one of edm"),
     "share": (f"edm,{SCALES},log_uniform=2", {}, "log_uniform=2 must lie between 0 and 1"),
     "scales": ("edm,sigma_data=[1,2],sigma_min=1,sigma_max=2", {}, "one positive number for each"),
@@ -240,6 +240,6 @@ def test_a_residual_of_channels_that_low_lacks_is_told(records):
 
 
 def test_the_spectrum_cannot_select_a_denoiser(records, tmp_path):
-    with pytest.raises(InputError, match="select spectrum is of objectives that generate"):
+    with pytest.raises(InputError, match="select spectrum needs an objective that generates"):
         train_generator(records, tmp_path / "run", network=NETWORK, objective="edm",
                         validation=records, select="spectrum", batch_size=16)  # fmt: skip

@@ -161,12 +161,12 @@ ERRORS = {
     "noise": (
         "energy,pools=1",
         "unet,widths=[4]",
-        "needs a network with random inputs, which unet",
+        "needs a network with random inputs, but unet",
     ),
-    "members": ("energy,members=1", NETWORK, "members=1 must be 2 or more"),
+    "members": ("energy,members=1", NETWORK, "members=1 must be at least 2"),
     "beta": ("energy,beta=2", NETWORK, "beta=2 must lie between 0 and 2"),
-    "weights": ("energy,crps=0,differences=0", NETWORK, "one of them be positive"),
-    "pools": ("energy", NETWORK, r"pools=\[1, 2, 4, 8\] and patch=8 must be sides"),
+    "weights": ("energy,crps=0,differences=0", NETWORK, "at least one must be positive"),
+    "pools": ("energy", NETWORK, r"pools=\[1, 2, 4, 8\] and patch=8 must lie between"),
 }
 
 

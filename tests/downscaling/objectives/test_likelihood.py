@@ -93,8 +93,8 @@ def test_files_say_which_statistic_they_hold(trained, store, tmp_path):
     ("given", "said"),
     [
         ({"statistic": "mode"}, "--statistic mode must be one of mean, median"),
-        ({"statistic": "mean", "members": 3}, "--statistic mean gives one field, --members 3"),
-        ({"seed": 3}, "--seed is of members"),
+        ({"statistic": "mean", "members": 3}, "--statistic mean and --members 3 exclude"),
+        ({"seed": 3}, "--seed has no effect on the mean"),
     ],
 )
 def test_statistics_that_do_not_fit_are_refused(trained, store, given, said):
@@ -103,14 +103,14 @@ def test_statistics_that_do_not_fit_are_refused(trained, store, given, said):
 
 
 def test_a_statistic_of_a_run_of_fields_is_refused(run, store):
-    with pytest.raises(InputError, match="--statistic mean is of runs trained by the objective"):
+    with pytest.raises(InputError, match="--statistic mean applies to runs of the objective"):
         PredictedSource(run, CoarsenedSource(open_store(store), 4), statistic="mean")
 
 
 @pytest.mark.parametrize(
     ("distribution", "options", "said"),
     [
-        ("gaussian", {"conserve": True}, "--conserve is for networks that give fields"),
+        ("gaussian", {"conserve": True}, "--conserve applies to networks that predict fields"),
         ("gaussian", {"network": "resnet,output_activation=relu"}, "outputs of any sign"),
         ("mse", {}, "distribution 'mse' is unknown"),
     ],

@@ -125,7 +125,7 @@ def test_another_scale_is_refused(records, mean_run):
 
 
 def test_a_denoiser_is_no_mean(records, residual_run):
-    with pytest.raises(InputError, match="trained by edm, which gives no single field"):
+    with pytest.raises(InputError, match="trained by edm, which does not predict a single field"):
         ResidualBase.open(residual_run, open_records(records).schema)
 
 

@@ -128,7 +128,7 @@ MISTAKES = {
     "network": ("vqvae", "srgan", {}, "objective vqvae needs an autoencoder, which srgan is not"),
     "objective": ("content", NETWORK, {}, "train it by --objective vqvae"),
     "denoiser": ("edm,sigma_data=[1],sigma_min=0.1,sigma_max=2", NETWORK, {}, "can denoise"),
-    "conserve": ("vqvae", NETWORK, {"conserve": True}, "--conserve is of generators"),
+    "conserve": ("vqvae", NETWORK, {"conserve": True}, "--conserve applies to generators"),
     "commitment": ("vqvae,commitment=-1", NETWORK, {}, "commitment=-1 must not be negative"),
     "decay": ("vqvae,decay=1", NETWORK, {}, "decay=1 must lie between 0 and 1"),
 }

@@ -90,7 +90,7 @@ def test_the_critic_may_be_one_of_patches_and_the_whole_field():
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [("penalty=0", "penalty=0 be positive"), ("critic_steps=0", "critic_steps=0 be 1 or more"),
+    [("penalty=0", "penalty=0 must be positive"), ("critic_steps=0", "critic_steps=0 must be"),
      ("weight=-1", "weight=-1 must not be negative")],
 )  # fmt: skip
 def test_impossible_options_are_named(options, message):

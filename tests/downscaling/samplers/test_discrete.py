@@ -211,7 +211,7 @@ def test_ten_thousand_samples_from_pure_noise(method):
     [
         (lambda: betas("quadratic"), "must be one of linear, scaled-linear"),
         (lambda: timesteps(5, 10, "even"), "must be one of leading, linspace, trailing"),
-        (lambda: timesteps(11, 10), "11 evaluations must be from 1 to the 10 steps"),
+        (lambda: timesteps(11, 10), "11 evaluations must be between 1 and the 10 times"),
         (lambda: clean_and_noise("score", X, X, 0.5), "must be one of epsilon, v, x0"),
         (lambda: clean_and_noise("epsilon", X, X, 0.0), "choose v or x0"),
         (lambda: ddpm_step(X, X, 0.2, 0.5, "learned"), "must be one of small, large"),

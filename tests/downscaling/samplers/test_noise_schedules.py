@@ -62,7 +62,7 @@ def test_angles_take_even_steps():
         ("cosine", 5, {}, "schedule 'cosine' is unknown: choose one of angle, exponential"),
         ("karras", 5, {"sigma_max": 80}, "schedule karras needs the option sigma_min"),
         ("karras,power=2", 5, {}, "schedule karras has no option 'power'"),
-        ("karras", 0, {"sigma_min": 1, "sigma_max": 2}, "needs 1 step or more, not 0"),
+        ("karras", 0, {"sigma_min": 1, "sigma_max": 2}, "n=0, the number of noise levels"),
         ("vp", 5, {"sigma_min": 2, "sigma_max": 2}, "sigma_min 2 must be .* below sigma_max 2"),
         ("angle", 5, {"sigma_max": 2}, "either sigma_min or power"),
     ],

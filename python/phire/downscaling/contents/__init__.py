@@ -1,1 +1,1 @@
-"""Content losses: how far generated fields are from true ones. Small files, found by name."""
+"""Content losses between generated and true fields, registered by name."""

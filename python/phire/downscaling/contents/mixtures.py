@@ -1,4 +1,4 @@
-"""DL4DS's weighted sums of structural dissimilarity and errors of values, by its names."""
+"""DL4DS's mixtures of structural dissimilarity (DSSIM) with MAE and MSE, under its names."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def structural_mixture(
     levels: int = 4,
     preset: str = "none",
 ) -> Loss:
-    """Weighted sum of structural dissimilarity and errors of values, weighted as in DL4DS.
+    """Weighted sum of DSSIM or MS-DSSIM with MAE and MSE, with the weights of DL4DS.
 
     Args:
-        task: Records.
-        dssim, msdssim, mae, mse: Weights.
-        size, preset: See ``dssim``.
-        levels: See ``msdssim``.
+        task: Network and records.
+        dssim, msdssim, mae, mse: Weights of the losses; losses of weight 0 are left out.
+        size, preset: See the content ``dssim``.
+        levels: See the content ``msdssim``.
 
     Raises:
-        InputError: See ``dssim`` and ``msdssim``.
+        InputError: As for the contents ``dssim`` and ``msdssim``.
     """
     losses = [(mae, absolute_error), (mse, squared_error)]
     if dssim:

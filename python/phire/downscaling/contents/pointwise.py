@@ -1,4 +1,4 @@
-"""Contents of single values: mse, mae, rmse, huber, quantile, asymmetric."""
+"""Pointwise content losses: mse, mae, rmse, huber, quantile, asymmetric."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from phire.downscaling.generator_task import Task
 from phire.errors import InputError
 
 TINY = 1e-12
-"""Added under a root, which has no gradient at 0."""
+"""Added before a root is taken, whose gradient is infinite at 0."""
 
 
 def mse(truth: tf.Tensor, generated: tf.Tensor, weights: Any = None) -> tf.Tensor:
@@ -30,19 +30,19 @@ def mae(truth: tf.Tensor, generated: tf.Tensor, weights: Any = None) -> tf.Tenso
 
 @content("mse")
 def mean_squared_error(task: Task) -> Loss:
-    """Mean of squared errors of normalised values."""
+    """Mean squared error of normalised values."""
     return mse
 
 
 @content("mae")
 def mean_absolute_error(task: Task) -> Loss:
-    """Mean of absolute errors of normalised values."""
+    """Mean absolute error of normalised values."""
     return mae
 
 
 @content("rmse")
 def root_mean_squared_error(task: Task) -> Loss:
-    """Mean over fields and channels of the root of the mean squared error over the points."""
+    """Root mean squared error of each field and channel, averaged over fields and channels."""
 
     def rmse(truth: tf.Tensor, generated: tf.Tensor, weights: Any = None) -> tf.Tensor:
         squares, weights = as_fields(tf.square(generated - truth), weights)
@@ -58,13 +58,13 @@ def root_mean_squared_error(task: Task) -> Loss:
 
 @content("huber")
 def huber_loss(task: Task, *, delta: float = 1.0) -> Loss:
-    """Huber's loss: e²/2 up to |e| = delta, beyond delta·(|e| − delta/2).
+    """Huber loss: e²/2 for errors |e| ≤ delta, delta·(|e| − delta/2) for larger ones.
 
     Source: Huber 1964, doi:10.1214/aoms/1177703732.
 
     Args:
-        task: Records.
-        delta: Error of normalised values at which the loss becomes linear.
+        task: Network and records.
+        delta: Error of normalised values above which the loss is linear.
 
     Raises:
         InputError: ``delta`` is not positive.
@@ -82,17 +82,17 @@ def huber_loss(task: Task, *, delta: float = 1.0) -> Loss:
 
 @content("quantile")
 def quantile_loss(task: Task, *, level: float = 0.5) -> Loss:
-    """Pinball loss, least where the field is the quantile of a level: max(q·e, (q − 1)·e).
+    """Pinball loss max(q·e, (q − 1)·e) with e = truth − generated, for the quantile of level q.
 
-    e is truth minus generated. For several quantiles of one network choose the objective
+    To predict several quantiles by one network, choose the objective
     ``likelihood,distribution=quantiles``. Source: Koenker and Bassett 1978, doi:10.2307/1913643.
 
     Args:
-        task: Records.
-        level: q, between 0 and 1; 0.5 is half the mean absolute error.
+        task: Network and records.
+        level: Level q between 0 and 1; at 0.5 the loss is half the mean absolute error.
 
     Raises:
-        InputError: The level is not between 0 and 1.
+        InputError: ``level`` is not between 0 and 1.
     """
     if not 0 < level < 1:
         raise InputError(f"content quantile: level={level:g} must lie between 0 and 1.")
@@ -104,7 +104,7 @@ def quantile_loss(task: Task, *, level: float = 0.5) -> Loss:
 
 
 def pinball(error: Any, level: Any) -> Any:
-    """Returns the pinball loss of errors, truth minus quantile, at a level."""
+    """Returns the pinball loss of errors (truth − quantile) at a quantile level."""
     return tf.maximum(level * error, (level - 1) * error)
 
 
@@ -113,22 +113,23 @@ def asymmetric_loss(
     task: Task, *, weight: float = 1.0, power: float = 2.0,
     shape: Sequence[float] | None = None, scale: Sequence[float] | None = None,
 ) -> Loss:  # fmt: skip
-    """Absolute error that weighs underestimates of rare large values more, for rain.
+    """Absolute error with an extra penalty for underestimates of large values, for precipitation.
 
-    |y − x| + weight · γ(y)^power · max(0, y − x) of normalised truth y and generated x, where γ is
-    the distribution function of a gamma distribution of the physical truth. Source: Doury et al.
-    2024, doi:10.1007/s00382-024-07350-8, who fit one at every grid point.
+    The loss is |y − x| + weight · γ(y)^power · max(0, y − x) for normalised truth y and generated
+    x, where γ is the distribution function of a gamma distribution at the physical truth. Source:
+    Doury et al. 2024, doi:10.1007/s00382-024-07350-8, who fit a distribution to each grid point.
 
     Args:
-        task: Records of channels that are never negative.
-        weight: Weight of the asymmetric part.
+        task: Network and records; channels must not be negative.
+        weight: Weight of the extra penalty.
         power: Power of γ.
-        shape, scale: Parameters of the gamma distribution, one a channel or one for all, the scale
-            in the channel's unit; by default those of its mean and standard deviation in the
-            statistics of the records.
+        shape, scale: Parameters of the gamma distribution, one per channel or one for all, with the
+            scale in the channel's unit. By default they follow from the mean and standard deviation
+            in the statistics of the records.
 
     Raises:
-        InputError: ``weight`` or ``power`` is not positive, or the distribution is not known.
+        InputError: ``weight`` or ``power`` is not positive, only one of ``shape`` and ``scale`` is
+            given, or both are missing and the records have no suitable statistics.
     """
     if not (weight > 0 and power > 0):
         raise InputError(
@@ -148,20 +149,19 @@ def asymmetric_loss(
 
 
 def _gamma_parameters(task: Task, shape: Any, scale: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Returns shape and scale (C,) as given, else by the method of moments."""
+    """Returns shape and scale, both (C,): the given ones, or those of the method of moments."""
     if (shape is None) != (scale is None):
         raise InputError("content asymmetric: give both shape and scale, or neither.")
     means, deviations = task.normalization.mean, task.normalization.std
     if shape is None:
         if means is None or deviations is None or min(means) <= 0:
             raise InputError(
-                "content asymmetric needs targets of positive mean, such as rain, and their mean "
-                "and standard deviation in the statistics of the records: give shape and scale of "
-                "a gamma distribution."
+                "content asymmetric needs statistics of the records with a positive mean, such as "
+                "those of precipitation: give shape and scale of a gamma distribution."
             )
         mean, variance = np.asarray(means), np.square(deviations)
         shape, scale = mean**2 / variance, variance / mean
-    found = [np.float32(np.broadcast_to(x, len(task.channels))) for x in (shape, scale)]
-    if min(map(np.min, found)) <= 0:
+    parameters = [np.float32(np.broadcast_to(x, len(task.channels))) for x in (shape, scale)]
+    if min(map(np.min, parameters)) <= 0:
         raise InputError("content asymmetric: shape and scale must be positive.")
-    return found[0], found[1]
+    return parameters[0], parameters[1]

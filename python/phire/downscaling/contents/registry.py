@@ -8,10 +8,10 @@ from typing import Any
 from phire.parts import Registry
 
 Loss = Callable[[Any, Any, Any], Any]
-"""``loss(truth, generated, weights)``, a scalar, of normalised fields (B, H, W, C) or with a window
-(B, T, H, W, C). ``weights`` are of a shape that broadcasts to theirs and not negative; None for
-equal ones. Where a weight is 0, both fields are 0."""
+"""Function ``loss(truth, generated, weights)`` that returns a scalar. Fields are normalised,
+(B, H, W, C), or (B, T, H, W, C) with a time window. ``weights`` are not negative and broadcast to
+the fields' shape; None for equal weights. Both fields must be 0 at points of weight 0."""
 
 content = Registry("content", "phire.downscaling.contents")
-"""All contents by name: functions ``(task, *, options) -> Loss`` of a
+"""Content losses by name: functions ``(task, *, options) -> Loss``, where ``task`` is a
 :class:`phire.downscaling.generator_task.Task`."""

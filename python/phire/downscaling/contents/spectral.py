@@ -1,4 +1,4 @@
-"""Contents of scales: the log amplitude of the cosine transform, and first differences."""
+"""Content losses of spatial scales: log amplitudes of the cosine transform, and gradients."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from phire.errors import InputError
 
 @content("spectral")
 def spectral_loss(task: Task, *, epsilon: float = 1e-3) -> Loss:
-    """Mean over wavenumbers of |ln A − ln A_truth|, A² = X² + epsilon², of the 2-D DCT X.
+    """Mean over wavenumbers of |ln A − ln A_truth| with A² = X² + epsilon² and X the 2-D DCT.
 
-    The transform is the orthonormal type II, so that X has the size of the values. Fields are 0 at
-    invalid points in both; weights weigh whole fields. Source of the transform for limited areas:
-    Denis et al. 2002, doi:10.1175/1520-0493(2002)130<1812:SDOTDA>2.0.CO;2.
+    The transform is the orthonormal DCT-II, as for spectra of limited areas (Denis et al. 2002,
+    doi:10.1175/1520-0493(2002)130<1812:SDOTDA>2.0.CO;2). Both fields are 0 at invalid points; each
+    field counts by its mean weight.
 
     Args:
-        task: Records.
-        epsilon: Amplitude below which differences count little.
+        task: Network and records.
+        epsilon: Amplitude of normalised values below which differences count little.
 
     Raises:
         InputError: ``epsilon`` is not positive.
@@ -51,14 +51,14 @@ def cosine_transform(fields: tf.Tensor) -> tf.Tensor:
 
 @content("gradient")
 def gradient_loss(task: Task, *, power: float = 1.0) -> Loss:
-    """Mean |difference of neighbours − the truth's|^power, along rows and columns alike.
+    """Mean of |Δ generated − Δ truth|^power over differences Δ between neighbouring points.
 
     Args:
-        task: Records.
-        power: 1 for absolute errors, 2 for squared ones.
+        task: Network and records.
+        power: Power of the error of a difference, at least 1.
 
     Raises:
-        InputError: The power is below 1.
+        InputError: ``power`` is below 1.
     """
     if not power >= 1:
         raise InputError(f"content gradient: power={power:g} must be at least 1.")

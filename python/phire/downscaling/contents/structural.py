@@ -1,4 +1,8 @@
-"""Contents of structure: dissimilarity by SSIM, at one and at several scales."""
+"""Structural content losses: DSSIM, and MS-DSSIM over several scales.
+
+``tf.image.ssim`` and scikit-image compute SSIM, too, but take no masks of invalid points. The tests
+check these losses against both.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +17,16 @@ from phire.downscaling.generator_task import Task
 from phire.errors import InputError
 
 SIGMA = 1.5
+"""Standard deviation of the Gaussian window, in points."""
 K1, K2 = 0.01, 0.03
+"""Constants of SSIM, relative to the dynamic range."""
 POWERS = (0.0448, 0.2856, 0.3001, 0.2363)
-"""Powers of the scales, the finest first (Wang et al. 2003, without the fifth)."""
+"""Exponents of the scales from the finest on (Wang et al. 2003, without the fifth)."""
 PRESETS = ("none", "dl4ds")
 LEAST_RANGE = 1e-6
+"""Lower bound of the dynamic range."""
 LEAST_SIMILARITY = 1e-6
-"""A power below 1 has no gradient at 0, and none of negative numbers."""
+"""Lower bound of similarities, whose powers below 1 have no finite gradient at 0."""
 
 
 @content("dssim")
@@ -27,19 +34,19 @@ def dssim_loss(task: Task, *, size: int = 11, preset: str = "none") -> Loss:
     """Structural dissimilarity (1 − SSIM) / 2, from 0 to 1.
 
     Local means and covariances are weighted by a Gaussian of σ = 1.5 points over the valid points
-    of a window. The dynamic range is that of the batch's truth, channel by channel, and both fields
-    are shifted by the truth's minimum, so that a bias counts. tf.image.ssim and scikit-image give
-    the same of single fields, but know no masks. Source: Wang et al. 2004,
+    of a window. The dynamic range is that of the batch's truth, for each channel. Both fields are
+    shifted by the truth's minimum, so biases count. Source: Wang et al. 2004,
     doi:10.1109/TIP.2003.819861.
 
     Args:
-        task: Records.
-        size: Side of the window in points, an odd number; no more than a patch has.
-        preset: ``dl4ds``: one range of both fields and all channels together, and each field
-            shifted by its own minimum where that is negative, which hides a bias.
+        task: Network and records.
+        size: Side of the window in points, an odd number not above the side of a patch.
+        preset: ``none``, or ``dl4ds`` to do as DL4DS: the dynamic range is that of both fields and
+            all channels, and each field is shifted by its own minimum if that is negative, which
+            hides biases.
 
     Raises:
-        InputError: The size is even or above the patch's, or the preset is unknown.
+        InputError: ``size`` is even or larger than a patch, or ``preset`` is unknown.
     """
     _check("dssim", task, size, 1, preset)
 
@@ -56,21 +63,20 @@ def dssim_loss(task: Task, *, size: int = 11, preset: str = "none") -> Loss:
 def multiscale_dssim_loss(
     task: Task, *, size: int = 11, levels: int = 4, preset: str = "none"
 ) -> Loss:
-    """Structural dissimilarity at several scales, (1 − MS-SSIM) / 2.
+    """Structural dissimilarity over several scales, (1 − MS-SSIM) / 2.
 
-    Each scale halves the one before by means of 2×2 points. Of each field and channel the means of
-    the structure's similarity at the finer scales and of SSIM at the coarsest are multiplied, to
-    the powers 0.0448, 0.2856, 0.3001 and 0.2363. Equal to tf.image.ssim_multiscale without a mask.
-    Source: Wang et al. 2003, doi:10.1109/ACSSC.2003.1292216.
+    Each scale averages the previous one over 2×2 points. MS-SSIM is the product of the structural
+    similarities at the finer scales and of SSIM at the coarsest scale, raised to the powers 0.0448,
+    0.2856, 0.3001 and 0.2363. Without a mask it equals ``tf.image.ssim_multiscale``. Source: Wang
+    et al. 2003, doi:10.1109/ACSSC.2003.1292216.
 
     Args:
-        task: Records.
-        size, preset: See ``dssim``.
-        levels: Number of scales, 4 at most.
+        task: Network and records.
+        size, preset: See the content ``dssim``.
+        levels: Number of scales, from 1 to 4.
 
     Raises:
-        InputError: The patch is smaller than the window at the coarsest scale, or an option is
-            impossible.
+        InputError: The window exceeds a patch at the coarsest scale, or an option is out of range.
     """
     if not 1 <= levels <= len(POWERS):
         raise InputError(f"content msdssim: levels={levels} must be from 1 to {len(POWERS)}.")
@@ -93,21 +99,24 @@ def multiscale_dssim_loss(
 
 
 def _check(name: str, task: Task, size: int, levels: int, preset: str) -> None:
+    """Raises an InputError if an option is out of range or the window exceeds a patch."""
     if preset not in PRESETS:
         raise InputError(f"content {name}: preset={preset} must be one of {', '.join(PRESETS)}.")
     if size < 3 or size % 2 == 0:
-        raise InputError(f"content {name}: size={size} must be an odd number from 3 on.")
+        raise InputError(f"content {name}: size={size} must be an odd number, 3 or more.")
     smallest = min(task.schema.patch)
     if -(-smallest // 2 ** (levels - 1)) < size:
         scales = f" at {levels} scales" if levels > 1 else ""
         raise InputError(
             f"content {name} with windows of {size} points{scales} needs patches of "
-            f"{(size - 1) * 2 ** (levels - 1) + 1} points a side, the records' have {smallest}: "
-            f"give {name}(size=…{',levels=…' if levels > 1 else ''}), or make larger patches."
+            f"{(size - 1) * 2 ** (levels - 1) + 1} points a side, but the records' have "
+            f"{smallest}: give {name}(size=…{',levels=…' if levels > 1 else ''}), or make larger "
+            "patches."
         )
 
 
 def _prepared(truth: tf.Tensor, generated: tf.Tensor, weights: Any) -> list[Any]:
+    """Returns both fields and the weights as float32 (B, H, W, C)."""
     truth, generated, weights = as_fields(truth, generated, weights)
     truth, generated = (tf.cast(x, tf.float32) for x in (truth, generated))
     if weights is not None:
@@ -118,12 +127,12 @@ def _prepared(truth: tf.Tensor, generated: tf.Tensor, weights: Any) -> list[Any]
 def _shifted(
     truth: tf.Tensor, generated: tf.Tensor, weights: Any, preset: str
 ) -> tuple[tuple[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """Returns both fields without negative truth, and the dynamic range."""
+    """Returns both fields shifted so that the truth is not negative, and the dynamic range."""
     if preset == "dl4ds":
         low = tf.minimum(tf.reduce_min(truth), tf.reduce_min(generated))
         high = tf.maximum(tf.reduce_max(truth), tf.reduce_max(generated))
-        own = tuple(x - tf.minimum(tf.reduce_min(x), 0.0) for x in (truth, generated))
-        return own, tf.maximum(high - low, LEAST_RANGE)
+        shifted = tuple(x - tf.minimum(tf.reduce_min(x), 0.0) for x in (truth, generated))
+        return shifted, tf.maximum(high - low, LEAST_RANGE)
     valid = True if weights is None else weights > 0
     low = tf.reduce_min(tf.where(valid, truth, np.inf), (0, 1, 2))
     high = tf.reduce_max(tf.where(valid, truth, -np.inf), (0, 1, 2))
@@ -135,7 +144,10 @@ def _shifted(
 def _similarities(
     truth: tf.Tensor, generated: tf.Tensor, weights: Any, span: tf.Tensor, size: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the maps of luminance's and structure's similarity, (B, H − size + 1, …, C)."""
+    """Returns maps of the luminance term and the contrast–structure term of SSIM.
+
+    Both have the shape (B, H − size + 1, W − size + 1, C), one value per window.
+    """
     offsets = np.arange(size) - size // 2
     profile = np.exp(-(offsets**2) / (2 * SIGMA**2))
     kernel = np.outer(profile, profile) / profile.sum() ** 2
@@ -161,13 +173,13 @@ def _similarities(
 
 
 def _of_centres(weights: Any, size: int) -> Any:
-    """Returns the weights of the windows' centres."""
+    """Returns the weights at the centres of the windows."""
     border = size // 2
     return None if weights is None else weights[:, border:-border, border:-border]
 
 
 def _field_means(values: tf.Tensor, weights: Any) -> tf.Tensor:
-    """Returns weighted means (B, C) over points; 1 where all weights are 0."""
+    """Returns weighted means over points, (B, C); 1 for fields whose weights are all 0."""
     if weights is None:
         return tf.reduce_mean(values, axis=(1, 2))
     total = tf.reduce_sum(weights, axis=(1, 2))
@@ -176,7 +188,7 @@ def _field_means(values: tf.Tensor, weights: Any) -> tf.Tensor:
 
 
 def _halved(truth: tf.Tensor, generated: tf.Tensor, weights: Any) -> tuple[Any, Any, Any]:
-    """Returns means of 2×2 points, of valid ones where there are weights."""
+    """Returns both fields and the weights averaged over 2×2 points, fields over valid points."""
 
     def pool(x: tf.Tensor) -> tf.Tensor:
         return tf.nn.avg_pool2d(x, 2, 2, "SAME")

@@ -1,4 +1,4 @@
-"""Weighted sums of content losses and learned metrics, as the option ``content`` names them."""
+"""Weighted sums of content losses and learned metrics, the values of the option ``content``."""
 
 from __future__ import annotations
 
@@ -23,36 +23,42 @@ if TYPE_CHECKING:
 
 
 def parse_content(text: str) -> list[tuple[float, str]]:
-    """Splits a content into its parts with their weights.
+    """Splits the option ``content`` into weights and parts.
 
     Args:
-        text: A name of ``phire parts content``, with options as in ``huber(delta=0.5)``, a metric's
-            directory, or a weighted sum such as ``0.8*dssim+0.2*METRIC``. A part without a weight
-            weighs 1. A directory whose name holds ``+`` or ``*`` has to be renamed.
+        text: Name of a content loss with options, as in ``huber(delta=0.5)``; path of a metric
+            directory, without ``+`` and ``*`` in it; or a weighted sum of these, such as
+            ``0.8*dssim+0.2*METRIC``. The default weight is 1. ``phire parts content`` lists the
+            names.
+
+    Returns:
+        (weight, part) for each part.
 
     Raises:
-        InputError: A weight is not positive.
+        InputError: The text is no such sum, or a weight is not positive.
     """
     parts = []
     for part in split_outside_brackets(str(text), "+"):
         match = re.fullmatch(r"\s*(?:([0-9.eE-]+)\s*\*)?\s*(\S.*?)\s*", part)
         if match is None:
-            raise InputError(f"content={text} is no sum of the form 0.9*METRIC+0.1*mse.")
+            raise InputError(
+                f"content={text} is not a weighted sum: write it like 0.9*METRIC+0.1*mse."
+            )
         weight = 1.0 if match[1] is None else _weight(match[1], text)
         parts.append((weight, match[2]))
     return parts
 
 
 def metrics_of(text: str) -> list[str]:
-    """Returns the directories of metrics that a content names."""
+    """Returns the metric directories among the parts of the option ``content``."""
     return [part for _, part in parse_content(text) if _specification(part) is None]
 
 
 def check_content(text: str) -> None:
-    """Refuses a content before TensorFlow is loaded.
+    """Checks the option ``content`` without loading TensorFlow.
 
     Raises:
-        InputError: A part is neither a content with its options nor a metric's directory.
+        InputError: A part is neither a content loss with valid options nor a metric directory.
     """
     for _, part in parse_content(text):
         named = _specification(part)
@@ -63,10 +69,13 @@ def check_content(text: str) -> None:
 
 
 def content_text(parts: Sequence[tuple[float, str]]) -> str:
-    """Returns the text of :func:`parse_content`'s parts, with metrics by their whole paths.
+    """Formats weights and parts as the option ``content``, with absolute paths of metrics.
+
+    Args:
+        parts: Result of :func:`parse_content`.
 
     Raises:
-        InputError: A part is neither the name of a content nor a metric's directory.
+        InputError: A part is neither the name of a content loss nor a metric directory.
     """
     return "+".join(
         f"{weight:g}*{part if _specification(part) else _check_metric(part).resolve()}"
@@ -75,24 +84,26 @@ def content_text(parts: Sequence[tuple[float, str]]) -> str:
 
 
 def _check_metric(path: str | os.PathLike) -> Path:
-    """Returns the path of a metric, which must be there.
+    """Returns the path of a metric that exists.
 
     Raises:
-        InputError: There is nothing, and no content of that name either.
+        InputError: Nothing exists at ``path``.
     """
     if os.path.exists(path):
         return Path(path)
     if str(path) in distributions.parts():
         raise InputError(
-            f"content {path}: {path} is a distribution: choose the objective "
+            f"content {path} is a distribution: choose the objective "
             f"likelihood,distribution={path}."
         )
     raise InputError(
-        f"content {path} is neither a metric's directory nor one of {', '.join(contents.parts())}."
+        f"content {path} is neither a metric directory nor one of {', '.join(contents.parts())}: "
+        "name one of these."
     )
 
 
 def _weight(number: str, text: str) -> float:
+    """Parses a positive weight; ``text`` is the whole option, for the message."""
     try:
         weight = float(number)
     except ValueError:
@@ -103,7 +114,7 @@ def _weight(number: str, text: str) -> float:
 
 
 def _specification(part: str) -> str | None:
-    """Returns ``NAME,key=value,…`` of a named content; None of a metric's directory."""
+    """Converts ``NAME(key=value,…)`` to ``NAME,key=value,…``; None for a metric directory."""
     match = re.fullmatch(r"([\w-]+)(?:\((.*)\))?", part)
     if match is None or (match[1] not in contents.parts() and match[2] is None):
         return None
@@ -116,18 +127,18 @@ def build_content(
     """Builds a weighted sum of content losses.
 
     Args:
-        parts: As :func:`parse_content` gives them.
-        task: Records; a metric must be of their channels and units.
-        layers: Layers of the metrics to compare; by default their own.
+        parts: Weights and parts from :func:`parse_content`.
+        task: Network and records; metrics must have the records' channels and units.
+        layers: Layers of the metrics to compare; None for each metric's own choice.
 
     Raises:
-        InputError: A part is neither the name of a content nor a metric's directory, or does not
-            fit the records.
+        InputError: A part is neither the name of a content loss nor a metric directory, or does not
+            fit the records; or ``layers`` is given without a metric.
     """
     specifications = [_specification(part) for _, part in parts]
     if layers is not None and all(specifications):
         raise InputError(
-            f"layers={','.join(layers)} needs a metric in content, which is "
+            f"layers={','.join(layers)} needs a metric in content, but content is "
             f"{'+'.join(part for _, part in parts)}: leave it out."
         )
     losses = [
@@ -144,10 +155,10 @@ def build_content(
 
 
 def open_metric(path: str | os.PathLike, channels: Sequence[str], units: Sequence[str]) -> Any:
-    """Opens a learned metric that fits fields of these channels and units.
+    """Opens a learned metric and checks that it fits channels and units.
 
     Raises:
-        InputError: The path is no metric, or the metric does not fit.
+        InputError: ``path`` is not a metric directory, or the metric's channels or units differ.
     """
     from phire.rplearn import LearnedMetric
 
@@ -155,19 +166,20 @@ def open_metric(path: str | os.PathLike, channels: Sequence[str], units: Sequenc
     metric = LearnedMetric.load(path)
     if tuple(metric.channels) != tuple(channels):
         raise InputError(
-            f"content {path} is a metric of {', '.join(metric.channels)}, the records hold "
+            f"content {path} is a metric of {', '.join(metric.channels)}, but the records hold "
             f"{', '.join(channels)}: train a metric on the same channels."
         )
     different = difference(channels, units, metric.units)
     if different:
         raise InputError(
-            f"content {path}: the records hold {different} as the metric takes it: convert the "
-            "fields first."
+            f"content {path}: the records hold {different} as the metric expects: convert the "
+            "units of the fields first."
         )
     return metric
 
 
 def _learned(path: str, task: Task, layers: Sequence[str] | None) -> Loss:
+    """Returns the content loss of a learned metric."""
     from phire.downscaling.contents.weighting import as_fields, mean_over_samples
     from phire.rplearn import ContentLoss
 

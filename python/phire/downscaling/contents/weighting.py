@@ -1,4 +1,4 @@
-"""Weighted means: over valid values, and by the area of grid cells."""
+"""Weighted means over valid values, and weights by the area of grid cells."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from phire.records.schema import SampleSchema
 
 
 def mean(errors: tf.Tensor, weights: Any) -> tf.Tensor:
-    """Returns the weighted mean of errors of any shape; 0 where all weights are 0."""
+    """Returns the weighted mean of all errors, a scalar; 0 if all weights are 0."""
     if weights is None:
         return tf.reduce_mean(errors)
     weights = tf.broadcast_to(tf.cast(weights, errors.dtype), tf.shape(errors))
@@ -21,11 +21,11 @@ def mean(errors: tf.Tensor, weights: Any) -> tf.Tensor:
 
 
 def mean_over_samples(values: tf.Tensor, weights: Any) -> tf.Tensor:
-    """Returns the mean of one value a field, each weighted by its points' mean weight.
+    """Returns the mean of values per field, weighted by the mean weight of the field's points.
 
     Args:
-        values: (B,) or (B, C).
-        weights: (B, H, W, C) or (B, H, W, 1); None for equal ones.
+        values: One value per field, (B,), or per field and channel, (B, C).
+        weights: Weights of the points, (B, H, W, C) or (B, H, W, 1); None for equal weights.
     """
     if weights is None:
         return tf.reduce_mean(values)
@@ -34,26 +34,26 @@ def mean_over_samples(values: tf.Tensor, weights: Any) -> tf.Tensor:
 
 
 def as_fields(*arrays: Any) -> list[Any]:
-    """Returns arrays (B, …, H, W, C) as fields (B', H, W, C): a window's steps become samples."""
+    """Reshapes arrays (B, …, H, W, C) to (B', H, W, C), so that steps of a window are samples."""
     return [None if x is None else tf.reshape(x, (-1, *x.shape[-3:])) for x in arrays]
 
 
 class AreaWeights:
-    """Areas of a patch's grid cells, by its place in the domain; their mean over the domain is 1.
+    """Weights of a patch's points by the area of their grid cells; their domain mean is 1.
 
     Args:
         schema: Schema of the records.
 
     Raises:
-        InputError: The records state no places, or their grid has no coordinates.
+        InputError: The records hold no positions of patches, or their grid has no coordinates.
     """
 
     def __init__(self, schema: SampleSchema) -> None:
         domain = schema.domain
         if domain is None or "position" not in schema.arrays or not domain.has_points:
             raise InputError(
-                "area needs records that state the places of their patches on a grid with "
-                "coordinates: make them with phire-data of such a grid, or leave it out."
+                "area needs records with positions of patches on a grid with coordinates: make "
+                "the records with phire-data from such a grid, or leave it out."
             )
         areas = cell_areas(domain)
         self._areas = (areas / areas.mean()).astype(np.float32)
@@ -61,10 +61,10 @@ class AreaWeights:
         self._window = schema.window
 
     def __call__(self, position: tf.Tensor) -> tf.Tensor:
-        """Returns (B, H, W, 1) weights, with a window (B, 1, H, W, 1).
+        """Returns the weights of patches, (B, H, W, 1), or (B, 1, H, W, 1) with a time window.
 
         Args:
-            position: (B, 2) row and column of each patch's first point.
+            position: Row and column of each patch's first point in the domain, (B, 2).
         """
         height, width = self._patch
         rows = position[:, :1] + tf.range(height)

@@ -1,1 +1,1 @@
-"""Distributions of a target whose parameters a network gives. One file each, found by name."""
+"""Distributions of targets whose parameters a network predicts, registered by name."""

@@ -14,19 +14,22 @@ from phire.errors import InputError
 from phire.fields.normalization import Normalization
 
 NODES = 32
-"""Nodes of the Gauss–Hermite rule for means where the normalization is not linear."""
+"""Nodes of the Gauss–Hermite quadrature of the mean under nonlinear normalizations."""
 
 
 @distribution("gaussian")
 class Gaussian:
-    """Normal distribution of normalised values, of mean and standard deviation by the network.
+    """Normal distribution of normalised values; the network predicts mean and standard deviation.
 
-    Under the normalizations ``log:EPS`` and ``sqrt`` the physical values are not normal (with the
-    former log-normal): their mean is that of the transformed distribution, by a Gauss–Hermite rule.
+    Under nonlinear normalizations (``log:EPS``, ``sqrt``) physical values are not normal. Their
+    mean is then computed by Gauss–Hermite quadrature.
 
     Args:
         normalization: Normalization of the targets.
-        least: Least standard deviation of normalised values.
+        least: Lower bound of the standard deviation of normalised values.
+
+    Raises:
+        InputError: ``least`` is not positive.
     """
 
     parameters = 2
@@ -38,7 +41,7 @@ class Gaussian:
         self.least = least
 
     def loss(self, truth: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-        """Returns minus the log density of normalised values."""
+        """Returns the negative log density of each normalised value."""
         mean, raw = tf.split(outputs, 2, axis=-1)
         deviation = tf.nn.softplus(raw) + self.least
         score = (truth - mean) / deviation
@@ -49,7 +52,7 @@ class Gaussian:
         return tf.split(outputs, 2, axis=-1)[0]
 
     def mean(self, outputs: np.ndarray) -> np.ndarray:
-        """Returns the mean of physical values."""
+        """Returns the mean of physical values, (…, C)."""
         mean, deviation = self._parameters(outputs)
         if self.normalization.is_linear:
             return self.normalization.invert(mean)
@@ -61,10 +64,12 @@ class Gaussian:
         )  # fmt: skip
 
     def quantile(self, outputs: np.ndarray, level: Any) -> np.ndarray:
-        """Returns quantiles of physical values; the normalization keeps their order."""
+        """Returns quantiles of physical values, (…, C)."""
+        # Normalizations are monotonic, so quantiles can be denormalized one by one.
         mean, deviation = self._parameters(outputs)
         return self.normalization.invert(mean + deviation * scipy.special.ndtri(level))
 
     def _parameters(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns mean and standard deviation of normalised values, each (…, C)."""
         mean, raw = np.split(np.float64(outputs), 2, axis=-1)
         return mean, np.logaddexp(0, raw) + self.least

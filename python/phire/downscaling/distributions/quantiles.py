@@ -1,4 +1,4 @@
-"""Distribution by quantiles of fixed levels."""
+"""Distribution described by quantiles of fixed levels (quantile regression)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from phire.fields.normalization import Normalization
 
 @distribution("quantiles")
 class Quantiles:
-    """Quantiles of fixed levels, each an output of the network, trained by the pinball loss.
+    """Quantiles of fixed levels, predicted by the network and trained by the pinball loss.
 
-    Between the levels quantiles are interpolated, beyond the outer ones they are constant, so that
-    members never leave these. Where the network's outputs are not in order they are sorted
+    Quantiles are interpolated linearly between the levels and constant beyond the outermost ones,
+    so members stay between the outermost quantiles. Outputs that are out of order are sorted
     (Chernozhukov et al. 2010, doi:10.3982/ECTA7880).
 
     Args:
@@ -27,7 +27,7 @@ class Quantiles:
         levels: Ascending levels between 0 and 1.
 
     Raises:
-        InputError: The levels are not ascending, or not between 0 and 1.
+        InputError: ``levels`` do not ascend between 0 and 1.
     """
 
     def __init__(
@@ -43,11 +43,11 @@ class Quantiles:
         self.normalization = normalization
         self.parameters = len(self.levels)
         middles = (self.levels[1:] + self.levels[:-1]) / 2
-        # Integral over all levels of the interpolated quantiles, constant beyond the outer ones.
+        # Weights with which the quantiles add up to the mean: the integral of the interpolation.
         self.weights = np.diff([0, *middles, 1])
 
     def loss(self, truth: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-        """Returns the mean over the levels of the pinball loss of normalised values."""
+        """Returns the pinball loss of each normalised value, averaged over the levels."""
         parts = tf.split(outputs, self.parameters, axis=-1)
         losses = [pinball(truth - part, level) for part, level in zip(parts, self.levels)]
         return tf.add_n(losses) / self.parameters
@@ -64,7 +64,7 @@ class Quantiles:
         return mean_over_levels(lambda level: self.quantile(outputs, level))
 
     def quantile(self, outputs: np.ndarray, level: Any) -> np.ndarray:
-        """Returns interpolated quantiles of physical values."""
+        """Returns quantiles of physical values, interpolated between the levels."""
         known = self._sorted(outputs)
         level = np.clip(np.broadcast_to(level, known.shape[1:]), *self.levels[[0, -1]])
         if self.parameters == 1:
@@ -75,5 +75,5 @@ class Quantiles:
         return self.normalization.invert(low + share * (high - low))
 
     def _sorted(self, outputs: np.ndarray) -> np.ndarray:
-        """Quantiles (levels, …, C) in ascending order."""
+        """Returns the normalised quantiles in ascending order, (levels, …, C)."""
         return np.sort(np.stack(np.split(np.float64(outputs), self.parameters, axis=-1)), axis=0)

@@ -1,4 +1,4 @@
-"""Registry of distributions, and what they have in common."""
+"""Registry of distributions, and their protocol."""
 
 from __future__ import annotations
 
@@ -10,29 +10,30 @@ import numpy as np
 from phire.parts import Registry
 
 distribution = Registry("distribution", "phire.downscaling.distributions")
-"""All distributions by name: classes ``(normalization, *, options)`` of a :class:`Distribution`."""
+"""Distributions by name: classes ``(normalization, *, options)`` that implement
+:class:`Distribution`."""
 
 
 class Distribution(Protocol):
-    """Distribution of every value of a field, by the outputs of a network.
+    """Protocol of distributions of field values whose parameters a network predicts.
 
     Attributes:
-        parameters: Outputs of the network for each target. Along its last axis come the first
-            parameter of all targets, then the second, and so on.
+        parameters: Number of network outputs per target. The last axis of the outputs holds the
+            first parameter of all targets, then the second of all targets, and so on.
     """
 
     parameters: int
 
     def loss(self, truth: Any, outputs: Any) -> Any:
-        """Returns the loss of each value, tensors like ``truth``.
+        """Returns the loss of each value, a tensor of the shape of ``truth``.
 
         Args:
-            truth: (…, C) normalised.
-            outputs: (…, C·parameters).
+            truth: Normalised true values, (…, C).
+            outputs: Outputs of the network, (…, C·parameters).
         """
 
     def center(self, outputs: Any) -> Any:
-        """Returns one normalised field of a distribution, (…, C) tensors, for validation."""
+        """Returns the normalised centre of the distribution, a tensor (…, C), for validation."""
 
     def mean(self, outputs: np.ndarray) -> np.ndarray:
         """Returns the mean in physical units, (…, C)."""
@@ -41,11 +42,17 @@ class Distribution(Protocol):
         """Returns quantiles in physical units, (…, C).
 
         Args:
-            outputs: (…, C·parameters).
-            level: Number or array (…, C) between 0 and 1. Uniform random numbers give members.
+            outputs: Outputs of the network, (…, C·parameters).
+            level: Level between 0 and 1, a number or an array (…, C). Uniform random levels give
+                random draws from the distribution.
         """
 
 
 def mean_over_levels(quantile: Callable[[float], np.ndarray], count: int = 128) -> np.ndarray:
-    """Returns the mean of a distribution by the midpoint rule over levels of its quantiles."""
+    """Returns the mean of a distribution, the integral of its quantiles by the midpoint rule.
+
+    Args:
+        quantile: Function of the level that returns quantiles.
+        count: Number of levels.
+    """
     return sum(quantile((k + 0.5) / count) for k in range(count)) / count

@@ -1,4 +1,4 @@
-"""CGAN: a content loss and DL4DS's conditional adversary, which sees the coarse field."""
+"""CGAN objective: content loss and a discriminator conditioned on the coarse field (DL4DS)."""
 
 from __future__ import annotations
 
@@ -24,37 +24,36 @@ def cgan_objective(
     beta_1: float = 0.5,
     **options: Any,
 ) -> SuperResolution:
-    """Trains on an adversary that judges pairs of coarse and fine field, and a weighted content.
+    """Trains a generator against a discriminator of pairs (coarse field, fine field).
 
-    The generator's loss is the cross-entropy of D(low, generated) with 1, plus weight · content;
-    the discriminator's is the sum of the cross-entropies of D(low, truth) with 1 and of
-    D(low, generated) with 0. Each step updates both once, from one forward pass. DL4DS trains at
-    the learning rate 2e-4. Source: pix2pix, Isola et al. 2017, arXiv:1611.07004.
+    The generator's loss is the cross-entropy of D(low, generated) with 1, plus weight · content.
+    The discriminator's loss is the sum of the cross-entropies of D(low, truth) with 1 and of
+    D(low, generated) with 0. Each step updates both networks once. DL4DS trains at the learning
+    rate 2e-4. Source: Isola et al. 2017 (pix2pix), arXiv:1611.07004.
 
     Args:
         task: Network and records.
-        weight: Weight of the content.
-        discriminator: ``NAME``, or a mapping with its options, of a discriminator that reads
-            ``low``.
-        discriminator_rate: Its learning rate, as a multiple of the generator's.
-        beta_1: Decay of the first moment in Adam, of both networks.
+        weight: Weight of the content loss.
+        discriminator: Name of a discriminator that reads ``low``, or a mapping with its options.
+        discriminator_rate: Learning rate of the discriminator, relative to the generator's.
+        beta_1: Adam's decay of the first moment, for both networks.
         **options: See :func:`phire.downscaling.objectives.supervised.content_arguments`.
 
     Raises:
-        InputError: An option is impossible, the discriminator does not read ``low``, or something
-            does not fit the records.
+        InputError: An option is out of range or does not fit the records, or the discriminator does
+            not read ``low``.
     """
     if not (weight >= 0 and discriminator_rate > 0 and 0 <= beta_1 < 1):
         raise InputError(
             f"objective cgan: weight={weight:g} must not be negative, "
-            f"discriminator_rate={discriminator_rate:g} be positive, and beta_1={beta_1:g} lie "
-            "between 0 and 1."
+            f"discriminator_rate={discriminator_rate:g} must be positive, and beta_1={beta_1:g} "
+            "must lie between 0 and 1."
         )
     judge = discriminators.build(discriminator, task.shapes, task.masked)
     if "low" not in judge.input:
         name, _ = discriminators.resolve(discriminator)
         raise InputError(
-            f"objective cgan needs a discriminator that reads the coarse field, which {name} does "
+            f"objective cgan needs a discriminator that reads the coarse field, but {name} does "
             "not: choose discriminator=residual, or the objective srgan."
         )
     return SuperResolution(

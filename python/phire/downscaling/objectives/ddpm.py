@@ -1,4 +1,4 @@
-"""DDPM: a network of noise, velocity or clean field at discrete times."""
+"""DDPM objective: predicts noise, velocity or clean field at discrete times."""
 
 from __future__ import annotations
 
@@ -29,24 +29,27 @@ def ddpm_objective(
     min_snr: float | None = None,
     **options: Any,
 ) -> DenoiserTraining:
-    """Trains a denoiser at uniform discrete times (Ho et al. 2020, arXiv:2006.11239).
+    """Trains a denoiser at uniformly distributed discrete times.
 
-    The network is told the time, 0 to T − 1. Runs are sampled by ``ddim`` and ``ddpm``, and by the
-    samplers of noise levels.
+    The input ``noise_level`` of the network is the time, from 0 to T − 1. All samplers can be used
+    for prediction, ``ddim`` and ``ddpm`` as well as those on noise levels σ. Source: Ho et al.
+    2020, arXiv:2006.11239.
 
     Args:
         task: Network and records.
-        prediction: ``epsilon`` (the noise), ``v`` (the velocity) or ``x0`` (the clean field).
-        rates: Noise rates: ``linear``, ``scaled-linear``, ``cosine`` or ``sigmoid``.
-        times: T.
-        beta_start, beta_end: First and last rate; not for ``cosine``.
-        zero_terminal_snr: Leave no signal at the last time (Lin et al. 2024, arXiv:2305.08891);
-            with ``v`` or ``x0``.
-        min_snr: γ of min-SNR weights (arXiv:2303.09556), such as 5; equal weights by default.
+        prediction: Predicted quantity: ``epsilon`` (the noise), ``v`` (the velocity) or ``x0`` (the
+            clean field).
+        rates: Kind of noise rates: ``linear``, ``scaled-linear``, ``cosine`` or ``sigmoid``.
+        times: Number of times T.
+        beta_start, beta_end: First and last noise rate; unused for ``cosine``.
+        zero_terminal_snr: Rescale the rates so that the last time has no signal, for ``v`` and
+            ``x0`` (Lin et al. 2024, arXiv:2305.08891).
+        min_snr: Upper bound γ of min-SNR loss weights, such as 5 (Hang et al. 2023,
+            arXiv:2303.09556); None for equal weights.
         **options: See :func:`phire.downscaling.objectives.denoiser_training.train_denoiser`.
 
     Raises:
-        InputError: An option is impossible or does not fit the records.
+        InputError: An option is out of range or does not fit the records.
     """
     process = DiscreteProcess(prediction, rates, times, beta_start, beta_end, zero_terminal_snr)
     if min_snr is not None and min_snr <= 0:

@@ -1,4 +1,4 @@
-"""EDM: a denoiser with Karras's preconditioning and log-normal noise levels."""
+"""EDM objective: preconditioned denoiser with log-normal noise levels."""
 
 from __future__ import annotations
 
@@ -35,29 +35,30 @@ def edm_objective(
     sigma_max: float | None = None,
     **options: Any,
 ) -> DenoiserTraining:
-    """Trains a denoiser as EDM does (Karras et al. 2022, arXiv:2206.00364).
+    """Trains a denoiser with the preconditioning and noise levels of EDM.
 
-    The target is divided by its root mean square, so that all noise levels are in units of it.
+    Targets are scaled to a root mean square of 1, and noise levels σ are relative to it. Source:
+    Karras et al. 2022, arXiv:2206.00364.
 
     Args:
         task: Network and records.
         p_mean, p_std: Mean and standard deviation of ln σ in training.
-        log_uniform: Share of samples whose ln σ is uniform between ``sigma_min`` and
-            ``sigma_max`` instead.
-        weight: ``edm``, ``soft-min-snr`` or ``snr``; see
+        log_uniform: Fraction of training samples whose ln σ is drawn from a uniform distribution
+            between ``sigma_min`` and ``sigma_max``.
+        weight: Loss weight: ``edm``, ``soft-min-snr`` or ``snr``; see
             :func:`phire.downscaling.preconditioning.output_weight`.
-        sigma_min, sigma_max: Least and largest level when sampling, too; by default from the
-            spectrum of the targets.
+        sigma_min, sigma_max: Smallest and largest noise level for sampling and for
+            ``log_uniform``; None to compute them from the spectrum of the targets.
         **options: See :func:`phire.downscaling.objectives.denoiser_training.train_denoiser`.
 
     Raises:
-        InputError: An option is impossible or does not fit the records.
+        InputError: An option is out of range or does not fit the records.
     """
     if weight not in WEIGHTS:
         raise OptionError(f"weight={weight} must be one of {', '.join(WEIGHTS)}.")
     if not 0 <= log_uniform <= 1 or p_std <= 0:
         raise OptionError(
-            f"log_uniform={log_uniform:g} must lie between 0 and 1, and p_std={p_std:g} be "
+            f"log_uniform={log_uniform:g} must lie between 0 and 1, and p_std={p_std:g} must be "
             "positive."
         )
     levels = functools.partial(
@@ -78,10 +79,11 @@ def _levels(
     quantile: Any, *, p_mean: float, p_std: float, log_uniform: float, sigma_min: float,
     sigma_max: float,
 ) -> Any:  # fmt: skip
-    """Levels by quantile: of the other distribution where its low digits say so."""
+    """Returns noise levels by quantile; a fraction ``log_uniform`` of them is log-uniform."""
     normal = lognormal_sigma(quantile, p_mean, p_std, keras.ops, tf.math.ndtri)
     if not log_uniform:
         return normal
     uniform = log_uniform_sigma(quantile, sigma_min, sigma_max)
-    # Of a drawn quantile the digits beyond 2⁻¹⁰ are as good as a second draw, at any batch size.
+    # The binary digits of a random quantile beyond 2⁻¹⁰ serve as a second random number, which
+    # chooses the distribution independently of the size of the batch.
     return tf.where(quantile * 1024 % 1 < log_uniform, uniform, normal)

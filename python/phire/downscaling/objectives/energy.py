@@ -1,4 +1,4 @@
-"""Energy: a generator with noise inputs, trained by fair scores of a few members a sample."""
+"""Energy objective: trains a stochastic generator by fair energy scores of small ensembles."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from phire.training.objective import Batch
 from phire.training.registry import objective
 
 RANDOM_INPUTS = ("noise", "seed")
+"""Inputs that make a network stochastic."""
 
 
 @objective("energy")
@@ -46,24 +47,28 @@ def energy_objective(
     beta: float = 1.0,
     ema: float = 0.999,
 ) -> EnergyTraining:
-    """Trains a stochastic generator by the fair energy score of some members a sample.
+    """Trains a stochastic generator by fair energy scores of an ensemble for each sample.
+
+    The loss is a weighted sum of scores; see :mod:`phire.downscaling.energy_score` for the formula
+    and sources.
 
     Args:
-        task: Network, with an option such as noise=8, and records.
-        members: Members generated for each sample, 2 at least.
-        crps: Weight of the CRPS of values, the mean over ``pools``.
-        differences: Weight of the CRPS of first differences, likewise.
-        pools: Sides of the blocks whose means are scored; 1 for the points themselves.
-        patches: Weight of the energy score of patches as vectors.
+        task: Network with random inputs (such as ``noise=8``) and records.
+        members: Ensemble members generated for each sample, at least 2.
+        crps: Weight of the CRPS of block means, averaged over ``pools``.
+        differences: Weight of the CRPS of differences between neighbouring block means, averaged
+            over ``pools``.
+        pools: Sides of the blocks in points; 1 for single points.
+        patches: Weight of the energy score of patches, each taken as a vector.
         patch: Side of these patches in points.
-        learned: Weight of the energy score in the metric's features; 0 without ``metric``.
-        metric: Directory of a learned metric.
-        layers: Layers of the metric to compare; by default its own.
+        learned: Weight of the energy score in the features of ``metric``; unused without it.
+        metric: Directory of a learned metric; None for none.
+        layers: Layers of the metric to compare; None for its own choice.
         beta: Power of the norms of patches and features, between 0 and 2.
-        ema: Decay of the moving average of the weights where --ema is not given.
+        ema: Default decay of the EMA of the weights.
 
     Raises:
-        InputError: The network has no random input, an option is impossible, or the metric does
+        InputError: The network has no random input, an option is out of range, or the metric does
             not fit the records.
     """
     weights = {"crps": crps, "differences": differences, "patches": patches, "learned": learned}
@@ -76,8 +81,8 @@ def energy_objective(
     generator = task.build_network()
     if not {*RANDOM_INPUTS} & {*generator.input}:
         raise InputError(
-            f"objective energy needs a network with random inputs, which {task.network} with these "
-            "options has not: give it noise channels, such as "
+            f"objective energy needs a network with random inputs, but {task.network} with these "
+            "options has none: give it noise channels, such as "
             f"--network {task.network},noise=8."
         )
     return EnergyTraining(
@@ -97,26 +102,28 @@ def _check(
     task: Task, members: int, weights: dict[str, float], pools: Sequence[int], patch: int,
     beta: float, metric: str | None,
 ) -> None:  # fmt: skip
-    """Raises an InputError for what is impossible."""
+    """Raises an InputError if an option is out of range."""
     if members < 2:
-        raise OptionError(f"members={members} must be 2 or more: one has no spread to score.")
+        raise OptionError(f"members={members} must be at least 2, as the score needs a spread.")
     if not 0 < beta < 2:
-        raise OptionError(f"beta={beta:g} must lie between 0 and 2, or the score is not proper.")
+        raise OptionError(f"beta={beta:g} must lie between 0 and 2 for the score to be proper.")
     used = [name for name, weight in weights.items() if weight]
     if min(weights.values()) < 0 or used in ([], ["learned"] if metric is None else []):
         listed = ", ".join(f"{name}={weight:g}" for name, weight in weights.items())
-        raise OptionError(f"{listed}: weights must not be negative, and one of them be positive.")
+        raise OptionError(
+            f"{listed}: weights must not be negative, and at least one must be positive."
+        )
     smallest = min(task.shapes.high[:2])
     sizes = [*pools, patch] if weights["patches"] else [*pools]
     if not pools or min(sizes) < 1 or 2 * max(sizes) > smallest:
         raise OptionError(
-            f"pools={list(pools)} and patch={patch} must be sides of blocks from 1 to half of the "
-            f"{smallest} points of the records' patches."
+            f"pools={list(pools)} and patch={patch} must lie between 1 and half the side of the "
+            f"records' patches, {smallest} points."
         )
 
 
 def _learned_distance(task: Task, metric: str, layers: Sequence[str] | None, beta: float) -> Any:
-    """Returns the distance in a metric's features to the power beta, (B,)."""
+    """Returns the distance of fields in a metric's features, to the power ``beta``, (B,)."""
     from phire.rplearn import ContentLoss
 
     opened = open_metric(metric, task.channels, task.units)
@@ -129,17 +136,18 @@ def _learned_distance(task: Task, metric: str, layers: Sequence[str] | None, bet
 
 
 class EnergyTraining(Supervised):
-    """Trains a stochastic generator by weighted fair energy scores.
+    """Objective of a stochastic generator: a weighted sum of fair energy scores.
 
     Args:
         generator: Network with random inputs.
-        members: Members of a sample, in training and validation.
+        members: Ensemble members for each sample, in training and validation.
         weights: Weights of ``crps``, ``differences``, ``patches`` and ``learned``.
-        pools: Sides of blocks for the first two.
+        pools: Sides of the blocks for ``crps`` and ``differences``, in points.
         patch: Distance of patches.
-        patch_size: Their side.
-        learned: Distance (B,) of fields in features; None without.
-        scale, margin: Fine points to a coarse one, and coarse points around the patch.
+        patch_size: Side of a patch in points.
+        learned: Distance of fields in a metric's features, (B,); None for none.
+        scale: Fine points per coarse point.
+        margin: Coarse points of context around a patch.
     """
 
     def __init__(
@@ -163,7 +171,7 @@ class EnergyTraining(Supervised):
         self.patch, self.patch_size, self.learned = patch, patch_size, learned
 
     def generate_members(self, batch: Batch, training: bool) -> list[tf.Tensor]:
-        """Returns the members (B, H, W, C), 0 where invalid, of one pass of the network."""
+        """Generates all members in one pass; each (B, H, W, C), 0 at invalid points."""
         count = self.members
         repeated = {name: tf.repeat(value, count, axis=0) for name, value in batch.items()}
         fields = self.generate(repeated, training)
@@ -173,38 +181,45 @@ class EnergyTraining(Supervised):
     def score(
         self, truth: tf.Tensor, members: list[tf.Tensor], valid: tf.Tensor | None
     ) -> dict[str, tf.Tensor]:
-        """Returns each score of positive weight, and their weighted sum as ``loss``."""
-        found = {}
+        """Returns the scores with a positive weight by name, and their weighted sum ``loss``."""
+        scores = {}
         valid = None if valid is None else tf.cast(valid, truth.dtype)
         if self.weights["crps"]:
-            found["crps"] = self._over_pools(lambda *pair: [pair], truth, members, valid)
+            scores["crps"] = self._over_pools(lambda *pair: [pair], truth, members, valid)
         if self.weights["differences"]:
-            found["differences"] = self._over_pools(first_differences, truth, members, valid)
+            scores["differences"] = self._over_pools(first_differences, truth, members, valid)
         if self.weights["patches"]:
             whole = None
             if valid is not None:
                 whole = tf.cast(pooled(valid, None, self.patch_size)[0] > 0, truth.dtype)
-            found["patches"] = weighted_mean(fair_energy_score(self.patch, truth, members), whole)
+            scores["patches"] = weighted_mean(fair_energy_score(self.patch, truth, members), whole)
         if self.weights["learned"] and self.learned is not None:
-            found["learned"] = tf.reduce_mean(fair_energy_score(self.learned, truth, members))
-        loss = tf.add_n([self.weights[name] * value for name, value in found.items()])
-        return {"loss": loss, **found}
+            scores["learned"] = tf.reduce_mean(fair_energy_score(self.learned, truth, members))
+        loss = tf.add_n([self.weights[name] * value for name, value in scores.items()])
+        return {"loss": loss, **scores}
 
     def _over_pools(
         self, values: Any, truth: tf.Tensor, members: list[tf.Tensor], valid: tf.Tensor | None
     ) -> tf.Tensor:
-        """Mean over block sizes of the CRPS of what ``values(fields, valid)`` makes of them."""
+        """Returns the CRPS of values derived from block means, averaged over the block sizes.
+
+        Args:
+            values: Function of block means and their mask that returns pairs (values, mask).
+            truth: True fields, (B, H, W, C).
+            members: Generated fields, each (B, H, W, C).
+            valid: Mask of valid points; None if all are valid.
+        """
         scores = []
         for size in self.pools:
             true_values = values(*pooled(truth, valid, size))
-            of_members = [values(*pooled(x, valid, size)) for x in members]
+            member_values = [values(*pooled(x, valid, size)) for x in members]
             for i, (true_value, mask) in enumerate(true_values):
-                crps = fair_energy_score(absolute, true_value, [x[i][0] for x in of_members])
+                crps = fair_energy_score(absolute, true_value, [x[i][0] for x in member_values])
                 scores.append(weighted_mean(crps, mask))
         return tf.add_n(scores) / len(scores)
 
     def train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """Updates the generator by one batch."""
+        """Updates the generator by one batch; returns ``loss`` and its scores."""
         optimizer = self.optimizers["generator"]
         with tf.GradientTape() as tape:
             members = self.generate_members(batch, training=True)
@@ -214,7 +229,11 @@ class EnergyTraining(Supervised):
         return scores
 
     def validation_step(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """Scores of a held-out batch, spread and error, and the spectrum of the first member."""
+        """Computes the scores of a validation batch.
+
+        Besides the scores of training, these are the ensemble mean's MSE, the ensemble variance,
+        and the spectral error of the first member.
+        """
         high, valid = self.truth(batch), batch.get("valid")
         members = self.generate_members(batch, training=False)
         mean = tf.add_n(members) / len(members)

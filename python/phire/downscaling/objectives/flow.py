@@ -1,4 +1,4 @@
-"""Rectified flow: a network of the velocity between noise and the target."""
+"""Rectified-flow objective: predicts the velocity between noise and target."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ def flow_objective(
 ) -> DenoiserTraining:
     """Trains a rectified flow at logit-normal times (Esser et al. 2024, arXiv:2403.03206).
 
-    The network is told σ = t/(1 − t), whose logarithm is the logit of the time, and a sampler of
-    noise levels serves it: see :func:`phire.downscaling.preconditioning.flow_scalings`.
+    The input ``noise_level`` of the network is σ = t/(1 − t), whose logarithm is the logit of the
+    time t. The flow is sampled like a denoiser at noise levels σ; see
+    :func:`phire.downscaling.preconditioning.flow_scalings`.
 
     Args:
         task: Network and records.
@@ -36,7 +37,7 @@ def flow_objective(
         **options: See :func:`phire.downscaling.objectives.denoiser_training.train_denoiser`.
 
     Raises:
-        InputError: An option is impossible or does not fit the records.
+        InputError: An option is out of range or does not fit the records.
     """
     if p_std <= 0:
         raise OptionError(f"p_std={p_std:g} must be positive.")

@@ -1,4 +1,4 @@
-"""Likelihood: a network of the parameters of every value's distribution."""
+"""Likelihood objective: predicts the parameters of a distribution for every value."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from phire.training.registry import objective
 def likelihood_objective(
     task: Task, *, distribution: Specification = "gaussian", area: bool = False
 ) -> LikelihoodTraining:
-    """Trains the parameters of a distribution of every value by its likelihood.
+    """Trains a network to predict a distribution of every value, by maximum likelihood.
 
-    The network has as many outputs for each target as the distribution has parameters. Predictions
-    are the mean or the median, or members whose values are drawn at each point by itself.
+    The network has one output per target and parameter of the distribution. A prediction is the
+    mean or median of the distribution, or members drawn from it independently at each point.
 
     Args:
         task: Network and records.
-        distribution: ``gaussian``, ``bernoulli-gamma`` for rain, ``quantiles``, or a mapping with
-            its options, such as ``{name: quantiles, levels: [0.1, 0.5, 0.9]}``.
-        area: Weigh values by the area of their grid cells.
+        distribution: ``gaussian``, ``bernoulli-gamma`` (for precipitation) or ``quantiles``; or a
+            mapping with options, such as ``{name: quantiles, levels: [0.1, 0.5, 0.9]}``.
+        area: Weight values by the area of their grid cells.
 
     Raises:
         InputError: An option does not fit the network or the records.
@@ -49,8 +49,8 @@ def likelihood_objective(
         )
     if task.conserve:
         raise InputError(
-            "--conserve is for networks that give fields, but the objective likelihood gives "
-            "parameters of a distribution: leave it out."
+            "--conserve applies to networks that predict fields, but the objective likelihood "
+            "predicts parameters of a distribution: leave it out."
         )
     return LikelihoodTraining(
         task.build_network(outputs=chosen.parameters),
@@ -62,13 +62,14 @@ def likelihood_objective(
 
 
 class LikelihoodTraining(Supervised):
-    """Trains a network of a distribution's parameters.
+    """Objective of a network that predicts the parameters of a distribution.
 
     Args:
         generator: Network whose output has ``distribution.parameters`` channels for each target.
-        distribution: Distribution of normalised targets.
-        scale, margin: Fine points to a coarse one, and coarse points around the patch.
-        area: Weights by the area of grid cells; None for equal ones.
+        distribution: Distribution of the targets.
+        scale: Fine points per coarse point.
+        margin: Coarse points of context around a patch.
+        area: Weights by the area of grid cells; None for equal weights.
     """
 
     def __init__(
@@ -88,10 +89,11 @@ class LikelihoodTraining(Supervised):
         self.distribution = distribution
 
     def _negative_log_likelihood(self, truth: Any, outputs: Any, weights: Any) -> tf.Tensor:
+        """Returns the weighted mean of the distribution's loss, as a content loss."""
         return mean(self.distribution.loss(tf.cast(truth, outputs.dtype), outputs), weights)
 
     def generate(self, batch: Batch, training: bool, salt: int = 0) -> tf.Tensor:
-        """Returns the distribution's center, 0 where invalid."""
+        """Returns the centre of the distribution, 0 at invalid points."""
         return self._center(self.outputs(batch, training, salt), batch)
 
     def _center(self, outputs: tf.Tensor, batch: Batch) -> tf.Tensor:
@@ -109,7 +111,7 @@ class LikelihoodTraining(Supervised):
         return {"loss": loss}
 
     def validation_step(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """Likelihood of a held-out batch, and scores of the distribution's center."""
+        """Computes the loss of a validation batch, and scores of the distribution's centre."""
         high, weights = self.truth(batch), self.weights(batch)
         outputs = self.outputs(batch, training=False)
         center = self._center(outputs, batch)

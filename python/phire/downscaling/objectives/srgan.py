@@ -1,4 +1,8 @@
-"""SRGAN: a content loss and a balanced adversary (Ledig et al. 2017; Stengel et al. 2020)."""
+"""SRGAN objective: content loss and a balanced discriminator.
+
+Sources: Ledig et al. 2017, arXiv:1609.04802; Stengel et al. 2020 (PhIRE),
+doi:10.1073/pnas.1918964117.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +23,9 @@ from phire.training.objective import Batch
 from phire.training.registry import objective
 
 TOO_STRONG = 0.46
-"""Below this discriminator loss the generator takes a second step (PhIRE's rule)."""
+"""Discriminator loss below which the generator takes a second step (PhIRE's rule)."""
 TOO_WEAK = 0.6
-"""Above this discriminator loss the discriminator takes a second step; 0.693 is chance."""
+"""Discriminator loss above which the discriminator takes a second step; guessing gives 0.693."""
 
 
 @objective("srgan", pretrain_epochs=5)
@@ -33,19 +37,19 @@ def srgan_objective(
     discriminator: str | None = None,
     **options: Any,
 ) -> SuperResolution:
-    """Trains on a content loss and an adversary, after a pretraining on the pixel MSE.
+    """Trains on content and adversarial losses, after a pretraining on the pixel MSE.
 
-    The defaults are PhIRE's.
+    The defaults are PhIRE's (Stengel et al. 2020, doi:10.1073/pnas.1918964117).
 
     Args:
         task: Network and records.
         weight: Weight of the adversarial loss.
-        discriminator: ``NAME``, or a mapping with its options; by default the one of the network's
-            name, or srgan.
+        discriminator: Name of the discriminator, or a mapping with its options; None for the one
+            with the network's name or, if there is none, ``srgan``.
         **options: See :func:`phire.downscaling.objectives.supervised.content_arguments`.
 
     Raises:
-        InputError: The weight is not positive, or something does not fit the records.
+        InputError: ``weight`` is not positive, or an option does not fit the records.
     """
     if not weight > 0:
         raise InputError(
@@ -63,30 +67,31 @@ def srgan_objective(
 
 
 class SuperResolution(Supervised):
-    """Content pretraining, then adversarial training with the balancing rule.
+    """Adversarial objective with a balancing rule, and pretraining of the generator.
 
-    In the phase ``pretraining`` only the generator learns, by the pixel MSE. In every other phase
-    each step updates the discriminator, then the generator by content_weight · content +
-    adversarial_weight · adversarial loss, both by the gradients of one shared forward pass. Where
-    ``balanced`` and the discriminator's loss is below 0.46 the generator takes another step, where
-    it is above 0.6 the discriminator does. The loss that decides is that of the step's shared
-    forward pass, and so are the generated fields that the discriminator's second step is of.
+    The phase ``pretraining`` trains the generator alone, on the pixel MSE. In all other phases each
+    step updates both networks by the gradients of one shared forward pass. The generator's loss is
+    content_weight · content + adversarial_weight · adversarial loss.
+
+    With ``balanced``, the generator takes a second step if the discriminator's loss is below 0.46,
+    and the discriminator takes one if its loss is above 0.6. That loss, and the generated fields in
+    the discriminator's second step, are those of the shared forward pass.
 
     Args:
-        generator: Network of named inputs to the fine field.
-        discriminator: Network of ``fine`` (and ``valid``, and what else of the sample it names) to
-            a logit, each field by itself (no batch normalisation).
-        content: As for :class:`Supervised`.
-        adversarial_weight: Weight of the adversarial part of the generator's loss.
-        content_weight: Weight of the content in it.
-        discriminator_weight: Weight of the sum of the cross-entropies of true and of generated
-            fields in the discriminator's loss; 0.5 is their mean, 0.693 at chance.
+        generator: Network from the arrays of a sample to fine fields.
+        discriminator: Network from ``fine``, and other arrays of a sample, to a logit. It must
+            judge each field by itself, so it must not have batch normalization.
+        content: Content loss.
+        adversarial_weight: Weight of the adversarial loss in the generator's loss.
+        content_weight: Weight of the content loss in the generator's loss.
+        discriminator_weight: Factor of the discriminator's loss, the sum of the cross-entropies of
+            true and generated fields; with 0.5 a guessing discriminator has the loss 0.693.
         balanced: Take second steps.
-        beta_1: Adam's decay of the first moment, in both optimizers.
+        beta_1: Adam's decay of the first moment, for both networks.
         **options: See :class:`Supervised`.
 
     Raises:
-        InputError: The discriminator has a batch normalisation.
+        InputError: The discriminator has batch normalization.
     """
 
     def __init__(
@@ -105,8 +110,8 @@ class SuperResolution(Supervised):
         super().__init__(generator, content, beta_1=beta_1, **options)
         if any(isinstance(x, keras.layers.BatchNormalization) for x in discriminator.layers):
             raise InputError(
-                f"the discriminator {discriminator.name!r} normalises over its batch, but must "
-                "judge each field by itself: build it without batch normalisation."
+                f"the discriminator {discriminator.name!r} has batch normalization, but must judge "
+                "each field by itself: build it without."
             )
         self.discriminator = discriminator
         self.adversarial_weight = adversarial_weight
@@ -118,14 +123,15 @@ class SuperResolution(Supervised):
         self.exported = ("generator", "discriminator")
 
     def train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """Updates the networks by one batch."""
+        """Updates both networks by one batch; in pretraining, the generator alone."""
         return super().train_step(batch) if self._pretraining else self._adversarial_step(batch)
 
     def _adversarial_step(self, batch: Batch) -> dict[str, tf.Tensor]:
+        """Updates both networks; returns losses, classification rates and the generated fields."""
         high, weights = self.truth(batch), self.weights(batch)
         discriminator, generator = (self.optimizers[n] for n in ("discriminator", "generator"))
-        # One forward pass of each network serves both updates: the generator's gradient is taken
-        # through the discriminator as it was before its own update.
+        # One forward pass of each network serves both updates, so the generator's gradient passes
+        # through the discriminator before its update.
         with tf.GradientTape() as generator_tape:
             generated = self.generate(batch, training=True)
             content = self.content(high, generated, weights)
@@ -171,7 +177,7 @@ class SuperResolution(Supervised):
         }
 
     def further_steps(self) -> list[FurtherStep]:
-        """Second steps that keep both networks balanced (PhIRE's rule)."""
+        """Returns the second steps that keep both networks balanced (PhIRE's rule)."""
         if self._pretraining or not self.balanced:
             return []
         return [
@@ -180,6 +186,7 @@ class SuperResolution(Supervised):
         ]
 
     def _generator_again(self, batch: Batch) -> None:
+        """Updates the generator a second time, with other random inputs."""
         with tf.GradientTape() as tape:
             generated = self.generate(batch, training=True, salt=1)
             logits = self._logits(generated, batch, 1)
@@ -189,6 +196,7 @@ class SuperResolution(Supervised):
         self._apply("generator", tape, target)
 
     def _discriminator_again(self, batch: Batch) -> None:
+        """Updates the discriminator a second time, on the fields that were generated before."""
         with tf.GradientTape() as tape:
             logits = self._judge(self.truth(batch), batch["generated"], batch, training=True)
             target = scaled(self.optimizers["discriminator"], self._discriminator_loss(*logits))
@@ -199,32 +207,39 @@ class SuperResolution(Supervised):
         tape: tf.GradientTape,
         logits: tf.Tensor,
         fields: tf.Tensor,
-        of_discriminator: tf.Tensor,
-        of_generator: tf.Tensor,
+        discriminator_gradient: tf.Tensor,
+        generator_gradient: tf.Tensor,
     ) -> tuple[list[tf.Tensor], tf.Tensor]:
-        """Gradients of one loss by the discriminator's variables, and of another by the fields.
+        """Computes the gradients of both losses through the discriminator in one backward pass.
 
-        A logit depends on one field alone, so that both gradients through the discriminator differ
-        by one factor per field: one backward pass serves both. It is taken with the
-        discriminator's factors; the fields' part is multiplied by the quotient of both.
+        A logit depends on one field alone, so both gradients differ by one factor per field. The
+        backward pass uses the discriminator's factors, and the gradient with respect to the fields
+        is then multiplied by the ratio of the two factors.
 
         Args:
-            tape: Persistent; recorded ``logits`` of ``fields``.
-            logits: (B, 1).
-            fields: (B, H, W, C), with a window (B, T, H, W, C).
-            of_discriminator: Gradient (B, 1) by the logits of the loss for the variables.
-            of_generator: Gradient (B, 1) by the logits of the loss for the fields.
+            tape: Persistent tape that recorded ``logits`` as a function of ``fields``.
+            logits: Logits of the fields, (B, 1).
+            fields: Fields, (B, H, W, C) or, with a time window, (B, T, H, W, C).
+            discriminator_gradient: Gradient of the discriminator's loss with respect to the logits,
+                (B, 1).
+            generator_gradient: Gradient of the generator's loss with respect to the logits, (B, 1).
+
+        Returns:
+            Gradients of the discriminator's loss with respect to its variables, and the gradient of
+            the generator's loss with respect to the fields.
         """
         variables = [variable.value for variable in self.discriminator.trainable_variables]
         if self.discriminator.compute_dtype == "float16":
-            # Its range is too small for what goes back where the discriminator is sure.
-            gradients = tape.gradient(logits, variables, output_gradients=of_discriminator)
-            return gradients, tape.gradient(logits, fields, output_gradients=of_generator)
-        # So far below what any step can see that only the quotient needs it.
-        factors = tf.where(tf.abs(of_discriminator) < 1e-20, 1e-20, of_discriminator)
+            # Where the discriminator is certain its gradient underflows in float16, and the ratio
+            # cannot restore the generator's gradient. Two backward passes avoid this.
+            gradients = tape.gradient(logits, variables, output_gradients=discriminator_gradient)
+            return gradients, tape.gradient(logits, fields, output_gradients=generator_gradient)
+        # Avoids a division by 0; a gradient of 1e-20 is too small to change any weight.
+        tiny = tf.abs(discriminator_gradient) < 1e-20
+        factors = tf.where(tiny, 1e-20, discriminator_gradient)
         *gradients, through = tape.gradient(logits, [*variables, fields], output_gradients=factors)
-        quotients = tf.cast(of_generator / factors, through.dtype)
-        return gradients, through * tf.reshape(quotients, [-1] + [1] * (fields.shape.rank - 1))
+        ratios = tf.cast(generator_gradient / factors, through.dtype)
+        return gradients, through * tf.reshape(ratios, [-1] + [1] * (fields.shape.rank - 1))
 
     def _generator_loss(self, content: tf.Tensor, adversarial: tf.Tensor) -> tf.Tensor:
         return self.content_weight * content + self.adversarial_weight * adversarial
@@ -237,7 +252,14 @@ class SuperResolution(Supervised):
     def _logits(
         self, fields: tf.Tensor, batch: Batch, copies: int, training: bool = True
     ) -> tf.Tensor:
-        """Logits of fields (copies·B, …, H, W, C); the batch's other arrays are repeated."""
+        """Returns the discriminator's logits of fields.
+
+        Args:
+            fields: Fields, (copies·B, …, H, W, C).
+            batch: Arrays of B samples, which are repeated ``copies`` times.
+            copies: Number of fields for each sample.
+            training: True to run layers in training mode.
+        """
         inputs = {"fine": fields}
         for name in self.discriminator.input:
             if name != "fine":
@@ -247,16 +269,17 @@ class SuperResolution(Supervised):
     def _judge(
         self, high: tf.Tensor, generated: tf.Tensor, batch: Batch, training: bool
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Logits of the true and of the generated fields, in one pass."""
+        """Returns the logits of true and of generated fields, from one pass."""
         logits = self._logits(_together(high, generated), batch, 2, training)
         real, false = tf.split(logits, 2)
         return real, false
 
     def _apply(self, name: str, tape: tf.GradientTape, target: tf.Tensor) -> None:
+        """Updates the network of this name by the gradient of a loss."""
         minimise(tape, target, self.optimizers[name], self.networks[name].trainable_variables)
 
     def validation_step(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """Losses of a held-out batch; nothing is updated."""
+        """Computes the losses and scores of a validation batch."""
         if self._pretraining:
             return super().validation_step(batch)
         high, generated = self.truth(batch), self.generate(batch, training=False)
@@ -277,7 +300,7 @@ class SuperResolution(Supervised):
 
 
 def _together(high: tf.Tensor, generated: tf.Tensor) -> tf.Tensor:
-    """Returns the true and the generated fields as one batch."""
+    """Returns true and generated fields as one batch, true ones first."""
     return tf.concat([tf.cast(high, generated.dtype), generated], 0)
 
 

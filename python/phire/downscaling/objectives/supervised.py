@@ -1,4 +1,7 @@
-"""Supervised training of a generator: a content loss between generated and true fields."""
+"""Supervised objective: trains a generator by a content loss alone.
+
+The class is also the base of the adversarial and probabilistic objectives.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,7 @@ PRETRAINING = "pretraining"
 """Name of the phase that trains on the pixel MSE alone."""
 
 Score = Callable[[Any, Any], Any]
+"""Function of truth and generated fields that returns a scalar."""
 
 
 def content_arguments(
@@ -37,19 +41,20 @@ def content_arguments(
     pretrain_epochs: int = 0,
     pretrain_rate: float = 1e-4,
 ) -> dict[str, Any]:
-    """Returns the arguments of :class:`Supervised` that all objectives with a content share.
+    """Returns the arguments of :class:`Supervised` for objectives with a content loss.
 
-    The keyword-only arguments are options of these objectives. The training call reads
-    ``pretrain_epochs`` and ``pretrain_rate`` from the resolved options.
+    The keyword-only arguments are options of all these objectives. The training call reads
+    ``pretrain_epochs`` and ``pretrain_rate`` from the run's options.
 
     Args:
         task: Network and records.
-        content: A name of ``phire parts content``, with options as in ``huber(delta=0.5)``, a
-            metric's directory, or a weighted sum of these, such as ``0.8*dssim+0.2*mae``.
-        layers: Layers of the metric to compare; by default its own.
-        area: Weigh the values of the content by the area of their grid cells.
-        pretrain_epochs: Epochs on the pixel MSE before.
-        pretrain_rate: Their learning rate.
+        content: Content loss: a name from ``phire parts content`` with options, as in
+            ``huber(delta=0.5)``, a metric directory, or a weighted sum of these, such as
+            ``0.8*dssim+0.2*mae``.
+        layers: Layers of the metrics to compare; None for each metric's own choice.
+        area: Weight values in the content loss by the area of their grid cells.
+        pretrain_epochs: Epochs of pretraining on the pixel MSE.
+        pretrain_rate: Learning rate of the pretraining.
 
     Raises:
         InputError: A metric does not fit the records.
@@ -73,7 +78,7 @@ def content_objective(task: Task, **options: Any) -> Supervised:
         **options: See :func:`content_arguments`.
 
     Raises:
-        InputError: A metric does not fit the records, or the network does not fit them.
+        InputError: The network or a metric does not fit the records.
     """
     return Supervised(task.build_network(), **content_arguments(task, **options))
 
@@ -81,9 +86,9 @@ def content_objective(task: Task, **options: Any) -> Supervised:
 def content_and_scores(
     task: Task, content: str, layers: Sequence[str] | None
 ) -> tuple[Loss, dict[str, Score]]:
-    """Returns a content loss, and the scores of a validation beside it.
+    """Returns a content loss and the validation scores by name.
 
-    These are ``log_spectral_error`` and, where a metric is among the contents, ``distance``.
+    The scores are ``log_spectral_error`` and, if the content holds a metric, ``distance``.
 
     Raises:
         InputError: See :func:`phire.downscaling.contents.weighted_sum.build_content`.
@@ -98,17 +103,17 @@ def content_and_scores(
 
 
 class Supervised(Objective):
-    """Trains a generator by a content loss; in the phase ``pretraining`` by the pixel MSE.
+    """Objective of a generator with a content loss; the phase ``pretraining`` uses the pixel MSE.
 
-    Where batches have ``valid``, true and generated fields are 0 at invalid points before anything
-    is made of them, and losses are means over the valid ones.
+    If batches hold the mask ``valid``, true and generated fields are set to 0 at invalid points,
+    and losses are means over valid points.
 
     Args:
-        generator: Network of named inputs to the fine field.
+        generator: Network from the arrays of a sample to fine fields.
         content: Content loss.
-        validation_scores: Further scalars of (truth, generated) for validation, by name.
-        margin: Coarse points around the patch, which :meth:`panels` leaves off.
-        area: Weights by the area of grid cells; None for equal ones.
+        validation_scores: Further validation scores by name; None for none.
+        margin: Coarse points of context around a patch, which images leave out.
+        area: Weights by the area of grid cells; None for equal weights.
         beta_1: Adam's decay of the first moment.
     """
 
@@ -134,21 +139,22 @@ class Supervised(Objective):
 
     @staticmethod
     def _adam(network: keras.Model, beta_1: float = 0.9) -> keras.optimizers.Optimizer:
+        """Returns Adam, built for a network's variables; phases set its learning rate."""
         optimizer = for_float16(Adam(1e-4, beta_1=beta_1))
         optimizer.build(network.trainable_variables)
         return optimizer
 
     def begin(self, phase: str) -> None:
-        """Pretraining is on the pixel MSE, every other phase on the content."""
+        """Selects the loss: pixel MSE in pretraining, the content loss in all other phases."""
         self._pretraining = phase == PRETRAINING
 
     def outputs(self, batch: Batch, training: bool, salt: int = 0) -> tf.Tensor:
         """Returns the generator's output.
 
         Args:
-            batch: Arrays of a sample.
-            training: Whether layers behave as in training.
-            salt: Another number draws other random inputs in the same step.
+            batch: Arrays of the samples by name.
+            training: True to run layers in training mode.
+            salt: Number of the pass within the step; each draws other random inputs.
         """
         seed = None
         if {"noise", "seed"} & set(self.generator.input):
@@ -156,20 +162,20 @@ class Supervised(Objective):
         return self.generator(network_inputs(self.generator, batch, seed), training=training)
 
     def generate(self, batch: Batch, training: bool, salt: int = 0) -> tf.Tensor:
-        """Returns generated fields, 0 where they are not valid; see :meth:`outputs`."""
+        """Returns generated fields, 0 at invalid points; see :meth:`outputs`."""
         generated = self.outputs(batch, training, salt)
         valid = batch.get("valid")
         return generated if valid is None else generated * tf.cast(valid, generated.dtype)
 
     @staticmethod
     def truth(batch: Batch) -> tf.Tensor:
-        """Returns the true fields, 0 where they are not valid."""
+        """Returns the true fields, 0 at invalid points."""
         high, valid = batch["high"], batch.get("valid")
-        # Not multiplied: what is stored at an invalid point may be anything, NaN included.
+        # Selected, not multiplied, because values at invalid points may be NaN.
         return high if valid is None else tf.where(tf.cast(valid, tf.bool), high, 0)
 
     def weights(self, batch: Batch) -> tf.Tensor | None:
-        """Returns the weights of values in losses: 0 where invalid, with ``area`` cells' areas."""
+        """Returns the weights of values in losses, validity times cell area; None if all equal."""
         valid = batch.get("valid")
         if self.area is None:
             return valid
@@ -188,7 +194,7 @@ class Supervised(Objective):
         return {"loss": loss, "content": loss}
 
     def validation_step(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """Losses of a held-out batch; nothing is updated."""
+        """Computes the losses and scores of a validation batch."""
         high, generated = self.truth(batch), self.generate(batch, training=False)
         weights = self.weights(batch)
         content = mse if self._pretraining else self.content
@@ -199,12 +205,12 @@ class Supervised(Objective):
         }
 
     def scores(self, high: tf.Tensor, generated: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns the validation scores; the steps of a window count as fields."""
+        """Returns the validation scores by name; steps of a window count as separate fields."""
         fields = [tf.reshape(x, (-1, *x.shape[-3:])) for x in (high, generated)]
         return {name: score(*fields) for name, score in self.validation_scores.items()}
 
     def panels(self, batch: Batch, totals: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Low resolution, generated and true, side by side, of the first channel."""
+        """Returns low-resolution, generated and true fields of the first channel, side by side."""
         batch = {name: value[:4] for name, value in batch.items()}
         fields = [batch["low"], self.generate(batch, training=False), self.truth(batch)]
         low, generated, high = (x[:, -1] if x.shape.rank == 5 else x for x in fields)
@@ -212,6 +218,6 @@ class Supervised(Objective):
             low = low[:, self.margin : -self.margin, self.margin : -self.margin]
         nearest = tf.image.resize(low[..., :1], high.shape[1:3], method="nearest")
         strip = tf.concat([nearest, generated[..., :1], high[..., :1]], axis=2).numpy()
-        # Fixed by the truth, so that the panels of all epochs compare.
+        # The truth sets the range of values, so images of different epochs are comparable.
         least, most = np.percentile(high[..., 0], [1, 99])
         return {"low, generated, true": np.clip((strip - least) / max(most - least, 1e-9), 0, 1)}

@@ -1,4 +1,4 @@
-"""VP: the variance-preserving diffusion in the form of noise levels."""
+"""VP objective: variance-preserving diffusion, in terms of noise levels σ."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from phire.parts import options_of
 from phire.training.registry import objective
 
 LEAST_TIME = 1e-5
-"""Least time in training (Song et al. 2021)."""
+"""Smallest time in training, as in Song et al. 2021."""
 
 
 @objective("vp")
 @options_of(train_denoiser)
 def vp_objective(task: Task, **options: Any) -> DenoiserTraining:
-    """Trains a network of the noise in the variance-preserving process, at uniform times.
+    """Trains a network to predict the noise of the variance-preserving process at uniform times.
 
-    Source: Song et al. 2021 (arXiv:2011.13456), in the form of Karras et al. 2022, table 1. The
-    network is told 999·t.
+    The input ``noise_level`` of the network is 999·t. Source: Song et al. 2021, arXiv:2011.13456,
+    in the form of Karras et al. 2022, arXiv:2206.00364, table 1.
 
     Args:
         task: Network and records.

@@ -1,4 +1,4 @@
-"""VQ-VAE: an autoencoder of fine fields whose latent fields are rounded to a table of codes."""
+"""VQ-VAE objective: autoencoder of fine fields with a vector-quantized latent space."""
 
 from __future__ import annotations
 
@@ -28,26 +28,28 @@ def vqvae_objective(
     decay: float = 0.99,
     restart: float = 0.01,
 ) -> VectorQuantisedTraining:
-    """Trains an autoencoder of the targets, whose latent space a diffusion may use (latent=RUN).
+    """Trains an autoencoder of the targets; diffusion objectives can use it as ``latent=RUN``.
 
-    The loss is content + commitment · mean ‖z − sg(e)‖², z the encoder's values, e the nearest
-    codes, sg without gradient; the decoder's gradient passes e straight through to z. Each code
-    moves to the EMA of the values that it stands for. Source: van den Oord et al. 2017,
-    arXiv:1711.00937, with its appendix on the EMA. ``usage`` in the log is the share of codes that
-    a batch uses, ``perplexity`` the exponential of the entropy of its codes.
+    The loss is content + commitment · mean ‖z − sg(e)‖², where z is the encoder's output, e the
+    nearest code vector and sg stops gradients. The decoder's gradient passes straight through the
+    quantization to z. Each code vector follows an EMA of the z assigned to it. Source: van den Oord
+    et al. 2017, arXiv:1711.00937, and its appendix on the EMA.
+
+    ``usage`` in the log is the fraction of codes that a batch uses, ``perplexity`` the exponential
+    of the entropy of the codes.
 
     Args:
         task: Network ``vqvae`` and records.
         content: See the objective ``content``.
-        commitment: Weight of the commitment of the encoder to its codes.
-        codebook: Weight of mean ‖sg(z) − e‖², by whose gradient the codes then move instead of by
-            the EMA. DeepR's weights are commitment=1, codebook=0.25.
-        decay: Decay of the EMA of codes, for which ``codebook`` must be left out.
-        restart: Codes that stand for less than this share of what a code does on average begin
-            again at a random value of the batch; 0 for never. Of the EMA, likewise.
+        commitment: Weight of the commitment loss.
+        codebook: Weight of the codebook loss mean ‖sg(z) − e‖², which trains the codes by gradients
+            in place of the EMA; None for the EMA. DeepR has commitment=1, codebook=0.25.
+        decay: Decay of the EMA of codes.
+        restart: With the EMA, codes used less than this fraction of the average are reset to a
+            random z of the batch; 0 to never reset.
 
     Raises:
-        InputError: An option is impossible, or the network is no autoencoder.
+        InputError: An option is out of range, or the network is no autoencoder.
     """
     if "code_width" not in networks.part(task.network).options:
         raise InputError(
@@ -55,16 +57,19 @@ def vqvae_objective(
             "--network vqvae."
         )
     if task.conserve:
-        raise InputError("--conserve is of generators of a coarse field: leave it out.")
+        raise InputError(
+            "--conserve applies to generators that read a coarse field, not to the objective "
+            "vqvae: leave it out."
+        )
     if not (commitment >= 0 and (codebook is None or codebook > 0)):
         raise InputError(
             f"objective vqvae: commitment={commitment:g} must not be negative, and "
-            f"codebook={codebook} be positive."
+            f"codebook={codebook} must be positive."
         )
     if not (0 < decay < 1 and 0 <= restart < 1):
         raise InputError(
             f"objective vqvae: decay={decay:g} must lie between 0 and 1, and restart={restart:g} "
-            "be from 0 to below 1."
+            "must lie in [0, 1)."
         )
     loss, scores = content_and_scores(task, content, None)
     return VectorQuantisedTraining(
@@ -76,17 +81,17 @@ def vqvae_objective(
 def moved_codes(
     codes: tf.Tensor, counts: tf.Tensor, number: tf.Tensor, sums: tf.Tensor, decay: float
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the codes and their counts after a step of the EMA.
+    """Returns the codes and their counts after one update of the EMA.
 
-    N ← γN + (1 − γ)n and e ← m/N with m ← γm + (1 − γ)·sum; m is the old code times its old count,
-    so that it need not be held. A code that has never been used stays.
+    The update is N ← γN + (1 − γ)n, m ← γm + (1 − γ)s, e ← m/N. The old m equals N·e, so only e and
+    N are stored. Codes that were never used stay as they are.
 
     Args:
-        codes: e, (K, width).
-        counts: N, (K,).
-        number: n, (K,) values of the step nearest to each code.
-        sums: (K, width) their sums.
-        decay: γ.
+        codes: Code vectors e, (K, width).
+        counts: Averaged numbers N of values assigned to each code, (K,).
+        number: Numbers n of values assigned in this step, (K,).
+        sums: Sums s of these values, (K, width).
+        decay: Decay γ.
     """
     moved = decay * counts + (1 - decay) * number
     total = decay * (counts[:, None] * codes) + (1 - decay) * sums
@@ -95,11 +100,11 @@ def moved_codes(
 
 
 class VectorQuantisedTraining(Supervised):
-    """Trains an autoencoder by a content loss, and its codebook by an EMA or a loss.
+    """Objective of a VQ-VAE; its codebook is trained by an EMA or by a loss.
 
     Args:
         autoencoder: Network of ``high`` with the layers ``encoder``, ``codebook``, ``decoder``.
-        content: Content loss between the field and what is decoded.
+        content: Content loss between fields and their reconstructions.
         commitment, codebook, decay, restart: See :func:`vqvae_objective`.
         **options: See :class:`Supervised`.
     """
@@ -111,38 +116,45 @@ class VectorQuantisedTraining(Supervised):
         self.encoder, self.codebook, self.decoder = (
             autoencoder.get_layer(name) for name in ("encoder", "codebook", "decoder")
         )
-        self.codebook.trainable = codebook is not None  # else the optimizer has no part in it
+        self.codebook.trainable = codebook is not None  # the EMA bypasses the optimizer
         super().__init__(autoencoder, content, **options)
         self.weight_of = {"commitment": commitment, "codebook": codebook or 0.0}
         self.by_gradient = codebook is not None
         self.decay, self.restart = decay, restart
 
     def outputs(self, batch: Batch, training: bool, salt: int = 0) -> tf.Tensor:
-        """Returns the decoded fields of the true ones."""
+        """Returns the reconstructions of the true fields."""
         return self.generator({"high": self.truth(batch)}, training=training)
 
     def encoded(self, batch: Batch, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the encoder's values z (B, h, w, width) in float32, and their codes' indices."""
+        """Returns the encoder's output z, (B, h, w, width) float32, and its code indices."""
         latent = tf.cast(self.encoder(self.truth(batch), training=training), tf.float32)
         return latent, self.codebook.nearest(latent)
 
     def losses(
         self, batch: Batch, latent: tf.Tensor, indices: tf.Tensor, training: bool
     ) -> dict[str, tf.Tensor]:
-        """Returns the total ``loss`` and its parts."""
+        """Returns the total ``loss`` and its parts by name.
+
+        Args:
+            batch: Arrays of the samples by name.
+            latent: Encoder's output z.
+            indices: Indices of the nearest codes.
+            training: True to run layers in training mode.
+        """
         codes, truth = self.codebook.code(indices), self.truth(batch)
         fine = self.decoder(straight_through(latent, codes), training=training)
         fine = tf.cast(fine, tf.float32)[:, : tf.shape(truth)[1], : tf.shape(truth)[2]]
         if "valid" in batch:
             fine = tf.where(tf.cast(batch["valid"], tf.bool), fine, 0)
-        found = {
+        losses = {
             "content": self.content(truth, fine, self.weights(batch)),
             "commitment": tf.reduce_mean(tf.square(latent - tf.stop_gradient(codes))),
         }
         if self.by_gradient:
-            found["codebook"] = tf.reduce_mean(tf.square(tf.stop_gradient(latent) - codes))
-        weighted = [self.weight_of.get(name, 1.0) * value for name, value in found.items()]
-        return {"loss": tf.add_n(weighted), **found}
+            losses["codebook"] = tf.reduce_mean(tf.square(tf.stop_gradient(latent) - codes))
+        weighted = [self.weight_of.get(name, 1.0) * value for name, value in losses.items()]
+        return {"loss": tf.add_n(weighted), **losses}
 
     def train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
         """Updates encoder and decoder by one batch, then the codes."""
@@ -157,14 +169,14 @@ class VectorQuantisedTraining(Supervised):
         return {**losses, **self.use_of_codes(indices)}
 
     def validation_step(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """Losses and scores of a held-out batch, with its use of the codes."""
+        """Computes the losses and scores of a validation batch, and its use of the codes."""
         latent, indices = self.encoded(batch, training=False)
         losses = self.losses(batch, latent, indices, training=False)
         scores = self.scores(self.truth(batch), self.generate(batch, training=False))
         return {**losses, **scores, **self.use_of_codes(indices)}
 
     def use_of_codes(self, indices: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns the ``usage`` and ``perplexity`` of the codes of a batch."""
+        """Returns ``usage`` and ``perplexity`` of a batch's codes; see :func:`vqvae_objective`."""
         number = tf.math.bincount(
             tf.reshape(tf.cast(indices, tf.int32), [-1]), minlength=self.codebook.codes,
             dtype=tf.float32,
@@ -176,7 +188,7 @@ class VectorQuantisedTraining(Supervised):
         }
 
     def _move_codes(self, latent: tf.Tensor, indices: tf.Tensor) -> None:
-        """Moves the codes to the EMA of their values; rarely used ones begin again."""
+        """Updates the codes by the EMA, and resets rarely used codes."""
         book, width = self.codebook, self.codebook.width
         values = tf.reshape(latent, (-1, width))
         chosen = tf.one_hot(tf.reshape(indices, [-1]), book.codes)
@@ -185,7 +197,7 @@ class VectorQuantisedTraining(Supervised):
             [book.codes], seed, maxval=tf.shape(values)[0], dtype=tf.int32
         )
         replica = tf.distribute.get_replica_context()
-        # Every replica must begin a code again at the same value: that of the first.
+        # All replicas must reset a code to the same value, which the first replica draws.
         first = tf.cast(tf.equal(replica.replica_id_in_sync_group, 0), tf.float32)
         number, sums, fresh = replica.all_reduce(
             tf.distribute.ReduceOp.SUM,

@@ -1,4 +1,4 @@
-"""WGAN: a content loss and a critic of the Wasserstein distance with gradient penalty."""
+"""WGAN objective: content loss and a Wasserstein critic with gradient penalty."""
 
 from __future__ import annotations
 
@@ -31,30 +31,30 @@ def wgan_objective(
     beta_1: float = 0.5,
     **options: Any,
 ) -> WassersteinTraining:
-    """Trains on a content loss and a Wasserstein critic with gradient penalty.
+    """Trains a generator against a Wasserstein critic with gradient penalty.
 
-    The critic D minimises mean D(generated) − mean D(truth) + penalty · mean (‖∇D‖ − 1)², the
-    gradient taken at a random point between each generated and true field; the generator minimises
-    content − weight · mean D(generated). Source: Gulrajani et al. 2017, arXiv:1704.00028.
+    The critic D minimises mean D(generated) − mean D(truth) + penalty · mean (‖∇D‖ − 1)², where the
+    gradient is taken at a random point between each generated and true field. The generator
+    minimises content − weight · mean D(generated). Source: Gulrajani et al. 2017, arXiv:1704.00028.
 
     Args:
         task: Network and records.
         weight: Weight of the critic in the generator's loss.
         penalty: Weight of the gradient penalty.
-        critic: ``NAME``, or a mapping with its options, of a discriminator, whose logits are the
-            critic's values; ``cwgan`` judges tiles and the whole field beside their conditions.
-        critic_steps: Updates of the critic for one of the generator, each with further noise.
-        beta_1: Decay of the first moment in Adam, of both networks.
+        critic: Name of a discriminator whose logits are the critic's values, or a mapping with its
+            options; ``cwgan`` judges tiles and the whole field, given their conditions.
+        critic_steps: Updates of the critic per update of the generator, each with other noise.
+        beta_1: Adam's decay of the first moment, for both networks.
         **options: See :func:`phire.downscaling.objectives.supervised.content_arguments`.
 
     Raises:
-        InputError: An option is impossible, or something does not fit the records.
+        InputError: An option is out of range or does not fit the records.
     """
     if not (weight >= 0 and penalty > 0 and critic_steps >= 1 and 0 <= beta_1 < 1):
         raise InputError(
-            f"objective wgan: weight={weight:g} must not be negative, penalty={penalty:g} be "
-            f"positive, critic_steps={critic_steps} be 1 or more, and beta_1={beta_1:g} lie "
-            "between 0 and 1."
+            f"objective wgan: weight={weight:g} must not be negative, penalty={penalty:g} must be "
+            f"positive, critic_steps={critic_steps} must be at least 1, and beta_1={beta_1:g} must "
+            "lie between 0 and 1."
         )
     judge = discriminators.build(critic, task.shapes, task.masked)
     return WassersteinTraining(
@@ -69,15 +69,15 @@ def wgan_objective(
 
 
 class WassersteinTraining(Supervised):
-    """Trains a generator by content and critic, and the critic by the Wasserstein distance.
+    """Objective of a generator with a Wasserstein critic.
 
     Args:
-        generator: Network of named inputs to the fine field.
-        critic: Network of ``fine`` and further inputs to values of any shape, whose mean counts.
+        generator: Network from the arrays of a sample to fine fields.
+        critic: Network from ``fine`` and further arrays to values of any shape, whose mean is D.
         content: Content loss.
         weight: Weight of the critic in the generator's loss.
         penalty: Weight of the gradient penalty.
-        critic_steps: Updates of the critic for one of the generator.
+        critic_steps: Updates of the critic per update of the generator.
         beta_1: Adam's decay of the first moment.
         **options: See :class:`Supervised`.
     """
@@ -112,9 +112,9 @@ class WassersteinTraining(Supervised):
         """Returns the mean of (‖∇D‖ − 1)² at share · truth + (1 − share) · generated.
 
         Args:
-            truth, generated: Fields (B, H, W, C).
-            batch: Arrays of the samples.
-            share: (B,) in 0…1.
+            truth, generated: Fields, (B, H, W, C).
+            batch: Arrays of the samples by name.
+            share: Share of the truth in each sample, (B,), between 0 and 1.
         """
         share = tf.reshape(share, [-1] + [1] * (truth.shape.rank - 1))
         between = share * truth + (1 - share) * generated
@@ -123,11 +123,11 @@ class WassersteinTraining(Supervised):
             values = tf.reduce_sum(self.values(between, batch, True))
         gradient = tape.gradient(values, between)
         squares = tf.reduce_sum(tf.square(gradient), list(range(1, gradient.shape.rank)))
-        # The root has no derivative at 0.
+        # The gradient of the root is infinite at 0.
         return tf.reduce_mean(tf.square(tf.sqrt(squares + 1e-12) - 1))
 
     def train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """Updates the critic, then the generator; in pretraining the generator alone."""
+        """Updates the critic, then the generator; in pretraining, the generator alone."""
         if self._pretraining:
             return super().train_step(batch)
         truth = self.truth(batch)
@@ -143,6 +143,7 @@ class WassersteinTraining(Supervised):
         return {"loss": loss, "content": content, **scores}
 
     def _critic_step(self, batch: Batch, truth: tf.Tensor, salt: int) -> Mapping[str, tf.Tensor]:
+        """Updates the critic; returns its estimate of the Wasserstein distance, and the penalty."""
         generated = tf.stop_gradient(self.generate(batch, True, salt))
         seed = tf.bitwise.bitwise_xor(self.random_seed(), [1 << 20, salt << 20])
         share = tf.random.stateless_uniform([tf.shape(truth)[0]], seed)
@@ -156,10 +157,10 @@ class WassersteinTraining(Supervised):
         return {"wasserstein": real - false, "penalty": penalty}
 
     def validation_step(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """Losses of a held-out batch, with the critic's estimate of the Wasserstein distance."""
-        found = super().validation_step(batch)
+        """Computes the losses of a validation batch, and the critic's Wasserstein distance."""
+        losses = super().validation_step(batch)
         generated = self.generate(batch, training=False)
         real, false = (
             tf.reduce_mean(self.values(x, batch, False)) for x in (self.truth(batch), generated)
         )
-        return {**found, "wasserstein": real - false}
+        return {**losses, "wasserstein": real - false}

@@ -1,7 +1,8 @@
-"""Samplers of fields by a denoiser: plain functions on arrays or tensors.
+"""Diffusion samplers: plain functions of a denoiser, on arrays or tensors.
 
-A sampler follows dx/dσ = (x − D(x; σ))/σ from noise of standard deviation σ_max down to σ = 0,
-where D is the denoiser. Nothing here imports TensorFlow or knows of networks.
+A sampler integrates dx/dσ = (x − D(x; σ))/σ, where D is the denoiser, from noise of standard
+deviation σ_max down to σ = 0 (Karras et al. 2022, arXiv:2206.00364). This package imports neither
+TensorFlow nor networks.
 """
 
 from phire.downscaling.samplers.gaussian_modes import spread_ratios

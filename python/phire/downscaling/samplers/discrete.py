@@ -1,7 +1,7 @@
-"""DDPM and DDIM: steps between signal levels ᾱ instead of noise levels σ.
+"""DDPM and DDIM samplers, which step between signal levels ᾱ in place of noise levels σ.
 
-A state is x = √ᾱ·clean + √(1−ᾱ)·noise, so that it may start without any signal (ᾱ = 0). The
-functions are plain arithmetic on numbers, arrays or tensors.
+A state is x = √ᾱ·clean + √(1−ᾱ)·noise, which can be pure noise (ᾱ = 0). All functions take numbers,
+arrays or tensors.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from phire.downscaling.samplers.registry import Denoise, Noise, sampler
 from phire.errors import InputError
 
 PREDICTIONS = ("epsilon", "v", "x0")
+"""Quantities that a network can predict: the noise, the velocity, the clean field."""
 VARIANCES = ("small", "large")
+"""Variances of DDPM's steps; see :func:`ddpm`."""
 
 
 @sampler("ddim")
@@ -27,13 +29,14 @@ def ddim(
     eta: float = 0.0,
     clip: float | None = None,
 ) -> Any:
-    """Denoising diffusion implicit model (Song et al. 2021, arXiv:2010.02502).
+    """Samples by a denoising diffusion implicit model (Song et al. 2021, arXiv:2010.02502).
 
-    ``levels`` are ascending ᾱ that end with 1, and ``denoise(x, ᾱ)`` returns the clean field.
+    ``levels`` are signal levels ᾱ that ascend to 1, and ``denoise(x, ᾱ)`` returns the clean field.
 
     Args:
-        eta: Share of DDPM's noise that is drawn again; 0 for a deterministic sample.
-        clip: Bound of the clean field's absolute values; None for none.
+        eta: Standard deviation of the noise drawn in each step, relative to DDPM's; 0 for a
+            deterministic sample.
+        clip: Bound of the clean field's absolute values; None for no bound.
     """
     for i, (signal, following) in enumerate(itertools.pairwise(levels)):
         clean = denoise(x, signal)
@@ -53,14 +56,14 @@ def ddpm(
     variance: str = "small",
     clip: float | None = None,
 ) -> Any:
-    """Denoising diffusion probabilistic model (Ho et al. 2020, arXiv:2006.11239).
+    """Samples by a denoising diffusion probabilistic model (Ho et al. 2020, arXiv:2006.11239).
 
-    ``levels`` are ascending ᾱ that end with 1, and ``denoise(x, ᾱ)`` returns the clean field.
+    ``levels`` are signal levels ᾱ that ascend to 1, and ``denoise(x, ᾱ)`` returns the clean field.
 
     Args:
-        variance: ``small`` (of the posterior, exact for data without spread) or ``large`` (β, exact
-            for data of unit variance).
-        clip: Bound of the clean field's absolute values; None for none.
+        variance: Variance of the noise drawn in each step: ``small``, the posterior's, exact for
+            data without spread, or ``large``, β, exact for data of unit variance.
+        clip: Bound of the clean field's absolute values; None for no bound.
     """
     for i, (signal, following) in enumerate(itertools.pairwise(levels)):
         clean = clipped(denoise(x, signal), clip)
@@ -70,7 +73,7 @@ def ddpm(
 
 
 def noised(clean: Any, noise: Any, signal: Any) -> Any:
-    """Returns √ᾱ·clean + √(1−ᾱ)·noise."""
+    """Returns the noisy field √ᾱ·clean + √(1−ᾱ)·noise."""
     return signal**0.5 * clean + (1 - signal) ** 0.5 * noise
 
 
@@ -80,16 +83,17 @@ def velocity(clean: Any, noise: Any, signal: Any) -> Any:
 
 
 def clean_and_noise(kind: str, x: Any, prediction: Any, signal: Any) -> tuple[Any, Any]:
-    """Returns the clean field and the noise that a network's prediction means.
+    """Converts a network's prediction to the clean field and the noise.
 
     Args:
-        kind: What is predicted: ``epsilon`` (the noise), ``v`` (:func:`velocity`) or ``x0``.
+        kind: Predicted quantity: ``epsilon`` (the noise), ``v`` (:func:`velocity`) or ``x0`` (the
+            clean field).
         x: Noisy field.
-        prediction: Of the shape of x.
-        signal: ᾱ; above 0 for ``epsilon``, below 1 for ``x0``.
+        prediction: Prediction of the network, of the shape of x.
+        signal: Signal level ᾱ; above 0 for ``epsilon``, below 1 for ``x0``.
 
     Raises:
-        InputError: The kind is unknown, or is ``epsilon`` where there is no signal.
+        InputError: ``kind`` is unknown, or is ``epsilon`` at ᾱ = 0.
     """
     if kind not in PREDICTIONS:
         raise InputError(f"prediction {kind!r} must be one of {', '.join(PREDICTIONS)}.")
@@ -100,19 +104,24 @@ def clean_and_noise(kind: str, x: Any, prediction: Any, signal: Any) -> tuple[An
         return prediction, (x - root * prediction) / other
     if isinstance(signal, float) and signal == 0:
         raise InputError(
-            "prediction epsilon says nothing of the field where no signal is left: choose v or "
-            "x0, or noise rates without zero terminal SNR."
+            "prediction epsilon determines no field where no signal is left: choose v or x0, or "
+            "noise rates without zero terminal SNR."
         )
     return (x - other * prediction) / root, prediction
 
 
 def clipped(x: Any, bound: float | None) -> Any:
-    """Bounds absolute values; written with ``abs``, which arrays and tensors alike have."""
+    """Bounds absolute values; None leaves x unchanged."""
+    # Written with abs(), which arrays and tensors of all backends support.
     return x if bound is None else (abs(x + bound) - abs(x - bound)) / 2
 
 
 def posterior_variance(signal: float, following: float) -> float:
-    """Returns (1 − ᾱ')/(1 − ᾱ)·(1 − ᾱ/ᾱ'), the variance of a step whose clean field is known."""
+    """Returns the variance of a step given the clean field, (1 − ᾱ')/(1 − ᾱ)·(1 − ᾱ/ᾱ').
+
+    Args:
+        signal, following: Signal levels ᾱ before and ᾱ' after the step.
+    """
     return (1 - following) / (1 - signal) * (1 - signal / following)
 
 
@@ -124,13 +133,13 @@ def ddim_step(
     eta: float = 0.0,
     noise: Any = None,
 ) -> Any:
-    """Returns the state at the next signal level.
+    """Returns the state after a DDIM step.
 
     Args:
-        clean, epsilon: Clean field and noise that the network sees in the state.
-        signal, following: ᾱ now and after the step.
-        eta: Share of the posterior's standard deviation that is drawn again.
-        noise: Standard normal numbers for it.
+        clean, epsilon: Estimates of the clean field and of the noise in the state.
+        signal, following: Signal levels ᾱ before and after the step.
+        eta: Standard deviation of the fresh noise, relative to the posterior's.
+        noise: Standard normal numbers of the shape of x; None to add no noise.
     """
     variance = eta**2 * posterior_variance(signal, following)
     x = following**0.5 * clean + max(1 - following - variance, 0.0) ** 0.5 * epsilon
@@ -145,10 +154,17 @@ def ddpm_step(
     variance: str = "small",
     noise: Any = None,
 ) -> Any:
-    """Returns the state at the next signal level: the posterior's mean, and noise if it is given.
+    """Returns the state after a DDPM step: the mean of the posterior, plus noise if given.
+
+    Args:
+        x: State.
+        clean: Estimate of the clean field.
+        signal, following: Signal levels ᾱ before and after the step.
+        variance: See :func:`ddpm`.
+        noise: Standard normal numbers of the shape of x; None to add no noise.
 
     Raises:
-        InputError: The variance is unknown.
+        InputError: ``variance`` is unknown.
     """
     if variance not in VARIANCES:
         raise InputError(f"variance {variance!r} must be one of {', '.join(VARIANCES)}.")

@@ -1,6 +1,6 @@
-"""Discrete diffusion: noise rates β, signal levels ᾱ and the times at which a sampler stops.
+"""Noise rates β, signal levels ᾱ and sampling times of discrete diffusion.
 
-A noisy field is √ᾱ_t · clean + √(1 − ᾱ_t) · noise (Ho et al. 2020, arXiv:2006.11239).
+The noisy field at time t is √ᾱ_t · clean + √(1 − ᾱ_t) · noise (Ho et al. 2020, arXiv:2006.11239).
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import numpy as np
 from phire.errors import InputError
 
 RATES = ("linear", "scaled-linear", "cosine", "sigmoid")
+"""Kinds of noise rates; see :func:`betas`."""
 SPACINGS = ("leading", "linspace", "trailing")
+"""Spacings of a sampler's times; see :func:`timesteps`."""
 
 
 def betas(
@@ -23,19 +25,19 @@ def betas(
     beta_end: float = 0.02,
     zero_terminal_snr: bool = False,
 ) -> np.ndarray:
-    """Returns the noise rates of a diffusion of ``steps`` times.
+    """Returns the noise rates β of all times, (steps,).
 
     Args:
-        kind: ``linear``; ``scaled-linear``: linear in √β; ``cosine``: ᾱ falls as a squared cosine
-            (arXiv:2102.09672), rates at most 0.999; ``sigmoid``: β along a logistic curve from −6
-            to 6.
-        steps: T.
-        beta_start, beta_end: First and last rate; not for ``cosine``.
-        zero_terminal_snr: Stretch √ᾱ so that no signal is left at the last time, as when sampling
-            starts from pure noise (Lin et al. 2024, arXiv:2305.08891).
+        kind: ``linear``; ``scaled-linear``, linear in √β; ``cosine``, with ᾱ a squared cosine and
+            rates up to 0.999 (Nichol and Dhariwal 2021, arXiv:2102.09672); ``sigmoid``, with β a
+            logistic curve from −6 to 6.
+        steps: Number of times T.
+        beta_start, beta_end: First and last rate; unused for ``cosine``.
+        zero_terminal_snr: Rescale √ᾱ so that the last time has no signal, which matches sampling
+            from pure noise (Lin et al. 2024, arXiv:2305.08891).
 
     Raises:
-        InputError: The kind is unknown.
+        InputError: ``kind`` is unknown.
     """
     if kind not in RATES:
         raise InputError(f"noise rates {kind!r} must be one of {', '.join(RATES)}.")
@@ -53,6 +55,7 @@ def betas(
 
 
 def _without_last_signal(rates: np.ndarray) -> np.ndarray:
+    """Rescales rates linearly in √ᾱ, so that the last ᾱ is 0 and the first is unchanged."""
     root = np.sqrt(signal_levels(rates))
     root = (root - root[-1]) * root[0] / (root[0] - root[-1])
     signal = root**2
@@ -60,26 +63,26 @@ def _without_last_signal(rates: np.ndarray) -> np.ndarray:
 
 
 def signal_levels(rates: np.ndarray) -> np.ndarray:
-    """Returns ᾱ_t = Π (1 − β) for each time."""
+    """Returns the signal level ᾱ_t = Π_{s≤t} (1 − β_s) of each time."""
     return np.cumprod(1 - np.asarray(rates, float))
 
 
 def timesteps(n: int, steps: int = 1000, spacing: str = "trailing") -> np.ndarray:
-    """Returns n of the times 0 … steps − 1 at which a sampler stops, descending.
+    """Returns the times at which a sampler evaluates the network, descending, (n,).
 
     Args:
         n: Number of evaluations.
-        steps: T of the training.
-        spacing: ``leading`` (from 0 up), ``linspace`` (both ends), ``trailing`` (from the last
-            time down, as zero terminal SNR needs it).
+        steps: Number of times T in training; times are 0 … T − 1.
+        spacing: Choice of the times: ``leading`` contains time 0, ``linspace`` both ends, and
+            ``trailing`` the last time, which zero terminal SNR needs.
 
     Raises:
-        InputError: The spacing is unknown, or n is not from 1 to ``steps``.
+        InputError: ``spacing`` is unknown, or ``n`` is not between 1 and ``steps``.
     """
     if spacing not in SPACINGS:
         raise InputError(f"spacing {spacing!r} must be one of {', '.join(SPACINGS)}.")
     if not 1 <= n <= steps:
-        raise InputError(f"{n} evaluations must be from 1 to the {steps} steps of the training.")
+        raise InputError(f"{n} evaluations must be between 1 and the {steps} times of training.")
     if spacing == "leading":
         return (np.arange(n) * (steps // n))[::-1].copy()
     if spacing == "linspace":
@@ -88,13 +91,13 @@ def timesteps(n: int, steps: int = 1000, spacing: str = "trailing") -> np.ndarra
 
 
 def sampled_levels(rates: np.ndarray, n: int, spacing: str = "trailing") -> np.ndarray:
-    """Returns ᾱ at the times of :func:`timesteps`, ascending, and 1 after them, (n + 1,)."""
+    """Returns the ascending signal levels ᾱ of a sampler's times, ending with 1: (n + 1,)."""
     signal = signal_levels(rates)
     return np.append(signal[timesteps(n, len(signal), spacing)], 1.0)
 
 
 def noise_to_signal(signal: np.ndarray) -> np.ndarray:
-    """Returns σ = √((1 − ᾱ)/ᾱ), the noise beside a clean field of unit factor."""
+    """Returns the noise level σ = √((1 − ᾱ)/ᾱ) of each signal level; infinite for ᾱ = 0."""
     signal = np.asarray(signal, float)
     with np.errstate(divide="ignore"):
         return np.sqrt((1 - signal) / signal)

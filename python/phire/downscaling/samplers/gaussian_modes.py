@@ -1,8 +1,8 @@
-"""Spread of a sampler on Gaussian data, computed in closed form without drawing a sample.
+"""Spread of a sampler's output for Gaussian data, computed exactly without random samples.
 
-For data whose modes are independent and normal the exact denoiser is linear, D = x·s²/(s²+σ²), and
-so is every sampler. Its output is then a sum of the start and of each step's noise, whose factors
-are followed through the steps.
+For independent normal modes of variance s² the exact denoiser D = x·s²/(s² + σ²) is linear, so the
+output of a sampler is a linear combination of the initial state and of each step's noise. The
+sampler is applied to the coefficients of this combination.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ def spread_ratios(
     start_with_data: bool = False,
     **options: Any,
 ) -> np.ndarray:
-    """Returns sampled over true standard deviations of Gaussian modes.
+    """Returns the ratio of sampled to true standard deviation of each Gaussian mode.
 
     Args:
-        modes: Standard deviations of the modes.
+        modes: True standard deviations s of the modes.
         sigmas: Noise levels; see :func:`phire.downscaling.samplers.schedule`.
-        method, **options: Sampler and its options; not ``ddim`` or ``ddpm``.
-        start_with_data: Start from data and noise, whose variance is s² + σ_max², instead of the
-            noise alone that a sampler starts from.
+        method, **options: Sampler and its options, except ``ddim`` and ``ddpm``.
+        start_with_data: Start from the exact distribution of noisy data, of variance s² + σ_max²,
+            in place of pure noise of variance σ_max².
 
     Raises:
         InputError: See :func:`phire.downscaling.samplers.integrate`.
     """
     variances = np.asarray(modes, np.float64)[:, None] ** 2
-    # Factor of the start, and of the noise of each step, in each mode.
+    # Coefficients of the initial state (column 0) and of each step's noise, for each mode.
     factors = np.zeros((len(variances), len(sigmas)))
     factors[:, :1] = np.sqrt(sigmas[0] ** 2 + start_with_data * variances)
 

@@ -1,4 +1,4 @@
-"""Multistep samplers of second order: each step reuses the previous evaluation."""
+"""Second-order multistep samplers, which reuse the denoised field of the previous step."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from phire.downscaling.samplers.registry import Denoise, Noise, sampler
 
 @sampler("dpmpp-2m")
 def dpmpp_2m(denoise: Denoise, x: Any, sigmas: Sequence[float], noise: Noise) -> Any:
-    """DPM-Solver++(2M) (Lu et al. 2022, arXiv:2211.01095); one evaluation a step.
+    """Samples by DPM-Solver++(2M), deterministic, with one evaluation per step.
 
-    Deterministic. The first step and the last, to zero, are of first order.
+    The first step and the last, to zero, are of first order. Source: Lu et al. 2022,
+    arXiv:2211.01095.
     """
     return _dpmpp(denoise, x, sigmas, noise, 0.0)
 
@@ -23,26 +24,29 @@ def dpmpp_2m(denoise: Denoise, x: Any, sigmas: Sequence[float], noise: Noise) ->
 def dpmpp_2m_sde(
     denoise: Denoise, x: Any, sigmas: Sequence[float], noise: Noise, *, eta: float = 1.0
 ) -> Any:
-    """DPM-Solver++(2M) of the stochastic equation; one evaluation a step.
+    """Samples by DPM-Solver++(2M) for the stochastic equation, with one evaluation per step.
+
+    Source: Lu et al. 2022, arXiv:2211.01095.
 
     Args:
-        eta: Strength of the noise; 0 for ``dpmpp-2m``.
+        eta: Strength of the noise; 0 for the deterministic ``dpmpp-2m``.
     """
     return _dpmpp(denoise, x, sigmas, noise, eta)
 
 
 def _dpmpp(denoise: Denoise, x: Any, sigmas: Sequence[float], noise: Noise, eta: float) -> Any:
+    """Integrates in ln σ; the denoised field is extrapolated linearly from the last two."""
     before = step_before = None
     for i, (sigma, following) in enumerate(itertools.pairwise(sigmas)):
         denoised = denoise(x, sigma)
         if following == 0:
             return denoised
         step = math.log(sigma / following)
-        towards = denoised
+        extrapolated = denoised
         if before is not None:
-            towards = denoised + step / (2 * step_before) * (denoised - before)
-        kept = following / sigma * math.exp(-eta * step)
-        x = kept * x - math.expm1(-(1 + eta) * step) * towards
+            extrapolated = denoised + step / (2 * step_before) * (denoised - before)
+        decay = following / sigma * math.exp(-eta * step)
+        x = decay * x - math.expm1(-(1 + eta) * step) * extrapolated
         if eta:
             x = x + following * math.sqrt(-math.expm1(-2 * eta * step)) * noise(i)
         before, step_before = denoised, step
@@ -58,24 +62,25 @@ def ab2_angle(
     *,
     sigma_data: float = 0.5,
 ) -> Any:
-    """Adams–Bashforth of second order in the angle θ = arctan(σ/d); one evaluation a step.
+    """Samples by the second-order Adams–Bashforth method in the angle θ = arctan(σ/d).
 
-    With u = x/√(σ²+d²) the equation is du/dθ = −F, F = (D − c_skip·x)/c_out the output of a network
-    in EDM's preconditioning; one step is exact for data of N(0, d²). The first step is Euler's.
+    It takes one evaluation per step. With u = x/√(σ² + d²) the equation becomes du/dθ = −F, where
+    F = (D − c_skip·x)/c_out is the output of a network in EDM's preconditioning. A step is exact
+    for data of distribution N(0, d²). The first step is an Euler step.
 
     Args:
-        sigma_data: d, the standard deviation of the data.
+        sigma_data: Standard deviation d of the data.
     """
     d = sigma_data
-    before = turned_before = None
+    before = angle_before = None
     for sigma, following in itertools.pairwise(sigmas):
         square = sigma**2 + d**2
         root = math.sqrt(square)
         slope = (x * (d**2 / square) - denoise(x, sigma)) * (root / (sigma * d))
-        turned = math.atan2(following, d) - math.atan2(sigma, d)
-        along = slope
+        angle = math.atan2(following, d) - math.atan2(sigma, d)
+        extrapolated = slope
         if before is not None:
-            along = slope + turned / (2 * turned_before) * (slope - before)
-        x = (x / root + turned * along) * math.sqrt(following**2 + d**2)
-        before, turned_before = slope, turned
+            extrapolated = slope + angle / (2 * angle_before) * (slope - before)
+        x = (x / root + angle * extrapolated) * math.sqrt(following**2 + d**2)
+        before, angle_before = slope, angle
     return x

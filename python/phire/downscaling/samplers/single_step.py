@@ -1,7 +1,7 @@
 """Single-step samplers: Euler, Heun, DPM-Solver-2, ancestral.
 
 They integrate dx/dσ = (x − D(x; σ))/σ from the largest level down to zero. The last step, to zero,
-is Euler's and returns the denoised field.
+is an Euler step, which returns the denoised field.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from phire.downscaling.samplers.registry import Denoise, Noise, sampler
 
 LARGEST_CHURN = math.sqrt(2) - 1
-"""Share of the noise level that a step adds at most, after EDM."""
+"""Largest relative increase γ of the noise level before a step, as in EDM."""
 
 
 @sampler("euler")
@@ -29,13 +29,14 @@ def euler(
     churn_max: float | None = None,
     churn_noise: float = 1.0,
 ) -> Any:
-    """Euler's method; one evaluation a step.
+    """Samples by Euler's method, with one evaluation per step.
 
     Args:
-        churn: S_churn: noise added before each step, which takes σ to σ(1 + γ), where γ is
-            ``churn`` over the number of steps, at most √2 − 1; 0 for a deterministic sample.
-        churn_min, churn_max: Levels between which noise is added; None for no upper one.
-        churn_noise: Factor of that noise.
+        churn: Strength S_churn of the noise added before each step, which raises σ to σ(1 + γ) with
+            γ = ``churn`` / steps, at most √2 − 1; 0 for a deterministic sample (Karras et al. 2022,
+            arXiv:2206.00364).
+        churn_min, churn_max: Noise levels between which noise is added; None for no upper limit.
+        churn_noise: Factor of the added noise.
     """
 
     def step(x: Any, sigma: float, following: float) -> Any:
@@ -56,7 +57,9 @@ def heun(
     churn_max: float | None = None,
     churn_noise: float = 1.0,
 ) -> Any:
-    """Heun's method of second order as in EDM (arXiv:2206.00364); two evaluations a step.
+    """Samples by Heun's second-order method, with two evaluations per step.
+
+    Source: Karras et al. 2022 (EDM), arXiv:2206.00364.
 
     Args:
         churn, churn_min, churn_max, churn_noise: See :func:`euler`.
@@ -84,7 +87,9 @@ def dpm2(
     churn_max: float | None = None,
     churn_noise: float = 1.0,
 ) -> Any:
-    """DPM-Solver-2, the midpoint method in ln σ (arXiv:2206.00927); two evaluations a step.
+    """Samples by DPM-Solver-2, the midpoint method in ln σ, with two evaluations per step.
+
+    Source: Lu et al. 2022, arXiv:2206.00927.
 
     Args:
         churn, churn_min, churn_max, churn_noise: See :func:`euler`.
@@ -110,12 +115,13 @@ def ancestral(
     *,
     eta: float = 1.0,
 ) -> Any:
-    """Euler steps below the next level and fresh noise up to it; one evaluation a step.
+    """Samples by Euler steps to below the next level, each followed by fresh noise up to it.
 
-    It equals DDIM of the same ``eta``, and with 1 DDPM's steps, in coordinates of σ.
+    It takes one evaluation per step, and equals DDIM with the same ``eta`` (DDPM for 1) in terms of
+    σ.
 
     Args:
-        eta: Share of the noise that is drawn again; 0 for Euler's method.
+        eta: Strength of the fresh noise; 0 for Euler's method.
     """
     for i, (sigma, following) in enumerate(itertools.pairwise(sigmas)):
         down, up = ancestral_levels(sigma, following, eta)
@@ -126,17 +132,24 @@ def ancestral(
 
 
 def ancestral_levels(sigma: float, following: float, eta: float = 1.0) -> tuple[float, float]:
-    """Returns the level that an ancestral step goes down to, and the noise added from there."""
+    """Returns the level at the end of an ancestral Euler step, and the noise to add after it.
+
+    Args:
+        sigma, following: Noise levels before and after the step; the squares of the two results add
+            up to ``following``².
+        eta: Strength of the fresh noise.
+    """
     up = min(following, eta * following * math.sqrt(sigma**2 - following**2) / sigma)
     return math.sqrt(following**2 - up**2), up
 
 
 def churn_factor(churn: float, steps: int) -> float:
-    """Returns γ: the noise level grows by 1 + γ before a step."""
+    """Returns γ, the relative increase of the noise level before each step."""
     return min(churn / steps, LARGEST_CHURN)
 
 
 def _slope(denoise: Denoise, x: Any, sigma: float) -> Any:
+    """Returns dx/dσ."""
     return (x - denoise(x, sigma)) / sigma
 
 
@@ -150,6 +163,7 @@ def _integrated(
     churn_max: float | None,
     churn_noise: float,
 ) -> Any:
+    """Applies ``step(x, sigma, following)`` from level to level, with churn before each step."""
     factor = churn_factor(churn, len(sigmas) - 1)
     churn_max = math.inf if churn_max is None else churn_max
     for i, (sigma, following) in enumerate(itertools.pairwise(sigmas)):

@@ -1,7 +1,9 @@
-"""Least and largest noise level from the spectrum of the fields that are to be sampled.
+"""Range of noise levels for sampling, from the spectrum of the fields.
 
-The sampler's last jump, from σ_min to zero, scales a mode of standard deviation s by
-s/√(s²+σ_min²); a start from N(0, σ_max²) lacks the share of the variance that s²/(s²+σ_max²) is.
+The sampler's last step, from σ_min to zero, scales a mode of standard deviation s by
+s/√(s² + σ_min²), so σ_min must be small compared with the smallest s. An initial state N(0, σ_max²)
+lacks the fraction s²/(s² + σ_max²) of the noisy data's variance, so σ_max must be large compared
+with the largest s.
 """
 
 from __future__ import annotations
@@ -12,37 +14,37 @@ import scipy.fft
 from phire.errors import InputError
 
 SMALLEST_SHARE = 1 / 3
-"""σ_min in the smallest mode's standard deviation: that mode then loses 5 %."""
+"""Ratio of σ_min to the smallest mode's standard deviation, of which that mode then loses 5 %."""
 
 LARGEST_SHARE = 4.0
-"""σ_max in the largest mode's standard deviation: the start then lacks 3 % of it."""
+"""Ratio of σ_max to the largest mode's standard deviation, of which the start then lacks 3 %."""
 
 ROUNDING = 1e-12
-"""Power, relative to the largest mode's, below which a mode is taken for rounding errors."""
+"""Power relative to the largest mode's, below which a mode counts as rounding error."""
 
 
 def mode_variances(fields: np.ndarray) -> np.ndarray:
-    """Returns the mean power of each mode of an orthonormal cosine transform.
+    """Returns the mean power of each mode of the orthonormal discrete cosine transform.
 
-    In an orthonormal transform white noise of standard deviation σ has σ in every mode. The cosine
-    transform needs no periodic field.
+    White noise of standard deviation σ has σ in every mode of an orthonormal transform, so power
+    and noise levels are comparable. The cosine transform does not assume periodic fields.
 
     Args:
-        fields: (n, H, W, C), in the scaling in which the denoiser sees them.
+        fields: Fields as the denoiser gets them, (n, H, W, C).
 
     Returns:
-        (H, W, C) float64.
+        Variances of the modes, (H, W, C) float64.
     """
     modes = scipy.fft.dctn(np.asarray(fields, np.float64), axes=(1, 2), norm="ortho")
     return (modes**2).mean(axis=0)
 
 
 def sigma_range(spectrum: np.ndarray) -> tuple[float, float]:
-    """Returns (σ_min, σ_max): a third of the smallest mode's standard deviation, 4 of the largest.
+    """Returns σ_min and σ_max: 1/3 of the smallest and 4 times the largest mode's deviation.
 
     Args:
         spectrum: Variance of each mode of an orthonormal transform, of any shape. Modes that are
-            zero, missing or rounding errors are left out.
+            zero, NaN or rounding errors are ignored.
 
     Raises:
         InputError: No mode has any variance.
@@ -51,6 +53,9 @@ def sigma_range(spectrum: np.ndarray) -> tuple[float, float]:
     power = power[np.isfinite(power)]
     power = power[power > ROUNDING * power.max(initial=0)]
     if not power.size:
-        raise InputError("the noise levels cannot be chosen: the fields have no variance.")
+        raise InputError(
+            "sigma_min and sigma_max cannot be measured, because the fields have no variance: give "
+            "both."
+        )
     smallest, largest = np.sqrt((power.min(), power.max()))
     return float(SMALLEST_SHARE * smallest), float(LARGEST_SHARE * largest)
