@@ -122,7 +122,7 @@ def test_chunks_change_nothing(made, tmp_path):
 @pytest.mark.slow
 def test_a_cluster_gives_the_same(made, tmp_path, capsys):
     assert_same(made, run(tmp_path / "two", chunk=2, workers=2))
-    assert "workers=2: without it one process" in capsys.readouterr().err
+    assert "workers=2: without workers, one process" in capsys.readouterr().err
 
 
 def test_the_same_again_is_done_already(made, capsys):

@@ -1,9 +1,9 @@
-"""Base class of statistics: accumulators with empty, measure, merge and result.
+"""Base class of statistics: accumulators over time with ``measure``, ``merge`` and ``result``.
 
-A statistic's state is a plain dict of arrays, so that it can be sent between processes, kept on
-disk and merged without knowing what it means: sums are added, series are joined. The empty state is
-the empty dict. ``merge`` is associative and commutative (to round-off), so that chunks of time may
-be taken in any grouping.
+The state of a statistic is a dict of arrays, which can be sent between processes, saved, and merged
+by its keys only: sums are added, series are concatenated. The state of no fields is the empty dict.
+``merge`` is associative and, up to round-off, commutative, so that chunks of times may be measured
+in any grouping.
 """
 
 from __future__ import annotations
@@ -35,24 +35,24 @@ if TYPE_CHECKING:
     from phire.evaluation.station_observations import StationObservations
 
 LAGS = (25.0, 50.0, 100.0, 200.0, 300.0, 500.0, 1000.0)
-"""Distances of the semivariogram by default, km."""
+"""Default lags of the semivariogram, km."""
 
 State = dict[str, np.ndarray]
 
 
 class Batch:
-    """Fields of a chunk, with cached intermediate results such as their transforms.
+    """Fields of some times, with a cache of intermediate results such as transforms.
 
     Args:
-        fields: (n, H, W, C) in physical units; missing values are NaN, infinite ones become NaN.
-        times: (n,) places of the fields on the evaluation's time axis.
+        fields: (n, H, W, C) in physical units; NaN where missing. Infinite values become NaN.
+        times: (n,) indices of the fields on the evaluation's time axis.
 
     Attributes:
-        planes: (n, C, H, W) the same; each plane is contiguous.
-        times: (n,).
+        planes: (n, C, H, W) fields; each plane is contiguous in memory.
+        times: (n,) indices of the times.
         infinite: (C,) number of values that were infinite.
-        present: (n, C, H, W) True where there is a value; None where there is one everywhere.
-        given: The same of the source; see :meth:`restrict`.
+        present: (n, C, H, W) True where there is a value; None if no value is missing.
+        given: ``present`` of the source, before :meth:`restrict`.
     """
 
     def __init__(self, fields: np.ndarray, times: np.ndarray) -> None:
@@ -78,10 +78,10 @@ class Batch:
         self.present = self.given = present
 
     def restrict(self, points: np.ndarray) -> None:
-        """Marks values outside some points as missing; call it before anything is computed.
+        """Marks values as missing and clears the cache.
 
         Args:
-            points: (n, C, H, W) True where values stay; all of them have one.
+            points: (n, C, H, W) False where values are marked; where True, there must be a value.
         """
         if self.present is None or np.count_nonzero(self.present) > np.count_nonzero(points):
             self.planes = np.where(points, self.planes, np.nan).astype(self.planes.dtype)
@@ -91,15 +91,15 @@ class Batch:
         return len(self.planes)
 
     def once(self, key: Any, compute: Callable[[], Value]) -> Value:
-        """The value kept under ``key``, computed when it is first asked for.
+        """Returns the value cached under ``key``, computing it if there is none.
 
-        Statistics of several candidates, and several statistics of one field, share transforms
-        this way, also when they run in several threads.
+        It is used for values, such as transforms, that several statistics or candidates need. It
+        is safe in several threads.
         """
         return self._shared.once(key, compute)
 
     def at(self, places: np.ndarray) -> Batch:
-        """Returns the batch of some of the fields, which all statistics share."""
+        """Returns the batch of the fields with the indices ``places``; cached."""
         if len(places) == len(self):
             return self
         return self.once(("at", tuple(places)), lambda: self._subset(places))
@@ -109,14 +109,19 @@ class Batch:
 
     @property
     def fields(self) -> np.ndarray:
-        """(n, H, W, C), a view."""
+        """Fields (n, H, W, C), a view of :attr:`planes`."""
         return np.moveaxis(self.planes, 1, -1)
 
 
 def without_infinities(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
-    """Values with NaN for infinite ones, and the number of these along an axis of channels.
+    """Replaces infinite values by NaN, since one of them would make means and scores useless.
 
-    An infinite value is no value: one would make means and ranges infinite, and scores NaN or 0.
+    Args:
+        values: Array of any shape.
+        axis: Axis of the channels.
+
+    Returns:
+        The values, and the number of infinite ones of each channel (C,).
     """
     infinite = np.isinf(values)
     if not infinite.any():
@@ -126,14 +131,14 @@ def without_infinities(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.nd
 
 
 class Ensemble(Batch):
-    """Fields with members; as a :class:`Batch` it is the ensemble's mean.
+    """Fields of an ensemble; used as a :class:`Batch`, it is the ensemble mean.
 
     Args:
-        fields: (n, M, H, W, C).
-        times: (n,).
+        fields: (n, M, H, W, C) in physical units, with M members.
+        times: (n,) indices of the fields on the evaluation's time axis.
 
     Attributes:
-        members: (n, M, C, H, W).
+        members: (n, M, C, H, W) fields of the members.
     """
 
     def __init__(self, fields: np.ndarray, times: np.ndarray) -> None:
@@ -141,7 +146,7 @@ class Ensemble(Batch):
         mean = members.mean(1)
         finite = np.isfinite(mean)
         infinite = np.zeros(members.shape[2], dtype=np.int64)
-        # A finite mean is one of finite members, which need not be looked at then.
+        # If all means are finite, so are all members, which need not be checked then.
         if not finite.all():
             members, infinite = without_infinities(members, 2)
             mean, _ = without_infinities(members.mean(1), 1)
@@ -159,7 +164,7 @@ class Ensemble(Batch):
         return Ensemble(np.moveaxis(self.members[places], 2, -1), self.times[places])
 
     def each(self) -> list[Batch]:
-        """Returns a batch for each member, which are views of :attr:`members`."""
+        """Returns a batch for each member, each a view of :attr:`members`."""
         return self.once("each", lambda: [self._member(m) for m in range(self.members.shape[1])])
 
     def _member(self, number: int) -> Batch:
@@ -172,7 +177,7 @@ class Ensemble(Batch):
 
 
 def restrict_to_common_points(batches: Sequence[Batch]) -> None:
-    """Marks values as missing in all batches where one of them lacks the value."""
+    """Marks a value as missing in all batches if one of them lacks it."""
     masks = [batch.present for batch in batches if batch.present is not None]
     if masks:
         common = functools.reduce(np.logical_and, masks)
@@ -182,17 +187,18 @@ def restrict_to_common_points(batches: Sequence[Batch]) -> None:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Facts:
-    """Range, moments and climatology of the truth within one domain.
+    """Range, moments and climatology of the truth within a domain.
 
     Attributes:
-        minimum, maximum: (C,) over all times and points.
-        mean: (C,) area-weighted, over all times.
-        variance: (C,) the time mean of the area-weighted variance in space.
-        total_variance: (C,) about ``mean``, over time and space.
-        sample: (k, C) values drawn evenly by area, for quantiles.
-        climatology: (G, C, H, W) means of the truth on the whole grid by group of times (of which
-            there may be one), or those of a given climatology; None where no statistic needs it.
-        groups: (T,) the group of each time.
+        minimum, maximum: (C,) extremes over all times and points.
+        mean: (C,) area-weighted mean over all times.
+        variance: (C,) mean over time of the area-weighted variance in space.
+        total_variance: (C,) variance over time and space about ``mean``.
+        sample: (k, C) values drawn at random with probabilities proportional to area, from which
+            quantiles are computed.
+        climatology: (G, C, H, W) climatology on the whole grid, by group of times; without a given
+            climatology the time mean of the truth (G = 1). None before it is known.
+        groups: (T,) index of the group of each time.
     """
 
     minimum: np.ndarray
@@ -206,38 +212,37 @@ class Facts:
 
     @property
     def range(self) -> np.ndarray:
-        """(C,) maximum − minimum."""
+        """Range (C,), maximum − minimum."""
         return self.maximum - self.minimum
 
     def quantiles(self, levels: Any) -> np.ndarray:
-        """(k, C) quantiles of the truth's values at ``levels`` (k,)."""
+        """Returns the quantiles (k, C) of the truth at ``levels`` (k,)."""
         return quantile_of_present(self.sample, np.asarray(levels), axis=0)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Setting:
-    """Settings of a statistic: domain, channels, times, scale, seed, truth's facts.
+    """Setting of the statistics: domain, channels, times, moments of the truth, and options.
 
     Attributes:
-        domain: Where it is taken.
-        channels, units: Of the fields.
-        time: The times evaluated.
-        facts: Of the truth, in this domain.
-        scale: How much coarser the coarse grid was; None if not given.
-        seed: Of every random draw.
-        radius: Of the sphere, m.
-        threads: That transforms may use.
-        lags: Of the semivariogram, km.
-        pairs: Of points for each lag and field.
-        directional: Whether semivariograms are taken along the directions too.
-        named_wind: The channels that are the eastward and northward wind; else they are looked for.
-        standard_names: CF standard names of the channels, empty where not known.
-        learned: Callables that the statistics of learned features use, by name.
-        thresholds: Of events, in the units of each channel named.
-        sites: Latitude and longitude in degrees of named places.
-        stations: Observations at stations; None where there are none.
-        grouped: Names of the statistics that are taken by groups of times; if empty, the default
-            set.
+        domain: Points over which statistics are computed.
+        channels, units: Names and units of the channels.
+        time: Times of the evaluation.
+        facts: Moments of the truth in this domain; None before they are known.
+        scale: Factor by which the coarse grid was coarser; None if not given.
+        seed: Seed of all random draws.
+        radius: Radius of the sphere, m.
+        threads: Number of threads of transforms.
+        lags: Lags of semivariograms, km.
+        pairs: Pairs of points of semivariograms, for each lag and field.
+        directional: True if semivariograms are computed by direction as well.
+        named_wind: Channels of the eastward and northward wind; None means to detect them.
+        standard_names: CF standard names of the channels, empty where unknown.
+        learned: Callables ``distance`` and ``features`` of a learned metric, by name.
+        thresholds: Thresholds of events by channel, in the channel's units.
+        sites: Latitude and longitude of sites in degrees, by name.
+        stations: Station observations; None without stations.
+        grouped: Names of the statistics computed by groups of times; the default set if empty.
     """
 
     domain: Domain
@@ -262,51 +267,54 @@ class Setting:
 
     @property
     def grid(self) -> Grid:
-        """The whole grid."""
+        """The whole grid, of which the domain is a part."""
         return self.domain.grid
 
     @property
     def wind(self) -> WindChannels | None:
-        """Channels of the wind, for kinetic energy; None without a wind."""
+        """Channels of the wind, for kinetic energy; None if no channels are wind."""
         return find_wind(self.channels, self.units, self.standard_names, self.named_wind)
 
 
 class Statistic(abc.ABC):
-    """A statistic as an accumulator over time.
+    """Statistic of fields, as an accumulator over time.
 
-    A subclass names itself, measures one batch (:meth:`measure`) and makes the result of a state;
-    how states join follows from their keys.
+    A subclass implements :meth:`measure`, which returns the state of one batch, and :meth:`result`,
+    which returns the result of a state. States are merged by their keys; see :meth:`join`.
 
     Args:
-        setting: Where and of what it is taken.
+        setting: Domain, channels, times and options.
 
     Attributes:
-        name: Of the statistic; its file is ``name.nc``.
-        series: Keys of the state that are joined along the first axis instead of added; such a
-            state must hold ``times``, by which results are ordered.
-        extremes: Keys of which the smallest (``minimum…``) or largest (``maximum…``) is kept.
-        of_truth: Whether the truth alone has a result.
-        ensemble: The way in which members enter: one after another (``each``), as the ensemble's
-            mean (``mean``), all members in one :class:`Ensemble` (``together``, for what counts
-            each member but is cheaper at once), or the same as candidates without members have no
-            result (``all``).
-        member_ranges: Variables of the result whose least and greatest over the members stand
-            beside them as ``member_NAME_low`` and ``member_NAME_high``; see
+        name: Name of the statistic; its file of results is ``name.nc``.
+        series: Keys of the state that are concatenated along the first axis, not added. The state
+            must then have the key ``times``, by which results are ordered.
+        extremes: Keys whose minimum (``minimum…``) or maximum (``maximum…``) is taken, not the sum.
+        of_truth: True if there is a result of the truth alone.
+        ensemble: Treatment of the members of an ensemble:
+
+            - ``each``: members are measured one after another, as fields of their own;
+            - ``mean``: the ensemble mean is measured;
+            - ``together``: :meth:`measure` receives the :class:`Ensemble`, which is faster than
+              ``each`` for statistics that count every member;
+            - ``all``: as ``together``, and candidates without members have no result.
+        member_ranges: Variables of the result that have a range over the members, with the least
+            ``member_NAME_low`` and the greatest ``member_NAME_high``; see
             :mod:`phire.evaluation.member_ranges`.
-        shared_by_members: Keys that are the same for all members (of sums: but for a factor), and
-            are kept once.
-        apart_always: Keys that members keep apart even where there are no ranges.
-        bulky: Whether a member's state takes megabytes, so that groups of times have no ranges.
-        by_default: Whether it is taken where no metrics are named.
-        noted_if_refused: Whether the report notes that such fields have no such statistic; not
-            where it is meant for few, such as rain.
-        stays: Whether it must be taken in the process that was started, for what it calls cannot
-            be sent to others.
-        title: What its figures over time are called; the name in words if empty.
-        order: Place in lists of the statistics; a later one stands behind.
-        definitions: Meaning of each variable of the result that people look at.
-        summary: Pairs of a scalar variable of the result (with or without channels) and of its
-            name in the table of scores.
+        shared_by_members: Keys that are stored once, since they are the same for all members (or,
+            if they are sums, differ by a factor).
+        apart_always: Keys that are stored for each member even without ranges.
+        bulky: True if the state of a member takes megabytes; groups of times then have no ranges.
+        by_default: True if the statistic is computed when no metrics are named.
+        noted_if_refused: True if the report notes that the statistic does not apply; False for
+            statistics of special fields, such as rain.
+        stays: True if the statistic must be computed in the process that was started, since it
+            calls functions that cannot be sent to other processes.
+        title: Title of its figures over time; the name in words if empty.
+        order: Sorting key of lists of statistics.
+        definitions: Definitions of the variables of the result.
+        summary: Pairs of a variable of the result, a scalar or over channels, and its name in the
+            table of scores.
     """
 
     name: ClassVar[str]
@@ -332,53 +340,53 @@ class Statistic(abc.ABC):
 
     @classmethod
     def takes(cls, setting: Setting) -> bool:
-        """Returns True if the statistic applies to the domain: the whole grid, or a region."""
+        """Returns True if the statistic applies to the kind of domain: whole grid or region."""
         return True
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """Reason, as a clause, why the statistic cannot be taken; None if it can."""
+        """Returns the reason why the statistic cannot be computed, as a clause; None if it can."""
         return None
 
     @classmethod
     def omission(cls, setting: Setting) -> str | None:
-        """Returns which part of the result is not available and why, as a clause; else None."""
+        """Returns a clause on a part of the result that is missing, and why; None if complete."""
         return None
 
     @classmethod
     def summary_of(cls, dataset: xr.Dataset) -> tuple[tuple[str, str], ...]:
-        """Returns the pairs of :attr:`summary` for one result, and those of ranges of members."""
+        """Returns the pairs of :attr:`summary`, with those of the ranges over members."""
         return summary_with_ranges(cls.summary, dataset)
 
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
-        """Yields the figures that a folder of results gives of the statistic.
+        """Yields the plans of the figures of the statistic.
 
-        By default each variable over ``time`` is drawn, a panel a variable and a figure a channel
-        and region.
+        By default there is a figure for each channel and region, with a panel for each variable
+        over ``time``.
         """
         from phire.evaluation.figures.scores import time_series_plans
 
         return time_series_plans(folder, cls.name, cls.title or cls.name.replace("_", " "))
 
     def empty(self) -> State:
-        """The state of no fields."""
+        """Returns the state of no fields."""
         return {}
 
     @abc.abstractmethod
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """The state of one batch of fields.
+        """Returns the state of one batch of fields.
 
         Args:
             truth: Fields of the truth.
-            candidate: Fields of a candidate at the same times; None to measure the truth itself.
+            candidate: Fields of a candidate at the same times; None measures the truth.
         """
 
     def measure_members(self, truth: Batch, ensemble: Ensemble) -> list[State]:
-        """Returns the state of each member, where ``ensemble`` is ``mean`` and there are ranges.
+        """Returns the state of each member, for ranges over members of statistics of the mean.
 
-        A statistic overrides it where all members together cost less than one after another; what
-        a member's state lacks is that of the ensemble's mean.
+        A subclass may override it to measure all members at once. Keys that a member's state lacks
+        are those of the state of the ensemble mean.
         """
         states = [self.measure(truth, member) for member in ensemble.each()]
         return [
@@ -387,7 +395,7 @@ class Statistic(abc.ABC):
         ]
 
     def described(self, state: State) -> xr.Dataset:
-        """The result with ranges of members, and each channel's units as ``channel_units``."""
+        """Returns the result with ranges over members, and the variable ``channel_units``."""
         dataset = result_with_ranges(self, state)
         if "channel" in dataset.dims:
             units = np.array(self.setting.units, dtype=object)
@@ -396,22 +404,30 @@ class Statistic(abc.ABC):
 
     @abc.abstractmethod
     def result(self, state: State) -> xr.Dataset:
-        """The statistic of all fields that went into a state."""
+        """Returns the result of a state."""
 
     def update(self, state: State, truth: Batch, candidate: Batch | None = None) -> State:
-        """The state with a batch added; the state given may be changed in place."""
+        """Returns a state with a batch added; ``state`` may be changed in place."""
         return self.join(state, self.measure(truth, candidate), in_place=True)
 
     def merge(self, first: State, second: State) -> State:
-        """The state of the fields of both; both are left as they are."""
+        """Returns the state of the fields of both states, without changing these."""
         return self.join(first, second, in_place=False)
 
     def merge_members(self, states: Sequence[State]) -> State:
-        """The state of an ensemble, from those of its members."""
+        """Returns the state of an ensemble from the states of its members."""
         return functools.reduce(self.merge, states, {})
 
     def join(self, first: State, second: State, in_place: bool) -> State:
-        """Returns the state of the fields of both; ``in_place``, the first may be changed."""
+        """Returns the state of the fields of both states.
+
+        Keys of :attr:`series` are concatenated, of :attr:`extremes` the minimum or maximum is
+        taken, and all others are added.
+
+        Args:
+            first, second: States.
+            in_place: If True, arrays of ``first`` may be changed.
+        """
         if not first or not second:
             return dict(first or second)
         joined = {}
@@ -428,12 +444,14 @@ class Statistic(abc.ABC):
                 joined[key] = own + value
         return joined
 
-    # What most results share
-
     def coordinates(self, *names: str) -> dict[str, Any]:
-        """Coordinates by name: ``channel``, and those of the grid where it has any."""
+        """Returns coordinates of the given names, as far as the grid has them.
+
+        Args:
+            names: ``channel`` or names of :attr:`plane_dimensions`.
+        """
         grid = self.domain.window_grid
-        made = {
+        coordinates = {
             "channel": ("channel", np.array(self.setting.channels, dtype=object)),
             "latitude": (
                 "latitude",
@@ -447,14 +465,14 @@ class Statistic(abc.ABC):
             ),
         }
         if not grid.has_coordinates:
-            made = {"channel": made["channel"]}
+            coordinates = {"channel": coordinates["channel"]}
             if "y" in names:
-                return {"channel": made["channel"], **projected_coordinates(grid)}
-        return {name: made[name] for name in names if name in made}
+                return {**coordinates, **projected_coordinates(grid)}
+        return {name: coordinates[name] for name in names if name in coordinates}
 
     @property
     def plane_dimensions(self) -> tuple[str, str]:
-        """The names of the grid's dimensions."""
+        """Names of the grid's dimensions: latitude, longitude; y, x; or row, column."""
         grid = self.domain.grid
         if grid.has_coordinates:
             return "latitude", "longitude"
@@ -470,13 +488,13 @@ class Statistic(abc.ABC):
         return {"units": power(shared(self.setting.units), 2)}
 
     def time_coordinate(self, times: np.ndarray) -> tuple[str, np.ndarray]:
-        """The coordinate ``time`` of some of the times."""
+        """Returns the coordinate ``time`` of the times with the indices ``times``."""
         return "time", self.setting.time[times].to_coordinate()
 
     def ordered(self, state: State) -> tuple[np.ndarray, State]:
-        """Times of a state with series, ascending, and its series in that order.
+        """Returns the times of a state in ascending order, and its series in this order.
 
-        Values of one time that came more than once (members) are averaged.
+        Values of a time that occurs several times, as with several members, are averaged.
         """
         times, place = np.unique(state["times"], return_inverse=True)
         counts = np.bincount(place)
@@ -492,11 +510,12 @@ class Statistic(abc.ABC):
 
 
 def projected_coordinates(grid: CurvilinearGrid) -> dict[str, Any]:
-    """Coordinates of maps on a projected grid: ``y``, ``x`` in km, and the points' degrees.
+    """Returns the coordinates of maps on a projected grid.
 
-    Of a rotated grid ``y`` and ``x`` are degrees. The projection is their attribute ``crs_wkt``.
+    They are ``y`` and ``x`` in km (in degrees on a rotated grid), with the projection as the
+    attribute ``crs_wkt``, and the latitudes and longitudes of the points.
     """
-    made: dict[str, Any] = {}
+    coordinates: dict[str, Any] = {}
     for name, (dimensions, values, attributes) in grid_coordinates(grid).items():
         if name in ("y", "x"):
             if attributes["units"] == "m":
@@ -505,5 +524,5 @@ def projected_coordinates(grid: CurvilinearGrid) -> dict[str, Any]:
                 attributes = {**attributes, "crs_wkt": grid.projection}
         elif values.ndim == 0:
             continue
-        made[name] = (dimensions, values, attributes)
-    return made
+        coordinates[name] = (dimensions, values, attributes)
+    return coordinates

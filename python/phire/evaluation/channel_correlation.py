@@ -67,6 +67,12 @@ class ChannelCorrelation(Statistic):
         return state
 
     def _products(self, planes: np.ndarray, inside: np.ndarray | None) -> np.ndarray:
+        """Returns the weighted sums of products (C + 1, C + 1) of planes (n, C, h, w).
+
+        Args:
+            planes: Values within the domain.
+            inside: (n, h, w) True for points that count; None means all.
+        """
         channels = planes.shape[1]
         weights = np.broadcast_to(self.domain.weights, self.domain.shape)
         # Departures from the truth's mean keep precision where values are far from 0 (pressure).

@@ -1,8 +1,8 @@
-"""Moments of each member's error, structural similarity and total variation, all members at once.
+"""Pointwise scores of all members at once: moments of errors, SSIM and total variation.
 
-The statistics ``scores`` and ``members`` share them. They are the numbers that ``scores`` takes of
-one field after another, at less cost: the truth is read once for all members, and of large grids
-the similarity is taken in some rows only.
+The statistics ``scores`` and ``members`` use them. The results equal those of ``scores`` for single
+fields, but cost less: the truth is processed once for all members, and on large grids SSIM is
+computed in some rows only.
 """
 
 from __future__ import annotations
@@ -15,20 +15,21 @@ from phire.evaluation.similarity import UNIFORM, mean_similarity, similarity_in_
 from phire.evaluation.total_variation import total_variation
 
 WINDOWS = 1 << 16
-"""Windows of all members of a field together, about; see :func:`member_similarity`."""
+"""Approximate number of windows of all members of a field; see :func:`member_similarity`."""
 
 MOMENTS = 8
-"""Sums of a member: of the error e, |e|, e², the truth's departure y′, y′², y′e, and of the truth's
-anomaly a the sums a² and ae."""
+"""Number of moments of a member: the means of e, |e|, e², y′, y′², y′e, a² and ae, where e is the
+error, y′ the truth's departure from its mean, and a the truth's anomaly from the climatology."""
 
 
 def member_moments(setting: Setting, truth: Batch, ensemble: Ensemble) -> np.ndarray:
-    """Returns the area-weighted means (n, C, M, :data:`MOMENTS`) of each member's error.
+    """Returns the area-weighted moments of each member, (n, C, M, :data:`MOMENTS`).
 
     Args:
-        setting: Domain, and the truth's mean and climatology; anomalies are NaN without one.
+        setting: Setting with the domain, and the truth's mean and climatology; without a
+            climatology, moments of anomalies are NaN.
         truth: Fields of the truth.
-        ensemble: The members at the same times.
+        ensemble: Fields of the members at the same times.
     """
 
     def compute() -> np.ndarray:
@@ -44,7 +45,7 @@ def member_moments(setting: Setting, truth: Batch, ensemble: Ensemble) -> np.nda
 def _moments_of_field(
     setting: Setting, fields: MemberFields, place: tuple[int, int], time: int
 ) -> np.ndarray:
-    """Means (M, :data:`MOMENTS`) of one time and channel."""
+    """Returns the moments (M, :data:`MOMENTS`) of one time and channel."""
     domain, (i, c) = setting.domain, place
     observed, members = fields.observed[i, c], fields.members[i, :, c]
     weights = np.broadcast_to(domain.weights, domain.shape)
@@ -56,7 +57,7 @@ def _moments_of_field(
         anomaly = _anomaly(setting, observed[rows], c, rows, time).ravel()
         errors = np.subtract(members[:, rows], observed[rows], dtype=np.float64)
         errors = errors.reshape(len(members), -1)
-        # One product of matrices for the mean error and its products with the truth.
+        # One matrix product gives the mean error and its products with the truth.
         factors = np.stack([area, area * truth, area * anomaly], axis=1)
         sums[:, [0, 5, 7]] += errors @ factors
         sums[:, [3, 4, 6]] += truth @ factors[:, 0], truth @ factors[:, 1], anomaly @ factors[:, 2]
@@ -69,7 +70,7 @@ def _moments_of_field(
 def _anomaly(
     setting: Setting, observed: np.ndarray, channel: int, rows: slice, time: int
 ) -> np.ndarray:
-    """Departures (h, w) of rows of the truth from the climatology; NaN without one."""
+    """Returns the anomalies (h, w) of some rows of the truth; NaN without a climatology."""
     facts = setting.facts
     if facts.climatology is None:
         return np.full(observed.shape, np.nan)
@@ -80,13 +81,13 @@ def _anomaly(
 def member_similarity(setting: Setting, truth: Batch, ensemble: Ensemble) -> np.ndarray:
     """Returns the mean structural similarity (n, C, M) of each member.
 
-    Of large grids it is that of the windows in every few rows: at most as few as there are
-    members, so that all members have as many windows together as one field has.
+    On large grids only the windows in every few rows are used. The step is at most the number of
+    members, so that all members together have at least as many windows as a single field.
 
     Args:
-        setting: Domain, and the truth's range.
+        setting: Setting with the domain, and the truth's range.
         truth: Fields of the truth.
-        ensemble: The members at the same times.
+        ensemble: Fields of the members at the same times.
     """
     domain = setting.domain
     fields = member_fields(domain, truth, ensemble)
@@ -107,12 +108,12 @@ def member_similarity(setting: Setting, truth: Batch, ensemble: Ensemble) -> np.
 
 
 def member_variation_difference(setting: Setting, truth: Batch, ensemble: Ensemble) -> np.ndarray:
-    """Returns the total variation (n, C, M) of each member minus the truth's, a mean by area.
+    """Returns the area-weighted total variation (n, C, M) of each member minus the truth's.
 
     Args:
-        setting: Domain.
+        setting: Setting with the domain.
         truth: Fields of the truth.
-        ensemble: The members at the same times.
+        ensemble: Fields of the members at the same times.
     """
     domain = setting.domain
     fields = member_fields(domain, truth, ensemble)

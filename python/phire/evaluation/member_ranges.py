@@ -1,8 +1,8 @@
-"""Least and greatest over an ensemble's members of a statistic's result.
+"""Ranges of the results over the members of an ensemble: least and greatest.
 
-A statistic that names variables in :attr:`Statistic.member_ranges` keeps a state for each member,
-under keys ``MEMBER/KEY``. Keys without a member belong to the ensemble as a whole, and to members
-that have none of their own; what the ensemble lacks is that of all members merged.
+A statistic that names variables in :attr:`Statistic.member_ranges` has a state for each member,
+under the keys ``MEMBER/KEY``, besides the keys of the ensemble. A key that a member lacks is that
+of the ensemble; a key that the ensemble lacks is obtained by merging the members.
 """
 
 from __future__ import annotations
@@ -17,31 +17,32 @@ if TYPE_CHECKING:
     from phire.evaluation.accumulator import Batch, Ensemble, State, Statistic
 
 LOW, HIGH = "_low", "_high"
-"""Endings of the least and greatest over members, and of the ends of other intervals."""
+"""Endings of variables that are the least and greatest over members, or the ends of an interval."""
 
 PREFIX = "member_"
-"""Beginning of variables that are of single members."""
+"""Prefix of variables of single members."""
 
 Ends: TypeAlias = tuple[str, str]
+"""Names of the variables of both ends of a range."""
 
 
 def member_ends(variable: str) -> Ends:
-    """Returns the names of the least and greatest over the members of a variable."""
+    """Returns the names of the variables of the least and greatest over the members."""
     return f"{PREFIX}{variable}{LOW}", f"{PREFIX}{variable}{HIGH}"
 
 
 def of_members(states: list[State]) -> State:
-    """Returns the states of members, in their order, as one state."""
+    """Returns one state that contains the states of all members, under ``MEMBER/KEY``."""
     return {f"{m}/{key}": value for m, state in enumerate(states) for key, value in state.items()}
 
 
 def whole_keys(state: State) -> State:
-    """Returns the part of a state that belongs to the ensemble as a whole."""
+    """Returns the keys of a state that belong to the ensemble, not to single members."""
     return {key: value for key, value in state.items() if "/" not in key}
 
 
 def states_of_members(state: State) -> list[State]:
-    """Returns the state of each member; empty where members are not kept apart."""
+    """Returns the states of the members in a state; empty if it has none."""
     found: dict[int, State] = {}
     for key, value in state.items():
         member, separator, name = key.partition("/")
@@ -51,12 +52,12 @@ def states_of_members(state: State) -> list[State]:
 
 
 def state_of_all(statistic: Statistic, state: State, *, apart: Sequence[str] = ()) -> State:
-    """Returns the state of the ensemble as a whole: members are merged where it lacks a key.
+    """Returns the state of the ensemble, with keys that it lacks merged from its members.
 
     Args:
-        statistic: It says how members are merged.
-        state: A state of all members, or of fields without members.
-        apart: Keys that members keep apart.
+        statistic: The statistic, which defines how members are merged.
+        state: State of an ensemble, or of fields without members.
+        apart: Keys that are not merged, but stay in the states of the members.
     """
     members = states_of_members(state) if statistic.member_ranges else []
     if not members:
@@ -73,13 +74,14 @@ def state_of_all(statistic: Statistic, state: State, *, apart: Sequence[str] = (
 def measured(
     statistic: Statistic, truth: Batch, ensemble: Ensemble, *, apart: bool
 ) -> Iterator[State]:
-    """Yields states to be joined of an ensemble that enters as its mean, or member by member.
+    """Yields the states of an ensemble, to be joined: one state, or one for each member.
 
     Args:
-        statistic: Its ``ensemble`` is ``mean`` or ``each``.
+        statistic: Statistic whose ``ensemble`` is ``mean`` or ``each``.
         truth: Fields of the truth.
-        ensemble: The members at the same times.
-        apart: Keep members apart, where the statistic has ranges over them.
+        ensemble: Fields of the members at the same times.
+        apart: If True, and the statistic has ranges over members, the states of the members are
+            stored separately.
     """
     if statistic.ensemble == "mean":
         state = statistic.measure(truth, ensemble)
@@ -97,14 +99,14 @@ def measured(
 
 
 def result_with_ranges(statistic: Statistic, state: State) -> xr.Dataset:
-    """Returns a statistic's result, with the least and greatest over members beside variables."""
+    """Returns the result of a statistic with the ranges of its variables over members."""
     dataset = statistic.result(state_of_all(statistic, state))
     if not statistic.member_ranges:
         return dataset
     whole = whole_keys(state)
     states = states_of_members(state)
     if any(set(member) <= set(statistic.apart_always) for member in states):
-        return dataset  # members are not kept apart but for these keys
+        return dataset  # members were merged, except for these keys
     members = [statistic.result(whole | member) for member in states]
     for name in statistic.member_ranges if members else ():
         if name not in dataset:
@@ -118,10 +120,10 @@ def result_with_ranges(statistic: Statistic, state: State) -> xr.Dataset:
 def summary_with_ranges(
     pairs: tuple[tuple[str, str], ...], dataset: xr.Dataset
 ) -> tuple[tuple[str, str], ...]:
-    """Returns pairs of a variable and its name in the table, those of ranges beside them.
+    """Returns pairs of a variable and its name in the table, with those of ranges added.
 
     Args:
-        pairs: See :attr:`Statistic.summary`.
+        pairs: Pairs of :attr:`Statistic.summary`.
         dataset: The result.
     """
     found = list(pairs)

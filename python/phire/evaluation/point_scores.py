@@ -153,7 +153,7 @@ class Scores(Statistic):
         }
 
     def measure_members(self, truth: Batch, ensemble: Ensemble) -> list[State]:
-        """The same of each member, all at once."""
+        """Returns the state of each member, computed for all members at once."""
         moments = member_moments(self.setting, truth, ensemble)
         error, absolute, square, *of_truth, product, departure, with_anomaly = np.moveaxis(
             moments, -1, 0

@@ -1,4 +1,4 @@
-"""Indices of precipitation: wet frequency and intensity, heavy rain, maxima, spells."""
+"""Climate indices of precipitation: wet frequency and intensity, heavy rain, maxima, spells."""
 
 from __future__ import annotations
 
@@ -22,21 +22,36 @@ if TYPE_CHECKING:
     from phire.evaluation.figures.reading import ResultsFolder
 
 HEAVY = 10.0
-"""Heavy rain, as a multiple of the wet value: R10 where that is 1 mm."""
+"""Threshold of heavy rain as a multiple of the wet value: 10 mm (R10) if this is 1 mm."""
 
 BINS = 16384
+"""Number of bins of the histogram of wet values, from 0 to three times the truth's maximum."""
+
 LONGEST = 40
-"""Lengths of spells that are counted apart."""
+"""Number of lengths of spells that are counted; longer spells count as the longest."""
 
 NAMES = {
     "wet_frequency": ("Wet frequency", "share of times with at least 1 mm (or 1 mm/day): R01"),
     "wet_intensity": ("Wet intensity", "mean of the values of at least 1 mm: SDII"),
     "heavy_frequency": ("Heavy frequency", "share of times with at least 10 mm: R10"),
-    "greatest": ("Greatest value", "at each point over all times: Rx1day of daily fields"),
-    "wet_quantile": ("98 % quantile of wet values", "over points and times"),
-    "wet_spell": ("Longest wet spell", "most consecutive times with at least 1 mm: CWD"),
-    "dry_spell": ("Longest dry spell", "most consecutive times with less than 1 mm: CDD"),
+    "greatest": (
+        "Greatest value",
+        "greatest value of each point over all times: Rx1day of daily fields",
+    ),
+    "wet_quantile": (
+        "98 % quantile of wet values",
+        "98 % quantile over points and times of the values of at least 1 mm",
+    ),
+    "wet_spell": (
+        "Longest wet spell",
+        "largest number of consecutive times with at least 1 mm: CWD",
+    ),
+    "dry_spell": (
+        "Longest dry spell",
+        "largest number of consecutive times with less than 1 mm: CDD",
+    ),
 }
+"""Title and formula of each index."""
 
 VARIABLES = tuple(
     Definition(
@@ -59,7 +74,7 @@ VARIABLES = tuple(
         (
             "_ratio",
             " over the truth's",
-            "; area mean over that of the truth, of the points and times that both have",
+            "; area mean divided by that of the truth, over points and times that both have",
             "1",
             ONE,
         ),
@@ -70,12 +85,14 @@ VARIABLES = tuple(
 
 @statistic("rain", function="rain_indices")
 class RainIndices(Statistic):
-    """Climate indices of precipitation at each point, their area means, and ratios to the truth's.
+    """Climate indices of precipitation at each point, their area means, and ratios to the truth.
 
-    Of the channels that are precipitation, at the times given: R01, SDII, R10, Rx1day, CWD and CDD
-    are of daily fields. A missing value ends a spell. One bit of each value is kept for the spells.
-    Of an ensemble they are means over its members, whose states stay apart: the greatest value of
-    all members would be one of more values than the truth's.
+    They are computed for all channels that are precipitation, and for time steps of any length;
+    those of ETCCDI (R01, SDII, R10, Rx1day, CWD, CDD) are defined for daily fields. A missing value
+    ends a spell. For the spells, the state holds one bit for each value.
+
+    The indices of an ensemble are means over its members. Members are not pooled, since the
+    greatest value of all members would be that of more values than the truth has.
     """
 
     order = 74
@@ -104,9 +121,9 @@ class RainIndices(Statistic):
         return lacks_rain(setting)
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Sums and maxima by point, histograms of wet values, and which points were wet.
+        """Returns sums and maxima by point, histograms of wet values, and bits of wet points.
 
-        What is of the truth, and the points present, are the same for all members of an ensemble.
+        Keys of the truth, and those of present points, are shared by all members of an ensemble.
         """
         fields = truth if candidate is None else candidate
         mask = joint_mask(self.domain, truth, fields)
@@ -127,7 +144,7 @@ class RainIndices(Statistic):
         return state | self._sums(candidate, present)
 
     def _sums(self, fields: Batch, present: np.ndarray) -> State:
-        """Wet points as bits (n, 1, c, h, w/8), and sums and maxima over the times (c, h, w)."""
+        """Returns wet points as bits (n, 1, c, h, w/8), and sums and maxima over time (c, h, w)."""
         values = self.domain.cut(fields.planes)[:, list(self.wet)]
         limit = np.array(list(self.wet.values()))[:, None, None].astype(values.dtype)
         wet = (values >= limit) & present
@@ -141,7 +158,7 @@ class RainIndices(Statistic):
         }
 
     def merge_members(self, states: Sequence[State]) -> State:
-        """Means over members of sums and maxima; bits of wet points lie side by side."""
+        """Returns means over members of sums and maxima, and the bits of wet points of each."""
         return {
             key: np.concatenate([one[key] for one in states], axis=1)
             if key in self.series
@@ -150,7 +167,12 @@ class RainIndices(Statistic):
         }
 
     def _histogram(self, values: np.ndarray, wet: np.ndarray) -> np.ndarray:
-        """(rain channels, bins) weight of wet values (n, c, h, w)."""
+        """Returns area-weighted histograms (rain channels, bins) of wet values.
+
+        Args:
+            values: (n, c, h, w) precipitation.
+            wet: (n, c, h, w) True for wet values.
+        """
         weights = np.broadcast_to(self.domain.weights, values[:, 0].shape)
         return np.stack(
             [
@@ -179,9 +201,9 @@ class RainIndices(Statistic):
         return found, counts
 
     def _wet_and_dry(self, state: State, ending: str) -> Iterator[np.ndarray]:
-        """Yields (2, members, c, h, w) True where it is wet, and dry, time after time.
+        """Yields booleans (2, members, c, h, w) for each time: True where it is wet, and dry.
 
-        Nothing is, neither wet nor dry, in a gap of the time axis and after the last time.
+        For a gap of the time axis, and after the last time, all are False, which ends all spells.
         """
         order = np.argsort(state["times"])
         steps = np.diff(self.setting.time.values[state["times"][order]])
@@ -198,7 +220,12 @@ class RainIndices(Statistic):
         yield np.zeros_like(now)
 
     def _spells(self, state: State, ending: str) -> tuple[np.ndarray, np.ndarray]:
-        """Longest wet and dry spells (2, c, h, w), mean over members; weights by length."""
+        """Returns the longest wet and dry spells, and the weights of spells by length.
+
+        Returns:
+            Lengths (2, c, h, w), averaged over members; and area weights (c, 2, lengths) of all
+            spells by length.
+        """
         counts = np.zeros((len(self.wet), 2, LONGEST))
         area = np.broadcast_to(self.domain.weights, self.domain.shape)
         running = longest = np.zeros((), np.int32)
@@ -214,7 +241,7 @@ class RainIndices(Statistic):
         return longest.mean(1), counts
 
     def _truth_means(self, state: State) -> dict[str, np.ndarray]:
-        """Returns area means of the truth's indices, once for all members of an ensemble."""
+        """Returns area means of the truth's indices, computed once for all members."""
         wet = state["wet_truth"]
         if self._of_truth is None or self._of_truth[0] is not wet:
             indices, _ = self._indices(state, "_truth")
@@ -222,14 +249,14 @@ class RainIndices(Statistic):
         return self._of_truth[1]
 
     def _mean(self, values: np.ndarray) -> np.ndarray:
-        """Area mean (c,) of values (c, h, w) where there are any; values (c,) as they are."""
+        """Returns the area mean (c,) of values (c, h, w) without NaN; values (c,) unchanged."""
         if values.ndim == 1:
             return values
         inside = np.isfinite(values)
         return self.domain.mean(np.where(inside, values, 0), inside)
 
     def result(self, state: State) -> xr.Dataset:
-        """Maps and means of the indices, ratios to the truth's, and spells by length."""
+        """Returns maps and area means of the indices, ratios to the truth, and spells by length."""
         own, counts = self._indices(state, "")
         places = list(self.wet)
         dimensions = ("channel", *self.plane_dimensions)
@@ -279,8 +306,9 @@ class RainIndices(Statistic):
         ]  # fmt: skip
         yield from channel_plans(
             folder, cls.name, panels, "distributions", "Wet and dry spells",
-            "Consecutive times with and without at least 1 mm, at points. Interpolation rains a "
-            "little everywhere: its wet spells are too long.",
+            "Share of the spells of at least a given length: consecutive times with (wet) or "
+            "without (dry) at least 1 mm at a point. Interpolated fields have light rain over too "
+            "large areas, and hence too long wet spells.",
         )  # fmt: skip
         captions = {
             name: f"{meaning[:1].upper()}{meaning[1:]}. Below: candidate minus truth."

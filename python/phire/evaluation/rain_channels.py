@@ -1,4 +1,4 @@
-"""The channels that are precipitation, and the values at which a point is called wet."""
+"""Detection of the channels that are precipitation, and of the value from which a point is wet."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ NAME = re.compile(
     r"(^|_)(pr|rr|tp|apcp|prcp|prec|precip\w*|precipitation\w*|rain\w*|qpe\w*)($|_|\d)",
     re.IGNORECASE,
 )
-"""Names of channels that are precipitation, as CMIP, ERA5, E-OBS, GHCN and radars write them."""
+"""Pattern of names of precipitation, as used by CMIP, ERA5, E-OBS, GHCN and radars."""
 
 WET = 1.0
-"""Amount (mm), or rate (mm/day), from which a point is wet (ETCCDI's R1mm)."""
+"""Amount (mm) or rate (mm/day) from which a point is wet, as in ETCCDI's R1mm."""
 
 
 def wet_values(setting: Setting) -> dict[int, float]:
-    """Returns the value at which each channel of precipitation is wet, by place of the channel.
+    """Returns the value from which a point is wet for each channel of precipitation.
 
-    A channel is precipitation by its name or standard name and by units of an amount (mm, kg m-2,
-    m) or of a rate; it is wet from 1 mm or 1 mm/day, in its units.
+    A channel is precipitation if its name or standard name says so, and its units are those of an
+    amount (mm, kg m-2, m) or of a rate. A point is wet from 1 mm or 1 mm/day on.
+
+    Returns:
+        The values in the units of the channels, by index of the channel.
     """
     standard = setting.standard_names or ("",) * len(setting.channels)
     found = {}
@@ -37,7 +40,7 @@ def wet_values(setting: Setting) -> dict[int, float]:
 
 
 def lacks_rain(setting: Setting) -> str | None:
-    """Returns why statistics of rain cannot be taken, as a clause; None where they can."""
+    """Returns the reason why there are no statistics of rain, as a clause; None if there are."""
     if wet_values(setting):
         return None
     return (

@@ -1,4 +1,4 @@
-"""Structure, amplitude and location of rain, from the objects above a threshold (SAL)."""
+"""Structure, amplitude and location (SAL) of rain, from objects above a threshold."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ from phire.evaluation.rain_channels import lacks_rain, wet_values
 from phire.evaluation.registry import statistic
 
 FACTOR, QUANTILE = 1 / 15, 0.95
-"""An object is where it rains more than ``FACTOR`` times the ``QUANTILE`` of the rainy points."""
+"""The threshold of objects is ``FACTOR`` times the quantile ``QUANTILE`` of the rainy points."""
 
 SOURCE = "Wernli et al. (2008), doi:10.1175/2008MWR2415.1; (2009), doi:10.1175/2009WAF2222271.1"
 
 VARIABLES = (
     Definition(
         "structure", "Structure of rain (SAL)",
-        "(Vₓ − V_y) / ½(Vₓ + V_y), V the mean of sum/maximum over objects, weighted by their sums; "
-        "above 0: objects too large or too flat", "1", ZERO, SOURCE,
+        "(Vₓ − V_y) / ½(Vₓ + V_y), V the mean over objects of the object's sum divided by its "
+        "maximum, weighted by sums; above 0: objects too large or too flat", "1", ZERO, SOURCE,
     ),
     Definition(
         "amplitude", "Amplitude of rain (SAL)", "(⟨x⟩ − ⟨y⟩) / ½(⟨x⟩ + ⟨y⟩)", "1", ZERO, SOURCE,
     ),
     Definition(
         "location", "Location of rain (SAL)",
-        "distance of the centres of mass over the domain's diagonal, and twice the difference of "
-        "the objects' mean distance from these, distances in points", "1", LOWER, SOURCE,
+        "(|mₓ − m_y| + 2 |rₓ − r_y|) / d, m the centre of mass of the field, r the mean distance "
+        "of the objects' centres from it, weighted by sums, d the diagonal of the domain; all in "
+        "grid points", "1", LOWER, SOURCE,
     ),
 )  # fmt: skip
 """Definitions of the variables of the result."""
@@ -46,10 +47,11 @@ class Objects:
     """Objects of a field of rain.
 
     Attributes:
-        volume: Mean of sum/maximum over the objects, weighted by their sums.
+        volume: Mean over objects of an object's sum divided by its maximum, weighted by sums.
         total: Sum of the field.
         centre: Row and column of the field's centre of mass.
-        distance: Mean distance of the objects' centres from it in points, weighted likewise.
+        distance: Mean distance of the objects' centres from ``centre`` in grid points, weighted by
+            sums.
     """
 
     volume: float
@@ -60,11 +62,12 @@ class Objects:
 
 @statistic("sal", function="structure_amplitude_location")
 class RainObjects(Statistic):
-    """SAL of the channels that are precipitation, by time.
+    """Structure, amplitude and location of each channel that is precipitation, by time.
 
-    Objects are 8-connected regions above 1/15 of the 95 % quantile of the points above the field's
-    least value. Sums are weighted by area. A time at which either field has no rain is left out.
-    The means are of the sizes of S and A, in which opposite errors do not cancel.
+    Objects are 8-connected regions of points at or above 1/15 of the 95 % quantile of the rainy
+    points. A point is rainy if it is above the least value of the field. Sums are weighted by area.
+    Times at which one of the fields has no rain are left out. Means over time are those of |S|, |A|
+    and L, so that opposite errors do not cancel.
     """
 
     order = 76
@@ -83,13 +86,13 @@ class RainObjects(Statistic):
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """Objects need precipitation, and a domain that does not run round the globe."""
+        """Requires precipitation, and a domain that does not span all longitudes."""
         if setting.domain.window_grid.wraps:
-            return "objects of rain are taken in regions, not round the globe"
+            return "objects of rain need a region that does not span all longitudes"
         return lacks_rain(setting)
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """(n, C, 3) structure, amplitude and location."""
+        """Returns structure, amplitude and location (n, C, 3) by time."""
         if candidate is None:
             return {}
         mask = joint_mask(self.domain, truth, candidate)
@@ -102,14 +105,14 @@ class RainObjects(Statistic):
                 field = self.domain.cut(batch.planes[i, c]).astype(np.float64)
                 return rain_objects(field, self._weights, inside)
 
-            # Without holes the truth's objects serve all members and candidates.
+            # Where no value is missing, the truth's objects are the same for all candidates.
             key = ("rain objects", self.domain, i, c)
             theirs = objects(truth) if mask is not None else truth.once(key, lambda: objects(truth))
             values[i, c] = compared(theirs, objects(candidate), self.domain.shape)
         return {"times": truth.times, "sal": values}
 
     def result(self, state: State) -> xr.Dataset:
-        """Each part over (channel, time), and the mean of its size."""
+        """Returns S, A and L over (channel, time), and the means of their absolute values."""
         times, ordered = self.ordered(state)
         dataset = xr.Dataset(coords=self.coordinates("channel"))
         dataset["time"] = self.time_coordinate(times)
@@ -123,12 +126,15 @@ class RainObjects(Statistic):
 def sal(
     truth: np.ndarray, candidate: np.ndarray, weights: np.ndarray, inside: np.ndarray
 ) -> tuple[float, float, float]:
-    """Returns structure, amplitude and location of one field; NaN where one has no rain.
+    """Returns structure, amplitude and location of one field; NaN if truth or field has no rain.
 
     Args:
-        truth, candidate: (h, w) rain.
-        weights: (h, w) areas.
+        truth, candidate: (h, w) fields of rain.
+        weights: (h, w) area weights.
         inside: (h, w) True for the points that count.
+
+    Source:
+        Wernli et al. (2008), doi:10.1175/2008MWR2415.1.
     """
     objects = [rain_objects(field, weights, inside) for field in (truth, candidate)]
     return compared(*objects, truth.shape)
@@ -137,11 +143,11 @@ def sal(
 def compared(
     truth: Objects | None, candidate: Objects | None, shape: tuple[int, int]
 ) -> tuple[float, float, float]:
-    """Returns structure, amplitude and location of one field; NaN where one has no rain.
+    """Returns structure, amplitude and location from the objects of both fields.
 
     Args:
-        truth, candidate: Objects of both fields.
-        shape: (h, w) of the fields.
+        truth, candidate: Objects of the fields; None for a field without rain gives NaN.
+        shape: Height and width (h, w) of the fields.
     """
     if truth is None or candidate is None:
         return np.nan, np.nan, np.nan
@@ -156,11 +162,11 @@ def compared(
 
 
 def rain_objects(field: np.ndarray, weights: np.ndarray, inside: np.ndarray) -> Objects | None:
-    """Returns the objects of a field; None where nothing is above the least value.
+    """Returns the objects of a field; None if no point is above the least value.
 
     Args:
-        field: (h, w) rain.
-        weights: (h, w) areas.
+        field: (h, w) field of rain.
+        weights: (h, w) area weights.
         inside: (h, w) True for the points that count.
     """
     field = np.where(inside, field, 0)
@@ -173,7 +179,7 @@ def rain_objects(field: np.ndarray, weights: np.ndarray, inside: np.ndarray) -> 
     labels, count = ndimage.label(inside & (field >= threshold), np.ones((3, 3)))
     if not count:
         return None
-    # Sums by label over the objects' points: scipy's own sort all points of the field.
+    # Sums over the points of objects only: those of scipy.ndimage sort all points of the field.
     places = np.nonzero(labels)
     label = labels[places] - 1
     mass = rain[places]

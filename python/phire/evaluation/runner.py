@@ -1,4 +1,4 @@
-"""Evaluating candidates against the truth: all statistics in one pass through time."""
+"""Evaluation of candidates against the truth: all statistics in one pass over time."""
 
 from __future__ import annotations
 
@@ -32,9 +32,10 @@ from phire.fields.coarsening import kept_window
 from phire.fields.source import Source
 
 GROUPINGS = ("hour", "month", "season")
+"""Groups of times by which scores can be computed."""
 
 CHUNK = 32
-"""Times between two snapshots of the work."""
+"""Default number of times of a chunk; after each, the states are saved."""
 
 
 @naming_arguments()
@@ -68,59 +69,63 @@ def evaluate(
     report: bool = True,
     overwrite: bool = False,
 ) -> Path:
-    """Evaluates candidates against the truth and leaves a folder of results, figures and report.
+    """Evaluates candidates against the truth and writes results, figures and a report.
 
-    Fields are streamed through time once (and the truth once before, for its range and mean).
-    Given again, the same call goes on where it stopped; candidates, metrics and regions may be
-    added to a folder, finished files are kept.
+    Fields are read once, chunk by chunk; the truth is read once before, for its range and mean. If
+    the evaluation is interrupted, the same call resumes it. Candidates, metrics and regions can be
+    added to an existing folder, whose finished files are not computed again.
 
     Args:
         truth: The truth.
         candidates: Sources by name, on the truth's grid or a window of it; with ``members`` and
             ``read_members`` they are ensembles.
-        output: The folder; its layout is described in :mod:`phire.evaluation.results`.
-        metrics: Names of statistics (``phire parts statistic``); by default all that
-            are fit for these fields, but the slow ones (``localized_spectrum``).
-        scale: How much coarser the coarse grid was: sets the cutoff from which spectra are judged.
-            Rows and columns that coarsening drops are evaluated where all candidates have them.
-        regions: By name, (north, west, south, east) in degrees, or a mask: an array on the truth's
-            grid or a NetCDF file of one.
-        times: ``START,STOP`` (half-open) or the pair of them; all by default.
-        climatology: Fields to take anomalies from: one, or one for each month, or one for each day
-            of the year; the truth's mean by default.
-        learned_distance: (truth, candidate), both (n, H, W, C) in physical units → (n,).
-        learned_features: (n, H, W, C) → (n, F), for the Fréchet distance.
-        wind: The channels that are the eastward and northward wind, in m/s, for kinetic energy; by
-            default they are told by standard names, names and units.
-        thresholds: By channel, values in its units above which events are counted, besides the
+        output: The results folder; its layout is described in :mod:`phire.evaluation.results`.
+        metrics: Names of statistics (``phire parts statistic``); None means all that apply to the
+            fields, except slow ones such as ``localized_spectrum``.
+        scale: Factor by which the coarse grid was coarser; sets the cutoff of spectral scores. Rows
+            and columns that coarsening drops are evaluated if all candidates have them.
+        regions: Regions by name: (north, west, south, east) in degrees, or a mask as an array on
+            the truth's grid or a NetCDF file.
+        times: ``START,STOP`` (half-open), as a text or a pair; None means all times.
+        climatology: Climatology for anomalies, of one field, one for each month or one for each day
+            of the year; None means the time mean of the truth.
+        learned_distance: Function of truth and candidate, both (n, H, W, C) in physical units, that
+            returns distances (n,).
+        learned_features: Function of fields (n, H, W, C) that returns features (n, F), for the
+            Fréchet distance.
+        wind: Channels of the eastward and northward wind in m/s, for kinetic energy; None means to
+            detect them by standard names, names and units.
+        thresholds: Thresholds of events by channel, in the channel's units, in addition to
             quantiles of the truth.
-        sites: Latitude and longitude in degrees of places at which series are taken, by name.
-        stations: CSV of observations, the truth at their points; see
+        sites: Latitude and longitude in degrees of sites with time series, by name.
+        stations: CSV file of station observations; see
             :func:`phire.evaluation.station_observations.read_observations`.
-        station_points: ``nearest`` or ``bilinear``: the way from grid points to stations.
-        orography: Height of the grid's surface in metres, for the difference to the stations'.
-        by: ``hour``, ``month``, ``season``: the numbers of the table over these groups of times.
-        uncertainty: Take intervals of all numbers by a block bootstrap in time, and tell which
-            candidates differ.
-        lags: Of the semivariogram, km.
-        pairs: Of points for each lag and field.
-        origins: By source (``truth``, candidates, ``--climatology``, ``--learned``) what it was
-            opened from (``minimum``: the bound that a prediction was set to); it is kept with the
-            results, and another one is refused. By default the
-            source's path, or its first and last field.
-        seed: Of every random draw.
-        chunk: Times between two snapshots of the work; a crash costs no more than these.
-        workers: Processes to spread chunks over; slower than the threads of one process on one
-            machine, as the user is told.
-        scheduler: Address of a dask scheduler to spread chunks over.
-        report: Draw the figures and write the report.
-        overwrite: Make everything anew, whatever is there.
+        station_points: Interpolation of fields to stations, ``nearest`` or ``bilinear``.
+        orography: Height of the grid's surface in metres, for the height difference to stations.
+        by: Groups of times by which scores are computed: ``hour``, ``month``, ``season``.
+        uncertainty: If True, confidence intervals of all scores and of the differences between
+            candidates are computed by a block bootstrap in time.
+        lags: Lags of semivariograms, km.
+        pairs: Pairs of points of semivariograms, for each lag and field.
+        origins: Origin of each source (``truth``, candidates, ``--climatology``, ``--learned``),
+            with ``minimum`` if a prediction was clipped at a lower bound. It is recorded, and a
+            folder with another origin is refused. By default the path of the source, and a hash
+            of its first and last field.
+        seed: Seed of all random draws.
+        chunk: Number of times of a chunk. The states are saved after each chunk, so that a crash
+            costs at most one.
+        workers: Number of processes on this machine; None means the threads of one process, which
+            were faster when measured.
+        scheduler: Address of a dask scheduler, for several machines.
+        report: If True, figures are drawn and the report is written.
+        overwrite: If True, an existing folder is replaced.
 
     Returns:
-        The folder.
+        The path of the results folder.
 
     Raises:
-        InputError: Options or sources that do not fit, or a folder made by other options.
+        InputError: An argument or a source does not fit, or the folder has other options.
+        WorkError: Workers were lost repeatedly.
     """
     output = Path(output)
     _check_candidates(candidates)
@@ -170,10 +175,12 @@ def _chosen(
     by: Sequence[str],
     uncertainty: bool,
 ) -> tuple[list[Setting], list[str], list[str]]:
-    """Settings of all domains, names of the statistics to take, and those left out with reasons.
+    """Returns the settings of all domains, the statistics to compute, and those left out.
+
+    Statistics that are left out are texts with the reason.
 
     Raises:
-        InputError: A region, statistic, group of times or site that there cannot be.
+        InputError: A region, statistic, group of times or site is invalid.
     """
     grid = setting.grid
     domains = [Domain.parse(name, grid, region) for name, region in regions.items()]
@@ -183,27 +190,31 @@ def _chosen(
     settings = [dataclasses.replace(one, grouped=tuple(names)) for one in settings]
     names += _chosen_metrics(groups, settings, placed)[0] if groups else []
     if setting.sites and grid.has_points:
-        nearest_points(grid, setting.sites)  # refuses sites outside
+        nearest_points(grid, setting.sites)  # raises InputError for sites outside the grid
     return settings, names, skipped
 
 
 def _given(**functions: Callable[..., Any] | None) -> dict[str, Callable[..., Any]]:
-    """The functions that are not None."""
+    """Returns the functions that are not None."""
     return {name: function for name, function in functions.items() if function is not None}
 
 
 def _check_candidates(names: Iterable[str]) -> None:
-    """Refuses names of candidates that cannot be those of folders of results."""
+    """Checks that names of candidates can be names of folders.
+
+    Raises:
+        InputError: A name has other characters, or is the name of another folder of results.
+    """
     for name in names:
         check_name(name, "--candidate")
         if name in (TRUTH, "figures"):
-            raise InputError(f"--candidate {name}: the name is taken, choose another.")
+            raise InputError(f"--candidate {name}: this name is reserved, choose another one.")
 
 
 def _identity(
     setting: Setting, origins: Mapping[str, Any], climatology: Source | None
 ) -> dict[str, Any]:
-    """All that the results of a folder depend on besides its candidates and regions."""
+    """Returns the options that all results of a folder depend on."""
     time = setting.time
     base = {
         "truth": origins[TRUTH],
@@ -230,23 +241,23 @@ def _identity(
 
 
 def _warn_of_workers(workers: int | None) -> None:
-    """Tells that processes on one machine do not pay."""
+    """Prints that several processes on one machine are slower than one."""
     if workers:
         progress.say(
-            f"workers={workers}: without it one process takes the statistics in as many threads as "
-            "there are cores. Processes on one machine were slower when measured, for they send "
-            "each other whole maps; several machines are reached by a scheduler."
+            f"workers={workers}: without workers, one process computes the statistics in as many "
+            "threads as there are cores. Several processes on one machine were slower when "
+            "measured, since they exchange whole maps; use a scheduler for several machines."
         )
 
 
 def _conclude(folder: Folder, output: Path, seed: int, report: bool) -> None:
-    """Makes tables, figures and report of the results, and marks the folder as finished."""
+    """Writes tables, figures and report of the results, and removes the snapshots."""
     options = folder.record()
     summarise(output, options["candidates"], options["regions"])
     compare_candidates(output, options["candidates"], options["regions"], seed)
     count_cities(output, options["candidates"])
     if report:
-        # Matplotlib is slow to import, and not needed by those who only want numbers.
+        # matplotlib is slow to import, and not needed without a report.
         from phire.evaluation.figures import draw_all
         from phire.evaluation.report import write_report
 
@@ -256,7 +267,11 @@ def _conclude(folder: Folder, output: Path, seed: int, report: bool) -> None:
 
 
 def _group_names(by: Sequence[str], uncertainty: bool) -> list[str]:
-    """Names of the statistics that group others; refuses groups of times that there are not."""
+    """Returns the names of the statistics by groups of times, and of that of uncertainty.
+
+    Raises:
+        InputError: A group of times is unknown.
+    """
     for name in by:
         if name not in GROUPINGS:
             raise InputError(f"--by {name}: it must be one of {', '.join(GROUPINGS)}.")
@@ -266,6 +281,7 @@ def _group_names(by: Sequence[str], uncertainty: bool) -> list[str]:
 def _units(
     names: Sequence[str], settings: Sequence[Setting], placed: Mapping[str, Any]
 ) -> list[ResultFile]:
+    """Returns the files of results that an evaluation consists of."""
     units = []
     for setting in settings:
         for name in names:
@@ -283,14 +299,22 @@ def _units(
 def _chosen_metrics(
     metrics: Sequence[str] | None, settings: Sequence[Setting], placed: Mapping[str, Any]
 ) -> tuple[list[str], list[str]]:
-    """The metrics asked for, each possible somewhere, or all those that are possible; and the
-    others with the reasons."""
+    """Returns the statistics that apply to a domain, and texts on those left out, with reasons.
+
+    Args:
+        metrics: Names of statistics; None means the default set.
+        settings: Settings of all domains.
+        placed: Candidates by name.
+
+    Raises:
+        InputError: A statistic of ``metrics`` is unknown, or applies to no domain.
+    """
     check_names(metrics or ())
     chosen, skipped = [], []
     for name in metrics or default_names():
         statistic = statistics()[name]
         reasons = [
-            "it is taken in regions, and none is named: add --region NAME=N,W,S,E"
+            "it is computed in regions, and none is named: add --region NAME=N,W,S,E"
             if not statistic.takes(setting)
             else statistic.refusal(setting)
             for setting in settings
@@ -322,7 +346,7 @@ def _take(
     workers: int | None,
     scheduler: str | None,
 ) -> None:
-    """Takes the pending statistics and writes their files."""
+    """Computes the pending statistics and writes their files."""
     spread = {"chunk": chunk, "workers": workers, "scheduler": scheduler}
     facts = _facts(settings, truth, folder, climatology, spread)
     made: dict[tuple[str, str], Any] = {}
@@ -338,7 +362,7 @@ def _take(
     earlier = {unit.candidate for unit in pending} < {TRUTH, *placed}
     for unit in (ResultFile(name, notes.Values.name, "") for name in counted):
         tasks.append(Task(unit, notes.Values(settings[0]), _task_candidate(unit)))
-    # A network stays in this process, where its weights and its device are.
+    # Networks run in this process, which has their weights and the device.
     far = [task for task in tasks if not task.statistic.stays]
     near = [task for task in tasks if task.statistic.stays]
     if not (workers or scheduler):
@@ -373,14 +397,14 @@ def _note_values(
     channels: Sequence[str],
     earlier: bool,
 ) -> None:
-    """Notes the missing and infinite values of the truth or of a candidate.
+    """Adds the notes on missing and infinite values of the truth or of a candidate.
 
     Args:
-        task: Counts of one of them.
-        states: Of all tasks, by key.
-        folder: Keeps the notes.
+        task: Task that counted the values.
+        states: States of all tasks, by key.
+        folder: Results folder, to whose notes is added.
         channels: Names of the channels.
-        earlier: Results of other candidates are there already.
+        earlier: True if the folder has results of other candidates.
     """
     name, state = task.key.candidate, states[task.key]
     beside = None if name == TRUTH else states[ResultFile(TRUTH, notes.Values.name, "")]
@@ -390,6 +414,7 @@ def _note_values(
 
 
 def _task_candidate(unit: ResultFile) -> str | None:
+    """Returns the candidate of a task; None for the truth."""
     return None if unit.candidate == TRUTH else unit.candidate
 
 
@@ -400,7 +425,7 @@ def _facts(
     climatology: Source | None,
     spread: Mapping[str, Any],
 ) -> dict[str, Facts]:
-    """The truth's facts in every domain, with the climatology for the whole grid."""
+    """Returns the moments of the truth by domain, with the climatology on the whole grid."""
     takers = {setting.domain.name: TruthFacts(setting) for setting in settings}
     tasks = [Task(f"facts {name}", taker, None) for name, taker in takers.items()]
     if climatology is None:
@@ -427,7 +452,7 @@ def _facts(
 
 
 def _origin(source: Any) -> dict[str, Any]:
-    """Returns the identity of a source: its file, or its first and last field."""
+    """Returns the identity of a source: a hash of its first and last field, and its path."""
     inner = source
     while not hasattr(inner, "path") and hasattr(inner, "source"):
         inner = inner.source
@@ -442,6 +467,7 @@ def _origin(source: Any) -> dict[str, Any]:
 
 
 def _region_text(region: Any) -> Any:
+    """Returns what is recorded of a region: bounds, path and fingerprint, or hash of a mask."""
     if isinstance(region, (str, os.PathLike)):
         path = Path(region)
         return (

@@ -126,20 +126,21 @@ def similarity_in_rows(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Computes the structural similarity of several fields in some rows of uniform windows.
 
-    As :func:`structural_similarity`, but the truth's moments are taken once for all candidates,
-    and only of the windows wanted.
+    In contrast to :func:`structural_similarity`, the truth's moments are computed once for all
+    candidates, and only the selected windows are computed.
 
     Args:
-        truth: (h, w).
-        candidates: (M, h, w).
-        data_range: R.
-        tops: (k,) first rows of the windows.
-        wraps: The last column's neighbour is the first.
-        mask: (h, w) True where all fields have values; everywhere if None.
+        truth: (h, w) field.
+        candidates: (M, h, w) fields.
+        data_range: Data range R.
+        tops: (k,) indices of the first rows of the windows.
+        wraps: True if the last column is adjacent to the first.
+        mask: (h, w) True where all fields have values; None means everywhere.
 
     Returns:
-        The similarity (M, k, w − size + 1 or w), and the windows (k, …) that hold no missing value
-        (None: all).
+        The similarity (M, k, columns), with w − size + 1 columns, or w if the fields wrap; and
+        booleans (k, columns), True for windows without missing values, or None if no value is
+        missing.
     """
     size, reach = UNIFORM.size, UNIFORM.reach
     rows = tops[:, None] + np.arange(size)
@@ -179,14 +180,13 @@ def mean_similarity(
     full: np.ndarray | None,
     tops: np.ndarray | slice = slice(None),
 ) -> float:
-    """Returns the area-weighted mean of the similarity of uniform windows that hold no gap.
+    """Returns the area-weighted mean similarity of the windows without missing values.
 
     Args:
-        domain: Of the fields.
-        similarity: (k, columns) of the windows, a column fewer a point at the sides of fields that
-            do not close the circle.
-        full: (k, columns) True for windows without missing values; None: all.
-        tops: (k,) the windows' first rows; all by default.
+        domain: Domain of the fields.
+        similarity: (k, columns) similarity of uniform windows.
+        full: (k, columns) True for windows without missing values; None means all.
+        tops: (k,) indices of the first rows of the windows; all by default.
     """
     reach = UNIFORM.reach
     weights = domain.weights[reach:-reach][tops]

@@ -1,4 +1,4 @@
-"""Total variation of fields: area-weighted sizes of the differences of neighbouring points."""
+"""Total variation of fields: area-weighted absolute differences of neighbouring points."""
 
 from __future__ import annotations
 
@@ -10,17 +10,21 @@ from phire.evaluation.domain import Domain
 def total_variation(
     domain: Domain, fields: np.ndarray, mask: np.ndarray | None = None
 ) -> np.ndarray:
-    """Computes Σ w (|∂f/∂rows| + |∂f/∂columns|) over pairs of neighbours that both have a value.
+    """Returns the total variation Σ w |f₁ − f₂| over pairs of neighbouring points.
 
-    Differences are taken in the fields' precision; a pair has the mean weight of its two points.
+    Pairs lie in the same row or column, and both points must have a value. The weight w is the mean
+    of the area weights of both points. Differences have the fields' precision.
 
     Args:
-        domain: Its weights, and if the last column's neighbour is the first.
-        fields: (..., h, w) within the domain.
-        mask: (h, w) True where all fields have values; everywhere if None.
+        domain: The domain, with area weights, and with a grid that may span all longitudes.
+        fields: (..., h, w) fields within the domain.
+        mask: (h, w) True where all fields have values; None means everywhere.
 
     Returns:
-        (...) float64, not divided by the weights.
+        (...) float64, not divided by the sum of weights.
+
+    Source:
+        Rudin, Osher & Fatemi (1992), doi:10.1016/0167-2789(92)90242-F.
     """
     total = np.zeros(fields.shape[:-2])
     for rows in domain.bands():
@@ -38,7 +42,7 @@ def total_variation(
 def _along_columns(
     domain: Domain, fields: np.ndarray, mask: np.ndarray | None, rows: slice
 ) -> np.ndarray:
-    """Weighted sums (...) of |differences| of neighbours in the same row, of some rows."""
+    """Returns the weighted sums (...) over pairs of neighbours in the same row, of some rows."""
     field, weights = fields[..., rows, :], domain.weights[rows]
     total = np.zeros(fields.shape[:-2])
     pairs = [(slice(None, -1), slice(1, None))]
@@ -50,14 +54,14 @@ def _along_columns(
             present = mask[rows]
             difference = np.where(present[:, east] & present[:, west], difference, 0)
         wide = weights.shape[1] > 1
-        beside = (weights[:, east] + weights[:, west]) / 2 if wide else weights
-        total += _weighted(np.abs(difference, out=difference), beside)
+        of_pairs = (weights[:, east] + weights[:, west]) / 2 if wide else weights
+        total += _weighted(np.abs(difference, out=difference), of_pairs)
     return total
 
 
 def _weighted(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Sums of values (..., h, w) times weights (h, w) or (h, 1)."""
+    """Returns the sums (...) of values (..., h, w) times weights (h, w) or (h, 1)."""
     if weights.shape[1] == 1:
-        # Along a row numpy adds in pairs, which is exact enough in single precision.
+        # numpy's pairwise summation along a row is accurate enough in single precision.
         return values.sum(-1) @ weights[:, 0].astype(np.float64)
     return np.einsum("...hw,hw->...", values, weights, dtype=np.float64)

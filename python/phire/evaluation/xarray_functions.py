@@ -103,7 +103,7 @@ def measure(
     )  # fmt: skip
     reason = kind.refusal(setting)
     if not kind.takes(setting):
-        reason = "it is taken in regions: pass one"
+        reason = "it is computed in regions only: pass a region"
     if kind.ensemble == "all" and not getattr(others.get("candidate"), "members", 0):
         reason = "the candidate has no dimension `member`"
     if reason is not None:

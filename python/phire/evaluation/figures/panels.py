@@ -119,6 +119,7 @@ def _with_overview(row: Row, whole: xr.DataArray, extent: tuple[float, ...]) -> 
 
 
 def _image(array: xr.DataArray, channel: str, time: int) -> xr.DataArray:
+    """Returns the field of a channel and time, of its first member, over rows and columns."""
     if "channel" in array.dims:
         array = array.sel(channel=channel)
     keep = (rows_of(array), columns_of(array))
@@ -131,7 +132,12 @@ def _image(array: xr.DataArray, channel: str, time: int) -> xr.DataArray:
 def _extent(
     region: tuple[float, float, float, float], whole: tuple[float, float, float, float]
 ) -> tuple[float, float, float, float]:
-    """West, east, south, north of a region in the longitudes that the field counts in."""
+    """Returns the edges west, east, south, north of a region in the field's longitudes.
+
+    Args:
+        region: North, west, south, east in degrees; west may be counted −180…180 or 0…360.
+        whole: West, east, south, north of the field.
+    """
     north, west, south, east = region
     width = (east - west) % 360 or 360.0
     start = whole[0] + (west - whole[0]) % 360
