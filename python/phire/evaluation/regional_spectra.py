@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
-from scipy import fft
+from scipy import fft, sparse
 
 from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
 from phire.evaluation.member_fields import mean_over_members
@@ -32,7 +32,12 @@ class RegionalSpectra(Statistic):
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
         grid = self.domain.window_grid
-        self.bins, self.wavenumbers, self.nyquist = wavenumber_bins(grid, setting.radius)
+        bins, self.wavenumbers, self.nyquist = wavenumber_bins(grid, setting.radius)
+        # A product with ones: numpy.bincount took 0.69 ms for 512 × 512 components, this 0.26 ms.
+        count = len(self.wavenumbers) + 2
+        ones = (np.ones(bins.size), (bins, np.arange(bins.size)))
+        # The mean has bin 0, which is dropped.
+        self._sums_by_bin = sparse.csr_array(ones, shape=(count, bins.size))[1:]
         wind = setting.wind
         self.wind = wind if wind is not None and wind.kind == "components" else None
 
@@ -81,12 +86,9 @@ class RegionalSpectra(Statistic):
 
         The last bin holds the wavenumbers beyond the Nyquist wavenumber.
         """
-        count = len(self.wavenumbers) + 1
-        sums = np.empty((*products.shape[:2], count))
-        for place in np.ndindex(*products.shape[:2]):
-            # Bin 0 holds the mean, which is dropped.
-            sums[place] = np.bincount(self.bins, products[place], minlength=count + 1)[1:]
-        return sums
+        flat = products.reshape(-1, products.shape[-1])
+        sums = np.array([self._sums_by_bin @ one for one in flat])
+        return sums.reshape(*products.shape[:2], -1)
 
     def variance(self, batch: Batch) -> np.ndarray:
         """Returns variances (n, C, bins + 1); see :meth:`binned`. NaN if a value is missing."""
