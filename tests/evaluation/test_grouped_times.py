@@ -5,11 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 from evaluation.made_fields import white_ensemble
 from phire.errors import InputError
-from phire.evaluation import evaluate, measure
+from phire.evaluation import evaluate, grouped_times, measure
+from phire.evaluation.catalogue import statistics
 from phire.evaluation.figures.groups import group_figure
+from phire.evaluation.member_ranges import member_ends
+from phire.evaluation.notes import of_ranges
+from phire.evaluation.results_folder import ResultFile
 from phire.fields import ArraySource, EnsembleSource, Grid
 from phire.fields.time import TimeAxis
 
@@ -64,6 +69,35 @@ def test_each_season_is_taken_alone(sources):
             ("spread_skill_ratio", ensembles["spread_skill_ratio"]),
         ):
             np.testing.assert_allclose(here[number], value, rtol=1e-5, err_msg=number)
+
+
+# Bins of the cities' histograms span the range of the truth at the times given.
+@pytest.mark.parametrize(("metric", "tolerance"), [("rain", 1e-6), ("cities", 1e-2)])
+def test_ranges_in_a_group_are_those_of_single_members(sources, metric, tolerance):
+    truth, ensemble, _ = sources
+    result = measure("by_season", truth, ensemble, grouped=(metric, "scores"))
+    places = np.flatnonzero(TIME.months() % 12 // 3 == 1)
+    alone = [measure(metric, Part(truth, places), Part(one, places)) for one in ensemble.sources]
+    for variable, number in statistics()[metric].summary:
+        expected = np.stack([one[variable] for one in alone])
+        for end, pick in zip(member_ends(number), (np.fmin, np.fmax)):
+            np.testing.assert_allclose(
+                result.sel(season="MAM")[end], pick.reduce(expected), tolerance, err_msg=end
+            )
+
+
+def test_ranges_of_large_states_are_left_out_and_named(sources, monkeypatch):
+    truth, ensemble, _ = sources
+    whole = measure("by_season", truth, ensemble, grouped=("rain", "scores"))
+    monkeypatch.setattr(grouped_times, "MEMBER_BYTES", 1 << 16)  # rain has histograms
+    less = measure("by_season", truth, ensemble, grouped=("rain", "scores"))
+    assert {"member_rmse_low", "wet_frequency_ratio"} <= set(less.data_vars)
+    assert not {"member_wet_frequency_ratio_low"} & set(less.data_vars)
+    for name in less.data_vars:
+        xr.testing.assert_allclose(less[name], whole[name], rtol=1e-6)
+    (note,) = of_ranges(ResultFile("e", "by_season", ""), less)
+    assert "by_season of e has no range of the members of rain:" in note
+    assert not list(of_ranges(ResultFile("e", "by_season", ""), whole))
 
 
 def test_a_command_adds_groups_figures_and_intervals(sources, tmp_path):

@@ -304,7 +304,6 @@ class Statistic(abc.ABC):
         shared_by_members: Keys that are stored once, since they are the same for all members (or,
             if they are sums, differ by a factor).
         apart_always: Keys that are stored for each member even without ranges.
-        bulky: True if the state of a member takes megabytes; groups of times then have no ranges.
         by_default: True if the statistic is computed when no metrics are named.
         noted_if_refused: True if the report notes that the statistic does not apply; False for
             statistics of special fields, such as rain.
@@ -329,7 +328,6 @@ class Statistic(abc.ABC):
     member_ranges: ClassVar[tuple[str, ...]] = ()
     shared_by_members: ClassVar[tuple[str, ...]] = ()
     apart_always: ClassVar[tuple[str, ...]] = ()
-    bulky: ClassVar[bool] = False
     by_default: ClassVar[bool] = True
     noted_if_refused: ClassVar[bool] = True
     stays: ClassVar[bool] = False

@@ -61,7 +61,6 @@ class Cities(Statistic):
     summary = (("wasserstein_median", "city_wasserstein"),)
     member_ranges = ("wasserstein", "wasserstein_median")
     shared_by_members = ("truth",)
-    bulky = True
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)

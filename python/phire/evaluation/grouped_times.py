@@ -10,15 +10,27 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Setting, State, Statistic
+from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
 from phire.evaluation.chunks import with_candidate
-from phire.evaluation.member_ranges import result_with_ranges, state_of_all
+from phire.evaluation.member_ranges import (
+    has_ranges,
+    member_bytes,
+    result_with_ranges,
+    state_of_all,
+)
 from phire.evaluation.registry import registry, statistic
 from phire.fields.time import MONTHS, SEASONS
 
 if TYPE_CHECKING:
     from phire.evaluation.figures.plan import Plan
     from phire.evaluation.figures.reading import ResultsFolder
+
+MEMBER_BYTES = 1 << 27
+"""Memory of the members' states of one statistic over all groups, at most; of larger ones there are
+no ranges."""
+
+WITHOUT_RANGES = "without_member_ranges"
+"""Attribute of a result: statistics whose members' states would be larger."""
 
 
 class GroupedTimes(Statistic):
@@ -44,6 +56,7 @@ class GroupedTimes(Statistic):
         self.groups, self.labels = self.grouping(setting)
         self.statistics = {one.name: one(setting) for one in grouped_statistics(setting)}
         self.stays = any(one.stays for one in self.statistics.values())
+        self._too_large: set[tuple[str, int]] = set()
 
     @classmethod
     @abc.abstractmethod
@@ -69,10 +82,33 @@ class GroupedTimes(Statistic):
             places = np.flatnonzero(groups == group)
             theirs, own = truth.at(places), candidate.at(places)
             for name, one in self.statistics.items():
-                apart = self.members_apart and not one.bulky
-                inner = with_candidate(one, {}, theirs, own, apart=apart)
+                inner = self._measured(one, theirs, own)
                 state |= {f"{group}/{name}/{key}": value for key, value in inner.items()}
         return state
+
+    def _measured(self, one: Statistic, truth: Batch, candidate: Batch) -> State:
+        """State of one statistic, its members apart where those of all groups fit in memory.
+
+        The size of a member's state depends on grid and channels alone, so that all batches agree.
+        """
+        size = candidate.members.shape[1] if isinstance(candidate, Ensemble) else 0
+        if not self.members_apart or (one.name, size) in self._too_large:
+            return with_candidate(one, {}, truth, candidate, apart=False)
+        state = with_candidate(one, {}, truth, candidate)
+        if member_bytes(one, state) * len(self.labels) > MEMBER_BYTES:
+            self._too_large.add((one.name, size))
+            return state_of_all(one, state, apart=one.apart_always)
+        return state
+
+    def without_ranges(self, states: Mapping[tuple[str, str], State]) -> list[str]:
+        """Returns the statistics whose members were merged because their states are too large."""
+        apart = {name for (_, name), one in states.items() if any("/" in key for key in one)}
+        merged = {
+            name
+            for (_, name), one in states.items()
+            if self.statistics[name].member_ranges and not has_ranges(self.statistics[name], one)
+        }
+        return sorted(merged) if apart else []
 
     def join(self, first: State, second: State, in_place: bool) -> State:
         parts = states_by_group(first), states_by_group(second)
@@ -122,6 +158,9 @@ class GroupedTimes(Statistic):
         dataset["times"] = (
             self.dimension, np.bincount(self.groups, minlength=len(self.labels))
         )  # fmt: skip
+        merged = self.without_ranges(states) if self.members_apart else []
+        if merged:
+            dataset.attrs[WITHOUT_RANGES] = ", ".join(merged)
         return dataset
 
     @classmethod

@@ -51,6 +51,22 @@ def states_of_members(state: State) -> list[State]:
     return [found[member] for member in sorted(found)]
 
 
+def has_ranges(statistic: Statistic, state: State) -> bool:
+    """Tells if a state has members apart, by more keys than those of ``apart_always``."""
+    members = states_of_members(state) if statistic.member_ranges else []
+    return bool(members) and not any(set(one) <= set(statistic.apart_always) for one in members)
+
+
+def member_bytes(statistic: Statistic, state: State) -> int:
+    """Returns the size of the sums that a state holds of single members; series do not count,
+    for their sizes add up to the same in any grouping of times."""
+    return sum(
+        np.asarray(value).nbytes
+        for key, value in state.items()
+        if "/" in key and key.rpartition("/")[2] not in statistic.series
+    )
+
+
 def state_of_all(statistic: Statistic, state: State, *, apart: Sequence[str] = ()) -> State:
     """Returns the state of the ensemble, with keys that it lacks merged from its members.
 
@@ -101,14 +117,11 @@ def measured(
 def result_with_ranges(statistic: Statistic, state: State) -> xr.Dataset:
     """Returns the result of a statistic with the ranges of its variables over members."""
     dataset = statistic.result(state_of_all(statistic, state))
-    if not statistic.member_ranges:
+    if not has_ranges(statistic, state):
         return dataset
     whole = whole_keys(state)
-    states = states_of_members(state)
-    if any(set(member) <= set(statistic.apart_always) for member in states):
-        return dataset  # members were merged, except for these keys
-    members = [statistic.result(whole | member) for member in states]
-    for name in statistic.member_ranges if members else ():
+    members = [statistic.result(whole | member) for member in states_of_members(state)]
+    for name in statistic.member_ranges:
         if name not in dataset:
             continue
         values = np.stack([member[name].values for member in members])

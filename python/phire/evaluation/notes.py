@@ -6,10 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from phire.evaluation.accumulator import Batch, Setting, State, Statistic
+from phire.evaluation.grouped_times import MEMBER_BYTES, WITHOUT_RANGES
 from phire.evaluation.pairing import AlignedSource, covered
 from phire.evaluation.results import TRUTH
+from phire.evaluation.results_folder import ResultFile
 from phire.fields.grid import Grid
 from phire.fields.source import Source
 
@@ -52,6 +55,22 @@ def of_times(found: int, wanted: int) -> Iterable[str]:
     """Yields a note if candidates lack some of the truth's times."""
     if found < wanted:
         yield f"{found} of {wanted} times are in all candidates: only these are evaluated"
+
+
+def of_ranges(result: ResultFile, dataset: xr.Dataset) -> Iterable[str]:
+    """Tells of which statistics members were merged because their states are too large.
+
+    Args:
+        result: File of a statistic by groups of times.
+        dataset: Its contents.
+    """
+    names = dataset.attrs.get(WITHOUT_RANGES)
+    if names:
+        where = f" in {result.region}" if result.region else ""
+        yield (
+            f"{result.metric} of {result.candidate}{where} has no range of the members of {names}: "
+            f"their states would take more than {MEMBER_BYTES >> 20} MB each"
+        )
 
 
 def of_bounds(origins: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:

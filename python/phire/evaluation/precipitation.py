@@ -102,7 +102,6 @@ class RainIndices(Statistic):
     extremes = ("maximum", "maximum_truth")
     ensemble = "together"
     noted_if_refused = False
-    bulky = True
     apart_always = ("maximum",)
     member_ranges = (
         *(f"{name}_mean" for name in NAMES), *(variable for variable, _ in summary), "spell_share",

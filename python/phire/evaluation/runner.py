@@ -383,7 +383,9 @@ def _take(
             if task.key.metric == notes.Values.name:
                 _note_values(task, states, folder, truth.channels, earlier)
             elif states[task.key]:
-                folder.write(task.key, task.statistic.described(states[task.key]), truth)
+                result = task.statistic.described(states[task.key])
+                folder.write(task.key, result, truth)
+                folder.note(notes.of_ranges(task.key, result))
             else:
                 where = f" in {task.key.region}" if task.key.region else ""
                 folder.note([f"no {task.key.metric} of {task.key.candidate}{where}: no time has "

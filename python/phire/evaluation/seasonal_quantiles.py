@@ -50,7 +50,6 @@ class SeasonalQuantiles(Statistic):
     summary = (("seasonal_wasserstein_worst", "seasonal_wasserstein_worst"),)
     of_truth = False
     ensemble = "together"
-    bulky = True
     member_ranges = ("quantile_value", "seasonal_wasserstein", "seasonal_wasserstein_worst")
     noted_if_refused = False
 
