@@ -79,9 +79,10 @@ def require_place(path: str | os.PathLike, keep_partial: bool = False) -> None:
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike, keep_partial: bool = False) -> Iterator[Path]:
-    """Writes a file or directory atomically: the block writes at a temporary path, then renamed.
+    """Writes a file or directory atomically, through a temporary path.
 
-    If the block raises, the final path is not changed.
+    At the end of the block the temporary path is renamed. If the block raises, the final path is
+    not changed.
 
     Args:
         path: Final path. Its parent directories are created; an existing output is replaced.

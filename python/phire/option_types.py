@@ -22,8 +22,7 @@ def with_option_types(function: Callable, options: Mapping[str, Any], where: str
     """Converts options to the types in a function's annotations.
 
     A whole number may be written as ``1e4``. A single value given for a list becomes a list of
-    one. Options without an annotation are not checked, nor are types other than numbers, texts,
-    lists and mappings of them.
+    one. Only annotations of numbers, texts, lists and mappings are checked.
 
     Args:
         function: A function with keyword arguments.

@@ -74,7 +74,7 @@ class Registry:
         del self._functions[name]
 
     def within(self, package: str) -> Registry:
-        """Returns a registry of the parts defined in ``package``, one of this registry's own."""
+        """Returns a registry limited to ``package``, which is one of this registry's packages."""
         chosen = Registry(self.kind, package)
         chosen._functions = self._functions
         chosen._elsewhere = tuple(name for name in self.packages if name != package)

@@ -10,7 +10,7 @@ from phire.fields import convert, open_store, regrid, write_source
 from phire.fields.curvilinear import CurvilinearGrid
 from phire.fields.grid import Grid
 from phire.fields.regridding import METHODS, Regridder
-from phire.fields.regridding_weights import kept_weights
+from phire.fields.regridding_weights import stored_weights
 from phire.fields.source import ArraySource
 
 FINE = Grid.regional(np.linspace(58, 42, 17), np.linspace(-8, 8, 17))
@@ -33,7 +33,7 @@ def test_kept_weights_give_the_same_bits(tmp_path, method, target):
     kept = Regridder(FINE, target, method, weights=path)
     np.testing.assert_array_equal(kept(fields), plain)
     np.testing.assert_array_equal(kept.covered, computed.covered)
-    kept_weights(path, FINE, target, method, lambda: pytest.fail("computed again"))
+    stored_weights(path, FINE, target, method, lambda: pytest.fail("computed again"))
 
 
 def test_the_command_keeps_them_beside_its_output(tmp_path):

@@ -222,7 +222,7 @@ def test_only_takes_what_a_stage_needs_and_no_more(stages_of):
         *(f"{name}_seed-{seed}" for name in ("representation", "metric") for seed in (0, 1)),
     }
     assert with_needs(stages, []) == stages
-    with pytest.raises(InputError, match="only metrics is no stage: choose from simulation"):
+    with pytest.raises(InputError, match="only metrics is not a stage: choose among simulation"):
         with_needs(stages, ["metrics"])
 
 

@@ -51,7 +51,7 @@ class Recipe:
         least_valid: Share of a target point's weights, 0 to 1, that must lie on valid values;
             below it the point is missing.
         weights: File or folder with regridding weights; see
-            :func:`phire.fields.regridding_weights.kept_weights`.
+            :func:`phire.fields.regridding_weights.stored_weights`.
     """
 
     variables: Mapping[str, str] | None = None

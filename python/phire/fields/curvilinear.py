@@ -254,7 +254,11 @@ class CurvilinearGrid(Grid):
         return unit_vectors(*self.places(*edges))
 
     def cell_areas(self, radius: float = EARTH_RADIUS) -> np.ndarray:
-        """Returns the areas (H, W) of the cells on a sphere of a radius in m, m²."""
+        """Returns the areas (H, W) of the cells in m².
+
+        Args:
+            radius: Radius of the sphere, m.
+        """
         return self._unit_areas * radius**2
 
     @functools.cached_property
@@ -342,7 +346,7 @@ class CurvilinearGrid(Grid):
         )
 
     def find(self, part: Grid) -> tuple[slice, slice] | None:
-        """Returns the window of this grid that another grid consists of.
+        """Returns the window of this grid that is equal to another grid.
 
         Args:
             part: The other grid.
@@ -413,14 +417,14 @@ class CurvilinearGrid(Grid):
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> CurvilinearGrid:
-        """Returns the grid of a dictionary from :meth:`to_dict`."""
+        """Returns the grid that :meth:`to_dict` stored in a dictionary."""
         if "points" in value:
             return cls.of_points(*value["points"])
         return cls.projected(value["y"], value["x"], value["projection"])
 
 
 def grid_from_dict(value: Mapping[str, Any]) -> Grid:
-    """Returns the grid of any kind of a dictionary from its ``to_dict``."""
+    """Returns the grid, of any kind, that its ``to_dict`` stored in a dictionary."""
     return (CurvilinearGrid if value["kind"] == KIND else Grid).from_dict(value)
 
 

@@ -141,7 +141,7 @@ class Grid:
 
     @classmethod
     def from_coordinates(cls, latitudes: Any, longitudes: Any) -> Grid:
-        """Returns the grid of coordinates; its kind is recognised from them.
+        """Returns the grid with given coordinates, from which its kind is recognised.
 
         Args:
             latitudes: (H,) degrees north, strictly monotonic.
@@ -471,7 +471,7 @@ class Grid:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Grid:
-        """Returns the grid of a dictionary from :meth:`to_dict`."""
+        """Returns the grid that :meth:`to_dict` stored in a dictionary."""
         return cls(value["kind"], value["latitudes"], value["longitudes"])
 
 

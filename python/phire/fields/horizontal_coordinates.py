@@ -135,7 +135,10 @@ def curvilinear_grid(
 
 
 def _axis(array: xr.DataArray, dimension: Hashable) -> tuple[np.ndarray, str] | None:
-    """Returns the values of a dimension in metres or rotated degrees, and their unit; else None."""
+    """Returns a dimension's values in metres or rotated degrees, and the unit.
+
+    Returns None if the dimension has no values, or values in another unit.
+    """
     if dimension not in array.coords:
         return None
     coordinate = array.coords[dimension]

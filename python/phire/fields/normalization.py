@@ -185,7 +185,11 @@ class Normalization:
         return x * width + centre
 
     def _centre_and_width(self, c: int) -> tuple[float, float]:
-        """Returns mean and standard deviation of a channel (``z``), or middle and half range."""
+        """Returns centre and width of a channel without a curve.
+
+        For ``z`` they are mean and standard deviation, for ``minmax`` the middle and half the
+        width of the range.
+        """
         if read_kind(self.kinds[c]).scaling == "z":
             return self.mean[c], self.std[c]
         low, high = self.minimum[c], self.maximum[c]
@@ -299,14 +303,16 @@ class Normalization:
         return dataclasses.replace(self, kind=kind, channels=tuple(channels), **parts)
 
     def with_kinds(self, kinds: Sequence[str]) -> Normalization:
-        """Returns a normalization of other kinds with the same statistics.
+        """Returns a normalization with the same statistics and other kinds.
+
+        ``none`` and ``z`` are always possible. A kind with a curve or a range needs statistics
+        that were fitted for it, so it may differ from the present kind only by a factor.
 
         Args:
-            kinds: New kind of each channel. A kind with a curve or a range needs particular
-                statistics, so it can differ from the present kind only by a factor.
+            kinds: New kind of each channel.
 
         Raises:
-            InputError: The statistics are not those of a new kind.
+            InputError: A new kind needs other statistics.
         """
         for name, old, new in zip(self.channels, self.kinds, kinds):
             steps = read_kind(new)
@@ -324,7 +330,7 @@ class Normalization:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Normalization:
-        """Returns the normalization of a dictionary from :meth:`to_dict`.
+        """Returns the normalization that :meth:`to_dict` stored in a dictionary.
 
         Raises:
             InputError: A key is missing or unknown.

@@ -14,7 +14,7 @@ from phire.fields.curvilinear import CurvilinearGrid
 from phire.fields.grid import Grid
 from phire.fields.interpolation import interpolation_map, scattered_map, within_grid
 from phire.fields.linear_maps import MatrixMap, SeparableMap
-from phire.fields.regridding_weights import kept_weights
+from phire.fields.regridding_weights import stored_weights
 from phire.fields.source import (
     Source,
     Times,
@@ -60,7 +60,7 @@ class Regridder:
         extrapolate: Continue fields on a latitude–longitude grid beyond its outermost cells with
             the values of the outermost points.
         weights: File or folder with weights, see
-            :func:`phire.fields.regridding_weights.kept_weights`; by default they are computed.
+            :func:`phire.fields.regridding_weights.stored_weights`; by default they are computed.
 
     Attributes:
         covered: (H', W') share of each target cell that ``grid`` covers; 0 or 1 for interpolation.
@@ -93,7 +93,7 @@ class Regridder:
         if weights is None:
             self._map, self.covered = compute()
         else:
-            self._map, self.covered = kept_weights(weights, grid, target, method, compute)
+            self._map, self.covered = stored_weights(weights, grid, target, method, compute)
         if not self.covered.any():
             raise InputError(
                 f"the grids do not overlap: the fields are on {grid.in_words()}, the target is "

@@ -23,7 +23,7 @@ VERSION = 1
 """Version of the weights; to be increased if the same grids and method give other weights."""
 
 
-def kept_weights(
+def stored_weights(
     path: str | os.PathLike, grid: Grid, target: Grid, method: str, compute: Callable[[], Weights]
 ) -> Weights:
     """Reads weights from a file, or computes and writes them if the file does not exist.

@@ -377,7 +377,7 @@ class TimeAxis:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> TimeAxis:
-        """Returns the axis of a dictionary from :meth:`to_dict`."""
+        """Returns the axis that :meth:`to_dict` stored in a dictionary."""
         return cls(np.asarray(value["values"], dtype=np.int64), value["calendar"])
 
 

@@ -145,7 +145,7 @@ def in_kelvin(units: str, attributes: Mapping[str, Any] | None = None) -> Conver
 
 
 def shared(units: Sequence[str]) -> str:
-    """Returns the units that all channels share; empty where they differ or one is not known."""
+    """Returns the units that all channels share; empty if they differ or one is unknown."""
     if not units or not all(units):
         return ""
     return units[0] if all(equal(units[0], other) for other in units[1:]) else ""

@@ -29,7 +29,10 @@ def counting_infinite() -> Iterator[list[int]]:
 
 
 def count_infinite(fields: np.ndarray) -> None:
-    """Appends the number of infinite values to the list of the enclosing counting block, if any."""
+    """Appends the number of infinite values to the list of an enclosing :func:`counting_infinite`.
+
+    Does nothing outside of such a block.
+    """
     counts = _REGRIDDED.get()
     if counts is not None:
         counts.append(int(np.isinf(fields).sum()))
