@@ -111,7 +111,7 @@ def test_other_points_and_months_are_refused_before_anything_is_predicted(run, f
     with pytest.raises(InputError, match=r"the forecast does not fit .* lacks points"):
         predicted(grid=moved)
     december = TimeAxis.from_coordinate(np.array(["2001-12-05"], "datetime64[s]"))
-    with pytest.raises(InputError, match=r"the forecast does not fit .* also of 12"):
+    with pytest.raises(InputError, match=r"the forecast does not fit .* also 12"):
         predicted(time=december)
     with pytest.raises(InputError, match="needs dates"):
         predicted(time=TimeAxis.steps(1))
