@@ -42,7 +42,8 @@ class DiffusionTarget:
 
     Raises:
         InputError: ``kind`` is unknown, ``sigma_data`` is not one positive number per channel,
-            ``low`` has none of the targets' channels, or ``mean`` is given for ``field``.
+            ``low`` has none of the targets' channels, ``mean`` is given for ``field``, or the
+            samples are windows.
     """
 
     schema: SampleSchema
@@ -51,6 +52,12 @@ class DiffusionTarget:
     mean: Callable[[Mapping[str, Any]], Any] | None = None
 
     def __post_init__(self) -> None:
+        if self.schema.window is not None:
+            raise InputError(
+                "a denoiser works on single fields, but the records have a window of "
+                f"{self.schema.window} steps: make records without --window, or choose the "
+                "objective energy, which trains recurrent networks, too."
+            )
         if self.kind not in TARGETS:
             raise InputError(f"target={self.kind} must be one of {', '.join(TARGETS)}.")
         channels, sigma = self.schema.channels, self.sigma_data

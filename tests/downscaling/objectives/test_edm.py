@@ -20,7 +20,7 @@ from phire.downscaling.generator_training import objectives
 from phire.downscaling.samplers import mode_variances, sigma_range
 from phire.errors import InputError
 from phire.networks import network as networks
-from phire.records import open_records
+from phire.records import open_records, write_downscaling_records
 from phire.records.schema import SampleSchema
 from phire.training import open_run
 from phire.training.step_graphs import Stepper
@@ -237,6 +237,21 @@ def test_a_residual_of_channels_that_low_lacks_is_told(records):
     strange = dataclasses.replace(opened.schema, arrays=arrays)
     with pytest.raises(InputError, match=r"has none of the targets .*choose target=field"):
         with_measured_scales(objectives.resolve("edm")[1], strange, opened)
+
+
+@pytest.mark.parametrize("objective", ["edm", "flow,target=field", "ddpm"])
+def test_windows_are_refused_before_anything_is_written(objective, store, tmp_path):
+    windows = tmp_path / "records"
+    write_downscaling_records(
+        store, windows, patch=(8, 8), scale=4, patches_per_field=1, shards=1, window=2,
+        normalization="z", time=",2000-01-01T12",
+    )  # fmt: skip
+    with pytest.raises(InputError, match="works on single fields, but the records have a window"):
+        train_generator(
+            windows, tmp_path / "run", network=NETWORK, objective=objective, epochs=(1,),
+            learning_rates=(1e-3,), batch_size=2,
+        )  # fmt: skip
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_spectrum_cannot_select_a_denoiser(records, tmp_path):

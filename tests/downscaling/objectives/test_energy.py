@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import keras
@@ -96,6 +97,29 @@ def test_members_of_a_sample_differ_and_belong_to_it():
     swapped = {name: value[::-1] for name, value in arrays.items()}
     other = np.asarray(made.generate_members(swapped, training=False))
     assert np.abs(np.mean(other, 0)[::-1] - np.mean(members, 0)).mean() < np.std(members)
+
+
+def test_fields_of_windows_are_scored_one_by_one():
+    plain = schema()
+    arrays = {
+        name: dataclasses.replace(array, shape=(2, *array.shape))
+        for name, array in plain.arrays.items()
+        if name in ("low", "high", "valid")
+    }
+    windowed = dataclasses.replace(plain, arrays=arrays, window=2)
+    network = "resnet,filters=2,blocks=1,dropout=0.3,dropout_kind=mcdrop"
+    task = Task(windowed, *networks.resolve(network))
+    made = objectives.build("energy,pools=[1,2],patches=1,patch=4", task)
+    made.step_seed = tf.constant([5, 6])
+    samples = {
+        name: tf.stack([value, value[::-1]], 1) for name, value in batch().items() if name in arrays
+    }
+    assert np.isfinite([float(x) for x in made.whole_step(samples).values()]).all()
+    assert np.isfinite([float(x) for x in made.validation_step(samples).values()]).all()
+    truth, *members = (tf.constant(x) for x in fields(3))
+    single = made.score(truth, members, None)
+    window = made.score(truth[:, None], [x[:, None] for x in members], None)
+    assert float(window["loss"]) == pytest.approx(float(single["loss"]), rel=1e-6)
 
 
 SPECIFICATIONS = [

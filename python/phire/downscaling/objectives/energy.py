@@ -181,9 +181,13 @@ class EnergyTraining(Supervised):
     def score(
         self, truth: tf.Tensor, members: list[tf.Tensor], valid: tf.Tensor | None
     ) -> dict[str, tf.Tensor]:
-        """Returns the scores with a positive weight by name, and their weighted sum ``loss``."""
+        """Returns the scores with a positive weight by name, and their weighted sum ``loss``.
+
+        The fields of a window are scored one by one.
+        """
         scores = {}
-        valid = None if valid is None else tf.cast(valid, truth.dtype)
+        truth, *members = map(_single_fields, [truth, *members])
+        valid = None if valid is None else _single_fields(tf.cast(valid, truth.dtype))
         if self.weights["crps"]:
             scores["crps"] = self._over_pools(lambda *pair: [pair], truth, members, valid)
         if self.weights["differences"]:
@@ -246,3 +250,8 @@ class EnergyTraining(Supervised):
             ),
             **self.scores(high, members[0]),
         }
+
+
+def _single_fields(x: tf.Tensor) -> tf.Tensor:
+    """Returns the fields (B·T, H, W, C) of windows (B, T, H, W, C); others as they are."""
+    return tf.reshape(x, (-1, *x.shape[2:])) if x.shape.rank == 5 else x
