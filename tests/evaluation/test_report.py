@@ -17,7 +17,7 @@ from phire.evaluation.catalogue import definition
 from phire.evaluation.definitions import Definition
 from phire.evaluation.figures import draw_all
 from phire.evaluation.report import write_report
-from phire.evaluation.report.images import COLOURS, embedded_images, encoded_image
+from phire.evaluation.report.embedded_images import COLOURS, embedded_images, encoded_image
 from phire.evaluation.report.score_tables import best_of
 
 BROWSER = next(

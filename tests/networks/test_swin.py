@@ -130,7 +130,7 @@ def test_offsets_and_masks_are_the_references():
     assert (offset_index(5).sum(), offset_index(8).sum()) == (25000, 458752)
     layer = WindowAttention(1, 5, 2)
     layer.build((None, 10, 15, 4))
-    bias = np.asarray(layer._bias(2, 3, True))
+    bias = np.asarray(layer.attention_bias(2, 3, True))
     masked = (bias < MASKED / 2).sum(axis=(1, 2, 3))
     assert masked.tolist() == [0, 0, 300, 300, 300, 456]
     assert [part.sum() for part in parts_differ(5, 2)] == [300, 300]

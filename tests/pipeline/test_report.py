@@ -10,7 +10,7 @@ import pytest
 from evaluation.made_fields import white_ensemble
 from phire.evaluation import evaluate
 from phire.fields import ArraySource, Grid
-from phire.pipeline import records
+from phire.pipeline import stage_records
 from phire.pipeline.report import write_report
 
 GRID = Grid.regional(np.linspace(50, 40, 12), np.linspace(0, 15, 14))
@@ -31,7 +31,7 @@ def stages(tmp_path, monkeypatch):
             name=name, command="phire-eval", output=tmp_path / name, command_line=["phire-eval"]
         )
     planned = {n: SimpleNamespace(stage=s, state="done") for n, s in found.items()}
-    monkeypatch.setattr(records, "plan", lambda *_: planned)
+    monkeypatch.setattr(stage_records, "plan", lambda *_: planned)
     return found
 
 

@@ -119,13 +119,12 @@ def predict(
         options = {name: value for name, value in locals().items() if name not in ("run", "input")}
         return _predict_swept(run, input, **options)
     path, names = split_names(input)
-    options: dict[str, Any] = {
-        **_identity(expand(path)), "coarsen": coarsen, "time": time, "minimum": minimum,
-        "trace": trace, "consistency": consistency, "noise_memory": noise_memory,
+    of_output: dict[str, Any] = {
+        "minimum": minimum, "trace": trace, "consistency": consistency, "noise_memory": noise_memory
     }  # fmt: skip
+    options = {**_identity(expand(path)), "coarsen": coarsen, "time": time, **of_output}
     generator_options: dict[str, Any] = {
-        "tile": tile, "any_spacing": any_spacing, "fill": fill, "minimum": minimum,
-        "trace": trace, "consistency": consistency, "noise_memory": noise_memory, "seed": seed,
+        **of_output, "tile": tile, "any_spacing": any_spacing, "fill": fill, "seed": seed,
         "members": members, "statistic": statistic, "predictors": predictors, "static": static,
         "auxiliary": auxiliary, "stations": stations,
     }  # fmt: skip

@@ -11,10 +11,13 @@ from phire.evaluation.definitions import Definition
 from phire.evaluation.registry import registry
 
 
-@functools.cache
 def statistics() -> dict[str, type[Statistic]]:
     """Returns all statistics by name, in the order of their attribute ``order``."""
-    found = [registry.function(name) for name in registry.parts()]
+    return _in_order(tuple(registry.function(name) for name in registry.parts()))
+
+
+@functools.cache
+def _in_order(found: tuple[type[Statistic], ...]) -> dict[str, type[Statistic]]:
     return {one.name: one for one in sorted(found, key=lambda one: (one.order, one.name))}
 
 
@@ -38,8 +41,8 @@ def check_names(names: Iterable[str]) -> None:
 
 
 @functools.cache
-def _definitions() -> dict[str, Definition]:
-    return {item.name: item for one in statistics().values() for item in one.definitions}
+def _definitions(found: tuple[type[Statistic], ...]) -> dict[str, Definition]:
+    return {item.name: item for one in found for item in one.definitions}
 
 
 def definition(name: str) -> Definition:
@@ -49,8 +52,9 @@ def definition(name: str) -> Definition:
     definition of the variable without the ending. For an unknown variable the title is its name
     with blanks, and no direction is better.
     """
+    definitions = _definitions(tuple(statistics().values()))
     base = name.removesuffix("_low").removesuffix("_high").removesuffix("_mean")
     for known in (name, name.removesuffix("_mean"), base):
-        if known in _definitions():
-            return _definitions()[known]
+        if known in definitions:
+            return definitions[known]
     return Definition(name, name.replace("_", " ").capitalize(), "")

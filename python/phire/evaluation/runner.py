@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -128,11 +128,9 @@ def evaluate(
         WorkError: Workers were lost repeatedly.
     """
     output = Path(output)
-    _check_candidates(candidates)
+    _check_arguments(truth, candidates, scale)
     regions, origins = dict(regions or {}), {TRUTH: _origin(truth), **(origins or {})}
     truth_times = truth.time.select_range(times)
-    if scale is not None:
-        kept_window(truth.grid, scale)  # refuses a scale beyond the grid
     aligned, placed = align(truth, candidates, truth_times)
     setting = aligned_setting(
         aligned, Domain.whole(aligned.grid), lags=lags, thresholds=thresholds, sites=sites,
@@ -143,15 +141,11 @@ def evaluate(
     )  # fmt: skip
     settings, names, skipped = _chosen(setting, regions, placed, metrics, by, uncertainty)
     told = [
-        *notes.of_bounds({name: origins.get(name, {}) for name in candidates}),
-        *notes.of_times(len(aligned.time), len(truth_times)),
-        *notes.of_window(truth, aligned, candidates),
+        *_notes_on_sources(truth, aligned, truth_times, candidates, origins),
         *notes.of_statistics([statistics()[name] for name in names], settings, skipped),
     ]
-    sources = {name: origins.get(name) or _origin(source) for name, source in candidates.items()}
-    places = {name: _region_text(region) for name, region in regions.items()}
-    folder = Folder(output, _identity(setting, origins, climatology), sources, places)
-    folder.prepare(overwrite)
+    identity = _identity(setting, origins, climatology)
+    folder = _prepared_folder(output, identity, candidates, origins, regions, overwrite)
     wanted = _units(names, settings, placed)
     pending = [unit for unit in wanted if not folder.has(unit)]
     if not pending and not folder.grew and folder.is_finished(report):
@@ -160,11 +154,42 @@ def evaluate(
     folder.note(told)
     if len(pending) < len(wanted):
         progress.say(f"{len(wanted) - len(pending)} of {len(wanted)} results are kept.")
-    if pending:
-        _warn_of_workers(workers)
-        _take(pending, settings, aligned, placed, folder, climatology, chunk, workers, scheduler)
+    _take(pending, settings, aligned, placed, folder, climatology, chunk, workers, scheduler)
     _conclude(folder, output, seed, report)
     return output
+
+
+def _notes_on_sources(
+    truth: Source,
+    aligned: AlignedSource,
+    truth_times: np.ndarray,
+    candidates: Mapping[str, Source],
+    origins: Mapping[str, Mapping[str, Any]],
+) -> Iterator[str]:
+    """Yields notes on bounds of predictions, on times and on points that are left out."""
+    yield from notes.of_bounds({name: origins.get(name, {}) for name in candidates})
+    yield from notes.of_times(len(aligned.time), len(truth_times))
+    yield from notes.of_window(truth, aligned, candidates)
+
+
+def _prepared_folder(
+    output: Path,
+    identity: Mapping[str, Any],
+    candidates: Mapping[str, Source],
+    origins: Mapping[str, Mapping[str, Any]],
+    regions: Mapping[str, Any],
+    overwrite: bool,
+) -> Folder:
+    """Returns the folder of results, which this evaluation may begin or continue.
+
+    Raises:
+        InputError: Other options or something else made the folder.
+    """
+    sources = {name: origins.get(name) or _origin(source) for name, source in candidates.items()}
+    places = {name: _region_text(region) for name, region in regions.items()}
+    folder = Folder(output, identity, sources, places)
+    folder.prepare(overwrite)
+    return folder
 
 
 def _chosen(
@@ -199,12 +224,15 @@ def _given(**functions: Callable[..., Any] | None) -> dict[str, Callable[..., An
     return {name: function for name, function in functions.items() if function is not None}
 
 
-def _check_candidates(names: Iterable[str]) -> None:
-    """Checks that names of candidates can be names of folders.
+def _check_arguments(truth: Source, names: Iterable[str], scale: int | None) -> None:
+    """Checks that names of candidates can be names of folders, and the scale.
 
     Raises:
-        InputError: A name has other characters, or is the name of another folder of results.
+        InputError: A name has other characters or is that of another folder, or the grid is too
+            small for the scale.
     """
+    if scale is not None:
+        kept_window(truth.grid, scale)
     for name in names:
         check_name(name, "--candidate")
         if name in (TRUTH, "figures"):
@@ -347,6 +375,9 @@ def _take(
     scheduler: str | None,
 ) -> None:
     """Computes the pending statistics and writes their files."""
+    if not pending:
+        return
+    _warn_of_workers(workers)
     spread = {"chunk": chunk, "workers": workers, "scheduler": scheduler}
     facts = _facts(settings, truth, folder, climatology, spread)
     made: dict[tuple[str, str], Any] = {}

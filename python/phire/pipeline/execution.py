@@ -17,7 +17,7 @@ from pathlib import Path
 
 from phire import files, interruption, progress
 from phire.errors import InputError, WorkError
-from phire.pipeline import records
+from phire.pipeline import stage_records
 from phire.pipeline.commands import can_overwrite, executable, find_command
 from phire.pipeline.configuration import read_pipeline
 from phire.pipeline.stages import Stage, expand, with_needs
@@ -32,7 +32,7 @@ _POLL = 0.3
 
 def plan_pipeline(
     path: str | os.PathLike, overrides: Sequence[str] = (), *, only: Sequence[str] = ()
-) -> dict[str, records.Planned]:
+) -> dict[str, stage_records.Planned]:
     """Returns the state of each stage, in the order in which a run would start them.
 
     Args:
@@ -44,7 +44,7 @@ def plan_pipeline(
         InputError: The pipeline has a mistake, or a stage of ``only`` is unknown.
     """
     pipeline = read_pipeline(path, overrides)
-    return records.plan(pipeline.directory, with_needs(expand(pipeline), only))
+    return stage_records.plan(pipeline.directory, with_needs(expand(pipeline), only))
 
 
 def run_pipeline(
@@ -81,8 +81,8 @@ def run_pipeline(
     stages = with_needs(expand(pipeline), only)
     directory = pipeline.directory
     with _locked(directory):
-        planned = records.plan(directory, stages)
-        waiting = {name: p for name, p in planned.items() if p.state != records.DONE}
+        planned = stage_records.plan(directory, stages)
+        waiting = {name: p for name, p in planned.items() if p.state != stage_records.DONE}
         progress.say(
             f"{path}: {len(waiting)} of {len(planned)} stages to run, "
             f"{len(planned) - len(waiting)} done"
@@ -106,7 +106,7 @@ def run_pipeline(
 
 def _run(
     directory: Path,
-    planned: Mapping[str, records.Planned],
+    planned: Mapping[str, stage_records.Planned],
     executor: concurrent.futures.Executor,
     logged: bool,
     most: int | None,
@@ -127,7 +127,7 @@ def _run(
     needs = {n: [need for need in p.stage.needs if need in planned] for n, p in planned.items()}
     graph = graphlib.TopologicalSorter(needs)
     graph.prepare()
-    stop = directory.absolute() / records.FOLDER / f"stop-{uuid.uuid4().hex}"
+    stop = directory.absolute() / stage_records.FOLDER / f"stop-{uuid.uuid4().hex}"
     ready: collections.deque[str] = collections.deque()
     running: dict[concurrent.futures.Future, str] = {}
     failed: dict[str, str] = {}
@@ -143,7 +143,7 @@ def _run(
                     continue
                 stage = planned[name].stage
                 log = directory.absolute() / LOGS / f"{name}.log" if logged else None
-                overwrites = planned[name].state == records.CHANGED
+                overwrites = planned[name].state == stage_records.CHANGED
                 progress.say(f"\n$ {shlex.join(stage.command_line)}")
                 future = executor.submit(
                     run_stage, directory.absolute(), stage, os.getcwd(), overwrites, log, stop,
@@ -210,12 +210,12 @@ def run_stage(
     Returns:
         The reason why the stage failed, empty if it succeeded.
     """
-    before = records.read(directory, stage.name)
+    before = stage_records.read(directory, stage.name)
     # An interrupted earlier run may have begun to replace the output. Without --overwrite the
     # command continues that work; if it refuses (status 2) because the output is still the old
     # one, it is called again with --overwrite.
     begun = before is not None and not before["finished"] and before["overwrites"]
-    records.write(directory, stage, finished=False, overwrites=overwrites or begun)
+    stage_records.write(directory, stage, finished=False, overwrites=overwrites or begun)
     started = time.monotonic()
     plain = [*executable(stage.command), *(["--quiet"] if quiet else []), *stage.words]
     replacing = [*plain, *(["--overwrite"] if can_overwrite(find_command(stage.command)) else [])]
@@ -224,11 +224,11 @@ def run_stage(
         if status != REFUSED:
             break
     if status == REFUSED:
-        records.restore(directory, stage.name, before)
+        stage_records.restore(directory, stage.name, before)
     if status:
         return f"exit status {status}" + ("" if log is None else f", see {log}")
     seconds = time.monotonic() - started
-    records.write(directory, stage, finished=True, overwrites=False, seconds=seconds)
+    stage_records.write(directory, stage, finished=True, overwrites=False, seconds=seconds)
     return ""
 
 
@@ -280,7 +280,7 @@ def _locked(directory: Path) -> Iterator[None]:
     Raises:
         InputError: Another process holds the lock.
     """
-    folder = directory / records.FOLDER
+    folder = directory / stage_records.FOLDER
     files.require_place(folder / "lock.json")
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "lock", "w", encoding="utf-8") as lock:

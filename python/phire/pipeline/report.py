@@ -15,7 +15,7 @@ from phire.evaluation.report import write_report as write_results_report
 from phire.evaluation.report.page import REPORT, rendered, table_colours
 from phire.evaluation.report.score_tables import score_tables
 from phire.evaluation.results import SUMMARY
-from phire.pipeline import records
+from phire.pipeline import stage_records
 from phire.pipeline.stages import Stage
 
 COMPARISON = "comparison"
@@ -38,7 +38,7 @@ def write_report(directory: Path, stages: Mapping[str, Stage]) -> Path:
     evaluated = [stage.output for stage in stages.values() if stage.command == "phire-eval"]
     evaluated = [output for output in evaluated if (output / SUMMARY).is_file()]
     folders = list(_compared(directory, comparable(evaluated)))
-    planned = records.plan(directory, stages)
+    planned = stage_records.plan(directory, stages)
     page = rendered(
         "pipeline_report.html",
         title=directory.name,
@@ -79,12 +79,12 @@ def _comparison(directory: Path, folder: Path, evaluations: list[Path]) -> dict[
     }
 
 
-def _stage_row(directory: Path, planned: records.Planned) -> dict[str, Any]:
+def _stage_row(directory: Path, planned: stage_records.Planned) -> dict[str, Any]:
     stage = planned.stage
-    record = records.read(directory, stage.name) or {}
+    record = stage_records.read(directory, stage.name) or {}
     return {
         "name": stage.name,
         "state": planned.state,
-        "seconds": record.get("seconds", "") if planned.state == records.DONE else "",
+        "seconds": record.get("seconds", "") if planned.state == stage_records.DONE else "",
         "command": shlex.join(stage.command_line),
     }

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from phire import progress, provenance, value_text
+from phire import progress, provenance
 from phire.errors import InputError, naming_arguments
 from phire.fields.cluster import cluster
 from phire.fields.coarsening import ALIGNMENTS, remainder_note
@@ -24,6 +24,7 @@ from phire.records.manifest import Manifest
 from phire.records.sampled_records import WrittenRecords, make_records
 from phire.records.sampling_options import SamplingOptions
 from phire.records.statics import write_statics
+from phire.value_text import counted
 
 MISSING = (*sampling_options.MISSING, "mask")
 Paths = Sequence[str | os.PathLike]
@@ -140,10 +141,7 @@ def write_downscaling_records(
         with cluster(workers, scheduler) as client:
             made = make_records(partial, high, samples.chosen, draft, options, client)
         _write_statics_and_manifest(partial, samples, made, options)
-    counts = (
-        value_text.counted(made.count, "record"),
-        value_text.counted(len(samples.chosen), "field"),
-    )
+    counts = counted(made.count, "record"), counted(len(samples.chosen), "field")
     progress.say(f"{output}: {' of '.join(counts)}.")
 
 

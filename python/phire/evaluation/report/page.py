@@ -23,7 +23,7 @@ from phire.evaluation.figures.figure_files import INDEX, draw_all
 from phire.evaluation.figures.plan import GROUPS
 from phire.evaluation.figures.reading import FIGURES, ResultsFolder
 from phire.evaluation.figures.style import pretty_units, readable
-from phire.evaluation.report.images import embedded_images
+from phire.evaluation.report.embedded_images import embedded_images
 from phire.evaluation.report.score_tables import (
     Table,
     direction_text,

@@ -81,7 +81,7 @@ class WindowAttention(keras.layers.Layer):
         x = ops.reshape(x, (-1, rows, n, columns, n, inputs.shape[-1]))
         x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
         x = ops.reshape(x, (-1, rows * columns, n * n, inputs.shape[-1]))
-        x = self._attend(x, self._bias(rows, columns, shifted))
+        x = self._attend(x, self.attention_bias(rows, columns, shifted))
         x = ops.reshape(x, (-1, rows, columns, n, n, inputs.shape[-1]))
         x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
         x = ops.reshape(x, (-1, height, width, inputs.shape[-1]))
@@ -125,7 +125,7 @@ class WindowAttention(keras.layers.Layer):
         x = ops.reshape(x, (-1, windows, tokens, channels))
         return ops.matmul(x, self.output_kernel) + self.output_bias
 
-    def _bias(self, rows: Any, columns: Any, shifted: Any) -> Any:
+    def attention_bias(self, rows: Any, columns: Any, shifted: Any) -> Any:
         """Returns what is added to the logits, (windows or 1, heads, n², n²) float32."""
         n = self.window
         table = ops.convert_to_tensor(offset_table(n), self.compute_dtype)
