@@ -430,16 +430,16 @@ class Statistic(abc.ABC):
             return dict(first or second)
         joined = {}
         for key, value in second.items():
-            own, kind = first[key], key.rpartition("/")[2]  # of MEMBER/KEY
+            first_value, kind = first[key], key.rpartition("/")[2]  # of MEMBER/KEY
             if kind in self.series:
-                joined[key] = np.concatenate([own, value])
+                joined[key] = np.concatenate([first_value, value])
             elif kind in self.extremes:
                 pick = np.fmin if kind.startswith("minimum") else np.fmax
-                joined[key] = pick(own, value)
-            elif in_place and isinstance(own, np.ndarray) and own.ndim:
-                joined[key] = np.add(own, value, out=own)
+                joined[key] = pick(first_value, value)
+            elif in_place and isinstance(first_value, np.ndarray) and first_value.ndim:
+                joined[key] = np.add(first_value, value, out=first_value)
             else:
-                joined[key] = own + value
+                joined[key] = first_value + value
         return joined
 
     def coordinates(self, *names: str) -> dict[str, Any]:

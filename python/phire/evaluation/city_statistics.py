@@ -89,24 +89,26 @@ class Cities(Statistic):
         if candidate is not None:
             state["own"] = np.zeros((*shape, BINS), np.uint32)
         for s, (rows, columns) in enumerate(self.squares):
-            theirs, own = (batch.planes[..., rows, columns] for batch in (truth, fields))
-            both = np.isfinite(theirs) & np.isfinite(own)
+            reference, predicted = (batch.planes[..., rows, columns] for batch in (truth, fields))
+            both = np.isfinite(reference) & np.isfinite(predicted)
             for c in range(shape[0]):
                 inside = both[:, c]
                 city = np.nonzero(inside)[1]
-                for key, values in (("truth", theirs), ("own", own)):
+                for key, values in (("truth", reference), ("own", predicted)):
                     if key in state:
                         chosen = values[:, c][inside]
                         flat = city * BINS + self.bins.places(chosen, c)
                         counts = np.bincount(flat, minlength=shape[2] * BINS)
                         state[key][c, s] += counts.reshape(shape[2], BINS).astype(np.uint32)
-                sums = np.bincount(city, own[:, c][inside].astype(np.float64), minlength=shape[2])
+                sums = np.bincount(
+                    city, predicted[:, c][inside].astype(np.float64), minlength=shape[2]
+                )
                 state["sum"][c, s] += sums
         return state
 
     def result(self, state: State) -> xr.Dataset:
         """Returns means, quantiles and Wasserstein-1 distances over (channel, size, city)."""
-        own = state.get("own", state["truth"])
+        histogram = state.get("own", state["truth"])
         dimensions = ("channel", "size", "city")
         dataset = xr.Dataset(coords=self.coordinates("channel"))
         dataset["size"] = ("size", np.array(SIZES[: len(self.squares)]))
@@ -120,13 +122,13 @@ class Cities(Statistic):
             dataset = dataset.assign_coords({name: ("city", np.asarray(values))})
         dataset["quantile"] = ("quantile", np.array(LEVELS))
         units = self.units()
-        dataset["mean"] = (dimensions, divided(state["sum"], own.sum(-1)), units)
-        values = np.empty((*own.shape[:-1], len(LEVELS)))
-        for place in np.ndindex(*own.shape[:-1]):
-            values[place] = quantiles(own[place], self.bins.edges[place[0]], np.array(LEVELS))
+        dataset["mean"] = (dimensions, divided(state["sum"], histogram.sum(-1)), units)
+        values = np.empty((*histogram.shape[:-1], len(LEVELS)))
+        for place in np.ndindex(*histogram.shape[:-1]):
+            values[place] = quantiles(histogram[place], self.bins.edges[place[0]], np.array(LEVELS))
         dataset["quantile_value"] = ((*dimensions, "quantile"), values, units)
         if "own" in state:
-            distance = wasserstein(own, state["truth"], self.bins.width[:, None, None])
+            distance = wasserstein(histogram, state["truth"], self.bins.width[:, None, None])
             dataset["wasserstein"] = (dimensions, distance, units)
             dataset["wasserstein_median"] = (
                 "channel",
@@ -218,15 +220,15 @@ def count_cities(
         if (path := result_path(output, name, "cities")).is_file()
     }
     rows = []
-    for name, own in found.items():
-        for other, theirs in found.items():
+    for name, distance in found.items():
+        for other, other_distance in found.items():
             if other == name:
                 continue
-            better = (own < (1 - margin) * theirs).sum("city")
-            worse = (theirs < (1 - margin) * own).sum("city")
-            known = (np.isfinite(own) & np.isfinite(theirs)).sum("city")
-            for channel in own["channel"].values:
-                for size in own["size"].values:
+            better = (distance < (1 - margin) * other_distance).sum("city")
+            worse = (other_distance < (1 - margin) * distance).sum("city")
+            known = (np.isfinite(distance) & np.isfinite(other_distance)).sum("city")
+            for channel in distance["channel"].values:
+                for size in distance["size"].values:
                     at = {"channel": channel, "size": size}
                     counts = [int(values.sel(at)) for values in (better, worse, known)]
                     rows.append(

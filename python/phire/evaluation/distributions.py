@@ -129,22 +129,22 @@ class Distribution(Statistic):
         fields = truth if candidate is None else candidate
         mask = joint_mask(domain, truth, fields)
         state = {"truth": self.histograms(truth, mask).sum(0)}
-        own = domain.cut(fields.planes)
+        planes = domain.cut(fields.planes)
         if candidate is not None:
             state["own"] = self.histograms(fields, mask).sum(0)
-            error = own - domain.cut(truth.planes)
+            error = planes - domain.cut(truth.planes)
             state["error"] = self._histograms(self.error_bins, error, mask).sum(0)
-        return state | self._moments(own, mask)
+        return state | self._moments(planes, mask)
 
-    def _moments(self, own: np.ndarray, mask: np.ndarray | None) -> State:
+    def _moments(self, planes: np.ndarray, mask: np.ndarray | None) -> State:
         """Returns extremes, and weighted sums of departures from the truth's mean and squares."""
         domain = self.domain
-        channels = own.shape[1]
+        channels = planes.shape[1]
         minimum, maximum = np.full(channels, np.nan), np.full(channels, np.nan)
         total, square = np.zeros(channels), np.zeros(channels)
         inside = None if (domain.weights > 0).all() else domain.weights > 0
-        for (i, c), rows in itertools.product(np.ndindex(*own.shape[:2]), domain.bands()):
-            band = own[i, c, rows]
+        for (i, c), rows in itertools.product(np.ndindex(*planes.shape[:2]), domain.bands()):
+            band = planes[i, c, rows]
             centred = np.subtract(band, self.setting.facts.mean[c], dtype=np.float64)
             if mask is not None:
                 centred = np.where(mask[i, c, rows], centred, 0)
@@ -156,7 +156,7 @@ class Distribution(Statistic):
             total[c] += domain.total(centred, rows)
             square[c] += domain.total_product(centred, centred, rows)
         if mask is None:
-            weight = np.full(channels, len(own) * domain.total_weight)
+            weight = np.full(channels, len(planes) * domain.total_weight)
         else:
             weight = domain.total(mask).sum(0)
         return {
@@ -169,18 +169,18 @@ class Distribution(Statistic):
 
     def result(self, state: State) -> xr.Dataset:
         """Returns densities, quantiles and moments, and of a candidate distances to the truth."""
-        own = state.get("own", state["truth"])
+        histogram = state.get("own", state["truth"])
         levels = np.array(LEVELS)
         dataset = xr.Dataset(coords=self.coordinates("channel"))
         dataset["quantile"] = ("quantile", levels)
         units = self.units()
         bins = self.bins.coarser(FINE // COARSE)
-        coarse = own.reshape(len(own), COARSE, -1).sum(-1)
+        coarse = histogram.reshape(len(histogram), COARSE, -1).sum(-1)
         density = divided(coarse, coarse.sum(-1, keepdims=True) * bins.width[:, None])
         dataset["density"] = (("channel", "bin"), density)
         dataset["bin_centre"] = (("channel", "bin"), bins.centres, units)
         dataset["bin_width"] = ("channel", bins.width, units)
-        values = [quantiles(h, e, levels) for h, e in zip(own, self.bins.edges)]
+        values = [quantiles(h, e, levels) for h, e in zip(histogram, self.bins.edges)]
         dataset["quantile_value"] = (("channel", "quantile"), np.stack(values), units)
         mean = divided(state["sum"], state["weight"])
         variance = divided(state["square"], state["weight"]) - mean**2
@@ -189,13 +189,13 @@ class Distribution(Statistic):
         dataset["minimum"] = ("channel", state["minimum"], units)
         dataset["maximum"] = ("channel", state["maximum"], units)
         if "own" in state:
-            distance = wasserstein(own, state["truth"], self.bins.width)
+            distance = wasserstein(histogram, state["truth"], self.bins.width)
             dataset["wasserstein"] = (
                 "channel",
                 distance,
                 units | {"long_name": "Wasserstein-1 distance from the truth's values"},
             )
-            self._compare(dataset, own, state["truth"])
+            self._compare(dataset, histogram, state["truth"])
             error = state["error"]
             width = self.error_bins.width
             density = divided(error, error.sum(-1, keepdims=True) * width[:, None])
@@ -204,20 +204,21 @@ class Distribution(Statistic):
             dataset["error_bin_centre"] = (("channel", "error_bin"), centres, units)
         return dataset
 
-    def _compare(self, dataset: xr.Dataset, own: np.ndarray, truth: np.ndarray) -> None:
+    def _compare(self, dataset: xr.Dataset, histogram: np.ndarray, truth: np.ndarray) -> None:
         """Adds the divergences and the ratio of tails to the result."""
         # The middle third of the fine bins is the truth's range.
         first = FINE // 3
         cuts = np.concatenate([[0], np.linspace(first, FINE - first, DIVERGENCE_BINS + 1), [FINE]])
         cuts = np.unique(cuts.astype(int))[:-1]
         p, q = (
-            divided(np.add.reduceat(h, cuts, axis=1), h.sum(1, keepdims=True)) for h in (own, truth)
+            divided(np.add.reduceat(h, cuts, axis=1), h.sum(1, keepdims=True))
+            for h in (histogram, truth)
         )
         dataset["jensen_shannon"] = ("channel", jensen_shannon(p, q), {"units": "1"})
         dataset["kullback_leibler"] = ("channel", kullback_leibler(q, p), {"units": "1"})
         reached = divided(np.cumsum(truth, axis=1), truth.sum(1, keepdims=True))
         beyond = reached > TAIL
-        tails = [divided((h * beyond).sum(1), h.sum(1)) for h in (own, truth)]
+        tails = [divided((h * beyond).sum(1), h.sum(1)) for h in (histogram, truth)]
         dataset["tail_ratio"] = ("channel", divided(*tails), {"units": "1"})
 
     @classmethod

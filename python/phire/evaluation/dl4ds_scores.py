@@ -102,17 +102,19 @@ class DL4DSScores(Statistic):
         if candidate is None:
             return {}
         pair = [np.nan_to_num(self.domain.cut(b.planes).astype(float)) for b in (truth, candidate)]
-        theirs, own = pair
-        error = own - theirs
+        reference, predicted = pair
+        error = predicted - reference
         values = np.stack([np.abs(error).mean((-2, -1)), (error**2).mean((-2, -1))], -1)
         multiples = 2 ** self._log_ranges()
         correlations = np.empty(values.shape)
         similarity = np.empty((*values.shape[:2], len(multiples)))
         for i, c in np.ndindex(*values.shape[:2]):
-            x, y = own[i, c].ravel(), theirs[i, c].ravel()
+            x, y = predicted[i, c].ravel(), reference[i, c].ravel()
             correlations[i, c] = _correlation(x, y), _correlation(*map(stats.rankdata, (x, y)))
             ranges = multiples * self.setting.facts.range[c]
-            found, _ = structural_similarity(theirs[i, c], own[i, c], ranges, window=GAUSSIAN)
+            found, _ = structural_similarity(
+                reference[i, c], predicted[i, c], ranges, window=GAUSSIAN
+            )
             similarity[i, c] = found.mean((-2, -1))
         return {
             "times": truth.times,
@@ -120,17 +122,19 @@ class DL4DSScores(Statistic):
             "ssim": similarity,
             "minimum": np.minimum(*(p.min((0, 2, 3)) for p in pair)),
             "maximum": np.maximum(*(p.max((0, 2, 3)) for p in pair)),
-            **self._maps(theirs, own),
+            **self._maps(reference, predicted),
             "count": np.asarray(float(len(truth))),
         }
 
-    def _maps(self, theirs: np.ndarray, own: np.ndarray) -> State:
+    def _maps(self, reference: np.ndarray, predicted: np.ndarray) -> State:
         """Returns sums over time (C, h, w) of error, truth, and products of departures."""
-        error = own - theirs
+        error = predicted - reference
         # Departures from the truth's mean keep the precision of correlations of values far from 0.
-        x, y = (values - self.setting.facts.mean[:, None, None] for values in (own, theirs))
+        x, y = (
+            values - self.setting.facts.mean[:, None, None] for values in (predicted, reference)
+        )
         products = {"own_square": x * x, "truth_square": y * y, "product": x * y}
-        sums = {"square": error**2, "error": error, "truth": theirs, "departure": y, **products}
+        sums = {"square": error**2, "error": error, "truth": reference, "departure": y, **products}
         return {f"{name}_map": values.sum(0) for name, values in sums.items()}
 
     def result(self, state: State) -> xr.Dataset:

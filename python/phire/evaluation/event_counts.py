@@ -90,15 +90,17 @@ class EventCounts(Statistic):
             return {"counts": counts.sum(0)} | of_members([{"counts": one} for one in counts])
         domain = self.domain
         mask = joint_mask(domain, truth, candidate)
-        theirs, own = domain.cut(truth.planes), domain.cut(candidate.planes)
-        counts = np.zeros((theirs.shape[1], len(self.events), 4))
-        for i, c in np.ndindex(*theirs.shape[:2]):
+        reference, predicted = domain.cut(truth.planes), domain.cut(candidate.planes)
+        counts = np.zeros((reference.shape[1], len(self.events), 4))
+        for i, c in np.ndindex(*reference.shape[:2]):
             inside = np.broadcast_to(True, domain.shape) if mask is None else mask[i, c]
             counts[c, :, 3] += domain.total(inside)
             for e, limit in enumerate(self.events.limits[:, c]):
                 if np.isnan(limit):
                     continue
-                observed, forecast = (exceeds(one[i, c], limit) & inside for one in (theirs, own))
+                observed, forecast = (
+                    exceeds(one[i, c], limit) & inside for one in (reference, predicted)
+                )
                 hits, events = domain.total(observed & forecast), domain.total(observed)
                 counts[c, e, :3] += hits, events - hits, domain.total(forecast) - hits
         return {"counts": counts}

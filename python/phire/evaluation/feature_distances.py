@@ -59,24 +59,24 @@ class LearnedDistances(Statistic):
         """Requires a learned metric."""
         return None if setting.learned else "no learned metric is given (--learned METRIC)"
 
-    def features(self, batch: Batch, kept: np.ndarray) -> np.ndarray:
-        """Returns the features (k, F) of the k fields at which ``kept`` (n,) is True.
+    def features(self, batch: Batch, whole: np.ndarray) -> np.ndarray:
+        """Returns the features (k, F) of the k fields at which ``whole`` (n,) is True.
 
         They are cached in the batch.
         """
 
         def compute() -> np.ndarray:
-            fields = self._northward(batch.fields[kept])
+            fields = self._northward(batch.fields[whole])
             return np.asarray(self.setting.learned["features"](fields), dtype=np.float64)
 
-        return batch.once(("features", kept.tobytes()), compute)
+        return batch.once(("features", whole.tobytes()), compute)
 
-    def distances(self, truth: Batch, candidate: Batch, kept: np.ndarray) -> np.ndarray:
-        """Returns the learned distances (n,); NaN for fields at which ``kept`` (n,) is False."""
+    def distances(self, truth: Batch, candidate: Batch, whole: np.ndarray) -> np.ndarray:
+        """Returns the learned distances (n,); NaN for fields at which ``whole`` (n,) is False."""
         distances = np.full(len(truth), np.nan)
         if "distance" in self.setting.learned:
-            fields = (self._northward(batch.fields[kept]) for batch in (truth, candidate))
-            distances[kept] = np.asarray(self.setting.learned["distance"](*fields), np.float64)
+            fields = (self._northward(batch.fields[whole]) for batch in (truth, candidate))
+            distances[whole] = np.asarray(self.setting.learned["distance"](*fields), np.float64)
         return distances
 
     def _northward(self, fields: np.ndarray) -> np.ndarray:
@@ -90,18 +90,18 @@ class LearnedDistances(Statistic):
         """Returns distances by time, and the means and scatter matrices of the features."""
         if candidate is None:
             return {}
-        kept = whole_fields(truth, candidate)
-        if not kept.any():
+        whole = whole_fields(truth, candidate)
+        if not whole.any():
             return {}
         state: State = {
             "times": truth.times,
-            "distance": self.distances(truth, candidate, kept),
+            "distance": self.distances(truth, candidate, whole),
         }
         if "features" in self.setting.learned:
             for key, batch in (("truth", truth), ("own", candidate)):
-                mean, scatter = feature_moments(self.features(batch, kept))
+                mean, scatter = feature_moments(self.features(batch, whole))
                 state[f"{key}_mean"], state[f"{key}_scatter"] = mean, scatter
-            state["count"] = np.asarray(float(kept.sum()))
+            state["count"] = np.asarray(float(whole.sum()))
         return state
 
     def join(self, first: State, second: State, in_place: bool) -> State:
@@ -132,11 +132,11 @@ class LearnedDistances(Statistic):
 
 def whole_fields(truth: Batch, candidate: Batch) -> np.ndarray:
     """Returns booleans (n,): True for fields without missing values in truth and candidate."""
-    kept = np.ones(len(truth), dtype=bool)
+    whole = np.ones(len(truth), dtype=bool)
     for batch in (truth, candidate):
         if batch.present is not None:
-            kept &= batch.present.all((1, 2, 3))
-    return kept
+            whole &= batch.present.all((1, 2, 3))
+    return whole
 
 
 def feature_moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

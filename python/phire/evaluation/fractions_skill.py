@@ -107,15 +107,15 @@ class FractionsSkillScore(Statistic):
 
             # Where no value is missing, the truth's counts are the same for all candidates.
             key = ("exceedance", domain, i, c, q)
-            theirs = truth.once(key, of_truth) if mask is None else of_truth()
+            true_counts = truth.once(key, of_truth) if mask is None else of_truth()
             if members is None:
-                own = self._counts(exceeds(planes[1][i, c], threshold) & inside)
+                predicted_counts = self._counts(exceeds(planes[1][i, c], threshold) & inside)
             else:
-                own = self._counts(members.votes(c, threshold)[i], size)
-                some = [counts[:: step[0], :: step[1]] for counts in theirs]
-                each = self._counts(members.exceeding(c, threshold)[i], step=step)
-                single[:, c, q] += self._squares(each, some, step=step)
-            sums[c, q] += self._squares(own, theirs, size)
+                predicted_counts = self._counts(members.votes(c, threshold)[i], size)
+                thinned = [counts[:: step[0], :: step[1]] for counts in true_counts]
+                member_counts = self._counts(members.exceeding(c, threshold)[i], step=step)
+                single[:, c, q] += self._squares(member_counts, thinned, step=step)
+            sums[c, q] += self._squares(predicted_counts, true_counts, size)
         squares = np.array(self.windows, float)[:, None] ** 4
         state = {"sums": sums / squares / size**2}
         if members is None:
@@ -135,18 +135,18 @@ class FractionsSkillScore(Statistic):
 
     def _squares(
         self,
-        own: list[np.ndarray],
-        theirs: list[np.ndarray],
+        counts: list[np.ndarray],
+        true_counts: list[np.ndarray],
         size: int = 1,
         step: tuple[int, int] = (1, 1),
     ) -> np.ndarray:
-        """Weighted sums over squares, (..., windows, 2), of (p − q)² and p² + q².
+        """Returns area-weighted sums (..., windows, 2) of (p − q)² and p² + q² over squares.
 
         Args:
-            own: Counts p (..., h, w) for each window; of several fields, such as members.
-            theirs: Counts q (h, w) of the truth.
-            size: Members that were counted together in p.
-            step: Of rows and columns; see :meth:`_member_steps`.
+            counts: Counts p (..., h, w) of the candidate for each window, perhaps of each member.
+            true_counts: Counts (h, w) of the truth for each window; q is ``size`` times these.
+            size: Number of members that are counted together in p.
+            step: Steps of rows and columns; see :meth:`_member_steps`.
         """
         rows, columns = (self.stride * one for one in step)
         weights = self.domain.weights
@@ -158,8 +158,8 @@ class FractionsSkillScore(Statistic):
             return np.einsum("...hw,...hw->...", first * weights, second)
 
         sums = []
-        for p, q in zip(own, theirs):
-            # Products of whole numbers are exact, and are made fractions at the end.
+        for p, q in zip(counts, true_counts):
+            # Products of integers are exact; ``measure`` divides by the points of a square.
             p, q = p.astype(np.float64), q.astype(np.float64) * size
             both = total(p, p) + total(q, q)
             sums.append(np.stack([both - 2 * total(p, q), both], axis=-1))
@@ -168,12 +168,14 @@ class FractionsSkillScore(Statistic):
     def _counts(
         self, exceeds: np.ndarray, size: int = 1, step: tuple[int, int] = (1, 1)
     ) -> list[np.ndarray]:
-        """Sums (..., h, w) over squares of each size around points ``stride · step`` apart.
+        """Returns, for each window, the counts within squares around every few points.
+
+        The centres are ``stride · step`` rows and columns apart.
 
         Args:
-            exceeds: (..., h, w) numbers of members that exceed, at most ``size``.
+            exceeds: (..., h, w) number of members that exceed the threshold, at most ``size``.
             size: Number of members.
-            step: Of rows and columns; see :meth:`_member_steps`.
+            step: Steps of rows and columns; see :meth:`_member_steps`.
         """
         longest = max(self.windows)
         in_column = np.min_scalar_type(size * longest)
@@ -187,7 +189,7 @@ class FractionsSkillScore(Statistic):
             inner[..., :margin] = exceeds[..., width - margin :]
             inner[..., margin + width :] = exceeds[..., :margin]
         counts = []
-        # Each size adds rows to the last.
+        # ``columns`` holds sums over the rows of a square; each larger size adds its further rows.
         columns = np.zeros_like(padded[..., margin : margin + height : down, :])
         added: list[int] = []
         for window in self.windows:

@@ -80,9 +80,9 @@ class GroupedTimes(Statistic):
         groups = self.groups[truth.times]
         for group in np.unique(groups):
             places = np.flatnonzero(groups == group)
-            theirs, own = truth.at(places), candidate.at(places)
+            truth_group, candidate_group = truth.at(places), candidate.at(places)
             for name, one in self.statistics.items():
-                inner = self._measured(one, theirs, own)
+                inner = self._measured(one, truth_group, candidate_group)
                 state |= {f"{group}/{name}/{key}": value for key, value in inner.items()}
         return state
 

@@ -87,8 +87,8 @@ class HighPass(Statistic):
             for d, degree in enumerate(self.degrees):
 
                 def synthesise(i=i, c=c, degree=degree) -> np.ndarray:
-                    kept = np.where(harmonics.degrees >= degree, coefficients[i, c], 0)
-                    error = harmonics.synthesise(kept)
+                    high_passed = np.where(harmonics.degrees >= degree, coefficients[i, c], 0)
+                    error = harmonics.synthesise(high_passed)
                     return np.abs(error, out=error)
 
                 # Cached for the whole domain and all regions. A candidate's batch belongs to one

@@ -98,19 +98,21 @@ class LearnedEnsembles(Statistic):
         """Returns distances (n, M), energy scores (n, 2), and moments of each member's features."""
         if not isinstance(candidate, Ensemble):
             return {}
-        kept, members = whole_fields(truth, candidate), candidate.each()
-        if not kept.any():
+        whole, members = whole_fields(truth, candidate), candidate.each()
+        if not whole.any():
             return {}
-        distances = [self.learned.distances(truth, member, kept) for member in members]
+        distances = [self.learned.distances(truth, member, whole) for member in members]
         energy = np.full((len(truth), 2), np.nan)
         state: State = {"times": truth.times, "distance": np.stack(distances, 1), "energy": energy}
         if "features" in self.setting.learned:
-            theirs = self.learned.features(truth, kept)
-            own = np.stack([self.learned.features(member, kept) for member in members])
-            energy[kept] = np.stack(energy_scores(theirs, own, np.ones_like(theirs)), -1)
-            state["truth_mean"], state["truth_scatter"] = feature_moments(theirs)
-            state["own_mean"], state["own_scatter"] = feature_moments(own)
-            state["count"] = np.asarray(float(kept.sum()))
+            reference = self.learned.features(truth, whole)
+            features = np.stack([self.learned.features(member, whole) for member in members])
+            energy[whole] = np.stack(
+                energy_scores(reference, features, np.ones_like(reference)), -1
+            )
+            state["truth_mean"], state["truth_scatter"] = feature_moments(reference)
+            state["own_mean"], state["own_scatter"] = feature_moments(features)
+            state["count"] = np.asarray(float(whole.sum()))
         return state
 
     def join(self, first: State, second: State, in_place: bool) -> State:

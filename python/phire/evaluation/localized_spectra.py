@@ -67,37 +67,42 @@ class LocalizedSpectra(Statistic):
         """Returns the spectra (n, C, tapers, degrees) of the tapered fields."""
 
         def compute() -> np.ndarray:
-            kept = self.harmonics.truncation + 1 - self.bandwidth
-            spectra = np.empty((*batch.planes.shape[:2], len(self.tapers), kept))
+            count = self.harmonics.truncation + 1 - self.bandwidth
+            spectra = np.empty((*batch.planes.shape[:2], len(self.tapers), count))
             for place in np.ndindex(*spectra.shape[:2]):
                 # A field with a missing value has no spectrum: the transform spreads the NaN.
                 tapered = self.tapers * batch.planes[place].astype(np.float64)
-                spectra[place] = self.harmonics.degree_spectrum(tapered)[:, :kept]
+                spectra[place] = self.harmonics.degree_spectrum(tapered)[:, :count]
             return spectra
 
         return batch.once(("localized", self.domain), compute)
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
         """Returns sums over time of the spectra by taper."""
-        own, theirs = self._spectra(truth if candidate is None else candidate), self._spectra(truth)
-        both = np.isfinite(own).all((-1, -2)) & np.isfinite(theirs).all((-1, -2))
+        spectra, reference = (
+            self._spectra(truth if candidate is None else candidate),
+            self._spectra(truth),
+        )
+        both = np.isfinite(spectra).all((-1, -2)) & np.isfinite(reference).all((-1, -2))
         at = both[..., None, None]
         return {
             "compared": np.asarray(float(candidate is not None)),
             "count": both.sum(0).astype(float),
-            "own": np.where(at, own, 0).sum(0),
-            "truth": np.where(at, theirs, 0).sum(0),
+            "own": np.where(at, spectra, 0).sum(0),
+            "truth": np.where(at, reference, 0).sum(0),
         }
 
     def result(self, state: State) -> xr.Dataset:
         """Returns ``variance(channel, degree)``, its standard error and its ratio to the truth."""
-        own = divided(state["own"], state["count"][:, None, None])
+        spectra = divided(state["own"], state["count"][:, None, None])
         dataset = xr.Dataset(coords=self.coordinates("channel"))
-        dataset["degree"] = ("degree", np.arange(own.shape[-1]))
+        dataset["degree"] = ("degree", np.arange(spectra.shape[-1]))
         dimensions = ("channel", "degree")
-        dataset["variance"] = (dimensions, own.mean(1), self.squared_units())
+        dataset["variance"] = (dimensions, spectra.mean(1), self.squared_units())
         error = (
-            own.std(1, ddof=1) / np.sqrt(own.shape[1]) if own.shape[1] > 1 else own[:, 0] * np.nan
+            spectra.std(1, ddof=1) / np.sqrt(spectra.shape[1])
+            if spectra.shape[1] > 1
+            else spectra[:, 0] * np.nan
         )
         dataset["variance_error"] = (dimensions, error, self.squared_units())
         if state["compared"]:

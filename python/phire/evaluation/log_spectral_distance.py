@@ -83,16 +83,16 @@ class LogSpectralDistance(Statistic):
         members = candidate.each() if isinstance(candidate, Ensemble) else [candidate]
         cut = self.domain.cut
         powers = [self.power(cut(member.planes)) for member in members]
-        theirs = truth.once(("radial power", self.domain), lambda: self.power(cut(truth.planes)))
+        reference = truth.once(("radial power", self.domain), lambda: self.power(cut(truth.planes)))
 
-        def squares(own: np.ndarray) -> State:
+        def squares(power: np.ndarray) -> State:
             with np.errstate(divide="ignore", invalid="ignore"):
-                found = ((10 * np.log10(theirs / own)) ** 2).mean(-1)
+                found = ((10 * np.log10(reference / power)) ** 2).mean(-1)
             found = np.where(np.isfinite(found), found, np.nan)
             return {"times": truth.times, "squares": found}
 
         whole = squares(sum(powers) / len(powers))
-        return whole | of_members([squares(own) for own in powers] if len(powers) > 1 else [])
+        return whole | of_members([squares(power) for power in powers] if len(powers) > 1 else [])
 
     def result(self, state: State) -> xr.Dataset:
         """Returns the distance over (channel, time), and the RALSD of all times together."""

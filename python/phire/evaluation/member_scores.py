@@ -63,9 +63,9 @@ class MemberScores(Statistic):
         error, absolute, square, mean, mean_square, product, *_ = np.moveaxis(moments, -1, 0)
         with np.errstate(invalid="ignore", divide="ignore"):
             variance = mean_square - mean**2
-            own = mean_square + 2 * product + square - (mean + error) ** 2
+            member_variance = mean_square + 2 * product + square - (mean + error) ** 2
             covariance = mean_square + product - mean * (mean + error)
-            correlation = covariance / np.sqrt(variance * own)
+            correlation = covariance / np.sqrt(variance * member_variance)
         means = np.stack([square, absolute, error, correlation], axis=-1)
         return {"times": truth.times, "means": means}
 

@@ -66,8 +66,8 @@ def merge_results(
         notes = _notes(folders)
         for note in notes:
             progress.say(f"{note[:1].upper()}{note[1:]}.")
-        made = {"kind": COMMAND, **provenance.record(merged), "notes": notes}
-        files.write_json(partial / PROVENANCE, made)
+        contents = {"kind": COMMAND, **provenance.record(merged), "notes": notes}
+        files.write_json(partial / PROVENANCE, contents)
         summarise(partial, sources, regions)
         compare_candidates(partial, sources, regions, int(merged.get("seed") or 0))
         count_cities(partial, sources)

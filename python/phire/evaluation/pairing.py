@@ -116,7 +116,8 @@ def align(
     for name, candidate in candidates.items():
         own_rows, own_columns = _window(truth.grid, candidate.grid, name)
         rows, columns = (
-            kept[np.isin(kept, own)] for kept, own in ((rows, own_rows), (columns, own_columns))
+            common[np.isin(common, part)]
+            for common, part in ((rows, own_rows), (columns, own_columns))
         )
         times = times[_common_times(truth.time[times], candidate.time, name) >= 0]
         if not len(times):
@@ -164,34 +165,34 @@ def _channels(truth: Source, candidate: Source, name: str) -> np.ndarray:
     return places
 
 
-def _common_times(wanted: TimeAxis, own: TimeAxis, name: str) -> np.ndarray:
-    """Returns the index in ``own`` of each time of ``wanted``; −1 where it is missing.
+def _common_times(wanted: TimeAxis, available: TimeAxis, name: str) -> np.ndarray:
+    """Returns the index in ``available`` of each time of ``wanted``; −1 where it is missing.
 
     Raises:
         InputError: Only one of the time axes has dates, and their lengths differ.
     """
-    if wanted.has_calendar != own.has_calendar:
-        if len(wanted) == len(own):
-            return np.arange(len(own))
+    if wanted.has_calendar != available.has_calendar:
+        if len(wanted) == len(available):
+            return np.arange(len(available))
         raise InputError(
             f"candidate {name} has {'no ' if wanted.has_calendar else ''}dates, the truth has "
-            f"{'some' if wanted.has_calendar else 'none'}, and they differ in length ({len(own)} "
-            f"and {len(wanted)}): add dates to the one without."
+            f"{'some' if wanted.has_calendar else 'none'}, and they differ in length "
+            f"({len(available)} and {len(wanted)}): add dates to the one without."
         )
-    return own.find(wanted)
+    return available.find(wanted)
 
 
-def _no_common_times(wanted: TimeAxis, own: TimeAxis, name: str) -> str:
+def _no_common_times(wanted: TimeAxis, available: TimeAxis, name: str) -> str:
     """Returns the error message for a candidate that has none of the truth's times."""
     ranges = (
-        f"{wanted.format(0)} to {wanted.format(-1)}, its own from {own.format(0)} to "
-        f"{own.format(-1)}"
+        f"{wanted.format(0)} to {wanted.format(-1)}, its own from {available.format(0)} to "
+        f"{available.format(-1)}"
     )
     text = f"candidate {name} has none of the truth's times, which run from {ranges}"
-    if not wanted.shares_calendar(own):
+    if not wanted.shares_calendar(available):
         return (
             f"{text}: the truth counts them in the calendar {wanted.calendar}, the candidate in "
-            f"{own.calendar}; convert one to the other's calendar, such as by xarray's "
+            f"{available.calendar}; convert one to the other's calendar, such as by xarray's "
             "convert_calendar."
         )
     return f"{text}: choose files of the same times."
@@ -213,16 +214,16 @@ def _window(grid: Grid, part: Grid, name: str) -> tuple[np.ndarray, np.ndarray]:
             return tuple(np.arange(size) for size in grid.shape)
     elif grid.has_coordinates == part.has_coordinates:
         found = []
-        for own, other, circle in (
+        for coordinate, other, circle in (
             (grid.latitudes, part.latitudes, False),
             (grid.longitudes, part.longitudes, grid.has_coordinates),
         ):
-            places = _positions(own, other, circle)
+            places = _positions(coordinate, other, circle)
             common = np.flatnonzero(places >= 0)
-            touching = _without_gaps(common, len(own) if circle else 0) and _without_gaps(
+            touching = _without_gaps(common, len(coordinate) if circle else 0) and _without_gaps(
                 places[common], len(other) if circle else 0
             )
-            if touching and len(common) in (len(own), len(other)):
+            if touching and len(common) in (len(coordinate), len(other)):
                 found.append(common)
         if len(found) == 2:
             return found[0], found[1]
@@ -242,12 +243,15 @@ def covered(grid: Grid, part: Grid, name: str) -> tuple[int, int]:
     return len(rows), len(columns)
 
 
-def _places(wanted: Grid, own: Grid) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the rows and columns of ``own`` at the points of ``wanted``, which it contains."""
-    if isinstance(wanted, CurvilinearGrid) and isinstance(own, CurvilinearGrid):
-        return tuple(np.arange(window.start, window.stop) for window in own.find(wanted))
-    rows = _positions(wanted.latitudes, own.latitudes)
-    return rows, _positions(wanted.longitudes, own.longitudes, wanted.has_coordinates)
+def _places(wanted: Grid, available: Grid) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the rows and columns of ``available`` at the points of ``wanted``.
+
+    ``available`` contains all points of ``wanted``.
+    """
+    if isinstance(wanted, CurvilinearGrid) and isinstance(available, CurvilinearGrid):
+        return tuple(np.arange(window.start, window.stop) for window in available.find(wanted))
+    rows = _positions(wanted.latitudes, available.latitudes)
+    return rows, _positions(wanted.longitudes, available.longitudes, wanted.has_coordinates)
 
 
 def _without_gaps(places: np.ndarray, turn: int) -> bool:
@@ -264,15 +268,15 @@ def _without_gaps(places: np.ndarray, turn: int) -> bool:
     return int((steps % turn != 1).sum()) <= 1
 
 
-def _positions(wanted: np.ndarray, own: np.ndarray, circle: bool = False) -> np.ndarray:
-    """Returns the index in ``own`` of each coordinate of ``wanted``; −1 where it is missing.
+def _positions(wanted: np.ndarray, available: np.ndarray, circle: bool = False) -> np.ndarray:
+    """Returns the index in ``available`` of each coordinate of ``wanted``; −1 if missing.
 
     Coordinates on a ``circle`` are degrees that are equal modulo 360.
     """
     if not circle:
-        offset = np.abs(wanted[:, None] - own[None, :])
+        offset = np.abs(wanted[:, None] - available[None, :])
     else:
-        offset = np.abs((wanted[:, None] - own[None, :] + 180) % 360 - 180)
+        offset = np.abs((wanted[:, None] - available[None, :] + 180) % 360 - 180)
     place = offset.argmin(1)
     return np.where(offset.min(1) <= TOLERANCE, place, -1)
 

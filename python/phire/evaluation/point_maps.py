@@ -63,11 +63,11 @@ class Maps(Statistic):
         """
         domain = self.domain
         mask = joint_mask(domain, truth, candidate or truth)
-        theirs = domain.cut(truth.planes)
+        reference = domain.cut(truth.planes)
         members = isinstance(candidate, Ensemble)
         fields = member_fields(domain, truth, candidate) if members else None
-        own = None if candidate is None or members else domain.cut(candidate.planes)
-        shape, size = theirs.shape[1:], fields.size if members else 1
+        predicted = None if candidate is None or members else domain.cut(candidate.planes)
+        shape, size = reference.shape[1:], fields.size if members else 1
         names = OF_TRUTH + (() if candidate is None else OF_PAIR) + (OF_MEMBERS if members else ())
         state = dict(state) or {name: np.zeros(shape) for name in names}
         # Where no value is missing, all points of a channel have the same count of times.
@@ -77,16 +77,16 @@ class Maps(Statistic):
         for c, rows in itertools.product(range(shape[0]), domain.bands()):
             sums = [state[name][c, rows] for name in names]
             centre = self.setting.facts.mean[c]
-            for i in range(len(theirs)):
+            for i in range(len(reference)):
                 place = i, c, rows
-                first = _departures(theirs[place], centre, None if mask is None else mask[place])
+                first = _departures(reference[place], centre, None if mask is None else mask[place])
                 if members:
                     _add_members(sums, first, fields, place)
                     continue
                 sums[0] += first
-                if own is not None:
+                if predicted is not None:
                     present = None if mask is None else mask[place]
-                    _add_pair(sums, first, _departures(own[place], centre, present))
+                    _add_pair(sums, first, _departures(predicted[place], centre, present))
                 sums[1] += np.multiply(first, first, out=first)
         return state
 
@@ -185,17 +185,17 @@ def _departures(field: np.ndarray, centre: float, present: np.ndarray | None) ->
     return departures if present is None else np.where(present, departures, 0.0)
 
 
-def _add_pair(sums: list[np.ndarray], truth: np.ndarray, own: np.ndarray) -> None:
+def _add_pair(sums: list[np.ndarray], truth: np.ndarray, candidate: np.ndarray) -> None:
     """Adds departures of truth and candidate to the sums of :data:`OF_PAIR`.
 
-    ``own``, the departures of the candidate, is overwritten.
+    The departures of the candidate are overwritten.
     """
-    product = truth * own
-    sums[2] += own
+    product = truth * candidate
+    sums[2] += candidate
     sums[4] += product
-    sums[3] += np.multiply(own, own, out=product)
-    own -= truth
-    sums[5] += np.abs(own, out=own)
+    sums[3] += np.multiply(candidate, candidate, out=product)
+    candidate -= truth
+    sums[5] += np.abs(candidate, out=candidate)
 
 
 def _add_members(

@@ -128,22 +128,24 @@ class Scores(Statistic):
             return {}
         domain = self.domain
         mask = joint_mask(domain, truth, candidate)
-        theirs, own = domain.cut(truth.planes), domain.cut(candidate.planes)
+        reference, predicted = domain.cut(truth.planes), domain.cut(candidate.planes)
 
         def of_truth() -> tuple[np.ndarray, ...]:
-            return self._moments(truth, theirs, mask)
+            return self._moments(truth, reference, mask)
 
         # Where no value is missing, the truth's moments are the same for all candidates.
         cached = truth.once(("moments", domain), of_truth) if mask is None else of_truth()
         moments, departure, variation = cached
-        error, product, own_variation = self._errors(truth, theirs, own, mask)
+        error, product, predicted_variation = self._errors(truth, reference, predicted, mask)
         weight = domain.total_weight if mask is None else domain.total(mask)[..., None]
         with np.errstate(invalid="ignore", divide="ignore"):
             sums = np.concatenate([error, moments, product[..., :1]], -1) / weight
             # With x = y + e: Σ x′² = Σ y′² + 2 Σ y′e + Σ e², and Σ x′y′ = Σ y′² + Σ y′e.
             of_candidate = departure + 2 * product[..., 1] + error[..., 2]
             anomaly = (departure + product[..., 1]) / np.sqrt(departure * of_candidate)
-            difference = (own_variation - variation) / np.reshape(weight, np.shape(weight)[:2])
+            difference = (predicted_variation - variation) / np.reshape(
+                weight, np.shape(weight)[:2]
+            )
         return {
             "times": truth.times,
             "sums": np.where(weight > 0, sums, np.nan),
@@ -178,61 +180,61 @@ class Scores(Statistic):
             for rows in self.domain.bands():
                 yield place, rows, None if mask is None else mask[place][rows]
 
-    def _departures(self, truth: Batch, theirs: np.ndarray) -> Callable[..., np.ndarray]:
+    def _departures(self, truth: Batch, reference: np.ndarray) -> Callable[..., np.ndarray]:
         """Returns a function of (field, channel) and rows that gives the truth's anomalies.
 
         Anomalies are departures from the climatology; without a climatology they are NaN.
         """
         facts = self.setting.facts
         if facts.climatology is None:
-            return lambda place, rows: np.full_like(theirs[place][rows], np.nan, np.float64)
+            return lambda place, rows: np.full_like(reference[place][rows], np.nan, np.float64)
         climatology = self.domain.cut(facts.climatology)
         groups = facts.groups[truth.times]
 
         def anomalies(place: tuple[int, int], rows: slice) -> np.ndarray:
             i, c = place
-            return np.subtract(theirs[i, c, rows], climatology[groups[i], c, rows], dtype=float)
+            return np.subtract(reference[i, c, rows], climatology[groups[i], c, rows], dtype=float)
 
         return anomalies
 
     def _moments(
-        self, truth: Batch, theirs: np.ndarray, mask: np.ndarray | None
+        self, truth: Batch, reference: np.ndarray, mask: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Returns area-weighted sums over each field of the truth.
 
         They are sums of departures from the mean over all times and of their squares (n, C, 2), of
         squared anomalies (n, C), and the total variation (n, C).
         """
-        domain, shape = self.domain, theirs.shape[:2]
+        domain, shape = self.domain, reference.shape[:2]
         moments, departure = np.zeros((*shape, 2)), np.zeros(shape)
-        anomalies = self._departures(truth, theirs)
+        anomalies = self._departures(truth, reference)
         # Departures from the mean over all times keep the precision of the variance.
         centre = self.setting.facts.mean
-        for place, rows, present in self._bands(theirs, mask):
-            centred = _filled(theirs[place][rows] - centre[place[1]], present)
+        for place, rows, present in self._bands(reference, mask):
+            centred = _filled(reference[place][rows] - centre[place[1]], present)
             moments[place] += (
                 domain.total(centred, rows),
                 domain.total_product(centred, centred, rows),
             )
             anomaly = _filled(anomalies(place, rows), present)
             departure[place] += domain.total_product(anomaly, anomaly, rows)
-        return moments, departure, self._variation(theirs, mask)
+        return moments, departure, self._variation(reference, mask)
 
     def _errors(
-        self, truth: Batch, theirs: np.ndarray, own: np.ndarray, mask: np.ndarray | None
+        self, truth: Batch, reference: np.ndarray, predicted: np.ndarray, mask: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Returns area-weighted sums over the error of each field.
 
         They are sums of error, absolute and squared error (n, C, 3), of its products with the
         truth's departures and anomalies (n, C, 2), and the candidate's total variation (n, C).
         """
-        domain, shape = self.domain, theirs.shape[:2]
+        domain, shape = self.domain, reference.shape[:2]
         sums, products = np.zeros((*shape, 3)), np.zeros((*shape, 2))
-        anomalies = self._departures(truth, theirs)
+        anomalies = self._departures(truth, reference)
         centre = self.setting.facts.mean
-        for place, rows, present in self._bands(theirs, mask):
-            first = theirs[place][rows]
-            error = _filled(np.subtract(own[place][rows], first, dtype=np.float64), present)
+        for place, rows, present in self._bands(reference, mask):
+            first = reference[place][rows]
+            error = _filled(np.subtract(predicted[place][rows], first, dtype=np.float64), present)
             centred = _filled(first - centre[place[1]], present)
             anomaly = _filled(anomalies(place, rows), present)
             products[place] += (
@@ -244,7 +246,7 @@ class Scores(Statistic):
                 domain.total(np.abs(error, out=centred), rows),
                 domain.total_product(error, error, rows),
             )
-        return sums, products, self._variation(own, mask)
+        return sums, products, self._variation(predicted, mask)
 
     def _similarity(self, truth: Batch, candidate: Batch, mask: np.ndarray | None) -> np.ndarray:
         """Returns the area-weighted mean SSIM (n, C) of the windows without missing values."""

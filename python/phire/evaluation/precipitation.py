@@ -136,8 +136,8 @@ class RainIndices(Statistic):
         }
         if candidate is None:
             return state | self._sums(truth, present)
-        theirs = self._sums(truth, present)
-        state |= {f"{key}_truth": value for key, value in theirs.items()}
+        sums_of_truth = self._sums(truth, present)
+        state |= {f"{key}_truth": value for key, value in sums_of_truth.items()}
         if isinstance(candidate, Ensemble):
             return state | of_members([self._sums(one, present) for one in candidate.each()])
         return state | self._sums(candidate, present)
@@ -256,7 +256,7 @@ class RainIndices(Statistic):
 
     def result(self, state: State) -> xr.Dataset:
         """Returns maps and area means of the indices, ratios to the truth, and spells by length."""
-        own, counts = self._indices(state, "")
+        indices, counts = self._indices(state, "")
         places = list(self.wet)
         dimensions = ("channel", *self.plane_dimensions)
         dataset = xr.Dataset(coords=self.coordinates(*dimensions))
@@ -267,7 +267,7 @@ class RainIndices(Statistic):
             full[places] = values
             return full
 
-        for name, values in own.items():
+        for name, values in indices.items():
             in_units = name in ("wet_intensity", "greatest", "wet_quantile")
             units = self.units() if in_units else {"units": "1"}
             if values.ndim == 3:
@@ -285,9 +285,9 @@ class RainIndices(Statistic):
             {"units": "1", "long_name": "share of spells of at least this length, by area"},
         )
         if "sum_truth" in state:
-            theirs = self._truth_means(state)
-            for name, values in own.items():
-                ratio = divided(self._mean(values), theirs[name])
+            true_means = self._truth_means(state)
+            for name, values in indices.items():
+                ratio = divided(self._mean(values), true_means[name])
                 dataset[f"{name}_ratio"] = ("channel", spread(ratio), {"units": "1"})
         return dataset
 

@@ -130,8 +130,8 @@ class Projections(Statistic):
         whole = self._whole(truth, candidate)
         if not whole.any():
             return {}
-        theirs, own = (self._sketches(batch)[whole] for batch in (truth, candidate))
-        return {"times": truth.times[whole], "truth": theirs, "own": own}
+        reference, predicted = (self._sketches(batch)[whole] for batch in (truth, candidate))
+        return {"times": truth.times[whole], "truth": reference, "own": predicted}
 
     def measure_members(self, truth: Batch, ensemble: Ensemble) -> list[State]:
         """Returns the sketches of each member, for the fields without missing values."""
@@ -143,13 +143,16 @@ class Projections(Statistic):
     def result(self, state: State) -> xr.Dataset:
         """Returns distances over (projection, component) and over projection."""
         _, ordered = self.ordered(state)
-        theirs, own = ordered["truth"], ordered["own"]
-        count = min(COMPONENTS, len(theirs), SKETCH)
-        mean = theirs.mean(0)
-        _, _, vectors = np.linalg.svd(theirs - mean, full_matrices=False)
+        reference, predicted = ordered["truth"], ordered["own"]
+        count = min(COMPONENTS, len(reference), SKETCH)
+        mean = reference.mean(0)
+        _, _, vectors = np.linalg.svd(reference - mean, full_matrices=False)
         components = {
-            "random": (theirs[:, :count], own[:, :count]),
-            "principal": ((theirs - mean) @ vectors[:count].T, (own - mean) @ vectors[:count].T),
+            "random": (reference[:, :count], predicted[:, :count]),
+            "principal": (
+                (reference - mean) @ vectors[:count].T,
+                (predicted - mean) @ vectors[:count].T,
+            ),
         }
         distances, frechet, coefficients = [], [], []
         for first, second in components.values():

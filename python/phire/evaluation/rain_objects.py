@@ -107,8 +107,10 @@ class RainObjects(Statistic):
 
             # Where no value is missing, the truth's objects are the same for all candidates.
             key = ("rain objects", self.domain, i, c)
-            theirs = objects(truth) if mask is not None else truth.once(key, lambda: objects(truth))
-            values[i, c] = compared(theirs, objects(candidate), self.domain.shape)
+            true_objects = (
+                objects(truth) if mask is not None else truth.once(key, lambda: objects(truth))
+            )
+            values[i, c] = compared(true_objects, objects(candidate), self.domain.shape)
         return {"times": truth.times, "sal": values}
 
     def result(self, state: State) -> xr.Dataset:

@@ -101,12 +101,12 @@ class RegionalSpectra(Statistic):
         fields = truth if candidate is None else candidate
         members = fields.each() if isinstance(fields, Ensemble) else [fields]
         each = [self.variance(member) for member in members]
-        own, reference = sum(each), self.variance(truth)
-        both = np.isfinite(own).all(-1) & np.isfinite(reference).all(-1)
+        predicted, reference = sum(each), self.variance(truth)
+        both = np.isfinite(predicted).all(-1) & np.isfinite(reference).all(-1)
         count, total = both.sum(0).astype(float), np.where(both[..., None], reference, 0).sum(0)
         state = {
             "count": len(members) * count,
-            "own": np.where(both[..., None], own, 0).sum(0),
+            "own": np.where(both[..., None], predicted, 0).sum(0),
             "truth": len(members) * total,
         }
         if isinstance(fields, Ensemble):

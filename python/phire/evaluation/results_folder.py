@@ -113,8 +113,8 @@ class Folder:
     def record(self) -> dict[str, Any]:
         """Writes ``provenance.json``; returns the options."""
         options = {**self.base, "candidates": self.candidates, "regions": self.regions}
-        made = {"kind": COMMAND, **provenance.record(options), NOTES: self.notes}
-        files.write_json(self.path / PROVENANCE, made)
+        contents = {"kind": COMMAND, **provenance.record(options), NOTES: self.notes}
+        files.write_json(self.path / PROVENANCE, contents)
         return options
 
     def note(self, notes: Iterable[str]) -> None:

@@ -140,7 +140,7 @@ def evaluate(
         named_wind=None if wind is None else tuple(wind),
     )  # fmt: skip
     settings, names, skipped = _chosen(setting, regions, placed, metrics, by, uncertainty)
-    told = [
+    found_notes = [
         *_notes_on_sources(truth, aligned, truth_times, candidates, origins),
         *notes.of_statistics([statistics()[name] for name in names], settings, skipped),
     ]
@@ -151,7 +151,7 @@ def evaluate(
     if not pending and not folder.grew and folder.is_finished(report):
         provenance.announce_finished(output)
         return output
-    folder.note(told)
+    folder.note(found_notes)
     if len(pending) < len(wanted):
         progress.say(f"{len(wanted) - len(pending)} of {len(wanted)} results are kept.")
     _take(pending, settings, aligned, placed, folder, climatology, chunk, workers, scheduler)
@@ -380,15 +380,15 @@ def _take(
     _warn_of_workers(workers)
     spread = {"chunk": chunk, "workers": workers, "scheduler": scheduler}
     facts = _facts(settings, truth, folder, climatology, spread)
-    made: dict[tuple[str, str], Any] = {}
+    accumulators: dict[tuple[str, str], Any] = {}
     tasks = []
     for unit in pending:
         key = (unit.metric, unit.region)
-        if key not in made:
+        if key not in accumulators:
             setting = next(s for s in settings if s.domain.name == unit.region)
             setting = dataclasses.replace(setting, facts=facts[unit.region])
-            made[key] = statistics()[unit.metric](setting)
-        tasks.append(Task(unit, made[key], _task_candidate(unit)))
+            accumulators[key] = statistics()[unit.metric](setting)
+        tasks.append(Task(unit, accumulators[key], _task_candidate(unit)))
     counted = {TRUTH: None} | {unit.candidate: None for unit in pending}
     earlier = {unit.candidate for unit in pending} < {TRUTH, *placed}
     for unit in (ResultFile(name, notes.Values.name, "") for name in counted):
@@ -459,8 +459,8 @@ def _facts(
     spread: Mapping[str, Any],
 ) -> dict[str, Facts]:
     """Returns the moments of the truth by domain, with the climatology on the whole grid."""
-    takers = {setting.domain.name: TruthFacts(setting) for setting in settings}
-    tasks = [Task(f"facts {name}", taker, None) for name, taker in takers.items()]
+    accumulators = {setting.domain.name: TruthFacts(setting) for setting in settings}
+    tasks = [Task(f"facts {name}", accumulator, None) for name, accumulator in accumulators.items()]
     if climatology is None:
         tasks.append(Task("mean map", MeanMap(settings[0]), None))
     states = accumulate(
@@ -478,9 +478,9 @@ def _facts(
     mean = mean.astype(np.float32)
     return {
         name: dataclasses.replace(
-            taker.facts(states[f"facts {name}"]), climatology=mean, groups=groups
+            accumulator.facts(states[f"facts {name}"]), climatology=mean, groups=groups
         )
-        for name, taker in takers.items()
+        for name, accumulator in accumulators.items()
     }
 
 

@@ -239,9 +239,9 @@ class Semivariogram(Statistic):
         """Returns semivariograms over (channel, lag), with intervals and the ratio to the truth."""
         setting = self.setting
         _, series = self.ordered(state)
-        own, truth, pairs = series["own"], series["truth"], series["pairs"]
+        sums, truth, pairs = series["own"], series["truth"], series["pairs"]
         resolved = self.lags >= setting.grid.spacing_km(setting.radius)[0] * (1 - 1e-6)
-        mean = np.where(resolved[:, None], divided(own.sum(0), pairs.sum(0)), np.nan)
+        mean = np.where(resolved[:, None], divided(sums.sum(0), pairs.sum(0)), np.nan)
         reference = np.where(resolved[:, None], divided(truth.sum(0), pairs.sum(0)), np.nan)
         dataset = xr.Dataset(coords=self.coordinates("channel"))
         dataset["lag"] = ("lag", self.lags, {"units": "km", "long_name": "great-circle distance"})
@@ -254,7 +254,7 @@ class Semivariogram(Statistic):
             divided(mean[..., 0], setting.facts.variance[:, None]),
             {"units": "1", "long_name": "semivariogram divided by the truth's variance"},
         )
-        low, high = bootstrap(own[..., 0], pairs[..., 0], setting.seed)
+        low, high = bootstrap(sums[..., 0], pairs[..., 0], setting.seed)
         for name, bound in (("low", low), ("high", high)):
             dataset[f"semivariogram_{name}"] = (
                 dimensions,

@@ -89,7 +89,7 @@ class SiteSeries(Statistic):
     def result(self, state: State) -> xr.Dataset:
         """Returns ``site_value(channel, site, time)`` and scores over (channel, site)."""
         times, ordered = self.ordered(state)
-        own, truth = (np.moveaxis(ordered[key], 0, -1) for key in ("values", "truth"))
+        predicted, truth = (np.moveaxis(ordered[key], 0, -1) for key in ("values", "truth"))
         dataset = xr.Dataset(coords=self.coordinates("channel"))
         dataset["time"] = self.time_coordinate(times)
         dataset["site"] = ("site", np.array(self.names, dtype=object))
@@ -101,15 +101,15 @@ class SiteSeries(Statistic):
             of_sites = np.broadcast_to(places, self.setting.grid.shape)[self.rows, self.columns]
             dataset[name] = ("site", of_sites, {"units": units, "long_name": "of the grid point"})
         dimensions = ("channel", "site", "time")
-        dataset["site_value"] = (dimensions, own, self.units())
+        dataset["site_value"] = (dimensions, predicted, self.units())
         if "members" in ordered:
             members = np.moveaxis(ordered["members"], 0, -1)
             dataset["site_member"] = (("member", *dimensions), members, self.units())
-        error = own - truth
+        error = predicted - truth
         both = np.isfinite(error)
         anomalies = [
             np.where(both, v, np.nan) - mean_of_present(np.where(both, v, np.nan), -1)[..., None]
-            for v in (own, truth)
+            for v in (predicted, truth)
         ]
         x, y = (np.nan_to_num(values) for values in anomalies)
         correlation = divided((x * y).sum(-1), np.sqrt((x * x).sum(-1) * (y * y).sum(-1)))
@@ -118,7 +118,7 @@ class SiteSeries(Statistic):
             ("site_bias", mean_of_present(error, -1), self.units()),
             ("site_correlation", correlation, {"units": "1"}),
         ):
-            if not np.array_equal(own, truth, equal_nan=True):
+            if not np.array_equal(predicted, truth, equal_nan=True):
                 dataset[name] = (("channel", "site"), values, units)
         return dataset
 

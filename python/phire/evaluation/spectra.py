@@ -245,11 +245,11 @@ class GlobalSpectra(Statistic):
         members = fields.each() if isinstance(fields, Ensemble) else [fields]
         count = len(members)
         each = [self.variance(member) for member in members]
-        own, reference = sum(each), self.variance(truth)
-        both = np.isfinite(own[..., 0]) & np.isfinite(reference[..., 0])
+        predicted, reference = sum(each), self.variance(truth)
+        both = np.isfinite(predicted[..., 0]) & np.isfinite(reference[..., 0])
         state = {
             "count": count * both.sum(0).astype(float),
-            "own": _sum(own, both),
+            "own": _sum(predicted, both),
             "truth": count * _sum(reference, both),
         }
         if candidate is not None:
@@ -284,11 +284,14 @@ class GlobalSpectra(Statistic):
 
     def _energies(self, truth: Batch, members: list[Batch], compared: bool) -> State:
         """Returns sums of the kinetic energy of members and truth, and of their cross-spectrum."""
-        own, reference = sum(self.kinetic_energy(m) for m in members), self.kinetic_energy(truth)
-        both = np.isfinite(own[..., 0]) & np.isfinite(reference[..., 0])
+        predicted, reference = (
+            sum(self.kinetic_energy(m) for m in members),
+            self.kinetic_energy(truth),
+        )
+        both = np.isfinite(predicted[..., 0]) & np.isfinite(reference[..., 0])
         state = {
             "energy_count": np.asarray(len(members) * both.sum(), dtype=float),
-            "energy_own": _sum(own, both),
+            "energy_own": _sum(predicted, both),
             "energy_truth": len(members) * _sum(reference, both),
         }
         if compared:
@@ -323,12 +326,12 @@ class GlobalSpectra(Statistic):
             spectra["kinetic_energy"] = (("degree",), state["energy_count"], "energy_", ends)
         for name, (dimensions, count, prefix, end) in spectra.items():
             units = {"units": "m2 s-2"} if prefix else self.squared_units()
-            own, truth = state[f"{prefix}own"], state[f"{prefix}truth"]
-            dataset[name] = (dimensions, divided(own, count), units)
+            predicted, truth = state[f"{prefix}own"], state[f"{prefix}truth"]
+            dataset[name] = (dimensions, divided(predicted, count), units)
             if "cross" in state:
                 cross = state[f"{prefix}cross"]
                 known, beyond = degree <= end, degree >= first
-                compared = comparison(name, own, truth, cross, wavelength, known, beyond)
+                compared = comparison(name, predicted, truth, cross, wavelength, known, beyond)
                 dataset = dataset.assign(in_dimensions(compared, dimensions, "km"))
         dataset["used_times"] = ("channel", state["count"])
         return dataset

@@ -153,11 +153,11 @@ class TemporalStructure(Statistic):
             dataset[name] = ("channel", found[name], unit)
             gap = found[name] - found[f"{name}_truth"]
             dataset[f"{name}_difference"] = ("channel", gap, unit)
-        levels, theirs = found["return_level"], found["return_level_truth"]
+        levels, true_levels = found["return_level"], found["return_level_truth"]
         for ending, values in zip(("", "_low", "_high"), levels):
             dataset[f"return_level{ending}"] = (("channel", "period"), values, self.units())
         ten = PERIODS.index(10.0)
-        ratio = divided(levels[0][:, ten], theirs[0][:, ten])
+        ratio = divided(levels[0][:, ten], true_levels[0][:, ten])
         dataset["return_level_ratio"] = ("channel", ratio, {"units": "1"})
         return dataset
 

@@ -109,24 +109,24 @@ def measure(
     if reason is not None:
         raise InputError(f"{name}: {reason}.")
     facts = _facts_of(setting, aligned, climatology)
-    taker = kind(dataclasses.replace(setting, facts=facts))
-    task = Task("it", taker, None if candidate is None else "candidate")
+    accumulator = kind(dataclasses.replace(setting, facts=facts))
+    task = Task("it", accumulator, None if candidate is None else "candidate")
     times = np.arange(len(aligned.time))
-    return taker.described(measure_chunk(Work(aligned, placed, (task,)), times)["it"])
+    return accumulator.described(measure_chunk(Work(aligned, placed, (task,)), times)["it"])
 
 
 def _facts_of(setting: Setting, aligned: AlignedSource, climatology: Any) -> Facts:
     """Returns the moments of the truth with a climatology, its time mean if None is given."""
     whole = dataclasses.replace(setting, domain=Domain.whole(aligned.grid))
-    looked = TruthFacts(setting), MeanMap(whole)
+    accumulators = TruthFacts(setting), MeanMap(whole)
     times = np.arange(len(aligned.time))
-    tasks = tuple(Task(i, taker, None) for i, taker in enumerate(looked))
+    tasks = tuple(Task(i, accumulator, None) for i, accumulator in enumerate(accumulators))
     states = measure_chunk(Work(aligned, {}, tasks), times)
-    mean, groups = looked[1].result(states[1])["mean"].values[None], 0 * times
+    mean, groups = accumulators[1].result(states[1])["mean"].values[None], 0 * times
     if climatology is not None:
         mean, groups = climatology_of(as_source(climatology), aligned)
     return dataclasses.replace(
-        looked[0].facts(states[0]), climatology=mean.astype(np.float32), groups=groups
+        accumulators[0].facts(states[0]), climatology=mean.astype(np.float32), groups=groups
     )
 
 

@@ -67,9 +67,9 @@ class ZonalSpectra(Statistic):
             coefficients = fft.rfft(batch.planes[i, c, rows], axis=-1)
             power = coefficients.real.astype(np.float64) ** 2 + coefficients.imag**2.0
             power[..., 1 : (width + 1) // 2] *= 2
-            kept = complete[i, c, rows]
-            power[~kept] = 0
-            total[c] += (self._weights[:, rows] * kept) @ power
+            counted = complete[i, c, rows]
+            power[~counted] = 0
+            total[c] += (self._weights[:, rows] * counted) @ power
         return total / width**2
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
@@ -97,16 +97,16 @@ class ZonalSpectra(Statistic):
 
     def result(self, state: State) -> xr.Dataset:
         """Returns ``variance(channel, band, wavenumber)``, and its ratio to the truth."""
-        own = state.get("own", state["truth"])
+        sums = state.get("own", state["truth"])
         dataset = xr.Dataset(coords=self.coordinates("channel"))
         middles = (EDGES[1:] + EDGES[:-1]) / 2
         dataset["band"] = ("band", middles[self.bands], {"units": "degrees_north"})
-        dataset["wavenumber"] = ("wavenumber", np.arange(own.shape[-1]))
+        dataset["wavenumber"] = ("wavenumber", np.arange(sums.shape[-1]))
         dimensions = ("channel", "band", "wavenumber")
-        variance = divided(own, state["weight"][..., None])
+        variance = divided(sums, state["weight"][..., None])
         dataset["variance"] = (dimensions, variance, self.squared_units())
         if "own" in state:
-            ratio = divided(own, state["truth"])
+            ratio = divided(sums, state["truth"])
             dataset["variance_ratio"] = (dimensions, ratio, {"units": "1"})
         return dataset
 
