@@ -57,6 +57,7 @@ def in_callers_words(message: str) -> str:
     """
     if _in_command.get():
         return message
+    # The pattern is a group, so split() keeps the command lines, at the odd indices.
     pieces = _COMMAND_LINE.split(message)
     pieces[::2] = [
         _OPTION.sub(lambda match: match[1].replace("-", "_"), piece) for piece in pieces[::2]

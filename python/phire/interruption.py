@@ -41,6 +41,7 @@ _state = _State()
 
 
 def _receive(number: int, frame: Any) -> None:
+    # Only simple operations: a handler runs between any two bytecodes of the main thread.
     _state.number = number
     if _state.leaving is not None:
         os.write(*_state.leaving)
@@ -109,7 +110,7 @@ def undisturbed(opened: Callable[..., Any], *args: Any, **kwargs: Any) -> Iterat
         yield value
     except BaseException:
         with deferred(raises=False):
-            if not manager.__exit__(*sys.exc_info()):
+            if not manager.__exit__(*sys.exc_info()):  # True would mean: exception handled
                 raise
     else:
         with deferred():

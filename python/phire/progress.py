@@ -126,6 +126,7 @@ def progress_bar(
         task = bar.add_task(description, total=total, completed=start, unit=unit, text="")
 
         def advance(n: int = 1, text: str | None = None) -> None:
+            # Every long loop has a bar, so this is where swallowed signals are noticed.
             interruption.check()
             bar.advance(task, n)
             if text is not None:

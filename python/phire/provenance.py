@@ -52,6 +52,7 @@ def differences(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[
             found += _changed(name, recorded, wanted)
             continue
         inside = []
+        # A nested difference is reported as a whole, unless only contents of files differ.
         if isinstance(was, dict) and isinstance(now, dict):
             inside = differences(was, now)
         only_content = inside and all(text.startswith(_CONTENT) for text in inside)
@@ -175,7 +176,7 @@ def fingerprint(path: str | os.PathLike) -> str:
             if size <= 4 << 20:
                 digest.update(stream.read())
             else:
-                for i in range(16):
+                for i in range(16):  # the first block at the start, the last one at the end
                     stream.seek(i * (size - (1 << 16)) // 15)
                     digest.update(stream.read(1 << 16))
     return digest.hexdigest()[:16]

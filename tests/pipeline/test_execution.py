@@ -93,7 +93,7 @@ def test_done_stages_are_skipped_and_changed_ones_made_again(finished):
     planned = plan_pipeline(finished, changed)
     assert {p.state for p in planned.values()} == {"changed"}
     assert "days was '0.5', now '0.25'" in planned["simulation_seed-1"].reason
-    assert planned["coarse_seed-1"].reason == "simulation_seed-1 is made again"
+    assert planned["coarse_seed-1"].reason == "simulation_seed-1 is run again"
     run_pipeline(finished, changed)
     after = made(finished.parent)
     assert {name for name in after if after[name] != before[name]} == {

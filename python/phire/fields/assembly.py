@@ -98,7 +98,7 @@ def assemble(parts: Sequence[Part], recipe: Recipe) -> tuple[Source, list[str], 
     target = recipe.grid
     for group in groups:
         name = _name(group)
-        if isinstance(target, str):
+        if isinstance(target, str):  # depends on the extent of the first group, then fixed for all
             target = target_grid(target, group.grid)
         source = _with_steps(group, recipe, name, notes, rates)
         if target is not None and not source.grid.equals(target):
@@ -138,6 +138,7 @@ def _with_steps(
         source = ChannelSelection(source, source.channels, names=names)
     elif named is not None:
         source = ChannelSelection(source, list(named.values()), names=list(named))
+    # Before regridding: afterwards the axes of the components are lost.
     if recipe.turn_wind is not None and set(recipe.turn_wind) & set(source.channels):
         source = EastwardWind(source, recipe.turn_wind)
     if recipe.grid is not None and unturned_note(source, name):
@@ -155,7 +156,7 @@ def _with_steps(
         source = ConvertedUnits(source, converted, name=name)
     if recipe.aggregation is not None:
         _check_sums(recipe.aggregation, rates)
-        ends = (*recipe.interval_end, *rates)
+        ends = (*recipe.interval_end, *rates)  # a rate holds for the interval before its time
         source = AggregatedSource(source, recipe.aggregation, interval_end=ends, name=name)
         if source.note():
             notes.append(f"of {name}, {source.note()}")

@@ -60,6 +60,7 @@ class TimeCells:
             return None
         places = [np.searchsorted(source.time.values, time.values) for source in rates]
         starts = [source.starts[place] for source, place in zip(rates, places)]
+        # A file has one variable of time bounds for all its channels.
         if any(not np.array_equal(start, starts[0]) for start in starts):
             return None
         means = {channel for source in rates for channel in source.interval_end}

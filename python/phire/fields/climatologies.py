@@ -125,7 +125,7 @@ class Climatology:
         """
         if self.grid is None:
             return self
-        rows, columns = points[0][:, None], points[1]
+        rows, columns = points[0][:, None], points[1]  # index arrays of all combinations
         arrays = {name: getattr(self, name)[..., rows, columns] for name in ARRAYS}
         return dataclasses.replace(self, grid=grid, **arrays)
 

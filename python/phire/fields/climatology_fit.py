@@ -181,6 +181,7 @@ def _regression(
             for field, row in zip(source.read(chosen[block]), basis[block]):
                 weights = _add(products, weights, field, row, mean, source.channels)
             advance(block.stop - block.start)
+    # The pseudo-inverse: a season without values leaves its harmonics undetermined.
     inverse = np.linalg.pinv(np.moveaxis(weights, (1, 2), (-2, -1)), hermitian=True, rcond=1e-9)
     inverse = np.broadcast_to(inverse, (channels, *shape, terms, terms))
     coefficients = np.einsum("chwij,cjhw->cihw", inverse, products)

@@ -163,7 +163,7 @@ def _cells(
         return TimeCells.of(recipe.aggregation, channels, time)
     if recipe.rates:
         return TimeCells.of_rates(rates, channels, time)
-    if recipe.wind:
+    if recipe.wind:  # divergence and vorticity have no statistic in the input store
         return None
     names = [(recipe.variables or {}).get(channel, channel) for channel in channels]
     return stored_cells(paths, names, time)
@@ -235,7 +235,7 @@ def _recorded(
         is_default = value is None or value == () or value == DEFAULTS.get(name)
         if name in RECORDED or not is_default:
             options[name] = list(value) if isinstance(value, tuple) and name != "time" else value
-    for name in ("overwrite", "weights"):  # neither changes the result
+    for name in ("overwrite", "weights"):  # neither affects the result
         options.pop(name, None)
     maps = [
         path for text in given["static"] for path in opening.expand(opening.split_names(text)[0])
@@ -287,6 +287,7 @@ def _parts(
             synthesised on its grid.
         level, member: See :func:`convert`.
     """
+    # Spectral coefficients can only be synthesised on a global grid.
     synthesis = recipe.grid if isinstance(recipe.grid, Grid) and recipe.grid.is_global else None
     choices = {"level": level, "member": member, "grid": synthesis}
     if all(names is None for _, names in requests):

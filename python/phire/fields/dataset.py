@@ -182,7 +182,7 @@ class DatasetSource:
                 if VERSIONS in part.dims:
                     values = _first_present(values)
                 fields[place, ..., c] = self._orientation.turned(values)
-            self._read_as[c].apply(fields[..., c])
+            self._read_as[c].apply(fields[..., c])  # temperatures to K
         return fields
 
     def _at(self, array: xr.DataArray, chosen: np.ndarray) -> Any:
@@ -271,6 +271,7 @@ def field_variables(dataset: xr.Dataset, wanted: Sequence[str] | None = None) ->
         for name, array in dataset.data_vars.items()
         if array.dtype.kind in "fiu" and len(horizontal_dimensions(array)) == 2
     ]
+    # A mask beside winds is not a channel of fields.
     with_time = [name for name in fields if time_dimensions(dataset[name])]
     static = [name for name in fields if name not in with_time]
     if wanted and set(wanted) <= set(static):

@@ -114,6 +114,7 @@ def describe_climatology(path: str | os.PathLike) -> dict[str, Any] | None:
     if not path.is_file() or not h5py.is_hdf5(path):
         return None
     with contextlib.suppress(OSError), h5py.File(path, "r") as file:
+        # By content: a climatology and a field store have the same suffix.
         if {"description", *ARRAYS} <= set(file):
             record = json.loads(file.attrs.get(RECORD, "{}"))
             known = Climatology.load(path)

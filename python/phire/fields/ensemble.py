@@ -119,6 +119,7 @@ def as_source(
             "Dataset or DataArray over time, latitude and longitude, or "
             "phire.fields.ArraySource(values, grid=…) of an array (time, row, column, channel)."
         )
+    # DatasetSource needs a time dimension.
     if not _TIMES & {*dataset.dims, *dataset.coords}:
         season = next((name for name in CLIMATOLOGICAL if name in dataset.dims), None)
         if season is None:

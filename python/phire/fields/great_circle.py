@@ -70,7 +70,7 @@ def destination(
     """
     phi = np.deg2rad(latitude)
     sine = np.sin(phi) * np.cos(distance) + np.cos(phi) * np.sin(distance) * np.cos(azimuth)
-    sine = np.clip(sine, -1, 1)
+    sine = np.clip(sine, -1, 1)  # rounding may exceed the domain of arcsin
     east = np.arctan2(
         np.sin(azimuth) * np.sin(distance) * np.cos(phi), np.cos(distance) - np.sin(phi) * sine
     )

@@ -192,7 +192,7 @@ class GribSource:
     def _synthesised(self, message: Message) -> np.ndarray:
         """Reads spherical-harmonic coefficients and returns their field (H, W) on :attr:`grid`."""
         truncation, coefficients = spectral_coefficients(self.path, message)
-        harmonics, places, signs = _synthesis(_frozen(self.grid), truncation)
+        harmonics, places, signs = _synthesis(_GridKey(self.grid), truncation)
         return harmonics.synthesise(coefficients[places] * signs)
 
     def __enter__(self) -> GribSource:
@@ -202,7 +202,7 @@ class GribSource:
         """Does nothing: the file is open only during a read."""
 
 
-class _frozen:
+class _GridKey:
     """Grid as a key of a cache; two keys are equal if their grids have equal coordinates."""
 
     def __init__(self, grid: Grid) -> None:
@@ -213,11 +213,11 @@ class _frozen:
         return hash(self._key)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _frozen) and self._key == other._key
+        return isinstance(other, _GridKey) and self._key == other._key
 
 
 @functools.lru_cache(maxsize=2)
-def _synthesis(key: _frozen, truncation: int) -> tuple[SphericalHarmonics, np.ndarray, np.ndarray]:
+def _synthesis(key: _GridKey, truncation: int) -> tuple[SphericalHarmonics, np.ndarray, np.ndarray]:
     """Returns the transform to a grid, and how to select its coefficients from those of a file.
 
     A file has the coefficients (m=0, l=0…T), (m=1, l=1…T), … of the IFS, which are 4π-normalised

@@ -123,6 +123,7 @@ def _latitudes(get: Get, path: str) -> np.ndarray:
     first, last = (get(f"latitudeOf{end}GridPointInDegrees") for end in ("First", "Last"))
     if get("gridType") not in ("regular_gg", "reduced_gg"):
         return np.linspace(first, last, rows)
+    # N is the number of rows between a pole and the equator. GRIB rounds latitudes to 1e-3°.
     all_rows = Grid.gaussian(2 * get("N")).latitudes
     low, high = min(first, last) - 1e-2, max(first, last) + 1e-2
     latitudes = all_rows[(all_rows >= low) & (all_rows <= high)]
@@ -157,7 +158,7 @@ def _lambert(get: Get) -> str:
 
 def _polar(get: Get) -> str:
     sign = -1 if int(get("projectionCentreFlag") or 0) & SOUTH_POLE else 1
-    true = sign * abs(get("LaDInDegrees"))
+    true = sign * abs(get("LaDInDegrees"))  # whatever the sign of the stated latitude
     meridian = get("orientationOfTheGridInDegrees")
     return f"+proj=stere +lat_0={90 * sign} +lat_ts={true} +lon_0={meridian}"
 
@@ -215,6 +216,7 @@ def _rotated(get: Get, path: str) -> CurvilinearGrid:
         )
     pole = {
         "grid_mapping_name": "rotated_latitude_longitude",
+        # GRIB states the southern pole of the rotated system, CF the northern one, opposite to it.
         "grid_north_pole_latitude": -get("latitudeOfSouthernPoleInDegrees"),
         "grid_north_pole_longitude": (get("longitudeOfSouthernPoleInDegrees") + 360) % 360 - 180,
         "earth_radius": float(get("radius") or 6371229),

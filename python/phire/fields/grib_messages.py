@@ -98,7 +98,7 @@ def scan(path: str | os.PathLike) -> list[Message]:
     """
     codes = eccodes()
     found: list[Message] = []
-    codes.codes_grib_multi_support_on()
+    codes.codes_grib_multi_support_on()  # several fields in one message of GRIB 2
     try:
         with open(path, "rb") as file:
             while (handle := codes.codes_grib_new_from_file(file, headers_only=True)) is not None:
@@ -126,6 +126,7 @@ def _header(codes: Any, handle: int, before: list[Message]) -> Message:
         except codes.KeyValueNotFoundError:
             return otherwise
 
+    # Fields of one message have the same offset and are told apart by their number.
     offset = codes.codes_get_message_offset(handle)
     part = before[-1].part + 1 if before and before[-1].offset == offset else 0
     short_name = get("shortName", "unknown")
@@ -167,7 +168,7 @@ def message_values(path: str | os.PathLike, message: Message) -> np.ndarray:
 
     Values of a reduced grid are interpolated to the full grid, as in :func:`gridded_values`.
     """
-    with _Open(Path(path), message.offset, message.part) as handle:
+    with _OpenMessage(Path(path), message.offset, message.part) as handle:
         values = _values(eccodes(), handle)
         if message.grid_type in REDUCED:
             return reduced_rows(_getter(eccodes(), handle), str(path)).full(values).ravel()
@@ -180,15 +181,15 @@ def gridded_values(path: str | os.PathLike, message: Message) -> np.ndarray:
     Values of a reduced grid are interpolated to the full grid. Missing values are NaN.
     """
     codes, place = eccodes(), orientation(path, message)
-    with _Open(Path(path), message.offset, message.part) as handle:
+    with _OpenMessage(Path(path), message.offset, message.part) as handle:
         values = _values(codes, handle)
         get = _getter(codes, handle)
         if message.grid_type in REDUCED:
             values = reduced_rows(get, str(path)).full(values)
-        elif get("jPointsAreConsecutive"):
-            values = _straight(values.reshape(get("Ni"), get("Nj")), get).T
+        elif get("jPointsAreConsecutive"):  # stored column by column
+            values = _in_one_direction(values.reshape(get("Ni"), get("Nj")), get).T
         else:
-            values = _straight(values.reshape(get("Nj"), get("Ni")), get)
+            values = _in_one_direction(values.reshape(get("Nj"), get("Ni")), get)
     height, width = place.grid.shape
     down = place.file_rows(slice(0, height), values.shape[0])
     across = place.file_columns(slice(0, width), values.shape[1])
@@ -202,7 +203,7 @@ def spectral_coefficients(path: str | os.PathLike, message: Message) -> tuple[in
         InputError: The truncation is not triangular.
     """
     codes = eccodes()
-    with _Open(Path(path), message.offset, message.part) as handle:
+    with _OpenMessage(Path(path), message.offset, message.part) as handle:
         degrees = {codes.codes_get(handle, key) for key in "JKM"}
         values = codes.codes_get_values(handle)
     if len(degrees) > 1:
@@ -227,7 +228,7 @@ def _values(codes: Any, handle: int) -> np.ndarray:
     return values
 
 
-def _straight(values: np.ndarray, get: Get) -> np.ndarray:
+def _in_one_direction(values: np.ndarray, get: Get) -> np.ndarray:
     """Returns values (lines, points) with all lines in one direction.
 
     With GRIB's alternative row scanning, every second line runs backward.
@@ -239,7 +240,7 @@ def _straight(values: np.ndarray, get: Get) -> np.ndarray:
     return values
 
 
-class _Open:
+class _OpenMessage:
     """Context manager that opens a message of a file and yields its ecCodes handle."""
 
     def __init__(self, path: Path, offset: int, part: int) -> None:
@@ -253,7 +254,7 @@ class _Open:
                 file.seek(offset)
                 if part:
                     codes.codes_grib_multi_support_on()
-                for _ in range(part):
+                for _ in range(part):  # skip the earlier fields of the message
                     codes.codes_release(codes.codes_grib_new_from_file(file))
                 self.handle = codes.codes_grib_new_from_file(file)
         finally:
@@ -281,5 +282,5 @@ def _getter(codes: Any, handle: int) -> Get:
 
 @functools.lru_cache(maxsize=16)
 def _orientation_of(path: str, offset: int, part: int) -> Orientation:
-    with _Open(Path(path), offset, part) as handle:
+    with _OpenMessage(Path(path), offset, part) as handle:
         return orientation_of_message(_getter(eccodes(), handle), path)

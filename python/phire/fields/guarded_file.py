@@ -54,6 +54,7 @@ class GuardedFile(io.RawIOBase):
                     done += os.pwrite(self._descriptor, view[done:], self._position + done)
             except OSError as error:
                 self.error = error
+        # After an error nothing more goes to the disk, so that reads see the latest data in memory.
         if self.error is not None:
             self._refused.append((self._position, bytes(view)))
         self._position += len(view)
@@ -66,7 +67,7 @@ class GuardedFile(io.RawIOBase):
         start = self._position
         count = max(0, min(len(view), self._size - start))
         read = os.preadv(self._descriptor, [view[:count]], start) if count else 0
-        view[read:count] = bytes(count - read)
+        view[read:count] = bytes(count - read)  # beyond the end on the disk: zeros, then memory
         for place, data in self._refused:
             first, last = max(start, place), min(start + count, place + len(data))
             if first < last:

@@ -102,6 +102,7 @@ class SphericalHarmonics:
         self.radius = radius
         self.threads = threads or os.cpu_count() or 1
         self.engine = engine
+        # W columns resolve the orders below W/2.
         self._order_limit = min(self.truncation, (grid.shape[1] - 1) // 2)
         limits = range(self._order_limit + 1)
         self.degrees = np.concatenate([np.arange(m, self.truncation + 1) for m in limits])
@@ -182,6 +183,7 @@ class SphericalHarmonics:
         both = np.stack(np.broadcast_arrays(-np.asarray(v), np.asarray(u)), axis=-3)
         gradient, curl = np.moveaxis(self._analyse(both, spin=1, across=1), -2, 0)
         factor = np.sqrt(self.degrees * (self.degrees + 1.0)) / self.radius
+        # Signs by ducc0's convention for spin-1 harmonics; checked against closed forms of wind.
         return -curl * factor, -gradient * factor
 
     def synthesise_wind(

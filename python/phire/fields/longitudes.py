@@ -23,10 +23,11 @@ def shared_columns(grid: Grid, wanted: Grid) -> np.ndarray | None:
         return np.arange(grid.shape[1]) if grid.equals(wanted) else None
     if not np.allclose(grid.latitudes, wanted.latitudes, rtol=0, atol=TOLERANCE):
         return None
+    # Differences of longitudes from −180 to 180, so that 359.99° and 0° are close.
     offset = (grid.longitudes - wanted.longitudes[0] + 180) % 360 - 180
     first = int(np.abs(offset).argmin())
     columns = (np.arange(grid.shape[1]) + first) % grid.shape[1]
-    if first and not grid.wraps:
+    if first and not grid.wraps:  # columns of a region cannot be rotated
         return None
     apart = (grid.longitudes[columns] - wanted.longitudes + 180) % 360 - 180
     return columns if np.abs(apart).max() <= TOLERANCE else None

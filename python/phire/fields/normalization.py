@@ -139,6 +139,7 @@ class Normalization:
             result = np.empty(x.shape, _float_type(x))
             self.apply_planes(x.reshape(-1, count).T, result.reshape(-1, count))
             return result
+        # Tensors: one formula over all channels where possible, which makes smaller graphs.
         if not self._vectorised:
             return self._each(x, xp, self._forward)
         mean, std = self._constants(x, self.mean, self.std)
@@ -177,7 +178,7 @@ class Normalization:
                 x = xp.sign(x) * xp.expm1(xp.abs(x)) / self.alpha
                 return x * self.std[c] + self.mean[c]
             if kind.curve == "sqrt":
-                return xp.square(xp.maximum(x, 0.0))
+                return xp.square(xp.maximum(x, 0.0))  # √x is never negative, a network's output may
             return xp.maximum(xp.exp(x) - kind.epsilon, 0.0)
         if kind.scaling == "none":
             return x

@@ -25,7 +25,7 @@ def padding(grid: Grid, scale: int) -> tuple[int, int]:
     rows, columns = (-size % scale for size in grid.shape)
     if not grid.has_coordinates:
         return rows, columns
-    if grid.wraps or len(grid.longitudes) < 2:
+    if grid.wraps or len(grid.longitudes) < 2:  # further columns would repeat the first ones
         columns = 0
     if len(grid.latitudes) < 2 or np.abs(_continued(grid.latitudes, rows)).max() > 90:
         rows = 0

@@ -76,7 +76,7 @@ def regrid(
             raise InputError(f"{output} is one of the inputs: name another output.")
     if already_made(output, options, overwrite):
         return
-    if level is None:
+    if level is None:  # open_fields keeps members, but cannot choose a level
         fields = open_fields(source, variables)
     else:
         fields = opening.open_source(source, variables, level=level)

@@ -182,6 +182,7 @@ def _columns(grid: Grid, rows: slice, west: float, east: float) -> tuple[list[sl
     latitudes = grid.latitudes[rows]
     whole = (len(latitudes), len(longitudes)) == grid.shape
     regional = Grid.from_coordinates if whole else Grid.regional
+    # Longitudes ascend from near ``west``, also across the seam of the grid.
     start = west + (longitudes[0] - west + 180) % 360 - 180
     return runs, regional(latitudes, start + (longitudes - longitudes[0]) % 360)
 
@@ -267,6 +268,7 @@ class WindSource:
             return self._metric.wind_to_vorticity_divergence(u, v, self._direction)
         if self._harmonics is None:
             return wind_to_vorticity_divergence(u, v, self.grid, self.radius)
+        # A missing value would spread over the whole sphere in the transform.
         if not (np.isfinite(u).all() and np.isfinite(v).all()):
             missing = np.full(self.grid.shape, np.nan)
             return missing, missing
@@ -310,7 +312,7 @@ class EastwardWind:
         )
         metric = SurfaceMetric.of(source.grid)
         (x, _), (east, _) = metric.axes("grid"), metric.axes("east")
-        north = np.cross(metric.vectors, east)
+        north = np.cross(metric.vectors, east)  # upward × east
         # Cosine and sine of the angle from east to the x axis, counterclockwise.
         self._cosine, self._sine = (x * east).sum(-1), (x * north).sum(-1)
 

@@ -144,7 +144,7 @@ def indices(times: Times, count: int) -> np.ndarray:
     times = np.atleast_1d(np.asarray(times, dtype=np.int64))
     if len(times) and (times.min() < -count or times.max() >= count):
         raise IndexError(f"times {times.min()}…{times.max()} lie outside the {count} fields")
-    return times % max(count, 1)
+    return times % max(count, 1)  # negative indices count from the end
 
 
 class TimeSelection:
@@ -206,7 +206,7 @@ def to_dataset(source: Source, times: Times = slice(None)) -> xr.Dataset:
         times: Indices of the fields; by default all.
     """
     chosen = indices(times, len(source.time))
-    fields = np.moveaxis(read_members(source, chosen), 1, 0)
+    fields = np.moveaxis(read_members(source, chosen), 1, 0)  # members first
     if member_count(source) == 1:
         fields = fields[0]
     dimensions, coordinates = field_coordinates(source, source.time[chosen])

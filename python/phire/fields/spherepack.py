@@ -72,7 +72,9 @@ class Spherepack:
 
     def analyse(self, field: np.ndarray) -> np.ndarray:
         """Computes coefficients (..., n) complex128 of scalar fields (..., H, W)."""
-        return self._out(self._transform.grdtospec(self._in(field), self._truncation), field)
+        return self._from_spharm(
+            self._transform.grdtospec(self._to_spharm(field), self._truncation), field
+        )
 
     def synthesise(self, coefficients: np.ndarray) -> np.ndarray:
         """Computes scalar fields (..., H, W) float64 from coefficients (..., n)."""
@@ -82,9 +84,9 @@ class Spherepack:
         """Computes coefficients (..., n) of vorticity and divergence from wind (..., H, W)."""
         u, v = np.broadcast_arrays(u, v)
         vorticity, divergence = self._transform.getvrtdivspec(
-            self._in(u), self._in(v), self._truncation
+            self._to_spharm(u), self._to_spharm(v), self._truncation
         )
-        return self._out(vorticity, u), self._out(divergence, u)
+        return self._from_spharm(vorticity, u), self._from_spharm(divergence, u)
 
     def synthesise_wind(
         self, vorticity: np.ndarray, divergence: np.ndarray
@@ -94,12 +96,12 @@ class Spherepack:
         u, v = self._transform.getuv(self._packed(vorticity), self._packed(divergence))
         return self._gridded(u, vorticity), self._gridded(v, vorticity)
 
-    def _in(self, field: np.ndarray) -> np.ndarray:
+    def _to_spharm(self, field: np.ndarray) -> np.ndarray:
         """Reshapes fields (..., H, W) to pyspharm's (H, W, n), from north to south."""
         flat = np.moveaxis(field.reshape(-1, *self._grid.shape), 0, -1)
         return flat if self._grid.descending else flat[::-1]
 
-    def _out(self, packed: np.ndarray, field: np.ndarray) -> np.ndarray:
+    def _from_spharm(self, packed: np.ndarray, field: np.ndarray) -> np.ndarray:
         """Converts pyspharm's coefficients of ``field`` to (..., n)."""
         packed = packed.reshape(self._full, -1)[: len(self._factor)].T * self._factor
         return packed.reshape(*field.shape[:-2], -1).astype(np.complex128)

@@ -72,6 +72,7 @@ class StandardizedSource:
         """Reads fields of all members; see :class:`phire.fields.source.MemberSource`."""
         chosen = indices(times, len(self.time))
         fields = read_members(self.source, chosen)
+        # (n, 1, h, w, C): the same for all members.
         mean, std = (moment[:, None] for moment in self.climatology.moments(self.time[chosen]))
         converted = fields * std + mean if self.inverse else (fields - mean) / std
         return converted.astype(np.float32)

@@ -129,6 +129,7 @@ def _without_time(array: xr.DataArray, where: str) -> xr.DataArray:
         )
     dimensions = time_dimensions(array)
     array = array.isel(dict.fromkeys(dimensions, 0))
+    # Scalar coordinates of different maps may conflict in one dataset; the grid mapping is needed.
     mapping = {**array.encoding, **array.attrs}.get("grid_mapping")
     scalars = [c for c, v in array.coords.items() if v.ndim == 0 and c != mapping]
     return array.drop_vars(scalars).expand_dims(time=np.zeros(1, np.int64))
@@ -359,6 +360,7 @@ def coast_distance(
             raise InputError(
                 f"the land mask has {'no sea' if kind else 'no land'} and therefore no coast."
             )
+        # Nearest by chord is nearest by arc; the arc is 2 arcsin(chord / 2).
         chord, _ = scipy.spatial.cKDTree(other).query(points[of_kind])
         found[of_kind] = sign * 2 * np.arcsin(np.minimum(chord / 2, 1)) * radius / 1e3
     return found

@@ -98,7 +98,7 @@ class StoreWriter:
         self._unusable.add(fields)
         self._data.resize(self._count + count, axis=1)
         self._data[:, self._count : self._count + count] = np.moveaxis(fields, -1, 0)
-        self._file.check()
+        self._file.check()  # a full disk is noticed here, not only when the file is closed
         self._count += count
         if time is not None:
             self._appended.append(time)
@@ -111,6 +111,7 @@ class StoreWriter:
         found = self._unusable
         self._data.attrs[MISSING] = np.array([found.missing, found.wholly], np.int64)
         self._data.attrs[INFINITE] = found.infinite
+        # Fewer fields than announced times: the work was cut short.
         attach_time(self._file, time[: self._count] if self._count else TimeAxis.steps(0))
         if self._cells is not None:
             attach_cells(self._file, self._cells)
@@ -124,7 +125,7 @@ class StoreWriter:
     def __exit__(self, kind: type | None, *exception: object) -> None:
         if kind is None:
             self.close()
-        else:
+        else:  # the partial file is discarded: its coordinates need not be written
             self._file.close()
 
 
@@ -198,7 +199,7 @@ def write_static_maps(file: h5py.File, maps: Source) -> None:
         maps: Source of one field, with one channel for each map.
     """
     fields = maps.read([0])[0]
-    group = file.create_group(STATIC, track_order=True)
+    group = file.create_group(STATIC, track_order=True)  # in the order of the maps, not by name
     for c, (name, unit) in enumerate(zip(maps.channels, maps.units)):
         group.create_dataset(name, data=fields[..., c], chunks=fields.shape[:2], **BLOSC)
         group[name].attrs["units"] = unit

@@ -92,6 +92,7 @@ class SurfaceMetric:
         def dot(first: np.ndarray, second: np.ndarray) -> np.ndarray:
             return (first * second).sum(-1)
 
+        # Covariant components, and fluxes through the sides of a cell.
         along, across = dot(wind, self.down), dot(wind, self.across)
         down_flux = dot(np.cross(wind, self.across), self.vectors)
         across_flux = dot(np.cross(self.down, wind), self.vectors)
@@ -117,6 +118,7 @@ class SurfaceMetric:
             z = np.array([0.0, 0.0, 1.0])
             x = np.cross(z, self.vectors)
         else:
+            # The difference of two points is a chord; its part along the normal is removed.
             x = self.across - (self.across * self.vectors).sum(-1, keepdims=True) * self.vectors
         x = x / np.linalg.norm(x, axis=-1, keepdims=True)
         return x, np.cross(self.vectors, x)

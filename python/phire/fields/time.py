@@ -144,6 +144,7 @@ class TimeAxis:
         count = len(np.unique(self.values))
         for unit in ROUND_UNITS:
             rounded = np.rint(self.values / unit).astype(np.int64) * unit
+            # Well above the precision, so that a rounded time cannot be the wrong multiple.
             if (
                 unit >= 4 * precision
                 and np.abs(rounded - self.values).max() <= precision + 1
@@ -233,6 +234,7 @@ class TimeAxis:
         """
         if not len(self) or not self.shares_calendar(wanted):
             return np.full(len(wanted), -1, dtype=np.int64)
+        # np.unique sorts, as searchsorted requires, and gives the first of repeated times.
         values, first = np.unique(self.values, return_index=True)
         place = np.clip(np.searchsorted(values, wanted.values), 0, len(values) - 1)
         return np.where(values[place] == wanted.values, first[place], -1)
@@ -356,6 +358,8 @@ class TimeAxis:
         """Returns the times for xarray: datetime64[ns], cftime objects, or int64 steps."""
         if not self.has_calendar:
             return self.values
+        # datetime64[ns] ends in 2262, 9.2e9 s after 1970, and has the proleptic calendar, which
+        # agrees with the standard one after 1582.
         if self.calendar in STANDARD and (np.abs(self.values) < 9e9).all():
             return self.values.astype("datetime64[s]").astype("datetime64[ns]")
         return self.dates()
@@ -403,6 +407,7 @@ def float_precision(values: np.ndarray, units: str) -> float:
 def duration_text(seconds: int) -> str:
     """Returns a duration in the largest unit that divides it: ``3 h``, ``30 min``."""
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        # A day is written as 24 h, the usual name of such a step.
         if seconds % length == 0 and (unit != "d" or seconds > 86400):
             return f"{seconds // length} {unit}"
     return f"{seconds} s"

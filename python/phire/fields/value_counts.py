@@ -57,6 +57,7 @@ def _blocks(array: xr.DataArray) -> Iterator[np.ndarray]:
     longest = max(others, key=lambda dimension: array.sizes[dimension])
     size = array.sizes[longest]
     chunk = int((array.encoding.get("preferred_chunks") or {}).get(longest, 1))
+    # At least one whole chunk, so that none is decompressed twice.
     count = max(1, int(BLOCK / (array.size / size)) // chunk) * chunk
     for start in range(0, size, count):
         yield array.isel({longest: slice(start, start + count)}).values[..., None]

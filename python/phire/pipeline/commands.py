@@ -132,6 +132,7 @@ def command_line(
             arguments += parts
         else:
             for part in parts:
+                # A separate word that starts with a dash would be read as another option.
                 words += [f"{_long(parameter)}={part}"] if part[:1] == "-" else [
                     _long(parameter), part
                 ]  # fmt: skip

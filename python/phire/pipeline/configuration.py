@@ -122,6 +122,7 @@ def resolved(value: Any, names: Mapping[str, Any], place: str) -> Any:
     Raises:
         InputError: A name is unknown, or names refer to one another in a circle.
     """
+    # The empty key cannot collide with a name.
     tree = OmegaConf.create({**names, "": value})
     try:
         if OmegaConf.is_config(tree[""]):
@@ -163,6 +164,7 @@ def _axis(path: Path, name: str, values: Any) -> Axis:
         axis = Axis({str(value): value for value in values}, labelled=False)
     else:
         raise InputError(f"{path}: sweep.{name} must be a list, or a mapping of labels to values.")
+    # Equal labels have collapsed to one: their stages would write the same outputs.
     if not axis.values or len(axis.values) < len(values):
         raise InputError(f"{path}: sweep.{name} must have at least one value, and none twice.")
     for label in axis.values:

@@ -82,7 +82,7 @@ def write(
         "command": stage.command,
         "options": stage.options,
         "inputs": _inputs(stage),
-        "needs": {name: _made(directory, name) for name in stage.needs},
+        "needs": {name: _run_identifier(directory, name) for name in stage.needs},
         "finished": finished,
         "overwrites": overwrites,
         "made": uuid.uuid4().hex,
@@ -111,7 +111,7 @@ def _path(directory: Path, name: str) -> Path:
     return directory / FOLDER / f"{name}.json"
 
 
-def _made(directory: Path, name: str) -> str | None:
+def _run_identifier(directory: Path, name: str) -> str | None:
     """Returns the identifier of a stage's last run, None if it was never started."""
     record = read(directory, name)
     return None if record is None else record["made"]
@@ -127,8 +127,9 @@ def _difference(
     if found:
         return "; ".join(found)
     for name in stage.needs:
-        if planned[name].state != DONE or record["needs"].get(name) != _made(directory, name):
-            return f"{name} is made again"
+        same_run = record["needs"].get(name) == _run_identifier(directory, name)
+        if planned[name].state != DONE or not same_run:
+            return f"{name} is run again"
     inputs = _inputs(stage)
     for path, fingerprint in record["inputs"].items():
         if inputs.get(path, fingerprint) != fingerprint:
