@@ -66,7 +66,12 @@ def options_of(shared: Callable) -> Callable[[Callable], Callable]:
 
 @functools.cache
 def parts_in_source(kind: str, package: str) -> tuple[Part, ...]:
-    """Returns the parts of a kind that the modules of a package define."""
+    """Returns the parts of one kind in a package, without importing its modules.
+
+    Args:
+        kind: Name of the decorator of the parts.
+        package: Name of the package; its subpackages are searched, too.
+    """
     specification = importlib.util.find_spec(package)
     found = []
     for folder in map(Path, specification.submodule_search_locations):

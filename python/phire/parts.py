@@ -233,7 +233,7 @@ def _yaml_text(value: Any) -> str:
 
 
 def split_outside_brackets(text: str, separator: str = ",") -> list[str]:
-    """Splits a text at separators outside brackets: ``a,b=[1,2]`` becomes ``a``, ``b=[1,2]``."""
+    """Splits a text at separators outside brackets: ``a,b=[1,2]`` gives ``a`` and ``b=[1,2]``."""
     pieces, depth = [""], 0
     for character in text:
         depth += (character in "[{(") - (character in ")}]")

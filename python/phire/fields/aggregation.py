@@ -107,7 +107,15 @@ class Aggregation:
         return _month_starts(count // self.months * self.months - early, time) + self.offset
 
     def stops(self, starts: np.ndarray, time: TimeAxis) -> np.ndarray:
-        """Returns the ends of periods from their starts, both (n,) seconds as in ``time``."""
+        """Returns the ends of periods.
+
+        Args:
+            starts: (n,) starts of the periods, seconds as in ``time``.
+            time: Times with the calendar to use.
+
+        Returns:
+            (n,) seconds.
+        """
         if self.seconds:
             return starts + self.seconds
         dates = TimeAxis(starts - self.offset, time.calendar).dates()

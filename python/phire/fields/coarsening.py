@@ -44,7 +44,11 @@ def remainder_note(grid: Grid, scale: int) -> str | None:
 
 
 def kept_window(grid: Grid, scale: int) -> tuple[slice, slice]:
-    """Returns the rows and columns of a fine grid that coarsening by ``scale`` keeps.
+    """Returns the rows and columns of a fine grid that coarsening keeps.
+
+    Args:
+        grid: The fine grid.
+        scale: Points of a block along each side.
 
     Raises:
         InputError: The scale is larger than the grid.
@@ -94,9 +98,9 @@ def coarsen_grid(grid: Grid, scale: int, alignment: str = "cell") -> Grid:
 def refine_grid(grid: Grid, scale: int, alignment: str = "cell") -> Grid:
     """Returns the grid with ``scale`` × ``scale`` points for each point of a coarse grid.
 
-    Inverts :func:`coarsen_grid`. If coarsening a global grid of a known kind (Gaussian, regular,
-    …) gives ``grid``, that fine grid is returned. Otherwise the fine points are evenly spaced
-    within the coarse spacing; rows that would lie beyond a pole are moved in front of it.
+    Inverts :func:`coarsen_grid`. If coarsening a global grid (of a kind in ``GEOMETRIES``) gives
+    ``grid``, that fine grid is returned. Otherwise the fine points are evenly spaced within the
+    coarse spacing; rows that would lie beyond a pole are moved in front of it.
 
     Args:
         grid: The coarse grid.

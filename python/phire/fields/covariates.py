@@ -24,6 +24,10 @@ def covariate_channels(names: Sequence[str]) -> tuple[str, ...]:
 def check_covariates(names: Sequence[str], time: TimeAxis) -> None:
     """Checks the names of covariates, and that the times have dates.
 
+    Args:
+        names: Names of covariates, from :data:`COVARIATES`.
+        time: Times of the fields.
+
     Raises:
         InputError: A covariate is unknown or named twice, or the times have no dates.
     """

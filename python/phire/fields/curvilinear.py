@@ -160,7 +160,11 @@ class CurvilinearGrid(Grid):
         return self.places(*np.meshgrid(self.y, self.x, indexing="ij"))
 
     def places(self, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns latitudes and longitudes (degrees) of points with projected coordinates."""
+        """Returns latitudes and longitudes (degrees) of points with projected coordinates.
+
+        Args:
+            y, x: Projected coordinates, metres (degrees on a rotated grid).
+        """
         self._require_projection()
         longitude, latitude = self._transformer.transform(x / self._unit, y / self._unit)
         return latitude, longitude

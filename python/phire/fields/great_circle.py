@@ -8,7 +8,11 @@ from phire.fields.grid import EARTH_RADIUS
 
 
 def unit_vectors(latitudes: np.ndarray, longitudes: np.ndarray) -> np.ndarray:
-    """Returns the unit vectors (..., 3) of points with coordinates (...,) in degrees."""
+    """Returns the unit vectors (..., 3), from the centre of the sphere, of points.
+
+    Args:
+        latitudes, longitudes: (...,) degrees.
+    """
     latitude, longitude = np.deg2rad(latitudes), np.deg2rad(longitudes)
     return np.stack(
         [

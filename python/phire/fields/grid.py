@@ -79,25 +79,45 @@ class Grid:
 
     @classmethod
     def driscoll_healy(cls, rows: int, columns: int | None = None) -> Grid:
-        """Returns a grid with H rows from 90° to −90° + 180°/H, without a row on the south pole."""
+        """Returns a grid with H rows from 90° to −90° + 180°/H, without a row on the south pole.
+
+        Args:
+            rows: Number of rows H.
+            columns: Number of columns from 0° eastward; by default 2H.
+        """
         return cls(
             "driscoll-healy", ideal_latitudes("driscoll-healy", rows), _circle(rows, columns)
         )
 
     @classmethod
     def pole_to_pole(cls, rows: int, columns: int | None = None) -> Grid:
-        """Returns a grid with rows from 90° to −90°, on both poles (Clenshaw–Curtis)."""
+        """Returns a grid with rows from 90° to −90°, on both poles (Clenshaw–Curtis).
+
+        Args:
+            rows: Number of rows H.
+            columns: Number of columns from 0° eastward; by default 2(H − 1).
+        """
         columns = columns or 2 * (rows - 1)
         return cls("pole-to-pole", ideal_latitudes("pole-to-pole", rows), _circle(rows, columns))
 
     @classmethod
     def cell_centred(cls, rows: int, columns: int | None = None) -> Grid:
-        """Returns a grid with outer rows half a spacing from the poles (Fejér's first rule)."""
+        """Returns a grid with outer rows half a spacing from the poles (Fejér's first rule).
+
+        Args:
+            rows: Number of rows H.
+            columns: Number of columns from 0° eastward; by default 2H.
+        """
         return cls("cell-centred", ideal_latitudes("cell-centred", rows), _circle(rows, columns))
 
     @classmethod
     def gaussian(cls, rows: int, columns: int | None = None) -> Grid:
-        """Returns a grid with rows at the H roots of the Legendre polynomial of degree H."""
+        """Returns a grid with rows at the H roots of the Legendre polynomial of degree H.
+
+        Args:
+            rows: Number of rows H.
+            columns: Number of columns from 0° eastward; by default 2H.
+        """
         return cls("gaussian", ideal_latitudes("gaussian", rows), _circle(rows, columns))
 
     @classmethod

@@ -277,6 +277,10 @@ class SphericalHarmonics:
         """Returns the field without its components of degree below ``degree``: (..., H, W).
 
         The part of the field that the truncation does not resolve is kept.
+
+        Args:
+            field: (..., H, W).
+            degree: Smallest degree that is kept.
         """
         coefficients = self.analyse(field)
         coefficients[..., self.degrees >= degree] = 0

@@ -234,7 +234,11 @@ class Normalization:
                     np.divide(scores, log_std, out=target, casting="same_kind")
 
     def invert(self, x: Any, xp: Any = np) -> Any:
-        """Converts normalized values to physical ones; the inverse of :meth:`apply`."""
+        """Converts normalized values to physical ones; the inverse of :meth:`apply`.
+
+        Args:
+            x, xp: See :meth:`apply`.
+        """
         if self.kind == "none":
             return x
         if not self._vectorised:
@@ -248,6 +252,9 @@ class Normalization:
 
         Linearly scaled values are z-scores for channels with a curve. For other channels they are
         the normalized values themselves, and are returned unchanged.
+
+        Args:
+            x, xp: See :meth:`apply`.
         """
         if not self._vectorised:
             return self._each(x, xp, self._bent)
@@ -257,7 +264,11 @@ class Normalization:
         return (xp.sign(x) * xp.log1p(self.alpha * xp.abs(x)) - mean) / std
 
     def linear(self, x: Any, xp: Any = np) -> Any:
-        """Converts normalized values to linearly scaled ones; the inverse of :meth:`bent`."""
+        """Converts normalized values to linearly scaled ones; the inverse of :meth:`bent`.
+
+        Args:
+            x, xp: See :meth:`apply`.
+        """
         if not self._vectorised:
             return self._each(x, xp, self._linear)
         if self.kind != "log1p":

@@ -67,11 +67,21 @@ class Orientation:
         return cls(turned, flip_rows, bool(flip_columns))
 
     def file_rows(self, rows: slice, count: int) -> slice:
-        """Returns the file's rows for contiguous ``rows`` of the grid; the file has ``count``."""
+        """Returns the rows of the file that correspond to rows of the grid.
+
+        Args:
+            rows: Contiguous rows of the grid.
+            count: Number of rows in the file.
+        """
         return _file_range(range(self.grid.shape[0])[rows], self.flip_rows, count)
 
     def file_columns(self, columns: slice, count: int) -> slice:
-        """Returns the file's columns for contiguous ``columns`` of the grid, of ``count``."""
+        """Returns the columns of the file that correspond to columns of the grid.
+
+        Args:
+            columns: Contiguous columns of the grid.
+            count: Number of columns in the file, possibly with a repeated one.
+        """
         return _file_range(range(self.grid.shape[1])[columns], self.flip_columns, count)
 
     def turned(self, fields: np.ndarray) -> np.ndarray:

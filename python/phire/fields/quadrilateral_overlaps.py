@@ -61,7 +61,7 @@ def _range(values: np.ndarray, size: int | None) -> tuple[np.ndarray, np.ndarray
 
 
 def _signed_areas(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Returns ∮ x dy around quadrilaterals: their areas, with the sign of their sense."""
+    """Returns the signed areas ∮ x dy of quadrilaterals; the sign is that of their orientation."""
     following = np.roll(columns, -1, 1) + columns
     return (following / 2 * (np.roll(rows, -1, 1) - rows)).sum(1)
 

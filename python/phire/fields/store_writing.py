@@ -157,7 +157,12 @@ def describe_data(
 
 
 def attach_time(file: h5py.File, time: TimeAxis) -> None:
-    """Writes the times of ``/data`` and attaches all coordinates as dimension scales."""
+    """Writes the times of ``/data`` and attaches all coordinates as dimension scales.
+
+    Args:
+        file: A file after :func:`describe_data`.
+        time: Times of the fields.
+    """
     values, attributes = time.to_cf()
     file["time"] = np.asarray(values, dtype=np.int64)
     file["time"].attrs.update(attributes)
@@ -176,7 +181,12 @@ def attach_time(file: h5py.File, time: TimeAxis) -> None:
 
 
 def attach_cells(file: h5py.File, cells: TimeCells) -> None:
-    """Writes the periods of aggregated fields and the statistic of each channel."""
+    """Writes the periods of aggregated fields and the statistic of each channel.
+
+    Args:
+        file: A file after :func:`attach_time`.
+        cells: Periods and statistics.
+    """
     file[BOUNDS] = cells.values()
     file["time"].attrs["bounds"] = BOUNDS
     file[VERTICES] = np.arange(2)

@@ -35,6 +35,10 @@ def instantaneous(step_type: Any, unit: str) -> bool:
 
     Some centres write accumulations in GRIB 1 with the step type ``instant``. Therefore values in
     the unit of an accumulation never count as instantaneous.
+
+    Args:
+        step_type: GRIB's ``stepType``, such as ``instant`` or ``accum``; None if unknown.
+        unit: Unit of the values.
     """
     amount = ACCUMULATED.match(unit.removesuffix(WATER_EQUIVALENT))
     return step_type == "instant" and not amount

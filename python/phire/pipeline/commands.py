@@ -65,6 +65,10 @@ def executable(name: str) -> list[str]:
 def output_parameter(command: click.Command, name: str) -> click.Parameter:
     """Returns the parameter that names a command's output: ``--out``, or the last argument.
 
+    Args:
+        command: The command.
+        name: Its name, for the message.
+
     Raises:
         InputError: The command has no output.
     """
