@@ -113,7 +113,7 @@ class RepeatedSource:
         fields: (k, H, W) fields, or (k, M, H, W) for an ensemble of M members.
         grid: The grid of the fields.
         times: Number of times of the source.
-        rain: The channel is precipitation in mm, else a temperature.
+        rain: True for a channel of precipitation in mm, False for temperature.
     """
 
     def __init__(self, fields: np.ndarray, grid: Grid, times: int, rain: bool = False) -> None:
@@ -163,7 +163,7 @@ def random_ensemble(members: int, side: int, rain: bool) -> np.ndarray:
 
 
 def set_names(setting: Setting, members: bool) -> list[str]:
-    """Returns the default set of a field or an ensemble; of rain the log-spectral distance too."""
+    """Returns the names of the default statistics; for rain also the log-spectral distance."""
     names = [*default_names(), *(["log_spectral_distance"] if setting.thresholds else [])]
     return [
         name

@@ -201,7 +201,7 @@ def measure_balanced(
     batch_size: int,
     options: argparse.Namespace,
 ) -> None:
-    """Prints the time of the loop from random weights, with the second steps of the rule."""
+    """Prints the time of the loop from random weights, with the balancing rule."""
     with strategy.scope():
         objective = build()
     objective.begin("phase 1")

@@ -24,5 +24,5 @@ def without_roles(html: str) -> str:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Called by mkdocs with the HTML of each page."""
+    """Replaces the roles in the HTML of a page; mkdocs calls it for each page."""
     return without_roles(html)

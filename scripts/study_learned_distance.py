@@ -207,7 +207,7 @@ def measure_pairs(setup: Setup, folder: Path, seed: int):
 
 
 def _distances(network):
-    """Returns the encoder of a network, which gives distances at any lag and predicts none."""
+    """Returns the encoder of a network, which can compare patches at any lag."""
     from phire.rplearn.pair_model import encoder_of
 
     return encoder_of(network)

@@ -35,7 +35,7 @@ def registry_of(kind: str) -> Registry:
 
 
 class PartChoice(click.ParamType):
-    """A part with its options, ``NAME,key=value,flag``, or a mapping in a file of options.
+    """Type of a part with options: ``NAME,key=value,flag``, or a mapping in a ``--config`` file.
 
     An unknown name or option is refused before anything heavy is imported.
 

@@ -62,7 +62,7 @@ from phire.cli.shared_options import layer_option
 @click.option("--components", type=int, default=100, help="Largest number of principal components.")
 @click.option("--seed", type=int, default=0, help="Seed of the random encoder and of the PCA.")
 def main(metric, source, output, overwrite, **options):
-    """Predict the jet-latitude index from the features of SOURCE by METRIC.
+    """Predict the jet-latitude index of SOURCE from the features of METRIC.
 
     The index of Woollings et al. (2010) is the latitude of the maximum of the zonal-mean low-level
     zonal wind after low-pass filtering. Ridge regression compares learned features, principal

@@ -207,7 +207,7 @@ def _check_times(fields: Any, path: str | os.PathLike) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class _Samples:
-    """Times at which the jet is predicted, and the index at these.
+    """Times at which the jet is predicted, and the jet-latitude index at these times.
 
     Attributes:
         times: Indices of the fields used.
@@ -272,7 +272,7 @@ def _samples(
 
 
 def _with_index(result: xr.Dataset, samples: _Samples, training: np.ndarray) -> xr.Dataset:
-    """Adds the index, its standard deviation and memory, and the numbers of samples."""
+    """Adds the index, its standard deviation and integral time scale, and numbers of samples."""
     sectors, length = samples.index.shape
     memory = integral_time(samples.index, samples.interval)
     per_sample = sectors * samples.interval / memory

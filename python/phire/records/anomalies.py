@@ -298,7 +298,7 @@ def _load(file: AnomalyFile) -> Anomalies:
 
 
 def read_anomalies(directory: str | os.PathLike, arrays: Mapping[str, Any]) -> dict[str, Anomalies]:
-    """Returns the climatologies of the arrays that have some, by name.
+    """Reads the climatologies, by name, of the arrays that have any.
 
     Args:
         directory: Directory of records, or of a run trained on them.

@@ -191,7 +191,7 @@ def _sides(short: Mapping[str, float]) -> str:
 
 
 def _pixel_points(file: InputFile, coarse: CoarseGrid) -> Points | None:
-    """Returns the rows and columns of an input without coordinates, less a last partial block."""
+    """Returns the rows and columns of an input without coordinates, except a partial last block."""
     if file.grid.has_coordinates or coarse.grid.has_coordinates:
         return None
     return tuple(np.arange(n) for n in coarse.grid.shape)
@@ -264,7 +264,10 @@ def _refuse_elsewhere(file: InputFile, high: InputFile, wanted: Grid) -> None:
 
 
 def _shortfall(grid: Grid, wanted: Grid) -> dict[str, float]:
-    """Returns by how many degrees the cells of a grid end before another's outermost points."""
+    """Computes the distance in degrees from the edges of a grid to another's outermost points.
+
+    It is 0 on sides where the grid covers these points.
+    """
     rows, columns = (0 if np.isnan(s) else s / 2 + TOLERANCE for s in grid.spacing)
     north, south = grid.latitudes.max() + rows, grid.latitudes.min() - rows
     short = {

@@ -51,7 +51,7 @@ def _field(number: int, length: int) -> bytes:
 
 
 def _entry(name: str, kind: int, content_length: int) -> bytes:
-    """Returns the bytes of a feature that precede its list of values, of the given length."""
+    """Returns the bytes of a feature before its list of values, which has the given length."""
     # Feature{list} inside an entry{key, value} of the map Features.feature.
     list_head = _field(kind, content_length)
     feature_length = len(list_head) + content_length

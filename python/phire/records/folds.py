@@ -43,8 +43,8 @@ class FoldedRecords(Records):
 
     Args:
         records: Downscaling records that state their times.
-        edges: Edges of the folds; see :func:`fold_edges`. Samples outside them get the number of
-            folds, as the folds themselves count from 0.
+        edges: Edges of the folds; see :func:`fold_edges`. Folds count from 0; samples outside all
+            of them get the number of folds.
         left_out: Number of the fold to leave out; None keeps all.
     """
 

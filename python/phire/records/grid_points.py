@@ -15,7 +15,7 @@ Points = tuple[np.ndarray, np.ndarray]
 
 
 def matching_points(grid: Grid, wanted: Grid) -> Points | None:
-    """Finds the rows and columns of a grid at another grid's points; None if it lacks one.
+    """Finds the rows and columns of a grid at the points of another; None if a point is missing.
 
     Projected and curvilinear grids are compared by latitude and longitude, or by y and x if no
     projection is known. If either grid has no coordinates, only their sizes are compared.
@@ -46,11 +46,11 @@ def _curvilinear_points(grid: CurvilinearGrid, wanted: CurvilinearGrid) -> Point
 
 
 def fine_points(grid: Grid, fine: Grid, window: tuple[slice, slice]) -> Points | None:
-    """Finds the rows and columns of a grid in a window of the fine grid; None if it lacks one.
+    """Finds the rows and columns of a grid in a window of the fine grid.
 
     With coordinates the grid may extend beyond the window; without, its size must be that of the
     window or of the fine grid. In the padding, where the window reaches beyond the fine grid, the
-    last row and column are repeated.
+    last row and column are repeated. Returns None if a point of the window is missing.
     """
     inside = tuple(slice(s.start, min(s.stop, n)) for s, n in zip(window, fine.shape))
     if fine.has_distances and grid.has_distances:
@@ -68,7 +68,7 @@ def fine_points(grid: Grid, fine: Grid, window: tuple[slice, slice]) -> Points |
 
 
 def axes_to_match(grid: Grid, wanted: Grid) -> list[tuple[np.ndarray, np.ndarray, float, float]]:
-    """Returns coordinates, wanted coordinates, period and tolerance, for rows and for columns."""
+    """Returns, for rows and columns each: coordinates, wanted coordinates, period, tolerance."""
     near = [max(TOLERANCE, SAME_PLACE * s) if np.isfinite(s) else TOLERANCE for s in grid.spacing]
     return [
         (grid.latitudes, wanted.latitudes, 0.0, near[0]),

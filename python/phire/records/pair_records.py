@@ -137,7 +137,7 @@ def _check_lags(source: InputFile, chosen: np.ndarray, classes: int) -> None:
     """Checks that there are more fields than lags, and notes lags that no two fields have.
 
     Raises:
-        InputError: There are no more fields than lags.
+        InputError: The number of fields is not larger than that of lags.
     """
     if classes >= len(chosen):
         raise InputError(

@@ -47,7 +47,7 @@ class SamplingOptions:
 
     @classmethod
     def from_keywords(cls, keywords: Mapping[str, Any], function: str) -> SamplingOptions:
-        """Returns the options of a public function's further keyword arguments.
+        """Builds the options from the keyword arguments of a public function.
 
         Args:
             keywords: The arguments.

@@ -39,8 +39,8 @@ class ContentLoss(keras.losses.Loss):
             metric: The learned metric; its encoder is frozen.
             normalization: Normalization of targets and predictions; None for physical units.
             learned_weight: Weight of the learned distance, which is averaged over ``layers``.
-            pixel_weight: Weight of the mean squared error of the fields in the metric's
-                normalization, in which both terms have the same size.
+            pixel_weight: Weight of the mean squared error. It is computed in the normalization of
+                the metric, where the learned distance has the same size.
             layers: Encoder layers to compare; by default the metric's layer.
             reduction: Reduction over the batch, as in every Keras loss.
             name: Name of the loss.

@@ -77,8 +77,9 @@ def check_values(
     Raises:
         InputError: A value is NaN or infinite; the standard deviation of a channel over all of
             ``fields`` differs from the training data's by more than a factor of 20; or its mean
-            differs by more than 20 training standard deviations. A small standard deviation is
-            allowed if the channel is constant, or if other units would show in its mean.
+            differs by more than 20 training standard deviations. A standard deviation that is too
+            small is allowed if the channel is constant, or if its mean proves that the units are
+            right.
     """
     for c, name in enumerate(normalization.channels):
         values = np.asarray(fields[..., c], dtype=np.float64)

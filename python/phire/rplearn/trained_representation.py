@@ -109,7 +109,7 @@ class Representation:
         check_units(units, self.units, self.channels, what)
 
     def channel_places(self, source: Any, what: str) -> list[int]:
-        """Places of the run's channels among a source's.
+        """Returns the indices of the run's channels among the channels of a source.
 
         Raises:
             InputError: A channel is missing, or has other units.

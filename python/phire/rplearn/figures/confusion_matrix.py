@@ -12,7 +12,7 @@ from phire.evaluation.figures.style import SEQUENTIAL, new_figure, styled
 
 @styled
 def confusion_figure(results: xr.Dataset, step_hours: float | None = None) -> Figure:
-    """Draws the confusion matrix, with shares of the pairs of each true lag.
+    """Draws the confusion matrix, each row scaled to sum to one.
 
     Args:
         results: ``RUN/evaluation/epoch-NNNN.nc``.
