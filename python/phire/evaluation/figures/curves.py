@@ -35,6 +35,9 @@ from phire.evaluation.figures.style import (
     styled,
 )
 
+ROUND_OFF = 1e-14
+"""Variance of single precision over that of the field: spectra beyond a truncation are below."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Panel:
@@ -138,7 +141,7 @@ def _draw(
         reach.append(x[np.isfinite(x)])
         if panel.band is not None:
             low, high = (np.asarray(selected[edge].values, float)[order] for edge in panel.band)
-            axes.fill_between(x, low, high, color=style.colour, alpha=0.2, linewidth=0)
+            axes.fill_between(x, low, high, color=style.colour, alpha=style.opacity, linewidth=0)
         else:
             draw_member_band(
                 axes, x, selected, panel.variable, style, select=lambda array: array,
@@ -150,6 +153,7 @@ def _draw(
     limits = _limits(np.concatenate(reach))
     if panel.logarithmic in ("y", "both"):
         axes.set_yscale("log")
+        _hide_round_off(axes)
     if panel.logarithmic in ("x", "both") and limits[0] > 0:
         axes.set_xscale("log")
         axes.set_xlim(*limits)
@@ -167,6 +171,14 @@ def _draw(
     axes.set_title(panel.title, fontsize=9)
     axes.set_xlabel(panel.x_label if "(" in panel.x_label else labelled(panel.x_label, x_units))
     axes.set_ylabel(labelled(panel.y_label, units))
+
+
+def _hide_round_off(axes: Axes) -> None:
+    """Raises the lower limit to :data:`ROUND_OFF` of the greatest value, where curves end below."""
+    greatest = max((np.nanmax(line.get_ydata(), initial=0) for line in axes.lines), default=0)
+    low, _ = axes.get_ylim()
+    if greatest > 0 and low < ROUND_OFF * greatest:
+        axes.set_ylim(bottom=ROUND_OFF * greatest)
 
 
 def _limits(values: np.ndarray) -> tuple[float, float]:

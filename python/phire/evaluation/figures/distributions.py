@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from phire.errors import InputError
-from phire.evaluation.figures.member_bands import OPACITY, draw_member_band, member_edges
+from phire.evaluation.figures.member_bands import draw_member_band, member_edges
 from phire.evaluation.figures.reading import Datasets, opened, units_of
 from phire.evaluation.figures.style import (
     TRUTH,
@@ -340,7 +340,7 @@ def _box(axes: Axes, place: int, dataset: xr.Dataset, channel: str, style: Style
     if edges is not None:
         least, greatest = (np.interp(shown, levels, edge) for edge in edges)
         axes.barh([place] * len(shown), greatest - least, 0.75, least, color=style.colour,
-                  alpha=OPACITY, linewidth=0)  # fmt: skip
+                  alpha=style.opacity, linewidth=0)  # fmt: skip
     statistics = {"whislo": low, "q1": first, "med": median, "q3": third, "whishi": high}
     line = {"color": style.colour, "linewidth": 1.4}
     axes.bxp(

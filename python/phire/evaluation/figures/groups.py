@@ -133,7 +133,7 @@ def _draw(
         values, *edges = (np.append(one, one[0]) for one in (values, *edges))
     axes.plot(places, values, marker=style.marker, ms=4, **style.line())
     if len(edges) == 2:
-        axes.fill_between(places, *edges, color=style.colour, alpha=0.18, linewidth=0)
+        axes.fill_between(places, *edges, color=style.colour, alpha=style.opacity, linewidth=0)
     if polar:
         axes.set_theta_zero_location("N")
         axes.set_theta_direction(-1)

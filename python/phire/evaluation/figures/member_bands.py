@@ -11,9 +11,6 @@ from matplotlib.axes import Axes
 from phire.evaluation.figures.style import Style
 from phire.evaluation.member_ranges import member_ends
 
-OPACITY = 0.18
-"""Opacity of the bands."""
-
 
 def unchanged(values: np.ndarray) -> np.ndarray:
     """Returns its argument: the default of :func:`draw_member_band`."""
@@ -66,5 +63,7 @@ def draw_member_band(
     if edges is None:
         return False
     low, high = (change(edge) for edge in edges)
-    axes.fill_between(places, low, high, color=style.colour, alpha=OPACITY, linewidth=0, zorder=1.5)
+    axes.fill_between(
+        places, low, high, color=style.colour, alpha=style.opacity, linewidth=0, zorder=1.5
+    )
     return True

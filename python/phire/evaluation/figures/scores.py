@@ -13,7 +13,6 @@ from matplotlib.lines import Line2D
 
 from phire.errors import InputError
 from phire.evaluation.catalogue import definition
-from phire.evaluation.figures.member_bands import OPACITY
 from phire.evaluation.figures.plan import Plan, figure_name, in_region
 from phire.evaluation.figures.reading import (
     Datasets,
@@ -112,7 +111,7 @@ def _draw_series(
     values = series.values.astype(float)
     raw = len(values) > 4
     if raw:
-        line = {"color": style.colour, "linewidth": 0.7, "alpha": 0.4}
+        line = {"color": style.colour, "linewidth": 0.7, "alpha": 2.2 * style.opacity}
         axes.plot(*broken_at_gaps(times, values), **line)
         if variable + SMOOTHED in dataset:
             smooth = _series(dataset[variable + SMOOTHED], channel).values
@@ -124,8 +123,10 @@ def _draw_series(
     for ends in ((variable + LOW, variable + HIGH), member_ends(variable)):
         if all(end in dataset for end in ends):
             edges = [_series(dataset[end], channel).values for end in ends]
+            if raw:  # as the line: the edges of single fields would hide it
+                edges = [smoothed(edge, smoothing_window(len(edge))) for edge in edges]
             band = broken_at_gaps(times, *edges)
-            axes.fill_between(*band, color=style.colour, alpha=OPACITY, linewidth=0)
+            axes.fill_between(*band, color=style.colour, alpha=style.opacity, linewidth=0)
             break
     return raw, label
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from phire.errors import InputError
-from phire.evaluation.figures.member_bands import OPACITY, member_edges
+from phire.evaluation.figures.member_bands import member_edges
 from phire.evaluation.figures.plan import Plan, figure_name
 from phire.evaluation.figures.reading import Datasets, opened, units_of
 from phire.evaluation.figures.style import (
@@ -76,7 +76,9 @@ def site_figure(
         for axes, reference in ((above, 0), (below, true_values)):
             if edges is not None:
                 band = broken_at_gaps(times, *(edge - reference for edge in edges))
-                axes.fill_between(*band, color=styles[name].colour, alpha=OPACITY, linewidth=0)
+                axes.fill_between(
+                    *band, color=styles[name].colour, alpha=styles[name].opacity, linewidth=0
+                )
             if axes is above or name != TRUTH:
                 line = broken_at_gaps(times, values - reference)
                 axes.plot(*line, **styles[name].line())
@@ -180,19 +182,19 @@ def _boxes(
             values = values[:, np.isfinite(values).all(0)]
             if names[g] in labels and values.size:
                 place = labels.index(names[g]) + shift
-                _box(axes, place, 0.8 * width, values, styles[name].colour)
+                _box(axes, place, 0.8 * width, values, styles[name])
     axes.set_xticks(range(len(labels)), labels)
     axes.set_ylabel(labelled("", units).strip(" ()"))
 
 
-def _box(axes: Axes, place: float, width: float, values: np.ndarray, colour: str) -> None:
+def _box(axes: Axes, place: float, width: float, values: np.ndarray, style: Style) -> None:
     """Draws the box of values (members, times) at the horizontal position ``place``."""
-    levels = [0.05, 0.25, 0.5, 0.75, 0.95]
+    levels, colour = [0.05, 0.25, 0.5, 0.75, 0.95], style.colour
     low, first, middle, third, high = np.quantile(values, levels)
     if len(values) > 1:
         members = np.quantile(values, levels, axis=1)
         axes.bar([place] * 5, np.ptp(members, axis=1), 1.2 * width, members.min(1), color=colour,
-                 alpha=OPACITY, linewidth=0)  # fmt: skip
+                 alpha=style.opacity, linewidth=0)  # fmt: skip
     axes.plot([place] * 2, [low, high], color=colour, linewidth=1)
     axes.bar(place, third - first, width, first, color=colour, alpha=0.5)
     ends = [place - width / 2, place + width / 2]

@@ -10,7 +10,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from phire.errors import InputError
-from phire.evaluation.figures.member_bands import OPACITY, member_edges
+from phire.evaluation.figures.member_bands import member_edges
 from phire.evaluation.figures.reading import Datasets, opened, units_of
 from phire.evaluation.figures.style import (
     TRUTH,
@@ -99,7 +99,8 @@ def station_figure(
                       marker=styles[name].marker or "o", color=styles[name].colour)  # fmt: skip
             edges = member_edges(dataset, variable, lambda array: array[order])
             if edges is not None:
-                axes.vlines(places, *edges, color=styles[name].colour, linewidth=5, alpha=OPACITY)
+                axes.vlines(places, *edges, color=styles[name].colour, linewidth=5,
+                            alpha=styles[name].opacity)  # fmt: skip
         axes.set_ylabel(labelled(label, units))
         if column:
             axes.axhline(0, color="black", linewidth=0.8)

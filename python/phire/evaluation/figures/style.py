@@ -99,6 +99,7 @@ class Style:
         marker: Marker of matplotlib.
         width: Width of lines in points.
         order: Drawing order of matplotlib; greater values are drawn on top.
+        opacity: Opacity of the range of an ensemble's members.
     """
 
     colour: str
@@ -106,6 +107,7 @@ class Style:
     marker: str
     width: float = 1.6
     order: float = 2.5
+    opacity: float = 0.18
 
     def line(self) -> dict[str, Any]:
         """Returns the keyword arguments of a line without markers."""
@@ -117,6 +119,9 @@ class Style:
         }
 
 
+MOST_OPAQUE = 4
+"""Largest number of candidates whose members' ranges are drawn in full opacity."""
+
 TRUTH_STYLE = Style("#000000", "-", "", width=2.2, order=2.2)
 
 
@@ -127,13 +132,17 @@ def candidate_styles(names: Iterable[str]) -> dict[str, Style]:
         names: Names of all candidates in the same order for all figures; may include ``truth``.
     """
     styles = {TRUTH: TRUTH_STYLE}
-    for i, name in enumerate(name for name in names if name != TRUTH):
+    candidates = [name for name in names if name != TRUTH]
+    # Ranges of many ensembles lie on top of each other and would hide all lines.
+    opacity = Style.opacity if len(candidates) <= MOST_OPAQUE else Style.opacity / 2
+    for i, name in enumerate(candidates):
         # After eight candidates the colours repeat, with other line styles and markers.
         turn = i // len(COLOURS)
         styles[name] = Style(
             COLOURS[i % len(COLOURS)],
             DASHES[(i + turn) % len(DASHES)],
             MARKERS[(i + turn) % len(MARKERS)],
+            opacity=opacity,
         )
     return styles
 
