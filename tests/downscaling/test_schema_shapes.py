@@ -42,3 +42,11 @@ def test_periods_are_those_of_the_covariates(channels, periods):
     layers = network.build("unet2d", shapes, options=options).layers
     embedded = [layer.periods for layer in layers if isinstance(layer, CovariateValues)]
     assert embedded == [periods or (24.0,)]
+
+
+def test_stations_are_channels_of_values_and_masks():
+    found = schema()
+    names = ("satellite", "station_tas", "station_tas_mask", "station_pr", "station_pr_mask")
+    auxiliary = SampleArray(names, ("1",) * 5, (8, 8, 5))
+    found = dataclasses.replace(found, arrays={**found.arrays, "auxiliary": auxiliary})
+    assert shapes_of(found).stations == ((1, 2), (3, 4))

@@ -108,7 +108,9 @@ SMALL: dict[str, list[Case]] = {
     "unet-small": [Case("unet-small", {**UNET, "denoiser": True})],
     "unet-adm": [Case("unet-adm", UNET | {"heads": 2, "cascade": 2}, ALIGNED)],
     "unet2d": [Case("unet2d", UNET | {"attention": [1]}, EVERYTHING)],
-    "unet2d-condition": [Case("unet2d-condition", UNET | {"heads": 2, "token_width": 6}, ALIGNED)],
+    "unet2d-condition": [Case("unet2d-condition", UNET | {"heads": 2, "token_width": 6}, shapes)
+                         for shapes in (ALIGNED, dataclasses.replace(
+                             EVERYTHING, auxiliary=2, stations=((0, 1),)))],
     "unet-deepr": [Case("unet-deepr", UNET | {"attention": [1]})],
     "resnet": [Case("resnet", {**DL4DS, "filters": 32, "attention": True}, EVERYTHING)],
     "unet-dl4ds": [Case("unet-dl4ds", {**DL4DS, "blocks": 2}, EVERYTHING)],

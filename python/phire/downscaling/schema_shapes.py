@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from phire.networks import Shapes
 from phire.records.schema import SampleSchema
+from phire.records.station_gridding import MASK, PREFIX
 
 PERIODS = {"hour": 24.0, "day": 365.2425}
 """Periods of the covariates of :mod:`phire.fields.covariates`, in hours and days."""
@@ -23,6 +24,7 @@ def shapes_of(schema: SampleSchema) -> Shapes:
         margin=schema.margin,
         domain=None if schema.domain is None else tuple(schema.domain.shape),
         periods=_periods(schema),
+        stations=_stations(schema),
     )
 
 
@@ -31,3 +33,14 @@ def _periods(schema: SampleSchema) -> tuple[float, ...]:
     time = schema.arrays.get("time")
     names = [] if time is None else [name.removesuffix("_sine") for name in time.channels[::2]]
     return tuple(PERIODS[name] for name in names) if {*names} <= {*PERIODS} else ()
+
+
+def _stations(schema: SampleSchema) -> tuple[tuple[int, int], ...]:
+    """Returns the channels of values and mask of each station variable."""
+    auxiliary = schema.arrays.get("auxiliary")
+    names = () if auxiliary is None else auxiliary.channels
+    return tuple(
+        (place, names.index(name + MASK))
+        for place, name in enumerate(names)
+        if name.startswith(PREFIX) and name + MASK in names
+    )

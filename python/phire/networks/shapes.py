@@ -30,6 +30,7 @@ class Shapes:
         margin: Coarse points of context on each side of ``low``, cropped from the output.
         domain: (rows, columns) of the whole domain's fine grid, where weights belong to its points.
         periods: Period of each time covariate; empty where it is unknown.
+        stations: Channels of ``auxiliary`` that hold the values of a station variable and its mask.
     """
 
     low: tuple[Size, Size, int]
@@ -42,6 +43,7 @@ class Shapes:
     margin: int = 0
     domain: tuple[int, int] | None = None
     periods: tuple[float, ...] = ()
+    stations: tuple[tuple[int, int], ...] = ()
 
     def of_any_size(self) -> Shapes:
         """Returns the same shapes with rows and columns left open."""

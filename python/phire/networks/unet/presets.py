@@ -133,8 +133,9 @@ def unet(
             middle's (as diffusers with ``scale_shift``), or ``none``.
         heads: Heads of attention.
         head_channels: Channels of a head, which then replace ``heads``.
-        token_width: Length of the covariates' tokens for cross-attention; 0 without. Attention then
-            becomes a transformer block. Without covariates the one token is zeros.
+        token_width: Length of the tokens for cross-attention: one for each covariate, and of the
+            records' stations the first 64 that a patch has; 0 for none. Attention then becomes a
+            transformer block. Without covariates and stations the one token is zeros.
         downsampling: ``conv`` (stride 2, zeros before the first row and column), ``conv-after``
             (zeros after the last ones), ``average`` or ``resnet`` (a residual block that pools),
             or a list of them, finest level first.

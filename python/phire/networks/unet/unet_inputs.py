@@ -20,6 +20,7 @@ from phire.networks.blocks.interpolation_layer import Interpolation
 from phire.networks.blocks.multiples import PadToMultiple
 from phire.networks.blocks.position_channels import PlaceChannels
 from phire.networks.blocks.sample_inputs import fine_maps, named_inputs, without_margin
+from phire.networks.blocks.station_tokens import StationTokens
 from phire.networks.shapes import Shapes
 
 DEFAULT_PERIODS = (24.0, 365.2425)
@@ -176,14 +177,20 @@ def embedding_of(
 
 
 def tokens_of(inputs: dict[str, Any], shapes: Shapes, options: SimpleNamespace) -> Any:
-    """Returns the covariates as tokens, a token of zeros where there are none, or None."""
-    if not options.token_width:
+    """Returns tokens of covariates and stations, one of zeros where there are none, or None."""
+    width, found = options.token_width, []
+    if not width:
         return None
-    if "time" not in inputs:
-        return NullToken(options.token_width, name="tokens")(inputs["low"])
-    periods = periods_of(shapes, options)
-    values = CovariateValues(periods, name="token_values")(inputs["time"])
-    return CovariateTokens(options.token_width, periods, name="tokens")(values)
+    if "time" in inputs:
+        periods = periods_of(shapes, options)
+        values = CovariateValues(periods, name="token_values")(inputs["time"])
+        found.append(CovariateTokens(width, periods, name="tokens")(values))
+    if shapes.stations:
+        stations = StationTokens(width, shapes.stations, name="station_tokens")
+        found.append(stations(inputs["auxiliary"]))
+    if not found:
+        return NullToken(width, name="tokens")(inputs["low"])
+    return layers.Concatenate(axis=1, name="all_tokens")(found) if len(found) > 1 else found[0]
 
 
 def periods_of(shapes: Shapes, options: SimpleNamespace) -> tuple[float, ...]:
