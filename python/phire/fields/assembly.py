@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from phire import progress, value_text
 from phire.errors import InputError
 from phire.fields.aggregation import AggregatedSource, Aggregation
-from phire.fields.collection import CollectedSource, Part
+from phire.fields.collection import CollectedSource, FileMetadata
 from phire.fields.deaccumulation import RateSource
 from phire.fields.grid import Grid
 from phire.fields.grid_specification import target_grid
@@ -75,7 +75,9 @@ class Recipe:
         return wanted
 
 
-def assemble(parts: Sequence[Part], recipe: Recipe) -> tuple[Source, list[str], list[RateSource]]:
+def assemble(
+    parts: Sequence[FileMetadata], recipe: Recipe
+) -> tuple[Source, list[str], list[RateSource]]:
     """Combines the channels of files on one grid, at the times that all of them have.
 
     Args:

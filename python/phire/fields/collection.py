@@ -22,7 +22,7 @@ OPEN_FILES = 8
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Part:
+class FileMetadata:
     """Metadata of one file of a collection, and a function that opens the file for reading.
 
     Attributes:
@@ -53,7 +53,7 @@ class Part:
     wind_directions: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, name: str, opener: Callable[[], Source], source: Source) -> Part:
+    def of(cls, name: str, opener: Callable[[], Source], source: Source) -> FileMetadata:
         """Returns the metadata of an open source.
 
         Args:
@@ -85,7 +85,9 @@ class CollectedSource:
             times of two channels differ.
     """
 
-    def __init__(self, parts: Sequence[Part], channels: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, parts: Sequence[FileMetadata], channels: Sequence[str] | None = None
+    ) -> None:
         self.parts = tuple(parts)
         found = list(dict.fromkeys(name for part in parts for name in part.channels))
         for channel in channels or ():
@@ -95,7 +97,7 @@ class CollectedSource:
                 )
         self.channels = tuple(channels or found)
         first = self.parts[0]
-        known: dict[str, tuple[str, Part]] = {}
+        known: dict[str, tuple[str, FileMetadata]] = {}
         for part in self.parts:
             if shared_columns(part.grid, first.grid) is None:
                 raise InputError(

@@ -16,7 +16,7 @@ from phire.fields import opening
 from phire.fields.aggregation import Aggregation
 from phire.fields.assembly import Recipe, assemble
 from phire.fields.cell_methods import TimeCells
-from phire.fields.collection import Part
+from phire.fields.collection import FileMetadata
 from phire.fields.deaccumulation import RateSource, parse_deaccumulation
 from phire.fields.grid import Grid
 from phire.fields.grid_specification import parse_grid
@@ -278,7 +278,7 @@ def _parts(
     recipe: Recipe,
     level: float | None,
     member: int | None,
-) -> list[Part]:
+) -> list[FileMetadata]:
     """Returns the metadata of all files, with channels under the names that requests give them.
 
     Args:
@@ -301,7 +301,7 @@ def _parts(
 
 def _request_parts(
     path: str, names: Sequence[str] | None, choices: Mapping[str, Any]
-) -> list[Part]:
+) -> list[FileMetadata]:
     """Returns the metadata of the files of one request, ``FILE:NAMES``."""
     if names is None:
         return opening.open_parts(opening.expand(path), **choices)

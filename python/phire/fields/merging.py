@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from phire.errors import InputError
-from phire.fields.collection import CollectedSource, Part
+from phire.fields.collection import CollectedSource, FileMetadata
 from phire.fields.longitudes import TurnedSource, shared_columns
 from phire.fields.selection import ChannelSelection
 from phire.fields.source import Source, Times, close, indices, wind_directions
@@ -15,7 +15,7 @@ from phire.fields.time import TimeAxis
 
 
 def collect_groups(
-    parts: Sequence[Part], channels: Sequence[str] | None = None
+    parts: Sequence[FileMetadata], channels: Sequence[str] | None = None
 ) -> list[CollectedSource]:
     """Groups the channels of files by grid and times.
 

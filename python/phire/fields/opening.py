@@ -14,7 +14,7 @@ import xarray as xr
 from phire import progress
 from phire.errors import InputError, naming_arguments
 from phire.fields import grib, grib_messages
-from phire.fields.collection import CollectedSource, Part
+from phire.fields.collection import CollectedSource, FileMetadata
 from phire.fields.dataset import DatasetSource, dataset_grid, field_variables
 from phire.fields.grid import Grid
 from phire.fields.selection import ChannelSelection
@@ -76,7 +76,7 @@ def open_parts(
     level: float | None = None,
     member: int | None = None,
     grid: Grid | None = None,
-) -> list[Part]:
+) -> list[FileMetadata]:
     """Reads the metadata of all files that have one of the variables.
 
     Args:
@@ -87,13 +87,13 @@ def open_parts(
         InputError: A variable is in none of the files, or a file cannot be read.
     """
     names: dict[str, None] = {}
-    parts: list[Part] = []
+    parts: list[FileMetadata] = []
     for path in progress.tracked(files, "opening", unit="files") if len(files) > 8 else files:
         opener, source, available = _open_file(path, variables, level, member, grid)
         names |= dict.fromkeys(available)
         if source is None:
             continue
-        parts.append(Part.of(str(path), opener, source))
+        parts.append(FileMetadata.of(str(path), opener, source))
         close(source)
     missing = [v for v in variables or () if not any(v in part.channels for part in parts)]
     if missing:
@@ -107,7 +107,7 @@ def open_parts(
 
 
 def check_choices(
-    parts: Sequence[Part],
+    parts: Sequence[FileMetadata],
     *,
     level: float | None = None,
     member: int | None = None,

@@ -56,7 +56,7 @@ class ChannelSelection:
 
     @property
     def interval_starts(self) -> np.ndarray | None:
-        """Starts of accumulations; see :attr:`phire.fields.collection.Part.interval_starts`."""
+        """Starts of accumulations; see :class:`phire.fields.collection.FileMetadata`."""
         starts = getattr(self.source, "interval_starts", None)
         return None if starts is None else starts[:, self._places]
 
