@@ -5,10 +5,10 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 EXTRAS = {
-    "grib": ["cfgrib>=0.9.14", "eccodes>=2.37"],
+    "grib": ["eccodes>=2.37"],
     "pyspharm": ["pyspharm>=1.0.9"],
     "localized": ["pyshtools>=4.12"],
-    "maps": ["cartopy>=0.23"],
+    "maps": ["cartopy>=0.23", "pyshp>=2.3"],
     "video": ["imageio-ffmpeg>=0.5"],
     "cuda": ["tensorflow[and-cuda]>=2.18"],
 }
@@ -29,10 +29,12 @@ EXTRAS["test"] = [
     *EXTRAS["video"],
     "axe-playwright-python>=0.1.7",
     "build>=1.2",
+    "cfgrib>=0.9.14",
     "gstools>=1.6",
     *EXTRAS["versions"],
     "import-linter>=2.0",
     "jax>=0.4.30",
+    "playwright>=1.45",
     "pyresample>=1.28",
     "pysteps>=1.10",
     "pytest-xdist>=3.5",

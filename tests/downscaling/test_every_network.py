@@ -1,4 +1,4 @@
-"""Every network × upsampling × {plain, all options} × {single fields, window}, from steps to tiles.
+"""Every network and upsampling, plain and with all options, fields and windows: steps to tiles.
 
 A step of training with every array of a sample, a saved run, prediction of a field larger than
 the patches: whole, in tiles and with one coarse point changed. Step functions run eagerly, for to
@@ -44,15 +44,19 @@ WHOLE = ("deepesd", "preset=deepr")
 
 
 def cases():
-    """Specification and window of each combination."""
-    for name in ("convnet", "resnet", "densenet", "convnext"):
-        for upsampling in ("pre", "subpixel", "resize", "transposed"):
-            for options in ("", f",{RICH}", f",{LOCAL}"):
-                one = f"{name},{DL4DS},upsampling={upsampling}{options}"
-                if options != f",{RICH}":
-                    yield one, None
-                if name != "convnext" and options != f",{LOCAL}":
-                    yield one, 2
+    """Specification and window of each case.
+
+    DL4DS's networks and upsamplings are all combined, each with two of four settings: plain or
+    with all options, single fields or a window. The settings alternate, so that each network and
+    each upsampling has all four.
+    """
+    settings = (("", None), (f",{RICH}", 2)), ((f",{LOCAL}", None), ("", 2))
+    for number, name in enumerate(("convnet", "resnet", "densenet", "convnext")):
+        for turn, upsampling in enumerate(("pre", "subpixel", "resize", "transposed")):
+            for options, window in settings[(number + turn) % 2]:
+                if name == "convnext":  # it has no windows
+                    options, window = options.replace(RICH, LOCAL), None
+                yield f"{name},{DL4DS},upsampling={upsampling}{options}", window
         yield f"{name},{DL4DS},{RICH.replace('=layer', '=batch')}", None
     yield f"unet-dl4ds,{DL4DS},{RICH.replace('=layer', '=group')}", None
     yield f"unet-dl4ds,{DL4DS}", None

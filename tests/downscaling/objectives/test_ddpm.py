@@ -97,7 +97,8 @@ def test_the_mixture_is_the_state_and_what_is_predicted():
 def trained(records, tmp_path_factory):
     path = tmp_path_factory.mktemp("ddpm") / "run"
     train_generator(
-        records, path, network=NETWORK, epochs=(1,), learning_rates=(1e-3,), batch_size=16,
+        records, path, network="unet,widths=[4],blocks=1,groups=2", epochs=(1,),
+        learning_rates=(1e-3,), batch_size=16,
         objective="ddpm,prediction=v,rates=cosine,zero_terminal_snr",
     )  # fmt: skip
     return path

@@ -26,6 +26,7 @@ from phire.training import open_run
 from phire.training.step_graphs import Stepper
 
 NETWORK = "unet,widths=[4,8],blocks=1,groups=2"
+SMALL = "unet,widths=[4],blocks=1,groups=2"
 SCALES = "sigma_data=[0.5],sigma_min=0.02,sigma_max=20"
 
 
@@ -67,7 +68,7 @@ SPECIFICATIONS = [
 def test_no_invalid_value_enters_a_loss_and_steps_are_reproducible(specification):
     found = []
     for poison in (0.0, 1e30, np.nan):
-        made = built(specification, "unet,widths=[4],blocks=1,groups=2")
+        made = built(specification, SMALL)
         scalars = {**made.validation_step(batch(poison)), **made.whole_step(batch(poison))}
         weights = [np.array(w) for w in made.generator.weights]
         found.append(({name: float(value) for name, value in scalars.items()}, weights))
@@ -80,7 +81,7 @@ def test_no_invalid_value_enters_a_loss_and_steps_are_reproducible(specification
 
 @pytest.mark.parametrize("specification", SPECIFICATIONS)
 def test_it_learns_in_the_loops_graphs(specification):
-    made = built(specification)
+    made = built(specification, SMALL)
     made.optimizers["generator"].learning_rate.assign(0.02)
     stepper = Stepper(made, tf.distribute.OneDeviceStrategy("/cpu:0"), False, seed=3)
 
@@ -187,7 +188,7 @@ def test_scales_are_measured_on_the_records(records):
 
 def test_a_run_keeps_the_scales_and_averages_weights(records, tmp_path):
     out = tmp_path / "run"
-    options = {"network": NETWORK, "objective": "edm", "epochs": (1,), "learning_rates": (1e-3,),
+    options = {"network": SMALL, "objective": "edm", "epochs": (1,), "learning_rates": (1e-3,),
                "batch_size": 16, "validation": records}  # fmt: skip
     train_generator(records, out, **options)
     run = open_run(out)

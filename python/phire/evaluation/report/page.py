@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import markupsafe
 import pandas as pd
 
 from phire import files
@@ -86,9 +85,8 @@ def rendered(template: str, **content: Any) -> str:
         "capitalized": _capitalized,
     }
     data = resources.files("phire") / "data"
-    # Style and script come with the package, and must not be escaped.
     assets = {
-        name: markupsafe.Markup((data / file).read_text("utf-8"))
+        name: (data / file).read_text("utf-8")
         for name, file in (("style", "report.css"), ("script", "report.js"))
     }
     return environment.get_template(template).render(**assets, **content)
