@@ -28,11 +28,12 @@ from collections.abc import Mapping
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from phire.evaluation.accumulator import Batch, Ensemble, Setting
+from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.catalogue import default_names, statistics
 from phire.evaluation.chunks import Task, Work, accumulate, measure_chunk, with_candidate
 from phire.evaluation.domain import Domain
-from phire.evaluation.truth_facts import MeanMap, TruthFacts
+from phire.evaluation.setting import Setting
+from phire.evaluation.truth_moments import MeanMap, TruthMomentsStatistic
 from phire.fields.grid import Grid
 from phire.fields.harmonics import SphericalHarmonics
 from phire.fields.source import ArraySource
@@ -69,12 +70,12 @@ def prepared(truth: np.ndarray, grid: Grid, threads: int) -> Setting:
     setting = Setting(Domain.whole(grid), CHANNELS, ("s**-1",) * 2, TimeAxis.steps(1), scale=4,
                       threads=threads)  # fmt: skip
     batch = Batch(truth, np.array([0]))
-    facts = TruthFacts(setting)
+    truth_moments = TruthMomentsStatistic(setting)
     mean = MeanMap(setting).result(MeanMap(setting).measure(batch))["mean"].values[None]
     return dataclasses.replace(
         setting,
-        facts=dataclasses.replace(
-            facts.facts(facts.measure(batch)),
+        truth_moments=dataclasses.replace(
+            truth_moments.truth_moments(truth_moments.measure(batch)),
             climatology=0.9 * mean.astype(np.float32),
             groups=np.zeros(1, dtype=np.int64),
         ),
@@ -139,14 +140,14 @@ def ensemble_setting(truth: RepeatedSource, threads: int) -> Setting:
         thresholds={"precip": (1.0, 5.0, 20.0)} if truth.channels == ("precip",) else {},
     )  # fmt: skip
     batch = Batch(truth.fields, np.arange(len(truth.fields)))
-    facts, mean = TruthFacts(setting), MeanMap(setting)
+    truth_moments, mean = TruthMomentsStatistic(setting), MeanMap(setting)
     climatology = mean.result(mean.measure(batch))["mean"].values[None].astype(np.float32)
     found = dataclasses.replace(
-        facts.facts(facts.measure(batch)),
+        truth_moments.truth_moments(truth_moments.measure(batch)),
         climatology=climatology,
         groups=np.zeros(len(truth.time), np.int64),
     )
-    return dataclasses.replace(setting, facts=found)
+    return dataclasses.replace(setting, truth_moments=found)
 
 
 def random_ensemble(members: int, side: int, rain: bool) -> np.ndarray:
@@ -292,8 +293,8 @@ def default_set_work(
     """Returns the tasks of an evaluation of six fields by the given statistics."""
     source = ArraySource(np.repeat(truth, 6, 0), channels=CHANNELS, grid=setting.domain.grid)
     other = ArraySource(np.repeat(candidate, 6, 0), channels=CHANNELS, grid=setting.domain.grid)
-    setting = dataclasses.replace(setting, time=source.time, facts=dataclasses.replace(
-        setting.facts, groups=np.zeros(6, dtype=np.int64)))  # fmt: skip
+    setting = dataclasses.replace(setting, time=source.time, truth_moments=dataclasses.replace(
+        setting.truth_moments, groups=np.zeros(6, dtype=np.int64)))  # fmt: skip
     tasks = []
     for name in names:
         statistic = statistics()[name](setting)

@@ -6,9 +6,10 @@ import dataclasses
 
 import numpy as np
 
-from phire.evaluation.accumulator import Batch, Ensemble, Setting
+from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.domain import Domain
-from phire.evaluation.truth_facts import MeanMap, TruthFacts
+from phire.evaluation.setting import Setting
+from phire.evaluation.truth_moments import MeanMap, TruthMomentsStatistic
 from phire.fields.harmonics import SphericalHarmonics
 from phire.fields.time import TimeAxis
 
@@ -33,19 +34,19 @@ def random_fields(grid, count, channels, *, seed=0, spectrum=None, truncation=No
 
 
 def setting_of(truth, grid, *, domain=None, channels=None, seed=0, **changes):
-    """A setting with the facts of fields (n, H, W, C)."""
+    """A setting with the truth_moments of fields (n, H, W, C)."""
     names = channels or tuple(f"channel_{c}" for c in range(truth.shape[-1]))
     units = tuple(UNITS.get(name, "") for name in names)
     domain = domain or Domain.whole(grid)
     setting = Setting(domain, names, units, TimeAxis.steps(len(truth)), seed=seed, **changes)
     batch = Batch(truth, np.arange(len(truth)))
-    facts = TruthFacts(setting)
+    truth_moments = TruthMomentsStatistic(setting)
     whole = MeanMap(dataclasses.replace(setting, domain=Domain.whole(grid)))
     climatology = whole.result(whole.measure(batch))["mean"].values[None]
     return dataclasses.replace(
         setting,
-        facts=dataclasses.replace(
-            facts.facts(facts.measure(batch)),
+        truth_moments=dataclasses.replace(
+            truth_moments.truth_moments(truth_moments.measure(batch)),
             climatology=climatology,
             groups=np.zeros(len(truth), dtype=np.int64),
         ),

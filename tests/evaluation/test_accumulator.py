@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluation.made_fields import random_fields, setting_of, take
-from phire.evaluation.accumulator import Batch, Ensemble
+from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.catalogue import default_names, statistics
 from phire.evaluation.chunks import with_candidate
 from phire.evaluation.domain import Domain

@@ -9,7 +9,7 @@ import xarray as xr
 from evaluation.made_fields import random_fields, setting_of
 from phire.errors import InputError
 from phire.evaluation import ensemble_scores, learned_distance, measure
-from phire.evaluation.accumulator import Batch, Ensemble
+from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.catalogue import statistics
 from phire.fields import EnsembleSource
 from phire.fields.grid import Grid

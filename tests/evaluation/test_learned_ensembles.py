@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from evaluation.made_fields import setting_of, take, white_ensemble
-from phire.evaluation.accumulator import Batch, Ensemble
+from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.catalogue import statistics
 from phire.fields.grid import Grid
 from phire.fields.time import TimeAxis

@@ -7,7 +7,7 @@ import pytest
 
 from evaluation.made_fields import setting_of, take, white_ensemble
 from phire.evaluation import member_point_scores
-from phire.evaluation.accumulator import Batch, Ensemble
+from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.catalogue import statistics
 from phire.evaluation.member_point_scores import member_similarity
 from phire.evaluation.similarity import similarity_in_rows, structural_similarity
@@ -68,7 +68,10 @@ def test_similarity_of_members_of_large_fields_is_of_every_few_rows(monkeypatch)
     weights = setting.domain.weights[3:-3][tops, 0]
     for t, m in np.ndindex(2, 4):
         similarity, _ = structural_similarity(
-            truth[t, ..., 0], members[t, m, ..., 0], float(setting.facts.range[0]), wraps=True
+            truth[t, ..., 0],
+            members[t, m, ..., 0],
+            float(setting.truth_moments.range[0]),
+            wraps=True,
         )
         expected = np.average(similarity[tops].mean(1), weights=weights)
         assert found[t, 0, m] == pytest.approx(expected, abs=1e-5)

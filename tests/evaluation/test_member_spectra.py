@@ -7,7 +7,7 @@ import pytest
 from scipy import fft
 
 from evaluation.made_fields import setting_of, take, white_ensemble
-from phire.evaluation.accumulator import Batch, Ensemble
+from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.catalogue import statistics
 from phire.evaluation.figures.spectra import spectrum_figure
 from phire.fields.grid import Grid

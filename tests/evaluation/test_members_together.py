@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluation.made_fields import random_fields, setting_of
-from phire.evaluation.accumulator import Batch, Ensemble
+from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.catalogue import statistics
 from phire.evaluation.member_sorting import sorted_members
 from phire.fields.grid import Grid

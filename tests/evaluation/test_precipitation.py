@@ -11,7 +11,7 @@ import pytest
 from evaluation.made_fields import setting_of, take
 from phire.errors import InputError
 from phire.evaluation import rain_indices
-from phire.evaluation.accumulator import Batch, Ensemble
+from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.catalogue import statistics
 from phire.evaluation.chunks import with_candidate
 from phire.evaluation.rain_channels import wet_values

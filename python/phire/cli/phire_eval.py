@@ -149,8 +149,8 @@ def main(
     from phire.downscaling import candidates as opening
     from phire.errors import InputError
     from phire.evaluation import evaluate
-    from phire.evaluation.accumulator import LAGS
     from phire.evaluation.catalogue import check_names
+    from phire.evaluation.setting import LAGS
     from phire.evaluation.site_series import parse_sites
     from phire.fields import open_fields
 

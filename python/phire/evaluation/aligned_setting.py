@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from phire.errors import InputError
-from phire.evaluation.accumulator import Setting
 from phire.evaluation.domain import Domain
 from phire.evaluation.pairing import AlignedSource
+from phire.evaluation.setting import Setting
 from phire.evaluation.station_observations import read_observations
 from phire.fields.source import Source
 
@@ -26,7 +26,7 @@ def aligned_setting(
     orography: Source | None = None,
     **further: Any,
 ) -> Setting:
-    """Returns the setting of the statistics, with ``facts`` (moments of the truth) still None.
+    """Returns the setting of the statistics, with the truth's moments still None.
 
     Args:
         truth: The truth, aligned with the candidates.

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Setting, State, Statistic
+from phire.evaluation.accumulator import State, Statistic
+from phire.evaluation.batches import Batch
 from phire.evaluation.definitions import LOWER, Definition
 from phire.evaluation.point_scores import joint_mask
 from phire.evaluation.registry import statistic
+from phire.evaluation.setting import Setting
 from phire.evaluation.spectral_scores import divided
 
 if TYPE_CHECKING:
@@ -80,7 +82,9 @@ class ChannelCorrelation(Statistic):
         for i, field in enumerate(planes):
             area = weights if inside is None else weights * inside[i]
             flat = np.ones((channels + 1, area.size))
-            flat[1:] = (field - self.setting.facts.mean[:, None, None]).reshape(channels, -1)
+            flat[1:] = (field - self.setting.truth_moments.mean[:, None, None]).reshape(
+                channels, -1
+            )
             if inside is not None:
                 flat[:, ~inside[i].ravel()] = 0
             sums += (flat * area.ravel()) @ flat.T

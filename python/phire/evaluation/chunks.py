@@ -19,13 +19,8 @@ import numpy as np
 
 from phire import files, progress
 from phire.errors import InputError
-from phire.evaluation.accumulator import (
-    Batch,
-    Ensemble,
-    State,
-    Statistic,
-    restrict_to_common_points,
-)
+from phire.evaluation.accumulator import State, Statistic
+from phire.evaluation.batches import Batch, Ensemble, restrict_to_common_points
 from phire.evaluation.member_ranges import measured, state_of_all
 from phire.fields.cluster import cluster, naming_lost_workers
 

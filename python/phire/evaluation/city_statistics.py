@@ -13,13 +13,15 @@ import pandas as pd
 import xarray as xr
 
 from phire import files
-from phire.evaluation.accumulator import Batch, Setting, State, Statistic
+from phire.evaluation.accumulator import State, Statistic
+from phire.evaluation.batches import Batch
 from phire.evaluation.cities import MARGIN, MARGIN_TEXT, cities_within, neighbourhoods
 from phire.evaluation.definitions import CHANNEL, LOWER, Definition
 from phire.evaluation.histograms import Bins, quantiles, wasserstein
 from phire.evaluation.nan_statistics import median_of_present
 from phire.evaluation.registry import statistic
 from phire.evaluation.results import result_path
+from phire.evaluation.setting import Setting
 from phire.evaluation.spectral_scores import divided
 from phire.fields.result_files import read_result
 
@@ -64,9 +66,9 @@ class Cities(Statistic):
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
-        facts = setting.facts
-        half = facts.range / 2
-        self.bins = Bins.between(facts.minimum - half, facts.maximum + half, BINS)
+        truth_moments = setting.truth_moments
+        half = truth_moments.range / 2
+        self.bins = Bins.between(truth_moments.minimum - half, truth_moments.maximum + half, BINS)
         self.cities = _cities(setting)
         self.squares = [
             neighbourhoods(setting.grid, self.cities, size=size)

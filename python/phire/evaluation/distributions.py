@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Setting, State, Statistic
+from phire.evaluation.accumulator import State, Statistic
+from phire.evaluation.batches import Batch
 from phire.evaluation.definitions import CHANNEL, LOWER, ONE, Definition
 from phire.evaluation.histograms import LEVELS, Bins, quantiles, wasserstein
 from phire.evaluation.point_scores import joint_mask
 from phire.evaluation.registry import statistic
+from phire.evaluation.setting import Setting
 from phire.evaluation.spectral_scores import divided
 
 if TYPE_CHECKING:
@@ -90,9 +92,13 @@ class Distribution(Statistic):
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
-        facts = setting.facts
-        self.bins = Bins.between(facts.minimum - facts.range, facts.maximum + facts.range, FINE)
-        reach = 3 * np.sqrt(facts.total_variance)
+        truth_moments = setting.truth_moments
+        self.bins = Bins.between(
+            truth_moments.minimum - truth_moments.range,
+            truth_moments.maximum + truth_moments.range,
+            FINE,
+        )
+        reach = 3 * np.sqrt(truth_moments.total_variance)
         self.error_bins = Bins.between(-reach, reach, ERROR_BINS)
         self._weights = np.broadcast_to(self.domain.weights, self.domain.shape).copy()
         self._bands = self.domain.bands()
@@ -145,7 +151,7 @@ class Distribution(Statistic):
         inside = None if (domain.weights > 0).all() else domain.weights > 0
         for (i, c), rows in itertools.product(np.ndindex(*planes.shape[:2]), domain.bands()):
             band = planes[i, c, rows]
-            centred = np.subtract(band, self.setting.facts.mean[c], dtype=np.float64)
+            centred = np.subtract(band, self.setting.truth_moments.mean[c], dtype=np.float64)
             if mask is not None:
                 centred = np.where(mask[i, c, rows], centred, 0)
                 band = np.where(mask[i, c, rows], band, np.nan)
@@ -184,7 +190,7 @@ class Distribution(Statistic):
         dataset["quantile_value"] = (("channel", "quantile"), np.stack(values), units)
         mean = divided(state["sum"], state["weight"])
         variance = divided(state["square"], state["weight"]) - mean**2
-        dataset["mean"] = ("channel", mean + self.setting.facts.mean, units)
+        dataset["mean"] = ("channel", mean + self.setting.truth_moments.mean, units)
         dataset["std"] = ("channel", np.sqrt(np.maximum(variance, 0)), units)
         dataset["minimum"] = ("channel", state["minimum"], units)
         dataset["maximum"] = ("channel", state["maximum"], units)

@@ -10,10 +10,12 @@ import numpy as np
 import xarray as xr
 from scipy import interpolate, stats
 
-from phire.evaluation.accumulator import Batch, Setting, State, Statistic
+from phire.evaluation.accumulator import State, Statistic
+from phire.evaluation.batches import Batch
 from phire.evaluation.definitions import CHANNEL, HIGHER, LOWER, ZERO, Definition
 from phire.evaluation.nan_statistics import mean_of_present
 from phire.evaluation.registry import statistic
+from phire.evaluation.setting import Setting
 from phire.evaluation.similarity import GAUSSIAN, structural_similarity
 from phire.evaluation.spectral_scores import divided
 
@@ -111,7 +113,7 @@ class DL4DSScores(Statistic):
         for i, c in np.ndindex(*values.shape[:2]):
             x, y = predicted[i, c].ravel(), reference[i, c].ravel()
             correlations[i, c] = _correlation(x, y), _correlation(*map(stats.rankdata, (x, y)))
-            ranges = multiples * self.setting.facts.range[c]
+            ranges = multiples * self.setting.truth_moments.range[c]
             found, _ = structural_similarity(
                 reference[i, c], predicted[i, c], ranges, window=GAUSSIAN
             )
@@ -131,7 +133,8 @@ class DL4DSScores(Statistic):
         error = predicted - reference
         # Departures from the truth's mean keep the precision of correlations of values far from 0.
         x, y = (
-            values - self.setting.facts.mean[:, None, None] for values in (predicted, reference)
+            values - self.setting.truth_moments.mean[:, None, None]
+            for values in (predicted, reference)
         )
         products = {"own_square": x * x, "truth_square": y * y, "product": x * y}
         sums = {"square": error**2, "error": error, "truth": reference, "departure": y, **products}
@@ -202,9 +205,9 @@ class DL4DSScores(Statistic):
 
         Missing values, replaced by 0, enlarge the range: eightfold for temperatures in kelvin.
         """
-        facts = self.setting.facts
-        with_zero = np.maximum(facts.maximum, 0) - np.minimum(facts.minimum, 0)
-        ratios = divided(with_zero, facts.range)
+        truth_moments = self.setting.truth_moments
+        with_zero = np.maximum(truth_moments.maximum, 0) - np.minimum(truth_moments.minimum, 0)
+        ratios = divided(with_zero, truth_moments.range)
         further = np.log2(np.nanmax(ratios)) if np.isfinite(ratios).any() else 0
         return np.arange(2 * (OCTAVES + int(np.ceil(further))) + 1) / 2
 
@@ -217,7 +220,7 @@ class DL4DSScores(Statistic):
         """
         values = np.full(similarity.shape[:2], np.nan)
         with np.errstate(divide="ignore", invalid="ignore"):
-            places = np.log2(span / self.setting.facts.range)
+            places = np.log2(span / self.setting.truth_moments.range)
         knots = self._log_ranges()
         for c, place in enumerate(places):
             if np.isfinite(place) and place <= knots[-1]:

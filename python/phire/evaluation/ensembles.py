@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
+from phire.evaluation.accumulator import State, Statistic
+from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.definitions import CHANNEL, LOWER, ONE, Definition
 from phire.evaluation.member_fields import MemberSummary, member_fields
 from phire.evaluation.nan_statistics import mean_of_present
 from phire.evaluation.registry import statistic
 from phire.evaluation.running_mean import smoothed, smoothing_window
+from phire.evaluation.setting import Setting
 from phire.evaluation.spectral_scores import divided
 
 if TYPE_CHECKING:
@@ -81,7 +83,7 @@ class EnsembleScores(Statistic):
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
-        self._std = np.sqrt(setting.facts.total_variance)
+        self._std = np.sqrt(setting.truth_moments.total_variance)
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
         """Returns means by time, weights by rank, and sums by spread.

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
+from phire.evaluation.accumulator import State, Statistic
+from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.definitions import HIGHER, LOWER, ONE, Definition
 from phire.evaluation.events import Events, exceeds
 from phire.evaluation.member_fields import MemberFields, member_fields
@@ -16,6 +17,7 @@ from phire.evaluation.member_ranges import of_members
 from phire.evaluation.nan_statistics import mean_of_present
 from phire.evaluation.point_scores import joint_mask
 from phire.evaluation.registry import statistic
+from phire.evaluation.setting import Setting
 from phire.evaluation.spectral_scores import divided
 
 if TYPE_CHECKING:

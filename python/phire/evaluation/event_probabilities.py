@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
+from phire.evaluation.accumulator import State, Statistic
+from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.definitions import HIGHER, LOWER, Definition
 from phire.evaluation.events import Events
 from phire.evaluation.member_fields import member_fields
 from phire.evaluation.nan_statistics import mean_of_present
 from phire.evaluation.registry import statistic
+from phire.evaluation.setting import Setting
 from phire.evaluation.spectral_scores import divided
 
 if TYPE_CHECKING:

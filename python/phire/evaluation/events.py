@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Setting
+from phire.evaluation.setting import Setting
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class Events:
         """Returns the events above quantiles of the truth and above ``setting.thresholds``.
 
         Args:
-            setting: Setting whose ``facts`` hold the truth's quantiles.
+            setting: Setting whose ``truth_moments`` hold the truth's quantiles.
             quantiles: Levels between 0 and 1.
         """
         given = sorted({value for values in setting.thresholds.values() for value in values})
@@ -37,7 +37,9 @@ class Events:
             for value in values:
                 limits[given.index(value), setting.channels.index(channel)] = value
         labels = [f"{100 * level:g} %" for level in quantiles] + [f"> {v:g}" for v in given]
-        return cls(tuple(labels), np.concatenate([setting.facts.quantiles(quantiles), limits]))
+        return cls(
+            tuple(labels), np.concatenate([setting.truth_moments.quantiles(quantiles), limits])
+        )
 
     def __len__(self) -> int:
         return len(self.labels)

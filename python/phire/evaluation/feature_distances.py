@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Setting, State, Statistic
+from phire.evaluation.accumulator import State, Statistic
+from phire.evaluation.batches import Batch
 from phire.evaluation.definitions import LOWER, Definition
 from phire.evaluation.gaussian_distance import frechet_distance
 from phire.evaluation.nan_statistics import mean_of_present
 from phire.evaluation.registry import statistic
 from phire.evaluation.running_mean import smoothed, smoothing_window
+from phire.evaluation.setting import Setting
 
 VARIABLES = (
     Definition(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
+from phire.evaluation.accumulator import State, Statistic
+from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.definitions import HIGHER, Definition
 from phire.evaluation.events import Events, exceeds
 from phire.evaluation.member_fields import member_fields
@@ -17,6 +18,7 @@ from phire.evaluation.member_ranges import of_members
 from phire.evaluation.nan_statistics import mean_of_present
 from phire.evaluation.point_scores import joint_mask
 from phire.evaluation.registry import statistic
+from phire.evaluation.setting import Setting
 
 if TYPE_CHECKING:
     from phire.evaluation.figures.plan import Plan

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
+from phire.evaluation.accumulator import State, Statistic
+from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.chunks import with_candidate
 from phire.evaluation.member_ranges import (
     has_ranges,
@@ -19,6 +20,7 @@ from phire.evaluation.member_ranges import (
     state_of_all,
 )
 from phire.evaluation.registry import registry, statistic
+from phire.evaluation.setting import Setting
 from phire.fields.time import MONTHS, SEASONS
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
+from phire.evaluation.accumulator import State, Statistic
+from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.definitions import LOWER, Definition
 from phire.evaluation.feature_distances import (
     LearnedDistances,
@@ -17,6 +18,7 @@ from phire.evaluation.gaussian_distance import frechet_distance
 from phire.evaluation.multivariate_scores import energy_scores
 from phire.evaluation.nan_statistics import mean_of_present
 from phire.evaluation.registry import statistic
+from phire.evaluation.setting import Setting
 
 VARIABLES = (
     Definition(

@@ -6,11 +6,13 @@ import numpy as np
 import xarray as xr
 from scipy import fft
 
-from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
+from phire.evaluation.accumulator import State, Statistic
+from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.definitions import LOWER, Definition
 from phire.evaluation.member_ranges import of_members
 from phire.evaluation.regional_spectra import RegionalSpectra
 from phire.evaluation.registry import statistic
+from phire.evaluation.setting import Setting
 
 VARIABLES = (
     Definition(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from phire.evaluation.accumulator import Batch, Ensemble
+from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.computed_once import ComputedOnce
 from phire.evaluation.domain import Domain
 from phire.evaluation.events import exceeds

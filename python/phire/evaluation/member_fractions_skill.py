@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from phire.evaluation.accumulator import Batch, Ensemble, State
+from phire.evaluation.accumulator import State
+from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.definitions import HIGHER, Definition
 from phire.evaluation.fractions_skill import FractionsSkillScore
 from phire.evaluation.registry import statistic

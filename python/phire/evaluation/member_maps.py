@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from phire.evaluation.accumulator import Batch, Ensemble, State
+from phire.evaluation.accumulator import State
+from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.member_ranges import of_members
 from phire.evaluation.point_maps import Maps
 from phire.evaluation.registry import statistic

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from phire.evaluation.accumulator import Batch, Ensemble, Setting
+from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.member_fields import BAND_POINTS, MemberFields, member_fields
+from phire.evaluation.setting import Setting
 from phire.evaluation.similarity import UNIFORM, mean_similarity, similarity_in_rows
 from phire.evaluation.total_variation import total_variation
 
@@ -53,7 +54,7 @@ def _moments_of_field(
     sums = np.zeros((len(members), MOMENTS))
     for rows in domain.bands(BAND_POINTS):
         area = weights[rows].ravel()
-        truth = observed[rows].astype(np.float64).ravel() - setting.facts.mean[c]
+        truth = observed[rows].astype(np.float64).ravel() - setting.truth_moments.mean[c]
         anomaly = _anomaly(setting, observed[rows], c, rows, time).ravel()
         errors = np.subtract(members[:, rows], observed[rows], dtype=np.float64)
         errors = errors.reshape(len(members), -1)
@@ -71,10 +72,12 @@ def _anomaly(
     setting: Setting, observed: np.ndarray, channel: int, rows: slice, time: int
 ) -> np.ndarray:
     """Returns the anomalies (h, w) of some rows of the truth; NaN without a climatology."""
-    facts = setting.facts
-    if facts.climatology is None:
+    truth_moments = setting.truth_moments
+    if truth_moments.climatology is None:
         return np.full(observed.shape, np.nan)
-    climatology = setting.domain.cut(facts.climatology)[facts.groups[time], channel, rows]
+    climatology = setting.domain.cut(truth_moments.climatology)[
+        truth_moments.groups[time], channel, rows
+    ]
     return np.subtract(observed, climatology, dtype=np.float64)
 
 
@@ -100,8 +103,9 @@ def member_similarity(setting: Setting, truth: Batch, ensemble: Ensemble) -> np.
     tops = np.arange((rows - 1) % step // 2, rows, step)
     for i, c in np.ndindex(*found.shape[:2]):
         similarity, full = similarity_in_rows(
-            fields.observed[i, c], fields.members[i, :, c], float(setting.facts.range[c]), tops,
-            wraps=domain.window_grid.wraps, mask=None if fields.mask is None else fields.mask[i, c],
+            fields.observed[i, c], fields.members[i, :, c],
+            float(setting.truth_moments.range[c]), tops, wraps=domain.window_grid.wraps,
+            mask=None if fields.mask is None else fields.mask[i, c],
         )  # fmt: skip
         found[i, c] = [mean_similarity(domain, one, full, tops) for one in similarity]
     return found

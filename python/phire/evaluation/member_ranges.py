@@ -14,7 +14,8 @@ import numpy as np
 import xarray as xr
 
 if TYPE_CHECKING:
-    from phire.evaluation.accumulator import Batch, Ensemble, State, Statistic
+    from phire.evaluation.accumulator import State, Statistic
+from phire.evaluation.batches import Batch, Ensemble
 
 LOW, HIGH = "_low", "_high"
 """Endings of variables that are the least and greatest over members, or the ends of an interval."""

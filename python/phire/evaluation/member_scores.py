@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Ensemble, State, Statistic
+from phire.evaluation.accumulator import State, Statistic
+from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.definitions import CHANNEL, HIGHER, LOWER, ZERO, Definition
 from phire.evaluation.member_point_scores import member_moments
 from phire.evaluation.nan_statistics import mean_of_present

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
+from phire.evaluation.accumulator import State, Statistic
+from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.definitions import CHANNEL, LOWER, Definition
 from phire.evaluation.member_fields import member_fields
 from phire.evaluation.nan_statistics import mean_of_present
 from phire.evaluation.registry import statistic
+from phire.evaluation.setting import Setting
 
 SIDE = 8
 """Points along a side of a patch."""

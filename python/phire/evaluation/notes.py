@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Setting, State, Statistic
+from phire.evaluation.accumulator import State, Statistic
+from phire.evaluation.batches import Batch
 from phire.evaluation.grouped_times import MEMBER_BYTES, WITHOUT_RANGES
 from phire.evaluation.pairing import AlignedSource, covered
 from phire.evaluation.results import TRUTH
 from phire.evaluation.results_folder import ResultFile
+from phire.evaluation.setting import Setting
 from phire.fields.grid import Grid
 from phire.fields.source import Source
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Ensemble, State, Statistic
+from phire.evaluation.accumulator import State, Statistic
+from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.definitions import CHANNEL, LOWER, Definition
 from phire.evaluation.member_fields import MemberFields, member_fields
 from phire.evaluation.point_scores import joint_mask
@@ -76,7 +77,7 @@ class Maps(Statistic):
         state["count"] = state["count"] + count if "count" in state else count
         for c, rows in itertools.product(range(shape[0]), domain.bands()):
             sums = [state[name][c, rows] for name in names]
-            centre = self.setting.facts.mean[c]
+            centre = self.setting.truth_moments.mean[c]
             for i in range(len(reference)):
                 place = i, c, rows
                 first = _departures(reference[place], centre, None if mask is None else mask[place])
@@ -94,7 +95,7 @@ class Maps(Statistic):
         """Returns maps over (channel, latitude, longitude)."""
         count = np.broadcast_to(state["count"], state["truth"].shape)
         prefix = "own" if "own" in state else "truth"
-        centre = self.setting.facts.mean[:, None, None]
+        centre = self.setting.truth_moments.mean[:, None, None]
         mean, std = _moments(state[prefix], state[f"{prefix}_square"], count)
         units = self.units()
         maps = {"mean": (mean + centre, units), "std": (std, units)}

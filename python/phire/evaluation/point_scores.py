@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
+from phire.evaluation.accumulator import State, Statistic
+from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.definitions import CHANNEL, HIGHER, LOWER, SQUARED, ZERO, Definition
 from phire.evaluation.member_point_scores import (
     member_moments,
@@ -16,6 +17,7 @@ from phire.evaluation.member_point_scores import (
 )
 from phire.evaluation.registry import statistic
 from phire.evaluation.running_mean import smoothed, smoothing_window
+from phire.evaluation.setting import Setting
 from phire.evaluation.similarity import UNIFORM, mean_similarity, structural_similarity
 from phire.evaluation.total_variation import total_variation
 
@@ -185,11 +187,11 @@ class Scores(Statistic):
 
         Anomalies are departures from the climatology; without a climatology they are NaN.
         """
-        facts = self.setting.facts
-        if facts.climatology is None:
+        truth_moments = self.setting.truth_moments
+        if truth_moments.climatology is None:
             return lambda place, rows: np.full_like(reference[place][rows], np.nan, np.float64)
-        climatology = self.domain.cut(facts.climatology)
-        groups = facts.groups[truth.times]
+        climatology = self.domain.cut(truth_moments.climatology)
+        groups = truth_moments.groups[truth.times]
 
         def anomalies(place: tuple[int, int], rows: slice) -> np.ndarray:
             i, c = place
@@ -209,7 +211,7 @@ class Scores(Statistic):
         moments, departure = np.zeros((*shape, 2)), np.zeros(shape)
         anomalies = self._departures(truth, reference)
         # Departures from the mean over all times keep the precision of the variance.
-        centre = self.setting.facts.mean
+        centre = self.setting.truth_moments.mean
         for place, rows, present in self._bands(reference, mask):
             centred = _filled(reference[place][rows] - centre[place[1]], present)
             moments[place] += (
@@ -231,7 +233,7 @@ class Scores(Statistic):
         domain, shape = self.domain, reference.shape[:2]
         sums, products = np.zeros((*shape, 3)), np.zeros((*shape, 2))
         anomalies = self._departures(truth, reference)
-        centre = self.setting.facts.mean
+        centre = self.setting.truth_moments.mean
         for place, rows, present in self._bands(reference, mask):
             first = reference[place][rows]
             error = _filled(np.subtract(predicted[place][rows], first, dtype=np.float64), present)
@@ -260,7 +262,7 @@ class Scores(Statistic):
             similarity, full = structural_similarity(
                 domain.cut(truth.planes[i, c]),
                 domain.cut(candidate.planes[i, c]),
-                float(self.setting.facts.range[c]),
+                float(self.setting.truth_moments.range[c]),
                 wraps=grid.wraps,
                 mask=present,
             )
@@ -282,7 +284,7 @@ class Scores(Statistic):
         """
         times, ordered = self.ordered(state)
         bias, mae, square, mean, mean_square, product = np.moveaxis(ordered["sums"], -1, 0)
-        peak = self.setting.facts.range
+        peak = self.setting.truth_moments.range
         with np.errstate(invalid="ignore", divide="ignore"):
             variance = mean_square - mean**2
             of_candidate = mean_square + 2 * product + square - (mean + bias) ** 2

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
+from phire.evaluation.accumulator import State, Statistic
+from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.definitions import CHANNEL, LOWER, Definition
 from phire.evaluation.member_fields import MemberFields, crps, member_fields
 from phire.evaluation.member_sorting import sorted_members
 from phire.evaluation.registry import statistic
+from phire.evaluation.setting import Setting
 from phire.evaluation.spectral_scores import divided
 
 if TYPE_CHECKING:

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
+from phire.evaluation.accumulator import State, Statistic
+from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.definitions import CHANNEL, ONE, Definition
 from phire.evaluation.histograms import Bins, quantiles
 from phire.evaluation.member_ranges import of_members
 from phire.evaluation.point_scores import joint_mask
 from phire.evaluation.rain_channels import lacks_rain, wet_values
 from phire.evaluation.registry import statistic
+from phire.evaluation.setting import Setting
 from phire.evaluation.spectral_scores import divided
 
 if TYPE_CHECKING:
@@ -110,7 +112,7 @@ class RainIndices(Statistic):
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
         self.wet = wet_values(setting)
-        greatest = np.maximum(setting.facts.maximum * 3, 1e-30)
+        greatest = np.maximum(setting.truth_moments.maximum * 3, 1e-30)
         self.bins = Bins.between(np.zeros_like(greatest), greatest, BINS)
         self._of_truth: tuple[np.ndarray, dict[str, np.ndarray]] | None = None
 

@@ -10,10 +10,12 @@ import numpy as np
 import xarray as xr
 from scipy import sparse, stats
 
-from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
+from phire.evaluation.accumulator import State, Statistic
+from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.definitions import HIGHER, LOWER, Definition
 from phire.evaluation.feature_distances import frechet_distance
 from phire.evaluation.registry import statistic
+from phire.evaluation.setting import Setting
 
 if TYPE_CHECKING:
     from phire.evaluation.figures.plan import Plan
@@ -76,7 +78,7 @@ class Projections(Statistic):
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
-        std = np.sqrt(setting.facts.total_variance)
+        std = np.sqrt(setting.truth_moments.total_variance)
         self._std = np.where(std > 0, std, 1)
 
     def _projection(self) -> tuple[sparse.csr_array, np.ndarray]:
@@ -97,7 +99,7 @@ class Projections(Statistic):
         matrix = sparse.csr_array(
             (values.ravel()[columns], columns, np.append(0, ends)), shape=(SKETCH, size)
         )
-        mean = np.broadcast_to(self.setting.facts.mean[:, None, None], values.shape)
+        mean = np.broadcast_to(self.setting.truth_moments.mean[:, None, None], values.shape)
         return matrix, matrix @ mean.ravel()
 
     def __getstate__(self) -> dict:

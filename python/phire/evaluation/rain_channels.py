@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from phire.evaluation.accumulator import Setting
+from phire.evaluation.setting import Setting
 from phire.fields.units import conversion
 
 NAME = re.compile(

@@ -9,12 +9,14 @@ import numpy as np
 import xarray as xr
 from scipy import ndimage
 
-from phire.evaluation.accumulator import Batch, Setting, State, Statistic
+from phire.evaluation.accumulator import State, Statistic
+from phire.evaluation.batches import Batch
 from phire.evaluation.definitions import LOWER, ZERO, Definition
 from phire.evaluation.nan_statistics import mean_of_present
 from phire.evaluation.point_scores import joint_mask
 from phire.evaluation.rain_channels import lacks_rain, wet_values
 from phire.evaluation.registry import statistic
+from phire.evaluation.setting import Setting
 
 FACTOR, QUANTILE = 1 / 15, 0.95
 """The threshold of objects is ``FACTOR`` times the quantile ``QUANTILE`` of the rainy points."""

@@ -6,9 +6,11 @@ import numpy as np
 import xarray as xr
 from scipy import fft, sparse
 
-from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
+from phire.evaluation.accumulator import State, Statistic
+from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.member_fields import mean_over_members
 from phire.evaluation.member_ranges import of_members
+from phire.evaluation.setting import Setting
 from phire.evaluation.spectral_scores import comparison, divided, in_dimensions
 from phire.fields.grid import Grid
 

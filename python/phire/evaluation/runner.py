@@ -14,7 +14,6 @@ import numpy as np
 from phire import progress, provenance
 from phire.errors import InputError, naming_arguments
 from phire.evaluation import notes
-from phire.evaluation.accumulator import LAGS, Facts, Setting
 from phire.evaluation.aligned_setting import aligned_setting
 from phire.evaluation.candidate_differences import compare_candidates
 from phire.evaluation.catalogue import check_names, default_names, statistics
@@ -24,10 +23,11 @@ from phire.evaluation.domain import Domain, check_name
 from phire.evaluation.pairing import AlignedSource, align
 from phire.evaluation.results import TRUTH
 from phire.evaluation.results_folder import Folder, ResultFile
+from phire.evaluation.setting import LAGS, Setting, TruthMoments
 from phire.evaluation.site_series import nearest_points
 from phire.evaluation.summary import summarise
 from phire.evaluation.truth_climatology import climatology_of
-from phire.evaluation.truth_facts import MeanMap, TruthFacts
+from phire.evaluation.truth_moments import MeanMap, TruthMomentsStatistic
 from phire.fields.coarsening import kept_window
 from phire.fields.source import Source
 
@@ -379,14 +379,14 @@ def _take(
         return
     _warn_of_workers(workers)
     spread = {"chunk": chunk, "workers": workers, "scheduler": scheduler}
-    facts = _facts(settings, truth, folder, climatology, spread)
+    truth_moments = _truth_moments(settings, truth, folder, climatology, spread)
     accumulators: dict[tuple[str, str], Any] = {}
     tasks = []
     for unit in pending:
         key = (unit.metric, unit.region)
         if key not in accumulators:
             setting = next(s for s in settings if s.domain.name == unit.region)
-            setting = dataclasses.replace(setting, facts=facts[unit.region])
+            setting = dataclasses.replace(setting, truth_moments=truth_moments[unit.region])
             accumulators[key] = statistics()[unit.metric](setting)
         tasks.append(Task(unit, accumulators[key], _task_candidate(unit)))
     counted = {TRUTH: None} | {unit.candidate: None for unit in pending}
@@ -451,21 +451,24 @@ def _task_candidate(unit: ResultFile) -> str | None:
     return None if unit.candidate == TRUTH else unit.candidate
 
 
-def _facts(
+def _truth_moments(
     settings: Sequence[Setting],
     truth: AlignedSource,
     folder: Folder,
     climatology: Source | None,
     spread: Mapping[str, Any],
-) -> dict[str, Facts]:
+) -> dict[str, TruthMoments]:
     """Returns the moments of the truth by domain, with the climatology on the whole grid."""
-    accumulators = {setting.domain.name: TruthFacts(setting) for setting in settings}
-    tasks = [Task(f"facts {name}", accumulator, None) for name, accumulator in accumulators.items()]
+    accumulators = {setting.domain.name: TruthMomentsStatistic(setting) for setting in settings}
+    tasks = [
+        Task(f"truth_moments {name}", accumulator, None)
+        for name, accumulator in accumulators.items()
+    ]
     if climatology is None:
         tasks.append(Task("mean map", MeanMap(settings[0]), None))
     states = accumulate(
         Work(truth, {}, tuple(tasks)),
-        snapshot=folder.progress / "facts.pickle",
+        snapshot=folder.progress / "truth_moments.pickle",
         identity=[folder.identity, [str(task.key) for task in tasks]],
         description="looking at the truth",
         **spread,
@@ -478,7 +481,9 @@ def _facts(
     mean = mean.astype(np.float32)
     return {
         name: dataclasses.replace(
-            accumulator.facts(states[f"facts {name}"]), climatology=mean, groups=groups
+            accumulator.truth_moments(states[f"truth_moments {name}"]),
+            climatology=mean,
+            groups=groups,
         )
         for name, accumulator in accumulators.items()
     }

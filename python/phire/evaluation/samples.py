@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
+from phire.evaluation.accumulator import State, Statistic
+from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.registry import statistic
+from phire.evaluation.setting import Setting
 
 if TYPE_CHECKING:
     from phire.evaluation.figures.plan import Plan
@@ -62,8 +64,8 @@ class Samples(Statistic):
         dataset = xr.Dataset(coords=self.coordinates("channel", *self.plane_dimensions))
         dataset["time"] = self.time_coordinate(times)
         dataset["field"] = (dimensions, np.moveaxis(state["fields"][places], 1, 0), self.units())
-        facts = self.setting.facts
-        low, high = facts.quantiles((0.001, 0.999))
+        truth_moments = self.setting.truth_moments
+        low, high = truth_moments.quantiles((0.001, 0.999))
         dataset["minimum"] = ("channel", low, {"long_name": "0.1 % quantile of the truth"})
         dataset["maximum"] = ("channel", high, {"long_name": "99.9 % quantile of the truth"})
         return dataset

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Setting, State
+from phire.evaluation.accumulator import State
 from phire.evaluation.catalogue import definition
 from phire.evaluation.definitions import LOWER, ONE
 from phire.evaluation.grouped_times import GroupedTimes, states_by_group
 from phire.evaluation.registry import statistic
+from phire.evaluation.setting import Setting
 
 BLOCKS = 20
 """Largest number of blocks of consecutive times; with fewer times, each is a block."""

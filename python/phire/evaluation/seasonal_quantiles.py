@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
+from phire.evaluation.accumulator import State, Statistic
+from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.definitions import CHANNEL, LOWER, Definition
 from phire.evaluation.distributions import Distribution
 from phire.evaluation.histograms import LEVELS, quantiles, wasserstein
@@ -16,6 +17,7 @@ from phire.evaluation.member_ranges import of_members
 from phire.evaluation.nan_statistics import greatest_present
 from phire.evaluation.point_scores import joint_mask
 from phire.evaluation.registry import statistic
+from phire.evaluation.setting import Setting
 from phire.fields.time import SEASONS
 
 if TYPE_CHECKING:

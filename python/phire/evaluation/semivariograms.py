@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Setting, State, Statistic
+from phire.evaluation.accumulator import State, Statistic
+from phire.evaluation.batches import Batch
 from phire.evaluation.definitions import LOWER, SQUARED, Definition
 from phire.evaluation.registry import statistic
+from phire.evaluation.setting import Setting
 from phire.evaluation.spectral_scores import divided, log_spectral_error
 from phire.fields.curvilinear import CurvilinearGrid
 from phire.fields.great_circle import destination
@@ -251,7 +253,7 @@ class Semivariogram(Statistic):
             dataset[f"semivariogram{direction}"] = (dimensions, mean[..., d], units)
         dataset["semivariogram_normalised"] = (
             dimensions,
-            divided(mean[..., 0], setting.facts.variance[:, None]),
+            divided(mean[..., 0], setting.truth_moments.variance[:, None]),
             {"units": "1", "long_name": "semivariogram divided by the truth's variance"},
         )
         low, high = bootstrap(sums[..., 0], pairs[..., 0], setting.seed)

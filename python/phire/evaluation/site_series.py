@@ -12,11 +12,13 @@ import numpy as np
 import xarray as xr
 
 from phire.errors import InputError
-from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
+from phire.evaluation.accumulator import State, Statistic
+from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.definitions import CHANNEL, HIGHER, LOWER, ZERO, Definition
 from phire.evaluation.member_ranges import of_members
 from phire.evaluation.nan_statistics import mean_of_present
 from phire.evaluation.registry import statistic
+from phire.evaluation.setting import Setting
 from phire.evaluation.spectral_scores import divided
 from phire.fields.great_circle import great_circle_distance
 from phire.fields.grid import Grid

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Ensemble, Setting, State, Statistic
+from phire.evaluation.accumulator import State, Statistic
+from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.definitions import HIGHER, LOWER, SQUARED, Definition
 from phire.evaluation.member_fields import mean_over_members
 from phire.evaluation.member_ranges import member_ends, of_members
 from phire.evaluation.regional_spectra import RegionalSpectra
 from phire.evaluation.registry import statistic
+from phire.evaluation.setting import Setting
 from phire.evaluation.spectral_scores import comparison, divided, in_dimensions, truncation
 from phire.evaluation.wind import is_component, is_like_wind
 from phire.fields.harmonics import SphericalHarmonics

@@ -9,11 +9,13 @@ import numpy as np
 import xarray as xr
 from scipy import special, stats
 
-from phire.evaluation.accumulator import Batch, Setting, State, Statistic
+from phire.evaluation.accumulator import State, Statistic
+from phire.evaluation.batches import Batch
 from phire.evaluation.definitions import CHANNEL, ONE, ZERO, Definition
 from phire.evaluation.nan_statistics import greatest_present
 from phire.evaluation.point_scores import joint_mask
 from phire.evaluation.registry import statistic
+from phire.evaluation.setting import Setting
 from phire.evaluation.spectral_scores import divided
 
 if TYPE_CHECKING:

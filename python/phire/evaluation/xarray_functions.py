@@ -18,14 +18,14 @@ import numpy as np
 import xarray as xr
 
 from phire.errors import InputError, naming_arguments
-from phire.evaluation.accumulator import LAGS, Facts, Setting
 from phire.evaluation.aligned_setting import aligned_setting
 from phire.evaluation.catalogue import statistics
 from phire.evaluation.chunks import Task, Work, default_threads, measure_chunk
 from phire.evaluation.domain import Domain
 from phire.evaluation.pairing import AlignedSource, align
+from phire.evaluation.setting import LAGS, Setting, TruthMoments
 from phire.evaluation.truth_climatology import climatology_of
-from phire.evaluation.truth_facts import MeanMap, TruthFacts
+from phire.evaluation.truth_moments import MeanMap, TruthMomentsStatistic
 from phire.fields.ensemble import as_source
 from phire.fields.grid import EARTH_RADIUS
 
@@ -108,17 +108,17 @@ def measure(
         reason = "the candidate has no dimension `member`"
     if reason is not None:
         raise InputError(f"{name}: {reason}.")
-    facts = _facts_of(setting, aligned, climatology)
-    accumulator = kind(dataclasses.replace(setting, facts=facts))
+    truth_moments = _truth_moments_of(setting, aligned, climatology)
+    accumulator = kind(dataclasses.replace(setting, truth_moments=truth_moments))
     task = Task("it", accumulator, None if candidate is None else "candidate")
     times = np.arange(len(aligned.time))
     return accumulator.described(measure_chunk(Work(aligned, placed, (task,)), times)["it"])
 
 
-def _facts_of(setting: Setting, aligned: AlignedSource, climatology: Any) -> Facts:
+def _truth_moments_of(setting: Setting, aligned: AlignedSource, climatology: Any) -> TruthMoments:
     """Returns the moments of the truth with a climatology, its time mean if None is given."""
     whole = dataclasses.replace(setting, domain=Domain.whole(aligned.grid))
-    accumulators = TruthFacts(setting), MeanMap(whole)
+    accumulators = TruthMomentsStatistic(setting), MeanMap(whole)
     times = np.arange(len(aligned.time))
     tasks = tuple(Task(i, accumulator, None) for i, accumulator in enumerate(accumulators))
     states = measure_chunk(Work(aligned, {}, tasks), times)
@@ -126,7 +126,7 @@ def _facts_of(setting: Setting, aligned: AlignedSource, climatology: Any) -> Fac
     if climatology is not None:
         mean, groups = climatology_of(as_source(climatology), aligned)
     return dataclasses.replace(
-        accumulators[0].facts(states[0]), climatology=mean.astype(np.float32), groups=groups
+        accumulators[0].truth_moments(states[0]), climatology=mean.astype(np.float32), groups=groups
     )
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from phire.evaluation.accumulator import Batch, Facts, Setting, State, Statistic
+from phire.evaluation.accumulator import State, Statistic
+from phire.evaluation.batches import Batch
+from phire.evaluation.setting import Setting, TruthMoments
 
 SAMPLED = 2_000_000
 """Approximate number of values of each channel that are sampled for quantiles."""
 
 
-class TruthFacts(Statistic):
-    """Range, moments and a sample of the truth within a domain; see :class:`Facts`."""
+class TruthMomentsStatistic(Statistic):
+    """Range, moments and a sample of the truth within a domain; see :class:`TruthMoments`."""
 
-    name = "facts"
+    name = "truth_moments"
     series = ("times", "sample")
     extremes = ("minimum", "maximum")
 
@@ -61,24 +63,24 @@ class TruthFacts(Statistic):
             "square": np.where(whole, mean**2 + variance, 0).sum(0),
         }
 
-    def facts(self, state: State) -> Facts:
-        """Returns the moments and the sample of a state as :class:`Facts`."""
+    def truth_moments(self, state: State) -> TruthMoments:
+        """Returns the moments and the sample of a state as :class:`TruthMoments`."""
         with np.errstate(invalid="ignore", divide="ignore"):
             mean = state["mean"] / state["count"]
             variance = state["variance"] / state["count"]
             total = state["square"] / state["count"] - mean**2
         order = np.argsort(state["times"], kind="stable")
         sample = state["sample"][order].reshape(-1, len(mean))
-        return Facts(
+        return TruthMoments(
             state["minimum"], state["maximum"], mean, variance, np.maximum(total, variance), sample
         )
 
     def result(self, state: State) -> xr.Dataset:
         """Returns the moments as a dataset, without the sample."""
-        facts = self.facts(state)
+        truth_moments = self.truth_moments(state)
         return xr.Dataset(
             {
-                name: ("channel", getattr(facts, name))
+                name: ("channel", getattr(truth_moments, name))
                 for name in ("minimum", "maximum", "mean", "variance", "total_variance")
             },
             coords=self.coordinates("channel"),
