@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluation.made_fields import random_fields, setting_of
 from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.catalogue import statistics
+from phire.evaluation.chunks import with_candidate
 from phire.evaluation.member_sorting import sorted_members
 from phire.fields.grid import Grid
 
@@ -101,3 +103,24 @@ def test_the_fractions_skill_score_of_members_is_that_of_all_of_them():
         found["member_fractions_skill_score"], plain.result(state)["fractions_skill_score"],
         rtol=1e-12,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("cuts", [(2,), (1, 2, 4)])
+@pytest.mark.parametrize(
+    "name", [name for name, one in statistics().items() if one.member_ranges and one.by_default]
+)
+def test_ranges_of_members_do_not_depend_on_the_batches(name, cuts):
+    """Members shared arrays of their states, to which each batch was added once a member."""
+    truth = np.maximum(random_fields(GRID, 5, 1, seed=7), 0).astype("f4")
+    members = np.stack([np.roll(truth, m, 2) * (1 + m / 8) for m in (0, 1, 2)], axis=1)
+    setting = setting_of(truth, PIXELS, channels=("pr",))
+    if statistics()[name].refusal(setting) is not None:
+        pytest.skip("not of such fields")
+    statistic = statistics()[name](setting)
+    batches = Batch(truth, np.arange(5)), Ensemble(members, np.arange(5))
+    expected = statistic.described(with_candidate(statistic, {}, *batches))
+    state = {}
+    for times in np.split(np.arange(5), cuts):
+        batches = Batch(truth[times], times), Ensemble(members[times], times)
+        state = with_candidate(statistic, state, *batches)
+    xr.testing.assert_allclose(statistic.described(state), expected, rtol=1e-6)

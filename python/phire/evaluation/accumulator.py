@@ -183,7 +183,7 @@ class Statistic(abc.ABC):
             in_place: If True, arrays of ``first`` may be changed.
         """
         if not first or not second:
-            return dict(first or second)
+            return without_shared_arrays(first or second)
         joined = {}
         for key, value in second.items():
             first_value, kind = first[key], key.rpartition("/")[2]  # of MEMBER/KEY
@@ -261,6 +261,20 @@ class Statistic(abc.ABC):
             np.add.at(sums, place, values)
             ordered[key] = sums / counts.reshape(-1, *(1,) * (values.ndim - 1))
         return times, ordered
+
+
+def without_shared_arrays(state: State) -> State:
+    """Returns a state in which each key has an array of its own.
+
+    Members may share an array, such as the number of times. Sums that are added in place would be
+    added to it once for each member.
+    """
+    found: State = {}
+    seen = set()
+    for key, value in state.items():
+        found[key] = np.copy(value) if id(value) in seen else value
+        seen.add(id(value))
+    return found
 
 
 def projected_coordinates(grid: CurvilinearGrid) -> dict[str, Any]:
