@@ -90,3 +90,14 @@ def test_thresholds_are_of_the_channels_named():
     assert found["brier_score"].sel(channel="pr", event="> 1").notnull()
     assert found["brier_score"].sel(channel="t", event="> 1").isnull()
     assert found["threshold"].sel(channel="pr", event="> 20") == 20
+
+
+def test_equal_quantiles_of_mostly_dry_fields_are_one_event():
+    truth, members = (np.maximum(fields - 4, 0) for fields in (TRUTH, MEMBERS))
+    assert np.quantile(truth, 0.5) == 0 < np.quantile(truth, 0.9)
+    setting = setting_of(truth, GRID, channels=("pr",))
+    result = take(statistics()["probability"](setting), truth, members).sel(channel="pr")
+    defined = np.isfinite(result["roc_area"])
+    assert list(defined["event"].values[defined]) == ["50 %", "90 %", "95 %", "99 %"]
+    mean = result["roc_area"].sel(event=defined).mean()
+    assert result["roc_area_mean"].item() == pytest.approx(mean.item())

@@ -17,7 +17,8 @@ class Events:
 
     Attributes:
         labels: ``90 %`` for a quantile of the truth, ``> 5`` for a threshold in units.
-        limits: (E, C) the thresholds; NaN where a channel has no such threshold.
+        limits: (E, C) the thresholds; NaN where a channel has no such threshold, or the same
+            under a later label.
     """
 
     labels: tuple[str, ...]
@@ -26,6 +27,8 @@ class Events:
     @classmethod
     def of(cls, setting: Setting, quantiles: Sequence[float]) -> Events:
         """Returns the events above quantiles of the truth and above ``setting.thresholds``.
+
+        Where quantiles of a channel are equal, the event is that of the greatest level.
 
         Args:
             setting: Setting whose ``truth_moments`` hold the truth's quantiles.
@@ -36,10 +39,11 @@ class Events:
         for channel, values in setting.thresholds.items():
             for value in values:
                 limits[given.index(value), setting.channels.index(channel)] = value
+        # Of a channel that is mostly 0, several quantiles are 0: one event, which counts once.
+        of_truth = np.array(setting.truth_moments.quantiles(quantiles), np.float64)
+        of_truth[:-1][of_truth[:-1] == of_truth[1:]] = np.nan
         labels = [f"{100 * level:g} %" for level in quantiles] + [f"> {v:g}" for v in given]
-        return cls(
-            tuple(labels), np.concatenate([setting.truth_moments.quantiles(quantiles), limits])
-        )
+        return cls(tuple(labels), np.concatenate([of_truth, limits]))
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -138,7 +138,8 @@ def _draw(
         style = styles.get(name, TRUTH_STYLE)
         marker = style.marker if len(x) <= 40 else ""
         axes.plot(x, y, marker=marker, ms=4, **style.line())
-        reach.append(x[np.isfinite(x)])
+        drawn = np.isfinite(x) & np.isfinite(y)
+        reach.append(x[drawn] if drawn.any() else x[np.isfinite(x)])
         if panel.band is not None:
             low, high = (np.asarray(selected[edge].values, float)[order] for edge in panel.band)
             axes.fill_between(x, low, high, color=style.colour, alpha=style.opacity, linewidth=0)
@@ -154,6 +155,9 @@ def _draw(
     if panel.logarithmic in ("y", "both"):
         axes.set_yscale("log")
         _hide_round_off(axes)
+        bottom, top = axes.get_ylim()
+        if top < 30 * bottom:
+            plain_ticks(axes.yaxis, (bottom, top), most=6)
     if panel.logarithmic in ("x", "both") and limits[0] > 0:
         axes.set_xscale("log")
         axes.set_xlim(*limits)
