@@ -406,7 +406,7 @@ def test_the_user_is_told_of_kinetic_energy_that_a_region_cannot_have(tmp_path, 
     told = capsys.readouterr().err
     assert (
         told.count("no kinetic energy") == 1
-        and "n west: no kinetic energy, which needs u and v there" in told
+        and "n west: no kinetic energy, which on regional fields needs u and v" in told
     )
     with xr.open_dataset(result_path(tmp_path / "out", "noisy", "spectrum", "west")) as regional:
         assert "kinetic_energy" not in regional and "variance" in regional

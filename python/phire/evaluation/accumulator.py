@@ -234,11 +234,11 @@ class Statistic(abc.ABC):
         return ("y", "x") if has_axes else ("row", "column")
 
     def units(self) -> dict[str, str]:
-        """The attribute ``units``: those that all channels share, empty where they differ."""
+        """Returns the attribute ``units``: those of all channels, or empty if they differ."""
         return {"units": shared(self.setting.units)}
 
     def squared_units(self) -> dict[str, str]:
-        """The attribute ``units`` of squares of values."""
+        """Returns the attribute ``units`` of variables in squared units of the channels."""
         return {"units": power(shared(self.setting.units), 2)}
 
     def time_coordinate(self, times: np.ndarray) -> tuple[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Batches of fields, of one or several members, as statistics see them."""
+"""Batches of fields of some times, without or with members, which statistics measure."""
 
 from __future__ import annotations
 
@@ -76,6 +76,7 @@ class Batch:
         return self.once(("at", tuple(places)), lambda: self._subset(places))
 
     def _subset(self, places: np.ndarray) -> Batch:
+        """Returns a new batch of some fields; see :meth:`at`."""
         return Batch(self.fields[places], self.times[places])
 
     @property
@@ -139,6 +140,7 @@ class Ensemble(Batch):
         return self.once("each", lambda: [self._member(m) for m in range(self.members.shape[1])])
 
     def _member(self, number: int) -> Batch:
+        """Returns the batch of one member without copying its fields."""
         planes = self.members[:, number]
         finite = None if self.present is None else np.isfinite(planes)
         batch = Batch.__new__(Batch)

@@ -17,7 +17,7 @@ class Events:
 
     Attributes:
         labels: ``90 %`` for a quantile of the truth, ``> 5`` for a threshold in units.
-        limits: (E, C) the thresholds; NaN where a channel has no such threshold, or the same
+        limits: (E, C) thresholds; NaN if a channel has no such threshold, or has the same threshold
             under a later label.
     """
 
@@ -28,7 +28,7 @@ class Events:
     def of(cls, setting: Setting, quantiles: Sequence[float]) -> Events:
         """Returns the events above quantiles of the truth and above ``setting.thresholds``.
 
-        Where quantiles of a channel are equal, the event is that of the greatest level.
+        If several quantiles of a channel are equal, only the event of the highest level is defined.
 
         Args:
             setting: Setting whose ``truth_moments`` hold the truth's quantiles.
@@ -39,7 +39,7 @@ class Events:
         for channel, values in setting.thresholds.items():
             for value in values:
                 limits[given.index(value), setting.channels.index(channel)] = value
-        # Of a channel that is mostly 0, several quantiles are 0: one event, which counts once.
+        # In a channel that is mostly 0, several quantiles are 0: they would be the same event.
         of_truth = np.array(setting.truth_moments.quantiles(quantiles), np.float64)
         of_truth[:-1][of_truth[:-1] == of_truth[1:]] = np.nan
         labels = [f"{100 * level:g} %" for level in quantiles] + [f"> {v:g}" for v in given]
@@ -55,10 +55,11 @@ class Events:
 
 
 def exceeds(values: np.ndarray, limit: float) -> np.ndarray:
-    """Returns the points at which values are above a limit.
+    """Returns booleans of the shape of ``values``: True where they are above a limit.
 
-    NumPy would compare single-precision values with a double-precision limit in double precision,
-    which takes ten times as long: the limit is rounded down instead, which changes no result.
+    numpy compares single-precision values with a double-precision limit in double precision, which
+    takes ten times as long. The limit is rounded down to single precision instead, which does not
+    change the result.
     """
     rounded = values.dtype.type(limit)
     if float(rounded) > limit:

@@ -59,7 +59,7 @@ class LearnedDistances(Statistic):
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
         """Requires a learned metric."""
-        return None if setting.learned else "no learned metric is given (--learned METRIC)"
+        return None if setting.learned else "no learned metric is given: add --learned METRIC"
 
     def features(self, batch: Batch, whole: np.ndarray) -> np.ndarray:
         """Returns the features (k, F) of the k fields at which ``whole`` (n,) is True.

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from phire.evaluation.figures.reading import ResultsFolder
 
 MEMBER_BYTES = 1 << 27
-"""Memory of the members' states of one statistic over all groups, at most; of larger ones there are
-no ranges."""
+"""Largest memory of the members' states of one statistic over all groups. If they need more, the
+members are merged and there are no ranges."""
 
 WITHOUT_RANGES = "without_member_ranges"
-"""Attribute of a result: statistics whose members' states would be larger."""
+"""Attribute of the result: statistics without ranges because of :data:`MEMBER_BYTES`."""
 
 
 class GroupedTimes(Statistic):
@@ -89,9 +89,10 @@ class GroupedTimes(Statistic):
         return state
 
     def _measured(self, one: Statistic, truth: Batch, candidate: Batch) -> State:
-        """State of one statistic, its members apart where those of all groups fit in memory.
+        """Returns the state of one statistic, with the states of its members if they fit in memory.
 
-        The size of a member's state depends on grid and channels alone, so that all batches agree.
+        The size of a member's state depends on grid and channels only, so that the choice is the
+        same for all batches; see :data:`MEMBER_BYTES`.
         """
         size = candidate.members.shape[1] if isinstance(candidate, Ensemble) else 0
         if not self.members_apart or (one.name, size) in self._too_large:

@@ -1,4 +1,4 @@
-"""Maps of single members: their least and greatest at every point of the grid."""
+"""Maps of statistics over time of single members: their range at each grid point."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @statistic("member_maps", function="maps_of_members")
 class MemberMaps(Maps):
-    """Statistics in time of each member at each point, as ``maps`` has them of all together.
+    """Ranges over members of the maps of mean, standard deviation, RMSE, MAE, bias, correlation.
 
-    The sums of each member are kept: six maps in double precision a member and channel, which is
-    why it is taken only if named.
+    The statistic ``maps`` has the maps of all members together. This one is computed only on
+    request, since its state holds six maps in double precision for each member and channel.
     """
 
     order = 41
@@ -32,7 +32,7 @@ class MemberMaps(Maps):
     member_ranges = ("mean", "std", "rmse", "mae", "bias", "std_difference", "correlation")
 
     def update(self, state: State, truth: Batch, candidate: Batch | None = None) -> State:
-        """The state with a batch added; the sums of members have keys of their own."""
+        """Returns a state with a batch added; each member has its own sums, ``MEMBER/KEY``."""
         if not isinstance(candidate, Ensemble):
             return state
         states = []
@@ -43,7 +43,7 @@ class MemberMaps(Maps):
 
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
-        """Yields a figure a variable, channel and region; see :class:`Statistic`."""
+        """Yields a figure for each variable, channel and region; see :class:`Statistic`."""
         from phire.evaluation.figures.maps import member_map_plans
 
         yield from member_map_plans(folder, cls.name, ("mean", "std", "rmse", "correlation"))

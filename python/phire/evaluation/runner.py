@@ -153,7 +153,7 @@ def evaluate(
         return output
     folder.note(found_notes)
     if len(pending) < len(wanted):
-        progress.say(f"{len(wanted) - len(pending)} of {len(wanted)} results are kept.")
+        progress.say(f"{len(wanted) - len(pending)} of {len(wanted)} results exist already.")
     _take(pending, settings, aligned, placed, folder, climatology, chunk, workers, scheduler)
     _conclude(folder, output, seed, report)
     return output
@@ -180,10 +180,10 @@ def _prepared_folder(
     regions: Mapping[str, Any],
     overwrite: bool,
 ) -> Folder:
-    """Returns the folder of results, which this evaluation may begin or continue.
+    """Returns the results folder, new or with the finished results of an earlier call.
 
     Raises:
-        InputError: Other options or something else made the folder.
+        InputError: The existing folder has other options, or is no results folder.
     """
     sources = {name: origins.get(name) or _origin(source) for name, source in candidates.items()}
     places = {name: _region_text(region) for name, region in regions.items()}
@@ -225,11 +225,11 @@ def _given(**functions: Callable[..., Any] | None) -> dict[str, Callable[..., An
 
 
 def _check_arguments(truth: Source, names: Iterable[str], scale: int | None) -> None:
-    """Checks that names of candidates can be names of folders, and the scale.
+    """Checks the names of candidates, which become names of folders, and the scale.
 
     Raises:
-        InputError: A name has other characters or is that of another folder, or the grid is too
-            small for the scale.
+        InputError: A name has an invalid character or is reserved, or the grid is too small for
+            the scale.
     """
     if scale is not None:
         kept_window(truth.grid, scale)

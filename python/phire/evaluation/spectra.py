@@ -132,7 +132,7 @@ class Spectra(Statistic):
         globally = setting.domain.is_whole and setting.grid.is_sphere
         if globally or wind.kind == "components":
             return None
-        return "no kinetic energy, which needs u and v there, not vorticity and divergence"
+        return "no kinetic energy, which on regional fields needs u and v, not their derivatives"
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
         """Returns sums of spectra over the fields without missing values."""

@@ -36,7 +36,7 @@ from phire.evaluation.figures.style import (
 )
 
 ROUND_OFF = 1e-14
-"""Variance of single precision over that of the field: spectra beyond a truncation are below."""
+"""Share of the greatest value below which a spectrum is round-off of single precision."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,7 +178,10 @@ def _draw(
 
 
 def _hide_round_off(axes: Axes) -> None:
-    """Raises the lower limit to :data:`ROUND_OFF` of the greatest value, where curves end below."""
+    """Sets the lower limit of the axis such that values of round-off are not shown.
+
+    The limit is :data:`ROUND_OFF` times the greatest value, if curves extend below it.
+    """
     greatest = max((np.nanmax(line.get_ydata(), initial=0) for line in axes.lines), default=0)
     low, _ = axes.get_ylim()
     if greatest > 0 and low < ROUND_OFF * greatest:

@@ -103,19 +103,18 @@ def map_figure(
 def member_map_figure(
     maps: Datasets, *, variable: str, channel: str | None = None, title: str | None = None
 ) -> Figure:
-    """Draws maps of an ensemble beside the least and greatest of its members, a row an ensemble.
+    """Draws a row of maps for each ensemble: all members, their least and greatest values.
+
+    All maps have the same colour range.
 
     Args:
-        maps: By candidate, data sets or paths with ``variable`` and the range of the members.
-        variable: Such as ``rmse``.
-        channel: The channel, for variables that have the dimension.
-        title: Above the figure.
-
-    Returns:
-        The figure; all maps share a range.
+        maps: Data sets or paths by candidate, with ``variable`` and its range over the members.
+        variable: Name of the variable, such as ``rmse``.
+        channel: The channel, for variables with this dimension.
+        title: Title of the figure; None means title of variable and channel.
 
     Raises:
-        InputError: No data set holds the range of the members.
+        InputError: No data set has the range over the members.
     """
     names = {variable: "", **dict(zip(member_ends(variable), MEMBER_TITLES))}
     found = {
@@ -192,13 +191,13 @@ def member_map_plans(
     """Yields maps of the range of an ensemble's members, by region, channel and variable.
 
     Args:
-        folder: Folder of results.
+        folder: Results folder.
         metric: Name of the statistic.
         variables: Variables of the result.
     """
     caption = (
-        "Beside the map of an ensemble: at each point the least and the greatest value that any of "
-        "its members has there."
+        "Left: map of all members of an ensemble. Beside it: the least and the greatest value of "
+        "the members at each point."
     )
     for region in folder.regions_of(metric):
         data = folder.metric(metric, region)

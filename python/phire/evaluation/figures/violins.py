@@ -32,7 +32,7 @@ def violin_figure(
 ) -> Figure:
     """Draws the distribution over time of each score as a violin plot, with a panel for each score.
 
-    Widths are kernel densities, lines are medians; a bar beside a violin is the range over an
+    Widths are kernel densities, lines are medians. A bar beside a violin is the range over an
     ensemble's members of their scores of all fields.
 
     Args:
