@@ -70,7 +70,7 @@ def test_trainings_are_refused(name, others, run, tmp_path):
 @pytest.mark.parametrize("name", EMBEDDINGS)
 def test_embeddings_without_the_covariate_are_refused(name, others, tmp_path):
     said = refused(*training(others, tmp_path / "run", EMBEDDINGS[name], "edm"))
-    assert f"time_embedding '{name}' needs time covariates, and the records have none" in said
+    assert f"time_embedding '{name}' needs time covariates, but the records have none" in said
     assert not list(tmp_path.iterdir())
 
 

@@ -91,7 +91,7 @@ def test_it_has_a_block_at_scale_one(preset):
 @pytest.mark.parametrize(
     ("low", "high", "message"),
     [
-        ((None, None, 1), (None, None, 1), "records of one size"),
+        ((None, None, 1), (None, None, 1), "records of fixed size"),
         ((12, 20, 1), (60, 100, 1), "multiples of 8"),
     ],
 )

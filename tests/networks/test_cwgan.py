@@ -87,10 +87,10 @@ def test_saving_keeps_it(tmp_path):
 @pytest.mark.parametrize(
     ("specification", "shapes", "message"),
     [
-        ("cwgan", Shapes((8, 8, 1), (16, 16, 1), 2), "tiles of 12 points a side at least"),
+        ("cwgan", Shapes((8, 8, 1), (16, 16, 1), 2), "tiles of at least 12 points"),
         ("cwgan,heads=[local]", SHAPES, "must be some of global, patch"),
-        ("cwgan", SHAPES.of_any_size(), "needs patches of one size"),
-        ("cwgan,heads=[global]", Shapes((2, 2, 1), (4, 4, 1), 2), "8 points a side at least"),
+        ("cwgan", SHAPES.of_any_size(), "needs patches of fixed size"),
+        ("cwgan,heads=[global]", Shapes((2, 2, 1), (4, 4, 1), 2), "at least 8 points"),
     ],
 )
 def test_mistakes_are_told(specification, shapes, message):

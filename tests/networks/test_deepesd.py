@@ -37,7 +37,7 @@ def test_only_valid_points_have_weights_and_the_others_are_zero():
         ((None, None, 1), (None, None, 1), {"scale": 2}, "needs records of whole fields"),
         ((4, 4, 1), (8, 8, 1), {"domain": (16, 16)}, "make them with --whole-fields"),
         ((4, 4, 1), (8, 8, 1), {"padding": "reflect"}, "must be same or valid"),
-        ((4, 4, 1), (8, 8, 1), {"padding": "valid"}, r"cannot read a coarse field of \(4, 4\)"),
+        ((4, 4, 1), (8, 8, 1), {"padding": "valid"}, r"need a coarse field larger than \(4, 4\)"),
         ((4, 4, 1), (8, 8, 1), {"points": [64]}, "indices from 0 to 63"),
         ((4, 4, 1), (8, 8, 1), {"window": 2}, "reads single fields"),
     ],

@@ -82,7 +82,7 @@ def test_an_unknown_encoder_is_named():
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"filters": (4, 4), "blocks": (1,)}, "give as many of both"),
+        ({"filters": (4, 4), "blocks": (1,)}, "must have one number for each stage"),
         ({"stem_filters": 0}, "no number below 1"),
         ({"colour": 1}, "encoder tiny has no option 'colour': it has stem_filters=8"),
     ],

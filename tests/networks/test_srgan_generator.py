@@ -146,7 +146,7 @@ def test_the_discriminator_may_be_told_what_is_valid():
         ({"upsampling": "bilinear"}, "upsampling 'bilinear' must be one of subpixel, resize"),
         ({"factors": ()}, "factors"),
         ({"factors": (2, 3)}, r"factors \[2, 3\] must be whole numbers whose product is .* 4"),
-        ({"kernel": 4}, "kernel an odd number"),
+        ({"kernel": 4}, "must be an odd number"),
         ({"dropout": 0.1, "dropout_kind": "droop"}, "dropout_kind 'droop' is unknown"),
         ({"noise": -1}, "noise -1"),
         ({"attention": True}, "network srgan-small has no option 'attention': it has filters=32"),
@@ -162,5 +162,5 @@ def test_impossible_options_are_named(options, said):
 def test_unknown_names_list_the_known_ones():
     with pytest.raises(InputError, match=r"'esrgan' is unknown: .*srgan, srgan-small"):
         build("esrgan", FREE, FREE, scale=4)
-    with pytest.raises(InputError, match="patches of one size"):
+    with pytest.raises(InputError, match="patches of fixed size"):
         discriminator.build("srgan", Shapes(FREE, FREE, 4), False)

@@ -189,7 +189,7 @@ def test_samples_skip_layers_more_often_the_deeper_they_are():
     ("options", "message"),
     [
         ({"upsampling": "deconvolution"}, "choose one of pixelshuffle"),
-        ({"upsampling": "none"}, "is for scale 1, but the scale is 2"),
+        ({"upsampling": "none"}, "needs the scale 1, but the scale is 2"),
         ({"filters": 9}, "must be a multiple of the heads"),
         ({"heads": (2, 2)}, "one for each of depths"),
         ({"window_size": 1}, "window_size=1 must be 2 or more"),

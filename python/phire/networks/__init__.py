@@ -1,4 +1,4 @@
-"""Keras architectures, chosen by name: encoders, generators, denoisers and discriminators."""
+"""Keras architectures by name: encoders, generators, denoisers and discriminators."""
 
 from phire.networks.registry import build, discriminator, encoder, network
 from phire.networks.shapes import Shapes

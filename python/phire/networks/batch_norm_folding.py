@@ -1,4 +1,4 @@
-"""Folding of batch normalisation into the convolutions before it, for inference."""
+"""Folding of batch normalization into the preceding convolutions, for inference."""
 
 from __future__ import annotations
 
@@ -9,30 +9,31 @@ import numpy as np
 
 
 def folded(network: keras.Model) -> keras.Model:
-    """Returns a frozen copy with every batch normalisation after a convolution folded into it.
+    """Returns a frozen copy of a network with batch normalizations folded into convolutions.
 
-    With fixed statistics y = γ (w∗x + b − μ) / √(σ² + ε) + β is a convolution itself. That saves a
-    pass over the features, and its gradient; and for a batch of one, TensorFlow would hand both
-    together to a kernel of oneDNN that takes ten to thirty times as long as two samples do.
+    With fixed statistics, γ (w∗x + b − μ) / √(σ² + ε) + β is itself a convolution of x. Folding
+    saves a pass over the features and its gradient. It also avoids a slow kernel: TensorFlow fuses
+    both layers for a batch of one into a oneDNN kernel that takes 10 to 30 times as long as a batch
+    of two.
 
     Args:
-        network: A functional model; it is left as it is.
+        network: Functional model; it is not changed.
 
     Returns:
-        A model of the same inputs, outputs and layer names (a folded normalisation is a
-        convolution of its name), equal to rounding.
+        A model with the same inputs, outputs and layer names, equal to rounding. A folded
+        normalization becomes a convolution with the normalization's name.
     """
     convolutions: dict[int, tuple[keras.layers.Conv2D, Any]] = {}
 
     def call(layer: keras.layers.Layer, *args: Any, **kwargs: Any) -> Any:
-        found = convolutions.get(id(args[0])) if args else None
-        if found is not None and isinstance(layer, keras.layers.BatchNormalization):
-            convolution, inputs = found
+        before = convolutions.get(id(args[0])) if args else None
+        if before is not None and isinstance(layer, keras.layers.BatchNormalization):
+            convolution, inputs = before
             config = convolution.get_config()
             config.update(name=layer.name, use_bias=True, kernel_regularizer=None)
-            both = keras.layers.Conv2D.from_config(config)
-            outputs = both(inputs)
-            both.set_weights(_product(network, convolution.name, layer.name))
+            combined = keras.layers.Conv2D.from_config(config)
+            outputs = combined(inputs)
+            combined.set_weights(_product(network, convolution.name, layer.name))
             return outputs
         outputs = layer(*args, **kwargs)
         if layer.weights:
@@ -47,7 +48,7 @@ def folded(network: keras.Model) -> keras.Model:
 
 
 def _product(network: keras.Model, convolution: str, normalization: str) -> list[np.ndarray]:
-    """Returns kernel and bias of a convolution combined with the normalisation after it."""
+    """Returns kernel and bias of a convolution combined with the normalization after it."""
     first, second = (network.get_layer(name) for name in (convolution, normalization))
 
     def of(layer: keras.layers.Layer, name: str, default: float) -> np.ndarray:

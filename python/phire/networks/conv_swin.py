@@ -1,7 +1,8 @@
-"""DeepR's end-to-end networks: context from a larger coarse field, added to the interpolated one.
+"""DeepR's end-to-end networks, which add details to the interpolated coarse field.
 
-Source: DeepR (Predictia, Apache-2.0), ERA5 to CERRA, ×5; its networks reduce the surplus of the
-coarse field by one convolution whose kernel is as large, to a grid that 2ⁿ enlarges to the target.
+Source: DeepR (Predictia, Apache-2.0), for ERA5 to CERRA, ×5. Its coarse fields extend beyond the
+target. One large convolution without padding reduces them to 1/2ⁿ of the target's size, from which
+the networks upsample by 2ⁿ.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from phire.networks.swin import (
 
 PRESETS = ("none", "deepr")
 PYTORCH = -0.75
-"""Parameter of PyTorch's bicubic interpolation."""
+"""Parameter a of cubic convolution in PyTorch's bicubic interpolation."""
 
 
 @network("conv-swin2sr")
@@ -54,19 +55,19 @@ def conv_swin2sr(
     drop_path: float = 0.1,
     add: str = "bicubic",
 ) -> keras.Model:
-    """Swin2SR that adds to the interpolated field, with context from the margin.
+    """Builds a Swin2SR whose output is added to the interpolated field, with a margin as context.
 
     Args:
-        shapes: Shapes of a sample; no window of time steps.
+        shapes: Shapes of a sample, without a time window.
         preset: ``none``: :func:`phire.networks.swin.swin2sr` on the coarse field with its margin,
-            enlarged by the scale at once. ``deepr``: as in DeepR, a convolution as large as the
-            surplus takes the coarse field to 1/2ⁿ of the target's size, 2ⁿ the next power above the
-            scale, which blurs it first; fine maps join by 1×1 convolutions of the fields only.
+            upsampled by the scale. ``deepr``: as in DeepR, a large convolution without padding
+            first takes the coarse field to 1/2ⁿ of the target's size, where 2ⁿ is the next power of
+            two from the scale on; fine maps enter only through 1×1 convolutions of the fields.
         filters, depths, heads, window_size, drop_path, add: See swin2sr. DeepR's published model
-            has the defaults, the one of its configuration file 128, (4, 4, 4, 4) and 4.
+            has the defaults; its configuration file has filters=128, depths=(4, 4, 4, 4), heads=4.
 
     Raises:
-        InputError: An option or, for ``deepr``, a size is impossible.
+        InputError: An option is out of range, or the sizes do not fit ``deepr``.
     """
     refuse_window(shapes, "conv-swin2sr")
     options = {"filters": filters, "depths": depths, "heads": heads, "drop_path": drop_path}
@@ -83,21 +84,24 @@ def conv_baseline(
     filters: Sequence[int] = (64, 32),
     add: str = "bicubic",
 ) -> keras.Model:
-    """Small convolutional network that adds to the interpolated field (DeepR's baseline).
+    """Builds a small convolutional network that is added to the interpolated field.
 
-    Convolution to 4 channels → for each factor of the scale 5×5 and 3×3 convolutions, a 1×1 to r²
-    times the block's outputs, each with ReLU, and a transposed convolution of stride r. The last
-    block's outputs are the targets, those before it four times as many each.
+    This is DeepR's baseline. A first convolution gives 4 channels. Then each factor r of the scale
+    has a block: a 5×5 and a 3×3 convolution, a 1×1 convolution to r² times the block's output
+    channels, each with ReLU, and a transposed convolution of stride r. The last block outputs the
+    targets; each earlier block has four times the output channels of the next.
 
     Args:
-        shapes: Shapes of a sample; no window of time steps.
-        preset: ``none``: a 3×3 convolution on the field with its margin, blocks of the scale's
-            prime factors; ``deepr``: see :func:`conv_swin2sr`, blocks of ×2.
+        shapes: Shapes of a sample, without a time window.
+        preset: ``none``: first convolution of 3×3 on the field with its margin, and a block for
+            each prime factor of the scale; ``deepr``: first convolution as in :func:`conv_swin2sr`,
+            and blocks of factor 2.
         filters: Widths of the 5×5 and the 3×3 convolutions.
-        add: Interpolation of ``low`` that the network adds to: none, nearest, bilinear, bicubic.
+        add: Interpolation of ``low`` to which the output is added: none, nearest, bilinear or
+            bicubic.
 
     Raises:
-        InputError: An option or, for ``deepr``, a size is impossible.
+        InputError: An option is out of range, or the sizes do not fit ``deepr``.
     """
     refuse_window(shapes, "conv-baseline")
     if len(filters) != 2:
@@ -126,13 +130,14 @@ def conv_baseline(
 
 
 def _halo(factors: Sequence[int], reach: int, add: str) -> int:
-    """Returns the coarse points that convolutions of 2 + 1 points at each level reach in all."""
+    """Returns the halo in coarse points; the convolutions of each level reach 2 + 1 points."""
     for factor in reversed(factors):
         reach = math.ceil(reach / factor) + 3
     return max(reach + 1, 2 if add != "none" else 0)
 
 
 def _enlarged(x: Any, factors: Sequence[int], targets: int, filters: Sequence[int]) -> Any:
+    """Applies the upsampling blocks of :func:`conv_baseline`, one for each factor."""
     for i, factor in enumerate(factors):
         outputs = targets * 4 ** (len(factors) - 1 - i)
         widths = ((filters[0], 5), (filters[1], 3), (outputs * factor**2, 1))
@@ -145,6 +150,7 @@ def _enlarged(x: Any, factors: Sequence[int], targets: int, filters: Sequence[in
 
 
 def _is_deepr(preset: str) -> bool:
+    """Returns True for the preset ``deepr``; raises an OptionError for unknown presets."""
     if preset not in PRESETS:
         raise OptionError(f"preset {preset!r} must be one of {', '.join(PRESETS)}.")
     return preset == "deepr"
@@ -153,6 +159,7 @@ def _is_deepr(preset: str) -> bool:
 def _deepr_swin2sr(
     shapes: Shapes, *, window_size: int, heads: int | Sequence[int], add: str, **options: Any
 ) -> keras.Model:
+    """Builds the Swin2SR of DeepR; see :func:`conv_swin2sr`."""
     filters, depths = options["filters"], options["depths"]
     heads = (heads,) * len(depths) if isinstance(heads, int) else tuple(heads)
     check_layers(filters, depths, heads, window_size, options["drop_path"])
@@ -172,21 +179,21 @@ def _deepr_swin2sr(
 
 
 def _powers(shapes: Shapes) -> tuple[int, ...]:
-    """Returns as many twos as reach the scale; a one at scale 1."""
+    """Returns factors of 2 whose product is the scale or the next power of two; (1,) at scale 1."""
     return (2,) * math.ceil(math.log2(shapes.scale)) or (1,)
 
 
 def _surplus_convolved(inputs: dict[str, Any], shapes: Shapes, filters: int) -> Any:
-    """Takes ``low`` to 1/2ⁿ of the target's size by a convolution without padding.
+    """Reduces ``low`` to 1/2ⁿ of the target's size by a convolution without padding.
 
     Raises:
-        InputError: Sizes are not fixed, or the target is no multiple of 2ⁿ.
+        InputError: Sizes are not fixed, or the target's sides are no multiples of 2ⁿ.
     """
     factor = math.prod(_powers(shapes))
     sizes = shapes.low[:2] + shapes.high[:2]
     if None in sizes:
         raise FixedSizeError(
-            "preset deepr needs records of one size: its first kernel depends on it."
+            "preset deepr needs records of fixed size, on which its first kernel depends."
         )
     if any(n % factor for n in shapes.high[:2]):
         raise InputError(
@@ -198,7 +205,7 @@ def _surplus_convolved(inputs: dict[str, Any], shapes: Shapes, filters: int) -> 
 
 
 def _merged_with_maps(x: Any, inputs: dict[str, Any], shapes: Shapes, name: str) -> Any:
-    """Takes a fine field and the fine maps to the targets by a 1×1 convolution."""
+    """Combines a fine field and the fine maps to the targets' channels by a 1×1 convolution."""
     maps = fine_maps(inputs)
     if not maps and x.shape[-1] == shapes.high[2]:
         return x
@@ -208,9 +215,10 @@ def _merged_with_maps(x: Any, inputs: dict[str, Any], shapes: Shapes, name: str)
 
 
 def _added_with_maps(x: Any, inputs: dict[str, Any], shapes: Shapes, add: str) -> Any:
+    """Adds x to the interpolated coarse field, combined with the fine maps."""
     if add == "none":
         return x
-    # DeepR crops before it interpolates, so that the edge's values go on instead of the margin's.
+    # DeepR crops before interpolating, so beyond the edge its values repeat, not the margin's.
     start = without_margin(inputs["low"], shapes.margin)
     start = Interpolation(shapes.scale, add, PYTORCH, dtype="float32")(start)
     start = _merged_with_maps(start, inputs, shapes, "interpolated")

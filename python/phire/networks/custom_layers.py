@@ -1,4 +1,4 @@
-"""Layers of this package by the names under which Keras saves them."""
+"""Registry of this package's layers, which Keras needs to load saved networks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ import phire.networks
 
 @functools.cache
 def custom_layers() -> dict[str, type]:
-    """Returns what Keras must know to load a saved network; imports every module of the package."""
+    """Returns this package's layers by the names under which Keras saves them.
+
+    It imports every module of the package, because layers are registered on import.
+    """
     for module in pkgutil.walk_packages(phire.networks.__path__, "phire.networks."):
         importlib.import_module(module.name)
     registered = keras.saving.get_custom_objects()

@@ -1,4 +1,4 @@
-"""Critic of a conditional Wasserstein GAN with a head of patches and one of the whole field."""
+"""Critic of a conditional Wasserstein GAN, with a patch head and a global head."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HEADS = ("global", "patch")
 
 @keras.saving.register_keras_serializable(package="phire")
 class CutIntoTiles(keras.layers.Layer):
-    """Cuts (B, H, W, C) into tiles × tiles parts of equal size, each a sample of its own.
+    """Cuts fields (B, H, W, C) into tiles × tiles parts of equal size, each a separate sample.
 
     Args:
         tiles: Tiles along each side, a divisor of H and W.
@@ -37,7 +37,7 @@ class CutIntoTiles(keras.layers.Layer):
         self.tiles = tiles
 
     def call(self, inputs: Any) -> Any:
-        """Transforms (B, H, W, C) → (B·tiles², H/tiles, W/tiles, C), row by row of each sample."""
+        """Transforms (B, H, W, C) → (B·tiles², H/tiles, W/tiles, C), tiles in row-major order."""
         height, width, channels = inputs.shape[1:]
         n = self.tiles
         x = ops.reshape(inputs, (-1, n, height // n, n, width // n, channels))
@@ -92,29 +92,30 @@ def cwgan_critic(
     tiles: int = 4,
     heads: Sequence[str] = HEADS,
 ) -> keras.Model:
-    """Builds a critic of fine fields beside their conditions, with two heads.
+    """Builds a critic of fine fields given their conditions, with two heads.
 
     Field and conditions on the fine grid pass a 3×3 convolution and two residual blocks. The head
-    ``patch`` cuts these features into tiles, halves them twice, and gives a map of values of each
-    tile by a 3×3 convolution; the head ``global`` pools them three times and gives one value by
-    dense layers. The critic's value is the global one plus the mean of the patches'. At 128 × 128
-    points with 14 conditions of one target it has the 1,891,587 parameters of the CWGAN for rain.
+    ``patch`` cuts these features into tiles, halves them twice, and computes a map of values of
+    each tile by a 3×3 convolution. The head ``global`` pools the features three times and computes
+    one value by dense layers. The output is the global value plus the mean of the patch values. At
+    128 × 128 points with one target and 14 conditions it has 1,891,587 parameters, as the published
+    CWGAN for precipitation.
 
     Args:
-        shapes: Shapes of the sample; the fine patches' size must be known.
-        masked: Take the mask ``valid`` beside the fields, as further channels.
+        shapes: Shapes of a sample; the size of the fine patches must be known.
+        masked: Read the mask ``valid`` as further channels.
         filters: Channels of all convolutions.
-        dense: Widths of the dense layers of the global head.
+        dense: Widths of the global head's dense layers.
         tiles: Tiles of the patch head along each side.
-        heads: ``global``, ``patch`` or both.
+        heads: Heads to use, ``global``, ``patch`` or both.
 
     Returns:
-        A model named ``discriminator`` of the inputs ``fine``, ``low``, ``valid`` where masked, and
-        of the fine maps; its output is (B, 1), float32.
+        A model named ``discriminator`` with the inputs ``fine``, ``low``, the fine maps and, if
+        masked, ``valid``. Its output is (B, 1), float32.
 
     Raises:
-        InputError: The size of the patches is unknown or too small for the tiles, the records have
-            a window, or a head is unknown.
+        InputError: The size of the patches is unknown or too small, the records have a time window,
+            or a head is unknown.
     """
     refuse_window(shapes, "cwgan's critic")
     if not heads or {*heads} - {*HEADS}:
@@ -146,24 +147,26 @@ def cwgan_critic(
 
 
 def _check_size(shapes: Shapes, tiles: int, heads: Sequence[str]) -> None:
-    """Raises an InputError where the patches are not of one size that the heads can take."""
+    """Raises an InputError if the size of the patches is unknown or too small for the heads."""
     if None in shapes.high:
-        raise InputError("the critic needs patches of one size: sample with --patch.")
+        raise InputError("the critic needs patches of fixed size: sample with --patch.")
     height, width, _ = shapes.high
-    # Two halvings, then a 3×3 convolution without padding.
+    # 12 points become 3 by two halvings, the smallest size for a 3×3 convolution without padding.
     fits = tiles >= 1 and not height % tiles and not width % tiles
     if "patch" in heads and not (fits and min(height, width) // tiles >= 12):
         raise InputError(
-            f"critic cwgan,tiles={tiles}: patches of {height} × {width} points must be cut into "
-            "tiles of 12 points a side at least: choose fewer tiles, or larger patches."
+            f"critic cwgan,tiles={tiles} must cut patches of {height} × {width} points into equal "
+            "tiles of at least 12 points a side: choose fewer tiles, or larger patches."
         )
     if min(height, width) < 8:
         raise InputError(
-            f"critic cwgan needs patches of 8 points a side at least, not {height} × {width}."
+            f"critic cwgan needs patches of at least 8 points a side, not {height} × {width}: make "
+            "larger patches."
         )
 
 
 def _global_value(blocks: Levels, x: Any, filters: int, dense: Sequence[int]) -> Any:
+    """Adds the global head, (B, H, W, C) → (B, 1)."""
     for block in range(2):
         x = blocks.residual(x, filters, 0, f"global_block_{block}")
         x = layers.MaxPooling2D(2, name=f"global_pooling_{block}")(x)
@@ -175,6 +178,7 @@ def _global_value(blocks: Levels, x: Any, filters: int, dense: Sequence[int]) ->
 
 
 def _patch_value(blocks: Levels, x: Any, filters: int, tiles: int) -> Any:
+    """Adds the patch head, (B, H, W, C) → (B, 1)."""
     x = CutIntoTiles(tiles, name="tiles")(x)
     for block in range(2):
         halved = layers.AveragePooling2D(2, name=f"patch_pooling_{block}")

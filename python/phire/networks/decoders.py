@@ -1,4 +1,4 @@
-"""Decoders for the pretext tasks that reconstruct: features in, pixels out."""
+"""Decoders from feature maps to pixels, for AtmoDist's reconstruction tasks."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from phire.networks.encoders import WEIGHT_DECAY, convolution, normalised, resid
 
 
 def spatial_mixing(x: Any, weight_decay: float = WEIGHT_DECAY) -> Any:
-    """Returns a dense layer across all positions of a feature map, one and the same for every
-    feature.
+    """Adds a dense layer across all positions of a feature map, shared by all features.
 
-    At the bottleneck it lets every position of the output know every position of the input.
+    At the bottleneck it makes every output position depend on every input position.
     """
     height, width, features = x.shape[1:]
     y = keras.layers.Reshape((height * width, features))(x)
@@ -37,18 +36,20 @@ def residual_decoder(
     blocks: Sequence[int] = (6, 6, 6, 6),
     weight_decay: float = WEIGHT_DECAY,
 ) -> keras.Model:
-    """Returns the mirror image of the residual encoder, with bilinear upsampling (Hoffmann & Lessig
-    2023).
+    """Builds the mirror image of the residual encoder, with bilinear upsampling.
+
+    The stages double the size of the map until it is that of the output; further stages of the last
+    width are added if needed. Source: Hoffmann & Lessig 2023, doi:10.1017/eds.2023.1.
 
     Args:
-        feature_shape: (h, w, F) of the encoder's last stage.
-        output_shape: (H, W, C) of the pixels, at least (h, w).
-        filters, blocks: Of the encoder's stages; gone through from the last to the first.
+        feature_shape: Shape of the encoder's output, (h, w, F).
+        output_shape: Shape of the pixels, (H, W, C), not smaller than (h, w).
+        filters, blocks: Filters and residual blocks of the encoder's stages, first stage first;
+            the decoder uses them in reverse order.
         weight_decay: L2 factor of all kernels.
 
     Returns:
-        A model named ``decoder``. After each stage the map doubles, until it has the output's size;
-        where doublings are left after the last stage, they go on with its filters.
+        A model named ``decoder``.
     """
     inputs = keras.Input(tuple(feature_shape), name="features")
     x = spatial_mixing(inputs, weight_decay)
@@ -60,8 +61,8 @@ def residual_decoder(
         for _ in range(count):
             x = residual_block(x, width_of_stage, 1, weight_decay)
         if (height, width) != (rows, columns):
-            # Not keras.layers.Resizing: where `training` is not given, it switches the layers
-            # after it to training.
+            # keras.layers.Resizing would switch later layers to training mode if `training` is
+            # not given.
             x = keras.layers.UpSampling2D(2, interpolation="bilinear")(x)
             surplus = max(2 * height - rows, 0), max(2 * width - columns, 0)
             height, width = 2 * height - surplus[0], 2 * width - surplus[1]
@@ -82,16 +83,16 @@ def reconstruction_network(
     filters: Sequence[int],
     blocks: Sequence[int],
 ) -> keras.Model:
-    """Returns an encoder with a decoder behind it.
+    """Builds a network of an encoder and a decoder.
 
     Args:
-        encoder: A model of one patch (H, W, C) of fixed size.
-        output_shape: (H, W, C) of what is reconstructed.
-        name: The network's name.
-        filters, blocks: Of the encoder's stages.
+        encoder: Encoder of a patch (H, W, C) of fixed size.
+        output_shape: Shape of the reconstruction, (H, W, C).
+        name: Name of the network.
+        filters, blocks: Filters and residual blocks of the encoder's stages.
 
     Returns:
-        A model of ``patch`` with the pixels as output; it holds ``encoder`` and ``decoder``.
+        A model from ``patch`` to pixels, with the layers ``encoder`` and ``decoder``.
     """
     patch = keras.Input(encoder.input_shape[1:], name="patch")
     decoder = residual_decoder(

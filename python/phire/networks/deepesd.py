@@ -1,4 +1,4 @@
-"""DeepESD: convolutions on the whole coarse field, then one linear layer to all fine points.
+"""DeepESD: convolutions on the whole coarse field, then a linear layer to all fine points.
 
 Source: Baño-Medina et al. 2020 (doi:10.5194/gmd-13-2109-2020) and 2022
 (doi:10.5194/gmd-15-6747-2022).
@@ -36,23 +36,23 @@ def deepesd(
     padding: str = "same",
     points: Sequence[int] | None = None,
 ) -> keras.Model:
-    """Convolutions with ReLU, then a dense layer with weights of its own for every fine point.
+    """Builds DeepESD: convolutions with ReLU, then a dense layer with weights for each fine point.
 
-    It reads the whole domain, margin included, and gives the whole domain. The coarse input may
-    cover more than the fine grid. Block means of static and auxiliary maps join the coarse input,
-    time covariates scale and shift the first features.
+    It reads the whole coarse domain with its margin and outputs the whole fine domain. Block means
+    of static and auxiliary maps are concatenated to the coarse input; time covariates scale and
+    shift the first features.
 
     Args:
-        shapes: Shapes of a sample of fixed sizes; no window of time steps.
+        shapes: Shapes of a sample of fixed size, without a time window.
         filters: Width of each convolution.
         kernel: Size of the convolutions.
-        padding: ``same`` (zeros) or ``valid``.
-        points: Flat indices (row · W + column) of the fine points that have a truth; the others
-            have no weights and are zero. None: all points.
+        padding: Padding of the convolutions, ``same`` (zeros) or ``valid`` (none).
+        points: Flat indices (row · W + column) of the fine points to predict; the others are zero
+            and have no weights. None for all points.
 
     Raises:
-        InputError: The records are patches or of no fixed size, have a window of time steps, or an
-            option is impossible.
+        InputError: The records hold patches or fields of no fixed size, or have a time window; or
+            an option is out of range.
     """
     refuse_window(shapes, "deepesd")
     _check(shapes, filters, kernel, padding, points)
@@ -80,16 +80,18 @@ def _check(
     padding: str,
     points: Sequence[int] | None,
 ) -> None:
+    """Raises an InputError if the records hold no whole fields or an option is out of range."""
     check_counts(filters=filters, kernel=kernel)
     fine = shapes.high[:2]
     if None in (*fine, *shapes.low[:2]):
         raise FixedSizeError(
-            "network deepesd has weights for every point, so it needs records of whole fields."
+            "network deepesd has weights for every point, so it needs records of whole fields: "
+            "make them with --whole-fields."
         )
     if shapes.domain not in (None, fine):
         raise InputError(
             f"network deepesd has weights for every point of the domain {shapes.domain}, but the "
-            f"records are patches of {fine}: make them with --whole-fields."
+            f"records hold patches of {fine}: make them with --whole-fields."
         )
     if padding not in ("same", "valid"):
         raise OptionError(f"padding {padding!r} must be same or valid.")
@@ -97,21 +99,24 @@ def _check(
     if min(shapes.low[:2]) <= lost:
         raise InputError(
             f"deepesd with {len(filters)} convolutions of {kernel} points and padding {padding} "
-            f"cannot read a coarse field of {shapes.low[:2]}."
+            f"need a coarse field larger than {shapes.low[:2]}: choose padding same, or fewer or "
+            "smaller convolutions."
         )
     if points is not None and (
         not len(points) or min(points) < 0 or max(points) >= math.prod(fine)
     ):
-        raise OptionError(f"points must be indices from 0 to {math.prod(fine) - 1}, at least one.")
+        raise OptionError(
+            f"points must be at least one of the indices from 0 to {math.prod(fine) - 1}."
+        )
 
 
 @keras.saving.register_keras_serializable(package="phire")
 class AtPoints(keras.layers.Layer):
-    """Lays values of single points (B, n, C) out as fields (B, H, W, C), zero elsewhere.
+    """Places values of single points, (B, n, C), in fields of zeros, (B, H, W, C).
 
     Args:
-        points: Flat index of each point.
-        height, width: H and W.
+        points: Flat index (row · W + column) of each point.
+        height, width: Rows H and columns W of the fields.
     """
 
     def __init__(self, points: Sequence[int], height: int, width: int, **kwargs: Any) -> None:
@@ -119,12 +124,12 @@ class AtPoints(keras.layers.Layer):
         self.points = [int(point) for point in points]
         self.height = height
         self.width = width
-        # Which of the values, the one after the last being zero, each place takes.
+        # Index of the value at each point of the field; n stands for the zero that call() appends.
         self._source = np.full(height * width, len(self.points), "int32")
         self._source[self.points] = np.arange(len(self.points))
 
     def call(self, inputs: Any) -> Any:
-        """Lays out a batch."""
+        """Transforms (B, n, C) → (B, H, W, C)."""
         values = ops.pad(inputs, [[0, 0], [0, 1], [0, 0]])
         fields = ops.take(values, self._source, axis=1)
         return ops.reshape(fields, (-1, self.height, self.width, inputs.shape[-1]))

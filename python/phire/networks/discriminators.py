@@ -1,4 +1,7 @@
-"""Discriminators: is a field real or generated (SRGAN as in PhIRE, Stengel et al. 2020)."""
+"""SRGAN's discriminator of true and generated fields, as in PhIRE.
+
+Sources: Ledig et al. 2017, arXiv:1609.04802; Stengel et al. 2020, doi:10.1073/pnas.1918964117.
+"""
 
 from __future__ import annotations
 
@@ -24,27 +27,27 @@ def srgan_discriminator(
     filters: Sequence[int] = (32, 64, 128, 256),
     dense: int = 1024,
 ) -> keras.Model:
-    """Builds the SRGAN discriminator without batch normalisation.
+    """Builds the SRGAN discriminator without batch normalization.
 
-    For each width two 3×3 convolutions, the second of stride 2, each with leaky ReLU; then a dense
-    layer with leaky ReLU and one logit.
+    Each width has two 3×3 convolutions with leaky ReLU, the second of stride 2. They are followed
+    by a dense layer with leaky ReLU and a dense layer to one logit.
 
     Args:
-        shapes: Shapes of the sample; the fine patches' size must be known.
-        masked: Take the mask ``valid`` beside the fields, as further channels.
+        shapes: Shapes of a sample; the size of the fine patches must be known.
+        masked: Read the mask ``valid`` as further channels.
         filters: Width of each pair of convolutions.
         dense: Width of the dense layer.
 
     Returns:
-        A model named ``discriminator`` of the inputs ``fine`` (B, H, W, C) and, where masked,
-        ``valid`` of the same shape; its output is (B, 1) logits, float32.
+        A model named ``discriminator`` with the input ``fine`` (B, H, W, C) and, if masked,
+        ``valid`` of the same shape. Its output are logits (B, 1), float32.
 
     Raises:
-        InputError: The size of the patches is unknown, or they have a window.
+        InputError: The size of the patches is unknown, or the records have a time window.
     """
     refuse_window(shapes, "srgan's discriminator")
     if None in shapes.high:
-        raise InputError("the discriminator needs patches of one size: sample with --patch.")
+        raise InputError("the discriminator needs patches of fixed size: sample with --patch.")
     names = ("fine", "valid") if masked else ("fine",)
     inputs = {name: keras.Input(shapes.high, name=name) for name in names}
     x = inputs["fine"]

@@ -1,4 +1,8 @@
-"""Residual encoders: a patch in, feature maps out (AtmoDist; He et al. 2016)."""
+"""Residual encoders from a patch to feature maps.
+
+Sources: Hoffmann & Lessig 2023 (AtmoDist), doi:10.1017/eds.2023.1; He et al. 2016,
+arXiv:1512.03385.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,9 @@ from phire.networks.fast_cpu import BatchNormalization
 from phire.networks.registry import encoder
 
 WEIGHT_DECAY = 1e-4
+"""Default L2 factor of kernels."""
 EPSILON = 1.001e-5
+"""Added to variances in batch normalization, as in keras.applications."""
 
 
 def convolution(
@@ -25,7 +31,7 @@ def convolution(
     weight_decay: float = WEIGHT_DECAY,
     name: str | None = None,
 ) -> Any:
-    """Returns a convolution with "same" padding, He-normal and with L2 weight decay."""
+    """Adds a convolution with "same" padding, He-normal initialization and L2 weight decay."""
     return keras.layers.Conv2D(
         filters,
         size,
@@ -39,7 +45,7 @@ def convolution(
 
 
 def normalised(x: Any, *, activate: bool = True, name: str | None = None) -> Any:
-    """Batch normalisation, then ReLU."""
+    """Adds batch normalization and, with ``activate``, ReLU."""
     x = BatchNormalization(epsilon=EPSILON)(x)
     return keras.layers.ReLU(name=name)(x) if activate else x
 
@@ -47,12 +53,15 @@ def normalised(x: Any, *, activate: bool = True, name: str | None = None) -> Any
 def residual_block(
     x: Any, filters: int, stride: int, weight_decay: float, name: str | None = None
 ) -> Any:
-    """Two 3×3 convolutions and a shortcut, projected where the number of filters changes."""
+    """Adds a residual block of two 3×3 convolutions.
+
+    The shortcut is projected by a 1×1 convolution if the number of filters changes.
+    """
     shortcut = x
     if stride != 1:
-        # Thinned out before it is projected, not by a stride of the projection: the gradient of
-        # such kernels of few filters is written beyond its end by oneDNN on AVX2 processors
-        # (jit_avx2_1x1_convolution_bwd_weights_t; TensorFlow 2.21).
+        # The shortcut is subsampled before its projection, in place of a strided projection: for
+        # few filters oneDNN writes the gradient of a strided 1×1 kernel out of bounds on AVX2
+        # processors (jit_avx2_1x1_convolution_bwd_weights_t; TensorFlow 2.21).
         shortcut = keras.layers.MaxPooling2D(1, stride)(shortcut)
     if x.shape[-1] != filters:
         shortcut = convolution(shortcut, filters, 1, weight_decay=weight_decay)
@@ -61,9 +70,9 @@ def residual_block(
     return keras.layers.ReLU(name=name)(keras.layers.Add()([x, shortcut]))
 
 
-# "tiny" is for patches of about 32×32 on a laptop. The lag lies in small displacements: at full
-# resolution at first, with half the filters, it is told far better at equal cost (50 % of held-out
-# pairs of the simulation, against 38 % with a first convolution of stride 2).
+# "tiny" is for patches of about 32×32 on a laptop. Small displacements reveal the lag, so its first
+# stage works at full resolution with half the filters. At equal cost it classifies 50 % of held-out
+# pairs of the simulation, against 38 % with a first convolution of stride 2.
 @encoder(
     "tiny",
     stem_filters=8,
@@ -88,27 +97,28 @@ def residual_encoder(
 ) -> keras.Model:
     """Builds AtmoDist's residual encoder (Hoffmann & Lessig 2023, doi:10.1017/eds.2023.1).
 
-    The defaults are its "resnet-small": 2,277,712 parameters for two channels.
+    The defaults are its "resnet-small", with 2,277,712 parameters for two channels.
 
     Args:
-        input_shape: (H, W, C); H and W may be None.
-        stem_filters, stem_size, stem_stride: The first convolution.
-        pool: True for a 3×3 max-pooling of stride 2 after it.
-        filters: Filters of each stage; all but the first begin with stride 2.
-        blocks: Residual blocks of each stage.
+        input_shape: Shape of the input, (H, W, C); H and W may be None.
+        stem_filters, stem_size, stem_stride: Filters, size and stride of the first convolution.
+        pool: Apply 3×3 max-pooling of stride 2 after the first convolution.
+        filters: Filters of each stage; all stages but the first begin with stride 2.
+        blocks: Number of residual blocks of each stage.
         weight_decay: L2 factor of all kernels.
 
     Returns:
-        A model named ``encoder``; the layers ``stage1`` … hold the stages' outputs.
+        A model named ``encoder``, whose layers ``stage1`` … output the features of the stages.
 
     Raises:
-        InputError: ``filters`` and ``blocks`` do not state as many stages, or a number is below 1.
+        InputError: ``filters`` and ``blocks`` differ in their number of stages, or a number is
+            below 1.
     """
     numbers = [stem_filters, stem_size, stem_stride, *_stages(filters), *_stages(blocks)]
     if len(_stages(filters)) != len(_stages(blocks)) or min(numbers) < 1:
         raise OptionError(
-            f"filters={list(_stages(filters))}, blocks={list(_stages(blocks))}: give as many of "
-            "both, a number for each stage, and no number below 1."
+            f"filters={list(_stages(filters))} and blocks={list(_stages(blocks))} must have one "
+            "number for each stage, and no number below 1."
         )
     inputs = keras.Input(tuple(input_shape), name="fields")
     x = convolution(
@@ -126,6 +136,7 @@ def residual_encoder(
 
 
 def _stages(numbers: Sequence[int] | int) -> tuple[int, ...]:
+    """Returns the numbers of all stages as a tuple; a single number is one stage."""
     return tuple(numbers) if isinstance(numbers, Sequence) else (numbers,)
 
 
@@ -133,7 +144,16 @@ def _stages(numbers: Sequence[int] | int) -> tuple[int, ...]:
 def resnet_101(
     input_shape: Sequence[int | None], *, weight_decay: float = WEIGHT_DECAY
 ) -> keras.Model:
-    """Builds the ResNet-101 of keras.applications, with weight decay and named stages."""
+    """Builds ResNet-101 with weight decay, from keras.applications.
+
+    Args:
+        input_shape: Shape of the input, (H, W, C); H and W may be None.
+        weight_decay: L2 factor of all kernels.
+
+    Returns:
+        A model named ``encoder``, whose layers ``stage1`` … ``stage4`` output the features of the
+        stages.
+    """
     names = {
         "conv2_block3_out": "stage1",
         "conv3_block4_out": "stage2",

@@ -1,4 +1,8 @@
-"""Keras layers computed faster on a CPU: normalisation, activations, dense and convolution."""
+"""Keras layers with faster TensorFlow implementations, mostly for CPUs.
+
+Each class replaces the Keras layer of the same kind and gives the same results to rounding; other
+backends fall back to Keras.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +16,10 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="phire")
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Batch normalisation over the last axis, by TensorFlow's fused kernel where it is available.
+    """Batch normalization over the last axis, by TensorFlow's fused kernel if it applies.
 
     Keras computes mean, variance and result in separate passes over the batch; the fused kernel
-    does it in one, forward and backward.
+    computes them in one pass, forward and backward.
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
@@ -55,10 +59,10 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 @keras.saving.register_keras_serializable(package="phire")
 class LeakyReLU(keras.layers.LeakyReLU):
-    """Leaky ReLU whose gradient is computed from its output instead of its input.
+    """Leaky ReLU whose gradient is computed from its output, which has the sign of its input.
 
-    Both have the same sign. TensorFlow then needs no copy of the input for the gradient, so a
-    convolution and its activation become one kernel in training, too.
+    TensorFlow then need not keep the input for the gradient, so a convolution and its activation
+    are fused in training, too.
     """
 
     def call(self, inputs: Any) -> Any:
@@ -79,11 +83,11 @@ class LeakyReLU(keras.layers.LeakyReLU):
 
 @keras.saving.register_keras_serializable(package="phire")
 class SiLU(keras.layers.Layer):
-    """x·sigmoid(x), with a gradient that is one pass over the field on a processor.
+    """SiLU, x·sigmoid(x), with a gradient in one compiled pass on CPUs.
 
-    TensorFlow's takes eight passes, and its sigmoid of bfloat16 is three times as slow as that of
-    float32: on 16 × 64 × 64 × 32 values and one AVX-512 core 7.2 → 2.3 ms in bfloat16, 3.4 → 1.7 ms
-    in float32.
+    TensorFlow's gradient takes eight passes, and its sigmoid of bfloat16 is three times as slow as
+    that of float32. On 16 × 64 × 64 × 32 values and one AVX-512 core the gradient's time falls from
+    7.2 to 2.3 ms in bfloat16 and from 3.4 to 1.7 ms in float32.
     """
 
     def call(self, inputs: Any) -> Any:
@@ -108,7 +112,7 @@ class SiLU(keras.layers.Layer):
 
 @functools.cache
 def _silu_gradient(dtype: Any) -> Any:
-    """Returns dy · d silu(x)/dx as a function of x and dy of one type, compiled to one kernel."""
+    """Returns a compiled function (x, dy) → dy · d silu(x)/dx for one dtype."""
     import tensorflow as tf
 
     any_shape = tf.TensorSpec(None, dtype)
@@ -124,11 +128,12 @@ def _silu_gradient(dtype: Any) -> Any:
 
 @keras.saving.register_keras_serializable(package="phire")
 class ManyInputDense(keras.layers.Dense):
-    """A dense layer of a batch far smaller than its inputs and units.
+    """Dense layer for batches that are far smaller than its numbers of inputs and units.
 
-    The gradient multiplies a few rows by the large transposed weights. On a CPU TensorFlow takes
-    three times as long for that as for the weights times a few columns, its transpose.
-    Weights and results are those of ``keras.layers.Dense``.
+    The gradient with respect to the inputs is a product of a few rows with the large transposed
+    weights. On a CPU TensorFlow takes three times as long for it as for the transposed product, of
+    the weights with a few columns, which this layer computes. Weights and results are those of
+    ``keras.layers.Dense``.
     """
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
@@ -140,8 +145,8 @@ class ManyInputDense(keras.layers.Dense):
         @tf.custom_gradient
         def multiply(x: Any, kernel: Any) -> Any:
             def gradient(dy: Any) -> Any:
-                of_inputs = tf.transpose(tf.matmul(kernel, dy, transpose_b=True))
-                return of_inputs, tf.matmul(x, dy, transpose_a=True)
+                input_gradient = tf.transpose(tf.matmul(kernel, dy, transpose_b=True))
+                return input_gradient, tf.matmul(x, dy, transpose_a=True)
 
             return tf.matmul(x, kernel), gradient
 
@@ -154,23 +159,23 @@ class ManyInputDense(keras.layers.Dense):
 
 @keras.saving.register_keras_serializable(package="phire")
 class FewFilterConvolution(keras.layers.Conv2D):
-    """A convolution of stride 1 to few channels, as in a generator's last layer.
+    """Convolution of stride 1 to few channels, such as a generator's last layer.
 
-    CPU kernels process eight or sixteen output channels at once, most of which would be unused, and
-    on a single large image oneDNN falls back to kernels that take a hundred times as long.
-    Therefore, on TensorFlow without a GPU,
+    CPU kernels process 8 or 16 output channels at once, so most of their work is wasted for few
+    channels; on a single large image oneDNN even falls back to kernels that take 100 times as long.
+    On TensorFlow without a GPU this layer therefore
 
-    - blocks of pixels become channels, in and out, and the weights are arranged accordingly: a 9×9
-      convolution of 64 channels to 2 becomes a 5×5 one of 256 to 8 on half the rows and columns;
-    - the convolution is computed as the gradient of the one from the few channels to the many,
-      which is the same sum and has kernels that are fast at any size.
+    - converts blocks of pixels to channels, in its input and output, and rearranges the weights: a
+      9×9 convolution of 64 to 2 channels becomes a 5×5 convolution of 256 to 8 channels on half the
+      rows and columns;
+    - computes the convolution as the gradient of the reverse convolution, from few to many
+      channels. It is the same sum, with kernels that are fast at any size.
 
     Weights and results are those of ``keras.layers.Conv2D``.
     """
 
     def call(self, inputs: Any) -> Any:
-        """Transforms (B, H, W, C) → (B, H, W, filters), less the kernel's reach where padding is
-        valid."""
+        """Transforms (B, H, W, C) → (B, H, W, filters); padding ``valid`` crops the borders."""
         if not self.is_faster():
             return super().call(inputs)
         import tensorflow as tf
@@ -193,7 +198,7 @@ class FewFilterConvolution(keras.layers.Conv2D):
         return self.activation(x)
 
     def is_faster(self) -> bool:
-        """Returns True where this layer is faster than the plain convolution."""
+        """Returns True if this layer is faster than Keras's convolution for its options."""
         return (
             _on_processor()
             and self.data_format == "channels_last"
@@ -208,7 +213,7 @@ class FewFilterConvolution(keras.layers.Conv2D):
         )
 
     def block_side(self, inputs: Any) -> int:
-        """Returns the side of the blocks: the largest useful one that divides the image."""
+        """Returns the side of the blocks: 4, 2 or 1, the largest that divides rows and columns."""
         height, width = inputs.shape[1:3]
         if height is None or width is None:
             return 1
@@ -216,7 +221,7 @@ class FewFilterConvolution(keras.layers.Conv2D):
         return next((n for n in sizes if height % n == 0 and width % n == 0), 1)
 
     def _arranged(self, kernel: Any, block: int) -> Any:
-        """Returns the kernel (k, l, C, F) as one between blocks (K, L, n·n·C, n·n·F)."""
+        """Rearranges a kernel (k, l, C, F) to act on blocks of n×n pixels: (K, L, n²·C, n²·F)."""
         if block == 1:
             return kernel
         import tensorflow as tf
@@ -234,7 +239,7 @@ class FewFilterConvolution(keras.layers.Conv2D):
 
 
 def _on_processor() -> bool:
-    """Returns True if TensorFlow computes here, without a GPU."""
+    """Returns True if the backend is TensorFlow and no GPU is visible."""
     if keras.backend.backend() != "tensorflow":
         return False
     import tensorflow as tf
@@ -243,11 +248,11 @@ def _on_processor() -> bool:
 
 
 def _in_blocks(x: Any, block: int) -> Any:
-    """Returns blocks of pixels (B, H, W, C) as channels (B, H/n, W/n, n·n·C).
+    """Converts blocks of n×n pixels to channels, (B, H, W, C) → (B, H/n, W/n, n²·C).
 
-    If the graph has just shuffled such channels into pixels, these channels are returned: shuffling
-    there and back would cost two passes over the generator's largest features, and two more for
-    the gradient.
+    If the graph has just converted such channels to pixels by a pixel shuffle, these channels are
+    returned. That saves two passes over the generator's largest features, and two more for the
+    gradient.
     """
     import tensorflow as tf
 
@@ -261,7 +266,15 @@ def _in_blocks(x: Any, block: int) -> Any:
 
 
 def _taps(size: int, block: int) -> np.ndarray:
-    """Returns the taps that join inputs to output pixels: (block, input, output, tap)."""
+    """Returns 1 where a kernel's tap connects an input pixel to an output pixel of a block, else 0.
+
+    Args:
+        size: Number of taps of the kernel along this axis.
+        block: Side n of the blocks.
+
+    Returns:
+        Array (input block, input pixel, output pixel, tap).
+    """
     reach = size // 2
     blocks = -(-reach // block)
     at = block * (np.arange(2 * blocks + 1) - blocks)[:, None] + np.arange(block)

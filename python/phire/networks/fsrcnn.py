@@ -1,4 +1,4 @@
-"""FSRCNN: a small network that works on the coarse grid and enlarges once, at the end.
+"""FSRCNN: a small network that works on the coarse grid and upsamples once, at its end.
 
 Source: Dong et al. 2016, arXiv:1608.00367.
 """
@@ -26,7 +26,7 @@ from phire.networks.shapes import Shapes
 from phire.networks.swin import last_convolutions
 
 LAST_KERNEL = 9
-"""Size of the transposed convolution that enlarges."""
+"""Size of the transposed convolution that upsamples."""
 
 
 @network("fsrcnn")
@@ -38,20 +38,24 @@ def fsrcnn(
     blocks: int = 4,
     add: str = "none",
 ) -> keras.Model:
-    """FSRCNN: convolutions 5×5, 1×1 to fewer channels, 3×3, 1×1 back, and 9×9 transposed.
+    """Builds FSRCNN.
 
-    Block means of static and auxiliary maps join the coarse input, the maps themselves the enlarged
-    features before two more convolutions; time covariates scale and shift the first features.
+    Its layers are a 5×5 convolution, a 1×1 convolution to fewer channels, several 3×3 convolutions,
+    a 1×1 convolution back to more channels, and a 9×9 transposed convolution. Block means of static
+    and auxiliary maps are concatenated to the coarse input; the maps themselves are concatenated to
+    the upsampled features, before two more convolutions. Time covariates scale and shift the first
+    features.
 
     Args:
-        shapes: Shapes of a sample; no window of time steps.
+        shapes: Shapes of a sample, without a time window.
         filters: Width of the first and the last features.
-        narrow: Width between.
-        blocks: 3×3 convolutions between.
-        add: Interpolation of ``low`` that the network adds to: none, nearest, bilinear, bicubic.
+        narrow: Width of the 3×3 convolutions.
+        blocks: Number of 3×3 convolutions.
+        add: Interpolation of ``low`` to which the output is added: none, nearest, bilinear or
+            bicubic.
 
     Raises:
-        InputError: An option is impossible, or the records have a window of time steps.
+        InputError: An option is out of range, or the records have a time window.
     """
     refuse_window(shapes, "fsrcnn")
     check_counts(filters=filters, narrow=narrow)
@@ -63,7 +67,7 @@ def fsrcnn(
     for i in range(blocks):
         x = _activated(x, narrow, 3, f"mapping{i}")
     x = _activated(x, filters, 1, "wide")
-    # Without maps, as published, the transposed convolution gives the targets.
+    # Without maps the transposed convolution outputs the targets, as published.
     joined = bool(fine_maps(inputs))
     width = narrow if joined else shapes.high[2]
     x = keras.layers.Conv2DTranspose(
@@ -79,5 +83,6 @@ def fsrcnn(
 
 
 def _activated(x: Any, filters: int, kernel: int, name: str) -> Any:
+    """Adds a convolution with PReLU."""
     x = keras.layers.Conv2D(filters, kernel, padding="same", name=name)(x)
     return keras.layers.PReLU(shared_axes=(1, 2), name=f"{name}_prelu")(x)

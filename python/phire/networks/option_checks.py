@@ -1,4 +1,4 @@
-"""Checks of options that several networks share."""
+"""Checks of options, shared by several networks."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from phire.errors import OptionError
 
 
 def check_choice(option: str, value: Any, choices: Iterable[str]) -> None:
-    """Raises an InputError that lists the choices for an option that is not among them."""
+    """Raises an OptionError if an option's value is not among its choices, which it lists."""
     if value not in choices:
         raise OptionError(f"{option} {value!r} is unknown: choose one of {', '.join(choices)}.")
 
 
 def check_counts(least: int = 1, **options: int | Sequence[int]) -> None:
-    """Raises an InputError for numbers, or lists of them, that are too small, and for empty lists.
+    """Raises an OptionError for numbers below a limit, and for empty lists.
 
     Args:
-        least: Least number allowed.
-        **options: Values by the options' names.
+        least: Smallest number allowed.
+        **options: Numbers, or lists of numbers, by the options' names.
     """
     for name, value in options.items():
         if isinstance(value, int):
             if value < least:
                 raise OptionError(f"{name}={value} must be {least} or more.")
         elif not value or min(value) < least:
-            raise OptionError(f"{name}={[*value]} must be a list of numbers of {least} or more.")
+            raise OptionError(f"{name}={[*value]} must list numbers of {least} or more.")
 
 
 def check_share(**options: float) -> None:
-    """Raises an InputError for shares that are not from 0 to below 1."""
+    """Raises an OptionError for fractions that are not in [0, 1)."""
     for name, value in options.items():
         if not 0 <= value < 1:
-            raise OptionError(f"{name}={value:g} must be a share from 0 to below 1.")
+            raise OptionError(f"{name}={value:g} must be a fraction in [0, 1).")

@@ -1,4 +1,4 @@
-"""Padding of global fields: periodic in longitude, zeros beyond the first and last row."""
+"""Padding of global fields, periodic in longitude and zero beyond the first and last row."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="phire")
 class PeriodicPadding(keras.layers.Layer):
-    """Pads columns periodically in longitude, and rows with zeros.
+    """Padding that is periodic along columns (longitude) and zero along rows.
 
     Args:
-        size: Rows and columns to add on every side.
+        size: Rows and columns p to add on every side.
     """
 
     def __init__(self, size: int, **kwargs: Any) -> None:
@@ -25,7 +25,7 @@ class PeriodicPadding(keras.layers.Layer):
         p = self.size
         if not p:
             return inputs
-        # `wrap` needs at least p columns; every network input has more.
+        # The slices need at least p columns; all inputs of networks have more.
         x = ops.concatenate([inputs[:, :, -p:], inputs, inputs[:, :, :p]], axis=2)
         return ops.pad(x, [[0, 0], [p, p], [0, 0], [0, 0]])
 

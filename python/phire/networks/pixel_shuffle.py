@@ -1,4 +1,4 @@
-"""Pixel shuffle, and the initializer that keeps checkerboards out of it."""
+"""Pixel shuffle, and an initializer that avoids its checkerboard artefacts."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="phire")
 class PixelShuffle(keras.layers.Layer):
-    """Rearranges (B, H, W, C·r²) into (B, H·r, W·r, C) (Shi et al. 2016, arXiv:1609.05158).
+    """Pixel shuffle, (B, H, W, C·r²) → (B, H·r, W·r, C) (Shi et al. 2016, arXiv:1609.05158).
 
     Args:
-        factor: r.
+        factor: Upsampling factor r.
     """
 
     def __init__(self, factor: int, **kwargs: Any) -> None:
@@ -21,7 +21,7 @@ class PixelShuffle(keras.layers.Layer):
         self.factor = factor
 
     def call(self, inputs: Any) -> Any:
-        """Rearranges a batch."""
+        """Transforms (B, H, W, C·r²) → (B, H·r, W·r, C)."""
         r = self.factor
         if keras.backend.backend() == "tensorflow":
             import tensorflow as tf
@@ -45,14 +45,14 @@ class PixelShuffle(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="phire")
 class CheckerboardFree(keras.initializers.Initializer):
-    """Initialises a convolution before a pixel shuffle so that it begins as nearest neighbours.
+    """Initializer of a convolution before a pixel shuffle, which then starts without checkerboards.
 
-    All r² filters that end in one pixel block start equal, so that nothing tells the pixels of a
-    block apart (ICNR, Aitken et al. 2017, arXiv:1707.02937).
+    The r² filters of a pixel block start equal, so the layer starts as nearest-neighbour upsampling
+    (ICNR, Aitken et al. 2017, arXiv:1707.02937).
 
     Args:
-        factor: r of the pixel shuffle.
-        initializer: What initialises the filters that are shared.
+        factor: Upsampling factor r of the pixel shuffle.
+        initializer: Initializer of the filters that are repeated.
     """
 
     def __init__(self, factor: int, initializer: Any = "glorot_uniform") -> None:
@@ -60,10 +60,10 @@ class CheckerboardFree(keras.initializers.Initializer):
         self.initializer = keras.initializers.get(initializer)
 
     def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
-        """Returns a kernel (h, w, C_in, C_out·r²)."""
+        """Returns a kernel of the given shape, (h, w, C_in, C_out·r²)."""
         *lead, outputs = shape
         kernel = self.initializer((*lead, outputs // self.factor**2), dtype=dtype)
-        # The pixel shuffle takes the channel fastest: block pixel by block pixel, all channels.
+        # In the last axis of the kernel, channels vary faster than pixels of a block.
         return ops.tile(kernel, (1,) * len(lead) + (self.factor**2,))
 
     def get_config(self) -> dict[str, Any]:

@@ -1,12 +1,13 @@
-"""Registry of network builders, and building one by name.
+"""Registry of network builders.
 
 A builder is a function ``(shapes, **options) -> keras.Model`` in a module of this package,
-decorated with :data:`network`. Its inputs are named as the arrays of a sample that it uses
-(``low``, ``static``, ``auxiliary``, ``time``, ``position``; a denoiser's also ``noisy`` and
-``noise_level``), and its output comes from a layer named ``fine`` that declares the halo: see
-:class:`phire.networks.blocks.fine_output.Fine`. A stochastic generator has an input ``noise``
-(B, H, W, N) of standard normal numbers, or ``seed`` (B, 2) and ``position`` for Monte Carlo
-dropout: see :mod:`phire.networks.blocks.dropout`.
+decorated with :data:`network`. The inputs of the model have the names of the sample's arrays that
+it reads: ``low``, ``static``, ``auxiliary``, ``time``, ``position``. Its output comes from a layer
+named ``fine``, which declares the halo; see :class:`phire.networks.blocks.fine_output.Fine`.
+
+A denoiser also has the inputs ``noisy`` (B, H, W, C) and ``noise_level`` (B,). A stochastic
+generator has the input ``noise`` (B, H, W, N) of standard normal numbers, or ``seed`` (B, 2) and
+``position`` for Monte Carlo dropout; see :mod:`phire.networks.blocks.dropout`.
 """
 
 from __future__ import annotations
@@ -20,16 +21,16 @@ if TYPE_CHECKING:
     import keras
 
 network = Registry("network", "phire.networks")
-"""All network builders by name."""
+"""Network builders by name."""
 
 encoder = Registry("encoder", "phire.networks")
-"""All encoders by name: functions ``(input_shape, **options) -> keras.Model`` whose layers
-``stage1`` … hold the stages' features."""
+"""Encoders by name: functions ``(input_shape, **options) -> keras.Model``, whose layers ``stage1``
+… output the features of the stages."""
 
 discriminator = Registry("discriminator", "phire.networks")
-"""All discriminators by name: functions ``(shapes, masked, **options) -> keras.Model`` of the
-inputs ``fine``, ``valid`` where masked, and of what else of the sample they use; their output is
-(B, 1) logits."""
+"""Discriminators by name: functions ``(shapes, masked, **options) -> keras.Model``. The inputs of
+the model are ``fine``, ``valid`` if masked, and further arrays of a sample; its output are logits
+(B, 1)."""
 
 
 def build(
@@ -46,17 +47,17 @@ def build(
     domain: tuple[int, int] | None = None,
     **options: Any,
 ) -> keras.Model:
-    """Builds a network from plain numbers.
+    """Builds a network by name, for given shapes.
 
     Args:
         specification: Name of the network, or ``NAME,key=value,…``.
         low, high, scale, static, auxiliary, time, window, margin, domain: See
-            :class:`phire.networks.shapes.Shapes`; ``scale`` follows from the sizes where they are
+            :class:`phire.networks.shapes.Shapes`. ``scale`` is computed from the sizes if they are
             known.
         **options: Options of the network.
 
     Raises:
-        InputError: The name or an option is unknown, or the network cannot have these shapes.
+        InputError: The name or an option is unknown, or the network does not support these shapes.
     """
     shapes = Shapes.of(
         low, high, scale=scale, static=static, auxiliary=auxiliary, time=time, window=window,

@@ -1,4 +1,4 @@
-"""Shapes of the arrays that a network takes and gives, as plain numbers."""
+"""Shapes of a network's inputs and output, as plain numbers."""
 
 from __future__ import annotations
 
@@ -11,26 +11,28 @@ Size = int | None
 
 
 class FixedSizeError(InputError):
-    """The shapes leave rows and columns open, but the network depends on them."""
+    """Error of a network that needs fixed numbers of rows and columns, but gets None."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Shapes:
-    """Shapes of one sample's arrays, without the batch.
+    """Shapes of the arrays of one sample, without the batch axis.
 
     Attributes:
-        low: (h, w, channels) of the coarse input, its margin included; h and w are None where the
+        low: Shape of the coarse input with its margin, (h, w, channels); h and w are None if the
             network takes fields of any size.
-        high: (H, W, channels) of the targets.
-        scale: Fine points to a coarse one, along each axis.
-        static: Channels of the fine-grid maps; 0 without.
-        auxiliary: Channels of the predictors in time on the fine grid; 0 without.
-        time: Numbers that state time covariates, sine and cosine of each; 0 without.
+        high: Shape of the targets, (H, W, channels).
+        scale: Fine points per coarse point, along each axis.
+        static: Number of static maps on the fine grid.
+        auxiliary: Number of time-dependent predictors on the fine grid.
+        time: Length of the time covariates, twice their number: sine and cosine of each.
         window: Time steps of ``low``, ``high`` and ``auxiliary``; None for single fields.
-        margin: Coarse points of context on each side of ``low``, cropped from the output.
-        domain: (rows, columns) of the whole domain's fine grid, where weights belong to its points.
-        periods: Period of each time covariate; empty where it is unknown.
-        stations: Channels of ``auxiliary`` that hold the values of a station variable and its mask.
+        margin: Coarse points of context on each side of ``low``, which the output lacks.
+        domain: Rows and columns of the whole fine domain, for networks with weights for its points;
+            None if unknown.
+        periods: Period of each time covariate; empty if unknown.
+        stations: For each station variable, the channels of ``auxiliary`` with its values and its
+            mask.
     """
 
     low: tuple[Size, Size, int]
@@ -46,7 +48,7 @@ class Shapes:
     stations: tuple[tuple[int, int], ...] = ()
 
     def of_any_size(self) -> Shapes:
-        """Returns the same shapes with rows and columns left open."""
+        """Returns the same shapes with None for rows and columns."""
         low, high = ((None, None, size[2]) for size in (self.low, self.high))
         return dataclasses.replace(self, low=low, high=high)
 
@@ -60,17 +62,17 @@ class Shapes:
         margin: int = 0,
         **more: int | tuple[int, int] | None,
     ) -> Shapes:
-        """Returns shapes; computes the scale from the sizes if it is not given.
+        """Creates shapes, and computes the scale from the sizes if it is None.
 
         Args:
-            low: Rows, columns (None: any) and channels of the coarse input, margin included.
-            high: Rows, columns (None: any) and channels of the output.
-            scale: Fine points for each coarse point along an axis.
+            low: Rows, columns and channels of the coarse input with its margin; None for any size.
+            high: Rows, columns and channels of the targets; None for any size.
+            scale: Fine points per coarse point, along each axis.
             margin: Coarse points of context on each side.
-            more: Further fields of :class:`Shapes`, such as ``static=2``.
+            more: Further attributes of :class:`Shapes`, such as ``static=2``.
 
         Raises:
-            InputError: The sizes state no whole scale, or contradict ``scale``.
+            InputError: The scale is unknown or not a whole number, or contradicts the sizes.
         """
         ratios = {
             fine / (coarse - 2 * margin)
@@ -79,12 +81,12 @@ class Shapes:
         }
         if scale is None and len(ratios) != 1:
             raise OptionError(
-                f"scale must be given: low {low[:2]} and high {high[:2]} do not state one."
+                f"scale must be given, as low {low[:2]} and high {high[:2]} do not determine it."
             )
         scale = min(ratios) if scale is None else scale
         if scale != math.floor(scale) or scale < 1 or ratios - {scale}:
             raise OptionError(
-                f"high {high[:2]} must be low {low[:2]} less a margin of {margin} on each side, "
-                f"times one whole scale, not times {max(ratios, default=scale):g}."
+                f"high {high[:2]} must be low {low[:2]} without its margin of {margin} on each "
+                f"side, times one whole scale, not times {max(ratios, default=scale):g}."
             )
         return cls(tuple(low), tuple(high), int(scale), margin=margin, **more)

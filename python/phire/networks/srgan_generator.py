@@ -1,4 +1,7 @@
-"""SRGAN's generator without batch normalisation (Ledig et al. 2017; PhIRE, Stengel et al. 2020)."""
+"""SRGAN's generator without batch normalization, as in PhIRE.
+
+Sources: Ledig et al. 2017, arXiv:1609.04802; Stengel et al. 2020, doi:10.1073/pnas.1918964117.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,7 @@ SLOPE = 0.2
 """Slope of the leaky ReLUs below zero."""
 
 UPSAMPLINGS = ("subpixel", "resize")
+"""Kinds of upsampling; see :func:`srgan`."""
 
 
 @network("srgan-small", filters=32, blocks=4, kernel=5)
@@ -51,36 +55,38 @@ def srgan(
 ) -> keras.Model:
     """Builds the SRGAN generator.
 
-    k×k convolution, leaky ReLU, residual blocks, 3×3 convolution and long skip; for each factor an
-    upsampling and leaky ReLU; k×k convolution to the target's channels. Further inputs join it:
-    fine maps (``static``, ``auxiliary``, ``noise``) as block means at the beginning and as they
-    are, with a 3×3 convolution, before the last convolution; ``time`` scales and shifts the
-    channels there and at the beginning.
+    Its layers are a k×k convolution with leaky ReLU, residual blocks, a 3×3 convolution and a long
+    skip; then an upsampling with leaky ReLU for each factor; then a k×k convolution to the targets.
+
+    Fine maps (``static``, ``auxiliary``, ``noise``) enter twice: as block means concatenated to
+    ``low``, and at full resolution before the last convolution, through a 3×3 convolution. The
+    covariates ``time`` scale and shift the features at the same two places.
 
     Args:
-        shapes: Shapes of the sample; any height and width will do.
-        filters: Width.
+        shapes: Shapes of a sample; the network takes fields of any size.
+        filters: Width of the network.
         blocks: Number of residual blocks.
         kernel: Size k of the first and the last convolution.
-        upsampling: ``subpixel`` (3×3 convolution to filters·r², pixel shuffle, initialised free of
-            checkerboard) or ``resize`` (nearest neighbours, then 3×3 convolution).
-        factors: Upsampling factors, one after another, such as [2, 5] for ×10; by default the prime
-            factors of the scale, the smallest first.
-        periodic: Pad around the circle of longitude instead of by zeros; for whole global fields.
+        upsampling: ``subpixel``, a 3×3 convolution to filters·r² channels and a pixel shuffle,
+            initialized without checkerboards; or ``resize``, nearest neighbours and a 3×3
+            convolution.
+        factors: Upsampling factors in order, such as [2, 5] for ×10; None for the prime factors of
+            the scale, the smallest first.
+        periodic: Pad periodically in longitude, in place of zeros; for whole global fields.
         noise: Channels of the input ``noise`` of standard normal numbers; 0 for no such input.
         dropout: Rate of dropout in the residual blocks.
-        dropout_kind: One of :data:`phire.networks.blocks.dropout.KINDS`.
+        dropout_kind: Kind of dropout, one of :data:`phire.networks.blocks.dropout.KINDS`.
 
     Returns:
-        A model of named inputs whose output ``fine`` is (B, h·s, w·s, C), s being the scale.
+        A model whose output ``fine`` is (B, h·scale, w·scale, C).
 
     Raises:
-        InputError: An option is impossible, or does not fit the shapes.
+        InputError: An option is out of range, or does not fit the shapes.
     """
     refuse_window(shapes, "srgan")
     factors = _checked_factors(shapes, factors, upsampling, filters, blocks, kernel)
     if periodic and shapes.margin:
-        raise OptionError("periodic needs records without a margin: whole global fields have none.")
+        raise OptionError("periodic needs records without a margin: make whole global fields.")
     inputs = named_inputs(shapes.of_any_size(), noise) | dropout_inputs(dropout, dropout_kind)
 
     def conv(x: Any, width: int, size: int, kind: type = keras.layers.Conv2D, **more: Any) -> Any:
@@ -103,8 +109,8 @@ def srgan(
     x = keras.layers.Add()([start, conv(x, filters, 3)])
     for r in factors:
         if upsampling == "subpixel":
-            # Activated before the shuffle, which is the same, so that nothing lies between it and
-            # the last convolution.
+            # The order of activation and shuffle does not matter; with the shuffle last, the last
+            # convolution can skip it (see phire.networks.fast_cpu).
             wide = conv(x, filters * r**2, 3, kernel_initializer=CheckerboardFree(r))
             x = PixelShuffle(r)(activate(wide))
         else:
@@ -126,13 +132,13 @@ def _checked_factors(
     shapes: Shapes, factors: Sequence[int] | None, upsampling: str, filters: int, blocks: int,
     kernel: int,
 ) -> tuple[int, ...]:  # fmt: skip
-    """Returns the upsampling factors without ones; refuses options that are impossible."""
+    """Returns the upsampling factors above 1; raises an OptionError for options out of range."""
     if upsampling not in UPSAMPLINGS:
         raise OptionError(f"upsampling {upsampling!r} must be one of {', '.join(UPSAMPLINGS)}.")
     if filters < 1 or blocks < 0 or kernel < 1 or kernel % 2 == 0:
         raise OptionError(
-            f"filters={filters}, blocks={blocks}, kernel={kernel}: filters must be one at least, "
-            "blocks not negative, and kernel an odd number."
+            f"filters={filters} must be at least 1, blocks={blocks} must not be negative, and "
+            f"kernel={kernel} must be an odd number."
         )
     if factors is None:
         return prime_factors(shapes.scale)
@@ -148,9 +154,9 @@ def _checked_factors(
 def _halo(
     kernel: int, blocks: int, factors: Sequence[int], upsampling: str, *, joined: bool
 ) -> int:
-    """Returns how many coarse points beyond its own the first fine point of a cell depends on."""
+    """Returns the halo: coarse points beyond its own on which a fine point depends."""
     reach = kernel // 2 + joined
     for r in reversed(factors):
-        # A resizing convolution works on the finer grid, a sub-pixel one on the coarser.
+        # The convolution of "resize" works on the finer grid, that of "subpixel" on the coarser.
         reach = math.ceil((reach + 1) / r) if upsampling == "resize" else math.ceil(reach / r) + 1
     return reach + 1 + 2 * blocks + kernel // 2

@@ -1,4 +1,4 @@
-"""Swin2SR: a transformer of shifted windows (Conde et al. 2022, arXiv:2209.11345)."""
+"""Swin2SR: a transformer with shifted attention windows (Conde et al. 2022, arXiv:2209.11345)."""
 
 from __future__ import annotations
 
@@ -34,9 +34,11 @@ from phire.networks.registry import network
 from phire.networks.shapes import Shapes
 
 UPSAMPLINGS = ("pixelshuffle", "pixelshuffledirect", "nearest+conv", "pixelshuffle-aux", "none")
+"""Kinds of upsampling; see :func:`swin2sr`."""
 RESIDUALS = ("1conv", "3conv")
+"""Convolutions that end a stage; see :func:`swin2sr`."""
 EPSILON = 1e-5
-"""Added to variances by layer normalisation, as PyTorch has it."""
+"""Added to variances in layer normalization, as in PyTorch."""
 
 
 @network("swin2sr")
@@ -54,32 +56,36 @@ def swin2sr(
     upsampling_filters: int = 64,
     add: str = "none",
 ) -> keras.Model:
-    """Swin2SR for any whole scale and any field size.
+    """Builds Swin2SR for any whole scale and any field size.
 
-    3×3 convolution → 1×1 convolution and layer norm → stages of attention layers, each with a
-    convolution and a skip → layer norm, 3×3 convolution, long skip → upsampling. The field is
-    continued by reflection to whole windows. Block means of static and auxiliary maps join the
-    coarse input; the maps themselves join the upsampled features before two last convolutions.
-    Time covariates scale and shift the features before each stage.
+    Its layers are a 3×3 convolution; a 1×1 convolution and layer normalization; stages of attention
+    layers, each with a convolution and a skip; layer normalization, a 3×3 convolution and a long
+    skip; the upsampling. Fields are padded by reflection to whole windows.
+
+    Block means of static and auxiliary maps are concatenated to the coarse input; the maps
+    themselves are concatenated to the upsampled features before the last two convolutions. Time
+    covariates scale and shift the features before each stage.
 
     Args:
-        shapes: Shapes of a sample; no window of time steps.
+        shapes: Shapes of a sample, without a time window.
         filters: Width of the transformer.
-        depths: Attention layers of each stage; every second one is shifted by half a window.
-        heads: Attention heads of each stage, or of all; they divide ``filters``.
+        depths: Number of attention layers of each stage; every second layer has shifted windows.
+        heads: Attention heads of each stage, or one number for all; they must divide ``filters``.
         window_size: Side of the attention windows in coarse points.
-        mlp_ratio: Hidden width of the layers' perceptrons, in widths.
-        residual: Convolutions that end a stage: ``1conv`` or ``3conv`` (narrow, fewer weights).
-        drop_path: Share of samples that skip the last layer in training; it grows from 0 by depth.
-        upsampling: ``pixelshuffle`` (a convolution and shuffle for each prime factor of the scale),
-            ``pixelshuffledirect`` (one for all), ``nearest+conv``, ``pixelshuffle-aux`` (through a
-            coarse field of the target's channels, plus features of the bicubic field), ``none``
-            (scale 1).
+        mlp_ratio: Hidden width of the MLPs, relative to ``filters``.
+        residual: Convolutions that end a stage: ``1conv``, or ``3conv`` with fewer weights.
+        drop_path: Fraction of samples that skip the last layer in training (stochastic depth); the
+            fraction grows linearly with depth from 0.
+        upsampling: ``pixelshuffle``, a convolution and pixel shuffle for each prime factor of the
+            scale; ``pixelshuffledirect``, one for the whole scale; ``nearest+conv``, nearest
+            neighbours and a convolution for each factor; ``pixelshuffle-aux``, through a coarse
+            field of the targets, with features of the bicubic field added; ``none``, for scale 1.
         upsampling_filters: Width of the fine features.
-        add: Interpolation of ``low`` that the network adds to: none, nearest, bilinear, bicubic.
+        add: Interpolation of ``low`` to which the output is added: none, nearest, bilinear or
+            bicubic.
 
     Raises:
-        InputError: An option is impossible, or the records have a window of time steps.
+        InputError: An option is out of range, or the records have a time window.
     """
     refuse_window(shapes, "swin2sr")
     heads = (heads,) * len(depths) if isinstance(heads, int) else tuple(heads)
@@ -97,16 +103,17 @@ def swin2sr(
     )  # fmt: skip
     x = _upsampled(x, inputs, shapes, upsampling, upsampling_filters)
     x = added_to_interpolated(x, inputs, shapes, add)
-    # The places of the windows count from the field's corner, so tiles would have other ones.
+    # Windows are placed from the field's corner, so tiles would have other windows: no halo.
     return keras.Model(inputs, Fine(None)(x), name="swin2sr")
 
 
 def _check(shapes: Shapes, residual: str, upsampling: str) -> None:
+    """Raises an OptionError for unknown choices, or no upsampling at a scale above 1."""
     check_choice("residual", residual, RESIDUALS)
     check_choice("upsampling", upsampling, UPSAMPLINGS)
     if upsampling == "none" and shapes.scale > 1:
         raise OptionError(
-            f"upsampling none is for scale 1, but the scale is {shapes.scale}: choose one of "
+            f"upsampling none needs the scale 1, but the scale is {shapes.scale}: choose one of "
             f"{', '.join(UPSAMPLINGS[:-1])}."
         )
 
@@ -114,12 +121,13 @@ def _check(shapes: Shapes, residual: str, upsampling: str) -> None:
 def check_layers(
     filters: int, depths: Sequence[int], heads: Sequence[int], window: int, drop_path: float
 ) -> None:
-    """Raises an InputError for numbers of the transformer's layers that cannot be."""
+    """Raises an OptionError for numbers of the transformer that are out of range."""
     check_counts(filters=filters, depths=depths, heads=heads)
     check_counts(2, window_size=window)
     check_share(drop_path=drop_path)
     if len(heads) != len(depths):
         raise OptionError(f"heads {list(heads)} must be one number, or one for each of depths.")
+    # Every head has filters / heads channels.
     if any(filters % n for n in heads):
         raise OptionError(f"filters {filters} must be a multiple of the heads {list(heads)}.")
 
@@ -136,9 +144,13 @@ def swin_features(
     residual: str = "1conv",
     drop_path: float = 0.1,
 ) -> Any:
-    """Adds the transformer of Swin2SR, (B, h, w, ·) → (B, h, w, filters).
+    """Adds the transformer of Swin2SR, (B, h, w, C) → (B, h, w, filters).
 
-    h and w are multiples of the window; ``inputs`` may hold ``time``. See :func:`swin2sr`.
+    Args:
+        x: Coarse features, whose sides h and w are multiples of the window.
+        inputs: Inputs of the network, of which ``time`` is used.
+        window: Side of the attention windows.
+        filters, depths, heads, mlp_ratio, residual, drop_path: See :func:`swin2sr`.
     """
     stem = convolution(filters, 3, name="stem")(x)
     x = convolution(filters, 1, name="embedding")(stem)
@@ -168,7 +180,7 @@ def swin_layer(
     drop_path: float = 0.0,
     name: str,
 ) -> Any:
-    """Adds one attention layer: attention and perceptron, each normalised after, with a skip."""
+    """Adds one attention layer: attention and an MLP, each with post-normalization and a skip."""
     filters = x.shape[-1]
     y = WindowAttention(heads, window, shift, name=f"{name}_attention")(x)
     y = _layer_norm(f"{name}_attention_norm")(y)
@@ -181,12 +193,12 @@ def swin_layer(
 
 @keras.saving.register_keras_serializable(package="phire")
 def _exact_gelu(x: Any) -> Any:
-    """GELU by the error function; Keras's name ``gelu`` stands for an approximation."""
+    """Computes GELU by the error function; Keras's activation ``"gelu"`` is an approximation."""
     return keras.activations.gelu(x, approximate=False)
 
 
 def convolution(filters: int, size: int, **more: Any) -> keras.layers.Conv2D:
-    """Returns a convolution that keeps the field's size, initialised as in Swin2SR."""
+    """Returns a convolution with "same" padding, initialized as in Swin2SR."""
     return keras.layers.Conv2D(
         filters, size, padding="same", kernel_initializer=trunc_normal(), **more
     )
@@ -205,11 +217,12 @@ def _leaky(slope: float) -> keras.layers.Layer:
 
 
 def _dropped(x: Any, rate: float) -> Any:
-    """Leaves a branch out for whole samples (stochastic depth, arXiv:1603.09382)."""
+    """Drops a branch for whole samples in training (stochastic depth, arXiv:1603.09382)."""
     return keras.layers.Dropout(rate, noise_shape=(None, 1, 1, 1))(x) if rate else x
 
 
 def _stage_end(x: Any, filters: int, residual: str, name: str) -> Any:
+    """Adds the convolutions that end a stage."""
     if residual == "3conv":
         x = _leaky(0.2)(convolution(filters // 4, 3, name=f"{name}_narrow")(x))
         x = _leaky(0.2)(convolution(filters // 4, 1, name=f"{name}_middle")(x))
@@ -220,7 +233,7 @@ def _stage_end(x: Any, filters: int, residual: str, name: str) -> Any:
 def _upsampled(
     x: Any, inputs: dict[str, Any], shapes: Shapes, upsampling: str, filters: int
 ) -> Any:
-    """Takes coarse features, padded and with the margin, to the targets."""
+    """Upsamples coarse features, which have padding and the margin, to the targets."""
     targets = shapes.high[2]
     if upsampling == "pixelshuffledirect":
         x = convolution(targets * shapes.scale**2, 3, name="before_upsampling")(x)
@@ -240,16 +253,17 @@ def _upsampled(
             x = _leaky(0.2)(convolution(filters, 3, name="fine_features")(x))
     if upsampling == "pixelshuffledirect" and not fine_maps(inputs):
         return CroppedToCoarse(shapes.scale, shapes.margin)(x, inputs["low"])
-    # One coarse point of the margin is left, so that the last convolutions see what is beyond.
-    kept = min(shapes.margin, 1)
-    x = CroppedToCoarse(shapes.scale, shapes.margin - kept)(x, inputs["low"])
-    return last_convolutions(x, inputs, shapes, filters, kept * shapes.scale)
+    # One coarse point of the margin remains as context of the last convolutions.
+    remaining = min(shapes.margin, 1)
+    x = CroppedToCoarse(shapes.scale, shapes.margin - remaining)(x, inputs["low"])
+    return last_convolutions(x, inputs, shapes, filters, remaining * shapes.scale)
 
 
 def pixels_by_factors(x: Any, scale: int, filters: int, nearest: bool = False) -> Any:
-    """Enlarges features by each prime factor of a scale, by a convolution and pixel shuffle.
+    """Upsamples features by each prime factor of the scale in turn.
 
-    With ``nearest``, by nearest neighbours, a convolution and a leaky ReLU of slope 0.2.
+    Each factor has a convolution and a pixel shuffle or, with ``nearest``, nearest neighbours, a
+    convolution and a leaky ReLU of slope 0.2.
     """
     for i, factor in enumerate(prime_factors(scale)):
         if nearest:
@@ -264,13 +278,14 @@ def pixels_by_factors(x: Any, scale: int, filters: int, nearest: bool = False) -
 def last_convolutions(
     x: Any, inputs: dict[str, Any], shapes: Shapes, filters: int, beyond: int = 0
 ) -> Any:
-    """Joins the fine maps to fine features and takes them to the targets.
+    """Adds the last convolutions, from fine features and fine maps to the targets.
 
     Args:
-        x: Features, with ``beyond`` fine points on every side of the targets, which are cropped.
-        inputs, shapes: The network's.
-        filters: Width of the convolution over features and maps; without maps it is left out.
-        beyond: See x.
+        x: Fine features, with ``beyond`` further points on every side.
+        inputs: Inputs of the network.
+        shapes: Shapes of a sample.
+        filters: Width of the convolution over features and maps, which is left out without maps.
+        beyond: Fine points around the targets, which are cropped at the end.
     """
     maps = fine_maps(inputs)
     if maps:

@@ -1,4 +1,4 @@
-"""Vector-quantised autoencoder of fine fields: encoder, codebook and decoder.
+"""VQ-VAE of fine fields: encoder, codebook and decoder.
 
 Source: van den Oord et al. 2017, arXiv:1711.00937, with the residual blocks of diffusers' VQModel.
 """
@@ -25,14 +25,14 @@ from phire.parts import options_of
 
 @keras.saving.register_keras_serializable(package="phire")
 class Codebook(keras.layers.Layer):
-    """Table of codes that latent fields are rounded to, in float32.
+    """Table of code vectors, to the nearest of which latent values are quantized, in float32.
 
-    Beside the codes it holds ``counts``, (codes,), the EMA of the number of values a step that each
-    code stands for; training updates it.
+    The weight ``counts``, (codes,), is the EMA of the number of values per step that are assigned
+    to each code; the objective vqvae updates it.
 
     Args:
-        codes: Number of codes, begun as U(−1/codes, 1/codes).
-        width: Length of a code.
+        codes: Number of codes, initialized from U(−1/codes, 1/codes).
+        width: Length of a code vector.
     """
 
     def __init__(self, codes: int, width: int, **kwargs: Any) -> None:
@@ -41,9 +41,9 @@ class Codebook(keras.layers.Layer):
         self.width = width
 
     def build(self, input_shape: tuple) -> None:
-        """Makes ``embeddings``, (codes, width), and ``counts``."""
+        """Creates the weights ``embeddings``, (codes, width), and ``counts``."""
         bound = 1 / self.codes
-        # All replicas of a distributed training assign the same sums, already reduced.
+        # In distributed training all replicas assign the same values, which are reduced already.
         self.embeddings = self.add_weight(
             shape=(self.codes, self.width), name="embeddings", aggregation="only_first_replica",
             initializer=keras.initializers.RandomUniform(-bound, bound),
@@ -54,17 +54,17 @@ class Codebook(keras.layers.Layer):
         )  # fmt: skip
 
     def nearest(self, latent: Any) -> Any:
-        """Returns the indices of the nearest codes by Euclidean distance: (…, width) → (…)."""
-        # |z|² is the same for all codes, so that it decides nothing.
+        """Returns the indices of the nearest codes by Euclidean distance, (…, width) → (…)."""
+        # |z − e|² = |z|² − 2 z·e + |e|², where |z|² does not depend on the code.
         products = ops.matmul(latent, ops.transpose(self.embeddings))
         return ops.argmin(ops.sum(ops.square(self.embeddings), axis=-1) - 2 * products, axis=-1)
 
     def code(self, indices: Any) -> Any:
-        """Returns the codes of indices: (…) → (…, width)."""
+        """Returns the code vectors of indices, (…) → (…, width)."""
         return ops.take(self.embeddings, indices, axis=0)
 
     def call(self, inputs: Any) -> Any:
-        """Returns the nearest codes of (…, width), to be used as they are in a codebook loss."""
+        """Quantizes latent values to the nearest codes, (…, width) → (…, width)."""
         return self.code(self.nearest(inputs))
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
@@ -77,18 +77,18 @@ class Codebook(keras.layers.Layer):
 
 
 def straight_through(latent: Any, codes: Any) -> Any:
-    """Returns the codes, with the gradient of the latent field."""
+    """Returns the codes, but passes gradients to the latent field unchanged."""
     return latent + ops.stop_gradient(codes - latent)
 
 
 class Autoencoder(NamedTuple):
-    """Parts of a vector-quantised autoencoder.
+    """Parts of a VQ-VAE.
 
     Attributes:
-        encoder: (B, H, W, C) → (B, H/f, W/f, width), f = 2^(levels − 1); sizes that f does not
-            divide are continued by the edge.
-        codebook: Rounds latent fields to codes of the same shape.
-        decoder: (B, h, w, width) → (B, f·h, f·w, C).
+        encoder: Model (B, H, W, C) → (B, H/f, W/f, width) with f = 2^(levels − 1); sides that f
+            does not divide are padded by the edge values.
+        codebook: Layer that quantizes latent fields.
+        decoder: Model (B, h, w, width) → (B, f·h, f·w, C).
     """
 
     encoder: keras.Model
@@ -108,20 +108,21 @@ def build_vqvae(
     codes: int = 256,
     code_width: int = 32,
 ) -> Autoencoder:
-    """Builds a vector-quantised autoencoder; by default DeepR's, of 74,011 parameters.
+    """Builds the parts of a VQ-VAE; the defaults are DeepR's, with 74,011 parameters.
 
     Args:
-        channels: C, channels of the fields.
+        channels: Channels C of the fields.
         widths: Channels of each level, finest first.
-        blocks: Residual blocks of a level in the encoder; the decoder has one more.
-        groups: Groups of channels in normalisations.
-        encoder_attention, decoder_attention: Levels with attention, 0 the finest.
-        latent_channels: Channels between the networks and the projections to and from codes.
+        blocks: Residual blocks of each level of the encoder; the decoder has one more.
+        groups: Groups of group normalization.
+        encoder_attention, decoder_attention: Levels with attention; 0 is the finest.
+        latent_channels: Channels of the encoder's last and the decoder's first convolution, which
+            are projected to and from code vectors.
         codes: Number of codes.
-        code_width: Length of a code.
+        code_width: Length of a code vector.
 
     Raises:
-        InputError: A number is not positive, or a width is no multiple of ``groups``.
+        InputError: A number is not positive, or a width is not a multiple of ``groups``.
     """
     numbers = {"blocks": blocks, "groups": groups, "latent_channels": latent_channels,
                "codes": codes, "code_width": code_width}  # fmt: skip
@@ -149,21 +150,21 @@ def build_vqvae(
 @network("vqvae")
 @options_of(build_vqvae)
 def vqvae(shapes: Shapes, **options: Any) -> keras.Model:
-    """Builds a vector-quantised autoencoder of fine fields, for the objective vqvae.
+    """Builds a VQ-VAE of fine fields, for the objective vqvae.
 
-    By default DeepR's, of 74,011 parameters, whose latent fields have a quarter of the rows and
+    The defaults are DeepR's, with 74,011 parameters and latent fields of a quarter of the rows and
     columns.
 
     Args:
-        shapes: Shapes of the sample, of which only the targets' are used.
+        shapes: Shapes of a sample; only the targets' channels are used.
         **options: See :func:`build_vqvae`.
 
     Returns:
-        A model of the input ``high`` (B, H, W, C), whose output is the same field rounded to codes.
-        Its layers ``encoder``, ``codebook`` and ``decoder`` are the parts.
+        A model from ``high`` (B, H, W, C) to its reconstruction, with the layers ``encoder``,
+        ``codebook`` and ``decoder``.
 
     Raises:
-        InputError: The records have a window, or an option is out of range.
+        InputError: The records have a time window, or an option is out of range.
     """
     refuse_window(shapes, "vqvae")
     parts = build_vqvae(shapes.high[2], **options)
@@ -176,6 +177,7 @@ def vqvae(shapes: Shapes, **options: Any) -> keras.Model:
 def _encoder(
     levels: Levels, channels: int, blocks: int, latent_channels: int, code_width: int
 ) -> keras.Model:
+    """Builds the encoder; see :class:`Autoencoder`."""
     field = keras.Input((None, None, channels), name="high")
     last = len(levels.widths) - 1
     x = PadToMultiple(2**last, name="padded")(field)
@@ -194,6 +196,7 @@ def _encoder(
 def _decoder(
     levels: Levels, channels: int, blocks: int, latent_channels: int, code_width: int
 ) -> keras.Model:
+    """Builds the decoder; see :class:`Autoencoder`."""
     latent = keras.Input((None, None, code_width), name="latent")
     last = len(levels.widths) - 1
     x = layers.Dense(latent_channels, name="from_codes")(latent)
@@ -209,12 +212,13 @@ def _decoder(
 
 
 def _middle(levels: Levels, x: Any) -> Any:
-    """Two residual blocks of the coarsest level, attention between them."""
+    """Adds two residual blocks at the coarsest level, with attention between them."""
     last = len(levels.widths) - 1
     x = levels.residual(x, levels.widths[last], last, "middle_0")
     return levels.residual(levels.attend(x, "middle"), levels.widths[last], last, "middle_1")
 
 
 def _ended(levels: Levels, x: Any, channels: int) -> Any:
+    """Adds the last normalization, activation and convolution."""
     x = levels.activated(FieldNorm(*levels.norm, name="last_norm")(x), "last")
     return levels.convolution(x, channels, 0, "last_convolution")

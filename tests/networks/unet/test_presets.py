@@ -237,17 +237,17 @@ def test_every_day_and_hour_can_be_embedded(kind):
     [
         ({"time_embedding": "class"}, "needs time covariates"),
         ({"time": 2, "time_embedding": "table"}, "must be one of class"),
-        ({"time": 6}, "one for each of the 3 time covariates"),
-        ({"time": 3}, "sine and cosine of each covariate, which 3 numbers do not"),
+        ({"time": 6}, "one number for each of the 3 time covariates"),
+        ({"time": 3}, "time=3 must be an even number"),
         ({"place": "learned"}, "needs the domain"),
         ({"context": True}, "needs a margin"),
         ({"attention": [2]}, "levels from 0 to 1"),
-        ({"attention_sides": [5]}, "rows or columns of a level"),
+        ({"attention_sides": [5]}, "rows or columns of one of"),
         ({"upsampling": "bicubic"}, "must be one of nearest"),
-        ({"downsampling": ["conv", "conv"]}, "one choice for each of 1 steps"),
+        ({"downsampling": ["conv", "conv"]}, "one choice for each of 1 resamplings"),
         ({"attention": [1], "heads": 3}, "must divide the 8 channels"),
         ({"window": 4}, "window of 4 steps"),
-        ({"multipliers": [1, 2]}, "one number beside the list"),
+        ({"multipliers": [1, 2]}, "one number with the list"),
     ],
 )
 def test_an_option_without_what_it_needs_is_refused(options, message):

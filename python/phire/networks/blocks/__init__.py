@@ -1,1 +1,1 @@
-"""Layers and blocks that several architectures share."""
+"""Layers and blocks shared by several architectures."""

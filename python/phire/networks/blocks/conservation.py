@@ -1,4 +1,4 @@
-"""Conservation: fine fields whose block means equal the coarse input."""
+"""Conservation layer, which makes the block means of fine fields equal the coarse input."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ def conserving(
     margin: int = 0,
     areas: Sequence[float] | None = None,
 ) -> keras.Model:
-    """Appends :class:`Conservation` to a network, for the channels that both sides have.
+    """Appends :class:`Conservation` to a network, for channels that input and targets share.
 
     Args:
-        network: A network with the input ``low`` and an output of :class:`Fine`.
-        scale: Fine points to a coarse one, along each axis.
-        low, high: Normalization of the coarse input and of the targets; they name the channels.
+        network: Network with the input ``low`` and an output layer :class:`Fine`.
+        scale: Fine points per coarse point, along each axis.
+        low, high: Normalizations of the coarse input and of the targets, which name the channels.
         margin: Coarse points of context around ``low``.
-        areas: Area of a cell in each row of the domain, in any unit; None for equal ones.
+        areas: Area of a grid cell in each row of the domain, in any unit; None for equal areas.
 
     Returns:
-        A model of the same inputs, weights and halo; with ``areas`` it reads ``position``, too.
+        A model with the same weights, halo and inputs; with ``areas`` it also reads ``position``.
 
     Raises:
-        InputError: No channel of the targets is among the coarse ones.
+        InputError: No target is among the coarse channels.
     """
     pairs = [
         (low.channels.index(name), place)
@@ -45,7 +45,7 @@ def conserving(
     if not pairs:
         raise InputError(
             f"--conserve: none of the targets ({', '.join(high.channels)}) is among the coarse "
-            f"channels ({', '.join(low.channels)}), so that there is no mean to conserve."
+            f"channels ({', '.join(low.channels)}), so there is no mean to conserve: leave it out."
         )
     inputs = network.input if isinstance(network.input, dict) else {"low": network.input}
     coarse = inputs["low"]
@@ -66,21 +66,22 @@ def conserving(
 
 @keras.saving.register_keras_serializable(package="phire")
 class Conservation(keras.layers.Layer):
-    """Shifts each block of the fine field so that its mean equals the coarse pixel.
+    """Shift of each block of a fine field that makes its mean equal the coarse value.
 
-    The additive constraint of Harder et al. 2023 (JMLR 24, "Hard-constrained deep learning for
-    climate downscaling"). Means are of physical values: normalised fields are taken back to these
-    for it. They are weighted by the areas of the domain's rows where these are given; rows beyond
-    the domain count as its outermost. Prediction restores the area-weighted means wherever the
-    field lies (:func:`phire.fields.coarsening.with_block_means`).
+    This is the additive constraint of Harder et al. 2023 ("Hard-constrained deep learning for
+    climate downscaling", JMLR 24). Means are taken of physical values, weighted by the areas of the
+    domain's rows if these are given; rows beyond the domain have the area of its outermost row.
+    Prediction restores the area-weighted means on any grid
+    (:func:`phire.fields.coarsening.with_block_means`).
 
     Args:
-        scale: Pixels of a block along each side.
-        normalization: The fine field's :class:`phire.fields.normalization.Normalization`, or its
-            dictionary; None where it is linear in the physical values, and the coarse one alike.
-        low: That of the coarse field; by default the fine field's.
-        pairs: (coarse, fine) places of the channels to conserve; by default all, in order.
-        areas: Area of a cell in each row of the domain; None for plain means.
+        scale: Side of a block in fine points.
+        normalization: :class:`phire.fields.normalization.Normalization` of the fine field, or its
+            dictionary; None if fine and coarse fields are the same linear function of physical
+            values.
+        low: Normalization of the coarse field; None for that of the fine field.
+        pairs: (coarse, fine) indices of the channels to conserve; None for all, in order.
+        areas: Area of a grid cell in each row of the domain; None for unweighted means.
     """
 
     def __init__(
@@ -107,12 +108,16 @@ class Conservation(keras.layers.Layer):
             self._low = None if self.low is None else self.low.select(names)
 
     def call(self, fine: Any, coarse: Any, position: Any = None) -> Any:
-        """Shifts the blocks of a batch: returns (B, …, h·s, w·s, C).
+        """Shifts the blocks of a batch.
 
         Args:
-            fine: (B, …, h·s, w·s, C).
-            coarse: (B, …, h, w, Cl).
-            position: (B, 2) row and column of each patch's first point; only with ``areas``.
+            fine: Fine fields, (B, …, h·scale, w·scale, C).
+            coarse: Coarse fields, (B, …, h, w, Cl).
+            position: Row and column of each patch's first point in the domain, (B, 2); needed only
+                with ``areas``.
+
+        Returns:
+            Fields of the shape of ``fine``.
         """
         weights = None if self.areas is None else self._weights(position, ops.shape(fine)[-3])
         coarse = ops.cast(coarse, fine.dtype)
@@ -126,15 +131,18 @@ class Conservation(keras.layers.Layer):
         ]
         corrected = self._corrected(chosen[1], chosen[0], weights)
         both = ops.concatenate([fine, corrected], axis=-1)
-        places = {place: channels + i for i, (_, place) in enumerate(self.pairs)}
-        return ops.take(both, [places.get(i, i) for i in range(channels)], axis=-1)
+        # Take the corrected channel where there is one, else the original.
+        sources = {index: channels + i for i, (_, index) in enumerate(self.pairs)}
+        return ops.take(both, [sources.get(i, i) for i in range(channels)], axis=-1)
 
     def _corrected(self, fine: Any, coarse: Any, weights: Any) -> Any:
+        """Shifts the blocks of fields whose channels correspond."""
         high, low = self._high, self._low
         if low is not None and low != high:
             coarse = high.apply(low.invert(coarse, xp=ops), xp=ops)
         if high is not None:
-            # In standard deviations: physical values may be too small for float32 differences.
+            # Linear in physical values, but in units of the standard deviation: differences of
+            # tiny physical values would underflow in float32.
             fine, coarse = (high.linear(x, xp=ops) for x in (fine, coarse))
         difference = coarse - self._means(fine, weights)
         for axis in (-3, -2):
@@ -143,7 +151,7 @@ class Conservation(keras.layers.Layer):
         return fine if high is None else high.bent(fine, xp=ops)
 
     def _weights(self, position: Any, height: Any) -> Any:
-        """Weights of rows, (B, h·s, 1, 1), whose mean over each block is 1."""
+        """Returns the weights of rows, (B, h·scale, 1, 1), with the mean 1 over each block."""
         rows = ops.cast(position, "int32")[:, :1] + ops.arange(height)
         rows = ops.clip(rows, 0, len(self.areas) - 1)
         areas = ops.take(ops.convert_to_tensor(self.areas, self.compute_dtype), rows, axis=0)
@@ -152,6 +160,7 @@ class Conservation(keras.layers.Layer):
         return ops.reshape(weights, (-1, height, 1, 1))
 
     def _means(self, fine: Any, weights: Any) -> Any:
+        """Returns the weighted block means."""
         shape = ops.shape(fine)
         if weights is not None:
             fine = fine * (weights if len(shape) == 4 else weights[:, None])
@@ -168,10 +177,12 @@ class Conservation(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments."""
         high, low = (value and value.to_dict() for value in (self.normalization, self.low))
-        own = {"scale": self.scale, "normalization": high, "low": low, "pairs": self.pairs}
-        own["areas"] = self.areas
-        return {**super().get_config(), **own}
+        return {
+            **super().get_config(), "scale": self.scale, "normalization": high, "low": low,
+            "pairs": self.pairs, "areas": self.areas,
+        }  # fmt: skip
 
 
 def _read(value: Any) -> Normalization | None:
+    """Returns a normalization; converts it from the dictionary of a saved layer if needed."""
     return Normalization.from_dict(value) if isinstance(value, dict) else value

@@ -1,4 +1,4 @@
-"""Dropout in training, and Monte Carlo dropout whose masks belong to places of the domain."""
+"""Dropout in training, and Monte Carlo dropout with masks that are fixed to the domain's points."""
 
 from __future__ import annotations
 
@@ -13,29 +13,31 @@ from keras import ops
 from phire.errors import OptionError
 
 TRAINING = ("vanilla", "gaussian", "spatial")
-"""Kinds that drop while training only."""
+"""Kinds of dropout that act in training only."""
 MONTE_CARLO = {"mcdrop": "vanilla", "mcgaussiandrop": "gaussian", "mcspatialdrop": "spatial"}
-"""Kinds that drop always, so that every seed gives another ensemble member (DL4DS's names)."""
+"""Kinds that also act in prediction, where each seed gives another ensemble member; the names are
+DL4DS's."""
 KINDS = (*TRAINING, *MONTE_CARLO)
+"""All kinds of dropout."""
 
 
 def check_dropout(rate: float, kind: str) -> None:
-    """Refuses an impossible dropout.
+    """Checks rate and kind of dropout.
 
     Raises:
-        InputError: The kind is unknown, or the rate is not in [0, 1).
+        InputError: ``kind`` is unknown, or ``rate`` is not in [0, 1).
     """
     if kind not in KINDS:
         raise OptionError(f"dropout_kind {kind!r} is unknown: choose one of {', '.join(KINDS)}.")
     if isinstance(rate, bool) or not 0 <= rate < 1:
-        raise OptionError(f"dropout {rate} must be a share from 0 to below 1.")
+        raise OptionError(f"dropout {rate} must be a fraction in [0, 1).")
 
 
 def dropout_inputs(rate: float, kind: str) -> dict[str, Any]:
-    """Returns the inputs that Monte Carlo dropout needs, by name; none for other dropout.
+    """Returns the Keras inputs of Monte Carlo dropout by name; an empty dictionary for other kinds.
 
-    ``seed`` (B, 2) are the two random integers of an ensemble member, ``position`` (B, 2) row and
-    column of the patch's first fine point in the domain.
+    The input ``seed`` (B, 2) holds two random integers of an ensemble member; ``position`` (B, 2)
+    is row and column of the patch's first fine point in the domain.
     """
     check_dropout(rate, kind)
     if not rate or kind in TRAINING:
@@ -53,20 +55,21 @@ def dropout(
     margin: int = 0,
     name: str | None = None,
 ) -> Any:
-    """Applies dropout to features; returns them as they are where the rate is 0.
+    """Applies dropout to features; a rate of 0 returns them unchanged.
 
     Args:
-        x: (B, H, W, C) or (B, T, H, W, C).
-        rate: Share of values (of channels, for spatial kinds) that become 0; for Gaussian kinds the
-            features are multiplied by normal numbers of mean 1 and variance rate / (1 − rate).
+        x: Features, (B, H, W, C) or (B, T, H, W, C).
+        rate: Fraction of values (of channels, for spatial kinds) that are set to 0. Gaussian kinds
+            multiply features by normal numbers of mean 1 and variance rate / (1 − rate).
         kind: One of :data:`KINDS`.
-        inputs: The network's inputs, :func:`dropout_inputs` among them; for Monte Carlo kinds.
-        step: Fine points to one point of ``x``.
-        margin: Points of ``x`` before the patch's first.
-        name: Name of the layer; Monte Carlo masks of layers of different names are independent.
+        inputs: Inputs of the network, with those of :func:`dropout_inputs`; needed only for Monte
+            Carlo kinds.
+        step: Fine points per point of ``x``, along each axis.
+        margin: Points of ``x`` before the patch's first point.
+        name: Name of the layer. Monte Carlo masks of layers with different names are independent.
 
     Raises:
-        InputError: See :func:`check_dropout`.
+        InputError: As for :func:`check_dropout`.
     """
     check_dropout(rate, kind)
     if not rate:
@@ -81,18 +84,18 @@ def dropout(
 
 @keras.saving.register_keras_serializable(package="phire")
 class MonteCarloDropout(keras.layers.Layer):
-    """Dropout that is always on, by random numbers that are a function of seed and place.
+    """Dropout that is always active, with masks that are functions of seed and position.
 
-    A generator of random numbers would give a field cut into tiles, or a training that is resumed,
-    other masks. Here the mask is a hash (the finalizer of MurmurHash3, Appleby 2008) of the seed,
-    the layer's name, the point's row and column in the domain, and the channel. Gal & Ghahramani
-    2016 (arXiv:1506.02142) give the use of dropout in prediction.
+    The masks of an ordinary random generator would change with tiles and after resuming a training.
+    The random number of a value is therefore a hash of the seed, the layer's name, the point's row
+    and column in the domain, and the channel (finalizer of MurmurHash3, Appleby 2008). Dropout in
+    prediction: Gal & Ghahramani 2016, arXiv:1506.02142.
 
     Args:
-        rate: As for :func:`dropout`.
+        rate: See :func:`dropout`.
         kind: ``vanilla``, ``gaussian`` or ``spatial``.
-        step: Fine points to one point of the features.
-        margin: Points of the features before the patch's first.
+        step: Fine points per point of the features, along each axis.
+        margin: Points of the features before the patch's first point.
     """
 
     def __init__(
@@ -105,12 +108,17 @@ class MonteCarloDropout(keras.layers.Layer):
         self.margin = margin
 
     def call(self, inputs: Any, seed: Any, position: Any) -> Any:
-        """Drops values of (B, H, W, C) or (B, T, H, W, C), given ``seed`` and ``position``."""
+        """Drops values of features.
+
+        Args:
+            inputs: Features, (B, H, W, C) or (B, T, H, W, C).
+            seed, position: Inputs of the network; see :func:`dropout_inputs`.
+        """
         numbers = self._hashes(inputs, seed, position)
         uniform = _uniform(numbers)
         if self.kind == "gaussian":
             other = _uniform(_mixed(numbers + _integer(0x68E31DA4)))
-            # Box and Muller's transform; 1 − u lies in (0, 1].
+            # Box–Muller transform; 1 − u lies in (0, 1], so its logarithm is finite.
             normal = ops.sqrt(-2 * ops.log(1 - uniform)) * ops.cos(2 * math.pi * other)
             factors = 1 + math.sqrt(self.rate / (1 - self.rate)) * normal
         else:
@@ -118,7 +126,7 @@ class MonteCarloDropout(keras.layers.Layer):
         return inputs * ops.cast(factors, inputs.dtype)
 
     def _hashes(self, inputs: Any, seed: Any, position: Any) -> Any:
-        """Random integers, one a value, or for ``spatial`` one a channel of a sample."""
+        """Returns random int32, one per value, or one per sample and channel for ``spatial``."""
         rank = len(inputs.shape)
         shape = ops.shape(inputs)
 
@@ -144,22 +152,22 @@ class MonteCarloDropout(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments."""
-        own = {name: getattr(self, name) for name in ("rate", "kind", "step", "margin")}
-        return {**super().get_config(), **own}
+        arguments = {name: getattr(self, name) for name in ("rate", "kind", "step", "margin")}
+        return {**super().get_config(), **arguments}
 
 
 def _integer(unsigned: int) -> int:
-    """Returns the int32 of the same bits as an unsigned 32-bit constant."""
+    """Returns the int32 with the same bits as an unsigned 32-bit number."""
     return unsigned - 2**32 if unsigned >= 2**31 else unsigned
 
 
 def _shifted(x: Any, bits: int) -> Any:
-    """Shifts int32 to the right, zeros moving in."""
+    """Shifts int32 to the right and fills with zeros (a logical shift)."""
     return ops.bitwise_and(ops.right_shift(x, bits), (1 << (32 - bits)) - 1)
 
 
 def _mixed(x: Any) -> Any:
-    """Mixes the bits of int32 so that each changes half of the others."""
+    """Mixes the bits of int32, so that a change of one bit changes about half of all bits."""
     x = ops.bitwise_xor(x, _shifted(x, 16)) * _integer(0x85EBCA6B)
     x = ops.bitwise_xor(x, _shifted(x, 13)) * _integer(0xC2B2AE35)
     return ops.bitwise_xor(x, _shifted(x, 16))

@@ -13,13 +13,15 @@ from keras import layers, ops
 from phire.errors import OptionError
 
 NOISE_KINDS = ("fourier", "positional", "log")
+"""Kinds of embedding of the noise level; see :func:`embed_noise_level`."""
 TIME_KINDS = ("class", "positional", "timestep", "cyclical")
+"""Kinds of embedding of the covariates; see :func:`embed_time`."""
 LEAST_LEVEL = 1e-12
-"""Noise levels below it count as it where their logarithm is embedded."""
+"""Lower bound of noise levels before their logarithm is taken."""
 
 
 class _Float32(keras.layers.Layer):
-    """Layer without compute precision of its own: sines of 500 radians need float32."""
+    """Base of layers that compute in float32 under any policy, as sines of large angles need it."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
@@ -27,16 +29,18 @@ class _Float32(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="phire")
 class Sinusoids(_Float32):
-    """Cosines and sines of values (…,) at geometric frequencies: (…, width).
+    """Sinusoidal embedding: cosines and sines of values at geometric frequencies, (…) → (…, width).
 
-    The i-th of the n = width // 2 frequencies is period^(−i/n), in the order cosines, sines (Ho et
-    al. 2020 as in diffusers); ``sine_first`` has sines, cosines and period^(−i/(n − 1)) (Vaswani et
-    al. 2017 as in tensor2tensor). An odd width ends with a zero.
+    The n = width // 2 frequencies are period^(−i/n), and cosines come before sines (Ho et al. 2020,
+    arXiv:2006.11239, as in diffusers). With ``sine_first`` they are period^(−i/(n − 1)), and sines
+    come before cosines (Vaswani et al. 2017, arXiv:1706.03762, as in tensor2tensor). An odd width
+    ends with a zero.
 
     Args:
         width: Length of the embedding.
-        period: Radians per unit fall from 1 to about 1/period.
-        sine_first: See above.
+        period: Ratio of the highest to about the lowest frequency; the highest is 1 radian per
+            unit.
+        sine_first: Spacing of the frequencies and order of sines and cosines.
     """
 
     def __init__(
@@ -48,7 +52,7 @@ class Sinusoids(_Float32):
         self.sine_first = sine_first
 
     def call(self, inputs: Any) -> Any:
-        """Embeds a batch of values."""
+        """Embeds values, (…) → (…, width)."""
         return sinusoids(inputs, self.width, self.period, self.sine_first)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
@@ -64,7 +68,7 @@ class Sinusoids(_Float32):
 
 
 def sinusoids(values: Any, width: int, period: float = 1e4, sine_first: bool = False) -> Any:
-    """Returns cosines and sines of values as :class:`Sinusoids` states them."""
+    """Returns the sinusoidal embedding of values; see :class:`Sinusoids`."""
     count = width // 2
     last = max(count - sine_first, 1)
     frequencies = np.exp(-math.log(period) * np.arange(count) / last).astype("float32")
@@ -78,7 +82,7 @@ def sinusoids(values: Any, width: int, period: float = 1e4, sine_first: bool = F
 
 @keras.saving.register_keras_serializable(package="phire")
 class FourierFeatures(_Float32):
-    """Sines and cosines of 2π·w·x at frozen random frequencies w ~ N(0, scale²).
+    """Fourier features: sines and cosines of 2π·w·x at fixed random frequencies w ~ N(0, scale²).
 
     Source: Tancik et al. 2020, arXiv:2006.10739.
 
@@ -102,7 +106,7 @@ class FourierFeatures(_Float32):
         )  # fmt: skip
 
     def call(self, inputs: Any) -> Any:
-        """Embeds (B,)."""
+        """Embeds values, (B,) → (B, 2·frequencies)."""
         angles = 2 * math.pi * ops.cast(inputs, "float32")[..., None] * self.frequency
         return ops.concatenate([ops.sin(angles), ops.cos(angles)], axis=-1)
 
@@ -120,10 +124,10 @@ class FourierFeatures(_Float32):
 
 @keras.saving.register_keras_serializable(package="phire")
 class LogLevel(_Float32):
-    """Natural logarithm of noise levels (B,), times a factor.
+    """Natural logarithm of noise levels, times a factor.
 
     Args:
-        factor: ¼ gives EDM's c_noise.
+        factor: Factor of the logarithm; ¼ gives EDM's c_noise.
     """
 
     def __init__(self, factor: float = 1.0, **kwargs: Any) -> None:
@@ -131,7 +135,7 @@ class LogLevel(_Float32):
         self.factor = factor
 
     def call(self, inputs: Any) -> Any:
-        """Scales a batch of levels."""
+        """Transforms noise levels (B,) → (B,)."""
         level = ops.maximum(ops.cast(inputs, "float32"), LEAST_LEVEL)
         return self.factor * ops.log(level)
 
@@ -146,11 +150,11 @@ class LogLevel(_Float32):
 
 @keras.saving.register_keras_serializable(package="phire")
 class Covariate(_Float32):
-    """One column of the covariates (B, K), as value or as class.
+    """Column of the covariates, (B, K) → (B,), as values or as class numbers.
 
     Args:
-        index: Column.
-        classes: None for the value; else the number of classes that ⌊value⌋ is counted round.
+        index: Index of the column.
+        classes: Number of classes, to return ⌊value⌋ modulo this number; None to return the value.
     """
 
     def __init__(self, index: int, classes: int | None = None, **kwargs: Any) -> None:
@@ -174,13 +178,13 @@ class Covariate(_Float32):
 
 @keras.saving.register_keras_serializable(package="phire")
 class CovariateValues(_Float32):
-    """Values of covariates from sine and cosine of their phase: (B, 2·K) → (B, K).
+    """Values of covariates from sine and cosine of their phases, (B, 2·K) → (B, K).
 
-    A value is from 0 to below its period. It is raised by 2.4e-7 of the period, so that sines and
-    cosines of whole hours, rounded to float32, do not give less than the hour.
+    A value lies in [0, period). It is raised by 2.4e-7 of the period, because the rounding of sines
+    and cosines to float32 would otherwise put whole hours just below the hour.
 
     Args:
-        periods: Period of each covariate, in its own unit.
+        periods: Period of each covariate, in the unit of the covariate.
     """
 
     def __init__(self, periods: Sequence[float], **kwargs: Any) -> None:
@@ -188,7 +192,7 @@ class CovariateValues(_Float32):
         self.periods = tuple(periods)
 
     def call(self, inputs: Any) -> Any:
-        """Transforms a batch."""
+        """Transforms (B, 2·K) → (B, K)."""
         pairs = ops.cast(inputs, "float32")
         turns = ops.arctan2(pairs[:, ::2], pairs[:, 1::2]) / (2 * math.pi)
         return ops.mod(turns + 2.0**-22, 1.0) * np.asarray(self.periods, "float32")
@@ -204,13 +208,14 @@ class CovariateValues(_Float32):
 
 @keras.saving.register_keras_serializable(package="phire")
 class CovariateTokens(_Float32):
-    """Tokens for cross-attention: one for each covariate, (B, K) → (B, K, width), without weights.
+    """Tokens of the covariates for cross-attention, (B, K) → (B, K, width), without weights.
 
-    A token is the sinusoids of the value up to its period, plus those of its index.
+    A token is the sum of two sinusoidal embeddings: of the covariate's value, with frequencies down
+    to one over its period, and of the covariate's index.
 
     Args:
         width: Length of a token.
-        periods: Period of each covariate, in its own unit.
+        periods: Period of each covariate, in the unit of the covariate.
     """
 
     def __init__(self, width: int, periods: Sequence[float], **kwargs: Any) -> None:
@@ -219,15 +224,14 @@ class CovariateTokens(_Float32):
         self.periods = tuple(periods)
 
     def call(self, inputs: Any) -> Any:
-        """Embeds a batch."""
+        """Transforms (B, K) → (B, K, width)."""
         values = ops.cast(inputs, "float32")
         tokens = [
             sinusoids(values[:, k], self.width, period, sine_first=True)
             for k, period in enumerate(self.periods)
         ]
-        places = np.arange(len(self.periods), dtype="float32")
-        places = sinusoids(places, self.width, sine_first=True)
-        return ops.stack(tokens, axis=1) + places
+        indices = np.arange(len(self.periods), dtype="float32")
+        return ops.stack(tokens, axis=1) + sinusoids(indices, self.width, sine_first=True)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         """Returns (B, K, width)."""
@@ -241,19 +245,19 @@ class CovariateTokens(_Float32):
 def embed_noise_level(
     level: Any, kind: str, width: int, output: int, *, sine_first: bool, fourier_scale: float
 ) -> Any:
-    """Embeds noise levels (B,) to (B, output): features, then two dense layers with SiLU between.
+    """Embeds noise levels, (B,) → (B, output), by features and two dense layers.
 
     Args:
-        level: σ, or the number of a time step.
-        kind: ``fourier`` (random frequencies of ln σ), ``positional`` (sinusoids of the level
-            itself), ``log`` (sinusoids of ¼ ln σ).
-        width: Number of frequencies of ``fourier``; length of the sinusoids.
+        level: Noise levels σ, or numbers of time steps, (B,).
+        kind: Features: ``fourier``, of ln σ with fixed random frequencies; ``positional``,
+            sinusoids of the level itself; ``log``, sinusoids of ¼ ln σ.
+        width: Number of frequencies of ``fourier``, or length of the sinusoids.
         output: Length of the embedding.
         sine_first: See :class:`Sinusoids`.
         fourier_scale: Standard deviation of the random frequencies.
 
     Raises:
-        InputError: The kind is unknown.
+        InputError: ``kind`` is unknown.
     """
     if kind not in NOISE_KINDS:
         raise OptionError(f"noise_embedding {kind!r} must be one of {', '.join(NOISE_KINDS)}.")
@@ -268,19 +272,23 @@ def embed_noise_level(
 
 
 def embed_time(time: Any, kind: str, width: int, output: int, periods: Sequence[float]) -> list:
-    """Embeds covariates (B, 2·K); the embeddings, each (B, output), are to be summed.
+    """Embeds the time covariates.
 
     Args:
-        time: Sine and cosine of each covariate's phase.
-        kind: ``class``: a table of one row for every whole value within the period; ``positional``:
-            sinusoids up to the period, without weights; ``timestep``: sinusoids of ``width`` and
-            two dense layers; ``cyclical``: sine and cosine of the phase of all, two dense layers.
+        time: Sine and cosine of the phase of each of K covariates, (B, 2·K).
+        kind: Embedding of each covariate: ``class``, a learned vector for each whole value in the
+            period; ``positional``, sinusoids with frequencies down to one over the period, without
+            weights; ``timestep``, sinusoids and two dense layers. Or ``cyclical``, two dense layers
+            of ``time`` itself.
         width: Length of the sinusoids of ``timestep``.
         output: Length of an embedding.
         periods: Period of each covariate.
 
+    Returns:
+        Embeddings to be summed, each (B, output).
+
     Raises:
-        InputError: The kind is unknown.
+        InputError: ``kind`` is unknown.
     """
     if kind == "cyclical":
         return [two_dense(time, output, "time_embedding")]
@@ -303,6 +311,6 @@ def embed_time(time: Any, kind: str, width: int, output: int, periods: Sequence[
 
 
 def two_dense(x: Any, output: int, name: str) -> Any:
-    """Applies a dense layer, SiLU and a dense layer, both of ``output`` units."""
+    """Adds a dense layer with SiLU and a second dense layer, both of ``output`` units."""
     x = layers.Dense(output, activation="silu", name=f"{name}_1")(x)
     return layers.Dense(output, name=f"{name}_2")(x)

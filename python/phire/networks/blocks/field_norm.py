@@ -1,4 +1,4 @@
-"""Normalisations of feature maps that also scale and shift by a sample's embedding (FiLM)."""
+"""Normalization of feature maps, with scale and shift from a sample's embedding (FiLM)."""
 
 from __future__ import annotations
 
@@ -9,23 +9,25 @@ import keras
 from keras import ops
 
 KINDS = ("group", "rms", "none")
+"""Kinds of normalization; see :class:`FieldNorm`."""
 
 
 @keras.saving.register_keras_serializable(package="phire")
 class FieldNorm(keras.layers.Layer):
-    """Normalises (B, H, W, C) per sample, then scales and shifts by weights and by an embedding.
+    """Normalization per sample, then scale and shift by weights and by an embedding.
 
-    ``group`` takes mean and variance over all points and the channels of a group (Wu and He 2018,
-    arXiv:1803.08494), so that every output depends on the whole field. ``rms`` divides each point
-    by the root mean square of its channels (Zhang and Sennrich 2019, arXiv:1910.07467), ``none``
-    only scales and shifts; both leave points independent of each other.
+    ``group`` uses mean and variance over all points and the channels of a group (Wu and He 2018,
+    arXiv:1803.08494), so every output depends on the whole field. ``rms`` divides each point by the
+    root mean square of its channels (Zhang and Sennrich 2019, arXiv:1910.07467). ``none`` only
+    scales and shifts. The last two keep points independent.
 
-    Here and not Keras's ``GroupNormalization``, because normalisation, its weights and the
-    embedding become one factor and one offset per sample and channel: one pass over the field.
+    It replaces Keras's ``GroupNormalization`` because normalization, weights and embedding combine
+    to one factor and one offset per sample and channel, which saves passes over the field. The
+    tests check it against Keras.
 
     Args:
         kind: ``group``, ``rms`` or ``none``.
-        groups: Groups of channels; where they do not divide C, their greatest common divisor.
+        groups: Groups of channels; if they do not divide C, the greatest common divisor of both.
         epsilon: Added to the variance.
     """
 
@@ -38,7 +40,7 @@ class FieldNorm(keras.layers.Layer):
         self.epsilon = epsilon
 
     def build(self, inputs_shape: tuple, modulation_shape: tuple | None = None) -> None:
-        """Makes ``gamma`` (all kinds) and ``beta`` (not of ``rms``), each (C,)."""
+        """Creates the weights ``gamma`` and, except for ``rms``, ``beta``, each (C,)."""
         channels = inputs_shape[-1]
         self.gamma = self.add_weight(shape=(channels,), initializer="ones", name="gamma")
         self.beta = None
@@ -46,11 +48,12 @@ class FieldNorm(keras.layers.Layer):
             self.beta = self.add_weight(shape=(channels,), initializer="zeros", name="beta")
 
     def call(self, inputs: Any, modulation: Any = None) -> Any:
-        """Normalises a batch.
+        """Normalizes a batch.
 
         Args:
-            inputs: (B, H, W, C).
-            modulation: (B, 2·C): the embedding's scale, to which 1 is added, and its shift.
+            inputs: Features, (B, H, W, C).
+            modulation: Scale (to which 1 is added) and shift from the embedding, (B, 2·C); None for
+                none.
         """
         x = ops.cast(inputs, "float32")
         factor = ops.cast(self.gamma, "float32")[None]
@@ -72,16 +75,16 @@ class FieldNorm(keras.layers.Layer):
         return ops.cast(x, inputs.dtype) * factor + offset
 
     def _statistics(self, x: Any) -> tuple[Any, Any]:
-        """Returns mean and 1/√(variance + ε) of each channel's group, both (B, C)."""
+        """Returns mean and 1/√(variance + ε) of the group of each channel, both (B, C)."""
         channels = x.shape[-1]
         groups = math.gcd(self.groups, channels)
 
-        def of_groups(values: Any) -> Any:
+        def group_mean(values: Any) -> Any:
             values = ops.reshape(values, (-1, groups, channels // groups))
             return ops.repeat(ops.mean(values, axis=-1), channels // groups, axis=-1)
 
-        mean = of_groups(ops.mean(x, axis=(1, 2)))
-        mean_square = of_groups(ops.mean(ops.square(x), axis=(1, 2)))
+        mean = group_mean(ops.mean(x, axis=(1, 2)))
+        mean_square = group_mean(ops.mean(ops.square(x), axis=(1, 2)))
         variance = ops.maximum(mean_square - ops.square(mean), 0)
         return mean, ops.rsqrt(variance + self.epsilon)
 

@@ -1,4 +1,4 @@
-"""Last layer of every generator and denoiser: float32 output that states how it is used."""
+"""Output layer of every generator and denoiser, which states the halo and the predicted step."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="phire")
 class Fine(keras.layers.Layer):
-    """Identity named ``fine`` that casts to float32 and carries what prediction must know.
+    """Identity layer named ``fine``, which casts to float32 and holds properties of the network.
 
-    It is saved with the layer, so that a network read from a file still states it.
+    Keras saves the properties with the layer, so a loaded network has them, too.
 
     Args:
-        halo: Coarse points, beyond the one it lies in, that an output point depends on along each
-            axis; None where every output depends on the whole field.
-        first_step: With a window, a field is predicted as the first step of the window that begins
-            at it, as DL4DS does; else as the last step of the window that ends at it.
+        halo: Coarse points beyond its own on which an output point depends along each axis; None if
+            every output depends on the whole field.
+        first_step: With a time window, True if prediction takes the first step of the output, as in
+            DL4DS, and False if it takes the last step.
     """
 
     def __init__(
@@ -43,12 +43,12 @@ def fine_layer_of(model: keras.Model) -> Fine:
     """Returns the layer :class:`Fine` of a network.
 
     Raises:
-        ValueError: The network has none.
+        ValueError: The network has no such layer.
     """
     for layer in model.layers:
         if isinstance(layer, Fine):
             return layer
-    raise ValueError(f"the network {model.name} declares no halo")
+    raise ValueError(f"the network {model.name} declares no halo: end it by the layer Fine")
 
 
 def halo_of(model: keras.Model) -> int | None:

@@ -1,7 +1,7 @@
-"""Attention of every point to all points of a field, or to tokens beside it.
+"""Attention of every point of a field to all its points, or to tokens.
 
-Memory is linear in the number of points: queries are worked through in chunks, and the way back
-computes each chunk's weights again instead of keeping them.
+Memory is linear in the number of points: queries are processed in chunks, and the backward pass
+recomputes the attention weights of each chunk.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ import keras
 from keras import ops
 
 CHUNK_VALUES = 2**25
-"""Attention weights held at once: 128 MiB in float32."""
+"""Largest number of attention weights in memory at once, 128 MiB in float32."""
 
 
 def attend(query: Any, key: Any, value: Any) -> Any:
-    """Returns softmax(q·kᵀ/√d)·v, in chunks of queries where all weights would exceed a bound.
+    """Computes attention softmax(q·kᵀ/√d)·v, in chunks of queries if all weights need much memory.
 
     Args:
-        query: (B, Q, heads, d).
-        key, value: (B, K, heads, d).
+        query: Queries, (B, Q, heads, d).
+        key, value: Keys and values, (B, K, heads, d).
 
     Returns:
-        (B, Q, heads, d).
+        Attended values, (B, Q, heads, d).
     """
     batch, queries, heads, width = ops.shape(query)
     weights_of_query = batch * heads * ops.shape(key)[1]
@@ -38,8 +38,8 @@ def attend(query: Any, key: Any, value: Any) -> Any:
     chunks = ops.transpose(
         ops.reshape(query, (batch, count, size, heads, width)), (1, 0, 2, 3, 4)
     )  # fmt: skip
-    one = keras.remat(ops.dot_product_attention)
-    chunks = ops.map(lambda chunk: one(chunk, key, value), chunks)
+    attention = keras.remat(ops.dot_product_attention)
+    chunks = ops.map(lambda chunk: attention(chunk, key, value), chunks)
     joined = ops.reshape(
         ops.transpose(chunks, (1, 0, 2, 3, 4)), (batch, count * size, heads, width)
     )  # fmt: skip
@@ -48,11 +48,11 @@ def attend(query: Any, key: Any, value: Any) -> Any:
 
 @keras.saving.register_keras_serializable(package="phire")
 class FieldAttention(keras.layers.Layer):
-    """Multi-head self-attention of the points of (B, H, W, C), with biases; no residual.
+    """Multi-head self-attention of all points of a field, with biases and without a skip.
 
     Args:
-        heads: Number of heads, a divisor of C.
-        output_initializer: Initial weights of the projection of the heads' results.
+        heads: Number of heads, a divisor of the channels.
+        output_initializer: Initializer of the output projection.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class FieldAttention(keras.layers.Layer):
         self.output_initializer = output_initializer
 
     def build(self, inputs_shape: tuple) -> None:
-        """Makes the projections ``query_key_value`` and ``output_projection``."""
+        """Creates the projections ``query_key_value`` and ``output_projection``."""
         channels = inputs_shape[-1]
         self.query_key_value = keras.layers.Dense(
             3 * channels, name="query_key_value", dtype=self.dtype_policy
@@ -80,7 +80,7 @@ class FieldAttention(keras.layers.Layer):
         batch, height, width, channels = ops.shape(inputs)
         x = self.query_key_value(ops.reshape(inputs, (batch, height * width, channels)))
         shape = (batch, height * width, self.heads, channels // self.heads)
-        # The gradient of a split is one concatenation, that of slices three padded fields.
+        # split, because its gradient is one concatenation; that of slices is three padded fields.
         x = attend(*(ops.reshape(part, shape) for part in ops.split(x, 3, axis=-1)))
         x = self.output_projection(ops.reshape(x, (batch, height * width, channels)))
         return ops.reshape(x, (batch, height, width, channels))
@@ -99,10 +99,10 @@ class FieldAttention(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="phire")
 class TokenAttention(keras.layers.Layer):
-    """Attention of (B, …, C) to tokens (B, L, D), or to itself; only the output has a bias.
+    """Multi-head attention of points to tokens or to themselves; only the output has a bias.
 
     Args:
-        heads: Number of heads, a divisor of C.
+        heads: Number of heads, a divisor of the channels.
     """
 
     def __init__(self, heads: int, **kwargs: Any) -> None:
@@ -110,7 +110,7 @@ class TokenAttention(keras.layers.Layer):
         self.heads = heads
 
     def build(self, inputs_shape: tuple, tokens_shape: tuple | None = None) -> None:
-        """Makes the four projections."""
+        """Creates the projections ``query``, ``key``, ``value`` and ``output_projection``."""
         channels = inputs_shape[-1]
         sources = {
             "query": inputs_shape, "key": tokens_shape or inputs_shape,
@@ -124,7 +124,7 @@ class TokenAttention(keras.layers.Layer):
             setattr(self, name, projection)
 
     def call(self, inputs: Any, tokens: Any = None) -> Any:
-        """Transforms (B, …, C), (B, L, D) → (B, …, C)."""
+        """Transforms points (B, …, C), given tokens (B, L, D) or None, → (B, …, C)."""
         source = inputs if tokens is None else tokens
         query, key, value = (
             self._in_heads(project(x))
@@ -134,6 +134,7 @@ class TokenAttention(keras.layers.Layer):
         return self.output_projection(ops.reshape(x, ops.shape(inputs)))
 
     def _in_heads(self, x: Any) -> Any:
+        """Splits channels into heads, (B, …, C) → (B, points, heads, C / heads)."""
         batch, *sizes, channels = ops.shape(x)
         count = math.prod(sizes)
         return ops.reshape(x, (batch, count, self.heads, channels // self.heads))

@@ -1,4 +1,4 @@
-"""Interpolation of coarse fields to a grid a whole factor finer, within a network."""
+"""Interpolation layer, from coarse fields to a grid that is finer by a whole factor."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from keras import ops
 from phire.errors import OptionError
 
 METHODS = ("nearest", "bilinear", "bicubic")
+"""Methods of interpolation."""
 REACH = 2
-"""Coarse points, beyond the one it lies in, that an interpolated point depends on at most."""
+"""Largest number of coarse points beyond its own on which an interpolated point depends."""
 
 
 @keras.saving.register_keras_serializable(package="phire")
 class Interpolation(keras.layers.Layer):
-    """Interpolates (B, h, w, C) to (B, h·s, w·s, C); beyond the edge, the edge's values go on.
+    """Interpolation (B, h, w, C) → (B, h·scale, w·scale, C), with edge values beyond the edges.
 
-    Fine points lie as cells within the coarse ones (half-pixel centres), as in
+    Fine points are the centres of equal parts of the coarse cells (half-pixel centres), as in
     ``torch.nn.functional.interpolate(align_corners=False)``.
 
     Args:
-        scale: s.
+        scale: Refinement factor.
         method: ``nearest``, ``bilinear`` or ``bicubic`` (Keys' cubic convolution,
             doi:10.1109/TASSP.1981.1163711).
-        a: Keys' parameter: −0.5, as everywhere in phire, or PyTorch's −0.75.
+        a: Parameter of cubic convolution: −0.5 as elsewhere in phire, or PyTorch's −0.75.
 
     Raises:
-        InputError: The method is unknown.
+        InputError: ``method`` is unknown.
     """
 
     def __init__(self, scale: int, method: str = "bicubic", a: float = -0.5, **kwargs: Any) -> None:
@@ -41,7 +42,7 @@ class Interpolation(keras.layers.Layer):
         self.a = a
 
     def call(self, inputs: Any) -> Any:
-        """Interpolates a batch."""
+        """Transforms (B, h, w, C) → (B, h·scale, w·scale, C)."""
         s = self.scale
         x = inputs
         for axis in (1, 2):
@@ -71,9 +72,13 @@ class Interpolation(keras.layers.Layer):
 
 
 def phase_weights(scale: int, method: str, a: float = -0.5) -> np.ndarray:
-    """Returns the weights of coarse points −2 … 2 for each fine point of a cell, (scale, 5)."""
-    places = (np.arange(scale) + 0.5) / scale - 0.5
-    distance = np.abs(places[:, None] - np.arange(-REACH, REACH + 1))
+    """Returns the weights of the coarse points −2 … 2 for each fine point of a cell, (scale, 5).
+
+    Args:
+        scale, method, a: See :class:`Interpolation`.
+    """
+    positions = (np.arange(scale) + 0.5) / scale - 0.5
+    distance = np.abs(positions[:, None] - np.arange(-REACH, REACH + 1))
     if method == "nearest":
         return (np.arange(-REACH, REACH + 1) == 0) * np.ones((scale, 1))
     if method == "bilinear":
@@ -84,7 +89,7 @@ def phase_weights(scale: int, method: str, a: float = -0.5) -> np.ndarray:
 
 
 def _continued(x: Any, axis: int) -> Any:
-    """Repeats the values at both ends of an axis as far as the weights reach."""
+    """Pads an axis of (B, h, w, C) at both ends by :data:`REACH` copies of the edge values."""
     before = [slice(None)] * 4
     after = [slice(None)] * 4
     before[axis], after[axis] = slice(0, 1), slice(-1, None)

@@ -1,4 +1,4 @@
-"""Padding to sizes that a network's downsampling divides, and cropping back."""
+"""Padding of fields to sizes that a network's downsampling divides, and cropping back."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="phire")
 class PadToMultiple(keras.layers.Layer):
-    """Continues (B, H, W, C) to the south and east by its edge, to multiples of a number.
+    """Padding by edge values, after the last row and column, to multiples of a number.
 
     Args:
-        multiple: H and W of the output are the least multiples of it that hold the input.
+        multiple: Number of which the output's rows and columns are the next multiples.
     """
 
     def __init__(self, multiple: int, **kwargs: Any) -> None:
@@ -21,7 +21,7 @@ class PadToMultiple(keras.layers.Layer):
         self.multiple = multiple
 
     def call(self, inputs: Any) -> Any:
-        """Pads a batch."""
+        """Pads fields (B, H, W, C)."""
         x = inputs
         for axis in (1, 2):
             size = ops.shape(inputs)[axis]
@@ -47,10 +47,10 @@ class PadToMultiple(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="phire")
 class CropLike(keras.layers.Layer):
-    """Crops (B, H, W, C) to the rows and columns of another field, from its first point on."""
+    """Cropping of a field to the number of rows and columns of another, from the first point on."""
 
     def call(self, inputs: Any, like: Any) -> Any:
-        """Crops a batch."""
+        """Transforms (B, H, W, C) to the rows and columns of ``like``, (B, H', W', ·)."""
         _, height, width, _ = ops.shape(like)
         return inputs[:, :height, :width]
 

@@ -1,7 +1,7 @@
-"""Convolution and interpolation of coarse fields with missing values, which never enter.
+"""Convolution and interpolation of coarse fields that exclude missing values.
 
-Validity is an array (B, h, w, C), 1 where a value of ``low`` is present and 0 where it is missing:
-``low_valid`` of a sample.
+The mask of present values is the array ``low_valid`` of a sample, (B, h, w, C): 1 for present
+values of ``low`` and 0 for missing ones.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ from keras import ops
 from phire.networks.blocks.interpolation_layer import Interpolation
 
 LEAST_SHARE = 0.25
-"""Least share of valid weights that an interpolation divides by; bilinear ones of a valid point
-have more, only negative weights of bicubic ones can have less."""
+"""Lower bound of the sum of weights of present values by which an interpolation is divided. The
+sum of bilinear weights is larger; only the negative weights of bicubic interpolation can give less.
+"""
 
 
 def present(x: Any, valid: Any) -> Any:
-    """Sets missing values to 0, whatever they hold: NaN and infinity, too.
+    """Sets missing values to 0, also if they are NaN or infinite.
 
     Args:
-        x: (B, h, w, C).
-        valid: (B, h, w, C') validity of the first C' channels; the others are always present.
+        x: Fields, (B, h, w, C).
+        valid: Mask of the first C' channels, (B, h, w, C'); the other channels are complete.
     """
     masked = valid.shape[-1]
     first = ops.where(valid > 0, x[..., :masked], ops.zeros_like(x[..., :masked]))
@@ -31,18 +32,18 @@ def present(x: Any, valid: Any) -> Any:
 
 
 def partial_convolution(x: Any, valid: Any, kernel: Any) -> Any:
-    """Convolves present values and divides by their share in each window, without a bias.
+    """Convolves present values and divides by their fraction in each window, without a bias.
 
-    W · (x ⊙ m) · n / Σm, with m the validity, Σm its sum over the window and n the same sum of a
-    complete field; 0 where nothing in the window is present (Liu et al. 2018, ECCV,
-    doi:10.1007/978-3-030-01252-6_6, eq. 1). n counts points of the field, not of its zero padding,
-    so that a complete field gives the plain convolution. Channels beyond those of ``valid`` are
-    convolved plainly and added.
+    The result is W · (x ⊙ m) · n / Σm, where m is the mask, Σm its sum over the window and n the
+    sum for a complete field; it is 0 if nothing in the window is present (Liu et al. 2018, ECCV,
+    doi:10.1007/978-3-030-01252-6_6, eq. 1). n does not count zero padding, so the result for a
+    complete field is that of a plain convolution. Channels without a mask are convolved plainly and
+    added.
 
     Args:
-        x: (B, h, w, C).
-        valid: (B, h, w, C') validity of the first C' channels.
-        kernel: (k, k, C, filters).
+        x: Fields, (B, h, w, C).
+        valid: Mask of the first C' channels, (B, h, w, C').
+        kernel: Kernel, (k, k, C, filters).
     """
     masked = valid.shape[-1]
     x = present(x, valid)
@@ -59,13 +60,13 @@ def partial_convolution(x: Any, valid: Any, kernel: Any) -> Any:
 
 @keras.saving.register_keras_serializable(package="phire")
 class PartialConv2D(keras.layers.Conv2D):
-    """Convolution of fields with missing values; see :func:`partial_convolution`.
+    """Partial convolution layer for fields with missing values; see :func:`partial_convolution`.
 
-    The weights are those of ``keras.layers.Conv2D``. The bias is added everywhere.
+    It has the weights of ``keras.layers.Conv2D``. The bias is added at all points.
     """
 
     def call(self, inputs: Any, valid: Any) -> Any:
-        """Convolves (B, h, w, C) of which the first channels have the validity (B, h, w, C')."""
+        """Convolves fields (B, h, w, C), given the mask of the first channels, (B, h, w, C')."""
         y = partial_convolution(inputs, valid, ops.cast(self.kernel, inputs.dtype))
         return y + ops.cast(self.bias, y.dtype) if self.use_bias else y
 
@@ -78,15 +79,15 @@ class PartialConv2D(keras.layers.Conv2D):
 
 @keras.saving.register_keras_serializable(package="phire")
 class PartialInterpolation(Interpolation):
-    """Interpolates present values and divides by the share of their weights.
+    """Interpolation of present values, divided by the sum of their weights.
 
-    Fine points of a coarse one that is missing are 0; elsewhere a complete field gives the plain
+    Fine points in a missing coarse cell are 0. For a complete field the result is that of a plain
     interpolation. The arguments are those of
     :class:`phire.networks.blocks.interpolation_layer.Interpolation`.
     """
 
     def call(self, inputs: Any, valid: Any) -> Any:
-        """Interpolates (B, h, w, C) with the validity (B, h, w, C)."""
+        """Interpolates fields, given their mask of the same shape, (B, h, w, C)."""
         mask = ops.cast(valid > 0, inputs.dtype)
         share = super().call(mask)
         y = super().call(present(inputs, valid)) / ops.maximum(share, LEAST_SHARE)

@@ -1,4 +1,4 @@
-"""Halo of a convolutional network, worked out exactly from its graph."""
+"""Halo of a convolutional network, computed exactly from its Keras graph."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from phire.networks.blocks.interpolation_layer import REACH, Interpolation, phase_weights
 
 FINE_INPUTS = ("static", "auxiliary", "noise", "noisy")
-"""Inputs of a sample on the fine grid."""
+"""Names of a sample's inputs on the fine grid."""
 POINTWISE = {
     "Activation",
     "Add",
@@ -39,24 +39,24 @@ POINTWISE = {
     "TimeToBatch",
     "UnusedNormalization",
 }
-"""Operations that move no information between points; padding and cropping are of whole coarse
-points, which are counted from the patch."""
+"""Operations that move no information between points. Padding and cropping belong to them, because
+they add or remove whole coarse points and positions are relative to the patch."""
 GLOBAL = {"GlobalAveragePooling2D", "GroupNormalization", "Mean", "PadToMultiple"}
-"""Operations after which points depend on the whole field, or as for ``PadToMultiple``, before
-pooling, on where the field begins and ends."""
+"""Operations that make points depend on the whole field or, for ``PadToMultiple`` before pooling,
+on the position of the field's edges."""
 
 WITH_VALIDITY = {"ConvolutionalLSTM", "PartialConv2D", "PartialInterpolation"}
-"""Operations that also read which of their values are present."""
+"""Operations that also read the mask of present values."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Dependence:
-    """Coarse points that a tensor depends on, along one axis.
+    """Range of coarse points on which the points of a tensor depend, along one axis.
 
     Attributes:
-        first, last: For each of the r points of a coarse one, the first and last coarse point that
-            it depends on, relative to its own.
-        recurrent: Largest reach of a recurrent convolution so far, in the tensor's points.
+        first, last: First and last coarse point on which a point depends, relative to its own
+            coarse point; one entry for each of the r points that the tensor has per coarse point.
+        recurrent: Largest reach of the recurrent convolutions so far, in points of the tensor.
     """
 
     first: tuple[int, ...]
@@ -64,7 +64,11 @@ class Dependence:
     recurrent: int = 0
 
     def gathered(self, offsets: list[range]) -> Dependence:
-        """Returns the dependence of points that read these offsets of the r points."""
+        """Returns the dependence of points that read other points at given offsets.
+
+        Args:
+            offsets: Offsets that the point i of the r points of a coarse point reads.
+        """
         r = len(self.first)
         reads = [[divmod(i + offset, r) for offset in offsets[i]] for i in range(r)]
         return dataclasses.replace(
@@ -74,14 +78,18 @@ class Dependence:
         )
 
     def convolved(self, before: int, after: int) -> Dependence:
-        """Returns the dependence after a convolution that reads so many points on both sides."""
+        """Returns the dependence after a convolution.
+
+        Args:
+            before, after: Points that the convolution reads on each side.
+        """
         return self.gathered([range(-before, after + 1)] * len(self.first))
 
     def recurring(self, reach: int, steps: int) -> Dependence:
         """Returns the dependence after a recurrent convolution that was applied ``steps`` times.
 
-        A path through several recurrent layers passes each time step once, in any of them, so that
-        the largest reach counts.
+        A path through several recurrent layers advances each time step in only one of them, so the
+        largest reach counts for all steps.
         """
         further = max(0, reach - self.recurrent) * steps
         return dataclasses.replace(
@@ -89,7 +97,11 @@ class Dependence:
         )
 
     def enlarged(self, offsets: list[range]) -> Dependence:
-        """Returns the dependence of s points for each, the i-th of which reads ``offsets[i]``."""
+        """Returns the dependence after an upsampling by s = len(offsets).
+
+        Args:
+            offsets: Offsets that the fine point i of s fine points reads.
+        """
         parts = [self.gathered([one] * len(self.first)) for one in offsets]
         pairs = range(len(self.first))
         return Dependence(
@@ -98,7 +110,7 @@ class Dependence:
         )
 
     def pooled(self, size: int) -> Dependence:
-        """Returns the dependence of means of blocks of points."""
+        """Returns the dependence after an average over blocks of ``size`` points."""
         starts = range(0, len(self.first), size)
         return Dependence(
             tuple(min(self.first[q : q + size]) for q in starts),
@@ -106,7 +118,7 @@ class Dependence:
         )
 
     def joined(self, other: Dependence) -> Dependence:
-        """Returns the dependence on what either depends on."""
+        """Returns the union of two dependences."""
         return Dependence(
             tuple(map(min, self.first, other.first)),
             tuple(map(max, self.last, other.last)),
@@ -115,44 +127,53 @@ class Dependence:
 
 
 class _WholeField(Exception):
-    """The output depends on the whole field."""
+    """Signal that the output depends on the whole field."""
 
 
 def halo_of_graph(
     inputs: Mapping[str, Any], output: Any, scale: int, window: int | None = None
 ) -> int | None:
-    """Returns the halo of an output of a Keras graph, in coarse points; None for the whole field.
+    """Computes the halo of the output of a Keras graph, in coarse points.
 
     Args:
-        inputs: The graph's inputs, by their names in a sample.
-        output: Tensor on the fine grid.
-        scale: Fine points to a coarse one.
-        window: Time steps of recurrent layers.
+        inputs: Inputs of the graph, by their names in a sample.
+        output: Output tensor on the fine grid.
+        scale: Fine points per coarse point, along each axis.
+        window: Time steps of recurrent layers; None without.
+
+    Returns:
+        The halo; None if the output depends on the whole field.
 
     Raises:
-        ValueError: The graph has an operation of unknown reach.
+        ValueError: The reach of an operation in the graph is unknown.
     """
-    found: dict[int, Dependence | None] = {}
+    dependences: dict[int, Dependence | None] = {}
     for name, tensor in inputs.items():
         points = scale if name in FINE_INPUTS else 1
         spatial = name in ("low", "low_valid") or name in FINE_INPUTS
-        found[id(tensor)] = Dependence((0,) * points, (0,) * points) if spatial else None
+        dependences[id(tensor)] = Dependence((0,) * points, (0,) * points) if spatial else None
     graph = keras.Function(list(inputs.values()), output)
     nodes = [node for depth in sorted(graph._nodes_by_depth, reverse=True)
              for node in graph._nodes_by_depth[depth] if not node.is_input]  # fmt: skip
     try:
         for node in nodes:
-            given = [found[id(tensor)] for tensor in node.input_tensors]
+            given = [dependences[id(tensor)] for tensor in node.input_tensors]
             result = _after(node.operation, [one for one in given if one is not None], window)
-            found.update({id(tensor): result for tensor in node.output_tensors})
+            dependences.update({id(tensor): result for tensor in node.output_tensors})
     except _WholeField:
         return None
-    end = found[id(output)]
+    end = dependences[id(output)]
     return max(-min(end.first), max(end.last))
 
 
 def _after(operation: Any, given: list[Dependence], window: int | None) -> Dependence | None:
-    """Returns the dependence of an operation's output; None without one on points."""
+    """Returns the dependence of an operation's output; None if no input is a field.
+
+    Args:
+        operation: Keras operation or layer.
+        given: Dependences of its inputs that are fields.
+        window: Time steps of recurrent layers.
+    """
     if not given:
         return None
     kind = type(operation).__name__
@@ -179,13 +200,13 @@ def _after(operation: Any, given: list[Dependence], window: int | None) -> Depen
             return before.enlarged(_interpolated_offsets(layer))
         if kind == "AveragePooling2D":
             return before.pooled(layer.pool_size[0])
-    raise ValueError(f"the reach of the operation {kind} is not known")
+    raise ValueError(f"the reach of the operation {kind} is unknown: add it to receptive_field.py")
 
 
 def _transposed_offsets(size: int, stride: int) -> list[range]:
-    """Returns the points that each of the ``stride`` points of a transposed convolution reads.
+    """Returns the offsets that each of ``stride`` output points of a transposed convolution reads.
 
-    The padding "same" cuts (size − stride)//2 points before the first.
+    The padding "same" crops (size − stride)//2 points before the first output point.
     """
     cut = max(size - stride, 0) // 2
     return [
@@ -194,7 +215,7 @@ def _transposed_offsets(size: int, stride: int) -> list[range]:
 
 
 def _interpolated_offsets(layer: Any) -> list[range]:
-    """Returns the points that each point of an interpolation reads."""
+    """Returns the offsets that each fine point of an interpolation reads."""
     taps = phase_weights(layer.scale, layer.method, layer.a)
-    places = [np.flatnonzero(row) - REACH for row in taps]
-    return [range(one.min(), one.max() + 1) for one in places]
+    offsets = [np.flatnonzero(row) - REACH for row in taps]
+    return [range(one.min(), one.max() + 1) for one in offsets]

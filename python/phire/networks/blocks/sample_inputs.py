@@ -1,4 +1,4 @@
-"""Joining a sample's inputs: fine maps on the coarse grid, time covariates, the margin."""
+"""Inputs of a sample: fine maps on the coarse grid, time covariates, margin, interpolation."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from phire.networks.blocks.partial_convolution import PartialInterpolation
 from phire.networks.shapes import Shapes
 
 ADDITIONS = ("none", *METHODS)
-"""Summands of a network's output: nothing, or an interpolation of ``low``."""
+"""Fields that can be added to a network's output: none, or an interpolation of ``low``."""
 
 
 @keras.saving.register_keras_serializable(package="phire")
 class EdgePadding(keras.layers.Layer):
-    """Continues (B, H, W, C) on every side by the values at its edge.
+    """Padding of fields by their edge values on every side.
 
     Args:
         size: Rows and columns to add on every side.
@@ -30,7 +30,7 @@ class EdgePadding(keras.layers.Layer):
         self.size = size
 
     def call(self, inputs: Any) -> Any:
-        """Pads a batch."""
+        """Transforms (B, H, W, C) → (B, H + 2·size, W + 2·size, C)."""
         n = self.size
         x = ops.concatenate([inputs[:, :1]] * n + [inputs] + [inputs[:, -1:]] * n, axis=1)
         return ops.concatenate([x[:, :, :1]] * n + [x] + [x[:, :, -1:]] * n, axis=2)
@@ -49,17 +49,17 @@ class EdgePadding(keras.layers.Layer):
 def named_inputs(
     shapes: Shapes, noise: int = 0, *, position: bool = False, low_valid: bool = False
 ) -> dict[str, Any]:
-    """Returns the Keras inputs that shapes state, by their names in a sample.
+    """Returns the Keras inputs of a sample's arrays, by name.
 
     Args:
-        shapes: Shapes of the sample; with a window, ``low`` and ``auxiliary`` have a time axis.
-        noise: Channels of the input ``noise``, standard normal numbers on the fine grid, which the
-            objective or the prediction draws; 0 for none.
-        position: Add the input ``position``, the place of the patch in the domain.
+        shapes: Shapes of a sample; with a time window, ``low`` and ``auxiliary`` have a time axis.
+        noise: Channels of the input ``noise`` on the fine grid, standard normal numbers that the
+            objective or the prediction draws; 0 for no such input.
+        position: Add the input ``position``, row and column of the patch in the domain.
         low_valid: Add the input ``low_valid``, the mask of present values of ``low``.
     """
     if noise < 0:
-        raise OptionError(f"noise {noise} must be a number of channels, 0 for none.")
+        raise OptionError(f"noise {noise} must be a number of channels, or 0 for none.")
     fine = shapes.high[:2]
     steps = () if shapes.window is None else (shapes.window,)
     given = {"low": (*steps, *shapes.low)}
@@ -80,21 +80,22 @@ def named_inputs(
 
 
 def refuse_window(shapes: Shapes, name: str) -> None:
-    """Raises an InputError where the records have time windows, for a network of single fields."""
+    """Raises an InputError if the records have time windows, for a network of single fields."""
     if shapes.window is not None:
         raise InputError(
             f"network {name} reads single fields, but the records have a window of "
-            f"{shapes.window} steps: choose a network with recurrent blocks, or records without."
+            f"{shapes.window} steps: choose a network with recurrent blocks, or make records "
+            "without --window."
         )
 
 
 def fine_maps(inputs: dict[str, Any]) -> list[Any]:
-    """Returns the inputs on the fine grid, in the order static, auxiliary, noise."""
+    """Returns the inputs on the fine grid in the order ``static``, ``auxiliary``, ``noise``."""
     return [inputs[name] for name in ("static", "auxiliary", "noise") if name in inputs]
 
 
 def with_fine_maps_coarsened(inputs: dict[str, Any], shapes: Shapes) -> Any:
-    """Joins ``low`` and the block means of the fine maps, continued over the margin, to one."""
+    """Concatenates ``low`` and the block means of the fine maps, padded over the margin."""
     maps = fine_maps(inputs)
     if not maps:
         return inputs["low"]
@@ -109,8 +110,13 @@ def with_fine_maps_coarsened(inputs: dict[str, Any], shapes: Shapes) -> Any:
 def scaled_and_shifted_by_time(x: Any, inputs: dict[str, Any], name: str = "time") -> Any:
     """Scales and shifts every channel by linear functions of the time covariates (FiLM).
 
-    Both begin as the identity; without ``time`` among the inputs, x is returned as it is.
-    Source: Perez et al. 2018, arXiv:1709.07871.
+    The layer starts as the identity. Without the input ``time``, x is returned unchanged. Source:
+    Perez et al. 2018, arXiv:1709.07871.
+
+    Args:
+        x: Features, (B, H, W, C).
+        inputs: Inputs of the network by name.
+        name: Prefix of the layer's name.
     """
     if "time" not in inputs:
         return x
@@ -123,17 +129,17 @@ def scaled_and_shifted_by_time(x: Any, inputs: dict[str, Any], name: str = "time
 
 
 def without_margin(x: Any, points: int) -> Any:
-    """Crops a number of points from every side."""
+    """Crops ``points`` rows and columns from every side."""
     return keras.layers.Cropping2D(points)(x) if points else x
 
 
 @keras.saving.register_keras_serializable(package="phire")
 class CroppedToCoarse(keras.layers.Layer):
-    """Cuts a padded fine field (B, H, W, C) down to what a coarse one (B, h, w, ·) covers.
+    """Cropping of a padded fine field to the area of a coarse field without its margin.
 
     Args:
-        scale: Fine points to a coarse one.
-        margin: Coarse points to leave off on every side of the coarse field.
+        scale: Fine points per coarse point, along each axis.
+        margin: Coarse points of the margin on every side of the coarse field.
     """
 
     def __init__(self, scale: int, margin: int = 0, **kwargs: Any) -> None:
@@ -142,7 +148,7 @@ class CroppedToCoarse(keras.layers.Layer):
         self.margin = margin
 
     def call(self, fine: Any, coarse: Any) -> Any:
-        """Cuts a batch of fields that share their first point."""
+        """Crops fine fields (B, H, W, C) that share their first point with coarse (B, h, w, ·)."""
         height, width = ops.shape(coarse)[1:3]
         s, m = self.scale, self.margin
         return fine[:, m * s : (height - m) * s, m * s : (width - m) * s]
@@ -160,10 +166,15 @@ class CroppedToCoarse(keras.layers.Layer):
 
 
 def interpolated_low(inputs: dict[str, Any], shapes: Shapes, method: str, a: float = -0.5) -> Any:
-    """Interpolates ``low`` to the fine grid and crops its margin, (B, H, W, C of ``low``).
+    """Interpolates ``low`` to the fine grid and crops its margin, (B, H, W, Cl).
 
-    With ``low_valid`` among the inputs missing values do not enter, see
+    With the input ``low_valid`` missing values are excluded; see
     :class:`phire.networks.blocks.partial_convolution.PartialInterpolation`.
+
+    Args:
+        inputs: Inputs of the network by name.
+        shapes: Shapes of a sample.
+        method, a: See :class:`phire.networks.blocks.interpolation_layer.Interpolation`.
     """
     if "low_valid" in inputs:
         layer = PartialInterpolation(shapes.scale, method, a, dtype="float32")
@@ -174,10 +185,11 @@ def interpolated_low(inputs: dict[str, Any], shapes: Shapes, method: str, a: flo
 
 
 def check_addition(shapes: Shapes, method: str, channels: Sequence[int] | None) -> None:
-    """Refuses options of :func:`added_to_interpolated` that do not fit.
+    """Checks the arguments of :func:`added_to_interpolated`.
 
     Raises:
-        InputError: The method is unknown, or the channels are not one of ``low`` for each target.
+        InputError: ``method`` is unknown, or ``channels`` are not one channel of ``low`` for each
+            target.
     """
     if method not in ADDITIONS:
         raise OptionError(f"add {method!r} is unknown: choose one of {', '.join(ADDITIONS)}.")
@@ -189,8 +201,8 @@ def check_addition(shapes: Shapes, method: str, channels: Sequence[int] | None) 
     if len(channels) != targets or any(number not in range(inputs) for number in channels):
         raise OptionError(
             f"add={method} needs one of the {inputs} channels of low for each of the {targets} "
-            f"targets, not channels {list(channels)}: give add_channels, numbers from 0, or leave "
-            "it out."
+            f"targets, not the channels {list(channels)}: give their numbers from 0 as "
+            "add_channels, or leave it out."
         )
 
 
@@ -201,21 +213,21 @@ def added_to_interpolated(
     method: str,
     channels: Sequence[int] | None = None,
 ) -> Any:
-    """Adds ``low``, interpolated, to a network's output; with ``method="none"`` returns that.
+    """Adds the interpolation of ``low`` to a network's output.
 
-    Where ``low`` has as many channels as the targets, or ``channels`` are given, these are added.
-    Otherwise a 1×1 convolution takes ``low`` to the targets; it begins as the selection of the
-    first channels, and learns which of them the targets start from.
+    The channels of ``low`` are added to the targets in order if their numbers are equal, or as
+    selected by ``channels``. Otherwise a 1×1 convolution maps ``low`` to the targets. It starts as
+    the selection of the first channels.
 
     Args:
-        x: (B, H, W, Ct), of which the margin is cropped.
-        inputs: The Keras inputs by name; ``low`` (B, h, w, Cl).
+        x: Output of the network without margin, (B, H, W, Ct).
+        inputs: Inputs of the network by name; ``low`` is (B, h, w, Cl).
         shapes: Shapes of a sample.
-        method: One of :data:`ADDITIONS`.
-        channels: Numbers of the targets' channels in ``low``, from 0.
+        method: Interpolation, one of :data:`ADDITIONS`; ``none`` returns x unchanged.
+        channels: Index of the channel of ``low`` for each target; None for the rule above.
 
     Raises:
-        InputError: See :func:`check_addition`.
+        InputError: As for :func:`check_addition`.
     """
     check_addition(shapes, method, channels)
     if method == "none":
@@ -233,15 +245,15 @@ def added_to_interpolated(
 
 @keras.saving.register_keras_serializable(package="phire")
 class FirstChannels(keras.initializers.Initializer):
-    """Initialises a 1×1 convolution so that its outputs are the first inputs, further ones 0."""
+    """Initializer of a 1×1 convolution that outputs its first input channels, then zeros."""
 
     def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
-        """Returns a kernel (1, 1, C_in, C_out)."""
+        """Returns a kernel of the given shape, (1, 1, C_in, C_out)."""
         return ops.reshape(ops.eye(*shape[-2:], dtype=dtype), shape)
 
 
 def prime_factors(scale: int) -> tuple[int, ...]:
-    """Returns the factors of a scale in ascending order: 12 → 2, 2, 3; 1 → none."""
+    """Returns the prime factors of a scale in ascending order, such as (2, 2, 3) for 12."""
     factors, divisor = [], 2
     while scale > 1:
         while scale % divisor == 0:

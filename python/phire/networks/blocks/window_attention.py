@@ -1,6 +1,6 @@
-"""Attention within shifted windows, with cosine similarity and a continuous position bias.
+"""Attention in shifted windows, with cosine similarity and a continuous position bias.
 
-Source: Swin Transformer V2 (Liu et al. 2022, arXiv:2111.09883) as Swin2SR uses it (Conde et al.
+Source: Swin Transformer V2 (Liu et al. 2022, arXiv:2111.09883), as used by Swin2SR (Conde et al.
 2022, arXiv:2209.11345).
 """
 
@@ -14,29 +14,30 @@ import numpy as np
 from keras import ops
 
 BIAS_FEATURES = 512
-"""Hidden width of the network that makes the position bias."""
+"""Hidden width of the network that computes the position bias."""
 
 MASKED = -1e4
-"""Added to the logits of pairs that must not see one another; logits lie within ±116."""
+"""Added to the logits of pairs of points that must not attend to each other. Logits lie within
+±116, so their weights become 0."""
 
 
 def trunc_normal() -> keras.initializers.Initializer:
-    """Returns the initialiser of all kernels of Swin2SR: normal of 0.02, cut at two sigma."""
+    """Returns the initializer of all kernels of Swin2SR: N(0, 0.02²), truncated at 2σ."""
     return keras.initializers.TruncatedNormal(stddev=0.02)
 
 
 @keras.saving.register_keras_serializable(package="phire")
 class WindowAttention(keras.layers.Layer):
-    """Multi-head attention within windows of a field, (B, H, W, C) → (B, H, W, C).
+    """Multi-head self-attention in the windows of a field, (B, H, W, C) → (B, H, W, C).
 
-    H and W are multiples of the window. With a shift, the windows lie on the field rolled by it;
-    points that only the rolling brought together do not see one another. A field of one window
-    along either axis is not shifted.
+    H and W must be multiples of the window. To shift the windows, the field is rolled first; points
+    from opposite edges in one window do not attend to each other. A field of a single window along
+    either axis is not shifted.
 
     Args:
-        heads: Number of heads; divides C.
-        window: Side of the windows.
-        shift: Points that the windows are shifted by, along both axes.
+        heads: Number of heads, a divisor of C.
+        window: Side of the windows in points.
+        shift: Shift of the windows in points, along both axes.
     """
 
     def __init__(self, heads: int, window: int, shift: int = 0, **kwargs: Any) -> None:
@@ -46,14 +47,14 @@ class WindowAttention(keras.layers.Layer):
         self.shift = shift
 
     def build(self, input_shape: tuple) -> None:
-        """Makes the weights."""
+        """Creates the weights of projections, logit scale and position bias."""
         channels = input_shape[-1]
         for name in ("query", "key", "value", "output"):
             kernel = self.add_weight(
                 shape=(channels, channels), initializer=trunc_normal(), name=f"{name}_kernel"
             )
             setattr(self, f"{name}_kernel", kernel)
-            if name != "key":  # a bias of the keys would add the same to all logits of a query
+            if name != "key":  # as in Swin V2, whose keys have no bias
                 bias = self.add_weight(shape=(channels,), initializer="zeros", name=f"{name}_bias")
                 setattr(self, f"{name}_bias", bias)
         self.logit_scale = self.add_weight(
@@ -72,7 +73,7 @@ class WindowAttention(keras.layers.Layer):
         )
 
     def call(self, inputs: Any) -> Any:
-        """Attends within the windows of a batch."""
+        """Transforms (B, H, W, C) → (B, H, W, C)."""
         n = self.window
         height, width = ops.shape(inputs)[1:3]
         rows, columns = height // n, width // n
@@ -88,7 +89,7 @@ class WindowAttention(keras.layers.Layer):
         return self._rolled(x, shifted, self.shift)
 
     def _is_shifted(self, rows: Any, columns: Any) -> Any:
-        """Returns a bool, or a tensor of one where sizes are known only as the network runs."""
+        """Returns True if windows are shifted; a bool tensor if the field's size is dynamic."""
         if isinstance(rows, int) and isinstance(columns, int):
             return self.shift > 0 and rows > 1 and columns > 1
         if not self.shift:
@@ -96,15 +97,21 @@ class WindowAttention(keras.layers.Layer):
         return ops.logical_and(rows > 1, columns > 1)
 
     def _rolled(self, x: Any, shifted: Any, by: int) -> Any:
+        """Rolls rows and columns by ``by`` points if windows are shifted."""
         if isinstance(shifted, bool):
             return ops.roll(x, (by, by), axis=(1, 2)) if shifted else x
         by = ops.cast(shifted, "int32") * by
         return ops.roll(x, ops.stack([by, by]), axis=(1, 2))
 
     def _attend(self, x: Any, bias: Any) -> Any:
-        """Attention in windows (B, windows, n², C), bias (windows or 1, heads, n², n²)."""
+        """Attends in windows.
+
+        Args:
+            x: Points of all windows, (B, windows, n², C).
+            bias: Addend of the logits, (windows or 1, heads, n², n²).
+        """
         channels = x.shape[-1]
-        # One product for all three is faster than three.
+        # One matrix product for query, key and value is faster than three.
         kernel = ops.concatenate([self.query_kernel, self.key_kernel, self.value_kernel], axis=1)
         offset = ops.concatenate(
             [self.query_bias, ops.zeros((channels,), x.dtype), self.value_bias], axis=0
@@ -112,7 +119,7 @@ class WindowAttention(keras.layers.Layer):
         qkv = ops.matmul(x, kernel) + offset
         windows, tokens = ops.shape(x)[1:3]
         shape = (-1, windows, tokens, self.heads, channels // self.heads)
-        # The gradient of a split is one concatenation, that of slices three padded fields.
+        # split, because its gradient is one concatenation; that of slices is three padded fields.
         query, key, value = (ops.reshape(part, shape) for part in ops.split(qkv, 3, axis=-1))
         scale = ops.exp(ops.minimum(ops.cast(self.logit_scale, "float32"), math.log(100)))
         query = _of_unit_length(query) * ops.cast(scale, query.dtype)[:, None]
@@ -158,15 +165,16 @@ class WindowAttention(keras.layers.Layer):
 
 
 def _of_unit_length(x: Any) -> Any:
-    """Divides vectors along the last axis by their length, as ``torch.nn.functional.normalize``."""
+    """Normalizes vectors along the last axis, as ``torch.nn.functional.normalize`` does."""
     square = ops.sum(ops.square(ops.cast(x, "float32")), axis=-1, keepdims=True)
     return x * ops.cast(ops.rsqrt(ops.maximum(square, 1e-24)), x.dtype)
 
 
 def offset_table(window: int) -> np.ndarray:
-    """Returns the offsets between points of a window as the bias network sees them, ((2w−1)², 2).
+    """Returns the log-spaced offsets between points of a window, ((2w − 1)², 2).
 
-    Offsets over w − 1, times 8, then sign·log₂(1 + |·|)/log₂ 8: from −1.057 to 1.057.
+    They are the inputs of the bias network: sign(o)·log₂(1 + |o|)/log₂ 8 with o = 8·offset/(w − 1),
+    between −1.057 and 1.057.
     """
     steps = np.arange(1 - window, window) / max(window - 1, 1) * 8
     steps = np.sign(steps) * np.log2(np.abs(steps) + 1) / math.log2(8)
@@ -174,7 +182,7 @@ def offset_table(window: int) -> np.ndarray:
 
 
 def offset_index(window: int) -> np.ndarray:
-    """Returns the row of :func:`offset_table` for each pair (query, key) of points, (w², w²)."""
+    """Returns the row in :func:`offset_table` of each pair (query, key) of points, (w², w²)."""
     row, column = np.divmod(np.arange(window**2), window)
     rows = row[:, None] - row + window - 1
     columns = column[:, None] - column + window - 1
@@ -182,10 +190,11 @@ def offset_index(window: int) -> np.ndarray:
 
 
 def parts_differ(window: int, shift: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns 1 for pairs of points that rolling brought into one window, (w², w²) float32 each.
+    """Returns masks of the pairs of points from opposite edges of the rolled field.
 
-    The first is for windows of the last row, whose points came from both ends of the rows, the
-    second for those of the last column.
+    Returns:
+        Masks for the windows of the last row (points from the first and last rows of the field) and
+        for those of the last column, each (w², w²) float32, 1 for such pairs.
     """
     row, column = np.divmod(np.arange(window**2), window)
     parts = (row >= window - shift), (column >= window - shift)
@@ -194,12 +203,12 @@ def parts_differ(window: int, shift: int) -> tuple[np.ndarray, np.ndarray]:
 
 @keras.saving.register_keras_serializable(package="phire")
 class ReflectedToMultiple(keras.layers.Layer):
-    """Continues (B, H, W, C) at the bottom and right by reflection to multiples of a number.
+    """Padding by reflection, after the last row and column, to multiples of a number.
 
-    The edge itself is not repeated; a field smaller than what is added is reflected again.
+    The edge itself is not repeated. A field smaller than the padding is reflected several times.
 
     Args:
-        multiple: Rows and columns of the output are multiples of it.
+        multiple: Number of which the output's rows and columns are the next multiples.
     """
 
     def __init__(self, multiple: int, **kwargs: Any) -> None:
@@ -207,7 +216,7 @@ class ReflectedToMultiple(keras.layers.Layer):
         self.multiple = multiple
 
     def call(self, inputs: Any) -> Any:
-        """Pads a batch."""
+        """Pads fields (B, H, W, C)."""
         x = inputs
         for axis in (1, 2):
             size = ops.shape(inputs)[axis]
@@ -215,8 +224,8 @@ class ReflectedToMultiple(keras.layers.Layer):
                 continue
             padded = -(-size // self.multiple) * self.multiple
             period = ops.maximum(2 * (size - 1), 1)
-            place = ops.arange(padded) % period
-            x = ops.take(x, ops.minimum(place, period - place), axis=axis)
+            index = ops.arange(padded) % period
+            x = ops.take(x, ops.minimum(index, period - index), axis=axis)
         return x
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:

@@ -1,1 +1,1 @@
-"""Network families of DL4DS (Gonzalez 2023, doi:10.1017/eds.2022.32), for fields and windows."""
+"""Networks of DL4DS for single fields and time windows (Gonzalez 2023, doi:10.1017/eds.2022.32)."""

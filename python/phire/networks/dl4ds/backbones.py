@@ -1,4 +1,4 @@
-"""Backbones of single fields: a first convolution, blocks and the join of both."""
+"""Backbones for single fields: a first convolution, blocks and a long skip."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ from phire.networks.dl4ds.convolution_blocks import (
 )
 
 BACKBONES = ("convnet", "resnet", "densenet", "convnext")
+"""Kinds of backbones."""
 
 
 def convolutional_backbone(x: Any, kind: str, style: Style, condition: Callable[[Any], Any]) -> Any:
-    """Returns features (B, H, W, width) of a field.
+    """Adds a backbone, (B, H, W, C) → (B, H, W, width).
 
-    First convolution – blocks – 3×3 convolution and dropout (not convnext) – join: convnet none,
-    resnet and convnext sum, densenet concatenation. All blocks are ``style.filters`` wide; DL4DS's
-    grow to i·filters in block i, and its last width is theirs.
+    It has a first convolution, blocks, a 3×3 convolution with dropout (except for convnext) and a
+    long skip: none for convnet, a sum for resnet and convnext, a concatenation for densenet. All
+    blocks have the width ``style.filters``; in DL4DS's preset, block i has the width i·filters.
 
     Args:
-        x: Inputs (B, H, W, C).
+        x: Inputs, (B, H, W, C).
         kind: One of :data:`BACKBONES`.
         style: Options of the blocks.
-        condition: Scales and shifts the first features by the time covariates.
+        condition: Function that scales and shifts the first features by the time covariates.
     """
     first = style.but(separable=False)
     x = condition(convolution(x, style.filters, style.kernel, first))
@@ -49,6 +50,7 @@ def convolutional_backbone(x: Any, kind: str, style: Style, condition: Callable[
 
 
 def _block(x: Any, kind: str, width: int, style: Style) -> Any:
+    """Adds a block of the backbone's kind."""
     if kind == "convnet":
         return convolution_block(x, width, style)
     if kind == "resnet":
@@ -60,6 +62,7 @@ def _block(x: Any, kind: str, width: int, style: Style) -> Any:
 
 
 def _joined(x: Any, y: Any, kind: str, width: int, style: Style) -> Any:
+    """Adds the long skip from the first features x to the last features y."""
     if kind == "convnet":
         return y
     if kind == "densenet":

@@ -1,4 +1,4 @@
-"""Options that all blocks of a network share, checked in one place."""
+"""Options shared by all blocks of a network, and their checks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from phire.networks.blocks.dropout import check_dropout
 from phire.networks.option_checks import check_choice, check_counts
 
 NORMALIZATIONS = ("none", "batch", "layer", "group")
+"""Kinds of normalization after a convolution."""
 PRESETS = ("none", "dl4ds")
+"""Presets: phire's blocks, or those of DL4DS with its numbers of weights."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,20 +28,20 @@ class Style:
         blocks: Number of blocks.
         activation: Activation inside the blocks, by its name in Keras.
         normalization: One of :data:`NORMALIZATIONS`.
-        attention: Channel attention at the end of each block.
-        dropout: Rate, from 0 to below 1.
+        attention: Add channel attention at the end of each block.
+        dropout: Rate of dropout, in [0, 1).
         dropout_kind: One of :data:`phire.networks.blocks.dropout.KINDS`.
-        separable: Depthwise separable convolutions in the blocks.
-        checkerboard_free: Initial weights of upsampling layers without checkerboard.
-        reference: Blocks as in DL4DS, with its unused weights.
-        kernel: Size of the first convolution and of DL4DS's last ones.
+        separable: Use depthwise separable convolutions in the blocks.
+        checkerboard_free: Initialize upsampling layers so that they start without checkerboards.
+        reference: Build blocks as in DL4DS, with its unused weights.
+        kernel: Size of the first convolution, and of the last ones in DL4DS's preset.
         window: Time steps of a sample; None for single fields.
-        inputs: The network's inputs by name; Monte Carlo dropout reads ``seed`` and ``position``.
-        step: Fine points to one point of the features.
-        margin: Points of the features before the patch's first.
-        valid: Validity of the first channels of the network's input, which its first convolution
-            reads; None where no value is missing.
-        numbers: Counts the dropout layers, whose names their random numbers depend on.
+        inputs: Inputs of the network by name; Monte Carlo dropout reads ``seed`` and ``position``.
+        step: Fine points per point of the features, along each axis.
+        margin: Points of the features before the patch's first point.
+        valid: Mask of the first channels of the network's input, for its first convolution; None
+            if no value is missing.
+        numbers: Counter of the dropout layers; their names determine their random numbers.
     """
 
     filters: int
@@ -67,18 +69,18 @@ class Style:
         check_dropout(self.dropout, self.dropout_kind)
 
     def but(self, **changes: Any) -> Style:
-        """Returns a copy with other values."""
+        """Returns a copy with changed attributes."""
         return dataclasses.replace(self, **changes)
 
 
 def check_activation(option: str, value: Any) -> None:
-    """Raises an InputError where Keras has no activation of a name."""
+    """Raises an OptionError if Keras has no activation of this name."""
     try:
         known = isinstance(value, str) and callable(keras.activations.get(value))
     except ValueError:
         known = False
     if not known:
         raise OptionError(
-            f"{option} {value!r} is unknown: give the name of an activation of Keras, such as "
-            "relu, elu, gelu, selu, leaky_relu, tanh or linear."
+            f"{option} {value!r} is unknown: give the name of a Keras activation, such as relu, "
+            "elu, gelu, selu, leaky_relu, tanh or linear."
         )

@@ -1,6 +1,6 @@
-"""Convolution, residual, dense and ConvNeXt blocks; facts of DL4DS's in their docstrings.
+"""Convolution, residual, dense and ConvNeXt blocks, with notes on how those of DL4DS differ.
 
-Every block takes and gives features (B, H, W, C), with windows (B·T, H, W, C).
+All blocks act on features (B, H, W, C); with a time window, on frames (B·T, H, W, C).
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from phire.networks.fast_cpu import BatchNormalization
 
 
 def activated(x: Any, activation: str) -> Any:
-    """Applies an activation by its name in Keras."""
+    """Adds an activation by its name in Keras."""
     return x if activation == "linear" else keras.layers.Activation(activation)(x)
 
 
 def convolution(x: Any, filters: int, kernel: int, style: Style, bias: bool = True) -> Any:
-    """Convolves within a block, padded to the same size; separable where the style says so.
+    """Adds a convolution with "same" padding.
 
-    With the style's validity it is a partial convolution, which is not separable.
+    It is a partial convolution if the style has a mask of valid values, and otherwise depthwise
+    separable if the style says so.
     """
     if style.valid is not None:
         return PartialConv2D(filters, kernel, padding="same", use_bias=bias)(x, style.valid)
@@ -35,10 +36,10 @@ def convolution(x: Any, filters: int, kernel: int, style: Style, bias: bool = Tr
 
 
 def normalised(x: Any, style: Style, epsilon: float = 1e-3) -> Any:
-    """Normalises by the style: over the batch, over channels, or over groups of channels.
+    """Adds the style's normalization: batch, layer (over channels) or group normalization.
 
-    Layer normalization of a single channel would give a constant (in DL4DS it does); there only
-    its scale and shift are applied, which are as many weights.
+    Layer normalization of a single channel would give a constant, as it does in DL4DS. For a single
+    channel only its scale and shift are therefore applied, with the same number of weights.
     """
     if style.normalization == "batch":
         return BatchNormalization(epsilon=epsilon)(x)
@@ -53,14 +54,15 @@ def normalised(x: Any, style: Style, epsilon: float = 1e-3) -> Any:
 
 
 def _unique(name: str) -> str:
+    """Returns a layer name with a number that is unique in Keras's session."""
     return f"{name}_{keras.backend.get_uid(name)}"
 
 
 def dropped(x: Any, style: Style) -> Any:
-    """Applies the style's dropout to (B, H, W, C), (B·T, H, W, C) or (B, T, H, W, C)."""
+    """Adds the style's dropout to (B, H, W, C), (B·T, H, W, C) or (B, T, H, W, C)."""
     if not style.dropout:
         return x
-    # Monte Carlo masks have the random integers of a sample, not of a frame.
+    # Seeds of Monte Carlo dropout belong to samples, so frames are regrouped to samples first.
     frames = style.window is not None and len(x.shape) == 4 and style.dropout_kind in MONTE_CARLO
     x = BatchToTime(style.window)(x) if frames else x
     x = dropout(
@@ -71,11 +73,12 @@ def dropped(x: Any, style: Style) -> Any:
 
 
 def channel_attention(x: Any, style: Style) -> Any:
-    """Multiplies every channel by a weight from the means of all channels over the field.
+    """Adds channel attention: multiplies channels by weights from their means over the field.
 
-    Means → dense to a quarter of the channels → relu → dense → sigmoid (CBAM's channel attention
-    with mean pooling, Woo et al. 2018, arXiv:1807.06521). DL4DS's own averages a window over time
-    and latitude, so that weights depend on longitude.
+    The weights are dense layers of the means, the first to a quarter of the channels with ReLU, the
+    second with sigmoid (channel attention of CBAM with mean pooling, Woo et al. 2018,
+    arXiv:1807.06521). In DL4DS's preset, means of time windows are taken over time and latitude
+    only, so the weights depend on longitude.
     """
     channels = x.shape[-1]
     over_time_and_latitude = style.reference and style.window is not None
@@ -91,25 +94,27 @@ def channel_attention(x: Any, style: Style) -> Any:
 
 
 def attended(x: Any, style: Style) -> Any:
-    """Applies channel attention where the style has it."""
+    """Adds channel attention if the style has it."""
     return channel_attention(x, style) if style.attention else x
 
 
 def convolution_block(
     x: Any, filters: int, style: Style, kernel: int = 3, activation: str | None = None
 ) -> Any:
-    """Twice [dropout] – convolution – [normalization] – activation, then [attention].
+    """Adds DL4DS's ConvBlock: two convolutions, then optional attention.
 
-    DL4DS's ConvBlock. Convolutions have a bias only without normalization.
+    Each convolution has optional dropout before it, and optional normalization and an activation
+    after it. Convolutions have a bias only without normalization.
     """
     return attended(_two_convolutions(x, filters, style, kernel, activation, last=True), style)
 
 
 def residual_block(x: Any, filters: int, style: Style) -> Any:
-    """Convolution block without its last activation – [attention] – plus input – activation.
+    """Adds DL4DS's ResidualBlock: two convolutions, optional attention, skip and activation.
 
-    DL4DS's ResidualBlock; without normalization as in EDSR (Lim et al. 2017, arXiv:1707.02921).
-    The input goes through a 1×1 convolution where the width changes.
+    The second convolution has no activation before the skip. If the width changes, the skip has a
+    1×1 convolution. Without normalization the block is that of EDSR (Lim et al. 2017,
+    arXiv:1707.02921).
     """
     y = attended(_two_convolutions(x, filters, style, 3, None, last=False), style)
     if x.shape[-1] != filters:
@@ -120,6 +125,15 @@ def residual_block(x: Any, filters: int, style: Style) -> Any:
 def _two_convolutions(
     x: Any, filters: int, style: Style, kernel: int, activation: str | None, last: bool
 ) -> Any:
+    """Adds two convolutions with dropout, normalization and activation.
+
+    Args:
+        x: Features.
+        filters, kernel: Width and size of the convolutions.
+        style: Options of the network.
+        activation: Activation; None for that of the style.
+        last: True for an activation after the second convolution.
+    """
     activation = activation or style.activation
     bias = style.normalization == "none"
     for number in range(2):
@@ -131,10 +145,12 @@ def _two_convolutions(
 
 
 def dense_block(x: Any, filters: int, style: Style) -> Any:
-    """Adds channels to the input: 1×1 to four times as many – 3×3 – [attention] – joined.
+    """Adds a dense block, which concatenates ``filters`` new channels to its input.
 
-    Before the 1×1 convolution come normalization, activation and dropout (DenseNet-B, Huang et al.
-    2017, arXiv:1608.06993). DL4DS computes these and throws them away: its weights remain.
+    A 1×1 convolution to 4·filters channels and a 3×3 convolution to ``filters`` channels, each
+    after normalization, activation and dropout, compute the new channels (DenseNet-B, Huang et al.
+    2017, arXiv:1608.06993); optional attention follows. DL4DS does not use the result of the first
+    normalization, activation and dropout, so its preset keeps only the weights.
     """
     if style.reference:
         y = UnusedNormalization(style.normalization)(x) if style.normalization != "none" else x
@@ -147,15 +163,16 @@ def dense_block(x: Any, filters: int, style: Style) -> Any:
 
 
 def transition(x: Any, filters: int, activation: str = "relu") -> Any:
-    """Changes the number of channels by a 1×1 convolution, then activates (TransitionBlock)."""
+    """Adds DL4DS's TransitionBlock: a 1×1 convolution to ``filters`` channels and an activation."""
     return activated(keras.layers.Conv2D(filters, 1)(x), activation)
 
 
 def convnext_block(x: Any, filters: int, style: Style) -> Any:
-    """Depthwise 7×7 – normalization – dense to 4·filters – activation – dense – plus input.
+    """Adds a ConvNeXt block without layer scale (Liu et al. 2022, arXiv:2201.03545).
 
-    ConvNeXt (Liu et al. 2022, arXiv:2201.03545) without layer scale. DL4DS's block ignores dropout
-    and attention; here dropout follows the activation and attention the second dense layer.
+    Its layers are a depthwise 7×7 convolution, normalization, a dense layer to 4·filters channels,
+    activation, dropout, a dense layer to ``filters`` channels, attention and the skip. DL4DS's
+    block ignores dropout and attention, and so does its preset.
     """
     if style.reference:
         style = style.but(dropout=0.0, attention=False)
@@ -170,14 +187,13 @@ def convnext_block(x: Any, filters: int, style: Style) -> Any:
 
 @keras.saving.register_keras_serializable(package="phire")
 class UnusedNormalization(keras.layers.Layer):
-    """Holds the weights of a normalization and returns its input.
+    """Identity layer with the weights of a normalization, as DL4DS's dense blocks have them.
 
-    DL4DS's dense blocks have them. Their gradients are zero rather than missing, which optimizers
-    would refuse.
+    The weights get gradients of zero, because optimizers refuse missing gradients.
 
     Args:
-        normalization: ``batch`` (two trainable weights a channel and two that are not), ``layer``
-            or ``group`` (two trainable ones).
+        normalization: ``batch``, with two trainable and two other weights per channel; ``layer`` or
+            ``group``, with two trainable weights per channel.
     """
 
     def __init__(self, normalization: str, **kwargs: Any) -> None:
@@ -195,7 +211,7 @@ class UnusedNormalization(keras.layers.Layer):
             )
 
     def call(self, inputs: Any) -> Any:
-        """Returns a tensor (…, C) as it is."""
+        """Returns a tensor (…, C) unchanged."""
         nothing = 0 * (keras.ops.sum(self.gamma) + keras.ops.sum(self.beta))
         return inputs + keras.ops.cast(nothing, inputs.dtype)
 

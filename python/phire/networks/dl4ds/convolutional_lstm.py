@@ -12,23 +12,24 @@ from phire.networks.blocks.partial_convolution import partial_convolution
 
 @keras.saving.register_keras_serializable(package="phire")
 def keras2_hard_sigmoid(x: Any) -> Any:
-    """Returns 0.2·x + 0.5, cut to 0 … 1: ``hard_sigmoid`` of Keras 2; Keras 3's is x/6 + 0.5."""
+    """Computes Keras 2's ``hard_sigmoid``, 0.2·x + 0.5 clipped to [0, 1]; Keras 3 has x/6 + 0.5."""
     return ops.clip(0.2 * x + 0.5, 0.0, 1.0)
 
 
 @keras.saving.register_keras_serializable(package="phire")
 class ConvolutionalLSTM(keras.layers.Layer):
-    """LSTM whose products with weights are convolutions (Shi et al. 2015, arXiv:1506.04214).
+    """Convolutional LSTM (Shi et al. 2015, arXiv:1506.04214) for fields of any size.
 
-    The sums, initial values and order of weights of ``keras.layers.ConvLSTM2D`` with
-    ``return_sequences`` and padding ``same``, against which it is tested. Keras's demands a fixed
-    size, and convolves the frames one after another, gate by gate; here one convolution serves the
-    inputs of all frames and gates.
+    It replaces ``keras.layers.ConvLSTM2D``, which needs a fixed size and convolves frames and gates
+    one by one; this layer convolves the inputs of all frames and gates at once. Results, initial
+    values and the order of weights are those of ``ConvLSTM2D`` with ``return_sequences=True`` and
+    ``padding="same"``, against which the tests check it.
 
     Args:
         filters: Channels of the state.
         kernel_size: Size of the convolutions of inputs and states.
-        recurrent_activation: Activation of the gates: a name in Keras, or a registered function.
+        recurrent_activation: Activation of the gates, by its name in Keras or as a registered
+            function.
     """
 
     def __init__(
@@ -55,17 +56,18 @@ class ConvolutionalLSTM(keras.layers.Layer):
         self.bias = self.add_weight((outputs,), self._first_bias, name="bias")
 
     def _first_bias(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
-        """Returns zeros, and ones for the forget gate, which begins open (unit_forget_bias)."""
+        """Returns the initial bias: ones for the forget gate (``unit_forget_bias``), else zeros."""
         gates = [ops.full((self.filters,), float(gate == 1), dtype) for gate in range(4)]
         return ops.concatenate(gates)
 
     def call(self, inputs: Any, valid: Any = None) -> Any:
-        """Returns each frame's state, (B, T, H, W, filters).
+        """Returns the state after each frame, (B, T, H, W, filters).
 
         Args:
-            inputs: (B, T, H, W, C).
-            valid: (B, T, H, W, C') validity of the first C' channels, whose missing values do not
-                enter (:func:`phire.networks.blocks.partial_convolution.partial_convolution`).
+            inputs: Frames, (B, T, H, W, C).
+            valid: Mask of the first C' channels, (B, T, H, W, C'), whose missing values are
+                excluded (:func:`phire.networks.blocks.partial_convolution.partial_convolution`);
+                None if no value is missing.
         """
         steps, channels = inputs.shape[1], inputs.shape[-1]
         _, _, height, width, _ = ops.shape(inputs)
@@ -81,10 +83,14 @@ class ConvolutionalLSTM(keras.layers.Layer):
             total = given[:, step]
             if states:
                 total = total + ops.conv(states[-1], self.recurrent_kernel, padding="same")
-            entry, forget, candidate, exit_ = ops.split(total, 4, axis=-1)
-            update = self.recurrent_activation(entry) * ops.tanh(candidate)
-            cell = update if cell is None else self.recurrent_activation(forget) * cell + update
-            states.append(self.recurrent_activation(exit_) * ops.tanh(cell))
+            # Order of the gates as in Keras.
+            input_gate, forget_gate, candidate, output_gate = ops.split(total, 4, axis=-1)
+            update = self.recurrent_activation(input_gate) * ops.tanh(candidate)
+            if cell is None:  # the initial cell state is zero
+                cell = update
+            else:
+                cell = self.recurrent_activation(forget_gate) * cell + update
+            states.append(self.recurrent_activation(output_gate) * ops.tanh(cell))
         return ops.stack(states, axis=1)
 
     def compute_output_shape(self, inputs_shape: tuple, valid_shape: tuple | None = None) -> tuple:

@@ -1,4 +1,4 @@
-"""Conversion of a sample's inputs to single frames, and of frames to the output ``fine``."""
+"""Conversion of a sample's inputs to single frames, and of frames to the network's output."""
 
 from __future__ import annotations
 
@@ -34,22 +34,28 @@ def inputs_of(
     dropout_kind: str = "vanilla",
     masked: bool = False,
 ) -> dict[str, Any]:
-    """Returns the Keras inputs, fields of any size, by their names in a sample.
+    """Returns the Keras inputs for fields of any size, by their names in a sample.
+
+    Args:
+        shapes: Shapes of a sample.
+        localized: True for a network with weights for each point of the domain.
+        dropout, dropout_kind: Rate and kind of dropout.
+        masked: True for a network that reads ``low_valid``.
 
     Raises:
-        InputError: The network is localized and the shapes state no domain.
+        InputError: ``localized`` is set, but the shapes have no domain.
     """
     if localized and shapes.domain is None:
         raise InputError(
-            "localized needs a domain, the rows and columns of the whole fine grid: give domain=, "
-            "or use records that state it."
+            "localized needs the domain, rows and columns of the whole fine grid: give domain=, or "
+            "use records that state it."
         )
     inputs = named_inputs(shapes.of_any_size(), position=localized, low_valid=masked)
     return inputs | dropout_inputs(dropout, dropout_kind)
 
 
 def frames_of(inputs: dict[str, Any], window: int | None) -> dict[str, Any]:
-    """Returns the inputs with time steps as samples (B·T, …); without a window as they are."""
+    """Returns the inputs with time steps as samples, (B·T, …); unchanged without a window."""
     if window is None:
         return inputs
     sequences = ("low", "low_valid", "auxiliary")
@@ -60,10 +66,11 @@ def frames_of(inputs: dict[str, Any], window: int | None) -> dict[str, Any]:
 
 
 def maps_of(inputs: dict[str, Any], shapes: Shapes) -> Any:
-    """Returns the inputs on the fine grid as one tensor, continued over the margin.
+    """Concatenates the inputs on the fine grid, padded over the margin.
 
     Returns:
-        (B, H, W, C), with predictors in time (B·T, H, W, C); None without fine inputs.
+        Maps, (B, H, W, C), or (B·T, H, W, C) if predictors in time are among them; None without
+        fine inputs.
     """
     frames = frames_of(inputs, shapes.window) if "auxiliary" in inputs else inputs
     maps = fine_maps(frames)
@@ -75,21 +82,22 @@ def maps_of(inputs: dict[str, Any], shapes: Shapes) -> Any:
 
 
 def for_all_frames(x: Any, inputs: dict[str, Any], window: int | None) -> Any:
-    """Repeats what was worked out of static maps alone for the frames of a window."""
+    """Repeats features of static maps for all frames of a window, if they have no time axis."""
     return x if window is None or "auxiliary" in inputs else RepeatOverTime(window)(x)
 
 
 def joined_input(
     inputs: dict[str, Any], shapes: Shapes, upsampling: str, interpolation: str, with_maps: bool
 ) -> Any:
-    """Returns the frames that a backbone reads: coarse ones, with ``pre`` interpolated ones.
+    """Returns the frames that a backbone reads, on the coarse grid or, with ``pre``, interpolated.
 
     Args:
-        inputs: The Keras inputs by name.
-        shapes: Their shapes.
-        upsampling: Upsampling of the network.
-        interpolation: Method of ``pre``.
-        with_maps: Join fine maps to ``low``, coarsened by block means; with ``pre`` uncoarsened.
+        inputs: Inputs of the network by name.
+        shapes: Shapes of a sample.
+        upsampling: Upsampling of the network; ``pre`` interpolates ``low`` to the fine grid.
+        interpolation: Method of interpolation for ``pre``.
+        with_maps: Concatenate the fine maps: their block means, or with ``pre`` the maps
+            themselves.
     """
     frames = frames_of(inputs, shapes.window)
     if upsampling != "pre":
@@ -106,9 +114,10 @@ def joined_input(
 
 
 def validity_of(inputs: dict[str, Any], shapes: Shapes, upsampling: str) -> Any:
-    """Returns the validity of ``low`` on the grid that a backbone reads; None where it has none.
+    """Returns the mask of present values of ``low`` on the grid that a backbone reads.
 
-    With ``pre`` fine points are valid where their coarse point is.
+    With ``pre``, fine points have the mask of their coarse point. It is None without the input
+    ``low_valid``.
     """
     if "low_valid" not in inputs:
         return None
@@ -118,7 +127,7 @@ def validity_of(inputs: dict[str, Any], shapes: Shapes, upsampling: str) -> Any:
 
 
 def conditioned(x: Any, inputs: dict[str, Any], window: int | None) -> Any:
-    """Scales and shifts features (B, H, W, C), or (B, T, H, W, C), by the time covariates."""
+    """Scales and shifts features by the time covariates, (B, H, W, C) or (B, T, H, W, C)."""
     if window is None or "time" not in inputs:
         return scaled_and_shifted_by_time(x, inputs)
     x = scaled_and_shifted_by_time(TimeToBatch()(x), frames_of(inputs, window))
@@ -136,12 +145,15 @@ def fine_network(
     activation: str = "linear",
     first_step: bool = False,
 ) -> keras.Model:
-    """Returns the network of targets (B, H, W, Ct), with the margin cropped and its halo stated.
+    """Builds the model: crops the margin, adds the interpolated input, declares the halo.
 
     Args:
-        x: Targets of all frames.
-        inputs, shapes, name: Inputs, shapes and name of the network.
-        add, channels: See :func:`phire.networks.blocks.sample_inputs.added_to_interpolated`.
+        x: Targets of all frames, with the margin.
+        inputs: Inputs of the network by name.
+        shapes: Shapes of a sample.
+        name: Name of the model.
+        add, channels: Method and channels of
+            :func:`phire.networks.blocks.sample_inputs.added_to_interpolated`.
         activation: Activation of the sum.
         first_step: See :class:`phire.networks.blocks.fine_output.Fine`.
     """

@@ -1,4 +1,4 @@
-"""Locally connected layer: weights of their own at each point of a domain, also for patches."""
+"""Locally connected layer with weights for each point of a domain, which also takes patches."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="phire")
 class LocallyConnected(keras.layers.Layer):
-    """Linear map of the channels with a matrix and a bias for each fine point of the domain.
+    """Linear layer of the channels, with a matrix and a bias for each fine point of the domain.
 
-    The weights of a patch are gathered by its place, so that a network trains on patches of a
-    domain and predicts all of it. Points beyond the domain, which a margin has, use the weights of
-    its nearest point.
+    The weights of a patch are gathered by its position, so a network can train on patches and
+    predict the whole domain. Points beyond the domain, in a margin, use the weights of the nearest
+    point of the domain.
 
     Args:
-        domain: (rows, columns) of the domain's fine grid.
+        domain: Rows and columns of the fine domain.
         filters: Channels of the output.
-        margin: Fine points that the features have before the patch's first point.
-        glorot_over_domain: Initialise as DL4DS does, by one Glorot range for the weights of all
-            points, that is close to 0 on a large domain; else by the range of one point's weights.
+        margin: Fine points of the features before the patch's first point.
+        glorot_over_domain: Initialize as DL4DS does, with Glorot's range for the weights of all
+            points together, which is close to 0 on a large domain. False for the range of the
+            weights of one point.
     """
 
     def __init__(
@@ -52,18 +53,22 @@ class LocallyConnected(keras.layers.Layer):
         self.bias = self.add_weight((rows, columns, self.filters), "zeros", name="bias")
 
     def call(self, inputs: Any, position: Any) -> Any:
-        """Transforms (B, H, W, C) and (B, 2), each patch's first row and column, to (B, H, W,
-        filters)."""
+        """Transforms (B, H, W, C) → (B, H, W, filters).
+
+        Args:
+            inputs: Features of patches, (B, H, W, C).
+            position: Row and column of each patch's first point in the domain, (B, 2).
+        """
         _, height, width, _ = ops.shape(inputs)
         rows, columns = self.domain
         first = ops.cast(position, "int32") - self.margin
         row = ops.clip(first[:, :1] + ops.arange(height, dtype="int32"), 0, rows - 1)
         column = ops.clip(first[:, 1:] + ops.arange(width, dtype="int32"), 0, columns - 1)
-        place = row[:, :, None] * columns + column[:, None, :]
+        point = row[:, :, None] * columns + column[:, None, :]
         dtype = self.compute_dtype
         kernel = ops.reshape(self.kernel, (rows * columns, -1, self.filters))
-        kernel = ops.cast(ops.take(kernel, place, axis=0), dtype)
-        bias = ops.take(ops.reshape(self.bias, (rows * columns, self.filters)), place, axis=0)
+        kernel = ops.cast(ops.take(kernel, point, axis=0), dtype)
+        bias = ops.take(ops.reshape(self.bias, (rows * columns, self.filters)), point, axis=0)
         return ops.einsum("bhwi,bhwio->bhwo", inputs, kernel) + ops.cast(bias, dtype)
 
     def compute_output_shape(self, inputs_shape: tuple, position_shape: tuple) -> tuple:

@@ -1,4 +1,4 @@
-"""Builders of the families convnet, resnet, densenet and convnext."""
+"""Builder of DL4DS's networks convnet, resnet, densenet and convnext."""
 
 from __future__ import annotations
 
@@ -65,48 +65,52 @@ def dl4ds_network(
     checkerboard_free: bool = True,
     preset: str = "none",
 ) -> keras.Model:
-    """Convolutional network of DL4DS's families; with a window its recurrent counterpart.
+    """Builds a convolutional network of DL4DS; with a time window, its recurrent counterpart.
 
-    First convolution – blocks – join – upsampling – [locally connected block] – [fine maps] –
-    convolutions to the targets. Fine maps (``static``, ``auxiliary``) enter twice: coarsened by
-    block means beside ``low``, and on the fine grid before the last convolutions. ``time`` scales
-    and shifts the first features. With a window the blocks are convolutional LSTMs (not convnext),
-    and all T frames come out.
+    The network has a first convolution, blocks, a long skip, the upsampling, an optional locally
+    connected block, and convolutions to the targets. Fine maps (``static``, ``auxiliary``) enter
+    twice: as block means concatenated to ``low``, and at full resolution before the last
+    convolutions. The covariates ``time`` scale and shift the first features. With a time window the
+    blocks are convolutional LSTMs (not for convnext), and the output has all T frames.
 
     Args:
         shapes: Shapes of a sample.
-        backbone: ``convnet``, ``resnet``, ``densenet`` or ``convnext``; the network's name sets it.
-        upsampling: ``pre`` (``low`` is interpolated first), ``subpixel``, ``resize`` or
-            ``transposed`` (after the blocks).
-        filters: Width; with the preset block i is i·filters wide.
+        backbone: ``convnet``, ``resnet``, ``densenet`` or ``convnext``; set by the network's name.
+        upsampling: ``pre``, which interpolates ``low`` before the first convolution; or
+            ``subpixel``, ``resize`` or ``transposed``, after the blocks.
+        filters: Width of the blocks; in the preset ``dl4ds`` block i has the width i·filters.
         blocks: Number of blocks; recurrent networks have one more.
         normalization: ``none``, ``batch``, ``layer`` or ``group``, after every convolution of a
             block.
-        attention: Channel attention in every block; the halo is then the whole field.
-        localized: Two channels more by a linear map of its own at each point of the domain, which
-            the patch's ``position`` finds.
-        dropout: Rate, within blocks and after them.
-        dropout_kind: ``vanilla``, ``gaussian`` or ``spatial`` in training alone; ``mcdrop``,
-            ``mcgaussiandrop`` or ``mcspatialdrop`` in prediction, too, by the input ``seed``.
-        activation: Activation inside, by its name in Keras.
-        output_activation: Activation of the output, such as relu for rain; of the sum with ``add``.
-        add: ``nearest``, ``bilinear`` or ``bicubic``: the output is added to that interpolation of
-            ``low``, see :func:`phire.networks.blocks.sample_inputs.added_to_interpolated`.
-        add_channels: Numbers of the targets' channels in ``low``, from 0; by default all, where
-            there are as many, else what a 1×1 convolution learns of them.
-        interpolation: ``nearest``, ``bilinear`` or ``bicubic``, of ``pre`` and ``resize``.
-        factors: Upsampling steps, such as [2, 5]; None means the prime factors of the scale, and
-            one step for ``resize``; with the preset DL4DS's steps.
-        separable: Depthwise separable convolutions within blocks.
-        masked: The first convolution, interpolations and ``add`` leave out the missing values of
-            ``low`` and divide by the share of those present
-            (:mod:`phire.networks.blocks.partial_convolution`). Records that hold no ``low_valid``
-            miss none.
-        checkerboard_free: Initialise upsampling layers so that the fine points of a coarse one
-            begin equal; DL4DS's do not.
-        preset: ``dl4ds`` for DL4DS's blocks and parameter counts, with the output through as many
-            channels as there are targets and attention before it; its recurrent networks see no
-            coarsened maps and predict the first step of a window. ``none`` for phire's own.
+        attention: Add channel attention to every block; the halo is then the whole field.
+        localized: Add two channels by a linear layer with weights for each point of the domain; the
+            network then reads ``position``.
+        dropout: Rate of dropout, in the blocks and after them.
+        dropout_kind: ``vanilla``, ``gaussian`` or ``spatial`` for training only; ``mcdrop``,
+            ``mcgaussiandrop`` or ``mcspatialdrop`` also for prediction, by the input ``seed``.
+        activation: Activation in the network, by its name in Keras.
+        output_activation: Activation of the output, such as ``relu`` for precipitation; with
+            ``add``, of the sum.
+        add: Interpolation of ``low`` to which the output is added: ``none``, ``nearest``,
+            ``bilinear`` or ``bicubic``; see
+            :func:`phire.networks.blocks.sample_inputs.added_to_interpolated`.
+        add_channels: Index of the channel of ``low`` for each target; None for all in order or, if
+            their numbers differ, for a learned 1×1 convolution.
+        interpolation: Interpolation of ``pre`` and ``resize``: ``nearest``, ``bilinear`` or
+            ``bicubic``.
+        factors: Factors of the upsampling steps, such as [2, 5]. None for the prime factors of the
+            scale, for one step with ``resize``, and for DL4DS's steps with its preset.
+        separable: Use depthwise separable convolutions in the blocks.
+        masked: Exclude missing values of ``low`` from the first convolution, from interpolations
+            and from ``add``, by the input ``low_valid``
+            (:mod:`phire.networks.blocks.partial_convolution`). Records without ``low_valid`` have
+            no missing values.
+        checkerboard_free: Initialize upsampling layers so that all fine points of a coarse point
+            start equal; DL4DS does not.
+        preset: ``none`` for phire's blocks; ``dl4ds`` for the blocks and parameter counts of DL4DS.
+            The latter has attention before the last block, a last block as wide as the number of
+            targets, and recurrent networks that read no coarsened maps and predict the first step
+            of a window.
 
     Raises:
         InputError: An option is unknown or does not fit the shapes.
@@ -120,7 +124,7 @@ def dl4ds_network(
         refuse_window(shapes, backbone)
     reference = preset == "dl4ds"
     if reference and factors is not None:
-        raise InputError("preset=dl4ds has upsampling steps of its own: leave out factors.")
+        raise InputError("preset=dl4ds fixes the upsampling steps: leave out factors.")
     inputs = inputs_of(shapes, localized, dropout, dropout_kind, masked)
     style = Style(
         filters, blocks, activation, normalization, attention, dropout, dropout_kind, separable,
@@ -142,7 +146,7 @@ def dl4ds_network(
 
 @dataclasses.dataclass(frozen=True)
 class _Plan:
-    """Choices of one network, checked."""
+    """Checked options of one network."""
 
     shapes: Shapes
     backbone: str
@@ -155,12 +159,12 @@ class _Plan:
 
     @property
     def fine_style(self) -> Style:
-        """Style of features on the fine grid."""
+        """Style of blocks on the fine grid."""
         return self.style.but(step=1, margin=self.shapes.margin * self.shapes.scale)
 
 
 def _features(inputs: dict[str, Any], plan: _Plan) -> Any:
-    """Returns the backbone's features of all frames, coarse or with ``pre`` fine."""
+    """Returns the backbone's features of all frames, on the fine grid for ``pre``, else coarse."""
     window = plan.shapes.window
     x = joined_input(
         inputs, plan.shapes, plan.upsampling, plan.interpolation,
@@ -181,6 +185,7 @@ def _features(inputs: dict[str, Any], plan: _Plan) -> Any:
 
 
 def _upsampled(x: Any, plan: _Plan) -> Any:
+    """Upsamples features to the fine grid; those of ``pre`` are unchanged."""
     upsampling, interpolation, style = plan.upsampling, plan.interpolation, plan.style
     if upsampling == "pre":
         return x
@@ -196,6 +201,7 @@ def _upsampled(x: Any, plan: _Plan) -> Any:
 
 
 def _with_local_features(x: Any, inputs: dict[str, Any], plan: _Plan) -> Any:
+    """Concatenates the features of the locally connected block, if the network has it."""
     if not plan.localized:
         return x
     shapes = plan.shapes
@@ -205,6 +211,7 @@ def _with_local_features(x: Any, inputs: dict[str, Any], plan: _Plan) -> Any:
 
 
 def _with_maps(x: Any, inputs: dict[str, Any], plan: _Plan, filters: int, style: Style) -> Any:
+    """Concatenates the features of the fine maps, if there are any."""
     maps = maps_of(inputs, plan.shapes)
     if maps is None:
         return x
@@ -214,7 +221,7 @@ def _with_maps(x: Any, inputs: dict[str, Any], plan: _Plan, filters: int, style:
 
 
 def _targets(x: Any, inputs: dict[str, Any], plan: _Plan) -> Any:
-    """Returns the targets (B·T, H, W, Ct) before the output's activation."""
+    """Returns the targets before the output activation, (B·T, H, W, Ct)."""
     x = _with_local_features(x, inputs, plan)
     style = plan.fine_style
     x = _with_maps(x, inputs, plan, style.filters, style.but(attention=False))
@@ -222,7 +229,10 @@ def _targets(x: Any, inputs: dict[str, Any], plan: _Plan) -> Any:
 
 
 def _targets_as_dl4ds(x: Any, inputs: dict[str, Any], plan: _Plan) -> Any:
-    """Returns the targets as DL4DS does, whose recurrent networks join in another order."""
+    """Returns the targets as DL4DS computes them.
+
+    Its recurrent networks concatenate the maps before the local features, the others after them.
+    """
     style, targets, activation = plan.fine_style, plan.shapes.high[2], plan.output_activation
     if style.window is None:
         width = x.shape[-1]

@@ -1,4 +1,4 @@
-"""Recurrent backbones of time windows: blocks of convolutional LSTMs."""
+"""Recurrent backbones for time windows, with blocks of convolutional LSTMs."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ from phire.networks.dl4ds.convolution_blocks import activated, dropped, normalis
 from phire.networks.dl4ds.convolutional_lstm import ConvolutionalLSTM, keras2_hard_sigmoid
 
 RECURRENT_BACKBONES = ("convnet", "resnet", "densenet")
+"""Backbones with a recurrent counterpart."""
 
 
 def recurrent_backbone(x: Any, kind: str, style: Style, condition: Callable[[Any], Any]) -> Any:
-    """Returns features (B, T, H, W, width) of a window; a frame's are of it and those before it.
+    """Adds a recurrent backbone, (B, T, H, W, C) → (B, T, H, W, width).
 
-    ``style.blocks`` + 1 recurrent blocks, dropout, and the join of the first with the last: convnet
-    none, resnet sum, densenet concatenation.
+    The features of a frame depend on it and on the frames before. The backbone has
+    ``style.blocks`` + 1 recurrent blocks, dropout, and a long skip from the first block: none for
+    convnet, a sum for resnet, a concatenation for densenet.
 
     Args:
-        x: Inputs (B, T, H, W, C).
+        x: Inputs, (B, T, H, W, C).
         kind: One of :data:`RECURRENT_BACKBONES`.
         style: Options of the blocks.
-        condition: Scales and shifts features (B, T, H, W, C) by the time covariates.
+        condition: Function that scales and shifts the first features by the time covariates.
     """
     y = x = condition(recurrent_block(x, style.filters, style.but(dropout=0.0)))
     style = style.but(valid=None)
@@ -38,10 +40,10 @@ def recurrent_backbone(x: Any, kind: str, style: Style, condition: Callable[[Any
 
 
 def recurrent_block(x: Any, filters: int, style: Style) -> Any:
-    """Twice [dropout] – convolutional LSTM (5×5, then 3×3) – [normalization] – activation.
+    """Adds DL4DS's RecurrentConvBlock: two convolutional LSTMs, of 5×5 and of 3×3.
 
-    DL4DS's RecurrentConvBlock (Shi et al. 2015, arXiv:1506.04214). The gates' activation is the
-    sigmoid, in DL4DS's preset the hard sigmoid of Keras 2.
+    Each has optional dropout before it, and optional normalization and an activation after it. The
+    gates use the sigmoid or, in DL4DS's preset, the hard sigmoid of Keras 2.
     """
     for kernel in (5, 3):
         gates = keras2_hard_sigmoid if style.reference else "sigmoid"

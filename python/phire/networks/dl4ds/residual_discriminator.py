@@ -1,4 +1,4 @@
-"""Residual discriminator of DL4DS, conditional on the coarse field."""
+"""Residual discriminator of DL4DS, conditioned on the coarse field."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from phire.networks.registry import discriminator
 from phire.networks.shapes import Shapes
 
 GRIDS = ("coarse", "fine")
+"""Grids on which the branches can meet; see :func:`residual_discriminator`."""
 
 
 @discriminator("residual")
@@ -39,29 +40,31 @@ def residual_discriminator(
     dropout: float = 0.4,
     preset: str = "none",
 ) -> keras.Model:
-    """Builds DL4DS's discriminator of fine fields beside their coarse ones.
+    """Builds DL4DS's discriminator of fine fields, given their coarse fields.
 
-    Coarse branch: 3×3 convolution, residual blocks, 3×3 convolution, sum with the first. Fine
-    branch: likewise, brought to the coarse grid by strided convolutions instead of the last. Both
-    are joined, then residual block, mean over the field, dropout, 32 sigmoids and one logit. With a
-    window the coarse branch begins with a recurrent block, and the mean is over time, too.
+    The coarse branch has a 3×3 convolution, residual blocks, a 3×3 convolution and a skip from the
+    first. The fine branch has a 3×3 convolution, residual blocks and strided convolutions to the
+    coarse grid. Both are concatenated and pass a residual block, the mean over the field, dropout,
+    a dense layer of 32 sigmoids and a dense layer to one logit. With a time window the coarse
+    branch starts with a recurrent block, and the mean is also over time.
 
     Args:
         shapes: Shapes of a sample.
-        masked: Take the mask ``valid`` beside the fields, as further channels.
+        masked: Read the mask ``valid`` as further channels.
         filters: Width of the branches.
-        blocks: Residual blocks of each.
-        grid: Grid on which the branches meet: ``coarse``, or ``fine``, to which ``low`` is
-            interpolated first (DL4DS's for networks with ``upsampling=pre``).
-        attention: Channel attention in the blocks.
-        normalization: ``none``, ``layer`` or ``group``; ``batch`` judges no field by itself.
-        dropout: Rate before the last two layers.
-        preset: ``dl4ds``: fine maps enter as block means beside ``low`` alone, and the fine branch
-            is averaged over blocks at scales other than 4. ``none``: they join both branches.
+        blocks: Residual blocks of each branch.
+        grid: Grid on which the branches meet: ``coarse``; or ``fine``, to which ``low`` is then
+            interpolated (DL4DS's choice for networks with ``upsampling=pre``).
+        attention: Add channel attention to the blocks.
+        normalization: ``none``, ``layer`` or ``group``; the objectives refuse ``batch``, which
+            mixes the fields of a batch.
+        dropout: Rate of dropout before the last two layers.
+        preset: ``none``, where fine maps enter both branches; or ``dl4ds``, where they enter the
+            coarse branch only, and the fine branch is averaged over blocks at scales other than 4.
 
     Returns:
-        A model named ``discriminator`` of the inputs ``fine``, ``low``, ``valid`` where masked, and
-        of the fine maps; its output is (B, 1) logits, float32.
+        A model named ``discriminator`` with the inputs ``fine``, ``low``, the fine maps and, if
+        masked, ``valid``. Its output are logits (B, 1), float32.
 
     Raises:
         InputError: An option is unknown.
@@ -94,7 +97,7 @@ def residual_discriminator(
 def _coarse_branch(
     inputs: dict[str, Any], frames: dict[str, Any], shapes: Shapes, grid: str, style: Style
 ) -> Any:
-    """Returns features (B, h, w, filters) of ``low`` and the maps, on the grid, without margin."""
+    """Returns features of ``low`` and the fine maps on the common grid, without the margin."""
     border = shapes.margin
     if grid == "coarse":
         x = with_fine_maps_coarsened(frames, shapes)
@@ -113,13 +116,14 @@ def _coarse_branch(
 
 
 def _repeated(maps: Any, style: Style) -> Any:
+    """Repeats static maps for all frames of the window."""
     return frames_of({"static": maps}, style.window)["static"]
 
 
 def _fine_branch(
     frames: dict[str, Any], shapes: Shapes, grid: str, style: Style, preset: str
 ) -> Any:
-    """Returns features of the fine fields on the grid."""
+    """Returns features of the fine fields on the common grid."""
     x = [frames[name] for name in ("fine", "valid") if name in frames]
     if preset != "dl4ds":
         x += fine_maps(frames)
@@ -136,12 +140,14 @@ def _fine_branch(
 
 
 def _with_skip(first: Any, style: Style) -> Any:
+    """Adds residual blocks and a 3×3 convolution, with a skip around them."""
     x = _residual_blocks(first, style)
     x = keras.layers.Conv2D(style.filters, 3, padding="same")(x)
     return keras.layers.Add()([x, first])
 
 
 def _residual_blocks(x: Any, style: Style) -> Any:
+    """Adds the residual blocks of a branch."""
     for _ in range(style.blocks):
         x = residual_block(x, style.filters, style)
     return x

@@ -1,4 +1,4 @@
-"""Layers that turn the time steps of a sample into samples and back."""
+"""Layers that convert the time steps of a window to samples and back."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="phire")
 class TimeToBatch(keras.layers.Layer):
-    """Rearranges (B, T, H, W, C) into (B·T, H, W, C), for layers of single fields."""
+    """Reshaping of windows to frames, (B, T, H, W, C) → (B·T, H, W, C)."""
 
     def call(self, inputs: Any) -> Any:
-        """Rearranges a batch."""
+        """Transforms (B, T, H, W, C) → (B·T, H, W, C)."""
         return ops.reshape(inputs, (-1, *ops.shape(inputs)[2:]))
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
@@ -23,10 +23,10 @@ class TimeToBatch(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="phire")
 class BatchToTime(keras.layers.Layer):
-    """Rearranges (B·T, H, W, C) into (B, T, H, W, C).
+    """Reshaping of frames to windows, (B·T, H, W, C) → (B, T, H, W, C).
 
     Args:
-        window: T.
+        window: Number of time steps T.
     """
 
     def __init__(self, window: int, **kwargs: Any) -> None:
@@ -34,7 +34,7 @@ class BatchToTime(keras.layers.Layer):
         self.window = window
 
     def call(self, inputs: Any) -> Any:
-        """Rearranges a batch."""
+        """Transforms (B·T, H, W, C) → (B, T, H, W, C)."""
         return ops.reshape(inputs, (-1, self.window, *ops.shape(inputs)[1:]))
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
@@ -48,10 +48,12 @@ class BatchToTime(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="phire")
 class RepeatOverTime(keras.layers.Layer):
-    """Repeats each sample (B, …) for the time steps of a window: (B·T, …), T fastest.
+    """Repetition of each sample for the T time steps of a window, (B, …) → (B·T, …).
+
+    The time step varies fastest.
 
     Args:
-        window: T.
+        window: Number of time steps T.
     """
 
     def __init__(self, window: int, **kwargs: Any) -> None:
@@ -59,7 +61,7 @@ class RepeatOverTime(keras.layers.Layer):
         self.window = window
 
     def call(self, inputs: Any) -> Any:
-        """Repeats a batch."""
+        """Transforms (B, …) → (B·T, …)."""
         return ops.repeat(inputs, self.window, axis=0)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:

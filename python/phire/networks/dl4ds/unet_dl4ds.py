@@ -57,32 +57,37 @@ def unet_dl4ds(
     masked: bool = False,
     checkerboard_free: bool = True,
 ) -> keras.Model:
-    """U-Net of DL4DS: ``low`` is interpolated to the fine grid and joined to the fine maps.
+    """Builds the U-Net of DL4DS, with its blocks and parameter counts.
 
-    Encoder of ``blocks`` convolution blocks with 2×2 max pooling, bottleneck, decoder with skips,
-    and DL4DS's output: its blocks and parameter counts. A field that 2^blocks does not divide is
-    continued at its south and east edge and cropped afterwards. ``time`` scales and shifts the
-    bottleneck's features. Dropout acts in the encoder, too. The halo is the whole field.
+    ``low`` is interpolated to the fine grid and concatenated with the fine maps. The encoder has
+    ``blocks`` convolution blocks with 2×2 max pooling; a bottleneck and a decoder with skips
+    follow. Fields that 2^blocks does not divide are padded by their edge values at the south and
+    east, and cropped at the end. The covariates ``time`` scale and shift the features of the
+    bottleneck. The halo is the whole field.
 
     Args:
-        shapes: Shapes of a sample, without a window.
-        upsampling: ``pre`` alone.
-        filters: Width of the first block; it doubles from block to block.
-        blocks: Depth; lowered where less than 2×2 points would be left.
+        shapes: Shapes of a sample, without a time window.
+        upsampling: ``pre``, the only choice.
+        filters: Width of the first block; the width doubles from block to block.
+        blocks: Number of blocks of the encoder; fewer if less than 2×2 points would remain.
         width_cap: Largest width.
-        decoder_upsampling: ``resize``, ``subpixel`` or ``transposed``, by 2.
+        decoder_upsampling: Upsampling by 2 in the decoder: ``resize``, ``subpixel`` or
+            ``transposed``.
         normalization, attention, localized, dropout, dropout_kind, activation, add, add_channels,
             interpolation, separable, masked: See
             :func:`phire.networks.dl4ds.network_builders.dl4ds_network`.
         output_activation: Activation of both last convolutions, before ``add``.
-        checkerboard_free: Initialise decoder upsamplings without checkerboard.
+        checkerboard_free: Initialize upsamplings of the decoder so that they start without
+            checkerboards.
 
     Raises:
         InputError: An option is unknown or does not fit the shapes.
     """
     refuse_window(shapes, "unet-dl4ds")
     if upsampling != "pre":
-        raise InputError(f"network unet-dl4ds has upsampling=pre alone, not {upsampling!r}.")
+        raise InputError(
+            f"network unet-dl4ds has only upsampling=pre, not {upsampling!r}: leave it out."
+        )
     check_choice("decoder_upsampling", decoder_upsampling, UPSAMPLINGS[1:])
     check_activation("output_activation", output_activation)
     inputs = inputs_of(shapes, localized, dropout, dropout_kind, masked)
@@ -115,7 +120,7 @@ def unet_dl4ds(
 
 
 def _depth(size: Sequence[int | None], blocks: int) -> int:
-    """Returns the depth at which at least 2×2 points are left; ``blocks`` for any size."""
+    """Returns the number of blocks after which at least 2×2 points remain, at most ``blocks``."""
     smallest = min((n for n in size if n is not None), default=None)
     if smallest is None:
         return blocks
@@ -131,6 +136,16 @@ def _encoded_and_decoded(
     style: Style,
     condition: Any,
 ) -> Any:
+    """Adds encoder, bottleneck and decoder.
+
+    Args:
+        x: Inputs on the fine grid, (B, H, W, C).
+        valid: Mask of present values for the first convolution; None for none.
+        widths: Widths of the encoder's blocks and of the bottleneck.
+        upsampling, interpolation: Upsampling of the decoder, and interpolation of ``resize``.
+        style: Options of the network.
+        condition: Function that scales and shifts the bottleneck's features.
+    """
     *encoder, bottleneck = widths
     styles = [style.but(step=2**n, margin=style.margin // 2**n) for n in range(len(widths))]
     skips = []

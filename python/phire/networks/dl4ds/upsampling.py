@@ -1,4 +1,4 @@
-"""Upsampling of features within a network: sub-pixel, resize or transposed convolution."""
+"""Upsampling of features by sub-pixel convolution, resizing or transposed convolution."""
 
 from __future__ import annotations
 
@@ -18,22 +18,27 @@ from phire.networks.dl4ds.convolution_blocks import activated
 from phire.networks.pixel_shuffle import CheckerboardFree, PixelShuffle
 
 UPSAMPLINGS = ("pre", "subpixel", "resize", "transposed")
+"""Kinds of upsampling; see :func:`phire.networks.dl4ds.network_builders.dl4ds_network`."""
 KERNEL = 9
 """Size of DL4DS's transposed convolutions."""
 
 
 def step_factors(scale: int, upsampling: str, factors: Sequence[int] | None) -> list[int]:
-    """Returns the factors of the upsampling steps: as given, else a default.
+    """Returns the factors of the upsampling steps.
 
-    The default is the prime factors of the scale, ascending, and for ``resize`` one step.
+    Args:
+        scale: Refinement factor.
+        upsampling: One of :data:`UPSAMPLINGS`.
+        factors: Factors in order; None for the prime factors of the scale in ascending order or,
+            with ``resize``, for one step.
 
     Raises:
-        InputError: The factors' product is not the scale, or nothing is upsampled in the network.
+        InputError: The product of the factors is not the scale, or ``upsampling`` is ``pre``.
     """
     if factors is None:
         return [scale] if upsampling == "resize" else list(prime_factors(scale))
     if upsampling == "pre":
-        raise InputError("factors need an upsampling other than pre: subpixel, resize, transposed.")
+        raise InputError("factors need upsampling subpixel, resize or transposed: choose one.")
     factors = [factors] if isinstance(factors, int) else list(factors)
     if math.prod(factors) != scale or any(r < 1 for r in factors):
         raise OptionError(f"factors {factors} must have the product {scale}, the scale.")
@@ -43,15 +48,15 @@ def step_factors(scale: int, upsampling: str, factors: Sequence[int] | None) -> 
 def enlarged(
     x: Any, upsampling: str, factors: Sequence[int], interpolation: str, style: Style
 ) -> Any:
-    """Enlarges features (B, h, w, C) step by step, with an activation after each step.
+    """Upsamples features step by step, with an activation after each step.
 
     Args:
-        x: Features.
-        upsampling: ``subpixel`` (3×3 convolution to C·r², pixel shuffle; Shi et al. 2016,
-            arXiv:1609.05158), ``resize`` (interpolation, then 3×3 convolution) or ``transposed``
-            (9×9 transposed convolution).
-        factors: r of every step.
-        interpolation: Method of ``resize``; see
+        x: Features, (B, h, w, C).
+        upsampling: ``subpixel``, a 3×3 convolution to C·r² channels and a pixel shuffle (Shi et al.
+            2016, arXiv:1609.05158); ``resize``, interpolation and a 3×3 convolution; or
+            ``transposed``, a 9×9 transposed convolution.
+        factors: Factor r of each step.
+        interpolation: Interpolation of ``resize``; see
             :class:`phire.networks.blocks.interpolation_layer.Interpolation`.
         style: Options of the network.
     """
@@ -63,7 +68,7 @@ def enlarged(
             x = Interpolation(r, interpolation)(x)
             x = keras.layers.Conv2D(channels, 3, padding="same")(x)
         else:
-            size = max(KERNEL, 2 * r + 1)  # so that every fine point has inputs from both sides
+            size = max(KERNEL, 2 * r + 1)  # every fine point then has inputs from both sides
             x = _transposed(channels, size, r, "linear", style)(x)
         x = activated(x, style.activation)
     return x
@@ -78,13 +83,14 @@ def enlarged_as_dl4ds(
     channels: int,
     activation: str = "linear",
 ) -> Any:
-    """Enlarges features (B, h, w, C) to (B, h·s, w·s, channels) as DL4DS does.
+    """Upsamples features as DL4DS does, (B, h, w, C) → (B, h·scale, w·scale, channels).
 
-    ``subpixel``: scales 2, 4, 8, 10, 20 by steps of 2 and 5 and any other in one, without
-    activation; steps of equal factor share one convolution. ``resize``: one step. ``transposed``:
-    2, 4 and 8 by steps of 2, the second and third of which share their weights, any other in one;
-    ``activation`` follows every step but the first of 2. DL4DS fails at scale 4, where it enlarges
-    16 times; here scale 4 has its two steps of 2.
+    ``subpixel`` has steps of 2 and 5 for the scales 4, 8, 10 and 20, and one step for others, all
+    without activation; steps of equal factor share one convolution. ``resize`` has one step.
+    ``transposed`` has steps of 2 for the scales 2, 4 and 8, the second and third with shared
+    weights, and one step for others; ``activation`` follows each step except the first of several
+    or single step of 2. DL4DS itself fails at scale 4 with ``transposed``, where it upsamples by
+    16.
     """
     if scale == 1:
         return x
@@ -108,6 +114,7 @@ def enlarged_as_dl4ds(
 
 
 def _before_shuffle(channels: int, factor: int, style: Style) -> keras.layers.Layer:
+    """Returns the convolution before a pixel shuffle."""
     initializer = CheckerboardFree(factor) if style.checkerboard_free else "glorot_uniform"
     return keras.layers.Conv2D(
         channels * factor**2, 3, padding="same", kernel_initializer=initializer
@@ -117,6 +124,7 @@ def _before_shuffle(channels: int, factor: int, style: Style) -> keras.layers.La
 def _transposed(
     channels: int, size: int, stride: int, activation: str, style: Style
 ) -> keras.layers.Layer:
+    """Returns a transposed convolution without bias."""
     initializer = EqualSubPixels(stride) if style.checkerboard_free else "glorot_uniform"
     return keras.layers.Conv2DTranspose(
         channels, size, stride, padding="same", use_bias=False, activation=activation,
@@ -126,13 +134,14 @@ def _transposed(
 
 @keras.saving.register_keras_serializable(package="phire")
 class EqualSubPixels(keras.initializers.Initializer):
-    """Initialises a transposed convolution so that all fine points of a coarse one are equal.
+    """Initializer of a transposed convolution that starts without checkerboards.
 
-    The counterpart of :class:`phire.networks.pixel_shuffle.CheckerboardFree`: weights are drawn for
-    coarse offsets and repeated for the fine points; offsets that reach only some of these are 0.
+    Weights are drawn for coarse offsets and repeated for all fine points of a coarse point, which
+    then start equal. Weights of offsets that reach only some of these fine points are 0. It is the
+    counterpart of :class:`phire.networks.pixel_shuffle.CheckerboardFree`.
 
     Args:
-        stride: Fine points of a coarse one along each axis.
+        stride: Fine points per coarse point, along each axis.
         initializer: Initializer of the weights of coarse offsets.
     """
 
@@ -141,16 +150,16 @@ class EqualSubPixels(keras.initializers.Initializer):
         self.initializer = keras.initializers.get(initializer)
 
     def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
-        """Returns a kernel (k, k, C_out, C_in)."""
-        first = (shape[0] - self.stride) // 2  # rows that padding "same" cuts off
+        """Returns a kernel of the given shape, (k, k, C_out, C_in)."""
+        first = (shape[0] - self.stride) // 2  # rows that padding "same" crops
         offsets = (np.arange(shape[0]) - first) // self.stride
         whole = np.bincount(offsets - offsets[0])[offsets - offsets[0]] == self.stride
-        if not whole.any():  # a kernel narrower than the stride, as DL4DS's from scale 10 on
+        if not whole.any():  # a kernel narrower than the stride, such as DL4DS's from scale 10 on
             return self.initializer(shape, dtype=dtype)
-        place = np.where(whole, offsets - offsets[whole][0], 0)
-        number = place.max() + 1
+        index = np.where(whole, offsets - offsets[whole][0], 0)
+        number = index.max() + 1
         kernel = self.initializer((number, number, *shape[2:]), dtype=dtype)
-        kernel = ops.take(ops.take(kernel, place, axis=0), place, axis=1)
+        kernel = ops.take(ops.take(kernel, index, axis=0), index, axis=1)
         mask = (whole[:, None] & whole)[..., None, None]
         return kernel * ops.convert_to_tensor(mask, kernel.dtype)
 

@@ -1,1 +1,1 @@
-"""U-Nets that serve as generators and as denoisers; presets by name in ``presets``."""
+"""U-Nets as generators and as denoisers; ``presets`` holds the builder and its presets."""

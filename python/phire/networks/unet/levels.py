@@ -1,4 +1,4 @@
-"""Residual blocks, attention and resampling of a U-Net, put together level by level."""
+"""Levels of a U-Net: residual blocks, attention and resampling."""
 
 from __future__ import annotations
 
@@ -14,26 +14,29 @@ from phire.networks.blocks.global_attention import FieldAttention, TokenAttentio
 from phire.networks.fast_cpu import SiLU
 
 DOWNSAMPLING = ("conv", "conv-after", "average", "resnet")
+"""Kinds of downsampling; see :func:`phire.networks.unet.presets.unet`."""
 UPSAMPLING = ("nearest", "transposed", "resnet")
+"""Kinds of upsampling; see :func:`phire.networks.unet.presets.unet`."""
 
 
 class Levels:
-    """Encoder, middle and decoder of a U-Net, on tensors of Keras's functional interface.
+    """Builder of the encoder, middle and decoder of a U-Net, on symbolic Keras tensors.
 
     Level 0 is the finest. With the option ``skips=all`` each output of the encoder (of the first
-    convolution, every block and every downsampling) is joined to one block of the decoder, the last
-    output first; with ``levels`` only the last block's output of each level but the coarsest.
+    convolution, every block and every downsampling) is concatenated to the input of one block of
+    the decoder, the last output first. With ``skips=levels`` this holds only for the output of the
+    last block of each level except the coarsest.
 
     Args:
-        options: Options of :func:`phire.networks.unet.presets.unet`, checked.
+        options: Checked options of :func:`phire.networks.unet.presets.unet`.
         widths: Channels of each level.
         attention: Levels whose blocks are followed by attention.
-        embedding: (B, E), or None where nothing is embedded.
-        tokens: (B, L, D) for cross-attention, or None for self-attention alone.
+        embedding: Embedding of noise level and covariates, (B, E); None for none.
+        tokens: Tokens for cross-attention, (B, L, D); None for self-attention only.
 
     Attributes:
-        reach: Points of the finest level that an output depends on along each axis, at most,
-            by convolutions and resampling alone.
+        reach: Upper bound of the distance, in points of the finest level, over which convolutions
+            and resampling connect input and output.
     """
 
     def __init__(
@@ -50,13 +53,14 @@ class Levels:
         self.reach = 0
 
     def __call__(self, x: Any, stem: int, outputs: int, coarser: list[Any] = ()) -> Any:
-        """Returns (B, H, W, outputs); H and W have to be multiples of 2^(levels − 1).
+        """Adds the U-Net, (B, H, W, C) → (B, H, W, outputs).
 
         Args:
-            x: Joined inputs, (B, H, W, C).
+            x: Input with all fields concatenated, (B, H, W, C); H and W must be multiples of
+                2^(levels − 1).
             stem: Channels of the first convolution.
             outputs: Channels of the last convolution.
-            coarser: Conditions that are joined to the input of each coarser level, finest first.
+            coarser: Conditions to concatenate to the input of each coarser level, finest first.
         """
         x = self.convolution(x, stem, 0, "first_convolution")
         last = len(self.widths) - 1
@@ -85,7 +89,7 @@ class Levels:
         return self.convolution(x, outputs, 0, "last_convolution", last=True)
 
     def _up_level(self, x: Any, level: int, skips: list[Any]) -> Any:
-        """Joins the skips of a level, last first, each to the input of a block."""
+        """Adds a level of the decoder; each block gets one of the level's skips, the last first."""
         options = self.options
         skips = list(skips)
         blocks = max(len(skips), options.blocks)
@@ -102,29 +106,33 @@ class Levels:
 
     @property
     def norm(self) -> tuple[str, int, float]:
-        """Arguments of every normalisation."""
+        """Arguments of every :class:`FieldNorm`: kind, groups and epsilon."""
         return self.options.normalization, self.options.groups, self.options.epsilon
 
     def activated(self, x: Any, name: str) -> Any:
+        """Adds the activation function."""
         if self.options.activation == "silu":
             return SiLU(name=f"{name}_activation")(x)
         return layers.Activation(self.options.activation, name=f"{name}_activation")(x)
 
     def convolution(self, x: Any, width: int, level: int, name: str, *, last: bool = False) -> Any:
-        """3×3 convolution; ``last`` of a branch begins with zeros where the options say so."""
+        """Adds a 3×3 convolution; with ``zero_init`` the ``last`` one of a branch starts at 0."""
         self.reach += 2**level
         start = "zeros" if last and self.options.zero_init else "glorot_uniform"
         return layers.Conv2D(width, 3, padding="same", kernel_initializer=start, name=name)(x)
 
     def residual(self, x: Any, width: int, level: int, name: str, resample: Any = None) -> Any:
-        """Adds normalised, activated convolutions to x, with the embedding between them.
+        """Adds a residual block of two convolutions, each after normalization and activation.
+
+        The embedding enters at the second normalization.
 
         Args:
-            x: (B, H, W, C).
-            width: Channels of the result.
+            x: Input, (B, H, W, C).
+            width: Channels of the output.
             level: Level of the convolutions.
-            name: Beginning of the layers' names.
-            resample: Layer that both branches pass before their first convolution.
+            name: Prefix of the layers' names.
+            resample: Resampling layer of both branches, before the first convolution; None to keep
+                the size.
         """
         options = self.options
         h = self.activated(FieldNorm(*self.norm, name=f"{name}_norm_1")(x), f"{name}_1")
@@ -136,11 +144,11 @@ class Levels:
             h = norm(h)
         else:
             units = width * (2 if options.scale_shift else 1)
-            given = layers.Dense(units, name=f"{name}_embedding")(self.embedding)
+            embedded = layers.Dense(units, name=f"{name}_embedding")(self.embedding)
             if options.scale_shift:
-                h = norm(h, given)
+                h = norm(h, embedded)
             else:
-                h = norm(h + layers.Reshape((1, 1, width), name=f"{name}_shift")(given))
+                h = norm(h + layers.Reshape((1, 1, width), name=f"{name}_shift")(embedded))
         h = self.activated(h, f"{name}_2")
         if options.dropout:
             h = layers.Dropout(options.dropout, name=f"{name}_dropout")(h)
@@ -150,10 +158,12 @@ class Levels:
         return self._sum(x, h, name)
 
     def _sum(self, x: Any, h: Any, name: str) -> Any:
+        """Adds a branch to x; with ``half_variance``, divides the sum by √2."""
         x = layers.Add(name=f"{name}_sum")([x, h])
         return x / math.sqrt(2) if self.options.half_variance else x
 
     def _heads(self, channels: int, name: str) -> int:
+        """Returns the number of attention heads for some channels."""
         if self.options.head_channels:
             return max(channels // self.options.head_channels, 1)
         if channels % self.options.heads:
@@ -163,7 +173,7 @@ class Levels:
         return self.options.heads
 
     def attend(self, x: Any, name: str) -> Any:
-        """Adds attention to x: of the field alone, or a transformer block with cross-attention."""
+        """Adds self-attention or, with tokens, a transformer block with cross-attention."""
         channels = x.shape[-1]
         heads = self._heads(channels, name)
         h = x
@@ -179,7 +189,7 @@ class Levels:
         return self._sum(x, h, f"{name}_attention")
 
     def _transformer(self, x: Any, heads: int, name: str) -> Any:
-        """Self-attention, cross-attention to the tokens and a gated MLP, between projections."""
+        """Adds self-attention, cross-attention to the tokens and a gated MLP, with projections."""
         channels = x.shape[-1]
         x = layers.Dense(channels, name=f"{name}_in")(x)
         for part in ("self_attention", "cross_attention"):
@@ -195,6 +205,7 @@ class Levels:
         return layers.Dense(channels, kernel_initializer=start, name=f"{name}_out")(x)
 
     def down(self, x: Any, level: int) -> Any:
+        """Halves rows and columns, from ``level`` to the next coarser one."""
         kind = of_level(self.options.downsampling, level)
         name = f"down_{level}_sampling"
         self.reach += 2**level
@@ -205,11 +216,12 @@ class Levels:
             return self.residual(x, x.shape[-1], level + 1, name, pool)
         if kind == "conv-after":
             return layers.Conv2D(x.shape[-1], 3, strides=2, padding="same", name=name)(x)
-        # As in PyTorch, zeros stand before the first row and column: "same" puts them last.
+        # PyTorch pads before the first row and column, where Keras's "same" pads after the last.
         x = layers.ZeroPadding2D(((1, 0), (1, 0)), name=f"{name}_padding")(x)
         return layers.Conv2D(x.shape[-1], 3, strides=2, name=name)(x)
 
     def up(self, x: Any, level: int) -> Any:
+        """Doubles rows and columns, from ``level`` to the next finer one."""
         kind = of_level(self.options.upsampling, level - 1)
         name = f"up_{level}_sampling"
         self.reach += 2**level
@@ -224,5 +236,5 @@ class Levels:
 
 
 def of_level(choice: str | list[str], level: int) -> str:
-    """Returns the choice of a level: the one for all, or that of a list, finest level first."""
+    """Returns the choice of a level: the only one, or the one in a list, finest level first."""
     return choice if isinstance(choice, str) else choice[level]

@@ -1,4 +1,4 @@
-"""The U-Net by name: one builder, and the options of published ones."""
+"""U-Net builder, and presets with the options of published U-Nets."""
 
 from __future__ import annotations
 
@@ -95,73 +95,81 @@ def unet(
     place_channels: int = 4,
     context: bool = False,
 ) -> keras.Model:
-    """Builds a U-Net: a generator of fine fields, or a denoiser with inputs for it.
+    """Builds a U-Net as a generator of fine fields or, with ``denoiser``, as a denoiser.
 
-    The coarse field is interpolated to the fine grid and joined to the maps, the noisy field and
-    what the options add. Sizes that the downsampling does not divide are continued by their edge
-    and cropped again. A denoiser gives its raw output, without preconditioning. The halo is None
-    with attention or group normalisation, whose outputs depend on the whole field.
+    The coarse field is interpolated to the fine grid and concatenated with the fine maps, and with
+    the noisy field or the noise. Fields whose sides the downsampling does not divide are padded by
+    their edge values and cropped again. A denoiser outputs F without preconditioning. The halo is
+    None with attention or group normalization, which depend on the whole field.
 
-    Presets have the trainable parameters of published networks: ``unet-adm`` of the U-Net of
-    guided diffusion (Dhariwal and Nichol 2021, arXiv:2105.05233), ``unet2d`` and
-    ``unet2d-condition`` of those of diffusers 0.20, ``unet-deepr`` of DeepR's, ``songunet`` of
-    EDM's DDPM++ (Karras et al. 2022, arXiv:2206.00364) less its augmentation labels.
+    Presets have the numbers of trainable parameters of published networks: ``unet-adm``, guided
+    diffusion (Dhariwal and Nichol 2021, arXiv:2105.05233); ``unet2d`` and ``unet2d-condition``,
+    diffusers 0.20; ``unet-deepr``, DeepR; ``songunet``, the DDPM++ of EDM (Karras et al. 2022,
+    arXiv:2206.00364) without augmentation labels.
 
     Args:
         shapes: Shapes of a sample.
-        denoiser: Take ``noisy`` (B, H, W, Ct) and ``noise_level`` (B,), too.
-        noise: Channels of ``noise`` (B, H, W, N) that a stochastic generator takes.
-        widths: Channels of each level, finest first; or one number that ``multipliers`` multiply.
-        multipliers: Factors of each level to one width.
-        stem: Channels of the first convolution, and a quarter of the embedding; widths[0] if None.
-        blocks: Residual blocks of a level on the way down; on the way up one more with
+        denoiser: Add the inputs ``noisy`` (B, H, W, C) and ``noise_level`` (B,).
+        noise: Channels N of the input ``noise`` (B, H, W, N) of a stochastic generator; 0 for no
+            such input.
+        widths: Channels of each level, finest first; or one number, with ``multipliers``.
+        multipliers: Factors of each level to the one width; None if ``widths`` is a list.
+        stem: Channels of the first convolution, and a quarter of the embedding's length; None for
+            widths[0].
+        blocks: Residual blocks of each level of the encoder; the decoder has one more with
             ``skips=all``.
         normalization: ``group``, ``rms`` (over the channels of a point) or ``none``.
-        groups: Groups of channels, or their greatest common divisor where they do not divide them.
-        epsilon: Added to the variance in normalisations.
-        scale_shift: The embedding scales and shifts after a block's second normalisation; else it
-            is added before.
+        groups: Groups of group normalization; if they do not divide the channels, the greatest
+            common divisor of both.
+        epsilon: Added to the variance in normalizations.
+        scale_shift: The embedding scales and shifts the output of a block's second normalization;
+            otherwise it is added to the input of this normalization.
         activation: Name of a Keras activation.
-        dropout: Share of values dropped before each block's second convolution.
-        zero_init: Begin the last convolution of each block, attention and network with zeros.
-        half_variance: Divide the sums of blocks and attention by √2.
-        attention: Levels with attention after every block, 0 the finest.
-        attention_sides: Further such levels, by their number of rows or columns.
-        middle_attention: Attention between the two middle blocks.
-        up_attention: ``all`` blocks of these levels on the way up, or the ``last`` alone.
-        attention_norm: Normalise before ``all`` attention, that of the ``levels`` without the
-            middle's (as diffusers with ``scale_shift``), or ``none``.
-        heads: Heads of attention.
-        head_channels: Channels of a head, which then replace ``heads``.
-        token_width: Length of the tokens for cross-attention: one for each covariate, and of the
-            records' stations the first 64 that a patch has; 0 for none. Attention then becomes a
-            transformer block. Without covariates and stations the one token is zeros.
-        downsampling: ``conv`` (stride 2, zeros before the first row and column), ``conv-after``
-            (zeros after the last ones), ``average`` or ``resnet`` (a residual block that pools),
-            or a list of them, finest level first.
-        upsampling: ``nearest`` (and a convolution), ``transposed`` or ``resnet``, or a list.
-        resample_projection: Residual blocks that resample have a 1×1 convolution on the shortcut.
-        skips: Join ``all`` results on the way down to blocks on the way up, or those of ``levels``:
-            one of each level but the coarsest, which then has no blocks on the way up.
-        up_widths: The last block of a level on the way up has the ``level``'s width, or the
-            ``next`` finer one's.
-        noise_embedding: ``fourier`` (frozen random frequencies of ln σ), ``positional``
-            (sinusoids of σ or of the time step itself) or ``log`` (sinusoids of ¼ ln σ).
+        dropout: Fraction of values dropped before each block's second convolution.
+        zero_init: Initialize the last convolution of each block, of attention and of the network
+            with zeros.
+        half_variance: Divide the sums of skip and branch by √2.
+        attention: Levels with attention after every block; 0 is the finest.
+        attention_sides: Further levels with attention, by their number of rows or columns.
+        middle_attention: Add attention between the two middle blocks.
+        up_attention: Blocks with attention in the decoder's levels: ``all``, or the ``last`` only.
+        attention_norm: Attention with a normalization before it: ``all``, that of the ``levels``
+            but not the middle (as in diffusers with ``scale_shift``), or ``none``.
+        heads: Number of attention heads.
+        head_channels: Channels of a head, in place of ``heads``.
+        token_width: Length of the tokens for cross-attention, which turns attention into a
+            transformer block; 0 for no tokens. There is one token per covariate and, for records
+            with stations, one for each of a patch's first 64 stations; without covariates and
+            stations there is one token of zeros.
+        downsampling: ``conv``, of stride 2 with padding before the first row and column;
+            ``conv-after``, with padding after the last; ``average``; ``resnet``, a residual block
+            with pooling; or a list of these, finest level first.
+        upsampling: ``nearest`` with a convolution, ``transposed`` convolution, ``resnet``; or a
+            list of these.
+        resample_projection: Add a 1×1 convolution to the shortcut of resampling residual blocks.
+        skips: Outputs of the encoder that are concatenated in the decoder: ``all``, or one for each
+            of the ``levels`` except the coarsest, which then has no blocks in the decoder.
+        up_widths: Width of the last block of each level of the decoder: that of the ``level``, or
+            of the ``next`` finer level.
+        noise_embedding: ``fourier``, of ln σ with fixed random frequencies; ``positional``,
+            sinusoids of σ or of the time step; ``log``, sinusoids of ¼ ln σ.
         fourier_scale: Standard deviation of the random frequencies.
         sine_first: Order and spacing of the sinusoids; see
             :class:`phire.networks.blocks.embeddings.Sinusoids`.
-        time_embedding: ``class``, ``positional``, ``timestep`` or ``cyclical``; None is
-            ``cyclical`` where there are covariates, and tokens alone where there are tokens.
-        periods: Period of each covariate; by default those of the records, 24 hours of a day or
-            365.2425 days of a year.
-        interpolation: ``nearest``, ``bilinear`` or ``bicubic``.
-        cascade: Channels of the conditions that every coarser level is given once more; 0 without.
-        place: ``sinusoidal`` or ``learned`` channels of the patch's place in the domain.
-        place_channels: Their number.
-        context: Join the whole coarse field, margin included, stretched over the patch.
+        time_embedding: Embedding of the covariates: ``class``, ``positional``, ``timestep`` or
+            ``cyclical``. None is ``cyclical`` without tokens, and no embedding with tokens.
+        periods: Period of each covariate; the default stands for the periods of the records, 24
+            hours of a day and 365.2425 days of a year.
+        interpolation: Interpolation of ``low``: ``nearest``, ``bilinear`` or ``bicubic``.
+        cascade: Channels of the conditions that are concatenated again at every coarser level; 0
+            for none.
+        place: Channels that encode a point's position in the domain: ``sinusoidal`` or ``learned``;
+            None for none.
+        place_channels: Number of these channels.
+        context: Concatenate the whole coarse field with its margin, resized to the patch.
 
     Raises:
-        InputError: An option is unknown, or needs an input that the records lack.
+        InputError: An option is unknown or out of range, or needs an input that the records lack.
     """
     options = SimpleNamespace(**{k: v for k, v in locals().items() if k != "shapes"})
     refuse_window(shapes, "unet")
@@ -170,6 +178,7 @@ def unet(
 
 
 def _assembled(shapes: Shapes, options: SimpleNamespace) -> keras.Model:
+    """Builds the model from checked options."""
     widths = _widths(options)
     stem = options.stem or widths[0]
     attention = _attention_levels(shapes, options, len(widths))
@@ -198,45 +207,45 @@ def _widths(options: SimpleNamespace) -> list[int]:
     """Returns the channels of each level.
 
     Raises:
-        InputError: Neither ``widths`` nor ``multipliers`` is a list, or both are.
+        InputError: ``widths`` is one number without ``multipliers``, or a list with them.
     """
     widths = options.widths
     if isinstance(widths, int) == (options.multipliers is not None):
         if isinstance(widths, int):
             return [widths * factor for factor in options.multipliers]
         return list(widths)
-    raise OptionError(f"widths {widths} must be a list, or one number beside the list multipliers.")
+    raise OptionError(f"widths {widths} must be a list, or one number with the list multipliers.")
 
 
 def _attention_levels(shapes: Shapes, options: SimpleNamespace, levels: int) -> frozenset[int]:
-    """Returns the levels with attention, by number and by side.
+    """Returns the levels with attention, from ``attention`` and ``attention_sides``.
 
     Raises:
         InputError: A level or side does not exist, or sides are given for fields of any size.
     """
-    found = set(options.attention)
-    if not found <= set(range(levels)):
-        raise OptionError(f"attention {sorted(found)} must be levels from 0 to {levels - 1}.")
+    chosen = set(options.attention)
+    if not chosen <= set(range(levels)):
+        raise OptionError(f"attention {sorted(chosen)} must be levels from 0 to {levels - 1}.")
     if options.attention_sides and None in shapes.high[:2]:
         raise FixedSizeError(
-            f"attention_sides {list(options.attention_sides)} needs fields of known rows and "
-            "columns: name levels as attention instead."
+            f"attention_sides {list(options.attention_sides)} needs fields of fixed size: give "
+            "levels as attention instead."
         )
     for side in options.attention_sides:
-        at = {
+        matching = {
             level for level in range(levels) for n in shapes.high[:2] if -(-n // 2**level) == side
         }
-        if not at:
+        if not matching:
             raise OptionError(
-                f"attention_sides {side} must be the rows or columns of a level: fine fields are "
-                f"{shapes.high[:2]} and there are {levels} levels."
+                f"attention_sides {side} must be the rows or columns of one of {levels} levels of "
+                f"fine fields of {shapes.high[:2]}."
             )
-        found |= at
-    return frozenset(found)
+        chosen |= matching
+    return frozenset(chosen)
 
 
 def _check_choices(options: SimpleNamespace) -> None:
-    """Raises an InputError for an option that is not among its choices."""
+    """Raises an OptionError for an unknown choice, or a list of the wrong length."""
     choices: dict[str, tuple[Any, tuple[str, ...]]] = {
         "normalization": (options.normalization, NORMALIZATIONS),
         "attention_norm": (options.attention_norm, ("all", "levels", "none")),
@@ -252,6 +261,8 @@ def _check_choices(options: SimpleNamespace) -> None:
         if not set(listed) <= set(known):
             raise OptionError(f"{name} {given!r} must be one of {', '.join(known)}.")
         if not isinstance(given, str) and len(listed) != count:
-            raise OptionError(f"{name} {given!r} must have one choice for each of {count} steps.")
+            raise OptionError(
+                f"{name} {given!r} must have one choice for each of {count} resamplings."
+            )
     if options.blocks < 1:
         raise OptionError(f"blocks {options.blocks} must be 1 or more.")

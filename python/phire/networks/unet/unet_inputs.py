@@ -1,4 +1,4 @@
-"""Inputs of a U-Net on the fine grid, and its embeddings."""
+"""Inputs of a U-Net on the fine grid, and embeddings of its noise level and covariates."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DEFAULT_PERIODS = (24.0, 365.2425)
 
 @keras.saving.register_keras_serializable(package="phire")
 class StretchedLike(keras.layers.Layer):
-    """Resizes a field bilinearly to the rows and columns of another."""
+    """Bilinear resizing of a field to the rows and columns of another field."""
 
     def call(self, inputs: Any, like: Any) -> Any:
         """Transforms (B, h, w, C), (B, H, W, ·) → (B, H, W, C)."""
@@ -43,7 +43,7 @@ class StretchedLike(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="phire")
 class NullToken(keras.layers.Layer):
-    """One token of zeros for each sample: (B, …) → (B, 1, width).
+    """Token of zeros for each sample, (B, …) → (B, 1, width).
 
     Args:
         width: Length of the token.
@@ -54,7 +54,7 @@ class NullToken(keras.layers.Layer):
         self.width = width
 
     def call(self, inputs: Any) -> Any:
-        """Returns zeros for a batch."""
+        """Returns zeros, (B, 1, width)."""
         return ops.zeros((ops.shape(inputs)[0], 1, self.width), self.compute_dtype)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
@@ -67,23 +67,23 @@ class NullToken(keras.layers.Layer):
 
 
 def inputs_of(shapes: Shapes, options: SimpleNamespace) -> dict[str, Any]:
-    """Returns the Keras inputs by name, those of a denoiser or stochastic generator included.
+    """Returns the Keras inputs by name, with those of a denoiser or stochastic generator.
 
     Raises:
-        InputError: An option needs an input that the shapes lack.
+        InputError: An option needs an input that the records lack.
     """
     fine = shapes.high[:2]
     inputs = named_inputs(shapes)
     if options.time_embedding and not shapes.time:
         raise OptionError(
-            f"time_embedding {options.time_embedding!r} needs time covariates, and the records "
-            "have none."
+            f"time_embedding {options.time_embedding!r} needs time covariates, but the records "
+            "have none: make them with --covariates, or leave it out."
         )
     if options.place:
         if shapes.domain is None:
             raise OptionError(
-                f"place {options.place!r} needs the domain that the patches are cut from, and the "
-                "records do not state it."
+                f"place {options.place!r} needs the domain from which patches are cut, but the "
+                "records do not state it: leave it out."
             )
         inputs["position"] = keras.Input((2,), name="position", dtype="int32")
     if options.denoiser:
@@ -97,10 +97,14 @@ def inputs_of(shapes: Shapes, options: SimpleNamespace) -> dict[str, Any]:
 def joined_on_fine_grid(
     inputs: dict[str, Any], shapes: Shapes, options: SimpleNamespace
 ) -> tuple[Any, Any]:
-    """Returns all fields joined, and the conditions alone: ``low``, ``static``, ``auxiliary``.
+    """Concatenates the inputs on the fine grid.
+
+    Returns:
+        All fields, and the conditions only (``low``, ``static`` and ``auxiliary``), both
+        (B, H, W, channels).
 
     Raises:
-        InputError: ``context`` without a margin.
+        InputError: ``context`` is set, but the records have no margin.
     """
     low = Interpolation(shapes.scale, options.interpolation, name="low_interpolated")(inputs["low"])
     low = without_margin(low, shapes.margin * shapes.scale)
@@ -113,25 +117,28 @@ def joined_on_fine_grid(
         fields.append(place(inputs["position"], low))
     if options.context:
         if not shapes.margin:
-            raise InputError("context needs a margin of coarse points, and the records have none.")
+            raise InputError(
+                "context needs a margin of coarse points, but the records have none: make them "
+                "with --margin, or leave it out."
+            )
         fields.append(StretchedLike(name="context")(inputs["low"], low))
     return joined(fields, "joined"), joined(conditions, "conditions")
 
 
 def joined(fields: Sequence[Any], name: str) -> Any:
-    """Joins fields along the channels."""
+    """Concatenates fields along the channels."""
     return layers.Concatenate(name=name)(fields) if len(fields) > 1 else fields[0]
 
 
 def coarser_conditions(condition: Any, levels: int, width: int) -> list[Any]:
-    """Returns the condition at every coarser level, as ``width`` channels of a convolution each.
+    """Returns the conditions for each coarser level, as ``width`` channels.
 
-    A convolution at the finest level is pooled and added to all of them, so that they also know
-    what lies within a coarse point. Source: cascade conditioning of diffusion downscaling U-Nets,
-    which have the finest convolution, too, but do not use it.
+    At each level the conditions are averaged over blocks and pass a convolution. A convolution at
+    the finest level is pooled and added, which passes on structure within a block. Published
+    cascade conditioning of downscaling U-Nets defines this finest convolution, but does not use it.
 
     Args:
-        condition: (B, H, W, C), sizes that the downsampling divides.
+        condition: Conditions on the fine grid, (B, H, W, C); the downsampling divides H and W.
         levels: Number of levels, the finest included.
         width: Channels of each result.
     """
@@ -139,25 +146,28 @@ def coarser_conditions(condition: Any, levels: int, width: int) -> list[Any]:
     def convolved(x: Any, level: int) -> Any:
         return layers.Conv2D(width, 3, padding="same", name=f"condition_{level}")(x)
 
-    found = []
+    results = []
     finest = convolved(condition, 0)
     for level in range(1, levels):
         condition = layers.AveragePooling2D(2, name=f"condition_{level}_pooling")(condition)
         finest = layers.AveragePooling2D(2, name=f"condition_0_pooling_{level}")(finest)
         sum_ = layers.Add(name=f"condition_{level}_sum")
-        found.append(sum_([convolved(condition, level), finest]))
-    return found
+        results.append(sum_([convolved(condition, level), finest]))
+    return results
 
 
 def padded(x: Any, multiple: int, name: str) -> Any:
-    """Pads a field to multiples of a number; see :class:`PadToMultiple`."""
+    """Pads rows and columns to multiples of a number; see :class:`PadToMultiple`."""
     return PadToMultiple(multiple, name=name)(x) if multiple > 1 else x
 
 
 def embedding_of(
     inputs: dict[str, Any], shapes: Shapes, options: SimpleNamespace, stem: int
 ) -> Any:
-    """Returns the sum of the embeddings of noise level and covariates, (B, 4·stem), or None."""
+    """Returns the sum of the embeddings of noise level and covariates, (B, 4·stem).
+
+    It is None if the network has neither.
+    """
     width = 4 * stem
     embeddings = []
     if "noise_level" in inputs:
@@ -177,37 +187,41 @@ def embedding_of(
 
 
 def tokens_of(inputs: dict[str, Any], shapes: Shapes, options: SimpleNamespace) -> Any:
-    """Returns tokens of covariates and stations, one of zeros where there are none, or None."""
-    width, found = options.token_width, []
+    """Returns the tokens of covariates and stations, (B, L, D); None if ``token_width`` is 0.
+
+    Without covariates and stations there is one token of zeros.
+    """
+    width = options.token_width
+    tokens = []
     if not width:
         return None
     if "time" in inputs:
         periods = periods_of(shapes, options)
         values = CovariateValues(periods, name="token_values")(inputs["time"])
-        found.append(CovariateTokens(width, periods, name="tokens")(values))
+        tokens.append(CovariateTokens(width, periods, name="tokens")(values))
     if shapes.stations:
         stations = StationTokens(width, shapes.stations, name="station_tokens")
-        found.append(stations(inputs["auxiliary"]))
-    if not found:
+        tokens.append(stations(inputs["auxiliary"]))
+    if not tokens:
         return NullToken(width, name="tokens")(inputs["low"])
-    return layers.Concatenate(axis=1, name="all_tokens")(found) if len(found) > 1 else found[0]
+    return layers.Concatenate(axis=1, name="all_tokens")(tokens) if len(tokens) > 1 else tokens[0]
 
 
 def periods_of(shapes: Shapes, options: SimpleNamespace) -> tuple[float, ...]:
-    """Returns one period for every covariate: those of the records, unless others are given.
+    """Returns the period of each covariate, from the records unless the option gives others.
 
     Raises:
-        InputError: There are more covariates than periods, or not a sine and a cosine of each.
+        InputError: There are fewer periods than covariates, or covariates lack a sine or cosine.
     """
     if shapes.time % 2:
         raise InputError(
-            f"time states sine and cosine of each covariate, which {shapes.time} numbers do not."
+            f"time={shapes.time} must be an even number: sine and cosine of each covariate."
         )
     periods, count = tuple(map(float, options.periods)), shapes.time // 2
     if periods == DEFAULT_PERIODS and shapes.periods:
         return shapes.periods
     if len(periods) < count:
         raise OptionError(
-            f"periods {list(periods)} must state one for each of the {count} time covariates."
+            f"periods {list(periods)} must have one number for each of the {count} time covariates."
         )
     return periods[:count]
