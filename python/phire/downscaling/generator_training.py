@@ -289,6 +289,7 @@ def _starting_weights(
 
 
 def _absolute(path: str | os.PathLike | None) -> str | None:
+    """Returns an absolute path as text; None for None."""
     return None if path is None else str(Path(path).resolve())
 
 

@@ -102,5 +102,6 @@ def _normal(
 
 
 def _generator(seed: int, time: int, member: int, *purpose: int) -> np.random.Generator:
+    """Returns a generator for one field; numbers for different purposes are independent."""
     # Seeds must not be negative, so times before 1970 wrap modulo 2⁶⁴.
     return np.random.default_rng([seed, int(time) % 2**64, member, *purpose])

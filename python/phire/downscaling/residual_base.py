@@ -100,6 +100,7 @@ class ResidualBase:
 
     @staticmethod
     def _apply(network: keras.Model, batch: Mapping[str, Any]) -> Any:
+        """Applies a network to a batch, in inference mode and with float32 output."""
         from phire.downscaling.network_inputs import network_inputs
 
         output = network(network_inputs(network, batch), training=False)

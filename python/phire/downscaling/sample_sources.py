@@ -90,7 +90,7 @@ class SampleSources:
         self._names = self._covariates()
 
     def _fine_points(self, grid: Grid) -> Points | None:
-        """Returns a grid's rows and columns at the points of :attr:`fine`; None if one lacks."""
+        """Returns a grid's rows and columns at the points of :attr:`fine`; None if it lacks any."""
         height, width = self.fine.shape
         return fine_points(grid, self.asked, (slice(0, height), slice(0, width)))
 

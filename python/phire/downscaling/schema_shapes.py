@@ -29,7 +29,7 @@ def shapes_of(schema: SampleSchema) -> Shapes:
 
 
 def _periods(schema: SampleSchema) -> tuple[float, ...]:
-    """Returns the period of each time covariate; none where one is unknown."""
+    """Returns the period of each time covariate; empty if any is unknown."""
     time = schema.arrays.get("time")
     names = [] if time is None else [name.removesuffix("_sine") for name in time.channels[::2]]
     return tuple(PERIODS[name] for name in names) if {*names} <= {*PERIODS} else ()

@@ -19,8 +19,8 @@ def windows(
     """Returns the window of each field: its first index and the field's step within it.
 
     By default a window ends at its field, so a recurrent network sees all steps before it. With
-    ``from_first`` it begins at its field, as in DL4DS. Windows do not cross gaps in time: the first
-    (or last) fields next to a gap share a window.
+    ``from_first`` it begins at its field, as in DL4DS. Windows do not cross gaps in time; fields
+    too close to a gap use the nearest window that does not cross it.
 
     Args:
         time: Times of all fields.

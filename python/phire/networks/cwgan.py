@@ -50,7 +50,7 @@ class CutIntoTiles(keras.layers.Layer):
         return None, height // self.tiles, width // self.tiles, channels
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments."""
+        """Returns the layer's arguments, for saving."""
         return {**super().get_config(), "tiles": self.tiles}
 
 
@@ -77,7 +77,7 @@ class MeanOfTiles(keras.layers.Layer):
         return None, 1
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments."""
+        """Returns the layer's arguments, for saving."""
         return {**super().get_config(), "tiles": self.tiles}
 
 

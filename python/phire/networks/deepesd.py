@@ -139,6 +139,6 @@ class AtPoints(keras.layers.Layer):
         return input_shape[0], self.height, self.width, input_shape[-1]
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments."""
+        """Returns the layer's arguments, for saving."""
         given = {"points": self.points, "height": self.height, "width": self.width}
         return {**super().get_config(), **given}

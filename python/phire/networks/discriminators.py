@@ -40,7 +40,7 @@ def srgan_discriminator(
 
     Returns:
         A model named ``discriminator`` with the input ``fine`` (B, H, W, C) and, if masked,
-        ``valid`` of the same shape. Its output are logits (B, 1), float32.
+        ``valid`` of the same shape. Its outputs are logits (B, 1), float32.
 
     Raises:
         InputError: The size of the patches is unknown, or the records have a time window.

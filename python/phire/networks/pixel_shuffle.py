@@ -39,7 +39,7 @@ class PixelShuffle(keras.layers.Layer):
         return batch, height, width, channels // self.factor**2
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments."""
+        """Returns the layer's arguments, for saving."""
         return {**super().get_config(), "factor": self.factor}
 
 
@@ -67,6 +67,6 @@ class CheckerboardFree(keras.initializers.Initializer):
         return ops.tile(kernel, (1,) * len(lead) + (self.factor**2,))
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments."""
+        """Returns the initializer's arguments, for saving."""
         initializer = keras.initializers.serialize(self.initializer)
         return {"factor": self.factor, "initializer": initializer}

@@ -29,7 +29,7 @@ encoder = Registry("encoder", "phire.networks")
 
 discriminator = Registry("discriminator", "phire.networks")
 """Discriminators by name: functions ``(shapes, masked, **options) -> keras.Model``. The inputs of
-the model are ``fine``, ``valid`` if masked, and further arrays of a sample; its output are logits
+the model are ``fine``, ``valid`` if masked, and further arrays of a sample; its outputs are logits
 (B, 1)."""
 
 

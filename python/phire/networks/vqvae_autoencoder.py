@@ -72,7 +72,7 @@ class Codebook(keras.layers.Layer):
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments."""
+        """Returns the layer's arguments, for saving."""
         return {**super().get_config(), "codes": self.codes, "width": self.width}
 
 

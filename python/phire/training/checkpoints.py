@@ -174,8 +174,10 @@ def take_over_optimizer(optimizer: keras.optimizers.Optimizer, directory: Path, 
 
 
 def _optimizer_key(name: str) -> str:
+    """Returns the name under which a checkpoint holds an optimizer's variables."""
     return f"{name.replace(' ', '_')}_optimizer"
 
 
 def _saved(directory: Path) -> list[Path]:
+    """Returns the checkpoints in a directory, oldest first."""
     return sorted(path for path in directory.glob("step-*") if path.is_dir())

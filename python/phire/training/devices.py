@@ -40,6 +40,7 @@ def choose_strategy(devices: str) -> tf.distribute.Strategy:
 
 @functools.cache
 def _strategy(devices: str) -> tf.distribute.Strategy:
+    """Creates the strategy once per process; TensorFlow cannot create a second one."""
     if devices == "multiworker":
         return tf.distribute.MultiWorkerMirroredStrategy()
     if devices == "gpu":
@@ -55,6 +56,11 @@ def _strategy(devices: str) -> tf.distribute.Strategy:
 
 
 def _resolved(devices: str) -> str:
+    """Checks ``devices`` against TF_CONFIG, and replaces ``auto`` by the choice for this machine.
+
+    Raises:
+        InputError: ``devices`` is unknown, or is ``multiworker`` without workers in TF_CONFIG.
+    """
     if devices not in DEVICES:
         raise InputError(f"--devices {devices} must be one of {', '.join(DEVICES)}.")
     several = len(_workers()) > 1
@@ -121,6 +127,8 @@ class Agreement:
         self._sum = tf.function(self._reduce)
 
     def _reduce(self, values: tf.Tensor) -> tf.Tensor:
+        """Averages values over all replicas, as a graph."""
+
         def within(values: tf.Tensor) -> tf.Tensor:
             replicas = tf.distribute.get_replica_context()
             # all_reduce needs a tensor with a device; an argument of the graph has none.

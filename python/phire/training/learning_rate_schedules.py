@@ -150,6 +150,7 @@ def plateau(
 
 
 def _check_warmup(warmup: int, steps: int) -> None:
+    """Raises an InputError if the warm-up is negative or not shorter than the training."""
     if not 0 <= warmup < max(steps, 1):
         raise InputError(
             f"--schedule: a warm-up of {warmup} steps does not fit a training of {steps} steps."

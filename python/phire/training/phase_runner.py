@@ -152,6 +152,7 @@ class PhaseRunner:
             self.objective.optimizers[name].learning_rate = rate
 
     def _epoch(self, phase: Phase, notice: TerminationNotice) -> None:
+        """Runs an epoch, or the rest of a resumed one, in chunks of several steps."""
         state = self.state
         # Also called for a resumed epoch, because checkpoints do not hold the state of callbacks.
         self.callbacks.on_epoch_begin(state.total_epochs)
@@ -187,6 +188,7 @@ class PhaseRunner:
         self._end_epoch(phase, notice)
 
     def _steps_to_checkpoint(self) -> int:
+        """Returns the number of steps until the next checkpoint is due by ``checkpoint_steps``."""
         if self.checkpoint_steps is None:
             return sys.maxsize
         return self.checkpoint_steps - (self.state.total_steps - self._saved_step)
@@ -228,6 +230,7 @@ class PhaseRunner:
         return "  ".join(f"{name} {value / step:.4g}" for name, value in self.state.sums.items())
 
     def _end_terminated(self) -> None:
+        """Saves a checkpoint and raises :class:`Terminated`."""
         self.save()
         raise Terminated(
             f"terminated after saving step {self.state.total_steps}: the same command resumes it."
@@ -258,7 +261,7 @@ class PhaseRunner:
         for name, optimizer in self.objective.optimizers.items():
             row[f"learning_rate_{name}"] = learning_rate_of(optimizer)
         self._reduce_on_plateau(phase, row)
-        # Floats only: Keras passes the epoch's number beside the logs.
+        # Floats only; Keras passes the epoch's number separately.
         logs = {k: v for k, v in row.items() if isinstance(v, float)}
         self.callbacks.on_epoch_end(state.total_epochs, logs)
         stop = self._stops_early(phase, row) or self.agreement.any(self.model.stop_training)
@@ -296,6 +299,7 @@ class PhaseRunner:
         progress.say(f"{phase.name}: back to epoch {best['epoch']}, the best by {monitor}.")
 
     def _reduce_on_plateau(self, phase: Phase, row: Mapping[str, Any]) -> None:
+        """Reduces the learning rates whose score is on a plateau after an epoch's ``row``."""
         for name, arguments in phase.plateaus(self.objective.optimizers).items():
             plateau = ReduceOnPlateau(**arguments, **self.state.plateaus.get(name, {}))
             optimizer = self.objective.optimizers[name]
@@ -306,6 +310,7 @@ class PhaseRunner:
             self.state.plateaus[name] = plateau.state()
 
     def _stops_early(self, phase: Phase, row: Mapping[str, Any]) -> bool:
+        """Returns True if early stopping ends the phase after an epoch's ``row``."""
         if phase.stop_early is None:
             return False
         patience = Patience(**phase.stop_early, **self.state.patience)

@@ -86,6 +86,7 @@ class Outputs:
         self._writer.flush()
 
     def _tensorboard(self, epoch: int) -> Any:
+        """Returns a context in which ``tf.summary`` writes to the run's TensorBoard log."""
         if self._writer is None:
             self._writer = tf.summary.create_file_writer(str(self.run.path / "tensorboard"))
         return self._writer.as_default(step=epoch)
@@ -120,6 +121,7 @@ class Outputs:
 
 
 def _save_weights(network: keras.Model, path: Path) -> None:
+    """Saves a network's weights to an HDF5 file."""
     # On a full disk HDF5 cannot close its file, and the process may crash at exit. Allocating the
     # file first raises an OSError instead.
     size = 2**16 + sum(4096 + 4 * int(np.prod(weight.shape)) for weight in network.weights)

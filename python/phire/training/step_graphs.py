@@ -185,7 +185,7 @@ class Stepper:
         return iter(self.strategy.distribute_datasets_from_function(of_worker))
 
     def train(self, iterator: Iterator[Batch], first: int, count: int, within: int = 0) -> Taken:
-        """Takes ``count`` steps, or fewer where a scalar is not finite.
+        """Takes ``count`` steps; stops early if a scalar is not finite.
 
         Args:
             iterator: Iterator from :meth:`iterator`.

@@ -97,6 +97,7 @@ class LikelihoodTraining(Supervised):
         return self._center(self.outputs(batch, training, salt), batch)
 
     def _center(self, outputs: tf.Tensor, batch: Batch) -> tf.Tensor:
+        """Returns the centre of a predicted distribution, 0 at invalid points."""
         center, valid = self.distribution.center(outputs), batch.get("valid")
         return center if valid is None else center * tf.cast(valid, center.dtype)
 

@@ -245,6 +245,7 @@ class SuperResolution(Supervised):
         return self.content_weight * content + self.adversarial_weight * adversarial
 
     def _discriminator_loss(self, real: tf.Tensor, false: tf.Tensor) -> tf.Tensor:
+        """Returns the discriminator's loss from its logits of true and generated fields."""
         return self.discriminator_weight * (
             _cross_entropy(tf.ones_like(real), real) + _cross_entropy(tf.zeros_like(false), false)
         )
@@ -305,8 +306,10 @@ def _together(high: tf.Tensor, generated: tf.Tensor) -> tf.Tensor:
 
 
 def _cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Returns the mean cross-entropy of logits with labels of 0 or 1."""
     return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels, logits))
 
 
 def _share(condition: tf.Tensor) -> tf.Tensor:
+    """Returns the fraction of values for which a condition holds."""
     return tf.reduce_mean(tf.cast(condition, tf.float32))

@@ -26,7 +26,7 @@ ROUNDING = 1e-12
 def mode_variances(fields: np.ndarray) -> np.ndarray:
     """Returns the mean power of each mode of the orthonormal discrete cosine transform.
 
-    White noise of standard deviation σ has σ in every mode of an orthonormal transform, so power
+    In an orthonormal transform, white noise of variance σ² has the power σ² in every mode, so power
     and noise levels are comparable. The cosine transform does not assume periodic fields.
 
     Args:

@@ -175,7 +175,7 @@ class Conservation(keras.layers.Layer):
         return fine_shape
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments."""
+        """Returns the layer's arguments, for saving."""
         high, low = (value and value.to_dict() for value in (self.normalization, self.low))
         return {
             **super().get_config(), "scale": self.scale, "normalization": high, "low": low,

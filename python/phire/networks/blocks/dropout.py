@@ -151,7 +151,7 @@ class MonteCarloDropout(keras.layers.Layer):
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments."""
+        """Returns the layer's arguments, for saving."""
         arguments = {name: getattr(self, name) for name in ("rate", "kind", "step", "margin")}
         return {**super().get_config(), **arguments}
 

@@ -60,7 +60,7 @@ class Sinusoids(_Float32):
         return (*input_shape, self.width)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments."""
+        """Returns the layer's arguments, for saving."""
         return {
             **super().get_config(), "width": self.width, "period": self.period,
             "sine_first": self.sine_first,
@@ -115,7 +115,7 @@ class FourierFeatures(_Float32):
         return (*input_shape, 2 * self.frequencies)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments."""
+        """Returns the layer's arguments, for saving."""
         return {
             **super().get_config(), "frequencies": self.frequencies, "scale": self.scale,
             "seed": self.seed,
@@ -144,7 +144,7 @@ class LogLevel(_Float32):
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments."""
+        """Returns the layer's arguments, for saving."""
         return {**super().get_config(), "factor": self.factor}
 
 
@@ -172,7 +172,7 @@ class Covariate(_Float32):
         return input_shape[:1]
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments."""
+        """Returns the layer's arguments, for saving."""
         return {**super().get_config(), "index": self.index, "classes": self.classes}
 
 
@@ -202,7 +202,7 @@ class CovariateValues(_Float32):
         return input_shape[0], len(self.periods)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments."""
+        """Returns the layer's arguments, for saving."""
         return {**super().get_config(), "periods": self.periods}
 
 
@@ -238,7 +238,7 @@ class CovariateTokens(_Float32):
         return (*input_shape, self.width)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments."""
+        """Returns the layer's arguments, for saving."""
         return {**super().get_config(), "width": self.width, "periods": self.periods}
 
 

@@ -93,7 +93,7 @@ class FieldNorm(keras.layers.Layer):
         return inputs_shape
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments."""
+        """Returns the layer's arguments, for saving."""
         return {
             **super().get_config(), "kind": self.kind, "groups": self.groups,
             "epsilon": self.epsilon,

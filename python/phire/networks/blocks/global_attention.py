@@ -90,7 +90,7 @@ class FieldAttention(keras.layers.Layer):
         return inputs_shape
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments."""
+        """Returns the layer's arguments, for saving."""
         return {
             **super().get_config(), "heads": self.heads,
             "output_initializer": self.output_initializer,
@@ -144,5 +144,5 @@ class TokenAttention(keras.layers.Layer):
         return inputs_shape
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments."""
+        """Returns the layer's arguments, for saving."""
         return {**super().get_config(), "heads": self.heads}

@@ -65,7 +65,7 @@ class Interpolation(keras.layers.Layer):
         return batch, height, width, channels
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments."""
+        """Returns the layer's arguments, for saving."""
         return {
             **super().get_config(), "scale": self.scale, "method": self.method, "a": self.a
         }  # fmt: skip

@@ -41,7 +41,7 @@ class PadToMultiple(keras.layers.Layer):
         return batch, height, width, channels
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments."""
+        """Returns the layer's arguments, for saving."""
         return {**super().get_config(), "multiple": self.multiple}
 
 

@@ -82,7 +82,7 @@ class PlaceChannels(keras.layers.Layer):
         return (*like_shape[:3], self.channels)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments."""
+        """Returns the layer's arguments, for saving."""
         return {
             **super().get_config(), "domain": self.domain, "channels": self.channels,
             "kind": self.kind,

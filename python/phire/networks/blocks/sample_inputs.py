@@ -42,7 +42,7 @@ class EdgePadding(keras.layers.Layer):
         return batch, height, width, channels
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments."""
+        """Returns the layer's arguments, for saving."""
         return {**super().get_config(), "size": self.size}
 
 
@@ -161,7 +161,7 @@ class CroppedToCoarse(keras.layers.Layer):
         return fine_shape[0], *sizes, fine_shape[-1]
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments."""
+        """Returns the layer's arguments, for saving."""
         return {**super().get_config(), "scale": self.scale, "margin": self.margin}
 
 

@@ -159,7 +159,7 @@ class WindowAttention(keras.layers.Layer):
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments."""
+        """Returns the layer's arguments, for saving."""
         given = {"heads": self.heads, "window": self.window, "shift": self.shift}
         return {**super().get_config(), **given}
 
@@ -235,5 +235,5 @@ class ReflectedToMultiple(keras.layers.Layer):
         return batch, *sizes, channels
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments."""
+        """Returns the layer's arguments, for saving."""
         return {**super().get_config(), "multiple": self.multiple}

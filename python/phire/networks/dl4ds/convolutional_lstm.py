@@ -97,7 +97,7 @@ class ConvolutionalLSTM(keras.layers.Layer):
         return (*inputs_shape[:-1], self.filters)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments."""
+        """Returns the layer's arguments, for saving."""
         activation = keras.activations.serialize(self.recurrent_activation)
         return {
             **super().get_config(), "filters": self.filters, "kernel_size": self.kernel_size,

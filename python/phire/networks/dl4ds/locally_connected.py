@@ -75,7 +75,7 @@ class LocallyConnected(keras.layers.Layer):
         return (*inputs_shape[:-1], self.filters)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments."""
+        """Returns the layer's arguments, for saving."""
         return {
             **super().get_config(), "domain": self.domain, "filters": self.filters,
             "margin": self.margin, "glorot_over_domain": self.glorot_over_domain,

@@ -64,7 +64,7 @@ def residual_discriminator(
 
     Returns:
         A model named ``discriminator`` with the inputs ``fine``, ``low``, the fine maps and, if
-        masked, ``valid``. Its output are logits (B, 1), float32.
+        masked, ``valid``. Its outputs are logits (B, 1), float32.
 
     Raises:
         InputError: An option is unknown.

@@ -42,7 +42,7 @@ class BatchToTime(keras.layers.Layer):
         return None if batch is None else batch // self.window, self.window, *rest
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments."""
+        """Returns the layer's arguments, for saving."""
         return {**super().get_config(), "window": self.window}
 
 
@@ -69,5 +69,5 @@ class RepeatOverTime(keras.layers.Layer):
         return None if batch is None else batch * self.window, *rest
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments."""
+        """Returns the layer's arguments, for saving."""
         return {**super().get_config(), "window": self.window}

@@ -88,9 +88,8 @@ def enlarged_as_dl4ds(
     ``subpixel`` has steps of 2 and 5 for the scales 4, 8, 10 and 20, and one step for others, all
     without activation; steps of equal factor share one convolution. ``resize`` has one step.
     ``transposed`` has steps of 2 for the scales 2, 4 and 8, the second and third with shared
-    weights, and one step for others; ``activation`` follows each step except the first of several
-    or single step of 2. DL4DS itself fails at scale 4 with ``transposed``, where it upsamples by
-    16.
+    weights, and one step for other scales; ``activation`` follows each step except the first step
+    of 2. DL4DS itself fails at scale 4, which it upsamples by 16.
     """
     if scale == 1:
         return x
@@ -164,6 +163,6 @@ class EqualSubPixels(keras.initializers.Initializer):
         return kernel * ops.convert_to_tensor(mask, kernel.dtype)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments."""
+        """Returns the initializer's arguments, for saving."""
         initializer = keras.initializers.serialize(self.initializer)
         return {"stride": self.stride, "initializer": initializer}

@@ -62,7 +62,7 @@ class NullToken(keras.layers.Layer):
         return input_shape[0], 1, self.width
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments."""
+        """Returns the layer's arguments, for saving."""
         return {**super().get_config(), "width": self.width}
 
 
