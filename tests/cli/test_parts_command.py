@@ -34,7 +34,7 @@ def test_names_options_and_docstrings_are_printed():
     assert "srgan-small" in listed and "filters=32" in listed
     described = run("network", "srgan")
     assert described.startswith("srgan  filters=64, blocks=16, kernel=9, upsampling=subpixel,")
-    assert "resize`` (nearest neighbours" in described
+    assert "resize``, nearest neighbours" in described
 
 
 @pytest.mark.parametrize("value", [True, None, 3, 1e-4, "mse", (1, 2), [0.5, "a"]])

@@ -162,7 +162,14 @@ def _on_noise_levels(
 def _refuse_unknown(
     name: str, given: Mapping[str, Any], known: Mapping[str, Any], further: list[str]
 ) -> None:
-    """Raises an InputError for an unknown option; ``further`` are known besides ``known``."""
+    """Raises an InputError for an option that is not ``known``; lists all options.
+
+    Args:
+        name: Name of the sampler.
+        given: Options to check.
+        known: Known options, with their defaults.
+        further: Names of other options, to be listed in the message.
+    """
     unknown = [key for key in given if key not in known]
     if unknown:
         raise InputError(

@@ -42,7 +42,7 @@ class WeightAverage:
 
     @property
     def variables(self) -> list[keras.Variable]:
-        """Averages as variables, to be saved in checkpoints."""
+        """Variables that hold the averages, to be saved in checkpoints."""
         return self._averages
 
     def update(self, step: tf.Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Sampling from noise by a sampler and a noise schedule, both chosen by name."""
+"""Sampling from noise, with the sampler and the noise schedule chosen by name."""
 
 from __future__ import annotations
 
