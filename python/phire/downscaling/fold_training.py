@@ -48,7 +48,10 @@ def _check(records: str | os.PathLike, folds: int, batch_size: int) -> None:
     from phire.records.folds import FoldedRecords, fold_edges
 
     if not os.path.isdir(records):
-        raise InputError(f"--folds {folds} needs records of phire-data, not {records}.")
+        raise InputError(
+            f"--folds {folds} needs a directory of records, not {records}: write records with "
+            "phire-data."
+        )
     opened = open_records(records)
     edges = fold_edges(opened, folds)
     count = min(FoldedRecords(opened, edges, left_out).count for left_out in range(folds))

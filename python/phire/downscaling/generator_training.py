@@ -315,14 +315,17 @@ def _check_selection(
     if select not in SELECTIONS:
         raise InputError(f"--select {select} must be one of {', '.join(SELECTIONS)}.")
     if select != "loss" and validation is None:
-        raise InputError(f"--select {select} needs --validation.")
+        raise InputError(f"--select {select} needs --validation: add validation records.")
     if select == "spectrum" and denoises:
         raise InputError(
             "--select spectrum needs an objective that generates fields in validation: choose "
             "--select loss for a denoiser."
         )
     if select == "distance" and not metrics:
-        raise InputError("--select distance needs a metric in the objective's content.")
+        raise InputError(
+            "--select distance needs a metric in the objective's content: add a learned metric to "
+            "content, or choose another --select."
+        )
 
 
 def _phases(

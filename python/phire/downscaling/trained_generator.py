@@ -258,8 +258,8 @@ class TrainedGenerator:
             tile: Side of a denoiser's tiles in coarse points; None for the side of its patches.
 
         Raises:
-            InputError: A generator's fixed size differs from the grid, or a denoiser's fixed size,
-                the size of its tiles, exceeds it.
+            InputError: The network's input size is fixed, and differs from the grid; or, for a
+                denoiser, the grid is smaller than a tile.
         """
         if self.sampler is not None:
             self._check_tiles(fine, tile)

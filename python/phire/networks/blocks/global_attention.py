@@ -124,7 +124,7 @@ class TokenAttention(keras.layers.Layer):
             setattr(self, name, projection)
 
     def call(self, inputs: Any, tokens: Any = None) -> Any:
-        """Transforms points (B, …, C), given tokens (B, L, D) or None, → (B, …, C)."""
+        """Attends from points (B, …, C) to tokens (B, L, D), or to the points if they are None."""
         source = inputs if tokens is None else tokens
         query, key, value = (
             self._in_heads(project(x))

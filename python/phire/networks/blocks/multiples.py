@@ -13,7 +13,7 @@ class PadToMultiple(keras.layers.Layer):
     """Padding by edge values, after the last row and column, to multiples of a number.
 
     Args:
-        multiple: Number of which the output's rows and columns are the next multiples.
+        multiple: Number that divides the output's rows and columns.
     """
 
     def __init__(self, multiple: int, **kwargs: Any) -> None:

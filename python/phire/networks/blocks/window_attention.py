@@ -208,7 +208,7 @@ class ReflectedToMultiple(keras.layers.Layer):
     The edge itself is not repeated. A field smaller than the padding is reflected several times.
 
     Args:
-        multiple: Number of which the output's rows and columns are the next multiples.
+        multiple: Number that divides the output's rows and columns.
     """
 
     def __init__(self, multiple: int, **kwargs: Any) -> None:

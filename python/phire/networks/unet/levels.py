@@ -163,7 +163,7 @@ class Levels:
         return x / math.sqrt(2) if self.options.half_variance else x
 
     def _heads(self, channels: int, name: str) -> int:
-        """Returns the number of attention heads for some channels."""
+        """Returns the number of attention heads for a number of channels."""
         if self.options.head_channels:
             return max(channels // self.options.head_channels, 1)
         if channels % self.options.heads:
