@@ -36,11 +36,11 @@ def _periods(schema: SampleSchema) -> tuple[float, ...]:
 
 
 def _stations(schema: SampleSchema) -> tuple[tuple[int, int], ...]:
-    """Returns the channels of values and mask of each station variable."""
+    """Returns the channels of ``auxiliary`` with each station variable's values and mask."""
     auxiliary = schema.arrays.get("auxiliary")
     names = () if auxiliary is None else auxiliary.channels
     return tuple(
-        (place, names.index(name + MASK))
-        for place, name in enumerate(names)
+        (channel, names.index(name + MASK))
+        for channel, name in enumerate(names)
         if name.startswith(PREFIX) and name + MASK in names
     )
