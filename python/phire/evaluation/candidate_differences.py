@@ -28,11 +28,11 @@ def compare_candidates(
 ) -> pd.DataFrame | None:
     """Writes ``differences.csv``: the difference of each pair of candidates in each score.
 
-    Compared is the distance of each score from its best value (0 for a bias, 1 for a ratio), so
-    that a negative difference means that the first candidate is better. The difference is paired:
-    it is taken in each block of times before blocks are resampled, so that the weather of a block,
-    which makes both candidates better or worse, cancels. Two candidates count as equal where the
-    95 % interval of their difference contains 0.
+    A score is first converted to its distance from the best value (0 for a bias, 1 for a ratio), so
+    that a negative difference means that the first candidate is better. Differences are paired:
+    they are computed for each block of times, so that weather that makes both candidates better or
+    worse cancels, and the blocks are then resampled. Two candidates count as equal if the 95 %
+    interval of their difference contains 0.
 
     Args:
         output: Results folder with files of the statistic ``uncertainty``.

@@ -143,7 +143,10 @@ class Distribution(Statistic):
         return state | self._moments(planes, mask)
 
     def _moments(self, planes: np.ndarray, mask: np.ndarray | None) -> State:
-        """Returns extremes, and weighted sums of departures from the truth's mean and squares."""
+        """Returns the extremes, and the weighted first and second moments about the truth's mean.
+
+        The moments are sums (C,) over points and times, not yet divided by the weight.
+        """
         domain = self.domain
         channels = planes.shape[1]
         minimum, maximum = np.full(channels, np.nan), np.full(channels, np.nan)

@@ -129,7 +129,11 @@ class DL4DSScores(Statistic):
         }
 
     def _maps(self, reference: np.ndarray, predicted: np.ndarray) -> State:
-        """Returns sums over time (C, h, w) of error, truth, and products of departures."""
+        """Returns sums over time (C, h, w) for the maps.
+
+        They are sums of the error, its square and the truth, and of departures from the truth's
+        mean and their products.
+        """
         error = predicted - reference
         # Departures from the truth's mean keep the precision of correlations of values far from 0.
         x, y = (

@@ -87,7 +87,11 @@ class EventProbabilities(Statistic):
         self.events = Events.of(setting, QUANTILES)
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Returns weights (C, E, M + 1) by probability, of all points and of observed events."""
+        """Returns histograms (C, E, M + 1) of the number of members with the event.
+
+        "forecasts" counts all points, "events" those at which the event was observed; both are
+        weighted by area.
+        """
         if not isinstance(candidate, Ensemble):
             return {}
         fields = member_fields(self.domain, truth, candidate)

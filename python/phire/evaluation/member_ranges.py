@@ -53,14 +53,19 @@ def states_of_members(state: State) -> list[State]:
 
 
 def has_ranges(statistic: Statistic, state: State) -> bool:
-    """Tells if a state has members apart, by more keys than those of ``apart_always``."""
+    """Returns True if a state has the states of single members, from which ranges follow.
+
+    States of members that hold only the keys of ``apart_always`` do not count.
+    """
     members = states_of_members(state) if statistic.member_ranges else []
     return bool(members) and not any(set(one) <= set(statistic.apart_always) for one in members)
 
 
 def member_bytes(statistic: Statistic, state: State) -> int:
-    """Returns the size of the sums that a state holds of single members; series do not count,
-    for their sizes add up to the same in any grouping of times."""
+    """Returns the size in bytes of the sums of single members in a state.
+
+    Series do not count: over all groups of times they have the same total size as without groups.
+    """
     return sum(
         np.asarray(value).nbytes
         for key, value in state.items()

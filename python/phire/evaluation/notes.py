@@ -60,11 +60,11 @@ def of_times(found: int, wanted: int) -> Iterable[str]:
 
 
 def of_ranges(result: ResultFile, dataset: xr.Dataset) -> Iterable[str]:
-    """Tells of which statistics members were merged because their states are too large.
+    """Yields a note on statistics without ranges over members, whose states would be too large.
 
     Args:
-        result: File of a statistic by groups of times.
-        dataset: Its contents.
+        result: File of results of a statistic by groups of times.
+        dataset: Contents of the file.
     """
     names = dataset.attrs.get(WITHOUT_RANGES)
     if names:

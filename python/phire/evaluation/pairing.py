@@ -260,7 +260,7 @@ def _without_gaps(places: np.ndarray, turn: int) -> bool:
     Args:
         places: Indices, ascending or descending.
         turn: Number of indices around the circle of longitudes; 0 if the axis is no circle. Around
-            a circle one gap is allowed: it separates the end of the run from its begin.
+            a circle one gap is allowed, between the end of the run and its beginning.
     """
     steps = np.diff(places)
     if not turn:

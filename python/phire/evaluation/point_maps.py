@@ -54,7 +54,11 @@ class Maps(Statistic):
     ensemble = "together"
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Returns sums over time of departures from the truth's mean, squares and products."""
+        """Returns sums over time (C, h, w), under the keys :data:`OF_TRUTH`, :data:`OF_PAIR`.
+
+        They are sums of departures from the truth's mean, of their squares and products, and of
+        absolute errors.
+        """
         return self.update({}, truth, candidate)
 
     def update(self, state: State, truth: Batch, candidate: Batch | None = None) -> State:

@@ -53,7 +53,7 @@ Common to all files
     Over ``(channel, latitude, longitude)``: ``mean, std``; †``rmse, mae, bias, std_difference,
     correlation`` (in time), of ensembles over all members; ``mean_rmse``, the RMSE of the ensemble
     mean (ensembles only); ``count``, the number of times (and members) with values.
-    ``member_maps.nc``, if named, has the range over the members of each.
+    ``member_maps.nc``, computed on request, has their ranges over the members.
 ``distribution.nc``
     ``density(channel, bin)`` at ``bin_centre(channel, bin)`` of width ``bin_width(channel)``;
     ``quantile_value(channel, quantile)``; ``mean, std, minimum, maximum (channel)``;
@@ -84,9 +84,13 @@ Common to all files
 ``ensemble.nc`` (candidates with members only)
     ``crps, crps_fair, spread, error (channel, time)`` and ``NAME_mean(channel)``;
     ``spread_skill_ratio(channel)``; ``rank_histogram(channel, rank)``;
-    ``binned_spread``/``binned_error(channel, spread_bin)``; ``forecast_probability``,
-    ``observed_frequency``, ``reliability_count`` over ``(channel, quantile, probability_bin)``
-    with ``threshold(channel, quantile)``.
+    ``binned_spread``/``binned_error(channel, spread_bin)``.
+``probability.nc`` (candidates with members only)
+    ``brier_score`` and its parts, ``brier_skill_score``, ``roc_area`` and
+    ``expected_calibration_error`` over ``(channel, event)``, and ``NAME_mean(channel)``;
+    ``forecast_probability``, ``observed_frequency``, ``forecast_share`` over ``(channel, event,
+    probability_bin)``; ``hit_rate``, ``false_alarm_rate (channel, event, votes)``;
+    ``threshold(channel, event)``.
 ``learned.nc`` (candidates only)
     ``learned_distance(time)``, ``learned_distance_smoothed(time)``, ``learned_distance_mean``,
     and, where features are given, ``frechet_distance``.

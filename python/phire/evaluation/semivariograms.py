@@ -104,7 +104,11 @@ class Semivariogram(Statistic):
         return None
 
     def _pairs(self, time: int) -> _Pairs:
-        """Draws the pairs of points of the time with the index ``time``."""
+        """Chooses random pairs of points for one time.
+
+        Args:
+            time: Index of the time.
+        """
         setting = self.setting
         # The seed contains the time's value, not its index: a longer series has the same pairs.
         random = np.random.default_rng([setting.seed, int(setting.time.values[time]) % 2**63])

@@ -74,7 +74,10 @@ class RankUniformity(Statistic):
     ensemble = "all"
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Returns weights and numbers of points by rank, and weights by bin of the PIT."""
+        """Returns histograms of ranks (C, M + 1) and of the PIT (C, bins).
+
+        Points are weighted by area, except in "points", the number of points of each rank.
+        """
         if not isinstance(candidate, Ensemble):
             return {}
         fields = member_fields(self.domain, truth, candidate)

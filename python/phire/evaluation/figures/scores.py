@@ -171,7 +171,7 @@ def _series(array: xr.DataArray, channel: str | None) -> xr.DataArray:
 
 
 def time_series_plans(folder: ResultsFolder, metric: str, title: str) -> Iterator[Plan]:
-    """Yields a figure of all variables over time of a metric for each region and channel.
+    """Yields a figure for each region and channel, with all time series of a metric.
 
     Args:
         folder: Results folder.

@@ -39,8 +39,8 @@ def semivariogram_figure(
 ) -> Figure:
     """Draws the semivariogram of one channel: absolute, normalised, and relative to the truth.
 
-    Lags below one grid spacing have no values and are left out. Shaded is the confidence interval,
-    of ensembles the range of the members.
+    Lags below one grid spacing have no values and are left out. The confidence interval is shaded,
+    for ensembles the range of the members.
 
     Args:
         semivariograms: Data sets or paths of ``semivariogram.nc`` by candidate, the truth under

@@ -36,7 +36,7 @@ class Verdict:
 def verdicts(table: Table, values: pd.DataFrame, differences: pd.DataFrame | None) -> list[Verdict]:
     """Returns sentences on the strengths and weaknesses of each candidate.
 
-    Considered are scores with a better direction and values of at least two candidates. One
+    Scores count if they have a better direction and values of at least two candidates. One
     candidate is better than another if its printed value is better and the paired test, if there
     is one, finds the difference significant.
 
