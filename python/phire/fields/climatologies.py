@@ -247,4 +247,7 @@ def require_dates(time: TimeAxis) -> None:
         InputError: They only count steps.
     """
     if not time.has_calendar:
-        raise InputError("--seasonal needs dates, but the fields only count steps.")
+        raise InputError(
+            "--seasonal needs dates, but the fields only count steps: leave it out, or convert "
+            "them from a file that has times."
+        )

@@ -295,7 +295,7 @@ class CurvilinearGrid(Grid):
         if not len(rows):
             raise InputError(
                 f"no point of the {self.describe()} lies between {south:g}° and {north:g}° N, "
-                f"{west:g}° and {east:g}° E."
+                f"{west:g}° and {east:g}° E: choose another region."
             )
         return tuple(slice(int(one[0]), int(one[-1]) + 1) for one in (rows, columns))
 

@@ -104,9 +104,15 @@ class DatasetSource:
             self._orientation = orientation_of(first, dataset.attrs)
             for array in self._arrays[1:]:
                 if times_of(array)[1] != self.time:
-                    raise InputError(f"{first.name} and {array.name} have different times.")
+                    raise InputError(
+                        f"{first.name} and {array.name} have different times: choose --variables "
+                        "with the same times."
+                    )
                 if not orientation_of(array, dataset.attrs).grid.equals(self.grid):
-                    raise InputError(f"{first.name} and {array.name} are on different grids.")
+                    raise InputError(
+                        f"{first.name} and {array.name} are on different grids: choose "
+                        "--variables of one grid."
+                    )
         except InputError as error:
             raise InputError(f"{name}: {error}") from None
         self._refuse_further_dimensions()
@@ -119,7 +125,7 @@ class DatasetSource:
             if further:
                 raise InputError(
                     f"{self.name}: {array.name} has the further dimension "
-                    f"{sorted(map(str, further))}."
+                    f"{', '.join(sorted(map(str, further)))}: select one element of it first."
                 )
 
     @property
@@ -329,7 +335,7 @@ def orientation_of(array: xr.DataArray, attributes: Mapping[Hashable, Any]) -> O
         if dimension not in array.coords:
             raise InputError(
                 f"{array.name}: the dimension {dimension} has no coordinate values, so its grid "
-                "is unknown."
+                "is unknown: add the coordinate to the file."
             )
     return Orientation.of_coordinates(array.coords[down].values, array.coords[across].values)
 

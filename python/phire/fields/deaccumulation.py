@@ -53,7 +53,9 @@ class RateSource:
                     f"{', '.join(source.channels)}."
                 )
         if not source.time.has_calendar:
-            raise InputError(f"--deaccumulate needs dates, but {name} only counts steps.")
+            raise InputError(
+                f"--deaccumulate needs dates, but {name} only counts steps: leave it out."
+            )
         self.source, self.grid = source, source.grid
         self.channels = source.channels
         self.units = tuple(
@@ -69,7 +71,9 @@ class RateSource:
         # An accumulation of zero length, as at step 0 of a forecast, has no rate.
         valid = np.flatnonzero(np.all([length > 0 for _, length in spans], axis=0))
         if not len(valid):
-            raise InputError(f"--deaccumulate: no interval of time ends at a field of {name}.")
+            raise InputError(
+                f"--deaccumulate: no interval of time ends at a field of {name}: check its times."
+            )
         self.left_out = len(source.time) - len(valid)
         self._times = valid
         self._before = [before[valid] for before, _ in spans]

@@ -43,7 +43,9 @@ class EnsembleSource:
                 or source.time != first.time
                 or not source.grid.equals(first.grid)
             ):
-                raise InputError("the members differ in grid, channels or times.")
+                raise InputError(
+                    "the members differ in grid, channels or times: give members that agree."
+                )
         self.sources = list(sources)
         self.members = len(sources)
         self.channels, self.units = first.channels, first.units

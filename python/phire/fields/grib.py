@@ -137,7 +137,10 @@ class GribSource:
         if len(members) > 1:
             named = [m for m in named if m.member == self._member]
         if len({m.geometry for m in named}) > 1:
-            raise InputError(f"{self.path}: the fields of {channel} have different grids.")
+            raise InputError(
+                f"{self.path}: the fields of {channel} have different grids: write those of one "
+                "grid to a separate file first."
+            )
         return sorted(named, key=lambda m: m.time)
 
     def _common_grid(self) -> Grid:

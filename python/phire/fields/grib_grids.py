@@ -212,7 +212,8 @@ def _rotated(get: Get, path: str) -> CurvilinearGrid:
     if abs(get("angleOfRotationInDegrees") or 0) > 1e-6:
         raise InputError(
             f"{path} has a rotated grid that is turned about its pole by "
-            f"{get('angleOfRotationInDegrees'):g}°, which phire does not read."
+            f"{get('angleOfRotationInDegrees'):g}°, which phire does not read: interpolate it to "
+            "another grid first."
         )
     pole = {
         "grid_mapping_name": "rotated_latitude_longitude",

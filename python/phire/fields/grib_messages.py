@@ -209,7 +209,7 @@ def spectral_coefficients(path: str | os.PathLike, message: Message) -> tuple[in
     if len(degrees) > 1:
         raise InputError(
             f"{path}: {message.variable} is not truncated triangularly (J, K, M = "
-            f"{sorted(degrees)}), which phire does not read."
+            f"{sorted(degrees)}), which phire does not read: synthesise it on a grid first."
         )
     return degrees.pop(), values.view(np.complex128)
 

@@ -396,7 +396,10 @@ class Grid:
             (self.latitudes >= south - TOLERANCE) & (self.latitudes <= north + TOLERANCE)
         )
         if not len(inside):
-            raise InputError(f"no row of the {self.describe()} lies between {south}° and {north}°.")
+            raise InputError(
+                f"no row of the {self.describe()} lies between {south}° and {north}°: choose "
+                "another region."
+            )
         return slice(int(inside[0]), int(inside[-1]) + 1)
 
     def columns_between(self, west: float, east: float) -> np.ndarray:
@@ -413,7 +416,10 @@ class Grid:
         offset = (self.longitudes - west + TOLERANCE) % 360
         inside = np.flatnonzero(offset <= width + 2 * TOLERANCE)
         if not len(inside):
-            raise InputError(f"no column of {self.describe()} lies between {west}° and {east}°.")
+            raise InputError(
+                f"no column of the {self.describe()} lies between {west}° and {east}°: choose "
+                "another region."
+            )
         # In the order of their distance eastward from `west`.
         return inside[np.argsort(offset[inside], kind="stable")]
 

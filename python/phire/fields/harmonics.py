@@ -93,10 +93,10 @@ class SphericalHarmonics:
         if truncation is not None and not 0 <= truncation <= largest:
             raise InputError(
                 f"truncation {truncation} is beyond the {grid.describe()}, which resolves degrees "
-                f"up to {largest}."
+                f"up to {largest}: choose a smaller one."
             )
         if engine not in ENGINES:
-            raise InputError(f"engine {engine!r} is unknown: it must be one of {ENGINES}.")
+            raise InputError(f"engine {engine!r} must be one of {', '.join(ENGINES)}.")
         self.grid = grid
         self.truncation = largest if truncation is None else truncation
         self.radius = radius
@@ -342,7 +342,7 @@ class SphericalHarmonics:
         grid = self.grid if grid is None else grid
         completion = grid.completion
         if completion is None:
-            raise InputError(f"cannot synthesise on {grid.in_words()}: it must be global.")
+            raise InputError(f"cannot synthesise on {grid.in_words()}: the grid must be global.")
         lead, components = coefficients.shape[:-2], coefficients.shape[-2]
         flat = np.asarray(coefficients, np.complex128).reshape(-1, components, len(self.degrees))
         result = np.empty((len(flat), components, *grid.shape))

@@ -111,7 +111,8 @@ def _require_alike(first: FieldStore, other: FieldStore) -> None:
         )
     if not first.grid.equals(other.grid):
         raise InputError(
-            f"{first.path} and {other.path} differ in the latitudes or longitudes of their grids."
+            f"{first.path} and {other.path} differ in the latitudes or longitudes of their grids: "
+            "regrid one of them with `phire regrid` first."
         )
 
 

@@ -86,7 +86,8 @@ class MergedSource:
             if not source.time.shares_calendar(first.time):
                 raise InputError(
                     f"{names[0]} and {name} have different calendars ({first.time.calendar}; "
-                    f"{source.time.calendar}): their times cannot be matched."
+                    f"{source.time.calendar}), so their times cannot be matched: convert them "
+                    "separately."
                 )
         self.sources, self.names = list(sources), list(names)
         self.grid = first.grid

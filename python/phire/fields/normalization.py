@@ -94,7 +94,10 @@ class Normalization:
                 raise InputError(f"normalization has an impossible {name}: {values}.")
         for c, kind in enumerate(self.kinds):
             if "minimum" in _needed(kind) and self.minimum[c] >= self.maximum[c]:
-                raise InputError(f"normalization has no range for {self.channels[c]}.")
+                raise InputError(
+                    f"normalization has no range for {self.channels[c]}: minimum must be below "
+                    "maximum."
+                )
 
     @property
     def kinds(self) -> tuple[str, ...]:

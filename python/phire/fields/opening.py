@@ -220,7 +220,9 @@ def format_of(path: str | os.PathLike) -> str:
         with open(path, "rb") as file:
             head = file.read(1024)
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}).") from None
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}): check its permissions."
+        ) from None
     if head.startswith(b"\x89HDF\r\n\x1a\n"):
         return STORE if _is_store(path) else NETCDF
     if head.startswith((b"CDF\x01", b"CDF\x02", b"CDF\x05")):

@@ -109,7 +109,9 @@ def _of_dataset(path: str, names: Sequence[str] | None, where: str) -> DatasetSo
             without_time = [name for name, array in found.items() if _times(array) <= 1]
             names = without_time or list(found)
         if not names:
-            raise InputError(f"{where} has no map (a variable with rows and columns).")
+            raise InputError(
+                f"{where} has no map (a variable with rows and columns): name another file."
+            )
         maps = {name: _without_time(found[name], where) for name in names}
         source = DatasetSource(xr.Dataset(maps, attrs=dataset.attrs), name=path)
         stack.pop_all()
@@ -217,7 +219,9 @@ def maps_on_grid(
                     continue
                 _add(maps, name, fields[..., c], source.units[c])
                 if asked and np.isnan(fields[..., c]).all():
-                    raise InputError(f"{where}: {name} is missing on the whole grid.")
+                    raise InputError(
+                        f"{where}: {name} is missing on the whole grid: name a map that covers it."
+                    )
     for text in derived:
         name, _, of = (part.strip() for part in text.partition("="))
         _add(maps, name, *_derived(name, of, grid, maps, masks))
@@ -358,7 +362,8 @@ def coast_distance(
         other = others[present & ((mask >= LAND) != kind)]
         if not len(other):
             raise InputError(
-                f"the land mask has {'no sea' if kind else 'no land'} and therefore no coast."
+                f"the land mask has {'no sea' if kind else 'no land'} and therefore no coast: name "
+                "a mask of a larger region."
             )
         # Nearest by chord is nearest by arc; the arc is 2 arcsin(chord / 2).
         chord, _ = scipy.spatial.cKDTree(other).query(points[of_kind])

@@ -100,7 +100,9 @@ class TimeAxis:
         """
         if not all(part.shares_calendar(parts[0]) for part in parts):
             names = ", ".join(sorted({str(part.calendar) for part in parts}))
-            raise InputError(f"the times have different calendars: {names}.")
+            raise InputError(
+                f"the times have different calendars ({names}): convert them separately."
+            )
         return cls(np.concatenate([part.values for part in parts]), parts[0].calendar)
 
     def __len__(self) -> int:
