@@ -149,7 +149,7 @@ def test_values_are_set_from_outside(stages_of):
         ("stages.generator.network=resnett", "network 'resnett' is unknown"),
         ("stages.generator.objective={name: srgan, contnet: mse}", "contnet"),
         ("stages.generator.records=${patches}", "stages.generator: .*'patches' not found; the"),
-        ("stages.simulation.threads=${results}", "need one another: .*simulation"),
+        ("stages.simulation.threads=${results}", "need one another .*simulation"),
         ("stages.generator.records=null", "phire-train needs records"),
         ("sweep.seed=[a/b, 1]", "'a/b', which cannot be part of a file name"),
         ("sweep.seed=3", "sweep.seed must be a list"),

@@ -183,7 +183,7 @@ def _check_names(pipeline: Pipeline) -> None:
         InputError: A name or a stage is not valid, or there is no stage.
     """
     if not pipeline.stages:
-        raise InputError(f"{pipeline.path} has no stages.")
+        raise InputError(f"{pipeline.path} has no stages: add the key stages.")
     seen = {"directory": "a key"}
     groups = (("variables", pipeline.variables), ("sweep", pipeline.sweep))
     for group, names in (*groups, ("stages", pipeline.stages)):
@@ -194,7 +194,7 @@ def _check_names(pipeline: Pipeline) -> None:
                 )
             if name in seen:
                 raise InputError(
-                    f"{pipeline.path}: {group}.{name} is the name of {seen[name]}, too."
+                    f"{pipeline.path}: {group}.{name} is the name of {seen[name]}, too: rename one."
                 )
             seen[name] = f"one of {group}"
     for name, stage in pipeline.stages.items():

@@ -69,7 +69,9 @@ def expand(pipeline: Pipeline) -> dict[str, Stage]:
         order = list(graphlib.TopologicalSorter(graph).static_order())
     except graphlib.CycleError as error:
         circle = " → ".join(reversed(error.args[1]))
-        raise InputError(f"{pipeline.path}: stages need one another: {circle}.") from None
+        raise InputError(
+            f"{pipeline.path}: stages need one another ({circle}): remove one of the references."
+        ) from None
     expanded: dict[str, list[Stage]] = {}
     for name in order:
         points = _points(pipeline, name, expanded)
@@ -80,7 +82,8 @@ def expand(pipeline: Pipeline) -> dict[str, Stage]:
         other = by_output.setdefault(stage.output, stage.name)
         if other != stage.name:
             raise InputError(
-                f"{pipeline.path}: {stage.name} and {other} write the same output, {stage.output}."
+                f"{pipeline.path}: {stage.name} and {other} write the same output, {stage.output}: "
+                "name another output for one of them."
             )
     return {stage.name: stage for stage in stages}
 
