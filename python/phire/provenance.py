@@ -213,6 +213,6 @@ def history(record: Mapping[str, Any]) -> str:
     """Returns the CF attribute ``history`` of an output: time and command line.
 
     Args:
-        record: See :func:`provenance`.
+        record: Provenance of the output; see the function :func:`record`.
     """
     return f"{record['created']}: {shlex.join(record['command'])}"

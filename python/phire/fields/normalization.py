@@ -412,8 +412,8 @@ def _needed(kind: str) -> tuple[str, ...]:
 def bend(x: np.ndarray, alpha: float, work: np.ndarray) -> None:
     """Computes x ↦ sign(x)·log(1 + alpha·\\|x\\|) in place.
 
-    The absolute error is the rounding of 1, for small results more than that of ``numpy.log1p``.
-    NumPy vectorises ``log`` but not ``log1p``, so this takes a sixth of the time.
+    NumPy vectorises ``log`` but not ``log1p``, so log(1 + y) takes a sixth of the time. Its
+    absolute error is the rounding of 1, which near 0 is larger than the error of ``log1p``.
 
     Args:
         x: Floating-point values, which are overwritten.
