@@ -23,11 +23,12 @@ from phire.evaluation.figures.images import (
     latitude_text,
     longitude_text,
 )
-from phire.evaluation.figures.maps import map_figure
+from phire.evaluation.figures.maps import map_figure, member_map_figure
 from phire.evaluation.figures.panels import coarse_input, panel_figure
 from phire.evaluation.figures.reading import ResultsFolder
 from phire.evaluation.figures.scores import score_figure, smoothed
 from phire.evaluation.figures.semivariogram import direction_figure, semivariogram_figure
+from phire.evaluation.figures.skill import projection_figure
 from phire.evaluation.figures.spectra import spectrum_figure
 from phire.evaluation.figures.style import (
     COLOURS,
@@ -552,3 +553,33 @@ def test_an_ensembles_members_are_a_band_in_each_figure(tmp_path):
         others = {folder.styles[n].colour.lower() for n in ("bicubic", "mse + adversarial")}
         # Of single fields, semivariograms have intervals.
         assert name.startswith("semivariogram") or not others & colours, name
+
+
+def test_projections_of_an_ensemble_have_bars_of_its_members():
+    kinds = {"projection": ["random", "principal"]}
+    values = xr.Dataset({"frechet": ("projection", [2.0, 3.0])}, kinds)
+    values["wasserstein_mean"] = values["rv_coefficient"] = values["frechet"] / 4
+    ends = {"member_frechet_low": values["frechet"] - 1, "member_frechet_high": 2 * values.frechet}
+    figure = projection_figure({"one": values, "ensemble": values.assign(ends)})
+    bars = [axes.collections for axes in figure.axes]
+    assert [len(found) for found in bars] == [0, 1, 0]
+    reach = [tuple(path[:, 0]) for path in bars[1][0].get_segments()]
+    assert reach == [(1, 4), (2, 6)]
+    assert figure.axes[1].get_xlim()[1] > 6
+
+
+def test_maps_of_members_stand_beside_those_of_all():
+    space = {"latitude": [2.0, 1.0, 0.0], "longitude": [0.0, 1.0, 2.0, 3.0], "channel": ["t"]}
+    rmse = xr.DataArray(
+        np.arange(12.0).reshape(1, 3, 4), space, ("channel", "latitude", "longitude")
+    )
+    one = xr.Dataset({"rmse": rmse})
+    ends = {"member_rmse_low": rmse / 2, "member_rmse_high": 2 * rmse}
+    figure = member_map_figure({"one": one, "e": one.assign(ends)}, variable="rmse", channel="t")
+    images = [axes.get_images()[0] for axes in figure.axes if axes.get_images()]
+    titles = [axes.get_title("left") for axes in figure.axes if axes.get_images()]
+    assert titles == ["e", "e: least of members", "e: greatest of members"]
+    assert [float(image.get_array().max()) for image in images] == [11, 5.5, 22]
+    assert len({image.get_clim() for image in images}) == 1
+    with pytest.raises(InputError, match="of members"):
+        member_map_figure({"one": one}, variable="rmse", channel="t")

@@ -9,7 +9,9 @@ from evaluation.made_fields import setting_of, take, white_ensemble
 from phire.evaluation import member_point_scores
 from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.catalogue import statistics
+from phire.evaluation.chunks import with_candidate
 from phire.evaluation.member_point_scores import member_similarity
+from phire.evaluation.member_ranges import member_ends
 from phire.evaluation.similarity import similarity_in_rows, structural_similarity
 from phire.fields.grid import Grid
 
@@ -75,3 +77,20 @@ def test_similarity_of_members_of_large_fields_is_of_every_few_rows(monkeypatch)
         )
         expected = np.average(similarity[tops].mean(1), weights=weights)
         assert found[t, 0, m] == pytest.approx(expected, abs=1e-5)
+
+
+def test_ranges_of_scores_beside_missing_values_are_those_of_single_members():
+    grid = Grid.regional(np.linspace(50, 40, 12), np.linspace(0, 15, 14))
+    truth, members = white_ensemble(grid, times=3, members=4)
+    members = members + 0.5 * truth[:, None]
+    truth[:, 8:, :5] = members[:, :, 8:, :5] = np.nan  # sea, of which there is no climatology
+    truth[1, 2, 9] = members[1, :, 2, 9] = np.nan
+    statistic, times = statistics()["scores"](setting_of(truth, grid)), np.arange(3)
+    ensemble = Ensemble(members, times)
+    result = statistic.described(with_candidate(statistic, {}, Batch(truth, times), ensemble))
+    each = [take(statistic, truth, members[:, m]) for m in range(4)]
+    for name in statistic.member_ranges:
+        values = np.stack([one[name].values for one in each])
+        assert np.isfinite(values).all(), name
+        for end, pick in zip(member_ends(name), (np.min, np.max)):
+            np.testing.assert_allclose(result[end], pick(values, 0), 2e-5, 1e-6, err_msg=end)

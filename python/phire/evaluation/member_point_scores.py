@@ -55,7 +55,10 @@ def _moments_of_field(
     for rows in domain.bands(BAND_POINTS):
         area = weights[rows].ravel()
         truth = observed[rows].astype(np.float64).ravel() - setting.truth_moments.mean[c]
-        anomaly = _anomaly(setting, observed[rows], c, rows, time).ravel()
+        anomaly = _anomaly(setting, observed[rows], c, rows, time)
+        if fields.mask is not None:  # the climatology may lack what the fields lack
+            anomaly = np.where(fields.mask[i, c, rows], anomaly, 0)
+        anomaly = anomaly.ravel()
         errors = np.subtract(members[:, rows], observed[rows], dtype=np.float64)
         errors = errors.reshape(len(members), -1)
         # One matrix product gives the mean error and its products with the truth.

@@ -174,7 +174,8 @@ def _label(axes: Axes, number: str, units: str, polar: bool) -> None:
     """Writes the title and units of a panel, and marks zero if it is the best value."""
     base, _, rest = number.partition(":")
     known = definition(base)
-    words = f"{known.title}{' of ' + readable(rest) if rest else ''} {known.direction}"
+    words = f"{known.title}{' of ' + readable(rest) if rest else ''} "
+    words += known.direction.replace(" ", "\N{NO-BREAK SPACE}")  # never "→" at the end of a line
     if polar and units:
         words += f" ({units})"
     axes.set_title("\n".join(textwrap.wrap(words, 34)), fontsize=8.5)

@@ -136,7 +136,7 @@ def member_map_figure(
     ]  # fmt: skip
     some = next(iter(next(iter(found.values())).values()))
     of = f" of {readable(channel)}" if channel else ""
-    return image_rows(rows, extent_of(some), title or f"{known.title}{of} of members, over time")
+    return image_rows(rows, extent_of(some), title or f"{known.title}{of}, range of the members")
 
 
 def _map(array: xr.DataArray, channel: str | None) -> xr.DataArray:
@@ -205,7 +205,7 @@ def member_map_plans(
             if not has_values(data, member_ends(variable)[0], channel):
                 continue
             words = f"{definition(variable).title} of {readable(channel)}"
-            title = f"{words} of members, over time{in_region(region)}"
+            title = f"{words} over time, range of the members{in_region(region)}"
             yield Plan(
                 figure_name("map-members", variable, channel, region), "maps", title, caption,
                 functools.partial(

@@ -171,9 +171,11 @@ def projection_figure(
             shift = (i - (len(datasets) - 1) / 2) * 0.6 / len(datasets)
             values = dataset[variable].transpose("projection").values
             edges = member_edges(dataset, variable, lambda array: array.transpose("projection"))
-            for place, *ends in zip(np.arange(len(kinds)) + shift, *(edges or ())):
-                axes.plot(ends, [place, place], color=styles[name].colour, linewidth=5, alpha=0.3,
-                          solid_capstyle="butt")  # fmt: skip
+            if edges is not None:
+                axes.hlines(
+                    np.arange(len(kinds)) + shift, *edges, color=styles[name].colour, linewidth=5,
+                    alpha=2 * styles[name].opacity,
+                )  # fmt: skip
             axes.plot(
                 values,
                 np.arange(len(kinds)) + shift,
