@@ -294,6 +294,13 @@ def _conclude(folder: Folder, output: Path, seed: int, report: bool) -> None:
     folder.finish()
 
 
+def _option(name: str) -> str:
+    """Returns the option by which a statistic was asked for."""
+    if name.startswith("by_"):
+        return f"--by {name.removeprefix('by_')}"
+    return "--uncertainty" if name == "uncertainty" else f"--metrics {name}"
+
+
 def _group_names(by: Sequence[str], uncertainty: bool) -> list[str]:
     """Returns the names of the statistics by groups of times, and of that of uncertainty.
 
@@ -353,7 +360,7 @@ def _chosen_metrics(
         if reason is None:
             chosen.append(name)
         elif metrics:
-            raise InputError(f"--metrics {name}: {reason}.")
+            raise InputError(f"{_option(name)}: {reason}.")
         elif (
             statistic.noted_if_refused
             and statistic.ensemble != "all"
