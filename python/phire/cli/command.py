@@ -28,9 +28,9 @@ class Interruptible(click.Command):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         with interruption.noticed():
             try:
-                made = super().main(*args, **kwargs)
+                result = super().main(*args, **kwargs)
                 interruption.check()
-                return made
+                return result
             except BaseException:
                 # The signal may interrupt anything, such as an import or the clean-up of click.
                 if interruption.received() is None:
@@ -95,9 +95,9 @@ class Command(Interruptible):
         quiet = progress.quiet(ctx.params.pop("quiet"))
         with quiet, _warnings_in_one_line(ctx), naming_options():
             try:
-                made = super().invoke(ctx)
+                result = super().invoke(ctx)
                 interruption.check()
-                return made
+                return result
             except BaseException as error:
                 _end_in_words(ctx, error)
                 raise
@@ -172,20 +172,20 @@ def import_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     choose_kernels()
     sys.stderr.flush()
-    kept = os.dup(2)
+    saved = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
         # TensorFlow aborts if an exception passes through its C++ code. At this point nothing needs
         # cleaning up, so a signal may end the process directly.
-        with interruption.leaving(f"{interruption.MESSAGE}\n", kept):
+        with interruption.leaving(f"{interruption.MESSAGE}\n", saved):
             tensorflow = importlib.import_module("tensorflow")
             tensorflow.config.list_physical_devices("GPU")  # prints CUDA's messages now
         # Retracing for new shapes is intended, so its warnings would only mislead users.
         tensorflow.get_logger().setLevel("ERROR")
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(saved, 2)
+        os.close(saved)
         os.close(nowhere)
 
 

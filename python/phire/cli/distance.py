@@ -67,9 +67,9 @@ def main(metric, truth, candidates, output, map_output, layer, frechet, time, ov
     for name in named:
         line = f"# {name}: mean {float(mean.sel(candidate=name)):.6g}"
         if frechet:
-            of = distances.sel(candidate=name)
+            scores = distances.sel(candidate=name)
             line += (
-                f", Fréchet {float(of.frechet):.6g} (with so few fields, equal climates would "
-                f"give {float(of.frechet_bias):.3g} on average)"
+                f", Fréchet {float(scores.frechet):.6g} (with so few fields, equal climates would "
+                f"give {float(scores.frechet_bias):.3g} on average)"
             )
         click.echo(line)

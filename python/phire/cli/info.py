@@ -46,8 +46,8 @@ def main(path, as_json, values):
         import_tensorflow()
     for room, name in DESCRIPTIONS:
         options = {"values": values} if name in COUNTING else {}
-        facts = getattr(importlib.import_module(f"phire.{room}"), name)(path, **options)
-        if facts is not None:
+        description = getattr(importlib.import_module(f"phire.{room}"), name)(path, **options)
+        if description is not None:
             break
     else:
         raise InputError(
@@ -55,11 +55,11 @@ def main(path, as_json, values):
             "results, NetCDF, Zarr or GRIB file."
         )
     if as_json:
-        values = {name: getattr(value, "value", value) for name, value in facts.items()}
+        values = {name: getattr(value, "value", value) for name, value in description.items()}
         click.echo(json.dumps(files.plain(values), indent=2, ensure_ascii=False))
         return
-    width = max(map(len, facts))
-    for name, value in facts.items():
+    width = max(map(len, description))
+    for name, value in description.items():
         lines = value if isinstance(value, (list, tuple)) and value else [value]
         for i, line in enumerate(lines):
             click.echo(f"{'' if i else name:<{width}}  {line}")

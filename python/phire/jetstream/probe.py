@@ -315,12 +315,17 @@ def _representations(
     with progress.progress_bar("features", len(samples.times), "fields") as advance:
         for part in chunks(source, samples.times):
             fields = source.read(part)[..., places]
-            for held, one in ((learned, metric), (random, untrained)):
+            for collected, one in ((learned, metric), (random, untrained)):
                 features = one.features(fields, layer=layer)
-                held.append(row_means(features, grid, sectors, inside))
+                collected.append(row_means(features, grid, sectors, inside))
             standard = ((fields - mean) / std).astype(np.float32)
             rows.append(row_means(standard, grid, sectors, inside))
-            raw.append([standard[:, inside][:, :, some].reshape(len(part), -1) for some in columns])
+            raw.append(
+                [
+                    standard[:, inside][:, :, columns_of_sector].reshape(len(part), -1)
+                    for columns_of_sector in columns
+                ]
+            )
             advance(len(part))
 
     def series(parts: Sequence[Any]) -> np.ndarray:
@@ -342,7 +347,7 @@ def _representations(
     counts = sorted({max(1, round(count / 2**k)) for k in range(6)})
     return {
         "learned": series(learned),
-        "pca": [scores[:, :some] for some in counts],
+        "pca": [scores[:, :number] for number in counts],
         "random": series(random),
         "rows": series(rows),
         "mean": np.zeros((len(fields), 1)),

@@ -64,10 +64,10 @@ def time_folds(
     edges = np.linspace(days.min(), np.nextafter(days.max(), np.inf), count + 1)
     folds = []
     for start, stop in itertools.pairwise(edges):
-        held = (days >= start) & (days < stop)
+        validation = (days >= start) & (days < stop)
         near = (days >= start - gap) & (days < stop + gap)
-        if held.any() and not near.all():
-            folds.append((np.flatnonzero(~near), np.flatnonzero(held)))
+        if validation.any() and not near.all():
+            folds.append((np.flatnonzero(~near), np.flatnonzero(validation)))
     return folds
 
 

@@ -58,7 +58,9 @@ def sector_winds(
             else:
                 u = fields[..., names.index(wind)]
             u = np.asarray(u, np.float64)
-            rows.append(np.stack([u[..., some].mean(axis=-1) for some in columns]))
+            rows.append(
+                np.stack([u[..., columns_of_sector].mean(axis=-1) for columns_of_sector in columns])
+            )
             advance(len(part))
     return np.concatenate(rows, axis=1)
 

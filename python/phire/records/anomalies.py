@@ -69,8 +69,8 @@ def parse_choices(
     Raises:
         InputError: A value is not allowed, or a name is not a channel.
     """
-    of = values_by_channel("--statistics-of", statistics_of or "domain", channels, "domain")
-    for value in of.values():
+    kinds = values_by_channel("--statistics-of", statistics_of or "domain", channels, "domain")
+    for value in kinds.values():
         if value not in STATISTICS_OF:
             raise InputError(
                 f"--statistics-of {statistics_of}: {value!r} must be one of "
@@ -83,7 +83,7 @@ def parse_choices(
                 f"--seasonal {seasonal}: {value!r} must be a number of harmonics from 0 to "
                 f"{MOST_HARMONICS}."
             )
-    return {name: Choice(of[name], int(harmonics[name])) for name in channels}
+    return {name: Choice(kinds[name], int(harmonics[name])) for name in channels}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -188,11 +188,11 @@ class _NormalizedLayer:
 
     def read(self, times: Sequence[int]) -> np.ndarray:
         """Reads fields; see :class:`phire.fields.source.Source`."""
-        made = np.empty((len(times), *self.grid.shape, len(self.channels)), np.float32)
-        for time, out in zip(times, made):
+        normalised = np.empty((len(times), *self.grid.shape, len(self.channels)), np.float32)
+        for time, out in zip(times, normalised):
             planes = self._fields.read(int(time))[self._number].whole()
             self._normalization.apply_planes(planes, out)
-        return made
+        return normalised
 
 
 def fit_anomalies(

@@ -139,22 +139,24 @@ def write_downscaling_records(
         _note_remainder(samples)
         draft = draft_records(samples, options, least_valid=least_valid)
         with cluster(workers, scheduler) as client:
-            made = make_records(partial, high, samples.chosen, draft, options, client)
-        _write_statics_and_manifest(partial, samples, made, options)
-    counts = counted(made.count, "record"), counted(len(samples.chosen), "field")
+            written = make_records(partial, high, samples.chosen, draft, options, client)
+        _write_statics_and_manifest(partial, samples, written, options)
+    counts = counted(written.count, "record"), counted(len(samples.chosen), "field")
     progress.say(f"{output}: {' of '.join(counts)}.")
 
 
 def _write_statics_and_manifest(
-    directory: Path, samples: Samples, made: WrittenRecords, options: Mapping[str, Any]
+    directory: Path, samples: Samples, written: WrittenRecords, options: Mapping[str, Any]
 ) -> None:
     """Writes the static maps, and the manifest with the withheld stations."""
     if samples.maps is not None:
         write_statics(directory, samples.maps)
-    entries = sampled_records.manifest_entries(samples.inputs.high, samples.chosen, made, options)
+    entries = sampled_records.manifest_entries(
+        samples.inputs.high, samples.chosen, written, options
+    )
     if samples.stations is not None:
         entries["withheld_stations"] = samples.stations.withheld
-    Manifest(schema=samples.schema(made), **entries).save(directory)
+    Manifest(schema=samples.schema(written), **entries).save(directory)
 
 
 def _local_statistics(

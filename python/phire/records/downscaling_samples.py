@@ -152,7 +152,7 @@ class Samples:
         """Raises an InputError for a channel given twice, or a coarse target in other units."""
         high = self.inputs.high
         low = list(high.channels) if self.inputs.coarsened else []
-        others = [] if self.maps is None else list(self.maps.channels)
+        fine_names = [] if self.maps is None else list(self.maps.channels)
         for timed in self.low:
             low += timed.part.channels
             both = [c for c in timed.part.channels if c in high.channels]
@@ -164,9 +164,9 @@ class Samples:
                     f"{timed.part.file} holds {found} as in {high.path}: convert it to these units "
                     "with `phire convert`, or leave it out."
                 )
-        others += [name for timed in self.auxiliary for name in timed.part.channels]
-        others += [] if self.stations is None else list(self.stations.channels)
-        for names in (low, [*others, *(set(low) | set(high.channels))]):
+        fine_names += [name for timed in self.auxiliary for name in timed.part.channels]
+        fine_names += [] if self.stations is None else list(self.stations.channels)
+        for names in (low, [*fine_names, *(set(low) | set(high.channels))]):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
                 raise InputError(
@@ -264,7 +264,7 @@ class Samples:
         found = {"low": low, "auxiliary": auxiliary, "high": targets}
         return {name: (tuple(part), tuple(part.values())) for name, part in found.items() if part}
 
-    def schema(self, made: WrittenRecords) -> SampleSchema:
+    def schema(self, written: WrittenRecords) -> SampleSchema:
         """Returns the schema of the records that were written."""
         steps = self.shape.window
         offsets = tuple(range(1 - (steps or 1), 1))
@@ -273,20 +273,20 @@ class Samples:
         coarse = spacing and tuple(s * self.shape.scale for s in spacing)
         channels = self.channels()
         arrays = {}
-        for layer in made.layers:
+        for layer in written.layers:
             names, units = channels[PRESENCE.get(layer.name, layer.name)]
             on_coarse = layer.name in ("low", "low_valid")
             arrays[layer.name] = SampleArray(
                 names, ("1",) * len(names) if layer.bits else units,
                 (*lead, *layer.patch, len(names)), coarse if on_coarse else spacing,
-                offsets, made.normalizations.get(layer.name),
-                made.anomalies[layer.name].summary() if layer.name in made.anomalies else (),
+                offsets, written.normalizations.get(layer.name),
+                written.anomalies[layer.name].summary() if layer.name in written.anomalies else (),
             )  # fmt: skip
         if self.maps is not None:
             names, units = self.maps.channels, self.maps.units
             arrays["static"] = SampleArray(
                 names, units, (*self.patch, len(names)), spacing,
-                normalization=made.normalizations["static"],
+                normalization=written.normalizations["static"],
             )  # fmt: skip
         if self.shape.covariates:
             names = covariate_channels(self.shape.covariates)
@@ -375,14 +375,14 @@ def _common(chosen: np.ndarray, parts: Sequence[Timed], high: InputFile) -> np.n
         InputError: No field is left.
     """
     for timed in parts:
-        held = chosen[timed.times[chosen] >= 0]
-        if not len(held):
+        common = chosen[timed.times[chosen] >= 0]
+        if not len(common):
             raise InputError(f"{timed.part.file} has none of the times in range.")
-        if len(held) < len(chosen):
+        if len(common) < len(chosen):
             lacking = chosen[timed.times[chosen] < 0]
             progress.say(
                 f"{len(lacking)} of {len(chosen)} fields are left out, because {timed.part.file} "
                 f"lacks their times (the first is {high.time.format(int(lacking[0]))})."
             )
-        chosen = held
+        chosen = common
     return chosen

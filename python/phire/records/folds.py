@@ -53,8 +53,8 @@ class FoldedRecords(Records):
         self.edges = np.asarray(edges, np.int64)
         self.left_out = left_out
         if left_out is not None:
-            kept = self._fold(tf.constant(_times(records))).numpy() != left_out
-            self.manifest = dataclasses.replace(records.manifest, count=int(kept.sum()))
+            remaining = self._fold(tf.constant(_times(records))).numpy() != left_out
+            self.manifest = dataclasses.replace(records.manifest, count=int(remaining.sum()))
 
     def _fold(self, times: tf.Tensor) -> tf.Tensor:
         folds = len(self.edges) - 1

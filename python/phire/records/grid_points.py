@@ -39,9 +39,9 @@ def _curvilinear_points(grid: CurvilinearGrid, wanted: CurvilinearGrid) -> Point
             return None
         return tuple(np.arange(part.start, part.stop) for part in window)
     places = []
-    for values, others in ((grid.y, wanted.y), (grid.x, wanted.x)):
+    for values, wanted_values in ((grid.y, wanted.y), (grid.x, wanted.x)):
         step = np.abs(np.diff(values)).min() if len(values) > 1 else 1.0
-        places.append(positions_on_axis(values, others, 0.0, SAME_PLACE * step))
+        places.append(positions_on_axis(values, wanted_values, 0.0, SAME_PLACE * step))
     return None if any((found < 0).any() for found in places) else (places[0], places[1])
 
 
@@ -103,11 +103,11 @@ def aligned_points(grid: Grid, wanted: Grid) -> Points | None:
     aligned = []
     for values, places, turn, near in axes_to_match(grid, wanted):
         found = positions_on_axis(values, places, turn, near)
-        held = np.flatnonzero(found >= 0)
-        if not len(held):
+        matched = np.flatnonzero(found >= 0)
+        if not len(matched):
             return None
-        inner = found[held[0] : held[-1] + 1]
-        beyond = held[0], len(found) - 1 - held[-1]
+        inner = found[matched[0] : matched[-1] + 1]
+        beyond = matched[0], len(found) - 1 - matched[-1]
         same_order = (values[-1] > values[0]) == (places[-1] > places[0])
         ends = (0, len(values) - 1) if same_order else (len(values) - 1, 0)
         # Unmatched points may lie only beyond the outermost ones; otherwise the grids differ and

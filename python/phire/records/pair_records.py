@@ -77,21 +77,23 @@ def write_pair_records(
             chosen = source.time.select_range(options["time"])
             draft = _pair_draft(source, chosen, options)
             with cluster(workers, scheduler) as client:
-                made = sampled_records.make_records(partial, source, chosen, draft, options, client)
+                written = sampled_records.make_records(
+                    partial, source, chosen, draft, options, client
+                )
             Manifest(
                 schema=pair_schema(
                     source.channels,
                     source.units,
                     patch,
                     classes,
-                    made.normalizations["first"],
+                    written.normalizations["first"],
                     grid=source.grid,
                     step=source.time.step,
                     calendar=source.time.calendar,
                 ),
-                **sampled_records.manifest_entries(source, chosen, made, options),
+                **sampled_records.manifest_entries(source, chosen, written, options),
             ).save(partial)
-    progress.say(f"{output}: {value_text.counted(made.count, 'pair')} of {len(chosen)} fields.")
+    progress.say(f"{output}: {value_text.counted(written.count, 'pair')} of {len(chosen)} fields.")
 
 
 def _pair_draft(

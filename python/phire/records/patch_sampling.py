@@ -286,8 +286,8 @@ def windows(time: TimeAxis, usable: np.ndarray, length: int) -> np.ndarray:
         if longest == length:
             return steps
         after = following[steps[:, -1]]
-        kept = (after >= 0) & usable[after]
-        steps = np.concatenate([steps, after[:, None]], axis=1)[kept]
+        complete = (after >= 0) & usable[after]
+        steps = np.concatenate([steps, after[:, None]], axis=1)[complete]
     raise InputError(
         f"--window {length} is longer than any series of fields without a gap: the longest has "
         f"{longest} fields, {time.step_text} apart; choose a shorter window."

@@ -28,7 +28,7 @@ def describe_records(path: str | os.PathLike) -> dict[str, Any] | None:
         manifest = open_records(path).manifest
     else:
         return None
-    facts = {
+    entries = {
         "kind": f"{manifest.schema.kind} records",
         "records": manifest.count,
         "shards": len(manifest.shards),
@@ -53,7 +53,7 @@ def describe_records(path: str | os.PathLike) -> dict[str, Any] | None:
         "seed": (manifest.options or {}).get("seed"),
         "made from": (manifest.options or {}).get("store"),
     }
-    return {name: value for name, value in facts.items() if value not in (None, ())}
+    return {name: value for name, value in entries.items() if value not in (None, ())}
 
 
 def are_bare_records(path: str | os.PathLike) -> bool:

@@ -217,27 +217,27 @@ class WrittenRecords:
 
 
 def manifest_entries(
-    store: InputFile, chosen: np.ndarray, made: WrittenRecords, options: Mapping[str, Any]
+    store: InputFile, chosen: np.ndarray, written: WrittenRecords, options: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Returns the manifest entries that both kinds of records have, by attribute name.
 
     Args:
         store: The (high-resolution) fields.
         chosen: Indices of the fields that were in range.
-        made: Summary of the records.
+        written: Summary of the records.
         options: All options, in the form of the manifest.
     """
     time = store.time[chosen]
     repeated = dict.fromkeys(time.format(int(index)) for index in time.repeated())
     return {
-        "count": made.count,
-        "shards": made.shards,
+        "count": written.count,
+        "shards": written.shards,
         "dtype": options["dtype"],
         "compression": options["compression"],
         "time": (time.format(0), time.format(-1)),
         "gaps": tuple((time.format(index), count) for index, count in time.gaps()),
         "repeated": tuple(repeated),
-        "missing": made.missing,
+        "missing": written.missing,
         "options": files.plain(options),
         "provenance": provenance.record(),
     }

@@ -64,8 +64,8 @@ class Stations:
         planes = np.full((len(self.channels), *self.shape), np.nan, np.float32)
         for v in range(len(self.variables)):
             values = self.values[rows, v].astype(np.float64)
-            there = np.isfinite(values)
-            cells, values = self.cell[rows][there], values[there]
+            present = np.isfinite(values)
+            cells, values = self.cell[rows][present], values[present]
             size = self.shape[0] * self.shape[1]
             number = np.bincount(cells, minlength=size)
             total = np.bincount(cells, values, minlength=size)

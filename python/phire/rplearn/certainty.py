@@ -55,10 +55,10 @@ def lag_certainty(logits: np.ndarray, lag: int) -> np.ndarray:
         among the three most probable, else 0; entropy of the probabilities in nats.
     """
     probabilities = softmax(logits.astype(np.float64), axis=-1)
-    own = probabilities[..., lag - 1]
-    rank = (probabilities > own[..., None]).sum(axis=-1)
+    true_probability = probabilities[..., lag - 1]
+    rank = (probabilities > true_probability[..., None]).sum(axis=-1)
     entropy = -np.sum(probabilities * np.log(np.maximum(probabilities, 1e-300)), axis=-1)
-    return np.stack([own, rank == 0, rank < 3, entropy], axis=-1)
+    return np.stack([true_probability, rank == 0, rank < 3, entropy], axis=-1)
 
 
 def groups_of(time: Any) -> dict[str, np.ndarray]:
@@ -67,8 +67,8 @@ def groups_of(time: Any) -> dict[str, np.ndarray]:
     if time.calendar is None:
         return groups
     months, hours = np.asarray(time.months()), np.asarray(time.hours())
-    for season, held in SEASONS.items():
-        groups[season] = np.isin(months, held)
+    for season, season_months in SEASONS.items():
+        groups[season] = np.isin(months, season_months)
     for hour in np.unique(hours):
         groups[f"{int(hour):02d} UTC"] = hours == hour
     return {name: mask for name, mask in groups.items() if mask.any()}
@@ -221,7 +221,9 @@ class _Windows:
         """Cuts the patches of a field (H, W, C), row by row: (patches, height, width, C)."""
         height, width = self.patch
         around = (self.columns[:, None] + np.arange(width)) % self.grid.shape[1]
-        return np.stack([field[r : r + height][:, some] for r in self.rows for some in around])
+        return np.stack(
+            [field[r : r + height][:, columns] for r in self.rows for columns in around]
+        )
 
     def maps(self, values: np.ndarray) -> xr.Dataset:
         """Arranges measures (groups, patches, measures) as maps at the patch centres."""

@@ -224,11 +224,11 @@ def distance_table(result: xr.Dataset, pixels: xr.Dataset) -> pd.DataFrame:
     rows = [
         {
             "distance": str(name),
-            "rank_correlation": float(of["spearman"].sel({dimension: name})),
-            "upper_rise": float(of["upper_rise"].sel({dimension: name})),
+            "rank_correlation": float(statistics["spearman"].sel({dimension: name})),
+            "upper_rise": float(statistics["upper_rise"].sel({dimension: name})),
         }
-        for of, dimension in ((result, "layer"), (pixels, "measure"))
-        for name in of[dimension].values
+        for statistics, dimension in ((result, "layer"), (pixels, "measure"))
+        for name in statistics[dimension].values
     ]
     return pd.DataFrame(rows)
 

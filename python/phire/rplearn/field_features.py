@@ -103,17 +103,17 @@ def source_distance(
     with progress.progress_bar(f"distance of {names[1]}", count, "fields") as advance:
         for part in chunks(pair[0], np.arange(count)):
             both = [source.read(part) for source in pair]
-            kept = complete(both[0]) & complete(both[1])
-            both = [fields[kept] for fields in both]
-            if kept.any():
+            usable = complete(both[0]) & complete(both[1])
+            both = [fields[usable] for fields in both]
+            if usable.any():
                 found = metric.distance(*both, layer=layer, spatial=spatial, names=names)
-                values.append((kept, found))
+                values.append((usable, found))
             else:
-                values.append((kept, None))
-            if frechet and kept.any():
-                for held, fields, name in zip(vectors, both, names):
+                values.append((usable, None))
+            if frechet and usable.any():
+                for collected, fields, name in zip(vectors, both, names):
                     features = metric.features(fields, layer=layer, name=name)
-                    held.append(features.mean(axis=(1, 2)))
+                    collected.append(features.mean(axis=(1, 2)))
             advance(len(part))
     found = _with_gaps(values, f"{names[1]} and {names[0]}")
     result = xr.Dataset(coords={"time": pair[0].time.to_coordinate()})
@@ -164,7 +164,7 @@ def _with_gaps(parts: Sequence[tuple[np.ndarray, np.ndarray | None]], names: str
         InputError: No field is complete.
     """
     shape = next((values.shape[1:] for _, values in parts if values is not None), None)
-    count = sum(len(kept) for kept, _ in parts)
+    count = sum(len(usable) for usable, _ in parts)
     if shape is None:
         raise InputError(
             f"none of {count} field{'s' * (count != 1)} of {names} is complete: the network needs "
@@ -172,11 +172,11 @@ def _with_gaps(parts: Sequence[tuple[np.ndarray, np.ndarray | None]], names: str
         )
     joined = np.full((count, *shape), np.nan)
     start = 0
-    for kept, values in parts:
+    for usable, values in parts:
         if values is not None:
-            joined[start : start + len(kept)][kept] = values
-        start += len(kept)
-    skipped = count - sum(int(kept.sum()) for kept, _ in parts)
+            joined[start : start + len(usable)][usable] = values
+        start += len(usable)
+    skipped = count - sum(int(usable.sum()) for usable, _ in parts)
     if skipped:
         progress.say(
             f"{skipped} of {count} fields of {names} have missing values and are left out."
@@ -228,11 +228,13 @@ class FeatureSource:
     def read(self, times: Any) -> np.ndarray:
         """Computes the features at the given times, (n, h, w, F) float32."""
         fields = self.source.read(times)
-        kept = complete(fields)
-        self.skipped += int((~kept).sum())
+        usable = complete(fields)
+        self.skipped += int((~usable).sum())
         features = np.full((len(fields), *self._shape), np.nan, np.float32)
-        if kept.any():
-            features[kept] = self.metric.features(fields[kept], layer=self.layer, name=self.name)
+        if usable.any():
+            features[usable] = self.metric.features(
+                fields[usable], layer=self.layer, name=self.name
+            )
         return features
 
 

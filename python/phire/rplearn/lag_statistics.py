@@ -56,10 +56,10 @@ def scale_to(values: np.ndarray, target: np.ndarray) -> float:
         Σ l·m / Σ l² over the upper half of the lags, the least-squares factor from l to m.
     """
     upper = len(values) // 2
-    own, wanted = np.asarray(values)[upper:], np.asarray(target)[upper:]
-    known = np.isfinite(own) & np.isfinite(wanted)
-    square = float(np.sum(own[known] ** 2))
-    return float(np.sum(own[known] * wanted[known])) / square if square > 0 else float("nan")
+    measured, wanted = np.asarray(values)[upper:], np.asarray(target)[upper:]
+    known = np.isfinite(measured) & np.isfinite(wanted)
+    square = float(np.sum(measured[known] ** 2))
+    return float(np.sum(measured[known] * wanted[known])) / square if square > 0 else float("nan")
 
 
 class LagStatistics:

@@ -162,9 +162,9 @@ class LearnedMetric:
         Raises:
             InputError: ``path`` does not exist or is not a metric.
         """
-        facts = read_metric_file(path)
+        description = read_metric_file(path)
         encoder = keras.models.load_model(Path(path) / ENCODER_FILE, compile=False)
-        return cls._of_facts(facts, encoder)
+        return cls._of_facts(description, encoder)
 
     def save(self, path: str | os.PathLike, *, overwrite: bool = False) -> None:
         """Writes ``encoder.keras`` and ``metric.json`` into the directory ``path``.
@@ -185,7 +185,7 @@ class LearnedMetric:
         self.encoder.save(directory / ENCODER_FILE)
         files.write_json(directory / METRIC_FILE, self.facts())
 
-    def facts(self) -> dict[str, Any]:
+    def description(self) -> dict[str, Any]:
         """Returns the contents of ``metric.json``: all attributes except the encoder."""
         return files.plain(
             {
@@ -206,13 +206,15 @@ class LearnedMetric:
         )
 
     @classmethod
-    def _of_facts(cls, facts: Mapping[str, Any], encoder: keras.Model) -> LearnedMetric:
+    def _of_facts(cls, description: Mapping[str, Any], encoder: keras.Model) -> LearnedMetric:
         known = {
             key: value
-            for key, value in facts.items()
+            for key, value in description.items()
             if key not in ("scale", "scale_without_log1p", "normalization")
         }
-        return cls(encoder, normalization=Normalization.from_dict(facts["normalization"]), **known)
+        return cls(
+            encoder, normalization=Normalization.from_dict(description["normalization"]), **known
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Returns the metric and its weights for JSON, so that models can be saved with it."""

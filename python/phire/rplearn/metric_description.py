@@ -55,18 +55,18 @@ def describe_metric(path: str | os.PathLike) -> dict[str, Any] | None:
     path = Path(path)
     if not (path / METRIC_FILE).is_file():
         return None
-    facts = read_metric_file(path)
+    description = read_metric_file(path)
     return {
         "kind": "metric",
-        "channels": channels_stated(facts["channels"], facts.get("units") or []),
-        "layer": facts["layer"],
-        "layers": list_stated(list(facts["scales"])),
-        "scale": facts["scale"],
-        "normalization": facts["normalization"]["kind"],
-        "patch": facts.get("patch") and size_stated(facts["patch"]),
-        "step": _step_text(facts.get("step")),
-        "classes": facts.get("classes"),
-        **_scores(facts.get("scores") or {}),
+        "channels": channels_stated(description["channels"], description.get("units") or []),
+        "layer": description["layer"],
+        "layers": list_stated(list(description["scales"])),
+        "scale": description["scale"],
+        "normalization": description["normalization"]["kind"],
+        "patch": description.get("patch") and size_stated(description["patch"]),
+        "step": _step_text(description.get("step")),
+        "classes": description.get("classes"),
+        **_scores(description.get("scores") or {}),
     }
 
 

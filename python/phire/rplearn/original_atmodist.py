@@ -71,9 +71,9 @@ def import_metric(
         "statistics_fingerprint": provenance.fingerprint(statistics) if statistics else None,
         "units": list(units) if units else None,
     }
-    facts = describe_metric(output)
+    description = describe_metric(output)
     recorded = None
-    if facts is not None:
+    if description is not None:
         made_of = json.loads((output / METRIC_FILE).read_text(encoding="utf-8"))["made_of"]
         recorded = made_of.get("import_metric")
     if provenance.already_made(output, recorded, options, overwrite):
@@ -157,13 +157,13 @@ def _fill(encoder: keras.Model, path: Path) -> None:
                 f"{path} is not a Keras 2 weights file (it has no layer_names): save the weights "
                 "again with model.save_weights('encoder_weights.hdf5')."
             )
-        held = {name: root[name] for name in _names(root, "layer_names")}
+        groups = {name: root[name] for name in _names(root, "layer_names")}
         for layer in encoder.layers:
             if not layer.weights:
                 continue
-            if layer.name not in held:
+            if layer.name not in groups:
                 raise InputError(f"{path} holds no weights of layer {layer.name!r}.")
-            group = held[layer.name]
+            group = groups[layer.name]
             weights = [np.asarray(group[name]) for name in _names(group, "weight_names")]
             found = [array.shape for array in weights]
             wanted = [tuple(variable.shape) for variable in layer.weights]

@@ -65,9 +65,9 @@ def build_optimizer(name: str, learning_rate: float) -> keras.optimizers.Optimiz
         InputError: The name is unknown.
     """
     if name == "sgd":
-        made = keras.optimizers.SGD(learning_rate, momentum=0.9)
+        optimizer = keras.optimizers.SGD(learning_rate, momentum=0.9)
     elif name == "adam":
-        made = Adam(learning_rate)
+        optimizer = Adam(learning_rate)
     else:
         raise InputError(f"--optimizer {name}: choose one of {', '.join(LEARNING_RATES)}.")
-    return for_float16(made)
+    return for_float16(optimizer)

@@ -41,10 +41,10 @@ def inpainting_objective(task: Task, *, metric: str | None = None) -> Inpainting
         InputError: The metric has other channels, or the patches are too small.
     """
     if metric is not None:
-        held = read_metric_file(metric)["channels"]
-        if tuple(held) != tuple(task.channels):
+        metric_channels = read_metric_file(metric)["channels"]
+        if tuple(metric_channels) != tuple(task.channels):
             raise InputError(
-                f"metric {metric} was trained on {', '.join(held)}, the records hold "
+                f"metric {metric} was trained on {', '.join(metric_channels)}, the records hold "
                 f"{', '.join(task.channels)}: name a metric with the same channels."
             )
     encoder = task.build_encoder()
@@ -105,8 +105,8 @@ class Autoencoder(Reconstruction):
 
     def losses(self, patch: tf.Tensor, training: bool) -> Scalars:
         """Computes ``loss``, the mean squared error of the normalised patches."""
-        made = tf.cast(self.network(patch, training=training), tf.float32)
-        return {"loss": tf.reduce_mean(tf.square(made - patch))}
+        reconstructed = tf.cast(self.network(patch, training=training), tf.float32)
+        return {"loss": tf.reduce_mean(tf.square(reconstructed - patch))}
 
 
 class Inpainting(Reconstruction):
@@ -147,12 +147,12 @@ class Inpainting(Reconstruction):
         rows, columns = self.hole
         truth = patch[:, rows, columns]
         surroundings = patch - self._inside(truth)
-        made = tf.cast(self.network(surroundings, training=training), tf.float32)
-        pixel = tf.reduce_mean(tf.square(made - truth))
+        reconstructed = tf.cast(self.network(surroundings, training=training), tf.float32)
+        pixel = tf.reduce_mean(tf.square(reconstructed - truth))
         if self._extractor is None:
             return {"loss": pixel, "pixel_loss": pixel}
         layer = self.metric.layer
-        filled = surroundings + self._inside(made)
+        filled = surroundings + self._inside(reconstructed)
         features = [self._extractor(x, training=False)[layer] for x in (patch, filled)]
         learned = self.metric.scale * tf.reduce_mean(tf.square(features[0] - features[1]))
         loss = FEATURE_WEIGHT * learned + (1 - FEATURE_WEIGHT) * pixel

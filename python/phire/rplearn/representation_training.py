@@ -105,7 +105,7 @@ def train_representation(
     choose_strategy(devices)  # TensorFlow requires this before any other operation
     opened, classes = _open_pairs(records, classes, chosen["batch_size"])
     schema = opened.schema
-    held = _open_validation(validation, schema, classes, chosen["batch_size"])
+    held_out = _open_validation(validation, schema, classes, chosen["batch_size"])
     objective_options = _with_absolute_metric(objective_options)
     recorded = {
         **_inputs(records, validation, objective_options.get("metric")),
@@ -118,15 +118,15 @@ def train_representation(
     }
     task = _pretext_task(schema, classes, network, network_options, chosen)
     validate = functools.partial(
-        _validation_batches, held, chosen["batch_size"], classes, schema.normalization
+        _validation_batches, held_out, chosen["batch_size"], classes, schema.normalization
     )
-    with naming_damage(opened, held):
+    with naming_damage(opened, held_out):
         return train(
             lambda: objectives.build(objective, task, options=objective_options),
             _phases(opened, chosen, schedule, classes, seed),
             run=run, options=recorded, seed=seed, devices=devices,
-            validation=None if held is None else validate,
-            monitor="loss" if held is None else "val_loss", **loop,
+            validation=None if held_out is None else validate,
+            monitor="loss" if held_out is None else "val_loss", **loop,
         )  # fmt: skip
 
 
@@ -265,24 +265,24 @@ def _open_validation(
     """
     if validation is None:
         return None
-    held = open_records(validation)
-    found = held.manifest.schema
+    held_out = open_records(validation)
+    found = held_out.manifest.schema
     for name in ("kind", "channels", "units", "patch", "step"):
-        here, there = getattr(found, name), getattr(schema, name)
-        if name == "units" and difference(found.channels, here, there) is None:
+        found_value, trained_value = getattr(found, name), getattr(schema, name)
+        if name == "units" and difference(found.channels, found_value, trained_value) is None:
             continue
-        if here != there:
+        if found_value != trained_value:
             raise InputError(
-                f"--validation {validation} has the {name} {here}, the training records have "
-                f"{there}: name records made with the same options."
+                f"--validation {validation} has the {name} {found_value}, the training records "
+                f"have {trained_value}: name records made with the same options."
             )
     if found.classes < classes:
         raise InputError(
             f"--validation {validation} holds the lags 1 … {found.classes}, training has "
             f"{classes}: make validation records with --classes {classes}."
         )
-    _check_batch(held, classes, batch_size)
-    return held
+    _check_batch(held_out, classes, batch_size)
+    return held_out
 
 
 def renormalised(dataset: Any, present: Normalization, wanted: Normalization) -> Any:

@@ -126,8 +126,8 @@ def scores(logits: tf.Tensor, label: tf.Tensor) -> dict[str, tf.Tensor]:
 
 def _hits(truth: tf.Tensor, logits: tf.Tensor, k: int) -> tf.Tensor:
     # tf.math.in_top_k counts every tie as a hit: a network with constant logits would score 1.
-    told = tf.math.top_k(logits, min(k, logits.shape[-1])).indices
-    return tf.reduce_mean(tf.reduce_max(tf.cast(told == truth[:, None], tf.float32), axis=-1))
+    predicted = tf.math.top_k(logits, min(k, logits.shape[-1])).indices
+    return tf.reduce_mean(tf.reduce_max(tf.cast(predicted == truth[:, None], tf.float32), axis=-1))
 
 
 def mirrored(first: tf.Tensor, second: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -138,8 +138,8 @@ def mirrored(first: tf.Tensor, second: tf.Tensor, seed: tf.Tensor) -> tuple[tf.T
         seed: (2,) seed of stateless random numbers.
     """
     for axis in (1, 2):
-        own = tf.bitwise.bitwise_xor(seed, [0, axis << 28])
-        chosen = tf.random.stateless_uniform([tf.shape(first)[0], 1, 1, 1], own) < 0.5
+        axis_seed = tf.bitwise.bitwise_xor(seed, [0, axis << 28])
+        chosen = tf.random.stateless_uniform([tf.shape(first)[0], 1, 1, 1], axis_seed) < 0.5
         first = tf.where(chosen, tf.reverse(first, [axis]), first)
         second = tf.where(chosen, tf.reverse(second, [axis]), second)
     return first, second

@@ -43,14 +43,14 @@ class Representation:
             raise InputError(
                 f"{self.path} is a run of another command: name a run made by rplearn-train."
             )
-        facts = config["fields"]
+        fields = config["fields"]
         self.task = config["objective"]["name"]
-        self.channels = tuple(facts["channels"])
-        self.units = tuple(facts["units"])
-        self.patch = tuple(facts["patch"])
-        self.step = facts["step"]
-        self.classes = facts["classes"]
-        self.normalization = Normalization.from_dict(facts["normalization"])
+        self.channels = tuple(fields["channels"])
+        self.units = tuple(fields["units"])
+        self.patch = tuple(fields["patch"])
+        self.step = fields["step"]
+        self.classes = fields["classes"]
+        self.normalization = Normalization.from_dict(fields["normalization"])
         self.network_name = self.task.replace("-", "_")
 
     @property

@@ -80,11 +80,11 @@ def open_xarray(
     # A scalar time is dropped, because a single field is compared regardless of its time.
     dataset = _dataset(given, channels, what).reset_coords(drop=True)
     dimensions = list(dict.fromkeys(d for v in dataset.values() for d in v.dims))
-    (rows, columns), others = _horizontal(dimensions), []
+    (rows, columns), further = _horizontal(dimensions), []
     for name in dimensions:
         if name not in (*rows, *columns):
-            others.append(name)
-    if len(rows) != 1 or len(columns) != 1 or len(others) > 1:
+            further.append(name)
+    if len(rows) != 1 or len(columns) != 1 or len(further) > 1:
         raise InputError(
             f"{what} has the dimensions {', '.join(map(str, dimensions))}: it needs latitude, "
             "longitude and at most one more beside channel."
@@ -92,7 +92,7 @@ def open_xarray(
     if rows[0] not in dataset.coords or columns[0] not in dataset.coords:
         dataset = dataset.drop_vars([rows[0], columns[0]], errors="ignore")
         dataset = dataset.rename({rows[0]: "row", columns[0]: "column"})
-    dimension, labels = (others[0] if others else None), None
+    dimension, labels = (further[0] if further else None), None
     if dimension is not None and dimension in dataset.coords:
         values = dataset[dimension].values
         if not _counts_time(values):

@@ -34,9 +34,9 @@ def lag_figure(results: xr.Dataset, step_hours: float | None = None) -> Figure:
             mean, spread, scale = results["learned_mean"], results["learned_std"], 1.0
             correlation = float(results["learned_spearman"])
         else:
-            of = results.sel(measure=name)
-            mean, spread, scale = of["mean"], of["std"], float(of["scale"])
-            correlation = float(of["spearman"])
+            statistics = results.sel(measure=name)
+            mean, spread, scale = statistics["mean"], statistics["std"], float(statistics["scale"])
+            correlation = float(statistics["spearman"])
         mean, spread = scale * mean.to_numpy(), scale * spread.to_numpy()
         style = styles[name]
         axes.fill_between(
