@@ -308,7 +308,7 @@ def test_nothing_but_missing_values(tmp_path, sphere):
         fields[:] = np.nan
 
     make_store(tmp_path / "store.h5", grid=sphere, change=change)
-    with pytest.raises(InputError, match=r"store.h5.*missing"):
+    with pytest.raises(InputError, match=r"store.h5.*no valid value"):
         write(tmp_path / "store.h5", tmp_path / "out")
 
 
