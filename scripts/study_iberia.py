@@ -140,7 +140,7 @@ def table(folders: Sequence[Path]) -> list[str]:
 
 
 def ensemble_table(folders: Sequence[Path]) -> list[str]:
-    """Returns a Markdown table of the ensembles in several results over their seeds, as lines."""
+    """Returns a Markdown table, as lines: the scores of each ensemble, over its seeds."""
     from seed_spread import by_candidate, mean_and_half_range
 
     columns = ("seeds", "fair CRPS", "RMSE of the mean", "spread–skill", "in 50 %", "in 90 %",

@@ -161,7 +161,7 @@ class Anomalies:
         return Anomalies(self.channels, tuple(parts))
 
     def select(self, channels: Sequence[str]) -> Anomalies | None:
-        """Returns the climatologies of an array with other channels; None if they have none."""
+        """Returns the climatologies of the given channels; None if none of them has any."""
         parts = []
         for part in self.parts:
             names = [name for name in part.channels if name in channels]

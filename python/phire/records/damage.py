@@ -24,7 +24,7 @@ _OTHER = "its arrays have other names or sizes"
 def naming_damage(*read: Records | None) -> Iterator[None]:
     """Turns TensorFlow's error on a damaged record into one that names the file and the record.
 
-    TensorFlow's own messages name neither, and are raised wherever the batch is first used.
+    TensorFlow's own error names neither, and is raised at the first use of the batch.
 
     Args:
         read: The records that the ``with`` block reads; None entries are ignored.
