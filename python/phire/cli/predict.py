@@ -51,8 +51,8 @@ from phire.cli.shared_options import time_option
 @click.option(
     "--trace",
     type=float,
-    help="Runs, with --minimum: the least amount that is measured, such as 0.05 mm of rain; lower "
-    "values are set to the minimum.",
+    help="Runs, with --minimum: smallest measurable amount, such as 0.05 mm of rain; lower ones "
+    "are set to the minimum.",
 )
 @click.option(
     "--consistency",

@@ -208,7 +208,7 @@ def _reach(file: InputFile, wanted: Grid) -> tuple[int, int] | None:
     counts = []
     for values, places, turn, near in axes_to_match(file.grid, wanted):
         found = positions_on_axis(values, places, turn, near) >= 0
-        counts.append(len(found) if found.all() else int(np.argmin(found)))
+        counts.append(len(found) if found.all() else int(np.argmin(found)))  # up to the first gap
     near = all(n >= max(size - 1, 1) for n, size in zip(counts, wanted.shape))
     return tuple(counts) if near else None
 
@@ -276,6 +276,7 @@ def _shortfall(grid: Grid, wanted: Grid) -> dict[str, float]:
     }
     if grid.wraps:
         return short
+    # Either grid may count longitudes from −180 or 0: centres are brought within half a turn.
     middle = grid.longitudes[[0, -1]].mean()
     shift = middle + (wanted.longitudes[[0, -1]].mean() - middle + 180) % 360 - 180
     places = wanted.longitudes - wanted.longitudes[[0, -1]].mean() + shift
@@ -309,7 +310,7 @@ def _extended(wanted: Grid, spacing: Sequence[float], reaches: np.ndarray) -> Gr
         step = values[1] - values[0] if len(values) > 1 else width
         last = values[-1] - values[-2] if len(values) > 1 else width
         if len(values) == 1 and values is wanted.latitudes:
-            step, last = -step, -last
+            step, last = -step, -last  # rows run from north to south
         head = values[0] - step * np.arange(before, 0, -1)
         tail = values[-1] + last * np.arange(1, after + 1)
         axes.append(np.concatenate([head, values, tail]))

@@ -94,7 +94,7 @@ def pixel_places(pixels: Mapping[str, int]) -> np.ndarray:
     """
     sizes = [len(pixel_head(name, size)) + size for name, size in pixels.items()]
     after = np.cumsum([0, *sizes[:0:-1]])[::-1]
-    return after + list(pixels.values()) + 4
+    return after + list(pixels.values()) + 4  # the checksum of the data ends the record
 
 
 def record_lengths(
@@ -114,11 +114,12 @@ def record_lengths(
     length += sum(len(pixel_head(name, size)) + size for name, size in pixels.items())
     lengths = np.full(len(next(iter(integers.values()))), length, dtype=np.int64)
     for name, values in integers.items():
-        # The length changes with the number of 7-bit groups alone.
+        # A varint has one byte per 7 bits, so only the number of such groups matters.
         bounds = np.uint64(1) << np.uint64(7) * np.arange(1, 10, dtype=np.uint64)
         table = [len(integer_feature(name, (1 << 7 * g) - 1)) for g in range(1, 11)]
         bits = np.asarray(values).astype(np.int64).view(np.uint64)
         lengths += np.asarray(table)[np.searchsorted(bounds, bits, side="right")]
+    # All features are one field of the Example, whose head contains their total length.
     distinct, which = np.unique(lengths, return_inverse=True)
     return lengths + np.array([len(_field(1, int(n))) for n in distinct])[which] + _FRAME + 4
 
@@ -152,6 +153,7 @@ def record_head(
 @functools.lru_cache(maxsize=1024)
 def _framing(data: int) -> tuple[bytes, bytes]:
     """Returns the framing of ``data`` bytes, and the protobuf head of the features in them."""
+    # The size of the head depends on the length that it states: the one that fits is searched.
     inner = data - 1
     while len(_field(1, inner)) + inner > data:
         inner -= 1
@@ -162,6 +164,7 @@ def _framing(data: int) -> tuple[bytes, bytes]:
 
 def masked(crc: np.ndarray) -> np.ndarray:
     """Masks CRC32C values (uint32) in the way of the TFRecord format."""
+    # Rotation by 15 bits and addition of a constant, modulo 2³², as in crc32c.h of TensorFlow.
     crc = np.asarray(crc).astype(np.uint64)
     rotated = (crc >> 15 | crc << 17) & 0xFFFFFFFF
     return ((rotated + _CRC_MASK) & 0xFFFFFFFF).astype(np.uint32)
@@ -177,6 +180,7 @@ def joined_crc(first: np.ndarray, second: np.ndarray | int, length: int) -> np.n
         first, second: CRCs of the two byte strings, uint32.
         length: Bytes of the second byte string.
     """
+    # The image of a bit is the effect of zeros after it, without that of zeros alone (`origin`).
     zeros = bytes(length)
     origin = google_crc32c.extend(0, zeros)
     crc = np.broadcast_to(np.asarray(second, np.uint32), np.shape(first)).copy()

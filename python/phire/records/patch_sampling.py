@@ -203,6 +203,7 @@ def _draw_lags(
     start = np.empty_like(lag)
     for value in lags:
         which = np.flatnonzero(lag == value)
+        # Whole permutations in turn use all first fields equally often, to within one.
         rounds = range(-(-len(which) // len(starts[value])))
         dealt = [random.permutation(starts[value]) for _ in rounds]
         start[which] = np.concatenate(dealt)[: len(which)] if len(which) else ()

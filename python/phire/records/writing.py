@@ -75,6 +75,7 @@ class Places:
 
     def segment_offsets(self, contents: Contents) -> np.ndarray:
         """Computes the offsets of all pixel segments, (n, pixel features × segments)."""
+        # Offsets are counted back from the end, as only the head of a record varies in length.
         end = self.offset + self.length
         sizes = np.array(list(contents.pixels.values())) // contents.segments
         within = sizes[:, None] * np.arange(contents.segments)
@@ -85,6 +86,7 @@ class Places:
 def assign_places(contents: Contents, shards: int, seed: int) -> Places:
     """Assigns records to shards by a random permutation."""
     count = contents.count
+    # Stream 2 of the seed: the order does not depend on the draw of samples, which is stream 1.
     order = np.random.default_rng([seed, 2]).permutation(count)
     # rank[i] is the position of record i in the whole sequence, which shards divide in order.
     rank = np.empty(count, np.int64)
@@ -118,7 +120,7 @@ def allocate(directory: Path, names: Sequence[str], sizes: np.ndarray) -> None:
         )
     for name, size in zip(names, sizes):
         with open(directory / name, "wb") as stream:
-            stream.truncate(int(size))
+            stream.truncate(int(size))  # a sparse file, writable at any offset
 
 
 OPEN_FILES = 64
