@@ -185,7 +185,7 @@ class LearnedMetric:
         self.encoder.save(directory / ENCODER_FILE)
         files.write_json(directory / METRIC_FILE, self.facts())
 
-    def description(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, Any]:
         """Returns the contents of ``metric.json``: all attributes except the encoder."""
         return files.plain(
             {
