@@ -88,7 +88,7 @@ MISTAKES = {
     ),
     "the records' own predictor without one of the times": (
         "phire", ("predict", "{in}/short_run", *PREDICT[2:]),
-        r"short.nc, of .*short_run's records, lacks 4 of the 10 times .*give others by --predicto",
+        r"short.nc, of .*short_run's records, lacks 4 of the 10 times .*by --predictors",
     ),
     "the records' own predictor without one of the times, in an evaluation": (
         "phire_eval", (*EVALUATE[:4], "net={in}/short_run", *EVALUATE[5:]),
@@ -100,7 +100,7 @@ MISTAKES = {
     ),
     "a predictor in other units": (
         "phire", (*PREDICT, "--predictors", "{in}/units.nc:ta"),
-        r"units.nc holds ta in 'Pa', not in 'K' as .*run was trained on: convert the units",
+        r"units.nc holds ta in 'Pa', not in 'K' as in the training .*run: convert the units",
     ),
     "a map on another grid, in records": (
         "phire_data", (*DATA, "--static", "{in}/other_grid.nc"),
