@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from phire.evaluation.figures.reading import ResultsFolder
 
 TAPERS = 8
-"""Largest number of tapers; used are those with more than 99 % of their power within the cap."""
+"""Largest number of tapers; each has more than 99 % of its power within the cap."""
 
 
 @statistic("localized_spectrum")

@@ -1,4 +1,4 @@
-"""Station observations at the times of an evaluation, and the grid's surface height there."""
+"""Station observations at the times of an evaluation, and the grid's surface height at stations."""
 
 from __future__ import annotations
 
