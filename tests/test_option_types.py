@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from phire.errors import InputError
 from phire.option_types import with_option_types
+from phire.parts import options_of
 
 
 def part(
@@ -56,6 +57,7 @@ def test_one_value_is_a_list_of_one_where_a_list_is_wanted():
         ({"filters": 1.5}, "filters=1.5 must be a whole number"),
         ({"filters": True}, "filters=True must be a whole number"),
         ({"rate": "abc"}, "rate=abc must be a number"),
+        ({"rate": float("nan")}, "rate=nan must be a number"),
         ({"attention": "maybe"}, "attention=maybe must be true or false"),
         ({"depths": [1.5]}, "must be a list, each a whole number"),
         ({"heads": "six"}, "must be a whole number or a list"),
@@ -67,3 +69,18 @@ def test_one_value_is_a_list_of_one_where_a_list_is_wanted():
 def test_values_of_other_types_are_named(options, named):
     with pytest.raises(InputError, match=f"network part: .*{named}"):
         checked(**options)
+
+
+def test_options_that_parts_share_are_checked_too():
+    def shared(*, weight: float = 1.0):
+        """Shared options."""
+
+    @options_of(shared)
+    def one(*, filters: int = 2, **options):
+        """A part."""
+
+    assert with_option_types(one, {"weight": 2, "filters": 3.0}, "part") == {
+        "weight": 2, "filters": 3
+    }  # fmt: skip
+    with pytest.raises(InputError, match="part: weight=abc must be a number"):
+        with_option_types(one, {"weight": "abc"}, "part")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc
+import math
 import numbers
 import types
 import typing
@@ -37,6 +38,9 @@ def with_option_types(function: Callable, options: Mapping[str, Any], where: str
     """
     try:
         hints = typing.get_type_hints(function)
+        shared = getattr(function, "options_of", None)  # phire.parts.options_of
+        if shared is not None:
+            hints = {**typing.get_type_hints(shared), **hints}
     except NameError:  # an annotation that only type checkers can read
         return dict(options)
     found = {}
@@ -75,7 +79,7 @@ def _converted(value: Any, hint: Any) -> tuple[bool, Any]:
         whole = isinstance(value, float) and value.is_integer()
         return (True, int(value)) if whole else (_is_number(value, numbers.Integral), value)
     if hint is float:
-        return _is_number(value, numbers.Real), value
+        return _is_number(value, numbers.Real) and not math.isnan(value), value
     if hint in (bool, str, type(None)):
         return isinstance(value, hint), value
     return True, value

@@ -235,8 +235,17 @@ ERRORS = {
     "objective": ("heun", {"name": "energy"}, "was trained by energy: leave it out"),
     "levels": ("ddim", {}, "sampler ddim applies to the objective ddpm"),
     "range": ("euler,sigma_min=20", {}, "sigma_min 20 must be above 0 and below sigma_max 10"),
-    "option": ("euler,speed=2", {}, "--sampler euler has no option 'speed': it has steps"),
+    "option": ("euler,speed=2", {}, "--sampler euler has no option 'speed': choose from steps"),
     "steps": ("euler,steps=0", {}, "steps=0: steps must be a whole number"),
+    "true": ("euler,steps", {}, "steps=True: steps must be a whole number"),
+    "text": ("heun,churn=abc", {}, "sampler heun: churn=abc must be a number"),
+    "nan": ("heun,churn=.nan", {}, "sampler heun: churn=nan must be a number"),
+    "no guidance": ("euler,guidance=.nan", {}, "guidance=nan must be a number, 0 or more"),
+    "churn": ("heun,churn=-1", {}, "sampler heun: churn=-1 must not be negative"),
+    "level": ("heun,sigma_min=abc", {}, "schedule exponential: sigma_min=abc must be a number"),
+    "rho": ("heun,schedule=karras,rho=0", {}, "schedule karras: rho=0 must be positive"),
+    "power": ("heun,power=0", {}, "power=0 gives no levels that descend to 0"),
+    "rounded": ("heun,schedule=vp,sigma_min=1e-9", {}, "gives no levels that descend to 0"),
     "name": ("rk4", {}, "sampler 'rk4' is unknown"),
 }
 

@@ -18,7 +18,8 @@ from phire.downscaling.samplers.discrete_levels import SPACINGS
 from phire.downscaling.samplers.integration import ON_SIGNAL_LEVELS
 from phire.downscaling.samplers.registry import schedule as schedules
 from phire.errors import InputError
-from phire.parts import Specification, parse, split_outside_brackets
+from phire.option_types import with_option_types
+from phire.parts import Registry, Specification, parse, split_outside_brackets
 from phire.training import open_run
 
 DEFAULT_SPACING = "trailing"
@@ -84,11 +85,13 @@ def choose_sampler(specification: Specification, objective: Mapping[str, Any]) -
     name, given = parse(specification or samplers.DEFAULT_METHOD)
     samplers.sampler.part(name)
     steps = given.pop("steps", samplers.DEFAULT_STEPS)
-    if not isinstance(steps, int) or steps < 1:
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         raise InputError(f"--sampler {name},steps={steps}: steps must be a whole number above 0.")
     guidance = _guidance(given.pop("guidance", 0.0), objective)
     resolve = _on_signal_levels if name in ON_SIGNAL_LEVELS else _on_noise_levels
-    return dataclasses.replace(resolve(name, given, steps, objective), guidance=guidance)
+    choice = dataclasses.replace(resolve(name, given, steps, objective), guidance=guidance)
+    _ = choice.levels  # refuses impossible options of the schedule
+    return choice
 
 
 def _guidance(guidance: object, objective: Mapping[str, Any]) -> float:
@@ -98,7 +101,7 @@ def _guidance(guidance: object, objective: Mapping[str, Any]) -> float:
         InputError: It is negative or not a number, or the run was trained without
             ``condition_dropout``.
     """
-    if isinstance(guidance, bool) or not isinstance(guidance, int | float) or guidance < 0:
+    if isinstance(guidance, bool) or not isinstance(guidance, int | float) or not guidance >= 0:
         raise InputError(f"--sampler …,guidance={guidance} must be a number, 0 or more.")
     if guidance and not objective.get("condition_dropout"):
         raise InputError(
@@ -129,7 +132,7 @@ def _on_signal_levels(
             f"--sampler {name},steps={steps} exceeds the run's {objective['times']} times: give "
             "as many steps or fewer."
         )
-    resolved = samplers.sampler.resolve(name, given)[1]
+    resolved = _checked(samplers.sampler, name, given)
     process = {
         field.name: objective[field.name] for field in dataclasses.fields(process_of(objective))
     }
@@ -152,11 +155,28 @@ def _on_noise_levels(
             rest.setdefault(key, objective[key])
     if "sigma_data" in known:
         rest.setdefault("sigma_data", 1.0)
+    _refuse_unknown(name, rest, known, ["schedule", *options])
+    rest = _checked(schedules, chosen, rest)
     if {"sigma_min", "sigma_max"} <= set(rest):
         check_sigma_range(rest["sigma_min"], rest["sigma_max"])
-    _refuse_unknown(name, rest, known, ["schedule", *options])
-    sampler_options = samplers.sampler.resolve(name, sampler_options)[1]
-    return SamplerChoice(name, sampler_options, chosen, schedules.resolve(chosen, rest)[1], steps)
+    return SamplerChoice(
+        name, _checked(samplers.sampler, name, sampler_options), chosen, rest, steps
+    )
+
+
+def _checked(registry: Registry, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns all options of a sampler or schedule.
+
+    Raises:
+        InputError: A value is not of the option's type, or a number is negative.
+    """
+    where = f"{registry.kind} {name}"
+    found = with_option_types(registry.function(name), registry.resolve(name, given)[1], where)
+    for key, value in found.items():
+        # A level below 0 has its own message, which names both ends.
+        if isinstance(value, int | float) and value < 0 and key not in ("sigma_min", "sigma_max"):
+            raise InputError(f"{where}: {key}={value:g} must not be negative.")
+    return found
 
 
 def _refuse_unknown(

@@ -59,7 +59,7 @@ def train_denoiser(
     condition_dropout: float = 0.0,
     sigma_min: float | None = None,
     sigma_max: float | None = None,
-    ema: float = 0.999,
+    ema: float | None = 0.999,
 ) -> DenoiserTraining:
     """Returns the objective that trains the task's network as a denoiser.
 

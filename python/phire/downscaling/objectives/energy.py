@@ -45,7 +45,7 @@ def energy_objective(
     metric: str | None = None,
     layers: Sequence[str] | None = None,
     beta: float = 1.0,
-    ema: float = 0.999,
+    ema: float | None = 0.999,
 ) -> EnergyTraining:
     """Trains a stochastic generator by fair energy scores of an ensemble for each sample.
 

@@ -39,8 +39,13 @@ def schedule(specification: Specification, n: int, **options: Any) -> np.ndarray
     name, resolved = schedules.resolve(specification, options)
     if n < 1:
         raise InputError(f"n={n}, the number of noise levels, must be at least 1.")
-    sigmas = np.asarray(schedules.function(name)(n, **resolved), np.float64)
-    return sigmas if len(sigmas) == n + 1 else np.append(sigmas, 0.0)
+    with np.errstate(all="ignore"):  # what is not finite is refused
+        sigmas = np.asarray(schedules.function(name)(n, **resolved), np.float64)
+    sigmas = sigmas if len(sigmas) == n + 1 else np.append(sigmas, 0.0)
+    if not (np.isfinite(sigmas).all() and (np.diff(sigmas) < 0).all()):
+        listed = ", ".join(f"{key}={value}" for key, value in resolved.items())
+        raise InputError(f"schedule {name} with {listed} gives no levels that descend to 0.")
+    return sigmas
 
 
 def integrate(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from phire.downscaling.samplers.registry import Denoise, Noise, sampler
+from phire.errors import InputError
 
 
 @sampler("dpmpp-2m")
@@ -71,6 +72,8 @@ def ab2_angle(
     Args:
         sigma_data: Standard deviation d of the data.
     """
+    if not sigma_data > 0:
+        raise InputError(f"sampler ab2-angle: sigma_data={sigma_data:g} must be positive.")
     d = sigma_data
     before = angle_before = None
     for sigma, following in itertools.pairwise(sigmas):

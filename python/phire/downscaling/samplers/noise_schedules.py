@@ -25,6 +25,8 @@ def karras(n: int, *, sigma_min: float, sigma_max: float, rho: float = 7.0) -> n
         rho: Exponent ρ; larger values give more small levels.
     """
     check_sigma_range(sigma_min, sigma_max)
+    if not rho > 0:
+        raise InputError(f"schedule karras: rho={rho:g} must be positive.")
     ends = sigma_max ** (1 / rho), sigma_min ** (1 / rho)
     return np.linspace(*ends, n) ** rho
 

@@ -13,6 +13,7 @@ from phire.networks.blocks.fine_output import Fine
 from phire.networks.blocks.interpolation_layer import REACH
 from phire.networks.blocks.multiples import CropLike
 from phire.networks.blocks.sample_inputs import refuse_window
+from phire.networks.option_checks import check_counts, check_share
 from phire.networks.registry import network
 from phire.networks.shapes import FixedSizeError, Shapes
 from phire.networks.unet.levels import DOWNSAMPLING, UPSAMPLING, Levels
@@ -255,6 +256,9 @@ def _check_choices(options: SimpleNamespace) -> None:
         "downsampling": (options.downsampling, DOWNSAMPLING),
         "upsampling": (options.upsampling, UPSAMPLING),
     }
+    check_counts(widths=options.widths, blocks=options.blocks, groups=options.groups,
+                 heads=options.heads)  # fmt: skip
+    check_counts(0, noise=options.noise, token_width=options.token_width, cascade=options.cascade)
     count = len(_widths(options)) - 1
     for name, (given, known) in choices.items():
         listed = [given] if isinstance(given, str) else given
@@ -264,5 +268,4 @@ def _check_choices(options: SimpleNamespace) -> None:
             raise OptionError(
                 f"{name} {given!r} must have one choice for each of {count} resamplings."
             )
-    if options.blocks < 1:
-        raise OptionError(f"blocks {options.blocks} must be 1 or more.")
+    check_share(dropout=options.dropout)
