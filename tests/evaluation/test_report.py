@@ -236,7 +236,7 @@ def test_a_folder_without_summary_or_provenance_gives_a_report_too(tmp_path):
     (results / "summary.csv").unlink()
     (results / "provenance.json").unlink()
     page = Page(write_report(results))
-    assert "No table of scores" in page.text and "was not kept" in page.text
+    assert "No table of scores" in page.text and "not recorded" in page.text
     with pytest.raises(InputError, match="no results folder"):
         write_report(tmp_path / "nowhere")
 
