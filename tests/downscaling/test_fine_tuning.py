@@ -22,7 +22,7 @@ def test_chosen_layers_of_another_run_are_fine_tuned(records, run, tmp_path, cap
     )  # fmt: skip
     assert tuned.config["initialize_from"] == str(run)
     assert tuned.config["trainable"] == ["pixels", "conv2d_[12]"]
-    assert "weights learn: conv2d_1, conv2d_2, pixels." in capsys.readouterr().err
+    assert "weights are trained: conv2d_1, conv2d_2, pixels." in capsys.readouterr().err
     first, second = (named_layers(one.network("generator")) for one in (open_run(run), tuned))
     changed = {
         name for name in first

@@ -177,7 +177,7 @@ def test_predictors_that_do_not_fit_are_refused(folder, tmp_path, capsys):
     refused(folder, output, coarse, "--predictors", f"{folder / 'upper.nc'}:nothing")
     assert "nothing" in capsys.readouterr().err
     refused(folder, output, coarse, "--predictors", f"{folder / 'fine.nc'}:tas")
-    assert "gives tas; " in capsys.readouterr().err
+    assert "gives tas, but " in capsys.readouterr().err
 
 
 def test_maps_that_do_not_fit_are_refused(folder, tmp_path, capsys):
