@@ -172,7 +172,7 @@ def test_training_data_and_options_that_do_not_fit_are_refused(flow_pairs, tmp_p
     refused("encoder tiny has no option 'colour'", network_options={"colour": 1})
     refused("^optimizer rmsprop", optimizer="rmsprop")
     refused("objective autoencoder has no option 'metric'", objective="autoencoder,metric=x")
-    refused("label_smoothing=2 lie between 0 and 1", objective_options={"label_smoothing": 2})
+    refused("label_smoothing=2 must lie between 0 and 1", objective_options={"label_smoothing": 2})
     refused("clip_norm and clip_value", clip_norm=1.0, clip_value=1.0)
     refused(
         "objective autoencoder has no option 'label_smoothing'",
