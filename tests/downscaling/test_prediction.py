@@ -13,7 +13,7 @@ from phire.downscaling.network_graphs import NetworkGraphs
 from phire.downscaling.tiling import Extension
 from phire.downscaling.trained_generator import TrainedGenerator
 from phire.downscaling.whole_fields import WholeFields
-from phire.errors import InputError
+from phire.errors import InputError, WorkError
 from phire.fields import ArraySource, CoarsenedSource, Grid, open_store, to_dataset
 from phire.fields.coarsening import block_mean, refine_grid
 from phire.networks import build
@@ -171,6 +171,14 @@ def test_amounts_too_small_to_be_measured_are_the_minimum(run, store, coarse, tm
         with pytest.raises(InputError, match=said):
             predict(run, store, tmp_path / "no.nc", coarsen=4, minimum=bound, trace=least)
     assert not (tmp_path / "no.nc").exists()
+
+
+def test_values_that_are_not_finite_are_no_missing_ones(run, coarse):
+    source = PredictedSource(run, coarse)
+    for weight in source.generator.network.weights:
+        weight.assign(np.full(weight.shape, np.inf))
+    with pytest.raises(WorkError, match="not finite"):
+        source.read([0])
 
 
 def test_the_end_says_what_was_written(run, store, coarse, tmp_path, capsys):

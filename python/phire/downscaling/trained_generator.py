@@ -28,7 +28,7 @@ from phire.downscaling.sampler_choice import choose_sampler
 from phire.downscaling.supported_options import SupportedOptions, check_bounds
 from phire.downscaling.tiling import apply_in_tiles, with_margin
 from phire.downscaling.whole_fields import WholeFields
-from phire.errors import InputError
+from phire.errors import InputError, WorkError
 from phire.fields.coarsening import with_block_means
 from phire.fields.grid import Grid
 from phire.parts import Specification
@@ -192,6 +192,7 @@ class TrainedGenerator:
             InputError: There are no fields, ``fill`` is unknown, ``members`` exceeds 1 for a
                 deterministic generator, ``trace`` is not above ``minimum``, or an option does not
                 fit the run.
+            WorkError: A predicted value is not finite.
         """
         if not len(fields.low):
             raise InputError("there are no fields to refine: the first axis has the length 0.")
@@ -219,6 +220,12 @@ class TrainedGenerator:
                 result = self.arrays.physical_targets(outputs, fields)
             else:
                 result = self._of_distribution(outputs, fields, seed, member, statistic)
+            if not np.isfinite(result).all():
+                # Written as they are, such values would pass for missing ones.
+                raise WorkError(
+                    f"{self.path} predicts values that are not finite: train it longer, or with a "
+                    "lower learning rate, and predict again."
+                )
             if minimum is not None:
                 result[result < (minimum if trace is None else trace)] = minimum
             if self.conserves or consistency:
