@@ -104,6 +104,28 @@ def test_a_bound_is_told_by_the_evaluation(folder, tmp_path):
     assert "--minimum applies to runs" in said
 
 
+def test_an_evaluation_sets_traces_to_the_bound_as_a_prediction_does(folder, tmp_path):
+    truth, hours = folder / "t2m.h5", ("--time", "2000-02-29T00,2000-02-29T04")
+    run(phire, "predict", folder / "run", truth, tmp_path / "file.nc", "--coarsen", 3,
+        "--minimum", 270, "--trace", 281, *hours)  # fmt: skip
+    of_file = (truth, *hours, "--scale", 3, "--metrics", "maps", "--candidate",
+               f"file={tmp_path / 'file.nc'}")  # fmt: skip
+    arguments = (*of_file, "--candidate", f"run={folder / 'run'}", "--trace", 281)
+    out = tmp_path / "results"
+    said = run(phire_eval, *arguments, "--minimum", 270, "--out", out)
+    for name in ("run", "file"):
+        assert f"andidate {name} was predicted with values below 281 set to 270" in said
+    with xr.open_dataset(out / "run/maps.nc") as a, xr.open_dataset(out / "file/maps.nc") as b:
+        np.testing.assert_allclose(a["mean"], b["mean"], rtol=1e-6)
+    for given, message in (
+        ((*arguments, "--overwrite"), "--trace 281 sets lower values to --minimum, which is not"),
+        ((*of_file, "--trace", 281), "--trace applies to runs"),
+        ((*arguments, "--minimum", 270, "--trace", 282), "trace"),
+    ):
+        said = run(phire_eval, *given, "--out", out, status=2)
+        assert message in said and "Traceback" not in said
+
+
 def test_the_best_epoch_and_its_number_give_the_same(folder, tmp_path):
     best = open_run(folder / "run").best_epoch
     for epoch in ("best", best):

@@ -127,6 +127,13 @@ class _Candidate(CheckedPath):
     help="Runs: lower bound of predicted values, such as 0 for rain; lower values are set to it.",
 )
 @click.option(
+    "--trace",
+    type=float,
+    default=None,
+    help="Runs, with --minimum: smallest measurable amount, such as 0.05 mm of rain; lower ones "
+    "are set to the minimum.",
+)
+@click.option(
     "--members",
     type=click.IntRange(1),
     default=None,
@@ -143,7 +150,7 @@ class _Candidate(CheckedPath):
 @click.option("--report/--no-report", default=True, help="Draw the figures and write report.html.")
 def main(
     truth, candidates, output, compared, climatology, learned, variables, lags, scale, minimum,
-    members, orography, **options,
+    trace, members, orography, **options,
 ):  # fmt: skip
     """Evaluate candidates against TRUTH (a store, NetCDF, Zarr or GRIB file)."""
     from phire.downscaling import candidates as opening
@@ -161,7 +168,7 @@ def main(
     named = dict(candidates)
     if len(named) < len(candidates):
         raise InputError("two of --candidate have the same name: give each its own.")
-    opening.check_candidates(named, scale, minimum, members)
+    opening.check_candidates(named, scale, minimum, members, trace)
     regions = dict(options.pop("regions"))
     options["sites"] = parse_sites(options["sites"])
     options["thresholds"] = dict(options["thresholds"])
@@ -169,11 +176,11 @@ def main(
     if learned is not None or any(map(opening.is_run, named.values())):
         import_tensorflow()
     sources = opening.open_candidates(
-        named, truth_source, scale=scale, variables=variables, minimum=minimum, members=members,
-        seed=options["seed"],
+        named, truth_source, scale=scale, variables=variables, minimum=minimum, trace=trace,
+        members=members, seed=options["seed"],
     )  # fmt: skip
     origins = {"truth": opening.origin_of(truth)}
-    origins |= {n: opening.origin_of(spec, minimum, members) for n, spec in named.items()}
+    origins |= {n: opening.origin_of(spec, minimum, members, trace) for n, spec in named.items()}
     if variables:
         origins["truth"]["variables"] = list(variables)
     functions = {}

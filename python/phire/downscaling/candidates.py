@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from phire import provenance
+from phire.downscaling.supported_options import check_bounds
 from phire.errors import InputError
 from phire.fields import open_fields
 from phire.fields.coarsening import CoarsenedSource, CroppedSource
@@ -25,20 +26,26 @@ def is_run(specification: str) -> bool:
 
 
 def check_candidates(
-    named: Mapping[str, str], scale: int | None, minimum: float | None, members: int | None
+    named: Mapping[str, str],
+    scale: int | None,
+    minimum: float | None,
+    members: int | None,
+    trace: float | None = None,
 ) -> None:
     """Checks options against the candidates without opening them.
 
     Args:
         named: Specifications of the candidates by name.
-        scale, minimum, members: See :func:`open_candidates`.
+        scale, minimum, members, trace: See :func:`open_candidates`.
 
     Raises:
-        InputError: ``scale`` is missing, or an option of runs is given without a run.
+        InputError: ``scale`` is missing, an option of runs is given without a run, or ``trace`` is
+            not above ``minimum``.
     """
-    for option, value in (("--minimum", minimum), ("--members", members)):
+    for option, value in (("--minimum", minimum), ("--trace", trace), ("--members", members)):
         if value is not None and not any(map(is_run, named.values())):
             raise InputError(f"{option} applies to runs, but no candidate is a run: leave it out.")
+    check_bounds(minimum, trace)
     for name, specification in named.items():
         if scale is None and (specification in METHODS or is_run(specification)):
             raise InputError(
@@ -54,6 +61,7 @@ def open_candidates(
     scale: int | None = None,
     variables: Sequence[str] | None = None,
     minimum: float | None = None,
+    trace: float | None = None,
     members: int | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -66,6 +74,8 @@ def open_candidates(
         scale: Factor of this coarsening; needed for runs and interpolations.
         variables: Channels to read from files; None for all.
         minimum: Lower bound for the physical values of runs; None for no bound.
+        trace: Smallest measurable amount of runs; lower values are set to ``minimum``. None to
+            keep them.
         members: Ensemble members of stochastic runs; None for one.
         seed: Seed of stochastic runs.
 
@@ -76,7 +86,7 @@ def open_candidates(
         InputError: A candidate cannot be opened, or ``members`` exceeds 1 and every candidate is
             deterministic.
     """
-    run_options = {"minimum": minimum, "members": members, "seed": seed}
+    run_options = {"minimum": minimum, "trace": trace, "members": members, "seed": seed}
     sources = {}
     for name, specification in named.items():
         if is_run(specification):
@@ -108,7 +118,7 @@ def _open_run(
     padded = any(generator.schema.padding)
     if not generator.stochastic:
         # Members and seed apply to the stochastic candidates alone.
-        options = {"minimum": options["minimum"]}
+        options = {name: options[name] for name in ("minimum", "trace")}
     return PredictedSource(
         generator,
         CoarsenedSource(truth, scale),
@@ -120,24 +130,29 @@ def _open_run(
 
 
 def origin_of(
-    specification: str, minimum: float | None = None, members: int | None = None
+    specification: str,
+    minimum: float | None = None,
+    members: int | None = None,
+    trace: float | None = None,
 ) -> dict[str, Any]:
     """Returns the origin of a candidate's fields, which results record.
 
     Args:
         specification: See :func:`open_candidates`.
-        minimum, members: Options of a run; a file of predictions records its own minimum.
+        minimum, members, trace: Options of a run; a file of predictions records its own bounds.
 
     Returns:
-        Path and content hash of the candidate, lower bound of its values and number of members;
+        Path and content hash of the candidate, bounds of its values and number of members;
         for an interpolation, its name alone.
     """
     if specification in METHODS:
         return {"spec": specification}
     path = os.path.realpath(specification)
     origin: dict[str, Any] = {"path": path, "fingerprint": provenance.fingerprint(path)}
+    bounds = {"minimum": minimum, "trace": trace}
     if not is_run(specification):
-        minimum = (recorded_options(path) or {}).get("minimum")
+        recorded = recorded_options(path) or {}
+        bounds = {name: recorded.get(name) for name in bounds}
     elif members is not None:
         origin["members"] = members
-    return origin if minimum is None else {**origin, "minimum": minimum}
+    return origin | {name: value for name, value in bounds.items() if value is not None}

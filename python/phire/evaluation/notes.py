@@ -79,12 +79,14 @@ def of_bounds(origins: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
     """Yields a note for each candidate whose predicted values were clipped at a lower bound.
 
     Args:
-        origins: Recorded origin of each candidate; the key ``minimum`` is the bound, if any.
+        origins: Recorded origin of each candidate; the key ``minimum`` is the bound, if any, and
+            ``trace`` the amount below which values were set to it, if that is another.
     """
     for name, origin in origins.items():
         bound = origin.get("minimum")
         if bound is not None:
-            yield f"candidate {name} was predicted with values below {bound:g} set to {bound:g}"
+            least = origin.get("trace", bound)
+            yield f"candidate {name} was predicted with values below {least:g} set to {bound:g}"
 
 
 def of_window(

@@ -108,9 +108,9 @@ def evaluate(
         lags: Lags of semivariograms, km.
         pairs: Pairs of points of semivariograms, for each lag and field.
         origins: Origin of each source (``truth``, candidates, ``--climatology``, ``--learned``),
-            with ``minimum`` if a prediction was clipped at a lower bound. It is recorded, and a
-            folder with another origin is refused. By default the path of the source, and a hash
-            of its first and last field.
+            with ``minimum`` if a prediction was clipped at a lower bound, and ``trace`` if lower
+            values than that were set to it. It is recorded, and a folder with another origin is
+            refused. By default the path of the source, and a hash of its first and last field.
         seed: Seed of all random draws.
         chunk: Number of times of a chunk. The states are saved after each chunk, so that a crash
             costs at most one.
