@@ -27,14 +27,14 @@ class _State:
     """Signal state of the process.
 
     Attributes:
-        number: Signal received within :func:`noticed`; None if none was.
+        number: Signal received within :func:`signal_handling`; None if no signal arrived.
         depth: Number of :func:`deferred` blocks around the running line.
-        leaving: File descriptor and message of :func:`leaving`; None outside of it.
+        exit_message: File descriptor and message of :func:`exit_on_signal`; None outside of it.
     """
 
     number: int | None = None
     depth: int = 0
-    leaving: tuple[int, bytes] | None = None
+    exit_message: tuple[int, bytes] | None = None
 
 
 _state = _State()
@@ -43,19 +43,19 @@ _state = _State()
 def _receive(number: int, frame: Any) -> None:
     # Only simple operations: a handler runs between any two bytecodes of the main thread.
     _state.number = number
-    if _state.leaving is not None:
-        os.write(*_state.leaving)
+    if _state.exit_message is not None:
+        os.write(*_state.exit_message)
         os._exit(128 + number)  # the shell's exit status of a process ended by a signal
     if not _state.depth:
         raise Interrupted
 
 
 @contextlib.contextmanager
-def noticed() -> Iterator[None]:
+def signal_handling() -> Iterator[None]:
     """Makes SIGINT and SIGTERM raise :class:`Interrupted` within the block, and stores them.
 
     Python delivers signals to the main thread only. In another thread, and inside another
-    ``noticed`` block, this context manager does nothing.
+    ``signal_handling`` block, this context manager does nothing.
     """
     if threading.current_thread() is not threading.main_thread() or any(
         signal.getsignal(number) is _receive for number in SIGNALS
@@ -92,7 +92,7 @@ def deferred(raises: bool = True) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def undisturbed(opened: Callable[..., Any], *args: Any, **kwargs: Any) -> Iterator[Any]:
+def shielded_context(opened: Callable[..., Any], *args: Any, **kwargs: Any) -> Iterator[Any]:
     """Enters and exits a context manager with signals deferred; only the block is interrupted.
 
     Args:
@@ -118,7 +118,7 @@ def undisturbed(opened: Callable[..., Any], *args: Any, **kwargs: Any) -> Iterat
 
 
 @contextlib.contextmanager
-def leaving(message: str, stream: int = 2) -> Iterator[None]:
+def exit_on_signal(message: str, stream: int = 2) -> Iterator[None]:
     """Makes a signal within the block end the process at once, without any clean-up.
 
     For the import of large C++ libraries, which abort when an exception passes through them. The
@@ -129,16 +129,16 @@ def leaving(message: str, stream: int = 2) -> Iterator[None]:
         stream: File descriptor to print to; another one than 2 if the block redirects standard
             error.
     """
-    before = _state.leaving
-    _state.leaving = (stream, message.encode())
+    before = _state.exit_message
+    _state.exit_message = (stream, message.encode())
     try:
         yield
     finally:
-        _state.leaving = before
+        _state.exit_message = before
 
 
 def received() -> int | None:
-    """Returns the number of the signal received within :func:`noticed`; None if none was."""
+    """Returns the number of the signal received within :func:`signal_handling`, or None."""
     return _state.number
 
 

@@ -17,10 +17,10 @@ from phire.fields.coarsening import (
     block_mean,
     block_weights,
     coarsen_grid,
-    kept_window,
     refine_grid,
     remainder,
     remainder_note,
+    whole_blocks,
     with_block_means,
 )
 from phire.fields.grid import Grid
@@ -181,7 +181,7 @@ def test_sources_are_coarsened_and_cropped():
 @pytest.mark.parametrize("grid", [Grid.pole_to_pole(73, 144), Grid.gaussian(32), Grid.pixels(9, 8)])
 def test_block_means_are_restored_to_the_last_bits(grid):
     random = np.random.default_rng(0)
-    rows, columns = kept_window(grid, 4)
+    rows, columns = whole_blocks(grid, 4)
     fine_grid = grid.subgrid(rows, columns)
     fine = (101325 + 1000 * random.normal(size=(2, *fine_grid.shape, 1))).astype(np.float32)
     height, width = fine_grid.shape

@@ -147,8 +147,8 @@ def test_inverting_gives_the_values_back(kind, moments, values):
     tolerance = {"rtol": 1e-7, "atol": 1e-7 * max(map(abs, moments))}
     np.testing.assert_allclose(found.invert(normalised), x, **tolerance)
     # Linear in the physical values, and back.
-    linear = found.linear(normalised)
-    np.testing.assert_allclose(found.bent(linear), normalised, rtol=1e-6, atol=1e-6)
+    linear = found.to_linear(normalised)
+    np.testing.assert_allclose(found.from_linear(linear), normalised, rtol=1e-6, atol=1e-6)
     if len(values) > 2:
         ends = x[:2]
         slope = np.ptp(linear[:2], axis=0) * np.ptp(x, axis=0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies
 
-from phire.fields.coarsening import kept_window, remainder
+from phire.fields.coarsening import remainder, whole_blocks
 from phire.fields.grid import Grid
 from phire.fields.padding import padded_grid, padding, padding_note
 
@@ -23,7 +23,7 @@ def test_a_padded_grid_divides_and_begins_with_the_grid(rows, columns, scale, no
     assert remainder(padded, scale) == (0, 0)
     assert all(0 <= p - n < scale for p, n in zip(padded.shape, grid.shape))
     assert padded.subgrid(slice(0, rows), slice(0, columns)).equals(grid)
-    assert kept_window(padded, scale) == tuple(slice(0, n) for n in padded.shape)
+    assert whole_blocks(padded, scale) == tuple(slice(0, n) for n in padded.shape)
     if not pixels and padded.shape != grid.shape:
         np.testing.assert_allclose(np.diff(padded.latitudes), np.diff(grid.latitudes)[0])
         np.testing.assert_allclose(np.diff(padded.longitudes), 0.25)

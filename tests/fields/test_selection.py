@@ -96,7 +96,7 @@ def solid_rotation(grid):
     ],
 )
 def test_solid_rotation_has_its_vorticity_and_no_divergence(grid, tolerance):
-    source = WindSource(solid_rotation(grid), ("u", "v"), kept=["t"])
+    source = WindSource(solid_rotation(grid), ("u", "v"), further=["t"])
     assert source.channels == ("divergence", "vorticity", "t")
     assert source.units == ("s**-1", "s**-1", "K")
     fields = source.read([0])[0]

@@ -53,7 +53,7 @@ def test_a_plain_keras_model_trains_with_it_and_survives_saving(
         model.evaluate(noisy, target, verbose=0), rel=1e-5
     )
     assert isinstance(loaded.loss, ContentLoss)
-    assert loaded.loss.metric.facts() == metric.facts()
+    assert loaded.loss.metric.description() == metric.description()
     continued = loaded.fit(noisy, target, epochs=2, batch_size=4, verbose=0).history["loss"]
     assert continued[-1] < losses[0]
 

@@ -113,7 +113,7 @@ def test_saved_and_loaded_it_measures_the_same(metric, fields, tmp_path):
     np.testing.assert_array_equal(
         loaded.distance(x, y, layer="stage1"), metric.distance(x, y, layer="stage1")
     )
-    assert loaded.facts() == metric.facts()
+    assert loaded.description() == metric.description()
     assert not loaded.encoder.trainable
     with pytest.raises(InputError, match="exists"):
         metric.save(tmp_path / "metric")

@@ -26,7 +26,7 @@ class Interruptible(click.Command):
     """Click command that ends with status 130 on SIGINT and 143 on SIGTERM, whatever it does."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        with interruption.noticed():
+        with interruption.signal_handling():
             try:
                 result = super().main(*args, **kwargs)
                 interruption.check()
@@ -178,7 +178,7 @@ def import_tensorflow() -> None:
     try:
         # TensorFlow aborts if an exception passes through its C++ code. At this point nothing needs
         # cleaning up, so a signal may end the process directly.
-        with interruption.leaving(f"{interruption.MESSAGE}\n", saved):
+        with interruption.exit_on_signal(f"{interruption.MESSAGE}\n", saved):
             tensorflow = importlib.import_module("tensorflow")
             tensorflow.config.list_physical_devices("GPU")  # prints CUDA's messages now
         # Retracing for new shapes is intended, so its warnings would only mislead users.

@@ -18,10 +18,11 @@ from phire.networks.blocks.interpolation_layer import Interpolation
 from phire.records.schema import SampleSchema
 
 TARGETS = ("residual", "field")
-MEASURED = ("sigma_data", "sigma_min", "sigma_max")
-"""Options of an objective that are measured on the records if they are None."""
 SAMPLES = 256
-"""Number of samples for this measurement, taken at even intervals in the records' order."""
+"""Number of samples on which ``sigma_data``, ``sigma_min`` and ``sigma_max`` are measured.
+
+They are taken at even intervals in the records' order.
+"""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -128,7 +129,7 @@ class DiffusionTarget:
 def with_measured_scales(
     options: Mapping[str, Any], schema: SampleSchema, records: Any, mean: Any = None
 ) -> dict[str, Any]:
-    """Returns options in which the values :data:`MEASURED` that are None are measured.
+    """Returns options in which scales of the target that are None are measured on the records.
 
     ``sigma_data`` becomes the root mean square of each channel's target over valid points.
     ``sigma_min`` and ``sigma_max`` come from the spectrum of the scaled target

@@ -28,8 +28,8 @@ from phire.fields.coarsening import (
     CoarsenedSource,
     CroppedSource,
     coarsen_grid,
-    kept_window,
     refine_grid,
+    whole_blocks,
 )
 from phire.fields.grid import Grid
 from phire.fields.padding import padded_grid, padding
@@ -309,7 +309,7 @@ def _sources(
             if found is not None:
                 return found
             if fine_grid is not None:
-                fine_grid = fine_grid.subgrid(*kept_window(fine_grid, generator.scale))
+                fine_grid = fine_grid.subgrid(*whole_blocks(fine_grid, generator.scale))
             fine = _refined(generator, coarse, fine_grid)
             return _OneInput(first, generator.low.channels, fine)
         if isinstance(coarse, CoarsenedSource) or generator.schema.pooling != "explicit":

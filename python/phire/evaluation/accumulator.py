@@ -63,8 +63,8 @@ class Statistic(abc.ABC):
         by_default: True if the statistic is computed when no metrics are named.
         noted_if_refused: True if the report notes that the statistic does not apply; False for
             statistics of special fields, such as rain.
-        stays: True if the statistic must be computed in the process that was started, since it
-            calls functions that cannot be sent to other processes.
+        in_main_process: True if the statistic must be computed in the main process, since it calls
+            functions that cannot be sent to other processes.
         title: Title of its figures over time; the name in words if empty.
         order: Sorting key of lists of statistics.
         definitions: Definitions of the variables of the result.
@@ -86,14 +86,14 @@ class Statistic(abc.ABC):
     apart_always: ClassVar[tuple[str, ...]] = ()
     by_default: ClassVar[bool] = True
     noted_if_refused: ClassVar[bool] = True
-    stays: ClassVar[bool] = False
+    in_main_process: ClassVar[bool] = False
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
         self.domain = setting.domain
 
     @classmethod
-    def takes(cls, setting: Setting) -> bool:
+    def applies_to(cls, setting: Setting) -> bool:
         """Returns True if the statistic applies to the kind of domain: whole grid or region."""
         return True
 

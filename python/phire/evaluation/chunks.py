@@ -77,9 +77,9 @@ def measure_chunk(work: Work, times: np.ndarray) -> dict[Hashable, State]:
             # Networks run in the thread that built them, all other statistics in the pool.
             updated = functools.partial(_updated, states, truth, candidates)
             in_this_thread = {
-                task.key: updated(task) for task in work.tasks if task.statistic.stays
+                task.key: updated(task) for task in work.tasks if task.statistic.in_main_process
             }
-            pooled = [task for task in work.tasks if not task.statistic.stays]
+            pooled = [task for task in work.tasks if not task.statistic.in_main_process]
             states |= in_this_thread
             states |= dict(zip([task.key for task in pooled], pool.map(updated, pooled)))
     return states

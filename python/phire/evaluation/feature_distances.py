@@ -48,11 +48,11 @@ class LearnedDistances(Statistic):
     )
     series = ("times", "distance")
     of_truth = False
-    stays = True
+    in_main_process = True
     member_ranges = ("learned_distance", "learned_distance_mean", "frechet_distance")
 
     @classmethod
-    def takes(cls, setting: Setting) -> bool:
+    def applies_to(cls, setting: Setting) -> bool:
         """Applies to whole fields only: the network has no weights for points."""
         return setting.domain.is_whole
 

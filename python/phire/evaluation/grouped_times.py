@@ -57,7 +57,7 @@ class GroupedTimes(Statistic):
         super().__init__(setting)
         self.groups, self.labels = self.grouping(setting)
         self.statistics = {one.name: one(setting) for one in grouped_statistics(setting)}
-        self.stays = any(one.stays for one in self.statistics.values())
+        self.in_main_process = any(one.in_main_process for one in self.statistics.values())
         self._too_large: set[tuple[str, int]] = set()
 
     @classmethod
@@ -225,7 +225,7 @@ def grouped_statistics(setting: Setting) -> list[type[Statistic]]:
         if one.summary
         and not issubclass(one, GroupedTimes)
         and (named or one.by_default)
-        and one.takes(setting)
+        and one.applies_to(setting)
         and one.refusal(setting) is None
     ]
 

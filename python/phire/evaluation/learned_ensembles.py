@@ -47,9 +47,6 @@ VARIABLES = (
 )  # fmt: skip
 """Definitions of the variables of the result."""
 
-PER_MEMBER = (("member_learned_distance", "_mean"), ("member_frechet_distance", ""))
-"""Scores of single members, with the ending of the variable that is in the table of scores."""
-
 SPREAD = (("", np.mean), ("_low", np.min), ("_high", np.max))
 """Endings of the variables of each score of members, with the reduction over members."""
 
@@ -80,16 +77,16 @@ class LearnedEnsembles(Statistic):
     series = ("times", "distance", "energy")
     of_truth = False
     ensemble = "all"
-    stays = True
+    in_main_process = True
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
         self.learned = LearnedDistances(setting)
 
     @classmethod
-    def takes(cls, setting: Setting) -> bool:
+    def applies_to(cls, setting: Setting) -> bool:
         """Applies to whole fields only, as the learned distance does."""
-        return LearnedDistances.takes(setting)
+        return LearnedDistances.applies_to(setting)
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:

@@ -49,7 +49,7 @@ class LocalizedSpectra(Statistic):
         )
 
     @classmethod
-    def takes(cls, setting: Setting) -> bool:
+    def applies_to(cls, setting: Setting) -> bool:
         """Applies to regions only."""
         return not setting.domain.is_whole
 

@@ -157,16 +157,16 @@ def of_statistics(
         yield f"left out: {text}"
     regions = settings[1:]
     if regions:
-        names = [kind.name for kind in chosen if not any(kind.takes(s) for s in regions)]
+        names = [kind.name for kind in chosen if not any(kind.applies_to(s) for s in regions)]
         if names:
             yield f"computed for whole fields only, not in regions: {', '.join(names)}"
     for setting in settings:
         where = f"in {setting.domain.name}: " if setting.domain.name else ""
         for kind in chosen:
-            reason = kind.refusal(setting) if kind.takes(setting) else None
+            reason = kind.refusal(setting) if kind.applies_to(setting) else None
             if reason is not None:
                 yield f"{where}no {kind.name.replace('_', ' ')}, {reason}"
-            elif kind.takes(setting) and kind.omission(setting):
+            elif kind.applies_to(setting) and kind.omission(setting):
                 yield f"{where}{kind.omission(setting)}"
 
 

@@ -28,7 +28,7 @@ from phire.evaluation.site_series import nearest_points
 from phire.evaluation.summary import summarise
 from phire.evaluation.truth_climatology import climatology_of
 from phire.evaluation.truth_moments import MeanMap, TruthMomentsStatistic
-from phire.fields.coarsening import kept_window
+from phire.fields.coarsening import whole_blocks
 from phire.fields.source import Source
 
 GROUPINGS = ("hour", "month", "season")
@@ -232,7 +232,7 @@ def _check_arguments(truth: Source, names: Iterable[str], scale: int | None) -> 
             the scale.
     """
     if scale is not None:
-        kept_window(truth.grid, scale)
+        whole_blocks(truth.grid, scale)
     for name in names:
         check_name(name, "--candidate")
         if name in (TRUTH, "figures"):
@@ -321,7 +321,7 @@ def _units(
     for setting in settings:
         for name in names:
             statistic = statistics()[name]
-            if not statistic.takes(setting) or statistic.refusal(setting) is not None:
+            if not statistic.applies_to(setting) or statistic.refusal(setting) is not None:
                 continue
             if statistic.of_truth:
                 units.append(ResultFile(TRUTH, name, setting.domain.name))
@@ -350,7 +350,7 @@ def _chosen_metrics(
         statistic = statistics()[name]
         reasons = [
             "it is computed in regions, and none is named: add --region NAME=N,W,S,E"
-            if not statistic.takes(setting)
+            if not statistic.applies_to(setting)
             else statistic.refusal(setting)
             for setting in settings
         ]
@@ -364,7 +364,7 @@ def _chosen_metrics(
         elif (
             statistic.noted_if_refused
             and statistic.ensemble != "all"
-            and statistic.takes(settings[0])
+            and statistic.applies_to(settings[0])
         ):
             skipped.append(f"{name} ({reason})")
     return chosen, skipped
@@ -401,8 +401,8 @@ def _take(
     for unit in (ResultFile(name, notes.Values.name, "") for name in counted):
         tasks.append(Task(unit, notes.Values(settings[0]), _task_candidate(unit)))
     # Networks run in this process, which has their weights and the device.
-    far = [task for task in tasks if not task.statistic.stays]
-    near = [task for task in tasks if task.statistic.stays]
+    far = [task for task in tasks if not task.statistic.in_main_process]
+    near = [task for task in tasks if task.statistic.in_main_process]
     if not (workers or scheduler):
         far, near = tasks, []
     for part, name, where in (

@@ -60,7 +60,7 @@ class SiteSeries(Statistic):
         self.rows, self.columns = nearest_points(setting.grid, setting.sites)
 
     @classmethod
-    def takes(cls, setting: Setting) -> bool:
+    def applies_to(cls, setting: Setting) -> bool:
         """Applies to the whole grid only, not to regions."""
         return setting.domain.is_whole
 

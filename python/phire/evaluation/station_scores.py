@@ -84,7 +84,7 @@ class StationScores(Statistic):
         )
 
     @classmethod
-    def takes(cls, setting: Setting) -> bool:
+    def applies_to(cls, setting: Setting) -> bool:
         """Applies to the whole grid only, not to regions."""
         return setting.domain.is_whole
 

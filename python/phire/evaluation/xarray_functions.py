@@ -102,7 +102,7 @@ def measure(
         grouped=tuple(grouped),
     )  # fmt: skip
     reason = kind.refusal(setting)
-    if not kind.takes(setting):
+    if not kind.applies_to(setting):
         reason = "it is computed in regions only: pass a region"
     if kind.ensemble == "all" and not getattr(others.get("candidate"), "members", 0):
         reason = "the candidate has no dimension `member`"

@@ -47,7 +47,7 @@ class ZonalSpectra(Statistic):
         self._weights = np.where(band == self.bands[:, None], weights, 0)
 
     @classmethod
-    def takes(cls, setting: Setting) -> bool:
+    def applies_to(cls, setting: Setting) -> bool:
         """Applies to the whole grid only, not to regions."""
         return setting.domain.is_whole
 

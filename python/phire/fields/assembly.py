@@ -133,7 +133,7 @@ def _with_steps(
     if named is not None:
         named = {new: old for new, old in named.items() if old in group.channels}
     if recipe.wind is not None and recipe.wind[0] in group.channels:
-        source = WindSource(group, tuple(recipe.wind), kept=list((named or {}).values()))
+        source = WindSource(group, tuple(recipe.wind), further=list((named or {}).values()))
         if not group.grid.is_sphere:
             progress.say("The grid is not global: divergence and vorticity are finite differences.")
         names = (*DERIVED, *(named or {}))

@@ -43,7 +43,7 @@ def remainder_note(grid: Grid, scale: int) -> str | None:
     )
 
 
-def kept_window(grid: Grid, scale: int) -> tuple[slice, slice]:
+def whole_blocks(grid: Grid, scale: int) -> tuple[slice, slice]:
     """Returns the rows and columns of a fine grid that coarsening keeps.
 
     Args:
@@ -76,7 +76,7 @@ def coarsen_grid(grid: Grid, scale: int, alignment: str = "cell") -> Grid:
     Raises:
         InputError: The scale is larger than the grid, or the alignment unknown.
     """
-    rows, columns = kept_window(grid, scale)
+    rows, columns = whole_blocks(grid, scale)
     if alignment not in ALIGNMENTS:
         raise InputError(f"alignment {alignment!r} must be one of {', '.join(ALIGNMENTS)}.")
     fine = grid.subgrid(rows, columns)
@@ -172,7 +172,7 @@ def block_mean(fields: np.ndarray, grid: Grid, scale: int) -> np.ndarray:
     Returns:
         (n, H // scale, W // scale, C) float32.
     """
-    rows, columns = kept_window(grid, scale)
+    rows, columns = whole_blocks(grid, scale)
     return present_block_mean(fields[:, rows, columns], block_weights(grid, scale))
 
 
@@ -280,7 +280,7 @@ def block_weights(grid: Grid, scale: int) -> np.ndarray:
         block have the same weight. For projected and curvilinear grids
         (H // scale, scale, W // scale, scale) weights of the points, with sum 1 in each block.
     """
-    rows, columns = kept_window(grid, scale)
+    rows, columns = whole_blocks(grid, scale)
     if isinstance(grid, CurvilinearGrid) and grid.has_points and min(grid.shape) > 1:
         areas = grid.cell_areas(1.0)[rows, columns]
         areas = areas.reshape(areas.shape[0] // scale, scale, -1, scale)
@@ -326,7 +326,7 @@ class CroppedSource:
 
     def __init__(self, source: Source, scale: int) -> None:
         self.source = source
-        self.window = kept_window(source.grid, scale)
+        self.window = whole_blocks(source.grid, scale)
         self.channels = source.channels
         self.units = source.units
         self.time = source.time

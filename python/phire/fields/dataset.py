@@ -86,7 +86,10 @@ class DatasetSource:
         }
         others = [v for v in found if not has_further(dataset[v], field_dimensions[v])]
         choices = {"level": level, "member": member, "others": others, "name": name}
-        chosen = [choose(dataset[v], kept=field_dimensions[v], **choices) for v in self.channels]
+        chosen = [
+            choose(dataset[v], field_dimensions=field_dimensions[v], **choices)
+            for v in self.channels
+        ]
         self._arrays = [array for array, _ in chosen]
         self.has_levels = any("level" in found for _, found in chosen)
         self.has_members = any("member" in found for _, found in chosen)

@@ -22,7 +22,7 @@ MEMBERS = ("number", "member", "realization", "ensemble")
 def choose(
     array: xr.DataArray,
     *,
-    kept: Collection[Hashable],
+    field_dimensions: Collection[Hashable],
     level: float | None,
     member: int | None,
     others: Sequence[str],
@@ -32,7 +32,7 @@ def choose(
 
     Args:
         array: A variable.
-        kept: Dimensions that are not reduced: time, rows and columns.
+        field_dimensions: Dimensions that are not reduced: time, rows and columns.
         level: Value of the level coordinate; None if there is only one level.
         member: Number of the ensemble member: the value of its coordinate, or its index from 0 if
             it has no coordinate; None if there is only one member.
@@ -47,7 +47,7 @@ def choose(
     """
     found: set[str] = set()
     for dimension in array.dims:
-        if dimension in kept:
+        if dimension in field_dimensions:
             continue
         size = array.sizes[dimension]
         if _is_member(array, dimension):
@@ -70,9 +70,11 @@ def choose(
     return array, found
 
 
-def has_further(array: xr.DataArray, kept: Collection[Hashable]) -> bool:
-    """Returns True if an array has a dimension of several elements that is not in ``kept``."""
-    return any(size > 1 for dimension, size in array.sizes.items() if dimension not in kept)
+def has_further(array: xr.DataArray, field_dimensions: Collection[Hashable]) -> bool:
+    """Returns True if an array has several elements along a dimension not listed."""
+    return any(
+        size > 1 for dimension, size in array.sizes.items() if dimension not in field_dimensions
+    )
 
 
 def _is_member(array: xr.DataArray, dimension: Hashable) -> bool:

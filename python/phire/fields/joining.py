@@ -157,7 +157,7 @@ def _write(stores: list[FieldStore], time: TimeAxis, output: Path, options: dict
         start = stop
     with (
         files.replacing(output) as partial,
-        interruption.undisturbed(GuardedHDF5, partial) as file,
+        interruption.shielded_context(GuardedHDF5, partial) as file,
     ):
         data = file.create_virtual_dataset(DATASET, layout, fillvalue=np.nan)
         counts = [store.missing for store in stores]

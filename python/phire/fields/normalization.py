@@ -146,7 +146,7 @@ class Normalization:
         if not self._vectorised:
             return self._each(x, xp, self._forward)
         mean, std = self._constants(x, self.mean, self.std)
-        return self.bent((x - mean) / std, xp)
+        return self.from_linear((x - mean) / std, xp)
 
     def _each(self, x: Any, xp: Any, function: Any) -> Any:
         """Applies ``function(c, values, xp)`` to the values of each channel c."""
@@ -246,11 +246,11 @@ class Normalization:
             return x
         if not self._vectorised:
             return self._each(x, xp, self._backward)
-        x = self.linear(x, xp)
+        x = self.to_linear(x, xp)
         mean, std = self._constants(x, self.mean, self.std)
         return x * std + mean
 
-    def bent(self, x: Any, xp: Any = np) -> Any:
+    def from_linear(self, x: Any, xp: Any = np) -> Any:
         """Converts linearly scaled values to normalized ones.
 
         Linearly scaled values are z-scores for channels with a curve. For other channels they are
@@ -260,32 +260,32 @@ class Normalization:
             x, xp: See :meth:`apply`.
         """
         if not self._vectorised:
-            return self._each(x, xp, self._bent)
+            return self._each(x, xp, self._from_linear)
         if self.kind != "log1p":
             return x
         mean, std = self._constants(x, self.log_mean, self.log_std)
         return (xp.sign(x) * xp.log1p(self.alpha * xp.abs(x)) - mean) / std
 
-    def linear(self, x: Any, xp: Any = np) -> Any:
-        """Converts normalized values to linearly scaled ones; the inverse of :meth:`bent`.
+    def to_linear(self, x: Any, xp: Any = np) -> Any:
+        """Converts normalized values to linearly scaled ones; the inverse of :meth:`from_linear`.
 
         Args:
             x, xp: See :meth:`apply`.
         """
         if not self._vectorised:
-            return self._each(x, xp, self._linear)
+            return self._each(x, xp, self._to_linear)
         if self.kind != "log1p":
             return x
         mean, std = self._constants(x, self.log_mean, self.log_std)
         x = x * std + mean
         return xp.sign(x) * xp.expm1(xp.abs(x)) / self.alpha
 
-    def _bent(self, c: int, x: Any, xp: Any) -> Any:
+    def _from_linear(self, c: int, x: Any, xp: Any) -> Any:
         if not read_kind(self.kinds[c]).curve:
             return x
         return self._forward(c, x * self.std[c] + self.mean[c], xp)
 
-    def _linear(self, c: int, x: Any, xp: Any) -> Any:
+    def _to_linear(self, c: int, x: Any, xp: Any) -> Any:
         if not read_kind(self.kinds[c]).curve:
             return x
         return (self._backward(c, x, xp) - self.mean[c]) / self.std[c]

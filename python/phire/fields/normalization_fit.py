@@ -64,12 +64,12 @@ def fit_normalization(
     after = {c: found.scaling(len(kinds) + i, steps[c].scaling) for i, c in enumerate(curves)}
     if any(step.scaling == "minmax" and not step.curve for step in steps):
         values |= {"minimum": found.low[: len(kinds)], "maximum": found.high[: len(kinds)]}
-    bent = [c for c, step in enumerate(steps) if step.curve == "log1p"]
-    if bent:
+    curved = [c for c, step in enumerate(steps) if step.curve == "log1p"]
+    if curved:
         # log1p acts on z-scores, so its moments need a second pass.
         rows = Rows(kinds, values["mean"], values["std"])
-        second = _fit_moments(source, parts, rows, [source.channels[c] for c in bent])
-        after |= {c: second.scaling(i, steps[c].scaling) for i, c in enumerate(bent)}
+        second = _fit_moments(source, parts, rows, [source.channels[c] for c in curved])
+        after |= {c: second.scaling(i, steps[c].scaling) for i, c in enumerate(curved)}
     if after:
         pairs = [after.get(c, (0.0, 1.0)) for c in range(len(kinds))]
         values |= {"log_mean": [p[0] for p in pairs], "log_std": [p[1] for p in pairs]}
@@ -139,11 +139,11 @@ class Rows:
             (rows, n) float64, a view of ``work``.
         """
         if self.mean is not None:
-            bent = [c for c, kind in enumerate(self.kinds) if read_kind(kind).curve == "log1p"]
-            values, rest = work[:, : len(bent)]
-            values[...] = block[bent] if len(bent) < len(block) else block
-            values -= np.array([self.mean[c] for c in bent])[:, None]
-            values /= np.array([self.std[c] for c in bent])[:, None]
+            curved = [c for c, kind in enumerate(self.kinds) if read_kind(kind).curve == "log1p"]
+            values, rest = work[:, : len(curved)]
+            values[...] = block[curved] if len(curved) < len(block) else block
+            values -= np.array([self.mean[c] for c in curved])[:, None]
+            values /= np.array([self.std[c] for c in curved])[:, None]
             with np.errstate(invalid="ignore"):  # the first pass has refused infinite values
                 bend(values, ALPHA, rest)
             return values

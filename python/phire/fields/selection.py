@@ -199,7 +199,7 @@ class WindSource:
         source: Source whose grid has coordinates or points.
         wind: Channels of eastward and northward wind, m/s. On projected grids they may also be the
             components along x and y, if the source's ``wind_directions`` say so.
-        kept: Further channels, which follow divergence and vorticity unchanged.
+        further: Further channels, which follow divergence and vorticity unchanged.
         radius: Radius of the sphere, m.
 
     Raises:
@@ -212,7 +212,7 @@ class WindSource:
         source: Source,
         wind: tuple[str, str],
         *,
-        kept: Sequence[str] = (),
+        further: Sequence[str] = (),
         radius: float = EARTH_RADIUS,
     ) -> None:
         self._metric, self._direction = None, ""
@@ -221,8 +221,8 @@ class WindSource:
         else:
             source.grid.require_coordinates("the vorticity of wind (--wind)")
             _refuse_unturned(source, wind, "--wind")
-        self.source = ChannelSelection(source, (*wind, *kept))
-        self.channels = (*DERIVED, *kept)
+        self.source = ChannelSelection(source, (*wind, *further))
+        self.channels = (*DERIVED, *further)
         self.units = ("s**-1", "s**-1", *self.source.units[2:])
         self.wind_directions = ("", "", *wind_directions(self.source)[2:])
         self.grid = source.grid

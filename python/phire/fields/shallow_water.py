@@ -244,7 +244,7 @@ def simulate(
     record = provenance.record(options)
     with (
         files.replacing(output) as partial,
-        interruption.undisturbed(
+        interruption.shielded_context(
             StoreWriter,
             partial,
             channels=CHANNELS,

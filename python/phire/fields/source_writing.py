@@ -113,7 +113,7 @@ def write_source(
     record = provenance.record(options)
     with (
         files.replacing(output) as partial,
-        interruption.undisturbed(
+        interruption.shielded_context(
             _writer,
             output,
             partial,

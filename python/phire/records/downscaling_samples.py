@@ -9,7 +9,7 @@ import numpy as np
 
 from phire import progress
 from phire.errors import InputError
-from phire.fields.coarsening import block_weights, kept_window
+from phire.fields.coarsening import block_weights, whole_blocks
 from phire.fields.covariates import covariate_channels
 from phire.fields.padding import padded_grid, padding
 from phire.fields.source import ArraySource
@@ -97,7 +97,7 @@ class Samples:
         self.coarse = coarse_grid(
             inputs.low, self.fine, scale, shape.alignment, shape.margin, inputs.coarsened
         )
-        rows, columns = kept_window(self.fine.grid, scale)
+        rows, columns = whole_blocks(self.fine.grid, scale)
         size = [n * scale for n in self.coarse.blocks]
         self.window = (
             slice(rows.start, rows.start + size[0]), slice(columns.start, columns.start + size[1])

@@ -8,8 +8,6 @@ import numpy as np
 import xarray as xr
 from scipy.stats import spearmanr
 
-PIXEL_MEASURES = ("l1", "l2", "psnr", "ssim")
-
 
 def pixel_measures(
     first: np.ndarray, second: np.ndarray, lowest: np.ndarray, highest: np.ndarray

@@ -164,7 +164,7 @@ class LearnedMetric:
         """
         description = read_metric_file(path)
         encoder = keras.models.load_model(Path(path) / ENCODER_FILE, compile=False)
-        return cls._of_facts(description, encoder)
+        return cls._from_description(description, encoder)
 
     def save(self, path: str | os.PathLike, *, overwrite: bool = False) -> None:
         """Writes ``encoder.keras`` and ``metric.json`` into the directory ``path``.
@@ -183,9 +183,9 @@ class LearnedMetric:
         """Writes both files of the metric into a directory, which the caller renames when done."""
         directory.mkdir(parents=True, exist_ok=True)
         self.encoder.save(directory / ENCODER_FILE)
-        files.write_json(directory / METRIC_FILE, self.facts())
+        files.write_json(directory / METRIC_FILE, self.description())
 
-    def facts(self) -> dict[str, Any]:
+    def description(self) -> dict[str, Any]:
         """Returns the contents of ``metric.json``: all attributes except the encoder."""
         return files.plain(
             {
@@ -206,7 +206,9 @@ class LearnedMetric:
         )
 
     @classmethod
-    def _of_facts(cls, description: Mapping[str, Any], encoder: keras.Model) -> LearnedMetric:
+    def _from_description(
+        cls, description: Mapping[str, Any], encoder: keras.Model
+    ) -> LearnedMetric:
         known = {
             key: value
             for key, value in description.items()
@@ -222,7 +224,7 @@ class LearnedMetric:
             path = Path(directory) / ENCODER_FILE
             self.encoder.save(path)
             encoder = base64.b64encode(path.read_bytes()).decode("ascii")
-        return {"facts": self.facts(), "encoder": encoder}
+        return {"facts": self.description(), "encoder": encoder}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> LearnedMetric:
@@ -231,7 +233,7 @@ class LearnedMetric:
             path = Path(directory) / ENCODER_FILE
             path.write_bytes(base64.b64decode(config["encoder"]))
             encoder = keras.models.load_model(path, compile=False)
-        return cls._of_facts(config["facts"], encoder)
+        return cls._from_description(config["facts"], encoder)
 
     # --------------------------------------------------------------- features
 

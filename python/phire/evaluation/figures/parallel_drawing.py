@@ -128,5 +128,5 @@ def _answer() -> None:
 
 def main() -> None:
     """Runs a further process until the end of its standard input, or Ctrl-C."""
-    with contextlib.suppress(KeyboardInterrupt), interruption.noticed():
+    with contextlib.suppress(KeyboardInterrupt), interruption.signal_handling():
         _answer()

@@ -120,7 +120,7 @@ def _content(folder: ResultsFolder, entries: Sequence[Mapping[str, Any]]) -> dic
         "title": f"Evaluation of {count} candidate{'s' if count != 1 else ''}",
         "candidates": folder.candidates,
         "truth": str(origin.get("path", "") if isinstance(origin, Mapping) else origin),
-        "facts": _facts(folder),
+        "overview": _overview_of(folder),
         "notes": _notes(folder, entries),
         "choices": _choices(folder, tables, figures),
         "overviews": _overviews(folder, tables),
@@ -185,20 +185,20 @@ def _choices(
     }
 
 
-def _facts(folder: ResultsFolder) -> dict[str, str]:
+def _overview_of(folder: ResultsFolder) -> dict[str, str]:
     """Returns labels and values of the evaluation's properties, such as grid and scale."""
     attributes: dict[str, Any] = {}
     for metric in ("spectrum", "scores", "samples", "maps", "semivariogram", "distribution"):
         for dataset in folder.metric(metric).values():
             attributes = {**dataset.attrs, **attributes}
-    facts = {
+    overview = {
         "Grid": attributes.get("grid"),
         "Fields": attributes.get("times"),
         "Scale": f"× {attributes['scale']}" if int(attributes.get("scale") or 0) > 1 else None,
         "Candidates": len(folder.candidates),
         "Made": str(folder.provenance.get("created", ""))[:16].replace("T", " ") or None,
     }
-    return {name: str(value) for name, value in facts.items() if value not in (None, "")}
+    return {name: str(value) for name, value in overview.items() if value not in (None, "")}
 
 
 def _notes(folder: ResultsFolder, entries: Sequence[Mapping[str, str]]) -> list[str]:

@@ -143,12 +143,12 @@ class Conservation(keras.layers.Layer):
         if high is not None:
             # Linear in physical values, but in units of the standard deviation: differences of
             # tiny physical values would underflow in float32.
-            fine, coarse = (high.linear(x, xp=ops) for x in (fine, coarse))
+            fine, coarse = (high.to_linear(x, xp=ops) for x in (fine, coarse))
         difference = coarse - self._means(fine, weights)
         for axis in (-3, -2):
             difference = ops.repeat(difference, self.scale, axis=axis)
         fine = fine + difference
-        return fine if high is None else high.bent(fine, xp=ops)
+        return fine if high is None else high.from_linear(fine, xp=ops)
 
     def _weights(self, position: Any, height: Any) -> Any:
         """Returns the weights of rows, (B, h·scale, 1, 1), with the mean 1 over each block."""

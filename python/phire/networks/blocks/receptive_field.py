@@ -153,6 +153,7 @@ def halo_of_graph(
         spatial = name in ("low", "low_valid") or name in FINE_INPUTS
         dependences[id(tensor)] = Dependence((0,) * points, (0,) * points) if spatial else None
     graph = keras.Function(list(inputs.values()), output)
+    # Keras has no public list of nodes; tests/training/test_keras_internals.py tests this one.
     nodes = [node for depth in sorted(graph._nodes_by_depth, reverse=True)
              for node in graph._nodes_by_depth[depth] if not node.is_input]  # fmt: skip
     try:

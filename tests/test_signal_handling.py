@@ -25,7 +25,7 @@ BOTH = pytest.mark.parametrize("number", interruption.SIGNALS)
 @BOTH
 def test_a_signal_raises_and_is_noted(number):
     before = signal.getsignal(number)
-    with pytest.raises(interruption.Interrupted), interruption.noticed():
+    with pytest.raises(interruption.Interrupted), interruption.signal_handling():
         try:
             signal.raise_signal(number)
         finally:
@@ -42,7 +42,7 @@ def swallowed():
 
 
 def test_a_swallowed_signal_comes_back_at_the_next_step():
-    with interruption.noticed(), progress.progress_bar("working", 3) as advance:
+    with interruption.signal_handling(), progress.progress_bar("working", 3) as advance:
         advance()
         swallowed()
         with pytest.raises(KeyboardInterrupt):
@@ -50,7 +50,7 @@ def test_a_swallowed_signal_comes_back_at_the_next_step():
 
 
 def test_an_output_gets_no_name_after_a_swallowed_signal(tmp_path):
-    with interruption.noticed(), pytest.raises(KeyboardInterrupt):
+    with interruption.signal_handling(), pytest.raises(KeyboardInterrupt):
         with files.replacing(tmp_path / "a") as partial:
             partial.write_text("whole")
             swallowed()
@@ -59,7 +59,7 @@ def test_an_output_gets_no_name_after_a_swallowed_signal(tmp_path):
 
 def test_a_deferred_signal_is_raised_at_the_end_of_the_block():
     done = []
-    with interruption.noticed(), pytest.raises(KeyboardInterrupt):
+    with interruption.signal_handling(), pytest.raises(KeyboardInterrupt):
         with interruption.deferred():
             signal.raise_signal(signal.SIGTERM)
             done.append("block")
@@ -72,7 +72,7 @@ def test_other_threads_leave_signals_alone():
     seen = []
 
     def work():
-        with interruption.noticed():
+        with interruption.signal_handling():
             seen.append(signal.getsignal(signal.SIGINT))
 
     thread = threading.Thread(target=work)
@@ -104,7 +104,7 @@ def test_while_a_large_library_is_imported_the_process_just_ends(number, tmp_pat
     code = (
         "import os, signal, sys\n"
         "from phire import interruption\n"
-        "with interruption.noticed(), interruption.leaving('interrupted\\n'):\n"
+        "with interruption.signal_handling(), interruption.exit_on_signal('interrupted\\n'):\n"
         f"    signal.raise_signal({int(number)})\n"
         "    print('went on')\n"
     )
