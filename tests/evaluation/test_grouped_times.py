@@ -130,7 +130,7 @@ def test_a_command_adds_groups_figures_and_intervals(sources, tmp_path):
 
 def test_groups_need_dates_and_two_of_them(sources, tmp_path):
     truth, _, other = sources
-    with pytest.raises(InputError, match="--by hour: all times are of one hour"):
+    with pytest.raises(InputError, match="by hour: all times are of one hour"):
         evaluate(Part(truth, np.arange(0, 16, 4)), {"a": other}, tmp_path, by=["hour"])
     bare = ArraySource(truth.read(slice(None)), grid=GRID)
     with pytest.raises(InputError, match="no dates"):

@@ -136,7 +136,7 @@ def test_more_metrics_candidates_and_regions_are_added(tmp_path, capsys):
     run(tmp_path / "out", own={"smooth": candidates()["smooth"]})
     kept = (tmp_path / "out" / "smooth" / "scores.nc").stat().st_mtime_ns
     run(tmp_path / "out", metrics=(*FEW, "maps"), regions={"north": (90, 0, 30, 359)})
-    assert "are kept" in capsys.readouterr().err
+    assert "results exist already" in capsys.readouterr().err
     assert (tmp_path / "out" / "smooth" / "scores.nc").stat().st_mtime_ns == kept
     run(tmp_path / "all", metrics=(*FEW, "maps"), regions={"north": (90, 0, 30, 359)})
     assert_same(tmp_path / "out", tmp_path / "all")
@@ -264,7 +264,7 @@ def test_candidates_that_do_not_fit_are_refused(tmp_path, changes, named):
             {"regions": {"a": "89.9,0,89,9"}},
             "region a=89.9,0,89,9 lies outside the data: no row",
         ),
-        ({"own": {"truth": source(TRUTH)}}, "taken"),
+        ({"own": {"truth": source(TRUTH)}}, "candidate truth: this name is reserved"),
     ],
 )
 def test_mistakes_are_named_before_anything_is_made(tmp_path, options, named):

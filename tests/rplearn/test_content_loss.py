@@ -63,7 +63,7 @@ def test_wrong_use_is_refused(metric, fields):
         ContentLoss(metric)(fields()[..., :1], fields()[..., :1])
     with pytest.raises(InputError, match="no scale"):
         ContentLoss(metric, layers=("convolution",))
-    with pytest.raises(InputError, match="weights"):
+    with pytest.raises(InputError, match="neither weight may be negative"):
         ContentLoss(metric, learned_weight=0.0)
-    with pytest.raises(InputError, match="weights"):
+    with pytest.raises(InputError, match="neither weight may be negative"):
         ContentLoss(metric, pixel_weight=-1.0)

@@ -114,13 +114,13 @@ def test_a_run_of_other_channels_is_refused(records, mean_run):
     arrays = dict(schema.arrays)
     arrays["high"] = dataclasses.replace(arrays["high"], channels=("rain", "wind"))
     other = types.SimpleNamespace(channels=("rain", "wind"), arrays=arrays)
-    with pytest.raises(InputError, match="predicts divergence, vorticity, and the records' targ"):
+    with pytest.raises(InputError, match="predicts divergence, vorticity, but the records' targ"):
         check_run(mean_run, open_run(mean_run).config, other)
 
 
 def test_another_scale_is_refused(records, mean_run):
     schema = dataclasses.replace(open_records(records).schema, scale=2)
-    with pytest.raises(InputError, match="trained with another scale"):
+    with pytest.raises(InputError, match="trained with the scale 4, but the records have 2"):
         check_run(mean_run, open_run(mean_run).config, schema)
 
 
