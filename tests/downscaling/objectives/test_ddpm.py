@@ -8,13 +8,14 @@ import pytest
 import tensorflow as tf
 
 from complete_samples import batch, schema
+from downscaling.noisy_fields import noised, velocity
 from phire.downscaling import train_generator
 from phire.downscaling.discrete_process import DiscreteProcess
 from phire.downscaling.downscaler import Downscaler
 from phire.downscaling.generator_task import Task
 from phire.downscaling.generator_training import objectives
 from phire.downscaling.sampler_choice import choose_sampler
-from phire.downscaling.samplers.discrete import clean_and_noise, noised, velocity
+from phire.downscaling.samplers.discrete import clean_and_noise
 from phire.downscaling.samplers.discrete_levels import noise_to_signal
 from phire.downscaling.trained_generator import TrainedGenerator
 from phire.errors import InputError

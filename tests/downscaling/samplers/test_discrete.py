@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from downscaling.noisy_fields import noised, velocity
 from networks.truth_weights import truth
 from phire.downscaling import samplers
 from phire.downscaling.samplers.discrete import (
@@ -12,9 +13,7 @@ from phire.downscaling.samplers.discrete import (
     clipped,
     ddim_step,
     ddpm_step,
-    noised,
     posterior_variance,
-    velocity,
 )
 from phire.downscaling.samplers.discrete_levels import (
     betas,

@@ -72,22 +72,12 @@ def ddpm(
     return x
 
 
-def noised(clean: Any, noise: Any, signal: Any) -> Any:
-    """Returns the noisy field √ᾱ·clean + √(1−ᾱ)·noise."""
-    return signal**0.5 * clean + (1 - signal) ** 0.5 * noise
-
-
-def velocity(clean: Any, noise: Any, signal: Any) -> Any:
-    """Returns v = √ᾱ·noise − √(1−ᾱ)·clean (Salimans and Ho 2022, arXiv:2202.00512)."""
-    return signal**0.5 * noise - (1 - signal) ** 0.5 * clean
-
-
 def clean_and_noise(kind: str, x: Any, prediction: Any, signal: Any) -> tuple[Any, Any]:
     """Converts a network's prediction to the clean field and the noise.
 
     Args:
-        kind: Predicted quantity: ``epsilon`` (the noise), ``v`` (:func:`velocity`) or ``x0`` (the
-            clean field).
+        kind: Predicted quantity: ``epsilon`` (the noise), ``x0`` (the clean field) or ``v``, the
+            velocity √ᾱ·noise − √(1−ᾱ)·clean (Salimans and Ho 2022, arXiv:2202.00512).
         x: Noisy field.
         prediction: Prediction of the network, of the shape of x.
         signal: Signal level ᾱ; above 0 for ``epsilon``, below 1 for ``x0``.
