@@ -11,7 +11,10 @@ from evaluation.made_fields import white_ensemble
 from phire.errors import InputError
 from phire.evaluation import evaluate, grouped_times, measure
 from phire.evaluation.catalogue import statistics
+from phire.evaluation.figures import groups
+from phire.evaluation.figures.all_figures import plans
 from phire.evaluation.figures.groups import group_figure
+from phire.evaluation.figures.reading import ResultsFolder
 from phire.evaluation.member_ranges import member_ends
 from phire.evaluation.notes import of_ranges
 from phire.evaluation.results_folder import ResultFile
@@ -100,6 +103,17 @@ def test_ranges_of_large_states_are_left_out_and_named(sources, monkeypatch):
     assert not list(of_ranges(ResultFile("e", "by_season", ""), whole))
 
 
+def test_a_note_is_written_if_all_statistics_are_too_large_for_ranges(sources, monkeypatch):
+    truth, ensemble, other = sources
+    monkeypatch.setattr(grouped_times, "MEMBER_BYTES", 1)
+    less = measure("by_season", truth, ensemble, grouped=("rain",))
+    assert not [name for name in less.data_vars if str(name).startswith("member_")]
+    (note,) = of_ranges(ResultFile("e", "by_season", ""), less)
+    assert "no range of the members of rain:" in note
+    single = measure("by_season", truth, other, grouped=("rain",))
+    assert not list(of_ranges(ResultFile("half", "by_season", ""), single))
+
+
 def test_a_command_adds_groups_figures_and_intervals(sources, tmp_path):
     truth, ensemble, other = sources
     # Worse and better by turns.
@@ -156,6 +170,30 @@ def test_the_range_of_members_is_a_band_in_the_figure(by_hour, polar):
     dataset = by_hour["ensemble"].sel(channel="pr")
     assert edges.min() == pytest.approx(float(dataset["member_rmse_low"].min()))
     assert edges.max() == pytest.approx(float(dataset["member_rmse_high"].max()))
+
+
+def test_a_clock_is_open_across_hours_without_values(by_hour):
+    morning = {"ensemble": by_hour["ensemble"].isel(hour=slice(0, 3))}  # 0, 6 and 12 h
+    figure = group_figure(morning, dimension="hour", channel="t", polar=True)
+    angles = figure.axes[0].lines[0].get_xdata()
+    np.testing.assert_allclose(angles, np.array([0, 6, 12]) * np.pi / 12)
+
+
+def test_scores_beyond_one_figure_are_in_further_figures(sources, tmp_path, monkeypatch):
+    truth, ensemble, _ = sources
+    monkeypatch.setattr(groups, "MOST", 3)
+    names = ("scores", "members")
+    evaluate(truth, {"e": ensemble}, tmp_path, metrics=names, by=["season"], report=False)
+    shown = [p for p in plans(ResultsFolder(tmp_path)) if p.name.startswith("by-season-t")]
+    dataset = xr.load_dataset(tmp_path / "e" / "by_season.nc")
+    wanted = groups.numbers_of({"e": dataset}, "season", "t")
+    assert [plan.name for plan in shown] == [
+        "by-season-t", *(f"by-season-t-{n}" for n in range(2, -(-len(wanted) // 3) + 1))
+    ]  # fmt: skip
+    assert "(2 of" in shown[1].title
+    drawn = [number for plan in shown for number in plan.draw.keywords["numbers"]]
+    assert drawn == wanted
+    assert sum(bool(axes.lines) for axes in shown[1].draw().axes) == 3
 
 
 def test_hours_go_around_the_clock_and_end_where_they_begin(by_hour):

@@ -78,7 +78,7 @@ class _Candidate(CheckedPath):
 )
 @click.option(
     "--thresholds",
-    type=Named("VALUE,...", CommaSeparated(float), key="CHANNEL"),
+    type=Named("VALUE,...", CommaSeparated(float, name="VALUE,..."), key="CHANNEL"),
     multiple=True,
     help="Thresholds of events of a channel, in its units, such as pr=1,5,20, besides the truth's "
     "quantiles; may be repeated.",

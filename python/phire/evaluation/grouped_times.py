@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import functools
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,7 +15,6 @@ from phire.evaluation.accumulator import State, Statistic
 from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.chunks import with_candidate
 from phire.evaluation.member_ranges import (
-    has_ranges,
     member_bytes,
     result_with_ranges,
     state_of_all,
@@ -33,6 +33,9 @@ members are merged and there are no ranges."""
 
 WITHOUT_RANGES = "without_member_ranges"
 """Attribute of the result: statistics without ranges because of :data:`MEMBER_BYTES`."""
+
+MERGED = "merged_batches"
+"""Key of a state whose members were merged because of :data:`MEMBER_BYTES`: number of batches."""
 
 
 class GroupedTimes(Statistic):
@@ -96,22 +99,18 @@ class GroupedTimes(Statistic):
         """
         size = candidate.members.shape[1] if isinstance(candidate, Ensemble) else 0
         if not self.members_apart or (one.name, size) in self._too_large:
-            return with_candidate(one, {}, truth, candidate, apart=False)
+            state = with_candidate(one, {}, truth, candidate, apart=False)
+            return _marked(state) if self.members_apart and size else state
         state = with_candidate(one, {}, truth, candidate)
         if member_bytes(one, state) * len(self.labels) > MEMBER_BYTES:
             self._too_large.add((one.name, size))
-            return state_of_all(one, state, apart=one.apart_always)
+            state = state_of_all(one, state, apart=one.apart_always)
+            return _marked(state)
         return state
 
     def without_ranges(self, states: Mapping[tuple[str, str], State]) -> list[str]:
         """Returns the statistics whose members were merged because their states are too large."""
-        apart = {name for (_, name), one in states.items() if any("/" in key for key in one)}
-        merged = {
-            name
-            for (_, name), one in states.items()
-            if self.statistics[name].member_ranges and not has_ranges(self.statistics[name], one)
-        }
-        return sorted(merged) if apart else []
+        return sorted({name for (_, name), one in states.items() if MERGED in one})
 
     def join(self, first: State, second: State, in_place: bool) -> State:
         parts = states_by_group(first), states_by_group(second)
@@ -169,7 +168,7 @@ class GroupedTimes(Statistic):
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
-        from phire.evaluation.figures.groups import LEAST_HOURS, group_figure, numbers_of
+        from phire.evaluation.figures.groups import LEAST_HOURS, MOST, group_figure, numbers_of
         from phire.evaluation.figures.plan import Plan, figure_name, in_region
         from phire.evaluation.figures.reading import values_of
         from phire.evaluation.figures.style import readable
@@ -182,25 +181,35 @@ class GroupedTimes(Statistic):
             data = folder.metric(cls.name, region)
             clock = cls.dimension == "hour" and len(values_of(data, "hour")) >= LEAST_HOURS
             for channel in [*values_of(data, "channel"), None]:
-                if not numbers_of(data, cls.dimension, channel):
-                    continue
+                numbers = numbers_of(data, cls.dimension, channel)
+                parts = range(0, len(numbers), MOST)
                 of = f" of {readable(channel)}" if channel else ""
-                for polar in (False, True) if clock else (False,):
+                for polar, first in itertools.product((False, True) if clock else (False,), parts):
                     face = " around the clock" if polar else ""
-                    title = f"Scores{of} by {cls.dimension}{face}{in_region(region)}"
+                    part = f" ({first // MOST + 1} of {len(parts)})" if len(parts) > 1 else ""
+                    title = f"Scores{of} by {cls.dimension}{face}{in_region(region)}{part}"
                     yield Plan(
-                        figure_name(cls.name, "polar" if polar else "", channel or "", region),
+                        figure_name(
+                            cls.name, "polar" if polar else "", channel or "", region,
+                            str(first // MOST + 1) if first else "",
+                        ),
                         "groups",
                         title,
                         caption,
                         functools.partial(
                             group_figure, data, dimension=cls.dimension, channel=channel,
-                            styles=folder.styles, title=title, polar=polar,
+                            numbers=numbers[first : first + MOST], styles=folder.styles,
+                            title=title, polar=polar,
                         ),
                         channel or "",
                         region,
                         tuple(map(str, values_of(data, cls.dimension))),
                     )  # fmt: skip
+
+
+def _marked(state: State) -> State:
+    """Returns a state with the mark that its members were merged; an empty one stays empty."""
+    return {**state, MERGED: 1} if state else state
 
 
 def states_by_group(state: State) -> dict[tuple[str, str], State]:

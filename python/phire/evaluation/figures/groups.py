@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -27,7 +27,7 @@ from phire.evaluation.figures.style import (
 from phire.evaluation.member_ranges import HIGH, LOW, member_ends
 
 MOST = 20
-"""Largest number of panels of a figure."""
+"""Largest number of panels of a figure; further scores are in further figures."""
 
 LEAST_HOURS = 4
 """Smallest number of hours of the day for which a clock face is drawn."""
@@ -61,11 +61,12 @@ def group_figure(
     *,
     dimension: str,
     channel: str | None = None,
+    numbers: Sequence[str] | None = None,
     styles: Mapping[str, Style] | None = None,
     title: str = "",
     polar: bool = False,
 ) -> Figure:
-    """Draws scores over groups of times, with a panel for each score, at most :data:`MOST`.
+    """Draws scores over groups of times, with a panel for each score.
 
     Args:
         groups: Data sets or paths of ``by_hour.nc``, ``by_month.nc`` or ``by_season.nc`` by
@@ -73,6 +74,7 @@ def group_figure(
             of the members.
         dimension: Dimension of the groups: ``hour``, ``month`` or ``season``.
         channel: The channel; None means scores without the dimension ``channel``.
+        numbers: Names of the scores; None means the first :data:`MOST`.
         styles: Styles by candidate; None means styles in the order of the candidates.
         title: Title of the figure.
         polar: If True, hours are drawn around a clock face of 24 hours, with midnight at the top.
@@ -84,7 +86,7 @@ def group_figure(
     if polar and dimension != "hour":
         raise InputError(f"polar=True needs groups of hours, not of the dimension {dimension}.")
     datasets = {name: dataset for name, dataset in opened(groups).items() if name != TRUTH}
-    shown = numbers_of(datasets, dimension, channel)[:MOST]
+    shown = list(numbers or numbers_of(datasets, dimension, channel)[:MOST])
     if not shown:
         raise InputError(f"none of the data sets holds a number by {dimension}: nothing to draw.")
     styles = styles or candidate_styles(opened(groups))
@@ -128,9 +130,13 @@ def _draw(
         if name in dataset
     )
     if polar:
-        # The circle is closed: the last hour is connected with the first.
-        places = np.append(places, places[0] + 24) * np.pi / 12
-        values, *edges = (np.append(one, one[0]) for one in (values, *edges))
+        places = np.append(places, places[0] + 24)
+        # A line across the part of the day without hours would suggest values there.
+        if places[-1] - places[-2] <= np.diff(places[:-1]).max(initial=0):
+            values, *edges = (np.append(one, one[0]) for one in (values, *edges))
+        else:
+            places = places[:-1]
+        places = places * np.pi / 12
     axes.plot(places, values, marker=style.marker, ms=4, **style.line())
     if len(edges) == 2:
         axes.fill_between(places, *edges, color=style.colour, alpha=style.opacity, linewidth=0)
