@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 
 import pytest
+
+from phire.fields.store import open_store
 
 WRITE_AND_READ = """
 import sys
@@ -52,3 +55,19 @@ def test_stores_beside_netcdf4(tmp_path, first, then, inherited):
         text=True,
     )
     assert (done.returncode, done.stdout) == (0, "read\n"), done.stderr
+
+
+def test_a_store_unpickled_first_leaves_other_sources_readable(tmp_path):
+    # As in a worker process, which has imported nothing of phire before the sources arrive.
+    path = tmp_path / "store.h5"
+    subprocess.run([sys.executable, "-c", WRITE_AND_READ.format(first="", then=""), path],
+                   check=True, capture_output=True)  # fmt: skip
+    with open_store(path) as store:
+        (tmp_path / "sources.pickle").write_bytes(pickle.dumps(store))
+    script = (
+        "import pickle, sys; held = pickle.load(open(sys.argv[1], 'rb'));"
+        "import phire.fields.ensemble; print(held.read([0]).shape)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, tmp_path / "sources.pickle"],
+                          capture_output=True, text=True)  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "(1, 8, 8, 1)\n"), done.stderr

@@ -17,7 +17,10 @@ import h5py
 import numpy as np
 
 from phire.errors import InputError
-from phire.fields import units
+
+# Imported for its registration of Blosc, which fails once a process has opened a store, as it
+# does where a store is unpickled before the modules that write fields.
+from phire.fields import compression, units  # noqa: F401
 from phire.fields.curvilinear import DEGREES, CurvilinearGrid
 from phire.fields.grid import Grid
 from phire.fields.source import (
