@@ -120,18 +120,34 @@ def test_tiles_are_no_larger_than_their_number_needs():
     assert (fixed.size, fixed.starts) == (72, (0, 28))
 
 
-def denoiser_of(text):
+def denoiser_of(text, patch=(4, 4)):
     shapes = Shapes((None, None, 2), (None, None, 1), 2, margin=1)
     made = networks.build(f"unet,widths=[4,4],blocks=1,denoiser{text}", shapes)
-    return DenoisedFields(made, without_margin(1), OBJECTIVE)
+    described = without_margin(1)
+    low = dataclasses.replace(
+        described.arrays["low"], shape=(*(n + 2 for n in patch), 2)
+    )  # fmt: skip
+    arrays = {**described.arrays, "low": low}
+    return DenoisedFields(made, dataclasses.replace(described, arrays=arrays), OBJECTIVE)
 
 
-def test_only_networks_that_depend_on_the_size_have_tiles_of_the_patch():
-    assert denoiser_of("").sides == (144, 144)
-    assert denoiser_of(",normalization=rms").sides == (144, 144)
-    assert denoiser_of(",attention=[1]").sides == (4, 4)
-    assert denoiser_of(",middle_attention=true").sides == (4, 4)
-    assert denoiser_of(",context=true").sides == (4, 4)
+PATCH_SIZED = [",attention=[1]", ",middle_attention=true", ",context=true"]
+
+
+@pytest.mark.parametrize("text", PATCH_SIZED)
+def test_networks_that_depend_on_the_size_have_tiles_of_the_patch(text):
+    fields = denoiser_of(text, (4, 6))
+    # Two tiles of 3 × 5 points would cover them.
+    assert fields.tiles(5, 8, False).shape == (4, 6)
+    assert fields.tiles(5, 8, True).shape == (4, 6)
+
+
+@pytest.mark.parametrize("text", ["", ",normalization=rms"])
+def test_other_networks_have_tiles_as_large_as_they_need(text):
+    fields = denoiser_of(text)
+    assert fields.sides == (144, 144)
+    assert fields.tiles(10, 21, False).shape == (10, 21)
+    assert fields.tiles(10, 21, True).shape == (10, 21 + fields.overlap)
 
 
 def test_a_tiles_rim_has_no_weight_where_the_network_lacks_its_surroundings():

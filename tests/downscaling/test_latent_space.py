@@ -102,6 +102,13 @@ def test_whole_fields_are_decoded_in_tiles(space, closed):
     np.testing.assert_array_equal(pair[1:], fine)
 
 
+def test_tiles_of_the_decoder_have_the_patches_size(space):
+    latent = np.random.default_rng(2).normal(size=(1, 12, 20, 3)).astype("f4")
+    patch = space.decode(latent[:, :8, :8])
+    # Rows 0 to 3 and columns 0 to 5 lie in the first tile alone.
+    np.testing.assert_allclose(space.decode(latent)[:, :8, :12], patch[:, :8, :12], atol=1e-5)
+
+
 def test_members_are_predicted_through_the_decoder(latent_run, autoencoder, store, tmp_path):
     options = {"coarsen": 4, "time": ",2000-01-01T03", "sampler": "euler,steps=2"}
     predict(latent_run, store, tmp_path / "two.nc", members=2, **options)

@@ -25,10 +25,8 @@ from phire.downscaling.preconditioning import CONDITIONS, Scalings, unit_scaling
 from phire.downscaling.random_inputs import draw_sampler_noise
 from phire.downscaling.sampler_choice import choose_sampler
 from phire.errors import InputError
-from phire.networks.blocks.fine_output import halo_of
-from phire.networks.blocks.global_attention import FieldAttention, TokenAttention
+from phire.networks.blocks.fine_output import fine_layer_of
 from phire.networks.blocks.multiples import PadToMultiple
-from phire.networks.unet.unet_inputs import StretchedLike
 from phire.parts import Specification
 from phire.records.schema import SampleSchema
 
@@ -50,8 +48,8 @@ class DenoisedFields:
         sampler: Sampler with options; see
             :func:`phire.downscaling.sampler_choice.choose_sampler`.
         tile: Largest side of a tile in coarse points, overlaps included. The default is
-            :data:`LARGEST_TILE`; the side of the training patches for networks whose results depend
-            on the size, by attention or the resized context; or the network's fixed input size.
+            :data:`LARGEST_TILE`, or the size of the training patches for a network that declares
+            itself ``patch_sized``, or the network's fixed input size.
         overlap: Coarse points that neighbouring tiles share. The default is 2·halo + 2 if the
             network declares a halo, else half a training patch, at most a quarter of the tile.
             Without a halo, a quarter of the overlap at a tile's edges gets no weight, because the
@@ -79,15 +77,20 @@ class DenoisedFields:
         self.target = DiffusionTarget(schema, objective["target"], tuple(objective["sigma_data"]))
         self.kind = objective["name"]
         self.process = process_of(objective) if self.kind == "ddpm" else None
-        margin = 2 * schema.margin
+        patch = tuple(side - 2 * schema.margin for side in schema.low_patch)
+        fine = fine_layer_of(network)
         size = network.input["noisy"].shape[-3:-1]
         self.one_size = None not in size
         if self.one_size:
             self.sides = tuple(int(points // schema.scale) for points in size)
+        elif tile is not None:
+            self.sides = tile, tile
+        elif fine.patch_sized:
+            self.sides = patch
         else:
-            patch = min(schema.low_patch) - margin
-            largest = patch if _depends_on_size(network) else LARGEST_TILE // schema.scale
-            self.sides = (tile or max(patch, largest),) * 2
+            self.sides = (max(*patch, LARGEST_TILE // schema.scale),) * 2
+        # Tiles of other networks may be smaller, so that no more points are computed than needed.
+        self.fixed_size = self.one_size or fine.patch_sized
         smallest = min(self.sides)
         if tile is not None and self.sides != (tile, tile):
             raise InputError(
@@ -104,9 +107,9 @@ class DenoisedFields:
                 f"network's coarsest level is {coarsest}: give {-(-coarsest // schema.scale)} or "
                 "more."
             )
-        halo = halo_of(network)
+        halo = fine.halo
         if overlap is None and halo is None:
-            overlap = min((min(schema.low_patch) - margin) // 2, smallest // 4)
+            overlap = min(min(patch) // 2, smallest // 4)
         elif overlap is None:
             overlap = min(2 * halo + 2, smallest // 2)
         self.overlap = overlap
@@ -127,6 +130,20 @@ class DenoisedFields:
         """
         columns += self.overlap if closed else 0
         return not self.one_size or (rows >= self.sides[0] and columns >= self.sides[1])
+
+    def tiles(self, rows: int, columns: int, closed: bool) -> OverlappingTiles:
+        """Returns the tiles of a field.
+
+        Args:
+            rows, columns: Size of the field in coarse points.
+            closed: True if the field spans all longitudes.
+        """
+        scale, fixed = self.schema.scale, self.fixed_size
+        axes = [
+            tiles_along(size, side, self.overlap, self.rim, scale, around, fixed)
+            for size, side, around in zip((rows, columns), self.sides, (False, closed))
+        ]
+        return OverlappingTiles(*axes, scale)
 
     def sample(
         self,
@@ -165,11 +182,7 @@ class DenoisedFields:
         """
         margin, scale = self.schema.margin, self.schema.scale
         height, width = (size - 2 * margin for size in inputs["low"].shape[1:3])
-        axes = [
-            tiles_along(size, side, self.overlap, self.rim, scale, around, self.one_size)
-            for size, side, around in zip((height, width), self.sides, (False, closed))
-        ]
-        tiles = OverlappingTiles(*axes, scale)
+        tiles = self.tiles(height, width, closed)
         shape = height * scale, width * scale, len(self.schema.channels)
         fine = np.empty((len(members), len(times), *shape), np.float32)
         if base is None:
@@ -303,9 +316,3 @@ class DenoisedFields:
                 origin = 0 if array is None else np.int32([array[which[k]] for k, _ in jobs])
                 found[name] = np.int32(origin + first)
         return found
-
-
-def _depends_on_size(network: keras.Model) -> bool:
-    """Returns True for a network whose outputs in a larger tile are not as those trained on."""
-    kinds = (FieldAttention, TokenAttention, StretchedLike)
-    return any(isinstance(layer, kinds) for layer in network.layers)

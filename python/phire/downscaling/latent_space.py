@@ -196,7 +196,7 @@ class LatentSpace:
             Fine fields in the normalization of the records, (n, factor·h, factor·w, C) float32.
         """
         axes = [
-            tiles_along(count, side, side // 4, 0, self.factor, around)
+            tiles_along(count, side, side // 4, 0, self.factor, around, fixed=True)
             for count, side, around in zip(latent.shape[1:3], self._sides, (False, closed))
         ]
         # Tiles are cut from latent points and blended at fine points, `factor` times as many.

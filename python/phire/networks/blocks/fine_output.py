@@ -19,14 +19,22 @@ class Fine(keras.layers.Layer):
             every output depends on the whole field.
         first_step: With a time window, True if prediction takes the first step of the output, as in
             DL4DS, and False if it takes the last step.
+        patch_sized: True if outputs of larger fields differ from those of training patches, for
+            example because of attention. A denoiser then samples in tiles of the patches' size.
     """
 
     def __init__(
-        self, halo: int | None, first_step: bool = False, name: str = "fine", **kwargs: Any
+        self,
+        halo: int | None,
+        first_step: bool = False,
+        patch_sized: bool = False,
+        name: str = "fine",
+        **kwargs: Any,
     ) -> None:
         super().__init__(name=name, **{**kwargs, "dtype": "float32"})
         self.halo = halo
         self.first_step = first_step
+        self.patch_sized = patch_sized
 
     def call(self, inputs: Any) -> Any:
         """Casts a tensor of any shape to float32."""
@@ -36,7 +44,12 @@ class Fine(keras.layers.Layer):
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "halo": self.halo, "first_step": self.first_step}
+        return {
+            **super().get_config(),
+            "halo": self.halo,
+            "first_step": self.first_step,
+            "patch_sized": self.patch_sized,
+        }
 
 
 def fine_layer_of(model: keras.Model) -> Fine:

@@ -197,11 +197,11 @@ def _assembled(shapes: Shapes, options: SimpleNamespace) -> keras.Model:
     x = levels(padded(fields, multiple, "padded"), stem, shapes.high[2], coarser)
     if multiple > 1:
         x = CropLike(name="cropped")(x, fields)
-    local = options.normalization != "group" and not (
-        attention or options.middle_attention or options.context
-    )
+    # Group normalisation depends on the whole field, too, but its means vary little with the size.
+    patch_sized = bool(attention or options.middle_attention or options.context)
+    local = options.normalization != "group" and not patch_sized
     halo = -(-levels.reach // shapes.scale) + REACH if local else None
-    return keras.Model(inputs, Fine(halo)(x), name="unet")
+    return keras.Model(inputs, Fine(halo, patch_sized=patch_sized)(x), name="unet")
 
 
 def _widths(options: SimpleNamespace) -> list[int]:
