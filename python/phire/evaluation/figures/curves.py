@@ -23,6 +23,7 @@ from phire.evaluation.figures.reading import (
     values_of,
 )
 from phire.evaluation.figures.style import (
+    ROUND_OFF,
     TRUTH,
     TRUTH_STYLE,
     Style,
@@ -34,9 +35,6 @@ from phire.evaluation.figures.style import (
     readable,
     styled,
 )
-
-ROUND_OFF = 1e-14
-"""Share of the greatest value below which a spectrum is round-off of single precision."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,14 +15,12 @@ from phire.errors import InputError
 from phire.evaluation.figures.member_bands import member_edges
 from phire.evaluation.figures.reading import over_all_but
 from phire.evaluation.figures.style import (
+    ROUND_OFF,
     TRUTH,
     Style,
     labelled,
     plain_ticks,
 )
-
-ROUND_OFF = 1e-13
-"""Share of its greatest value below which a spectrum is round-off of single precision."""
 
 
 @dataclasses.dataclass(frozen=True)
