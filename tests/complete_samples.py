@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import tensorflow as tf
 
@@ -42,3 +44,17 @@ def batch(poison=0.0):
     arrays["high"] = np.where(arrays["valid"] > 0, arrays["high"], np.float32(poison))
     arrays["position"] = random.integers(0, 30, (4, 2)).astype("i4")
     return {name: tf.constant(value) for name, value in arrays.items()}
+
+
+def windowed():
+    """Schema and batch of samples without maps in windows of two times, the second time turned."""
+    plain = schema()
+    arrays = {
+        name: dataclasses.replace(array, shape=(2, *array.shape))
+        for name, array in plain.arrays.items()
+        if name in ("low", "high", "valid")
+    }
+    samples = {
+        name: tf.stack([value, value[::-1]], 1) for name, value in batch().items() if name in arrays
+    }
+    return dataclasses.replace(plain, arrays=arrays, window=2), samples

@@ -1,4 +1,4 @@
-"""Running the console commands as a user does; shared by the tests of the whole pipeline."""
+"""Console commands run as a user does, and a file for them; shared by several tests."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import numpy as np
+import xarray as xr
 
 ENVIRONMENT = {
     **os.environ,
@@ -31,3 +34,16 @@ def run(*command: object, status: int = 0) -> str:
     line = " ".join(str(part) for part in command)
     assert process.returncode == status, f"{line} ended with {process.returncode}:\n{printed}"
     return printed
+
+
+def write_hours(path: Path) -> np.ndarray:
+    """Writes 400 hours of noise on a global grid as NetCDF; returns the values of ``t``."""
+    values = np.random.default_rng(1).normal(size=(400, 91, 180)).astype("f4")
+    coordinates = {
+        "time": np.arange(400) * np.timedelta64(1, "h") + np.datetime64("2000-01-01", "ns"),
+        "latitude": np.linspace(90, -90, 91),
+        "longitude": np.arange(0, 360, 2.0),
+    }
+    dataset = xr.Dataset({"t": (("time", "latitude", "longitude"), values)}, coordinates)
+    dataset.to_netcdf(path)
+    return values

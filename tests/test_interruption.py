@@ -16,7 +16,7 @@ import pytest
 
 from phire.fields import open_store
 from phire.files import PARTIAL
-from pipeline import run, start
+from pipeline import run, start, write_hours
 
 pytestmark = pytest.mark.slow
 
@@ -81,16 +81,7 @@ def test_simulate(folder):
 
 
 def test_convert(folder):
-    import xarray as xr
-
-    values = np.random.default_rng(1).normal(size=(400, 91, 180)).astype("f4")
-    coordinates = {
-        "time": np.arange(400) * np.timedelta64(1, "h") + np.datetime64("2000-01-01", "ns"),
-        "latitude": np.linspace(90, -90, 91),
-        "longitude": np.arange(0, 360, 2.0),
-    }
-    dataset = xr.Dataset({"t": (("time", "latitude", "longitude"), values)}, coordinates)
-    dataset.to_netcdf(folder / "source.nc")
+    values = write_hours(folder / "source.nc")
     output = folder / "converted.h5"
     command = ("phire", "convert", folder / "source.nc", output, "--variables", "t")
     kill_in_the_middle(command, output, partial_exists(output))

@@ -10,14 +10,12 @@ import threading
 import time
 
 import click
-import numpy as np
 import pytest
-import xarray as xr
 from click.testing import CliRunner
 
 from phire import files, interruption, progress
 from phire.cli.command import Command
-from pipeline import start
+from pipeline import start, write_hours
 
 BOTH = pytest.mark.parametrize("number", interruption.SIGNALS)
 
@@ -115,14 +113,7 @@ def test_while_a_large_library_is_imported_the_process_just_ends(number, tmp_pat
 @BOTH
 @pytest.mark.parametrize("suffix", ["h5", "nc", "zarr"])
 def test_an_interrupted_conversion_leaves_nothing(tmp_path, number, suffix):
-    values = np.random.default_rng(1).normal(size=(400, 91, 180)).astype("f4")
-    coordinates = {
-        "time": np.arange(400) * np.timedelta64(1, "h") + np.datetime64("2000-01-01", "ns"),
-        "latitude": np.linspace(90, -90, 91),
-        "longitude": np.arange(0, 360, 2.0),
-    }
-    dataset = xr.Dataset({"t": (("time", "latitude", "longitude"), values)}, coordinates)
-    dataset.to_netcdf(tmp_path / "source.nc")
+    write_hours(tmp_path / "source.nc")
     output = tmp_path / f"a.{suffix}"
     process = start("phire", "convert", tmp_path / "source.nc", output)
     while not files.partial_path(output).exists():

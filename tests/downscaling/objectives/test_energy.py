@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 import keras
@@ -11,7 +10,7 @@ import pytest
 import scoringrules
 import tensorflow as tf
 
-from complete_samples import batch, schema
+from complete_samples import batch, schema, windowed
 from phire.downscaling.energy_score import (
     absolute,
     fair_energy_score,
@@ -100,20 +99,11 @@ def test_members_of_a_sample_differ_and_belong_to_it():
 
 
 def test_fields_of_windows_are_scored_one_by_one():
-    plain = schema()
-    arrays = {
-        name: dataclasses.replace(array, shape=(2, *array.shape))
-        for name, array in plain.arrays.items()
-        if name in ("low", "high", "valid")
-    }
-    windowed = dataclasses.replace(plain, arrays=arrays, window=2)
+    described, samples = windowed()
     network = "resnet,filters=2,blocks=1,dropout=0.3,dropout_kind=mcdrop"
-    task = Task(windowed, *networks.resolve(network))
+    task = Task(described, *networks.resolve(network))
     made = objectives.build("energy,pools=[1,2],patches=1,patch=4", task)
     made.step_seed = tf.constant([5, 6])
-    samples = {
-        name: tf.stack([value, value[::-1]], 1) for name, value in batch().items() if name in arrays
-    }
     assert np.isfinite([float(x) for x in made.whole_step(samples).values()]).all()
     assert np.isfinite([float(x) for x in made.validation_step(samples).values()]).all()
     truth, *members = (tf.constant(x) for x in fields(3))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 import xarray as xr
 
-from complete_samples import batch, schema
+from complete_samples import batch, schema, windowed
 from phire.downscaling import PredictedSource, predict, train_generator
 from phire.downscaling.generator_task import Task
 from phire.downscaling.generator_training import objectives
@@ -129,16 +127,7 @@ def test_likelihoods_and_contents_are_apart():
 
 
 def test_windows_have_distributions_too():
-    plain = schema()
-    arrays = {
-        name: dataclasses.replace(array, shape=(2, *array.shape))
-        for name, array in plain.arrays.items()
-        if name in ("low", "high", "valid")
-    }
-    windowed = dataclasses.replace(plain, arrays=arrays, window=2)
-    task = Task(windowed, *networks.resolve("resnet,filters=2,blocks=1"))
+    described, samples = windowed()
+    task = Task(described, *networks.resolve("resnet,filters=2,blocks=1"))
     made = objectives.build("likelihood,distribution=bernoulli-gamma", task)
-    samples = {
-        name: tf.stack([value, value], 1) for name, value in batch().items() if name in arrays
-    }
     assert np.isfinite(float(made.whole_step(samples)["loss"]))
