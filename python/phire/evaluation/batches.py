@@ -62,7 +62,7 @@ class Batch:
         return len(self.planes)
 
     def once(self, key: Any, compute: Callable[[], Value]) -> Value:
-        """Returns the value cached under ``key``, computing it if there is none.
+        """Returns the value cached under ``key``; the first call computes and caches it.
 
         It is used for values, such as transforms, that several statistics or candidates need. It
         is safe in several threads.

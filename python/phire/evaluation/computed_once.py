@@ -22,7 +22,7 @@ class ComputedOnce:
         self._guard = threading.Lock()
 
     def once(self, key: Any, compute: Callable[[], Value]) -> Value:
-        """Returns the value cached under ``key``, computing it if there is none."""
+        """Returns the value cached under ``key``; the first call computes and caches it."""
         with self._guard:
             lock = self._locks.setdefault(key, threading.RLock())
         with lock:

@@ -124,11 +124,11 @@ class Domain:
 
     @classmethod
     def parse(cls, name: str, grid: Grid, region: Any) -> Domain:
-        """Reads a region: a box of four numbers, a mask (array), or a NetCDF file with one mask.
+        """Returns the domain of a region, given as a box, a mask, or a file with a mask.
 
-        A mask with coordinates must lie on the grid's points; its rows may run northward or
-        southward. A mask without coordinates must have the grid's shape and rows from north to
-        south.
+        A box is four numbers, a mask is an array, and a file is NetCDF. A mask with coordinates
+        must lie on the grid's points; its rows may run northward or southward. A mask without
+        coordinates must have the grid's shape and rows from north to south.
 
         Raises:
             InputError: The region is none of these, or does not fit the grid.

@@ -219,7 +219,7 @@ class Grid:
 
     @functools.cached_property
     def completion(self) -> Completion | None:
-        """Global grid to which the rows of this grid belong; None if there is none.
+        """Global grid that has all rows of this grid; None if no global grid has them.
 
         Rows may be missing within :data:`POLAR_GAP` degrees of either pole, for example if a crop
         or a coarsening drops the last of 721 rows. The columns must close the circle.

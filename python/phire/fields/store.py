@@ -16,11 +16,11 @@ from typing import Any
 import h5py
 import numpy as np
 
+# Registers Blosc, which fails once the process has opened a store. A worker may unpickle a store
+# before it imports the modules that write fields.
+import phire.fields.compression  # noqa: F401
 from phire.errors import InputError
-
-# Imported for its registration of Blosc, which fails once a process has opened a store, as it
-# does where a store is unpickled before the modules that write fields.
-from phire.fields import compression, units  # noqa: F401
+from phire.fields import units
 from phire.fields.curvilinear import DEGREES, CurvilinearGrid
 from phire.fields.grid import Grid
 from phire.fields.source import (

@@ -225,7 +225,9 @@ class TimeAxis:
             )
 
     def find(self, wanted: TimeAxis) -> np.ndarray:
-        """Returns the indices of given times in this axis; both may have any order.
+        """Returns the position of each wanted time in this axis.
+
+        Neither axis needs to be sorted.
 
         Args:
             wanted: Axis of the m times.

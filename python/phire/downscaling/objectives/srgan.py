@@ -37,7 +37,7 @@ def srgan_objective(
     discriminator: str | None = None,
     **options: Any,
 ) -> SuperResolution:
-    """Trains on content and adversarial losses, after a pretraining on the pixel MSE.
+    """Trains with the pixel MSE first, then with a content loss and an adversarial loss.
 
     The defaults are PhIRE's (Stengel et al. 2020, doi:10.1073/pnas.1918964117).
 

@@ -51,7 +51,7 @@ class Number:
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """Cell of the table of scores: the value of one score for one candidate.
+    """Cell of the score table, with one score of one candidate.
 
     Attributes:
         candidate: The candidate.
