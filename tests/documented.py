@@ -35,8 +35,10 @@ COMMANDS = {
 }
 """Modules of phire's console commands by their names."""
 _BLOCK = re.compile(r"(?:^ *<!-- (.*?) -->\n)?^ *```(\w*)\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
+# One write for each command: those in the background write to the same file.
 _RECORDING = """#!/bin/bash
-{ printf '%s\\x1f' "${TF_CONFIG-}" "${0##*/}" "$@"; printf '\\x1e'; } >> "$RECORDED"
+printf -v fields '%s\\x1f' "${TF_CONFIG-}" "${0##*/}" "$@"
+printf '%s\\x1e' "$fields" >> "$RECORDED"
 """
 _STUBS = {
     **dict.fromkeys([*COMMANDS, "python", "pip", "make", "dask"], _RECORDING),
