@@ -67,3 +67,12 @@ def test_every_requirement_is_imported(requirements, imported):
     packages = set().union(*imported.values())
     always, optional = requirements
     assert (always | optional) - packages == set(LOADED_BY_OTHERS)
+
+
+def test_no_two_modules_share_a_name():
+    """A file name leads to one place; commands and registries are named alike on purpose."""
+    names = {}
+    for path in (ROOT / "python" / "phire").rglob("*.py"):
+        if path.parent.name != "cli" and path.name not in ("__init__.py", "registry.py"):
+            names.setdefault(path.name, []).append(str(path.relative_to(ROOT)))
+    assert {name: paths for name, paths in names.items() if len(paths) > 1} == {}

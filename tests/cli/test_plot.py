@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from matplotlib.image import imread
 
 from phire.cli.plot import main
-from phire.evaluation.figures.training_curves import training_figure
+from phire.evaluation.figures.training_curve_plots import training_figure
 from phire.fields.result_files import write_result
 from phire.rplearn.calibration import lag_scores
 from phire.rplearn.figures.confusion_matrix import confusion_figure

@@ -192,7 +192,7 @@ def test_a_figure_that_fails_is_named_and_the_others_are_drawn(tmp_path, monkeyp
     def broken(*arguments, **options):
         raise ValueError("no such palette")
 
-    monkeypatch.setattr("phire.evaluation.figures.distributions.box_figure", broken)
+    monkeypatch.setattr("phire.evaluation.figures.distribution_plots.box_figure", broken)
     paths = draw_all(results, formats=["png"], dpi=30, processes=1)
     told = " ".join(capsys.readouterr().err.split())
     assert "The figure boxes could not be drawn (ValueError: no such palette)." in told

@@ -13,9 +13,9 @@ from phire.errors import InputError
 from phire.evaluation.catalogue import definition, statistics
 from phire.evaluation.figures import coastlines
 from phire.evaluation.figures.all_figures import plans
-from phire.evaluation.figures.cities import best_candidates, city_distance_figure
-from phire.evaluation.figures.coherence import coherence_figure
-from phire.evaluation.figures.distributions import quantile_figure, smooth_density
+from phire.evaluation.figures.city_plots import best_candidates, city_distance_figure
+from phire.evaluation.figures.coherence_plots import coherence_figure
+from phire.evaluation.figures.distribution_plots import quantile_figure, smooth_density
 from phire.evaluation.figures.images import (
     error_range,
     extent_of,
@@ -23,13 +23,13 @@ from phire.evaluation.figures.images import (
     latitude_text,
     longitude_text,
 )
-from phire.evaluation.figures.maps import map_figure, member_map_figure
-from phire.evaluation.figures.panels import coarse_input, panel_figure
+from phire.evaluation.figures.map_plots import map_figure, member_map_figure
+from phire.evaluation.figures.panel_plots import coarse_input, panel_figure
 from phire.evaluation.figures.reading import ResultsFolder
-from phire.evaluation.figures.scores import score_figure, smoothed
-from phire.evaluation.figures.semivariogram import direction_figure, semivariogram_figure
-from phire.evaluation.figures.skill import projection_figure
-from phire.evaluation.figures.spectra import spectrum_figure
+from phire.evaluation.figures.score_plots import score_figure, smoothed
+from phire.evaluation.figures.semivariogram_plots import direction_figure, semivariogram_figure
+from phire.evaluation.figures.skill_plots import projection_figure
+from phire.evaluation.figures.spectrum_plots import spectrum_figure
 from phire.evaluation.figures.style import (
     COLOURS,
     candidate_styles,
@@ -39,7 +39,7 @@ from phire.evaluation.figures.style import (
     pretty_units,
 )
 from phire.evaluation.figures.time_axes import time_axis
-from phire.evaluation.figures.zonal_spectra import zonal_figure
+from phire.evaluation.figures.zonal_spectrum_plots import zonal_figure
 from phire.fields.units import power
 
 

@@ -13,7 +13,7 @@ from phire.evaluation import evaluate, grouped_times, measure
 from phire.evaluation.catalogue import statistics
 from phire.evaluation.figures import groups
 from phire.evaluation.figures.all_figures import plans
-from phire.evaluation.figures.groups import group_figure
+from phire.evaluation.figures.grouped_score_plots import group_figure
 from phire.evaluation.figures.reading import ResultsFolder
 from phire.evaluation.member_ranges import member_ends
 from phire.evaluation.notes import of_ranges

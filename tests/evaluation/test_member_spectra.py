@@ -9,7 +9,7 @@ from scipy import fft
 from evaluation.made_fields import setting_of, take, white_ensemble
 from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.catalogue import statistics
-from phire.evaluation.figures.spectra import spectrum_figure
+from phire.evaluation.figures.spectrum_plots import spectrum_figure
 from phire.fields.grid import Grid
 
 PIXELS = Grid.pixels(24, 32)

@@ -174,8 +174,8 @@ def test_maps_have_the_projection_s_coordinates_and_are_drawn_on_them(tmp_path, 
     """A coastline along the meridian of the projection is the line x = 0."""
     from phire.evaluation.figures import coastlines
     from phire.evaluation.figures.images import extent_of
-    from phire.evaluation.figures.maps import map_figure
-    from phire.evaluation.figures.panels import coarse_input
+    from phire.evaluation.figures.map_plots import map_figure
+    from phire.evaluation.figures.panel_plots import coarse_input
 
     monkeypatch.setattr(
         coastlines, "coastlines", lambda _: (np.array([[8.0, 40.0], [8, 48], [8, 60]]),)
@@ -204,7 +204,7 @@ def test_maps_have_the_projection_s_coordinates_and_are_drawn_on_them(tmp_path, 
 @pytest.mark.parametrize("projection", [CONIC, ""])
 def test_maps_without_coastlines_say_so_once(projection, tmp_path, monkeypatch, capsys):
     from phire import progress
-    from phire.evaluation.figures.maps import map_figure
+    from phire.evaluation.figures.map_plots import map_figure
 
     for variable in ("CARTOPY_DATA_DIR", "XDG_DATA_HOME"):
         monkeypatch.setenv(variable, str(tmp_path))

@@ -13,7 +13,8 @@ import tensorflow as tf
 from phire.errors import InputError, WorkError
 from phire.training import Phase, Terminated, open_run, take_over_optimizer, train
 from phire.training.checkpoints import Checkpoints
-from phire.training.plateau import Patience, ReduceOnPlateau
+from phire.training.early_stopping import Patience
+from phire.training.reduce_on_plateau import ReduceOnPlateau
 from toy_objective import Line, points
 
 
@@ -128,6 +129,22 @@ def test_patience_goes_on_from_its_state():
         found.append(one.after_epoch({"loss": score}))
         state = one.state()
     assert found == expected
+
+
+def test_a_phase_stops_early_in_the_epoch_in_which_keras_stops():
+    scores = [1.0, 0.96, 0.9, 0.87, 0.86, 0.5, 0.49, 0.47, 0.46, 0.45]
+    callback = keras.callbacks.EarlyStopping("loss", min_delta=0.04, patience=3, mode="min")
+    model = keras.Sequential([keras.layers.Dense(1)])
+    callback.set_model(model)
+    callback.on_train_begin()
+    model.stop_training = False
+    patience = Patience(monitor="loss", patience=3, min_delta=0.04)
+    for epoch, score in enumerate(scores):
+        callback.on_epoch_end(epoch, {"loss": score})
+        assert patience.after_epoch({"loss": score}) is model.stop_training
+        if model.stop_training:
+            break
+    assert epoch == 8
 
 
 def test_a_rate_is_lowered_as_keras_lowers_it():

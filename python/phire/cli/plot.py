@@ -87,7 +87,7 @@ def _to_file(name, source):
 def training_curves(run, output):
     """Draw losses and scores of RUN by epoch."""
     from phire.evaluation.figures.style import write_figure
-    from phire.evaluation.figures.training_curves import read_history, training_figure
+    from phire.evaluation.figures.training_curve_plots import read_history, training_figure
 
     write_figure(training_figure(read_history(run)), output)
 

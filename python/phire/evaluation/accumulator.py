@@ -119,7 +119,7 @@ class Statistic(abc.ABC):
         By default there is a figure for each channel and region, with a panel for each variable
         over ``time``.
         """
-        from phire.evaluation.figures.scores import time_series_plans
+        from phire.evaluation.figures.score_plots import time_series_plans
 
         return time_series_plans(folder, cls.name, cls.title or cls.name.replace("_", " "))
 

@@ -106,7 +106,7 @@ class ChannelCorrelation(Statistic):
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
-        from phire.evaluation.figures.correlation_matrices import correlation_matrix_figure
+        from phire.evaluation.figures.correlation_matrix_plots import correlation_matrix_figure
         from phire.evaluation.figures.plan import Plan, figure_name, in_region
 
         for region in folder.regions_of(cls.name):

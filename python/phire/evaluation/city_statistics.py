@@ -142,7 +142,7 @@ class Cities(Statistic):
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
-        from phire.evaluation.figures.cities import (
+        from phire.evaluation.figures.city_plots import (
             cities_with_values,
             city_distance_figure,
             city_map_figure,

@@ -233,7 +233,7 @@ class Distribution(Statistic):
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
-        from phire.evaluation.figures.distributions import (
+        from phire.evaluation.figures.distribution_plots import (
             box_figure,
             density_figure,
             error_figure,

@@ -189,9 +189,9 @@ class DL4DSScores(Statistic):
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields scores over time, their distributions over the fields, and maps."""
-        from phire.evaluation.figures.maps import map_plans, member_map_plans
+        from phire.evaluation.figures.map_plots import map_plans, member_map_plans
         from phire.evaluation.figures.plan import plans_by_channel
-        from phire.evaluation.figures.violins import violin_figure
+        from phire.evaluation.figures.violin_plots import violin_figure
 
         yield from super().figures(folder)
         yield from plans_by_channel(

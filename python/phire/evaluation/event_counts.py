@@ -159,7 +159,7 @@ class EventCounts(Statistic):
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
-        from phire.evaluation.figures.curves import Panel, channel_plans
+        from phire.evaluation.figures.curve_plots import Panel, channel_plans
 
         panels = [
             Panel(title, variable, "threshold", "Threshold", label, reference=reference)

@@ -153,7 +153,7 @@ class EventProbabilities(Statistic):
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
-        from phire.evaluation.figures.ensembles import operating_figure, reliability_figure
+        from phire.evaluation.figures.ensemble_plots import operating_figure, reliability_figure
         from phire.evaluation.figures.plan import plans_by_channel
 
         for variable, name, title, caption, draw in (

@@ -8,7 +8,7 @@ import xarray as xr
 from phire.evaluation.accumulator import State, Statistic
 from phire.evaluation.batches import Batch
 from phire.evaluation.definitions import LOWER, Definition
-from phire.evaluation.gaussian_distance import frechet_distance
+from phire.evaluation.frechet_distance import frechet_distance
 from phire.evaluation.nan_statistics import mean_of_present
 from phire.evaluation.registry import statistic
 from phire.evaluation.running_mean import smoothed, smoothing_window

@@ -229,7 +229,7 @@ class FractionsSkillScore(Statistic):
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.plan import plans_by_channel
-        from phire.evaluation.figures.skill import fractions_skill_figure
+        from phire.evaluation.figures.skill_plots import fractions_skill_figure
 
         yield from plans_by_channel(
             folder,

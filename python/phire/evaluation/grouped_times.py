@@ -168,7 +168,12 @@ class GroupedTimes(Statistic):
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
-        from phire.evaluation.figures.groups import LEAST_HOURS, MOST, group_figure, numbers_of
+        from phire.evaluation.figures.grouped_score_plots import (
+            LEAST_HOURS,
+            MOST,
+            group_figure,
+            numbers_of,
+        )
         from phire.evaluation.figures.plan import Plan, figure_name, in_region
         from phire.evaluation.figures.reading import values_of
         from phire.evaluation.figures.style import readable

@@ -138,7 +138,7 @@ class HighPass(Statistic):
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.plan import plans_by_channel
-        from phire.evaluation.figures.skill import large_error_figure
+        from phire.evaluation.figures.skill_plots import large_error_figure
 
         yield from plans_by_channel(
             folder,

@@ -14,7 +14,7 @@ from phire.evaluation.feature_distances import (
     join_moments,
     whole_fields,
 )
-from phire.evaluation.gaussian_distance import frechet_distance
+from phire.evaluation.frechet_distance import frechet_distance
 from phire.evaluation.multivariate_scores import energy_scores
 from phire.evaluation.nan_statistics import mean_of_present
 from phire.evaluation.registry import statistic

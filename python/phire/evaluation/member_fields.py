@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
 from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.computed_once import ComputedOnce
+from phire.evaluation.crps import crps_and_absolute_error
 from phire.evaluation.domain import Domain
 from phire.evaluation.events import exceeds
 from phire.evaluation.member_sorting import sorted_members
@@ -28,7 +29,7 @@ class MemberSummary:
         absolute: (n, C, h, w) mean of the members' absolute errors.
         variance: (n, C, h, w) variance of the members with the divisor M − 1; 0 for a single
             member.
-        crps, crps_fair: (n, C, h, w) scores of :func:`crps`.
+        crps, crps_fair: (n, C, h, w) scores of :func:`~phire.evaluation.crps.crps`.
         below, equal: (n, C, h, w) numbers of members below the truth and equal to it.
     """
 
@@ -130,7 +131,7 @@ class MemberFields:
                 np.subtract(member, observed[place], out=ordered[rank])
                 below[place] += ordered[rank] < 0
                 equal[place] += ordered[rank] == 0
-            absolute[place], plain[place], fair[place] = _distances(ordered)
+            absolute[place], plain[place], fair[place] = crps_and_absolute_error(ordered)
             error[place], variance[place] = _moments(ordered)
         return MemberSummary(errors, error, absolute, variance, plain, fair, below, equal)
 
@@ -156,40 +157,6 @@ def member_fields(domain: Domain, truth: Batch, candidate: Ensemble) -> MemberFi
         return MemberFields(domain, observed, members, mask)
 
     return candidate.once(("member fields", domain), compute)
-
-
-def crps(errors: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the continuous ranked probability score of an ensemble, plain and fair.
-
-    The score is E|X − y| − ½ E|X − X′| over the members (Gneiting & Raftery 2007,
-    doi:10.1198/016214506000001437). X′ is drawn from all members (plain), or from the members
-    other than X (fair; Ferro 2014, doi:10.1002/qj.2270).
-
-    For sorted members Σᵢⱼ |xᵢ − xⱼ| = 2 Σᵢ (2i − M − 1) x₍ᵢ₎, which needs M terms in place of M².
-    The members' errors x − y give the same sum with less round-off.
-
-    Args:
-        errors: M arrays, members minus truth, in ascending order at each point.
-
-    Returns:
-        Plain and fair score, each of the shape of a member; the fair score of a single member is
-        NaN.
-    """
-    _, plain, fair = _distances(errors)
-    return plain, fair
-
-
-def _distances(errors: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns the mean absolute error of sorted errors, and the two scores of :func:`crps`."""
-    size = len(errors)
-    distance, among = np.zeros_like(errors[0]), np.zeros_like(errors[0])
-    part = np.empty_like(errors[0])
-    for rank in range(size):
-        distance += np.abs(errors[rank], out=part)
-        among += np.multiply(errors[rank], 2.0 * rank + 1 - size, out=part)
-    distance /= size
-    fair = distance - among / (size * (size - 1)) if size > 1 else np.full_like(among, np.nan)
-    return distance, distance - among / size**2, fair
 
 
 def mean_over_members(function: Callable[[Batch], np.ndarray], ensemble: Ensemble) -> np.ndarray:

@@ -44,6 +44,6 @@ class MemberMaps(Maps):
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields a figure for each variable, channel and region; see :class:`Statistic`."""
-        from phire.evaluation.figures.maps import member_map_plans
+        from phire.evaluation.figures.map_plots import member_map_plans
 
         yield from member_map_plans(folder, cls.name, ("mean", "std", "rmse", "correlation"))

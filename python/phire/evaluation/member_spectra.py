@@ -139,7 +139,7 @@ class MemberSpectra(Statistic):
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
-        from phire.evaluation.figures.curves import Panel, channel_plans
+        from phire.evaluation.figures.curve_plots import Panel, channel_plans
 
         shared = {"along": "wavelength", "x_label": "Wavelength", "falling": True}
         panels = [

@@ -10,8 +10,9 @@ import xarray as xr
 
 from phire.evaluation.accumulator import State, Statistic
 from phire.evaluation.batches import Batch, Ensemble
+from phire.evaluation.crps import crps
 from phire.evaluation.definitions import CHANNEL, LOWER, Definition
-from phire.evaluation.member_fields import MemberFields, crps, member_fields
+from phire.evaluation.member_fields import MemberFields, member_fields
 from phire.evaluation.member_sorting import sorted_members
 from phire.evaluation.registry import statistic
 from phire.evaluation.setting import Setting
@@ -107,7 +108,7 @@ class PooledCRPS(Statistic):
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
-        from phire.evaluation.figures.curves import Panel, channel_plans
+        from phire.evaluation.figures.curve_plots import Panel, channel_plans
 
         panels = [
             Panel(

@@ -296,8 +296,8 @@ class RainIndices(Statistic):
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
-        from phire.evaluation.figures.curves import Panel, channel_plans
-        from phire.evaluation.figures.maps import map_plans
+        from phire.evaluation.figures.curve_plots import Panel, channel_plans
+        from phire.evaluation.figures.map_plots import map_plans
 
         panels = [
             Panel(f"{kind.capitalize()} spells", "spell_share", "length",

@@ -185,7 +185,7 @@ class Projections(Statistic):
         """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.plan import Plan
         from phire.evaluation.figures.reading import has_values
-        from phire.evaluation.figures.skill import projection_figure
+        from phire.evaluation.figures.skill_plots import projection_figure
 
         data = folder.metric("projections")
         if has_values(data, "wasserstein_mean"):

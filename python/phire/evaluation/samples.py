@@ -74,7 +74,7 @@ class Samples(Statistic):
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.images import has_coordinates, is_global
-        from phire.evaluation.figures.panels import coarse_input, panel_figure, time_text
+        from phire.evaluation.figures.panel_plots import coarse_input, panel_figure, time_text
         from phire.evaluation.figures.plan import Plan, figure_name
         from phire.evaluation.figures.reading import values_of
         from phire.evaluation.figures.style import TRUTH, heading

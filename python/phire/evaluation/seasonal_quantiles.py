@@ -114,7 +114,7 @@ class SeasonalQuantiles(Statistic):
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
-        from phire.evaluation.figures.distributions import seasonal_quantile_figure
+        from phire.evaluation.figures.distribution_plots import seasonal_quantile_figure
         from phire.evaluation.figures.plan import plans_by_channel
 
         yield from plans_by_channel(

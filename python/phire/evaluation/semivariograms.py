@@ -286,7 +286,10 @@ class Semivariogram(Statistic):
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.plan import plans_by_channel
-        from phire.evaluation.figures.semivariogram import direction_figure, semivariogram_figure
+        from phire.evaluation.figures.semivariogram_plots import (
+            direction_figure,
+            semivariogram_figure,
+        )
 
         for variable, name, title, caption, draw in (
             ("semivariogram", "semivariogram", "Semivariogram of {channel}",

@@ -128,7 +128,7 @@ class SiteSeries(Statistic):
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.reading import values_of
-        from phire.evaluation.figures.sites import site_plans
+        from phire.evaluation.figures.site_plots import site_plans
         from phire.evaluation.figures.style import readable
 
         data = folder.metric(cls.name)

@@ -413,7 +413,7 @@ def _spectrum_plan(
 ) -> Plan:
     """Returns the plan of the figure of one spectrum."""
     from phire.evaluation.figures.plan import Plan, figure_name
-    from phire.evaluation.figures.spectra import spectrum_figure
+    from phire.evaluation.figures.spectrum_plots import spectrum_figure
     from phire.evaluation.figures.style import readable
 
     what = f"Spectrum of {readable(channel)}" if channel else "Kinetic energy spectrum"
@@ -441,7 +441,7 @@ def _coherence_plan(
     region: str,
 ) -> Plan:
     """Returns the plan of the figure of one coherence."""
-    from phire.evaluation.figures.coherence import coherence_figure
+    from phire.evaluation.figures.coherence_plots import coherence_figure
     from phire.evaluation.figures.plan import Plan, figure_name
     from phire.evaluation.figures.style import readable
 

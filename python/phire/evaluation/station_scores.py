@@ -11,8 +11,8 @@ import xarray as xr
 
 from phire.evaluation.accumulator import State, Statistic
 from phire.evaluation.batches import Batch, Ensemble
+from phire.evaluation.crps import crps
 from phire.evaluation.definitions import CHANNEL, HIGHER, LOWER, ZERO, Definition
-from phire.evaluation.member_fields import crps
 from phire.evaluation.member_ranges import of_members
 from phire.evaluation.member_sorting import sorted_members
 from phire.evaluation.nan_statistics import mean_of_present
@@ -163,8 +163,12 @@ class StationScores(Statistic):
         """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.plan import Plan, figure_name
         from phire.evaluation.figures.reading import has_values, values_of
-        from phire.evaluation.figures.sites import site_plans
-        from phire.evaluation.figures.stations import as_sites, observation_styles, station_figure
+        from phire.evaluation.figures.site_plots import site_plans
+        from phire.evaluation.figures.station_plots import (
+            as_sites,
+            observation_styles,
+            station_figure,
+        )
         from phire.evaluation.figures.style import readable
 
         data = folder.metric(cls.name)

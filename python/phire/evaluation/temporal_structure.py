@@ -210,7 +210,7 @@ class TemporalStructure(Statistic):
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
-        from phire.evaluation.figures.curves import Panel, channel_plans
+        from phire.evaluation.figures.curve_plots import Panel, channel_plans
 
         panel = Panel(
             "", "return_level", "period", "Period (blocks)", "Return level", logarithmic="x",

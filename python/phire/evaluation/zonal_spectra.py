@@ -116,7 +116,7 @@ class ZonalSpectra(Statistic):
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.plan import plans_by_channel
-        from phire.evaluation.figures.zonal_spectra import zonal_figure
+        from phire.evaluation.figures.zonal_spectrum_plots import zonal_figure
 
         yield from plans_by_channel(
             folder,

@@ -15,7 +15,7 @@ from phire.errors import InputError, naming_arguments
 from phire.evaluation.pairing import align, north_up
 from phire.fields.result_files import already_made, read_result, write_result
 from phire.fields.source import Source, TimeSelection
-from phire.rplearn.frechet import frechet_distance
+from phire.rplearn.frechet_with_bias import frechet_distance
 from phire.rplearn.input_checks import check_units
 from phire.rplearn.metric import LearnedMetric
 from phire.rplearn.xarray_fields import feature_grid

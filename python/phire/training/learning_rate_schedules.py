@@ -24,8 +24,9 @@ class Schedule:
     Attributes:
         factor: Function of the step (float32 scalar tensor, from 0) that returns the factor of the
             learning rates; None for a constant factor of 1.
-        reduce_on_plateau: Arguments of :class:`phire.training.plateau.ReduceOnPlateau`; None if
-            the rates do not depend on the losses.
+        reduce_on_plateau: Arguments of
+            :class:`phire.training.reduce_on_plateau.ReduceOnPlateau`; None if the rates do not
+            depend on the losses.
     """
 
     factor: Factor | None = None

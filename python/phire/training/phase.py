@@ -30,10 +30,12 @@ class Phase:
             the rates as they are.
         factor: Function of the step (float32 tensor, from 0 within the phase) that returns the
             factor of these rates; None for a constant factor of 1.
-        reduce_on_plateau: Arguments of :class:`phire.training.plateau.ReduceOnPlateau`, by the
-            optimizer's name or :data:`ALL`; None to keep the rates.
+        reduce_on_plateau: Arguments of
+            :class:`phire.training.reduce_on_plateau.ReduceOnPlateau`, by the optimizer's name or
+            :data:`ALL`; None to keep the rates.
         validate_every: Number of epochs between validations; the last epoch is always validated.
-        stop_early: Arguments of :class:`phire.training.plateau.Patience`; None to train all epochs.
+        stop_early: Arguments of :class:`phire.training.early_stopping.Patience`; None to train all
+            epochs.
     """
 
     name: str

@@ -17,9 +17,10 @@ from phire import progress
 from phire.errors import WorkError
 from phire.training import devices as placement
 from phire.training.checkpoints import Checkpoints
+from phire.training.early_stopping import Patience
 from phire.training.objective import Objective, learning_rate_of
 from phire.training.phase import Phase
-from phire.training.plateau import Patience, ReduceOnPlateau
+from phire.training.reduce_on_plateau import ReduceOnPlateau
 from phire.training.run_directory import Run
 from phire.training.run_outputs import Outputs
 from phire.training.signals import Terminated, TerminationNotice

@@ -13,6 +13,7 @@ from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.definitions import CHANNEL, LOWER, ONE, Definition
 from phire.evaluation.member_fields import MemberSummary, member_fields
 from phire.evaluation.nan_statistics import mean_of_present
+from phire.evaluation.rank_histograms import weights_of_ranks
 from phire.evaluation.registry import statistic
 from phire.evaluation.running_mean import smoothed, smoothing_window
 from phire.evaluation.setting import Setting
@@ -88,7 +89,8 @@ class EnsembleScores(Statistic):
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
         """Returns means by time, weights by rank, and sums by spread.
 
-        "means" (n, C, 4) are those of CRPS, fair CRPS, variance and squared error of the mean.
+        "means" (n, C, 4) holds the means of CRPS, fair CRPS, variance and squared
+        error of the ensemble mean.
         """
         if not isinstance(candidate, Ensemble):
             return {}
@@ -105,23 +107,8 @@ class EnsembleScores(Statistic):
             "means": np.stack(means, -1),
             "size": np.asarray(float(fields.size)),
             "batches": np.asarray(1.0),
-            "rank": self._ranks(summary, fields.size, weights),
+            "rank": weights_of_ranks(summary, fields.size, weights),
         } | self._by_spread(summary, weights)
-
-    def _ranks(self, summary: MemberSummary, size: int, weights: np.ndarray) -> np.ndarray:
-        """Returns the weight (C, M + 1) of each rank of the truth.
-
-        If members equal the truth, the weight is divided evenly between the tied ranks.
-        """
-        total = np.zeros((weights.shape[1], size + 1))
-        for c in range(len(total)):
-            # One count over pairs (number of members equal, number below), then ties are split.
-            place = summary.equal[:, c] * np.intp(size + 1) + summary.below[:, c]
-            table = np.bincount(place.ravel(), weights[:, c].ravel(), minlength=(size + 1) ** 2)
-            for ties, row in enumerate(table.reshape(size + 1, size + 1)):
-                for step in range(ties + 1):
-                    total[c, step:] += row[: size + 1 - step] / (ties + 1)
-        return total
 
     def _by_spread(self, summary: MemberSummary, weights: np.ndarray) -> State:
         """Returns sums of weights, variances and squared errors by bins of spread.
@@ -188,7 +175,7 @@ class EnsembleScores(Statistic):
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
-        from phire.evaluation.figures.ensembles import ensemble_figure
+        from phire.evaluation.figures.ensemble_plots import ensemble_figure
         from phire.evaluation.figures.plan import plans_by_channel
 
         yield from super().figures(folder)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from phire.errors import InputError
-from phire.evaluation import gaussian_distance
+from phire.evaluation import frechet_distance as gaussians
 from phire.rplearn.metric import LearnedMetric
 
 
@@ -65,7 +65,7 @@ def frechet_distance(first: np.ndarray, second: np.ndarray) -> FrechetDistance:
         raise InputError(f"The sets hold {n} and {m} fields: at least two each are needed.")
     covariance_1 = np.atleast_2d(np.cov(first, rowvar=False))
     covariance_2 = np.atleast_2d(np.cov(second, rowvar=False))
-    value = gaussian_distance.frechet_distance(
+    value = gaussians.frechet_distance(
         first.mean(axis=0), covariance_1, second.mean(axis=0), covariance_2
     )
     pooled = ((n - 1) * covariance_1 + (m - 1) * covariance_2) / (n + m - 2)

@@ -1,4 +1,4 @@
-"""Rank histogram of the truth among members with ties broken at random, and PIT histogram."""
+"""Rank histograms of the truth among the members, with ties split or drawn; PIT histogram."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import xarray as xr
 from phire.evaluation.accumulator import State, Statistic
 from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.definitions import LOWER, ONE, ZERO, Definition
-from phire.evaluation.member_fields import member_fields
+from phire.evaluation.member_fields import MemberSummary, member_fields
 from phire.evaluation.registry import statistic
 from phire.evaluation.spectral_scores import divided
 
@@ -122,7 +122,7 @@ class RankUniformity(Statistic):
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
-        from phire.evaluation.figures.curves import Panel, channel_plans
+        from phire.evaluation.figures.curve_plots import Panel, channel_plans
 
         panel = Panel(
             "",
@@ -154,3 +154,24 @@ def calibration(share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     left, right = gap[..., :-1], gap[..., 1:]
     squares = (left**2 + left * right + right**2) / 3
     return (left + right).mean(-1) / 2, squares.mean(-1)
+
+
+def weights_of_ranks(summary: MemberSummary, size: int, weights: np.ndarray) -> np.ndarray:
+    """Returns the weight (C, M + 1) of each rank of the truth, ties split evenly.
+
+    A truth with b members below and e equal has the ranks b … b + e with equal probability.
+
+    Args:
+        summary: Numbers of members below the truth and equal to it.
+        size: M, number of members.
+        weights: (n, C, h, w) weights of the points.
+    """
+    total = np.zeros((weights.shape[1], size + 1))
+    for c in range(len(total)):
+        # One count over pairs (number of members equal, number below), then ties are split.
+        place = summary.equal[:, c] * np.intp(size + 1) + summary.below[:, c]
+        table = np.bincount(place.ravel(), weights[:, c].ravel(), minlength=(size + 1) ** 2)
+        for ties, row in enumerate(table.reshape(size + 1, size + 1)):
+            for step in range(ties + 1):
+                total[c, step:] += row[: size + 1 - step] / (ties + 1)
+    return total

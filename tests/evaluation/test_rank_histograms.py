@@ -9,7 +9,7 @@ from scipy.stats import chi2
 from evaluation.made_fields import setting_of, take, white_ensemble
 from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.catalogue import statistics
-from phire.evaluation.truth_ranks import calibration
+from phire.evaluation.rank_histograms import calibration
 from phire.fields.grid import Grid
 
 GRID = Grid.pixels(40, 50)

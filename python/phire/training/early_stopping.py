@@ -1,8 +1,8 @@
-"""Plateau detection, which lowers learning rates or stops where a score no longer falls.
+"""Early stopping: ends a phase of training when a score has not fallen for some epochs.
 
-Keras has callbacks for both rules, but their counters are not part of any checkpoint, so a resumed
-training would end with other weights than an uninterrupted one. The tests check the reductions
-against ``keras.callbacks.ReduceLROnPlateau``.
+Keras has a callback for the same rule, but its counters are not part of any checkpoint, so a
+resumed training would end with other weights than an uninterrupted one. The tests check it against
+``keras.callbacks.EarlyStopping``.
 """
 
 from __future__ import annotations
@@ -57,37 +57,3 @@ class Patience:
     def state(self) -> dict[str, Any]:
         """Returns the state as keyword arguments of the class."""
         return {"best": None if math.isinf(self.best) else self.best, "waited": self.waited}
-
-
-class ReduceOnPlateau(Patience):
-    """Rule that multiplies a learning rate by ``factor`` after epochs without progress.
-
-    Follows ``keras.callbacks.ReduceLROnPlateau``, with a state that a checkpoint can hold.
-
-    Args:
-        factor: Factor of the rate at each reduction.
-        floor: Lower bound of the rate.
-        monitor, patience, min_delta, best, waited: See :class:`Patience`.
-    """
-
-    def __init__(
-        self,
-        *,
-        monitor: str = "loss",
-        factor: float = 0.1,
-        patience: int = 8,
-        min_delta: float = 0.04,
-        floor: float = 1e-5,
-        **state: Any,
-    ) -> None:
-        super().__init__(monitor=monitor, patience=patience, min_delta=min_delta, **state)
-        self.factor = factor
-        self.floor = floor
-
-    def lowered(self, scores: Mapping[str, Any], rate: float) -> float | None:
-        """Counts an epoch; returns the reduced rate, or None to keep ``rate``."""
-        if not self.after_epoch(scores):
-            return None
-        self.waited = 0
-        rate_below = max(rate * self.factor, self.floor)
-        return rate_below if rate_below < rate else None

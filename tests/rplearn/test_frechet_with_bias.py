@@ -5,7 +5,7 @@ import pytest
 from scipy.linalg import sqrtm
 
 from phire.errors import InputError
-from phire.rplearn.frechet import frechet_atmodist_distance, frechet_distance
+from phire.rplearn.frechet_with_bias import frechet_atmodist_distance, frechet_distance
 
 
 def test_value_by_the_matrix_root_of_scipy():
