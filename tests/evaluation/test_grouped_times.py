@@ -11,7 +11,7 @@ from evaluation.made_fields import white_ensemble
 from phire.errors import InputError
 from phire.evaluation import evaluate, grouped_times, measure
 from phire.evaluation.catalogue import statistics
-from phire.evaluation.figures import groups
+from phire.evaluation.figures import grouped_score_plots
 from phire.evaluation.figures.all_figures import plans
 from phire.evaluation.figures.grouped_score_plots import group_figure
 from phire.evaluation.figures.reading import ResultsFolder
@@ -186,7 +186,7 @@ def test_scores_beyond_one_figure_are_in_further_figures(sources, tmp_path, monk
     evaluate(truth, {"e": ensemble}, tmp_path, metrics=names, by=["season"], report=False)
     shown = [p for p in plans(ResultsFolder(tmp_path)) if p.name.startswith("by-season-t")]
     dataset = xr.load_dataset(tmp_path / "e" / "by_season.nc")
-    wanted = groups.numbers_of({"e": dataset}, "season", "t")
+    wanted = grouped_score_plots.numbers_of({"e": dataset}, "season", "t")
     assert [plan.name for plan in shown] == [
         "by-season-t", *(f"by-season-t-{n}" for n in range(2, -(-len(wanted) // 3) + 1))
     ]  # fmt: skip
