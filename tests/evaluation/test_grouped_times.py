@@ -181,7 +181,7 @@ def test_a_clock_is_open_across_hours_without_values(by_hour):
 
 def test_scores_beyond_one_figure_are_in_further_figures(sources, tmp_path, monkeypatch):
     truth, ensemble, _ = sources
-    monkeypatch.setattr(groups, "MOST", 3)
+    monkeypatch.setattr(grouped_score_plots, "MOST", 3)
     names = ("scores", "members")
     evaluate(truth, {"e": ensemble}, tmp_path, metrics=names, by=["season"], report=False)
     shown = [p for p in plans(ResultsFolder(tmp_path)) if p.name.startswith("by-season-t")]
