@@ -137,7 +137,6 @@ def files_of_data(folder: Path) -> None:
     prediction = dataset(["tas"], corner, days[:5])
     prediction["tas"].attrs["units"] = "1"
     prediction.to_netcdf(folder / "prediction.nc")
-    _files_of_five_inputs(folder)
 
 
 def _files_of_two_models(folder: Path) -> None:
@@ -152,8 +151,8 @@ def _files_of_two_models(folder: Path) -> None:
     write_grib(folder / "arome.grib", "msl", fine, times[:2])
 
 
-def _files_of_five_inputs(folder: Path, name: str = "fine.nc") -> None:
-    """A fine file, two coarse ones and maps, on grids 5 times as fine or coarse."""
+def files_of_records(folder: Path, name: str = "fine.nc") -> None:
+    """Files of docs/records.md: a fine one, two coarse ones and maps, at the scale 5."""
     fine = (49.75 - 0.5 * np.arange(20), 0.25 + 0.5 * np.arange(30))
     coarse = (48.75 - 2.5 * np.arange(4), 1.25 + 2.5 * np.arange(6))
     dataset(["tas", "pr"], fine, DAYS).to_netcdf(folder / name)
@@ -194,7 +193,7 @@ def files_of_prediction(folder: Path) -> None:
     from phire.downscaling.schema_shapes import shapes_of
     from phire.records import open_records
 
-    _files_of_five_inputs(folder, "observations.nc")
+    files_of_records(folder, "observations.nc")
     dataset(["psl"], (52.5 - 2.5 * np.arange(7), -2.5 + 2.5 * np.arange(9)),
             DAYS).to_netcdf(folder / "pressure.nc")  # fmt: skip
     dataset(["tas", "pr"], (52.0 - 2.0 * np.arange(8), -2.0 + 2.0 * np.arange(10)),
@@ -251,6 +250,7 @@ def files_of_pipelines(folder: Path) -> None:
 
 FILES = {
     "docs/data.md": files_of_data,
+    "docs/records.md": files_of_records,
     "docs/evaluation.md": files_of_evaluation,
     "docs/guide/cluster.md": files_of_evaluation,
     "docs/prediction.md": files_of_prediction,

@@ -38,7 +38,7 @@ def with_option_types(function: Callable, options: Mapping[str, Any], where: str
     """
     try:
         hints = typing.get_type_hints(function)
-        shared = getattr(function, "options_of", None)  # phire.parts.options_of
+        shared = getattr(function, "options_of", None)  # set by the decorator options_of
         if shared is not None:
             hints = {**typing.get_type_hints(shared), **hints}
     except NameError:  # an annotation that only type checkers can read

@@ -34,7 +34,16 @@ def test_names_options_and_docstrings_are_printed():
     assert "srgan-small" in listed and "filters=32" in listed
     described = run("network", "srgan")
     assert described.startswith("srgan  filters=64, blocks=16, kernel=9, upsampling=subpixel,")
-    assert "resize``, nearest neighbours" in described
+    assert "resize`, nearest neighbours" in described
+
+
+def test_descriptions_have_what_a_user_may_set_and_no_roles_of_sphinx():
+    described = run("network", "srgan")
+    assert "Options:\n    filters: " in described
+    assert not any(word in described for word in ("Args:", "Raises:", "shapes:", "``", ":func:"))
+    assert run("content", "mae").strip().endswith("normalised values.")
+    assert "In Python: phire.evaluation.scores_by_hour(…)" in run("statistic", "by_hour")
+    assert "function=" not in run("statistic", "by_hour") + run("statistic")
 
 
 @pytest.mark.parametrize("value", [True, None, 3, 1e-4, "mse", (1, 2), [0.5, "a"]])

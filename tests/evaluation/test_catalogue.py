@@ -39,6 +39,13 @@ def test_a_new_statistic_is_one_class(tmp_path, largest_error):
     report = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "Max |x − y|" in report and "made up" in report
 
+    mask = np.zeros((6, 12), bool)
+    mask[1:3, [0, 4]] = True
+    for region, inside in (((90, 0, 0, 90), np.s_[:, :3, :4]), (mask, np.s_[:, mask])):
+        found = phire.evaluation.largest_error(*sources, region=region)
+        errors = np.abs(other - fields)[..., 0][inside].reshape(4, -1)
+        np.testing.assert_allclose(found["largest_error"].squeeze(), errors.max(1), rtol=1e-5)
+
     found = phire.evaluation.largest_error(*sources)
     assert found["largest_error_mean"].item() == pytest.approx(expected, rel=1e-5)
     assert "max |x − y|" in phire.evaluation.largest_error.__doc__

@@ -134,6 +134,7 @@ def test_comparison_of_runs(evaluated, flow_run, tmp_path):
     table = compare_runs({"a": flow_run, "b": flow_run}, tmp_path / "table.csv")
     assert list(table["run"]) == ["a", "b"]
     row = table.iloc[0]
+    assert row["network"] == "tiny,stem_filters=4,filters=[4, 4, 4, 8]"
     assert row["skill"] == pytest.approx(1 - row["cross_entropy"] / np.log(4))
     assert row["accuracy_over_chance"] == pytest.approx(4 * row["accuracy"])
     with xr.open_dataset(

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from phire.cli.command import Command
 from phire.cli.part_choice import REGISTRIES, registry_of
+
+if TYPE_CHECKING:
+    from phire.parts import Part
 
 
 @click.command("parts", cls=Command, overwrites=False)
@@ -27,19 +33,47 @@ def main(kind, name):
         console.print(table)
         return
     if kind not in REGISTRIES:
-        raise InputError(f"parts {kind!r} are unknown: choose one of {', '.join(REGISTRIES)}.")
+        raise InputError(f"KIND {kind!r} is unknown: choose one of {', '.join(REGISTRIES)}.")
     registry = registry_of(kind)
     if name is None:
-        table = Table(kind, "options", "", box=None)
-        for part in registry.parts().values():
-            first = part.docstring.partition("\n")[0]
-            table.add_row(part.name, Text(described(part.options)), Text(first))
+        parts = registry.parts().values()
+        with_options = any(options_of(part) for part in parts)
+        table = Table(kind, *["options"] * with_options, "", box=None)
+        for part in parts:
+            options = [Text(described(options_of(part)))] * with_options
+            table.add_row(part.name, *options, Text(description_of(part).partition("\n")[0]))
         console.print(table)
         return
     part = registry.part(name)
-    click.echo(f"{part.name}  {described(part.options)}".rstrip())
+    click.echo(f"{part.name}  {described(options_of(part))}".rstrip())
     click.echo()
-    click.echo(part.docstring)
+    click.echo(description_of(part))
+    if kind == "statistic":
+        click.echo(f"\nIn Python: phire.evaluation.{part.presets.get('function', name)}(…)")
+
+
+def options_of(part: Part) -> dict[str, Any]:
+    """Returns the options of a part that a user may set, with their defaults."""
+    # The name of a statistic's Python function is set by its decorator only.
+    return {key: value for key, value in part.options.items() if key != "function"}
+
+
+def description_of(part: Part) -> str:
+    """Returns the docstring of a part in plain text, with the options as its only arguments."""
+    text = re.sub(r":\w+:`~?([^`]+)`", r"`\1`", part.docstring.replace("``", "`"))
+    # A section of a docstring extends to the next line that is not indented.
+    sections = re.split(r"^(?=(?:Args|Raises|Returns):\n)", text, flags=re.MULTILINE)
+    parts = [sections[0]]
+    for section in sections[1:]:
+        head, _, rest = section.partition(":\n")
+        body, *after = re.split(r"^(?=\S)", rest, maxsplit=1, flags=re.MULTILINE)
+        if head == "Args":
+            arguments = re.split(r"^(?=    \S)", body, flags=re.MULTILINE)
+            named = [one for one in arguments if set(re.findall(r"\w+", one.partition(":")[0]))
+                     & set(options_of(part))]  # fmt: skip
+            parts += [f"Options:\n{''.join(named)}\n"] if named else []
+        parts += after
+    return "".join(parts).strip()
 
 
 def described(options) -> str:

@@ -57,7 +57,8 @@ regridding_options = option_list(
     click.option(
         "--grid",
         metavar="SPEC",
-        help="Grid to regrid all channels to: gaussian:ROWS (the only kind for spherical-harmonic "
+        help="Grid to regrid all channels to: a global grid KIND:ROWS of the kind gaussian, "
+        "driscoll-healy, pole-to-pole or cell-centred (needed for spherical-harmonic "
         "coefficients), degrees:STEP over the extent of the fields, or degrees:STEP:N,W,S,E.",
     ),
     click.option(

@@ -117,7 +117,7 @@ def _open_run(
     generator = TrainedGenerator(path)
     padded = any(generator.schema.padding)
     if not generator.stochastic:
-        # Members and seed apply to the stochastic candidates alone.
+        # A deterministic run has no use for members and seed.
         options = {name: options[name] for name in ("minimum", "trace")}
     return PredictedSource(
         generator,

@@ -222,7 +222,10 @@ class DenoisedFields:
         return np.stack([field * size + base[n] for field, n in zip(scaled, which)])
 
     def _base(self, low: np.ndarray, closed: bool) -> np.ndarray:
-        """Returns the base of the residuals, (n, H, W, C); zeros (n,) if fields are sampled."""
+        """Returns the fields (n, H, W, C) to which residuals are added.
+
+        Zeros (n,) if the denoiser generates the target itself, without a residual.
+        """
         if not closed or self.schema.margin:
             base = np.asarray(self.target.base({"low": low}))
         else:

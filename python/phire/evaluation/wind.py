@@ -160,10 +160,13 @@ def _standard_keys(
 
 
 def _letter_keys(channels: Sequence[str], units: Sequence[str], letter: str) -> dict[int, str]:
-    """Returns, by index, the names of channels in which a word begins with a letter.
+    """Finds the channels whose names have a word that begins with a letter, such as ``u`` or ``v``.
 
-    The letter is replaced by ``?``, so that the names of u and v of one level become equal.
-    Channels without units, and all channels for an empty ``letter``, are left out.
+    Channels without units are left out. An empty ``letter`` finds none.
+
+    Returns:
+        Names by the index of the channel, with the letter replaced by ``?``: ``u850`` and ``v850``
+        both become ``?850``.
     """
     found = {}
     for c, name in enumerate(channels):

@@ -446,9 +446,10 @@ def _crs(projection: Any) -> Any:
 
 
 def _between(values: np.ndarray, axis: int) -> np.ndarray:
-    """Returns values half way between neighbours along an axis, one more than the given ones.
+    """Returns the edges of cells around values along an axis, one more than the values.
 
-    The outer values are as far outward as the next ones are inward. Vectors are normalised.
+    Edges lie half-way between neighbours; the first and the last one are extrapolated. Vectors are
+    normalised.
     """
     values = np.moveaxis(values, axis, 0)
     middle = (values[1:] + values[:-1]) / 2

@@ -45,7 +45,7 @@ class SeparableMap:
         self.products = tuple(products)
         self.shape = (products[0].rows.shape[0], products[0].columns.shape[0])
         self._first = _cast(products[0], dtype)
-        # Further products use only few rows; the others are not read.
+        # The products after the first read only few rows of the field.
         self._others = []
         for product in products[1:]:
             used = np.flatnonzero(

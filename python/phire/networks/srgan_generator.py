@@ -75,7 +75,8 @@ def srgan(
         periodic: Pad periodically in longitude, in place of zeros; for whole global fields.
         noise: Channels of the input ``noise`` of standard normal numbers; 0 for no such input.
         dropout: Rate of dropout in the residual blocks.
-        dropout_kind: Kind of dropout, one of :data:`phire.networks.blocks.dropout.KINDS`.
+        dropout_kind: ``vanilla``, ``gaussian`` or ``spatial`` for training only; ``mcdrop``,
+            ``mcgaussiandrop`` or ``mcspatialdrop`` also for prediction, by the input ``seed``.
 
     Returns:
         A model whose output ``fine`` is (B, h·scale, w·scale, C).

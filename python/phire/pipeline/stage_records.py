@@ -143,7 +143,7 @@ def _joined(options: Mapping[str, Any]) -> dict[str, str]:
 
 def _inputs(stage: Stage) -> dict[str, str]:
     """Returns the fingerprints, by path, of the files that a stage reads and no stage writes."""
-    # Paths stand in option values alone, after NAME= or in lists, and as glob patterns.
+    # An option's value may be a path or a glob pattern, NAME=PATH, or a list of these.
     texts = [text for texts in stage.options.values() for text in texts]
     pieces = {piece for text in texts for piece in (text, *re.split(r"[=,:\s]", text)) if piece}
     paths = {path for piece in pieces for path in glob.glob(piece)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,8 @@ import xarray as xr
 
 from phire import files
 from phire.errors import InputError, naming_arguments
+from phire.networks.registry import encoder
+from phire.parts import specification_text
 
 
 def mean_lag_error(confusion: np.ndarray) -> float:
@@ -61,7 +64,8 @@ def compare_runs(
         output: CSV file to write; None writes none.
 
     Returns:
-        One row per run: name, task, network, epoch, and the scores of :func:`comparison_row`.
+        One row per run: name, task, network with the options that differ from its defaults, epoch,
+        and the scores of :func:`comparison_row`.
 
     Raises:
         InputError: A directory is not a run, or the run has not been evaluated.
@@ -84,7 +88,7 @@ def compare_runs(
             {
                 "run": name,
                 "task": representation.task,
-                "network": representation.run.config["network"],
+                "network": _changed_options(representation.run.config["network"]),
                 "epoch": best,
                 **comparison_row(results[best]),
             }
@@ -93,3 +97,11 @@ def compare_runs(
     if output is not None:
         files.write_text(output, table.to_csv(index=False))
     return table
+
+
+def _changed_options(network: Mapping[str, Any]) -> str:
+    """Returns ``NAME,key=value`` of an encoder, without the options that have their defaults."""
+    defaults = encoder.part(network["name"]).options
+    plain = {key: list(x) if isinstance(x, tuple) else x for key, x in defaults.items()}
+    changed = {key: x for key, x in network.items() if key == "name" or x != plain.get(key)}
+    return specification_text(changed)

@@ -38,8 +38,8 @@ class Sinusoids(_Float32):
 
     Args:
         width: Length of the embedding.
-        period: Ratio of the highest to about the lowest frequency; the highest is 1 radian per
-            unit.
+        period: Highest frequency, which is 1 radian per unit, divided by the lowest (roughly,
+            without ``sine_first``).
         sine_first: Spacing of the frequencies and order of sines and cosines.
     """
 
