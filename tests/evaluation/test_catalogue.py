@@ -63,6 +63,12 @@ def test_no_function_has_the_name_of_a_module():
     assert not modules & set(registry.function_names())
 
 
+def test_a_module_named_as_its_function_is_refused():
+    hiding = type("Hiding", (), {"__module__": "phire.evaluation.hiding"})
+    with pytest.raises(ValueError, match=r"rename phire\.evaluation\.hiding"):
+        registry.statistic("hiding")(hiding)
+
+
 def test_names_are_listed_without_importing_the_statistics():
     assert {"scores", "spectrum", "ensemble_scores", "kinetic_energy_spectrum"} <= set(
         phire.evaluation.__all__

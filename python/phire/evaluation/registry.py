@@ -20,9 +20,14 @@ def statistic(name: str, *, function: str | None = None) -> Callable[[Class], Cl
         name: Name of the statistic and of its result files.
         function: Name of the function of :mod:`phire.evaluation` that computes the statistic;
             ``name`` by default.
+
+    Raises:
+        ValueError: The module has the name of the function, which it would hide once imported.
     """
 
     def register(one: Class) -> Class:
+        if one.__module__ == f"phire.evaluation.{function or name}":
+            raise ValueError(f"rename {one.__module__}: it hides the function of the same name.")
         one.name = name
         return registry(name, **({"function": function} if function else {}))(one)
 
