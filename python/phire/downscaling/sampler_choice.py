@@ -215,11 +215,16 @@ def swept(specification: str) -> dict[str, str]:
     ``heun,steps=10/18`` gives ``{"steps=10": "heun,steps=10", "steps=18": "heun,steps=18"}``. Names
     of samplers may vary, too (``heun/euler``). A specification without alternatives has the label
     ``""``.
+
+    Raises:
+        InputError: A value is given twice, which would be two predictions with one name.
     """
     pieces = []
     for piece in split_outside_brackets(specification):
         key, equals, values = piece.partition("=")
         texts = (values if equals else key).split("/")
+        if len(set(texts)) < len(texts):
+            raise InputError(f"--sampler {piece} gives a value twice: name each value once.")
         pieces.append([(f"{key}={text}" if equals else text, len(texts) > 1) for text in texts])
     samplers_by_label = {}
     for combination in itertools.product(*pieces):
