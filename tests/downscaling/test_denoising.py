@@ -31,11 +31,12 @@ def without_margin(margin=0):
     return SampleSchema("downscaling", arrays, scale=2, margin=margin, domain=one.domain)
 
 
-def network(normalization="none", margin=0):
+def network(normalization="none", margin=0, context=False):
     keras.utils.set_random_seed(4)
     made = networks.build(
         f"unet,widths=[4],blocks=1,groups=2,zero_init=false,denoiser,normalization={normalization}",
-        Shapes((None, None, 2), (None, None, 1), 2, margin=margin),
+        Shapes((None, None, 2), (None, None, 1), 2, margin=margin, context_size=(3, 4)),
+        options={"context": context},
     )
     for weight in made.trainable_weights:
         weight.assign(0.3 * keras.random.normal(weight.shape, seed=len(weight.path)))
@@ -47,7 +48,8 @@ def inputs(margin=0, count=2):
     if margin:
         low = np.pad(low, ((0, 0), (margin, margin), (0, 0), (0, 0)), mode="edge")
         low = np.pad(low, ((0, 0), (0, 0), (margin, margin), (0, 0)), mode="wrap")
-    return {"low": low}
+    context = np.random.default_rng(2).normal(size=(count, 3, 4, 2)).astype("f4")
+    return {"low": low, "context": context}
 
 
 def sampled(made, tile=8, sampler="dpmpp-2m,steps=4", margin=0, overlap=None, **options):
@@ -90,9 +92,9 @@ def test_batches_members_and_times_change_nothing(convolutional, sampler):
     assert np.abs(sampled(convolutional, sampler=sampler, seed=4) - whole).mean() > 0.01
 
 
-@pytest.mark.parametrize("margin", [0, 2])
-def test_tiles_that_overlap_by_the_halo_change_nothing(margin):
-    made = network(margin=margin)
+@pytest.mark.parametrize(("margin", "context"), [(0, False), (2, False), (0, True)])
+def test_tiles_that_overlap_by_the_halo_change_nothing(margin, context):
+    made = network(margin=margin, context=context)
     halo = made.get_layer("fine").halo
     assert halo is not None
     results = [
@@ -121,7 +123,7 @@ def test_tiles_are_no_larger_than_their_number_needs():
 
 
 def denoiser_of(text, patch=(4, 4)):
-    shapes = Shapes((None, None, 2), (None, None, 1), 2, margin=1)
+    shapes = Shapes((None, None, 2), (None, None, 1), 2, margin=1, context_size=(3, 4))
     made = networks.build(f"unet,widths=[4,4],blocks=1,denoiser{text}", shapes)
     described = without_margin(1)
     low = dataclasses.replace(
@@ -131,7 +133,7 @@ def denoiser_of(text, patch=(4, 4)):
     return DenoisedFields(made, dataclasses.replace(described, arrays=arrays), OBJECTIVE)
 
 
-PATCH_SIZED = [",attention=[1]", ",middle_attention=true", ",context=true"]
+PATCH_SIZED = [",attention=[1]", ",middle_attention=true"]
 
 
 @pytest.mark.parametrize("text", PATCH_SIZED)
@@ -142,7 +144,7 @@ def test_networks_that_depend_on_the_size_have_tiles_of_the_patch(text):
     assert fields.tiles(5, 8, True).shape == (4, 6)
 
 
-@pytest.mark.parametrize("text", ["", ",normalization=rms"])
+@pytest.mark.parametrize("text", ["", ",normalization=rms", ",context=true"])
 def test_other_networks_have_tiles_as_large_as_they_need(text):
     fields = denoiser_of(text)
     assert fields.sides == (144, 144)

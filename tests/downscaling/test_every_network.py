@@ -121,7 +121,7 @@ def batch(described):
 
 
 def whole_field(window):
-    """A field of the whole domain with context around it, 8 × 12 coarse points."""
+    """A field of the whole domain with points around it, 8 × 12 coarse points."""
     random = np.random.default_rng(1)
     steps = () if window is None else (window,)
     height, width = DOMAIN.shape
@@ -133,7 +133,7 @@ def whole_field(window):
     low[..., MISSING[0] + 1, MISSING[1] + 1, 0] = np.nan
     return WholeFields(
         low, coarsen_grid(DOMAIN, SCALE, "cell"), DOMAIN, np.array([86400]),
-        context=((1, 1), (1, 1)), static=fine["static"], auxiliary=fine["auxiliary"],
+        around=((1, 1), (1, 1)), static=fine["static"], auxiliary=fine["auxiliary"],
         time=random.normal(size=(1, 2)).astype("f4"),
         step=None if window is None else np.array([window - 1]),
     )  # fmt: skip

@@ -103,7 +103,8 @@ SMALL: dict[str, list[Case]] = {
     ],
     "unet": [
         Case("unet", UNET, EVERYTHING),
-        Case("unet", {**UNET, "normalization": "rms", "skips": "levels"}, slack=4),
+        Case("unet", {**UNET, "normalization": "rms", "skips": "levels", "context": True},
+             dataclasses.replace(PLAIN, context_size=(3, 5)), slack=4),
     ],
     "unet-small": [Case("unet-small", {**UNET, "denoiser": True})],
     "unet-adm": [Case("unet-adm", UNET | {"heads": 2, "cascade": 2}, ALIGNED)],
@@ -162,7 +163,7 @@ def inputs_of(model: keras.Model) -> dict[str, Any]:
 
 
 INPUTS = {"low", "static", "auxiliary", "time", "position", "noise", "seed", "noisy",
-          "noise_level", "low_valid"}  # fmt: skip
+          "noise_level", "low_valid", "context"}  # fmt: skip
 """Names that inputs may have."""
 
 

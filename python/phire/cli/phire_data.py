@@ -63,8 +63,11 @@ FILE = "FILE[:NAMES]"
 @patch_options("96,96", patches_per_field=20)
 @click.option("--scale", type=int, default=4, help="Fine points per coarse point along each axis.")
 @click.option("--whole-fields", is_flag=True, help="Write whole fields instead of patches.")
+@click.option("--margin", type=int, default=0, help="Coarse points around a patch, on each side.")
 @click.option(
-    "--margin", type=int, default=0, help="Coarse points of context on each side of a patch."
+    "--context",
+    type=CommaSeparated(int, 2, "H,W"),
+    help="Add the whole coarse field to each patch, as area means over H × W cells.  [default: no]",
 )
 @click.option(
     "--window",

@@ -163,7 +163,8 @@ class DenoisedFields:
         Args:
             inputs: Normalised conditions of n whole fields by name: ``low`` (n, h + 2·margin,
                 w + 2·margin, Cl) and, if the network reads them, ``static`` (H, W, Cs) or
-                (n, H, W, Cs), ``auxiliary`` (n, H, W, Ca), ``time`` (n, K), ``position`` (n, 2).
+                (n, H, W, Cs), ``auxiliary`` (n, H, W, Ca), ``time`` (n, K), ``position`` (n, 2),
+                ``context`` (n, h', w', Cl).
             seed: Seed of the prediction.
             times: Times of the fields, (n,). The noise of a field is a function of its time, the
                 seed and the member's number.
@@ -312,7 +313,7 @@ class DenoisedFields:
                 found[name] = np.empty((*coarse, array.shape[-1]), np.float32)
                 for (k, tile), out in zip(jobs, found[name]):
                     tiles.cut_coarse(array[which[k]], tile, margin, out)
-            elif name == "time":
+            elif name in ("time", "context"):
                 found[name] = np.stack([array[which[k]] for k, _ in jobs])
             elif name == "position":
                 first = np.int32([tiles.places[tile] for _, tile in jobs]) * scale

@@ -21,7 +21,7 @@ BETA_MIN, BETA_D = 0.1, 19.9
 DENOISERS = ("edm", "flow", "vp", "ddpm")
 """Objectives that train a denoiser."""
 
-CONDITIONS = ("low", "static", "auxiliary", "time")
+CONDITIONS = ("low", "static", "auxiliary", "time", "context")
 """Inputs that condition a denoiser; classifier-free guidance sets them to zero."""
 
 WEIGHTS = ("edm", "soft-min-snr", "snr")

@@ -144,6 +144,12 @@ def check_run(path: str | os.PathLike, config: Mapping[str, Any], schema: Sample
                 f"residual={path} reads {name} with {', '.join(array.channels)}, which the records "
                 "lack: make records that hold it."
             )
+        if name == "context" and other.shape != array.shape:
+            raise InputError(
+                f"residual={path} was trained with a context of {trained.context[0]} × "
+                f"{trained.context[1]} cells, but the records have {schema.context[0]} × "
+                f"{schema.context[1]}: make records with the same --context."
+            )
         if (other.normalization, other.climatologies) != (array.normalization, array.climatologies):
             raise InputError(
                 f"residual={path} was trained with another normalization of {name}: make the "

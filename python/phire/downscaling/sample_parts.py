@@ -197,12 +197,12 @@ def indices_of_times(part: Part, time: TimeAxis) -> np.ndarray:
 def is_bound(generator: TrainedGenerator, parts: Sequence[Part], first: Part) -> bool:
     """Returns True if a prediction is bound to the run's domain or to several matched inputs.
 
-    This holds if the generator reads several coarse files, maps, covariates or a time window, or if
-    it has weights or statistics for each point of the domain. Otherwise a single coarse field can
-    be refined at any place.
+    This holds if the generator reads several coarse files, maps, covariates, the whole coarse field
+    as context or a time window, or if it has weights or statistics for each point of the domain.
+    Otherwise a single coarse field can be refined at any place.
     """
     alone = len(parts) == 1 and parts[0].source is first.source
-    arrays = {"static", "auxiliary", "time"} & {*generator.network.input}
+    arrays = {"static", "auxiliary", "time", "context"} & {*generator.network.input}
     windowed = generator.schema.window is not None
     pointwise = generator.localized or generator.arrays.has_statistics_of_points
     return not alone or bool(arrays) or windowed or pointwise

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from phire import progress
 from phire.downscaling.sample_parts import (
     Asked,
     Further,
@@ -85,6 +86,7 @@ class SampleSources:
             for part in parts
         ]
         self.position = self._position()
+        self._note_other_context()
         self._static = self._read_static(further.static)
         self._auxiliary, self._stations = self._open_auxiliary(further)
         self._names = self._covariates()
@@ -93,6 +95,17 @@ class SampleSources:
         """Returns a grid's rows and columns at the points of :attr:`fine`; None if it lacks any."""
         height, width = self.fine.shape
         return fine_points(grid, self.asked, (slice(0, height), slice(0, width)))
+
+    def _note_other_context(self) -> None:
+        """Notes that the context shows another field than in training, if the domains differ."""
+        domain = self.generator.schema.unpadded_domain
+        if "context" not in self.generator.network.input or domain is None:
+            return
+        if not domain.equals(self.asked):
+            progress.say(
+                f"Note: {self.generator.path} sees the whole coarse field, in training that of the "
+                f"{domain.describe()}, and here that of the {self.asked.describe()}."
+            )
 
     def _position(self) -> tuple[int, int]:
         """Returns the row and column of the first fine point in the training domain.
@@ -262,14 +275,11 @@ class SampleSources:
         if self.generator.schema.window is None:
             low, step = low[:, 0], None
             auxiliary = None if auxiliary is None else auxiliary[:, 0]
-        before, after, (height, width) = self.blocks.before, self.blocks.after, self.blocks.blocks
-        coarse = self.blocks.grid.subgrid(
-            slice(before[0], before[0] + height), slice(before[1], before[1] + width)
-        )
+        before, after = self.blocks.before, self.blocks.after
         last = self.time.values[needed[:, -1]]
         return WholeFields(
-            low, coarse, self.fine, self.time.values[chosen],
-            context=((before[0], after[0]), (before[1], after[1])),
+            low, self.blocks.inner, self.fine, self.time.values[chosen],
+            around=((before[0], after[0]), (before[1], after[1])),
             static=self._static, auxiliary=auxiliary, time=self._read_time(last), step=step,
             position=self.position, calendar=self.time.calendar,
             window_times=None if step is None else self.time.values[needed],

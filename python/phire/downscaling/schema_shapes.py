@@ -25,6 +25,7 @@ def shapes_of(schema: SampleSchema) -> Shapes:
         domain=None if schema.domain is None else tuple(schema.domain.shape),
         periods=_periods(schema),
         stations=_stations(schema),
+        context_size=schema.context,
     )
 
 

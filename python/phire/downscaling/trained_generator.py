@@ -29,6 +29,7 @@ from phire.downscaling.supported_options import SupportedOptions, check_bounds
 from phire.downscaling.tiling import apply_in_tiles, with_margin
 from phire.downscaling.whole_fields import WholeFields
 from phire.errors import InputError, WorkError
+from phire.fields.area_mean import AreaMean
 from phire.fields.coarsening import with_block_means
 from phire.fields.grid import Grid
 from phire.parts import Specification
@@ -202,7 +203,7 @@ class TrainedGenerator:
         self.supported.check_noise_memory(noise_memory)
         filled, missing = self._filled(fields, fill)
         low = self.arrays.normalise("low", filled, fields, fields.outer or fields.coarse)
-        low = self._with_context(low, fields)
+        low = self._with_margin(low, fields)
         fine, constant = self._further_arrays(fields)
         ensemble, outputs, sampled = [], None, None
         if self.sampler is not None:
@@ -308,16 +309,16 @@ class TrainedGenerator:
 
     def _present(self, fields: WholeFields) -> np.ndarray:
         """Returns the mask of coarse values that are not missing (1 or 0), with its margin."""
-        return self._with_context(np.isfinite(fields.low).astype(np.float32), fields)
+        return self._with_margin(np.isfinite(fields.low).astype(np.float32), fields)
 
-    def _with_context(self, low: np.ndarray, fields: WholeFields) -> np.ndarray:
+    def _with_margin(self, low: np.ndarray, fields: WholeFields) -> np.ndarray:
         """Adds the schema's margin: values from around the input if read, else edge values."""
         margin = self.schema.margin
         if not margin:
             return fields.inner(low)
-        if not any(map(any, fields.context)):
+        if not any(map(any, fields.around)):
             return with_margin(low, fields.coarse, margin)
-        lacking = [(margin - before, margin - after) for before, after in fields.context]
+        lacking = [(margin - before, margin - after) for before, after in fields.around]
         return np.pad(low, [(0, 0)] * (low.ndim - 3) + [*lacking, (0, 0)], mode="edge")
 
     def _further_arrays(
@@ -335,9 +336,16 @@ class TrainedGenerator:
             fine[name] = values
         if "time" in names:
             constant["time"] = fields.time
+        if "context" in names:
+            constant["context"] = self._context(fields)
         if fields.step is not None:
             constant["step"] = fields.step
         return fine, constant
+
+    def _context(self, fields: WholeFields) -> np.ndarray:
+        """Returns the area means of the whole normalised coarse fields, (n, [T,] h', w', Cl)."""
+        low = self.arrays.normalise("low", fields.low, fields, fields.outer or fields.coarse)
+        return AreaMean.of(fields.coarse, self.schema.context)(fields.inner(low))
 
     def predict_member(
         self,

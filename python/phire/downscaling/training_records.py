@@ -108,7 +108,7 @@ def _check_alike(records: Records, validation: Records) -> None:
             f"--validation {validation.path} has other climatologies than {records.path}: make it "
             f"with --statistics {records.path}."
         )
-    for name in ("channels", "units", "scale", "patch", "normalization"):
+    for name in ("channels", "units", "scale", "patch", "context", "normalization"):
         expected, found = (getattr(r.schema, name) for r in (records, validation))
         if name == "units" and difference(validation.schema.channels, found, expected) is None:
             continue

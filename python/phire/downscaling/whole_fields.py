@@ -17,11 +17,11 @@ class WholeFields:
 
     Attributes:
         low: Coarse fields, (n, top + h + bottom, left + w + right, Cl): the points of ``coarse``
-            and the context around them. Missing values are NaN.
+            and the points around them. Missing values are NaN.
         coarse: Grid of the h × w coarse points that the output covers.
         fine: Grid of the output, H × W.
         times: Times of the samples, (n,), as in :class:`phire.fields.time.TimeAxis`.
-        context: Rows and columns of ``low`` around ``coarse``: ((top, bottom), (left, right)).
+        around: Rows and columns of ``low`` around ``coarse``: ((top, bottom), (left, right)).
         static: Maps on ``fine``, (H, W, Cs); None if the network reads none.
         auxiliary: Predictors on ``fine``, (n, H, W, Ca); None if the network reads none.
         time: Covariates, (n, K); None if the network reads none.
@@ -29,14 +29,14 @@ class WholeFields:
         position: Row and column of the first point of ``fine`` in the training domain.
         calendar: CF calendar of ``times``; None if they count steps.
         window_times: Times of all steps of the windows, (n, T); None without a window.
-        outer: Grid of ``low`` with its context; None without context.
+        outer: Grid of all points of ``low``; None if they are those of ``coarse``.
     """
 
     low: np.ndarray
     coarse: Grid
     fine: Grid
     times: np.ndarray
-    context: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))
+    around: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))
     static: np.ndarray | None = None
     auxiliary: np.ndarray | None = None
     time: np.ndarray | None = None
@@ -47,8 +47,8 @@ class WholeFields:
     outer: Grid | None = None
 
     def inner(self, array: np.ndarray) -> np.ndarray:
-        """Cuts the context off an array with the rows and columns of ``low``."""
-        (top, _), (left, _) = self.context
+        """Cuts the points around ``coarse`` off an array with the rows and columns of ``low``."""
+        (top, _), (left, _) = self.around
         height, width = self.coarse.shape
         return array[..., top : top + height, left : left + width, :]
 

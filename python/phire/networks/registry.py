@@ -45,13 +45,14 @@ def build(
     window: int | None = None,
     margin: int = 0,
     domain: tuple[int, int] | None = None,
+    context_size: tuple[int, int] | None = None,
     **options: Any,
 ) -> keras.Model:
     """Builds a network by name, for given shapes.
 
     Args:
         specification: Name of the network, or ``NAME,key=value,…``.
-        low, high, scale, static, auxiliary, time, window, margin, domain: See
+        low, high, scale, static, auxiliary, time, window, margin, domain, context_size: See
             :class:`phire.networks.shapes.Shapes`. ``scale`` is computed from the sizes if they are
             known.
         **options: Options of the network.
@@ -61,6 +62,6 @@ def build(
     """
     shapes = Shapes.of(
         low, high, scale=scale, static=static, auxiliary=auxiliary, time=time, window=window,
-        margin=margin, domain=domain,
+        margin=margin, domain=domain, context_size=context_size,
     )  # fmt: skip
     return network.build(specification, shapes, options=options)

@@ -27,12 +27,14 @@ class Shapes:
         auxiliary: Number of time-dependent predictors on the fine grid.
         time: Length of the time covariates, twice their number: sine and cosine of each.
         window: Time steps of ``low``, ``high`` and ``auxiliary``; None for single fields.
-        margin: Coarse points of context on each side of ``low``, which the output lacks.
+        margin: Coarse points around the patch on each side of ``low``, which the output lacks.
         domain: Rows and columns of the whole fine domain, for networks with weights for its points;
             None if unknown.
         periods: Period of each time covariate; empty if unknown.
         stations: For each station variable, the channels of ``auxiliary`` with its values and its
             mask.
+        context_size: Rows and columns of ``context``, the area means of the whole coarse field with
+            the channels of ``low``; None if the samples have no such array.
     """
 
     low: tuple[Size, Size, int]
@@ -46,6 +48,7 @@ class Shapes:
     domain: tuple[int, int] | None = None
     periods: tuple[float, ...] = ()
     stations: tuple[tuple[int, int], ...] = ()
+    context_size: tuple[int, int] | None = None
 
     def of_any_size(self) -> Shapes:
         """Returns the same shapes with None for rows and columns."""
@@ -68,7 +71,7 @@ class Shapes:
             low: Rows, columns and channels of the coarse input with its margin; None for any size.
             high: Rows, columns and channels of the targets; None for any size.
             scale: Fine points per coarse point, along each axis.
-            margin: Coarse points of context on each side.
+            margin: Coarse points around the patch on each side.
             more: Further attributes of :class:`Shapes`, such as ``static=2``.
 
         Raises:

@@ -45,6 +45,11 @@ class CoarseGrid:
     after: tuple[int, int]
     alignment: str
 
+    @property
+    def inner(self) -> Grid:
+        """Grid of the blocks, without the points around them."""
+        return self.grid.subgrid(*(slice(b, b + n) for b, n in zip(self.before, self.blocks)))
+
 
 @dataclasses.dataclass(frozen=True)
 class CoarsePart:

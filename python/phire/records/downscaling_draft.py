@@ -125,7 +125,7 @@ def fit_sample_anomalies(
             cover these fields.
     """
     fields = samples.fields(("valid",) if options["missing"] == "mask" else ())
-    layers = {layer.name: layer for layer in fields.layers if not layer.bits}
+    layers = {layer.name: layer for layer in fields.layers if layer.array == layer.name}
     grids = {name: samples.coarse.grid if name == "low" else samples.domain for name in layers}
     time = samples.inputs.high.time
     if options["statistics"] is not None:

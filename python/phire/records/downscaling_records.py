@@ -49,6 +49,7 @@ def write_downscaling_records(
     patches_per_field: int = 20,
     whole_fields: bool = False,
     margin: int = 0,
+    context: Sequence[int] | None = None,
     window: int | None = None,
     alignment: str | None = None,
     regrid: str = "bilinear",
@@ -87,7 +88,9 @@ def write_downscaling_records(
         scale: Ratio of the resolutions.
         patches_per_field: Patches drawn from each field, or from each window of fields.
         whole_fields: Write each whole field as one record instead of patches.
-        margin: Coarse points of context on each side of ``low``.
+        margin: Coarse points around a patch, on each side of ``low``.
+        context: (h, w) cells of the array ``context``: area means of the whole normalised coarse
+            field, the same for all patches of a field. None for no such array.
         window: Number of consecutive fields in a sample; its time is that of the last one. By
             default a sample is one field, without a time axis.
         alignment: ``cell`` (a coarse point is the centre of its block) or ``corner`` (its first
@@ -119,6 +122,7 @@ def write_downscaling_records(
         None if whole_fields else sampled_records.check_patch(patch), scale, alignment, margin,
         window, regrid, None if latitudes is None else tuple(latitudes), tuple(covariates),
         withhold_stations, shared.seed, pad=shared.missing == "mask",
+        context=None if context is None else tuple(context),
     )  # fmt: skip
     _check_options(shape, patches_per_field, least_valid, low, predictors, coarse_targets)
     with contextlib.ExitStack() as stack:
@@ -268,7 +272,10 @@ def _recorded(
     ]
     stations = None if inputs.stations is None else str(Path(inputs.stations).resolve())
     whole = shape.patch is None
+    # Records without a context are described as before this option existed.
+    context = {} if shape.context is None else {"context": shape.context}
     return {
+        **context,
         "targets": inputs.high.channels,
         "low": [file.recorded for file in inputs.low if file.option == "--low"],
         "predictors": [file.recorded for file in inputs.low if file.option != "--low"],

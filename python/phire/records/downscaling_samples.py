@@ -9,6 +9,7 @@ import numpy as np
 
 from phire import progress
 from phire.errors import InputError
+from phire.fields.area_mean import AreaMean
 from phire.fields.coarsening import block_weights, whole_blocks
 from phire.fields.covariates import covariate_channels
 from phire.fields.padding import padded_grid, padding
@@ -24,7 +25,7 @@ from phire.records.pixel_arrays import FinePart, Layer, PaddedInput, SampleField
 from phire.records.sampled_records import (
     WrittenRecords,
 )
-from phire.records.schema import DOWNSCALING, PRESENCE, SampleArray, SampleSchema
+from phire.records.schema import DOWNSCALING, SampleArray, SampleSchema
 from phire.records.statics import read_static
 from phire.records.station_gridding import MASK, PREFIX, Stations, read_stations
 
@@ -69,6 +70,7 @@ class Shape:
     withhold_stations: float = 0.2
     seed: int = 0
     pad: bool = False
+    context: tuple[int, int] | None = None
 
 
 class Samples:
@@ -104,6 +106,7 @@ class Samples:
         )  # fmt: skip
         self.domain = self.fine.grid.subgrid(*self.window)
         closes = high.grid.wraps and size[1] == high.grid.shape[1]
+        _check_context(shape, self.coarse.blocks)
         self.patch, self.place = _patch_and_place(shape, self.coarse, closes)
         self.low = tuple(
             Timed(coarse_part(f, self.coarse, shape.regrid, scale), common_times(f, high))
@@ -203,6 +206,9 @@ class Samples:
             layers.append(Layer("valid", self.patch, scale, strict=0, bits=True))
         if "low_valid" in presence:
             layers.append(Layer("low_valid", low_patch, 1, origin, strict=0, bits=True))
+        if self.shape.context is not None:
+            mean = AreaMean.of(self.coarse.inner, self.shape.context)
+            layers.append(Layer("context", self.shape.context, 1, before, strict=0, mean=mean))
         weights = block_weights(self.fine.grid, scale)[: self.coarse.blocks[0]]
         return SampleFields(
             tuple(layers), self.fine, self.window, weights, self.inputs.coarsened, self.low,
@@ -237,7 +243,7 @@ class Samples:
         pixels = {}
         for layer in layers:
             values = layer.patch[0] * layer.patch[1]
-            values *= channels[PRESENCE.get(layer.name, layer.name)]
+            values *= channels[layer.array]
             size = -(-values // 8) if layer.bits else values * np.dtype(dtype).itemsize
             pixels[features.PIXELS[layer.name]] = steps * size
         contents = writing.Contents(integers, {}, pixels, steps)
@@ -274,12 +280,12 @@ class Samples:
         channels = self.channels()
         arrays = {}
         for layer in written.layers:
-            names, units = channels[PRESENCE.get(layer.name, layer.name)]
-            on_coarse = layer.name in ("low", "low_valid")
+            names, units = channels[layer.array]
+            points = coarse if layer.array == "low" else spacing
             arrays[layer.name] = SampleArray(
                 names, ("1",) * len(names) if layer.bits else units,
-                (*lead, *layer.patch, len(names)), coarse if on_coarse else spacing,
-                offsets, written.normalizations.get(layer.name),
+                (*lead, *layer.patch, len(names)), None if layer.mean else points,
+                offsets, written.normalizations.get(layer.normalized_as),
                 written.anomalies[layer.name].summary() if layer.name in written.anomalies else (),
             )  # fmt: skip
         if self.maps is not None:
@@ -315,6 +321,17 @@ def _padding(inputs: Inputs, shape: Shape) -> tuple[int, int]:
         reached = [all(f.grid.shape[axis] >= wanted[axis] for f in inputs.low) for axis in (0, 1)]
         rows, columns = rows * reached[0], columns * reached[1]
     return rows, columns
+
+
+def _check_context(shape: Shape, blocks: tuple[int, int]) -> None:
+    """Raises an InputError if the context has no cells, or more than the whole coarse field."""
+    if shape.context is None:
+        return
+    if min(shape.context) < 1 or any(n > size for n, size in zip(shape.context, blocks)):
+        raise InputError(
+            f"--context {shape.context[0]},{shape.context[1]} must be two positive numbers H,W, at "
+            f"most the {blocks[0]} × {blocks[1]} coarse points of the whole fields."
+        )
 
 
 def _patch_and_place(
@@ -356,8 +373,7 @@ def _patch_and_place(
             f"--patch {shape.patch[0]},{shape.patch[1]} is larger than the fields of "
             f"{blocks[0] * scale} × {blocks[1] * scale} points{context}: choose a smaller one."
         )
-    rows, columns = (slice(b, b + n) for b, n in zip(coarse.before, blocks))
-    found = window(coarse.grid.subgrid(rows, columns), size, shape.latitudes, wraps=closes)
+    found = window(coarse.inner, size, shape.latitudes, wraps=closes)
     bounds = max(found.rows[0], first[0]), min(found.rows[1], first[0] + room[0] - size[0])
     if bounds[0] > bounds[1]:
         raise InputError(

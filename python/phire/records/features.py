@@ -24,7 +24,7 @@ DOWNSCALING_INTEGERS = ("index", "h_LR", "w_LR", "h_HR", "w_HR", "c")
 DOWNSCALING_PIXELS = ("data_LR", "data_HR")
 PIXELS = {
     "first": "patch1", "second": "patch2", "low": "data_LR", "high": "data_HR",
-    "auxiliary": "auxiliary", "valid": "valid", "low_valid": "low_valid",
+    "auxiliary": "auxiliary", "valid": "valid", "low_valid": "low_valid", "context": "context",
 }  # fmt: skip
 """Name of the feature that holds the pixels of each array of a sample."""
 

@@ -81,6 +81,9 @@ class Cutter:
             time: Index of the field.
         """
         layer = self.layers.layers[number]
+        if layer.mean is not None:
+            yield from itertools.repeat(self._means(number, field, time), len(places))
+            return
         height, width = layer.patch
         places = layer.places(places, field.shape[2], self.wraps)
         pack = _bits if layer.bits else np.ndarray.tobytes
@@ -99,6 +102,17 @@ class Cutter:
             places = np.stack([np.arange(len(places)) * height, np.zeros(len(places), int)], 1)
         for row, column in places.tolist():
             yield pack(pixels[row : row + height, column : column + width])
+
+    def _means(self, number: int, field: Resolution, time: int) -> bytes:
+        """Returns the bytes of the area means of a whole normalised field, h'×w'×C."""
+        layer = self.layers.layers[number]
+        rows, columns = (slice(o, o + n) for o, n in zip(layer.origin, layer.mean.shape))
+        moments = self._moments(number, time)
+        if moments is not None and moments[0].shape[0] > 1:
+            moments = [moment[rows, columns] for moment in moments]
+        pixels = np.empty((*layer.mean.shape, field.shape[0]), np.float32)
+        self._normalize(number, field.whole()[:, rows, columns], pixels, moments)
+        return layer.mean(pixels).astype(np.dtype(self.dtype).newbyteorder("<")).tobytes()
 
     def _moments(self, number: int, time: int) -> Sequence[np.ndarray] | None:
         """Returns mean and standard deviation (h, w, C) at a field's time; None without any."""

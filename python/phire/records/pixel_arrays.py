@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from phire.fields.area_mean import AreaMean
 from phire.fields.grid import Grid
 from phire.records.coarse_grid import CoarsePart
 from phire.records.field_in_memory import BlockMeans, Planes, Resolution
 from phire.records.grid_points import Points
 from phire.records.input_files import InputFile
+from phire.records.schema import COMPUTED
 from phire.records.station_gridding import Stations
 
 Fill = Mapping[str, float]
@@ -32,6 +34,8 @@ class Layer:
             channels are missing at most points, such as between stations.
         bits: True if one bit per value is stored, 1 for present values of the array that
             :data:`phire.records.schema.PRESENCE` names.
+        mean: Means of the whole normalised field that are stored in place of a patch; None for
+            patches. ``origin`` is then the first point of the field that they cover.
     """
 
     name: str
@@ -40,6 +44,17 @@ class Layer:
     origin: tuple[int, int] = (0, 0)
     strict: int | None = None
     bits: bool = False
+    mean: AreaMean | None = None
+
+    @property
+    def array(self) -> str:
+        """Name of the array of the sample that holds its channels."""
+        return COMPUTED.get(self.name, self.name)
+
+    @property
+    def normalized_as(self) -> str | None:
+        """Name of the array whose normalization applies; None for bits."""
+        return None if self.bits else self.array
 
     def places(self, places: np.ndarray, columns: int, wraps: bool) -> np.ndarray:
         """Returns the first rows and columns of its patches, (n, 2).
@@ -152,7 +167,8 @@ class SampleFields:
     """Fields of downscaling samples: ``low``, ``high`` and optional further arrays.
 
     Attributes:
-        layers: The arrays, in the order ``low``, ``auxiliary``, ``high``, ``valid``, ``low_valid``.
+        layers: The arrays, in the order ``low``, ``auxiliary``, ``high``, ``valid``, ``low_valid``,
+            ``context``.
         high: The fine fields.
         window: Rows and columns of the fine fields in the domain.
         weights: (rows of blocks, scale) weights of the fine rows in each block.
@@ -191,8 +207,8 @@ class SampleFields:
             strict = sum(len(timed.part.channels) for timed in self.auxiliary)
             fields.append(_joined(None, self.auxiliary, time, fill, extra, strict))
         fields.append(fine)
-        presence = {"valid": fine, "low_valid": fields[0]}
-        return fields + [presence[layer.name] for layer in self.layers if layer.bits]
+        sources = {"low": fields[0], "high": fine}
+        return fields + [sources[x.array] for x in self.layers if x.name in COMPUTED]
 
 
 def _joined(

@@ -34,6 +34,7 @@ def describe_records(path: str | os.PathLike) -> dict[str, Any] | None:
         "shards": len(manifest.shards),
         "channels": channels_stated(manifest.schema.channels, manifest.schema.units),
         "patch": size_stated(manifest.schema.patch),
+        "context": manifest.schema.context and size_stated(manifest.schema.context),
         "classes": manifest.schema.classes,
         "scale": manifest.schema.scale,
         "step": _step_text(manifest),

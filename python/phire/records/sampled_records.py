@@ -345,11 +345,12 @@ def _write_pixels(
     places = writing.assign_places(contents, options["shards"], options["seed"])
     names = writing.shard_names(options["shards"])
     writing.allocate(directory, names, places.sizes)
+    arrays = [layer.normalized_as for layer in draft.layers.layers]
     cutter = Cutter(
-        draft.layers, tuple(fitted.get(layer.name) for layer in draft.layers.layers),
+        draft.layers, tuple(fitted.get(name) for name in arrays),
         options["dtype"], draft.place.wraps, _fill(fitted) if missing == "fill" else None,
         surveyed=missing is not None, mask=missing == "mask",
-        anomalies=tuple(local[0].get(layer.name) for layer in draft.layers.layers), time=local[1],
+        anomalies=tuple(local[0].get(name) for name in arrays), time=local[1],
     )  # fmt: skip
     cuts = cuts.part(np.argsort(cuts.time, kind="stable"))
     layers = np.arange(len(draft.layers.layers))

@@ -15,6 +15,8 @@ TARGET = {PAIRS: "first", DOWNSCALING: "high"}
 """Main array of each kind of records; :attr:`SampleSchema.channels` and others refer to it."""
 PRESENCE = {"valid": "high", "low_valid": "low"}
 """Arrays that are 1 where a value of another array is present, else 0, with that array's name."""
+COMPUTED = {**PRESENCE, "context": "low"}
+"""All arrays that are computed from another array of the sample, with that array's name."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +80,8 @@ class SampleSchema:
         kind: ``pairs`` or ``downscaling``.
         arrays: The arrays by name. Pairs: ``first``, ``second``, ``label``, ``position``.
             Downscaling: ``low``, ``high`` and optionally ``static``, ``auxiliary``, ``time``,
-            ``position``, ``valid``, ``low_valid``.
+            ``position``, ``valid``, ``low_valid``, ``context`` (the area means of the whole
+            normalised coarse field over a small number of cells).
         classes: Pairs: the largest lag in steps; labels count from 1.
         scale: Downscaling: fine points per coarse point, along each axis.
         alignment: Downscaling: ``cell`` (a coarse point is its block's centre) or ``corner`` (its
@@ -146,6 +149,12 @@ class SampleSchema:
     def low_patch(self) -> tuple[int, int]:
         """(h, w) of ``low``, including its margin."""
         return self.arrays["low"].shape[-3:-1]
+
+    @property
+    def context(self) -> tuple[int, int] | None:
+        """(h, w) of ``context``; None without."""
+        found = self.arrays.get("context")
+        return None if found is None else found.shape[-3:-1]
 
     @property
     def unpadded_domain(self) -> Grid | None:

@@ -15,6 +15,7 @@ from phire.networks.blocks.embeddings import (
     FourierFeatures,
     LogLevel,
     Sinusoids,
+    ZeroIfDropped,
 )
 
 HOURS = np.array([0, 6, 23], "f4")
@@ -76,6 +77,14 @@ def test_tokens_tell_value_and_covariate():
     assert np.abs(tokens[0, 0] - tokens[1, 0]).max() > 0.1  # another hour
     np.testing.assert_array_equal(tokens[0, 1], tokens[1, 1])
     assert np.abs(tokens[0, 0] - tokens[0, 1]).max() > 0.1  # the same value, another covariate
+
+
+def test_tokens_of_dropped_covariates_are_zero():
+    tokens = np.ones((2, 2, 6), "f4")
+    time = np.array([[0, 0, 1, 0], [0, 1, 0, 0]], "f4")
+    found = np.asarray(ZeroIfDropped()(tokens, time))
+    np.testing.assert_array_equal(found[:, :, 0], [[0, 1], [1, 0]])
+    assert ZeroIfDropped.from_config(ZeroIfDropped(1).get_config()).index == 1
 
 
 def test_mixed_precision_does_not_round_time_steps():

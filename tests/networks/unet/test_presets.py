@@ -25,7 +25,7 @@ EVERYTHING = {
 }  # fmt: skip
 SAMPLE = {
     "low": (9, 8, 2), "high": (15, 12, 1), "static": 1, "auxiliary": 1, "time": 4, "margin": 2,
-    "domain": (30, 40),
+    "domain": (30, 40), "context_size": (4, 6),
 }  # fmt: skip
 """×3, with a margin, at sizes that two levels do not divide."""
 
@@ -140,6 +140,7 @@ def test_all_inputs_count_and_all_weights_learn(everything):
     inputs = sample(everything)
     assert set(inputs) == {
         "low", "static", "auxiliary", "time", "position", "noisy", "noise_level", "noise",
+        "context",
     }  # fmt: skip
     fine = everything(inputs, training=False)
     assert fine.shape == (2, 15, 12, 1) and halo_of(everything) is None
@@ -232,6 +233,34 @@ def test_every_day_and_hour_can_be_embedded(kind):
     assert min(np.abs(fields[i] - fields[j]).max() for i, j in ((0, 1), (1, 2), (0, 2))) > 1e-4
 
 
+DROPPED = [({"time_embedding": kind}) for kind in ("class", "positional", "timestep", "cyclical")]
+
+
+@pytest.mark.parametrize("options", [*DROPPED, {"token_width": 8, "attention": [0]}])
+def test_dropped_covariates_are_not_hour_and_day_zero(options):
+    model = built("unet", time=4, **TINY, **options)
+    inputs = sample(model, batch=1)
+    zero = covariates(np.zeros(1, int), "standard", ("hour", "day"))
+    fields = [
+        model({**inputs, "time": tf.constant(time)}, training=False)
+        for time in (zero, np.zeros((1, 4), "f4"))
+    ]
+    assert np.isfinite(fields[1]).all()
+    assert np.abs(fields[0] - fields[1]).max() > 1e-4
+
+
+@pytest.mark.parametrize("name", ["time_0_embedding_or_zero", "time_1_embedding_or_zero"])
+@pytest.mark.parametrize("kind", ["class", "positional", "timestep"])
+def test_the_embedding_of_a_dropped_covariate_is_zero(kind, name):
+    model = built("unet", time=4, **TINY, time_embedding=kind)
+    embedding = keras.Model(model.input, model.get_layer(name).output)
+    inputs = sample(model)
+    time = np.stack([covariates(np.zeros(1, int), "standard", ("hour", "day"))[0], np.zeros(4)])
+    found = np.asarray(embedding({**inputs, "time": tf.constant(time, "float32")}))
+    assert np.abs(found[0]).max() > 1e-3
+    np.testing.assert_array_equal(found[1], 0)
+
+
 @pytest.mark.parametrize(
     "options, message",
     [
@@ -240,7 +269,7 @@ def test_every_day_and_hour_can_be_embedded(kind):
         ({"time": 6}, "one number for each of the 3 time covariates"),
         ({"time": 3}, "time=3 must be an even number"),
         ({"place": "learned"}, "needs the domain"),
-        ({"context": True}, "needs a margin"),
+        ({"context": True}, "needs the whole coarse field"),
         ({"attention": [2]}, "levels from 0 to 1"),
         ({"attention_sides": [5]}, "rows or columns of one of"),
         ({"upsampling": "bicubic"}, "must be one of nearest"),

@@ -207,6 +207,43 @@ class CovariateValues(_Float32):
 
 
 @keras.saving.register_keras_serializable(package="phire")
+class ZeroIfDropped(_Float32):
+    """Embeddings of covariates, set to zero where the covariate was dropped.
+
+    Condition dropout and guidance set sine and cosine of a covariate to 0, which is no phase. Zero
+    is then the embedding of a sample without conditions; it needs no weights.
+
+    Args:
+        index: Index of the covariate for one embedding, (B, width); None for the tokens of all
+            covariates, (B, K, width).
+    """
+
+    def __init__(self, index: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.index = index
+
+    def call(self, embedding: Any, time: Any) -> Any:
+        """Returns the embeddings or zeros.
+
+        Args:
+            embedding: (B, width) or (B, K, width).
+            time: Sine and cosine of each covariate, (B, 2·K).
+        """
+        squares = ops.square(time)
+        present = squares[:, ::2] + squares[:, 1::2] > 0
+        present = present[..., None] if self.index is None else present[:, self.index, None]
+        return ops.where(present, embedding, 0.0)
+
+    def compute_output_shape(self, embedding_shape: tuple, time_shape: tuple) -> tuple:
+        """Returns the shape of the embedding."""
+        return embedding_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the layer's arguments, for saving."""
+        return {**super().get_config(), "index": self.index}
+
+
+@keras.saving.register_keras_serializable(package="phire")
 class CovariateTokens(_Float32):
     """Tokens of the covariates for cross-attention, (B, K) → (B, K, width), without weights.
 
@@ -285,7 +322,8 @@ def embed_time(time: Any, kind: str, width: int, output: int, periods: Sequence[
         periods: Period of each covariate.
 
     Returns:
-        Embeddings to be summed, each (B, output).
+        Embeddings to be summed, each (B, output). Where a covariate was dropped, they are zero or,
+        with ``cyclical``, that of the origin.
 
     Raises:
         InputError: ``kind`` is unknown.
@@ -301,12 +339,13 @@ def embed_time(time: Any, kind: str, width: int, output: int, periods: Sequence[
         rows = math.ceil(period)
         value = Covariate(k, rows if kind == "class" else None, name=f"time_{k}")(values)
         if kind == "class":
-            embeddings.append(layers.Embedding(rows, output, name=name)(value))
+            embedding = layers.Embedding(rows, output, name=name)(value)
         elif kind == "positional":
-            embeddings.append(Sinusoids(output, period, sine_first=True, name=name)(value))
+            embedding = Sinusoids(output, period, sine_first=True, name=name)(value)
         else:
             features = Sinusoids(width, name=f"time_{k}_features")(value)
-            embeddings.append(two_dense(features, output, name))
+            embedding = two_dense(features, output, name)
+        embeddings.append(ZeroIfDropped(k, name=f"{name}_or_zero")(embedding, time))
     return embeddings
 
 

@@ -167,7 +167,8 @@ def unet(
         place: Channels that encode a point's position in the domain: ``sinusoidal`` or ``learned``;
             None for none.
         place_channels: Number of these channels.
-        context: Concatenate the whole coarse field with its margin, resized to the patch.
+        context: Embed the array ``context``, the area means of the whole coarse field, by two dense
+            layers, and add it to the embedding of noise level and covariates.
 
     Raises:
         InputError: An option is unknown or out of range, or needs an input that the records lack.
@@ -198,7 +199,7 @@ def _assembled(shapes: Shapes, options: SimpleNamespace) -> keras.Model:
     if multiple > 1:
         x = CropLike(name="cropped")(x, fields)
     # Group normalisation depends on the whole field, too, but its means vary little with the size.
-    patch_sized = bool(attention or options.middle_attention or options.context)
+    patch_sized = bool(attention or options.middle_attention)
     local = options.normalization != "group" and not patch_sized
     halo = -(-levels.reach // shapes.scale) + REACH if local else None
     return keras.Model(inputs, Fine(halo, patch_sized=patch_sized)(x), name="unet")

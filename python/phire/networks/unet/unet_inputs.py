@@ -1,4 +1,4 @@
-"""Inputs of a U-Net on the fine grid, and embeddings of its noise level and covariates."""
+"""Inputs of a U-Net on the fine grid, and embeddings of its noise level and other inputs."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from phire.errors import InputError, OptionError
 from phire.networks.blocks.embeddings import (
     CovariateTokens,
     CovariateValues,
+    ZeroIfDropped,
     embed_noise_level,
     embed_time,
+    two_dense,
 )
 from phire.networks.blocks.interpolation_layer import Interpolation
 from phire.networks.blocks.multiples import PadToMultiple
@@ -25,20 +27,6 @@ from phire.networks.shapes import Shapes
 
 DEFAULT_PERIODS = (24.0, 365.2425)
 """Periods of the hour of the day and the day of the year."""
-
-
-@keras.saving.register_keras_serializable(package="phire")
-class StretchedLike(keras.layers.Layer):
-    """Bilinear resizing of a field to the rows and columns of another field."""
-
-    def call(self, inputs: Any, like: Any) -> Any:
-        """Transforms (B, h, w, C), (B, H, W, ·) → (B, H, W, C)."""
-        _, height, width, _ = ops.shape(like)
-        return ops.image.resize(inputs, (height, width), data_format="channels_last")
-
-    def compute_output_shape(self, inputs_shape: tuple, like_shape: tuple) -> tuple:
-        """Returns (B, H, W, C)."""
-        return (*like_shape[:3], inputs_shape[-1])
 
 
 @keras.saving.register_keras_serializable(package="phire")
@@ -86,6 +74,13 @@ def inputs_of(shapes: Shapes, options: SimpleNamespace) -> dict[str, Any]:
                 "records do not state it: leave it out."
             )
         inputs["position"] = keras.Input((2,), name="position", dtype="int32")
+    if options.context:
+        if shapes.context_size is None:
+            raise OptionError(
+                "context needs the whole coarse field beside each patch, but the records lack it: "
+                "make them with --context H,W, or leave it out."
+            )
+        inputs["context"] = keras.Input((*shapes.context_size, shapes.low[2]), name="context")
     if options.denoiser:
         inputs["noisy"] = keras.Input((*fine, shapes.high[2]), name="noisy")
         inputs["noise_level"] = keras.Input((), name="noise_level")
@@ -102,9 +97,6 @@ def joined_on_fine_grid(
     Returns:
         All fields, and the conditions only (``low``, ``static`` and ``auxiliary``), both
         (B, H, W, channels).
-
-    Raises:
-        InputError: ``context`` is set, but the records have no margin.
     """
     low = Interpolation(shapes.scale, options.interpolation, name="low_interpolated")(inputs["low"])
     low = without_margin(low, shapes.margin * shapes.scale)
@@ -115,13 +107,6 @@ def joined_on_fine_grid(
     if options.place:
         place = PlaceChannels(shapes.domain, options.place_channels, options.place, name="place")
         fields.append(place(inputs["position"], low))
-    if options.context:
-        if not shapes.margin:
-            raise InputError(
-                "context needs a margin of coarse points, but the records have none: make them "
-                "with --margin, or leave it out."
-            )
-        fields.append(StretchedLike(name="context")(inputs["low"], low))
     return joined(fields, "joined"), joined(conditions, "conditions")
 
 
@@ -164,9 +149,9 @@ def padded(x: Any, multiple: int, name: str) -> Any:
 def embedding_of(
     inputs: dict[str, Any], shapes: Shapes, options: SimpleNamespace, stem: int
 ) -> Any:
-    """Returns the sum of the embeddings of noise level and covariates, (B, 4·stem).
+    """Returns the sum of the embeddings of noise level, covariates and context, (B, 4·stem).
 
-    It is None if the network has neither.
+    It is None if the network has none of these.
     """
     width = 4 * stem
     embeddings = []
@@ -181,6 +166,10 @@ def embedding_of(
         kind = options.time_embedding or "cyclical"
         periods = periods_of(shapes, options)
         embeddings += embed_time(inputs["time"], kind, stem, width, periods)
+    if "context" in inputs:
+        # Channels stretched to the fine grid would make the result depend on the size of the tile.
+        values = layers.Flatten(name="context_values")(inputs["context"])
+        embeddings.append(two_dense(values, width, "context_embedding"))
     if len(embeddings) < 2:
         return embeddings[0] if embeddings else None
     return layers.Add(name="embedding")(embeddings)
@@ -198,7 +187,8 @@ def tokens_of(inputs: dict[str, Any], shapes: Shapes, options: SimpleNamespace) 
     if "time" in inputs:
         periods = periods_of(shapes, options)
         values = CovariateValues(periods, name="token_values")(inputs["time"])
-        tokens.append(CovariateTokens(width, periods, name="tokens")(values))
+        of_covariates = CovariateTokens(width, periods, name="tokens")(values)
+        tokens.append(ZeroIfDropped(name="tokens_or_zero")(of_covariates, inputs["time"]))
     if shapes.stations:
         stations = StationTokens(width, shapes.stations, name="station_tokens")
         tokens.append(stations(inputs["auxiliary"]))
