@@ -25,6 +25,10 @@ class CommaSeparated(click.ParamType):
         part = convert_part.__name__
         self.name = name or (",".join([part] * length) if length else f"{part},...")
 
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        # click writes names in capitals; lower-case ones, as in hour,day, are values to give.
+        return self.name
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if isinstance(value, tuple):
             return value

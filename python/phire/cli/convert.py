@@ -75,7 +75,7 @@ from phire.cli.shared_options import level_option, regridding_options, time_opti
     "(from heights), coast_distance=MAP (from a land mask).",
 )
 def main(sources, output, **options):
-    """Convert NetCDF, Zarr or GRIB files to the field store OUTPUT (.h5, or .nc or .zarr).
+    """Convert NetCDF, Zarr or GRIB files to OUTPUT: a field store (.h5), NetCDF (.nc) or .zarr.
 
     SOURCE is one or more files or quoted patterns; FILE:NAMES reads only these variables. The files
     may divide the data by time, by variable, or both. Channels on different grids are regridded to

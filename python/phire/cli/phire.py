@@ -11,11 +11,11 @@ from phire.cli.command import CommandGroup
 SUBCOMMANDS = {
     "simulate": "Simulate shallow water on the sphere and store its vorticity and divergence.",
     "convert": "Convert NetCDF, Zarr or GRIB files to a field store.",
-    "regrid": "Regrid fields.",
+    "regrid": "Regrid fields to another grid.",
     "climatology": "Fit the mean and standard deviation of fields, by season and point.",
     "standardize": "Standardise fields by a climatology, or invert this.",
     "join": "Join stores along time into one virtual store.",
-    "info": "Describe a store, records, a run, a metric or results.",
+    "info": "Describe a file of fields, records, a run, a metric or results.",
     "run": "Run a pipeline of commands from one YAML file.",
     "parts": "List networks, objectives, samplers and other parts with their options.",
     "predict": "Downscale fields with a trained network or an interpolation.",
@@ -45,4 +45,10 @@ class _Subcommands(CommandGroup):
 @click.group(cls=_Subcommands)
 @click.version_option(package_name="phire")
 def main() -> None:
-    """Gridded atmospheric fields: store, compare, downscale."""
+    """Gridded atmospheric fields: convert, compare, downscale.
+
+    Further commands: phire-data, phire-train and phire-eval make training records, train
+    downscaling models and evaluate predictions. rplearn-data, rplearn-train and rplearn-eval train
+    the learned distance; rplearn-compare, rplearn-certainty, rplearn-features and rplearn-probe
+    examine it.
+    """

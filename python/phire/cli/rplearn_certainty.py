@@ -30,7 +30,9 @@ from phire.cli.paths import FIELDS, NETCDF_OUTPUT, RUN
 )
 @click.option("--batch-size", type=int, default=256, help="Windows in a batch.")
 def main(run, source, output, overwrite, **options):
-    """Map probability, accuracy, top-3 accuracy and entropy of RUN for the fields of SOURCE.
+    """Map how certain RUN is of the time lag between fields of SOURCE.
+
+    The maps are the probability of the true lag, accuracy, top-3 accuracy and entropy.
 
     A window slides over whole fields; the maps are also computed by season and hour of the day.
     """

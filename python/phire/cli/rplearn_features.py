@@ -16,7 +16,7 @@ from phire.cli.shared_options import layer_option, time_option
 @layer_option
 @time_option
 def main(metric, source, output, layer, time, overwrite):
-    """Compute the features of METRIC for the fields of SOURCE; write OUTPUT (.h5 store or .nc).
+    """Compute the features of METRIC for the fields of SOURCE; write OUTPUT (.h5, .nc or .zarr).
 
     Each feature is a channel. Fields with missing values have missing features.
     """

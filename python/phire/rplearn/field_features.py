@@ -255,7 +255,7 @@ def export_features(
     Args:
         metric: Directory of a metric.
         source: Store, NetCDF, Zarr or GRIB file of physical fields.
-        output: Store (``.h5``) or NetCDF (``.nc``) file to write, with coordinates.
+        output: Store (``.h5``), NetCDF (``.nc``) or Zarr (``.zarr``) to write.
         layer: Encoder layer; by default the metric's.
         time: Half-open range ``START,STOP``; None for all times.
         overwrite: Replace an existing output.
