@@ -230,11 +230,11 @@ def _intervals(times: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def _ends_before(times: np.ndarray, starts: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """Returns the index of the field at the start of each field's accumulation; −1 for none.
+    """Returns, for each field, the last field of the accumulation before its own; −1 for none.
 
-    That field is the last of the accumulation before. It counts only if that accumulation has two
-    fields or more: accumulations of a single step may grow everywhere from one to the next, which
-    would be mistaken for a wrong period.
+    Its time is the start of the field's accumulation. Accumulations of a single field are left out:
+    their amounts may grow everywhere from one to the next, which would be mistaken for a wrong
+    period.
     """
     order = np.argsort(times, kind="stable")
     place = order[np.minimum(np.searchsorted(times[order], starts), len(times) - 1)]

@@ -53,7 +53,8 @@ class ReducedRows:
                 result[row] = ring
                 continue
             place = np.arange(self.columns) * (count / self.columns)
-            # 1e-9: a point that coincides with one of the row must not depend on its neighbour.
+            # Rounding must not make a column at a point of the row depend on the next point, which
+            # may be missing.
             west = np.floor(place + 1e-9).astype(int)
             share = np.where(place - west < 1e-9, 0, place - west)
             east = ring[(west + 1) % count]
