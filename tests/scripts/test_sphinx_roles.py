@@ -2,7 +2,8 @@
 
 from loading import load_script
 
-without_roles = load_script("sphinx_roles").without_roles
+module = load_script("sphinx_roles")
+without_roles = module.without_roles
 
 ANCHOR = '<h3 id="phire.fields.grid.Grid">Grid</h3>'
 
@@ -23,3 +24,9 @@ def test_objects_of_the_page_are_linked():
 def test_text_between_colons_stays():
     html = "times 12:00:<code>UTC</code>"
     assert without_roles(html) == html
+
+
+def test_short_names_are_not_broken_but_blocks_of_code_are():
+    block = f"<pre><code>phire info a\n</code></pre> <code>{'x' * 40}</code>"
+    html = f"<code>--band S,N</code> {block}"
+    assert module.with_unbroken_names(html) == (f'<code class="unbroken">--band S,N</code> {block}')
