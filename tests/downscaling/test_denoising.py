@@ -144,7 +144,13 @@ def test_networks_that_depend_on_the_size_have_tiles_of_the_patch(text):
     assert fields.tiles(5, 8, True).shape == (4, 6)
 
 
-@pytest.mark.parametrize("text", ["", ",normalization=rms", ",context=true"])
+def test_group_normalization_has_tiles_of_two_patches():
+    fields = denoiser_of("", (4, 6))
+    assert fields.sides == (8, 12)
+    assert fields.tiles(40, 60, True).shape <= (8, 12)
+
+
+@pytest.mark.parametrize("text", [",normalization=rms", ",normalization=none"])
 def test_other_networks_have_tiles_as_large_as_they_need(text):
     fields = denoiser_of(text)
     assert fields.sides == (144, 144)

@@ -22,7 +22,8 @@ from phire.cli.shared_options import time_option
 @click.option(
     "--tile",
     type=int,
-    help="Largest side of a tile, coarse points.  [default: 128; 288 fine points for denoisers]",
+    help="Largest side of a tile, coarse points.  [default: 128; denoisers with group "
+    "normalization: two patches]",
 )
 @click.option(
     "--any-spacing", is_flag=True, help="Accept input with another grid spacing than in training."

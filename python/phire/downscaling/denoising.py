@@ -31,7 +31,12 @@ from phire.parts import Specification
 from phire.records.schema import SampleSchema
 
 LARGEST_TILE = 288
-"""Largest default side of a tile, in fine points."""
+"""Largest default side of a tile whose values depend on their surroundings only, in fine points."""
+
+PATCHES_PER_TILE = 2
+"""Default side of a tile with group normalization, in training patches. The statistics by which the
+network normalizes are those of the tile. A tile of many patches mixes regions of weak and strong
+variability, for which the network was not trained, and loses small scales."""
 
 POINTS_AT_ONCE = 8 * 64 * 64
 """Fine points in each call of the network, in 1 to 8 tiles. The last call is padded to this number:
@@ -48,8 +53,9 @@ class DenoisedFields:
         sampler: Sampler with options; see
             :func:`phire.downscaling.sampler_choice.choose_sampler`.
         tile: Largest side of a tile in coarse points, overlaps included. The default is
-            :data:`LARGEST_TILE`, or the size of the training patches for a network that declares
-            itself ``patch_sized``, or the network's fixed input size.
+            :data:`LARGEST_TILE` for a network that declares a halo, :data:`PATCHES_PER_TILE`
+            patches for another, the size of the training patches for one that declares itself
+            ``patch_sized``, or the network's fixed input size.
         overlap: Coarse points that neighbouring tiles share. The default is 2·halo + 2 if the
             network declares a halo, else half a training patch, at most a quarter of the tile.
             Without a halo, a quarter of the overlap at a tile's edges gets no weight, because the
@@ -79,6 +85,7 @@ class DenoisedFields:
         self.process = process_of(objective) if self.kind == "ddpm" else None
         patch = tuple(side - 2 * schema.margin for side in schema.low_patch)
         fine = fine_layer_of(network)
+        halo = fine.halo
         size = network.input["noisy"].shape[-3:-1]
         self.one_size = None not in size
         if self.one_size:
@@ -87,6 +94,8 @@ class DenoisedFields:
             self.sides = tile, tile
         elif fine.patch_sized:
             self.sides = patch
+        elif halo is None:
+            self.sides = tuple(PATCHES_PER_TILE * points for points in patch)
         else:
             self.sides = (max(*patch, LARGEST_TILE // schema.scale),) * 2
         # Tiles of other networks may be smaller, so that no more points are computed than needed.
@@ -107,7 +116,6 @@ class DenoisedFields:
                 f"network's coarsest level is {coarsest}: give {-(-coarsest // schema.scale)} or "
                 "more."
             )
-        halo = fine.halo
         if overlap is None and halo is None:
             overlap = min(min(patch) // 2, smallest // 4)
         elif overlap is None:
