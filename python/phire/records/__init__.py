@@ -14,6 +14,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "manifest": ["Manifest"],
         "pair_records": ["write_pair_records"],
         "tfrecord_reading": ["Records", "open_records"],
+        "sampling_options": ["SamplingOptions"],
         "schema": ["SampleArray", "SampleSchema"],
     },
 )
