@@ -137,16 +137,12 @@ class Statistic(abc.ABC):
         """
 
     def measure_members(self, truth: Batch, ensemble: Ensemble) -> list[State]:
-        """Returns the state of each member, for ranges over members of statistics of the mean.
+        """Returns the state of each member.
 
-        A subclass may override it to measure all members at once. Keys that a member's state lacks
-        are those of the state of the ensemble mean.
+        A subclass may override it to compute what the members share only once. Statistics of the
+        ensemble mean may leave out keys, which are then those of the state of the mean.
         """
-        states = [self.measure(truth, member) for member in ensemble.each()]
-        return [
-            {key: value for key, value in state.items() if key not in self.shared_by_members}
-            for state in states
-        ]
+        return [self.measure(truth, member) for member in ensemble.each()]
 
     def described(self, state: State) -> xr.Dataset:
         """Returns the result with ranges over members, and the variable ``channel_units``."""

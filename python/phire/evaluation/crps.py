@@ -38,11 +38,18 @@ def crps_and_absolute_error(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns the mean absolute error of sorted errors, and the two scores of :func:`crps`."""
     size = len(errors)
-    distance, among = np.zeros_like(errors[0]), np.zeros_like(errors[0])
-    part = np.empty_like(errors[0])
-    for rank in range(size):
-        distance += np.abs(errors[rank], out=part)
-        among += np.multiply(errors[rank], 2.0 * rank + 1 - size, out=part)
-    distance /= size
+    errors = np.asarray(errors)
+    distance = weighted_sum(np.full(size, 1 / size), np.abs(errors))
+    among = weighted_sum(2.0 * np.arange(size) + 1 - size, errors)
     fair = distance - among / (size * (size - 1)) if size > 1 else np.full_like(among, np.nan)
     return distance, distance - among / size**2, fair
+
+
+def weighted_sum(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Returns the sum of weights (M,) times values (M, ...), in the type of the values.
+
+    As a matrix product it takes a third of the time of M products and additions.
+    """
+    return (weights.astype(values.dtype) @ values.reshape(len(values), -1)).reshape(
+        values.shape[1:]
+    )

@@ -11,9 +11,10 @@ import numpy as np
 import xarray as xr
 
 from phire.evaluation.accumulator import State, Statistic
-from phire.evaluation.batches import Batch
+from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.definitions import CHANNEL, LOWER, ONE, Definition
 from phire.evaluation.histograms import LEVELS, Bins, quantiles, wasserstein
+from phire.evaluation.member_point_scores import member_moments
 from phire.evaluation.point_scores import joint_mask
 from phire.evaluation.registry import statistic
 from phire.evaluation.setting import Setting
@@ -111,7 +112,7 @@ class Distribution(Statistic):
             if mask is not None:
                 inside = mask[i, c, rows]
                 values, weights = values[inside], weights[inside]
-            total[i, c] += bins.histogram(values, c, weights)
+            bins.add_to(total[i, c], values, c, weights)
         return total
 
     def histograms(self, fields: Batch, mask: np.ndarray | None) -> np.ndarray:
@@ -131,50 +132,79 @@ class Distribution(Statistic):
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
         """Returns histograms of truth, candidate and error, and moments of the candidate."""
-        domain = self.domain
         fields = truth if candidate is None else candidate
-        mask = joint_mask(domain, truth, fields)
+        mask = joint_mask(self.domain, truth, fields)
         state = {"truth": self.histograms(truth, mask).sum(0)}
-        planes = domain.cut(fields.planes)
         if candidate is not None:
-            state["own"] = self.histograms(fields, mask).sum(0)
-            error = planes - domain.cut(truth.planes)
-            state["error"] = self._histograms(self.error_bins, error, mask).sum(0)
-        return state | self._moments(planes, mask)
+            state |= self._compared(truth, candidate, mask)
+        planes = self.domain.cut(fields.planes)
+        total, square = self._moments(planes, mask)
+        weight = self._weights_of_fields(fields, mask).sum(0)
+        state |= {"sum": total, "square": square, "weight": weight}
+        return state | self._extremes(planes, mask)
 
-    def _moments(self, planes: np.ndarray, mask: np.ndarray | None) -> State:
-        """Returns the extremes, and the weighted first and second moments about the truth's mean.
+    def measure_members(self, truth: Batch, ensemble: Ensemble) -> list[State]:
+        """Returns the state of each member, whose moments follow from those of its errors."""
+        mask = joint_mask(self.domain, truth, ensemble)
+        shared = {
+            "truth": self.histograms(truth, mask).sum(0),
+            "weight": self._weights_of_fields(truth, mask).sum(0),
+        }
+        moments = member_moments(self.setting, truth, ensemble)
+        error, _, square, mean, mean_square, product, *_ = np.moveaxis(moments, -1, 0)
+        # With x = y + e: Σ x′ = Σ y′ + Σ e, and Σ x′² = Σ y′² + 2 Σ y′e + Σ e².
+        weights = self._weights_of_fields(truth, mask)[..., None]
+        sums, squares = (
+            np.where(weights > 0, weights * values, 0).sum(0)
+            for values in (mean + error, mean_square + 2 * product + square)
+        )
+        return [
+            shared
+            | {"sum": sums[:, m], "square": squares[:, m]}
+            | self._compared(truth, member, mask)
+            | self._extremes(self.domain.cut(member.planes), mask)
+            for m, member in enumerate(ensemble.each())
+        ]
 
-        The moments are sums (C,) over points and times, not yet divided by the weight.
-        """
+    def _weights_of_fields(self, fields: Batch, mask: np.ndarray | None) -> np.ndarray:
+        """Returns the weight (n, C) of all points with values of each field."""
+        if mask is not None:
+            return self.domain.total(mask)
+        return np.full(fields.planes.shape[:2], self.domain.total_weight)
+
+    def _compared(self, truth: Batch, candidate: Batch, mask: np.ndarray | None) -> State:
+        """Returns the histograms of a candidate and of its error."""
+        error = self.domain.cut(candidate.planes) - self.domain.cut(truth.planes)
+        return {
+            "own": self.histograms(candidate, mask).sum(0),
+            "error": self._histograms(self.error_bins, error, mask).sum(0),
+        }
+
+    def _moments(
+        self, planes: np.ndarray, mask: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns weighted sums (C,) of departures from the truth's mean and of their squares."""
         domain = self.domain
-        channels = planes.shape[1]
-        minimum, maximum = np.full(channels, np.nan), np.full(channels, np.nan)
-        total, square = np.zeros(channels), np.zeros(channels)
-        inside = None if (domain.weights > 0).all() else domain.weights > 0
-        for (i, c), rows in itertools.product(np.ndindex(*planes.shape[:2]), domain.bands()):
-            band = planes[i, c, rows]
-            centred = np.subtract(band, self.setting.truth_moments.mean[c], dtype=np.float64)
+        total, square = np.zeros(planes.shape[1]), np.zeros(planes.shape[1])
+        for (i, c), rows in itertools.product(np.ndindex(*planes.shape[:2]), self._bands):
+            centred = np.subtract(
+                planes[i, c, rows], self.setting.truth_moments.mean[c], dtype=np.float64
+            )
             if mask is not None:
                 centred = np.where(mask[i, c, rows], centred, 0)
-                band = np.where(mask[i, c, rows], band, np.nan)
-            if inside is not None:
-                band = np.where(inside[rows], band, np.nan)
-            minimum[c] = np.fmin(minimum[c], np.fmin.reduce(band, axis=None))
-            maximum[c] = np.fmax(maximum[c], np.fmax.reduce(band, axis=None))
             total[c] += domain.total(centred, rows)
             square[c] += domain.total_product(centred, centred, rows)
-        if mask is None:
-            weight = np.full(channels, len(planes) * domain.total_weight)
-        else:
-            weight = domain.total(mask).sum(0)
-        return {
-            "minimum": minimum,
-            "maximum": maximum,
-            "sum": total,
-            "square": square,
-            "weight": weight,
-        }
+        return total, square
+
+    def _extremes(self, planes: np.ndarray, mask: np.ndarray | None) -> State:
+        """Returns the least and greatest values (C,) at points with weight; NaN without any."""
+        inside = self.domain.weights > 0
+        if mask is not None or not inside.all():
+            planes = np.where(inside if mask is None else inside & mask, planes, np.nan)
+        minimum, maximum = (
+            pick.reduce(planes, axis=(0, 2, 3)).astype(np.float64) for pick in (np.fmin, np.fmax)
+        )
+        return {"minimum": minimum, "maximum": maximum}
 
     def result(self, state: State) -> xr.Dataset:
         """Returns densities, quantiles and moments, and of a candidate distances to the truth."""

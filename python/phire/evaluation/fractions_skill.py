@@ -156,7 +156,7 @@ class FractionsSkillScore(Statistic):
 
         def total(first: np.ndarray, second: np.ndarray) -> np.ndarray:
             if weights.shape[1] == 1:
-                return np.einsum("...hw,...hw->...h", first, second) @ weights[:, 0]
+                return np.vecdot(first, second) @ weights[:, 0]
             return np.einsum("...hw,...hw->...", first * weights, second)
 
         sums = []

@@ -48,10 +48,9 @@ class Bins:
 
     def places(self, values: np.ndarray, channel: int) -> np.ndarray:
         """Returns the index of the bin of each value of one channel; values must be finite."""
-        scaled = (values - values.dtype.type(self.low[channel])) * values.dtype.type(
-            1 / self.width[channel]
-        )
-        return np.clip(scaled, 0, self.count - 1).astype(np.intp)
+        scaled = values - values.dtype.type(self.low[channel])
+        scaled *= values.dtype.type(1 / self.width[channel])
+        return np.clip(scaled, 0, self.count - 1, out=scaled).astype(np.intp)
 
     def histogram(
         self, values: np.ndarray, channel: int, weights: np.ndarray | None = None
@@ -66,6 +65,14 @@ class Bins:
         places = self.places(values, channel).ravel()
         weights = None if weights is None else weights.ravel()
         return np.bincount(places, weights, minlength=self.count).astype(np.float64)
+
+    def add_to(
+        self, total: np.ndarray, values: np.ndarray, channel: int, weights: np.ndarray
+    ) -> None:
+        """Adds a histogram to a sum (count,) float64 in place; see :meth:`histogram`."""
+        # numpy.bincount looks for the greatest index first: it took 0.29 ms for 512 × 512 values,
+        # this 0.19 ms.
+        np.add.at(total, self.places(values, channel).ravel(), weights.ravel())
 
     def coarser(self, factor: int) -> Bins:
         """Returns bins ``factor`` times as wide over the same range."""

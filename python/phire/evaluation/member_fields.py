@@ -10,7 +10,7 @@ import numpy as np
 
 from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.computed_once import ComputedOnce
-from phire.evaluation.crps import crps_and_absolute_error
+from phire.evaluation.crps import crps_and_absolute_error, weighted_sum
 from phire.evaluation.domain import Domain
 from phire.evaluation.events import exceeds
 from phire.evaluation.member_sorting import sorted_members
@@ -122,15 +122,15 @@ class MemberFields:
         kind = np.result_type(self.members, np.float32)
         errors = np.empty(self.members.shape, kind)
         error, absolute, variance, plain, fair = (np.empty(observed.shape, kind) for _ in range(5))
-        below, equal = (np.zeros(observed.shape, self.count_type) for _ in range(2))
+        below, equal = (np.empty(observed.shape, self.count_type) for _ in range(2))
         bands = self.domain.bands(BAND_POINTS)
         for (i, c), rows in itertools.product(np.ndindex(*observed.shape[:2]), bands):
             place = i, c, rows
             ordered = errors[i, :, c, rows]
             for rank, member in enumerate(sorted_members(self.members[i, :, c, rows])):
                 np.subtract(member, observed[place], out=ordered[rank])
-                below[place] += ordered[rank] < 0
-                equal[place] += ordered[rank] == 0
+            below[place] = (ordered < 0).sum(0, dtype=self.count_type)
+            equal[place] = (ordered == 0).sum(0, dtype=self.count_type)
             absolute[place], plain[place], fair[place] = crps_and_absolute_error(ordered)
             error[place], variance[place] = _moments(ordered)
         return MemberSummary(errors, error, absolute, variance, plain, fair, below, equal)
@@ -174,9 +174,7 @@ def _moments(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     The variance has the divisor M − 1, and is 0 for a single member.
     """
     size = len(errors)
-    mean, variance = errors.mean(0), np.zeros_like(errors[0])
-    part = np.empty_like(mean)
-    for error in errors:
-        np.subtract(error, mean, out=part)
-        variance += np.multiply(part, part, out=part)
-    return mean, variance / max(size - 1, 1)
+    mean = weighted_sum(np.full(size, 1 / size), errors)
+    departures = errors - mean
+    squares = np.square(departures, out=departures)
+    return mean, weighted_sum(np.full(size, 1 / max(size - 1, 1)), squares)

@@ -108,16 +108,21 @@ def measured(
     if statistic.ensemble == "mean":
         state = statistic.measure(truth, ensemble)
         if apart and statistic.member_ranges:
-            state |= of_members(statistic.measure_members(truth, ensemble))
+            each = statistic.measure_members(truth, ensemble)
+            state |= of_members([_without(one, statistic.shared_by_members) for one in each])
         yield state
         return
-    states = (statistic.measure(truth, member) for member in ensemble.each())
+    each = statistic.measure_members(truth, ensemble)
     if not (apart and statistic.member_ranges):
-        yield from states
+        yield from each
         return
-    each = list(states)
-    shared = {key: sum(one.pop(key) for one in each) for key in statistic.shared_by_members}
-    yield shared | of_members(each)
+    shared = {key: sum(one[key] for one in each) for key in statistic.shared_by_members}
+    yield shared | of_members([_without(one, statistic.shared_by_members) for one in each])
+
+
+def _without(state: State, keys: Sequence[str]) -> State:
+    """Returns a state without some keys."""
+    return {key: value for key, value in state.items() if key not in keys}
 
 
 def result_with_ranges(statistic: Statistic, state: State) -> xr.Dataset:

@@ -12,7 +12,7 @@ from phire.evaluation.accumulator import State, Statistic
 from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.crps import crps
 from phire.evaluation.definitions import CHANNEL, LOWER, Definition
-from phire.evaluation.member_fields import MemberFields, member_fields
+from phire.evaluation.member_fields import BAND_POINTS, MemberFields, member_fields
 from phire.evaluation.member_sorting import sorted_members
 from phire.evaluation.registry import statistic
 from phire.evaluation.setting import Setting
@@ -82,18 +82,44 @@ class PooledCRPS(Statistic):
         observed, members = fields.observed[i, c], fields.members[i, :, c]
         area = np.broadcast_to(self.domain.weights, self.domain.shape).astype(np.float64)
         present = None if fields.mask is None else fields.mask[i, c]
-        # The error of a mean is the mean of the errors, for which single precision suffices.
-        errors = np.subtract(members, observed)
-        errors *= area.astype(errors.dtype)
-        maxima = observed, members
+        errors, greatest = self._pairs_of_rows(observed, members)
         for w in range(1, len(self.windows)):
-            errors, area = _pooled(errors, np.add), _pooled(area, np.add)
-            maxima = tuple(_pooled(values, np.maximum) for values in maxima)
+            if w > 1:
+                errors, greatest = _pooled(errors, np.add), _pooled(greatest, np.maximum)
+            area, observed = _pooled(area, np.add), _pooled(observed, np.maximum)
             present = None if present is None else _pooled(present, np.logical_and)
             weights = area if present is None else area * present
-            means = np.nan_to_num(divided(errors, area).astype(errors.dtype))
-            for p, gaps in enumerate((means, maxima[1] - maxima[0])):
-                _add(state, p, w, crps(sorted_members(gaps)), weights, c)
+            inverse = np.divide(1, area, where=area > 0, out=np.zeros_like(area))
+            inverse = inverse.astype(errors.dtype)
+            for rows in _bands(*area.shape):
+                means, gaps = errors[:, rows] * inverse[rows], greatest[:, rows] - observed[rows]
+                for p, band in enumerate((means, gaps)):
+                    _add(state, p, w, crps(sorted_members(band)), weights[rows], c)
+
+    def _pairs_of_rows(
+        self, observed: np.ndarray, members: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns sums of errors times area, and maxima, over squares of 2 × 2 points.
+
+        Args:
+            observed: (h, w) values of the truth.
+            members: (M, h, w) values of the members.
+
+        Returns:
+            Both of shape (M, h // 2, w // 2).
+        """
+        shape = (len(members), *(length // 2 for length in observed.shape))
+        # The error of a mean is the mean of the errors, for which single precision suffices.
+        errors = np.empty(shape, np.result_type(members, np.float32))
+        greatest = np.empty(shape, members.dtype)
+        weights = self.domain.weights.astype(errors.dtype)
+        for pairs in _bands(*shape[1:]):
+            rows = slice(2 * pairs.start, 2 * pairs.stop)
+            band = np.subtract(members[:, rows], observed[rows], dtype=errors.dtype)
+            band *= weights[rows]
+            errors[:, pairs] = _pooled(band, np.add)
+            greatest[:, pairs] = _pooled(members[:, rows], np.maximum)
+        return errors, greatest
 
     def result(self, state: State) -> xr.Dataset:
         """Returns ``pooled_crps`` and ``pooled_crps_fair`` over (channel, pooling, window)."""
@@ -153,6 +179,12 @@ def _add(
         sums, total = [np.vdot(values, weights) for values in scores], weights.sum()
     for key, value in zip(("plain", "fair", "weight"), (*sums, total)):
         state[key][channel, pooling, window] += value
+
+
+def _bands(height: int, width: int) -> list[slice]:
+    """Returns slices of rows so short that all members of a band fit in a core's cache."""
+    step = max(1, BAND_POINTS // 2 // width)
+    return [slice(top, min(top + step, height)) for top in range(0, height, step)]
 
 
 def _pooled(values: np.ndarray, join: np.ufunc) -> np.ndarray:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ducc0
 import numpy as np
 import xarray as xr
-from scipy import fft, sparse
+from scipy import sparse
 
 from phire.evaluation.accumulator import State, Statistic
 from phire.evaluation.batches import Batch, Ensemble
@@ -67,10 +68,10 @@ class RegionalSpectra(Statistic):
 
         def compute() -> np.ndarray:
             planes = self.domain.cut(batch.planes)
-            centre = planes.mean((-2, -1), keepdims=True, dtype=np.float64)
-            planes = np.subtract(planes, centre.astype(planes.dtype))
-            waves = fft.dctn(
-                planes, axes=(-2, -1), norm="ortho", workers=self.setting.threads, overwrite_x=True
+            planes = planes - planes.mean((-2, -1), keepdims=True)
+            # scipy.fft.dctn took 0.68 ms for 512 × 512 points, this 0.35 ms.
+            waves = ducc0.fft.dct(
+                planes, type=2, axes=(2, 3), inorm=1, nthreads=self.setting.threads, out=planes
             )
             waves *= waves.dtype.type(planes[0, 0].size ** -0.5)
             return waves.reshape(*planes.shape[:2], -1)

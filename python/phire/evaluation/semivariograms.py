@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from phire.evaluation.accumulator import State, Statistic
-from phire.evaluation.batches import Batch
+from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.definitions import LOWER, SQUARED, Definition
 from phire.evaluation.registry import statistic
 from phire.evaluation.setting import Setting
@@ -201,45 +201,65 @@ class Semivariogram(Statistic):
                     values[outside] = replacement
         return ends
 
-    def _squares(self, batch: Batch, truth: Batch, i: int) -> np.ndarray:
-        """Returns ½ (f(x) − f(x + h))² of one field, (C, lags, pairs, directions).
+    def _squares(self, planes: np.ndarray, truth: Batch, i: int) -> np.ndarray:
+        """Returns ½ (f(x) − f(x + h))² of fields of one time, (M, C, directions, lags, pairs).
 
         Args:
-            batch: Fields of truth or candidate.
-            truth: Fields of the truth at the same times, which cache the pairs.
-            i: Index of the field in the batch.
+            planes: (M, C, H, W) fields of truth, candidate or members.
+            truth: Fields of the truth, which cache the pairs.
+            i: Index of the time in the batch.
         """
         time = int(truth.times[i])
+        pairs = truth.once(("pairs", self.domain, i), lambda: self._pairs(time))
+        # Members and channels take the place of times: each plane is contiguous in memory.
+        values = pairs.interpolator(planes.reshape(-1, *planes.shape[2:], 1))
+        values = values.reshape(*planes.shape[:2], -1, *pairs.shape)
+        return 0.5 * (values[:, :, 1:] - values[:, :, :1]) ** 2
 
-        def compute() -> np.ndarray:
-            pairs = truth.once(("pairs", self.domain, i), lambda: self._pairs(time))
-            # Channels take the place of times, so that each plane is contiguous in memory.
-            values = pairs.interpolator(batch.planes[i][..., None])[..., 0]
-            values = values.reshape(len(values), -1, *pairs.shape)
-            return np.moveaxis(0.5 * (values[:, 1:] - values[:, :1]) ** 2, 1, -1)
-
-        return batch.once(("squares", self.domain, i), compute)
-
-    def measure(self, truth: Batch, candidate: Batch | None) -> State:
+    def _sums(self, truth: Batch, members: np.ndarray) -> tuple[np.ndarray, ...]:
         """Returns sums of squares over the pairs with values in both fields, and their counts.
 
-        Each is (n, C, lags, directions).
+        Args:
+            truth: Fields of the truth.
+            members: (n, M, C, H, W) fields compared with it.
+
+        Returns:
+            Sums of the members, sums of the truth and counts, each (M, n, C, lags, directions).
         """
-        fields = truth if candidate is None else candidate
-        sums, reference, counts = [], [], []
-        for i in range(len(truth)):
-            squares, true_squares = (self._squares(batch, truth, i) for batch in (fields, truth))
+        found = []
+        for i, planes in enumerate(members):
+            true_squares = truth.once(
+                ("squares", self.domain, i),
+                lambda i=i: self._squares(truth.planes[i, None], truth, i),
+            )
+            same = np.may_share_memory(planes, truth.planes)
+            squares = true_squares if same else self._squares(planes, truth, i)
             both = np.isfinite(squares) & np.isfinite(true_squares)
-            sums.append(np.where(both, squares, 0).sum(2))
-            reference.append(np.where(both, true_squares, 0).sum(2))
-            counts.append(both.sum(2))
-        return {
-            "times": truth.times,
-            "own": np.stack(sums),
-            "truth": np.stack(reference),
-            "pairs": np.stack(counts),
-            "compared": np.asarray(float(candidate is not None)),
-        }
+            sums = (np.where(both, values, 0).sum(-1) for values in (squares, true_squares))
+            found.append((*sums, both.sum(-1)))
+        return tuple(np.swapaxes(np.stack(values, 1), 3, 4) for values in zip(*found))
+
+    def measure(self, truth: Batch, candidate: Batch | None) -> State:
+        """Returns sums of squares and numbers of pairs, (n, C, lags, directions); see _sums."""
+        fields = truth if candidate is None else candidate
+        return self._states(truth, fields.planes[:, None], candidate is not None)[0]
+
+    def measure_members(self, truth: Batch, ensemble: Ensemble) -> list[State]:
+        """Returns the state of each member, interpolated together."""
+        return self._states(truth, ensemble.members, True)
+
+    def _states(self, truth: Batch, members: np.ndarray, compared: bool) -> list[State]:
+        """Returns the states of members (n, M, C, H, W); see :meth:`measure`."""
+        return [
+            {
+                "times": truth.times,
+                "own": own,
+                "truth": of_truth,
+                "pairs": pairs,
+                "compared": np.asarray(float(compared)),
+            }
+            for own, of_truth, pairs in zip(*self._sums(truth, members))
+        ]
 
     def result(self, state: State) -> xr.Dataset:
         """Returns semivariograms over (channel, lag), with intervals and the ratio to the truth."""

@@ -282,7 +282,7 @@ class Grid:
         )
         return rows, columns
 
-    @property
+    @functools.cached_property
     def wraps(self) -> bool:
         """True if the columns close the circle, the first one following the last."""
         if not self.has_coordinates or len(self.longitudes) < 4:

@@ -23,9 +23,6 @@ METHODS = ("nearest", "bilinear", "bicubic")
 STENCIL = 6
 """Number of points of the Lagrange scheme along each axis."""
 
-_GATHERED = 1 << 22
-"""Number of values gathered at once, which bounds memory."""
-
 
 @dataclasses.dataclass(frozen=True)
 class _Axis:
@@ -61,8 +58,14 @@ class Interpolator:
         longitudes = np.atleast_1d(np.asarray(longitudes, np.float64))
         self.grid = grid
         axes = _row_axis(grid, STENCIL), _column_axis(grid, STENCIL)
-        self._index, weights = _stencils(grid, latitudes, longitudes, _lagrange, *axes)
-        self._weights = weights[:, None]
+        index, weights = _stencils(grid, latitudes, longitudes, _lagrange, *axes)
+        # A sparse product, for gathering the values of 8400 stencils from 512 × 512 points before
+        # they are weighted took 0.6 ms, the product 0.2 ms.
+        ends = np.arange(0, index.size + 1, index.shape[1], dtype=np.int32)
+        self._matrix = scipy.sparse.csr_array(
+            (weights.ravel(), index.astype(np.int32).ravel(), ends),
+            shape=(len(index), grid.shape[0] * grid.shape[1]),
+        )
 
     def __call__(self, fields: np.ndarray) -> np.ndarray:
         """Returns the interpolated values.
@@ -73,16 +76,8 @@ class Interpolator:
         Returns:
             (n, k, C) float64; NaN outside the grid, and where one of the 36 values is missing.
         """
-        n, _, _, channels = fields.shape
-        flat = fields.reshape(n, -1, channels)
-        values = np.empty((n, len(self._index), channels))
-        step = max(1, _GATHERED // (self._index.shape[1] * channels))
-        for time in range(n):
-            for start in range(0, len(self._index), step):
-                part = slice(start, start + step)
-                gathered = flat[time].take(self._index[part], axis=0).astype(np.float64)
-                values[time, part] = (self._weights[part] @ gathered)[:, 0]
-        return values
+        flat = fields.reshape(len(fields), -1, fields.shape[-1])
+        return np.stack([self._matrix @ field for field in flat])
 
 
 def interpolate(
