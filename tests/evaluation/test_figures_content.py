@@ -536,6 +536,10 @@ def test_distances_of_few_cities_are_drawn_from_zero(values):
     np.testing.assert_allclose(y, shares)
 
 
+def legend_texts(figure):
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
 def test_an_ensembles_members_are_a_band_in_each_figure(tmp_path):
     """One band a candidate that is an ensemble, where its members' range is known."""
     folder = ResultsFolder(write_results(tmp_path / "results", rows=16, times=5))
@@ -546,7 +550,9 @@ def test_an_ensembles_members_are_a_band_in_each_figure(tmp_path):
         "semivariogram-vorticity", "fractions-skill-score-vorticity", "events-vorticity",
         "high-pass-vorticity", "spectrum-vorticity", "zonal-spectrum-vorticity",
     ):  # fmt: skip
-        axes = drawn[name].draw().axes[0]
+        figure = drawn[name].draw()
+        axes = figure.axes[0]
+        assert legend_texts(figure).count("range of the members") == 1, name
         bands = [c for c in axes.collections if isinstance(c, PolyCollection)]
         colours = {to_hex(band.get_facecolor()[0]) for band in bands}
         assert style.colour.lower() in colours, name
@@ -566,6 +572,8 @@ def test_projections_of_an_ensemble_have_bars_of_its_members():
     reach = [tuple(path[:, 0]) for path in bars[1][0].get_segments()]
     assert reach == [(1, 4), (2, 6)]
     assert figure.axes[1].get_xlim()[1] > 6
+    assert legend_texts(figure) == ["one", "ensemble", "range of the members"]
+    assert legend_texts(projection_figure({"one": values})) == ["one"]
 
 
 def test_maps_of_members_stand_beside_those_of_all():

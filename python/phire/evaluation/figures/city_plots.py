@@ -17,6 +17,7 @@ from phire.evaluation.figures.images import latitude_text, longitude_text
 from phire.evaluation.figures.member_bands import member_edges
 from phire.evaluation.figures.reading import Datasets, opened, units_of
 from phire.evaluation.figures.style import (
+    OF_MEMBERS,
     TRUTH,
     Style,
     candidate_styles,
@@ -183,7 +184,8 @@ def city_distance_figure(
             if edges is not None:
                 (low, share), (high, _) = map(_cumulated, edges)
                 axes.fill_betweenx(share, low, high, color=styles[name].colour,
-                                   alpha=styles[name].opacity, linewidth=0, step="pre")  # fmt: skip
+                                   alpha=styles[name].opacity, linewidth=0, step="pre",
+                                   label=OF_MEMBERS)  # fmt: skip
         axes.set_title(f"{size} × {size} points")
         axes.set_xlabel(labelled("Wasserstein-1 distance", units_of(some, "wasserstein", channel)))
         axes.set_ylim(0, 1)

@@ -15,6 +15,7 @@ from phire.errors import InputError
 from phire.evaluation.catalogue import definition
 from phire.evaluation.figures.reading import Datasets, has_values, opened, units_of
 from phire.evaluation.figures.style import (
+    OF_MEMBERS,
     TRUTH,
     Style,
     candidate_styles,
@@ -139,7 +140,9 @@ def _draw(
         places = places * np.pi / 12
     axes.plot(places, values, marker=style.marker, ms=4, **style.line())
     if len(edges) == 2:
-        axes.fill_between(places, *edges, color=style.colour, alpha=style.opacity, linewidth=0)
+        axes.fill_between(
+            places, *edges, color=style.colour, alpha=style.opacity, linewidth=0, label=OF_MEMBERS
+        )
     if polar:
         axes.set_theta_zero_location("N")
         axes.set_theta_direction(-1)

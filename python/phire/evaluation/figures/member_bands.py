@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from phire.evaluation.figures.style import Style
+from phire.evaluation.figures.style import OF_MEMBERS, Style
 from phire.evaluation.member_ranges import member_ends
 
 
@@ -64,6 +64,7 @@ def draw_member_band(
         return False
     low, high = (change(edge) for edge in edges)
     axes.fill_between(
-        places, low, high, color=style.colour, alpha=style.opacity, linewidth=0, zorder=1.5
-    )
+        places, low, high, color=style.colour, alpha=style.opacity, linewidth=0, zorder=1.5,
+        label=OF_MEMBERS,
+    )  # fmt: skip
     return True

@@ -24,6 +24,7 @@ from phire.evaluation.figures.reading import (
     values_of,
 )
 from phire.evaluation.figures.style import (
+    OF_MEMBERS,
     TRUTH,
     Style,
     candidate_styles,
@@ -126,7 +127,9 @@ def _draw_series(
             if raw:  # as the line: the edges of single fields would hide it
                 edges = [smoothed(edge, smoothing_window(len(edge))) for edge in edges]
             band = broken_at_gaps(times, *edges)
-            axes.fill_between(*band, color=style.colour, alpha=style.opacity, linewidth=0)
+            axes.fill_between(
+                *band, color=style.colour, alpha=style.opacity, linewidth=0, label=OF_MEMBERS
+            )
             break
     return raw, label
 

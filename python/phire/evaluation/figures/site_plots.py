@@ -15,6 +15,7 @@ from phire.evaluation.figures.member_bands import member_edges
 from phire.evaluation.figures.plan import Plan, figure_name
 from phire.evaluation.figures.reading import Datasets, opened, units_of
 from phire.evaluation.figures.style import (
+    OF_MEMBERS,
     TRUTH,
     TRUTH_STYLE,
     Style,
@@ -77,8 +78,9 @@ def site_figure(
             if edges is not None:
                 band = broken_at_gaps(times, *(edge - reference for edge in edges))
                 axes.fill_between(
-                    *band, color=styles[name].colour, alpha=styles[name].opacity, linewidth=0
-                )
+                    *band, color=styles[name].colour, alpha=styles[name].opacity, linewidth=0,
+                    label=OF_MEMBERS,
+                )  # fmt: skip
             if axes is above or name != TRUTH:
                 line = broken_at_gaps(times, values - reference)
                 axes.plot(*line, **styles[name].line())

@@ -13,6 +13,7 @@ from phire.evaluation.catalogue import definition
 from phire.evaluation.figures.member_bands import draw_member_band, member_edges
 from phire.evaluation.figures.reading import Datasets, event_heading, opened
 from phire.evaluation.figures.style import (
+    OF_MEMBERS,
     TRUTH,
     Style,
     candidate_styles,
@@ -174,7 +175,7 @@ def projection_figure(
             if edges is not None:
                 axes.hlines(
                     np.arange(len(kinds)) + shift, *edges, color=styles[name].colour, linewidth=5,
-                    alpha=2 * styles[name].opacity,
+                    alpha=2 * styles[name].opacity, label=OF_MEMBERS,
                 )  # fmt: skip
             axes.plot(
                 values,

@@ -15,6 +15,7 @@ from phire.errors import InputError
 from phire.evaluation.figures.member_bands import member_edges
 from phire.evaluation.figures.reading import over_all_but
 from phire.evaluation.figures.style import (
+    OF_MEMBERS,
     ROUND_OFF,
     TRUTH,
     Style,
@@ -181,7 +182,7 @@ def shade_members(
         with np.errstate(divide="ignore", invalid="ignore"):
             low, high = (edge / reference for edge in spectra.bands[name])
         axes.fill_between(spectra.axis.values, low, high, color=styles[name].colour,
-                          alpha=styles[name].opacity, linewidth=0)  # fmt: skip
+                          alpha=styles[name].opacity, linewidth=0, label=OF_MEMBERS)  # fmt: skip
 
 
 def mark_cutoff(axes: Axes, cutoff: float | None, limits: tuple[float, float]) -> None:

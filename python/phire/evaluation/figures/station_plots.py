@@ -13,6 +13,7 @@ from phire.errors import InputError
 from phire.evaluation.figures.member_bands import member_edges
 from phire.evaluation.figures.reading import Datasets, opened, units_of
 from phire.evaluation.figures.style import (
+    OF_MEMBERS,
     TRUTH,
     TRUTH_STYLE,
     Style,
@@ -100,7 +101,7 @@ def station_figure(
             edges = member_edges(dataset, variable, lambda array: array[order])
             if edges is not None:
                 axes.vlines(places, *edges, color=styles[name].colour, linewidth=5,
-                            alpha=styles[name].opacity)  # fmt: skip
+                            alpha=styles[name].opacity, label=OF_MEMBERS)  # fmt: skip
         axes.set_ylabel(labelled(label, units))
         if column:
             axes.axhline(0, color="black", linewidth=0.8)

@@ -55,6 +55,9 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 """Translation of digits and minus to superscripts."""
 
+OF_MEMBERS = "_range of the members"
+"""Label of bands and bars that are the range over the members of an ensemble."""
+
 SEQUENTIAL = "viridis"
 DIVERGING = "RdBu_r"
 
@@ -305,6 +308,9 @@ def legend_below(
 ) -> None:
     """Adds one legend below all panels, where it covers no data.
 
+    If a panel shows ranges over members, which have the label :data:`OF_MEMBERS`, the legend names
+    them.
+
     Args:
         figure: The figure.
         names: Names of the candidates in the figure.
@@ -325,6 +331,11 @@ def legend_below(
     handles += list(extra)
     if not handles:
         return
+    drawn = (artist.get_label() for axes in figure.axes for artist in axes.collections)
+    if OF_MEMBERS in drawn:
+        handles.append(
+            Line2D([], [], color="#888888", alpha=0.4, linewidth=7, label="range of the members")
+        )
     # In inches: about 1/13 for a character, and 0.8 for the sample of a line and the gaps.
     widths = [len(str(handle.get_label())) / 13 + 0.8 for handle in handles]
     columns = len(handles)
