@@ -118,3 +118,20 @@ def test_wind_is_named(folder, tmp_path):
     told = called(*command[:1], "--out", tmp_path / "bad", "--wind", "west,t2m", status=2)
     assert "t2m is in 'K'" in told and not (tmp_path / "bad").exists()
     assert "U,V" in called(*command, "--wind", "west", status=2)
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        (["--metrics", "maps", "--wind", "u,v"], "--wind u,v: name the eastward"),
+        (["--metrics", "scores"], "--metrics scores: it compares candidates with the truth"),
+        (["--metrics", "maps", "--scheduler", "nowhere://host:1"], "--scheduler nowhere://host:1"),
+        (["--metrics", "maps", "--orography", "truth.nc"], "give --orography a file with one time"),
+    ],
+    ids=["unknown wind", "no candidate", "no scheduler", "orography of several times"],
+)
+def test_a_mistake_is_named_and_leaves_no_output(folder, tmp_path, options, part):
+    options = [folder / one if one.endswith(".nc") else one for one in options]
+    told = called(folder / "truth.nc", "--out", tmp_path / "out", *options, status=2)
+    assert part in " ".join(told.split()) and "Traceback" not in told
+    assert not (tmp_path / "out").exists()

@@ -61,7 +61,7 @@ class Cities(Statistic):
     order = 60
     definitions = VARIABLES
     summary = (("wasserstein_median", "city_wasserstein"),)
-    member_ranges = ("wasserstein", "wasserstein_median")
+    member_ranges = ("mean", "quantile_value", "wasserstein", "wasserstein_median")
     shared_by_members = ("truth",)
 
     def __init__(self, setting: Setting) -> None:

@@ -106,7 +106,8 @@ class RainIndices(Statistic):
     noted_if_refused = False
     apart_always = ("maximum",)
     member_ranges = (
-        *(f"{name}_mean" for name in NAMES), *(variable for variable, _ in summary), "spell_share",
+        *NAMES, *(f"{name}_mean" for name in NAMES),
+        *(variable for variable, _ in summary), "spell_share",
     )  # fmt: skip
 
     def __init__(self, setting: Setting) -> None:

@@ -28,6 +28,8 @@ from phire.evaluation.site_series import nearest_points
 from phire.evaluation.summary import summarise
 from phire.evaluation.truth_climatology import climatology_of
 from phire.evaluation.truth_moments import MeanMap, TruthMomentsStatistic
+from phire.evaluation.wind import named_wind
+from phire.fields.cluster import check_cluster
 from phire.fields.coarsening import whole_blocks
 from phire.fields.source import Source
 
@@ -144,6 +146,7 @@ def evaluate(
         *_notes_on_sources(truth, aligned, truth_times, candidates, origins),
         *notes.of_statistics([statistics()[name] for name in names], settings, skipped),
     ]
+    check_cluster(workers, scheduler)
     identity = _identity(setting, origins, climatology)
     folder = _prepared_folder(output, identity, candidates, origins, regions, overwrite)
     wanted = _units(names, settings, placed)
@@ -214,6 +217,8 @@ def _chosen(
     names, skipped = _chosen_metrics(metrics, settings, placed)
     settings = [dataclasses.replace(one, grouped=tuple(names)) for one in settings]
     names += _chosen_metrics(groups, settings, placed)[0] if groups else []
+    if setting.named_wind is not None:  # raises InputError, even where no statistic needs it
+        named_wind(setting.channels, setting.units, setting.named_wind)
     if setting.sites and grid.has_points:
         nearest_points(grid, setting.sites)  # raises InputError for sites outside the grid
     return settings, names, skipped
@@ -342,7 +347,8 @@ def _chosen_metrics(
         placed: Candidates by name.
 
     Raises:
-        InputError: A statistic of ``metrics`` is unknown, or applies to no domain.
+        InputError: A statistic of ``metrics`` is unknown, applies to no domain, or needs a
+            candidate where none is given.
     """
     check_names(metrics or ())
     chosen, skipped = [], []
@@ -355,6 +361,8 @@ def _chosen_metrics(
             for setting in settings
         ]
         reason = None if None in reasons else reasons[0]
+        if metrics and not placed and not statistic.of_truth:
+            reason = "it compares candidates with the truth, and none is given: add --candidate"
         if statistic.ensemble == "all" and not any(s.members for s in placed.values()):
             reason = "no candidate has members"
         if reason is None:

@@ -77,7 +77,7 @@ def find_wind(
     """
     units = units or [""] * len(channels)
     if named is not None:
-        return _named_wind(channels, units, named)
+        return named_wind(channels, units, named)
     standard_names = standard_names or [""] * len(channels)
     for kind, known in (
         ("derivatives", (VORTICITY, DIVERGENCE)),
@@ -106,10 +106,12 @@ def is_like_wind(channel: str, units: str) -> bool:
     )
 
 
-def _named_wind(
-    channels: Sequence[str], units: Sequence[str], named: Sequence[str]
-) -> WindChannels:
-    """Returns the two components named by the user; see :func:`find_wind`."""
+def named_wind(channels: Sequence[str], units: Sequence[str], named: Sequence[str]) -> WindChannels:
+    """Returns the two components named by the user; see :func:`find_wind`.
+
+    Raises:
+        InputError: A name is no channel, there are not two of them, or one is not in m/s.
+    """
     missing = [name for name in named if name not in channels]
     if missing or len(named) != 2:
         raise InputError(

@@ -28,10 +28,7 @@ def cluster(workers: int | None = None, scheduler: str | None = None) -> Iterato
         InputError: Both arguments are given, or the cluster does not answer.
         WorkError: The processes did not start, or the scheduler was lost during the block.
     """
-    if workers and scheduler:
-        raise InputError("--workers and --scheduler exclude one another: give one of them.")
-    if workers is not None and workers < 0:
-        raise InputError(f"--workers {workers} must be 0 (none) or a number of processes.")
+    _check_arguments(workers, scheduler)
     if not workers and not scheduler:
         yield None
         return
@@ -67,6 +64,26 @@ def cluster(workers: int | None = None, scheduler: str | None = None) -> Iterato
         # only alarm: their work is finished.
         stack.callback(nanny.setLevel, logging.ERROR)
         yield client
+
+
+def check_cluster(workers: int | None, scheduler: str | None) -> None:
+    """Checks the arguments of :func:`cluster`, before a command makes or replaces its output.
+
+    Raises:
+        InputError: Both arguments are given, or the scheduler does not answer.
+    """
+    _check_arguments(workers, scheduler)
+    if scheduler:
+        with cluster(scheduler=scheduler):
+            pass
+
+
+def _check_arguments(workers: int | None, scheduler: str | None) -> None:
+    """Raises InputError if both arguments of :func:`cluster` are given, or one is invalid."""
+    if workers and scheduler:
+        raise InputError("--workers and --scheduler exclude one another: give one of them.")
+    if workers is not None and workers < 0:
+        raise InputError(f"--workers {workers} must be 0 (none) or a number of processes.")
 
 
 @contextlib.contextmanager

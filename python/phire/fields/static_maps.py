@@ -63,7 +63,7 @@ def open_maps(path: str, names: Sequence[str] | None, option: str = "--static") 
         raise InputError(f"{where} does not exist: name a store, NetCDF or Zarr of maps.")
     kind = format_of(path)
     if kind in (NETCDF, ZARR):
-        return _of_dataset(path, names, where)
+        return _of_dataset(path, names, option)
     maps = _stored_maps(path, names)
     if maps is not None:
         return maps
@@ -75,7 +75,7 @@ def open_maps(path: str, names: Sequence[str] | None, option: str = "--static") 
         with source:
             raise InputError(
                 f"{where} has {len(source.time)} times ({', '.join(source.channels)}), but a "
-                "static map must have one or none: give fields that change in time as --auxiliary."
+                f"static map must have one or none: {_remedy(option)}."
             )
     return source
 
@@ -90,8 +90,16 @@ class _Maps(ArraySource):
         """Does nothing: no file is open."""
 
 
-def _of_dataset(path: str, names: Sequence[str] | None, where: str) -> DatasetSource:
-    """Opens the maps of a NetCDF or Zarr file; ``where`` names it in messages."""
+def _remedy(option: str) -> str:
+    """Returns a clause on what to give in place of maps with several times."""
+    if option == "--static":
+        return "give fields that change in time as --auxiliary"
+    return f"give {option} a file with one time"
+
+
+def _of_dataset(path: str, names: Sequence[str] | None, option: str) -> DatasetSource:
+    """Opens the maps of a NetCDF or Zarr file; see :func:`open_maps`."""
+    where = f"{option} {path}"
     dataset = open_dataset(path)
     with contextlib.ExitStack() as stack:
         stack.callback(dataset.close)
@@ -112,13 +120,13 @@ def _of_dataset(path: str, names: Sequence[str] | None, where: str) -> DatasetSo
             raise InputError(
                 f"{where} has no map (a variable with rows and columns): name another file."
             )
-        maps = {name: _without_time(found[name], where) for name in names}
+        maps = {name: _without_time(found[name], path, option) for name in names}
         source = DatasetSource(xr.Dataset(maps, attrs=dataset.attrs), name=path)
         stack.pop_all()
     return source
 
 
-def _without_time(array: xr.DataArray, where: str) -> xr.DataArray:
+def _without_time(array: xr.DataArray, path: str, option: str) -> xr.DataArray:
     """Returns a map with a single step in place of its time, if it has one.
 
     Raises:
@@ -126,8 +134,8 @@ def _without_time(array: xr.DataArray, where: str) -> xr.DataArray:
     """
     if _times(array) > 1:
         raise InputError(
-            f"{where}: {array.name} has {_times(array)} times, but a static map must have one or "
-            "none: give fields that change in time as --auxiliary."
+            f"{option} {path}: {array.name} has {_times(array)} times, but a static map must have "
+            f"one or none: {_remedy(option)}."
         )
     dimensions = time_dimensions(array)
     array = array.isel(dict.fromkeys(dimensions, 0))
