@@ -6,7 +6,8 @@ import functools
 from collections.abc import Sequence
 
 import tensorflow as tf
-from tensorflow.python.ops import gen_math_ops
+
+from phire.training.private_interfaces import replace_sum_of_tensors, sum_of_tensors
 
 
 @functools.cache
@@ -20,7 +21,7 @@ def enable_determinism() -> None:
     a sum in the given order.
     """
     tf.config.experimental.enable_op_determinism()
-    add_n = gen_math_ops.add_n
+    add_n = sum_of_tensors()
 
     @functools.wraps(add_n)
     def in_order(inputs: Sequence[tf.Tensor], name: str | None = None) -> tf.Tensor:
@@ -30,5 +31,4 @@ def enable_determinism() -> None:
         # A chain of additions would not do: the graph optimizer merges it into one AddN again.
         return tf.reduce_sum(tf.stack(inputs), axis=0, name=name)
 
-    # The gradient tape and tf.add_n both look up add_n in this module; the tape has no public hook.
-    gen_math_ops.add_n = in_order
+    replace_sum_of_tensors(in_order)

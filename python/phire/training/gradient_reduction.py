@@ -8,15 +8,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from phire.errors import WorkError
-
-REDUCTION = "_all_reduce_sum_gradients"
-"""Keras method that sums gradients over replicas, called in ``Optimizer.apply`` after clipping.
-
-The name is private, but Keras has no public way to apply gradients that are reduced already;
-``tests/training/test_keras_internals.py`` fails if a version of Keras lacks it.
-"""
-
 
 def reduce_and_apply(
     optimizer: keras.optimizers.Optimizer, gradients: Sequence[tf.Tensor], variables: Sequence[Any]
@@ -24,25 +15,49 @@ def reduce_and_apply(
     """Averages gradients over the replicas, then clips and applies them.
 
     Keras itself clips each replica's gradients and sums them afterwards, which differs from the
-    update that one device computes for the whole batch.
+    update that one device computes for the whole batch. Where gradients are clipped, they are
+    therefore averaged and clipped here, which costs a second reduction.
 
     Args:
-        optimizer: Optimizer that clips and applies the averaged gradients.
+        optimizer: Optimizer that applies the averaged gradients.
         gradients: Gradients of one replica, one for each variable.
         variables: Variables to update.
-
-    Raises:
-        WorkError: There are several replicas, and this version of Keras lacks :data:`REDUCTION`.
     """
-    replicas = tf.distribute.get_replica_context()
-    if replicas.num_replicas_in_sync > 1:
-        gradients = replicas.all_reduce(tf.distribute.ReduceOp.MEAN, list(gradients))
-        inner = getattr(optimizer, "inner_optimizer", optimizer)
-        if not hasattr(inner, REDUCTION):
-            raise WorkError(
-                f"Keras {keras.__version__} reduces gradients in a way that phire does not know: "
-                "train on one device, or with Keras 3.15."
-            )
-        # The gradients are reduced already, so Keras's own reduction becomes the identity.
-        setattr(inner, REDUCTION, list)
+    context = tf.distribute.get_replica_context()
+    replicas = context.num_replicas_in_sync
+    if replicas > 1:
+        inner = getattr(optimizer, "inner_optimizer", None)
+        clips = inner or optimizer
+        # A loss scale needs equal gradients on all replicas, too: each tests its own for overflow.
+        if inner or clips.clipnorm or clips.global_clipnorm or clips.clipvalue:
+            gradients = context.all_reduce(tf.distribute.ReduceOp.MEAN, list(gradients))
+            # Gradients of a scaled loss are larger by its scale, and so is the limit.
+            scale = tf.cast(optimizer.scale_loss(1.0), tf.float32) if inner else 1.0
+            gradients = clipped(gradients, clips, scale)
+        # ``apply`` sums over the replicas; its own clipping leaves shortened gradients as they are.
+        gradients = [tf.convert_to_tensor(gradient) / replicas for gradient in gradients]
     optimizer.apply(gradients, variables)
+
+
+def clipped(
+    gradients: Sequence[tf.Tensor], limits: keras.optimizers.Optimizer, scale: Any
+) -> list[tf.Tensor]:
+    """Returns gradients clipped as ``keras.optimizers.Optimizer.apply`` does.
+
+    Args:
+        gradients: Gradients, one for each variable.
+        limits: Optimizer with ``clipnorm``, ``global_clipnorm`` or ``clipvalue``.
+        scale: Factor of the limits.
+    """
+    if limits.clipnorm:
+        return [tf.clip_by_norm(one, limits.clipnorm * scale) for one in gradients]
+    if limits.global_clipnorm:
+        return tf.clip_by_global_norm(gradients, limits.global_clipnorm * scale)[0]
+    if limits.clipvalue:
+        limit = limits.clipvalue * scale
+        # An infinite gradient stays infinite, so that the step of a too large loss is skipped.
+        return [
+            tf.where(tf.math.is_finite(one), tf.clip_by_value(one, -limit, limit), one)
+            for one in gradients
+        ]
+    return list(gradients)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from phire.errors import InputError
+from phire.training.private_interfaces import adam_moments
 
 
 def set_weight_decay(optimizers: Iterable[keras.optimizers.Optimizer], decay: float | None) -> None:
@@ -42,17 +43,18 @@ class Adam(keras.optimizers.Adam):
     same, and the updates agree to rounding.
     """
 
-    def _use_weight_decay(self, variable: Any) -> bool:
-        """Returns True for kernels and other matrices, False for biases and other vectors."""
-        return len(variable.shape) > 1
+    def build(self, variables: Sequence[keras.Variable]) -> None:
+        """Makes the moments; biases and other vectors are exempt from weight decay."""
+        vectors = [variable for variable in variables if len(variable.shape) < 2]
+        self.exclude_from_weight_decay(var_list=vectors)
+        super().build(variables)
 
     def update_step(self, gradient: Any, variable: tf.Variable, learning_rate: Any) -> None:
         """Updates one variable; sparse gradients and AMSGrad fall back to Keras's operations."""
         if self.amsgrad or isinstance(gradient, tf.IndexedSlices):
             super().update_step(gradient, variable, learning_rate)
             return
-        index = self._get_variable_index(variable)
-        first, second = (self._momentums[index].value, self._velocities[index].value)
+        first, second = adam_moments(self, variable)
         rate, beta_1, beta_2, epsilon, step = (
             tf.cast(x, variable.dtype)
             for x in (

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import graphlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
@@ -44,6 +45,9 @@ they add or remove whole coarse points and positions are relative to the patch."
 GLOBAL = {"GlobalAveragePooling2D", "GroupNormalization", "Mean", "PadToMultiple"}
 """Operations that make points depend on the whole field or, for ``PadToMultiple`` before pooling,
 on the position of the field's edges."""
+
+Call = tuple[str, int]
+"""A call of an operation in a graph: the operation's name, and the number of the call."""
 
 WITH_VALIDITY = {"ConvolutionalLSTM", "PartialConv2D", "PartialInterpolation"}
 """Operations that also read the mask of present values."""
@@ -147,24 +151,53 @@ def halo_of_graph(
     Raises:
         ValueError: The reach of an operation in the graph is unknown.
     """
-    dependences: dict[int, Dependence | None] = {}
-    for name, tensor in inputs.items():
+    graph = keras.Model(dict(inputs), output)
+    operations = {operation.name: operation for operation in graph.operations}
+    configuration = graph.get_config()
+    dependences: dict[Call, Dependence | None] = {}
+    for name, (operation, *_) in configuration["input_layers"].items():
         points = scale if name in FINE_INPUTS else 1
         spatial = name in ("low", "low_valid") or name in FINE_INPUTS
-        dependences[id(tensor)] = Dependence((0,) * points, (0,) * points) if spatial else None
-    graph = keras.Function(list(inputs.values()), output)
-    # Keras has no public list of nodes; tests/training/test_keras_internals.py tests this one.
-    nodes = [node for depth in sorted(graph._nodes_by_depth, reverse=True)
-             for node in graph._nodes_by_depth[depth] if not node.is_input]  # fmt: skip
+        dependences[operation, 0] = Dependence((0,) * points, (0,) * points) if spatial else None
+    calls = calls_of(configuration)
     try:
-        for node in nodes:
-            given = [dependences[id(tensor)] for tensor in node.input_tensors]
-            result = _after(node.operation, [one for one in given if one is not None], window)
-            dependences.update({id(tensor): result for tensor in node.output_tensors})
+        for call in graphlib.TopologicalSorter(calls).static_order():
+            if call not in dependences:
+                given = [dependences[before] for before in calls[call]]
+                present = [one for one in given if one is not None]
+                dependences[call] = _after(operations[call[0]], present, window)
     except _WholeField:
         return None
-    end = dependences[id(output)]
+    end = dependences[tuple(configuration["output_layers"][:2])]
     return max(-min(end.first), max(end.last))
+
+
+def calls_of(configuration: Mapping[str, Any]) -> dict[Call, list[Call]]:
+    """Returns the calls of a graph's operations, each with the calls whose outputs it reads.
+
+    Keras's own nodes are private. This reads the configuration, which saved networks hold too.
+
+    Args:
+        configuration: ``get_config()`` of a functional model.
+    """
+    return {
+        (layer["name"], i): list(_tensors_read(node))
+        for layer in configuration["layers"]
+        for i, node in enumerate(layer["inbound_nodes"] or [{}])
+    }
+
+
+def _tensors_read(part: Any) -> Iterator[Call]:
+    """Yields the calls that made the tensors in the arguments of a serialized call."""
+    if isinstance(part, Mapping):
+        if part.get("class_name") == "__keras_tensor__":
+            yield tuple(part["config"]["keras_history"][:2])
+        else:
+            for value in part.values():
+                yield from _tensors_read(value)
+    elif isinstance(part, (list, tuple)):
+        for value in part:
+            yield from _tensors_read(value)
 
 
 def _after(operation: Any, given: list[Dependence], window: int | None) -> Dependence | None:
