@@ -1,8 +1,10 @@
 """Structural similarity (SSIM) of fields, with uniform or Gaussian windows.
 
-scikit-image has neither missing values nor fields that wrap around the globe, and computes one data
-range at a time. This implementation works in bands of rows that fit in the cache, and is tested
-against scikit-image.
+The loss ``downscaling/contents/structural.py``, which needs gradients, and the distances of pairs in
+``rplearn/lag_statistics.py``, which run on a GPU, share the window and constants. scikit-image has neither missing values nor fields
+that wrap around the globe, and computes one data range at a time. This implementation works in
+bands of rows that fit in the cache. ``tests/evaluation/test_point_scores.py`` checks it against
+scikit-image, with both windows.
 """
 
 from __future__ import annotations
@@ -40,13 +42,23 @@ class Window:
         """Factor n / (n − 1) of the sample covariance; 1 for Gaussian weights."""
         return self.size**2 / (self.size**2 - 1) if self.sigma is None else 1.0
 
+    @property
+    def profile(self) -> np.ndarray:
+        """Weights (size,) along one axis, of sum 1; those of a point are their products."""
+        if self.sigma is None:
+            return np.full(self.size, 1 / self.size)
+        weights = np.exp(-((np.arange(self.size) - self.reach) ** 2) / (2 * self.sigma**2))
+        return weights / weights.sum()
+
     def mean(self, field: np.ndarray) -> np.ndarray:
         """Returns the means (h − size + 1, w − size + 1) of the windows within a field (h, w)."""
         if self.sigma is None:
             sums = _run_sum(_run_sum(field, self.size).T, self.size).T
             return sums * field.dtype.type(1 / self.size**2)
         inner = slice(self.reach, -self.reach)
-        return ndimage.gaussian_filter(field, self.sigma, radius=self.reach)[inner, inner]
+        for axis in (0, 1):
+            field = ndimage.correlate1d(field, self.profile, axis)
+        return field[inner, inner]
 
 
 UNIFORM = Window(7)

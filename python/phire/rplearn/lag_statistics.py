@@ -1,4 +1,9 @@
-"""Statistics of distances by the time lag between two fields."""
+"""Statistics of distances by the time lag between two fields.
+
+SSIM of pairs is TensorFlow's, which computes a whole batch on all cores or the GPU, unlike
+:func:`phire.evaluation.similarity.structural_similarity`; window and constants are those of that
+module. ``tests/rplearn/test_lag_statistics.py`` checks it against scikit-image.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,8 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 from scipy.stats import spearmanr
+
+from phire.evaluation.similarity import GAUSSIAN, K1, K2
 
 
 def pixel_measures(
@@ -32,8 +39,10 @@ def pixel_measures(
     width = np.maximum(highest - lowest, np.finfo(np.float32).tiny)
     relative = ((difference / width) ** 2).mean(axis=(1, 2, 3))
     scaled = [((x - lowest) / width).astype(np.float32) for x in (first, second)]
-    window = min(11, *first.shape[1:3])
-    similarity = tf.image.ssim(*scaled, max_val=1.0, filter_size=window)
+    window = min(GAUSSIAN.size, *first.shape[1:3])
+    similarity = tf.image.ssim(
+        *scaled, max_val=1.0, filter_size=window, filter_sigma=GAUSSIAN.sigma, k1=K1, k2=K2
+    )
     return {
         "l1": np.abs(difference).mean(axis=(1, 2, 3)),
         "l2": squared,

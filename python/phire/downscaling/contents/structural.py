@@ -1,7 +1,9 @@
 """Structural content losses: DSSIM, and MS-DSSIM over several scales.
 
-``tf.image.ssim`` and scikit-image compute SSIM, too, but take no masks of invalid points. The tests
-check these losses against both.
+Losses need gradients, so that :func:`phire.evaluation.similarity.structural_similarity` cannot
+serve; window and constants are its own. ``tf.image.ssim`` takes no masks of invalid points.
+``tests/downscaling/test_contents.py`` checks these losses against scikit-image, ``tf.image.ssim``
+and ``tf.image.ssim_multiscale``.
 """
 
 from __future__ import annotations
@@ -15,11 +17,8 @@ from phire.downscaling.contents.registry import Loss, content
 from phire.downscaling.contents.weighting import as_fields, mean, mean_over_samples
 from phire.downscaling.generator_task import Task
 from phire.errors import InputError
+from phire.evaluation.similarity import GAUSSIAN, K1, K2, Window
 
-SIGMA = 1.5
-"""Standard deviation of the Gaussian window, in points."""
-K1, K2 = 0.01, 0.03
-"""Constants of SSIM, relative to the dynamic range."""
 POWERS = (0.0448, 0.2856, 0.3001, 0.2363)
 """Exponents of the scales from the finest on (Wang et al. 2003, without the fifth)."""
 PRESETS = ("none", "dl4ds")
@@ -148,9 +147,8 @@ def _similarities(
 
     Both have the shape (B, H − size + 1, W − size + 1, C), one value per window.
     """
-    offsets = np.arange(size) - size // 2
-    profile = np.exp(-(offsets**2) / (2 * SIGMA**2))
-    kernel = np.outer(profile, profile) / profile.sum() ** 2
+    profile = Window(size, GAUSSIAN.sigma).profile
+    kernel = np.outer(profile, profile)
     kernel = tf.constant(np.repeat(kernel[..., None, None], truth.shape[-1], 2), tf.float32)
     valid = None if weights is None else tf.cast(weights > 0, tf.float32)
 
