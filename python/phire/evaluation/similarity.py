@@ -1,10 +1,10 @@
 """Structural similarity (SSIM) of fields, with uniform or Gaussian windows.
 
-The loss ``downscaling/contents/structural.py``, which needs gradients, and the distances of pairs in
-``rplearn/lag_statistics.py``, which run on a GPU, share the window and constants. scikit-image has neither missing values nor fields
-that wrap around the globe, and computes one data range at a time. This implementation works in
-bands of rows that fit in the cache. ``tests/evaluation/test_point_scores.py`` checks it against
-scikit-image, with both windows.
+The loss ``downscaling/contents/structural.py``, which needs gradients, and the distances of pairs
+in ``rplearn/lag_statistics.py``, which run on a GPU, share its window and constants. scikit-image
+has neither missing values nor fields that wrap around the globe, and computes one data range at a
+time. This implementation works in bands of rows that fit in the cache.
+``tests/evaluation/test_point_scores.py`` checks it against scikit-image, with both windows.
 """
 
 from __future__ import annotations
