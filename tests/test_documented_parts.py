@@ -34,7 +34,7 @@ def documented():
         exec(compile(code, str(PAGE), "exec"), {"__name__": "documented"})
     yield
     for registry, name in ((network, "mine"), (objectives, "huber"), (sampler, "ralston")):
-        registry.unregister(name)
+        del registry.registered[name]
 
 
 @pytest.mark.parametrize("shapes", [contract.PLAIN, contract.EVERYTHING])

@@ -41,12 +41,16 @@ class Registry:
     Args:
         kind: Name of the decorator, as in ``@network(…)``, and of the parts in messages.
         *packages: Packages that define the parts, in any of their modules and subpackages.
+
+    Attributes:
+        registered: Functions and their presets by name, of the modules imported so far and of code
+            outside of the packages, such as a notebook.
     """
 
     def __init__(self, kind: str, *packages: str) -> None:
         self.kind = kind
         self.packages = packages
-        self._functions: dict[str, tuple[Callable, dict[str, Any]]] = {}
+        self.registered: dict[str, tuple[Callable, dict[str, Any]]] = {}
         self._elsewhere: tuple[str, ...] = ()
 
     def __call__(self, name: str, **presets: Any) -> Callable[[Callable], Callable]:
@@ -61,22 +65,18 @@ class Registry:
         """
 
         def register(function: Callable) -> Callable:
-            known = self._functions.get(name)
+            known = self.registered.get(name)
             if known is not None and known[0].__qualname__ != function.__qualname__:
                 raise ValueError(f"two functions are the {self.kind} {name!r}")
-            self._functions[name] = function, presets
+            self.registered[name] = function, presets
             return function
 
         return register
 
-    def unregister(self, name: str) -> None:
-        """Removes a part that code outside of the packages registered, such as a notebook."""
-        del self._functions[name]
-
     def within(self, package: str) -> Registry:
         """Returns a registry limited to ``package``, which is one of this registry's packages."""
         chosen = Registry(self.kind, package)
-        chosen._functions = self._functions
+        chosen.registered = self.registered
         chosen._elsewhere = tuple(name for name in self.packages if name != package)
         return chosen
 
@@ -87,7 +87,7 @@ class Registry:
             for package in self.packages
             for part in parts_in_source(self.kind, package)
         }
-        for name, (function, presets) in self._functions.items():
+        for name, (function, presets) in self.registered.items():
             # A part that code outside of the packages registered.
             if name not in found and not function.__module__.startswith(self._elsewhere):
                 found[name] = part_of_function(name, function, presets)
@@ -174,9 +174,9 @@ class Registry:
         Raises:
             InputError: The name is unknown.
         """
-        if name not in self._functions:
+        if name not in self.registered:
             importlib.import_module(self.part(name).module)
-        return self._functions[name][0]
+        return self.registered[name][0]
 
 
 def parse(specification: Specification) -> tuple[str, dict[str, Any]]:

@@ -27,7 +27,7 @@ def forgetful():
         return keras.Model(inputs, Fine(halo=0)(x), name="generator")
 
     yield
-    network.unregister("forgetful")
+    del network.registered["forgetful"]
 
 
 @pytest.mark.parametrize(

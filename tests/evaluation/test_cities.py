@@ -1,6 +1,8 @@
 """Cities and the grid points around them."""
 
+import csv
 from collections import Counter
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -46,7 +48,9 @@ def test_about_150_different_cities_of_over_a_million():
 
 def test_spread_over_continents_hemispheres_and_both_sides_of_greenwich():
     cities = read_cities()
-    continents = Counter(city.continent for city in cities)
+    text = resources.files("phire").joinpath("data/cities.csv").read_text("utf-8")
+    rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
+    continents = Counter(row["continent"] for row in rows)
     assert set(continents) == {
         "Africa", "Asia", "Europe", "North America", "South America", "Oceania"
     }  # fmt: skip
@@ -136,7 +140,7 @@ def test_regional_grid_holds_only_the_cities_in_its_cells():
     shifted = Grid.from_coordinates(grid.latitudes, grid.longitudes + 360)
     assert {city.name for city in cities_within(shifted)} == names
     assert len(cities_within(Grid.driscoll_healy(20))) == len(read_cities())
-    edge = City("Edge", "", "Europe", 50.0, -10.1, 1.0)
+    edge = City("Edge", "", 50.0, -10.1, 1.0)
     assert cities_within(grid, [edge]) == (edge,)
     row, column = neighbourhood(grid, edge.latitude, edge.longitude, size=3)
     assert row[:, 0].tolist() == [30, 31, 32]

@@ -230,16 +230,6 @@ def test_leading_dimensions_and_single_precision():
     assert u.shape == v.shape == fields.shape
 
 
-def test_high_pass_takes_the_low_degrees_and_nothing_else():
-    grid = sphere("gaussian", 32)
-    harmonics = SphericalHarmonics(grid)
-    coefficients = random_coefficients(harmonics, 1)[0]
-    field = harmonics.synthesise(coefficients)
-    passed = harmonics.degree_spectrum(harmonics.high_pass(field, 8))
-    np.testing.assert_allclose(passed[:8], 0, atol=1e-20)
-    np.testing.assert_allclose(passed[8:], harmonics.degree_spectrum(field)[8:], rtol=1e-9)
-
-
 @pytest.mark.parametrize("sampling", [1, 2])
 def test_spectra_equal_those_of_shtools(sampling):
     import pyshtools

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from phire.networks import Shapes, network
-from phire.networks.blocks.fine_output import halo_of
+from phire.networks.blocks.fine_output import fine_layer_of
 from phire.networks.custom_layers import custom_layers
 
 PLAIN = Shapes((8, 10, 2), (16, 20, 1), 2)
@@ -244,7 +244,7 @@ def halos(case: Case) -> tuple[int | None, int | None]:
 
     Either is None for the whole field; the measured one then if a corner changes the farthest.
     """
-    declared = halo_of(build(case))
+    declared = fine_layer_of(build(case)).halo
     if declared is None:
         return None, None if corner_reaches_everywhere(case) else 0
     half = declared + 3

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from networks import contract
-from phire.networks.blocks.fine_output import halo_of
+from phire.networks.blocks.fine_output import fine_layer_of
 
 CASES = list(contract.cases())
 
@@ -39,7 +39,7 @@ def test_every_weight_learns(case, model):
 def test_saving_keeps_everything(case, model, tmp_path):
     loaded = contract.saved_and_loaded(model, tmp_path)
     assert contract.largest_difference(model, loaded, case) <= 1
-    assert halo_of(loaded) == halo_of(model)
+    assert fine_layer_of(loaded).halo == fine_layer_of(model).halo
 
 
 def test_the_halo_is_what_perturbed_inputs_show(case):

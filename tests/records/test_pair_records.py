@@ -15,7 +15,7 @@ from phire.fields.grid import Grid
 from phire.fields.normalization import Normalization
 from phire.fields.store import open_store
 from phire.records import Manifest, describe_records, write_pair_records
-from phire.records.features import PAIR_FLOATS, PAIR_INTEGERS
+from phire.records.features import PAIR_FLOATS
 from records.stores import make_store, shard_bytes
 
 OPTIONS = {
@@ -28,6 +28,10 @@ OPTIONS = {
 COMPRESSION = {"none": "", "zlib": "ZLIB", "gzip": "GZIP"}
 
 
+INTEGERS = ("index", "label", "T_max", "H", "W", "C")
+"""Integer features of AtmoDist's records."""
+
+
 def write(store, output, **options):
     write_pair_records(store, output, **{**OPTIONS, **options})
     return Manifest.load(output)
@@ -36,7 +40,7 @@ def write(store, output, **options):
 def read(directory):
     """All records, by TensorFlow's own reader and parser, in the order on disk."""
     manifest = Manifest.load(directory)
-    features = {name: tf.io.FixedLenFeature([], tf.int64) for name in PAIR_INTEGERS}
+    features = {name: tf.io.FixedLenFeature([], tf.int64) for name in INTEGERS}
     features |= {name: tf.io.FixedLenFeature([], tf.float32) for name in PAIR_FLOATS}
     features |= {name: tf.io.FixedLenFeature([], tf.string) for name in ("patch1", "patch2")}
     records = []

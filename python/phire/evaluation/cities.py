@@ -30,7 +30,6 @@ class City:
     Attributes:
         name: Name in the usual English spelling.
         country: Country in the usual English spelling.
-        continent: Africa, Asia, Europe, North America, South America or Oceania.
         latitude: Degrees north.
         longitude: Degrees east, −180…180.
         population: Inhabitants of the urban area in millions, approximate.
@@ -38,7 +37,6 @@ class City:
 
     name: str
     country: str
-    continent: str
     latitude: float
     longitude: float
     population: float
@@ -53,7 +51,6 @@ def read_cities() -> tuple[City, ...]:
         City(
             row["name"],
             row["country"],
-            row["continent"],
             float(row["latitude"]),
             float(row["longitude"]),
             float(row["population"]),

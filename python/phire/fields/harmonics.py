@@ -273,19 +273,6 @@ class SphericalHarmonics:
         energy[..., 1:] = squares[..., 1:] * factor
         return energy
 
-    def high_pass(self, field: np.ndarray, degree: int) -> np.ndarray:
-        """Returns the field without its components of degree below ``degree``: (..., H, W).
-
-        The part of the field that the truncation does not resolve is kept.
-
-        Args:
-            field: (..., H, W).
-            degree: Smallest degree that is kept.
-        """
-        coefficients = self.analyse(field)
-        coefficients[..., self.degrees >= degree] = 0
-        return np.asarray(field, np.float64) - self.synthesise(coefficients)
-
     # Engines
 
     def _spherepack_on(self, grid: Grid | None) -> Spherepack:

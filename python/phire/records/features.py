@@ -17,7 +17,6 @@ from collections.abc import Mapping, Sequence
 import google_crc32c
 import numpy as np
 
-PAIR_INTEGERS = ("index", "label", "T_max", "H", "W", "C")
 PAIR_FLOATS = ("lat_start", "long_start", "lat_end", "long_end")
 PAIR_PIXELS = ("patch1", "patch2")
 DOWNSCALING_INTEGERS = ("index", "h_LR", "w_LR", "h_HR", "w_HR", "c")

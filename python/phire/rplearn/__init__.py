@@ -19,7 +19,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "measure_distances",
             "source_distance",
         ],
-        "frechet": ["FrechetDistance", "frechet_atmodist_distance", "frechet_distance"],
+        "frechet_with_bias": ["FrechetDistance", "frechet_distance"],
         "metric": ["LearnedMetric"],
         "original_atmodist": ["import_metric"],
         "representation_training": ["train_representation"],

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from phire.errors import InputError
 from phire.evaluation import frechet_distance as gaussians
-from phire.rplearn.metric import LearnedMetric
 
 
 @dataclass(frozen=True)
@@ -78,35 +76,3 @@ def _first_order_bias(eigenvalues: np.ndarray) -> float:
     values = values[values > 1e-12 * max(values.max(), np.finfo(float).tiny)]
     pairs = np.outer(values, values) / (values[:, None] + values[None, :])
     return float(values.sum() + 0.5 * (pairs.sum() + np.trace(pairs)))
-
-
-def frechet_atmodist_distance(
-    metric: LearnedMetric,
-    first: Any,
-    second: Any,
-    *,
-    layer: str | None = None,
-    batch_size: int | None = None,
-) -> FrechetDistance:
-    """Computes the Fréchet distance between the features of two sets of fields.
-
-    The feature vector of a field is the mean of the layer's features over the field. The sets need
-    not be paired or equal in number.
-
-    Args:
-        metric: The learned metric.
-        first, second: Physical fields, (n, H, W, C) and (m, H, W, C), or xarray.
-        layer: Encoder layer; by default the metric's.
-        batch_size: Number of fields computed at once; by default chosen by their size.
-
-    Returns:
-        The distance and its small-sample bias.
-
-    Raises:
-        InputError: The fields do not match the metric, or a set has fewer than two.
-    """
-    vectors = [
-        metric.features(fields, layer=layer, batch_size=batch_size).mean(axis=(-3, -2))
-        for fields in (first, second)
-    ]
-    return frechet_distance(*[np.atleast_2d(v) for v in vectors])

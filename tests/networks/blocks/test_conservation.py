@@ -10,7 +10,7 @@ from phire.errors import InputError
 from phire.fields.normalization import Normalization
 from phire.networks import build
 from phire.networks.blocks.conservation import Conservation, conserving
-from phire.networks.blocks.fine_output import halo_of
+from phire.networks.blocks.fine_output import fine_layer_of
 from phire.networks.custom_layers import custom_layers
 
 RANDOM = np.random.default_rng(0)
@@ -39,7 +39,7 @@ def test_the_physical_block_means_are_kept(normalization):
     fine = normalization.invert(np.asarray(made({"low": x}), "f8"))
     coarse = normalization.invert(x.astype("f8"))
     np.testing.assert_allclose(means(fine), coarse, atol=1e-5 * coarse.std(), rtol=1e-4)
-    assert halo_of(made) == halo_of(plain)
+    assert fine_layer_of(made).halo == fine_layer_of(plain).halo
     assert made.name == "generator"
     assert [w.shape for w in made.weights] == [w.shape for w in plain.weights]
 

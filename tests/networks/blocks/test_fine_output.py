@@ -9,7 +9,7 @@ import pytest
 from phire.fields import Normalization
 from phire.networks import build
 from phire.networks.blocks.conservation import conserving
-from phire.networks.blocks.fine_output import Fine, fine_layer_of, halo_of
+from phire.networks.blocks.fine_output import Fine, fine_layer_of
 from phire.networks.custom_layers import custom_layers
 
 
@@ -21,7 +21,7 @@ def test_what_is_stated_survives_saving(tmp_path, halo, first_step):
     )
     model.save(tmp_path / "one.keras")
     loaded = keras.saving.load_model(tmp_path / "one.keras", custom_layers())
-    assert halo_of(loaded) == halo and fine_layer_of(loaded).first_step == first_step
+    assert fine_layer_of(loaded).halo == halo and fine_layer_of(loaded).first_step == first_step
     assert loaded.get_layer("fine").output.dtype == "float32"
     fields = np.random.default_rng(0).normal(size=(2, 4, 4, 1)).astype("float32")
     np.testing.assert_array_equal(loaded(fields), model(fields))
@@ -30,7 +30,7 @@ def test_what_is_stated_survives_saving(tmp_path, halo, first_step):
 def test_a_network_without_one_is_told():
     inputs = keras.Input((3,))
     with pytest.raises(ValueError, match="declares no halo"):
-        halo_of(keras.Model(inputs, keras.layers.Dense(1)(inputs)))
+        fine_layer_of(keras.Model(inputs, keras.layers.Dense(1)(inputs)))
 
 
 @pytest.mark.parametrize(("preset", "first_step"), [("none", False), ("dl4ds", True)])

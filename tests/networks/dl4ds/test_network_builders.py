@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from phire.networks import build
-from phire.networks.blocks.fine_output import halo_of
+from phire.networks.blocks.fine_output import fine_layer_of
 from phire.networks.custom_layers import custom_layers
 
 SPATIAL = [
@@ -94,7 +94,7 @@ def test_a_combination_with_every_input(tmp_path, name, upsampling, window):
     model.save(tmp_path / "one.keras")
     loaded = keras.saving.load_model(tmp_path / "one.keras", custom_layers())
     np.testing.assert_array_equal(loaded(inputs), model(inputs))
-    halo = halo_of(loaded)
+    halo = fine_layer_of(loaded).halo
     if name == "unet-dl4ds":
         assert halo is None
     else:

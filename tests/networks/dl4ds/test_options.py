@@ -13,7 +13,7 @@ import pytest
 
 from phire.errors import InputError
 from phire.networks import build
-from phire.networks.blocks.fine_output import halo_of
+from phire.networks.blocks.fine_output import fine_layer_of
 from phire.networks.blocks.interpolation_layer import Interpolation
 
 RANDOM = np.random.default_rng(0)
@@ -65,7 +65,7 @@ def test_localized_weights_of_a_patch_are_those_of_its_place():
     layer.set_weights([field(*weight.shape) for weight in layer.get_weights()])
     low = field(1, 12, 14, 2)
     whole = model({"low": low, "position": np.zeros((1, 2), "i4")})
-    halo = halo_of(model)
+    halo = fine_layer_of(model).halo
     assert halo <= 5  # so that a point of the patch is free of its edges
     patch = model({"low": low[:, :12, 2:14], "position": np.array([[0, 4]], "i4")})
     inner = slice(2 * halo, 24 - 2 * halo)

@@ -15,7 +15,7 @@ import tensorflow as tf
 import phire.networks
 from phire.errors import InputError
 from phire.fields.covariates import covariates
-from phire.networks.blocks.fine_output import halo_of
+from phire.networks.blocks.fine_output import fine_layer_of
 from phire.networks.custom_layers import custom_layers
 
 TINY = {"widths": [4, 8], "blocks": 1, "groups": 2, "zero_init": False}
@@ -143,7 +143,7 @@ def test_all_inputs_count_and_all_weights_learn(everything):
         "context",
     }  # fmt: skip
     fine = everything(inputs, training=False)
-    assert fine.shape == (2, 15, 12, 1) and halo_of(everything) is None
+    assert fine.shape == (2, 15, 12, 1) and fine_layer_of(everything).halo is None
     others = sample(everything, seed=1)
     for name in inputs:
         assert (

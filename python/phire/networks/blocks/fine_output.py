@@ -62,12 +62,3 @@ def fine_layer_of(model: keras.Model) -> Fine:
         if isinstance(layer, Fine):
             return layer
     raise ValueError(f"the network {model.name} declares no halo: end it by the layer Fine")
-
-
-def halo_of(model: keras.Model) -> int | None:
-    """Returns the halo that a network declares, in coarse points.
-
-    Raises:
-        ValueError: The network has no layer :class:`Fine`.
-    """
-    return fine_layer_of(model).halo
