@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import xarray as xr
 
 from phire.evaluation import evaluate
 from phire.fields.ensemble import EnsembleSource
@@ -73,6 +74,49 @@ def _evaluated(candidates, rows, times, channels):
     made = json.loads(path.read_text("utf-8"))
     made["command"] = ["phire-eval", "truth.h5", "--candidate", "bicubic=bicubic", "--scale", "4"]
     path.write_text(json.dumps(made), encoding="utf-8")
+    return folder
+
+
+def like_results(statistic, kind="sphere", candidate="bicubic", **values):
+    """A data set with given values, whose variables and dimensions are those of a results file.
+
+    Args:
+        statistic: Name of the file.
+        kind: ``sphere``, ``region`` or ``pixels``: the grid of the evaluation.
+        candidate: Folder of the file.
+        **values: Values of variables and coordinates by name; the other ones are left out.
+    """
+    written = _results_file(statistic, kind, candidate)
+    given = {
+        name: (written[name].dims, np.asarray(value), written[name].attrs)
+        for name, value in values.items()
+    }
+    coordinates = {name: given.pop(name) for name in list(given) if name in written.coords}
+    return xr.Dataset(given, coordinates)
+
+
+@functools.cache
+def _results_file(statistic, kind, candidate):
+    """The file of a statistic, as ``evaluate`` writes it."""
+    if kind == "sphere":
+        folder = _evaluated(tuple(CANDIDATES.items()), 16, 5, ("divergence", "vorticity"))
+    else:
+        folder = _evaluated_square(kind)
+    with xr.open_dataset(Path(folder.name) / candidate / f"{statistic}.nc") as dataset:
+        return dataset.load()
+
+
+@functools.cache
+def _evaluated_square(kind):
+    """A temporary folder of results of random fields on a small area, or on pixels."""
+    latitude, longitude = np.arange(50, 42, -0.5), np.arange(0, 8, 0.5)
+    grid = Grid.regional(latitude, longitude) if kind == "region" else Grid.pixels(16, 16)
+    fields = np.random.default_rng(0).normal(size=(3, 3, 16, 16, 1)).astype("f4")
+    truth, *others = (ArraySource(one, grid=grid, units=["K"]) for one in fields)
+    candidates = {"bicubic": others[0], "ensemble": EnsembleSource(others)}
+    folder = tempfile.TemporaryDirectory()
+    metrics = ["spectrum", "samples", "maps", "member_maps"]
+    evaluate(truth, candidates, folder.name, metrics=metrics, report=False)
     return folder
 
 

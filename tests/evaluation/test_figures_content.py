@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex
 
-from evaluation.synthetic import write_results
+from evaluation.synthetic import like_results, write_results
 from phire import progress
 from phire.errors import InputError
 from phire.evaluation.catalogue import definition, statistics
@@ -46,9 +46,8 @@ from phire.fields.units import power
 def spectrum(exponent, size=1.0, **attributes):
     degree = np.arange(128)
     energy = size * np.where(degree > 0, np.maximum(degree, 1.0) ** exponent, 0)
-    return xr.Dataset(
-        {"kinetic_energy": ("degree", energy, {"units": "m2 s-2"})}, {"degree": degree}, attributes
-    )
+    data = like_results("spectrum", kinetic_energy=energy, degree=degree)
+    return data.assign_attrs(attributes)
 
 
 def lines_of(axes, colour):
@@ -91,9 +90,14 @@ def test_reference_slopes_have_their_slopes_and_cross_no_truth():
 
 
 def test_vorticity_has_the_slopes_of_a_derivative():
-    data = spectrum(-1).rename(kinetic_energy="variance")
-    data["variance"].attrs["units"] = "s-2"
-    figure = spectrum_figure({"truth": data, "candidate": data}, variable="variance")
+    data = spectrum(-1)
+    data = like_results(
+        "spectrum", variance=data["kinetic_energy"].values[None], channel=["vorticity"],
+        degree=data["degree"],
+    )  # fmt: skip
+    figure = spectrum_figure(
+        {"truth": data, "candidate": data}, variable="variance", channel="vorticity"
+    )
     slopes = [
         np.polyfit(np.log(line.get_xdata()), np.log(line.get_ydata()), 1)[0]
         for line in lines_of(figure.axes[0], "#8a8a8a")
@@ -128,26 +132,25 @@ def test_round_off_is_not_shown():
 def test_zonal_spectra_have_a_panel_a_band_from_north_to_south():
     wavenumber = np.arange(1, 20)
     variance = wavenumber**-2.0 * np.array([[[1.0], [2.0], [3.0]]])
-    data = xr.Dataset(
-        {"variance": (("channel", "band", "wavenumber"), variance, {"units": "K2"})},
-        {"channel": ["t"], "band": [-60.0, 0, 60], "wavenumber": wavenumber},
-    )
+    data = like_results(
+        "zonal_spectrum", variance=variance, channel=["t"], band=[-60.0, 0, 60],
+        wavenumber=wavenumber,
+    )  # fmt: skip
     figure = zonal_figure({"truth": data, "a": data * 0.5}, channel="t")
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert titles == ["around 60°N", "around 0°", "around 60°S"]
     for axes, size in zip(figure.axes, (3, 2, 1)):
         (line,) = lines_of(axes, COLOURS[0])
         np.testing.assert_allclose(line.get_ydata(), 0.5 * size * wavenumber**-2.0)
-    assert figure.axes[0].get_ylabel() == "Variance (K²)"
+    assert figure.axes[0].get_ylabel() == "Variance (s⁻²)"
 
 
 def test_regional_spectra_run_from_long_to_short_waves():
     wavelength = np.array([800.0, 400, 200, 100, 50])
-    data = xr.Dataset(
-        {"variance": (("channel", "wavelength"), wavelength[None] ** 2, {"units": "K2"})},
-        {"channel": ["t2m"], "wavelength": ("wavelength", wavelength, {"units": "km"})},
-        {"cutoff_wavelength": 200.0},
-    )
+    data = like_results(
+        "spectrum", "region", variance=wavelength[None] ** 2, channel=["t2m"],
+        wavelength=wavelength,
+    ).assign_attrs(cutoff_wavelength=200.0)  # fmt: skip
     figure = spectrum_figure({"truth": data, "a": data}, variable="variance", channel="t2m")
     assert figure.axes[0].get_xlim() == (800, 50)
     assert figure.axes[2].get_xlim() == (400, 50)
@@ -158,9 +161,8 @@ def test_regional_spectra_run_from_long_to_short_waves():
 
 def test_coherence_is_drawn_of_candidates_alone():
     degree = np.arange(20)
-    data = xr.Dataset(
-        {"coherence": (("channel", "degree"), np.exp(-degree / 5.0)[None])},
-        {"channel": ["t"], "degree": degree},
+    data = like_results(
+        "spectrum", coherence=np.exp(-degree / 5.0)[None], channel=["t"], degree=degree
     )
     figure = coherence_figure({"truth": spectrum(-3), "a": data}, channel="t")
     (line,) = lines_of(figure.axes[0], COLOURS[0])
@@ -172,13 +174,10 @@ def test_coherence_is_drawn_of_candidates_alone():
 def test_lags_below_the_spacing_are_left_out():
     lag = np.array([25.0, 50, 100, 200])
     gamma = np.array([[np.nan, 1.0, 2, 3]])
-    data = xr.Dataset(
-        {
-            "semivariogram": (("channel", "lag"), gamma, {"units": "K2"}),
-            "semivariogram_normalised": (("channel", "lag"), gamma / 4),
-        },
-        {"channel": ["t"], "lag": ("lag", lag, {"units": "km"})},
-    )
+    data = like_results(
+        "semivariogram", semivariogram=gamma, semivariogram_normalised=gamma / 4, channel=["t"],
+        lag=lag,
+    )  # fmt: skip
     figure = semivariogram_figure({"truth": data, "a": data * 0.5}, channel="t")
     absolute, normalised, ratio = figure.axes
     (line,) = lines_of(absolute, "#000000")
@@ -186,7 +185,7 @@ def test_lags_below_the_spacing_are_left_out():
     assert line.get_ydata().tolist() == [1, 2, 3]
     (line,) = lines_of(ratio, COLOURS[0])
     np.testing.assert_allclose(line.get_ydata(), 0.5)
-    assert absolute.get_ylabel() == "Semivariance $\\gamma$ (K²)"
+    assert absolute.get_ylabel() == "Semivariance $\\gamma$ (s⁻²)"
     assert normalised.get_ylabel() == "$\\gamma$ / variance of truth"
 
 
@@ -198,8 +197,7 @@ def fields():
     space = {"channel": ["t"], "time": [0], "latitude": latitude, "longitude": longitude}
 
     def dataset(values):
-        dims = ("channel", "time", "latitude", "longitude")
-        return xr.Dataset({"field": (dims, values[None, None], {"units": "K"})}, space)
+        return like_results("samples", field=values[None, None], **space)
 
     return {"truth": dataset(truth), "warm": dataset(truth + 0.25), "wild": dataset(5 * truth)}
 
@@ -222,7 +220,7 @@ def test_panels_have_north_above_ranges_of_the_truth_and_errors_below(fields):
     # The failing candidate does not hide the good one: errors span two deviations of the truth.
     assert errors.get_clim()[1] == pytest.approx(2 * truth.std())
     labels = {axes.get_ylabel() for axes in figure.axes}
-    assert {"t (K)", "candidate − truth (K)"} <= labels
+    assert {"t (s⁻¹)", "candidate − truth (s⁻¹)"} <= labels
 
 
 def test_a_region_across_the_seam_is_cut_and_outlined(fields):
@@ -256,11 +254,8 @@ def test_coarse_input_is_the_block_mean_of_the_truth(tmp_path):
 
 def test_the_coarse_image_of_pixels_covers_the_fine_one():
     values = np.arange(48.0).reshape(1, 1, 6, 8)
-    fields = xr.Dataset(
-        {"field": (("channel", "time", "row", "column"), values)},
-        {"channel": ["rain"], "time": [0]},
-        {"scale": 2},
-    )
+    fields = like_results("samples", "pixels", field=values, channel=["rain"], time=[0])
+    fields.attrs["scale"] = 2
     coarse = coarse_input(fields, "rain", 0)
     assert coarse.shape == (3, 4) and coarse.values[0, 0] == values[0, 0, :2, :2].mean()
     assert extent_of(coarse) == extent_of(fields["field"][0, 0]) == (-0.5, 7.5, 5.5, -0.5)
@@ -280,14 +275,10 @@ def test_symbols_of_channels_are_written_as_in_the_files(name, expected):
 def test_directions_share_limits_that_hold_all_curves():
     lag = np.array([50.0, 100, 200])
     across, along = np.array([[1.0, 2, 3]]), np.array([[100.0, 200, 900]])
-    data = xr.Dataset(
-        {
-            "semivariogram": (("channel", "lag"), across, {"units": "K2"}),
-            "semivariogram_zonal": (("channel", "lag"), along),
-            "semivariogram_meridional": (("channel", "lag"), across),
-        },
-        {"channel": ["t"], "lag": ("lag", lag, {"units": "km"})},
-    )
+    data = like_results(
+        "semivariogram", semivariogram=across, semivariogram_zonal=along,
+        semivariogram_meridional=across, channel=["t"], lag=lag,
+    )  # fmt: skip
     figure = direction_figure({"truth": data, "a": data * 0.5}, channel="t")
     for axes in figure.axes:
         low, high = axes.get_ylim()
@@ -297,8 +288,8 @@ def test_directions_share_limits_that_hold_all_curves():
 def test_flat_spectra_have_no_reference_slopes():
     """Lines as steep as −3 beside a flat spectrum would take the panel for themselves."""
     degree = np.arange(200)
-    spectrum = {"variance": (("channel", "degree"), np.ones((1, 200)), {"units": "mm2"})}
-    flat = xr.Dataset(spectrum, {"channel": ["rain"], "degree": degree})
+    flat = like_results("spectrum", variance=np.ones((1, 200)), channel=["rain"], degree=degree)
+    flat["variance"].attrs["units"] = "mm2"  # not vorticity's, whose spectra are steep
     figure = spectrum_figure({"truth": flat}, variable="variance", channel="rain")
     assert not [text for text in figure.axes[0].texts if "−3" in text.get_text()]
     assert figure.axes[0].get_ylim()[1] < 100
@@ -319,11 +310,10 @@ def test_ranges_come_from_the_truth():
 
 def test_maps_show_candidate_minus_truth():
     space = {"channel": ["t"], "latitude": [50.0, 51, 52], "longitude": [-2.0, -1, 0, 1]}
-    dims = ("channel", "latitude", "longitude")
-    truth = xr.Dataset({"mean": (dims, np.arange(12.0).reshape(1, 3, 4), {"units": "K"})}, space)
+    truth = like_results("maps", mean=np.arange(12.0).reshape(1, 3, 4), **space)
     figure = map_figure({"truth": truth, "a": truth + 1.5}, variable="mean", channel="t")
     np.testing.assert_allclose(panel(figure, "minus truth").images[0].get_array(), 1.5)
-    skill = xr.Dataset({"correlation": (dims, np.linspace(0.2, 1, 12).reshape(1, 3, 4))}, space)
+    skill = like_results("maps", correlation=np.linspace(0.2, 1, 12).reshape(1, 3, 4), **space)
     figure = map_figure({"a": skill}, variable="correlation", channel="t")
     assert figure.axes[0].images[0].get_clim()[1] == 1
     with pytest.raises(InputError, match="rmse"):
@@ -333,9 +323,8 @@ def test_maps_show_candidate_minus_truth():
 def test_scores_are_drawn_raw_and_smoothed():
     time = pd.date_range("2020-01-01", periods=30, freq="6h")
     values = np.random.default_rng(0).normal(size=(1, 30))
-    data = xr.Dataset(
-        {"rmse": (("channel", "time"), values), "other": ("channel", [1.0])},
-        {"channel": ["t"], "time": time, "channel_units": ("channel", ["K"])},
+    data = like_results(
+        "scores", rmse=values, rmse_mean=[1.0], channel=["t"], time=time, channel_units=["K"]
     )
     figure = score_figure({"a": data}, channel="t")
     (axes,) = figure.axes
@@ -343,7 +332,7 @@ def test_scores_are_drawn_raw_and_smoothed():
     np.testing.assert_allclose(raw.get_ydata(), values[0])
     np.testing.assert_allclose(smooth.get_ydata(), smoothed(values[0], 3))
     assert axes.get_title(loc="left") == "Root mean square error  (↓)"
-    assert axes.get_ylabel() == "K"
+    assert axes.get_ylabel() == "s⁻¹"
     own = data.assign(rmse_smoothed=data["rmse"] * 0)
     assert not score_figure({"a": own}, channel="t").axes[0].lines[1].get_ydata().any()
 
@@ -369,9 +358,8 @@ def test_times_of_any_calendar():
 
 def test_quantiles_are_drawn_against_the_truths():
     quantile = [0.02, 0.5, 0.98]
-    truth = xr.Dataset(
-        {"quantile_value": (("channel", "quantile"), [[-1.0, 0, 2]], {"units": "K"})},
-        {"channel": ["t"], "quantile": quantile},
+    truth = like_results(
+        "distribution", quantile_value=[[-1.0, 0, 2]], channel=["t"], quantile=quantile
     )
     figure = quantile_figure({"truth": truth, "a": truth * 2}, channel="t")
     left, right = figure.axes
@@ -524,10 +512,7 @@ def test_without_coastlines_maps_are_drawn_and_the_user_is_told(
 
 @pytest.mark.parametrize("values", [[3.0], [3.0, np.nan, 1.0], [np.nan]])
 def test_distances_of_few_cities_are_drawn_from_zero(values):
-    data = xr.Dataset(
-        {"wasserstein": (("channel", "size", "city"), [[values]])},
-        coords={"channel": ["t"], "size": [1]},
-    )
+    data = like_results("cities", wasserstein=[[values]], channel=["t"], size=[1])
     (axes,) = city_distance_figure({"a": data}, channel="t").axes
     x, y = axes.lines[0].get_data()
     present = sorted(value for value in values if np.isfinite(value))
@@ -562,9 +547,11 @@ def test_an_ensembles_members_are_a_band_in_each_figure(tmp_path):
 
 
 def test_projections_of_an_ensemble_have_bars_of_its_members():
-    kinds = {"projection": ["random", "principal"]}
-    values = xr.Dataset({"frechet": ("projection", [2.0, 3.0])}, kinds)
-    values["wasserstein_mean"] = values["rv_coefficient"] = values["frechet"] / 4
+    frechet = np.array([2.0, 3.0])
+    values = like_results(
+        "projections", projection=["random", "principal"], frechet=frechet,
+        wasserstein_mean=frechet / 4, rv_coefficient=frechet / 4,
+    )  # fmt: skip
     ends = {"member_frechet_low": values["frechet"] - 1, "member_frechet_high": 2 * values.frechet}
     figure = projection_figure({"one": values, "ensemble": values.assign(ends)})
     bars = [axes.collections for axes in figure.axes]
@@ -578,12 +565,14 @@ def test_projections_of_an_ensemble_have_bars_of_its_members():
 
 def test_maps_of_members_stand_beside_those_of_all():
     space = {"latitude": [2.0, 1.0, 0.0], "longitude": [0.0, 1.0, 2.0, 3.0], "channel": ["t"]}
-    rmse = xr.DataArray(
-        np.arange(12.0).reshape(1, 3, 4), space, ("channel", "latitude", "longitude")
-    )
-    one = xr.Dataset({"rmse": rmse})
-    ends = {"member_rmse_low": rmse / 2, "member_rmse_high": 2 * rmse}
-    figure = member_map_figure({"one": one, "e": one.assign(ends)}, variable="rmse", channel="t")
+    rmse = np.arange(12.0).reshape(1, 3, 4)
+    one = like_results("maps", rmse=rmse, **space)
+    ensemble = like_results(
+        "member_maps", "region", "ensemble", member_rmse_low=rmse / 2,
+        member_rmse_high=2 * rmse, **space,
+    )  # fmt: skip
+    both = {"one": one, "e": one.merge(ensemble)}
+    figure = member_map_figure(both, variable="rmse", channel="t")
     images = [axes.get_images()[0] for axes in figure.axes if axes.get_images()]
     titles = [axes.get_title("left") for axes in figure.axes if axes.get_images()]
     assert titles == ["e", "e: least of members", "e: greatest of members"]

@@ -233,7 +233,7 @@ def test_only_the_times_that_all_have_are_evaluated(tmp_path, capsys):
         ({"channels": ("u", "v")}, "no channel vorticity"),
         ({"units": ("K", "K")}, "'K'"),
         ({"grid": Grid.cell_centred(32)}, "regrid"),
-        ({"time": TimeAxis(TIME.values + 60, "standard")}, "none of the truth's times"),
+        ({"time": TimeAxis(TIME.values + 60, "standard")}, "no time in common"),
         ({"time": TimeAxis(TIME.values + 60, "noleap")}, r"in the calendar standard.*in noleap"),
         ({"time": TimeAxis.steps(COUNT)}, None),
     ],

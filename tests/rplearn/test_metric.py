@@ -285,7 +285,7 @@ def test_xarray_is_aligned_by_its_coordinates(metric, fields):
     assert found.dims == ("time",)
     assert found["time"].dt.hour.values.tolist() == [2, 3]
     np.testing.assert_allclose(found, expected[2:], rtol=1e-5)
-    with pytest.raises(InputError, match="none of the truth's times"):
+    with pytest.raises(InputError, match="no time in common"):
         metric.distance(labelled(x, SOUTHWARD), labelled(y, SOUTHWARD, np.arange(20, 24)))
     with pytest.raises(InputError, match="regrid"):
         metric.distance(labelled(x, SOUTHWARD), labelled(y, SOUTHWARD - 0.2))

@@ -9,6 +9,7 @@ import numpy as np
 from phire.errors import InputError
 from phire.evaluation.wind import is_component
 from phire.fields import units
+from phire.fields.common_times import find_common_times
 from phire.fields.curvilinear import CurvilinearGrid
 from phire.fields.grid import TOLERANCE, Grid
 from phire.fields.harmonics import SphericalHarmonics, largest_degree
@@ -120,8 +121,6 @@ def align(
             for common, part in ((rows, own_rows), (columns, own_columns))
         )
         times = times[_common_times(truth.time[times], candidate.time, name) >= 0]
-        if not len(times):
-            raise InputError(_no_common_times(truth.time, candidate.time, name))
     if not len(rows) or not len(columns):
         raise InputError(
             "the candidates have no grid points in common: evaluate each of them separately."
@@ -169,7 +168,8 @@ def _common_times(wanted: TimeAxis, available: TimeAxis, name: str) -> np.ndarra
     """Returns the index in ``available`` of each time of ``wanted``; −1 where it is missing.
 
     Raises:
-        InputError: Only one of the time axes has dates, and their lengths differ.
+        InputError: There is no common time, or only one of the time axes has dates, and their
+            lengths differ.
     """
     if wanted.has_calendar != available.has_calendar:
         if len(wanted) == len(available):
@@ -179,23 +179,7 @@ def _common_times(wanted: TimeAxis, available: TimeAxis, name: str) -> np.ndarra
             f"{'some' if wanted.has_calendar else 'none'}, and they differ in length "
             f"({len(available)} and {len(wanted)}): add dates to the one without."
         )
-    return available.find(wanted)
-
-
-def _no_common_times(wanted: TimeAxis, available: TimeAxis, name: str) -> str:
-    """Returns the error message for a candidate that has none of the truth's times."""
-    ranges = (
-        f"{wanted.format(0)} to {wanted.format(-1)}, its own from {available.format(0)} to "
-        f"{available.format(-1)}"
-    )
-    text = f"candidate {name} has none of the truth's times, which run from {ranges}"
-    if not wanted.shares_calendar(available):
-        return (
-            f"{text}: the truth counts them in the calendar {wanted.calendar}, the candidate in "
-            f"{available.calendar}; convert one to the other's calendar, such as by xarray's "
-            "convert_calendar."
-        )
-    return f"{text}: choose files of the same times."
+    return find_common_times(wanted, available, names=("the truth", f"candidate {name}"))
 
 
 def _window(grid: Grid, part: Grid, name: str) -> tuple[np.ndarray, np.ndarray]:

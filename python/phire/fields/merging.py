@@ -8,6 +8,7 @@ import numpy as np
 
 from phire.errors import InputError
 from phire.fields.collection import CollectedSource, FileMetadata
+from phire.fields.common_times import no_common_times
 from phire.fields.longitudes import TurnedSource, shared_columns
 from phire.fields.selection import ChannelSelection
 from phire.fields.source import Source, Times, close, indices, wind_directions
@@ -143,14 +144,7 @@ def _common_times(
         source.time.require_unique(name)
         time = time[source.time.find(time) >= 0]
     if not len(time):
-        spans = "; ".join(
-            f"{name} from {s.time.format(0)} to {s.time.format(-1)} every {s.time.step_text}"
-            for s, name in zip(sources, names)
-        )
-        raise InputError(
-            f"the sources have no time in common ({spans}): choose files of the same period, or "
-            "aggregate them to one step with --every."
-        )
+        raise InputError(no_common_times({n: s.time for n, s in zip(names, sources)}))
     return time, [source.time.find(time) for source in sources]
 
 

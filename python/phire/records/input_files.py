@@ -13,6 +13,7 @@ import numpy as np
 
 from phire import provenance
 from phire.errors import InputError
+from phire.fields.common_times import find_common_times
 from phire.fields.opening import STORE, expand, format_of, open_source, split_names
 from phire.fields.source import ArraySource, Source, Times
 from phire.fields.store import FieldStore
@@ -186,10 +187,4 @@ def common_times(file: InputFile, high: InputFile) -> np.ndarray:
     """
     file.time.require_unique(str(file))
     high.time.require_unique(str(high.path))
-    times = file.time.find(high.time)
-    if (times < 0).all():
-        raise InputError(
-            f"{file} ({file.time.format(0)} to {file.time.format(-1)}) and {high.path} "
-            f"({high.time.format(0)} to {high.time.format(-1)}) have no time in common."
-        )
-    return times
+    return find_common_times(high.time, file.time, names=(str(high.path), str(file)))
