@@ -71,3 +71,23 @@ def test_a_store_unpickled_first_leaves_other_sources_readable(tmp_path):
     done = subprocess.run([sys.executable, "-c", script, tmp_path / "sources.pickle"],
                           capture_output=True, text=True)  # fmt: skip
     assert (done.returncode, done.stdout) == (0, "(1, 8, 8, 1)\n"), done.stderr
+
+
+OPEN_DATASET = """
+import sys
+import h5py, hdf5plugin
+import numpy as np
+with h5py.File(sys.argv[1], "w") as file:
+    file.create_dataset("data", data=np.arange(64.0), chunks=(16,), **hdf5plugin.Blosc())
+data = h5py.File(sys.argv[1])["data"]
+data[:]
+import phire.fields.compression
+print(data[:].sum())
+"""
+
+
+def test_package_is_imported_while_a_compressed_dataset_is_open(tmp_path):
+    command = [sys.executable, "-c", OPEN_DATASET, str(tmp_path / "a.h5")]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.strip() == "2016.0"

@@ -8,6 +8,8 @@ own filters.
 
 from __future__ import annotations
 
+import contextlib
+
 import h5py
 
 for _place in reversed(range(h5py.h5pl.size())):
@@ -16,8 +18,10 @@ for _place in reversed(range(h5py.h5pl.size())):
 
 import hdf5plugin  # noqa: E402
 
-# force: replaces a Blosc filter that another library has registered before.
-hdf5plugin.register("blosc", force=True)
+with contextlib.suppress(RuntimeError):
+    # force: replaces a Blosc filter that another library has registered before. HDF5 refuses that
+    # while a dataset of it is open; a filter that opened one works and may stay.
+    hdf5plugin.register("blosc", force=True)
 
 BLOSC = dict(hdf5plugin.Blosc(cname="lz4", clevel=5, shuffle=hdf5plugin.Blosc.SHUFFLE))
 """Options of ``h5py.Group.create_dataset``: LZ4 compression of byte-shuffled values."""
