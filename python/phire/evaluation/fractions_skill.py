@@ -1,4 +1,9 @@
-"""Fractions skill score: frequency of extremes within neighbourhoods of increasing size."""
+"""Fractions skill score: frequency of extremes within neighbourhoods of increasing size.
+
+pysteps and scores compute it too, for one field and one window at a time, without missing values,
+area weights or fields that close around the globe. The tests check it against both
+(``test_independent_implementations.py``, ``test_distributions.py``) and by brute force.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 """Histograms with fixed bins, and quantiles and Wasserstein distances computed from them.
 
-Unlike samples, such histograms can be summed over chunks of times.
+Unlike samples, such histograms can be summed over chunks of times. ``numpy.quantile`` and
+``scipy.stats.wasserstein_distance`` need all values at once; ``test_distributions.py`` checks the
+quantiles and distances of histograms against both.
 """
 
 from __future__ import annotations

@@ -1,4 +1,9 @@
-"""Radially averaged log-spectral distance in decibels (RALSD)."""
+"""Radially averaged log-spectral distance in decibels (RALSD).
+
+The radial average is written here because pysteps, which has one too, is needed by the tests alone:
+``tests/evaluation/test_log_spectral_distance.py`` checks the radial spectra against
+``pysteps.utils.spectral.rapsd``.
+"""
 
 from __future__ import annotations
 

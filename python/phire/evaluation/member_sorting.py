@@ -1,4 +1,8 @@
-"""Sorting of the members of an ensemble at each point."""
+"""Sorting of the members of an ensemble at each point.
+
+``numpy.sort`` along the axis of members sorts each point by itself; a sorting network compares
+whole fields, in as many steps for every point.
+"""
 
 from __future__ import annotations
 

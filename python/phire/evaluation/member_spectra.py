@@ -73,10 +73,10 @@ class MemberSpectra(Statistic):
         return self.kind.binned(squares)[..., :-1]
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Returns sums over times of spectra.
+        """Returns spectra summed over times.
 
-        They are those of truth, ensemble mean, error of the mean and spread (C, K), and of the
-        members (M, C, K).
+        The spectra of truth, ensemble mean, error of the mean and spread are (C, K), the spectra of
+        the members (M, C, K).
         """
         if not isinstance(candidate, Ensemble):
             return {}

@@ -1,4 +1,8 @@
-"""Energy score and variogram score of patches: multivariate scores of ensembles."""
+"""Energy score and variogram score of patches: multivariate scores of ensembles.
+
+scoringrules holds all pairs of members and points in memory; here patches are cut and scored in
+turn. ``tests/evaluation/test_multivariate_scores.py`` checks both scores against scoringrules.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Quantile (pinball) scores of the quantiles of an ensemble."""
+"""Quantile (pinball) scores of the quantiles of an ensemble.
+
+The members are sorted once for all scores of an ensemble.
+``tests/evaluation/test_quantile_scores.py`` checks the scores against the library scores.
+"""
 
 from __future__ import annotations
 

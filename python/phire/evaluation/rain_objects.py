@@ -1,4 +1,8 @@
-"""Structure, amplitude and location (SAL) of rain, from objects above a threshold."""
+"""Structure, amplitude and location (SAL) of rain, from objects above a threshold.
+
+pysteps computes SAL from a field without missing values, with packages that phire does not need
+otherwise. ``tests/evaluation/test_rain_objects.py`` checks the three parts against pysteps.
+"""
 
 from __future__ import annotations
 

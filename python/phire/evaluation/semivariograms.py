@@ -1,4 +1,10 @@
-"""Semivariograms: half the mean squared difference of pairs of points, by their distance."""
+"""Semivariograms: half the mean squared difference of pairs of points, by their distance.
+
+Libraries of geostatistics (gstools, scikit-gstat) compare all pairs of scattered points in a plane.
+Here a sample of pairs, the same for truth and candidates, is drawn on the sphere and summed over
+chunks of times. ``tests/evaluation/test_semivariograms.py`` checks it against gstools in a region
+and against the Legendre series of a field of known spectrum.
+"""
 
 from __future__ import annotations
 

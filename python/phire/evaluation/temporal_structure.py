@@ -1,4 +1,10 @@
-"""Temporal structure: autocorrelation, trends, and return levels of maxima."""
+"""Temporal structure: autocorrelation, trends, and return levels of maxima.
+
+Return levels are fitted by L-moments, which take one pass over the sorted maxima of all points;
+``scipy.stats.genextreme.fit`` searches for the likelihood's maximum point by point.
+``tests/evaluation/test_temporal_structure.py`` checks them against that fit and against quantiles
+of the distribution drawn from, trends against ``numpy.polyfit``.
+"""
 
 from __future__ import annotations
 

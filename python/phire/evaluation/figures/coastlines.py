@@ -1,7 +1,7 @@
 """Coastlines on maps, if cartopy and its shapefiles are installed.
 
 cartopy downloads the shapefiles of Natural Earth when they are first used. Figures must also be
-drawn without a network, so that only files that are already installed are read.
+drawn on machines without access to the internet, so only files that are already installed are read.
 """
 
 from __future__ import annotations
