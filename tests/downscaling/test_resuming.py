@@ -1,4 +1,4 @@
-"""Supervised objectives and GANs, interrupted and resumed, end with the same weights."""
+"""A training that is interrupted and resumed ends with the same weights, for every objective."""
 
 from __future__ import annotations
 
@@ -7,17 +7,29 @@ import pytest
 import tensorflow as tf
 
 from phire.downscaling import generator_training, train_generator
+from phire.downscaling.generator_training import objectives
 from phire.errors import WorkError
 from phire.records import write_downscaling_records
 from phire.training import phase_runner
 
+UNET = "unet,widths=[4],blocks=1,groups=2,context=true"
 RESNET = "resnet,filters=2,blocks=1"
+AUTOENCODER = (
+    "vqvae,widths=[4,8],groups=2,encoder_attention=[],decoder_attention=[],latent_channels=3,"
+    "codes=16,code_width=3"
+)
 CASES = {
     "content": RESNET,
     "srgan,discriminator=srgan-small,pretrain_epochs=1,pretrain_rate=1e-3": RESNET,
     "cgan,discriminator={name: residual, filters: 4, blocks: 1}": RESNET,
     "wgan,critic=srgan-small": RESNET,
     "likelihood": RESNET,
+    "energy,pools=[1,2],patch=4": f"{UNET},noise=1",
+    "edm,condition_dropout=0.2": UNET,
+    "vp": UNET,
+    "ddpm,prediction=v": UNET,
+    "flow": UNET,
+    "vqvae": AUTOENCODER,
 }
 OPTIONS = {"epochs": (1,), "learning_rates": (1e-3,), "batch_size": 6, "deterministic": True,
            "checkpoint_minutes": 0.0}  # fmt: skip
@@ -41,6 +53,10 @@ def eager(monkeypatch):
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)
+
+
+def test_every_objective_is_resumed():
+    assert {case.partition(",")[0] for case in CASES} == {*objectives.parts()}
 
 
 @pytest.mark.slow
