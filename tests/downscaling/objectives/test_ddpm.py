@@ -116,6 +116,33 @@ def test_a_run_is_sampled_by_signal_and_by_noise_levels(trained, store, sampler)
     assert np.isfinite(fields).all() and np.abs(fields[:, 0] - fields[:, 1]).max() > 0
 
 
+RATES = ["linear", "scaled-linear", "cosine", "sigmoid"]
+COMBINATIONS = [
+    *[f"prediction={p},rates={r}" for p in ("epsilon", "v", "x0") for r in RATES],
+    *[f"prediction={p},rates={r},zero_terminal_snr" for p in ("v", "x0") for r in RATES],
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", COMBINATIONS)
+def test_every_combination_is_trained_and_sampled(options, records, store, tmp_path):
+    tf.config.run_functions_eagerly(True)  # compiling takes longer than two steps
+    try:
+        train_generator(
+            records, tmp_path / "run", network="unet,widths=[4],blocks=1,groups=2", epochs=(1,),
+            learning_rates=(1e-3,), batch_size=48, objective=f"ddpm,{options}",
+        )  # fmt: skip
+        source = CoarsenedSource(open_store(store), 4)
+        for sampler in ("ddim,steps=3", "ddpm,steps=3", "dpmpp-2m,steps=3"):
+            model = Downscaler(TrainedGenerator(tmp_path / "run", sampler=sampler))
+            fine = model(to_dataset(source, [0]), members=2)
+            fields = np.stack([fine[name].values for name in fine.data_vars])
+            assert np.isfinite(fields).all(), sampler
+            assert np.abs(fields[:, 0] - fields[:, 1]).max() > 0, sampler
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
 def test_the_configuration_says_that_the_network_denoises(trained):
     config = open_run(trained).config
     assert config["network"]["denoiser"] is True
