@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from skimage.metrics import structural_similarity as skimage_similarity
 
@@ -222,3 +223,12 @@ def test_running_means_leave_missing_values_out():
     assert smoothing_window(200) == 11
     assert smoothing_window(5) == 3
     np.testing.assert_allclose(smoothed(np.array([[2.0]]), 3), [[2]])
+
+
+@pytest.mark.parametrize("window", [3, 7, 41])
+def test_running_means_equal_those_of_pandas(window):
+    values = np.random.default_rng(0).normal(size=(25, 2, 3))
+    values[4:9, 0] = values[20:, 1, 2] = np.nan
+    frame = pd.DataFrame(values.reshape(25, -1))
+    expected = frame.rolling(window, center=True, min_periods=1).mean().values
+    np.testing.assert_allclose(smoothed(values, window).reshape(25, -1), expected, atol=1e-12)

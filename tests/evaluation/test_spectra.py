@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.fft
 import xarray as xr
 from scipy.ndimage import uniform_filter
 
@@ -245,6 +246,17 @@ def test_the_cosine_spectrum_and_its_corner_sum_to_the_variance():
     total = result["variance"].sum("wavelength") + result["corner_variance"]
     np.testing.assert_allclose(total, fields.var((1, 2)).mean(0), rtol=1e-10)
     assert (result["corner_variance"] > 0).all()
+
+
+def test_regional_variances_equal_those_of_scipys_cosine_transform():
+    fields = np.random.default_rng(5).normal(size=(3, 24, 32, 1))
+    grid = Grid.pixels(24, 32)
+    waves = scipy.fft.dctn(fields[..., 0], axes=(1, 2), norm="ortho") ** 2 / (24 * 32)
+    bins, _, _ = wavenumber_bins(grid, EARTH_RADIUS)
+    expected = np.bincount(bins, waves.mean(0).ravel())
+    result = spectra(fields, grid).isel(channel=0)
+    np.testing.assert_allclose(result["variance"], expected[1:-1], rtol=1e-9)
+    assert result["corner_variance"].item() == pytest.approx(expected[-1], rel=1e-9)
 
 
 def test_a_cosine_appears_at_its_wavelength():

@@ -1,4 +1,8 @@
-"""Correlation matrix of the channels, and its error against that of the truth."""
+"""Correlation matrix of the channels, and its error against that of the truth.
+
+``numpy.cov`` needs all values at once; here weighted moments add up over chunks.
+``tests/evaluation/test_channel_correlation.py`` checks them against it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""Scores of ensembles: CRPS, spread and error of the mean, rank histogram."""
+"""Scores of ensembles: CRPS, spread and error of the mean, rank histogram.
+
+Libraries compute each score from all members anew; here one sorted copy of the members serves all,
+band by band. ``tests/evaluation/test_crps_and_spread.py`` checks the CRPS against scoringrules,
+spread and error against NumPy and the rank histogram against scores;
+``test_independent_implementations.py`` checks CRPS and ranks against xskillscore.
+"""
 
 from __future__ import annotations
 

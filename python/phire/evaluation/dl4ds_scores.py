@@ -1,4 +1,8 @@
-"""Scores as DL4DS computes them, where its definitions differ from phire's."""
+"""Scores as DL4DS computes them, where its definitions differ from phire's.
+
+DL4DS's own functions need all fields in memory. ``tests/evaluation/test_dl4ds_scores.py`` checks
+the scores against scikit-image, ``scipy.stats`` and NumPy.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Scores by groups of times: by hour of the day, by month, by season."""
+"""Scores by groups of times: by hour of the day, by month, by season.
+
+xarray groups arrays of all times; here each group has a state of each statistic, which is merged
+over chunks. ``tests/evaluation/test_grouped_times.py`` checks the scores against those of each
+group's times alone.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Learned distances of ensemble members, and energy score of their learned features."""
+"""Learned distances of ensemble members, and energy score of their learned features.
+
+scoringrules needs the features of all times; here each time is scored when it is read.
+``tests/evaluation/test_learned_ensembles.py`` checks the energy score against scoringrules.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Multitaper spectra within a spherical cap, with the tapers of pyshtools."""
+"""Multitaper spectra within a spherical cap, with the tapers of pyshtools.
+
+The transforms are ducc0's, so that spectra add up over chunks of times and the tapers are computed
+once for all fields. ``tests/evaluation/test_spectra.py`` checks the result against pyshtools'
+``SHWindow.multitaper_spectrum``.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 ``numpy.sort`` along the axis of members sorts each point by itself; a sorting network compares
 whole fields, in as many steps for every point.
+
+``tests/evaluation/test_members_together.py`` checks it against ``numpy.sort``.
 """
 
 from __future__ import annotations

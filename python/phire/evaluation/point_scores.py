@@ -1,4 +1,9 @@
-"""Point-by-point scores of a candidate against the truth, one value for each time."""
+"""Point-by-point scores of a candidate against the truth, one value for each time.
+
+scikit-image and xskillscore compute such scores from whole arrays; here moments add up over bands
+of rows, with area weights and without missing values, and all scores share them.
+``tests/evaluation/test_point_scores.py`` checks them against NumPy and scikit-image.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Continuous ranked probability score of fields pooled over squares, by mean or maximum."""
+"""Continuous ranked probability score of fields pooled over squares, by mean or maximum.
+
+scoringrules scores the pooled fields of all members at once; here squares are pooled and scored in
+bands of rows that fit a core's cache. ``tests/evaluation/test_pooled_scores.py`` checks the scores
+against scoringrules, with squares cut by a plain loop.
+"""
 
 from __future__ import annotations
 

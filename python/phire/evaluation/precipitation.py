@@ -1,4 +1,9 @@
-"""Climate indices of precipitation: wet frequency and intensity, heavy rain, maxima, spells."""
+"""Climate indices of precipitation: wet frequency and intensity, heavy rain, maxima, spells.
+
+Libraries of climate indices (xclim) need the whole series of daily fields; here counts and maxima
+add up over chunks of times, and one bit for each value serves the spells.
+``tests/evaluation/test_precipitation.py`` checks the indices by brute force at each point.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Distances between sets of fields, each field reduced to a few projections."""
+"""Distances between sets of fields, each field reduced to a few projections.
+
+scikit-learn's random projections need all fields as one matrix; here each field is projected when
+it is read. ``tests/evaluation/test_distributions.py`` checks the distances against a known shift
+along one pattern, and the RV coefficient by its invariance to rotation.
+"""
 
 from __future__ import annotations
 

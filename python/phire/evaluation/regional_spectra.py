@@ -1,4 +1,10 @@
-"""Spectra of rectangular regions by two-dimensional cosine transforms, binned by wavenumber."""
+"""Spectra of rectangular regions by two-dimensional cosine transforms, binned by wavenumber.
+
+Written by hand because the sums by wavenumber, without missing values and with cross-spectra, add
+up over chunks of times; the transform is ducc0's, which is faster than ``scipy.fft.dctn``.
+``tests/evaluation/test_spectra.py`` checks the spectra against ``scipy.fft.dctn`` with
+``numpy.bincount``, a single cosine and white noise.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Running mean over time, by which series of scores are smoothed."""
+"""Running mean over time, by which series of scores are smoothed.
+
+pandas has running means of tables only; here arrays have any number of axes.
+``tests/evaluation/test_point_scores.py`` checks them against ``pandas.DataFrame.rolling``.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""Sampling uncertainty of all scores: confidence intervals by a block bootstrap in time."""
+"""Sampling uncertainty of all scores: confidence intervals by a block bootstrap in time.
+
+``scipy.stats.bootstrap`` computes a score again for each of thousands of resamples of all fields;
+here each score is computed once without each block, from states that are merged.
+``tests/evaluation/test_sampling_uncertainty.py`` checks the intervals against the normal
+distribution's, a direct bootstrap and their coverage.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Quantiles of candidate and truth by season."""
+"""Quantiles of candidate and truth by season.
+
+xarray's quantiles by group need all times at once; here each season has a histogram.
+``tests/evaluation/test_distributions.py`` checks the quantiles against ``numpy.quantile`` of each
+season.
+"""
 
 from __future__ import annotations
 

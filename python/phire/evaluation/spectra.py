@@ -1,6 +1,11 @@
 """Spectra on the sphere: kinetic energy, variance of each channel, coherence with the truth.
 
 Statistics of regional fields are in :mod:`phire.evaluation.regional_spectra`.
+
+pyshtools and pyspharm compute the spectrum of one field; here the transforms of truth and
+candidates are shared by all statistics, and sums are added over chunks of times.
+``tests/evaluation/test_spectra.py`` checks the variance against pyshtools, the kinetic energy
+against pyspharm.
 """
 
 from __future__ import annotations

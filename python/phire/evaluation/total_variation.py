@@ -1,4 +1,8 @@
-"""Total variation of fields: area-weighted absolute differences of neighbouring points."""
+"""Total variation of fields: area-weighted absolute differences of neighbouring points.
+
+TensorFlow and scikit-image know no area weights, missing values or rows that close around the
+globe. ``tests/evaluation/test_point_scores.py`` checks it on a field of a few points by hand.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Zonal spectra: variance by wavenumber along circles of latitude."""
+"""Zonal spectra: variance by wavenumber along circles of latitude.
+
+Written around NumPy's FFT because the sums by band add up over chunks of times.
+``tests/evaluation/test_spectra.py`` checks them against the mean square of each band and a single
+wave.
+"""
 
 from __future__ import annotations
 

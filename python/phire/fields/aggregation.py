@@ -1,4 +1,9 @@
-"""Aggregation in time: means, sums and extremes over hours, days, months or years."""
+"""Aggregation in time: means, sums and extremes over hours, days, months or years.
+
+xarray and pandas resample arrays of all times; here only the fields of the periods being read are
+in memory, in any calendar, and incomplete periods are left out.
+``tests/fields/test_aggregation.py`` checks it against pandas, and by a plain loop.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Area means of whole fields over a small number of cells."""
+"""Area means of whole fields over a small number of cells.
+
+``xarray.coarsen`` averages whole blocks without weights; these cells may cut points.
+``tests/fields/test_area_mean.py`` checks the means against points split into parts, one by one.
+"""
 
 from __future__ import annotations
 

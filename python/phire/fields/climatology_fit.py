@@ -1,4 +1,9 @@
-"""Fit of climatologies by least squares, to a source or to a file (``phire climatology``)."""
+"""Fit of climatologies by least squares, to a source or to a file (``phire climatology``).
+
+``numpy.linalg.lstsq`` needs all times at once; here the normal equations of each point add up over
+chunks of times, without missing values. ``tests/fields/test_climatologies.py`` checks the
+coefficients against it.
+"""
 
 from __future__ import annotations
 

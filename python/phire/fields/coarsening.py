@@ -1,4 +1,9 @@
-"""Coarsening by area-weighted block means, and the coarse and fine grids of it."""
+"""Coarsening by area-weighted block means, and the coarse and fine grids of it.
+
+``xarray.coarsen`` and scikit-image's ``block_reduce`` have no area weights, nor grids to go with
+the means. ``tests/fields/test_coarsening.py`` checks the means against plain loops, and that
+refined grids give back the coarse ones.
+"""
 
 from __future__ import annotations
 

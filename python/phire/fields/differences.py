@@ -1,4 +1,9 @@
-"""Vorticity and divergence of wind by finite differences, for grids that are not global."""
+"""Vorticity and divergence of wind by finite differences, for grids that are not global.
+
+Written from the formulas because MetPy needs its own units and labelled arrays.
+``tests/fields/test_differences.py`` checks them against spectral derivatives, to which they
+converge with second order, and against solid-body rotation.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,10 @@
 """Reading of GRIB 1 and 2 messages with ecCodes: headers of a file, and values of one message.
 
 A file is scanned once for its headers. Values are then read by their offsets, in any order.
+
+cfgrib arranges the messages of a file as arrays and refuses files whose messages do not form them;
+here each message is read by itself. ``tests/fields/test_grib.py`` checks the fields of real files
+against cfgrib's.
 """
 
 from __future__ import annotations

@@ -6,6 +6,9 @@ order: (m=0, l=0…L), (m=1, l=1…L), …
 
 Grids may lack a few rows at the poles. Those rows are filled before the analysis
 (:func:`complete_rows`).
+
+``tests/fields/test_harmonics.py`` checks the transforms against closed forms, pyshtools and
+pyspharm, and wind against windspharm.
 """
 
 from __future__ import annotations

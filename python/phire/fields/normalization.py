@@ -1,4 +1,9 @@
-"""Normalization of fields: invertible maps to values of about unit size, for each channel."""
+"""Normalization of fields: invertible maps to values of about unit size, for each channel.
+
+scikit-learn's scalers take tables in memory; these maps work on fields block by block, on tensors
+too, and are stored as JSON. ``tests/fields/test_normalization.py`` checks them against NumPy's
+formulas, and that inverting gives the values back.
+"""
 
 from __future__ import annotations
 

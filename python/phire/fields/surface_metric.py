@@ -1,4 +1,9 @@
-"""Slopes, vorticity and divergence on any grid, by differences with the metric of the sphere."""
+"""Slopes, vorticity and divergence on any grid, by differences with the metric of the sphere.
+
+MetPy needs labelled arrays with a projection; here the positions of the points suffice.
+``tests/fields/test_surface_metric.py`` checks slopes, areas, vorticity and divergence against
+closed forms on five kinds of grids.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Padding of global fields, periodic in longitude and zero beyond the first and last row."""
+"""Padding of global fields, periodic in longitude and zero beyond the first and last row.
+
+Keras's padding has no periodic mode. ``tests/networks/test_srgan_generator.py`` checks that a
+network with it commutes with rotations of the globe.
+"""
 
 from __future__ import annotations
 

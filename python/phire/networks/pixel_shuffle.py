@@ -1,4 +1,8 @@
-"""Pixel shuffle, and an initializer that avoids its checkerboard artefacts."""
+"""Pixel shuffle, and an initializer that avoids its checkerboard artefacts.
+
+Keras has no pixel shuffle for all backends. ``tests/networks/test_srgan_generator.py`` checks it
+value by value.
+"""
 
 from __future__ import annotations
 

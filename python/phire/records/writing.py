@@ -4,6 +4,10 @@ The shard, offset and length of every record follow from the plan. Each field is
 once, by any worker, and its patches are written straight to their offsets. Lengths, features and
 checksums around them are written afterwards. The bytes of the shards do not depend on the number or
 order of the workers.
+
+``tf.io.TFRecordWriter`` appends records in order, which would need either all fields in memory or
+each field read many times. ``tests/records/test_pair_records.py`` reads the shards with TensorFlow
+alone.
 """
 
 from __future__ import annotations

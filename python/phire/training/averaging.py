@@ -1,4 +1,10 @@
-"""Exponential moving average (EMA) of a network's weights while it trains."""
+"""Exponential moving average (EMA) of a network's weights while it trains.
+
+Keras's optimizers average their own trainable variables at a constant decay; here the decay rises
+with the steps, statistics of batch normalization are averaged too, and validation uses the
+averages. ``tests/training/test_averaging.py`` checks it against
+``tf.train.ExponentialMovingAverage``.
+"""
 
 from __future__ import annotations
 

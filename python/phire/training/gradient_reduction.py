@@ -1,4 +1,8 @@
-"""Gradient reduction over replicas: average first, then clip and apply."""
+"""Gradient reduction over replicas: average first, then clip and apply.
+
+``tests/training/test_private_interfaces.py`` checks the clipped gradients against those of a Keras
+optimizer on one device.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Learning-rate schedules: factors of the rate by step, or reductions after an epoch."""
+"""Learning-rate schedules: factors of the rate by step, or reductions after an epoch.
+
+Keras's schedules count the steps of one optimizer; these span all phases and optimizers of a
+training, also one that is resumed. ``tests/training/test_learning_rate_schedules.py`` checks them
+against their formulas.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Adam through TensorFlow's fused kernel, which is faster than Keras's Adam; weight decay."""
+"""Adam through TensorFlow's fused kernel, which is faster than Keras's Adam; weight decay.
+
+``tests/training/test_optimizers.py`` checks Adam and weight decay against Keras's ``Adam`` and
+``AdamW``.
+"""
 
 from __future__ import annotations
 

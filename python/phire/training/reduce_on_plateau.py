@@ -1,8 +1,8 @@
 """Learning rates reduced on a plateau, where a score has not fallen for some epochs.
 
 Keras has a callback for the same rule, but its counters are not part of any checkpoint, so a
-resumed training would end with other weights than an uninterrupted one. The tests check it against
-``keras.callbacks.ReduceLROnPlateau``.
+resumed training would end with other weights than an uninterrupted one.
+``tests/training/test_going_on.py`` checks it against ``keras.callbacks.ReduceLROnPlateau``.
 """
 
 from __future__ import annotations

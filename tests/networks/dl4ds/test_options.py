@@ -80,15 +80,16 @@ def test_a_margin_shifts_the_localized_weights():
     options = {"localized": True, "domain": (12, 14), "upsampling": "pre"}
     model = small(**options)
     with_margin = small(low=(8, 9, 2), margin=1, **options)
-    weights = [field(*weight.shape) for weight in model.get_weights()]
+    # Positive weights and inputs, so that no ReLU hides the changed point.
+    weights = [np.abs(field(*weight.shape)) for weight in model.get_weights()]
     model.set_weights(weights)
     with_margin.set_weights(weights)
     kernel, _ = model.get_layer("localized").get_weights()
     changed = np.zeros_like(kernel)
     changed[5, 6] = 1
     differences = []
-    for network, low in ((model, field(1, 6, 7, 2)), (with_margin, field(1, 8, 9, 2))):
-        inputs = {"low": low, "position": np.zeros((1, 2), "i4")}
+    for network, shape in ((model, (1, 6, 7, 2)), (with_margin, (1, 8, 9, 2))):
+        inputs = {"low": np.abs(field(*shape)), "position": np.zeros((1, 2), "i4")}
         before = np.asarray(network(inputs))
         layer = network.get_layer("localized")
         layer.set_weights([kernel + changed, layer.get_weights()[1]])

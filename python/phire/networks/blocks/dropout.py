@@ -1,4 +1,9 @@
-"""Dropout in training, and Monte Carlo dropout with masks that are fixed to the domain's points."""
+"""Dropout in training, and Monte Carlo dropout with masks that are fixed to the domain's points.
+
+Keras's dropout draws other masks in every call, so that neighbouring patches would not fit
+together. ``tests/networks/blocks/test_dropout.py`` checks the moments of the masks, and masks of a
+part against those of the whole domain.
+"""
 
 from __future__ import annotations
 

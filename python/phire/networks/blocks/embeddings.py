@@ -1,4 +1,8 @@
-"""Embeddings of the noise level and of the time covariates, computed in float32."""
+"""Embeddings of the noise level and of the time covariates, computed in float32.
+
+Keras has no such layers. ``tests/networks/blocks/test_embeddings.py`` checks them against numbers
+of diffusers and DeepR.
+"""
 
 from __future__ import annotations
 

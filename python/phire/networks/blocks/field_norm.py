@@ -1,4 +1,8 @@
-"""Normalization of feature maps, with scale and shift from a sample's embedding (FiLM)."""
+"""Normalization of feature maps, with scale and shift from a sample's embedding (FiLM).
+
+``tests/networks/blocks/test_field_norm.py`` checks results and gradients against
+``keras.layers.GroupNormalization`` and finite differences.
+"""
 
 from __future__ import annotations
 

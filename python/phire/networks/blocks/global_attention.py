@@ -2,6 +2,10 @@
 
 Memory is linear in the number of points: queries are processed in chunks, and the backward pass
 recomputes the attention weights of each chunk.
+
+Keras's attention holds the weights of all pairs of points.
+``tests/networks/blocks/test_global_attention.py`` checks results and gradients against the plain
+formula, and that memory grows linearly.
 """
 
 from __future__ import annotations

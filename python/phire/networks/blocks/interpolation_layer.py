@@ -1,4 +1,9 @@
-"""Interpolation layer, from coarse fields to a grid that is finer by a whole factor."""
+"""Interpolation layer, from coarse fields to a grid that is finer by a whole factor.
+
+Keras's resizing has no choice of the parameter of cubic convolution, and other values at edges.
+``tests/networks/blocks/test_interpolation_layer.py`` checks the layer against numbers of PyTorch
+and against :mod:`phire.fields.interpolation`.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,9 @@
 
 The mask of present values is the array ``low_valid`` of a sample, (B, h, w, C): 1 for present
 values of ``low`` and 0 for missing ones.
+
+Keras has no such layers. ``tests/networks/blocks/test_partial_convolution.py`` checks both against
+sums point by point.
 """
 
 from __future__ import annotations

@@ -2,6 +2,9 @@
 
 Source: Swin Transformer V2 (Liu et al. 2022, arXiv:2111.09883), as used by Swin2SR (Conde et al.
 2022, arXiv:2209.11345).
+
+Keras has no such layer. ``tests/networks/test_swin.py`` checks attention, offsets and masks against
+numbers of the reference implementation.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Convolutional LSTM over the frames of a window, for fields of any size."""
+"""Convolutional LSTM over the frames of a window, for fields of any size.
+
+``keras.layers.ConvLSTM2D`` needs a fixed size. ``tests/networks/dl4ds/test_convolutional_lstm.py``
+checks this layer against it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Locally connected layer with weights for each point of a domain, which also takes patches."""
+"""Locally connected layer with weights for each point of a domain, which also takes patches.
+
+Keras 3 has no locally connected layer, and Keras 2's took the whole domain only.
+``tests/networks/dl4ds/test_options.py`` checks patches against the same part of the whole domain.
+"""
 
 from __future__ import annotations
 
