@@ -203,7 +203,7 @@ def record(options: Mapping[str, Any] | None = None) -> dict[str, Any]:
             versions[package] = importlib.metadata.version(package)
     provenance = {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "versions": versions,
     }
     return provenance if options is None else {**provenance, "options": plain(options)}

@@ -219,6 +219,17 @@ def test_a_dry_run_prints_the_graph_and_makes_nothing(study):
     assert not (study.parent / "out").exists()
 
 
+def test_a_mistake_is_told_in_the_callers_words(study):
+    with pytest.raises(InputError, match=r"^only metrics is not a stage"):
+        plan_pipeline(study, only=["metrics"])
+    mistakes = {"--only": "metrics", "--set": "days"}
+    for option, value in mistakes.items():
+        told = subprocess.run(
+            ["phire", "run", study, "--dry-run", option, value], capture_output=True, text=True
+        )
+        assert told.returncode == 2 and f"phire run: {option} " in told.stderr, told.stderr
+
+
 def test_stages_run_on_a_dask_cluster(study):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

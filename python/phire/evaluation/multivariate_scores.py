@@ -119,7 +119,7 @@ class PatchScores(Statistic):
             ("energy_score", "energy_score_fair", "variogram_score"),
             np.moveaxis(ordered["scores"], -1, 0),
         ):
-            # The variogram score squares square roots: it has the channel's units as well.
+            # The variogram score squares differences of roots, which gives the channel's units.
             dataset[name] = (("channel", "time"), values.T, self.units())
             dataset[f"{name}_mean"] = ("channel", mean_of_present(values, 0), self.units())
         dataset.attrs["patch"] = self.side

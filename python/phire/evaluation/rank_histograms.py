@@ -173,7 +173,7 @@ def weights_of_ranks(summary: MemberSummary, size: int, weights: np.ndarray) -> 
     """
     total = np.zeros((weights.shape[1], size + 1))
     for c in range(len(total)):
-        # One count over pairs (number of members equal, number below), then ties are split.
+        # Points are counted by the pair (members equal, members below) before ties are split.
         place = summary.equal[:, c] * np.intp(size + 1) + summary.below[:, c]
         table = np.bincount(place.ravel(), weights[:, c].ravel(), minlength=(size + 1) ** 2)
         for ties, row in enumerate(table.reshape(size + 1, size + 1)):

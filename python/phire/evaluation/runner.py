@@ -520,7 +520,7 @@ def _origin(source: Any) -> dict[str, Any]:
 
 
 def _region_text(region: Any) -> Any:
-    """Returns what is recorded of a region: bounds, path and fingerprint, or hash of a mask."""
+    """Returns the record of a region: its bounds, path and fingerprint, or hash of its mask."""
     if isinstance(region, (str, os.PathLike)):
         path = Path(region)
         return (

@@ -236,7 +236,7 @@ class AggregatedSource:
         for c, channel in enumerate(self.channels):
             if self.aggregation.statistic_of(channel) == "mean":
                 total[..., c] /= count[:, c, None, None]
-        # A period requested twice was computed once, at the last of its positions in ``times``.
+        # Slots of a period that ``times`` repeats share the one that was filled.
         return total[slot[chosen]].astype(np.float32)
 
     def _add(self, total: np.ndarray, field: np.ndarray, c: int, count: int) -> None:

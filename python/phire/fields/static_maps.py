@@ -323,7 +323,7 @@ def _shares(values: np.ndarray, unit: str, where: str) -> np.ndarray:
     """Returns shares of land from 0 to 1, converted from per cent if necessary.
 
     Raises:
-        InputError: The map has other units, or values outside of the range.
+        InputError: The map has other units, or values outside this range.
     """
     known = units.conversion(unit, "1") if unit else (1.0, 0.0)
     scale = 1.0 if known is None else known[0]

@@ -144,16 +144,16 @@ def _override(tree: Any, override: str) -> None:
     key, equals, text = override.partition("=")
     parent, _, last = key.rpartition(".")
     if not (equals and last):
-        raise InputError(f"set {override!r} is not of the form a.b=value.")
+        raise InputError(f"--set {override!r} is not of the form a.b=value.")
     above = tree if not parent else OmegaConf.select(tree, parent)
     # A new name at these levels can only be a typing mistake; new options of a stage are allowed.
     fixed = not parent or parent in ("variables", "stages", "sweep")
     if not OmegaConf.is_config(above) or (fixed and last not in above and key not in KEYS):
-        raise InputError(f"set {override!r}: the pipeline has no {key}.")
+        raise InputError(f"--set {override!r}: the pipeline has no {key}.")
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
-        raise InputError(f"set {override!r}: {text!r} is not a YAML value.") from None
+        raise InputError(f"--set {override!r}: {text!r} is not a YAML value.") from None
     OmegaConf.update(tree, key, value, merge=False)
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from phire import files, interruption, progress
-from phire.errors import InputError, WorkError
+from phire.errors import InputError, WorkError, naming_arguments
 from phire.pipeline import stage_records
 from phire.pipeline.commands import can_overwrite, executable, find_command
 from phire.pipeline.configuration import read_pipeline
@@ -30,6 +30,7 @@ _POLL = 0.3
 """Seconds between two looks at a running command."""
 
 
+@naming_arguments()
 def plan_pipeline(
     path: str | os.PathLike, overrides: Sequence[str] = (), *, only: Sequence[str] = ()
 ) -> dict[str, stage_records.Planned]:
@@ -47,6 +48,7 @@ def plan_pipeline(
     return stage_records.plan(pipeline.directory, with_needs(expand(pipeline), only))
 
 
+@naming_arguments()
 def run_pipeline(
     path: str | os.PathLike,
     overrides: Sequence[str] = (),

@@ -86,7 +86,7 @@ def write(
         "finished": finished,
         "overwrites": overwrites,
         "made": uuid.uuid4().hex,
-        "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 1),
     }
     files.write_json(_path(directory, stage.name), record)

@@ -105,7 +105,7 @@ def with_needs(stages: Mapping[str, Stage], only: Sequence[str]) -> dict[str, St
     for name in only:
         if name not in known:
             entries = dict.fromkeys(stage.entry for stage in stages.values())
-            raise InputError(f"only {name} is not a stage: choose among {', '.join(entries)}.")
+            raise InputError(f"--only {name} is not a stage: choose among {', '.join(entries)}.")
     chosen: set[str] = set()
     for name, stage in reversed(stages.items()):  # needs come before what needs them
         if {name, stage.entry} & {*only, *chosen}:

@@ -95,8 +95,8 @@ def coarse_grid(
         inputs: The coarse inputs.
         high: The fine fields.
         scale: Ratio of the resolutions.
-        alignment: ``cell`` or ``corner``; by default that of the first input that lies on either,
-            else ``cell``.
+        alignment: ``cell`` or ``corner``; by default the alignment of the first input that
+            has one of them, else ``cell``.
         margin: Coarse points of context wanted on each side.
         coarsened: True if coarsened targets are among the coarse channels; the grid then ends
             with the fine fields.

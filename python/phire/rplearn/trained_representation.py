@@ -59,7 +59,7 @@ class Representation:
         return list(self.run.epochs)
 
     def network(self, epoch: int | None = None) -> keras.Model:
-        """Loads the pretext network after an epoch; None for the end of training."""
+        """Loads the pretext network of an epoch, or that of the end of training without one."""
         return self.run.network(self.network_name, epoch=epoch)
 
     def chosen_epoch(self, epoch: str | int) -> int:

@@ -271,7 +271,7 @@ def test_the_embedding_of_a_dropped_covariate_is_zero(kind, name):
         ({"place": "learned"}, "needs the domain"),
         ({"context": True}, "needs the whole coarse field"),
         ({"attention": [2]}, "levels from 0 to 1"),
-        ({"attention_sides": [5]}, "rows or columns of one of"),
+        ({"attention_sides": [5]}, "attention_sides 5 is not the number"),
         ({"upsampling": "bicubic"}, "must be one of nearest"),
         ({"downsampling": ["conv", "conv"]}, "one choice for each of 1 resamplings"),
         ({"attention": [1], "heads": 3}, "must divide the 8 channels"),

@@ -238,9 +238,10 @@ def _attention_levels(shapes: Shapes, options: SimpleNamespace, levels: int) -> 
             level for level in range(levels) for n in shapes.high[:2] if -(-n // 2**level) == side
         }
         if not matching:
+            sides = {-(-n // 2**level) for level in range(levels) for n in shapes.high[:2]}
             raise OptionError(
-                f"attention_sides {side} must be the rows or columns of one of {levels} levels of "
-                f"fine fields of {shapes.high[:2]}."
+                f"attention_sides {side} is not the number of rows or columns of any level: choose "
+                f"among {', '.join(map(str, sorted(sides)))}."
             )
         chosen |= matching
     return frozenset(chosen)
