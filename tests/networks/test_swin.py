@@ -14,7 +14,6 @@ from phire.errors import InputError
 from phire.networks import build
 from phire.networks.blocks.window_attention import (
     MASKED,
-    ReflectedToMultiple,
     WindowAttention,
     offset_index,
     offset_table,
@@ -153,15 +152,6 @@ def test_offsets_and_masks_are_the_references():
 def test_parameters_are_as_many_as_the_references(count, channels, scale, options):
     low, high = (16, 16, channels), (16 * scale, 16 * scale, channels)
     assert build("swin2sr", low, high, **options).count_params() == count
-
-
-@pytest.mark.parametrize("size", [(8, 8), (None, None)])
-def test_fields_are_reflected_to_whole_windows(size):
-    x = np.random.default_rng(0).normal(size=(2, 5, 9, 3)).astype("f4")
-    inputs = keras.Input((*(n and m for n, m in zip(size, (5, 9))), 3))
-    model = keras.Model(inputs, ReflectedToMultiple(4)(inputs))
-    expected = np.pad(x, ((0, 0), (0, 3), (0, 3), (0, 0)), mode="reflect")
-    np.testing.assert_array_equal(model.predict(x, verbose=0), expected)
 
 
 @pytest.mark.parametrize("size", [(7, 9), (3, 12)])

@@ -16,6 +16,7 @@ import keras
 from phire.errors import InputError, OptionError
 from phire.networks.blocks.fine_output import Fine
 from phire.networks.blocks.interpolation_layer import Interpolation
+from phire.networks.blocks.multiples import PadToMultiple
 from phire.networks.blocks.sample_inputs import (
     added_to_interpolated,
     fine_maps,
@@ -26,7 +27,6 @@ from phire.networks.blocks.sample_inputs import (
     with_fine_maps_coarsened,
     without_margin,
 )
-from phire.networks.blocks.window_attention import ReflectedToMultiple
 from phire.networks.option_checks import check_counts
 from phire.networks.registry import network
 from phire.networks.shapes import FixedSizeError, Shapes
@@ -165,7 +165,7 @@ def _deepr_swin2sr(
     check_layers(filters, depths, heads, window_size, options["drop_path"])
     inputs = named_inputs(shapes)
     coarse = _surplus_convolved(inputs, shapes, shapes.low[2])
-    x = ReflectedToMultiple(window_size)(coarse)
+    x = PadToMultiple(window_size, "reflect")(coarse)
     x = swin_features(x, inputs, heads=heads, window=window_size, **options)
     x = keras.layers.Conv2D(64, 3, padding="same", name="before_upsampling")(x)
     x = keras.layers.LeakyReLU(negative_slope=0.01)(x)

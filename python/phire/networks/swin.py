@@ -10,6 +10,7 @@ import numpy as np
 
 from phire.errors import OptionError
 from phire.networks.blocks.fine_output import Fine
+from phire.networks.blocks.multiples import PadToMultiple
 from phire.networks.blocks.sample_inputs import (
     CroppedToCoarse,
     EdgePadding,
@@ -24,7 +25,6 @@ from phire.networks.blocks.sample_inputs import (
     without_margin,
 )
 from phire.networks.blocks.window_attention import (
-    ReflectedToMultiple,
     WindowAttention,
     trunc_normal,
 )
@@ -96,7 +96,7 @@ def swin2sr(
     _check(shapes, residual, upsampling)
     inputs = named_inputs(shapes)
     x = with_fine_maps_coarsened(inputs, shapes)
-    x = ReflectedToMultiple(window_size)(x)
+    x = PadToMultiple(window_size, "reflect")(x)
     x = swin_features(
         x, inputs, filters=filters, depths=depths, heads=heads, window=window_size,
         mlp_ratio=mlp_ratio, residual=residual, drop_path=drop_path,

@@ -1,4 +1,9 @@
-"""Padding of fields to sizes that a network's downsampling divides, and cropping back."""
+"""Padding of fields to sizes that a network's downsampling or windows divide, and cropping back.
+
+Keras's padding needs sizes that are known when the network is built, and reflects no more points
+than the field has. ``tests/networks/blocks/test_multiples.py`` checks the layer against
+``numpy.pad``.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +12,31 @@ from typing import Any
 import keras
 from keras import ops
 
+from phire.errors import OptionError
+
+MODES = ("edge", "reflect")
+"""Modes of padding, as of ``numpy.pad``."""
+
 
 @keras.saving.register_keras_serializable(package="phire")
 class PadToMultiple(keras.layers.Layer):
-    """Padding by edge values, after the last row and column, to multiples of a number.
+    """Padding after the last row and column to multiples of a number.
 
     Args:
         multiple: Number that divides the output's rows and columns.
+        mode: ``edge`` repeats the last row and column. ``reflect`` mirrors the field at them,
+            without repeating them; a field smaller than the padding is reflected several times.
+
+    Raises:
+        InputError: ``mode`` is unknown.
     """
 
-    def __init__(self, multiple: int, **kwargs: Any) -> None:
+    def __init__(self, multiple: int, mode: str = "edge", **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if mode not in MODES:
+            raise OptionError(f"mode {mode!r} must be one of {', '.join(MODES)}.")
         self.multiple = multiple
+        self.mode = mode
 
     def call(self, inputs: Any) -> Any:
         """Pads fields (B, H, W, C)."""
@@ -28,8 +46,14 @@ class PadToMultiple(keras.layers.Layer):
             padded = -(-size // self.multiple) * self.multiple
             if isinstance(size, int) and padded == size:
                 continue
-            rows = ops.minimum(ops.arange(padded), size - 1)
-            x = ops.take(x, rows, axis=axis)
+            index = ops.arange(padded)
+            if self.mode == "edge":
+                index = ops.minimum(index, size - 1)
+            else:
+                period = ops.maximum(2 * (size - 1), 1)  # 1 for a single point
+                index = index % period
+                index = ops.minimum(index, period - index)
+            x = ops.take(x, index, axis=axis)
         return x
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
@@ -42,7 +66,15 @@ class PadToMultiple(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the layer's arguments, for saving."""
-        return {**super().get_config(), "multiple": self.multiple}
+        return {**super().get_config(), "multiple": self.multiple, "mode": self.mode}
+
+
+@keras.saving.register_keras_serializable(package="phire")
+class ReflectedToMultiple(PadToMultiple):
+    """Padding by reflection, under the name that it has in networks saved by earlier versions."""
+
+    def __init__(self, multiple: int, mode: str = "reflect", **kwargs: Any) -> None:
+        super().__init__(multiple, mode, **kwargs)
 
 
 @keras.saving.register_keras_serializable(package="phire")
