@@ -12,7 +12,7 @@ import keras
 
 from phire.errors import InputError
 from phire.networks.blocks.sample_inputs import refuse_window
-from phire.networks.fast_cpu import LeakyReLU, ManyInputDense
+from phire.networks.fast_cpu import LeakyReLU
 from phire.networks.registry import discriminator
 from phire.networks.shapes import Shapes
 from phire.networks.srgan_generator import SLOPE
@@ -61,6 +61,7 @@ def srgan_discriminator(
         for stride in (1, 2):
             x = activate(keras.layers.Conv2D(width, 3, stride, padding="same")(x))
     x = keras.layers.Flatten()(x)
-    x = activate(ManyInputDense(dense)(x))
+    # The name lets a warm start find the weights of discriminators saved by earlier versions.
+    x = activate(keras.layers.Dense(dense, name="many_input_dense")(x))
     logits = keras.layers.Dense(1, dtype="float32", name="logits")(x)
     return keras.Model(inputs, logits, name="discriminator")

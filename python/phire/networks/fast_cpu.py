@@ -1,7 +1,11 @@
 """Keras layers with faster TensorFlow implementations, mostly for CPUs.
 
 Each class replaces the Keras layer of the same kind and gives the same results to rounding; other
-backends fall back to Keras.
+backends fall back to Keras. ``tests/networks/test_fast_cpu.py`` and ``test_encoders.py`` check
+results and gradients against Keras's layers.
+
+The gains stated below are those of processor time on one AVX-512 core, the least of 4 or 5 runs in
+turn with Keras's layer; a step is the loss and the gradient of a whole network.
 """
 
 from __future__ import annotations
@@ -19,7 +23,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """Batch normalization over the last axis, by TensorFlow's fused kernel if it applies.
 
     Keras computes mean, variance and result in separate passes over the batch; the fused kernel
-    computes them in one pass, forward and backward.
+    computes them in one pass, forward and backward. A step of AtmoDist's resnet-small with 8 fields
+    of 32 × 32 points takes 8 % less time.
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
@@ -61,8 +66,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
 class LeakyReLU(keras.layers.LeakyReLU):
     """Leaky ReLU whose gradient is computed from its output, which has the sign of its input.
 
-    TensorFlow then need not keep the input for the gradient, so a convolution and its activation
-    are fused in training, too.
+    TensorFlow then need not keep the input for the gradient, which saves the memory of one feature
+    map for each activation. A step of SRGAN's networks takes 1 to 3 % less time.
     """
 
     def call(self, inputs: Any) -> Any:
@@ -83,16 +88,17 @@ class LeakyReLU(keras.layers.LeakyReLU):
 
 @keras.saving.register_keras_serializable(package="phire")
 class SiLU(keras.layers.Layer):
-    """SiLU, x·sigmoid(x), with a gradient in one compiled pass on CPUs.
+    """SiLU, x·sigmoid(x), with a gradient in one compiled pass in half precision on CPUs.
 
     TensorFlow's gradient takes eight passes, and its sigmoid of bfloat16 is three times as slow as
-    that of float32. On 16 × 64 × 64 × 32 values and one AVX-512 core the gradient's time falls from
-    7.2 to 2.3 ms in bfloat16 and from 3.4 to 1.7 ms in float32.
+    that of float32. A step of unet-small in bfloat16, with 8 fields of 64 × 64 points, takes 17 %
+    less time; one in float32 would gain nothing.
     """
 
     def call(self, inputs: Any) -> Any:
         """Activates a tensor of any shape."""
-        if not _on_processor():
+        half = keras.backend.standardize_dtype(inputs.dtype) in ("bfloat16", "float16")
+        if not (half and _on_processor()):
             return ops.silu(inputs)
         import tensorflow as tf
 
@@ -128,33 +134,7 @@ def _silu_gradient(dtype: Any) -> Any:
 
 @keras.saving.register_keras_serializable(package="phire")
 class ManyInputDense(keras.layers.Dense):
-    """Dense layer for batches that are far smaller than its numbers of inputs and units.
-
-    The gradient with respect to the inputs is a product of a few rows with the large transposed
-    weights. On a CPU TensorFlow takes three times as long for it as for the transposed product, of
-    the weights with a few columns, which this layer computes. Weights and results are those of
-    ``keras.layers.Dense``.
-    """
-
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Transforms (B, inputs) → (B, units)."""
-        if not _on_processor() or len(inputs.shape) != 2 or getattr(self, "lora_rank", None):
-            return super().call(inputs, training=training)
-        import tensorflow as tf
-
-        @tf.custom_gradient
-        def multiply(x: Any, kernel: Any) -> Any:
-            def gradient(dy: Any) -> Any:
-                input_gradient = tf.transpose(tf.matmul(kernel, dy, transpose_b=True))
-                return input_gradient, tf.matmul(x, dy, transpose_a=True)
-
-            return tf.matmul(x, kernel), gradient
-
-        x = tf.cast(inputs, self.compute_dtype)
-        y = multiply(x, tf.cast(self.kernel.value, self.compute_dtype))
-        if self.use_bias:
-            y = tf.nn.bias_add(y, tf.cast(self.bias.value, y.dtype))
-        return self.activation(y)
+    """Dense layer, under the name that it has in discriminators saved by earlier versions."""
 
 
 @keras.saving.register_keras_serializable(package="phire")
@@ -171,7 +151,9 @@ class FewFilterConvolution(keras.layers.Conv2D):
     - computes the convolution as the gradient of the reverse convolution, from few to many
       channels. It is the same sum, with kernels that are fast at any size.
 
-    Weights and results are those of ``keras.layers.Conv2D``.
+    Weights and results are those of ``keras.layers.Conv2D``. With fine fields of 64 × 64 points, a
+    step of SRGAN's generator with two blocks takes 22 % less time, that of srgan-small 14 % less;
+    with 128 × 128 points, a prediction with two blocks takes 34 % less.
     """
 
     def call(self, inputs: Any) -> Any:
