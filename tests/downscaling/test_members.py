@@ -103,7 +103,7 @@ def test_members_are_written_and_an_interruption_changes_nothing(
 ):
     options = {"coarsen": 4, "time": "2000-01-01,2000-01-02", "members": 2, "seed": 3}
     predict(stochastic, store, tmp_path / "whole.nc", **options)
-    monkeypatch.setattr("phire.fields.source_writing.BLOCK_BYTES", 4 * 32 * 64 * 2 * 2 * 3)
+    monkeypatch.setattr("phire.fields.time_blocks.BLOCK_BYTES", 4 * 32 * 64 * 2 * 2 * 3)
     read, blocks = PredictedSource.read_members, []
 
     def interrupted(self, times):

@@ -266,7 +266,7 @@ def test_the_command_writes_every_format(run, store, tmp_path, ending, capsys):
 
 def test_an_interrupted_prediction_goes_on(run, store, tmp_path, monkeypatch):
     five_fields = 4 * 32 * 64 * 2 * 5
-    monkeypatch.setattr("phire.fields.source_writing.BLOCK_BYTES", five_fields)
+    monkeypatch.setattr("phire.fields.time_blocks.BLOCK_BYTES", five_fields)
     read = PredictedSource.read
     blocks = []
 
@@ -295,7 +295,7 @@ def test_an_interrupted_prediction_goes_on(run, store, tmp_path, monkeypatch):
 
 
 def test_blocks_of_another_prediction_are_not_taken(run, store, tmp_path, monkeypatch):
-    monkeypatch.setattr("phire.fields.source_writing.BLOCK_BYTES", 4 * 32 * 64 * 2 * 5)
+    monkeypatch.setattr("phire.fields.time_blocks.BLOCK_BYTES", 4 * 32 * 64 * 2 * 5)
     read = PredictedSource.read
 
     def interrupted(self, times):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phire.errors import InputError
-from phire.fields import source_writing
+from phire.fields import time_blocks
 from phire.fields.aggregation import AggregatedSource, Aggregation
 from phire.fields.source import ArraySource
 from phire.fields.time import TimeAxis
@@ -126,7 +126,7 @@ def test_missing_values_stay_missing_and_unsorted_times_are_sorted():
 
 def test_few_fields_are_held_at_once(monkeypatch):
     source = series(hourly("2000-01-01", 24 * 31))
-    monkeypatch.setattr(source_writing, "BLOCK_BYTES", 5 * source.fields[0].nbytes)
+    monkeypatch.setattr(time_blocks, "BLOCK_BYTES", 5 * source.fields[0].nbytes)
     asked, read = [], source.read
     monkeypatch.setattr(source, "read", lambda times: asked.append(len(times)) or read(times))
     AggregatedSource(source, Aggregation.parse("month:mean")).read([0])

@@ -11,7 +11,7 @@ import xarray as xr
 
 from phire import provenance
 from phire.errors import InputError
-from phire.fields import conversion, convert, open_store, source_writing
+from phire.fields import conversion, convert, open_store, time_blocks
 from phire.fields.description import describe_store
 
 REALDATA = os.environ.get("PHIRE_REALDATA")
@@ -167,7 +167,7 @@ def test_many_sources_are_kept_as_a_digest(tmp_path, monkeypatch):
 def test_memory_is_bounded_whatever_the_length(tmp_path, monkeypatch):
     """The largest block asked of the source does not grow with the number of fields."""
     field = VALUES[0].nbytes
-    monkeypatch.setattr(source_writing, "BLOCK_BYTES", 2 * field)
+    monkeypatch.setattr(time_blocks, "BLOCK_BYTES", 2 * field)
     asked = []
     from phire.fields.collection import CollectedSource
 
@@ -184,7 +184,7 @@ def test_memory_is_bounded_whatever_the_length(tmp_path, monkeypatch):
 
 
 def test_fields_that_share_a_compressed_chunk_are_read_together(tmp_path, monkeypatch):
-    monkeypatch.setattr(source_writing, "BLOCK_BYTES", 2 * VALUES[0].nbytes)
+    monkeypatch.setattr(time_blocks, "BLOCK_BYTES", 2 * VALUES[0].nbytes)
     asked = []
     from phire.fields.collection import CollectedSource
 

@@ -17,6 +17,7 @@ from phire.fields import (
     open_fields,
     open_source,
     source_writing,
+    time_blocks,
     to_dataset,
     write_source,
 )
@@ -41,7 +42,7 @@ def example(calendar="standard", count=7, grid=None):
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
     """Three fields of the example at once, so that every format is appended to."""
-    monkeypatch.setattr(source_writing, "BLOCK_BYTES", 3 * 6 * 12 * 2 * 4)
+    monkeypatch.setattr(time_blocks, "BLOCK_BYTES", 3 * 6 * 12 * 2 * 4)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -139,10 +140,10 @@ def test_blocks_are_whole_chunks_and_bounded(monkeypatch):
     field = 6 * 12 * 2 * 4
 
     def sizes(chunk, block, most):
-        monkeypatch.setattr(source_writing, "BLOCK_BYTES", block * field)
-        monkeypatch.setattr(source_writing, "CHUNK_BYTES", most * field)
+        monkeypatch.setattr(time_blocks, "BLOCK_BYTES", block * field)
+        monkeypatch.setattr(time_blocks, "CHUNK_BYTES", most * field)
         source.time_chunk = chunk
-        found = list(source_writing.blocks(source, 20))
+        found = list(time_blocks.blocks(source, 20))
         assert [b.start for b in found] == [0, *(b.stop for b in found[:-1])]
         assert found[-1].stop == 20
         return [b.stop - b.start for b in found]

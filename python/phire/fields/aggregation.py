@@ -17,6 +17,7 @@ import numpy as np
 from phire.errors import InputError
 from phire.fields.source import Source, Times, close, indices
 from phire.fields.time import EPOCH, TimeAxis, duration_text, parse_duration
+from phire.fields.time_blocks import blocks
 
 STATISTICS = ("mean", "sum", "max", "min")
 
@@ -217,8 +218,6 @@ class AggregatedSource:
 
     def read(self, times: Times) -> np.ndarray:
         """Reads aggregated fields; see :class:`phire.fields.source.Source`."""
-        from phire.fields.source_writing import blocks
-
         chosen = indices(times, len(self.time))
         slot = np.full(len(self.time) + 1, -1)  # the last entry serves period -1: no period
         slot[chosen] = np.arange(len(chosen))

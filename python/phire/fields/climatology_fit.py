@@ -25,7 +25,8 @@ from phire.fields.climatologies import (
 )
 from phire.fields.ensemble import open_fields
 from phire.fields.source import Source, Times, close, indices
-from phire.fields.source_writing import already_made, blocks
+from phire.fields.source_writing import already_made
+from phire.fields.time_blocks import blocks
 
 LEAST_VALUES = 10
 """Smallest number of values for each coefficient of a point, unless there are few fields."""

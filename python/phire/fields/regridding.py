@@ -24,7 +24,7 @@ from phire.fields.source import (
     read_members,
     wind_directions,
 )
-from phire.fields.source_writing import blocks
+from phire.fields.time_blocks import blocks
 from phire.fields.unusable_values import count_infinite
 
 METHODS = ("conservative", "bilinear", "nearest", "bicubic")

@@ -37,16 +37,12 @@ from phire.fields.source import (
 )
 from phire.fields.store import RECORD
 from phire.fields.store_writing import StoreWriter
+from phire.fields.time_blocks import blocks
 from phire.fields.unusable_values import UnusableValues, counting_infinite
 
 # Loaded at its first use: importing Zarr takes a fifth of the start of commands and workers.
 zarr = lazy_loader.load("zarr")
 
-BLOCK_BYTES = 64 << 20
-"""Size (bytes) of the float32 fields read at once; computations need a few times as much memory."""
-
-CHUNK_BYTES = 256 << 20
-"""The same size if one compressed chunk of the source's file exceeds :data:`BLOCK_BYTES`."""
 
 CHANNELS = "channels"
 """Attribute of a Zarr group with the order of the channels, which a directory does not keep."""
@@ -146,25 +142,6 @@ def _read_block(source: Source, block: slice) -> tuple[np.ndarray, int]:
     with counting_infinite() as regridded:
         fields = read_members(source, block)
     return np.moveaxis(fields, 1, 0), sum(regridded)
-
-
-def blocks(source: Source, count: int) -> Iterator[slice]:
-    """Yields slices of times whose fields fit in memory, in whole chunks of the source's file.
-
-    Args:
-        source: The source.
-        count: Number of fields.
-    """
-    height, width = source.grid.shape
-    field = 4 * height * width * len(source.channels) * member_count(source)
-    size = max(1, BLOCK_BYTES // field)
-    chunk = getattr(source, "time_chunk", 1)
-    if chunk > size:
-        size = min(chunk, max(1, CHUNK_BYTES // field))
-    else:
-        size -= size % chunk
-    for start in range(0, count, size):
-        yield slice(start, min(start + size, count))
 
 
 def already_made(output: str | os.PathLike, options: Mapping[str, Any], overwrite: bool) -> bool:

@@ -12,8 +12,8 @@ import xarray as xr
 from phire.errors import InputError
 from phire.fields import grib_messages
 from phire.fields.dataset import horizontal_dimensions
-from phire.fields.source_writing import blocks
 from phire.fields.store import FieldStore
+from phire.fields.time_blocks import blocks
 from phire.fields.unusable_values import UnusableValues
 
 QUICK = 100_000_000
