@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from phire.fields.grid import Grid
-from phire.records import write_downscaling_records
-from phire.records.tfrecord_reading import open_records
+from phire.records import open_records, write_downscaling_records
 from records.stores import make_store
 
 FINE = Grid.regional(60 - 0.25 * np.arange(24), 0.25 * np.arange(32))

@@ -27,7 +27,7 @@ def open_bare(
     statistics: str | os.PathLike | None,
     channels: Sequence[str] | None = None,
 ) -> Records:
-    """Opens bare TFRecord files; see :func:`phire.records.tfrecord_reading.open_records`."""
+    """Opens bare TFRecord files; see :func:`phire.records.records_opening.open_records`."""
     names = [path] if path.is_file() else sorted(path.glob(BARE))
     shards = [str(name) for name in names]
     compression = sniff_compression(names[0])

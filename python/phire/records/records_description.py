@@ -23,7 +23,7 @@ def describe_records(path: str | os.PathLike) -> dict[str, Any] | None:
     if (path / NAME).is_file():
         manifest = Manifest.load(path)
     elif are_bare_records(path):
-        from phire.records.tfrecord_reading import open_records  # needs TensorFlow
+        from phire.records.records_opening import open_records  # needs TensorFlow
 
         manifest = open_records(path).manifest
     else:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from phire import files, progress
 from phire.errors import InputError
-from phire.evaluation.figures.all_figures import Plan, plans
-from phire.evaluation.figures.parallel_drawing import Draw, outcomes, sensible_processes
+from phire.evaluation.figures.all_figures import plans
+from phire.evaluation.figures.figure_drawing import figure_writer
+from phire.evaluation.figures.parallel_drawing import outcomes, sensible_processes
 from phire.evaluation.figures.reading import FIGURES, ResultsFolder
-from phire.evaluation.figures.style import lay_out, write_figure
 
 INDEX = "figures.json"
 """File of the list of figures with titles and captions, in the folder of the figures."""
@@ -73,7 +73,7 @@ def draw_all(
     }
     drawn = outcomes(
         [plan.name for plan in found],
-        drawing(**request, folder=folder),
+        figure_writer(**request, folder=folder),
         request,
         processes or sensible_processes(len(found)),
     )
@@ -92,46 +92,6 @@ def draw_all(
         ]
         files.write_text(target / INDEX, json.dumps(entries, indent=2, ensure_ascii=False) + "\n")
     return written
-
-
-def drawing(
-    results: str,
-    target: str,
-    formats: Sequence[str],
-    dpi: int,
-    folder: ResultsFolder | None = None,
-) -> Draw:
-    """Returns a function that draws the figure with a given name into files.
-
-    The function returns None, or the error as a text if the figure failed: an evaluation must not
-    fail because of a figure. Only errors of writing files are raised.
-
-    Args:
-        results: Folder ``OUT`` of an evaluation.
-        target: Folder to write to.
-        formats, dpi: As for :func:`draw_all`.
-        folder: The opened results folder; None opens ``results``.
-    """
-    by_name = {plan.name: plan for plan in plans(folder or ResultsFolder(results))}
-
-    def draw(name: str) -> str | None:
-        try:
-            _draw(by_name[name], Path(target), formats, dpi)
-        except OSError:
-            raise  # such as a full disk, which would fail all figures
-        except Exception as error:
-            return f"{type(error).__name__}: {error}"
-        return None
-
-    return draw
-
-
-def _draw(plan: Plan, target: Path, formats: Sequence[str], dpi: int) -> None:
-    """Draws one figure and writes it in all formats."""
-    figure = plan.draw()
-    lay_out(figure)
-    for form in formats:
-        write_figure(figure, target / f"{plan.name}.{form}", dpi=dpi, description=plan.title)
 
 
 def figure_names(results: str | os.PathLike) -> list[tuple[str, str]]:

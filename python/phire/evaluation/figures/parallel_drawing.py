@@ -15,21 +15,19 @@ import queue
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeAlias
+from typing import Any
 
 from phire import interruption, progress
 from phire.errors import WorkError
+from phire.evaluation.figures.figure_drawing import Draw, figure_writer
 
 FIGURES_OF_A_PROCESS = 8
 """Number of figures that take longer to draw than a process takes to start (two seconds)."""
 
 _SILENT_IMPORT = "import signal; signal.signal(signal.SIGINT, signal.SIG_DFL)"
 """Lets Ctrl-C end a process that is still importing without a traceback, before ``main`` runs."""
-
-Draw: TypeAlias = Callable[[str], "str | None"]
-"""Function that draws the figure with a name; it returns None, or the error as a text."""
 
 
 def sensible_processes(figures: int) -> int:
@@ -46,8 +44,8 @@ def outcomes(
     Args:
         names: Names of the figures.
         draw: Function that draws a figure in this process.
-        request: Arguments of :func:`phire.evaluation.figures.figure_files.drawing`, with which a
-            further process makes the same function; they must be JSON values.
+        request: Arguments of :func:`phire.evaluation.figures.figure_drawing.figure_writer`, with
+            which a further process makes the same function; they must be JSON values.
         processes: Number of processes, including this one.
 
     Yields:
@@ -114,9 +112,7 @@ def _drawing_process(request: Mapping[str, Any]) -> Iterator[Draw]:
 
 def _answer() -> None:
     """Draws figures as requested on standard input, in JSON: the request, then a name per line."""
-    from phire.evaluation.figures.figure_files import drawing
-
-    draw = drawing(**json.loads(sys.stdin.readline()))
+    draw = figure_writer(**json.loads(sys.stdin.readline()))
     for line in sys.stdin:
         try:
             with progress.collected() as said:
