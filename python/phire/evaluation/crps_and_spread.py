@@ -1,4 +1,4 @@
-"""Scores of ensembles: CRPS, spread and error of the mean, rank histogram.
+"""CRPS, spread and rank histogram of ensembles, and the error of their mean.
 
 Libraries compute each score from all members anew; here one sorted copy of the members serves all,
 band by band. ``tests/evaluation/test_crps_and_spread.py`` checks the CRPS against scoringrules,

@@ -124,7 +124,7 @@ class Domain:
 
     @classmethod
     def parse(cls, name: str, grid: Grid, region: Any) -> Domain:
-        """Returns the domain of a region, given as a box, a mask, or a file with a mask.
+        """Makes the domain of a region from a box, a mask, or a NetCDF file with a mask.
 
         A box is four numbers, a mask is an array, and a file is NetCDF. A mask with coordinates
         must lie on the grid's points; its rows may run northward or southward. A mask without

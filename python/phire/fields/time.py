@@ -225,7 +225,7 @@ class TimeAxis:
             )
 
     def find(self, wanted: TimeAxis) -> np.ndarray:
-        """Returns the position of each wanted time in this axis.
+        """Finds the index of each wanted time in this axis.
 
         Neither axis needs to be sorted.
 

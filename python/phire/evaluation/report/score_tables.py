@@ -51,7 +51,7 @@ class Number:
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """Cell of the score table, with one score of one candidate.
+    """Score of one candidate, as a cell of the score table.
 
     Attributes:
         candidate: The candidate.

@@ -198,7 +198,7 @@ def _assembled(shapes: Shapes, options: SimpleNamespace) -> keras.Model:
     x = levels(padded(fields, multiple, "padded"), stem, shapes.high[2], coarser)
     if multiple > 1:
         x = CropLike(name="cropped")(x, fields)
-    # Group normalisation depends on the whole field, too, but its means vary little with the size.
+    # Group normalization has no halo either, but bears tiles somewhat larger than the patches.
     patch_sized = bool(attention or options.middle_attention)
     local = options.normalization != "group" and not patch_sized
     halo = -(-levels.reach // shapes.scale) + REACH if local else None
