@@ -9,9 +9,13 @@ import sys
 import time
 import warnings
 
+import dask
+import numpy as np
 import pytest
+import xarray as xr
+from distributed import default_client
 
-from phire.errors import WorkError
+from phire.errors import InputError, WorkError
 from phire.fields.cluster import cluster, results_in_order, run_tasks
 
 
@@ -38,6 +42,18 @@ def kill_at(task, pid, folder):
     if task == 1:
         os.kill(pid, 9)
     time.sleep(0.2)
+
+
+def test_a_scheduler_that_does_not_answer_leaves_no_client_behind(tmp_path):
+    before = dask.config.get("scheduler", None)
+    with pytest.raises(InputError, match="nowhere://host:1 does not answer"):
+        with cluster(scheduler="nowhere://host:1"):
+            pass
+    with pytest.raises(ValueError, match="No clients found"):
+        default_client()
+    assert dask.config.get("scheduler", None) == before
+    # xarray takes its locks for writing from the current client.
+    xr.Dataset({"t": ("x", np.zeros(2))}).to_netcdf(tmp_path / "a.nc")
 
 
 def test_a_lost_scheduler_is_named(tmp_path, port):
