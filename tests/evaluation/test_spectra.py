@@ -17,8 +17,8 @@ from phire.errors import InputError
 from phire.evaluation import kinetic_energy_spectrum, measure
 from phire.evaluation.catalogue import statistics
 from phire.evaluation.domain import Domain
+from phire.evaluation.global_spectra import wavelengths
 from phire.evaluation.regional_spectra import wavenumber_bins
-from phire.evaluation.spectra import wavelengths
 from phire.evaluation.spectral_scores import (
     comparison,
     effective_resolution,

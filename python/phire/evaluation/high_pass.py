@@ -11,9 +11,9 @@ import xarray as xr
 from phire.evaluation.accumulator import State, Statistic
 from phire.evaluation.batches import Batch
 from phire.evaluation.definitions import CHANNEL, LOWER, Definition
+from phire.evaluation.global_spectra import GlobalSpectra, cutoff_degree
 from phire.evaluation.registry import statistic
 from phire.evaluation.setting import Setting
-from phire.evaluation.spectra import GlobalSpectra, cutoff_degree
 from phire.evaluation.spectral_scores import divided
 
 if TYPE_CHECKING:

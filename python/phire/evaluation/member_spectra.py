@@ -16,9 +16,10 @@ import xarray as xr
 from phire.evaluation.accumulator import State, Statistic
 from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.definitions import ONE, SQUARED, Definition
+from phire.evaluation.global_spectra import wavelengths
 from phire.evaluation.registry import statistic
 from phire.evaluation.setting import Setting
-from phire.evaluation.spectra import Spectra, wavelengths
+from phire.evaluation.spectra import Spectra
 from phire.evaluation.spectral_scores import divided
 
 if TYPE_CHECKING:
