@@ -1,9 +1,7 @@
-"""Evaluation of candidates against the truth: all statistics in one pass over time."""
+"""Evaluation of candidates against the truth: checks, results, tables, figures and report."""
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,25 +14,21 @@ from phire.errors import InputError, naming_arguments
 from phire.evaluation import notes
 from phire.evaluation.aligned_setting import aligned_setting
 from phire.evaluation.candidate_differences import compare_candidates
-from phire.evaluation.catalogue import check_names, default_names, statistics
-from phire.evaluation.chunks import Task, Work, accumulate, default_threads
+from phire.evaluation.catalogue import statistics
+from phire.evaluation.chunks import default_threads
 from phire.evaluation.city_statistics import count_cities
 from phire.evaluation.domain import Domain, check_name
 from phire.evaluation.pairing import AlignedSource, align
 from phire.evaluation.results import TRUTH
-from phire.evaluation.results_folder import Folder, ResultFile
-from phire.evaluation.setting import LAGS, Setting, TruthMoments
-from phire.evaluation.site_series import nearest_points
+from phire.evaluation.results_computation import compute_results
+from phire.evaluation.results_folder import Folder
+from phire.evaluation.results_identity import identity_of, origin_of, region_identity
+from phire.evaluation.setting import LAGS
+from phire.evaluation.statistics_choice import choose_statistics, result_files
 from phire.evaluation.summary import summarise
-from phire.evaluation.truth_climatology import climatology_of
-from phire.evaluation.truth_moments import MeanMap, TruthMomentsStatistic
-from phire.evaluation.wind import named_wind
 from phire.fields.cluster import check_cluster
 from phire.fields.coarsening import whole_blocks
 from phire.fields.source import Source
-
-GROUPINGS = ("hour", "month", "season")
-"""Groups of times by which scores can be computed."""
 
 CHUNK = 32
 """Default number of times of a chunk; after each, the states are saved."""
@@ -131,7 +125,7 @@ def evaluate(
     """
     output = Path(output)
     _check_arguments(truth, candidates, scale)
-    regions, origins = dict(regions or {}), {TRUTH: _origin(truth), **(origins or {})}
+    regions, origins = dict(regions or {}), {TRUTH: origin_of(truth), **(origins or {})}
     truth_times = truth.time.select_range(times)
     aligned, placed = align(truth, candidates, truth_times)
     setting = aligned_setting(
@@ -141,23 +135,25 @@ def evaluate(
         learned=_given(distance=learned_distance, features=learned_features),
         named_wind=None if wind is None else tuple(wind),
     )  # fmt: skip
-    settings, names, skipped = _chosen(setting, regions, placed, metrics, by, uncertainty)
+    settings, names, skipped = choose_statistics(setting, regions, placed, metrics, by, uncertainty)
     found_notes = [
         *_notes_on_sources(truth, aligned, truth_times, candidates, origins),
         *notes.of_statistics([statistics()[name] for name in names], settings, skipped),
     ]
     check_cluster(workers, scheduler)
-    identity = _identity(setting, origins, climatology)
+    identity = identity_of(setting, origins, climatology)
     folder = _prepared_folder(output, identity, candidates, origins, regions, overwrite)
-    wanted = _units(names, settings, placed)
-    pending = [unit for unit in wanted if not folder.has(unit)]
+    wanted = result_files(names, settings, placed)
+    pending = [file for file in wanted if not folder.has(file)]
     if not pending and not folder.grew and folder.is_finished(report):
         provenance.announce_finished(output)
         return output
     folder.note(found_notes)
     if len(pending) < len(wanted):
         progress.say(f"{len(wanted) - len(pending)} of {len(wanted)} results exist already.")
-    _take(pending, settings, aligned, placed, folder, climatology, chunk, workers, scheduler)
+    compute_results(
+        pending, settings, aligned, placed, folder, climatology, chunk, workers, scheduler
+    )
     _conclude(folder, output, seed, report)
     return output
 
@@ -188,40 +184,11 @@ def _prepared_folder(
     Raises:
         InputError: The existing folder has other options, or is no results folder.
     """
-    sources = {name: origins.get(name) or _origin(source) for name, source in candidates.items()}
-    places = {name: _region_text(region) for name, region in regions.items()}
+    sources = {name: origins.get(name) or origin_of(source) for name, source in candidates.items()}
+    places = {name: region_identity(region) for name, region in regions.items()}
     folder = Folder(output, identity, sources, places)
     folder.prepare(overwrite)
     return folder
-
-
-def _chosen(
-    setting: Setting,
-    regions: Mapping[str, Any],
-    placed: Mapping[str, AlignedSource],
-    metrics: Sequence[str] | None,
-    by: Sequence[str],
-    uncertainty: bool,
-) -> tuple[list[Setting], list[str], list[str]]:
-    """Returns the settings of all domains, the statistics to compute, and those left out.
-
-    Statistics that are left out are texts with the reason.
-
-    Raises:
-        InputError: A region, statistic, group of times or site is invalid.
-    """
-    grid = setting.grid
-    domains = [Domain.parse(name, grid, region) for name, region in regions.items()]
-    settings = [dataclasses.replace(setting, domain=one) for one in (setting.domain, *domains)]
-    groups = _group_names(by, uncertainty)
-    names, skipped = _chosen_metrics(metrics, settings, placed)
-    settings = [dataclasses.replace(one, grouped=tuple(names)) for one in settings]
-    names += _chosen_metrics(groups, settings, placed)[0] if groups else []
-    if setting.named_wind is not None:  # raises InputError, even where no statistic needs it
-        named_wind(setting.channels, setting.units, setting.named_wind)
-    if setting.sites and grid.has_points:
-        nearest_points(grid, setting.sites)  # raises InputError for sites outside the grid
-    return settings, names, skipped
 
 
 def _given(**functions: Callable[..., Any] | None) -> dict[str, Callable[..., Any]]:
@@ -244,45 +211,6 @@ def _check_arguments(truth: Source, names: Iterable[str], scale: int | None) -> 
             raise InputError(f"--candidate {name}: this name is reserved, choose another one.")
 
 
-def _identity(
-    setting: Setting, origins: Mapping[str, Any], climatology: Source | None
-) -> dict[str, Any]:
-    """Returns the options that all results of a folder depend on."""
-    time = setting.time
-    base = {
-        "truth": origins[TRUTH],
-        "times": [len(time), time.format(0), time.format(-1)],
-        "grid": setting.grid.describe(),
-        "scale": setting.scale or 0,
-        "seed": setting.seed,
-        "lags": list(setting.lags),
-        "pairs": setting.pairs,
-        "climatology": None
-        if climatology is None
-        else origins.get("--climatology") or _origin(climatology),
-        "learned": origins.get("--learned") or sorted(setting.learned),
-    }
-    if setting.named_wind is not None:
-        base["wind"] = list(setting.named_wind)
-    if setting.sites:
-        base["sites"] = {name: list(place) for name, place in setting.sites.items()}
-    if setting.stations:
-        base["stations"] = [setting.stations.points, *setting.stations.origin]
-    if setting.thresholds:
-        base["thresholds"] = {name: list(found) for name, found in setting.thresholds.items()}
-    return base
-
-
-def _warn_of_workers(workers: int | None) -> None:
-    """Prints that several processes on one machine are slower than one."""
-    if workers:
-        progress.say(
-            f"workers={workers}: without workers, one process computes the statistics in as many "
-            "threads as there are cores. Several processes on one machine were slower when "
-            "measured, since they exchange whole maps; use a scheduler for several machines."
-        )
-
-
 def _conclude(folder: Folder, output: Path, seed: int, report: bool) -> None:
     """Writes tables, figures and report of the results, and removes the snapshots."""
     options = folder.record()
@@ -297,235 +225,3 @@ def _conclude(folder: Folder, output: Path, seed: int, report: bool) -> None:
         draw_all(output)
         write_report(output)
     folder.finish()
-
-
-def _option(name: str) -> str:
-    """Returns the option by which a statistic was asked for."""
-    if name.startswith("by_"):
-        return f"--by {name.removeprefix('by_')}"
-    return "--uncertainty" if name == "uncertainty" else f"--metrics {name}"
-
-
-def _group_names(by: Sequence[str], uncertainty: bool) -> list[str]:
-    """Returns the names of the statistics by groups of times, and of that of uncertainty.
-
-    Raises:
-        InputError: A group of times is unknown.
-    """
-    for name in by:
-        if name not in GROUPINGS:
-            raise InputError(f"--by {name}: it must be one of {', '.join(GROUPINGS)}.")
-    return [f"by_{name}" for name in by] + (["uncertainty"] if uncertainty else [])
-
-
-def _units(
-    names: Sequence[str], settings: Sequence[Setting], placed: Mapping[str, Any]
-) -> list[ResultFile]:
-    """Returns the files of results that an evaluation consists of."""
-    units = []
-    for setting in settings:
-        for name in names:
-            statistic = statistics()[name]
-            if not statistic.applies_to(setting) or statistic.refusal(setting) is not None:
-                continue
-            if statistic.of_truth:
-                units.append(ResultFile(TRUTH, name, setting.domain.name))
-            for candidate, source in placed.items():
-                if statistic.ensemble != "all" or source.members:
-                    units.append(ResultFile(candidate, name, setting.domain.name))
-    return units
-
-
-def _chosen_metrics(
-    metrics: Sequence[str] | None, settings: Sequence[Setting], placed: Mapping[str, Any]
-) -> tuple[list[str], list[str]]:
-    """Returns the statistics that apply to a domain, and texts on those left out, with reasons.
-
-    Args:
-        metrics: Names of statistics; None means the default set.
-        settings: Settings of all domains.
-        placed: Candidates by name.
-
-    Raises:
-        InputError: A statistic of ``metrics`` is unknown, applies to no domain, or needs a
-            candidate where none is given.
-    """
-    check_names(metrics or ())
-    chosen, skipped = [], []
-    for name in metrics or default_names():
-        statistic = statistics()[name]
-        reasons = [
-            "it is computed in regions, and none is named: add --region NAME=N,W,S,E"
-            if not statistic.applies_to(setting)
-            else statistic.refusal(setting)
-            for setting in settings
-        ]
-        reason = None if None in reasons else reasons[0]
-        if metrics and not placed and not statistic.of_truth:
-            reason = "it compares candidates with the truth, and none is given: add --candidate"
-        if statistic.ensemble == "all" and not any(s.members for s in placed.values()):
-            reason = "no candidate has members"
-        if reason is None:
-            chosen.append(name)
-        elif metrics:
-            raise InputError(f"{_option(name)}: {reason}.")
-        elif (
-            statistic.noted_if_refused
-            and statistic.ensemble != "all"
-            and statistic.applies_to(settings[0])
-        ):
-            skipped.append(f"{name} ({reason})")
-    return chosen, skipped
-
-
-def _take(
-    pending: Sequence[ResultFile],
-    settings: Sequence[Setting],
-    truth: AlignedSource,
-    placed: Mapping[str, AlignedSource],
-    folder: Folder,
-    climatology: Source | None,
-    chunk: int,
-    workers: int | None,
-    scheduler: str | None,
-) -> None:
-    """Computes the pending statistics and writes their files."""
-    if not pending:
-        return
-    _warn_of_workers(workers)
-    spread = {"chunk": chunk, "workers": workers, "scheduler": scheduler}
-    truth_moments = _truth_moments(settings, truth, folder, climatology, spread)
-    accumulators: dict[tuple[str, str], Any] = {}
-    tasks = []
-    for unit in pending:
-        key = (unit.metric, unit.region)
-        if key not in accumulators:
-            setting = next(s for s in settings if s.domain.name == unit.region)
-            setting = dataclasses.replace(setting, truth_moments=truth_moments[unit.region])
-            accumulators[key] = statistics()[unit.metric](setting)
-        tasks.append(Task(unit, accumulators[key], _task_candidate(unit)))
-    counted = {TRUTH: None} | {unit.candidate: None for unit in pending}
-    earlier = {unit.candidate for unit in pending} < {TRUTH, *placed}
-    for unit in (ResultFile(name, notes.Values.name, "") for name in counted):
-        tasks.append(Task(unit, notes.Values(settings[0]), _task_candidate(unit)))
-    # Networks run in this process, which has their weights and the device.
-    far = [task for task in tasks if not task.statistic.in_main_process]
-    near = [task for task in tasks if task.statistic.in_main_process]
-    if not (workers or scheduler):
-        far, near = tasks, []
-    for part, name, where in (
-        (far, "far", spread),
-        (near, "near", {"chunk": chunk}),
-    ):
-        if not part:
-            continue
-        states = accumulate(
-            Work(truth, dict(placed), tuple(part)),
-            snapshot=folder.progress / f"{name}.pickle",
-            identity=[folder.identity, [str(task.key) for task in part]],
-            **where,
-        )
-        for task in part:
-            if task.key.metric == notes.Values.name:
-                _note_values(task, states, folder, truth.channels, earlier)
-            elif states[task.key]:
-                result = task.statistic.described(states[task.key])
-                folder.write(task.key, result, truth)
-                folder.note(notes.of_ranges(task.key, result))
-            else:
-                where = f" in {task.key.region}" if task.key.region else ""
-                folder.note([f"no {task.key.metric} of {task.key.candidate}{where}: no time has "
-                             "fields without missing values"])  # fmt: skip
-
-
-def _note_values(
-    task: Task,
-    states: Mapping[Any, Any],
-    folder: Folder,
-    channels: Sequence[str],
-    earlier: bool,
-) -> None:
-    """Adds the notes on missing and infinite values of the truth or of a candidate.
-
-    Args:
-        task: Task that counted the values.
-        states: States of all tasks, by key.
-        folder: Results folder, to whose notes is added.
-        channels: Names of the channels.
-        earlier: True if the folder has results of other candidates.
-    """
-    name, state = task.key.candidate, states[task.key]
-    beside = None if name == TRUTH else states[ResultFile(TRUTH, notes.Values.name, "")]
-    folder.note(notes.of_values(name, channels, state, beside))
-    if name == TRUTH:
-        folder.note(notes.of_common_points(channels, state, earlier))
-
-
-def _task_candidate(unit: ResultFile) -> str | None:
-    """Returns the candidate of a task; None for the truth."""
-    return None if unit.candidate == TRUTH else unit.candidate
-
-
-def _truth_moments(
-    settings: Sequence[Setting],
-    truth: AlignedSource,
-    folder: Folder,
-    climatology: Source | None,
-    spread: Mapping[str, Any],
-) -> dict[str, TruthMoments]:
-    """Returns the moments of the truth by domain, with the climatology on the whole grid."""
-    accumulators = {setting.domain.name: TruthMomentsStatistic(setting) for setting in settings}
-    tasks = [
-        Task(f"truth_moments {name}", accumulator, None)
-        for name, accumulator in accumulators.items()
-    ]
-    if climatology is None:
-        tasks.append(Task("mean map", MeanMap(settings[0]), None))
-    states = accumulate(
-        Work(truth, {}, tuple(tasks)),
-        snapshot=folder.progress / "truth_moments.pickle",
-        identity=[folder.identity, [str(task.key) for task in tasks]],
-        description="looking at the truth",
-        **spread,
-    )
-    if climatology is None:
-        mean = MeanMap(settings[0]).result(states["mean map"])["mean"].values[None]
-        groups = np.zeros(len(truth.time), dtype=np.int64)
-    else:
-        mean, groups = climatology_of(climatology, truth)
-    mean = mean.astype(np.float32)
-    return {
-        name: dataclasses.replace(
-            accumulator.truth_moments(states[f"truth_moments {name}"]),
-            climatology=mean,
-            groups=groups,
-        )
-        for name, accumulator in accumulators.items()
-    }
-
-
-def _origin(source: Any) -> dict[str, Any]:
-    """Returns the identity of a source: a hash of its first and last field, and its path."""
-    inner = source
-    while not hasattr(inner, "path") and hasattr(inner, "source"):
-        inner = inner.source
-    digest = hashlib.sha256()
-    for field in source.read([0, len(source.time) - 1]):
-        digest.update(np.ascontiguousarray(field).tobytes())
-    origin = {"type": type(source).__name__, "fields": digest.hexdigest()[:16]}
-    if hasattr(inner, "path"):
-        path = Path(inner.path).resolve()
-        origin = {"path": str(path), **origin}
-    return origin
-
-
-def _region_text(region: Any) -> Any:
-    """Returns the record of a region: its bounds, path and fingerprint, or hash of its mask."""
-    if isinstance(region, (str, os.PathLike)):
-        path = Path(region)
-        return (
-            [str(path.resolve()), provenance.fingerprint(path)] if path.is_file() else str(region)
-        )
-    if np.ndim(region) == 2:
-        return hashlib.sha256(np.ascontiguousarray(region).tobytes()).hexdigest()[:16]
-    return ",".join(f"{float(value):g}" for value in region)
