@@ -9,9 +9,10 @@ rows. Times are the smallest of the repetitions, in seconds per field of two cha
 candidate together. Transforms that statistics share are counted at the first one that needs them.
 
 With --members, an ensemble is timed instead, on one channel of regional fields of SIDE × SIDE
-points. Four fields are held in memory and read in turn for all TIMES. Printed are the default set
-for an ensemble and for a single field, each statistic of both, the time to compute the results,
-peak memory, and CRPS and ranks compared with scoringrules and scores. With --rain, the channel is
+points. Four fields are held in memory and read in turn for all TIMES. The script then prints the
+times of the default set for an ensemble and for a single field, of each statistic of both, and of
+computing the results; peak memory; and the times of CRPS and ranks in phire, scoringrules and
+scores. With --rain, the channel is
 precipitation with thresholds of 1, 5 and 20 mm, and the log-spectral distance is added. With
 --pyspharm, pyspharm with stored Legendre functions is timed, too, on the Gaussian grid; at full
 size this takes minutes and 13 GB.
@@ -153,7 +154,8 @@ def ensemble_setting(truth: RepeatedSource, threads: int) -> Setting:
 def random_ensemble(members: int, side: int, rain: bool) -> np.ndarray:
     """Returns four times (4, members + 1, side, side) of independent fields, the truth first.
 
-    White noise; as rain showers of some ten points across, dry in two thirds of the area.
+    The fields are white noise, or with ``rain`` showers about ten points wide that leave two thirds
+    of the area dry.
     """
     random = np.random.default_rng(0)
     fields = random.normal(size=(4, members + 1, side, side)).astype(np.float32)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Times an adversarial step in the way of the TensorFlow 1 implementations.
+"""Times an adversarial step, computed as in the TensorFlow 1 implementations.
 
 PhIRE and AtmoDist feed each batch to the graph from Python. They update the discriminator and the
 generator in separate session runs, run both networks a third time for the logged losses, and up to

@@ -6,12 +6,12 @@
 prints, for each channel of each ensemble, the deviation of its rank histogram from uniformity and
 the p-values of two tests:
 
-- Pearson's chi-square test of the ranks at decorrelated points: those as far apart as the distance
-  from which on the error of the members' mean is no longer correlated.
-- A permutation test of all points (Good 2005, doi:10.1007/b138696, 3.2). Neighbouring points are
-  correlated, so their chi-square statistic has not the distribution of independent ranks. That is
-  found by exchanging fields: if truth and members come from one distribution, each field of a time
-  can be its truth. This test sees much smaller deviations.
+- Pearson's chi-square test of the ranks at decorrelated points. The distance between these points
+  is the decorrelation length of the error of the ensemble mean.
+- A permutation test on all points (Good 2005, doi:10.1007/b138696, 3.2). Neighbouring points are
+  correlated, so the statistic does not follow the chi-square distribution. Its distribution is
+  computed by exchanging fields: if truth and members come from one distribution, any of them can
+  take the place of the truth. This test detects much smaller deviations.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def chi_square(shares: np.ndarray) -> np.ndarray:
 
 
 def exchange_test(shares: np.ndarray, exchanges: int, seed: int) -> tuple[float, float]:
-    """Tests the ranks of the truth against those of fields drawn as the truth.
+    """Tests the ranks of the truth against the ranks of members that take its place.
 
     Args:
         shares: Rank histograms of every field of every time, (times, fields, ranks); the first
@@ -70,11 +70,11 @@ def exchange_test(shares: np.ndarray, exchanges: int, seed: int) -> tuple[float,
 
 
 def decorrelation_lag(error: np.ndarray, below: float = 0.1) -> int:
-    """Returns the lag along longitude from which on an error is uncorrelated, in points.
+    """Returns the decorrelation length of an error along longitude, in points.
 
     Args:
         error: Error of the members' mean on whole circles of latitude, (times, H, W).
-        below: Correlation that counts as none.
+        below: Errors with a smaller correlation count as uncorrelated.
     """
     spectrum = np.abs(np.fft.rfft(error, axis=-1)) ** 2
     correlation = np.fft.irfft(spectrum.sum(axis=(0, 1)))

@@ -27,7 +27,7 @@ def without_roles(html: str) -> str:
 
 
 def with_unbroken_names(html: str) -> str:
-    """Marks short code within a line by the class ``unbroken``, which the style sheet knows."""
+    """Gives short inline code the class ``unbroken``, which the style sheet keeps on one line."""
     return NAME.sub(r'<code class="unbroken">\1</code>', html)
 
 

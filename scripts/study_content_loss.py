@@ -277,11 +277,11 @@ def measure(results: Path, candidate: str) -> dict[str, float]:
     """Reads the scores of a candidate.
 
     Returns:
-        Of vorticity ``rmse`` and ``wasserstein`` (s⁻¹). Of kinetic energy ``log_spectral_error``,
-        ``effective_resolution`` (km), and ``least_ratio`` and ``greatest_ratio`` to the truth
-        between the cutoff of the coarse grid and the truncation of the truth. Of all channels
-        ``semivariogram_error`` (mean |ln ratio to the truth| at the smallest three lags) and
-        ``frechet_distance``.
+        For vorticity: ``rmse`` and ``wasserstein`` (s⁻¹). For kinetic energy:
+        ``log_spectral_error``, ``effective_resolution`` (km), and ``least_ratio`` and
+        ``greatest_ratio`` to the truth between the cutoff of the coarse grid and the truncation of
+        the truth. For all channels together: ``semivariogram_error`` (mean |ln ratio to the truth|
+        at the smallest three lags) and ``frechet_distance``.
     """
     import numpy as np
 

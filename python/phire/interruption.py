@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-MESSAGE = "interrupted; the same command goes on from here or starts again"
+MESSAGE = "interrupted; the same command continues from here or starts again"
 
 
 class Interrupted(KeyboardInterrupt):

@@ -108,7 +108,7 @@ def test_other_points_and_months_are_refused_before_anything_is_predicted(run, f
 
     predicted()
     moved = Grid.regional(coarse.grid.latitudes, coarse.grid.longitudes + 20)
-    with pytest.raises(InputError, match=r"the forecast does not fit .* lacks points"):
+    with pytest.raises(InputError, match=r"the forecast does not fit .* with other points"):
         predicted(grid=moved)
     december = TimeAxis.from_coordinate(np.array(["2001-12-05"], "datetime64[s]"))
     with pytest.raises(InputError, match=r"the forecast does not fit .* also 12"):

@@ -239,7 +239,7 @@ def test_what_does_not_suit_the_statistics_is_refused(records, high, coarse, tmp
         tmp_path / "moved.nc", Grid.regional(FINE.latitudes + 0.25, FINE.longitudes),
         seasonal(FINE),
     )  # fmt: skip
-    with pytest.raises(InputError, match=r"of each point of a .* which lacks points"):
+    with pytest.raises(InputError, match=r"the statistics of .* points of a .* with other points"):
         write_downscaling_records(moved, tmp_path / "x", statistics=records, **options)
     assert not (tmp_path / "x").exists()
     winter = tmp_path / "winter"

@@ -262,7 +262,7 @@ def test_patches_that_touch_missing_values_are_not_drawn(tmp_path, sphere, capsy
     manifest = write(tmp_path / "store.h5", tmp_path / "out", patches_per_field=30)
     said = capsys.readouterr().err
     assert "2 of 24 fields have missing values" in said
-    assert "1 of 24 fields are missing wholly" in said
+    assert "1 of 24 fields have no values" in said
     assert manifest.missing == {"policy": "skip", "fields": 2, "absent": 1}
     records = read(tmp_path / "out")
     assert all(np.isfinite(r["patch1"]).all() and np.isfinite(r["patch2"]).all() for r in records)

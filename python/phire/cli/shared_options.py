@@ -71,7 +71,8 @@ regridding_options = option_list(
         "--least-valid",
         type=float,
         default=0.5,
-        help="Regridding: least share of weights on present values; below it the output is NaN.",
+        help="Regridding: smallest fraction of weights on present values; below it the output is "
+        "NaN.",
     ),
     click.option(
         "--weights",

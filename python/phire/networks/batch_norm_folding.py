@@ -1,6 +1,6 @@
 """Folding of batch normalization into the preceding convolutions, for inference.
 
-Keras folds none; converters (TFLite, ONNX) do so in formats of their own.
+Keras has no such function; the converters to TFLite and ONNX fold only into their own formats.
 ``tests/networks/test_batch_norm_folding.py`` checks folded encoders against the originals at every
 stage, and one layer against the formula.
 """

@@ -61,8 +61,8 @@ def conv_swin2sr(
         shapes: Shapes of a sample, without a time window.
         preset: ``none``: :func:`phire.networks.swin.swin2sr` on the coarse field with its margin,
             upsampled by the scale. ``deepr``: as in DeepR, a large convolution without padding
-            first takes the coarse field to 1/2ⁿ of the target's size, where 2ⁿ is the next power of
-            two from the scale on; fine maps enter only through 1×1 convolutions of the fields.
+            first takes the coarse field to 1/2ⁿ of the target's size, where 2ⁿ is the smallest
+            power of two not below the scale; fine maps enter only through 1×1 convolutions.
         filters, depths, heads, window_size, drop_path, add: See swin2sr. DeepR's published model
             has the defaults; its configuration file has filters=128, depths=(4, 4, 4, 4), heads=4.
 
@@ -218,7 +218,8 @@ def _added_with_maps(x: Any, inputs: dict[str, Any], shapes: Shapes, add: str) -
     """Adds x to the interpolated coarse field, combined with the fine maps."""
     if add == "none":
         return x
-    # DeepR crops before interpolating, so beyond the edge its values repeat, not the margin's.
+    # DeepR crops the margin before interpolating. Points near the edge are therefore interpolated
+    # with repeated edge values, not with values of the margin.
     start = without_margin(inputs["low"], shapes.margin)
     start = Interpolation(shapes.scale, add, PYTORCH, dtype="float32")(start)
     start = _merged_with_maps(start, inputs, shapes, "interpolated")

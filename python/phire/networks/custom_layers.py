@@ -15,7 +15,7 @@ import phire.networks
 def custom_layers() -> dict[str, type]:
     """Returns this package's layers by the names under which Keras saves them.
 
-    It imports every module of the package, because layers are registered on import.
+    Imports every module of the package, because layers are registered on import.
     """
     for module in pkgutil.walk_packages(phire.networks.__path__, "phire.networks."):
         importlib.import_module(module.name)

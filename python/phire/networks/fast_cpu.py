@@ -4,8 +4,8 @@ Each class replaces the Keras layer of the same kind and gives the same results 
 backends fall back to Keras. ``tests/networks/test_fast_cpu.py`` and ``test_encoders.py`` check
 results and gradients against Keras's layers.
 
-The gains stated below are those of processor time on one AVX-512 core, the least of 4 or 5 runs in
-turn with Keras's layer; a step is the loss and the gradient of a whole network.
+The gains stated below compare processor times on one AVX-512 core, each the shortest of 4 or 5 runs
+that alternate with Keras's layer; a step is the loss and the gradient of a whole network.
 """
 
 from __future__ import annotations
@@ -148,8 +148,8 @@ class FewFilterConvolution(keras.layers.Conv2D):
     - converts blocks of pixels to channels, in its input and output, and rearranges the weights: a
       9×9 convolution of 64 to 2 channels becomes a 5×5 convolution of 256 to 8 channels on half the
       rows and columns;
-    - computes the convolution as the gradient of the reverse convolution, from few to many
-      channels. It is the same sum, with kernels that are fast at any size.
+    - computes the convolution as a transposed convolution with the mirrored kernel. The sum is the
+      same, and oneDNN's kernels for it are fast at any size.
 
     Weights and results are those of ``keras.layers.Conv2D``. With fine fields of 64 × 64 points, a
     step of SRGAN's generator with two blocks takes 22 % less time, that of srgan-small 14 % less;

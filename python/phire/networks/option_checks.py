@@ -9,7 +9,7 @@ from phire.errors import OptionError
 
 
 def check_choice(option: str, value: Any, choices: Iterable[str]) -> None:
-    """Raises an OptionError if an option's value is not among its choices, which it lists."""
+    """Raises an OptionError that lists the choices if an option's value is not among them."""
     if value not in choices:
         raise OptionError(f"{option} {value!r} is unknown: choose one of {', '.join(choices)}.")
 

@@ -27,7 +27,7 @@ class Shapes:
         auxiliary: Number of time-dependent predictors on the fine grid.
         time: Length of the time covariates, twice their number: sine and cosine of each.
         window: Time steps of ``low``, ``high`` and ``auxiliary``; None for single fields.
-        margin: Coarse points around the patch on each side of ``low``, which the output lacks.
+        margin: Coarse points of context on each side of ``low``; the output does not cover them.
         domain: Rows and columns of the whole fine domain, for networks with weights for its points;
             None if unknown.
         periods: Period of each time covariate; empty if unknown.

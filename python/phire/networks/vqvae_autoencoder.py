@@ -25,7 +25,7 @@ from phire.parts import options_of
 
 @keras.saving.register_keras_serializable(package="phire")
 class Codebook(keras.layers.Layer):
-    """Table of code vectors, to the nearest of which latent values are quantized, in float32.
+    """Table of code vectors in float32; latent values are quantized to the nearest one.
 
     The weight ``counts``, (codes,), is the EMA of the number of values per step that are assigned
     to each code; the objective vqvae updates it.

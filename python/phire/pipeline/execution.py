@@ -27,7 +27,7 @@ LOGS = "logs"
 REFUSED = 2
 """Exit status of a command that refuses its options, inputs or output and changes nothing."""
 _POLL = 0.3
-"""Seconds between two looks at a running command."""
+"""Seconds between two checks of a running command."""
 
 
 @naming_arguments()

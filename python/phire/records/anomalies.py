@@ -139,23 +139,23 @@ class Anomalies:
             part.require_months(time)
 
     def on(self, grid: Grid, name: str) -> Anomalies:
-        """Returns the climatologies at the points of another grid, all of which they must hold.
+        """Selects the climatologies' values at the points of another grid.
 
         Args:
-            grid: The grid.
+            grid: Grid whose points are all points of the climatologies.
             name: Name of the array, for messages.
 
         Raises:
-            InputError: The climatologies lack a point of the grid.
+            InputError: A point of the grid is not a point of the climatologies.
         """
         parts = []
         for part in self.parts:
             points = (None, None) if part.grid is None else matching_points(part.grid, grid)
             if points is None:
                 raise InputError(
-                    f"the statistics of {name} are those of each point of {part.grid.in_words()}, "
-                    f"which lacks points of the {grid.describe()} given: give fields on points "
-                    "of that grid, or make the records with --statistics-of domain."
+                    f"the statistics of {name} belong to the points of {part.grid.in_words()}, "
+                    f"and the fields lie on a {grid.describe()} with other points: give fields on "
+                    "points of the first grid, or make the records with --statistics-of domain."
                 )
             parts.append(part.at(points, grid))
         return Anomalies(self.channels, tuple(parts))

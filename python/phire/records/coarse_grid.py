@@ -1,4 +1,4 @@
-"""Coarse grid, each point of which stands for a block of fine points, and the inputs on it."""
+"""Coarse grid, with one point for each block of fine points, and coarse inputs on this grid."""
 
 from __future__ import annotations
 
@@ -141,8 +141,8 @@ def coarse_grid(
 def coarse_part(file: InputFile, coarse: CoarseGrid, method: str, coarse_scale: int) -> CoarsePart:
     """Returns an input on the coarse grid, regridded if its points are not those of the grid.
 
-    Beyond the outermost cells of the input its nearest values are used. A note tells the user of
-    either.
+    Points beyond the outermost cells of the input get its nearest values. Prints a note if the
+    input is regridded or extrapolated.
 
     Args:
         file: The input.
@@ -233,9 +233,10 @@ def _covered_blocks(file: InputFile, high: InputFile, wanted: Grid, scale: int) 
             return wanted.shape
         ratio = np.array(high.grid.shape) / np.array(file.grid.shape)
         raise InputError(
-            f"{file} ({file.grid.describe()}) has no point for each {scale} × {scale} block of "
-            f"{high.path} ({high.grid.describe()}), which has {ratio[0]:.4g} and {ratio[1]:.4g} "
-            "times its rows and columns: check --scale, or give both coordinates."
+            f"{file} ({file.grid.describe()}) needs one point for each {scale} × {scale} block of "
+            f"{high.path} ({high.grid.describe()}), but the rows and columns of the two differ by "
+            f"factors of {ratio[0]:.4g} and {ratio[1]:.4g}: check --scale, or give both "
+            "coordinates."
         )
     reach = _reach(file, wanted)
     if reach is not None:
@@ -281,7 +282,8 @@ def _shortfall(grid: Grid, wanted: Grid) -> dict[str, float]:
     }
     if grid.wraps:
         return short
-    # Either grid may count longitudes from −180 or 0: centres are brought within half a turn.
+    # One grid may count longitudes from −180 and the other from 0, so the wanted longitudes are
+    # shifted by a multiple of 360° to put the centres of both grids at most 180° apart.
     middle = grid.longitudes[[0, -1]].mean()
     shift = middle + (wanted.longitudes[[0, -1]].mean() - middle + 180) % 360 - 180
     places = wanted.longitudes - wanted.longitudes[[0, -1]].mean() + shift

@@ -65,8 +65,8 @@ def find_damage(records: Records) -> str | None:
         count += place
     if count < records.count:
         return (
-            f"{records.path} holds {count:,} records, of {records.count:,} that were written: "
-            f"{_remedy(records)}"
+            f"{records.path} holds only {count:,} of the {records.count:,} records that were "
+            f"written: {_remedy(records)}"
         )
     return None
 

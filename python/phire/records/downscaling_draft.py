@@ -40,8 +40,10 @@ def draft_records(
     Args:
         samples: Inputs, domain and shape of the samples.
         options: Options in the form of the manifest.
-        presence: Names of the arrays of :data:`phire.records.schema.PRESENCE` to store.
-        least_valid: With masking, least share of present target values in a patch, 0…1.
+        presence: Masks of present values to store: names among
+            :data:`phire.records.schema.PRESENCE`.
+        least_valid: Smallest allowed fraction of present target values in a patch, 0…1; used only
+            if missing values are masked.
     """
     fields = samples.fields(presence)
     shape = samples.shape

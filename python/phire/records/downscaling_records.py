@@ -94,7 +94,7 @@ def write_downscaling_records(
         window: Number of consecutive fields in a sample; its time is that of the last one. By
             default a sample is one field, without a time axis.
         alignment: ``cell`` (a coarse point is the centre of its block) or ``corner`` (its first
-            point). By default that of the first coarse input that lies on either.
+            point). By default the alignment of the first coarse input that has one of the two.
         regrid: ``bilinear`` or ``conservative``: method for coarse inputs on another grid.
         latitudes: (south, north) limits of the patch centres, degrees; all by default.
         statistics_of: ``domain`` (mean and standard deviation of all values), ``point`` (of each
@@ -103,15 +103,16 @@ def write_downscaling_records(
             normalised values become standardised anomalies (:mod:`phire.records.anomalies`).
         seasonal: Harmonics of the day of the year in mean and variance, from 0 to 6, then channels
             that differ: ``2,pr=0``.
-        least_valid: With ``missing="mask"``, least share of present target values in a patch.
+        least_valid: Smallest allowed fraction of present target values in a patch; used only with
+            ``missing="mask"``.
         workers, scheduler, overwrite: As for :func:`phire.records.write_pair_records`.
-        **sampling: ``time``, ``shards``, ``compression``, ``dtype``, ``normalization`` (maps are
-            ``z`` unless named), ``statistics``, ``missing`` and ``seed``; see
+        **sampling: ``time``, ``shards``, ``compression``, ``dtype``, ``normalization`` (by default
+            ``z`` for static maps), ``statistics``, ``missing`` and ``seed``; see
             :class:`phire.records.sampling_options.SamplingOptions`. ``missing`` may also be
             ``mask``: missing values are stored as 0 after normalization, and ``valid`` marks the
-            present targets. Rows and columns after the last multiple of ``scale`` are dropped, at
-            the south and east; with ``mask`` and without block means, the last blocks are
-            completed with points that are not valid instead.
+            present targets. Where the grid's size is no multiple of ``scale``, the remaining rows
+            in the south and columns in the east are dropped. With ``mask``, if no block means of
+            the targets are needed, the last blocks are instead padded with points marked missing.
 
     Raises:
         InputError: An option does not fit the fields, or no patch can be drawn.
@@ -221,14 +222,14 @@ def _open_inputs(
     stack: contextlib.ExitStack, store: Any, targets: Sequence[str] | None, low: Any,
     predictors: Paths, coarse_targets: bool, static: Paths, auxiliary: Paths, stations: Any,
 ) -> Inputs:  # fmt: skip
-    """Opens the input files, which ``stack`` closes at its end."""
+    """Opens the input files; ``stack`` closes them when it is closed."""
 
     def opened(text: Any, option: str, names: Sequence[str] | None = None) -> InputFile:
         return stack.enter_context(InputFile(text, option, names))
 
     if targets and split_names(store)[1]:
         raise InputError(
-            f"--targets names channels, and {store} names them, too: name them in one place."
+            f"the channels to predict are named twice, by --targets and in {store}: leave out one."
         )
     high = opened(store, "--targets" if targets else "", targets)
     coarse = []
@@ -272,7 +273,7 @@ def _recorded(
     ]
     stations = None if inputs.stations is None else str(Path(inputs.stations).resolve())
     whole = shape.patch is None
-    # Records without a context are described as before this option existed.
+    # Left out without a context, so that the options of older records still compare as equal.
     context = {} if shape.context is None else {"context": shape.context}
     return {
         **context,

@@ -40,7 +40,7 @@ class Inputs:
         coarsened: True if coarsened targets are the first channels of ``low``.
         auxiliary: Time-dependent predictors on the fine grid.
         static: Maps, each ``FILE[:NAMES]``.
-        stations: Table of station observations; None without.
+        stations: Table of station observations; None if there is none.
     """
 
     high: InputFile
@@ -74,7 +74,7 @@ class Shape:
 
 
 class Samples:
-    """Domain, arrays and patch positions of the samples that inputs and options give.
+    """Domain, arrays and patch positions of samples, as the inputs and options determine them.
 
     Args:
         inputs: The input files.
@@ -85,8 +85,8 @@ class Samples:
         chosen: Indices of the fine fields whose time every input has.
         domain: Grid of the fine points that patches are cut from.
         place: Allowed positions of patches, in blocks.
-        maps: The static maps on ``domain``; None without.
-        stations: Station observations; None without.
+        maps: The static maps on ``domain``; None if there are none.
+        stations: Station observations; None if there are none.
 
     Raises:
         InputError: Inputs do not match one another, or no patch fits into them.
@@ -189,8 +189,9 @@ class Samples:
         """Returns the pixel arrays of a sample and the inputs that they are read from.
 
         Args:
-            presence: Names of the arrays of :data:`phire.records.schema.PRESENCE` to store; with
-                any of them missing values are masked.
+            presence: Masks of present values to store: names among
+                :data:`phire.records.schema.PRESENCE`. Missing values are masked if there are any
+                names.
         """
         scale, margin, before = self.shape.scale, self.shape.margin, self.coarse.before
         low_patch = tuple(n // scale + 2 * margin for n in self.patch)

@@ -83,7 +83,7 @@ def float_feature(name: str, value: float) -> bytes:
 
 
 def pixel_head(name: str, size: int) -> bytes:
-    """Encodes what precedes the ``size`` bytes of a pixel feature."""
+    """Encodes the bytes of a pixel feature that precede its ``size`` bytes of pixels."""
     content_head = _field(1, size)
     return _entry(name, _BYTES, len(content_head) + size) + content_head
 
@@ -154,8 +154,9 @@ def record_head(
 
 @functools.lru_cache(maxsize=1024)
 def _framing(data: int) -> tuple[bytes, bytes]:
-    """Returns the framing of ``data`` bytes, and the protobuf head of the features in them."""
-    # The size of the head depends on the length that it states: the one that fits is searched.
+    """Returns the TFRecord framing of ``data`` bytes, and the protobuf head of the features."""
+    # The head states the length of what follows it, and its own size depends on that number:
+    # find the largest length that fits.
     inner = data - 1
     while len(_field(1, inner)) + inner > data:
         inner -= 1
@@ -165,7 +166,7 @@ def _framing(data: int) -> tuple[bytes, bytes]:
 
 
 def masked(crc: np.ndarray) -> np.ndarray:
-    """Masks CRC32C values (uint32) in the way of the TFRecord format."""
+    """Masks CRC32C values (uint32) as the TFRecord format prescribes."""
     # Rotation by 15 bits and addition of a constant, modulo 2³², as in crc32c.h of TensorFlow.
     crc = np.asarray(crc).astype(np.uint64)
     rotated = (crc >> 15 | crc << 17) & 0xFFFFFFFF
@@ -182,7 +183,8 @@ def joined_crc(first: np.ndarray, second: np.ndarray | int, length: int) -> np.n
         first, second: CRCs of the two byte strings, uint32.
         length: Bytes of the second byte string.
     """
-    # The image of a bit is the effect of zeros after it, without that of zeros alone (`origin`).
+    # CRC32C inverts its register, so it is linear only up to a constant, `origin`: the CRC that
+    # the zeros give from a register of 0.
     zeros = bytes(length)
     origin = google_crc32c.extend(0, zeros)
     crc = np.broadcast_to(np.asarray(second, np.uint32), np.shape(first)).copy()

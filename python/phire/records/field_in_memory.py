@@ -93,7 +93,7 @@ class BlockMeans:
         rows = places[:, :1] + np.arange(patch[0])
         weights = self._weights[rows.ravel()]
         if weights.shape[2] > 1:
-            # Each patch's columns; the patches' rows follow one another in the stack.
+            # Weights of each point: select the columns of each patch, for all rows of the patch.
             columns = (places[:, 1:] + np.arange(patch[1])) % weights.shape[2]
             columns = columns.repeat(patch[0], axis=0)[:, None, :, None]
             weights = np.take_along_axis(weights, columns, axis=2)

@@ -29,7 +29,7 @@ _READING = threading.Lock()
 class InputFile:
     """Input file of records; a :class:`phire.fields.source.Source`.
 
-    It is sent to workers as a path, and each worker opens it once.
+    Only its path is sent to workers, and each worker opens the file once.
 
     Args:
         text: ``FILE`` or ``FILE:NAMES``; a file may be a pattern of several.

@@ -171,7 +171,7 @@ class Survey:
             said.append("Coarse inputs are missing, too: low_valid marks the present ones.")
         if self.wholly:
             said.append(
-                f"{self.wholly} of {count} fields are missing wholly and count as gaps in time."
+                f"{self.wholly} of {count} fields have no values and count as gaps in time."
             )
         if said:
             progress.say(" ".join(said))

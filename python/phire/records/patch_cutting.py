@@ -115,7 +115,10 @@ class Cutter:
         return layer.mean(pixels).astype(np.dtype(self.dtype).newbyteorder("<")).tobytes()
 
     def _moments(self, number: int, time: int) -> Sequence[np.ndarray] | None:
-        """Returns mean and standard deviation (h, w, C) at a field's time; None without any."""
+        """Returns the climatology's mean and standard deviation, (h, w, C) each, at a field's time.
+
+        None if the layer has no climatology.
+        """
         if not self.anomalies or self.anomalies[number] is None:
             return None
         mean, std = self.anomalies[number].load().moments(self.time[[time]])

@@ -174,7 +174,7 @@ class SampleFields:
         weights: (rows of blocks, scale) weights of the fine rows in each block.
         coarsened: True if coarsened targets are the first channels of ``low``.
         low, auxiliary: Further inputs of the arrays ``low`` and ``auxiliary``.
-        stations: Station observations, the last channels of ``auxiliary``; None without.
+        stations: Station observations, the last channels of ``auxiliary``; None if there are none.
         mask: True if missing values are masked rather than avoided; block means are then those
             of the present points.
     """

@@ -58,7 +58,7 @@ def describe_records(path: str | os.PathLike) -> dict[str, Any] | None:
 
 
 def are_bare_records(path: str | os.PathLike) -> bool:
-    """Returns True if a path holds TFRecord files, by their names, and no manifest."""
+    """Returns True if a path holds no manifest, but files with names of TFRecord files."""
     path = Path(path)
     if (path / NAME).is_file():
         return False

@@ -65,13 +65,13 @@ class Sampled:
 def get_normalization(
     parts: Sequence[Sampled], kinds: str | None, statistics: str | os.PathLike | None
 ) -> Normalization:
-    """Reads the normalization of all channels from ``statistics``, or fits it without these.
+    """Reads the normalization of all channels from ``statistics``, or fits it to the fields.
 
     Args:
         parts: The channels, each in only one part.
         kinds: See :func:`phire.fields.normalization_kinds.parse_kinds`; None uses those of
             ``statistics``.
-        statistics: File of statistics, or directory of other records; None fits.
+        statistics: File of statistics, or directory of other records; None fits to the fields.
 
     Raises:
         InputError: A kind is not allowed, or the statistics do not match the fields.
@@ -122,7 +122,7 @@ def check_dtype(dtype: str, normalization: Normalization) -> None:
 
 
 def load_anomalies(path: str | os.PathLike) -> dict[str, Anomalies]:
-    """Reads the climatologies of other records by array; returns none for a file of statistics."""
+    """Reads the climatologies of other records, by array; a file of statistics has none."""
     if not (Path(path) / NAME).is_file():
         return {}
     return read_anomalies(path, Manifest.load(path).schema.arrays)
@@ -181,7 +181,8 @@ class Draft:
         fit: Returns the normalization of each layer, except layers of bits.
         masked: Returns the draft that masks missing values and stores presence arrays of the
             given names; None if values cannot be masked.
-        least_valid: With masking, least share of present target values in a patch.
+        least_valid: Smallest allowed fraction of present target values in a patch; used only if
+            missing values are masked.
         fit_anomalies: Returns the climatologies, by name, of the arrays that have any.
     """
 
@@ -204,7 +205,7 @@ class WrittenRecords:
         shards: File names of the shards.
         layers: The pixel arrays.
         normalizations: Normalization of each array, by name.
-        missing: Entry of the manifest on missing values; None without any.
+        missing: Entry of the manifest on missing values; None if no value is missing.
         anomalies: Climatologies, by name, of the arrays that have any.
     """
 
@@ -364,7 +365,7 @@ def _write_pixels(
     results = spread(
         cut_fields, tasks, client, description="cutting patches", unit="fields", sizes=sizes
     )
-    # Uncompressed shards are final and flushed to disk meanwhile; others are compressed first.
+    # Uncompressed shards are in their final form, so they can be flushed to disk meanwhile.
     final = names if options["compression"] == "none" else ()
     with files.flushing([directory / name for name in final]), contextlib.closing(results):
         for part, found in zip(parts, results):

@@ -152,7 +152,7 @@ class SampleSchema:
 
     @property
     def context(self) -> tuple[int, int] | None:
-        """(h, w) of ``context``; None without."""
+        """(h, w) of ``context``; None if the samples have none."""
         found = self.arrays.get("context")
         return None if found is None else found.shape[-3:-1]
 

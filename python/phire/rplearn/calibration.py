@@ -12,7 +12,7 @@ from phire.errors import InputError
 def reliability(
     probabilities: np.ndarray, labels: np.ndarray, *, bins: int = 15
 ) -> tuple[xr.Dataset, float]:
-    """Computes the accuracy of predictions by their probability (a reliability diagram).
+    """Computes accuracy as a function of the predicted probability (a reliability diagram).
 
     Args:
         probabilities: (n, classes).

@@ -158,8 +158,8 @@ def sliding_certainty(
 ) -> xr.Dataset:
     """Computes the maps of :func:`certainty_maps` for a network and a source in memory.
 
-    Fields are read from north to south. Pairs with missing values are left out, and a note tells
-    their number.
+    Fields are read from north to south. Pairs with missing values are left out; a printed note
+    states their number.
     """
     classes = network.outputs[0].shape[-1] if len(network.inputs) == 2 else 0
     if not 1 <= lag <= classes:

@@ -61,7 +61,7 @@ def compare_runs(
 
     Args:
         runs: Directories of runs that rplearn-eval has evaluated, or a mapping of names to them.
-        output: CSV file to write; None writes none.
+        output: CSV file to write; None writes no file.
 
     Returns:
         One row per run: name, task, network with the options that differ from its defaults, epoch,

@@ -38,7 +38,7 @@ def evaluate_representation(
     epoch, ``distances.csv`` (:func:`distance_table`) into ``RUN/evaluation``. Files that the same
     options made are reused. The lag statistics of the chosen epoch go to ``lag.nc`` in the metric.
 
-    The scores of the chosen epoch on the pairs that it was chosen by are biased upward. With
+    The scores of the chosen epoch on the pairs used for choosing it are biased upward. With
     ``test`` the chosen epoch is also scored on independent pairs: the files are named ``test-…``,
     and the metric's ``lag.nc`` and ``test`` scores are computed from the test pairs. The metric's
     scale is always fitted to ``records``.
@@ -81,7 +81,10 @@ def evaluate_representation(
     if test is not None:
         test_pairs, test_options = _open_pairs(test, trained, batch_size, batches)
         if test_options == options:
-            raise InputError(f"--test {test} are the records that the epoch is chosen by.")
+            raise InputError(
+                f"--test {test} are the records by which the epoch is chosen: name records of "
+                "another period."
+            )
         made_by["test"] = test_options
     # Checked first, so that a foreign output is refused before hours of work, not after.
     if output is not None and _metric_made(output, made_by, overwrite):

@@ -76,8 +76,8 @@ def source_distance(
     """Computes the learned distance between two sources of fields at their common times.
 
     The sources are aligned as in an evaluation (:func:`phire.evaluation.pairing.align`) and read
-    from north to south. The distance is NaN at times when either has missing values, and a note
-    tells their number.
+    from north to south. The distance is NaN at times when either has missing values; a printed
+    note states their number.
 
     Args:
         metric: The learned metric.
@@ -250,7 +250,7 @@ def export_features(
 ) -> None:
     """Writes the features of whole fields to a file, one channel per feature.
 
-    Features are NaN for fields with missing values; a note at the end tells their number.
+    Features are NaN for fields with missing values; a note at the end states their number.
 
     Args:
         metric: Directory of a metric.
@@ -305,9 +305,9 @@ def measure_distances(
         metric: Directory of a metric.
         truth: Store, NetCDF, Zarr or GRIB file.
         candidates: Files by name.
-        output: NetCDF file for the result; None writes none.
+        output: NetCDF file for the result; None writes no file.
         map_output: NetCDF file for the result with ``learned_distance_map(candidate, time,
-            latitude, longitude)``; None writes none.
+            latitude, longitude)``; None writes no file.
         layer: Encoder layer; by default the metric's.
         frechet: Also compute the Fréchet distance between the features of candidate and truth.
         time: Half-open range ``START,STOP``; None for all times.

@@ -12,7 +12,8 @@ from phire.fields import units
 from phire.fields.normalization import Normalization
 
 # Largest factor between the standard deviations, and largest difference of the means in standard
-# deviations, of fields and training data. Beyond it the units differ; no weather does that.
+# deviations, of fields and training data. Larger differences come from other units, not from the
+# weather.
 FACTOR = 20.0
 # Values more than this many training standard deviations from the mean cause a warning.
 EXTREME = 30.0

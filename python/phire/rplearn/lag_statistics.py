@@ -53,7 +53,7 @@ def pixel_measures(
 
 
 def scale_to(values: np.ndarray, target: np.ndarray) -> float:
-    """Fits the factor that scales one measure to another by their growth with the lag.
+    """Fits the factor that brings one measure, as a function of the lag, closest to another.
 
     Args:
         values: (lags,) mean of the measure at each lag, ascending lags.

@@ -124,7 +124,13 @@ class Inpainting(Reconstruction):
         *,
         metric: LearnedMetric | None = None,
     ) -> None:
-        """Args: network from a patch to the pixels of its hole; optimizer; metric of the loss."""
+        """Stores the network, its optimizer and the metric of the loss.
+
+        Args:
+            network: Network from a patch to the pixels of its hole.
+            optimizer: Its optimizer.
+            metric: Learned metric of the loss; None for the mean squared error alone.
+        """
         super().__init__(network, optimizer)
         self.metric = metric
         patch = tuple(network.inputs[0].shape[1:3])

@@ -59,7 +59,7 @@ class Representation:
         return list(self.run.epochs)
 
     def network(self, epoch: int | None = None) -> keras.Model:
-        """Loads the pretext network of an epoch, or that of the end of training without one."""
+        """Loads the pretext network of an epoch; None loads it as it is at the end of training."""
         return self.run.network(self.network_name, epoch=epoch)
 
     def chosen_epoch(self, epoch: str | int) -> int:

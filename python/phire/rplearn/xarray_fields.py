@@ -74,7 +74,7 @@ def open_xarray(
     Raises:
         InputError: A channel is missing, or the dimensions do not match.
     """
-    # Registers the Blosc filter: a store opened by xarray is read only now.
+    # Registers the Blosc filter, because xarray reads a store's values only here.
     import phire.fields.compression  # noqa: F401
 
     # A scalar time is dropped, because a single field is compared regardless of its time.

@@ -32,13 +32,15 @@ def reduce_and_apply(
     if replicas > 1:
         inner = getattr(optimizer, "inner_optimizer", None)
         clips = inner or optimizer
-        # A loss scale needs equal gradients on all replicas, too: each tests its own for overflow.
+        # Loss scaling needs this branch, too: each replica tests its own gradients for overflow,
+        # and all must come to the same result.
         if inner or clips.clipnorm or clips.global_clipnorm or clips.clipvalue:
             gradients = context.all_reduce(tf.distribute.ReduceOp.MEAN, list(gradients))
             # Gradients of a scaled loss are larger by its scale, and so is the limit.
             scale = tf.cast(optimizer.scale_loss(1.0), tf.float32) if inner else 1.0
             gradients = clipped(gradients, clips, scale)
-        # ``apply`` sums over the replicas; its own clipping leaves shortened gradients as they are.
+        # Divided, because ``apply`` sums over the replicas. Its own clipping then changes nothing,
+        # because the gradients are within the limits already.
         gradients = [tf.convert_to_tensor(gradient) / replicas for gradient in gradients]
     optimizer.apply(gradients, variables)
 
@@ -59,7 +61,8 @@ def clipped(
         return tf.clip_by_global_norm(gradients, limits.global_clipnorm * scale)[0]
     if limits.clipvalue:
         limit = limits.clipvalue * scale
-        # An infinite gradient stays infinite, so that the step of a too large loss is skipped.
+        # An infinite gradient stays infinite, so that loss scaling detects the overflow and skips
+        # the step.
         return [
             tf.where(tf.math.is_finite(one), tf.clip_by_value(one, -limit, limit), one)
             for one in gradients

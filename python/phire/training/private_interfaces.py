@@ -1,8 +1,9 @@
 """Private names of Keras and TensorFlow that training needs, because there is no public way.
 
-No other file of the package reads a private name of theirs. A name that a version lacks raises an
-error with this file, the name and the version; ``tests/training/test_private_interfaces.py`` fails
-then, and `make test-oldest` runs it with the oldest versions, too.
+No other file of the package uses private names of these libraries. If an installed version lacks
+one, the error states this file, the name and the version.
+``tests/training/test_private_interfaces.py`` fails in that case; `make test-oldest` runs it with
+the oldest supported versions.
 """
 
 from __future__ import annotations

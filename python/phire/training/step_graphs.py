@@ -24,7 +24,7 @@ class Taken:
     """Results of several training steps.
 
     Attributes:
-        steps: Number of steps taken. They end early after the first with a non-finite scalar.
+        steps: Number of steps taken; a step with a non-finite scalar is the last one.
         sums: Scalars by name, summed over the steps and averaged over the replicas.
         broken: Names of the scalars that were not finite.
     """

@@ -214,8 +214,8 @@ class CovariateValues(_Float32):
 class ZeroIfDropped(_Float32):
     """Embeddings of covariates, set to zero where the covariate was dropped.
 
-    Condition dropout and guidance set sine and cosine of a covariate to 0, which is no phase. Zero
-    is then the embedding of a sample without conditions; it needs no weights.
+    Condition dropout and guidance mark a dropped covariate by setting both its sine and its cosine
+    to 0, values that no phase has. The embedding of a dropped covariate is then zero.
 
     Args:
         index: Index of the covariate for one embedding, (B, width); None for the tokens of all
@@ -326,8 +326,8 @@ def embed_time(time: Any, kind: str, width: int, output: int, periods: Sequence[
         periods: Period of each covariate.
 
     Returns:
-        Embeddings to be summed, each (B, output). Where a covariate was dropped, they are zero or,
-        with ``cyclical``, that of the origin.
+        Embeddings to be summed, each (B, output). The embedding of a dropped covariate is zero or,
+        with ``cyclical``, the embedding of sine 0 and cosine 0.
 
     Raises:
         InputError: ``kind`` is unknown.

@@ -56,8 +56,8 @@ class FieldNorm(keras.layers.Layer):
 
         Args:
             inputs: Features, (B, H, W, C).
-            modulation: Scale (to which 1 is added) and shift from the embedding, (B, 2·C); None for
-                none.
+            modulation: Scale (to which 1 is added) and shift from the embedding, (B, 2·C); None
+                leaves both out.
         """
         x = ops.cast(inputs, "float32")
         factor = ops.cast(self.gamma, "float32")[None]

@@ -61,4 +61,4 @@ def fine_layer_of(model: keras.Model) -> Fine:
     for layer in model.layers:
         if isinstance(layer, Fine):
             return layer
-    raise ValueError(f"the network {model.name} declares no halo: end it by the layer Fine")
+    raise ValueError(f"the network {model.name} declares no halo: end it with the layer Fine")

@@ -84,7 +84,8 @@ class FieldAttention(keras.layers.Layer):
         batch, height, width, channels = ops.shape(inputs)
         x = self.query_key_value(ops.reshape(inputs, (batch, height * width, channels)))
         shape = (batch, height * width, self.heads, channels // self.heads)
-        # split, because its gradient is one concatenation; that of slices is three padded fields.
+        # ops.split in place of slices: its gradient is a single concatenation, whereas that of each
+        # slice is a zero-padded copy of the whole array.
         x = attend(*(ops.reshape(part, shape) for part in ops.split(x, 3, axis=-1)))
         x = self.output_projection(ops.reshape(x, (batch, height * width, channels)))
         return ops.reshape(x, (batch, height, width, channels))

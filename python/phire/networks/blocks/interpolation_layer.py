@@ -1,6 +1,6 @@
 """Interpolation layer, from coarse fields to a grid that is finer by a whole factor.
 
-Keras's resizing has no choice of the parameter of cubic convolution, and other values at edges.
+Keras's resizing fixes the parameter of cubic convolution and gives other values at the edges.
 ``tests/networks/blocks/test_interpolation_layer.py`` checks the layer against numbers of PyTorch
 and against :mod:`phire.fields.interpolation`.
 """

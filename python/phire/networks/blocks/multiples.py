@@ -15,7 +15,7 @@ from keras import ops
 from phire.errors import OptionError
 
 MODES = ("edge", "reflect")
-"""Modes of padding, as of ``numpy.pad``."""
+"""Modes of padding, as in ``numpy.pad``."""
 
 
 @keras.saving.register_keras_serializable(package="phire")

@@ -71,7 +71,7 @@ class Dependence:
         """Returns the dependence of points that read other points at given offsets.
 
         Args:
-            offsets: Offsets that the point i of the r points of a coarse point reads.
+            offsets: For each of the r points of a coarse point, the offsets that it reads.
         """
         r = len(self.first)
         reads = [[divmod(i + offset, r) for offset in offsets[i]] for i in range(r)]
@@ -104,7 +104,7 @@ class Dependence:
         """Returns the dependence after an upsampling by s = len(offsets).
 
         Args:
-            offsets: Offsets that the fine point i of s fine points reads.
+            offsets: For each of the s new points per point, the offsets that it reads.
         """
         parts = [self.gathered([one] * len(self.first)) for one in offsets]
         pairs = range(len(self.first))
@@ -143,7 +143,7 @@ def halo_of_graph(
         inputs: Inputs of the graph, by their names in a sample.
         output: Output tensor on the fine grid.
         scale: Fine points per coarse point, along each axis.
-        window: Time steps of recurrent layers; None without.
+        window: Time steps of recurrent layers; None if there are none.
 
     Returns:
         The halo; None if the output depends on the whole field.

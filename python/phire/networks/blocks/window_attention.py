@@ -122,7 +122,8 @@ class WindowAttention(keras.layers.Layer):
         qkv = ops.matmul(x, kernel) + offset
         windows, tokens = ops.shape(x)[1:3]
         shape = (-1, windows, tokens, self.heads, channels // self.heads)
-        # split, because its gradient is one concatenation; that of slices is three padded fields.
+        # ops.split in place of slices: its gradient is a single concatenation, whereas that of each
+        # slice is a zero-padded copy of the whole array.
         query, key, value = (ops.reshape(part, shape) for part in ops.split(qkv, 3, axis=-1))
         scale = ops.exp(ops.minimum(ops.cast(self.logit_scale, "float32"), math.log(100)))
         query = _of_unit_length(query) * ops.cast(scale, query.dtype)[:, None]

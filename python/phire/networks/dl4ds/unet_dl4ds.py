@@ -140,7 +140,7 @@ def _encoded_and_decoded(
 
     Args:
         x: Inputs on the fine grid, (B, H, W, C).
-        valid: Mask of present values for the first convolution; None for none.
+        valid: Mask of present values for the first convolution; None if no value is missing.
         widths: Widths of the encoder's blocks and of the bottleneck.
         upsampling, interpolation: Upsampling of the decoder, and interpolation of ``resize``.
         style: Options of the network.

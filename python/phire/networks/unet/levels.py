@@ -31,7 +31,7 @@ class Levels:
         options: Checked options of :func:`phire.networks.unet.presets.unet`.
         widths: Channels of each level.
         attention: Levels whose blocks are followed by attention.
-        embedding: Embedding of noise level and covariates, (B, E); None for none.
+        embedding: Embedding of noise level and covariates, (B, E); None for no embedding.
         tokens: Tokens for cross-attention, (B, L, D); None for self-attention only.
 
     Attributes:

@@ -114,7 +114,8 @@ def unet(
         noise: Channels N of the input ``noise`` (B, H, W, N) of a stochastic generator; 0 for no
             such input.
         widths: Channels of each level, finest first; or one number, with ``multipliers``.
-        multipliers: Factors of each level to the one width; None if ``widths`` is a list.
+        multipliers: Factor of each level by which the one width is multiplied; None if ``widths``
+            is a list.
         stem: Channels of the first convolution, and a quarter of the embedding's length; None for
             widths[0].
         blocks: Residual blocks of each level of the encoder; the decoder has one more with
@@ -165,7 +166,7 @@ def unet(
         cascade: Channels of the conditions that are concatenated again at every coarser level; 0
             for none.
         place: Channels that encode a point's position in the domain: ``sinusoidal`` or ``learned``;
-            None for none.
+            None for no such channels.
         place_channels: Number of these channels.
         context: Embed the array ``context``, the area means of the whole coarse field, by two dense
             layers, and add it to the embedding of noise level and covariates.
@@ -198,7 +199,8 @@ def _assembled(shapes: Shapes, options: SimpleNamespace) -> keras.Model:
     x = levels(padded(fields, multiple, "padded"), stem, shapes.high[2], coarser)
     if multiple > 1:
         x = CropLike(name="cropped")(x, fields)
-    # Group normalization has no halo either, but bears tiles somewhat larger than the patches.
+    # Group normalization has no finite halo either, but still works on tiles somewhat larger than
+    # the training patches.
     patch_sized = bool(attention or options.middle_attention)
     local = options.normalization != "group" and not patch_sized
     halo = -(-levels.reach // shapes.scale) + REACH if local else None

@@ -167,7 +167,8 @@ def embedding_of(
         periods = periods_of(shapes, options)
         embeddings += embed_time(inputs["time"], kind, stem, width, periods)
     if "context" in inputs:
-        # Channels stretched to the fine grid would make the result depend on the size of the tile.
+        # Not interpolated to the fine grid as further channels: they would cover the whole domain,
+        # so at a given point their values would depend on the size of the tile.
         values = layers.Flatten(name="context_values")(inputs["context"])
         embeddings.append(two_dense(values, width, "context_embedding"))
     if len(embeddings) < 2:
