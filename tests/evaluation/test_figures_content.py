@@ -13,7 +13,11 @@ from phire.errors import InputError
 from phire.evaluation.catalogue import definition, statistics
 from phire.evaluation.figures import coastlines
 from phire.evaluation.figures.all_figures import plans
-from phire.evaluation.figures.city_plots import best_candidates, city_distance_figure
+from phire.evaluation.figures.city_plots import (
+    best_candidates,
+    city_distance_figure,
+    city_quantile_figure,
+)
 from phire.evaluation.figures.coherence_plots import coherence_figure
 from phire.evaluation.figures.distribution_plots import quantile_figure, smooth_density
 from phire.evaluation.figures.images import (
@@ -521,6 +525,23 @@ def test_distances_of_few_cities_are_drawn_from_zero(values):
     np.testing.assert_allclose(y, shares)
 
 
+def test_quantiles_of_the_largest_cities_are_drawn_minus_the_truths(tmp_path):
+    folder = ResultsFolder(write_results(tmp_path / "results", rows=16, times=5))
+    data = folder.metric("cities")
+    figure = city_quantile_figure(data, channel="vorticity")
+    names = [axes.get_title(loc="left") for axes in figure.axes]
+    population = data["bicubic"]["city_population"].to_series().set_axis(data["bicubic"]["city"])
+    assert names == list(population.sort_values(ascending=False, kind="stable").index[:8])
+    values = {
+        name: data[name]["quantile_value"].sel(channel="vorticity", size=1, city=names[2])
+        for name in ("bicubic", "truth")
+    }
+    drawn = figure.axes[2].lines[list(data).index("bicubic") - list(data).index("truth") - 1]
+    np.testing.assert_allclose(drawn.get_ydata(), values["bicubic"] - values["truth"])
+    with pytest.raises(InputError, match="truth"):
+        city_quantile_figure({"bicubic": data["bicubic"]}, channel="vorticity")
+
+
 def legend_texts(figure):
     return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
 
@@ -532,7 +553,8 @@ def test_an_ensembles_members_are_a_band_in_each_figure(tmp_path):
     drawn = {plan.name: plan for plan in plans(folder)}
     for name in (
         "distribution-vorticity", "quantiles-vorticity", "errors-vorticity", "cities-vorticity",
-        "semivariogram-vorticity", "fractions-skill-score-vorticity", "events-vorticity",
+        "cities-quantiles-vorticity", "semivariogram-vorticity",
+        "fractions-skill-score-vorticity", "events-vorticity",
         "high-pass-vorticity", "spectrum-vorticity", "zonal-spectrum-vorticity",
     ):  # fmt: skip
         figure = drawn[name].draw()

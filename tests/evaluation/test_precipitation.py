@@ -10,12 +10,14 @@ import pytest
 
 from evaluation.made_fields import setting_of, take
 from phire.errors import InputError
-from phire.evaluation import rain_indices
+from phire.evaluation import evaluate, rain_indices
 from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.catalogue import statistics
 from phire.evaluation.chunks import with_candidate
+from phire.evaluation.figures.all_figures import plans
+from phire.evaluation.figures.reading import ResultsFolder
 from phire.evaluation.rain_channels import wet_values
-from phire.fields import ArraySource
+from phire.fields import ArraySource, EnsembleSource
 from phire.fields.grid import Grid
 
 GRID = Grid.regional(np.linspace(50, 40, 5), np.linspace(0, 6, 6))
@@ -146,3 +148,21 @@ def test_an_ensemble_holds_once_what_all_members_share(rain):
     assert {"times", "present", "count", "wet_truth", "sum_truth", "maximum_truth"} <= set(state)
     maps = sum(state[f"0/{key}"].itemsize for key in ("wet_count", "sum", "heavy", "maximum"))
     assert maps <= 24  # bytes a point, of fields in double precision
+
+
+def test_maps_of_rain_show_the_range_of_an_ensembles_members(rain, tmp_path):
+    truth, candidate = (fields.astype("f4") for fields in rain)
+
+    def source(fields):
+        return ArraySource(fields, grid=GRID, channels=("pr",), units=("mm/day",))
+
+    ensemble = EnsembleSource([source(candidate), source(candidate[::-1]), source(truth)])
+    evaluate(source(truth), {"ensemble": ensemble}, tmp_path, metrics=["rain"], report=False)
+    drawn = {plan.name: plan for plan in plans(ResultsFolder(tmp_path))}
+    figure = drawn["map-members-greatest-pr"].draw()
+    images = [axes.images[0].get_array() for axes in figure.axes if axes.images]
+    every, least, greatest = (np.ma.filled(image, np.nan) for image in images)
+    each = [np.nanmax(fields[..., 0], 0) for fields in (truth, candidate)]
+    np.testing.assert_allclose(np.sort(least, None), np.sort(np.minimum(*each), None), rtol=1e-6)
+    np.testing.assert_allclose(np.sort(greatest, None), np.sort(np.maximum(*each), None), rtol=1e-6)
+    assert (least <= every).all() and (every <= greatest).all()

@@ -146,6 +146,7 @@ class Cities(Statistic):
             cities_with_values,
             city_distance_figure,
             city_map_figure,
+            city_quantile_figure,
         )
         from phire.evaluation.figures.plan import Plan, figure_name
         from phire.evaluation.figures.reading import has_values, values_of
@@ -168,6 +169,20 @@ class Cities(Statistic):
                 ),
                 channel,
             )
+            if has_values(data, "quantile_value", channel):
+                title = f"Errors of the quantiles of {readable(channel)} at the largest cities"
+                yield Plan(
+                    figure_name("cities-quantiles", channel),
+                    "cities",
+                    title,
+                    "Quantiles over time at the grid point nearest to the city, candidate minus "
+                    "truth. The line at 0 is a perfect distribution.",
+                    functools.partial(
+                        city_quantile_figure, data, channel=channel, styles=folder.styles,
+                        title=title,
+                    ),
+                    channel,
+                )  # fmt: skip
             # A map of a single city adds nothing to the table.
             for size in sizes[:1] if cities_with_values(data, channel, sizes[0]) > 1 else []:
                 yield Plan(

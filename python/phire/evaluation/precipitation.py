@@ -303,7 +303,7 @@ class RainIndices(Statistic):
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.curve_plots import Panel, channel_plans
-        from phire.evaluation.figures.map_plots import map_plans
+        from phire.evaluation.figures.map_plots import map_plans, member_map_plans
 
         panels = [
             Panel(f"{kind.capitalize()} spells", "spell_share", "length",
@@ -322,3 +322,4 @@ class RainIndices(Statistic):
             for name, (_, meaning) in NAMES.items()
         }
         yield from map_plans(folder, cls.name, captions, "{variable} of {channel}")
+        yield from member_map_plans(folder, cls.name, tuple(captions))

@@ -1,4 +1,4 @@
-"""Figures of the statistic ``cities``: map of the best candidates, distribution of distances."""
+"""Figures of the statistic ``cities``: best candidates, distances, and errors of quantiles."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from phire.errors import InputError
 from phire.evaluation.cities import MARGIN, MARGIN_TEXT
 from phire.evaluation.figures.coastlines import draw_coastlines
+from phire.evaluation.figures.curve_plots import Panel, curve_figure
 from phire.evaluation.figures.images import latitude_text, longitude_text
 from phire.evaluation.figures.member_bands import member_edges
 from phire.evaluation.figures.reading import Datasets, opened, units_of
@@ -29,9 +30,15 @@ from phire.evaluation.figures.style import (
     readable,
     styled,
 )
+from phire.evaluation.member_ranges import member_ends
 
 MOST_NAMED = 20
 """Largest number of cities whose names are written on the map."""
+
+MOST_PANELS = 8
+"""Largest number of cities in the figure of quantiles."""
+
+QUANTILE = "quantile_value"
 
 EQUAL_COLOUR = "#9a9a9a"
 
@@ -194,6 +201,67 @@ def city_distance_figure(
     figure.suptitle(f"Cities: distance of {readable(channel)}", x=0.01, ha="left", fontsize=12)
     legend_below(figure, names, styles)
     return figure
+
+
+@styled
+def city_quantile_figure(
+    cities: Datasets,
+    *,
+    channel: str,
+    size: int = 1,
+    styles: Mapping[str, Style] | None = None,
+    title: str = "",
+) -> Figure:
+    """Draws the error of each quantile at the most populous cities, one panel per city.
+
+    The band of an ensemble lies between the errors of its members' least and greatest quantile.
+
+    Args:
+        cities: Data sets or paths of ``cities.nc`` by candidate and of the truth, with
+            ``quantile_value`` over ``channel``, ``size``, ``city`` and ``quantile``.
+        channel: The channel.
+        size: Side in points of the square around each city.
+        styles: Styles by candidate; None means styles in the order of the candidates.
+        title: Title of the figure.
+
+    Raises:
+        InputError: The truth or all candidates have no quantiles.
+    """
+    datasets = opened(cities)
+    truth = datasets.get(TRUTH)
+    if truth is None or QUANTILE not in truth:
+        raise InputError("the truth has no quantiles at cities: nothing to draw.")
+    errors = {
+        name: _quantile_errors(dataset, truth)
+        for name, dataset in datasets.items()
+        if name != TRUTH and QUANTILE in dataset
+    }
+    if not errors:
+        raise InputError("none of the candidates has quantiles at cities: nothing to draw.")
+    names = _most_populous(truth.sel(channel=channel, size=size))
+    panels = [
+        Panel(name, QUANTILE, "quantile", "Quantile (level)", "Candidate minus truth",
+              {"size": size, "city": name}, reference=0)
+        for name in names
+    ]  # fmt: skip
+    styles = styles or candidate_styles(datasets)
+    return curve_figure(errors, panels, channel=channel, styles=styles, title=title)
+
+
+def _quantile_errors(dataset: xr.Dataset, truth: xr.Dataset) -> xr.Dataset:
+    """Returns the quantiles, and their range over members, minus those of the truth."""
+    found = dataset.copy()
+    for name in (QUANTILE, *member_ends(QUANTILE)):
+        if name in found:
+            found[name] = found[name].copy(data=found[name].values - truth[QUANTILE].values)
+    return found
+
+
+def _most_populous(cities: xr.Dataset) -> list[str]:
+    """Returns the names of the most populous cities with quantiles, at most ``MOST_PANELS``."""
+    known = cities.isel(city=cities[QUANTILE].notnull().all("quantile").values)
+    order = np.argsort(-known["city_population"].values, kind="stable")
+    return [str(name) for name in known["city"].values[order[:MOST_PANELS]]]
 
 
 def _cumulated(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
