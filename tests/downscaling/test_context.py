@@ -85,7 +85,7 @@ def test_another_domain_than_in_training_is_noted(generator, store, capsys):
     PredictedSource(generator, coarse)
     assert "whole coarse field" not in capsys.readouterr().err
     PredictedSource(generator, part)
-    assert "sees the whole coarse field, in training that of" in capsys.readouterr().err
+    assert "reads the whole coarse field as context" in capsys.readouterr().err
 
 
 def test_records_without_the_context_are_refused(records, store, tmp_path):

@@ -81,7 +81,7 @@ def test_large_files_are_counted_on_wish(source, tmp_path, monkeypatch):
     write_source(source, tmp_path / "a.nc")
     monkeypatch.setattr(description, "QUICK", 100)
     found = describe_source(tmp_path / "a.nc")
-    assert found["missing values"] == "not counted, of 560 values: --values counts them"
+    assert found["missing values"] == "not counted (560 values): pass --values to count them"
     assert "infinite values" not in found
     assert describe_source(tmp_path / "a.nc", values=True)["infinite values"].value["u"] == 4
     monkeypatch.undo()

@@ -31,16 +31,16 @@ from phire.parts import Specification
 from phire.records.schema import SampleSchema
 
 LARGEST_TILE = 288
-"""Largest default side of a tile whose values depend on their surroundings only, in fine points."""
+"""Default of the largest side of a tile, in fine points, for networks that declare a halo."""
 
 PATCHES_PER_TILE = 2
-"""Default side of a tile with group normalization, in training patches. The statistics by which the
-network normalizes are those of the tile. A tile of many patches mixes regions of weak and strong
-variability, for which the network was not trained, and loses small scales."""
+"""Default side of a tile, in training patches, for networks with group normalization. The network
+normalizes by the statistics of the tile. A tile of many patches mixes regions of weak and strong
+variability; the network was not trained on such mixtures, and its output lacks small scales."""
 
 POINTS_AT_ONCE = 8 * 64 * 64
-"""Fine points in each call of the network, in 1 to 8 tiles. The last call is padded to this number:
-results may differ in rounding with the batch size, and a tile must not depend on other tiles."""
+"""Fine points in each call of the network, in 1 to 8 tiles. The last call is padded to this number,
+because rounding depends on the batch size and a tile must not depend on the number of others."""
 
 
 class DenoisedFields:
@@ -238,7 +238,7 @@ class DenoisedFields:
         if not closed or self.schema.margin:
             base = np.asarray(self.target.base({"low": low}))
         else:
-            # Columns from beyond the seam, as many as cubic convolution reaches.
+            # Add columns from across the seam of longitude, as many as cubic convolution reads.
             reach = 3
             around = np.concatenate([low[:, :, -reach:], low, low[:, :, :reach]], axis=2)
             base = np.asarray(self.target.base({"low": around}))

@@ -30,9 +30,9 @@ class DiffusionTarget:
     """Map from normalised fine fields to the scaled target to which noise is added.
 
     A base field is subtracted first: ``mean(batch)`` if ``mean`` is given; else, for ``residual``,
-    the coarse field in the fine normalization, interpolated by cubic convolution. Channels that
-    ``low`` lacks have the base 0, as all channels have for ``field``. Then each channel is divided
-    by its root mean square ``sigma_data``, so one noise level suits all channels.
+    the coarse field in the fine normalization, interpolated by cubic convolution. The base is 0 for
+    channels that ``low`` lacks, and for all channels if the kind is ``field``. Then each channel is
+    divided by its root mean square ``sigma_data``, so one noise level suits all channels.
 
     Attributes:
         schema: Schema of the records.
@@ -129,7 +129,7 @@ class DiffusionTarget:
 def with_measured_scales(
     options: Mapping[str, Any], schema: SampleSchema, records: Any, mean: Any = None
 ) -> dict[str, Any]:
-    """Returns options in which scales of the target that are None are measured on the records.
+    """Returns options with the scales of the target measured on the records where they are None.
 
     ``sigma_data`` becomes the root mean square of each channel's target over valid points.
     ``sigma_min`` and ``sigma_max`` come from the spectrum of the scaled target

@@ -92,8 +92,9 @@ class DiscreteProcess:
     def weight(self, time: Any, gamma: float, xp: Any) -> Any:
         """Returns the min-SNR weight of the prediction's squared error.
 
-        The error of the clean field has the weight min(SNR, γ) with SNR = ᾱ/(1−ᾱ); an error of the
-        noise is √SNR times that of the clean field, and one of v √(SNR + 1) times.
+        With SNR = ᾱ/(1−ᾱ) it is min(SNR, γ) for ``x0``, min(SNR, γ)/SNR for ``epsilon`` and
+        min(SNR, γ)/(SNR + 1) for ``v``. All three weight the error of the clean field equally: the
+        error of the noise is √SNR times as large, and the error of v √(SNR + 1) times.
 
         Args:
             time: Whole times, of any shape.

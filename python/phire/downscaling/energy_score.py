@@ -17,7 +17,7 @@ import tensorflow as tf
 
 Distance = Callable[[Any, Any], Any]
 SMALLEST = 1e-12
-"""Added to squared norms before a root is taken, whose gradient is infinite at 0."""
+"""Added to squared norms before the root is taken, because its gradient is infinite at 0."""
 
 
 def fair_energy_score(distance: Distance, truth: Any, members: Sequence[Any]) -> Any:

@@ -16,7 +16,7 @@ from phire.training import Run
 def train_with_folds(
     records: str | os.PathLike, out: str | os.PathLike, *, folds: int = 0, **options: Any
 ) -> Run:
-    """Trains a run on all records and, in its folder ``folds``, a run without each fold.
+    """Trains a run on all records and, in its folder ``folds``, one run for each left-out fold.
 
     An objective with ``residual=RUN`` then computes the residual of each sample from the network
     that was not trained on it. Folds are consecutive periods with about equally many records.

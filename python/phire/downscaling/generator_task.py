@@ -35,10 +35,10 @@ class Task:
         conserve: Keep the coarse input's block means, for channels that input and targets share.
         start: Initial weights of the whole network; None for random ones.
         start_path: Path of the run that holds ``start``, for messages.
-        source: Network from which to copy the weights of corresponding layers; None for none.
+        source: Network from which to copy the weights of corresponding layers; None to copy none.
         trainable: Patterns of the names of trainable layers; empty for all layers.
-        residual: Trained run whose prediction is subtracted from a denoiser's target; None for
-            none.
+        residual: Trained run whose prediction is subtracted from a denoiser's target; None if the
+            target has another base.
         latent: Latent space in which a denoiser works; None to work on fields.
     """
 

@@ -16,8 +16,8 @@ def notes(fill: str, minimum: float | None, trace: float | None, conserves: bool
 
     Args:
         fill: Way in which missing input was filled, ``nearest`` or ``mean``.
-        minimum: Lower bound that was applied to the output; None for none.
-        trace: Smallest amount above ``minimum`` in the output; None for none.
+        minimum: Lower bound that was applied to the output; None if there was no bound.
+        trace: Smallest amount above ``minimum`` in the output; None if there was no such limit.
         conserves: True if block means equal the coarse input.
 
     Returns:

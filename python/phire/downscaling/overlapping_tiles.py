@@ -63,8 +63,8 @@ def tiles_along(
         rim: Coarse points at a tile's inner edges that get no weight.
         scale: Fine points per coarse point.
         closed: True if the axis is periodic.
-        fixed: True for tiles of ``tile`` points (or of the axis, if that is shorter); False for the
-            smallest tiles that cover the axis in the same number.
+        fixed: True for tiles of exactly ``tile`` points (or of the whole axis, if that is shorter);
+            False to make the tiles as small as the same number of them can be.
     """
     # On a periodic axis a single tile overlaps itself at the seam.
     size = min(tile, count + overlap if closed else count)

@@ -60,8 +60,8 @@ class PredictedSource:
         predictors, static, auxiliary, stations: Further inputs; see
             :class:`phire.downscaling.sample_parts.Further`. Channels that no input gives are read
             from the files from which the records were made, static maps from the run.
-        recorded_first: If the records took ``low`` from files of its own, prefer these files to
-            ``coarse``.
+        recorded_first: Read ``low`` from the files that the records took it from, if there are any,
+            rather than from ``coarse``.
         name: Name of the coarse source in messages.
 
     Raises:
@@ -164,7 +164,7 @@ def check_seed(seed: int | None) -> int:
 
 
 class _OneInput:
-    """Single coarse input whose own points are refined, at any place on Earth.
+    """Single coarse input that is refined on its own grid, at any place on Earth.
 
     Args:
         part: Coarse input.
@@ -285,7 +285,7 @@ def _sources(
         try:
             parts = find_parts(generator, "low", None, *given)
         except InputError as error:
-            progress.say(f"{first.name} stands for the coarse input of the records: {error}")
+            progress.say(f"{first.name} replaces the coarse input of the records: {error}")
             parts = find_parts(generator, "low", first, *given)
     else:
         parts = find_parts(generator, "low", None if explicit else first, *given)

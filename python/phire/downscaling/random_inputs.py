@@ -15,8 +15,8 @@ RANDOM = ("noise", "seed")
 
 
 LATTICE_POINTS, LATTICE_REACH = 2, 5
-"""Lattice times per memory, and lattice times used on either side of a time. Those farther away are
-dropped; their weights are at most 4e-5."""
+"""Number of lattice times per correlation time, and number of lattice times used on either side of
+a time. The others have weights of at most 4e-5 and are left out."""
 
 
 def is_stochastic(network: keras.Model) -> bool:
@@ -85,8 +85,8 @@ def _normal(
     With a memory τ in seconds the noise of a member is a Gaussian process in time with correlation
     exp(−(h/τ)²) at lag h. It is a moving average of independent noise at lattice times τ/2 apart,
     weighted by exp(−2(Δ/τ)²) at distance Δ, so it can be evaluated at any time without the times
-    before. The weights are scaled to unit variance, which otherwise would vary by less than 1e-4
-    between lattice times.
+    before. The weights are scaled so that the variance is 1 at all times; without this, it would
+    vary by up to 1e-4 between lattice times.
     """
     if memory is None:
         return _generator(seed, time, member, *purpose).standard_normal(shape, np.float32)

@@ -92,7 +92,7 @@ def find_parts(
     parts: list[Part] = []
 
     def add(source: Source, name: str, named: bool = False) -> bool:
-        """Adds a source for the lacking channels that it holds; returns False if it has none."""
+        """Assigns a source to the missing channels that it holds; returns False if it has none."""
         nonlocal lacking
         foreign = [c for c in source.channels if c not in schema.channels]
         found = tuple(c for c in source.channels if c in lacking)

@@ -97,14 +97,14 @@ class SampleSources:
         return fine_points(grid, self.asked, (slice(0, height), slice(0, width)))
 
     def _note_other_context(self) -> None:
-        """Notes that the context shows another field than in training, if the domains differ."""
+        """Prints a note if the context covers another domain than in training."""
         domain = self.generator.schema.unpadded_domain
         if "context" not in self.generator.network.input or domain is None:
             return
         if not domain.equals(self.asked):
             progress.say(
-                f"Note: {self.generator.path} sees the whole coarse field, in training that of the "
-                f"{domain.describe()}, and here that of the {self.asked.describe()}."
+                f"Note: {self.generator.path} reads the whole coarse field as context. In training "
+                f"it covered the {domain.describe()}, here it covers the {self.asked.describe()}."
             )
 
     def _position(self) -> tuple[int, int]:

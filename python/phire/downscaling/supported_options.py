@@ -15,7 +15,7 @@ CONSISTENCIES = ("mean",)
 
 
 def check_bounds(minimum: float | None, trace: float | None) -> None:
-    """Refuses a least measured amount that is not above the least value.
+    """Checks that the smallest measurable amount is above the lower bound of values.
 
     Raises:
         InputError: ``trace`` is not above ``minimum``, or there is no ``minimum``.
@@ -23,8 +23,8 @@ def check_bounds(minimum: float | None, trace: float | None) -> None:
     if trace is not None and (minimum is None or not trace > minimum):
         least = "is not given" if minimum is None else f"is {minimum:g}"
         raise InputError(
-            f"--trace {trace:g} sets lower values to --minimum, which {least}: give one below it, "
-            "such as --minimum 0."
+            f"--trace {trace:g} sets lower values to --minimum, which {least}: give a --minimum "
+            "below it, such as 0."
         )
 
 
@@ -56,7 +56,7 @@ class SupportedOptions:
         Args:
             statistic: Statistic that the user gave; None for the mean, or for members if these are
                 given.
-            members: Number of members that the user gave; None for none.
+            members: Number of members that the user gave; None if the user gave no number.
 
         Returns:
             The statistic; always None for runs that predict no distribution.

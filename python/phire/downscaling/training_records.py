@@ -21,7 +21,7 @@ def open_training_records(
 
     Args:
         records: Path of the training records.
-        validation: Path of the validation records; None for none.
+        validation: Path of the validation records; None to train without validation.
         bare: Options of :func:`phire.records.open_records` for bare TFRecord files.
         batch_size: Samples of a batch.
         network_options: Options of the network; with ``periodic``, patches must span all

@@ -208,7 +208,7 @@ class AggregatedSource:
                 f"{source.time.format(0)} to {source.time.format(-1)} every "
                 f"{source.time.step_text}."
             )
-        # (fields, channels): index of the period that a channel's field belongs to, -1 for none.
+        # (fields, channels): index of the period of a channel's field, -1 if it is in no period.
         self._period = np.full((len(source.time), len(self.channels)), -1)
         for c, end in enumerate(at_end):
             place = np.searchsorted(whole, starts[bool(end)])
@@ -235,7 +235,7 @@ class AggregatedSource:
         for c, channel in enumerate(self.channels):
             if self.aggregation.statistic_of(channel) == "mean":
                 total[..., c] /= count[:, c, None, None]
-        # Slots of a period that ``times`` repeats share the one that was filled.
+        # A period that occurs several times in ``times`` was computed in one slot: copy that one.
         return total[slot[chosen]].astype(np.float32)
 
     def _add(self, total: np.ndarray, field: np.ndarray, c: int, count: int) -> None:

@@ -1,6 +1,6 @@
 """Area means of whole fields over a small number of cells.
 
-``xarray.coarsen`` averages whole blocks without weights; these cells may cut points.
+``xarray.coarsen`` averages whole blocks without weights; here cells may contain parts of points.
 ``tests/fields/test_area_mean.py`` checks the means against points split into parts, one by one.
 """
 

@@ -214,7 +214,7 @@ def _add(
         mean, channels: See :func:`_regression`.
 
     Returns:
-        The updated normal matrices, of separate points from the first missing value on.
+        The updated normal matrices; after the first missing value, one for each point.
     """
     values = np.moveaxis(field, -1, 0).astype(np.float64)
     if np.isinf(values).any():

@@ -38,7 +38,7 @@ def cluster(workers: int | None = None, scheduler: str | None = None) -> Iterato
     if scheduler:
         try:
             # A client that fails to connect stays the default of this process, which xarray then
-            # asks for locks. Therefore one that is no default tries first.
+            # asks for locks. Therefore a client that does not become the default connects first.
             Client(scheduler, timeout="20s", set_as_default=False).close()
             client = Client(scheduler, timeout="20s")
         except (OSError, ValueError) as error:

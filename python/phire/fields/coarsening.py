@@ -1,8 +1,8 @@
-"""Coarsening by area-weighted block means, and the coarse and fine grids of it.
+"""Coarsening by area-weighted block means, and conversion between fine and coarse grids.
 
-``xarray.coarsen`` and scikit-image's ``block_reduce`` have no area weights, nor grids to go with
-the means. ``tests/fields/test_coarsening.py`` checks the means against plain loops, and that
-refined grids give back the coarse ones.
+``xarray.coarsen`` and scikit-image's ``block_reduce`` have no area weights and compute no grids.
+``tests/fields/test_coarsening.py`` checks the means against plain loops, and that coarsening a
+refined grid gives back the coarse one.
 """
 
 from __future__ import annotations

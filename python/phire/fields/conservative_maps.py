@@ -237,10 +237,10 @@ def _part_overlaps(
 def _leaks(
     grid: Grid, target: Grid, areas: np.ndarray, shape: tuple[int, int]
 ) -> scipy.sparse.csr_array:
-    """Returns small shared areas between cells at an edge of a target cell and the cell behind it.
+    """Returns small artificial shared areas of cells with the target cells across the nearest edge.
 
-    If edges of both grids coincide, no cell overlaps both neighbouring target cells. The fit only
-    scales existing shares and could not move area across the edge without these.
+    If an edge of both grids coincides, no cell overlaps the target cells on both sides of it. The
+    fit only scales existing shares, so without these it could not move area across such an edge.
     """
     index = _cell_of(target, *grid.points()).reshape(grid.shape)
     cells = np.arange(index.size).reshape(grid.shape)

@@ -1,4 +1,4 @@
-"""Rates from quantities that forecasts accumulate since their start, as rain and radiation."""
+"""Rates of quantities that forecasts accumulate from their start, such as rain and radiation."""
 
 from __future__ import annotations
 
@@ -230,11 +230,11 @@ def _intervals(times: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def _ends_before(times: np.ndarray, starts: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """Returns, for each field, the last field of the accumulation before its own; −1 for none.
+    """Returns, for each field, the index of the last field of the previous accumulation.
 
-    Its time is the start of the field's accumulation. Accumulations of a single field are left out:
-    their amounts may grow everywhere from one to the next, which would be mistaken for a wrong
-    period.
+    The time of that field is the start of the field's own accumulation. The index is −1 if there is
+    no such field. Accumulations of a single field are left out: their amounts may grow everywhere
+    from one to the next, which would be mistaken for a wrong period.
     """
     order = np.argsort(times, kind="stable")
     place = order[np.minimum(np.searchsorted(times[order], starts), len(times) - 1)]

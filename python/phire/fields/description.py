@@ -96,7 +96,7 @@ def _counts_wanted(values: bool | None, size: float) -> bool:
 
 
 def _uncounted(size: int) -> dict[str, Any]:
-    text = f"not counted, of {size:,} values: --values counts them"
+    text = f"not counted ({size:,} values): pass --values to count them"
     return {"missing values": value_text.Stated(text, None)}
 
 

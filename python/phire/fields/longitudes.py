@@ -1,4 +1,4 @@
-"""Rotation of columns between grids that start at different longitudes, as −180° and 0°."""
+"""Rotation of columns between grids that start at different longitudes, such as −180° and 0°."""
 
 from __future__ import annotations
 

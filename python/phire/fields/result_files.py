@@ -61,7 +61,7 @@ def read_result(path: str | os.PathLike) -> xr.Dataset:
 
 
 def recorded_options(path: str | os.PathLike) -> dict[str, Any] | None:
-    """Returns the options stored in a result; None without a file, or in one not of phire."""
+    """Returns the options stored in a result; None if there is no file, or not one of phire."""
     if not Path(path).is_file():
         return None
     try:

@@ -15,7 +15,7 @@ from phire.downscaling.generator_task import Task
 from phire.errors import InputError
 
 TINY = 1e-12
-"""Added before a root is taken, whose gradient is infinite at 0."""
+"""Added before a square root is taken, because its gradient is infinite at 0."""
 
 
 def mse(truth: tf.Tensor, generated: tf.Tensor, weights: Any = None) -> tf.Tensor:

@@ -1,7 +1,7 @@
 """Structural content losses: DSSIM, and MS-DSSIM over several scales.
 
-Losses need gradients, so that :func:`phire.evaluation.similarity.structural_similarity` cannot
-serve; window and constants are its own. ``tf.image.ssim`` takes no masks of invalid points.
+A loss needs gradients, which :func:`phire.evaluation.similarity.structural_similarity` (NumPy) does
+not have; window and constants are the same. ``tf.image.ssim`` takes no masks of invalid points.
 ``tests/downscaling/test_contents.py`` checks these losses against scikit-image, ``tf.image.ssim``
 and ``tf.image.ssim_multiscale``.
 """

@@ -62,7 +62,7 @@ def energy_objective(
         patches: Weight of the energy score of patches, each taken as a vector.
         patch: Side of these patches in points.
         learned: Weight of the energy score in the features of ``metric``; unused without it.
-        metric: Directory of a learned metric; None for none.
+        metric: Directory of a learned metric; None leaves out the score ``learned``.
         layers: Layers of the metric to compare; None for its own choice.
         beta: Power of the norms of patches and features, between 0 and 2.
         ema: Default decay of the EMA of the weights.
@@ -145,7 +145,7 @@ class EnergyTraining(Supervised):
         pools: Sides of the blocks for ``crps`` and ``differences``, in points.
         patch: Distance of patches.
         patch_size: Side of a patch in points.
-        learned: Distance of fields in a metric's features, (B,); None for none.
+        learned: Distance of fields in a metric's features, (B,); None leaves out its score.
         scale: Fine points per coarse point.
         margin: Coarse points of context around a patch.
     """

@@ -111,7 +111,7 @@ class Supervised(Objective):
     Args:
         generator: Network from the arrays of a sample to fine fields.
         content: Content loss.
-        validation_scores: Further validation scores by name; None for none.
+        validation_scores: Further validation scores by name; None to add no score.
         margin: Coarse points of context around a patch, which images leave out.
         area: Weights by the area of grid cells; None for equal weights.
         beta_1: Adam's decay of the first moment.

@@ -61,8 +61,9 @@ def ddpm(
     ``levels`` are signal levels ᾱ that ascend to 1, and ``denoise(x, ᾱ)`` returns the clean field.
 
     Args:
-        variance: Variance of the noise drawn in each step: ``small``, the posterior's, exact for
-            data without spread, or ``large``, β, exact for data of unit variance.
+        variance: Variance of the noise drawn in each step: ``small`` is the variance of the
+            posterior, which is exact if all data are equal; ``large`` is β, which is exact for
+            data of unit variance.
         clip: Bound of the clean field's absolute values; None for no bound.
     """
     for i, (signal, following) in enumerate(itertools.pairwise(levels)):

@@ -39,7 +39,7 @@ def schedule(specification: Specification, n: int, **options: Any) -> np.ndarray
     name, resolved = schedules.resolve(specification, options)
     if n < 1:
         raise InputError(f"n={n}, the number of noise levels, must be at least 1.")
-    with np.errstate(all="ignore"):  # what is not finite is refused
+    with np.errstate(all="ignore"):  # levels that are not finite are refused below
         sigmas = np.asarray(schedules.function(name)(n, **resolved), np.float64)
     sigmas = sigmas if len(sigmas) == n + 1 else np.append(sigmas, 0.0)
     if not (np.isfinite(sigmas).all() and (np.diff(sigmas) < 0).all()):

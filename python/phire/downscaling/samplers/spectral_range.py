@@ -14,10 +14,11 @@ import scipy.fft
 from phire.errors import InputError
 
 SMALLEST_SHARE = 1 / 3
-"""Ratio of σ_min to the smallest mode's standard deviation, of which that mode then loses 5 %."""
+"""Ratio of σ_min to the smallest mode's standard deviation, which the last step lowers by 5 %."""
 
 LARGEST_SHARE = 4.0
-"""Ratio of σ_max to the largest mode's standard deviation, of which the start then lacks 3 %."""
+"""Ratio of σ_max to the largest mode's standard deviation. The initial state's standard deviation
+in that mode is then 3 % too small."""
 
 ROUNDING = 1e-12
 """Power relative to the largest mode's, below which a mode counts as rounding error."""
