@@ -1,4 +1,4 @@
-"""Scores as of DL4DS against scikit-image, scikit-learn's formulas and scipy."""
+"""Scores as in DL4DS against scikit-image, scikit-learn's formulas and scipy."""
 
 from __future__ import annotations
 

@@ -597,7 +597,7 @@ def test_maps_of_members_stand_beside_those_of_all():
     figure = member_map_figure(both, variable="rmse", channel="t")
     images = [axes.get_images()[0] for axes in figure.axes if axes.get_images()]
     titles = [axes.get_title("left") for axes in figure.axes if axes.get_images()]
-    assert titles == ["e", "e: least of members", "e: greatest of members"]
+    assert titles == ["e", "e: minimum of members", "e: maximum of members"]
     assert [float(image.get_array().max()) for image in images] == [11, 5.5, 22]
     assert len({image.get_clim() for image in images}) == 1
     with pytest.raises(InputError, match="of members"):

@@ -54,8 +54,8 @@ class Statistic(abc.ABC):
             - ``together``: :meth:`measure` receives the :class:`Ensemble`, which is faster than
               ``each`` for statistics that count every member;
             - ``all``: as ``together``, and candidates without members have no result.
-        member_ranges: Variables of the result that have a range over the members, with the least
-            ``member_NAME_low`` and the greatest ``member_NAME_high``; see
+        member_ranges: Variables of the result that have a range over the members, from the minimum
+            ``member_NAME_low`` to the maximum ``member_NAME_high``; see
             :mod:`phire.evaluation.member_ranges`.
         shared_by_members: Keys that are stored once, since they are the same for all members (or,
             if they are sums, differ by a factor).
@@ -139,8 +139,8 @@ class Statistic(abc.ABC):
     def measure_members(self, truth: Batch, ensemble: Ensemble) -> list[State]:
         """Returns the state of each member.
 
-        A subclass may override it to compute what the members share only once. Statistics of the
-        ensemble mean may leave out keys, which are then those of the state of the mean.
+        A subclass may override it to compute shared intermediate values only once. If the ensemble
+        mean is measured, too, a member's state may lack keys; they are taken from the mean's state.
         """
         return [self.measure(truth, member) for member in ensemble.each()]
 

@@ -63,7 +63,7 @@ def compare_candidates(
 def differences_of(
     first: xr.Dataset, second: xr.Dataset, seed: int
 ) -> Iterator[tuple[str, float, float, float, bool]]:
-    """Yields each score's column, difference, interval (low, high), and if the interval holds 0.
+    """Yields each score's column, difference, interval (low, high), and True if this contains 0.
 
     Args:
         first, second: Results of the statistic ``uncertainty`` of two candidates.

@@ -202,7 +202,7 @@ class Distribution(Statistic):
         return total, square
 
     def _extremes(self, planes: np.ndarray, mask: np.ndarray | None) -> State:
-        """Returns the least and greatest values (C,) at points with weight; NaN without any."""
+        """Returns the smallest and largest values (C,) at points with weight; NaN without any."""
         inside = self.domain.weights > 0
         if mask is not None or not inside.all():
             planes = np.where(inside if mask is None else inside & mask, planes, np.nan)

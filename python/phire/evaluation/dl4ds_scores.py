@@ -34,28 +34,29 @@ SOURCE = "Gómez González (2022), DL4DS, arXiv:2205.08967: compute_metrics"
 
 VARIABLES = (
     Definition(
-        "dl4ds_psnr", "PSNR as of DL4DS", "20 log₁₀ R − 10 log₁₀ mean (x − y)², R the range of "
-        "truth and candidate together over all times; points weigh alike", "dB", HIGHER, SOURCE,
+        "dl4ds_psnr", "PSNR as in DL4DS", "20 log₁₀ R − 10 log₁₀ mean (x − y)², R the range of "
+        "truth and candidate together over all times; all points with equal weight", "dB", HIGHER,
+        SOURCE,
     ),
     Definition(
-        "dl4ds_ssim", "SSIM as of DL4DS", "mean structural similarity in Gaussian windows of 11 × "
-        "11 points, σ = 1.5, with the same R; points weigh alike", "1", HIGHER, SOURCE,
+        "dl4ds_ssim", "SSIM as in DL4DS", "mean structural similarity in Gaussian windows of 11 × "
+        "11 points, σ = 1.5, with the same R; all points with equal weight", "1", HIGHER, SOURCE,
     ),
-    Definition("dl4ds_rmse", "RMSE as of DL4DS", "√ mean (x − y)² of a field, points weigh alike; "
-               "_mean: the mean of the fields' RMSE", CHANNEL, LOWER, SOURCE),
-    Definition("dl4ds_mae", "MAE as of DL4DS", "mean |x − y|, points weigh alike", CHANNEL, LOWER,
-               SOURCE),
-    Definition("dl4ds_pearson", "Pearson correlation as of DL4DS",
-               "of the points of a field, which weigh alike", "1", HIGHER, SOURCE),
-    Definition("dl4ds_spearman", "Spearman correlation as of DL4DS",
+    Definition("dl4ds_rmse", "RMSE as in DL4DS", "√ mean (x − y)² of a field, all points with "
+               "equal weight; _mean: the mean of the fields' RMSE", CHANNEL, LOWER, SOURCE),
+    Definition("dl4ds_mae", "MAE as in DL4DS", "mean |x − y|, all points with equal weight",
+               CHANNEL, LOWER, SOURCE),
+    Definition("dl4ds_pearson", "Pearson correlation as in DL4DS",
+               "of the points of a field, with equal weight", "1", HIGHER, SOURCE),
+    Definition("dl4ds_spearman", "Spearman correlation as in DL4DS",
                "of the ranks of the points of a field", "1", HIGHER, SOURCE),
-    Definition("dl4ds_rmse_map", "RMSE as of DL4DS", "√⟨(x − y)²⟩ over time at each point", CHANNEL,
+    Definition("dl4ds_rmse_map", "RMSE as in DL4DS", "√⟨(x − y)²⟩ over time at each point", CHANNEL,
                LOWER, SOURCE),
-    Definition("dl4ds_pearson_map", "Pearson correlation as of DL4DS",
+    Definition("dl4ds_pearson_map", "Pearson correlation as in DL4DS",
                "of x and y over time at each point", "1", HIGHER, SOURCE),
-    Definition("dl4ds_normalised_rmse", "Normalised RMSE as of DL4DS",
+    Definition("dl4ds_normalised_rmse", "Normalised RMSE as in DL4DS",
                "100 √⟨(x − y)²⟩ / ⟨y⟩ over time at each point", "%", LOWER, SOURCE),
-    Definition("dl4ds_normalised_bias", "Normalised mean bias as of DL4DS",
+    Definition("dl4ds_normalised_bias", "Normalised mean bias as in DL4DS",
                "100 ⟨x − y⟩ / ⟨y⟩ over time at each point", "%", ZERO, SOURCE),
 )  # fmt: skip
 """Definitions of the variables of the result."""
@@ -75,17 +76,17 @@ NAMES = ("dl4ds_mae", "dl4ds_rmse", "dl4ds_pearson", "dl4ds_spearman", "dl4ds_ps
 class DL4DSScores(Statistic):
     """PSNR, SSIM, RMSE, MAE and correlations of each field, and maps, by DL4DS's definitions.
 
-    They serve comparison with scores published with DL4DS: all points have equal weight, and
-    missing values are replaced by 0 and count. The normalised maps are in percent of the truth's
-    mean, as its documentation says; its code divides by 100 times the mean. Of an ensemble, the
-    mean is scored.
+    For comparison with scores published with DL4DS: all points have equal weight, and missing
+    values are replaced by 0 and count. The normalised maps are in percent of the truth's mean, as
+    in DL4DS's documentation; its code divides by 100 times the mean. For an ensemble, the mean is
+    scored.
 
     SSIM needs the range of all data, which is known only after the last time. It is therefore
     computed for several ranges and interpolated, with an error below 10⁻⁴.
     """
 
     order = 31
-    title = "Scores as of DL4DS"
+    title = "Scores as in DL4DS"
     definitions = VARIABLES
     summary = tuple((f"{name}_mean", name) for name in NAMES)
     series = ("times", "values", "ssim")
@@ -200,7 +201,7 @@ class DL4DSScores(Statistic):
         yield from super().figures(folder)
         yield from plans_by_channel(
             folder, cls.name, functools.partial(violin_figure, variables=NAMES), group="scores",
-            name="dl4ds-violins", variable=NAMES[0], title="Scores of {channel} as of DL4DS",
+            name="dl4ds-violins", variable=NAMES[0], title="Scores of {channel} as in DL4DS",
             caption="Distribution of each score over the fields: the width is the frequency, the "
             "line the median; a bar beside a violin is the range over an ensemble's members of "
             "their scores of all fields. The arrow of each panel shows the better direction.",

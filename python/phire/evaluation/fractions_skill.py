@@ -62,7 +62,7 @@ class FractionsSkillScore(Statistic):
     (weighted by area) and times. On global grids squares cross the seam of longitudes. Points
     outside the fields, or missing in truth or candidate, count as not exceeding.
 
-    Of an ensemble p is the neighbourhood probability: the fraction of the square's points in all
+    For an ensemble, p is the neighbourhood probability: the fraction of the square's points in all
     members (Schwartz et al. 2010, doi:10.1175/2009WAF2222267.1). For the range over members each
     member is evaluated on fewer squares, so that the range costs as much as the score itself;
     ``member_fractions_skill_score`` evaluates all squares of each member.

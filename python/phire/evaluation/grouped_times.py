@@ -77,7 +77,7 @@ class GroupedTimes(Statistic):
     def refusal(cls, setting: Setting) -> str | None:
         """Requires times with dates, of at least two groups."""
         if not setting.time.has_calendar:
-            return "the times are no dates"
+            return "the times have no dates"
         if len(np.unique(cls.grouping(setting)[0])) < 2:
             return f"all times are of one {cls.dimension}"
         return None

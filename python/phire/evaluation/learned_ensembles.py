@@ -39,14 +39,14 @@ VARIABLES = (
     ),
     Definition(
         "member_learned_distance", "Learned distance of members",
-        "learned distance of each member from the truth; mean, least and greatest over members",
+        "learned distance of each member from the truth; mean, minimum and maximum over members",
         "1", LOWER,
         "Hoffmann & Lessig (2023), arXiv:2202.01897",
     ),
     Definition(
         "member_frechet_distance", "Fréchet distance of members",
         "Fréchet distance of the features of each member from the truth's over all times; mean, "
-        "least and greatest over members", "1", LOWER, "Heusel et al. (2017), arXiv:1706.08500",
+        "minimum and maximum over members", "1", LOWER, "Heusel et al. (2017), arXiv:1706.08500",
     ),
 )  # fmt: skip
 """Definitions of the variables of the result."""
@@ -60,8 +60,7 @@ class LearnedEnsembles(Statistic):
     """Learned energy score by time; learned and Fréchet distances of each member.
 
     The learned distance of members rewards a lack of spread. The energy score is proper: its
-    expectation is least if, in the learned features, the truth has the distribution of the
-    members.
+    expectation is smallest if truth and members have the same distribution of learned features.
     """
 
     order = 121
@@ -123,7 +122,7 @@ class LearnedEnsembles(Statistic):
         return join_moments(joined, first, second)
 
     def result(self, state: State) -> xr.Dataset:
-        """Returns scores over time, and distances as mean, least and greatest over members."""
+        """Returns scores over time, and distances as mean, minimum and maximum over members."""
         times, ordered = self.ordered(state)
         dataset = xr.Dataset(attrs={"members": ordered["distance"].shape[1]})
         dataset["time"] = self.time_coordinate(times)

@@ -1,6 +1,6 @@
 """Radially averaged log-spectral distance in decibels (RALSD).
 
-The radial average is written here because pysteps, which has one too, is needed by the tests alone:
+The radial average is written here because pysteps, which has one, too, is installed for tests only:
 ``tests/evaluation/test_log_spectral_distance.py`` checks the radial spectra against
 ``pysteps.utils.spectral.rapsd``.
 """
@@ -23,8 +23,8 @@ VARIABLES = (
     Definition(
         "log_spectral_distance", "Radially averaged log-spectral distance (RALSD)",
         "√ mean over times and k of (10 log₁₀ P_y(k)/P_x(k))², P the mean of |FFT|² over rings of "
-        "wavenumber k = 0 … N/2 − 1, N the longer side; of an ensemble the members' mean P", "dB",
-        LOWER, "Harris et al. (2022), doi:10.1029/2022MS003120",
+        "wavenumber k = 0 … N/2 − 1, N the longer side; for an ensemble, P is the members' mean",
+        "dB", LOWER, "Harris et al. (2022), doi:10.1029/2022MS003120",
     ),
 )  # fmt: skip
 """Definitions of the variables of the result."""

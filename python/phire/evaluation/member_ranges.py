@@ -1,8 +1,8 @@
-"""Ranges of the results over the members of an ensemble: least and greatest.
+"""Ranges of the results over the members of an ensemble: minimum and maximum.
 
 A statistic that names variables in :attr:`Statistic.member_ranges` has a state for each member,
-under the keys ``MEMBER/KEY``, besides the keys of the ensemble. A key that a member lacks is that
-of the ensemble; a key that the ensemble lacks is obtained by merging the members.
+under the keys ``MEMBER/KEY``, besides the keys of the ensemble. For a key that a member lacks, the
+ensemble's value is used; a key that the ensemble lacks is computed by merging the members.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 from phire.evaluation.batches import Batch, Ensemble
 
 LOW, HIGH = "_low", "_high"
-"""Endings of variables that are the least and greatest over members, or the ends of an interval."""
+"""Endings of variables with the minimum and maximum over members, or the ends of an interval."""
 
 PREFIX = "member_"
 """Prefix of variables of single members."""
@@ -28,7 +28,7 @@ Ends: TypeAlias = tuple[str, str]
 
 
 def member_ends(variable: str) -> Ends:
-    """Returns the names of the variables of the least and greatest over the members."""
+    """Returns the names of the variables with the minimum and maximum over the members."""
     return f"{PREFIX}{variable}{LOW}", f"{PREFIX}{variable}{HIGH}"
 
 

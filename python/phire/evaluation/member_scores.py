@@ -1,4 +1,4 @@
-"""Scores of single members: mean, least and greatest over the members."""
+"""Scores of single members: mean, minimum and maximum over the members."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ NAMES = ("member_rmse", "member_mae", "member_bias", "member_correlation")
 
 VARIABLES = (
     Definition(
-        "member_rmse", "Root mean square error of members", "√⟨w (xₘ − y)²⟩, the mean, least and "
-        "greatest over the members m", CHANNEL, LOWER,
+        "member_rmse", "Root mean square error of members", "√⟨w (xₘ − y)²⟩, the mean, minimum and "
+        "maximum over the members m", CHANNEL, LOWER,
     ),
     Definition(
-        "member_mae", "Mean absolute error of members", "⟨w |xₘ − y|⟩, the mean, least and "
-        "greatest over the members m", CHANNEL, LOWER,
+        "member_mae", "Mean absolute error of members", "⟨w |xₘ − y|⟩, the mean, minimum and "
+        "maximum over the members m", CHANNEL, LOWER,
     ),
     Definition(
-        "member_bias", "Bias of members", "⟨w (xₘ − y)⟩, the mean, least and greatest over the "
+        "member_bias", "Bias of members", "⟨w (xₘ − y)⟩, the mean, minimum and maximum over the "
         "members m", CHANNEL, ZERO,
     ),
     Definition(
         "member_correlation", "Correlation of members",
-        "Pearson correlation of each member with the truth over the points, the mean, least and "
-        "greatest over the members", "1", HIGHER,
+        "Pearson correlation of each member with the truth over the points, the mean, minimum and "
+        "maximum over the members", "1", HIGHER,
     ),
 )  # fmt: skip
 """Definitions of the variables of the result."""
@@ -38,7 +38,7 @@ VARIABLES = (
 
 @statistic("members", function="member_scores_by_time")
 class MemberScores(Statistic):
-    """RMSE, MAE, bias and correlation of each member: mean, least and greatest over members.
+    """RMSE, MAE, bias and correlation of each member: mean, minimum and maximum over members.
 
     The statistic ``scores`` has the scores of the ensemble mean; these are the scores of a single
     realisation. For the RMSE of all times, mean squares are averaged before the root is taken.
@@ -71,7 +71,7 @@ class MemberScores(Statistic):
         return {"times": truth.times, "means": means}
 
     def result(self, state: State) -> xr.Dataset:
-        """Returns each score over (channel, time) and of all times, as mean, least, greatest."""
+        """Returns each score over (channel, time) and of all times: mean, minimum and maximum."""
         times, ordered = self.ordered(state)
         values = np.moveaxis(ordered["means"], -1, 0)
         together = [mean_of_present(value, 0) for value in values]

@@ -1,4 +1,4 @@
-"""Mean, median, quantiles and maximum without NaN; of NaN alone they are NaN without a warning."""
+"""Mean, median, quantiles and maximum that ignore NaN, without warnings for slices of only NaN."""
 
 from __future__ import annotations
 

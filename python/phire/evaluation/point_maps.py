@@ -45,8 +45,8 @@ VARIABLES = (
 class Maps(Statistic):
     """Maps over time of mean, standard deviation, RMSE, MAE, bias and correlation.
 
-    Those of an ensemble are over all times and members; ``mean_rmse`` is the RMSE of the ensemble
-    mean. Maps of single members are those of ``member_maps``.
+    For an ensemble they are computed over all times and members; ``mean_rmse`` is the RMSE of the
+    ensemble mean. The statistic ``member_maps`` has the maps of single members.
     """
 
     order = 40
@@ -153,8 +153,8 @@ class Maps(Statistic):
             "mean": "Above: means over time. Below: candidate minus truth, that is the bias.",
             "std": "Above: standard deviations over time. Below: candidate minus truth; blue "
             "means too little variability.",
-            "rmse": "RMSE over time at each point, of ensembles over all members. All panels have "
-            "the same colour range.",
+            "rmse": "RMSE over time at each point; for ensembles, over time and members. All "
+            "panels have the same colour range.",
             "mean_rmse": "RMSE of the ensemble mean over time at each point.",
             "correlation": "Correlation in time of candidate and truth at each point.",
         }

@@ -93,8 +93,8 @@ VARIABLES = (
 class Scores(Statistic):
     """RMSE, MAE, bias, correlations, PSNR, SSIM and total-variation difference by time.
 
-    Points missing in either field do not count; means are weighted by area. Of an ensemble, the
-    mean is scored, and ranges are of its members; see
+    Points missing in either field do not count; means are weighted by area. For an ensemble, the
+    mean is scored, and ranges are those of its members; see
     :mod:`phire.evaluation.member_point_scores`.
     """
 

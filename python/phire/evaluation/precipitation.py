@@ -43,7 +43,7 @@ NAMES = {
     "heavy_frequency": ("Heavy frequency", "share of times with at least 10 mm: R10"),
     "greatest": (
         "Greatest value",
-        "greatest value of each point over all times: Rx1day of daily fields",
+        "maximum at each point over all times: Rx1day of daily fields",
     ),
     "wet_quantile": (
         "98 % quantile of wet values",
@@ -98,8 +98,8 @@ class RainIndices(Statistic):
     those of ETCCDI (R01, SDII, R10, Rx1day, CWD, CDD) are defined for daily fields. A missing value
     ends a spell. For the spells, the state holds one bit for each value.
 
-    The indices of an ensemble are means over its members. Members are not pooled, since the
-    greatest value of all members would be that of more values than the truth has.
+    The indices of an ensemble are means over its members. Members are not pooled, because their
+    common maximum would be taken over more values than the truth has.
     """
 
     order = 74

@@ -66,7 +66,7 @@ class Projections(Statistic):
     Distances are in standard deviations of the truth's projections. The RV coefficient is
     tr(S_xy S_yx) / √(tr(S_xx²) tr(S_yy²)) of the projections at equal times (Robert & Escoufier
     1976, doi:10.2307/2347233); it is 1 for equal projections. Fields with a missing value are left
-    out. Of an ensemble, the mean is projected; ranges are those of its members.
+    out. For an ensemble, the mean is projected; ranges are those of its members.
     """
 
     order = 130

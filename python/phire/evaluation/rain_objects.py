@@ -71,9 +71,9 @@ class RainObjects(Statistic):
     """Structure, amplitude and location of each channel that is precipitation, by time.
 
     Objects are 8-connected regions of points at or above 1/15 of the 95 % quantile of the rainy
-    points. A point is rainy if it is above the least value of the field. Sums are weighted by area.
-    Times at which one of the fields has no rain are left out. Means over time are those of |S|, |A|
-    and L, so that opposite errors do not cancel.
+    points. A point is rainy if it is above the smallest value of the field. Sums are weighted by
+    area. Times at which one of the fields has no rain are left out. Means over time are those of
+    |S|, |A| and L, so that opposite errors do not cancel.
     """
 
     order = 76
@@ -170,7 +170,7 @@ def compared(
 
 
 def rain_objects(field: np.ndarray, weights: np.ndarray, inside: np.ndarray) -> Objects | None:
-    """Returns the objects of a field; None if no point is above the least value.
+    """Returns the objects of a field; None if no point is above the smallest value.
 
     Args:
         field: (h, w) field of rain.

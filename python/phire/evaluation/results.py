@@ -51,7 +51,7 @@ Common to all files
     score of all times together.
 ``maps.nc``
     Over ``(channel, latitude, longitude)``: ``mean, std``; †``rmse, mae, bias, std_difference,
-    correlation`` (in time), of ensembles over all members; ``mean_rmse``, the RMSE of the ensemble
+    correlation`` (in time; of ensembles, over all members); ``mean_rmse``, the RMSE of the ensemble
     mean (ensembles only); ``count``, the number of times (and members) with values.
     ``member_maps.nc``, computed on request, has their ranges over the members.
 ``distribution.nc``
@@ -109,8 +109,8 @@ Common to all files
     ``field(channel, time, latitude, longitude)`` of a few times for image panels; ``minimum`` and
     ``maximum(channel)`` the truth's range to draw them in.
 
-For candidates with members, ``member_NAME_low`` and ``member_NAME_high`` are the least and the
-greatest value of the variable ``NAME`` over the members, for statistics of single fields; see
+For candidates with members, ``member_NAME_low`` and ``member_NAME_high`` are the minimum and the
+maximum of the variable ``NAME`` over the members, for statistics of single fields; see
 :mod:`phire.evaluation.member_ranges`.
 
 ``summary.csv`` has the columns ``candidate, region`` and one for each score, named as above without

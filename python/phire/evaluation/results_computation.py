@@ -152,7 +152,7 @@ def _truth_moments(
         Work(truth, {}, tuple(tasks)),
         snapshot=folder.progress / "truth_moments.pickle",
         identity=[folder.identity, [str(task.key) for task in tasks]],
-        description="looking at the truth",
+        description="measuring the truth",
         **where,
     )
     if climatology is None:

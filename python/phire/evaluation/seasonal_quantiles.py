@@ -33,12 +33,12 @@ VARIABLES = (
     Definition(
         "seasonal_wasserstein", "Wasserstein-1 distance by season",
         "∫ |F(v) − G(v)| dv, F and G the distribution functions of candidate and truth over the "
-        "area and the times of a season; seasonal_wasserstein_worst: the greatest of the seasons",
+        "area and the times of a season; seasonal_wasserstein_worst: the largest of the seasons",
         CHANNEL, LOWER, "Villani (2009), doi:10.1007/978-3-540-71050-9",
     ),
     Definition(
-        "seasonal_wasserstein_worst", "Greatest Wasserstein-1 distance of a season",
-        "greatest seasonal_wasserstein of the seasons", CHANNEL, LOWER,
+        "seasonal_wasserstein_worst", "Largest Wasserstein-1 distance of a season",
+        "largest seasonal_wasserstein of the seasons", CHANNEL, LOWER,
     ),
 )  # fmt: skip
 """Definitions of the variables of the result."""
@@ -69,7 +69,7 @@ class SeasonalQuantiles(Statistic):
     def refusal(cls, setting: Setting) -> str | None:
         """Requires times with dates, of at least two seasons."""
         if not setting.time.has_calendar:
-            return "the times are no dates"
+            return "the times have no dates"
         if len(np.unique(setting.time.months() % 12 // 3)) < 2:
             return "all times are of one season"
         return None

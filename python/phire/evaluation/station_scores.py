@@ -64,8 +64,8 @@ class StationScores(Statistic):
 
     Fields are interpolated to the stations from the nearest grid point or bilinearly
     (``setting.stations.points``). Values are not corrected for height; the result holds the height
-    difference of grid and station. Of an ensemble, the mean is scored, and the fair CRPS is that of
-    the members.
+    difference of grid and station. For an ensemble, the mean is scored, and the fair CRPS is that
+    of the members.
     """
 
     order = 96

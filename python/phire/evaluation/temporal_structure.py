@@ -64,7 +64,7 @@ VARIABLES = (
         "truth, per ten years", CHANNEL, ZERO,
     ),
     Definition(
-        "return_level", "Return level of the field's greatest value",
+        "return_level", "Return level of the field's maximum",
         "quantile 1 − 1/p of the generalised extreme-value distribution of block maxima, p the "
         "period in blocks (years, or equal blocks of 10 times or more), fitted by L-moments; "
         "interval: 95 % of 200 bootstraps of blocks", CHANNEL, "",
@@ -80,11 +80,11 @@ VARIABLES = (
 
 @statistic("temporal", function="temporal_statistics")
 class TemporalStructure(Statistic):
-    """Autocorrelation at lag 1, trends, and return levels of the field's greatest value.
+    """Autocorrelation at lag 1, trends, and return levels of the field's maximum.
 
     Autocorrelation and trend are computed at about 1000 evenly spaced points and averaged with area
     weights, over times at which truth and candidate both have values. Steps across gaps of the time
-    axis are left out. Of an ensemble, the statistics of the members are averaged.
+    axis are left out. For an ensemble, the statistics of the members are averaged.
     """
 
     order = 78
@@ -117,7 +117,7 @@ class TemporalStructure(Statistic):
         return None
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
-        """Returns the values at the points (n, C, P), and the greatest value of fields (n, C)."""
+        """Returns the values at the points (n, C, P), and the maximum of each field (n, C)."""
         domain = self.domain
         fields = truth if candidate is None else candidate
         mask = joint_mask(domain, truth, fields)
@@ -181,7 +181,7 @@ class TemporalStructure(Statistic):
         They are NaN if there are too few blocks.
 
         Args:
-            greatest: (T, C) greatest value of each field.
+            greatest: (T, C) maximum of each field.
             moments: (T,) times in s.
         """
         blocks = self._blocks(moments)
@@ -223,8 +223,8 @@ class TemporalStructure(Statistic):
             band=("return_level_low", "return_level_high"),
         )  # fmt: skip
         yield from channel_plans(
-            folder, cls.name, [panel], "distributions", "Return levels of the greatest value",
-            "Level that the field's greatest value exceeds once in a period on average, by the "
+            folder, cls.name, [panel], "distributions", "Return levels of the maximum",
+            "Level that the field's maximum exceeds once in a period on average, by the "
             "generalised extreme-value distribution of block maxima. Bands: 95 % intervals.",
         )  # fmt: skip
 

@@ -135,7 +135,10 @@ def _with_steps(
     if recipe.wind is not None and recipe.wind[0] in group.channels:
         source = WindSource(group, tuple(recipe.wind), further=list((named or {}).values()))
         if not group.grid.is_sphere:
-            progress.say("The grid is not global: divergence and vorticity are finite differences.")
+            progress.say(
+                "The grid is not global: divergence and vorticity are computed by finite "
+                "differences."
+            )
         names = (*DERIVED, *(named or {}))
         source = ChannelSelection(source, source.channels, names=names)
     elif named is not None:

@@ -67,7 +67,7 @@ def evaluation_frames(
 
     Args:
         truth: The truth.
-        candidates: Candidates by name; of an ensemble the mean and some members are shown.
+        candidates: Candidates by name; for an ensemble, the mean and some members are shown.
         channel: The channel; None means the truth's first.
         times: ``START,STOP`` (half-open); None means all common times.
         members: Largest number of members shown of each ensemble.
@@ -184,9 +184,9 @@ def _packaged_ffmpeg() -> str | None:
 
 
 def _upright(frames: Frames) -> tuple[bool, dict[str, xr.DataArray]]:
-    """Returns the fields of the first frame with coordinates, and if images must be flipped.
+    """Returns the fields of the first frame with coordinates, and True if they must be flipped.
 
-    Images are flipped if rows run from south to north, since images begin at the top.
+    Fields whose rows run from south to north are flipped, because images begin at the top.
     """
     grid = frames.grid
     if grid.has_coordinates:

@@ -87,7 +87,7 @@ def city_map_figure(
         style = styles[names[0]]
         handles = _scatter_sizes(axes, longitudes, latitudes, table[0], style, units)
     else:
-        subtitle = f"candidate with the least Wasserstein-1 distance, by more than {MARGIN_TEXT}"
+        subtitle = f"candidate with the smallest Wasserstein-1 distance, by more than {MARGIN_TEXT}"
         handles = _scatter_winners(axes, longitudes, latitudes, table, names, styles)
     if len(latitudes) <= MOST_NAMED:
         for name, x, y in zip(some["city"].values, longitudes, latitudes):
@@ -159,7 +159,7 @@ def city_distance_figure(
 
     Curves are the share of the cities (vertical) at which a candidate's Wasserstein-1 distance is
     below a value (horizontal); further left is better. The band of an ensemble lies between the
-    curves of the least and of the greatest distance of its members at each city.
+    curves of the smallest and of the largest distance of its members at each city.
 
     Args:
         cities: As for :func:`city_map_figure`.
@@ -267,7 +267,7 @@ def _most_populous(cities: xr.Dataset) -> list[str]:
 def _cumulated(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns distances in ascending order, and the share of the cities below each.
 
-    The least distance comes twice, so that the curve has a first step from the share 0.
+    The smallest distance comes twice, so that the curve has a first step from the share 0.
     """
     values = np.sort(values[np.isfinite(values)])
     share = np.arange(len(values) + 1) / max(len(values), 1)
@@ -282,11 +282,11 @@ def cities_with_values(cities: Mapping[str, xr.Dataset], channel: str, size: int
 
 
 def best_candidates(distances: np.ndarray, margin: float = MARGIN) -> np.ndarray:
-    """Returns the candidate with the least distance at each city, if it leads by a margin.
+    """Returns the candidate with the smallest distance at each city, if it leads by a margin.
 
     Args:
         distances: (candidates, cities) distances; NaN where one is missing.
-        margin: Share of the second least distance by which the least one must be smaller.
+        margin: Share of the second smallest distance by which the smallest one must be smaller.
 
     Returns:
         (cities,) indices of candidates; −1 if no candidate leads by the margin.

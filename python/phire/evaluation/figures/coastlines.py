@@ -100,7 +100,7 @@ def draw_projected_coastlines(
         axes: The axes.
         attributes: Attributes of the coordinate y: ``units`` (km, m or degrees of a rotated pole)
             and the projection, ``crs_wkt``.
-        extent: Least and greatest x, least and greatest y of what is shown.
+        extent: Smallest and largest x, smallest and largest y of what is shown.
 
     Returns:
         True if coastlines were drawn; otherwise the reason is printed once.

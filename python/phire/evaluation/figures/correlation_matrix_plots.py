@@ -17,7 +17,7 @@ VARIABLE = "channel_correlation"
 def correlation_matrix_figure(correlations: Datasets, *, title: str = "") -> Figure:
     """Draws the matrix of correlations between channels, in a panel for truth and each candidate.
 
-    Below the correlations of an ensemble is their range over the members.
+    For an ensemble, the range over the members is written below each correlation.
 
     Args:
         correlations: Data sets or paths by candidate, the truth under ``truth``, with

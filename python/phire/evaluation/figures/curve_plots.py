@@ -178,7 +178,7 @@ def _draw(
 def _hide_round_off(axes: Axes) -> None:
     """Sets the lower limit of the axis such that values of round-off are not shown.
 
-    The limit is :data:`ROUND_OFF` times the greatest value, if curves extend below it.
+    The limit is :data:`ROUND_OFF` times the largest value, if curves extend below it.
     """
     greatest = max((np.nanmax(line.get_ydata(), initial=0) for line in axes.lines), default=0)
     low, _ = axes.get_ylim()

@@ -26,7 +26,7 @@ from phire.evaluation.figures.style import (
 from phire.fields.units import power
 
 LEAST_DENSITY = 1e-6
-"""Lower end of the logarithmic axis, as a share of the greatest density."""
+"""Lower end of the logarithmic axis, as a share of the largest density."""
 
 
 @styled
@@ -154,7 +154,7 @@ def smooth_density(
     Args:
         values: (n,) centres of bins of equal width.
         density: (n,) densities; NaN counts as 0.
-        bounds: Least and greatest value. Density that the smoothing carries beyond them is
+        bounds: Smallest and largest value. Density that the smoothing carries beyond them is
             mirrored back, so that rain has no density below zero.
 
     Returns:
@@ -298,7 +298,8 @@ def box_figure(
     """Draws boxes of quantiles of truth and candidates, with a panel for each channel.
 
     Boxes extend from the 25 % to the 75 % quantile, with a line at the median and whiskers from the
-    2 % to the 98 % quantile. Each of these lines of an ensemble has a band, its range over members.
+    2 % to the 98 % quantile. For an ensemble, a band at each of these lines is the range over the
+    members.
 
     Args:
         distributions: As for :func:`quantile_figure`.

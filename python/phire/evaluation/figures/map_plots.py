@@ -38,7 +38,7 @@ from phire.evaluation.figures.reading import (
 from phire.evaluation.figures.style import SEQUENTIAL, TRUTH, labelled, readable, styled
 from phire.evaluation.member_ranges import member_ends
 
-MEMBER_TITLES = (": least of members", ": greatest of members")
+MEMBER_TITLES = (": minimum of members", ": maximum of members")
 
 
 @styled
@@ -103,7 +103,7 @@ def map_figure(
 def member_map_figure(
     maps: Datasets, *, variable: str, channel: str | None = None, title: str | None = None
 ) -> Figure:
-    """Draws a row of maps for each ensemble: all members, their least and greatest values.
+    """Draws a row of maps for each ensemble: all members, their minimum and their maximum.
 
     All maps have the same colour range.
 
@@ -196,7 +196,7 @@ def member_map_plans(
         variables: Variables of the result.
     """
     caption = (
-        "Left: map of all members of an ensemble. Beside it: the least and the greatest value of "
+        "Left: map of all members of an ensemble. Beside it: the minimum and the maximum of "
         "the members at each point."
     )
     for region in folder.regions_of(metric):

@@ -20,7 +20,7 @@ def unchanged(values: np.ndarray) -> np.ndarray:
 def member_edges(
     dataset: xr.Dataset, variable: str, select: Callable[[xr.DataArray], xr.DataArray]
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Returns the least and greatest of a variable over the members; None without members.
+    """Returns the minimum and maximum of a variable over the members; None without members.
 
     Args:
         dataset: Result of a statistic.

@@ -45,8 +45,8 @@ def panel_figure(
 
     Args:
         fields: Data sets or paths by candidate, the truth under ``truth``, with ``variable`` over
-            ``channel``, ``time``, ``latitude`` and ``longitude``. Of a dimension ``member`` the
-            first is drawn, since the mean would be smoother than any member.
+            ``channel``, ``time``, ``latitude`` and ``longitude``. If there is a dimension
+            ``member``, the first member is drawn: the mean would be smoother than any member.
         variable: Name of the variable.
         channel: The channel.
         time: Index of the time in the data sets.

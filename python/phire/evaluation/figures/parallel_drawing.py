@@ -1,8 +1,8 @@
 """Drawing of figures in parallel, in this process and in further processes.
 
-Matplotlib holds Python's global lock while it draws, so that threads are no faster. The processes
-are commands, not of ``multiprocessing``: that would import the caller's script again, which fails
-if the script has no ``if __name__ == "__main__"``.
+Matplotlib holds Python's global lock while it draws, so threads are no faster. The processes are
+started as commands, not by ``multiprocessing``, which would import the caller's script again and
+fail if the script has no ``if __name__ == "__main__"``.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def outcomes(
 
 @contextlib.contextmanager
 def _drawing_process(request: Mapping[str, Any]) -> Iterator[Draw]:
-    """Starts a process that draws figures; yields the function that has it draw one by name."""
+    """Starts a process that draws figures; yields a function that requests a figure by its name."""
     process = subprocess.Popen(
         [sys.executable, "-c", f"{_SILENT_IMPORT}; from {__name__} import main; main()"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -111,7 +111,7 @@ def _drawing_process(request: Mapping[str, Any]) -> Iterator[Draw]:
 
 
 def _answer() -> None:
-    """Draws figures as requested on standard input, in JSON: the request, then a name per line."""
+    """Draws figures requested on standard input: a line of arguments as JSON, then names."""
     draw = figure_writer(**json.loads(sys.stdin.readline()))
     for line in sys.stdin:
         try:

@@ -49,7 +49,7 @@ class Spectra:
     Attributes:
         axis: Horizontal axis of all spectra.
         curves: The spectra.
-        bands: Least and greatest over the members of ensembles.
+        bands: Minimum and maximum over the members of ensembles.
         holder: One of the data sets with the variable.
     """
 

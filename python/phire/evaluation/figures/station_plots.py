@@ -29,7 +29,7 @@ from phire.evaluation.member_ranges import member_ends
 GRIDDED = "gridded truth"
 
 VALUES = ("site_value", *member_ends("site_value"))
-"""Variables of the figure of a site for which results at stations have counterparts."""
+"""Variables at sites that have a counterpart in the results at stations."""
 
 NAMED = 30
 """Largest number of stations whose names fit below a figure."""

@@ -126,7 +126,7 @@ MOST_OPAQUE = 4
 """Largest number of candidates whose members' ranges are drawn in full opacity."""
 
 ROUND_OFF = 1e-13
-"""Share of its greatest value below which a spectrum is round-off of single precision."""
+"""Share of its maximum below which a spectrum is round-off of single precision."""
 
 TRUTH_STYLE = Style("#000000", "-", "", width=2.2, order=2.2)
 

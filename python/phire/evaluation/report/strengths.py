@@ -117,7 +117,7 @@ class _Compared:
         return min(self.worse[name], key=self.errors.__getitem__)
 
     def best(self) -> str:
-        """Returns the candidate with the least error."""
+        """Returns the candidate with the smallest error."""
         return min(self.errors, key=self.errors.__getitem__)
 
     def words(self, name: str, other: str, role: str) -> str:
@@ -182,7 +182,7 @@ def _verdict(name: str, compared: list[_Compared]) -> Verdict:
 
 
 def _clearest(pairs: list, gap) -> list:
-    """Returns the pairs with the greatest gaps, at most :data:`NAMED` and one for each score.
+    """Returns the pairs with the largest gaps, at most :data:`NAMED` and one for each score.
 
     Biases come last, since the ratio of two biases near 0 means little.
 
