@@ -337,7 +337,8 @@ def draw_ratios(results: Sequence[Path], candidates: Sequence[str]):
     """Draws energy and semivariance relative to the truth: mean and range over the seeds."""
     import numpy as np
 
-    from phire.evaluation.figures.style import candidate_styles, legend_below, new_figure
+    from phire.evaluation.figures.legend import legend_below
+    from phire.evaluation.figures.style import candidate_styles, new_figure
     from phire.evaluation.results import result_path
     from phire.fields.result_files import read_result
 
@@ -405,7 +406,8 @@ def study(setup: Setup, folder: str | os.PathLike, docs: str | os.PathLike) -> N
     """Runs the study in ``folder``, and writes its table and figures to ``docs``."""
     from phire import files, provenance
     from phire.errors import InputError
-    from phire.evaluation.figures.style import save_figure, styled
+    from phire.evaluation.figures.figure_saving import save_figure
+    from phire.evaluation.figures.style import styled
 
     folder, docs = Path(folder), Path(docs)
     plan = folder / "study.json"

@@ -405,7 +405,8 @@ def study(
     """
     from phire import files, provenance
     from phire.errors import InputError
-    from phire.evaluation.figures.style import save_figure, styled
+    from phire.evaluation.figures.figure_saving import save_figure
+    from phire.evaluation.figures.style import styled
 
     folder, docs = Path(folder), Path(docs)
     plan = folder / "study.json"

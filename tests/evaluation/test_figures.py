@@ -19,9 +19,10 @@ from phire.errors import InputError, WorkError
 from phire.evaluation import write_report
 from phire.evaluation.figures import draw_all, figure_names
 from phire.evaluation.figures.all_figures import plans
+from phire.evaluation.figures.figure_saving import lay_out
 from phire.evaluation.figures.parallel_drawing import outcomes
 from phire.evaluation.figures.reading import ResultsFolder
-from phire.evaluation.figures.style import lay_out, new_figure
+from phire.evaluation.figures.style import new_figure
 
 
 @pytest.fixture(scope="module")

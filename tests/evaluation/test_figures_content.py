@@ -27,6 +27,7 @@ from phire.evaluation.figures.images import (
     latitude_text,
     longitude_text,
 )
+from phire.evaluation.figures.label_text import heading, number_digits, number_text, pretty_units
 from phire.evaluation.figures.map_plots import map_figure, member_map_figure
 from phire.evaluation.figures.panel_plots import coarse_input, panel_figure
 from phire.evaluation.figures.reading import ResultsFolder
@@ -34,14 +35,7 @@ from phire.evaluation.figures.score_plots import score_figure, smoothed
 from phire.evaluation.figures.semivariogram_plots import direction_figure, semivariogram_figure
 from phire.evaluation.figures.skill_plots import projection_figure
 from phire.evaluation.figures.spectrum_plots import spectrum_figure
-from phire.evaluation.figures.style import (
-    COLOURS,
-    candidate_styles,
-    heading,
-    number_digits,
-    number_text,
-    pretty_units,
-)
+from phire.evaluation.figures.style import COLOURS, candidate_styles
 from phire.evaluation.figures.time_axes import time_axis
 from phire.evaluation.figures.zonal_spectrum_plots import zonal_figure
 from phire.fields.units import power

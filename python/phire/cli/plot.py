@@ -86,7 +86,7 @@ def _to_file(name, source):
 @_to_file("training-curves", "run")
 def training_curves(run, output):
     """Draw losses and scores of RUN by epoch."""
-    from phire.evaluation.figures.style import write_figure
+    from phire.evaluation.figures.figure_saving import write_figure
     from phire.evaluation.figures.training_curve_plots import read_history, training_figure
 
     write_figure(training_figure(read_history(run)), output)
@@ -96,7 +96,7 @@ def training_curves(run, output):
 @STEP_HOURS
 def confusion_matrix(results, output, step_hours):
     """Draw predicted against true lags, from RUN/evaluation/epoch-NNNN.nc."""
-    from phire.evaluation.figures.style import write_figure
+    from phire.evaluation.figures.figure_saving import write_figure
     from phire.fields.result_files import read_result
     from phire.rplearn.figures.confusion_matrix import confusion_figure
 
@@ -107,7 +107,7 @@ def confusion_matrix(results, output, step_hours):
 @STEP_HOURS
 def lag_distance(results, output, step_hours):
     """Draw learned distance and pixel measures by lag, from METRIC/lag.nc."""
-    from phire.evaluation.figures.style import write_figure
+    from phire.evaluation.figures.figure_saving import write_figure
     from phire.fields.result_files import read_result
     from phire.rplearn.figures.lag_distance import lag_figure
 
@@ -120,7 +120,7 @@ def lag_distance(results, output, step_hours):
 @STEP_HOURS
 def encoder_comparison(results, output, step_hours):
     """Draw learned distances of several metrics by lag, from NAME=METRIC/lag.nc."""
-    from phire.evaluation.figures.style import write_figure
+    from phire.evaluation.figures.figure_saving import write_figure
     from phire.rplearn.figures.encoder_comparison import encoder_figure, read_named
 
     write_figure(encoder_figure(read_named(results), step_hours), output)
@@ -132,7 +132,7 @@ def encoder_comparison(results, output, step_hours):
 )
 def certainty_map(results, output, group):
     """Draw maps of a network's certainty, from a file of rplearn-certainty."""
-    from phire.evaluation.figures.style import write_figure
+    from phire.evaluation.figures.figure_saving import write_figure
     from phire.fields.result_files import read_result
     from phire.rplearn.figures.certainty_map import certainty_figure
 
@@ -142,7 +142,7 @@ def certainty_map(results, output, group):
 @_to_file("data-histogram", "results")
 def data_histogram(results, output):
     """Draw histograms of the data, from RUN/evaluation/pixels.nc."""
-    from phire.evaluation.figures.style import write_figure
+    from phire.evaluation.figures.figure_saving import write_figure
     from phire.fields.result_files import read_result
     from phire.rplearn.figures.data_histogram import histogram_figure
 

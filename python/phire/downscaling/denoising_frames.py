@@ -11,7 +11,7 @@ from phire.downscaling.trained_generator import TrainedGenerator
 from phire.errors import InputError
 from phire.evaluation.figures.animation import Frames
 from phire.evaluation.figures.images import field_range
-from phire.evaluation.figures.style import labelled, readable
+from phire.evaluation.figures.label_text import labelled, readable
 from phire.fields import open_source
 from phire.fields.coarsening import CoarsenedSource
 from phire.fields.source import TimeSelection

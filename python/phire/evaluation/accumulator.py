@@ -113,15 +113,13 @@ class Statistic(abc.ABC):
         return summary_with_ranges(cls.summary, dataset)
 
     @classmethod
-    def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
+    def figures(cls, folder: ResultsFolder) -> Iterator[Plan] | None:
         """Yields the plans of the figures of the statistic.
 
-        By default there is a figure for each channel and region, with a panel for each variable
-        over ``time``.
+        None means a figure for each channel and region, with a panel for each variable over
+        ``time``: :func:`phire.evaluation.figures.score_plots.time_series_plans`.
         """
-        from phire.evaluation.figures.score_plots import time_series_plans
-
-        return time_series_plans(folder, cls.name, cls.title or cls.name.replace("_", " "))
+        return None
 
     def empty(self) -> State:
         """Returns the state of no fields."""

@@ -148,9 +148,9 @@ class Cities(Statistic):
             city_map_figure,
             city_quantile_figure,
         )
+        from phire.evaluation.figures.label_text import readable
         from phire.evaluation.figures.plan import Plan, figure_name
         from phire.evaluation.figures.reading import has_values, values_of
-        from phire.evaluation.figures.style import readable
 
         data = folder.metric("cities")
         if not has_values(data, "wasserstein"):

@@ -183,8 +183,9 @@ class EnsembleScores(Statistic):
         """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.ensemble_plots import ensemble_figure
         from phire.evaluation.figures.plan import plans_by_channel
+        from phire.evaluation.figures.score_plots import time_series_plans
 
-        yield from super().figures(folder)
+        yield from time_series_plans(folder, cls.name, cls.title)
         yield from plans_by_channel(
             folder,
             cls.name,

@@ -196,9 +196,10 @@ class DL4DSScores(Statistic):
         """Yields scores over time, their distributions over the fields, and maps."""
         from phire.evaluation.figures.map_plots import map_plans, member_map_plans
         from phire.evaluation.figures.plan import plans_by_channel
+        from phire.evaluation.figures.score_plots import time_series_plans
         from phire.evaluation.figures.violin_plots import violin_figure
 
-        yield from super().figures(folder)
+        yield from time_series_plans(folder, cls.name, cls.title)
         yield from plans_by_channel(
             folder, cls.name, functools.partial(violin_figure, variables=NAMES), group="scores",
             name="dl4ds-violins", variable=NAMES[0], title="Scores of {channel} as in DL4DS",

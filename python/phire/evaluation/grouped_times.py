@@ -179,9 +179,9 @@ class GroupedTimes(Statistic):
             group_figure,
             numbers_of,
         )
+        from phire.evaluation.figures.label_text import readable
         from phire.evaluation.figures.plan import Plan, figure_name, in_region
         from phire.evaluation.figures.reading import values_of
-        from phire.evaluation.figures.style import readable
 
         caption = (
             f"Each score over the times of one {cls.dimension}; shaded: range of the members. The "

@@ -143,10 +143,10 @@ class Maps(Statistic):
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.catalogue import definition
+        from phire.evaluation.figures.label_text import readable
         from phire.evaluation.figures.map_plots import map_figure
         from phire.evaluation.figures.plan import Plan, figure_name
         from phire.evaluation.figures.reading import has_values, values_of
-        from phire.evaluation.figures.style import readable
 
         data = folder.metric("maps")
         captions = {

@@ -74,10 +74,11 @@ class Samples(Statistic):
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.images import has_coordinates, is_global
+        from phire.evaluation.figures.label_text import heading
         from phire.evaluation.figures.panel_plots import coarse_input, panel_figure, time_text
         from phire.evaluation.figures.plan import Plan, figure_name
         from phire.evaluation.figures.reading import values_of
-        from phire.evaluation.figures.style import TRUTH, heading
+        from phire.evaluation.results import TRUTH
 
         data = folder.metric("samples")
         if TRUTH not in data or "field" not in data[TRUTH]:

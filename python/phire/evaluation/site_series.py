@@ -127,9 +127,9 @@ class SiteSeries(Statistic):
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
+        from phire.evaluation.figures.label_text import readable
         from phire.evaluation.figures.reading import values_of
         from phire.evaluation.figures.site_plots import site_plans
-        from phire.evaluation.figures.style import readable
 
         data = folder.metric(cls.name)
         for site in values_of(data, "site"):

@@ -183,9 +183,9 @@ def _spectrum_plan(
     region: str,
 ) -> Plan:
     """Returns the plan of the figure of one spectrum."""
+    from phire.evaluation.figures.label_text import readable
     from phire.evaluation.figures.plan import Plan, figure_name
     from phire.evaluation.figures.spectrum_plots import spectrum_figure
-    from phire.evaluation.figures.style import readable
 
     what = f"Spectrum of {readable(channel)}" if channel else "Kinetic energy spectrum"
     title = what + _ending(metric, region)
@@ -213,8 +213,8 @@ def _coherence_plan(
 ) -> Plan:
     """Returns the plan of the figure of one coherence."""
     from phire.evaluation.figures.coherence_plots import coherence_figure
+    from phire.evaluation.figures.label_text import readable
     from phire.evaluation.figures.plan import Plan, figure_name
-    from phire.evaluation.figures.style import readable
 
     what = readable(channel or "kinetic energy")
     return Plan(

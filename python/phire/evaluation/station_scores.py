@@ -161,6 +161,7 @@ class StationScores(Statistic):
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
+        from phire.evaluation.figures.label_text import readable
         from phire.evaluation.figures.plan import Plan, figure_name
         from phire.evaluation.figures.reading import has_values, values_of
         from phire.evaluation.figures.site_plots import site_plans
@@ -169,7 +170,6 @@ class StationScores(Statistic):
             observation_styles,
             station_figure,
         )
-        from phire.evaluation.figures.style import readable
 
         data = folder.metric(cls.name)
         for channel in values_of(data, "channel"):

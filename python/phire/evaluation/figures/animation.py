@@ -16,6 +16,7 @@ from matplotlib.animation import FFMpegWriter, PillowWriter
 from phire import files, progress
 from phire.errors import InputError
 from phire.evaluation.accumulator import projected_coordinates
+from phire.evaluation.figures.figure_saving import lay_out
 from phire.evaluation.figures.images import (
     Panel,
     Range,
@@ -25,7 +26,8 @@ from phire.evaluation.figures.images import (
     field_range,
     image_rows,
 )
-from phire.evaluation.figures.style import labelled, lay_out, readable, styled
+from phire.evaluation.figures.label_text import labelled, readable
+from phire.evaluation.figures.style import styled
 from phire.evaluation.pairing import align
 from phire.evaluation.results import TRUTH
 from phire.fields.curvilinear import CurvilinearGrid

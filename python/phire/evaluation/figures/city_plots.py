@@ -15,22 +15,13 @@ from phire.evaluation.cities import MARGIN, MARGIN_TEXT
 from phire.evaluation.figures.coastlines import draw_coastlines
 from phire.evaluation.figures.curve_plots import Panel, curve_figure
 from phire.evaluation.figures.images import latitude_text, longitude_text
+from phire.evaluation.figures.label_text import labelled, number_text, pretty_units, readable
+from phire.evaluation.figures.legend import legend_below
 from phire.evaluation.figures.member_bands import member_edges
 from phire.evaluation.figures.reading import Datasets, opened, units_of
-from phire.evaluation.figures.style import (
-    OF_MEMBERS,
-    TRUTH,
-    Style,
-    candidate_styles,
-    labelled,
-    legend_below,
-    new_figure,
-    number_text,
-    pretty_units,
-    readable,
-    styled,
-)
+from phire.evaluation.figures.style import OF_MEMBERS, Style, candidate_styles, new_figure, styled
 from phire.evaluation.member_ranges import member_ends
+from phire.evaluation.results import TRUTH
 
 MOST_NAMED = 20
 """Largest number of cities whose names are written on the map."""

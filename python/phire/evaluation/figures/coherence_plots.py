@@ -8,6 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from phire.errors import InputError
+from phire.evaluation.figures.label_text import readable
+from phire.evaluation.figures.legend import legend_below
 from phire.evaluation.figures.reading import Datasets, opened
 from phire.evaluation.figures.spectrum_axes import (
     add_wavelength_axis,
@@ -18,15 +20,8 @@ from phire.evaluation.figures.spectrum_axes import (
     recorded_cutoff,
     spectrum_curve,
 )
-from phire.evaluation.figures.style import (
-    TRUTH,
-    Style,
-    candidate_styles,
-    legend_below,
-    new_figure,
-    readable,
-    styled,
-)
+from phire.evaluation.figures.style import Style, candidate_styles, new_figure, styled
+from phire.evaluation.results import TRUTH
 from phire.fields.grid import EARTH_RADIUS
 
 

@@ -6,9 +6,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from phire.errors import InputError
+from phire.evaluation.figures.label_text import readable
 from phire.evaluation.figures.reading import Datasets, opened
-from phire.evaluation.figures.style import TRUTH, panel_grid, readable, styled
+from phire.evaluation.figures.style import panel_grid, styled
 from phire.evaluation.member_ranges import member_ends
+from phire.evaluation.results import TRUTH
 
 VARIABLE = "channel_correlation"
 

@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from phire.errors import InputError
+from phire.evaluation.figures.label_text import labelled, readable
+from phire.evaluation.figures.legend import legend_below
 from phire.evaluation.figures.member_bands import draw_member_band
 from phire.evaluation.figures.plan import Plan, figure_name, in_region
 from phire.evaluation.figures.reading import (
@@ -22,19 +24,10 @@ from phire.evaluation.figures.reading import (
     units_of,
     values_of,
 )
-from phire.evaluation.figures.style import (
-    ROUND_OFF,
-    TRUTH,
-    TRUTH_STYLE,
-    Style,
-    candidate_styles,
-    labelled,
-    legend_below,
-    panel_grid,
-    plain_ticks,
-    readable,
-    styled,
-)
+from phire.evaluation.figures.spectrum_axes import SMALLEST_SHARE
+from phire.evaluation.figures.style import TRUTH_STYLE, Style, candidate_styles, panel_grid, styled
+from phire.evaluation.figures.tick_labels import plain_ticks
+from phire.evaluation.results import TRUTH
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,12 +171,12 @@ def _draw(
 def _hide_round_off(axes: Axes) -> None:
     """Sets the lower limit of the axis such that values of round-off are not shown.
 
-    The limit is :data:`ROUND_OFF` times the largest value, if curves extend below it.
+    The limit is :data:`SMALLEST_SHARE` times the largest value, if curves extend below it.
     """
     greatest = max((np.nanmax(line.get_ydata(), initial=0) for line in axes.lines), default=0)
     low, _ = axes.get_ylim()
-    if greatest > 0 and low < ROUND_OFF * greatest:
-        axes.set_ylim(bottom=ROUND_OFF * greatest)
+    if greatest > 0 and low < SMALLEST_SHARE * greatest:
+        axes.set_ylim(bottom=SMALLEST_SHARE * greatest)
 
 
 def _limits(values: np.ndarray) -> tuple[float, float]:

@@ -8,18 +8,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from phire.errors import InputError
+from phire.evaluation.figures.label_text import labelled, readable
+from phire.evaluation.figures.legend import legend_below
 from phire.evaluation.figures.reading import Datasets, event_heading, opened, units_of
-from phire.evaluation.figures.style import (
-    TRUTH,
-    Style,
-    candidate_styles,
-    labelled,
-    legend_below,
-    new_figure,
-    panel_grid,
-    readable,
-    styled,
-)
+from phire.evaluation.figures.style import Style, candidate_styles, new_figure, panel_grid, styled
+from phire.evaluation.results import TRUTH
 
 
 @styled

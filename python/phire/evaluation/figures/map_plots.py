@@ -25,6 +25,7 @@ from phire.evaluation.figures.images import (
     image_rows,
     rows_of,
 )
+from phire.evaluation.figures.label_text import labelled, readable
 from phire.evaluation.figures.plan import Plan, figure_name, in_region
 from phire.evaluation.figures.reading import (
     Datasets,
@@ -35,8 +36,9 @@ from phire.evaluation.figures.reading import (
     units_of,
     values_of,
 )
-from phire.evaluation.figures.style import SEQUENTIAL, TRUTH, labelled, readable, styled
+from phire.evaluation.figures.style import SEQUENTIAL, styled
 from phire.evaluation.member_ranges import member_ends
+from phire.evaluation.results import TRUTH
 
 MEMBER_TITLES = (": minimum of members", ": maximum of members")
 

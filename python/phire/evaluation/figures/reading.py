@@ -15,7 +15,8 @@ import xarray as xr
 from phire.errors import InputError
 from phire.evaluation.catalogue import definition
 from phire.evaluation.definitions import CHANNEL, SQUARED
-from phire.evaluation.figures.style import Style, candidate_styles, number_text, pretty_units
+from phire.evaluation.figures.label_text import number_text, pretty_units
+from phire.evaluation.figures.style import Style, candidate_styles
 from phire.evaluation.results import TRUTH
 from phire.fields.units import power
 

@@ -13,6 +13,8 @@ from matplotlib.lines import Line2D
 
 from phire.errors import InputError
 from phire.evaluation.catalogue import definition
+from phire.evaluation.figures.label_text import pretty_units, readable
+from phire.evaluation.figures.legend import legend_below
 from phire.evaluation.figures.plan import Plan, figure_name, in_region
 from phire.evaluation.figures.reading import (
     Datasets,
@@ -23,19 +25,10 @@ from phire.evaluation.figures.reading import (
     units_of,
     values_of,
 )
-from phire.evaluation.figures.style import (
-    OF_MEMBERS,
-    TRUTH,
-    Style,
-    candidate_styles,
-    legend_below,
-    panel_grid,
-    pretty_units,
-    readable,
-    styled,
-)
+from phire.evaluation.figures.style import OF_MEMBERS, Style, candidate_styles, panel_grid, styled
 from phire.evaluation.figures.time_axes import broken_at_gaps, label_time, time_axis
 from phire.evaluation.member_ranges import HIGH, LOW, member_ends
+from phire.evaluation.results import TRUTH
 from phire.evaluation.running_mean import smoothed, smoothing_window
 
 SMOOTHED = "_smoothed"
@@ -179,8 +172,10 @@ def time_series_plans(folder: ResultsFolder, metric: str, title: str) -> Iterato
     Args:
         folder: Results folder.
         metric: Name of the statistic.
-        title: Title of the figures, to which channel and region are appended.
+        title: Title of the figures, to which channel and region are appended; the name of the
+            statistic in words if empty.
     """
+    title = title or readable(metric)
     caption = (
         "Thin: each field; thick: running mean. The arrow of each panel shows the better "
         "direction. Point-by-point scores penalise slightly displaced detail twice, where it is "

@@ -10,20 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from phire.errors import InputError
+from phire.evaluation.figures.label_text import labelled, readable
+from phire.evaluation.figures.legend import legend_below
 from phire.evaluation.figures.member_bands import draw_member_band
 from phire.evaluation.figures.reading import Datasets, opened, over_all_but, units_of
-from phire.evaluation.figures.style import (
-    TRUTH,
-    Style,
-    candidate_styles,
-    labelled,
-    legend_below,
-    mark_band,
-    new_figure,
-    plain_ticks,
-    readable,
-    styled,
-)
+from phire.evaluation.figures.style import Style, candidate_styles, mark_band, new_figure, styled
+from phire.evaluation.figures.tick_labels import plain_ticks
+from phire.evaluation.results import TRUTH
 
 ABSOLUTE = "semivariogram"
 NORMALISED = "semivariogram_normalised"

@@ -11,21 +11,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from phire.errors import InputError
+from phire.evaluation.figures.label_text import labelled
+from phire.evaluation.figures.legend import legend_below
 from phire.evaluation.figures.member_bands import member_edges
 from phire.evaluation.figures.plan import Plan, figure_name
 from phire.evaluation.figures.reading import Datasets, opened, units_of
 from phire.evaluation.figures.style import (
     OF_MEMBERS,
-    TRUTH,
     TRUTH_STYLE,
     Style,
     candidate_styles,
-    labelled,
-    legend_below,
     new_figure,
     styled,
 )
 from phire.evaluation.figures.time_axes import broken_at_gaps, time_axis
+from phire.evaluation.results import TRUTH
 from phire.fields.time import MONTHS, SEASONS
 
 

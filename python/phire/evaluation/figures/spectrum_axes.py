@@ -12,16 +12,15 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from phire.errors import InputError
+from phire.evaluation.figures.label_text import labelled
 from phire.evaluation.figures.member_bands import member_edges
 from phire.evaluation.figures.reading import over_all_but
-from phire.evaluation.figures.style import (
-    OF_MEMBERS,
-    ROUND_OFF,
-    TRUTH,
-    Style,
-    labelled,
-    plain_ticks,
-)
+from phire.evaluation.figures.style import OF_MEMBERS, Style
+from phire.evaluation.figures.tick_labels import plain_ticks
+from phire.evaluation.results import TRUTH
+
+SMALLEST_SHARE = 1e-13
+"""Share of its maximum below which a spectrum is round-off of single precision."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,7 +126,7 @@ def axis_of(curve: xr.DataArray, holder: xr.Dataset) -> SpectrumAxis:
     values = np.asarray(curve[dimension].values, dtype=float)
     # Beyond the truth's last degree the spectra are round-off.
     last = float(holder.attrs.get("truncation", np.inf))
-    above = values[curve.values > ROUND_OFF * np.nanmax(curve.values)]
+    above = values[curve.values > SMALLEST_SHARE * np.nanmax(curve.values)]
     last = min(last, above.max()) if len(above) else last
     label = "Degree $l$" if dimension == "degree" else "Zonal wavenumber"
     return SpectrumAxis(dimension, label, np.where(values <= last, values, np.nan), False)

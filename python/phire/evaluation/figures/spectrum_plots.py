@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from phire.evaluation.figures.label_text import labelled, readable
+from phire.evaluation.figures.legend import legend_below
 from phire.evaluation.figures.reading import Datasets, opened, units_of
 from phire.evaluation.figures.spectrum_axes import (
     Spectra,
@@ -24,18 +26,9 @@ from phire.evaluation.figures.spectrum_axes import (
     shade_members,
     spectra_of,
 )
-from phire.evaluation.figures.style import (
-    TRUTH,
-    Style,
-    candidate_styles,
-    labelled,
-    legend_below,
-    mark_band,
-    new_figure,
-    plain_ticks,
-    readable,
-    styled,
-)
+from phire.evaluation.figures.style import Style, candidate_styles, mark_band, new_figure, styled
+from phire.evaluation.figures.tick_labels import plain_ticks
+from phire.evaluation.results import TRUTH
 from phire.fields.grid import EARTH_RADIUS
 from phire.fields.units import equal
 

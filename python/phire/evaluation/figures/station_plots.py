@@ -10,21 +10,20 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from phire.errors import InputError
+from phire.evaluation.figures.label_text import labelled, readable
+from phire.evaluation.figures.legend import legend_below
 from phire.evaluation.figures.member_bands import member_edges
 from phire.evaluation.figures.reading import Datasets, opened, units_of
 from phire.evaluation.figures.style import (
     OF_MEMBERS,
-    TRUTH,
     TRUTH_STYLE,
     Style,
     candidate_styles,
-    labelled,
-    legend_below,
     new_figure,
-    readable,
     styled,
 )
 from phire.evaluation.member_ranges import member_ends
+from phire.evaluation.results import TRUTH
 
 GRIDDED = "gridded truth"
 

@@ -8,7 +8,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-from phire.evaluation.figures.style import labelled
+from phire.evaluation.figures.label_text import labelled
 
 GAP = 3.0
 """A time step of more than this many times the median is a gap, over which no line is drawn."""

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from phire.errors import InputError
-from phire.evaluation.figures.style import candidate_styles, legend_below, new_figure, styled
+from phire.evaluation.figures.legend import legend_below
+from phire.evaluation.figures.style import candidate_styles, new_figure, styled
 
 # Columns of the history that have a panel besides the loss, with the labels of their axes.
 PANELS = {

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from phire.evaluation.definitions import Definition
-from phire.evaluation.figures.style import readable
+from phire.evaluation.figures.label_text import readable
 from phire.evaluation.report.score_tables import Row, Table, badness
 
 ENERGY = "kinetic_energy"

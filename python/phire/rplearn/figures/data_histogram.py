@@ -6,13 +6,9 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from phire.evaluation.figures.style import (
-    candidate_styles,
-    legend_below,
-    new_figure,
-    readable,
-    styled,
-)
+from phire.evaluation.figures.label_text import readable
+from phire.evaluation.figures.legend import legend_below
+from phire.evaluation.figures.style import candidate_styles, new_figure, styled
 
 
 @styled

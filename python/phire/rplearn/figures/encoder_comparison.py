@@ -9,7 +9,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from phire.errors import InputError
-from phire.evaluation.figures.style import candidate_styles, legend_below, new_figure, styled
+from phire.evaluation.figures.legend import legend_below
+from phire.evaluation.figures.style import candidate_styles, new_figure, styled
 from phire.fields.result_files import read_result
 
 
