@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 
 from phire.errors import InputError
+from phire.fields.fractional_indices import fractional_index, invert_bilinear, values_at
 from phire.fields.great_circle import (
     angle,
     latitudes_longitudes,
     quadrilateral_areas,
     unit_vectors,
 )
-from phire.fields.grid import EARTH_RADIUS, TOLERANCE, Grid
+from phire.fields.grid import EARTH_RADIUS, TOLERANCE, Grid, edges_between
 
 KIND = "curvilinear"
 
@@ -179,7 +180,7 @@ class CurvilinearGrid(Grid):
         """Returns latitudes and longitudes (...,) of points at fractional rows and columns."""
         rows, columns = np.broadcast_arrays(rows, columns)
         if self.stated_points is None:
-            y, x = _at(self.y, rows.ravel()), _at(self.x, columns.ravel())
+            y, x = values_at(self.y, rows.ravel()), values_at(self.x, columns.ravel())
             return self.places(y.reshape(rows.shape), x.reshape(rows.shape))
         i = np.clip(np.floor(rows), 0, self.shape[0] - 2).astype(int)
         j = np.clip(np.floor(columns), 0, self.shape[1] - 2).astype(int)
@@ -199,11 +200,11 @@ class CurvilinearGrid(Grid):
         """
         latitudes, longitudes = np.broadcast_arrays(latitudes, longitudes)
         if self.stated_points is not None:
-            return _inverse_bilinear(self._vectors, self._tree, unit_vectors(latitudes, longitudes))
+            return invert_bilinear(self._vectors, self._tree, unit_vectors(latitudes, longitudes))
         x, y = self.coordinates(longitudes, latitudes)
         if self.is_rotated:
             x = self.x.mean() + (x - self.x.mean() + 180) % 360 - 180
-        return tuple(_fractional(values, axis) for values, axis in ((y, self.y), (x, self.x)))
+        return tuple(fractional_index(values, axis) for values, axis in ((y, self.y), (x, self.x)))
 
     @functools.cached_property
     def _transformer(self) -> Any:
@@ -253,8 +254,9 @@ class CurvilinearGrid(Grid):
     def corners(self) -> np.ndarray:
         """Returns the unit vectors (H+1, W+1, 3) of the cells' corners, half way between points."""
         if self.stated_points is not None:
-            return _between(_between(self._vectors, 0), 1)
-        edges = np.meshgrid(_between(self.y, 0), _between(self.x, 0), indexing="ij")
+            rows = _vector_edges(self._vectors)
+            return np.swapaxes(_vector_edges(np.swapaxes(rows, 0, 1)), 0, 1)
+        edges = np.meshgrid(edges_between(self.y), edges_between(self.x), indexing="ij")
         return unit_vectors(*self.places(*edges))
 
     def cell_areas(self, radius: float = EARTH_RADIUS) -> np.ndarray:
@@ -331,9 +333,9 @@ class CurvilinearGrid(Grid):
         offset = (scale - 1) / 2 if alignment == "cell" else 0.0
         rows, columns = ((np.arange(n * scale) - offset) / scale for n in self.shape)
         if self.stated_points is None:
-            y, x = _at(self.y, rows), _at(self.x, columns)
+            y, x = values_at(self.y, rows), values_at(self.x, columns)
             return self.projected(y, x, self.projection)
-        vectors = _at(np.moveaxis(_at(self._vectors, rows), 1, 0), columns)
+        vectors = values_at(np.moveaxis(values_at(self._vectors, rows), 1, 0), columns)
         return self.of_points(*latitudes_longitudes(np.moveaxis(vectors, 0, 1)))
 
     def equals(self, other: Grid, tolerance: float = TOLERANCE) -> bool:
@@ -445,82 +447,7 @@ def _crs(projection: Any) -> Any:
         ) from None
 
 
-def _between(values: np.ndarray, axis: int) -> np.ndarray:
-    """Returns the edges of cells around values along an axis, one more than the values.
-
-    Edges lie half-way between neighbours; the first and the last one are extrapolated. Vectors are
-    normalised.
-    """
-    values = np.moveaxis(values, axis, 0)
-    middle = (values[1:] + values[:-1]) / 2
-    edges = np.concatenate([[2 * values[0] - middle[0]], middle, [2 * values[-1] - middle[-1]]])
-    edges = np.moveaxis(edges, 0, axis)
-    return edges if edges.ndim == 1 else edges / np.linalg.norm(edges, axis=-1, keepdims=True)
-
-
-def _at(values: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """Returns values at fractional indices of the first axis, linearly inter- or extrapolated."""
-    if len(values) == 1:
-        return np.repeat(values, len(positions), axis=0)
-    before = np.clip(np.floor(positions).astype(int), 0, len(values) - 2)
-    way = (positions - before).reshape(-1, *(1,) * (values.ndim - 1))
-    return (1 - way) * values[before] + way * values[before + 1]
-
-
-def _fractional(values: np.ndarray, axis: np.ndarray) -> np.ndarray:
-    """Returns fractional indices of values along a monotonic axis, extrapolated at its ends."""
-    values = np.where(np.isfinite(values), values, np.nan)
-    if len(axis) == 1:
-        return np.where(values == axis[0], 0.0, np.nan)
-    sign = 1 if axis[0] < axis[-1] else -1
-    before = np.clip(np.searchsorted(sign * axis, sign * values, "right") - 1, 0, len(axis) - 2)
-    return before + (values - axis[before]) / (axis[before + 1] - axis[before])
-
-
-def _inverse_bilinear(
-    vectors: np.ndarray, tree: Any, places: np.ndarray, steps: int = 8
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns fractional rows and columns of places on a curvilinear grid, by Newton's method.
-
-    Between grid points their unit vectors are interpolated bilinearly. The first guess is the
-    nearest grid point.
-
-    Args:
-        vectors: (H, W, 3) unit vectors of the grid points.
-        tree: Search tree of these vectors.
-        places: (..., 3) unit vectors of the places.
-        steps: Number of Newton steps, which converge quadratically within a cell.
-
-    Returns:
-        Rows and columns (...,); NaN for places further than two spacings from all grid points.
-    """
-    height, width = vectors.shape[:2]
-    spacing = max(np.linalg.norm(np.diff(vectors, axis=axis), axis=-1).max() for axis in (0, 1))
-    # Bounded, because the search for places far away would take most of the time.
-    distance, nearest = tree.query(places.reshape(-1, 3), distance_upper_bound=2 * spacing)
-    near = np.isfinite(distance)
-    flat, nearest = places.reshape(-1, 3)[near], nearest[near]
-    row, column = (index.astype(np.float64) for index in np.divmod(nearest, width))
-    guess = np.stack([row, column])
-    for _ in range(steps):
-        i = np.clip(np.floor(row), 0, height - 2).astype(int)
-        j = np.clip(np.floor(column), 0, width - 2).astype(int)
-        a, b = (row - i)[:, None], (column - j)[:, None]
-        north = (1 - b) * vectors[i, j] + b * vectors[i, j + 1]
-        south = (1 - b) * vectors[i + 1, j] + b * vectors[i + 1, j + 1]
-        down = south - north
-        across = (1 - a) * (vectors[i, j + 1] - vectors[i, j]) + a * (
-            vectors[i + 1, j + 1] - vectors[i + 1, j]
-        )
-        # Intersection of the ray through the place with the plane of the cell: three equations
-        # for the steps in row and column and the length of the ray.
-        matrix = np.stack([down, across, -flat], axis=-1)
-        middle = (1 - a) * north + a * south
-        with np.errstate(all="ignore"):
-            solved = np.linalg.solve(matrix, -middle[..., None])[..., 0]
-        # Bounded steps: iterations for places outside of the grid may diverge.
-        row = np.clip(row + solved[:, 0], guess[0] - 2, guess[0] + 2)
-        column = np.clip(column + solved[:, 1], guess[1] - 2, guess[1] + 2)
-    found = np.full((2, len(near)), np.nan)
-    found[:, near] = row, column
-    return tuple(found.reshape(2, *places.shape[:-1]))
+def _vector_edges(vectors: np.ndarray) -> np.ndarray:
+    """Returns the unit vectors half way between unit vectors along the first axis, one more."""
+    edges = edges_between(vectors)
+    return edges / np.linalg.norm(edges, axis=-1, keepdims=True)

@@ -362,7 +362,7 @@ class Grid:
 
     def row_edges(self) -> np.ndarray:
         """Returns the latitudes (H+1,) half way between rows; the outer ones end at the poles."""
-        return np.clip(_edges(self.latitudes, -0.5), -90, 90)
+        return np.clip(edges_between(self.latitudes, -0.5), -90, 90)
 
     def column_edges(self) -> np.ndarray:
         """Returns the longitudes (W+1,) half way between columns.
@@ -370,7 +370,7 @@ class Grid:
         The outer edges are as far outward as the next ones are inward; on a grid that closes the
         circle they differ by exactly 360°.
         """
-        edges = _edges(self.longitudes, 0.5)
+        edges = edges_between(self.longitudes, 0.5)
         if self.wraps:
             edges[-1] = edges[0] + 360
         return edges
@@ -501,11 +501,11 @@ class Grid:
         return cls(value["kind"], value["latitudes"], value["longitudes"])
 
 
-def _edges(values: np.ndarray, half: float) -> np.ndarray:
-    """Returns the edges (n+1,) half way between values.
+def edges_between(values: np.ndarray, half: float | None = None) -> np.ndarray:
+    """Returns the edges (n+1, ...) half way between values; the outer ones are extrapolated.
 
     Args:
-        values: (n,) coordinates.
+        values: (n, ...) coordinates along the first axis.
         half: Half width of the cell if there is only one value.
     """
     if len(values) == 1:
