@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from phire.errors import InputError
 from phire.option_types import with_option_types
-from phire.parts import options_of
+from phire.part_registry import options_of
 
 
 def part(

@@ -25,7 +25,7 @@ class InputError(ValueError):
 
 
 class OptionError(InputError):
-    """Wrong value of a part's option; :class:`phire.parts.Registry` adds the part's name."""
+    """Wrong value of an option; :class:`phire.part_registry.Registry` adds the part's name."""
 
 
 class WorkError(RuntimeError):

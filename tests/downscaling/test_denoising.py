@@ -10,8 +10,8 @@ import pytest
 
 from complete_samples import schema
 from phire.downscaling import samplers
+from phire.downscaling.blended_tiles import tiles_along
 from phire.downscaling.denoising import DenoisedFields
-from phire.downscaling.overlapping_tiles import tiles_along
 from phire.downscaling.sampler_choice import choose_sampler
 from phire.errors import InputError
 from phire.networks import Shapes

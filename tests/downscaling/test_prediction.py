@@ -9,8 +9,8 @@ import pytest
 import xarray as xr
 
 from phire.downscaling import Downscaler, InterpolatedSource, PredictedSource, predict
+from phire.downscaling.halo_tiles import Extension
 from phire.downscaling.network_graphs import NetworkGraphs
-from phire.downscaling.tiling import Extension
 from phire.downscaling.trained_generator import TrainedGenerator
 from phire.downscaling.whole_fields import WholeFields
 from phire.errors import InputError, WorkError

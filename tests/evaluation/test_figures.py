@@ -21,7 +21,7 @@ from phire.evaluation.figures import draw_all, figure_names
 from phire.evaluation.figures.all_figures import plans
 from phire.evaluation.figures.figure_saving import lay_out
 from phire.evaluation.figures.parallel_drawing import outcomes
-from phire.evaluation.figures.reading import ResultsFolder
+from phire.evaluation.figures.results_reading import ResultsFolder
 from phire.evaluation.figures.style import new_figure
 
 

@@ -30,7 +30,7 @@ from phire.evaluation.figures.images import (
 from phire.evaluation.figures.label_text import heading, number_digits, number_text, pretty_units
 from phire.evaluation.figures.map_plots import map_figure, member_map_figure
 from phire.evaluation.figures.panel_plots import coarse_input, panel_figure
-from phire.evaluation.figures.reading import ResultsFolder
+from phire.evaluation.figures.results_reading import ResultsFolder
 from phire.evaluation.figures.score_plots import score_figure, smoothed
 from phire.evaluation.figures.semivariogram_plots import direction_figure, semivariogram_figure
 from phire.evaluation.figures.skill_plots import projection_figure

@@ -14,7 +14,7 @@ from phire.evaluation.catalogue import statistics
 from phire.evaluation.figures import grouped_score_plots
 from phire.evaluation.figures.all_figures import plans
 from phire.evaluation.figures.grouped_score_plots import group_figure
-from phire.evaluation.figures.reading import ResultsFolder
+from phire.evaluation.figures.results_reading import ResultsFolder
 from phire.evaluation.member_ranges import member_ends
 from phire.evaluation.notes import of_ranges
 from phire.evaluation.results_folder import ResultFile

@@ -15,7 +15,7 @@ from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.catalogue import statistics
 from phire.evaluation.chunks import with_candidate
 from phire.evaluation.figures.all_figures import plans
-from phire.evaluation.figures.reading import ResultsFolder
+from phire.evaluation.figures.results_reading import ResultsFolder
 from phire.evaluation.rain_channels import wet_values
 from phire.fields import ArraySource, EnsembleSource
 from phire.fields.grid import Grid

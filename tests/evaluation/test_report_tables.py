@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 from phire.evaluation.candidate_differences import COLUMNS
-from phire.evaluation.figures.reading import ResultsFolder
+from phire.evaluation.figures.results_reading import ResultsFolder
 from phire.evaluation.figures.score_plots import score_figure
 from phire.evaluation.report.score_tables import key_table, score_tables, summary_by_region
 from phire.evaluation.report.strengths import verdicts

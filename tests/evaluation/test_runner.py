@@ -16,7 +16,7 @@ from evaluation.made_fields import random_fields
 from phire.errors import InputError
 from phire.evaluation import chunks as chunks_module
 from phire.evaluation import describe_results, evaluate
-from phire.evaluation.figures.reading import units_of
+from phire.evaluation.figures.results_reading import units_of
 from phire.evaluation.results import result_path
 from phire.fields import EnsembleSource, open_fields
 from phire.fields.grid import Grid

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from phire.errors import InputError
 from phire.evaluation.domain import check_name
-from phire.parts import parse, specification_text
+from phire.part_registry import parse, specification_text
 from phire.pipeline import plan_pipeline
 from phire.pipeline.commands import command_line
 from phire.pipeline.configuration import read_pipeline

@@ -11,7 +11,7 @@ import click
 from phire.errors import InputError
 
 if TYPE_CHECKING:
-    from phire.parts import Registry
+    from phire.part_registry import Registry
 
 REGISTRIES = {
     "network": ("phire.networks.registry", "network"),
@@ -19,7 +19,7 @@ REGISTRIES = {
     "discriminator": ("phire.networks.registry", "discriminator"),
     "objective": ("phire.training.registry", "objective"),
     "content": ("phire.downscaling.contents.registry", "content"),
-    "distribution": ("phire.downscaling.distributions.registry", "distribution"),
+    "distribution": ("phire.downscaling.predicted_distributions.registry", "distribution"),
     "schedule": ("phire.training.registry", "schedule"),
     "sampler": ("phire.downscaling.samplers.registry", "sampler"),
     "noise-schedule": ("phire.downscaling.samplers.registry", "schedule"),
@@ -57,7 +57,7 @@ class PartChoice(click.ParamType):
         self.checks = dict(checks or {})
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from phire.parts import parse
+        from phire.part_registry import parse
 
         registry = registry_of(self.kind)
         if self.package is not None:

@@ -11,7 +11,7 @@ from phire.cli.command import Command
 from phire.cli.part_choice import REGISTRIES, registry_of
 
 if TYPE_CHECKING:
-    from phire.parts import Part
+    from phire.part_registry import Part
 
 
 @click.command("parts", cls=Command, overwrites=False)

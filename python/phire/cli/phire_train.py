@@ -104,6 +104,6 @@ def main(records, out, **options):
 
     The same command resumes an interrupted run.
     """
-    from phire.downscaling.fold_training import train_with_folds
+    from phire.downscaling.cross_validation import train_with_folds
 
     train_with_folds(records, out, **options)

@@ -17,17 +17,17 @@ import keras
 import numpy as np
 
 from phire.downscaling import samplers
+from phire.downscaling.blended_tiles import OverlappingTiles, tiles_along
 from phire.downscaling.diffusion_target import DiffusionTarget
 from phire.downscaling.discrete_process import process_of
 from phire.downscaling.network_graphs import NetworkGraphs
-from phire.downscaling.overlapping_tiles import OverlappingTiles, tiles_along
 from phire.downscaling.preconditioning import CONDITIONS, Scalings, unit_scalings
 from phire.downscaling.random_inputs import draw_sampler_noise
 from phire.downscaling.sampler_choice import choose_sampler
 from phire.errors import InputError
 from phire.networks.blocks.fine_output import fine_layer_of
 from phire.networks.blocks.multiples import PadToMultiple
-from phire.parts import Specification
+from phire.part_registry import Specification
 from phire.records.schema import SampleSchema
 
 LARGEST_TILE = 288

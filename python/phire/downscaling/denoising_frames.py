@@ -15,7 +15,7 @@ from phire.evaluation.figures.label_text import labelled, readable
 from phire.fields import open_source
 from phire.fields.coarsening import CoarsenedSource
 from phire.fields.source import TimeSelection
-from phire.parts import Specification
+from phire.part_registry import Specification
 
 
 def denoising_frames(

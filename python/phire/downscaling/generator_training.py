@@ -25,8 +25,8 @@ from phire.downscaling.training_records import (
 )
 from phire.errors import InputError, naming_arguments
 from phire.networks import network as networks
-from phire.parts import Specification, parse
-from phire.records import Records, anomalies, naming_damage, statics
+from phire.part_registry import Specification, parse
+from phire.records import Records, anomalies, fine_static_maps, naming_damage
 from phire.training import (
     Phase,
     Run,
@@ -108,7 +108,7 @@ def train_generator(
         normalization, statistics, channels: Description of bare TFRecord files; see
             :func:`phire.records.open_records`.
         fold: (number, count) of the fold of the records' times to leave out; None to train on all;
-            see :func:`phire.downscaling.fold_training.train_with_folds`.
+            see :func:`phire.downscaling.cross_validation.train_with_folds`.
         origin: Entries of the configuration that replace paths and fingerprints of temporary
             records.
         seed, devices, **loop: Arguments of :func:`phire.training.train`: ``ema``, ``clip_norm``,
@@ -256,7 +256,7 @@ def _copy_inputs(run: Run, records: str | os.PathLike, space: TargetSpace) -> No
         if source is not None:
             path = source.path / "networks" / "generator.keras"
             _copy(path, run.path / "networks" / f"{name}.keras")
-    for name in (statics.NAME, anomalies.NAME):
+    for name in (fine_static_maps.NAME, anomalies.NAME):
         if (Path(records) / name).exists():
             _copy(Path(records) / name, run.path / name)
 

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from phire.downscaling.overlapping_tiles import OverlappingTiles, tiles_along
+from phire.downscaling.blended_tiles import OverlappingTiles, tiles_along
 from phire.errors import InputError
 from phire.fields.coarsening import coarsen_grid
 from phire.fields.normalization import Normalization

@@ -29,9 +29,9 @@ from phire.fields.grid import Grid
 from phire.fields.padding import padded_grid, padding
 from phire.fields.source import ArraySource, Source
 from phire.records.coarse_grid import CoarseGrid, coarse_grid, coarse_part
+from phire.records.fine_static_maps import load_statics, read_static
 from phire.records.grid_points import Points, fine_points, matching_points
 from phire.records.input_files import split_names
-from phire.records.statics import load_statics, read_static
 from phire.records.station_gridding import PREFIX, read_stations
 
 

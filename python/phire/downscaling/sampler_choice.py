@@ -19,7 +19,7 @@ from phire.downscaling.samplers.integration import ON_SIGNAL_LEVELS
 from phire.downscaling.samplers.registry import schedule as schedules
 from phire.errors import InputError
 from phire.option_types import with_option_types
-from phire.parts import Registry, Specification, parse, split_outside_brackets
+from phire.part_registry import Registry, Specification, parse, split_outside_brackets
 from phire.training import open_run
 
 DEFAULT_SPACING = "trailing"

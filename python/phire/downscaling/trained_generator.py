@@ -12,11 +12,12 @@ import numpy as np
 
 from phire.downscaling.array_normalization import ArrayNormalization
 from phire.downscaling.denoising import DenoisedFields
-from phire.downscaling.distributions.registry import distribution as distributions
+from phire.downscaling.halo_tiles import apply_in_tiles, with_margin
 from phire.downscaling.latent_space import NETWORK as AUTOENCODER
 from phire.downscaling.latent_space import LatentSpace
 from phire.downscaling.missing_input import Filler, mark_missing
 from phire.downscaling.network_graphs import NetworkGraphs
+from phire.downscaling.predicted_distributions.registry import distribution as distributions
 from phire.downscaling.random_inputs import (
     draw_dropout_seed,
     draw_levels,
@@ -26,13 +27,12 @@ from phire.downscaling.random_inputs import (
 from phire.downscaling.residual_base import NETWORK
 from phire.downscaling.sampler_choice import choose_sampler
 from phire.downscaling.supported_options import SupportedOptions, check_bounds
-from phire.downscaling.tiling import apply_in_tiles, with_margin
 from phire.downscaling.whole_fields import WholeFields
 from phire.errors import InputError, WorkError
 from phire.fields.area_mean import AreaMean
 from phire.fields.coarsening import with_block_means
 from phire.fields.grid import Grid
-from phire.parts import Specification
+from phire.part_registry import Specification
 from phire.records.schema import SampleSchema
 
 if TYPE_CHECKING:

@@ -25,8 +25,8 @@ from phire.fields.source import grid_coordinates
 from phire.fields.units import power, shared
 
 if TYPE_CHECKING:
-    from phire.evaluation.figures.plan import Plan
-    from phire.evaluation.figures.reading import ResultsFolder
+    from phire.evaluation.figures.figure_plan import Plan
+    from phire.evaluation.figures.results_reading import ResultsFolder
 
 
 State = dict[str, np.ndarray]

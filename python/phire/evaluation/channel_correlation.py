@@ -22,8 +22,8 @@ from phire.evaluation.setting import Setting
 from phire.evaluation.spectral_scores import divided
 
 if TYPE_CHECKING:
-    from phire.evaluation.figures.plan import Plan
-    from phire.evaluation.figures.reading import ResultsFolder
+    from phire.evaluation.figures.figure_plan import Plan
+    from phire.evaluation.figures.results_reading import ResultsFolder
 
 VARIABLES = (
     Definition(
@@ -111,7 +111,7 @@ class ChannelCorrelation(Statistic):
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.correlation_matrix_plots import correlation_matrix_figure
-        from phire.evaluation.figures.plan import Plan, figure_name, in_region
+        from phire.evaluation.figures.figure_plan import Plan, figure_name, in_region
 
         for region in folder.regions_of(cls.name):
             title = f"Correlations between channels{in_region(region)}"

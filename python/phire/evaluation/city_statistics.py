@@ -26,8 +26,8 @@ from phire.evaluation.spectral_scores import divided
 from phire.fields.result_files import read_result
 
 if TYPE_CHECKING:
-    from phire.evaluation.figures.plan import Plan
-    from phire.evaluation.figures.reading import ResultsFolder
+    from phire.evaluation.figures.figure_plan import Plan
+    from phire.evaluation.figures.results_reading import ResultsFolder
 
 SIZES = (1, 2, 3)
 """Sides of the squares around each city, in grid points."""
@@ -148,9 +148,9 @@ class Cities(Statistic):
             city_map_figure,
             city_quantile_figure,
         )
+        from phire.evaluation.figures.figure_plan import Plan, figure_name
         from phire.evaluation.figures.label_text import readable
-        from phire.evaluation.figures.plan import Plan, figure_name
-        from phire.evaluation.figures.reading import has_values, values_of
+        from phire.evaluation.figures.results_reading import has_values, values_of
 
         data = folder.metric("cities")
         if not has_values(data, "wasserstein"):

@@ -26,8 +26,8 @@ from phire.evaluation.setting import Setting
 from phire.evaluation.spectral_scores import divided
 
 if TYPE_CHECKING:
-    from phire.evaluation.figures.plan import Plan
-    from phire.evaluation.figures.reading import ResultsFolder
+    from phire.evaluation.figures.figure_plan import Plan
+    from phire.evaluation.figures.results_reading import ResultsFolder
 
 FINE = 16384
 """Bins of the histogram, from the truth's minimum − range to its maximum + range."""
@@ -274,8 +274,13 @@ class Distribution(Statistic):
             error_figure,
             quantile_figure,
         )
-        from phire.evaluation.figures.plan import Plan, figure_name, in_region, plans_by_channel
-        from phire.evaluation.figures.reading import has_values, values_of
+        from phire.evaluation.figures.figure_plan import (
+            Plan,
+            figure_name,
+            in_region,
+            plans_by_channel,
+        )
+        from phire.evaluation.figures.results_reading import has_values, values_of
 
         for draw, variable, name, title, caption in (
             (density_figure, "density", "distribution", "Distribution of {channel}",

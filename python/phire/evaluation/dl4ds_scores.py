@@ -24,8 +24,8 @@ from phire.evaluation.similarity import GAUSSIAN, structural_similarity
 from phire.evaluation.spectral_scores import divided
 
 if TYPE_CHECKING:
-    from phire.evaluation.figures.plan import Plan
-    from phire.evaluation.figures.reading import ResultsFolder
+    from phire.evaluation.figures.figure_plan import Plan
+    from phire.evaluation.figures.results_reading import ResultsFolder
 
 OCTAVES = 3
 """SSIM is computed for data ranges from 1 to 2³ times the truth's, two in each octave."""
@@ -194,8 +194,8 @@ class DL4DSScores(Statistic):
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields scores over time, their distributions over the fields, and maps."""
+        from phire.evaluation.figures.figure_plan import plans_by_channel
         from phire.evaluation.figures.map_plots import map_plans, member_map_plans
-        from phire.evaluation.figures.plan import plans_by_channel
         from phire.evaluation.figures.score_plots import time_series_plans
         from phire.evaluation.figures.violin_plots import violin_figure
 

@@ -24,8 +24,8 @@ from phire.evaluation.setting import Setting
 from phire.evaluation.spectral_scores import divided
 
 if TYPE_CHECKING:
-    from phire.evaluation.figures.plan import Plan
-    from phire.evaluation.figures.reading import ResultsFolder
+    from phire.evaluation.figures.figure_plan import Plan
+    from phire.evaluation.figures.results_reading import ResultsFolder
 
 QUANTILES = (0.05, 0.5, 0.9, 0.95, 0.99)
 """Quantiles of the truth; events are values above them."""
@@ -162,7 +162,7 @@ class EventProbabilities(Statistic):
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.ensemble_plots import operating_figure, reliability_figure
-        from phire.evaluation.figures.plan import plans_by_channel
+        from phire.evaluation.figures.figure_plan import plans_by_channel
 
         for variable, name, title, caption, draw in (
             ("observed_frequency", "reliability", "Reliability of ensembles of {channel}",

@@ -26,8 +26,8 @@ from phire.evaluation.registry import statistic
 from phire.evaluation.setting import Setting
 
 if TYPE_CHECKING:
-    from phire.evaluation.figures.plan import Plan
-    from phire.evaluation.figures.reading import ResultsFolder
+    from phire.evaluation.figures.figure_plan import Plan
+    from phire.evaluation.figures.results_reading import ResultsFolder
 
 QUANTILES = (0.9, 0.95, 0.99)
 """Levels of the quantiles of the truth that are thresholds of events."""
@@ -233,7 +233,7 @@ class FractionsSkillScore(Statistic):
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
-        from phire.evaluation.figures.plan import plans_by_channel
+        from phire.evaluation.figures.figure_plan import plans_by_channel
         from phire.evaluation.figures.skill_plots import fractions_skill_figure
 
         yield from plans_by_channel(

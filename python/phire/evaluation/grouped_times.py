@@ -29,8 +29,8 @@ from phire.evaluation.setting import Setting
 from phire.fields.time import MONTHS, SEASONS
 
 if TYPE_CHECKING:
-    from phire.evaluation.figures.plan import Plan
-    from phire.evaluation.figures.reading import ResultsFolder
+    from phire.evaluation.figures.figure_plan import Plan
+    from phire.evaluation.figures.results_reading import ResultsFolder
 
 MEMBER_BYTES = 1 << 27
 """Largest memory of the members' states of one statistic over all groups. If they need more, the
@@ -173,6 +173,7 @@ class GroupedTimes(Statistic):
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
+        from phire.evaluation.figures.figure_plan import Plan, figure_name, in_region
         from phire.evaluation.figures.grouped_score_plots import (
             LEAST_HOURS,
             MOST,
@@ -180,8 +181,7 @@ class GroupedTimes(Statistic):
             numbers_of,
         )
         from phire.evaluation.figures.label_text import readable
-        from phire.evaluation.figures.plan import Plan, figure_name, in_region
-        from phire.evaluation.figures.reading import values_of
+        from phire.evaluation.figures.results_reading import values_of
 
         caption = (
             f"Each score over the times of one {cls.dimension}; shaded: range of the members. The "

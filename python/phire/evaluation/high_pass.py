@@ -17,8 +17,8 @@ from phire.evaluation.setting import Setting
 from phire.evaluation.spectral_scores import divided
 
 if TYPE_CHECKING:
-    from phire.evaluation.figures.plan import Plan
-    from phire.evaluation.figures.reading import ResultsFolder
+    from phire.evaluation.figures.figure_plan import Plan
+    from phire.evaluation.figures.results_reading import ResultsFolder
 
 MULTIPLES = (1.0, 2.0, 3.0, 4.0, 5.0)
 """Multiples of the truth's standard deviation beyond which an error counts as large."""
@@ -137,7 +137,7 @@ class HighPass(Statistic):
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
-        from phire.evaluation.figures.plan import plans_by_channel
+        from phire.evaluation.figures.figure_plan import plans_by_channel
         from phire.evaluation.figures.skill_plots import large_error_figure
 
         yield from plans_by_channel(

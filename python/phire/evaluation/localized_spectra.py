@@ -23,8 +23,8 @@ from phire.evaluation.spectral_scores import divided
 from phire.fields.harmonics import SphericalHarmonics, largest_degree
 
 if TYPE_CHECKING:
-    from phire.evaluation.figures.plan import Plan
-    from phire.evaluation.figures.reading import ResultsFolder
+    from phire.evaluation.figures.figure_plan import Plan
+    from phire.evaluation.figures.results_reading import ResultsFolder
 
 TAPERS = 8
 """Largest number of tapers; each has more than 99 % of its power within the cap."""

@@ -12,8 +12,8 @@ from phire.evaluation.point_maps import Maps
 from phire.evaluation.registry import statistic
 
 if TYPE_CHECKING:
-    from phire.evaluation.figures.plan import Plan
-    from phire.evaluation.figures.reading import ResultsFolder
+    from phire.evaluation.figures.figure_plan import Plan
+    from phire.evaluation.figures.results_reading import ResultsFolder
 
 
 @statistic("member_maps", function="maps_of_members")

@@ -23,8 +23,8 @@ from phire.evaluation.spectra import Spectra
 from phire.evaluation.spectral_scores import divided
 
 if TYPE_CHECKING:
-    from phire.evaluation.figures.plan import Plan
-    from phire.evaluation.figures.reading import ResultsFolder
+    from phire.evaluation.figures.figure_plan import Plan
+    from phire.evaluation.figures.results_reading import ResultsFolder
 
 VARIABLES = (
     Definition(

@@ -19,8 +19,8 @@ from phire.evaluation.registry import statistic
 from phire.evaluation.spectral_scores import divided
 
 if TYPE_CHECKING:
-    from phire.evaluation.figures.plan import Plan
-    from phire.evaluation.figures.reading import ResultsFolder
+    from phire.evaluation.figures.figure_plan import Plan
+    from phire.evaluation.figures.results_reading import ResultsFolder
 
 OF_TRUTH = ("truth", "truth_square")
 OF_PAIR = ("own", "own_square", "product", "absolute")
@@ -143,10 +143,10 @@ class Maps(Statistic):
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.catalogue import definition
+        from phire.evaluation.figures.figure_plan import Plan, figure_name
         from phire.evaluation.figures.label_text import readable
         from phire.evaluation.figures.map_plots import map_figure
-        from phire.evaluation.figures.plan import Plan, figure_name
-        from phire.evaluation.figures.reading import has_values, values_of
+        from phire.evaluation.figures.results_reading import has_values, values_of
 
         data = folder.metric("maps")
         captions = {

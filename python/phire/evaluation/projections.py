@@ -23,8 +23,8 @@ from phire.evaluation.registry import statistic
 from phire.evaluation.setting import Setting
 
 if TYPE_CHECKING:
-    from phire.evaluation.figures.plan import Plan
-    from phire.evaluation.figures.reading import ResultsFolder
+    from phire.evaluation.figures.figure_plan import Plan
+    from phire.evaluation.figures.results_reading import ResultsFolder
 
 SKETCH = 256
 """Number of random projections of each field."""
@@ -188,8 +188,8 @@ class Projections(Statistic):
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
-        from phire.evaluation.figures.plan import Plan
-        from phire.evaluation.figures.reading import has_values
+        from phire.evaluation.figures.figure_plan import Plan
+        from phire.evaluation.figures.results_reading import has_values
         from phire.evaluation.figures.skill_plots import projection_figure
 
         data = folder.metric("projections")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from phire.parts import Registry
+from phire.part_registry import Registry
 
 registry = Registry("statistic", "phire.evaluation")
 """All statistics by name."""

@@ -15,8 +15,8 @@ from phire.evaluation.registry import statistic
 from phire.evaluation.setting import Setting
 
 if TYPE_CHECKING:
-    from phire.evaluation.figures.plan import Plan
-    from phire.evaluation.figures.reading import ResultsFolder
+    from phire.evaluation.figures.figure_plan import Plan
+    from phire.evaluation.figures.results_reading import ResultsFolder
 
 ZOOMS = {
     "North Atlantic": (65.0, -70.0, 30.0, -10.0),
@@ -73,11 +73,11 @@ class Samples(Statistic):
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
+        from phire.evaluation.figures.figure_plan import Plan, figure_name
         from phire.evaluation.figures.images import has_coordinates, is_global
         from phire.evaluation.figures.label_text import heading
         from phire.evaluation.figures.panel_plots import coarse_input, panel_figure, time_text
-        from phire.evaluation.figures.plan import Plan, figure_name
-        from phire.evaluation.figures.reading import values_of
+        from phire.evaluation.figures.results_reading import values_of
         from phire.evaluation.results import TRUTH
 
         data = folder.metric("samples")

@@ -26,8 +26,8 @@ from phire.evaluation.setting import Setting
 from phire.fields.time import SEASONS
 
 if TYPE_CHECKING:
-    from phire.evaluation.figures.plan import Plan
-    from phire.evaluation.figures.reading import ResultsFolder
+    from phire.evaluation.figures.figure_plan import Plan
+    from phire.evaluation.figures.results_reading import ResultsFolder
 
 VARIABLES = (
     Definition(
@@ -120,7 +120,7 @@ class SeasonalQuantiles(Statistic):
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.distribution_plots import seasonal_quantile_figure
-        from phire.evaluation.figures.plan import plans_by_channel
+        from phire.evaluation.figures.figure_plan import plans_by_channel
 
         yield from plans_by_channel(
             folder,

@@ -27,8 +27,8 @@ from phire.fields.grid import TOLERANCE, Grid
 from phire.fields.interpolation import Interpolator
 
 if TYPE_CHECKING:
-    from phire.evaluation.figures.plan import Plan
-    from phire.evaluation.figures.reading import ResultsFolder
+    from phire.evaluation.figures.figure_plan import Plan
+    from phire.evaluation.figures.results_reading import ResultsFolder
 
 DIRECTIONS = ("", "_zonal", "_meridional")
 """Endings of the variables by direction of the pairs: any, along parallels, along meridians."""
@@ -311,7 +311,7 @@ class Semivariogram(Statistic):
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
-        from phire.evaluation.figures.plan import plans_by_channel
+        from phire.evaluation.figures.figure_plan import plans_by_channel
         from phire.evaluation.figures.semivariogram_plots import (
             direction_figure,
             semivariogram_figure,

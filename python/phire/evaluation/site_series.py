@@ -24,8 +24,8 @@ from phire.fields.great_circle import great_circle_distance
 from phire.fields.grid import Grid
 
 if TYPE_CHECKING:
-    from phire.evaluation.figures.plan import Plan
-    from phire.evaluation.figures.reading import ResultsFolder
+    from phire.evaluation.figures.figure_plan import Plan
+    from phire.evaluation.figures.results_reading import ResultsFolder
 
 VARIABLES = (
     Definition(
@@ -128,7 +128,7 @@ class SiteSeries(Statistic):
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.label_text import readable
-        from phire.evaluation.figures.reading import values_of
+        from phire.evaluation.figures.results_reading import values_of
         from phire.evaluation.figures.site_plots import site_plans
 
         data = folder.metric(cls.name)

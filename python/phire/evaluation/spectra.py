@@ -23,8 +23,8 @@ from phire.evaluation.setting import Setting
 from phire.evaluation.wind import is_like_wind
 
 if TYPE_CHECKING:
-    from phire.evaluation.figures.plan import Plan
-    from phire.evaluation.figures.reading import ResultsFolder
+    from phire.evaluation.figures.figure_plan import Plan
+    from phire.evaluation.figures.results_reading import ResultsFolder
 
 
 VARIABLES = (
@@ -149,7 +149,7 @@ class Spectra(Statistic):
 
 def spectrum_plans(folder: ResultsFolder, metric: str) -> Iterator[Plan]:
     """Yields the figures of the spectra of a metric, for each region and channel."""
-    from phire.evaluation.figures.reading import has_values, values_of
+    from phire.evaluation.figures.results_reading import has_values, values_of
 
     for region in folder.regions_of(metric):
         data = folder.metric(metric, region)
@@ -169,7 +169,7 @@ def spectrum_plans(folder: ResultsFolder, metric: str) -> Iterator[Plan]:
 
 def _ending(metric: str, region: str) -> str:
     """Returns the end of a figure's title: the region, and the method of estimation."""
-    from phire.evaluation.figures.plan import in_region
+    from phire.evaluation.figures.figure_plan import in_region
 
     return in_region(region) + (" (multitaper)" if metric == "localized_spectrum" else "")
 
@@ -183,8 +183,8 @@ def _spectrum_plan(
     region: str,
 ) -> Plan:
     """Returns the plan of the figure of one spectrum."""
+    from phire.evaluation.figures.figure_plan import Plan, figure_name
     from phire.evaluation.figures.label_text import readable
-    from phire.evaluation.figures.plan import Plan, figure_name
     from phire.evaluation.figures.spectrum_plots import spectrum_figure
 
     what = f"Spectrum of {readable(channel)}" if channel else "Kinetic energy spectrum"
@@ -213,8 +213,8 @@ def _coherence_plan(
 ) -> Plan:
     """Returns the plan of the figure of one coherence."""
     from phire.evaluation.figures.coherence_plots import coherence_figure
+    from phire.evaluation.figures.figure_plan import Plan, figure_name
     from phire.evaluation.figures.label_text import readable
-    from phire.evaluation.figures.plan import Plan, figure_name
 
     what = readable(channel or "kinetic energy")
     return Plan(

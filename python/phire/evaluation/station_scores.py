@@ -22,8 +22,8 @@ from phire.evaluation.spectral_scores import divided
 from phire.fields.interpolation import scattered_map
 
 if TYPE_CHECKING:
-    from phire.evaluation.figures.plan import Plan
-    from phire.evaluation.figures.reading import ResultsFolder
+    from phire.evaluation.figures.figure_plan import Plan
+    from phire.evaluation.figures.results_reading import ResultsFolder
 
 DRAWN = 6
 """Largest number of stations whose time series are drawn."""
@@ -161,9 +161,9 @@ class StationScores(Statistic):
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
+        from phire.evaluation.figures.figure_plan import Plan, figure_name
         from phire.evaluation.figures.label_text import readable
-        from phire.evaluation.figures.plan import Plan, figure_name
-        from phire.evaluation.figures.reading import has_values, values_of
+        from phire.evaluation.figures.results_reading import has_values, values_of
         from phire.evaluation.figures.site_plots import site_plans
         from phire.evaluation.figures.station_plots import (
             as_sites,

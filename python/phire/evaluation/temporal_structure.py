@@ -25,8 +25,8 @@ from phire.evaluation.setting import Setting
 from phire.evaluation.spectral_scores import divided
 
 if TYPE_CHECKING:
-    from phire.evaluation.figures.plan import Plan
-    from phire.evaluation.figures.reading import ResultsFolder
+    from phire.evaluation.figures.figure_plan import Plan
+    from phire.evaluation.figures.results_reading import ResultsFolder
 
 POINTS = 1000
 """Approximate largest number of points with time series; larger grids skip rows and columns."""

@@ -23,8 +23,8 @@ from phire.evaluation.setting import Setting
 from phire.evaluation.spectral_scores import divided
 
 if TYPE_CHECKING:
-    from phire.evaluation.figures.plan import Plan
-    from phire.evaluation.figures.reading import ResultsFolder
+    from phire.evaluation.figures.figure_plan import Plan
+    from phire.evaluation.figures.results_reading import ResultsFolder
 
 EDGES = np.array([-90.0, -60, -30, 0, 30, 60, 90])
 """Edges of the bands of latitude, degrees north."""
@@ -120,7 +120,7 @@ class ZonalSpectra(Statistic):
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
-        from phire.evaluation.figures.plan import plans_by_channel
+        from phire.evaluation.figures.figure_plan import plans_by_channel
         from phire.evaluation.figures.zonal_spectrum_plots import zonal_figure
 
         yield from plans_by_channel(

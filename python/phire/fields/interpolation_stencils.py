@@ -1,7 +1,7 @@
 """Stencils of interpolation: nodes and ghost nodes of each axis, and the weights around a place.
 
-:func:`lagrange`, :func:`nearest`, :func:`linear` and :func:`cubic` return the first node (k,) of the
-stencils of k places along one axis, and their weights (k, points).
+:func:`lagrange`, :func:`nearest`, :func:`linear` and :func:`cubic` return the first node (k,) of
+the stencils of k places along one axis, and their weights (k, points).
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from phire.networks.shapes import Shapes, Size
-from phire.parts import Registry, Specification
+from phire.part_registry import Registry, Specification
 
 if TYPE_CHECKING:
     import keras

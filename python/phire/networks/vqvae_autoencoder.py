@@ -20,7 +20,7 @@ from phire.networks.blocks.sample_inputs import refuse_window
 from phire.networks.registry import network
 from phire.networks.shapes import Shapes
 from phire.networks.unet.levels import Levels
-from phire.parts import options_of
+from phire.part_registry import options_of
 
 
 @keras.saving.register_keras_serializable(package="phire")

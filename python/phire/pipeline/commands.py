@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from phire.errors import InputError
-from phire.parts import specification_text
+from phire.part_registry import specification_text
 
 SUFFIXES = {
     "phire simulate": ".h5",

@@ -96,7 +96,7 @@ def run_pipeline(
                 # With a cluster all ready stages are submitted; dask keeps the queue.
                 failed = _run(directory, waiting, executor, logged, None if scheduler else jobs)
         if report:
-            from phire.pipeline.report import write_report  # loads matplotlib
+            from phire.pipeline.pipeline_report import write_report  # loads matplotlib
 
             progress.say(f"The comparison: {write_report(directory, stages)}")
     if failed:

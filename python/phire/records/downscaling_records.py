@@ -19,11 +19,11 @@ from phire.records import sampled_records, sampling_options
 from phire.records.coarse_grid import METHODS
 from phire.records.downscaling_draft import draft_records
 from phire.records.downscaling_samples import Inputs, Samples, Shape
+from phire.records.fine_static_maps import write_statics
 from phire.records.input_files import InputFile, split_names
 from phire.records.manifest import Manifest
 from phire.records.sampled_records import WrittenRecords, make_records
 from phire.records.sampling_options import SamplingOptions
-from phire.records.statics import write_statics
 from phire.value_text import counted
 
 MISSING = (*sampling_options.MISSING, "mask")

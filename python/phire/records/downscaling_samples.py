@@ -17,6 +17,7 @@ from phire.fields.source import ArraySource
 from phire.fields.units import difference
 from phire.records import features, writing
 from phire.records.coarse_grid import CoarseGrid, coarse_grid, coarse_part
+from phire.records.fine_static_maps import read_static
 from phire.records.grid_points import fine_points
 from phire.records.input_files import InputFile, common_times
 from phire.records.patch_cutting import Cuts
@@ -26,7 +27,6 @@ from phire.records.sampled_records import (
     WrittenRecords,
 )
 from phire.records.schema import DOWNSCALING, SampleArray, SampleSchema
-from phire.records.statics import read_static
 from phire.records.station_gridding import MASK, PREFIX, Stations, read_stations
 
 

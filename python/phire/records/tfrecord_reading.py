@@ -12,10 +12,10 @@ import tensorflow as tf
 from phire.errors import InputError, naming_arguments
 from phire.fields.covariates import covariates, patch_longitudes
 from phire.records import features
+from phire.records.fine_static_maps import load_statics
 from phire.records.manifest import Manifest
 from phire.records.parallel_tasks import available_cores
 from phire.records.schema import DOWNSCALING, PAIRS, PRESENCE, SampleArray, SampleSchema
-from phire.records.statics import load_statics
 
 TF_COMPRESSION = {"none": "", "zlib": "ZLIB", "gzip": "GZIP"}
 SHUFFLE_BYTES = 1 << 25

@@ -14,7 +14,7 @@ import xarray as xr
 from phire import files
 from phire.errors import InputError, naming_arguments
 from phire.networks.registry import encoder
-from phire.parts import specification_text
+from phire.part_registry import specification_text
 
 
 def mean_lag_error(confusion: np.ndarray) -> float:

@@ -15,7 +15,7 @@ from phire.errors import InputError, naming_arguments
 from phire.fields.normalization import Normalization
 from phire.fields.units import difference
 from phire.networks import encoder as encoders
-from phire.parts import Specification
+from phire.part_registry import Specification
 from phire.records import Records, naming_damage, open_records
 from phire.records.schema import SampleSchema
 from phire.rplearn.pretext_task import Task

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from phire.errors import InputError
-from phire.parts import Specification
+from phire.part_registry import Specification
 from phire.training.registry import schedule
 
 if TYPE_CHECKING:

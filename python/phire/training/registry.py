@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from phire.parts import Registry
+from phire.part_registry import Registry
 
 objective = Registry("objective", "phire.downscaling.objectives", "phire.rplearn")
 """Objectives by name: functions or classes ``(task, **options) -> Objective``, called inside the

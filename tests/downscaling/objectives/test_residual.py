@@ -10,8 +10,8 @@ import pytest
 import tensorflow as tf
 
 from phire.downscaling import PredictedSource, train_generator
+from phire.downscaling.cross_validation import train_with_folds
 from phire.downscaling.denoising import DenoisedFields
-from phire.downscaling.fold_training import train_with_folds
 from phire.downscaling.residual_base import ResidualBase, check_run
 from phire.errors import InputError
 from phire.fields import CoarsenedSource, open_store

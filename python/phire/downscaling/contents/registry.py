@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from phire.parts import Registry
+from phire.part_registry import Registry
 
 Loss = Callable[[Any, Any, Any], Any]
 """Function ``loss(truth, generated, weights)`` that returns a scalar. Fields are normalised,

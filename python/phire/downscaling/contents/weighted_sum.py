@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from phire.downscaling.contents.registry import Loss
 from phire.downscaling.contents.registry import content as contents
-from phire.downscaling.distributions.registry import distribution as distributions
+from phire.downscaling.predicted_distributions.registry import distribution as distributions
 from phire.errors import InputError
 from phire.fields.units import difference
-from phire.parts import split_outside_brackets
+from phire.part_registry import split_outside_brackets
 from phire.rplearn.metric_description import read_metric_file
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from phire.downscaling.objectives.srgan import SuperResolution
 from phire.downscaling.objectives.supervised import content_arguments
 from phire.errors import InputError
 from phire.networks import discriminator as discriminators
-from phire.parts import Specification, options_of
+from phire.part_registry import Specification, options_of
 from phire.training.registry import objective
 
 

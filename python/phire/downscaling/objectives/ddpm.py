@@ -11,7 +11,7 @@ from phire.downscaling.discrete_process import DiscreteProcess
 from phire.downscaling.generator_task import Task
 from phire.downscaling.objectives.denoiser_training import DenoiserTraining, train_denoiser
 from phire.errors import OptionError
-from phire.parts import options_of
+from phire.part_registry import options_of
 from phire.training.registry import objective
 
 

@@ -18,7 +18,7 @@ from phire.downscaling.preconditioning import (
     unit_mixture,
 )
 from phire.errors import OptionError
-from phire.parts import options_of
+from phire.part_registry import options_of
 from phire.training.registry import objective
 
 

@@ -12,7 +12,7 @@ from phire.downscaling.generator_task import Task
 from phire.downscaling.objectives.denoiser_training import DenoiserTraining, train_denoiser
 from phire.downscaling.preconditioning import lognormal_sigma, unit_mixture
 from phire.errors import OptionError
-from phire.parts import options_of
+from phire.part_registry import options_of
 from phire.training.registry import objective
 
 

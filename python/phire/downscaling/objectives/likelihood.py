@@ -10,13 +10,13 @@ import tensorflow as tf
 
 from phire.downscaling.contents.pointwise import mse
 from phire.downscaling.contents.weighting import AreaWeights, mean
-from phire.downscaling.distributions.registry import Distribution
-from phire.downscaling.distributions.registry import distribution as distributions
 from phire.downscaling.generator_task import Task
 from phire.downscaling.objectives.supervised import Supervised
+from phire.downscaling.predicted_distributions.registry import Distribution
+from phire.downscaling.predicted_distributions.registry import distribution as distributions
 from phire.downscaling.spectrum_score import log_spectral_error
 from phire.errors import InputError
-from phire.parts import Specification
+from phire.part_registry import Specification
 from phire.training import minimise, scaled
 from phire.training.objective import Batch
 from phire.training.registry import objective

@@ -17,7 +17,7 @@ from phire.downscaling.generator_task import Task
 from phire.downscaling.objectives.supervised import Supervised, content_arguments
 from phire.errors import InputError
 from phire.networks import discriminator as discriminators
-from phire.parts import options_of
+from phire.part_registry import options_of
 from phire.training import FurtherStep, minimise, reduce_and_apply, scaled
 from phire.training.objective import Batch
 from phire.training.registry import objective

@@ -20,7 +20,7 @@ from phire.downscaling.contents.weighting import AreaWeights
 from phire.downscaling.generator_task import Task
 from phire.downscaling.network_inputs import network_inputs
 from phire.downscaling.spectrum_score import log_spectral_error
-from phire.parts import options_of
+from phire.part_registry import options_of
 from phire.training import Adam, Objective, for_float16, minimise, scaled
 from phire.training.objective import Batch
 from phire.training.registry import objective

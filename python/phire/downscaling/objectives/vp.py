@@ -10,7 +10,7 @@ import keras
 from phire.downscaling.generator_task import Task
 from phire.downscaling.objectives.denoiser_training import DenoiserTraining, train_denoiser
 from phire.downscaling.preconditioning import unit_mixture, vp_sigma
-from phire.parts import options_of
+from phire.part_registry import options_of
 from phire.training.registry import objective
 
 LEAST_TIME = 1e-5

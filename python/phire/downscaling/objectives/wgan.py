@@ -13,7 +13,7 @@ from phire.downscaling.generator_task import Task
 from phire.downscaling.objectives.supervised import Supervised, content_arguments
 from phire.errors import InputError
 from phire.networks import discriminator as discriminators
-from phire.parts import Specification, options_of
+from phire.part_registry import Specification, options_of
 from phire.training import minimise, scaled
 from phire.training.objective import Batch
 from phire.training.registry import objective

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from phire.downscaling.samplers.integration import DEFAULT_METHOD, integrate
-from phire.parts import Specification
+from phire.part_registry import Specification
 
 
 def spread_ratios(

@@ -10,7 +10,7 @@ import numpy as np
 from phire.downscaling.samplers.registry import Denoise, Noise, sampler
 from phire.downscaling.samplers.registry import schedule as schedules
 from phire.errors import InputError
-from phire.parts import Specification
+from phire.part_registry import Specification
 
 ON_SIGNAL_LEVELS = ("ddim", "ddpm")
 """Samplers whose levels are ᾱ ascending to 1; those of the others are σ descending to 0."""

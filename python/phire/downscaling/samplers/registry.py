@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from phire.parts import Registry
+from phire.part_registry import Registry
 
 Denoise = Callable[[Any, float], Any]
 Noise = Callable[[int], Any]

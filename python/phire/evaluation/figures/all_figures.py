@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from phire.evaluation.catalogue import statistics
-from phire.evaluation.figures.plan import GROUPS, Plan
-from phire.evaluation.figures.reading import ResultsFolder
+from phire.evaluation.figures.figure_plan import GROUPS, Plan
+from phire.evaluation.figures.results_reading import ResultsFolder
 from phire.evaluation.figures.score_plots import time_series_plans
 
 

@@ -18,7 +18,7 @@ from phire.evaluation.figures.images import latitude_text, longitude_text
 from phire.evaluation.figures.label_text import labelled, number_text, pretty_units, readable
 from phire.evaluation.figures.legend import legend_below
 from phire.evaluation.figures.member_bands import member_edges
-from phire.evaluation.figures.reading import Datasets, opened, units_of
+from phire.evaluation.figures.results_reading import Datasets, opened, units_of
 from phire.evaluation.figures.style import OF_MEMBERS, Style, candidate_styles, new_figure, styled
 from phire.evaluation.member_ranges import member_ends
 from phire.evaluation.results import TRUTH

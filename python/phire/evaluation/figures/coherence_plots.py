@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from phire.errors import InputError
 from phire.evaluation.figures.label_text import readable
 from phire.evaluation.figures.legend import legend_below
-from phire.evaluation.figures.reading import Datasets, opened
+from phire.evaluation.figures.results_reading import Datasets, opened
 from phire.evaluation.figures.spectrum_axes import (
     add_wavelength_axis,
     axis_limits,

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from phire.errors import InputError
 from phire.evaluation.figures.label_text import readable
-from phire.evaluation.figures.reading import Datasets, opened
+from phire.evaluation.figures.results_reading import Datasets, opened
 from phire.evaluation.figures.style import panel_grid, styled
 from phire.evaluation.member_ranges import member_ends
 from phire.evaluation.results import TRUTH

@@ -12,11 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from phire.errors import InputError
+from phire.evaluation.figures.figure_plan import Plan, figure_name, in_region
 from phire.evaluation.figures.label_text import labelled, readable
 from phire.evaluation.figures.legend import legend_below
 from phire.evaluation.figures.member_bands import draw_member_band
-from phire.evaluation.figures.plan import Plan, figure_name, in_region
-from phire.evaluation.figures.reading import (
+from phire.evaluation.figures.results_reading import (
     Datasets,
     ResultsFolder,
     has_values,

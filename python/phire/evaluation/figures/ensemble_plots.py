@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from phire.errors import InputError
 from phire.evaluation.figures.label_text import labelled, readable
 from phire.evaluation.figures.legend import legend_below
-from phire.evaluation.figures.reading import Datasets, event_heading, opened, units_of
+from phire.evaluation.figures.results_reading import Datasets, event_heading, opened, units_of
 from phire.evaluation.figures.style import Style, candidate_styles, new_figure, panel_grid, styled
 from phire.evaluation.results import TRUTH
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from phire.evaluation.figures.all_figures import Plan, plans
 from phire.evaluation.figures.figure_saving import lay_out, write_figure
-from phire.evaluation.figures.reading import ResultsFolder
+from phire.evaluation.figures.results_reading import ResultsFolder
 
 Draw: TypeAlias = Callable[[str], "str | None"]
 """Function that draws the figure with a name; it returns None, or the error as a text."""

@@ -13,7 +13,7 @@ from phire.errors import InputError
 from phire.evaluation.figures.all_figures import plans
 from phire.evaluation.figures.figure_drawing import figure_writer
 from phire.evaluation.figures.parallel_drawing import outcomes, sensible_processes
-from phire.evaluation.figures.reading import FIGURES, ResultsFolder
+from phire.evaluation.figures.results_reading import FIGURES, ResultsFolder
 
 INDEX = "figures.json"
 """File of the list of figures with titles and captions, in the folder of the figures."""

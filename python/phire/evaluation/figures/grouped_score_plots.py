@@ -15,7 +15,7 @@ from phire.errors import InputError
 from phire.evaluation.catalogue import definition
 from phire.evaluation.figures.label_text import pretty_units, readable
 from phire.evaluation.figures.legend import legend_below
-from phire.evaluation.figures.reading import Datasets, has_values, opened, units_of
+from phire.evaluation.figures.results_reading import Datasets, has_values, opened, units_of
 from phire.evaluation.figures.style import OF_MEMBERS, Style, candidate_styles, panel_grid, styled
 from phire.evaluation.member_ranges import HIGH, LOW, member_ends
 from phire.evaluation.results import TRUTH

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from phire.errors import InputError
 from phire.evaluation.catalogue import definition
 from phire.evaluation.definitions import HIGHER, Definition
+from phire.evaluation.figures.figure_plan import Plan, figure_name, in_region
 from phire.evaluation.figures.images import (
     Panel,
     Range,
@@ -26,8 +27,7 @@ from phire.evaluation.figures.images import (
     rows_of,
 )
 from phire.evaluation.figures.label_text import labelled, readable
-from phire.evaluation.figures.plan import Plan, figure_name, in_region
-from phire.evaluation.figures.reading import (
+from phire.evaluation.figures.results_reading import (
     Datasets,
     ResultsFolder,
     has_values,

@@ -20,7 +20,7 @@ from phire.evaluation.figures.images import (
     rows_of,
 )
 from phire.evaluation.figures.label_text import heading, labelled, number_digits, readable
-from phire.evaluation.figures.reading import Datasets, opened, units_of
+from phire.evaluation.figures.results_reading import Datasets, opened, units_of
 from phire.evaluation.figures.style import styled
 from phire.evaluation.results import TRUTH
 from phire.fields.coarsening import block_mean, coarsen_grid

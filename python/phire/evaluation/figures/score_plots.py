@@ -13,10 +13,10 @@ from matplotlib.lines import Line2D
 
 from phire.errors import InputError
 from phire.evaluation.catalogue import definition
+from phire.evaluation.figures.figure_plan import Plan, figure_name, in_region
 from phire.evaluation.figures.label_text import pretty_units, readable
 from phire.evaluation.figures.legend import legend_below
-from phire.evaluation.figures.plan import Plan, figure_name, in_region
-from phire.evaluation.figures.reading import (
+from phire.evaluation.figures.results_reading import (
     Datasets,
     ResultsFolder,
     has_values,

@@ -13,7 +13,7 @@ from phire.errors import InputError
 from phire.evaluation.figures.label_text import labelled, readable
 from phire.evaluation.figures.legend import legend_below
 from phire.evaluation.figures.member_bands import draw_member_band
-from phire.evaluation.figures.reading import Datasets, opened, over_all_but, units_of
+from phire.evaluation.figures.results_reading import Datasets, opened, over_all_but, units_of
 from phire.evaluation.figures.style import Style, candidate_styles, mark_band, new_figure, styled
 from phire.evaluation.figures.tick_labels import plain_ticks
 from phire.evaluation.results import TRUTH

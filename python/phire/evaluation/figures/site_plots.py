@@ -11,11 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from phire.errors import InputError
+from phire.evaluation.figures.figure_plan import Plan, figure_name
 from phire.evaluation.figures.label_text import labelled
 from phire.evaluation.figures.legend import legend_below
 from phire.evaluation.figures.member_bands import member_edges
-from phire.evaluation.figures.plan import Plan, figure_name
-from phire.evaluation.figures.reading import Datasets, opened, units_of
+from phire.evaluation.figures.results_reading import Datasets, opened, units_of
 from phire.evaluation.figures.style import (
     OF_MEMBERS,
     TRUTH_STYLE,

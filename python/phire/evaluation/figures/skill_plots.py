@@ -13,7 +13,7 @@ from phire.evaluation.catalogue import definition
 from phire.evaluation.figures.label_text import readable
 from phire.evaluation.figures.legend import legend_below
 from phire.evaluation.figures.member_bands import draw_member_band, member_edges
-from phire.evaluation.figures.reading import Datasets, event_heading, opened
+from phire.evaluation.figures.results_reading import Datasets, event_heading, opened
 from phire.evaluation.figures.style import OF_MEMBERS, Style, candidate_styles, new_figure, styled
 from phire.evaluation.figures.tick_labels import plain_ticks
 from phire.evaluation.member_ranges import member_ends

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from phire.errors import InputError
 from phire.evaluation.figures.label_text import labelled
 from phire.evaluation.figures.member_bands import member_edges
-from phire.evaluation.figures.reading import over_all_but
+from phire.evaluation.figures.results_reading import over_all_but
 from phire.evaluation.figures.style import OF_MEMBERS, Style
 from phire.evaluation.figures.tick_labels import plain_ticks
 from phire.evaluation.results import TRUTH

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from phire.evaluation.figures.label_text import labelled, readable
 from phire.evaluation.figures.legend import legend_below
-from phire.evaluation.figures.reading import Datasets, opened, units_of
+from phire.evaluation.figures.results_reading import Datasets, opened, units_of
 from phire.evaluation.figures.spectrum_axes import (
     Spectra,
     SpectrumAxis,

@@ -13,7 +13,7 @@ from phire.errors import InputError
 from phire.evaluation.figures.label_text import labelled, readable
 from phire.evaluation.figures.legend import legend_below
 from phire.evaluation.figures.member_bands import member_edges
-from phire.evaluation.figures.reading import Datasets, opened, units_of
+from phire.evaluation.figures.results_reading import Datasets, opened, units_of
 from phire.evaluation.figures.style import (
     OF_MEMBERS,
     TRUTH_STYLE,

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from phire.errors import InputError
 from phire.evaluation.catalogue import definition
 from phire.evaluation.figures.label_text import labelled, readable
-from phire.evaluation.figures.reading import Datasets, opened, units_of
+from phire.evaluation.figures.results_reading import Datasets, opened, units_of
 from phire.evaluation.figures.style import Style, candidate_styles, panel_grid, styled
 from phire.evaluation.member_ranges import member_ends
 from phire.evaluation.results import TRUTH

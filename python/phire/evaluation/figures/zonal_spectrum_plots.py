@@ -10,7 +10,7 @@ from phire.errors import InputError
 from phire.evaluation.figures.images import latitude_text
 from phire.evaluation.figures.label_text import labelled, readable
 from phire.evaluation.figures.legend import legend_below
-from phire.evaluation.figures.reading import Datasets, opened, units_of
+from phire.evaluation.figures.results_reading import Datasets, opened, units_of
 from phire.evaluation.figures.spectrum_axes import axis_limits, draw_curves, spectra_of
 from phire.evaluation.figures.style import Style, candidate_styles, panel_grid, styled
 

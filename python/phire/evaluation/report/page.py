@@ -19,9 +19,9 @@ from phire.evaluation.candidate_differences import read_differences
 from phire.evaluation.catalogue import definition
 from phire.evaluation.cities import MARGIN_TEXT
 from phire.evaluation.figures.figure_files import INDEX, draw_all
+from phire.evaluation.figures.figure_plan import GROUPS
 from phire.evaluation.figures.label_text import pretty_units, readable
-from phire.evaluation.figures.plan import GROUPS
-from phire.evaluation.figures.reading import FIGURES, ResultsFolder
+from phire.evaluation.figures.results_reading import FIGURES, ResultsFolder
 from phire.evaluation.report.embedded_images import embedded_images
 from phire.evaluation.report.score_tables import (
     Table,

@@ -14,7 +14,7 @@ from phire.evaluation.candidate_differences import equal_to, read_differences
 from phire.evaluation.catalogue import definition
 from phire.evaluation.definitions import Definition
 from phire.evaluation.figures.label_text import number_digits, pretty_units, readable
-from phire.evaluation.figures.reading import ResultsFolder
+from phire.evaluation.figures.results_reading import ResultsFolder
 from phire.evaluation.member_ranges import HIGH, LOW, PREFIX
 
 GROUPS = {"by_season": "season", "by_month": "month"}

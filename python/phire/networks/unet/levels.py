@@ -14,9 +14,9 @@ from phire.networks.blocks.global_attention import FieldAttention, TokenAttentio
 from phire.networks.fast_cpu import SiLU
 
 DOWNSAMPLING = ("conv", "conv-after", "average", "resnet")
-"""Kinds of downsampling; see :func:`phire.networks.unet.presets.unet`."""
+"""Kinds of downsampling; see :func:`phire.networks.unet.unet_builder.unet`."""
 UPSAMPLING = ("nearest", "transposed", "resnet")
-"""Kinds of upsampling; see :func:`phire.networks.unet.presets.unet`."""
+"""Kinds of upsampling; see :func:`phire.networks.unet.unet_builder.unet`."""
 
 
 class Levels:
@@ -28,7 +28,7 @@ class Levels:
     last block of each level except the coarsest.
 
     Args:
-        options: Checked options of :func:`phire.networks.unet.presets.unet`.
+        options: Checked options of :func:`phire.networks.unet.unet_builder.unet`.
         widths: Channels of each level.
         attention: Levels whose blocks are followed by attention.
         embedding: Embedding of noise level and covariates, (B, E); None for no embedding.

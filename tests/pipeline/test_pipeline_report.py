@@ -11,7 +11,7 @@ from evaluation.made_fields import white_ensemble
 from phire.evaluation import evaluate
 from phire.fields import ArraySource, Grid
 from phire.pipeline import stage_records
-from phire.pipeline.report import write_report
+from phire.pipeline.pipeline_report import write_report
 
 GRID = Grid.regional(np.linspace(50, 40, 12), np.linspace(0, 15, 14))
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phire.errors import InputError
+from phire.part_registry import Registry, options_of, parse, split_outside_brackets
 from phire.part_sources import part_of_function, parts_in_source
-from phire.parts import Registry, options_of, parse, split_outside_brackets
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from matplotlib.figure import Figure
 
 from phire.evaluation.figures.label_text import readable
-from phire.evaluation.figures.reading import ResultsFolder, has_values, values_of
+from phire.evaluation.figures.results_reading import ResultsFolder, has_values, values_of
 
 GROUPS = {
     "spectra": "Spectra",

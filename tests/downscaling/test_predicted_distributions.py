@@ -10,7 +10,7 @@ import tensorflow as tf
 from sklearn.metrics import mean_pinball_loss
 
 from phire.cli.part_choice import registry_of
-from phire.downscaling.distributions.registry import distribution
+from phire.downscaling.predicted_distributions.registry import distribution
 from phire.errors import InputError
 from phire.fields.normalization import Normalization
 

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from phire.downscaling.contents.pointwise import pinball
-from phire.downscaling.distributions.registry import distribution, mean_over_levels
+from phire.downscaling.predicted_distributions.registry import distribution, mean_over_levels
 from phire.errors import InputError
 from phire.fields.normalization import Normalization
 

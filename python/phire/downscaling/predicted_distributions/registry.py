@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from phire.parts import Registry
+from phire.part_registry import Registry
 
-distribution = Registry("distribution", "phire.downscaling.distributions")
+distribution = Registry("distribution", "phire.downscaling.predicted_distributions")
 """Distributions by name: classes ``(normalization, *, options)`` that implement
 :class:`Distribution`."""
 

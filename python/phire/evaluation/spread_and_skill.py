@@ -1,7 +1,7 @@
 """CRPS, spread and rank histogram of ensembles, and the error of their mean.
 
 Libraries compute each score from all members anew; here one sorted copy of the members serves all,
-band by band. ``tests/evaluation/test_crps_and_spread.py`` checks the CRPS against scoringrules,
+band by band. ``tests/evaluation/test_spread_and_skill.py`` checks the CRPS against scoringrules,
 spread and error against NumPy and the rank histogram against scores;
 ``test_independent_implementations.py`` checks CRPS and ranks against xskillscore.
 """
@@ -26,8 +26,8 @@ from phire.evaluation.setting import Setting
 from phire.evaluation.spectral_scores import divided
 
 if TYPE_CHECKING:
-    from phire.evaluation.figures.plan import Plan
-    from phire.evaluation.figures.reading import ResultsFolder
+    from phire.evaluation.figures.figure_plan import Plan
+    from phire.evaluation.figures.results_reading import ResultsFolder
 
 SPREAD_BINS = 20
 """Number of bins of the spread, by which the error is averaged."""
@@ -182,7 +182,7 @@ class EnsembleScores(Statistic):
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
         """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.ensemble_plots import ensemble_figure
-        from phire.evaluation.figures.plan import plans_by_channel
+        from phire.evaluation.figures.figure_plan import plans_by_channel
         from phire.evaluation.figures.score_plots import time_series_plans
 
         yield from time_series_plans(folder, cls.name, cls.title)

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.special
 import tensorflow as tf
 
-from phire.downscaling.distributions.registry import distribution
+from phire.downscaling.predicted_distributions.registry import distribution
 from phire.errors import InputError
 from phire.fields.normalization import Normalization
 

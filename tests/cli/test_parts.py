@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from phire.cli.part_choice import REGISTRIES, registry_of
 from phire.cli.parts import main, written
-from phire.parts import parse
+from phire.part_registry import parse
 
 
 def run(*arguments, status=0):

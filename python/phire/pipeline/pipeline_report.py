@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from phire import files
-from phire.evaluation.figures.reading import ResultsFolder
+from phire.evaluation.figures.results_reading import ResultsFolder
 from phire.evaluation.merged_results import comparable, is_merged, merge_results
 from phire.evaluation.report import write_report as write_results_report
 from phire.evaluation.report.page import REPORT, rendered, table_colours
