@@ -30,6 +30,7 @@ from phire.pipeline import plan_pipeline
 
 IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 WITH_SHELL = [page for page in PAGES if shell_blocks(page)]
+COMMON = {"--help", "--version", "--config", "--overwrite", "--quiet"}
 EXTRAS = set(metadata("phire").get_all("Provides-Extra"))
 
 
@@ -119,6 +120,31 @@ def test_options_named_in_the_text_exist(page, options):
         if name in options or words[0].startswith("--"):
             named = re.findall(r"(?<!\S)--[a-z][a-z-]*", code)
             missing += [f"{code}: {n}" for n in named if n not in options.get(name, options["any"])]
+    assert missing == []
+
+
+def subcommands(name, command):
+    """Yields all commands below a command, by their full names; the command itself if none."""
+    if not isinstance(command, click.Group):
+        yield name, command
+        return
+    context = click.Context(command)
+    for word in command.list_commands(context):
+        yield from subcommands(f"{name} {word}", command.get_command(context, word))
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_option_is_named_on_a_page_about_its_command(name):
+    """The generated reference does not count; README names the options of all commands."""
+    texts = [page.read_text(encoding="utf-8") for page in PAGES]
+    missing = []
+    for full, command in subcommands(name, command_of([name, "--help"])[0]):
+        about = [text for text in texts if full in text]
+        for option in (param for param in command.params if isinstance(param, click.Option)):
+            long = [one for one in (*option.opts, *option.secondary_opts) if one[:2] == "--"]
+            named = (re.search(rf"{one}(?![a-z-])", text) for one in long for text in about)
+            if not any(named) and not {*long} & COMMON:
+                missing.append(f"{full} {long[0]}")
     assert missing == []
 
 
