@@ -1,5 +1,5 @@
-# Two commands for a newcomer: `make demo` runs the whole pipeline, `make test` the test suite without
-# its longest parts; `make test-all` runs these too.
+# `make demo` runs the whole pipeline on simulated data, `make test` the tests except the slow ones,
+# `make test-all` all tests.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -8,7 +8,8 @@ BIN := $(VENV)/bin
 
 environment: $(VENV)/.complete
 
-# The stamps are written last, so that an interrupted installation is taken up again.
+# The marker files .installed and .complete are written last, so that make repeats an interrupted
+# installation.
 $(VENV)/.installed: setup.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
@@ -22,14 +23,14 @@ $(VENV)/.complete: $(VENV)/.installed
 demo: $(VENV)/.installed
 	PATH="$(abspath $(BIN)):$$PATH" bash scripts/demo.sh demo
 
-# The site, in build/site; broken links and names that are gone end it with an error.
+# The documentation site, in build/site. Broken links and unknown names of Python objects are errors.
 docs: environment
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 test: environment lint docs
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
-# What takes longer: whole pipelines on real files, the examples of the docs, training in processes.
+# Slow tests: whole pipelines on real files, the examples of the docs, training in several processes.
 test-slow: environment
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
 
@@ -44,12 +45,12 @@ lint: environment
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
-# Wheel and sdist.
+# Wheel and source distribution.
 dist: environment
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist .
 
-# The wheel alone, in an environment of its own and outside the checkout.
+# Test of the wheel in a new environment, outside the checkout.
 check-dist: dist
 	bash scripts/check_distribution.sh dist
 

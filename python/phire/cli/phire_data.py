@@ -96,7 +96,7 @@ FILE = "FILE[:NAMES]"
 )  # fmt: skip
 @click.option(
     "--least-valid", type=float, default=0.5,
-    help="With --missing mask, least share of present target values in a patch.",
+    help="With --missing mask, smallest fraction of a patch's target values that must be present.",
 )  # fmt: skip
 @sampling_options(masks=True)
 def main(store, records, **options):

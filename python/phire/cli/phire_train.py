@@ -34,8 +34,8 @@ from phire.cli.shared_options import schedule_option, training_options, validati
     "--epochs",
     type=CommaSeparated(int, name="N,..."),
     default="15,5",
-    help="Epochs of each phase; an objective's pretraining comes before. 0 with one learning rate "
-    "only pretrains.",
+    help="Epochs of each phase, without those of an objective's pretraining. 0 with one learning "
+    "rate: pretraining only.",
 )
 @click.option(
     "--learning-rates",

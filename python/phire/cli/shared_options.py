@@ -169,7 +169,10 @@ training_options = option_list(
         help="End a phase after this many epochs without improvement of the monitored score.",
     ),
     click.option(
-        "--min-delta", type=float, default=0.0, help="Least decrease that counts as improvement."
+        "--min-delta",
+        type=float,
+        default=0.0,
+        help="Smallest decrease that counts as an improvement.",
     ),
     click.option(
         "--restore-best",

@@ -232,7 +232,7 @@ def survey(
         )
     result = Survey(found, maps, list(digests), place)
     if result.wholly == len(chosen):
-        raise InputError(f"{path}: all {len(chosen)} fields in range are missing wholly.")
+        raise InputError(f"{path}: all values of the {len(chosen)} fields in range are missing.")
     return result
 
 

@@ -74,8 +74,7 @@ def unet_dl4ds(
         decoder_upsampling: Upsampling by 2 in the decoder: ``resize``, ``subpixel`` or
             ``transposed``.
         normalization, attention, localized, dropout, dropout_kind, activation, add, add_channels,
-            interpolation, separable, masked: See
-            :func:`phire.networks.dl4ds.network_builders.dl4ds_network`.
+            interpolation, separable, masked: As in the network ``resnet``.
         output_activation: Activation of both last convolutions, before ``add``.
         checkerboard_free: Initialize upsamplings of the decoder so that they start without
             checkerboards.
