@@ -39,7 +39,8 @@ DRAWN = ("stage4", "untrained", "l2", "ssim")
 PROBE_DAYS = 365
 """Days of the simulation whose jet latitudes are predicted."""
 PROBE_SECTORS = 6
-"""Number of sectors of 60°. The forcing does not depend on longitude, so all are samples."""
+"""Number of sectors of 60°. The forcing does not depend on longitude, so all sectors have the same
+statistics."""
 PROBE_BANDS = {"northern jet": (15.0, 75.0), "southern jet": (-75.0, -15.0)}
 PROBED_LAYERS = ("stage1", "stage4")
 PROBED = {

@@ -1,4 +1,4 @@
-"""PyTorch's side of benchmark_beside.py: an eager step of ``resnet`` or ``swin2sr``.
+"""The PyTorch part of benchmark_beside.py: an eager training step of ``resnet`` or ``swin2sr``.
 
 ``resnet`` is phire's network in PyTorch; ``swin2sr`` is Swin2SR of the package transformers, which
 it needs.

@@ -22,7 +22,7 @@ DESCRIPTIONS = (
 """Functions that describe a file, by package; the first description found is printed."""
 
 COUNTING = ("describe_store", "describe_source")
-"""Functions among these that can count missing and infinite values."""
+"""Those of the functions above that can count missing and infinite values."""
 
 
 @click.command("info", cls=Command, overwrites=False)

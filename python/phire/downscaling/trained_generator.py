@@ -222,7 +222,8 @@ class TrainedGenerator:
             else:
                 result = self._of_distribution(outputs, fields, seed, member, statistic)
             if not np.isfinite(result).all():
-                # In a file, values that are not finite could not be told from missing ones.
+                # In the output, values that are not finite could not be distinguished from missing
+                # ones.
                 raise WorkError(
                     f"{self.path} predicts values that are not finite: train it longer, or with a "
                     "lower learning rate, and predict again."

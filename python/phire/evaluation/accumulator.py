@@ -104,12 +104,12 @@ class Statistic(abc.ABC):
 
     @classmethod
     def omission(cls, setting: Setting) -> str | None:
-        """Returns a clause on a part of the result that is missing, and why; None if complete."""
+        """Returns a clause that states a missing part of the result and the reason; else None."""
         return None
 
     @classmethod
     def summary_of(cls, dataset: xr.Dataset) -> tuple[tuple[str, str], ...]:
-        """Returns the pairs of :attr:`summary`, with those of the ranges over members."""
+        """Returns the pairs of :attr:`summary`, and those of the ranges over members."""
         return summary_with_ranges(cls.summary, dataset)
 
     @classmethod
@@ -193,7 +193,7 @@ class Statistic(abc.ABC):
         return joined
 
     def coordinates(self, *names: str) -> dict[str, Any]:
-        """Returns coordinates of the given names, as far as the grid has them.
+        """Returns those of the named coordinates that the grid has.
 
         Args:
             names: ``channel`` or names of :attr:`plane_dimensions`.

@@ -26,7 +26,7 @@ def aligned_setting(
     orography: Source | None = None,
     **further: Any,
 ) -> Setting:
-    """Returns the setting of the statistics, with the truth's moments still None.
+    """Returns the setting of the statistics, without the truth's moments, which are measured later.
 
     Args:
         truth: The truth, aligned with the candidates.

@@ -1,4 +1,4 @@
-"""Batches of fields of some times, without or with members, which statistics measure."""
+"""Batches: the fields of some times, with or without members, that statistics measure."""
 
 from __future__ import annotations
 

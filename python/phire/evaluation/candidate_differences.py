@@ -81,7 +81,8 @@ def differences_of(
         estimates = [one[number].values for one in (first, second)]
         signs = [_direction(value, known) for value in estimates]
         gaps = signs[0] * pair[0] - signs[1] * pair[1]
-        # The distance of s from 1 is sign · (s − 1); where the signs differ, the 1s do not cancel.
+        # The distance of a score s from 1 is sign · (s − 1). Where the signs of the two scores
+        # differ, their difference contains a constant, which is added below.
         offset = signs[1] - signs[0] if known.better == "one" else 0
         low, high = bootstrap_interval(gaps, seed)
         middle = signs[0] * estimates[0] - signs[1] * estimates[1]

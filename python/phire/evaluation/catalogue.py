@@ -49,8 +49,8 @@ def definition(name: str) -> Definition:
     """Returns the definition of a variable of the results.
 
     A variable that ends in ``_mean`` (over time), ``_low`` or ``_high`` (over members) has the
-    definition of the variable without the ending. For an unknown variable the title is its name
-    with blanks, and no direction is better.
+    definition of the variable without the ending. An unknown variable is titled by its name in
+    words, and has no better direction.
     """
     definitions = _definitions(tuple(statistics().values()))
     base = name.removesuffix("_low").removesuffix("_high").removesuffix("_mean")

@@ -1,4 +1,4 @@
-"""Correlation matrix of the channels, and its error against that of the truth.
+"""Correlation matrix of the channels, and its difference from the truth's.
 
 ``numpy.cov`` needs all values at once; here weighted moments add up over chunks.
 ``tests/evaluation/test_channel_correlation.py`` checks them against it.
@@ -60,8 +60,8 @@ class ChannelCorrelation(Statistic):
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
         """Returns weighted sums of products (C + 1, C + 1), of candidate and truth.
 
-        The first row and column are products with the constant 1, hence sums of weights and of
-        departures from the truth's mean.
+        The first channel is the constant 1: its products are the sum of the weights and the
+        weighted sums of departures from the truth's mean.
         """
         domain = self.domain
         fields = truth if candidate is None else candidate
@@ -95,7 +95,7 @@ class ChannelCorrelation(Statistic):
         return sums
 
     def result(self, state: State) -> xr.Dataset:
-        """Returns ``channel_correlation(channel, other)``, and of a candidate its error."""
+        """Returns ``channel_correlation(channel, other)`` and, for a candidate, its error."""
         correlations = _correlations(state["own"])
         dataset = xr.Dataset(coords=self.coordinates("channel"))
         dataset["other"] = ("other", np.array(self.setting.channels, dtype=object))

@@ -19,7 +19,7 @@ from phire.errors import InputError
 from phire.fields.grid import Grid
 
 MARGIN = 0.1
-"""A candidate is better at a city if its distance is smaller than the other's by this share."""
+"""A candidate is better at a city if its distance is smaller by at least this fraction."""
 MARGIN_TEXT = f"{100 * MARGIN:g} %"
 
 

@@ -216,7 +216,7 @@ def _cities(setting: Setting) -> tuple:
 def count_cities(
     output: str | os.PathLike, candidates: Mapping[str, object], margin: float = MARGIN
 ) -> pd.DataFrame | None:
-    """Counts the cities at which each candidate is better than each other; writes them as CSV.
+    """Writes, as CSV, at how many cities each candidate is better than each other candidate.
 
     A candidate with the Wasserstein-1 distance d is better at a city than another with the
     distance e if d < (1 − margin) e, worse if e < (1 − margin) d, and equal otherwise.

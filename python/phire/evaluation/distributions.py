@@ -1,4 +1,4 @@
-"""Distribution of values: densities, quantiles, and its distances from the truth's.
+"""Distribution of values: densities, quantiles, and distances from the truth's distribution.
 
 ``scipy.stats`` needs all values at once; histograms, moments and extremes add up over chunks.
 ``tests/evaluation/test_distributions.py`` checks quantiles, moments and Wasserstein distances
@@ -42,7 +42,7 @@ DIVERGENCE_BINS = 100
 """Bins of the truth's range for the divergences; two more hold all values beyond it."""
 
 FLOOR = 1e-6
-"""Added to each bin's share, so that an empty bin has a finite Kullback–Leibler divergence."""
+"""Added to the fraction of values in each bin, so that divergences are finite with empty bins."""
 
 TAIL = 0.999
 """Level of the truth's quantile beyond which values count as tail."""
@@ -172,7 +172,7 @@ class Distribution(Statistic):
         ]
 
     def _weights_of_fields(self, fields: Batch, mask: np.ndarray | None) -> np.ndarray:
-        """Returns the weight (n, C) of all points with values of each field."""
+        """Returns the total weight (n, C) of the points of each field that have values."""
         if mask is not None:
             return self.domain.total(mask)
         return np.full(fields.planes.shape[:2], self.domain.total_weight)
@@ -212,7 +212,7 @@ class Distribution(Statistic):
         return {"minimum": minimum, "maximum": maximum}
 
     def result(self, state: State) -> xr.Dataset:
-        """Returns densities, quantiles and moments, and of a candidate distances to the truth."""
+        """Returns densities, quantiles and moments and, for a candidate, distances to the truth."""
         histogram = state.get("own", state["truth"])
         levels = np.array(LEVELS)
         dataset = xr.Dataset(coords=self.coordinates("channel"))

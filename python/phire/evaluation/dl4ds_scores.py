@@ -222,7 +222,7 @@ class DL4DSScores(Statistic):
         return np.arange(2 * (OCTAVES + int(np.ceil(further))) + 1) / 2
 
     def _similarity_at(self, span: np.ndarray, similarity: np.ndarray) -> np.ndarray:
-        """Returns SSIM (n, C) interpolated to each channel's range; NaN beyond the computed ones.
+        """Returns SSIM (n, C) interpolated to each channel's range; NaN beyond the computed ranges.
 
         Args:
             span: (C,) range of truth and candidate together.

@@ -1,7 +1,7 @@
 """Scores of the contingency table of events: frequency bias, threat score, extremal dependence.
 
-scores builds the table from arrays of all events; here counts add up over chunks of times.
-``tests/evaluation/test_event_counts.py`` checks the scores against ``scores.categorical``.
+The package ``scores`` builds the table from arrays of all events; here counts add up over chunks of
+times. ``tests/evaluation/test_event_counts.py`` checks the scores against ``scores.categorical``.
 """
 
 from __future__ import annotations

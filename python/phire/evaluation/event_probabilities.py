@@ -1,8 +1,8 @@
 """Probabilities of events: Brier score and its parts, reliability, ROC curve.
 
-scikit-learn and scores need all pairs of probability and outcome at once; here they are counted by
-the number of members that exceed the threshold, which adds up over chunks of times.
-``tests/evaluation/test_event_probabilities.py`` checks the scores against both libraries.
+scikit-learn and the package ``scores`` need all pairs of probability and outcome at once; here
+pairs are counted for each number of members above the threshold, and counts add up over chunks of
+times. ``tests/evaluation/test_event_probabilities.py`` checks the scores against both libraries.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Fractions skill score: frequency of extremes within neighbourhoods of increasing size.
 
-pysteps and scores compute it too, for one field and one window at a time, without missing values,
-area weights or fields that close around the globe. The tests check it against both
+pysteps and the package ``scores`` compute it too, for one field and one window at a time, without
+missing values, area weights or fields that close around the globe. The tests check it against both
 (``test_independent_implementations.py``, ``test_distributions.py``) and by brute force.
 """
 
@@ -251,8 +251,8 @@ class FractionsSkillScore(Statistic):
 def run_sums(values: np.ndarray, size: int) -> np.ndarray:
     """Returns the sums of ``size`` neighbours along the last axis, in the type of the values.
 
-    Sums of 1, 2, 4 … neighbours are added up: all at once, where differences of a cumulative sum
-    (scipy's ``uniform_filter`` alike) go from value to value and take five times as long.
+    It adds sums of 1, 2, 4 … neighbours, each for the whole array. Differences of a cumulative sum,
+    and scipy's ``uniform_filter``, proceed from value to value and take five times as long.
 
     Args:
         values: (..., w).

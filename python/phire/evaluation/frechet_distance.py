@@ -1,7 +1,7 @@
 """Fréchet distance of two Gaussian distributions.
 
-Written here because phire needs it of given moments, which add up over chunks of fields. The tests
-check it against closed forms (``test_distributions.py``) and against the matrix root of
+Written here to take moments instead of samples, since moments add up over chunks of fields. The
+tests check it against closed forms (``test_distributions.py``) and against the matrix root of
 ``scipy.linalg.sqrtm`` (``tests/rplearn/test_frechet_with_bias.py``).
 """
 

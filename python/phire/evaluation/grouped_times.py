@@ -75,7 +75,7 @@ class GroupedTimes(Statistic):
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """Requires times with dates, of at least two groups."""
+        """Requires times with dates in at least two groups."""
         if not setting.time.has_calendar:
             return "the times have no dates"
         if len(np.unique(cls.grouping(setting)[0])) < 2:

@@ -43,10 +43,10 @@ VARIABLES = (
 class HighPass(Statistic):
     """RMSE of high-passed errors, and share of the area where they are large.
 
-    The high-pass removes spherical-harmonic degrees below a cutoff. The cutoffs are the largest
-    degree of the coarse grid, H / (2 · scale), or a quarter of the largest degree where no scale
-    is given, and twice that. An error is large if it exceeds a multiple of the standard deviation
-    of the truth at the same time, high-passed at the same degree.
+    The high-pass removes spherical-harmonic degrees below a cutoff. The first of two cutoffs is the
+    largest degree of the coarse grid, H / (2 · scale), or, without a scale, a quarter of the
+    largest degree. The second is twice the first. An error is large if it exceeds a multiple of the
+    standard deviation of the truth at the same time, high-passed at the same degree.
     """
 
     order = 80

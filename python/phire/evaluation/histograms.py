@@ -82,7 +82,7 @@ class Bins:
 
 
 def quantiles(histogram: np.ndarray, edges: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """Returns quantiles of a histogram, taking values as evenly spread within each bin.
+    """Returns quantiles of a histogram, assuming values evenly spread within each bin.
 
     Args:
         histogram: (B,) weights.
@@ -105,8 +105,8 @@ def quantiles(histogram: np.ndarray, edges: np.ndarray, levels: np.ndarray) -> n
 def wasserstein(first: np.ndarray, second: np.ndarray, width: np.ndarray) -> np.ndarray:
     """Returns the Wasserstein-1 distance ∫ |F(v) − G(v)| dv of histograms over the same bins.
 
-    :func:`scipy.stats.wasserstein_distance` takes values at points; here they are evenly spread
-    within bins, and leading axes are computed at once.
+    :func:`scipy.stats.wasserstein_distance` treats the values of a bin as equal. Here they are
+    evenly spread within the bin, and leading axes are computed at once.
 
     Args:
         first, second: (..., B) weights.

@@ -52,7 +52,7 @@ VARIABLES = (
 """Definitions of the variables of the result."""
 
 SPREAD = (("", np.mean), ("_low", np.min), ("_high", np.max))
-"""Endings of the variables of each score of members, with the reduction over members."""
+"""Suffixes of the variables of each score of members, and the reductions that give them."""
 
 
 @statistic("learned_ensemble", function="learned_ensemble_scores")

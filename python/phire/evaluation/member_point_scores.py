@@ -60,8 +60,8 @@ def _moments_of_field(
         if fields.mask is not None:  # the climatology may lack what the fields lack
             anomaly = np.where(fields.mask[i, c, rows], anomaly, 0)
         anomaly = anomaly.ravel()
-        # A subtraction that converts its arguments took twice as long as the conversion before it,
-        # and one product with three columns twice as long as three products.
+        # Converting first and then subtracting took half the time of a subtraction that converts;
+        # three products with one column each took half the time of one with three columns.
         errors = members[:, rows].astype(np.float64)
         errors -= values
         errors = errors.reshape(len(members), -1)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 from phire.evaluation.batches import Batch, Ensemble
 
 LOW, HIGH = "_low", "_high"
-"""Endings of variables with the minimum and maximum over members, or the ends of an interval."""
+"""Suffixes of variables with the minimum and maximum over members, or both ends of an interval."""
 
 PREFIX = "member_"
 """Prefix of variables of single members."""
@@ -96,7 +96,7 @@ def state_of_all(statistic: Statistic, state: State, *, apart: Sequence[str] = (
 def measured(
     statistic: Statistic, truth: Batch, ensemble: Ensemble, *, apart: bool
 ) -> Iterator[State]:
-    """Yields the states of an ensemble, to be joined: one state, or one for each member.
+    """Yields one state of the ensemble, or one for each member, which the caller joins.
 
     Args:
         statistic: Statistic whose ``ensemble`` is ``mean`` or ``each``.

@@ -1,7 +1,7 @@
 """Sorting of the members of an ensemble at each point.
 
-``numpy.sort`` along the axis of members sorts each point by itself; a sorting network compares
-whole fields, in as many steps for every point.
+``numpy.sort`` along the axis of members sorts each point by itself; a sorting network makes the
+same comparisons at every point, and so works on whole fields.
 
 ``tests/evaluation/test_members_together.py`` checks it against ``numpy.sort``.
 """

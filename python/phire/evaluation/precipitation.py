@@ -165,7 +165,7 @@ class RainIndices(Statistic):
         }
 
     def merge_members(self, states: Sequence[State]) -> State:
-        """Returns means over members of sums and maxima, and the bits of wet points of each."""
+        """Returns sums and maxima as means over the members, and the wet points of all members."""
         return {
             key: np.concatenate([one[key] for one in states], axis=1)
             if key in self.series
@@ -256,7 +256,8 @@ class RainIndices(Statistic):
         return self._of_truth[1]
 
     def _mean(self, values: np.ndarray) -> np.ndarray:
-        """Returns the area mean (c,) of values (c, h, w) without NaN; values (c,) unchanged."""
+        """Returns area means (c,) of the finite values of maps (c, h, w); values (c,) are
+        returned."""
         if values.ndim == 1:
             return values
         inside = np.isfinite(values)

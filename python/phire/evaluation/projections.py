@@ -218,7 +218,7 @@ def rv_coefficient(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _frechet(first: np.ndarray, second: np.ndarray) -> float:
-    """Returns the Fréchet distance of two samples (n, p); NaN of fewer than two fields."""
+    """Returns the Fréchet distance of two samples (n, p); NaN for fewer than two fields."""
     if len(first) < 2 or not first.shape[1]:
         return float("nan")
     moments = [(s.mean(0), np.atleast_2d(np.cov(s, rowvar=False))) for s in (first, second)]

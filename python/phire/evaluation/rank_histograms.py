@@ -1,4 +1,4 @@
-"""Rank histograms of the truth among the members, with ties split or drawn; PIT histogram.
+"""Rank histograms of the truth among the members, and the PIT histogram.
 
 Written by hand because random ranks of ties depend on the time alone, so that counts are the same
 in any chunks. ``tests/evaluation/test_rank_histograms.py`` checks them by a chi-square test of

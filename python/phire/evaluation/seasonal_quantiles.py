@@ -67,7 +67,7 @@ class SeasonalQuantiles(Statistic):
 
     @classmethod
     def refusal(cls, setting: Setting) -> str | None:
-        """Requires times with dates, of at least two seasons."""
+        """Requires times with dates in at least two seasons."""
         if not setting.time.has_calendar:
             return "the times have no dates"
         if len(np.unique(setting.time.months() % 12 // 3)) < 2:

@@ -65,7 +65,7 @@ class Setting:
         channels, units: Names and units of the channels.
         time: Times of the evaluation.
         truth_moments: Moments of the truth in this domain; None before they are known.
-        scale: Factor by which the coarse grid was coarser; None if not given.
+        scale: Number of fine points per coarse point along each axis; None if not given.
         seed: Seed of all random draws.
         radius: Radius of the sphere, m.
         threads: Number of threads of transforms.

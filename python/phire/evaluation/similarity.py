@@ -44,7 +44,7 @@ class Window:
 
     @property
     def profile(self) -> np.ndarray:
-        """Weights (size,) along one axis, of sum 1; those of a point are their products."""
+        """Weights (size,) along one axis, of sum 1; the weight of a point is a product of two."""
         if self.sigma is None:
             return np.full(self.size, 1 / self.size)
         weights = np.exp(-((np.arange(self.size) - self.reach) ** 2) / (2 * self.sigma**2))

@@ -1,8 +1,8 @@
 """CRPS, spread and rank histogram of ensembles, and the error of their mean.
 
-Libraries compute each score from all members anew; here one sorted copy of the members serves all,
-band by band. ``tests/evaluation/test_spread_and_skill.py`` checks the CRPS against scoringrules,
-spread and error against NumPy and the rank histogram against scores;
+Libraries sort the members again for each score; here all scores use one sorted copy, in bands of
+rows. ``tests/evaluation/test_spread_and_skill.py`` checks the CRPS against scoringrules, spread and
+error against NumPy and the rank histogram against the package ``scores``;
 ``test_independent_implementations.py`` checks CRPS and ranks against xskillscore.
 """
 

@@ -1,4 +1,4 @@
-"""Choice of an evaluation's statistics for its domain and regions, and the files they fill."""
+"""Choice of an evaluation's statistics for its domain and regions, and their result files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def choose_statistics(
 ) -> tuple[list[Setting], list[str], list[str]]:
     """Returns the settings of all domains, the statistics to compute, and those left out.
 
-    Statistics that are left out are texts with the reason.
+    A statistic that is left out is returned as a text with the reason.
 
     Raises:
         InputError: A region, statistic, group of times or site is invalid.

@@ -39,8 +39,8 @@ def summarise(
                 if path.is_file():
                     dataset = read_result(path)
                     found = dict(_numbers(dataset, one.summary_of(dataset)))
-                    # The range over members and the interval in time have the same column: the
-                    # range, which statistics of a smaller order give, has precedence.
+                    # The range over members and the confidence interval have the same columns. The
+                    # range is kept, because its statistics come first.
                     row |= {key: value for key, value in found.items() if key not in row}
             if len(row) > 2:
                 rows.append(row)

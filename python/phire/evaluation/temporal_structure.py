@@ -2,8 +2,9 @@
 
 Return levels are fitted by L-moments, which take one pass over the sorted maxima of all points;
 ``scipy.stats.genextreme.fit`` searches for the likelihood's maximum point by point.
-``tests/evaluation/test_temporal_structure.py`` checks them against that fit and against quantiles
-of the distribution drawn from, trends against ``numpy.polyfit``.
+``tests/evaluation/test_temporal_structure.py`` checks return levels against that fit and against
+the quantiles of the distribution that the maxima are drawn from, and trends against
+``numpy.polyfit``.
 """
 
 from __future__ import annotations

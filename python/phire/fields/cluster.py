@@ -37,8 +37,9 @@ def cluster(workers: int | None = None, scheduler: str | None = None) -> Iterato
 
     if scheduler:
         try:
-            # A client that fails to connect stays the default of this process, which xarray then
-            # asks for locks. Therefore a client that does not become the default connects first.
+            # A client that fails to connect would remain the default of this process, which xarray
+            # asks for locks. Therefore the connection is first tried by a client that does not
+            # become the default.
             Client(scheduler, timeout="20s", set_as_default=False).close()
             client = Client(scheduler, timeout="20s")
         except (OSError, ValueError) as error:
@@ -63,8 +64,8 @@ def cluster(workers: int | None = None, scheduler: str | None = None) -> Iterato
                 f"the processes of --workers {workers} did not start ({error}): give the same "
                 "command again, or fewer workers."
             ) from None
-        # At the end of the block, workers that end slowly are killed with a warning, which would
-        # only alarm: their work is finished.
+        # At the end of the block, workers that end slowly are killed with a warning. It is not
+        # shown, because their work is finished.
         stack.callback(nanny.setLevel, logging.ERROR)
         yield client
 

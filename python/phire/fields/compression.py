@@ -19,8 +19,8 @@ for _place in reversed(range(h5py.h5pl.size())):
 import hdf5plugin  # noqa: E402
 
 with contextlib.suppress(RuntimeError):
-    # force: replaces a Blosc filter that another library has registered before. HDF5 refuses that
-    # while a dataset of it is open; a filter that opened one works and may stay.
+    # ``force`` replaces a Blosc filter that another library has registered. HDF5 refuses this while
+    # a dataset compressed by that filter is open; then the filter works, and is kept.
     hdf5plugin.register("blosc", force=True)
 
 BLOSC = dict(hdf5plugin.Blosc(cname="lz4", clevel=5, shuffle=hdf5plugin.Blosc.SHUFFLE))

@@ -17,7 +17,7 @@ from phire.fields.linear_maps import AxisProduct, MatrixMap, SeparableMap, overl
 from phire.fields.quadrilateral_overlaps import overlaps_with_squares, quadrilateral_plane_areas
 
 PARTS = 12
-"""Parts along each side of a cell that is cut into parts, if its spacing is the target's.
+"""Parts along each side of a cell that is cut up, if its spacing equals the target's.
 
 A coarser cell has proportionally more parts."""
 

@@ -204,7 +204,7 @@ RECORDED = ("variables", "wind", "level", "time", "region", "grid")
 """Options that are recorded with every output; others only if they differ from their defaults."""
 
 DEFAULTS = {"method": "conservative", "least_valid": 0.5, "overwrite": False}
-"""Defaults of options other than None and ()."""
+"""Defaults of the options whose default is not None or ()."""
 
 
 def _recorded(

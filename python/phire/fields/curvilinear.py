@@ -240,7 +240,8 @@ class CurvilinearGrid(Grid):
             )
 
     def spacing_km(self, radius: float = EARTH_RADIUS) -> tuple[float, float]:
-        """Returns the mean spacing of rows and columns in km; of ``y`` and ``x`` without points.
+        """Returns the mean spacing of rows and columns in km, from the points or else from ``y``,
+        ``x``.
 
         Args:
             radius: Radius of the sphere, m.
@@ -448,6 +449,6 @@ def _crs(projection: Any) -> Any:
 
 
 def _vector_edges(vectors: np.ndarray) -> np.ndarray:
-    """Returns the unit vectors half way between unit vectors along the first axis, one more."""
+    """Returns unit vectors half way between neighbours of the first axis, and beyond both ends."""
     edges = edges_between(vectors)
     return edges / np.linalg.norm(edges, axis=-1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Padding of a fine grid to whole blocks, with points without targets after its last ones."""
+"""Padding of a fine grid to whole blocks, by rows and columns without targets at its ends."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ from phire.fields.unusable_values import count_infinite
 METHODS = ("conservative", "bilinear", "nearest", "bicubic")
 
 ROUNDING = 1e-6
-"""Tolerance of sums of weights, as a share of a cell."""
+"""Tolerance of sums of weights, which are fractions of a cell."""
 
 
 class Regridder:

@@ -42,7 +42,7 @@ OVERSHOOT = 0.3
 """Largest excess over the range 0 … 1 accepted in a mask: bicubic regridding overshoots."""
 
 LAND = 0.5
-"""Smallest share of land of a land point."""
+"""Smallest fraction of land at a point that counts as land."""
 
 
 def open_maps(path: str, names: Sequence[str] | None, option: str = "--static") -> Source:

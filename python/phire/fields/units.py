@@ -27,7 +27,7 @@ WATER_EQUIVALENT = " of water equivalent"
 ACCUMULATED = re.compile(
     r"\s*(m|mm|kg\s*m(\*\*|\^)?-2|J\s*m(\*\*|\^)?-2|N\s*m(\*\*|\^)?-2\s*s|s)?\s*$"
 )
-"""Pattern of units of accumulations in GRIB: depth, or mass, energy, momentum per area; time."""
+"""Pattern of units of accumulations in GRIB: depth, time, or mass, energy, momentum per area."""
 
 
 def instantaneous(step_type: Any, unit: str) -> bool:

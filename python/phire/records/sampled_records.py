@@ -393,7 +393,7 @@ def _fill(fitted: Mapping[str, Normalization]) -> dict[str, float]:
 
 
 def _parts(times: np.ndarray, layers: Layers) -> list[slice]:
-    """Splits sorted times between fields, into parts of about :data:`CHUNK_BYTES`."""
+    """Splits samples, sorted by time, into parts of whole fields of about :data:`CHUNK_BYTES`."""
     size = max(1, CHUNK_BYTES // layers.field_bytes)
     bounds = np.flatnonzero(np.diff(times, prepend=times[0] - 1))[::size]
     return [slice(a, b) for a, b in zip(bounds, [*bounds[1:], len(times)])]

@@ -61,7 +61,7 @@ def adam_moments(optimizer: keras.optimizers.Adam, variable: tf.Variable) -> lis
 
 
 def _missing(name: str, library: str, version: str) -> WorkError:
-    """Returns the error of a name that the installed version of a library lacks."""
+    """Returns the error for a name that the installed version of a library lacks."""
     return WorkError(
         f"{library} {version} lacks {name}, which phire/training/private_interfaces.py needs: "
         f"install a version of {library} for which the tests pass."

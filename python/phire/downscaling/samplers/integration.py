@@ -18,7 +18,7 @@ ON_SIGNAL_LEVELS = ("ddim", "ddpm")
 DEFAULT_METHOD = "dpmpp-2m"
 DEFAULT_SCHEDULE = "exponential"
 DEFAULT_STEPS = 20
-"""Defaults, with the smallest error of spread on Gaussian modes; see docs/samplers.md."""
+"""Defaults that give the smallest error of spread on Gaussian modes; see docs/samplers.md."""
 
 
 def schedule(specification: Specification, n: int, **options: Any) -> np.ndarray:

@@ -14,7 +14,8 @@ import scipy.fft
 from phire.errors import InputError
 
 SMALLEST_SHARE = 1 / 3
-"""Ratio of σ_min to the smallest mode's standard deviation, which the last step lowers by 5 %."""
+"""Ratio of σ_min to the standard deviation of the smallest mode. With it the last step lowers this
+standard deviation by 5 %."""
 
 LARGEST_SHARE = 4.0
 """Ratio of σ_max to the largest mode's standard deviation. The initial state's standard deviation

@@ -205,7 +205,8 @@ def city_quantile_figure(
 ) -> Figure:
     """Draws the error of each quantile at the most populous cities, one panel per city.
 
-    The band of an ensemble lies between the errors of its members' least and greatest quantile.
+    The band of an ensemble lies between the errors of the smallest and the largest quantile of its
+    members.
 
     Args:
         cities: Data sets or paths of ``cities.nc`` by candidate and of the truth, with

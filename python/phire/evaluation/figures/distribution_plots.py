@@ -20,7 +20,7 @@ from phire.evaluation.results import TRUTH
 from phire.fields.units import power
 
 LEAST_DENSITY = 1e-6
-"""Lower end of the logarithmic axis, as a share of the largest density."""
+"""Lower end of the logarithmic axis, as a fraction of the largest density."""
 
 
 @styled
@@ -354,7 +354,7 @@ def _box(axes: Axes, place: int, dataset: xr.Dataset, channel: str, style: Style
 
 
 def _of(dataset: xr.Dataset, variable: str, channel: str) -> np.ndarray:
-    """Returns the values of a variable, of one channel if it has the dimension."""
+    """Returns the values of a variable, for one channel if the variable has channels."""
     array = dataset[variable]
     if "channel" in array.dims:
         array = array.sel(channel=channel)

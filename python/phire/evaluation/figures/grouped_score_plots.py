@@ -148,10 +148,10 @@ def _draw(
 
 
 def _ends_in(dataset: xr.Dataset, base: str) -> Iterator[str]:
-    """Yields the names of the ends of a score's range over members.
+    """Yields the names of the variables with the minimum and maximum of a score over members.
 
-    Scores of members have the ends ``NAME_low`` and ``NAME_high``, other scores those of
-    :func:`~phire.evaluation.member_ranges.member_ends`.
+    For scores of members they are ``NAME_low`` and ``NAME_high``, for other scores those of
+    :func:`~phire.evaluation.member_ranges.member_ends`. Nothing is yielded if they are missing.
     """
     bases = {str(name).partition(":")[0] for name in dataset.data_vars}
     for ends in ((f"{base}{LOW}", f"{base}{HIGH}"), member_ends(base)):

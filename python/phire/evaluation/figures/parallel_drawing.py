@@ -27,7 +27,7 @@ FIGURES_OF_A_PROCESS = 8
 """Number of figures that take longer to draw than a process takes to start (two seconds)."""
 
 _SILENT_IMPORT = "import signal; signal.signal(signal.SIGINT, signal.SIG_DFL)"
-"""Lets Ctrl-C end a process that is still importing without a traceback, before ``main`` runs."""
+"""Code that lets Ctrl-C end a process without a traceback while it imports modules."""
 
 
 def sensible_processes(figures: int) -> int:

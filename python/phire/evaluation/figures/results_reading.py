@@ -222,7 +222,7 @@ def has_values(
 
 
 def units_of(dataset: xr.Dataset, variable: str, channel: str | None = None) -> str:
-    """Returns the units of a variable, of one channel where they differ; empty if unknown."""
+    """Returns the units of a variable, or of one of its channels; empty if unknown."""
     units = dataset[variable].attrs.get("units", "")
     if isinstance(units, str):
         if units or channel is None or "channel_units" not in dataset.variables:

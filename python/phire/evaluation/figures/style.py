@@ -36,7 +36,7 @@ DASHES: tuple[Any, ...] = (
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 OF_MEMBERS = "_range of the members"
-"""Label of bands and bars that are the range over the members of an ensemble."""
+"""Label of bands and bars that show the range over the members of an ensemble."""
 
 SEQUENTIAL = "viridis"
 DIVERGING = "RdBu_r"

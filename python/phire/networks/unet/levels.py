@@ -216,7 +216,7 @@ class Levels:
             return self.residual(x, x.shape[-1], level + 1, name, pool)
         if kind == "conv-after":
             return layers.Conv2D(x.shape[-1], 3, strides=2, padding="same", name=name)(x)
-        # PyTorch pads before the first row and column, where Keras's "same" pads after the last.
+        # PyTorch pads before the first row and column; Keras's "same" pads after the last.
         x = layers.ZeroPadding2D(((1, 0), (1, 0)), name=f"{name}_padding")(x)
         return layers.Conv2D(x.shape[-1], 3, strides=2, name=name)(x)
 
